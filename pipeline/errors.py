@@ -1,0 +1,80 @@
+"""Errors that reach a user, each with the exit code it ends a command with.
+
+BicorpusError (1)
+├── UsageError (2)           a command, run file, input, model or ratio that cannot work as asked
+│   ├── ConfigError          a value out of range, an unknown key
+│   ├── InputError           a missing or unreadable input file
+│   └── MixError             an impossible ratio
+├── StoreError               the store cannot be read or written
+│   ├── ConflictError        another writer got there first (compare-and-swap refused)
+│   └── AlignmentError       a file does not belong to the shard, recipe or generation it is read for
+├── StageError               a stage raised, or broke its contract, on named documents
+├── QuarantineError (3)      more input was quarantined than the run file allows
+├── LimitError (4)           stopped at a limit that the run file sets
+├── ExpectationError (5)     an expectation failed: conservation, a guard, a check of `verify`
+└── LeaseError (75)          another run holds the name that this one wants to move
+"""
+
+
+class BicorpusError(Exception):
+    """Base of every error with a message for the user."""
+
+    exit_code = 1
+
+
+class UsageError(BicorpusError):
+    """The request itself cannot work."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, missing or out of range."""
+
+
+class InputError(UsageError):
+    """An input file is missing or cannot be opened at all."""
+
+
+class MixError(UsageError):
+    """A mix cannot be met within its limits."""
+
+
+class StoreError(BicorpusError):
+    """The store cannot be read or written."""
+
+
+class ConflictError(StoreError):
+    """An object changed between reading and writing it."""
+
+
+class AlignmentError(StoreError):
+    """A file does not belong to what it is read for."""
+
+
+class StageError(BicorpusError):
+    """A stage raised or broke its contract."""
+
+
+class QuarantineError(BicorpusError):
+    """Too much input was quarantined."""
+
+    exit_code = 3
+
+
+class LimitError(BicorpusError):
+    """A limit of the run file was reached."""
+
+    exit_code = 4
+
+
+class ExpectationError(BicorpusError):
+    """Something that must hold does not."""
+
+    exit_code = 5
+
+
+class LeaseError(BicorpusError):
+    """Another run holds the name."""
+
+    exit_code = 75

@@ -1,0 +1,155 @@
+"""Recipes: the hash that addresses an output by what it was computed from, never by where or from which path."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Global, Reader, Stage
+
+
+def canonical_json(value: object) -> str:
+    """Serialise plain data with sorted keys; raise on anything that has no single plain form.
+
+    Raises: ConfigError naming the type, because hashing a repr or an address would change from run to run.
+    """
+
+    def plain(item: object) -> object:
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            return {f.name: plain(getattr(item, f.name)) for f in dataclasses.fields(item)}
+        if isinstance(item, Mapping):
+            return {str(key): plain(value) for key, value in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [plain(value) for value in item]
+        if isinstance(item, (set, frozenset)):
+            return sorted(plain(value) for value in item)  # type: ignore[type-var]  # strings or numbers
+        if item is None or isinstance(item, (str, int, float, bool)):
+            return item
+        raise ConfigError(
+            f"a {type(item).__name__} has no canonical form; use text, numbers, lists or mappings in configs"
+        )
+
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Hash plain data to 32 hex digits (BLAKE2b-128 of its canonical JSON)."""
+    return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Hash a file's bytes to 32 hex digits (XXH3-128); remembered per (path, size, modification time)."""
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; name an existing file") from error
+    return _file_digest(os.fspath(path), stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _file_digest(path: str, _size: int, _mtime_ns: int) -> str:
+    hasher = xxhash.xxh3_128()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def table_digest(table: pa.Table) -> str:
+    """Hash a table's values to 32 hex digits, whatever its chunks, offsets and buffer padding are."""
+    sink = pa.BufferOutputStream()
+    compact = pa.Table.from_batches(
+        table.combine_chunks().to_batches(), schema=table.schema.remove_metadata()
+    )
+    with pa.ipc.new_stream(sink, compact.schema) as writer:
+        for batch in compact.to_batches():
+            writer.write_batch(batch.take(pa.array(range(batch.num_rows), pa.int64())))
+    return xxhash.xxh3_128_hexdigest(sink.getvalue())
+
+
+def config_of(step: Stage | Global | Reader, settings: Mapping[str, Any] | None, where: str) -> Any:
+    """Build a step's config from a run file's mapping.
+
+    Raises: ConfigError with the place, the unknown name and the nearest known one.
+    """
+    from pipeline.names import check_keys
+
+    settings = dict(settings or {})
+    fields = {f.name: f for f in dataclasses.fields(step.config)}
+    check_keys(settings, fields, where)
+    frozen = {key: _freeze(value) for key, value in settings.items()}
+    try:
+        return step.config(**frozen)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _freeze(value: Any) -> Any:
+    """Lists become tuples, so that a frozen config is hashable as far as it can be."""
+    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
+
+
+def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
+    """Files that a step loads: config field (or "data") -> paths."""
+    files = {}
+    for name in step.files:
+        value = getattr(config, name)
+        files[name] = [os.fspath(value)] if isinstance(value, (str, os.PathLike)) else [os.fspath(v) for v in value or ()]
+    if step.data:
+        files["data"] = list(step.data)
+    return files
+
+
+def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extra: object = None) -> str:
+    """Hash what determines a step's output: name, version, config, file digests and upstream recipes.
+
+    Args: upstream, recipes of the annotations that the step reads, in the order of `reads`; extra, whatever
+    else the run file adds (gate, view).
+    Returns: 32 hex digits.
+    """
+    plain = dataclasses.asdict(config)
+    for name, paths in named_files(step, config).items():
+        plain[name] = [file_digest(path) for path in paths]
+    return digest([step.name, step.version, plain, list(upstream), extra])
+
+
+def source_digest(step: Stage | Global | Reader) -> str:
+    """Hash the source file of a step's module; recorded, never part of a recipe, so that `plan` can warn."""
+    module = sys.modules[step.config.__module__]
+    return file_digest(module.__file__) if module.__file__ else ""
+
+
+def load_step(name: str, attribute: str, where: str) -> Any:
+    """Import `name` and return its STAGE, GLOBAL or READER.
+
+    Raises: ConfigError with the place when there is no such module or attribute.
+    """
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            raise ConfigError(f"{where}: no module {name!r}; name a module that can be imported") from error
+        raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise ConfigError(
+            f"{where}: {name} has no {attribute}; expected a module that defines one"
+        ) from error
+
+
+def package_file(module_file: str, *parts: str) -> str:
+    """Path of a file shipped beside a module."""
+    return str(Path(module_file).parent.joinpath(*parts))

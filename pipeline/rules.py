@@ -1,0 +1,317 @@
+"""Rules: named conditions over columns, evaluated for a whole shard at a time without touching text.
+
+The first failing drop rule in run-file order is a document's verdict; flags and trims are recorded beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import ConfigError, ExpectationError
+from pipeline.names import check_keys
+
+TESTS = ("min", "max", "in", "is", "not_in", "quantile")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What a passing row looks like in one column.
+
+    quantile: (low, high, by): between those quantiles of the rows that pass the base rules, per value of `by`.
+    """
+
+    column: str
+    min: float | None = None
+    max: float | None = None
+    among: tuple[Any, ...] | None = None  # Any: values of the column's own type
+    not_among: tuple[Any, ...] | None = None
+    quantile: tuple[float | None, float | None, str | None] | None = None
+
+    def columns(self) -> set[str]:
+        """Columns that the condition reads."""
+        by = self.quantile[2] if self.quantile else None
+        return {self.column} | ({by} if by else set())
+
+    def plain(self) -> list[Any]:
+        """The condition as plain data, for recipes and reports."""
+        return [self.column, self.min, self.max, self.among, self.not_among, self.quantile]
+
+    def passes(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> pa.ChunkedArray:
+        """Boolean per row; null where the column is null."""
+        values = table[self.column]
+        result = (
+            pa.chunked_array([pa.repeat(True, len(values))])
+            if len(values)
+            else pa.chunked_array([[]], pa.bool_())
+        )
+        result = pc.if_else(pc.is_valid(values), result, pa.scalar(None, pa.bool_()))
+        if self.min is not None:
+            result = pc.and_(result, pc.greater_equal(pc.cast(values, pa.float64()), self.min))
+        if self.max is not None:
+            result = pc.and_(result, pc.less_equal(pc.cast(values, pa.float64()), self.max))
+        if self.among is not None:
+            result = pc.and_(result, pc.is_in(values, pa.array(self.among).cast(values.type)))
+        if self.not_among is not None:
+            result = pc.and_(result, pc.invert(pc.is_in(values, pa.array(self.not_among).cast(values.type))))
+        if self.quantile is not None and cuts is not None:
+            low, high = cuts.bounds(self, table)
+            numbers = pc.cast(values, pa.float64())
+            result = pc.and_(result, pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high)))
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A named predicate with an action: drop the document, flag it, or trim some of its spans.
+
+    where: rows the rule applies to (all conditions hold, null does not). base: judged before the population of
+    quality buckets and quantiles is drawn. trim: span columns and kinds that release removes from failing rows.
+    """
+
+    name: str
+    conditions: tuple[Condition, ...]
+    where: tuple[Condition, ...] = ()
+    action: str = "drop"
+    if_null: str | None = None
+    base: bool = False
+    trim: tuple[tuple[str, tuple[str, ...] | None], ...] = field(default=())
+
+    def columns(self) -> set[str]:
+        """Columns that the rule reads."""
+        return {c for condition in (*self.conditions, *self.where) for c in condition.columns()}
+
+    def tested(self) -> set[str]:
+        """Columns whose null needs a meaning."""
+        return {condition.column for condition in self.conditions}
+
+    def plain(self) -> list[Any]:
+        """The rule as plain data, for recipes and reports."""
+        return [
+            self.name, [c.plain() for c in self.conditions], [c.plain() for c in self.where], self.action,
+            self.if_null, self.base, self.trim,
+        ]  # fmt: skip
+
+    def fails(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> np.ndarray:
+        """Boolean (n_rows,): whether each row fails this rule.
+
+        Raises: ExpectationError if a tested column is null and the rule does not say what that means.
+        """
+        n_rows = len(next(iter(table.values())))
+        failing = np.zeros(n_rows, bool)
+        applies = np.ones(n_rows, bool)
+        for condition in self.where:
+            applies &= _to_bool(condition.passes(table, cuts), False)
+        for condition in self.conditions:
+            passed = condition.passes(table, cuts)
+            if passed.null_count and self.if_null is None:
+                nulls = ~np.asarray(pc.is_valid(passed)) & applies
+                if nulls.any():
+                    raise ExpectationError(
+                        f"rule {self.name}: {condition.column} is null in row {int(nulls.argmax())}; say what null "
+                        "means with `if_null: keep` or `if_null: drop`"
+                    )
+            failing |= ~_to_bool(passed, self.if_null != "drop")
+        return failing & applies
+
+
+def _to_bool(values: pa.ChunkedArray, null: bool) -> np.ndarray:
+    return np.asarray(pc.fill_null(values, null).combine_chunks()).astype(bool)
+
+
+def parse_conditions(page: Mapping[str, Any], where: str) -> tuple[Condition, ...]:
+    """Read `{column: {min: …}}`, `{column: value}` or `{column: [values]}`; every condition must hold."""
+    if not isinstance(page, Mapping):
+        raise ConfigError(f"{where} is {page!r}; expected a mapping of columns to conditions")
+    conditions = []
+    for column, test in page.items():
+        if isinstance(test, list):
+            test = {"in": test}
+        elif not isinstance(test, Mapping):
+            test = {"is": test}
+        place = f"{where}.{column}"
+        check_keys(test, TESTS, place)
+        if not test:
+            raise ConfigError(f"{place} is empty; expected one of {', '.join(TESTS)}")
+        conditions.append(_condition(str(column), test, place))
+    return tuple(conditions)
+
+
+def _condition(column: str, test: Mapping[str, Any], place: str) -> Condition:
+    for key in ("min", "max"):
+        if key in test and (isinstance(test[key], bool) or not isinstance(test[key], (int, float))):
+            raise ConfigError(f"{place}.{key} is {test[key]!r}; expected a number")
+    for key in ("in", "not_in"):
+        if key in test and not (isinstance(test[key], list) and test[key]):
+            raise ConfigError(f"{place}.{key} is {test[key]!r}; expected a list with at least one value")
+    among = tuple(test["in"]) if "in" in test else (test["is"],) if "is" in test else None
+    quantile = None
+    if "quantile" in test:
+        spec = test["quantile"]
+        if not isinstance(spec, Mapping):
+            raise ConfigError(f"{place}.quantile is {spec!r}; expected {{min: 0.01, max: 0.99, by: column}}")
+        check_keys(spec, ("min", "max", "by"), f"{place}.quantile")
+        for bound in ("min", "max"):
+            if bound in spec and not 0 <= spec[bound] <= 1:
+                raise ConfigError(
+                    f"{place}.quantile.{bound} is {spec[bound]!r}; expected a share from 0 to 1"
+                )
+        quantile = (spec.get("min"), spec.get("max"), spec.get("by"))
+    not_among = tuple(test["not_in"]) if "not_in" in test else None
+    return Condition(
+        column=column,
+        min=test.get("min"),
+        max=test.get("max"),
+        among=among,
+        not_among=not_among,
+        quantile=quantile,
+    )
+
+
+RULE_KEYS = ("name", "where", "action", "if_null", "base", "trim")
+
+
+def parse_rules(page: Any, where: str) -> tuple[Rule, ...]:
+    """Read the run file's `select`. Any: it is whatever the YAML page holds there."""
+    if not isinstance(page, list):
+        raise ConfigError(f"{where} is {type(page).__name__}; expected a list of rules")
+    return tuple(_rule(i, entry, where) for i, entry in enumerate(page))
+
+
+def _rule(i: int, entry: Any, where: str) -> Rule:
+    if not isinstance(entry, Mapping) or not entry.get("name"):
+        raise ConfigError(f"{where}[{i}] is {entry!r}; every rule needs a name")
+    place = f"{where}[{i}] ({entry['name']})"
+    tests = {key: value for key, value in entry.items() if key not in RULE_KEYS}
+    for key in tests:
+        if "." not in str(key) and key not in (
+            "source",
+            "url",
+            "host",
+            "date",
+            "license",
+            "provenance",
+            "source_id",
+        ):
+            check_keys([key], RULE_KEYS, place)
+    if not tests:
+        raise ConfigError(f"{place} has no condition; name a column, such as `signals.n_chars: {{min: 100}}`")
+    action = entry.get("action", "drop")
+    if action not in ("drop", "flag", "trim"):
+        raise ConfigError(f"{place}.action is {action!r}; expected drop, flag or trim")
+    if entry.get("if_null") not in (None, "keep", "drop"):
+        raise ConfigError(f"{place}.if_null is {entry['if_null']!r}; expected keep or drop")
+    trim = []
+    for name, kinds in (entry.get("trim") or {}).items():
+        trim.append((name if "." in name else f"{name}.spans", None if kinds == "all" else tuple(kinds)))
+    if (action == "trim") != bool(trim):
+        raise ConfigError(f"{place}: `action: trim` and `trim: {{stage: [kinds]}}` go together")
+    return Rule(
+        name=str(entry["name"]), conditions=parse_conditions(tests, place),
+        where=parse_conditions(entry.get("where") or {}, f"{place}.where"), action=action,
+        if_null=entry.get("if_null"), base=bool(entry.get("base", False)), trim=tuple(trim),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the rules say of each row of a shard.
+
+    rule: int16 (n_rows,), index of the first failing drop rule, -1 when none fails. failed: bool
+    (n_rules, n_rows), every rule's own answer. passes_base: bool (n_rows,).
+    """
+
+    rule: np.ndarray
+    failed: np.ndarray
+    passes_base: np.ndarray
+
+
+def judge(rules: Iterable[Rule], table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> Verdicts:
+    """Evaluate all rules over one shard's columns.
+
+    Base rules come first whatever their place, then the others in run-file order; flags and trims never drop.
+    """
+    rules = list(rules)
+    n_rows = len(next(iter(table.values())))
+    failed = np.zeros((len(rules), n_rows), bool)
+    for i, rule in enumerate(rules):
+        failed[i] = rule.fails(table, cuts)
+    first = np.full(n_rows, -1, np.int16)
+    for i in drop_order(rules)[::-1]:
+        first[failed[i]] = i
+    base = [i for i, rule in enumerate(rules) if rule.base and rule.action == "drop"]
+    passes_base = np.logical_not(failed[base].any(axis=0)) if base else np.ones(n_rows, bool)
+    return Verdicts(first, failed, passes_base)
+
+
+def drop_order(rules: list[Rule]) -> list[int]:
+    """Indices of the drop rules in the order in which they decide: base rules first."""
+    drops = [i for i, rule in enumerate(rules) if rule.action == "drop"]
+    return sorted(drops, key=lambda i: not rules[i].base)
+
+
+class Cuts:
+    """Quantile cuts per condition and group, from exact counts of values."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str | None, str], dict[float, int]] = {}
+
+    def add(self, column: str, by: str | None, group: str, values: Mapping[float, int]) -> None:
+        """Add one shard's value counts; the sum does not depend on order."""
+        total = self.counts.setdefault((column, by, group), {})
+        for value, count in values.items():
+            total[value] = total.get(value, 0) + count
+
+    def cut(self, column: str, by: str | None, group: str, share: float) -> float:
+        """The smallest value with at least `share` of the population at or below it; nan for no population."""
+        counts = self.counts.get((column, by, group))
+        if not counts:
+            return float("nan")
+        values = np.array(sorted(counts))
+        cumulative = np.cumsum([counts[value] for value in values])
+        return float(values[min(np.searchsorted(cumulative, share * cumulative[-1]), len(values) - 1)])
+
+    def bounds(self, condition: Condition, table: Mapping[str, pa.ChunkedArray]) -> tuple[pa.Array, pa.Array]:
+        """Lower and upper bound of each row, by its group."""
+        assert condition.quantile is not None
+        low, high, by = condition.quantile
+        groups = group_values(by, table)
+        names = sorted(set(groups))
+        lows = {g: -np.inf if low is None else self.cut(condition.column, by, g, low) for g in names}
+        highs = {g: np.inf if high is None else self.cut(condition.column, by, g, high) for g in names}
+        return pa.array([lows[g] for g in groups], pa.float64()), pa.array(
+            [highs[g] for g in groups], pa.float64()
+        )
+
+
+def group_values(by: str | None, table: Mapping[str, pa.ChunkedArray]) -> list[str]:
+    """The group of each row: the value of `by` as text, "" when there is none."""
+    n_rows = len(next(iter(table.values())))
+    return [""] * n_rows if by is None else [str(value) for value in table[by].to_pylist()]
+
+
+def population_counts(
+    rules: Iterable[Rule], table: Mapping[str, pa.ChunkedArray], population: np.ndarray
+) -> list[tuple[str, str | None, str, dict[float, int]]]:
+    """Value counts of every quantile condition's column over the population, per group: what Cuts adds up."""
+    found = []
+    seen = set()
+    for condition in (c for rule in rules for c in (*rule.conditions, *rule.where)):
+        if condition.quantile is None or (condition.column, condition.quantile[2]) in seen:
+            continue
+        by = condition.quantile[2]
+        seen.add((condition.column, by))
+        groups = np.array(group_values(by, table), object)
+        values = table[condition.column].to_numpy()
+        for group in sorted(set(groups[population])):
+            chosen = values[population & (groups == group)]
+            unique, counts = np.unique(chosen[~np.isnan(chosen)], return_counts=True)
+            found.append(
+                (condition.column, by, str(group), dict(zip(unique.tolist(), counts.tolist(), strict=True)))
+            )
+    return found

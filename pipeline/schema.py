@@ -1,0 +1,62 @@
+"""Columns that everything shares: canonical documents, quarantined rows, spans, row numbers.
+
+A column of a stage is named `stage.column` outside the stage; a name without a dot is a canonical column.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+CANONICAL = pa.schema(
+    {
+        "doc_id": pa.string(),
+        "text": pa.large_string(),
+        "source_id": pa.string(),
+        "url": pa.string(),
+        "host": pa.string(),
+        "date": pa.string(),
+        "source": pa.string(),
+        "license": pa.string(),
+        "provenance": pa.string(),
+        "parent_id": pa.string(),
+        "meta": pa.large_string(),
+        "text_hash": pa.string(),
+        "text_bytes": pa.int32(),
+        "input": pa.string(),
+        "input_row": pa.int64(),
+    }
+)
+"""One row per document of a canonical shard.
+
+doc_id: 26 characters base32 of hash128(source, input, input_row). text_hash: 32 hex digits, XXH3-128 of the
+UTF-8 text, text_bytes its length. input: path below the source root. input_row: position of the record in that file, from 0 (a line, a
+row, a WARC record, whatever the reader counts). meta: the record's other fields as a JSON object, or null.
+"""
+
+QUARANTINE = pa.schema(
+    {
+        "source": pa.string(),
+        "input": pa.string(),
+        "input_row": pa.int64(),
+        "reason": pa.string(),
+        "detail": pa.string(),
+        "raw": pa.large_binary(),
+    }
+)
+"""One row per record that could not become a document; input_row is -1 for the rest of an unreadable file."""
+
+SPAN = pa.struct({"start": pa.int32(), "end": pa.int32(), "kind": pa.string()})
+"""A half-open range of code points of canonical text."""
+
+SPANS = pa.list_(SPAN)
+
+ROW = "row"
+"""Name of the uint64 column that numbers documents inside one run: shard ordinal << 32 | row of the shard."""
+
+ROW_BITS = 32
+
+
+def split_column(name: str) -> tuple[str | None, str]:
+    """Split `stage.column` into its stage and column; a canonical column has no stage."""
+    stage, dot, column = name.partition(".")
+    return (stage, column) if dot else (None, name)

@@ -1,0 +1,142 @@
+"""What a stage, a global step and a reader are: plain records of a name, a version, a config and pure functions.
+
+A stage is a module with `Config`, `SCHEMA`, functions and `STAGE`; a global step has `GLOBAL`; a reader has
+`READER`. The engine loads them by dotted module name and knows nothing else about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Literal
+
+import pyarrow as pa
+
+Annotate = Callable[[pa.Table], pa.Table]
+"""Same rows, same order; the result's schema is the stage's `writes`."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A measurement of each document on its own.
+
+    name: snake_case; prefix of its columns and folder of its sidecars, for ever.
+    version: raise when output changes; the golden file holds it to that.
+    config: a frozen dataclass, every field of which changes the output.
+    reads: canonical columns (`text`) and columns of other stages (`language.label`); `load` gets a table with
+        exactly these.
+    load: config -> Annotate; models and lists are read here, once per process.
+    files: config fields that name files or lists of files; the recipe takes the digest of what they hold.
+    data: package files that `load` reads whatever the config says; their digests enter the recipe.
+    kind: "cpu" runs in the first wave that has its columns; "torch" and "service" run in waves of their own,
+        and only "service" may be impure.
+    """
+
+    name: str
+    version: int
+    config: type
+    reads: tuple[str, ...]
+    writes: pa.Schema
+    load: Callable[[Any], Annotate]  # Any: each stage has its own config class
+    files: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    kind: Literal["cpu", "torch", "service"] = "cpu"
+
+
+class Bound:
+    """A picklable `annotate` with its config, for stages that load nothing."""
+
+    def __init__(self, annotate: Callable[[pa.Table, Any], pa.Table], config: Any) -> None:
+        self.annotate, self.config = annotate, config
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Annotate one batch."""
+        return self.annotate(batch, self.config)
+
+
+class bind:  # noqa: N801 - reads as the verb it is used as: load=bind(annotate)
+    """Make a picklable loader from `annotate(batch, config)` for a stage without a model."""
+
+    def __init__(self, annotate: Callable[[pa.Table, Any], pa.Table]) -> None:
+        self.annotate = annotate
+
+    def __call__(self, config: Any) -> Annotate:
+        """Bind a config."""
+        return Bound(self.annotate, config)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a global step leaves: artefact tables by name, and values for rows.
+
+    rows: column `row` (uint64, each at most once, any order) and the columns of `writes`; rows that are absent
+    get null. The engine cuts it into one sidecar per shard.
+    artefacts: tables that belong to no row, stored as `global/<step>/<recipe8>/<name>.parquet`.
+    """
+
+    rows: pa.Table | None = None
+    artefacts: dict[str, pa.Table] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Global:
+    """A measurement across documents: map over shards, exchange by key, reduce by partition, finish once.
+
+    map(table, config): one batch of one shard; the table has the columns of `reads` plus `row` (uint64, see
+        schema.ROW). Returns any number of rows with a uint64 column `key` and whatever else reduce needs; the
+        same schema for every batch, also for an empty one.
+    reduce(table, config): one partition, sorted by (key, row) if the table has `row`, else by key; all rows of a
+        key are in it. Must treat each key on its own, so that the number of partitions changes nothing. Returns
+        a table with the same schema for every partition, also for an empty one.
+    finish(table, config): the concatenated results of reduce in key order -> Outcome.
+    key: what the key is, in words, for `plan` and the docs.
+    writes: the row-aligned columns of Outcome.rows; an empty schema when it writes artefacts only.
+    sparse: a map that returns no row for most documents may name here the column of `reads` whose null
+        rows it can skip; the engine then reads text only where it is not null.
+    """
+
+    name: str
+    version: int
+    config: type
+    reads: tuple[str, ...]
+    writes: pa.Schema
+    key: str
+    map: Callable[[pa.Table, Any], pa.Table]
+    reduce: Callable[[pa.Table, Any], pa.Table]
+    finish: Callable[[pa.Table, Any], Outcome]
+    sparse: str | None = None
+    files: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of an input file as a reader found it.
+
+    position: number of the record in its file, from 0; the same for every reading of the file.
+    fields: the record's own field names and values; None when the record is broken.
+    reason, detail, raw: for a broken record, a short machine-readable reason, what was found, and the bytes.
+    """
+
+    position: int
+    fields: dict[str, Any] | None  # Any: whatever the input format holds
+    reason: str | None = None
+    detail: str | None = None
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one file of a source becomes records.
+
+    read(stream, path, config): the file's raw bytes (seekable), its path below the source root; yields records
+        in file order, one at a time, so that a file of any size streams. Bad records are yielded with a reason;
+        when the rest of the file cannot be read, the last record says so with position -1.
+    fields: canonical column -> field names to try in order; the source's `columns` override it.
+    """
+
+    name: str
+    version: int
+    config: type
+    read: Callable[[BinaryIO, str, Any], Iterator[Record]]
+    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
