@@ -1,0 +1,167 @@
+"""A store in a local folder: temporary file, fsync and rename to write; a file lock to compare and swap."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import xxhash
+
+from pipeline.errors import ConflictError, StoreError
+from pipeline.objects import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOCKS = ".locks"
+N_LOCKS = 256
+"""Lock files of a store: a key hashes to one of them, so that none ever needs deleting, which would race."""
+
+STALE_S = 86_400
+"""Age at which `check` removes a temporary file: no single write takes a day."""
+
+
+class FolderStore(Store):
+    """A store in a local folder."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.path.abspath(path))
+        self.url = str(self.path)
+
+    def get_with_tag(self, key: str) -> tuple[bytes, str] | None:
+        """The tag is the XXH3-128 of the content."""
+        try:
+            data = self.get(key)
+        except MissingError:
+            return None
+        return data, xxhash.xxh3_128_hexdigest(data)
+
+    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Durable when it returns."""
+        self._place(key, lambda path: path.write_bytes(data))
+
+    def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
+        """Copy the file; durable when it returns."""
+        self._place(key, lambda path: shutil.copyfile(local_path, path))
+
+    def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
+        """Compare and write under the lock of the key, which holds across processes and threads."""
+        with self._locked(key):
+            found = self.get_with_tag(key)
+            if (found and found[1]) != tag:
+                raise ConflictError(f"{self._path(key)}: changed by another writer; read it again and retry")
+            self.put(key, data)
+        return xxhash.xxh3_128_hexdigest(data)
+
+    def size(self, key: str) -> int:
+        """Size of the file; a folder has none."""
+        with self.open(key) as stream:
+            return os.fstat(stream.fileno()).st_size
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Walk the folder, then sort; temporary files and locks are left out."""
+        found = []
+        for path in self._files(prefix):
+            if not path.name.startswith(TEMPORARY):
+                try:
+                    found.append((path.relative_to(self.path).as_posix(), path.stat().st_size))
+                except FileNotFoundError:  # deleted since its folder was read
+                    continue
+        return iter(sorted(found))
+
+    def delete(self, key: str) -> None:
+        """Delete the file; its folder stays."""
+        with explained(self._path(key)):
+            self._path(key).unlink(missing_ok=True)
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Delete the folder."""
+        path = self._path(folder_name(prefix))
+        with explained(path):
+            if path.is_dir():
+                shutil.rmtree(path)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open the file; it stays readable when another replaces it."""
+        path = self._path(key)
+        with explained(path):
+            try:
+                return open(path, "rb")
+            except (IsADirectoryError, NotADirectoryError) as error:  # a folder is no object
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
+
+    def local_path(self, key: str) -> Path | None:
+        """Path below the folder."""
+        return self._path(key)
+
+    def check(self, write: bool = True) -> None:
+        """List once and, with `write`, create the folder, write to it and remove stale temporary files."""
+        with explained(self.path):
+            if write:
+                self.path.mkdir(parents=True, exist_ok=True)
+            if not self.path.is_dir():
+                found = "a file" if self.path.exists() else "nothing"
+                raise StoreError(f"{self.path}: found {found}, expected the folder of a store; check --store")
+            os.listdir(self.path)
+        if write:
+            self._check_swap()
+            for path in self._files(""):
+                with explained(path):
+                    if path.name.startswith(TEMPORARY) and time.time() - path.stat().st_mtime > STALE_S:
+                        path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self.path / checked_key(key)
+
+    def _files(self, prefix: str) -> Iterator[Path]:
+        def unreadable(error: OSError) -> None:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                raise error
+
+        root = self._path(prefix.strip("/"))
+        with explained(root):
+            for folder, folders, names in os.walk(root, onerror=unreadable):
+                folders[:] = [name for name in folders if name != LOCKS]
+                yield from (Path(folder, name) for name in names)
+
+    def _place(self, key: str, fill: Callable[[Path], object]) -> None:
+        """Fill a temporary file beside the object, make it durable, then rename it into place."""
+        path = self._path(key)
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(TEMPORARY + uuid.uuid4().hex)
+            try:
+                fill(temporary)
+                _sync(temporary)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync(path.parent)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        lock = self.path / LOCKS / f"{xxhash.xxh3_64_intdigest(key.encode()) % N_LOCKS:02x}"
+        with explained(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            stream = lock.open("ab")
+        with stream:
+            with explained(lock):
+                fcntl.flock(stream, fcntl.LOCK_EX)  # released with the stream, also when the process dies
+            yield
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
