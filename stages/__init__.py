@@ -1,0 +1,1 @@
+"""What is measured and decided about documents; no input or output, no cluster."""

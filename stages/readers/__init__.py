@@ -1,0 +1,16 @@
+"""Readers: how one file of a source becomes records. One module per format, each with a `READER`.
+
+A reader survives any bytes: every record it finds is yielded, whole or with the reason why it is broken.
+"""
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "text": ("text", "content", "raw_content", "body", "full_text", "document", "passage"),
+    "source_id": ("id", "doc_id", "docid", "uid", "uuid", "_id", "data_id", "record_id"),
+    "url": ("url", "uri", "link", "source_url", "page_url", "web_url"),
+    "date": ("date", "timestamp", "crawl_date", "date_download", "publish_date", "published", "created"),
+    "license": ("license", "licence"),
+}
+"""Canonical column -> field names to try in order, as public corpora and crawlers name them.
+
+`provenance` and `parent_id` have no usual name, so a source must map them.
+"""

@@ -1,0 +1,138 @@
+"""Parquet: every column of every row, nested values as plain Python; position is the row number in the file.
+
+Reads a few MB at a time, row group by row group. Reasons of broken records: invalid_utf8, unreadable_value;
+at position -1: unreadable_parquet, decompression_bomb, corrupt_row_group (rows before it are used).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.stage import Reader, Record
+from stages.readers import FIELDS
+from stages.readers.streams import RAW_BYTES, Bounds, Watched
+
+BATCH_BYTES = 8 << 20
+"""Uncompressed bytes read at once, by the average row of the file."""
+
+MAX_BATCH_ROWS = 1024
+
+UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError)
+"""What Arrow raises on bytes that make no sense; names and statistics that are not UTF-8 raise ValueError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Bounds):
+    """Bounds of decompression, held against the sizes that the file states for its columns."""
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """A value that Python cannot hold."""
+
+    reason: str
+    detail: str
+    raw: bytes | None = None
+
+
+def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
+    """Yield one record per row, in order; see `Reader`."""
+    watched = Watched(stream)
+    try:
+        file = pq.ParquetFile(pa.PythonFile(watched, mode="r"), buffer_size=1 << 20, pre_buffer=False)
+        n_in, n_out = _stated_bytes(file.metadata)
+    except UNREADABLE as error:
+        if watched.failure:
+            raise
+        yield Record(-1, None, "unreadable_parquet", _one_line(error))
+        return
+    if found := config.exceeded(n_in, n_out):
+        yield Record(-1, None, "decompression_bomb", found)
+        return
+    n_rows = file.metadata.num_rows
+    batch_rows = min(max(BATCH_BYTES * n_rows // max(n_out, 1), 1), MAX_BATCH_ROWS)
+    position = 0
+    try:
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(batch_rows, row_groups=[group], use_threads=False):
+                for fields in _rows(batch):
+                    yield _as_record(position, fields)
+                    position += 1
+    except UNREADABLE as error:
+        if watched.failure:
+            raise
+        detail = f"{_one_line(error)}; {position:,} of {n_rows:,} rows were read"
+        yield Record(-1, None, "corrupt_row_group", detail)
+
+
+def _stated_bytes(metadata: pq.FileMetaData) -> tuple[int, int]:
+    """Return the compressed and uncompressed bytes of all column chunks, as the footer states them."""
+    chunks = [
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    ]
+    return sum(c.total_compressed_size for c in chunks), sum(c.total_uncompressed_size for c in chunks)
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    names = batch.schema.names
+    return [dict(zip(names, row, strict=True)) for row in zip(*map(_values, batch.columns), strict=True)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    plain = _plain_type(column.type)
+    if not plain.equals(column.type):
+        column = column.cast(plain, safe=False)
+    try:
+        return column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        raw = error.object[:RAW_BYTES]
+        return _Unreadable(
+            "invalid_utf8", f"byte 0x{raw[error.start]:02x} at {error.start:,}: {error.reason}", raw
+        )
+    except (ValueError, OverflowError) as error:
+        return _Unreadable("unreadable_value", _one_line(error))
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Time in microseconds and UTC, because what becomes of nanoseconds and zones depends on the machine."""
+    types = pa.types
+    if types.is_timestamp(kind):
+        return pa.timestamp("us" if kind.unit == "ns" else kind.unit, "UTC" if kind.tz else None)
+    if types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")
+    if types.is_time64(kind):
+        return pa.time64("us")
+    if types.is_list(kind) or types.is_large_list(kind):
+        new = pa.list_ if types.is_list(kind) else pa.large_list
+        return new(kind.value_field.with_type(_plain_type(kind.value_type)))
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
+    return kind
+
+
+def _as_record(position: int, fields: dict[str, Any]) -> Record:
+    for name, value in fields.items():
+        if isinstance(value, _Unreadable):
+            return Record(position, None, value.reason, f"column {name}: {value.detail}", value.raw)
+    return Record(position, fields)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+READER = Reader(name="parquet", version=1, config=Config, read=read, fields=FIELDS)
