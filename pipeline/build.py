@@ -1,0 +1,289 @@
+"""One run: ingest what is new, annotate what is missing, run the global steps, decide, release.
+
+Everything it does is idempotent: results are found by recipe, so a run that was stopped anywhere, or that finds
+another run's results, computes only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline import __version__
+from pipeline.cluster import Engine
+from pipeline.errors import InputError, LeaseError, QuarantineError
+from pipeline.exchange import Annotations, run_global
+from pipeline.execute import WaveReport, WaveTask, annotate_shard, peak_rss_bytes
+from pipeline.graph import GlobalResult, Phase, Recipes, phases
+from pipeline.lease import Lease, hold
+from pipeline.plan import INPUTS, SHARDS, State, describe, known_shards
+from pipeline.progress import Progress
+from pipeline.run_file import RunFile, Step
+from pipeline.shards import IngestReport, IngestTask, ingest_group
+from pipeline.sidecars import Shard
+from pipeline.store import Store
+
+FLUSH_S = 5.0
+"""Seconds between catalog updates: what a killed run may have to do again."""
+
+
+@dataclass
+class Record:
+    """What a run did, kept under runs/. cpu_s: CPU-seconds by stage; tasks: by phase kind."""
+
+    id: str
+    run: str
+    corpus: str
+    started: str
+    version: str = __version__
+    tasks: dict[str, int] = field(
+        default_factory=lambda: {"ingest": 0, "annotate": 0, "global": 0, "release": 0}
+    )
+    text_tasks: int = 0
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    stage_bytes: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_rss: int = 0
+    quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    release: str | None = None
+    status: str = "running"
+
+
+class Build:
+    """One run over one store. Call `run`; the record says what it did."""
+
+    def __init__(
+        self, run: RunFile, store: Store, engine: Engine, progress: Progress, n_partitions: int | None = None
+    ) -> None:
+        self.run_file, self.store, self.engine, self.progress = run, store, engine, progress
+        self.n_partitions = n_partitions
+        self.state = State(store)
+        started = datetime.now(UTC)
+        run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+        self.record = Record(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
+        self.shards: list[Shard] = []
+        self.recipes = Recipes(run)
+
+    def run(self) -> Record:
+        """Build everything up to and including the release; write the run record whatever happens."""
+        from pipeline.releasing import Releasing
+
+        begin = time.monotonic()
+        self.store.check()
+        try:
+            self.ingest()
+            for phase in phases(self.run_file):
+                with self.timed(phase.label):
+                    self.wave(phase) if phase.kind == "wave" else self.global_step(phase.steps[0])
+            self.remember_recipes()
+            with self.timed("release"):
+                self.record.release = Releasing(self).run()
+            self.record.status = "done"
+        except BaseException as error:
+            self.record.status = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self.record.seconds["total"] = round(time.monotonic() - begin, 3)
+            self.record.peak_rss = max(self.record.peak_rss, peak_rss_bytes())
+            self.write_record()
+        return self.record
+
+    @contextmanager
+    def timed(self, label: str) -> Iterator[None]:
+        """Add the wall time of a phase to the record."""
+        begin = time.monotonic()
+        yield
+        self.record.seconds[label] = round(self.record.seconds.get(label, 0) + time.monotonic() - begin, 3)
+
+    def write_record(self) -> None:
+        """Put the run record; a run that did nothing leaves none."""
+        if any(self.record.tasks.values()) or self.record.status != "done":
+            page = json.dumps(asdict(self.record), indent=1, sort_keys=True, ensure_ascii=False)
+            self.store.put(f"runs/{self.record.id}.json", page.encode())
+
+    # Ingest
+
+    def ingest(self) -> None:
+        """Ingest groups that the store does not have, and check the quarantined share."""
+        run = self.run_file
+        self.shards, missing = known_shards(run, self.state)
+        tasks = [
+            IngestTask(self.store, group, run.ingest, tuple(self.state.known_digests(group).items()))
+            for group in missing
+        ]
+        if tasks:
+            with self.timed("ingest"), self.progress.phase("ingest", len(tasks), "inputs") as phase:
+                waiting: list[IngestReport] = []
+                last = time.monotonic()
+                for report in self.engine.map(ingest_group, tasks):
+                    self.shards += report.shards
+                    waiting.append(report)
+                    phase.step(sum(shard.text_bytes for shard in report.shards))
+                    if time.monotonic() - last > FLUSH_S:
+                        self.note_ingested(waiting)
+                        waiting, last = [], time.monotonic()
+                self.note_ingested(waiting)
+        self.shards.sort()
+        self.record.tasks["ingest"] += len(tasks)
+        self.check_quarantine()
+
+    def note_ingested(self, reports: list[IngestReport]) -> None:
+        """Commit groups to the manifest."""
+        files = {
+            f"{r.source}/{f['path']}": {k: f[k] for k in ("size", "stamp", "digest")}
+            for r in reports
+            for f in r.files
+        }
+        self.state.catalog(SHARDS).update({report.name: report.entry() for report in reports})
+        self.state.catalog(INPUTS).update(files)
+
+    def groups(self) -> dict[str, dict[str, Any]]:
+        """Manifest entries of the groups that this run is made of, by name."""
+        names = {shard.id.rpartition("-")[0] for shard in self.shards}
+        names |= set(self.empty_groups())
+        entries = self.state.catalog(SHARDS).entries
+        return {name: entries[name] for name in sorted(names)}
+
+    def empty_groups(self) -> list[str]:
+        """Groups of this run that gave no shard: all of their records are in quarantine."""
+        from pipeline.shards import find_groups, group_name
+
+        names = []
+        for source in self.run_file.sources:
+            for group in find_groups(source, self.run_file.ingest):
+                names.append(group_name(group, self.run_file.ingest, self.state.known_digests(group)))
+        return names
+
+    def check_quarantine(self) -> None:
+        """Raise QuarantineError above the allowed share, InputError if there is no document at all."""
+        limit = self.run_file.ingest.max_quarantined_share
+        totals: dict[str, list[int]] = {}
+        for entry in self.groups().values():
+            total = totals.setdefault(entry["source"], [0, 0])
+            total[0] += entry["read"]
+            total[1] += sum(entry["quarantined"].values())
+            reasons = self.record.quarantined.setdefault(entry["source"], {})
+            for reason, count in entry["quarantined"].items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        for source, (n_read, n_bad) in sorted(totals.items()):
+            if n_bad > limit * n_read:
+                reasons_text = ", ".join(f"{r} {n:,}" for r, n in self.record.quarantined[source].items())
+                raise QuarantineError(
+                    f"source {source}: {n_bad:,} of {n_read:,} records went to quarantine ({reasons_text}); allowed are "
+                    f"{limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; `columns` "
+                    "in the run file says which field is the text"
+                )
+        if not self.shards:
+            raise InputError(f"{self.run_file.path}: the sources hold no document at all; nothing to build")
+
+    # Annotation
+
+    def wave(self, phase: Phase) -> None:
+        """Run the pending stages of a wave, one task per shard."""
+        tasks = list(self.wave_tasks(phase))
+        if not tasks:
+            return
+        reads_text = any("text" in s.step.reads or s.view is not None for t in tasks for s in t.steps)
+        self.record.tasks["annotate"] += len(tasks)
+        self.record.text_tasks += len(tasks) * reads_text
+        names = sorted({step.name for task in tasks for step in task.steps})
+        label = ", ".join(names) if len(names) < 3 else f"annotate ({len(names)} stages)"
+        with self.progress.phase(label, len(tasks)) as progress:
+            waiting: list[WaveReport] = []
+            last = time.monotonic()
+            try:
+                for report in self.engine.map(annotate_shard, tasks):
+                    waiting.append(report)
+                    progress.step(report.n_bytes)
+                    if time.monotonic() - last > FLUSH_S:
+                        self.note_annotated(waiting)
+                        waiting, last = [], time.monotonic()
+            finally:
+                self.note_annotated(waiting)
+
+    def wave_tasks(self, phase: Phase) -> Iterator[WaveTask]:
+        """One task per shard that lacks something of this wave."""
+        for shard in self.shards:
+            steps = tuple(s for s in phase.steps if not self.state.done(self.recipes, s, shard))
+            if not steps:
+                continue
+            own = {step.name for step in steps}
+            reads = {c for step in steps for c in step.reads() if c.partition(".")[0] not in own}
+            yield WaveTask(
+                store=self.store, shard=shard, steps=steps, refs=self.recipes.refs(reads, shard),
+                outputs={step.name: self.recipes.ref(step.name, shard) for step in steps},
+                loose=self.recipes.loose(reads, shard),
+            )  # fmt: skip
+
+    def note_annotated(self, reports: list[WaveReport]) -> None:
+        """Commit finished sidecars to their catalogs and add up what they cost."""
+        entries: dict[str, dict[str, dict[str, Any]]] = {}
+        for report in reports:
+            for name, ref in report.outputs.items():
+                folder = ref.key.rpartition("/")[0]
+                entry = {"recipe": ref.recipe, "generation": report.shard.generation}
+                entries.setdefault(folder, {})[report.shard.id] = entry
+                self.record.stage_bytes[name] = self.record.stage_bytes.get(name, 0) + report.n_bytes
+            for name, seconds in report.cpu_s.items():
+                self.record.cpu_s[name] = round(self.record.cpu_s.get(name, 0.0) + seconds, 4)
+            for name, doc_ids in report.failed.items():
+                self.record.failed.setdefault(name, []).extend(doc_ids)
+            self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)
+        for folder, found in entries.items():
+            self.state.catalog(f"{folder}/catalog.json").update(found)
+
+    def remember_recipes(self) -> None:
+        """Record what each step is made of, so that the next plan can say what changed."""
+        steps = (*self.run_file.annotate, *self.run_file.globals)
+        self.state.catalog("annotations/recipes.json").update(
+            {s.name: describe(s, self.recipes) for s in steps}
+        )
+
+    # Global steps
+
+    def global_step(self, step: Step) -> None:
+        """Run a global step unless its result is there."""
+        recipe = self.recipes.global_recipe(step, self.shards)
+        assert recipe is not None
+        feeds = [
+            Annotations(
+                shard, self.recipes.refs(step.reads(), shard), self.recipes.loose(step.reads(), shard),
+                step.step.sparse,  # type: ignore[union-attr]  # a global step
+            )
+            for shard in self.shards
+        ]  # fmt: skip
+        self.recipes.results[step.name] = self.find_or_run(
+            step, recipe, feeds, f"global/{step.name}/{recipe[:8]}"
+        )
+
+    def find_or_run(self, step: Step, recipe: str, feeds: list[Any], folder: str) -> GlobalResult:
+        """A global result from the store, or computed now; one run at a time computes the same one."""
+        found = self.state.global_result(step.name, recipe)
+        if found is not None:
+            return found
+        with self.hold(f"global-{step.name}-{recipe[:8]}"):
+            self.state.catalogs.pop(f"{folder}/catalog.json", None)
+            found = self.state.global_result(step.name, recipe)
+            if found is not None:
+                return found
+            self.record.tasks["global"] += 1
+            self.record.text_tasks += len(feeds) * ("text" in step.step.reads)
+            return run_global(
+                self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions
+            )
+
+    def hold(self, name: str) -> Lease:
+        """Take a lease, waiting while another run that does the same work holds it."""
+        while True:
+            try:
+                return hold(self.store, name)
+            except LeaseError as error:
+                self.progress.say(f"waiting: {error}")
+                time.sleep(2)

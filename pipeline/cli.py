@@ -1,0 +1,315 @@
+"""The command `bicorpus`: parse, call, print. Results go to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pipeline import __version__
+from pipeline.errors import BicorpusError
+from pipeline.progress import Progress
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+store_option = click.option(
+    "--store",
+    "store_url",
+    required=True,
+    metavar="URL",
+    help="Local folder or object store (s3://bucket/prefix).",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
+
+
+class Commands(click.Group):
+    """Turns the errors of errors.py into one line on stderr and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # Any: as click declares it
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BicorpusError as error:
+            click.echo(f"bicorpus: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo(
+                "\nbicorpus: interrupted; what was finished is kept, the same command goes on from there",
+                err=True,
+            )
+            ctx.exit(130)
+
+
+@click.group(cls=Commands, context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="bicorpus")
+def main() -> None:
+    """Build bilingual pretraining corpora: every document measured once, every decision explained."""
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands
+    """Options that say where a run happens; none of them changes its result."""
+    for option in (
+        click.option("--engine", type=click.Choice(["ray", "local"]), default="ray", show_default=True,
+                     help="Ray, or a process pool on this machine."),
+        click.option("--workers", type=int, help="Processes to use at once.  [default: all cores]"),
+        click.option("--address", help="A running Ray cluster; none starts Ray here."),
+        click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@main.command()
+@run_argument
+@store_option
+@engine_options
+@json_option
+@click.option("--quiet", is_flag=True, help="No progress.")
+def run(
+    run_path: str,
+    store_url: str,
+    engine: str,
+    workers: int | None,
+    address: str | None,
+    partitions: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Build everything RUN.yaml asks for, release included.
+
+    Run it again after a change, a crash or Ctrl-C: only what is missing is computed.
+
+    Example: bicorpus run configs/quickstart.yaml --store ./quickstart-store
+    """
+    from dataclasses import asdict
+
+    from pipeline.build import Build
+    from pipeline.cluster import open_engine
+    from pipeline.run_file import load_run
+    from pipeline.store import open_store
+
+    progress = Progress(quiet=quiet, as_json=as_json)
+    parsed, store = load_run(run_path), open_store(store_url)
+    workers_of = open_engine(engine, workers, address)
+    try:
+        record = Build(parsed, store, workers_of, progress, partitions).run()
+    finally:
+        workers_of.close()
+    if as_json:
+        click.echo(json.dumps(asdict(record), ensure_ascii=False))
+    else:
+        tasks = ", ".join(f"{kind} {count:,}" for kind, count in record.tasks.items())
+        click.echo(f"{store.url}/{record.release}")
+        click.echo(
+            f"tasks: {tasks}; {record.text_tasks:,} read text; {record.seconds['total']:.1f} s", err=True
+        )
+
+
+@main.command()
+@run_argument
+@store_option
+@json_option
+def plan(run_path: str, store_url: str, as_json: bool) -> None:
+    """Say what `run` would compute and why; compute nothing.
+
+    Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
+    """
+    from dataclasses import asdict
+
+    from pipeline.finished import plan_release
+    from pipeline.plan import State, make_plan, plan_lines
+    from pipeline.run_file import load_run
+    from pipeline.store import open_store
+
+    run, store = load_run(run_path), open_store(store_url)
+    found = make_plan(run, State(store))
+    plan_release(found, run, store)
+    if as_json:
+        page = {**asdict(found), "empty": found.is_empty, "text_tasks": found.text_tasks}
+        click.echo(json.dumps(page, ensure_ascii=False))
+    else:
+        click.echo("\n".join(plan_lines(found)))
+
+
+@main.command()
+@store_option
+@json_option
+def status(store_url: str, as_json: bool) -> None:
+    """Say what a store holds: sources, annotations, releases, the last runs.
+
+    Example: bicorpus status --store ./quickstart-store
+    """
+    from pipeline.status import status_lines, status_of
+    from pipeline.store import open_store
+
+    found = status_of(open_store(store_url))
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(status_lines(found)))
+
+
+def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, imported late
+    """Open a finished build."""
+    from pipeline.finished import Finished
+    from pipeline.run_file import load_run
+    from pipeline.store import open_store
+
+    return Finished(load_run(run_path), open_store(store_url))
+
+
+@main.command()
+@run_argument
+@store_option
+@click.option(
+    "--where",
+    "wheres",
+    multiple=True,
+    metavar="COLUMN>=VALUE",
+    help="Comparison (= != > >= < <=); repeatable.",
+)
+@click.option("--rule", help="Documents that this rule dropped.")
+@click.option("--host", help="Documents of this host.")
+@click.option("--grep", metavar="RE", help="Documents whose text matches.")
+@click.option("--dropped", is_flag=True, help="Dropped documents only.")
+@click.option("--columns", help="Further columns to print, comma-separated.")
+@click.option("--limit", type=int, default=20, show_default=True)
+@json_option
+def show(
+    run_path: str,
+    store_url: str,
+    wheres: tuple[str, ...],
+    rule: str | None,
+    host: str | None,
+    grep: str | None,
+    dropped: bool,
+    columns: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Print documents of a build, with the rule that dropped each.
+
+    Example: bicorpus show run.yaml --store ./store --rule too_short --limit 5
+    """
+    from pipeline.query import show_lines
+
+    wheres += tuple(f"{c}={v}" for c, v in (("rule", rule), ("host", host)) if v) + (
+        ("keep=false",) if dropped else ()
+    )
+    extra = columns.split(",") if columns else []
+    for line in show_lines(finished_build(run_path, store_url), wheres, extra, grep, limit, as_json):
+        click.echo(line)
+
+
+@main.command()
+@run_argument
+@store_option
+@click.argument("doc_id", required=False)
+@click.option("--url", help="The document with this URL.")
+@click.option(
+    "--text-file", type=click.Path(exists=True, dir_okay=False), help="The document with exactly this text."
+)
+@click.option("--input", "place", metavar="FILE:RECORD", help="The record (from 0) of an input file.")
+@json_option
+def explain(
+    run_path: str,
+    store_url: str,
+    doc_id: str | None,
+    url: str | None,
+    text_file: str | None,
+    place: str | None,
+    as_json: bool,
+) -> None:
+    """Explain one document: every annotation, and every rule with value, threshold and margin.
+
+    Example: bicorpus explain run.yaml --store ./store --input docs.jsonl.gz:17
+    """
+    from pathlib import Path
+
+    from pipeline.errors import UsageError
+    from pipeline.explain import as_text, find
+    from pipeline.explain import explain as explain_document
+
+    if sum(option is not None for option in (doc_id, url, text_file, place)) != 1:
+        raise UsageError("name one document: DOC_ID, --url, --text-file or --input FILE:RECORD")
+    where = None
+    if place is not None:
+        path, _, record = place.rpartition(":")
+        if not path or not record.isdigit():
+            raise UsageError(f"--input {place!r}: expected FILE:RECORD, such as docs.jsonl.gz:17")
+        where = (path, int(record))
+    text = Path(text_file).read_bytes().decode("utf-8") if text_file else None
+    finished = finished_build(run_path, store_url)
+    found = explain_document(finished, *find(finished, doc_id, url, text, where))
+    click.echo(json.dumps(found, ensure_ascii=False, default=str) if as_json else as_text(found))
+
+
+@main.command()
+@run_argument
+@store_option
+@click.option(
+    "--where",
+    "wheres",
+    multiple=True,
+    metavar="COLUMN>=VALUE",
+    help="Comparison (= != > >= < <=); repeatable.",
+)
+@click.option("--columns", help="Columns to write, comma-separated.  [default: doc_id,text,keep,rule]")
+@click.option(
+    "--to", "target", required=True, type=click.Path(dir_okay=False), help="A .jsonl or .parquet file."
+)
+@json_option
+def export(
+    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool
+) -> None:
+    """Write rows of a build with any columns.
+
+    Example: bicorpus export run.yaml --store ./store --where keep=false --columns doc_id,rule,text --to dropped.jsonl
+    """
+    from pipeline.query import export_rows
+
+    names = columns.split(",") if columns else ["doc_id", "text", "keep", "rule"]
+    n_rows = export_rows(finished_build(run_path, store_url), wheres, names, target)
+    click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
+
+
+@main.command()
+@click.argument("release_url", metavar="RELEASE")
+@click.option(
+    "--store", "store_url", metavar="URL", help="Also derive decisions again from raw bytes; needs --run."
+)
+@click.option("--run", "run_path", metavar="RUN.yaml", type=click.Path(), help="The run file of the release.")
+@click.option("--sample", type=int, default=1000, show_default=True, help="Decisions to derive again.")
+@json_option
+def verify(release_url: str, store_url: str | None, run_path: str | None, sample: int, as_json: bool) -> None:
+    """Check a release: files, conservation, ledger, mixes; with --store also a sample of its decisions.
+
+    Exits 5 if anything is wrong.
+
+    Example: bicorpus verify store/releases/v1 --store ./store --run run.yaml
+    """
+    from dataclasses import asdict
+
+    from pipeline.errors import ExpectationError, UsageError
+    from pipeline.store import open_store
+    from pipeline.verify import verify_files
+
+    if (store_url is None) != (run_path is None):
+        raise UsageError("--store and --run go together")
+    release = open_store(release_url)
+    reports = [verify_files(release)]
+    if store_url and run_path:
+        from pipeline.rederive import verify_store
+
+        reports.append(verify_store(release, finished_build(run_path, store_url), sample))
+    if as_json:
+        click.echo(json.dumps([asdict(report) for report in reports], ensure_ascii=False))
+    else:
+        click.echo("\n".join(line for report in reports for line in report.lines()))
+    if not all(report.passed for report in reports):
+        raise ExpectationError(f"{release_url}: the release does not hold; see the faults above")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

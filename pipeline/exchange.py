@@ -1,0 +1,269 @@
+"""Global steps: map over shards, exchange through files, reduce by key range, finish once.
+
+Each map task writes one Arrow IPC file with one record batch per partition; the file's footer is the offset index,
+so a reducer range-reads its batch from every file. Partitions are ranges of the 64-bit key: all rows of a key meet in
+one partition, and concatenating the partitions gives the same order whatever their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.catalog import Catalog
+from pipeline.cluster import Engine
+from pipeline.errors import StageError
+from pipeline.execute import _nulls, peak_rss_bytes
+from pipeline.graph import GlobalResult
+from pipeline.progress import Progress
+from pipeline.recipe import table_digest
+from pipeline.run_file import Step
+from pipeline.schema import CANONICAL, ROW, ROW_BITS
+from pipeline.shards import read_shard_rows
+from pipeline.sidecars import Shard, SidecarRef, read_columns, write_sidecar
+from pipeline.stage import Global, Outcome
+from pipeline.store import Store
+
+ROWS_PER_PARTITION = 8 << 20
+"""Aim of keyed rows per partition: about 1 GB of memory for a reducer of ten 64-bit columns."""
+
+
+class Feed(Protocol):
+    """Where a map task's batches come from."""
+
+    @property
+    def shard(self) -> Shard:
+        """The shard whose rows are fed."""
+        ...
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """Yield at least one table with the columns of `reads` and `row`, numbered from first_row."""
+        ...
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Feeds a global step from a shard and its sidecars; see Global.sparse for what it skips."""
+
+    shard: Shard
+    refs: Mapping[str, SidecarRef]
+    loose: Mapping[str, pa.DataType] = field(default_factory=dict)
+    sparse: str | None = None
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See Feed.batches."""
+        stored = [c for c in reads if "." in c and c not in self.loose]
+        columns = read_columns(store, self.shard, self.refs, stored)
+        columns |= {c: _nulls(kind, self.shard.n_rows) for c, kind in self.loose.items()}
+        rows = pa.array(np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row))
+        canonical = [c for c in reads if c in CANONICAL.names]
+        if not canonical:
+            yield pa.table({**{c: columns[c] for c in reads}, ROW: rows})
+            return
+        wanted = np.ones(self.shard.n_rows, bool)
+        if self.sparse is not None:
+            wanted = np.asarray(columns[self.sparse].combine_chunks().is_valid())
+        found = False
+        for start, batch in read_shard_rows(store, self.shard, canonical, wanted):
+            found = True
+            n_rows = batch.num_rows
+            cut = {c: batch[c] if c in canonical else columns[c].slice(start, n_rows) for c in reads}
+            table = pa.table({**cut, ROW: rows.slice(start, n_rows)})
+            inside = wanted[start : start + n_rows]
+            yield table if inside.all() else table.filter(pa.array(inside))
+        if not found:  # one batch without rows, so that the map can say its schema
+            kinds = {c: CANONICAL.field(c).type if c in canonical else columns[c].type for c in reads}
+            yield pa.schema([*kinds.items(), (ROW, pa.uint64())]).empty_table()
+
+
+@dataclass(frozen=True)
+class MapTask:
+    """One shard of a global step; ordinal numbers the shards of the run."""
+
+    store: Store
+    step: Step
+    feed: Feed
+    ordinal: int
+    n_partitions: int
+    key: str
+
+
+@dataclass(frozen=True)
+class ReduceTask:
+    """One partition of a global step."""
+
+    store: Store
+    step: Step
+    maps: tuple[str, ...]
+    partition: int
+    key: str
+
+
+@dataclass(frozen=True)
+class FinishTask:
+    """The end of a global step: parts, in key order, become artefacts and one row sidecar per shard."""
+
+    store: Store
+    step: Step
+    parts: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    folder: str
+    recipe: str
+
+
+def map_shard(task: MapTask) -> int:
+    """Map one shard and write its exchange file; returns the number of keyed rows."""
+    step, first_row = task.step.step, task.ordinal << ROW_BITS
+    assert isinstance(step, Global)
+    batches = task.feed.batches(task.store, step.reads, first_row)
+    table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
+    keys = table["key"].to_numpy()
+    write_exchange(task.store, task.key, table, partition_of(keys, task.n_partitions), task.n_partitions)
+    return table.num_rows
+
+
+def _keyed(step: Global, table: pa.Table) -> pa.Table:
+    if "key" not in table.column_names or table.schema.field("key").type != pa.uint64():
+        raise StageError(
+            f"{step.name}.map wrote {table.column_names}; expected a uint64 column `key` among them"
+        )
+    return table
+
+
+def partition_of(keys: np.ndarray, n_partitions: int) -> np.ndarray:
+    """Partition of each key: equal ranges of its upper 32 bits. uint64 (n,) -> int64 (n,)."""
+    return (((keys >> np.uint64(32)) * np.uint64(n_partitions)) >> np.uint64(32)).astype(np.int64)
+
+
+def write_exchange(
+    store: Store, key: str, table: pa.Table, partitions: np.ndarray, n_partitions: int
+) -> None:
+    """Write one exchange file: record batch i holds the rows of partition i, in the table's order."""
+    order = np.argsort(partitions, kind="stable")
+    bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+            part = table.take(pa.array(order[low:high])).combine_chunks()
+            batches = part.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+            writer.write_batch(batches[0])
+    store.put(key, sink.getvalue())
+
+
+def read_exchange(store: Store, keys: Sequence[str], partition: int) -> pa.Table:
+    """Read one partition from every map's file, in the order of the files."""
+    tables = []
+    for key in keys:
+        with store.open(key) as stream:
+            tables.append(pa.Table.from_batches([pa.ipc.open_file(stream).get_batch(partition)]))
+    return pa.concat_tables(tables)
+
+
+def sort_keyed(table: pa.Table) -> pa.Table:
+    """Sort by (key, row), or by key where there is no row."""
+    keys = table["key"].to_numpy()
+    rows = table[ROW].to_numpy() if ROW in table.column_names else np.arange(len(keys))
+    return table.take(pa.array(np.lexsort((rows, keys))))
+
+
+def reduce_partition(task: ReduceTask) -> int:
+    """Reduce one partition and write its part; returns its number of rows."""
+    assert isinstance(task.step.step, Global)
+    table = sort_keyed(read_exchange(task.store, task.maps, task.partition))
+    result = task.step.step.reduce(table, task.step.config)
+    write_exchange(task.store, task.key, result, np.zeros(result.num_rows, np.int64), 1)
+    return result.num_rows
+
+
+@dataclass(frozen=True)
+class FinishReport:
+    """What a global step left: per shard the digest of each column, and the sizes of its artefacts."""
+
+    digests: dict[str, dict[str, str]]
+    artefacts: dict[str, int]
+    peak_rss: int
+
+
+def finish_step(task: FinishTask) -> FinishReport:
+    """Finish a global step: write its artefacts and its row sidecars."""
+    assert isinstance(task.step.step, Global)
+    table = pa.concat_tables([read_exchange(task.store, [part], 0) for part in task.parts])
+    outcome = task.step.step.finish(table, task.step.config)
+    for name, artefact in sorted(outcome.artefacts.items()):
+        sink = pa.BufferOutputStream()
+        pq.write_table(artefact, sink, compression="zstd")
+        task.store.put(f"{task.folder}/{name}.parquet", sink.getvalue())
+    digests = {}
+    for shard, rows in cut_rows(task.step, outcome, task.shards):
+        ref = SidecarRef(f"{task.folder}/rows/{shard.id}.parquet", task.recipe)
+        write_sidecar(task.store, ref, rows, shard)
+        digests[shard.id] = {name: table_digest(rows.select([name])) for name in rows.column_names}
+    return FinishReport(digests, {n: t.num_rows for n, t in outcome.artefacts.items()}, peak_rss_bytes())
+
+
+def cut_rows(step: Step, outcome: Outcome, shards: Sequence[Shard]) -> Iterator[tuple[Shard, pa.Table]]:
+    """Cut a step's row values into one full-length table per shard; rows without a value are null."""
+    schema = step.step.writes
+    values = (
+        outcome.rows if outcome.rows is not None else pa.schema([(ROW, pa.uint64()), *schema]).empty_table()
+    )
+    if set(values.column_names) != {ROW, *schema.names}:
+        raise StageError(
+            f"{step.name}.finish wrote {values.column_names}; it declares row, {', '.join(schema.names)}"
+        )
+    order = np.argsort(values[ROW].to_numpy(), kind="stable")
+    numbers = values[ROW].to_numpy()[order]
+    if len(numbers) and (np.diff(numbers) == 0).any():
+        raise StageError(f"{step.name}.finish gave a row more than one value")
+    bounds = np.searchsorted(numbers, np.arange(len(shards) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
+    for i, shard in enumerate(shards):
+        index = np.full(shard.n_rows, -1, np.int64)
+        chosen = slice(bounds[i], bounds[i + 1])
+        index[(numbers[chosen] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = order[chosen]
+        indices = pa.array(np.maximum(index, 0), mask=index < 0)
+        columns = [
+            values[f.name].combine_chunks().take(indices) if len(values) else pa.nulls(shard.n_rows, f.type)
+            for f in schema
+        ]
+        yield shard, pa.table(columns, schema=schema)
+
+
+def run_global(
+    engine: Engine,
+    store: Store,
+    step: Step,
+    recipe: str,
+    feeds: Sequence[Feed],
+    folder: str,
+    progress: Progress,
+    n_partitions: int | None = None,
+) -> GlobalResult:
+    """Run a global step over all shards and record it; its exchange files are gone afterwards.
+
+    Args: feeds, one per shard in the run's shard order; folder, where results go; n_partitions, for tests: by
+    default it follows from the number of documents, never from the workers.
+    """
+    work = f"exchange/{step.name}-{recipe[:8]}"
+    n_rows = sum(feed.shard.n_rows for feed in feeds)
+    n_partitions = n_partitions or max(1, -(-n_rows * 16 // ROWS_PER_PARTITION))
+    maps = tuple(f"{work}/map-{i:06d}.arrow" for i in range(len(feeds)))
+    tasks = [MapTask(store, step, feed, i, n_partitions, maps[i]) for i, feed in enumerate(feeds)]
+    with progress.phase(f"{step.name}: map", len(tasks)) as phase:
+        for _ in engine.map(map_shard, tasks):
+            phase.step()
+    parts = tuple(f"{work}/part-{i:06d}.arrow" for i in range(n_partitions))
+    reduces = [ReduceTask(store, step, maps, i, parts[i]) for i in range(n_partitions)]
+    with progress.phase(f"{step.name}: reduce", n_partitions, "partitions") as phase:
+        for _ in engine.map(reduce_partition, reduces):
+            phase.step()
+    shards = tuple(feed.shard for feed in feeds)
+    (report,) = engine.map(finish_step, [FinishTask(store, step, parts, shards, folder, recipe)])
+    catalog = Catalog.load(store, f"{folder}/catalog.json")
+    catalog.update({**report.digests, "": {"recipe": recipe, "artefacts": report.artefacts}})
+    store.delete_prefix(work)
+    return GlobalResult(recipe, report.digests)

@@ -1,0 +1,151 @@
+"""Why a document is in a release or not: every annotation, every rule with value, threshold and margin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.canonical import doc_id as make_doc_id
+from pipeline.canonical import text_hash
+from pipeline.decide import Decision
+from pipeline.errors import UsageError
+from pipeline.finished import Finished
+from pipeline.rules import Condition, Rule
+from pipeline.schema import CANONICAL
+
+EXCERPT = 200
+
+
+def find(
+    finished: Finished, doc_id: str | None, url: str | None, text: str | None, place: tuple[str, int] | None
+) -> tuple[Decision, int]:
+    """Find one document by exactly one of: id, URL, its whole text, or (input path or its end, record number).
+
+    Raises: UsageError when nothing is found; a quarantined record is named with its reason.
+    """
+    if doc_id:
+        return finished.locate(doc_id)
+    if url:
+        return finished.locate_by("url", url)
+    if text is not None:
+        return finished.locate_by("text_hash", text_hash(text.replace("\r\n", "\n").replace("\r", "\n")))
+    assert place is not None
+    return find_place(finished, *place)
+
+
+def find_place(finished: Finished, path: str, row: int) -> tuple[Decision, int]:
+    """Find the record `row` (from 0) of an input file, named by its path below the source root or a longer path."""
+    for name, group in finished.build.groups().items():
+        for file in group["files"]:
+            if path != file["path"] and not path.endswith("/" + file["path"]):
+                continue
+            wanted = make_doc_id(group["source"], file["path"], row)
+            for decision in finished.decisions():
+                if decision.shard.id.rpartition("-")[0] != name:
+                    continue
+                ids = finished.document_column(decision.shard, "doc_id").to_pylist()
+                if wanted in ids:
+                    return decision, ids.index(wanted)
+            raise UsageError(quarantine_note(finished, group["source"], name, file["path"], row))
+    raise UsageError(f"no input {path!r} in this build")
+
+
+def quarantine_note(finished: Finished, source: str, group: str, path: str, row: int) -> str:
+    """Say why a record of an input is no document."""
+    key = f"quarantine/{source}/{group}.parquet"
+    if finished.store.exists(key):
+        with finished.store.open(key) as stream:
+            for entry in pq.read_table(stream).to_pylist():
+                if entry["input"] == path and entry["input_row"] == row:
+                    return f"{path}:{row} is in quarantine: {entry['reason']} ({entry['detail']}); see {key}"
+    return f"{path} has no record {row}; records count from 0"
+
+
+def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
+    """All that is known of one document, as plain data."""
+    names = finished.annotation_columns() | (set(CANONICAL.names) - {"text"})
+    judged = finished.judge(decision, names)
+    values = {name: column[row].as_py() for name, column in sorted(judged.columns.items())}
+    ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any index array will do
+    duplicate = finished.releasing.layout.duplicate
+    outcome = judged.outcome(row, duplicate)
+    rules = [
+        explain_rule(rule, values, bool(judged.kept.verdicts.failed[i, row]), decision)
+        for i, rule in enumerate(decision.rules)
+    ]
+    return {
+        "doc_id": values["doc_id"],
+        "document": {name: values[name] for name in CANONICAL.names if name != "text"},
+        "excerpt": text[:EXCERPT],
+        "shard": judged.shard.id,
+        "row": row,
+        "keep": outcome is None,
+        "rule": outcome,
+        "rules": rules,
+        "keeper_id": judged.kept.keeper_id[row].as_py(),
+        "similarity": judged.kept.similarity[row].as_py(),
+        "annotations": {name: value for name, value in values.items() if "." in name},
+    }
+
+
+def explain_rule(rule: Rule, values: dict[str, Any], failed: bool, decision: Decision) -> dict[str, Any]:
+    """One rule against one document: does it apply, does it fail, and by how much."""
+    return {
+        "name": rule.name,
+        "action": rule.action,
+        "fails": failed,
+        "conditions": [explain_condition(condition, values, decision) for condition in rule.conditions],
+        "where": [explain_condition(condition, values, decision) for condition in rule.where],
+    }
+
+
+def explain_condition(condition: Condition, values: dict[str, Any], decision: Decision) -> dict[str, Any]:
+    """Value against threshold; margin is how far a number is inside (positive) or outside (negative)."""
+    value = values.get(condition.column)
+    low, high = condition.min, condition.max
+    if condition.quantile is not None and decision.cuts is not None:
+        q_low, q_high, by = condition.quantile
+        group = "" if by is None else str(values.get(by))
+        low = None if q_low is None else decision.cuts.cut(condition.column, by, group, q_low)
+        high = None if q_high is None else decision.cuts.cut(condition.column, by, group, q_high)
+    margins = []
+    if isinstance(value, (int, float)):
+        margins += [value - low] if low is not None else []
+        margins += [high - value] if high is not None else []
+    found: dict[str, Any] = {"column": condition.column, "value": value, "min": low, "max": high}
+    found |= {"in": condition.among, "not_in": condition.not_among, "quantile": condition.quantile}
+    found["margin"] = round(min(margins), 6) if margins else None
+    return {key: item for key, item in found.items() if item is not None or key in ("column", "value")}
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The explanation for a terminal."""
+    document = found["document"]
+    verdict = "kept" if found["keep"] else f"dropped by {found['rule']}"
+    lines = [
+        f"{found['doc_id']}  {verdict}",
+        f"  {document['source']}/{document['input']}:{document['input_row']}  shard {found['shard']} row {found['row']}",
+    ]
+    lines += [f"  url {document['url']}"] if document["url"] else []
+    lines += [f"  text {' '.join(found['excerpt'].split())[:100]}…", "rules"]
+    for rule in found["rules"]:
+        mark = "FAILS" if rule["fails"] else "ok"
+        tests = "; ".join(condition_text(condition) for condition in rule["conditions"])
+        where = " and ".join(condition_text(condition) for condition in rule["where"])
+        lines.append(f"  {mark:<5} {rule['name']:<28} {tests}" + (f"  where {where}" if where else ""))
+    if found["keeper_id"]:
+        lines.append(f"keeper {found['keeper_id']} (similarity {found['similarity']:.3f})")
+    lines.append("annotations")
+    for name, value in found["annotations"].items():
+        text = repr(value)
+        lines.append(f"  {name:<32} {text if len(text) < 100 else text[:97] + '...'}")
+    return "\n".join(lines)
+
+
+def condition_text(condition: dict[str, Any]) -> str:
+    """`signals.n_chars 37 (min 100, margin -63)`."""
+    facts = [
+        f"{k} {condition[k]}" for k in ("min", "max", "in", "not_in", "quantile", "margin") if k in condition
+    ]
+    return f"{condition['column']} {condition['value']!r} ({', '.join(facts)})"

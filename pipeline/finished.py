@@ -1,0 +1,157 @@
+"""A finished build, opened to be looked at: its shards, its annotations and its decisions, nothing computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.build import Build
+from pipeline.cluster import SerialEngine
+from pipeline.decide import Decision, Kept, final
+from pipeline.errors import UsageError
+from pipeline.execute import Columns
+from pipeline.graph import phases
+from pipeline.place import named_mixes, plan_mix
+from pipeline.plan import PhasePlan, Plan, known_shards, plan_phase
+from pipeline.progress import Progress
+from pipeline.release import FactsTask, facts_of
+from pipeline.releasing import Releasing
+from pipeline.run_file import RunFile
+from pipeline.shards import read_shard_rows
+from pipeline.sidecars import Shard
+from pipeline.store import Store
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One shard with its decision: columns by name (annotations and canonical ones, no text)."""
+
+    shard: Shard
+    decision: Decision
+    columns: Columns
+    kept: Kept
+
+    def outcome(self, row: int, duplicate: str) -> str | None:
+        """Name of the rule that dropped a row; None for a kept one."""
+        index = int(self.kept.rule[row])
+        if index < 0:
+            return None
+        return self.decision.rules[index].name if index < len(self.decision.rules) else duplicate
+
+
+class Finished:
+    """A run file and a store in which everything it asks for, the release aside, has been computed.
+
+    Raises: UsageError naming what is missing.
+    """
+
+    def __init__(self, run: RunFile, store: Store) -> None:
+        store.check(write=False)
+        self.run, self.store = run, store
+        self.build = Build(run, store, SerialEngine(), Progress(quiet=True))
+        shards, missing = known_shards(run, self.build.state)
+        if missing:
+            raise UsageError(
+                f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
+            )
+        self.build.shards = sorted(shards)
+        for phase in phases(run):
+            plan = plan_phase(phase, self.build.recipes, self.build.state, self.build.shards, 0)
+            if plan.n_tasks:
+                raise UsageError(f"{store.url}: {plan.label} is not computed; run `bicorpus run` first")
+        self.releasing = Releasing(self.build)
+
+    def decisions(self) -> list[Decision]:
+        """Decisions over every shard."""
+        return self.releasing.decisions()
+
+    def annotation_columns(self) -> set[str]:
+        """Every annotation column of the run."""
+        steps = (*self.run.annotate, *self.run.globals)
+        written = {f"{step.name}.{column}" for step in steps for column in step.step.writes.names}
+        return written | {key for source in self.run.sources for key in source.columns if "." in key}
+
+    def judge(self, decision: Decision, columns: set[str]) -> Judged:
+        """Read the columns that are asked for and decide over a shard."""
+        refs = self.build.recipes.refs(columns | self.releasing.columns, decision.shard)
+        loose = self.build.recipes.loose(columns | self.releasing.columns, decision.shard)
+        decision = Decision(**{**vars(decision), "refs": refs, "loose": loose})
+        found = decision.read(self.store, columns)
+        return Judged(decision.shard, decision, found, final(decision, found, self.store))
+
+    def text(self, shard: Shard, rows: np.ndarray) -> Iterator[tuple[int, str]]:
+        """Yield (row, canonical text) of some rows of a shard, in row order."""
+        wanted = np.zeros(shard.n_rows, bool)
+        wanted[rows] = True
+        for start, batch in read_shard_rows(self.store, shard, ["text"], wanted):
+            for row in np.flatnonzero(wanted[start : start + batch.num_rows]):
+                yield start + int(row), batch["text"][int(row)].as_py()
+
+    def locate(self, doc_id: str) -> tuple[Decision, int]:
+        """Find a document by id.
+
+        Raises: UsageError if no shard of the run has it.
+        """
+        for decision in self.decisions():
+            row = _index(self.document_column(decision.shard, "doc_id"), doc_id)
+            if row is not None:
+                return decision, row
+        raise UsageError(f"no document {doc_id!r} in this build; `bicorpus show` lists some")
+
+    def locate_by(self, column: str, value: object) -> tuple[Decision, int]:
+        """Find the first document with a value in a canonical column.
+
+        Raises: UsageError if there is none.
+        """
+        for decision in self.decisions():
+            row = _index(self.document_column(decision.shard, column), value)
+            if row is not None:
+                return decision, row
+        raise UsageError(f"no document with {column} {value!r} in this build")
+
+    def document_column(self, shard: Shard, column: str) -> pa.ChunkedArray:
+        """One canonical column of a shard."""
+        with self.store.open(shard.key) as stream:
+            return pq.read_table(stream, columns=[column])[column]
+
+
+def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
+    """Complete a plan: is the release there, must keepers be chosen, and what would each mix hold.
+
+    The mixes are known once every annotation is there; until keepers are chosen, copies still count as available.
+    Raises: MixError when a ratio cannot be met.
+    """
+    ready = not plan.ingest and not any(phase.n_tasks for phase in plan.phases)
+    keepers_found = False
+    if ready:
+        releasing = Finished(run, store).releasing
+        if releasing.is_current():
+            plan.release = "up to date"
+        decisions = releasing.rules_only()
+        if run.keep_one is not None:
+            recipe = releasing.keepers_recipe(decisions)
+            keepers_found = releasing.build.state.global_result("keepers", recipe) is not None
+            decisions = releasing.decisions() if keepers_found else decisions
+        by = releasing.mix_columns()
+        tasks = [FactsTask(store, d, i, releasing.layout, by, "") for i, d in enumerate(decisions)]
+        facts = pa.concat_tables([facts_of(task)[0] for task in tasks])
+        for name in named_mixes(run):
+            found, _, _ = plan_mix(run, facts, releasing.mixer, run.mix.mixes[name])
+            plan.mixes[name] = {"available": found.available, "asked": found.total, "discarded": found.discarded}
+    if run.keep_one is not None:
+        n_tasks = 0 if keepers_found else 1
+        reasons = {} if keepers_found else {"keepers": "rules, order or clusters changed"}
+        plan.phases.append(
+            PhasePlan("keepers", "global", plan.shards, n_tasks, {"keepers": n_tasks}, reasons, False)
+        )
+
+
+def _index(values: pa.ChunkedArray, value: object) -> int | None:
+    import pyarrow.compute as pc
+
+    row = pc.index(values, pa.scalar(value, values.type)).as_py()
+    return None if row < 0 else row

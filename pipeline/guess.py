@@ -1,0 +1,166 @@
+"""What the fields of records are, told from their values: which holds the text, and in which languages it may be.
+
+Pure and rough: names that a reader knows count, else the values decide; languages are guessed from scripts alone,
+without a model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+LOOK_CHARS = 2000
+"""Characters of a text that are enough to tell prose and script."""
+
+MAX_DEPTH = 3
+"""Objects inside objects that fields are looked for in, as `meta.source.url`."""
+
+PROSE = re.compile(r"[^\W\d_]\s+[^\W\d_]|[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+"""Two words, or one character of a script without blanks; neither is in an identifier, an address or a hash."""
+
+WEB_ADDRESS = re.compile(r"https?://\S+$")
+DATE = re.compile(r"(19|20)\d\d([-/.年]\d{1,2}|\d{4}$)")
+IMAGE = re.compile(r"im(g|age)|pic|photo|thumb|avatar|logo|icon|video", re.IGNORECASE)
+NAMES = {
+    "source_id": re.compile(r"(id|key|编号)$", re.IGNORECASE),
+    "date": re.compile(r"date|time|日期|时间", re.IGNORECASE),
+    "license": re.compile(r"licen[cs]e|许可", re.IGNORECASE),
+}
+"""How fields are called that no reader knows by name; ids must be unique, and dates be dates, as well."""
+
+SCRIPTS = (
+    ("Latin", 0x41, 0x5A), ("Latin", 0x61, 0x7A), ("Latin", 0xC0, 0x24F), ("other", 0x370, 0x10FF),
+    ("Hangul", 0x1100, 0x11FF), ("other", 0x1200, 0x1DFF), ("Latin", 0x1E00, 0x1EFF), ("other", 0x1F00, 0x1FFF),
+    ("Han", 0x3005, 0x3007), ("Kana", 0x3041, 0x30FF), ("Hangul", 0x3131, 0x318E), ("Kana", 0x31F0, 0x31FF),
+    ("Han", 0x3400, 0x4DBF), ("Han", 0x4E00, 0x9FFF), ("other", 0xA000, 0xABFF), ("Hangul", 0xAC00, 0xD7A3),
+    ("Han", 0xF900, 0xFAFF), ("Latin", 0xFF21, 0xFF3A), ("Latin", 0xFF41, 0xFF5A), ("Kana", 0xFF66, 0xFF9D),
+    ("Han", 0x20000, 0x3FFFF),
+)  # fmt: skip
+"""Script, first and last code point, in order: blocks of the Unicode Standard, good enough for a share."""
+
+_FIRST = np.array([first for _, first, _ in SCRIPTS], np.uint32)
+_LAST = np.array([last for _, _, last in SCRIPTS], np.uint32)
+
+CHINESE, LATIN = "Chinese", "Latin script"
+
+
+@dataclass
+class Field:
+    """Counts over the values of one field; `text_chars` counts the characters of those that are prose."""
+
+    n_values: int = 0
+    n_distinct: int = 0
+    n_urls: int = 0
+    n_dates: int = 0
+    text_chars: int = 0
+
+    def __add__(self, other: Field) -> Field:
+        return Field(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
+
+def flatten(fields: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    """Yield every value that is not null, by its name as `columns` writes it: `meta.url` lies in an object."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping) and depth < MAX_DEPTH:
+            yield from flatten(value, f"{prefix}{name}.", depth + 1)
+        elif value is not None:
+            yield f"{prefix}{name}", value
+
+
+def as_text(value: Any) -> str:  # Any: a field's value
+    """Return a value that a document's text can be, else an empty string."""
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("utf-8")
+        except UnicodeDecodeError:
+            return ""
+    return value if isinstance(value, str) and not value.isspace() else ""
+
+
+def prose_chars(text: str) -> int:
+    """Length of a text that has words and is no markup, else 0."""
+    return len(text) if PROSE.search(text, 0, LOOK_CHARS) and not text.lstrip().startswith("<") else 0
+
+
+def count_fields(rows: list[dict[str, Any]]) -> dict[str, Field]:
+    """Count what each field of flat records holds."""
+    values: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            values.setdefault(name, []).append(value)
+    return {name: _count_values(found) for name, found in values.items()}
+
+
+def _count_values(values: list[Any]) -> Field:
+    texts = [as_text(value) for value in values]
+    scalars = {value for value in values if isinstance(value, (str, int)) and not isinstance(value, bool)}
+    return Field(
+        n_values=len(values),
+        n_distinct=len(scalars),
+        n_urls=sum(bool(WEB_ADDRESS.match(text)) for text in texts),
+        n_dates=sum(isinstance(v, date) or bool(DATE.match(t)) for v, t in zip(values, texts, strict=True)),
+        text_chars=sum(map(prose_chars, texts)),
+    )
+
+
+def choose_text(fields: Mapping[str, Field], known: tuple[str, ...]) -> str | None:
+    """Name the field with the most prose, or a known one with at least half as much; None if none has any."""
+    most = max((f.text_chars for f in fields.values()), default=0)
+    if not most:
+        return None
+    named = [name for name in known if name in fields and 2 * fields[name].text_chars >= most]
+    return named[0] if named else min(name for name, f in fields.items() if f.text_chars == most)
+
+
+def choose_columns(fields: Mapping[str, Field], text_field: str, known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Name the field of each canonical column: by the names that the reader knows, else by what a field holds."""
+    columns = {"text": text_field}
+    for column in ("source_id", "url", "date", "license"):
+        left = {name: f for name, f in fields.items() if name not in columns.values()}
+        named = [name for name in known.get(column, ()) if name in left]
+        likely = [name for name, f in left.items() if _is_likely(column, name, f)]
+        if named or likely:
+            columns[column] = named[0] if named else min(likely, key=lambda n: (-left[n].n_values, n))
+    return columns
+
+
+def _is_likely(column: str, name: str, found: Field) -> bool:
+    most = 0.9 * found.n_values
+    if column == "url":
+        return found.n_urls >= most and not IMAGE.search(name)
+    holds = {"source_id": found.n_distinct, "date": found.n_dates, "license": found.n_values}
+    return bool(NAMES[column].search(name)) and holds[column] >= most
+
+
+def count_scripts(text: str) -> Counter[str]:
+    """Count the letters of a text by script: Latin, Han, Kana, Hangul, other."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    block = np.searchsorted(_FIRST, codes, side="right") - 1
+    inside = (block >= 0) & (codes <= _LAST[block])
+    totals = np.bincount(block[inside], minlength=len(SCRIPTS)).tolist()
+    counts: Counter[str] = Counter()
+    for (script, _, _), n in zip(SCRIPTS, totals, strict=True):
+        counts[script] += n
+    return +counts
+
+
+def guess_language(text: str) -> str:
+    """Guess a document's language from the scripts of its first characters.
+
+    One Han character says as much as several Latin letters, and Japanese is told by its kana, so that a fifth
+    of Han makes a text Chinese and a tenth of kana makes it Japanese.
+    """
+    counts = count_scripts(text[:LOOK_CHARS])
+    share = {script: n / counts.total() for script, n in counts.items()}
+    for script, least, language in (
+        ("Kana", 0.1, "Japanese"), ("Hangul", 0.2, "Korean"), ("Han", 0.2, CHINESE), ("Latin", 0.5, LATIN),
+    ):  # fmt: skip
+        if share.get(script, 0) >= least:
+            return language
+    return "other script" if counts else "no letters"

@@ -1,0 +1,243 @@
+"""What a run would do and why, from catalogs alone: no input is read but for its size and time stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.catalog import Catalog
+from pipeline.graph import GlobalResult, Phase, Recipes, phases
+from pipeline.recipe import digest, source_digest
+from pipeline.run_file import RunFile, Step
+from pipeline.shards import Group, find_groups, group_name, parse_entry
+from pipeline.sidecars import Shard
+from pipeline.store import Store
+
+INPUTS = "shards/inputs.json"
+SHARDS = "shards/catalog.json"
+
+
+@dataclass
+class State:
+    """What a store already holds, read catalog by catalog and kept for one run."""
+
+    store: Store
+    catalogs: dict[str, Catalog] = field(default_factory=dict)
+
+    def catalog(self, key: str) -> Catalog:
+        """A catalog, read once."""
+        if key not in self.catalogs:
+            self.catalogs[key] = Catalog.load(self.store, key)
+        return self.catalogs[key]
+
+    def known_digests(self, group: Group) -> dict[str, str]:
+        """Digests of those input files whose size and stamp are as they were."""
+        known = {}
+        for file in group.files:
+            entry = self.catalog(INPUTS).entries.get(f"{group.source.name}/{file.relative}")
+            if entry and (entry["size"], entry["stamp"]) == (file.size, file.stamp):
+                known[file.relative] = entry["digest"]
+        return known
+
+    def ingested(self, group: Group, run: RunFile) -> list[Shard] | None:
+        """The group's shards if it was ingested as it is; None if it has to be."""
+        digests = self.known_digests(group)
+        if len(digests) < len(group.files):
+            return None
+        entry = self.catalog(SHARDS).entries.get(group_name(group, run.ingest, digests))
+        return None if entry is None else parse_entry(entry)
+
+    def done(self, recipes: Recipes, step: Step, shard: Shard) -> bool:
+        """Whether a stage's sidecar for a shard is there with the recipe that is wanted."""
+        recipe = recipes.full(step.name, shard)
+        if recipe is None:
+            return False
+        entry = self.catalog(f"{recipes.folder(step.name)}/catalog.json").entries.get(shard.id)
+        return entry == {"recipe": recipe, "generation": shard.generation}
+
+    def global_result(self, name: str, recipe: str) -> GlobalResult | None:
+        """A finished global step."""
+        entries = self.catalog(f"global/{name}/{recipe[:8]}/catalog.json").entries
+        if entries.get("", {}).get("recipe") != recipe:
+            return None
+        return GlobalResult(recipe, {key: value for key, value in entries.items() if key})
+
+
+@dataclass
+class PhasePlan:
+    """One phase: how many shards need which of its steps, and why."""
+
+    label: str
+    kind: str
+    n_shards: int
+    n_tasks: int
+    steps: dict[str, int]
+    reasons: dict[str, str]
+    reads_text: bool
+
+
+@dataclass
+class Plan:
+    """What a run would do. tasks of new inputs are known once they are ingested; `unknown` says for which phases."""
+
+    ingest: list[dict[str, object]] = field(default_factory=list)
+    phases: list[PhasePlan] = field(default_factory=list)
+    shards: int = 0
+    documents: int = 0
+    text_bytes: int = 0
+    release: str = "to be written"
+    mixes: dict[str, dict[str, float]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would run."""
+        return not self.ingest and not any(p.n_tasks for p in self.phases) and self.release == "up to date"
+
+    @property
+    def text_tasks(self) -> int:
+        """Tasks that read text before the release."""
+        return sum(p.n_tasks for p in self.phases if p.reads_text)
+
+
+def known_shards(run: RunFile, state: State) -> tuple[list[Shard], list[Group]]:
+    """Shards that lie ready, in the run's order (by id), and groups that have to be ingested."""
+    shards: list[Shard] = []
+    missing: list[Group] = []
+    for source in run.sources:
+        for group in find_groups(source, run.ingest):
+            found = state.ingested(group, run)
+            if found is None:
+                missing.append(group)
+            else:
+                shards += found
+    return sorted(shards), missing
+
+
+def make_plan(run: RunFile, state: State) -> Plan:
+    """Compare a run file with a store."""
+    plan = Plan()
+    shards, missing = known_shards(run, state)
+    plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
+    plan.text_bytes = sum(shard.text_bytes for shard in shards)
+    for group in missing:
+        new = not any(
+            f"{group.source.name}/{f.relative}" in state.catalog(INPUTS).entries for f in group.files
+        )
+        reason = "new input" if new else "input or ingest settings changed"
+        plan.ingest.append(
+            {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
+        )
+    recipes = Recipes(run)
+    for phase in phases(run):
+        plan.phases.append(plan_phase(phase, recipes, state, shards, len(missing)))
+    plan.warnings = changed_code(run, state, recipes)
+    return plan
+
+
+def plan_phase(phase: Phase, recipes: Recipes, state: State, shards: list[Shard], n_new: int) -> PhasePlan:
+    """Count one phase's tasks; finished global results are taken up into `recipes` on the way."""
+    reads_text = any("text" in step.step.reads or step.view is not None for step in phase.steps)
+    if phase.kind == "global":
+        (step,) = phase.steps
+        recipe = recipes.global_recipe(step, shards)
+        result = state.global_result(step.name, recipe) if recipe and not n_new else None
+        if result is not None:
+            recipes.results[step.name] = result
+        n = 0 if result else 1
+        reasons: dict[str, str] = {} if result else {step.name: "inputs or settings changed" if shards else "new"}
+        return PhasePlan(
+            phase.label, phase.kind, len(shards), n, {step.name: n}, reasons, reads_text and bool(n)
+        )
+    pending: dict[str, int] = {}
+    reasons = {}
+    tasks = 0
+    for shard in shards:
+        names = [step.name for step in phase.steps if not state.done(recipes, step, shard)]
+        tasks += bool(names)
+        for name in names:
+            pending[name] = pending.get(name, 0) + 1
+    for step in phase.steps:
+        if step.name in pending:
+            reasons[step.name] = why(step, recipes, state, pending[step.name], len(shards))
+    return PhasePlan(phase.label, phase.kind, len(shards), tasks, pending, reasons, reads_text)
+
+
+def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
+    """The reason that a stage has work, in a few words."""
+    if any(recipes.steps[n].is_global and n not in recipes.results for n in upstream(step, recipes)):
+        return "after a global step that has to run"
+    if n_pending < n_shards:
+        return f"{n_pending:,} new shards"
+    recorded = state.catalog("annotations/recipes.json").entries.get(step.name)
+    if recorded is None:
+        return "new stage"
+    now = describe(step, recipes)
+    changed = [key for key in now if now[key] != recorded.get(key)]
+    return f"changed: {', '.join(changed)}" if changed else "missing"
+
+
+def upstream(step: Step, recipes: Recipes) -> list[str]:
+    """Names of the steps that a step reads."""
+    return sorted({c.partition(".")[0] for c in step.reads() if "." in c} & set(recipes.steps))
+
+
+def describe(step: Step, recipes: Recipes) -> dict[str, object]:
+    """What `plan` compares to say what changed; recorded after each run."""
+    import dataclasses
+
+    from pipeline.run_file import plain_edits
+
+    facts: dict[str, object] = {"version": step.step.version, "code": source_digest(step.step)}
+    facts |= {
+        f"config.{k}": digest(v)
+        for k, v in dataclasses.asdict(step.config).items()
+        if k not in step.step.files
+    }
+    facts |= {"gate": digest([c.plain() for c in step.gate]), "view": digest(plain_edits(step.view))}
+    facts |= {name: recipes.static[name] for name in upstream(step, recipes)}
+    return {**facts, "recipe": recipes.static[step.name]}
+
+
+def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
+    """Warn where a stage's source changed and its version did not."""
+    warnings = []
+    recorded: Mapping[str, Mapping[str, object]] = state.catalog("annotations/recipes.json").entries
+    for step in (*run.annotate, *run.globals):
+        before = recorded.get(step.name)
+        now = describe(step, recipes)
+        if before and before["version"] == now["version"] and before["code"] != now["code"]:
+            warnings.append(
+                f"{step.name}: its code changed but its version is still {step.step.version}; old results are reused. "
+                "Raise the version if its output changed"
+            )
+    return warnings
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The plan for a terminal."""
+    lines = [
+        f"{plan.shards:,} shards, {plan.documents:,} documents, {plan.text_bytes / 1e6:,.1f} MB of text in the store"
+    ]
+    for item in plan.ingest:
+        lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes as they lie)  {item['reason']}")
+    n_new = f" and the shards of {len(plan.ingest):,} new inputs" if plan.ingest else ""
+    for phase in plan.phases:
+        if phase.kind == "global":
+            state = "run: " + phase.reasons[phase.label] if phase.n_tasks else "up to date"
+            lines.append(f"global   {phase.label:<24} {state}")
+            continue
+        reads = "reads text" if phase.reads_text else "no text"
+        lines.append(f"wave     {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new} ({reads})")
+        for name, reason in phase.reasons.items():
+            lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
+    lines.append(f"release  {plan.release}")
+    for name, mix in sorted(plan.mixes.items()):
+        lines.append(
+            f"  mix    {name:<24} {mix['asked']:,} tokens of {mix['available']:,} available, {mix['discarded']:,} "
+            f"left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
+        )
+    lines += [f"warning  {warning}" for warning in plan.warnings]
+    if plan.is_empty:
+        lines.append("nothing to do")
+    return lines

@@ -1,0 +1,93 @@
+"""Progress on stderr: what runs, how far it is, how fast, how long it may take; and a structured log beside it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+
+class Progress:
+    """One line per phase on a terminal, redrawn; one line at the start and end of a phase in a log."""
+
+    def __init__(self, stream: TextIO | None = None, quiet: bool = False, as_json: bool = False) -> None:
+        self.stream = stream or sys.stderr
+        self.quiet, self.as_json = quiet, as_json
+        self.live = self.stream.isatty() and not quiet and not as_json
+        self.started = time.monotonic()
+
+    @contextmanager
+    def phase(self, name: str, n_tasks: int, unit: str = "shards") -> Iterator[Phase]:
+        """Follow `n_tasks` of one phase."""
+        phase = Phase(self, name, n_tasks, unit)
+        phase.draw(force=True)
+        yield phase
+        phase.finish()
+
+    def event(self, kind: str, **values: Any) -> None:  # Any: values go straight to JSON
+        """Write one structured log line; only when asked for JSON."""
+        if self.as_json:
+            line = {"event": kind, "s": round(time.monotonic() - self.started, 3), **values}
+            print(json.dumps(line, ensure_ascii=False), file=self.stream, flush=True)
+
+    def say(self, text: str) -> None:
+        """Write one line for people."""
+        if not self.quiet and not self.as_json:
+            print(text, file=self.stream, flush=True)
+
+
+class Phase:
+    """Progress of one phase; `step` is called as tasks finish."""
+
+    def __init__(self, progress: Progress, name: str, n_tasks: int, unit: str) -> None:
+        self.progress, self.name, self.n_tasks, self.unit = progress, name, n_tasks, unit
+        self.done, self.bytes = 0, 0
+        self.start = self.last = time.monotonic()
+        progress.event("start", phase=name, tasks=n_tasks)
+
+    def step(self, n_bytes: int = 0) -> None:
+        """Count one finished task and the bytes of text it went through."""
+        self.done += 1
+        self.bytes += n_bytes
+        self.draw()
+
+    def draw(self, force: bool = False) -> None:
+        """Redraw the line on a terminal, at most five times a second; in a log, every 30 s."""
+        now = time.monotonic()
+        if not force and now - self.last < (0.2 if self.progress.live else 30):
+            return
+        self.last = now
+        if self.progress.live:
+            print(f"\r\x1b[K{self.line(now)}", end="", file=self.progress.stream, flush=True)
+        elif self.done:
+            self.progress.say(self.line(now))
+            self.progress.event("progress", phase=self.name, done=self.done, tasks=self.n_tasks)
+
+    def line(self, now: float) -> str:
+        """`signals  12/40 shards  8.1 MB/s  0:42 left`."""
+        seconds = max(now - self.start, 1e-9)
+        parts = [f"{self.name:<24} {self.done}/{self.n_tasks} {self.unit}"]
+        if self.bytes:
+            parts.append(f"{self.bytes / 1e6 / seconds:.1f} MB/s")
+        if 0 < self.done < self.n_tasks:
+            parts.append(f"{clock((self.n_tasks - self.done) * seconds / self.done)} left")
+        return "  ".join(parts)
+
+    def finish(self) -> None:
+        """Close the phase with its totals."""
+        seconds = time.monotonic() - self.start
+        text = f"{self.line(time.monotonic())}  in {seconds:.1f} s"
+        self.progress.say(f"\r\x1b[K{text}" if self.progress.live else text)
+        self.progress.event(
+            "end", phase=self.name, tasks=self.done, bytes=self.bytes, seconds=round(seconds, 3)
+        )
+
+
+def clock(seconds: float) -> str:
+    """Write a duration as h:mm:ss or m:ss."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,240 @@
+"""Derive a sample of decisions again from raw bytes: read the records anew, measure them, judge them, compare.
+
+The sample's documents, with the keepers that they were dropped for, make a corpus of their own; every stage and
+global step runs over it in memory. A document dropped as a copy has its keeper in that corpus, so each must get the
+verdict that it got in the full build.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from pipeline.canonical import Rows, SourceInfo
+from pipeline.decide import Decision, order_column
+from pipeline.errors import UsageError
+from pipeline.exchange import cut_rows, sort_keyed
+from pipeline.execute import Columns, WaveReport, run_stage, view_text
+from pipeline.finished import Finished
+from pipeline.graph import phases
+from pipeline.rules import judge
+from pipeline.run_file import Source, Step
+from pipeline.schema import CANONICAL, ROW
+from pipeline.shards import find_groups
+from pipeline.sidecars import Shard
+from pipeline.stage import Global, Record
+from pipeline.store import Store, open_input
+from pipeline.verify import Report, compare, read_checksums, read_parts, text_digest
+
+SHARDS_PER_SAMPLE = 16
+"""Raw inputs are read whole, so a sample comes from the documents of a few shards."""
+
+
+def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 0) -> Report:
+    """Compare a sample of the release's decisions and texts with what its raw records give.
+
+    Raises: UsageError if the release was not cut from this build.
+    """
+    report = Report()
+    lineage = json.loads(release.get("lineage.json"))
+    if lineage["recipe"] != finished.releasing.recipe:
+        raise UsageError(
+            f"{release.url} was not cut from this run file and store as they are now; run `bicorpus run` again first"
+        )
+    listed = read_checksums(release)
+    ledger = read_parts(release, listed, "ledger/", None)
+    rows = {row["doc_id"]: row for row in ledger.to_pylist()}
+    sample = choose(list(rows.values()), n_sample, seed)
+    keepers = [rows[row["keeper_id"]] for row in sample if row["keeper_id"] in rows]
+    wanted = {row["doc_id"]: row for row in [*sample, *keepers]}
+    documents = read_again(finished, list(wanted.values()))
+    columns, verdicts, texts = decide_again(finished, documents)
+    position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
+    missing = [row for row in sample if row["doc_id"] not in position]
+    report.check(
+        "sampled records are in their raw files", len(sample), [f"{r['doc_id']} is not" for r in missing]
+    )
+    sample = [row for row in sample if row["doc_id"] in position]
+    compare(
+        report, "decisions derived again from raw bytes",
+        [(row["doc_id"], row["rule"] or "kept", verdicts[position[row["doc_id"]]] or "kept") for row in sample],
+    )  # fmt: skip
+    released = released_texts(release, listed, {row["doc_id"] for row in sample})
+    pairs = []
+    for row in sample:
+        again = (
+            text_digest(texts[position[row["doc_id"]]])
+            if verdicts[position[row["doc_id"]]] is None
+            else "absent"
+        )
+        pairs.append((row["doc_id"], released.get(row["doc_id"], "absent"), again))
+    compare(report, "released texts derived again", pairs)
+    compare_annotations(finished, columns, sample, position, report)
+    return report
+
+
+def choose(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[str, Any]]:
+    """Choose documents by a keyed hash, from a few shards that are chosen the same way."""
+
+    def rank(name: str) -> int:
+        return xxhash.xxh3_64_intdigest(name.encode(), seed=seed)
+
+    shards = sorted({row["shard"] for row in rows}, key=rank)
+    n_shards = SHARDS_PER_SAMPLE
+    while True:
+        inside = [row for row in rows if row["shard"] in set(shards[:n_shards])]
+        if len(inside) >= n_sample or n_shards >= len(shards):
+            return sorted(inside, key=lambda row: rank(row["doc_id"]))[:n_sample]
+        n_shards *= 2
+
+
+def read_again(finished: Finished, rows: list[dict[str, Any]]) -> pa.Table:
+    """Read the raw records of ledger rows; canonical columns, in no particular order.
+
+    Raises: InputError if an input file is gone.
+    """
+    places: dict[str, dict[str, set[int]]] = {}
+    shards = {shard.id: shard for shard in finished.build.shards}
+    by_shard: dict[str, list[int]] = {}
+    for row in rows:
+        by_shard.setdefault(row["shard"], []).append(row["row"])
+    for shard_id, numbers in by_shard.items():
+        shard = shards[shard_id]
+        inputs = finished.document_column(shard, "input").take(pa.array(numbers)).to_pylist()
+        positions = finished.document_column(shard, "input_row").take(pa.array(numbers)).to_pylist()
+        for name, position in zip(inputs, positions, strict=True):
+            places.setdefault(shard.source, {}).setdefault(name, set()).add(position)
+    tables = [
+        table
+        for source in finished.run.sources
+        if source.name in places
+        for table in read_records(finished, source, places[source.name])
+    ]
+    return pa.concat_tables(tables)
+
+
+def read_records(finished: Finished, source: Source, places: dict[str, set[int]]) -> Iterator[pa.Table]:
+    """Stream a source's files once and keep the records at the given positions."""
+    files = {f.relative: f for group in find_groups(source, finished.run.ingest) for f in group.files}
+    for name, wanted in sorted(places.items()):
+        info = SourceInfo(
+            name=source.name, license=source.license, provenance=source.provenance, columns=source.columns,
+            fields=source.reader.fields, max_doc_bytes=finished.run.ingest.max_doc_bytes, input=name,
+        )  # fmt: skip
+        rows = Rows(info)
+        left = set(wanted)
+        with open_input(files[name].path) as stream:
+            for record in source.reader.read(stream, name, source.reader_config):
+                if record.position in left and _is_document(record):
+                    rows.add(record)
+                    left.discard(record.position)
+                if not left:
+                    break
+        documents, _, scores = rows.take()
+        for prefix, table in scores.items():
+            for column in table.column_names:
+                documents = documents.append_column(f"{prefix}.{column}", table[column])
+        yield documents
+
+
+def _is_document(record: Record) -> bool:
+    return record.fields is not None
+
+
+def decide_again(finished: Finished, documents: pa.Table) -> tuple[Columns, list[str | None], list[str]]:
+    """Run every step over documents in memory and judge them; also returns the text as it would be released."""
+    run = finished.run
+    columns: Columns = {name: documents[name] for name in documents.column_names}
+    shard = Shard("sample", "sample", documents.num_rows, 0)
+    for phase in phases(run):
+        for step in phase.steps:
+            table = (
+                run_in_memory(step, columns, shard)
+                if phase.kind == "global"
+                else _annotate(step, columns, shard)
+            )
+            columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
+    sources = {source.name: source for source in run.sources}
+    names = columns["source"].to_pylist()
+    columns["rank"] = pa.chunked_array([pa.array([sources[name].rank for name in names], pa.int32())])
+    columns["profile"] = pa.chunked_array([pa.array([sources[name].profile for name in names], pa.string())])
+    decision = finished.decisions()[0]
+    verdicts = judge(run.select, columns, decision.cuts)
+    outcomes: list[str | None] = [run.select[i].name if i >= 0 else None for i in verdicts.rule]
+    if run.keep_one is not None:
+        for row in lost_rows(decision, columns, verdicts.rule == -1, shard):
+            outcomes[row] = outcomes[row] or finished.releasing.layout.duplicate
+    texts = view_text(run.release.edits, columns).to_pylist()
+    return columns, outcomes, texts
+
+
+def _annotate(step: Step, columns: Columns, shard: Shard) -> pa.Table:
+    return run_stage(step, columns, shard, WaveReport(shard, {}))
+
+
+def run_in_memory(step: Step, columns: Columns, shard: Shard) -> pa.Table:
+    """Run a global step over one table as if it were the only shard; returns its row-aligned columns."""
+    assert isinstance(step.step, Global)
+    rows = np.arange(shard.n_rows, dtype=np.uint64)
+    table = pa.table({**{name: columns[name] for name in step.step.reads}, ROW: rows})
+    keyed = sort_keyed(step.step.map(table, step.config))
+    outcome = step.step.finish(step.step.reduce(keyed, step.config), step.config)
+    ((_, values),) = cut_rows(step, outcome, [shard])
+    return values
+
+
+def lost_rows(decision: Decision, columns: Columns, eligible: np.ndarray, shard: Shard) -> list[int]:
+    """Rows that go because another member of their cluster stays."""
+    keep_one = decision.keep_one
+    assert keep_one is not None
+    given = dict(columns)
+    given["dedup.cluster"] = columns[f"{keep_one.of}.cluster"]
+    given["dedup.pairs"] = columns[f"{keep_one.of}.pairs"]
+    given["eligible"] = pa.chunked_array([pa.array(eligible)])
+    given["order"] = pa.chunked_array([order_column(keep_one, columns, shard.n_rows)])
+    values = run_in_memory(keep_one.step, given, shard)
+    is_keeper = values["is_keeper"].fill_null(True).to_pylist()
+    return [row for row in range(shard.n_rows) if eligible[row] and not is_keeper[row]]
+
+
+def released_texts(release: Store, listed: dict[str, str], doc_ids: set[str]) -> dict[str, str]:
+    """Digest of the released text of some documents; those that are not in data/ are absent."""
+    table = read_parts(release, listed, "data/", ["doc_id", "text"])
+    wanted = pa.array(sorted(doc_ids), pa.string())
+    import pyarrow.compute as pc
+
+    table = table.filter(pc.is_in(table["doc_id"], wanted)) if table.num_rows else table
+    return {row["doc_id"]: text_digest(row["text"]) for row in table.to_pylist()}
+
+
+def compare_annotations(
+    finished: Finished,
+    columns: Columns,
+    sample: list[dict[str, Any]],
+    position: dict[str, int],
+    report: Report,
+) -> None:
+    """Compare the stored annotations of stages with those measured from the raw records."""
+    steps = [step for step in finished.run.annotate if step.step.kind == "cpu"]  # type: ignore[union-attr]
+    names = sorted(f"{step.name}.{column}" for step in steps for column in step.step.writes.names)
+    by_shard: dict[str, list[dict[str, Any]]] = {}
+    for row in sample:
+        by_shard.setdefault(row["shard"], []).append(row)
+    pairs = []
+    for decision in finished.decisions():
+        rows = by_shard.get(decision.shard.id)
+        if not rows:
+            continue
+        judged = finished.judge(decision, set(names) | (set(CANONICAL.names) & {"text_hash"}))
+        stored = np.array([row["row"] for row in rows])
+        again = np.array([position[row["doc_id"]] for row in rows])
+        for name in [*names, "text_hash"]:
+            found = judged.columns[name].take(pa.array(stored)).to_pylist()
+            expected = columns[name].take(pa.array(again)).to_pylist()
+            pairs += [(f"{r['doc_id']} {name}", f, e) for r, f, e in zip(rows, found, expected, strict=True)]
+    compare(report, "stored annotations measured again", pairs, lambda value: repr(value)[:80])

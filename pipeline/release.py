@@ -1,0 +1,333 @@
+"""Release: the second and last time that text is written.
+
+Every shard is read once; its kept documents get their edits and go through exchange files to their parts. The
+checksums are written last: a release without them is not complete, and nothing reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.decide import Decision, Kept, final
+from pipeline.exchange import read_exchange, write_exchange
+from pipeline.execute import Columns, peak_rss_bytes, view_text
+from pipeline.place import Output
+from pipeline.run_file import Edits, Release
+from pipeline.schema import CANONICAL, ROW, ROW_BITS
+from pipeline.shards import parquet_writer, read_shard_rows
+from pipeline.store import Store
+
+PART_ROW_GROUP = 1024
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the release module says of a release's files; loaded by name, so plain data here.
+
+    columns: release column -> annotation column (None when the run has none); scores: names of the quality
+    struct's fields -> annotation columns.
+    """
+
+    data: pa.Schema
+    ledger: pa.Schema
+    columns: Mapping[str, str | None]
+    scores: Mapping[str, str]
+    duplicate: str
+    no_language: str
+
+    def sources(self) -> set[str]:
+        """Annotation columns that the release reads."""
+        return {c for c in self.columns.values() if c} | set(self.scores.values())
+
+
+def layout(release: Release, module: Any, known: set[str]) -> Layout:  # Any: a release module
+    """Resolve a run's release columns against what its steps write."""
+    named = {**module.COLUMNS, **release.columns}
+    scores = dict(named.pop("quality") or {})
+    columns = {name: column if column in known else None for name, column in named.items()}
+    return Layout(
+        module.data_schema(sorted(scores)),
+        module.LEDGER,
+        columns,
+        scores,
+        module.DUPLICATE,
+        module.NO_LANGUAGE,
+    )
+
+
+@dataclass(frozen=True)
+class FactsTask:
+    """Collects what placing needs of one shard's kept documents. by: columns that mixes go by."""
+
+    store: Store
+    decision: Decision
+    ordinal: int
+    layout: Layout
+    by: tuple[str, ...]
+    key: str
+
+
+def _release_column(
+    columns: Columns, layout: Layout, name: str, kind: pa.DataType, n_rows: int
+) -> pa.ChunkedArray:
+    source = layout.columns[name]
+    return pa.chunked_array([pa.nulls(n_rows, kind)]) if source is None else columns[source].cast(kind)
+
+
+def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
+    """The label of each row, never null."""
+    return _release_column(columns, layout, "language", pa.string(), n_rows).fill_null(layout.no_language)
+
+
+def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
+    """Write the facts of a shard's kept documents; return the funnel: language -> outcome -> documents."""
+    table, report = facts_of(task)
+    write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
+    return report
+
+
+def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
+    """What placing needs of each kept document, and the shard's part of the funnel."""
+    decision, n_rows = task.decision, task.decision.shard.n_rows
+    extra = {c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c}
+    columns = decision.read(task.store, extra | {"text_bytes"})
+    kept = final(decision, columns, task.store)
+    language = languages(columns, task.layout, n_rows)
+    table = pa.table(
+        {
+            ROW: np.arange(n_rows, dtype=np.uint64) + np.uint64(task.ordinal << ROW_BITS),
+            "doc_id": columns["doc_id"],
+            "language": language,
+            "n_tokens": _release_column(columns, task.layout, "n_tokens", pa.int64(), n_rows),
+            "text_bytes": columns["text_bytes"],
+            **{name: columns[name] for name in task.by},
+        }
+    ).filter(pa.array(kept.keep))
+    return table, funnel_of(task, kept, language)
+
+
+def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
+    """Documents by language and outcome, and how many fail each rule whatever dropped them."""
+    rules = task.decision.rules
+    names = [*(rule.name for rule in rules), task.layout.duplicate, "kept"]
+    outcomes = np.array(names, object)[kept.rule]  # -1, kept, is the last name
+    funnel: dict[str, dict[str, int]] = {}
+    for label, outcome in zip(language.to_pylist(), outcomes.tolist(), strict=True):
+        row = funnel.setdefault(label, {})
+        row[outcome] = row.get(outcome, 0) + 1
+    failed = dict.fromkeys((rule.name for rule in rules), 0)
+    for rule, rows in zip(rules, kept.verdicts.failed, strict=True):
+        failed[rule.name] += int(rows.sum())
+    return {"funnel": funnel, "failed": failed}
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """Writes one shard's ledger part and sends its kept documents to their parts."""
+
+    store: Store
+    decision: Decision
+    ordinal: int
+    layout: Layout
+    edits: Edits
+    outputs: tuple[Output, ...]
+    default_mix: int
+    place_key: str
+    work: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """One file of a release."""
+
+    key: str
+    n_rows: int
+    sha256: str
+    n_bytes: int
+    peak_rss: int = 0
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What a shard gave to a release. licenses: (license, source) -> documents and tokens."""
+
+    ordinal: int
+    ledger: FileReport
+    licenses: dict[str, list[int]]
+    text_bytes: int
+    peak_rss: int
+
+
+def write_shard(task: WriteTask) -> ShardReport:
+    """Decide over one shard again, write its ledger part, and its documents into exchange files."""
+    decision, shard = task.decision, task.decision.shard
+    annotated = task.layout.sources() | task.edits.columns()
+    columns = decision.read(task.store, annotated | (set(CANONICAL.names) - {"text", "meta"}))
+    kept = final(decision, columns, task.store)
+    placed = read_exchange(task.store, [task.place_key], 0)
+    ledger = write_ledger(task, columns, kept, placed)
+    rows = np.flatnonzero(kept.keep)
+    texts = edited_texts(task, columns, kept.keep)
+    table = data_table(task, columns, rows, texts)
+    local = np.full(shard.n_rows, -1, np.int64)
+    local[rows] = np.arange(len(rows))
+    for i, output in enumerate(task.outputs):
+        if not output.materialise:
+            continue
+        mine = placed.filter(pa.array(placed["output"].to_numpy() == i))
+        if not mine.num_rows:
+            continue
+        chosen = table.take(pa.array(local[mine[ROW].to_numpy()])).append_column("position", mine["position"])
+        write_exchange(
+            task.store,
+            exchange_key(task.work, i, task.ordinal),
+            chosen,
+            mine["part"].to_numpy(),
+            output.n_parts,
+        )
+    licenses: dict[str, list[int]] = {}
+    tokens = table["n_tokens"].fill_null(0).to_pylist()
+    for license_, n_tokens in zip(table["license"].to_pylist(), tokens, strict=True):
+        count = licenses.setdefault(license_ or "", [0, 0])
+        count[0] += 1
+        count[1] += n_tokens
+    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes())
+
+
+def exchange_key(work: str, output: int, ordinal: int) -> str:
+    """Exchange file of one shard for one output."""
+    return f"{work}/map-{output:03d}-{ordinal:06d}.arrow"
+
+
+def edited_texts(task: WriteTask, columns: Columns, keep: np.ndarray) -> pa.Array:
+    """The released text of a shard's kept rows, in row order."""
+    chunks = []
+    for start, batch in read_shard_rows(task.store, task.decision.shard, ["text"], keep):
+        part = {name: column.slice(start, batch.num_rows) for name, column in columns.items()}
+        text = view_text(task.edits, {**part, "text": batch["text"]})
+        chunks.append(text.filter(pa.array(keep[start : start + batch.num_rows])))
+    return pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_string())
+
+
+def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Array) -> pa.Table:
+    """Data rows of a shard's kept documents, in the release's one schema."""
+    schema, indices, n_rows = task.layout.data, pa.array(rows), task.decision.shard.n_rows
+    filled: dict[str, pa.ChunkedArray | pa.Array] = {"text": texts}
+    for name in ("doc_id", "source", "url", "date", "license", "provenance", "parent_id"):
+        filled[name] = columns[name].take(indices)
+    for name in ("language_score", "domain", "quality_bucket", "perplexity", "cluster_size", "n_tokens"):
+        filled[name] = _release_column(columns, task.layout, name, schema.field(name).type, n_rows).take(
+            indices
+        )
+    filled["language"] = languages(columns, task.layout, n_rows).take(indices)
+    filled["cluster_size"] = filled["cluster_size"].fill_null(1)
+    filled["lineage"] = pa.StructArray.from_arrays(
+        [columns[name].take(indices).combine_chunks() for name in ("input", "input_row", "text_hash")],
+        fields=list(schema.field("lineage").type),
+    )
+    names = [f.name for f in schema.field("quality").type]
+    scores = [
+        columns[task.layout.scores[n]].take(indices).combine_chunks().cast(pa.float32())
+        if n in task.layout.scores
+        else pa.nulls(len(rows), pa.float32())
+        for n in names
+    ]
+    filled["quality"] = pa.StructArray.from_arrays(scores, fields=list(schema.field("quality").type))
+    return pa.table([filled[name] for name in schema.names], schema=schema)
+
+
+def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table) -> FileReport:
+    """Write a shard's ledger part: a row for every document, kept or not."""
+    decision, n_rows = task.decision, task.decision.shard.n_rows
+    names = np.array([*(rule.name for rule in decision.rules), task.layout.duplicate, None], object)
+    flags: list[list[str]] = [[] for _ in range(n_rows)]
+    for rule, failed in zip(decision.rules, kept.verdicts.failed, strict=True):
+        if rule.action != "drop":
+            for row in np.flatnonzero(failed):
+                flags[row].append(rule.name)
+    copies = np.zeros(n_rows, np.int32)
+    np.add.at(copies, placed[ROW].to_numpy()[placed["output"].to_numpy() == task.default_mix], 1)
+    schema = task.layout.ledger
+    filled = {
+        "doc_id": columns["doc_id"], "source": columns["source"],
+        "shard": pa.repeat(decision.shard.id, n_rows), "row": pa.array(np.arange(n_rows), pa.int32()),
+        "language": languages(columns, task.layout, n_rows), "keep": pa.array(kept.keep),
+        "rule": pa.array(names[kept.rule], pa.string()), "flags": pa.array(flags, pa.list_(pa.string())),
+        "keeper_id": kept.keeper_id, "similarity": kept.similarity, "copies": pa.array(copies),
+    }  # fmt: skip
+    for name in ("cluster", "cluster_size", "quality_bucket", "perplexity"):
+        filled[name] = _release_column(columns, task.layout, name, schema.field(name).type, n_rows)
+    filled["cluster_size"] = filled["cluster_size"].fill_null(1)
+    table = pa.table([filled[name] for name in schema.names], schema=schema)
+    return put_table(task.store, f"{task.folder}/ledger/part-{task.ordinal:05d}.parquet", table)
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """Gathers one part of an output from the shards that have rows in it."""
+
+    store: Store
+    maps: tuple[str, ...]
+    part: int
+    key: str
+
+
+def write_part(task: PartTask) -> FileReport:
+    """Gather one part, put it in order and write it."""
+    table = read_exchange(task.store, task.maps, task.part)
+    order = np.argsort(table["position"].to_numpy(), kind="stable")
+    return put_table(task.store, task.key, table.drop_columns(["position"]).take(pa.array(order)))
+
+
+def put_table(store: Store, key: str, table: pa.Table) -> FileReport:
+    """Write a table as one Parquet file of fixed row groups and report its digest."""
+    with tempfile.TemporaryDirectory(prefix="bicorpus-") as folder:
+        path = os.path.join(folder, "part.parquet")
+        with parquet_writer(path, table.schema, level=3) as writer:
+            writer.write_table(table, row_group_size=PART_ROW_GROUP)
+        digest, size = sha256_file(path), os.path.getsize(path)
+        store.put_file(key, path)
+    return FileReport(key, table.num_rows, digest, size, peak_rss_bytes())
+
+
+def sha256_file(path: str) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def put_text(store: Store, key: str, text: str) -> FileReport:
+    """Write a small text file of a release."""
+    data = text.encode()
+    store.put(key, data)
+    return FileReport(key, text.count("\n"), hashlib.sha256(data).hexdigest(), len(data))
+
+
+def to_json(value: object) -> str:
+    """JSON as releases hold it: sorted, indented, the same bytes for the same value."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def licenses_csv(reports: Sequence[tuple[str, ShardReport]]) -> str:
+    """`license,source,documents,tokens` of the kept documents."""
+    totals: dict[tuple[str, str], list[int]] = {}
+    for source, report in reports:
+        for license_, (documents, tokens) in report.licenses.items():
+            total = totals.setdefault((license_, source), [0, 0])
+            total[0] += documents
+            total[1] += tokens
+    lines = ["license,source,documents,tokens"]
+    for (license_, source), (documents, tokens) in sorted(totals.items()):
+        quoted = '"' + license_.replace('"', '""') + '"'
+        lines.append(f"{quoted},{source},{documents},{tokens}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,220 @@
+"""What input files hold: format, fields, languages and size, told from the start of each file.
+
+The readers themselves do the telling, so that what is recognised is what a run can read; names of files play no
+part. Writing a run file from it is up to `draft`.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import stat
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError
+from pipeline.guess import Field, as_text, choose_text, count_fields, flatten, guess_language
+from pipeline.recipe import load_step
+from pipeline.stage import Reader, Record
+from pipeline.store import list_inputs, open_input
+
+JSONL, WET, PARQUET = "stages.readers.jsonl", "stages.readers.wet", "stages.readers.parquet"
+
+SAMPLE_RECORDS = 200
+"""Records of each file whose fields are looked at."""
+
+TOTAL_BYTES, MIN_BYTES, MAX_BYTES = 256 << 20, 256 << 10, 4 << 20
+"""Bytes read in all, and of one file at least and at most: what to spend on estimates."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file to look at; root: the folder that was asked for, "" for a glob, None for a file asked for by name."""
+
+    path: str
+    size: int
+    root: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder it lies in."""
+        return os.path.dirname(self.path)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A path that no source can be made of, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one file holds; n_docs and text_bytes are estimates when the file was not read to its end.
+
+    broken: reasons of sampled records that a run would quarantine -> how many, of n_sampled.
+    languages: guessed language -> share of documents.
+    """
+
+    file: Found
+    reader_name: str
+    fields: Mapping[str, Field]
+    text_field: str
+    n_sampled: int
+    broken: Counter[str]
+    n_docs: int
+    text_bytes: int
+    languages: Mapping[str, float]
+
+
+@dataclass
+class _Head:
+    """What a reader makes of the start of a file; n_sound: records of all of it that are whole."""
+
+    records: list[Mapping[str, Any]] = field(default_factory=list)  # Any: whatever the format holds
+    broken: list[Record] = field(default_factory=list)
+    n_sound: int = 0
+
+
+def find_files(path: str, ignored: str = "") -> tuple[list[Found], list[Unread]]:
+    """List the files that a path, a folder, a glob or a URL names, in order.
+
+    Hidden files, links to folders and stores of this tool are not looked into. ignored: a file to leave out.
+
+    Raises: InputError if there is nothing of that name.
+    """
+    if not os.path.isdir(path):
+        return _list_named(path), []
+    root, found, unread = os.path.abspath(path), list[Found](), list[Unread]()
+    for folder, names, files in os.walk(root, onerror=lambda e: unread.append(Unread(e.filename, str(e.strerror)))):
+        if os.path.exists(os.path.join(folder, "shards", "catalog.json")):
+            unread.append(Unread(folder, "a store of bicorpus; its releases can be read if named themselves"))
+            names.clear()
+            continue
+        hidden = [name for name in (*names, *files) if name.startswith(".")]
+        if hidden:
+            unread.append(Unread(folder, f"{len(hidden):,} hidden, such as {min(hidden)}; rename or name themselves"))
+        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
+        unread += [Unread(os.path.join(folder, n), "a link to a folder; name that folder as well") for n in links]
+        names[:] = sorted(set(names) - set(hidden) - set(links))
+        for name in sorted(set(files) - set(hidden)):
+            file = os.path.join(folder, name)
+            if file != ignored:
+                _look_at(file, root, found, unread)
+    return found, unread
+
+
+def _list_named(path: str) -> list[Found]:
+    """List what a path or glob names; what is no object in a bucket is taken for a folder."""
+    root = "" if glob.has_magic(path) and not os.path.exists(path) else None
+    try:
+        return [Found(file.path, file.size, root) for file in list_inputs(path)]
+    except InputError:
+        if "://" not in path or glob.has_magic(path):
+            raise
+    root = path.rstrip("/")
+    return [Found(file.path, file.size, root) for file in list_inputs(f"{root}/**")]
+
+
+def _look_at(path: str, root: str, found: list[Found], unread: list[Unread]) -> None:
+    """Add a file of a folder to those found or unread."""
+    try:
+        status = os.stat(path)
+        path.encode()
+    except UnicodeEncodeError:
+        unread.append(Unread(path, "the name is not UTF-8 (GBK?); rename it, for example with convmv"))
+    except OSError as error:
+        unread.append(Unread(path, str(error.strerror)))
+    else:
+        if stat.S_ISREG(status.st_mode):
+            found.append(Found(path, status.st_size, root))
+        else:
+            unread.append(Unread(path, "not a regular file"))
+
+
+def sniff(file: Found, n_files: int = 1) -> Sample | Unread:
+    """Tell what a file holds from its first records. n_files: how many will be looked at, which shares the time."""
+    n_bytes = min(max(TOTAL_BYTES // max(n_files, 1), MIN_BYTES), MAX_BYTES)
+    try:
+        with open_input(file.path) as stream:
+            data = stream.read(n_bytes)
+            if not data:
+                return Unread(file.path, "empty")
+            if data.startswith(b"PAR1"):
+                stream.seek(0)
+                reader_name, head, n_total = PARQUET, *_parquet_head(stream, file.path)
+            else:
+                reader_name, head = _text_head(data, file.path)
+                n_total = round(head.n_sound * file.size / len(data))
+    except (InputError, OSError) as error:
+        return Unread(file.path, f"cannot be read: {error.__cause__ or error}")
+    return _sample(file, reader_name, head, n_total)
+
+
+def _text_head(data: bytes, path: str) -> tuple[str, _Head]:
+    """Read JSON Lines, or WET if the first line says so."""
+    head = _read_head(JSONL, io.BytesIO(data), path)
+    if head.broken and (head.broken[0].raw or b"").startswith(b"WARC/"):
+        return WET, _read_head(WET, io.BytesIO(data), path)
+    return JSONL, head
+
+
+def _parquet_head(stream: Any, path: str) -> tuple[_Head, int]:  # Any: open_input's stream
+    head = _read_head(PARQUET, stream, path, SAMPLE_RECORDS)
+    try:
+        return head, pq.ParquetFile(stream).metadata.num_rows
+    except (pa.ArrowException, OSError, ValueError):
+        return head, 0  # the reader has said why
+
+
+def _read_head(reader_name: str, stream: Any, path: str, limit: int | None = None) -> _Head:
+    """Read `limit` records, or all: those after the sample are counted only."""
+    reader: Reader = load_step(reader_name, "READER", "init")
+    head = _Head()
+    for record in reader.read(stream, path, reader.config()):
+        if record.fields is not None:
+            head.n_sound += 1
+            if len(head.records) < SAMPLE_RECORDS:
+                head.records.append(record.fields)
+        elif len(head.broken) < SAMPLE_RECORDS and (record.position >= 0 or not head.n_sound):
+            head.broken.append(record)
+        if limit and head.n_sound >= limit:
+            break
+    return head
+
+
+def _sample(file: Found, reader_name: str, head: _Head, n_total: int) -> Sample | Unread:
+    n_sampled = len(head.records) + len(head.broken)
+    if len(head.records) <= len(head.broken):
+        first = head.broken[0] if head.broken else Record(0, None, "no records", "the file has none")
+        name = reader_name.rpartition(".")[2]
+        counted = f"{len(head.broken):,} of {n_sampled:,} records broken, the first by " if head.records else ""
+        return Unread(file.path, f"read as {name}: {counted}{first.reason} ({_shorten(first.detail or '')})")
+    reader: Reader = load_step(reader_name, "READER", "init")
+    rows = [dict(flatten(record)) for record in head.records]
+    fields = count_fields(rows)
+    text_field = choose_text(fields, reader.fields["text"])
+    if text_field is None:
+        return Unread(file.path, f"no field holds text; fields are {', '.join(sorted(fields)) or '(none)'}")
+    texts = [text for row in rows if (text := as_text(row.get(text_field)))]
+    broken = Counter(str(record.reason) for record in head.broken)
+    if n_empty := len(rows) - len(texts):
+        broken["no_text"] = n_empty
+    guesses = Counter(guess_language(text) for text in texts)
+    n_docs = round(n_total * len(texts) / len(rows))
+    return Sample(
+        file=file, reader_name=reader_name, fields=fields, text_field=text_field, n_sampled=n_sampled, broken=broken,
+        n_docs=n_docs, text_bytes=round(n_docs * sum(len(t.encode("utf-8", "replace")) for t in texts) / len(texts)),
+        languages={name: count / len(texts) for name, count in guesses.items()},
+    )  # fmt: skip
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:99]}…"
