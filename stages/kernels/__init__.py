@@ -1,0 +1,1 @@
+"""Numba kernels over Arrow buffers: no Python object per document."""

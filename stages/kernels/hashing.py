@@ -1,0 +1,60 @@
+"""Hashes over Arrow buffers: 64 bits for keys, 128 bits for identity; the same on every machine.
+
+The step of every hash is one multiplication by an odd constant and one shift, both invertible in the state,
+so that two sequences of one length that differ in a single place never collide in a lane.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+
+from stages.kernels.text import utf8_buffers
+
+ODD_A = np.uint64(0x9E3779B97F4A7C15)
+"""2**64 divided by the golden ratio, made odd (Knuth, The Art of Computer Programming 3, section 6.4)."""
+
+ODD_B = np.uint64(0xD1342543DE82EF95)
+"""A multiplier with good spectral figures (Steele and Vigna, arXiv 2001.05304, table 5)."""
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def mix(value: np.uint64) -> np.uint64:
+    """Spread every bit of a uint64 over all bits: the finaliser of SplitMix64 (Steele et al., OOPSLA
+    2014)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def step(state: np.uint64, value: int | np.unsignedinteger, odd: np.uint64) -> np.uint64:
+    """Take one more value into a running 64-bit hash."""
+    state = (state ^ np.uint64(value)) * odd
+    return state ^ (state >> np.uint64(32))
+
+
+@nb.njit(cache=True, nogil=True)
+def hash128(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Hash each row of a ragged array to 128 bits, two lanes of 64.
+
+    Args: values, any unsigned integers; starts, int64 (n_rows + 1).
+    Returns: uint64 (n_rows, 2).
+    """
+    hashes = np.empty((len(starts) - 1, 2), np.uint64)
+    for row in range(len(hashes)):
+        first, second = ODD_B, ODD_A
+        for i in range(starts[row], starts[row + 1]):
+            first = step(first, values[i], ODD_A)
+            second = step(second, values[i], ODD_B)
+        n_values = np.uint64(starts[row + 1] - starts[row])
+        hashes[row, 0] = mix(first ^ n_values)
+        hashes[row, 1] = mix(second + n_values)
+    return hashes
+
+
+def string_keys(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Hash each string of a column to a uint64 key; null hashes like the empty string."""
+    data, offsets = utf8_buffers(column)
+    return hash128(data, offsets)[:, 0]

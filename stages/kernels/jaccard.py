@@ -1,0 +1,44 @@
+"""Sets of shingles as sorted runs of 64-bit hashes, and how much two of them share."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+
+@nb.njit(cache=True, nogil=True)
+def sort_sets(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort each row of a ragged array and drop its repeats.
+
+    Args: values, uint64, overwritten; starts, int64 (n_rows + 1).
+    Returns: uint64 (n_distinct,), int64 (n_rows + 1).
+    """
+    set_starts = np.empty(len(starts), np.int64)
+    n = 0
+    for row in range(len(starts) - 1):
+        set_starts[row] = n
+        ordered = np.sort(values[starts[row] : starts[row + 1]])
+        for i in range(len(ordered)):
+            if i == 0 or ordered[i] != ordered[i - 1]:
+                values[n] = ordered[i]
+                n += 1
+    set_starts[len(starts) - 1] = n
+    return values[:n], set_starts
+
+
+@nb.njit(cache=True, nogil=True)
+def count_shared(values: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Count the values that two sorted sets share, for many pairs of sets.
+
+    Args: values, uint64; left and right, int64 (n_pairs, 2): the half-open range of values that is each set.
+    Returns: int64 (n_pairs,).
+    """
+    shared = np.zeros(len(left), np.int64)
+    for pair in range(len(left)):
+        i, j = left[pair, 0], right[pair, 0]
+        while i < left[pair, 1] and j < right[pair, 1]:
+            a, b = values[i], values[j]
+            shared[pair] += a == b
+            i += a <= b
+            j += b <= a
+    return shared

@@ -1,0 +1,188 @@
+"""Counts over the lines, paragraphs and sentences of one text.
+
+A line is what stands between line breaks, without blanks and invisible characters at its ends; empty lines do
+not count. A paragraph is a run of lines that no empty line interrupts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from stages.kernels.firsts import clear, first_place
+from stages.kernels.hashing import ODD_A, ODD_B, mix, step
+from stages.kernels.tables import HAN, LATIN, NEWLINE, PUNCT, SPACE
+
+LINE_END = 1
+SENTENCE = 2
+SENTENCE_BEFORE_BLANK = 4
+CLOSER = 8
+BULLET = 16
+BULLET_BEFORE_BLANK = 32
+ELLIPSIS = 64
+ELLIPSIS_BY_THREE = 128
+"""Roles of a character, bits of a uint8 table over the first 0x10000 (`languages/punctuation.yaml`)."""
+
+LINE_COUNTS = (
+    "n_newlines",
+    "n_lines",
+    "line_chars",
+    "max_line_chars",
+    "n_short_lines",
+    "n_terminal_lines",
+    "n_bullet_lines",
+    "n_ellipsis_lines",
+    "n_duplicate_lines",
+    "duplicate_line_chars",
+    "n_paragraphs",
+    "n_duplicate_paragraphs",
+    "duplicate_paragraph_chars",
+)
+SENTENCE_COUNTS = ("n_sentences", "n_ellipses")
+
+
+@njit(cache=True, nogil=True)
+def max_lines(classes, start, end):  # type: ignore[no-untyped-def]  # numba infers types, here and below
+    """Upper bound on the lines of a text."""
+    n = 1
+    for i in range(start, end):
+        n += classes[i] == NEWLINE
+    return n
+
+
+@njit(cache=True, nogil=True)
+def role(roles, code):  # type: ignore[no-untyped-def]
+    """Roles of a character."""
+    return roles[code] if code < 0x10000 else np.uint8(0)
+
+
+@njit(cache=True, nogil=True)
+def next_line(codes, classes, i, end):  # type: ignore[no-untyped-def]
+    """Find the line that begins at i.
+
+    Returns: where its visible part begins and ends (equal when it is empty), and where the next line begins;
+    CR LF is one break.
+    """
+    first = last = i
+    seen = False
+    while i < end and classes[i] != NEWLINE:
+        if classes[i] >= PUNCT:
+            if not seen:
+                first = i
+                seen = True
+            last = i + 1
+        i += 1
+    if i < end:
+        i += 2 if codes[i] == 0x0D and i + 1 < end and codes[i + 1] == 0x0A else 1
+    return first, last, i
+
+
+@njit(cache=True, nogil=True)
+def ends_prose(codes, roles, first, last):  # type: ignore[no-untyped-def]
+    """Tell whether a line ends in terminal punctuation, closing brackets and quotes apart."""
+    for i in range(last - 1, first - 1, -1):
+        if role(roles, codes[i]) & LINE_END:
+            return True
+        if not role(roles, codes[i]) & CLOSER:
+            return False
+    return False
+
+
+@njit(cache=True, nogil=True)
+def opens_item(codes, classes, roles, first, last):  # type: ignore[no-untyped-def]
+    """Tell whether a line opens with a list marker."""
+    found = role(roles, codes[first])
+    spaced = first + 1 < last and classes[first + 1] == SPACE
+    return bool(found & BULLET) or bool(found & BULLET_BEFORE_BLANK and spaced)
+
+
+@njit(cache=True, nogil=True)
+def ends_cut(codes, roles, first, last):  # type: ignore[no-untyped-def]
+    """Tell whether a line ends in an ellipsis, of one character or of three."""
+    code = codes[last - 1]
+    if role(roles, code) & ELLIPSIS:
+        return True
+    three = last - first >= 3 and codes[last - 2] == code and codes[last - 3] == code
+    return bool(three and role(roles, code) & ELLIPSIS_BY_THREE)
+
+
+@njit(cache=True, nogil=True)
+def count_lines(codes, classes, start, end, roles, short_chars, table, paragraphs, counts):  # type: ignore[no-untyped-def]
+    """Count the lines and paragraphs of one text.
+
+    Args: roles, uint8 (0x10000,); table and paragraphs, Firsts for as many keys as there are lines. Writes
+    counts, int64, in the order of LINE_COUNTS. Duplicates are all but the first occurrence.
+    """
+    counts[:] = 0
+    n_lines = max_lines(classes, start, end)
+    clear(table, n_lines)
+    clear(paragraphs, n_lines)
+    paragraph_hash = ODD_B
+    paragraph_chars = 0
+    i = start
+    while i < end:
+        first, last, following = next_line(codes, classes, i, end)
+        counts[0] += classes[following - 1] == NEWLINE
+        i = following
+        n_chars = last - first
+        if n_chars:
+            counts[1] += 1
+            counts[2] += n_chars
+            counts[3] = max(counts[3], n_chars)
+            counts[4] += n_chars <= short_chars
+            counts[5] += ends_prose(codes, roles, first, last)
+            counts[6] += opens_item(codes, classes, roles, first, last)
+            counts[7] += ends_cut(codes, roles, first, last)
+            key = ODD_B
+            for k in range(first, last):
+                key = step(key, codes[k], ODD_A)
+            if first_place(table, mix(key), first) != first:
+                counts[8] += 1
+                counts[9] += n_chars
+            paragraph_hash = step(paragraph_hash, mix(key), ODD_A)
+            paragraph_chars += n_chars
+        if paragraph_chars and (n_chars == 0 or i >= end):
+            counts[10] += 1
+            if first_place(paragraphs, mix(paragraph_hash), i) != i:
+                counts[11] += 1
+                counts[12] += paragraph_chars
+            paragraph_hash = ODD_B
+            paragraph_chars = 0
+
+
+@njit(cache=True, nogil=True)
+def count_sentences(codes, classes, start, end, roles, counts):  # type: ignore[no-untyped-def]
+    """Count sentences, which hold a letter and end in a mark, and ellipses of one character or of three.
+
+    Writes counts, int64, in the order of SENTENCE_COUNTS.
+    """
+    n_sentences = n_ellipses = 0
+    has_letter = False
+    run = 0
+    for i in range(start, end):
+        if classes[i] >= LATIN:
+            has_letter = True
+            continue
+        found = role(roles, codes[i]) if classes[i] == PUNCT else 0
+        run = run + 1 if i > start and codes[i] == codes[i - 1] else 1
+        single = found & ELLIPSIS and run == 1
+        n_ellipses += bool(single or (found & ELLIPSIS_BY_THREE and run == 3))
+        if has_letter and found and _ends_sentence(codes, classes, roles, found, i, start, end):
+            n_sentences += 1
+            has_letter = False
+    counts[0], counts[1] = n_sentences, n_ellipses
+
+
+@njit(cache=True, nogil=True)
+def _ends_sentence(codes, classes, roles, found, i, start, end):  # type: ignore[no-untyped-def]
+    """Tell whether the mark at i, of role `found`, ends a sentence; 3.14 and node.js go on."""
+    if found & SENTENCE:
+        return True
+    if not found & SENTENCE_BEFORE_BLANK:
+        return False
+    after = i + 1
+    while after < end and role(roles, codes[after]) & (SENTENCE | SENTENCE_BEFORE_BLANK | CLOSER):
+        after += 1
+    if after == end or classes[after] == SPACE or classes[after] == NEWLINE:
+        return True
+    return classes[after] >= HAN and i > start and classes[i - 1] >= HAN

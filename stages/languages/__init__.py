@@ -1,0 +1,119 @@
+"""Language profiles: what signals and default rules need to know about a language, as data files.
+
+`<name>.yaml` holds what measuring needs (labels, stop words, line length) and enters the recipes of the
+stages that load it; `<name>.rules.yaml` holds the default `select` rules, so that a new threshold recomputes
+nothing; `<name>.lines.yaml` holds patterns of page furniture. `punctuation.yaml` serves all languages, as
+documents mix them. A label without a profile gets `und`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pipeline.errors import ConfigError
+
+_FOLDER = Path(__file__).parent
+GENERIC = "und"
+PUNCTUATION_PATH = str(_FOLDER / "punctuation.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """One language, or several that are measured alike.
+
+    labels: the language labels it serves. short_line_chars: a line of at most so many characters is short.
+    stop_words: at most 64 words of the unit that signals count (a Han character, or a run of letters).
+    rules: the default `select` rules, in the grammar of the run file.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    short_line_chars: int
+    stop_words: tuple[str, ...]
+    rules: tuple[dict[str, Any], ...]  # Any: a condition is a mapping, a name text, a base mark a bool
+
+    def __post_init__(self) -> None:
+        if len(self.stop_words) > 64:
+            raise ConfigError(f"{self.name}.yaml: {len(self.stop_words)} stop words; expected at most 64")
+
+
+def profile_names() -> list[str]:
+    """Names of all profiles, sorted."""
+    return sorted(path.name.removesuffix(".rules.yaml") for path in _FOLDER.glob("*.rules.yaml"))
+
+
+def profile_paths() -> tuple[str, ...]:
+    """Files that measuring depends on: one per profile, and the punctuation of all."""
+    return (*(str(_FOLDER / f"{name}.yaml") for name in profile_names()), PUNCTUATION_PATH)
+
+
+def line_paths() -> tuple[str, ...]:
+    """Files with patterns of page furniture, sorted."""
+    return tuple(sorted(map(str, _FOLDER.glob("*.lines.yaml"))))
+
+
+def load_yaml(path: str | Path) -> Any:  # Any: whatever the file holds
+    """Read one data file of this folder."""
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+@cache
+def load_profiles() -> tuple[Profile, ...]:
+    """Load every profile, in the order of `profile_names`."""
+    profiles = []
+    for name in profile_names():
+        fields = load_yaml(_FOLDER / f"{name}.yaml")
+        profiles.append(
+            Profile(
+                name=name,
+                labels=tuple(fields["labels"]),
+                short_line_chars=fields["short_line_chars"],
+                stop_words=tuple(str(fields["stop_words"] or "").split()),
+                rules=tuple(load_yaml(_FOLDER / f"{name}.rules.yaml")["rules"]),
+            )
+        )
+    return tuple(profiles)
+
+
+def load_profile(label: str | None) -> Profile:
+    """Return the profile of a language label; `und` for an unknown label or none."""
+    return load_profiles()[profile_index(label)]
+
+
+def profile_index(label: str | None) -> int:
+    """Position of a label's profile in `load_profiles`."""
+    return _index_of_label().get(label or GENERIC, _index_of_label()[GENERIC])
+
+
+ROLES = (
+    "line_end",
+    "sentence",
+    "sentence_before_blank",
+    "closer",
+    "bullet",
+    "bullet_before_blank",
+    "ellipsis",
+    "ellipsis_by_three",
+)
+"""Roles of punctuation; role k is bit k of `load_roles`, as `kernels.lines` reads it."""
+
+
+def load_roles() -> np.ndarray:
+    """Read `punctuation.yaml`: uint8 (0x10000,), the roles of each character below U+10000."""
+    marks = load_yaml(PUNCTUATION_PATH)
+    roles = np.zeros(0x10000, np.uint8)
+    for bit, name in enumerate(ROLES):
+        for mark in marks[name]:
+            roles[ord(mark)] |= 1 << bit
+    return roles
+
+
+@cache
+def _index_of_label() -> dict[str, int]:
+    return {label: index for index, profile in enumerate(load_profiles()) for label in profile.labels}

@@ -1,0 +1,388 @@
+"""Signals: against a plain Python measure of the same definitions, on known documents, on known traps."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from stages.kernels import tables
+from stages.kernels.tables import load_tables
+from stages.languages import PUNCTUATION_PATH, Profile, load_profile, load_profiles, load_yaml
+from stages.signals import SCHEMA, STAGE, Config
+from tests.strategies import texts
+
+LETTERS = {
+    tables.OTHER: "o", tables.SPACE: "s", tables.NEWLINE: "n", tables.PUNCT: "p", tables.SYMBOL: "y",
+    tables.MARK: "m", tables.DIGIT: "d", tables.LATIN: "L", tables.LETTER: "T", tables.HANGUL: "G",
+    tables.HAN: "H", tables.KANA: "K", tables.UNSPACED: "U",
+}  # fmt: skip
+MARKS = {name: set(chars) for name, chars in load_yaml(PUNCTUATION_PATH).items()}
+LABELS = ("zho_Hans", "zho_Hant", "eng_Latn", "jpn_Jpan", "mul", None)
+MEASURE = STAGE.load(Config())
+
+
+def annotate(docs: list[str], labels: list[str | None]) -> list[dict[str, float]]:
+    """The stage on plain lists."""
+    table = pa.table(
+        {"text": pa.array(docs, pa.large_string()), "language.label": pa.array(labels, pa.string())}
+    )
+    return MEASURE(table).to_pylist()
+
+
+def signals(text: str, label: str | None = "zho_Hans") -> dict[str, float]:
+    """The signals of one text."""
+    return annotate([text], [label])[0]
+
+
+def spell(text: str) -> str:
+    """The text with a letter for the class of each character, so that `re` can tell scripts apart."""
+    return "".join(LETTERS[load_tables().classes[ord(char)]] for char in text)
+
+
+def fold(text: str) -> str:
+    """Match text."""
+    return "".join(chr(code) for char in text if (code := load_tables().fold[ord(char)]))
+
+
+def find_words(text: str) -> list[str]:
+    """The words of a text: a run with apostrophes between letters, or a character of an unspaced script."""
+    spelled = "".join("'" if char in "'’" else kind for char, kind in zip(text, spell(text), strict=True))
+    word = r"[dLTG](?:[dLTGmo]|(?<=[LT])'(?=[LT]))*|[HKU][mo]*"
+    return [text[found.start() : found.end()] for found in re.finditer(word, spelled)]
+
+
+def find_lines(text: str) -> list[str]:
+    """All lines, empty ones included, without blanks and invisible characters at their ends."""
+    lines = re.split(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]", text)
+    return [
+        line[len(spell(line)) - len(spell(line).lstrip("so")) :][: len(spell(line).strip("so"))]
+        for line in lines
+    ]
+
+
+def ends_prose(line: str) -> bool:
+    """Whether a line ends in terminal punctuation."""
+    while line and line[-1] not in MARKS["line_end"] and line[-1] in MARKS["closer"]:
+        line = line[:-1]
+    return line[-1:] in MARKS["line_end"] if line else False
+
+
+def count_sentences(text: str) -> int:
+    """Stretches with a letter up to a mark that ends them."""
+    n, has_letter, spelled = 0, False, spell(text)
+    skipped = MARKS["sentence"] | MARKS["sentence_before_blank"] | MARKS["closer"]
+    for i, char in enumerate(text):
+        if spelled[i] in "LTGHKU":
+            has_letter = True
+        ends = char in MARKS["sentence"]
+        if char in MARKS["sentence_before_blank"]:
+            after = i + 1
+            while after < len(text) and text[after] in skipped:
+                after += 1
+            kind = spelled[after] if after < len(text) else "n"
+            ends |= kind in "sn" or (kind in "HKU" and i > 0 and spelled[i - 1] in "HKU")
+        if ends and has_letter:
+            n, has_letter = n + 1, False
+    return n
+
+
+def repeats(words: list[str], n: int) -> tuple[int, int]:
+    """Characters in the top n-gram and in n-grams seen before."""
+    keys = [tuple(map(fold, words[i : i + n])) for i in range(len(words) - n + 1)]
+    lengths = [sum(map(len, words[i : i + n])) for i in range(len(keys))]
+    first = {key: i for i, key in reversed(list(enumerate(keys)))}
+    counts = Counter(keys)
+    top = max(first, key=lambda key: (counts[key], lengths[first[key]], -first[key]), default=None)
+
+    def chars(places: list[int]) -> int:
+        return sum(len(words[k]) for k in {k for i in places for k in range(i, i + n)})
+
+    is_top = [i for i, key in enumerate(keys) if key == top and counts[key] > 1]
+    return chars(is_top), chars([i for i, key in enumerate(keys) if first[key] != i])
+
+
+def measure(text: str, profile: Profile, window: int = 1000) -> dict[str, float]:
+    """The oracle: every signal by its definition, in plain Python."""
+    spelled, words, all_lines = spell(text), find_words(text), find_lines(text)
+    lines = [line for line in all_lines if line]
+    paragraphs = [
+        block.strip("\0").split("\0") for block in re.split("\0{2,}", "\0".join(all_lines).strip("\0"))
+    ]
+    paragraphs = [block for block in paragraphs if block != [""]]
+    seen = [char for char, kind in zip(text, spelled, strict=True) if kind not in "osn"]
+    windows = [seen[i : i + window] for i in range(0, len(seen) - window + 1, window)] or [seen]
+    stop = {fold(word) for word in profile.stop_words}
+    spaced = [word for word in words if spell(word)[0] in "dLTG"]
+    ellipses = re.findall("|".join(f"{re.escape(c)}+" for c in MARKS["ellipsis"]), text)
+    ellipses += re.findall("|".join(f"{re.escape(c)}{{3,}}" for c in MARKS["ellipsis_by_three"]), text)
+    cut = tuple(MARKS["ellipsis"]) + tuple(c * 3 for c in MARKS["ellipsis_by_three"])
+
+    def later(items: list[Any], size: Any) -> tuple[int, int]:
+        again = [item for i, item in enumerate(items) if item in items[:i]]
+        return len(again), sum(map(size, again))
+
+    def share(part: float, whole: float) -> float:
+        return float(np.float32(np.round(part / max(whole, 1), 3)))
+
+    line_chars, word_chars = sum(map(len, lines)), sum(map(len, words))
+    n_dup_lines, dup_line_chars = later(lines, len)
+    n_dup_blocks, dup_block_chars = later(paragraphs, lambda block: sum(map(len, block)))
+    bullets = [
+        line[0] in MARKS["bullet"] or (line[0] in MARKS["bullet_before_blank"] and spell(line)[1:2] == "s")
+        for line in lines
+    ]
+    result: dict[str, float] = {
+        "n_chars": len(text),
+        "n_words": len(words),
+        "n_lines": len(lines),
+        "n_paragraphs": len(paragraphs),
+        "n_sentences": count_sentences(text),
+        "max_line_chars": max(map(len, lines), default=0),
+        "stop_word_count": len(stop & set(map(fold, words))),
+        "mean_word_chars": share(sum(map(len, spaced)), len(spaced)),
+        "mean_line_chars": share(line_chars, len(lines)),
+        "short_line_share": share(sum(len(line) <= profile.short_line_chars for line in lines), len(lines)),
+        "terminal_line_share": share(sum(map(ends_prose, lines)), len(lines)),
+        "bullet_line_share": share(sum(bullets), len(lines)),
+        "ellipsis_line_share": share(sum(line.endswith(cut) for line in lines), len(lines)),
+        "newline_word_ratio": share(len(all_lines) - 1, len(words)),
+        "hash_word_ratio": share(text.count("#") + text.count("＃"), len(words)),
+        "ellipsis_word_ratio": share(len(ellipses), len(words)),
+        "punct_share": share(spelled.count("p"), len(seen)),
+        "digit_share": share(spelled.count("d"), len(seen)),
+        "symbol_share": share(spelled.count("y"), len(seen)),
+        "letter_share": share(sum(kind in "mLTGHKU" for kind in spelled), len(seen)),
+        "han_char_share": share(spelled.count("H"), len(seen)),
+        "alpha_word_share": share(sum(bool(set(spell(word)) & set("LTGHKU")) for word in words), len(words)),
+        "stop_word_share": share(sum(fold(word) in stop for word in words), len(words)),
+        "unique_char_share": share(sum(len(set(part)) for part in windows), sum(map(len, windows))),
+        "duplicate_line_share": share(n_dup_lines, len(lines)),
+        "duplicate_line_char_share": share(dup_line_chars, line_chars),
+        "duplicate_paragraph_share": share(n_dup_blocks, len(paragraphs)),
+        "duplicate_paragraph_char_share": share(dup_block_chars, line_chars),
+    }
+    for n in (2, 3, 4):
+        result[f"top_{n}_gram_char_share"] = share(repeats(words, n)[0], word_chars)
+    for n in range(5, 11):
+        result[f"duplicate_{n}_gram_char_share"] = share(repeats(words, n)[1], word_chars)
+    return result
+
+
+@given(st.lists(st.tuples(texts(), st.sampled_from(LABELS)), max_size=5))
+def test_signals_equal_the_plain_measure(rows: list[tuple[str, str | None]]) -> None:
+    """Any batch of any languages gets what the definitions say, written out in plain Python."""
+    found = annotate([text for text, _ in rows], [label for _, label in rows])
+    assert found == [measure(text, load_profile(label)) for text, label in rows]
+
+
+@given(st.text(alphabet="ab 哈。.…\n-•'", max_size=120), st.sampled_from(LABELS))
+def test_signals_equal_the_plain_measure_on_repetition(text: str, label: str | None) -> None:
+    """Few distinct characters make repeats, ties and odd punctuation; the plain measure still agrees."""
+    assert signals(text, label) == measure(text, load_profile(label))
+
+
+@given(st.lists(texts(), min_size=1, max_size=5), st.integers(0, 5))
+def test_batch_boundaries_do_not_matter(docs: list[str], cut: int) -> None:
+    """Annotating two parts gives the same rows as annotating the whole."""
+    labels = [LABELS[i % len(LABELS)] for i in range(len(docs))]
+    whole = annotate(docs, labels)
+    assert annotate(docs[:cut], labels[:cut]) + annotate(docs[cut:], labels[cut:]) == whole
+
+
+ZH = (
+    "图书馆从下个月起延长开放时间，工作日的闭馆时间推迟到晚上九点。\n"
+    "馆长说：“很多读者下班以后才有空看书！”\n\n"
+    "他们因此增加了6名员工；新的时间表在门口也可以看到……"
+)
+EN = "The sea covers the rock twice a day. It's 3.14 miles from here.\n\n- bring a lamp\n- bring a coat..."
+
+
+def test_known_chinese_values() -> None:
+    """A short Chinese text has the values that one counts by hand."""
+    found = signals(ZH, "zho_Hans")
+    assert {name: round(found[name], 3) for name in (
+        "n_chars", "n_words", "n_lines", "n_paragraphs", "n_sentences", "max_line_chars", "stop_word_count",
+        "mean_word_chars", "terminal_line_share", "ellipsis_line_share", "short_line_share", "digit_share",
+    )} == {
+        "n_chars": 81, "n_words": 69, "n_lines": 3, "n_paragraphs": 2, "n_sentences": 3, "max_line_chars": 31,
+        "stop_word_count": 9, "mean_word_chars": 1.0, "terminal_line_share": 1.0, "short_line_share": 0.0,
+        "ellipsis_line_share": 0.333, "digit_share": 0.013,
+    }  # fmt: skip
+
+
+def test_known_english_values() -> None:
+    """A short English text has the values that one counts by hand."""
+    found = signals(EN, "eng_Latn")
+    assert {name: round(found[name], 3) for name in (
+        "n_chars", "n_words", "n_lines", "n_paragraphs", "n_sentences", "stop_word_count", "mean_word_chars",
+        "bullet_line_share", "ellipsis_line_share", "alpha_word_share", "newline_word_ratio",
+    )} == {
+        "n_chars": 97, "n_words": 20, "n_lines": 3, "n_paragraphs": 2, "n_sentences": 3, "stop_word_count": 1,
+        "mean_word_chars": 3.4, "bullet_line_share": 0.667, "ellipsis_line_share": 0.333,
+        "alpha_word_share": 0.9, "newline_word_ratio": 0.15,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("We tested the API 接口 3次", ["We", "tested", "the", "API", "接", "口", "3", "次"]),
+        ("駅でコーヒーを", ["駅", "で", "コ", "ー", "ヒ", "ー", "を"]),
+        ("도서관은 문을", ["도서관은", "문을"]),
+        ("ไปที่", ["ไ", "ป", "ที่"]),
+        ("don’t 'quote' x's", ["don’t", "quote", "x's"]),
+        ("e\u0301te\u0301 co\u00adop", ["e\u0301te\u0301", "co\u00adop"]),
+        ("हिन्दी", ["हिन्दी"]),
+        ("x_1 = a[i]", ["x", "1", "a", "i"]),
+    ],
+)
+def test_words_follow_the_script(text: str, words: list[str]) -> None:
+    """Words are runs or single characters by script, in mixed text and code too, whatever the label."""
+    assert find_words(text) == words
+    assert {signals(text, label)["n_words"] for label in LABELS} == {len(words)}
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("Pi is 3.14 or so", 0),
+        ("Pi is 3.14.", 1),
+        ("See node.js and a?b=1 here", 0),
+        ("圆周率是3.14。真的！", 2),
+        ("真的?是!好.", 3),
+        ('He said "go." Then he left...', 2),
+        ("1. 2. 3.", 0),
+        ("什么？！……", 1),
+        ("終わり｡次", 1),
+    ],
+)
+def test_sentences_end_where_they_end(text: str, n: int) -> None:
+    """A decimal point, a domain and a list number end no sentence; marks of any width do, a run once."""
+    assert signals(text)["n_sentences"] == n
+
+
+@pytest.mark.parametrize(
+    "line", ["好。", "好！", "好？", "好…", "好；", "他说：“好。”", "（完。）", "(Done.)", "「好」", "end.’"]
+)
+def test_terminal_punctuation_of_any_width(line: str) -> None:
+    """A line of Chinese or English prose that closes with a mark, a quote or a bracket counts as closed."""
+    assert signals(line)["terminal_line_share"] == 1.0
+
+
+@pytest.mark.parametrize("line", ["首页", "Home |", "好，", "if (x) {", "f(x)", "价格：", "3.14"])
+def test_open_lines_are_not_terminal(line: str) -> None:
+    """Menus, code and cut lines do not count as closed."""
+    assert signals(line)["terminal_line_share"] == 0.0
+
+
+def test_english_word_length_rule_is_not_applied_to_chinese() -> None:
+    """No Chinese rule asks for a mean word length, and ordinary Chinese passes every default that drops."""
+    rules = load_profile("zho_Hans").rules
+    assert not any("signals.mean_word_chars" in rule for rule in rules)
+    found = signals(
+        ZH + "\n他和朋友们一起在城里住了很多年，后来搬到了北方的一个小镇，再也没有回去过。", "zho_Hans"
+    )
+    assert failed(found, "zho_Hans") == []
+
+
+def failed(found: dict[str, float], label: str) -> list[str]:
+    """Names of the default rules that would drop a document with these signals."""
+    names = []
+    for rule in load_profile(label).rules:
+        for column, bounds in rule.items():
+            if column.startswith("signals.") and rule.get("action", "drop") == "drop":
+                value = round(found[column.removeprefix("signals.")], 3)
+                if not bounds.get("min", value) <= value <= bounds.get("max", value):
+                    names.append(rule["name"])
+    return names
+
+
+def test_traditional_and_simplified_measure_alike() -> None:
+    """A text and its Traditional form have the same stop words and repeats."""
+    simplified = signals("后来他为了这个国家和人民，在这里工作了很多年。后来他为了这个国家和人民", "zho_Hans")
+    traditional = signals(
+        "後來他為了這個國家和人民，在這裏工作了很多年。後來他為了這個國家和人民", "zho_Hant"
+    )
+    assert simplified == traditional
+    assert simplified["stop_word_count"] >= 5
+
+
+def test_repetition_is_measured_in_covered_characters() -> None:
+    """A text that repeats itself ten times as long is no less repetitive."""
+    once = "今天天气很好，我们一起去公园散步吧。"
+    shares = [signals(once * n)["duplicate_5_gram_char_share"] for n in (2, 20, 200)]
+    assert shares == sorted(shares)
+    assert shares[0] == 0.5
+    assert shares[-1] > 0.99
+
+
+def test_a_repeated_chinese_document_is_dropped() -> None:
+    """The repetition rules fire on Chinese."""
+    assert "duplicate_10_grams" in failed(signals("今天天气很好，我们一起去公园散步吧。" * 30), "zho_Hans")
+
+
+def test_the_top_n_gram_breaks_ties_by_length_then_place() -> None:
+    """Of n-grams that occur equally often the longest counts, with every occurrence."""
+    assert signals("aa bb x cccc dddd y aa bb z cccc dddd", "eng_Latn")[
+        "top_2_gram_char_share"
+    ] == pytest.approx(16 / 27, abs=1e-3)
+
+
+def test_unique_character_share_does_not_fall_with_length() -> None:
+    """Ten healthy windows are as diverse as one."""
+    window = "".join(chr(0x4E00 + i % 400) for i in range(1000))
+    assert (
+        signals(window)["unique_char_share"]
+        == signals(window * 10)["unique_char_share"]
+        == pytest.approx(0.4)
+    )
+
+
+def test_carriage_returns_make_no_paragraphs() -> None:
+    """Windows line breaks give what Unix line breaks give, their extra characters apart."""
+    unix, windows = signals(ZH), signals(ZH.replace("\n", "\r\n"))
+    assert {name for name in unix if unix[name] != windows[name]} == {"n_chars"}
+
+
+def test_shares_are_shares() -> None:
+    """Each share is in [0, 1], on an empty text too, and three decimals long."""
+    for text in ("", "\n", "。", EN, ZH):
+        for name, value in signals(text).items():
+            assert value == np.float32(round(value, 3))
+            assert not name.endswith("_share") or 0 <= value <= 1, name
+
+
+def test_every_column_says_what_it_means() -> None:
+    """The schema carries one definition per signal."""
+    assert all(field.metadata[b"meaning"] for field in SCHEMA)
+
+
+@pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
+def test_profiles_hold_together(profile: Profile) -> None:
+    """Stop words are single words; rules have unique names and read columns that exist."""
+    assert all(find_words(word) == [word] for word in profile.stop_words)
+    names = [rule["name"] for rule in profile.rules]
+    assert sorted(names) == sorted(set(names))
+    columns = [key for rule in profile.rules for key in rule if "." in key]
+    assert len(columns) == len(profile.rules)
+    assert {column.removeprefix("signals.") for column in columns} <= set(SCHEMA.names)
+
+
+def test_an_unknown_label_gets_the_generic_profile() -> None:
+    """A language without a profile, and no language, are measured by `und`."""
+    assert load_profile("fra_Latn") is load_profile(None) is load_profile("und")
+    assert load_profile("zho_Hant").name == load_profile("zho_Hans").name == "zho"
+
+
+def test_a_window_of_nothing_is_refused() -> None:
+    """A window without characters is a bad setting."""
+    with pytest.raises(ConfigError, match="window_chars"):
+        Config(window_chars=0)
