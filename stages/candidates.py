@@ -1,0 +1,148 @@
+"""Candidate pairs: documents with an equal band key or match hash, and the groups that the pairs connect.
+
+Reads band keys and match hashes; writes for each document its group and the later documents it must be
+compared with. Copies by match hash hang on one of them, the first, and it alone stands for them in the groups
+of band keys: a page copied ten thousand times costs ten thousand pairs, not fifty million. A key shared by
+more than `max_group` different documents is template text; its documents are compared with a few leaders
+only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Global, Outcome
+from stages.kernels.unionfind import components
+
+SCHEMA = pa.schema({"group": pa.uint64(), "partners": pa.list_(pa.uint64()), "is_copy": pa.bool_()})
+"""group: smallest row number of the documents connected by candidate pairs; null without any. partners: rows
+greater than this one that are a candidate pair with it. is_copy: an earlier row has the same match hash."""
+
+KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "content": pa.uint64()})
+PAIRS = pa.schema({"left": pa.uint64(), "right": pa.uint64(), "is_copy": pa.bool_()})
+READS = ("minhash.band_keys", "exact.match_hash")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """max_group: most documents of one key that are all compared with each other. leaders: above it, the
+    number of documents, those of smallest match hash, that all others are compared with."""
+
+    max_group: int = 64
+    leaders: int = 8
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.leaders <= self.max_group:
+            raise ConfigError(
+                f"candidates.leaders is {self.leaders}; expected 1 to candidates.max_group ({self.max_group})"
+            )
+
+
+def map_keys(table: pa.Table, config: Config) -> pa.Table:
+    """One row per band key and one per match hash, whose first 64 bits are its key and every row's
+    `content`."""
+    hashes = table["exact.match_hash"].combine_chunks()
+    bands = table["minhash.band_keys"].combine_chunks()
+    owners = pc.list_parent_indices(bands).to_numpy().astype(np.int64)
+    known = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
+    content = hash_lanes(hashes)[:, 0]
+    index = np.concatenate([known, owners])
+    keys = np.concatenate([content[known], pc.list_flatten(bands).to_numpy()])
+    return pa.table([keys, table["row"].to_numpy()[index], content[index]], schema=KEYED)
+
+
+def hash_lanes(hashes: pa.FixedSizeBinaryArray) -> np.ndarray:
+    """View 128-bit hashes as uint64 (n, 2); what stands for null is undefined."""
+    buffer = hashes.buffers()[1]
+    if buffer is None or not len(hashes):
+        return np.zeros((len(hashes), 2), np.uint64)
+    return np.frombuffer(buffer, np.uint64, 2 * len(hashes), 16 * hashes.offset).reshape(-1, 2)
+
+
+def link_keys(table: pa.Table, config: Config) -> pa.Table:
+    """Pairs of one partition: copies with the first of them, and the first ones of each key with each
+    other."""
+    keys, rows, content = (table[name].to_numpy() for name in KEYED.names)
+    order = np.lexsort((rows, content, keys))
+    keys, rows, content = keys[order], rows[order], content[order]
+    new_key = np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]
+    first = new_key | np.concatenate([[True], content[1:] != content[:-1]])[: len(keys)]
+    place_of_first = np.flatnonzero(first)[np.cumsum(first) - 1]
+    copies = np.flatnonzero(~first & (keys == content))
+    starts = np.concatenate([np.flatnonzero(new_key[first]), [np.count_nonzero(first)]])
+    near = link_groups(starts, config.max_group, config.leaders)
+    left = np.concatenate([rows[place_of_first[copies]], rows[first][near[:, 0]]])
+    right = np.concatenate([rows[copies], rows[first][near[:, 1]]])
+    is_copy = np.arange(len(left)) < len(copies)
+    return pa.table([np.minimum(left, right), np.maximum(left, right), is_copy], schema=PAIRS)
+
+
+@nb.njit(cache=True, nogil=True)
+def link_groups(starts: np.ndarray, max_group: int, leaders: int) -> np.ndarray:
+    """Pair the members of each group: all with all, or in a group above max_group all with the leaders.
+
+    Args: starts, int64 (n_groups + 1,): where each group begins among the members.
+    Returns: int64 (n_pairs, 2), members.
+    """
+    n_pairs = 0
+    for group in range(len(starts) - 1):
+        size = starts[group + 1] - starts[group]
+        n_heads = size if size <= max_group else leaders
+        n_pairs += n_heads * size - n_heads * (n_heads + 1) // 2
+    pairs = np.empty((n_pairs, 2), np.int64)
+    n = 0
+    for group in range(len(starts) - 1):
+        low, high = starts[group], starts[group + 1]
+        n_heads = high - low if high - low <= max_group else leaders
+        for head in range(low, low + n_heads):
+            for other in range(head + 1, high):
+                pairs[n, 0], pairs[n, 1] = head, other
+                n += 1
+    return pairs
+
+
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Distinct pairs, the groups they connect, and a summary."""
+    left, right = table["left"].to_numpy(), table["right"].to_numpy()
+    rows, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    n_rows = max(len(rows), 1)
+    edges = np.unique(
+        places[: len(left)].astype(np.uint64) * np.uint64(n_rows) + places[len(left) :].astype(np.uint64)
+    )
+    heads, tails = (part.astype(np.int64) for part in np.divmod(edges, np.uint64(n_rows)))
+    labels = components(len(rows), heads, tails)
+    offsets = np.searchsorted(heads, np.arange(len(rows) + 1))
+    partners = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(rows[tails], pa.uint64()))
+    copies = np.isin(rows, right[table["is_copy"].to_numpy()])
+    columns = [rows, rows[labels], partners, copies]
+    sizes = np.bincount(labels, minlength=1)
+    summary = {
+        "documents": [len(rows)],
+        "copies": [int(copies.sum())],
+        "pairs": [len(edges)],
+        "groups": [int(np.count_nonzero(sizes))],
+        "largest_group": [int(sizes.max())],
+    }
+    return Outcome(
+        rows=pa.table(columns, schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])),
+        artefacts={"summary": pa.table(summary)},
+    )
+
+
+GLOBAL = Global(
+    name="candidates",
+    version=1,
+    config=Config,
+    reads=READS,
+    writes=SCHEMA,
+    key="band key, or the first half of the match hash",
+    map=map_keys,
+    reduce=link_keys,
+    finish=finish,
+)

@@ -1,0 +1,58 @@
+"""Identity of a document: 128-bit hashes of its match text and of its canonical text.
+
+Reads text; writes the two hashes. Equal match hashes are copies that differ in width, case, punctuation,
+blanks or in Traditional against Simplified characters at most. Which copy stays is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.stage import Stage, bind
+from stages.kernels.hashing import hash128
+from stages.kernels.minhash import match_text
+from stages.kernels.text import TABLES_PATH, view
+
+HASH = pa.binary(16)
+SCHEMA = pa.schema({"match_hash": HASH, "raw_hash": HASH})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Nothing to set: identity has no threshold."""
+
+
+def annotate(batch: pa.Table, config: Config) -> pa.Table:
+    """Hash each text; null texts get nulls.
+
+    A text without any letter, digit or ideograph has no match text and is known by its raw hash, so that such
+    texts do not all become copies of each other.
+    """
+    text = batch["text"]
+    decoded, match = view(text), match_text(text)
+    raw, folded = hash128(decoded.codes, decoded.starts), hash128(match.codes, match.starts)
+    empty = np.diff(match.starts) == 0
+    folded[empty] = raw[empty]
+    valid = pc.is_valid(text).to_numpy()
+    return pa.table([_binary(folded, valid), _binary(raw, valid)], schema=SCHEMA)
+
+
+def _binary(hashes: np.ndarray, valid: np.ndarray) -> pa.Array:
+    """Turn uint64 (n, 2) into fixed_size_binary(16), null where not valid."""
+    values = pa.FixedSizeBinaryArray.from_buffers(HASH, len(hashes), [None, pa.py_buffer(hashes)])
+    return values if valid.all() else pc.if_else(pa.array(valid), values, pa.scalar(None, HASH))
+
+
+STAGE = Stage(
+    name="exact",
+    version=1,
+    config=Config,
+    reads=("text",),
+    writes=SCHEMA,
+    load=bind(annotate),
+    data=(TABLES_PATH,),
+)

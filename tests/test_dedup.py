@@ -1,0 +1,359 @@
+"""Near duplicates: candidates, verification against sets in Python, clusters, and the corpus in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Global
+from stages import candidates, dedup, exact, keepers, minhash
+from stages.dedup import cluster_texts
+from stages.kernels.jaccard import count_shared, sort_sets
+from stages.kernels.unionfind import components, locate
+from tests.run_global import align, number_rows, run_global
+from tests.test_exact import match_reference
+from tests.test_minhash import grams, units_reference
+
+DATA = Path(os.environ.get("BICORPUS_DEV_DATA", Path(__file__).parents[2] / "shared" / "data"))
+WORDS = np.array(
+    [a + b + c for a in "bdfklmnprst" for b in "aeiou" for c in ("n", "r", "s", "lo", "ti", "ka")]
+)
+HAN = np.array([chr(code) for code in range(0x4E00, 0x4E00 + 2000)])
+
+
+def english(rng: np.random.Generator, n_words: int) -> list[str]:
+    """Random words."""
+    return [f"{word} " for word in rng.choice(WORDS, n_words)]
+
+
+def chinese(rng: np.random.Generator, n_chars: int) -> list[str]:
+    """Random ideographs with a full stop now and then."""
+    return [char + ("。" if i % 12 == 11 else "") for i, char in enumerate(rng.choice(HAN, n_chars))]
+
+
+def edited(rng: np.random.Generator, units: list[str], n_edits: int) -> list[str]:
+    """A copy in which some units are replaced by others of the same document."""
+    changed = list(units)
+    for place in rng.integers(0, len(units), n_edits):
+        changed[place] = changed[rng.integers(0, len(units))]
+    return changed
+
+
+def corpus(seed: int, n_families: int = 8) -> list[str]:
+    """Families of near copies in both languages, with more and more edits."""
+    rng = np.random.default_rng(seed)
+    texts = []
+    for family in range(n_families):
+        units = (english if family % 2 else chinese)(rng, int(rng.integers(40, 400)))
+        texts += ["".join(edited(rng, units, n)) for n in (0, 0, 1, 3, 6, 12)]
+    return texts
+
+
+def shards_of(texts: Sequence[str | None], sizes: Sequence[int], order: Sequence[int]) -> list[pa.Table]:
+    """Numbered shards of these texts in this order, with exact hashes and band keys; doc_id tells the
+    text."""
+    table = pa.table(
+        {
+            "text": pa.array([texts[i] for i in order], pa.large_string()),
+            "doc_id": [f"doc{i:04}" for i in order],
+        }
+    )
+    for stage in (exact.STAGE, minhash.STAGE):
+        columns = stage.load(stage.config())(table)
+        for name in columns.column_names:
+            table = table.append_column(f"{stage.name}.{name}", columns[name])
+    starts = np.cumsum([0, *sizes])
+    return number_rows([table.slice(int(a), int(b - a)) for a, b in pairwise(starts)])
+
+
+def run_steps(shards: list[pa.Table], n_partitions: int, config: dedup.Config) -> pa.Table:
+    """Run candidates, dedup and keepers; the first document by number is the best."""
+    steps: list[tuple[Global, object]] = [(candidates.GLOBAL, candidates.Config()), (dedup.GLOBAL, config)]
+    for step, setting in steps:
+        shards = align(run_global(step, shards, setting, n_partitions), shards, step)
+    shards = [
+        shard.append_column("eligible", pa.array([True] * shard.num_rows, pa.bool_())).append_column(
+            "order", pa.array([[]] * shard.num_rows, pa.list_(pa.float64()))
+        )
+        for shard in shards
+    ]
+    outcome = run_global(keepers.GLOBAL, shards, keepers.Config(), n_partitions)
+    return pa.concat_tables(align(outcome, shards, keepers.GLOBAL)).sort_by("doc_id")
+
+
+def shingles(text: str, characters: bool) -> set[tuple[str, ...]]:
+    """The set that a text is compared by."""
+    return set(grams([*match_reference(text).replace(" ", "")] if characters else units_reference(text)))
+
+
+def share_of_single(text: str) -> float:
+    """Share of units that are single characters of a script without blanks; the tests use no other
+    letters."""
+    units = units_reference(text)
+    return sum(len(unit) == 1 and unit >= "\u3000" for unit in units) / max(len(units), 1)
+
+
+def similarity(left: str, right: str) -> float:
+    """Jaccard index by the definition in the docstring of stages.dedup."""
+    characters = max(share_of_single(left), share_of_single(right)) >= dedup.CHARACTERS_SHARE
+    a, b = shingles(left, characters), shingles(right, characters)
+    return len(a & b) / len(a | b) if a | b else float(left == right)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_verified_pairs_are_those_of_the_reference(seed: int) -> None:
+    """All pairs with Jaccard index 0.8 or more, and no others, are verified, each on both ends; a copy has
+    one pair, with the first of its kind.
+    """
+    texts = corpus(seed)
+    table = run_steps(shards_of(texts, [len(texts)], range(len(texts))), 4, dedup.Config())
+    assert table.select([f"dedup.{name}" for name in dedup.SCHEMA.names]).schema.types == dedup.SCHEMA.types
+    found = {}
+    for i, pairs in enumerate(table["dedup.pairs"].to_pylist()):
+        for pair in pairs or ():
+            found[i, int(pair["doc_id"][3:])] = pair["similarity"]
+            assert pair["row"] == int(pair["doc_id"][3:])
+    expected = {}
+    for i, left in enumerate(texts):
+        for j, right in enumerate(texts):
+            if i != j and similarity(left, right) >= 0.8:
+                expected[i, j] = similarity(left, right)
+    folded = [match_reference(text) for text in texts]
+    first = [folded.index(text) for text in folded]
+    star = {(i, j) for i, j in expected if first[i] == first[j] and first[i] in (i, j)}
+    near = {(i, j) for i, j in expected if first[i] == i and first[j] == j}
+    assert set(found) == star | near
+    assert all(value == pytest.approx(expected[pair], abs=1e-6) for pair, value in found.items())
+    assert len(near) > 20
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 99), data=st.data())
+def test_partitions_and_order_of_shards_do_not_matter(seed: int, data: st.DataObject) -> None:
+    """Clusters and keepers are the same for 1, 4 and 7 partitions and for any order and cut of the shards."""
+    texts = corpus(seed, 3)
+    n = len(texts)
+    order = data.draw(st.permutations(range(n)))
+    cut = data.draw(st.integers(0, n))
+    names = ["doc_id", "dedup.cluster", "dedup.cluster_size", *(f"keepers.{c}" for c in keepers.SCHEMA.names)]
+    whole = run_steps(shards_of(texts, [n], range(n)), 1, dedup.Config())
+    n_partitions = data.draw(st.sampled_from([1, 4, 7]))
+    other = run_steps(shards_of(texts, [cut, n - cut], order), n_partitions, dedup.Config())
+    assert other.select(names).to_pylist() == whole.select(names).to_pylist()
+    same_order = run_steps(shards_of(texts, [n], range(n)), n_partitions, dedup.Config())
+    assert same_order.equals(whole)
+
+
+def test_short_chinese_texts_neither_vanish_nor_merge() -> None:
+    """Texts with fewer than five characters or clauses stay apart unless they are the same."""
+    texts = [
+        "你好",
+        "谢谢",
+        "你好！",
+        "早",
+        "晚",
+        "今天，天气，很好",
+        "明天，天气，很好",
+        "",
+        "……",
+        "？？？",
+        "ok",
+        "OK!",
+    ]
+    result = cluster_texts(texts)
+    assert result.schema.types == [pa.int64(), pa.int32(), pa.int64()]
+    assert result["cluster"].to_pylist() == [0, 1, 0, 3, 4, 5, 6, 7, 8, 9, 10, 10]
+    assert result["cluster_size"].to_pylist() == [2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 2]
+    assert result["keeper"].to_pylist() == [2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 11]
+
+
+def test_simplified_and_traditional_copies_meet() -> None:
+    """A text and its Traditional copy are one cluster, also when a sentence was added."""
+    hans = "市图书馆昨天宣布，从下个月起延长开放时间。工作日的闭馆时间推迟到晚上九点，周末则照旧。"
+    hant = "市圖書館昨天宣佈，從下個月起延長開放時間。工作日的閉館時間推遲到晚上九點，周末則照舊。"
+    result = cluster_texts([hans, "毫无关系的另一段话。", hant, hant + "（完）"])
+    assert result["cluster"].to_pylist() == [0, 1, 0, 0]
+    assert result["keeper"].to_pylist() == [3, 1, 3, 3]
+
+
+def test_unrelated_documents_do_not_chain() -> None:
+    """In a row of texts each like the next, a text goes only for one that it is like itself."""
+    rng = np.random.default_rng(5)
+    units = chinese(rng, 300)
+    texts = ["".join(units)]
+    for place in range(0, 288, 12):
+        units[place : place + 12] = chinese(rng, 12)
+        texts.append("".join(units))
+    result = cluster_texts(texts)
+    kept = result["keeper"].to_pylist()
+    assert len(set(result["cluster"].to_pylist())) == 1
+    assert similarity(texts[0], texts[-1]) < 0.1
+    assert len(set(kept)) > 5
+    assert all(similarity(texts[i], texts[keeper]) >= 0.8 for i, keeper in enumerate(kept))
+
+
+def test_template_pages_above_the_largest_group_leave_one() -> None:
+    """Two hundred pages that differ in a word each are compared with leaders only, and one of them stays."""
+    rng = np.random.default_rng(6)
+    page = english(rng, 300)
+    texts = []
+    for n in range(200):
+        page[150] = f"number{n} "
+        texts.append("".join(page))
+    result = cluster_texts(texts)
+    assert set(result["cluster_size"].to_pylist()) == {200}
+    assert len(set(result["keeper"].to_pylist())) == 1
+
+
+def test_copies_cost_one_pair_each() -> None:
+    """A thousand copies of a page and of a page like it make as many pairs as copies, and one between
+    them."""
+    rng = np.random.default_rng(7)
+    page = chinese(rng, 200)
+    texts = ["".join(page)] * 500 + ["".join(page[1:])] * 500
+    shards = shards_of(texts, [300, 700], range(1000))
+    outcome = run_global(candidates.GLOBAL, shards, candidates.Config(), 4)
+    assert outcome.rows is not None
+    assert pc.sum(pc.list_value_length(outcome.rows["partners"])).as_py() == 499 + 499 + 1
+    assert pc.sum(outcome.rows["is_copy"]).as_py() == 998
+    keyed = pa.concat_tables([candidates.GLOBAL.map(shard, candidates.Config()) for shard in shards])
+    assert candidates.GLOBAL.reduce(keyed, candidates.Config()).num_rows <= 998 + minhash.Config().n_bands
+    assert outcome.artefacts["summary"].to_pylist() == [
+        {"documents": 1000, "copies": 998, "pairs": 999, "groups": 1, "largest_group": 1000}
+    ]
+    result = cluster_texts(texts)
+    assert set(result["keeper"].to_pylist()) == {0}
+
+
+@pytest.mark.parametrize(("size", "n_pairs"), [(2, 1), (6, 15), (7, 2 * 7 - 3), (40, 2 * 40 - 3)])
+def test_groups_above_the_limit_link_to_leaders(size: int, n_pairs: int) -> None:
+    """Up to max_group all are paired with all, above it all with the leaders, whatever their order."""
+    config = candidates.Config(max_group=6, leaders=2)
+    keyed = pa.table(
+        {
+            "key": pa.array([7] * size, pa.uint64()),
+            "row": pa.array(range(size), pa.uint64()),
+            "content": pa.array([n * 31 % 101 + 8 for n in range(size)], pa.uint64()),
+        }
+    )
+    pairs = candidates.GLOBAL.reduce(keyed, config)
+    assert pairs.num_rows == len(set(zip(*pairs.select([0, 1]).to_pydict().values(), strict=True))) == n_pairs
+    assert pc.all(pc.less(pairs["left"], pairs["right"])).as_py()
+    if size > config.max_group:
+        heads = sorted(range(size), key=lambda n: n * 31 % 101)[:2]
+        assert all(
+            left in heads or right in heads
+            for left, right, _ in zip(*pairs.to_pydict().values(), strict=True)
+        )
+
+
+def test_containment_is_an_option() -> None:
+    """A long quotation is a pair only when containment is asked for; its similarity is the Jaccard index."""
+    rng = np.random.default_rng(8)
+    whole = chinese(rng, 400)
+    texts = ["".join(whole), "".join(whole[:260])]
+    shards = shards_of(texts, [2], [0, 1])
+    assert run_steps(shards, 1, dedup.Config())["dedup.cluster"].to_pylist() == [None, None]
+    table = run_steps(shards, 1, dedup.Config(containment=0.9))
+    assert table["dedup.cluster"].to_pylist() == ["doc0000"] * 2
+    (pair,) = table["dedup.pairs"].to_pylist()[0]
+    assert pair["similarity"] == pytest.approx(similarity(*texts), abs=1e-6)
+    assert pair["similarity"] < 0.7
+
+
+def test_copies_across_the_line_between_the_kinds_still_meet() -> None:
+    """English with a little Chinese, just above and just below the share, is compared by characters."""
+    rng = np.random.default_rng(9)
+    words = english(rng, 370)
+    texts = ["".join([*words, *chinese(rng, n)]) for n in (44, 39)]
+    assert share_of_single(texts[0]) > dedup.CHARACTERS_SHARE > share_of_single(texts[1])
+    shards = shards_of(texts, [1, 1], [0, 1])
+    (pair,) = run_steps(shards, 1, dedup.Config())["dedup.pairs"].to_pylist()[0]
+    assert pair["similarity"] == pytest.approx(similarity(*texts), abs=1e-6)
+
+
+def test_erased_and_missing_texts_stay_alone() -> None:
+    """Null texts join no cluster, and an empty corpus gives an empty table."""
+    result = cluster_texts(pa.chunked_array([["same text", None], ["same text"], [None]], pa.string()))
+    assert result["cluster"].to_pylist() == [0, 1, 0, 3]
+    assert result["keeper"].to_pylist() == [0, 1, 0, 3]
+    assert cluster_texts([]).num_rows == 0
+
+
+def test_the_longest_text_is_kept() -> None:
+    """Length in characters decides, then order."""
+    rng = np.random.default_rng(10)
+    page = chinese(rng, 200)
+    texts = ["".join(page[:190]), "".join(page), "".join(page[:195]), "".join(page)]
+    assert cluster_texts(texts)["keeper"].to_pylist() == [1, 1, 1, 1]
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=20), min_size=2, max_size=5))
+def test_shared_values_are_counted_like_sets(rows: list[list[int]]) -> None:
+    """sort_sets and count_shared agree with Python sets."""
+    starts = np.cumsum([0, *map(len, rows)])
+    values, starts = sort_sets(np.array([*chain.from_iterable(rows)], np.uint64), starts)
+    assert [values[a:b].tolist() for a, b in pairwise(starts)] == [sorted(set(row)) for row in rows]
+    ranges = np.stack([starts[:-1], starts[1:]], axis=1)
+    shared = count_shared(values, ranges[:-1], ranges[1:])
+    assert shared.tolist() == [len(set(a) & set(b)) for a, b in pairwise(rows)]
+
+
+@given(n=st.integers(1, 12), data=st.data())
+def test_components_are_named_by_their_smallest_member(n: int, data: st.DataObject) -> None:
+    """Union-find gives what spreading the smallest label along the edges gives."""
+    edges = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=15))
+    labels = list(range(n))
+    for _ in range(n):
+        for a, b in edges:
+            labels[a] = labels[b] = min(labels[a], labels[b])
+    left, right = (np.array([edge[end] for edge in edges], np.int64) for end in (0, 1))
+    assert components(n, left, right).tolist() == labels
+
+
+@given(st.sets(st.integers(0, 50)), st.lists(st.integers(0, 50)))
+def test_rows_are_found_where_they_are(rows: set[int], wanted: list[int]) -> None:
+    """locate finds every row that is there and says which are not."""
+    rows_list = sorted(rows, key=lambda row: row * 7 % 51)
+    place, found = locate(np.array(rows_list, np.uint64), np.array(wanted, np.uint64))
+    assert found.tolist() == [row in rows for row in wanted]
+    assert [rows_list[i] for i in place[found]] == [row for row in wanted if row in rows]
+
+
+@pytest.mark.parametrize("setting", [{"threshold": 0.0}, {"threshold": 1.01}, {"containment": -0.5}])
+def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
+    """A threshold that cannot be a share is an error that names it."""
+    with pytest.raises(ConfigError, match=rf"dedup\.{next(iter(setting))} is"):
+        dedup.Config(**setting)
+    with pytest.raises(ConfigError, match=r"candidates\.leaders"):
+        candidates.Config(max_group=4, leaders=5)
+
+
+def test_known_pairs_of_real_documents() -> None:
+    """On revisions of real files no removal is unlike its keeper, and hardly a pair keeps both ends."""
+    if not (DATA / "dedup_docs.parquet").exists():
+        pytest.skip(f"no development data in {DATA}; set BICORPUS_DEV_DATA to the folder that holds it")
+    documents = pq.read_table(DATA / "dedup_docs.parquet", columns=["doc_id", "text"])
+    place = {doc_id: i for i, doc_id in enumerate(documents["doc_id"].to_pylist())}
+    truth = {}
+    for pair in pq.read_table(DATA / "dedup_pairs.parquet").to_pylist():
+        ends = place[pair["id_a"]], place[pair["id_b"]]
+        truth[ends] = truth[ends[::-1]] = pair["jaccard5"]
+    keeper = cluster_texts(documents["text"])["keeper"].to_pylist()
+    removed = [(i, kept) for i, kept in enumerate(keeper) if i != kept]
+    assert len(removed) > 1500
+    assert not [pair for pair in removed if truth.get(pair, 0.0) < 0.5]
+    alike = [(a, b) for (a, b), value in truth.items() if value >= 0.8 and a < b]
+    both_kept = [(a, b) for a, b in alike if keeper[a] == a and keeper[b] == b]
+    assert len(both_kept) <= 0.01 * len(alike)

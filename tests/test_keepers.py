@@ -1,0 +1,157 @@
+"""Keepers: preference, verified pairs, proven similarity, and nothing by chains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from stages.dedup import PAIRS
+from stages.keepers import GLOBAL, SCHEMA, Config
+from tests.run_global import align, number_rows, run_global
+
+Pairs = Mapping[tuple[str, str], float]
+
+
+def decide(
+    names: str,
+    pairs: Pairs,
+    order: Sequence[Sequence[float | None]] | None = None,
+    ineligible: str = "",
+    n_partitions: int = 1,
+    clusters: Sequence[str | None] | None = None,
+) -> dict[str, tuple[bool | None, str | None, float | None]]:
+    """Run the step on documents named by one letter, in one cluster, best first unless `order` says
+    otherwise."""
+    rows = {name: i for i, name in enumerate(names)}
+    partners: dict[str, list[dict[str, object]]] = {name: [] for name in names}
+    for (a, b), similarity in pairs.items():
+        partners[a].append({"row": rows[b], "doc_id": b, "similarity": similarity})
+        partners[b].append({"row": rows[a], "doc_id": a, "similarity": similarity})
+    table = pa.table(
+        {
+            "doc_id": list(names),
+            "dedup.cluster": pa.array(clusters or ["c"] * len(names), pa.string()),
+            "dedup.pairs": pa.array([partners[name] for name in names], PAIRS),
+            "eligible": [name not in ineligible for name in names],
+            "order": pa.array(order or [[float(-i)] for i in range(len(names))], pa.list_(pa.float64())),
+        }
+    )
+    shards = number_rows([table])
+    outcome = run_global(GLOBAL, shards, Config(), n_partitions)
+    (aligned,) = align(outcome, shards, GLOBAL)
+    columns = [aligned[f"keepers.{name}"].to_pylist() for name in SCHEMA.names]
+    rounded = [None if value is None else round(value, 4) for value in columns[2]]
+    return dict(zip(names, zip(columns[0], columns[1], rounded, strict=True), strict=True))
+
+
+KEPT = (True, None, None)
+
+
+def test_the_best_stays_and_its_partners_go() -> None:
+    """Members with a verified pair to the best one go for it, with their similarity."""
+    found = decide("abc", {("a", "b"): 0.9, ("a", "c"): 0.85, ("b", "c"): 0.95})
+    assert found == {"a": KEPT, "b": (False, "a", 0.9), "c": (False, "a", 0.85)}
+
+
+def test_nothing_chains() -> None:
+    """In a chain a~b~c the ends are not alike, so both stay and the middle goes for the better one."""
+    found = decide("abc", {("a", "b"): 0.82, ("b", "c"): 0.82})
+    assert found == {"a": KEPT, "b": (False, "a", 0.82), "c": KEPT}
+    found = decide("bac", {("a", "b"): 0.82, ("b", "c"): 0.82})
+    assert found == {"b": KEPT, "a": (False, "b", 0.82), "c": (False, "b", 0.82)}
+
+
+def test_a_member_goes_for_the_first_keeper_that_it_is_like() -> None:
+    """The first keeper in order counts, not the most similar one."""
+    found = decide("abc", {("a", "c"): 0.8, ("b", "c"): 0.99})
+    assert found["c"] == (False, "a", 0.8)
+    assert found["a"] == found["b"] == KEPT
+
+
+def test_larger_is_better_then_the_smaller_doc_id() -> None:
+    """Values compare from the first to the last, null and NaN are worst, ties go to the smaller doc_id."""
+    pairs = {("a", "b"): 0.9, ("a", "c"): 0.9, ("b", "c"): 0.9}
+
+    def best(order: list[list[float | None]]) -> str:
+        found = decide("abc", pairs, order)
+        return next(name for name, decision in found.items() if decision == KEPT)
+
+    assert best([[1.0, 9.0], [2.0, 1.0], [2.0, 3.0]]) == "c"
+    assert best([[None], [float("nan")], [-5.0]]) == "c"
+    assert best([[1.0], [7.0], [7.0]]) == "b"
+    assert best([[], [], []]) == "a"
+
+
+def test_ineligible_members_neither_stay_nor_push_out() -> None:
+    """A document that the rules drop drops no other; it only learns which keeper it is like, if any."""
+    found = decide("abc", {("a", "b"): 0.9, ("a", "c"): 0.9}, ineligible="a")
+    assert found == {"a": (False, "b", 0.9), "b": KEPT, "c": KEPT}
+    assert decide("ab", {("a", "b"): 0.9}, ineligible="ab") == dict.fromkeys("ab", (False, None, None))
+
+
+def test_members_that_were_compared_with_a_leader_only_settle_by_proof() -> None:
+    """J(x, z) >= J(x, l) + J(l, z) - 1: enough proof removes, too little does not."""
+    found = decide("xyzl", {("x", "l"): 0.95, ("y", "l"): 0.9, ("z", "l"): 0.84})
+    assert found["x"] == KEPT
+    assert found["y"] == (False, "x", 0.85)
+    assert found["z"] == KEPT
+    assert found["l"] == (False, "x", 0.95)
+
+
+def test_copies_count_as_one_document() -> None:
+    """Pairs of a document hold for its copies, whichever of the copies they were verified on."""
+    pairs = {("l", "x"): 1.0, ("l", "y"): 1.0, ("l", "m"): 0.82, ("m", "z"): 1.0}
+    found = decide("xyzlm", pairs)
+    assert found["x"] == KEPT
+    assert found["y"] == (False, "x", 1.0)
+    assert found["z"] == (False, "x", 0.82)
+    assert [found[name][1] for name in "lm"] == ["x", "x"]
+
+
+def test_a_partner_that_was_erased_is_forgotten() -> None:
+    """A pair with a document that is in no cluster any more decides nothing."""
+    found = decide("abc", {("a", "b"): 0.9, ("b", "c"): 0.9}, clusters=[None, "c", "c"])
+    assert found == {"a": (None, None, None), "b": KEPT, "c": (False, "b", 0.9)}
+
+
+SETS = st.lists(st.frozensets(st.integers(0, 11), min_size=1), min_size=1, max_size=9)
+
+
+@given(sets=SETS, bad=st.sets(st.integers(0, 8)), n_partitions=st.sampled_from([1, 4, 7]), compared=st.data())
+def test_every_removal_is_justified(
+    sets: list[frozenset[int]], bad: set[int], n_partitions: int, compared: st.DataObject
+) -> None:
+    """For sets of known similarity no document goes for one that is not as like it as is said, and no keeper
+    has a verified pair with another keeper.
+    """
+    names = "abcdefghi"[: len(sets)]
+
+    def similarity(a: str, b: str) -> float:
+        left, right = sets[names.index(a)], sets[names.index(b)]
+        return len(left & right) / len(left | right)
+
+    alike = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if similarity(a, b) >= 0.8]
+    known = compared.draw(st.lists(st.sampled_from(alike), unique=True)) if alike else []
+    pairs = {(a, b): float(np.float32(similarity(a, b))) for a, b in known}
+    ineligible = "".join(names[i] for i in bad if i < len(names))
+    found = decide(names, pairs, ineligible=ineligible, n_partitions=n_partitions)
+    for name, (kept, keeper, at_least) in found.items():
+        assert kept is (name not in ineligible and keeper is None)
+        if keeper is not None and at_least is not None:
+            assert found[keeper] == KEPT
+            assert similarity(name, keeper) >= at_least - 1e-3
+            assert at_least >= 0.8 - 1e-3
+    assert not [pair for pair in known if found[pair[0]] == found[pair[1]] == KEPT]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.1, float("nan")])
+def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
+    """The threshold is a similarity above 0."""
+    with pytest.raises(ConfigError, match=r"keepers\.threshold"):
+        Config(threshold=threshold)
