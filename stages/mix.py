@@ -1,0 +1,148 @@
+"""Ratio-controlled mixing: which documents are in a mix, how often, and in what training order.
+
+Reads each document's stratum, token count and keyed hash, and the token quotas of stages.mix_plan. Every
+choice is made by the hash of the document id, so the same documents and seed give the same mix however they
+are sharded. Writing the text out is left to release.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import ExpectationError
+from stages.keyed_hash import GOLDEN, keyed_hash, scramble
+from stages.mix_config import NATURAL, Mix, MixSection, Phase, parse
+from stages.mix_plan import GroupPlan, MixPlan, count_tokens, plan
+
+__all__ = [
+    "NATURAL", "GroupPlan", "Mix", "MixPlan", "MixSection", "Phase", "copies", "count_tokens", "group_index",
+    "keyed_hash", "parse", "plan", "positions", "realised",
+]  # fmt: skip
+
+
+def group_index(strata: pa.Array | pa.ChunkedArray, plan: MixPlan) -> np.ndarray:
+    """Find each document's group in `plan.groups`; int32, -1 for none."""
+    if plan.mix.by is None:
+        return np.zeros(len(strata), np.int32)
+    place = {stratum: i for i, group in enumerate(plan.groups) for stratum in group.strata}
+    values = strata.combine_chunks() if isinstance(strata, pa.ChunkedArray) else strata
+    values = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    index = np.array([*(place.get(value, -1) for value in values.dictionary.to_pylist()), -1], np.int32)
+    return index[values.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+
+def copies(group_index: np.ndarray, tokens: np.ndarray, hashes: np.ndarray, plan: MixPlan) -> np.ndarray:
+    """Say how often each document is in the mix.
+
+    Every document of a group is taken floor(epochs) times. The tokens still missing come from further copies
+    of documents in keyed-hash order, passing over those that no longer fit; at the end the shortest document
+    that is left is added if that brings the group nearer to its target. Ties of the hash fall to the order of
+    the rows.
+
+    Args: group_index, int32, -1 for documents in no group; tokens, int64; hashes, uint64; all (n_docs,).
+    Returns: int32 (n_docs,).
+    Raises: ExpectationError if the documents do not hold the tokens that the plan counted.
+    """
+    result = np.zeros(len(tokens), np.int32)
+    for group, rows in zip(plan.groups, _by_group(group_index, hashes, len(plan.groups)), strict=True):
+        sizes = tokens[rows]
+        found = int(sizes.sum())
+        if found != group.available:
+            raise ExpectationError(
+                f"mix {plan.mix.name}: group {group.name!r} holds {found:,} tokens, planned were "
+                f"{group.available:,}; plan again with the documents that are mixed"
+            )
+        if group.asked == group.available:  # also when no document has a token
+            result[rows] = int(group.share > 0)
+            continue
+        epochs, missing = divmod(group.asked, found)
+        result[rows] = epochs + _nearest(sizes, missing)
+    return result
+
+
+def _by_group(group_index: np.ndarray, keys: np.ndarray, n_groups: int) -> list[np.ndarray]:
+    """Rows of each group in the order of their keys, ties by row."""
+    order = np.lexsort((keys, group_index))
+    bounds = np.searchsorted(group_index[order], np.arange(n_groups + 1))
+    return [order[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
+    """Walk over sizes, take each that still fits, then the smallest left if that ends nearer; bool mask."""
+    taken = np.zeros(len(sizes), bool)
+    rest, missing = np.arange(len(sizes)), target
+    while missing and len(rest):  # few rounds: each ends at a size that does not fit and drops all above it
+        rest = rest[sizes[rest] <= missing]
+        n_fit = int(np.searchsorted(np.cumsum(sizes[rest]), missing, side="right"))
+        taken[rest[:n_fit]] = True
+        missing -= int(sizes[rest[:n_fit]].sum())
+        rest = rest[n_fit:]
+    left = np.flatnonzero(~taken)
+    if missing and len(left):
+        smallest = left[np.argmin(sizes[left])]
+        taken[smallest] = sizes[smallest] < 2 * missing
+    return taken
+
+
+def positions(
+    hashes: np.ndarray, n_copies: np.ndarray, group_index: np.ndarray, tokens: np.ndarray, plan: MixPlan
+) -> pa.Table:
+    """Put every copy of every document into training order.
+
+    Copies are interleaved uniformly by a hash of (document hash, copy number). With a schedule, the copies of
+    each group are first dealt to the phases by the group's quotas, in the order of another such hash.
+
+    Args: arrays (n_docs,), as for `copies`, and its result.
+    Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 when the
+    document is first seen; position, uint64, the phase in the top 8 bits and a hash below.
+    """
+    document = np.repeat(np.arange(len(n_copies)), n_copies)
+    number = np.arange(len(document)) - np.repeat(np.cumsum(n_copies) - n_copies, n_copies)
+    key = scramble(hashes[document] + (number + 1).astype(np.uint64) * GOLDEN)
+    phase = _phase_of(key, group_index[document], tokens[document], plan)
+    position = (phase << np.uint64(56)) | (scramble(key + GOLDEN) >> np.uint64(8))
+    order = np.lexsort((number, hashes[document], position))
+    document, position = document[order], position[order]
+    epoch = np.empty(len(document), np.int32)
+    epoch[np.argsort(document, kind="stable")] = number  # the first copy in training order is epoch 0
+    return pa.table({"document": document, "epoch": epoch, "position": position})
+
+
+def _phase_of(key: np.ndarray, group: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> np.ndarray:
+    """Deal the copies of each group to phases by token quotas, in key order; uint64 (n_copies,)."""
+    phase = np.zeros(len(key), np.uint64)
+    if len(plan.mix.phases) < 2:
+        return phase
+    for planned, rows in zip(plan.groups, _by_group(group, key, len(plan.groups)), strict=True):
+        ends = np.cumsum(sizes[rows])
+        realised = int(ends[-1]) if len(ends) else 0
+        asked_ends = list(itertools.accumulate(planned.quotas))[:-1]
+        bounds = [2 * realised * end // max(planned.asked, 1) for end in asked_ends]
+        middles = 2 * ends - sizes[rows]  # doubled, to stay whole
+        phase[rows] = np.searchsorted(bounds, middles, side="right")
+    return phase
+
+
+def realised(group_index: np.ndarray, tokens: np.ndarray, n_copies: np.ndarray, plan: MixPlan) -> pa.Table:
+    """Compare what a mix holds with what was asked, one row per group.
+
+    Returns: group, n_docs (distinct), available_tokens, asked_tokens, tokens, asked_share, share, epochs.
+    """
+    rows = _by_group(group_index, np.arange(len(tokens)), len(plan.groups))
+    held = [int((tokens[r] * n_copies[r]).sum()) for r in rows]
+    total, asked_total = max(sum(held), 1), max(plan.total, 1)
+    return pa.table(
+        {
+            "group": pa.array([group.name for group in plan.groups], pa.string()),
+            "n_docs": [int(np.count_nonzero(n_copies[r])) for r in rows],
+            "available_tokens": [group.available for group in plan.groups],
+            "asked_tokens": [group.asked for group in plan.groups],
+            "tokens": held,
+            "asked_share": [group.asked / asked_total for group in plan.groups],
+            "share": [n / total for n in held],
+            "epochs": [n / max(group.available, 1) for n, group in zip(held, plan.groups, strict=True)],
+        }
+    )
