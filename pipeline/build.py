@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -60,10 +60,16 @@ class Build:
     """One run over one store. Call `run`; the record says what it did."""
 
     def __init__(
-        self, run: RunFile, store: Store, engine: Engine, progress: Progress, n_partitions: int | None = None
+        self,
+        run: RunFile,
+        store: Store,
+        engine: Engine,
+        progress: Progress,
+        n_partitions: int | None = None,
+        batch_rows: int | None = None,
     ) -> None:
         self.run_file, self.store, self.engine, self.progress = run, store, engine, progress
-        self.n_partitions = n_partitions
+        self.n_partitions, self.batch_rows = n_partitions, batch_rows
         self.state = State(store)
         started = datetime.now(UTC)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
@@ -85,6 +91,7 @@ class Build:
             self.remember_recipes()
             with self.timed("release"):
                 self.record.release = Releasing(self).run()
+            self.sweep()
             self.record.status = "done"
         except BaseException as error:
             self.record.status = f"{type(error).__name__}: {error}"
@@ -176,8 +183,8 @@ class Build:
             if n_bad > limit * n_read:
                 reasons_text = ", ".join(f"{r} {n:,}" for r, n in self.record.quarantined[source].items())
                 raise QuarantineError(
-                    f"source {source}: {n_bad:,} of {n_read:,} records went to quarantine ({reasons_text}); allowed are "
-                    f"{limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; `columns` "
+                    f"source {source}: {n_bad:,} of {n_read:,} records went to quarantine ({reasons_text}); allowed "
+                    f"are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; `columns` "
                     "in the run file says which field is the text"
                 )
         if not self.shards:
@@ -219,7 +226,7 @@ class Build:
             yield WaveTask(
                 store=self.store, shard=shard, steps=steps, refs=self.recipes.refs(reads, shard),
                 outputs={step.name: self.recipes.ref(step.name, shard) for step in steps},
-                loose=self.recipes.loose(reads, shard),
+                loose=self.recipes.loose(reads, shard), batch_rows=self.batch_rows,
             )  # fmt: skip
 
     def note_annotated(self, reports: list[WaveReport]) -> None:
@@ -278,6 +285,12 @@ class Build:
             return run_global(
                 self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions
             )
+
+    def sweep(self) -> None:
+        """Delete exchange files that a run which was killed left behind, unless a run is using them."""
+        for work in sorted({"/".join(key.split("/")[:2]) for key, _ in self.store.list("exchange")}):
+            with suppress(LeaseError), hold(self.store, f"global-{work.partition('/')[2]}"):
+                self.store.delete_prefix(work)
 
     def hold(self, name: str) -> Lease:
         """Take a lease, waiting while another run that does the same work holds it."""

@@ -58,6 +58,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
         click.option("--workers", type=int, help="Processes to use at once.  [default: all cores]"),
         click.option("--address", help="A running Ray cluster; none starts Ray here."),
         click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests."),
+        click.option("--batch-rows", type=int, hidden=True, help="Largest batch that a stage sees, for tests."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -76,6 +77,7 @@ def run(
     workers: int | None,
     address: str | None,
     partitions: int | None,
+    batch_rows: int | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -89,14 +91,14 @@ def run(
 
     from pipeline.build import Build
     from pipeline.cluster import open_engine
-    from pipeline.run_file import load_run
+    from pipeline.load import load_run
     from pipeline.store import open_store
 
     progress = Progress(quiet=quiet, as_json=as_json)
     parsed, store = load_run(run_path), open_store(store_url)
     workers_of = open_engine(engine, workers, address)
     try:
-        record = Build(parsed, store, workers_of, progress, partitions).run()
+        record = Build(parsed, store, workers_of, progress, partitions, batch_rows).run()
     finally:
         workers_of.close()
     if as_json:
@@ -122,7 +124,7 @@ def plan(run_path: str, store_url: str, as_json: bool) -> None:
 
     from pipeline.finished import plan_release
     from pipeline.plan import State, make_plan, plan_lines
-    from pipeline.run_file import load_run
+    from pipeline.load import load_run
     from pipeline.store import open_store
 
     run, store = load_run(run_path), open_store(store_url)
@@ -153,7 +155,7 @@ def status(store_url: str, as_json: bool) -> None:
 def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, imported late
     """Open a finished build."""
     from pipeline.finished import Finished
-    from pipeline.run_file import load_run
+    from pipeline.load import load_run
     from pipeline.store import open_store
 
     return Finished(load_run(run_path), open_store(store_url))

@@ -23,6 +23,9 @@ Result = TypeVar("Result")
 MAX_ATTEMPTS = 5
 """How often a task may lose its worker (killed, out of memory, node gone) before the run stops."""
 
+MAX_FAILED_STARTS = 20
+"""Workers in a row that may die before their first answer: nodes may come and go, a broken one must not loop."""
+
 
 class Engine(Protocol):
     """Where tasks run; started at the first task, so that an empty plan starts nothing."""
@@ -110,11 +113,21 @@ class SerialEngine:
 
 
 def _quiet_worker() -> None:
-    """Workers leave Ctrl-C to the driver and keep libraries from starting threads of their own."""
+    """Workers leave Ctrl-C to the driver, end with it, and keep libraries from starting threads of their own."""
     import signal
+    import threading
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, name="end with driver", daemon=True).start()
     _one_thread()
+
+
+def _end_with_driver() -> None:
+    """Exit when the driver is gone: a killed one closes no queue, and its workers would wait for ever."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    driver.join()
+    os._exit(1)
 
 
 def _one_thread() -> None:
@@ -146,6 +159,7 @@ class RayEngine:
         self.started_ray = False
         self.idle: list[Any] = []  # Any: Ray has no static type for an actor handle or a reference
         self.starting: dict[Any, Any] = {}
+        self.failed_starts = 0
 
     def map(self, fn: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """See Engine.map."""
@@ -173,6 +187,7 @@ class RayEngine:
                     raise (error.cause if isinstance(error.cause, BicorpusError) else error) from error
                 if reference in self.starting:
                     self.idle.append(self.starting.pop(reference))
+                    self.failed_starts = 0
                     continue
                 actor, _, _ = running.pop(reference)
                 self.idle.append(actor)
@@ -182,11 +197,20 @@ class RayEngine:
         self, reference: Any, running: dict[Any, Any], waiting: deque[Any], error: BaseException
     ) -> None:
         """Give a dead actor's task back and ask for another actor."""
+        import ray
+
         if reference in self.starting:
-            self.starting.pop(reference)
+            actor = self.starting.pop(reference)
+            self.failed_starts += 1
+            if self.failed_starts > MAX_FAILED_STARTS:
+                raise BicorpusError(
+                    f"{self.failed_starts} workers in a row died while starting ({error}); check that every node of "
+                    "the cluster has this Python, bicorpus and its libraries"
+                ) from error
         else:
-            _, task, attempt = running.pop(reference)
+            actor, task, attempt = running.pop(reference)
             waiting.appendleft(_again(task, attempt, error))
+        ray.kill(actor)  # one that only lost touch would go on holding its core
         time.sleep(0.2)
         self.add_actor()
 

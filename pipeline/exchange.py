@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -148,7 +149,7 @@ def write_exchange(
     bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        for low, high in pairwise(bounds):
             part = table.take(pa.array(order[low:high])).combine_chunks()
             batches = part.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
             writer.write_batch(batches[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,7 +34,7 @@ class WaveTask:
     """One shard and the stages to run on it, in dependency order.
 
     refs: sidecars to read, by step name; outputs: where each stage's result goes; loose: columns that may be
-    absent (imported scores of other sources).
+    absent (imported scores of other sources); batch_rows: largest batch, for tests; row groups otherwise.
     """
 
     store: Store
@@ -43,6 +43,7 @@ class WaveTask:
     refs: Mapping[str, SidecarRef]
     outputs: Mapping[str, SidecarRef]
     loose: Mapping[str, pa.DataType] = field(default_factory=dict)
+    batch_rows: int | None = None
 
 
 @dataclass
@@ -92,7 +93,7 @@ def annotate_shard(task: WaveTask) -> WaveReport:
     results: dict[str, list[pa.Table]] = {step.name: [] for step in task.steps}
     start = 0
     clock.lap("read")
-    for batch in read_batches(task.store, task.shard, canonical):
+    for batch in _cut(read_batches(task.store, task.shard, canonical), task.batch_rows):
         columns: Columns = {name: batch[name] for name in canonical}
         columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
         columns |= {
@@ -116,6 +117,12 @@ def annotate_shard(task: WaveTask) -> WaveReport:
     report.n_bytes = task.shard.text_bytes
     report.peak_rss = peak_rss_bytes()
     return report
+
+
+def _cut(batches: Iterator[pa.Table], batch_rows: int | None) -> Iterator[pa.Table]:
+    for batch in batches:
+        step = batch_rows or max(batch.num_rows, 1)
+        yield from (batch.slice(start, step) for start in range(0, batch.num_rows, step))
 
 
 class _Clock:

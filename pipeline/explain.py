@@ -64,7 +64,7 @@ def quarantine_note(finished: Finished, source: str, group: str, path: str, row:
 
 def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
     """All that is known of one document, as plain data."""
-    names = finished.annotation_columns() | (set(CANONICAL.names) - {"text"})
+    names = finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"})
     judged = finished.judge(decision, names)
     values = {name: column[row].as_py() for name, column in sorted(judged.columns.items())}
     ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any index array will do
@@ -125,7 +125,8 @@ def as_text(found: dict[str, Any]) -> str:
     verdict = "kept" if found["keep"] else f"dropped by {found['rule']}"
     lines = [
         f"{found['doc_id']}  {verdict}",
-        f"  {document['source']}/{document['input']}:{document['input_row']}  shard {found['shard']} row {found['row']}",
+        f"  {document['source']}/{document['input']}:{document['input_row']}  "
+        f"shard {found['shard']} row {found['row']}",
     ]
     lines += [f"  url {document['url']}"] if document["url"] else []
     lines += [f"  text {' '.join(found['excerpt'].split())[:100]}…", "rules"]

@@ -69,12 +69,6 @@ class Finished:
         """Decisions over every shard."""
         return self.releasing.decisions()
 
-    def annotation_columns(self) -> set[str]:
-        """Every annotation column of the run."""
-        steps = (*self.run.annotate, *self.run.globals)
-        written = {f"{step.name}.{column}" for step in steps for column in step.step.writes.names}
-        return written | {key for source in self.run.sources for key in source.columns if "." in key}
-
     def judge(self, decision: Decision, columns: set[str]) -> Judged:
         """Read the columns that are asked for and decide over a shard."""
         refs = self.build.recipes.refs(columns | self.releasing.columns, decision.shard)
@@ -141,7 +135,11 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
         facts = pa.concat_tables([facts_of(task)[0] for task in tasks])
         for name in named_mixes(run):
             found, _, _ = plan_mix(run, facts, releasing.mixer, run.mix.mixes[name])
-            plan.mixes[name] = {"available": found.available, "asked": found.total, "discarded": found.discarded}
+            plan.mixes[name] = {
+                "available": found.available,
+                "asked": found.total,
+                "discarded": found.discarded,
+            }
     if run.keep_one is not None:
         n_tasks = 0 if keepers_found else 1
         reasons = {} if keepers_found else {"keepers": "rules, order or clusters changed"}

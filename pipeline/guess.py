@@ -1,7 +1,7 @@
-"""What the fields of records are, told from their values: which holds the text, and in which languages it may be.
+"""What the fields of records are, told from their values: which one holds the text, and in what languages.
 
-Pure and rough: names that a reader knows count, else the values decide; languages are guessed from scripts alone,
-without a model.
+Pure and rough: names that a reader knows count, else the values decide; languages are guessed from scripts
+alone, without a model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_DEPTH = 3
 """Objects inside objects that fields are looked for in, as `meta.source.url`."""
 
 PROSE = re.compile(r"[^\W\d_]\s+[^\W\d_]|[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-"""Two words, or one character of a script without blanks; neither is in an identifier, an address or a hash."""
+"""Two words, or one character of a script without blanks; neither is in an identifier, address or hash."""
 
 WEB_ADDRESS = re.compile(r"https?://\S+$")
 DATE = re.compile(r"(19|20)\d\d([-/.年]\d{1,2}|\d{4}$)")
@@ -36,8 +36,8 @@ NAMES = {
 
 SCRIPTS = (
     ("Latin", 0x41, 0x5A), ("Latin", 0x61, 0x7A), ("Latin", 0xC0, 0x24F), ("other", 0x370, 0x10FF),
-    ("Hangul", 0x1100, 0x11FF), ("other", 0x1200, 0x1DFF), ("Latin", 0x1E00, 0x1EFF), ("other", 0x1F00, 0x1FFF),
-    ("Han", 0x3005, 0x3007), ("Kana", 0x3041, 0x30FF), ("Hangul", 0x3131, 0x318E), ("Kana", 0x31F0, 0x31FF),
+    ("Hangul", 0x1100, 0x11FF), ("other", 0x1200, 0x1DFF), ("Latin", 0x1E00, 0x1EFF),
+    ("other", 0x1F00, 0x1FFF), ("Han", 0x3005, 0x3007), ("Kana", 0x3041, 0x30FF), ("Hangul", 0x3131, 0x318E), ("Kana", 0x31F0, 0x31FF),
     ("Han", 0x3400, 0x4DBF), ("Han", 0x4E00, 0x9FFF), ("other", 0xA000, 0xABFF), ("Hangul", 0xAC00, 0xD7A3),
     ("Han", 0xF900, 0xFAFF), ("Latin", 0xFF21, 0xFF3A), ("Latin", 0xFF41, 0xFF5A), ("Kana", 0xFF66, 0xFF9D),
     ("Han", 0x20000, 0x3FFFF),
@@ -65,7 +65,7 @@ class Field:
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
-    """Yield every value that is not null, by its name as `columns` writes it: `meta.url` lies in an object."""
+    """Yield every value that is not null, by its name as `columns` writes it: `meta.url` in an object."""
     for name, value in fields.items():
         if isinstance(value, Mapping) and depth < MAX_DEPTH:
             yield from flatten(value, f"{prefix}{name}.", depth + 1)
@@ -118,8 +118,10 @@ def choose_text(fields: Mapping[str, Field], known: tuple[str, ...]) -> str | No
     return named[0] if named else min(name for name, f in fields.items() if f.text_chars == most)
 
 
-def choose_columns(fields: Mapping[str, Field], text_field: str, known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Name the field of each canonical column: by the names that the reader knows, else by what a field holds."""
+def choose_columns(
+    fields: Mapping[str, Field], text_field: str, known: Mapping[str, tuple[str, ...]]
+) -> dict[str, str]:
+    """Name the field of each canonical column: by the names that the reader knows, else by its values."""
     columns = {"text": text_field}
     for column in ("source_id", "url", "date", "license"):
         left = {name: f for name, f in fields.items() if name not in columns.values()}

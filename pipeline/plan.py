@@ -145,7 +145,9 @@ def plan_phase(phase: Phase, recipes: Recipes, state: State, shards: list[Shard]
         if result is not None:
             recipes.results[step.name] = result
         n = 0 if result else 1
-        reasons: dict[str, str] = {} if result else {step.name: "inputs or settings changed" if shards else "new"}
+        reasons: dict[str, str] = (
+            {} if result else {step.name: "inputs or settings changed" if shards else "new"}
+        )
         return PhasePlan(
             phase.label, phase.kind, len(shards), n, {step.name: n}, reasons, reads_text and bool(n)
         )

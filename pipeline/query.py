@@ -62,7 +62,7 @@ def parse_where(text: str, known: set[str]) -> Where:
 
 def columns_of(finished: Finished) -> set[str]:
     """Columns that rows may be chosen by or exported with; `text` comes on top."""
-    return finished.annotation_columns() | (set(CANONICAL.names) - {"text"}) | set(DECIDED)
+    return finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"}) | set(DECIDED)
 
 
 def table_of(finished: Finished, judged: Judged) -> pa.Table:

@@ -106,7 +106,8 @@ def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
     files = {}
     for name in step.files:
         value = getattr(config, name)
-        files[name] = [os.fspath(value)] if isinstance(value, (str, os.PathLike)) else [os.fspath(v) for v in value or ()]
+        values = [value] if isinstance(value, (str, os.PathLike)) else value or ()
+        files[name] = [os.fspath(item) for item in values]
     if step.data:
         files["data"] = list(step.data)
     return files

@@ -115,7 +115,7 @@ def read_again(finished: Finished, rows: list[dict[str, Any]]) -> pa.Table:
         if source.name in places
         for table in read_records(finished, source, places[source.name])
     ]
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables, promote_options="default")  # not every source brings the same scores
 
 
 def read_records(finished: Finished, source: Source, places: dict[str, set[int]]) -> Iterator[pa.Table]:

@@ -56,12 +56,7 @@ class Releasing:
         self.build, self.run_file, self.store = build, build.run_file, build.store
         self.module: Any = _module(self.run_file.release.module)
         self.mixer: Any = _module(self.run_file.mix_module)
-        known = {
-            f"{s.name}.{c}"
-            for s in (*self.run_file.annotate, *self.run_file.globals)
-            for c in s.step.writes.names
-        }
-        self.layout = layout(self.run_file.release, self.module, known)
+        self.layout = layout(self.run_file.release, self.module, self.run_file.annotation_columns())
         self.columns = decision_columns(self.run_file, self.layout.sources())
         self.recipe = self.release_recipe()
         self.folder = f"releases/{self.run_file.release.name}"
@@ -158,7 +153,9 @@ class Releasing:
         """Hash all that the choice of keepers depends on."""
         run = self.run_file
         assert run.keep_one is not None
-        names = {c for rule in run.select for c in rule.columns()} | {column for column, _ in run.keep_one.prefer}
+        names = {c for rule in run.select for c in rule.columns()} | {
+            column for column, _ in run.keep_one.prefer
+        }
         names.add(f"{run.keep_one.of}.cluster")
         refs = self.build.recipes.refs
         shards = [
@@ -168,7 +165,9 @@ class Releasing:
         rules = [rule.plain() for rule in run.select if rule.action == "drop"]
         cuts = decisions[0].cuts.counts if decisions and decisions[0].cuts else {}
         cut_digest = digest(sorted([str(key), sorted(counts.items())] for key, counts in cuts.items()))
-        return digest([self.keepers_static(), run.keep_one.of, run.keep_one.prefer, rules, cut_digest, shards])
+        return digest(
+            [self.keepers_static(), run.keep_one.of, run.keep_one.prefer, rules, cut_digest, shards]
+        )
 
     def keepers(self, decisions: Sequence[Decision]) -> dict[str, SidecarRef]:
         """Choose the keepers of all clusters; returns their sidecar per shard."""

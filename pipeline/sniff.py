@@ -1,7 +1,7 @@
 """What input files hold: format, fields, languages and size, told from the start of each file.
 
-The readers themselves do the telling, so that what is recognised is what a run can read; names of files play no
-part. Writing a run file from it is up to `draft`.
+The readers themselves do the telling, so that what is recognised is what a run can read; names of files play
+no part. Writing a run file from it is up to `draft`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TOTAL_BYTES, MIN_BYTES, MAX_BYTES = 256 << 20, 256 << 10, 4 << 20
 
 @dataclass(frozen=True)
 class Found:
-    """A file to look at; root: the folder that was asked for, "" for a glob, None for a file asked for by name."""
+    """A file to look at; root: the folder that was asked for, "" for a glob, None for one asked for by name."""
 
     path: str
     size: int
@@ -93,16 +93,22 @@ def find_files(path: str, ignored: str = "") -> tuple[list[Found], list[Unread]]
     if not os.path.isdir(path):
         return _list_named(path), []
     root, found, unread = os.path.abspath(path), list[Found](), list[Unread]()
-    for folder, names, files in os.walk(root, onerror=lambda e: unread.append(Unread(e.filename, str(e.strerror)))):
+    for folder, names, files in os.walk(
+        root, onerror=lambda e: unread.append(Unread(e.filename, str(e.strerror)))
+    ):
         if os.path.exists(os.path.join(folder, "shards", "catalog.json")):
             unread.append(Unread(folder, "a store of bicorpus; its releases can be read if named themselves"))
             names.clear()
             continue
         hidden = [name for name in (*names, *files) if name.startswith(".")]
         if hidden:
-            unread.append(Unread(folder, f"{len(hidden):,} hidden, such as {min(hidden)}; rename or name themselves"))
+            unread.append(
+                Unread(folder, f"{len(hidden):,} hidden, such as {min(hidden)}; rename or name themselves")
+            )
         links = [name for name in names if os.path.islink(os.path.join(folder, name))]
-        unread += [Unread(os.path.join(folder, n), "a link to a folder; name that folder as well") for n in links]
+        unread += [
+            Unread(os.path.join(folder, n), "a link to a folder; name that folder as well") for n in links
+        ]
         names[:] = sorted(set(names) - set(hidden) - set(links))
         for name in sorted(set(files) - set(hidden)):
             file = os.path.join(folder, name)
@@ -140,53 +146,56 @@ def _look_at(path: str, root: str, found: list[Found], unread: list[Unread]) -> 
 
 
 def sniff(file: Found, n_files: int = 1) -> Sample | Unread:
-    """Tell what a file holds from its first records. n_files: how many will be looked at, which shares the time."""
+    """Tell what a file holds from its start. n_files: how many share the bytes that are read in all."""
     n_bytes = min(max(TOTAL_BYTES // max(n_files, 1), MIN_BYTES), MAX_BYTES)
     try:
-        with open_input(file.path) as stream:
-            data = stream.read(n_bytes)
-            if not data:
-                return Unread(file.path, "empty")
-            if data.startswith(b"PAR1"):
-                stream.seek(0)
-                reader_name, head, n_total = PARQUET, *_parquet_head(stream, file.path)
-            else:
-                reader_name, head = _text_head(data, file.path)
-                n_total = round(head.n_sound * file.size / len(data))
+        found = _sniff_start(file, n_bytes)
+        if isinstance(found, Unread) and n_bytes < min(file.size, MAX_BYTES):
+            return _sniff_start(file, MAX_BYTES)  # its first record may be longer
+        return found
     except (InputError, OSError) as error:
         return Unread(file.path, f"cannot be read: {error.__cause__ or error}")
-    return _sample(file, reader_name, head, n_total)
 
 
-def _text_head(data: bytes, path: str) -> tuple[str, _Head]:
-    """Read JSON Lines, or WET if the first line says so."""
-    head = _read_head(JSONL, io.BytesIO(data), path)
+def _sniff_start(file: Found, n_bytes: int) -> Sample | Unread:
+    with open_input(file.path) as stream:
+        data = stream.read(n_bytes)
+        if not data:
+            return Unread(file.path, "empty")
+        if data.startswith(b"PAR1"):
+            stream.seek(0)
+            return _sample(file, PARQUET, *_read_parquet(stream, file.path))
+    whole = len(data) == file.size
+    reader_name, head = JSONL, _read_head(JSONL, io.BytesIO(data), file.path, whole)
     if head.broken and (head.broken[0].raw or b"").startswith(b"WARC/"):
-        return WET, _read_head(WET, io.BytesIO(data), path)
-    return JSONL, head
+        reader_name, head = WET, _read_head(WET, io.BytesIO(data), file.path, whole)
+    return _sample(file, reader_name, head, round(head.n_sound * file.size / len(data)))
 
 
-def _parquet_head(stream: Any, path: str) -> tuple[_Head, int]:  # Any: open_input's stream
-    head = _read_head(PARQUET, stream, path, SAMPLE_RECORDS)
+def _read_parquet(stream: Any, path: str) -> tuple[_Head, int]:  # Any: the stream of open_input
+    """Read the first rows; return also how many the file states, 0 if it is unreadable."""
+    head = _read_head(PARQUET, stream, path, True, SAMPLE_RECORDS)
     try:
         return head, pq.ParquetFile(stream).metadata.num_rows
     except (pa.ArrowException, OSError, ValueError):
         return head, 0  # the reader has said why
 
 
-def _read_head(reader_name: str, stream: Any, path: str, limit: int | None = None) -> _Head:
-    """Read `limit` records, or all: those after the sample are counted only."""
+def _read_head(reader_name: str, stream: Any, path: str, whole: bool, limit: int | None = None) -> _Head:
+    """Read `limit` records or all; those after the sample are only counted. whole: the file is not cut."""
     reader: Reader = load_step(reader_name, "READER", "init")
-    head = _Head()
+    head, record = _Head(), None
     for record in reader.read(stream, path, reader.config()):
         if record.fields is not None:
             head.n_sound += 1
             if len(head.records) < SAMPLE_RECORDS:
                 head.records.append(record.fields)
-        elif len(head.broken) < SAMPLE_RECORDS and (record.position >= 0 or not head.n_sound):
+        elif len(head.broken) < SAMPLE_RECORDS:
             head.broken.append(record)
         if limit and head.n_sound >= limit:
             break
+    if not whole and head.n_sound and head.broken and head.broken[-1] is record:
+        head.broken.pop()  # cut off here, not in the file
     return head
 
 
@@ -195,7 +204,9 @@ def _sample(file: Found, reader_name: str, head: _Head, n_total: int) -> Sample 
     if len(head.records) <= len(head.broken):
         first = head.broken[0] if head.broken else Record(0, None, "no records", "the file has none")
         name = reader_name.rpartition(".")[2]
-        counted = f"{len(head.broken):,} of {n_sampled:,} records broken, the first by " if head.records else ""
+        counted = (
+            f"{len(head.broken):,} of {n_sampled:,} records broken, the first by " if head.records else ""
+        )
         return Unread(file.path, f"read as {name}: {counted}{first.reason} ({_shorten(first.detail or '')})")
     reader: Reader = load_step(reader_name, "READER", "init")
     rows = [dict(flatten(record)) for record in head.records]

@@ -1,0 +1,86 @@
+"""Check a parsed run file against itself: every column it names exists, has the right type, and null has a meaning."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipeline.errors import ConfigError
+from pipeline.names import nearest
+from pipeline.rules import Condition, Rule
+from pipeline.run_file import VIRTUAL, RunFile
+from pipeline.schema import CANONICAL, SPANS, split_column
+
+NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "input_row", *VIRTUAL)
+"""Columns of a document that always have a value."""
+
+
+def check_columns(run: RunFile) -> None:
+    """Every column named anywhere exists, has a type that fits its use, and spans are spans."""
+    known = run.annotation_columns() | {*CANONICAL.names, *VIRTUAL}
+    for step in (*run.annotate, *run.globals):
+        check_known(step.reads(), known - {*VIRTUAL}, f"{run.path}: {step.name}")
+        check_types(run, step.gate, f"{run.path}: {step.name}.gate")
+        for column, _ in step.view.spans if step.view else ():
+            check_spans(run, column, f"{run.path}: {step.name}.view")
+    for rule in run.select:
+        where = f"{run.path}: select.{rule.name}"
+        check_known(rule.columns(), known, where)
+        check_types(run, (*rule.conditions, *rule.where), where)
+        check_nulls(run, rule)
+        for column, _ in rule.trim:
+            check_spans(run, column, f"{where}.trim")
+    for column, _ in run.release.edits.spans:
+        check_spans(run, column, f"{run.path}: release.edits")
+    for name, mix in run.mix.mixes.items():
+        check_known({mix.by} if mix.by else set(), known, f"{run.path}: mix.mixes.{name}.by")
+    if run.keep_one:
+        where = f"{run.path}: keep_one.prefer"
+        prefer = sorted(column for column, _ in run.keep_one.prefer)
+        check_known(set(prefer), known, where)
+        check_types(run, tuple(Condition(column=column, min=0) for column in prefer), where)
+
+
+def check_known(columns: set[str], known: set[str], where: str) -> None:
+    """Raise ConfigError for a column that nothing writes."""
+    for column in sorted(columns):
+        if column not in known:
+            raise ConfigError(f"{where}: no column {column!r}{nearest(column, known)}")
+
+
+def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> None:
+    """Numbers are compared with numeric columns, and listed values are of the column's type."""
+    types = run.column_types()
+    for condition in conditions:
+        kind = types.get(condition.column)
+        if kind is None:
+            continue  # an imported score, whose type the source says
+        ordered = (condition.min, condition.max, condition.quantile) != (None, None, None)
+        if ordered and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise ConfigError(f"{where}: {condition.column} is {kind}; expected a column of numbers")
+        for values in (condition.among or (), condition.not_among or ()):
+            try:
+                pa.array(values, None if values else kind).cast(kind)
+            except pa.ArrowInvalid as error:
+                raise ConfigError(f"{where}: {condition.column} is {kind}; found {list(values)}") from error
+
+
+def check_spans(run: RunFile, column: str, where: str) -> None:
+    """Raise ConfigError unless a column holds spans."""
+    if run.column_types().get(column) != SPANS:
+        raise ConfigError(f"{where}: {column} is no column of spans; name a stage that writes spans")
+
+
+def check_nulls(run: RunFile, rule: Rule) -> None:
+    """A rule over a column that may be null must say what null means."""
+    if rule.if_null is not None:
+        return
+    steps = {step.name: step for step in (*run.annotate, *run.globals)}
+    for column in sorted(rule.tested()):
+        stage, _ = split_column(column)
+        step = steps.get(stage or "")
+        always = column in NEVER_NULL or (step is not None and not step.gate and not step.is_global)
+        if not always:
+            raise ConfigError(
+                f"{run.path}: select.{rule.name} reads {column}, which may be null; say `if_null: keep` or "
+                "`if_null: drop`"
+            )

@@ -1,0 +1,265 @@
+"""Read a run file: one strict YAML page, parsed once, here; code behind this trusts it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.check_run import check_columns
+from pipeline.errors import ConfigError
+from pipeline.names import check_keys, nearest
+from pipeline.recipe import config_of, load_step
+from pipeline.rules import Rule, parse_conditions, parse_rules
+from pipeline.run_file import Edits, Ingest, KeepOne, MiB, Release, RunFile, Source, Step
+from pipeline.schema import CANONICAL
+from pipeline.stage import Reader
+
+UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib": MiB, "gib": 1 << 30}
+
+KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
+SOURCE_KEYS = (
+    "name", "reader", "config", "files", "columns", "license", "provenance", "rank", "profile",
+)  # fmt: skip
+
+
+def parse_bytes(value: int | str, where: str) -> int:
+    """Read `64MiB`, `256MB`, `1.5B` or a plain number."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
+    if not match or match[2] not in UNITS:
+        raise ConfigError(
+            f"{where}: {value!r} is no amount; expected a number with an optional unit such as 64MiB"
+        )
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> RunFile:
+    """Parse a run file. overrides: section -> mapping merged over it (for tools that sweep a setting).
+
+    Raises: ConfigError with the place in the file for everything that could be known to be wrong by now.
+    """
+    path = os.fspath(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        page = yaml.load(text, Loader=_UniqueKeys)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}; name a run file (`bicorpus init` writes one)"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(page, dict):
+        raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
+    check_keys(page, KEYS, path)
+    for section, values in (overrides or {}).items():
+        page[section] = {**(page.get(section) or {}), **values}
+    return _Parser(path, text, page).run_file()
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a repeated key is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.YAMLError(f"key {key!r} appears twice{key_node.start_mark}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _Parser:
+    """One parse of one page; holds what later sections need of earlier ones."""
+
+    def __init__(self, path: str, text: str, page: dict[str, Any]) -> None:
+        self.path, self.text, self.page = path, text, page
+        self.folder = Path(path).resolve().parent
+        self.steps: dict[str, Step] = {}
+
+    def run_file(self) -> RunFile:
+        corpus = self.required("corpus", str)
+        sources = tuple(self.source(i, entry) for i, entry in enumerate(self.required("sources", list)))
+        self.unique([source.name for source in sources], "sources")
+        ingest = self.ingest()
+        release_page = self.mapping("release")
+        select_page = self.page.get("select") or []
+        rules = parse_rules(select_page, f"{self.path}: select")
+        edits = self.edits(release_page, rules)
+        for i, entry in enumerate(self.page.get("annotate") or []):
+            self.add(entry, "STAGE", f"annotate[{i}]", edits)
+        annotate = tuple(self.steps.values())
+        for i, entry in enumerate(self.page.get("global") or []):
+            self.add(entry, "GLOBAL", f"global[{i}]", edits)
+        globals_ = tuple(step for step in self.steps.values() if step.is_global)
+        keep_one = self.keep_one()
+        mix_module = "stages.mix"
+        mix = load_step(mix_module, "parse", f"{self.path}: mix")(self.mapping("mix"), f"{self.path}: mix")
+        run = RunFile(
+            path=self.path, text=self.text, corpus=corpus, sources=sources, ingest=ingest, annotate=annotate,
+            globals=globals_, select=rules, keep_one=keep_one, mix=mix, mix_module=mix_module,
+            release=self.release(release_page, edits, corpus),
+        )  # fmt: skip
+        check_columns(run)
+        return run
+
+    def required(self, key: str, kind: type) -> Any:
+        value = self.page.get(key)
+        if not isinstance(value, kind) or not value:
+            noun = "a name" if kind is str else "a list with at least one entry"
+            raise ConfigError(f"{self.path}: {key} is {value!r}; expected {noun}")
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.page.get(key) or {}
+        if not isinstance(value, dict):
+            raise ConfigError(f"{self.path}: {key} is {value!r}; expected a mapping")
+        return value
+
+    def unique(self, names: list[str], where: str) -> None:
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"{self.path}: {where} has two entries named {name!r}; give one another name"
+                )
+
+    def source(self, i: int, entry: Any) -> Source:
+        where = f"{self.path}: sources[{i}]"
+        if not isinstance(entry, dict):
+            raise ConfigError(f"{where} is {entry!r}; expected a mapping with {', '.join(SOURCE_KEYS)}")
+        check_keys(entry, SOURCE_KEYS, where)
+        for key in ("name", "reader", "files"):
+            if not entry.get(key):
+                raise ConfigError(f"{where}: {key} is missing; every source needs name, reader and files")
+        name = str(entry["name"])
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise ConfigError(
+                f"{where}: name {name!r} may hold letters, digits and _ only (it names shard files)"
+            )
+        reader: Reader = load_step(entry["reader"], "READER", where)
+        files = [entry["files"]] if isinstance(entry["files"], str) else list(entry["files"])
+        columns = dict(entry.get("columns") or {})
+        known = [
+            n
+            for n in CANONICAL.names
+            if n not in ("doc_id", "source", "text_hash", "input", "input_row", "meta")
+        ]
+        check_keys([key for key in columns if "." not in key], known, f"{where}.columns")
+        return Source(
+            name=name, reader_name=entry["reader"], reader=reader,
+            reader_config=config_of(reader, entry.get("config"), f"{where}.config"),
+            files=tuple(self.input_path(file) for file in files), columns=columns,
+            license=entry.get("license"), provenance=entry.get("provenance"),
+            rank=int(entry.get("rank", 0)), profile=str(entry.get("profile", "")),
+        )  # fmt: skip
+
+    def input_path(self, path: str) -> str:
+        return path if "://" in path else os.path.join(self.folder, os.path.expanduser(path))
+
+    def ingest(self) -> Ingest:
+        page = self.mapping("ingest")
+        check_keys(page, Ingest.__dataclass_fields__, f"{self.path}: ingest")
+        sizes = {
+            key: parse_bytes(value, f"{self.path}: ingest.{key}")
+            for key, value in page.items()
+            if "bytes" in key
+        }
+        return Ingest(**{**page, **sizes})
+
+    def edits(self, page: dict[str, Any], rules: tuple[Rule, ...]) -> Edits:
+        where = f"{self.path}: release.edits"
+        spans = []
+        for name, kinds in (page.get("edits") or {}).items():
+            column = name if "." in name else f"{name}.spans"
+            if kinds != "all" and not (isinstance(kinds, list) and kinds):
+                raise ConfigError(f"{where}.{name} is {kinds!r}; expected `all` or a list of span kinds")
+            spans.append((column, None if kinds == "all" else tuple(kinds)))
+        replace = {str(kind): str(text) for kind, text in (page.get("replace") or {}).items()}
+        return Edits(
+            spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim")
+        )
+
+    def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
+        where = f"{self.path}: {place}"
+        entry = {"use": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or not entry.get("use"):
+            raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
+        check_keys(entry, ("use", "config", "gate", "view", "as", "max_failed_share"), where)
+        step = load_step(entry["use"], attribute, where)
+        name = entry.get("as") or step.name
+        if name in self.steps:
+            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+        settings = dict(entry.get("config") or {})
+        for key in step.files:
+            if key in settings:
+                settings[key] = self.resolve_files(settings[key], f"{where}.config.{key}")
+        self.steps[name] = Step(
+            name=name, module=entry["use"], step=step, config=config_of(step, settings, f"{where}.config"),
+            gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
+            view=self.view(entry.get("view"), where, edits),
+            max_failed_share=float(entry.get("max_failed_share", 0.0)),
+        )  # fmt: skip
+
+    def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
+        if value is None:
+            return None
+        if value == "release":
+            return edits
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}.view is {value!r}; expected `release` or a list of stages with spans")
+        return Edits(spans=tuple(sorted((n if "." in n else f"{n}.spans", None) for n in value)))
+
+    def resolve_files(self, value: Any, where: str) -> Any:
+        if isinstance(value, list):
+            return [self.resolve_files(item, where) for item in value]
+        path = os.path.join(self.folder, os.path.expanduser(str(value)))
+        if not os.path.exists(path):
+            raise ConfigError(f"{where}: {path} does not exist; name a file relative to the run file")
+        return path
+
+    def keep_one(self) -> KeepOne | None:
+        page = self.mapping("keep_one")
+        if not page:
+            return None
+        where = f"{self.path}: keep_one"
+        check_keys(page, ("use", "of", "prefer"), where)
+        module = page.get("use", "stages.keepers")
+        step = load_step(module, "GLOBAL", where)
+        of = str(page.get("of", "dedup"))
+        if of not in self.steps:
+            raise ConfigError(f"{where}.of: no global step {of!r}{nearest(of, self.steps)}")
+        prefer = []
+        for item in page.get("prefer") or []:
+            if (
+                not isinstance(item, dict)
+                or len(item) != 1
+                or next(iter(item.values())) not in ("high", "low")
+            ):
+                raise ConfigError(
+                    f"{where}.prefer: {item!r}; expected entries such as {{signals.n_chars: high}}"
+                )
+            ((column, direction),) = item.items()
+            prefer.append((str(column), direction == "high"))
+        config = config_of(step, {}, where)
+        return KeepOne(
+            step=Step(name="keepers", module=module, step=step, config=config), of=of, prefer=tuple(prefer)
+        )
+
+    def release(self, page: dict[str, Any], edits: Edits, corpus: str) -> Release:
+        where = f"{self.path}: release"
+        check_keys(page, ("name", "edits", "replace", "columns", "seed", "part_bytes", "profile"), where)
+        name = str(page.get("name", corpus))
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ConfigError(f"{where}.name: {name!r}; expected letters, digits, dots, dashes and _ only")
+        if page.get("profile", "internal") != "internal":
+            raise ConfigError(f"{where}.profile: {page['profile']!r}; expected internal")
+        part_bytes = parse_bytes(page.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
+        return Release(
+            name=name, edits=edits, columns=page.get("columns") or {}, seed=int(page.get("seed", 0)),
+            part_bytes=part_bytes,
+        )  # fmt: skip
