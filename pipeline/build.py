@@ -19,13 +19,13 @@ from pipeline import __version__
 from pipeline.cluster import Engine
 from pipeline.errors import InputError, LeaseError, QuarantineError
 from pipeline.exchange import Annotations, run_global
-from pipeline.execute import WaveReport, WaveTask, annotate_shard, peak_rss_bytes
+from pipeline.execute import WaveReport, WaveTask, annotate_shard
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
 from pipeline.lease import Lease, hold
 from pipeline.plan import INPUTS, SHARDS, State, describe, known_shards
 from pipeline.progress import Progress
 from pipeline.run_file import RunFile, Step
-from pipeline.shards import IngestReport, IngestTask, ingest_group
+from pipeline.shards import IngestReport, IngestTask, ingest_group, peak_rss_bytes
 from pipeline.sidecars import Shard
 from pipeline.store import Store
 
@@ -132,6 +132,7 @@ class Build:
                 for report in self.engine.map(ingest_group, tasks):
                     self.shards += report.shards
                     waiting.append(report)
+                    self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)
                     phase.step(sum(shard.text_bytes for shard in report.shards))
                     if time.monotonic() - last > FLUSH_S:
                         self.note_ingested(waiting)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from pipeline.errors import BicorpusError, UsageError
@@ -141,10 +143,18 @@ def _one_thread() -> None:
 def _again(task: Task, attempt: int, error: BaseException) -> tuple[Task, int]:
     if attempt >= MAX_ATTEMPTS:
         raise BicorpusError(
-            f"{task}: lost its worker {attempt} times ({error or type(error).__name__}); it may need more memory: "
+            f"{_label(task)}: lost its worker {attempt} times ({error or type(error).__name__}); it may need more memory: "
             "use fewer --workers or a smaller ingest.shard_bytes"
         ) from error
     return task, attempt + 1
+
+
+def _label(task: object) -> str:
+    """A task in a few words, for messages: its kind and what it works on."""
+    for name in ("group.label", "shard.id", "key", "folder"):
+        with contextlib.suppress(AttributeError):
+            return f"{type(task).__name__} of {attrgetter(name)(task)}"
+    return type(task).__name__
 
 
 class RayEngine:

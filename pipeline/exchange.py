@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 from pipeline.catalog import Catalog
 from pipeline.cluster import Engine
 from pipeline.errors import StageError
-from pipeline.execute import _nulls, peak_rss_bytes
+from pipeline.execute import _nulls
 from pipeline.graph import GlobalResult
 from pipeline.progress import Progress
 from pipeline.recipe import table_digest
 from pipeline.run_file import Step
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
-from pipeline.shards import read_shard_rows
+from pipeline.shards import peak_rss_bytes, read_shard_rows
 from pipeline.sidecars import Shard, SidecarRef, read_columns, write_sidecar
 from pipeline.stage import Global, Outcome
 from pipeline.store import Store

@@ -6,7 +6,6 @@ bisected to its rows, and the result is written as one sidecar per stage.
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from pipeline.recipe import digest
 from pipeline.rules import Condition
 from pipeline.run_file import Edits, Step
 from pipeline.schema import CANONICAL, SPANS
-from pipeline.shards import read_batches
+from pipeline.shards import peak_rss_bytes, read_batches
 from pipeline.sidecars import Shard, SidecarRef, read_columns, write_sidecar
 from pipeline.spans import check_spans, edit_column
 from pipeline.stage import Annotate, Stage
@@ -70,11 +69,6 @@ def loaded(step: Step) -> Annotate:
     if key not in _LOADED:
         _LOADED[key] = step.step.load(step.config)
     return _LOADED[key]
-
-
-def peak_rss_bytes() -> int:
-    """Largest memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def annotate_shard(task: WaveTask) -> WaveReport:

@@ -22,7 +22,7 @@ from pipeline.stage import Reader
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib": MiB, "gib": 1 << 30}
 
-KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
+KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release")
 SOURCE_KEYS = (
     "name", "reader", "config", "files", "columns", "license", "provenance", "rank", "profile",
 )  # fmt: skip

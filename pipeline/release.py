@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from pipeline.decide import Decision, Kept, final
 from pipeline.exchange import read_exchange, write_exchange
-from pipeline.execute import Columns, peak_rss_bytes, view_text
+from pipeline.execute import Columns, view_text
 from pipeline.place import Output
 from pipeline.run_file import Edits, Release
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
-from pipeline.shards import parquet_writer, read_shard_rows
+from pipeline.shards import parquet_writer, peak_rss_bytes, read_shard_rows
 from pipeline.store import Store
 
 PART_ROW_GROUP = 1024

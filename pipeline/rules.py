@@ -52,9 +52,9 @@ class Condition:
         )
         result = pc.if_else(pc.is_valid(values), result, pa.scalar(None, pa.bool_()))
         if self.min is not None:
-            result = pc.and_(result, pc.greater_equal(pc.cast(values, pa.float64()), self.min))
+            result = pc.and_(result, pc.greater_equal(*comparable(values, self.min)))
         if self.max is not None:
-            result = pc.and_(result, pc.less_equal(pc.cast(values, pa.float64()), self.max))
+            result = pc.and_(result, pc.less_equal(*comparable(values, self.max)))
         if self.among is not None:
             result = pc.and_(result, pc.is_in(values, pa.array(self.among).cast(values.type)))
         if self.not_among is not None:
@@ -118,6 +118,12 @@ class Rule:
                     )
             failing |= ~_to_bool(passed, self.if_null != "drop")
         return failing & applies
+
+
+def comparable(values: pa.ChunkedArray, bound: float) -> tuple[pa.ChunkedArray, pa.Scalar]:
+    """A column and a bound in one type: a float32 share of 0.3 meets a bound written as 0.3."""
+    kind = values.type if pa.types.is_floating(values.type) else pa.float64()
+    return pc.cast(values, kind), pa.scalar(bound, pa.float64()).cast(kind)
 
 
 def _to_bool(values: pa.ChunkedArray, null: bool) -> np.ndarray:

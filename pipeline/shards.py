@@ -7,6 +7,7 @@ machine renames nothing. Files are read as streams and written in row groups, wh
 from __future__ import annotations
 
 import os
+import resource
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ class IngestReport:
     shards: list[Shard] = field(default_factory=list)
     n_read: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
+    peak_rss: int = 0
 
     def entry(self) -> dict[str, object]:
         """The catalog entry."""
@@ -111,6 +113,11 @@ def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Gr
         yield Group(source, tuple(pack))
 
 
+def peak_rss_bytes() -> int:
+    """Largest memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def group_name(group: Group, ingest: Ingest, digests: dict[str, str]) -> str:
     """`<source>-<inputs8>`: what the group holds and how it is read decide its name."""
     inputs = [[file.relative, digests[file.relative]] for file in group.files]
@@ -131,6 +138,7 @@ def ingest_group(task: IngestTask) -> IngestReport:
         for file in group.files:
             _read_file(file, task, writer)
         writer.close()
+    report.peak_rss = peak_rss_bytes()
     return report
 
 

@@ -11,7 +11,7 @@ import io
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ TOTAL_BYTES, MIN_BYTES, MAX_BYTES = 256 << 20, 256 << 10, 4 << 20
 
 @dataclass(frozen=True)
 class Found:
-    """A file to look at; root: the folder that was asked for, "" for a glob, None for one asked for by name."""
+    """A file to look at; root: the folder that was asked for, "" for a glob, None for a file named itself."""
 
     path: str
     size: int
@@ -92,29 +92,36 @@ def find_files(path: str, ignored: str = "") -> tuple[list[Found], list[Unread]]
     """
     if not os.path.isdir(path):
         return _list_named(path), []
-    root, found, unread = os.path.abspath(path), list[Found](), list[Unread]()
-    for folder, names, files in os.walk(
-        root, onerror=lambda e: unread.append(Unread(e.filename, str(e.strerror)))
-    ):
+    root, found = os.path.abspath(path), list[Found]()
+    unread: list[Unread] = []
+
+    def note(error: OSError) -> None:
+        unread.append(Unread(error.filename, str(error.strerror)))
+
+    for folder, names, files in os.walk(root, onerror=note):
         if os.path.exists(os.path.join(folder, "shards", "catalog.json")):
-            unread.append(Unread(folder, "a store of bicorpus; its releases can be read if named themselves"))
+            unread.append(Unread(folder, "a store; name a folder of one of its releases to read that"))
             names.clear()
             continue
-        hidden = [name for name in (*names, *files) if name.startswith(".")]
-        if hidden:
-            unread.append(
-                Unread(folder, f"{len(hidden):,} hidden, such as {min(hidden)}; rename or name themselves")
-            )
-        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
-        unread += [
-            Unread(os.path.join(folder, n), "a link to a folder; name that folder as well") for n in links
-        ]
-        names[:] = sorted(set(names) - set(hidden) - set(links))
-        for name in sorted(set(files) - set(hidden)):
+        unread.extend(_leave_out(folder, names, files))
+        for name in files:
             file = os.path.join(folder, name)
             if file != ignored:
                 _look_at(file, root, found, unread)
     return found, unread
+
+
+def _leave_out(folder: str, names: list[str], files: list[str]) -> Iterator[Unread]:
+    """Take hidden names, which no glob matches, and links to folders out of both lists; sort what is left."""
+    hidden = [name for name in (*names, *files) if name.startswith(".")]
+    if hidden:
+        yield Unread(folder, f"{len(hidden):,} hidden, such as {min(hidden)}; rename them to read them")
+    for name in sorted(names):
+        if os.path.islink(os.path.join(folder, name)):
+            yield Unread(os.path.join(folder, name), "a link to a folder; name that folder as well")
+            names.remove(name)
+    names[:] = sorted(set(names) - set(hidden))
+    files[:] = sorted(set(files) - set(hidden))
 
 
 def _list_named(path: str) -> list[Found]:
@@ -200,14 +207,10 @@ def _read_head(reader_name: str, stream: Any, path: str, whole: bool, limit: int
 
 
 def _sample(file: Found, reader_name: str, head: _Head, n_total: int) -> Sample | Unread:
+    """Sum up the records of a head. n_total: records of the file that are whole."""
     n_sampled = len(head.records) + len(head.broken)
     if len(head.records) <= len(head.broken):
-        first = head.broken[0] if head.broken else Record(0, None, "no records", "the file has none")
-        name = reader_name.rpartition(".")[2]
-        counted = (
-            f"{len(head.broken):,} of {n_sampled:,} records broken, the first by " if head.records else ""
-        )
-        return Unread(file.path, f"read as {name}: {counted}{first.reason} ({_shorten(first.detail or '')})")
+        return Unread(file.path, _why_broken(reader_name, head))
     reader: Reader = load_step(reader_name, "READER", "init")
     rows = [dict(flatten(record)) for record in head.records]
     fields = count_fields(rows)
@@ -218,14 +221,23 @@ def _sample(file: Found, reader_name: str, head: _Head, n_total: int) -> Sample 
     broken = Counter(str(record.reason) for record in head.broken)
     if n_empty := len(rows) - len(texts):
         broken["no_text"] = n_empty
-    guesses = Counter(guess_language(text) for text in texts)
     n_docs = round(n_total * len(texts) / len(rows))
+    n_bytes = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    guesses = Counter(guess_language(text) for text in texts)
     return Sample(
-        file=file, reader_name=reader_name, fields=fields, text_field=text_field, n_sampled=n_sampled, broken=broken,
-        n_docs=n_docs, text_bytes=round(n_docs * sum(len(t.encode("utf-8", "replace")) for t in texts) / len(texts)),
+        file=file, reader_name=reader_name, fields=fields, text_field=text_field, n_sampled=n_sampled,
+        broken=broken, n_docs=n_docs, text_bytes=round(n_docs * n_bytes / len(texts)),
         languages={name: count / len(texts) for name, count in guesses.items()},
     )  # fmt: skip
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:99]}…"
+def _why_broken(reader_name: str, head: _Head) -> str:
+    name = reader_name.rpartition(".")[2]
+    if not head.broken:
+        return f"read as {name}: no records"
+    first, counted = head.broken[0], ""
+    if head.records:
+        n_broken = len(head.broken)
+        counted = f"{n_broken:,} of {n_broken + len(head.records):,} records broken, the first by "
+    detail = first.detail or ""
+    return f"read as {name}: {counted}{first.reason} ({detail[:99]}{'…' if len(detail) > 99 else ''})"
