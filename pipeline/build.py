@@ -198,9 +198,8 @@ class Build:
         tasks = list(self.wave_tasks(phase))
         if not tasks:
             return
-        reads_text = any("text" in s.step.reads or s.view is not None for t in tasks for s in t.steps)
         self.record.tasks["annotate"] += len(tasks)
-        self.record.text_tasks += len(tasks) * reads_text
+        self.record.text_tasks += sum(any(step.reads_text for step in task.steps) for task in tasks)
         names = sorted({step.name for task in tasks for step in task.steps})
         label = ", ".join(names) if len(names) < 3 else f"annotate ({len(names)} stages)"
         with self.progress.phase(label, len(tasks)) as progress:
@@ -282,7 +281,7 @@ class Build:
             if found is not None:
                 return found
             self.record.tasks["global"] += 1
-            self.record.text_tasks += len(feeds) * ("text" in step.step.reads)
+            self.record.text_tasks += len(feeds) * step.reads_text
             return run_global(
                 self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions
             )

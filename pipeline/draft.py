@@ -122,10 +122,9 @@ def _corpus_name(path: str) -> str:
 
 def describe(source: Proposal) -> str:
     """Say what a source holds, in one line."""
-    files = f"{len(source.samples):,} file{'s' if len(source.samples) > 1 else ''}"
     shares = [f"{name} {_percent(n, source.n_docs)}" for name, n in source.languages().most_common()]
     return (
-        f"{files}, {_size(source.n_bytes)}: about {source.n_docs:,} documents, "
+        f"{_count(len(source.samples), 'file')}, {_size(source.n_bytes)}: about {_count(source.n_docs, 'document')}, "
         f"{_size(source.text_bytes)} of text ({', '.join(shares)})"
     )
 
@@ -140,11 +139,11 @@ def render(draft: Draft, corpus: str) -> str:
         f"#   bicorpus run {printable(shlex.quote(name))} --store ./store",
         f"corpus: {_flow(corpus)}",
         "",
-        "sources: # more keys: license and provenance of records that name none; rank, smaller stays of copies",
+        "sources: # more keys: license, provenance: of records that name none; rank: smaller stays of copies",
         *(line for source in draft.sources for line in _source_lines(source)),
         *_unread_lines(draft.unread, run_folder),
         "",
-        f"ingest: {{max_quarantined_share: {Ingest.max_quarantined_share}}} # of a source; above it a run stops",
+        f"ingest: {{max_quarantined_share: {Ingest.max_quarantined_share}}} # of each source, or a run fails",
         STEPS,
         "select: # the first failing rule is the reason; edit any line and run again: no text is read",
         f"  - {{name: language, language.label: {_flow([*known, MIXED])}, base: true}}",
@@ -237,6 +236,10 @@ def _flow(value: Any) -> str:  # Any: plain data
 def printable(text: str) -> str:
     """Text for one line of a comment; control characters and bytes that are not UTF-8 are shown escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _size(n_bytes: int) -> str:

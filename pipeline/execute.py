@@ -78,7 +78,7 @@ def annotate_shard(task: WaveTask) -> WaveReport:
     own = {step.name for step in task.steps}
     reads = set().union(*(step.reads() for step in task.steps))
     canonical = sorted(
-        (reads & set(CANONICAL.names)) | {"doc_id"} | ({"text"} if _needs_text(task.steps) else set())
+        (reads & set(CANONICAL.names)) | {"doc_id"} | ({"text"} if any(step.reads_text for step in task.steps) else set())
     )
     stored = {
         c for c in reads if "." in c and c.partition(".")[0] not in own and c.partition(".")[0] in task.refs
@@ -129,10 +129,6 @@ class _Clock:
         now = time.process_time()
         self.totals[name] = self.totals.get(name, 0.0) + now - self.last
         self.last = now
-
-
-def _needs_text(steps: tuple[Step, ...]) -> bool:
-    return any("text" in step.step.reads or step.view for step in steps)
 
 
 def _nulls(kind: pa.DataType, n_rows: int) -> pa.ChunkedArray:

@@ -19,7 +19,7 @@ from pipeline.place import named_mixes, plan_mix
 from pipeline.plan import PhasePlan, Plan, known_shards, plan_phase
 from pipeline.progress import Progress
 from pipeline.release import FactsTask, facts_of
-from pipeline.releasing import Releasing
+from pipeline.releasing import Releasing, release_columns
 from pipeline.run_file import RunFile
 from pipeline.shards import read_shard_rows
 from pipeline.sidecars import Shard
@@ -46,10 +46,11 @@ class Judged:
 class Finished:
     """A run file and a store in which everything it asks for, the release aside, has been computed.
 
+    Args: unused, steps that may be missing, because no decision reads them.
     Raises: UsageError naming what is missing.
     """
 
-    def __init__(self, run: RunFile, store: Store) -> None:
+    def __init__(self, run: RunFile, store: Store, unused: frozenset[str] = frozenset()) -> None:
         store.check(write=False)
         self.run, self.store = run, store
         self.build = Build(run, store, SerialEngine(), Progress(quiet=True))
@@ -61,8 +62,10 @@ class Finished:
         self.build.shards = sorted(shards)
         for phase in phases(run):
             plan = plan_phase(phase, self.build.recipes, self.build.state, self.build.shards, 0)
-            if plan.n_tasks:
-                raise UsageError(f"{store.url}: {plan.label} is not computed; run `bicorpus run` first")
+            missing_steps = {name for name, n in plan.steps.items() if n} - unused
+            if missing_steps:
+                names = ", ".join(sorted(missing_steps))
+                raise UsageError(f"{store.url}: not computed: {names}; run `bicorpus run` first")
         self.releasing = Releasing(self.build)
 
     def decisions(self) -> list[Decision]:
@@ -119,10 +122,11 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
     The mixes are known once every annotation is there; until keepers are chosen, copies still count as available.
     Raises: MixError when a ratio cannot be met.
     """
-    ready = not plan.ingest and not any(phase.n_tasks for phase in plan.phases)
+    pending = {name for phase in plan.phases for name, n in phase.steps.items() if n}
+    needed = {column.partition(".")[0] for column in release_columns(run)}
     keepers_found = False
-    if ready:
-        releasing = Finished(run, store).releasing
+    if not plan.ingest and not pending & needed:
+        releasing = Finished(run, store, unused=frozenset(pending)).releasing
         if releasing.is_current():
             plan.release = "up to date"
         decisions = releasing.rules_only()
@@ -144,7 +148,7 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
         n_tasks = 0 if keepers_found else 1
         reasons = {} if keepers_found else {"keepers": "rules, order or clusters changed"}
         plan.phases.append(
-            PhasePlan("keepers", "global", plan.shards, n_tasks, {"keepers": n_tasks}, reasons, False)
+            PhasePlan("keepers", "global", plan.shards, n_tasks, {"keepers": n_tasks}, reasons, 0)
         )
 
 

@@ -24,6 +24,7 @@ MAX_DEPTH = 3
 PROSE = re.compile(r"[^\W\d_]\s+[^\W\d_]|[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Two words, or one character of a script without blanks; neither is in an identifier, address or hash."""
 
+MARKUP = re.compile(r"\s*(<|\{\s*\"|\[\s*[{\"])")
 WEB_ADDRESS = re.compile(r"https?://\S+$")
 DATE = re.compile(r"(19|20)\d\d([-/.年]\d{1,2}|\d{4}$)")
 IMAGE = re.compile(r"im(g|age)|pic|photo|thumb|avatar|logo|icon|video", re.IGNORECASE)
@@ -52,7 +53,7 @@ CHINESE, LATIN = "Chinese", "Latin script"
 
 @dataclass
 class Field:
-    """Counts over the values of one field; `text_chars` counts the characters of those that are prose."""
+    """Counts over the values of one field; text_chars: characters of the different values that are prose."""
 
     n_values: int = 0
     n_distinct: int = 0
@@ -84,8 +85,8 @@ def as_text(value: Any) -> str:  # Any: a field's value
 
 
 def prose_chars(text: str) -> int:
-    """Length of a text that has words and is no markup, else 0."""
-    return len(text) if PROSE.search(text, 0, LOOK_CHARS) and not text.lstrip().startswith("<") else 0
+    """Length of a text that has words and is no markup or JSON, else 0."""
+    return len(text) if PROSE.search(text, 0, LOOK_CHARS) and not MARKUP.match(text) else 0
 
 
 def count_fields(rows: list[dict[str, Any]]) -> dict[str, Field]:
@@ -105,7 +106,7 @@ def _count_values(values: list[Any]) -> Field:
         n_distinct=len(scalars),
         n_urls=sum(bool(WEB_ADDRESS.match(text)) for text in texts),
         n_dates=sum(isinstance(v, date) or bool(DATE.match(t)) for v, t in zip(values, texts, strict=True)),
-        text_chars=sum(map(prose_chars, texts)),
+        text_chars=sum(map(prose_chars, set(texts))),
     )
 
 

@@ -254,7 +254,7 @@ class _Parser:
         where = f"{self.path}: release"
         check_keys(page, ("name", "edits", "replace", "columns", "seed", "part_bytes", "profile"), where)
         name = str(page.get("name", corpus))
-        if not re.fullmatch(r"[\w.-]+", name):
+        if not re.fullmatch(r"[^\W_][\w.-]*", name):
             raise ConfigError(f"{where}.name: {name!r}; expected letters, digits, dots, dashes and _ only")
         if page.get("profile", "internal") != "internal":
             raise ConfigError(f"{where}.profile: {page['profile']!r}; expected internal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ from pipeline.store import Store
 
 INPUTS = "shards/inputs.json"
 SHARDS = "shards/catalog.json"
+
+LAST_RUNS = 20
+"""Run records that an estimate looks at."""
 
 
 @dataclass
@@ -65,7 +69,7 @@ class State:
 
 @dataclass
 class PhasePlan:
-    """One phase: how many shards need which of its steps, and why."""
+    """One phase: how many shards need which of its steps, and why. text_tasks: those that read a shard's text."""
 
     label: str
     kind: str
@@ -73,12 +77,15 @@ class PhasePlan:
     n_tasks: int
     steps: dict[str, int]
     reasons: dict[str, str]
-    reads_text: bool
+    text_tasks: int
 
 
 @dataclass
 class Plan:
-    """What a run would do. tasks of new inputs are known once they are ingested; `unknown` says for which phases."""
+    """What a run would do. Tasks over the shards of new inputs are known once those are ingested.
+
+    core_s: CPU-seconds of the pending stages at the rates of the store's earlier runs; None where one has no rate.
+    """
 
     ingest: list[dict[str, object]] = field(default_factory=list)
     phases: list[PhasePlan] = field(default_factory=list)
@@ -87,6 +94,7 @@ class Plan:
     text_bytes: int = 0
     release: str = "to be written"
     mixes: dict[str, dict[str, float]] = field(default_factory=dict)
+    core_s: float | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -97,7 +105,7 @@ class Plan:
     @property
     def text_tasks(self) -> int:
         """Tasks that read text before the release."""
-        return sum(p.n_tasks for p in self.phases if p.reads_text)
+        return sum(phase.text_tasks for phase in self.phases)
 
 
 def known_shards(run: RunFile, state: State) -> tuple[list[Shard], list[Group]]:
@@ -131,13 +139,27 @@ def make_plan(run: RunFile, state: State) -> Plan:
     recipes = Recipes(run)
     for phase in phases(run):
         plan.phases.append(plan_phase(phase, recipes, state, shards, len(missing)))
+    plan.core_s = core_seconds(plan, state.store)
     plan.warnings = changed_code(run, state, recipes)
     return plan
 
 
+def core_seconds(plan: Plan, store: Store) -> float | None:
+    """Estimate pending work from the CPU-seconds per byte that the last runs took for each stage."""
+    rates: dict[str, float] = {}
+    for key, _ in list(store.list("runs"))[-LAST_RUNS:]:
+        record = json.loads(store.get(key))
+        for name, n_bytes in record["stage_bytes"].items():
+            if n_bytes:
+                rates[name] = record["cpu_s"].get(name, 0.0) / n_bytes
+    pending = [(name, n) for phase in plan.phases for name, n in phase.text_bytes.items()]
+    if plan.ingest or any(name not in rates for name, _ in pending):
+        return None
+    return round(sum(rates[name] * n for name, n in pending), 1)
+
+
 def plan_phase(phase: Phase, recipes: Recipes, state: State, shards: list[Shard], n_new: int) -> PhasePlan:
     """Count one phase's tasks; finished global results are taken up into `recipes` on the way."""
-    reads_text = any("text" in step.step.reads or step.view is not None for step in phase.steps)
     if phase.kind == "global":
         (step,) = phase.steps
         recipe = recipes.global_recipe(step, shards)
@@ -149,20 +171,28 @@ def plan_phase(phase: Phase, recipes: Recipes, state: State, shards: list[Shard]
             {} if result else {step.name: "inputs or settings changed" if shards else "new"}
         )
         return PhasePlan(
-            phase.label, phase.kind, len(shards), n, {step.name: n}, reasons, reads_text and bool(n)
+            phase.label,
+            phase.kind,
+            len(shards),
+            n,
+            {step.name: n},
+            reasons,
+            n * len(shards) * step.reads_text,
         )
     pending: dict[str, int] = {}
+    text_bytes: dict[str, int] = {}
     reasons = {}
-    tasks = 0
+    tasks = text_tasks = 0
     for shard in shards:
-        names = [step.name for step in phase.steps if not state.done(recipes, step, shard)]
-        tasks += bool(names)
-        for name in names:
-            pending[name] = pending.get(name, 0) + 1
+        steps = [step for step in phase.steps if not state.done(recipes, step, shard)]
+        tasks += bool(steps)
+        text_tasks += any(step.reads_text for step in steps)
+        for step in steps:
+            pending[step.name] = pending.get(step.name, 0) + 1
     for step in phase.steps:
         if step.name in pending:
             reasons[step.name] = why(step, recipes, state, pending[step.name], len(shards))
-    return PhasePlan(phase.label, phase.kind, len(shards), tasks, pending, reasons, reads_text)
+    return PhasePlan(phase.label, phase.kind, len(shards), tasks, pending, reasons, text_tasks)
 
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
@@ -229,10 +259,12 @@ def plan_lines(plan: Plan) -> list[str]:
             state = "run: " + phase.reasons[phase.label] if phase.n_tasks else "up to date"
             lines.append(f"global   {phase.label:<24} {state}")
             continue
-        reads = "reads text" if phase.reads_text else "no text"
+        reads = f"{phase.text_tasks:,} read text"
         lines.append(f"wave     {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new} ({reads})")
         for name, reason in phase.reasons.items():
             lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
+    if plan.core_s:
+        lines.append(f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, as in the last runs")
     lines.append(f"release  {plan.release}")
     for name, mix in sorted(plan.mixes.items()):
         lines.append(

@@ -49,6 +49,16 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+def release_layout(run: RunFile) -> Layout:
+    """What the files of a run's release look like."""
+    return layout(run.release, _module(run.release.module), run.annotation_columns())
+
+
+def release_columns(run: RunFile) -> set[str]:
+    """Every annotation column that a run's decisions and release read."""
+    return decision_columns(run, release_layout(run).sources())
+
+
 class Releasing:
     """Decides over a build's annotations and writes its release, unless that very release is there."""
 
@@ -56,11 +66,11 @@ class Releasing:
         self.build, self.run_file, self.store = build, build.run_file, build.store
         self.module: Any = _module(self.run_file.release.module)
         self.mixer: Any = _module(self.run_file.mix_module)
-        self.layout = layout(self.run_file.release, self.module, self.run_file.annotation_columns())
-        self.columns = decision_columns(self.run_file, self.layout.sources())
+        self.layout = release_layout(self.run_file)
+        self.columns = release_columns(self.run_file)
         self.recipe = self.release_recipe()
         self.folder = f"releases/{self.run_file.release.name}"
-        self.work = f"{self.folder}/_work-{self.recipe[:8]}"
+        self.work = f"{self.work_folder()}/{self.recipe[:8]}"
         self.done: set[str] = set()
 
     def run(self) -> str:
@@ -69,14 +79,27 @@ class Releasing:
             self.build.progress.say(f"release {self.run_file.release.name} is up to date")
             return self.folder
         with hold(self.store, f"release-{self.run_file.release.name}") as lease:
-            self.done = {key for key, _ in self.store.list(self.work)}
-            self.store.delete(f"{self.folder}/checksums.sha256")
+            self.resume()
             self.write(lease)
         return self.folder
 
+    def resume(self) -> None:
+        """Find what an interrupted run of this recipe finished; what another recipe's run left is worthless.
+
+        It is deleted, because its notes speak of files of the release that are overwritten from here on.
+        """
+        keys = [key for key, _ in self.store.list(self.work_folder())]
+        self.done = {key for key in keys if key.startswith(f"{self.work}/")}
+        for folder in sorted({key[: len(self.work)] for key in keys} - {self.work}):
+            self.store.delete_prefix(folder)
+
+    def work_folder(self) -> str:
+        """Where runs that write this release keep what they have finished; gone once it is complete."""
+        return f"releases/_work/{self.run_file.release.name}"
+
     def head_key(self) -> str:
         """Where it is recorded which recipe a release's files follow."""
-        return f"releases/heads/{self.run_file.release.name}.json"
+        return f"releases/_heads/{self.run_file.release.name}.json"
 
     def is_current(self) -> bool:
         """Whether the release lies there complete, with this recipe."""
@@ -196,6 +219,7 @@ class Releasing:
         for key, table in zip(place_keys, tables, strict=True):
             write_exchange(self.store, key, table, np.zeros(len(table), np.int64), 1)
         default = [output.mix for output in placement.outputs].index(self.run_file.mix.default)
+        self.store.delete(f"{self.folder}/checksums.sha256")  # not before the new one is known to be possible
         tasks = [
             WriteTask(
                 self.store, d, i, self.layout, self.run_file.release.edits, placement.outputs, default, place_keys[i],
@@ -217,7 +241,7 @@ class Releasing:
         self.remove_strays({file.key for file in files})
         lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
         self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
-        self.store.delete_prefix(self.work)
+        self.store.delete_prefix(self.work_folder())
 
     def resumable(
         self, label: str, fn: Callable[[Task], Result], tasks: Sequence[Task], name: str, kind: type[Result]
@@ -337,7 +361,7 @@ class Releasing:
     def remove_strays(self, keys: set[str]) -> None:
         """Delete files that an earlier release of the same name left."""
         for key, _ in list(self.store.list(self.folder)):
-            if key not in keys and not key.startswith(self.work):
+            if key not in keys:
                 self.store.delete(key)
 
 

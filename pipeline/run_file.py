@@ -91,6 +91,11 @@ class Step:
         """Whether the step looks across documents."""
         return isinstance(self.step, Global)
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether the step reads text, canonical or through its view."""
+        return "text" in self.step.reads or self.view is not None
+
     def reads(self) -> set[str]:
         """Columns read in any way: by the step, its gate or its view."""
         extra = {column for condition in self.gate for column in condition.columns()}

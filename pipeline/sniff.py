@@ -199,7 +199,7 @@ def _read_head(reader_name: str, stream: Any, path: str, whole: bool, limit: int
                 head.records.append(record.fields)
         elif len(head.broken) < SAMPLE_RECORDS:
             head.broken.append(record)
-        if limit and head.n_sound >= limit:
+        if (limit and head.n_sound >= limit) or (not head.n_sound and len(head.broken) >= SAMPLE_RECORDS):
             break
     if not whole and head.n_sound and head.broken and head.broken[-1] is record:
         head.broken.pop()  # cut off here, not in the file

@@ -34,7 +34,7 @@ def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
         source["documents"] += sum(shard[1] for shard in group["shards"])
         source["bytes"] += sum(shard[2] for shard in group["shards"])
         source["quarantined"] += sum(group["quarantined"].values())
-    heads = [key for key, _ in store.list("releases/heads")]
+    heads = [key for key, _ in store.list("releases/_heads")]
     releases = {}
     for key in heads:
         name = json.loads(store.get(key))["release"]

@@ -1,0 +1,107 @@
+"""Catalogs on a local folder and on a real S3 server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.catalog import COMPRESS_BYTES, Catalog
+from pipeline.errors import AlignmentError, ConflictError, StoreError
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from tests.stores import Start
+
+pytest_plugins = ["tests.stores"]
+
+KEY = "annotations/language/v1-0123abcd/catalog.json"
+
+
+def test_round_trip(store: Store) -> None:
+    """Entries and header are read back as written; an absent catalog is empty."""
+    catalog = Catalog.load(store, KEY, {"recipe": "0123"})
+    assert catalog.entries == {}
+    catalog.update({"语料-1": {"rows": 3, "bytes": 10}, "b": {}})
+    catalog.update({"c": {"rows": 1}}, remove=["b", "unknown"])
+    again = Catalog.load(store, KEY)
+    assert again.entries == catalog.entries == {"语料-1": {"rows": 3, "bytes": 10}, "c": {"rows": 1}}
+    assert again.header == {"recipe": "0123"}
+
+
+def test_bytes_depend_on_the_entries_alone(store: Store) -> None:
+    """Any order of updates and of keys gives the same bytes, also of a large catalog, which is compressed."""
+    entries = {f"shard-{i:05d}": {"rows": i, "sha": f"{i:032x}", "z": [1], "a": None} for i in range(2000)}
+    one, two = Catalog.load(store, "one.json"), Catalog.load(store, "two.json")
+    one.update(entries)
+    for names in (list(entries)[1000:], list(entries)[:1000]):
+        two.update({name: dict(reversed(entries[name].items())) for name in reversed(names)})
+    assert store.get("one.json") == store.get("two.json")
+    assert store.size("one.json") < COMPRESS_BYTES
+    assert Catalog.load(store, "one.json").entries == entries
+
+
+def test_an_update_that_changes_nothing_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rerun that finds its entries in place leaves the object alone."""
+    catalog = Catalog.load(store, KEY)
+    catalog.update({"a": {"rows": 1}})
+    monkeypatch.setattr(type(store), "put_if", lambda *_: pytest.fail("wrote"))
+    catalog.update({"a": {"rows": 1}}, remove=["b"])
+
+
+def test_a_stale_copy_does_not_hide_a_change(store: Store) -> None:
+    """An entry that another run changed since it was read is written again."""
+    mine, other = Catalog.load(store, KEY), Catalog.load(store, KEY)
+    mine.update({"a": {"rows": 1}, "b": {"rows": 1}})
+    other.update({"a": {"rows": 2}}, remove=["b"])
+    mine.update({"a": {"rows": 1}})
+    assert Catalog.load(store, KEY).entries == mine.entries == {"a": {"rows": 1}}
+
+
+MERGE = """
+import sys
+from pipeline.catalog import Catalog
+from pipeline.store import open_store
+url, key, me = sys.argv[1:]
+catalog = Catalog.load(open_store(url), key, {"recipe": "r"})
+for i in range(8):
+    catalog.update({f"{me}-{i}": {"rows": i}}, remove=[f"{me}-{i - 2}"])
+"""
+
+
+def test_processes_share_a_catalog(store: Store, start: Start) -> None:
+    """Four processes that add and remove at once lose nothing of each other's."""
+    processes = [start(MERGE, store.url, KEY, me) for me in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    expected = {f"{me}-{i}": {"rows": i} for me in range(4) for i in (6, 7)}
+    assert Catalog.load(store, KEY, {"recipe": "r"}).entries == expected
+
+
+def test_another_header_is_refused(store: Store) -> None:
+    """A catalog of another recipe raises AlignmentError on reading and on updating."""
+    stranger = Catalog(store, KEY, {"recipe": "b"})
+    Catalog.load(store, KEY, {"recipe": "a"}).update({"s": {}})
+    with pytest.raises(AlignmentError, match='"b"'):
+        Catalog.load(store, KEY, {"recipe": "b"})
+    with pytest.raises(AlignmentError):
+        stranger.update({"t": {}})
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}", b"\x28\xb5\x2f\xfd broken"])
+def test_a_damaged_catalog_is_named(store: Store, damage: bytes) -> None:
+    """What is not a catalog raises StoreError with its key."""
+    store.put(KEY, damage)
+    with pytest.raises(StoreError, match=KEY):
+        Catalog.load(store, KEY)
+
+
+def test_retries_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update that always loses gives up with StoreError."""
+
+    def lose(*_: object) -> str:
+        raise ConflictError("lost")
+
+    monkeypatch.setattr(type(store), "put_if", lose)
+    monkeypatch.setattr("pipeline.catalog.MAX_WAIT_S", 0.0)
+    with pytest.raises(StoreError, match="in a row"):
+        Catalog.load(store, KEY).update({"a": {}})

@@ -1,0 +1,201 @@
+"""The docs name what there is: commands, run-file keys, stages, columns, reasons, and pages that exist."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pipeline import errors
+from pipeline.cli import main
+from pipeline.load import load_run
+from pipeline.run_file import Ingest
+from pipeline.stage import Global, Reader, Stage
+
+ROOT = Path(__file__).parent.parent
+READMES = ("README.md", "README.zh-CN.md")
+PAGES = sorted(
+    [*(ROOT / name for name in (*READMES, "CHANGELOG.md", "CONTRIBUTING.md")), *(ROOT / "docs").rglob("*.md")]
+)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "TESTS", "keys")
+BROKEN = ("Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable")
+
+
+def page(name: str) -> str:
+    """Text of a page below the root."""
+    return (ROOT / name).read_text("utf-8")
+
+
+def commands() -> list[click.Command]:
+    """All commands, in order of name."""
+    return [main.commands[name] for name in sorted(main.commands)]
+
+
+@functools.cache
+def steps() -> list[tuple[str, Stage | Global | Reader]]:
+    """Module and step of every stage, global step and reader of the packages."""
+    found = []
+    for package in ("stages", "classifiers"):
+        module = importlib.import_module(package)
+        for info in pkgutil.walk_packages(module.__path__, f"{package}."):
+            module = importlib.import_module(info.name)
+            for attribute in ("STAGE", "GLOBAL", "READER"):
+                if attribute in vars(module):
+                    found.append((info.name, vars(module)[attribute]))
+    return found
+
+
+def tuples_of_keys(path: str) -> Iterator[str]:
+    """Keys that a parser checks against: tuples named as such, or handed to check_keys."""
+    for node in ast.walk(ast.parse(page(path))):
+        tuples: list[ast.AST] = []
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") in KEY_NAMES for t in node.targets):
+            tuples = [node.value]
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check_keys":
+            tuples = [inner for inner in ast.walk(node.args[1]) if isinstance(inner, ast.Tuple)]
+        for found in tuples:
+            if isinstance(found, ast.Tuple):
+                yield from (
+                    e.value for e in found.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)
+                )
+
+
+def reasons() -> Iterator[str]:
+    """Reasons that readers and ingest quarantine records for."""
+    for path in (
+        "pipeline/canonical.py",
+        *(p.relative_to(ROOT) for p in (ROOT / "stages/readers").glob("*.py")),
+    ):
+        for node in ast.walk(ast.parse(page(str(path)))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in BROKEN:
+                values = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+                yield from (
+                    v for v in values if isinstance(v, str) and re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", v)
+                )
+
+
+def headings(text: str) -> set[str]:
+    """Anchors of a page's headings, as code hosts make them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
+def test_commands_have_help_and_an_example(command: click.Command) -> None:
+    """The help of every command works, says what it does and ends with an example; every option is explained."""
+    result = CliRunner().invoke(main, [str(command.name), "--help"])
+    assert result.exit_code == 0
+    assert f"Example: bicorpus {command.name} " in " ".join(result.output.split())
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    assert [o.name for o in options if not (o.help or o.show_default)] == []
+
+
+@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
+def test_readmes_name_every_command(command: click.Command, readme: str) -> None:
+    """Both READMEs show every command once in their table."""
+    assert page(readme).count(f"| `bicorpus {command.name} ") == 1
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_readmes_name_no_other_command(readme: str) -> None:
+    """Whatever a README calls is a command."""
+    assert set(re.findall(r"`bicorpus (\w+)", page(readme))) <= set(main.commands)
+
+
+def test_readmes_show_the_same_run_file() -> None:
+    """The run file of the READMEs is one page, the same in both languages, and parses."""
+    blocks = [re.findall(r"```yaml\n(.*?)```", page(name), re.S) for name in READMES]
+    english, chinese = ([yaml.safe_load(block) for block in found] for found in blocks)
+    assert len(english) == 1 and english == chinese
+    assert blocks[0][0].count("\n") <= 35
+
+
+def test_the_run_file_of_the_readme_loads(tmp_path: Path) -> None:
+    """What a newcomer copies is accepted."""
+    run = tmp_path / "my.yaml"
+    (block,) = re.findall(r"```yaml\n(.*?)```", page("README.md"), re.S)
+    run.write_text(block, "utf-8")
+    (tmp_path / "my_model").mkdir()
+    (tmp_path / "my_model/tokenizer.json").write_bytes((ROOT / "stages/models/tokenizer.json").read_bytes())
+    assert load_run(run).corpus == "my_corpus"
+
+
+def test_every_key_of_the_run_file_is_documented() -> None:
+    """Each key that the parser knows stands in docs/run-file.md as code."""
+    parsers = ("pipeline/load.py", "pipeline/rules.py", "stages/mix_config.py")
+    known = {key for path in parsers for key in tuples_of_keys(path)} | {f.name for f in fields(Ingest)}
+    assert len(known) > 40
+    assert sorted(key for key in known if f"`{key}`" not in page("docs/run-file.md")) == []
+
+
+@pytest.mark.parametrize(("module", "step"), steps(), ids=[module for module, _ in steps()])
+def test_every_step_is_documented(module: str, step: Any) -> None:  # Any: a stage, a global step or a reader
+    """docs/stages.md names each module, its settings and its columns."""
+    text = page("docs/stages.md")
+    columns = [] if isinstance(step, Reader) else step.writes.names
+    wanted = [module, *(f.name for f in fields(step.config)), *columns]
+    assert [name for name in wanted if f"`{name}`" not in text] == []
+
+
+def test_every_reason_is_documented() -> None:
+    """docs/bad-input.md explains each reason for quarantine, and no other."""
+    text = page("docs/bad-input.md").partition("## Exit codes")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == set(reasons())
+
+
+def test_every_exit_code_is_documented() -> None:
+    """docs/bad-input.md explains each exit code of an error."""
+    codes = {e.exit_code for e in vars(errors).values() if isinstance(e, type) and hasattr(e, "exit_code")}
+    text = page("docs/bad-input.md").partition("## Exit codes")[2]
+    assert codes <= {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_resolve(path: Path) -> None:
+    """Every link to a file of the repository finds it, and the heading it names."""
+    for target in LINK.findall(path.read_text("utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        found = (path.parent / name).resolve() if name else path
+        assert found.exists(), target
+        if anchor:
+            assert anchor in headings(found.read_text("utf-8")), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_commands_in_pages_exist(path: Path) -> None:
+    """Command lines in code blocks use options that the command has."""
+    for line in re.findall(r"^\s*(?:bicorpus )(.+)$", path.read_text("utf-8"), re.M):
+        name, *words = line.split()
+        if name not in main.commands:
+            continue
+        known = {option for p in main.commands[name].params for option in (*p.opts, *p.secondary_opts)}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_the_lock_holds_every_dependency() -> None:
+    """requirements.lock pins every direct dependency of the core and dev, exactly, and names no place."""
+    import tomllib
+
+    project = tomllib.loads(page("pyproject.toml"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for text in wanted}
+    lines = [line for line in page("requirements.lock").splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+]+", line)] == []
+    locked = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
+    assert names <= locked
+    assert not {name for name in locked if name.startswith(("torch", "nvidia", "triton"))}

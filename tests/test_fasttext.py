@@ -1,0 +1,214 @@
+"""fastText inference: equal to the C++ library on real and on random models, whatever the text holds."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from stages.kernels import fasttext
+
+LID = Path(__file__).parents[1] / "classifiers" / "models" / "lid.176.ftz"
+WORDS = ["</s>", "the", "a", "hello", "数据", "的", "é", "word__label__", "x" * 40]
+LABELS = ["__label__b", "__label__a", "__label__d", "__label__c", "__label__e", "odd"]
+PIECES = [*WORDS, *LABELS, "__label__new", "__label_", " ", "\n", "\t", "\r", "\v", "\0", "\u3000", "\u00a0"]
+PIECES += ["ab", "中文没有空格", "😀", "é", "ÿ", "<", ">", "z" * 35, "　全角", "hello hello"]
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=60)
+MODELS = {
+    "hierarchical": {"loss": 1, "minn": 2, "maxn": 4},
+    "negative": {"loss": 2, "minn": 3, "maxn": 3},
+    "softmax": {"loss": 3, "minn": 1, "maxn": 6, "word_ngrams": 3},
+    "one_vs_all": {"loss": 4, "minn": 0, "maxn": 0, "word_ngrams": 2},
+    "words_only": {"loss": 3, "minn": 0, "maxn": 0},
+    "no_end_token": {"loss": 3, "minn": 0, "maxn": 0, "words": WORDS[1:]},
+    "old_version": {"loss": 3, "minn": 2, "maxn": 3, "version": 11},
+    "quantised": {"loss": 3, "minn": 2, "maxn": 4, "quantised": True, "dim": 7},
+    "pruned": {
+        "loss": 1,
+        "minn": 1,
+        "maxn": 4,
+        "word_ngrams": 2,
+        "quantised": True,
+        "kept": 0.5,
+        "norm": True,
+    },
+    "pruned_all": {"loss": 3, "minn": 2, "maxn": 4, "word_ngrams": 2, "quantised": True, "kept": 0.0},
+    "quantised_output": {"loss": 3, "minn": 2, "maxn": 2, "quantised": True, "output": True, "norm": True},
+}
+
+
+def model_bytes(
+    *, loss: int, minn: int, maxn: int, word_ngrams: int = 1, dim: int = 8, version: int = 12, bucket: int = 200,
+    words: list[str] = WORDS, quantised: bool = False, kept: float | None = None, norm: bool = False,
+    output: bool = False, kind: int = 3,
+) -> bytes:  # fmt: skip
+    """A random model as fastText 0.9.2 writes it."""
+    rng = np.random.default_rng(7)
+
+    def quantiser(dim: int, width: int) -> bytes:
+        parts = -(-dim // width)
+        last = dim - (parts - 1) * width
+        return (
+            struct.pack("<4i", dim, parts, width, last) + rng.normal(0, 2, dim * 256).astype("<f4").tobytes()
+        )
+
+    def matrix(rows: int, quantised: bool) -> bytes:
+        if not quantised:
+            return struct.pack("<2q", rows, dim) + rng.normal(0, 2, rows * dim).astype("<f4").tobytes()
+        size = rows * -(-dim // 2)
+        body = struct.pack("<?2qi", norm, rows, dim, size) + rng.bytes(size) + quantiser(dim, 2)
+        return body + (rng.bytes(rows) + quantiser(1, 1) if norm else b"")
+
+    args = struct.pack("<12id", dim, 5, 5, 1, 5, word_ngrams, loss, kind, bucket, minn, maxn, 100, 1e-4)
+    buckets = bucket
+    pairs = b""
+    if kept is not None:
+        chosen = rng.permutation(bucket)[: int(kept * bucket)]
+        buckets = len(chosen)
+        pairs = np.stack([chosen, rng.permutation(buckets)], axis=1).astype("<i4").tobytes()
+    n_pruned = -1 if kept is None else buckets
+    head = struct.pack("<3i2q", len(words) + len(LABELS), len(words), len(LABELS), 1000, n_pruned)
+    counts = [9] * len(words) + [50, 20, 20, 7, 3, 1]
+    entries = b"".join(
+        name.encode() + b"\0" + struct.pack("<qb", count, i >= len(words))
+        for i, (name, count) in enumerate(zip(words + LABELS, counts, strict=True))
+    )
+    weights = struct.pack("<?", quantised) + matrix(len(words) + buckets, quantised)
+    weights += struct.pack("<?", output) + matrix(len(LABELS), output)
+    return struct.pack("<2i", 793712314, version) + args + head + entries + pairs + weights
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request, tmp_path_factory):
+    """A random model, loaded by us and by the library."""
+    library = pytest.importorskip("fasttext", reason="fasttext-predict is the oracle")
+    path = tmp_path_factory.mktemp("models") / f"{request.param}.bin"
+    path.write_bytes(model_bytes(**MODELS[request.param]))
+    return fasttext.load(path), library.load_model(str(path)).f
+
+
+def predict_one(model, text: str, k: int) -> list[tuple[str, float]]:
+    labels, probabilities = fasttext.predict(model, pa.array([text]), k)
+    return [(model.labels[i], float(p)) for i, p in zip(labels[0], probabilities[0], strict=True) if i >= 0]
+
+
+def library_predict(library, text: str, k: int) -> list[tuple[str, float]]:
+    found = library.predict(text.replace("\n", " ") + "\n", k, 0.0, "strict")
+    return [(label.removeprefix("__label__"), p) for p, label in found]
+
+
+def assert_same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) -> None:
+    """Equal probabilities at every rank, and equal labels but for ties."""
+    assert [p for _, p in ours] == pytest.approx([p for _, p in theirs], abs=1e-5)
+    assert len(ours) == len(theirs)
+    for label, p in ours:
+        tied = [name for name, q in theirs if abs(p - q) <= 1e-5]
+        assert label in tied or abs(p - theirs[-1][1]) <= 1e-5
+
+
+@given(text=TEXTS, k=st.sampled_from([1, 3, 8]))
+@settings(max_examples=60)
+def test_random_models_equal_the_library(pair, text, k):
+    """Every loss, n-gram range and matrix form gives the library's labels and probabilities."""
+    model, library = pair
+    assert_same(predict_one(model, text, k), library_predict(library, text, k))
+
+
+def test_long_words_and_many_features_equal_the_library(pair):
+    """Documents with more features than are noted at once, and words longer than those remembered."""
+    model, library = pair
+    for text in ("数据" * 3000, "hello the world " * 2000, "abcdefgh" * 2000 + " the"):
+        assert_same(predict_one(model, text, 6), library_predict(library, text, 6))
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=8))
+@settings(max_examples=30)
+def test_language_model_equals_the_library(texts):
+    """The shipped model gives the library's three best labels in order."""
+    library = pytest.importorskip("fasttext", reason="fasttext-predict is the oracle").load_model(str(LID)).f
+    for text in texts:
+        ours, theirs = predict_one(lid(), text, 3), library_predict(library, text, 3)
+        assert [label for label, _ in ours] == [label for label, _ in theirs]
+        assert [p for _, p in ours] == pytest.approx([p for _, p in theirs], abs=1e-6)
+
+
+def lid() -> fasttext.FastText:
+    if not hasattr(lid, "model"):
+        lid.model = fasttext.load(LID)
+    return lid.model
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "probability"),
+    [
+        ("", "en", 0.124504),
+        ("The committee will publish its report in March.", "en", 0.963520),
+        ("委员会将于三月发布报告。", "zh", 0.891748),
+        ("委員會將於三月\n發布報告。", "zh", 0.996851),
+        ("委員会は３月に報告書を公表する。", "ja", 1.000049),
+    ],
+)
+def test_known_predictions(text, label, probability):
+    """The shipped model keeps the library's values."""
+    assert predict_one(lid(), text, 1) == [(label, pytest.approx(probability, abs=1e-6))]
+
+
+def test_newlines_are_blanks():
+    """A document is one line: only the blanks of fastText count, and a literal end token cuts it off."""
+    same = ["one two three four", "one\ntwo\nthree\nfour\n", "one\t two\r\nthree\v\f\0four"]
+    for text in same[1:]:
+        assert predict_one(lid(), text, 3) == predict_one(lid(), same[0], 3)
+    assert predict_one(lid(), "one\u3000two", 3) != predict_one(lid(), "one two", 3)
+    assert predict_one(lid(), "one two </s> 中文", 3) == predict_one(lid(), "one two", 3)
+    assert predict_one(lid(), "one __label__x __label__en two", 3) == predict_one(lid(), "one two", 3)
+
+
+@given(st.lists(TEXTS, max_size=12), st.integers(0, 12))
+@settings(max_examples=30)
+def test_batches_and_array_types_do_not_matter(texts, cut):
+    """Slices, chunks, offsets and string types give the rows that the whole gives."""
+    whole = fasttext.predict(lid(), pa.array(texts, pa.large_string()), 2)
+    array = pa.array(["first", *texts], pa.string())[1:]
+    parts = [fasttext.predict(lid(), array[:cut], 2), fasttext.predict(lid(), array[cut:], 2)]
+    chunked = fasttext.predict(lid(), pa.chunked_array([array[:cut], array[cut:]]), 2)
+    for i in range(2):
+        np.testing.assert_array_equal(whole[i], np.concatenate([part[i] for part in parts]))
+        np.testing.assert_array_equal(whole[i], chunked[i])
+
+
+def test_null_is_an_empty_document():
+    """A null row is predicted like the empty text, and rows around it keep their place."""
+    labels, _ = fasttext.predict(lid(), pa.array(["委员会", None, "hello world"]), 1)
+    np.testing.assert_array_equal(
+        labels, fasttext.predict(lid(), pa.array(["委员会", "", "hello world"]), 1)[0]
+    )
+
+
+def test_no_features_no_prediction(tmp_path):
+    """Without an end-of-line token in the dictionary, a text of unknown words has no prediction."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(model_bytes(**MODELS["no_end_token"]))
+    labels, probabilities = fasttext.predict(fasttext.load(path), pa.array(["unknown words", "the"]), 2)
+    assert labels[0].tolist() == [-1, -1]
+    assert probabilities[0].tolist() == [0, 0]
+    assert (labels[1] >= 0).all()
+
+
+def test_bad_files_are_refused(tmp_path):
+    """A missing, foreign, cut or unsupervised file is a ConfigError that names it."""
+    good = model_bytes(**MODELS["softmax"])
+    cases = {"empty": b"", "foreign": b"PK\3\4" * 50, "cut": good[:-100], "head": good[:200]}
+    cases["vectors"] = model_bytes(loss=2, minn=2, maxn=3, kind=2)
+    for name, data in cases.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(ConfigError, match=name):
+            fasttext.load(path)
+    with pytest.raises(ConfigError, match="no-such"):
+        fasttext.load(tmp_path / "no-such")

@@ -1,0 +1,157 @@
+"""The layout of the repository: who may import whom, and how large and how documented a file is."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pipeline
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("pipeline", "stages", "classifiers")
+FOLDERS = (*PACKAGES, "scripts", "tests")
+CONTRACT = {f"pipeline.{name}" for name in ("stage", "schema", "errors", "spans", "names", "recipe")}
+MAX_LINES = 400
+
+
+def files(*folders: str) -> list[Path]:
+    """Python files below these folders."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def each(*folders: str) -> pytest.MarkDecorator:
+    """Run a test for every Python file below these folders."""
+    found = files(*folders)
+    return pytest.mark.parametrize("path", found, ids=[path.relative_to(ROOT).as_posix() for path in found])
+
+
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    """The parsed file."""
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Modules that a file imports, as dotted names, and whether at its top level or inside a function.
+
+    `from package import name` counts as the module `package.name` where there is one. Type-checking blocks
+    count as well: a type is a dependency too.
+    """
+    inside = {
+        id(node)
+        for function in ast.walk(tree(path))
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree(path)):
+        at_top = id(node) not in inside
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, at_top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(path, node)
+            for alias in node.names:
+                name = f"{base}.{alias.name}"
+                yield (name if _is_module(name) else base), at_top
+
+
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    package = list(path.relative_to(ROOT).parts[: -node.level])
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def ours(path: Path) -> set[str]:
+    """Modules of our packages that a file imports."""
+    return {name for name, _ in imports(path) if name.split(".")[0] in FOLDERS}
+
+
+@each("pipeline")
+def test_the_engine_knows_no_stage(path: Path) -> None:
+    """pipeline imports neither stages nor classifiers: it loads them by the names of the run file."""
+    assert {name for name in ours(path) if name.split(".")[0] != "pipeline"} == set()
+
+
+@each("stages")
+def test_stages_import_the_contract_only(path: Path) -> None:
+    """stages imports itself and the contract modules of pipeline, never classifiers."""
+    assert {name for name in ours(path) if name.split(".")[0] != "stages"} <= CONTRACT
+
+
+@each("classifiers")
+def test_classifiers_import_kernels_and_languages(path: Path) -> None:
+    """classifiers imports itself, the contract modules of pipeline, and kernels and profiles of stages."""
+    others = {name for name in ours(path) if name.split(".")[0] != "classifiers"}
+    shared = {name for name in others if name.startswith(("stages.kernels", "stages.languages"))}
+    assert others - shared <= CONTRACT
+
+
+@each(*PACKAGES)
+def test_ray_and_torch_stay_in_their_places(path: Path) -> None:
+    """ray is imported in pipeline/cluster.py, torch in classifiers, both inside functions only."""
+    for name, at_top in imports(path):
+        place = path.relative_to(ROOT).as_posix()
+        if name.split(".")[0] == "ray":
+            assert place == "pipeline/cluster.py" and not at_top, name
+        if name.split(".")[0] == "torch":
+            assert place.startswith("classifiers/") and not at_top, name
+
+
+@each(*PACKAGES)
+def test_nothing_imports_scripts_or_tests(path: Path) -> None:
+    """Installed code imports neither scripts nor tests."""
+    assert not {name for name in ours(path) if name.split(".")[0] in ("scripts", "tests")}
+
+
+@each(*FOLDERS)
+def test_files_are_short_and_say_what_they_are(path: Path) -> None:
+    """A file has a docstring and at most 400 lines."""
+    n_lines = path.read_bytes().count(b"\n")
+    assert n_lines <= MAX_LINES
+    assert ast.get_docstring(tree(path)), "no module docstring"
+
+
+@each("tests")
+def test_tests_say_what_they_test(path: Path) -> None:
+    """A test function's docstring is one sentence of behaviour."""
+    functions = (
+        node for node in ast.walk(tree(path)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
+    silent = [
+        node.name for node in functions if node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+@each(*PACKAGES)
+def test_packages_have_an_init(path: Path) -> None:
+    """Every folder with code is a regular package, so that installing and scanning find it."""
+    assert (path.parent / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("module", ["pipeline", "pipeline.cli"])
+def test_starting_is_light(module: str) -> None:
+    """A command that only prints help loads no ray, torch, numba or polars."""
+    if not _is_module(module):
+        pytest.skip(f"{module} does not exist")
+    heavy = ("ray", "torch", "numba", "polars")
+    code = f"import sys, {module}; print(*(name for name in {heavy!r} if name in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+def test_pipeline_is_this_repository() -> None:
+    """The package under test is the one beside the tests, not an installed one of the same name."""
+    assert pipeline.__file__ is not None
+    assert Path(pipeline.__file__).resolve().is_relative_to(ROOT.resolve())

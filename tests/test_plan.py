@@ -1,0 +1,182 @@
+"""What a change costs: only what it touches is computed again, and `plan` says so beforehand, in the same numbers."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.build import build, cli, digests, reference, small_page, to_line, write_run
+
+Page = dict[str, Any]
+
+
+def planned(run_path: Path, store: Path) -> dict[str, Any]:
+    """What `plan --json` says."""
+    return dict(cli("plan", run_path, "--store", store, "--json").ok().json)
+
+
+def tasks_of(plan: dict[str, Any]) -> dict[str, int]:
+    """The plan's tasks by the kinds of a run record; how many a release takes is known once it is placed."""
+    waves = [phase for phase in plan["phases"] if phase["kind"] == "wave"]
+    globals_ = [phase for phase in plan["phases"] if phase["kind"] == "global"]
+    return {
+        "ingest": len(plan["ingest"]),
+        "annotate": sum(phase["n_tasks"] for phase in waves),
+        "global": sum(phase["n_tasks"] for phase in globals_),
+    }
+
+
+def steps_of(plan: dict[str, Any]) -> set[str]:
+    """Names of the steps that the plan would run."""
+    return {name for phase in plan["phases"] for name, n in phase["steps"].items() if n}
+
+
+def without_release(record: dict[str, Any]) -> dict[str, int]:
+    """A run record's tasks but for those of the release."""
+    return {kind: n for kind, n in record["tasks"].items() if kind != "release"}
+
+
+def threshold(page: Page) -> None:
+    """Move a threshold."""
+    page["select"][0]["tokens.n_tokens"]["min"] = 100
+
+
+def new_rule(page: Page) -> None:
+    """Add a rule."""
+    page["select"].append({"name": "very_short", "tokens.n_tokens": {"min": 80}, "action": "flag"})
+
+
+def keeper_order(page: Page) -> None:
+    """Prefer the longest copy to the best source."""
+    page["keep_one"]["prefer"].reverse()
+
+
+def mix(page: Page) -> None:
+    """Ask for another ratio."""
+    page["mix"]["mixes"]["half"]["share"] = {"zh": 0.6, "en": 0.4}
+
+
+def source_rank(page: Page) -> None:
+    """Rank a source differently."""
+    page["sources"][4]["rank"] = -1
+
+
+@pytest.mark.parametrize(
+    ("change", "n_global"),
+    [(threshold, 1), (new_rule, 0), (keeper_order, 1), (mix, 0), (source_rank, 1)],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_decisions_read_no_text(change: Callable[[Page], None], n_global: int, tmp_path: Path) -> None:
+    """A threshold, a rule, the keeper order, a rank or a ratio costs no text: keepers at most, and the release."""
+    done, page = reference(), copy.deepcopy(small_page())
+    change(page)
+    run_path, store = done.variant(page), done.copy(tmp_path)
+    plan = planned(run_path, store)
+    record = build(run_path, store)
+    assert record["text_tasks"] == plan["text_tasks"] == 0
+    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": 0, "global": n_global}
+    assert plan["release"] != "up to date" and record["tasks"]["release"] > 0
+    assert digests(store) != done.digests
+    assert planned(run_path, store)["empty"]
+
+
+def test_back_and_forth_is_free(tmp_path: Path) -> None:
+    """Going back to an earlier setting finds its annotations and keepers; only the release is written again."""
+    done, page = reference(), copy.deepcopy(small_page())
+    threshold(page)
+    store = done.copy(tmp_path)
+    build(done.variant(page), store)
+    record = build(done.run_path, store)
+    assert without_release(record) == {"ingest": 0, "annotate": 0, "global": 0}
+    assert digests(store) == done.digests
+
+
+def test_stage_config_costs_the_stage_and_its_dependents(tmp_path: Path) -> None:
+    """Another MinHash seed reruns MinHash on every shard, then candidates, dedup and keepers, and nothing else."""
+    done, page = reference(), copy.deepcopy(small_page())
+    page["annotate"][1]["config"]["seed"] = 2
+    run_path, store = done.variant(page), done.copy(tmp_path)
+    plan = planned(run_path, store)
+    n_shards = plan["shards"]
+    assert steps_of(plan) == {"minhash", "candidates", "dedup", "keepers"}
+    record = build(run_path, store)
+    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": n_shards, "global": 3}
+    assert record["text_tasks"] == plan["text_tasks"]
+    assert set(record["stage_bytes"]) == {"minhash"}
+
+
+def test_global_config_costs_no_stage(tmp_path: Path) -> None:
+    """Another similarity threshold reruns dedup and keepers alone."""
+    done, page = reference(), copy.deepcopy(small_page())
+    page["global"][2] = {"use": "stages.dedup", "config": {"threshold": 0.9}}
+    run_path, store = done.variant(page), done.copy(tmp_path)
+    plan = planned(run_path, store)
+    assert steps_of(plan) == {"dedup", "keepers"}
+    record = build(run_path, store)
+    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": 0, "global": 2}
+    assert record["text_tasks"] == plan["text_tasks"]
+
+
+def test_another_stage_costs_that_stage(tmp_path: Path) -> None:
+    """A stage added to the run file runs alone; taken out again, nothing runs but the release."""
+    done, page = reference(), copy.deepcopy(small_page())
+    page["annotate"].append({"use": "stages.tokens", "as": "raw_tokens"})
+    run_path, store = done.variant(page), done.copy(tmp_path)
+    plan = planned(run_path, store)
+    assert steps_of(plan) == {"raw_tokens"}
+    record = build(run_path, store)
+    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": plan["shards"], "global": 0}
+    assert record["text_tasks"] == plan["text_tasks"] == plan["shards"]
+
+
+def test_one_more_file_costs_its_shards_and_the_global_steps(tmp_path: Path) -> None:
+    """A new file is ingested and annotated; no other shard is, and the steps across documents run again."""
+    done = reference()
+    inputs, store = tmp_path / "inputs", done.copy(tmp_path)
+    shutil.copytree(done.inputs, inputs)
+    rows = [{"id": f"new-{i}", "text": f"第 {i} 篇新文档。" * (i + 5)} for i in range(20)]
+    (inputs / "copies.jsonl").rename(tmp_path / "kept.jsonl")
+    (tmp_path / "kept.jsonl").rename(inputs / "copies.jsonl")
+    (inputs / "zh" / "99.jsonl").write_text("".join(map(to_line, rows)), encoding="utf-8")
+    page = copy.deepcopy(small_page())
+    page["sources"][0]["files"] = ["zh/*.jsonl.gz", "zh/*.jsonl"]
+    run_path = write_run(inputs, page)
+    plan = planned(run_path, store)
+    assert [item["group"] for item in plan["ingest"]] == ["zh: 99.jsonl"]
+    assert tasks_of(plan) == {"ingest": 1, "annotate": 0, "global": 4}
+    before = {path.name for path in (store / "shards").glob("*.parquet")}
+    record = build(run_path, store)
+    new = {path.name for path in (store / "shards").glob("*.parquet")} - before
+    assert len(new) == 1
+    assert without_release(record) == {"ingest": 1, "annotate": 1, "global": 4}
+    assert planned(run_path, store)["empty"]
+
+
+def test_plan_changes_nothing(tmp_path: Path) -> None:
+    """`plan` writes no file, not even for a store that is not there yet."""
+    done = reference()
+    store = tmp_path / "none"
+    plan = planned(done.run_path, store)
+    assert len(plan["ingest"]) == 13 and not plan["empty"] and not store.exists()
+    copied = done.copy(tmp_path)
+    page = copy.deepcopy(small_page())
+    threshold(page)
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
+    planned(done.variant(page), copied)
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
+
+
+def test_changed_code_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage whose source changed without its version is named by `plan`, and its results stay."""
+    done = reference()
+    found = cli("plan", done.run_path, "--store", done.store).ok()
+    assert "its code changed" not in found.out
+    monkeypatch.setattr("pipeline.plan.source_digest", lambda step: "other")
+    found = cli("plan", done.run_path, "--store", done.store).ok()
+    assert "minhash: its code changed but its version is still" in found.out
+    assert "nothing to do" in found.out

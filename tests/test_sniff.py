@@ -1,0 +1,198 @@
+"""Sniffing: what files, fields and languages are recognised, and why others are not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.guess import count_scripts, guess_language
+from pipeline.sniff import Found, Sample, Unread, sniff
+from tests.inputs import EN, JA, KO, ZH, init, jsonl, parquet, wet
+
+
+def look(path: Path) -> Sample:
+    """Sniff a file that must be recognised."""
+    found = sniff(Found(str(path), path.stat().st_size))
+    assert isinstance(found, Sample), found
+    return found
+
+
+def refuse(path: Path) -> str:
+    """Sniff a file that must not be recognised; why it was not."""
+    found = sniff(Found(str(path), path.stat().st_size))
+    assert isinstance(found, Unread), found
+    return found.reason
+
+
+# Files
+
+
+ROWS = [{"标题": f"新闻 {i}", "正文": ZH + str(i), "网址": f"https://example.cn/{i}"} for i in range(30)]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.gz", "a.zst", "no-ending", "wrong.parquet"])
+def test_json_lines_are_told_by_content(tmp_path: Path, name: str) -> None:
+    """Plain and compressed JSON Lines are recognised whatever the file is called, and counted."""
+    found = look(jsonl(tmp_path / name, ROWS))
+    assert (found.reader_name, found.text_field, found.n_docs) == ("stages.readers.jsonl", "正文", 30)
+    assert found.text_bytes == pytest.approx(sum(len(row["正文"].encode()) for row in ROWS), abs=15)
+    assert found.languages == {"Chinese": 1.0}
+
+
+def test_parquet_is_told_by_content(tmp_path: Path) -> None:
+    """Parquet is recognised under any name; its rows are counted, not estimated."""
+    found = look(parquet(tmp_path / "data.jsonl", [{"k": i, "content_main": EN} for i in range(1234)]))
+    assert (found.reader_name, found.text_field, found.n_docs) == (
+        "stages.readers.parquet",
+        "content_main",
+        1234,
+    )
+    assert found.languages == {"Latin script": 1.0}
+
+
+def test_wet_is_told_by_content(tmp_path: Path) -> None:
+    """WET is recognised under any name, and needs no columns."""
+    path = wet(tmp_path / "segment", [ZH, EN, JA, KO])
+    found = look(path)
+    assert (found.reader_name, found.text_field, found.n_docs) == ("stages.readers.wet", "text", 4)
+    assert found.languages == dict.fromkeys(["Chinese", "Latin script", "Japanese", "Korean"], 0.25)
+    _, run = init(tmp_path)
+    assert run.sources[0].columns == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"a,b\n1,2\n", "read as jsonl: invalid_json"),
+        (b'[{"text": "one two"}]', "not_an_object (a JSON list)"),
+        ('{"text": "网页 正文"}\n'.encode("gbk"), "invalid_utf8"),
+        (b"PAR1 and nothing else", "read as parquet: unreadable_parquet"),
+        (b"\n\n", "read as jsonl: no records"),
+        (b'{"id": "a1", "n": 2}\n{"id": "b2"}\n', "no field holds text; fields are id, n"),
+        (b'{"html": "<p>one two three</p>"}\n', "no field holds text; fields are html"),
+        (b'{"text": "one two"}\nno\nno\nno\n', "3 of 4 records broken, the first by invalid_json"),
+        (gzip.compress(b"\x00\x01\x02" * 999), "invalid_json"),
+    ],
+)
+def test_other_files_are_refused_with_a_reason(tmp_path: Path, data: bytes, reason: str) -> None:
+    """What cannot become documents is told apart, and the reason names what was found."""
+    path = tmp_path / "file.jsonl"
+    path.write_bytes(data)
+    assert reason in refuse(path)
+
+
+def test_warc_is_not_wet(tmp_path: Path) -> None:
+    """Raw responses are refused by the reason of the WET reader."""
+    assert "WARC-Type response; expected conversion" in refuse(wet(tmp_path / "a.wet", [EN], "response"))
+
+
+def test_a_part_is_enough_for_an_estimate(tmp_path: Path) -> None:
+    """A large file is estimated from its start, within a tenth where its records are alike."""
+    found = look(jsonl(tmp_path / "a.jsonl", [{"text": f"{EN * 6} number {i}"} for i in range(5000)]))
+    assert (tmp_path / "a.jsonl").stat().st_size > 2 * (4 << 20)
+    assert found.n_docs == pytest.approx(5000, rel=0.1)
+    assert not found.broken  # the record that the end of the part cuts is not broken
+
+
+def test_a_first_record_longer_than_the_share_of_a_file_is_read(tmp_path: Path) -> None:
+    """Among many files each gets few bytes, but enough to see one whole record."""
+    path = jsonl(tmp_path / "a.jsonl", [{"text": EN * 2000}, {"text": EN}])
+    found = sniff(Found(str(path), path.stat().st_size), n_files=10**6)
+    assert isinstance(found, Sample) and found.n_docs == 2
+
+
+def test_broken_records_are_counted(tmp_path: Path) -> None:
+    """A source with broken records says how many, and whether a run would stop over them."""
+    rows = [{"text": EN} for _ in range(9)]
+    path = jsonl(tmp_path / "in" / "a.jsonl", [*rows, {"text": None}])
+    path.write_bytes(path.read_bytes() + b"{broken\n")
+    draft, _ = init(tmp_path, path)
+    page = Path(draft.path).read_text("utf-8")
+    assert "# 2 of 11 sampled records are broken (invalid_json 1, no_text 1): more than ingest allows" in page
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"raw_content": EN, "docid": "7", "licence": "MIT"}, {"text": "raw_content", "source_id": "docid"}),
+        ({"text": "A title of it", "body": EN * 3}, {"text": "body"}),
+        ({"answer": EN, "extra": json.dumps({"note": EN * 2})}, {"text": "answer"}),
+        ({"text": EN, "html": f"<p>{EN * 9}</p>"}, {"text": "text"}),
+        ({"summary": EN * 2, "content": EN, "link": "x"}, {"text": "content", "url": "link"}),
+        (
+            {"正文": ZH, "编号": 5, "发布时间": "2024年5月6日"},
+            {"text": "正文", "source_id": "编号", "date": "发布时间"},
+        ),
+        (
+            {"data": {"story": EN}, "meta": {"page": "https://e.org/1"}},
+            {"text": "data.story", "url": "meta.page"},
+        ),
+        ({"t": EN, "image": "https://e.org/1.png", "page": "https://e.org/1"}, {"text": "t", "url": "page"}),
+        ({"article_id": "a", "content": EN.encode()}, {"text": "content", "source_id": "article_id"}),
+    ],
+)
+def test_fields_are_told_by_name_and_content(
+    tmp_path: Path, row: dict[str, Any], columns: dict[str, str]
+) -> None:
+    """The long prose is the text; identifiers, addresses, dates and licences are found by name or by look."""
+    draft, run = init(tmp_path, parquet(tmp_path / "a.parquet", [row]))
+    assert columns.items() <= draft.sources[0].columns().items()
+    assert dict(run.sources[0].columns) == ({} if draft.sources[0].is_plain() else draft.sources[0].columns())
+
+
+def test_a_remark_on_every_record_is_no_text(tmp_path: Path) -> None:
+    """What is the same in every record counts once, so that short texts win over a long remark."""
+    rows = [{"text": f"line {i}", "origin": EN} for i in range(200)]
+    assert look(jsonl(tmp_path / "a.jsonl", rows)).text_field == "text"
+
+
+def test_a_name_alone_makes_no_identifier(tmp_path: Path) -> None:
+    """A field that ends in id but repeats its values is no identifier."""
+    draft, _ = init(tmp_path, jsonl(tmp_path / "a.jsonl", [{"text": EN, "site_id": 1}] * 9))
+    assert "source_id" not in draft.sources[0].columns()
+
+
+def test_other_long_fields_are_named(tmp_path: Path) -> None:
+    """Where two fields hold long text, a remark names the one that was not chosen."""
+    draft, _ = init(tmp_path, jsonl(tmp_path / "a.jsonl", [{"zh": ZH, "en": EN, "n": 1}]))
+    page = Path(draft.path).read_text("utf-8")
+    assert "columns: {text: en}" in page
+    assert "# also long: zh;" in page
+
+
+# Languages
+
+
+@given(st.text())
+def test_scripts_count_letters_once(text: str) -> None:
+    """Every character counts for at most one script, ASCII letters always and other ASCII never."""
+    counts = count_scripts(text)
+    assert counts.total() <= len(text)
+    ascii_letters = sum(char in string.ascii_letters for char in text)
+    assert counts["Latin"] >= ascii_letters
+    assert not count_scripts("".join(char for char in text if char in string.punctuation + string.digits))
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (ZH, "Chinese"), (EN, "Latin script"), (JA, "Japanese"), (KO, "Korean"),
+        ("我们用 Python 和 PyTorch 训练模型", "Chinese"), ("The word 中文 means Chinese", "Latin script"),
+        ("Библиотека закрыта", "other script"), ("ｆｕｌｌ ｗｉｄｔｈ", "Latin script"),
+        ("圖書館今日關閉", "Chinese"), ("123 — 456 。", "no letters"),
+    ],
+)  # fmt: skip
+def test_languages_are_guessed_from_scripts(text: str, language: str) -> None:
+    """A guess needs no model: Chinese with English words in it stays Chinese, and kana makes Japanese."""
+    assert guess_language(text) == language
