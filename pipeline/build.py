@@ -22,7 +22,7 @@ from pipeline.exchange import Annotations, run_global
 from pipeline.execute import WaveReport, WaveTask, annotate_shard
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
 from pipeline.lease import Lease, hold
-from pipeline.plan import INPUTS, SHARDS, State, describe, known_shards
+from pipeline.plan import INPUTS, SHARDS, State, describe, known_groups, shards_of
 from pipeline.progress import Progress
 from pipeline.run_file import RunFile, Step
 from pipeline.shards import IngestReport, IngestTask, ingest_group, peak_rss_bytes
@@ -74,6 +74,7 @@ class Build:
         started = datetime.now(UTC)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
         self.record = Record(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
+        self.group_names: list[str] = []
         self.shards: list[Shard] = []
         self.recipes = Recipes(run)
 
@@ -120,7 +121,7 @@ class Build:
     def ingest(self) -> None:
         """Ingest groups that the store does not have, and check the quarantined share."""
         run = self.run_file
-        self.shards, missing = known_shards(run, self.state)
+        self.group_names, missing = known_groups(run, self.state)
         tasks = [
             IngestTask(self.store, group, run.ingest, tuple(self.state.known_digests(group).items()))
             for group in missing
@@ -130,7 +131,7 @@ class Build:
                 waiting: list[IngestReport] = []
                 last = time.monotonic()
                 for report in self.engine.map(ingest_group, tasks):
-                    self.shards += report.shards
+                    self.group_names.append(report.name)
                     waiting.append(report)
                     self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)
                     phase.step(sum(shard.text_bytes for shard in report.shards))
@@ -138,7 +139,7 @@ class Build:
                         self.note_ingested(waiting)
                         waiting, last = [], time.monotonic()
                 self.note_ingested(waiting)
-        self.shards.sort()
+        self.shards = shards_of(self.group_names, self.state)
         self.record.tasks["ingest"] += len(tasks)
         self.check_quarantine()
 
@@ -153,21 +154,9 @@ class Build:
         self.state.catalog(INPUTS).update(files)
 
     def groups(self) -> dict[str, dict[str, Any]]:
-        """Manifest entries of the groups that this run is made of, by name."""
-        names = {shard.id.rpartition("-")[0] for shard in self.shards}
-        names |= set(self.empty_groups())
+        """Manifest entries of the groups that this run is made of, by name; some may hold no document at all."""
         entries = self.state.catalog(SHARDS).entries
-        return {name: entries[name] for name in sorted(names)}
-
-    def empty_groups(self) -> list[str]:
-        """Groups of this run that gave no shard: all of their records are in quarantine."""
-        from pipeline.shards import find_groups, group_name
-
-        names = []
-        for source in self.run_file.sources:
-            for group in find_groups(source, self.run_file.ingest):
-                names.append(group_name(group, self.run_file.ingest, self.state.known_digests(group)))
-        return names
+        return {name: entries[name] for name in sorted(self.group_names)}
 
     def check_quarantine(self) -> None:
         """Raise QuarantineError above the allowed share, InputError if there is no document at all."""

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigError
 from pipeline.names import nearest
+from pipeline.releasing import release_layout
 from pipeline.rules import Condition, Rule
 from pipeline.run_file import VIRTUAL, RunFile
 from pipeline.schema import CANONICAL, SPANS, split_column
@@ -24,7 +25,7 @@ def check_columns(run: RunFile) -> None:
             check_spans(run, column, f"{run.path}: {step.name}.view")
     for rule in run.select:
         where = f"{run.path}: select.{rule.name}"
-        check_known(rule.columns(), known, where)
+        check_known(rule.columns(), known - {"text"}, where)
         check_types(run, (*rule.conditions, *rule.where), where)
         check_nulls(run, rule)
         for column, _ in rule.trim:
@@ -33,6 +34,11 @@ def check_columns(run: RunFile) -> None:
         check_spans(run, column, f"{run.path}: release.edits")
     for name, mix in run.mix.mixes.items():
         check_known({mix.by} if mix.by else set(), known, f"{run.path}: mix.mixes.{name}.by")
+        if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
+            raise ConfigError(
+                f"{run.path}: mix.mixes.{name} shares out tokens, which no stage counts; annotate with stages.tokens, or "
+                "name the column that holds the counts in release.columns.n_tokens"
+            )
     if run.keep_one:
         where = f"{run.path}: keep_one.prefer"
         prefer = sorted(column for column, _ in run.keep_one.prefer)

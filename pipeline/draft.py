@@ -124,8 +124,8 @@ def describe(source: Proposal) -> str:
     """Say what a source holds, in one line."""
     shares = [f"{name} {_percent(n, source.n_docs)}" for name, n in source.languages().most_common()]
     return (
-        f"{_count(len(source.samples), 'file')}, {_size(source.n_bytes)}: about {_count(source.n_docs, 'document')}, "
-        f"{_size(source.text_bytes)} of text ({', '.join(shares)})"
+        f"{_count(len(source.samples), 'file')}, {_size(source.n_bytes)}: about "
+        f"{_count(source.n_docs, 'document')}, {_size(source.text_bytes)} of text ({', '.join(shares)})"
     )
 
 
@@ -175,12 +175,11 @@ def _source_lines(source: Proposal) -> Iterable[str]:
         yield f"    # also long: {printable(', '.join(long))}; columns.text says which field is the text"
     broken = sum((sample.broken for sample in source.samples), Counter[str]())
     if broken:
-        n_sampled = sum(sample.n_sampled for sample in source.samples)
+        n_read = sum(sample.n_read for sample in source.samples)
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(broken.items()))
-        stops = (
-            ": more than ingest allows" if broken.total() > Ingest.max_quarantined_share * n_sampled else ""
-        )
-        yield f"    # {broken.total():,} of {n_sampled:,} sampled records are broken ({reasons}){stops}"
+        too_many = broken.total() > Ingest.max_quarantined_share * n_read
+        remark = f"{broken.total():,} of the first {n_read:,} records are broken ({reasons})"
+        yield f"    # {remark}{': more than ingest allows' if too_many else ''}"
 
 
 def _unread_lines(unread: Sequence[Unread], run_folder: str) -> Iterable[str]:

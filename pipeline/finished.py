@@ -16,7 +16,7 @@ from pipeline.errors import UsageError
 from pipeline.execute import Columns
 from pipeline.graph import phases
 from pipeline.place import named_mixes, plan_mix
-from pipeline.plan import PhasePlan, Plan, known_shards, plan_phase
+from pipeline.plan import PhasePlan, Plan, known_groups, plan_phase, shards_of
 from pipeline.progress import Progress
 from pipeline.release import FactsTask, facts_of
 from pipeline.releasing import Releasing, release_columns
@@ -54,12 +54,12 @@ class Finished:
         store.check(write=False)
         self.run, self.store = run, store
         self.build = Build(run, store, SerialEngine(), Progress(quiet=True))
-        shards, missing = known_shards(run, self.build.state)
+        self.build.group_names, missing = known_groups(run, self.build.state)
         if missing:
             raise UsageError(
                 f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
             )
-        self.build.shards = sorted(shards)
+        self.build.shards = shards_of(self.build.group_names, self.build.state)
         for phase in phases(run):
             plan = plan_phase(phase, self.build.recipes, self.build.state, self.build.shards, 0)
             missing_steps = {name for name, n in plan.steps.items() if n} - unused

@@ -169,7 +169,10 @@ class _Parser:
             for key, value in page.items()
             if "bytes" in key
         }
-        return Ingest(**{**page, **sizes})
+        try:
+            return Ingest(**{**page, **sizes})
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
 
     def edits(self, page: dict[str, Any], rules: tuple[Rule, ...]) -> Edits:
         where = f"{self.path}: release.edits"
@@ -255,7 +258,7 @@ class _Parser:
         check_keys(page, ("name", "edits", "replace", "columns", "seed", "part_bytes", "profile"), where)
         name = str(page.get("name", corpus))
         if not re.fullmatch(r"[^\W_][\w.-]*", name):
-            raise ConfigError(f"{where}.name: {name!r}; expected letters, digits, dots, dashes and _ only")
+            raise ConfigError(f"{where}.name: {name!r}; expected a letter or digit, then those, dots, dashes and _")
         if page.get("profile", "internal") != "internal":
             raise ConfigError(f"{where}.profile: {page['profile']!r}; expected internal")
         part_bytes = parse_bytes(page.get("part_bytes", 256 * MiB), f"{where}.part_bytes")

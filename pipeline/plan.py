@@ -43,13 +43,13 @@ class State:
                 known[file.relative] = entry["digest"]
         return known
 
-    def ingested(self, group: Group, run: RunFile) -> list[Shard] | None:
-        """The group's shards if it was ingested as it is; None if it has to be."""
+    def ingested(self, group: Group, run: RunFile) -> str | None:
+        """The group's name if it was ingested as it is; None if it has to be."""
         digests = self.known_digests(group)
         if len(digests) < len(group.files):
             return None
-        entry = self.catalog(SHARDS).entries.get(group_name(group, run.ingest, digests))
-        return None if entry is None else parse_entry(entry)
+        name = group_name(group, run.ingest, digests)
+        return name if name in self.catalog(SHARDS).entries else None
 
     def done(self, recipes: Recipes, step: Step, shard: Shard) -> bool:
         """Whether a stage's sidecar for a shard is there with the recipe that is wanted."""
@@ -78,6 +78,7 @@ class PhasePlan:
     steps: dict[str, int]
     reasons: dict[str, str]
     text_tasks: int
+    text_bytes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -108,24 +109,31 @@ class Plan:
         return sum(phase.text_tasks for phase in self.phases)
 
 
-def known_shards(run: RunFile, state: State) -> tuple[list[Shard], list[Group]]:
-    """Shards that lie ready, in the run's order (by id), and groups that have to be ingested."""
-    shards: list[Shard] = []
+def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
+    """Names of the groups that are ingested as they are, and the groups that have to be."""
+    names: list[str] = []
     missing: list[Group] = []
     for source in run.sources:
         for group in find_groups(source, run.ingest):
-            found = state.ingested(group, run)
-            if found is None:
+            name = state.ingested(group, run)
+            if name is None:
                 missing.append(group)
             else:
-                shards += found
-    return sorted(shards), missing
+                names.append(name)
+    return names, missing
+
+
+def shards_of(names: list[str], state: State) -> list[Shard]:
+    """Shards of ingested groups in the run's order, which is by id."""
+    entries = state.catalog(SHARDS).entries
+    return sorted(shard for name in names for shard in parse_entry(entries[name]))
 
 
 def make_plan(run: RunFile, state: State) -> Plan:
     """Compare a run file with a store."""
     plan = Plan()
-    shards, missing = known_shards(run, state)
+    names, missing = known_groups(run, state)
+    shards = shards_of(names, state)
     plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
     plan.text_bytes = sum(shard.text_bytes for shard in shards)
     for group in missing:
@@ -189,10 +197,11 @@ def plan_phase(phase: Phase, recipes: Recipes, state: State, shards: list[Shard]
         text_tasks += any(step.reads_text for step in steps)
         for step in steps:
             pending[step.name] = pending.get(step.name, 0) + 1
+            text_bytes[step.name] = text_bytes.get(step.name, 0) + shard.text_bytes
     for step in phase.steps:
         if step.name in pending:
             reasons[step.name] = why(step, recipes, state, pending[step.name], len(shards))
-    return PhasePlan(phase.label, phase.kind, len(shards), tasks, pending, reasons, text_tasks)
+    return PhasePlan(phase.label, phase.kind, len(shards), tasks, pending, reasons, text_tasks, text_bytes)
 
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
@@ -205,7 +214,7 @@ def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: in
     if recorded is None:
         return "new stage"
     now = describe(step, recipes)
-    changed = [key for key in now if now[key] != recorded.get(key)]
+    changed = [key for key in now if key != "recipe" and now[key] != recorded.get(key)]
     return f"changed: {', '.join(changed)}" if changed else "missing"
 
 

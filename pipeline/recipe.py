@@ -92,7 +92,7 @@ def config_of(step: Stage | Global | Reader, settings: Mapping[str, Any] | None,
     frozen = {key: _freeze(value) for key, value in settings.items()}
     try:
         return step.config(**frozen)
-    except TypeError as error:
+    except (TypeError, ConfigError) as error:
         raise ConfigError(f"{where}: {error}") from error
 
 

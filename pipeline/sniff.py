@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import io
+import itertools
 import os
 import stat
 from collections import Counter
@@ -27,7 +28,7 @@ from pipeline.store import list_inputs, open_input
 JSONL, WET, PARQUET = "stages.readers.jsonl", "stages.readers.wet", "stages.readers.parquet"
 
 SAMPLE_RECORDS = 200
-"""Records of each file whose fields are looked at."""
+"""Records of each file whose fields are looked at, at least; fewer than twice as many."""
 
 TOTAL_BYTES, MIN_BYTES, MAX_BYTES = 256 << 20, 256 << 10, 4 << 20
 """Bytes read in all, and of one file at least and at most: what to spend on estimates."""
@@ -59,7 +60,7 @@ class Unread:
 class Sample:
     """What one file holds; n_docs and text_bytes are estimates when the file was not read to its end.
 
-    broken: reasons of sampled records that a run would quarantine -> how many, of n_sampled.
+    broken: reasons of records that a run would quarantine -> how many, of n_read.
     languages: guessed language -> share of documents.
     """
 
@@ -67,7 +68,7 @@ class Sample:
     reader_name: str
     fields: Mapping[str, Field]
     text_field: str
-    n_sampled: int
+    n_read: int
     broken: Counter[str]
     n_docs: int
     text_bytes: int
@@ -76,11 +77,17 @@ class Sample:
 
 @dataclass
 class _Head:
-    """What a reader makes of the start of a file; n_sound: records of all of it that are whole."""
+    """What a reader makes of the start of a file: some of the sound records, and counts of all."""
 
     records: list[Mapping[str, Any]] = field(default_factory=list)  # Any: whatever the format holds
-    broken: list[Record] = field(default_factory=list)
+    first_broken: Record | None = None
+    broken: Counter[str] = field(default_factory=Counter)
     n_sound: int = 0
+
+    @property
+    def n_read(self) -> int:
+        """Records, sound and broken."""
+        return self.n_sound + self.broken.total()
 
 
 def find_files(path: str, ignored: str = "") -> tuple[list[Found], list[Unread]]:
@@ -170,47 +177,53 @@ def _sniff_start(file: Found, n_bytes: int) -> Sample | Unread:
         if not data:
             return Unread(file.path, "empty")
         if data.startswith(b"PAR1"):
-            stream.seek(0)
-            return _sample(file, PARQUET, *_read_parquet(stream, file.path))
-    whole = len(data) == file.size
-    reader_name, head = JSONL, _read_head(JSONL, io.BytesIO(data), file.path, whole)
-    if head.broken and (head.broken[0].raw or b"").startswith(b"WARC/"):
-        reader_name, head = WET, _read_head(WET, io.BytesIO(data), file.path, whole)
-    return _sample(file, reader_name, head, round(head.n_sound * file.size / len(data)))
+            return _sniff_parquet(stream, file, n_bytes)
+    cut = len(data) < file.size
+    reader_name, head = JSONL, _read_head(JSONL, io.BytesIO(data), file.path, cut)
+    if head.first_broken and (head.first_broken.raw or b"").startswith(b"WARC/"):
+        reader_name, head = WET, _read_head(WET, io.BytesIO(data), file.path, cut)
+    return _sample(file, reader_name, head, file.size / len(data))
 
 
-def _read_parquet(stream: Any, path: str) -> tuple[_Head, int]:  # Any: the stream of open_input
-    """Read the first rows; return also how many the file states, 0 if it is unreadable."""
-    head = _read_head(PARQUET, stream, path, True, SAMPLE_RECORDS)
+def _sniff_parquet(
+    stream: Any, file: Found, n_bytes: int
+) -> Sample | Unread:  # Any: the stream of open_input
+    """Read as many rows as make about n_bytes of a file as it lies; its footer says how many there are."""
     try:
-        return head, pq.ParquetFile(stream).metadata.num_rows
+        n_rows = pq.ParquetFile(stream).metadata.num_rows
     except (pa.ArrowException, OSError, ValueError):
-        return head, 0  # the reader has said why
+        n_rows = 0  # the reader will say why
+    stream.seek(0)
+    limit = max(n_rows * n_bytes // file.size, SAMPLE_RECORDS)
+    head = _read_head(PARQUET, stream, file.path, limit < n_rows, limit)
+    return _sample(file, PARQUET, head, n_rows / max(head.n_read, 1))
 
 
-def _read_head(reader_name: str, stream: Any, path: str, whole: bool, limit: int | None = None) -> _Head:
-    """Read `limit` records or all; those after the sample are only counted. whole: the file is not cut."""
+def _read_head(reader_name: str, stream: Any, path: str, cut: bool, limit: int | None = None) -> _Head:
+    """Read `limit` records or all, and keep some, evenly spaced. cut: the stream ends before the file."""
     reader: Reader = load_step(reader_name, "READER", "init")
-    head, record = _Head(), None
-    for record in reader.read(stream, path, reader.config()):
-        if record.fields is not None:
-            head.n_sound += 1
-            if len(head.records) < SAMPLE_RECORDS:
-                head.records.append(record.fields)
-        elif len(head.broken) < SAMPLE_RECORDS:
-            head.broken.append(record)
-        if (limit and head.n_sound >= limit) or (not head.n_sound and len(head.broken) >= SAMPLE_RECORDS):
-            break
-    if not whole and head.n_sound and head.broken and head.broken[-1] is record:
-        head.broken.pop()  # cut off here, not in the file
+    head, record, step = _Head(), None, 1
+    for record in itertools.islice(reader.read(stream, path, reader.config()), limit):
+        if record.fields is None:
+            head.first_broken = head.first_broken or record
+            head.broken[str(record.reason)] += 1
+            if not head.n_sound and head.broken.total() >= SAMPLE_RECORDS:
+                break
+            continue
+        if head.n_sound % step == 0:
+            head.records.append(record.fields)
+        head.n_sound += 1
+        if len(head.records) == 2 * SAMPLE_RECORDS:
+            head.records, step = head.records[::2], 2 * step
+    if cut and head.n_sound and record and record.fields is None:
+        head.broken[str(record.reason)] -= 1  # broken by the cut
     return head
 
 
-def _sample(file: Found, reader_name: str, head: _Head, n_total: int) -> Sample | Unread:
-    """Sum up the records of a head. n_total: records of the file that are whole."""
-    n_sampled = len(head.records) + len(head.broken)
-    if len(head.records) <= len(head.broken):
-        return Unread(file.path, _why_broken(reader_name, head))
+def _sample(file: Found, reader_name: str, head: _Head, n_times: float) -> Sample | Unread:
+    """Sum up the records of a head, which the whole file holds n_times as many of."""
+    if head.n_sound <= head.broken.total():
+        return Unread(file.path, f"read as {reader_name.rpartition('.')[2]}: {_why_broken(head)}")
     reader: Reader = load_step(reader_name, "READER", "init")
     rows = [dict(flatten(record)) for record in head.records]
     fields = count_fields(rows)
@@ -218,26 +231,23 @@ def _sample(file: Found, reader_name: str, head: _Head, n_total: int) -> Sample 
     if text_field is None:
         return Unread(file.path, f"no field holds text; fields are {', '.join(sorted(fields)) or '(none)'}")
     texts = [text for row in rows if (text := as_text(row.get(text_field)))]
-    broken = Counter(str(record.reason) for record in head.broken)
-    if n_empty := len(rows) - len(texts):
-        broken["no_text"] = n_empty
-    n_docs = round(n_total * len(texts) / len(rows))
+    n_docs = round(head.n_sound * len(texts) / len(rows))
     n_bytes = sum(len(text.encode("utf-8", "replace")) for text in texts)
     guesses = Counter(guess_language(text) for text in texts)
     return Sample(
-        file=file, reader_name=reader_name, fields=fields, text_field=text_field, n_sampled=n_sampled,
-        broken=broken, n_docs=n_docs, text_bytes=round(n_docs * n_bytes / len(texts)),
+        file=file, reader_name=reader_name, fields=fields, text_field=text_field, n_read=head.n_read,
+        broken=+(head.broken + Counter(no_text=head.n_sound - n_docs)), n_docs=round(n_docs * n_times),
+        text_bytes=round(n_docs * n_times * n_bytes / len(texts)),
         languages={name: count / len(texts) for name, count in guesses.items()},
     )  # fmt: skip
 
 
-def _why_broken(reader_name: str, head: _Head) -> str:
-    name = reader_name.rpartition(".")[2]
-    if not head.broken:
-        return f"read as {name}: no records"
-    first, counted = head.broken[0], ""
-    if head.records:
-        n_broken = len(head.broken)
-        counted = f"{n_broken:,} of {n_broken + len(head.records):,} records broken, the first by "
+def _why_broken(head: _Head) -> str:
+    first = head.first_broken
+    if first is None:
+        return "no records"
+    counted = (
+        f"{head.broken.total():,} of {head.n_read:,} records broken, the first by " if head.n_sound else ""
+    )
     detail = first.detail or ""
-    return f"read as {name}: {counted}{first.reason} ({detail[:99]}{'…' if len(detail) > 99 else ''})"
+    return f"{counted}{first.reason} ({detail[:99]}{'…' if len(detail) > 99 else ''})"

@@ -5,7 +5,7 @@ Reads columns by name; where those names come from is the run file's `release.co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -99,7 +99,7 @@ def readme(summary: Mapping[str, Any]) -> str:  # Any: the JSON summary of a rel
         "## Funnel",
         "",
     ]
-    lines += funnel_table(summary["funnel"])
+    lines += funnel_table(summary["funnel"], summary["rules"])
     for name, mix in sorted(summary["mixes"].items()):
         lines += ["", f"## Mix `{name}`", ""]
         lines += ["| group | documents | tokens | share asked | share | epochs |", "|---|---:|---:|---:|---:|---:|"]
@@ -122,14 +122,28 @@ def readme(summary: Mapping[str, Any]) -> str:  # Any: the JSON summary of a rel
     return "\n".join(lines)
 
 
-def funnel_table(funnel: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Markdown lines: one row per outcome, one column per language; the largest languages first."""
+SHOWN_LANGUAGES = 6
+"""Languages with a column of their own in the README; lineage.json has them all."""
+
+
+def funnel_table(funnel: Mapping[str, Mapping[str, int]], rules: Sequence[str]) -> list[str]:
+    """Markdown lines: what became of the documents, one row per outcome, the largest languages in columns.
+
+    Args: funnel, language -> outcome -> documents; rules, names of the drop rules in the order they decide.
+    """
     languages = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
-    outcomes = sorted({o for row in funnel.values() for o in row}, key=lambda o: (o != "kept", o))
-    lines = [f"| | {' | '.join(languages)} | all |", f"|---|{'---:|' * (len(languages) + 1)}"]
-    for outcome in outcomes:
-        values = [funnel[name].get(outcome, 0) for name in languages]
-        lines.append(f"| {outcome} | {' | '.join(f'{v:,}' for v in values)} | {sum(values):,} |")
-    totals = [sum(funnel[name].values()) for name in languages]
-    lines.append(f"| ingested | {' | '.join(f'{v:,}' for v in totals)} | {sum(totals):,} |")
+    shown, rest = languages[:SHOWN_LANGUAGES], languages[SHOWN_LANGUAGES:]
+    columns = [[name] for name in shown] + ([rest] if rest else []) + [languages]
+    heads = [*shown, *([f"{len(rest)} others"] if rest else []), "all"]
+    lines = [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
+    found = {outcome for row in funnel.values() for outcome in row}
+
+    def line(name: str, outcomes: Iterable[str]) -> str:
+        outcomes = list(outcomes)
+        values = [sum(funnel[n].get(o, 0) for n in names for o in outcomes) for names in columns]
+        return f"| {name} | {' | '.join(f'{value:,}' for value in values)} |"
+
+    lines.append(line("ingested", found))
+    lines += [line(rule, [rule]) for rule in dict.fromkeys([*rules, DUPLICATE]) if rule in found]
+    lines.append(line("kept", ["kept"]))
     return lines

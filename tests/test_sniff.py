@@ -102,6 +102,13 @@ def test_a_part_is_enough_for_an_estimate(tmp_path: Path) -> None:
     assert not found.broken  # the record that the end of the part cuts is not broken
 
 
+def test_samples_are_spread(tmp_path: Path) -> None:
+    """Records all over the part that is read are looked at: a sorted file is not taken for its first page."""
+    rows = [{"text": f"{ZH if i < 600 else EN} {i}"} for i in range(1000)]
+    for path in (jsonl(tmp_path / "a.jsonl.gz", rows), parquet(tmp_path / "a.parquet", rows)):
+        assert look(path).languages == pytest.approx({"Chinese": 0.6, "Latin script": 0.4}, abs=0.01)
+
+
 def test_a_first_record_longer_than_the_share_of_a_file_is_read(tmp_path: Path) -> None:
     """Among many files each gets few bytes, but enough to see one whole record."""
     path = jsonl(tmp_path / "a.jsonl", [{"text": EN * 2000}, {"text": EN}])
@@ -116,7 +123,9 @@ def test_broken_records_are_counted(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"{broken\n")
     draft, _ = init(tmp_path, path)
     page = Path(draft.path).read_text("utf-8")
-    assert "# 2 of 11 sampled records are broken (invalid_json 1, no_text 1): more than ingest allows" in page
+    assert (
+        "# 2 of the first 11 records are broken (invalid_json 1, no_text 1): more than ingest allows" in page
+    )
 
 
 # Fields
@@ -153,7 +162,7 @@ def test_fields_are_told_by_name_and_content(
 
 def test_a_remark_on_every_record_is_no_text(tmp_path: Path) -> None:
     """What is the same in every record counts once, so that short texts win over a long remark."""
-    rows = [{"text": f"line {i}", "origin": EN} for i in range(200)]
+    rows = [{"text": f"a line, and no more: {i}", "origin": EN} for i in range(200)]
     assert look(jsonl(tmp_path / "a.jsonl", rows)).text_field == "text"
 
 

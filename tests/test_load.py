@@ -1,0 +1,132 @@
+"""Run files: what is wrong is said with its place, before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import ConfigError
+from pipeline.graph import Recipes, phases
+from pipeline.load import load_run, parse_bytes
+from pipeline.run_file import RunFile
+from pipeline.sidecars import Shard
+
+PAGE: dict[str, Any] = {
+    "corpus": "c",
+    "sources": [{"name": "a", "reader": "stages.readers.jsonl", "files": "a.jsonl"}],
+    "annotate": [
+        "stages.exact",
+        "stages.minhash",
+        {"use": "stages.boilerplate"},
+        {"use": "stages.tokens", "view": "release"},
+    ],
+    "global": ["stages.candidates", "stages.dedup"],
+    "select": [{"name": "short", "tokens.n_tokens": {"min": 3}}],
+    "keep_one": {"of": "dedup", "prefer": [{"rank": "low"}]},
+    "release": {"edits": {"boilerplate": "all"}},
+}
+
+
+def load(tmp_path: Path, **changes: Any) -> RunFile:
+    """Load PAGE with some sections changed."""
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({**PAGE, **changes}), encoding="utf-8")
+    return load_run(path)
+
+
+def test_steps_are_ordered_by_what_they_read(tmp_path: Path) -> None:
+    """One wave for all stages, then the global steps in the order of their columns."""
+    run = load(tmp_path, **{"global": ["stages.dedup", "stages.candidates"]})
+    order = [(phase.kind, phase.label) for phase in phases(run)]
+    assert order == [
+        ("wave", "exact, minhash, boilerplate, tokens"),
+        ("global", "candidates"),
+        ("global", "dedup"),
+    ]
+
+
+def test_a_setting_changes_the_recipes_of_its_step_and_of_its_readers_only(tmp_path: Path) -> None:
+    """minhash's bands reach candidates and dedup; exact and tokens stay."""
+    before = Recipes(load(tmp_path)).static
+    annotate = ["stages.exact", {"use": "stages.minhash", "config": {"n_bands": 20}}, *PAGE["annotate"][2:]]
+    after = Recipes(load(tmp_path, annotate=annotate)).static
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"minhash", "candidates", "dedup"}
+
+
+def test_the_view_enters_the_recipe_and_thresholds_do_not(tmp_path: Path) -> None:
+    """Token counts follow the edits of the release; no recipe follows a drop rule."""
+    before = Recipes(load(tmp_path)).static
+    edited = Recipes(load(tmp_path, release={"edits": {"boilerplate": ["cookie"]}})).static
+    assert {name for name in before if before[name] != edited[name]} == {"tokens"}
+    select = [{"name": "short", "tokens.n_tokens": {"min": 30}}]
+    assert Recipes(load(tmp_path, select=select)).static == before
+
+
+def test_a_trim_rule_enters_the_view(tmp_path: Path) -> None:
+    """A trim rule changes the released text of the rows that fail it, so it changes the counts of tokens."""
+    trim = {"name": "t", "action": "trim", "trim": {"boilerplate": ["share"]}}
+    trim |= {"boilerplate.removed_share": {"max": 0.5}}
+    before = Recipes(load(tmp_path, release={})).static
+    after = Recipes(load(tmp_path, release={}, select=[*PAGE["select"], trim])).static
+    assert {name for name in before if before[name] != after[name]} == {"tokens"}
+
+
+def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: Path) -> None:
+    """A stage that reads no global result has its static recipe everywhere."""
+    recipes = Recipes(load(tmp_path))
+    assert recipes.full("minhash", Shard("a-1", "a", 1, 1)) == recipes.static["minhash"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sorces": []}, "unknown key 'sorces'; did you mean 'sources'"),
+        ({"corpus": ""}, "corpus is ''; expected a name"),
+        ({"sources": []}, "expected a list with at least one entry"),
+        ({"sources": [{"name": "a"}]}, "reader is missing"),
+        ({"sources": [{**PAGE["sources"][0], "columns": {"txt": "t"}}]}, "unknown key 'txt'; did you mean 'text'"),
+        ({"sources": [PAGE["sources"][0]] * 2}, "two entries named 'a'"),
+        ({"sources": [{**PAGE["sources"][0], "name": "a-b"}]}, "letters, digits and _"),
+        ({"ingest": {"shard_bytes": "big"}}, "'big' is no amount"),
+        ({"ingest": {"max_quarantined_share": 2}}, "expected 0 to 1"),
+        ({"annotate": ["stages.exact", "stages.exact"]}, "'exact' is used twice"),
+        ({"annotate": ["stages.nothing"]}, r"annotate\[0\]: no module 'stages.nothing'"),
+        ({"annotate": [{"use": "stages.minhash", "config": {"bands": 3}}]}, "'bands'; did you mean 'n_bands'"),
+        ({"annotate": [{"use": "stages.tokens", "config": {"tokenizer": "no.json"}}]}, "does not exist"),
+        ({"select": [{"name": "x", "tokens.n_token": {"min": 1}}]}, "no column 'tokens.n_token'; did you mean"),
+        ({"select": [{"name": "x", "url": {"in": ["u"]}}]}, "may be null; say `if_null"),
+        ({"select": [{"name": "x", "tokens.n_tokens": {"in": ["many"]}}]}, "n_tokens is int32"),
+        ({"select": [{"name": "x", "source": {"min": 3}}]}, "expected a column of numbers"),
+        ({"keep_one": {"of": "dedupe"}}, "no global step 'dedupe'; did you mean 'dedup'"),
+        ({"keep_one": {"of": "dedup", "prefer": ["rank"]}}, "expected entries such as"),
+        ({"release": {"edits": {"exact.raw_hash": "all"}}}, "no column of spans"),
+        ({"release": {"name": "a/b"}}, "expected a letter or digit"),
+        ({"mix": {"mixes": {"m": {"by": "language.label", "share": {"zh": 1}}}}}, "no column 'language.label'"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named_with_their_place(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    """A run file that cannot work says where, what was found and what was expected."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, **changes)
+    assert str(tmp_path / "run.yaml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """YAML would let the last one win in silence."""
+    path = tmp_path / "run.yaml"
+    path.write_text("corpus: a\ncorpus: b\n")
+    with pytest.raises(ConfigError, match="'corpus' appears twice"):
+        load_run(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "n"), [("64MiB", 64 << 20), ("1.5GB", 1_500_000_000), (7, 7), ("200M", 200_000_000)]
+)
+def test_amounts(text: int | str, n: int) -> None:
+    """Decimal and binary units are told apart."""
+    assert parse_bytes(text, "here") == n

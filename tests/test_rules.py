@@ -1,0 +1,113 @@
+"""Rules: conditions over columns, verdicts, nulls, quantiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError, ExpectationError
+from pipeline.rules import Cuts, judge, parse_rules, population_counts
+
+
+def columns(**values: list[Any]) -> dict[str, pa.ChunkedArray]:
+    """Columns by name, `__` standing for a dot."""
+    return {name.replace("__", "."): pa.chunked_array([pa.array(v)]) for name, v in values.items()}
+
+
+def rules(*entries: dict[str, Any]) -> Any:
+    """Parsed rules."""
+    return parse_rules(list(entries), "run.yaml: select")
+
+
+def test_the_first_failing_rule_is_the_verdict_and_base_rules_come_first() -> None:
+    """Order in the file decides, but a base rule decides before the others."""
+    table = columns(s__n=[1, 5, 50], s__m=[9, 9, 0])
+    parsed = rules(
+        {"name": "short", "s.n": {"min": 10}},
+        {"name": "many", "s.m": {"max": 5}, "base": True},
+        {"name": "flagged", "s.n": {"max": 20}, "action": "flag"},
+    )
+    found = judge(parsed, table)
+    assert found.rule.tolist() == [1, 1, -1]
+    assert found.failed.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
+    assert found.passes_base.tolist() == [False, False, True]
+
+
+def test_where_limits_a_rule_and_null_is_outside_it() -> None:
+    """A rule applies only to rows that meet `where`; a null there does not."""
+    table = columns(s__n=[1, 1, 1], l__label=["zho_Hans", "eng_Latn", None])
+    (rule,) = rules({"name": "short", "s.n": {"min": 2}, "where": {"l.label": ["zho_Hans", "zho_Hant"]}})
+    assert rule.fails(table).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(("if_null", "fails"), [("keep", [False, True]), ("drop", [True, True])])
+def test_if_null_says_what_null_means(if_null: str, fails: list[bool]) -> None:
+    """A null passes with keep and fails with drop."""
+    (rule,) = rules({"name": "low", "s.n": {"min": 2}, "if_null": if_null})
+    assert rule.fails(columns(s__n=[None, 1])).tolist() == fails
+
+
+def test_a_null_that_nobody_spoke_of_stops_the_run() -> None:
+    """A null in a tested column without if_null is an error, not a verdict."""
+    (rule,) = rules({"name": "low", "s.n": {"min": 2}})
+    with pytest.raises(ExpectationError, match="if_null"):
+        rule.fails(columns(s__n=[3, None]))
+
+
+def test_a_bound_is_met_in_the_column_s_own_type() -> None:
+    """A float32 share of 0.3 meets `max: 0.3`, although 0.3 differs as float64."""
+    (rule,) = rules({"name": "share", "s.share": {"max": 0.3, "min": 0.3}})
+    table = {"s.share": pa.chunked_array([pa.array([0.3, 0.301, 0.299], pa.float32())])}
+    assert rule.fails(table).tolist() == [False, True, True]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 5))
+def test_quantiles_do_not_depend_on_how_rows_are_cut_into_shards(values: list[int], n_cuts: int) -> None:
+    """Counts of values add up, so cuts are exact whatever the shards."""
+    (rule,) = rules({"name": "tail", "s.n": {"quantile": {"min": 0.1, "max": 0.9}}})
+    whole, parts = Cuts(), Cuts()
+    for found, pieces in ((whole, [values]), (parts, [values[i::n_cuts] for i in range(n_cuts)])):
+        for piece in filter(None, pieces):
+            table = columns(s__n=piece)
+            for count in population_counts([rule], table, np.ones(len(piece), bool)):
+                found.add(*count)
+    assert whole.counts == parts.counts
+    low, high = whole.cut("s.n", None, "", 0.1), whole.cut("s.n", None, "", 0.9)
+    assert sum(v <= low for v in values) >= 0.1 * len(values)
+    assert sum(v < high for v in values) < 0.9 * len(values)
+
+
+def test_quantiles_go_by_group() -> None:
+    """Each value of `by` has cuts of its own."""
+    (rule,) = rules({"name": "tail", "s.n": {"quantile": {"max": 0.5, "by": "l.label"}}})
+    table = columns(s__n=[1, 2, 100, 200], l__label=["a", "a", "b", "b"])
+    cuts = Cuts()
+    for count in population_counts([rule], table, np.ones(4, bool)):
+        cuts.add(*count)
+    assert rule.fails(table, cuts).tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"s.n": {"min": 1}}, "needs a name"),
+        ({"name": "r"}, "no condition"),
+        ({"name": "r", "s.n": {"mni": 1}}, "did you mean 'min'"),
+        ({"name": "r", "s.n": {"min": "one"}}, "expected a number"),
+        ({"name": "r", "s.n": {"in": []}}, "at least one value"),
+        ({"name": "r", "s.n": 1, "action": "delete"}, "drop, flag or trim"),
+        ({"name": "r", "s.n": 1, "action": "trim"}, "go together"),
+        ({"name": "r", "s.n": 1, "if_null": "maybe"}, "keep or drop"),
+        ({"name": "r", "s.n": 1, "actoin": "flag"}, "did you mean 'action'"),
+        ({"name": "r", "s.n": {"quantile": {"max": 2}}}, "a share from 0 to 1"),
+    ],
+)
+def test_bad_rules_say_where_and_what(entry: dict[str, Any], message: str) -> None:
+    """Every mistake in a rule names its place and what was expected."""
+    with pytest.raises(ConfigError, match=message):
+        rules(entry)
