@@ -1,0 +1,63 @@
+"""Compile every kernel that a run file needs, once, into NUMBA_CACHE_DIR.
+
+Workers that start with an empty cache each compile the same kernels. This builds a corpus of six tiny documents with
+the steps of the run file, in one process and a temporary store, and throws the result away.
+
+Example: NUMBA_CACHE_DIR=.numba_cache python scripts/warm.py configs/quickstart.yaml
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.build import Build
+from pipeline.cluster import SerialEngine
+from pipeline.load import load_run
+from pipeline.progress import Progress
+from pipeline.store import open_store
+
+ZH = "春天来了，小河边的柳树发出了新芽，孩子们在草地上放风筝，老人坐在长椅上晒太阳，谈论着去年冬天的大雪。"
+EN = "Spring has come, and the willows by the river are green again; children fly kites on the grass all day."
+TEXTS = (
+    ZH * 3,
+    f"{ZH * 3}天气很好。",
+    EN * 3,
+    f"{EN * 3} It is warm.",
+    f"{ZH}\n{EN}\n\n分享到微信\n",
+    "1 2 3",
+)
+"""Near duplicates in both languages, a mixed page with a furniture line, and a document of digits."""
+
+
+def with_sources(run_path: str, folder: str, sources: list[dict[str, Any]], **sections: Any) -> str:
+    """Write a run file with the steps of another one, but these sources and sections; returns its path.
+
+    Any: YAML as it stands in a run file.
+    """
+    page = yaml.safe_load(Path(run_path).read_text(encoding="utf-8"))
+    path = Path(folder, Path(run_path).name)
+    page |= {"sources": sources, **sections}
+    path.write_text(yaml.safe_dump(page, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return str(path)
+
+
+def warm(run_path: str) -> None:
+    """Run every step of a run file over TEXTS, in this process."""
+    with tempfile.TemporaryDirectory(prefix="bicorpus-warm-") as folder:
+        documents = Path(folder, "documents.jsonl")
+        documents.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), encoding="utf-8")
+        sources = [{"name": "warm", "reader": "stages.readers.jsonl", "files": str(documents)}]
+        path = with_sources(run_path, folder, sources, select=[], mix={}, ingest={})
+        Build(load_run(path), open_store(f"{folder}/store"), SerialEngine(), Progress(quiet=True)).run()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python scripts/warm.py RUN.yaml")
+    warm(sys.argv[1])
