@@ -1,0 +1,269 @@
+"""fastText model files: reads .bin and .ftz into the plain arrays that `fasttext` predicts from.
+
+Product-quantised matrices are decoded to dense float32. The rows of a pruned model's n-grams are put in bucket
+order, so that a bitmap over the buckets and a running count of its bits replace the library's hash map: whether
+an n-gram was kept, most often not, is then seen in 250 KB of memory for two million buckets.
+
+Format: fastText 0.9.2, magic number 793712314, versions 11 and 12 (https://github.com/facebookresearch/fastText).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from pipeline.errors import ConfigError
+
+HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
+"""Losses, numbered as in the file."""
+
+FNV_START = np.uint32(2166136261)
+
+_MAGIC, _VERSION, _SUPERVISED = 793712314, 12, 3
+_ARGS = (
+    "dim",
+    "ws",
+    "epoch",
+    "min_count",
+    "neg",
+    "word_ngrams",
+    "loss",
+    "model",
+    "bucket",
+    "minn",
+    "maxn",
+    "rate",
+)
+_ENTRY_TAIL = struct.Struct("<qb")  # count, type (0 a word, 1 a label)
+_CENTROIDS = 256
+
+
+class Tables(NamedTuple):
+    """What the kernels read of a model; plain arrays and numbers, so that numba compiles once for all models.
+
+    vectors: float32 (n_words + n_buckets_kept, dim), rows of words, then of n-gram buckets.
+    output: float32 (n_labels, dim); under hierarchical softmax row i belongs to inner node n_labels + i.
+    slots: int32 (power of two,), open addressing from FNV hash to entry of the dictionary, -1 where free.
+    entries: uint8, the names of words, then of labels; entry i is entries[bounds[i]:bounds[i + 1]].
+    n_words: entries from here on are labels.
+    kept, ranks: uint64 and int32 (bucket / 64,), bitmap of buckets with a row, and rows before each word of
+        it; both empty when every bucket has a row (or none: see n_rows).
+    n_rows: rows of n-gram buckets; 0 when there are none.
+    bucket, minn, maxn, word_ngrams, loss: arguments of the model.
+    children: int32 (2 * n_labels - 1, 2), the Huffman tree of hierarchical softmax, -1 below a leaf.
+    """
+
+    vectors: np.ndarray
+    output: np.ndarray
+    slots: np.ndarray
+    entries: np.ndarray
+    bounds: np.ndarray
+    n_words: int
+    kept: np.ndarray
+    ranks: np.ndarray
+    n_rows: int
+    bucket: int
+    minn: int
+    maxn: int
+    word_ngrams: int
+    loss: int
+    children: np.ndarray
+
+
+@dataclass(frozen=True)
+class FastText:
+    """A supervised model: labels without the prefix `__label__`, in the order of the file, and its tables."""
+
+    labels: tuple[str, ...]
+    tables: Tables
+
+
+def load(path: str | os.PathLike[str]) -> FastText:
+    """Read a supervised model; dense matrices stay memory-mapped where the file aligns them.
+
+    Raises: ConfigError if the file is missing, is no fastText model, is cut off or holds word vectors only.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; name an existing fastText model") from error
+    except ValueError as error:  # an empty file cannot be mapped
+        raise ConfigError(f"{path}: empty file; expected a fastText model (.bin or .ftz)") from error
+    reader = _Reader(data)
+    try:
+        return _read_model(reader, path)
+    except (struct.error, ValueError, IndexError) as error:
+        raise ConfigError(
+            f"{path}: broken near byte {reader.at:,} ({error}); fetch the model again"
+        ) from error
+
+
+def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
+    magic, version = reader.take("<ii")
+    if magic != _MAGIC or version > _VERSION:
+        raise ConfigError(
+            f"{path}: magic number {magic}, version {version}; expected a fastText model, version <= {_VERSION}"
+        )
+    args = dict(zip(_ARGS, reader.take("<12i"), strict=True))
+    reader.take("<d")  # sampling threshold of training
+    if args["model"] != _SUPERVISED:
+        raise ConfigError(f"{path}: holds word vectors; expected a supervised fastText model")
+    if version < _VERSION:
+        args["maxn"] = 0  # models of version 11 have no character n-grams, whatever they say
+    names, counts, n_words, n_pruned, pruned = reader.dictionary()
+    quantised = reader.flag()
+    vectors = reader.matrix(quantised)
+    quantised_output = reader.flag()
+    output = reader.matrix(quantised and quantised_output)
+    kept, ranks = np.empty(0, np.uint64), np.empty(0, np.int32)
+    if n_pruned > 0:
+        order = np.argsort(pruned[:, 0])
+        kept, ranks = _bitmap(pruned[order, 0], args["bucket"])
+        vectors = np.concatenate([vectors[:n_words], vectors[n_words + pruned[order, 1]]])
+    entries = np.frombuffer(b"".join(names), np.uint8)
+    bounds = np.concatenate([[0], np.cumsum([len(name) for name in names])]).astype(np.int64)
+    hierarchical = args["loss"] == HIERARCHICAL
+    tables = Tables(
+        vectors=vectors,
+        output=output,
+        slots=_index(entries, bounds),
+        entries=entries,
+        bounds=bounds,
+        n_words=n_words,
+        kept=kept,
+        ranks=ranks,
+        n_rows=0 if n_pruned == 0 else len(vectors) - n_words,
+        bucket=args["bucket"],
+        minn=args["minn"],
+        maxn=args["maxn"],
+        word_ngrams=args["word_ngrams"],
+        loss=args["loss"],
+        children=_huffman(counts[n_words:]) if hierarchical else np.empty((0, 2), np.int32),
+    )
+    return FastText(tuple(name.decode().removeprefix("__label__") for name in names[n_words:]), tables)
+
+
+class _Reader:
+    """A position in the bytes of a model."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, form: str) -> tuple[Any, ...]:  # Any: whatever the struct format says
+        """Unpack the next values."""
+        values = struct.unpack_from(form, self.data, self.at)
+        self.at += struct.calcsize(form)
+        return values
+
+    def flag(self) -> bool:
+        """Read one boolean."""
+        return bool(self.take("<?")[0])
+
+    def array(self, kind: type[np.generic], count: int) -> np.ndarray:
+        """Give the next `count` numbers, copied only if the file does not align them."""
+        values = np.frombuffer(self.data, kind, count, self.at)
+        self.at += values.nbytes
+        return np.require(values, requirements="A")
+
+    def dictionary(self) -> tuple[list[bytes], np.ndarray, int, int, np.ndarray]:
+        """Read names and counts of words, then labels; and (bucket, row) of the n-grams left by pruning.
+
+        The fourth value is -1 for a model that was never pruned.
+        """
+        size, n_words, _, _, n_pruned = self.take("<iiiqq")
+        names, counts, kinds = [], np.empty(size, np.int64), np.empty(size, np.int8)
+        for entry in range(size):
+            end = self.data.find(b"\0", self.at)
+            if end < 0:
+                raise ValueError("a dictionary entry without an end")
+            names.append(self.data[self.at : end])
+            counts[entry], kinds[entry] = _ENTRY_TAIL.unpack_from(self.data, end + 1)
+            self.at = end + 1 + _ENTRY_TAIL.size
+        if not np.array_equal(kinds, np.arange(size) >= n_words):
+            raise ValueError("words and labels are not in order")
+        return names, counts, n_words, n_pruned, self.array(np.int32, 2 * max(n_pruned, 0)).reshape(-1, 2)
+
+    def matrix(self, quantised: bool) -> np.ndarray:
+        """Read a dense matrix, or decode a product-quantised one."""
+        if not quantised:
+            n_rows, n_columns = self.take("<qq")
+            return self.array(np.float32, n_rows * n_columns).reshape(n_rows, n_columns)
+        with_norm = self.flag()
+        n_rows, _, n_codes = self.take("<qqi")
+        vectors = self.codebook(self.array(np.uint8, n_codes).reshape(n_rows, -1))
+        if with_norm:
+            norms = self.array(np.uint8, n_rows)
+            vectors *= self.codebook(norms[:, None])
+        return vectors
+
+    def codebook(self, codes: np.ndarray) -> np.ndarray:
+        """Read the centroids of a product quantiser and look codes (n_rows, n_parts) up in them."""
+        dim, n_parts, width, last_width = self.take("<4i")
+        centroids = self.array(np.float32, dim * _CENTROIDS)
+        body = centroids[: (n_parts - 1) * _CENTROIDS * width].reshape(n_parts - 1, _CENTROIDS, width)
+        tail = centroids[(n_parts - 1) * _CENTROIDS * width :].reshape(_CENTROIDS, last_width)
+        return np.concatenate(
+            [*(part[codes[:, i]] for i, part in enumerate(body)), tail[codes[:, -1]]], axis=1
+        )
+
+
+def _bitmap(buckets: np.ndarray, n_buckets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bitmap of the given sorted buckets, and how many of them come before each of its 64-bit words."""
+    bits = np.zeros(-(-n_buckets // 64) * 64, np.uint8)
+    bits[buckets] = 1
+    counts = bits.reshape(-1, 64).sum(axis=1, dtype=np.int32)
+    ranks = np.cumsum(counts, dtype=np.int32) - counts
+    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64), ranks
+
+
+def _huffman(counts: np.ndarray) -> np.ndarray:
+    """Children of each node of the Huffman tree over labels, which come sorted by falling count."""
+    n = len(counts)
+    totals = [*counts.tolist(), *[10**15] * (n - 1)]
+    children = np.full((2 * n - 1, 2), -1, np.int32)
+    leaf, node = n - 1, n
+    for parent in range(n, 2 * n - 1):
+        for side in range(2):
+            if leaf >= 0 and totals[leaf] < totals[node]:
+                children[parent, side], leaf = leaf, leaf - 1
+            else:
+                children[parent, side], node = node, node + 1
+        totals[parent] = totals[children[parent, 0]] + totals[children[parent, 1]]
+    return children
+
+
+@njit(cache=True, nogil=True)
+def fnv_step(value, byte):  # type: ignore[no-untyped-def]  # numba infers types
+    """One byte of FNV-1a over signed bytes, as fastText has it: those above 0x7F flip the upper 24 bits too."""
+    return np.uint32((value ^ np.uint32(np.int8(byte))) * np.uint32(16777619))
+
+
+@njit(cache=True, nogil=True)
+def fnv(data, start, end):  # type: ignore[no-untyped-def]
+    """Hash data[start:end]."""
+    value = FNV_START
+    for i in range(start, end):
+        value = fnv_step(value, data[i])
+    return value
+
+
+@njit(cache=True, nogil=True)
+def _index(entries: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Put the dictionary's entries in an open-addressing table, at most half full."""
+    size = 16
+    while size < 2 * len(bounds):
+        size *= 2
+    slots = np.full(size, -1, np.int32)
+    for entry in range(len(bounds) - 1):
+        at = np.int64(fnv(entries, bounds[entry], bounds[entry + 1])) & (size - 1)
+        while slots[at] >= 0:
+            at = (at + 1) & (size - 1)
+        slots[at] = entry
+    return slots

@@ -1,0 +1,127 @@
+"""Output layer of fastText models: from the mean of a document's features to its best labels.
+
+Hierarchical softmax, softmax, and independent sigmoids (one-vs-all and negative sampling). Intermediates are
+rounded to float32 where the library rounds them: close to 1e-5 a single rounding decides the order of labels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from stages.kernels.fasttext_model import HIERARCHICAL, SOFTMAX
+
+_LOG_FLOOR = 1e-5
+"""The library's logarithm is log(x + 1e-5), and it gives up a label whose probability is below that."""
+_SIGMOID_SPAN, _SIGMOID_STEPS = 8, 512
+"""The library reads sigmoids from a table of 512 steps over [-8, 8]."""
+
+
+class Walk(NamedTuple):
+    """Space for the output layer: a score per label, and the stack of a walk through the label tree."""
+
+    scores: np.ndarray
+    nodes: np.ndarray
+    node_scores: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def make_walk(n_labels):  # type: ignore[no-untyped-def]
+    """Space for a model of n_labels."""
+    size = n_labels + 1
+    return Walk(np.empty(n_labels, np.float32), np.empty(size, np.int32), np.empty(size, np.float32))
+
+
+@njit(cache=True, nogil=True)
+def best_labels(tables, hidden, labels, probabilities, walk):  # type: ignore[no-untyped-def]
+    """Fill one row of labels and probabilities; `probabilities` holds log-probabilities until the end."""
+    probabilities[:] = -np.inf
+    if tables.loss == HIERARCHICAL:
+        _descend(tables.output, tables.children, hidden, labels, probabilities, walk.nodes, walk.node_scores)
+    else:
+        _score_all(tables.output, tables.loss, hidden, walk.scores)
+        for label in range(len(walk.scores)):
+            _keep(labels, probabilities, label, _log(walk.scores[label]))
+    for i in range(len(probabilities)):
+        probabilities[i] = np.float32(math.exp(probabilities[i]))
+
+
+@njit(cache=True, nogil=True)
+def _dot(output, row, hidden):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for j in range(len(hidden)):
+        total += output[row, j] * hidden[j]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _log(x):  # type: ignore[no-untyped-def]
+    return np.float32(math.log(np.float64(np.float32(x)) + _LOG_FLOOR))
+
+
+@njit(cache=True, nogil=True)
+def _keep(labels, scores, label, score):  # type: ignore[no-untyped-def]
+    """Put a label in its place among the best so far, best first, equal ones by index."""
+    i = len(labels) - 1
+    if score < scores[i] or (score == scores[i] and label > labels[i] >= 0):
+        return
+    while i > 0 and (score > scores[i - 1] or (score == scores[i - 1] and label < labels[i - 1])):
+        labels[i], scores[i] = labels[i - 1], scores[i - 1]
+        i -= 1
+    labels[i], scores[i] = label, score
+
+
+@njit(cache=True, nogil=True)
+def _descend(output, children, hidden, labels, scores, nodes, node_scores):  # type: ignore[no-untyped-def]
+    """Walk the Huffman tree from the root, leaving out branches below the worst of a full list.
+
+    Left before right, as the library goes: a score may rise by 1e-5 on the way down, so the order of the walk
+    can decide which of two nearly equal labels is left out.
+    """
+    n_labels = len(output)
+    floor = _log(0.0)
+    nodes[0], node_scores[0] = 2 * n_labels - 2, 0.0
+    n_stack = 1
+    while n_stack > 0:
+        n_stack -= 1
+        node, score = nodes[n_stack], node_scores[n_stack]
+        if score < floor or score < scores[-1]:
+            continue
+        if children[node, 0] < 0:
+            _keep(labels, scores, node, score)
+            continue
+        x = np.float64(_dot(output, node - n_labels, hidden))
+        right = np.float64(np.float32(1.0 / np.float64(np.float32(1) + np.float32(math.exp(-x)))))
+        nodes[n_stack], node_scores[n_stack] = children[node, 1], score + _log(right)
+        nodes[n_stack + 1], node_scores[n_stack + 1] = children[node, 0], score + _log(1.0 - right)
+        n_stack += 2
+
+
+@njit(cache=True, nogil=True)
+def _score_all(output, loss, hidden, scores):  # type: ignore[no-untyped-def]
+    """Probability of every label: softmax, or a sigmoid each."""
+    for label in range(len(scores)):
+        scores[label] = _dot(output, label, hidden)
+    if loss != SOFTMAX:
+        for label in range(len(scores)):
+            scores[label] = _sigmoid(scores[label])
+        return
+    highest, total = scores.max(), np.float32(0)
+    for label in range(len(scores)):
+        scores[label] = np.float32(math.exp(np.float64(scores[label] - highest)))
+        total += scores[label]
+    for label in range(len(scores)):
+        scores[label] /= total
+
+
+@njit(cache=True, nogil=True)
+def _sigmoid(x):  # type: ignore[no-untyped-def]
+    if x < -_SIGMOID_SPAN:
+        return np.float32(0)
+    if x > _SIGMOID_SPAN:
+        return np.float32(1)
+    step = math.floor((x + np.float32(_SIGMOID_SPAN)) * np.float32(_SIGMOID_STEPS) / (2 * _SIGMOID_SPAN))
+    return np.float32(1.0 / (1.0 + math.exp(_SIGMOID_SPAN - step * 2.0 * _SIGMOID_SPAN / _SIGMOID_STEPS)))

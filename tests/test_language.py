@@ -1,0 +1,358 @@
+"""Language identification: labels, shares, scripts of Chinese, and what is no language at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from classifiers.language import SCHEMA, STAGE, Config
+from classifiers.language_tables import load_flags, load_labels, load_scripts
+from pipeline.errors import ConfigError
+from stages.kernels import fasttext, scripts
+from stages.kernels import text as kernels
+from stages.kernels.tables import load_tables
+
+ROOT = Path(__file__).parents[1]
+HANS = "市图书馆昨天宣布，从下个月起延长开放时间。工作日的闭馆时间推迟到晚上九点，周末则照旧。"
+HANT = "山上的氣象站已經有六十年的歷史。每天清晨，值班員都要記錄溫度、濕度和風向，再把數字傳到城裡。"
+YUE = "佢哋琴日喺街市買咗好多嘢，返到屋企先發現唔記得攞錢包。我話畀佢聽，下次要小心啲先得。"
+LZH = "子曰：「學而時習之，不亦說乎？有朋自遠方來，不亦樂乎？人不知而不慍，不亦君子乎？」"
+JPN = "駅前の図書館は、毎週月曜日が休館日です。返却された本は、入口の横にある箱に入れてください。"
+KOR = "역 앞 도서관은 매주 월요일에 쉽니다. 반납할 책은 입구 옆 상자에 넣어 주세요."
+ENG = (
+    "The old lighthouse stands on a rock that the sea covers twice a day. Nobody has lived there since the "
+    "light was automated, but the garden still grows inside the wall."
+)
+CODE = "def mean(values):\n    total = 0\n    for v in values:\n        total += v\n    return total / len(values)\n"
+LINES = [
+    HANS,
+    HANT,
+    YUE,
+    LZH,
+    JPN,
+    KOR,
+    ENG,
+    CODE,
+    "",
+    "東京都",
+    "优の良品",
+    "```",
+    "~~~ py",
+    "Привет, мир. Это тест.",
+]
+LINES += [
+    "a-b c_d e.f g(h i: j",
+    "naïve e\u0301tude of the old days",
+    "see 张伟 and the rest of the group here today",
+]
+TEXTS = st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=6).map("\n".join)
+
+
+@pytest.fixture(scope="module")
+def annotate():
+    """The stage as it comes."""
+    return STAGE.load(Config())
+
+
+def label(annotate, *texts: str) -> list[dict]:
+    return annotate(pa.table({"text": pa.array(texts, pa.large_string())})).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HANS, "zho_Hans"),
+        (HANT, "zho_Hant"),
+        (YUE, "yue_Hant"),
+        (LZH, "lzh_Hani"),
+        (JPN, "jpn_Jpan"),
+        (KOR, "kor_Hang"),
+        (ENG, "eng_Latn"),
+        ("Le phare se dresse sur un rocher que la mer recouvre deux fois par jour.", "fra_Latn"),
+        ("Старый маяк стоит на скале, которую море заливает дважды в день.", "rus_Cyrl"),
+        ("Стари светионик стоји на стени коју море прекрива два пута дневно.", "srp_Cyrl"),
+        ("पुराना प्रकाशस्तंभ एक चट्टान पर खड़ा है जिसे समुद्र दिन में दो बार ढक लेता है।", "hin_Deva"),
+        ("ประภาคารเก่าตั้งอยู่บนโขดหินที่ทะเลท่วมวันละสองครั้ง", "tha_Thai"),
+        (CODE, "zxx"),
+        ("", "zxx"),
+        ("2024-01-01 | 12.5 | 13.7 %\n2024-01-02 | 12.9 | 14.1 %", "zxx"),
+        ("𒀀𒀁𒀂𒀃𒀄𒀅𒀆𒀇", "und"),
+    ],
+)
+def test_one_language(annotate, text, expected):
+    """A text in one language has its label, and that language alone in its shares."""
+    (row,) = label(annotate, text)
+    assert row["label"] == expected
+    assert row["shares"] == ([] if expected == "zxx" else [{"label": expected, "share": 1.0}])
+
+
+def test_every_label_of_the_model_has_a_name():
+    """All 176 labels map to one ISO 639-3 code and script each, and foreign labels are refused."""
+    labels = fasttext.load(Config().model).labels
+    tables = load_labels(labels, "model")
+    assert len(labels) == 176
+    assert (tables.by_group >= 0).any(axis=0).all()
+    names = [name.split("_") for name in tables.names[3:]]
+    assert all(len(code) == 3 and len(script) == 4 for code, script in names)
+    assert len(set(tables.names)) == len(tables.names)
+    with pytest.raises(ConfigError, match="xx-unknown"):
+        load_labels([*labels, "xx-unknown"], "model")
+
+
+def test_the_whole_document_counts(annotate):
+    """A first line in another language decides nothing."""
+    (row,) = label(annotate, "Copyright 2024 Example\n" + HANS * 5)
+    assert row["label"] == "zho_Hans"
+
+
+def test_halves_make_a_mixed_document(annotate):
+    """Half Chinese, half English is `mul` and carries both shares, whichever comes first and however it is cut."""
+    chinese, english = HANS * 2, ENG
+    for text in (f"{chinese}\n{english}", f"{english}\n{chinese}", f"{english} {chinese}"):
+        (row,) = label(annotate, text)
+        shares = {item["label"]: item["share"] for item in row["shares"]}
+        assert row["label"] == "mul"
+        assert set(shares) == {"zho_Hans", "eng_Latn"}
+        assert sum(shares.values()) == pytest.approx(1, abs=0.002)
+        assert 0.3 < shares["eng_Latn"] < 0.7
+    (row,) = label(annotate, JPN + "\n" + ENG)
+    assert row["label"] == "mul"
+    (row,) = label(annotate, JPN * 2 + "\n" + HANS * 2)
+    assert {item["label"] for item in row["shares"]} == {"jpn_Jpan", "zho_Hans"}
+
+
+def test_the_share_that_makes_a_document_mixed_is_a_setting():
+    """Above the share of the second language, `mixed_share` leaves the main one."""
+    text = HANS * 2 + "\n" + ENG
+    assert label(STAGE.load(Config(mixed_share=0.49)), text)[0]["label"] != "mul"
+    assert label(STAGE.load(Config(mixed_share=0.1)), text)[0]["label"] == "mul"
+
+
+def test_terms_and_code_do_not_mix(annotate):
+    """English terms, identifiers, URLs and code blocks inside Chinese leave it Chinese; Chinese names leave English."""
+    terms = (
+        "我们用 Python 和 TensorFlow 训练一个 Transformer 模型，再用 Kubernetes 部署到 AWS 的 GPU 上。" * 4
+    )
+    link = "参见 https://example.com/how-to-train-a-model-in-the-cloud 和 load_model_from_disk(path)。\n"
+    block = "```python\n# load the model from disk and return it to the caller\n" + CODE * 3 + "```\n"
+    names = (
+        "The chief executive, 任正非, said on Monday that 华为 would build two new plants in 东莞 next year."
+    )
+    rows = label(annotate, terms, link * 5 + terms, f"{terms}\n{block}{terms}", names)
+    assert [row["label"] for row in rows] == ["zho_Hans"] * 3 + ["eng_Latn"]
+    assert all(len(row["shares"]) == 1 for row in rows)
+
+
+def test_traditional_and_simplified(annotate):
+    """The majority of distinguishing characters decides; without any, Simplified with a low score."""
+    hans, hant, both, none = label(annotate, HANS, HANT, HANS + HANT * 3, "你好")
+    assert (hans["hant_share"], hant["hant_share"]) == (0, 1)
+    assert hans["score"] > 0.9
+    assert hant["score"] > 0.9
+    assert both["label"] == "zho_Hant"
+    assert 0.5 < both["hant_share"] < 1
+    assert both["score"] <= both["hant_share"]
+    assert none["label"] == "zho_Hans"
+    assert none["hant_share"] == 0
+    assert none["score"] <= 0.5
+
+
+def test_characters_of_both_sides_say_nothing():
+    """后, 里, 台 and 面 are written on both sides; 们 and 們 are not."""
+    flags = load_flags()
+    assert all(not flags[ord(char)] & (scripts.HANS_FLAG | scripts.HANT_FLAG) for char in "后里台面床群")
+    assert all(flags[ord(char)] & scripts.HANS_FLAG for char in "们说国发")
+    assert all(flags[ord(char)] & scripts.HANT_FLAG for char in "們說國發")
+
+
+def test_modern_text_with_classical_words_is_modern(annotate):
+    """其, 者 and 之 alone do not make a text classical."""
+    (row,) = label(
+        annotate, "其实作者之所以这么说，是因为他们的方法其效果更好，而且使用者也都很满意，这就是其中的原因。"
+    )
+    assert row["label"] == "zho_Hans"
+
+
+def test_kana_decides(annotate):
+    """Kana makes Han characters Japanese, lines without it follow the document, and a stray kana does not."""
+    rows = label(annotate, "利用規約\n" + JPN, HANS + "鲜の每日", HANS * 2 + "\n「こんにちは」\n" + HANS)
+    assert [row["label"] for row in rows] == ["jpn_Jpan", "zho_Hans", "zho_Hans"]
+    assert rows[0]["shares"] == [{"label": "jpn_Jpan", "share": 1.0}]
+    assert rows[0]["hant_share"] == 0
+
+
+def test_values_are_rounded_and_in_range(annotate):
+    """Scores and shares are numbers from 0 to 1 with three decimals, shares in falling order."""
+    for row in label(annotate, *LINES, HANS + ENG):
+        shares = [item["share"] for item in row["shares"]]
+        for value in (row["score"], row["han_share"], row["hant_share"], *shares):
+            assert 0 <= value <= 1
+            assert np.float32(round(value, 3)) == np.float32(value)
+        assert shares == sorted(shares, reverse=True)
+
+
+@given(st.lists(TEXTS, max_size=8), st.integers(0, 8))
+@settings(max_examples=40)
+def test_batches_do_not_matter(annotate, texts, cut):
+    """Two parts annotated apart give the rows of the whole, and the schema holds for any of them."""
+    table = pa.table({"text": pa.array(texts, pa.large_string())})
+    whole = annotate(table)
+    assert whole.schema.equals(SCHEMA)
+    whole.validate(full=True)
+    parts = pa.concat_tables([annotate(table.slice(0, cut)), annotate(table.slice(cut))])
+    assert parts.combine_chunks().to_pylist() == whole.to_pylist()
+
+
+def reference(text: str, min_words: int, min_kana: float) -> tuple[list[int], dict[int, int], dict[str, int]]:
+    """What `kernels.scripts.survey` does, for one document, written for reading: groups, units and counts."""
+    classes, flags, table = load_tables().classes, load_flags(), load_scripts()
+    groups, units, totals, short, fenced = [], {}, dict.fromkeys(range(scripts.N_COUNTS), 0), [], False
+    lines = [""]
+    for char in text:
+        lines[-1] += char
+        if classes[ord(char)] == kernels.NEWLINE:
+            lines.append("")
+
+    def add(group: int, amount: int) -> None:
+        units[group] = units.get(group, 0) + amount
+
+    def kinds(chars: str) -> list[int]:
+        return [sum(bool(flags[ord(char)] & 1 << bit) for char in chars) for bit in range(5)]
+
+    def count_chinese(han: str) -> None:
+        totals[scripts.CHINESE_HAN] += len(han)
+        for bit, count in enumerate(kinds(han)):
+            totals[scripts.HANS + bit] += count
+
+    for line in lines:
+        body = line[:-1] if line and classes[ord(line[-1])] == kernels.NEWLINE else line
+        kind = [int(classes[ord(char)]) for char in body] + [kernels.SPACE]
+        stripped = body[next((i for i, k in enumerate(kind) if k != kernels.SPACE), len(body)) :]
+        fenced ^= stripped.startswith(("```", "~~~"))
+        here, group, words, prose = [scripts.NONE] * len(body), scripts.NONE, [], 0
+
+        def close(words: list[tuple[int, int]]) -> int:  # [start, end) of each word of a run
+            if len(words) < min_words or fenced:  # noqa: B023 - called before the line changes
+                return 0
+            start, end = words[0][0], words[-1][1]
+            here[start:end] = [scripts.LATN] * (end - start)  # noqa: B023
+            return scripts.UNITS_LETTER * kind[start:end].count(kernels.LATIN)  # noqa: B023
+
+        in_word = False
+        for i, char in enumerate(body):
+            if kind[i] == kernels.LATIN:
+                words = [*words[:-1], (words[-1][0], i + 1)] if in_word else [*words, (i, i + 1)]
+                in_word, group = True, scripts.NONE
+                continue
+            if in_word and (kind[i] == kernels.MARK or (char == "-" and kind[i + 1] == kernels.LATIN)):
+                words[-1] = (words[-1][0], i + 1)
+                continue
+            glued, in_word = in_word and kind[i + 1] != kernels.SPACE, False
+            flag = flags[ord(char)]
+            if kind[i] >= kernels.LETTER or flag & scripts.BREAK_FLAG or (flag & scripts.JOIN_FLAG and glued):
+                prose, words = prose + close(words), []
+            if kind[i] >= kernels.LETTER:
+                group = {
+                    kernels.HAN: scripts.HANI,
+                    kernels.KANA: scripts.HANI,
+                    kernels.HANGUL: scripts.HANG,
+                }.get(kind[i], int(table[ord(char)]))
+                if group != scripts.HANI:
+                    add(group, scripts.UNITS_HANGUL if group == scripts.HANG else scripts.UNITS_LETTER)
+            here[i] = group
+        prose += close(words)
+        add(scripts.LATN, prose)
+        han = "".join(char for i, char in enumerate(body) if kind[i] == kernels.HAN)
+        n_kana = kind.count(kernels.KANA)
+        totals[scripts.VISIBLE] += sum(k > kernels.SPACE for k in kind)
+        totals[scripts.LETTERS] += sum(k == kernels.LATIN or k >= kernels.LETTER for k in kind)
+        totals[scripts.HAN_LETTERS] += len(han)
+        totals[scripts.LATIN_LETTERS] += kind.count(kernels.LATIN)
+        totals[scripts.SYMBOLS] += sum(bool(flags[ord(char)] & scripts.SYMBOL_FLAG) for char in body)
+        runs = "".join(char if k == kernels.HAN else " " for char, k in zip(body, kind, strict=False)).split()
+        target = scripts.HANI
+        if han and not n_kana and max(map(len, runs)) <= 6 and scripts.UNITS_HAN * len(han) < prose:
+            target = scripts.NONE
+        elif n_kana and n_kana >= min_kana * (len(han) + n_kana):
+            target = scripts.JPAN
+            add(target, scripts.UNITS_HAN * len(han) + scripts.UNITS_KANA * n_kana)
+        elif n_kana or len(han) >= 20:
+            add(target, scripts.UNITS_HAN * len(han) + scripts.UNITS_KANA * n_kana)
+            count_chinese(han)
+        elif han:
+            target = scripts.SHORT
+            short.append(han)
+        groups += [target if g == scripts.HANI else g for g in here] + [scripts.NONE] * (
+            len(line) - len(body)
+        )
+    winner = scripts.JPAN if units.get(scripts.JPAN, 0) > units.get(scripts.HANI, 0) else scripts.HANI
+    add(winner, scripts.UNITS_HAN * len("".join(short)))
+    if winner == scripts.HANI:
+        count_chinese("".join(short))
+    return groups, {g: n for g, n in units.items() if n}, totals
+
+
+@given(TEXTS, st.integers(1, 6))
+@settings(max_examples=120)
+def test_survey_equals_its_reference(text, min_words):
+    """The kernel groups and counts what the plain reference does."""
+    n_groups = int(load_scripts().max()) + 1
+    found = scripts.survey(
+        kernels.view(pa.array([text])), load_scripts(), load_flags(), n_groups, min_words, 0.1
+    )
+    groups, units, totals = reference(text, min_words, 0.1)
+    assert found.groups.tolist() == groups
+    assert {g: n for g, n in enumerate(found.units[0].tolist()) if n} == units
+    assert found.counts[0].tolist() == list(totals.values())
+
+
+@given(TEXTS)
+@settings(max_examples=40)
+def test_parts_are_copied_as_text(text):
+    """A copied part is valid UTF-8 and holds the group's code points in order, with a blank for each gap."""
+    column = pa.array([text], pa.large_string())
+    view, n_groups = kernels.view(column), int(load_scripts().max()) + 1
+    found = scripts.survey(view, load_scripts(), load_flags(), n_groups, 5, 0.1)
+    for group in range(n_groups):
+        out, offsets = scripts.copy_parts(
+            view, found, np.array([0]), np.array([group]), np.array([len(text.encode())])
+        )
+        part = bytes(out[: offsets[1]]).decode()
+        of = [group, scripts.SHORT] if found.short_group[0] == group else [group]
+        kept = "".join(char for char, g in zip(text, found.groups, strict=True) if g in of)
+        assert part.replace(" ", "") == kept.replace(" ", "")
+
+
+def test_settings_are_checked():
+    """Shares outside of [0, 1], an empty run and a missing model are ConfigErrors that name the setting."""
+    with pytest.raises(ConfigError, match="mixed_share"):
+        Config(mixed_share=1.5)
+    with pytest.raises(ConfigError, match="min_run_words"):
+        Config(min_run_words=0)
+    with pytest.raises(ConfigError, match=r"no-such\.ftz"):
+        STAGE.load(Config(model="no-such.ftz"))
+
+
+def test_real_documents(annotate):
+    """Real documents have the language that their source says, at least 19 times in 20."""
+    folder = Path(os.environ.get("BICORPUS_DEV_DATA", ROOT / ".." / "shared" / "data"))
+    path = folder / "docs_zh_en-00.parquet"
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set BICORPUS_DEV_DATA to the folder of development data")
+    table = pq.read_table(path, columns=["text", "lang_hint"]).slice(0, 1500)
+    expected = {"en": ["eng_Latn"], "zh-cn": ["zho_Hans", "lzh_Hani"], "zh-tw": ["zho_Hant", "lzh_Hani"]}
+    rows = annotate(table.select(["text"])).column("label").to_pylist()
+    pairs = [
+        (hint, row)
+        for hint, row in zip(table["lang_hint"].to_pylist(), rows, strict=True)
+        if hint in expected
+    ]
+    right = sum(row in expected[hint] for hint, row in pairs)
+    assert right >= 0.95 * len(pairs)
