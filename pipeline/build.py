@@ -52,6 +52,8 @@ class Record:
     peak_rss: int = 0
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
+    ingested: int = 0
+    kept: int = 0
     release: str | None = None
     status: str = "running"
 
@@ -92,6 +94,8 @@ class Build:
             self.remember_recipes()
             with self.timed("release"):
                 self.record.release = Releasing(self).run()
+                counts = json.loads(self.store.get(f"{self.record.release}/lineage.json"))["counts"]
+                self.record.ingested, self.record.kept = counts["ingested"], counts["kept"]
             self.sweep()
             self.record.status = "done"
         except BaseException as error:

@@ -8,8 +8,8 @@ from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.releasing import release_layout
 from pipeline.rules import Condition, Rule
-from pipeline.run_file import VIRTUAL, RunFile
-from pipeline.schema import CANONICAL, SPANS, split_column
+from pipeline.run_file import RunFile
+from pipeline.schema import CANONICAL, SPANS, VIRTUAL, split_column
 
 NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "input_row", *VIRTUAL)
 """Columns of a document that always have a value."""
@@ -84,7 +84,8 @@ def check_nulls(run: RunFile, rule: Rule) -> None:
     for column in sorted(rule.tested()):
         stage, _ = split_column(column)
         step = steps.get(stage or "")
-        always = column in NEVER_NULL or (step is not None and not step.gate and not step.is_global)
+        whole = step is not None and not (step.gate or step.is_global or step.max_failed_share)
+        always = column in NEVER_NULL or whole
         if not always:
             raise ConfigError(
                 f"{run.path}: select.{rule.name} reads {column}, which may be null; say `if_null: keep` or "

@@ -141,8 +141,8 @@ def plan(run_path: str, store_url: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     from pipeline.finished import plan_release
-    from pipeline.plan import State, make_plan, plan_lines
     from pipeline.load import load_run
+    from pipeline.plan import State, make_plan, plan_lines
     from pipeline.store import open_store
 
     run, store = load_run(run_path), open_store(store_url)
@@ -194,7 +194,7 @@ def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, impo
 @click.option("--grep", metavar="RE", help="Documents whose text matches.")
 @click.option("--dropped", is_flag=True, help="Dropped documents only.")
 @click.option("--columns", help="Further columns to print, comma-separated.")
-@click.option("--limit", type=int, default=20, show_default=True)
+@click.option("--limit", type=int, default=20, show_default=True, help="Print at most so many.")
 @json_option
 def show(
     run_path: str,
@@ -230,7 +230,12 @@ def show(
 @click.option(
     "--text-file", type=click.Path(exists=True, dir_okay=False), help="The document with exactly this text."
 )
-@click.option("--input", "place", metavar="FILE:RECORD", help="The record (from 0) of an input file.")
+@click.option(
+    "--input",
+    "place",
+    metavar="FILE:RECORD",
+    help="A record of an input file, from 0: line 18 of a .jsonl is record 17.",
+)
 @json_option
 def explain(
     run_path: str,

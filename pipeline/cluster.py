@@ -117,7 +117,6 @@ class SerialEngine:
 def _quiet_worker() -> None:
     """Workers leave Ctrl-C to the driver, end with it, and keep libraries from starting threads of their own."""
     import signal
-    import threading
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_driver, name="end with driver", daemon=True).start()

@@ -7,6 +7,7 @@ one partition, and concatenating the partitions gives the same order whatever th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,6 +33,12 @@ from pipeline.store import Store
 
 ROWS_PER_PARTITION = 8 << 20
 """Aim of keyed rows per partition: about 1 GB of memory for a reducer of ten 64-bit columns."""
+
+ROWS_PER_DOCUMENT = 16
+"""Keyed rows that a document may give, as far as the number of partitions goes."""
+
+TEXT_PER_PARTITION = 256 << 20
+"""Aim of text behind a partition of a step that reads text: its rows may be as large as the text itself."""
 
 
 class Feed(Protocol):
@@ -234,6 +241,15 @@ def cut_rows(step: Step, outcome: Outcome, shards: Sequence[Shard]) -> Iterator[
         yield shard, pa.table(columns, schema=schema)
 
 
+def count_partitions(step: Step, shards: Sequence[Shard]) -> int:
+    """Partitions of a global step: from the size of the data alone, so that workers change nothing."""
+    by_rows = sum(shard.n_rows for shard in shards) * ROWS_PER_DOCUMENT / ROWS_PER_PARTITION
+    by_text = (
+        sum(shard.text_bytes for shard in shards) / TEXT_PER_PARTITION if "text" in step.step.reads else 0
+    )
+    return max(1, math.ceil(by_rows), math.ceil(by_text))
+
+
 def run_global(
     engine: Engine,
     store: Store,
@@ -250,8 +266,7 @@ def run_global(
     default it follows from the number of documents, never from the workers.
     """
     work = f"exchange/{step.name}-{recipe[:8]}"
-    n_rows = sum(feed.shard.n_rows for feed in feeds)
-    n_partitions = n_partitions or max(1, -(-n_rows * 16 // ROWS_PER_PARTITION))
+    n_partitions = n_partitions or count_partitions(step, [feed.shard for feed in feeds])
     maps = tuple(f"{work}/map-{i:06d}.arrow" for i in range(len(feeds)))
     tasks = [MapTask(store, step, feed, i, n_partitions, maps[i]) for i, feed in enumerate(feeds)]
     with progress.phase(f"{step.name}: map", len(tasks)) as phase:

@@ -101,12 +101,11 @@ def annotate_shard(task: WaveTask) -> WaveReport:
             clock.lap(step.name)
         start += batch.num_rows
     for step in task.steps:
+        failed = report.failed.get(step.name, [])
+        if len(failed) > step.max_failed_share * task.shard.n_rows:
+            raise StageError(_failure_message(step, task.shard, failed, report))
         table = pa.concat_tables(results[step.name]) if results[step.name] else step.step.writes.empty_table()
         write_sidecar(task.store, task.outputs[step.name], table, task.shard)
-        allowed = step.max_failed_share * task.shard.n_rows
-        failed = report.failed.get(step.name, [])
-        if len(failed) > allowed:
-            raise StageError(_failure_message(step, task.shard, failed, report))
     clock.lap("write")
     report.n_bytes = task.shard.text_bytes
     report.peak_rss = peak_rss_bytes()

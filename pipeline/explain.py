@@ -85,8 +85,13 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
         "rules": rules,
         "keeper_id": judged.kept.keeper_id[row].as_py(),
         "similarity": judged.kept.similarity[row].as_py(),
-        "annotations": {name: value for name, value in values.items() if "." in name},
+        "annotations": {name: readable(value) for name, value in values.items() if "." in name},
     }
+
+
+def readable(value: Any) -> Any:  # Any: a value of any column
+    """Hashes in hex."""
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def explain_rule(rule: Rule, values: dict[str, Any], failed: bool, decision: Decision) -> dict[str, Any]:
@@ -129,7 +134,8 @@ def as_text(found: dict[str, Any]) -> str:
         f"shard {found['shard']} row {found['row']}",
     ]
     lines += [f"  url {document['url']}"] if document["url"] else []
-    lines += [f"  text {' '.join(found['excerpt'].split())[:100]}…", "rules"]
+    start = " ".join(found["excerpt"].split())
+    lines += [f"  text {start[:100]}{'…' if len(start) > 100 else ''}", "rules"]
     for rule in found["rules"]:
         mark = "FAILS" if rule["fails"] else "ok"
         tests = "; ".join(condition_text(condition) for condition in rule["conditions"])

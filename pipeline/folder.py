@@ -96,6 +96,8 @@ class FolderStore(Store):
             try:
                 return open(path, "rb")
             except (IsADirectoryError, NotADirectoryError) as error:  # a folder is no object
+                if not self.path.is_dir():  # but a store that lies at or below a file is none at all
+                    raise
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
 
     def local_path(self, key: str) -> Path | None:

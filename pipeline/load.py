@@ -38,6 +38,20 @@ def parse_bytes(value: int | str, where: str) -> int:
     return int(float(match[1]) * UNITS[match[2]])
 
 
+def whole(value: Any, where: str) -> int:
+    """Check a whole number of at least 0. Any: whatever the YAML page holds there."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{where} is {value!r}; expected a whole number of at least 0")
+    return value
+
+
+def share(value: Any, where: str) -> float:
+    """Check a share. Any: whatever the YAML page holds there."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
+    return float(value)
+
+
 def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> RunFile:
     """Parse a run file. overrides: section -> mapping merged over it (for tools that sweep a setting).
 
@@ -155,7 +169,7 @@ class _Parser:
             reader_config=config_of(reader, entry.get("config"), f"{where}.config"),
             files=tuple(self.input_path(file) for file in files), columns=columns,
             license=entry.get("license"), provenance=entry.get("provenance"),
-            rank=int(entry.get("rank", 0)), profile=str(entry.get("profile", "")),
+            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
         )  # fmt: skip
 
     def input_path(self, path: str) -> str:
@@ -205,7 +219,7 @@ class _Parser:
             name=name, module=entry["use"], step=step, config=config_of(step, settings, f"{where}.config"),
             gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
-            max_failed_share=float(entry.get("max_failed_share", 0.0)),
+            max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
         )  # fmt: skip
 
     def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
@@ -230,7 +244,7 @@ class _Parser:
         if not page:
             return None
         where = f"{self.path}: keep_one"
-        check_keys(page, ("use", "of", "prefer"), where)
+        check_keys(page, ("use", "config", "of", "prefer"), where)
         module = page.get("use", "stages.keepers")
         step = load_step(module, "GLOBAL", where)
         of = str(page.get("of", "dedup"))
@@ -248,7 +262,7 @@ class _Parser:
                 )
             ((column, direction),) = item.items()
             prefer.append((str(column), direction == "high"))
-        config = config_of(step, {}, where)
+        config = config_of(step, page.get("config"), f"{where}.config")
         return KeepOne(
             step=Step(name="keepers", module=module, step=step, config=config), of=of, prefer=tuple(prefer)
         )
@@ -258,11 +272,13 @@ class _Parser:
         check_keys(page, ("name", "edits", "replace", "columns", "seed", "part_bytes", "profile"), where)
         name = str(page.get("name", corpus))
         if not re.fullmatch(r"[^\W_][\w.-]*", name):
-            raise ConfigError(f"{where}.name: {name!r}; expected a letter or digit, then those, dots, dashes and _")
+            raise ConfigError(
+                f"{where}.name: {name!r}; expected a letter or digit, then those, dots, dashes and _"
+            )
         if page.get("profile", "internal") != "internal":
             raise ConfigError(f"{where}.profile: {page['profile']!r}; expected internal")
         part_bytes = parse_bytes(page.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
         return Release(
-            name=name, edits=edits, columns=page.get("columns") or {}, seed=int(page.get("seed", 0)),
+            name=name, edits=edits, columns=page.get("columns") or {}, seed=whole(page.get("seed", 0), f"{where}.seed"),
             part_bytes=part_bytes,
         )  # fmt: skip

@@ -268,8 +268,12 @@ def plan_lines(plan: Plan) -> list[str]:
             state = "run: " + phase.reasons[phase.label] if phase.n_tasks else "up to date"
             lines.append(f"global   {phase.label:<24} {state}")
             continue
-        reads = f"{phase.text_tasks:,} read text"
-        lines.append(f"wave     {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new} ({reads})")
+        if not phase.n_tasks and not n_new:
+            lines.append("annotate up to date")
+            continue
+        lines.append(
+            f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; {phase.text_tasks:,} of these tasks read text"
+        )
         for name, reason in phase.reasons.items():
             lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
     if plan.core_s:
@@ -277,7 +281,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines.append(f"release  {plan.release}")
     for name, mix in sorted(plan.mixes.items()):
         lines.append(
-            f"  mix    {name:<24} {mix['asked']:,} tokens of {mix['available']:,} available, {mix['discarded']:,} "
+            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available, {mix['discarded']:,} "
             f"left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
         )
     lines += [f"warning  {warning}" for warning in plan.warnings]

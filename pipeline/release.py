@@ -18,8 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.decide import Decision, Kept, final
+from pipeline.errors import ConfigError
 from pipeline.exchange import read_exchange, write_exchange
 from pipeline.execute import Columns, view_text
+from pipeline.names import check_keys, nearest
 from pipeline.place import Output
 from pipeline.run_file import Edits, Release
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
@@ -51,8 +53,12 @@ class Layout:
 
 def layout(release: Release, module: Any, known: set[str]) -> Layout:  # Any: a release module
     """Resolve a run's release columns against what its steps write."""
+    check_keys(release.columns, module.COLUMNS, "release.columns")
     named = {**module.COLUMNS, **release.columns}
     scores = dict(named.pop("quality") or {})
+    for column in (*(c for c in release.columns.values() if isinstance(c, str)), *scores.values()):
+        if column not in known:
+            raise ConfigError(f"release.columns: no column {column!r}{nearest(column, known)}")
     columns = {name: column if column in known else None for name, column in named.items()}
     return Layout(
         module.data_schema(sorted(scores)),

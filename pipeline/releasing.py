@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline import __version__
 from pipeline.decide import Decision, Members, PopulationTask, count_population, decision_columns
-from pipeline.errors import ExpectationError
+from pipeline.errors import ExpectationError, LeaseError
 from pipeline.exchange import read_exchange, write_exchange
 from pipeline.lease import Lease, commit, hold
 from pipeline.place import Placement, by_shard, place
@@ -23,6 +24,7 @@ from pipeline.recipe import digest, step_recipe
 from pipeline.release import (
     FactsTask,
     FileReport,
+    Layout,
     PartTask,
     ShardReport,
     WriteTask,
@@ -35,9 +37,9 @@ from pipeline.release import (
     to_json,
     write_part,
     write_shard,
-)  # fmt: skip
-from pipeline.rules import Cuts
-from pipeline.run_file import plain_edits
+)
+from pipeline.rules import Cuts, drop_order
+from pipeline.run_file import RunFile, plain_edits
 from pipeline.schema import ROW_BITS
 from pipeline.sidecars import Shard, SidecarRef
 from pipeline.store import Store
@@ -77,11 +79,18 @@ class Releasing:
         """Write the release and return its folder."""
         if self.is_current():
             self.build.progress.say(f"release {self.run_file.release.name} is up to date")
+            self.tidy()
             return self.folder
         with hold(self.store, f"release-{self.run_file.release.name}") as lease:
             self.resume()
             self.write(lease)
         return self.folder
+
+    def tidy(self) -> None:
+        """Delete what a run left that was stopped between its last file and its tidying up."""
+        if next(self.store.list(self.work_folder()), None) is not None:
+            with suppress(LeaseError), hold(self.store, f"release-{self.run_file.release.name}"):
+                self.store.delete_prefix(self.work_folder())
 
     def resume(self) -> None:
         """Find what an interrupted run of this recipe finished; what another recipe's run left is worthless.
@@ -338,6 +347,7 @@ class Releasing:
             "name": self.run_file.release.name, "corpus": self.run_file.corpus, "version": __version__,
             "counts": counts, "funnel": funnel, "failed": failed, "mixes": placement.mixes,
             "default_mix": self.run_file.mix.default, "recipe": self.recipe,
+            "rules": [self.run_file.select[i].name for i in drop_order(list(self.run_file.select))],
         }  # fmt: skip
 
     def lineage(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError, ExpectationError
 from pipeline.names import check_keys
+from pipeline.schema import CANONICAL, VIRTUAL
 
 TESTS = ("min", "max", "in", "is", "not_in", "quantile")
 
@@ -163,7 +164,7 @@ def _condition(column: str, test: Mapping[str, Any], place: str) -> Condition:
             raise ConfigError(f"{place}.quantile is {spec!r}; expected {{min: 0.01, max: 0.99, by: column}}")
         check_keys(spec, ("min", "max", "by"), f"{place}.quantile")
         for bound in ("min", "max"):
-            if bound in spec and not 0 <= spec[bound] <= 1:
+            if bound in spec and not (isinstance(spec[bound], (int, float)) and 0 <= spec[bound] <= 1):
                 raise ConfigError(
                     f"{place}.quantile.{bound} is {spec[bound]!r}; expected a share from 0 to 1"
                 )
@@ -178,6 +179,9 @@ def _condition(column: str, test: Mapping[str, Any], place: str) -> Condition:
         quantile=quantile,
     )
 
+
+PLAIN_COLUMNS = (*(name for name in CANONICAL.names if name != "text"), *VIRTUAL)
+"""Columns without a stage that rules may test."""
 
 RULE_KEYS = ("name", "where", "action", "if_null", "base", "trim")
 
@@ -195,16 +199,8 @@ def _rule(i: int, entry: Any, where: str) -> Rule:
     place = f"{where}[{i}] ({entry['name']})"
     tests = {key: value for key, value in entry.items() if key not in RULE_KEYS}
     for key in tests:
-        if "." not in str(key) and key not in (
-            "source",
-            "url",
-            "host",
-            "date",
-            "license",
-            "provenance",
-            "source_id",
-        ):
-            check_keys([key], RULE_KEYS, place)
+        if "." not in str(key) and key not in PLAIN_COLUMNS:
+            check_keys([key], (*RULE_KEYS, *PLAIN_COLUMNS), place)
     if not tests:
         raise ConfigError(f"{place} has no condition; name a column, such as `signals.n_chars: {{min: 100}}`")
     action = entry.get("action", "drop")

@@ -155,10 +155,6 @@ class RunFile:
         return types
 
 
-VIRTUAL = ("rank", "profile")
-"""Columns that come from the run file's sources at decision time, never stored."""
-
-
 def plain_edits(edits: Edits | None) -> object:
     """The part of edits that enters a recipe."""
     if edits is None:

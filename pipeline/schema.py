@@ -51,6 +51,9 @@ SPAN = pa.struct({"start": pa.int32(), "end": pa.int32(), "kind": pa.string()})
 
 SPANS = pa.list_(SPAN)
 
+VIRTUAL = ("rank", "profile")
+"""Columns that come from the run file's sources at decision time, never stored."""
+
 ROW = "row"
 """Name of the uint64 column that numbers documents inside one run: shard ordinal << 32 | row of the shard."""
 

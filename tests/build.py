@@ -153,9 +153,14 @@ def tiny(folder: Path, rows: list[dict[str, Any]] | None = None, **changes: Any)
     """A run file of one source without any stage, and its input of a few documents."""
     folder.mkdir(parents=True, exist_ok=True)
     if rows is None:
-        rows = [{"id": str(i), "text": f"Document {i} of a small corpus. 小语料库的第 {i} 篇。"} for i in range(8)]
+        rows = [
+            {"id": str(i), "text": f"Document {i} of a small corpus. 小语料库的第 {i} 篇。"} for i in range(8)
+        ]
     (folder / "docs.jsonl").write_text("".join(map(to_line, rows)), encoding="utf-8")
-    page = {"corpus": "tiny", "sources": [{"name": "docs", "reader": "stages.readers.jsonl", "files": "docs.jsonl"}]}
+    page = {
+        "corpus": "tiny",
+        "sources": [{"name": "docs", "reader": "stages.readers.jsonl", "files": "docs.jsonl"}],
+    }
     return page | changes
 
 
@@ -211,7 +216,11 @@ def command(*arguments: object, **environment: str) -> Ended:
 
 def build(run_path: Path, store: object, *options: object) -> dict[str, Any]:
     """Run a build in this process with a local pool of one worker; returns its record."""
-    return dict(cli("run", run_path, "--store", store, "--engine", "local", "--workers", 1, "--json", *options).ok().json)
+    return dict(
+        cli("run", run_path, "--store", store, "--engine", "local", "--workers", 1, "--json", *options)
+        .ok()
+        .json
+    )
 
 
 @dataclass(frozen=True)
@@ -241,7 +250,9 @@ def reference() -> Reference:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run_path = write_run(write_inputs(folder / "inputs"), small_page())
     store = folder / "store"
-    record = command("run", run_path, "--store", store, "--engine", "local", "--workers", 2, "--json").ok().json
+    record = (
+        command("run", run_path, "--store", store, "--engine", "local", "--workers", 2, "--json").ok().json
+    )
     return Reference(run_path.parent, run_path, store, record, digests(store))
 
 
@@ -263,7 +274,9 @@ def ledger(store: object, release: str = "v1") -> list[dict[str, Any]]:
 def texts(store: object, release: str = "v1") -> dict[str, str]:
     """doc_id -> text of a release's data."""
     folder = Path(str(store), "releases", release, "data")
-    tables = [pq.read_table(path, columns=["doc_id", "text"]) for path in sorted(folder.glob("*/part-*.parquet"))]
+    tables = [
+        pq.read_table(path, columns=["doc_id", "text"]) for path in sorted(folder.glob("*/part-*.parquet"))
+    ]
     return {row["doc_id"]: row["text"] for table in tables for row in table.to_pylist()}
 
 
@@ -279,10 +292,9 @@ def group_members(group: int) -> Iterator[psutil.Process]:
 
 def kill(process: subprocess.Popen[str], whole_group: bool) -> None:
     """Kill a started command with SIGKILL, with its workers or alone, and wait until nothing of it runs."""
-    if whole_group:
+    if whole_group and process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
+    process.kill()
     process.communicate()
     deadline = time.monotonic() + 20
     while left := list(group_members(process.pid)):

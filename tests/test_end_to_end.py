@@ -49,7 +49,9 @@ def test_second_run_computes_nothing(engine: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in done.store.rglob("*") if ".locks" not in path.parts}
     record = cli("run", done.run_path, "--store", done.store, "--engine", engine, "--json").ok().json
     assert record["tasks"] == NOTHING and record["text_tasks"] == 0
-    files = {p: p.stat().st_mtime_ns for p in done.store.rglob("*") if ".locks" not in p.parts and p.is_file()}
+    files = {
+        p: p.stat().st_mtime_ns for p in done.store.rglob("*") if ".locks" not in p.parts and p.is_file()
+    }
     assert files.items() <= before.items()
 
 
@@ -120,7 +122,11 @@ def test_moved_inputs_give_the_same_documents(tmp_path: Path) -> None:
     store = done.copy(tmp_path)
     shutil.copytree(done.inputs, tmp_path / "moved", copy_function=shutil.copyfile)
     record = build(tmp_path / "moved" / "run.yaml", store)
-    assert record["tasks"]["annotate"] == 0 and record["tasks"]["global"] == 0 and record["tasks"]["release"] == 0
+    assert (
+        record["tasks"]["annotate"] == 0
+        and record["tasks"]["global"] == 0
+        and record["tasks"]["release"] == 0
+    )
     assert digests(store) == done.digests
 
 

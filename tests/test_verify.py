@@ -1,0 +1,177 @@
+"""`verify` finds what was done to a release, from its files alone and, where counts balance, from raw bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.decide import Kept, final
+from tests.build import build, cli, reference, small_page
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A copy of the finished store, to be tampered with."""
+    return reference().copy(tmp_path)
+
+
+def faults(store: Path, *options: object) -> dict[str, list[str]]:
+    """What `verify` finds wrong, by check; it must then end with exit 5."""
+    ended = cli("verify", store / "releases/v1", "--json", *options)
+    found = {name: lines for report in ended.json for name, lines in report["faults"].items()}
+    assert ended.code == (5 if found else 0), ended.err
+    return found
+
+
+def edit(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change a Parquet file of a release and make the checksums agree, as a careful forger would."""
+    release = next(folder for folder in path.parents if (folder / "checksums.sha256").exists())
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    pq.write_table(change(pq.read_table(path)), path)
+    after = hashlib.sha256(path.read_bytes()).hexdigest()
+    sums = release / "checksums.sha256"
+    assert before in sums.read_text()
+    sums.write_text(sums.read_text().replace(before, after))
+
+
+def swap(table: pa.Table, name: str, i: int, j: int) -> pa.Table:
+    """The table with two values of a column exchanged."""
+    values = table[name].to_pylist()
+    values[i], values[j] = values[j], values[i]
+    return table.set_column(
+        table.schema.get_field_index(name), name, pa.array(values, table.schema.field(name).type)
+    )
+
+
+def part(store: Path, folder: str) -> Path:
+    """The first part below a folder of the release."""
+    return sorted((store / "releases/v1" / folder).glob("**/part-*.parquet"))[0]
+
+
+def test_an_untouched_release_passes(store: Path) -> None:
+    """Every check passes, from files alone and with the store."""
+    assert faults(store) == {}
+    assert faults(store, "--store", store, "--run", reference().run_path, "--sample", 400) == {}
+
+
+def test_flipped_byte(store: Path) -> None:
+    """A byte changed on disk is a checksum that does not hold."""
+    path = store / "releases/v1/licenses.csv"
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    assert "licenses.csv has SHA-256" in faults(store)["files have their checksums"][0]
+
+
+def test_stray_and_missing_files(store: Path) -> None:
+    """A file that is not listed and one that is gone are both named."""
+    (store / "releases/v1/extra.txt").write_text("x")
+    (store / "releases/v1/README.md").unlink()
+    lines = faults(store)["files have their checksums"]
+    assert sorted(lines) == ["README.md is missing", "extra.txt is not listed in checksums.sha256"]
+
+
+def test_removed_row(store: Path) -> None:
+    """A document taken out of data/ is missed, although every checksum holds."""
+    edit(part(store, "data"), lambda table: table.slice(1))
+    found = faults(store)
+    assert any(
+        "is kept but not in data/" in line for line in found["data holds the kept documents, each once"]
+    )
+
+
+def test_edited_text(store: Path) -> None:
+    """A text edited in data/ no longer is the text of the mix, although every checksum holds."""
+
+    def blur(table: pa.Table) -> pa.Table:
+        texts = [text.replace("。", "！").replace("the", "a") for text in table["text"].to_pylist()]
+        return table.set_column(
+            table.schema.get_field_index("text"), "text", pa.array(texts, pa.large_string())
+        )
+
+    edit(part(store, "data"), blur)
+    assert any("other text than in data/" in line for line in faults(store)["mix half: order, parts, copies"])
+
+
+def test_moved_ledger_row(store: Path) -> None:
+    """A verdict moved to another row of the ledger is found, although the counts balance."""
+
+    def move(table: pa.Table) -> pa.Table:
+        keep = table["keep"].to_pylist()
+        i, j = keep.index(True), keep.index(False)
+        for name in ("keep", "rule", "copies"):
+            table = swap(table, name, i, j)
+        return table
+
+    mixed = next(path for path in sorted((store / "releases/v1/ledger").iterdir())
+                 if len(set(pq.read_table(path)["keep"].to_pylist())) == 2)  # fmt: skip
+    edit(mixed, move)
+    found = faults(store)["data holds the kept documents, each once"]
+    assert any("is kept but not in data/" in line for line in found)
+
+
+def test_removed_ledger_row(store: Path) -> None:
+    """A ledger row less breaks conservation."""
+    edit(part(store, "ledger"), lambda table: table.slice(1))
+    assert any("ledger rows" in line for lines in faults(store).values() for line in lines)
+
+
+def test_reordered_mix(store: Path) -> None:
+    """A mix whose rows are not in the order of its order.parquet is found."""
+    edit(part(store, "mixes"), lambda table: swap(swap(table, "doc_id", 0, 1), "text", 0, 1))
+    assert (
+        "the parts are not in the order of order.parquet" in faults(store)["mix half: order, parts, copies"]
+    )
+
+
+def test_shifted_removal_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that applies its removals one row too late balances in every count; raw bytes tell."""
+
+    def shifted(*arguments: Any) -> Kept:
+        kept = final(*arguments)
+        rule = np.roll(kept.rule, 1)
+        return Kept(rule == -1, rule, kept.verdicts, kept.keeper_id, kept.similarity)
+
+    def in_process(_: object, fn: Callable[[Any], Any], tasks: list[Any]) -> Any:
+        return map(fn, tasks)
+
+    done, store = reference(), reference().copy(tmp_path)
+    run_path = done.variant(
+        small_page(keep_one={}, select=[{"name": "short", "tokens.n_tokens": {"min": 300}}])
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.release.final", shifted)
+        patch.setattr("pipeline.cluster.LocalEngine.map", in_process)
+        build(run_path, store)
+    lineage = json.loads((store / "releases/v1/lineage.json").read_text(encoding="utf-8"))
+    assert lineage["counts"]["dropped"] > 50
+    assert faults(store) == {}
+    found = faults(store, "--store", store, "--run", run_path, "--sample", 400)
+    assert found["decisions derived again from raw bytes"] and found["released texts derived again"]
+
+
+def test_edited_store(store: Path) -> None:
+    """An annotation that was edited in the store is found by measuring the document again."""
+    folder = next((store / "annotations/minhash").iterdir())
+    path = sorted(folder.glob("*.parquet"))[0]
+    table = pq.read_table(path)
+    rolled = pa.table(
+        [table.column(0).take(pa.array(np.roll(np.arange(len(table)), 1)))], schema=table.schema
+    )
+    pq.write_table(rolled, path)
+    found = faults(store, "--store", store, "--run", reference().run_path, "--sample", 400)
+    assert any("minhash" in line for line in found["stored annotations measured again"])
+
+
+def test_what_is_no_release(tmp_path: Path, store: Path) -> None:
+    """A folder without checksums, or half of the options, ends with exit 2 and says so."""
+    ended = cli("verify", tmp_path)
+    assert ended.code == 2 and "not a release, or one that was not finished" in ended.err
+    ended = cli("verify", store / "releases/v1", "--store", store)
+    assert ended.code == 2 and "--store and --run go together" in ended.err
