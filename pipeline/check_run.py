@@ -36,8 +36,8 @@ def check_columns(run: RunFile) -> None:
         check_known({mix.by} if mix.by else set(), known, f"{run.path}: mix.mixes.{name}.by")
         if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
             raise ConfigError(
-                f"{run.path}: mix.mixes.{name} shares out tokens, which no stage counts; annotate with stages.tokens, or "
-                "name the column that holds the counts in release.columns.n_tokens"
+                f"{run.path}: mix.mixes.{name} shares out tokens, which no stage counts; annotate with stages.tokens, "
+                "or name the column that holds the counts in release.columns.n_tokens"
             )
     if run.keep_one:
         where = f"{run.path}: keep_one.prefer"

@@ -142,8 +142,8 @@ def _one_thread() -> None:
 def _again(task: Task, attempt: int, error: BaseException) -> tuple[Task, int]:
     if attempt >= MAX_ATTEMPTS:
         raise BicorpusError(
-            f"{_label(task)}: lost its worker {attempt} times ({error or type(error).__name__}); it may need more memory: "
-            "use fewer --workers or a smaller ingest.shard_bytes"
+            f"{_label(task)}: lost its worker {attempt} times ({error or type(error).__name__}); it may need more "
+            "memory: use fewer --workers or a smaller ingest.shard_bytes"
         ) from error
     return task, attempt + 1
 

@@ -77,9 +77,8 @@ def annotate_shard(task: WaveTask) -> WaveReport:
     clock = _Clock(report.cpu_s)
     own = {step.name for step in task.steps}
     reads = set().union(*(step.reads() for step in task.steps))
-    canonical = sorted(
-        (reads & set(CANONICAL.names)) | {"doc_id"} | ({"text"} if any(step.reads_text for step in task.steps) else set())
-    )
+    text = {"text"} if any(step.reads_text for step in task.steps) else set()
+    canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id"} | text)
     stored = {
         c for c in reads if "." in c and c.partition(".")[0] not in own and c.partition(".")[0] in task.refs
     }

@@ -38,10 +38,20 @@ def main(runs: int, seed: int, run_path: str) -> None:
         release = record["release"].removeprefix("releases/")
         expected = digests(Path(folder, "whole"), release)
         total = sum(record["tasks"].values())
-        print(f"{run_path}: {seconds:.1f} s and {total:,} tasks without interruption, {len(expected):,} files")
+        print(
+            f"{run_path}: {seconds:.1f} s and {total:,} tasks without interruption, {len(expected):,} files"
+        )
         print(f"{'run':>3} {'killed at':>9} {'killed':<12} {'files left':>10} {'tasks saved':>11}  release")
         same = [
-            one(run_path, Path(folder, str(i)), i, points.uniform(0.05, 0.98) * seconds, release, expected, total)
+            one(
+                run_path,
+                Path(folder, str(i)),
+                i,
+                points.uniform(0.05, 0.98) * seconds,
+                release,
+                expected,
+                total,
+            )
             for i in range(runs)
         ]
     print(f"{sum(same)} of {runs} releases have the same bytes")

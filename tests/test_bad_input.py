@@ -173,7 +173,7 @@ from pipeline.stage import Stage, bind
 SCHEMA = pa.schema({"x": pa.int32()})
 @dataclass(frozen=True)
 class Config: ...
-STAGE = Stage(name="%s", version=1, config=Config, reads=("%s.x",), writes=SCHEMA, load=bind(lambda batch, config: batch))
+STAGE = Stage(name="%s", version=1, config=Config, reads=("%s.x",), writes=SCHEMA, load=bind(print))
 """
     (tmp_path / "circle_a.py").write_text(code % ("circle_a", "circle_b"))
     (tmp_path / "circle_b.py").write_text(code % ("circle_b", "circle_a"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ import pytest
 from pipeline.cluster import MAX_ATTEMPTS, LocalEngine
 from pipeline.errors import BicorpusError, UsageError
 from pipeline.store import open_store
-from tests.build import build, cli, digests, reference, small_page, start
+from tests.build import ROOT, build, cli, digests, kill, reference, small_page, start
 from tests.s3server import BUCKET, serve
 
 SLOW = """
@@ -74,7 +76,7 @@ def test_a_node_dies_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             time.sleep(0.1)
         nodes.remove_node(node, allow_graceful=False)
         n_finished = len(list(store.list("annotations/slow")))
-        out, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=240)
         assert process.returncode == 0, err
         assert n_finished < len(list(store.list("annotations/slow")))  # it died in the middle
         found = digests(url)
@@ -134,11 +136,6 @@ def test_all_workers_are_used(engine: LocalEngine) -> None:
 
 def test_workers_end_with_a_killed_driver() -> None:
     """A driver that is killed leaves no worker behind, not even one that waits for a task."""
-    import subprocess
-    import sys
-
-    from tests.build import ROOT, kill
-
     code = (
         "from pipeline.cluster import LocalEngine\nfrom tests.test_cluster import nap\nimport time\n"
         "if __name__ == '__main__':\n    list(LocalEngine(2).map(nap, [0.1] * 4))\n    print('ready', flush=True)\n"

@@ -16,7 +16,15 @@ import pytest
 
 from pipeline.errors import BicorpusError
 from tests.build import (
-    build, check_readable, cli, digests, group_members, kill, reference, small_page, start,
+    build,
+    check_readable,
+    cli,
+    digests,
+    group_members,
+    kill,
+    reference,
+    small_page,
+    start,
 )  # fmt: skip
 
 POINTS = random.Random(5)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.build import (
-    build, cli, command, digests, ledger, reference, small_page, start, texts, write_run,
+    build,
+    cli,
+    command,
+    digests,
+    ledger,
+    reference,
+    small_page,
+    start,
+    texts,
+    write_run,
 )  # fmt: skip
 
 NOTHING = {"ingest": 0, "annotate": 0, "global": 0, "release": 0}
@@ -37,8 +48,7 @@ def test_reference_is_a_real_build() -> None:
     assert {row["doc_id"] for row in rows if row["keep"]} == set(texts(done.store))
     copies = Counter(row["source"] for row in rows if row["rule"] == "duplicate")
     assert copies["copies"] > copies.total() * 0.9  # the keeper order prefers the sources of lower rank
-    mix = cli("verify", done.store / "releases" / "v1", "--json").ok().json
-    assert not any(report["faults"] for report in mix)
+    cli("verify", done.store / "releases" / "v1").ok()
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
@@ -57,9 +67,6 @@ def test_second_run_computes_nothing(engine: str) -> None:
 
 def test_empty_plan_does_not_even_import_ray() -> None:
     """A run with nothing to do on the default engine ends without Ray in the process."""
-    import subprocess
-    import sys
-
     done = reference()
     code = (
         "import sys; from pipeline.cli import main\n"

@@ -1,4 +1,4 @@
-"""`verify` finds what was done to a release, from its files alone and, where counts balance, from raw bytes."""
+"""`verify` finds what was done to a release: from its files and, where counts balance, from raw bytes."""
 
 from __future__ import annotations
 
