@@ -81,7 +81,10 @@ class Build:
         self.recipes = Recipes(run)
 
     def run(self) -> Record:
-        """Build everything up to and including the release; write the run record whatever happens."""
+        """Build everything up to and including the release; write the run record whatever happens.
+
+        Raises: QuarantineError, when all is built, if more input was quarantined than the run file allows.
+        """
         from pipeline.releasing import Releasing
 
         begin = time.monotonic()
@@ -98,6 +101,8 @@ class Build:
                 self.record.ingested, self.record.kept = counts["ingested"], counts["kept"]
             self.sweep()
             self.record.status = "done"
+            if faults := self.quarantine_faults():
+                raise QuarantineError("; ".join(faults))
         except BaseException as error:
             self.record.status = f"{type(error).__name__}: {error}"
             raise
@@ -145,7 +150,7 @@ class Build:
                 self.note_ingested(waiting)
         self.shards = shards_of(self.group_names, self.state)
         self.record.tasks["ingest"] += len(tasks)
-        self.check_quarantine()
+        self.count_quarantined()
 
     def note_ingested(self, reports: list[IngestReport]) -> None:
         """Commit groups to the manifest."""
@@ -162,27 +167,39 @@ class Build:
         entries = self.state.catalog(SHARDS).entries
         return {name: entries[name] for name in sorted(self.group_names)}
 
-    def check_quarantine(self) -> None:
-        """Raise QuarantineError above the allowed share, InputError if there is no document at all."""
-        limit = self.run_file.ingest.max_quarantined_share
-        totals: dict[str, list[int]] = {}
+    def count_quarantined(self) -> None:
+        """Add up quarantined records by source and reason.
+
+        Raises: if there is no document at all, QuarantineError or, when there is no record either, InputError.
+        """
         for entry in self.groups().values():
-            total = totals.setdefault(entry["source"], [0, 0])
-            total[0] += entry["read"]
-            total[1] += sum(entry["quarantined"].values())
             reasons = self.record.quarantined.setdefault(entry["source"], {})
             for reason, count in entry["quarantined"].items():
                 reasons[reason] = reasons.get(reason, 0) + count
-        for source, (n_read, n_bad) in sorted(totals.items()):
-            if n_bad > limit * n_read:
-                reasons_text = ", ".join(f"{r} {n:,}" for r, n in self.record.quarantined[source].items())
-                raise QuarantineError(
-                    f"source {source}: {n_bad:,} of {n_read:,} records went to quarantine ({reasons_text}); allowed "
+        faults = self.quarantine_faults()
+        for fault in faults:
+            self.progress.say(f"warning: {fault}")
+        if not self.shards:
+            message = f"{self.run_file.path}: the sources give no document at all"
+            raise QuarantineError(f"{message}: {'; '.join(faults)}") if faults else InputError(message)
+
+    def quarantine_faults(self) -> list[str]:
+        """One line for each source of which more records went to quarantine than the run file allows."""
+        limit = self.run_file.ingest.max_quarantined_share
+        n_read: dict[str, int] = {}
+        for entry in self.groups().values():
+            n_read[entry["source"]] = n_read.get(entry["source"], 0) + entry["read"]
+        faults = []
+        for source, reasons in sorted(self.record.quarantined.items()):
+            n_bad = sum(reasons.values())
+            if n_bad > limit * n_read[source]:
+                found = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+                faults.append(
+                    f"source {source}: {n_bad:,} of {n_read[source]:,} records went to quarantine ({found}); allowed "
                     f"are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; `columns` "
                     "in the run file says which field is the text"
                 )
-        if not self.shards:
-            raise InputError(f"{self.run_file.path}: the sources hold no document at all; nothing to build")
+        return faults
 
     # Annotation
 

@@ -9,7 +9,7 @@ BicorpusError (1)
 │   ├── ConflictError        another writer got there first (compare-and-swap refused)
 │   └── AlignmentError       a file does not belong to the shard, recipe or generation it is read for
 ├── StageError               a stage raised, or broke its contract, on named documents
-├── QuarantineError (3)      more input was quarantined than the run file allows
+├── QuarantineError (3)      finished, but more input was quarantined than the run file allows
 ├── LimitError (4)           stopped at a limit that the run file sets
 ├── ExpectationError (5)     an expectation failed: conservation, a guard, a check of `verify`
 └── LeaseError (75)          another run holds the name that this one wants to move

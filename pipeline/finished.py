@@ -70,7 +70,7 @@ class Finished:
 
     def decisions(self) -> list[Decision]:
         """Decisions over every shard."""
-        return self.releasing.decisions()
+        return self.releasing.deciding.decisions()
 
     def judge(self, decision: Decision, columns: set[str]) -> Judged:
         """Read the columns that are asked for and decide over a shard."""
@@ -129,11 +129,11 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
         releasing = Finished(run, store, unused=frozenset(pending)).releasing
         if releasing.is_current():
             plan.release = "up to date"
-        decisions = releasing.rules_only()
+        decisions = releasing.deciding.rules_only()
         if run.keep_one is not None:
-            recipe = releasing.keepers_recipe(decisions)
+            recipe = releasing.deciding.keepers_recipe(decisions)
             keepers_found = releasing.build.state.global_result("keepers", recipe) is not None
-            decisions = releasing.decisions() if keepers_found else decisions
+            decisions = releasing.deciding.decisions() if keepers_found else decisions
         by = releasing.mix_columns()
         tasks = [FactsTask(store, d, i, releasing.layout, by, "") for i, d in enumerate(decisions)]
         facts = pa.concat_tables([facts_of(task)[0] for task in tasks])

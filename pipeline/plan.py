@@ -272,7 +272,8 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append("annotate up to date")
             continue
         lines.append(
-            f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; {phase.text_tasks:,} of these tasks read text"
+            f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; "
+            f"{phase.text_tasks:,} of these tasks read text"
         )
         for name, reason in phase.reasons.items():
             lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
@@ -281,8 +282,8 @@ def plan_lines(plan: Plan) -> list[str]:
     lines.append(f"release  {plan.release}")
     for name, mix in sorted(plan.mixes.items()):
         lines.append(
-            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available, {mix['discarded']:,} "
-            f"left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
+            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available, "
+            f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
         )
     lines += [f"warning  {warning}" for warning in plan.warnings]
     if plan.is_empty:

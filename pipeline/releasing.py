@@ -6,21 +6,22 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import __version__
-from pipeline.decide import Decision, Members, PopulationTask, count_population, decision_columns
-from pipeline.errors import ExpectationError, LeaseError
+from pipeline.decide import decision_columns
+from pipeline.deciding import Deciding
+from pipeline.errors import LeaseError
 from pipeline.exchange import read_exchange, write_exchange
 from pipeline.lease import Lease, commit, hold
+from pipeline.pages import check_conservation, lineage, summary
 from pipeline.place import Placement, by_shard, place
-from pipeline.recipe import digest, step_recipe
+from pipeline.recipe import digest
 from pipeline.release import (
     FactsTask,
     FileReport,
@@ -38,10 +39,8 @@ from pipeline.release import (
     write_part,
     write_shard,
 )
-from pipeline.rules import Cuts, drop_order
 from pipeline.run_file import RunFile, plain_edits
 from pipeline.schema import ROW_BITS
-from pipeline.sidecars import Shard, SidecarRef
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ class Releasing:
         self.mixer: Any = _module(self.run_file.mix_module)
         self.layout = release_layout(self.run_file)
         self.columns = release_columns(self.run_file)
+        self.deciding = Deciding(build, self.columns)
         self.recipe = self.release_recipe()
         self.folder = f"releases/{self.run_file.release.name}"
         self.work = f"{self.work_folder()}/{self.recipe[:8]}"
@@ -123,98 +123,27 @@ class Releasing:
             [s.id, s.generation, {name: ref.recipe for name, ref in recipes.refs(self.columns, s).items()}]
             for s in self.build.shards
         ]
-        keep = None if run.keep_one is None else [run.keep_one.of, run.keep_one.prefer, self.keepers_static()]
+        keep = (
+            None
+            if run.keep_one is None
+            else [run.keep_one.of, run.keep_one.prefer, self.deciding.keepers_static()]
+        )
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
-            run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores),
+            run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
             [[source.name, source.rank, source.profile] for source in run.sources],
         ]  # fmt: skip
         return digest([__version__, shards, settings])
-
-    def keepers_static(self) -> str:
-        """Recipe of the keepers step, shards aside."""
-        assert self.run_file.keep_one is not None
-        step = self.run_file.keep_one.step
-        return step_recipe(step.step, step.config, [])
 
     def mix_columns(self) -> tuple[str, ...]:
         """Columns that mixes go by."""
         return tuple(sorted({mix.by for mix in self.run_file.mix.mixes.values() if mix.by}))
 
-    # Decisions
-
-    def decisions(self) -> list[Decision]:
-        """What decides over each shard, cuts and keepers included."""
-        decided = self.rules_only()
-        if self.run_file.keep_one is None:
-            return decided
-        refs = self.keepers(decided)
-        return [replace(d, keepers=refs[d.shard.id]) for d in decided]
-
-    def rules_only(self) -> list[Decision]:
-        """What the rules decide over each shard, quantile cuts included, keepers not."""
-        run, recipes = self.run_file, self.build.recipes
-        sources = {source.name: source for source in run.sources}
-        plain = [
-            Decision(
-                shard=shard, rules=run.select, refs=recipes.refs(self.columns, shard),
-                loose=recipes.loose(self.columns, shard), rank=sources[shard.source].rank,
-                profile=sources[shard.source].profile, keep_one=run.keep_one,
-            )
-            for shard in self.build.shards
-        ]  # fmt: skip
-        cuts = self.cuts(plain)
-        return [replace(d, cuts=cuts) for d in plain]
-
-    def cuts(self, decisions: Sequence[Decision]) -> Cuts | None:
-        """Quantile cuts over the population, if any rule asks for one."""
-        conditions = [c for rule in self.run_file.select for c in (*rule.conditions, *rule.where)]
-        if not any(condition.quantile for condition in conditions):
-            return None
-        cuts = Cuts()
-        with self.build.progress.phase("quantiles", len(decisions)) as phase:
-            for counts in self.build.engine.map(
-                count_population, [PopulationTask(self.store, d) for d in decisions]
-            ):
-                for count in counts:
-                    cuts.add(*count)
-                phase.step()
-        return cuts
-
-    def keepers_recipe(self, decisions: Sequence[Decision]) -> str:
-        """Hash all that the choice of keepers depends on."""
-        run = self.run_file
-        assert run.keep_one is not None
-        names = {c for rule in run.select for c in rule.columns()} | {
-            column for column, _ in run.keep_one.prefer
-        }
-        names.add(f"{run.keep_one.of}.cluster")
-        refs = self.build.recipes.refs
-        shards = [
-            [d.shard.id, d.rank, d.profile, {name: ref.recipe for name, ref in refs(names, d.shard).items()}]
-            for d in decisions
-        ]
-        rules = [rule.plain() for rule in run.select if rule.action == "drop"]
-        cuts = decisions[0].cuts.counts if decisions and decisions[0].cuts else {}
-        cut_digest = digest(sorted([str(key), sorted(counts.items())] for key, counts in cuts.items()))
-        return digest(
-            [self.keepers_static(), run.keep_one.of, run.keep_one.prefer, rules, cut_digest, shards]
-        )
-
-    def keepers(self, decisions: Sequence[Decision]) -> dict[str, SidecarRef]:
-        """Choose the keepers of all clusters; returns their sidecar per shard."""
-        assert self.run_file.keep_one is not None
-        recipe = self.keepers_recipe(decisions)
-        folder = f"global/keepers/{recipe[:8]}"
-        feeds = [Members(decision) for decision in decisions]
-        self.build.find_or_run(self.run_file.keep_one.step, recipe, feeds, folder)
-        return {d.shard.id: SidecarRef(f"{folder}/rows/{d.shard.id}.parquet", recipe) for d in decisions}
-
     # Writing
 
     def write(self, lease: Lease) -> None:
         """Write every file of the release, the checksums last."""
-        decisions = self.decisions()
+        decisions = self.deciding.decisions()
         by = self.mix_columns()
         facts_keys = [f"{self.work}/facts-{i:06d}.arrow" for i in range(len(decisions))]
         facts_tasks = [
@@ -310,80 +239,22 @@ class Releasing:
         shards: Sequence[ShardReport],
     ) -> list[FileReport]:
         """Write lineage, licences, README and the run file; check conservation first."""
-        summary = self.summary(reports, facts, placement)
-        check_conservation(summary["counts"], self.build.shards)
+        numbers = summary(self.build, self.recipe, reports, facts, placement)
+        check_conservation(numbers["counts"], self.build.shards)
         sources = [(s.source, report) for s, report in zip(self.build.shards, shards, strict=True)]
         pages = {
-            "lineage.json": to_json({**self.lineage(), **summary}),
+            "lineage.json": to_json({**lineage(self.build), **numbers}),
             "licenses.csv": licenses_csv(sources),
-            "README.md": self.module.readme(summary),
+            "README.md": self.module.readme(numbers),
             "run.yaml": self.run_file.text,
         }
         return [put_text(self.store, f"{self.folder}/{name}", text) for name, text in pages.items()]
-
-    def summary(
-        self, reports: Sequence[dict[str, Any]], facts: pa.Table, placement: Placement
-    ) -> dict[str, Any]:
-        """The numbers of a release: conservation, funnel by language, mixes."""
-        groups = self.build.groups().values()
-        funnel: dict[str, dict[str, int]] = {}
-        failed: dict[str, int] = {}
-        for report in reports:
-            for language, row in report["funnel"].items():
-                total = funnel.setdefault(language, {})
-                for outcome, count in row.items():
-                    total[outcome] = total.get(outcome, 0) + count
-            for rule, count in report["failed"].items():
-                failed[rule] = failed.get(rule, 0) + count
-        ingested = sum(sum(row.values()) for row in funnel.values())
-        kept = sum(row.get("kept", 0) for row in funnel.values())
-        counts = {
-            "read": sum(group["read"] for group in groups),
-            "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
-            "erased": 0, "ingested": ingested, "kept": kept, "dropped": ingested - kept,
-            "kept_tokens": int(pc.sum(facts["n_tokens"]).as_py() or 0),
-        }  # fmt: skip
-        return {
-            "name": self.run_file.release.name, "corpus": self.run_file.corpus, "version": __version__,
-            "counts": counts, "funnel": funnel, "failed": failed, "mixes": placement.mixes,
-            "default_mix": self.run_file.mix.default, "recipe": self.recipe,
-            "rules": [self.run_file.select[i].name for i in drop_order(list(self.run_file.select))],
-        }  # fmt: skip
-
-    def lineage(self) -> dict[str, Any]:
-        """What the release was made of: inputs by digest, shards, and the recipe of every step."""
-        run, recipes = self.run_file, self.build.recipes
-        inputs = {
-            f"{group['source']}/{f['path']}": {"digest": f["digest"], "bytes": f["size"]}
-            for group in self.build.groups().values()
-            for f in group["files"]
-        }
-        steps = {
-            s.name: {"module": s.module, "version": s.step.version, "recipe": recipes.static[s.name]}
-            for s in (*run.annotate, *run.globals)
-        }
-        shards = {
-            shard.id: {"rows": shard.n_rows, "text_bytes": shard.text_bytes} for shard in self.build.shards
-        }
-        quarantined: dict[str, dict[str, int]] = self.build.record.quarantined
-        return {"inputs": inputs, "steps": steps, "shards": shards, "quarantined": quarantined}
 
     def remove_strays(self, keys: set[str]) -> None:
         """Delete files that an earlier release of the same name left."""
         for key, _ in list(self.store.list(self.folder)):
             if key not in keys:
                 self.store.delete(key)
-
-
-def check_conservation(counts: dict[str, int], shards: Sequence[Shard]) -> None:
-    """Raise ExpectationError unless every record that was read is accounted for."""
-    n_rows = sum(shard.n_rows for shard in shards)
-    if counts["ingested"] != n_rows or counts["read"] != n_rows + counts["quarantined"] + counts["erased"]:
-        raise ExpectationError(
-            f"conservation fails: read {counts['read']:,}, quarantined {counts['quarantined']:,}, erased "
-            f"{counts['erased']:,}, rows in shards {n_rows:,}, rows decided {counts['ingested']:,}; the store is "
-            "inconsistent. Run `bicorpus verify`, then build again in a new store"
-        )
 
 
 @dataclass(frozen=True)

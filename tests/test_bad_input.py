@@ -210,7 +210,7 @@ def test_empty_input(tmp_path: Path) -> None:
     """A corpus without a single document: exit 2, nothing to build."""
     page = tiny(tmp_path)
     (tmp_path / "docs.jsonl").write_bytes(b"")
-    assert "the sources hold no document at all" in one_line(run(tmp_path, page), 2)
+    assert "the sources give no document at all" in one_line(run(tmp_path, page), 2)
 
 
 def test_an_empty_file_among_others(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_file_of_another_format(tmp_path: Path) -> None:
 
 
 def test_too_much_quarantine(tmp_path: Path) -> None:
-    """Above ingest.max_quarantined_share: exit 3 with share and reasons; raising the share goes on from there."""
+    """Above ingest.max_quarantined_share: all is built, then exit 3 with share and reasons, until the share is raised."""
     page = tiny(tmp_path)
     with (tmp_path / "docs.jsonl").open("ab") as stream:
         stream.writelines(line for _, line in broken_rows()[:1])
