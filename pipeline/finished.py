@@ -15,7 +15,7 @@ from pipeline.decide import Decision, Kept, final
 from pipeline.errors import UsageError
 from pipeline.execute import Columns
 from pipeline.graph import phases
-from pipeline.place import named_mixes, plan_mix
+from pipeline.place import plan_mix
 from pipeline.plan import PhasePlan, Plan, known_groups, plan_phase, shards_of
 from pipeline.progress import Progress
 from pipeline.release import FactsTask, facts_of
@@ -137,8 +137,8 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
         by = releasing.mix_columns()
         tasks = [FactsTask(store, d, i, releasing.layout, by, "") for i, d in enumerate(decisions)]
         facts = pa.concat_tables([facts_of(task)[0] for task in tasks])
-        for name in named_mixes(run):
-            found, _, _ = plan_mix(run, facts, releasing.mixer, run.mix.mixes[name])
+        for name, mix in sorted(run.mix.mixes.items()):
+            found, _, _ = plan_mix(run, facts, releasing.mixer, mix)
             plan.mixes[name] = {
                 "available": found.available,
                 "asked": found.total,

@@ -42,12 +42,6 @@ class Placement:
     mixes: Mapping[str, Mapping[str, Any]]  # Any: plain JSON
 
 
-def named_mixes(run: RunFile) -> list[str]:
-    """Mixes that a release writes: those that the run file names, else the default one."""
-    named = [name for name in run.mix.mixes if name != "natural" or run.mix.default == "natural"]
-    return sorted({*named, run.mix.default})
-
-
 def place(run: RunFile, facts: pa.Table, mixer: Any) -> Placement:  # Any: the mix module
     """Order documents by keyed hash per language, plan every mix, and cut both into parts by text bytes.
 
@@ -69,8 +63,7 @@ def place(run: RunFile, facts: pa.Table, mixer: Any) -> Placement:  # Any: the m
         chosen.append(_chosen(facts, rows, len(outputs), part))
         outputs.append(Output(f"data/{name}", None, int(part.max()) + 1, True))
     orders, mixes = {}, {}
-    for name in named_mixes(run):
-        mix = run.mix.mixes[name]
+    for name, mix in sorted(run.mix.mixes.items()):
         order, report = _mix_order(run, facts, mixer, mix)
         document = order["document"].to_numpy()
         part, row_of_part = cut_parts(sizes[document], run.release.part_bytes)

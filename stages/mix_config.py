@@ -66,7 +66,10 @@ class Mix:
 
 @dataclass(frozen=True, kw_only=True)
 class MixSection:
-    """The `mix` key of a run file; `natural`, every kept document once, is always among the mixes."""
+    """The `mix` key of a run file; `natural`, every kept document once, is always among the mixes.
+
+    Unless the run file names it or makes it the default, only its order is written, over the parts of the data.
+    """
 
     default: str = NATURAL
     max_discard: float = 0.6
@@ -82,8 +85,8 @@ def parse(settings: Mapping[str, Any] | None, where: str) -> MixSection:
     check_keys(settings, ("default", "max_discard", "mixes"), where)
     named = _mapping(settings.get("mixes") or {}, f"{where}.mixes")
     mixes = {name: _mix(name, value or {}, f"{where}.mixes.{name}") for name, value in named.items()}
-    mixes.setdefault(NATURAL, Mix(name=NATURAL))
     default = settings.get("default", NATURAL)
+    mixes.setdefault(NATURAL, Mix(name=NATURAL, materialise=default == NATURAL))
     if default not in mixes:
         raise ConfigError(f"{where}.default: no mix {default!r}{nearest(str(default), mixes)}")
     max_discard = _number(settings.get("max_discard", 0.6), f"{where}.max_discard", 0, 1)

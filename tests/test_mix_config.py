@@ -44,7 +44,7 @@ def test_a_whole_section_is_read() -> None:
         seed=7,
         materialise=False,
     )
-    mixes = {"zh50": zh50, "natural": Mix(name="natural")}
+    mixes = {"zh50": zh50, "natural": Mix(name="natural", materialise=False)}
     section = parse(settings, "mix")
     assert section == MixSection(default="zh50", max_discard=0.8, mixes=mixes)
     assert canonical_json(section)
