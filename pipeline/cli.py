@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pipeline import __version__
+from pipeline.cli_releases import COMMANDS, json_option
 from pipeline.errors import BicorpusError
 from pipeline.progress import Progress
 
@@ -22,7 +23,6 @@ store_option = click.option(
     metavar="URL",
     help="Local folder or object store (s3://bucket/prefix).",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
 
 
@@ -299,41 +299,8 @@ def export(
     click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
 
 
-@main.command()
-@click.argument("release_url", metavar="RELEASE")
-@click.option(
-    "--store", "store_url", metavar="URL", help="Also derive decisions again from raw bytes; needs --run."
-)
-@click.option("--run", "run_path", metavar="RUN.yaml", type=click.Path(), help="The run file of the release.")
-@click.option("--sample", type=int, default=1000, show_default=True, help="Decisions to derive again.")
-@json_option
-def verify(release_url: str, store_url: str | None, run_path: str | None, sample: int, as_json: bool) -> None:
-    """Check a release: files, conservation, ledger, mixes; with --store also a sample of its decisions.
-
-    Exits 5 if anything is wrong.
-
-    Example: bicorpus verify store/releases/v1 --store ./store --run run.yaml
-    """
-    from dataclasses import asdict
-
-    from pipeline.errors import ExpectationError, UsageError
-    from pipeline.store import open_store
-    from pipeline.verify import verify_files
-
-    if (store_url is None) != (run_path is None):
-        raise UsageError("--store and --run go together")
-    release = open_store(release_url)
-    reports = [verify_files(release)]
-    if store_url and run_path:
-        from pipeline.rederive import verify_store
-
-        reports.append(verify_store(release, finished_build(run_path, store_url), sample))
-    if as_json:
-        click.echo(json.dumps([asdict(report) for report in reports], ensure_ascii=False))
-    else:
-        click.echo("\n".join(line for report in reports for line in report.lines()))
-    if not all(report.passed for report in reports):
-        raise ExpectationError(f"{release_url}: the release does not hold; see the faults above")
+for command in COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

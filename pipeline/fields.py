@@ -44,8 +44,8 @@ def as_string(value: Value) -> str | None:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace") or None
-    if isinstance(value, (int, float, Decimal)):
-        return str(value) if math.isfinite(value) else None
+    if isinstance(value, (int, float, Decimal)):  # an int of 400 digits has no float to test
+        return str(value) if isinstance(value, int) or math.isfinite(value) else None
     return to_json(value).decode()
 
 

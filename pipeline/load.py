@@ -15,14 +15,14 @@ from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.rules import Rule, parse_conditions, parse_rules
-from pipeline.run_file import Edits, Ingest, KeepOne, MiB, Release, RunFile, Source, Step
+from pipeline.run_file import Edits, Ingest, KeepOne, MiB, Release, RunFile, Source, Step, Tokens
 from pipeline.schema import CANONICAL
 from pipeline.stage import Reader
 
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib": MiB, "gib": 1 << 30}
 
-KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release")
+KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
 SOURCE_KEYS = (
     "name", "reader", "config", "files", "columns", "license", "provenance", "rank", "profile",
 )  # fmt: skip
@@ -117,7 +117,7 @@ class _Parser:
         run = RunFile(
             path=self.path, text=self.text, corpus=corpus, sources=sources, ingest=ingest, annotate=annotate,
             globals=globals_, select=rules, keep_one=keep_one, mix=mix, mix_module=mix_module,
-            release=self.release(release_page, edits, corpus),
+            release=self.release(release_page, edits, corpus), tokens=self.tokens(mix),
         )  # fmt: skip
         check_columns(run)
         return run
@@ -266,6 +266,33 @@ class _Parser:
         return KeepOne(
             step=Step(name="keepers", module=module, step=step, config=config), of=of, prefer=tuple(prefer)
         )
+
+    def tokens(self, mix: Any) -> Tokens | None:  # Any: the mix module's own section class
+        page = self.mapping("tokens")
+        if not page:
+            return None
+        where = f"{self.path}: tokens"
+        check_keys(page, ("use", "mixes", "count", "config"), where)
+        counter = str(page.get("count", "tokens"))
+        step = self.steps.get(counter)
+        if step is None or not hasattr(step.config, "tokenizer"):
+            raise ConfigError(
+                f"{where}.count: {counter!r} counts no tokens here; name the annotate entry with the tokenizer "
+                "(stages.tokens)"
+            )
+        mixes = page.get("mixes") or [mix.default]
+        for name in mixes:
+            if name not in mix.mixes:
+                raise ConfigError(f"{where}.mixes: no mix {name!r}{nearest(str(name), mix.mixes)}")
+        module = page.get("use", "stages.token_files")
+        settings = {**(page.get("config") or {}), "tokenizer": step.config.tokenizer}
+        kind = load_step(module, "Config", where)
+        check_keys(settings, kind.__dataclass_fields__, f"{where}.config")
+        try:
+            config = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
+        return Tokens(mixes=tuple(mixes), module=module, config=config)
 
     def release(self, page: dict[str, Any], edits: Edits, corpus: str) -> Release:
         where = f"{self.path}: release"

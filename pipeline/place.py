@@ -20,12 +20,21 @@ from pipeline.schema import ROW
 
 @dataclass(frozen=True)
 class Output:
-    """A set of parts that release writes: data of one language, or a mix. folder: below the release."""
+    """A set of parts that release writes: data of one language, or a mix. folder: below the release.
+
+    materialise: whether the parts are written with their text; tokens: whether token files are.
+    """
 
     folder: str
     mix: str | None
     n_parts: int
     materialise: bool
+    tokens: bool = False
+
+    @property
+    def gathered(self) -> bool:
+        """Whether the texts of its parts have to be brought together."""
+        return self.materialise or self.tokens
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ def place(run: RunFile, facts: pa.Table, mixer: Any) -> Placement:  # Any: the m
         part, row_of_part = cut_parts(sizes[document], run.release.part_bytes)
         chosen.append(_chosen(facts, document, len(outputs), part))
         n_parts = int(part.max()) + 1 if len(part) else 0
-        outputs.append(Output(f"mixes/{name}", name, n_parts, mix.materialise))
+        tokens = run.tokens is not None and name in run.tokens.mixes
+        outputs.append(Output(f"mixes/{name}", name, n_parts, mix.materialise, tokens))
         if not mix.materialise:
             part, row_of_part = data_part[document], data_row[document]
         orders[name] = pa.table(

@@ -7,6 +7,7 @@ checksums are written last: a release without them is not complete, and nothing 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import tempfile
@@ -188,7 +189,7 @@ def write_shard(task: WriteTask) -> ShardReport:
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))
     for i, output in enumerate(task.outputs):
-        if not output.materialise:
+        if not output.gathered:
             continue
         mine = placed.filter(pa.array(placed["output"].to_numpy() == i))
         if not mine.num_rows:
@@ -293,6 +294,46 @@ def write_part(task: PartTask) -> FileReport:
     table = read_exchange(task.store, task.maps, task.part)
     order = np.argsort(table["position"].to_numpy(), kind="stable")
     return put_table(task.store, task.key, table.drop_columns(["position"]).take(pa.array(order)))
+
+
+@dataclass(frozen=True)
+class TokenTask:
+    """Tokenises one part of a mix. module: dotted name of the module that writes; prefix: of its files' keys."""
+
+    store: Store
+    maps: tuple[str, ...]
+    part: int
+    prefix: str
+    module: str
+    config: Any  # Any: the module's own config class
+
+
+@dataclass(frozen=True)
+class TokenReport:
+    """The token files of one part."""
+
+    prefix: str
+    n_docs: int
+    n_tokens: int
+    files: list[FileReport]
+
+
+def write_tokens(task: TokenTask) -> TokenReport:
+    """Gather one part, put it in order and write its token files."""
+    module = importlib.import_module(task.module)
+    table = read_exchange(task.store, task.maps, task.part)
+    order = np.argsort(table["position"].to_numpy(), kind="stable")
+    folder, _, name = task.prefix.rpartition("/")
+    with tempfile.TemporaryDirectory(prefix="bicorpus-") as local:
+        n_tokens = module.write_part(table["text"].take(pa.array(order)), local, name, task.config)
+        files = []
+        for file in sorted(os.listdir(local)):
+            path, key = os.path.join(local, file), f"{folder}/{file}"
+            files.append(
+                FileReport(key, len(table), sha256_file(path), os.path.getsize(path), peak_rss_bytes())
+            )
+            task.store.put_file(key, path)
+    return TokenReport(task.prefix, len(table), n_tokens, files)
 
 
 def put_table(store: Store, key: str, table: pa.Table) -> FileReport:

@@ -28,6 +28,8 @@ from pipeline.release import (
     Layout,
     PartTask,
     ShardReport,
+    TokenReport,
+    TokenTask,
     WriteTask,
     collect_facts,
     exchange_key,
@@ -38,7 +40,9 @@ from pipeline.release import (
     to_json,
     write_part,
     write_shard,
+    write_tokens,
 )
+from pipeline.report import lengths_of, page
 from pipeline.run_file import RunFile, plain_edits
 from pipeline.schema import ROW_BITS
 from pipeline.store import Store
@@ -131,9 +135,14 @@ class Releasing:
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
-            [[source.name, source.rank, source.profile] for source in run.sources],
+            [[source.name, source.rank, source.profile] for source in run.sources], self.tokens_recipe(),
         ]  # fmt: skip
         return digest([__version__, shards, settings])
+
+    def tokens_recipe(self) -> object:
+        """What the token files depend on, the tokenizer by its digest."""
+        tokens = self.run_file.tokens
+        return None if tokens is None else [tokens.mixes, _module(tokens.module).describe(tokens.config)]
 
     def mix_columns(self) -> tuple[str, ...]:
         """Columns that mixes go by."""
@@ -170,6 +179,7 @@ class Releasing:
         )
         files = [report.ledger for report in shards]
         files += self.resumable("write parts", write_part, self.part_tasks(placement), "part", FileReport)
+        files += self.write_tokens(placement)
         files += self.write_orders(placement)
         files += self.write_pages(reports, facts, placement, shards)
         lease.check()
@@ -202,8 +212,8 @@ class Releasing:
                 self.build.record.peak_rss = max(self.build.record.peak_rss, rss)
         return [results[i] for i in range(len(tasks))]
 
-    def part_tasks(self, placement: Placement) -> list[PartTask]:
-        """One task per part of every output, over those shards that have rows in it."""
+    def gathered(self, placement: Placement) -> dict[tuple[int, int], tuple[str, ...]]:
+        """Exchange files that hold rows of each (output, part), for outputs whose texts are gathered."""
         table = placement.table
         ordinals = (table["row"].to_numpy() >> np.uint64(ROW_BITS)).astype(np.int64)
         output, part = table["output"].to_numpy(), table["part"].to_numpy()
@@ -212,17 +222,43 @@ class Releasing:
         )
         maps: dict[tuple[int, int], list[str]] = {}
         for o, p, ordinal in present.T.tolist():
-            if placement.outputs[o].materialise:
+            if placement.outputs[o].gathered:
                 maps.setdefault((o, p), []).append(exchange_key(self.work, o, ordinal))
+        return {place: tuple(keys) for place, keys in sorted(maps.items())}
+
+    def part_tasks(self, placement: Placement) -> list[PartTask]:
+        """One task per part of every output that is written with its text."""
         return [
-            PartTask(
-                self.store,
-                tuple(keys),
-                p,
-                f"{self.folder}/{placement.outputs[o].folder}/part-{p:05d}.parquet",
-            )
-            for (o, p), keys in sorted(maps.items())
+            PartTask(self.store, keys, p, f"{self.folder}/{placement.outputs[o].folder}/part-{p:05d}.parquet")
+            for (o, p), keys in self.gathered(placement).items()
+            if placement.outputs[o].materialise
         ]
+
+    def write_tokens(self, placement: Placement) -> list[FileReport]:
+        """Write the token files of every mix that has some, and beside them what they are."""
+        tokens = self.run_file.tokens
+        if tokens is None:
+            return []
+        tasks = [
+            TokenTask(
+                self.store, keys, p, f"{self.folder}/tokens/{placement.outputs[o].mix}/part-{p:05d}", tokens.module,
+                tokens.config,
+            )
+            for (o, p), keys in self.gathered(placement).items()
+            if placement.outputs[o].tokens
+        ]  # fmt: skip
+        reports = self.resumable("write tokens", write_tokens, tasks, "tokens", TokenReport)
+        files = [file for report in reports for file in report.files]
+        for mix in sorted(set(tokens.mixes)):
+            folder = f"{self.folder}/tokens/{mix}"
+            parts = [
+                {"part": r.prefix[len(folder) + 1 :], "documents": r.n_docs, "tokens": r.n_tokens}
+                for r in reports
+                if r.prefix.startswith(f"{folder}/")
+            ]
+            page = {**_module(tokens.module).describe(tokens.config), "mix": mix, "parts": parts}
+            files.append(put_text(self.store, f"{folder}/tokens.json", to_json(page)))
+        return files
 
     def write_orders(self, placement: Placement) -> list[FileReport]:
         """Write the training order of each mix."""
@@ -242,8 +278,11 @@ class Releasing:
         numbers = summary(self.build, self.recipe, reports, facts, placement)
         check_conservation(numbers["counts"], self.build.shards)
         sources = [(s.source, report) for s, report in zip(self.build.shards, shards, strict=True)]
+        report = {**numbers, **lineage(self.build), "lengths": lengths_of(facts)}
         pages = {
             "lineage.json": to_json({**lineage(self.build), **numbers}),
+            "report.html": page(report),
+            "report.json": to_json({key: report[key] for key in (*numbers, "quarantined", "lengths")}),
             "licenses.csv": licenses_csv(sources),
             "README.md": self.module.readme(numbers),
             "run.yaml": self.run_file.text,

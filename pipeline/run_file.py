@@ -125,6 +125,15 @@ class Release:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Token files to write: for which mixes, and the config of the module that writes them."""
+
+    mixes: tuple[str, ...]
+    module: str
+    config: Any  # Any: the module's own config class
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFile:
     """A parsed run file; `text` is the page as it was read, for the release."""
 
@@ -140,6 +149,7 @@ class RunFile:
     mix: Any  # Any: the mix module's own section class
     mix_module: str
     release: Release
+    tokens: Tokens | None
 
     def annotation_columns(self) -> set[str]:
         """Columns named `stage.column`: those of every step, and scores that came with the records."""

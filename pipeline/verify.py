@@ -67,6 +67,8 @@ def verify_files(release: Store) -> Report:
     data = check_data(release, listed, ledger, report)
     for mix in sorted(lineage["mixes"]):
         check_mix(release, listed, mix, lineage, ledger, data, report)
+        if f"tokens/{mix}/tokens.json" in listed:
+            check_tokens(release, mix, lineage, report)
     return report
 
 
@@ -204,6 +206,27 @@ def check_mix(
     if len(rows) != lineage["mixes"][mix]["documents"]:
         faults.append(f"{len(rows):,} documents, lineage says {lineage['mixes'][mix]['documents']:,}")
     report.check(f"mix {mix}: order, parts, copies", len(rows), faults)
+
+
+def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: Report) -> None:
+    """Token files hold the mix's documents, and its counted tokens with one end token for each document."""
+    page = json.loads(release.get(f"tokens/{mix}/tokens.json"))
+    n_docs = sum(part["documents"] for part in page["parts"])
+    n_tokens = sum(part["tokens"] for part in page["parts"])
+    expected, faults = lineage["mixes"][mix], []
+    if n_docs != expected["documents"]:
+        faults.append(f"{n_docs:,} documents, the mix has {expected['documents']:,}")
+    if n_tokens != expected["tokens"] + n_docs:
+        faults.append(
+            f"{n_tokens:,} tokens; the mix has {expected['tokens']:,}, and {n_docs:,} documents end"
+        )
+    for part in page["parts"]:
+        size = part["tokens"] * page["token_bytes"]
+        for ending, wanted in (("bin", "megatron"), ("ds", "ds")):
+            key = f"tokens/{mix}/{part['part']}.{ending}"
+            if wanted in page["formats"] and release.size(key) != size:
+                faults.append(f"{key} has {release.size(key):,} bytes, expected {size:,}")
+    report.check(f"token files of {mix}: documents, tokens, bytes", n_tokens, faults)
 
 
 def compare(

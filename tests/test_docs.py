@@ -30,7 +30,9 @@ PAGES = sorted(
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "TESTS", "keys")
-BROKEN = ("Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable")
+BROKEN = (
+    "Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable", "_DiedError", "ExtractionError",
+)  # fmt: skip
 
 
 def page(name: str) -> str:

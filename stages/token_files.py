@@ -1,0 +1,84 @@
+"""Token files for training: a part's documents in order, tokenised and written by datatrove's writers.
+
+Reads released texts; writes Megatron's .bin/.idx or datatrove's .ds with its index. Each document ends with the end
+token, once; order and parts are the mix's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import ConfigError
+from stages.tokens import encode, load_tokenizer
+
+FORMATS = ("megatron", "ds")
+MAX_TOKENS_IN_2_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """tokenizer: path of a tokenizer.json; end_token: the token after each document; formats: see FORMATS."""
+
+    tokenizer: str
+    end_token: str = "<|endoftext|>"
+    formats: tuple[str, ...] = ("megatron",)
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            if name not in FORMATS:
+                raise ConfigError(f"tokens.formats: {name!r}; expected some of {', '.join(FORMATS)}")
+        if load_tokenizer(self.tokenizer).token_to_id(self.end_token) is None:
+            raise ConfigError(
+                f"tokens.end_token: {self.tokenizer} has no token {self.end_token!r}; name one it has"
+            )
+
+
+def describe(config: Config) -> dict[str, Any]:  # Any: plain JSON
+    """What a training job must know of the files: tokenizer by digest, end token, bytes per token."""
+    tokenizer = load_tokenizer(config.tokenizer)
+    return {
+        "tokenizer_sha256": hashlib.sha256(Path(config.tokenizer).read_bytes()).hexdigest(),
+        "vocabulary": tokenizer.get_vocab_size(),
+        "end_token": config.end_token,
+        "end_token_id": tokenizer.token_to_id(config.end_token),
+        "token_bytes": token_bytes(config),
+        "formats": list(config.formats),
+    }
+
+
+def token_bytes(config: Config) -> int:
+    """2 for vocabularies of up to 65,536 tokens, else 4."""
+    return 2 if load_tokenizer(config.tokenizer).get_vocab_size() <= MAX_TOKENS_IN_2_BYTES else 4
+
+
+def write_part(texts: pa.ChunkedArray, folder: str, name: str, config: Config) -> int:
+    """Write `<name>.bin` and `.idx`, or `<name>.ds` and its index, into a local folder; returns how many tokens.
+
+    Texts are tokenised one at a time; a token takes token_bytes(config), little-endian.
+    """
+    from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
+    from datatrove.pipeline.tokens.tokenizer import TokenizedFile
+
+    tokenizer = load_tokenizer(config.tokenizer)
+    end = tokenizer.token_to_id(config.end_token)
+    size = token_bytes(config)
+    megatron = MegatronTokenizedFile(folder, name, token_size=size) if "megatron" in config.formats else None
+    ds = TokenizedFile(folder, f"{name}.ds", token_size=size) if "ds" in config.formats else None
+    n_tokens = 0
+    for value in texts:
+        tokens = [*encode(value.as_py(), tokenizer), end]
+        n_tokens += len(tokens)
+        if megatron is not None:  # an empty file is false
+            megatron.write(tokens)
+        if ds is not None:
+            ds.write_bytes(np.array(tokens, "<u2" if size == 2 else "<u4").tobytes())
+    for file in (megatron, ds):
+        if file is not None:
+            file.close()
+    return n_tokens

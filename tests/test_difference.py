@@ -1,0 +1,42 @@
+"""Comparing releases: each change of a verdict is counted once, under what it was and what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.difference import compare_releases, lines
+from pipeline.store import open_store
+from tests.build import build, tiny, write_run
+
+
+def test_changes_are_counted_by_what_they_were_and_are(tmp_path: Path) -> None:
+    """A stricter rule, a new file and a changed record each show, and nothing else does."""
+    rows = [{"id": str(i), "text": "字" * (i + 1)} for i in range(6)]
+    page = tiny(
+        tmp_path, rows, annotate=["stages.tokens"], select=[{"name": "short", "tokens.n_tokens": {"min": 1}}]
+    )
+    page["release"] = {"name": "v1"}
+    build(write_run(tmp_path, page), tmp_path / "store")
+    (tmp_path / "docs.jsonl").write_text(
+        "".join(f'{{"id": "{i}", "text": "{"字" * (i + 1 + (i == 5))}"}}\n' for i in range(7)),
+        encoding="utf-8",
+    )
+    page["release"] = {"name": "v2"}
+    page["select"] = [{"name": "short", "tokens.n_tokens": {"min": 2}}]
+    build(write_run(tmp_path, page), tmp_path / "store")
+    releases = [open_store(f"{tmp_path}/store/releases/{name}") for name in ("v1", "v2")]
+    found = compare_releases(*releases)
+    n_short = sum(change["documents"] for change in found["changes"] if change["to"] == "short")
+    assert n_short >= 1
+    changes = {(change["from"], change["to"]): change["documents"] for change in found["changes"]}
+    assert changes == {("kept", "short"): n_short, ("not ingested", "kept"): 1}
+    assert found["texts"] == 1
+    assert found["languages"] == {"und": [6, 7 - n_short]}
+    assert any("kept -> short" in line for line in lines(found))
+
+
+def test_a_release_equals_itself(tmp_path: Path) -> None:
+    """Nothing changed is said so."""
+    record = build(write_run(tmp_path, tiny(tmp_path)), tmp_path / "store")
+    release = open_store(f"{tmp_path}/store/{record['release']}")
+    assert lines(compare_releases(release, release))[-1] == "no document changed"

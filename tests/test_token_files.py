@@ -1,0 +1,77 @@
+"""Token files: datatrove's formats, read back, hold the mix's documents in training order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import ConfigError
+from stages.token_files import Config, describe, token_bytes, write_part
+from stages.tokens import Config as CountConfig
+from stages.tokens import encode, load_tokenizer
+from tests.build import build, tiny, write_run
+
+TEXTS = ["春天来了，柳树发芽。", "Spring has come.", "<|endoftext|> is only text here", ""]
+CONFIG = Config(tokenizer=CountConfig().tokenizer, formats=("megatron", "ds"))
+
+
+def read_megatron(path: Path) -> list[np.ndarray]:
+    """Documents of a .bin/.idx pair, by the layout that Megatron-LM documents."""
+    index = path.with_suffix(".idx").read_bytes()
+    assert index[:9] == b"MMIDIDX\x00\x00"
+    assert int.from_bytes(index[9:17], "little") == 1
+    assert index[17] == 8  # uint16
+    n_docs = int.from_bytes(index[18:26], "little")
+    lengths = np.frombuffer(index, np.int32, n_docs, 34)
+    pointers = np.frombuffer(index, np.int64, n_docs, 34 + 4 * n_docs)
+    data = path.with_suffix(".bin").read_bytes()
+    return [np.frombuffer(data, np.uint16, n, p) for n, p in zip(lengths, pointers, strict=True)]
+
+
+def test_both_formats_hold_every_text_and_its_end(tmp_path: Path) -> None:
+    """Each document is its tokens and one end token, in order; a text that spells the end token is text."""
+    n_tokens = write_part(
+        pa.chunked_array([pa.array(TEXTS, pa.large_string())]), str(tmp_path), "part", CONFIG
+    )
+    tokenizer = load_tokenizer(CONFIG.tokenizer)
+    expected = [[*encode(text, tokenizer), tokenizer.token_to_id("<|endoftext|>")] for text in TEXTS]
+    assert [d.tolist() for d in read_megatron(tmp_path / "part")] == expected
+    flat = np.frombuffer((tmp_path / "part.ds").read_bytes(), np.uint16)
+    ends = np.frombuffer((tmp_path / "part.ds.index").read_bytes(), np.uint64)
+    assert [d.tolist() for d in np.split(flat, ends[:-1].astype(int))] == expected
+    assert n_tokens == len(flat) == ends[-1]
+
+
+def test_what_a_training_job_must_know() -> None:
+    """The description names the tokenizer by digest, and the width of a token follows the vocabulary."""
+    facts = describe(CONFIG)
+    assert (facts["token_bytes"], facts["end_token_id"]) == (2, 0) == (token_bytes(CONFIG), 0)
+    assert len(facts["tokenizer_sha256"]) == 64
+
+
+@pytest.mark.parametrize("settings", [{"formats": ("npy",)}, {"end_token": "<eos>"}])
+def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
+    """An unknown format or end token is an error before any work."""
+    with pytest.raises(ConfigError, match=r"expected some of|has no token"):
+        Config(tokenizer=CONFIG.tokenizer, **settings)
+
+
+def test_a_release_s_token_files_follow_its_mix(tmp_path: Path) -> None:
+    """Documents of the token files are those of the mix's parts, in order, with as many tokens as were counted."""
+    page = tiny(
+        tmp_path, annotate=["stages.tokens"], mix={"mixes": {"natural": {}}}, tokens={"mixes": ["natural"]}
+    )
+    record = build(write_run(tmp_path, page), tmp_path / "store")
+    release = tmp_path / "store" / record["release"]
+    parts = sorted((release / "mixes/natural").glob("part-*.parquet"))
+    assert len(parts) == len(list((release / "tokens/natural").glob("*.bin"))) > 0
+    for part in parts:
+        counts = pq.read_table(part, columns=["n_tokens"])["n_tokens"].to_pylist()
+        documents = read_megatron(release / "tokens/natural" / part.stem)
+        assert [len(document) - 1 for document in documents] == counts
+        assert all(document[-1] == 0 for document in documents)
