@@ -1,0 +1,205 @@
+"""Benchmark questions inside documents: verbatim, reformatted, cut short or lightly edited.
+
+Reads canonical text; writes per document which items of which benchmarks it holds, where, and how much of each.
+Items are compared by grams of their units in match text (`kernels.grams`). Dropping the document or cutting the
+span is up to the run file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Stage
+from stages.kernels.grams import GramTable, find_hits, find_units, gram_keys, make_table
+from stages.kernels.hashing import hash128
+from stages.kernels.text import DIGIT, TABLES_PATH, load_tables, view
+
+HIT = pa.struct(
+    {
+        "benchmark": pa.string(),
+        "item": pa.string(),
+        "start": pa.int32(),
+        "end": pa.int32(),
+        "coverage": pa.float32(),
+    }
+)
+SCHEMA = pa.schema({"hits": pa.list_(HIT)})
+"""start, end: code points of canonical text. coverage: share of the item's units that stand in matched grams."""
+
+COLUMNS = ("benchmark", "id", "question")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to look for, and how much of an item makes a hit.
+
+    benchmarks: Parquet files with the columns benchmark, id, question.
+    window: units to a gram. Six find copies in which every tenth word is changed; thirteen (Brown et al., arXiv
+        2005.14165, appendix C) do not.
+    min_coverage: share of an item's units that grams found close together must cover.
+    min_units: units that they must cover in any case, or the whole item when it has fewer; ten tokens are the
+        shortest match that counts for Llama 2 (Touvron et al., arXiv 2307.09288, section A.6).
+    min_item_bytes: items of less match text (UTF-8) are skipped: eight ideographs, about five English words.
+    max_shared: grams that occur more often than this in the benchmarks are part of their form ("which of the
+        following is true") and count for nothing. Neither do grams of numbers alone, because everybody counts.
+    """
+
+    benchmarks: tuple[str, ...] = ()
+    window: int = 6
+    min_coverage: float = 0.5
+    min_units: int = 10
+    min_item_bytes: int = 24
+    max_shared: int = 32
+
+    def __post_init__(self) -> None:
+        if isinstance(self.benchmarks, str):
+            raise ConfigError("decontaminate.benchmarks is one text; expected a list of Parquet files")
+        for name, low in (("window", 2), ("min_units", 1), ("min_item_bytes", 1), ("max_shared", 1)):
+            if getattr(self, name) < low:
+                raise ConfigError(f"decontaminate.{name} is {getattr(self, name)}; expected {low} or more")
+        if not 0 < self.min_coverage <= 1:
+            raise ConfigError(
+                f"decontaminate.min_coverage is {self.min_coverage}; expected above 0, at most 1"
+            )
+
+
+class Benchmarks:
+    """`annotate` with the grams of its benchmark items.
+
+    names: per distinct text, the (benchmark, id) of its items, sorted. n_skipped: items that are too short or hold
+    no gram that counts, and so are never found.
+    """
+
+    def __init__(self, config: Config) -> None:
+        items = read_items(config.benchmarks)
+        codes, starts, classes = view(items["question"])
+        fold = load_tables().fold
+        units, begins, unit_starts = find_units(codes, starts, classes, fold)
+        first, self.names = _group(items, hash128(units, unit_starts))
+        n_bytes = _match_bytes(fold[codes], starts)
+        lengths = np.zeros(len(starts) - 1, np.int64)
+        lengths[first] = np.minimum(config.window, np.diff(unit_starts)[first])
+        lengths[n_bytes < config.min_item_bytes] = 0
+        keys, rows, offsets = gram_keys(units, unit_starts, lengths)
+        _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        only_numbers = _only_numbers(classes[begins] == DIGIT, unit_starts[rows] + offsets, lengths[rows])
+        telling = (counts[group] <= config.max_shared) & ~only_numbers
+        keys, rows, offsets = keys[telling], rows[telling], offsets[telling]
+        self.n_units = _covered_units(rows, offsets, lengths, unit_starts)[first]
+        needed = np.ceil(np.round(config.min_coverage * self.n_units, 6)).astype(np.int64)
+        needed = np.maximum(needed, np.minimum(self.n_units, config.min_units))
+        sizes = np.stack([np.diff(unit_starts)[first], lengths[first], needed], axis=1)
+        self.table: GramTable = make_table(keys, np.searchsorted(first, rows), offsets, sizes)
+        self.n_skipped = sum(len(names) for names, n in zip(self.names, self.n_units, strict=True) if not n)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Find benchmark items in every document of a batch."""
+        text = batch["text"]
+        if not len(self.table.keys):
+            return pa.table([pa.array([[]] * len(text), SCHEMA.field("hits").type)], schema=SCHEMA)
+        codes, starts, classes = view(text)
+        units, begins, unit_starts = find_units(codes, starts, classes, load_tables().fold)
+        hits = find_hits(codes, starts, classes, units, begins, unit_starts, self.table)
+        return self.to_columns(hits, starts)
+
+    def to_columns(self, hits: np.ndarray, starts: np.ndarray) -> pa.Table:
+        """Lay out hits by place; int64 (n_hits, 5) as `find_hits` gives them."""
+        rows = sorted(
+            (doc, begin - starts[doc], end - starts[doc], name, covered / self.n_units[text])
+            for doc, text, covered, begin, end in hits.tolist()
+            for name in self.names[text]
+        )
+        columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+        values = pa.StructArray.from_arrays(
+            [
+                pa.array([benchmark for benchmark, _ in columns[3]], pa.string()),
+                pa.array([item for _, item in columns[3]], pa.string()),
+                pa.array(np.array(columns[1], np.int32)),
+                pa.array(np.array(columns[2], np.int32)),
+                pa.array(np.round(np.array(columns[4], np.float64), 3).astype(np.float32)),
+            ],
+            fields=list(HIT),
+        )
+        offsets = np.searchsorted(np.array(columns[0], np.int64), np.arange(len(starts))).astype(np.int32)
+        return pa.Table.from_arrays([pa.ListArray.from_arrays(pa.array(offsets), values)], schema=SCHEMA)
+
+
+def read_items(paths: tuple[str, ...]) -> pa.Table:
+    """Read benchmark files into one table: benchmark, id, question.
+
+    Raises: ConfigError for a file that is missing, unreadable or without these columns.
+    """
+    schema = pa.schema([("benchmark", pa.string()), ("id", pa.string()), ("question", pa.large_string())])
+    tables = [schema.empty_table()]
+    for path in paths:
+        try:
+            missing = [name for name in COLUMNS if name not in pq.read_schema(path).names]
+            if missing:
+                raise ConfigError(f"{path}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
+            table = pq.read_table(path, columns=list(COLUMNS))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ConfigError(f"{path}: {error}; expected a Parquet file of benchmark items") from error
+        tables.append(table.select(COLUMNS).cast(schema))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _group(items: pa.Table, hashes: np.ndarray) -> tuple[np.ndarray, list[list[tuple[str, str]]]]:
+    """Group items that are one text to the comparison.
+
+    Returns: the row of the first item of each text, ascending; per text, the sorted names of its items.
+    """
+    _, first, group = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    names: list[set[tuple[str, str]]] = [set() for _ in order]
+    pairs = zip(
+        pc.fill_null(items["benchmark"], "").to_pylist(),
+        pc.fill_null(items["id"], "").to_pylist(),
+        strict=True,
+    )
+    for text, name in zip(rank[group.reshape(-1)].tolist(), pairs, strict=True):
+        names[text].add(name)
+    return first[order], [sorted(found) for found in names]
+
+
+def _match_bytes(folded: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """UTF-8 bytes of each text's match text; folded, 0 for what match text leaves out."""
+    width = (folded > 0).astype(np.int64) + (folded >= 0x80) + (folded >= 0x800) + (folded >= 0x10000)
+    return np.diff(np.append(0, np.cumsum(width))[starts])
+
+
+def _only_numbers(is_number: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Tell which grams hold nothing but numbers; is_number per unit, begins and lengths per gram in units."""
+    n_numbers = np.append(0, np.cumsum(is_number))
+    return n_numbers[begins + lengths] - n_numbers[begins] == lengths
+
+
+def _covered_units(
+    rows: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, unit_starts: np.ndarray
+) -> np.ndarray:
+    """Count the units of each text that stand in a gram; rows and offsets say where the grams begin."""
+    change = np.zeros(unit_starts[-1] + 1, np.int64)
+    begins = unit_starts[rows] + offsets
+    np.add.at(change, begins, 1)
+    np.add.at(change, begins + lengths[rows], -1)
+    covered = np.append(0, np.cumsum(np.cumsum(change)[:-1] > 0))
+    return np.diff(covered[unit_starts])
+
+
+STAGE = Stage(
+    name="decontaminate",
+    version=1,
+    config=Config,
+    reads=("text",),
+    writes=SCHEMA,
+    load=Benchmarks,
+    files=("benchmarks",),
+    data=(TABLES_PATH,),
+)

@@ -1,0 +1,106 @@
+"""Personal data and secrets: e-mail, public IP addresses, telephone, identity and card numbers, accounts, keys.
+
+Reads canonical text; writes spans with their kind, which do not overlap. Release decides which kinds it replaces
+and by what. A kernel finds the few places that can hold any, patterns and checks (`stages.pii_rules`) look only
+there. All forms apply to every document, because pages mix languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import ConfigError
+from pipeline.names import nearest
+from pipeline.schema import SPANS
+from pipeline.stage import Stage
+from stages.kernels.pii import candidate_text, find_candidates
+from stages.kernels.text import TABLES_PATH, view
+from stages.pii_rules import KINDS, RULES, Rule
+
+SCHEMA = pa.schema({"spans": SPANS})
+
+Found = tuple[int, int, int, int]
+"""A value: number of the document, start, end, number of the rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """kinds: what to look for; all unless told."""
+
+    kinds: tuple[str, ...] = KINDS
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise ConfigError(f"pii.kinds: unknown kind {kind!r}{nearest(str(kind), KINDS)}")
+
+
+class PersonalData:
+    """`annotate` with the rules of the kinds asked for."""
+
+    def __init__(self, config: Config) -> None:
+        self.rules: dict[int, list[tuple[int, Rule]]] = {}
+        for order, rule in enumerate(RULES):
+            if rule.kind in config.kinds:
+                self.rules.setdefault(rule.sign, []).append((order, rule))
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Find personal data in every document of a batch."""
+        codes, starts, _ = view(batch["text"])
+        found = find_candidates(codes, starts)
+        found = found[np.isin(found[:, 1], list(self.rules))]
+        window_codes, places, firsts = candidate_text(codes, starts, found)
+        text, ends = window_codes.tobytes().decode("utf-32-le"), places[1:].tolist()
+        origins = (firsts - starts[found[:, 0]]).tolist()
+        bounds = (found[:, 2:] - firsts[:, None]).tolist()
+        spans: set[Found] = set()
+        for k, (doc, sign) in enumerate(found[:, :2].tolist()):
+            window = text[ends[k - 1] if k else 0 : ends[k]]
+            spans.update(
+                (doc, origins[k] + start, origins[k] + end, order)
+                for start, end, order in self.search(window, sign, *bounds[k])
+            )
+        return _to_columns(_disjoint(spans), len(starts) - 1)
+
+    def search(self, window: str, sign: int, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Yield start, end and rule of every value that lies in window[begin:end]; what is around is context."""
+        for order, rule in self.rules[sign]:
+            for match in rule.pattern.finditer(window, begin):
+                if match.end("v") <= end and rule.holds(match):
+                    yield *match.span("v"), order
+
+
+def _disjoint(spans: Iterable[Found]) -> list[Found]:
+    """Of spans that overlap, keep the one that begins first, of those the longest, of those the first rule's."""
+    kept: list[Found] = []
+    for span in sorted(spans, key=lambda span: (span[0], span[1], -span[2], span[3])):
+        if not kept or span[0] != kept[-1][0] or span[1] >= kept[-1][2]:
+            kept.append(span)
+    return kept
+
+
+def _to_columns(spans: list[Found], n_docs: int) -> pa.Table:
+    """Lay out spans as one list per document."""
+    numbers = np.array([span[:3] for span in spans], np.int64).reshape(-1, 3)
+    kinds = pa.array([RULES[span[3]].kind for span in spans], pa.string())
+    values = pa.StructArray.from_arrays(
+        [pa.array(numbers[:, 1].astype(np.int32)), pa.array(numbers[:, 2].astype(np.int32)), kinds],
+        fields=list(SPANS.value_type),
+    )
+    offsets = np.searchsorted(numbers[:, 0], np.arange(n_docs + 1)).astype(np.int32)
+    return pa.Table.from_arrays([pa.ListArray.from_arrays(pa.array(offsets), values)], schema=SCHEMA)
+
+
+STAGE = Stage(
+    name="pii",
+    version=1,
+    config=Config,
+    reads=("text",),
+    writes=SCHEMA,
+    load=PersonalData,
+    data=(TABLES_PATH,),
+)

@@ -1,0 +1,262 @@
+"""Personal data: what is found in both languages, what only looks like it, and where the spans lie."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from pipeline.spans import apply_spans
+from stages import pii
+from stages.kernels.pii import AFTER_CHARS, BEFORE_CHARS, plain
+from stages.pii import STAGE, Config
+from stages.pii_rules import KINDS, RULES
+from tests.strategies import texts
+
+FIND = STAGE.load(Config())
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.c2lnbmF0dXJlc2lnbmF0dXJl"
+KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + ("MIIEowIBAAKCAQEA0123456789+/" * 2 + "\n") * 3
+KEY += "-----END RSA PRIVATE KEY-----"
+
+FOUND = {
+    "email": [
+        "请发邮件到【zhang@example.com】谢谢", "邮箱：【zhang.san_88@mail.example.com.cn】。",
+        "写信给【a@b.cn】，",
+        "邮箱【ｗａｎｇ＠ｅｘａｍｐｌｅ．ｃｏｍ】收", "Write to <【john.o-brien+list@example.co.uk】>.",
+        "联系【13800138000@163.com】即可", "mailto:【info@example.org】?subject=x",
+        "【a@x.com】;【b@x.com】",
+    ],
+    "ip": [
+        "服务器地址是【47.95.12.8】，请勿外传", "http://【121.40.88.9】:8080/index",
+        "from 【2400:3200::1】 port 22",
+        "IP：【1.12.3.4】", "Host 【2001:4860:4860::8888】 answered",
+        "来自【１１４．１１４．２００．１】的请求",
+    ],
+    "phone_cn": [
+        "电话【13800138000】找他", "手机：【１３９１２３４５６７８】",
+        "call 【+86 138-0013-8000】 now", "【0086-13800138000】",
+        "【86 13800138000】", "【138 0013 8000】", "加我tel【13800138000】",
+        "办公室【010-62551234】转", "传真【(0571)87654321】",
+        "【+86 10 6255 1234】", "座机【0731-8234567-801】", "热线【02162551234】", "（【021-62551234】）",
+    ],
+    "id_cn": [
+        "身份证号【11010519491231002X】，", "【11010519491231002x】", "公民【110105 19491231 002X】",
+        "【１１０１０５１９４９１２３１００２Ｘ】", "身份证：【110105491231002】",
+    ],
+    "bank_card": [
+        "卡号【6222021234567890128】开户行", "Visa 【4111 1111 1111 1111】 exp", "【5555-5555-5555-4444】",
+        "Amex 【3782 822463 10005】", "【378282246310005】", "银行卡【4222222222222】",
+    ],
+    "phone": [
+        "call 【(212) 555-0143】 today", "Fax: 【212-555-0143】", "【1-212-555-0143】",
+        "【212.555.0143】", "电话【+1 212 555 0143】",
+        "London 【+44 20 7946 0958】,", "【+33 1 23 45 67 89】", "香港【+852-2345-6789】",
+    ],
+    "ssn_us": ["SSN: 【219-09-9999】.", "他的社保号是【536-22-8726】。",
+    "social security number 【536228726】"],
+    "secret": [
+        "key=【AKIAIOSFODNN7EXAMPLE】", f"密钥【ghp_{'aB3' * 12}】泄露", f"Bearer 【{JWT}】",
+        f"私钥：\n【{KEY}】\n完",
+        f"【github_pat_{'a1B2' * 20}】", f'aws_secret_access_key = "【{"wJalrXUtnF/K7MDENG+b" * 2}】"',
+    ],
+    "wechat": [
+        "微信号：【zhang_san88】", "加微信【zhangsan88】领取", "微信號是【abc-12345】。",
+        "VX：【zs888888】", "WeChat ID: 【john_smith】",
+        "微信：【ｚｈａｎｇｓａｎ】！",
+    ],
+    "qq": ["QQ：【12345678】", "QQ号【123456】，", "加扣扣【87654321】", "qq 【1234567890】"],
+}  # fmt: skip
+"""Texts with what must be found in 【】, which the test takes out again where they mark a value."""
+
+NOT_FOUND = [
+    "@property\ndef f(): ...", "user@host", "icon@2x.png", "npm i react-dom@18.2.0-rc.1",
+    "git@github.com:me/repo.git",
+    "a@b", "张三@李四", "zhang@例子.com", "x@y..com",
+    "10.0.0.8", "192.168.1.1", "127.0.0.1", "172.16.3.4", "100.64.1.2", "198.51.100.7", "203.0.113.9",
+    "192.0.2.17",
+    "version 121.40.88.9", "版本 121.40.88.9", "v121.40.88.9", "1.2.3.4 引言", "47.95.12.8.3",
+    "8.8.8.0/24", "300.1.2.3",
+    "Chrome/88.0.4324.150", "47.95.12.8-beta", "2001:db8::1", "fe80::1", "::1", "a[2000::10]",
+    "2023:10:11", "std::vector",
+    "12345678901", "113800138000", "1380013800", "0.13800138000", "13800138000.5", "¥13800138000",
+    "13800138000元",
+    "a13800138000", "order_13800138000", "/news/13800138000.html", "?id=13800138000", "1588888888888",
+    "13800138000_1",
+    "150 2000 3000 4000", "0512-20230101", "026-62551234", "2023-01-02 10:11:12", "1/0512345",
+    "400-820-8820",
+    "110105194912310021", "11010519491331002X", "99105519491231002X", "110105491231002 件",
+    "000000194912310029",
+    "4111111111111112", "1234567812345670", "4444444444444444", "978-7-111-12345-6", "9787111213826",
+    "ISBN 7-302-12345-X",
+    "0.4111111111111111", "5d41402abc4b2a76b9719d911017c592", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4",
+    "4611686018427387904", "9223372036854775807", "1700000000000", "1700000000", "4111 1111 1111 1111 2000",
+    "212 555 0143", "1-800-555-0199", "112-555-0143", "212-155-0143", "+1 000 000 0000",
+    "x +1234567890123", "1.5+2.3456789012",
+    "+0 123 456 789 01", "+1.2345678901", "000-12-3456", "666-12-3456", "900-12-3456", "123-00-4567",
+    "123-45-0000", "536228726",
+    "1-536-22-8726", "价格 1,299.00 元，优惠 20%", "2023年12月31日", "$19.99", "3.14159265358979",
+    "1 2 3 4 5 6 7 8 9 10 11 12",
+    "AKIA", "AKIAiosfodnn7example", "ghp_short", "eyJhbGciOiJIUzI1NiJ9",
+    "-----BEGIN CERTIFICATE-----\n" + "A" * 64,
+    "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", "sha256-" + "a" * 40,
+    "微信公众号：读书", "微信支付 Android 版", "关注微信公众号 dushu2020", "QQ音乐", "QQ 2023 版",
+    "QQ：1234", "微信 Android", "微信：https://x.cn",
+]  # fmt: skip
+
+Span = tuple[int, int, str]
+
+
+def find(*docs: str | None) -> list[list[Span]]:
+    """The spans of these documents."""
+    rows = FIND(pa.table({"text": pa.array(docs, pa.large_string())}))["spans"].to_pylist()
+    return [[(span["start"], span["end"], span["kind"]) for span in row] for row in rows]
+
+
+def unmark(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Take the marks out of a text; what they held lies between these places."""
+    spans = []
+    while (match := re.search("【([^】]*)】", text)) is not None:
+        spans.append((match.start(), match.start() + len(match[1])))
+        text = text[: match.start()] + match[1] + text[match.end() :]
+    return text, spans
+
+
+@pytest.mark.parametrize(
+    ("kind", "marked"), [(kind, text) for kind, found in FOUND.items() for text in found]
+)
+def test_personal_data_is_found(kind: str, marked: str) -> None:
+    """A value is one span of its kind, over the value alone, at the ends of a text and beside Han too."""
+    text, values = unmark(marked)
+    spans = [(start, end, kind) for start, end in values]
+    assert find(text) == [spans]
+    for head, tail in (("中文", "中文"), ("“", "”"), ("。\n", "\n"), ("(", ")，")):
+        moved = [(start + len(head), end + len(head), kind) for start, end in values]
+        assert find(head + text + tail) == [moved]
+
+
+@pytest.mark.parametrize("text", NOT_FOUND)
+def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
+    """Versions, prices, dates, hashes, ids, examples and private networks are no personal data."""
+    assert find(text, f"正文 {text} 正文", f"See {text}, and so on.") == [[], [], []]
+
+
+def test_every_kind_has_examples() -> None:
+    """No kind goes untested, and no rule is dead."""
+    assert set(FOUND) == set(KINDS)
+    whole = "\n".join(unmark(text)[0] for found in FOUND.values() for text in found)
+    wide = "".join(chr(plain(ord(char))) for char in whole)
+    dead = [rule for rule in RULES if not any(rule.holds(m) for m in rule.pattern.finditer(wide))]
+    assert dead == []
+
+
+def test_kinds_choose_what_is_looked_for() -> None:
+    """Only the kinds asked for are found, and an address does not turn into a telephone number."""
+    batch = pa.table({"text": pa.array(["13800138000@163.com 13900139000 AKIAIOSFODNN7EXAMPLE"])})
+    for kinds, found in ((("phone_cn",), [20]), (("email", "secret"), [0, 32]), ((), [])):
+        (row,) = STAGE.load(Config(kinds=kinds))(batch)["spans"].to_pylist()
+        assert [span["start"] for span in row] == found
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    """A misspelt kind is named together with the nearest one."""
+    with pytest.raises(ConfigError, match="'emial'; did you mean 'email'"):
+        Config(kinds=("emial",))
+
+
+def oracle(text: str) -> list[Span]:
+    """Spans by `re` alone: every rule over the whole text, without candidates."""
+    folded = "".join(chr(plain(ord(char))) for char in text)
+    found = []
+    for order, rule in enumerate(RULES):
+        found += [(*m.span("v"), order) for m in rule.pattern.finditer(folded) if rule.holds(m)]
+    kept: list[Span] = []
+    for start, end, order in sorted(found, key=lambda span: (span[0], -span[1], span[2])):
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, end, RULES[order].kind))
+    return kept
+
+
+VALUES = st.sampled_from([unmark(text)[0] for found in FOUND.values() for text in found] + NOT_FOUND)
+JOINTS = st.sampled_from(["", " ", "，", "\n", "-", ".", "：", "/", "(", "年", "a", "1", "+", "0"])
+DOCUMENTS = st.builds(
+    lambda parts: "".join(part for pair in parts for part in pair),
+    st.lists(st.tuples(VALUES | texts(), JOINTS), min_size=1, max_size=6),
+)
+
+
+@given(st.lists(DOCUMENTS, max_size=4))
+def test_spans_equal_the_plain_search(docs: list[str]) -> None:
+    """The kernel that picks candidates loses none, whatever stands around them."""
+    assert find(*docs) == [oracle(text) for text in docs]
+
+
+@given(st.text("0123456789-.() +@:abXx１２３＠：年QQ微信号", max_size=80))
+def test_spans_of_noise_equal_the_plain_search(text: str) -> None:
+    """Random digits and marks give what the plain search gives."""
+    assert find(text) == [oracle(text)]
+
+
+@given(st.lists(DOCUMENTS, min_size=1, max_size=4), st.integers(0, 4))
+def test_batch_boundaries_do_not_matter(docs: list[str], cut: int) -> None:
+    """Annotating two parts gives the same rows as annotating the whole."""
+    assert find(*docs[:cut]) + find(*docs[cut:]) == find(*docs)
+
+
+@given(DOCUMENTS)
+def test_spans_are_sorted_disjoint_and_inside(text: str) -> None:
+    """Each span lies in its text behind the one before."""
+    (spans,) = find(text)
+    ends = [0, *(end for _, end, _ in spans)]
+    assert all(begin <= start < end <= len(text) for begin, (start, end, _) in zip(ends, spans, strict=False))
+
+
+SIMPLE = {
+    "email": r"(?<![A-Za-z0-9._%+-])[a-z0-9]+@(?:[a-z0-9]+\.)+(?:com|cn|org)(?![A-Za-z0-9@.-])",
+    "phone_cn": r"(?<![0-9A-Za-z_+.,/=&#?¥$€£-])1[3-9][0-9]{9}(?![0-9A-Za-z_@.,-])(?! ?[元圆%万萬亿億股吨人次])",
+    "ssn_us": r"(?<![0-9A-Za-z_.,/=&#?¥$€£ -])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![0-9A-Za-z_@.,-])",
+}
+"""Independent patterns of the plainest forms."""
+
+
+@pytest.mark.parametrize("kind", SIMPLE)
+@given(st.data())
+def test_plain_forms_are_found_anywhere(kind: str, data: st.DataObject) -> None:
+    """Whatever a plain pattern finds in made-up contacts is found."""
+    value = data.draw(st.from_regex(re.compile(SIMPLE[kind], re.ASCII), fullmatch=True))
+    text = data.draw(st.sampled_from(["{}", "联系{}谢谢", "（{}）", "x {}\n", "{}；{}"])).format(value, value)
+    found = {(start, end) for start, end, _ in find(text)[0]}
+    assert {match.span() for match in re.finditer(re.escape(value), text)} <= found
+
+
+def test_context_is_wide_enough() -> None:
+    """A word that makes a number an identity card counts up to the context's width and no further."""
+    near, far = ("身份证" + "、" * n + "110105491231002" for n in (BEFORE_CHARS - 3, BEFORE_CHARS))
+    assert [len(spans) for spans in find(near, far)] == [1, 0]
+    assert AFTER_CHARS >= len(":me/some-repos/")
+
+
+@pytest.mark.parametrize(
+    "unit", ["1 ", "a@", "-----BEGIN ", ".eyJ", "微信", "2001:", "QQ", "+86", "a.b@c.d@"]
+)
+def test_repetition_takes_linear_time(unit: str) -> None:
+    """A long text of nothing but the sign of a candidate is done at once, with nothing found."""
+    assert find(unit * (200_000 // len(unit))) == [[]]
+
+
+def test_replacing_leaves_the_rest() -> None:
+    """Release puts the placeholder in the place of the value, and nothing is found afterwards."""
+    text = "请发邮件到zhang@example.com，或打13800138000。"
+    (spans,) = find(text)
+    edited = apply_spans(text, spans, {"email": "<EMAIL>", "phone_cn": "<PHONE>"})
+    assert edited == "请发邮件到<EMAIL>，或打<PHONE>。"
+    assert find(edited) == [[]]
+
+
+def test_an_empty_batch_keeps_the_schema() -> None:
+    """No documents give no rows of the declared schema."""
+    assert FIND(pa.table({"text": pa.array([], pa.large_string())})).schema == pii.SCHEMA
