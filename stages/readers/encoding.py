@@ -1,0 +1,153 @@
+"""The encoding of text bytes: byte order mark, UTF-8, what is declared, then what the bytes look like.
+
+A wrong guess makes mojibake that no later stage can tell from bad writing, so text whose encoding stays in doubt
+is refused. Labels and guesses are resiliparse's (WHATWG names, uchardet); every one must then decode strictly and
+look plausible, because `charset=ISO-8859-1` is a server's default far more often than the truth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+
+BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+CODECS = {
+    "gb18030": ("gb18030",),
+    "big5": ("cp950", "big5hkscs"),
+    "shift_jis": ("cp932",),
+    "euc-kr": ("cp949",),
+    "windows-1252": ("cp1252",),
+}
+"""Encoding -> Python codecs to try in order; each is the superset that browsers decode. Others go by one name."""
+
+NAMES = {
+    "gbk": "gb18030",
+    "cp949": "euc-kr",
+    "euc_kr": "euc-kr",
+    "uhc": "euc-kr",
+    "cp866": "ibm866",
+    "euc_jp": "euc-jp",
+    "iso2022_jp": "iso-2022-jp",
+}
+"""Names of the library -> ours."""
+
+META_BYTES = 4096
+"""Where a page may declare its charset: browsers look at 1,024 bytes, and further while `<head>` goes on."""
+
+META_CHARSET = re.compile(
+    rb"""<meta\b[^>]{0,500}?\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})"""
+    rb"""|<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([\w.:-]{1,40})""",
+    re.IGNORECASE,
+)
+HEADER_CHARSET = re.compile(r"""\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
+
+SURE_BYTES = 16
+"""Continuation bytes that make valid UTF-8 certain, whatever is declared: other text has none by chance."""
+
+MAX_BROKEN_SHARE = 0.001
+"""Characters that may be broken in text of a declared encoding: one bad byte in an advert costs no page."""
+
+BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff]")
+"""Control and private-use characters: what wrongly decoded bytes become."""
+
+HIGH_RUN = re.compile(rb"[\x80-\xff]+")
+
+
+class EncodingError(ValueError):
+    """The bytes are in no encoding that can be told with confidence."""
+
+
+def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
+    """Decode text whose encoding is declared or can be told from its bytes.
+
+    Args: declared, labels in order of trust, as found: an HTTP header's, then the page's own.
+    Returns: the text without a byte order mark, and the encoding's WHATWG name in lower case.
+    Raises: EncodingError if no encoding fits.
+    """
+    for bom, name in BOMS:
+        if data.startswith(bom) and (text := _tolerant(data[len(bom) :], name)) is not None:
+            return text, name
+    names = [name for label in declared if (name := _name(label))]
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        sure = len(data) - len(text) >= SURE_BYTES or (data.isascii() and b"\x1b" not in data)
+        if (sure or set(names) <= {"utf-8"}) and data.count(0) * 20 <= len(data):
+            return text, "utf-8"
+    names.append("utf-8")
+    for found in (_strict, _tolerant):
+        for name in names:
+            if (text_or_none := found(data, name)) is not None:
+                return text_or_none, name
+    name = _name(detect_encoding(data, html5_compatible=False) or "")
+    guessed = _strict(data, name) if name in CODECS else None
+    if guessed is None:
+        said = ", ".join(names[:-1]) or "nothing"
+        raise EncodingError(f"declared {said}, looks like {name or 'nothing known'}; neither fits, nor UTF-8")
+    return guessed, name
+
+
+def declared_in_page(html: bytes) -> Iterator[str]:
+    """Yield the charset that a page's own `<meta>` or XML declaration names."""
+    if found := META_CHARSET.search(html, 0, META_BYTES):
+        yield (found[1] or found[2]).decode("ascii", "ignore")
+
+
+def declared_in_header(content_type: str | None) -> Iterator[str]:
+    """Yield the charset that a Content-Type header names."""
+    if found := HEADER_CHARSET.search(content_type or ""):
+        yield found[1]
+
+
+def _name(label: str) -> str:
+    """Return our name of a label, or an empty one: only WHATWG's labels count, never Python's other codecs."""
+    label = label.strip().lower()
+    known = "gbk" if label in ("gb18030", "gb2312") else map_encoding_to_html5(label, fallback_utf8=False)
+    name = NAMES.get(label) or NAMES.get(known or "", known or "")
+    return name.replace("cp125", "windows-125").replace("iso8859", "iso-8859")
+
+
+def _strict(data: bytes, name: str) -> str | None:
+    """Decode without any error into plausible text, or return None."""
+    if name == "windows-1252" and not _looks_latin(data):
+        return None
+    if name.startswith("utf-16") and b"\0" not in data:
+        return None  # text of any other encoding decodes as UTF-16, into rare Han characters
+    for codec in CODECS.get(name, (name,)):
+        try:
+            text = data.decode(codec)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        if sum(1 for _ in BINARY.finditer(text)) <= len(text) * MAX_BROKEN_SHARE:
+            return text
+    return None
+
+
+def _tolerant(data: bytes, name: str) -> str | None:
+    """Decode with few broken characters, each U+FFFD, and a last one cut off; None if they are not few."""
+    if name == "windows-1252":
+        return None
+    try:
+        text = data.decode(CODECS.get(name, (name,))[0], "replace")
+    except LookupError:
+        return None
+    whole = text.rstrip("\ufffd")
+    broken = whole.count("\ufffd")
+    n_foreign = sum(1 for char in whole if char > "\x7f") if broken or len(whole) < len(text) else 0
+    few = broken <= len(whole) * MAX_BROKEN_SHARE and broken * 10 <= n_foreign
+    if not few or len(text) - len(whole) > min(3, n_foreign) or BINARY.search(whole[:META_BYTES]):
+        return None
+    return whole
+
+
+def _looks_latin(data: bytes) -> bool:
+    """Say whether bytes above 127 stand alone between ASCII letters, as accents do (two in a row: `ção`)."""
+    runs = [len(run) for run in HIGH_RUN.findall(data)]
+    n_high = sum(runs)
+    n_alone, n_short = runs.count(1), runs.count(1) + 2 * runs.count(2)
+    return n_short >= 0.9 * n_high and n_alone >= 0.4 * n_high and n_high <= 0.25 * len(data)

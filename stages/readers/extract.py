@@ -1,0 +1,146 @@
+"""Main text of HTML pages, extracted by a process that may be killed: no page can hang a reader or eat its memory.
+
+One process per process that reads and per limits, started at the first page, used for all, replaced when it dies,
+and gone when its reader is. A page that ends it is tried once more in a new one, so that no page is condemned for
+what those before it left behind. Reasons of pages without text: extractor_timeout, extractor_memory,
+extractor_crashed, extractor_failed.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import IO, Any
+
+import msgspec
+
+from pipeline.errors import StageError
+from stages.readers.extract_worker import MEMORY_EXIT, WALL_FACTOR, read_message, write_message
+
+MEMORY_WORDS = ("memory allocation of", "MemoryError", "bad_alloc", "out of memory")
+"""What a dying process says on stderr when memory was refused: Rust, Python, C++, and the rest."""
+
+
+class ExtractionError(Exception):
+    """A page gives no text; args: reason, detail."""
+
+
+class _DiedError(Exception):
+    """The process ended; args: reason, detail."""
+
+
+class Extractor:
+    """One process that extracts, and its replacements. Threads may share it: they take turns."""
+
+    def __init__(self, page_seconds: float, page_memory_bytes: int) -> None:
+        self._limits = page_seconds, page_memory_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def extract(self, html: str) -> dict[str, Any]:  # Any: see extract_worker.extract
+        """Return the fields of a page, see `extract_worker.extract`.
+
+        Raises: ExtractionError if the process died on it, or the library refuses it; StageError if no process
+        can be started.
+        """
+        page = html.encode("utf-8")
+        with self._lock:
+            used = self._process is not None
+            try:
+                try:
+                    answer = self._ask(page)
+                except _DiedError:
+                    if not used:
+                        raise
+                    answer = self._ask(page)
+            except _DiedError as error:
+                raise ExtractionError(*error.args) from error
+        fields = msgspec.msgpack.decode(answer)
+        if "error" in fields:
+            raise ExtractionError("extractor_failed", fields["error"])
+        return fields
+
+    def close(self) -> None:
+        """End the process; the next page starts another."""
+        if self._process is not None:
+            self._process.kill()
+            self._reap()
+
+    def _ask(self, page: bytes) -> bytes:
+        process = self._process or self._start()
+        assert process.stdin is not None and process.stdout is not None  # for mypy: both are pipes
+        try:
+            write_message(process.stdin, page)
+            answer = read_message(process.stdout)
+        except BrokenPipeError:
+            answer = None
+        except BaseException:
+            self.close()  # an interrupt came between question and answer: the next answer would be this page's
+            raise
+        if answer is None:
+            raise self._verdict(*self._reap())
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start a process; it ends when this one does, because its stdin does."""
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "stages.readers.extract_worker", *map(str, self._limits)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        assert self._process.stdout is not None  # for mypy: it is a pipe
+        if read_message(self._process.stdout) is None:  # no page's fault, so none is quarantined for it
+            _, said = self._reap()
+            raise StageError(
+                f"extraction of pages cannot start: {said.rpartition(chr(10))[2]}; expected "
+                f"{sys.executable} to import stages.readers.extract_worker and resiliparse"
+            )
+        return self._process
+
+    def _reap(self) -> tuple[int, str]:
+        """Wait for the ended process; return its status (negative: a signal) and the last it said."""
+        process, log = self._process, self._log
+        self._process = self._log = None
+        assert process is not None and log is not None
+        for pipe in (process.stdin, process.stdout):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except BrokenPipeError:  # what was still to be written; the descriptor is closed all the same
+                pass
+        status = process.wait()
+        with log:
+            log.seek(max(log.seek(0, os.SEEK_END) - 2000, 0))
+            return status, log.read().decode("utf-8", "replace").strip()
+
+    def _verdict(self, status: int, said: str) -> _DiedError:
+        """Say why the process ended."""
+        seconds, memory_bytes = self._limits
+        if status == -signal.SIGPROF:
+            return _DiedError("extractor_timeout", f"more than {seconds:g} s of processor time")
+        if status == -signal.SIGALRM:
+            return _DiedError("extractor_timeout", f"more than {seconds * WALL_FACTOR:g} s")
+        if status == MEMORY_EXIT or any(words in said for words in MEMORY_WORDS):
+            return _DiedError("extractor_memory", f"more than {memory_bytes:,} bytes")
+        last = said.rpartition("\n")[2][:300]
+        cause = signal.Signals(-status).name if -status in set(signal.Signals) else f"exit status {status}"
+        return _DiedError("extractor_crashed", f"{cause}: {last}" if last else cause)
+
+
+def shared_extractor(page_seconds: float, page_memory_bytes: int) -> Extractor:
+    """Return the extractor of this process for these limits; a forked process gets its own."""
+    return _shared(os.getpid(), page_seconds, page_memory_bytes)
+
+
+@functools.cache
+def _shared(_pid: int, page_seconds: float, page_memory_bytes: int) -> Extractor:
+    return Extractor(page_seconds, page_memory_bytes)

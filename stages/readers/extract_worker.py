@@ -1,0 +1,147 @@
+"""The process that extracts main text: pages in on stdin, fields out on stdout, each after its length.
+
+Some pages make any extractor hang or eat memory, so this runs apart and may die: the kernel ends it at the limits
+of time and memory, also when the process that started it is gone. `stages.readers.extract` is its other end.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import struct
+import sys
+from typing import IO, Any
+
+import msgspec
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+
+LENGTH = struct.Struct("<I")
+"""Before each message: its bytes."""
+
+MEMORY_EXIT = 86
+"""Exit status of a process that ran out of memory and knew it."""
+
+WALL_FACTOR = 20
+"""Wall-clock time for each second of processor time, so that a busy machine condemns no page."""
+
+MAX_LINKS = 100
+MAX_CHARS = 500
+"""Bounds of what is kept of a page's own claims."""
+
+SKIP = ["noframes", "noembed", "template", "script", "style"]
+"""Elements that no reader of a page sees; the parser keeps the markup in the first two as plain text."""
+
+LICENSE_LINKS = '[rel~="license" i][href], a[href*="creativecommons.org/" i]'
+"""What a page says of its licence. Source: HTML standard, section 4.6.7.7 (link type license)."""
+
+
+def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
+    """Return a page's main text and what it says about itself.
+
+    Returns: text; title, language (`<html lang>`), robots (`<meta name=robots>`), where there are any;
+    license_links, addresses that the page names with rel=license or under creativecommons.org; rel_license, the
+    one address of rel=license if all such links agree. Whether they license the text is not decided here.
+    """
+    tree = HTMLTree.parse(html)
+    fields: dict[str, Any] = {}
+    if title := " ".join((tree.title or "").split()):
+        fields["title"] = title
+    document = tree.document
+    if document is not None:
+        root = document.query_selector("html")
+        if root is not None and (language := _attribute(root, "lang")):
+            fields["language"] = language[:MAX_CHARS]
+        fields |= _robots(document) | _licenses(document)
+    fields["text"] = extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
+    return fields
+
+
+def _robots(document: Any) -> dict[str, str]:  # Any: the library's stubs do not tell its nodes apart
+    metas = list(document.query_selector_all('meta[name="robots" i]')[:MAX_LINKS])
+    values = [value for meta in metas if (value := _attribute(meta, "content").lower())]
+    return {"robots": ", ".join(values)[:MAX_CHARS]} if values else {}
+
+
+def _licenses(document: Any) -> dict[str, Any]:
+    links = list(
+        document.query_selector_all(LICENSE_LINKS)[:MAX_LINKS]
+    )  # a node more costs all those before it
+    found = {_attribute(link, "href")[:MAX_CHARS]: None for link in links}  # in order, each once
+    declared = {
+        _attribute(link, "href")[:MAX_CHARS]
+        for link in links
+        if "license" in _attribute(link, "rel").lower().split()
+    }
+    fields: dict[str, Any] = {"license_links": list(found)} if found else {}
+    return fields | ({"rel_license": declared.pop()} if len(declared) == 1 else {})
+
+
+def _attribute(node: Any, name: str) -> str:
+    return (node.getattr(name) or "").strip()
+
+
+def read_message(stream: IO[bytes]) -> bytes | None:
+    """Read one message; None if the stream ends before it does."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (n_bytes,) = LENGTH.unpack(head)
+    body = stream.read(n_bytes)
+    return body if len(body) == n_bytes else None
+
+
+def write_message(stream: IO[bytes], body: bytes) -> None:
+    """Write one message."""
+    stream.write(LENGTH.pack(len(body)))
+    stream.write(body)
+    stream.flush()
+
+
+def limit(memory_bytes: int) -> None:
+    """Bound this process: data by the kernel, and signals that end it whatever code it is in."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for ending in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(ending, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGPROF, signal.SIGALRM))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupted run closes stdin, which ends this process
+
+
+def set_timers(seconds: float) -> None:
+    """Start both clocks, or stop them with 0: processor time decides, wall-clock time is for one that sleeps."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * WALL_FACTOR)
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def serve(seconds: float, memory_bytes: int) -> None:
+    """Say that this process is ready, then answer pages until stdin ends.
+
+    An answer is an object of fields, see `extract`, or of `error` if the library refuses the page.
+    """
+    pages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get among the answers
+    limit(memory_bytes)
+    write_message(answers, b"ready")
+    while (page := read_message(pages)) is not None:
+        set_timers(seconds)
+        try:
+            answer = msgspec.msgpack.encode(extract(page.decode("utf-8")))
+        except MemoryError:
+            os._exit(MEMORY_EXIT)
+        except Exception as error:
+            if peak_bytes() > memory_bytes / 2:  # the parser does not say that it was refused memory
+                os._exit(MEMORY_EXIT)
+            answer = msgspec.msgpack.encode({"error": f"{type(error).__name__}: {error}"[:500]})
+        set_timers(0)
+        write_message(answers, answer)
+
+
+if __name__ == "__main__":
+    serve(float(sys.argv[1]), int(sys.argv[2]))

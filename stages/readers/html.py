@@ -1,0 +1,31 @@
+"""HTML files, plain or compressed: one file is one document, its main text extracted; position is always 0.
+
+Yields text, encoding, and what the page says of itself: see `extract_worker.extract`. Reasons of broken records:
+those of `stages.readers.pages`; at position -1: truncated, corrupt_stream, decompression_bomb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from pipeline.stage import Reader, Record
+from stages.readers import FIELDS
+from stages.readers.pages import PageBounds, html_record, read_start
+from stages.readers.streams import Inflated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(PageBounds):
+    """Bounds of pages, of their extraction and of decompression."""
+
+
+def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
+    """Yield the page; see `Reader`. A page that is damaged before its end is not used."""
+    source = Inflated(stream, config)
+    page = read_start(source, config.max_page_bytes + 1)
+    yield source.damage or html_record(0, page, (), {}, config)
+
+
+READER = Reader(name="html", version=1, config=Config, read=read, fields={**FIELDS, "text": ("text",)})

@@ -1,0 +1,96 @@
+"""Records of pages and texts that come as bytes of an encoding to be found: what the readers of files share.
+
+Reasons: page_too_long, unknown_encoding, and those of `stages.readers.extract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Record
+from stages.readers.encoding import EncodingError, declared_in_page, decode
+from stages.readers.extract import ExtractionError, shared_extractor
+from stages.readers.streams import RAW_BYTES, Bounds, Inflated
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextBounds(Bounds):
+    """Limits of a reader of whole texts; a longer one is quarantined, and reading goes on.
+
+    max_page_bytes: of one page or file, decompressed.
+    """
+
+    max_page_bytes: int = 16 << 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_page_bytes < 1:
+            raise ConfigError(f"max_page_bytes is {self.max_page_bytes}; expected at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageBounds(TextBounds):
+    """Limits of a reader of HTML pages; a page beyond them is quarantined, and reading goes on.
+
+    page_seconds: processor time to extract one page.
+    page_memory_bytes: memory of the process that extracts; about 40 MB of it are the program.
+    """
+
+    page_seconds: float = 10.0
+    page_memory_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.page_seconds <= 0 or self.page_memory_bytes < 128 << 20:
+            raise ConfigError(
+                f"page_seconds is {self.page_seconds}, page_memory_bytes {self.page_memory_bytes:,}; "
+                "expected more than 0 and at least 128 MiB"
+            )
+
+
+def html_record(
+    position: int, page: bytes, declared: Iterable[str], fields: dict[str, Any], bounds: PageBounds
+) -> Record:
+    """Make a record of an HTML page; see `text_record` for the arguments."""
+    labels = [*declared, *declared_in_page(page)]
+    record = text_record(position, page, labels, fields, bounds)
+    if record.fields is None:
+        return record
+    html = record.fields["text"]
+    try:
+        found = shared_extractor(bounds.page_seconds, bounds.page_memory_bytes).extract(html)
+    except ExtractionError as error:
+        reason, detail = error.args
+        return Record(position, None, reason, detail, page[:RAW_BYTES])
+    robots = [value for value in (fields.get("robots"), found.get("robots")) if value]
+    both = {"robots": ", ".join(robots)} if robots else {}
+    return Record(position, record.fields | found | both)
+
+
+def text_record(
+    position: int, text: bytes, declared: Iterable[str], fields: dict[str, Any], bounds: TextBounds
+) -> Record:
+    """Make a record of plain text.
+
+    Args: text, the bytes, at most one more than `max_page_bytes`; declared, labels of encodings in order of trust;
+    fields, what else is known.
+    """
+    if len(text) > bounds.max_page_bytes:
+        detail = f"more than {bounds.max_page_bytes:,} bytes"
+        return Record(position, None, "page_too_long", detail, text[:RAW_BYTES])
+    try:
+        decoded, encoding = decode(text, declared)
+    except EncodingError as error:
+        return Record(position, None, "unknown_encoding", str(error), text[:RAW_BYTES])
+    return Record(position, fields | {"text": decoded, "encoding": encoding})
+
+
+def read_start(source: Inflated, max_bytes: int) -> bytes:
+    """Return the first bytes of a file: all of it, unless it is longer."""
+    start = bytearray()
+    while len(start) < max_bytes and (more := source.read(max_bytes - len(start))):
+        start += more
+    return bytes(start)

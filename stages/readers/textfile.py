@@ -1,0 +1,81 @@
+"""Markdown and plain text files, plain or compressed: one file is one document; position is always 0.
+
+Yields text, encoding, and of a Markdown file (`.md`, `.markdown`, `.mdx`, `.qmd`, `.rmd`) the fields of its front
+matter, YAML between `---` or TOML between `+++`; a block that is neither stays in the text. A field named text or
+encoding becomes front_text or front_encoding. Reasons of broken records: page_too_long, unknown_encoding; at
+position -1: truncated, corrupt_stream, decompression_bomb.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import yaml
+
+from pipeline.stage import Reader, Record
+from stages.readers import FIELDS
+from stages.readers.pages import TextBounds, read_start, text_record
+from stages.readers.streams import Inflated
+
+MARKDOWN = re.compile(r"\.(md|markdown|mdx|qmd|rmd)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
+
+MAX_FRONT_CHARS = 16_384
+"""Longest front matter that is parsed: real ones have hundreds of characters, and YAML parses slowly."""
+
+FRONT_MATTER = re.compile(
+    r"(?P<fence>---|\+\+\+)[ \t]*\r?\n(?P<fields>(?:.*\n){0,1000}?)(?P=fence)[ \t]*(?:\r?\n|$)", re.ASCII
+)
+"""The first lines of a file up to the line that closes them. As Jekyll and Hugo read it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TextBounds):
+    """Bounds of files and of decompression."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML: no aliases, nine lines of which can name a billion values, and no tags."""
+
+    def compose_node(
+        self, parent: yaml.Node | None, index: Any
+    ) -> yaml.Node | None:  # Any: as the library has it
+        if self.check_event(yaml.AliasEvent) or getattr(self.peek_event(), "tag", None):
+            raise yaml.YAMLError("an alias or a tag")
+        return super().compose_node(parent, index)
+
+
+def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
+    """Yield the document; see `Reader`. A file that is damaged before its end is not used."""
+    source = Inflated(stream, config)
+    data = read_start(source, config.max_page_bytes + 1)
+    record = source.damage or text_record(0, data, (), {}, config)
+    if record.fields is not None and MARKDOWN.search(path):
+        front, body = split_front_matter(record.fields["text"])
+        fields = {f"front_{name}" if name in record.fields else name: value for name, value in front.items()}
+        record = Record(0, fields | record.fields | {"text": body})
+    yield record
+
+
+def split_front_matter(text: str) -> tuple[dict[str, Any], str]:  # Any: what YAML or TOML holds
+    """Split a Markdown text into the fields of its front matter, if there is any, and the rest."""
+    found = FRONT_MATTER.match(text, 0, MAX_FRONT_CHARS)
+    if found is None:
+        return {}, text
+    try:
+        fields = tomllib.loads(found["fields"]) if found["fence"] == "+++" else _yaml(found["fields"])
+    except (ValueError, RecursionError, yaml.YAMLError):
+        return {}, text
+    if not isinstance(fields, dict):  # a line between two rules
+        return {}, text
+    return {str(name): value for name, value in fields.items()}, text[found.end() :].lstrip("\r\n")
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
+READER = Reader(name="textfile", version=1, config=Config, read=read, fields={**FIELDS, "text": ("text",)})

@@ -1,0 +1,127 @@
+"""WARC: crawled pages, HTML or plain text, with their main text extracted; position counts all WARC records.
+
+Yields one record per HTTP response with status 200 and such a content type; other records are passed over. Fields:
+text, url, date, source_id (WARC-Record-ID), encoding, what the page says of itself (title, language, robots, also
+from X-Robots-Tag; license_links, rel_license: see `extract_worker.extract`) and warc_truncated, the crawler's
+reason where it cut the page off. Reasons of broken records: invalid_http, those of `stages.readers.pages`; at
+position -1: truncated, corrupt_stream, decompression_bomb, corrupt_warc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
+
+from fastwarc.warc import WarcRecord, WarcRecordType
+
+from pipeline.stage import Reader, Record
+from stages.readers import FIELDS
+from stages.readers.archive import Archive
+from stages.readers.encoding import declared_in_header
+from stages.readers.pages import PageBounds, html_record, text_record
+from stages.readers.streams import RAW_BYTES
+
+HEADERS = {
+    "url": "WARC-Target-URI",
+    "date": "WARC-Date",
+    "source_id": "WARC-Record-ID",
+    "warc_truncated": "WARC-Truncated",
+}
+"""Field -> WARC header. Source: ISO 28500:2017, section 5."""
+
+HTML = ("text/html", "application/xhtml+xml")
+HEADER_BYTES = 1 << 16
+"""HTTP headers may add this to a page's bytes."""
+
+ENVELOPE = (
+    b"WARC/1.1\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
+    b"Content-Length: %d\r\n\r\n%b"
+)
+"""A response by itself: decoded apart from the archive, so that a broken one cannot break its reading."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(PageBounds):
+    """Bounds of pages, of their extraction and of decompression."""
+
+
+def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
+    """Yield one record per page, in order; see `Reader`."""
+    archive = Archive(stream, config, config.max_page_bytes + HEADER_BYTES)
+    for position, warc, block in archive:
+        if warc.record_type == WarcRecordType.response and (record := _page(position, warc, block, config)):
+            yield record
+    if archive.end:
+        yield archive.end
+
+
+def _page(position: int, warc: WarcRecord, block: bytes, config: Config) -> Record | None:
+    """Make a record of a response; None if it is no page."""
+    if not block.startswith(b"HTTP/"):
+        return None  # a DNS answer, say
+    try:
+        http = _response(block, "none")
+    except OSError as error:
+        return Record(position, None, "invalid_http", str(error)[:500], block[:RAW_BYTES])
+    identified = warc.headers.get("WARC-Identified-Payload-Type")
+    kind = (http.http_content_type or identified or "").partition(";")[0].strip().lower()
+    if http.http_headers.status_code != 200 or kind not in (*HTML, "text/plain"):
+        return None
+    if len(block) < warc.content_length:
+        detail = f"{warc.content_length:,} bytes; expected at most {config.max_page_bytes:,}"
+        return Record(position, None, "page_too_long", detail, block[:RAW_BYTES])
+    try:
+        page = _body(block, http, config.max_page_bytes + 1)
+    except OSError as error:
+        return Record(position, None, "invalid_http", str(error)[:500], block[:RAW_BYTES])
+    fields: dict[str, Any] = {name: warc.headers.get(header) for name, header in HEADERS.items()}
+    fields["url"] = (fields["url"] or "").strip("<>")  # wget writes brackets, as WARC 1.0's grammar has it
+    fields["robots"] = ", ".join(_all(http, "X-Robots-Tag")).lower()[:500]
+    fields = {name: value for name, value in fields.items() if value}
+    declared = [*declared_in_header(http.http_headers.get("Content-Type"))]
+    as_record = html_record if kind in HTML else text_record
+    return as_record(position, page, declared, fields, config)
+
+
+def _response(block: bytes, decoding: Literal["none", "all"]) -> WarcRecord:
+    """Parse an HTTP response; raise OSError if it is none."""
+    warc = WarcRecord.from_bytes(ENVELOPE % (len(block), block))
+    warc.parse_http(auto_decode=decoding)
+    if warc.http_headers is None:
+        raise OSError("no HTTP headers")
+    return warc
+
+
+def _body(block: bytes, http: WarcRecord, max_bytes: int) -> bytes:
+    """Return the start of a response's body, decoded as its headers say; OSError if it cannot be.
+
+    Some crawlers store the body decoded and keep the headers: a body that begins as a page does is taken as it is.
+    """
+    try:
+        return _read(_response(block, "all"), max_bytes)
+    except OSError:
+        body = _read(http, max_bytes)
+        if body.lstrip()[:1] != b"<":
+            raise
+        return body
+
+
+def _read(http: WarcRecord, max_bytes: int) -> bytes:
+    body = bytearray()
+    while len(body) < max_bytes and (more := http.reader.read(max_bytes - len(body))):
+        body += more
+    return bytes(body)
+
+
+def _all(http: WarcRecord, name: str) -> list[str]:
+    return [value for key, value in http.http_headers.items() if key.lower() == name.lower()]
+
+
+READER = Reader(
+    name="warc",
+    version=1,
+    config=Config,
+    read=read,
+    fields={**FIELDS, "text": ("text",), "source_id": ("source_id",)},
+)

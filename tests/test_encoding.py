@@ -1,0 +1,155 @@
+"""The encoding of bytes: right when it can be told, refused when it cannot."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.readers.encoding import EncodingError, declared_in_header, declared_in_page, decode
+
+ZH_HANS = "三月的风吹过湖面，岸边的柳树刚刚发芽。他把信折好放进口袋，沿着小路慢慢走回村子。" * 3
+ZH_HANT = "三月的風吹過湖面，岸邊的柳樹剛剛發芽。他把信摺好放進口袋，沿著小路慢慢走回村子。" * 3
+JA = "三月の風が湖の上を渡り、岸の柳がちょうど芽を出したところだ。手紙をポケットに入れて歩いた。" * 3
+KO = "삼월의 바람이 호수 위로 불고 물가의 버드나무는 막 싹을 틔웠다. 그는 편지를 접어 주머니에 넣었다. " * 3
+FR = (
+    "L’été dernier, nous avons marché jusqu’à la forêt où habitait son frère aîné ; c’était très agréable. "
+    * 3
+)
+REAL = {
+    "gb18030": ("gb18030", ZH_HANS),
+    "big5": ("cp950", ZH_HANT),
+    "shift_jis": ("cp932", JA),
+    "euc-kr": ("cp949", KO),
+    "windows-1252": ("cp1252", FR),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_undeclared_text_is_told_by_its_bytes(name: str) -> None:
+    """A paragraph in each of the known encodings is found without a declaration."""
+    codec, text = REAL[name]
+    assert decode(text.encode(codec)) == (text, name)
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("label", ["utf-8", "ISO-8859-1", "no-such-charset", "x-user-defined"])
+def test_a_wrong_declaration_does_not_make_mojibake(name: str, label: str) -> None:
+    """A declared charset that the bytes contradict is passed over."""
+    codec, text = REAL[name]
+    assert decode(text.encode(codec), [label]) == (text, name)
+
+
+@pytest.mark.parametrize("label", ["gb2312", "gbk", "big5", "iso-8859-1", "utf-16", "shift_jis"])
+@pytest.mark.parametrize("text", [ZH_HANS, KO, FR, "plain ascii"])
+def test_utf8_wins_over_declarations(text: str, label: str) -> None:
+    """Text that is valid UTF-8 beyond chance is UTF-8 whatever is declared."""
+    assert decode(text.encode(), [label]) == (text, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("label", "codec", "text", "name"),
+    [
+        ("GB2312", "gb18030", "共5页", "gb18030"),
+        ("gbk", "gb18030", "𠮷野家", "gb18030"),
+        ("x-gbk", "gbk", "朱镕基", "gb18030"),
+        ("big5-hkscs", "big5hkscs", "嘅喺咗", "big5"),
+        ("Shift_JIS", "cp932", "①髙", "shift_jis"),
+        ("ks_c_5601-1987", "cp949", "똠방", "euc-kr"),
+        ("windows-1251", "cp1251", "Привет", "windows-1251"),
+        ("iso-2022-jp", "iso2022_jp", "日本", "iso-2022-jp"),
+        ("euc-jp", "euc_jp", "日本語", "euc-jp"),
+        ("latin1", "cp1252", "Año nuevo", "windows-1252"),
+    ],
+)
+def test_a_declared_charset_decides_short_text(label: str, codec: str, text: str, name: str) -> None:
+    """A short text is read as declared, with the superset that browsers use."""
+    assert decode(text.encode(codec), [label]) == (text, name)
+
+
+def test_short_utf8_declared_as_latin_is_utf8() -> None:
+    """Two bytes of one character are no two accents."""
+    assert decode("café".encode(), ["iso-8859-1"]) == ("café", "utf-8")
+
+
+def test_byte_order_marks_decide() -> None:
+    """A byte order mark wins over a declaration and is not part of the text."""
+    assert decode(b"\xef\xbb\xbf" + "网页".encode(), ["gbk"]) == ("网页", "utf-8")
+    assert decode(b"\xff\xfe" + "网页".encode("utf-16-le"), ["gbk"]) == ("网页", "utf-16-le")
+    assert decode(b"\xfe\xff" + "网页".encode("utf-16-be")) == ("网页", "utf-16-be")
+
+
+def test_few_broken_bytes_cost_no_page() -> None:
+    """One bad byte in a thousand characters becomes U+FFFD, and a character cut off at the end goes."""
+    text = ZH_HANS * 20
+    data = text.encode()
+    assert decode(data[:-1], ["utf-8"]) == (text[:-1], "utf-8")
+    assert decode(data[:900] + b"\xff" + data[900:])[0] == text[:300] + "\ufffd" + text[300:]
+    gbk = text.encode("gb18030")
+    assert decode(gbk[:-1], ["gbk"]) == (text[:-1], "gb18030")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "网页".encode("gb18030"),
+        bytes(range(256)) * 4,
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(128, 256)),
+        b"\0" * 1000,
+        ZH_HANS.encode("gb18030") + ZH_HANT.encode("cp950") + JA.encode("cp932") + b"\xff\xff",
+    ],
+    ids=["too short", "every byte", "image", "zeros", "mixed"],
+)
+def test_what_stays_in_doubt_is_refused(data: bytes) -> None:
+    """Bytes too few, binary or mixed raise instead of becoming mojibake."""
+    with pytest.raises(EncodingError):
+        decode(data)
+
+
+def test_chinese_declared_as_latin_is_not_latin() -> None:
+    """The default of a server, ISO-8859-1, never turns Chinese bytes into accents: better no text."""
+    with pytest.raises(EncodingError):
+        decode("网页正文".encode("gb18030"), ["iso-8859-1"])
+
+
+@given(st.text())
+def test_utf8_comes_back_unchanged(text: str) -> None:
+    """Valid UTF-8 without NUL or byte order mark is returned as it is."""
+    if "\0" not in text and not text.startswith("\ufeff"):
+        assert decode(text.encode()) == (text, "utf-8")
+
+
+@given(
+    st.binary(),
+    st.lists(st.sampled_from(["gbk", "utf-8", "latin1", "utf-16", "rot13", "zip", ""]) | st.text()),
+)
+def test_random_bytes_decode_or_are_refused(data: bytes, labels: list[str]) -> None:
+    """Any bytes under any declaration give text that UTF-8 can hold, or EncodingError."""
+    try:
+        text, name = decode(data, labels)
+    except EncodingError:
+        return
+    assert name
+    text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("html", "labels"),
+    [
+        (b'<meta charset="gbk">', ["gbk"]),
+        (b"<META http-equiv=Content-Type content='text/html; charset=gb2312'>", ["gb2312"]),
+        (b'<?xml version="1.0" encoding="Big5"?><html>', ["Big5"]),
+        (b"<p>charset=gbk</p>", []),
+        (b" " * 5000 + b"<meta charset=gbk>", []),
+    ],
+)
+def test_a_page_declares_its_charset(html: bytes, labels: list[str]) -> None:
+    """A meta element or an XML declaration near the start names the charset."""
+    assert list(declared_in_page(html)) == labels
+
+
+def test_a_header_declares_a_charset() -> None:
+    """The charset parameter of a Content-Type is found in any case, quoted or not."""
+    assert list(declared_in_header('text/html; Charset="GB2312"')) == ["GB2312"]
+    assert list(declared_in_header("text/html")) == []
+    assert list(declared_in_header(None)) == []
