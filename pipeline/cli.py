@@ -23,6 +23,13 @@ store_option = click.option(
     metavar="URL",
     help="Local folder or object store (s3://bucket/prefix).",
 )
+where_option = click.option(
+    "--where",
+    "wheres",
+    multiple=True,
+    metavar="COLUMN>=VALUE",
+    help="Comparison (= != > >= < <=); repeatable.",
+)
 run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
 
 
@@ -182,13 +189,7 @@ def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, impo
 @main.command()
 @run_argument
 @store_option
-@click.option(
-    "--where",
-    "wheres",
-    multiple=True,
-    metavar="COLUMN>=VALUE",
-    help="Comparison (= != > >= < <=); repeatable.",
-)
+@where_option
 @click.option("--rule", help="Documents that this rule dropped.")
 @click.option("--host", help="Documents of this host.")
 @click.option("--grep", metavar="RE", help="Documents whose text matches.")
@@ -273,13 +274,7 @@ def explain(
 @main.command()
 @run_argument
 @store_option
-@click.option(
-    "--where",
-    "wheres",
-    multiple=True,
-    metavar="COLUMN>=VALUE",
-    help="Comparison (= != > >= < <=); repeatable.",
-)
+@where_option
 @click.option("--columns", help="Columns to write, comma-separated.  [default: doc_id,text,keep,rule]")
 @click.option(
     "--to", "target", required=True, type=click.Path(dir_okay=False), help="A .jsonl or .parquet file."

@@ -291,9 +291,14 @@ class PartTask:
 
 def write_part(task: PartTask) -> FileReport:
     """Gather one part, put it in order and write it."""
-    table = read_exchange(task.store, task.maps, task.part)
+    return put_table(task.store, task.key, gather(task.store, task.maps, task.part))
+
+
+def gather(store: Store, maps: Sequence[str], part: int) -> pa.Table:
+    """The documents of one part, in its order."""
+    table = read_exchange(store, maps, part)
     order = np.argsort(table["position"].to_numpy(), kind="stable")
-    return put_table(task.store, task.key, table.drop_columns(["position"]).take(pa.array(order)))
+    return table.drop_columns(["position"]).take(pa.array(order))
 
 
 @dataclass(frozen=True)
@@ -321,11 +326,10 @@ class TokenReport:
 def write_tokens(task: TokenTask) -> TokenReport:
     """Gather one part, put it in order and write its token files."""
     module = importlib.import_module(task.module)
-    table = read_exchange(task.store, task.maps, task.part)
-    order = np.argsort(table["position"].to_numpy(), kind="stable")
+    table = gather(task.store, task.maps, task.part)
     folder, _, name = task.prefix.rpartition("/")
     with tempfile.TemporaryDirectory(prefix="bicorpus-") as local:
-        n_tokens = module.write_part(table["text"].take(pa.array(order)), local, name, task.config)
+        n_tokens = module.write_part(table["text"], local, name, task.config)
         files = []
         for file in sorted(os.listdir(local)):
             path, key = os.path.join(local, file), f"{folder}/{file}"
