@@ -1,0 +1,147 @@
+"""Windows of a fixed length at every character of a text, and the anchors by which equal ones meet.
+
+Length is counted in weights, so that one length fits mixed text: a wide (East Asian) character weighs
+`narrow_chars`, any other `wide_chars`, and the window at a character is the shortest text from there on that
+weighs at least their product. That is `wide_chars` wide characters, or `narrow_chars` others.
+
+The gram at a character is the same with half the weight. The anchor of a window is, of the grams inside it,
+the one of least hash, the last of equals: a function of what the window says. So equal windows have equal
+anchors at equal places, and the windows of a text fall into consecutive ranges of one anchor each. Source:
+winnowing, Schleimer, Wilkerson and Aiken, SIGMOD 2003.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numba as nb
+import numpy as np
+
+from stages.kernels.hashing import ODD_A, ODD_B, mix
+
+WIDE_RANGES = (
+    (0x2E80, 0xA4D0),
+    (0xAC00, 0xD7A4),
+    (0xF900, 0xFB00),
+    (0xFE30, 0xFE50),
+    (0xFF00, 0xFFF0),
+    (0x20000, 0x40000),
+)
+"""Half-open ranges of wide characters: ideographs, kana, Hangul, and the punctuation, letters and digits of
+East Asian width. Source: Unicode Standard Annex 11, blocks in which Wide or Fullwidth is the rule."""
+
+
+@cache
+def wide_table() -> np.ndarray:
+    """Whether each code point is wide: bool (0x110000,), read-only."""
+    table = np.zeros(0x110000, np.bool_)
+    for low, high in WIDE_RANGES:
+        table[low:high] = True
+    table.setflags(write=False)
+    return table
+
+
+@nb.njit(cache=True, nogil=True)
+def find_anchors(
+    codes: np.ndarray, starts: np.ndarray, wide: np.ndarray, wide_chars: int, narrow_chars: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find the anchors of each text, in order of the windows they serve.
+
+    In a run that repeats a short pattern anchor follows upon anchor, all of one key. The first of them stands
+    alone, the second for all others, so that a long run costs little and its key still occurs twice.
+
+    Args: codes and starts, of a TextView; wide, of wide_table; wide_chars and narrow_chars, length of a
+    window.
+    Returns: uint64 (n_anchors,), a key for what the gram says; int32 (n_anchors,), the first window of each
+    anchor, by its first character in the text; int64 (n_docs + 1,), where the anchors of each text begin;
+    int32 (n_docs,), windows of each text.
+    """
+    target = np.int64(wide_chars) * narrow_chars
+    half = (target + 1) // 2
+    longest = (target - 1) // min(wide_chars, narrow_chars) + 1  # characters of a window
+    powers = np.ones(longest + 1, np.uint64)
+    for i in range(longest):
+        powers[i + 1] = powers[i] * ODD_A
+    keys = np.empty(len(codes), np.uint64)
+    firsts = np.empty(len(codes), np.int32)
+    offsets, n_windows = np.empty(len(starts), np.int64), np.zeros(len(starts) - 1, np.int32)
+    ring = 1
+    while ring <= longest:
+        ring *= 2
+    waiting = np.empty(ring, np.int64)  # grams of the window that may still become its least, in a ring
+    hashes = np.empty(ring, np.uint64)
+    ring -= 1
+    n = 0
+    for doc in range(len(starts) - 1):
+        offsets[doc] = n
+        low, high = starts[doc], starts[doc + 1]
+        end, weight = low, np.int64(0)  # of the window
+        gram, gram_end, gram_weight, rolling = low, low, np.int64(0), np.uint64(0)
+        head = size = 0
+        last = np.int64(-1)
+        for start in range(low, high):
+            while weight < target and end < high:
+                weight += narrow_chars if wide[codes[end]] else wide_chars
+                end += 1
+            if weight < target:
+                break
+            while True:
+                while gram_weight < half and gram_end < end:
+                    gram_weight += narrow_chars if wide[codes[gram_end]] else wide_chars
+                    rolling = rolling * ODD_A + np.uint64(codes[gram_end]) + np.uint64(1)
+                    gram_end += 1
+                if gram_weight < half:
+                    break
+                value = mix(rolling ^ np.uint64(gram_end - gram))
+                while size and hashes[(head + size - 1) & ring] >= value:
+                    size -= 1
+                waiting[(head + size) & ring] = gram
+                hashes[(head + size) & ring] = value
+                size += 1
+                gram_weight -= narrow_chars if wide[codes[gram]] else wide_chars
+                rolling -= (np.uint64(codes[gram]) + np.uint64(1)) * powers[gram_end - gram - 1]
+                gram += 1
+            while waiting[head] < start:
+                head = (head + 1) & ring
+                size -= 1
+            if waiting[head] != last:
+                last = waiting[head]
+                key = mix(hashes[head] ^ ODD_B)  # least hashes are small; keys must fill their range
+                if n < offsets[doc] + 2 or keys[n - 1] != key or keys[n - 2] != key:
+                    keys[n], firsts[n] = key, start - low
+                    n += 1
+            n_windows[doc] += 1
+            weight -= narrow_chars if wide[codes[start]] else wide_chars
+    offsets[len(starts) - 1] = n
+    return keys[:n].copy(), firsts[:n].copy(), offsets, n_windows
+
+
+@nb.njit(cache=True, nogil=True)
+def window_ends(
+    codes: np.ndarray, starts: np.ndarray, wide: np.ndarray, wide_chars: int, narrow_chars: int
+) -> np.ndarray:
+    """End of the window at each character of each text, counted like the index of codes; -1 for none."""
+    target = np.int64(wide_chars) * narrow_chars
+    ends = np.full(len(codes), -1, np.int64)
+    for doc in range(len(starts) - 1):
+        end, weight = starts[doc], np.int64(0)
+        for start in range(starts[doc], starts[doc + 1]):
+            while weight < target and end < starts[doc + 1]:
+                weight += narrow_chars if wide[codes[end]] else wide_chars
+                end += 1
+            if weight < target:
+                break
+            ends[start] = end
+            weight -= narrow_chars if wide[codes[start]] else wide_chars
+    return ends
+
+
+@nb.njit(cache=True, nogil=True)
+def cut(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copy ranges of codes, which may overlap: uint32 (n,), and int64 (n_ranges + 1,), where each begins."""
+    starts = np.zeros(len(begins) + 1, np.int64)
+    starts[1:] = np.cumsum(stops - begins)
+    copied = np.empty(starts[-1], np.uint32)
+    for i in range(len(begins)):
+        copied[starts[i] : starts[i + 1]] = codes[begins[i] : stops[i]]
+    return copied, starts

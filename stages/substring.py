@@ -1,0 +1,194 @@
+"""Repeated passages: every occurrence of a text of the least length that stands in more than one place.
+
+Reads text around shared anchors; writes each occurrence with the id of its passage, and the spans of those
+that may go. Places are compared character by character, in canonical text, across documents and inside one.
+
+A window is a text of just the least length (see `kernels.anchors`). Consecutive windows that stand in the
+same set of places, each time one character on, make a passage. So all occurrences of a passage say the same,
+two passages of a document may overlap by less than a window, and a character belongs to a passage if and only
+if a window that holds it is repeated. Nothing depends on chance, partitions or order.
+
+The owner of a passage, the occurrence that stays, is the one in the document of smallest doc_id, the first in
+it, whatever rules say of that document; `spans` are the others. Because all passages choose by one order, every
+removed character still stands in an earlier place; a pattern that repeats without end is cut down to one turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.schema import SPAN, SPANS
+from pipeline.stage import Global, Outcome
+from stages.kernels.anchors import cut, wide_table, window_ends
+from stages.kernels.hashing import string_keys
+from stages.kernels.substring import Windows, find_repeats
+from stages.kernels.text import view
+
+KIND = "passage"
+PASSAGE = pa.struct([*SPAN, pa.field("passage", pa.uint64())])
+SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "spans": SPANS, "removed_share": pa.float32()})
+"""passages: every occurrence, by start; passage is the same number wherever the text is the same. spans: the
+union of those that do not stay; removed_share: their share of the characters. All null for a document without
+repeated passages."""
+
+ANCHORS = tuple(
+    f"anchors.{name}" for name in ("keys", "firsts", "n_windows", "min_chars_han", "min_chars_other")
+)
+READS = ("text", "doc_id", *ANCHORS, "shared_anchors.places")
+
+RANGES = pa.schema(
+    {
+        "key": pa.uint64(),
+        "row": pa.uint64(),
+        "doc_id": pa.string(),
+        "n_chars": pa.int32(),
+        "first": pa.int32(),
+        "n_windows": pa.int32(),
+        "min_chars_han": pa.int32(),
+        "min_chars_other": pa.int32(),
+        "codes": pa.large_list(pa.uint32()),
+    }
+)
+RUNS = pa.schema(
+    {
+        "row": pa.uint64(),
+        "n_chars": pa.int32(),
+        "start": pa.int32(),
+        "n_windows": pa.int32(),
+        "end": pa.int32(),
+        "says": pa.uint64(),
+        "places": pa.uint64(),
+        "is_owner": pa.bool_(),
+    }
+)
+ROWS = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Nothing to set: how long a passage is at least, the anchors know."""
+
+
+def map_ranges(table: pa.Table, config: Config) -> pa.Table:
+    """One row for each shared anchor: its windows, as one piece of text, keyed by the anchor."""
+    table = table.filter(pc.is_valid(table["shared_anchors.places"]))
+    if not table.num_rows:
+        return RANGES.empty_table()
+    keys, firsts, places = (
+        table[name].combine_chunks() for name in ("anchors.keys", "anchors.firsts", "shared_anchors.places")
+    )
+    rows = pc.list_parent_indices(places).to_numpy().astype(np.int64)
+    lengths = pc.list_value_length(firsts).to_numpy().astype(np.int64)
+    chosen = (np.cumsum(lengths) - lengths)[rows] + pc.list_flatten(places).to_numpy()
+    flat = pc.list_flatten(firsts).to_numpy().astype(np.int64)
+    bounds = np.append(flat, 0)  # the first window of each anchor, and where those of the last one stop
+    stops = bounds[chosen + 1]
+    at_end = chosen + 1 == np.cumsum(lengths)[rows]
+    stops[at_end] = table["anchors.n_windows"].to_numpy()[rows[at_end]]
+    text = view(table["text"])
+    least = (table["anchors.min_chars_han"][0].as_py(), table["anchors.min_chars_other"][0].as_py())
+    ends = window_ends(text.codes, text.starts, wide_table(), *least)
+    begins = text.starts[rows]
+    codes, offsets = cut(text.codes, begins + flat[chosen], ends[begins + stops - 1])
+    taken = table.select(["row", "doc_id", "anchors.min_chars_han", "anchors.min_chars_other"]).take(rows)
+    columns = {
+        "key": pc.list_flatten(keys).take(pa.array(chosen)),
+        "row": taken["row"],
+        "doc_id": taken["doc_id"],
+        "n_chars": np.diff(text.starts)[rows].astype(np.int32),
+        "first": flat[chosen].astype(np.int32),
+        "n_windows": (stops - flat[chosen]).astype(np.int32),
+        "min_chars_han": taken["anchors.min_chars_han"],
+        "min_chars_other": taken["anchors.min_chars_other"],
+        "codes": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(codes)),
+    }
+    return pa.table(columns, schema=RANGES)
+
+
+def find_runs(table: pa.Table, config: Config) -> pa.Table:
+    """Compare the windows of each anchor of one partition; return runs of repeated ones."""
+    if not table.num_rows:
+        return RUNS.empty_table()
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("key", "doc_id", "first")])
+    table = table.take(order).combine_chunks()
+    keys, texts = table["key"].to_numpy(), table["codes"].combine_chunks()
+    codes, starts = pc.list_flatten(texts).to_numpy(), texts.offsets.to_numpy() - texts.offsets[0].as_py()
+    least = (table["min_chars_han"][0].as_py(), table["min_chars_other"][0].as_py())
+    windows = Windows(
+        groups=np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys)),
+        codes=codes,
+        starts=starts,
+        counts=table["n_windows"].to_numpy(),
+        ends=window_ends(codes, starts, wide_table(), *least),
+        firsts=table["first"].to_numpy(),
+        docs=string_keys(table["doc_id"]),
+    )
+    ranges, *columns = find_repeats(windows)
+    documents = [table[name].to_numpy()[ranges] for name in ("row", "n_chars")]
+    return pa.table([*documents, *columns], schema=RUNS)
+
+
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Join the runs of each document to passages."""
+    table = table.take(pc.sort_indices(table, sort_keys=[("row", "ascending"), ("start", "ascending")]))
+    rows, lengths, starts, n_windows, ends, says, places, is_owner = (
+        table[name].to_numpy() for name in RUNS.names
+    )
+    stops = starts + n_windows
+    goes_on = (rows[1:] == rows[:-1]) & (starts[1:] == stops[:-1]) & (places[1:] == places[:-1])
+    first = np.flatnonzero(np.append(True, ~goes_on)[: len(rows)])
+    last = np.append(first[1:], len(rows))[: len(first)] - 1
+    rows, starts, ends = rows[first], starts[first], ends[last]
+    lengths, says, is_owner = lengths[first], says[first], is_owner[first]
+    distinct, begins = np.unique(rows, return_index=True)
+    kinds = pa.repeat(KIND, len(rows))
+    found = pa.StructArray.from_arrays([starts, ends, kinds, says], fields=list(PASSAGE))
+    passages = pa.ListArray.from_arrays(pa.array(np.append(begins, len(rows)), pa.int32()), found)
+    spans, removed = _merge(distinct, rows[~is_owner], starts[~is_owner], ends[~is_owner])
+    share = np.round(removed / lengths[begins], 3).astype(np.float32)
+    summary = {
+        "documents": [len(distinct)],
+        "passages": [len(np.unique(says))],
+        "occurrences": [len(rows)],
+        "removable_chars": [int(removed.sum())],
+    }
+    return Outcome(
+        rows=pa.table([distinct, passages, spans, share], schema=ROWS),
+        artefacts={"summary": pa.table(summary)},
+    )
+
+
+def _merge(
+    distinct: np.ndarray, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[pa.ListArray, np.ndarray]:
+    """Union of ranges by row: for each of `distinct` the list of spans, and the characters in them, int64.
+
+    In a document the ends of passages grow with their starts, so that neighbours tell all.
+    """
+    joined = (rows[1:] == rows[:-1]) & (starts[1:] <= ends[:-1])
+    first = np.flatnonzero(np.append(True, ~joined)[: len(rows)])
+    last = np.append(first[1:], len(rows))[: len(first)] - 1
+    rows, starts, ends = rows[first], starts[first], ends[last]
+    kinds = pa.repeat(KIND, len(rows))
+    spans = pa.StructArray.from_arrays([starts, ends, kinds], fields=list(SPAN))
+    offsets = np.append(np.searchsorted(rows, distinct), len(rows))
+    before = np.append(0, np.cumsum((ends - starts).astype(np.int64)))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), spans), np.diff(before[offsets])
+
+
+GLOBAL = Global(
+    name="substring",
+    version=1,
+    config=Config,
+    reads=READS,
+    writes=SCHEMA,
+    key="hash of the anchor",
+    map=map_ranges,
+    reduce=find_runs,
+    finish=finish,
+    sparse="shared_anchors.places",
+)

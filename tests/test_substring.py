@@ -1,0 +1,343 @@
+"""Repeated passages: equality with a brute-force reference, order, partitions, and what removal leaves."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import accumulate, islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from pipeline.spans import apply_spans
+from stages import anchors, shared_anchors, substring
+from stages.kernels.anchors import WIDE_RANGES, wide_table, window_ends
+from stages.kernels.hashing import ODD_A
+from stages.kernels.substring import Windows, find_repeats
+from tests.run_global import align, number_rows, run_global
+
+SAMPLE = Path(__file__).parent.parent / "sample"
+SMALL = anchors.Config(min_chars_han=3, min_chars_other=7)
+Place = tuple[str, int]
+
+
+def run(
+    docs: Mapping[str, str | None],
+    config: anchors.Config = SMALL,
+    cuts: tuple[int, ...] = (),
+    n_partitions: int = 1,
+) -> dict[str, dict[str, Any]]:
+    """Passages and spans of documents given by doc_id, in shards cut at these numbers of documents."""
+    table = pa.table(
+        {"doc_id": pa.array(docs, pa.string()), "text": pa.array(docs.values(), pa.large_string())}
+    )
+    columns = anchors.STAGE.load(config)(table)
+    for name in columns.column_names:
+        table = table.append_column(f"anchors.{name}", columns[name])
+    bounds = [0, *sorted(min(cut, len(docs)) for cut in cuts), len(docs)]
+    shards = number_rows([table.slice(low, high - low) for low, high in pairwise(bounds)])
+    for step in (shared_anchors.GLOBAL, substring.GLOBAL):
+        shards = align(run_global(step, shards, step.config(), n_partitions), shards, step)
+    found = pa.concat_tables(shards).select(
+        ["doc_id", *(f"substring.{name}" for name in substring.SCHEMA.names)]
+    )
+    return {row["doc_id"]: row for row in found.to_pylist()}
+
+
+def is_wide(char: str) -> bool:
+    """Whether a character counts as Han."""
+    return any(low <= ord(char) < high for low, high in WIDE_RANGES)
+
+
+def windows_of(text: str, config: anchors.Config) -> list[str]:
+    """The shortest text of the least length at each character, as long as there is one."""
+    weights = [config.min_chars_other if is_wide(char) else config.min_chars_han for char in text]
+    before = [0, *accumulate(weights)]
+    ends = [bisect_left(before, low + config.min_chars_han * config.min_chars_other) for low in before]
+    return [text[start:end] for start, end in enumerate(ends) if end <= len(text)]
+
+
+def reference(docs: dict[str, str], config: anchors.Config) -> dict[str, list[tuple[int, int, bool]]]:
+    """Occurrences by document, as (start, end, stays), by the definition in the docstring of the module."""
+    places: dict[str, list[Place]] = defaultdict(list)
+    windows = {doc: windows_of(text, config) for doc, text in docs.items()}
+    for doc in sorted(docs):
+        for start, window in enumerate(windows[doc]):
+            places[window].append((doc, start))
+    found: dict[str, list[tuple[int, int, bool]]] = {}
+    for doc in docs:
+        found[doc] = []
+        before: list[Place] | None = None
+        for start, window in enumerate(windows[doc]):
+            here = places[window]
+            if len(here) < 2:
+                before = None
+                continue
+            end, stays = start + len(window), here[0] == (doc, start)
+            if before is not None and [(d, i + 1) for d, i in before] == here:
+                found[doc][-1] = (found[doc][-1][0], end, stays)
+            else:
+                found[doc].append((start, end, stays))
+            before = here
+    return found
+
+
+def check(docs: dict[str, str], config: anchors.Config = SMALL, **how: Any) -> dict[str, dict[str, Any]]:
+    """Hold the steps to the reference; return what they found.
+
+    Any: the arguments of run.
+    """
+    found, expected = run(docs, config, **how), reference(docs, config)
+    names: dict[int, str] = {}
+    for doc, text in docs.items():
+        passages, spans = found[doc]["substring.passages"], found[doc]["substring.spans"]
+        assert [(p["start"], p["end"]) for p in passages or ()] == [p[:2] for p in expected[doc]]
+        assert (passages is None) == (spans is None) == (not expected[doc])
+        for p in passages or ():
+            assert names.setdefault(p["passage"], text[p["start"] : p["end"]]) == text[p["start"] : p["end"]]
+        covered = {i for start, end, stays in expected[doc] if not stays for i in range(start, end)}
+        assert [i for s in spans or () for i in range(s["start"], s["end"])] == sorted(covered)
+        assert all(a["end"] < b["start"] for a, b in pairwise(spans or ()))
+        share = np.float32(np.round(len(covered) / len(text), 3)) if expected[doc] else None
+        assert found[doc]["substring.removed_share"] == share
+        assert {item["kind"] for item in (*(passages or ()), *(spans or ()))} <= {"passage"}
+    assert len(set(names.values())) == len(names)
+    return found
+
+
+def documents(alphabet: str) -> st.SearchStrategy[dict[str, str]]:
+    """Documents of few letters, with pieces that come back."""
+    piece = st.text(alphabet, min_size=0, max_size=14)
+    texts = st.lists(piece, min_size=1, max_size=5).flatmap(
+        lambda pieces: st.lists(st.lists(st.sampled_from(pieces), max_size=5).map("".join), max_size=6)
+    )
+    return texts.flatmap(
+        lambda found: st.permutations([f"d{i}" for i in range(len(found))]).map(
+            lambda names: dict(zip(names, found, strict=True))
+        )
+    )
+
+
+@settings(max_examples=90)
+@given(
+    docs=st.sampled_from(["ab", "abc", "中文a", "中a b😀", "abcdefgh中文字"]).flatmap(documents),
+    cuts=st.lists(st.integers(0, 6), max_size=2).map(tuple),
+    n_partitions=st.sampled_from([1, 4, 7]),
+)
+def test_passages_are_those_of_the_reference(
+    docs: dict[str, str], cuts: tuple[int, ...], n_partitions: int
+) -> None:
+    """Occurrences, ids and spans equal those of comparing all windows, for any cut and partition count."""
+    check(docs, cuts=cuts, n_partitions=n_partitions)
+
+
+@settings(max_examples=60)
+@given(docs=documents("ab中文"), han=st.integers(2, 6), other=st.integers(2, 12))
+def test_any_length_is_found(docs: dict[str, str], han: int, other: int) -> None:
+    """The reference holds for any two least lengths."""
+    check(docs, anchors.Config(min_chars_han=han, min_chars_other=other))
+
+
+def test_real_documents_agree_with_the_reference() -> None:
+    """Chinese and other documents of the sample, some of them cut into each other, at the default lengths."""
+    with gzip.open(SAMPLE / "docs_zh-00.jsonl.gz", "rt", encoding="utf-8", errors="replace") as lines:
+        whole = [json.loads(line) for line in islice(lines, 300) if line.endswith("}\n")]
+    texts = [row["content"][:2500] for row in whole if isinstance(row.get("content"), str)]
+    assert len(texts) > 200
+    docs = {f"d{i * 37 % 1009:04}": text for i, text in enumerate(texts)}
+    docs |= {f"e{i}": texts[i][300:900] + texts[i + 1][100:1500] for i in range(0, 60, 3)}
+    found = check(docs, anchors.Config(), cuts=(100,), n_partitions=4)
+    assert sum(bool(row["substring.spans"]) for row in found.values()) >= 20
+
+
+def prose(seed: int, n_chars: int, low: int, high: int) -> str:
+    """Random characters between two code points."""
+    return "".join(map(chr, np.random.default_rng(seed).integers(low, high, n_chars)))
+
+
+def han(seed: int, n_chars: int) -> str:
+    """Random ideographs, some beyond the Basic Multilingual Plane."""
+    return prose(seed, n_chars - n_chars // 5, 0x4E00, 0x9000) + prose(seed, n_chars // 5, 0x20000, 0x2A000)
+
+
+def latin(seed: int, n_chars: int) -> str:
+    """Random Latin letters."""
+    return prose(seed, n_chars, 0x61, 0x7B)
+
+
+@pytest.mark.parametrize(
+    ("passage", "shorter"),
+    [
+        (han(1, 100), han(1, 100)[1:]),
+        (latin(1, 400), latin(1, 400)[1:]),
+        (han(1, 50) + latin(1, 200), han(1, 50) + latin(1, 199)),
+        ("《" + han(1, 98) + "》", han(1, 98) + "》"),
+    ],
+    ids=["Chinese", "English", "mixed", "Chinese with full-width marks"],
+)
+def test_lengths_count_in_characters_of_the_script(passage: str, shorter: str) -> None:
+    """100 Chinese or 400 other characters are a passage, or as much of both; one less is none."""
+    for text, is_passage in ((passage, True), (shorter, False)):
+        docs = {"b": f"前{text}后 after", "a": f"before {text}其余"}
+        found = run(docs, anchors.Config())
+        spans = found["b"]["substring.spans"]
+        assert spans == ([{"start": 1, "end": 1 + len(text), "kind": "passage"}] if is_passage else None)
+
+
+def removed(docs: dict[str, str], config: anchors.Config) -> dict[str, str]:
+    """Documents without their spans."""
+    found = run(docs, config)
+    return {
+        doc: apply_spans(text, [tuple(s.values()) for s in found[doc]["substring.spans"] or ()])
+        for doc, text in docs.items()
+    }
+
+
+def test_what_stays_is_the_text_of_smallest_doc_id_and_all_own_text() -> None:
+    """A passage goes wherever it stands but in the first document, to the character, no more."""
+    passage = han(7, 130)
+    docs = {"c": f"甲{passage}乙", "a": f"丙𠮷{passage}丁", "b": f"{passage}e\u0301戊"}
+    assert removed(docs, anchors.Config()) == {"c": "甲乙", "a": docs["a"], "b": "e\u0301戊"}
+
+
+def test_repeats_inside_a_document_leave_the_first() -> None:
+    """Of a passage that comes back in its own document the first occurrence stays."""
+    passage = latin(3, 500)
+    assert removed({"a": f"1{passage}2{passage}3"}, anchors.Config()) == {"a": f"1{passage}23"}
+
+
+def test_a_pattern_without_end_leaves_one_turn() -> None:
+    """A run of a repeated pattern is a passage that overlaps itself."""
+    assert removed({"a": "哈" * 500 + "。", "b": "<" + "-=" * 900 + ">"}, anchors.Config()) == {
+        "a": "哈。",
+        "b": "<-=>",
+    }
+
+
+@settings(max_examples=60)
+@given(docs=documents("abc中"))
+def test_removed_text_still_stands_somewhere(docs: dict[str, str]) -> None:
+    """Every removed character has an equal one that stays; the first document loses only own repetitions."""
+    left = removed(docs, SMALL)
+    assert set("".join(left.values())) == set("".join(docs.values()))
+    for doc in sorted(docs)[:1]:
+        windows = windows_of(docs[doc], SMALL)
+        assert left[doc] == docs[doc] or len(set(windows)) < len(windows)
+
+
+def ranges_of(texts: list[str]) -> tuple[pa.Table, pa.Table]:
+    """What goes through the two exchanges."""
+    table = pa.table({"text": pa.array(texts, pa.large_string())})
+    table = table.append_column("doc_id", pa.array([f"d{i:03}" for i in range(len(texts))]))
+    columns = anchors.STAGE.load(anchors.Config())(table)
+    for name in columns.column_names:
+        table = table.append_column(f"anchors.{name}", columns[name])
+    shards = number_rows([table])
+    outcome = run_global(shared_anchors.GLOBAL, shards, shared_anchors.Config())
+    (shard,) = align(outcome, shards, shared_anchors.GLOBAL)
+    keyed = shared_anchors.map_keys(shards[0], shared_anchors.Config())
+    return keyed, substring.map_ranges(shard, substring.Config())
+
+
+def test_copies_cost_what_they_weigh() -> None:
+    """Ten times the copies make ten times the rows and bytes of both exchanges, not a hundred times."""
+    few, many = ranges_of([han(5, 400)] * 20), ranges_of([han(5, 400)] * 200)
+    for small, large in zip(few, many, strict=True):
+        assert small.num_rows * 10 == large.num_rows
+        assert large.nbytes < 10.5 * small.nbytes
+
+
+@pytest.mark.parametrize("pattern", ["=", "-=", "哈哈笑", "0, 1, 0; "])
+def test_a_run_of_one_pattern_is_cheap(pattern: str) -> None:
+    """A long run that repeats a short pattern has few anchors and is sent little more than once."""
+    text = pattern * (20_000 // len(pattern))
+    keyed, ranges = ranges_of([text])
+    assert keyed.num_rows < 10
+    assert len(ranges["codes"].combine_chunks().values) < 1.2 * len(text)
+
+
+def test_equal_hashes_are_not_taken_for_equal_text() -> None:
+    """With a hash that all orders of the same letters share, only equal windows are repeats."""
+    texts = ["abcdefg", "gfedcba", "abcdefg", "abcdegf"]
+    codes = np.array([ord(char) for text in texts for char in text], np.uint32)
+    starts = np.arange(0, 29, 7)
+    windows = Windows(
+        groups=np.array([0, 4]),
+        codes=codes,
+        starts=starts,
+        counts=np.ones(4, np.int32),
+        ends=window_ends(codes, starts, wide_table(), 3, 7),
+        firsts=np.zeros(4, np.int32),
+        docs=np.arange(1, 5).astype(np.uint64),
+    )
+    for base in (ODD_A, np.uint64(1)):
+        runs = find_repeats(windows, base)
+        assert runs.ranges.tolist() == [0, 2]
+        assert runs.is_owner.tolist() == [True, False]
+
+
+def test_short_and_erased_documents_have_no_passages() -> None:
+    """A text shorter than a window has no anchors, a null text has nulls, and neither harms the others."""
+    docs = {"a": "短", "b": None, "c": han(2, 120), "d": None, "e": han(2, 120)}
+    columns = anchors.STAGE.load(anchors.Config())(
+        pa.table({"text": pa.array(docs.values(), pa.large_string())})
+    )
+    assert columns["n_windows"].to_pylist() == [0, None, 21, None, 21]
+    assert columns["keys"].to_pylist()[:2] == [[], None]
+    found = run(docs, anchors.Config())
+    assert [row["substring.spans"] for row in found.values()] == [
+        None,
+        None,
+        [],
+        None,
+        [{"start": 0, "end": 120, "kind": "passage"}],
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"min_chars_han": 1}, {"min_chars_other": 0}, {"min_chars_han": 20_001}]
+)
+def test_lengths_out_of_range_are_refused(settings: dict[str, int]) -> None:
+    """A least length below 2 or beyond the limit is a usage error that names the setting."""
+    with pytest.raises(ConfigError, match=f"anchors.{next(iter(settings))} is"):
+        anchors.Config(**settings)
+
+
+def test_known_passages_keep_their_known_values() -> None:
+    """Keys and passage numbers of one small corpus, which only a new version of the steps may change."""
+    docs = {
+        "a": "天地玄黄，宇宙洪荒。",
+        "b": "他写道：“天地玄黄。”他写道：“天地",
+        "c": "the same, the same, 天地玄",
+    }
+    table = pa.table({"text": pa.array(docs.values(), pa.large_string())})
+    columns = anchors.STAGE.load(SMALL)(table)
+    assert columns["firsts"].to_pylist() == [
+        [0, 2, 3, 5, 6, 7],
+        [0, 1, 2, 4, 7, 9, 12, 13],
+        [0, 4, 5, 8, 9, 10, 14, 19],
+    ]
+    assert [keys[0] for keys in columns["keys"].to_pylist()] == [
+        2485524240471145826,
+        2262861076446039415,
+        13009531864702748509,
+    ]
+    found = {
+        doc: [(p["start"], p["end"], p["passage"]) for p in row["substring.passages"]]
+        for doc, row in run(docs).items()
+    }
+    a, b, c, d = 12662338674594861653, 7210038425026537243, 13859033799509020449, 12827540571323477349
+    assert found == {
+        "a": [(0, 3, a), (1, 4, b)],
+        "b": [(0, 7, c), (5, 8, a), (6, 9, b), (11, 18, c)],
+        "c": [(0, 10, d), (10, 20, d), (20, 23, a)],
+    }
