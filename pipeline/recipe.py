@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -135,7 +136,8 @@ def source_digest(step: Stage | Global | Reader) -> str:
 def load_step(name: str, attribute: str, where: str) -> Any:
     """Import `name` and return its STAGE, GLOBAL or READER.
 
-    Raises: ConfigError with the place when there is no such module or attribute.
+    Raises: ConfigError with the place when there is no such module or attribute, or a package that it requires is
+    not installed.
     """
     try:
         module = importlib.import_module(name)
@@ -144,11 +146,19 @@ def load_step(name: str, attribute: str, where: str) -> Any:
             raise ConfigError(f"{where}: no module {name!r}; name a module that can be imported") from error
         raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
     try:
-        return getattr(module, attribute)
+        step = getattr(module, attribute)
     except AttributeError as error:
         raise ConfigError(
             f"{where}: {name} has no {attribute}; expected a module that defines one"
         ) from error
+    if missing := absent(step):
+        raise ConfigError(f"{where}: {name} needs {missing[0]!r}, which is not installed")
+    return step
+
+
+def absent(step: Any) -> list[str]:  # Any: whatever load_step returns
+    """Modules that a stage requires and that are not installed."""
+    return [name for name in getattr(step, "requires", ()) if importlib.util.find_spec(name) is None]
 
 
 def package_file(module_file: str, *parts: str) -> str:

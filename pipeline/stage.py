@@ -28,6 +28,7 @@ class Stage:
     load: config -> Annotate; models and lists are read here, once per process.
     files: config fields that name files or lists of files; the recipe takes the digest of what they hold.
     data: package files that `load` reads whatever the config says; their digests enter the recipe.
+    requires: modules of optional packages that `load` needs; a run without them stops before any work.
     kind: "cpu" runs in the first wave that has its columns; "torch" and "service" run in waves of their own,
         and only "service" may be impure.
     """
@@ -41,6 +42,7 @@ class Stage:
     files: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     kind: Literal["cpu", "torch", "service"] = "cpu"
+    requires: tuple[str, ...] = ()
 
 
 class Bound:

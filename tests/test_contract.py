@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.recipe import canonical_json, config_of, step_recipe
+from pipeline.recipe import absent, canonical_json, config_of, step_recipe
 from pipeline.schema import CANONICAL, ROW, SPANS
 from pipeline.spans import check_spans
 from pipeline.stage import Annotate, Global, Outcome, Stage
@@ -99,6 +99,13 @@ def test_configs_survive_a_round_trip(step: Stage | Global) -> None:
     assert config_of(step, {}, "test") == config
     assert canonical_json(config) == canonical_json(copy.deepcopy(config))
     assert re.fullmatch(r"[0-9a-f]{32}", step_recipe(step, config, ()))
+
+
+@every(found())
+def test_what_a_step_requires_is_installed(step: Stage | Global) -> None:
+    """A step is left out of the tests that load it only where a package that it names is missing."""
+    if missing := absent(step):
+        pytest.skip(f"{step.name} needs {', '.join(missing)}; tests that load it are left out")
 
 
 @every(stages())

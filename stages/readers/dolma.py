@@ -1,0 +1,145 @@
+"""Dolma: documents in JSON Lines, with the attributes that lie in files of the same name beside them.
+
+The attributes N of a document file `…/documents/P` lie in `…/attributes/N/P`, row by row. Yields the document's own
+fields and two more: `attributes`, all of them as found ([start, end, value] in code points of the text as found), and
+`scores`, those that are one number for the whole text. Reasons of broken records: those of `jsonl`, and
+attributes_misaligned, also at position -1 for rows that belong to no document.
+Source: github.com/allenai/dolma, docs/data-format.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from pipeline.errors import ConfigError, InputError
+from pipeline.stage import Reader, Record
+from stages.readers import FIELDS, jsonl
+from stages.readers.streams import RAW_BYTES
+
+DOCUMENTS, ATTRIBUTES = "documents", "attributes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(jsonl.Config):
+    """attributes: names of attribute folders to join; one that comes later wins where two write the same key."""
+
+    attributes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.attributes:
+            if not name or not set(name.split("/")).isdisjoint(("", ".", "..")):
+                raise ConfigError(f"attributes has {name!r}; expected names of folders in {ATTRIBUTES}/")
+
+
+class _Rows:
+    """Rows of one attribute file, in order. name: what messages call it, the same wherever the files lie."""
+
+    def __init__(self, stream: BinaryIO, name: str, config: Config) -> None:
+        self.name, self._records = name, jsonl.read(stream, name, config)
+
+    def next(self, source_id: object) -> tuple[dict[str, Any], str | None]:  # Any: values of attributes
+        """Return the attributes of the next row, or none and what is wrong with it for this document."""
+        row = next(self._records, None)
+        if row is None:
+            return {}, f"{self.name} ends before it"
+        if row.fields is None:
+            return {}, f"{self.name}: {row.reason}: {row.detail}"
+        found = row.fields.get("id")
+        if found is None or found != source_id:
+            return {}, f"{self.name}: row {row.position:,} has id {found!r}, the document {source_id!r}"
+        attributes = row.fields.get("attributes")
+        if not isinstance(attributes, dict):
+            return {}, f"{self.name}: row {row.position:,} has no object `attributes`"
+        return attributes, None
+
+    def rest(self) -> str | None:
+        """Say that there is a row left, if there is."""
+        row = next(self._records, None)
+        return f"{self.name}: row {row.position:,} has no document" if row else None
+
+
+def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
+    """Yield one record per document, in order; see `Reader`.
+
+    Raises: InputError when an attribute file is missing, or the document file lies in a bucket or not in a folder
+    `documents`.
+    """
+    with ExitStack() as stack:
+        files = [
+            _Rows(stack.enter_context(_open(file)), f"{ATTRIBUTES}/{name}/{path}", config)
+            for name, file in _attribute_files(stream, path, config.attributes).items()
+        ]
+        for record in jsonl.read(stream, path, config):
+            if record.position < 0:  # attributes go on beyond the damage, which is not their fault
+                yield record
+                return
+            yield _join(record, files)
+        if left := [detail for rows in files if (detail := rows.rest())]:
+            yield Record(-1, None, "attributes_misaligned", "; ".join(left))
+
+
+def _attribute_files(stream: BinaryIO, path: str, names: tuple[str, ...]) -> dict[str, str]:
+    """Attribute name -> file of a document file: the last folder `documents` on its way, replaced."""
+    if not names:
+        return {}
+    file = getattr(stream, "name", None)
+    parts = file.split(os.sep) if isinstance(file, str) else []
+    if DOCUMENTS not in parts[:-1]:
+        raise InputError(
+            f"{path}: attributes {', '.join(names)} are asked for; expected a local file below a folder named "
+            f"{DOCUMENTS}. Copy documents and attributes to a disk, or read it without attributes"
+        )
+    at = len(parts) - 2 - parts[-2::-1].index(DOCUMENTS)
+    return {name: os.sep.join([*parts[:at], ATTRIBUTES, name, *parts[at + 1 :]]) for name in names}
+
+
+def _open(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}; expected the attributes of the document file of that name"
+        ) from error
+
+
+def _join(record: Record, files: list[_Rows]) -> Record:
+    """Add the next row of every attribute file to a document; a broken one uses up its rows too."""
+    fields = record.fields
+    found = [rows.next(fields.get("id") if fields else None) for rows in files]
+    if fields is None or not files:
+        return record
+    if wrong := [detail for _, detail in found if detail]:
+        shown = {name: fields[name] for name in ("id", "text") if isinstance(fields.get(name), str)}
+        raw = json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace")[:RAW_BYTES]
+        return Record(record.position, None, "attributes_misaligned", "; ".join(wrong), raw)
+    attributes = {key: value for merged, _ in found for key, value in merged.items()}
+    scores = {
+        key: score
+        for key, value in attributes.items()
+        if (score := _score(value, fields.get("text"))) is not None
+    }
+    return Record(record.position, {**fields, "attributes": attributes, "scores": scores})
+
+
+def _score(value: Any, text: Any) -> float | None:  # Any: JSON values
+    """The one number that an attribute says of the whole text, or None."""
+    if isinstance(value, list) and isinstance(text, str) and len(value) == 1:
+        span = value[0]
+        if isinstance(span, list) and len(span) == 3 and span[:2] == [0, len(text)]:
+            value = span[2]
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+READER = Reader(
+    name="dolma",
+    version=1,
+    config=Config,
+    read=read,
+    fields={**FIELDS, "source_id": ("id",), "url": ("metadata.url", "url"), "date": ("created",)},
+)
