@@ -43,31 +43,34 @@ class Layout:
     data: pa.Schema
     ledger: pa.Schema
     columns: Mapping[str, str | None]
-    scores: Mapping[str, str]
+    scores: Mapping[str, str | None]
     duplicate: str
     no_language: str
 
     def sources(self) -> set[str]:
         """Annotation columns that the release reads."""
-        return {c for c in self.columns.values() if c} | set(self.scores.values())
+        return {c for c in (*self.columns.values(), *self.scores.values()) if c}
 
 
 def layout(release: Release, module: Any, known: set[str]) -> Layout:  # Any: a release module
-    """Resolve a run's release columns against what its steps write."""
+    """Resolve a run's release columns against what its steps write; defaults that no step writes are null.
+
+    Raises: ConfigError for a release column that does not exist, or a named column that no step writes.
+    """
     check_keys(release.columns, module.COLUMNS, "release.columns")
-    named = {**module.COLUMNS, **release.columns}
-    scores = dict(named.pop("quality") or {})
-    for column in (*(c for c in release.columns.values() if isinstance(c, str)), *scores.values()):
+    asked = dict(release.columns)
+    scores = asked.pop("quality", None) or {}
+    for column in (*asked.values(), *scores.values()):
         if column not in known:
-            raise ConfigError(f"release.columns: no column {column!r}{nearest(column, known)}")
-    columns = {name: column if column in known else None for name, column in named.items()}
+            raise ConfigError(f"release.columns: no column {column!r}{nearest(str(column), known)}")
+    named = {**module.COLUMNS, **asked}
+    scores = scores or named["quality"]
+    columns = {
+        name: column if column in known else None for name, column in named.items() if name != "quality"
+    }
+    found = {name: column if column in known else None for name, column in sorted(scores.items())}
     return Layout(
-        module.data_schema(sorted(scores)),
-        module.LEDGER,
-        columns,
-        scores,
-        module.DUPLICATE,
-        module.NO_LANGUAGE,
+        module.data_schema(list(found)), module.LEDGER, columns, found, module.DUPLICATE, module.NO_LANGUAGE
     )
 
 
@@ -243,11 +246,12 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
         fields=list(schema.field("lineage").type),
     )
     names = [f.name for f in schema.field("quality").type]
+    sources = [task.layout.scores[name] for name in names]
     scores = [
-        columns[task.layout.scores[n]].take(indices).combine_chunks().cast(pa.float32())
-        if n in task.layout.scores
-        else pa.nulls(len(rows), pa.float32())
-        for n in names
+        pa.nulls(len(rows), pa.float32())
+        if c is None
+        else columns[c].take(indices).combine_chunks().cast(pa.float32())
+        for c in sources
     ]
     filled["quality"] = pa.StructArray.from_arrays(scores, fields=list(schema.field("quality").type))
     return pa.table([filled[name] for name in schema.names], schema=schema)

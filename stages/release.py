@@ -15,7 +15,7 @@ COLUMNS: Mapping[str, Any] = {
     "language_score": "language.score",
     "domain": "domain.label",
     "quality_bucket": "cuts.bucket",
-    "quality": {},
+    "quality": {"reference": "quality.reference", "intact": "quality.intact"},
     "perplexity": "fluency.perplexity",
     "cluster": "dedup.cluster",
     "cluster_size": "dedup.cluster_size",
@@ -30,8 +30,8 @@ LINEAGE = pa.struct({"input": pa.string(), "row": pa.int64(), "text_hash": pa.st
 
 
 def data_schema(scores: Sequence[str]) -> pa.Schema:
-    """Schema of data and mix parts; scores are the names of the quality struct's fields."""
-    quality = pa.struct({name: pa.float32() for name in (scores or ("none",))})
+    """Schema of data and mix parts; scores are the names of the quality struct's fields, at least one."""
+    quality = pa.struct({name: pa.float32() for name in scores})
     return pa.schema(
         {
             "doc_id": pa.string(),

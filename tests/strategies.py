@@ -84,6 +84,7 @@ def table_of(documents: Sequence[str | None], first: int = 0) -> pa.Table:
             "parent_id": None,
             "meta": '{"title":"标题 title"}',
             "text_hash": None if text is None else xxhash.xxh3_128_hexdigest(text.encode()),
+            "text_bytes": None if text is None else len(text.encode()),
             "input": "part-0.jsonl",
             "input_row": n,
         }

@@ -1,0 +1,140 @@
+"""Quality of whole documents by linear models over hashed n-grams, all scorers in one pass over the text.
+
+Reads canonical text and its language; writes one score in [0, 1] per scorer:
+
+- `reference`: reads like reference and teaching prose (1) rather than menus, lists, adverts, chat or damage;
+- `intact`: is whole text (1) rather than mojibake, word salad, Markov text, keyword stuffing, repetition.
+
+There is a model for texts in ideographs and kana (n-grams of up to three units of match text) and one for all others
+(up to two units): the script of the language decides, and where the language names no script, the larger share of
+the units. Only Chinese and English were trained and measured on at length; other languages get their script's model.
+Choosing documents is up to buckets (`stages.cuts`) and rules.
+
+The form is that of fastText (Joulin et al. 2016, arXiv 1607.01759) folded to one number a feature and scorer: the
+mean weight of a document's n-grams. Beside it stand a few shares of the whole text, such as that of n-grams that
+came before, because a bag of n-grams does not see repetition.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from classifiers.quality_features import (
+    CHARACTERS,
+    N_FAMILIES,
+    N_ROWS,
+    WORDS,
+    families_by_units,
+    sum_weights,
+)
+from pipeline.errors import ConfigError
+from pipeline.recipe import package_file
+from pipeline.stage import Annotate, Stage
+from stages.kernels.text import TABLES_PATH, TextView, load_tables, view
+
+MODEL_PATH = package_file(__file__, "models", "quality_ngrams.npz")
+SCORERS = ("reference", "intact")
+SCHEMA = pa.schema({name: pa.float32() for name in SCORERS})
+"""Null for a document without text, or without a single unit, mark or symbol."""
+
+CHARACTER_SCRIPTS = ("Hans", "Hant", "Hani", "Jpan", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr")
+"""Scripts (ISO 15924) that are written without blanks between words."""
+
+WEIGHT_STEP = 1 / 64
+"""What the integers of a model count in; sums of integers are the same in any order and on any machine."""
+ODDS_STEP, MAX_ODDS = 0.001, 8.0
+"""Log-odds are rounded to this step and cut at this size, so that a float32 score gives them back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """model: weights as `scripts/train_quality.py` writes them."""
+
+    model: str = MODEL_PATH
+
+
+class Model(NamedTuple):
+    """Weights of all scorers, side by side, so that one look-up serves them all.
+
+    weights: int16 (2 families, N_ROWS, n_scorers), in WEIGHT_STEP. bias: float64 (2, n_scorers), log-odds.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+
+
+def load_model(path: str) -> Model:
+    """Read a model.
+
+    Raises: ConfigError if the file is no model of these scorers and this number of features.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            model = Model(stored["weights"], stored["bias"])
+            scorers = tuple(stored["scorers"].tolist())
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"quality.model {path}: {error}; expected a file of scripts/train_quality.py"
+        ) from error
+    expected = (N_FAMILIES, N_ROWS, len(SCORERS))
+    if scorers != SCORERS or model.weights.shape != expected or model.weights.dtype != np.int16:
+        raise ConfigError(
+            f"quality.model {path} holds {model.weights.dtype} weights {model.weights.shape} of {scorers}; "
+            f"expected int16 {expected} of {SCORERS}; train it again with this version"
+        )
+    return model
+
+
+def load(config: Config) -> Annotate:
+    """Read the model; see `load_model`."""
+    return partial(annotate, model=load_model(config.model))
+
+
+def annotate(batch: pa.Table, model: Model) -> pa.Table:
+    """Score the documents of one batch."""
+    text = view(batch["text"])
+    families = find_families(text, batch["language.label"])
+    fold = load_tables().fold
+    means, counts = sum_weights(text.codes, text.classes, text.starts, fold, families, model.weights)
+    odds = np.clip(means * WEIGHT_STEP + model.bias[families], -MAX_ODDS, MAX_ODDS)
+    scores = _SIGMOID[np.rint(odds / ODDS_STEP).astype(np.int64) + _N_HALF]
+    return pa.table([pa.array(column, mask=counts == 0) for column in scores.T], schema=SCHEMA)
+
+
+_N_HALF = round(MAX_ODDS / ODDS_STEP)
+_SIGMOID = np.array(
+    [1 / (1 + math.exp(-i * ODDS_STEP)) for i in range(-_N_HALF, _N_HALF + 1)], np.float64
+).astype(np.float32)
+"""Score of each possible log-odds: rounding to float32 hides what differs between maths libraries."""
+
+
+def find_families(text: TextView, labels: pa.ChunkedArray) -> np.ndarray:
+    """Family of each document: by the script of its language, else by its units; int64 (n_docs,)."""
+    encoded = labels.combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    scripts = [name.partition("_")[2] for name in names]
+    by_name = [
+        -1 if not script else CHARACTERS if script in CHARACTER_SCRIPTS else WORDS for script in scripts
+    ]
+    families = np.array([*by_name, -1], np.int64)[encoded.indices.fill_null(len(names)).to_numpy()]
+    unknown = np.flatnonzero(families < 0)
+    families[unknown] = families_by_units(text.classes, text.starts, unknown)
+    return families
+
+
+STAGE = Stage(
+    name="quality",
+    version=1,
+    config=Config,
+    reads=("text", "language.label"),
+    writes=SCHEMA,
+    load=load,
+    files=("model",),
+    data=(TABLES_PATH,),
+)

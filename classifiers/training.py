@@ -1,0 +1,113 @@
+"""Training of linear models over hashed features: logistic regression by AdaGrad, the same weights on every run.
+
+A document is the mean of its n-gram features plus a few features of weight 1 ("shapes"). Plain float64 arithmetic in a
+fixed order; no BLAS, no threads.
+
+Paper: Duchi, Hazan, Singer, Adaptive Subgradient Methods, JMLR 12, 2011.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train.
+
+    epochs: passes over the examples. rate: step of AdaGrad. decay: shrinks a weight each time its feature occurs.
+    dropout: share of n-grams left out of an example each time, so that no rare n-gram decides alone.
+    """
+
+    epochs: int = 6
+    rate: float = 0.5
+    decay: float = 1e-4
+    dropout: float = 0.5
+    seed: int = 1
+
+
+def fit(
+    rows: np.ndarray,
+    starts: np.ndarray,
+    shapes: np.ndarray,
+    labels: np.ndarray,
+    n_rows: int,
+    settings: Settings,
+) -> tuple[np.ndarray, float]:
+    """Fit one scorer.
+
+    Args: rows, int32, n-gram cells of all examples, of which example i has rows[starts[i]:starts[i + 1]]; shapes,
+    int64 (n_examples, n_shapes), rows of weight 1; labels, int8 (n_examples,), 1, 0, or -1 for an example to
+    leave out; n_rows, size of the table.
+    Returns: float64 (n_rows,) weights and the bias. The two classes weigh the same, whatever their sizes.
+    """
+    random = np.random.Generator(np.random.PCG64(settings.seed))
+    weights, squares = np.zeros(n_rows), np.full(n_rows, 1e-8)
+    state = np.array([0.0, 1e-8])
+    chosen = np.flatnonzero(labels >= 0)
+    n_positive = max(int(np.count_nonzero(labels == 1)), 1)
+    n_negative = max(len(chosen) - n_positive, 1)
+    importance = len(chosen) / 2 / np.where(labels == 1, n_positive, n_negative)
+    for _ in range(settings.epochs):
+        order = chosen[random.permutation(len(chosen))]
+        _pass(
+            rows, starts, shapes, labels, importance, order, weights, squares, state, settings.rate,
+            settings.decay, settings.dropout, np.uint64(random.integers(1 << 62)),
+        )  # fmt: skip
+    return weights, float(state[0])
+
+
+@njit(cache=True, nogil=True)
+def _pass(  # type: ignore[no-untyped-def]  # numba infers types
+    rows, starts, shapes, labels, importance, order, weights, squares, state, rate, decay, dropout, seed
+):
+    """One pass of AdaGrad over the examples in this order; changes weights, squares and state in place."""
+    longest = 0
+    for doc in range(len(labels)):
+        longest = max(longest, starts[doc + 1] - starts[doc])
+    kept = np.empty(longest, np.int32)
+    limit = np.uint64(dropout * 4294967296.0)
+    coin = seed | np.uint64(1)
+    for doc in order:
+        n = 0
+        for i in range(starts[doc], starts[doc + 1]):
+            coin ^= coin << np.uint64(13)  # xorshift64 (Marsaglia, J. Stat. Soft. 8(14), 2003)
+            coin ^= coin >> np.uint64(7)
+            coin ^= coin << np.uint64(17)
+            if coin >> np.uint64(32) >= limit:
+                kept[n] = rows[i]
+                n += 1
+        if n == 0:
+            continue
+        total = 0.0
+        for i in range(n):
+            total += weights[kept[i]]
+        odds = state[0] + total / n
+        for shape in shapes[doc]:
+            odds += weights[shape]
+        error = importance[doc] * (1.0 / (1.0 + math.exp(-min(max(odds, -30.0), 30.0))) - labels[doc])
+        step = error / n
+        for i in range(n):
+            row = kept[i]
+            gradient = step + decay * weights[row] / n
+            squares[row] += gradient * gradient
+            weights[row] -= rate * gradient / math.sqrt(squares[row])
+        for row in shapes[doc]:
+            gradient = error + decay * weights[row]
+            squares[row] += gradient * gradient
+            weights[row] -= 0.1 * rate * gradient / math.sqrt(squares[row])
+        state[1] += error * error
+        state[0] -= 0.1 * rate * error / math.sqrt(state[1])
+
+
+def auc(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Probability that a positive example scores above a negative one, ties counted half (Mann and Whitney)."""
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    n_positive = int(labels.sum())
+    n_pairs = n_positive * (len(labels) - n_positive)
+    return float((ranks[labels].sum() - n_positive * (n_positive + 1) / 2) / n_pairs) if n_pairs else math.nan

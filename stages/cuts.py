@@ -1,0 +1,283 @@
+"""Quality buckets: where each document stands among all of its language, by each scorer and by all together.
+
+Reads the scores, the language, the size, the id and the cluster; writes a bucket per scorer, the ensemble's bucket and
+its tier. Buckets are 0 to n_buckets - 1, the last one best. The population that they are cut from has one document per
+cluster: those without a cluster, and the one that the cluster is named after. All others are placed by the same cuts.
+
+Scores are compared as log-odds rounded to three decimals. A bucket is an equal share of the population's bytes, from
+exact integer histograms: a value whose bytes have their middle in the k-th share goes to bucket k, and so do all
+documents of that value, so that ties share a bucket and nothing depends on order. Languages with few documents in the
+population are placed by the cuts of all languages together.
+
+One process holds every row that has a score in columns of 32 bytes, 16 for each of two scorers: 8 for its number, 12
+for the language, 4 for the weight and 4 for each score. Placing them takes about as much again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Global, Outcome
+from stages.kernels.hashing import ODD_A
+
+SCORES = ("quality.reference", "quality.intact")
+SCORERS = tuple(score.partition(".")[2] for score in SCORES)
+READS = (*SCORES, "language.label", "text_bytes", "doc_id", "dedup.cluster")
+SCHEMA = pa.schema(
+    {"bucket": pa.int32(), "tier": pa.string(), **{f"{name}_bucket": pa.int32() for name in SCORERS}}
+)
+"""bucket and tier: of the ensemble; null for a document without any score."""
+
+NO_SCORE = np.iinfo(np.int32).min
+MAX_ODDS = 16_000
+"""Log-odds in thousandths are cut here: float32 scores nearer to 1 cannot be told apart."""
+ALL = "*"
+"""Stands for all languages together."""
+
+ROWS = pa.schema(
+    {"row": pa.uint64(), "language": pa.string(), "weight": pa.int32(), **{n: pa.int32() for n in SCORERS}}
+)
+KEYED = pa.schema([pa.field("key", pa.uint64()), *ROWS])
+CUTS = pa.schema(
+    {
+        "language": pa.string(),
+        "scorer": pa.string(),
+        "bucket": pa.int32(),
+        "lower": pa.float64(),
+        "bytes": pa.int64(),
+        "share": pa.float64(),
+    }
+)
+"""lower: least log-odds of the bucket, null for the first and for one that no value falls into. bytes and share: of
+the population."""
+SUMMARY = pa.schema(
+    {
+        "language": pa.string(),
+        "cut_by": pa.string(),
+        "documents": pa.int64(),
+        "population": pa.int64(),
+        "population_bytes": pa.int64(),
+        "top_bytes": pa.int64(),
+        "top_share": pa.float64(),
+    }
+)
+"""cut_by: the language whose cuts were used, or `*`. documents: rows with a score. top: the ensemble's last bucket,
+in the population. The last row, `*`, counts all languages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How many buckets, and how scorers are joined.
+
+    n_buckets: equal shares of the population's bytes. ensemble: the best of a document's buckets, or their mean,
+    halves rounded up. high, medium: least bucket of these tiers; lower ones are `low`. min_rows: a language with
+    fewer documents in the population is placed by the cuts of all languages.
+    """
+
+    n_buckets: int = 20
+    ensemble: Literal["max", "mean"] = "max"
+    high: int = 17
+    medium: int = 8
+    min_rows: int = 200
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.n_buckets <= 1000:
+            raise ConfigError(f"cuts.n_buckets is {self.n_buckets}; expected 2 to 1000")
+        if self.ensemble not in ("max", "mean"):
+            raise ConfigError(f"cuts.ensemble is {self.ensemble!r}; expected 'max' or 'mean'")
+        if not 0 <= self.medium <= self.high < self.n_buckets:
+            raise ConfigError(
+                f"cuts.medium is {self.medium} and cuts.high {self.high}; expected 0 <= medium <= high < n_buckets "
+                f"({self.n_buckets})"
+            )
+        if self.min_rows < 1:
+            raise ConfigError(f"cuts.min_rows is {self.min_rows}; expected 1 or more")
+
+
+def map_scores(table: pa.Table, config: Config) -> pa.Table:
+    """Rows with a score; weight is 0 outside the population."""
+    scored = pc.is_valid(table[SCORES[0]])
+    for name in SCORES[1:]:
+        scored = pc.or_(scored, pc.is_valid(table[name]))
+    table = table.filter(scored)
+    cluster = table["dedup.cluster"]
+    counted = pc.or_(pc.is_null(cluster), pc.fill_null(pc.equal(cluster, table["doc_id"]), False))
+    size = pc.max_element_wise(table["text_bytes"], 1)  # an unknown size counts as one byte: 0 is not counted
+    weight = pc.if_else(counted, size, 0).cast(pa.int32())
+    key = table["row"].to_numpy() * ODD_A  # spreads rows over partitions
+    language = pc.fill_null(table["language.label"], "und")
+    odds = [pa.array(to_odds(table[name])) for name in SCORES]
+    return pa.table([key, table["row"], language, weight, *odds], schema=KEYED)
+
+
+def to_odds(scores: pa.ChunkedArray) -> np.ndarray:
+    """Log-odds of scores in [0, 1] in thousandths, rounded; int32, NO_SCORE for null.
+
+    By comparison with the scores half way between two results, so that no rounding of a logarithm can tell.
+    """
+    places = np.searchsorted(_half_way(), pc.fill_null(scores, 0.0).to_numpy().astype(np.float64), "right")
+    odds = places.astype(np.int32) - MAX_ODDS
+    return np.where(scores.is_null().to_numpy(), np.int32(NO_SCORE), odds)
+
+
+@cache
+def _half_way() -> np.ndarray:
+    """Scores between neighbouring log-odds, from -MAX_ODDS up; float64 (2 * MAX_ODDS,)."""
+    middles = range(-MAX_ODDS, MAX_ODDS)
+    return np.array([1 / (1 + math.exp(-(i + 0.5) / 1000)) for i in middles])
+
+
+def keep_rows(table: pa.Table, config: Config) -> pa.Table:
+    """The rows as they are: none can be placed before the histograms of all are known."""
+    return table.select(ROWS.names)
+
+
+class Cut(NamedTuple):
+    """Buckets of one scorer in one language.
+
+    lower: int64 (n_buckets,), least log-odds in thousandths of this bucket or a later one; the first is below all.
+    bytes: int64 (n_buckets,), of the population. used: bool (n_buckets,), whether a value falls into the bucket.
+    """
+
+    lower: np.ndarray
+    bytes: np.ndarray
+    used: np.ndarray
+
+    def place(self, odds: np.ndarray) -> np.ndarray:
+        """Bucket of each log-odds; int32, -1 for NO_SCORE."""
+        buckets = np.searchsorted(self.lower[1:], odds, "right").astype(np.int32)
+        return np.where(odds == NO_SCORE, np.int32(-1), buckets)
+
+
+def histogram(odds: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Bytes of each log-odds from -MAX_ODDS on; int64 (2 * MAX_ODDS + 1,), exact below 2**53 bytes."""
+    has_score = odds != NO_SCORE
+    counts = np.bincount(odds[has_score] + MAX_ODDS, weight[has_score], 2 * MAX_ODDS + 1)
+    return counts.astype(np.int64)
+
+
+def cut(counts: np.ndarray, n_buckets: int) -> Cut | None:
+    """Cut a histogram into buckets of equal bytes; None if it is empty."""
+    total = int(counts.sum())
+    if not total:
+        return None
+    values = np.flatnonzero(counts)
+    weights = counts[values]
+    below = np.cumsum(weights) - weights
+    middles = 2 * below + weights  # of each value's bytes, in half bytes
+    buckets = np.array([n_buckets * int(middle) // (2 * total) for middle in middles])
+    wanted = np.arange(n_buckets)
+    first = np.searchsorted(buckets, wanted)
+    lower = np.append(values - MAX_ODDS, np.iinfo(np.int32).max)[first]
+    lower[0] = NO_SCORE
+    sums = np.zeros(n_buckets, np.int64)
+    np.add.at(sums, buckets, weights)
+    return Cut(lower, sums, np.isin(wanted, buckets))
+
+
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Cut the histograms of each language and of all, place every row, and say what came of it."""
+    weight, scores = table["weight"].to_numpy(), [table[name].to_numpy() for name in SCORERS]
+    groups = group_rows(table["language"])
+    everywhere = [cut(histogram(odds, weight), config.n_buckets) for odds in scores]
+    own = {
+        language: [cut(histogram(odds[rows], weight[rows]), config.n_buckets) for odds in scores]
+        for language, rows in groups.items()
+        if np.count_nonzero(weight[rows]) >= config.min_rows
+    }
+    placed = np.full((len(weight), len(SCORERS)), -1, np.int32)
+    for language, rows in groups.items():
+        for k, (odds, fallback) in enumerate(zip(scores, everywhere, strict=True)):
+            used = own.get(language, everywhere)[k] or fallback  # nobody may have this score here
+            if used is not None:
+                placed[rows, k] = used.place(odds[rows])
+    bucket = join(placed, config.ensemble)
+    top = bucket == config.n_buckets - 1
+    summary = [
+        _summarise(language, language if language in own else ALL, weight[rows], top[rows])
+        for language, rows in {**groups, ALL: np.arange(len(weight))}.items()
+    ]
+    return Outcome(
+        rows=_to_rows(table["row"], bucket, placed, config),
+        artefacts={
+            "cuts": list_cuts({ALL: everywhere, **own}),
+            "summary": pa.Table.from_pylist(summary, schema=SUMMARY),
+        },
+    )
+
+
+def group_rows(languages: pa.ChunkedArray) -> dict[str, np.ndarray]:
+    """Positions of the rows of each language, by name; int64."""
+    encoded = languages.combine_chunks().dictionary_encode()
+    codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    rows = np.split(np.argsort(codes, kind="stable"), ends)
+    return {names[i]: rows[i] for i in sorted(range(len(names)), key=names.__getitem__)}
+
+
+def join(placed: np.ndarray, ensemble: str) -> np.ndarray:
+    """Bucket of the ensemble from those of the scorers, int32 (n_rows, n_scorers), -1 where there is none."""
+    if ensemble == "max":
+        return placed.max(axis=1)
+    n_scores = (placed >= 0).sum(axis=1)
+    total = np.where(placed >= 0, placed, 0).sum(axis=1)
+    mean = (2 * total + n_scores) // np.maximum(2 * n_scores, 1)
+    return np.where(n_scores > 0, mean, -1).astype(np.int32)
+
+
+def _to_rows(row: pa.ChunkedArray, bucket: np.ndarray, placed: np.ndarray, config: Config) -> pa.Table:
+    """Row values; -1 becomes null."""
+    tiers = pa.array(["low", "medium", "high"])
+    tier = tiers.take(pa.array((bucket >= config.medium).astype(np.int8) + (bucket >= config.high)))
+    has_none = pa.array(bucket < 0)
+    columns = [
+        row,
+        pa.array(bucket, mask=bucket < 0),
+        pc.if_else(has_none, pa.scalar(None, pa.string()), tier),
+    ]
+    columns += [pa.array(column, mask=column < 0) for column in placed.T]
+    return pa.table(columns, schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA]))
+
+
+def list_cuts(cuts: dict[str, list[Cut | None]]) -> pa.Table:
+    """One row per language, scorer and bucket."""
+    rows = []
+    for language, per_scorer in cuts.items():
+        for scorer, one in zip(SCORERS, per_scorer, strict=True):
+            if one is None:
+                continue
+            total, reached = int(one.bytes.sum()), one.lower / 1000
+            for bucket, n_bytes in enumerate(one.bytes.tolist()):
+                lower = float(reached[bucket]) if one.used[bucket] and bucket else None
+                rows.append((language, scorer, bucket, lower, n_bytes, round(n_bytes / total, 6)))
+    return pa.Table.from_pylist([dict(zip(CUTS.names, row, strict=True)) for row in rows], schema=CUTS)
+
+
+def _summarise(language: str, cut_by: str, weight: np.ndarray, top: np.ndarray) -> dict[str, object]:
+    """One row of the summary."""
+    n_bytes, top_bytes = int(weight.sum(dtype=np.int64)), int(weight[top].sum(dtype=np.int64))
+    population = int(np.count_nonzero(weight))
+    share = round(top_bytes / n_bytes, 6) if n_bytes else None
+    row = (language, cut_by, len(weight), population, n_bytes, top_bytes, share)
+    return dict(zip(SUMMARY.names, row, strict=True))
+
+
+GLOBAL = Global(
+    name="cuts",
+    version=1,
+    config=Config,
+    reads=READS,
+    writes=SCHEMA,
+    key="row: nothing is grouped before the histograms are known",
+    map=map_scores,
+    reduce=keep_rows,
+    finish=finish,
+)
