@@ -1,0 +1,103 @@
+"""Worked solutions inside documents: question, steps and answer, as spans (chain-of-thought templates).
+
+Reads canonical text and the language label; writes templates and rejected candidates with reasons. The words of
+the document are the chain: nothing is generated, nothing is moved. Rendering templates as training text is up to
+release (`stages.cot.render`); choosing among them is up to rules on `support` and `kinds`.
+
+Marks and signs are data (`languages/*.cot.yaml`) and all apply to every document, because pages mix languages.
+The label chooses the stop words that do not count as support.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.stage import Stage
+from stages.cot.detect import Mark, break_table, find_places, head_table, match_text, read_marks
+from stages.cot.parse import Page
+from stages.cot.patterns import load_patterns, pattern_paths
+from stages.cot.template import Config, Reject, Template
+from stages.kernels.text import TABLES_PATH, load_tables, view
+from stages.languages import load_profile, profile_paths
+
+__all__ = ["SCHEMA", "STAGE", "Config", "Finder"]
+
+RANGE = pa.struct({"start": pa.int32(), "end": pa.int32()})
+TEMPLATE = pa.struct(
+    {
+        "question": RANGE,
+        "answer": RANGE,
+        "steps": pa.list_(RANGE),
+        "kinds": pa.list_(pa.string()),
+        "support": pa.float32(),
+    }
+)
+REJECT = pa.struct({"start": pa.int32(), "end": pa.int32(), "reason": pa.string()})
+SCHEMA = pa.schema({"templates": pa.list_(TEMPLATE), "n_templates": pa.int32(), "rejects": pa.list_(REJECT)})
+
+
+class Finder:
+    """`annotate` with its patterns."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.patterns = load_patterns(pattern_paths())
+        self.tables = (break_table(), head_table(self.patterns.heads))
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Find the worked solutions of every document of a batch; a null text has none."""
+        codes, starts, classes = view(batch["text"])
+        places = find_places(codes, starts, classes, load_tables().fold, *self.tables)
+        labels = batch["language.label"]
+        rows: list[dict[str, object]] = [{"templates": [], "n_templates": 0, "rejects": []}] * batch.num_rows
+        for doc, marks in read_marks(codes, starts, places, self.patterns.marks):
+            if may_solve(marks):
+                text = match_text(codes, starts[doc], starts[doc + 1])
+                stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
+                found = Page(text, marks, self.patterns, self.config, stop_words).read()
+                rows[doc] = _to_row(*found)
+        return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def may_solve(marks: Iterable[Mark]) -> bool:
+    """Tell whether marks can make a worked solution: a solution, steps, tags or a result, or an asked argument."""
+    roles = {mark.role for mark in marks}
+    return bool(roles & {"solution", "step", "open", "result"}) or (
+        "question" in roles and bool(roles & {"answer", "reason"})
+    )
+
+
+def _to_row(templates: Iterable[Template], rejects: Iterable[Reject]) -> dict[str, object]:
+    found = [
+        {
+            "question": _range(*template.question),
+            "answer": _range(*template.answer),
+            "steps": [_range(*step) for step in template.steps],
+            "kinds": template.kinds,
+            "support": np.float32(template.support),
+        }
+        for template in templates
+    ]
+    return {
+        "templates": found,
+        "n_templates": len(found),
+        "rejects": [reject._asdict() for reject in rejects],
+    }
+
+
+def _range(start: int, end: int) -> dict[str, int]:
+    return {"start": start, "end": end}
+
+
+STAGE = Stage(
+    name="cot",
+    version=1,
+    config=Config,
+    reads=("text", "language.label"),
+    writes=SCHEMA,
+    load=Finder,
+    data=(TABLES_PATH, *pattern_paths(), *profile_paths()),
+)

@@ -1,0 +1,188 @@
+"""Find marks of worked solutions: the few places of a batch that patterns need to look at.
+
+Reads the decoded view of a batch; writes nothing. A kernel walks all characters and stops where a line, a
+sentence or a bracket begins with a known head; patterns look at those places alone, so that a document without
+marks costs a walk over its characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from stages.kernels.furniture import match_char, match_lines
+from stages.kernels.hashing import ODD_A, ODD_B, step
+from stages.kernels.tables import DIGIT, HAN, LATIN, NEWLINE, SPACE, load_tables
+
+WINDOW_CHARS = 72  # longest mark that a pattern sees: a header with a remark in brackets
+DECORATION_CHARS = 12  # list markers, brackets, emphasis, numbers before the word of a mark
+HEAD_CHARS = 4
+N_SLOTS = 1024
+HASH_MARK = ord("#")
+
+BEFORE = 1  # a segment begins after this character
+BEFORE_BLANK = 2  # it begins after this character and a blank
+AT = 4  # it begins at this character
+_BREAKS = {BEFORE: "。！？!?；;．：>〉》】]）", BEFORE_BLANK: ".:)", AT: "【[<〖"}
+
+
+class Mark(NamedTuple):
+    """One mark in a document, in code points: with its decorations from begin, its word from start, to end."""
+
+    begin: int
+    start: int
+    end: int
+    role: str
+
+
+def break_table() -> np.ndarray:
+    """Where segments begin: uint8 (0x10000,), bits BEFORE, BEFORE_BLANK and AT."""
+    table = np.zeros(0x10000, np.uint8)
+    for bit, chars in _BREAKS.items():
+        for char in chars:
+            table[ord(char)] |= bit
+    return table
+
+
+def head_table(heads: Iterable[str]) -> np.ndarray:
+    """Hash set of heads: uint64 (1024,), 0 where free."""
+    keys = np.zeros(N_SLOTS, np.uint64)
+    for head in heads:
+        key = ODD_B
+        n_chars = 2 if load_tables().classes[ord(head[0])] >= HAN else HEAD_CHARS
+        for char in head[:n_chars]:
+            key = np.uint64(step(key, np.uint32(ord(char)), ODD_A))
+        slot = int(key >> np.uint64(54))
+        while keys[slot] not in (0, key):
+            slot = (slot + 1) % N_SLOTS
+        keys[slot] = key
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def _has(keys, key):  # type: ignore[no-untyped-def]  # numba infers types, here and below
+    """Tell whether a hash set holds a key."""
+    slot = np.int64(key >> np.uint64(54))
+    while keys[slot]:
+        if keys[slot] == key:
+            return True
+        slot = (slot + 1) % len(keys)
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _head_at(codes, classes, fold, i, end, keys):  # type: ignore[no-untyped-def]
+    """Tell whether a head stands at i: two Han characters, one alone, or up to four letters of a word."""
+    key = ODD_B
+    if classes[i] >= HAN:
+        key = step(key, match_char(codes[i], fold), ODD_A)
+        if i + 1 < end and classes[i + 1] >= HAN:
+            key = step(key, match_char(codes[i + 1], fold), ODD_A)
+        return _has(keys, key)
+    for k in range(i, min(i + HEAD_CHARS, end)):
+        if not LATIN <= classes[k] < HAN:
+            break
+        key = step(key, match_char(codes[k], fold), ODD_A)
+    return _has(keys, key)
+
+
+@njit(cache=True, nogil=True)
+def _result_at(codes, classes, i, end):  # type: ignore[no-untyped-def]
+    """Tell whether the last line of GSM8K begins at i: four hash marks, a blank, a number."""
+    for k in range(i, i + 4):
+        if k >= end or codes[k] != HASH_MARK:
+            return False
+    for k in range(i + 4, min(i + 8, end)):
+        if classes[k] == DIGIT:
+            return True
+        if classes[k] == NEWLINE or classes[k] > DIGIT or codes[k] == HASH_MARK:
+            return False
+    return False
+
+
+@njit(cache=True, nogil=True)
+def find_places(codes, starts, classes, fold, breaks, keys):  # type: ignore[no-untyped-def]
+    """Find where segments of all texts begin with a head.
+
+    Args: breaks, from `break_table`; keys, from `head_table`.
+    Returns: int64 (n_places, 3): number of the text, then places in codes: of its decorations and of its word.
+    """
+    found = np.empty((64, 3), np.int64)
+    n_found = 0
+    for doc in range(len(starts) - 1):
+        end = starts[doc + 1]
+        fresh = True  # a segment begins here
+        last = -1
+        previous = np.uint8(NEWLINE)
+        for i in range(starts[doc], end):
+            own = classes[i]
+            spaced = previous == SPACE and own >= HAN  # no blanks inside a Chinese sentence
+            previous = own
+            if own >= LATIN and not (fresh or spaced):
+                continue
+            kind = breaks[codes[i]] if codes[i] < 0x10000 else np.uint8(0)
+            if not (fresh or spaced or kind & AT):
+                fresh = own == NEWLINE or bool(kind & BEFORE)
+                if own == SPACE and i > starts[doc] and codes[i - 1] < 0x10000:
+                    fresh = bool(breaks[codes[i - 1]] & BEFORE_BLANK)
+                continue
+            if own <= NEWLINE:
+                continue
+            fresh = bool(kind & BEFORE)
+            k = i
+            while k < min(i + DECORATION_CHARS, end) and classes[k] < LATIN and classes[k] != NEWLINE:
+                if _result_at(codes, classes, k, end):
+                    break
+                k += 1
+            if k == end or k == last or classes[k] == NEWLINE:
+                continue
+            is_result = codes[k] == HASH_MARK and _result_at(codes, classes, k, end)
+            if is_result or (classes[k] >= LATIN and _head_at(codes, classes, fold, k, end, keys)):
+                if n_found == len(found):
+                    found = np.concatenate((found, np.empty_like(found)))
+                found[n_found] = (doc, i, k)
+                n_found += 1
+                last = k
+    return found[:n_found]
+
+
+def read_marks(
+    codes: np.ndarray, starts: np.ndarray, places: np.ndarray, pattern: re.Pattern[str]
+) -> Iterator[tuple[int, list[Mark]]]:
+    """Look at places with the pattern of marks.
+
+    Yields: number of a text and its marks in order, for texts that have any.
+    """
+    if not len(places):
+        return
+    fold = load_tables().fold
+    doc, begin, word = places.T
+    slash = (word > starts[doc]) & (codes[np.maximum(word - 1, 0)] == ord("/"))  # of a closing tag
+    word = word - slash
+    ends = np.minimum(word + WINDOW_CHARS, starts[doc + 1])
+    text = match_lines(codes, fold, np.stack([doc, word, ends], 1)).tobytes().decode("utf-32-le")
+    cuts = np.cumsum(ends - word).tolist()
+    marks: list[Mark] = []
+    current = -1
+    firsts, words = (begin - starts[doc]).tolist(), (word - starts[doc]).tolist()
+    for number, first, start, cut, limit in zip(
+        doc.tolist(), firsts, words, [0, *cuts[:-1]], cuts, strict=True
+    ):
+        if number != current:
+            if marks:
+                yield current, marks
+            marks, current = [], number
+        match = pattern.match(text, cut, limit)
+        if match and match.lastgroup:
+            marks.append(Mark(first, start, start + match.end() - cut, match.lastgroup))
+    if marks:
+        yield current, marks
+
+
+def match_text(codes: np.ndarray, start: int, end: int) -> str:
+    """One text in match characters; as long as the text itself."""
+    return match_lines(codes, load_tables().fold, np.array([[0, start, end]])).tobytes().decode("utf-32-le")

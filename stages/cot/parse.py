@@ -1,0 +1,312 @@
+"""Read worked solutions off one document: question, solution and answer around its marks.
+
+Reads one text in match characters (as long as the text itself), its marks and patterns; writes templates, which
+are spans, and rejects with reasons. Whether a candidate is good enough is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from stages.cot.detect import Mark
+from stages.cot.judge import judge
+from stages.cot.patterns import Patterns
+from stages.cot.segment import FENCE, HEADING, RULE, Range, fences, is_apart, lines, sentences, trim
+from stages.cot.template import Config, Draft, Reject, Template
+
+MARKUP = re.compile(
+    r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_]{1,3}|[ \t\u3000])*"
+)  # behind the word of a mark
+BEFORE = re.compile(
+    r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|[*_#>【\[〖（(]|[ \t\u3000])+$"
+)  # before the word of a mark
+BEFORE_CHARS = 24
+COMMENT = "<!--"
+ANCHORS = ("solution", "answer", "step", "reason", "open", "result")
+LOOK_BACK_CHARS = 1200
+LOOK_BACK = 3  # paragraphs before an unmarked question's solution
+LOOK_AHEAD = 2  # lines without reasoning that an argument may hold
+SIDE_ANSWER_CHARS = 300  # between an answer given first and its explanation
+PARAGRAPH_CHARS = 600  # lines without an empty line between them are one question up to this length
+LONG_LINE_CHARS = 80  # of a longer line, only the first sentence is the answer
+
+
+class Page:
+    """One document with its marks, outside code fences."""
+
+    def __init__(
+        self, text: str, marks: Sequence[Mark], patterns: Patterns, config: Config, stop_words: frozenset[str]
+    ) -> None:
+        self.text, self.patterns, self.config, self.stop_words = text, patterns, config, stop_words
+        self.fences = fences(text)
+        self.marks = [
+            mark._replace(end=MARKUP.match(text, mark.end).end())  # type: ignore[union-attr]  # matches nothing too
+            for mark in marks
+            if not self.in_code(mark.start) and not text.startswith(COMMENT, mark.begin)
+        ]
+        self.begins = [mark.begin for mark in self.marks]
+
+    def span_to(self, start: int, end: int) -> Range:
+        """What stands from a place up to a mark, without the mark's decorations."""
+        begin = max(start, end - BEFORE_CHARS)
+        opening = BEFORE.search(self.text[begin:end])
+        return trim(self.text, start, begin + opening.start() if opening else end)
+
+    def in_code(self, place: int) -> bool:
+        """Tell whether a place is inside code."""
+        k = bisect_right(self.fences, (place, len(self.text))) - 1
+        return k >= 0 and place < self.fences[k][1]
+
+    def marks_within(self, start: int, stop: int) -> list[Mark]:
+        """Marks that begin in a range."""
+        return self.marks[bisect_left(self.begins, start) : bisect_left(self.begins, stop)]
+
+    def read(self) -> tuple[list[Template], list[Reject]]:
+        """Find all templates in order; they do not overlap."""
+        templates: list[Template] = []
+        rejects: list[Reject] = []
+        floor = 0
+        for i, mark in enumerate(self.marks):
+            if len(templates) + len(rejects) == self.config.max_candidates:
+                break
+            draft = self.draft(i, floor) if mark.begin >= floor and mark.role in ANCHORS else None
+            if draft is None:
+                continue
+            found = judge(self.text, draft, self.in_code, self.patterns, self.config, self.stop_words)
+            if isinstance(found, Template):
+                templates.append(found)
+                floor = draft.end
+            else:
+                rejects.append(found)
+                floor = draft.solution[0]
+        return templates, rejects
+
+    def draft(self, i: int, floor: int) -> Draft | None:
+        """Question and solution around the mark with number i; None if it opens no solution."""
+        mark = self.marks[i]
+        if mark.role == "open":
+            return self.draft_tags(i, floor)
+        if mark.role == "result":
+            return self.draft_result(mark, floor)
+        question, marked = self.question_before(i, floor)
+        if question is None or self.gives_way(i):
+            return None
+        begin = mark.end if mark.role in ("solution", "answer") else mark.begin
+        if HEADING.match(self.text, mark.begin):
+            begin = next(lines(self.text, mark.start, len(self.text)))[1]
+        draft = Draft(question, (begin, begin), question_marked=marked)
+        draft.is_weak = mark.role in ("reason", "answer")
+        if mark.role == "solution":
+            draft.kinds.add("marker")
+        self.walk(draft, i, self.side_answer(i, question))
+        return draft
+
+    def gives_way(self, i: int) -> bool:
+        """Tell whether a solution mark follows that says better where the solution begins.
+
+        An answer may come before its explanation, and a heading before another.
+        """
+        mark = self.marks[i]
+        after = self.marks[i + 1] if i + 1 < len(self.marks) else None
+        if after is None or after.role != "solution":
+            return False
+        if mark.role == "answer":
+            return after.begin - mark.end <= SIDE_ANSWER_CHARS
+        return (
+            mark.role == "solution"
+            and next(lines(self.text, mark.end, after.end), (after.begin,))[0] >= after.begin
+        )
+
+    def side_answer(self, i: int, question: Range) -> Range | None:
+        """The answer that stands between a question and its explanation."""
+        before = self.marks[i - 1] if i else None
+        if before and before.role == "answer" and before.begin >= question[1]:
+            start, end = self.span_to(before.end, self.marks[i].begin)
+            return (start, end) if start < end else None
+        return None
+
+    def question_before(self, i: int, floor: int) -> tuple[Range | None, bool]:
+        """The question that a mark's solution answers, and whether it is marked."""
+        mark = self.marks[i]
+        limit = mark.begin
+        for before in reversed(
+            self.marks_within(max(floor, mark.begin - self.config.max_question_chars), mark.begin)
+        ):
+            if before.role == "question":
+                start, end = self.span_to(before.end, limit)
+                if end - start >= self.config.min_question_chars and self.is_open(mark, start, end):
+                    return (start, end), True
+            elif before.role in ("answer", "solution"):
+                limit = before.begin
+        if mark.role not in ("solution", "step"):
+            return None, False
+        before = self.marks[i - 1] if i else mark
+        is_side = (
+            before.role == "answer" and floor <= before.begin and mark.begin - before.end <= SIDE_ANSWER_CHARS
+        )
+        return self.unmarked_question(
+            before.begin if is_side else mark.begin, floor, mark.role == "step"
+        ), False
+
+    def is_open(self, mark: Mark, start: int, end: int) -> bool:
+        """Tell whether a marked question is complete where the mark stands; an argument may begin only then."""
+        return mark.role != "reason" or self.asks(start, end, 1)
+
+    def asks(self, start: int, end: int, n_last: int) -> bool:
+        """Tell whether one of the last sentences of a range asks something."""
+        last = sentences(self.text, start, end)[-n_last:]
+        return any(self.patterns.asks.search(self.text, *sentence) for sentence in last)
+
+    def unmarked_question(self, limit: int, floor: int, strict: bool) -> Range | None:
+        """The paragraph before a place that asks something; strict: it must end in a question mark there."""
+        found = list(lines(self.text, max(floor, limit - LOOK_BACK_CHARS), limit))
+        if not found or (strict and self.text[found[-1][1] - 1] not in "?？"):
+            return None
+        n_paragraphs = 0
+        for k in range(len(found) - 1, -1, -1):
+            start, end = found[k]
+            if (
+                HEADING.match(self.text, start)
+                or FENCE.match(self.text, start)
+                or RULE.match(self.text, start, end)
+            ):
+                return None
+            if self.asks(start, end, 2):
+                while (
+                    k
+                    and not is_apart(self.text, found[k - 1][1], found[k][0])
+                    and found[-1][1] - found[k - 1][0] < PARAGRAPH_CHARS
+                ):
+                    k -= 1
+                return self.span_to(found[k][0], limit)
+            n_paragraphs += k > 0 and is_apart(self.text, found[k - 1][1], start)
+            if n_paragraphs >= LOOK_BACK:
+                return None
+        return None
+
+    def draft_result(self, mark: Mark, floor: int) -> Draft | None:
+        """A solution in the manner of GSM8K: a question, lines, and the result behind four hash marks."""
+        before = list(lines(self.text, max(floor, mark.begin - self.config.max_solution_chars), mark.begin))
+        for k in range(len(before) - 1, -1, -1):
+            start, end = before[k]
+            if HEADING.match(self.text, start) or FENCE.match(self.text, start):
+                return None
+            stop = max(
+                (b for a, b in sentences(self.text, start, end) if self.text[b - 1] in "?？"), default=0
+            )
+            if stop:
+                question = trim(self.text, self.after_mark(start, floor), stop)
+                result = trim(self.text, mark.start + 4, mark.end)
+                return Draft(question, trim(self.text, stop, mark.begin), result, mark.end, kinds={"answer"})
+        return None
+
+    def after_mark(self, start: int, floor: int) -> int:
+        """Where a line's text begins: after the mark that opens it, if any."""
+        ends = [mark.end for mark in self.marks if mark.begin == start >= floor and mark.role == "question"]
+        return max(ends, default=start)
+
+    def draft_tags(self, i: int, floor: int) -> Draft | None:
+        """A chain of thought between tags, the paragraph before it and the one after it."""
+        mark = self.marks[i]
+        ahead = self.marks_within(mark.end, mark.end + self.config.max_solution_chars)
+        closing = next((after for after in ahead if after.role in ("open", "close")), None)
+        before = self.marks_within(max(floor, mark.begin - self.config.max_question_chars), mark.begin)
+        asked = max((m.end for m in before if m.role == "question"), default=None)
+        question = (
+            self.span_to(asked, mark.begin) if asked is not None else self.paragraph_before(mark.begin, floor)
+        )
+        draft = Draft(question, (mark.end, mark.end), None, mark.end, kinds={"tags"})
+        if closing is None or closing.role != "close":
+            return draft
+        draft.solution = trim(self.text, mark.end, closing.begin)
+        draft.end = closing.end
+        limit = min(len(self.text), closing.end + self.config.max_answer_chars)
+        marked = [m for m in self.marks_within(closing.end, limit) if m.role == "answer"]
+        line = next(lines(self.text, closing.end, limit), None)
+        if marked:
+            draft.answer, draft.end = self.answer_at(marked[0])
+        elif line:
+            draft.answer, draft.end = line, line[1]
+        return draft
+
+    def paragraph_before(self, limit: int, floor: int) -> Range:
+        """The paragraph that ends before a place, or one before that asks."""
+        asking = self.unmarked_question(limit, floor, False)
+        if asking:
+            return asking
+        start, end = trim(self.text, max(floor, limit - LOOK_BACK_CHARS), limit)
+        found = list(lines(self.text, start, end))
+        for (_, before), (first, _) in reversed(list(itertools.pairwise(found))):
+            if is_apart(self.text, before, first):
+                return first, end
+        return start, end
+
+    def walk(self, draft: Draft, i: int, answer: Range | None) -> None:
+        """Extend a solution line by line as long as it argues, up to a marked answer."""
+        start = draft.solution[0]
+        stop = min(len(self.text), start + self.config.max_solution_chars)
+        ahead = [mark for mark in self.marks_within(start, stop) if mark.begin > self.marks[i].begin]
+        stop = min(
+            [
+                stop,
+                *(
+                    self.span_to(start, mark.begin)[1]
+                    for mark in ahead
+                    if mark.role in ("question", "open", "end")
+                ),
+            ]
+        )
+        answers = [mark for mark in ahead if mark.role in ("answer", "result") and start < mark.begin < stop]
+        own = {mark.begin: mark for mark in ahead}
+        end, n_plain, n_lines = start, 0, 0
+        for first, last in lines(self.text, start, stop):
+            if self.in_code(first) or self.ends(first, last, own):
+                break
+            if answers and answers[0].begin < last and not answer:
+                draft.solution = self.span_to(start, answers[0].begin)
+                draft.answer, draft.end = self.answer_at(answers[0])
+                draft.kinds.add("answer")
+                return
+            argues = self.argues(first, last, n_lines and is_apart(self.text, end, first))
+            n_plain = 0 if argues else n_plain + 1
+            if n_lines and n_plain > LOOK_AHEAD:
+                break
+            n_lines += 1
+            end = last if argues or n_lines == 1 else end
+        draft.solution = trim(self.text, start, end)
+        draft.answer, draft.end = answer, end
+        if answer:
+            draft.kinds.add("answer")
+
+    def ends(self, first: int, last: int, own: dict[int, Mark]) -> bool:
+        """Tell whether a line begins something else: a heading that is no mark, a rule."""
+        if RULE.match(self.text, first, last):
+            return True
+        mark = own.get(first)
+        return bool(HEADING.match(self.text, first)) and (mark is None or mark.role == "reason")
+
+    def argues(self, first: int, last: int, apart: bool | int) -> bool:
+        """Tell whether a line argues, computes or is numbered; next to such a line a number is enough."""
+        if self.patterns.reasoning.search(self.text, first, last):
+            return True
+        if any(number.match(self.text, first, last) for number in self.patterns.numbers):
+            return True
+        return not apart and any(char.isdecimal() for char in self.text[first:last])
+
+    def answer_at(self, mark: Mark) -> tuple[Range | None, int]:
+        """The answer behind its mark, to the end of the line or, on a long line, of the sentence; its end."""
+        limit = min(len(self.text), mark.end + 4 * self.config.max_answer_chars)
+        start, end = next(lines(self.text, mark.end, limit), (0, 0))
+        if not end:
+            return None, mark.end
+        if end - start > LONG_LINE_CHARS:
+            start, end = sentences(self.text, start, end)[0]
+        clean = start, max(start + 1, end)
+        while clean[1] - clean[0] > 1 and self.text[clean[0]] in "*_":
+            clean = clean[0] + 1, clean[1]
+        while clean[1] - clean[0] > 1 and self.text[clean[1] - 1] in "*_":
+            clean = clean[0], clean[1] - 1
+        return clean, end

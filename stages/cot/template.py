@@ -1,0 +1,94 @@
+"""What a worked solution is: a template of spans, a draft of one, and why a candidate is rejected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+from pipeline.errors import ConfigError
+from stages.cot.segment import Range
+
+REASONS = (
+    "no_question",
+    "question_length",
+    "unclosed",
+    "few_steps",
+    "many_steps",
+    "no_reasoning",
+    "no_answer",
+    "answer_length",
+    "low_support",
+)
+"""Why a candidate is no template, in the order of the checks."""
+
+KINDS = ("marker", "tags", "numbered", "equation-lines", "discourse", "boxed", "answer")
+"""Evidence: a solution mark, tags, numbered steps, two lines or more that compute, two sentences or more that
+argue in words, a boxed answer, a marked answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Bounds in characters and numbers; a candidate outside them is a reject.
+
+    min_reasoning_share: least share of steps that argue or compute. min_support: least support.
+    max_candidates: candidates looked at in a document, so that a hostile one cannot hold a run up.
+    """
+
+    min_steps: int = 2
+    max_steps: int = 64
+    min_question_chars: int = 6
+    max_question_chars: int = 3000
+    max_solution_chars: int = 8000
+    max_answer_chars: int = 500
+    min_reasoning_share: float = 0.3
+    min_support: float = 0.4
+    max_candidates: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            if name.endswith(("_share", "_support")) and not 0 <= value <= 1:
+                raise ConfigError(f"cot.{name} is {value}; expected a number from 0 to 1")
+            if not name.endswith(("_share", "_support")) and value < 1:
+                raise ConfigError(f"cot.{name} is {value}; expected 1 or more")
+        for name in ("steps", "question_chars"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if low > high:
+                raise ConfigError(
+                    f"cot.min_{name} is {low}, above cot.max_{name}, {high}; lower one, raise the other"
+                )
+
+
+class Template(NamedTuple):
+    """A worked solution, as ranges of code points; the answer may lie inside the last step."""
+
+    question: Range
+    answer: Range
+    steps: list[Range]
+    kinds: list[str]
+    support: float
+
+
+class Reject(NamedTuple):
+    """A candidate that is no template, and why (one of REASONS)."""
+
+    start: int
+    end: int
+    reason: str
+
+
+@dataclass
+class Draft:
+    """A candidate while it is read: question and solution, the answer if one is marked, and the evidence.
+
+    end: where reading goes on if it becomes a template. is_weak: no mark says that a solution begins, so it must
+    come to a conclusion.
+    """
+
+    question: Range
+    solution: Range
+    answer: Range | None = None
+    end: int = 0
+    question_marked: bool = False
+    is_weak: bool = False
+    kinds: set[str] = field(default_factory=set)

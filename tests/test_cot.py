@@ -1,0 +1,374 @@
+"""Worked solutions: what is found in each convention, what is left alone, where the spans lie, what is rendered."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from stages import cot
+from stages.cot import STAGE, Config
+from stages.cot.patterns import load_patterns
+from stages.cot.render import SCHEMA, build_table, render
+from stages.cot.segment import to_number
+from stages.cot.support import plain_number, support
+from stages.cot.template import KINDS, REASONS
+from tests.strategies import texts
+
+FIND = STAGE.load(Config())
+DATA = Path(os.environ.get("BICORPUS_DEV_DATA", Path(__file__).parents[2] / "shared/data"))
+
+
+def rows(*docs: str | None, label: str = "und", config: Config | None = None) -> list[dict[str, Any]]:
+    """What the stage writes for these documents."""
+    table = pa.table({"text": pa.array(docs, pa.large_string()), "language.label": [label] * len(docs)})
+    return (STAGE.load(config) if config else FIND)(table).to_pylist()
+
+
+def bracket(text: str, template: dict[str, Any]) -> str:
+    """The text with brackets around what a template names, as in SOLVED."""
+    question, answer, steps = template["question"], template["answer"], template["steps"]
+    opens = [(question, "⟪⟫"), *((step, "⟨⟩") for step in steps), (answer, "⟦⟧")]
+    places: list[tuple[int, float, str]] = [
+        (span["start"], 2 + n, marks[0]) for n, (span, marks) in enumerate(opens)
+    ]
+    places += [(span["end"], 1 - n / 100, marks[1]) for n, (span, marks) in enumerate(opens)]
+    for place, _, mark in sorted(places, reverse=True):
+        text = text[:place] + mark + text[place:]
+    return text
+
+
+def plain(text: str) -> str:
+    """A text without those brackets."""
+    return re.sub("[⟪⟫⟨⟩⟦⟧]", "", text)
+
+
+def solve(text: str) -> tuple[str, list[str]]:
+    """The text with brackets around its only template, and the kinds."""
+    (row,) = rows(text)
+    (template,) = row["templates"]
+    return bracket(text, template), template["kinds"]
+
+
+SOLVED = {
+    "解: answer equation-lines marker": "例1 ⟪已知x+3=5，求x的值。⟫\n解：⟨因为x+3=5，⟩\n⟨所以x=5-3=2。"
+    "⟩\n答：⟦x=2。⟧",
+    "解-half-width: answer marker": "题目: ⟪小红有3盒糖, 每盒4颗, 又买了5颗, 共有多少颗?⟫\n"
+    "解: ⟨3×4=12(颗)⟩\n⟨12+5=17(颗)⟩\n答案: ⟦17颗⟧",
+    "full-width: answer marker": "问题：⟪小明有５个苹果，又买了３个，一共有几个？⟫\n"
+    "解答：⟨５＋３＝８（个）。⟩\n⟨因为没有吃掉，所以一共８个。⟩\n答：⟦８个。⟧",
+    "unmarked-answer: marker": "例2．⟪小红有3盒糖，每盒4颗，又买了5颗，共有多少颗？⟫\n"
+    "解：⟨3×4=12（颗）⟩\n⟨12+5=⟦17（颗）⟧⟩",
+    "brackets: answer marker": "【题目】⟪甲有3个梨，乙有4个梨，一共几个？⟫【答案】⟦7个⟧【解析】"
+    "⟨甲有3个，乙有4个。⟩⟨因为要求总数，用加法：3+4=7。⟩",
+    "choice: answer marker": "练习3 ⟪下列哪个数是质数？\nA. 4 B. 7 C. 9 D. 10⟫\n"
+    "解析：⟨4、9、10都能被别的数整除，不是质数；⟩⟨7只能被1和7整除，⟩⟨故选⟦B⟧。⟩",
+    "steps: equation-lines numbered": "题目：⟪12个苹果分给4个同学，每人几个？⟫\n⟨第一步，"
+    "一共有12个苹果。⟩\n⟨第二步，12÷4=3。⟩\n⟨第三步，检查：3×4=12。⟩\n⟦所以，每人3个。⟧",
+    "steps-by-number: answer numbered": "问题：⟪妈妈买了5千克苹果，每千克6元，付了50元，"
+    "应找回多少元？⟫\n⟨步骤1：先算价钱：5×6=30元⟩\n⟨步骤2：再算找回：50-30=20元⟩\n结论：⟦应找回20元⟧",
+    "discourse: ": "问题：⟪苹果有5个，又买了3个，一共有几个？⟫⟨因为原来有5个，又买了3个，所以用加法。⟩"
+    "⟨5+3=8。⟩⟦因此一共有8个。⟧",
+    "one-sentence: discourse": "问：⟪一个数的3倍是12，这个数是多少？⟫\n答：⟨设这个数是x，⟩⟨则3x=12，⟩"
+    "⟨解得x=4。⟩⟦所以这个数是4。⟧",
+    "Hant-proof: marker": "題目：⟪已知三角形兩邊相等，求證兩底角相等。⟫\n"
+    "證明：⟨設等腰三角形ABC中AB=AC。⟩\n⟨作頂角平分線AD。⟩\n⟨因為AB=AC，AD公共，所以兩三角形全等。⟩\n"
+    "⟦故∠B=∠C。⟧證畢。",
+    "Hant-answer: answer marker": "問題：⟪小明有12元，每枝筆3元，可以買幾枝？⟫\n解答：⟨每枝3元，"
+    "總共12元。⟩\n⟨12÷3=4，所以可以買4枝。⟩\n答案：⟦4枝⟧",
+    "zh-tags: tags": "⟪十以内有几个质数？⟫\n<思考>\n⟨逐个看：2、3、5、7。⟩\n⟨因为9=3×3，所以9不是质数。"
+    "⟩\n</思考>\n⟦十以内有4个质数。⟧",
+    "zh-unmarked-question: marker": "⟪我们来看鸡兔同笼：共8个头，26条腿，兔有几只？⟫\n\n"
+    "解：⟨假设全是鸡，有8×2=16条腿。⟩\n⟨实际多26-16=10条腿。⟩\n⟦所以兔有10÷2=5只。⟧",
+    "Solution: boxed marker": "## Problem 3\n\n⟪Find all x with x^2 = 9.⟫\n\n### Solution\n\n"
+    "⟨Take roots of both sides.⟩ ⟨Since x^2 = 9, we have x = 3 or x = -3.⟩ "
+    "⟨Therefore $\\boxed{⟦x=\\pm 3⟧}$.⟩\n\n## Next section\n\nNothing here.",
+    "Step: answer numbered": "Question: ⟪A train travels 60 km in 40 minutes. How fast is it?⟫\n"
+    "⟨Step 1: 40 minutes is 2/3 of an hour.⟩\n⟨Step 2: 60 / (2/3) = 90.⟩\nTherefore, "
+    "the answer is ⟦90 km/h.⟧",
+    "numbered: answer marker numbered": "Example 4: ⟪What is the sum of the angles of a pentagon?⟫\n"
+    "**Solution.** ⟨We cut it into triangles.⟩\n⟨1. From one vertex we get 3 triangles.⟩\n⟨2. "
+    "Each has 180 degrees, hence 3 * 180 = 540.⟩\n\nAnswer: ⟦540 degrees⟧",
+    "step-by-step: answer": "Q: ⟪Tom has 5 apples and buys 3 more. "
+    "How many does he have?⟫ A: Let's think step by step. ⟨Tom starts with 5 apples.⟩ ⟨He buys 3 more, "
+    "so he has 5 + 3 = 8.⟩ The answer is ⟦8.⟧",
+    "GSM8K: answer equation-lines": "⟪Ann sold 48 clips in April and half as many in May. "
+    "How many clips did she sell altogether?⟫\n⟨In May she sold 48/2 = <<48/2=24>>24 clips.⟩\n"
+    "⟨Altogether she sold 48+24 = <<48+24=72>>72 clips.⟩\n#### ⟦72⟧",
+    "Proof: marker": "Theorem 2. ⟪The sum of two even integers is even.⟫\nProof. "
+    "⟨Let a and b be even integers.⟩ ⟨Then a = 2m and b = 2n for some integers m and n.⟩ "
+    "⟦Hence a + b = 2(m + n) is even.⟧ QED",
+    "think: tags": "⟪How many primes are below 10?⟫\n<think>\n⟨List the numbers: 2, 3, 5, 7.⟩\n"
+    "⟨Since 9 = 3*3 it is not prime.⟩\n</think>\n⟦There are 4 primes below 10.⟧\n\nMore text.",
+    "First-Then: equation-lines": "Problem: ⟪A shirt costs $20 and is reduced by 25%. "
+    "What does it cost now?⟫ ⟨First, 25% of 20 is 20 * 0.25 = 5.⟩ "
+    "⟨Then we subtract it from the price: 20 - 5 = 15.⟩ ⟦Therefore it costs $15 now.⟧",
+}
+"""Convention: kinds -> text with ⟪⟫ around the question, ⟨⟩ around each step and ⟦⟧ around the answer."""
+
+SOLUTION = plain(next(iter(SOLVED.values())))
+
+LEFT_ALONE = {
+    "zh-install": "安装步骤\n第一步，下载安装包。\n第二步，双击运行。\n第三步，重启电脑。\n完成。",
+    "zh-faq": "问题：如何安装这个软件？\n解答：\n1. 下载安装包。\n2. 双击运行。\n3. 重启电脑。",
+    "zh-recipe": "西红柿炒蛋\n1. 鸡蛋3个打散。\n2. 西红柿2个切块。\n3. 因为油会溅，所以锅要擦干。\n4. "
+    "翻炒2分钟出锅。",
+    "zh-heading": "## 分析\n\n本季度收入增长，因为出口增加。\n所以全年目标不变。\n\n## 结论\n\n继续观察。",
+    "zh-news": "市政府昨天发布了解答市民疑问的手册。因为天气原因，活动推迟。所以请大家留意通知。",
+    "zh-argument": "为什么要读书？因为读书使人明理。所以我们应当多读书。",
+    "en-install": "How to install\n\nStep 1: Download the file.\nStep 2: Run setup.exe.\nStep 3: Restart.",
+    "en-faq": "Q: How do I install it?\nA: 1. Download the file.\n2. Run it.\n3. "
+    "Because of caching, restart.",
+    "en-list": "Getting started\n\n1. Set x = 5 in the configuration.\n2. "
+    "Restart the server, so it reads the file.\n3. Check the log.",
+    "en-heading": "## Explanation\n\nThe cache is cold, so the first request is slow.\n\n## Solution\n\n"
+    "Warm the cache.",
+    "en-code": "Question: what does it do?\n```\nSolution:\nx = 1 + 1\ny = x + 2\nThe answer is 4\n```\n",
+    "en-open-tag": "How many are there?\n<think>\nSince 2+2 = 4, there are 4.\nSo we have 4.",
+    "hash-heading": "What is new?\n\nWe have 3 = 1 + 2 things.\nThus 4 = 2 + 2 more.\n\n#### 4 things to know\n"
+    "\nText.",
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_convention_is_read(name: str) -> None:
+    """Each written convention gives its question, its steps in order and its answer."""
+    found, kinds = solve(plain(SOLVED[name]))
+    assert found == SOLVED[name]
+    assert set(name.partition(": ")[2].split()) <= set(kinds)
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_solution_is_found_inside_a_document(name: str) -> None:
+    """What stands before and after in other paragraphs changes nothing."""
+    before = "今天的天气很好。\n\nThe weather is fine today.\n\n"
+    after = "\n\n以上就是全部内容，感谢阅读。\n\nThanks for reading this page.\n\n还有别的文章。\n"
+    text = SOLVED[name]
+    assert solve(before + plain(text) + after)[0] == before + text + after
+
+
+@pytest.mark.parametrize("text", LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_lists_and_prose_are_left_alone(text: str) -> None:
+    """Instructions, questions and answers without an argument, headings and code give no template."""
+    assert rows(text)[0]["templates"] == []
+
+
+def test_what_follows_a_solution_is_no_step() -> None:
+    """A discussion, a review or a variant ends the solution, on the same line too."""
+    english = (
+        "Example 2: ⟪What is 2 + 3 + 4?⟫\n\nSolution\n\n⟨From the left.⟩\n\n⟨2 + 3 = 5.⟩\n\n⟦So 5 + 4 = 9.⟧"
+    )
+    chinese = "例1 ⟪求1+2+3的值。⟫\n解：⟨1+2=3。⟩\n⟨3+3=⟦6⟧。⟩"
+    for text in (
+        f"{english} Discussion\n\nBecause 9 = 3 * 3, it is a square.",
+        f"{chinese}\n【点评】因为6=2×3，所以6是合数。",
+    ):
+        assert solve(plain(text))[0] == text
+
+
+def test_rejects_keep_their_reasons() -> None:
+    """A candidate that fails a check is kept with its place and the reason."""
+    faq, tag = rows(LEFT_ALONE["zh-faq"], LEFT_ALONE["en-open-tag"])
+    assert [reject["reason"] for reject in faq["rejects"]] == ["no_reasoning"]
+    assert "unclosed" in [reject["reason"] for reject in tag["rejects"]]
+    solved = SOLUTION
+    for changed, reason in (
+        ({"min_steps": 3}, "few_steps"),
+        ({"max_steps": 1, "min_steps": 1}, "many_steps"),
+        ({"min_question_chars": 100}, "no_template"),
+        ({"max_answer_chars": 3}, "answer_length"),
+        ({"min_support": 1.0, "min_reasoning_share": 0.0}, None),
+    ):
+        (row,) = rows(solved, config=Config(**changed))
+        reasons = [reject["reason"] for reject in row["rejects"]]
+        assert (reason in reasons) if reason in REASONS else True
+        assert bool(row["templates"]) == (reason is None)
+
+
+def test_several_solutions_of_a_page_stay_apart() -> None:
+    """Each question keeps its own steps, in order of the page."""
+    texts = [plain(SOLVED[name]) for name in list(SOLVED)[::6]]
+    (row,) = rows("\n\n".join(texts))
+    alone = [render(text, rows(text)[0]["templates"][0]) for text in texts]
+    assert [render("\n\n".join(texts), template) for template in row["templates"]] == alone
+    assert row["n_templates"] == len(texts)
+
+
+def test_scripts_are_read_alike() -> None:
+    """Simplified and Traditional forms of a page give the same spans."""
+    hans = "题目：小明有12元，每支笔3元，可以买几支？\n解答：每支3元，总共12元。\n12÷3=4，所以可以买4支。\n答案：4支"
+    hant = "題目：小明有12元，每支筆3元，可以買幾支？\n解答：每支3元，總共12元。\n12÷3=4，所以可以買4支。\n答案：4支"
+    first, second = rows(hans, hant)
+    assert first["templates"] and first == second
+
+
+def check(text: str, row: dict[str, Any]) -> None:
+    """What holds for every row: spans inside the text, not empty, steps apart and after the question."""
+    assert row["n_templates"] == len(row["templates"])
+    for template in row["templates"]:
+        question, answer, steps = template["question"], template["answer"], template["steps"]
+        for span in (question, answer, *steps):
+            assert 0 <= span["start"] < span["end"] <= len(text)
+        assert len(steps) >= Config().min_steps
+        assert question["end"] <= min(steps[0]["start"], answer["start"])
+        assert all(a["end"] <= b["start"] for a, b in itertools.pairwise(steps))
+        before = answer["end"] <= steps[0]["start"]
+        inside = any(s["start"] <= answer["start"] and answer["end"] <= s["end"] for s in steps)
+        assert before or inside or answer["start"] >= steps[-1]["end"]
+        assert 0 <= template["support"] <= 1
+        assert template["kinds"] == [kind for kind in KINDS if kind in template["kinds"]]
+    for reject in row["rejects"]:
+        assert 0 <= reject["start"] <= reject["end"] <= len(text)
+        assert reject["reason"] in REASONS
+
+
+MARKS = "解： 答案： Solution Answer: <think> </think> ``` <pre> 因为 1. 2. Step1 题目： $$ <!-- --> --- # 【".split()
+LINES = [line for text in SOLVED.values() for line in plain(text).split("\n")]
+PARTS = st.sampled_from([*LINES, *LEFT_ALONE.values(), *MARKS, "\\boxed{", "}", "#### 7", "\u3000"])
+PAGES = st.builds(
+    lambda parts, glue: glue.join(parts),
+    st.lists(PARTS | texts(), min_size=1, max_size=12),
+    st.sampled_from(("\n", "\n\n", "", " ", "\r\n", "\u2028")),
+)
+
+
+@given(st.lists(PAGES, max_size=3), st.integers(0, 3))
+def test_spans_hold_in_any_text_and_batch(docs: list[str], cut: int) -> None:
+    """Spans are valid in any text, and batch boundaries do not matter."""
+    whole = rows(*docs)
+    for text, row in zip(docs, whole, strict=True):
+        check(text, row)
+    assert rows(*docs[:cut]) + rows(*docs[cut:]) == whole
+
+
+def test_a_hostile_document_ends_soon() -> None:
+    """Many marks in one document cost no more than `max_candidates` looks."""
+    text = "求多少？\n解：甲\n" * 3000
+    assert len(rows(text, config=Config(max_candidates=50))[0]["rejects"]) == 50
+
+
+def test_support_is_what_the_docs_say() -> None:
+    """0.4 of grounded, linked and structure as documented, by hand."""
+    text = "3 and 4 / 3+4=7 / so 9 apples / 7 pears"
+    spans = [(0, 7), (10, 15), (18, 29), (32, 39)]
+    # answer: number 7 is in a step, the word "pears" is not: 0.5; of two steps only the first is linked: 0.5.
+    assert support(text, spans[0], spans[1:3], spans[3], 1.0, frozenset()) == pytest.approx(0.2 + 0.15 + 0.3)
+
+
+@pytest.mark.parametrize(("text", "value"), [("1,250.50", "1250.5"), ("3.0", "3"), ("007", "7"), ("0", "0")])
+def test_numbers_have_one_form(text: str, value: str) -> None:
+    """Thousands separators and idle zeros make no other number."""
+    assert plain_number(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("十", 10), ("十二", 12), ("二十", 20), ("三十一", 31), ("七", 7), ("③", 3), ("12", 12), ("第", -1)],
+)
+def test_step_numbers_are_read(text: str, value: int) -> None:
+    """Steps are numbered in ASCII, Chinese or circled digits."""
+    assert to_number(text) == value
+
+
+def documents(**changed: object) -> pa.Table:
+    """One document with a template, as release hands it over."""
+    text = SOLUTION
+    columns: dict[str, object] = {
+        "doc_id": "d", "text": text, "language.label": "zho_Hans", "domain.label": "math", "license": "CC0-1.0",
+        "cot.templates": rows(text)[0]["templates"],
+    }  # fmt: skip
+    return pa.Table.from_pylist([columns | changed])
+
+
+def name(parent: str, numbers: Any) -> list[str]:
+    """Names for rows."""
+    return [f"{parent}-{number}" for number in numbers]
+
+
+def test_rows_of_a_release_are_built() -> None:
+    """One row per template, in the words of the document, with spans that point back into it."""
+    (row,) = build_table(documents(), name).to_pylist()
+    text = SOLUTION
+    assert (row["doc_id"], row["parent_id"], row["language"], row["license"]) == (
+        "d-0",
+        "d",
+        "zho_Hans",
+        "CC0-1.0",
+    )
+    pieces = [text[span["start"] : span["end"]] for span in row["spans"]]
+    assert pieces == [row["question"], *row["steps"], row["answer"]]
+    assert [span["kind"] for span in row["spans"]] == ["question", "step", "step", "answer"]
+    assert row["model"] is None and row["extractor"] == STAGE.name.join(["stages.", ""])
+    assert build_table(documents().slice(0, 0), name).schema == SCHEMA
+
+
+def test_edits_reach_what_is_rendered() -> None:
+    """A span that release edits is edited in question, steps and answer too; what is emptied gives no row."""
+    text = SOLUTION
+    at = text.index("x+3=5")
+    edits = [{"start": at, "end": at + 5, "kind": "secret"}]
+    (row,) = build_table(documents(edits=edits), name, {"secret": "[X]"}).to_pylist()
+    assert row["question"] == "已知[X]，求x的值。"
+    (template,) = rows(text)[0]["templates"]
+    everything = [{**template["answer"], "kind": "secret"}]
+    assert build_table(documents(edits=everything), name).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"min_steps": 0}, "min_steps is 0"),
+        ({"min_support": 2.0}, "min_support is 2"),
+        ({"max_steps": 1}, "above"),
+    ],
+)
+def test_a_bad_setting_is_refused(changed: dict[str, Any], message: str) -> None:
+    """Settings out of range are named before any work."""
+    with pytest.raises(ConfigError, match=message):
+        Config(**changed)
+
+
+@pytest.mark.parametrize(
+    ("marks", "message"),
+    [
+        ("{role: verse, heads: [x], pattern: x}", "role 'verse'"),
+        ("{role: answer, heads: [答案, 證], pattern: x}", "head '證'"),
+        ("{role: answer, heads: [x], pattern: '('}", "pattern"),
+    ],
+)
+def test_a_bad_pattern_file_is_refused(tmp_path: Path, marks: str, message: str) -> None:
+    """An unknown role, a head that no text can hold and a broken pattern are named."""
+    path = tmp_path / "x.cot.yaml"
+    path.write_text(f"marks:\n  - {marks}\n", "utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_patterns((str(path),))
+
+
+def test_a_null_text_has_no_solution() -> None:
+    """A null text gives empty lists, an empty batch the declared schema."""
+    assert rows(None)[0] == {"templates": [], "n_templates": 0, "rejects": []}
+    empty = pa.table({"text": pa.array([], pa.large_string()), "language.label": pa.array([], pa.string())})
+    assert FIND(empty).schema == cot.SCHEMA
+
+
+def test_pages_with_planted_solutions() -> None:
+    """Of real pages with and without a planted solution, none without and most with one are found."""
+    path = DATA / "cot_docs.parquet"
+    if not path.exists():
+        pytest.skip(f"no {path}; set BICORPUS_DEV_DATA")
+    table = pq.read_table(path, columns=["lang", "text", "has_cot"])
+    found = FIND(pa.table({"text": table["text"].cast(pa.large_string()), "language.label": table["lang"]}))
+    hits = [n > 0 for n in found["n_templates"].to_pylist()]
+    truth = table["has_cot"].to_pylist()
+    right = sum(hit and there for hit, there in zip(hits, truth, strict=True))
+    assert right / max(sum(hits), 1) >= 0.95
+    assert right / sum(truth) >= 0.5
