@@ -53,7 +53,7 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
     keepers = [rows[row["keeper_id"]] for row in sample if row["keeper_id"] in rows]
     wanted = {row["doc_id"]: row for row in [*sample, *keepers]}
     documents = read_again(finished, list(wanted.values()))
-    columns, verdicts, texts = decide_again(finished, documents)
+    columns, verdicts, texts = decide_again(finished, documents, wanted)
     position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
     missing = [row for row in sample if row["doc_id"] not in position]
     report.check(
@@ -146,18 +146,25 @@ def _is_document(record: Record) -> bool:
     return record.fields is not None
 
 
-def decide_again(finished: Finished, documents: pa.Table) -> tuple[Columns, list[str | None], list[str]]:
-    """Run every step over documents in memory and judge them; also returns the text as it would be released."""
+def decide_again(
+    finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]]
+) -> tuple[Columns, list[str | None], list[str]]:
+    """Run every step over documents in memory and judge them; also returns the text as it would be released.
+
+    Args: rows, the ledger's row of each document by id.
+    """
     run = finished.run
     columns: Columns = {name: documents[name] for name in documents.column_names}
     shard = Shard("sample", "sample", documents.num_rows, 0)
+    again = clustering(finished)
     for phase in phases(run):
         for step in phase.steps:
-            table = (
-                run_in_memory(step, columns, shard)
-                if phase.kind == "global"
-                else _annotate(step, columns, shard)
-            )
+            if not step.is_global:
+                table = _annotate(step, columns, shard)
+            elif step.name in again:
+                table = run_in_memory(step, columns, shard)
+            else:
+                table = stored_rows(finished, step, columns["doc_id"].to_pylist(), rows)
             columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
     sources = {source.name: source for source in run.sources}
     names = columns["source"].to_pylist()
@@ -171,6 +178,45 @@ def decide_again(finished: Finished, documents: pa.Table) -> tuple[Columns, list
             outcomes[row] = outcomes[row] or finished.releasing.layout.duplicate
     texts = view_text(run.release.edits, columns).to_pylist()
     return columns, outcomes, texts
+
+
+def clustering(finished: Finished) -> set[str]:
+    """Global steps that the clusters rest on: a sample holds what decides them, its documents with their keepers.
+
+    Others (buckets over the whole corpus, say) mean nothing over a sample; their stored rows are taken.
+    """
+    steps = {step.name: step for step in finished.run.globals}
+    keep_one = finished.run.keep_one
+    found: set[str] = set()
+    waiting = [keep_one.of] if keep_one else []
+    while waiting:
+        name = waiting.pop()
+        if name in steps and name not in found:
+            found.add(name)
+            waiting += [column.partition(".")[0] for column in steps[name].reads()]
+    return found
+
+
+def stored_rows(
+    finished: Finished, step: Step, doc_ids: list[str], rows: dict[str, dict[str, Any]]
+) -> pa.Table:
+    """A global step's stored values for some documents, in their order."""
+    names = [f"{step.name}.{column}" for column in step.step.writes.names]
+    values: dict[str, dict[str, Any]] = {}
+    shards = {rows[doc_id]["shard"] for doc_id in doc_ids}
+    for decision in finished.decisions():
+        if decision.shard.id not in shards:
+            continue
+        judged = finished.judge(decision, set(names))
+        mine = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
+        numbers = pa.array([rows[doc_id]["row"] for doc_id in mine])
+        found = pa.table({name: judged.columns[name].take(numbers) for name in names}).to_pylist()
+        values |= dict(zip(mine, found, strict=True))
+    columns = [
+        pa.array([values[doc_id][name] for doc_id in doc_ids], field.type)
+        for name, field in zip(names, step.step.writes, strict=True)
+    ]
+    return pa.table(columns, schema=step.step.writes)
 
 
 def _annotate(step: Step, columns: Columns, shard: Shard) -> pa.Table:
