@@ -87,7 +87,10 @@ def make_file(path: Path, n_bytes: int) -> None:
             number += 1
 
     source = jobs()
-    with path.open("wb") as stream, ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+    with (
+        path.open("wb") as stream,
+        ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool,
+    ):
         while stream.tell() < n_bytes:
             for data in pool.map(member, [next(source) for _ in range(4)]):
                 stream.write(data)
@@ -97,7 +100,9 @@ def main() -> int:
     """Make the file, ingest it under the limit, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=5.0, help="size of the .jsonl.gz as it lies")
-    parser.add_argument("--limit-gigabytes", type=float, default=4.0, help="limit on the data of each process")
+    parser.add_argument(
+        "--limit-gigabytes", type=float, default=4.0, help="limit on the data of each process"
+    )
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -105,13 +110,19 @@ def main() -> int:
     if not path.exists():
         start = time.monotonic()
         make_file(path, int(arguments.gigabytes * 1e9))
-        print(f"made {path}: {path.stat().st_size / 1e9:.2f} GB in {time.monotonic() - start:.0f} s", flush=True)
+        print(
+            f"made {path}: {path.stat().st_size / 1e9:.2f} GB in {time.monotonic() - start:.0f} s", flush=True
+        )
     run_path = arguments.folder / "run.yaml"
-    run_path.write_text("corpus: big\nsources: [{name: big, reader: stages.readers.jsonl, files: big.jsonl.gz}]\n")
+    run_path.write_text(
+        "corpus: big\nsources: [{name: big, reader: stages.readers.jsonl, files: big.jsonl.gz}]\n"
+    )
     limit = int(arguments.limit_gigabytes * (1 << 30))
     command = [sys.executable, "-c", INGEST, str(run_path), str(arguments.folder / "store")]
     limits = (limit, limit)
-    return subprocess.run(command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, limits)).returncode
+    return subprocess.run(
+        command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, limits)
+    ).returncode
 
 
 if __name__ == "__main__":

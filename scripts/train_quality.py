@@ -4,7 +4,7 @@ Reads docs_zh_en-*.parquet (columns text, source, lang_hint) below --data; write
 Markdown: areas under the ROC curve on sources that were not trained on, by scorer and language. Equal input gives an
 equal file.
 
-Example: python scripts/train_quality.py --data ../shared/data --out classifiers/models/quality_ngrams.npz
+Example: python scripts/train_quality.py --data FOLDER --out classifiers/models/quality_ngrams.npz
 """
 
 from __future__ import annotations

@@ -102,7 +102,10 @@ def readme(summary: Mapping[str, Any]) -> str:  # Any: the JSON summary of a rel
     lines += funnel_table(summary["funnel"], summary["rules"])
     for name, mix in sorted(summary["mixes"].items()):
         lines += ["", f"## Mix `{name}`", ""]
-        lines += ["| group | documents | tokens | share asked | share | epochs |", "|---|---:|---:|---:|---:|---:|"]
+        lines += [
+            "| group | documents | tokens | share asked | share | epochs |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
         lines += [
             f"| {g['group']} | {g['n_docs']:,} | {g['tokens']:,} | {g['asked_share']:.2%} | {g['share']:.2%} "
             f"| {g['epochs']:.2f} |"

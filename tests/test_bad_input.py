@@ -286,7 +286,7 @@ def test_file_of_another_format(tmp_path: Path) -> None:
 
 
 def test_too_much_quarantine(tmp_path: Path) -> None:
-    """Above ingest.max_quarantined_share: all is built, then exit 3 with share and reasons, until the share is raised."""
+    """Above ingest.max_quarantined_share all is built, then exit 3 with share and reasons, until it is raised."""
     page = tiny(tmp_path)
     with (tmp_path / "docs.jsonl").open("ab") as stream:
         stream.writelines(line for _, line in broken_rows()[:1])
