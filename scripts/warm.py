@@ -53,7 +53,7 @@ def warm(run_path: str) -> None:
         documents = Path(folder, "documents.jsonl")
         documents.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), encoding="utf-8")
         sources = [{"name": "warm", "reader": "stages.readers.jsonl", "files": str(documents)}]
-        path = with_sources(run_path, folder, sources, select=[], mix={}, ingest={})
+        path = with_sources(run_path, folder, sources, select=[], mix={}, tokens={}, ingest={})
         Build(load_run(path), open_store(f"{folder}/store"), SerialEngine(), Progress(quiet=True)).run()
 
 
