@@ -129,10 +129,12 @@ def run(
     if as_json:
         click.echo(json.dumps(asdict(record), ensure_ascii=False))
     else:
-        tasks = ", ".join(f"{kind} {count:,}" for kind, count in record.tasks.items())
+        tasks = ", ".join(f"{count:,} {kind}" for kind, count in record.tasks.items())
         click.echo(f"{store.url}/{record.release}")
         click.echo(
-            f"tasks: {tasks}; {record.text_tasks:,} read text; {record.seconds['total']:.1f} s", err=True
+            f"{record.kept:,} of {record.ingested:,} documents kept, {record.seconds['total']:.1f} s; tasks: {tasks}; "
+            f"{record.text_tasks:,} of them read text before the release",
+            err=True,
         )
 
 

@@ -80,7 +80,7 @@ def main(files: tuple[str, ...], run_path: str, text: str | None, workers: int) 
     warm(run_path)
     with tempfile.TemporaryDirectory(prefix="bicorpus-bench-") as folder:
         ingest = {"max_quarantined_share": 1}
-        path = with_sources(run_path, folder, sources_of(files, text), mix={}, ingest=ingest)
+        path = with_sources(run_path, folder, sources_of(files, text), mix={}, tokens={}, ingest=ingest)
         command = [sys.executable, "-m", "pipeline"]
         run = ["run", path, "--engine", "local", "--workers", str(workers)]
         subprocess.run([*command, *run, "--store", f"{folder}/store"], cwd=ROOT, check=True)
