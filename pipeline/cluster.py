@@ -271,9 +271,11 @@ class _Worker:
         _one_thread()
 
     def ready(self) -> bool:
+        """Answer once the actor is up."""
         return True
 
     def run(self, fn: Callable[[Task], Result], task: Task) -> Result:
+        """Run one task."""
         return fn(task)
 
 

@@ -124,6 +124,7 @@ class _Clock:
         self.totals, self.last = totals, time.process_time()
 
     def lap(self, name: str) -> None:
+        """Add the CPU time since the last lap to `name`."""
         now = time.process_time()
         self.totals[name] = self.totals.get(name, 0.0) + now - self.last
         self.last = now

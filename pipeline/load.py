@@ -79,6 +79,7 @@ class _UniqueKeys(yaml.SafeLoader):
     """YAML in which a repeated key is an error instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a repeated key, then build the mapping."""
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
@@ -97,6 +98,7 @@ class _Parser:
         self.steps: dict[str, Step] = {}
 
     def run_file(self) -> RunFile:
+        """Parse every section in the order in which they need each other, then check the whole."""
         corpus = self.required("corpus", str)
         sources = tuple(self.source(i, entry) for i, entry in enumerate(self.required("sources", list)))
         self.unique([source.name for source in sources], "sources")
@@ -123,6 +125,7 @@ class _Parser:
         return run
 
     def required(self, key: str, kind: type) -> Any:
+        """A section that must be there and not be empty."""
         value = self.page.get(key)
         if not isinstance(value, kind) or not value:
             noun = "a name" if kind is str else "a list with at least one entry"
@@ -130,12 +133,14 @@ class _Parser:
         return value
 
     def mapping(self, key: str) -> dict[str, Any]:
+        """A section that is a mapping, empty when it is absent."""
         value = self.page.get(key) or {}
         if not isinstance(value, dict):
             raise ConfigError(f"{self.path}: {key} is {value!r}; expected a mapping")
         return value
 
     def unique(self, names: list[str], where: str) -> None:
+        """Raise ConfigError for the first name that stands twice."""
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(
@@ -143,6 +148,7 @@ class _Parser:
                 )
 
     def source(self, i: int, entry: Any) -> Source:
+        """One entry of `sources`."""
         where = f"{self.path}: sources[{i}]"
         if not isinstance(entry, dict):
             raise ConfigError(f"{where} is {entry!r}; expected a mapping with {', '.join(SOURCE_KEYS)}")
@@ -173,9 +179,11 @@ class _Parser:
         )  # fmt: skip
 
     def input_path(self, path: str) -> str:
+        """A URL as it is; a path relative to the run file."""
         return path if "://" in path else os.path.join(self.folder, os.path.expanduser(path))
 
     def ingest(self) -> Ingest:
+        """The section `ingest`."""
         page = self.mapping("ingest")
         check_keys(page, Ingest.__dataclass_fields__, f"{self.path}: ingest")
         sizes = {
@@ -189,6 +197,7 @@ class _Parser:
             raise ConfigError(f"{self.path}: {error}") from error
 
     def edits(self, page: dict[str, Any], rules: tuple[Rule, ...]) -> Edits:
+        """The edits of `release`, with the trim rules of `select`."""
         where = f"{self.path}: release.edits"
         spans = []
         for name, kinds in (page.get("edits") or {}).items():
@@ -202,6 +211,7 @@ class _Parser:
         )
 
     def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
+        """Take up one entry of `annotate` or `global`."""
         where = f"{self.path}: {place}"
         entry = {"use": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or not entry.get("use"):
@@ -223,6 +233,7 @@ class _Parser:
         )  # fmt: skip
 
     def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
+        """The `view` of an entry: the release's edits, or all spans of some stages."""
         if value is None:
             return None
         if value == "release":
@@ -232,6 +243,7 @@ class _Parser:
         return Edits(spans=tuple(sorted((n if "." in n else f"{n}.spans", None) for n in value)))
 
     def resolve_files(self, value: Any, where: str) -> Any:
+        """Files of a config, relative to the run file; they must exist."""
         if isinstance(value, list):
             return [self.resolve_files(item, where) for item in value]
         path = os.path.join(self.folder, os.path.expanduser(str(value)))
@@ -240,6 +252,7 @@ class _Parser:
         return path
 
     def keep_one(self) -> KeepOne | None:
+        """The section `keep_one`."""
         page = self.mapping("keep_one")
         if not page:
             return None
@@ -268,6 +281,7 @@ class _Parser:
         )
 
     def tokens(self, mix: Any) -> Tokens | None:  # Any: the mix module's own section class
+        """The section `tokens`."""
         page = self.mapping("tokens")
         if not page:
             return None
@@ -295,6 +309,7 @@ class _Parser:
         return Tokens(mixes=tuple(mixes), module=module, config=config)
 
     def release(self, page: dict[str, Any], edits: Edits, corpus: str) -> Release:
+        """The section `release`."""
         where = f"{self.path}: release"
         check_keys(page, ("name", "edits", "replace", "columns", "seed", "part_bytes", "profile"), where)
         name = str(page.get("name", corpus))

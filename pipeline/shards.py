@@ -173,6 +173,7 @@ class _ShardWriter:
 
     @property
     def shard_path(self) -> str:
+        """Local file of the shard that is being written."""
         return os.path.join(self.folder, "shard.parquet")
 
     def add(self, documents: pa.Table, quarantined: pa.Table, scores: dict[str, pa.Table]) -> None:
@@ -194,6 +195,7 @@ class _ShardWriter:
             start += n_rows
 
     def write(self, documents: pa.Table, scores: dict[str, pa.Table], text_bytes: int) -> None:
+        """Write documents that fit into the open shard."""
         if self.file is None:
             self.file = parquet_writer(self.shard_path, CANONICAL)
         self.file.write_table(documents, row_group_size=documents.num_rows)
@@ -203,6 +205,7 @@ class _ShardWriter:
         self.text_bytes += text_bytes
 
     def end_shard(self) -> None:
+        """Close the open shard and put it into the store."""
         if self.file is None:
             return
         self.file.close()
@@ -216,12 +219,14 @@ class _ShardWriter:
         self.file, self.n_rows, self.text_bytes, self.scores = None, 0, 0, {}
 
     def add_quarantined(self, table: pa.Table) -> None:
+        """Write quarantined rows and count their reasons."""
         if self.quarantine is None:
             self.quarantine = parquet_writer(os.path.join(self.folder, "quarantine.parquet"), QUARANTINE)
         self.quarantine.write_table(table)
         self.report.quarantined.update(table["reason"].to_pylist())
 
     def close(self) -> None:
+        """End the last shard and put the quarantine into the store."""
         self.end_shard()
         if self.quarantine is not None:
             self.quarantine.close()
