@@ -14,7 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.decide import Kept, final
-from tests.build import build, cli, reference, small_page
+from pipeline.finished import Finished
+from pipeline.load import load_run
+from pipeline.rederive import clustering, stored_rows
+from pipeline.store import open_store
+from tests.build import build, cli, ledger, reference, small_page
 
 
 @pytest.fixture
@@ -175,3 +179,18 @@ def test_what_is_no_release(tmp_path: Path, store: Path) -> None:
     assert ended.code == 2 and "not a release, or one that was not finished" in ended.err
     ended = cli("verify", store / "releases/v1", "--store", store)
     assert ended.code == 2 and "--store and --run go together" in ended.err
+
+
+def test_corpus_wide_results_are_taken_from_the_store() -> None:
+    """Over a sample only the steps behind the clusters run again; others give their stored rows, in any order."""
+    finished = Finished(load_run(reference().run_path), open_store(str(reference().store)))
+    assert clustering(finished) == {"candidates", "dedup"}
+    rows = {row["doc_id"]: row for row in ledger(reference().store)}
+    doc_ids = sorted(rows)[::-7]
+    (repeats,) = [step for step in finished.run.globals if step.name == "repeats"]
+    found = stored_rows(finished, repeats, doc_ids, rows)["n_same"].to_pylist()
+    (dedup,) = [step for step in finished.run.globals if step.name == "dedup"]
+    clusters = stored_rows(finished, dedup, doc_ids, rows)["cluster"].to_pylist()
+    assert len(found) == len(doc_ids)
+    assert clusters == [rows[doc_id]["cluster"] for doc_id in doc_ids]
+    assert any(clusters)
