@@ -10,7 +10,6 @@ import hashlib
 import importlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from pipeline.names import check_keys, nearest
 from pipeline.place import Output
 from pipeline.run_file import Edits, Release
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
+from pipeline.scratch import scratch
 from pipeline.shards import parquet_writer, peak_rss_bytes, read_shard_rows
 from pipeline.store import Store
 
@@ -332,7 +332,7 @@ def write_tokens(task: TokenTask) -> TokenReport:
     module = importlib.import_module(task.module)
     table = gather(task.store, task.maps, task.part)
     folder, _, name = task.prefix.rpartition("/")
-    with tempfile.TemporaryDirectory(prefix="bicorpus-") as local:
+    with scratch() as local:
         n_tokens = module.write_part(table["text"], local, name, task.config)
         files = []
         for file in sorted(os.listdir(local)):
@@ -346,7 +346,7 @@ def write_tokens(task: TokenTask) -> TokenReport:
 
 def put_table(store: Store, key: str, table: pa.Table) -> FileReport:
     """Write a table as one Parquet file of fixed row groups and report its digest."""
-    with tempfile.TemporaryDirectory(prefix="bicorpus-") as folder:
+    with scratch() as folder:
         path = os.path.join(folder, "part.parquet")
         with parquet_writer(path, table.schema, level=3) as writer:
             writer.write_table(table, row_group_size=PART_ROW_GROUP)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pipeline.errors import AlignmentError, InputError
 from pipeline.recipe import digest
 from pipeline.run_file import Ingest, Source, ingest_recipe
 from pipeline.schema import CANONICAL, QUARANTINE
+from pipeline.scratch import scratch
 from pipeline.sidecars import Shard, SidecarRef, write_sidecar
 from pipeline.store import InputFile, Store, input_digest, list_inputs, open_input
 
@@ -136,7 +136,7 @@ def ingest_group(task: IngestTask) -> IngestReport:
         for f in group.files
     ]
     report = IngestReport(group_name(group, task.ingest, digests), group.source.name, files)
-    with tempfile.TemporaryDirectory(prefix="bicorpus-") as folder:
+    with scratch() as folder:
         writer = _ShardWriter(task, report, folder)
         for file in group.files:
             _read_file(file, task, writer)
