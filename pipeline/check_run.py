@@ -32,6 +32,7 @@ def check_columns(run: RunFile) -> None:
             check_spans(run, column, f"{where}.trim")
     for column, _ in run.release.edits.spans:
         check_spans(run, column, f"{run.path}: release.edits")
+        check_owners(run, column)
     for name, mix in run.mix.mixes.items():
         check_known({mix.by} if mix.by else set(), known, f"{run.path}: mix.mixes.{name}.by")
         if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
@@ -74,6 +75,17 @@ def check_spans(run: RunFile, column: str, where: str) -> None:
     """Raise ConfigError unless a column holds spans."""
     if run.column_types().get(column) != SPANS:
         raise ConfigError(f"{where}: {column} is no column of spans; name a stage that writes spans")
+
+
+def check_owners(run: RunFile, column: str) -> None:
+    """Raise ConfigError for copies whose owner was chosen before the keepers: both could go."""
+    step = next((step for step in run.globals if step.name == column.partition(".")[0]), None)
+    if step is not None and run.keep_one is not None:
+        raise ConfigError(
+            f"{run.path}: release.edits: {column} was chosen across documents before keep_one drops some, so "
+            "the one copy that it spares may be dropped; keep one here, and apply these edits in a second build "
+            "whose source is the data/ of this release"
+        )
 
 
 def check_nulls(run: RunFile, rule: Rule) -> None:

@@ -104,6 +104,14 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
         ({"keep_one": {"of": "dedupe"}}, "no global step 'dedupe'; did you mean 'dedup'"),
         ({"keep_one": {"of": "dedup", "prefer": ["rank"]}}, "expected entries such as"),
         ({"release": {"edits": {"exact.raw_hash": "all"}}}, "no column of spans"),
+        (
+            {
+                "annotate": [*PAGE["annotate"][:3], "stages.anchors", PAGE["annotate"][3]],
+                "global": [*PAGE["global"], "stages.shared_anchors", "stages.substring"],
+                "release": {"edits": {"substring": "all"}},
+            },
+            "before keep_one drops some",
+        ),
         ({"release": {"name": "a/b"}}, "expected a letter or digit"),
         ({"mix": {"mixes": {"m": {"by": "language.label", "share": {"zh": 1}}}}}, "no column 'language.label'"),
     ],
