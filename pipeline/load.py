@@ -12,12 +12,14 @@ import yaml
 
 from pipeline.check_run import check_columns
 from pipeline.errors import ConfigError
+from pipeline.imports import find_import
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.rules import Rule, parse_conditions, parse_rules
 from pipeline.run_file import Edits, Ingest, KeepOne, MiB, Release, RunFile, Source, Step, Tokens
 from pipeline.schema import CANONICAL
 from pipeline.stage import Reader
+from pipeline.store import Store
 
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib": MiB, "gib": 1 << 30}
@@ -52,8 +54,13 @@ def share(value: Any, where: str) -> float:
     return float(value)
 
 
-def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> RunFile:
-    """Parse a run file. overrides: section -> mapping merged over it (for tools that sweep a setting).
+def load_run(
+    path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None, store: Store | None = None
+) -> RunFile:
+    """Parse a run file.
+
+    Args: overrides, section -> mapping merged over it (for tools that sweep a setting); store, which knows the types
+    of the imported tables that the run file names.
 
     Raises: ConfigError with the place in the file for everything that could be known to be wrong by now.
     """
@@ -71,8 +78,9 @@ def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None =
         raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
     check_keys(page, KEYS, path)
     for section, values in (overrides or {}).items():
-        page[section] = {**(page.get(section) or {}), **values}
-    return _Parser(path, text, page).run_file()
+        if isinstance(page.get(section) or {}, dict):  # else the parser says what is wrong
+            page[section] = {**(page.get(section) or {}), **values}
+    return _Parser(path, text, page, store).run_file()
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -92,8 +100,8 @@ class _UniqueKeys(yaml.SafeLoader):
 class _Parser:
     """One parse of one page; holds what later sections need of earlier ones."""
 
-    def __init__(self, path: str, text: str, page: dict[str, Any]) -> None:
-        self.path, self.text, self.page = path, text, page
+    def __init__(self, path: str, text: str, page: dict[str, Any], store: Store | None) -> None:
+        self.path, self.text, self.page, self.store = path, text, page, store
         self.folder = Path(path).resolve().parent
         self.steps: dict[str, Step] = {}
 
@@ -108,7 +116,10 @@ class _Parser:
         rules = parse_rules(select_page, f"{self.path}: select")
         edits = self.edits(release_page, rules)
         for i, entry in enumerate(self.page.get("annotate") or []):
-            self.add(entry, "STAGE", f"annotate[{i}]", edits)
+            if isinstance(entry, dict) and "import" in entry:
+                self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
+            else:
+                self.add(entry, "STAGE", f"annotate[{i}]", edits)
         annotate = tuple(self.steps.values())
         for i, entry in enumerate(self.page.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
@@ -231,6 +242,20 @@ class _Parser:
             view=self.view(entry.get("view"), where, edits),
             max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
         )  # fmt: skip
+
+    def add_import(self, entry: dict[str, Any], where: str, sources: tuple[Source, ...]) -> None:
+        """Take up one entry of `annotate` that names an imported table."""
+        check_keys(entry, ("import", "as"), where)
+        table = str(entry["import"])
+        if self.store is None:
+            raise ConfigError(f"{where}: the import {table!r} lies in a store, and none was named")
+        name = str(entry.get("as") or table)
+        if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
+            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+        stage, config = find_import(self.store, table, where)
+        self.steps[name] = Step(
+            name=name, module="pipeline.imports", step=stage, config=config, nullable=True
+        )
 
     def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
         """The `view` of an entry: the release's edits, or all spans of some stages."""

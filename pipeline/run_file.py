@@ -76,7 +76,10 @@ class Edits:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A stage or a global step as the run file uses it; name is its column prefix."""
+    """A stage or a global step as the run file uses it; name is its column prefix.
+
+    nullable: it writes nulls whatever its gate is, as an imported table does for documents that it does not have.
+    """
 
     name: str
     module: str
@@ -85,6 +88,7 @@ class Step:
     gate: tuple[Condition, ...] = ()
     view: Edits | None = None
     max_failed_share: float = 0.0
+    nullable: bool = False
 
     @property
     def is_global(self) -> bool:
