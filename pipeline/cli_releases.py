@@ -40,7 +40,11 @@ def verify(release_url: str, store_url: str | None, run_path: str | None, sample
         from pipeline.rederive import verify_store
 
         store = open_store(store_url)
-        finished = Finished(load_run(run_path, store=store), store)
+        run = load_run(run_path, store=store)
+        mix = json.loads(release.get("lineage.json")).get("default_mix")
+        if mix != run.mix.default and mix in run.mix.mixes:  # chosen with `release --mix`
+            run = load_run(run_path, {"mix": {"default": mix}}, store)
+        finished = Finished(run, store)
         reports.append(verify_store(release, finished, sample))
     if as_json:
         click.echo(json.dumps([asdict(report) for report in reports], ensure_ascii=False))
