@@ -91,7 +91,7 @@ def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> 
         for values in (condition.among or (), condition.not_among or ()):
             try:
                 pa.array(values, None if values else kind).cast(kind)
-            except pa.ArrowInvalid as error:
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise ConfigError(f"{where}: {condition.column} is {kind}; found {list(values)}") from error
 
 
@@ -130,7 +130,9 @@ def check_nulls(run: RunFile, rule: Rule) -> None:
     for column in sorted(rule.tested()):
         stage, _ = split_column(column)
         step = steps.get(stage or "")
-        whole = step is not None and not (step.gate or step.is_global or step.max_failed_share)
+        whole = step is not None and not (
+            step.gate or step.is_global or step.max_failed_share or step.nullable
+        )
         always = column in NEVER_NULL or whole
         if not always:
             raise ConfigError(

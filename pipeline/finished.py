@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.build import Build
-from pipeline.cluster import SerialEngine
+from pipeline.cluster import Engine, SerialEngine
 from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import UsageError
 from pipeline.execute import Columns
@@ -43,14 +43,22 @@ class Judged:
 class Finished:
     """A run file and a store in which everything it asks for, the release aside, has been computed.
 
-    Args: unused, steps that may be missing, because no decision reads them.
+    Args: unused, steps that may be missing, because no decision reads them; engine and progress, for a release that
+    is cut from it.
     Raises: UsageError naming what is missing.
     """
 
-    def __init__(self, run: RunFile, store: Store, unused: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        run: RunFile,
+        store: Store,
+        unused: frozenset[str] = frozenset(),
+        engine: Engine | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         store.check(write=False)
         self.run, self.store = run, store
-        self.build = Build(run, store, SerialEngine(), Progress(quiet=True))
+        self.build = Build(run, store, engine or SerialEngine(), progress or Progress(quiet=True))
         self.build.group_names, missing = known_groups(run, self.build.state)
         if missing:
             raise UsageError(

@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
+from pipeline.amounts import MiB, parse_bytes, share, whole
 from pipeline.check_run import check_columns
 from pipeline.errors import ConfigError
+from pipeline.imports import find_import
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
@@ -22,7 +24,6 @@ from pipeline.run_file import (
     Edits,
     Ingest,
     KeepOne,
-    MiB,
     Release,
     RunFile,
     Source,
@@ -31,9 +32,7 @@ from pipeline.run_file import (
 )
 from pipeline.schema import CANONICAL, OWNERS
 from pipeline.stage import Derive, Reader
-
-UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib": MiB, "gib": 1 << 30}
+from pipeline.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
 SOURCE_KEYS = (
@@ -42,32 +41,13 @@ SOURCE_KEYS = (
 DERIVED_KEYS = ("name", "derive", "config", "of", "rank", "profile")
 
 
-def parse_bytes(value: int | str, where: str) -> int:
-    """Read `64MiB`, `256MB`, `1.5B` or a plain number."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
-    if not match or match[2] not in UNITS:
-        raise ConfigError(
-            f"{where}: {value!r} is no amount; expected a number with an optional unit such as 64MiB"
-        )
-    return int(float(match[1]) * UNITS[match[2]])
+def load_run(
+    path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None, store: Store | None = None
+) -> RunFile:
+    """Parse a run file.
 
-
-def whole(value: Any, where: str) -> int:
-    """Check a whole number of at least 0. Any: whatever the YAML page holds there."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{where} is {value!r}; expected a whole number of at least 0")
-    return value
-
-
-def share(value: Any, where: str) -> float:
-    """Check a share. Any: whatever the YAML page holds there."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
-    return float(value)
-
-
-def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> RunFile:
-    """Parse a run file. overrides: section -> mapping merged over it (for tools that sweep a setting).
+    Args: overrides, section -> mapping merged over it (for tools that sweep a setting); store, which knows the types
+    of the imported tables that the run file names.
 
     Raises: ConfigError with the place in the file for everything that could be known to be wrong by now.
     """
@@ -85,8 +65,9 @@ def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None =
         raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
     check_keys(page, KEYS, path)
     for section, values in (overrides or {}).items():
-        page[section] = {**(page.get(section) or {}), **values}
-    return _Parser(path, text, page).run_file()
+        if isinstance(page.get(section) or {}, dict):  # else the parser says what is wrong
+            page[section] = {**(page.get(section) or {}), **values}
+    return _Parser(path, text, page, store).run_file()
 
 
 def _is_derived(entry: Any) -> bool:  # Any: whatever the YAML page holds there
@@ -110,8 +91,8 @@ class _UniqueKeys(yaml.SafeLoader):
 class _Parser:
     """One parse of one page; holds what later sections need of earlier ones."""
 
-    def __init__(self, path: str, text: str, page: dict[str, Any]) -> None:
-        self.path, self.text, self.page = path, text, page
+    def __init__(self, path: str, text: str, page: dict[str, Any], store: Store | None) -> None:
+        self.path, self.text, self.page, self.store = path, text, page, store
         self.folder = Path(path).resolve().parent
         self.steps: dict[str, Step] = {}
         self.rules: tuple[Rule, ...] = ()
@@ -130,7 +111,10 @@ class _Parser:
         self.rules = rules = parse_rules(select_page, f"{self.path}: select")
         edits = self.edits(release_page, rules)
         for i, entry in enumerate(self.page.get("annotate") or []):
-            self.add(entry, "STAGE", f"annotate[{i}]", edits)
+            if isinstance(entry, dict) and "import" in entry:
+                self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
+            else:
+                self.add(entry, "STAGE", f"annotate[{i}]", edits)
         annotate = tuple(self.steps.values())
         for i, entry in enumerate(self.page.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
@@ -290,6 +274,20 @@ class _Parser:
         """The step once more, for documents that lose repeated passages, with all edits of the release."""
         gate = (*step.gate, Condition(column=f"{OWNERS}.n_removed", min=1))
         return replace(step, name=f"{step.name}{EDITED}", gate=gate, view=edits)
+
+    def add_import(self, entry: dict[str, Any], where: str, sources: tuple[Source, ...]) -> None:
+        """Take up one entry of `annotate` that names an imported table."""
+        check_keys(entry, ("import", "as"), where)
+        table = str(entry["import"])
+        if self.store is None:
+            raise ConfigError(f"{where}: the import {table!r} lies in a store, and none was named")
+        name = str(entry.get("as") or table)
+        if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
+            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+        stage, config = find_import(self.store, table, where)
+        self.steps[name] = Step(
+            name=name, module="pipeline.imports", step=stage, config=config, nullable=True
+        )
 
     def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
         """The `view` of an entry: the release's edits, or all spans of some stages."""

@@ -11,13 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.amounts import MiB
 from pipeline.errors import ConfigError
 from pipeline.recipe import digest
 from pipeline.rules import Condition, Rule
 from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
 from pipeline.stage import Derive, Global, Reader, Stage
-
-MiB = 1 << 20
 
 EDITED = "_edited"
 """Ending of the name of a step that measures once more the documents that lose repeated passages."""
@@ -91,6 +90,7 @@ class Step:
     """A stage or a global step as the run file uses it; name is its column prefix.
 
     base: the base rules, for a global step that reads `passes_base`.
+    nullable: it writes nulls whatever its gate is, as an imported table does for documents that it does not have.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Step:
     view: Edits | None = None
     max_failed_share: float = 0.0
     base: tuple[Rule, ...] = ()
+    nullable: bool = False
 
     @property
     def is_global(self) -> bool:
