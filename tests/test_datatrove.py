@@ -19,10 +19,14 @@ import pytest
 from classifiers import language
 from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError
-from pipeline.stage import Reader
+from pipeline.schema import CANONICAL
+from pipeline.stage import Reader, Stage
 from stages import datatrove, exact, signals
 from stages.readers import jsonl, parquet
+from tests.build import build, cli, tiny, write_run
 from tests.golden import DOCUMENTS
+from tests.inputs import init
+from tests.steps import stages
 from tests.strategies import table_of
 
 EN = (
@@ -132,6 +136,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 OWN = """
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
+SIZES = []
+
 class ByHost(BaseFilter):
     def __init__(self, hosts):
         super().__init__(batch_size=2)
@@ -140,7 +146,7 @@ class ByHost(BaseFilter):
     def filter(self, doc):
         raise NotImplementedError
     def filter_batch(self, batch):
-        assert len(batch) <= 2
+        SIZES.append(len(batch))
         return [(doc.metadata["url"].split("/")[2] not in self.hosts, "host") for doc in batch]
 
 class Unready(BaseFilter):
@@ -156,6 +162,7 @@ def test_filters_of_other_modules_see_urls_in_batches(own: str) -> None:
     annotate = datatrove.STAGE.load(datatrove.Config(filter=f"{own}.ByHost", arguments={"hosts": ["h2.cn"]}))
     found = [(row["keep"], row["reason"]) for row in annotate(table).to_pylist()]
     assert found == [(True, None), (None, None), (False, "host"), (True, None), (True, None)]
+    assert importlib.import_module(own).SIZES == [2, 2]
     assert pickle.loads(pickle.dumps(annotate))(table).equals(annotate(table))
 
 
@@ -185,6 +192,66 @@ def test_a_package_missed_at_the_first_text_stops(own: str) -> None:
     """A filter that imports late raises a ConfigError with what to install, not one failure for each document."""
     with pytest.raises(ConfigError, match=r"no_such_package.*pip install 'bicorpus\[datatrove\]'"):
         judge(f"{own}.Unready")
+
+
+ARTICLE = {
+    "en": "".join(EN.replace("lighthouse", word) for word in ("tower", "mill", "barn", "inn", "church")),
+    "zh": "".join(ZH.replace("图书馆", word) for word in ("博物馆", "游泳馆", "美术馆", "体育馆", "档案馆")),
+}
+GOPHER = "datatrove.pipeline.filters.GopherQualityFilter"
+
+
+@needs_words
+def test_a_run_drops_what_filters_refuse_and_explains_it(tmp_path: Path) -> None:
+    """Filters as gated steps, one a language: rules on `keep` decide, `explain` shows the verdict and the reason."""
+    rows = [
+        {"id": "en-good", "text": ARTICLE["en"]},
+        {"id": "en-short", "text": EN},
+        {"id": "zh-good", "text": ARTICLE["zh"]},
+        {"id": "zh-symbols", "text": (ZH[:8] + "#" * 8) * 20},
+    ]
+    chinese = {
+        "language": "cmn_Hani",
+        "min_avg_word_length": 1,
+        "max_avg_word_length": 5,
+        "stop_words": ["的", "了"],
+    }
+    page = tiny(
+        tmp_path,
+        rows,
+        annotate=[
+            "classifiers.language",
+            {
+                "use": "stages.datatrove", "as": "gopher_en", "gate": {"language.label": "eng_Latn"},
+                "config": {"filter": GOPHER, "arguments": {"min_doc_words": 50, "language": "eng"}},
+            },
+            {
+                "use": "stages.datatrove", "as": "gopher_zh", "gate": {"language.label": {"in": ["zho_Hans"]}},
+                "config": {"filter": GOPHER, "arguments": chinese | {"min_stop_words": 1, "min_doc_words": 50}},
+            },
+        ],
+        select=[
+            {"name": "gopher_en", "gopher_en.keep": True, "if_null": "keep"},
+            {"name": "gopher_zh", "gopher_zh.keep": True, "if_null": "keep"},
+        ],
+    )  # fmt: skip
+    run_path, store = write_run(tmp_path, page), tmp_path / "store"
+    assert build(run_path, store)["kept"] == 2
+    wanted = {
+        "en-good": (None, True, None, None), "en-short": ("gopher_en", False, "gopher_short_doc", None),
+        "zh-good": (None, None, None, None), "zh-symbols": ("gopher_zh", None, None, "gopher_too_many_hashes"),
+    }  # fmt: skip
+    for row, (rule, keep_en, reason_en, reason_zh) in enumerate(wanted.values()):
+        place = ("explain", run_path, "--store", store, "--input", f"docs.jsonl:{row}")
+        found = cli(*place, "--json").ok().json
+        assert found["rule"] == rule
+        values = found["annotations"]
+        assert (values["gopher_en.keep"], values["gopher_en.reason"]) == (keep_en, reason_en)
+        assert values["gopher_zh.reason"] == reason_zh
+        shown = cli(*place).ok().out
+        assert (f"dropped by {rule}" if rule else "kept") in shown.splitlines()[0]
+        assert repr(reason_en or reason_zh) in shown
+    assert build(run_path, store)["tasks"]["annotate"] == 0
 
 
 def test_without_datatrove_loading_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +308,45 @@ def test_a_block_writes_our_columns_to_metadata() -> None:
         {name: d.metadata[f"signals.{name}"] for name in signals.STAGE.writes.names} for d in found
     ] == expected
     assert [d.metadata["exact.raw_hash"] for d in found] == [value.hex() for value in hashes]
+
+
+def in_order() -> list[tuple[Stage, Any]]:
+    """Every stage of the repository that needs no global step, each after those that it reads."""
+    left, ready = dict(stages()), list[tuple[Stage, Any]]()
+    known = set(CANONICAL.names)
+    while found := [name for name, stage in left.items() if known.issuperset(stage.reads)]:
+        for name in found:
+            stage = left.pop(name)
+            ready.append((stage, stage.config()))
+            known |= {f"{stage.name}.{column}" for column in stage.writes.names}
+    return ready
+
+
+@needs_datatrove
+def test_any_stage_runs_in_a_block() -> None:
+    """All stages in one block write the columns that each gives on a table of the same documents."""
+    steps = in_order()
+    assert {stage.name for stage, _ in steps} >= {
+        "language",
+        "signals",
+        "boilerplate",
+        "exact",
+        "minhash",
+        "tokens",
+    }
+    found = run(steps, batch_rows=7)
+    columns: dict[str, Any] = {
+        name: pa.nulls(len(TEXTS), CANONICAL.field(name).type) for name in CANONICAL.names
+    }
+    columns["text"] = pa.array(TEXTS, pa.large_string())
+    columns["doc_id"] = columns["source_id"] = pa.array([d.id for d in docs()])
+    for stage, config in steps:
+        table = stage.load(config)(pa.table({name: columns[name] for name in stage.reads}))
+        for name in table.column_names:
+            columns[f"{stage.name}.{name}"] = table[name]
+            expected = [v.hex() if isinstance(v, bytes) else v for v in table[name].to_pylist()]
+            got = [d.metadata[f"{stage.name}.{name}"] for d in found]
+            assert repr(got) == repr(expected), f"{stage.name}.{name}"  # repr: NaN is NaN
 
 
 @needs_datatrove
@@ -368,6 +474,34 @@ def test_files_of_datatrove_are_read(tmp_path: Path, kind: str, expand: bool) ->
     assert table["url"].to_pylist() == [d.metadata["url"] for d in made]
     assert set(table["date"].to_pylist()) == {"2024"}
     assert scores["edu"]["score"].to_pylist() == [i / 4 for i in range(len(TEXTS))]
+
+
+@installed("datatrove", "regex", "orjson")
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_init_recognises_what_writers_wrote(tmp_path: Path, kind: str) -> None:
+    """A run file for their output maps url and date, and makes the numbers of `metadata` columns."""
+    from datatrove.data import Document
+    from datatrove.pipeline import writers
+
+    writer = {"jsonl": writers.JsonlWriter, "parquet": writers.ParquetWriter}[kind]
+    with writer(str(tmp_path / "out")) as out:
+        for i, text in enumerate((EN * 3, ZH * 3)):
+            metadata = {
+                "url": f"https://例子.cn/{i}",
+                "date": "2024-05-18",
+                "language": "zh",
+                "edu": i / 4,
+                "n": i,
+            }
+            out.write(Document(text=text, id=f"<urn:{i}>", metadata=metadata))
+    draft, made = init(tmp_path, tmp_path / "out")
+    assert made.sources[0].reader_name == f"stages.readers.{kind}"
+    assert dict(made.sources[0].columns) == {
+        "text": "text", "source_id": "id", "url": "metadata.url", "date": "metadata.date",
+        "metadata.edu": "metadata.edu", "metadata.n": "metadata.n", "metadata.language": "metadata.language:string",
+    }  # fmt: skip
+    record = build(Path(draft.path), tmp_path / "store")
+    assert (record["ingested"], record["quarantined"]) == (2, {"out": {}})
 
 
 @installed("datatrove", "regex", "orjson")
