@@ -78,6 +78,7 @@ class _Head:
 
     records: list[Mapping[str, Any]] = field(default_factory=list)  # Any: whatever the format holds
     first_broken: Record | None = None
+    begins_broken: bool = False
     broken: Counter[str] = field(default_factory=Counter)
     n_sound: int = 0
 
@@ -109,13 +110,15 @@ def _sniff_start(file: Found, n_bytes: int, page_bytes: int) -> Sample | Unread:
         named = HTML if HTML_NAME.search(file.path) else TEXT if TEXT_NAME.search(file.path) else ""
         return _blank(file, named, "empty_text", "empty") if named else Unread(file.path, "empty")
     head = _read_head(JSONL, _Start(data, file.path), file.path, len(data) < file.size)
-    first = (head.first_broken.raw or b"") if head.first_broken and not head.n_sound else b""
+    first = (head.first_broken.raw or b"").lstrip() if head.first_broken and head.begins_broken else b""
     if first.startswith(b"WARC/"):
         return _sniff_archive(file, data, page_bytes)
-    if not head.n_sound and (first.lstrip()[:1] == b"<" or HTML_NAME.search(file.path)):
-        if whole := _sniff_whole(file, HTML, must_look_so=not HTML_NAME.search(file.path)):
+    no_lines = head.n_sound <= head.broken.total()
+    called_html = no_lines and bool(HTML_NAME.search(file.path))
+    if first.startswith(b"<") or called_html:  # a page may hold lines of JSON
+        if whole := _sniff_whole(file, HTML, must_look_so=not called_html):
             return whole
-    if not head.n_sound and TEXT_NAME.search(file.path) and (whole := _sniff_whole(file, TEXT)):
+    if no_lines and TEXT_NAME.search(file.path) and (whole := _sniff_whole(file, TEXT)):
         return whole
     if head.n_sound and (names := attribute_names(file.path)):
         config = {"attributes": list(names)}
@@ -213,7 +216,8 @@ def _read_head(
     head, record, step = _Head(), None, 1
     for record in itertools.islice(reader.read(stream, path, settings), limit):
         if record.fields is None:
-            head.first_broken = head.first_broken or record
+            if head.first_broken is None:
+                head.first_broken, head.begins_broken = record, not head.n_sound
             head.broken[str(record.reason)] += 1
             if not head.n_sound and head.broken.total() >= SAMPLE_RECORDS:
                 break

@@ -1,7 +1,7 @@
 """All files that `init` was asked for, looked at together: what each holds, and which cannot be of any source.
 
 Files that are one document each are judged by their kind: of many, some are looked at and the others taken to be like
-them; one that a run would refuse, or that describes the files beside it, makes no source of its own.
+them; one that a run would refuse, or that describes files of records, makes no source of its own.
 """
 
 from __future__ import annotations
@@ -68,13 +68,14 @@ def place(file: Found) -> str:
 
 
 def _refused(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
-    """Single documents that make no source: alone and in doubt, or about the records beside them."""
-    records = {sample.file.folder for sample in samples if sample.reader_name not in WHOLE}
-    about = [
-        s for s in samples if s.reader_name == TEXT and s.file.root is not None and s.file.folder in records
+    """Single documents that make no source: alone and in doubt, or about records beside or below them."""
+    folders = {sample.file.folder for sample in samples if sample.reader_name not in WHOLE}
+    above = {folder[:i] for folder in folders for i, char in enumerate(folder) if char == "/"} | folders
+    texts = [
+        s for s in samples if s.reader_name == TEXT and s.file.root is not None and s.file.folder in above
     ]
-    about = [s for s in about if ABOUT.match(os.path.basename(s.file.path))]
-    why = "describes the files beside it; name it to read it as a document"
+    about = [s for s in texts if ABOUT.match(os.path.basename(s.file.path))]
+    why = "describes the files beside or below it; name it to read it as a document"
     found = [(sample, why) for sample in about]
     known = {sample.file.path for sample in about}
     sound = {

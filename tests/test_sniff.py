@@ -164,6 +164,16 @@ def test_json_lines_called_text_are_json_lines(tmp_path: Path) -> None:
     assert look(jsonl(tmp_path / "a.txt", ROWS)).reader_name == "stages.readers.jsonl"
 
 
+def test_lines_of_json_in_a_page_are_no_records(tmp_path: Path) -> None:
+    """Pages, alone or in a WARC, that hold lines of JSON are pages."""
+    data = b"<html><head><script type=application/ld+json>\n" + b'{"text": "one two three"}\n' * 3
+    data += b"</script></head><body><p>" + ZH.encode() + b"</p></body></html>"
+    (tmp_path / "saved").write_bytes(data)
+    assert look(tmp_path / "saved").reader_name == "stages.readers.html"
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+    assert look(wet(tmp_path / "crawl", [http + data], "response")).reader_name == "stages.readers.warc"
+
+
 def test_xml_is_no_page(tmp_path: Path) -> None:
     """Markup that is no HTML, under no such name, is refused."""
     (tmp_path / "feed").write_text(f"<?xml version='1.0'?><rss><item>{EN}</item></rss>")

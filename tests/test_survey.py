@@ -80,12 +80,12 @@ def test_a_file_in_doubt_is_no_source_of_its_own(tmp_path: Path, data: str | byt
 
 def test_a_readme_beside_records_is_no_document(tmp_path: Path) -> None:
     """What describes a data set is left out with a reason, unless it is asked for by name or among its like."""
-    jsonl(tmp_path / "in" / "a.jsonl", [{"text": EN}])
-    tree(tmp_path / "in", {"README.md": EN, "LICENSE.txt": EN, "book.txt": ZH})
+    jsonl(tmp_path / "in" / "data" / "a.jsonl", [{"text": EN}])
+    tree(tmp_path / "in", {"README.md": EN, "data/LICENSE.txt": EN, "data/book.txt": ZH})
     draft, run = init(tmp_path, tmp_path / "in")
     assert inputs(run) == {"a": ["a.jsonl"], "book": ["book.txt"]}
     assert {os.path.basename(item.path) for item in draft.unread} == {"README.md", "LICENSE.txt"}
-    assert all("describes the files beside it" in item.reason for item in draft.unread)
+    assert all("describes the files beside or below it" in item.reason for item in draft.unread)
     _, run = init(tmp_path / "in", tmp_path / "in" / "README.md")
     assert inputs(run) == {"README": ["README.md"]}
     tree(tmp_path / "docs", {"README.md": EN, "use.md": ZH})
