@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.input_files import Found, Unread
-from pipeline.layouts import documents_of
+from pipeline.layouts import DOLMA, documents_of
 from pipeline.sniff import HTML_NAME, TEXT, TEXT_NAME, WHOLE, Sample, sniff
 
 MAX_LOOKED = 200
@@ -25,14 +25,18 @@ ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNOREC
 
 def survey(files: Sequence[Found]) -> tuple[list[Sample], list[Unread]]:
     """Tell what files hold, in order; and which of them no source can be made of, and why."""
-    paths = {file.path for file in files}
     attributes = {file.path: documents for file in files if (documents := documents_of(file.path))}
     looked = _look([file for file in files if file.path not in attributes])
     samples = [item for item in looked if isinstance(item, Sample)]
     unread = [item for item in looked if isinstance(item, Unread)]
+    readers = {sample.file.path: sample.reader_name for sample in samples}
     for path, documents in attributes.items():
-        if documents not in paths:
+        if documents not in readers:
             unread.append(Unread(path, f"attributes of {documents}; name the folder of both"))
+        elif readers[documents] != DOLMA:
+            unread.append(
+                Unread(path, f"attributes whose rows are not those of {documents}, by order and id")
+            )
     refused = _refused(samples)
     unread += [Unread(sample.file.path, why) for sample, why in refused]
     out = {sample.file.path for sample, _ in refused}
@@ -84,7 +88,11 @@ def _refused(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
         if s.reader_name in WHOLE and not s.doubt and s.file.path not in known
     }
     for sample in samples:
-        if sample.doubt and (place(sample.file), sample.reader_name) not in sound:
+        if (
+            sample.doubt
+            and sample.file.path not in known
+            and (place(sample.file), sample.reader_name) not in sound
+        ):
             reader = sample.reader_name.rpartition(".")[2]
             found.append((sample, f"read as {reader}: {sample.doubt}"))
     return found

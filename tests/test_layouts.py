@@ -84,8 +84,9 @@ def test_attributes_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
     for i in range(2):
         path = tmp_path / "in" / "attributes" / "quality" / "web" / f"{i:04}.json.gz"
         jsonl(path, [{"id": "other", "attributes": {"a": 1}}] * 3)
-    _, run = init(tmp_path, tmp_path / "in")
+    draft, run = init(tmp_path, tmp_path / "in")
     assert run.sources[0].reader_name == "stages.readers.jsonl"
+    assert len(draft.unread) == 2 and all("rows are not those of" in item.reason for item in draft.unread)
 
 
 def test_attributes_alone_say_where_their_documents_are(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_files_that_no_glob_tells_apart_go_by_folder(tmp_path: Path) -> None:
 def test_files_are_listed_once(tmp_path: Path) -> None:
     """Every file of a folder is either in a sample or unread, never both, never neither."""
     tree(
-        tmp_path, {"a.md": ZH, "b.html": PAGE.format(EN), "c.bin": b"\x00\x01", "d.txt": "", "README.md": EN}
+        tmp_path, {"a.md": ZH, "b.html": PAGE.format(EN), "c.bin": b"\x00\x01", "d.txt": "", "README.md": ""}
     )
     jsonl(tmp_path / "e.jsonl", [{"text": EN}])
     files, _ = find_files(str(tmp_path))
