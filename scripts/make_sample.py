@@ -19,6 +19,7 @@ from pathlib import Path
 
 import opencc
 import polars as pl
+import sample_benchmarks
 import sample_files
 import sample_pages
 import sample_raw
@@ -282,6 +283,7 @@ def build(data: Path) -> tuple[dict[str, list[Document]], list[sample_pages.Raw]
     groups["forum_spam"] = [*bad_text(data, documents), *mixed_lines(documents, N_MIXED_LINES), *reposts]
     groups["web_mixed"] = [sample_files.site_address(document) for document in groups["web_mixed"]]
     raws = raw_forms(data, documents, groups, taken)
+    raws += sample_benchmarks.pages(sample_benchmarks.choose(data, order))
     return {name: sorted(group, key=lambda d: order(d.id + d.kind)) for name, group in groups.items()}, raws
 
 
@@ -315,6 +317,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     groups, raws = build(arguments.data)
+    sample_benchmarks.write(sample_benchmarks.choose(arguments.data, order), arguments.out)
     sample_files.write(
         groups, arguments.out, sample_raw.describe(raws, sample_raw.write(raws, arguments.out))
     )

@@ -298,4 +298,5 @@ KINDS = {
     "repeat": "a real passage repeated (forum_spam)",
     "keyword-stuffing": "a real document's words repeated as keywords (forum_spam)",
     "numbers": "a real document with most characters replaced by digits (forum_spam)",
+    "benchmark questions": "six questions of an open test set with their answers, as a quiz (notes/)",
 }

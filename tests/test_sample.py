@@ -56,6 +56,9 @@ def readme_broken(title: str = "Broken records:") -> list[dict[str, str]]:
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
 
+APART = ("README.md", "benchmarks.parquet")
+"""Files that hold no documents."""
+
 FILES = [row["file"] for row in readme_table("file")]
 
 
@@ -142,9 +145,9 @@ def test_every_file_is_listed_and_the_sample_is_small() -> None:
     """README.md lists exactly the files that are there, and all of them together stay under 12 MB."""
     files = {path.relative_to(SAMPLE).as_posix() for path in SAMPLE.rglob("*") if path.is_file()}
     planted = {row["place"] for row in WRONG}
-    assert files == {*FILES, *LISTED, *planted, *(p for p in PLACES if p.endswith(".gz")), "README.md"}
+    assert files == {*FILES, *LISTED, *planted, *(p for p in PLACES if p.endswith(".gz")), *APART}
     assert sum((SAMPLE / name).stat().st_size for name in files) < 12_000_000
-    assert raw_records().keys() == files - {*FILES, "README.md"}  # the quickstart reads all of them
+    assert raw_records().keys() == files - {*FILES, *APART}  # the quickstart reads all of them
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -263,3 +266,13 @@ def test_wet_records_are_valid() -> None:
                 for record in ArchiveIterator(stream, record_types=WarcRecordType.conversion):
                     assert record.headers["WARC-Target-URI"].startswith("https://")
                     assert record.verify_block_digest()
+
+
+def test_benchmark_questions_stand_on_some_pages() -> None:
+    """benchmarks.parquet has what decontamination reads, and the first questions of each set are in the notes."""
+    table = pq.read_table(SAMPLE / "benchmarks.parquet")
+    assert set(table["license"].to_pylist()) <= OPEN and table.num_rows == 60
+    notes = "".join(path.read_text("utf-8") for path in sorted((SAMPLE / "notes").glob("*/quiz-*.md")))
+    questions = table["question"].to_pylist()
+    assert sum(question.strip() in notes for question in questions) == 24
+    assert {"benchmark", "id", "question"} <= set(table.column_names)
