@@ -343,9 +343,11 @@ class Build:
                 return found
             self.record.tasks["global"] += 1
             self.record.text_tasks += len(feeds) * step.reads_text
+            places = {shard.id: i for i, shard in enumerate(self.shards)}
             return run_global(
-                self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions
-            )
+                self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions,
+                [places[feed.shard.id] for feed in feeds],
+            )  # fmt: skip
 
     def sweep(self) -> None:
         """Delete exchange files that a run which was killed left behind, unless a run is using them."""

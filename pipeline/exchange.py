@@ -119,7 +119,7 @@ class FinishTask:
     store: Store
     step: Step
     parts: tuple[str, ...]
-    shards: tuple[Shard, ...]
+    shards: Mapping[int, Shard]  # by ordinal
     folder: str
     recipe: str
 
@@ -214,8 +214,11 @@ def finish_step(task: FinishTask) -> FinishReport:
     return FinishReport(digests, {n: t.num_rows for n, t in outcome.artefacts.items()}, peak_rss_bytes())
 
 
-def cut_rows(step: Step, outcome: Outcome, shards: Sequence[Shard]) -> Iterator[tuple[Shard, pa.Table]]:
-    """Cut a step's row values into one full-length table per shard; rows without a value are null."""
+def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Iterator[tuple[Shard, pa.Table]]:
+    """Cut a step's row values into one full-length table per shard; rows without a value are null.
+
+    Args: shards, by the ordinal that their rows are numbered with.
+    """
     schema = step.step.writes
     values = (
         outcome.rows if outcome.rows is not None else pa.schema([(ROW, pa.uint64()), *schema]).empty_table()
@@ -228,10 +231,10 @@ def cut_rows(step: Step, outcome: Outcome, shards: Sequence[Shard]) -> Iterator[
     numbers = values[ROW].to_numpy()[order]
     if len(numbers) and (np.diff(numbers) == 0).any():
         raise StageError(f"{step.name}.finish gave a row more than one value")
-    bounds = np.searchsorted(numbers, np.arange(len(shards) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
-    for i, shard in enumerate(shards):
+    for ordinal, shard in shards.items():
         index = np.full(shard.n_rows, -1, np.int64)
-        chosen = slice(bounds[i], bounds[i + 1])
+        low, high = (np.searchsorted(numbers, np.uint64(n << ROW_BITS)) for n in (ordinal, ordinal + 1))
+        chosen = slice(low, high)
         index[(numbers[chosen] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = order[chosen]
         indices = pa.array(np.maximum(index, 0), mask=index < 0)
         columns = [
@@ -259,16 +262,22 @@ def run_global(
     folder: str,
     progress: Progress,
     n_partitions: int | None = None,
+    ordinals: Sequence[int] | None = None,
 ) -> GlobalResult:
-    """Run a global step over all shards and record it; its exchange files are gone afterwards.
+    """Run a global step over shards and record it; its exchange files are gone afterwards.
 
     Args: feeds, one per shard in the run's shard order; folder, where results go; n_partitions, for tests: by
-    default it follows from the number of documents, never from the workers.
+    default it follows from the number of documents, never from the workers; ordinals, the shards' places in the run,
+    where the feeds are not of all of them: rows are numbered by them, and columns of other steps hold such numbers.
     """
     work = f"exchange/{step.name}-{recipe[:8]}"
     n_partitions = n_partitions or count_partitions(step, [feed.shard for feed in feeds])
     maps = tuple(f"{work}/map-{i:06d}.arrow" for i in range(len(feeds)))
-    tasks = [MapTask(store, step, feed, i, n_partitions, maps[i]) for i, feed in enumerate(feeds)]
+    numbers = range(len(feeds)) if ordinals is None else ordinals
+    tasks = [
+        MapTask(store, step, feed, number, n_partitions, key)
+        for feed, number, key in zip(feeds, numbers, maps, strict=True)
+    ]
     with progress.phase(f"{step.name}: map", len(tasks)) as phase:
         for _ in engine.map(map_shard, tasks):
             phase.step()
@@ -277,7 +286,7 @@ def run_global(
     with progress.phase(f"{step.name}: reduce", n_partitions, "partitions") as phase:
         for _ in engine.map(reduce_partition, reduces):
             phase.step()
-    shards = tuple(feed.shard for feed in feeds)
+    shards = {number: feed.shard for feed, number in zip(feeds, numbers, strict=True)}
     (report,) = engine.map(finish_step, [FinishTask(store, step, parts, shards, folder, recipe)])
     catalog = Catalog.load(store, f"{folder}/catalog.json")
     catalog.update({**report.digests, "": {"recipe": recipe, "artefacts": report.artefacts}})

@@ -321,7 +321,7 @@ def run_in_memory(step: Step, columns: Columns, shard: Shard) -> pa.Table:
     table = pa.table({**{name: columns[name] for name in step.step.reads}, ROW: rows})
     keyed = sort_keyed(step.step.map(table, step.config))
     outcome = step.step.finish(step.step.reduce(keyed, step.config), step.config)
-    ((_, values),) = cut_rows(step, outcome, [shard])
+    ((_, values),) = cut_rows(step, outcome, {0: shard})
     return values
 
 

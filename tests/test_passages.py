@@ -185,6 +185,22 @@ def test_worked_solutions_become_documents_of_their_own(tmp_path: Path) -> None:
     assert "parent_dropped" in cli("explain", run, orphan["doc_id"], "--store", store).ok().out
 
 
+@pytest.mark.parametrize("name", ["a_solved", "solved"])
+def test_duplicates_go_wherever_derived_shards_stand(tmp_path: Path, name: str) -> None:
+    """Copies among pages and among solutions are found whether derived shards come before or after the others."""
+    rows = [{"id": f"{i}", "text": f"{prose(i // 2, 300)}\n\n{SOLVED}"} for i in range(4)]
+    page = solved_page(rows, tmp_path)
+    page["sources"][1]["name"] = name
+    page["global"] += ["stages.shared_anchors", "stages.substring"]
+    page["annotate"].append("stages.anchors")
+    page["keep_one"]["passages"] = "substring"
+    run, store = write_run(tmp_path, page), tmp_path / "store"
+    build(run, store)
+    kept = [row["source"] for row in ledger(store) if row["keep"]]
+    assert sorted(kept) == sorted(["docs", "docs", name])
+    cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
+
+
 def test_new_pages_leave_old_solutions_alone(tmp_path: Path) -> None:
     """Another file gives one more derived shard; what was derived keeps its ids, whatever the shards are."""
     rows = [{"id": "page", "text": f"{OWN['d']}\n\n{SOLVED}"}]
