@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline import profile
 from pipeline.decide import Decision, Kept, final
 from pipeline.errors import ConfigError
 from pipeline.exchange import read_exchange, write_exchange
@@ -100,16 +101,17 @@ def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
 
 def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
     """Write the facts of a shard's kept documents; return the funnel: language -> outcome -> documents."""
-    table, report = facts_of(task)
+    table, report = facts_of(task, profiled=True)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     return report
 
 
-def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
-    """What placing needs of each kept document, and the shard's part of the funnel."""
+def facts_of(task: FactsTask, profiled: bool = False) -> tuple[pa.Table, dict[str, Any]]:
+    """What placing needs of each kept document, and the shard's part of the funnel and, if asked for, profile."""
     decision, n_rows = task.decision, task.decision.shard.n_rows
     extra = {c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c}
-    columns = decision.read(task.store, extra | {"text_bytes"})
+    extra |= task.layout.sources() | profile.READS if profiled else {"text_bytes"}
+    columns = decision.read(task.store, extra)
     kept = final(decision, columns, task.store)
     language = languages(columns, task.layout, n_rows)
     table = pa.table(
@@ -122,7 +124,11 @@ def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
             **{name: columns[name] for name in task.by},
         }
     ).filter(pa.array(kept.keep))
-    return table, funnel_of(task, kept, language)
+    report = funnel_of(task, kept, language)
+    if profiled:
+        report["profile"] = profile.profile_shard(task.layout, columns, language, kept)
+        report["thresholds"] = profile.thresholds(decision, task.layout)
+    return table, report
 
 
 def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
