@@ -43,7 +43,7 @@ OCTAVE = 16
 """Bins of a histogram between one power of two and the next."""
 
 LEAST, MOST = -10, 31
-"""Values up to 2**LEAST share a bin, and so do those above 2**MOST."""
+"""Values below 2**(LEAST - 1) share the first bin, those above 2**MOST the last one."""
 
 
 def bin_of(values: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def bin_of(values: np.ndarray) -> np.ndarray:
     """
     mantissa, exponent = np.frexp(np.abs(values.astype(np.float64)))
     place = exponent.astype(np.int64) * OCTAVE + np.ceil(mantissa * 2 * OCTAVE).astype(np.int64) - OCTAVE - 1
-    code = np.clip(place, (LEAST - 1) * OCTAVE, MOST * OCTAVE) - (LEAST - 1) * OCTAVE + 1
+    code = np.clip(place, LEAST * OCTAVE, (MOST + 1) * OCTAVE) - LEAST * OCTAVE + 1
     return np.where(values == 0, 0, np.sign(values).astype(np.int64) * code)
 
 
@@ -61,7 +61,7 @@ def edges_of(code: int) -> tuple[float, float]:
     """Lower and upper edge of a bin above zero; mirrored, upper first, below it."""
     if code == 0:
         return 0.0, 0.0
-    exponent, place = divmod(abs(code) - 1 + (LEAST - 1) * OCTAVE, OCTAVE)
+    exponent, place = divmod(abs(code) - 1 + LEAST * OCTAVE, OCTAVE)
     low, high = (float(np.ldexp((OCTAVE + k) / (2 * OCTAVE), exponent)) for k in (place, place + 1))
     return (low, high) if code > 0 else (-high, -low)
 

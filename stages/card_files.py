@@ -30,19 +30,23 @@ def front_matter(report: Report, schemas: Mapping[str, pa.Schema]) -> dict[str, 
     page["size_categories"] = [hub_size(report["counts"]["kept"])]
     page["task_categories"] = ["text-generation"]
     page["tags"] = ["pretraining", "bicorpus"]
-    configs = [("default", "data/*/part-*.parquet")] if kept else []
-    configs += [(name, f"data/{name}/part-*.parquet") for name in kept if name != "default"]
-    for folder in schemas:
-        if folder != "data" and not folder.endswith(".parquet"):
-            configs.append(
-                (re.sub(r"[^\w.-]+", "-", folder.replace("mixes/", "mix-", 1)), f"{folder}/part-*.parquet")
-            )
+    configs = {"default": "data/*/part-*.parquet"} if kept else {}
+    configs |= {name: f"data/{name}/part-*.parquet" for name in kept if name != "default"}
+    configs |= {
+        config_name(f): f"{f}/part-*.parquet" for f in schemas if f != "data" and not f.endswith(".parquet")
+    }
     page["configs"] = [
-        {"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in configs
+        {"config_name": name, "data_files": [{"split": "train", "path": path}]}
+        for name, path in configs.items()
     ]
     if kept:
         page["configs"][0]["default"] = True
     return page
+
+
+def config_name(folder: str) -> str:
+    """The hub's name of a table; what it forbids becomes a hyphen."""
+    return re.sub(r"[^\w.-]+", "-", folder.replace("mixes/", "mix-", 1))
 
 
 def kept_languages(report: Report) -> list[str]:
@@ -105,8 +109,9 @@ def loading_section(report: Report, schemas: Mapping[str, pa.Schema]) -> list[st
         f'documents = load_dataset(".", "{languages[0]}", split="train", streaming=True)',
     ]  # fmt: skip
     if mix:
-        name = re.sub(r"[^\w.-]+", "-", mix.replace("mixes/", "mix-", 1))
-        lines.append(f'in_training_order = load_dataset(".", "{name}", split="train", streaming=True)')
+        lines.append(
+            f'in_training_order = load_dataset(".", "{config_name(mix)}", split="train", streaming=True)'
+        )
     lines += [
         "", "import pyarrow.dataset as ds", "",
         'for batch in ds.dataset("data", format="parquet").to_batches(columns=["text", "language", "n_tokens"]):',

@@ -10,6 +10,7 @@ Source: Croissant Format Specification, version 1.0, MLCommons 2024.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -133,7 +134,7 @@ def file_set(folder: str) -> Json:
     """The parts of a table, as a set of files."""
     return {
         "@type": "cr:FileSet",
-        "@id": f"{folder}/parts",
+        "@id": node_id(f"{folder}/parts"),
         "name": f"{folder}/parts",
         "description": describe(folder),
         "encodingFormat": PARQUET,
@@ -146,13 +147,18 @@ def file_object(file: Mapping[str, Any]) -> Json:
     path = file["path"]
     return {
         "@type": "cr:FileObject",
-        "@id": path,
+        "@id": node_id(path),
         "name": path,
         "contentUrl": path,
         "contentSize": f"{file['bytes']} B",
         "encodingFormat": FORMATS.get(path.rpartition(".")[2], "application/octet-stream"),
         "sha256": file["sha256"],
     }
+
+
+def node_id(name: str) -> str:
+    """An id for a file, table or column: loaders take no white space in one, not even escaped."""
+    return re.sub(r"\s+", "_", name)
 
 
 def describe(folder: str) -> str:
@@ -167,9 +173,15 @@ def describe(folder: str) -> str:
 def record_set(folder: str, schema: pa.Schema, meanings: Mapping[str, str]) -> Json:
     """A table's columns; ids are `table/column`."""
     name = folder.removesuffix(".parquet")
-    source = {"fileSet": {"@id": f"{folder}/parts"}} if is_set(folder) else {"fileObject": {"@id": folder}}
+    kind, file = ("fileSet", f"{folder}/parts") if is_set(folder) else ("fileObject", folder)
+    source = {kind: {"@id": node_id(file)}}
     fields = [column_field(name, column, source, meanings) for column in schema]
-    page: Json = {"@type": "cr:RecordSet", "@id": name, "name": name, "description": describe(folder)}
+    page: Json = {
+        "@type": "cr:RecordSet",
+        "@id": node_id(name),
+        "name": name,
+        "description": describe(folder),
+    }
     if folder in ("data", "ledger"):
         page["key"] = {"@id": f"{name}/doc_id"}
     return page | {"field": fields}
@@ -181,7 +193,7 @@ def column_field(table: str, column: pa.Field, source: Json, meanings: Mapping[s
     Raises: TypeError for a type that Croissant 1.0 cannot say.
     """
     name, kind = column.name, column.type
-    field: Json = {"@type": "cr:Field", "@id": f"{table}/{name}", "name": name}
+    field: Json = {"@type": "cr:Field", "@id": node_id(f"{table}/{name}"), "name": name}
     if name in meanings:
         field["description"] = meanings[name]
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -192,13 +204,22 @@ def column_field(table: str, column: pa.Field, source: Json, meanings: Mapping[s
         return field | {"dataType": data_type(kind, f"{table}/{name}"), "source": extract}
     field["subField"] = []
     for member in kind:
-        part: Json = {"@type": "cr:Field", "@id": f"{table}/{name}/{member.name}", "name": member.name}
+        part: Json = {
+            "@type": "cr:Field",
+            "@id": node_id(f"{table}/{name}/{member.name}"),
+            "name": member.name,
+        }
         if f"{name}.{member.name}" in meanings:
             part["description"] = meanings[f"{name}.{member.name}"]
         part["dataType"] = data_type(member.type, part["@id"])
-        part["source"] = extract | {"transform": {"jsonPath": member.name}}
+        part["source"] = extract | {"transform": {"jsonPath": json_path(member.name)}}
         field["subField"].append(part)
     return field
+
+
+def json_path(name: str) -> str:
+    """The path of a struct's member, quoted where its name is no plain word."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f"$['{name}']"
 
 
 def data_type(kind: pa.DataType, where: str) -> str:
