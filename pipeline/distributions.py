@@ -40,6 +40,8 @@ QUARTER = 4
 """Bins of the profile that a logarithmic histogram joins into one."""
 
 MAX_TICKS = 8
+LEAST_BARS = 5
+"""Room that a figure with fewer bars leaves for as many, so that they are not as thick as beams."""
 
 STEPS = 32
 """Bars of a linear histogram between zero and its end, a power of two, so that no bin of the profile is cut."""
@@ -67,8 +69,8 @@ def draw_buckets(axes: Axes, language: str, groups: Groups, n_buckets: int, cuts
         {**cut, "shown": cut["value"], "value": cut["value"] + (-0.5 if cut["side"] == "min" else 0.5)}
         for cut in cuts
     ]
-    draw_cuts(axes, language, between)
     axes.set_xlim(-0.7, n_buckets - 0.3)
+    draw_cuts(axes, language, between)
     axes.set_xticks(range(0, n_buckets, max(1, n_buckets // 10)))
     axes.set_xlabel("quality bucket, best at the right", fontsize=9)
     axes.set_ylabel("% of bytes", fontsize=9)
@@ -96,8 +98,8 @@ def draw_perplexity(axes: Axes, language: str, groups: Groups, cuts: Cuts) -> No
                     label=f"{name} ({total:,})")  # fmt: skip
     axes.set_xscale("log", base=10)
     axes.set_xlim(*middle(bars))
-    plain_ticks(axes)
     draw_cuts(axes, language, cuts)
+    plain_ticks(axes)
     axes.set_xlabel("perplexity", fontsize=9)
     axes.set_ylabel("% of documents per doubling", fontsize=9)
     axes.set_title(language, loc="left", fontsize=10)
@@ -141,8 +143,11 @@ def plain_ticks(axes: Axes) -> None:
 
 def draw_cuts(axes: Axes, language: str | None, cuts: Cuts) -> None:
     """A line with the rule and its bound for each cut that is for this language; None is no language of its own."""
+    is_log = axes.get_xscale() == "log"
     for cut in cuts:
-        if cut["languages"] is None or language in cut["languages"]:
+        if (cut["languages"] is None or language in cut["languages"]) and not (is_log and cut["value"] <= 0):
+            low, high = axes.get_xlim()  # a cut that no document comes near is shown too
+            axes.set_xlim(min(low, cut["value"]), max(high, cut["value"]))
             axes.axvline(cut["value"], color="#333", lw=1, ls=(0, (2, 2)))
             sign, value = "≥" if cut["side"] == "min" else "≤", cut.get("shown", cut["value"])
             number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
@@ -160,14 +165,19 @@ def draw_scores(
     end = extent(languages)
     for name, color in zip([name for name in shown if name in languages], LINES, strict=False):
         draw_line(axes, linear(languages[name], end, "kept"), end, f"{name}, kept", color, "-")
-    dropped = np.sum([linear(groups, end, "dropped") for groups in languages.values()], axis=0)
+    kept, dropped = (
+        np.sum([linear(groups, end, what) for groups in languages.values()], axis=0)
+        for what in ("kept", "dropped")
+    )
+    filled = np.flatnonzero(kept + dropped)
     draw_line(axes, dropped, end, "all languages, dropped", LOST, (0, (3, 2)))
+    axes.set_xlim((filled[0] - STEPS - 0.3) * end / STEPS, (filled[-1] + 1 - STEPS + 0.3) * end / STEPS)
     draw_cuts(axes, None, [{**cut, "languages": None} for cut in cuts])
     axes.set_xlabel(f"score, in steps of {end / STEPS:g}", fontsize=9)
     axes.set_ylabel("% of documents", fontsize=9)
     axes.set_title(scorer, loc="left", fontsize=10)
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2)
 
 
 def extent(languages: Mapping[str, Groups]) -> float:
@@ -224,10 +234,13 @@ def draw_copies(axes: Axes, tallies: Groups, what: str, shown: int) -> None:
     ]
     shares = [100 * copies / total for copies, total in counts]
     axes.barh(names, shares, color=LOST, height=0.7)
+    axes.set_ylim(min(0, len(names) - LEAST_BARS) - 0.6, len(names) - 0.4)
     top = max([*shares, 1])
     for i, (copies, total) in enumerate(counts):
         axes.text(shares[i] + 0.02 * top, i, f"{copies:,} of {total:,}", va="center", fontsize=8)
     axes.set_xlim(0, top * 1.6)
+    if top > 50:
+        axes.set_xticks(range(0, 101, 25))
     axes.set_xlabel("% of documents", fontsize=9)
     axes.set_title(f"Dropped as copies, by {what}", loc="left", fontsize=10)
 

@@ -6,6 +6,7 @@ values fall into log-linear bins, and a column with more than MAX_GROUPS differe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -200,7 +201,7 @@ def bounds(
     found: list[tuple[str, float, list[str] | None]] = [
         (side, float(value), None)
         for side, value in (("min", condition.min), ("max", condition.max))
-        if value is not None
+        if value is not None and math.isfinite(value)
     ]
     if condition.quantile is None or decision.cuts is None:
         return found

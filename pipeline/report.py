@@ -182,8 +182,10 @@ def quality_parts(numbers: Numbers) -> list[str]:
                 cuts=cuts.get(f"quality.{name}", []),
             )
             for name, groups in sorted(scores.items())
+            if groups
         ]
-        parts += section("Scores", svg(draws, *grid(len(draws)), 2), note="Each line adds up to 100 %.")
+        note = "Each line adds up to 100 %; dotted, where rules cut."
+        parts += section("Scores", svg(draws, *grid(len(draws), 4.0), 2), note=note) if draws else []
     if perplexity := profile.get("perplexity"):
         limits = cuts.get("perplexity", [])
         draws = [
@@ -264,6 +266,6 @@ def making_parts(numbers: Numbers) -> list[str]:
     return section("Steps", table(["step", "version", "recipe"], rows)) if rows else []
 
 
-def grid(n_draws: int) -> tuple[float, float]:
+def grid(n_draws: int, height: float = 3.1) -> tuple[float, float]:
     """Width and height in inches of a figure with this many drawings, two beside each other."""
-    return 10.0, 3.1 * -(-n_draws // 2)
+    return 10.0, height * -(-n_draws // 2)

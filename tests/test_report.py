@@ -86,11 +86,12 @@ def measured() -> dict[str, Any]:
     """Numbers of a release with everything that a report can show, and names that no font or parser likes."""
     rng = np.random.default_rng(0)
     numbers, languages = released(), pa.array(["zho_Hans", "eng_Latn"] * 200)
+    domain = [1, 1, 0, 1, 1, 1]
     split = [np.array([1, 1, 1, 0] * 100), np.array([0, 0, 0, 1] * 100), np.full(400, 30), np.full(400, 9)]
     perplexity = binned(pa.chunked_array([pa.array(np.exp(rng.normal(5, 1, 400)))]))
     numbers["profile"] |= {
         "languages": {"zho_Hans": [200, 150, 9, 1, 1, 1], "eng_Latn": [200, 150, 0, 1, 1, 1]},
-        "domains": {"医学": [9, 4, 0, 1, 1, 1], "$x^{$": [3, 3, 0, 1, 1, 1]} | {str(i): [1, 1, 0, 1, 1, 1] for i in range(30)},
+        "domains": {"医学": [9, 4, 0, 1, 1, 1], "$x^{$": [3, 3, 0, 1, 1, 1]} | {str(i): domain for i in range(30)},
         "buckets": add_up([languages, pa.array(np.arange(400) % 20)], split),
         "tiers": add_up([languages, pa.array(["high", "low"] * 200)], split),
         "perplexity": add_up([languages, perplexity], split),
@@ -146,6 +147,25 @@ def test_what_is_absent_is_left_out(part: str, head: int) -> None:
     del numbers["profile"][part]
     text = page(numbers)
     assert [f"<h2>{name}</h2>" in text for name in HEADS] == [i != head for i in range(len(HEADS))]
+
+
+def test_distributions_without_a_shape() -> None:
+    """Scores that nobody has, single documents and cuts far away or at zero are no reason not to draw the rest."""
+    numbers = measured()
+    profile = numbers["profile"]
+    profile["scores"] = {"none": {}, "one": {"eng_Latn": {str(bin_of(np.array([-3.0]))[0]): [1, 0, 9, 0]}}}
+    profile["perplexity"] = {
+        "eng_Latn": {"0": [5, 0, 9, 0], str(bin_of(np.array([7.0]))[0]): [1, 0, 9, 0]},
+        "und": {},
+    }
+    profile["buckets"] = {"eng_Latn": {"0": [0, 1, 0, 9]}}
+    cut = {"rule": "far", "action": "flag", "side": "max", "value": 12345.0, "languages": None}
+    numbers["thresholds"] = {
+        name: [cut, {**cut, "value": 0.0}] for name in ("perplexity", "quality.one", "quality_bucket")
+    }
+    text = page(numbers)
+    assert text.count("far ≤ 12,345") == 3 and text.count("far ≤ 0") == 2  # a logarithmic axis has no zero
+    assert ">none<" not in text and "one, kept" not in text and "eng_Latn, kept (1): too few to draw" in text
 
 
 def test_report_of_what_is_no_release(tmp_path: Path) -> None:
