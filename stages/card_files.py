@@ -95,7 +95,7 @@ def column_section(schemas: Mapping[str, pa.Schema], meanings: Mapping[str, str]
 
 
 def loading_section(report: Report, schemas: Mapping[str, pa.Schema]) -> list[str]:
-    """Code that reads the release with three libraries."""
+    """Code that reads the release with three libraries; Datasets takes no "." for the folder."""
     languages = kept_languages(report)
     if not languages:
         return []
@@ -104,19 +104,19 @@ def loading_section(report: Report, schemas: Mapping[str, pa.Schema]) -> list[st
         None,
     )
     lines = [
-        "## Loading it", "", "From the folder of the release:", "", "```python",
-        "from datasets import load_dataset", "",
-        f'documents = load_dataset(".", "{languages[0]}", split="train", streaming=True)',
+        "## Loading it", "", "```python",
+        "import polars as pl", "import pyarrow.dataset as ds", "from datasets import load_dataset", "",
+        f'release = "./{report["name"]}"  # where it lies',
+        f'documents = load_dataset(release, "{languages[0]}", split="train", streaming=True)',
     ]  # fmt: skip
     if mix:
-        lines.append(
-            f'in_training_order = load_dataset(".", "{config_name(mix)}", split="train", streaming=True)'
-        )
+        call = f'load_dataset(release, "{config_name(mix)}", split="train", streaming=True)'
+        lines.append(f"in_training_order = {call}")
     lines += [
-        "", "import pyarrow.dataset as ds", "",
-        'for batch in ds.dataset("data", format="parquet").to_batches(columns=["text", "language", "n_tokens"]):',
-        "    ...", "", "import polars as pl", "",
-        'reasons = pl.scan_parquet("ledger/part-*.parquet").group_by("language", "rule").len().collect()', "```",
+        'columns = ["text", "language", "n_tokens"]',
+        'for batch in ds.dataset(f"{release}/data", format="parquet").to_batches(columns=columns):', "    ...",
+        'reasons = pl.scan_parquet(f"{release}/ledger/part-*.parquet").group_by("language", "rule").len().collect()',
+        "```",
     ]  # fmt: skip
     return lines
 
