@@ -88,9 +88,10 @@ def profile_shard(layout: Layout, columns: Columns, language: pa.ChunkedArray, k
     }
     if "domain" in named:
         profile["domains"] = limited(add_up([named["domain"]], tally))
-    for name, column in (("buckets", "quality_bucket"), ("tiers", "tier")):
-        if column in named:
-            profile[name] = limited(add_up([language, named[column]], split))
+    if "quality_bucket" in named:
+        profile["buckets"] = limited(add_up([language, pc.cast(named["quality_bucket"], pa.int32())], split))
+    if "tier" in named:
+        profile["tiers"] = limited(add_up([language, named["tier"]], split))
     if "perplexity" in named:
         profile["perplexity"] = add_up([language, binned(named["perplexity"])], split)
     scores = {name: columns[column] for name, column in layout.scores.items() if column}

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from pipeline.profile import MAX_GROUPS
 from pipeline.tables import (
     Numbers,
     language_table,
@@ -154,8 +155,12 @@ def quality_parts(numbers: Numbers) -> list[str]:
 
     profile, cuts = numbers.get("profile", {}), numbers.get("thresholds", {})
     parts: list[str] = []
-    if buckets := profile.get("buckets"):
-        n = 1 + max(int(bucket) for groups in buckets.values() for bucket in groups)
+    buckets = profile.get("buckets") or {}
+    places = [int(bucket) for groups in buckets.values() for bucket in groups]
+    if (
+        places and min(places) >= 0 and max(places) < MAX_GROUPS
+    ):  # numbers of another kind have no such picture
+        n = 1 + max(places)
         names, limits = largest_of(buckets), cuts.get("quality_bucket", [])
         draws = [
             partial(

@@ -159,6 +159,9 @@ def test_distributions_without_a_shape() -> None:
         "und": {},
     }
     profile["buckets"] = {"eng_Latn": {"0": [0, 1, 0, 9]}}
+    assert "Quality buckets" not in page(
+        numbers | {"profile": profile | {"buckets": {"und": {"-1": [1, 1, 9, 9]}}}}
+    )
     cut = {"rule": "far", "action": "flag", "side": "max", "value": 12345.0, "languages": None}
     numbers["thresholds"] = {
         name: [cut, {**cut, "value": 0.0}] for name in ("perplexity", "quality.one", "quality_bucket")
