@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 
 from pipeline import __version__
 from pipeline.errors import ExpectationError
+from pipeline.parts import FileReport
 from pipeline.place import Placement
 from pipeline.profile import TALLY, Profile, merge
-from pipeline.release import FileReport, ShardReport
+from pipeline.release import ShardReport
 from pipeline.rules import drop_order
+from pipeline.run_file import Derived, Source
 from pipeline.sidecars import Shard
 from pipeline.store import Store
 
@@ -42,6 +44,7 @@ def summary(
         "read": sum(group["read"] for group in groups),
         "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
         "erased": 0, "ingested": ingested, "kept": kept, "dropped": ingested - kept,
+        "derived": sum(group["read"] for group in groups if "parent" in group),
         "kept_tokens": int(pc.sum(facts["n_tokens"]).as_py() or 0),
     }  # fmt: skip
     return {
@@ -49,6 +52,7 @@ def summary(
         "counts": counts, "funnel": funnel, "failed": failed, "mixes": placement.mixes,
         "default_mix": build.run_file.mix.default, "recipe": recipe,
         "rules": [build.run_file.select[i].name for i in drop_order(list(build.run_file.select))],
+        "late_rules": [rule.name for rule in build.run_file.select if rule.is_late and rule.action == "drop"],
     }  # fmt: skip
 
 
@@ -64,9 +68,24 @@ def lineage(build: Build) -> dict[str, Any]:
         s.name: {"module": s.module, "version": s.step.version, "recipe": recipes.static[s.name]}
         for s in (*run.annotate, *run.globals)
     }
+    derived = {
+        d.name: {
+            "module": d.module,
+            "version": d.step.version,
+            "part": d.step.part,
+            "parents": list(d.parents),
+        }
+        for d in run.derived
+    }
     shards = {shard.id: {"rows": shard.n_rows, "text_bytes": shard.text_bytes} for shard in build.shards}
     quarantined: dict[str, dict[str, int]] = build.record.quarantined
-    return {"inputs": inputs, "steps": steps, "shards": shards, "quarantined": quarantined}
+    return {
+        "inputs": inputs,
+        "steps": steps,
+        "derived": derived,
+        "shards": shards,
+        "quarantined": quarantined,
+    }
 
 
 def report_numbers(
@@ -95,17 +114,20 @@ def report_numbers(
 
 
 def source_rows(build: Build, profile: Profile) -> list[dict[str, Any]]:
-    """One row for each source of the run file, in its order: what was read, what is left, by which licence."""
+    """One row for each source of the run file, derived ones last: what was read, and what is left of it."""
     rows = []
-    for source in build.run_file.sources:
+    made_by = {d.name: d.module for d in build.run_file.derived}
+    sources: list[Source | Derived] = [*build.run_file.sources, *build.run_file.derived]
+    for source in sources:
         groups = [group for group in build.groups().values() if group["source"] == source.name]
         counts = profile["sources"].get(source.name, [0] * len(TALLY))
         provenances = (profile["provenances"] or {}).get(source.name, {})
         rows.append(
             {
-                "source": source.name, "reader": source.reader_name, "rank": source.rank,
-                "files": sum(len(group["files"]) for group in groups),
-                "input_bytes": sum(file["size"] for group in groups for file in group["files"]),
+                "source": source.name, "rank": source.rank, "derived_by": made_by.get(source.name),
+                "reader": source.reader_name if isinstance(source, Source) else None,
+                "files": sum(len(group.get("files", ())) for group in groups),
+                "input_bytes": sum(file["size"] for group in groups for file in group.get("files", ())),
                 "read": sum(group["read"] for group in groups),
                 "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
                 **dict(zip(TALLY, counts, strict=True)),

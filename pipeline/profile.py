@@ -67,17 +67,18 @@ def edges_of(code: int) -> tuple[float, float]:
     return (low, high) if code > 0 else (-high, -low)
 
 
-def profile_shard(layout: Layout, columns: Columns, language: pa.ChunkedArray, kept: Kept) -> Profile:
+def profile_shard(
+    layout: Layout, columns: Columns, language: pa.ChunkedArray, n_tokens: pa.ChunkedArray, kept: Kept
+) -> Profile:
     """Count a shard's documents by everything that the release knows of them; columns it lacks are left out.
 
-    Args: columns, READS and `layout.sources()`; language, of each row, never null.
+    Args: columns, READS and `layout.sources()`; language, of each row, never null; n_tokens, of each row as it is
+    released, null for not counted.
     """
     size, keep = columns["text_bytes"].to_numpy().astype(np.int64), kept.keep.astype(np.int64)
     copies = (kept.rule == len(kept.verdicts.failed)).astype(np.int64)
     named = {name: columns[column] for name, column in layout.columns.items() if column}
-    tokens = (
-        pc.fill_null(named["n_tokens"], 0).to_numpy().astype(np.int64) if "n_tokens" in named else 0 * keep
-    )
+    tokens = pc.fill_null(n_tokens, 0).to_numpy().astype(np.int64)
     tally = [np.ones_like(keep), keep, copies, size, size * keep, tokens * keep]
     split = [keep, 1 - keep, size * keep, size * (1 - keep)]
     provenance = pc.fill_null(columns["provenance"], "")
@@ -208,9 +209,9 @@ def bounds(
         return found
     *shares, by = condition.quantile
     groups = sorted(g for c, b, g in decision.cuts.counts if c == condition.column and b == by)
-    for group in groups if by in (None, label) else ():
+    for group in groups if by in ((), (label,)) else ():
         for side, share in zip(("min", "max"), shares, strict=True):
             if share is not None:
                 value = decision.cuts.cut(condition.column, by, group, share)
-                found.append((side, round(value, 6), None if by is None else [group]))
+                found.append((side, round(value, 6), [group] if by else None))
     return found

@@ -77,7 +77,12 @@ def funnel_section(report: Report) -> list[str]:
         "## Where every record went",
         "",
         f"rows read {counts['read']:,} = ingested {counts['ingested']:,} + quarantined {counts['quarantined']:,} + "
-        f"erased {counts['erased']:,}; ingested = kept {counts['kept']:,} + dropped {counts['dropped']:,}.",
+        f"erased {counts['erased']:,}; ingested = kept {counts['kept']:,} + dropped {counts['dropped']:,}."
+        + (
+            f" Of those read, {counts['derived']:,} are made of others' documents."
+            if counts["derived"]
+            else ""
+        ),
         "",
         "Documents by the first rule that dropped them; the last column counts all that fail the rule.",
         "",
@@ -276,12 +281,18 @@ def making_section(report: Report) -> list[str]:
         ]
         for s in report["steps"]
     ]  # fmt: skip
-    readers = sorted({source["reader"] for source in report["sources"]})
+    readers = sorted({source["reader"] for source in report["sources"] if source["reader"]})
     lines = [
         "## How it was made",
         "",
         f"Read by {', '.join(f'`{name}`' for name in readers)}; text is UTF-8.",
     ]
+    for source in report["sources"]:
+        if source["derived_by"]:
+            lines += [
+                "",
+                f"Source `{source['source']}` is made of others' documents by `{source['derived_by']}`.",
+            ]
     if rows:
         lines += ["", "Measured by these steps, in this order:", ""]
         lines += markdown(["step", "version", "looks at", "recipe"], rows)
@@ -318,6 +329,10 @@ def limits_section(report: Report) -> list[str]:
         lines.append("No step looked for toxic or harmful text.")
     if not report["profile"].get("clusters"):
         lines.append("Near copies were not looked for.")
+    if counts["lost_passages"]:
+        lines.append(
+            f"{counts['lost_passages']:,} repeated passages are gone from every document that held them."
+        )
     if not counts["kept_tokens"]:
         lines.append("Tokens were not counted.")
     return ["## Known limits", "", *(f"- {line}" for line in lines)]

@@ -89,6 +89,9 @@ ORDER = pa.schema({"doc_id": pa.string(), "part": pa.int32(), "row": pa.int32(),
 DUPLICATE = "duplicate"
 """Rule name of documents for which another member of their cluster was kept."""
 
+ORPHAN = "parent_dropped"
+"""Rule name of derived documents whose parent was dropped."""
+
 
 MEANINGS: Mapping[str, str] = {
     "doc_id": "Id of the document: a hash of its source, input file and record number.",
@@ -126,7 +129,7 @@ MEANINGS: Mapping[str, str] = {
     "steps": "The steps of a worked solution, in order.",
     "answer": "The answer of a worked solution.",
     "kinds": "What each step does.",
-    "spans": "Where question, steps and answer stand in the document.",
+    "spans": "Where question, steps and answer stand in the text of `parent_id` before edits.",
     "support": "How much of the solution its document bears out, 0 to 1.",
     "extractor": "What found the solution.",
     "model": "Model that wrote or checked it, if one did.",

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from stages.card import card
+from stages.cot.documents import ROWS
 from stages.croissant import column_field
 from stages.hub import hub_languages, hub_licenses, hub_size
 from stages.markdown import in_bytes, markdown
@@ -133,8 +134,8 @@ def test_labels_scores_and_domains_are_counted(labelled: Path) -> None:
 
 
 def test_every_column_has_a_meaning() -> None:
-    """Each column of data, ledger and orders, and each field of the lineage, is told in the card."""
-    columns = {*data_schema(["a"]).names, *LEDGER.names, *ORDER.names}
+    """Each column of data, ledger, orders and worked solutions, and of the lineage, is told in the card."""
+    columns = {*data_schema(["a"]).names, *LEDGER.names, *ORDER.names, *ROWS.names}
     assert columns <= set(MEANINGS)
     assert {f"lineage.{field.name}" for field in data_schema(["a"]).field("lineage").type} <= set(MEANINGS)
 

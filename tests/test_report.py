@@ -8,6 +8,7 @@ import re
 import warnings
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.dom import minidom
 
@@ -17,7 +18,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import stages.release
 from pipeline.decide import Decision
 from pipeline.profile import (
     LEAST,
@@ -32,10 +32,8 @@ from pipeline.profile import (
     merge,
     thresholds,
 )
-from pipeline.release import layout
 from pipeline.report import lengths_of, page
 from pipeline.rules import Cuts, parse_rules
-from pipeline.run_file import Release
 from pipeline.sidecars import Shard
 from stages.release import DUPLICATE, NO_LANGUAGE
 from tests.build import build, cli, ledger, reference, tiny, write_run
@@ -310,10 +308,10 @@ def test_cuts_know_their_languages() -> None:
         "select",
     )
     cuts = Cuts()
-    cuts.add("lm.ppl", "language.label", "eng_Latn", {1.0: 2, 3.0: 5})
-    cuts.add("lm.ppl", "source", "web", {7.0: 1})
-    known = {"language.label", "lm.ppl", "signals.n_chars"}
-    plan = layout(Release(name="v1", columns={"perplexity": "lm.ppl"}), stages.release, known)
+    cuts.add("lm.ppl", ("language.label",), "eng_Latn", {1.0: 2, 3.0: 5})
+    cuts.add("lm.ppl", ("source",), "web", {7.0: 1})
+    columns = {"language": "language.label", "perplexity": "lm.ppl", "quality_bucket": None}
+    plan: Any = SimpleNamespace(columns=columns, scores={})  # Any: the two fields of a Layout that are read
     decision = Decision(Shard("s", "docs", 1, 1), rules, {}, {}, 0, "", cuts=cuts)
     found = {
         cut["rule"]: (cut["side"], cut["value"], cut["languages"])
