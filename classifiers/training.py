@@ -20,13 +20,15 @@ class Settings:
     """How to train.
 
     epochs: passes over the examples. rate: step of AdaGrad. decay: shrinks a weight each time its feature occurs.
-    dropout: share of n-grams left out of an example each time, so that no rare n-gram decides alone.
+    dropout: share of n-grams left out of an example each time, so that no rare n-gram decides alone. root: an example
+    is the sum of its n-grams over the root of their number, so that few strong ones count for more than in a mean.
     """
 
     epochs: int = 6
     rate: float = 0.5
     decay: float = 1e-4
     dropout: float = 0.5
+    root: bool = False
     seed: int = 1
 
 
@@ -56,14 +58,27 @@ def fit(
         order = chosen[random.permutation(len(chosen))]
         _pass(
             rows, starts, shapes, labels, importance, order, weights, squares, state, settings.rate,
-            settings.decay, settings.dropout, np.uint64(random.integers(1 << 62)),
+            settings.decay, settings.dropout, settings.root, np.uint64(random.integers(1 << 62)),
         )  # fmt: skip
     return weights, float(state[0])
 
 
 @njit(cache=True, nogil=True)
 def _pass(  # type: ignore[no-untyped-def]  # numba infers types
-    rows, starts, shapes, labels, importance, order, weights, squares, state, rate, decay, dropout, seed
+    rows,
+    starts,
+    shapes,
+    labels,
+    importance,
+    order,
+    weights,
+    squares,
+    state,
+    rate,
+    decay,
+    dropout,
+    root,
+    seed,
 ):
     """One pass of AdaGrad over the examples in this order; changes weights, squares and state in place."""
     longest = 0
@@ -86,11 +101,12 @@ def _pass(  # type: ignore[no-untyped-def]  # numba infers types
         total = 0.0
         for i in range(n):
             total += weights[kept[i]]
-        odds = state[0] + total / n
+        size = math.sqrt(n) if root else float(n)
+        odds = state[0] + total / size
         for shape in shapes[doc]:
             odds += weights[shape]
         error = importance[doc] * (1.0 / (1.0 + math.exp(-min(max(odds, -30.0), 30.0))) - labels[doc])
-        step = error / n
+        step = error / size
         for i in range(n):
             row = kept[i]
             gradient = step + decay * weights[row] / n

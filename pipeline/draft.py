@@ -19,9 +19,10 @@ import yaml
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.guess import CHINESE, LATIN
+from pipeline.input_files import Unread, find_files
 from pipeline.proposal import Proposal, propose, relative
 from pipeline.run_file import Ingest
-from pipeline.sniff import Sample, Unread, find_files, sniff
+from pipeline.survey import survey
 
 MAX_LISTED = 20
 """Paths without a source that the page lists; the command prints all of them."""
@@ -71,8 +72,8 @@ class Draft:
         sources = [
             {
                 "name": source.name, "reader": source.reader_name, "files": source.patterns,
-                "columns": source.columns(), "n_files": len(source.samples), "n_bytes": source.n_bytes,
-                "n_docs": source.n_docs, "text_bytes": source.text_bytes,
+                "config": dict(source.config), "columns": source.columns(), "n_files": len(source.samples),
+                "n_bytes": source.n_bytes, "n_docs": source.n_docs, "text_bytes": source.text_bytes,
                 "languages": dict(source.languages()),
             }
             for source in self.sources
@@ -91,15 +92,13 @@ def write_draft(paths: Sequence[str], out_path: str, force: bool = False) -> Dra
     target = os.path.abspath(out_path)
     looked = [find_files(path, target) for path in paths]
     files = sorted({file.path: file for found, _ in looked for file in found}.values(), key=lambda f: f.path)
-    sniffed = [sniff(file, len(files)) for file in files]
-    unread = [item for _, items in looked for item in items]
-    unread += [item for item in sniffed if isinstance(item, Unread)]
-    samples = [item for item in sniffed if isinstance(item, Sample)]
+    samples, refused = survey(files)
+    unread = [*(item for _, items in looked for item in items), *refused]
     if not samples:
         why = "; ".join(f"{printable(item.path)}: {printable(item.reason)}" for item in unread[:3])
         raise InputError(
             f"{', '.join(paths)}: no file that can be read ({why or 'there are no files'}); expected JSON "
-            "Lines or WET, plain or compressed, or Parquet, with a field of text"
+            "Lines or Parquet with a field of text, WARC, WET, HTML, Markdown or text, plain or compressed"
         )
     draft = Draft(out_path, propose(samples, os.path.dirname(target)), tuple(unread))
     _write(target, render(draft, _corpus_name(paths[0])))
@@ -164,9 +163,13 @@ def _source_lines(source: Proposal) -> Iterable[str]:
     yield f"  - name: {_flow(source.name)} # {describe(source)}"
     yield f"    reader: {source.reader_name}"
     yield f"    files: {_flow(source.patterns[0] if len(source.patterns) == 1 else list(source.patterns))}"
+    if source.config:
+        yield f"    config: {_flow(dict(source.config))}"
     columns, fields = source.columns(), source.fields()
     if not source.is_plain():
         yield f"    columns: {_flow(columns)}"
+    if scores := [name for name in columns if "." in name]:
+        yield f"    # came with the records, for rules: {printable(', '.join(scores))}"
     rest = sorted(set(fields) - set(columns.values()))
     if rest:
         yield f"    # kept as meta: {printable(', '.join(rest))}"

@@ -60,6 +60,7 @@ class Field:
     n_urls: int = 0
     n_dates: int = 0
     text_chars: int = 0
+    n_numbers: int = 0
 
     def __add__(self, other: Field) -> Field:
         return Field(**{name: value + getattr(other, name) for name, value in vars(self).items()})
@@ -100,6 +101,7 @@ def count_fields(rows: list[dict[str, Any]]) -> dict[str, Field]:
 
 def _count_values(values: list[Any]) -> Field:
     texts = [as_text(value) for value in values]
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     scalars = {value for value in values if isinstance(value, (str, int)) and not isinstance(value, bool)}
     return Field(
         n_values=len(values),
@@ -107,6 +109,7 @@ def _count_values(values: list[Any]) -> Field:
         n_urls=sum(bool(WEB_ADDRESS.match(text)) for text in texts),
         n_dates=sum(isinstance(v, date) or bool(DATE.match(t)) for v, t in zip(values, texts, strict=True)),
         text_chars=sum(map(prose_chars, set(texts))),
+        n_numbers=len(numbers),
     )
 
 

@@ -6,13 +6,18 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.guess import Field, choose_columns
+from pipeline.layouts import score_columns
 from pipeline.recipe import load_step
-from pipeline.sniff import Sample
+from pipeline.sniff import WARC, WHOLE, Sample
 from pipeline.store import list_inputs
+
+ENDING = re.compile(r"(\.\w+)?(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
+"""What files of one kind share at the end of their names."""
 
 MAX_SOURCES = 16
 """With more sources than this, folders below a named one are put together where their records are alike."""
@@ -30,6 +35,11 @@ class Proposal:
     def reader_name(self) -> str:
         """Module of the reader of all of them."""
         return self.samples[0].reader_name
+
+    @property
+    def config(self) -> Mapping[str, Any]:  # Any: the reader's settings
+        """Settings of the reader that all of them need."""
+        return self.samples[0].config
 
     @property
     def text_field(self) -> str:
@@ -67,8 +77,16 @@ class Proposal:
         return found
 
     def columns(self) -> dict[str, str]:
-        """Canonical column -> field, as far as there is one."""
-        return choose_columns(self.fields(), self.text_field, self._known())
+        """Canonical column -> field, as far as there is one, and columns for scores that the records bring.
+
+        What a page says of itself is a claim: of pages only fields that the reader knows count, none by its look.
+        """
+        fields, known = self.fields(), self._known()
+        if self.reader_name in (*WHOLE, WARC):
+            names = {name for named in known.values() for name in named}
+            fields = {name: found for name, found in fields.items() if name in names and found.n_values}
+        columns = choose_columns(fields, self.text_field, known)
+        return columns | score_columns(self.reader_name, fields)
 
     def is_plain(self) -> bool:
         """Whether the reader finds all of these columns by itself, under their own names."""
@@ -84,12 +102,15 @@ def propose(samples: Sequence[Sample], run_folder: str) -> tuple[Proposal, ...]:
 
     Args: samples, by path; run_folder, where the run file will lie: paths below it are relative to it.
     """
-    groups = _group(samples, lambda sample: sample.file.folder)
+    groups = [
+        part for group in _group(samples, lambda s: s.file.folder) for part in _by_pattern(group, run_folder)
+    ]
     patterns = [_patterns(group, run_folder) for group in groups]
     if len(groups) > MAX_SOURCES:
         larger = _group(samples, lambda sample: sample.file.root or sample.file.folder)
+        larger = [part for group in larger for part in _by_pattern(group, run_folder)]
         globs = [_patterns(group, run_folder) for group in larger]
-        if all(len(found) == 1 or not _is_deep(group) for group, found in zip(larger, globs, strict=True)):
+        if all(_is_whole(g) or len(p) == 1 or not _is_deep(g) for g, p in zip(larger, globs, strict=True)):
             groups, patterns = larger, globs
     shared = Counter(_folder(group) for group in groups)
     proposals: dict[str, Proposal] = {}
@@ -108,12 +129,19 @@ def relative(path: str, run_folder: str) -> str:
 
 
 def _group(samples: Sequence[Sample], folder_of: Callable[[Sample], str]) -> list[list[Sample]]:
-    """Put together what has folder, reader, text field and at least half of all fields in common."""
-    groups: list[tuple[tuple[str, ...], set[str], list[Sample]]] = []
+    """Put together what has folder, reader, settings, text field and at least half of all fields in common.
+
+    Files of one document each go together wherever they lie below the folder that was asked for, whatever they say of
+    themselves.
+    """
+    groups: list[tuple[tuple[object, ...], set[str], list[Sample]]] = []
     for sample in samples:
-        key, names = (folder_of(sample), sample.reader_name, sample.text_field), set(sample.fields)
+        whole = sample.reader_name in WHOLE
+        folder = (sample.file.root or sample.file.folder) if whole else folder_of(sample)
+        key = (folder, sample.reader_name, repr(sample.config), sample.text_field)
+        names = set(sample.fields)
         for other, known, members in groups:
-            if key == other and 2 * len(names & known) >= len(names | known):
+            if key == other and (whole or 2 * len(names & known) >= len(names | known)):
                 known |= names
                 members.append(sample)
                 break
@@ -122,18 +150,56 @@ def _group(samples: Sequence[Sample], folder_of: Callable[[Sample], str]) -> lis
     return [members for _, _, members in groups]
 
 
+def _is_whole(group: list[Sample]) -> bool:
+    return group[0].reader_name in WHOLE
+
+
 def _is_deep(group: list[Sample]) -> bool:
     return len({sample.file.folder for sample in group}) > 1
 
 
 def _folder(group: list[Sample]) -> str:
-    """The folder of a group: that of its files, or the named one above several."""
-    return str(group[0].file.root) if _is_deep(group) else group[0].file.folder
+    """The folder of a group: that of its files, or the one above several: what they share, or was named."""
+    if not _is_deep(group):
+        return group[0].file.folder
+    if not _is_whole(group):
+        return str(group[0].file.root)
+    parts = [sample.file.folder.split("/") for sample in group]
+    first, last = min(parts), max(parts)
+    n_shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return "/".join(first[:n_shared])
+
+
+def _by_pattern(group: list[Sample], run_folder: str) -> list[list[Sample]]:
+    """Leave single documents of a tree together if globs name just them; else one group for each folder.
+
+    Named one by one, two files of one name in two folders would be one document.
+    """
+    if not _is_whole(group) or not _is_deep(group) or _globs(group, run_folder) is not None:
+        return [group]
+    folders: dict[str, list[Sample]] = {}
+    for sample in group:
+        folders.setdefault(sample.file.folder, []).append(sample)
+    return list(folders.values())
+
+
+def _globs(group: list[Sample], run_folder: str) -> list[str] | None:
+    """One glob for each ending of a group's files, if they match those files and nothing else."""
+    folder, deep = _folder(group), "**/" if _is_deep(group) else ""
+    paths = sorted(sample.file.path for sample in group)
+    endings = {ENDING.search(os.path.basename(path))[0] for path in paths}  # type: ignore[index]  # matches all
+    patterns = [f"{folder}/{deep}*{ending}" for ending in sorted(endings)]
+    if "" in endings or glob.has_magic(os.path.realpath(run_folder) + folder):
+        return None
+    found = {file.path for pattern in patterns for file in list_inputs(pattern)}
+    return patterns if sorted(found) == paths else None
 
 
 def _patterns(group: list[Sample], run_folder: str) -> list[str]:
     """Name a group's files by a glob if one names them and nothing else, else one by one."""
     paths = sorted(sample.file.path for sample in group)
+    if _is_whole(group) and (len(paths) > 1 or group[0].file.root):
+        return _globs(group, run_folder) or paths
     folder, names = _folder(group), [os.path.basename(path) for path in paths]
     suffix = _shared_start([name[::-1] for name in names])[::-1]
     suffix = suffix[suffix.index(".") :] if "." in suffix else ""

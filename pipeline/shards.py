@@ -24,7 +24,7 @@ from pipeline.run_file import Ingest, Source, ingest_recipe
 from pipeline.schema import CANONICAL, QUARANTINE
 from pipeline.scratch import scratch
 from pipeline.sidecars import Shard, SidecarRef, write_sidecar
-from pipeline.store import InputFile, Store, input_digest, list_inputs, open_input
+from pipeline.store import InputFile, Store, input_digest, list_inputs, open_input, with_siblings
 
 ROW_GROUP_ROWS = 1024
 ROW_GROUP_BYTES = 16 << 20
@@ -84,9 +84,10 @@ class IngestReport:
 
 
 def find_groups(source: Source, ingest: Ingest) -> list[Group]:
-    """List a source's input files and pack the small ones.
+    """List a source's input files, each with those that its reader reads beside it, and pack the small ones.
 
-    Raises: InputError if a pattern matches nothing or two inputs have the same path below their roots.
+    Raises: InputError if a pattern matches nothing, a file beside an input is missing or two inputs have the same path
+    below their roots.
     """
     files: dict[str, InputFile] = {}
     for pattern in source.files:
@@ -97,7 +98,10 @@ def find_groups(source: Source, ingest: Ingest) -> list[Group]:
                     f"source {source.name}: {file.path} and {other.path} are both {file.relative!r} below their "
                     "folders; documents are named after that path, so give each folder a source of its own"
                 )
-    return list(_pack(source, sorted(files.values(), key=lambda file: file.relative), ingest))
+    found = sorted(files.values(), key=lambda file: file.relative)
+    if beside := source.reader.siblings:
+        found = [with_siblings(file, beside(file.path, source.reader_config)) for file in found]
+    return list(_pack(source, found, ingest))
 
 
 def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Group]:

@@ -164,6 +164,8 @@ class Reader:
         in file order, one at a time, so that a file of any size streams. Bad records are yielded with a reason;
         when the rest of the file cannot be read, the last record says so with position -1.
     fields: canonical column -> field names to try in order; the source's `columns` override it.
+    siblings(path, config): other files that `read` opens for an input, by their paths, in a fixed order. They are part
+        of what the input holds: when one of them changes, the input is read again.
     """
 
     name: str
@@ -171,3 +173,4 @@ class Reader:
     config: type
     read: Callable[[BinaryIO, str, Any], Iterator[Record]]
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    siblings: Callable[[str, Any], list[str]] | None = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -20,7 +20,9 @@ from pipeline.folder import FolderStore
 from pipeline.objects import MissingError, Store
 from pipeline.recipe import digest, file_digest
 
-__all__ = ["InputFile", "MissingError", "Store", "input_digest", "list_inputs", "open_input", "open_store"]
+__all__ = [
+    "InputFile", "MissingError", "Store", "input_digest", "list_inputs", "open_input", "open_store", "with_siblings",
+]  # fmt: skip
 
 BUCKET_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 
@@ -33,13 +35,15 @@ class InputFile:
     """One input file.
 
     path: URL or absolute path. relative: its path below the fixed folder of the pattern that named it, the
-    part of its identity that survives a move of the source. size: bytes. stamp: mtime in ns, or ETag.
+    part of its identity that survives a move of the source. size: bytes. stamp: mtime in ns, or ETag. siblings: files
+    that are read with it, which its stamp and its digest cover.
     """
 
     path: str
     relative: str
     size: int
     stamp: str
+    siblings: tuple[InputFile, ...] = ()
 
 
 def open_store(url: str | os.PathLike[str]) -> Store:
@@ -78,6 +82,18 @@ def list_inputs(pattern: str) -> list[InputFile]:
     return found
 
 
+def with_siblings(file: InputFile, paths: Sequence[str]) -> InputFile:
+    """Make files that are read with an input a part of its identity.
+
+    Raises: InputError if one of them is not there.
+    """
+    siblings = tuple(sibling for path in paths for sibling in list_inputs(path))
+    if not siblings:
+        return file
+    stamp = digest([file.stamp, [[sibling.size, sibling.stamp] for sibling in siblings]])
+    return replace(file, stamp=stamp, siblings=siblings)
+
+
 def open_input(url_or_path: str | os.PathLike[str]) -> BinaryIO:
     """Open an input's raw bytes, seekable; InputError if it cannot be opened."""
     path = _local_path(url_or_path)
@@ -95,8 +111,11 @@ def open_input(url_or_path: str | os.PathLike[str]) -> BinaryIO:
 def input_digest(file: InputFile) -> str:
     """Identify an input's content by 32 hex digits.
 
-    A local file's bytes are hashed (XXH3-128); for an object its ETag and size are, which cost no download.
+    A local file's bytes are hashed (XXH3-128); for an object its ETag and size are, which cost no download. Files that
+    are read with it count as its own content.
     """
+    if file.siblings:
+        return digest([input_digest(replace(file, siblings=())), *map(input_digest, file.siblings)])
     if _local_path(file.path) is None:
         return digest([file.stamp, file.size])
     try:

@@ -1,4 +1,4 @@
-"""Build sample/: some 3,600 real documents under open licences, in the shapes that crawl files come in.
+"""Build sample/: some 3,700 real documents under open licences, in the shapes that crawl files come in.
 
 Reads a directory of Parquet tables (--data) with documents, file revisions and labelled bad text; writes
 JSONL (gzip and zstd), Parquet and WET files with different field names, a few broken records, and README.md
@@ -19,7 +19,10 @@ from pathlib import Path
 
 import opencc
 import polars as pl
+import sample_benchmarks
 import sample_files
+import sample_pages
+import sample_raw
 from sample_files import Document
 
 SEED = "bicorpus-sample-1"
@@ -252,8 +255,8 @@ def bad_text(data: Path, documents: list[Document]) -> list[Document]:
     return found
 
 
-def build(data: Path) -> dict[str, list[Document]]:
-    """Choose the documents of every group of files, in shuffled order."""
+def build(data: Path) -> tuple[dict[str, list[Document]], list[sample_pages.Raw]]:
+    """Choose the documents of every group of files, in shuffled order, and the raw pages and texts."""
     documents = read_documents(data)
     groups: dict[str, list[Document]] = {name: [] for name in ("docs_zh", "books_zh", "docs_en", "web_mixed")}
     taken: set[str] = set()
@@ -279,7 +282,29 @@ def build(data: Path) -> dict[str, list[Document]]:
     reposts = [replace(d, kind="copy", url="") for d in articles[-N_REPOSTS:]]
     groups["forum_spam"] = [*bad_text(data, documents), *mixed_lines(documents, N_MIXED_LINES), *reposts]
     groups["web_mixed"] = [sample_files.site_address(document) for document in groups["web_mixed"]]
-    return {name: sorted(group, key=lambda d: order(d.id + d.kind)) for name, group in groups.items()}
+    raws = raw_forms(data, documents, groups, taken)
+    raws += sample_benchmarks.pages(sample_benchmarks.choose(data, order))
+    return {name: sorted(group, key=lambda d: order(d.id + d.kind)) for name, group in groups.items()}, raws
+
+
+def raw_forms(
+    data: Path, documents: list[Document], groups: dict[str, list[Document]], taken: set[str]
+) -> list[sample_pages.Raw]:
+    """Choose pages and texts that no group has yet, but for a few; pages in shuffled order."""
+    known = {
+        sample_pages.address(sample_files.site_address(document).url)
+        for group in groups.values()
+        for document in group
+    }
+
+    def take(fitting: list[Document], pick: sample_pages.TextPick) -> list[Document]:
+        return choose(fitting, Pick(pick.folder, pick.origin, pick.language, pick.n, pick.max_chars), taken)
+
+    short = [d for d in groups["docs_zh"] + groups["docs_en"] if len(d.text) < 4_000]
+    copied = [d for d in short if d.origin in ("rbe-zh", "oi-wiki", "eips")]
+    pages = sample_pages.choose_pages(data, known, order)
+    texts = sample_pages.choose_texts(documents, take, copied, order)
+    return sorted(pages, key=lambda raw: order(raw.url + raw.place)) + texts
 
 
 def main() -> None:
@@ -291,7 +316,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("sample"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    sample_files.write(build(arguments.data), arguments.out)
+    groups, raws = build(arguments.data)
+    sample_benchmarks.write(sample_benchmarks.choose(arguments.data, order), arguments.out)
+    sample_files.write(
+        groups, arguments.out, sample_raw.describe(raws, sample_raw.write(raws, arguments.out))
+    )
 
 
 if __name__ == "__main__":

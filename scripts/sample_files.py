@@ -1,7 +1,7 @@
 """Write the sample's documents as crawl files of four formats, and the README that lists them.
 
 Reads groups of documents; writes JSONL (gzip, zstd), Parquet and WET files, and README.md. Broken records are
-planted in the JSONL files at fixed lines. make_sample.py chooses the documents.
+planted in the JSONL files at fixed lines. make_sample.py chooses the documents; sample_raw.py writes pages.
 """
 
 from __future__ import annotations
@@ -37,6 +37,22 @@ class Document:
     commit: str
     language: str
     kind: str
+
+
+Origin = tuple[str, str, str, str, str]
+"""Group of files, origin, repository, commit, licence."""
+
+
+@dataclass(frozen=True)
+class More:
+    """What the README says of raw pages and files beside the groups.
+
+    documents: language, kind and origin of each. tables: Markdown by its name in the template.
+    """
+
+    documents: Sequence[tuple[str, str, Origin]]
+    n_broken: int
+    tables: dict[str, str]
 
 
 SITES = {
@@ -201,8 +217,8 @@ FORMATS = {
 """Group -> file name; groups with a number are cut into two files."""
 
 
-def write(groups: dict[str, list[Document]], out: Path) -> None:
-    """Write every file and the README."""
+def write(groups: dict[str, list[Document]], out: Path, more: More) -> None:
+    """Write every file of the groups, and the README."""
     files: dict[str, list[Document]] = {}
     for group, pattern in FORMATS.items():
         documents = groups[group]
@@ -212,7 +228,7 @@ def write(groups: dict[str, list[Document]], out: Path) -> None:
             files[pattern.format(i)] = documents[i * size : (i + 1) * size]
     for name, documents in files.items():
         (out / name).write_bytes(encode(name, documents))
-    (out / "README.md").write_text(readme(files, out), encoding="utf-8")
+    (out / "README.md").write_text(readme(files, out, more), encoding="utf-8")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -221,7 +237,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def readme(files: dict[str, list[Document]], out: Path) -> str:
+def readme(files: dict[str, list[Document]], out: Path, more: More) -> str:
     """Describe the sample: files, languages, what is planted, and every source with its licence."""
     every = [document for documents in files.values() for document in documents]
     overview, planted = [], []
@@ -236,13 +252,16 @@ def readme(files: dict[str, list[Document]], out: Path) -> str:
         for name, documents in files.items()
         for d in documents
     )
+    counts.update(origin for _, _, origin in more.documents)
     sources = [(*key, n) for key, n in counts.items()]
-    languages = Counter(LANGUAGES.get(document.language, "other") for document in every)
-    kinds = Counter(document.kind for document in every if document.kind != "document")
+    both = [(d.language, d.kind) for d in every] + [found[:2] for found in more.documents]
+    languages = Counter(LANGUAGES.get(language, "other") for language, _ in both)
+    kinds = Counter(kind for _, kind in both if kind != "document")
     template = Path(__file__).with_name("sample_readme.md").read_text(encoding="utf-8")
     return template.format(
-        n_documents=f"{len(every):,}",
-        n_broken=len(planted),
+        n_documents=f"{len(both):,}",
+        n_broken=len(planted) + more.n_broken,
+        **more.tables,
         overview=table(("file", "records", "documents", "broken", "fields", "MB"), overview),
         languages=table(("language (as the source says)", "documents"), languages.most_common()),
         kinds=table(("kind", "documents", "what it is"), [(k, n, KINDS[k]) for k, n in kinds.most_common()]),
@@ -268,10 +287,10 @@ LANGUAGES = {
 KINDS = {
     "machine-translated": "the file's own front matter says that it is machine-translated",
     "revision": "an older revision of a document in docs_zh or docs_en (web_mixed only): a near duplicate",
-    "twin": "a simplified document converted to traditional characters with OpenCC s2tw (docs_zh)",
+    "twin": "a simplified document converted to traditional characters with OpenCC s2tw (docs_zh, crawl, pages)",
     "bilingual": "paragraphs of an English page and its Chinese translation in turn (web_mixed)",
     "mixed line": "one line of a page, half English and half Chinese, as a short post (forum_spam)",
-    "copy": "the same text as a document in docs_zh or docs_en (web_mixed, forum_spam): an exact duplicate",
+    "copy": "the text of a document in docs_zh, docs_en or crawl (any but docs and books): an exact duplicate",
     "spam": "SMS spam of the UCI SMS Spam Collection (forum_spam)",
     "mojibake": "a real document decoded with a wrong encoding (forum_spam)",
     "markov": "text of a Markov chain over a real document (forum_spam)",
@@ -279,4 +298,5 @@ KINDS = {
     "repeat": "a real passage repeated (forum_spam)",
     "keyword-stuffing": "a real document's words repeated as keywords (forum_spam)",
     "numbers": "a real document with most characters replaced by digits (forum_spam)",
+    "benchmark questions": "six questions of an open test set with their answers, as a quiz (notes/)",
 }

@@ -29,8 +29,9 @@ HIT = pa.struct(
         "coverage": pa.float32(),
     }
 )
-SCHEMA = pa.schema({"hits": pa.list_(HIT)})
-"""start, end: code points of canonical text. coverage: share of the item's units that stand in matched grams."""
+SCHEMA = pa.schema({"hits": pa.list_(HIT), "n_hits": pa.int32(), "coverage": pa.float32()})
+"""start, end: code points of canonical text. coverage: share of the item's units that stand in matched grams; of the
+document is its largest, 0 without a hit."""
 
 COLUMNS = ("benchmark", "id", "question")
 
@@ -102,7 +103,7 @@ class Benchmarks:
         """Find benchmark items in every document of a batch."""
         text = batch["text"]
         if not len(self.table.keys):
-            return pa.table([pa.array([[]] * len(text), SCHEMA.field("hits").type)], schema=SCHEMA)
+            return _count(pa.array([[]] * len(text), SCHEMA.field("hits").type), np.zeros(0, np.float32))
         codes, starts, classes = view(text)
         units, begins, unit_starts = find_units(codes, starts, classes, load_tables().fold)
         hits = find_hits(codes, starts, classes, units, begins, unit_starts, self.table)
@@ -116,18 +117,27 @@ class Benchmarks:
             for name in self.names[text]
         )
         columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+        coverage = np.round(np.array(columns[4], np.float64), 3).astype(np.float32)
         values = pa.StructArray.from_arrays(
             [
                 pa.array([benchmark for benchmark, _ in columns[3]], pa.string()),
                 pa.array([item for _, item in columns[3]], pa.string()),
                 pa.array(np.array(columns[1], np.int32)),
                 pa.array(np.array(columns[2], np.int32)),
-                pa.array(np.round(np.array(columns[4], np.float64), 3).astype(np.float32)),
+                pa.array(coverage),
             ],
             fields=list(HIT),
         )
         offsets = np.searchsorted(np.array(columns[0], np.int64), np.arange(len(starts))).astype(np.int32)
-        return pa.Table.from_arrays([pa.ListArray.from_arrays(pa.array(offsets), values)], schema=SCHEMA)
+        return _count(pa.ListArray.from_arrays(pa.array(offsets), values), coverage)
+
+
+def _count(hits: pa.ListArray, coverage: np.ndarray) -> pa.Table:
+    """The columns of SCHEMA from hits, and the coverage of each of them in order."""
+    n_hits = pc.list_value_length(hits).cast(pa.int32())
+    best = np.zeros(len(hits), np.float32)
+    np.maximum.at(best, pc.list_parent_indices(hits).to_numpy(), coverage)
+    return pa.Table.from_arrays([hits, n_hits, pa.array(best)], schema=SCHEMA)
 
 
 def read_items(paths: tuple[str, ...]) -> pa.Table:
@@ -195,7 +205,7 @@ def _covered_units(
 
 STAGE = Stage(
     name="decontaminate",
-    version=1,
+    version=2,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

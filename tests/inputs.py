@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.run_file import RunFile
 from pipeline.store import list_inputs
 
 ZH = "今天下午，图书馆的自习室里坐满了人，大家都在准备考试。" * 4
+HANT = "今天下午，圖書館的自習室裡坐滿了人，大家都在準備考試。" * 4
 EN = "The library closes at five, but nobody seems to know why it does so today. " * 4
 JA = "駅前の図書館は五時に閉まりますので、お早めにお越しください。" * 4
 KO = "도서관은 다섯 시에 문을 닫습니다. " * 4
@@ -32,11 +34,11 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def wet(path: Path, texts: list[str], kind: str = "conversion") -> Path:
+def wet(path: Path, texts: Sequence[str | bytes], kind: str = "conversion") -> Path:
     """Write WARC records, compressed one by one."""
     data = b""
     for i, text in enumerate(texts):
-        body = text.encode()
+        body = text.encode() if isinstance(text, str) else text
         head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: https://example.org/{i}\r\n"
         head += f"WARC-Date: 2024-05-06T07:08:09Z\r\nWARC-Record-ID: <urn:uuid:{i}>\r\n"
         data += gzip.compress(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body + b"\r\n\r\n")

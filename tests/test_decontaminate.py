@@ -157,6 +157,14 @@ def test_traditional_copies_of_simplified_questions_are_found(annotate: Annotate
     assert [hit["item"] for hit in find(reverse, QUESTIONS["zh"])[0]] == ["hant"]
 
 
+def test_hits_are_counted_for_rules(annotate: Annotate) -> None:
+    """n_hits counts them, coverage is the largest; a document without any has 0 and 0."""
+    texts = [around(QUESTIONS["zh"])[0], "一篇什么题目也没有的短文，讲的是春天的天气。", None]
+    table = annotate(pa.table({"text": pa.array(texts, pa.large_string())}))
+    assert table["n_hits"].to_pylist() == [1, 0, 0]
+    assert table["coverage"].to_pylist() == [1.0, 0.0, 0.0]
+
+
 def test_clean_documents_have_no_hits(annotate: Annotate) -> None:
     """Documents on the same things, and parts too short to tell, are no copies."""
     parts = [question[:14] for question in QUESTIONS.values()]

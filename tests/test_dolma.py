@@ -14,6 +14,7 @@ from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError, InputError
 from pipeline.stage import Record
 from stages.readers import dolma, jsonl
+from tests.build import build, cli, write_run
 from tests.inputs import jsonl as write_jsonl
 from tests.records import lines, reasons
 from tests.records import read as read_bytes
@@ -228,3 +229,52 @@ def test_no_bytes_of_attributes_make_it_raise(tmp_path: Path) -> None:
         records = read(path, "a")
         assert [record.position for record in records if record.position >= 0] == [0, 1, 2]
         assert {record.reason for record in records} <= {None, "attributes_misaligned"}
+
+
+def test_a_changed_attribute_file_is_read_again(tmp_path: Path) -> None:
+    """When only attributes change, their documents get the new values, and nothing else is read again."""
+    paths = [f"books/{i:02}.jsonl" for i in range(3)]
+    for i, path in enumerate(paths):
+        found = [document | {"id": f"{i}-{document['id']}"} for document in documents()]
+        write_jsonl(tmp_path / "documents" / path, found)
+        write_scores(tmp_path, path, i, [0.5, 0.25, 0.125])
+    source = {
+        "name": "dolma", "reader": "stages.readers.dolma", "files": "documents/**/*.jsonl",
+        "config": {"attributes": ["quality"]}, "columns": {"ai2.quality": "scores.hq"},
+    }  # fmt: skip
+    page = {"corpus": "c", "sources": [source], "ingest": {"pack_bytes": 0}}  # each file a group of its own
+    page["select"] = [{"name": "bad", "ai2.quality": {"min": 0.2}, "if_null": "drop"}]
+    run_path, store = write_run(tmp_path, page), tmp_path / "store"
+    assert build(run_path, store)["kept"] == 6
+    shards = {path.name for path in (store / "shards").glob("*.parquet")}
+    assert len(shards) == 3
+    write_scores(tmp_path, paths[1], 1, [0.9, 0.1, 0.1])
+    (tmp_path / "attributes" / "other").mkdir()
+    record = build(run_path, store)
+    assert (record["tasks"]["ingest"], record["kept"]) == (1, 5)
+    assert len({path.name for path in (store / "shards").glob("*.parquet")} - shards) == 1
+    assert build(run_path, store)["tasks"]["ingest"] == 0
+    (tmp_path / "attributes" / "quality" / paths[2]).touch()  # the same bytes at another time
+    record = build(run_path, store)
+    assert (record["tasks"]["ingest"], record["tasks"]["release"]) == (1, 0)
+
+
+def write_scores(root: Path, path: str, i: int, values: list[float]) -> None:
+    """The attribute file of one document file: a score for each document."""
+    found = [row | {"id": f"{i}-{row['id']}"} for row in rows(hq=whole(*values))]
+    write_jsonl(root / "attributes" / "quality" / path, found)
+
+
+def test_a_missing_attribute_file_stops_before_any_work(tmp_path: Path) -> None:
+    """A run and its plan name the attribute file that is not there, and nothing is ingested."""
+    write(tmp_path)
+    source = {
+        "name": "dolma", "reader": "stages.readers.dolma", "files": "documents/**/*.gz",
+        "config": {"attributes": ["quality"]},
+    }  # fmt: skip
+    run_path = write_run(tmp_path, {"corpus": "c", "sources": [source]})
+    for command in ("plan", "run"):
+        ended = cli(command, run_path, "--store", tmp_path / "store")
+        assert ended.code == 2
+        assert f"attributes/quality/{FILE}: no such file" in ended.err
+    assert not list((tmp_path / "store").rglob("*.parquet"))

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from html import escape
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -94,6 +95,13 @@ def test_claims_that_disagree_are_no_licence() -> None:
 def test_scripts_are_never_text(html: str) -> None:
     """Nothing inside script, style and elements that are not shown becomes text."""
     assert extract(html)["text"].strip() == "shown"
+
+
+def test_a_script_that_a_page_shows_is_text() -> None:
+    """A page about scripts, in which one is written as text, keeps it: what is code to a reader is no script."""
+    shown = "Never write <script>alert('你好')</script> into a page"
+    html = f"<main><pre><code>{escape(shown)}</code></pre><script>evil()</script></main>"
+    assert extract(html)["text"].strip() == shown
 
 
 def test_a_page_that_hangs_is_ended(extractor: Extractor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import string
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.guess import count_scripts, guess_language
 from pipeline.sniff import Found, Sample, Unread, sniff
-from tests.inputs import EN, JA, KO, ZH, init, jsonl, parquet, wet
+from tests.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
 
 
 def look(path: Path) -> Sample:
@@ -89,9 +90,94 @@ def test_other_files_are_refused_with_a_reason(tmp_path: Path, data: bytes, reas
     assert reason in refuse(path)
 
 
-def test_warc_is_not_wet(tmp_path: Path) -> None:
-    """Raw responses are refused by the reason of the WET reader."""
+def test_a_warc_without_pages_is_no_source(tmp_path: Path) -> None:
+    """Records that are neither texts nor pages are refused by the reason of the WET reader."""
     assert "WARC-Type response; expected conversion" in refuse(wet(tmp_path / "a.wet", [EN], "response"))
+    assert "WARC-Type metadata; expected conversion" in refuse(wet(tmp_path / "a.wat", [EN], "metadata"))
+
+
+def page(text: str, encoding: str = "utf-8") -> bytes:
+    """A page of HTML."""
+    html = f"<!DOCTYPE html><html><head><title>t</title></head><body><main><p>{text}</p></main></body></html>"
+    return html.encode(encoding)
+
+
+@pytest.mark.parametrize(("text", "encoding"), [(ZH, "gb18030"), (HANT, "cp950"), (EN, "utf-8")])
+def test_warc_is_told_by_content(tmp_path: Path, text: str, encoding: str) -> None:
+    """A WARC of pages is recognised under any name, whatever their encoding, and what pages claim is no column."""
+    link = "<link rel=license href=https://l.example/by><a href=https://creativecommons.org/x>l</a>"
+    body = page(text + link, encoding)
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body
+    path = wet(tmp_path / "segment", [http] * 7, "response")
+    found = look(path)
+    assert (found.reader_name, found.text_field, found.n_docs) == ("stages.readers.warc", "text", 7)
+    assert found.languages == {"Latin script" if text == EN else "Chinese": 1.0}
+    _, run = init(tmp_path)
+    assert run.sources[0].columns == {}
+
+
+def test_a_long_warc_is_estimated(tmp_path: Path) -> None:
+    """Of many WARC files only the start of each is extracted, and its documents are estimated from that."""
+    noise = random.Random(3)
+    bodies = [page(f"{ZH} {noise.randbytes(2000).hex()}") for _ in range(400)]
+    path = wet(
+        tmp_path / "a.warc.gz",
+        [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + b for b in bodies],
+        "response",
+    )
+    found = sniff(Found(str(path), path.stat().st_size), n_files=10**6)
+    assert isinstance(found, Sample)
+    assert found.n_read < 100 and found.n_docs == pytest.approx(400, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("saved page", page(ZH)), ("a.html", page(ZH, "gb18030")), ("b.htm.gz", gzip.compress(page(EN))),
+        ("c", b"\n<?xml version='1.0'?>\n<!-- saved -->\n<HTML><body><p>" + ZH.encode() + b"</p></body></HTML>"),
+        ("d.html", f"<p>{ZH}</p>".encode()),
+    ],
+)  # fmt: skip
+def test_html_is_told_by_content_or_name(tmp_path: Path, name: str, data: bytes) -> None:
+    """A file that begins as a page does is one, and so is any that is called one."""
+    (tmp_path / name).write_bytes(data)
+    found = look(tmp_path / name)
+    assert (found.reader_name, found.n_docs, found.doubt) == ("stages.readers.html", 1, "")
+    assert found.languages == {"Latin script" if name == "b.htm.gz" else "Chinese": 1.0}
+
+
+@pytest.mark.parametrize("name", ["a.md", "B.TXT", "c.rst.gz", "d.mdx"])
+@pytest.mark.parametrize(("text", "encoding"), [(ZH, "gb18030"), (HANT, "cp950"), (EN, "utf-8")])
+def test_text_is_told_by_name(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    """Markdown and plain text are recognised by what they are called, in their encodings."""
+    data = text.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    found = look(tmp_path / name)
+    assert (found.reader_name, found.n_docs, found.doubt) == ("stages.readers.textfile", 1, "")
+    assert found.text_bytes == len(text.encode())
+    (tmp_path / "other.csv").write_bytes(data)
+    assert "read as jsonl" in refuse(tmp_path / "other.csv")
+
+
+def test_json_lines_called_text_are_json_lines(tmp_path: Path) -> None:
+    """A file of records is one whatever it is called."""
+    assert look(jsonl(tmp_path / "a.txt", ROWS)).reader_name == "stages.readers.jsonl"
+
+
+def test_lines_of_json_in_a_page_are_no_records(tmp_path: Path) -> None:
+    """Pages, alone or in a WARC, that hold lines of JSON are pages."""
+    data = b"<html><head><script type=application/ld+json>\n" + b'{"text": "one two three"}\n' * 3
+    data += b"</script></head><body><p>" + ZH.encode() + b"</p></body></html>"
+    (tmp_path / "saved").write_bytes(data)
+    assert look(tmp_path / "saved").reader_name == "stages.readers.html"
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+    assert look(wet(tmp_path / "crawl", [http + data], "response")).reader_name == "stages.readers.warc"
+
+
+def test_xml_is_no_page(tmp_path: Path) -> None:
+    """Markup that is no HTML, under no such name, is refused."""
+    (tmp_path / "feed").write_text(f"<?xml version='1.0'?><rss><item>{EN}</item></rss>")
+    assert "invalid_json" in refuse(tmp_path / "feed")
 
 
 def test_a_part_is_enough_for_an_estimate(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pipeline.stage import Record
 from stages.readers.textfile import READER, Config, split_front_matter
 from tests.records import PACK, reasons
 
+HANT = "三月的風吹過湖面，岸邊的柳樹剛剛發芽。他把信摺好放進口袋，沿著小路慢慢走回村子。\n"
 ZH = "三月的风吹过湖面，岸边的柳树刚刚发芽。他把信折好放进口袋，沿着小路慢慢走回村子。\n"
 
 
@@ -27,6 +28,7 @@ def test_a_file_is_one_document(pack: str) -> None:
     """A text file, plain or compressed, gives its text and its encoding."""
     assert read(PACK[pack](ZH.encode()), "a.txt").fields == {"text": ZH, "encoding": "utf-8"}
     assert read(PACK[pack](ZH.encode("gb18030")), "a.txt").fields == {"text": ZH, "encoding": "gb18030"}
+    assert read(PACK[pack](HANT.encode("cp950")), "a.txt").fields == {"text": HANT, "encoding": "big5"}
 
 
 @pytest.mark.parametrize(

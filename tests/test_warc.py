@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from pipeline.canonical import Rows, SourceInfo
 from stages.readers.warc import READER, Config
+from tests.build import build, cli, write_run
+from tests.build import texts as released_texts
 from tests.records import DEV_DATA, PACK, read, reasons
 
 HEAD = "<title>t</title>"
@@ -205,6 +208,35 @@ def test_records_become_documents() -> None:
     (row,) = rows.take()[0].to_pylist()
     assert (row["text"].strip(), row["url"], row["source_id"]) == (ZH, "http://例子.cn/3", "<urn:uuid:3>")
     assert row["meta"] == '{"encoding":"utf-8","title":"t"}'
+
+
+def test_a_run_over_a_hostile_crawl(tmp_path: Path) -> None:
+    """Through the engine: pages of all encodings are released, a page that hangs and a cut are in quarantine."""
+    parts = [
+        response(page(ZH).encode("gb18030"), 0),
+        response(HANG, 1),
+        response(page(ZH_HANT).encode("cp950"), 2, kind="text/html; charset=big5"),
+        response(page("Text about &lt;script&gt;, with a script."), 3),
+        response(page("never whole"), 4),
+    ]
+    data = b"".join(map(gzip.compress, parts))
+    (tmp_path / "c.warc.gz").write_bytes(data[:-40])
+    source = {
+        "name": "crawl",
+        "reader": "stages.readers.warc",
+        "files": "c.warc.gz",
+        "config": {"page_seconds": 1.0},
+    }
+    limits = {"max_quarantined_share": 0.5}
+    run_path = write_run(
+        tmp_path, {"corpus": "c", "sources": [source], "ingest": limits, "release": {"name": "v1"}}
+    )
+    record = build(run_path, tmp_path / "store")
+    assert record["quarantined"] == {"crawl": {"extractor_timeout": 1, "truncated": 1}}
+    released = {text.strip() for text in released_texts(tmp_path / "store").values()}
+    assert released == {ZH, ZH_HANT, "Text about <script>, with a script."}
+    ended = cli("explain", run_path, "--store", tmp_path / "store", "--input", "c.warc.gz:1")
+    assert ended.code == 2 and "c.warc.gz:1 is in quarantine: extractor_timeout" in ended.err
 
 
 GOOD = b"".join(

@@ -71,9 +71,10 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     `documents`.
     """
     with ExitStack() as stack:
+        names = config.attributes
         files = [
             _Rows(stack.enter_context(_open(file)), f"{ATTRIBUTES}/{name}/{path}", config)
-            for name, file in _attribute_files(stream, path, config.attributes).items()
+            for name, file in zip(names, siblings(getattr(stream, "name", path), config), strict=True)
         ]
         for record in jsonl.read(stream, path, config):
             if record.position < 0:  # attributes go on beyond the damage, which is not their fault
@@ -84,19 +85,21 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
             yield Record(-1, None, "attributes_misaligned", "; ".join(left))
 
 
-def _attribute_files(stream: BinaryIO, path: str, names: tuple[str, ...]) -> dict[str, str]:
-    """Attribute name -> file of a document file: the last folder `documents` on its way, replaced."""
-    if not names:
-        return {}
-    file = getattr(stream, "name", None)
-    parts = file.split(os.sep) if isinstance(file, str) else []
-    if DOCUMENTS not in parts[:-1]:
+def siblings(path: str, config: Config) -> list[str]:
+    """Attribute files of a document file, by name: the last folder `documents` on its way, replaced.
+
+    Raises: InputError when the document file lies in a bucket or not in a folder `documents`.
+    """
+    if not config.attributes:
+        return []
+    parts = path.split(os.sep)
+    if DOCUMENTS not in parts[:-1] or "://" in path:
         raise InputError(
-            f"{path}: attributes {', '.join(names)} are asked for; expected a local file below a folder named "
-            f"{DOCUMENTS}. Copy documents and attributes to a disk, or read it without attributes"
+            f"{path}: attributes {', '.join(config.attributes)} are asked for; expected a local file below a folder "
+            f"named {DOCUMENTS}. Copy documents and attributes to a disk, or read it without attributes"
         )
     at = len(parts) - 2 - parts[-2::-1].index(DOCUMENTS)
-    return {name: os.sep.join([*parts[:at], ATTRIBUTES, name, *parts[at + 1 :]]) for name in names}
+    return [os.sep.join([*parts[:at], ATTRIBUTES, name, *parts[at + 1 :]]) for name in config.attributes]
 
 
 def _open(path: str) -> BinaryIO:
@@ -142,4 +145,5 @@ READER = Reader(
     config=Config,
     read=read,
     fields={**FIELDS, "source_id": ("id",), "url": ("metadata.url", "url"), "date": ("created",)},
+    siblings=siblings,
 )

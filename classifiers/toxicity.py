@@ -1,0 +1,134 @@
+"""Toxicity of documents, by a linear model over windows: insults, slurs, hate, threats, sexual and violent abuse.
+
+Reads canonical text and its language; writes
+
+- `score`, from 0 to 1: how abusive the worst part is, as log-odds meaned over the worst windows, one and one more for
+  every 64 windows of the document (some 2,000 Chinese characters or 8,000 English ones). A paragraph of abuse on a
+  long page shows; a swear word in a novel does not;
+- `max_window`, the score of the worst window alone;
+- `toxic_share`, the share of windows that are more likely toxic than not.
+
+A window is 64 tokens, the next one begins 32 later; a shorter document is one window. Trained on Chinese and English;
+for other languages the scores say little. What is too much is up to the run file; the defaults only flag.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+
+from classifiers.quality import find_families
+from classifiers.toxicity_features import N_CELLS, N_ROWS, sum_windows
+from pipeline.errors import ConfigError
+from pipeline.recipe import package_file
+from pipeline.stage import Annotate, Stage
+from stages.kernels.text import TABLES_PATH, load_tables, view
+
+MODEL_PATH = package_file(__file__, "models", "toxicity_ngrams.npz")
+SCHEMA = pa.schema({"score": pa.float32(), "max_window": pa.float32(), "toxic_share": pa.float32()})
+"""Null for a document without text, or without a single letter, ideograph or emoji."""
+
+WEIGHT_STEP = 1 / 64
+"""What the integers of a model count in; sums of integers are the same in any order and on any machine."""
+ODDS_STEP, MAX_ODDS = 0.001, 8.0
+"""Log-odds are rounded to this step and cut at this size, so that a float32 score gives them back."""
+WINDOWS_PER_WORST = 64
+"""For every so many windows of a document, one more of its worst counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """model: weights as `scripts/train_toxicity.py` writes them."""
+
+    model: str = MODEL_PATH
+
+
+class Model(NamedTuple):
+    """weights: int16 (N_ROWS,), in WEIGHT_STEP. bias: log-odds of a window without features."""
+
+    weights: np.ndarray
+    bias: float
+
+
+def load_model(path: str) -> Model:
+    """Read a model.
+
+    Raises: ConfigError if the file is no model of this number of features.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            weights, bias = stored["weights"], stored["bias"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"toxicity.model {path}: {error}; expected a file of scripts/train_toxicity.py"
+        ) from error
+    if weights.shape != (N_ROWS,) or weights.dtype != np.int16 or bias.shape != () or not np.isfinite(bias):
+        raise ConfigError(
+            f"toxicity.model {path} holds {weights.dtype} weights {weights.shape} and bias {bias}; expected int16 "
+            f"({N_ROWS},) and one number; train it again with this version"
+        )
+    return Model(weights, float(bias))
+
+
+def load(config: Config) -> Annotate:
+    """Read the model; see `load_model`."""
+    return partial(annotate, model=load_model(config.model))
+
+
+def annotate(batch: pa.Table, model: Model) -> pa.Table:
+    """Score the documents of one batch."""
+    text = view(batch["text"])
+    families = find_families(text, batch["language.label"])
+    sums, begins = sum_windows(text.codes, text.classes, text.starts, load_tables().fold, model.weights)
+    shift = model.bias + model.weights[N_CELLS:] * WEIGHT_STEP
+    odds = np.clip(sums * WEIGHT_STEP + np.repeat(shift[families], np.diff(begins)), -MAX_ODDS, MAX_ODDS)
+    steps, shares = sum_up(np.rint(odds / ODDS_STEP).astype(np.int64), begins)
+    empty = begins[1:] == begins[:-1]
+    columns = (*_SIGMOID[steps + _N_HALF].T, shares.astype(np.float32))
+    return pa.table([pa.array(column, mask=empty) for column in columns], schema=SCHEMA)
+
+
+@njit(cache=True, nogil=True)
+def sum_up(odds, begins):  # type: ignore[no-untyped-def]  # numba infers types
+    """Sum up the windows of each document.
+
+    Args: odds, int64, of all windows, in ODDS_STEP; begins, int64 (n_docs + 1,), where each document's begin.
+    Returns: int64 (n_docs, 2), the mean of the worst windows and the worst, in ODDS_STEP; float64 (n_docs,), the
+    share of windows above even odds, to three decimals.
+    """
+    n_docs = len(begins) - 1
+    steps, shares = np.zeros((n_docs, 2), np.int64), np.zeros(n_docs)
+    for doc in range(n_docs):
+        n = begins[doc + 1] - begins[doc]
+        if n == 0:
+            continue
+        ordered = np.sort(odds[begins[doc] : begins[doc + 1]])
+        n_worst = 1 + n // WINDOWS_PER_WORST
+        steps[doc, 0] = np.int64(np.rint(ordered[n - n_worst :].sum() / n_worst))
+        steps[doc, 1] = ordered[n - 1]
+        shares[doc] = np.rint(1000 * (ordered > 0).sum() / n) / 1000
+    return steps, shares
+
+
+_N_HALF = round(MAX_ODDS / ODDS_STEP)
+_SIGMOID = np.array(
+    [1 / (1 + math.exp(-i * ODDS_STEP)) for i in range(-_N_HALF, _N_HALF + 1)], np.float64
+).astype(np.float32)
+"""Score of each possible log-odds: rounding to float32 hides what differs between maths libraries."""
+
+STAGE = Stage(
+    name="toxicity",
+    version=1,
+    config=Config,
+    reads=("text", "language.label"),
+    writes=SCHEMA,
+    load=load,
+    files=("model",),
+    data=(TABLES_PATH,),
+)
