@@ -71,7 +71,12 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
 
     if (target is None) != as_json:
         raise UsageError("say --to report.html, or --json for the numbers")
-    numbers = open_store(release_url).get("report.json").decode()
+    release = open_store(release_url)
+    if not release.exists("report.json"):
+        raise UsageError(
+            f"{release.url}: no report.json; not a release. Give the folder of one, such as store/releases/v1"
+        )
+    numbers = release.get("report.json").decode()
     if target is None:
         click.echo(numbers.rstrip())
     else:

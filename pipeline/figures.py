@@ -6,7 +6,8 @@ Drawn with matplotlib from a release's numbers; the same numbers give the same b
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -123,15 +124,32 @@ def draw_lengths(axes: Axes, lengths: dict[str, list[int]]) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
-def svg(draw: Callable[[Axes], None], width: float, height: float) -> str:
-    """One figure as an SVG element, without date or random ids."""
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "bicorpus", "svg.fonttype": "none", "font.family": "sans-serif"}
-    ):
+Draw = Callable[[Axes], None]
+
+
+def svg(draws: Draw | Sequence[Draw], width: float, height: float, columns: int = 1) -> str:
+    """One figure as an SVG element, without date or random ids; several drawings stand in rows of `columns`.
+
+    width, height: of the whole figure, in inches.
+    """
+    draws = [draws] if callable(draws) else list(draws)
+    settings: Any = {  # Any: matplotlib types every key
+        "svg.hashsalt": "bicorpus", "svg.fonttype": "none", "font.family": "sans-serif",
+        "text.parse_math": False,  # names of rules, sources and domains may hold dollar signs
+    }  # fmt: skip
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # The browser has the font for a name in Chinese; matplotlib only measures it, and says that it lacks a glyph.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure = Figure(figsize=(width, height))
-        axes = figure.add_subplot()
-        draw(axes)
-        axes.spines[["top", "right"]].set_visible(False)
+        n_rows = -(-len(draws) // columns)
+        panels = figure.subplots(n_rows, columns, squeeze=False).ravel()
+        for axes, draw in zip(panels, draws, strict=False):
+            draw(axes)
+            axes.spines[["top", "right"]].set_visible(False)
+        for axes in panels[len(draws) :]:
+            axes.set_axis_off()
+        if len(draws) > 1:
+            figure.tight_layout(w_pad=3, h_pad=2.5)
         sink = io.StringIO()
         figure.savefig(sink, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     text = sink.getvalue()

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline import __version__
 from pipeline.errors import ExpectationError
+from pipeline.parts import FileReport
 from pipeline.place import Placement
+from pipeline.profile import TALLY, Profile, merge
+from pipeline.release import ShardReport
 from pipeline.rules import drop_order
+from pipeline.run_file import Derived, Source
 from pipeline.sidecars import Shard
+from pipeline.store import Store
 
 if TYPE_CHECKING:
     from pipeline.build import Build
@@ -80,6 +86,94 @@ def lineage(build: Build) -> dict[str, Any]:
         "shards": shards,
         "quarantined": quarantined,
     }
+
+
+def report_numbers(
+    build: Build, numbers: dict[str, Any], reports: Sequence[dict[str, Any]], shards: Sequence[ShardReport]
+) -> dict[str, Any]:
+    """All that the report and the card tell: the summary, the profile, sources and licences, how it was made."""
+    made, run = lineage(build), build.run_file
+    profile = merge(report["profile"] for report in reports)
+    edits = {column: None if kinds is None else list(kinds) for column, kinds in run.release.edits.spans}
+    return {
+        **numbers,
+        "quarantined": made["quarantined"],
+        "profile": profile,
+        "thresholds": reports[0]["thresholds"] if reports else {},
+        "sources": source_rows(build, profile),
+        "licenses": license_rows(
+            [(s.source, report) for s, report in zip(build.shards, shards, strict=True)]
+        ),
+        "steps": [
+            {"name": s.name, **made["steps"][s.name], "kind": "global" if s.is_global else "row"}
+            for s in (*run.annotate, *run.globals)
+        ],
+        "edits": {"spans": edits, "trims": [rule.name for rule in run.release.edits.trims]},
+        "release": {"part_bytes": run.release.part_bytes, "seed": run.release.seed},
+    }
+
+
+def source_rows(build: Build, profile: Profile) -> list[dict[str, Any]]:
+    """One row for each source of the run file, derived ones last: what was read, and what is left of it."""
+    rows = []
+    made_by = {d.name: d.module for d in build.run_file.derived}
+    sources: list[Source | Derived] = [*build.run_file.sources, *build.run_file.derived]
+    for source in sources:
+        groups = [group for group in build.groups().values() if group["source"] == source.name]
+        counts = profile["sources"].get(source.name, [0] * len(TALLY))
+        provenances = (profile["provenances"] or {}).get(source.name, {})
+        rows.append(
+            {
+                "source": source.name, "rank": source.rank, "derived_by": made_by.get(source.name),
+                "reader": source.reader_name if isinstance(source, Source) else None,
+                "files": sum(len(group.get("files", ())) for group in groups),
+                "input_bytes": sum(file["size"] for group in groups for file in group.get("files", ())),
+                "read": sum(group["read"] for group in groups),
+                "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
+                **dict(zip(TALLY, counts, strict=True)),
+                "provenances": {name: row[TALLY.index("kept")] for name, row in provenances.items()},
+            }
+        )  # fmt: skip
+    return rows
+
+
+def license_rows(reports: Sequence[tuple[str, ShardReport]]) -> list[dict[str, Any]]:
+    """Kept documents and tokens by licence, with the sources they come from; "" is no licence."""
+    rows: dict[str, dict[str, Any]] = {}
+    for source, report in reports:
+        for name, (documents, tokens) in report.licenses.items():
+            row = rows.setdefault(name, {"license": name, "documents": 0, "tokens": 0, "sources": []})
+            row["documents"] += documents
+            row["tokens"] += tokens
+            row["sources"] = sorted({*row["sources"], source})
+    return [rows[name] for name in sorted(rows, key=lambda n: (-rows[n]["documents"], n))]
+
+
+def listed_files(folder: str, files: Sequence[FileReport]) -> list[dict[str, Any]]:
+    """The files of a release in name order: path inside it, rows or lines, bytes, SHA-256 in hex."""
+    return [
+        {"path": f.key[len(folder) + 1 :], "rows": f.n_rows, "bytes": f.n_bytes, "sha256": f.sha256}
+        for f in sorted(files, key=lambda file: file.key)
+    ]
+
+
+def table_schemas(store: Store, folder: str, files: Sequence[FileReport]) -> dict[str, pa.Schema]:
+    """Schemas of a release's Parquet files by their folder, data/ as a whole; order files stand alone."""
+    schemas: dict[str, pa.Schema] = {}
+    for file in sorted(files, key=lambda file: file.key):
+        path = file.key[len(folder) + 1 :]
+        if path.endswith(".parquet"):
+            place = (
+                path
+                if "/part-" not in path
+                else "data"
+                if path.startswith("data/")
+                else path.rpartition("/")[0]
+            )
+            if place not in schemas:
+                with store.open(file.key) as stream:
+                    schemas[place] = pq.read_schema(stream)
+    return schemas
 
 
 def check_conservation(counts: dict[str, int], shards: Sequence[Shard]) -> None:

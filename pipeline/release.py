@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import profile
 from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import ConfigError, StageError
 from pipeline.exchange import read_exchange, write_exchange
@@ -116,24 +117,26 @@ def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
 
 def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
     """Write the facts of a shard's kept documents; return the funnel: language -> outcome -> documents."""
-    table, report = facts_of(task)
+    table, report = facts_of(task, profiled=True)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     return report
 
 
-def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
-    """What placing needs of each kept document, and the shard's part of the funnel."""
+def facts_of(task: FactsTask, profiled: bool = False) -> tuple[pa.Table, dict[str, Any]]:
+    """What placing needs of each kept document, and the shard's part of the funnel and, if asked for, profile."""
     decision, n_rows = task.decision, task.decision.shard.n_rows
     extra = {c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c}
-    columns = decision.read(task.store, extra | {"text_bytes"} | set(task.layout.edited.values()))
+    extra |= task.layout.sources() | profile.READS if profiled else {"text_bytes"}
+    columns = decision.read(task.store, extra | set(task.layout.edited.values()))
     kept = final(decision, columns, task.store)
     language = languages(columns, task.layout, n_rows)
+    n_tokens = _release_column(columns, task.layout, "n_tokens", pa.int64(), n_rows)
     table = pa.table(
         {
             ROW: np.arange(n_rows, dtype=np.uint64) + np.uint64(task.ordinal << ROW_BITS),
             "doc_id": columns["doc_id"],
             "language": language,
-            "n_tokens": _release_column(columns, task.layout, "n_tokens", pa.int64(), n_rows),
+            "n_tokens": n_tokens,
             "text_bytes": columns["text_bytes"],
             "module": pa.repeat(
                 pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
@@ -141,7 +144,11 @@ def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
             **{name: columns[name] for name in task.by},
         }
     ).filter(pa.array(kept.keep))
-    return table, funnel_of(task, kept, language)
+    report = funnel_of(task, kept, language)
+    if profiled:
+        report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
+        report["thresholds"] = profile.thresholds(decision, task.layout)
+    return table, report
 
 
 def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pipeline.errors import LeaseError
 from pipeline.exchange import read_exchange, write_exchange
 from pipeline.graph import Phase
 from pipeline.lease import Lease, commit, hold
-from pipeline.pages import check_conservation, lineage, summary
+from pipeline.pages import check_conservation, lineage, listed_files, report_numbers, summary, table_schemas
 from pipeline.parts import (
     FileReport,
     PartTask,
@@ -184,7 +184,7 @@ class Releasing:
         files += self.resumable("write parts", write_part, self.part_tasks(placement), "part", FileReport)
         files += self.write_tokens(placement)
         files += self.write_orders(placement)
-        files += self.write_pages(reports, facts, placement, shards)
+        files += self.write_pages(reports, facts, placement, shards, files)
         lease.check()
         commit(
             self.store, self.head_key(), {"recipe": self.recipe, "release": self.run_file.release.name}, lease
@@ -287,21 +287,31 @@ class Releasing:
         facts: pa.Table,
         placement: Placement,
         shards: Sequence[ShardReport],
+        files: Sequence[FileReport],
     ) -> list[FileReport]:
-        """Write lineage, licences, README and the run file; check conservation first."""
+        """Write lineage, licences, report and run file, then what describes all files; check conservation first."""
         numbers = summary(self.build, self.recipe, reports, facts, placement)
         numbers["counts"]["lost_passages"] = self.deciding.lost_passages
         check_conservation(numbers["counts"], self.build.shards)
         sources = [(s.source, report) for s, report in zip(self.build.shards, shards, strict=True)]
-        report = {**numbers, **lineage(self.build), "lengths": lengths_of(facts)}
+        report = {
+            **report_numbers(self.build, numbers, reports, shards),
+            "lengths": lengths_of(facts),
+        }
         pages = {
             "lineage.json": to_json({**lineage(self.build), **numbers}),
             "report.html": page(report),
-            "report.json": to_json({key: report[key] for key in (*numbers, "quarantined", "lengths")}),
+            "report.json": to_json(report),
             "licenses.csv": licenses_csv(sources),
-            "README.md": self.module.readme(numbers),
             "run.yaml": self.run_file.text,
         }
+        written = self.put_pages(pages)
+        listed = listed_files(self.folder, [*files, *written])
+        schemas = table_schemas(self.store, self.folder, files)
+        return written + self.put_pages(self.module.pages(report, listed, schemas))
+
+    def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
+        """Write text files of the release, by name."""
         return [put_text(self.store, f"{self.folder}/{name}", text) for name, text in pages.items()]
 
     def remove_strays(self, keys: set[str]) -> None:

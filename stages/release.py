@@ -1,14 +1,17 @@
-"""What a release holds: the schema of every file in it, and the plain README with its numbers.
+"""What a release holds: the schema of every file in it, what each column means, and the pages that describe it.
 
 Reads columns by name; where those names come from is the run file's `release.columns`, with COLUMNS as default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+
+from stages.card import card
+from stages.croissant import croissant
 
 COLUMNS: Mapping[str, Any] = {
     "language": "language.label",
@@ -20,8 +23,11 @@ COLUMNS: Mapping[str, Any] = {
     "cluster": "dedup.cluster",
     "cluster_size": "dedup.cluster_size",
     "n_tokens": "tokens.n_tokens",
+    "tier": "cuts.tier",
 }
-"""Release column -> annotation column; `quality` maps score names to columns. Absent annotations give nulls."""
+"""Release column -> annotation column; `quality` maps score names to columns. Absent annotations give nulls.
+
+`tier` is counted in the report and in the card; it is no column of the files."""
 
 NO_LANGUAGE = "und"
 """Folder of documents without a language label."""
@@ -87,69 +93,64 @@ ORPHAN = "parent_dropped"
 """Rule name of derived documents whose parent was dropped."""
 
 
-def readme(summary: Mapping[str, Any]) -> str:  # Any: the JSON summary of a release
-    """Write the release's README: what it is, the funnel per language, the mixes, how to check it."""
-    counts = summary["counts"]
-    lines = [
-        f"# {summary['name']}",
-        "",
-        f"{counts['kept']:,} documents, {counts['kept_tokens']:,} tokens, from {counts['read']:,} records read. Built "
-        f"with bicorpus {summary['version']} from `run.yaml`; `lineage.json` names every input file by its digest.",
-        "",
-        f"rows read {counts['read']:,} = ingested {counts['ingested']:,} + quarantined {counts['quarantined']:,} + "
-        f"erased {counts['erased']:,}; ingested = kept {counts['kept']:,} + dropped {counts['dropped']:,}.",
-        "",
-        "## Funnel",
-        "",
-    ]
-    lines += funnel_table(summary["funnel"], summary["rules"])
-    for name, mix in sorted(summary["mixes"].items()):
-        lines += ["", f"## Mix `{name}`", ""]
-        lines += [
-            "| group | documents | tokens | share asked | share | epochs |",
-            "|---|---:|---:|---:|---:|---:|",
-        ]
-        lines += [
-            f"| {g['group']} | {g['n_docs']:,} | {g['tokens']:,} | {g['asked_share']:.2%} | {g['share']:.2%} "
-            f"| {g['epochs']:.2f} |"
-            for g in mix["groups"]
-        ]
-        lines += ["", f"{mix['discarded_share']:.1%} of the kept tokens are left out of this mix."]
-    lines += [
-        "",
-        "## Files",
-        "",
-        "`data/` every kept document once; `mixes/` documents in training order; `ledger/` one row for every ingested "
-        "document with the rule that dropped it; `licenses.csv`; `checksums.sha256` (`sha256sum -c`).",
-        "",
-        "Check it with `bicorpus verify`.",
-        "",
-    ]
-    return "\n".join(lines)
+MEANINGS: Mapping[str, str] = {
+    "doc_id": "Id of the document: a hash of its source, input file and record number.",
+    "text": "The text as released, after edits.",
+    "language": "Language and script, ISO 639-3 and ISO 15924; `mul` is mixed, `zxx` no language, `und` unknown.",
+    "language_score": "How sure the language label is, 0 to 1.",
+    "source": "Source of the document, as the run file names it.",
+    "domain": "Subject label.",
+    "url": "Address the document was read from.",
+    "date": "Date that came with the document, as it was written there.",
+    "license": "Licence that came with the document, or that of its source; null where neither says.",
+    "provenance": "Who wrote the text: human, post-edited, machine-translated or LLM; null where nothing says.",
+    "quality_bucket": "Rank among documents of its language by quality, in equal shares of bytes; the highest is best.",
+    "quality": "Scores of the quality classifiers.",
+    "perplexity": "Perplexity under the language model of its language; lower is more fluent.",
+    "cluster": "Cluster of near copies that the document belongs to; null for none.",
+    "cluster_size": "Documents in its cluster of near copies, itself included; 1 for none.",
+    "n_tokens": "Tokens, by the tokenizer that the run counts with.",
+    "parent_id": "Document that this one was made from.",
+    "lineage": "Where the document was read: input file, record number, hash of the text before edits.",
+    "lineage.input": "Input file, below the root of its source.",
+    "lineage.row": "Number of the record in that file, from 0.",
+    "lineage.text_hash": "XXH3-128 of the text before edits, in hex.",
+    "shard": "Shard of the store that holds the document.",
+    "row": "Row of the document: in its shard for the ledger, in its part for an order.",
+    "keep": "Whether the document is in `data/`.",
+    "rule": "First rule that dropped the document, `duplicate` where another copy is kept; null exactly when kept.",
+    "flags": "Rules that it fails and that only flag or trim.",
+    "keeper_id": "The document kept instead of this copy.",
+    "similarity": "Similarity with the document kept instead, 0 to 1.",
+    "copies": "How often the document is in the default mix; 0 when kept and left out by its ratio.",
+    "part": "Number of the part that holds the document: of the mix, or of `data/<language>/` when the mix has none.",
+    "epoch": "0 for the first time that a document comes in the mix, 1 for the second, and so on.",
+    "question": "The question of a worked solution.",
+    "steps": "The steps of a worked solution, in order.",
+    "answer": "The answer of a worked solution.",
+    "kinds": "What each step does.",
+    "spans": "Where question, steps and answer stand in the text of `parent_id` before edits.",
+    "support": "How much of the solution its document bears out, 0 to 1.",
+    "extractor": "What found the solution.",
+    "model": "Model that wrote or checked it, if one did.",
+    "prompt_version": "Version of the prompt that the model was given.",
+    "seed": "Seed of whatever was drawn at random.",
+    "parallel_id": "The same solution in the other language.",
+}
+"""What each column of a release's files holds, for its card; `struct.field` for fields of a struct."""
 
 
-SHOWN_LANGUAGES = 6
-"""Languages with a column of their own in the README; lineage.json has them all."""
+def pages(
+    report: Mapping[str, Any],  # Any: the numbers of a release, plain JSON
+    files: Sequence[Mapping[str, Any]],
+    schemas: Mapping[str, pa.Schema],
+) -> dict[str, str]:
+    """Write the pages that describe a whole release, by file name: its card and its Croissant description.
 
-
-def funnel_table(funnel: Mapping[str, Mapping[str, int]], rules: Sequence[str]) -> list[str]:
-    """Markdown lines: what became of the documents, one row per outcome, the largest languages in columns.
-
-    Args: funnel, language -> outcome -> documents; rules, names of the drop rules in the order they decide.
+    Args: report, what report.json holds; files, path, rows, bytes and sha256 of every other file; schemas, of the
+    Parquet files below each folder.
     """
-    languages = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
-    shown, rest = languages[:SHOWN_LANGUAGES], languages[SHOWN_LANGUAGES:]
-    columns = [[name] for name in shown] + ([rest] if rest else []) + [languages]
-    heads = [*shown, *([f"{len(rest)} others"] if rest else []), "all"]
-    lines = [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
-    found = {outcome for row in funnel.values() for outcome in row}
-
-    def line(name: str, outcomes: Iterable[str]) -> str:
-        outcomes = list(outcomes)
-        values = [sum(funnel[n].get(o, 0) for n in names for o in outcomes) for names in columns]
-        return f"| {name} | {' | '.join(f'{value:,}' for value in values)} |"
-
-    lines.append(line("ingested", found))
-    lines += [line(rule, [rule]) for rule in dict.fromkeys([*rules, ORPHAN, DUPLICATE]) if rule in found]
-    lines.append(line("kept", ["kept"]))
-    return lines
+    return {
+        "README.md": card(report, files, schemas, MEANINGS),
+        "croissant.json": croissant(report, files, schemas, MEANINGS),
+    }

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import warnings
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.dom import minidom
 
+import numpy as np
 import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeline.decide import Decision
+from pipeline.profile import (
+    LEAST,
+    MAX_GROUPS,
+    MOST,
+    add_up,
+    bin_of,
+    binned,
+    count_clusters,
+    edges_of,
+    limited,
+    merge,
+    thresholds,
+)
 from pipeline.report import lengths_of, page
-from tests.build import cli, reference
+from pipeline.rules import Cuts, parse_rules
+from pipeline.sidecars import Shard
+from stages.release import DUPLICATE, NO_LANGUAGE
+from tests.build import build, cli, ledger, reference, tiny, write_run
 
 
 def test_the_page_stands_alone_and_tells_the_numbers(tmp_path: Path) -> None:
@@ -46,3 +72,251 @@ def test_lengths_fall_into_powers_of_two() -> None:
     """1 is in the first bin, 2 and 3 in the second, 4 in the third; the largest languages only."""
     facts = pa.table({"language": ["a"] * 4, "n_tokens": [1, 2, 3, 4]})
     assert lengths_of(facts) == {"a": [1, 2, 1]}
+
+
+def released() -> dict[str, Any]:
+    """The numbers of the small release."""
+    path = Path(reference().store, reference().record["release"], "report.json")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def measured() -> dict[str, Any]:
+    """Numbers of a release with everything that a report can show, and names that no font or parser likes."""
+    rng = np.random.default_rng(0)
+    numbers, languages = released(), pa.array(["zho_Hans", "eng_Latn"] * 200)
+    domain = [1, 1, 0, 1, 1, 1]
+    split = [np.array([1, 1, 1, 0] * 100), np.array([0, 0, 0, 1] * 100), np.full(400, 30), np.full(400, 9)]
+    perplexity = binned(pa.chunked_array([pa.array(np.exp(rng.normal(5, 1, 400)))]))
+    numbers["profile"] |= {
+        "languages": {"zho_Hans": [200, 150, 9, 1, 1, 1], "eng_Latn": [200, 150, 0, 1, 1, 1]},
+        "domains": {"医学": [9, 4, 0, 1, 1, 1], "$x^{$": [3, 3, 0, 1, 1, 1]} | {str(i): domain for i in range(30)},
+        "buckets": add_up([languages, pa.array(np.arange(400) % 20)], split),
+        "tiers": add_up([languages, pa.array(["high", "low"] * 200)], split),
+        "perplexity": add_up([languages, perplexity], split),
+        "scores": {
+            "edu": add_up([languages, binned(pa.chunked_array([pa.array(rng.uniform(0, 5, 400))]))], split),
+            "log": add_up([languages, binned(pa.chunked_array([pa.array(rng.normal(0, 1, 400))]))], split),
+        },
+        "clusters": {"2": [10, 20, 9], "8": [2, 14, 12], "1024": [1, 700, 600]},
+    }  # fmt: skip
+    numbers["funnel"] = {
+        "zho_Hans": {"kept": 150, "too_short": 50},
+        "eng_Latn": {"kept": 150, "too_short": 50},
+    }
+    cut = {"rule": "not $ fluent", "action": "drop", "side": "max", "value": 400.0, "languages": ["eng_Latn"]}
+    numbers["thresholds"] = {"perplexity": [cut], "quality.edu": [{**cut, "value": 2.0}],
+                             "quality_bucket": [{**cut, "side": "min", "value": 2, "languages": None}]}  # fmt: skip
+    return numbers
+
+
+HEADS = ("Quality buckets", "Quality tiers", "Scores", "Perplexity", "Copies", "Domains")
+
+
+def test_what_was_measured_is_drawn() -> None:
+    """Each part of the profile has its section, its names as text, and its cuts; nothing is said on stderr."""
+    numbers = measured()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = page(numbers)
+    assert [name for name in HEADS if f"<h2>{name}</h2>" not in text] == []
+    assert text == page(json.loads(json.dumps(numbers)))
+    for shown in (
+        "医学",
+        "$x^{$",
+        "not $ fluent ≤ 400",
+        "not $ fluent ≥ 2",
+        "9 of 200",
+        "513–1024",
+        "The largest 20 of 32.",
+    ):
+        assert shown in text
+    assert text.count("not $ fluent ≤ 400") == 1  # only in the panel of the language that it is for
+    for figure in re.findall(r"<svg.*?</svg>", text, re.S):
+        minidom.parseString(figure.encode())
+
+
+@pytest.mark.parametrize(
+    ("part", "head"),
+    [("buckets", 0), ("tiers", 1), ("scores", 2), ("perplexity", 3), ("clusters", 4), ("domains", 5)],
+)
+def test_what_is_absent_is_left_out(part: str, head: int) -> None:
+    """Without one part of the profile its section is missing, and all others are there."""
+    numbers = measured()
+    del numbers["profile"][part]
+    text = page(numbers)
+    assert [f"<h2>{name}</h2>" in text for name in HEADS] == [i != head for i in range(len(HEADS))]
+
+
+def test_distributions_without_a_shape() -> None:
+    """Scores that nobody has, single documents and cuts far away or at zero are no reason not to draw the rest."""
+    numbers = measured()
+    profile = numbers["profile"]
+    profile["scores"] = {"none": {}, "one": {"eng_Latn": {str(bin_of(np.array([-3.0]))[0]): [1, 0, 9, 0]}}}
+    profile["perplexity"] = {
+        "eng_Latn": {"0": [5, 0, 9, 0], str(bin_of(np.array([7.0]))[0]): [1, 0, 9, 0]},
+        "und": {},
+    }
+    profile["buckets"] = {"eng_Latn": {"0": [0, 1, 0, 9]}}
+    assert "Quality buckets" not in page(
+        numbers | {"profile": profile | {"buckets": {"und": {"-1": [1, 1, 9, 9]}}}}
+    )
+    cut = {"rule": "far", "action": "flag", "side": "max", "value": 12345.0, "languages": None}
+    numbers["thresholds"] = {
+        name: [cut, {**cut, "value": 0.0}] for name in ("perplexity", "quality.one", "quality_bucket")
+    }
+    text = page(numbers)
+    assert text.count("far ≤ 12,345") == 3 and text.count("far ≤ 0") == 2  # a logarithmic axis has no zero
+    assert ">none<" not in text and "one, kept" not in text and "eng_Latn, kept (1): too few to draw" in text
+
+
+def test_report_of_what_is_no_release(tmp_path: Path) -> None:
+    """A folder without report.json is a wrong argument, and the message says what to give."""
+    ended = cli("report", tmp_path, "--json")
+    assert ended.code == 2 and "no report.json" in ended.err and "store/releases/v1" in ended.err
+
+
+def test_the_report_counts_what_the_ledger_holds() -> None:
+    """Sources, copies and languages of the profile add up to the rows of the ledger."""
+    numbers, rows = released(), ledger(reference().store)
+    assert json.loads(cli("report", reference().store / "releases" / "v1", "--json").ok().out) == numbers
+    for source in numbers["sources"]:
+        mine = [row for row in rows if row["source"] == source["source"]]
+        assert source["documents"] == len(mine) == source["read"] - source["quarantined"]
+        assert source["kept"] == sum(row["keep"] for row in mine)
+        assert source["copies"] == sum(row["rule"] == DUPLICATE for row in mine)
+    clusters = Counter(row["cluster"] for row in rows if row["cluster"])
+    found = numbers["profile"]["clusters"]
+    assert sum(row[0] for row in found.values()) == len(clusters) > 50
+    assert sum(row[1] for row in found.values()) == sum(clusters.values())
+    assert found["2"][0] == sum(n == 2 for n in clusters.values())
+    assert sum(row["documents"] for row in numbers["licenses"]) == numbers["counts"]["kept"]
+    assert sum(row["tokens"] for row in numbers["licenses"]) == numbers["counts"]["kept_tokens"]
+
+
+def test_shards_do_not_matter(tmp_path: Path) -> None:
+    """The same documents in one shard and in many have the same profile, scores, domains and cuts included."""
+    rows = [
+        {"id": str(i), "text": f"文章 {i}", "lang": ("a", "b", None)[i % 3], "score": i / 60, "ppl": 1.5**(i % 20),
+         "domain": f"d{i % 7}"}
+        for i in range(60)
+    ]  # fmt: skip
+    found = []
+    for shard_bytes in ("1MB", "40"):
+        page = tiny(tmp_path / shard_bytes, rows, ingest={"shard_bytes": shard_bytes})
+        names = {
+            "lang.label": "lang:string",
+            "edu.score": "score",
+            "lm.ppl": "ppl",
+            "top.domain": "domain:string",
+        }
+        page["sources"][0] |= {"columns": names}
+        quantile = {"quantile": {"max": 0.9, "by": "lang.label"}}
+        page["select"] = [{"name": "rare", "lm.ppl": quantile, "if_null": "keep"}]
+        columns = {"language": "lang.label", "quality": {"edu": "edu.score"}, "perplexity": "lm.ppl",
+                   "domain": "top.domain"}  # fmt: skip
+        page["release"] = {"name": "v1", "columns": columns}
+        store = tmp_path / shard_bytes / "store"
+        build(write_run(tmp_path / shard_bytes, page), store)
+        numbers = json.loads((store / "releases/v1/report.json").read_text(encoding="utf-8"))
+        found.append([numbers["profile"], numbers["thresholds"], numbers["sources"][0] | {"files": 0}])
+        assert len(list((store / "shards").glob("*.parquet"))) == (1 if shard_bytes == "1MB" else 15)
+    assert found[0] == found[1]
+    profile, cuts = found[0][:2]
+    assert set(profile["perplexity"]) == {"a", "b", NO_LANGUAGE} and set(profile["domains"]) == {
+        f"d{i}" for i in range(7)
+    }
+    assert sum(profile["domains"]["d0"][:1]) == 9
+    assert all(
+        sum(row[1] for row in groups.values()) for groups in profile["perplexity"].values()
+    )  # some drop
+    for language in ("a", "b"):
+        (cut,) = [cut for cut in cuts["perplexity"] if cut["languages"] == [language]]
+        values = sorted(row["ppl"] for row in rows if row["lang"] == language)
+        assert math.isclose(cut["value"], values[math.ceil(0.9 * len(values)) - 1], rel_tol=1e-5)
+
+
+@given(st.floats(-(2.0**MOST), 2.0**MOST).filter(lambda v: v == 0 or abs(v) > 2.0 ** (LEAST - 1)))
+def test_a_value_lies_in_its_bin(value: float) -> None:
+    """Above the lower edge, not above the upper one; below zero the mirror image; bins are narrow."""
+    code = int(bin_of(np.array([value]))[0])
+    low, high = edges_of(code)
+    assert code == -int(bin_of(np.array([-value]))[0])
+    if value > 0:
+        assert low < value <= high <= low * 17 / 16
+    elif value < 0:
+        assert low <= value < high
+    else:
+        assert (low, high) == (0.0, 0.0)
+
+
+def test_values_too_small_or_large_share_the_end_bins() -> None:
+    """Histograms have a fixed size: what lies outside falls into the bins at their ends, null and inf into none."""
+    codes = bin_of(np.array([1e-300, 2.0 ** (LEAST - 1), 2.0**MOST, 2.0**MOST * 1.01, 1e300]))
+    assert codes[0] == codes[1] == 1 and codes[2] + 1 == codes[3] == codes[4]
+    assert binned(pa.chunked_array([[1.0, None, math.inf, math.nan]])).is_null().to_pylist() == [
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=30), st.integers(0, 30))
+def test_parts_add_up_to_the_whole(rows: list[tuple[str, int]], cut: int) -> None:
+    """The profile of two shards is that of all their documents together, in either order."""
+
+    def counted(rows: list[tuple[str, int]]) -> dict[str, Any]:
+        keys = [
+            pa.array([row[0] for row in rows], pa.string()),
+            pa.array([row[1] for row in rows], pa.int64()),
+        ]
+        one = [np.ones(len(rows), np.int64)]
+        return {"buckets": add_up(keys, one), "languages": add_up(keys[:1], one)}
+
+    parts = [counted(rows[:cut]), counted(rows[cut:])]
+    assert merge(parts) == merge(parts[::-1]) == merge([counted(rows)])
+
+
+def test_too_many_groups_are_left_out_whatever_the_order() -> None:
+    """A column with more than MAX_GROUPS values has no table, whether one shard has them or only all together."""
+    many = {str(i): [1] for i in range(MAX_GROUPS)}
+    assert limited(many) == many and limited({**many, "x": [1]}) is None
+    parts: list[dict[str, Any]] = [{"domains": dict(many)}, {"domains": {"x": [1]}}, {"domains": {"0": [1]}}]
+    assert merge(parts)["domains"] is None and merge(parts[::-1])["domains"] is None
+    assert merge([{"domains": dict(many)}, {"domains": {"0": [1]}}])["domains"]["0"] == [2]
+    assert merge([{"domains": None}, {"domains": {"0": [1]}}])["domains"] is None
+
+
+def test_clusters_are_counted_once() -> None:
+    """The member that a cluster is named after stands for it; sizes round up to a power of two."""
+    names, copies = ["a", "a", "a", None, "e", "e"], np.array([0, 1, 1, 0, 0, 0])
+    ids, sizes = pa.chunked_array([list("abcdef")]), pa.chunked_array([[3, 3, 3, None, 2, 2]])
+    found = count_clusters(pa.chunked_array([names]), sizes, ids, copies)
+    assert found == {"4": [1, 3, 2], "2": [1, 2, 0]}
+
+
+def test_cuts_know_their_languages() -> None:
+    """A bound is for all languages, or for those of `where`; a quantile is where it came out in each language."""
+    rules = parse_rules(
+        [
+            {"name": "all", "lm.ppl": {"max": 9}},
+            {"name": "zh", "lm.ppl": {"min": 2}, "where": {"language.label": ["zho_Hans"]}},
+            {"name": "rare", "lm.ppl": {"quantile": {"max": 0.5, "by": "language.label"}}},
+            {"name": "other", "lm.ppl": {"quantile": {"max": 0.5, "by": "source"}}},
+            {"name": "long", "signals.n_chars": {"max": 9}},
+        ],
+        "select",
+    )
+    cuts = Cuts()
+    cuts.add("lm.ppl", ("language.label",), "eng_Latn", {1.0: 2, 3.0: 5})
+    cuts.add("lm.ppl", ("source",), "web", {7.0: 1})
+    columns = {"language": "language.label", "perplexity": "lm.ppl", "quality_bucket": None}
+    plan: Any = SimpleNamespace(columns=columns, scores={})  # Any: the two fields of a Layout that are read
+    decision = Decision(Shard("s", "docs", 1, 1), rules, {}, {}, 0, "", cuts=cuts)
+    found = {
+        cut["rule"]: (cut["side"], cut["value"], cut["languages"])
+        for cut in thresholds(decision, plan)["perplexity"]
+    }
+    assert found == {
+        "all": ("max", 9.0, None), "zh": ("min", 2.0, ["zho_Hans"]), "rare": ("max", 3.0, ["eng_Latn"]),
+    }  # fmt: skip

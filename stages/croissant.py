@@ -1,0 +1,237 @@
+"""The Croissant description of a release: its files and the columns of its tables, as JSON-LD.
+
+Written from schemas and digests alone, so that the same release has the same description. Paths are relative to the
+file itself. Parts of a table are a set given by a pattern, and their digests stand in checksums.sha256; every other
+file is listed with its own.
+
+Source: Croissant Format Specification, version 1.0, MLCommons 2024.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from stages.hub import hub_languages
+
+Json = dict[str, Any]
+"""A JSON-LD node."""
+
+CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+
+CONTEXT: Json = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""The context that the specification asks for, appendix 1."""
+
+PARQUET = "application/x-parquet"
+
+FORMATS = {
+    "csv": "text/csv",
+    "html": "text/html",
+    "json": "application/json",
+    "parquet": PARQUET,
+    "yaml": "application/yaml",
+}
+"""Media type by the ending of a file's name; token files are plain bytes."""
+
+TABLES = {
+    "data": "Every kept document once, in an order that is random but fixed; a folder for each language.",
+    "ledger": "One row for every ingested document, kept or not, with the rule that dropped it.",
+    "cot": "Worked solutions found in the documents, step by step.",
+}
+"""What the tables of a release hold, mixes aside."""
+
+
+def croissant(
+    report: Mapping[str, Any],
+    files: Sequence[Mapping[str, Any]],
+    schemas: Mapping[str, pa.Schema],
+    meanings: Mapping[str, str],
+) -> str:
+    """Write croissant.json. Arguments as in `stages.release.pages`; meanings, what each column holds."""
+    counts = report["counts"]
+    sets = {folder: is_set(folder) for folder in schemas}
+    licenses = [row["license"] for row in report["licenses"] if row["license"]]
+    page: Json = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": CONFORMS_TO,
+        "name": report["name"],
+        "description": (
+            f"{counts['kept']:,} documents, {counts['kept_tokens']:,} tokens, kept of {counts['ingested']:,} documents "
+            f"of the corpus {report['corpus']}. Built with bicorpus {report['version']}; recipe {report['recipe']}."
+        ),
+        "inLanguage": hub_languages(name for name, row in report["funnel"].items() if row.get("kept")),
+        "isLiveDataset": False,
+        "keywords": ["text", "language modelling", "pretraining corpus"],
+        "distribution": [file_set(folder) for folder in sets if sets[folder]]
+        + [file_object(file) for file in files if not in_a_set(file["path"], sets)],
+        "recordSet": [record_set(folder, schema, meanings) for folder, schema in schemas.items()],
+    }
+    if licenses:
+        page["license"] = licenses
+    return json.dumps(page, indent=1, ensure_ascii=False) + "\n"
+
+
+def is_set(folder: str) -> bool:
+    """Whether a table is a folder of parts, and not one file."""
+    return not folder.endswith(".parquet")
+
+
+def in_a_set(path: str, sets: Mapping[str, bool]) -> bool:
+    """Whether a file is a part of one of the tables."""
+    folder, _, name = path.rpartition("/")
+    is_part = name.startswith("part-") and name.endswith(".parquet")
+    return is_part and sets.get("data" if folder.startswith("data/") else folder, False)
+
+
+def pattern(folder: str) -> str:
+    """The parts of a table."""
+    return "data/*/part-*.parquet" if folder == "data" else f"{folder}/part-*.parquet"
+
+
+def file_set(folder: str) -> Json:
+    """The parts of a table, as a set of files."""
+    return {
+        "@type": "cr:FileSet",
+        "@id": node_id(f"{folder}/parts"),
+        "name": f"{folder}/parts",
+        "description": describe(folder),
+        "encodingFormat": PARQUET,
+        "includes": pattern(folder),
+    }
+
+
+def file_object(file: Mapping[str, Any]) -> Json:
+    """One file with its size and digest."""
+    path = file["path"]
+    return {
+        "@type": "cr:FileObject",
+        "@id": node_id(path),
+        "name": path,
+        "contentUrl": path,
+        "contentSize": f"{file['bytes']} B",
+        "encodingFormat": FORMATS.get(path.rpartition(".")[2], "application/octet-stream"),
+        "sha256": file["sha256"],
+    }
+
+
+def node_id(name: str) -> str:
+    """An id for a file, table or column: loaders take no white space in one, not even escaped."""
+    return re.sub(r"\s+", "_", name)
+
+
+def describe(folder: str) -> str:
+    """What a table holds."""
+    if folder.endswith("order.parquet"):
+        return f"Documents of the mix {folder.split('/')[1]} in training order, by part and row."
+    if folder.startswith("mixes/"):
+        return f"Documents of the mix {folder.split('/')[1]} in training order, with their text."
+    return TABLES.get(folder, folder)
+
+
+def record_set(folder: str, schema: pa.Schema, meanings: Mapping[str, str]) -> Json:
+    """A table's columns; ids are `table/column`."""
+    name = folder.removesuffix(".parquet")
+    kind, file = ("fileSet", f"{folder}/parts") if is_set(folder) else ("fileObject", folder)
+    source = {kind: {"@id": node_id(file)}}
+    fields = [column_field(name, column, source, meanings) for column in schema]
+    page: Json = {
+        "@type": "cr:RecordSet",
+        "@id": node_id(name),
+        "name": name,
+        "description": describe(folder),
+    }
+    if folder in ("data", "ledger"):
+        page["key"] = {"@id": f"{name}/doc_id"}
+    return page | {"field": fields}
+
+
+def column_field(table: str, column: pa.Field, source: Json, meanings: Mapping[str, str]) -> Json:
+    """One column; a struct has a field of its own for each of its members, a list repeats.
+
+    Raises: TypeError for a type that Croissant 1.0 cannot say.
+    """
+    name, kind = column.name, column.type
+    field: Json = {"@type": "cr:Field", "@id": node_id(f"{table}/{name}"), "name": name}
+    if name in meanings:
+        field["description"] = meanings[name]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        field["repeated"] = True
+        kind = kind.value_type
+    extract = source | {"extract": {"column": name}}
+    if not pa.types.is_struct(kind):
+        return field | {"dataType": data_type(kind, f"{table}/{name}"), "source": extract}
+    field["subField"] = []
+    for member in kind:
+        part: Json = {
+            "@type": "cr:Field",
+            "@id": node_id(f"{table}/{name}/{member.name}"),
+            "name": member.name,
+        }
+        if f"{name}.{member.name}" in meanings:
+            part["description"] = meanings[f"{name}.{member.name}"]
+        part["dataType"] = data_type(member.type, part["@id"])
+        part["source"] = extract | {"transform": {"jsonPath": json_path(member.name)}}
+        field["subField"].append(part)
+    return field
+
+
+def json_path(name: str) -> str:
+    """The path of a struct's member, quoted where its name is no plain word."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f"$['{name}']"
+
+
+def data_type(kind: pa.DataType, where: str) -> str:
+    """The schema.org type of a plain column."""
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "sc:Text"
+    if pa.types.is_boolean(kind):
+        return "sc:Boolean"
+    if pa.types.is_integer(kind):
+        return "sc:Integer"
+    if pa.types.is_floating(kind):
+        return "sc:Float"
+    raise TypeError(
+        f"{where}: {kind} has no place in a Croissant description; use text, numbers, lists or structs"
+    )

@@ -1,0 +1,57 @@
+"""Markdown for people: tables, lists cut short, shares and sizes with units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """A Markdown table; whole numbers get thousands separators and stand right."""
+    rows = [list(row) for row in rows]
+    right = [all(is_number(row[i]) for row in rows) for i in range(len(heads))]
+
+    def cell(value: Any) -> str:
+        return f"{value:,}" if isinstance(value, int) else " ".join(str(value).replace("|", "\\|").split())
+
+    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join('---:' if r else '---' for r in right)}|"]
+    return lines + [f"| {' | '.join(map(cell, row))} |" for row in rows]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a cell holds a number, with a unit or not, or stands empty."""
+    return isinstance(value, int) or re.fullmatch(r"[\d.,]+( ?[%kMGTP]?B?)|—|", str(value)) is not None
+
+
+def few(names: Sequence[str], shown: int = 4) -> str:
+    """The first names of a list, and how many more there are."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def share(part: int, whole: int) -> str:
+    """A share in per cent; a dash when there is nothing to have a share of."""
+    return f"{part / whole:.1%}" if whole else "—"
+
+
+def in_bytes(n: int) -> str:
+    """A number of bytes with a unit, by powers of 1000."""
+    size = float(n)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} PB"
+
+
+def type_name(kind: pa.DataType) -> str:
+    """A type as people write it; the fields of a struct by name."""
+    if pa.types.is_struct(kind):
+        return "struct of " + ", ".join(field.name for field in kind)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list of {type_name(kind.value_type)}"
+    return (
+        str(kind).removeprefix("large_").replace("float", "float32" if kind == pa.float32() else "float", 1)
+    )
