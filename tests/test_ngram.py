@@ -254,3 +254,15 @@ def test_bad_packed_files_are_refused(model: ngram.Model, tmp_path: Path) -> Non
         ngram.save(bad, str(path))
         with pytest.raises(ConfigError, match="damaged"):
             ngram.load(str(path))
+
+
+def test_scores_are_those_of_kenlm(grams: ngram.Grams, tmp_path: Path) -> None:
+    """Token for token the same as KenLM gives with the same ARPA file, neither sentence end scored."""
+    kenlm = pytest.importorskip("kenlm", reason="KenLM is not installed (it has no wheels: pip install kenlm)")
+    with_end = [{**grams[0], ("</s>",): (-9.0, 0.0)}, *grams[1:]]  # which KenLM insists on
+    path = write_arpa(with_end, tmp_path / "model.arpa")
+    ours, theirs = ngram.load(path), kenlm.Model(path)
+    for text in (*CORPUS, "他们昨天没有来。", "The unknown zebra ate 12 apples, slowly."):
+        tokens = [token for token in ngram.spell(text) if ("<pause>",) in grams[0] or token != "<pause>"]
+        expected = [s[0] * math.log(10) for s in theirs.full_scores(" ".join(tokens), bos=False, eos=False)]
+        assert scores(ours, text) == pytest.approx(expected, abs=2e-5)
