@@ -200,14 +200,20 @@ def test_rules_are_those_of_the_profiles(tmp_path: Path) -> None:
     assert len(run.select) == len(rules)
     labels = {profile.name: profile.labels for profile in load_profiles()}
     for name, rule in wanted.items():
-        (column, test), *more = ((k, v) for k, v in rule.items() if k not in ("name", "base", "action"))
-        (condition,), (where,) = rules[name].conditions, rules[name].where
+        (column, test), *more = (
+            (k, v) for k, v in rule.items() if k not in ("name", "where", "base", "action")
+        )
+        (condition,), (language, *rest) = rules[name].conditions, rules[name].where
         assert not more and condition.column == column
         assert (condition.min, condition.max) == (test.get("min"), test.get("max"))
         assert (rules[name].action, rules[name].base) == (rule.get("action", "drop"), rule.get("base", False))
         profile = name.partition("_")[0]
         expected = (None, (*labels["zho"], *labels["eng"])) if profile == "und" else (labels[profile], None)
-        assert (where.column, where.among, where.not_among) == ("language.label", *expected)
+        assert (language.column, language.among, language.not_among) == ("language.label", *expected)
+        bounds = {limit.column: {"min": limit.min, "max": limit.max} for limit in rest}
+        assert bounds == {
+            column: {"min": None, "max": None, **test} for column, test in rule.get("where", {}).items()
+        }
 
 
 def test_the_ratio_can_be_switched_on(tmp_path: Path) -> None:
