@@ -41,6 +41,7 @@ STEPS = """
 annotate: # each document on its own; all of these share one read of the text
   - classifiers.language
   - stages.signals
+  - classifiers.quality
   - stages.boilerplate
   - stages.exact
   - stages.minhash

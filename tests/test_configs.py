@@ -69,8 +69,8 @@ def test_a_preset_builds_the_sample(path: Path, tmp_path: Path) -> None:
 
 
 def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: Condition, and its values
-    """Column -> bounds of conditions on signals."""
-    return {c.column: (c.min, c.max) for c in conditions if c.column.startswith("signals.")}
+    """Column -> bounds of conditions on what was measured, buckets aside."""
+    return {c.column: (c.min, c.max) for c in conditions if c.column.startswith(("signals.", "quality."))}
 
 
 @pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
@@ -78,15 +78,13 @@ def test_cci4_has_the_rules_of_the_profiles(profile: Any) -> None:  # Any: Profi
     """Every default rule of a language stands in cci4 with its bounds; `und` serves mixed documents."""
     found = select_of("cci4.yaml")
     prefix, labels = ("mul", ("mul",)) if profile.name == "und" else (profile.name, profile.labels)
-    ours = {"damaged"} if profile.name != "und" else set()
-    assert {n.partition("_")[2] for n in found if n.startswith(f"{prefix}_")} - ours == {
-        rule["name"] for rule in profile.rules
-    }
+    names = {name.partition("_")[2] for name in found if name.startswith(f"{prefix}_")}
+    assert names == {rule["name"] for rule in profile.rules}
     for default in parse_rules(list(profile.rules), profile.name):
         rule = found[f"{prefix}_{default.name}"]
         assert bounds(rule.conditions) == bounds(default.conditions), rule.name
         assert bounds(rule.where) == bounds(default.where), rule.name
-        assert rule.action == default.action
+        assert (rule.action, rule.if_null) == (default.action, default.if_null)
         assert {c.column: c.among for c in rule.where}["language.label"] == tuple(labels)
         exempt = any(c.column == "cuts.bucket" and c.max == 16 for c in rule.where)
         assert exempt != (rule.base or rule.action == "flag"), rule.name
