@@ -17,12 +17,24 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.cluster import Engine
+from pipeline.decide import BaseRows
+from pipeline.deciding import Deciding
+from pipeline.derive import DeriveTask, derive_shard, inputs
 from pipeline.errors import InputError, LeaseError, QuarantineError
 from pipeline.exchange import Annotations, run_global
 from pipeline.execute import WaveReport, WaveTask, annotate_shard
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
 from pipeline.lease import Lease, hold
-from pipeline.plan import INPUTS, SHARDS, State, describe, known_groups, shards_of
+from pipeline.plan import (
+    INPUTS,
+    SHARDS,
+    State,
+    describe,
+    known_derivations,
+    known_groups,
+    parents_of,
+    shards_of,
+)
 from pipeline.progress import Progress
 from pipeline.run_file import RunFile, Step
 from pipeline.shards import IngestReport, IngestTask, ingest_group, peak_rss_bytes
@@ -43,7 +55,7 @@ class Record:
     started: str
     version: str = __version__
     tasks: dict[str, int] = field(
-        default_factory=lambda: {"ingest": 0, "annotate": 0, "global": 0, "release": 0}
+        default_factory=lambda: {"ingest": 0, "derive": 0, "annotate": 0, "global": 0, "release": 0}
     )
     text_tasks: int = 0
     cpu_s: dict[str, float] = field(default_factory=dict)
@@ -78,6 +90,7 @@ class Build:
         self.record = Record(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
         self.group_names: list[str] = []
         self.shards: list[Shard] = []
+        self.parents: dict[str, str] = {}  # shards of derived documents -> the shards they were made of
         self.recipes = Recipes(run)
 
     def run(self) -> Record:
@@ -91,6 +104,7 @@ class Build:
         self.store.check()
         try:
             self.ingest()
+            self.derive()
             for phase in phases(self.run_file):
                 with self.timed(phase.label):
                     self.wave(phase) if phase.kind == "wave" else self.global_step(phase.steps[0])
@@ -151,6 +165,40 @@ class Build:
         self.shards = shards_of(self.group_names, self.state)
         self.record.tasks["ingest"] += len(tasks)
         self.count_quarantined()
+
+    def derive(self) -> None:
+        """Make the documents of derived sources, once what they rest on is measured, and add their shards."""
+        run = self.run_file
+        if not run.derived:
+            return
+        first = phases(run)[0]
+        with self.timed(first.label):
+            self.wave(first)
+        names, missing = known_derivations(run, self.state, self.recipes, self.shards)
+        edits = run.release.edits.early()
+        tasks = [
+            DeriveTask(
+                self.store, derived, shard, name, edits, self.recipes.refs(inputs(derived, edits), shard),
+                self.recipes.loose(inputs(derived, edits), shard),
+            )
+            for derived, shard, name in missing
+        ]  # fmt: skip
+        if tasks:
+            self.record.text_tasks += len(tasks)
+            with self.timed("derive"), self.progress.phase("derive", len(tasks)) as phase:
+                reports = []
+                for report in self.engine.map(derive_shard, tasks):
+                    reports.append(report)
+                    phase.step(sum(shard.text_bytes for shard in report.shards))
+                self.note_ingested(reports)
+        self.record.tasks["derive"] += len(tasks)
+        self.add_derived([*names, *(name for _, _, name in missing)])
+
+    def add_derived(self, names: list[str]) -> None:
+        """Take derived groups into the build."""
+        self.group_names += names
+        self.shards = shards_of(self.group_names, self.state)
+        self.parents = parents_of(names, self.state)
 
     def note_ingested(self, reports: list[IngestReport]) -> None:
         """Commit groups to the manifest."""
@@ -269,16 +317,19 @@ class Build:
         """Run a global step unless its result is there."""
         recipe = self.recipes.global_recipe(step, self.shards)
         assert recipe is not None
-        feeds = [
-            Annotations(
-                shard, self.recipes.refs(step.reads(), shard), self.recipes.loose(step.reads(), shard),
-                step.step.sparse,  # type: ignore[union-attr]  # a global step
-            )
-            for shard in self.shards
-        ]  # fmt: skip
+        feeds = [self.feed(step, shard) for shard in self.shards]
         self.recipes.results[step.name] = self.find_or_run(
             step, recipe, feeds, f"global/{step.name}/{recipe[:8]}"
         )
+
+    def feed(self, step: Step, shard: Shard) -> Annotations | BaseRows:
+        """What a global step reads of a shard."""
+        if "passes_base" in step.step.reads:
+            return BaseRows(Deciding(self, step.reads()).plain(shard, step.base))
+        return Annotations(
+            shard, self.recipes.refs(step.reads(), shard), self.recipes.loose(step.reads(), shard),
+            step.step.sparse,  # type: ignore[union-attr]  # a global step
+        )  # fmt: skip
 
     def find_or_run(self, step: Step, recipe: str, feeds: list[Any], folder: str) -> GlobalResult:
         """A global result from the store, or computed now; one run at a time computes the same one."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from pipeline.derive import inputs
 from pipeline.errors import ConfigError
+from pipeline.graph import phases
 from pipeline.names import nearest
 from pipeline.releasing import release_layout
 from pipeline.rules import Condition, Rule
-from pipeline.run_file import RunFile
-from pipeline.schema import CANONICAL, SPANS, VIRTUAL, split_column
+from pipeline.run_file import Derived, RunFile
+from pipeline.schema import CANONICAL, OWNERS, SPANS, VIRTUAL, split_column
 
 NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "input_row", *VIRTUAL)
 """Columns of a document that always have a value."""
@@ -18,8 +20,11 @@ NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "i
 def check_columns(run: RunFile) -> None:
     """Every column named anywhere exists, has a type that fits its use, and spans are spans."""
     known = run.annotation_columns() | {*CANONICAL.names, *VIRTUAL}
+    early = {column for column in known if not column.startswith(f"{OWNERS}.")}
+    for column, _ in run.release.edits.spans:
+        check_spans(run, column, f"{run.path}: release.edits")
     for step in (*run.annotate, *run.globals):
-        check_known(step.reads(), known - {*VIRTUAL}, f"{run.path}: {step.name}")
+        check_known(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
         check_types(run, step.gate, f"{run.path}: {step.name}.gate")
         for column, _ in step.view.spans if step.view else ():
             check_spans(run, column, f"{run.path}: {step.name}.view")
@@ -28,13 +33,11 @@ def check_columns(run: RunFile) -> None:
         check_known(rule.columns(), known - {"text"}, where)
         check_types(run, (*rule.conditions, *rule.where), where)
         check_nulls(run, rule)
+        check_order(rule, where)
         for column, _ in rule.trim:
             check_spans(run, column, f"{where}.trim")
-    for column, _ in run.release.edits.spans:
-        check_spans(run, column, f"{run.path}: release.edits")
-        check_owners(run, column)
     for name, mix in run.mix.mixes.items():
-        check_known({mix.by} if mix.by else set(), known, f"{run.path}: mix.mixes.{name}.by")
+        check_known({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
         if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
             raise ConfigError(
                 f"{run.path}: mix.mixes.{name} shares out tokens, which no stage counts; annotate with stages.tokens, "
@@ -43,8 +46,29 @@ def check_columns(run: RunFile) -> None:
     if run.keep_one:
         where = f"{run.path}: keep_one.prefer"
         prefer = sorted(column for column, _ in run.keep_one.prefer)
-        check_known(set(prefer), known, where)
+        check_known(set(prefer), early, where)
         check_types(run, tuple(Condition(column=column, min=0) for column in prefer), where)
+        if run.keep_one.passages:
+            wanted = {f"{run.keep_one.passages}.{column}" for column in ("passages", "n_chars")}
+            check_known(wanted, known, f"{run.path}: keep_one.passages")
+    for derived in run.derived:
+        check_derived(run, derived, early)
+
+
+def check_derived(run: RunFile, derived: Derived, known: set[str]) -> None:
+    """A derived source rests on columns of the first wave alone, because its documents take part in all the rest."""
+    where = f"{run.path}: sources.{derived.name}"
+    wanted = inputs(derived, run.release.edits.early())
+    check_known(wanted, known, where)
+    first = phases(run)[0]
+    there = {step.name for step in first.steps} if first.kind == "wave" else set()
+    late = {step.name for step in (*run.annotate, *run.globals)} - there
+    for column in sorted(wanted):
+        if column.partition(".")[0] in late:
+            raise ConfigError(
+                f"{where}: {column} comes from a global step or a wave of a model; documents are derived before those, "
+                "so it cannot be made out of that column or edited by it"
+            )
 
 
 def check_known(columns: set[str], known: set[str], where: str) -> None:
@@ -67,24 +91,34 @@ def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> 
         for values in (condition.among or (), condition.not_among or ()):
             try:
                 pa.array(values, None if values else kind).cast(kind)
-            except pa.ArrowInvalid as error:
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise ConfigError(f"{where}: {condition.column} is {kind}; found {list(values)}") from error
 
 
 def check_spans(run: RunFile, column: str, where: str) -> None:
     """Raise ConfigError unless a column holds spans."""
-    if run.column_types().get(column) != SPANS:
-        raise ConfigError(f"{where}: {column} is no column of spans; name a stage that writes spans")
-
-
-def check_owners(run: RunFile, column: str) -> None:
-    """Raise ConfigError for copies whose owner was chosen before the keepers: both could go."""
-    step = next((step for step in run.globals if step.name == column.partition(".")[0]), None)
-    if step is not None and run.keep_one is not None:
+    if run.column_types().get(column) == SPANS:
+        return
+    if column.partition(".")[0] in {step.name for step in run.globals}:
         raise ConfigError(
-            f"{run.path}: release.edits: {column} was chosen across documents before keep_one drops some, so "
-            "the one copy that it spares may be dropped; keep one here, and apply these edits in a second build "
-            "whose source is the data/ of this release"
+            f"{where}: {column} is no column of spans; which copy of a passage goes is said by `{OWNERS}`: write "
+            f"`{OWNERS}: all` here, and `passages: {column.partition('.')[0]}` in keep_one"
+        )
+    raise ConfigError(f"{where}: {column} is no column of spans; name a stage that writes spans")
+
+
+def check_order(rule: Rule, where: str) -> None:
+    """Raise ConfigError for a rule that would have to be judged before what it reads is known."""
+    quantile = next((c for c in (*rule.conditions, *rule.where) if c.quantile), None)
+    if rule.base and quantile:
+        raise ConfigError(
+            f"{where}: quantiles are drawn from what passes the base rules, so {quantile.column} cannot have one in a "
+            "base rule; leave `base` out"
+        )
+    if rule.is_late and (rule.base or quantile or rule.action == "trim"):
+        raise ConfigError(
+            f"{where}: `{OWNERS}` is known after all other rules and keepers; a rule that reads it takes numbers, and "
+            "neither `base`, `quantile` nor `trim`"
         )
 
 
@@ -96,7 +130,9 @@ def check_nulls(run: RunFile, rule: Rule) -> None:
     for column in sorted(rule.tested()):
         stage, _ = split_column(column)
         step = steps.get(stage or "")
-        whole = step is not None and not (step.gate or step.is_global or step.max_failed_share)
+        whole = step is not None and not (
+            step.gate or step.is_global or step.max_failed_share or step.nullable
+        )
         always = column in NEVER_NULL or whole
         if not always:
             raise ConfigError(

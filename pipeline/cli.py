@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from pipeline import __version__
-from pipeline.cli_releases import COMMANDS, json_option
+from pipeline import __version__, cli_releases, cli_store
+from pipeline.cli_options import (
+    engine_options,
+    json_option,
+    print_record,
+    quiet_option,
+    run_argument,
+    store_option,
+)
 from pipeline.errors import BicorpusError
 from pipeline.progress import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-store_option = click.option(
-    "--store",
-    "store_url",
-    required=True,
-    metavar="URL",
-    help="Local folder or object store (s3://bucket/prefix).",
-)
 where_option = click.option(
     "--where",
     "wheres",
@@ -30,7 +29,6 @@ where_option = click.option(
     metavar="COLUMN>=VALUE",
     help="Comparison (= != > >= < <=); repeatable.",
 )
-run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
 
 
 class Commands(click.Group):
@@ -57,20 +55,6 @@ def main() -> None:
     """Build bilingual pretraining corpora: every document measured once, every decision explained."""
 
 
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands
-    """Options that say where a run happens; none of them changes its result."""
-    for option in (
-        click.option("--engine", type=click.Choice(["ray", "local"]), default="ray", show_default=True,
-                     help="Ray, or a process pool on this machine."),
-        click.option("--workers", type=int, help="Processes to use at once.  [default: all cores]"),
-        click.option("--address", help="A running Ray cluster; none starts Ray here."),
-        click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests."),
-        click.option("--batch-rows", type=int, hidden=True, help="Largest batch that a stage sees, for tests."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
 @main.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--out", "out_path", default="run.yaml", show_default=True, help="The run file to write.")
@@ -93,8 +77,10 @@ def init(paths: tuple[str, ...], out_path: str, force: bool, as_json: bool) -> N
 @run_argument
 @store_option
 @engine_options
+@click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests.")
+@click.option("--batch-rows", type=int, hidden=True, help="Largest batch that a stage sees, for tests.")
 @json_option
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option
 def run(
     run_path: str,
     store_url: str,
@@ -112,30 +98,20 @@ def run(
 
     Example: bicorpus run configs/quickstart.yaml --store ./quickstart-store
     """
-    from dataclasses import asdict
-
     from pipeline.build import Build
     from pipeline.cluster import open_engine
     from pipeline.load import load_run
     from pipeline.store import open_store
 
     progress = Progress(quiet=quiet, as_json=as_json)
-    parsed, store = load_run(run_path), open_store(store_url)
+    store = open_store(store_url)
+    parsed = load_run(run_path, store=store)
     workers_of = open_engine(engine, workers, address)
     try:
         record = Build(parsed, store, workers_of, progress, partitions, batch_rows).run()
     finally:
         workers_of.close()
-    if as_json:
-        click.echo(json.dumps(asdict(record), ensure_ascii=False))
-    else:
-        tasks = ", ".join(f"{count:,} {kind}" for kind, count in record.tasks.items())
-        click.echo(f"{store.url}/{record.release}")
-        click.echo(
-            f"{record.kept:,} of {record.ingested:,} documents kept, {record.seconds['total']:.1f} s; tasks: {tasks}; "
-            f"{record.text_tasks:,} of them read text before the release",
-            err=True,
-        )
+    print_record(record, store, as_json)
 
 
 @main.command()
@@ -154,7 +130,8 @@ def plan(run_path: str, store_url: str, as_json: bool) -> None:
     from pipeline.plan import State, make_plan, plan_lines
     from pipeline.store import open_store
 
-    run, store = load_run(run_path), open_store(store_url)
+    store = open_store(store_url)
+    run = load_run(run_path, store=store)
     found = make_plan(run, State(store))
     plan_release(found, run, store)
     if as_json:
@@ -185,7 +162,8 @@ def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, impo
     from pipeline.load import load_run
     from pipeline.store import open_store
 
-    return Finished(load_run(run_path), open_store(store_url))
+    store = open_store(store_url)
+    return Finished(load_run(run_path, store=store), store)
 
 
 @main.command()
@@ -296,7 +274,7 @@ def export(
     click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
 
 
-for command in COMMANDS:
+for command in (*cli_releases.COMMANDS, *cli_store.COMMANDS):
     main.add_command(command)
 
 

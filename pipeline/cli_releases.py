@@ -6,7 +6,7 @@ import json
 
 import click
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+from pipeline.cli_options import json_option
 
 
 @click.command()
@@ -39,7 +39,12 @@ def verify(release_url: str, store_url: str | None, run_path: str | None, sample
         from pipeline.load import load_run
         from pipeline.rederive import verify_store
 
-        finished = Finished(load_run(run_path), open_store(store_url))
+        store = open_store(store_url)
+        run = load_run(run_path, store=store)
+        mix = json.loads(release.get("lineage.json")).get("default_mix")
+        if mix != run.mix.default and mix in run.mix.mixes:  # chosen with `release --mix`
+            run = load_run(run_path, {"mix": {"default": mix}}, store)
+        finished = Finished(run, store)
         reports.append(verify_store(release, finished, sample))
     if as_json:
         click.echo(json.dumps([asdict(report) for report in reports], ensure_ascii=False))

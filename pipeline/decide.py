@@ -1,22 +1,24 @@
 """Decisions: verdicts of the rules, keepers of the clusters, and the facts that mixing needs. No text is read.
 
-The order is fixed: base rules, the population of quantiles, the other rules, keepers, mix. A document outside the
-base population or failing a rule cannot be a keeper, so no cluster is lost to a keeper that a rule drops.
+The order is fixed: base rules, the population of quantiles, the other rules, keepers, owners of passages, late rules,
+mix. A document outside the base population or failing a rule cannot be a keeper, so no cluster is lost to a keeper that
+a rule drops. A derived document stays only with its parent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.execute import Columns, _nulls
 from pipeline.rules import Cuts, Rule, Verdicts, judge, population_counts
 from pipeline.run_file import KeepOne, RunFile
-from pipeline.schema import CANONICAL, ROW
+from pipeline.schema import CANONICAL, HANDED, OWNERS, ROW
 from pipeline.sidecars import Shard, SidecarRef, read_columns, read_sidecar
 from pipeline.store import Store
 
@@ -26,6 +28,8 @@ class Decision:
     """All that decides over one shard's documents, ready to be evaluated anywhere.
 
     refs: sidecars by step; loose: columns that may be absent, with their types; rank and profile: the source's.
+    keepers, and owners among `refs`: once they are chosen. judged: the owners as late rules saw them, before the
+    documents that those dropped gave up theirs. parent: the decision over the shard that a derived one was made of.
     """
 
     shard: Shard
@@ -37,10 +41,13 @@ class Decision:
     keep_one: KeepOne | None = None
     cuts: Cuts | None = None
     keepers: SidecarRef | None = None
+    judged: SidecarRef | None = None
+    parent: Decision | None = None
 
     def read(self, store: Store, extra: set[str] | None = None) -> Columns:
         """Columns of the shard that rules name, and `extra`; text is never among them."""
         names = {c for rule in self.rules for c in rule.columns()} | (extra or set()) | {"doc_id"}
+        names |= {"parent_id"} if self.parent else set()
         canonical = sorted((names & set(CANONICAL.names)) - {"text"})
         with store.open(self.shard.key) as stream:
             documents = pq.read_table(stream, columns=canonical)
@@ -55,17 +62,21 @@ class Decision:
         columns["profile"] = pa.chunked_array([pa.repeat(self.profile, n_rows)])
         return columns
 
-    def verdicts(self, columns: Columns) -> Verdicts:
-        """What the rules say of each row."""
-        return judge(self.rules, columns, self.cuts)
+    def late_columns(self, store: Store) -> Columns | None:
+        """The columns of owners as late rules see them; None before owners are chosen."""
+        if self.judged is None:
+            return None
+        table = read_sidecar(store, self.judged, self.shard)
+        return {f"{OWNERS}.{name}": table[name] for name in table.column_names}
 
 
 @dataclass(frozen=True)
 class Kept:
     """The final word on each row of a shard.
 
-    keep: bool (n_rows,). rule: index of the failing rule, len(rules) for a duplicate, -1 for kept.
-    keeper_id, similarity: null but for members of a cluster that another member was kept for.
+    keep: bool (n_rows,). rule: int32 (n_rows,), index of the rule that drops the row, len(rules) for a duplicate,
+    len(rules) + 1 for a derived document without its parent, -1 for a kept one. keeper_id, similarity: null but for
+    members of a cluster that another member was kept for. late: see Decision.late_columns.
     """
 
     keep: np.ndarray
@@ -73,20 +84,38 @@ class Kept:
     verdicts: Verdicts
     keeper_id: pa.Array
     similarity: pa.Array
+    late: Columns | None = None
+
+
+def outcome_names(rules: Sequence[Rule], duplicate: str, orphan: str, kept: str | None) -> np.ndarray:
+    """Names by Kept.rule, of which -1 is the last."""
+    return np.array([*(rule.name for rule in rules), duplicate, orphan, kept], object)
 
 
 def final(decision: Decision, columns: Columns, store: Store) -> Kept:
-    """Combine rules and keepers."""
-    verdicts = decision.verdicts(columns)
-    n_rows = decision.shard.n_rows
+    """Combine rules, parents, keepers and late rules, as far as they are known."""
+    late = decision.late_columns(store)
+    verdicts = judge(decision.rules, columns, decision.cuts, late)
+    n_rows, n_rules = decision.shard.n_rows, len(decision.rules)
     rule = verdicts.rule.astype(np.int32)
+    if decision.parent is not None:
+        rule[(rule == -1) & ~parents_stay(decision.parent, columns["parent_id"], store)] = n_rules + 1
     keeper_id, similarity = pa.nulls(n_rows, pa.string()), pa.nulls(n_rows, pa.float32())
     if decision.keepers is not None:
         table = read_sidecar(store, decision.keepers, decision.shard)
         lost = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
-        rule[lost & (rule == -1)] = len(decision.rules)
+        rule[lost & (rule == -1)] = n_rules
         keeper_id, similarity = table["keeper_id"].combine_chunks(), table["similarity"].combine_chunks()
-    return Kept(rule == -1, rule, verdicts, keeper_id, similarity)
+    rule = np.where(rule == -1, verdicts.late, rule)
+    return Kept(rule == -1, rule, verdicts, keeper_id, similarity, late)
+
+
+def parents_stay(parent: Decision, parent_ids: pa.ChunkedArray, store: Store) -> np.ndarray:
+    """Whether the parent of each derived document stays: bool (n_rows,)."""
+    columns = parent.read(store)
+    keep = final(parent, columns, store).keep
+    place = pc.index_in(parent_ids, columns["doc_id"].combine_chunks()).fill_null(-1).to_numpy()
+    return np.append(keep, False)[place]
 
 
 @dataclass(frozen=True)
@@ -97,7 +126,7 @@ class PopulationTask:
     decision: Decision
 
 
-def count_population(task: PopulationTask) -> list[tuple[str, str | None, str, dict[float, int]]]:
+def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], str, dict[float, int]]]:
     """Value counts of quantile columns over rows that pass the base rules."""
     decision = task.decision
     columns = decision.read(task.store)
@@ -124,10 +153,10 @@ class Members:
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
         """See exchange.Feed."""
         keep_one = self.decision.keep_one
-        assert keep_one is not None
+        assert keep_one is not None and keep_one.of is not None
         cluster, pairs = f"{keep_one.of}.cluster", f"{keep_one.of}.pairs"
         columns = self.decision.read(store, {cluster, pairs, *(column for column, _ in keep_one.prefer)})
-        eligible = self.decision.verdicts(columns).rule == -1
+        eligible = final(self.decision, columns, store).keep
         table = pa.table(
             {
                 "doc_id": columns["doc_id"],
@@ -139,6 +168,61 @@ class Members:
             }
         )
         yield table.select([*reads, ROW])
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Feeds the owners step: repeated passages of a shard, in documents that stay and in others.
+
+    Columns: doc_id, substring.passages and substring.n_chars (of whatever step `keep_one.passages` names), eligible,
+    order; see Members.
+    """
+
+    decision: Decision
+
+    @property
+    def shard(self) -> Shard:
+        """See exchange.Feed."""
+        return self.decision.shard
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See exchange.Feed."""
+        keep_one = self.decision.keep_one
+        assert keep_one is not None and keep_one.passages is not None
+        passages, n_chars = f"{keep_one.passages}.passages", f"{keep_one.passages}.n_chars"
+        columns = self.decision.read(store, {passages, n_chars, *(column for column, _ in keep_one.prefer)})
+        table = pa.table(
+            {
+                "doc_id": columns["doc_id"],
+                "substring.passages": columns[passages],
+                "substring.n_chars": columns[n_chars],
+                "eligible": final(self.decision, columns, store).keep,
+                "order": order_column(keep_one, columns, self.shard.n_rows),
+                ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
+            }
+        )
+        yield table.select([*reads, ROW])
+
+
+@dataclass(frozen=True)
+class BaseRows:
+    """Feeds a global step that asks which documents pass the base rules; decision: with those rules alone."""
+
+    decision: Decision
+
+    @property
+    def shard(self) -> Shard:
+        """See exchange.Feed."""
+        return self.decision.shard
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See exchange.Feed."""
+        own = [name for name in reads if name not in HANDED]
+        columns = self.decision.read(store, set(own))
+        passes = judge(self.decision.rules, columns).passes_base
+        rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
+        given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
+        yield pa.table({name: given[name] if name in given else columns[name] for name in (*reads, ROW)})
 
 
 def order_column(keep_one: KeepOne, columns: Columns, n_rows: int) -> pa.Array:
@@ -159,7 +243,8 @@ def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
     names |= {column for rule in run.select for column, _ in rule.trim}
     names |= {column for column, _ in run.release.edits.spans}
     if run.keep_one:
-        names |= {f"{run.keep_one.of}.cluster", f"{run.keep_one.of}.pairs"}
+        names |= {f"{run.keep_one.of}.cluster", f"{run.keep_one.of}.pairs"} if run.keep_one.of else set()
+        names |= {f"{run.keep_one.passages}.passages"} if run.keep_one.passages else set()
         names |= {column for column, _ in run.keep_one.prefer}
     names |= {mix.by for mix in run.mix.mixes.values() if mix.by}
     return {name for name in names if "." in name}

@@ -11,7 +11,7 @@ from pipeline.canonical import text_hash
 from pipeline.decide import Decision
 from pipeline.errors import UsageError
 from pipeline.finished import Finished
-from pipeline.rules import Condition, Rule
+from pipeline.rules import Condition, Rule, group_name
 from pipeline.schema import CANONICAL
 
 EXCERPT = 200
@@ -68,10 +68,10 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
     judged = finished.judge(decision, names)
     values = {name: column[row].as_py() for name, column in sorted(judged.columns.items())}
     ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any index array will do
-    duplicate = finished.releasing.layout.duplicate
-    outcome = judged.outcome(row, duplicate)
+    outcome = judged.outcomes(finished.releasing.layout)[row]
+    late = {name: column[row].as_py() for name, column in (judged.kept.late or {}).items()}
     rules = [
-        explain_rule(rule, values, bool(judged.kept.verdicts.failed[i, row]), decision)
+        explain_rule(rule, values | late, bool(judged.kept.verdicts.failed[i, row]), decision)
         for i, rule in enumerate(decision.rules)
     ]
     return {
@@ -111,7 +111,7 @@ def explain_condition(condition: Condition, values: dict[str, Any], decision: De
     low, high = condition.min, condition.max
     if condition.quantile is not None and decision.cuts is not None:
         q_low, q_high, by = condition.quantile
-        group = "" if by is None else str(values.get(by))
+        group = group_name(by, values)
         low = None if q_low is None else decision.cuts.cut(condition.column, by, group, q_low)
         high = None if q_high is None else decision.cuts.cut(condition.column, by, group, q_high)
     margins = []

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.build import Build
-from pipeline.cluster import SerialEngine
-from pipeline.decide import Decision, Kept, final
+from pipeline.cluster import Engine, SerialEngine
+from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import UsageError
 from pipeline.execute import Columns
-from pipeline.graph import phases
+from pipeline.graph import Phase, phases
 from pipeline.place import plan_mix
-from pipeline.plan import PhasePlan, Plan, known_groups, plan_phase, shards_of
+from pipeline.plan import PhasePlan, Plan, known_derivations, known_groups, plan_phase, shards_of
 from pipeline.progress import Progress
-from pipeline.release import FactsTask, facts_of
+from pipeline.release import FactsTask, Layout, facts_of
 from pipeline.releasing import Releasing, release_columns
 from pipeline.run_file import RunFile
 from pipeline.shards import read_shard_rows
@@ -35,31 +35,43 @@ class Judged:
     columns: Columns
     kept: Kept
 
-    def outcome(self, row: int, duplicate: str) -> str | None:
-        """Name of the rule that dropped a row; None for a kept one."""
-        index = int(self.kept.rule[row])
-        if index < 0:
-            return None
-        return self.decision.rules[index].name if index < len(self.decision.rules) else duplicate
+    def outcomes(self, layout: Layout) -> np.ndarray:
+        """Name of the rule that dropped each row; None for a kept one."""
+        return outcome_names(self.decision.rules, layout.duplicate, layout.orphan, None)[self.kept.rule]
 
 
 class Finished:
     """A run file and a store in which everything it asks for, the release aside, has been computed.
 
-    Args: unused, steps that may be missing, because no decision reads them.
+    Args: unused, steps that may be missing, because no decision reads them; engine and progress, for a release that
+    is cut from it.
     Raises: UsageError naming what is missing.
     """
 
-    def __init__(self, run: RunFile, store: Store, unused: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        run: RunFile,
+        store: Store,
+        unused: frozenset[str] = frozenset(),
+        engine: Engine | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         store.check(write=False)
         self.run, self.store = run, store
-        self.build = Build(run, store, SerialEngine(), Progress(quiet=True))
+        self.build = Build(run, store, engine or SerialEngine(), progress or Progress(quiet=True))
         self.build.group_names, missing = known_groups(run, self.build.state)
         if missing:
             raise UsageError(
                 f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
             )
         self.build.shards = shards_of(self.build.group_names, self.build.state)
+        derived, missing_ones = known_derivations(
+            run, self.build.state, self.build.recipes, self.build.shards
+        )
+        if missing_ones:
+            source = missing_ones[0][0].name
+            raise UsageError(f"{store.url}: {source} is not derived yet; run `bicorpus run` first")
+        self.build.add_derived(derived)
         for phase in phases(run):
             plan = plan_phase(phase, self.build.recipes, self.build.state, self.build.shards, 0)
             missing_steps = {name for name, n in plan.steps.items() if n} - unused
@@ -76,7 +88,7 @@ class Finished:
         """Read the columns that are asked for and decide over a shard."""
         refs = self.build.recipes.refs(columns | self.releasing.columns, decision.shard)
         loose = self.build.recipes.loose(columns | self.releasing.columns, decision.shard)
-        decision = Decision(**{**vars(decision), "refs": refs, "loose": loose})
+        decision = replace(decision, refs={**decision.refs, **refs}, loose=loose)
         found = decision.read(self.store, columns)
         return Judged(decision.shard, decision, found, final(decision, found, self.store))
 
@@ -117,39 +129,48 @@ class Finished:
 
 
 def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
-    """Complete a plan: is the release there, must keepers be chosen, and what would each mix hold.
+    """Complete a plan: is the release there, must keepers and owners be chosen, and what would each mix hold.
 
-    The mixes are known once every annotation is there; until keepers are chosen, copies still count as available.
+    The mixes are known once every annotation is there; until keepers are chosen, copies still count as available, and
+    until owners are, repeated passages.
     Raises: MixError when a ratio cannot be met.
     """
     pending = {name for phase in plan.phases for name, n in phase.steps.items() if n}
     needed = {column.partition(".")[0] for column in release_columns(run)}
-    keepers_found = False
-    if not plan.ingest and not pending & needed:
+    found = False
+    if not plan.ingest and not plan.derive and not pending & needed:
         releasing = Finished(run, store, unused=frozenset(pending)).releasing
         if releasing.is_current():
             plan.release = "up to date"
         decisions = releasing.deciding.rules_only()
-        if run.keep_one is not None:
-            recipe = releasing.deciding.keepers_recipe(decisions)
-            keepers_found = releasing.build.state.global_result("keepers", recipe) is not None
-            decisions = releasing.deciding.decisions() if keepers_found else decisions
+        try:
+            decisions = releasing.deciding.found()
+            found = True
+        except LookupError:
+            pass  # they are to be chosen
+        if found and run.late:
+            build = releasing.build
+            phase = plan_phase(Phase("wave", run.late), build.recipes, build.state, build.shards, 0)
+            plan.phases.append(phase)
+            decisions = decisions if phase.n_tasks else releasing.measure_edited(decisions)
         by = releasing.mix_columns()
         tasks = [FactsTask(store, d, i, releasing.layout, by, "") for i, d in enumerate(decisions)]
         facts = pa.concat_tables([facts_of(task)[0] for task in tasks])
         for name, mix in sorted(run.mix.mixes.items()):
-            found, _, _ = plan_mix(run, facts, releasing.mixer, mix)
+            planned, _, _ = plan_mix(run, facts, releasing.mixer, mix)
             plan.mixes[name] = {
-                "available": found.available,
-                "asked": found.total,
-                "discarded": found.discarded,
+                "available": planned.available,
+                "asked": planned.total,
+                "discarded": planned.discarded,
             }
     if run.keep_one is not None:
-        n_tasks = 0 if keepers_found else 1
-        reasons = {} if keepers_found else {"keepers": "rules, order or clusters changed"}
-        plan.phases.append(
-            PhasePlan("keepers", "global", plan.shards, n_tasks, {"keepers": n_tasks}, reasons, 0)
-        )
+        n_tasks = 0 if found else 1
+        for step in (run.keep_one.step, run.keep_one.owners):
+            if step is not None:
+                reasons = {} if found else {step.name: "rules, order, clusters or passages changed"}
+                plan.phases.append(
+                    PhasePlan(step.name, "global", plan.shards, n_tasks, {step.name: n_tasks}, reasons, 0)
+                )
 
 
 def _index(values: pa.ChunkedArray, value: object) -> int | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.errors import ConfigError
 from pipeline.recipe import digest, step_recipe
 from pipeline.run_file import RunFile, Step, plain_edits
-from pipeline.schema import split_column
+from pipeline.schema import OWNERS, split_column
 from pipeline.sidecars import Shard, SidecarRef
 
 GlobalState = Mapping[str, "GlobalResult"]
@@ -96,7 +96,9 @@ class Recipes:
 
     def __init__(self, run: RunFile, results: GlobalState | None = None) -> None:
         self.run = run
-        self.steps = {step.name: step for step in (*run.annotate, *run.globals)}
+        owners = (run.owners,) if run.owners else ()
+        self.steps = {step.name: step for step in (*run.annotate, *run.globals, *owners, *run.late)}
+        self.owners: dict[str, SidecarRef] = {}  # by shard, once they are chosen
         self.results: dict[str, GlobalResult] = dict(results or {})
         self.static: dict[str, str] = {}
         self.imported: dict[str, set[str]] = {}
@@ -107,15 +109,19 @@ class Recipes:
         for phase in phases(run):
             for step in phase.steps:
                 self.static[step.name] = self._static(step)
+        if run.owners and run.keep_one:
+            upstream = [self.static[name] for name in (run.keep_one.of, run.keep_one.passages) if name]
+            self.static[OWNERS] = step_recipe(run.owners.step, run.owners.config, upstream)
+        for step in run.late:
+            self.static[step.name] = self._static(step)
 
     def _static(self, step: Step) -> str:
         upstream = [self.static.get(name, "imported") for name in sorted(_needs(step))]
         gate = [condition.plain() for condition in step.gate]
-        extra = (
-            [step.name, gate, plain_edits(step.view)]
-            if gate or step.view or step.name != step.step.name
-            else None
-        )
+        base = [rule.plain() for rule in step.base]
+        extra: object = None
+        if gate or step.view or base or step.name != step.step.name:
+            extra = [step.name, gate, plain_edits(step.view), *([base] if base else [])]
         return step_recipe(step.step, step.config, upstream, extra)
 
     def folder(self, name: str) -> str:
@@ -153,6 +159,8 @@ class Recipes:
 
             source = next(s for s in self.run.sources if s.name == shard.source)
             return imported_ref(name, source, self.run.ingest, shard)
+        if name == OWNERS:
+            return self.owners[shard.id]
         if self.steps[name].is_global:
             result = self.results[name]
             return SidecarRef(f"{self.folder(name)}/rows/{shard.id}.parquet", result.recipe)
@@ -161,12 +169,16 @@ class Recipes:
         return SidecarRef(f"{self.folder(name)}/{shard.id}.parquet", recipe)
 
     def refs(self, columns: Iterable[str], shard: Shard) -> dict[str, SidecarRef]:
-        """Refs of every step whose columns are named and which the shard has (imported scores may be absent)."""
+        """Refs of every step whose columns are named and which the shard has.
+
+        Imported scores may be absent, and so are owners until they are chosen.
+        """
         names = {stage for stage, _ in map(split_column, columns) if stage is not None}
         return {
             name: self.ref(name, shard)
             for name in sorted(names)
-            if name not in self.imported or shard.source in self.imported[name]
+            if (name not in self.imported or shard.source in self.imported[name])
+            and (name != OWNERS or shard.id in self.owners)
         }
 
     def loose(self, columns: Iterable[str], shard: Shard) -> dict[str, pa.DataType]:
@@ -174,7 +186,11 @@ class Recipes:
         kinds = {}
         for source in self.run.sources:
             for column, fields in source.columns.items():
-                if column in columns and shard.source not in self.imported.get(column.partition(".")[0], ()):
+                if (
+                    "." in column
+                    and column in columns
+                    and shard.source not in self.imported.get(column.partition(".")[0], ())
+                ):
                     kinds[column] = pa.string() if str(fields).endswith(":string") else pa.float64()
         return kinds
 
@@ -189,5 +205,7 @@ class Recipes:
             recipes = [self.full(name, shard) for name in stages]
             if None in recipes:
                 return None
-            inputs.append([shard.id, shard.generation, [r for r in recipes if r not in self.static.values()]])
+            standing = [self.run.standing(shard.source)] if step.base else []
+            stale = [r for r in recipes if r not in self.static.values()]
+            inputs.append([shard.id, shard.generation, stale, *standing])
         return digest([self.static[step.name], [self.results[name].recipe for name in globals_], inputs])

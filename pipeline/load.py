@@ -5,55 +5,49 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pipeline.amounts import MiB, parse_bytes, share, whole
 from pipeline.check_run import check_columns
 from pipeline.errors import ConfigError
+from pipeline.imports import find_import
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
-from pipeline.rules import Rule, parse_conditions, parse_rules
-from pipeline.run_file import Edits, Ingest, KeepOne, MiB, Release, RunFile, Source, Step, Tokens
-from pipeline.schema import CANONICAL
-from pipeline.stage import Reader
-
-UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib": MiB, "gib": 1 << 30}
+from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
+from pipeline.run_file import (
+    EDITED,
+    Derived,
+    Edits,
+    Ingest,
+    KeepOne,
+    Release,
+    RunFile,
+    Source,
+    Step,
+    Tokens,
+)
+from pipeline.schema import CANONICAL, OWNERS
+from pipeline.stage import Derive, Reader
+from pipeline.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
 SOURCE_KEYS = (
     "name", "reader", "config", "files", "columns", "license", "provenance", "rank", "profile",
 )  # fmt: skip
+DERIVED_KEYS = ("name", "derive", "config", "of", "rank", "profile")
 
 
-def parse_bytes(value: int | str, where: str) -> int:
-    """Read `64MiB`, `256MB`, `1.5B` or a plain number."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
-    if not match or match[2] not in UNITS:
-        raise ConfigError(
-            f"{where}: {value!r} is no amount; expected a number with an optional unit such as 64MiB"
-        )
-    return int(float(match[1]) * UNITS[match[2]])
+def load_run(
+    path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None, store: Store | None = None
+) -> RunFile:
+    """Parse a run file.
 
-
-def whole(value: Any, where: str) -> int:
-    """Check a whole number of at least 0. Any: whatever the YAML page holds there."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{where} is {value!r}; expected a whole number of at least 0")
-    return value
-
-
-def share(value: Any, where: str) -> float:
-    """Check a share. Any: whatever the YAML page holds there."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
-    return float(value)
-
-
-def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> RunFile:
-    """Parse a run file. overrides: section -> mapping merged over it (for tools that sweep a setting).
+    Args: overrides, section -> mapping merged over it (for tools that sweep a setting); store, which knows the types
+    of the imported tables that the run file names.
 
     Raises: ConfigError with the place in the file for everything that could be known to be wrong by now.
     """
@@ -71,8 +65,13 @@ def load_run(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None =
         raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
     check_keys(page, KEYS, path)
     for section, values in (overrides or {}).items():
-        page[section] = {**(page.get(section) or {}), **values}
-    return _Parser(path, text, page).run_file()
+        if isinstance(page.get(section) or {}, dict):  # else the parser says what is wrong
+            page[section] = {**(page.get(section) or {}), **values}
+    return _Parser(path, text, page, store).run_file()
+
+
+def _is_derived(entry: Any) -> bool:  # Any: whatever the YAML page holds there
+    return isinstance(entry, dict) and "derive" in entry
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -92,23 +91,30 @@ class _UniqueKeys(yaml.SafeLoader):
 class _Parser:
     """One parse of one page; holds what later sections need of earlier ones."""
 
-    def __init__(self, path: str, text: str, page: dict[str, Any]) -> None:
-        self.path, self.text, self.page = path, text, page
+    def __init__(self, path: str, text: str, page: dict[str, Any], store: Store | None) -> None:
+        self.path, self.text, self.page, self.store = path, text, page, store
         self.folder = Path(path).resolve().parent
         self.steps: dict[str, Step] = {}
+        self.rules: tuple[Rule, ...] = ()
+        self.late: list[str] = []
 
     def run_file(self) -> RunFile:
         """Parse every section in the order in which they need each other, then check the whole."""
         corpus = self.required("corpus", str)
-        sources = tuple(self.source(i, entry) for i, entry in enumerate(self.required("sources", list)))
-        self.unique([source.name for source in sources], "sources")
+        entries = list(enumerate(self.required("sources", list)))
+        sources = tuple(self.source(i, entry) for i, entry in entries if not _is_derived(entry))
+        derived = tuple(self.derived(i, entry, sources) for i, entry in entries if _is_derived(entry))
+        self.unique([*(s.name for s in sources), *(s.name for s in derived)], "sources")
         ingest = self.ingest()
         release_page = self.mapping("release")
         select_page = self.page.get("select") or []
-        rules = parse_rules(select_page, f"{self.path}: select")
+        self.rules = rules = parse_rules(select_page, f"{self.path}: select")
         edits = self.edits(release_page, rules)
         for i, entry in enumerate(self.page.get("annotate") or []):
-            self.add(entry, "STAGE", f"annotate[{i}]", edits)
+            if isinstance(entry, dict) and "import" in entry:
+                self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
+            else:
+                self.add(entry, "STAGE", f"annotate[{i}]", edits)
         annotate = tuple(self.steps.values())
         for i, entry in enumerate(self.page.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
@@ -119,7 +125,8 @@ class _Parser:
         run = RunFile(
             path=self.path, text=self.text, corpus=corpus, sources=sources, ingest=ingest, annotate=annotate,
             globals=globals_, select=rules, keep_one=keep_one, mix=mix, mix_module=mix_module,
-            release=self.release(release_page, edits, corpus), tokens=self.tokens(mix),
+            release=self.release(release_page, edits, corpus), tokens=self.tokens(mix), derived=derived,
+            late=tuple(self.late_step(self.steps[name], edits) for name in self.late),
         )  # fmt: skip
         check_columns(run)
         return run
@@ -178,6 +185,30 @@ class _Parser:
             rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
         )  # fmt: skip
 
+    def derived(self, i: int, entry: dict[str, Any], sources: tuple[Source, ...]) -> Derived:
+        """One entry of `sources` with `derive`."""
+        where = f"{self.path}: sources[{i}]"
+        check_keys(entry, DERIVED_KEYS, where)
+        name = str(entry.get("name") or "")
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise ConfigError(
+                f"{where}: name {name!r} may hold letters, digits and _ only, and must be there"
+            )
+        step: Derive = load_step(entry["derive"], "DERIVE", where)
+        known = [source.name for source in sources]
+        parents = entry.get("of") or known
+        for parent in [parents] if isinstance(parents, str) else parents:
+            if parent not in known:
+                raise ConfigError(
+                    f"{where}.of: no source {parent!r} that is read{nearest(str(parent), known)}"
+                )
+        config = config_of(step, entry.get("config"), f"{where}.config")
+        return Derived(
+            name=name, module=entry["derive"], step=step, config=config,
+            parents=(parents,) if isinstance(parents, str) else tuple(parents),
+            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+        )  # fmt: skip
+
     def input_path(self, path: str) -> str:
         """A URL as it is; a path relative to the run file."""
         return path if "://" in path else os.path.join(self.folder, os.path.expanduser(path))
@@ -221,6 +252,10 @@ class _Parser:
         name = entry.get("as") or step.name
         if name in self.steps:
             raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+        if name in ("keepers", OWNERS) or name.endswith(EDITED):
+            raise ConfigError(
+                f"{where}: the name {name!r} is taken by what `keep_one` adds; choose another with `as`"
+            )
         settings = dict(entry.get("config") or {})
         for key in step.files:
             if key in settings:
@@ -230,14 +265,36 @@ class _Parser:
             gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
             max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
+            base=tuple(rule for rule in self.rules if rule.base and "passes_base" in step.reads),
         )  # fmt: skip
+        if entry.get("view") == "release" and edits.late:
+            self.late.append(name)
+
+    def late_step(self, step: Step, edits: Edits) -> Step:
+        """The step once more, for documents that lose repeated passages, with all edits of the release."""
+        gate = (*step.gate, Condition(column=f"{OWNERS}.n_removed", min=1))
+        return replace(step, name=f"{step.name}{EDITED}", gate=gate, view=edits)
+
+    def add_import(self, entry: dict[str, Any], where: str, sources: tuple[Source, ...]) -> None:
+        """Take up one entry of `annotate` that names an imported table."""
+        check_keys(entry, ("import", "as"), where)
+        table = str(entry["import"])
+        if self.store is None:
+            raise ConfigError(f"{where}: the import {table!r} lies in a store, and none was named")
+        name = str(entry.get("as") or table)
+        if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
+            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+        stage, config = find_import(self.store, table, where)
+        self.steps[name] = Step(
+            name=name, module="pipeline.imports", step=stage, config=config, nullable=True
+        )
 
     def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
         """The `view` of an entry: the release's edits, or all spans of some stages."""
         if value is None:
             return None
         if value == "release":
-            return edits
+            return edits.early()
         if not isinstance(value, list):
             raise ConfigError(f"{where}.view is {value!r}; expected `release` or a list of stages with spans")
         return Edits(spans=tuple(sorted((n if "." in n else f"{n}.spans", None) for n in value)))
@@ -257,12 +314,12 @@ class _Parser:
         if not page:
             return None
         where = f"{self.path}: keep_one"
-        check_keys(page, ("use", "config", "of", "prefer"), where)
-        module = page.get("use", "stages.keepers")
-        step = load_step(module, "GLOBAL", where)
-        of = str(page.get("of", "dedup"))
-        if of not in self.steps:
-            raise ConfigError(f"{where}.of: no global step {of!r}{nearest(of, self.steps)}")
+        check_keys(page, ("use", "config", "of", "passages", "prefer"), where)
+        passages = page.get("passages")
+        of = page.get("of", None if passages and "dedup" not in self.steps else "dedup")
+        for key, name in (("of", of), ("passages", passages)):
+            if name is not None and name not in self.steps:
+                raise ConfigError(f"{where}.{key}: no global step {name!r}{nearest(str(name), self.steps)}")
         prefer = []
         for item in page.get("prefer") or []:
             if (
@@ -275,10 +332,16 @@ class _Parser:
                 )
             ((column, direction),) = item.items()
             prefer.append((str(column), direction == "high"))
-        config = config_of(step, page.get("config"), f"{where}.config")
         return KeepOne(
-            step=Step(name="keepers", module=module, step=step, config=config), of=of, prefer=tuple(prefer)
-        )
+            step=self.chooser("keepers", page.get("use", "stages.keepers"), page.get("config"), where) if of else None,
+            of=of, prefer=tuple(prefer), passages=passages,
+            owners=self.chooser(OWNERS, "stages.owners", None, where) if passages else None,
+        )  # fmt: skip
+
+    def chooser(self, name: str, module: str, settings: Any, where: str) -> Step:
+        """A global step that the rules feed."""
+        step = load_step(module, "GLOBAL", where)
+        return Step(name=name, module=module, step=step, config=config_of(step, settings, f"{where}.config"))
 
     def tokens(self, mix: Any) -> Tokens | None:  # Any: the mix module's own section class
         """The section `tokens`."""

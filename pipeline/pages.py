@@ -38,6 +38,7 @@ def summary(
         "read": sum(group["read"] for group in groups),
         "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
         "erased": 0, "ingested": ingested, "kept": kept, "dropped": ingested - kept,
+        "derived": sum(group["read"] for group in groups if "parent" in group),
         "kept_tokens": int(pc.sum(facts["n_tokens"]).as_py() or 0),
     }  # fmt: skip
     return {
@@ -45,6 +46,7 @@ def summary(
         "counts": counts, "funnel": funnel, "failed": failed, "mixes": placement.mixes,
         "default_mix": build.run_file.mix.default, "recipe": recipe,
         "rules": [build.run_file.select[i].name for i in drop_order(list(build.run_file.select))],
+        "late_rules": [rule.name for rule in build.run_file.select if rule.is_late and rule.action == "drop"],
     }  # fmt: skip
 
 
@@ -60,9 +62,24 @@ def lineage(build: Build) -> dict[str, Any]:
         s.name: {"module": s.module, "version": s.step.version, "recipe": recipes.static[s.name]}
         for s in (*run.annotate, *run.globals)
     }
+    derived = {
+        d.name: {
+            "module": d.module,
+            "version": d.step.version,
+            "part": d.step.part,
+            "parents": list(d.parents),
+        }
+        for d in run.derived
+    }
     shards = {shard.id: {"rows": shard.n_rows, "text_bytes": shard.text_bytes} for shard in build.shards}
     quarantined: dict[str, dict[str, int]] = build.record.quarantined
-    return {"inputs": inputs, "steps": steps, "shards": shards, "quarantined": quarantined}
+    return {
+        "inputs": inputs,
+        "steps": steps,
+        "derived": derived,
+        "shards": shards,
+        "quarantined": quarantined,
+    }
 
 
 def check_conservation(counts: dict[str, int], shards: Sequence[Shard]) -> None:

@@ -20,9 +20,10 @@ from pipeline.schema import ROW
 
 @dataclass(frozen=True)
 class Output:
-    """A set of parts that release writes: data of one language, or a mix. folder: below the release.
+    """A set of parts that release writes: data of one language, a mix, or derived documents in a form of their own.
 
-    materialise: whether the parts are written with their text; tokens: whether token files are.
+    folder: below the release. materialise: whether the parts are written with their text; tokens: whether token files
+    are. module: of the derived documents, which says what a row is.
     """
 
     folder: str
@@ -30,6 +31,7 @@ class Output:
     n_parts: int
     materialise: bool
     tokens: bool = False
+    module: str | None = None
 
     @property
     def gathered(self) -> bool:
@@ -54,8 +56,8 @@ class Placement:
 def place(run: RunFile, facts: pa.Table, mixer: Any) -> Placement:  # Any: the mix module
     """Order documents by keyed hash per language, plan every mix, and cut both into parts by text bytes.
 
-    Args: facts, one row per kept document in row order: row, doc_id, language, n_tokens, text_bytes, and the
-    columns that mixes go by.
+    Args: facts, one row per kept document in row order: row, doc_id, language, n_tokens, text_bytes, module (of a
+    derived document), and the columns that mixes go by.
     """
     sizes = facts["text_bytes"].to_numpy().astype(np.int64)
     language = facts["language"].to_numpy(zero_copy_only=False).astype(object)
@@ -71,6 +73,15 @@ def place(run: RunFile, facts: pa.Table, mixer: Any) -> Placement:  # Any: the m
         data_part[rows], data_row[rows] = part, row_of_part
         chosen.append(_chosen(facts, rows, len(outputs), part))
         outputs.append(Output(f"data/{name}", None, int(part.max()) + 1, True))
+    modules = facts["module"].to_numpy(zero_copy_only=False).astype(object)
+    for module in sorted({derived.module for derived in run.derived}):
+        rows = np.flatnonzero(modules == module)
+        rows = rows[np.argsort(hashes[rows], kind="stable")]
+        part, _ = cut_parts(sizes[rows], run.release.part_bytes)
+        chosen.append(_chosen(facts, rows, len(outputs), part))
+        n_parts = int(part.max()) + 1 if len(part) else 0
+        folder = next(derived.step.part for derived in run.derived if derived.module == module)
+        outputs.append(Output(folder, None, n_parts, True, module=module))
     orders, mixes = {}, {}
     for name, mix in sorted(run.mix.mixes.items()):
         order, report = _mix_order(run, facts, mixer, mix)

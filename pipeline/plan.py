@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.catalog import Catalog
+from pipeline.derive import derivations, group_of
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
 from pipeline.recipe import digest, source_digest
-from pipeline.run_file import RunFile, Step
+from pipeline.run_file import Derived, RunFile, Step
 from pipeline.shards import Group, find_groups, group_name, parse_entry
 from pipeline.sidecars import Shard
 from pipeline.store import Store
@@ -89,6 +90,7 @@ class Plan:
     """
 
     ingest: list[dict[str, object]] = field(default_factory=list)
+    derive: list[dict[str, str]] = field(default_factory=list)
     phases: list[PhasePlan] = field(default_factory=list)
     shards: int = 0
     documents: int = 0
@@ -101,12 +103,13 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether nothing would run."""
-        return not self.ingest and not any(p.n_tasks for p in self.phases) and self.release == "up to date"
+        pending = self.ingest or self.derive or any(p.n_tasks for p in self.phases)
+        return not pending and self.release == "up to date"
 
     @property
     def text_tasks(self) -> int:
         """Tasks that read text before the release."""
-        return sum(phase.text_tasks for phase in self.phases)
+        return len(self.derive) + sum(phase.text_tasks for phase in self.phases)
 
 
 def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
@@ -123,6 +126,30 @@ def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
     return names, missing
 
 
+def known_derivations(
+    run: RunFile, state: State, recipes: Recipes, shards: list[Shard]
+) -> tuple[list[str], list[tuple[Derived, Shard, str]]]:
+    """Names of the derived groups that are there, and what has to be made, out of which shard, by which name.
+
+    Args: shards, those that were read; derived ones are passed over.
+    """
+    names: list[str] = []
+    missing: list[tuple[Derived, Shard, str]] = []
+    for derived, shard in derivations(run, shards):
+        name = group_of(run, derived, shard, recipes)
+        if name in state.catalog(SHARDS).entries:
+            names.append(name)
+        else:
+            missing.append((derived, shard, name))
+    return names, missing
+
+
+def parents_of(names: list[str], state: State) -> dict[str, str]:
+    """Shards of derived groups -> the shards that they were made of."""
+    entries = state.catalog(SHARDS).entries
+    return {shard.id: entries[name]["parent"] for name in names for shard in parse_entry(entries[name])}
+
+
 def shards_of(names: list[str], state: State) -> list[Shard]:
     """Shards of ingested groups in the run's order, which is by id."""
     entries = state.catalog(SHARDS).entries
@@ -134,8 +161,6 @@ def make_plan(run: RunFile, state: State) -> Plan:
     plan = Plan()
     names, missing = known_groups(run, state)
     shards = shards_of(names, state)
-    plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
-    plan.text_bytes = sum(shard.text_bytes for shard in shards)
     for group in missing:
         new = not any(
             f"{group.source.name}/{f.relative}" in state.catalog(INPUTS).entries for f in group.files
@@ -145,8 +170,13 @@ def make_plan(run: RunFile, state: State) -> Plan:
             {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
         )
     recipes = Recipes(run)
+    derived, to_derive = known_derivations(run, state, recipes, shards)
+    shards = shards_of([*names, *derived], state)
+    plan.derive = [{"source": d.name, "shard": shard.id} for d, shard, _ in to_derive]
+    plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
+    plan.text_bytes = sum(shard.text_bytes for shard in shards)
     for phase in phases(run):
-        plan.phases.append(plan_phase(phase, recipes, state, shards, len(missing)))
+        plan.phases.append(plan_phase(phase, recipes, state, shards, len(missing) + len(to_derive)))
     plan.core_s = core_seconds(plan, state.store)
     plan.warnings = changed_code(run, state, recipes)
     return plan
@@ -161,7 +191,7 @@ def core_seconds(plan: Plan, store: Store) -> float | None:
             if n_bytes:
                 rates[name] = record["cpu_s"].get(name, 0.0) / n_bytes
     pending = [(name, n) for phase in plan.phases for name, n in phase.text_bytes.items()]
-    if plan.ingest or any(name not in rates for name, _ in pending):
+    if plan.ingest or plan.derive or any(name not in rates for name, _ in pending):
         return None
     return round(sum(rates[name] * n for name, n in pending), 1)
 
@@ -262,6 +292,9 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
     for item in plan.ingest:
         lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes as they lie)  {item['reason']}")
+    if plan.derive:
+        names = ", ".join(sorted({item["source"] for item in plan.derive}))
+        lines.append(f"derive   {names}: out of {len(plan.derive):,} shards")
     n_new = f" and the shards of {len(plan.ingest):,} new inputs" if plan.ingest else ""
     for phase in plan.phases:
         if phase.kind == "global":

@@ -67,13 +67,11 @@ def columns_of(finished: Finished) -> set[str]:
 
 def table_of(finished: Finished, judged: Judged) -> pa.Table:
     """Columns of a judged shard and what was decided."""
-    duplicate = finished.releasing.layout.duplicate
-    names = np.array([*(r.name for r in judged.decision.rules), duplicate, None], object)
     table = pa.table(
         {name: column for name, column in judged.columns.items() if name not in ("rank", "profile")}
     )
     table = table.append_column("keep", pa.array(judged.kept.keep))
-    table = table.append_column("rule", pa.array(names[judged.kept.rule], pa.string()))
+    table = table.append_column("rule", pa.array(judged.outcomes(finished.releasing.layout), pa.string()))
     table = table.append_column("keeper_id", judged.kept.keeper_id)
     return table.append_column("similarity", judged.kept.similarity)
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Global, Reader, Stage
+from pipeline.stage import Derive, Global, Reader, Stage
 
 
 def canonical_json(value: object) -> str:
@@ -80,7 +80,7 @@ def table_digest(table: pa.Table) -> str:
     return xxhash.xxh3_128_hexdigest(sink.getvalue())
 
 
-def config_of(step: Stage | Global | Reader, settings: Mapping[str, Any] | None, where: str) -> Any:
+def config_of(step: Stage | Global | Reader | Derive, settings: Mapping[str, Any] | None, where: str) -> Any:
     """Build a step's config from a run file's mapping.
 
     Raises: ConfigError with the place, the unknown name and the nearest known one.
@@ -134,7 +134,7 @@ def source_digest(step: Stage | Global | Reader) -> str:
 
 
 def load_step(name: str, attribute: str, where: str) -> Any:
-    """Import `name` and return its STAGE, GLOBAL or READER.
+    """Import `name` and return its STAGE, GLOBAL, READER or DERIVE.
 
     Raises: ConfigError with the place when there is no such module or attribute, or a package that it requires is
     not installed.

@@ -1,8 +1,9 @@
 """Derive a sample of decisions again from raw bytes: read the records anew, measure them, judge them, compare.
 
-The sample's documents, with the keepers that they were dropped for, make a corpus of their own; every stage and
-global step runs over it in memory. A document dropped as a copy has its keeper in that corpus, so each must get the
-verdict that it got in the full build.
+The sample's documents, with the keepers that they were dropped for and the parents that they were derived from, make a
+corpus of their own; every stage and global step runs over it in memory. A document dropped as a copy has its keeper in
+that corpus, so each must get the verdict that it got in the full build. What only the whole corpus can say, such as
+buckets and owners of passages, is taken as it is stored.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from pipeline.canonical import Rows, SourceInfo
 from pipeline.decide import Decision, order_column
+from pipeline.derive import derive_batch
 from pipeline.errors import UsageError
 from pipeline.exchange import cut_rows, sort_keyed
 from pipeline.execute import Columns, WaveReport, run_stage, view_text
 from pipeline.finished import Finished
-from pipeline.graph import phases
+from pipeline.graph import Phase, phases
 from pipeline.rules import judge
 from pipeline.run_file import Source, Step
-from pipeline.schema import CANONICAL, ROW
+from pipeline.schema import CANONICAL, OWNERS, ROW
 from pipeline.shards import find_groups
 from pipeline.sidecars import Shard
 from pipeline.stage import Global, Record
@@ -50,10 +53,8 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
     ledger = read_parts(release, listed, "ledger/", None)
     rows = {row["doc_id"]: row for row in ledger.to_pylist()}
     sample = choose(list(rows.values()), n_sample, seed)
-    keepers = [rows[row["keeper_id"]] for row in sample if row["keeper_id"] in rows]
-    wanted = {row["doc_id"]: row for row in [*sample, *keepers]}
-    documents = read_again(finished, list(wanted.values()))
-    columns, verdicts, texts = decide_again(finished, documents, wanted)
+    wanted = with_relatives(finished, sample, rows)
+    columns, verdicts, texts = decide_again(finished, read_again(finished, wanted), wanted)
     position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
     missing = [row for row in sample if row["doc_id"] not in position]
     report.check(
@@ -93,18 +94,39 @@ def choose(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[st
         n_shards *= 2
 
 
-def read_again(finished: Finished, rows: list[dict[str, Any]]) -> pa.Table:
-    """Read the raw records of ledger rows; canonical columns, in no particular order.
+def with_relatives(
+    finished: Finished, sample: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Ledger rows by doc_id: the sample, the keepers that its documents go for, their parents, and so on."""
+    shards = {shard.id: shard for shard in finished.build.shards}
+    found: dict[str, dict[str, Any]] = {}
+    waiting = list(sample)
+    while waiting:
+        row = waiting.pop()
+        if row["doc_id"] in found:
+            continue
+        found[row["doc_id"]] = row
+        names = [row["keeper_id"]]
+        if row["shard"] in finished.build.parents:
+            names.append(finished.document_column(shards[row["shard"]], "parent_id")[row["row"]].as_py())
+        waiting += [rows[name] for name in names if name in rows]
+    return found
+
+
+def read_again(finished: Finished, rows: dict[str, dict[str, Any]]) -> pa.Table:
+    """Read the raw records of ledger rows, derived ones aside; canonical columns, in no particular order.
 
     Raises: InputError if an input file is gone.
     """
     places: dict[str, dict[str, set[int]]] = {}
     shards = {shard.id: shard for shard in finished.build.shards}
     by_shard: dict[str, list[int]] = {}
-    for row in rows:
+    for row in rows.values():
         by_shard.setdefault(row["shard"], []).append(row["row"])
     for shard_id, numbers in by_shard.items():
         shard = shards[shard_id]
+        if shard_id in finished.build.parents:
+            continue
         inputs = finished.document_column(shard, "input").take(pa.array(numbers)).to_pylist()
         positions = finished.document_column(shard, "input_row").take(pa.array(numbers)).to_pylist()
         for name, position in zip(inputs, positions, strict=True):
@@ -151,13 +173,33 @@ def decide_again(
 ) -> tuple[Columns, list[str | None], list[str]]:
     """Run every step over documents in memory and judge them; also returns the text as it would be released.
 
-    Args: rows, the ledger's row of each document by id.
+    Args: documents, those that were read; derived ones are made out of them again. rows, the ledger's row of each
+    document by id.
     """
     run = finished.run
+    documents = pa.concat_tables(
+        [documents, *derive_again(finished, documents, rows)], promote_options="default"
+    )
+    columns = measure_again(finished, documents, rows, phases(run))
+    names = columns["source"].to_pylist()
+    standing = [run.standing(name) for name in names]
+    columns["rank"] = pa.chunked_array([pa.array([rank for rank, _ in standing], pa.int32())])
+    columns["profile"] = pa.chunked_array([pa.array([profile for _, profile in standing], pa.string())])
+    if run.owners is not None:
+        stored = stored_rows(finished, run.owners, columns["doc_id"].to_pylist(), rows)
+        columns |= {f"{OWNERS}.{name}": stored[name] for name in stored.column_names}
+    outcomes = outcomes_again(finished, columns, rows)
+    return columns, outcomes, view_text(run.release.edits, columns).to_pylist()
+
+
+def measure_again(
+    finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]], wanted: list[Phase]
+) -> Columns:
+    """Run the steps of these phases over documents in memory."""
     columns: Columns = {name: documents[name] for name in documents.column_names}
     shard = Shard("sample", "sample", documents.num_rows, 0)
     again = clustering(finished)
-    for phase in phases(run):
+    for phase in wanted:
         for step in phase.steps:
             if not step.is_global:
                 table = _annotate(step, columns, shard)
@@ -166,18 +208,67 @@ def decide_again(
             else:
                 table = stored_rows(finished, step, columns["doc_id"].to_pylist(), rows)
             columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
-    sources = {source.name: source for source in run.sources}
-    names = columns["source"].to_pylist()
-    columns["rank"] = pa.chunked_array([pa.array([sources[name].rank for name in names], pa.int32())])
-    columns["profile"] = pa.chunked_array([pa.array([sources[name].profile for name in names], pa.string())])
-    decision = finished.decisions()[0]
-    verdicts = judge(run.select, columns, decision.cuts)
+    return columns
+
+
+def derive_again(
+    finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]]
+) -> Iterator[pa.Table]:
+    """The wanted documents of derived sources, made out of documents that were read again."""
+    run = finished.run
+    if not run.derived or not documents.num_rows:
+        return
+    columns = measure_again(finished, documents, rows, phases(run)[:1])
+    for derived in run.derived:
+        inside = pc.is_in(columns["source"], pa.array(derived.parents))
+        parents = {name: column.filter(inside) for name, column in columns.items()}
+        made = derive_batch(derived, run.release.edits.early(), parents)
+        yield made.filter(pc.is_in(made["doc_id"], pa.array(sorted(rows), pa.string())))
+
+
+def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[str, Any]]) -> list[str | None]:
+    """The rule that drops each document, or None: rules, parents, keepers, late rules, parents before children."""
+    run, decision, layout = finished.run, finished.decisions()[0], finished.releasing.layout
+    doc_ids, parent_ids = columns["doc_id"].to_pylist(), columns["parent_id"].to_pylist()
+    late = late_rows(finished, doc_ids, rows)
+    verdicts = judge(run.select, columns, decision.cuts, late)
     outcomes: list[str | None] = [run.select[i].name if i >= 0 else None for i in verdicts.rule]
-    if run.keep_one is not None:
-        for row in lost_rows(decision, columns, verdicts.rule == -1, shard):
-            outcomes[row] = outcomes[row] or finished.releasing.layout.duplicate
-    texts = view_text(run.release.edits, columns).to_pylist()
-    return columns, outcomes, texts
+    shard = Shard("sample", "sample", len(doc_ids), 0)
+    for derived in (False, True):
+        mine = [(parent in rows) == derived for parent in parent_ids]
+        if derived:
+            kept = {doc_id for doc_id, outcome in zip(doc_ids, outcomes, strict=True) if outcome is None}
+            for i in np.flatnonzero(mine):
+                outcomes[i] = outcomes[i] or (None if parent_ids[i] in kept else layout.orphan)
+        eligible = np.array(mine) & np.array([outcome is None for outcome in outcomes], bool)
+        if run.keep_one is not None and run.keep_one.of:
+            for row in lost_rows(decision, columns, eligible, shard):
+                outcomes[row] = layout.duplicate
+        for i in np.flatnonzero(np.array(mine) & (verdicts.late >= 0)):
+            outcomes[i] = outcomes[i] or run.select[verdicts.late[i]].name
+    return outcomes
+
+
+def late_rows(finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]) -> Columns | None:
+    """What late rules saw of some documents, as it is stored; None where passages have no owners."""
+    if finished.run.owners is None:
+        return None
+    schema = finished.run.owners.step.writes
+    values: dict[str, dict[str, Any]] = {}
+    shards = {rows[doc_id]["shard"] for doc_id in doc_ids}
+    for decision in finished.decisions():
+        late = decision.late_columns(finished.store) if decision.shard.id in shards else None
+        if late is not None:
+            mine = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
+            numbers = pa.array([rows[doc_id]["row"] for doc_id in mine], pa.int64())
+            found = pa.table({name: column.take(numbers) for name, column in late.items()}).to_pylist()
+            values |= dict(zip(mine, found, strict=True))
+    return {
+        f"{OWNERS}.{field.name}": pa.chunked_array(
+            [pa.array([values[doc_id][f"{OWNERS}.{field.name}"] for doc_id in doc_ids], field.type)]
+        )
+        for field in schema
+    }
 
 
 def clustering(finished: Finished) -> set[str]:
@@ -188,7 +279,7 @@ def clustering(finished: Finished) -> set[str]:
     steps = {step.name: step for step in finished.run.globals}
     keep_one = finished.run.keep_one
     found: set[str] = set()
-    waiting = [keep_one.of] if keep_one else []
+    waiting = [keep_one.of] if keep_one and keep_one.of else []
     while waiting:
         name = waiting.pop()
         if name in steps and name not in found:
@@ -237,7 +328,7 @@ def run_in_memory(step: Step, columns: Columns, shard: Shard) -> pa.Table:
 def lost_rows(decision: Decision, columns: Columns, eligible: np.ndarray, shard: Shard) -> list[int]:
     """Rows that go because another member of their cluster stays."""
     keep_one = decision.keep_one
-    assert keep_one is not None
+    assert keep_one is not None and keep_one.step is not None
     given = dict(columns)
     given["dedup.cluster"] = columns[f"{keep_one.of}.cluster"]
     given["dedup.pairs"] = columns[f"{keep_one.of}.pairs"]
@@ -252,8 +343,6 @@ def released_texts(release: Store, listed: dict[str, str], doc_ids: set[str]) ->
     """Digest of the released text of some documents; those that are not in data/ are absent."""
     table = read_parts(release, listed, "data/", ["doc_id", "text"])
     wanted = pa.array(sorted(doc_ids), pa.string())
-    import pyarrow.compute as pc
-
     table = table.filter(pc.is_in(table["doc_id"], wanted)) if table.num_rows else table
     return {row["doc_id"]: text_digest(row["text"]) for row in table.to_pylist()}
 

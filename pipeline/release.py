@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.decide import Decision, Kept, final
-from pipeline.errors import ConfigError
+from pipeline.decide import Decision, Kept, final, outcome_names
+from pipeline.errors import ConfigError, StageError
 from pipeline.exchange import read_exchange, write_exchange
 from pipeline.execute import Columns, view_text
 from pipeline.names import check_keys, nearest
 from pipeline.place import Output
-from pipeline.run_file import Edits, Release
+from pipeline.run_file import EDITED, Edits, RunFile
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
 from pipeline.scratch import scratch
 from pipeline.shards import parquet_writer, peak_rss_bytes, read_shard_rows
@@ -37,7 +38,9 @@ class Layout:
     """What the release module says of a release's files; loaded by name, so plain data here.
 
     columns: release column -> annotation column (None when the run has none); scores: names of the quality
-    struct's fields -> annotation columns.
+    struct's fields -> annotation columns. edited: annotation column -> the same, measured once more for documents
+    that lose repeated passages. modules: of derived sources, by their names. duplicate, orphan: rule names of copies,
+    and of derived documents without parents.
     """
 
     data: pa.Schema
@@ -45,20 +48,24 @@ class Layout:
     columns: Mapping[str, str | None]
     scores: Mapping[str, str | None]
     duplicate: str
+    orphan: str
     no_language: str
+    edited: Mapping[str, str]
+    modules: Mapping[str, str]
 
     def sources(self) -> set[str]:
         """Annotation columns that the release reads."""
         return {c for c in (*self.columns.values(), *self.scores.values()) if c}
 
 
-def layout(release: Release, module: Any, known: set[str]) -> Layout:  # Any: a release module
+def layout(run: RunFile, module: Any) -> Layout:  # Any: a release module
     """Resolve a run's release columns against what its steps write; defaults that no step writes are null.
 
     Raises: ConfigError for a release column that does not exist, or a named column that no step writes.
     """
-    check_keys(release.columns, module.COLUMNS, "release.columns")
-    asked = dict(release.columns)
+    known = run.annotation_columns()
+    check_keys(run.release.columns, module.COLUMNS, "release.columns")
+    asked = dict(run.release.columns)
     scores = asked.pop("quality", None) or {}
     for column in (*asked.values(), *scores.values()):
         if column not in known:
@@ -69,9 +76,15 @@ def layout(release: Release, module: Any, known: set[str]) -> Layout:  # Any: a 
         name: column if column in known else None for name, column in named.items() if name != "quality"
     }
     found = {name: column if column in known else None for name, column in sorted(scores.items())}
+    edited = {
+        f"{step.name.removesuffix(EDITED)}.{name}": f"{step.name}.{name}"
+        for step in run.late
+        for name in step.step.writes.names
+    }
     return Layout(
-        module.data_schema(list(found)), module.LEDGER, columns, found, module.DUPLICATE, module.NO_LANGUAGE
-    )
+        module.data_schema(list(found)), module.LEDGER, columns, found, module.DUPLICATE, module.ORPHAN,
+        module.NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived},
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,15 @@ def _release_column(
     columns: Columns, layout: Layout, name: str, kind: pa.DataType, n_rows: int
 ) -> pa.ChunkedArray:
     source = layout.columns[name]
-    return pa.chunked_array([pa.nulls(n_rows, kind)]) if source is None else columns[source].cast(kind)
+    if source is None:
+        return pa.chunked_array([pa.nulls(n_rows, kind)])
+    return current(columns, layout, source).cast(kind)
+
+
+def current(columns: Columns, layout: Layout, name: str) -> pa.ChunkedArray:
+    """An annotation of the documents as they are released: measured once more where passages go."""
+    edited = layout.edited.get(name)
+    return columns[name] if edited not in columns else pc.coalesce(columns[edited], columns[name])
 
 
 def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
@@ -109,7 +130,7 @@ def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
     """What placing needs of each kept document, and the shard's part of the funnel."""
     decision, n_rows = task.decision, task.decision.shard.n_rows
     extra = {c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c}
-    columns = decision.read(task.store, extra | {"text_bytes"})
+    columns = decision.read(task.store, extra | {"text_bytes"} | set(task.layout.edited.values()))
     kept = final(decision, columns, task.store)
     language = languages(columns, task.layout, n_rows)
     table = pa.table(
@@ -119,6 +140,9 @@ def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
             "language": language,
             "n_tokens": _release_column(columns, task.layout, "n_tokens", pa.int64(), n_rows),
             "text_bytes": columns["text_bytes"],
+            "module": pa.repeat(
+                pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
+            ),
             **{name: columns[name] for name in task.by},
         }
     ).filter(pa.array(kept.keep))
@@ -128,8 +152,7 @@ def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
 def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
     """Documents by language and outcome, and how many fail each rule whatever dropped them."""
     rules = task.decision.rules
-    names = [*(rule.name for rule in rules), task.layout.duplicate, "kept"]
-    outcomes = np.array(names, object)[kept.rule]  # -1, kept, is the last name
+    outcomes = outcome_names(rules, task.layout.duplicate, task.layout.orphan, "kept")[kept.rule]
     funnel: dict[str, dict[str, int]] = {}
     for label, outcome in zip(language.to_pylist(), outcomes.tolist(), strict=True):
         row = funnel.setdefault(label, {})
@@ -181,8 +204,9 @@ class ShardReport:
 def write_shard(task: WriteTask) -> ShardReport:
     """Decide over one shard again, write its ledger part, and its documents into exchange files."""
     decision, shard = task.decision, task.decision.shard
-    annotated = task.layout.sources() | task.edits.columns()
-    columns = decision.read(task.store, annotated | (set(CANONICAL.names) - {"text", "meta"}))
+    annotated = task.layout.sources() | task.edits.columns() | set(task.layout.edited.values())
+    left_out = {"text"} if shard.source in task.layout.modules else {"text", "meta"}
+    columns = decision.read(task.store, annotated | (set(CANONICAL.names) - left_out))
     kept = final(decision, columns, task.store)
     placed = read_exchange(task.store, [task.place_key], 0)
     ledger = write_ledger(task, columns, kept, placed)
@@ -197,7 +221,11 @@ def write_shard(task: WriteTask) -> ShardReport:
         mine = placed.filter(pa.array(placed["output"].to_numpy() == i))
         if not mine.num_rows:
             continue
-        chosen = table.take(pa.array(local[mine[ROW].to_numpy()])).append_column("position", mine["position"])
+        chosen = table.take(pa.array(local[mine[ROW].to_numpy()]))
+        if output.module:
+            meta = columns["meta"].take(pa.array(mine[ROW].to_numpy()))
+            chosen = part_rows(output.module, chosen.append_column("meta", meta))
+        chosen = chosen.append_column("position", mine["position"])
         write_exchange(
             task.store,
             exchange_key(task.work, i, task.ordinal),
@@ -212,6 +240,18 @@ def write_shard(task: WriteTask) -> ShardReport:
         count[0] += 1
         count[1] += n_tokens
     return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes())
+
+
+def part_rows(module: str, documents: pa.Table) -> pa.Table:
+    """Rows of a part of derived documents; see stage.Derive."""
+    derive = importlib.import_module(module).DERIVE
+    names = ["doc_id", "parent_id", "language", "domain", "license", "meta"]
+    rows = derive.rows(documents.select(names))
+    if rows.num_rows != documents.num_rows or not rows.schema.equals(derive.schema):
+        raise StageError(
+            f"{module}: {rows.num_rows:,} rows of {rows.schema.names} for {documents.num_rows:,} documents"
+        )
+    return rows
 
 
 def exchange_key(work: str, output: int, ordinal: int) -> str:
@@ -250,7 +290,7 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
     scores = [
         pa.nulls(len(rows), pa.float32())
         if c is None
-        else columns[c].take(indices).combine_chunks().cast(pa.float32())
+        else current(columns, task.layout, c).take(indices).combine_chunks().cast(pa.float32())
         for c in sources
     ]
     filled["quality"] = pa.StructArray.from_arrays(scores, fields=list(schema.field("quality").type))
@@ -260,7 +300,7 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
 def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table) -> FileReport:
     """Write a shard's ledger part: a row for every document, kept or not."""
     decision, n_rows = task.decision, task.decision.shard.n_rows
-    names = np.array([*(rule.name for rule in decision.rules), task.layout.duplicate, None], object)
+    names = outcome_names(decision.rules, task.layout.duplicate, task.layout.orphan, None)
     flags: list[list[str]] = [[] for _ in range(n_rows)]
     for rule, failed in zip(decision.rules, kept.verdicts.failed, strict=True):
         if rule.action != "drop":

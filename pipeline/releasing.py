@@ -6,7 +6,7 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import __version__
-from pipeline.decide import decision_columns
+from pipeline.decide import Decision, decision_columns
 from pipeline.deciding import Deciding
 from pipeline.errors import LeaseError
 from pipeline.exchange import read_exchange, write_exchange
+from pipeline.graph import Phase
 from pipeline.lease import Lease, commit, hold
 from pipeline.pages import check_conservation, lineage, summary
 from pipeline.place import Placement, by_shard, place
@@ -56,7 +57,7 @@ Result = TypeVar("Result")
 
 def release_layout(run: RunFile) -> Layout:
     """What the files of a run's release look like."""
-    return layout(run.release, _module(run.release.module), run.annotation_columns())
+    return layout(run, _module(run.release.module))
 
 
 def release_columns(run: RunFile) -> set[str]:
@@ -130,12 +131,12 @@ class Releasing:
         keep = (
             None
             if run.keep_one is None
-            else [run.keep_one.of, run.keep_one.prefer, self.deciding.keepers_static()]
+            else [run.keep_one.of, run.keep_one.passages, run.keep_one.prefer, self.deciding.keepers_static()]
         )
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
-            [[source.name, source.rank, source.profile] for source in run.sources], self.tokens_recipe(),
+            run.standings(), self.tokens_recipe(),
         ]  # fmt: skip
         return digest([__version__, shards, settings])
 
@@ -152,7 +153,7 @@ class Releasing:
 
     def write(self, lease: Lease) -> None:
         """Write every file of the release, the checksums last."""
-        decisions = self.deciding.decisions()
+        decisions = self.measure_edited(self.deciding.decisions())
         by = self.mix_columns()
         facts_keys = [f"{self.work}/facts-{i:06d}.arrow" for i in range(len(decisions))]
         facts_tasks = [
@@ -190,6 +191,17 @@ class Releasing:
         lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
         self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
         self.store.delete_prefix(self.work_folder())
+
+    def measure_edited(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Measure once more the documents that lose passages, by every stage that sees the text as released."""
+        late, recipes = self.run_file.late, self.build.recipes
+        if not late:
+            return list(decisions)
+        self.build.wave(Phase("wave", late))
+        return [
+            replace(d, refs={**d.refs, **{step.name: recipes.ref(step.name, d.shard) for step in late}})
+            for d in decisions
+        ]
 
     def resumable(
         self, label: str, fn: Callable[[Task], Result], tasks: Sequence[Task], name: str, kind: type[Result]
@@ -276,6 +288,7 @@ class Releasing:
     ) -> list[FileReport]:
         """Write lineage, licences, README and the run file; check conservation first."""
         numbers = summary(self.build, self.recipe, reports, facts, placement)
+        numbers["counts"]["lost_passages"] = self.deciding.lost_passages
         check_conservation(numbers["counts"], self.build.shards)
         sources = [(s.source, report) for s, report in zip(self.build.shards, shards, strict=True)]
         report = {**numbers, **lineage(self.build), "lengths": lengths_of(facts)}

@@ -15,16 +15,20 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError, ExpectationError
 from pipeline.names import check_keys
-from pipeline.schema import CANONICAL, VIRTUAL
+from pipeline.schema import CANONICAL, OWNERS, VIRTUAL
 
 TESTS = ("min", "max", "in", "is", "not_in", "quantile")
+
+GROUP_SEPARATOR = ", "
+"""Between the values that name a group of several columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """What a passing row looks like in one column.
 
-    quantile: (low, high, by): between those quantiles of the rows that pass the base rules, per value of `by`.
+    quantile: (low, high, by): between those quantiles of the rows that pass the base rules, for each combination of
+    values of the columns `by`.
     """
 
     column: str
@@ -32,12 +36,11 @@ class Condition:
     max: float | None = None
     among: tuple[Any, ...] | None = None  # Any: values of the column's own type
     not_among: tuple[Any, ...] | None = None
-    quantile: tuple[float | None, float | None, str | None] | None = None
+    quantile: tuple[float | None, float | None, tuple[str, ...]] | None = None
 
     def columns(self) -> set[str]:
         """Columns that the condition reads."""
-        by = self.quantile[2] if self.quantile else None
-        return {self.column} | ({by} if by else set())
+        return {self.column, *(self.quantile[2] if self.quantile else ())}
 
     def plain(self) -> list[Any]:
         """The condition as plain data, for recipes and reports."""
@@ -86,6 +89,11 @@ class Rule:
     def columns(self) -> set[str]:
         """Columns that the rule reads."""
         return {c for condition in (*self.conditions, *self.where) for c in condition.columns()}
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the rule judges what is left of a document without its repeated passages."""
+        return any(column.startswith(f"{OWNERS}.") for column in self.columns())
 
     def tested(self) -> set[str]:
         """Columns whose null needs a meaning."""
@@ -161,14 +169,19 @@ def _condition(column: str, test: Mapping[str, Any], place: str) -> Condition:
     if "quantile" in test:
         spec = test["quantile"]
         if not isinstance(spec, Mapping):
-            raise ConfigError(f"{place}.quantile is {spec!r}; expected {{min: 0.01, max: 0.99, by: column}}")
+            raise ConfigError(
+                f"{place}.quantile is {spec!r}; expected {{min: 0.01, max: 0.99, by: column or [columns]}}"
+            )
         check_keys(spec, ("min", "max", "by"), f"{place}.quantile")
+        by = spec.get("by") or ()
+        if not isinstance(by, (str, list, tuple)) or not all(isinstance(name, str) for name in by):
+            raise ConfigError(f"{place}.quantile.by is {by!r}; expected a column or a list of columns")
         for bound in ("min", "max"):
             if bound in spec and not (isinstance(spec[bound], (int, float)) and 0 <= spec[bound] <= 1):
                 raise ConfigError(
                     f"{place}.quantile.{bound} is {spec[bound]!r}; expected a share from 0 to 1"
                 )
-        quantile = (spec.get("min"), spec.get("max"), spec.get("by"))
+        quantile = (spec.get("min"), spec.get("max"), (by,) if isinstance(by, str) else tuple(by))
     not_among = tuple(test["not_in"]) if "not_in" in test else None
     return Condition(
         column=column,
@@ -224,52 +237,63 @@ def _rule(i: int, entry: Any, where: str) -> Rule:
 class Verdicts:
     """What the rules say of each row of a shard.
 
-    rule: int16 (n_rows,), index of the first failing drop rule, -1 when none fails. failed: bool
-    (n_rules, n_rows), every rule's own answer. passes_base: bool (n_rows,).
+    rule: int16 (n_rows,), index of the first failing drop rule, late ones aside, -1 when none fails; late: int16
+    (n_rows,), that of the first failing late one. failed: bool (n_rules, n_rows), every rule's own answer.
+    passes_base: bool (n_rows,).
     """
 
     rule: np.ndarray
+    late: np.ndarray
     failed: np.ndarray
     passes_base: np.ndarray
 
 
-def judge(rules: Iterable[Rule], table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> Verdicts:
+def judge(
+    rules: Iterable[Rule],
+    table: Mapping[str, pa.ChunkedArray],
+    cuts: Cuts | None = None,
+    owners: Mapping[str, pa.ChunkedArray] | None = None,
+) -> Verdicts:
     """Evaluate all rules over one shard's columns.
 
-    Base rules come first whatever their place, then the others in run-file order; flags and trims never drop.
+    Base rules come first whatever their place, then the others in run-file order, late ones last; flags and trims
+    never drop. Args: owners, the columns of OWNERS; without them late rules fail for no row.
     """
     rules = list(rules)
     n_rows = len(next(iter(table.values())))
     failed = np.zeros((len(rules), n_rows), bool)
     for i, rule in enumerate(rules):
-        failed[i] = rule.fails(table, cuts)
-    first = np.full(n_rows, -1, np.int16)
+        if not rule.is_late:
+            failed[i] = rule.fails(table, cuts)
+        elif owners is not None:
+            failed[i] = rule.fails({**table, **owners}, cuts)
+    first, late = np.full(n_rows, -1, np.int16), np.full(n_rows, -1, np.int16)
     for i in drop_order(rules)[::-1]:
-        first[failed[i]] = i
+        (late if rules[i].is_late else first)[failed[i]] = i
     base = [i for i, rule in enumerate(rules) if rule.base and rule.action == "drop"]
     passes_base = np.logical_not(failed[base].any(axis=0)) if base else np.ones(n_rows, bool)
-    return Verdicts(first, failed, passes_base)
+    return Verdicts(first, late, failed, passes_base)
 
 
 def drop_order(rules: list[Rule]) -> list[int]:
-    """Indices of the drop rules in the order in which they decide: base rules first."""
+    """Indices of the drop rules in the order in which they decide: base rules first, late ones last."""
     drops = [i for i, rule in enumerate(rules) if rule.action == "drop"]
-    return sorted(drops, key=lambda i: not rules[i].base)
+    return sorted(drops, key=lambda i: (not rules[i].base, rules[i].is_late))
 
 
 class Cuts:
     """Quantile cuts per condition and group, from exact counts of values."""
 
     def __init__(self) -> None:
-        self.counts: dict[tuple[str, str | None, str], dict[float, int]] = {}
+        self.counts: dict[tuple[str, tuple[str, ...], str], dict[float, int]] = {}
 
-    def add(self, column: str, by: str | None, group: str, values: Mapping[float, int]) -> None:
+    def add(self, column: str, by: tuple[str, ...], group: str, values: Mapping[float, int]) -> None:
         """Add one shard's value counts; the sum does not depend on order."""
         total = self.counts.setdefault((column, by, group), {})
         for value, count in values.items():
             total[value] = total.get(value, 0) + count
 
-    def cut(self, column: str, by: str | None, group: str, share: float) -> float:
+    def cut(self, column: str, by: tuple[str, ...], group: str, share: float) -> float:
         """The smallest value with at least `share` of the population at or below it; nan for no population."""
         counts = self.counts.get((column, by, group))
         if not counts:
@@ -282,38 +306,45 @@ class Cuts:
         """Lower and upper bound of each row, by its group."""
         assert condition.quantile is not None
         low, high, by = condition.quantile
-        groups = group_values(by, table)
-        names = sorted(set(groups))
-        lows = {g: -np.inf if low is None else self.cut(condition.column, by, g, low) for g in names}
-        highs = {g: np.inf if high is None else self.cut(condition.column, by, g, high) for g in names}
-        return pa.array([lows[g] for g in groups], pa.float64()), pa.array(
-            [highs[g] for g in groups], pa.float64()
-        )
+        groups = group_values(by, table).dictionary_encode()
+        names = groups.dictionary.to_pylist()
+        lows = [-np.inf if low is None else self.cut(condition.column, by, g, low) for g in names]
+        highs = [np.inf if high is None else self.cut(condition.column, by, g, high) for g in names]
+        return tuple(pa.array(bounds, pa.float64()).take(groups.indices) for bounds in (lows, highs))
 
 
-def group_values(by: str | None, table: Mapping[str, pa.ChunkedArray]) -> list[str]:
-    """The group of each row: the value of `by` as text, "" when there is none."""
-    n_rows = len(next(iter(table.values())))
-    return [""] * n_rows if by is None else [str(value) for value in table[by].to_pylist()]
+def group_values(by: tuple[str, ...], table: Mapping[str, pa.ChunkedArray]) -> pa.StringArray:
+    """The group of each row: its values of `by` as text, joined by GROUP_SEPARATOR; null is written `null`."""
+    if not by:
+        return pa.repeat("", len(next(iter(table.values()))))
+    columns = [table[name].cast(pa.string()).fill_null("null").combine_chunks() for name in by]
+    return pc.binary_join_element_wise(*columns, GROUP_SEPARATOR)
+
+
+def group_name(by: tuple[str, ...], values: Mapping[str, Any]) -> str:  # Any: values of any column
+    """The group of one row, given its values by column; see group_values."""
+    columns = {name: pa.chunked_array([[values[name]]]) for name in by}
+    return str(group_values(by, columns or {"": pa.chunked_array([[None]])})[0].as_py())
 
 
 def population_counts(
     rules: Iterable[Rule], table: Mapping[str, pa.ChunkedArray], population: np.ndarray
-) -> list[tuple[str, str | None, str, dict[float, int]]]:
+) -> list[tuple[str, tuple[str, ...], str, dict[float, int]]]:
     """Value counts of every quantile condition's column over the population, per group: what Cuts adds up."""
     found = []
-    seen = set()
-    for condition in (c for rule in rules for c in (*rule.conditions, *rule.where)):
-        if condition.quantile is None or (condition.column, condition.quantile[2]) in seen:
-            continue
-        by = condition.quantile[2]
-        seen.add((condition.column, by))
-        groups = np.array(group_values(by, table), object)
-        values = table[condition.column].to_numpy()
-        for group in sorted(set(groups[population])):
-            chosen = values[population & (groups == group)]
-            unique, counts = np.unique(chosen[~np.isnan(chosen)], return_counts=True)
-            found.append(
-                (condition.column, by, str(group), dict(zip(unique.tolist(), counts.tolist(), strict=True)))
-            )
+    asked = {
+        (condition.column, condition.quantile[2]): None
+        for rule in rules
+        for condition in (*rule.conditions, *rule.where)
+        if condition.quantile is not None
+    }
+    for column, by in asked:
+        values = pc.cast(table[column], pa.float64()).to_numpy()
+        inside = population & ~np.isnan(values)
+        counted = pa.table({"group": group_values(by, table), "value": values}).filter(pa.array(inside))
+        counted = counted.group_by(["group", "value"]).aggregate([([], "count_all")])
+        groups: dict[str, dict[float, int]] = {}
+        for row in counted.to_pylist():
+            groups.setdefault(row["group"], {})[row["value"]] = row["count_all"]
+        found += [(column, by, group, counts) for group, counts in sorted(groups.items())]
     return found

@@ -6,18 +6,20 @@ Nothing in a run file says where or how a build runs; that is the command line's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.amounts import MiB
 from pipeline.errors import ConfigError
 from pipeline.recipe import digest
 from pipeline.rules import Condition, Rule
-from pipeline.schema import CANONICAL
-from pipeline.stage import Global, Reader, Stage
+from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
+from pipeline.stage import Derive, Global, Reader, Stage
 
-MiB = 1 << 20
+EDITED = "_edited"
+"""Ending of the name of a step that measures once more the documents that lose repeated passages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,15 @@ class Edits:
     replace: Mapping[str, str] = field(default_factory=dict)
     trims: tuple[Rule, ...] = ()
 
+    @property
+    def late(self) -> bool:
+        """Whether repeated passages are among the edits: which of them go is known after rules and keepers."""
+        return any(column.startswith(f"{OWNERS}.") for column, _ in self.spans)
+
+    def early(self) -> Edits:
+        """The edits without repeated passages."""
+        return replace(self, spans=tuple(s for s in self.spans if not s[0].startswith(f"{OWNERS}.")))
+
     def columns(self) -> set[str]:
         """Every annotation column that the edited text depends on."""
         found = {column for column, _ in self.spans}
@@ -76,7 +87,11 @@ class Edits:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A stage or a global step as the run file uses it; name is its column prefix."""
+    """A stage or a global step as the run file uses it; name is its column prefix.
+
+    base: the base rules, for a global step that reads `passes_base`.
+    nullable: it writes nulls whatever its gate is, as an imported table does for documents that it does not have.
+    """
 
     name: str
     module: str
@@ -85,6 +100,8 @@ class Step:
     gate: tuple[Condition, ...] = ()
     view: Edits | None = None
     max_failed_share: float = 0.0
+    base: tuple[Rule, ...] = ()
+    nullable: bool = False
 
     @property
     def is_global(self) -> bool:
@@ -97,18 +114,39 @@ class Step:
         return "text" in self.step.reads or self.view is not None
 
     def reads(self) -> set[str]:
-        """Columns read in any way: by the step, its gate or its view."""
+        """Columns read in any way: by the step, its gate, its view or the base rules that it asks for."""
         extra = {column for condition in self.gate for column in condition.columns()}
-        return set(self.step.reads) | extra | (self.view.columns() if self.view else set())
+        extra |= {column for rule in self.base for column in rule.columns()} - set(VIRTUAL)
+        own = set(self.step.reads) - set(HANDED)
+        return own | extra | (self.view.columns() if self.view else set())
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeepOne:
-    """Which member of a cluster stays: `of` names the global step with cluster and pairs, `prefer` the order."""
+    """Which copy stays, by the order `prefer`: of documents, and of passages.
 
-    step: Step
-    of: str
+    of: the global step with cluster and pairs, whose keepers `step` chooses. passages: the global step with repeated
+    passages, whose owners `owners` chooses among the documents that stay. Either pair may be None.
+    """
+
+    step: Step | None
+    of: str | None
     prefer: tuple[tuple[str, bool], ...]  # column, True when high is better
+    owners: Step | None = None
+    passages: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """A source whose documents are made out of those of others. parents: their names."""
+
+    name: str
+    module: str
+    step: Derive
+    config: Any  # Any: each module has its own config class
+    parents: tuple[str, ...]
+    rank: int = 0
+    profile: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +173,10 @@ class Tokens:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFile:
-    """A parsed run file; `text` is the page as it was read, for the release."""
+    """A parsed run file; `text` is the page as it was read, for the release.
+
+    late: stages that measure once more, those documents that lose repeated passages.
+    """
 
     path: str
     text: str
@@ -150,17 +191,33 @@ class RunFile:
     mix_module: str
     release: Release
     tokens: Tokens | None
+    derived: tuple[Derived, ...] = ()
+    late: tuple[Step, ...] = ()
+
+    @property
+    def owners(self) -> Step | None:
+        """The step that chooses the owners of repeated passages."""
+        return self.keep_one.owners if self.keep_one else None
+
+    def standing(self, source: str) -> tuple[int, str]:
+        """Rank and profile of a source."""
+        return next((rank, profile) for name, rank, profile in self.standings() if name == source)
+
+    def standings(self) -> list[tuple[str, int, str]]:
+        """Name, rank and profile of every source."""
+        read = [(s.name, s.rank, s.profile) for s in self.sources]
+        return read + [(s.name, s.rank, s.profile) for s in self.derived]
 
     def annotation_columns(self) -> set[str]:
         """Columns named `stage.column`: those of every step, and scores that came with the records."""
-        steps = (*self.annotate, *self.globals)
+        steps = (*self.annotate, *self.globals, *([self.owners] if self.owners else []))
         written = {f"{step.name}.{column}" for step in steps for column in step.step.writes.names}
         return written | {key for source in self.sources for key in source.columns if "." in key}
 
     def column_types(self) -> dict[str, pa.DataType]:
         """Types of the columns that this run computes, of canonical and of virtual ones."""
         types = {f.name: f.type for f in CANONICAL} | {"rank": pa.int32(), "profile": pa.string()}
-        for step in (*self.annotate, *self.globals):
+        for step in (*self.annotate, *self.globals, *([self.owners] if self.owners else [])):
             types |= {f"{step.name}.{f.name}": f.type for f in step.step.writes}
         return types
 

@@ -54,6 +54,14 @@ SPANS = pa.list_(SPAN)
 VIRTUAL = ("rank", "profile")
 """Columns that come from the run file's sources at decision time, never stored."""
 
+HANDED = ("eligible", "order", "passes_base")
+"""Columns that the engine works out from the rules for global steps that read them: whether a document may stay, how
+much it is preferred (list<float64>, larger is better), whether it passes the base rules."""
+
+OWNERS = "owners"
+"""The step that says which copy of a repeated passage stays. It runs after the rules and keepers, so only late rules
+and the edits of the release may read its columns."""
+
 ROW = "row"
 """Name of the uint64 column that numbers documents inside one run: shard ordinal << 32 | row of the shard."""
 

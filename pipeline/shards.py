@@ -63,7 +63,7 @@ class IngestTask:
 
 @dataclass
 class IngestReport:
-    """What became of a group."""
+    """What became of a group; parent: the shard that a derived one was made of."""
 
     name: str
     source: str
@@ -72,13 +72,15 @@ class IngestReport:
     n_read: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     peak_rss: int = 0
+    parent: str | None = None
 
     def entry(self) -> dict[str, object]:
         """The catalog entry."""
         shards = [[s.id, s.n_rows, s.text_bytes, s.generation] for s in self.shards]
         quarantined = dict(sorted(self.quarantined.items()))
+        made_of = {"parent": self.parent} if self.parent else {}
         return {"source": self.source, "files": self.files, "shards": shards, "read": self.n_read,
-                "quarantined": quarantined}  # fmt: skip
+                "quarantined": quarantined, **made_of}  # fmt: skip
 
 
 def find_groups(source: Source, ingest: Ingest) -> list[Group]:

@@ -6,7 +6,7 @@ A stage is a module with `Config`, `SCHEMA`, functions and `STAGE`; a global ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
@@ -93,6 +93,7 @@ class Global:
     finish(table, config): the concatenated results of reduce in key order -> Outcome.
     key: what the key is, in words, for `plan` and the docs.
     writes: the row-aligned columns of Outcome.rows; an empty schema when it writes artefacts only.
+    reads: columns of documents and steps; also those of schema.HANDED, which the engine works out from the rules.
     sparse: a map that returns no row for most documents may name here the column of `reads` whose null
         rows it can skip; the engine then reads text only where it is not null.
     """
@@ -109,6 +110,34 @@ class Global:
     sparse: str | None = None
     files: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Derive:
+    """Documents made out of documents: a source of its own, whose every row has a parent.
+
+    derive(table, config, replace): one batch of a shard, with the columns of `reads` and `edits` (schema.SPANS), the
+        spans of canonical text that a release edits away; replace, span kind -> what stands for it. Returns DERIVED:
+        any number of documents of each row, numbered from 0 within it.
+    part: folder of a release that holds the kept documents once more, in a form of their own; schema: of its rows.
+    rows(table): kept documents (doc_id, parent_id, language, domain, license, meta) -> one row of `schema` for each.
+    """
+
+    name: str
+    version: int
+    config: type
+    reads: tuple[str, ...]
+    derive: Callable[[pa.Table, Any, Mapping[str, str]], pa.Table]
+    part: str
+    schema: pa.Schema
+    rows: Callable[[pa.Table], pa.Table]
+
+
+DERIVED = pa.schema(
+    {"parent": pa.int64(), "number": pa.int64(), "text": pa.large_string(), "meta": pa.large_string()}
+)
+"""What Derive.derive returns. parent: row of the batch; number: of the document among those of its parent; meta: a
+JSON object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 from pipeline.catalog import Catalog
 from pipeline.errors import UsageError
+from pipeline.imports import CATALOG as IMPORTS
+from pipeline.imports import describe
 from pipeline.plan import SHARDS
 from pipeline.store import Store
 
@@ -14,7 +16,7 @@ LAST_RUNS = 5
 
 
 def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
-    """Sources, annotations, releases and the last runs of a store.
+    """Sources, annotations, imported tables, releases and the last runs of a store.
 
     Raises: UsageError if the store holds nothing.
     """
@@ -41,7 +43,10 @@ def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
         releases[name] = "complete" if store.exists(f"releases/{name}/checksums.sha256") else "being written"
     runs = [json.loads(store.get(key)) for key, _ in list(store.list("runs"))[-LAST_RUNS:]]
     steps = Catalog.load(store, "annotations/recipes.json").entries
-    return {"store": store.url, "sources": sources, "steps": steps, "releases": releases, "runs": runs}
+    return {
+        "store": store.url, "sources": sources, "steps": steps, "imports": Catalog.load(store, IMPORTS).entries,
+        "releases": releases, "runs": runs,
+    }  # fmt: skip
 
 
 def status_lines(found: dict[str, Any]) -> list[str]:
@@ -59,6 +64,7 @@ def status_lines(found: dict[str, Any]) -> list[str]:
         f"step {name} v{step['version']} {step['recipe'][:8]}"
         for name, step in sorted(found["steps"].items())
     ]
+    lines += [f"import {describe(name, entry)}" for name, entry in sorted(found["imports"].items())]
     lines += [f"release {name}: {state}" for name, state in sorted(found["releases"].items())]
     for run in found["runs"]:
         tasks = ", ".join(f"{kind} {n:,}" for kind, n in run["tasks"].items())

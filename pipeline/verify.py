@@ -65,6 +65,7 @@ def verify_files(release: Store) -> Report:
     ledger = read_parts(release, listed, "ledger/", None)
     check_counts(lineage, ledger, report)
     data = check_data(release, listed, ledger, report)
+    check_derived(release, listed, lineage, ledger, report)
     for mix in sorted(lineage["mixes"]):
         check_mix(release, listed, mix, lineage, ledger, data, report)
         if f"tokens/{mix}/tokens.json" in listed:
@@ -128,10 +129,12 @@ def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: Report) -> N
     keepers = {
         d for d, keep in zip(ledger["doc_id"].to_pylist(), ledger["keep"].to_pylist(), strict=True) if keep
     }
+    late = set(lineage["late_rules"])  # a keeper may still go for what its passages leave of it
+    hollow = {row["doc_id"] for row in ledger.select(["doc_id", "rule"]).to_pylist() if row["rule"] in late}
     for row in ledger.select(["doc_id", "keep", "rule", "keeper_id"]).to_pylist():
         if row["keep"] != (row["rule"] is None):
             faults.append(f"{row['doc_id']}: keep is {row['keep']}, rule is {row['rule']}")
-        if row["rule"] == "duplicate" and row["keeper_id"] not in keepers:
+        if row["rule"] == "duplicate" and row["keeper_id"] not in keepers | hollow:
             faults.append(f"{row['doc_id']}: dropped for {row['keeper_id']}, which is not kept")
     report.check("a rule where dropped, a kept keeper for copies", ledger.num_rows, faults)
 
@@ -161,6 +164,31 @@ def check_data(release: Store, listed: dict[str, str], ledger: pa.Table, report:
     faults += [f"{doc_id} is kept but not in data/" for doc_id in sorted(set(kept) - set(texts))]
     report.check("data holds the kept documents, each once", len(texts), faults)
     return texts
+
+
+def check_derived(
+    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: Report
+) -> None:
+    """Kept derived documents stand with kept parents, and once more in the part of their source."""
+    if not lineage["derived"]:
+        return
+    kept = {row["doc_id"]: row["source"] for row in ledger.to_pylist() if row["keep"]}
+    wanted: dict[str, set[str]] = {}
+    for doc_id, source in kept.items():
+        if source in lineage["derived"]:
+            wanted.setdefault(lineage["derived"][source]["part"], set()).add(doc_id)
+    faults = []
+    for part in sorted({derived["part"] for derived in lineage["derived"].values()}):
+        table = read_parts(release, listed, f"{part}/", ["doc_id", "parent_id"])
+        rows = table.to_pylist()
+        if sorted(row["doc_id"] for row in rows) != sorted(wanted.get(part, ())):
+            faults.append(f"{part}/ does not hold the kept documents of its sources, each once")
+        faults += [
+            f"{row['doc_id']} is kept, its parent {row['parent_id']} is not"
+            for row in rows
+            if row["parent_id"] not in kept
+        ]
+    report.check("derived documents with their parents", sum(map(len, wanted.values())), faults)
 
 
 def text_digest(text: str) -> str:

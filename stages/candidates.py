@@ -4,7 +4,7 @@ Reads band keys and match hashes; writes for each document its group and the lat
 compared with. Copies by match hash hang on one of them, the first, and it alone stands for them in the groups
 of band keys: a page copied ten thousand times costs ten thousand pairs, not fifty million. A key shared by
 more than `max_group` different documents is template text; its documents are compared with a few leaders
-only.
+only. Documents derived from others meet only each other: what they say, their parents say as well.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Global, Outcome
+from stages.kernels.hashing import salt
 from stages.kernels.unionfind import components
 
 SCHEMA = pa.schema({"group": pa.uint64(), "partners": pa.list_(pa.uint64()), "is_copy": pa.bool_()})
@@ -26,7 +27,7 @@ greater than this one that are a candidate pair with it. is_copy: an earlier row
 
 KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "content": pa.uint64()})
 PAIRS = pa.schema({"left": pa.uint64(), "right": pa.uint64(), "is_copy": pa.bool_()})
-READS = ("minhash.band_keys", "exact.match_hash")
+READS = ("minhash.band_keys", "exact.match_hash", "parent_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,10 @@ def map_keys(table: pa.Table, config: Config) -> pa.Table:
     bands = table["minhash.band_keys"].combine_chunks()
     owners = pc.list_parent_indices(bands).to_numpy().astype(np.int64)
     known = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
-    content = hash_lanes(hashes)[:, 0]
+    kind = salt(table["parent_id"])
+    content = hash_lanes(hashes)[:, 0] ^ kind
     index = np.concatenate([known, owners])
-    keys = np.concatenate([content[known], pc.list_flatten(bands).to_numpy()])
+    keys = np.concatenate([content[known], pc.list_flatten(bands).to_numpy() ^ kind[owners]])
     return pa.table([keys, table["row"].to_numpy()[index], content[index]], schema=KEYED)
 
 
@@ -137,7 +139,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="candidates",
-    version=1,
+    version=2,
     config=Config,
     reads=READS,
     writes=SCHEMA,

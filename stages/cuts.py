@@ -1,8 +1,9 @@
 """Quality buckets: where each document stands among all of its language, by each scorer and by all together.
 
-Reads the scores, the language, the size, the id and the cluster; writes a bucket per scorer, the ensemble's bucket and
-its tier. Buckets are 0 to n_buckets - 1, the last one best. The population that they are cut from has one document per
-cluster: those without a cluster, and the one that the cluster is named after. All others are placed by the same cuts.
+Reads the scores, the language, the size, the cluster and whether the base rules pass; writes a bucket per scorer, the
+ensemble's bucket and its tier. Buckets are 0 to n_buckets - 1, the last one best. The population that they are cut from
+are the documents that pass the base rules, one per cluster: that of smallest doc_id. All others are placed by the same
+cuts.
 
 Scores are compared as log-odds rounded to three decimals. A bucket is an equal share of the population's bytes, from
 exact integer histograms: a value whose bytes have their middle in the k-th share goes to bucket k, and so do all
@@ -26,11 +27,11 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Global, Outcome
-from stages.kernels.hashing import ODD_A
+from stages.kernels.hashing import ODD_A, string_keys
 
 SCORES = ("quality.reference", "quality.intact")
 SCORERS = tuple(score.partition(".")[2] for score in SCORES)
-READS = (*SCORES, "language.label", "text_bytes", "doc_id", "dedup.cluster")
+READS = (*SCORES, "language.label", "text_bytes", "doc_id", "dedup.cluster", "passes_base")
 SCHEMA = pa.schema(
     {"bucket": pa.int32(), "tier": pa.string(), **{f"{name}_bucket": pa.int32() for name in SCORERS}}
 )
@@ -45,7 +46,9 @@ ALL = "*"
 ROWS = pa.schema(
     {"row": pa.uint64(), "language": pa.string(), "weight": pa.int32(), **{n: pa.int32() for n in SCORERS}}
 )
-KEYED = pa.schema([pa.field("key", pa.uint64()), *ROWS])
+KEYED = pa.schema(
+    [pa.field("key", pa.uint64()), *ROWS, pa.field("cluster", pa.string()), pa.field("doc_id", pa.string())]
+)
 CUTS = pa.schema(
     {
         "language": pa.string(),
@@ -103,19 +106,19 @@ class Config:
 
 
 def map_scores(table: pa.Table, config: Config) -> pa.Table:
-    """Rows with a score; weight is 0 outside the population."""
+    """Rows with a score, keyed by cluster; weight is 0 outside the population."""
     scored = pc.is_valid(table[SCORES[0]])
     for name in SCORES[1:]:
         scored = pc.or_(scored, pc.is_valid(table[name]))
     table = table.filter(scored)
-    cluster = table["dedup.cluster"]
-    counted = pc.or_(pc.is_null(cluster), pc.fill_null(pc.equal(cluster, table["doc_id"]), False))
+    cluster = table["dedup.cluster"].combine_chunks()
+    alone = table["row"].to_numpy() * ODD_A  # spreads rows over partitions
+    key = np.where(cluster.is_valid().to_numpy(zero_copy_only=False), string_keys(cluster), alone)
     size = pc.max_element_wise(table["text_bytes"], 1)  # an unknown size counts as one byte: 0 is not counted
-    weight = pc.if_else(counted, size, 0).cast(pa.int32())
-    key = table["row"].to_numpy() * ODD_A  # spreads rows over partitions
+    weight = pc.if_else(table["passes_base"], size, 0).cast(pa.int32())
     language = pc.fill_null(table["language.label"], "und")
     odds = [pa.array(to_odds(table[name])) for name in SCORES]
-    return pa.table([key, table["row"], language, weight, *odds], schema=KEYED)
+    return pa.table([key, table["row"], language, weight, *odds, cluster, table["doc_id"]], schema=KEYED)
 
 
 def to_odds(scores: pa.ChunkedArray) -> np.ndarray:
@@ -135,9 +138,19 @@ def _half_way() -> np.ndarray:
     return np.array([1 / (1 + math.exp(-(i + 0.5) / 1000)) for i in middles])
 
 
-def keep_rows(table: pa.Table, config: Config) -> pa.Table:
-    """The rows as they are: none can be placed before the histograms of all are known."""
-    return table.select(ROWS.names)
+def count_once(table: pa.Table, config: Config) -> pa.Table:
+    """All rows; of the members of a cluster that pass the base rules, the first alone keeps its weight."""
+    clustered = pc.is_valid(table["cluster"])
+    alone, members = table.filter(pc.invert(clustered)), table.filter(clustered)
+    ranked = members.append_column("fails", pc.equal(members["weight"], 0))
+    order = [(name, "ascending") for name in ("cluster", "fails", "doc_id")]
+    members = members.take(pc.sort_indices(ranked, sort_keys=order))
+    cluster = members["cluster"].combine_chunks().dictionary_encode().indices.to_numpy()
+    first = np.append(True, cluster[1:] != cluster[:-1])[: len(cluster)]
+    place = members.schema.get_field_index("weight")
+    counted = pa.array(np.where(first, members["weight"].to_numpy(), 0).astype(np.int32))
+    members = members.set_column(place, "weight", counted)
+    return pa.concat_tables([alone, members]).select(ROWS.names)
 
 
 class Cut(NamedTuple):
@@ -272,12 +285,12 @@ def _summarise(language: str, cut_by: str, weight: np.ndarray, top: np.ndarray) 
 
 GLOBAL = Global(
     name="cuts",
-    version=1,
+    version=2,
     config=Config,
     reads=READS,
     writes=SCHEMA,
-    key="row: nothing is grouped before the histograms are known",
+    key="hash of the cluster, or the row of a document without one",
     map=map_scores,
-    reduce=keep_rows,
+    reduce=count_once,
     finish=finish,
 )

@@ -261,6 +261,7 @@ def cluster_texts(
     n_rows = len(column)
     table = pa.table({"text": column.cast(pa.large_string()), "row": np.arange(n_rows, dtype=np.uint64)})
     table = table.append_column("doc_id", pa.array([f"{row:020d}" for row in range(n_rows)], pa.string()))
+    table = table.append_column("parent_id", pa.nulls(n_rows, pa.string()))
     for stage in (exact.STAGE, minhash.STAGE):
         annotate = stage.load(stage.config())
         table = _join(table, stage.name, pa.concat_tables(annotate(batch) for batch in _batches(table)))

@@ -83,6 +83,9 @@ ORDER = pa.schema({"doc_id": pa.string(), "part": pa.int32(), "row": pa.int32(),
 DUPLICATE = "duplicate"
 """Rule name of documents for which another member of their cluster was kept."""
 
+ORPHAN = "parent_dropped"
+"""Rule name of derived documents whose parent was dropped."""
+
 
 def readme(summary: Mapping[str, Any]) -> str:  # Any: the JSON summary of a release
     """Write the release's README: what it is, the funnel per language, the mixes, how to check it."""
@@ -147,6 +150,6 @@ def funnel_table(funnel: Mapping[str, Mapping[str, int]], rules: Sequence[str]) 
         return f"| {name} | {' | '.join(f'{value:,}' for value in values)} |"
 
     lines.append(line("ingested", found))
-    lines += [line(rule, [rule]) for rule in dict.fromkeys([*rules, DUPLICATE]) if rule in found]
+    lines += [line(rule, [rule]) for rule in dict.fromkeys([*rules, ORPHAN, DUPLICATE]) if rule in found]
     lines.append(line("kept", ["kept"]))
     return lines

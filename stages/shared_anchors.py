@@ -1,6 +1,7 @@
 """Shared anchors: which anchors of a document stand in more than one place, in it or in others.
 
 Reads the keys of anchors, no text; writes their numbers. Where no anchor is shared, no passage is repeated.
+Documents derived from others share anchors only with each other: what they say, their parents say as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.stage import Global, Outcome
+from stages.kernels.hashing import salt
 
 SCHEMA = pa.schema({"places": pa.list_(pa.int32())})
 """places: numbers of the shared anchors among the anchors of the document, from 0; null without any."""
@@ -30,7 +32,8 @@ def map_keys(table: pa.Table, config: Config) -> pa.Table:
     parents = pc.list_parent_indices(keys).to_numpy().astype(np.int64)
     begins = np.searchsorted(parents, parents)
     places = (np.arange(len(parents)) - begins).astype(np.int32)
-    return pa.table([pc.list_flatten(keys), table["row"].to_numpy()[parents], places], schema=KEYED)
+    shown = pc.list_flatten(keys).to_numpy() ^ salt(table["parent_id"])[parents]
+    return pa.table([shown, table["row"].to_numpy()[parents], places], schema=KEYED)
 
 
 def find_shared(table: pa.Table, config: Config) -> pa.Table:
@@ -57,9 +60,9 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="shared_anchors",
-    version=1,
+    version=2,
     config=Config,
-    reads=("anchors.keys",),
+    reads=("anchors.keys", "parent_id"),
     writes=SCHEMA,
     key="hash of the anchor",
     map=map_keys,

@@ -1,16 +1,13 @@
 """Repeated passages: every occurrence of a text of the least length that stands in more than one place.
 
-Reads text around shared anchors; writes each occurrence with the id of its passage, and the spans of those
-that may go. Places are compared character by character, in canonical text, across documents and inside one.
+Reads text around shared anchors; writes each occurrence with the id of its passage. Places are compared character by
+character, in canonical text, across documents and inside one. Which occurrence stays is decided after the rules, by
+`stages.owners`.
 
 A window is a text of just the least length (see `kernels.anchors`). Consecutive windows that stand in the
 same set of places, each time one character on, make a passage. So all occurrences of a passage say the same,
 two passages of a document may overlap by less than a window, and a character belongs to a passage if and only
 if a window that holds it is repeated. Nothing depends on chance, partitions or order.
-
-The owner of a passage, the occurrence that stays, is the one in the document of smallest doc_id, the first in
-it, whatever rules say of that document; `spans` are the others. Because all passages choose by one order, every
-removed character still stands in an earlier place; a pattern that repeats without end is cut down to one turn.
 """
 
 from __future__ import annotations
@@ -21,24 +18,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.schema import SPAN, SPANS
+from pipeline.schema import SPAN
 from pipeline.stage import Global, Outcome
 from stages.kernels.anchors import cut, wide_table, window_ends
-from stages.kernels.hashing import string_keys
+from stages.kernels.hashing import salt, string_keys
 from stages.kernels.substring import Windows, find_repeats
 from stages.kernels.text import view
+from stages.owners import KIND, merge
 
-KIND = "passage"
 PASSAGE = pa.struct([*SPAN, pa.field("passage", pa.uint64())])
-SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "spans": SPANS, "removed_share": pa.float32()})
-"""passages: every occurrence, by start; passage is the same number wherever the text is the same. spans: the
-union of those that do not stay; removed_share: their share of the characters. All null for a document without
-repeated passages."""
+SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "n_chars": pa.int32(), "repeated_share": pa.float32()})
+"""passages: every occurrence, by start; passage is the same number wherever the text is the same. n_chars: characters
+of the document; repeated_share: those of them that lie in passages. All null for a document without any."""
 
 ANCHORS = tuple(
     f"anchors.{name}" for name in ("keys", "firsts", "n_windows", "min_chars_han", "min_chars_other")
 )
-READS = ("text", "doc_id", *ANCHORS, "shared_anchors.places")
+READS = ("text", "doc_id", "parent_id", *ANCHORS, "shared_anchors.places")
 
 RANGES = pa.schema(
     {
@@ -62,7 +58,6 @@ RUNS = pa.schema(
         "end": pa.int32(),
         "says": pa.uint64(),
         "places": pa.uint64(),
-        "is_owner": pa.bool_(),
     }
 )
 ROWS = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
@@ -96,7 +91,7 @@ def map_ranges(table: pa.Table, config: Config) -> pa.Table:
     codes, offsets = cut(text.codes, begins + flat[chosen], ends[begins + stops - 1])
     taken = table.select(["row", "doc_id", "anchors.min_chars_han", "anchors.min_chars_other"]).take(rows)
     columns = {
-        "key": pc.list_flatten(keys).take(pa.array(chosen)),
+        "key": pc.list_flatten(keys).to_numpy()[chosen] ^ salt(table["parent_id"])[rows],
         "row": taken["row"],
         "doc_id": taken["doc_id"],
         "n_chars": np.diff(text.starts)[rows].astype(np.int32),
@@ -135,54 +130,35 @@ def find_runs(table: pa.Table, config: Config) -> pa.Table:
 def finish(table: pa.Table, config: Config) -> Outcome:
     """Join the runs of each document to passages."""
     table = table.take(pc.sort_indices(table, sort_keys=[("row", "ascending"), ("start", "ascending")]))
-    rows, lengths, starts, n_windows, ends, says, places, is_owner = (
-        table[name].to_numpy() for name in RUNS.names
-    )
+    rows, lengths, starts, n_windows, ends, says, places = (table[name].to_numpy() for name in RUNS.names)
     stops = starts + n_windows
     goes_on = (rows[1:] == rows[:-1]) & (starts[1:] == stops[:-1]) & (places[1:] == places[:-1])
     first = np.flatnonzero(np.append(True, ~goes_on)[: len(rows)])
     last = np.append(first[1:], len(rows))[: len(first)] - 1
     rows, starts, ends = rows[first], starts[first], ends[last]
-    lengths, says, is_owner = lengths[first], says[first], is_owner[first]
+    lengths, says = lengths[first], says[first]
     distinct, begins = np.unique(rows, return_index=True)
+    lengths = lengths[begins]
     kinds = pa.repeat(KIND, len(rows))
     found = pa.StructArray.from_arrays([starts, ends, kinds, says], fields=list(PASSAGE))
     passages = pa.ListArray.from_arrays(pa.array(np.append(begins, len(rows)), pa.int32()), found)
-    spans, removed = _merge(distinct, rows[~is_owner], starts[~is_owner], ends[~is_owner])
-    share = np.round(removed / lengths[begins], 3).astype(np.float32)
+    _, repeated = merge(distinct, rows, starts, ends)
+    share = np.round(repeated / np.maximum(lengths, 1), 3).astype(np.float32)
     summary = {
         "documents": [len(distinct)],
         "passages": [len(np.unique(says))],
         "occurrences": [len(rows)],
-        "removable_chars": [int(removed.sum())],
+        "repeated_chars": [int(repeated.sum())],
     }
     return Outcome(
-        rows=pa.table([distinct, passages, spans, share], schema=ROWS),
+        rows=pa.table([distinct, passages, lengths, share], schema=ROWS),
         artefacts={"summary": pa.table(summary)},
     )
 
 
-def _merge(
-    distinct: np.ndarray, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray
-) -> tuple[pa.ListArray, np.ndarray]:
-    """Union of ranges by row: for each of `distinct` the list of spans, and the characters in them, int64.
-
-    In a document the ends of passages grow with their starts, so that neighbours tell all.
-    """
-    joined = (rows[1:] == rows[:-1]) & (starts[1:] <= ends[:-1])
-    first = np.flatnonzero(np.append(True, ~joined)[: len(rows)])
-    last = np.append(first[1:], len(rows))[: len(first)] - 1
-    rows, starts, ends = rows[first], starts[first], ends[last]
-    kinds = pa.repeat(KIND, len(rows))
-    spans = pa.StructArray.from_arrays([starts, ends, kinds], fields=list(SPAN))
-    offsets = np.append(np.searchsorted(rows, distinct), len(rows))
-    before = np.append(0, np.cumsum((ends - starts).astype(np.int64)))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), spans), np.diff(before[offsets])
-
-
 GLOBAL = Global(
     name="substring",
-    version=1,
+    version=2,
     config=Config,
     reads=READS,
     writes=SCHEMA,

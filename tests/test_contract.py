@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.recipe import absent, canonical_json, config_of, step_recipe
-from pipeline.schema import CANONICAL, ROW, SPANS
+from pipeline.schema import CANONICAL, HANDED, ROW, SPANS
 from pipeline.spans import check_spans
 from pipeline.stage import Annotate, Global, Outcome, Stage
 from tests.golden import DOCUMENTS, Golden
@@ -80,7 +80,7 @@ def test_declarations_hold_together(step: Stage | Global) -> None:
     assert step.version >= 1
     assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) for name in step.writes.names), step.writes.names
     written = {f"{other.name}.{name}" for other in found().values() for name in other.writes.names}
-    handed = {"eligible", "order"} if isinstance(step, Global) else set()
+    handed = set(HANDED) if isinstance(step, Global) else set()
     assert set(step.reads) <= written | set(CANONICAL.names) | handed
     if isinstance(step, Global) and step.sparse is not None:
         assert step.sparse in step.reads

@@ -15,10 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
+from pipeline.schema import SPANS
+from pipeline.stage import DERIVED
 from stages import cot
 from stages.cot import STAGE, Config
+from stages.cot import documents as documents_module
+from stages.cot.documents import ROWS, make_documents, make_rows
 from stages.cot.patterns import load_patterns
-from stages.cot.render import SCHEMA, build_table, render
+from stages.cot.render import join, render
 from stages.cot.segment import to_number
 from stages.cot.support import plain_number, support
 from stages.cot.template import KINDS, REASONS
@@ -279,48 +283,66 @@ def test_step_numbers_are_read(text: str, value: int) -> None:
     assert to_number(text) == value
 
 
-def documents(**changed: object) -> pa.Table:
-    """One document with a template, as release hands it over."""
-    text = SOLUTION
-    columns: dict[str, object] = {
-        "doc_id": "d", "text": text, "language.label": "zho_Hans", "domain.label": "math", "license": "CC0-1.0",
-        "cot.templates": rows(text)[0]["templates"],
-    }  # fmt: skip
-    return pa.Table.from_pylist([columns | changed])
+def documents(edits: list[dict[str, Any]] | None = None) -> pa.Table:
+    """One document with a template among others, as the engine hands it over."""
+    columns = {
+        "text": [SOLUTION, "没有题目。", None],
+        "cot.templates": [rows(SOLUTION)[0]["templates"], [], None],
+        "edits": [edits or [], [], []],
+    }
+    kinds = {"text": pa.large_string(), "cot.templates": cot.SCHEMA.field("templates").type, "edits": SPANS}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})
 
 
-def name(parent: str, numbers: Any) -> list[str]:
-    """Names for rows."""
-    return [f"{parent}-{number}" for number in numbers]
-
-
-def test_rows_of_a_release_are_built() -> None:
-    """One row per template, in the words of the document, with spans that point back into it."""
-    (row,) = build_table(documents(), name).to_pylist()
-    text = SOLUTION
-    assert (row["doc_id"], row["parent_id"], row["language"], row["license"]) == (
-        "d-0",
-        "d",
-        "zho_Hans",
-        "CC0-1.0",
-    )
-    pieces = [text[span["start"] : span["end"]] for span in row["spans"]]
+def test_a_template_becomes_a_document_and_a_row() -> None:
+    """Question, steps and answer in the words of the page, with spans that point back into it."""
+    made = make_documents(documents(), documents_module.Config(), {})
+    (document,) = made.to_pylist()
+    assert (document["parent"], document["number"]) == (0, 0)
+    assert document["text"] == "已知x+3=5，求x的值。\n\n因为x+3=5，\n所以x=5-3=2。\nx=2。"
+    given = {
+        "doc_id": "d",
+        "parent_id": "p",
+        "language": "zho_Hans",
+        "domain": "Science",
+        "license": "CC0-1.0",
+    }
+    (row,) = make_rows(pa.Table.from_pylist([{**given, "meta": document["meta"]}])).to_pylist()
+    assert {name: row[name] for name in given} == given
+    pieces = [SOLUTION[span["start"] : span["end"]] for span in row["spans"]]
     assert pieces == [row["question"], *row["steps"], row["answer"]]
     assert [span["kind"] for span in row["spans"]] == ["question", "step", "step", "answer"]
-    assert row["model"] is None and row["extractor"] == STAGE.name.join(["stages.", ""])
-    assert build_table(documents().slice(0, 0), name).schema == SCHEMA
+    assert row["model"] is None and row["extractor"] == f"stages.{STAGE.name}"
+    assert make_documents(documents().slice(0, 0), documents_module.Config(), {}).schema == DERIVED
+    assert make_rows(pa.Table.from_pylist([], schema=pa.schema({"meta": pa.string()}))).schema == ROWS
+
+
+def test_an_answer_inside_the_last_step_stands_once() -> None:
+    """A boxed answer is part of its sentence and is not said again; a marked one has its own line."""
+    text = "Problem 2. What is 3+4?\nSolution: We add 3 and 4.\nTherefore 3+4 = \\boxed{7}."
+    (template,) = rows(text)[0]["templates"]
+    assert join(render(text, template)) == "What is 3+4?\n\nWe add 3 and 4.\nTherefore 3+4 = \\boxed{7}."
 
 
 def test_edits_reach_what_is_rendered() -> None:
-    """A span that release edits is edited in question, steps and answer too; what is emptied gives no row."""
-    text = SOLUTION
-    at = text.index("x+3=5")
+    """A span that release edits is edited in question, steps and answer too; what is emptied makes no document."""
+    at = SOLUTION.index("x+3=5")
     edits = [{"start": at, "end": at + 5, "kind": "secret"}]
-    (row,) = build_table(documents(edits=edits), name, {"secret": "[X]"}).to_pylist()
-    assert row["question"] == "已知[X]，求x的值。"
-    (template,) = rows(text)[0]["templates"]
+    (document,) = make_documents(documents(edits), documents_module.Config(), {"secret": "[X]"}).to_pylist()
+    assert document["text"].startswith("已知[X]，求x的值。")
+    (template,) = rows(SOLUTION)[0]["templates"]
     everything = [{**template["answer"], "kind": "secret"}]
-    assert build_table(documents(edits=everything), name).num_rows == 0
+    assert make_documents(documents(everything), documents_module.Config(), {}).num_rows == 0
+
+
+def test_little_support_makes_no_document() -> None:
+    """min_support leaves weak templates out, and is a share."""
+    (template,) = rows(SOLUTION)[0]["templates"]
+    config = documents_module.Config(min_support=min(template["support"] + 0.01, 1.0))
+    expected = 0 if template["support"] < config.min_support else 1
+    assert make_documents(documents(), config, {}).num_rows == expected
+    with pytest.raises(ConfigError, match="min_support is 2"):
+        documents_module.Config(min_support=2)
 
 
 @pytest.mark.parametrize(

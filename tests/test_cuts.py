@@ -15,19 +15,19 @@ from pipeline.stage import Outcome
 from stages.cuts import ALL, GLOBAL, READS, Config, to_odds
 from tests.run_global import number_rows, run_global
 
-Row = tuple[float | None, float | None, str | None, int, str | None]
-"""reference, intact, language, bytes, cluster."""
+Row = tuple[float | None, float | None, str | None, int, str | None, bool]
+"""reference, intact, language, bytes, cluster, whether it passes the base rules."""
 
 
 def table_of(rows: list[Row]) -> pa.Table:
     """What the step reads; doc_ids are d0, d1, ..."""
-    columns = list(zip(*rows, strict=True)) or [()] * 5
-    kinds = (pa.float32(), pa.float32(), pa.string(), pa.int32(), pa.string())
-    reference, intact, language, n_bytes, cluster = (
+    columns = list(zip(*rows, strict=True)) or [()] * 6
+    kinds = (pa.float32(), pa.float32(), pa.string(), pa.int32(), pa.string(), pa.bool_())
+    reference, intact, language, n_bytes, cluster, passes = (
         pa.array(c, k) for c, k in zip(columns, kinds, strict=True)
     )
     doc_id = pa.array([f"d{i}" for i in range(len(rows))], pa.string())
-    return pa.table([reference, intact, language, n_bytes, doc_id, cluster], names=list(READS))
+    return pa.table([reference, intact, language, n_bytes, doc_id, cluster, passes], names=list(READS))
 
 
 def run(rows: list[Row], config: Config) -> Outcome:
@@ -50,13 +50,21 @@ def odds_of(score: float | None) -> int | None:
 def oracle(rows: list[Row], config: Config) -> list[tuple[int | None, ...]]:
     """Ensemble bucket and the bucket of each scorer, by looking at every other row."""
 
+    def stands(i: int) -> bool:
+        row = rows[i]
+        return row[5] and (row[0] is not None or row[1] is not None)
+
     def population(language: str) -> list[int]:
+        firsts: dict[str, str] = {}
+        for i, row in enumerate(rows):
+            if stands(i) and row[4] is not None:
+                firsts[row[4]] = min(firsts.get(row[4], f"d{i}"), f"d{i}")
         return [
             i
             for i, row in enumerate(rows)
-            if (row[0] is not None or row[1] is not None)
+            if stands(i)
             and language in (ALL, row[2] or "und")
-            and (row[4] is None or row[4] == f"d{i}")
+            and (row[4] is None or firsts[row[4]] == f"d{i}")
         ]
 
     result: list[tuple[int | None, ...]] = []
@@ -99,7 +107,9 @@ def corpora(draw: st.DrawFn) -> list[Row]:
     n = draw(st.integers(0, 30))
     names = st.sampled_from(["zho_Hans", "eng_Latn", "und", None])
     clusters = st.sampled_from([None, None, "d0", "d3", "d9"])
-    row = st.tuples(scores(), scores(), names, st.integers(1, 5000), clusters)
+    row = st.tuples(
+        scores(), scores(), names, st.integers(1, 5000), clusters, st.sampled_from([True, True, False])
+    )
     return draw(st.lists(row, min_size=n, max_size=n))
 
 
@@ -124,7 +134,7 @@ def test_buckets_hold_equal_bytes() -> None:
     """Of many documents of mixed sizes each scorer's bucket holds a twentieth of the bytes, the last the best."""
     random = np.random.default_rng(0)
     rows: list[Row] = [
-        (float(random.random()), float(random.random()), "zho_Hans", int(random.integers(1, 200)), None)
+        (float(random.random()), float(random.random()), "zho_Hans", int(random.integers(1, 200)), None, True)
         for _ in range(4000)
     ]
     outcome = run(rows, Config())
@@ -140,19 +150,23 @@ def test_buckets_hold_equal_bytes() -> None:
 
 
 def test_cluster_members_do_not_move_cuts() -> None:
-    """Copies in a cluster are placed by the cuts, but only the document it is named after is counted."""
-    rows: list[Row] = [(i / 100, i / 100, "eng_Latn", 10, None) for i in range(1, 100)]
-    copies: list[Row] = [(0.995, 0.995, "eng_Latn", 10, "d7")] * 500
-    with_copies = run([*rows, *copies], Config(min_rows=1))
-    assert with_copies.artefacts["cuts"].equals(run(rows, Config(min_rows=1)).artefacts["cuts"])
+    """Copies in a cluster and documents that fail a base rule are placed by the cuts, but not counted."""
+    rows: list[Row] = [(i / 100, i / 100, "eng_Latn", 10, None, True) for i in range(1, 100)]
+    rows[7] = (*rows[7][:4], "d7", True)
+    copies: list[Row] = [(0.995, 0.995, "eng_Latn", 10, "d7", True)] * 400
+    failing: list[Row] = [(0.995, 0.995, "eng_Latn", 10, None, False)] * 100
+    with_copies = run([*rows, *copies, *failing], Config(min_rows=1))
+    assert with_copies.artefacts["cuts"].num_rows == 80
+    shares = [row["bytes"] for row in with_copies.artefacts["cuts"].to_pylist()]
+    assert sum(shares) == 4 * 99 * 10
     assert with_copies.rows is not None
     assert set(with_copies.rows.sort_by("row")["bucket"].to_pylist()[-400:]) == {19}
 
 
 def test_few_documents_are_placed_among_all() -> None:
     """A language with fewer than min_rows documents is placed by the cuts of all languages, and said to be."""
-    rows: list[Row] = [(i / 1000, 0.5, "zho_Hans", 10, None) for i in range(1, 1000)]
-    rows += [(0.999, 0.5, "isl_Latn", 10, None)] * 3
+    rows: list[Row] = [(i / 1000, 0.5, "zho_Hans", 10, None, True) for i in range(1, 1000)]
+    rows += [(0.999, 0.5, "isl_Latn", 10, None, True)] * 3
     outcome = run(rows, Config())
     assert {r["language"]: r["cut_by"] for r in outcome.artefacts["summary"].to_pylist()} == {
         "zho_Hans": "zho_Hans",
@@ -165,7 +179,7 @@ def test_few_documents_are_placed_among_all() -> None:
 
 def test_one_value_for_all_is_in_the_middle() -> None:
     """Documents that a scorer cannot tell apart share the bucket in the middle, not the best."""
-    outcome = run([(0.7, 0.7, "zho_Hans", 10, None)] * 300, Config())
+    outcome = run([(0.7, 0.7, "zho_Hans", 10, None, True)] * 300, Config())
     assert outcome.rows is not None
     assert set(outcome.rows["bucket"].to_pylist()) == {10}
     assert set(outcome.rows["tier"].to_pylist()) == {"medium"}

@@ -77,7 +77,7 @@ def test_quantiles_do_not_depend_on_how_rows_are_cut_into_shards(values: list[in
             for count in population_counts([rule], table, np.ones(len(piece), bool)):
                 found.add(*count)
     assert whole.counts == parts.counts
-    low, high = whole.cut("s.n", None, "", 0.1), whole.cut("s.n", None, "", 0.9)
+    low, high = whole.cut("s.n", (), "", 0.1), whole.cut("s.n", (), "", 0.9)
     assert sum(v <= low for v in values) >= 0.1 * len(values)
     assert sum(v < high for v in values) < 0.9 * len(values)
 
@@ -92,10 +92,40 @@ def test_quantiles_go_by_group() -> None:
     assert rule.fails(table, cuts).tolist() == [False, True, False, True]
 
 
+def test_quantiles_go_by_several_columns() -> None:
+    """Each combination of values has cuts of its own; null is a value too."""
+    (rule,) = rules({"name": "tail", "s.n": {"quantile": {"max": 0.5, "by": ["l.label", "d.label"]}}})
+    table = columns(
+        s__n=[1, 2, 10, 20, 100, 200],
+        l__label=["a"] * 4 + ["b"] * 2,
+        d__label=["x", "x", None, None, "x", "x"],
+    )
+    cuts = Cuts()
+    for count in population_counts([rule], table, np.ones(6, bool)):
+        cuts.add(*count)
+    assert rule.fails(table, cuts).tolist() == [False, True] * 3
+    assert cuts.cut("s.n", ("l.label", "d.label"), "a, null", 0.5) == 10
+    assert cuts.cut("s.n", ("l.label", "d.label"), "b, x", 0.5) == 100
+
+
+def test_late_rules_are_judged_apart() -> None:
+    """A rule over owners fails nothing before they are known, and then drops after all others."""
+    late, early = rules(
+        {"name": "hollow", "owners.n_chars_left": {"min": 50}, "if_null": "keep"},
+        {"name": "short", "s.n": {"min": 5}},
+    )
+    table = columns(s__n=[1, 9, 9, 9])
+    before = judge((late, early), table)
+    assert before.rule.tolist() == [1, -1, -1, -1] and before.late.tolist() == [-1] * 4
+    after = judge((late, early), table, None, {"owners.n_chars_left": pa.chunked_array([[10, 10, None, 80]])})
+    assert after.rule.tolist() == [1, -1, -1, -1] and after.late.tolist() == [0, 0, -1, -1]
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
         ({"s.n": {"min": 1}}, "needs a name"),
+        ({"name": "r", "s.n": {"quantile": {"max": 0.9, "by": 3}}}, "a column or a list"),
         ({"name": "r"}, "no condition"),
         ({"name": "r", "s.n": {"mni": 1}}, "did you mean 'min'"),
         ({"name": "r", "s.n": {"min": "one"}}, "expected a number"),

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
-from stages import anchors, shared_anchors, substring
+from stages import anchors, owners, shared_anchors, substring
 from stages.kernels.anchors import WIDE_RANGES, wide_table, window_ends
 from stages.kernels.hashing import ODD_A
 from stages.kernels.substring import Windows, find_repeats
@@ -35,21 +35,33 @@ def run(
     config: anchors.Config = SMALL,
     cuts: tuple[int, ...] = (),
     n_partitions: int = 1,
+    gone: frozenset[str] = frozenset(),
+    prefer: Mapping[str, float] | None = None,
+    derived: frozenset[str] = frozenset(),
 ) -> dict[str, dict[str, Any]]:
-    """Passages and spans of documents given by doc_id, in shards cut at these numbers of documents."""
+    """Passages and spans of documents given by doc_id, in shards cut at these numbers of documents.
+
+    gone: documents that do not stay; prefer: what the order compares, by document; derived: documents with a parent.
+    """
     table = pa.table(
-        {"doc_id": pa.array(docs, pa.string()), "text": pa.array(docs.values(), pa.large_string())}
+        {
+            "doc_id": pa.array(docs, pa.string()),
+            "text": pa.array(docs.values(), pa.large_string()),
+            "parent_id": pa.array(["p" if doc in derived else None for doc in docs], pa.string()),
+            "eligible": pa.array([doc not in gone for doc in docs], pa.bool_()),
+            "order": pa.array([[prefer[doc]] if prefer else [] for doc in docs], pa.list_(pa.float64())),
+        }
     )
     columns = anchors.STAGE.load(config)(table)
     for name in columns.column_names:
         table = table.append_column(f"anchors.{name}", columns[name])
     bounds = [0, *sorted(min(cut, len(docs)) for cut in cuts), len(docs)]
     shards = number_rows([table.slice(low, high - low) for low, high in pairwise(bounds)])
-    for step in (shared_anchors.GLOBAL, substring.GLOBAL):
+    steps = (shared_anchors.GLOBAL, substring.GLOBAL, owners.GLOBAL)
+    for step in steps:
         shards = align(run_global(step, shards, step.config(), n_partitions), shards, step)
-    found = pa.concat_tables(shards).select(
-        ["doc_id", *(f"substring.{name}" for name in substring.SCHEMA.names)]
-    )
+    names = [f"{step.name}.{name}" for step in steps[1:] for name in step.writes.names]
+    found = pa.concat_tables(shards).select(["doc_id", *names])
     return {row["doc_id"]: row for row in found.to_pylist()}
 
 
@@ -66,8 +78,13 @@ def windows_of(text: str, config: anchors.Config) -> list[str]:
     return [text[start:end] for start, end in enumerate(ends) if end <= len(text)]
 
 
-def reference(docs: dict[str, str], config: anchors.Config) -> dict[str, list[tuple[int, int, bool]]]:
-    """Occurrences by document, as (start, end, stays), by the definition in the docstring of the module."""
+def reference(
+    docs: dict[str, str],
+    config: anchors.Config,
+    gone: frozenset[str] = frozenset(),
+    prefer: Mapping[str, float] | None = None,
+) -> dict[str, list[tuple[int, int, bool]]]:
+    """Occurrences by document, as (start, end, stays), by the definitions in the docstrings of the modules."""
     places: dict[str, list[Place]] = defaultdict(list)
     windows = {doc: windows_of(text, config) for doc, text in docs.items()}
     for doc in sorted(docs):
@@ -82,7 +99,9 @@ def reference(docs: dict[str, str], config: anchors.Config) -> dict[str, list[tu
             if len(here) < 2:
                 before = None
                 continue
-            end, stays = start + len(window), here[0] == (doc, start)
+            staying = [place for place in here if place[0] not in gone]
+            owner = min(staying, key=lambda p: (-prefer[p[0]] if prefer else 0, p), default=None)
+            end, stays = start + len(window), owner == (doc, start)
             if before is not None and [(d, i + 1) for d, i in before] == here:
                 found[doc][-1] = (found[doc][-1][0], end, stays)
             else:
@@ -96,19 +115,30 @@ def check(docs: dict[str, str], config: anchors.Config = SMALL, **how: Any) -> d
 
     Any: the arguments of run.
     """
-    found, expected = run(docs, config, **how), reference(docs, config)
+    chosen = {name: how[name] for name in ("gone", "prefer") if name in how}
+    found, expected = run(docs, config, **how), reference(docs, config, **chosen)
+    gone = how.get("gone", frozenset())
     names: dict[int, str] = {}
     for doc, text in docs.items():
-        passages, spans = found[doc]["substring.passages"], found[doc]["substring.spans"]
+        passages, spans = found[doc]["substring.passages"], found[doc]["owners.spans"]
         assert [(p["start"], p["end"]) for p in passages or ()] == [p[:2] for p in expected[doc]]
-        assert (passages is None) == (spans is None) == (not expected[doc])
+        assert (passages is None) == (not expected[doc])
+        assert (spans is None) == (passages is None or doc in gone)
         for p in passages or ():
             assert names.setdefault(p["passage"], text[p["start"] : p["end"]]) == text[p["start"] : p["end"]]
+        repeated = {i for start, end, _ in expected[doc] for i in range(start, end)}
+        share = np.float32(np.round(len(repeated) / len(text), 3)) if expected[doc] else None
+        assert found[doc]["substring.repeated_share"] == share
+        if doc in gone:
+            continue
         covered = {i for start, end, stays in expected[doc] if not stays for i in range(start, end)}
         assert [i for s in spans or () for i in range(s["start"], s["end"])] == sorted(covered)
         assert all(a["end"] < b["start"] for a, b in pairwise(spans or ()))
         share = np.float32(np.round(len(covered) / len(text), 3)) if expected[doc] else None
-        assert found[doc]["substring.removed_share"] == share
+        assert found[doc]["owners.removed_share"] == share
+        if expected[doc]:
+            left = found[doc]["owners.n_removed"], found[doc]["owners.n_chars_left"]
+            assert left == (len(covered), len(text) - len(covered))
         assert {item["kind"] for item in (*(passages or ()), *(spans or ()))} <= {"passage"}
     assert len(set(names.values())) == len(names)
     return found
@@ -156,7 +186,7 @@ def test_real_documents_agree_with_the_reference() -> None:
     docs = {f"d{i * 37 % 1009:04}": text for i, text in enumerate(texts)}
     docs |= {f"e{i}": texts[i][300:900] + texts[i + 1][100:1500] for i in range(0, 60, 3)}
     found = check(docs, anchors.Config(), cuts=(100,), n_partitions=4)
-    assert sum(bool(row["substring.spans"]) for row in found.values()) >= 20
+    assert sum(bool(row["owners.spans"]) for row in found.values()) >= 20
 
 
 def prose(seed: int, n_chars: int, low: int, high: int) -> str:
@@ -189,15 +219,18 @@ def test_lengths_count_in_characters_of_the_script(passage: str, shorter: str) -
     for text, is_passage in ((passage, True), (shorter, False)):
         docs = {"b": f"前{text}后 after", "a": f"before {text}其余"}
         found = run(docs, anchors.Config())
-        spans = found["b"]["substring.spans"]
+        spans = found["b"]["owners.spans"]
         assert spans == ([{"start": 1, "end": 1 + len(text), "kind": "passage"}] if is_passage else None)
 
 
-def removed(docs: dict[str, str], config: anchors.Config) -> dict[str, str]:
-    """Documents without their spans."""
-    found = run(docs, config)
+def removed(docs: dict[str, str], config: anchors.Config, **how: Any) -> dict[str, str]:
+    """Documents without their spans.
+
+    Any: the arguments of run.
+    """
+    found = run(docs, config, **how)
     return {
-        doc: apply_spans(text, [tuple(s.values()) for s in found[doc]["substring.spans"] or ()])
+        doc: apply_spans(text, [tuple(s.values()) for s in found[doc]["owners.spans"] or ()])
         for doc, text in docs.items()
     }
 
@@ -234,10 +267,55 @@ def test_removed_text_still_stands_somewhere(docs: dict[str, str]) -> None:
         assert left[doc] == docs[doc] or len(set(windows)) < len(windows)
 
 
+CHOICES = st.fixed_dictionaries({f"d{i}": st.sampled_from([0.0, 1.0]) for i in range(6)})
+
+
+@settings(max_examples=90)
+@given(docs=documents("abc中"), prefer=CHOICES, dropped=CHOICES, n_partitions=st.sampled_from([1, 4]))
+def test_owners_are_chosen_among_what_stays_by_the_order(
+    docs: dict[str, str], prefer: dict[str, float], dropped: dict[str, float], n_partitions: int
+) -> None:
+    """Spans equal those of the reference for any order and any documents that go; no text is lost with an owner."""
+    gone = frozenset(doc for doc in docs if dropped[doc])
+    check(docs, gone=gone, prefer=prefer, n_partitions=n_partitions)
+    left = removed(docs, SMALL, gone=gone, prefer=prefer)
+    kept = {doc: text for doc, text in docs.items() if doc not in gone}
+    windows = {window for text in kept.values() for window in windows_of(text, SMALL)}
+    letters = {letter for window in windows for letter in window}
+    assert letters <= set("".join(left[doc] for doc in kept))
+
+
+def test_a_passage_survives_the_document_that_held_it_first() -> None:
+    """Where the first holder is dropped the next one keeps the passage; where all others are, nothing goes."""
+    passage = han(7, 130)
+    docs = {"a": f"丙{passage}丁", "b": f"甲{passage}乙", "c": f"{passage}戊"}
+    assert removed(docs, anchors.Config(), gone=frozenset("a")) == {"a": docs["a"], "b": docs["b"], "c": "戊"}
+    assert removed(docs, anchors.Config(), gone=frozenset("ab"))["c"] == docs["c"]
+    preferred = removed(docs, anchors.Config(), prefer={"a": 0, "b": 1, "c": 2})
+    assert preferred == {"a": "丙丁", "b": "甲乙", "c": docs["c"]}
+
+
+def test_a_derived_document_takes_nothing_from_its_parent() -> None:
+    """Documents with and without a parent share no passage; derived ones do among themselves."""
+    passage = han(7, 130)
+    docs = {"a": f"丙{passage}丁", "b": passage, "c": f"{passage}戊"}
+    assert removed(docs, anchors.Config(), derived=frozenset("b")) == {
+        "a": docs["a"],
+        "b": passage,
+        "c": "戊",
+    }
+    assert removed(docs, anchors.Config(), derived=frozenset("bc")) == {
+        "a": docs["a"],
+        "b": passage,
+        "c": "戊",
+    }
+
+
 def ranges_of(texts: list[str]) -> tuple[pa.Table, pa.Table]:
     """What goes through the two exchanges."""
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     table = table.append_column("doc_id", pa.array([f"d{i:03}" for i in range(len(texts))]))
+    table = table.append_column("parent_id", pa.nulls(len(texts), pa.string()))
     columns = anchors.STAGE.load(anchors.Config())(table)
     for name in columns.column_names:
         table = table.append_column(f"anchors.{name}", columns[name])
@@ -282,7 +360,7 @@ def test_equal_hashes_are_not_taken_for_equal_text() -> None:
     for base in (ODD_A, np.uint64(1)):
         runs = find_repeats(windows, base)
         assert runs.ranges.tolist() == [0, 2]
-        assert runs.is_owner.tolist() == [True, False]
+        assert runs.says[0] == runs.says[1]
 
 
 def test_short_and_erased_documents_have_no_passages() -> None:
@@ -294,7 +372,7 @@ def test_short_and_erased_documents_have_no_passages() -> None:
     assert columns["n_windows"].to_pylist() == [0, None, 21, None, 21]
     assert columns["keys"].to_pylist()[:2] == [[], None]
     found = run(docs, anchors.Config())
-    assert [row["substring.spans"] for row in found.values()] == [
+    assert [row["owners.spans"] for row in found.values()] == [
         None,
         None,
         [],

@@ -58,3 +58,8 @@ def string_keys(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Hash each string of a column to a uint64 key; null hashes like the empty string."""
     data, offsets = utf8_buffers(column)
     return hash128(data, offsets)[:, 0]
+
+
+def salt(parent_id: pa.ChunkedArray) -> np.ndarray:
+    """What to mix into the keys of documents so that derived ones meet only each other: uint64 (n_rows,)."""
+    return np.asarray(parent_id.is_valid().combine_chunks()).astype(np.uint64) * ODD_B

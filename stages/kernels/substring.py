@@ -18,7 +18,7 @@ STEP = ODD_B
 
 
 class Windows(NamedTuple):
-    """Ranges of windows that share a key, sorted by key, then in the order in which owners are chosen.
+    """Ranges of windows that share a key, sorted by key.
 
     groups: int64 (n_groups + 1,), where the ranges of each key begin.
     codes: uint32 (n_codes,), text of all ranges, each from its first window to the end of its last.
@@ -44,8 +44,7 @@ class Repeats(NamedTuple):
     ranges: int64 (n_runs,), the range that a run lies in. starts: int32, its first window, by its first
     character in the document; n_windows: int32; ends: int32, where its last window ends in the document.
     says: uint64, hash of what its first window says. places: uint64, of the set of its places, moved back to
-    where the document begins, so that it is the same for windows that go on together. is_owner: bool, whether
-    it is the first place.
+    where the document begins, so that it is the same for windows that go on together.
     """
 
     ranges: np.ndarray
@@ -54,7 +53,6 @@ class Repeats(NamedTuple):
     ends: np.ndarray
     says: np.ndarray
     places: np.ndarray
-    is_owner: np.ndarray
 
 
 def find_repeats(windows: Windows, base: np.uint64 = ODD_A) -> Repeats:
@@ -183,12 +181,12 @@ def _power(base: np.uint64, exponent: int) -> np.uint64:
 @nb.njit(cache=True, nogil=True)
 def _collect_runs(
     windows: Windows, hashes: np.ndarray, owners: np.ndarray, places: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Columns of Repeats."""
     n_most = np.count_nonzero(owners >= 0)
     ranges, says, sets = np.empty(n_most, np.int64), np.empty(n_most, np.uint64), np.empty(n_most, np.uint64)
     first, n_windows = np.empty(n_most, np.int32), np.empty(n_most, np.int32)
-    last, is_owner = np.empty(n_most, np.int32), np.empty(n_most, np.bool_)
+    last = np.empty(n_most, np.int32)
     n = 0
     for part in range(len(windows.counts)):
         low = windows.starts[part]
@@ -199,8 +197,7 @@ def _collect_runs(
             if not goes_on:
                 ranges[n], says[n], sets[n] = part, hashes[start], places[start]
                 first[n], n_windows[n] = windows.firsts[part] + start - low, 0
-                is_owner[n] = owners[start] == start
                 n += 1
             n_windows[n - 1] += 1
             last[n - 1] = windows.firsts[part] + windows.ends[start] - low
-    return ranges[:n], first[:n], n_windows[:n], last[:n], says[:n], sets[:n], is_owner[:n]
+    return ranges[:n], first[:n], n_windows[:n], last[:n], says[:n], sets[:n]

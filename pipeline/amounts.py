@@ -1,0 +1,36 @@
+"""Amounts in a run file: sizes with units, whole numbers and shares, each with an error that names its place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+MiB = 1 << 20
+UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib": MiB, "gib": 1 << 30}
+
+
+def parse_bytes(value: int | str, where: str) -> int:
+    """Read `64MiB`, `256MB`, `1.5B` or a plain number."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
+    if not match or match[2] not in UNITS:
+        raise ConfigError(
+            f"{where}: {value!r} is no amount; expected a number with an optional unit such as 64MiB"
+        )
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def whole(value: Any, where: str) -> int:
+    """Check a whole number of at least 0. Any: whatever the YAML page holds there."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{where} is {value!r}; expected a whole number of at least 0")
+    return value
+
+
+def share(value: Any, where: str) -> float:
+    """Check a share. Any: whatever the YAML page holds there."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
+    return float(value)

@@ -1,0 +1,101 @@
+"""Worked solutions as documents: each template that was found in a page becomes a text of its own.
+
+Reads canonical text, its templates and the edits of the release; makes one document a template: question, steps and
+answer, in the words of the page and in this order. Nothing is generated. The parts stand in `meta`, from which a
+release writes `cot/`. Which of the documents stay is up to rules, like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import ConfigError
+from pipeline.schema import SPANS
+from pipeline.stage import DERIVED, Derive
+from stages.cot.render import join, list_spans, render
+
+EXTRACTOR = "stages.cot"
+
+ROWS = pa.schema(
+    {
+        "doc_id": pa.string(),
+        "parent_id": pa.string(),
+        "language": pa.string(),
+        "question": pa.large_string(),
+        "steps": pa.list_(pa.large_string()),
+        "answer": pa.large_string(),
+        "kinds": pa.list_(pa.string()),
+        "spans": SPANS,
+        "support": pa.float32(),
+        "extractor": pa.string(),
+        "model": pa.string(),
+        "prompt_version": pa.string(),
+        "seed": pa.int64(),
+        "parallel_id": pa.string(),
+        "domain": pa.string(),
+        "license": pa.string(),
+    }
+)
+"""One row per kept document. spans: where question, steps and answer stand in the canonical text of parent_id, with
+these kinds, in this order. model, prompt_version and seed are null: the words are the document's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """min_support: templates with less support (see `stages.cot`) make no document."""
+
+    min_support: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_support <= 1:
+            raise ConfigError(
+                f"cot.documents.min_support is {self.min_support}; expected a number from 0 to 1"
+            )
+
+
+def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) -> pa.Table:
+    """One document for each template of a batch; see stage.Derive.
+
+    A template that edits leave without question, answer or steps makes none, and its number stays free.
+    """
+    holds_any = pc.greater(pc.list_value_length(table["cot.templates"]), 0).fill_null(False)
+    parents = [i for i, holds in enumerate(holds_any.to_pylist()) if holds]
+    rows: list[dict[str, Any]] = []  # Any: values of DERIVED
+    for parent, document in zip(parents, table.filter(holds_any).to_pylist(), strict=True):
+        edits = [(span["start"], span["end"], span["kind"]) for span in document["edits"]]
+        for number, template in enumerate(document["cot.templates"]):
+            if template["support"] < config.min_support:
+                continue
+            rendered = render(document["text"], template, edits, replace)
+            if all(rendered.values()):
+                parts = {**rendered, "kinds": template["kinds"], "spans": list_spans(template)}
+                meta = json.dumps({**parts, "support": round(template["support"], 6)}, ensure_ascii=False)
+                rows.append({"parent": parent, "number": number, "text": join(rendered), "meta": meta})
+    return pa.Table.from_pylist(rows, schema=DERIVED)
+
+
+def make_rows(table: pa.Table) -> pa.Table:
+    """Rows of a release's `cot/`; see stage.Derive."""
+    rows = [
+        {**document, **json.loads(document.pop("meta")), "extractor": EXTRACTOR}
+        for document in table.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, schema=ROWS)
+
+
+DERIVE = Derive(
+    name="cot_documents",
+    version=1,
+    config=Config,
+    reads=("text", "cot.templates"),
+    derive=make_documents,
+    part="cot",
+    schema=ROWS,
+    rows=make_rows,
+)

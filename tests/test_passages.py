@@ -1,0 +1,243 @@
+"""Repeated passages and derived documents through the engine: who keeps what, and why the rest goes."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer
+
+from pipeline.errors import ConfigError
+from pipeline.load import load_run
+from stages import tokens
+from tests.build import build, cli, digests, ledger, texts, tiny, write_run
+
+NOTICE = (
+    "各位读者请注意，本馆将于下月初开始整理书库，期间三楼阅览室暂停开放，借书与还书照常在一楼大厅办理。已经预约的图书会为您保留"
+    "到整理结束之后的第二个星期，届时请凭读者证领取；如有疑问，可以在服务台登记姓名与书名，工作人员会尽快给您答复。谢谢您的理解。"
+)
+MEETING = (
+    "会议决定从今年秋天起试行新的排班办法：每个小组轮流值守周末，每次两人，其中一人必须熟悉设备；值守的人第二天可以晚到两个小时。"
+    "试行三个月以后，由各组提出修改意见，再交全体会议讨论。对于家里有老人或孩子需要照顾的同事，组长应当事先征求本人的意见再安排。"
+)
+LETTERS = "的一是了我不人在他有这个上们来到时大地为子中你说生国年着就那和要她出也得里后自以会家可下而过天去能对小多然于"
+
+
+def prose(seed: int, n_chars: int) -> str:
+    """Characters that no other seed repeats at length."""
+    return "".join(random.Random(seed).choices(LETTERS, k=n_chars))
+
+
+OWN = {name: prose(i, 160) for i, name in enumerate("abcd")}
+
+
+def page_of(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[str, Any]:
+    """A run file with passages over rows of id and text; sections can be replaced. Any: sections and values."""
+    page = tiny(
+        folder,
+        rows,
+        annotate=["stages.signals", "stages.exact", "stages.minhash", "stages.anchors", "classifiers.language",
+                  {"use": "stages.tokens", "view": "release"}],
+        select=[{"name": "unwanted", "source_id": {"not_in": ["gone"]}, "if_null": "keep"},
+                {"name": "hollow", "owners.n_chars_left": {"min": 150}, "if_null": "keep"}],
+        keep_one={"of": "dedup", "passages": "substring", "prefer": [{"signals.n_chars": "high"}]},
+        release={"name": "v1", "edits": {"owners": "all"}},
+    )  # fmt: skip
+    page["global"] = ["stages.candidates", "stages.dedup", "stages.shared_anchors", "stages.substring"]
+    return page | changes
+
+
+def by_id(store: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Ledger rows by the id that the records came with, with the released text as `text`."""
+    found, released = {}, texts(store)
+    for row in ledger(store):
+        shard = pq.read_table(store / "shards" / f"{row['shard']}.parquet", columns=["doc_id", "source_id"])
+        names = dict(zip(shard["doc_id"].to_pylist(), shard["source_id"].to_pylist(), strict=True))
+        found[names[row["doc_id"]]] = row | {"text": released.get(row["doc_id"])}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_a_passage_stays_in_the_preferred_document_that_stays(tmp_path: Path) -> None:
+    """Neither a document that a rule drops nor a copy owns a passage; the release holds it once, counted exactly."""
+    rows = [
+        {"id": "gone", "text": f"{prose(10, 900)}\n{NOTICE}"},  # the longest, dropped by a rule
+        {"id": "long", "text": f"{prose(11, 600)}\n{NOTICE}"},
+        {"id": "short", "text": f"{NOTICE}\n{prose(12, 300)}"},
+        {"id": "copy", "text": f"{NOTICE}！\n{prose(12, 300)}"},
+    ]
+    run, store = write_run(tmp_path, page_of(rows, tmp_path)), tmp_path / "store"
+    build(run, store)
+    found = by_id(store, rows)
+    assert found["gone"]["rule"] == "unwanted"
+    assert found["long"]["text"] == rows[1]["text"]
+    copies = sorted((found["short"], found["copy"]), key=lambda row: row["keep"])
+    assert [row["rule"] for row in copies] == ["duplicate", None]
+    assert copies[1]["text"].endswith("\n" + prose(12, 300)) and len(copies[1]["text"]) < 310
+    tokenizer = Tokenizer.from_file(tokens.Config().tokenizer)
+    data = [pq.read_table(path) for path in (store / "releases/v1/data").glob("*/*.parquet")]
+    for row in (row for table in data for row in table.to_pylist()):
+        assert row["n_tokens"] == len(tokenizer.encode(row["text"]).ids)
+    explained = cli("explain", run, copies[1]["doc_id"], "--store", store, "--json").ok().json
+    assert explained["annotations"]["owners.n_removed"] == len(NOTICE)
+    cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
+
+
+def test_an_owner_that_late_rules_drop_hands_its_passages_on(tmp_path: Path) -> None:
+    """A document hollowed out goes with value and margin; what it owned is given back to the next that holds it."""
+    rows = [
+        {"id": "best", "text": f"{prose(13, 500)}\n{MEETING}\n{prose(17, 200)}"},
+        {"id": "hollow", "text": f"{MEETING}\n{prose(17, 200)}{NOTICE}"},  # owns NOTICE alone
+        {"id": "next", "text": f"{prose(14, 200)}{NOTICE}"},
+    ]
+    run, store = write_run(tmp_path, page_of(rows, tmp_path)), tmp_path / "store"
+    build(run, store)
+    found = by_id(store, rows)
+    assert {name: row["rule"] for name, row in found.items()} == {
+        "best": None,
+        "hollow": "hollow",
+        "next": None,
+    }
+    assert found["next"]["text"] == rows[2]["text"]
+    assert found["best"]["text"] == rows[0]["text"]
+    explained = cli("explain", run, found["hollow"]["doc_id"], "--store", store, "--json").ok().json
+    (rule,) = [rule for rule in explained["rules"] if rule["name"] == "hollow"]
+    assert rule["fails"] and rule["conditions"][0]["value"] == len(NOTICE)
+    assert rule["conditions"][0]["margin"] == len(NOTICE) - 150
+    cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
+
+
+def test_another_order_measures_only_what_loses_passages(tmp_path: Path) -> None:
+    """Owners follow the order without another look at most texts; the bytes are those of a build from scratch."""
+    rows = [
+        {"id": "x", "text": f"{prose(15, 600)}\n{NOTICE}"},
+        {"id": "y", "text": f"{NOTICE}\n{prose(16, 300)}"},
+    ]
+    page, store = page_of(rows, tmp_path), tmp_path / "store"
+    build(write_run(tmp_path, page), store)
+    assert build(write_run(tmp_path, page), store)["tasks"]["release"] == 0
+    page["keep_one"]["prefer"] = [{"signals.n_chars": "low"}]
+    run = write_run(tmp_path, page)
+    plan = cli("plan", run, "--store", store, "--json").ok().json
+    assert [phase["label"] for phase in plan["phases"] if phase["n_tasks"]] == ["keepers", "owners"]
+    record = build(run, store)
+    assert (
+        record["tasks"]["annotate"] == record["text_tasks"] == 1
+    )  # tokens of the document that loses the notice
+    assert by_id(store, rows)["x"]["text"] == f"{prose(15, 600)}\n"
+    build(run, tmp_path / "fresh")
+    assert digests(store) == digests(tmp_path / "fresh")
+
+
+SOLVED = (
+    "题目：一个水池有两根进水管，单开甲管六小时注满，单开乙管三小时注满，两管齐开几小时注满？\n"
+    "解：第一步，甲管每小时注六分之一，即1/6。\n第二步，乙管每小时注三分之一，即1/3。\n第三步，1/6+1/3=1/2。\n"
+    "所以两管齐开2小时注满。\n答：2小时。"
+)
+
+
+def solved_page(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[str, Any]:
+    """A run file that makes documents of worked solutions. Any: sections and values of a run file."""
+    page = tiny(
+        folder,
+        rows,
+        annotate=["classifiers.language", "stages.signals", "stages.exact", "stages.minhash", "stages.cot",
+                  "stages.pii"],
+        select=[{"name": "unwanted", "source_id": {"not_in": ["gone"]}, "if_null": "keep"}],
+        keep_one={"of": "dedup", "prefer": [{"signals.n_chars": "high"}]},
+        release={"name": "v1", "edits": {"pii": ["email"]}, "replace": {"email": "<EMAIL>"}},
+    )  # fmt: skip
+    page["global"] = ["stages.candidates", "stages.dedup"]
+    page["sources"].append({"name": "solved", "derive": "stages.cot.documents"})
+    return page | changes
+
+
+def test_worked_solutions_become_documents_of_their_own(tmp_path: Path) -> None:
+    """A solution stands in data/ and cot/ with its parent, edited as it; it meets other solutions, never its page."""
+    mail = SOLVED.replace("答：2小时。", "答：2小时，来信请寄wang@example.com。")
+    rows = [
+        {"id": "gone", "text": f"{OWN['a']}{OWN['b']}\n\n{SOLVED}\n\n{OWN['c']}", "license": "CC0-1.0"},
+        {"id": "page", "text": f"{OWN['d']}\n\n{SOLVED}", "license": "CC-BY-4.0"},
+        {"id": "mail", "text": f"{OWN['c']}\n\n{mail.replace('水池', '油罐').replace('注', '灌')}"},
+        {"id": "plain", "text": OWN["b"]},
+    ]
+    run, store = write_run(tmp_path, solved_page(rows, tmp_path)), tmp_path / "store"
+    record = build(run, store)
+    assert record["tasks"]["derive"] == 1
+    found = {row["doc_id"]: row for row in ledger(store)}
+    derived = [row for row in found.values() if row["source"] == "solved"]
+    assert sorted(row["rule"] or "kept" for row in derived) == ["kept", "kept", "parent_dropped"]
+    (path,) = (store / "releases/v1/cot").glob("part-*.parquet")
+    released = texts(store)
+    for row in pq.read_table(path).to_pylist():
+        assert found[row["doc_id"]]["keep"] and found[row["parent_id"]]["keep"]
+        assert row["language"] == "zho_Hans" and len(row["steps"]) >= 3 and row["support"] > 0.4
+        assert released[row["doc_id"]].startswith(row["question"])
+        assert "wang@" not in row["answer"] + released[row["doc_id"]]
+    assert any("<EMAIL>" in text for text in released.values())
+    counts = cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
+    assert "derived documents with their parents" in counts.out
+    assert build(run, store)["tasks"] == dict.fromkeys(record["tasks"], 0)
+    (orphan,) = [row for row in derived if row["rule"] == "parent_dropped"]
+    assert "parent_dropped" in cli("explain", run, orphan["doc_id"], "--store", store).ok().out
+
+
+def test_new_pages_leave_old_solutions_alone(tmp_path: Path) -> None:
+    """Another file gives one more derived shard; what was derived keeps its ids, whatever the shards are."""
+    rows = [{"id": "page", "text": f"{OWN['d']}\n\n{SOLVED}"}]
+    page = solved_page(rows, tmp_path)
+    page["sources"][0]["files"] = "*.jsonl"
+    run, store = write_run(tmp_path, page), tmp_path / "store"
+    build(run, store)
+    before = {row["doc_id"] for row in ledger(store) if row["source"] == "solved"}
+    (tmp_path / "more.jsonl").write_text((tmp_path / "docs.jsonl").read_text().replace("六", "九"), "utf-8")
+    page["ingest"] = {"pack_bytes": 0}
+    record = build(write_run(tmp_path, page), store)
+    assert record["tasks"]["derive"] == 2  # the first file is ingested anew without packing
+    assert before < {row["doc_id"] for row in ledger(store) if row["source"] == "solved"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keep_one": {"of": "dedup", "passages": "substrings"}}, "did you mean 'substring'"),
+        ({"release": {"edits": {"substring": "all"}}}, "owners: all"),
+        ({"select": [{"name": "x", "owners.n_removed": {"min": 1}, "if_null": "keep", "base": True}]}, "neither"),
+        ({"select": [{"name": "x", "signals.n_chars": {"quantile": {"max": 0.9}}, "base": True}]}, "leave `base` out"),
+        ({"keep_one": {"of": "dedup", "passages": "substring", "prefer": [{"owners.n_removed": "low"}]}}, "no column"),
+        ({"keep_one": {"of": "dedup", "passages": "dedup"}}, "no column 'dedup.n_chars'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_decided_in_order_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """A rule, edit or order that would need what comes later stops the run before any work, with what to do."""
+    run = write_run(tmp_path, page_of([{"id": "a", "text": OWN["a"]}], tmp_path, **changes))
+    with pytest.raises(ConfigError, match=message):
+        load_run(run)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"name": "solved", "derive": "stages.cot.documents", "of": ["doks"]}, "did you mean 'docs'"),
+        ({"name": "solved", "derive": "stages.cot"}, "no DERIVE"),
+        ({"name": "docs", "derive": "stages.cot.documents"}, "two entries named 'docs'"),
+        ({"name": "solved", "derive": "stages.cot.documents", "files": "x"}, "unknown key 'files'|'files'"),
+        (
+            {"name": "solved", "derive": "stages.cot.documents", "config": {"min_support": 3}},
+            "min_support is 3",
+        ),
+    ],
+)
+def test_a_bad_derived_source_says_what_is_wrong(
+    tmp_path: Path, source: dict[str, Any], message: str
+) -> None:
+    """Every mistake in a derived source names its place and what was expected."""
+    page = solved_page([{"id": "a", "text": SOLVED}], tmp_path)
+    page["sources"][1] = source
+    with pytest.raises(ConfigError, match=message):
+        load_run(write_run(tmp_path, page))
