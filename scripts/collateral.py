@@ -1,7 +1,8 @@
 """Measure what the rules of a run file cost on good documents, and what they take of bad ones; prints Markdown.
 
 Builds the files with the steps, rules and keepers of the run file (token counts and mixes left out: no rule reads
-them), then counts verdicts. A copy of a document that stays counts as kept: the rules are measured, not deduplication.
+them), then counts verdicts. A copy of a document that stays counts as kept, and so does one that loses its repeated
+passages: the rules are measured, not deduplication.
 Bad rows are measured in a second build that adds them to the good ones, because buckets and quantiles are shares of a
 corpus; the good ones in a build of their own, where quantiles take all they take from good documents.
 
@@ -38,6 +39,7 @@ from pipeline.store import open_store
 GROUP = "collateral.group"
 """Column that carries the group of a record, such as the source it came from."""
 
+COPY = "duplicate"
 COUNTERS = ("stages.tokens",)
 BAD = "bad"
 MAX_RULES = 6
@@ -77,16 +79,18 @@ def write_bad(path: str, wheres: tuple[str, ...], by: tuple[str, ...], target: P
 
 
 def judge(run_path: str, store_path: str, workers: int) -> list[dict[str, Any]]:
-    """Build a corpus; returns source, group, rule (None for kept) and flags of each document."""
+    """Build a corpus; returns source, group, rule (None for kept, or lost as a copy) and flags of each document."""
     run, store = load_run(run_path), open_store(store_path)
     engine = open_engine("local", workers, None)
     try:
         record = Build(run, store, engine, Progress(quiet=False)).run()
     finally:
         engine.close()
+    copies = {COPY, *(r.name for r in run.select if any(c.startswith("owners.") for c in r.columns()))}
     ledger: dict[str, dict[str, Any]] = {}  # Any: columns of the ledger
     for path in sorted(Path(store_path, record.release, "ledger").glob("*.parquet")):
         for row in pq.read_table(path, columns=["doc_id", "source", "rule", "flags"]).to_pylist():
+            row["rule"] = None if row["rule"] in copies else row["rule"]
             ledger[row["doc_id"]] = row
     for table in select(Finished(run, store), [], {"doc_id", GROUP}, None, None):
         for row in table.to_pylist():
@@ -99,7 +103,6 @@ def grouped(rows: list[dict[str, Any]], is_bad: bool) -> dict[str, list[dict[str
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         if (row["source"] == BAD) == is_bad:
-            row["rule"] = None if row["rule"] == "duplicate" else row["rule"]
             groups[row["group"]].append(row)
     return dict(sorted(groups.items()))
 
