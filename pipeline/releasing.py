@@ -21,27 +21,29 @@ from pipeline.exchange import read_exchange, write_exchange
 from pipeline.graph import Phase
 from pipeline.lease import Lease, commit, hold
 from pipeline.pages import check_conservation, lineage, summary
+from pipeline.parts import (
+    FileReport,
+    PartTask,
+    TokenReport,
+    TokenTask,
+    put_table,
+    put_text,
+    to_json,
+    write_part,
+    write_tokens,
+)
 from pipeline.place import Placement, by_shard, place
 from pipeline.recipe import digest
 from pipeline.release import (
     FactsTask,
-    FileReport,
     Layout,
-    PartTask,
     ShardReport,
-    TokenReport,
-    TokenTask,
     WriteTask,
     collect_facts,
     exchange_key,
     layout,
     licenses_csv,
-    put_table,
-    put_text,
-    to_json,
-    write_part,
     write_shard,
-    write_tokens,
 )
 from pipeline.report import lengths_of, page
 from pipeline.run_file import RunFile, plain_edits

@@ -38,7 +38,13 @@ def test_the_same_decisions_under_another_name(store: Path) -> None:
     done = reference()
     record = cut(done.run_path, store, "again")
     assert record["release"] == "releases/again" and record["kept"] == done.record["kept"]
-    assert record["tasks"] == {"ingest": 0, "annotate": 0, "global": 0, "release": record["tasks"]["release"]}
+    assert record["tasks"] == {
+        "ingest": 0,
+        "derive": 0,
+        "annotate": 0,
+        "global": 0,
+        "release": record["tasks"]["release"],
+    }
     assert record["text_tasks"] == 0 and record["tasks"]["release"] > 0
     assert digests(store) == done.digests
     named = ("README.md", "checksums.sha256", "lineage.json", "report.html", "report.json", "run.yaml")

@@ -67,6 +67,7 @@ def shards_of(texts: Sequence[str | None], sizes: Sequence[int], order: Sequence
         {
             "text": pa.array([texts[i] for i in order], pa.large_string()),
             "doc_id": [f"doc{i:04}" for i in order],
+            "parent_id": pa.nulls(len(order), pa.string()),
         }
     )
     for stage in (exact.STAGE, minhash.STAGE):
@@ -234,6 +235,17 @@ def test_copies_cost_one_pair_each() -> None:
     ]
     result = cluster_texts(texts)
     assert set(result["keeper"].to_pylist()) == {0}
+
+
+def test_derived_documents_meet_only_each_other() -> None:
+    """A document made of another is no copy of it, but of one that was made of a copy."""
+    rng = np.random.default_rng(5)
+    text = "".join(chinese(rng, 200))
+    (shard,) = shards_of([text] * 4, [4], range(4))
+    place = shard.column_names.index("parent_id")
+    shard = shard.set_column(place, "parent_id", pa.array([None, None, "doc0000", "doc0001"]))
+    found = run_steps([shard], 3, dedup.Config())
+    assert found["dedup.cluster"].to_pylist() == ["doc0000", "doc0000", "doc0002", "doc0002"]
 
 
 @pytest.mark.parametrize(("size", "n_pairs"), [(2, 1), (6, 15), (7, 2 * 7 - 3), (40, 2 * 40 - 3)])

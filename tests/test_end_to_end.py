@@ -23,7 +23,7 @@ from tests.build import (
     write_run,
 )  # fmt: skip
 
-NOTHING = {"ingest": 0, "annotate": 0, "global": 0, "release": 0}
+NOTHING = {"ingest": 0, "derive": 0, "annotate": 0, "global": 0, "release": 0}
 
 
 @pytest.fixture

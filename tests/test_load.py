@@ -110,7 +110,7 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
                 "global": [*PAGE["global"], "stages.shared_anchors", "stages.substring"],
                 "release": {"edits": {"substring": "all"}},
             },
-            "before keep_one drops some",
+            "write `owners: all` here",
         ),
         ({"release": {"name": "a/b"}}, "expected a letter or digit"),
         ({"mix": {"mixes": {"m": {"by": "language.label", "share": {"zh": 1}}}}}, "no column 'language.label'"),

@@ -26,6 +26,7 @@ def tasks_of(plan: dict[str, Any]) -> dict[str, int]:
     globals_ = [phase for phase in plan["phases"] if phase["kind"] == "global"]
     return {
         "ingest": len(plan["ingest"]),
+        "derive": len(plan["derive"]),
         "annotate": sum(phase["n_tasks"] for phase in waves),
         "global": sum(phase["n_tasks"] for phase in globals_),
     }
@@ -79,7 +80,11 @@ def test_decisions_read_no_text(change: Callable[[Page], None], n_global: int, t
     plan = planned(run_path, store)
     record = build(run_path, store)
     assert record["text_tasks"] == plan["text_tasks"] == 0
-    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": 0, "global": n_global}
+    assert (
+        without_release(record)
+        == tasks_of(plan)
+        == {"ingest": 0, "derive": 0, "annotate": 0, "global": n_global}
+    )
     assert plan["release"] != "up to date" and record["tasks"]["release"] > 0
     assert digests(store) != done.digests
     assert planned(run_path, store)["empty"]
@@ -92,7 +97,7 @@ def test_back_and_forth_is_free(tmp_path: Path) -> None:
     store = done.copy(tmp_path)
     build(done.variant(page), store)
     record = build(done.run_path, store)
-    assert without_release(record) == {"ingest": 0, "annotate": 0, "global": 0}
+    assert without_release(record) == {"ingest": 0, "derive": 0, "annotate": 0, "global": 0}
     assert digests(store) == done.digests
 
 
@@ -105,7 +110,11 @@ def test_stage_config_costs_the_stage_and_its_dependents(tmp_path: Path) -> None
     n_shards = plan["shards"]
     assert steps_of(plan) == {"minhash", "candidates", "dedup", "keepers"}
     record = build(run_path, store)
-    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": n_shards, "global": 3}
+    assert (
+        without_release(record)
+        == tasks_of(plan)
+        == {"ingest": 0, "derive": 0, "annotate": n_shards, "global": 3}
+    )
     assert record["text_tasks"] == plan["text_tasks"]
     assert set(record["stage_bytes"]) == {"minhash"}
 
@@ -118,7 +127,7 @@ def test_global_config_costs_no_stage(tmp_path: Path) -> None:
     plan = planned(run_path, store)
     assert steps_of(plan) == {"dedup", "keepers"}
     record = build(run_path, store)
-    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": 0, "global": 2}
+    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "derive": 0, "annotate": 0, "global": 2}
     assert record["text_tasks"] == plan["text_tasks"]
 
 
@@ -130,7 +139,11 @@ def test_another_stage_costs_that_stage(tmp_path: Path) -> None:
     plan = planned(run_path, store)
     assert steps_of(plan) == {"raw_tokens"}
     record = build(run_path, store)
-    assert without_release(record) == tasks_of(plan) == {"ingest": 0, "annotate": plan["shards"], "global": 0}
+    assert (
+        without_release(record)
+        == tasks_of(plan)
+        == {"ingest": 0, "derive": 0, "annotate": plan["shards"], "global": 0}
+    )
     assert record["text_tasks"] == plan["text_tasks"] == plan["shards"]
 
 
@@ -146,12 +159,12 @@ def test_one_more_file_costs_its_shards_and_the_global_steps(tmp_path: Path) -> 
     run_path = write_run(inputs, page)
     plan = planned(run_path, store)
     assert [item["group"] for item in plan["ingest"]] == ["zh: 99.jsonl"]
-    assert tasks_of(plan) == {"ingest": 1, "annotate": 0, "global": 4}
+    assert tasks_of(plan) == {"ingest": 1, "derive": 0, "annotate": 0, "global": 4}
     before = {path.name for path in (store / "shards").glob("*.parquet")}
     record = build(run_path, store)
     new = {path.name for path in (store / "shards").glob("*.parquet")} - before
     assert len(new) == 1
-    assert without_release(record) == {"ingest": 1, "annotate": 1, "global": 4}
+    assert without_release(record) == {"ingest": 1, "derive": 0, "annotate": 1, "global": 4}
     assert planned(run_path, store)["empty"]
 
 
