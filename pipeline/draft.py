@@ -42,6 +42,7 @@ STEPS = """
 annotate: # each document on its own; all of these share one read of the text
   - classifiers.language
   - stages.signals
+  - classifiers.quality
   - stages.boilerplate
   - stages.exact
   - stages.minhash
@@ -198,12 +199,13 @@ def _rule_lines(profile: str, labels: list[str] | dict[str, list[str]]) -> Itera
     """Default rules of a profile, for labels that pass this test, with the remarks they have there."""
     text = _read(f"{profile}.rules.yaml")
     yield f"  # {PROFILES.replace('.', '/')}/{profile}.rules.yaml:"
-    where = f"&{profile} {{language.label: {_flow(labels)}}}"
+    labelled = f"language.label: &{profile} {_flow(labels)}"
     for rule in yaml.safe_load(text)["rules"]:
         remark = re.search(rf"\{{name: {re.escape(rule['name'])},.*\}}( #.*)$", text, re.MULTILINE)
-        rest = _flow({key: value for key, value in rule.items() if key != "name"})[1:-1]
-        yield f"  - {{name: {profile}_{rule['name']}, where: {where}, {rest}}}{remark[1] if remark else ''}"
-        where = f"*{profile}"
+        rest = _flow({key: value for key, value in rule.items() if key not in ("name", "where")})[1:-1]
+        where = ", ".join([labelled, *([_flow(rule["where"])[1:-1]] if "where" in rule else [])])
+        yield f"  - {{name: {profile}_{rule['name']}, where: {{{where}}}, {rest}}}{remark[1] if remark else ''}"
+        labelled = f"language.label: *{profile}"
 
 
 def _mix_lines(sources: Sequence[Proposal], labels: dict[str, list[str]]) -> Iterable[str]:

@@ -195,7 +195,7 @@ def test_the_sample_gives_a_run_file(tmp_path: Path) -> None:
     assert [os.path.basename(item.path) for item in draft.unread] == ["README.md"]
     steps = [step.name for step in (*run.annotate, *run.globals)]
     assert steps == [
-        "language", "signals", "boilerplate", "exact", "minhash", "tokens", "repeats", "candidates", "dedup",
+        "language", "signals", "quality", "boilerplate", "exact", "minhash", "tokens", "repeats", "candidates", "dedup",
     ]  # fmt: skip
     assert run.keep_one is not None and run.release.name == "sample" and run.mix.default == "natural"
 
@@ -209,14 +209,20 @@ def test_rules_are_those_of_the_profiles(tmp_path: Path) -> None:
     assert len(run.select) == len(rules)
     labels = {profile.name: profile.labels for profile in load_profiles()}
     for name, rule in wanted.items():
-        (column, test), *more = ((k, v) for k, v in rule.items() if k not in ("name", "base", "action"))
-        (condition,), (where,) = rules[name].conditions, rules[name].where
+        keys = ("name", "where", "base", "action", "if_null")
+        (column, test), *more = ((k, v) for k, v in rule.items() if k not in keys)
+        (condition,), (language, *rest) = rules[name].conditions, rules[name].where
         assert not more and condition.column == column
         assert (condition.min, condition.max) == (test.get("min"), test.get("max"))
+        assert rules[name].if_null == rule.get("if_null")
         assert (rules[name].action, rules[name].base) == (rule.get("action", "drop"), rule.get("base", False))
         profile = name.partition("_")[0]
         expected = (None, (*labels["zho"], *labels["eng"])) if profile == "und" else (labels[profile], None)
-        assert (where.column, where.among, where.not_among) == ("language.label", *expected)
+        assert (language.column, language.among, language.not_among) == ("language.label", *expected)
+        bounds = {limit.column: {"min": limit.min, "max": limit.max} for limit in rest}
+        assert bounds == {
+            column: {"min": None, "max": None, **test} for column, test in rule.get("where", {}).items()
+        }
 
 
 def test_the_ratio_can_be_switched_on(tmp_path: Path) -> None:

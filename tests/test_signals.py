@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
+from pipeline.rules import parse_rules
 from stages.kernels import tables
 from stages.kernels.tables import load_tables
 from stages.languages import PUNCTUATION_PATH, Profile, load_profile, load_profiles, load_yaml
@@ -295,14 +296,52 @@ def test_english_word_length_rule_is_not_applied_to_chinese() -> None:
 
 def failed(found: dict[str, float], label: str) -> list[str]:
     """Names of the default rules that would drop a document with these signals."""
-    names = []
-    for rule in load_profile(label).rules:
-        for column, bounds in rule.items():
-            if column.startswith("signals.") and rule.get("action", "drop") == "drop":
-                value = round(found[column.removeprefix("signals.")], 3)
-                if not bounds.get("min", value) <= value <= bounds.get("max", value):
-                    names.append(rule["name"])
-    return names
+    columns = {f"signals.{name}": pa.chunked_array([[value]]) for name, value in found.items()}
+    rules = [rule for rule in parse_rules(list(load_profile(label).rules), label) if rule.action == "drop"]
+    return [rule.name for rule in rules if rule.columns() <= columns.keys() and rule.fails(columns).any()]
+
+
+VERSE = (
+    "床前明月光，\n疑是地上霜。\n举头望明月，\n低头思故乡。\n白日依山尽，\n黄河入海流。\n欲穷千里目，\n更上一层楼。\n"
+    "春眠不觉晓，\n处处闻啼鸟。\n夜来风雨声，\n花落知多少。\n松下问童子，\n言师采药去。\n只在此山中，\n云深不知处。\n"
+)
+WRAPPED = """She had lived in the house by the river for as long as anybody could
+remember, and it was said that she knew each of the boats by the sound of
+its engine. In summer the children came and asked her to tell them of the
+great flood. She never did; but she gave them bread with honey, and they
+went away happy. When the bridge was built nobody needed the boats any
+more, and those who had steered them found work in the mills or moved to
+the coast. The river grew quiet. Some of the landings can still be seen
+when the water is low, green and soft, with iron rings that nobody has
+used since. Her house has been painted twice and sold, and the new people
+keep the lamp in the window because they were told to
+"""
+
+
+def test_verse_and_hard_wrapped_prose_pass() -> None:
+    """Short lines are no list and lines that end anywhere no menu, where there are sentences."""
+    verse, wrapped = signals(VERSE), signals(WRAPPED, "eng_Latn")
+    assert verse["newline_word_ratio"] > 0.178 and wrapped["terminal_line_share"] < 0.12
+    assert failed(verse, "zho_Hans") == failed(wrapped, "eng_Latn") == []
+
+
+def test_lists_without_sentences_are_dropped() -> None:
+    """Menus of short lines have no sentences, so that their layout counts."""
+    zh = signals("\n".join(f"第{chr(0x4E00 + 97 * i)}栏目的年和日" for i in range(40)))
+    assert {"few_terminal_lines"} <= set(failed(zh, "zho_Hans"))
+    words = "the harbour of boats and lamps with ropes that drift be winter".split()
+    en = signals("\n".join(f"{a} {b}" for a in words for b in words if a != b), "eng_Latn")
+    assert {"few_terminal_lines", "short_lines", "list_like"} <= set(failed(en, "eng_Latn"))
+
+
+def test_code_among_chinese_prose_passes() -> None:
+    """Latin letters make few distinct characters and code repeats short lines; neither is a fault."""
+    code = "".join(f"if (limit[{i}] < upper) {{\n    total += limit[{i}];\n}}\n" for i in range(40))
+    found = signals(ZH + "\n\n" + code)
+    assert found["duplicate_line_share"] > 0.287 and found["unique_char_share"] < 0.1
+    assert not {"few_distinct_chars", "duplicate_lines", "duplicate_line_chars"} & set(
+        failed(found, "zho_Hans")
+    )
 
 
 def test_traditional_and_simplified_measure_alike() -> None:
@@ -373,7 +412,8 @@ def test_profiles_hold_together(profile: Profile) -> None:
     assert sorted(names) == sorted(set(names))
     columns = [key for rule in profile.rules for key in rule if "." in key]
     assert len(columns) == len(profile.rules)
-    assert {column.removeprefix("signals.") for column in columns} <= set(SCHEMA.names)
+    columns += [key for rule in profile.rules for key in rule.get("where", {})]
+    assert set(columns) <= {"quality.intact", *(f"signals.{name}" for name in SCHEMA.names)}
 
 
 def test_an_unknown_label_gets_the_generic_profile() -> None:

@@ -1,0 +1,139 @@
+"""Presets in configs/: each builds the bundled sample, and cci4 holds what the language profiles say."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from pipeline.rules import Rule, parse_rules
+from stages.languages import load_profiles
+from tests.build import build, cli, ledger, write_inputs, write_run
+from tests.inputs import jsonl
+
+ROOT = Path(__file__).parents[1]
+PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
+ZH = "去年冬天下了很大的雪，院子里的老树断了几根枝条。父亲说，等到春天，我们再去买一棵小树，把它种在井边。"
+EN = "The old mill stood at the end of the lane; nobody had worked in it since the war, and it was said to be haunted."
+SOURCES = [
+    {"name": "zh", "reader": "stages.readers.jsonl", "files": "zh/*.jsonl.gz"},
+    {"name": "en", "reader": "stages.readers.jsonl", "files": "en/*.jsonl.zst"},
+    {"name": "books", "reader": "stages.readers.parquet", "files": "books.parquet"},
+    {"name": "web", "reader": "stages.readers.wet", "files": "web/*.warc.wet.gz", "rank": 1},
+    {"name": "copies", "reader": "stages.readers.jsonl", "files": "copies.jsonl", "rank": 2},
+]
+
+
+def page_of(path: Path) -> dict[str, Any]:  # Any: sections of a run file
+    """A preset as plain data."""
+    return dict(yaml.safe_load(path.read_text("utf-8")))
+
+
+def select_of(name: str) -> dict[str, Rule]:
+    """Rules of a preset by name. `by` of a quantile is no matter here."""
+    entries = page_of(ROOT / "configs" / name)["select"]
+    plain = [e for e in entries if "quantile" not in str(e)]
+    return {rule.name: rule for rule in parse_rules(plain, name)}
+
+
+def skip_without_modules(page: dict[str, Any]) -> None:
+    """Skip a preset that names a module of this package that is not written."""
+    steps = [e if isinstance(e, str) else e["use"] for e in (*page["annotate"], *page["global"])]
+    if missing := [name for name in steps if importlib.util.find_spec(name) is None]:
+        pytest.skip(f"not there yet: {', '.join(missing)}")
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_builds_the_sample(path: Path, tmp_path: Path) -> None:
+    """With its sources replaced each preset parses, builds 362 documents, and its release verifies."""
+    page = page_of(path)
+    skip_without_modules(page)
+    derived = [source for source in page["sources"] if "derive" in source]
+    page |= {"sources": [*SOURCES, *derived], "ingest": {"shard_bytes": "200kB"}}
+    record = build(write_run(write_inputs(tmp_path / "inputs"), page), tmp_path / "store")
+    rows = ledger(tmp_path / "store", page["release"]["name"])
+    actions = {rule["name"]: rule.get("action", "drop") for rule in page["select"]}
+    dropped = {row["rule"] for row in rows} - {None, "duplicate", "parent_dropped"}
+    assert record["ingested"] == len(rows)
+    assert sum(row["source"] in {source["name"] for source in SOURCES} for row in rows) == 362
+    assert sum(row["rule"] in (None, "duplicate") for row in rows) > 181
+    assert dropped <= {name for name, action in actions.items() if action == "drop"}
+    cli("verify", tmp_path / "store" / "releases" / page["release"]["name"]).ok()
+
+
+def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: Condition, and its values
+    """Column -> bounds of conditions on what was measured, buckets aside."""
+    return {c.column: (c.min, c.max) for c in conditions if c.column.startswith(("signals.", "quality."))}
+
+
+@pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
+def test_cci4_has_the_rules_of_the_profiles(profile: Any) -> None:  # Any: Profile
+    """Every default rule of a language stands in cci4 with its bounds; `und` serves mixed documents."""
+    found = select_of("cci4.yaml")
+    prefix, labels = ("mul", ("mul",)) if profile.name == "und" else (profile.name, profile.labels)
+    names = {name.partition("_")[2] for name in found if name.startswith(f"{prefix}_")}
+    assert names == {rule["name"] for rule in profile.rules}
+    for default in parse_rules(list(profile.rules), profile.name):
+        rule = found[f"{prefix}_{default.name}"]
+        assert bounds(rule.conditions) == bounds(default.conditions), rule.name
+        assert bounds(rule.where) == bounds(default.where), rule.name
+        assert (rule.action, rule.if_null) == (default.action, default.if_null)
+        assert {c.column: c.among for c in rule.where}["language.label"] == tuple(labels)
+        exempt = any(c.column == "cuts.bucket" and c.max == 16 for c in rule.where)
+        assert exempt != (rule.base or rule.action == "flag"), rule.name
+
+
+def test_the_paper_s_cuts_are_the_published_ones() -> None:
+    """Chinese documents of 100 to 20,000 characters, 10 characters a line on average, and no rule for English."""
+    drops = {name: rule for name, rule in select_of("cci4-paper.yaml").items() if rule.action == "drop"}
+    before_passages = {name: rule for name, rule in drops.items() if not name.startswith("hollow")}
+    chinese = {name: bounds(rule.conditions) for name, rule in before_passages.items() if rule.where}
+    assert chinese == {
+        "too_short": {"signals.n_chars": (100, None)},
+        "too_long": {"signals.n_chars": (None, 20000)},
+        "narrow_lines": {"signals.mean_line_chars": (10, None)},
+    }
+    assert set(before_passages) - set(chinese) == {"language"}
+    text = (ROOT / "configs" / "cci4-paper.yaml").read_text("utf-8")
+    assert (
+        "high_loss, fluency.perplexity: {quantile: {max: 0.995, by: [language.label, domain.label]}}" in text
+    )
+
+
+def test_defaults_flag_harm_length_and_regularity() -> None:
+    """No preset drops a document for toxicity, low perplexity or length, the published one aside."""
+    page = page_of(ROOT / "configs" / "cci4.yaml")
+    actions = {rule["name"]: rule.get("action", "drop") for rule in page["select"]}
+    for name in ("toxic", "too_regular", "zho_too_long", "eng_too_long", "zho_narrow_lines", "low_quality"):
+        assert actions[name] == "flag"
+
+
+def test_collateral_counts_per_source_and_kind(tmp_path: Path) -> None:
+    """The script prints what the rules keep of each good source, copies included, and take of each bad kind."""
+    rows = [{"text": f"{ZH}第{i}天。", "source": "zh"} for i in range(6)]
+    rows += [{"text": EN, "source": "en"}] * 3 + [{"text": "短。", "source": "en"}]
+    jsonl(tmp_path / "docs.jsonl", rows)
+    bad = [
+        {"text": "7 1 9 4 " * 60 + str(i), "label": "bad", "extra": '{"kind": "digits"}'} for i in range(4)
+    ]
+    bad += [{"text": ZH + EN, "label": "good", "extra": None}]
+    pq.write_table(pa.Table.from_pylist(bad), tmp_path / "bad.parquet")
+    options = ["--bad", "bad.parquet", "--bad-where", "label=bad", "--bad-by", "extra.kind"]
+    script, preset = ROOT / "scripts" / "collateral.py", ROOT / "configs" / "quickstart.yaml"
+    done = subprocess.run(
+        [sys.executable, script, preset, "docs.jsonl", *options], cwd=tmp_path, check=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+    )  # fmt: skip
+    assert "| zh | 6 | 1.000 |  |" in done.stdout
+    assert "| en | 4 | 0.750 | " in done.stdout
+    assert re.search(r"\| digits \| 4 \| 1\.00 \| 0\.00 \| \w+ 4 \|", done.stdout)
+    assert "digits" not in done.stdout.split("| bad rows |")[0]
