@@ -52,7 +52,7 @@ class Decision:
         with store.open(self.shard.key) as stream:
             documents = pq.read_table(stream, columns=canonical)
         columns: Columns = {name: documents[name] for name in canonical}
-        stored = {c for c in names if c.partition(".")[0] in self.refs and "." in c}
+        stored = {c for c in names if c.partition(".")[0] in self.refs and "." in c and c not in self.loose}
         columns |= read_columns(store, self.shard, self.refs, stored)
         n_rows = self.shard.n_rows
         columns |= {

@@ -70,7 +70,8 @@ def derive_shard(task: DeriveTask) -> IngestReport:
     report = IngestReport(task.name, task.derived.name, [], parent=task.shard.id)
     reads = inputs(task.derived, task.edits)
     canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id", "text", *INHERITED})
-    stored = [column for column in reads if "." in column and column.partition(".")[0] in task.refs]
+    brought = reads - task.loose.keys()
+    stored = [column for column in brought if "." in column and column.partition(".")[0] in task.refs]
     sidecars = read_columns(task.store, task.shard, task.refs, stored)
     tables = []
     start = 0

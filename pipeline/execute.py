@@ -80,7 +80,9 @@ def annotate_shard(task: WaveTask) -> WaveReport:
     text = {"text"} if any(step.reads_text for step in task.steps) else set()
     canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id"} | text)
     stored = {
-        c for c in reads if "." in c and c.partition(".")[0] not in own and c.partition(".")[0] in task.refs
+        c
+        for c in reads - task.loose.keys()
+        if "." in c and c.partition(".")[0] not in own and c.partition(".")[0] in task.refs
     }
     sidecars = read_columns(task.store, task.shard, task.refs, stored)
     results: dict[str, list[pa.Table]] = {step.name: [] for step in task.steps}

@@ -183,14 +183,11 @@ class Recipes:
 
     def loose(self, columns: Iterable[str], shard: Shard) -> dict[str, pa.DataType]:
         """Imported columns that the shard's source does not bring, with their types: they read as null."""
+        brought = next((set(s.columns) for s in self.run.sources if s.name == shard.source), set())
         kinds = {}
         for source in self.run.sources:
             for column, fields in source.columns.items():
-                if (
-                    "." in column
-                    and column in columns
-                    and shard.source not in self.imported.get(column.partition(".")[0], ())
-                ):
+                if "." in column and column in columns and column not in brought:
                     kinds[column] = pa.string() if str(fields).endswith(":string") else pa.float64()
         return kinds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.build import (
     small_page,
     start,
     texts,
+    tiny,
     write_run,
 )  # fmt: skip
 
@@ -183,3 +185,37 @@ def test_run_file_comments_do_not_matter(tmp_path: Path) -> None:
     path = write_run(done.inputs, small_page(), "comment.yaml")
     path.write_text("# another comment\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     assert build(path, done.copy(tmp_path))["tasks"] == NOTHING
+
+
+def test_sources_may_bring_different_scores_under_one_name(tmp_path: Path) -> None:
+    """A score that a record's source does not bring is null there, although it brings another of that name."""
+    page = tiny(tmp_path, [{"id": "1", "text": "第一篇文档，写的是春天。", "task": 3, "level": 1}])
+    (tmp_path / "more.jsonl").write_text(
+        '{"text": "A second document, about autumn.", "level": 5}\n', "utf-8"
+    )
+    first = page["sources"][0] | {"columns": {"given.task": "task", "given.level": "level"}}
+    other = {
+        "name": "more",
+        "reader": "stages.readers.jsonl",
+        "files": "more.jsonl",
+        "columns": {"given.level": "level"},
+    }
+    rules = [{"name": "task", "given.task": {"max": 9}, "if_null": "drop"}]
+    run = write_run(tmp_path, page | {"sources": [first, other], "select": rules})
+    build(run, tmp_path / "store")
+    assert {row["source"]: row["rule"] for row in ledger(tmp_path / "store")} == {
+        "docs": None,
+        "more": "task",
+    }
+    cli(
+        "export",
+        run,
+        "--store",
+        tmp_path / "store",
+        "--columns",
+        "given.task,given.level",
+        "--to",
+        tmp_path / "x.jsonl",
+    ).ok()
+    found = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert found == [{"given.level": 1.0, "given.task": 3.0}, {"given.level": 5.0, "given.task": None}]

@@ -258,7 +258,9 @@ def test_bad_packed_files_are_refused(model: ngram.Model, tmp_path: Path) -> Non
 
 def test_scores_are_those_of_kenlm(grams: ngram.Grams, tmp_path: Path) -> None:
     """Token for token the same as KenLM gives with the same ARPA file, neither sentence end scored."""
-    kenlm = pytest.importorskip("kenlm", reason="KenLM is not installed (it has no wheels: pip install kenlm)")
+    kenlm = pytest.importorskip(
+        "kenlm", reason="KenLM is not installed (it has no wheels: pip install kenlm)"
+    )
     with_end = [{**grams[0], ("</s>",): (-9.0, 0.0)}, *grams[1:]]  # which KenLM insists on
     path = write_arpa(with_end, tmp_path / "model.arpa")
     ours, theirs = ngram.load(path), kenlm.Model(path)
