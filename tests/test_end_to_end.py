@@ -194,28 +194,13 @@ def test_sources_may_bring_different_scores_under_one_name(tmp_path: Path) -> No
         '{"text": "A second document, about autumn.", "level": 5}\n', "utf-8"
     )
     first = page["sources"][0] | {"columns": {"given.task": "task", "given.level": "level"}}
-    other = {
-        "name": "more",
-        "reader": "stages.readers.jsonl",
-        "files": "more.jsonl",
-        "columns": {"given.level": "level"},
-    }
+    other = {"name": "more", "reader": "stages.readers.jsonl", "files": "more.jsonl"}
     rules = [{"name": "task", "given.task": {"max": 9}, "if_null": "drop"}]
-    run = write_run(tmp_path, page | {"sources": [first, other], "select": rules})
-    build(run, tmp_path / "store")
-    assert {row["source"]: row["rule"] for row in ledger(tmp_path / "store")} == {
-        "docs": None,
-        "more": "task",
-    }
-    cli(
-        "export",
-        run,
-        "--store",
-        tmp_path / "store",
-        "--columns",
-        "given.task,given.level",
-        "--to",
-        tmp_path / "x.jsonl",
-    ).ok()
-    found = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    page |= {"sources": [first, other | {"columns": {"given.level": "level"}}], "select": rules}
+    run, store = write_run(tmp_path, page | {"release": {"name": "v1"}}), tmp_path / "store"
+    build(run, store)
+    assert {row["source"]: row["rule"] for row in ledger(store)} == {"docs": None, "more": "task"}
+    target = tmp_path / "rows.jsonl"
+    cli("export", run, "--store", store, "--columns", "given.task,given.level", "--to", target).ok()
+    found = [json.loads(line) for line in target.read_text().splitlines()]
     assert found == [{"given.level": 1.0, "given.task": 3.0}, {"given.level": 5.0, "given.task": None}]
