@@ -43,8 +43,21 @@ def with_sources(run_path: str, folder: str, sources: list[dict[str, Any]], **se
     page = yaml.safe_load(Path(run_path).read_text(encoding="utf-8"))
     path = Path(folder, Path(run_path).name)
     page |= {"sources": sources, **sections}
+    for step in (*page.get("annotate", []), *page.get("global", [])):
+        if isinstance(step, dict) and "config" in step:
+            step["config"] = {
+                key: _found(value, Path(run_path).parent) for key, value in step["config"].items()
+            }
     path.write_text(yaml.safe_dump(page, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return str(path)
+
+
+def _found(value: Any, folder: Path) -> Any:
+    """A setting with the files that it names relative to a folder by their whole paths; Any: YAML values."""
+    if isinstance(value, list):
+        return [_found(item, folder) for item in value]
+    is_file = isinstance(value, str) and value and (folder / value).is_file()
+    return str((folder / value).resolve()) if is_file else value
 
 
 def warm(run_path: str) -> None:
