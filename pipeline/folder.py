@@ -9,7 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -116,9 +116,9 @@ class FolderStore(Store):
         if write:
             self._check_swap()
             for path in self._files(""):
-                with explained(path):
+                with explained(path), suppress(FileNotFoundError):  # another run has just placed it
                     if path.name.startswith(TEMPORARY) and time.time() - path.stat().st_mtime > STALE_S:
-                        path.unlink(missing_ok=True)
+                        path.unlink()
 
     def _path(self, key: str) -> Path:
         return self.path / checked_key(key)

@@ -71,8 +71,12 @@ def place(file: Found) -> str:
     return file.root or file.folder
 
 
+BENCHMARK = {"benchmark", "id", "question"}
+"""Fields of a file of benchmark questions, as `stages.decontaminate` reads it."""
+
+
 def _refused(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
-    """Single documents that make no source: alone and in doubt, or about records beside or below them."""
+    """What makes no source: benchmarks, single documents alone and in doubt, or about records beside or below them."""
     folders = {sample.file.folder for sample in samples if sample.reader_name not in WHOLE}
     above = {folder[:i] for folder in folders for i, char in enumerate(folder) if char == "/"} | folders
     texts = [
@@ -81,6 +85,10 @@ def _refused(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
     about = [s for s in texts if ABOUT.match(os.path.basename(s.file.path))]
     why = "describes the files beside or below it; name it to read it as a document"
     found = [(sample, why) for sample in about]
+    why = (
+        "questions of benchmarks, which a corpus must not hold; name it in the config of stages.decontaminate"
+    )
+    found += [(sample, why) for sample in samples if sample.fields.keys() >= BENCHMARK]
     known = {sample.file.path for sample in about}
     sound = {
         (place(s.file), s.reader_name)

@@ -1,7 +1,8 @@
 """Measure what the steps of a run file cost on given files: CPU-milliseconds per MB of text, and peak memory.
 
 Builds the files with `bicorpus run --engine local` in a temporary store, after compiling the kernels, and prints the
-run's own record as a Markdown table. Loading a model counts to its stage once per worker, so use 100 MB or more.
+run's own record and funnel as Markdown tables. Loading a model counts to its stage once per worker, so use 100 MB or
+more.
 
 Example: python scripts/bench_stages.py crawl/*.jsonl.gz --workers 1
 """
@@ -20,15 +21,18 @@ from typing import Any
 import click
 from warm import warm, with_sources
 
+from stages.card import funnel_table
+
 ROOT = Path(__file__).resolve().parent.parent
-READERS = {".parquet": "stages.readers.parquet", ".wet": "stages.readers.wet"}
+READERS = {ending: f"stages.readers.{ending[1:]}" for ending in (".parquet", ".wet", ".warc", ".html")}
 
 
 def sources_of(files: tuple[str, ...], text: str | None) -> list[dict[str, Any]]:
     """One source per reader, told by the files' names; Any: YAML values."""
     by_reader: dict[str, list[str]] = {}
     for file in files:
-        reader = next((READERS[s] for s in Path(file).suffixes if s in READERS), "stages.readers.jsonl")
+        endings = reversed(Path(file).suffixes)  # .warc.wet.gz is WET
+        reader = next((READERS[s] for s in endings if s in READERS), "stages.readers.jsonl")
         by_reader.setdefault(reader, []).append(str(Path(file).resolve()))
     columns = {"columns": {"text": text}} if text else {}
     return [
@@ -91,7 +95,10 @@ def main(files: tuple[str, ...], run_path: str, text: str | None, workers: int) 
             capture_output=True,
         )
         (record_path,) = Path(folder, "store/runs").glob("*.json")
-        click.echo("\n".join(report(json.loads(record_path.read_text()), json.loads(status.stdout), workers)))
+        record = json.loads(record_path.read_text())
+        click.echo("\n".join(report(record, json.loads(status.stdout), workers)))
+        lineage = json.loads(Path(folder, "store", record["release"], "lineage.json").read_text())
+        click.echo("\n".join(["", *funnel_table(lineage["funnel"], lineage["rules"], lineage["failed"])]))
 
 
 if __name__ == "__main__":

@@ -36,13 +36,15 @@ TEXTS = (
 
 
 def with_sources(run_path: str, folder: str, sources: list[dict[str, Any]], **sections: Any) -> str:
-    """Write a run file with the steps of another one, but these sources and sections; returns its path.
+    """Write a run file with the steps and derived sources of another one, but these sources and sections; returns its
+    path.
 
     Any: YAML as it stands in a run file.
     """
     page = yaml.safe_load(Path(run_path).read_text(encoding="utf-8"))
     path = Path(folder, Path(run_path).name)
-    page |= {"sources": sources, **sections}
+    derived = [{**s, "of": None} for s in page["sources"] if "derive" in s]
+    page |= {"sources": [*sources, *derived], **sections}
     for step in (*page.get("annotate", []), *page.get("global", [])):
         if isinstance(step, dict) and "config" in step:
             step["config"] = {

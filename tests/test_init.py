@@ -187,12 +187,12 @@ def test_the_sample_gives_a_run_file(tmp_path: Path) -> None:
     n_docs = {source.name: source.n_docs for source in draft.sources}
     assert n_docs == pytest.approx(
         {
-            "books_zh": 595, "crawl": 77, "docs_en": 761, "docs_zh": 1166, "forum_spam": 184, "notes": 41, "pages": 23,
+            "books_zh": 595, "crawl": 77, "docs_en": 761, "docs_zh": 1166, "forum_spam": 184, "notes": 45, "pages": 23,
             "web_mixed": 890,
         },
         rel=0.1,
     )  # fmt: skip
-    assert [os.path.basename(item.path) for item in draft.unread] == ["README.md"]
+    assert [os.path.basename(item.path) for item in draft.unread] == ["README.md", "benchmarks.parquet"]
     steps = [step.name for step in (*run.annotate, *run.globals)]
     assert steps == [
         "language", "signals", "quality", "boilerplate", "exact", "minhash", "tokens", "repeats", "candidates", "dedup",
