@@ -247,9 +247,9 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
 def count_partitions(step: Step, shards: Sequence[Shard]) -> int:
     """Partitions of a global step: from the size of the data alone, so that workers change nothing."""
     by_rows = sum(shard.n_rows for shard in shards) * ROWS_PER_DOCUMENT / ROWS_PER_PARTITION
-    by_text = (
-        sum(shard.text_bytes for shard in shards) / TEXT_PER_PARTITION if "text" in step.step.reads else 0
-    )
+    assert isinstance(step.step, Global)
+    n_bytes = sum(shard.text_bytes for shard in shards) * step.step.expands
+    by_text = n_bytes / TEXT_PER_PARTITION if "text" in step.step.reads else 0
     return max(1, math.ceil(by_rows), math.ceil(by_text))
 
 

@@ -96,6 +96,8 @@ class Global:
     reads: columns of documents and steps; also those of schema.HANDED, which the engine works out from the rules.
     sparse: a map that returns no row for most documents may name here the column of `reads` whose null
         rows it can skip; the engine then reads text only where it is not null.
+    expands: how much larger than the text, in bytes, what a map makes of it may be in memory: chooses the number of
+        partitions of a step that reads text.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Global:
     reduce: Callable[[pa.Table, Any], pa.Table]
     finish: Callable[[pa.Table, Any], Outcome]
     sparse: str | None = None
+    expands: int = 1
     files: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
 

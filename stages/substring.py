@@ -13,6 +13,7 @@ if a window that holds it is repeated. Nothing depends on chance, partitions or 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,9 @@ PASSAGE = pa.struct([*SPAN, pa.field("passage", pa.uint64())])
 SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "n_chars": pa.int32(), "repeated_share": pa.float32()})
 """passages: every occurrence, by start; passage is the same number wherever the text is the same. n_chars: characters
 of the document; repeated_share: those of them that lie in passages. All null for a document without any."""
+
+CHUNK_CODES = 1 << 22
+"""Characters compared at once, about: each takes some 50 bytes while they are."""
 
 ANCHORS = tuple(
     f"anchors.{name}" for name in ("keys", "firsts", "n_windows", "min_chars_han", "min_chars_other")
@@ -111,6 +115,28 @@ def find_runs(table: pa.Table, config: Config) -> pa.Table:
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("key", "doc_id", "first")])
     table = table.take(order).combine_chunks()
     keys, texts = table["key"].to_numpy(), table["codes"].combine_chunks()
+    starts = texts.offsets.to_numpy() - texts.offsets[0].as_py()
+    bounds = np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys))
+    parts = [
+        _find_some(table.slice(low, high - low)) for low, high in pairwise(_chunks(bounds, starts[bounds]))
+    ]
+    return pa.concat_tables(parts)
+
+
+def _chunks(bounds: np.ndarray, sizes: np.ndarray) -> list[int]:
+    """Cut ranges where a key begins, so that about CHUNK_CODES characters are compared at once.
+
+    Args: bounds, int64 (n_keys + 1,), where the ranges of each key begin; sizes, characters before them.
+    """
+    chunk = (sizes // CHUNK_CODES)[:-1]
+    first = np.append(True, chunk[1:] != chunk[:-1])
+    return [*bounds[:-1][first].tolist(), int(bounds[-1])]
+
+
+def _find_some(table: pa.Table) -> pa.Table:
+    """Runs of repeated windows of some keys, whole; the table is in order."""
+    table = table.combine_chunks()
+    keys, texts = table["key"].to_numpy(), table["codes"].combine_chunks()
     codes, starts = pc.list_flatten(texts).to_numpy(), texts.offsets.to_numpy() - texts.offsets[0].as_py()
     least = (table["min_chars_han"][0].as_py(), table["min_chars_other"][0].as_py())
     windows = Windows(
@@ -167,4 +193,5 @@ GLOBAL = Global(
     reduce=find_runs,
     finish=finish,
     sparse="shared_anchors.places",
+    expands=8,
 )

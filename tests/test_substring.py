@@ -223,6 +223,16 @@ def test_lengths_count_in_characters_of_the_script(passage: str, shorter: str) -
         assert spans == ([{"start": 1, "end": 1 + len(text), "kind": "passage"}] if is_passage else None)
 
 
+def test_keys_compared_in_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few characters are compared at once, passages and ids are the same."""
+    docs = {f"d{i}": f"{i}{han(i % 3, 140)}{i}{latin(i % 4, 600)}{i}" for i in range(9)}
+    whole = run(docs, anchors.Config(), n_partitions=2)
+    assert sum(len(row["substring.passages"] or ()) for row in whole.values()) >= 18
+    for n_codes in (1, 700, 5000):
+        monkeypatch.setattr(substring, "CHUNK_CODES", n_codes)
+        assert run(docs, anchors.Config(), n_partitions=2) == whole
+
+
 def removed(docs: dict[str, str], config: anchors.Config, **how: Any) -> dict[str, str]:
     """Documents without their spans.
 
