@@ -95,8 +95,8 @@ def judge(run_path: str, store_path: str, workers: int) -> list[dict[str, Any]]:
     for table in select(Finished(run, store), [], {"doc_id", GROUP}, None, None):
         for row in table.to_pylist():
             ledger[row["doc_id"]]["group"] = row[GROUP]
-    read = {source.name for source in run.sources}
-    return [row for row in ledger.values() if row["source"] in read]  # derived documents are none of the files
+    read = {source.name for source in run.sources}  # derived documents are none of the files
+    return [row for row in ledger.values() if row["source"] in read]
 
 
 def grouped(rows: list[dict[str, Any]], is_bad: bool) -> dict[str, list[dict[str, Any]]]:
