@@ -1,4 +1,4 @@
-"""The whole recipe, owners and derived documents included: the same bytes however it ran, and little text read again."""
+"""The whole recipe, owners and derived documents included: the same bytes however it ran, little text read again."""
 
 from __future__ import annotations
 
