@@ -17,7 +17,6 @@ came before, because a bag of n-grams does not see repetition.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from classifiers.odds import WEIGHT_STEP, to_scores, to_steps
 from classifiers.quality_features import (
     CHARACTERS,
     N_FAMILIES,
@@ -45,11 +45,6 @@ SCHEMA = pa.schema({name: pa.float32() for name in SCORERS})
 
 CHARACTER_SCRIPTS = ("Hans", "Hant", "Hani", "Jpan", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr")
 """Scripts (ISO 15924) that are written without blanks between words."""
-
-WEIGHT_STEP = 1 / 64
-"""What the integers of a model count in; sums of integers are the same in any order and on any machine."""
-ODDS_STEP, MAX_ODDS = 0.001, 8.0
-"""Log-odds are rounded to this step and cut at this size, so that a float32 score gives them back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +97,8 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
     families = find_families(text, batch["language.label"])
     fold = load_tables().fold
     means, counts = sum_weights(text.codes, text.classes, text.starts, fold, families, model.weights)
-    odds = np.clip(means * WEIGHT_STEP + model.bias[families], -MAX_ODDS, MAX_ODDS)
-    scores = _SIGMOID[np.rint(odds / ODDS_STEP).astype(np.int64) + _N_HALF]
+    scores = to_scores(to_steps(means * WEIGHT_STEP + model.bias[families]))
     return pa.table([pa.array(column, mask=counts == 0) for column in scores.T], schema=SCHEMA)
-
-
-_N_HALF = round(MAX_ODDS / ODDS_STEP)
-_SIGMOID = np.array(
-    [1 / (1 + math.exp(-i * ODDS_STEP)) for i in range(-_N_HALF, _N_HALF + 1)], np.float64
-).astype(np.float32)
-"""Score of each possible log-odds: rounding to float32 hides what differs between maths libraries."""
 
 
 def find_families(text: TextView, labels: pa.ChunkedArray) -> np.ndarray:

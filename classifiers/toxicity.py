@@ -14,7 +14,6 @@ for other languages the scores say little. What is too much is up to the run fil
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -23,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
+from classifiers.odds import WEIGHT_STEP, to_scores, to_steps
 from classifiers.quality import find_families
 from classifiers.toxicity_features import N_CELLS, N_ROWS, sum_windows
 from pipeline.errors import ConfigError
@@ -34,10 +34,6 @@ MODEL_PATH = package_file(__file__, "models", "toxicity_ngrams.npz")
 SCHEMA = pa.schema({"score": pa.float32(), "max_window": pa.float32(), "toxic_share": pa.float32()})
 """Null for a document without text, or without a single letter, ideograph or emoji."""
 
-WEIGHT_STEP = 1 / 64
-"""What the integers of a model count in; sums of integers are the same in any order and on any machine."""
-ODDS_STEP, MAX_ODDS = 0.001, 8.0
-"""Log-odds are rounded to this step and cut at this size, so that a float32 score gives them back."""
 WINDOWS_PER_WORST = 64
 """For every so many windows of a document, one more of its worst counts."""
 
@@ -87,10 +83,10 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
     families = find_families(text, batch["language.label"])
     sums, begins = sum_windows(text.codes, text.classes, text.starts, load_tables().fold, model.weights)
     shift = model.bias + model.weights[N_CELLS:] * WEIGHT_STEP
-    odds = np.clip(sums * WEIGHT_STEP + np.repeat(shift[families], np.diff(begins)), -MAX_ODDS, MAX_ODDS)
-    steps, shares = sum_up(np.rint(odds / ODDS_STEP).astype(np.int64), begins)
+    odds = to_steps(sums * WEIGHT_STEP + np.repeat(shift[families], np.diff(begins)))
+    steps, shares = sum_up(odds, begins)
     empty = begins[1:] == begins[:-1]
-    columns = (*_SIGMOID[steps + _N_HALF].T, shares.astype(np.float32))
+    columns = (*to_scores(steps).T, shares.astype(np.float32))
     return pa.table([pa.array(column, mask=empty) for column in columns], schema=SCHEMA)
 
 
@@ -115,12 +111,6 @@ def sum_up(odds, begins):  # type: ignore[no-untyped-def]  # numba infers types
         shares[doc] = np.rint(1000 * (ordered > 0).sum() / n) / 1000
     return steps, shares
 
-
-_N_HALF = round(MAX_ODDS / ODDS_STEP)
-_SIGMOID = np.array(
-    [1 / (1 + math.exp(-i * ODDS_STEP)) for i in range(-_N_HALF, _N_HALF + 1)], np.float64
-).astype(np.float32)
-"""Score of each possible log-odds: rounding to float32 hides what differs between maths libraries."""
 
 STAGE = Stage(
     name="toxicity",

@@ -136,14 +136,15 @@ def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], s
 
 
 @dataclass(frozen=True)
-class Members:
-    """Feeds the keepers step: cluster members of a shard with their eligibility and order.
+class Copies:
+    """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
 
-    Columns: doc_id, dedup.cluster and dedup.pairs (of whatever step `keep_one.of` names), eligible (no rule drops the
-    row), order (list<float64>, larger is better).
+    columns: what the step reads under the names of the default steps -> the run's own column. Also `doc_id`,
+    `eligible` (nothing so far drops the row) and `order` (list<float64>, larger is better).
     """
 
     decision: Decision
+    columns: Mapping[str, str]
 
     @property
     def shard(self) -> Shard:
@@ -153,51 +154,14 @@ class Members:
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
         """See exchange.Feed."""
         keep_one = self.decision.keep_one
-        assert keep_one is not None and keep_one.of is not None
-        cluster, pairs = f"{keep_one.of}.cluster", f"{keep_one.of}.pairs"
-        columns = self.decision.read(store, {cluster, pairs, *(column for column, _ in keep_one.prefer)})
-        eligible = final(self.decision, columns, store).keep
+        assert keep_one is not None
+        found = self.decision.read(store, {*self.columns.values(), *(name for name, _ in keep_one.prefer)})
         table = pa.table(
             {
-                "doc_id": columns["doc_id"],
-                "dedup.cluster": columns[cluster],
-                "dedup.pairs": columns[pairs],
-                "eligible": eligible,
-                "order": order_column(keep_one, columns, self.shard.n_rows),
-                ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
-            }
-        )
-        yield table.select([*reads, ROW])
-
-
-@dataclass(frozen=True)
-class Holders:
-    """Feeds the owners step: repeated passages of a shard, in documents that stay and in others.
-
-    Columns: doc_id, substring.passages and substring.n_chars (of whatever step `keep_one.passages` names), eligible,
-    order; see Members.
-    """
-
-    decision: Decision
-
-    @property
-    def shard(self) -> Shard:
-        """See exchange.Feed."""
-        return self.decision.shard
-
-    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See exchange.Feed."""
-        keep_one = self.decision.keep_one
-        assert keep_one is not None and keep_one.passages is not None
-        passages, n_chars = f"{keep_one.passages}.passages", f"{keep_one.passages}.n_chars"
-        columns = self.decision.read(store, {passages, n_chars, *(column for column, _ in keep_one.prefer)})
-        table = pa.table(
-            {
-                "doc_id": columns["doc_id"],
-                "substring.passages": columns[passages],
-                "substring.n_chars": columns[n_chars],
-                "eligible": final(self.decision, columns, store).keep,
-                "order": order_column(keep_one, columns, self.shard.n_rows),
+                "doc_id": found["doc_id"],
+                **{name: found[column] for name, column in self.columns.items()},
+                "eligible": final(self.decision, found, store).keep,
+                "order": order_column(keep_one, found, self.shard.n_rows),
                 ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
             }
         )

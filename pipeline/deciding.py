@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.decide import Decision, Holders, Members, PopulationTask, count_population
+from pipeline.decide import Copies, Decision, PopulationTask, count_population
 from pipeline.graph import GlobalResult
 from pipeline.recipe import digest, step_recipe
 from pipeline.rules import Cuts, Rule
@@ -136,7 +136,8 @@ class Deciding:
         """Choose the keepers of all clusters; returns their sidecar per shard."""
         assert self.run_file.keep_one is not None and self.run_file.keep_one.step is not None
         recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
-        refs, _ = self.choose(self.run_file.keep_one.step, recipe, [Members(d) for d in decisions])
+        columns = {f"dedup.{name}": f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
+        refs, _ = self.choose(self.run_file.keep_one.step, recipe, [Copies(d, columns) for d in decisions])
         return refs
 
     def owners(self, decisions: Sequence[Decision]) -> dict[str, SidecarRef]:
@@ -144,10 +145,11 @@ class Deciding:
 
         The last choice is what edits and late stages go by.
         """
-        assert self.run_file.owners is not None
-        recipes = self.build.recipes
+        assert self.run_file.keep_one is not None and self.run_file.owners is not None
+        recipes, of = self.build.recipes, self.run_file.keep_one.passages
         recipe = digest([recipes.static[OWNERS], self.copies_recipe(decisions)])
-        refs, result = self.choose(self.run_file.owners, recipe, [Holders(d) for d in decisions])
+        columns = {f"substring.{name}": f"{of}.{name}" for name in ("passages", "n_chars")}
+        refs, result = self.choose(self.run_file.owners, recipe, [Copies(d, columns) for d in decisions])
         known = recipes.results.get(OWNERS)
         recipes.results[OWNERS] = GlobalResult(recipe, {**(known.digests if known else {}), **result.digests})
         recipes.owners |= refs
@@ -160,7 +162,7 @@ class Deciding:
             return int(pc.sum(pq.read_table(stream)["passages"]).as_py() or 0)
 
     def choose(
-        self, step: Step, recipe: str, feeds: Sequence[Members | Holders]
+        self, step: Step, recipe: str, feeds: Sequence[Copies]
     ) -> tuple[dict[str, SidecarRef], GlobalResult]:
         """Run a global step over decisions, or find its result."""
         folder = f"global/{step.name}/{recipe[:8]}"

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from quality_examples import DAMAGE, NO_PROSE, Maker
 
 from classifiers import quality
+from classifiers.odds import WEIGHT_STEP
 from classifiers.quality_features import CHARACTERS, N_FAMILIES, N_ROWS, WORDS, list_features
 from classifiers.training import Settings, auc, fit
 from stages.kernels.text import load_tables, view
@@ -135,7 +136,7 @@ def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
             labels = np.array([getattr(e, scorer) for e in examples], np.int8)
             labels[families != family] = -1
             fitted, bias[family, k] = fit(rows, starts, shapes, labels, N_ROWS, settings)
-            weights[family, :, k] = np.clip(np.rint(fitted / quality.WEIGHT_STEP), -32767, 32767)
+            weights[family, :, k] = np.clip(np.rint(fitted / WEIGHT_STEP), -32767, 32767)
     return {"weights": weights, "bias": bias, "scorers": np.array(quality.SCORERS)}
 
 

@@ -23,6 +23,7 @@ import toxicity_examples as made
 from toxicity_examples import Example, is_held
 
 from classifiers import toxicity
+from classifiers.odds import WEIGHT_STEP
 from classifiers.toxicity_features import N_CELLS, N_ROWS, list_features
 from classifiers.training import Settings, auc, fit
 from stages.kernels.text import load_tables, view
@@ -159,7 +160,7 @@ def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
     shapes = np.array([[N_CELLS + (e.language not in ("zh", "ja"))] for e in examples])
     labels = np.array([e.label for e in examples], np.int8)
     weights, bias = fit(rows, starts, shapes, labels, N_ROWS, settings)
-    steps = np.clip(np.rint(weights / toxicity.WEIGHT_STEP), -32767, 32767)
+    steps = np.clip(np.rint(weights / WEIGHT_STEP), -32767, 32767)
     return {"weights": steps.astype(np.int16), "bias": np.array(bias)}
 
 
