@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline import __version__
 from pipeline.cluster import Engine
@@ -40,6 +40,8 @@ from pipeline.run_file import RunFile, Step
 from pipeline.shards import IngestReport, IngestTask, ingest_group, peak_rss_bytes
 from pipeline.sidecars import Shard
 from pipeline.store import Store
+
+Task = TypeVar("Task")
 
 FLUSH_S = 5.0
 """Seconds between catalog updates: what a killed run may have to do again."""
@@ -149,19 +151,7 @@ class Build:
             IngestTask(self.store, group, run.ingest, tuple(self.state.known_digests(group).items()))
             for group in missing
         ]
-        if tasks:
-            with self.timed("ingest"), self.progress.phase("ingest", len(tasks), "inputs") as phase:
-                waiting: list[IngestReport] = []
-                last = time.monotonic()
-                for report in self.engine.map(ingest_group, tasks):
-                    self.group_names.append(report.name)
-                    waiting.append(report)
-                    self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)
-                    phase.step(sum(shard.text_bytes for shard in report.shards))
-                    if time.monotonic() - last > FLUSH_S:
-                        self.note_ingested(waiting)
-                        waiting, last = [], time.monotonic()
-                self.note_ingested(waiting)
+        self.group_names += self.make_shards("ingest", ingest_group, tasks, "inputs")
         self.shards = shards_of(self.group_names, self.state)
         self.record.tasks["ingest"] += len(tasks)
         self.count_quarantined()
@@ -183,16 +173,30 @@ class Build:
             )
             for derived, shard, name in missing
         ]  # fmt: skip
-        if tasks:
-            self.record.text_tasks += len(tasks)
-            with self.timed("derive"), self.progress.phase("derive", len(tasks)) as phase:
-                reports = []
-                for report in self.engine.map(derive_shard, tasks):
-                    reports.append(report)
-                    phase.step(sum(shard.text_bytes for shard in report.shards))
-                self.note_ingested(reports)
+        self.record.text_tasks += len(tasks)
         self.record.tasks["derive"] += len(tasks)
-        self.add_derived([*names, *(name for _, _, name in missing)])
+        self.add_derived([*names, *self.make_shards("derive", derive_shard, tasks, "shards")])
+
+    def make_shards(
+        self, label: str, fn: Callable[[Task], IngestReport], tasks: Sequence[Task], unit: str
+    ) -> list[str]:
+        """Run tasks that make groups of shards, commit these as they come, and return their names."""
+        names: list[str] = []
+        if not tasks:
+            return names
+        with self.timed(label), self.progress.phase(label, len(tasks), unit) as phase:
+            waiting: list[IngestReport] = []
+            last = time.monotonic()
+            for report in self.engine.map(fn, tasks):
+                names.append(report.name)
+                waiting.append(report)
+                self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)
+                phase.step(sum(shard.text_bytes for shard in report.shards))
+                if time.monotonic() - last > FLUSH_S:
+                    self.note_ingested(waiting)
+                    waiting, last = [], time.monotonic()
+            self.note_ingested(waiting)
+        return names
 
     def add_derived(self, names: list[str]) -> None:
         """Take derived groups into the build."""
