@@ -100,22 +100,36 @@ class Build:
 
         Raises: QuarantineError, when all is built, if more input was quarantined than the run file allows.
         """
-        from pipeline.releasing import Releasing
-
-        begin = time.monotonic()
         self.store.check()
-        try:
+        with self.recorded():
             self.ingest()
             self.derive()
             for phase in phases(self.run_file):
                 with self.timed(phase.label):
                     self.wave(phase) if phase.kind == "wave" else self.global_step(phase.steps[0])
             self.remember_recipes()
-            with self.timed("release"):
-                self.record.release = Releasing(self).run()
-                counts = json.loads(self.store.get(f"{self.record.release}/lineage.json"))["counts"]
-                self.record.ingested, self.record.kept = counts["ingested"], counts["kept"]
+            self.release()
             self.sweep()
+        return self.record
+
+    def release(self) -> None:
+        """Decide and write the release, and note what it holds."""
+        from pipeline.releasing import Releasing
+
+        with self.timed("release"):
+            self.record.release = Releasing(self).run()
+            counts = json.loads(self.store.get(f"{self.record.release}/lineage.json"))["counts"]
+            self.record.ingested, self.record.kept = counts["ingested"], counts["kept"]
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Write the run record at the end, whatever happens.
+
+        Raises: QuarantineError, when all else is done, if more input was quarantined than the run file allows.
+        """
+        begin = time.monotonic()
+        try:
+            yield
             self.record.status = "done"
             if faults := self.quarantine_faults():
                 raise QuarantineError("; ".join(faults))
@@ -126,7 +140,6 @@ class Build:
             self.record.seconds["total"] = round(time.monotonic() - begin, 3)
             self.record.peak_rss = max(self.record.peak_rss, peak_rss_bytes())
             self.write_record()
-        return self.record
 
     @contextmanager
     def timed(self, label: str) -> Iterator[None]:
