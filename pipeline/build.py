@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from pipeline.errors import InputError, LeaseError, QuarantineError
 from pipeline.exchange import Annotations, run_global
 from pipeline.execute import WaveReport, WaveTask, annotate_shard
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
+from pipeline.index import note_erased, open_index
 from pipeline.lease import Lease, hold
 from pipeline.plan import (
     INPUTS,
@@ -94,6 +95,7 @@ class Build:
         self.shards: list[Shard] = []
         self.parents: dict[str, str] = {}  # shards of derived documents -> the shards they were made of
         self.recipes = Recipes(run)
+        note_erased(store, self.recipes)
 
     def run(self) -> Record:
         """Build everything up to and including the release; write the run record whatever happens.
@@ -361,10 +363,15 @@ class Build:
             self.record.tasks["global"] += 1
             self.record.text_tasks += len(feeds) * step.reads_text
             places = {shard.id: i for i, shard in enumerate(self.shards)}
-            return run_global(
-                self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions,
-                [places[feed.shard.id] for feed in feeds],
-            )  # fmt: skip
+            ordinals = [places[feed.shard.id] for feed in feeds]
+            with ExitStack() as stack:
+                index = open_index(self.store, step, self.recipes)
+                if index is not None:
+                    stack.enter_context(self.hold(index.lease))
+                return run_global(
+                    self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions,
+                    ordinals, index,
+                )  # fmt: skip
 
     def sweep(self) -> None:
         """Delete exchange files that a run which was killed left behind, unless a run is using them."""

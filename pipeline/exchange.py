@@ -22,8 +22,10 @@ from pipeline.cluster import Engine
 from pipeline.errors import StageError
 from pipeline.execute import _nulls
 from pipeline.graph import GlobalResult
+from pipeline.index import Holding, Index, Slice, not_erased, read_range, renumber, run_name, write_part
+from pipeline.memory import Remembering, memory_folder, remember, write_shards
 from pipeline.progress import Progress
-from pipeline.recipe import table_digest
+from pipeline.recipe import digest, table_digest
 from pipeline.run_file import Step
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
 from pipeline.shards import peak_rss_bytes, read_shard_rows
@@ -99,17 +101,31 @@ class MapTask:
     ordinal: int
     n_partitions: int
     key: str
+    erased: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class AddTask:
+    """Sorts what maps gave into one part of a run of the index. ordinals: see index.Slice."""
+
+    store: Store
+    maps: tuple[str, ...]
+    part: int
+    folder: str
+    ordinals: np.ndarray
 
 
 @dataclass(frozen=True)
 class ReduceTask:
-    """One partition of a global step."""
+    """One partition of a global step, from the files of its maps or from its index."""
 
     store: Store
     step: Step
     maps: tuple[str, ...]
     partition: int
+    n_partitions: int
     key: str
+    index: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +138,7 @@ class FinishTask:
     shards: Mapping[int, Shard]  # by ordinal
     folder: str
     recipe: str
+    memory: str | None = None  # its folder
 
 
 def map_shard(task: MapTask) -> int:
@@ -130,6 +147,7 @@ def map_shard(task: MapTask) -> int:
     assert isinstance(step, Global)
     batches = task.feed.batches(task.store, step.reads, first_row)
     table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
+    table = not_erased(table, first_row, task.erased)
     keys = table["key"].to_numpy()
     write_exchange(task.store, task.key, table, partition_of(keys, task.n_partitions), task.n_partitions)
     return table.num_rows
@@ -179,10 +197,20 @@ def sort_keyed(table: pa.Table) -> pa.Table:
     return table.take(pa.array(np.lexsort((rows, keys))))
 
 
+def add_part(task: AddTask) -> tuple[int, int]:
+    """Write one part of a run of the index; returns its rows and bytes."""
+    table = sort_keyed(renumber(read_exchange(task.store, task.maps, task.part), task.ordinals))
+    return table.num_rows, write_part(task.store, task.folder, task.part, table)
+
+
 def reduce_partition(task: ReduceTask) -> int:
     """Reduce one partition and write its part; returns its number of rows."""
     assert isinstance(task.step.step, Global)
-    table = sort_keyed(read_exchange(task.store, task.maps, task.partition))
+    if task.index:
+        tables = read_range(task.store, task.index, task.partition, task.n_partitions)
+    else:
+        tables = [read_exchange(task.store, task.maps, task.partition)]
+    table = sort_keyed(pa.concat_tables(tables))
     result = task.step.step.reduce(table, task.step.config)
     write_exchange(task.store, task.key, result, np.zeros(result.num_rows, np.int64), 1)
     return result.num_rows
@@ -206,6 +234,8 @@ def finish_step(task: FinishTask) -> FinishReport:
         sink = pa.BufferOutputStream()
         pq.write_table(artefact, sink, compression="zstd")
         task.store.put(f"{task.folder}/{name}.parquet", sink.getvalue())
+    if task.memory is not None and outcome.known is not None:
+        remember(task.store, task.memory, outcome.known, task.shards)
     digests = {}
     for shard, rows in cut_rows(task.step, outcome, task.shards):
         ref = SidecarRef(f"{task.folder}/rows/{shard.id}.parquet", task.recipe)
@@ -263,32 +293,104 @@ def run_global(
     progress: Progress,
     n_partitions: int | None = None,
     ordinals: Sequence[int] | None = None,
+    index: Index | None = None,
 ) -> GlobalResult:
     """Run a global step over shards and record it; its exchange files are gone afterwards.
 
     Args: feeds, one per shard in the run's shard order; folder, where results go; n_partitions, for tests: by
     default it follows from the number of documents, never from the workers; ordinals, the shards' places in the run,
-    where the feeds are not of all of them: rows are numbered by them, and columns of other steps hold such numbers.
+    where the feeds are not of all of them: rows are numbered by them, and columns of other steps hold such numbers;
+    index, of a step that has one: only shards that it lacks are mapped, and then it has them.
     """
     work = f"exchange/{step.name}-{recipe[:8]}"
-    n_partitions = n_partitions or count_partitions(step, [feed.shard for feed in feeds])
-    maps = tuple(f"{work}/map-{i:06d}.arrow" for i in range(len(feeds)))
-    numbers = range(len(feeds)) if ordinals is None else ordinals
-    tasks = [
-        MapTask(store, step, feed, number, n_partitions, key)
-        for feed, number, key in zip(feeds, numbers, maps, strict=True)
-    ]
-    with progress.phase(f"{step.name}: map", len(tasks)) as phase:
-        for _ in engine.map(map_shard, tasks):
-            phase.step()
+    assert isinstance(step.step, Global)
+    numbers = list(range(len(feeds)) if ordinals is None else ordinals)
+    shards = {number: feed.shard for feed, number in zip(feeds, numbers, strict=True)}
+    memory = None
+    if step.step.memory is not None:
+        memory, listed = memory_folder(step.step, step.config), f"{work}/shards.json"
+        write_shards(store, listed, shards)
+        feeds = [remembering(step.step, feed, memory, listed) for feed in feeds]
+    fed = dict(zip(numbers, feeds, strict=True))
+    run = _Exchange(engine, store, step, work, progress, n_partitions)
+    if index is None:
+        n_partitions = n_partitions or count_partitions(step, list(shards.values()))
+        maps = run.map(fed, n_partitions, {})
+        slices: tuple[Slice, ...] = ()
+    else:
+        maps, slices = (), run.add(index, fed)
+        n_partitions = n_partitions or count_partitions(step, list(shards.values()))
     parts = tuple(f"{work}/part-{i:06d}.arrow" for i in range(n_partitions))
-    reduces = [ReduceTask(store, step, maps, i, parts[i]) for i in range(n_partitions)]
+    reduces = [ReduceTask(store, step, maps, i, n_partitions, parts[i], slices) for i in range(n_partitions)]
     with progress.phase(f"{step.name}: reduce", n_partitions, "partitions") as phase:
         for _ in engine.map(reduce_partition, reduces):
             phase.step()
-    shards = {number: feed.shard for feed, number in zip(feeds, numbers, strict=True)}
-    (report,) = engine.map(finish_step, [FinishTask(store, step, parts, shards, folder, recipe)])
+    (report,) = engine.map(finish_step, [FinishTask(store, step, parts, shards, folder, recipe, memory)])
     catalog = Catalog.load(store, f"{folder}/catalog.json")
     catalog.update({**report.digests, "": {"recipe": recipe, "artefacts": report.artefacts}})
     store.delete_prefix(work)
     return GlobalResult(recipe, report.digests)
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """The first half of a global step: from shards to what reducers read. n_partitions: see run_global."""
+
+    engine: Engine
+    store: Store
+    step: Step
+    work: str
+    progress: Progress
+    n_partitions: int | None
+
+    def map(
+        self, feeds: Mapping[int, Feed], n_partitions: int, erased: Mapping[str, Sequence[int]]
+    ) -> tuple[str, ...]:
+        """Map shards, by ordinal; returns the keys of their files."""
+        tasks = [
+            MapTask(
+                self.store, self.step, feed, number, n_partitions, f"{self.work}/map-{number:06d}.arrow",
+                tuple(erased.get(feed.shard.id, ())),
+            )
+            for number, feed in feeds.items()
+        ]  # fmt: skip
+        with self.progress.phase(f"{self.step.name}: map", len(tasks)) as phase:
+            for _ in self.engine.map(map_shard, tasks):
+                phase.step()
+        return tuple(task.key for task in tasks)
+
+    def add(self, index: Index, feeds: Mapping[int, Feed]) -> tuple[Slice, ...]:
+        """Map the shards that an index lacks and add them as a run of it; returns all that reducers read."""
+        wanted = {holding_of(feed): number for number, feed in feeds.items()}
+        slices, missing = index.cover(wanted)
+        if not missing:
+            return slices
+        fed = {wanted[holding]: feeds[wanted[holding]] for holding in missing}
+        n_parts = self.n_partitions or count_partitions(self.step, [feed.shard for feed in fed.values()])
+        maps = self.map(fed, n_parts, index.erased)
+        name = run_name(missing)
+        places = np.full(max(feeds) + 1, -1, np.int64)
+        places[[wanted[holding] for holding in missing]] = np.arange(len(missing))
+        tasks = [AddTask(self.store, maps, i, f"{index.folder}/{name}", places) for i in range(n_parts)]
+        with self.progress.phase(f"{self.step.name}: index", n_parts, "parts") as phase:
+            sizes = []
+            for size in self.engine.map(add_part, tasks):
+                sizes.append(size)
+                phase.step()
+        n_rows, n_bytes = (sum(column) for column in zip(*sizes, strict=True))
+        index.commit(name, missing, n_parts, n_rows, n_bytes)
+        return index.cover(wanted)[0]
+
+
+def holding_of(feed: Feed) -> Holding:
+    """What an index holds of a shard that is fed like this."""
+    assert isinstance(feed, Annotations), "only a step that reads stored columns has an index"
+    recipes = [ref.recipe for _, ref in sorted(feed.refs.items())]
+    return Holding(feed.shard.id, feed.shard.generation, digest(recipes))
+
+
+def remembering(step: Global, feed: Feed, folder: str, listed: str) -> Remembering:
+    """A feed that brings what the step knows."""
+    assert isinstance(feed, Annotations), "only a step that reads stored columns has a memory"
+    assert step.memory is not None
+    return Remembering(feed.shard, feed.refs, feed.loose, feed.sparse, step.memory, folder, listed)

@@ -82,6 +82,18 @@ def _closure(waiting: Mapping[str, Step], done: set[str]) -> list[Step]:
     return ready
 
 
+def upstream_of(name: str, steps: Mapping[str, Step]) -> list[str]:
+    """A step and all steps that its columns rest on, sorted."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name in steps and name not in found:
+            found.add(name)
+            waiting += _needs(steps[name])
+    return sorted(found)
+
+
 def _needs(step: Step) -> set[str]:
     """Names of the steps whose columns a step reads."""
     return {stage for stage, _ in map(split_column, step.reads()) if stage is not None}
@@ -99,6 +111,9 @@ class Recipes:
         owners = (run.owners,) if run.owners else ()
         self.steps = {step.name: step for step in (*run.annotate, *run.globals, *owners, *run.late)}
         self.owners: dict[str, SidecarRef] = {}  # by shard, once they are chosen
+        self.erased: dict[
+            str, Mapping[str, list[int]]
+        ] = {}  # by step: rows by shard that its index leaves out
         self.results: dict[str, GlobalResult] = dict(results or {})
         self.static: dict[str, str] = {}
         self.imported: dict[str, set[str]] = {}
@@ -198,11 +213,13 @@ class Recipes:
         if any(name not in self.results for name in globals_):
             return None
         stages = sorted(n for n in _needs(step) if n in self.steps and not self.steps[n].is_global)
+        erased = self.erased.get(step.name, {})
         for shard in shards:
             recipes = [self.full(name, shard) for name in stages]
             if None in recipes:
                 return None
             standing = [self.run.standing(shard.source)] if step.base else []
             stale = [r for r in recipes if r not in self.static.values()]
-            inputs.append([shard.id, shard.generation, stale, *standing])
+            gone = [erased[shard.id]] if shard.id in erased else []
+            inputs.append([shard.id, shard.generation, stale, *standing, *gone])
         return digest([self.static[step.name], [self.results[name].recipe for name in globals_], inputs])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.catalog import Catalog
 from pipeline.derive import derivations, group_of
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
+from pipeline.index import note_erased
 from pipeline.recipe import digest, source_digest
 from pipeline.run_file import Derived, RunFile, Step
 from pipeline.shards import Group, find_groups, group_name, parse_entry
@@ -170,6 +171,7 @@ def make_plan(run: RunFile, state: State) -> Plan:
             {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
         )
     recipes = Recipes(run)
+    note_erased(state.store, recipes)
     derived, to_derive = known_derivations(run, state, recipes, shards)
     shards = shards_of([*names, *derived], state)
     plan.derive = [{"source": d.name, "shard": shard.id} for d, shard, _ in to_derive]

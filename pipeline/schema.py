@@ -58,6 +58,10 @@ HANDED = ("eligible", "order", "passes_base")
 """Columns that the engine works out from the rules for global steps that read them: whether a document may stay, how
 much it is preferred (list<float64>, larger is better), whether it passes the base rules."""
 
+KNOWN = "known"
+"""Column that the engine adds for a global step with a memory: list<struct<row: uint64, …>>, what is known of a
+document and others. Of Outcome.known, the other row."""
+
 OWNERS = "owners"
 """The step that says which copy of a repeated passage stays. It runs after the rules and keepers, so only late rules
 and the edits of the release may read its columns."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
+import numpy as np
 import pyarrow as pa
 
 Annotate = Callable[[pa.Table], pa.Table]
@@ -74,10 +75,26 @@ class Outcome:
     rows: column `row` (uint64, each at most once, any order) and the columns of `writes`; rows that are absent
     get null. The engine cuts it into one sidecar per shard.
     artefacts: tables that belong to no row, stored as `global/<step>/<recipe8>/<name>.parquet`.
+    known: of a step with a memory, what to remember: `row`, `known` (the other row) and the memory's columns.
     """
 
     rows: pa.Table | None = None
     artefacts: dict[str, pa.Table] = field(default_factory=dict)
+    known: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a global step finds out about two documents and nothing but these, kept under `index/` for later runs.
+
+    schema: columns of what is known. config: the fields of the step's config that it depends on; others may change.
+    needs_text: the columns of `reads` but text, `row` and `known` -> which rows' text the map needs, bool (n_rows,); of
+        other rows it gets null.
+    """
+
+    schema: pa.Schema
+    config: tuple[str, ...]
+    needs_text: Callable[[pa.Table], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,8 @@ class Global:
         rows it can skip; the engine then reads text only where it is not null.
     expands: how much larger than the text, in bytes, what a map makes of it may be in memory: chooses the number of
         partitions of a step that reads text.
+    indexed: what the map gives is kept, sorted, under `index/`, so that a later run maps only new shards.
+    memory: what is remembered of pairs of documents; the result must be the same with it and without.
     """
 
     name: str
@@ -113,6 +132,8 @@ class Global:
     expands: int = 1
     files: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+    indexed: bool = False
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)

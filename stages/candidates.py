@@ -1,7 +1,7 @@
 """Candidate pairs: documents with an equal band key or match hash, and the groups that the pairs connect.
 
-Reads band keys and match hashes; writes for each document its group and the later documents it must be
-compared with. Copies by match hash hang on one of them, the first, and it alone stands for them in the groups
+Reads band keys and match hashes; writes for each document its groups and the documents it must be compared
+with. Copies by match hash hang on one of them, the first, and it alone stands for them in the groups
 of band keys: a page copied ten thousand times costs ten thousand pairs, not fifty million. A key shared by
 more than `max_group` different documents is template text; its documents are compared with a few leaders
 only. Documents derived from others meet only each other: what they say, their parents say as well.
@@ -21,9 +21,17 @@ from pipeline.stage import Global, Outcome
 from stages.kernels.hashing import salt
 from stages.kernels.unionfind import components
 
-SCHEMA = pa.schema({"group": pa.uint64(), "partners": pa.list_(pa.uint64()), "is_copy": pa.bool_()})
-"""group: smallest row number of the documents connected by candidate pairs; null without any. partners: rows
-greater than this one that are a candidate pair with it. is_copy: an earlier row has the same match hash."""
+SCHEMA = pa.schema(
+    {"groups": pa.list_(pa.uint64()), "partners": pa.list_(pa.uint64()), "is_copy": pa.bool_()}
+)
+"""groups: where the document meets its partners, each pair in one of them: the smallest row number of the documents
+connected by candidate pairs or, where these are more than MAX_TOGETHER, the smaller row of each pair. partners: rows
+that are a candidate pair with it, in order. is_copy: an earlier row has the same match hash. All null for a document
+without a pair."""
+
+MAX_TOGETHER = 4096
+"""Most documents that are compared in one place. Candidate pairs below the threshold chain: at about one a document
+most of a corpus hangs together, and no process could hold its shingles."""
 
 KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "content": pa.uint64()})
 PAIRS = pa.schema({"left": pa.uint64(), "right": pa.uint64(), "is_copy": pa.bool_()})
@@ -110,7 +118,7 @@ def link_groups(starts: np.ndarray, max_group: int, leaders: int) -> np.ndarray:
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Distinct pairs, the groups they connect, and a summary."""
+    """Distinct pairs, at both ends; the groups that documents meet in; a summary."""
     left, right = table["left"].to_numpy(), table["right"].to_numpy()
     rows, places = np.unique(np.concatenate([left, right]), return_inverse=True)
     n_rows = max(len(rows), 1)
@@ -119,11 +127,10 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     )
     heads, tails = (part.astype(np.int64) for part in np.divmod(edges, np.uint64(n_rows)))
     labels = components(len(rows), heads, tails)
-    offsets = np.searchsorted(heads, np.arange(len(rows) + 1))
-    partners = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(rows[tails], pa.uint64()))
-    copies = np.isin(rows, right[table["is_copy"].to_numpy()])
-    columns = [rows, rows[labels], partners, copies]
     sizes = np.bincount(labels, minlength=1)
+    copies = np.isin(rows, right[table["is_copy"].to_numpy()])
+    partners = _lists(len(rows), np.append(heads, tails), np.append(tails, heads), rows)
+    columns = [rows, _groups(rows, labels, sizes, heads, tails), partners, copies]
     summary = {
         "documents": [len(rows)],
         "copies": [int(copies.sum())],
@@ -137,9 +144,27 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     )
 
 
+def _groups(
+    rows: np.ndarray, labels: np.ndarray, sizes: np.ndarray, heads: np.ndarray, tails: np.ndarray
+) -> pa.ListArray:
+    """The groups of each document; heads and tails, the smaller and the larger end of each pair."""
+    together = sizes[labels] <= MAX_TOGETHER
+    apart = ~together[heads]
+    first = np.unique(heads[apart])
+    members = np.concatenate([np.flatnonzero(together), first, tails[apart]])
+    return _lists(len(rows), members, np.concatenate([labels[together], first, heads[apart]]), rows)
+
+
+def _lists(n_rows: int, members: np.ndarray, others: np.ndarray, rows: np.ndarray) -> pa.ListArray:
+    """The rows of `others`, in order, of each member from 0 to n_rows - 1."""
+    order = np.lexsort((others, members))
+    offsets = np.searchsorted(members[order], np.arange(n_rows + 1))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(rows[others[order]], pa.uint64()))
+
+
 GLOBAL = Global(
     name="candidates",
-    version=2,
+    version=3,
     config=Config,
     reads=READS,
     writes=SCHEMA,
@@ -147,4 +172,5 @@ GLOBAL = Global(
     map=map_keys,
     reduce=link_keys,
     finish=finish,
+    indexed=True,
 )

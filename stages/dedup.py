@@ -9,20 +9,26 @@ for a document with a fair share of ideographs, kana, Hangul or characters of ot
 runs of five words for any other. Two documents of different kinds are compared by characters. A document of
 fewer than five units is one shingle, so that it equals only the same text. Copies by match hash have
 similarity 1 without comparison.
+
+What two texts share is remembered, whatever the threshold: a pair is compared once in the life of a store, and
+another threshold reads no text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Global, Outcome
+from pipeline.schema import KNOWN
+from pipeline.stage import Global, Memory, Outcome
 from stages import candidates, exact, keepers, minhash
+from stages.clusters import PAIRS, clusters_of
+from stages.kernels.hashing import mix_all
 from stages.kernels.jaccard import count_shared, sort_sets
 from stages.kernels.minhash import (
     CHARACTERS,
@@ -33,10 +39,9 @@ from stages.kernels.minhash import (
     hash_units,
     match_text,
 )
-from stages.kernels.text import load_tables
-from stages.kernels.unionfind import components, locate
+from stages.kernels.text import TABLES_PATH, load_tables
+from stages.kernels.unionfind import locate
 
-SHINGLE_UNITS = 5
 CHARACTERS_SHARE = 0.1
 """Least share of single characters among the units (words and single characters) of a document compared by
 characters. Far below a half: of 6,027 Chinese documents, many of them technical, 18 % hold more Latin words
@@ -47,10 +52,12 @@ BATCH_ROWS = 256
 """Rows that cluster_texts hands to a step at once; any number gives the same result."""
 
 READS = ("text", "doc_id", "exact.match_hash", *(f"candidates.{name}" for name in candidates.SCHEMA.names))
-PAIRS = pa.list_(pa.struct({"row": pa.uint64(), "doc_id": pa.string(), "similarity": pa.float32()}))
-SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": PAIRS})
+SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": pa.list_(PAIRS)})
 """cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without
 any."""
+
+MEMORY = pa.schema({"jaccard": pa.float32(), "containment": pa.float32()})
+"""What is remembered of a compared pair: Jaccard index, and the share of the smaller set that lies in the other."""
 
 SET = pa.large_list(pa.uint64())
 MEMBERS = pa.schema(
@@ -63,109 +70,213 @@ MEMBERS = pa.schema(
         "kind": pa.uint8(),
         "shingles": SET,
         "characters": SET,
+        "known": pa.list_(pa.struct([pa.field("row", pa.uint64()), *MEMORY])),
     }
 )
-VERIFIED = pa.schema(
-    {
-        "row_a": pa.uint64(),
-        "row_b": pa.uint64(),
-        "doc_a": pa.string(),
-        "doc_b": pa.string(),
-        "similarity": pa.float32(),
-    }
+"""A document in one of the groups where it is compared, without doc_id and known pairs; or, once, with these alone."""
+
+COMPARED = pa.schema(
+    {"row_a": pa.uint64(), "row_b": pa.uint64(), "doc_id": pa.string(), **{f.name: f.type for f in MEMORY}}
 )
+"""A compared pair; or, where row_b is null, the name of a document in some pair."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """threshold: least Jaccard index of a verified pair. containment: a pair whose smaller set lies in the
     other by at least this share is verified as well; None for no such pairs. Its similarity is still the
-    Jaccard index."""
+    Jaccard index. shingle_chars, shingle_words: length of a shingle of a document compared by characters, by words."""
 
     threshold: float = 0.8
     containment: float | None = None
+    shingle_chars: int = 5
+    shingle_words: int = 5
 
     def __post_init__(self) -> None:
         for name in ("threshold", "containment"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
                 raise ConfigError(f"dedup.{name} is {value}; expected a number above 0 and at most 1")
+        for name in ("shingle_chars", "shingle_words"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"dedup.{name} is {getattr(self, name)}; expected 1 or more")
+
+
+def needs_text(table: pa.Table) -> np.ndarray:
+    """Which documents have a candidate pair whose similarity is not known: bool (n_rows,)."""
+    partners = table["candidates.partners"].combine_chunks()
+    owner = pc.list_parent_indices(partners).to_numpy()
+    rows, known = table["row"].to_numpy(), table[KNOWN].combine_chunks()
+    unknown = ~_among(
+        owner, pc.list_flatten(partners).to_numpy(), pc.list_parent_indices(known).to_numpy(),
+        pc.list_flatten(known).field("row").to_numpy(),
+    )  # fmt: skip
+    needed = np.zeros(len(rows), bool)
+    needed[owner[unknown]] = True
+    return needed
+
+
+def _among(owner: np.ndarray, row: np.ndarray, of: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which (owner, row) are among (of, known): bool (n,)."""
+    both = np.unique(np.concatenate([row, known]), return_inverse=True)[1].astype(np.uint64)
+    pairs = both | np.concatenate([owner, of]).astype(np.uint64) << np.uint64(32)
+    return np.isin(pairs[: len(row)], pairs[len(row) :])
 
 
 def map_members(table: pa.Table, config: Config) -> pa.Table:
-    """Documents that have candidates, with the sets they are compared by; copies come without sets."""
-    members = table.filter(pc.is_valid(table["candidates.group"]))
-    match = match_text(members["text"])
-    classes = load_tables().classes
+    """Documents that have candidates: their names and known pairs, and in each group where they meet an unknown one
+    the sets that they are compared by; copies come without sets.
+    """
+    members = table.filter(pc.is_valid(table["candidates.groups"])).combine_chunks()
+    if KNOWN not in members.column_names:
+        members = members.append_column(KNOWN, pa.nulls(members.num_rows, MEMBERS.field("known").type))
+    return pa.concat_tables([_names(members), _meetings(members, config)])
+
+
+def _names(members: pa.Table) -> pa.Table:
+    """One row for each document, with the known pairs of which it is the smaller row."""
+    known = members[KNOWN].combine_chunks()
+    owner, flat = pc.list_parent_indices(known).to_numpy(), pc.list_flatten(known)
+    partners = members["candidates.partners"].combine_chunks()
+    rows = members["row"].to_numpy()
+    still = _among(
+        owner, flat.field("row").to_numpy(), pc.list_parent_indices(partners).to_numpy(),
+        pc.list_flatten(partners).to_numpy(),
+    )  # fmt: skip
+    mine = still & (flat.field("row").to_numpy() > rows[owner])
+    columns = {
+        "key": pa.array(mix_all(rows)),
+        "row": members["row"],
+        "doc_id": members["doc_id"],
+        "known": _cut(flat.filter(pa.array(mine)), owner[mine], len(rows)),
+    }
+    return _filled(columns, len(rows))
+
+
+def _meetings(members: pa.Table, config: Config) -> pa.Table:
+    """One row for each document and group in which a pair of it is still to be compared."""
+    members = members.filter(pa.array(needs_text(members)))
+    rows, partners = members["row"].to_numpy(), members["candidates.partners"].combine_chunks()
+    groups = members["candidates.groups"].combine_chunks()
+    place, group = pc.list_parent_indices(groups).to_numpy(), pc.list_flatten(groups).to_numpy()
+    n_groups = pc.list_value_length(groups).to_numpy()
+    owner, other = pc.list_parent_indices(partners).to_numpy(), pc.list_flatten(partners).to_numpy()
+    greater = other > rows[owner]
+    later = _cut(pa.array(other[greater]), owner[greater], len(rows))
+    # a document that meets others in several groups brings its pairs where it is the smaller row
+    brings = (n_groups[place] == 1) | (group == rows[place])
+    sets = _sets(members, config)
+    columns = {
+        "key": pa.array(mix_all(group)),
+        "row": pa.array(rows[place]),
+        "match_hash": members["exact.match_hash"].combine_chunks().take(pa.array(place)),
+        "partners": later.take(pa.array(place, mask=~brings)),
+        **{name: column.take(pa.array(place)) for name, column in sets.items()},
+    }
+    return _filled(columns, len(place))
+
+
+def _cut(values: pa.Array, owner: np.ndarray, n_rows: int) -> pa.ListArray:
+    """Lists of the values of each owner from 0 to n_rows - 1; owners ascend."""
+    offsets = pa.array(np.searchsorted(owner, np.arange(n_rows + 1)), pa.int32())
+    return pa.ListArray.from_arrays(offsets, values)
+
+
+def _filled(columns: dict[str, pa.Array], n_rows: int) -> pa.Table:
+    """Rows of MEMBERS, null in the columns that are not given."""
+    arrays = [columns[f.name] if f.name in columns else pa.nulls(n_rows, f.type) for f in MEMBERS]
+    return pa.table(arrays, schema=MEMBERS)
+
+
+def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
+    """What documents are compared by: the kind of their shingles, the sets, and characters of mixed ones."""
+    match, classes = match_text(members["text"]), load_tables().classes
     n_words, n_single = count_units(*match, classes).T
     share = n_single / np.maximum(n_words + n_single, 1)
     kind = np.where(share >= CHARACTERS_SHARE, CHARACTERS, WORDS).astype(np.uint8)
     compared = ~members["candidates.is_copy"].to_numpy()
     mixed = compared & (kind == WORDS) & (share >= CHARACTERS_SHARE / 2)
-    columns = {
-        "key": members["candidates.group"],
-        "row": members["row"],
-        "doc_id": members["doc_id"],
-        "match_hash": members["exact.match_hash"],
-        "partners": members["candidates.partners"],
-        "kind": pa.array(kind),
-    }
+    columns = {"kind": pa.array(kind)}
     for name, modes in (("shingles", np.where(compared, kind, NOTHING)), ("characters", mixed * CHARACTERS)):
         units = hash_units(*match, classes, modes.astype(np.uint8))
-        values, starts = sort_sets(*hash_shingles(*units, SHINGLE_UNITS))
+        values, starts = sort_sets(*_shingles(*units, modes, config))
         columns[name] = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
-    return pa.table(columns, schema=MEMBERS)
+    return columns
 
 
-def verify(table: pa.Table, config: Config) -> pa.Table:
-    """Compare the candidate pairs of one partition; return those that are near duplicates."""
+def _shingles(
+    units: np.ndarray, starts: np.ndarray, modes: np.ndarray, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shingles of documents by their mode; see kernels.minhash.hash_shingles."""
+    sizes = np.where(modes == CHARACTERS, config.shingle_chars, config.shingle_words)
+    return hash_shingles(units, starts, sizes)
+
+
+def compare(table: pa.Table, config: Config) -> pa.Table:
+    """Compare the candidate pairs of one partition that are not known, and pass on those that are."""
     table = table.combine_chunks()
-    left, right = _candidate_pairs(table)
-    lanes = candidates.hash_lanes(table["match_hash"].combine_chunks())
+    named = table.filter(pc.is_valid(table["doc_id"]))
+    met = table.filter(pc.is_null(table["doc_id"])).combine_chunks()
+    left, right = _candidate_pairs(met)
+    lanes = candidates.hash_lanes(met["match_hash"].combine_chunks())
     copies = (lanes[left] == lanes[right]).all(axis=1)
-    jaccard, containment = _compare(table, left, right, ~copies, config)
-    jaccard[copies] = 1.0
-    found = jaccard >= config.threshold
-    if config.containment is not None:
-        found |= containment >= config.containment
-    left, right = left[found], right[found]
-    rows, names = table["row"].to_numpy(), table["doc_id"]
-    similarity = jaccard[found].astype(np.float32)
-    return pa.table(
-        [rows[left], rows[right], names.take(left), names.take(right), similarity], schema=VERIFIED
-    )
+    jaccard, containment = _compare(met, left, right, ~copies)
+    jaccard[copies] = containment[copies] = 1.0
+    rows = met["row"].to_numpy()
+    found = [rows[left], rows[right], pa.nulls(len(left), pa.string()), jaccard, containment]
+    known = named["known"].combine_chunks()
+    flat = pc.list_flatten(known)
+    first = named["row"].to_numpy()[pc.list_parent_indices(known).to_numpy()]
+    before = [
+        first,
+        flat.field("row"),
+        pa.nulls(len(first), pa.string()),
+        flat.field("jaccard"),
+        flat.field("containment"),
+    ]
+    n_named = named.num_rows
+    names = [
+        named["row"],
+        pa.nulls(n_named, pa.uint64()),
+        named["doc_id"],
+        *(pa.nulls(n_named, pa.float32()) for _ in MEMORY),
+    ]
+    return pa.concat_tables([pa.table(part, schema=COMPARED) for part in (found, before, names)])
 
 
-def _candidate_pairs(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def _candidate_pairs(met: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Positions of both ends of each candidate pair; pairs with an erased row are gone."""
-    partners = table["partners"].combine_chunks()
+    keys, rows = met["key"].to_numpy(), met["row"].to_numpy()
+    partners = met["partners"].combine_chunks()
     left = pc.list_parent_indices(partners).to_numpy().astype(np.int64)
-    right, found = locate(table["row"].to_numpy(), pc.list_flatten(partners).to_numpy())
+    wanted = pc.list_flatten(partners).to_numpy()
+    group = np.cumsum(np.append(True, keys[1:] != keys[:-1])[: len(keys)]).astype(np.uint64)
+    ids, places = np.unique(np.concatenate([rows, wanted]), return_inverse=True)
+    here = group * np.uint64(len(ids) + 1) + places[: len(rows)].astype(np.uint64)
+    right, found = locate(here, group[left] * np.uint64(len(ids) + 1) + places[len(rows) :].astype(np.uint64))
     return left[found], right[found]
 
 
 def _compare(
-    table: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray, config: Config
+    met: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Jaccard index and the share of the smaller set in the other, of each pair; 0 where not wanted or out of
-    reach."""
-    shingles, characters = table["shingles"].combine_chunks(), table["characters"].combine_chunks()
+    """Jaccard index and the share of the smaller set in the other, of each pair: float32, 0 where not wanted."""
+    shingles, characters = met["shingles"].combine_chunks(), met["characters"].combine_chunks()
     values = np.concatenate([shingles.flatten().to_numpy(), characters.flatten().to_numpy()])
     own = _ranges(shingles)
-    kind = table["kind"].to_numpy()
+    kind = met["kind"].to_numpy()
     by_characters = np.where(
         (kind == CHARACTERS)[:, None], own, _ranges(characters) + len(shingles.flatten())
     )
     same = (kind[left] == kind[right])[:, None]
     a, b = np.where(same, own[left], by_characters[left]), np.where(same, own[right], by_characters[right])
     n_a, n_b = np.diff(a)[:, 0], np.diff(b)[:, 0]
-    smaller, larger = np.minimum(n_a, n_b), np.maximum(n_a, n_b)
+    smaller = np.minimum(n_a, n_b)
     reach = wanted & (smaller > 0)
-    if config.containment is None:
-        reach &= smaller >= config.threshold * larger  # the Jaccard index is at most smaller / larger
     shared = np.zeros(len(left), np.int64)
     shared[reach] = count_shared(values, a[reach], b[reach])
-    return shared / np.maximum(n_a + n_b - shared, 1), shared / np.maximum(smaller, 1)
+    jaccard = shared / np.maximum(n_a + n_b - shared, 1)
+    return jaccard.astype(np.float32), (shared / np.maximum(smaller, 1)).astype(np.float32)
 
 
 def _ranges(sets: pa.LargeListArray) -> np.ndarray:
@@ -175,71 +286,35 @@ def _ranges(sets: pa.LargeListArray) -> np.ndarray:
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Clusters of verified pairs; every pair at both its ends, by row; the list of clusters and a summary."""
-    table = table.combine_chunks()
-    n_pairs = table.num_rows
-    both = np.concatenate([table["row_a"].to_numpy(), table["row_b"].to_numpy()])
-    doc_ids = pa.concat_arrays([table["doc_a"].combine_chunks(), table["doc_b"].combine_chunks()])
-    rows, first, places = np.unique(both, return_index=True, return_inverse=True)
-    labels = components(len(rows), places[:n_pairs], places[n_pairs:])
-    names, sizes = _name_clusters(labels, doc_ids.take(first))
-    pairs = _pairs_by_row(rows, both, doc_ids, table["similarity"].combine_chunks())
-    _, heads = np.unique(labels, return_index=True)
-    clusters = pa.table({"cluster": names.take(heads), "size": sizes[heads]})
-    summary = {
-        "documents": [len(rows)],
-        "clusters": [len(heads)],
-        "pairs": [n_pairs],
-        "pairs_of_similarity_1": [int(np.count_nonzero(table["similarity"].to_numpy() == 1))],
-        "largest_cluster": [int(sizes.max(initial=0))],
-    }
-    return Outcome(
-        rows=pa.table([rows, names, sizes, pairs], schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])),
-        artefacts={"clusters": clusters.sort_by("cluster"), "summary": pa.table(summary)},
+    """Clusters of verified pairs, and all that was compared."""
+    named = table.filter(pc.is_null(table["row_b"]))
+    table = table.filter(pc.is_valid(table["row_b"]))
+    pairs = pa.table(
+        [table[name] for name in ("row_a", "row_b", *MEMORY.names)], ["row", KNOWN, *MEMORY.names]
     )
-
-
-def _pairs_by_row(
-    rows: np.ndarray, both: np.ndarray, doc_ids: pa.Array, similarity: pa.FloatArray
-) -> pa.ListArray:
-    """For each of `rows`, sorted, its verified partners by row.
-
-    Args: both and doc_ids, the first ends of all pairs, then the second ends; similarity, once per pair.
-    """
-    n_pairs = len(similarity)
-    other_end = np.roll(np.arange(len(both)), -n_pairs)
-    order = np.lexsort((both[other_end], both))
-    other_end = other_end[order]
-    columns = [pa.array(both[other_end]), doc_ids.take(other_end), similarity.take(order % max(n_pairs, 1))]
-    partners = pa.StructArray.from_arrays(columns, fields=list(PAIRS.value_type))
-    offsets = np.append(np.searchsorted(both[order], rows), len(both))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), partners)
-
-
-def _name_clusters(labels: np.ndarray, doc_ids: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Smallest doc_id and size, int32, of the cluster of each document."""
-    order = pc.sort_indices(
-        pa.table({"label": labels, "doc_id": doc_ids}), [("label", "ascending"), ("doc_id", "ascending")]
-    ).to_numpy()
-    _, heads, cluster, sizes = np.unique(
-        labels[order], return_index=True, return_inverse=True, return_counts=True
+    verified = pairs["jaccard"].to_numpy() >= np.float32(config.threshold)
+    if config.containment is not None:
+        verified |= pairs["containment"].to_numpy() >= np.float32(config.containment)
+    outcome = clusters_of(
+        pairs, verified, named["row_a"].to_numpy(), named["doc_id"].combine_chunks(), config.threshold
     )
-    place = np.empty(len(labels), np.int64)
-    place[order] = cluster
-    return doc_ids.take(order[heads][place]), sizes[place].astype(np.int32)
+    other_way = pairs.rename_columns([KNOWN, "row", *MEMORY.names]).select(pairs.column_names)
+    return replace(outcome, known=pa.concat_tables([pairs, other_way]))
 
 
 GLOBAL = Global(
     name="dedup",
-    version=1,
+    version=2,
     config=Config,
     reads=READS,
     writes=SCHEMA,
-    key="group of candidates",
+    key="hash of the group of candidates",
     map=map_members,
-    reduce=verify,
+    reduce=compare,
     finish=finish,
-    sparse="candidates.group",
+    sparse="candidates.groups",
+    memory=Memory(MEMORY, ("shingle_chars", "shingle_words"), needs_text),
+    data=(TABLES_PATH,),
 )
 
 

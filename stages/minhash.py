@@ -66,7 +66,7 @@ def signatures(text: pa.ChunkedArray | pa.Array, config: Config) -> tuple[np.nda
     match = match_text(text)
     n_docs = len(match.starts) - 1
     units = hash_units(*match, load_tables().classes, np.full(n_docs, WORDS, np.uint8))
-    hashes, starts = hash_shingles(*units, config.shingle_units)
+    hashes, starts = hash_shingles(*units, np.full(n_docs, config.shingle_units))
     signed = np.empty((n_docs, config.n_bands * config.band_rows), np.uint32)
     sign(hashes, starts, permutations(signed.shape[1], config.seed), signed)
     return signed, np.diff(starts) > 0

@@ -226,7 +226,7 @@ def test_copies_cost_one_pair_each() -> None:
     shards = shards_of(texts, [300, 700], range(1000))
     outcome = run_global(candidates.GLOBAL, shards, candidates.Config(), 4)
     assert outcome.rows is not None
-    assert pc.sum(pc.list_value_length(outcome.rows["partners"])).as_py() == 499 + 499 + 1
+    assert pc.sum(pc.list_value_length(outcome.rows["partners"])).as_py() == 2 * (499 + 499 + 1)
     assert pc.sum(outcome.rows["is_copy"]).as_py() == 998
     keyed = pa.concat_tables([candidates.GLOBAL.map(shard, candidates.Config()) for shard in shards])
     assert candidates.GLOBAL.reduce(keyed, candidates.Config()).num_rows <= 998 + minhash.Config().n_bands

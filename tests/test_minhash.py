@@ -73,7 +73,7 @@ def test_units_and_shingles_agree_with_the_reference(text: str) -> None:
     ):
         units, starts = hash_units(*match, classes, np.array([mode], np.uint8))
         assert numbers(units.tolist(), {}) == numbers(list(expected), {})
-        hashes, starts = hash_shingles(units, starts, 5)
+        hashes, starts = hash_shingles(units, starts, np.full(len(starts) - 1, 5))
         assert starts.tolist() == [0, len(hashes)]
         assert numbers(hashes.tolist(), {}) == numbers(list(grams(expected)), {})
     single = [unit for unit in units_reference(text) if classes[ord(unit[0])] in (MARK, *range(HANGUL, 13))]

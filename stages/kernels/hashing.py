@@ -28,6 +28,15 @@ def mix(value: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(31))
 
 
+@nb.njit(cache=True, nogil=True)
+def mix_all(values: np.ndarray) -> np.ndarray:
+    """Mix each uint64 of an array; distinct values stay distinct."""
+    mixed = np.empty(len(values), np.uint64)
+    for i in range(len(values)):
+        mixed[i] = mix(values[i])
+    return mixed
+
+
 @nb.njit(cache=True, nogil=True, inline="always")
 def step(state: np.uint64, value: int | np.unsignedinteger, odd: np.uint64) -> np.uint64:
     """Take one more value into a running 64-bit hash."""

@@ -143,23 +143,23 @@ def hash_units(
 
 
 @nb.njit(cache=True, nogil=True)
-def hash_shingles(units: np.ndarray, starts: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hash every run of `size` units; a document of fewer units is one shingle, one of none has none.
+def hash_shingles(units: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hash every run of so many units; a document of fewer units is one shingle, one of none has none.
 
     A polynomial in the units, rolled forward one unit at a time (Karp and Rabin, IBM JRD 31(2), 1987).
 
-    Args: units and starts, of hash_units; size, units to a shingle.
+    Args: units and starts, of hash_units; sizes, int64 (n_docs,), units to a shingle of each document.
     Returns: uint64 (n_shingles,), int64 (n_docs + 1,) where each document begins.
     """
     hashes = np.empty(len(units), np.uint64)
     hash_starts = np.empty(len(starts), np.int64)
-    leaving = np.uint64(1)
-    for _ in range(size):
-        leaving *= ODD_A
     n = 0
     for doc in range(len(starts) - 1):
         hash_starts[doc] = n
-        low, high = starts[doc], starts[doc + 1]
+        low, high, size = starts[doc], starts[doc + 1], sizes[doc]
+        leaving = np.uint64(1)
+        for _ in range(size):
+            leaving *= ODD_A
         rolling = np.uint64(0)
         for i in range(low, high):
             rolling = rolling * ODD_A + units[i]
