@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline import __version__, cli_releases, cli_store
+from pipeline import __version__, cli_index, cli_releases, cli_store
 from pipeline.cli_options import (
     engine_options,
     json_option,
@@ -274,7 +274,7 @@ def export(
     click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
 
 
-for command in (*cli_releases.COMMANDS, *cli_store.COMMANDS):
+for command in (*cli_releases.COMMANDS, *cli_store.COMMANDS, *cli_index.COMMANDS):
     main.add_command(command)
 
 

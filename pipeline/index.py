@@ -76,6 +76,11 @@ class Index:
         return self.folder.replace("/", "-")
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """What the index was made with: configs by step."""
+        return dict(self.catalog.header["parameters"])
+
+    @property
     def runs(self) -> dict[str, dict[str, Any]]:
         """Entries of the sorted runs by id, the largest first."""
         found = {name: entry for name, entry in self.catalog.entries.items() if name != ERASED}
@@ -218,16 +223,19 @@ def read_part(store: Store, folder: str, part: int, span: tuple[int, int] | None
         file = pq.ParquetFile(stream)
         if span is None:
             return file.read()
-        chosen = []
-        for i in range(file.num_row_groups):
-            column = file.metadata.row_group(i).column(0)
-            if column.statistics.min < span[1] and column.statistics.max >= span[0]:
-                chosen.append(i)
-        table = file.read_row_groups(chosen)
+        groups = key_ranges(file)
+        table = file.read_row_groups([i for i, low, high in groups if low < span[1] and high >= span[0]])
     keys = table["key"].to_numpy()
     low = np.searchsorted(keys, np.uint64(span[0]))
     high = len(keys) if span[1] == 1 << 64 else np.searchsorted(keys, np.uint64(span[1]))
     return table.slice(low, high - low)
+
+
+def key_ranges(file: pq.ParquetFile) -> list[tuple[int, int, int]]:
+    """Row groups of a part that hold rows: number, least and greatest key."""
+    groups = [(i, file.metadata.row_group(i)) for i in range(file.num_row_groups)]
+    statistics = [(i, group.column(0).statistics) for i, group in groups if group.num_rows]
+    return [(i, column.min, column.max) for i, column in statistics]
 
 
 def find_keys(store: Store, run: Slice, keys: np.ndarray) -> pa.Table:
@@ -238,13 +246,11 @@ def find_keys(store: Store, run: Slice, keys: np.ndarray) -> pa.Table:
         mine = keys[parts == part]
         with store.open(part_key(run.folder, part)) as stream:
             file = pq.ParquetFile(stream)
-            chosen = []
-            for i in range(file.num_row_groups):
-                column = file.metadata.row_group(i).column(0).statistics
-                if np.searchsorted(mine, np.uint64(column.min)) < np.searchsorted(
-                    mine, np.uint64(column.max), "right"
-                ):
-                    chosen.append(i)
+            chosen = [
+                i
+                for i, low, high in key_ranges(file)
+                if np.searchsorted(mine, np.uint64(low)) < np.searchsorted(mine, np.uint64(high), "right")
+            ]
             table = file.read_row_groups(chosen)
         tables.append(renumber(table.filter(pa.array(np.isin(table["key"].to_numpy(), mine))), run.ordinals))
     return pa.concat_tables(tables)

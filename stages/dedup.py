@@ -104,16 +104,18 @@ class Config:
 
 def needs_text(table: pa.Table) -> np.ndarray:
     """Which documents have a candidate pair whose similarity is not known: bool (n_rows,)."""
-    partners = table["candidates.partners"].combine_chunks()
-    owner = pc.list_parent_indices(partners).to_numpy()
-    rows, known = table["row"].to_numpy(), table[KNOWN].combine_chunks()
-    unknown = ~_among(
-        owner, pc.list_flatten(partners).to_numpy(), pc.list_parent_indices(known).to_numpy(),
-        pc.list_flatten(known).field("row").to_numpy(),
-    )  # fmt: skip
-    needed = np.zeros(len(rows), bool)
+    owner, _, unknown = _unknown(table)
+    needed = np.zeros(table.num_rows, bool)
     needed[owner[unknown]] = True
     return needed
+
+
+def _unknown(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Candidate pairs from both their ends: place of the document, row of the other, whether nothing is known."""
+    partners, known = table["candidates.partners"].combine_chunks(), table[KNOWN].combine_chunks()
+    owner, other = pc.list_parent_indices(partners).to_numpy(), pc.list_flatten(partners).to_numpy()
+    of, settled = pc.list_parent_indices(known).to_numpy(), pc.list_flatten(known).field("row").to_numpy()
+    return owner, other, ~_among(owner, other, of, settled)
 
 
 def _among(owner: np.ndarray, row: np.ndarray, of: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -156,12 +158,12 @@ def _names(members: pa.Table) -> pa.Table:
 def _meetings(members: pa.Table, config: Config) -> pa.Table:
     """One row for each document and group in which a pair of it is still to be compared."""
     members = members.filter(pa.array(needs_text(members)))
-    rows, partners = members["row"].to_numpy(), members["candidates.partners"].combine_chunks()
+    rows = members["row"].to_numpy()
     groups = members["candidates.groups"].combine_chunks()
     place, group = pc.list_parent_indices(groups).to_numpy(), pc.list_flatten(groups).to_numpy()
     n_groups = pc.list_value_length(groups).to_numpy()
-    owner, other = pc.list_parent_indices(partners).to_numpy(), pc.list_flatten(partners).to_numpy()
-    greater = other > rows[owner]
+    owner, other, unknown = _unknown(members)
+    greater = unknown & (other > rows[owner])
     later = _cut(pa.array(other[greater]), owner[greater], len(rows))
     # a document that meets others in several groups brings its pairs where it is the smaller row
     brings = (n_groups[place] == 1) | (group == rows[place])

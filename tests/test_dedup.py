@@ -369,3 +369,15 @@ def test_known_pairs_of_real_documents() -> None:
     alike = [(a, b) for (a, b), value in truth.items() if value >= 0.8 and a < b]
     both_kept = [(a, b) for a, b in alike if keeper[a] == a and keeper[b] == b]
     assert len(both_kept) <= 0.01 * len(alike)
+
+
+def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many documents hang together, each pair meets in a place of its own; what is found stays the same."""
+    texts = corpus(4)
+    names = ["doc_id", "dedup.cluster", "dedup.cluster_size", "dedup.pairs"]
+    together = run_steps(shards_of(texts, [len(texts)], range(len(texts))), 4, dedup.Config())
+    monkeypatch.setattr(candidates, "MAX_TOGETHER", 2)
+    apart = run_steps(shards_of(texts, [len(texts)], range(len(texts))), 4, dedup.Config())
+    groups = pc.list_value_length(apart["candidates.groups"])
+    assert pc.max(groups).as_py() > 1 and pc.max(pc.list_value_length(together["candidates.groups"])).as_py() == 1
+    assert apart.select(names).equals(together.select(names))
