@@ -34,3 +34,13 @@ def share(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
     return float(value)
+
+
+def boolean(value: Any, where: str) -> bool:  # Any: whatever the YAML page holds
+    """True or false.
+
+    Raises: ConfigError for anything else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where} is {value!r}; expected true or false")
+    return value

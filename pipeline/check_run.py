@@ -11,7 +11,7 @@ from pipeline.names import nearest
 from pipeline.releasing import release_layout
 from pipeline.rules import Condition, Rule
 from pipeline.run_file import Derived, RunFile
-from pipeline.schema import CANONICAL, OWNERS, SPANS, VIRTUAL, split_column
+from pipeline.schema import CANONICAL, OWNERS, REFERENCE, SPANS, VIRTUAL, split_column
 
 NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "input_row", *VIRTUAL)
 """Columns of a document that always have a value."""
@@ -53,6 +53,25 @@ def check_columns(run: RunFile) -> None:
             check_known(wanted, known, f"{run.path}: keep_one.passages")
     for derived in run.derived:
         check_derived(run, derived, early)
+    check_references(run)
+
+
+def check_references(run: RunFile) -> None:
+    """A reference source has something to take out, and no rule has the name that says so."""
+    reserved = (release_layout(run).duplicate, release_layout(run).orphan, REFERENCE)
+    for rule in run.select:
+        if rule.name in reserved:
+            raise ConfigError(
+                f"{run.path}: select.{rule.name}: the name is taken by what the ledger says of copies, of children "
+                "without a parent and of references; choose another"
+            )
+    for source in run.sources:
+        if source.reference and run.keep_one is None:
+            raise ConfigError(
+                f"{run.path}: sources.{source.name} is a reference, but without `keep_one` it takes nothing out"
+            )
+    if all(source.reference for source in run.sources):
+        raise ConfigError(f"{run.path}: every source is a reference; nothing would be released")
 
 
 def check_derived(run: RunFile, derived: Derived, known: set[str]) -> None:

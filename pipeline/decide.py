@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.errors import AlignmentError
 from pipeline.execute import Columns, _nulls
 from pipeline.rules import Cuts, Rule, Verdicts, judge, population_counts
-from pipeline.run_file import KeepOne, RunFile
-from pipeline.schema import CANONICAL, HANDED, OWNERS, ROW
+from pipeline.run_file import EXCLUDE, NEW_LOSES, OLD_LOSES, KeepOne, RunFile
+from pipeline.schema import CANONICAL, HANDED, OWNERS, REFERENCE, ROW
 from pipeline.sidecars import Shard, SidecarRef, read_columns, read_sidecar
 from pipeline.store import Store
 
@@ -30,6 +31,7 @@ class Decision:
     refs: sidecars by step; loose: columns that may be absent, with their types; rank and profile: the source's.
     keepers, and owners among `refs`: once they are chosen. judged: the owners as late rules saw them, before the
     documents that those dropped gave up theirs. parent: the decision over the shard that a derived one was made of.
+    reference: whether all its documents only take others out. earlier: the ledger of the shard in an earlier release.
     """
 
     shard: Shard
@@ -43,6 +45,30 @@ class Decision:
     keepers: SidecarRef | None = None
     judged: SidecarRef | None = None
     parent: Decision | None = None
+    reference: bool = False
+    earlier: str | None = None
+
+    def references(self, store: Store) -> np.ndarray:
+        """Which rows take others out without being in the release themselves: bool (n_rows,)."""
+        if self.reference:
+            return np.ones(self.shard.n_rows, bool)
+        mode = self.keep_one.against.mode if self.keep_one and self.keep_one.against else None
+        return self.kept_earlier(store) if mode == EXCLUDE else np.zeros(self.shard.n_rows, bool)
+
+    def kept_earlier(self, store: Store) -> np.ndarray:
+        """Which rows the earlier release kept: bool (n_rows,)."""
+        kept = np.zeros(self.shard.n_rows, bool)
+        if self.earlier is not None:
+            with store.open(self.earlier) as stream:
+                table = pq.read_table(stream, columns=["shard", "row", "keep"])
+            if table.num_rows != self.shard.n_rows or set(table["shard"].unique().to_pylist()) != {
+                self.shard.id
+            }:
+                raise AlignmentError(
+                    f"{self.earlier}: not the ledger of {self.shard.id}; cut that release again"
+                )
+            kept[table["row"].to_numpy()] = np.asarray(table["keep"].combine_chunks())
+        return kept
 
     def read(self, store: Store, extra: set[str] | None = None) -> Columns:
         """Columns of the shard that rules name, and `extra`; text is never among them."""
@@ -75,8 +101,9 @@ class Kept:
     """The final word on each row of a shard.
 
     keep: bool (n_rows,). rule: int32 (n_rows,), index of the rule that drops the row, len(rules) for a duplicate,
-    len(rules) + 1 for a derived document without its parent, -1 for a kept one. keeper_id, similarity: null but for
-    members of a cluster that another member was kept for. late: see Decision.late_columns.
+    len(rules) + 1 for a derived document without its parent, len(rules) + 2 for a reference, -1 for a kept one.
+    keeper_id, similarity: null but for members of a cluster that another member was kept for. late: see
+    Decision.late_columns.
     """
 
     keep: np.ndarray
@@ -86,10 +113,15 @@ class Kept:
     similarity: pa.Array
     late: Columns | None = None
 
+    @property
+    def may_stand(self) -> np.ndarray:
+        """Which rows others may go for: those that stay, and references. bool (n_rows,)."""
+        return self.keep | (self.rule == len(self.verdicts.failed) + 2)
+
 
 def outcome_names(rules: Sequence[Rule], duplicate: str, orphan: str, kept: str | None) -> np.ndarray:
     """Names by Kept.rule, of which -1 is the last."""
-    return np.array([*(rule.name for rule in rules), duplicate, orphan, kept], object)
+    return np.array([*(rule.name for rule in rules), duplicate, orphan, REFERENCE, kept], object)
 
 
 def final(decision: Decision, columns: Columns, store: Store) -> Kept:
@@ -107,6 +139,7 @@ def final(decision: Decision, columns: Columns, store: Store) -> Kept:
         rule[lost & (rule == -1)] = n_rules
         keeper_id, similarity = table["keeper_id"].combine_chunks(), table["similarity"].combine_chunks()
     rule = np.where(rule == -1, verdicts.late, rule)
+    rule[decision.references(store)] = n_rules + 2
     return Kept(rule == -1, rule, verdicts, keeper_id, similarity, late)
 
 
@@ -132,6 +165,7 @@ def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], s
     columns = decision.read(task.store)
     base = tuple(rule for rule in decision.rules if rule.base)
     population = judge(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
+    population &= ~decision.references(task.store)
     return population_counts(decision.rules, columns, population)
 
 
@@ -140,7 +174,8 @@ class Copies:
     """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
 
     columns: what the step reads under the names of the default steps -> the run's own column. Also `doc_id`,
-    `eligible` (nothing so far drops the row) and `order` (list<float64>, larger is better).
+    `eligible` (nothing so far drops the row), `fixed` (it stands whatever it is like) and `order` (list<float64>,
+    larger is better).
     """
 
     decision: Decision
@@ -160,12 +195,22 @@ class Copies:
             {
                 "doc_id": found["doc_id"],
                 **{name: found[column] for name, column in self.columns.items()},
-                "eligible": final(self.decision, found, store).keep,
-                "order": order_column(keep_one, found, self.shard.n_rows),
+                "eligible": final(self.decision, found, store).may_stand,
+                "fixed": self.decision.references(store),
+                "order": order_column(keep_one, found, self.shard.n_rows, self.first(store)),
                 ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
             }
         )
         yield table.select([*reads, ROW])
+
+    def first(self, store: Store) -> np.ndarray:
+        """What counts before all preferences, larger is better: float64 (n_rows,)."""
+        decision = self.decision
+        rank = decision.references(store).astype(np.float64) * 2
+        mode = decision.keep_one.against.mode if decision.keep_one and decision.keep_one.against else None
+        if mode in (NEW_LOSES, OLD_LOSES):
+            rank += decision.kept_earlier(store) * (1.0 if mode == NEW_LOSES else -1.0)
+        return rank
 
 
 @dataclass(frozen=True)
@@ -183,15 +228,20 @@ class BaseRows:
         """See exchange.Feed."""
         own = [name for name in reads if name not in HANDED]
         columns = self.decision.read(store, set(own))
-        passes = judge(self.decision.rules, columns).passes_base
+        passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)
         rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
         given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
         yield pa.table({name: given[name] if name in given else columns[name] for name in (*reads, ROW)})
 
 
-def order_column(keep_one: KeepOne, columns: Columns, n_rows: int) -> pa.Array:
-    """The preference of each row as list<float64>, larger is better; null counts as worst."""
-    keys = []
+def order_column(
+    keep_one: KeepOne, columns: Columns, n_rows: int, first: np.ndarray | None = None
+) -> pa.Array:
+    """The preference of each row as list<float64>, larger is better; null counts as worst.
+
+    Args: first, float64 (n_rows,), counts before all else.
+    """
+    keys = [] if first is None else [first]
     for column, high in keep_one.prefer:
         values = columns[column].cast(pa.float64()).fill_null(float("nan")).to_numpy()
         values = np.where(np.isnan(values), -np.inf, values if high else -values)

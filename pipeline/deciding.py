@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.decide import Copies, Decision, PopulationTask, count_population
+from pipeline.errors import UsageError
 from pipeline.graph import GlobalResult
 from pipeline.recipe import digest, step_recipe
 from pipeline.rules import Cuts, Rule
@@ -32,6 +33,7 @@ class Deciding:
         self.build, self.run_file, self.store, self.columns = build, build.run_file, build.store, columns
         self.look_up_only = False
         self.lost_passages = 0
+        self.earlier, self.against = earlier_ledgers(build)
 
     def decisions(self) -> list[Decision]:
         """What decides over each shard; cuts, keepers and owners included.
@@ -93,7 +95,8 @@ class Deciding:
         columns = self.columns | {column for rule in rules for column in rule.columns()}
         return Decision(
             shard=shard, rules=tuple(rules), refs=recipes.refs(columns, shard), loose=recipes.loose(columns, shard),
-            rank=rank, profile=profile, keep_one=run.keep_one,
+            rank=rank, profile=profile, keep_one=run.keep_one, reference=run.is_reference(shard.source),
+            earlier=self.earlier.get(shard.id),
         )  # fmt: skip
 
     def cuts(self, decisions: Sequence[Decision]) -> Cuts | None:
@@ -130,7 +133,23 @@ class Deciding:
         rules = [rule.plain() for rule in run.select if rule.action == "drop"]
         cuts = decisions[0].cuts.counts if decisions and decisions[0].cuts else {}
         cut_digest = digest(sorted([str(key), sorted(counts.items())] for key, counts in cuts.items()))
-        return digest([run.keep_one.of, run.keep_one.prefer, rules, cut_digest, shards, chosen, parents])
+        return digest(
+            [
+                run.keep_one.of,
+                run.keep_one.prefer,
+                rules,
+                cut_digest,
+                shards,
+                chosen,
+                parents,
+                *self.references(),
+            ]
+        )
+
+    def references(self) -> list[object]:
+        """What recipes take of references and earlier releases; nothing where there are none."""
+        sources = sorted(source.name for source in self.run_file.sources if source.reference)
+        return [sources, self.against] if sources or self.against else []
 
     def keepers(self, decisions: Sequence[Decision]) -> dict[str, SidecarRef]:
         """Choose the keepers of all clusters; returns their sidecar per shard."""
@@ -176,6 +195,32 @@ class Deciding:
         """Recipe of the keepers step, shards aside; empty where none are chosen."""
         step = self.run_file.keep_one.step if self.run_file.keep_one else None
         return step_recipe(step.step, step.config, []) if step else ""
+
+
+def earlier_ledgers(build: Build) -> tuple[dict[str, str], list[str]]:
+    """The ledger of each shard in the release that `keep_one.against` names, and what a recipe takes of it.
+
+    Raises: UsageError if the store has no such release, or the run file lacks documents that it holds.
+    """
+    keep_one = build.run_file.keep_one
+    if keep_one is None or keep_one.against is None:
+        return {}, []
+    name, store, where = keep_one.against.release, build.store, f"{build.run_file.path}: keep_one.against"
+    if not store.exists(f"releases/{name}/checksums.sha256"):
+        raise UsageError(f"{where}: {store.url} has no finished release {name!r}; name one that it has")
+    lineage = build.state.page(f"releases/{name}/lineage.json")
+    missing = sorted(set(lineage["shards"]) - {shard.id for shard in build.shards})
+    if missing:
+        source = missing[0].rsplit("-", 2)[0]
+        raise UsageError(
+            f"{where}: release {name} was cut from {len(missing):,} shards that this run does not read ({missing[0]}); "
+            f"list source {source} with the same files here: what is ingested is not read again"
+        )
+    ledgers = {
+        shard: f"releases/{name}/ledger/part-{i:05d}.parquet"
+        for i, shard in enumerate(sorted(lineage["shards"]))
+    }
+    return ledgers, [name, lineage["recipe"], keep_one.against.mode]
 
 
 def _chosen(decision: Decision) -> list[SidecarRef]:

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from pipeline.amounts import MiB, parse_bytes, share, whole
+from pipeline.amounts import MiB, boolean, parse_bytes, share, whole
 from pipeline.check_run import check_columns
 from pipeline.errors import ConfigError
 from pipeline.imports import find_import
+from pipeline.load_keep_one import parse_keep_one
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
@@ -23,7 +24,6 @@ from pipeline.run_file import (
     Derived,
     Edits,
     Ingest,
-    KeepOne,
     Release,
     RunFile,
     Source,
@@ -36,7 +36,7 @@ from pipeline.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
 SOURCE_KEYS = (
-    "name", "reader", "config", "files", "columns", "license", "provenance", "rank", "profile",
+    "name", "reader", "config", "files", "columns", "license", "provenance", "rank", "profile", "reference",
 )  # fmt: skip
 DERIVED_KEYS = ("name", "derive", "config", "of", "rank", "profile")
 
@@ -119,13 +119,16 @@ class _Parser:
         for i, entry in enumerate(self.page.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
         globals_ = tuple(step for step in self.steps.values() if step.is_global)
-        keep_one = self.keep_one()
+        release = self.release(release_page, edits, corpus)
+        keep_one = parse_keep_one(
+            self.mapping("keep_one"), self.steps, f"{self.path}: keep_one", release.name
+        )
         mix_module = "stages.mix"
         mix = load_step(mix_module, "parse", f"{self.path}: mix")(self.mapping("mix"), f"{self.path}: mix")
         run = RunFile(
             path=self.path, text=self.text, corpus=corpus, sources=sources, ingest=ingest, annotate=annotate,
             globals=globals_, select=rules, keep_one=keep_one, mix=mix, mix_module=mix_module,
-            release=self.release(release_page, edits, corpus), tokens=self.tokens(mix), derived=derived,
+            release=release, tokens=self.tokens(mix), derived=derived,
             late=tuple(self.late_step(self.steps[name], edits) for name in self.late),
         )  # fmt: skip
         check_columns(run)
@@ -183,6 +186,7 @@ class _Parser:
             files=tuple(self.input_path(file) for file in files), columns=columns,
             license=entry.get("license"), provenance=entry.get("provenance"),
             rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            reference=boolean(entry.get("reference", False), f"{where}.reference"),
         )  # fmt: skip
 
     def derived(self, i: int, entry: dict[str, Any], sources: tuple[Source, ...]) -> Derived:
@@ -307,41 +311,6 @@ class _Parser:
         if not os.path.exists(path):
             raise ConfigError(f"{where}: {path} does not exist; name a file relative to the run file")
         return path
-
-    def keep_one(self) -> KeepOne | None:
-        """The section `keep_one`."""
-        page = self.mapping("keep_one")
-        if not page:
-            return None
-        where = f"{self.path}: keep_one"
-        check_keys(page, ("use", "config", "of", "passages", "prefer"), where)
-        passages = page.get("passages")
-        of = page.get("of", None if passages and "dedup" not in self.steps else "dedup")
-        for key, name in (("of", of), ("passages", passages)):
-            if name is not None and name not in self.steps:
-                raise ConfigError(f"{where}.{key}: no global step {name!r}{nearest(str(name), self.steps)}")
-        prefer = []
-        for item in page.get("prefer") or []:
-            if (
-                not isinstance(item, dict)
-                or len(item) != 1
-                or next(iter(item.values())) not in ("high", "low")
-            ):
-                raise ConfigError(
-                    f"{where}.prefer: {item!r}; expected entries such as {{signals.n_chars: high}}"
-                )
-            ((column, direction),) = item.items()
-            prefer.append((str(column), direction == "high"))
-        return KeepOne(
-            step=self.chooser("keepers", page.get("use", "stages.keepers"), page.get("config"), where) if of else None,
-            of=of, prefer=tuple(prefer), passages=passages,
-            owners=self.chooser(OWNERS, "stages.owners", None, where) if passages else None,
-        )  # fmt: skip
-
-    def chooser(self, name: str, module: str, settings: Any, where: str) -> Step:
-        """A global step that the rules feed."""
-        step = load_step(module, "GLOBAL", where)
-        return Step(name=name, module=module, step=step, config=config_of(step, settings, f"{where}.config"))
 
     def tokens(self, mix: Any) -> Tokens | None:  # Any: the mix module's own section class
         """The section `tokens`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.catalog import Catalog
 from pipeline.derive import derivations, group_of
@@ -14,6 +15,7 @@ from pipeline.recipe import digest, source_digest
 from pipeline.run_file import Derived, RunFile, Step
 from pipeline.shards import Group, find_groups, group_name, parse_entry
 from pipeline.sidecars import Shard
+from pipeline.stage import Stage
 from pipeline.store import Store
 
 INPUTS = "shards/inputs.json"
@@ -29,6 +31,13 @@ class State:
 
     store: Store
     catalogs: dict[str, Catalog] = field(default_factory=dict)
+    pages: dict[str, Any] = field(default_factory=dict)  # Any: JSON
+
+    def page(self, key: str) -> Any:  # Any: whatever the object holds
+        """A JSON object, read once."""
+        if key not in self.pages:
+            self.pages[key] = json.loads(self.store.get(key))
+        return self.pages[key]
 
     def catalog(self, key: str) -> Catalog:
         """A catalog, read once."""
@@ -100,6 +109,7 @@ class Plan:
     mixes: dict[str, dict[str, float]] = field(default_factory=dict)
     core_s: float | None = None
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -181,6 +191,11 @@ def make_plan(run: RunFile, state: State) -> Plan:
         plan.phases.append(plan_phase(phase, recipes, state, shards, len(missing) + len(to_derive)))
     plan.core_s = core_seconds(plan, state.store)
     plan.warnings = changed_code(run, state, recipes)
+    plan.notes = [
+        f"{step.name}: {line}"
+        for step in run.annotate
+        for line in (step.step.notes(step.config) if isinstance(step.step, Stage) and step.step.notes else ())
+    ]
     return plan
 
 
@@ -320,6 +335,7 @@ def plan_lines(plan: Plan) -> list[str]:
             f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available, "
             f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
         )
+    lines += [f"note     {note}" for note in plan.notes]
     lines += [f"warning  {warning}" for warning in plan.warnings]
     if plan.is_empty:
         lines.append("nothing to do")

@@ -9,7 +9,7 @@ buckets and owners of passages, is taken as it is stored.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipeline.canonical import Rows, SourceInfo
-from pipeline.decide import Decision, order_column
+from pipeline.decide import Copies, Decision, order_column
 from pipeline.derive import derive_batch
 from pipeline.errors import UsageError
 from pipeline.exchange import cut_rows, sort_keyed
@@ -27,7 +27,7 @@ from pipeline.finished import Finished
 from pipeline.graph import Phase, phases
 from pipeline.rules import judge
 from pipeline.run_file import Source, Step
-from pipeline.schema import CANONICAL, OWNERS, ROW
+from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
 from pipeline.shards import find_groups
 from pipeline.sidecars import Shard
 from pipeline.stage import Global, Record
@@ -231,6 +231,7 @@ def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[st
     run, decision, layout = finished.run, finished.decisions()[0], finished.releasing.layout
     doc_ids, parent_ids = columns["doc_id"].to_pylist(), columns["parent_id"].to_pylist()
     late = late_rows(finished, doc_ids, rows)
+    references, first = standing(finished, doc_ids, rows)
     verdicts = judge(run.select, columns, decision.cuts, late)
     outcomes: list[str | None] = [run.select[i].name if i >= 0 else None for i in verdicts.rule]
     shard = Shard("sample", "sample", len(doc_ids), 0)
@@ -240,13 +241,31 @@ def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[st
             kept = {doc_id for doc_id, outcome in zip(doc_ids, outcomes, strict=True) if outcome is None}
             for i in np.flatnonzero(mine):
                 outcomes[i] = outcomes[i] or (None if parent_ids[i] in kept else layout.orphan)
-        eligible = np.array(mine) & np.array([outcome is None for outcome in outcomes], bool)
+        eligible = np.array(mine) & (references | np.array([outcome is None for outcome in outcomes], bool))
         if run.keep_one is not None and run.keep_one.of:
-            for row in lost_rows(decision, columns, eligible, shard):
+            given = {"eligible": eligible, "fixed": references}
+            for row in lost_rows(decision, {**columns, **given}, first, shard):
                 outcomes[row] = layout.duplicate
         for i in np.flatnonzero(np.array(mine) & (verdicts.late >= 0)):
             outcomes[i] = outcomes[i] or run.select[verdicts.late[i]].name
-    return outcomes
+    return [REFERENCE if r else outcome for r, outcome in zip(references, outcomes, strict=True)]
+
+
+def standing(
+    finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which documents only take others out, bool, and what counts before all preferences, float64: of each."""
+    references, first = {}, {}
+    wanted = {rows[doc_id]["shard"] for doc_id in doc_ids}
+    for decision in finished.decisions():
+        if decision.shard.id in wanted:
+            references[decision.shard.id] = decision.references(finished.store)
+            first[decision.shard.id] = Copies(decision, {}).first(finished.store)
+    places = [(rows[doc_id]["shard"], rows[doc_id]["row"]) for doc_id in doc_ids]
+    return (
+        np.array([references[shard][row] for shard, row in places], bool),
+        np.array([first[shard][row] for shard, row in places], np.float64),
+    )
 
 
 def late_rows(finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]) -> Columns | None:
@@ -325,18 +344,19 @@ def run_in_memory(step: Step, columns: Columns, shard: Shard) -> pa.Table:
     return values
 
 
-def lost_rows(decision: Decision, columns: Columns, eligible: np.ndarray, shard: Shard) -> list[int]:
-    """Rows that go because another member of their cluster stays."""
+def lost_rows(decision: Decision, columns: Mapping[str, Any], first: np.ndarray, shard: Shard) -> list[int]:
+    """Rows that go because another member of their cluster stays; columns: also `eligible` and `fixed`, bool."""
     keep_one = decision.keep_one
     assert keep_one is not None and keep_one.step is not None
     given = dict(columns)
     given["dedup.cluster"] = columns[f"{keep_one.of}.cluster"]
     given["dedup.pairs"] = columns[f"{keep_one.of}.pairs"]
-    given["eligible"] = pa.chunked_array([pa.array(eligible)])
-    given["order"] = pa.chunked_array([order_column(keep_one, columns, shard.n_rows)])
+    for name in ("eligible", "fixed"):
+        given[name] = pa.chunked_array([pa.array(columns[name])])
+    given["order"] = pa.chunked_array([order_column(keep_one, dict(columns), shard.n_rows, first)])
     values = run_in_memory(keep_one.step, given, shard)
     is_keeper = values["is_keeper"].fill_null(True).to_pylist()
-    return [row for row in range(shard.n_rows) if eligible[row] and not is_keeper[row]]
+    return [row for row in range(shard.n_rows) if columns["eligible"][row] and not is_keeper[row]]
 
 
 def released_texts(release: Store, listed: dict[str, str], doc_ids: set[str]) -> dict[str, str]:

@@ -138,7 +138,7 @@ class Releasing:
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
-            run.standings(), self.tokens_recipe(),
+            run.standings(), self.tokens_recipe(), *self.deciding.references(),
         ]  # fmt: skip
         return digest([__version__, shards, settings])
 

@@ -24,7 +24,10 @@ EDITED = "_edited"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One source of documents. rank: smaller is preferred as keeper; profile: a word that rules can ask for."""
+    """One source of documents. rank: smaller is preferred as keeper; profile: a word that rules can ask for.
+
+    reference: its documents take others out and are in no release themselves.
+    """
 
     name: str
     reader_name: str
@@ -36,6 +39,7 @@ class Source:
     provenance: str | None = None
     rank: int = 0
     profile: str = ""
+    reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,22 @@ class Step:
         return own | extra | (self.view.columns() if self.view else set())
 
 
+NEW_LOSES, OLD_LOSES, EXCLUDE = "new_loses", "old_loses", "exclude"
+MODES = (NEW_LOSES, OLD_LOSES, EXCLUDE)
+
+
+@dataclass(frozen=True)
+class Against:
+    """What becomes of documents that an earlier release kept.
+
+    mode: NEW_LOSES, they come before all others in the order of keepers; OLD_LOSES, after all others; EXCLUDE, they
+    take others out and are not in this release.
+    """
+
+    release: str
+    mode: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeepOne:
     """Which copy stays, by the order `prefer`: of documents, and of passages.
@@ -134,6 +154,7 @@ class KeepOne:
     prefer: tuple[tuple[str, bool], ...]  # column, True when high is better
     owners: Step | None = None
     passages: str | None = None
+    against: Against | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +223,12 @@ class RunFile:
     def standing(self, source: str) -> tuple[int, str]:
         """Rank and profile of a source."""
         return next((rank, profile) for name, rank, profile in self.standings() if name == source)
+
+    def is_reference(self, source: str) -> bool:
+        """Whether a source's documents only take others out; of a derived one, whether they come from such only."""
+        names = {s.name for s in self.sources if s.reference}
+        derived = next((s for s in self.derived if s.name == source), None)
+        return source in names or (derived is not None and set(derived.parents) <= names)
 
     def standings(self) -> list[tuple[str, int, str]]:
         """Name, rank and profile of every source."""

@@ -54,9 +54,13 @@ SPANS = pa.list_(SPAN)
 VIRTUAL = ("rank", "profile")
 """Columns that come from the run file's sources at decision time, never stored."""
 
-HANDED = ("eligible", "order", "passes_base")
-"""Columns that the engine works out from the rules for global steps that read them: whether a document may stay, how
-much it is preferred (list<float64>, larger is better), whether it passes the base rules."""
+HANDED = ("eligible", "fixed", "order", "passes_base")
+"""Columns that the engine works out from the rules for global steps that read them: whether a document may stay,
+whether it stands whatever it is like (a reference), how much it is preferred (list<float64>, larger is better), whether
+it passes the base rules."""
+
+REFERENCE = "reference"
+"""Rule of documents that take others out and are in no release: those of a reference source or an excluded release."""
 
 KNOWN = "known"
 """Column that the engine adds for a global step with a memory: list<struct<row: uint64, …>>, what is known of a

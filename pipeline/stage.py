@@ -30,6 +30,7 @@ class Stage:
     files: config fields that name files or lists of files; the recipe takes the digest of what they hold.
     data: package files that `load` reads whatever the config says; their digests enter the recipe.
     requires: modules of optional packages that `load` needs; a run without them stops before any work.
+    notes: config -> what people should know of it before a run, in lines that `plan` prints.
     kind: "cpu" runs in the first wave that has its columns; "torch" and "service" run in waves of their own,
         and only "service" may be impure.
     """
@@ -44,6 +45,7 @@ class Stage:
     data: tuple[str, ...] = ()
     kind: Literal["cpu", "torch", "service"] = "cpu"
     requires: tuple[str, ...] = ()
+    notes: Callable[[Any], list[str]] | None = None
 
 
 class Bound:

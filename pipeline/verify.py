@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
+from pipeline.schema import REFERENCE
 from pipeline.store import Store
 
 EXAMPLES = 5
@@ -129,7 +130,8 @@ def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: Report) -> N
     keepers = {
         d for d, keep in zip(ledger["doc_id"].to_pylist(), ledger["keep"].to_pylist(), strict=True) if keep
     }
-    late = set(lineage["late_rules"])  # a keeper may still go for what its passages leave of it
+    # a keeper may still go for what its passages leave of it, or be a document that only takes others out
+    late = {*lineage["late_rules"], REFERENCE}
     hollow = {row["doc_id"] for row in ledger.select(["doc_id", "rule"]).to_pylist() if row["rule"] in late}
     for row in ledger.select(["doc_id", "keep", "rule", "keeper_id"]).to_pylist():
         if row["keep"] != (row["rule"] is None):

@@ -346,8 +346,9 @@ def cluster_texts(
     table = _join(table, "dedup", _run(GLOBAL, table, config))
     lengths = pc.utf8_length(table["text"]).cast(pa.float64()).combine_chunks()
     order = pa.ListArray.from_arrays(pa.array(np.arange(n_rows + 1), pa.int32()), lengths)
-    eligible = pa.array(np.ones(n_rows, np.bool_))
-    table = table.append_column("order", order).append_column("eligible", eligible)
+    given = {"order": order, "eligible": pa.repeat(True, n_rows), "fixed": pa.repeat(False, n_rows)}
+    for name, column in given.items():
+        table = table.append_column(name, column)
     chosen = _run(keepers.GLOBAL, table, keepers.Config(threshold=config.threshold))
     named = {"cluster": table["dedup.cluster"], "keeper": chosen["keeper_id"]}
     numbers = {name: pc.coalesce(ids, table["doc_id"]).cast(pa.int64()) for name, ids in named.items()}

@@ -4,11 +4,11 @@ Reads cluster, verified pairs, whether a document passed the rules, and what the
 whether it is a keeper and, if not, for which one it goes. No text is read, so that changing the order takes
 minutes.
 
-Members are walked in order. One that is like a keeper goes; any other becomes a keeper. Two documents are
-alike if their pair was verified, or if both are so close to a third that they must be: the Jaccard distance 1
-- J is a metric (Lipkus, J. Math. Chem. 26, 1999), hence J(x, z) >= J(x, y) + J(y, z) - 1. This settles
-members of oversized groups, which were compared with a few leaders only, and it does not chain: the bound
-holds for the very pair it removes, as far as all three were compared by the same kind of shingles.
+Members are walked in order. One that is like a keeper goes; any other becomes a keeper, and so does each that is
+fixed, a reference. Two documents are alike if their pair was verified, or if both are so close to a third that they
+must be: the Jaccard distance 1 - J is a metric (Lipkus, J. Math. Chem. 26, 1999), hence J(x, z) >= J(x, y) + J(y, z)
+- 1. This settles members of oversized groups, which were compared with a few leaders only, and it does not chain: the
+bound holds for the very pair it removes, as far as all three were compared by the same kind of shingles.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCHEMA = pa.schema({"is_keeper": pa.bool_(), "keeper_id": pa.string(), "similari
 keeper_id and similarity: the first keeper that the member is like, and how much at least; null for keepers,
 and for ineligible members that are like none."""
 
-READS = ("doc_id", "dedup.cluster", "dedup.pairs", "eligible", "order")
+READS = ("doc_id", "dedup.cluster", "dedup.pairs", "eligible", "fixed", "order")
 KEPT = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
 
@@ -59,7 +59,8 @@ def map_members(table: pa.Table, config: Config) -> pa.Table:
         "row": members["row"],
         "doc_id": members["doc_id"],
     }
-    columns |= {"eligible": members["eligible"], "order": members["order"], "pairs": members["dedup.pairs"]}
+    columns |= {name: members[name] for name in ("eligible", "fixed", "order")}
+    columns |= {"pairs": members["dedup.pairs"]}
     return pa.table(columns)
 
 
@@ -73,7 +74,8 @@ def choose(table: pa.Table, config: Config) -> pa.Table:
     same = similarity >= 1
     classes = components(table.num_rows, source[same], target[same])
     starts, ends, weights = _class_edges(classes, source[~same], target[~same], similarity[~same])
-    keeper, alike = walk(table["eligible"].to_numpy(), classes, starts, ends, weights, config.threshold)
+    eligible, fixed = (table[name].to_numpy() for name in ("eligible", "fixed"))
+    keeper, alike = walk(eligible, fixed, classes, starts, ends, weights, config.threshold)
     itself = keeper == np.arange(len(keeper))
     lost = pa.array((keeper < 0) | itself)
     names = pc.if_else(lost, pa.scalar(None, pa.string()), table["doc_id"].take(np.maximum(keeper, 0)))
@@ -115,6 +117,7 @@ def _class_edges(
 @nb.njit(cache=True, nogil=True)
 def walk(
     eligible: np.ndarray,
+    fixed: np.ndarray,
     classes: np.ndarray,
     starts: np.ndarray,
     ends: np.ndarray,
@@ -123,9 +126,9 @@ def walk(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decide each member, in order of preference.
 
-    Args: eligible, bool (n,); classes, int64 (n,), the same for members of similarity 1; starts, ends,
-    similarity, the verified pairs between classes, both directions, grouped by first end; threshold, of
-    proven similarity.
+    Args: eligible, bool (n,); fixed, bool (n,), which of those are keepers whatever they are like; classes, int64
+    (n,), the same for members of similarity 1; starts, ends, similarity, the verified pairs between classes, both
+    directions, grouped by first end; threshold, of proven similarity.
     Returns: int64 (n,), the keeper that each member is like, itself for keepers, -1 for none; float64 (n,),
     the similarity, or what it is at least.
     """
@@ -144,10 +147,12 @@ def walk(
                 bound = near[ends[edge]] + similarity[edge] - 1.0
                 if nearest[ends[edge]] >= 0 and bound >= threshold and bound > like[own]:
                     keeper_of[own], like[own] = nearest[ends[edge]], bound
-        if keeper_of[own] >= 0:
+        if keeper_of[own] >= 0 and not fixed[member]:
             keeper[member] = keeper_of[own]
             continue
-        keeper[member], keeper_of[own], like[own] = member, member, 1.0
+        keeper[member] = member
+        if keeper_of[own] < 0:
+            keeper_of[own], like[own] = member, 1.0
         for edge in range(starts[own], starts[own + 1]):
             other = ends[edge]
             if keeper_of[other] < 0:
@@ -169,7 +174,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="keepers",
-    version=1,
+    version=2,
     config=Config,
     reads=READS,
     writes=SCHEMA,

@@ -25,6 +25,9 @@ from stages.kernels.minhash import (
 )
 from stages.kernels.text import TABLES_PATH, load_tables
 
+SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Similarities at which `notes` gives the catch probability."""
+
 SCHEMA = pa.schema({"band_keys": pa.list_(pa.uint64())})
 
 
@@ -83,6 +86,15 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
     return pa.table([bands], schema=SCHEMA)
 
 
+def notes(config: Config) -> list[str]:
+    """What share of pairs meets, by the similarity of their shingles."""
+    caught = ", ".join(f"{catch_probability(s, config):.2%} at {s}" for s in SHOWN)
+    n_hashes = config.n_bands * config.band_rows
+    return [
+        f"{config.n_bands} bands of {config.band_rows} rows ({n_hashes} hashes) catch {caught} similarity"
+    ]
+
+
 STAGE = Stage(
     name="minhash",
     version=1,
@@ -91,4 +103,5 @@ STAGE = Stage(
     writes=SCHEMA,
     load=bind(annotate),
     data=(TABLES_PATH,),
+    notes=notes,
 )

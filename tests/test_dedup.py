@@ -84,9 +84,9 @@ def run_steps(shards: list[pa.Table], n_partitions: int, config: dedup.Config) -
     for step, setting in steps:
         shards = align(run_global(step, shards, setting, n_partitions), shards, step)
     shards = [
-        shard.append_column("eligible", pa.array([True] * shard.num_rows, pa.bool_())).append_column(
-            "order", pa.array([[]] * shard.num_rows, pa.list_(pa.float64()))
-        )
+        shard.append_column("eligible", pa.array([True] * shard.num_rows, pa.bool_()))
+        .append_column("fixed", pa.array([False] * shard.num_rows, pa.bool_()))
+        .append_column("order", pa.array([[]] * shard.num_rows, pa.list_(pa.float64())))
         for shard in shards
     ]
     outcome = run_global(keepers.GLOBAL, shards, keepers.Config(), n_partitions)
@@ -379,5 +379,8 @@ def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(candidates, "MAX_TOGETHER", 2)
     apart = run_steps(shards_of(texts, [len(texts)], range(len(texts))), 4, dedup.Config())
     groups = pc.list_value_length(apart["candidates.groups"])
-    assert pc.max(groups).as_py() > 1 and pc.max(pc.list_value_length(together["candidates.groups"])).as_py() == 1
+    assert (
+        pc.max(groups).as_py() > 1
+        and pc.max(pc.list_value_length(together["candidates.groups"])).as_py() == 1
+    )
     assert apart.select(names).equals(together.select(names))

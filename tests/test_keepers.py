@@ -23,6 +23,7 @@ def decide(
     pairs: Pairs,
     order: Sequence[Sequence[float | None]] | None = None,
     ineligible: str = "",
+    fixed: str = "",
     n_partitions: int = 1,
     clusters: Sequence[str | None] | None = None,
 ) -> dict[str, tuple[bool | None, str | None, float | None]]:
@@ -37,8 +38,9 @@ def decide(
         {
             "doc_id": list(names),
             "dedup.cluster": pa.array(clusters or ["c"] * len(names), pa.string()),
-            "dedup.pairs": pa.array([partners[name] for name in names], PAIRS),
+            "dedup.pairs": pa.array([partners[name] for name in names], pa.list_(PAIRS)),
             "eligible": [name not in ineligible for name in names],
+            "fixed": [name in fixed for name in names],
             "order": pa.array(order or [[float(-i)] for i in range(len(names))], pa.list_(pa.float64())),
         }
     )
@@ -86,6 +88,14 @@ def test_larger_is_better_then_the_smaller_doc_id() -> None:
     assert best([[None], [float("nan")], [-5.0]]) == "c"
     assert best([[1.0], [7.0], [7.0]]) == "b"
     assert best([[], [], []]) == "a"
+
+
+def test_fixed_members_stand_whatever_they_are_like() -> None:
+    """Two references that are alike both stand, and what is like the second alone goes for it."""
+    found = decide("abcd", {("a", "b"): 0.9, ("b", "c"): 0.82, ("c", "d"): 0.9}, fixed="ab")
+    assert found == {"a": KEPT, "b": KEPT, "c": (False, "b", 0.82), "d": KEPT}
+    assert decide("ab", {("a", "b"): 1.0}, fixed="ab") == {"a": KEPT, "b": KEPT}
+    assert decide("abc", {("a", "b"): 1.0, ("b", "c"): 0.9}, fixed="b")["b"] == KEPT
 
 
 def test_ineligible_members_neither_stay_nor_push_out() -> None:

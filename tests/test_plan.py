@@ -191,3 +191,11 @@ def test_changed_code_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = cli("plan", done.run_path, "--store", done.store).ok()
     assert "minhash: its code changed but its version is still" in found.out
     assert "nothing to do" in found.out
+
+
+def test_plan_prints_the_curve_of_the_bands() -> None:
+    """What share of near duplicates meets is said before a run: 1 - (1 - s^r)^b."""
+    done = reference()
+    plan = cli("plan", done.run_path, "--store", done.store).ok().out
+    assert "minhash: 28 bands of 6 rows (168 hashes) catch 35.66% at 0.5" in plan
+    assert "99.98% at 0.8" in plan

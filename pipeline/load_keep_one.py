@@ -1,0 +1,74 @@
+"""Read `keep_one`: which of several like documents stays, and which occurrence of a repeated passage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.errors import ConfigError
+from pipeline.names import check_keys, nearest
+from pipeline.recipe import config_of, load_step
+from pipeline.run_file import MODES, Against, KeepOne, Step
+from pipeline.schema import OWNERS
+
+KEYS = ("use", "config", "of", "passages", "prefer", "against")
+
+
+def parse_keep_one(
+    page: dict[str, Any], steps: Mapping[str, Step], where: str, release: str
+) -> KeepOne | None:
+    """The section `keep_one`; None where it is empty.
+
+    Args: steps, of the run file by name; release, the name of the run file's own release.
+    """
+    if not page:
+        return None
+    check_keys(page, KEYS, where)
+    passages = page.get("passages")
+    of = page.get("of", None if passages and "dedup" not in steps else "dedup")
+    for key, name in (("of", of), ("passages", passages)):
+        if name is not None and name not in steps:
+            raise ConfigError(f"{where}.{key}: no global step {name!r}{nearest(str(name), steps)}")
+    return KeepOne(
+        step=chooser("keepers", page.get("use", "stages.keepers"), page.get("config"), where) if of else None,
+        of=of, prefer=parse_prefer(page.get("prefer") or [], where), passages=passages,
+        owners=chooser(OWNERS, "stages.owners", None, where) if passages else None,
+        against=parse_against(page.get("against"), where, release),
+    )  # fmt: skip
+
+
+def parse_prefer(
+    entries: Any, where: str
+) -> tuple[tuple[str, bool], ...]:  # Any: whatever the YAML page holds
+    """Columns with whether high is better."""
+    prefer = []
+    for item in entries:
+        if not isinstance(item, dict) or len(item) != 1 or next(iter(item.values())) not in ("high", "low"):
+            raise ConfigError(f"{where}.prefer: {item!r}; expected entries such as {{signals.n_chars: high}}")
+        ((column, direction),) = item.items()
+        prefer.append((str(column), direction == "high"))
+    return tuple(prefer)
+
+
+def parse_against(page: Any, where: str, release: str) -> Against | None:  # Any: whatever the YAML page holds
+    """An earlier release and what becomes of its documents."""
+    if page is None:
+        return None
+    where = f"{where}.against"
+    if not isinstance(page, dict):
+        raise ConfigError(f"{where} is {page!r}; expected {{release: NAME, mode: {' | '.join(MODES)}}}")
+    check_keys(page, ("release", "mode"), where)
+    name, mode = str(page.get("release") or ""), page.get("mode")
+    if mode not in MODES:
+        raise ConfigError(f"{where}.mode is {mode!r}; expected one of {', '.join(MODES)}")
+    if name in ("", release):
+        raise ConfigError(
+            f"{where}.release is {name!r}; expected an earlier release, not the one being cut ({release})"
+        )
+    return Against(name, mode)
+
+
+def chooser(name: str, module: str, settings: Any, where: str) -> Step:  # Any: whatever the YAML page holds
+    """A global step that the rules feed."""
+    step = load_step(module, "GLOBAL", where)
+    return Step(name=name, module=module, step=step, config=config_of(step, settings, f"{where}.config"))
