@@ -117,6 +117,12 @@ class Index:
         for name in names:
             self.store.delete_prefix(f"{self.folder}/{name}")
 
+    def sweep(self) -> None:
+        """Delete parts of runs that were never taken up: whoever wrote them was stopped."""
+        folders = {key.rpartition("/")[0] for key, _ in self.store.list(self.folder)} - {self.folder}
+        for folder in sorted(folders - {f"{self.folder}/{name}" for name in self.runs}):
+            self.store.delete_prefix(folder)
+
     def erase(self, rows: Mapping[str, Sequence[int]]) -> int:
         """Take the keys of documents out of every run and keep them out; returns how many rows went.
 

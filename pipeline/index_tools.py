@@ -123,7 +123,10 @@ def compact_part(task: CompactTask) -> tuple[int, int]:
 
 
 def compact(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
-    """Merge all runs of an index into one, without shards that the store no longer has as they were indexed."""
+    """Merge all runs of an index into one, without shards that the store no longer has as they were indexed.
+
+    Parts of runs that were never finished go as well.
+    """
     store = index.store
     with hold(store, index.lease):
         index.catalog.refresh()
@@ -146,6 +149,7 @@ def compact(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
             index.commit(name, live, n_parts, n_rows, n_bytes)
         if live:
             index.replace([run for run in old if run != name])
+        index.sweep()
     return {"before": before, "after": describe(index), "shards_gone": len(held) - len(live)}
 
 

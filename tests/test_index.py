@@ -114,6 +114,9 @@ def test_compaction_merges_runs_and_changes_no_decision(
     run_path, store = grown[0], Path(shutil.copytree(grown[1], tmp_path / "store"))
     before = runs_of(run_path, store)
     assert len(before["runs"]) == 3
+    stray = store / before["index"] / "0123456789abcdef" / "part-00000.parquet"
+    stray.parent.mkdir()
+    stray.write_bytes(b"a run that was killed")
     cli("index", "compact", run_path, "--store", store, "--workers", 1).ok()
     after = runs_of(run_path, store)
     assert len(after["runs"]) == 1 and after["rows"] == before["rows"] and after["shards"] == before["shards"]
