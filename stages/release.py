@@ -48,6 +48,7 @@ def data_schema(scores: Sequence[str]) -> pa.Schema:
             "domain": pa.string(),
             "url": pa.string(),
             "date": pa.string(),
+            "snapshot": pa.string(),
             "license": pa.string(),
             "provenance": pa.string(),
             "quality_bucket": pa.int32(),
@@ -65,6 +66,7 @@ LEDGER = pa.schema(
     {
         "doc_id": pa.string(),
         "source": pa.string(),
+        "snapshot": pa.string(),
         "shard": pa.string(),
         "row": pa.int32(),
         "language": pa.string(),
@@ -102,6 +104,7 @@ MEANINGS: Mapping[str, str] = {
     "domain": "Subject label.",
     "url": "Address the document was read from.",
     "date": "Date that came with the document, as it was written there.",
+    "snapshot": "Crawl or dump that the document came from; null where nothing says.",
     "license": "Licence that came with the document, or that of its source; null where neither says.",
     "provenance": "Who wrote the text: human, post-edited, machine-translated or LLM; null where nothing says.",
     "quality_bucket": "Rank among documents of its language by quality, in equal shares of bytes; the highest is best.",
