@@ -114,7 +114,12 @@ def test_other_records_are_passed_over_and_counted() -> None:
 
 def test_pages_know_the_crawl_of_the_warcinfo_before_them() -> None:
     """`isPartOf` holds until the next warcinfo record; without one, and where it is empty, there is no snapshot."""
-    info = [b"isPartOf: CC-MAIN-2024-22\r\nrobots: x\r\n", b"ISPARTOF:CC-MAIN-2025-30", b"isPartOf: \r\n", b""]
+    info = [
+        b"isPartOf: CC-MAIN-2024-22\r\nrobots: x\r\n",
+        b"ISPARTOF:CC-MAIN-2025-30",
+        b"isPartOf: \r\n",
+        b"",
+    ]
     data = response(page("first"))
     for i, block in enumerate(info):
         data += warc(block, "warcinfo") + response(page(f"after {i}"))
