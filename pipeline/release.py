@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import profile
+from pipeline.clusters import eligible_rows, members, part_of
 from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import ConfigError, StageError
 from pipeline.exchange import read_exchange, write_exchange
@@ -48,6 +49,7 @@ class Layout:
     no_language: str
     edited: Mapping[str, str]
     modules: Mapping[str, str]
+    clusters: pa.Schema
 
     def sources(self) -> set[str]:
         """Annotation columns that the release reads."""
@@ -79,13 +81,16 @@ def layout(run: RunFile, module: Any) -> Layout:  # Any: a release module
     }
     return Layout(
         module.data_schema(list(found)), module.LEDGER, columns, found, module.DUPLICATE, module.ORPHAN,
-        module.NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived},
+        module.NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived}, module.CLUSTERS,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class FactsTask:
-    """Collects what placing needs of one shard's kept documents. by: columns that mixes go by."""
+    """Collects what placing needs of one shard's kept documents, and the members of its clusters.
+
+    by: columns that mixes go by. cluster_parts, clusters_key: partitions of the clusters, exchange file of the members.
+    """
 
     store: Store
     decision: Decision
@@ -93,6 +98,8 @@ class FactsTask:
     layout: Layout
     by: tuple[str, ...]
     key: str
+    cluster_parts: int = 1
+    clusters_key: str = ""
 
 
 def _release_column(
@@ -116,27 +123,45 @@ def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
 
 
 def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
-    """Write the facts of a shard's kept documents; return the funnel: language -> outcome -> documents."""
-    table, report = facts_of(task, profiled=True)
+    """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
+    columns, kept = decide_shard(task, task.layout.sources() | profile.READS)
+    table, report = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
+    language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
+    report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
+    report["thresholds"] = profile.thresholds(task.decision, task.layout)
+    if (name := task.layout.columns["cluster"]) is not None:
+        named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
+        found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
+        parts = part_of(found["cluster"], task.cluster_parts)
+        write_exchange(task.store, task.clusters_key, found, parts, task.cluster_parts)
     return report
 
 
-def facts_of(task: FactsTask, profiled: bool = False) -> tuple[pa.Table, dict[str, Any]]:
-    """What placing needs of each kept document, and the shard's part of the funnel and, if asked for, profile."""
+def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
+    """What placing needs of each kept document, and the shard's part of the funnel."""
+    return facts_table(task, *decide_shard(task, {"text_bytes"}))
+
+
+def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
+    """Decide over a shard; its columns are those of its facts, and `extra`."""
+    extra = extra | {
+        c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c
+    }
+    columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
+    return columns, final(task.decision, columns, task.store)
+
+
+def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table, dict[str, Any]]:
+    """See `facts_of`."""
     decision, n_rows = task.decision, task.decision.shard.n_rows
-    extra = {c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c}
-    extra |= task.layout.sources() | profile.READS if profiled else {"text_bytes"}
-    columns = decision.read(task.store, extra | set(task.layout.edited.values()))
-    kept = final(decision, columns, task.store)
     language = languages(columns, task.layout, n_rows)
-    n_tokens = _release_column(columns, task.layout, "n_tokens", pa.int64(), n_rows)
     table = pa.table(
         {
             ROW: np.arange(n_rows, dtype=np.uint64) + np.uint64(task.ordinal << ROW_BITS),
             "doc_id": columns["doc_id"],
             "language": language,
-            "n_tokens": n_tokens,
+            "n_tokens": _tokens(task, columns),
             "text_bytes": columns["text_bytes"],
             "module": pa.repeat(
                 pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
@@ -144,11 +169,11 @@ def facts_of(task: FactsTask, profiled: bool = False) -> tuple[pa.Table, dict[st
             **{name: columns[name] for name in task.by},
         }
     ).filter(pa.array(kept.keep))
-    report = funnel_of(task, kept, language)
-    if profiled:
-        report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
-        report["thresholds"] = profile.thresholds(decision, task.layout)
-    return table, report
+    return table, funnel_of(task, kept, language)
+
+
+def _tokens(task: FactsTask, columns: Columns) -> pa.ChunkedArray:
+    return _release_column(columns, task.layout, "n_tokens", pa.int64(), task.decision.shard.n_rows)
 
 
 def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import __version__
+from pipeline.clusters import ClusterTask, count_parts, write_clusters
 from pipeline.decide import Decision, decision_columns
 from pipeline.deciding import Deciding
 from pipeline.errors import LeaseError
@@ -158,8 +159,11 @@ class Releasing:
         decisions = self.measure_edited(self.deciding.decisions())
         by = self.mix_columns()
         facts_keys = [f"{self.work}/facts-{i:06d}.arrow" for i in range(len(decisions))]
+        cluster_keys = tuple(f"{self.work}/clusters-{i:06d}.arrow" for i in range(len(decisions)))
+        n_parts = count_parts(sum(shard.n_rows for shard in self.build.shards))
         facts_tasks = [
-            FactsTask(self.store, d, i, self.layout, by, facts_keys[i]) for i, d in enumerate(decisions)
+            FactsTask(self.store, d, i, self.layout, by, facts_keys[i], n_parts, cluster_keys[i])
+            for i, d in enumerate(decisions)
         ]
         reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
         facts = read_exchange(self.store, facts_keys, 0)
@@ -181,6 +185,8 @@ class Releasing:
             "write ledger, edit text", write_shard, tasks, "shard", ShardReport
         )
         files = [report.ledger for report in shards]
+        files += self.resumable("write clusters", write_clusters, self.cluster_tasks(cluster_keys, n_parts), "clusters",
+                                FileReport)  # fmt: skip
         files += self.resumable("write parts", write_part, self.part_tasks(placement), "part", FileReport)
         files += self.write_tokens(placement)
         files += self.write_orders(placement)
@@ -246,6 +252,16 @@ class Releasing:
             PartTask(self.store, keys, p, f"{self.folder}/{placement.outputs[o].folder}/part-{p:05d}.parquet")
             for (o, p), keys in self.gathered(placement).items()
             if placement.outputs[o].materialise
+        ]
+
+    def cluster_tasks(self, keys: tuple[str, ...], n_parts: int) -> list[ClusterTask]:
+        """One task per partition of the clusters, if the run looks for copies."""
+        schema, folder = self.layout.clusters, f"{self.folder}/clusters"
+        if self.layout.columns["cluster"] is None or not keys:
+            return []
+        return [
+            ClusterTask(self.store, keys, part, schema, f"{folder}/part-{part:05d}.parquet")
+            for part in range(n_parts)
         ]
 
     def write_tokens(self, placement: Placement) -> list[FileReport]:
