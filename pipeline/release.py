@@ -89,7 +89,8 @@ def layout(run: RunFile, module: Any) -> Layout:  # Any: a release module
 class FactsTask:
     """Collects what placing needs of one shard's kept documents, and the members of its clusters.
 
-    by: columns that mixes go by. cluster_parts, clusters_key: partitions of the clusters, exchange file of the members.
+    by: columns that mixes go by. fits: repeats to be fitted, by mix. cluster_parts, clusters_key: partitions of the
+    clusters, exchange file of the members.
     """
 
     store: Store
@@ -98,6 +99,7 @@ class FactsTask:
     layout: Layout
     by: tuple[str, ...]
     key: str
+    fits: tuple[tuple[str, Any], ...] = ()  # Any: the mix module's own class
     cluster_parts: int = 1
     clusters_key: str = ""
 
@@ -145,9 +147,8 @@ def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
 
 def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
     """Decide over a shard; its columns are those of its facts, and `extra`."""
-    extra = extra | {
-        c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c
-    }
+    known = task.layout.columns
+    extra = extra | {c for c in (known["language"], known["n_tokens"], known["cluster"], *task.by) if c}
     columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
     return columns, final(task.decision, columns, task.store)
 
@@ -169,7 +170,25 @@ def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table
             **{name: columns[name] for name in task.by},
         }
     ).filter(pa.array(kept.keep))
-    return table, funnel_of(task, kept, language)
+    return table, funnel_of(task, kept, language) | {"fits": counts_to_fit(task, columns, kept)}
+
+
+def counts_to_fit(task: FactsTask, columns: Columns, kept: Kept) -> dict[str, Any]:
+    """Counts of what rules remove, for each mix whose repeats follow from it.
+
+    One document stands for each cluster, the one that names it, as if copies were dropped before any rule; documents
+    made of others do not count.
+    """
+    decision, name = task.decision, task.layout.columns["cluster"]
+    if not task.fits or decision.shard.source in task.layout.modules:
+        return {}
+    counted = np.ones(len(kept.keep), bool)
+    if name is not None:
+        leads = pc.equal(columns[name].cast(pa.string()), columns["doc_id"])
+        counted = np.asarray(pc.fill_null(leads, True).combine_chunks()).astype(bool)
+    removed = ~eligible_rows(kept.rule, decision.rules)[counted]
+    chosen = pa.array(counted)
+    return {mix: fit.count(columns[fit.column].filter(chosen), removed) for mix, fit in task.fits}
 
 
 def _tokens(task: FactsTask, columns: Columns) -> pa.ChunkedArray:
