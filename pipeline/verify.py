@@ -255,6 +255,9 @@ def check_mix(
         faults += [
             f"{d}: {n} copies in the ledger, {seen[d]} in the mix" for d, n in copies.items() if n != seen[d]
         ]
+    repeat = lineage["mixes"][mix].get("repeat")
+    if repeat and (n := sum(row["copies"] for row in repeat["classes"])) != len(rows):
+        faults.append(f"{len(rows):,} documents, the classes of its repeats have {n:,}")
     if len(rows) != lineage["mixes"][mix]["documents"]:
         faults.append(f"{len(rows):,} documents, lineage says {lineage['mixes'][mix]['documents']:,}")
     report.check(f"mix {mix}: order, parts, copies", len(rows), faults)

@@ -290,7 +290,7 @@ def a_page(folder: Path, **repeat: Any) -> dict[str, Any]:
     page["select"] = [{"name": "bad", "old.good": {"min": 1}, "if_null": "keep"}]
     repeats = {"column": "old.size", **repeat}
     page["mix"] = {"default": "again", "mixes": {"again": {"repeat": repeats, "max_epochs": 4}}}
-    return page | {"release": {"name": "v1"}}
+    return page | {"annotate": ["stages.tokens"], "release": {"name": "v1"}}
 
 
 def test_a_release_repeats_documents(tmp_path: Path) -> None:
@@ -306,6 +306,25 @@ def test_a_release_repeats_documents(tmp_path: Path) -> None:
     classes = [[row[k] for k in ("from", "times", "documents", "copies")] for row in mix["repeat"]["classes"]]
     assert classes == [[None, 1, 10, 10], [2, 2, 20, 40], [4, 3, 10, 30]] and mix["documents"] == 80
     assert cli("verify", release).code == 0
+    card = (release / "README.md").read_text(encoding="utf-8")
+    assert "An epoch holds documents more than once, by `old.size`:" in card
+
+
+def test_a_plan_counts_repeats(tmp_path: Path) -> None:
+    """Before another release is cut, the plan has its tokens with repeats and without, and they are what comes."""
+    page = a_page(tmp_path, weights={2: 2, 4: 3})
+    store = tmp_path / "store"
+    build(write_run(tmp_path, page), store)
+    page["mix"]["mixes"]["again"]["repeat"]["weights"] = {2: 3}
+    run_path = write_run(tmp_path, page)
+    ended = cli("plan", run_path, "--store", store, "--json")
+    mix = ended.json["mixes"]["again"]
+    assert mix["asked"] == mix["available"] > 2 * mix["distinct"] > 0 and mix["discarded"] == 0
+    assert f"with repeats ({mix['distinct']:,} without)" in cli("plan", run_path, "--store", store).out
+    build(run_path, store)
+    lineage = json.loads((store / "releases/v1/lineage.json").read_text(encoding="utf-8"))
+    assert lineage["mixes"]["again"]["tokens"] == mix["asked"]
+    assert lineage["mixes"]["again"]["available"] == mix["distinct"]
 
 
 def test_a_release_fits_its_repeats_to_its_rules(tmp_path: Path) -> None:
@@ -320,6 +339,9 @@ def test_a_release_fits_its_repeats_to_its_rules(tmp_path: Path) -> None:
         [1, 1, 30, 20, 0.666667, 10],
         [2, 4, 30, 0, 0.0, 120],
     ]
+    assert "the weights follow from what rules removed, 33.3% of all" in (release / "README.md").read_text(
+        "utf-8"
+    )
     assert (repeat["fit"], repeat["removed_share"]) == ("fineweb2", 0.333333)
     assert cli("verify", release).code == 0
     assert cli("plan", run_path, "--store", tmp_path / "store").ok().out.rstrip().endswith("nothing to do")
