@@ -22,8 +22,8 @@ from pipeline.store import Store
 if TYPE_CHECKING:
     from pipeline.rules import Rule
 
-DOCUMENTS_PER_PART = 8 << 20
-"""Aim of ingested documents per part: about 1 GB of memory where all of them are in clusters."""
+DOCUMENTS_PER_PART = 2 << 20
+"""Aim of ingested documents per part: about 0.8 GB of memory where all of them are in clusters, at 400 bytes each."""
 
 DIGITS = np.frombuffer(b"234567abcdefghijklmnopqrstuvwxyz", np.uint8)
 """The characters of a document id in byte order."""

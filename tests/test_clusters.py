@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,5 +149,25 @@ def test_a_release_counts_its_clusters(tmp_path: Path) -> None:
         {"snapshot": s, "n_docs": n, "n_kept": int(s == home)} for s, n in n_docs.items()
     ]
     assert row["sources"] == [{"source": "docs", "n_docs": 4, "n_kept": 1}]
+    lineage = json.loads((release / "lineage.json").read_text(encoding="utf-8"))
+    assert sum(counts["copies"] for counts in lineage["snapshots"].values()) == 2
     (report,) = cli("verify", release, "--json").ok().json
     assert report["checks"]["clusters are what the ledger says"] == 1
+
+
+def test_rules_name_snapshots_and_the_lineage_counts_them(tmp_path: Path) -> None:
+    """A rule drops a crawl as it would a source; documents, kept ones and copies of each are counted, also of none."""
+    names = ["CC-MAIN-2024-22", "CC-MAIN-2024-22", "CC-MAIN-2025-30", None]
+    rows = [{"id": str(i), "text": f"{LONE} {i * '再'}", "crawl": name} for i, name in enumerate(names)]
+    page = tiny(tmp_path, rows) | {"release": {"name": "v1"}}
+    page["select"] = [{"name": "old_crawl", "snapshot": {"not_in": ["CC-MAIN-2024-22"]}, "if_null": "keep"}]
+    build(write_run(tmp_path, page), tmp_path / "store")
+    release = tmp_path / "store" / "releases" / "v1"
+    assert json.loads((release / "lineage.json").read_text(encoding="utf-8"))["snapshots"] == {
+        "": {"documents": 1, "kept": 1, "copies": 0},
+        "CC-MAIN-2024-22": {"documents": 2, "kept": 0, "copies": 0},
+        "CC-MAIN-2025-30": {"documents": 1, "kept": 1, "copies": 0},
+    }
+    data = ds.dataset(release / "data", format="parquet").to_table(columns=["snapshot"])
+    assert sorted(data["snapshot"].to_pylist(), key=str) == ["CC-MAIN-2025-30", None]
+    assert not (release / "clusters").exists()  # no step looks for copies
