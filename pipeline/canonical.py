@@ -21,7 +21,7 @@ from pipeline.names import check_keys
 from pipeline.schema import CANONICAL, QUARANTINE, split_column
 from pipeline.stage import Record
 
-MAPPED = ("text", "source_id", "url", "date", "license", "provenance", "parent_id")
+MAPPED = ("text", "source_id", "url", "date", "snapshot", "license", "provenance", "parent_id")
 """Canonical columns that a source may map to its own fields."""
 
 STRING_SUFFIX = ":string"
@@ -35,7 +35,7 @@ ALPHABET = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", np.uint8)
 class SourceInfo:
     """What a source says about the records of one of its files.
 
-    name, license, provenance: of the source; a record's own license and provenance win.
+    name, license, provenance, snapshot: of the source; a record's own license, provenance and snapshot win.
     columns: canonical column -> field name, or names to try in order. Also `stage.column` -> field: an
         existing score, a float64 column, or a string column if the field's name ends in `:string`. A dot in a
         field name reaches into nested objects (`quality.fine_web`), unless a field has that very name.
@@ -47,6 +47,7 @@ class SourceInfo:
     input: str
     license: str | None = None
     provenance: str | None = None
+    snapshot: str | None = None
     columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_doc_bytes: int = 16 << 20
@@ -220,7 +221,8 @@ class Rows:
     def _documents(self) -> pa.Table:
         source, n = self._source, self.n_docs
         values = {column: string_array(found) for column, found in self._values.items()}
-        for column, default in (("license", source.license), ("provenance", source.provenance)):
+        for column in ("license", "provenance", "snapshot"):
+            default = getattr(source, column)
             if default is not None:
                 values[column] = values[column].fill_null(default)
         offsets = pa.py_buffer(np.array(self._offsets, np.int64))

@@ -38,6 +38,10 @@ def check_columns(run: RunFile) -> None:
             check_spans(run, column, f"{where}.trim")
     for name, mix in run.mix.mixes.items():
         check_known({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
+        if mix.repeat:
+            where = f"{run.path}: mix.mixes.{name}.repeat.column"
+            check_known({mix.repeat.column}, early, where)
+            check_types(run, (Condition(column=mix.repeat.column, min=0),), where)
         if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
             raise ConfigError(
                 f"{run.path}: mix.mixes.{name} shares out tokens, which no stage counts; annotate with stages.tokens, "

@@ -251,6 +251,13 @@ def order_column(
     return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float64()))
 
 
+def mix_columns(run: RunFile) -> tuple[str, ...]:
+    """Columns that mixes go by, or repeat documents by."""
+    mixes = run.mix.mixes.values()
+    names = {mix.by for mix in mixes if mix.by} | {mix.repeat.column for mix in mixes if mix.repeat}
+    return tuple(sorted(names))
+
+
 def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
     """Every annotation column that decisions or the release read."""
     names = {c for rule in run.select for c in rule.columns()} | release_columns
@@ -260,5 +267,5 @@ def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
         names |= {f"{run.keep_one.of}.cluster", f"{run.keep_one.of}.pairs"} if run.keep_one.of else set()
         names |= {f"{run.keep_one.passages}.passages"} if run.keep_one.passages else set()
         names |= {column for column, _ in run.keep_one.prefer}
-    names |= {mix.by for mix in run.mix.mixes.values() if mix.by}
+    names |= set(mix_columns(run))
     return {name for name in names if "." in name}

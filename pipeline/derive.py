@@ -26,7 +26,7 @@ from pipeline.sidecars import Shard, SidecarRef, read_columns
 from pipeline.stage import DERIVED
 from pipeline.store import Store
 
-INHERITED = ("url", "host", "date", "license", "provenance")
+INHERITED = ("url", "host", "date", "snapshot", "license", "provenance")
 """Columns that a derived document takes from its parent."""
 
 

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from pipeline.build import Build
 from pipeline.cluster import Engine, SerialEngine
-from pipeline.decide import Decision, Kept, final, outcome_names
+from pipeline.decide import Decision, Kept, final, mix_columns, outcome_names
 from pipeline.errors import UsageError
 from pipeline.execute import Columns
 from pipeline.graph import Phase, phases
-from pipeline.place import plan_mix
+from pipeline.place import fitted_mixes, plan_mix, to_fit
 from pipeline.plan import PhasePlan, Plan, known_derivations, known_groups, plan_phase, shards_of
 from pipeline.progress import Progress
 from pipeline.release import FactsTask, Layout, facts_of
@@ -153,16 +153,16 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
             phase = plan_phase(Phase("wave", run.late), build.recipes, build.state, build.shards, 0)
             plan.phases.append(phase)
             decisions = decisions if phase.n_tasks else releasing.measure_edited(decisions)
-        by = releasing.mix_columns()
-        tasks = [FactsTask(store, d, i, releasing.layout, by, "") for i, d in enumerate(decisions)]
-        facts = pa.concat_tables([facts_of(task)[0] for task in tasks])
-        for name, mix in sorted(run.mix.mixes.items()):
-            planned, _, _ = plan_mix(run, facts, releasing.mixer, mix)
+        by, fits = mix_columns(run), to_fit(run)
+        tasks = [FactsTask(store, d, i, releasing.layout, by, "", fits) for i, d in enumerate(decisions)]
+        tables, reports = zip(*(facts_of(task) for task in tasks), strict=True)
+        facts = pa.concat_tables(tables)
+        for name, mix in sorted(fitted_mixes(run, reports).items()):
+            planned, _, tokens, _ = plan_mix(run, facts, releasing.mixer, mix)
             plan.mixes[name] = {
-                "available": planned.available,
-                "asked": planned.total,
-                "discarded": planned.discarded,
-            }
+                "available": planned.available, "asked": planned.total, "discarded": planned.discarded,
+                "distinct": int(tokens.sum()),
+            }  # fmt: skip
     if run.keep_one is not None:
         n_tasks = 0 if found else 1
         for step in (run.keep_one.step, run.keep_one.owners):

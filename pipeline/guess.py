@@ -32,6 +32,7 @@ NAMES = {
     "source_id": re.compile(r"(id|key|编号)$", re.IGNORECASE),
     "date": re.compile(r"date|time|日期|时间", re.IGNORECASE),
     "license": re.compile(r"licen[cs]e|许可", re.IGNORECASE),
+    "snapshot": re.compile(r"(^|\.)(snapshot|dump|crawl)$"),
 }
 """How fields are called that no reader knows by name; ids must be unique, and dates be dates, as well."""
 
@@ -127,7 +128,7 @@ def choose_columns(
 ) -> dict[str, str]:
     """Name the field of each canonical column: by the names that the reader knows, else by its values."""
     columns = {"text": text_field}
-    for column in ("source_id", "url", "date", "license"):
+    for column in ("source_id", "url", "date", "snapshot", "license"):
         left = {name: f for name, f in fields.items() if name not in columns.values()}
         named = [name for name in known.get(column, ()) if name in left]
         likely = [name for name, f in left.items() if _is_likely(column, name, f)]
@@ -140,8 +141,8 @@ def _is_likely(column: str, name: str, found: Field) -> bool:
     most = 0.9 * found.n_values
     if column == "url":
         return found.n_urls >= most and not IMAGE.search(name)
-    holds = {"source_id": found.n_distinct, "date": found.n_dates, "license": found.n_values}
-    return bool(NAMES[column].search(name)) and holds[column] >= most
+    holds = {"source_id": found.n_distinct, "date": found.n_dates}
+    return bool(NAMES[column].search(name)) and holds.get(column, found.n_values) >= most
 
 
 def count_scripts(text: str) -> Counter[str]:

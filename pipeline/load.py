@@ -36,7 +36,7 @@ from pipeline.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
 SOURCE_KEYS = (
-    "name", "reader", "config", "files", "columns", "license", "provenance", "rank", "profile", "reference",
+    "name", "reader", "config", "files", "columns", "license", "provenance", "snapshot", "rank", "profile", "reference",
 )  # fmt: skip
 DERIVED_KEYS = ("name", "derive", "config", "of", "rank", "profile")
 
@@ -184,7 +184,7 @@ class _Parser:
             name=name, reader_name=entry["reader"], reader=reader,
             reader_config=config_of(reader, entry.get("config"), f"{where}.config"),
             files=tuple(self.input_path(file) for file in files), columns=columns,
-            license=entry.get("license"), provenance=entry.get("provenance"),
+            license=entry.get("license"), provenance=entry.get("provenance"), snapshot=entry.get("snapshot"),
             rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
             reference=boolean(entry.get("reference", False), f"{where}.reference"),
         )  # fmt: skip

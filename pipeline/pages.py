@@ -52,8 +52,24 @@ def summary(
         "counts": counts, "funnel": funnel, "failed": failed, "mixes": placement.mixes,
         "default_mix": build.run_file.mix.default, "recipe": recipe,
         "rules": [build.run_file.select[i].name for i in drop_order(list(build.run_file.select))],
+        "snapshots": snapshot_counts(reports),
         "late_rules": [rule.name for rule in build.run_file.select if rule.is_late and rule.action == "drop"],
     }  # fmt: skip
+
+
+def snapshot_counts(reports: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]] | None:
+    """Documents, kept ones and copies (dropped because another is kept) of each snapshot; "" is none.
+
+    None for more snapshots than a profile counts.
+    """
+    tallies = merge({"snapshots": report["profile"]["snapshots"]} for report in reports).get("snapshots", {})
+    if tallies is None:
+        return None
+    names = ("documents", "kept", "copies")
+    return {
+        snapshot: {name: row[TALLY.index(name)] for name in names}
+        for snapshot, row in sorted(tallies.items())
+    }
 
 
 def lineage(build: Build) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Held on one node: about 100 bytes per kept document and mix.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,11 +53,13 @@ class Placement:
     mixes: Mapping[str, Mapping[str, Any]]  # Any: plain JSON
 
 
-def place(run: RunFile, facts: pa.Table, mixer: Any) -> Placement:  # Any: the mix module
+def place(
+    run: RunFile, facts: pa.Table, mixer: Any, planned: Mapping[str, Any]
+) -> Placement:  # Any: of the mix module
     """Order documents by keyed hash per language, plan every mix, and cut both into parts by text bytes.
 
     Args: facts, one row per kept document in row order: row, doc_id, language, n_tokens, text_bytes, module (of a
-    derived document), and the columns that mixes go by.
+    derived document), and the columns that mixes go by. planned: the mixes by name, their repeats fitted.
     """
     sizes = facts["text_bytes"].to_numpy().astype(np.int64)
     language = facts["language"].to_numpy(zero_copy_only=False).astype(object)
@@ -83,7 +85,7 @@ def place(run: RunFile, facts: pa.Table, mixer: Any) -> Placement:  # Any: the m
         folder = next(derived.step.part for derived in run.derived if derived.module == module)
         outputs.append(Output(folder, None, n_parts, True, module=module))
     orders, mixes = {}, {}
-    for name, mix in sorted(run.mix.mixes.items()):
+    for name, mix in sorted(planned.items()):
         order, report = _mix_order(run, facts, mixer, mix)
         document = order["document"].to_numpy()
         part, row_of_part = cut_parts(sizes[document], run.release.part_bytes)
@@ -132,22 +134,47 @@ def _chosen(facts: pa.Table, rows: np.ndarray, output: int, part: np.ndarray) ->
     )
 
 
-def plan_mix(run: RunFile, facts: pa.Table, mixer: Any, mix: Any) -> tuple[Any, pa.ChunkedArray, np.ndarray]:
-    """Token quotas of one mix, with the stratum and the tokens of each document.
+def to_fit(run: RunFile) -> tuple[tuple[str, Any], ...]:  # Any: the mix module's own class
+    """The repeats that follow from what rules remove, by mix."""
+    mixes = sorted(run.mix.mixes.items())
+    return tuple((name, mix.repeat) for name, mix in mixes if mix.repeat and mix.repeat.fit)
+
+
+def fitted_mixes(run: RunFile, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All mixes by name, with repeats fitted to the sum of what shards report; see release.counts_to_fit."""
+    mixes = dict(run.mix.mixes)
+    for name, repeat in to_fit(run):
+        counts = np.zeros((len(repeat.bounds) + 1, 2), np.int64)
+        for report in reports:
+            counts += np.array(report["fits"].get(name, 0), np.int64)
+        mixes[name] = replace(mixes[name], repeat=repeat.fitted(counts.tolist()))
+    return mixes
+
+
+def plan_mix(
+    run: RunFile, facts: pa.Table, mixer: Any, mix: Any
+) -> tuple[Any, pa.ChunkedArray, np.ndarray, np.ndarray]:
+    """Token quotas of one mix, with the stratum and the tokens of each document, and how often it is repeated.
 
     Raises: MixError when its shares cannot be met.
     """
     strata = facts[mix.by] if mix.by else pa.chunked_array([pa.repeat("", facts.num_rows)])
     tokens = count_column(facts, mix)
-    return mixer.plan(mixer.count_tokens(strata, tokens), mix, run.mix.max_discard), strata, tokens
+    times = mix.repeat.of(facts[mix.repeat.column]) if mix.repeat else np.ones(facts.num_rows, np.int64)
+    return (
+        mixer.plan(mixer.count_tokens(strata, tokens * times), mix, run.mix.max_discard),
+        strata,
+        tokens,
+        times,
+    )
 
 
 def _mix_order(run: RunFile, facts: pa.Table, mixer: Any, mix: Any) -> tuple[pa.Table, dict[str, Any]]:
     """Plan one mix and put its copies into training order."""
-    plan, strata, tokens = plan_mix(run, facts, mixer, mix)
+    plan, strata, tokens, times = plan_mix(run, facts, mixer, mix)
     groups = mixer.group_index(strata, plan)
     hashes = mixer.keyed_hash(facts["doc_id"], mix.seed)
-    n_copies = mixer.copies(groups, tokens, hashes, plan)
+    n_copies = mixer.copies(groups, tokens, hashes, plan, times)
     order = mixer.positions(hashes, n_copies, groups, tokens, plan)
     realised = mixer.realised(groups, tokens, n_copies, plan).to_pylist()
     left_out = int(tokens[n_copies == 0].sum())
@@ -155,6 +182,8 @@ def _mix_order(run: RunFile, facts: pa.Table, mixer: Any, mix: Any) -> tuple[pa.
         "groups": realised, "tokens": sum(g["tokens"] for g in realised), "available": int(tokens.sum()),
         "discarded_share": left_out / max(int(tokens.sum()), 1), "documents": len(order),
     }  # fmt: skip
+    if mix.repeat:
+        report["repeat"] = mix.repeat.report(facts[mix.repeat.column], tokens, n_copies)
     return order, report
 
 

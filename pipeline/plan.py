@@ -331,8 +331,10 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, as in the last runs")
     lines.append(f"release  {plan.release}")
     for name, mix in sorted(plan.mixes.items()):
+        repeated = mix["available"] != mix["distinct"]
+        again = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
         lines.append(
-            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available, "
+            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{again}, "
             f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
         )
     lines += [f"note     {note}" for note in plan.notes]

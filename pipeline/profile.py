@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 Profile = dict[str, Any]
 """Plain JSON. Groups are nested by name, with a list of integers for each; see the tuples of measures below."""
 
-READS = frozenset({"doc_id", "source", "provenance", "text_bytes"})
+READS = frozenset({"doc_id", "source", "snapshot", "provenance", "text_bytes"})
 """Canonical columns that a profile counts by, beside those of the release."""
 
 TALLY = ("documents", "kept", "copies", "bytes", "kept_bytes", "kept_tokens")
-"""What is counted for each language, source, domain and provenance. copies: dropped because another is kept."""
+"""What is counted for each language, source, snapshot ("" is none), domain and provenance. copies: dropped because
+another is kept."""
 
 SPLIT = ("kept", "dropped", "kept_bytes", "dropped_bytes")
 """What is counted for each bucket, tier and bin of a histogram."""
@@ -37,7 +38,7 @@ CLUSTERS = ("clusters", "documents", "copies")
 """What is counted for each size of cluster; sizes are rounded up to a power of two."""
 
 MAX_GROUPS = 1000
-LIMITED = ("domains", "provenances", "buckets", "tiers")
+LIMITED = ("snapshots", "domains", "provenances", "buckets", "tiers")
 """Parts of a profile whose groups are what a column holds, whatever that is."""
 
 OCTAVE = 16
@@ -85,6 +86,7 @@ def profile_shard(
     profile: Profile = {
         "languages": add_up([language], tally),
         "sources": add_up([columns["source"]], tally),
+        "snapshots": limited(add_up([pc.fill_null(columns["snapshot"], "")], tally)),
         "provenances": limited(add_up([columns["source"], provenance], tally)),
     }
     if "domain" in named:

@@ -145,8 +145,9 @@ def read_records(finished: Finished, source: Source, places: dict[str, set[int]]
     files = {f.relative: f for group in find_groups(source, finished.run.ingest) for f in group.files}
     for name, wanted in sorted(places.items()):
         info = SourceInfo(
-            name=source.name, license=source.license, provenance=source.provenance, columns=source.columns,
-            fields=source.reader.fields, max_doc_bytes=finished.run.ingest.max_doc_bytes, input=name,
+            name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
+            columns=source.columns, fields=source.reader.fields, max_doc_bytes=finished.run.ingest.max_doc_bytes,
+            input=name,
         )  # fmt: skip
         rows = Rows(info)
         left = set(wanted)

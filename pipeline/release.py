@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import profile
+from pipeline.clusters import eligible_rows, members, part_of
 from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import ConfigError, StageError
 from pipeline.exchange import read_exchange, write_exchange
@@ -48,6 +49,7 @@ class Layout:
     no_language: str
     edited: Mapping[str, str]
     modules: Mapping[str, str]
+    clusters: pa.Schema
 
     def sources(self) -> set[str]:
         """Annotation columns that the release reads."""
@@ -79,13 +81,17 @@ def layout(run: RunFile, module: Any) -> Layout:  # Any: a release module
     }
     return Layout(
         module.data_schema(list(found)), module.LEDGER, columns, found, module.DUPLICATE, module.ORPHAN,
-        module.NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived},
+        module.NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived}, module.CLUSTERS,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class FactsTask:
-    """Collects what placing needs of one shard's kept documents. by: columns that mixes go by."""
+    """Collects what placing needs of one shard's kept documents, and the members of its clusters.
+
+    by: columns that mixes go by. fits: repeats to be fitted, by mix. cluster_parts, clusters_key: partitions of the
+    clusters, exchange file of the members.
+    """
 
     store: Store
     decision: Decision
@@ -93,6 +99,9 @@ class FactsTask:
     layout: Layout
     by: tuple[str, ...]
     key: str
+    fits: tuple[tuple[str, Any], ...] = ()  # Any: the mix module's own class
+    cluster_parts: int = 1
+    clusters_key: str = ""
 
 
 def _release_column(
@@ -116,27 +125,44 @@ def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
 
 
 def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
-    """Write the facts of a shard's kept documents; return the funnel: language -> outcome -> documents."""
-    table, report = facts_of(task, profiled=True)
+    """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
+    columns, kept = decide_shard(task, task.layout.sources() | profile.READS)
+    table, report = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
+    language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
+    report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
+    report["thresholds"] = profile.thresholds(task.decision, task.layout)
+    if (name := task.layout.columns["cluster"]) is not None:
+        named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
+        found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
+        parts = part_of(found["cluster"], task.cluster_parts)
+        write_exchange(task.store, task.clusters_key, found, parts, task.cluster_parts)
     return report
 
 
-def facts_of(task: FactsTask, profiled: bool = False) -> tuple[pa.Table, dict[str, Any]]:
-    """What placing needs of each kept document, and the shard's part of the funnel and, if asked for, profile."""
+def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
+    """What placing needs of each kept document, and the shard's part of the funnel."""
+    return facts_table(task, *decide_shard(task, {"text_bytes"}))
+
+
+def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
+    """Decide over a shard; its columns are those of its facts, and `extra`."""
+    known = task.layout.columns
+    extra = extra | {c for c in (known["language"], known["n_tokens"], known["cluster"], *task.by) if c}
+    columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
+    return columns, final(task.decision, columns, task.store)
+
+
+def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table, dict[str, Any]]:
+    """See `facts_of`."""
     decision, n_rows = task.decision, task.decision.shard.n_rows
-    extra = {c for c in (task.layout.columns["language"], task.layout.columns["n_tokens"], *task.by) if c}
-    extra |= task.layout.sources() | profile.READS if profiled else {"text_bytes"}
-    columns = decision.read(task.store, extra | set(task.layout.edited.values()))
-    kept = final(decision, columns, task.store)
     language = languages(columns, task.layout, n_rows)
-    n_tokens = _release_column(columns, task.layout, "n_tokens", pa.int64(), n_rows)
     table = pa.table(
         {
             ROW: np.arange(n_rows, dtype=np.uint64) + np.uint64(task.ordinal << ROW_BITS),
             "doc_id": columns["doc_id"],
             "language": language,
-            "n_tokens": n_tokens,
+            "n_tokens": _tokens(task, columns),
             "text_bytes": columns["text_bytes"],
             "module": pa.repeat(
                 pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
@@ -144,11 +170,29 @@ def facts_of(task: FactsTask, profiled: bool = False) -> tuple[pa.Table, dict[st
             **{name: columns[name] for name in task.by},
         }
     ).filter(pa.array(kept.keep))
-    report = funnel_of(task, kept, language)
-    if profiled:
-        report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
-        report["thresholds"] = profile.thresholds(decision, task.layout)
-    return table, report
+    return table, funnel_of(task, kept, language) | {"fits": counts_to_fit(task, columns, kept)}
+
+
+def counts_to_fit(task: FactsTask, columns: Columns, kept: Kept) -> dict[str, Any]:
+    """Counts of what rules remove, for each mix whose repeats follow from it.
+
+    One document stands for each cluster, the one that names it, as if copies were dropped before any rule; documents
+    made of others do not count.
+    """
+    decision, name = task.decision, task.layout.columns["cluster"]
+    if not task.fits or decision.shard.source in task.layout.modules:
+        return {}
+    counted = np.ones(len(kept.keep), bool)
+    if name is not None:
+        leads = pc.equal(columns[name].cast(pa.string()), columns["doc_id"])
+        counted = np.asarray(pc.fill_null(leads, True).combine_chunks()).astype(bool)
+    removed = ~eligible_rows(kept.rule, decision.rules)[counted]
+    chosen = pa.array(counted)
+    return {mix: fit.count(columns[fit.column].filter(chosen), removed) for mix, fit in task.fits}
+
+
+def _tokens(task: FactsTask, columns: Columns) -> pa.ChunkedArray:
+    return _release_column(columns, task.layout, "n_tokens", pa.int64(), task.decision.shard.n_rows)
 
 
 def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
@@ -264,7 +308,7 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
     """Data rows of a shard's kept documents, in the release's one schema."""
     schema, indices, n_rows = task.layout.data, pa.array(rows), task.decision.shard.n_rows
     filled: dict[str, pa.ChunkedArray | pa.Array] = {"text": texts}
-    for name in ("doc_id", "source", "url", "date", "license", "provenance", "parent_id"):
+    for name in ("doc_id", "source", "url", "date", "snapshot", "license", "provenance", "parent_id"):
         filled[name] = columns[name].take(indices)
     for name in ("language_score", "domain", "quality_bucket", "perplexity", "cluster_size", "n_tokens"):
         filled[name] = _release_column(columns, task.layout, name, schema.field(name).type, n_rows).take(
@@ -301,7 +345,7 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
     np.add.at(copies, placed[ROW].to_numpy()[placed["output"].to_numpy() == task.default_mix], 1)
     schema = task.layout.ledger
     filled = {
-        "doc_id": columns["doc_id"], "source": columns["source"],
+        "doc_id": columns["doc_id"], "source": columns["source"], "snapshot": columns["snapshot"],
         "shard": pa.repeat(decision.shard.id, n_rows), "row": pa.array(np.arange(n_rows), pa.int32()),
         "language": languages(columns, task.layout, n_rows), "keep": pa.array(kept.keep),
         "rule": pa.array(names[kept.rule], pa.string()), "flags": pa.array(flags, pa.list_(pa.string())),

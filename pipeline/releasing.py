@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import __version__
-from pipeline.decide import Decision, decision_columns
+from pipeline.clusters import ClusterTask, count_parts, write_clusters
+from pipeline.decide import Decision, decision_columns, mix_columns
 from pipeline.deciding import Deciding
 from pipeline.errors import LeaseError
 from pipeline.exchange import read_exchange, write_exchange
@@ -32,7 +33,7 @@ from pipeline.parts import (
     write_part,
     write_tokens,
 )
-from pipeline.place import Placement, by_shard, place
+from pipeline.place import Placement, by_shard, fitted_mixes, place, to_fit
 from pipeline.recipe import digest
 from pipeline.release import (
     FactsTask,
@@ -147,23 +148,22 @@ class Releasing:
         tokens = self.run_file.tokens
         return None if tokens is None else [tokens.mixes, _module(tokens.module).describe(tokens.config)]
 
-    def mix_columns(self) -> tuple[str, ...]:
-        """Columns that mixes go by."""
-        return tuple(sorted({mix.by for mix in self.run_file.mix.mixes.values() if mix.by}))
-
     # Writing
 
     def write(self, lease: Lease) -> None:
         """Write every file of the release, the checksums last."""
         decisions = self.measure_edited(self.deciding.decisions())
-        by = self.mix_columns()
+        by, fits = mix_columns(self.run_file), to_fit(self.run_file)
         facts_keys = [f"{self.work}/facts-{i:06d}.arrow" for i in range(len(decisions))]
+        cluster_keys = tuple(f"{self.work}/clusters-{i:06d}.arrow" for i in range(len(decisions)))
+        n_parts = count_parts(sum(shard.n_rows for shard in self.build.shards))
         facts_tasks = [
-            FactsTask(self.store, d, i, self.layout, by, facts_keys[i]) for i, d in enumerate(decisions)
+            FactsTask(self.store, d, i, self.layout, by, facts_keys[i], fits, n_parts, cluster_keys[i])
+            for i, d in enumerate(decisions)
         ]
         reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
         facts = read_exchange(self.store, facts_keys, 0)
-        placement = place(self.run_file, facts, self.mixer)
+        placement = place(self.run_file, facts, self.mixer, fitted_mixes(self.run_file, reports))
         tables = by_shard(placement, len(decisions), ROW_BITS)
         place_keys = [f"{self.work}/place-{i:06d}.arrow" for i in range(len(decisions))]
         for key, table in zip(place_keys, tables, strict=True):
@@ -181,6 +181,8 @@ class Releasing:
             "write ledger, edit text", write_shard, tasks, "shard", ShardReport
         )
         files = [report.ledger for report in shards]
+        files += self.resumable("write clusters", write_clusters, self.cluster_tasks(cluster_keys, n_parts), "clusters",
+                                FileReport)  # fmt: skip
         files += self.resumable("write parts", write_part, self.part_tasks(placement), "part", FileReport)
         files += self.write_tokens(placement)
         files += self.write_orders(placement)
@@ -246,6 +248,16 @@ class Releasing:
             PartTask(self.store, keys, p, f"{self.folder}/{placement.outputs[o].folder}/part-{p:05d}.parquet")
             for (o, p), keys in self.gathered(placement).items()
             if placement.outputs[o].materialise
+        ]
+
+    def cluster_tasks(self, keys: tuple[str, ...], n_parts: int) -> list[ClusterTask]:
+        """One task per partition of the clusters, if the run looks for copies."""
+        schema, folder = self.layout.clusters, f"{self.folder}/clusters"
+        if self.layout.columns["cluster"] is None or not keys:
+            return []
+        return [
+            ClusterTask(self.store, keys, part, schema, f"{folder}/part-{part:05d}.parquet")
+            for part in range(n_parts)
         ]
 
     def write_tokens(self, placement: Placement) -> list[FileReport]:

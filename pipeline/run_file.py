@@ -26,7 +26,8 @@ EDITED = "_edited"
 class Source:
     """One source of documents. rank: smaller is preferred as keeper; profile: a word that rules can ask for.
 
-    reference: its documents take others out and are in no release themselves.
+    license, provenance, snapshot: of records that name none. reference: its documents take others out and are in no
+    release themselves.
     """
 
     name: str
@@ -37,9 +38,16 @@ class Source:
     columns: Mapping[str, str]
     license: str | None = None
     provenance: str | None = None
+    snapshot: str | None = None
     rank: int = 0
     profile: str = ""
     reference: bool = False
+
+    def __post_init__(self) -> None:
+        if self.snapshot is not None and not (isinstance(self.snapshot, str) and self.snapshot):
+            raise ConfigError(
+                f"sources.{self.name}.snapshot is {self.snapshot!r}; expected a name in quotes, as 'CC-MAIN-2025-30'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +269,6 @@ def ingest_recipe(source: Source, ingest: Ingest) -> str:
     """Hash what shapes a source's shards, input files aside: 32 hex digits."""
     shape = [
         source.name, source.reader_name, source.reader.version, source.reader_config, dict(source.columns),
-        source.license, source.provenance, ingest.shard_bytes, ingest.pack_bytes, ingest.max_doc_bytes,
+        source.license, source.provenance, source.snapshot, ingest.shard_bytes, ingest.pack_bytes, ingest.max_doc_bytes,
     ]  # fmt: skip
     return digest(shape)

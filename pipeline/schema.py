@@ -15,6 +15,7 @@ CANONICAL = pa.schema(
         "url": pa.string(),
         "host": pa.string(),
         "date": pa.string(),
+        "snapshot": pa.string(),
         "source": pa.string(),
         "license": pa.string(),
         "provenance": pa.string(),
@@ -29,9 +30,9 @@ CANONICAL = pa.schema(
 """One row per document of a canonical shard.
 
 doc_id: 26 characters base32 of hash128(source, input, input_row). text_hash: 32 hex digits, XXH3-128 of the
-UTF-8 text; text_bytes: its length. input: path below the source root. input_row: position of the record in that
-file, from 0 (a line, a row, a WARC record, whatever the reader counts). meta: the record's other fields as a JSON
-object, or null.
+UTF-8 text; text_bytes: its length. snapshot: the crawl or dump that the document came from (`CC-MAIN-2025-30`), or
+null. input: path below the source root. input_row: position of the record in that file, from 0 (a line, a row, a WARC
+record, whatever the reader counts). meta: the record's other fields as a JSON object, or null.
 """
 
 QUARANTINE = pa.schema(

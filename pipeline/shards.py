@@ -154,8 +154,9 @@ def ingest_group(task: IngestTask) -> IngestReport:
 def _read_file(file: InputFile, task: IngestTask, writer: _ShardWriter) -> None:
     source = task.group.source
     info = SourceInfo(
-        name=source.name, license=source.license, provenance=source.provenance, columns=source.columns,
-        fields=source.reader.fields, max_doc_bytes=task.ingest.max_doc_bytes, input=file.relative,
+        name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
+        columns=source.columns, fields=source.reader.fields, max_doc_bytes=task.ingest.max_doc_bytes,
+        input=file.relative,
     )  # fmt: skip
     rows = Rows(info)
     with open_input(file.path) as stream:
@@ -246,10 +247,15 @@ def imported_ref(prefix: str, source: Source, ingest: Ingest, shard: Shard) -> S
     return SidecarRef(f"annotations/{prefix}/v0-{recipe[:8]}/{shard.id}.parquet", recipe)
 
 
+REPEATING = (
+    "host", "snapshot", "source", "license", "provenance", "input", "language", "domain", "kind", "reason",
+)  # fmt: skip
+"""Columns of few different values."""
+
+
 def parquet_writer(path: str, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
     """A Parquet writer for tables with text: zstd, dictionaries only where values repeat, no statistics of text."""
-    repeating = [n for n in ("host", "source", "license", "provenance", "input", "language", "domain", "kind", "reason")
-                 if n in schema.names]  # fmt: skip
+    repeating = [n for n in REPEATING if n in schema.names]
     return pq.ParquetWriter(
         path,
         schema,

@@ -11,11 +11,15 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.clusters import cluster_table, members
 from pipeline.errors import UsageError
 from pipeline.schema import REFERENCE
 from pipeline.store import Store
@@ -67,6 +71,7 @@ def verify_files(release: Store) -> Report:
     check_counts(lineage, ledger, report)
     data = check_data(release, listed, ledger, report)
     check_derived(release, listed, lineage, ledger, report)
+    check_clusters(release, listed, lineage, ledger, report)
     for mix in sorted(lineage["mixes"]):
         check_mix(release, listed, mix, lineage, ledger, data, report)
         if f"tokens/{mix}/tokens.json" in listed:
@@ -193,6 +198,25 @@ def check_derived(
     report.check("derived documents with their parents", sum(map(len, wanted.values())), faults)
 
 
+def check_clusters(
+    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: Report
+) -> None:
+    """The table of clusters is what the ledger's rows add up to, in order."""
+    found = read_parts(release, listed, "clusters/", None)
+    if not found.column_names:
+        return
+    names = ledger["cluster"], ledger["doc_id"], ledger["snapshot"], ledger["source"]
+    kept = np.asarray(ledger["keep"].combine_chunks()).astype(bool)
+    late = pa.array(["duplicate", *lineage["late_rules"]], pa.string())  # rules that come after keepers
+    eligible = kept | np.asarray(pc.is_in(ledger["rule"], late).combine_chunks()).astype(bool)
+    expected = cluster_table(members(names, eligible, kept), found.schema)
+    faults = []
+    if not found.equals(expected):
+        pairs = zip_longest(found.to_pylist(), expected.to_pylist())
+        faults = [f"row {i}: {a}, the ledger has {b}" for i, (a, b) in enumerate(pairs) if a != b]
+    report.check("clusters are what the ledger says", found.num_rows, faults)
+
+
 def text_digest(text: str) -> str:
     """A short digest of a released text."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -233,6 +257,9 @@ def check_mix(
         faults += [
             f"{d}: {n} copies in the ledger, {seen[d]} in the mix" for d, n in copies.items() if n != seen[d]
         ]
+    repeat = lineage["mixes"][mix].get("repeat")
+    if repeat and (n := sum(row["copies"] for row in repeat["classes"])) != len(rows):
+        faults.append(f"{len(rows):,} documents, the classes of its repeats have {n:,}")
     if len(rows) != lineage["mixes"][mix]["documents"]:
         faults.append(f"{len(rows):,} documents, lineage says {lineage['mixes'][mix]['documents']:,}")
     report.check(f"mix {mix}: order, parts, copies", len(rows), faults)

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Global, Outcome
-from stages.kernels.hashing import salt
 from stages.kernels.unionfind import components
+from stages.scope import SCOPE_READS, Scope, check_scope, scope_salt
 
 SCHEMA = pa.schema(
     {"groups": pa.list_(pa.uint64()), "partners": pa.list_(pa.uint64()), "is_copy": pa.bool_()}
@@ -35,18 +35,21 @@ most of a corpus hangs together, and no process could hold its shingles."""
 
 KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "content": pa.uint64()})
 PAIRS = pa.schema({"left": pa.uint64(), "right": pa.uint64(), "is_copy": pa.bool_()})
-READS = ("minhash.band_keys", "exact.match_hash", "parent_id")
+READS = ("minhash.band_keys", "exact.match_hash", *SCOPE_READS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """max_group: most documents of one key that are all compared with each other. leaders: above it, the
-    number of documents, those of smallest match hash, that all others are compared with."""
+    number of documents, those of smallest match hash, that all others are compared with. scope: `global`, `source` or
+    `snapshot`; only documents of one scope are compared."""
 
     max_group: int = 64
     leaders: int = 8
+    scope: Scope = "global"
 
     def __post_init__(self) -> None:
+        check_scope(self.scope, "candidates.scope")
         if not 1 <= self.leaders <= self.max_group:
             raise ConfigError(
                 f"candidates.leaders is {self.leaders}; expected 1 to candidates.max_group ({self.max_group})"
@@ -60,7 +63,7 @@ def map_keys(table: pa.Table, config: Config) -> pa.Table:
     bands = table["minhash.band_keys"].combine_chunks()
     owners = pc.list_parent_indices(bands).to_numpy().astype(np.int64)
     known = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
-    kind = salt(table["parent_id"])
+    kind = scope_salt(table, config.scope)
     content = hash_lanes(hashes)[:, 0] ^ kind
     index = np.concatenate([known, owners])
     keys = np.concatenate([content[known], pc.list_flatten(bands).to_numpy() ^ kind[owners]])

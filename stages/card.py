@@ -264,12 +264,34 @@ def mix_section(named: tuple[str, Mapping[str, Any], bool]) -> list[str]:
         ]
         for g in mix["groups"]
     ]
-    return [
+    lines = [
         f"## Mix `{name}`" + (", the default" if is_default else ""), "",
         f"{mix['documents']:,} documents, {mix['tokens']:,} tokens in training order; {mix['discarded_share']:.1%} of "
         "the kept tokens are left out.", "",
         *markdown(["group", "documents", "tokens", "share asked", "share", "epochs"], rows),
     ]  # fmt: skip
+    return lines + repeat_lines(mix["repeat"]) if "repeat" in mix else lines
+
+
+def repeat_lines(repeat: Mapping[str, Any]) -> list[str]:
+    """How often documents of each class come in one epoch, and what rules removed of them where that was fitted."""
+    fitted = repeat["fit"] is not None
+    rows = [
+        [
+            "less" if row["from"] is None else row["from"],
+            *(row[name] for name in ("times", "documents", "copies", "tokens")),
+            *([f"{row['removed_share']:.1%}"] if fitted else []),
+        ]
+        for row in repeat["classes"]
+    ]  # fmt: skip
+    heads = ["from", "times", "documents", "copies", "tokens", *(["removed by rules"] if fitted else [])]
+    why = (
+        f"; the weights follow from what rules removed, {repeat['removed_share']:.1%} of all"
+        if fitted
+        else ""
+    )
+    said = f"An epoch holds documents more than once, by `{repeat['column']}`{why}:"
+    return ["", said, "", *markdown(heads, rows)]
 
 
 def making_section(report: Report) -> list[str]:

@@ -61,6 +61,7 @@ FILES = (
     ("tokens/", "the same documents tokenised, in the same order"),
     ("cot/", "worked solutions found in the documents"),
     ("ledger/", "one row for every ingested document with the rule that dropped it"),
+    ("clusters/", "one row for every cluster of copies: size, kept members, counts by snapshot and source"),
     ("lineage.json", "input files by digest, steps by recipe, all counts"),
     ("licenses.csv", "documents and tokens by licence and source"),
     ("report.html", "the numbers as pictures; `report.json` has them plain"),

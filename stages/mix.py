@@ -16,9 +16,10 @@ from pipeline.errors import ExpectationError
 from stages.keyed_hash import GOLDEN, keyed_hash, scramble
 from stages.mix_config import NATURAL, Mix, MixSection, Phase, parse
 from stages.mix_plan import GroupPlan, MixPlan, count_tokens, plan
+from stages.mix_repeat import Repeat
 
 __all__ = [
-    "NATURAL", "GroupPlan", "Mix", "MixPlan", "MixSection", "Phase", "copies", "count_tokens", "group_index",
+    "NATURAL", "GroupPlan", "Mix", "MixPlan", "MixSection", "Phase", "Repeat", "copies", "count_tokens", "group_index",
     "keyed_hash", "parse", "plan", "positions", "realised",
 ]  # fmt: skip
 
@@ -34,33 +35,58 @@ def group_index(strata: pa.Array | pa.ChunkedArray, plan: MixPlan) -> np.ndarray
     return index[values.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
-def copies(group_index: np.ndarray, tokens: np.ndarray, hashes: np.ndarray, plan: MixPlan) -> np.ndarray:
+def copies(
+    group_index: np.ndarray,
+    tokens: np.ndarray,
+    hashes: np.ndarray,
+    plan: MixPlan,
+    times: np.ndarray | None = None,
+) -> np.ndarray:
     """Say how often each document is in the mix.
 
-    Every document of a group is taken floor(epochs) times. The tokens still missing come from further copies
-    of documents in keyed-hash order, passing over those that no longer fit; at the end the shortest document
-    that is left is added if that brings the group nearer to its target. Ties of the hash fall to the order of
-    the rows.
+    Every document of a group is taken floor(epochs) times, or that many times its repeats. The tokens still missing
+    come from further copies of documents in keyed-hash order, passing over those that no longer fit; at the end the
+    shortest document that is left is added if that brings the group nearer to its target. Ties of the hash fall to
+    the order of the rows. Repeats of a document are walked apart from each other, so that a part of a pass holds a
+    document that comes five times about five times as often as another.
 
-    Args: group_index, int32, -1 for documents in no group; tokens, int64; hashes, uint64; all (n_docs,).
+    Args: group_index, int32, -1 for documents in no group; tokens, int64; hashes, uint64; times, int64, how often a
+    document comes in one pass, None for once; all (n_docs,).
     Returns: int32 (n_docs,).
     Raises: ExpectationError if the documents do not hold the tokens that the plan counted.
     """
     result = np.zeros(len(tokens), np.int32)
+    times = np.ones(len(tokens), np.int64) if times is None else times
     for group, rows in zip(plan.groups, _by_group(group_index, hashes, len(plan.groups)), strict=True):
         sizes = tokens[rows]
-        found = int(sizes.sum())
+        found = int((sizes * times[rows]).sum())
         if found != group.available:
             raise ExpectationError(
                 f"mix {plan.mix.name}: group {group.name!r} holds {found:,} tokens, planned were "
                 f"{group.available:,}; plan again with the documents that are mixed"
             )
         if group.asked == group.available:  # also when no document has a token
-            result[rows] = int(group.share > 0)
+            result[rows] = times[rows] if group.share > 0 else 0
             continue
         epochs, missing = divmod(group.asked, found)
-        result[rows] = epochs + _nearest(sizes, missing)
+        document = _walk(hashes[rows], times[rows])
+        taken = document[_nearest(sizes[document], missing)]
+        result[rows] = epochs * times[rows] + np.bincount(taken, minlength=len(rows))
     return result
+
+
+def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The documents of a group, each as often as it is repeated, in the order in which copies are chosen.
+
+    Args: hashes, in rising order; times, int64; both (n_docs,).
+    Returns: int64, places of documents; a document's first copy goes by its own hash.
+    """
+    document = np.repeat(np.arange(len(times)), times)
+    number = np.arange(len(document)) - np.repeat(np.cumsum(times) - times, times)
+    key = hashes[document]
+    more = number > 0
+    key[more] = scramble(key[more] + number[more].astype(np.uint64) * GOLDEN)
+    return document[np.lexsort((number, document, key))]
 
 
 def _by_group(group_index: np.ndarray, keys: np.ndarray, n_groups: int) -> list[np.ndarray]:

@@ -12,6 +12,9 @@ Grammar, all keys optional:
           share: {zh: 0.5, en: 0.5}    # or `alpha: 0.3`, or `schedule: [{until: 0.8, share: {...}}, ...]`
           tokens: max              # or 200M, 1.5B
           max_epochs: 1
+          repeat:                      # documents that come more than once, see stages.mix_repeat
+            column: dedup.cluster_size
+            weights: {1: 1, 2: 2, 5: 4}    # or `fit: fineweb2, max: 5`
           seed: 0
           materialise: true
 """
@@ -26,6 +29,7 @@ from typing import Any  # values of a parsed YAML file
 
 from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
+from stages.mix_repeat import Repeat, parse_repeat
 
 NATURAL = "natural"
 MAX_PHASES = 256  # a training position keeps its phase in 8 bits
@@ -50,6 +54,7 @@ class Mix:
     phases: shares over training order; one phase for a plain share, none for alpha.
     alpha: a group of n tokens has a share p ∝ n^alpha; 1 is natural, 0 uniform.
     tokens: total asked; None is the largest that shares and max_epochs allow.
+    repeat: how often documents come in one pass over a group; None is once.
     seed: of the keyed hash that chooses and orders documents.
     """
 
@@ -60,8 +65,18 @@ class Mix:
     alpha: float = 1.0
     tokens: int | None = None
     max_epochs: float = 1.0
+    repeat: Repeat | None = None
     seed: int = 0
     materialise: bool = True
+
+    @property
+    def passes(self) -> Fraction:
+        """How often a group may be gone through.
+
+        With repeats these are whole passes, so many that no document comes more often than max_epochs.
+        """
+        epochs = Fraction(str(self.max_epochs))
+        return epochs if self.repeat is None else Fraction(epochs // self.repeat.max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +110,18 @@ def parse(settings: Mapping[str, Any] | None, where: str) -> MixSection:
 
 def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
     settings = _mapping(settings, where)
-    keys = ("by", "groups", "share", "alpha", "schedule", "tokens", "max_epochs", "seed", "materialise")
+    keys = (
+        "by",
+        "groups",
+        "share",
+        "alpha",
+        "schedule",
+        "tokens",
+        "max_epochs",
+        "repeat",
+        "seed",
+        "materialise",
+    )
     check_keys(settings, ("seed", "materialise") if name == NATURAL else keys, where)
     ways = [key for key in ("share", "alpha", "schedule") if key in settings]
     if len(ways) > 1:
@@ -118,6 +144,13 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
         shared & {stratum for strata in groups.values() for stratum in strata} - groups.keys()
     ):
         raise ConfigError(f"{where}: {twice[0]!r} is in a group and has a share of its own; keep one of them")
+    repeat = parse_repeat(settings.get("repeat"), f"{where}.repeat")
+    max_epochs = _number(settings.get("max_epochs", 1.0), f"{where}.max_epochs", 1, 1e6)
+    if repeat and repeat.max > max_epochs:
+        raise ConfigError(
+            f"{where}.repeat: documents come up to {repeat.max} times and max_epochs is {max_epochs:g}; "
+            f"set max_epochs to {repeat.max} or more, or lower the repeats"
+        )
     return Mix(
         name=name,
         by=by,
@@ -125,7 +158,8 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
         phases=phases,
         alpha=_number(settings.get("alpha", 1.0), f"{where}.alpha", 0, 10),
         tokens=_tokens(settings.get("tokens", "max"), f"{where}.tokens"),
-        max_epochs=_number(settings.get("max_epochs", 1.0), f"{where}.max_epochs", 1, 1e6),
+        max_epochs=max_epochs,
+        repeat=repeat,
         seed=seed,
         materialise=materialise,
     )

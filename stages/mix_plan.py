@@ -26,7 +26,10 @@ Phases = list[tuple[Fraction, dict[str, Fraction]]]
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPlan:
-    """One group of a planned mix, in tokens; asked is the sum of its quotas, one per phase."""
+    """One group of a planned mix, in tokens; asked is the sum of its quotas, one per phase.
+
+    available: of one pass over its documents, each as often as the mix repeats it.
+    """
 
     name: str
     strata: tuple[str, ...]
@@ -41,7 +44,7 @@ class GroupPlan:
 
     @property
     def epochs(self) -> float:
-        """How often the average token of the group is seen."""
+        """How often the group is gone through."""
         return self.asked / self.available if self.available else 0.0
 
 
@@ -75,8 +78,8 @@ def count_tokens(strata: pa.Array | pa.ChunkedArray, tokens: np.ndarray) -> dict
 def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
     """Give each group of a mix its exact number of tokens.
 
-    Args: tokens_by_stratum, tokens of the documents that may be used; max_discard, the largest share of them
-    that the mix may leave out.
+    Args: tokens_by_stratum, tokens of the documents that may be used, each as often as it is repeated; max_discard,
+    the largest share of them that the mix may leave out.
     Raises: MixError, naming the group, what was asked, what there is and what to do, when a group has no
     tokens, has too few within max_epochs, or too much would be left out.
     """
@@ -90,7 +93,7 @@ def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> 
         name: sum((part * shares.get(name, Fraction()) for part, shares in phases), Fraction())
         for name in members
     }
-    capacity = {name: int(_exact(mix.max_epochs) * n) for name, n in available.items()}
+    capacity = {name: int(mix.passes * n) for name, n in available.items()}
     largest = _largest_total(phases, share, capacity)
     quotas = _quotas(largest if mix.tokens is None else mix.tokens, phases)
     groups = tuple(
@@ -123,7 +126,7 @@ def _check(plan: MixPlan, capacity: Mapping[str, int], largest: int, max_discard
         if group.asked > capacity[group.name]:
             raise MixError(
                 f"mix {mix.name}: group {group.name!r} is asked for {group.asked:,} tokens and has "
-                f"{group.available:,} ({group.epochs:.2f} epochs, at most {mix.max_epochs:g}); ask for at "
+                f"{group.available:,} ({group.epochs:.2f} epochs, at most {float(mix.passes):g}); ask for at "
                 f"most {largest:,} tokens in all, lower its share or raise max_epochs"
             )
     if plan.available and Fraction(plan.discarded, plan.available) > _exact(max_discard):
@@ -207,7 +210,7 @@ def _discard_message(plan: MixPlan, max_discard: float) -> str:
         scarce = max(plan.groups, key=lambda group: group.epochs)
         reasons.append(
             f"group {scarce.name!r} with {scarce.available:,} tokens and a share of {scarce.share:.1%} "
-            f"allows {plan.total:,} in all at {mix.max_epochs:g} epochs"
+            f"allows {plan.total:,} in all at {float(mix.passes):g} epochs"
         )
     else:
         reasons.append(f"{mix.tokens:,} are asked in all")

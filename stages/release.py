@@ -48,6 +48,7 @@ def data_schema(scores: Sequence[str]) -> pa.Schema:
             "domain": pa.string(),
             "url": pa.string(),
             "date": pa.string(),
+            "snapshot": pa.string(),
             "license": pa.string(),
             "provenance": pa.string(),
             "quality_bucket": pa.int32(),
@@ -65,6 +66,7 @@ LEDGER = pa.schema(
     {
         "doc_id": pa.string(),
         "source": pa.string(),
+        "snapshot": pa.string(),
         "shard": pa.string(),
         "row": pa.int32(),
         "language": pa.string(),
@@ -82,6 +84,24 @@ LEDGER = pa.schema(
 )
 """One row for every ingested document. rule: the first failing rule, null exactly when kept; copies: times in the
 default mix, 0 when the ratio left the document out."""
+
+
+def _counts(name: str) -> pa.DataType:
+    return pa.list_(pa.struct({name: pa.string(), "n_docs": pa.int32(), "n_kept": pa.int32()}))
+
+
+CLUSTERS = pa.schema(
+    {
+        "cluster": pa.string(),
+        "size": pa.int32(),
+        "n_eligible": pa.int32(),
+        "n_kept": pa.int32(),
+        "keepers": pa.list_(pa.string()),
+        "snapshots": _counts("snapshot"),
+        "sources": _counts("source"),
+    }
+)
+"""One row for every cluster of copies, in the order of `cluster`."""
 
 ORDER = pa.schema({"doc_id": pa.string(), "part": pa.int32(), "row": pa.int32(), "epoch": pa.int32()})
 """One row per document of a mix, in training order; part and row place it in the mix's or the data's parts."""
@@ -102,6 +122,7 @@ MEANINGS: Mapping[str, str] = {
     "domain": "Subject label.",
     "url": "Address the document was read from.",
     "date": "Date that came with the document, as it was written there.",
+    "snapshot": "Crawl or dump that the document came from; null where nothing says.",
     "license": "Licence that came with the document, or that of its source; null where neither says.",
     "provenance": "Who wrote the text: human, post-edited, machine-translated or LLM; null where nothing says.",
     "quality_bucket": "Rank among documents of its language by quality, in equal shares of bytes; the highest is best.",
@@ -109,6 +130,12 @@ MEANINGS: Mapping[str, str] = {
     "perplexity": "Perplexity under the language model of its language; lower is more fluent.",
     "cluster": "Cluster of near copies that the document belongs to; null for none.",
     "cluster_size": "Documents in its cluster of near copies, itself included; 1 for none.",
+    "size": "Documents in the cluster, kept or not.",
+    "n_eligible": "Documents in the cluster that no rule drops: those that one was kept among.",
+    "n_kept": "Documents in the cluster that are in `data/`: most often one, none where rules drop them all.",
+    "keepers": "Ids of the documents of the cluster that are in `data/`, sorted.",
+    "snapshots": "Documents of the cluster, and kept ones, by snapshot.",
+    "sources": "Documents of the cluster, and kept ones, by source.",
     "n_tokens": "Tokens, by the tokenizer that the run counts with.",
     "parent_id": "Document that this one was made from.",
     "lineage": "Where the document was read: input file, record number, hash of the text before edits.",

@@ -78,6 +78,7 @@ def table_of(documents: Sequence[str | None], first: int = 0) -> pa.Table:
             "url": f"https://www.example.org/news/{n}.html",
             "host": "www.example.org",
             "date": "2024-05-06",
+            "snapshot": "CC-MAIN-2024-22",
             "source": "crawl",
             "license": "CC0-1.0",
             "provenance": "human",

@@ -137,6 +137,19 @@ def test_the_record_s_own_license_wins() -> None:
     assert documents["license"].to_pylist() == ["CC0-1.0", "MIT"]
 
 
+@pytest.mark.parametrize("name", ["snapshot", "dump", "crawl"])
+def test_the_snapshot_is_the_record_s_or_the_source_s(name: str) -> None:
+    """Usual names of the field are known; the source's constant fills rows without one; else it is null."""
+    records = [{"text": "a", name: "CC-MAIN-2024-10"}, {"text": "b"}]
+    documents, _, _ = take(*records, snapshot="CC-MAIN-2025-30")
+    assert documents["snapshot"].to_pylist() == ["CC-MAIN-2024-10", "CC-MAIN-2025-30"]
+    assert documents["meta"].to_pylist() == [None, None]
+    documents, _, _ = take(*records)
+    assert documents["snapshot"].to_pylist() == ["CC-MAIN-2024-10", None]
+    mapped = document(records[0], columns={"snapshot": "batch"}, snapshot="s")
+    assert (mapped["snapshot"], json.loads(mapped["meta"])) == ("s", {name: "CC-MAIN-2024-10"})
+
+
 def test_meta_is_sorted_compact_json_of_what_is_left() -> None:
     """Values without a JSON form are written as text; nulls say nothing and are left out."""
     fields = {

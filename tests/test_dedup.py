@@ -67,7 +67,7 @@ def shards_of(texts: Sequence[str | None], sizes: Sequence[int], order: Sequence
         {
             "text": pa.array([texts[i] for i in order], pa.large_string()),
             "doc_id": [f"doc{i:04}" for i in order],
-            "parent_id": pa.nulls(len(order), pa.string()),
+            **{name: pa.nulls(len(order), pa.string()) for name in ("parent_id", "source", "snapshot")},
         }
     )
     for stage in (exact.STAGE, minhash.STAGE):
@@ -384,3 +384,17 @@ def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> Non
         and pc.max(pc.list_value_length(together["candidates.groups"])).as_py() == 1
     )
     assert apart.select(names).equals(together.select(names))
+
+
+@pytest.mark.parametrize(("scope", "n_clusters"), [("global", 1), ("source", 2), ("snapshot", 3)])
+def test_only_documents_of_one_scope_are_compared(scope: candidates.Scope, n_clusters: int) -> None:
+    """One page in two sources and three snapshots is one cluster, two or three."""
+    page = "".join(chinese(np.random.default_rng(8), 200))
+    (shard,) = shards_of([page] * 8, [8], range(8))
+    places = {"source": ["a"] * 6 + ["b"] * 2, "snapshot": ["1", "1", "2", "2", None, None, "1", "2"]}
+    for name, values in places.items():
+        shard = shard.set_column(shard.schema.get_field_index(name), name, pa.array(values, pa.string()))
+    found = run_global(candidates.GLOBAL, [shard], candidates.Config(scope=scope), 4)
+    (shard,) = align(found, [shard], candidates.GLOBAL)
+    (shard,) = align(run_global(dedup.GLOBAL, [shard], dedup.Config(), 4), [shard], dedup.GLOBAL)
+    assert len(set(shard["dedup.cluster"].to_pylist()) - {None}) == n_clusters

@@ -123,7 +123,8 @@ def test_datatrove_metadata_become_columns(tmp_path: Path, kind: str) -> None:
     assert source.reader_name == f"stages.readers.{kind}"
     assert dict(source.columns) == {
         "text": "text", "source_id": "id", "url": "metadata.url", "date": "metadata.date",
-        "metadata.language_score": "metadata.language_score", "metadata.token_count": "metadata.token_count",
+        "snapshot": "metadata.dump", "metadata.language_score": "metadata.language_score",
+        "metadata.token_count": "metadata.token_count",
         "metadata.language": "metadata.language:string",
     }  # fmt: skip
     page = Path(draft.path).read_text("utf-8")

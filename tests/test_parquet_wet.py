@@ -112,8 +112,10 @@ def test_wet_reads_conversion_records_and_counts_all() -> None:
         conversion(b"crawl: x", "warcinfo"),
         conversion("网页\n正文".encode()),
         conversion(b"", language=""),
+        conversion(b"robots: x\r\nIsPartOf:  CC-MAIN-2024-22 \r\n", "warcinfo"),
+        conversion(b"later"),
     ]
-    first, second = read(wet.READER, b"".join(map(gzip.compress, parts)))
+    first, second, third = read(wet.READER, b"".join(map(gzip.compress, parts)))
     assert (first.position, second.position) == (1, 2)
     assert first.fields == {
         "text": "网页\n正文",
@@ -122,7 +124,8 @@ def test_wet_reads_conversion_records_and_counts_all() -> None:
         "source_id": "<urn:uuid:1>",
         "language": "zho",
     }
-    assert second.fields is not None
+    assert second.fields is not None and third.fields is not None
+    assert (third.position, third.fields["snapshot"]) == (4, "CC-MAIN-2024-22")
     assert (second.fields["text"], "language" in second.fields) == ("", False)
 
 

@@ -134,6 +134,13 @@ def test_reordered_mix(store: Path) -> None:
     )
 
 
+def test_edited_clusters(store: Path) -> None:
+    """Two clusters that have changed their keepers do not agree with the ledger."""
+    edit(part(store, "clusters"), lambda table: swap(table, "keepers", 0, 1))
+    (lines,) = faults(store).values()
+    assert len(lines) == 2 and lines[0].startswith("row 0: ")
+
+
 def test_shifted_removal_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that applies its removals one row too late balances in every count; raw bytes tell."""
 

@@ -112,6 +112,21 @@ def test_other_records_are_passed_over_and_counted() -> None:
     assert texts(data) == ["one", "two", "three"]
 
 
+def test_pages_know_the_crawl_of_the_warcinfo_before_them() -> None:
+    """`isPartOf` holds until the next warcinfo record; without one, and where it is empty, there is no snapshot."""
+    info = [
+        b"isPartOf: CC-MAIN-2024-22\r\nrobots: x\r\n",
+        b"ISPARTOF:CC-MAIN-2025-30",
+        b"isPartOf: \r\n",
+        b"",
+    ]
+    data = response(page("first"))
+    for i, block in enumerate(info):
+        data += warc(block, "warcinfo") + response(page(f"after {i}"))
+    found = [record.fields.get("snapshot") for record in read(READER, data) if record.fields is not None]
+    assert found == [None, "CC-MAIN-2024-22", "CC-MAIN-2025-30", None, None]
+
+
 @pytest.mark.parametrize(("codec", "text"), [("gb18030", ZH), ("cp950", ZH_HANT)])
 @pytest.mark.parametrize("where", ["header", "meta", "nowhere"])
 def test_chinese_encodings(codec: str, text: str, where: str) -> None:

@@ -8,6 +8,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "source_id": ("id", "doc_id", "docid", "uid", "uuid", "_id", "data_id", "record_id"),
     "url": ("url", "uri", "link", "source_url", "page_url", "web_url"),
     "date": ("date", "timestamp", "crawl_date", "date_download", "publish_date", "published", "created"),
+    "snapshot": ("snapshot", "dump", "crawl"),
     "license": ("license", "licence"),
 }
 """Canonical column -> field names to try in order, as public corpora and crawlers name them.

@@ -11,6 +11,22 @@ from fastwarc.warc import ArchiveIterator, WarcRecord
 from pipeline.stage import Record
 from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
+SNAPSHOT_CHARS = 200
+"""Longest name of a snapshot; a longer value is none."""
+
+
+def snapshot_of(block: bytes) -> str | None:
+    """The crawl that a warcinfo record says its file is part of: its field `isPartOf`.
+
+    Source: ISO 28500:2017, section 6.2; Common Crawl writes `CC-MAIN-2024-22` there.
+    """
+    for line in block.splitlines():
+        name, colon, value = line.partition(b":")
+        if colon and name.strip().lower() == b"ispartof":
+            found = value.decode("utf-8", "replace").strip()
+            return found if 0 < len(found) <= SNAPSHOT_CHARS else None
+    return None
+
 
 class Archive:
     """Iterates over (position, WARC record, payload): the payload's bytes, or the start of a longer one.

@@ -144,6 +144,12 @@ READER = Reader(
     version=1,
     config=Config,
     read=read,
-    fields={**FIELDS, "source_id": ("id",), "url": ("metadata.url", "url"), "date": ("created",)},
+    fields={
+        **FIELDS,
+        "source_id": ("id",),
+        "url": ("metadata.url", "url"),
+        "date": ("created",),
+        "snapshot": ("metadata.snapshot", "metadata.dump", *FIELDS["snapshot"]),
+    },
     siblings=siblings,
 )

@@ -1,10 +1,11 @@
 """WARC: crawled pages, HTML or plain text, with their main text extracted; position counts all WARC records.
 
 Yields one record per HTTP response with status 200 and such a content type; other records are passed over. Fields:
-text, url, date, source_id (WARC-Record-ID), encoding, what the page says of itself (title, language, robots, also
-from X-Robots-Tag; license_links, rel_license: see `extract_worker.extract`) and warc_truncated, the crawler's
-reason where it cut the page off. Reasons of broken records: invalid_http, those of `stages.readers.pages`; at
-position -1: truncated, corrupt_stream, decompression_bomb, corrupt_warc.
+text, url, date, source_id (WARC-Record-ID), snapshot (`isPartOf` of the warcinfo record before it), encoding, what
+the page says of itself (title, language, robots, also from X-Robots-Tag; license_links, rel_license: see
+`extract_worker.extract`) and warc_truncated, the crawler's reason where it cut the page off. Reasons of broken
+records: invalid_http, those of `stages.readers.pages`; at position -1: truncated, corrupt_stream,
+decompression_bomb, corrupt_warc.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fastwarc.warc import WarcRecord, WarcRecordType
 
 from pipeline.stage import Reader, Record
 from stages.readers import FIELDS
-from stages.readers.archive import Archive
+from stages.readers.archive import Archive, snapshot_of
 from stages.readers.encoding import declared_in_header
 from stages.readers.pages import PageBounds, html_record, text_record
 from stages.readers.streams import RAW_BYTES
@@ -49,14 +50,21 @@ class Config(PageBounds):
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     """Yield one record per page, in order; see `Reader`."""
     archive = Archive(stream, config, config.max_page_bytes + HEADER_BYTES)
+    snapshot: str | None = None
     for position, warc, block in archive:
-        if warc.record_type == WarcRecordType.response and (record := _page(position, warc, block, config)):
-            yield record
+        if warc.record_type == WarcRecordType.warcinfo:
+            snapshot = snapshot_of(block)
+        elif warc.record_type == WarcRecordType.response:
+            record = _page(position, warc, block, snapshot, config)
+            if record:
+                yield record
     if archive.end:
         yield archive.end
 
 
-def _page(position: int, warc: WarcRecord, block: bytes, config: Config) -> Record | None:
+def _page(
+    position: int, warc: WarcRecord, block: bytes, snapshot: str | None, config: Config
+) -> Record | None:
     """Make a record of a response; None if it is no page."""
     if not block.startswith(b"HTTP/"):
         return None  # a DNS answer, say
@@ -78,6 +86,7 @@ def _page(position: int, warc: WarcRecord, block: bytes, config: Config) -> Reco
     fields: dict[str, Any] = {name: warc.headers.get(header) for name, header in HEADERS.items()}
     fields["url"] = (fields["url"] or "").strip("<>")  # wget writes brackets, as WARC 1.0's grammar has it
     fields["robots"] = ", ".join(_all(http, "X-Robots-Tag")).lower()[:500]
+    fields["snapshot"] = snapshot
     fields = {name: value for name, value in fields.items() if value}
     declared = [*declared_in_header(http.http_headers.get("Content-Type"))]
     as_record = html_record if kind in HTML else text_record
@@ -120,7 +129,7 @@ def _all(http: WarcRecord, name: str) -> list[str]:
 
 READER = Reader(
     name="warc",
-    version=1,
+    version=2,
     config=Config,
     read=read,
     fields={**FIELDS, "text": ("text",), "source_id": ("source_id",)},

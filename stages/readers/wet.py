@@ -1,8 +1,9 @@
 """WET: the extracted text of Common Crawl, WARC `conversion` records, plain or compressed.
 
-Yields text, url, date, source_id and language (the crawler's own guess, where it has one); position counts
-all WARC records of the file, also `warcinfo`, which is skipped. Reasons of broken records: not_conversion,
-record_too_long, invalid_utf8; at position -1: truncated, corrupt_stream, decompression_bomb, corrupt_warc.
+Yields text, url, date, source_id, language (the crawler's own guess, where it has one) and snapshot (`isPartOf` of
+the `warcinfo` record before it); position counts all WARC records of the file, also `warcinfo`. Reasons of broken
+records: not_conversion, record_too_long, invalid_utf8; at position -1: truncated, corrupt_stream,
+decompression_bomb, corrupt_warc.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from pipeline.errors import ConfigError
 from pipeline.stage import Reader, Record
 from stages.readers import FIELDS
+from stages.readers.archive import snapshot_of
 from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
 HEADERS = {
@@ -44,6 +46,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     """Yield one record per WARC record that is not `warcinfo`, in order; see `Reader`."""
     source = Inflated(stream, config)
     end: Record | None = None
+    snapshot: str | None = None
     try:
         # The library only calls read and tell, though it declares more.
         archive = ArchiveIterator(source, parse_http=False)  # type: ignore[arg-type]
@@ -53,8 +56,10 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
                 detail = f"WARC record {position:,} ends after {n_bytes:,} of {warc.content_length:,} bytes"
                 end = Record(-1, None, "truncated", detail, payload[:RAW_BYTES])
                 break
-            if warc.record_type != WarcRecordType.warcinfo:
-                yield _as_record(position, warc, payload, config.max_record_bytes)
+            if warc.record_type == WarcRecordType.warcinfo:
+                snapshot = snapshot_of(payload)
+            else:
+                yield _as_record(position, warc, payload, snapshot, config.max_record_bytes)
     except OSError as error:
         if source.failure:
             raise
@@ -77,7 +82,9 @@ def _payload(warc: WarcRecord, max_bytes: int) -> tuple[bytes, int]:
     return payload, n_bytes
 
 
-def _as_record(position: int, warc: WarcRecord, payload: bytes, max_bytes: int) -> Record:
+def _as_record(
+    position: int, warc: WarcRecord, payload: bytes, snapshot: str | None, max_bytes: int
+) -> Record:
     raw = payload[:RAW_BYTES]
     if warc.record_type != WarcRecordType.conversion:
         found = warc.headers.get("WARC-Type", "no type")
@@ -93,9 +100,11 @@ def _as_record(position: int, warc: WarcRecord, payload: bytes, max_bytes: int) 
     for name, header in HEADERS.items():
         if value := warc.headers.get(header):
             fields[name] = value
+    if snapshot:
+        fields["snapshot"] = snapshot
     return Record(position, fields)
 
 
 READER = Reader(
-    name="wet", version=1, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
+    name="wet", version=2, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
 )
