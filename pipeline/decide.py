@@ -102,8 +102,8 @@ class Kept:
 
     keep: bool (n_rows,). rule: int32 (n_rows,), index of the rule that drops the row, len(rules) for a duplicate,
     len(rules) + 1 for a derived document without its parent, len(rules) + 2 for a reference, -1 for a kept one.
-    keeper_id, similarity: null but for members of a cluster that another member was kept for. late: see
-    Decision.late_columns.
+    keeper_id, similarity, kind, verified: see stages.keepers; null but for members of a cluster that another member was
+    kept for. late: see Decision.late_columns.
     """
 
     keep: np.ndarray
@@ -111,12 +111,28 @@ class Kept:
     verdicts: Verdicts
     keeper_id: pa.Array
     similarity: pa.Array
+    kind: pa.Array
+    verified: pa.Array
     late: Columns | None = None
+
+    @property
+    def is_copy(self) -> np.ndarray:
+        """Which rows go because another document is kept for them: bool (n_rows,)."""
+        return self.rule == len(self.verdicts.failed)
+
+    @property
+    def duplicate(self) -> pa.Array:
+        """How each copy is like its keeper; null for all other rows."""
+        return pc.if_else(pa.array(self.is_copy), self.kind, pa.scalar(None, pa.string()))
 
     @property
     def may_stand(self) -> np.ndarray:
         """Which rows others may go for: those that stay, and references. bool (n_rows,)."""
         return self.keep | (self.rule == len(self.verdicts.failed) + 2)
+
+
+CHOSEN = {"keeper_id": pa.string(), "similarity": pa.float32(), "kind": pa.string(), "verified": pa.bool_()}
+"""What the choice of keepers says of a document that goes for another."""
 
 
 def outcome_names(rules: Sequence[Rule], duplicate: str, orphan: str, kept: str | None) -> np.ndarray:
@@ -132,15 +148,16 @@ def final(decision: Decision, columns: Columns, store: Store) -> Kept:
     rule = verdicts.rule.astype(np.int32)
     if decision.parent is not None:
         rule[(rule == -1) & ~parents_stay(decision.parent, columns["parent_id"], store)] = n_rules + 1
-    keeper_id, similarity = pa.nulls(n_rows, pa.string()), pa.nulls(n_rows, pa.float32())
+    found = [pa.nulls(n_rows, kind) for kind in CHOSEN.values()]
     if decision.keepers is not None:
         table = read_sidecar(store, decision.keepers, decision.shard)
         lost = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
         rule[lost & (rule == -1)] = n_rules
-        keeper_id, similarity = table["keeper_id"].combine_chunks(), table["similarity"].combine_chunks()
+        found = [table[name].combine_chunks() for name in CHOSEN]
     rule = np.where(rule == -1, verdicts.late, rule)
     rule[decision.references(store)] = n_rules + 2
-    return Kept(rule == -1, rule, verdicts, keeper_id, similarity, late)
+    keeper_id, similarity, kind, verified = found
+    return Kept(rule == -1, rule, verdicts, keeper_id, similarity, kind, verified, late)
 
 
 def parents_stay(parent: Decision, parent_ids: pa.ChunkedArray, store: Store) -> np.ndarray:
@@ -201,6 +218,8 @@ class Copies:
                 ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
             }
         )
+        for name in set(reads) - set(table.column_names):  # hashes that the run file does not measure
+            table = table.append_column(name, pa.nulls(self.shard.n_rows))
         yield table.select([*reads, ROW])
 
     def first(self, store: Store) -> np.ndarray:
@@ -264,8 +283,6 @@ def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
     names |= {column for rule in run.select for column, _ in rule.trim}
     names |= {column for column, _ in run.release.edits.spans}
     if run.keep_one:
-        names |= {f"{run.keep_one.of}.cluster", f"{run.keep_one.of}.pairs"} if run.keep_one.of else set()
-        names |= {f"{run.keep_one.passages}.passages"} if run.keep_one.passages else set()
-        names |= {column for column, _ in run.keep_one.prefer}
+        names |= run.keep_one.columns()
     names |= set(mix_columns(run))
     return {name for name in names if "." in name}

@@ -118,11 +118,7 @@ class Deciding:
         """Hash all that the choice of keepers and owners depends on, the steps themselves aside."""
         run = self.run_file
         assert run.keep_one is not None
-        names = {c for rule in run.select for c in rule.columns()} | {
-            column for column, _ in run.keep_one.prefer
-        }
-        names |= {f"{run.keep_one.of}.cluster"} if run.keep_one.of else set()
-        names |= {f"{run.keep_one.passages}.passages"} if run.keep_one.passages else set()
+        names = {c for rule in run.select for c in rule.columns()} | run.keep_one.columns()
         refs = self.build.recipes.refs
         chosen = [[ref.recipe for ref in _chosen(d)] for d in decisions]
         parents = [[ref.recipe for ref in _chosen(d.parent)] if d.parent else None for d in decisions]
@@ -156,6 +152,7 @@ class Deciding:
         assert self.run_file.keep_one is not None and self.run_file.keep_one.step is not None
         recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
         columns = {f"dedup.{name}": f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
+        columns |= {name: name for name in self.run_file.keep_one.hashes}
         refs, _ = self.choose(self.run_file.keep_one.step, recipe, [Copies(d, columns) for d in decisions])
         return refs
 

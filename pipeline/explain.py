@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
+import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.canonical import doc_id as make_doc_id
 from pipeline.canonical import text_hash
 from pipeline.decide import Decision
 from pipeline.errors import UsageError
-from pipeline.finished import Finished
+from pipeline.finished import Finished, Judged
 from pipeline.rules import Condition, Rule, group_name
 from pipeline.schema import CANONICAL
+from pipeline.side_by_side import columns, differences
 
 EXCERPT = 200
+N_COPIES = 5
+N_PLACES = 8
 
 
 def find(
@@ -85,8 +91,58 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
         "rules": rules,
         "keeper_id": judged.kept.keeper_id[row].as_py(),
         "similarity": judged.kept.similarity[row].as_py(),
+        "cluster_size": finished.releasing.layout.columns["cluster_size"],
+        "keeper": explain_keeper(finished, judged, row, text),
+        "kept_for": kept_for(finished, values["doc_id"]) if outcome is None else None,
         "annotations": {name: readable(value) for name, value in values.items() if "." in name},
     }
+
+
+def explain_keeper(finished: Finished, judged: Judged, row: int, text: str) -> dict[str, Any] | None:
+    """The document that one of a cluster goes for, how like it is, and where the two differ; None for no such."""
+    kept = judged.kept
+    doc_id, similarity = kept.keeper_id[row].as_py(), kept.similarity[row].as_py()
+    if doc_id is None:
+        return None
+    decision, place = finished.locate(doc_id)
+    ((_, other),) = finished.text(decision.shard, np.array([place]))
+    origin = {
+        name: finished.document_column(decision.shard, name)[place].as_py() for name in ("source", "url")
+    }
+    threshold = threshold_of(finished)
+    return {
+        "doc_id": doc_id, **origin, "kind": kept.kind[row].as_py(), "similarity": similarity,
+        "compared": kept.verified[row].as_py(), "threshold": threshold,
+        "margin": None if threshold is None else round(similarity - threshold, 6),
+        "differences": differences(text, other),
+    }  # fmt: skip
+
+
+def threshold_of(finished: Finished) -> float | None:
+    """Least similarity of a verified pair, where the step that verifies has such a setting."""
+    keep_one = finished.run.keep_one
+    steps = {step.name: step for step in finished.run.globals}
+    config = steps[keep_one.of].config if keep_one and keep_one.of else None
+    return getattr(config, "threshold", None)
+
+
+def kept_for(finished: Finished, doc_id: str) -> dict[str, Any]:
+    """How many copies a document was kept for, and a few of them."""
+    found: list[dict[str, Any]] = []
+    n_copies = 0
+    for decision in finished.decisions() if finished.run.keep_one else ():
+        judged = finished.judge(decision, set())
+        mine = np.asarray(pc.fill_null(pc.equal(judged.kept.keeper_id, doc_id), False)) & judged.kept.is_copy
+        n_copies += int(mine.sum())
+        for row in np.flatnonzero(mine)[: N_COPIES - len(found)]:
+            similarity, kind = judged.kept.similarity[int(row)].as_py(), judged.kept.kind[int(row)].as_py()
+            copy = {
+                "doc_id": judged.columns["doc_id"][int(row)].as_py(),
+                "kind": kind,
+                "similarity": similarity,
+            }
+            found.append(copy)
+    return {"copies": n_copies, "some": found}
 
 
 def readable(value: Any) -> Any:  # Any: a value of any column
@@ -141,13 +197,45 @@ def as_text(found: dict[str, Any]) -> str:
         tests = "; ".join(condition_text(condition) for condition in rule["conditions"])
         where = " and ".join(condition_text(condition) for condition in rule["where"])
         lines.append(f"  {mark:<5} {rule['name']:<28} {tests}" + (f"  where {where}" if where else ""))
-    if found["keeper_id"]:
-        lines.append(f"keeper {found['keeper_id']} (similarity {found['similarity']:.3f})")
+    lines += keeper_lines(found)
     lines.append("annotations")
     for name, value in found["annotations"].items():
         text = repr(value)
         lines.append(f"  {name:<32} {text if len(text) < 100 else text[:97] + '...'}")
     return "\n".join(lines)
+
+
+KINDS = {
+    "raw": "the same text",
+    "exact": "the same but for width, case, marks or script",
+    "near": "a near copy",
+}
+
+
+def keeper_lines(found: dict[str, Any]) -> list[str]:
+    """The keeper of a copy with both texts where they differ, or the copies of a keeper."""
+    keeper, copies = found["keeper"], found["kept_for"]
+    if copies and copies["copies"]:
+        some = ", ".join(f"{c['doc_id']} ({c['kind']}, {c['similarity']:.3f})" for c in copies["some"])
+        return [f"kept for {copies['copies']:,} copies: {some}{', …' if copies['copies'] > N_COPIES else ''}"]
+    if keeper is None:
+        return []
+    how = "" if keeper["compared"] else ", at least: both are that close to a third document"
+    limit = (
+        f" (threshold {keeper['threshold']}, margin {keeper['margin']:+.3f})" if keeper["threshold"] else ""
+    )
+    lines = [
+        f"keeper {keeper['doc_id']}  {keeper['source']}  {keeper['url'] or ''}".rstrip(),
+        f"  {KINDS[keeper['kind']]}: similarity {keeper['similarity']:.3f}{how}{limit}; cluster of "
+        f"{found['annotations'].get(found['cluster_size'], '?')}",
+    ]
+    places = keeper["differences"]
+    if places:
+        width = shutil.get_terminal_size((120, 24)).columns - 2
+        lines += [f"  {line}" for line in columns(places[:N_PLACES], width)]
+        if len(places) > N_PLACES:
+            lines.append(f"  and {len(places) - N_PLACES:,} more places")
+    return lines
 
 
 def condition_text(condition: dict[str, Any]) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.amounts import share, whole
 from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
-from pipeline.run_file import MODES, Against, KeepOne, Step
+from pipeline.run_file import MODES, Against, Guards, KeepOne, Step
 from pipeline.schema import OWNERS
 
-KEYS = ("use", "config", "of", "passages", "prefer", "against")
+KEYS = ("use", "config", "of", "passages", "prefer", "against", "guards")
+
+HASHES = ("exact.match_hash", "exact.raw_hash")
+"""Columns of the default stage that says which texts are the same."""
 
 
 def parse_keep_one(
@@ -33,7 +37,8 @@ def parse_keep_one(
         step=chooser("keepers", page.get("use", "stages.keepers"), page.get("config"), where) if of else None,
         of=of, prefer=parse_prefer(page.get("prefer") or [], where), passages=passages,
         owners=chooser(OWNERS, "stages.owners", None, where) if passages else None,
-        against=parse_against(page.get("against"), where, release),
+        against=parse_against(page.get("against"), where, release), guards=parse_guards(page.get("guards"), where),
+        hashes=HASHES if of and "exact" in steps else (),
     )  # fmt: skip
 
 
@@ -66,6 +71,21 @@ def parse_against(page: Any, where: str, release: str) -> Against | None:  # Any
             f"{where}.release is {name!r}; expected an earlier release, not the one being cut ({release})"
         )
     return Against(name, mode)
+
+
+def parse_guards(page: Any, where: str) -> Guards:  # Any: whatever the YAML page holds
+    """Limits on what copies may take out."""
+    where = f"{where}.guards"
+    if page is None:
+        return Guards()
+    if not isinstance(page, dict):
+        raise ConfigError(f"{where} is {page!r}; expected a mapping such as {{source_share: 0.9}}")
+    check_keys(page, Guards.__dataclass_fields__, where)
+    limits: dict[str, Any] = {  # Any: shares and whole numbers
+        key: share(value, f"{where}.{key}") if key.endswith("_share") else whole(value, f"{where}.{key}")
+        for key, value in page.items()
+    }
+    return Guards(**limits)
 
 
 def chooser(name: str, module: str, settings: Any, where: str) -> Step:  # Any: whatever the YAML page holds

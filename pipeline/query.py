@@ -19,7 +19,7 @@ from pipeline.finished import Finished, Judged
 from pipeline.names import nearest
 from pipeline.schema import CANONICAL
 
-DECIDED = ("keep", "rule", "keeper_id", "similarity")
+DECIDED = ("keep", "rule", "keeper_id", "similarity", "duplicate")
 """Columns that come from the decisions."""
 
 SHOWN_CHARS = 80
@@ -73,7 +73,8 @@ def table_of(finished: Finished, judged: Judged) -> pa.Table:
     table = table.append_column("keep", pa.array(judged.kept.keep))
     table = table.append_column("rule", pa.array(judged.outcomes(finished.releasing.layout), pa.string()))
     table = table.append_column("keeper_id", judged.kept.keeper_id)
-    return table.append_column("similarity", judged.kept.similarity)
+    table = table.append_column("similarity", judged.kept.similarity)
+    return table.append_column("duplicate", judged.kept.duplicate)
 
 
 def select(

@@ -21,10 +21,11 @@ from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import ConfigError, StageError
 from pipeline.exchange import read_exchange, write_exchange
 from pipeline.execute import Columns, view_text
+from pipeline.guards import count_copies
 from pipeline.names import check_keys, nearest
 from pipeline.parts import FileReport, put_table
 from pipeline.place import Output
-from pipeline.run_file import EDITED, Edits, RunFile
+from pipeline.run_file import EDITED, Edits, Guards, RunFile
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
 from pipeline.shards import peak_rss_bytes, read_shard_rows
 from pipeline.store import Store
@@ -126,12 +127,18 @@ def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
 
 def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
     """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
-    columns, kept = decide_shard(task, task.layout.sources() | profile.READS)
+    guards = task.decision.keep_one.guards if task.decision.keep_one else Guards()
+    hosts = {"host"} if guards.host_share is not None else set()
+    columns, kept = decide_shard(task, task.layout.sources() | profile.READS | hosts)
     table, report = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
     report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
     report["thresholds"] = profile.thresholds(task.decision, task.layout)
+    asked = {name: columns[name] for name in ("source", *hosts)}
+    if (sizes := task.layout.columns["cluster_size"]) is not None:
+        asked["cluster_size"] = columns[sizes]
+    report["copies"] = count_copies(asked, kept, language)
     if (name := task.layout.columns["cluster"]) is not None:
         named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
         found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
@@ -350,6 +357,7 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
         "language": languages(columns, task.layout, n_rows), "keep": pa.array(kept.keep),
         "rule": pa.array(names[kept.rule], pa.string()), "flags": pa.array(flags, pa.list_(pa.string())),
         "keeper_id": kept.keeper_id, "similarity": kept.similarity, "copies": pa.array(copies),
+        "duplicate": kept.duplicate,
     }  # fmt: skip
     for name in ("cluster", "cluster_size", "quality_bucket", "perplexity"):
         filled[name] = _release_column(columns, task.layout, name, schema.field(name).type, n_rows)

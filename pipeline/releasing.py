@@ -20,6 +20,7 @@ from pipeline.deciding import Deciding
 from pipeline.errors import LeaseError
 from pipeline.exchange import read_exchange, write_exchange
 from pipeline.graph import Phase
+from pipeline.guards import add_up, check_guards, warnings_of
 from pipeline.lease import Lease, commit, hold
 from pipeline.pages import check_conservation, lineage, listed_files, report_numbers, summary, table_schemas
 from pipeline.parts import (
@@ -47,7 +48,7 @@ from pipeline.release import (
     write_shard,
 )
 from pipeline.report import lengths_of, page
-from pipeline.run_file import RunFile, plain_edits
+from pipeline.run_file import Guards, RunFile, plain_edits
 from pipeline.schema import ROW_BITS
 from pipeline.store import Store
 
@@ -82,6 +83,8 @@ class Releasing:
         self.folder = f"releases/{self.run_file.release.name}"
         self.work = f"{self.work_folder()}/{self.recipe[:8]}"
         self.done: set[str] = set()
+        self.copies: dict[str, Any] = {}
+        self.warnings: list[str] = []
 
     def run(self) -> str:
         """Write the release and return its folder."""
@@ -131,11 +134,9 @@ class Releasing:
             [s.id, s.generation, {name: ref.recipe for name, ref in recipes.refs(self.columns, s).items()}]
             for s in self.build.shards
         ]
-        keep = (
-            None
-            if run.keep_one is None
-            else [run.keep_one.of, run.keep_one.passages, run.keep_one.prefer, self.deciding.keepers_static()]
-        )
+        keep = None
+        if one := run.keep_one:
+            keep = [one.of, one.passages, one.prefer, one.guards, self.deciding.keepers_static()]
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
@@ -162,6 +163,7 @@ class Releasing:
             for i, d in enumerate(decisions)
         ]
         reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
+        self.check_copies(reports, decisions)
         facts = read_exchange(self.store, facts_keys, 0)
         placement = place(self.run_file, facts, self.mixer, fitted_mixes(self.run_file, reports))
         tables = by_shard(placement, len(decisions), ROW_BITS)
@@ -195,6 +197,15 @@ class Releasing:
         lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
         self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
         self.store.delete_prefix(self.work_folder())
+
+    def check_copies(self, reports: Sequence[dict[str, Any]], decisions: Sequence[Decision]) -> None:
+        """Add up what copies take out; stop if the guards say so, and say what people should look at."""
+        guards = self.run_file.keep_one.guards if self.run_file.keep_one else Guards()
+        self.copies = add_up([report["copies"] for report in reports])
+        check_guards(guards, self.copies, decisions, self.store, self.layout.columns["cluster_size"] or "")
+        self.warnings = warnings_of(self.copies, guards)
+        for warning in self.warnings:
+            self.build.progress.say(f"warning: {warning}")
 
     def measure_edited(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Measure once more the documents that lose passages, by every stage that sees the text as released."""
@@ -304,6 +315,7 @@ class Releasing:
         """Write lineage, licences, report and run file, then what describes all files; check conservation first."""
         numbers = summary(self.build, self.recipe, reports, facts, placement)
         numbers["counts"]["lost_passages"] = self.deciding.lost_passages
+        numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.build.shards)
         sources = [(s.source, report) for s, report in zip(self.build.shards, shards, strict=True)]
         report = {

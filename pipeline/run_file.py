@@ -150,11 +150,26 @@ class Against:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Guards:
+    """Limits on what copies may take out; None for none. A run that goes beyond one stops before it writes a release.
+
+    largest_cluster: documents of a cluster. source_share, host_share: of the documents of a source or host that pass
+    the rules, how many may go as copies; min_documents: smaller sources and hosts are not asked.
+    """
+
+    largest_cluster: int | None = None
+    source_share: float | None = None
+    host_share: float | None = None
+    min_documents: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeepOne:
     """Which copy stays, by the order `prefer`: of documents, and of passages.
 
     of: the global step with cluster and pairs, whose keepers `step` chooses. passages: the global step with repeated
-    passages, whose owners `owners` chooses among the documents that stay. Either pair may be None.
+    passages, whose owners `owners` chooses among the documents that stay. Either pair may be None. hashes: columns that
+    say whether two documents have the same text.
     """
 
     step: Step | None
@@ -163,6 +178,14 @@ class KeepOne:
     owners: Step | None = None
     passages: str | None = None
     against: Against | None = None
+    guards: Guards = field(default_factory=Guards)
+    hashes: tuple[str, ...] = ()
+
+    def columns(self) -> set[str]:
+        """Annotation columns, and those of `prefer`, that the choice reads."""
+        names = {column for column, _ in self.prefer} | set(self.hashes)
+        names |= {f"{self.of}.cluster", f"{self.of}.pairs"} if self.of else set()
+        return names | ({f"{self.passages}.passages", f"{self.passages}.n_chars"} if self.passages else set())
 
 
 @dataclass(frozen=True, kw_only=True)

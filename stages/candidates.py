@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Global, Outcome
+from stages.kernels.hashing import hash_lanes
 from stages.kernels.unionfind import components
 from stages.scope import SCOPE_READS, Scope, check_scope, scope_salt
 
@@ -68,14 +69,6 @@ def map_keys(table: pa.Table, config: Config) -> pa.Table:
     index = np.concatenate([known, owners])
     keys = np.concatenate([content[known], pc.list_flatten(bands).to_numpy() ^ kind[owners]])
     return pa.table([keys, table["row"].to_numpy()[index], content[index]], schema=KEYED)
-
-
-def hash_lanes(hashes: pa.FixedSizeBinaryArray) -> np.ndarray:
-    """View 128-bit hashes as uint64 (n, 2); what stands for null is undefined."""
-    buffer = hashes.buffers()[1]
-    if buffer is None or not len(hashes):
-        return np.zeros((len(hashes), 2), np.uint64)
-    return np.frombuffer(buffer, np.uint64, 2 * len(hashes), 16 * hashes.offset).reshape(-1, 2)
 
 
 def link_keys(table: pa.Table, config: Config) -> pa.Table:

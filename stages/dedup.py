@@ -28,7 +28,7 @@ from pipeline.schema import KNOWN
 from pipeline.stage import Global, Memory, Outcome
 from stages import candidates, exact, keepers, minhash
 from stages.clusters import PAIRS, clusters_of
-from stages.kernels.hashing import mix_all
+from stages.kernels.hashing import hash_lanes, mix_all
 from stages.kernels.jaccard import count_shared, sort_sets
 from stages.kernels.minhash import (
     CHARACTERS,
@@ -220,7 +220,7 @@ def compare(table: pa.Table, config: Config) -> pa.Table:
     named = table.filter(pc.is_valid(table["doc_id"]))
     met = table.filter(pc.is_null(table["doc_id"])).combine_chunks()
     left, right = _candidate_pairs(met)
-    lanes = candidates.hash_lanes(met["match_hash"].combine_chunks())
+    lanes = hash_lanes(met["match_hash"].combine_chunks())
     copies = (lanes[left] == lanes[right]).all(axis=1)
     jaccard, containment = _compare(met, left, right, ~copies)
     jaccard[copies] = containment[copies] = 1.0

@@ -22,15 +22,32 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Global, Outcome
-from stages.kernels.hashing import string_keys
+from stages import exact
+from stages.kernels.hashing import hash_lanes, string_keys
 from stages.kernels.unionfind import components, locate
 
-SCHEMA = pa.schema({"is_keeper": pa.bool_(), "keeper_id": pa.string(), "similarity": pa.float32()})
+SCHEMA = pa.schema(
+    {
+        "is_keeper": pa.bool_(),
+        "keeper_id": pa.string(),
+        "similarity": pa.float32(),
+        "kind": pa.string(),
+        "verified": pa.bool_(),
+    }
+)
 """All null for a document in no cluster. is_keeper: False for members that go and for ineligible ones.
 keeper_id and similarity: the first keeper that the member is like, and how much at least; null for keepers,
-and for ineligible members that are like none."""
+and for ineligible members that are like none. kind: how it is like its keeper, RAW, EXACT or NEAR. verified: whether
+the two were compared themselves, or must be alike because of a third."""
 
-READS = ("doc_id", "dedup.cluster", "dedup.pairs", "eligible", "fixed", "order")
+RAW, EXACT, NEAR = "raw", "exact", "near"
+"""The same text; the same match text; another text that is as similar as the threshold asks."""
+
+HASHES = ("match_hash", "raw_hash")
+
+READS = (
+    "doc_id", "dedup.cluster", "dedup.pairs", "exact.match_hash", "exact.raw_hash", "eligible", "fixed", "order",
+)  # fmt: skip
 KEPT = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
 
@@ -61,6 +78,7 @@ def map_members(table: pa.Table, config: Config) -> pa.Table:
     }
     columns |= {name: members[name] for name in ("eligible", "fixed", "order")}
     columns |= {"pairs": members["dedup.pairs"]}
+    columns |= {name: members[f"exact.{name}"].cast(exact.HASH) for name in HASHES}
     return pa.table(columns)
 
 
@@ -80,7 +98,27 @@ def choose(table: pa.Table, config: Config) -> pa.Table:
     lost = pa.array((keeper < 0) | itself)
     names = pc.if_else(lost, pa.scalar(None, pa.string()), table["doc_id"].take(np.maximum(keeper, 0)))
     shown = pc.if_else(lost, pa.scalar(None, pa.float32()), pa.array(alike.astype(np.float32)))
-    return pa.table([table["row"], pa.array(itself), names, shown], schema=KEPT)
+    kind = pc.if_else(lost, pa.scalar(None, pa.string()), pa.array(_kinds(table, np.maximum(keeper, 0))))
+    compared = _compared(classes, source, target, np.maximum(keeper, 0)) | (alike >= 1)
+    verified = pc.if_else(lost, pa.scalar(None, pa.bool_()), pa.array(compared))
+    return pa.table([table["row"], pa.array(itself), names, shown, kind, verified], schema=KEPT)
+
+
+def _kinds(table: pa.Table, keeper: np.ndarray) -> np.ndarray:
+    """How each member is like the member at `keeper`: RAW, EXACT or NEAR."""
+    same = []
+    for name in HASHES:
+        hashes = table[name].combine_chunks()
+        lanes = hash_lanes(hashes)
+        known = np.asarray(hashes.is_valid())
+        same.append(known & known[keeper] & (lanes == lanes[keeper]).all(axis=1))
+    return np.where(same[1], RAW, np.where(same[0], EXACT, NEAR)).astype(object)
+
+
+def _compared(classes: np.ndarray, source: np.ndarray, target: np.ndarray, keeper: np.ndarray) -> np.ndarray:
+    """Whether each member, or its like in the same class, has a verified pair with that of `keeper`: bool (n,)."""
+    n = len(classes)
+    return np.isin(classes * n + classes[keeper], classes[source] * n + classes[target])
 
 
 def _in_order(table: pa.Table) -> pa.Table:

@@ -75,6 +75,7 @@ LEDGER = pa.schema(
         "flags": pa.list_(pa.string()),
         "cluster": pa.string(),
         "keeper_id": pa.string(),
+        "duplicate": pa.string(),
         "similarity": pa.float32(),
         "cluster_size": pa.int32(),
         "quality_bucket": pa.int32(),
@@ -82,8 +83,9 @@ LEDGER = pa.schema(
         "copies": pa.int32(),
     }
 )
-"""One row for every ingested document. rule: the first failing rule, null exactly when kept; copies: times in the
-default mix, 0 when the ratio left the document out."""
+"""One row for every ingested document. rule: the first failing rule, null exactly when kept; duplicate: of one with the
+rule DUPLICATE, whether it is its keeper's text (raw), match text (exact) or another like it (near); copies: times in
+the default mix, 0 when the ratio left the document out."""
 
 
 def _counts(name: str) -> pa.DataType:
@@ -148,6 +150,8 @@ MEANINGS: Mapping[str, str] = {
     "rule": "First rule that dropped the document, `duplicate` where another copy is kept; null exactly when kept.",
     "flags": "Rules that it fails and that only flag or trim.",
     "keeper_id": "The document kept instead of this copy.",
+    "duplicate": "How a copy is like the document kept instead: raw (the same text), exact (the same but for width, "
+    "case, marks, Traditional forms) or near.",
     "similarity": "Similarity with the document kept instead, 0 to 1.",
     "copies": "How often the document is in the default mix; 0 when kept and left out by its ratio.",
     "part": "Number of the part that holds the document: of the mix, or of `data/<language>/` when the mix has none.",

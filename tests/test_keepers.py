@@ -27,8 +27,24 @@ def decide(
     n_partitions: int = 1,
     clusters: Sequence[str | None] | None = None,
 ) -> dict[str, tuple[bool | None, str | None, float | None]]:
-    """Run the step on documents named by one letter, in one cluster, best first unless `order` says
-    otherwise."""
+    """Run the step on documents named by one letter; see `tables`."""
+    shards = tables(names, pairs, order, ineligible, fixed, clusters)
+    outcome = run_global(GLOBAL, shards, Config(), n_partitions)
+    (aligned,) = align(outcome, shards, GLOBAL)
+    columns = [aligned[f"keepers.{name}"].to_pylist() for name in SCHEMA.names]
+    rounded = [None if value is None else round(value, 4) for value in columns[2]]
+    return dict(zip(names, zip(columns[0], columns[1], rounded, strict=True), strict=True))
+
+
+def tables(
+    names: str,
+    pairs: Pairs,
+    order: Sequence[Sequence[float | None]] | None = None,
+    ineligible: str = "",
+    fixed: str = "",
+    clusters: Sequence[str | None] | None = None,
+) -> list[pa.Table]:
+    """A shard of documents named by one letter, in one cluster, best first unless `order` says otherwise."""
     rows = {name: i for i, name in enumerate(names)}
     partners: dict[str, list[dict[str, object]]] = {name: [] for name in names}
     for (a, b), similarity in pairs.items():
@@ -41,15 +57,12 @@ def decide(
             "dedup.pairs": pa.array([partners[name] for name in names], pa.list_(PAIRS)),
             "eligible": [name not in ineligible for name in names],
             "fixed": [name in fixed for name in names],
+            "exact.match_hash": pa.array([name.lower().encode() * 16 for name in names], pa.binary(16)),
+            "exact.raw_hash": pa.array([name.encode() * 16 for name in names], pa.binary(16)),
             "order": pa.array(order or [[float(-i)] for i in range(len(names))], pa.list_(pa.float64())),
         }
     )
-    shards = number_rows([table])
-    outcome = run_global(GLOBAL, shards, Config(), n_partitions)
-    (aligned,) = align(outcome, shards, GLOBAL)
-    columns = [aligned[f"keepers.{name}"].to_pylist() for name in SCHEMA.names]
-    rounded = [None if value is None else round(value, 4) for value in columns[2]]
-    return dict(zip(names, zip(columns[0], columns[1], rounded, strict=True), strict=True))
+    return number_rows([table])
 
 
 KEPT = (True, None, None)
@@ -96,6 +109,23 @@ def test_fixed_members_stand_whatever_they_are_like() -> None:
     assert found == {"a": KEPT, "b": KEPT, "c": (False, "b", 0.82), "d": KEPT}
     assert decide("ab", {("a", "b"): 1.0}, fixed="ab") == {"a": KEPT, "b": KEPT}
     assert decide("abc", {("a", "b"): 1.0, ("b", "c"): 0.9}, fixed="b")["b"] == KEPT
+
+
+def test_kind_says_how_a_member_is_like_its_keeper() -> None:
+    """The same text, the same match text or a near copy; and whether the two were compared themselves."""
+    names = "aAbc"
+    pairs = {("a", "A"): 1.0, ("a", "b"): 0.9, ("b", "c"): 0.95}
+    shards = tables(names, pairs)
+    outcome = run_global(GLOBAL, shards, Config())
+    (found,) = align(outcome, shards, GLOBAL)
+    assert found["keepers.kind"].to_pylist() == [None, "exact", "near", "near"]
+    assert found["keepers.keeper_id"].to_pylist() == [None, "a", "a", "a"]
+    assert found["keepers.verified"].to_pylist() == [None, True, True, False]
+    same = tables("ab", {("a", "b"): 1.0})
+    place = same[0].schema.get_field_index("exact.raw_hash")
+    same = [same[0].set_column(place, "exact.raw_hash", pa.array([bytes(16)] * 2, pa.binary(16)))]
+    (found,) = align(run_global(GLOBAL, same, Config()), same, GLOBAL)
+    assert found["keepers.kind"].to_pylist() == [None, "raw"]
 
 
 def test_ineligible_members_neither_stay_nor_push_out() -> None:

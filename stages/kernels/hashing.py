@@ -72,3 +72,11 @@ def string_keys(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 def salt(parent_id: pa.ChunkedArray) -> np.ndarray:
     """What to mix into the keys of documents so that derived ones meet only each other: uint64 (n_rows,)."""
     return np.asarray(parent_id.is_valid().combine_chunks()).astype(np.uint64) * ODD_B
+
+
+def hash_lanes(hashes: pa.FixedSizeBinaryArray) -> np.ndarray:
+    """View 128-bit hashes as uint64 (n, 2); what stands for null is undefined."""
+    buffer = hashes.buffers()[1]
+    if buffer is None or not len(hashes):
+        return np.zeros((len(hashes), 2), np.uint64)
+    return np.frombuffer(buffer, np.uint64, 2 * len(hashes), 16 * hashes.offset).reshape(-1, 2)
