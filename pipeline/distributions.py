@@ -263,3 +263,23 @@ def draw_domains(axes: Axes, tallies: Groups, shown: int) -> None:
 def largest(tallies: Groups, shown: int) -> list[str]:
     """Names of the groups with most documents."""
     return sorted(tallies, key=lambda name: (-tallies[name][TALLY.index("documents")], name))[:shown]
+
+
+def draw_similarities(axes: Axes, rows: list[list[Any]], threshold: float | None) -> None:
+    """Compared pairs by similarity, verified ones and others, with the threshold.
+
+    Args: rows, lower edge of a bin of 0.01, whether the pairs are verified, how many.
+    """
+    for verified, color, name in ((False, LOST, "compared, not alike"), (True, LINES[0], "verified")):
+        mine = [(edge, count) for edge, flag, count in rows if flag == verified]
+        axes.bar(
+            [edge for edge, _ in mine], [n for _, n in mine], 0.01, color=color, align="edge", label=name
+        )
+    if threshold is not None:
+        axes.axvline(threshold, color="#222", linewidth=1, linestyle=":")
+    axes.set_yscale("log")
+    axes.set_xlim(0, 1.01)
+    axes.set_xlabel("Jaccard index of shingles", fontsize=9)
+    axes.set_ylabel("pairs", fontsize=9)
+    axes.set_title("Compared pairs, by similarity", loc="left", fontsize=10)
+    axes.legend(frameon=False, fontsize=8)

@@ -51,6 +51,7 @@ from pipeline.report import lengths_of, page
 from pipeline.run_file import Guards, RunFile, plain_edits
 from pipeline.schema import ROW_BITS
 from pipeline.store import Store
+from pipeline.threshold import around_threshold
 
 if TYPE_CHECKING:
     from pipeline.build import Build
@@ -85,6 +86,7 @@ class Releasing:
         self.done: set[str] = set()
         self.copies: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.decided: list[Decision] = []
 
     def run(self) -> str:
         """Write the release and return its folder."""
@@ -163,6 +165,7 @@ class Releasing:
             for i, d in enumerate(decisions)
         ]
         reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
+        self.decided = decisions
         self.check_copies(reports, decisions)
         facts = read_exchange(self.store, facts_keys, 0)
         placement = place(self.run_file, facts, self.mixer, fitted_mixes(self.run_file, reports))
@@ -321,6 +324,7 @@ class Releasing:
         report = {
             **report_numbers(self.build, numbers, reports, shards),
             "lengths": lengths_of(facts),
+            "near_duplicates": around_threshold(self.build, self.layout, self.decided),
         }
         pages = {
             "lineage.json": to_json({**lineage(self.build), **numbers}),

@@ -11,11 +11,13 @@ import pyarrow as pa
 from pipeline.profile import MAX_GROUPS
 from pipeline.tables import (
     Numbers,
+    kinds_table,
     language_table,
     largest_of,
     megabytes,
     mix_table,
     quarantine_table,
+    sample_table,
     share,
     table,
     tier_table,
@@ -59,8 +61,8 @@ def page(numbers: Numbers) -> str:
     """Write the HTML page; sections that a run has no numbers for are left out."""
     sections = [
         *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *source_parts(numbers),
-        *quality_parts(numbers), *copies_parts(numbers), *domain_parts(numbers), *mix_parts(numbers),
-        *license_parts(numbers), *making_parts(numbers),
+        *quality_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers), *domain_parts(numbers),
+        *mix_parts(numbers), *license_parts(numbers), *making_parts(numbers),
     ]  # fmt: skip
     body, title = "\n".join(sections), html.escape(numbers["name"])
     return (
@@ -84,6 +86,7 @@ def head(numbers: Numbers) -> list[str]:
     return [
         f"<h1>{html.escape(numbers['name'])}</h1>",
         f"<p>bicorpus {html.escape(numbers['version'])}, corpus {html.escape(numbers['corpus'])}</p>",
+        *(f"<p><b>Look at this:</b> {html.escape(warning)}</p>" for warning in numbers.get("warnings", ())),
         '<div class="numbers">' + "".join(f"<div><b>{n:,}</b>{name}</div>" for n, name in heads) + "</div>",
     ]
 
@@ -222,7 +225,26 @@ def copies_parts(numbers: Numbers) -> list[str]:
         f"{n_documents:,} documents in {n_clusters:,} clusters; {n_copies:,} that pass every rule were dropped because "
         "another member is kept."
     )
-    return section("Copies", svg(draws, 10, 6.2, 2), note=note)
+    parts = section("Copies", svg(draws, 10, 6.2, 2), note=note)
+    for by, kinds in sorted(numbers.get("duplicates", {}).items()):
+        parts.append(kinds_table(by, kinds, profile[f"{by}s"]))
+    return parts
+
+
+def threshold_parts(numbers: Numbers) -> list[str]:
+    """How similar compared pairs are, and pairs just below and above the threshold side by side."""
+    from pipeline.distributions import draw_similarities
+    from pipeline.figures import svg
+
+    found = numbers.get("near_duplicates")
+    if not found or not found["histogram"]:
+        return []
+    draw = partial(draw_similarities, rows=found["histogram"], threshold=found["threshold"])
+    parts = section("Similarity", svg(draw, 8, 3.2))
+    if found["samples"]:
+        note = "Pairs closest to the threshold on both sides: what differs is in brackets. Would you call them copies?"
+        parts += section("Around the threshold", sample_table(found["samples"]), note=note)
+    return parts
 
 
 def domain_parts(numbers: Numbers) -> list[str]:

@@ -86,6 +86,28 @@ def mix_table(mix: dict[str, Any]) -> str:
     return table(["group", "documents", "tokens", "share asked", "share", "epochs"], rows)
 
 
+def kinds_table(by: str, kinds: dict[str, dict[str, int]], tallies: dict[str, list[int]]) -> str:
+    """Copies by source or language: the same text, the same match text, near, and their share of the documents."""
+    rows = []
+    for name in sorted(kinds, key=lambda name: (-sum(kinds[name].values()), name)):
+        counts = [kinds[name].get(kind, 0) for kind in ("raw", "exact", "near")]
+        n_documents = tallies[name][TALLY.index("documents")] if name in tallies else 0
+        rows.append([name, *counts, share(sum(counts), n_documents)])
+    return table([by, "same text", "same match text", "near", "share of documents"], rows)
+
+
+def sample_table(samples: list[dict[str, Any]]) -> str:
+    """Pairs near the threshold with what differs in them."""
+    rows = []
+    for pair in samples:
+        verdict = "above" if pair["verified"] else "below"
+        names = f"{pair['language']}, {pair['similarity']:.3f}, {verdict}: {pair['doc_a']}, {pair['doc_b']}"
+        for place in pair["differences"] or [{"removed": "", "kept": ""}]:
+            rows.append([names, place["removed"], place["kept"]])
+            names = ""
+    return table(["pair", "one", "the other"], rows)
+
+
 def quarantine_table(quarantined: dict[str, dict[str, int]]) -> str:
     """Quarantined records by source and reason."""
     rows = [

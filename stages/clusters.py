@@ -14,10 +14,11 @@ from stages.kernels.unionfind import components, locate
 PAIRS = pa.struct({"row": pa.uint64(), "doc_id": pa.string(), "similarity": pa.float32()})
 """A verified pair as one of its ends sees it: the other document."""
 
-NEAR_MISS = 0.1
-"""A compared pair this much below the threshold, or less, is a near miss."""
+CLOSE = 0.1
+"""A compared pair whose similarity is this far from the threshold, or less, passed or failed by little."""
 
-MAX_NEAR_MISSES = 1000
+MAX_CLOSE = 1000
+"""Such pairs that are told of, on each side."""
 
 N_BINS = 100
 """Bins of the histogram of similarities."""
@@ -30,15 +31,15 @@ def clusters_of(
 
     Args: pairs, `row` and `known`, the rows of each compared pair, and its `jaccard` and `containment`; verified, bool
     (n_pairs,); rows and doc_ids, names of all documents in pairs, repeated or not.
-    Artefacts: `clusters`, `summary`, `near_misses` (the pairs that failed by little, a sample of them where they are
-    many) and `similarities` (a histogram over all compared pairs).
+    Artefacts: `clusters`, `summary`, `near_threshold` (pairs that passed or failed by little, a sample of them where
+    they are many) and `similarities` (a histogram over all compared pairs).
     """
     rows, first = np.unique(rows, return_index=True)
     doc_ids = doc_ids.take(pa.array(first))
     ends = [pairs[name].to_numpy() for name in ("row", KNOWN)]
     similarity = pairs["jaccard"].combine_chunks()
     artefacts = {
-        "near_misses": _near_misses(ends, verified, similarity, rows, doc_ids, threshold),
+        "near_threshold": _near_threshold(ends, verified, similarity, rows, doc_ids, threshold),
         "similarities": _histogram(similarity.to_numpy(), verified),
     }
     both = np.concatenate([end[verified] for end in ends])
@@ -99,7 +100,7 @@ def _name_clusters(labels: np.ndarray, doc_ids: pa.Array) -> tuple[pa.Array, np.
     return doc_ids.take(order[heads][place]), sizes[place].astype(np.int32)
 
 
-def _near_misses(
+def _near_threshold(
     ends: list[np.ndarray],
     verified: np.ndarray,
     similarity: pa.FloatArray,
@@ -107,20 +108,25 @@ def _near_misses(
     doc_ids: pa.Array,
     threshold: float,
 ) -> pa.Table:
-    """Pairs just below the threshold, by similarity; of many, those of least hash."""
-    near = np.flatnonzero(~verified & (similarity.to_numpy() >= np.float32(threshold - NEAR_MISS)))
-    names = [doc_ids.take(pa.array(locate(rows, end[near])[0])) for end in ends]
-    chance = mix_all(string_keys(names[0]) ^ mix_all(string_keys(names[1])))
-    chosen = np.argsort(chance, kind="stable")[:MAX_NEAR_MISSES]
-    columns = {
-        "row_a": ends[0][near[chosen]],
-        "row_b": ends[1][near[chosen]],
-        "doc_a": names[0].take(pa.array(chosen)),
-        "doc_b": names[1].take(pa.array(chosen)),
-        "similarity": similarity.take(pa.array(near[chosen])),
-    }
-    return pa.table(columns).sort_by(
-        [("similarity", "descending"), ("doc_a", "ascending"), ("doc_b", "ascending")]
+    """Pairs whose similarity is close to the threshold, on both sides; of many, those of least hash."""
+    close = np.abs(similarity.to_numpy() - np.float32(threshold)) <= np.float32(CLOSE)
+    tables = []
+    for side in (True, False):
+        near = np.flatnonzero(close & (verified == side))
+        names = [doc_ids.take(pa.array(locate(rows, end[near])[0])) for end in ends]
+        chance = mix_all(string_keys(names[0]) ^ mix_all(string_keys(names[1])))
+        chosen = np.argsort(chance, kind="stable")[:MAX_CLOSE]
+        columns = {
+            "row_a": ends[0][near[chosen]],
+            "row_b": ends[1][near[chosen]],
+            "doc_a": names[0].take(pa.array(chosen)),
+            "doc_b": names[1].take(pa.array(chosen)),
+            "similarity": similarity.take(pa.array(near[chosen])),
+            "verified": pa.repeat(side, len(chosen)),
+        }
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables).sort_by(
+        [(name, "ascending") for name in ("similarity", "doc_a", "doc_b")]
     )
 
 

@@ -1,0 +1,44 @@
+"""Texts side by side: what differs is found, in sight, and bounded whatever the texts are."""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.side_by_side import columns, differences, fit, wide
+
+
+def test_one_changed_word_is_shown_with_what_is_around_it() -> None:
+    """The place is in brackets on both sides; equal texts have none."""
+    left = "从下个月起，市图书馆延长开放时间。\n工作日的闭馆时间推迟到晚上九点。\n周末照旧。"
+    (place,) = differences(left, left.replace("九", "十"))
+    assert "推迟到晚上[九]点" in place["removed"] and "推迟到晚上[十]点" in place["kept"]
+    assert differences(left, left) == []
+    (place,) = differences("a b c d", "a b x c d")
+    assert place["removed"].startswith("a b []") or "[]" in place["removed"]
+    assert "[x" in place["kept"]
+
+
+def test_long_texts_take_no_long_time() -> None:
+    """Two megabytes without a common line are two columns in a moment."""
+    begin = time.process_time()
+    places = differences("\n".join(str(i) for i in range(400_000)), "很长的一行" * 400_000)
+    assert places and time.process_time() - begin < 30
+    assert max(len(place["removed"]) for place in places) < 200
+
+
+@given(text=st.text(alphabet="ab 漢字[]e\u0301", max_size=60), cells=st.integers(5, 40))
+def test_a_cell_has_its_width(text: str, cells: int) -> None:
+    """Whatever it holds, a cell takes as many columns of the terminal as asked, or one less before a wide character."""
+    assert cells - 1 <= wide(fit(text, cells)) <= cells
+
+
+def test_columns_stand_one_below_the_other() -> None:
+    """The separator is in the same column of every line."""
+    lines = columns(
+        [{"removed": "晚上[九]点", "kept": "晚上[十]点"}, {"removed": "a[b]c" * 30, "kept": "[]"}], 60
+    )
+    assert len({wide(line.partition(" | ")[0]) for line in lines}) == 1
+    assert "[b]" in lines[2] or "[" in lines[2]
