@@ -14,7 +14,10 @@ from pipeline.progress import Progress
 
 @click.group()
 def index() -> None:
-    """The index of band keys: new documents meet the old ones in it. `bicorpus run` adds to it by itself."""
+    """The index of band keys: new documents meet the old ones in it. `bicorpus run` adds to it by itself.
+
+    Example: bicorpus index query run.yaml --store ./store --text-file page.txt
+    """
 
 
 @index.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_shifted_removal_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def shifted(*arguments: Any) -> Kept:
         kept = final(*arguments)
         rule = np.roll(kept.rule, 1)
-        return Kept(rule == -1, rule, kept.verdicts, kept.keeper_id, kept.similarity)
+        return replace(kept, keep=rule == -1, rule=rule)
 
     def in_process(_: object, fn: Callable[[Any], Any], tasks: list[Any]) -> Any:
         return map(fn, tasks)
