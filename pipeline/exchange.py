@@ -170,6 +170,7 @@ def write_exchange(
     store: Store, key: str, table: pa.Table, partitions: np.ndarray, n_partitions: int
 ) -> None:
     """Write one exchange file: record batch i holds the rows of partition i, in the table's order."""
+    table = table.combine_chunks()
     order = np.argsort(partitions, kind="stable")
     bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
     sink = pa.BufferOutputStream()
@@ -192,9 +193,11 @@ def read_exchange(store: Store, keys: Sequence[str], partition: int) -> pa.Table
 
 def sort_keyed(table: pa.Table) -> pa.Table:
     """Sort by (key, row), or by key where there is no row."""
+    table = table.combine_chunks()
     keys = table["key"].to_numpy()
     rows = table[ROW].to_numpy() if ROW in table.column_names else np.arange(len(keys))
-    return table.take(pa.array(np.lexsort((rows, keys))))
+    order = np.lexsort((rows, keys))
+    return table if (order[1:] > order[:-1]).all() else table.take(pa.array(order))
 
 
 def add_part(task: AddTask) -> tuple[int, int]:

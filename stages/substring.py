@@ -23,6 +23,7 @@ from pipeline.schema import SPAN
 from pipeline.stage import Global, Outcome
 from stages.kernels.anchors import cut, wide_table, window_ends
 from stages.kernels.hashing import salt, string_keys
+from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.substring import Windows, find_repeats
 from stages.kernels.text import view
 from stages.owners import KIND, merge
@@ -50,7 +51,7 @@ RANGES = pa.schema(
         "n_windows": pa.int32(),
         "min_chars_han": pa.int32(),
         "min_chars_other": pa.int32(),
-        "codes": pa.large_list(pa.uint32()),
+        "codes": pa.large_binary(),
     }
 )
 RUNS = pa.schema(
@@ -103,7 +104,7 @@ def map_ranges(table: pa.Table, config: Config) -> pa.Table:
         "n_windows": (stops - flat[chosen]).astype(np.int32),
         "min_chars_han": taken["anchors.min_chars_han"],
         "min_chars_other": taken["anchors.min_chars_other"],
-        "codes": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(codes)),
+        "codes": to_binary(codes, offsets),
     }
     return pa.table(columns, schema=RANGES)
 
@@ -114,8 +115,8 @@ def find_runs(table: pa.Table, config: Config) -> pa.Table:
         return RUNS.empty_table()
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("key", "doc_id", "first")])
     table = table.take(order).combine_chunks()
-    keys, texts = table["key"].to_numpy(), table["codes"].combine_chunks()
-    starts = texts.offsets.to_numpy() - texts.offsets[0].as_py()
+    keys = table["key"].to_numpy()
+    _, starts = from_binary(table["codes"].combine_chunks(), np.uint32)
     bounds = np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys))
     parts = [
         _find_some(table.slice(low, high - low)) for low, high in pairwise(_chunks(bounds, starts[bounds]))
@@ -136,8 +137,8 @@ def _chunks(bounds: np.ndarray, sizes: np.ndarray) -> list[int]:
 def _find_some(table: pa.Table) -> pa.Table:
     """Runs of repeated windows of some keys, whole; the table is in order."""
     table = table.combine_chunks()
-    keys, texts = table["key"].to_numpy(), table["codes"].combine_chunks()
-    codes, starts = pc.list_flatten(texts).to_numpy(), texts.offsets.to_numpy() - texts.offsets[0].as_py()
+    keys = table["key"].to_numpy()
+    codes, starts = from_binary(table["codes"].combine_chunks(), np.uint32)
     least = (table["min_chars_han"][0].as_py(), table["min_chars_other"][0].as_py())
     windows = Windows(
         groups=np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys)),

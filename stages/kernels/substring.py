@@ -109,7 +109,7 @@ def _match_windows(windows: Windows, hashes: np.ndarray) -> tuple[np.ndarray, np
     codes, starts, ends = windows.codes, windows.starts, windows.ends
     owners, sets = np.full(len(codes), -1), np.zeros(len(codes), np.uint64)
     powers, n_same = np.empty(len(codes), np.uint64), np.zeros(len(codes), np.int32)
-    back = _inverse(STEP)
+    back, slots = _inverse(STEP), np.empty(1024, np.int64)
     for group in range(len(windows.groups) - 1):
         low, high = windows.groups[group], windows.groups[group + 1]
         at = np.empty(windows.counts[low:high].sum(), np.int64)
@@ -118,7 +118,7 @@ def _match_windows(windows: Windows, hashes: np.ndarray) -> tuple[np.ndarray, np
             for start in range(starts[part], starts[part] + windows.counts[part]):
                 at[n] = start
                 n += 1
-        _link(hashes, at, owners)
+        slots = _link(hashes, at, owners, slots)
         for part in range(low, high):
             for start in range(starts[part], starts[part] + windows.counts[part]):
                 owner, follows = owners[start], start > starts[part]
@@ -155,15 +155,26 @@ def _same(codes: np.ndarray, left: int, left_end: int, right: int, right_end: in
 
 
 @nb.njit(cache=True, nogil=True)
-def _link(hashes: np.ndarray, at: np.ndarray, owners: np.ndarray) -> None:
-    """Set owners[i] to the first of `at` with the hash of i, for each i in `at`."""
-    order = np.argsort(hashes[at], kind="mergesort")
-    owner = np.int64(-1)
-    for k in range(len(order)):
-        window = at[order[k]]
-        if k == 0 or hashes[window] != hashes[at[order[k - 1]]]:
-            owner = window
-        owners[window] = owner
+def _link(hashes: np.ndarray, at: np.ndarray, owners: np.ndarray, slots: np.ndarray) -> np.ndarray:
+    """Set owners[i] to the first of `at` with the hash of i, for each i in `at`.
+
+    Args: slots, int64, a table to work in. Returns: the table, larger where it had to grow.
+    """
+    size = 16
+    while size < 2 * len(at):
+        size *= 2
+    if size > len(slots):
+        slots = np.empty(size, np.int64)
+    slots[:size] = -1
+    last = np.uint64(size - 1)
+    for window in at:
+        slot = hashes[window] & last
+        while slots[slot] >= 0 and hashes[slots[slot]] != hashes[window]:
+            slot = (slot + np.uint64(1)) & last
+        if slots[slot] < 0:
+            slots[slot] = window
+        owners[window] = slots[slot]
+    return slots
 
 
 @nb.njit(cache=True, nogil=True)
