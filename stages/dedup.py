@@ -39,6 +39,7 @@ from stages.kernels.minhash import (
     hash_units,
     match_text,
 )
+from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.text import TABLES_PATH, load_tables
 from stages.kernels.unionfind import locate
 
@@ -59,7 +60,9 @@ any."""
 MEMORY = pa.schema({"jaccard": pa.float32(), "containment": pa.float32()})
 """What is remembered of a compared pair: Jaccard index, and the share of the smaller set that lies in the other."""
 
-SET = pa.large_list(pa.uint64())
+SET = pa.large_binary()
+"""Sorted uint64 of a set, as bytes."""
+
 MEMBERS = pa.schema(
     {
         "key": pa.uint64(),
@@ -202,7 +205,7 @@ def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
     for name, modes in (("shingles", np.where(compared, kind, NOTHING)), ("characters", mixed * CHARACTERS)):
         units = hash_units(*match, classes, modes.astype(np.uint8))
         values, starts = sort_sets(*_shingles(*units, modes, config))
-        columns[name] = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
+        columns[name] = to_binary(values, starts)
     return columns
 
 
@@ -263,13 +266,12 @@ def _compare(
     met: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Jaccard index and the share of the smaller set in the other, of each pair: float32, 0 where not wanted."""
-    shingles, characters = met["shingles"].combine_chunks(), met["characters"].combine_chunks()
-    values = np.concatenate([shingles.flatten().to_numpy(), characters.flatten().to_numpy()])
-    own = _ranges(shingles)
+    shingles, starts = from_binary(met["shingles"].combine_chunks(), np.uint64)
+    characters, other_starts = from_binary(met["characters"].combine_chunks(), np.uint64)
+    values, other_starts = np.concatenate([shingles, characters]), other_starts + len(shingles)
+    own, of_characters = (np.stack([s[:-1], s[1:]], axis=1) for s in (starts, other_starts))
     kind = met["kind"].to_numpy()
-    by_characters = np.where(
-        (kind == CHARACTERS)[:, None], own, _ranges(characters) + len(shingles.flatten())
-    )
+    by_characters = np.where((kind == CHARACTERS)[:, None], own, of_characters)
     same = (kind[left] == kind[right])[:, None]
     a, b = np.where(same, own[left], by_characters[left]), np.where(same, own[right], by_characters[right])
     n_a, n_b = np.diff(a)[:, 0], np.diff(b)[:, 0]
@@ -279,12 +281,6 @@ def _compare(
     shared[reach] = count_shared(values, a[reach], b[reach])
     jaccard = shared / np.maximum(n_a + n_b - shared, 1)
     return jaccard.astype(np.float32), (shared / np.maximum(smaller, 1)).astype(np.float32)
-
-
-def _ranges(sets: pa.LargeListArray) -> np.ndarray:
-    """Half-open range of each set in the flattened values: int64 (n, 2)."""
-    offsets = sets.offsets.to_numpy() - (sets.offsets[0].as_py() if len(sets.offsets) else 0)
-    return np.stack([offsets[:-1], offsets[1:]], axis=1)
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
