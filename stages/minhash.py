@@ -85,7 +85,7 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
 
 STAGE = Stage(
     name="minhash",
-    version=1,
+    version=2,
     config=Config,
     reads=("text",),
     writes=SCHEMA,
