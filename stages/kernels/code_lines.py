@@ -31,21 +31,20 @@ _OTHERS = (
     "\ufe15! \ufe16? \ufe33_ \ufe34_ \ufe35( \ufe36) \ufe37{ \ufe38} \ufe47[ \ufe48] \ufe4d_ \ufe4e_ \ufe4f_ \ufe50, "
     "\ufe52. \ufe54; \ufe55: \ufe56? \ufe57! \ufe59( \ufe5a) \ufe5b{ \ufe5c} \ufe5f# \ufe60& \ufe61* \ufe62+ \ufe63- "
     "\ufe64< \ufe65> \ufe66= \ufe68\\ \ufe69$ \ufe6a% \ufe6b@ "
-    "\u3001, \u3002. \u2018' \u2019' \u201c\" \u201d\" \u2010- \u2011- \u2012- \u2013- \u2014- \u2212- \u00d7* \u00f7/"
+    "\u3001, \u3002. \u2018' \u2019' \u201c\" \u201d\" \u2010- \u2011- \u2012- \u2013- \u2014- \u2212- \u00d7* \u00f7/ "
+    "\u2264< \u2265> \u2260! \u2248~ \u2190< \u2192> \u21d2> \u2227& \u2228| \u00ac!"
 )
-"""The first two lines and the third: NFKC; the last: what editors and input methods make of ASCII."""
+"""By NFKC as far as U+FE6B; the rest is what editors, input methods and formulas have for ASCII."""
 
 
 @cache
 def load_symbols() -> np.ndarray:
-    """The symbol of code that each character below U+10000 stands for, 0 for none: uint32 (0x10000,)."""
+    """The ASCII symbol that each character below U+10000 stands for in code, 0 for none: uint32 (0x10000,)."""
     symbols = np.zeros(0x10000, np.uint32)
     for char in _ASCII:
         symbols[ord(char)] = symbols[ord(char) + 0xFEE0] = ord(char)  # full width forms are in ASCII order
     for char, symbol in _OTHERS.split():
         symbols[ord(char)] = ord(symbol)
-    for char in "≤≥≠≈→←⇒∧∨¬":
-        symbols[ord(char)] = ord(char)
     symbols.setflags(write=False)
     return symbols
 
