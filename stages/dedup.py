@@ -8,7 +8,7 @@ Similarity is the Jaccard index of sets of shingles of match text: runs of five 
 for a document with a fair share of ideographs, kana, Hangul or characters of other scripts without blanks;
 runs of five words for any other. Two documents of different kinds are compared by characters. A document of
 fewer than five units is one shingle, so that it equals only the same text. Copies by match hash have
-similarity 1 without comparison.
+similarity 1 without comparison. Texts alike in their words whose numbers differ are no copies (see `kernels.numbers`).
 
 What two texts share is remembered, whatever the threshold: a pair is compared once in the life of a store, and
 another threshold reads no text.
@@ -39,6 +39,7 @@ from stages.kernels.minhash import (
     hash_units,
     match_text,
 )
+from stages.kernels.numbers import hash_numbers, tell_apart
 from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.text import TABLES_PATH, load_tables
 from stages.kernels.unionfind import locate
@@ -57,8 +58,9 @@ SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs":
 """cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without
 any."""
 
-MEMORY = pa.schema({"jaccard": pa.float32(), "containment": pa.float32()})
-"""What is remembered of a compared pair: Jaccard index, and the share of the smaller set that lies in the other."""
+MEMORY = pa.schema({"jaccard": pa.float32(), "containment": pa.float32(), "other_numbers": pa.bool_()})
+"""What is remembered of a compared pair: Jaccard index, the share of the smaller set that lies in the other, whether
+their numbers are too different for copies."""
 
 SET = pa.large_binary()
 """Sorted uint64 of a set, as bytes."""
@@ -73,6 +75,7 @@ MEMBERS = pa.schema(
         "kind": pa.uint8(),
         "shingles": SET,
         "characters": SET,
+        "numbers": SET,
         "known": pa.list_(pa.struct([pa.field("row", pa.uint64()), *MEMORY])),
     }
 )
@@ -88,10 +91,13 @@ COMPARED = pa.schema(
 class Config:
     """threshold: least Jaccard index of a verified pair. containment: a pair whose smaller set lies in the
     other by at least this share is verified as well; None for no such pairs. Its similarity is still the
-    Jaccard index. shingle_chars, shingle_words: length of a shingle of a document compared by characters, by words."""
+    Jaccard index. other_numbers: whether two texts alike in their words may be copies though their numbers differ,
+    as those of problems and notices from one template do. shingle_chars, shingle_words: length of a shingle of a
+    document compared by characters, by words."""
 
     threshold: float = 0.8
     containment: float | None = None
+    other_numbers: bool = False
     shingle_chars: int = 5
     shingle_words: int = 5
 
@@ -206,6 +212,7 @@ def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
         units = hash_units(*match, classes, modes.astype(np.uint8))
         values, starts = sort_sets(*_shingles(*units, modes, config))
         columns[name] = to_binary(values, starts)
+    columns["numbers"] = to_binary(*sort_sets(*hash_numbers(*match, classes)))
     return columns
 
 
@@ -225,27 +232,16 @@ def compare(table: pa.Table, config: Config) -> pa.Table:
     left, right = _candidate_pairs(met)
     lanes = hash_lanes(met["match_hash"].combine_chunks())
     copies = (lanes[left] == lanes[right]).all(axis=1)
-    jaccard, containment = _compare(met, left, right, ~copies)
+    jaccard, containment, apart = _compare(met, left, right, ~copies)
     jaccard[copies] = containment[copies] = 1.0
     rows = met["row"].to_numpy()
-    found = [rows[left], rows[right], pa.nulls(len(left), pa.string()), jaccard, containment]
     known = named["known"].combine_chunks()
-    flat = pc.list_flatten(known)
-    first = named["row"].to_numpy()[pc.list_parent_indices(known).to_numpy()]
-    before = [
-        first,
-        flat.field("row"),
-        pa.nulls(len(first), pa.string()),
-        flat.field("jaccard"),
-        flat.field("containment"),
-    ]
-    n_named = named.num_rows
-    names = [
-        named["row"],
-        pa.nulls(n_named, pa.uint64()),
-        named["doc_id"],
-        *(pa.nulls(n_named, pa.float32()) for _ in MEMORY),
-    ]
+    flat, first = pc.list_flatten(known), pc.list_parent_indices(known).to_numpy()
+    found = [rows[left], rows[right], pa.nulls(len(left), pa.string()), jaccard, containment, apart]
+    before = [named["row"].to_numpy()[first], flat.field("row"), pa.nulls(len(first), pa.string())]
+    before += [flat.field(name) for name in MEMORY.names]
+    names = [named["row"], pa.nulls(named.num_rows, pa.uint64()), named["doc_id"]]
+    names += [pa.nulls(named.num_rows, kind) for kind in MEMORY.types]
     return pa.concat_tables([pa.table(part, schema=COMPARED) for part in (found, before, names)])
 
 
@@ -264,8 +260,8 @@ def _candidate_pairs(met: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 def _compare(
     met: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Jaccard index and the share of the smaller set in the other, of each pair: float32, 0 where not wanted."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """MEMORY of each pair; 0 and False where not wanted."""
     shingles, starts = from_binary(met["shingles"].combine_chunks(), np.uint64)
     characters, other_starts = from_binary(met["characters"].combine_chunks(), np.uint64)
     values, other_starts = np.concatenate([shingles, characters]), other_starts + len(shingles)
@@ -280,7 +276,13 @@ def _compare(
     shared = np.zeros(len(left), np.int64)
     shared[reach] = count_shared(values, a[reach], b[reach])
     jaccard = shared / np.maximum(n_a + n_b - shared, 1)
-    return jaccard.astype(np.float32), (shared / np.maximum(smaller, 1)).astype(np.float32)
+    numbers, starts = from_binary(met["numbers"].combine_chunks(), np.uint64)
+    ranges = np.stack([starts[:-1], starts[1:]], axis=1)
+    a, b = ranges[left], ranges[right]
+    same_numbers = np.zeros(len(left), np.int64)
+    same_numbers[reach] = count_shared(numbers, a[reach], b[reach])
+    apart = tell_apart(same_numbers, np.diff(a)[:, 0], np.diff(b)[:, 0], smaller) & reach
+    return jaccard.astype(np.float32), (shared / np.maximum(smaller, 1)).astype(np.float32), apart
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
@@ -293,6 +295,8 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     verified = pairs["jaccard"].to_numpy() >= np.float32(config.threshold)
     if config.containment is not None:
         verified |= pairs["containment"].to_numpy() >= np.float32(config.containment)
+    if not config.other_numbers:
+        verified &= ~np.asarray(pairs["other_numbers"].combine_chunks())
     outcome = clusters_of(
         pairs, verified, named["row_a"].to_numpy(), named["doc_id"].combine_chunks(), config.threshold
     )

@@ -1,7 +1,7 @@
 """Identity of a document: 128-bit hashes of its match text and of its canonical text.
 
-Reads text; writes the two hashes. Equal match hashes are copies that differ in width, case, punctuation,
-blanks or in Traditional against Simplified characters at most. Which copy stays is decided elsewhere.
+Reads text; writes the two hashes. Equal match hashes are copies that differ in width, case, blanks,
+punctuation outside code or in Traditional against Simplified characters at most. Which copy stays is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _binary(hashes: np.ndarray, valid: np.ndarray) -> pa.Array:
 
 STAGE = Stage(
     name="exact",
-    version=1,
+    version=2,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

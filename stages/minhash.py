@@ -97,7 +97,7 @@ def notes(config: Config) -> list[str]:
 
 STAGE = Stage(
     name="minhash",
-    version=1,
+    version=2,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

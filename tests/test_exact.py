@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 
 from stages.exact import SCHEMA, STAGE, Config
+from stages.kernels.code_lines import find_code, load_symbols
 from stages.kernels.hashing import string_keys
 from stages.kernels.minhash import match_text
-from stages.kernels.tables import HANGUL, MARK, OTHER, load_tables
+from stages.kernels.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
+from stages.kernels.text import view
 from tests.strategies import texts
 
 ANNOTATE = STAGE.load(Config())
@@ -24,13 +26,27 @@ def hashes(*documents: str | None) -> list[tuple[bytes | None, bytes | None]]:
     return [(row["match_hash"], row["raw_hash"]) for row in table.to_pylist()]
 
 
+def code_lines(text: str) -> list[bool]:
+    """Which lines of a text are code, as the kernel judges them."""
+    decoded = view(pa.array([text], pa.large_string()))
+    return find_code(*decoded, load_symbols())[0].tolist()
+
+
 def match_reference(text: str) -> str:
     """Match text of one document, character by character."""
     tables, match, after_word, gap = load_tables(), "", False, False
+    is_code, line = code_lines(text), 0
     for char in text:
         code = int(tables.fold[ord(char)])
         if not code:
-            gap = gap or tables.classes[ord(char)] != OTHER
+            kind = tables.classes[ord(char)]
+            symbol = int(load_symbols()[ord(char)]) if ord(char) < 0x10000 else 0
+            if kind == NEWLINE:
+                line += 1
+            elif is_code[line] and symbol:
+                match += chr(symbol)
+                after_word = after_word or len(match) == 1
+            gap = gap or kind != OTHER
             continue
         kind = tables.classes[code]
         is_word = kind < HANGUL and (kind != MARK or after_word)
@@ -102,3 +118,48 @@ def test_hashes_do_not_collide_on_many_short_texts() -> None:
     folded = {match.codes[a:b].tobytes() for a, b in zip(match.starts, match.starts[1:], strict=False)}
     assert len(set(ANNOTATE(pa.table({"text": column}))["match_hash"].to_pylist())) == len(folded) > 90_000
     assert len(set(string_keys(column).tolist())) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("x = 1 + 2", "x = 1 - 2"),
+        ("y = a[i]", "y = a(i)"),
+        ("if (a < b) { return a; }", "if (a > b) { return a; }"),
+        ("total += price * n", "total += price / n"),
+        ("```\nrun --fast\n```\n\n```\na && b\n```", "```\nrun --fast\n```\n\n```\na || b\n```"),
+    ],
+)
+def test_code_keeps_its_operators(left: str, right: str) -> None:
+    """Lines of code that differ in an operator or a bracket are not the same; full width forms of them are."""
+    (match_a, _), (match_b, _) = hashes(left, right)
+    assert match_a != match_b
+    wide = "".join(chr(ord(char) + 0xFEE0) if char in "=+-*/()[]{}<>;" else char for char in left)
+    (match_c, _), (match_d, _) = hashes(left, wide)
+    assert match_c == match_d
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ('He said: "never" - and left.', "He said, 'never' and left!"),
+        ("今天（周五）——闭馆；请改日再来！", "今天(周五) 闭馆,请改日再来"),
+        ("- first item\n- second item", "* first item\n* second item"),
+        ("## A heading\n\nSome **bold** text.", "A heading\nSome bold text"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "a b\n1 2"),
+        ("see https://example.org/a?b=c#d for more", "see https://example.org/a?b=c#d, for more."),
+        ("$$\nx^2 + y^2\n$$", "$$\nx^2 y^2\n$$"),
+    ],
+)
+def test_prose_loses_its_marks(left: str, right: str) -> None:
+    """Punctuation, marks of Markdown, tables of words and formulas make no difference in prose."""
+    (match_a, _), (match_b, _) = hashes(left, right)
+    assert match_a == match_b
+
+
+def test_an_edit_elsewhere_turns_no_prose_into_code() -> None:
+    """A line is judged by itself and what is beside it: a fence that is never closed changes nothing further down."""
+    prose = "\n".join(f"第{i}段：市图书馆（总馆）延长开放时间；周末照旧。" for i in range(30))
+    assert not any(code_lines(prose))
+    flags = code_lines("```python\nx = f(1)\n" + prose)
+    assert flags[1] and not any(flags[4:])

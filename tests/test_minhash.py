@@ -10,6 +10,7 @@ from hypothesis import given
 from pipeline.errors import ConfigError
 from stages.kernels.minhash import (
     CHARACTERS,
+    SYMBOLS_BELOW,
     WORDS,
     count_units,
     hash_bands,
@@ -35,21 +36,36 @@ def band_keys(*documents: str | None) -> list[list[int] | None]:
     return table["band_keys"].to_pylist()
 
 
-def units_reference(text: str) -> list[str]:
-    """Units of one text: words, and single characters of scripts without blanks."""
-    classes, units, in_word = load_tables().classes, [], False
-    for char in match_reference(text):
+def is_symbol(char: str) -> bool:
+    """Whether a character of match text is a symbol of code."""
+    return char < "\x80" and char != " " and load_tables().classes[ord(char)] < MARK
+
+
+def units_reference(text: str, by_character: bool = False) -> list[str]:
+    """Units of one text: words, and single characters of scripts without blanks, or all single characters.
+
+    Symbols of code belong to the unit before them in a short text, and are nothing in a long one.
+    """
+    classes, match = load_tables().classes, match_reference(text)
+    short = sum(char != " " and not is_symbol(char) for char in match) < SYMBOLS_BELOW
+    units: list[str] = []
+    in_word = False
+    for char in match:
         kind = classes[ord(char)]
         if char == " ":
             in_word = False
-        elif kind >= HANGUL or (kind == MARK and not in_word):
-            units.append(char)
-            in_word = False
-        elif in_word:
-            units[-1] += char
+        elif is_symbol(char):
+            if short and units:
+                units[-1] += char
+            elif short:
+                units, in_word = [char], not by_character
         else:
-            units.append(char)
-            in_word = True
+            single = by_character or kind >= HANGUL or (kind == MARK and not in_word)
+            if in_word and not single:
+                units[-1] += char
+            else:
+                units.append(char)
+            in_word = not single
     return units
 
 
@@ -69,7 +85,7 @@ def test_units_and_shingles_agree_with_the_reference(text: str) -> None:
     match, classes = match_text(pa.array([text], pa.large_string())), load_tables().classes
     for mode, expected in (
         (WORDS, units_reference(text)),
-        (CHARACTERS, [*match_reference(text).replace(" ", "")]),
+        (CHARACTERS, units_reference(text, by_character=True)),
     ):
         units, starts = hash_units(*match, classes, np.array([mode], np.uint8))
         assert numbers(units.tolist(), {}) == numbers(list(expected), {})

@@ -106,7 +106,7 @@ def _survey(codes, starts, classes, scripts, flags, min_words, min_kana, groups,
             stop = at
             while stop < end and classes[stop] != NEWLINE:
                 stop += 1
-            fenced ^= _is_fence(codes, classes, at, stop)
+            fenced ^= is_fence(codes, classes, at, stop)
             words = stop - at if fenced else min_words  # in a code block nothing is prose
             n_han, n_kana = _survey_line(
                 codes, classes, scripts, flags, at, stop, words, groups, units[doc], counts[doc], line_kinds
@@ -134,7 +134,7 @@ def _survey(codes, starts, classes, scripts, flags, min_words, min_kana, groups,
 
 
 @njit(cache=True, nogil=True)
-def _is_fence(codes, classes, at, end):  # type: ignore[no-untyped-def]
+def is_fence(codes, classes, at, end):  # type: ignore[no-untyped-def]
     """Whether a line begins or ends a fenced code block of Markdown: blanks, then three backticks or tildes."""
     while at < end and classes[at] == SPACE:
         at += 1

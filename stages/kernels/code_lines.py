@@ -1,0 +1,330 @@
+"""Which lines of a text are code: there match text keeps operators and brackets, which in code are what is said.
+
+Reads the text view; writes one flag per line. A line is judged by itself, by the lines beside it and by the fence
+around it, so that an edit changes what is around it and no more: a lost fence never turns prose into code.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+from stages.kernels.scripts import is_fence
+from stages.kernels.tables import HANGUL, LATIN, LETTER, MARK, NEWLINE, SPACE
+
+PLAIN, LIKELY, SURE, EMPTY = 0, 1, 2, 3
+"""What a line is by itself: prose, code if something beside it is, code, blank."""
+
+WORDS_BESIDE = 1
+WORDS_PER_SIGN = 2
+WORDS_PER_LIKELY_SIGN = 6
+"""Code has at most WORDS_BESIDE words more than WORDS_PER_SIGN for each sign of code (`return a[i]` has three and
+one), a line that may be code WORDS_PER_LIKELY_SIGN for each. More words are a sentence about code."""
+
+INDENT = 4
+
+_ASCII = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_OTHERS = (
+    "\u037e; \u1fef` \u2024. \u207a+ \u207c= \u207d( \u207e) \u208a+ \u208c= \u208d( \u208e) \ufb29+ \ufe10, "
+    "\ufe13: \ufe14; \ufe15! \ufe16? \ufe33_ \ufe34_ \ufe35( \ufe36) \ufe37{ \ufe38} \ufe47[ \ufe48] \ufe4d_ \ufe4e_ "
+    "\ufe4f_ \ufe50, \ufe52. \ufe54; \ufe55: \ufe56? \ufe57! \ufe59( \ufe5a) \ufe5b{ \ufe5c} \ufe5f# \ufe60& \ufe61* "
+    "\ufe62+ \ufe63- \ufe64< \ufe65> \ufe66= \ufe68\\ \ufe69$ \ufe6a% \ufe6b@ "
+    "\u3001, \u3002. \u2018' \u2019' \u201c\" \u201d\" \u2010- \u2011- \u2012- \u2013- \u2014- \u2212- \u00d7* \u00f7/ "
+    "\u2264< \u2265> \u2260! \u2248~ \u2190< \u2192> \u21d2> \u2227& \u2228| \u00ac!"
+)
+"""By NFKC as far as U+FE6B; the rest is what editors, input methods and formulas have for ASCII."""
+
+
+@cache
+def load_symbols() -> np.ndarray:
+    """The ASCII symbol that each character below U+10000 stands for in code, 0 for none: uint32 (0x10000,)."""
+    symbols = np.zeros(0x10000, np.uint32)
+    for char in _ASCII:
+        symbols[ord(char)] = symbols[ord(char) + 0xFEE0] = ord(char)  # full width forms are in ASCII order
+    for pair in _OTHERS.split():
+        symbols[ord(pair[0])] = ord(pair[1])
+    symbols.setflags(write=False)
+    return symbols
+
+
+@njit(cache=True, nogil=True)
+def find_code(codes, starts, classes, symbols):  # type: ignore[no-untyped-def]  # numba infers types
+    """Judge every line; a line ends with its line break, the last one with the document.
+
+    Returns: bool (n_lines,), whether it is code; int64 (n_docs + 1,), where the lines of each document begin.
+    """
+    n_lines = len(starts) - 1
+    for i in range(starts[0], starts[len(starts) - 1]):
+        n_lines += classes[i] == NEWLINE
+    kinds, inside = np.empty(n_lines, np.uint8), np.zeros(n_lines, np.bool_)
+    line_starts = np.empty(len(starts), np.int64)
+    n = 0
+    for doc in range(len(starts) - 1):
+        line_starts[doc] = n
+        at, end, fenced, formula = starts[doc], starts[doc + 1], False, False
+        while at <= end:
+            stop = at
+            while stop < end and classes[stop] != NEWLINE:
+                stop += 1
+            kinds[n] = _judge(codes, classes, symbols, at, stop)
+            if kinds[n] == EMPTY:
+                formula = False  # TeX has no blank line inside a displayed formula
+            elif is_fence(codes, classes, at, stop):
+                fenced = not fenced or _is_named(classes, at, stop)
+                kinds[n] = PLAIN
+            elif _is_dollars(codes, classes, at, stop):
+                formula = not formula
+                kinds[n] = PLAIN
+            elif formula:
+                kinds[n] = PLAIN
+            inside[n] = fenced
+            n += 1
+            at = stop + 1
+        _settle(kinds, inside, line_starts[doc], n)
+    line_starts[len(starts) - 1] = n
+    return inside, line_starts
+
+
+@njit(cache=True, nogil=True)
+def _settle(kinds, inside, low, high):  # type: ignore[no-untyped-def]
+    """Turn what lines are by themselves, and whether a fence is around them, into whether they are code."""
+    before = EMPTY
+    for line in range(low, high):
+        own = kinds[line]
+        if own == EMPTY:
+            inside[line] = False
+            continue
+        if own == LIKELY and not inside[line] and before != SURE:
+            after = line + 1
+            while after < high and kinds[after] == EMPTY:
+                after += 1
+            inside[line] = after < high and kinds[after] == SURE
+        else:
+            inside[line] = own == SURE or own == LIKELY
+        before = own
+
+
+@njit(cache=True, nogil=True)
+def _is_named(classes, at, end):  # type: ignore[no-untyped-def]
+    """Whether a fence names a language, as only the first of a block may."""
+    for i in range(at, end):
+        if classes[i] == LATIN:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _is_dollars(codes, classes, at, end):  # type: ignore[no-untyped-def]
+    """Whether a line is the two dollar signs around a displayed formula."""
+    n = 0
+    for i in range(at, end):
+        if codes[i] == ord("$"):
+            n += 1
+        elif classes[i] != SPACE:
+            return False
+    return n == 2
+
+
+@njit(cache=True, nogil=True)
+def _judge(codes, classes, symbols, start, end):  # type: ignore[no-untyped-def]
+    """What a line is by itself.
+
+    Signs of code are assignment, comparison, braces, calls, subscripts and operators between operands. Other marks
+    are likely signs, because prose has them too: a dash between words, a capitalised name before a bracket, a
+    semicolon at the end. What is inside tags, addresses and targets of links is left out, and so is a comment.
+    """
+    while end > start and classes[end - 1] <= SPACE:
+        end -= 1
+    at = start
+    while at < end and classes[at] <= SPACE:
+        at += 1
+    if at == end:
+        return EMPTY
+    indented = at - start >= INDENT or codes[start] == ord("\t")
+    if codes[at] == ord("|") or _is_heading(codes, classes, at, end):
+        return PLAIN
+    signs, likely, n_words, n_single, word = 0, 0, 0, 0, -1
+    called = False
+    i = at
+    while i < end:
+        kind = classes[i]
+        if kind >= MARK:
+            if kind >= HANGUL:
+                n_single += 1
+                word = -1
+            elif word < 0 and (kind == LATIN or kind == LETTER):
+                word = i
+                n_words += 1
+            i += 1
+            continue
+        symbol = symbols[codes[i]] if codes[i] < 0x10000 else np.uint32(0)
+        if symbol == 0 or symbol == ord("'") or symbol == ord(",") or symbol == ord("."):
+            word = -1
+            i += 1
+            continue
+        run = i + 1
+        while run < end and codes[run] == codes[i]:
+            run += 1
+        n = run - i
+        before, after = (
+            _kind(classes, symbols, codes, i - 1, at, end),
+            _kind(classes, symbols, codes, run, at, end),
+        )
+        following = symbols[codes[run]] if run < end and codes[run] < 0x10000 else np.uint32(0)
+        operands = (before == 2 and after == 2) or (
+            before == 1
+            and after == 1
+            and _kind(classes, symbols, codes, i - 2, at, end) == 2
+            and _kind(classes, symbols, codes, run + 1, at, end) == 2
+        )
+        if signs > 0 and before == 1 and (symbol == ord("#") or (symbol == ord("/") and n == 2)):
+            break  # a comment
+        if symbol == ord("_") and before == 2 and after == 2:
+            likely += 1
+            i = run
+            continue  # the word goes on
+        if symbol == ord("="):
+            signs += n <= 2 or (n == 3 and operands)
+        elif symbol == ord("{") or symbol == ord("}"):
+            signs += n <= 2
+        elif symbol == ord("+") or symbol == ord("*") or symbol == ord("^"):
+            stars = symbol == ord("*") and before == 2 and (classes[i - 1] < MARK or classes[run] < MARK)
+            if operands and not stars and (n == 1 or symbol == ord("*")):
+                signs += 1  # and no emphasis beside a bracket
+            elif n == 2 and symbol == ord("+"):
+                likely += 1
+        elif symbol == ord("(") and before == 2:
+            if not _is_plural(codes, i, end):
+                lower = word < 0 or not _is_capital(codes[word])
+                signs += lower
+                likely += not lower
+                called = True
+        elif symbol == ord("["):
+            signs += before == 2 and (classes[i - 1] >= MARK or codes[i - 1] == ord(")"))
+        elif symbol == ord("]") and following == ord("("):
+            while run < end and codes[run] != ord(")") and classes[run] > SPACE:
+                run += 1
+        elif symbol == ord("<"):
+            stop = _tag_end(codes, classes, i, run, end)
+            if stop > run:
+                run = stop
+            else:
+                signs += (n == 1 and operands) or n == 2
+        elif symbol == ord(">"):
+            signs += i > at and ((n == 1 and operands) or n == 2)
+        elif symbol == ord("-"):
+            if following == ord(">") and n == 1:
+                signs += 1
+            else:
+                likely += operands and before == 1 and n == 1
+        elif symbol == ord("/") or symbol == ord("%"):
+            likely += operands and before == 1 and n <= 2
+        elif symbol == ord("&") or symbol == ord("|"):
+            signs += n == 2
+            likely += operands and before == 1 and n == 1
+        elif symbol == ord(":"):
+            if n == 1 and following == ord("/") and run + 1 < end and codes[run + 1] == ord("/"):
+                while run < end and classes[run] > SPACE and classes[run] < HANGUL:
+                    run += 1  # an address
+            elif n == 2:
+                likely += operands
+            elif run == end:
+                signs += called and before == 2
+        elif symbol == ord(";") and run == end:
+            signs += before == 2 and i > at and classes[i - 1] < MARK
+            likely += before == 2 and classes[i - 1] >= MARK
+        elif symbol == ord('"'):
+            signs += following == ord(":") and i > at and run + 1 <= end and n == 1
+        elif symbol == ord("$"):
+            if (i > at and (classes[i - 1] >= MARK or codes[i - 1] == ord("}"))) or after != 2:
+                return PLAIN  # the end of a formula: in code a dollar begins a name
+        elif symbol == ord("\\") and n == 1 and _is_command(classes, run, end):
+            return PLAIN
+        word = -1
+        i = run
+    last = symbols[codes[end - 1]] if codes[end - 1] < 0x10000 else np.uint32(0)
+    if i >= end and (last == ord(".") or last == ord("?") or last == ord("!")) and n_words + n_single >= 2:
+        return PLAIN
+    if indented:
+        signs, likely = signs + likely, 0
+    if n_single == 0 and signs > 0 and n_words <= WORDS_PER_SIGN * signs + likely + WORDS_BESIDE:
+        return SURE
+    if n_words + n_single <= WORDS_PER_LIKELY_SIGN * (signs + likely) and signs + likely > 0:
+        return LIKELY
+    return PLAIN
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _kind(classes, symbols, codes, i, start, end):  # type: ignore[no-untyped-def]
+    """What is at a place of a line: 0 nothing or a symbol, 1 a blank, 2 an operand or the edge of one."""
+    if i < start or i >= end:
+        return 0
+    if classes[i] >= MARK:
+        return 2
+    if classes[i] <= SPACE:
+        return 1
+    symbol = symbols[codes[i]] if codes[i] < 0x10000 else np.uint32(0)
+    for edge in (
+        ord("("),
+        ord(")"),
+        ord("["),
+        ord("]"),
+        ord("{"),
+        ord("}"),
+        ord('"'),
+        ord("'"),
+        ord("_"),
+        ord("$"),
+    ):
+        if symbol == edge:
+            return 2
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _is_heading(codes, classes, at, end):  # type: ignore[no-untyped-def]
+    """Whether a line is a heading of Markdown, or a comment."""
+    while at < end and codes[at] == ord("#"):
+        at += 1
+        if at < end and classes[at] == SPACE:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _is_capital(code):  # type: ignore[no-untyped-def]
+    return ord("A") <= code <= ord("Z")
+
+
+@njit(cache=True, nogil=True)
+def _is_plural(codes, i, end):  # type: ignore[no-untyped-def]
+    """Whether a bracket is that of author(s) or class(es)."""
+    i += 1
+    if i < end and codes[i] == ord("e"):
+        i += 1
+    return i + 1 < end and codes[i] == ord("s") and codes[i + 1] == ord(")")
+
+
+@njit(cache=True, nogil=True)
+def _tag_end(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
+    """The end of the tag that begins at i; run if there is none."""
+    if (
+        run - i != 1
+        or run >= end
+        or not (classes[run] == LATIN or codes[run] == ord("/") or codes[run] == ord("!"))
+    ):
+        return run
+    for j in range(run, end):
+        if codes[j] == ord(">"):
+            return j + 1
+        if codes[j] == ord("<"):
+            return run
+    return run
+
+
+@njit(cache=True, nogil=True)
+def _is_command(classes, i, end):  # type: ignore[no-untyped-def]
+    """Whether a command of TeX follows its backslash: two letters or more."""
+    return i + 1 < end and classes[i] == LATIN and classes[i + 1] == LATIN
