@@ -208,7 +208,7 @@ def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
     names |= {column for column, _ in run.release.edits.spans}
     if run.keep_one:
         names |= {f"{run.keep_one.of}.cluster", f"{run.keep_one.of}.pairs"} if run.keep_one.of else set()
-        names |= {f"{run.keep_one.passages}.passages"} if run.keep_one.passages else set()
+        names |= {f"{name}.passages" for name in run.keep_one.passages}
         names |= {column for column, _ in run.keep_one.prefer}
     names |= {mix.by for mix in run.mix.mixes.values() if mix.by}
     return {name for name in names if "." in name}

@@ -16,6 +16,7 @@ from pipeline.check_run import check_columns
 from pipeline.errors import ConfigError
 from pipeline.imports import find_import
 from pipeline.names import check_keys, nearest
+from pipeline.passages import parse_passages
 from pipeline.recipe import config_of, load_step
 from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
 from pipeline.run_file import (
@@ -315,11 +316,10 @@ class _Parser:
             return None
         where = f"{self.path}: keep_one"
         check_keys(page, ("use", "config", "of", "passages", "prefer"), where)
-        passages = page.get("passages")
+        passages = parse_passages(page.get("passages"), self.steps, where)
         of = page.get("of", None if passages and "dedup" not in self.steps else "dedup")
-        for key, name in (("of", of), ("passages", passages)):
-            if name is not None and name not in self.steps:
-                raise ConfigError(f"{where}.{key}: no global step {name!r}{nearest(str(name), self.steps)}")
+        if of is not None and of not in self.steps:
+            raise ConfigError(f"{where}.of: no global step {of!r}{nearest(str(of), self.steps)}")
         prefer = []
         for item in page.get("prefer") or []:
             if (

@@ -125,15 +125,15 @@ class Step:
 class KeepOne:
     """Which copy stays, by the order `prefer`: of documents, and of passages.
 
-    of: the global step with cluster and pairs, whose keepers `step` chooses. passages: the global step with repeated
-    passages, whose owners `owners` chooses among the documents that stay. Either pair may be None.
+    of: the global step with cluster and pairs, whose keepers `step` chooses; either both or none. passages: the steps
+    with repeated passages, whose owners `owners` chooses among the documents that stay; None where there are none.
     """
 
     step: Step | None
     of: str | None
     prefer: tuple[tuple[str, bool], ...]  # column, True when high is better
     owners: Step | None = None
-    passages: str | None = None
+    passages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

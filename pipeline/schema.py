@@ -54,9 +54,10 @@ SPANS = pa.list_(SPAN)
 VIRTUAL = ("rank", "profile")
 """Columns that come from the run file's sources at decision time, never stored."""
 
-HANDED = ("eligible", "order", "passes_base")
+HANDED = ("eligible", "order", "passes_base", "step")
 """Columns that the engine works out from the rules for global steps that read them: whether a document may stay, how
-much it is preferred (list<float64>, larger is better), whether it passes the base rules."""
+much it is preferred (list<float64>, larger is better), whether it passes the base rules, and for the owners of passages
+of which step (int32) the row tells."""
 
 OWNERS = "owners"
 """The step that says which copy of a repeated passage stays. It runs after the rules and keepers, so only late rules
