@@ -9,21 +9,22 @@ All passages of all steps choose by that one order of places: document by prefer
 removed character still stands in an earlier place:
 
 - Two occurrences of a passage say the same, character by character: in canonical text (`substring`) or in match text
-  (paragraphs and lines, whose occurrences do not overlap). The k-th character of an occurrence that goes is the k-th of
-  its owner, and the owner's is earlier in the order: its document comes first, or it is the same document and the owner
-  begins before, and with it its k-th character: what is equal in canonical text is shifted as a whole, and units of match
-  text do not overlap.
-- If another passage, of whatever step, removes the owner's character, that one has an earlier one in turn. Document and
-  position only ever go forward and there are finitely many places, so the walk ends, and it ends at a character that no
-  span holds. No step needs to know what others remove, and passages may overlap or nest as they like.
+  (paragraphs and lines, whose occurrences do not overlap). The k-th character of an occurrence that goes is the k-th
+  of its owner, and the owner's is earlier in the order: its document comes first, or it is the same document and the
+  owner begins before. Then its k-th character is earlier too, since what is equal in canonical text is shifted as a
+  whole, and units of match text do not overlap.
+- If another passage, of whatever step, removes the owner's character, that one has an earlier one in turn. Places
+  only ever come earlier in the order and there are finitely many, so the walk ends, at a character that no span
+  holds. No step needs to know what others remove, and passages may overlap or nest as they like.
 - Leaving out spans, of a kind that a release does not ask for, only leaves more standing.
 
-Equal means equal for the step: what `paragraphs` removes stands in match text, as another width, case or script of the
-same characters, and its own punctuation may not; a line that is only like an earlier one (`similar_lines`) has that one
-in its place. A passage may come to stand in pieces, where an earlier place of each of them is another document's.
+Equal means equal for the step: what is removed as a paragraph stands in match text, perhaps in another width, case or
+script, and its own punctuation may not. A line that goes because it is like an earlier one of its document
+(`similar_lines`) has that one in its place. A passage may come to stand in pieces, in several documents, where other
+passages cross it.
 
-Documents that do not stay own nothing, so a passage goes nowhere only if no document that holds it stays. A passage that
-one document alone still holds, once, is left whole.
+Documents that do not stay own nothing, so a passage goes nowhere only if no document that holds it stays. A passage
+that one document alone still holds, once, is left whole.
 """
 
 from __future__ import annotations
@@ -114,9 +115,8 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     rows, n_chars = table["row"].to_numpy(), table["n_chars"].to_numpy()
     distinct, begins = np.unique(rows, return_index=True)
     gone = table.filter(pc.invert(table["is_owner"]))
-    spans, removed = merge(
-        distinct, *(gone[name].to_numpy() for name in ("row", "start", "end")), gone["kind"].combine_chunks()
-    )
+    places, starts, ends = (gone[name].to_numpy() for name in ("row", "start", "end"))
+    spans, removed = merge(distinct, places, starts, ends, gone["kind"].combine_chunks())
     lengths = n_chars[begins]
     columns = [
         distinct,
@@ -143,8 +143,8 @@ def merge(
 ) -> tuple[pa.ListArray, np.ndarray]:
     """Union of ranges by row: for each of `distinct` the list of spans, and the characters in any of them, int64.
 
-    Args: distinct, sorted, all of rows among them; rows, starts, ends and kinds, of ranges in any order that may overlap
-    and nest. Without kinds all are of one. Ranges of different kinds are not joined.
+    Args: distinct, sorted, all of rows among them; rows, starts, ends and kinds, of ranges in any order that may
+    overlap and nest. Without kinds all are of one. Ranges of different kinds are not joined.
     """
     places = np.searchsorted(distinct, rows)
     names, codes = np.array([KIND]), np.zeros(len(rows), np.int64)
