@@ -44,11 +44,11 @@ def find_units(
     decoded = view(text)
     data, offsets = utf8_buffers(text)
     units = Units(*_cut_units(*decoded, offsets, wide_table(), by_line, min_chars_han, min_chars_other))
-    match = match_text(_texts(data, units))
+    match = match_text(unit_texts(data, units))
     return units, hash128(match.codes, match.starts)
 
 
-def _texts(data: np.ndarray, units: Units) -> pa.LargeStringArray:
+def unit_texts(data: np.ndarray, units: Units) -> pa.LargeStringArray:
     """The text of each unit as a row of its own."""
     lengths = units.last_bytes - units.first_bytes
     offsets = np.append(0, np.cumsum(lengths))
