@@ -197,6 +197,35 @@ def test_a_release_asks_for_the_kinds_that_it_removes(tmp_path: Path) -> None:
     assert data and all(ours[name] == theirs[name] for name in data)
 
 
+def test_sentences_like_an_earlier_one_go_with_the_rest(tmp_path: Path) -> None:
+    """A stage may be named for its passages as a global step may; what its gate leaves out has no part in it."""
+    hours = "本馆开放时间为每天上午九点至晚上八点，节假日照常开放"
+    alike = hours.replace("开放时间为", "的开放时间是")
+    rows = [
+        {"id": "page", "text": f"{prose(20, 300)}。{hours}。{prose(21, 90)}。{alike}！{prose(22, 90)}。\n"},
+        {"id": "next", "text": f"{prose(23, 500)}\n{hours}。\n"},
+        {"id": "last", "text": f"{prose(24, 200)}\n{hours}。\n"},
+        {"id": "left", "text": f"{prose(25, 900)}\n{hours}。\n{alike}！\n"},
+    ]
+    page = with_paragraphs(rows, tmp_path)
+    gate = {"signals.n_chars": {"max": 900}}
+    page["annotate"][-1] |= {"gate": gate}
+    page["annotate"].append({"use": "stages.similar_lines", "gate": gate})
+    page["keep_one"]["passages"] = ["similar_lines", "repeated_paragraphs"]
+    run, store = write_run(tmp_path, page), tmp_path / "store"
+    build(run, store)
+    found = by_id(store, rows)
+    assert {name: row["text"] for name, row in found.items()} == {
+        "page": f"{prose(20, 300)}。{hours}。{prose(21, 90)}。{prose(22, 90)}。\n",
+        "next": rows[1]["text"],
+        "last": f"{prose(24, 200)}\n",
+        "left": rows[3]["text"],
+    }
+    explained = cli("explain", run, found["page"]["doc_id"], "--store", store, "--json").ok().json
+    assert [span["kind"] for span in explained["annotations"]["owners.spans"]] == ["similar_line"]
+    cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
+
+
 SOLVED = (
     "题目：一个水池有两根进水管，单开甲管六小时注满，单开乙管三小时注满，两管齐开几小时注满？\n"
     "解：第一步，甲管每小时注六分之一，即1/6。\n第二步，乙管每小时注三分之一，即1/3。\n第三步，1/6+1/3=1/2。\n"

@@ -154,12 +154,12 @@ def edited(text: str, n_edits: int, dice: random.Random) -> str:
 
 
 def test_nearly_all_that_are_alike_are_found() -> None:
-    """Edits spread over a tenth of the characters leave a shared least gram in all but a few pairs in a hundred."""
+    """Edits spread over a tenth of the characters leave a shared least gram in all but a pair in a hundred."""
     dice = random.Random(7)
     pairs = [(prose(seed, 60), edited(prose(seed, 60), 6, dice)) for seed in range(400)]
     pairs = [(a, b) for a, b in pairs if 0 < distance(a, b) <= 0.1 * max(len(a), len(b))]
     rows = find([f"{a}。\n{b}。\n" for a, b in pairs], similar_lines.Config())
-    assert len(pairs) > 300 and sum(row["passages"] is not None for row in rows) >= 0.97 * len(pairs)
+    assert len(pairs) > 300 and sum(row["passages"] is not None for row in rows) >= 0.99 * len(pairs)
 
 
 def test_many_lines_cost_what_they_weigh() -> None:
