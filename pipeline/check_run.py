@@ -52,9 +52,8 @@ def check_columns(run: RunFile) -> None:
         prefer = sorted(column for column, _ in run.keep_one.prefer)
         check_known(set(prefer), early, where)
         check_types(run, tuple(Condition(column=column, min=0) for column in prefer), where)
-        if run.keep_one.passages:
-            wanted = {f"{run.keep_one.passages}.{column}" for column in ("passages", "n_chars")}
-            check_known(wanted, known, f"{run.path}: keep_one.passages")
+        wanted = {f"{name}.{column}" for name in run.keep_one.passages for column in ("passages", "n_chars")}
+        check_known(wanted, early, f"{run.path}: keep_one.passages")
     for derived in run.derived:
         check_derived(run, derived, early)
     check_references(run)
@@ -122,7 +121,8 @@ def check_spans(run: RunFile, column: str, where: str) -> None:
     """Raise ConfigError unless a column holds spans."""
     if run.column_types().get(column) == SPANS:
         return
-    if column.partition(".")[0] in {step.name for step in run.globals}:
+    globals_ = {step.name for step in run.globals}
+    if column.partition(".")[0] in globals_ or f"{column.partition('.')[0]}.passages" in run.column_types():
         raise ConfigError(
             f"{where}: {column} is no column of spans; which copy of a passage goes is said by `{OWNERS}`: write "
             f"`{OWNERS}: all` here, and `passages: {column.partition('.')[0]}` in keep_one"

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 
 from pipeline.decide import Copies, Decision, PopulationTask, count_population
 from pipeline.errors import UsageError
+from pipeline.exchange import Feed
 from pipeline.graph import GlobalResult
+from pipeline.passages import Passages
 from pipeline.recipe import digest, step_recipe
 from pipeline.rules import Cuts, Rule
 from pipeline.run_file import Step
@@ -162,10 +164,9 @@ class Deciding:
         The last choice is what edits and late stages go by.
         """
         assert self.run_file.keep_one is not None and self.run_file.owners is not None
-        recipes, of = self.build.recipes, self.run_file.keep_one.passages
+        recipes, steps = self.build.recipes, self.run_file.keep_one.passages
         recipe = digest([recipes.static[OWNERS], self.copies_recipe(decisions)])
-        columns = {f"substring.{name}": f"{of}.{name}" for name in ("passages", "n_chars")}
-        refs, result = self.choose(self.run_file.owners, recipe, [Copies(d, columns) for d in decisions])
+        refs, result = self.choose(self.run_file.owners, recipe, [Passages(d, steps) for d in decisions])
         known = recipes.results.get(OWNERS)
         recipes.results[OWNERS] = GlobalResult(recipe, {**(known.digests if known else {}), **result.digests})
         recipes.owners |= refs
@@ -178,7 +179,7 @@ class Deciding:
             return int(pc.sum(pq.read_table(stream)["passages"]).as_py() or 0)
 
     def choose(
-        self, step: Step, recipe: str, feeds: Sequence[Copies]
+        self, step: Step, recipe: str, feeds: Sequence[Feed]
     ) -> tuple[dict[str, SidecarRef], GlobalResult]:
         """Run a global step over decisions, or find its result."""
         folder = f"global/{step.name}/{recipe[:8]}"

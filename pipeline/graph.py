@@ -125,7 +125,7 @@ class Recipes:
             for step in phase.steps:
                 self.static[step.name] = self._static(step)
         if run.owners and run.keep_one:
-            upstream = [self.static[name] for name in (run.keep_one.of, run.keep_one.passages) if name]
+            upstream = [self.static[name] for name in (run.keep_one.of, *run.keep_one.passages) if name]
             self.static[OWNERS] = step_recipe(run.owners.step, run.owners.config, upstream)
         for step in run.late:
             self.static[step.name] = self._static(step)

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.amounts import share, whole
 from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
+from pipeline.passages import parse_passages
 from pipeline.recipe import config_of, load_step
 from pipeline.run_file import MODES, Against, Guards, KeepOne, Step
 from pipeline.schema import OWNERS
@@ -28,11 +29,10 @@ def parse_keep_one(
     if not page:
         return None
     check_keys(page, KEYS, where)
-    passages = page.get("passages")
+    passages = parse_passages(page.get("passages"), steps, where)
     of = page.get("of", None if passages and "dedup" not in steps else "dedup")
-    for key, name in (("of", of), ("passages", passages)):
-        if name is not None and name not in steps:
-            raise ConfigError(f"{where}.{key}: no global step {name!r}{nearest(str(name), steps)}")
+    if of is not None and of not in steps:
+        raise ConfigError(f"{where}.of: no global step {of!r}{nearest(str(of), steps)}")
     return KeepOne(
         step=chooser("keepers", page.get("use", "stages.keepers"), page.get("config"), where) if of else None,
         of=of, prefer=parse_prefer(page.get("prefer") or [], where), passages=passages,

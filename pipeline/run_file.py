@@ -167,16 +167,16 @@ class Guards:
 class KeepOne:
     """Which copy stays, by the order `prefer`: of documents, and of passages.
 
-    of: the global step with cluster and pairs, whose keepers `step` chooses. passages: the global step with repeated
-    passages, whose owners `owners` chooses among the documents that stay. Either pair may be None. hashes: columns that
-    say whether two documents have the same text.
+    of: the global step with cluster and pairs, whose keepers `step` chooses; either both or none. passages: the steps
+    with repeated passages, whose owners `owners` chooses among the documents that stay; None where there are none.
+    hashes: columns that say whether two documents have the same text.
     """
 
     step: Step | None
     of: str | None
     prefer: tuple[tuple[str, bool], ...]  # column, True when high is better
     owners: Step | None = None
-    passages: str | None = None
+    passages: tuple[str, ...] = ()
     against: Against | None = None
     guards: Guards = field(default_factory=Guards)
     hashes: tuple[str, ...] = ()
@@ -185,7 +185,7 @@ class KeepOne:
         """Annotation columns, and those of `prefer`, that the choice reads."""
         names = {column for column, _ in self.prefer} | set(self.hashes)
         names |= {f"{self.of}.cluster", f"{self.of}.pairs"} if self.of else set()
-        return names | ({f"{self.passages}.passages", f"{self.passages}.n_chars"} if self.passages else set())
+        return names | {f"{step}.{name}" for step in self.passages for name in ("passages", "n_chars")}
 
 
 @dataclass(frozen=True, kw_only=True)

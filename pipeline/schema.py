@@ -55,10 +55,10 @@ SPANS = pa.list_(SPAN)
 VIRTUAL = ("rank", "profile")
 """Columns that come from the run file's sources at decision time, never stored."""
 
-HANDED = ("eligible", "fixed", "order", "passes_base")
+HANDED = ("eligible", "fixed", "order", "passes_base", "step")
 """Columns that the engine works out from the rules for global steps that read them: whether a document may stay,
 whether it stands whatever it is like (a reference), how much it is preferred (list<float64>, larger is better), whether
-it passes the base rules."""
+it passes the base rules, and for the owners of passages of which step (int32) the row tells."""
 
 REFERENCE = "reference"
 """Rule of documents that take others out and are in no release: those of a reference source or an excluded release."""

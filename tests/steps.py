@@ -117,6 +117,8 @@ def handed(name: str, n_rows: int) -> pa.Array:
     numbers = np.arange(n_rows) * 7 % 5
     if name == "order":
         return pa.array([[float(number)] for number in numbers], pa.list_(pa.float64()))
+    if name == "step":
+        return pa.repeat(pa.scalar(0, pa.int32()), n_rows)
     return pa.array(numbers != 3)
 
 

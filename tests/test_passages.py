@@ -132,6 +132,100 @@ def test_another_order_measures_only_what_loses_passages(tmp_path: Path) -> None
     assert digests(store) == digests(tmp_path / "fresh")
 
 
+def with_paragraphs(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[str, Any]:
+    """A run file with passages and repeated lines over rows of id and text. Any: sections and values of a run file."""
+    page = page_of(rows, folder)
+    page["annotate"].append({"use": "stages.paragraphs", "config": {"unit": "line"}})
+    page["global"].append("stages.repeated_paragraphs")
+    page["keep_one"]["passages"] = ["substring", "repeated_paragraphs"]
+    return page | changes
+
+
+def test_paragraphs_and_passages_go_together_and_what_is_left_is_judged(tmp_path: Path) -> None:
+    """Lines that differ in marks go beside passages, each stands once, and a page left hollow says why it went."""
+    hours, path = (
+        "本馆开放时间为每天上午九点至晚上八点，节假日照常开放",
+        "地铁二号线人民广场站一号口出来步行五分钟即可到达本馆",
+    )
+    rows = [
+        {"id": "first", "text": f"{prose(20, 500)}\n{hours}。\n{NOTICE}\n{path}。\n"},
+        {"id": "second", "text": f"{prose(21, 300)}\n{hours}！\n{prose(22, 60)}{NOTICE}{prose(23, 60)}\n"},
+        {"id": "hollow", "text": f"{prose(24, 120)}\n{hours}……\n{path}！！\n{hours}\n{prose(25, 20)}\n"},
+        {"id": "code", "text": f"{prose(26, 300)}\n}}\n第一章\n" + "}\n第一章\n" * 10},
+    ]
+    run, store = write_run(tmp_path, with_paragraphs(rows, tmp_path)), tmp_path / "store"
+    build(run, store)
+    found = by_id(store, rows)
+    assert {name: row["rule"] for name, row in found.items()} == {
+        "first": None, "second": None, "hollow": "hollow", "code": None,
+    }  # fmt: skip
+    assert found["first"]["text"] == rows[0]["text"] and found["code"]["text"] == rows[3]["text"]
+    assert found["second"]["text"] == f"{prose(21, 300)}\n{prose(22, 60)}{prose(23, 60)}\n"
+    explained = cli("explain", run, found["second"]["doc_id"], "--store", store, "--json").ok().json
+    kinds = [span["kind"] for span in explained["annotations"]["owners.spans"]]
+    assert kinds == ["line", "passage"]
+    explained = cli("explain", run, found["hollow"]["doc_id"], "--store", store, "--json").ok().json
+    (rule,) = [rule for rule in explained["rules"] if rule["name"] == "hollow"]
+    assert rule["fails"] and rule["conditions"][0]["value"] == 142 and rule["conditions"][0]["margin"] == -8
+    assert "hollow" in cli("explain", run, found["hollow"]["doc_id"], "--store", store).ok().out
+    cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
+
+
+def test_a_release_asks_for_the_kinds_that_it_removes(tmp_path: Path) -> None:
+    """With `owners: [passage]` repeated lines stay as they are; the bytes do not depend on the order of the steps."""
+    hours = "本馆开放时间为每天上午九点至晚上八点，节假日照常开放"
+    rows = [
+        {"id": "first", "text": f"{prose(20, 500)}\n{hours}。\n{NOTICE}\n"},
+        {"id": "second", "text": f"{prose(21, 300)}\n{hours}！\n甲{NOTICE}{prose(23, 60)}\n"},
+    ]
+    page = with_paragraphs(rows, tmp_path, release={"name": "v1", "edits": {"owners": ["passage"]}})
+    build(write_run(tmp_path, page), tmp_path / "store")
+    assert (
+        by_id(tmp_path / "store", rows)["second"]["text"]
+        == f"{prose(21, 300)}\n{hours}！\n甲{prose(23, 60)}\n"
+    )
+    page["release"]["edits"] = {"owners": ["line"]}
+    run = write_run(tmp_path, page)
+    build(run, tmp_path / "store")
+    assert (
+        by_id(tmp_path / "store", rows)["second"]["text"] == f"{prose(21, 300)}\n甲{NOTICE}{prose(23, 60)}\n"
+    )
+    page["keep_one"]["passages"].reverse()
+    build(write_run(tmp_path, page), tmp_path / "other")
+    ours, theirs = digests(tmp_path / "store"), digests(tmp_path / "other")
+    data = [name for name in ours if name.startswith(("data/", "ledger/"))]
+    assert data and all(ours[name] == theirs[name] for name in data)
+
+
+def test_sentences_like_an_earlier_one_go_with_the_rest(tmp_path: Path) -> None:
+    """A stage may be named for its passages as a global step may; what its gate leaves out has no part in it."""
+    hours = "本馆开放时间为每天上午九点至晚上八点，节假日照常开放"
+    alike = hours.replace("开放时间为", "的开放时间是")
+    rows = [
+        {"id": "page", "text": f"{prose(20, 300)}。{hours}。{prose(21, 90)}。{alike}！{prose(22, 90)}。\n"},
+        {"id": "next", "text": f"{prose(23, 500)}\n{hours}。\n"},
+        {"id": "last", "text": f"{prose(24, 200)}\n{hours}。\n"},
+        {"id": "left", "text": f"{prose(25, 900)}\n{hours}。\n{alike}！\n"},
+    ]
+    page = with_paragraphs(rows, tmp_path)
+    gate = {"signals.n_chars": {"max": 900}}
+    page["annotate"][-1] |= {"gate": gate}
+    page["annotate"].append({"use": "stages.similar_lines", "gate": gate})
+    page["keep_one"]["passages"] = ["similar_lines", "repeated_paragraphs"]
+    run, store = write_run(tmp_path, page), tmp_path / "store"
+    build(run, store)
+    found = by_id(store, rows)
+    assert {name: row["text"] for name, row in found.items()} == {
+        "page": f"{prose(20, 300)}。{hours}。{prose(21, 90)}。{prose(22, 90)}。\n",
+        "next": rows[1]["text"],
+        "last": f"{prose(24, 200)}\n",
+        "left": rows[3]["text"],
+    }
+    explained = cli("explain", run, found["page"]["doc_id"], "--store", store, "--json").ok().json
+    assert [span["kind"] for span in explained["annotations"]["owners.spans"]] == ["similar_line"]
+    cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
+
+
 SOLVED = (
     "题目：一个水池有两根进水管，单开甲管六小时注满，单开乙管三小时注满，两管齐开几小时注满？\n"
     "解：第一步，甲管每小时注六分之一，即1/6。\n第二步，乙管每小时注三分之一，即1/3。\n第三步，1/6+1/3=1/2。\n"
@@ -220,6 +314,11 @@ def test_new_pages_leave_old_solutions_alone(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"keep_one": {"of": "dedup", "passages": "substrings"}}, "did you mean 'substring'"),
+        ({"keep_one": {"of": "dedups", "passages": "substring"}}, "no global step 'dedups'; did you mean 'dedup'"),
+        ({"keep_one": {"of": "dedup", "passages": ["substring", "repeated"]}}, "keep_one.passages: no step 'repeated'"),
+        ({"keep_one": {"of": "dedup", "passages": ["substring", "substring"]}}, "'substring' stands twice"),
+        ({"keep_one": {"of": "dedup", "passages": {"substring": "all"}}}, "expected a step or a list of steps"),
+        ({"keep_one": {"of": "dedup", "passages": ["substring", "signals"]}}, "no column 'signals.passages'"),
         ({"release": {"edits": {"substring": "all"}}}, "owners: all"),
         ({"select": [{"name": "x", "owners.n_removed": {"min": 1}, "if_null": "keep", "base": True}]}, "neither"),
         ({"select": [{"name": "x", "signals.n_chars": {"quantile": {"max": 0.9}}, "base": True}]}, "leave `base` out"),
