@@ -209,6 +209,9 @@ TOOLS: dict[str, Callable[[str], Tool]] = {
     "text-dedup, checked": lambda language: TextDedup(language, checked=True),
 }
 
+ONE_LANGUAGE = {"daft, spaced": "zh"}
+"""Tools that differ from another of this list in one language only, and run on that alone."""
+
 if __name__ == "__main__":
     name, corpus, language = sys.argv[1:4]
     serve(lambda: TOOLS[name](language), corpus)

@@ -9,12 +9,13 @@ This module runs in the environment of bicorpus and in that of the peers: it imp
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -52,10 +53,15 @@ def pin(core: int) -> None:
     pa.set_io_thread_count(1)
 
 
-def peak_mib() -> float:
-    """Largest resident memory of this process or of a child so far."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return max(own.ru_maxrss, children.ru_maxrss) / 1024
+def memory_mib(field: str) -> float:
+    """VmRSS, resident memory, or VmHWM, its peak since reset_peak, of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def reset_peak() -> None:
+    """Forget the peak so far: what imports and compilers needed is not what a corpus needs."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def warm_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -67,11 +73,15 @@ def warm_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def measure(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-    """Result of the work, and what it took: wall and CPU seconds (with children), peak memory. Any: as Tool."""
+    """Result of the work, and what it took: wall and CPU seconds, resident memory before and at most. Any: as Tool."""
+    gc.collect()
+    reset_peak()
+    before = memory_mib("VmRSS")
     start, used = time.perf_counter(), os.times()
     result = work()
     wall, after = time.perf_counter() - start, os.times()
-    return result, {"wall_s": wall, "cpu_s": sum(after[:4]) - sum(used[:4]), "peak_mib": peak_mib()}
+    cpu = sum(after[:4]) - sum(used[:4])
+    return result, {"wall_s": wall, "cpu_s": cpu, "before_mib": before, "peak_mib": memory_mib("VmHWM")}
 
 
 def answer(tool: Tool, command: str, texts: Any, ready: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +124,7 @@ def serve(make: Callable[[], Tool], corpus_path: str) -> None:
         texts = tool.prepare(column)
         ready: dict[str, Any] = {}
         python = ".".join(map(str, sys.version_info[:3]))
-        send({"versions": tool.versions | {"Python": python}, "before_mib": peak_mib()})
+        send({"versions": tool.versions | {"Python": python}})
         for line in sys.stdin:
             send(answer(tool, line.strip(), texts, ready))
     except Exception as error:
