@@ -14,6 +14,7 @@ import json
 import os
 import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,8 +41,9 @@ SLOW = ("datatrove", "text-dedup")
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON")
 LEAST_DOCS = 10
 
-MEMORY_FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Where tools that work through files put them: in memory, so that no disk is measured."""
+SHM = Path("/dev/shm")
+MEMORY_FOLDER = SHM if os.access(SHM, os.W_OK) and shutil.disk_usage(SHM).free > 4e9 else None
+"""Where tools that work through files put them: in memory if there is room, so that no disk is measured."""
 
 Record = dict[str, Any]
 """JSON; Any: its values."""
@@ -69,7 +71,11 @@ class Worker:
             [python, script, tool, corpus, language, str(core)], env=env, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
         )  # fmt: skip
-        self.hello = self._read()
+        try:
+            self.hello = self._read()
+        except ToolError:
+            self.close()
+            raise
 
     def ask(self, command: str) -> Record:
         """Send a command and wait for its answer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -155,6 +156,10 @@ class TextDedup:
     """
 
     def __init__(self, language: str, checked: bool) -> None:
+        if sys.version_info < (3, 12):
+            raise RuntimeError(
+                "text-dedup wants Python 3.12 or later: make the environment with --peers-python"
+            )
         self.folder = Path(tempfile.mkdtemp(prefix="text-dedup-"))
         os.environ |= {"HF_HOME": str(self.folder / "hub"), "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
         import datasets
