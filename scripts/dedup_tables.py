@@ -68,7 +68,7 @@ def truth_tables(results: list[Record]) -> list[str]:
     """The whole way in a fresh process, and how it agrees with the truth."""
     lines = []
     for group in groups(results):
-        lines += heading(group, "Against an exact truth")
+        lines += heading(group, "Against an exact truth, one run in a fresh process")
         lines += [
             f"| tool | removed | pairs ≥ {NEAR} of which both stay | removed without a kept document ≥ {FAR} | s "
             "| MB/s | ours / peer | peak MiB (before) |",
