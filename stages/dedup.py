@@ -339,9 +339,11 @@ def cluster_texts(
     table = pa.table({"text": column.cast(pa.large_string()), "row": np.arange(n_rows, dtype=np.uint64)})
     table = table.append_column("doc_id", pa.array([f"{row:020d}" for row in range(n_rows)], pa.string()))
     table = table.append_column("parent_id", pa.nulls(n_rows, pa.string()))
-    for stage in (exact.STAGE, minhash.STAGE):
-        annotate = stage.load(stage.config())
-        table = _join(table, stage.name, pa.concat_tables(annotate(batch) for batch in _batches(table)))
+    steps = [(stage.name, stage.load(stage.config())) for stage in (exact.STAGE, minhash.STAGE)]
+    # batch by batch, so that both steps share one view of a batch
+    batches = [[annotate(batch) for _, annotate in steps] for batch in _batches(table)]
+    for (name, _), columns in zip(steps, zip(*batches, strict=True), strict=True):
+        table = _join(table, name, pa.concat_tables(columns))
     table = _join(table, "candidates", _run(candidates.GLOBAL, table, candidates.Config()))
     table = _join(table, "dedup", _run(GLOBAL, table, config))
     lengths = pc.utf8_length(table["text"]).cast(pa.float64()).combine_chunks()
