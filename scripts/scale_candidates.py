@@ -164,7 +164,9 @@ class ShardTask:
 
 def refs_of(shard: Shard) -> dict[str, SidecarRef]:
     """Where the sidecars of a shard lie."""
-    return {name: SidecarRef(f"annotations/{name}/{shard.id}.parquet", RECIPE) for name in ("exact", "minhash")}
+    return {
+        name: SidecarRef(f"annotations/{name}/{shard.id}.parquet", RECIPE) for name in ("exact", "minhash")
+    }
 
 
 def write_documents(task: ShardTask) -> int:
@@ -372,7 +374,9 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
     ]
     for _ in engine.map(write_documents, tasks):
         pass
-    step = Step(name="candidates", module=candidates.__name__, step=candidates.GLOBAL, config=candidates.Config())
+    step = Step(
+        name="candidates", module=candidates.__name__, step=candidates.GLOBAL, config=candidates.Config()
+    )
     index = Index(store, "candidates", RECIPE, {"candidates": asdict(step.config)})
     progress = Progress(quiet=not options.verbose)
     taken = []
@@ -384,7 +388,12 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
         taken.append(joined(engine.phases))
         engine.phases.clear()
     task = ClusterTask(
-        store, tuple(shards[:n_old]), "global/old", options.shard_documents, n_documents + n_batch, options.seed
+        store,
+        tuple(shards[:n_old]),
+        "global/old",
+        options.shard_documents,
+        n_documents + n_batch,
+        options.seed,
     )
     (summary,) = engine.map(cluster, [task])
     index_bytes = {name: entry["bytes"] for name, entry in index.runs.items()}
@@ -408,7 +417,10 @@ def joined(phases: Sequence[Phase]) -> list[Phase]:
 def exponent(results: Sequence[Result], name: str, value: str) -> float:
     """Slope of the logarithm of a phase's figure over that of the number of documents."""
     points = [
-        (r.documents, getattr(p, value)) for r in results for p in r.phases if p.name == name and getattr(p, value)
+        (r.documents, getattr(p, value))
+        for r in results
+        for p in r.phases
+        if p.name == name and getattr(p, value)
     ]
     if len(points) < 2:
         return float("nan")
@@ -442,13 +454,18 @@ def report(results: Sequence[Result]) -> str:
             f"{found['documents_in_pairs']:,} | {found['found']:,} of {found['planted']:,} | {found['mixed']} |"
         )
     lines += ["", "| phase | exponent of CPU-s | exponent of peak RSS |", "|---|---|---|"]
-    lines += [f"| {n} | {exponent(results, n, 'cpu_s'):.2f} | {exponent(results, n, 'rss_bytes'):.2f} |" for n in names]
+    lines += [
+        f"| {n} | {exponent(results, n, 'cpu_s'):.2f} | {exponent(results, n, 'rss_bytes'):.2f} |"
+        for n in names
+    ]
     return "\n".join(lines)
 
 
 def main() -> int:
     """Measure every size, one after another, in a folder that is empty again afterwards."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--documents", type=float, nargs="+", default=[1e6, 3e6])
     parser.add_argument("--batch-share", type=float, default=0.01, help="new documents that come afterwards")
     parser.add_argument("--shard-documents", type=int, default=75_000)
