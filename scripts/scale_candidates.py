@@ -1,10 +1,8 @@
 """Measure deduplication at sizes for which there is no text: synthetic band keys go through the real global step.
 
-A corpus is laid out before it is written: unique documents, clusters of exact copies, families of near duplicates and
-groups that share template text, all of them spread over the shards. A document's match hash and band keys follow from
-its place there; text there is none. `stages.candidates` runs over the shards and sidecars as in a build, with an index,
-then a batch of new documents comes; last, clusters are made of the candidate pairs, with similarities that follow
-from the layout too, and are held against it.
+The corpus is that of `scale_corpus`: `stages.candidates` runs over its shards and sidecars as in a build, with an
+index; then a batch of new documents comes. Last, clusters are made of the candidate pairs, with the similarities that
+the corpus says, and are held against it. Each phase runs in new processes, so that its peak memory is its own.
 
 Example: python scripts/scale_candidates.py --documents 1e6 3e6 1e7 --workers 1 --folder /tmp/scale --json scale.json
 """
@@ -25,167 +23,35 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from scale_corpus import (
+    RECIPE,
+    TEMPLATE,
+    Layout,
+    ShardTask,
+    compare,
+    lay_out,
+    names_of,
+    number,
+    refs_of,
+    write_documents,
+)
 
-from pipeline.cluster import LocalEngine
+from pipeline.cluster import LocalEngine, SerialEngine
 from pipeline.exchange import Annotations, run_global
 from pipeline.index import Index
 from pipeline.progress import Progress
 from pipeline.run_file import Step
 from pipeline.schema import KNOWN, ROW, ROW_BITS
-from pipeline.shards import ROW_GROUP_ROWS, peak_rss_bytes
-from pipeline.sidecars import Shard, SidecarRef, read_sidecar, write_sidecar
+from pipeline.shards import peak_rss_bytes
+from pipeline.sidecars import Shard, SidecarRef, read_sidecar
 from pipeline.store import Store, open_store
-from stages import candidates, exact, minhash
+from stages import candidates
 from stages.clusters import clusters_of
-from stages.kernels.hashing import mix
 
-N_BANDS, BAND_ROWS = minhash.Config().n_bands, minhash.Config().band_rows
 THRESHOLD = 0.8
-UNIQUE, COPY, NEAR, TEMPLATE = range(4)
-SHARES = {"copies": 0.2, "near": 0.15, "templates": 0.03}
-"""Documents of clusters of exact copies, families of near duplicates and template groups; the rest is unique."""
-
-SIZES = {"copies": (2, 2.5, 0.01), "near": (2, 3.0, 2e-5), "templates": (100, 2.5, 1e-3)}
-"""Smallest group, exponent of the power law of sizes, and the largest group as a share of the corpus (near: never
-below 64 documents)."""
-
-TEMPLATE_KEYS = 2
-"""Band keys that the documents of a template group share."""
-
-RECIPE = "synthetic"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where documents lie: place p belongs to group g if starts[g] <= p < starts[g + 1]; before starts[0], none.
-
-    kinds: of each group. odd: documents are spread over places by multiplication with it, modulo n_documents.
-    """
-
-    n_documents: int
-    odd: int
-    starts: np.ndarray
-    kinds: np.ndarray
-
-
-@functools.lru_cache(maxsize=2)
-def lay_out(n_documents: int, seed: int) -> Layout:
-    """Groups of all kinds for a corpus of some size."""
-    rng = np.random.default_rng(seed)
-    sizes, kinds = [], []
-    for kind, (name, share) in enumerate(SHARES.items(), start=COPY):
-        smallest, exponent, largest = SIZES[name]
-        n_members = int(share * n_documents)
-        most = max(int(largest * n_documents), 64, smallest)
-        uniform = rng.random(n_members // smallest + 1)
-        drawn = np.minimum(smallest * uniform ** (-1 / (exponent - 1)), most).astype(np.int64)
-        drawn = drawn[: np.searchsorted(np.cumsum(drawn), n_members, "right")]
-        sizes.append(drawn)
-        kinds.append(np.full(len(drawn), kind, np.uint8))
-    ends = np.cumsum(np.concatenate([[0], *sizes]))
-    odd = int(n_documents * 0.6180339887) | 1
-    while np.gcd(odd, n_documents) != 1:
-        odd += 2
-    return Layout(n_documents, odd, n_documents - ends[-1] + ends, np.concatenate(kinds))
-
-
-@nb.njit(cache=True)
-def uniform(value: int, salt: int) -> float:
-    """A number in [0, 1) that follows from two integers."""
-    return (mix(mix(np.uint64(value)) ^ np.uint64(salt)) >> np.uint64(11)) / (1 << 53)
-
-
-@nb.njit(cache=True)
-def likeness(place: int, member: int) -> float:
-    """Similarity of a near duplicate to the text of its family, which the first member has."""
-    return 1.0 if member == 0 else 0.8 + 0.2 * uniform(place, 1)
-
-
-@nb.njit(cache=True)
-def sign(
-    documents: np.ndarray, n_documents: int, odd: int, starts: np.ndarray, kinds: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Match hashes, uint64 (n, 2), and band keys, uint64 (n, N_BANDS), of documents by number."""
-    hashes = np.empty((len(documents), 2), np.uint64)
-    keys = np.empty((len(documents), N_BANDS), np.uint64)
-    salt = mix(np.uint64(seed))
-    for i in range(len(documents)):
-        place = documents[i] * odd % n_documents
-        group = np.searchsorted(starts, place, "right") - 1
-        kind = kinds[group] if group >= 0 else UNIQUE
-        own = np.uint64(2 * place)
-        shared = np.uint64(2 * group + 1) if group >= 0 else own
-        text = shared if kind == COPY else own
-        hashes[i, 0] = mix(mix(text) ^ salt)
-        hashes[i, 1] = mix(hashes[i, 0])
-        keep = likeness(place, place - starts[group]) ** BAND_ROWS if kind == NEAR else 0.0
-        for band in range(N_BANDS):
-            meets = kind == COPY or (kind == NEAR and uniform(place, 2 + band) < keep)
-            meets = meets or (kind == TEMPLATE and band < TEMPLATE_KEYS)
-            keys[i, band] = mix(mix((shared if meets else own) ^ salt) + np.uint64(band + 1))
-    return hashes, keys
-
-
-@nb.njit(cache=True)
-def compare(
-    left: np.ndarray, right: np.ndarray, n_documents: int, odd: int, starts: np.ndarray, kinds: np.ndarray
-) -> np.ndarray:
-    """Similarity of pairs of documents by number: float32 (n,)."""
-    similarity = np.zeros(len(left), np.float32)
-    for i in range(len(left)):
-        a, b = left[i] * odd % n_documents, right[i] * odd % n_documents
-        group = np.searchsorted(starts, a, "right") - 1
-        if group < 0 or np.searchsorted(starts, b, "right") - 1 != group:
-            continue
-        if kinds[group] == COPY:
-            similarity[i] = 1.0
-        elif kinds[group] == NEAR:
-            similarity[i] = likeness(a, a - starts[group]) * likeness(b, b - starts[group])
-        else:
-            similarity[i] = 0.3
-    return similarity
-
-
-@dataclass(frozen=True)
-class ShardTask:
-    """Writes one shard of a corpus and its sidecars. first: number of its first document."""
-
-    store: Store
-    shard: Shard
-    first: int
-    n_documents: int
-    seed: int
-
-
-def refs_of(shard: Shard) -> dict[str, SidecarRef]:
-    """Where the sidecars of a shard lie."""
-    return {
-        name: SidecarRef(f"annotations/{name}/{shard.id}.parquet", RECIPE) for name in ("exact", "minhash")
-    }
-
-
-def write_documents(task: ShardTask) -> int:
-    """Write a shard of documents without text, their match hashes and their band keys; returns bytes of sidecars."""
-    layout, shard = lay_out(task.n_documents, task.seed), task.shard
-    documents = np.arange(task.first, task.first + shard.n_rows)
-    hashes, keys = sign(documents, layout.n_documents, layout.odd, layout.starts, layout.kinds, task.seed)
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        pa.table({"parent_id": pa.nulls(shard.n_rows, pa.string())}), sink, row_group_size=ROW_GROUP_ROWS
-    )
-    task.store.put(shard.key, sink.getvalue())
-    match = pa.FixedSizeBinaryArray.from_buffers(exact.HASH, shard.n_rows, [None, pa.py_buffer(hashes)])
-    offsets = pa.array(np.arange(0, keys.size + 1, N_BANDS), pa.int32())
-    bands = pa.ListArray.from_arrays(offsets, pa.array(keys.reshape(-1)))
-    refs = refs_of(shard)
-    return write_sidecar(task.store, refs["exact"], pa.table({"match_hash": match}), shard) + write_sidecar(
-        task.store, refs["minhash"], pa.table({"band_keys": bands}), shard
-    )
 
 
 @dataclass(frozen=True)
@@ -227,21 +93,6 @@ def cluster(task: ClusterTask) -> dict[str, int]:
     assert outcome.rows is not None
     found = recovered(outcome.rows, task, layout)
     return {"pairs": n_pairs, "documents_in_pairs": len(rows), "rss_before": held * 1024, **found}
-
-
-def number(rows: np.ndarray, shard_documents: int) -> np.ndarray:
-    """Numbers of documents by their row of the run."""
-    return (rows >> ROW_BITS) * shard_documents + (rows & ((1 << ROW_BITS) - 1))
-
-
-def names_of(rows: np.ndarray) -> pa.StringArray:
-    """Document ids as long as real ones, 26 characters, distinct and in the order of rows."""
-    digits = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", np.uint8)
-    names = np.empty((len(rows), 26), np.uint8)
-    for place in range(26):
-        names[:, 25 - place] = digits[rows >> 5 * place & 31 if place < 12 else np.zeros(len(rows), np.int64)]
-    offsets = np.arange(0, names.size + 1, 26, np.int32)
-    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(names))
 
 
 def recovered(clustered: pa.Table, task: ClusterTask, layout: Layout) -> dict[str, int]:
@@ -321,7 +172,8 @@ class MeasuringEngine:
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:  # Any: see Engine.map
         """See Engine.map."""
         phase = Phase(fn.__name__, len(tasks))
-        engine, start = LocalEngine(self.workers), time.monotonic()
+        engine = LocalEngine(self.workers) if self.workers else SerialEngine()
+        start = time.monotonic()
         for report in engine.map(functools.partial(measured, fn), tasks):
             phase.cpu_s += report.cpu_s
             phase.rss_bytes = max(phase.rss_bytes, report.rss_bytes)
@@ -329,7 +181,8 @@ class MeasuringEngine:
             phase.written_bytes += report.written_bytes
             yield report.result
         phase.seconds = time.monotonic() - start
-        engine.stop(kill=False)
+        if isinstance(engine, LocalEngine):
+            engine.stop(kill=False)
         for key, n_bytes in self.store.list():
             folder = key.partition("/")[0]
             phase.store_bytes[folder] = phase.store_bytes.get(folder, 0) + n_bytes
@@ -453,6 +306,8 @@ def report(results: Sequence[Result]) -> str:
             f"{stored['index'] / n:.0f} | {stored['global'] / n:.0f} bytes a document | {found['pairs']:,} | "
             f"{found['documents_in_pairs']:,} | {found['found']:,} of {found['planted']:,} | {found['mixed']} |"
         )
+    if len(results) < 2:
+        return "\n".join(lines)
     lines += ["", "| phase | exponent of CPU-s | exponent of peak RSS |", "|---|---|---|"]
     lines += [
         f"| {n} | {exponent(results, n, 'cpu_s'):.2f} | {exponent(results, n, 'rss_bytes'):.2f} |"
@@ -469,7 +324,7 @@ def main() -> int:
     parser.add_argument("--documents", type=float, nargs="+", default=[1e6, 3e6])
     parser.add_argument("--batch-share", type=float, default=0.01, help="new documents that come afterwards")
     parser.add_argument("--shard-documents", type=int, default=75_000)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="0: all in this process")
     parser.add_argument("--partitions", type=int, help="default: as in a build")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, required=True, help="for the store: about 1.6 KB a document")
