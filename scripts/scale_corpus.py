@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.schema import ROW_BITS
+from pipeline.schema import CANONICAL, ROW_BITS
 from pipeline.shards import ROW_GROUP_ROWS
 from pipeline.sidecars import Shard, SidecarRef, write_sidecar
 from pipeline.store import Store
-from stages import exact, minhash
+from stages import candidates, exact, minhash
 from stages.kernels.hashing import mix
 
 N_BANDS, BAND_ROWS = minhash.Config().n_bands, minhash.Config().band_rows
@@ -151,9 +151,8 @@ def write_documents(task: ShardTask) -> int:
     documents = np.arange(task.first, task.first + shard.n_rows)
     hashes, keys = sign(documents, layout.n_documents, layout.odd, layout.starts, layout.kinds, task.seed)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        pa.table({"parent_id": pa.nulls(shard.n_rows, pa.string())}), sink, row_group_size=ROW_GROUP_ROWS
-    )
+    canonical = {c: pa.nulls(shard.n_rows, CANONICAL.field(c).type) for c in candidates.READS if "." not in c}
+    pq.write_table(pa.table(canonical), sink, row_group_size=ROW_GROUP_ROWS)
     task.store.put(shard.key, sink.getvalue())
     match = pa.FixedSizeBinaryArray.from_buffers(exact.HASH, shard.n_rows, [None, pa.py_buffer(hashes)])
     offsets = pa.array(np.arange(0, keys.size + 1, N_BANDS), pa.int32())

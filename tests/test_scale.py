@@ -21,7 +21,7 @@ from pipeline.index import Index
 from pipeline.keyed import sort_keyed
 from pipeline.progress import Progress
 from pipeline.run_file import Step
-from pipeline.schema import ROW_BITS
+from pipeline.schema import CANONICAL, ROW_BITS
 from pipeline.sidecars import Shard, SidecarRef, read_sidecar, write_sidecar
 from pipeline.store import Store, open_store
 from stages import candidates, exact
@@ -132,7 +132,8 @@ def small_shards(store: Store) -> list[tuple[Shard, dict[str, SidecarRef]]]:
     rng, shards = np.random.default_rng(7), []
     for number in range(6):
         shard = Shard(f"s-{number}", "s", 100, 1000)
-        store.put(shard.key, parquet(pa.table({"parent_id": pa.nulls(100, pa.string())})))
+        canonical = {c: pa.nulls(100, CANONICAL.field(c).type) for c in candidates.READS if "." not in c}
+        store.put(shard.key, parquet(pa.table(canonical)))
         refs = {
             name: SidecarRef(f"annotations/{name}/{shard.id}.parquet", "r") for name in ("exact", "minhash")
         }
