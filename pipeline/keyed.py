@@ -16,10 +16,11 @@ def sort_keyed(table: pa.Table) -> pa.Table:
     """Sort by (key, row), or by key where there is no row; what is sorted already, as a run of an index, is kept."""
     from pipeline.keysort import is_sorted, key_order  # loads numba, which most commands can do without
 
+    table = table.combine_chunks()
     numbers = number_columns(table)
     keys = numbers["key"]
     rows = numbers.get(ROW, np.arange(len(keys), dtype=np.uint64))
-    return table.combine_chunks() if is_sorted(keys, rows) else pick(table, numbers, key_order(keys, rows))
+    return table if is_sorted(keys, rows) else pick(table, numbers, key_order(keys, rows))
 
 
 def number_columns(table: pa.Table) -> dict[str, np.ndarray]:
@@ -32,7 +33,7 @@ def number_columns(table: pa.Table) -> dict[str, np.ndarray]:
 
 
 def pick(table: pa.Table, numbers: dict[str, np.ndarray], places: np.ndarray) -> pa.Table:
-    """Take rows of a table by their places, of numbers without the cost that Table.take has on chunks."""
+    """Take rows of a table by their places; numbers are cheaper to take one array at a time."""
     places = places.astype(np.intp, copy=False)
     columns = [
         pa.array(numbers[name][places]) if name in numbers else table[name].take(pa.array(places))
@@ -53,6 +54,7 @@ def write_exchange(
     kind = np.uint16 if n_partitions <= 1 << 16 else np.int64  # of 16 bits numpy makes a counting sort
     order = np.argsort(partitions.astype(kind), kind="stable")
     bounds = np.append(0, np.cumsum(np.bincount(partitions, minlength=n_partitions)))
+    table = table.combine_chunks()
     numbers = number_columns(table)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
