@@ -165,8 +165,8 @@ def io_bytes() -> tuple[int, int]:
 class MeasuringEngine:
     """A process pool that is new for each function, so that every phase has peaks of its own."""
 
-    def __init__(self, workers: int, store: Store) -> None:
-        self.workers, self.store = workers, store
+    def __init__(self, workers: int, store: Store, verbose: bool) -> None:
+        self.workers, self.store, self.verbose = workers, store, verbose
         self.phases: list[Phase] = []
 
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:  # Any: see Engine.map
@@ -187,6 +187,8 @@ class MeasuringEngine:
             folder = key.partition("/")[0]
             phase.store_bytes[folder] = phase.store_bytes.get(folder, 0) + n_bytes
         self.phases.append(phase)
+        if self.verbose:
+            print(json.dumps(asdict(phase)), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -220,7 +222,7 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
             n_rows = min(options.shard_documents, end - first)
             shards.append(Shard(f"synthetic-{len(shards):05d}", "synthetic", n_rows, 3500 * n_rows))
     n_old = sum(first < n_documents for first in firsts)
-    engine = MeasuringEngine(options.workers, store)
+    engine = MeasuringEngine(options.workers, store, options.verbose)
     tasks = [
         ShardTask(store, shard, first, n_documents + n_batch, options.seed)
         for shard, first in zip(shards, firsts, strict=True)
@@ -329,7 +331,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, required=True, help="for the store: about 1.6 KB a document")
     parser.add_argument("--json", type=Path, help="where the figures go")
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--verbose", action="store_true", help="also each phase as it ends, to stderr")
     options = parser.parse_args()
     results = []
     for n_documents in options.documents:
