@@ -84,15 +84,20 @@ def cluster(task: ClusterTask) -> dict[str, int]:
     similarity = compare(number(left, task.shard_documents), number(right, task.shard_documents), *plan)
     columns = [left.astype(np.uint64), right.astype(np.uint64), similarity, similarity]
     pairs = pa.table(columns, [ROW, KNOWN, "jaccard", "containment"])
-    n_pairs = len(left)
+    verified = similarity >= np.float32(THRESHOLD)
+    n_pairs, n_verified = len(left), int(np.count_nonzero(verified))
     del left, right, columns
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outcome = clusters_of(
-        pairs, similarity >= np.float32(THRESHOLD), rows.astype(np.uint64), names_of(rows), THRESHOLD
-    )
+    outcome = clusters_of(pairs, verified, rows.astype(np.uint64), names_of(rows), THRESHOLD)
     assert outcome.rows is not None
     found = recovered(outcome.rows, task, layout)
-    return {"pairs": n_pairs, "documents_in_pairs": len(rows), "rss_before": held * 1024, **found}
+    return {
+        "pairs": n_pairs,
+        "verified": n_verified,
+        "documents_in_pairs": len(rows),
+        "rss_before": held * 1024,
+        **found,
+    }
 
 
 def recovered(clustered: pa.Table, task: ClusterTask, layout: Layout) -> dict[str, int]:
