@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.exchange import read_exchange
+from pipeline.keyed import read_exchange
 from pipeline.parts import FileReport, put_table
 from pipeline.store import Store
 

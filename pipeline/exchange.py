@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from pipeline.errors import StageError
 from pipeline.execute import _nulls
 from pipeline.graph import GlobalResult
 from pipeline.index import Holding, Index, Slice, not_erased, read_range, renumber, run_name, write_part
+from pipeline.keyed import partition_of, read_exchange, sort_keyed, write_exchange
 from pipeline.memory import Remembering, memory_folder, remember, write_shards
 from pipeline.progress import Progress
 from pipeline.recipe import digest, table_digest
@@ -36,8 +38,12 @@ from pipeline.store import Store
 ROWS_PER_PARTITION = 8 << 20
 """Aim of keyed rows per partition: about 1 GB of memory for a reducer of ten 64-bit columns."""
 
-ROWS_PER_DOCUMENT = 16
+ROWS_PER_DOCUMENT = 32
 """Keyed rows that a document may give, as far as the number of partitions goes."""
+
+RUN_DOCUMENTS = 16 << 20
+"""Documents of a run of the index: as much is mapped before it is sorted, so that what lies between maps and sorting,
+and how many files a sorter reads from, have bounds; a build that is stopped keeps the runs that it has."""
 
 TEXT_PER_PARTITION = 256 << 20
 """Aim of text behind a partition of a step that reads text: its rows may be as large as the text itself."""
@@ -161,45 +167,6 @@ def _keyed(step: Global, table: pa.Table) -> pa.Table:
     return table
 
 
-def partition_of(keys: np.ndarray, n_partitions: int) -> np.ndarray:
-    """Partition of each key: equal ranges of its upper 32 bits. uint64 (n,) -> int64 (n,)."""
-    return (((keys >> np.uint64(32)) * np.uint64(n_partitions)) >> np.uint64(32)).astype(np.int64)
-
-
-def write_exchange(
-    store: Store, key: str, table: pa.Table, partitions: np.ndarray, n_partitions: int
-) -> None:
-    """Write one exchange file: record batch i holds the rows of partition i, in the table's order."""
-    table = table.combine_chunks()
-    order = np.argsort(partitions, kind="stable")
-    bounds = np.searchsorted(partitions[order], np.arange(n_partitions + 1))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        for low, high in pairwise(bounds):
-            part = table.take(pa.array(order[low:high])).combine_chunks()
-            batches = part.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
-            writer.write_batch(batches[0])
-    store.put(key, sink.getvalue())
-
-
-def read_exchange(store: Store, keys: Sequence[str], partition: int) -> pa.Table:
-    """Read one partition from every map's file, in the order of the files."""
-    tables = []
-    for key in keys:
-        with store.open(key) as stream:
-            tables.append(pa.Table.from_batches([pa.ipc.open_file(stream).get_batch(partition)]))
-    return pa.concat_tables(tables)
-
-
-def sort_keyed(table: pa.Table) -> pa.Table:
-    """Sort by (key, row), or by key where there is no row."""
-    table = table.combine_chunks()
-    keys = table["key"].to_numpy()
-    rows = table[ROW].to_numpy() if ROW in table.column_names else np.arange(len(keys))
-    order = np.lexsort((rows, keys))
-    return table if (order[1:] > order[:-1]).all() else table.take(pa.array(order))
-
-
 def add_part(task: AddTask) -> tuple[int, int]:
     """Write one part of a run of the index; returns its rows and bytes."""
     table = sort_keyed(renumber(read_exchange(task.store, task.maps, task.part), task.ordinals))
@@ -228,11 +195,23 @@ class FinishReport:
     peak_rss: int
 
 
+def read_parts(task: FinishTask) -> pa.Table:
+    """Read the parts of a global step; those that say the same again are combined on the way."""
+    assert isinstance(task.step.step, Global)
+    combine, tables, n_rows, n_combined = task.step.step.combine, [], 0, 0
+    for part in task.parts:
+        tables.append(read_exchange(task.store, [part], 0))
+        n_rows += tables[-1].num_rows
+        if combine is not None and n_rows > 1.5 * n_combined + ROWS_PER_PARTITION:
+            tables = [combine(pa.concat_tables(tables), task.step.config)]
+            n_rows = n_combined = tables[0].num_rows
+    return pa.concat_tables(tables)
+
+
 def finish_step(task: FinishTask) -> FinishReport:
     """Finish a global step: write its artefacts and its row sidecars."""
     assert isinstance(task.step.step, Global)
-    table = pa.concat_tables([read_exchange(task.store, [part], 0) for part in task.parts])
-    outcome = task.step.step.finish(table, task.step.config)
+    outcome = task.step.step.finish(read_parts(task), task.step.config)
     for name, artefact in sorted(outcome.artefacts.items()):
         sink = pa.BufferOutputStream()
         pq.write_table(artefact, sink, compression="zstd")
@@ -262,6 +241,7 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
         )
     order = np.argsort(values[ROW].to_numpy(), kind="stable")
     numbers = values[ROW].to_numpy()[order]
+    whole = {f.name: values[f.name].combine_chunks() for f in schema}  # once: it copies even a single chunk
     if len(numbers) and (np.diff(numbers) == 0).any():
         raise StageError(f"{step.name}.finish gave a row more than one value")
     for ordinal, shard in shards.items():
@@ -271,8 +251,7 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
         index[(numbers[chosen] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = order[chosen]
         indices = pa.array(np.maximum(index, 0), mask=index < 0)
         columns = [
-            values[f.name].combine_chunks().take(indices) if len(values) else pa.nulls(shard.n_rows, f.type)
-            for f in schema
+            whole[f.name].take(indices) if len(values) else pa.nulls(shard.n_rows, f.type) for f in schema
         ]
         yield shard, pa.table(columns, schema=schema)
 
@@ -368,12 +347,19 @@ class _Exchange:
         slices, missing = index.cover(wanted)
         if not missing:
             return slices
-        fed = {wanted[holding]: feeds[wanted[holding]] for holding in missing}
-        n_parts = self.n_partitions or count_partitions(self.step, [feed.shard for feed in fed.values()])
-        maps = self.map(fed, n_parts, index.erased)
-        name = run_name(missing)
+        for held in in_runs(
+            missing, {holding: feeds[number].shard.n_rows for holding, number in wanted.items()}
+        ):
+            self.add_run(index, held, {wanted[holding]: feeds[wanted[holding]] for holding in held})
+        return index.cover(wanted)[0]
+
+    def add_run(self, index: Index, held: Sequence[Holding], feeds: Mapping[int, Feed]) -> None:
+        """Map shards, by ordinal, and add them as one run of an index; held: the same shards, in the same order."""
+        n_parts = self.n_partitions or count_partitions(self.step, [feed.shard for feed in feeds.values()])
+        maps = self.map(feeds, n_parts, index.erased)
+        name = run_name(held)
         places = np.full(max(feeds) + 1, -1, np.int64)
-        places[[wanted[holding] for holding in missing]] = np.arange(len(missing))
+        places[list(feeds)] = np.arange(len(held))
         tasks = [AddTask(self.store, maps, i, f"{index.folder}/{name}", places) for i in range(n_parts)]
         with self.progress.phase(f"{self.step.name}: index", n_parts, "parts") as phase:
             sizes = []
@@ -381,8 +367,16 @@ class _Exchange:
                 sizes.append(size)
                 phase.step()
         n_rows, n_bytes = (sum(column) for column in zip(*sizes, strict=True))
-        index.commit(name, missing, n_parts, n_rows, n_bytes)
-        return index.cover(wanted)[0]
+        index.commit(name, held, n_parts, n_rows, n_bytes)
+        for key in maps:
+            self.store.delete(key)
+
+
+def in_runs(missing: Sequence[Holding], sizes: Mapping[Holding, int]) -> Iterator[list[Holding]]:
+    """Cut shards into runs of about RUN_DOCUMENTS."""
+    before = np.cumsum([0, *(sizes[holding] for holding in missing)])[:-1]
+    for _, held in groupby(zip(before // RUN_DOCUMENTS, missing, strict=True), key=itemgetter(0)):
+        yield [holding for _, holding in held]
 
 
 def holding_of(feed: Feed) -> Holding:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.canonical import Rows, SourceInfo
 from pipeline.cluster import Engine
 from pipeline.errors import UsageError
-from pipeline.exchange import holding_of, sort_keyed
+from pipeline.exchange import holding_of
 from pipeline.execute import Columns
 from pipeline.finished import Finished
 from pipeline.graph import Phase, Recipes, phases, upstream_of
@@ -29,6 +29,7 @@ from pipeline.index import (
     run_name,
     write_part,
 )
+from pipeline.keyed import sort_keyed
 from pipeline.lease import hold
 from pipeline.memory import forget, memory_folder
 from pipeline.plan import SHARDS

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.exchange import read_exchange
+from pipeline.keyed import read_exchange
 from pipeline.scratch import scratch
 from pipeline.shards import parquet_writer, peak_rss_bytes
 from pipeline.store import Store

@@ -21,10 +21,11 @@ from pipeline.canonical import Rows, SourceInfo
 from pipeline.decide import Copies, Decision, order_column
 from pipeline.derive import derive_batch
 from pipeline.errors import UsageError
-from pipeline.exchange import cut_rows, sort_keyed
+from pipeline.exchange import cut_rows
 from pipeline.execute import Columns, WaveReport, run_stage, view_text
 from pipeline.finished import Finished
 from pipeline.graph import Phase, phases
+from pipeline.keyed import sort_keyed
 from pipeline.rules import judge
 from pipeline.run_file import Source, Step
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW

@@ -19,9 +19,9 @@ from pipeline import profile
 from pipeline.clusters import eligible_rows, members, part_of
 from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import ConfigError, StageError
-from pipeline.exchange import read_exchange, write_exchange
 from pipeline.execute import Columns, view_text
 from pipeline.guards import count_copies
+from pipeline.keyed import read_exchange, write_exchange
 from pipeline.names import check_keys, nearest
 from pipeline.parts import FileReport, put_table
 from pipeline.place import Output

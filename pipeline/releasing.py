@@ -18,9 +18,9 @@ from pipeline.clusters import ClusterTask, count_parts, write_clusters
 from pipeline.decide import Decision, decision_columns, mix_columns
 from pipeline.deciding import Deciding
 from pipeline.errors import LeaseError
-from pipeline.exchange import read_exchange, write_exchange
 from pipeline.graph import Phase
 from pipeline.guards import add_up, check_guards, warnings_of
+from pipeline.keyed import read_exchange, write_exchange
 from pipeline.lease import Lease, commit, hold
 from pipeline.pages import check_conservation, lineage, listed_files, report_numbers, summary, table_schemas
 from pipeline.parts import (

@@ -109,7 +109,10 @@ class Global:
     reduce(table, config): one partition, sorted by (key, row) if the table has `row`, else by key; all rows of a
         key are in it. Must treat each key on its own, so that the number of partitions changes nothing. Returns
         a table with the same schema for every partition, also for an empty one.
-    finish(table, config): the concatenated results of reduce in key order -> Outcome.
+    combine(table, config): results of reduce, any of them in key order -> a shorter table of the same schema that says
+        the same to finish; for a step whose partitions repeat each other. May be applied to its own results.
+    finish(table, config): the concatenated results of reduce in key order -> Outcome. With combine, some or all of them
+        may be combined.
     key: what the key is, in words, for `plan` and the docs.
     writes: the row-aligned columns of Outcome.rows; an empty schema when it writes artefacts only.
     reads: columns of documents and steps; also those of schema.HANDED, which the engine works out from the rules.
@@ -136,6 +139,7 @@ class Global:
     data: tuple[str, ...] = ()
     indexed: bool = False
     memory: Memory | None = None
+    combine: Callable[[pa.Table, Any], pa.Table] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.exchange import partition_of, sort_keyed
+from pipeline.keyed import partition_of, sort_keyed
 from pipeline.stage import Global
 from stages import anchors, shared_anchors, substring
 from stages.kernels.anchors import wide_table, window_ends

@@ -11,14 +11,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
+from pipeline.schema import ROW_BITS
 from pipeline.stage import Global, Outcome
 from stages.kernels.hashing import hash_lanes
+from stages.kernels.pairs import (
+    are_distinct,
+    drop_repeated,
+    link_rows,
+    list_groups,
+    list_partners,
+    number_rows,
+    pack,
+    unpack,
+)
 from stages.kernels.unionfind import components
 from stages.scope import SCOPE_READS, Scope, check_scope, scope_salt
 
@@ -75,87 +85,63 @@ def link_keys(table: pa.Table, config: Config) -> pa.Table:
     """Pairs of one partition: copies with the first of them, and the first ones of each key with each
     other."""
     keys, rows, content = (table[name].to_numpy() for name in KEYED.names)
-    order = np.lexsort((rows, content, keys))
-    keys, rows, content = keys[order], rows[order], content[order]
-    new_key = np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]
-    first = new_key | np.concatenate([[True], content[1:] != content[:-1]])[: len(keys)]
-    place_of_first = np.flatnonzero(first)[np.cumsum(first) - 1]
-    copies = np.flatnonzero(~first & (keys == content))
-    starts = np.concatenate([np.flatnonzero(new_key[first]), [np.count_nonzero(first)]])
-    near = link_groups(starts, config.max_group, config.leaders)
-    left = np.concatenate([rows[place_of_first[copies]], rows[first][near[:, 0]]])
-    right = np.concatenate([rows[copies], rows[first][near[:, 1]]])
-    is_copy = np.arange(len(left)) < len(copies)
-    return pa.table([np.minimum(left, right), np.maximum(left, right), is_copy], schema=PAIRS)
+    left, right, n_copies = link_rows(keys, rows, content, config.max_group, config.leaders)
+    return pa.table([left, right, np.arange(len(left)) < n_copies], schema=PAIRS)
 
 
-@nb.njit(cache=True, nogil=True)
-def link_groups(starts: np.ndarray, max_group: int, leaders: int) -> np.ndarray:
-    """Pair the members of each group: all with all, or in a group above max_group all with the leaders.
+def merge_pairs(table: pa.Table, config: Config) -> pa.Table:
+    """Distinct pairs, by row: most pairs of near duplicates share several keys."""
+    batches = [
+        [column.to_numpy(zero_copy_only=False) for column in batch.columns] for batch in table.to_batches()
+    ]
+    if not batches or (len(batches) == 1 and are_distinct(*batches[0][:2])):
+        return table
+    used = int(np.bitwise_or.reduce([np.bitwise_or.reduce(part) for batch in batches for part in batch[:2]]))
+    low = (used & ((1 << ROW_BITS) - 1)).bit_length()
+    width = low + (used >> ROW_BITS).bit_length()
+    if 2 * width + 1 > 64:
+        return _merge_wide(table)
+    packed, n_packed = np.empty(table.num_rows, np.uint64), 0
+    for left, right, is_copy in batches:
+        pack(left, right, is_copy, low, width, packed[n_packed : n_packed + len(left)])
+        n_packed += len(left)
+    packed.sort()
+    return pa.table([*unpack(packed[: drop_repeated(packed)], low, width)], schema=PAIRS)
 
-    Args: starts, int64 (n_groups + 1,): where each group begins among the members.
-    Returns: int64 (n_pairs, 2), members.
-    """
-    n_pairs = 0
-    for group in range(len(starts) - 1):
-        size = starts[group + 1] - starts[group]
-        n_heads = size if size <= max_group else leaders
-        n_pairs += n_heads * size - n_heads * (n_heads + 1) // 2
-    pairs = np.empty((n_pairs, 2), np.int64)
-    n = 0
-    for group in range(len(starts) - 1):
-        low, high = starts[group], starts[group + 1]
-        n_heads = high - low if high - low <= max_group else leaders
-        for head in range(low, low + n_heads):
-            for other in range(head + 1, high):
-                pairs[n, 0], pairs[n, 1] = head, other
-                n += 1
-    return pairs
+
+def _merge_wide(table: pa.Table) -> pa.Table:
+    """See merge_pairs; for rows of which two do not fit into 64 bits."""
+    left, right, is_copy = (table[name].to_numpy() for name in PAIRS.names)
+    order = np.lexsort((~is_copy, right, left))
+    left, right = left[order], right[order]
+    new = np.append(True, (left[1:] != left[:-1]) | (right[1:] != right[:-1]))[: len(left)]
+    return pa.table([left[new], right[new], is_copy[order][new]], schema=PAIRS)
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
     """Distinct pairs, at both ends; the groups that documents meet in; a summary."""
-    left, right = table["left"].to_numpy(), table["right"].to_numpy()
-    rows, places = np.unique(np.concatenate([left, right]), return_inverse=True)
-    n_rows = max(len(rows), 1)
-    edges = np.unique(
-        places[: len(left)].astype(np.uint64) * np.uint64(n_rows) + places[len(left) :].astype(np.uint64)
-    )
-    heads, tails = (part.astype(np.int64) for part in np.divmod(edges, np.uint64(n_rows)))
+    (pairs,) = merge_pairs(table, config).to_batches() or [pa.RecordBatch.from_pylist([], PAIRS)]
+    rows, heads, tails = number_rows(pairs["left"].to_numpy(), pairs["right"].to_numpy())
     labels = components(len(rows), heads, tails)
-    sizes = np.bincount(labels, minlength=1)
-    copies = np.isin(rows, right[table["is_copy"].to_numpy()])
-    partners = _lists(len(rows), np.append(heads, tails), np.append(tails, heads), rows)
-    columns = [rows, _groups(rows, labels, sizes, heads, tails), partners, copies]
+    sizes = np.bincount(labels, minlength=1).astype(np.uint32)
+    copies = np.zeros(len(rows), bool)
+    copies[tails[pairs["is_copy"].to_numpy(zero_copy_only=False)]] = True
     summary = {
         "documents": [len(rows)],
         "copies": [int(copies.sum())],
-        "pairs": [len(edges)],
+        "pairs": [len(heads)],
         "groups": [int(np.count_nonzero(sizes))],
         "largest_group": [int(sizes.max())],
     }
+    lists = list_groups(rows, labels, sizes, heads, tails, MAX_TOGETHER), list_partners(rows, heads, tails)
+    groups, partners = (
+        pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values)) for offsets, values in lists
+    )
+    columns = [rows, groups, partners, copies]
     return Outcome(
         rows=pa.table(columns, schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])),
         artefacts={"summary": pa.table(summary)},
     )
-
-
-def _groups(
-    rows: np.ndarray, labels: np.ndarray, sizes: np.ndarray, heads: np.ndarray, tails: np.ndarray
-) -> pa.ListArray:
-    """The groups of each document; heads and tails, the smaller and the larger end of each pair."""
-    together = sizes[labels] <= MAX_TOGETHER
-    apart = ~together[heads]
-    first = np.unique(heads[apart])
-    members = np.concatenate([np.flatnonzero(together), first, tails[apart]])
-    return _lists(len(rows), members, np.concatenate([labels[together], first, heads[apart]]), rows)
-
-
-def _lists(n_rows: int, members: np.ndarray, others: np.ndarray, rows: np.ndarray) -> pa.ListArray:
-    """The rows of `others`, in order, of each member from 0 to n_rows - 1."""
-    order = np.lexsort((others, members))
-    offsets = np.searchsorted(members[order], np.arange(n_rows + 1))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(rows[others[order]], pa.uint64()))
 
 
 GLOBAL = Global(
@@ -167,6 +153,7 @@ GLOBAL = Global(
     key="band key, or the first half of the match hash",
     map=map_keys,
     reduce=link_keys,
+    combine=merge_pairs,
     finish=finish,
     indexed=True,
 )

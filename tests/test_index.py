@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import exchange, memory
+from pipeline import exchange, keyed, memory
 from pipeline.cluster import LocalEngine, SerialEngine
 from pipeline.finished import Finished
 from pipeline.index import Holding, Index, find_keys, read_range, renumber, write_part
@@ -247,7 +247,7 @@ def test_ranges_of_runs_are_what_filtering_gives(
     table = pa.table({"key": keys, "row": rows})
     index = Index(store, "candidates", "1" * 32, {})
     held = [Holding(f"s-{i}-0", 1, "r") for i in range(3)]
-    parts = exchange.partition_of(keys, n_parts)
+    parts = keyed.partition_of(keys, n_parts)
     for part in range(n_parts):
         write_part(store, f"{index.folder}/r", part, table.filter(pa.array(parts == part)))
     index.commit("r", held, n_parts, n_rows, 1)
