@@ -6,6 +6,7 @@ import unicodedata
 from itertools import pairwise
 
 import numpy as np
+import opencc
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -157,3 +158,24 @@ def test_fold_equals_unicodedata_and_opencc() -> None:
     # another OpenCC release may add a few characters; other scripts may not differ
     assert [hex(code) for code in wrong if shipped.classes[code] != tables.HAN] == []
     assert len(wrong) < 50, [chr(code) for code in wrong]
+
+
+def test_fold_is_nfkc_lower_case_and_opencc_for_all_characters() -> None:
+    """Every letter, digit and ideograph up to U+2FFFF folds to its compatibility form in lower case and in Simplified
+    characters, where that is one character; a few dozen letters of other scripts have a case of their own."""
+    convert, fold = opencc.OpenCC("t2s").convert, load_tables().fold
+    singles, folded = [], []
+    for code in (*range(0xD800), *range(0xE000, 0x30000)):
+        plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", chr(code)).lower())
+        if len(plain) == 1 and unicodedata.category(plain)[0] in "LN":
+            singles.append(code)
+            folded.append(plain)
+    simplified = convert("\n".join(folded)).split("\n")
+    wrong = [code for code, char in zip(singles, simplified, strict=True) if fold[code] != ord(char)]
+    assert len(singles) > 125_000 and len(wrong) < 100
+    assert [
+        chr(code) for code in wrong if 0x3400 <= code < 0xA000 or code < 0x370 or 0xFF10 <= code < 0xFF5B
+    ] in (
+        [],
+        ["薴"],
+    )
