@@ -23,7 +23,6 @@ from pipeline.schema import SPAN
 from pipeline.stage import Global, Outcome
 from stages.kernels.anchors import cut, wide_table, window_ends
 from stages.kernels.hashing import salt, string_keys
-from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.substring import Windows, find_repeats
 from stages.kernels.text import view
 from stages.owners import KIND, merge
@@ -33,8 +32,8 @@ SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "n_chars": pa.int32(), "repea
 """passages: every occurrence, by start; passage is the same number wherever the text is the same. n_chars: characters
 of the document; repeated_share: those of them that lie in passages. All null for a document without any."""
 
-CHUNK_CODES = 1 << 22
-"""Characters compared at once, about: each takes some 50 bytes while they are."""
+CHUNK_BYTES = 8 << 20
+"""Bytes of text compared at once, about: each of their characters takes some 50 bytes while they are."""
 
 ANCHORS = tuple(
     f"anchors.{name}" for name in ("keys", "firsts", "n_windows", "min_chars_han", "min_chars_other")
@@ -51,7 +50,7 @@ RANGES = pa.schema(
         "n_windows": pa.int32(),
         "min_chars_han": pa.int32(),
         "min_chars_other": pa.int32(),
-        "codes": pa.large_binary(),
+        "text": pa.large_string(),
     }
 )
 RUNS = pa.schema(
@@ -93,7 +92,7 @@ def map_ranges(table: pa.Table, config: Config) -> pa.Table:
     least = (table["anchors.min_chars_han"][0].as_py(), table["anchors.min_chars_other"][0].as_py())
     ends = window_ends(text.codes, text.starts, wide_table(), *least)
     begins = text.starts[rows]
-    codes, offsets = cut(text.codes, begins + flat[chosen], ends[begins + stops - 1])
+    data, offsets = cut(text.codes, begins + flat[chosen], ends[begins + stops - 1])
     taken = table.select(["row", "doc_id", "anchors.min_chars_han", "anchors.min_chars_other"]).take(rows)
     columns = {
         "key": pc.list_flatten(keys).to_numpy()[chosen] ^ salt(table["parent_id"])[rows],
@@ -104,7 +103,7 @@ def map_ranges(table: pa.Table, config: Config) -> pa.Table:
         "n_windows": (stops - flat[chosen]).astype(np.int32),
         "min_chars_han": taken["anchors.min_chars_han"],
         "min_chars_other": taken["anchors.min_chars_other"],
-        "codes": to_binary(codes, offsets),
+        "text": pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(data)),
     }
     return pa.table(columns, schema=RANGES)
 
@@ -116,7 +115,7 @@ def find_runs(table: pa.Table, config: Config) -> pa.Table:
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("key", "doc_id", "first")])
     table = table.take(order).combine_chunks()
     keys = table["key"].to_numpy()
-    _, starts = from_binary(table["codes"].combine_chunks(), np.uint32)
+    starts = np.append(0, np.cumsum(pc.binary_length(table["text"]).to_numpy()))
     bounds = np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys))
     parts = [
         _find_some(table.slice(low, high - low)) for low, high in pairwise(_chunks(bounds, starts[bounds]))
@@ -125,11 +124,11 @@ def find_runs(table: pa.Table, config: Config) -> pa.Table:
 
 
 def _chunks(bounds: np.ndarray, sizes: np.ndarray) -> list[int]:
-    """Cut ranges where a key begins, so that about CHUNK_CODES characters are compared at once.
+    """Cut ranges where a key begins, so that about CHUNK_BYTES of text are compared at once.
 
-    Args: bounds, int64 (n_keys + 1,), where the ranges of each key begin; sizes, characters before them.
+    Args: bounds, int64 (n_keys + 1,), where the ranges of each key begin; sizes, bytes before them.
     """
-    chunk = (sizes // CHUNK_CODES)[:-1]
+    chunk = (sizes // CHUNK_BYTES)[:-1]
     first = np.append(True, chunk[1:] != chunk[:-1])
     return [*bounds[:-1][first].tolist(), int(bounds[-1])]
 
@@ -138,7 +137,7 @@ def _find_some(table: pa.Table) -> pa.Table:
     """Runs of repeated windows of some keys, whole; the table is in order."""
     table = table.combine_chunks()
     keys = table["key"].to_numpy()
-    codes, starts = from_binary(table["codes"].combine_chunks(), np.uint32)
+    codes, starts, _ = view(table["text"])
     least = (table["min_chars_han"][0].as_py(), table["min_chars_other"][0].as_py())
     windows = Windows(
         groups=np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys)),

@@ -18,6 +18,7 @@ import numba as nb
 import numpy as np
 
 from stages.kernels.hashing import ODD_A, ODD_B, mix
+from stages.kernels.scripts import encode
 
 WIDE_RANGES = (
     (0x2E80, 0xA4D0),
@@ -138,10 +139,16 @@ def window_ends(
 
 @nb.njit(cache=True, nogil=True)
 def cut(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Copy ranges of codes, which may overlap: uint32 (n,), and int64 (n_ranges + 1,), where each begins."""
+    """Copy ranges of codes, which may overlap, as UTF-8: uint8 (n,), and int64 (n_ranges + 1,), where each begins."""
     starts = np.zeros(len(begins) + 1, np.int64)
-    starts[1:] = np.cumsum(stops - begins)
-    copied = np.empty(starts[-1], np.uint32)
+    n = 0
     for i in range(len(begins)):
-        copied[starts[i] : starts[i + 1]] = codes[begins[i] : stops[i]]
+        for code in codes[begins[i] : stops[i]]:
+            n += 1 + (code >= 0x80) + (code >= 0x800) + (code >= 0x10000)
+        starts[i + 1] = n
+    copied = np.empty(n, np.uint8)
+    n = 0
+    for i in range(len(begins)):
+        for code in codes[begins[i] : stops[i]]:
+            n = encode(code, copied, n)
     return copied, starts

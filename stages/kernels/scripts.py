@@ -233,12 +233,12 @@ def _copy_parts(codes, starts, groups, short_group, docs, part_groups, out, offs
                 out[size] = ord(" ")
                 size += 1
                 gap = False
-            size = _encode(codes[i], out, size)
+            size = encode(codes[i], out, size)
         offsets[part + 1] = size
 
 
 @njit(cache=True, nogil=True)
-def _encode(code, out, size):  # type: ignore[no-untyped-def]
+def encode(code, out, size):  # type: ignore[no-untyped-def]
     """Append a code point as UTF-8; return the new size."""
     if code < 0x80:
         out[size] = code
