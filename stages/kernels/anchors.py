@@ -137,11 +137,50 @@ def window_ends(
 
 
 @nb.njit(cache=True, nogil=True)
-def cut(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Copy ranges of codes, which may overlap: uint32 (n,), and int64 (n_ranges + 1,), where each begins."""
-    starts = np.zeros(len(begins) + 1, np.int64)
-    starts[1:] = np.cumsum(stops - begins)
-    copied = np.empty(starts[-1], np.uint32)
+def range_ends(
+    codes: np.ndarray, begins: np.ndarray, stops: np.ndarray, wide: np.ndarray, wide_chars: int, narrow_chars: int
+) -> np.ndarray:
+    """End of the last window of each range of windows, counted like the index of codes: int64 (n_ranges,).
+
+    Args: begins, of the first window of each range; stops, one past the first character of its last window. No other
+    text is looked at than that of the windows.
+    """
+    target = np.int64(wide_chars) * narrow_chars
+    ends = np.empty(len(begins), np.int64)
     for i in range(len(begins)):
-        copied[starts[i] : starts[i + 1]] = codes[begins[i] : stops[i]]
+        end, weight = stops[i] - 1, np.int64(0)
+        while weight < target:
+            weight += narrow_chars if wide[codes[end]] else wide_chars
+            end += 1
+        ends[i] = end
+    return ends
+
+
+@nb.njit(cache=True, nogil=True)
+def cut(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copy ranges of codes, which may overlap, as UTF-8.
+
+    Returns: uint8 (n_bytes,); int64 (n_ranges + 1,), where each range begins in it.
+    """
+    starts = np.zeros(len(begins) + 1, np.int64)
+    for i in range(len(begins)):
+        n_bytes = 0
+        for k in range(begins[i], stops[i]):
+            code = codes[k]
+            n_bytes += 1 + (code >= 0x80) + (code >= 0x800) + (code >= 0x10000)
+        starts[i + 1] = starts[i] + n_bytes
+    copied = np.empty(starts[-1], np.uint8)
+    n = 0
+    for i in range(len(begins)):
+        for k in range(begins[i], stops[i]):
+            code = codes[k]
+            if code < 0x80:
+                copied[n] = code
+                n += 1
+                continue
+            n_more = 1 + (code >= 0x800) + (code >= 0x10000)
+            copied[n] = ((0xFF00 >> (n_more + 1)) & 0xFF) | (code >> (6 * n_more))
+            for j in range(n_more):
+                copied[n + 1 + j] = 0x80 | ((code >> (6 * (n_more - 1 - j))) & 0x3F)
+            n += 1 + n_more
     return copied, starts
