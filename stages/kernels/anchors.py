@@ -138,7 +138,12 @@ def window_ends(
 
 @nb.njit(cache=True, nogil=True)
 def range_ends(
-    codes: np.ndarray, begins: np.ndarray, stops: np.ndarray, wide: np.ndarray, wide_chars: int, narrow_chars: int
+    codes: np.ndarray,
+    begins: np.ndarray,
+    stops: np.ndarray,
+    wide: np.ndarray,
+    wide_chars: int,
+    narrow_chars: int,
 ) -> np.ndarray:
     """End of the last window of each range of windows, counted like the index of codes: int64 (n_ranges,).
 
