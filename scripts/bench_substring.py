@@ -113,7 +113,7 @@ def report(store: Path, engine: Measured) -> list[str]:
         "| step | task | CPU-s |",
         "|---|---|---:|",
     ]
-    seconds = {key: value for key, value in engine.seconds.items() if not key[0].startswith("ingest")}
+    seconds = {key: value for key, value in engine.seconds.items() if key[0] in ("annotate_shard", *STEPS)}
     lines += [f"| {step} | {task} | {value:.2f} |" for (step, task), value in seconds.items()]
     total = sum(seconds.values())
     lines += [f"| all | | {total:.2f}: {n_bytes / 1e6 / total:.1f} MB/s |", ""]
