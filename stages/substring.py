@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 
 from pipeline.schema import SPAN
 from pipeline.stage import Global, Outcome
-from stages.kernels.anchors import cut, wide_table, window_ends
-from stages.kernels.hashing import salt, string_keys
+from stages.kernels.anchors import cut, range_ends, wide_table, window_ends
+from stages.kernels.hashing import salt
 from stages.kernels.substring import Windows, find_repeats
 from stages.kernels.text import view
 from stages.owners import KIND, merge
@@ -32,19 +32,18 @@ SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "n_chars": pa.int32(), "repea
 """passages: every occurrence, by start; passage is the same number wherever the text is the same. n_chars: characters
 of the document; repeated_share: those of them that lie in passages. All null for a document without any."""
 
-CHUNK_BYTES = 8 << 20
-"""Bytes of text compared at once, about: each of their characters takes some 50 bytes while they are."""
+CHUNK_BYTES = 1 << 22
+"""Text compared at once, about: each character takes some 50 bytes while it is."""
 
 ANCHORS = tuple(
     f"anchors.{name}" for name in ("keys", "firsts", "n_windows", "min_chars_han", "min_chars_other")
 )
-READS = ("text", "doc_id", "parent_id", *ANCHORS, "shared_anchors.places")
+READS = ("text", "parent_id", *ANCHORS, "shared_anchors.places")
 
 RANGES = pa.schema(
     {
         "key": pa.uint64(),
         "row": pa.uint64(),
-        "doc_id": pa.string(),
         "n_chars": pa.int32(),
         "first": pa.int32(),
         "n_windows": pa.int32(),
@@ -53,6 +52,8 @@ RANGES = pa.schema(
         "text": pa.large_string(),
     }
 )
+"""What goes through the exchange: text as UTF-8, so that Latin takes a byte a character, and no doc_id, since rows
+are numbered."""
 RUNS = pa.schema(
     {
         "row": pa.uint64(),
@@ -73,7 +74,10 @@ class Config:
 
 
 def map_ranges(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each shared anchor: its windows, as one piece of text, keyed by the anchor."""
+    """One row for each shared anchor: its windows, as one piece of text, keyed by the anchor.
+
+    Rows are in order of their keys, so that equal texts are neighbours and compress to little.
+    """
     table = table.filter(pc.is_valid(table["shared_anchors.places"]))
     if not table.num_rows:
         return RANGES.empty_table()
@@ -90,19 +94,20 @@ def map_ranges(table: pa.Table, config: Config) -> pa.Table:
     stops[at_end] = table["anchors.n_windows"].to_numpy()[rows[at_end]]
     text = view(table["text"])
     least = (table["anchors.min_chars_han"][0].as_py(), table["anchors.min_chars_other"][0].as_py())
-    ends = window_ends(text.codes, text.starts, wide_table(), *least)
+    shown = pc.list_flatten(keys).to_numpy()[chosen] ^ salt(table["parent_id"])[rows]
+    order = np.argsort(shown, kind="stable")
+    shown, rows, first, stops = shown[order], rows[order], flat[chosen[order]], stops[order]
     begins = text.starts[rows]
-    data, offsets = cut(text.codes, begins + flat[chosen], ends[begins + stops - 1])
-    taken = table.select(["row", "doc_id", "anchors.min_chars_han", "anchors.min_chars_other"]).take(rows)
+    ends = range_ends(text.codes, begins + first, begins + stops, wide_table(), *least)
+    data, offsets = cut(text.codes, begins + first, ends)
     columns = {
-        "key": pc.list_flatten(keys).to_numpy()[chosen] ^ salt(table["parent_id"])[rows],
-        "row": taken["row"],
-        "doc_id": taken["doc_id"],
+        "key": shown,
+        "row": table["row"].to_numpy()[rows],
         "n_chars": np.diff(text.starts)[rows].astype(np.int32),
-        "first": flat[chosen].astype(np.int32),
-        "n_windows": (stops - flat[chosen]).astype(np.int32),
-        "min_chars_han": taken["anchors.min_chars_han"],
-        "min_chars_other": taken["anchors.min_chars_other"],
+        "first": first.astype(np.int32),
+        "n_windows": (stops - first).astype(np.int32),
+        "min_chars_han": np.full(len(rows), least[0], np.int32),
+        "min_chars_other": np.full(len(rows), least[1], np.int32),
         "text": pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(data)),
     }
     return pa.table(columns, schema=RANGES)
@@ -112,10 +117,8 @@ def find_runs(table: pa.Table, config: Config) -> pa.Table:
     """Compare the windows of each anchor of one partition; return runs of repeated ones."""
     if not table.num_rows:
         return RUNS.empty_table()
-    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("key", "doc_id", "first")])
-    table = table.take(order).combine_chunks()
-    keys = table["key"].to_numpy()
-    starts = np.append(0, np.cumsum(pc.binary_length(table["text"]).to_numpy()))
+    keys, n_bytes = table["key"].to_numpy(), pc.binary_length(table["text"]).to_numpy()
+    starts = np.append(0, np.cumsum(n_bytes))
     bounds = np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys))
     parts = [
         _find_some(table.slice(low, high - low)) for low, high in pairwise(_chunks(bounds, starts[bounds]))
@@ -136,8 +139,8 @@ def _chunks(bounds: np.ndarray, sizes: np.ndarray) -> list[int]:
 def _find_some(table: pa.Table) -> pa.Table:
     """Runs of repeated windows of some keys, whole; the table is in order."""
     table = table.combine_chunks()
-    keys = table["key"].to_numpy()
-    codes, starts, _ = view(table["text"])
+    keys, text = table["key"].to_numpy(), view(table["text"])
+    codes, starts = text.codes, text.starts
     least = (table["min_chars_han"][0].as_py(), table["min_chars_other"][0].as_py())
     windows = Windows(
         groups=np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys)),
@@ -146,7 +149,7 @@ def _find_some(table: pa.Table) -> pa.Table:
         counts=table["n_windows"].to_numpy(),
         ends=window_ends(codes, starts, wide_table(), *least),
         firsts=table["first"].to_numpy(),
-        docs=string_keys(table["doc_id"]),
+        docs=table["row"].to_numpy(),
     )
     ranges, *columns = find_repeats(windows)
     documents = [table[name].to_numpy()[ranges] for name in ("row", "n_chars")]
@@ -193,5 +196,5 @@ GLOBAL = Global(
     reduce=find_runs,
     finish=finish,
     sparse="shared_anchors.places",
-    expands=8,
+    expands=4,
 )

@@ -138,17 +138,46 @@ def window_ends(
 
 
 @nb.njit(cache=True, nogil=True)
+def range_ends(
+    codes: np.ndarray,
+    begins: np.ndarray,
+    stops: np.ndarray,
+    wide: np.ndarray,
+    wide_chars: int,
+    narrow_chars: int,
+) -> np.ndarray:
+    """End of the last window of each range of windows, counted like the index of codes: int64 (n_ranges,).
+
+    Args: begins, of the first window of each range; stops, one past the first character of its last window. No other
+    text is looked at than that of the windows.
+    """
+    target = np.int64(wide_chars) * narrow_chars
+    ends = np.empty(len(begins), np.int64)
+    for i in range(len(begins)):
+        end, weight = stops[i] - 1, np.int64(0)
+        while weight < target:
+            weight += narrow_chars if wide[codes[end]] else wide_chars
+            end += 1
+        ends[i] = end
+    return ends
+
+
+@nb.njit(cache=True, nogil=True)
 def cut(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Copy ranges of codes, which may overlap, as UTF-8: uint8 (n,), and int64 (n_ranges + 1,), where each begins."""
+    """Copy ranges of codes, which may overlap, as UTF-8.
+
+    Returns: uint8 (n_bytes,); int64 (n_ranges + 1,), where each range begins in it.
+    """
     starts = np.zeros(len(begins) + 1, np.int64)
+    for i in range(len(begins)):
+        n_bytes = 0
+        for k in range(begins[i], stops[i]):
+            code = codes[k]
+            n_bytes += 1 + (code >= 0x80) + (code >= 0x800) + (code >= 0x10000)
+        starts[i + 1] = starts[i] + n_bytes
+    copied = np.empty(starts[-1], np.uint8)
     n = 0
     for i in range(len(begins)):
-        for code in codes[begins[i] : stops[i]]:
-            n += 1 + (code >= 0x80) + (code >= 0x800) + (code >= 0x10000)
-        starts[i + 1] = n
-    copied = np.empty(n, np.uint8)
-    n = 0
-    for i in range(len(begins)):
-        for code in codes[begins[i] : stops[i]]:
-            n = encode(code, copied, n)
+        for k in range(begins[i], stops[i]):
+            n = encode(codes[k], copied, n)
     return copied, starts

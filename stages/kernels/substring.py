@@ -26,7 +26,7 @@ class Windows(NamedTuple):
     counts: int32 (n_ranges,), windows of each range.
     ends: int64 (n_codes,), of window_ends.
     firsts: int32 (n_ranges,), first character of the first window in its document.
-    docs: uint64 (n_ranges,), a random number for each document.
+    docs: uint64 (n_ranges,), a number for each document.
     """
 
     groups: np.ndarray
@@ -100,7 +100,7 @@ def _hash_windows(windows: Windows, base: np.uint64) -> np.ndarray:
 def _match_windows(windows: Windows, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the first place of each window, and say in which places it stands.
 
-    The set of places is the sum over them of document * STEP ** character, which is multiplied by STEP when
+    The set of places is the sum over them of mix(document) * STEP ** character, which is multiplied by STEP when
     all go on by one character; divided by STEP ** (own character) it stays the same.
 
     Returns: int64 (n_codes,), index in codes of the equal window that comes first, -1 for a window that
@@ -112,6 +112,9 @@ def _match_windows(windows: Windows, hashes: np.ndarray) -> tuple[np.ndarray, np
     back, slots = _inverse(STEP), np.empty(1024, np.int64)
     for group in range(len(windows.groups) - 1):
         low, high = windows.groups[group], windows.groups[group + 1]
+        if _all_equal(windows, hashes, low, high):
+            _match_equal(windows, low, high, owners, sets)
+            continue
         at = np.empty(windows.counts[low:high].sum(), np.int64)
         n = 0
         for part in range(low, high):
@@ -128,7 +131,7 @@ def _match_windows(windows: Windows, hashes: np.ndarray) -> tuple[np.ndarray, np
                     owners[start] = -1
                 powers[start] = powers[start - 1] * STEP if follows else _power(STEP, windows.firsts[part])
                 if owners[start] >= 0:
-                    sets[owner] += windows.docs[part] * powers[start]
+                    sets[owner] += mix(windows.docs[part] + ODD_A) * powers[start]
                     n_same[owner] += 1
         for start in at:
             if owners[start] >= 0 and n_same[owners[start]] < 2:
@@ -140,6 +143,42 @@ def _match_windows(windows: Windows, hashes: np.ndarray) -> tuple[np.ndarray, np
                 powers[start] = sets[owners[start]] * power
             power *= back
     return owners, powers
+
+
+@nb.njit(cache=True, nogil=True)
+def _all_equal(windows: Windows, hashes: np.ndarray, low: int, high: int) -> bool:
+    """Whether the ranges of a key, two and more, all say the same, and no window comes twice in one of them.
+
+    So it is inside every passage but for its ends, and then nothing need be sorted.
+    """
+    codes, starts = windows.codes, windows.starts
+    first, length, count = starts[low], starts[low + 1] - starts[low], windows.counts[low]
+    if high - low < 2:
+        return False
+    for part in range(low + 1, high):
+        if windows.counts[part] != count or starts[part + 1] - starts[part] != length:
+            return False
+        for i in range(length):
+            if codes[starts[part] + i] != codes[first + i]:
+                return False
+    ordered = np.sort(hashes[first : first + count])
+    for i in range(1, count):
+        if ordered[i] == ordered[i - 1]:
+            return False
+    return True
+
+
+@nb.njit(cache=True, nogil=True)
+def _match_equal(windows: Windows, low: int, high: int, owners: np.ndarray, sets: np.ndarray) -> None:
+    """Set owners and sets, as _match_windows does, for ranges that are _all_equal."""
+    first, places = windows.starts[low], np.uint64(0)
+    for part in range(low, high):
+        places += mix(windows.docs[part] + ODD_A) * _power(STEP, windows.firsts[part])
+        for i in range(windows.counts[part]):
+            owners[windows.starts[part] + i] = first + i
+    for i in range(windows.counts[low]):
+        sets[first + i] = places
+        places *= STEP
 
 
 @nb.njit(cache=True, nogil=True)
