@@ -8,7 +8,8 @@ Similarity is the Jaccard index of sets of shingles of match text: runs of five 
 for a document with a fair share of ideographs, kana, Hangul or characters of other scripts without blanks;
 runs of five words for any other. Two documents of different kinds are compared by characters. A document of
 fewer than five units is one shingle, so that it equals only the same text. Copies by match hash have
-similarity 1 without comparison. Texts alike in their words whose numbers differ are no copies (see `kernels.numbers`).
+similarity 1 without comparison. Texts alike in their words that have other numbers, or are about other things,
+are no copies (see `apart`).
 
 What two texts share is remembered, whatever the threshold: a pair is compared once in the life of a store, and
 another threshold reads no text.
@@ -26,7 +27,7 @@ import pyarrow.compute as pc
 from pipeline.errors import ConfigError
 from pipeline.schema import KNOWN
 from pipeline.stage import Global, Memory, Outcome
-from stages import candidates, exact, keepers, minhash
+from stages import apart, candidates, exact, keepers, minhash
 from stages.clusters import PAIRS, clusters_of
 from stages.kernels.hashing import hash_lanes, mix_all
 from stages.kernels.jaccard import count_shared, sort_sets
@@ -39,7 +40,6 @@ from stages.kernels.minhash import (
     hash_units,
     match_text,
 )
-from stages.kernels.numbers import hash_numbers, tell_apart
 from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.text import TABLES_PATH, load_tables
 from stages.kernels.unionfind import locate
@@ -58,9 +58,16 @@ SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs":
 """cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without
 any."""
 
-MEMORY = pa.schema({"jaccard": pa.float32(), "containment": pa.float32(), "other_numbers": pa.bool_()})
+MEMORY = pa.schema(
+    {
+        "jaccard": pa.float32(),
+        "containment": pa.float32(),
+        "other_numbers": pa.bool_(),
+        "other_names": pa.bool_(),
+    }
+)
 """What is remembered of a compared pair: Jaccard index, the share of the smaller set that lies in the other, whether
-their numbers are too different for copies."""
+their numbers are too different for copies, whether their headings name different things."""
 
 SET = pa.large_binary()
 """Sorted uint64 of a set, as bytes."""
@@ -75,7 +82,7 @@ MEMBERS = pa.schema(
         "kind": pa.uint8(),
         "shingles": SET,
         "characters": SET,
-        "numbers": SET,
+        **dict.fromkeys(apart.COLUMNS, SET),
         "known": pa.list_(pa.struct([pa.field("row", pa.uint64()), *MEMORY])),
     }
 )
@@ -92,12 +99,14 @@ class Config:
     """threshold: least Jaccard index of a verified pair. containment: a pair whose smaller set lies in the
     other by at least this share is verified as well; None for no such pairs. Its similarity is still the
     Jaccard index. other_numbers: whether two texts alike in their words may be copies though their numbers differ,
-    as those of problems and notices from one template do. shingle_chars, shingle_words: length of a shingle of a
+    as those of problems and notices from one template do; other_names: though they are about different things, as pages
+    of one template are. shingle_chars, shingle_words: length of a shingle of a
     document compared by characters, by words."""
 
     threshold: float = 0.8
     containment: float | None = None
     other_numbers: bool = False
+    other_names: bool = False
     shingle_chars: int = 5
     shingle_words: int = 5
 
@@ -212,8 +221,7 @@ def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
         units = hash_units(*match, classes, modes.astype(np.uint8))
         values, starts = sort_sets(*_shingles(*units, modes, config))
         columns[name] = to_binary(values, starts)
-    columns["numbers"] = to_binary(*sort_sets(*hash_numbers(*match, classes)))
-    return columns
+    return columns | apart.columns_of(members["text"], match, compared)
 
 
 def _shingles(
@@ -232,12 +240,13 @@ def compare(table: pa.Table, config: Config) -> pa.Table:
     left, right = _candidate_pairs(met)
     lanes = hash_lanes(met["match_hash"].combine_chunks())
     copies = (lanes[left] == lanes[right]).all(axis=1)
-    jaccard, containment, apart = _compare(met, left, right, ~copies)
+    jaccard, containment = _compare(met, left, right, ~copies)
     jaccard[copies] = containment[copies] = 1.0
     rows = met["row"].to_numpy()
     known = named["known"].combine_chunks()
     flat, first = pc.list_flatten(known), pc.list_parent_indices(known).to_numpy()
-    found = [rows[left], rows[right], pa.nulls(len(left), pa.string()), jaccard, containment, apart]
+    found = [rows[left], rows[right], pa.nulls(len(left), pa.string()), jaccard, containment]
+    found += [other & ~copies for other in apart.differ(met, left, right)]
     before = [named["row"].to_numpy()[first], flat.field("row"), pa.nulls(len(first), pa.string())]
     before += [flat.field(name) for name in MEMORY.names]
     names = [named["row"], pa.nulls(named.num_rows, pa.uint64()), named["doc_id"]]
@@ -260,8 +269,8 @@ def _candidate_pairs(met: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 def _compare(
     met: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """MEMORY of each pair; 0 and False where not wanted."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Jaccard index and the share of the smaller set in the other, of each pair: float32, 0 where not wanted."""
     shingles, starts = from_binary(met["shingles"].combine_chunks(), np.uint64)
     characters, other_starts = from_binary(met["characters"].combine_chunks(), np.uint64)
     values, other_starts = np.concatenate([shingles, characters]), other_starts + len(shingles)
@@ -276,13 +285,7 @@ def _compare(
     shared = np.zeros(len(left), np.int64)
     shared[reach] = count_shared(values, a[reach], b[reach])
     jaccard = shared / np.maximum(n_a + n_b - shared, 1)
-    numbers, starts = from_binary(met["numbers"].combine_chunks(), np.uint64)
-    ranges = np.stack([starts[:-1], starts[1:]], axis=1)
-    a, b = ranges[left], ranges[right]
-    same_numbers = np.zeros(len(left), np.int64)
-    same_numbers[reach] = count_shared(numbers, a[reach], b[reach])
-    apart = tell_apart(same_numbers, np.diff(a)[:, 0], np.diff(b)[:, 0], smaller) & reach
-    return jaccard.astype(np.float32), (shared / np.maximum(smaller, 1)).astype(np.float32), apart
+    return jaccard.astype(np.float32), (shared / np.maximum(smaller, 1)).astype(np.float32)
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
@@ -295,8 +298,9 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     verified = pairs["jaccard"].to_numpy() >= np.float32(config.threshold)
     if config.containment is not None:
         verified |= pairs["containment"].to_numpy() >= np.float32(config.containment)
-    if not config.other_numbers:
-        verified &= ~np.asarray(pairs["other_numbers"].combine_chunks())
+    for name in ("other_numbers", "other_names"):
+        if not getattr(config, name):
+            verified &= ~np.asarray(pairs[name].combine_chunks())
     outcome = clusters_of(
         pairs, verified, named["row_a"].to_numpy(), named["doc_id"].combine_chunks(), config.threshold
     )

@@ -1,0 +1,80 @@
+"""What tells texts apart that are alike in nearly all their words: numbers, and what their headings name.
+
+Similarity cannot: pages of one template differ in less than two versions of one page do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.kernels.jaccard import count_shared, sort_rows, sort_sets
+from stages.kernels.minhash import NOTHING, WORDS, MatchText, hash_units, match_text
+from stages.kernels.names import (
+    MAX_HEADING,
+    find_names,
+    have_other_headings,
+    have_other_names,
+    weigh_names,
+)
+from stages.kernels.numbers import hash_numbers, tell_apart
+from stages.kernels.ragged import from_binary, to_binary
+from stages.kernels.text import load_tables
+
+COLUMNS = ("numbers", "units", "names", "times", "heading")
+"""Of a text: hashes of its numbers; of its units, sorted; of those of its first line that come again, with how often;
+of those of a marked heading that it begins with. As bytes, see kernels.ragged."""
+
+COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
+"""What may stand before the first line."""
+
+MARK = "#"
+"""Begins a heading in Markdown."""
+
+
+def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) -> dict[str, pa.Array]:
+    """COLUMNS of texts. Args: match, of the texts; compared, bool (n_docs,), of which they are wanted."""
+    classes, modes = load_tables().classes, np.where(compared, WORDS, NOTHING).astype(np.uint8)
+    numbers = sort_sets(*hash_numbers(*match, classes))
+    units, starts = sort_rows(*hash_units(*match, classes, modes))
+    lines = first_lines(text)
+    head, head_starts = hash_units(*match_text(lines), classes, modes)
+    names, times, name_starts = find_names(units, starts, head, head_starts)
+    marked = np.asarray(pc.starts_with(lines, MARK).combine_chunks()) & (np.diff(head_starts) <= MAX_HEADING)
+    kept = np.repeat(marked, np.diff(head_starts))
+    heading = sort_sets(head[kept], np.append(0, np.cumsum(np.diff(head_starts) * marked)))
+    rows = (numbers, (units, starts), (names, name_starts), (times, name_starts), heading)
+    return {name: to_binary(*row) for name, row in zip(COLUMNS, rows, strict=True)}
+
+
+def first_lines(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The first line of each text that is neither blank nor a comment of HTML; empty for a null text."""
+    begun = pc.replace_substring_regex(pc.fill_null(text, ""), COMMENT, "", max_replacements=1)
+    return pc.list_element(pc.split_pattern(begun, "\n", max_splits=1), 0)
+
+
+def differ(met: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the texts of each pair have other numbers, and whether they are about other things: bool (n_pairs,).
+
+    Args: met, texts with COLUMNS; left and right, int64 (n_pairs,), places of both ends.
+    """
+    values, ends = {}, {}
+    for name in COLUMNS:
+        kind = np.int64 if name == "times" else np.uint64
+        values[name], starts = from_binary(met[name].combine_chunks(), kind)
+        ranges = np.stack([starts[:-1], starts[1:]], axis=1)
+        ends[name] = ranges[left], ranges[right]
+    sizes = {name: [np.diff(ranges)[:, 0] for ranges in both] for name, both in ends.items()}
+    shared = {name: count_shared(values[name], *ends[name]) for name in ("numbers", "heading")}
+    n_left, n_right = sizes["units"]
+    counts = sizes["numbers"]
+    other_numbers = tell_apart(shared["numbers"], counts[0], counts[1], np.minimum(n_left, n_right))
+    weights = [
+        weigh_names(values["names"], values["times"], ends["names"][i], values["units"], ends["units"][1 - i])
+        for i in (0, 1)
+    ]
+    other_names = have_other_names((weights[0], weights[1]), (n_left, n_right))
+    return other_numbers, other_names | have_other_headings(
+        shared["heading"], sizes["heading"][0], sizes["heading"][1]
+    )

@@ -1,0 +1,71 @@
+"""Pages of one template that are about different things are no copies; versions of one page are."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from stages.apart import first_lines
+from stages.dedup import Config, cluster_texts
+
+BODY_ZH = (
+    "本页列出可以使用的功能、获取电话号码的办法和通话计划的价格。如果没有列出您需要的功能，请联系当地的合作伙伴。"
+    "音频会议可以在会议室、手机和电脑上使用，参加的人不需要安装任何软件。管理员可以在管理中心里更改每个人的设置，"
+    "更改在二十四小时之内生效。通话计划按用户购买，未用完的分钟数不会转到下个月，也不能转给别的用户。"
+)
+BODY_EN = (
+    "Represents a value that the client sets when the message is saved for the first time. It is read-only afterwards, "
+    "and a provider should copy it unchanged when a message is moved between stores. Clients must not rely on it being "
+    "present, because older versions of the provider do not write it, and should ask for it together with the other "
+    "properties of the message so that a single call is enough. See the overview of the object model for an example."
+)
+
+
+def keepers(*texts: str, config: Config | None = None) -> list[int]:
+    """For which of the texts each of them goes."""
+    return [int(keeper) for keeper in cluster_texts(texts, config)["keeper"].to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (f"# 在匈牙利的可用性\n\n{BODY_ZH}匈牙利", f"# 捷克共和国的可用性\n\n{BODY_ZH}捷克"),
+        (f"# StartTag Canonical Property\n\n{BODY_EN}", f"# EndTag Canonical Property\n\n{BODY_EN}"),
+        (f"在匈牙利怎样使用\n{BODY_ZH}匈牙利的价格", f"在捷克国怎样使用\n{BODY_ZH}捷克国的价格"),
+        (
+            f"<!-- problem:start -->\n\n# 3314. Room I\n\n{BODY_EN}",
+            f"<!-- x -->\n# 3315. Room II\n\n{BODY_EN}",
+        ),
+    ],
+)
+def test_pages_of_one_template_stay(left: str, right: str) -> None:
+    """Headings that name different things tell texts apart, marked ones by themselves, others if the text says the name
+    again; with `other_names` similarity alone decides."""
+    assert keepers(left, right) == [0, 1]
+    assert (
+        len(set(keepers(left, right, config=Config(threshold=0.6, other_names=True, other_numbers=True))))
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (f"# 功能和价格\n\n{BODY_ZH}", f"# 功能和价格\n\n{BODY_ZH}（已更新）"),
+        (f"## 引入\n\n{BODY_ZH}", f"## 简介\n\n{BODY_ZH}"),
+        (f"Prices go up - The Daily Post\n{BODY_EN}", f"Prices go up | City News\n{BODY_EN}"),
+        (f"{BODY_EN} One.", f"{BODY_EN} Two."),
+        (f"# A guide to properties\n\n{BODY_EN}", BODY_EN),
+    ],
+)
+def test_versions_of_one_page_go(left: str, right: str) -> None:
+    """The same heading, a heading of a part, the name of a site in a title, or no heading at all: copies."""
+    assert len(set(keepers(left, right))) == 1
+
+
+def test_the_first_line_is_the_first_that_says_something() -> None:
+    """Blank lines and comments before it are passed over; a null text has an empty one."""
+    texts = pa.chunked_array(
+        [pa.array(["\n\n  # A\nb", "<!-- c\n d --> \n# A\n", "one", None, ""], pa.large_string())]
+    )
+    assert first_lines(texts).to_pylist() == ["# A", "# A", "one", "", ""]
