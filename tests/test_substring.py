@@ -23,7 +23,6 @@ from pipeline.spans import apply_spans
 from stages import anchors, owners, shared_anchors, substring
 from stages.kernels.anchors import WIDE_RANGES, wide_table, window_ends
 from stages.kernels.hashing import ODD_A
-from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.substring import Windows, find_repeats
 from tests.run_global import align, number_rows, run_global
 
@@ -389,36 +388,3 @@ def test_known_passages_keep_their_known_values() -> None:
         "b": [(0, 7, c), (5, 8, a), (6, 9, b), (11, 18, c)],
         "c": [(0, 10, d), (10, 20, d), (20, 23, a)],
     }
-
-
-def test_presets_give_lengths_that_settings_override() -> None:
-    """Equalised unless told otherwise; the published setting by name; a setting of one's own wins."""
-    assert anchors.Config().least == (100, 400)
-    assert anchors.Config(preset="cci4").least == (185, 1700)
-    assert anchors.Config(preset="cci4", min_chars_other=800).least == (185, 800)
-    with pytest.raises(ConfigError, match="equalised, cci4"):
-        anchors.Config(preset="cci5")
-    passage = "他们沿着河岸走了很久，谁也没有说话，只听见水声和远处的钟声，" * 5  # 150 characters
-    texts = [passage + tail * 30 for tail in ("甲乙丙丁戊", "子丑寅卯辰")]
-    found = {
-        name: anchors.STAGE.load(anchors.Config(preset=name))(
-            pa.table({"text": pa.array(texts, pa.large_string())})
-        )
-        for name in anchors.PRESETS
-    }
-    shared = {
-        name: set(table["keys"][0].as_py()) & set(table["keys"][1].as_py()) for name, table in found.items()
-    }
-    assert shared["equalised"] and not shared["cci4"]
-
-
-def test_rows_of_numbers_as_bytes_are_what_they_were() -> None:
-    """Ragged arrays survive Arrow's take, slices and null rows."""
-    values, starts = np.arange(10, dtype=np.uint32), np.array([0, 3, 3, 10])
-    column = to_binary(values, starts)
-    taken, begins = from_binary(column.take(pa.array([2, None, 0])), np.uint32)
-    assert taken.tolist() == [3, 4, 5, 6, 7, 8, 9, 0, 1, 2] and begins.tolist() == [0, 7, 7, 10]
-    sliced, begins = from_binary(column.slice(1, 2), np.uint32)
-    assert sliced.tolist() == list(range(3, 10)) and begins.tolist() == [0, 0, 7]
-    nothing, begins = from_binary(to_binary(values[:0], np.zeros(1, np.int64)), np.uint32)
-    assert len(nothing) == 0 and begins.tolist() == [0]
