@@ -91,7 +91,7 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
         "rules": rules,
         "keeper_id": judged.kept.keeper_id[row].as_py(),
         "similarity": judged.kept.similarity[row].as_py(),
-        "cluster_size": finished.releasing.layout.columns["cluster_size"],
+        "cluster_size": values.get(finished.releasing.layout.columns["cluster_size"] or ""),
         "keeper": explain_keeper(finished, judged, row, text),
         "kept_for": kept_for(finished, values["doc_id"]) if outcome is None else None,
         "annotations": {name: readable(value) for name, value in values.items() if "." in name},
@@ -227,7 +227,7 @@ def keeper_lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"keeper {keeper['doc_id']}  {keeper['source']}  {keeper['url'] or ''}".rstrip(),
         f"  {KINDS[keeper['kind']]}: similarity {keeper['similarity']:.3f}{how}{limit}; cluster of "
-        f"{found['annotations'].get(found['cluster_size'], '?')}",
+        f"{found['cluster_size']}",
     ]
     places = keeper["differences"]
     if places:

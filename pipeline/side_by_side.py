@@ -19,20 +19,46 @@ CONTEXT = 10
 MAX_SHOWN = 36
 """Characters of a difference that are shown."""
 
+MARKS = {"\n": "↵", "\t": "⇥", "\u3000": "␣"}
+"""Blanks that would look like a space."""
+
 Place = dict[str, str]
 """One difference: `removed` and `kept`, a little of each text with what differs in brackets."""
 
 
 def differences(removed: str, kept: str) -> list[Place]:
-    """Every place where two texts differ, in order, as far as they are looked at."""
-    left, right = removed[:MAX_CHARS], kept[:MAX_CHARS]
+    """Places where two texts differ, in order, from the first on and as far as they are looked at."""
+    left, right, is_cut = _window(removed, kept)
     a, b = left.splitlines(keepends=True), right.splitlines(keepends=True)
     places: list[Place] = []
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b).get_opcodes():
         if tag != "equal":
             before, after = _pieces("".join(a[max(i - 1, 0) : i])), _pieces("".join(a[j : j + 1]))
             places += _within(_pieces("".join(a[i:j])), _pieces("".join(b[k:m])), before, after)
-    return places
+    return places[:-1] if is_cut and len(places) > 1 else places  # the last one may be the cut
+
+
+def _window(removed: str, kept: str) -> tuple[str, str, bool]:
+    """What is looked at of two texts: lines in which they differ, at most MAX_CHARS, and whether more is left out."""
+    same = _common(removed, kept)
+    start = max(removed.rfind("\n", 0, same) + 1, same - MAX_SHOWN * 2)
+    left, right = removed[start:], kept[start:]
+    ending = _common(left[::-1], right[::-1])
+    ending = max(min(ending, len(left) - (same - start), len(right) - (same - start)) - MAX_SHOWN, 0)
+    left, right = left[: len(left) - ending], right[: len(right) - ending]
+    return left[:MAX_CHARS], right[:MAX_CHARS], max(len(left), len(right)) > MAX_CHARS
+
+
+def _common(a: str, b: str) -> int:
+    """How many characters two texts begin with in common."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _pieces(text: str) -> list[str]:
@@ -45,7 +71,7 @@ def _within(a: list[str], b: list[str], before: list[str], after: list[str]) -> 
     if len(a) > MAX_PIECES or len(b) > MAX_PIECES:
         yield {"removed": _shown(before, a, after), "kept": _shown(before, b, after)}
         return
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b).get_opcodes():
         if tag != "equal":
             yield {
                 "removed": _shown(before + a[:i], a[i:j], a[j:] + after),
@@ -57,9 +83,11 @@ def _shown(before: Sequence[str], middle: Sequence[str], after: Sequence[str]) -
     text = "".join(middle)
     if len(text) > MAX_SHOWN:
         text = f"{text[: MAX_SHOWN // 2]}…{text[-MAX_SHOWN // 2 :]}"
-    left = "".join(before[-CONTEXT:])[-MAX_SHOWN:]
-    right = "".join(after[:CONTEXT])[:MAX_SHOWN]
-    return " ".join(f"{left}[{text}]{right}".split())
+    text = "".join(MARKS.get(char, char) for char in text)
+    left = "".join(before[-CONTEXT:])[-MAX_SHOWN:].replace("\n", " ")
+    right = "".join(after[:CONTEXT])[:MAX_SHOWN].replace("\n", " ")
+    line = f"{left}[{text}]{right}".strip()
+    return "".join(char if char.isprintable() else "\ufffd" if char.strip() else " " for char in line)
 
 
 def columns(places: Sequence[Place], width: int, titles: tuple[str, str] = ("removed", "kept")) -> list[str]:

@@ -87,6 +87,7 @@ def funnel_section(report: Report) -> list[str]:
         "Documents by the first rule that dropped them; the last column counts all that fail the rule.",
         "",
         *funnel_table(report["funnel"], report["rules"], report["failed"]),
+        *copies_line(report),
     ]
     flags = [[name, n] for name, n in sorted(report["failed"].items()) if name not in report["rules"]]
     if flags:
@@ -105,6 +106,19 @@ def funnel_section(report: Report) -> list[str]:
             *markdown(["source", "reason", "records"], reasons),
         ]
     return lines
+
+
+def copies_line(report: Report) -> list[str]:
+    """How copies are like what was kept for them; nothing where none went."""
+    kinds = report["duplicates"].get("language", {}).values()
+    raw, exact, near = (sum(found.get(kind, 0) for found in kinds) for kind in ("raw", "exact", "near"))
+    if not raw + exact + near:
+        return []
+    return [
+        "",
+        f"Of the duplicates {raw:,} have the text of the document kept for them, {exact:,} the same but for width, "
+        f"case, marks or Traditional forms, and {near:,} are near copies.",
+    ]
 
 
 def funnel_table(

@@ -15,7 +15,7 @@ NEWS = "市图书馆昨天宣布，从下个月起延长开放时间。工作日
 
 def write_inputs(folder: Path) -> None:
     """A shop whose pages are one template, and ten pages of their own, on three hosts."""
-    shop = [{"text": f"{NEWS}商品编号{i % 3}", "url": f"https://shop.example/{i}"} for i in range(40)]
+    shop = [{"text": f"{NEWS}商品是{'茶米油'[i % 3]}", "url": f"https://shop.example/{i}"} for i in range(40)]
     own = [
         {
             "text": "".join(chr(0x4E00 + 97 * i + 7 * k) for k in range(80)),
@@ -116,6 +116,7 @@ def test_explain_shows_both_texts_side_by_side() -> None:
     row = next(r for r in ledger(done.store) if r["duplicate"] == "near")
     found = cli("explain", done.run_path, row["doc_id"], "--store", done.store, "--json").ok().json
     keeper = found["keeper"]
+    assert found["cluster_size"] == row["cluster_size"]
     assert keeper["doc_id"] == row["keeper_id"] and keeper["kind"] == "near" and keeper["threshold"] == 0.8
     assert keeper["margin"] == pytest.approx(row["similarity"] - 0.8, abs=1e-5)
     assert keeper["differences"] and all("[" in place["removed"] for place in keeper["differences"])

@@ -16,7 +16,9 @@ import pipeline
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("pipeline", "stages", "classifiers")
 FOLDERS = (*PACKAGES, "scripts", "tests")
-CONTRACT = {f"pipeline.{name}" for name in ("stage", "schema", "errors", "spans", "names", "recipe", "keysort")}
+CONTRACT = {
+    f"pipeline.{name}" for name in ("stage", "schema", "errors", "spans", "names", "recipe", "keysort")
+}
 MAX_LINES = 400
 
 

@@ -29,6 +29,31 @@ def test_long_texts_take_no_long_time() -> None:
     assert max(len(place["removed"]) for place in places) < 200
 
 
+def test_lines_that_repeat_take_no_long_time() -> None:
+    """Lists of few different lines, which match in very many ways, are compared in a moment."""
+    begin = time.process_time()
+    (place,) = differences("a\n" * 10_000, "a\n" * 5_000 + "b\n" + "a\n" * 4_999)
+    assert "[a]" in place["removed"] and "[b]" in place["kept"]
+    assert differences("a\nb\n" * 5_000, "b\nb\na\n" * 3_333)
+    assert differences("ab " * 6_000, "bb a " * 4_000)
+    assert time.process_time() - begin < 10
+
+
+def test_a_difference_far_into_two_texts_is_shown() -> None:
+    """What two texts begin and end with in common counts for nothing, however long it is."""
+    start, end = "一行文字。\n" * 100_000, "末尾。\n" * 100_000
+    (place,) = differences(f"{start}甲\n{end}", f"{start}乙\n{end}")
+    assert "[甲]" in place["removed"] and "[乙]" in place["kept"]
+
+
+def test_blanks_and_controls_are_visible() -> None:
+    """A line feed does not look like a space, and nothing reaches the terminal as a command."""
+    (place,) = differences("甲乙 丙丁", "甲乙\n丙丁")
+    assert place["removed"] != place["kept"] and "↵" in place["kept"]
+    for place in differences("a \x1b[31mb", "a b"):
+        assert place["removed"].isprintable() and place["kept"].isprintable()
+
+
 @given(text=st.text(alphabet="ab 漢字[]e\u0301", max_size=60), cells=st.integers(5, 40))
 def test_a_cell_has_its_width(text: str, cells: int) -> None:
     """Whatever it holds, a cell takes as many columns of the terminal as asked, or one less before a wide character."""
