@@ -23,7 +23,7 @@ from pipeline.cluster import Engine
 from pipeline.errors import StageError
 from pipeline.execute import _nulls
 from pipeline.graph import GlobalResult
-from pipeline.index import Holding, Index, Slice, not_erased, read_range, renumber, run_name, write_part
+from pipeline.index import Holding, Index, Slice, read_range, renumber, run_name, without, write_part
 from pipeline.keyed import partition_of, read_exchange, sort_keyed, write_exchange
 from pipeline.memory import Remembering, memory_folder, remember, write_shards
 from pipeline.progress import Progress
@@ -153,7 +153,7 @@ def map_shard(task: MapTask) -> int:
     assert isinstance(step, Global)
     batches = task.feed.batches(task.store, step.reads, first_row)
     table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
-    table = not_erased(table, first_row, task.erased)
+    table = without(table, np.array(task.erased, np.uint64) + np.uint64(first_row))
     keys = table["key"].to_numpy()
     write_exchange(task.store, task.key, table, partition_of(keys, task.n_partitions), task.n_partitions)
     return table.num_rows

@@ -29,9 +29,6 @@ from pipeline.store import Store
 ROW_GROUP = 1 << 16
 """Rows that are read together at least, where a range of keys is asked for."""
 
-ERASED = ""
-"""Entry of the catalog that names erased documents: shard -> rows."""
-
 PART_ROWS = 8 << 20
 """Aim of rows in a part of a compacted run."""
 
@@ -50,12 +47,13 @@ class Slice:
     """What of a run another numbering of shards wants.
 
     folder: of its parts. ordinals: int64 (n_shards,), the number that a shard of the run has now, -1 for one that is
-    not asked for.
+    not asked for. erased: uint64, rows of the run that count as gone, whether or not they have left its parts.
     """
 
     folder: str
     n_parts: int
     ordinals: np.ndarray
+    erased: np.ndarray
 
 
 class Index:
@@ -69,6 +67,7 @@ class Index:
         self.folder = f"index/{step}/{recipe[:8]}"
         header = json.loads(canonical_json({"recipe": recipe, "parameters": parameters}))
         self.catalog = Catalog.load(store, f"{self.folder}/catalog.json", header)
+        self.erasures = Catalog.load(store, f"index/{step}/erased.json")
 
     @property
     def lease(self) -> str:
@@ -83,13 +82,12 @@ class Index:
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
         """Entries of the sorted runs by id, the largest first."""
-        found = {name: entry for name, entry in self.catalog.entries.items() if name != ERASED}
-        return dict(sorted(found.items(), key=lambda item: (-item[1]["rows"], item[0])))
+        return dict(sorted(self.catalog.entries.items(), key=lambda item: (-item[1]["rows"], item[0])))
 
     @property
     def erased(self) -> dict[str, list[int]]:
-        """Rows of erased documents by shard; their keys are nowhere in the index and never come back."""
-        return self.catalog.entries.get(ERASED, {}).get("rows", {})
+        """Rows of erased documents by shard; they hold for every index of the step, also for those still to come."""
+        return {shard: entry["rows"] for shard, entry in self.erasures.entries.items()}
 
     def cover(self, wanted: Mapping[Holding, int]) -> tuple[tuple[Slice, ...], list[Holding]]:
         """Which runs hold these shards, each once, under the numbers they are given; and the shards that none holds."""
@@ -103,7 +101,9 @@ class Index:
 
     def slice(self, name: str, ordinals: Sequence[int]) -> Slice:
         """A run with the numbers of its shards."""
-        return Slice(f"{self.folder}/{name}", self.runs[name]["parts"], np.array(ordinals, np.int64))
+        entry = self.runs[name]
+        erased = rows_of(entry, self.erased)
+        return Slice(f"{self.folder}/{name}", entry["parts"], np.array(ordinals, np.int64), erased)
 
     def commit(self, run: str, held: Sequence[Holding], n_parts: int, n_rows: int, n_bytes: int) -> None:
         """Take up a run all of whose parts are written."""
@@ -126,23 +126,20 @@ class Index:
     def erase(self, rows: Mapping[str, Sequence[int]]) -> int:
         """Take the keys of documents out of every run and keep them out; returns how many rows went.
 
-        What documents leave behind in lists of pairs is theirs as well; see `memory`.
+        They count as gone from the first write on; a second call ends what one that was stopped left in the parts.
         """
-        erased = {shard: sorted({*self.erased.get(shard, ()), *new}) for shard, new in rows.items()}
-        self.catalog.update({ERASED: {"rows": {**self.erased, **erased}}})
+        self.erasures.update(
+            {shard: {"rows": sorted({*self.erased.get(shard, ()), *new})} for shard, new in rows.items()}
+        )
         n_gone = 0
         for name, entry in self.runs.items():
-            shards = [holding.shard for holding in holdings(entry)]
-            gone = np.array(
-                [(i << ROW_BITS) + row for i, shard in enumerate(shards) for row in rows.get(shard, ())],
-                np.uint64,
-            )
+            gone = rows_of(entry, rows)
             if not len(gone):
                 continue
             sizes = []
             for part in range(entry["parts"]):
                 table = read_part(self.store, f"{self.folder}/{name}", part)
-                left = table.filter(pa.array(~np.isin(table[ROW].to_numpy(), gone)))
+                left = without(table, gone)
                 n_gone += table.num_rows - left.num_rows
                 sizes.append((write_part(self.store, f"{self.folder}/{name}", part, left), left.num_rows))
             n_bytes, n_rows = (sum(column) for column in zip(*sizes, strict=True))
@@ -183,12 +180,15 @@ def run_name(held: Sequence[Holding]) -> str:
     return digest([[h.shard, h.generation, h.recipe] for h in held])[:16]
 
 
-def not_erased(table: pa.Table, first_row: int, erased: Sequence[int]) -> pa.Table:
-    """Leave out what a shard's map gave for erased rows of it."""
-    if not erased:
-        return table
-    gone = np.array(erased, np.uint64) + np.uint64(first_row)
-    return table.filter(pa.array(~np.isin(table[ROW].to_numpy(), gone)))
+def rows_of(entry: Mapping[str, Any], rows: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """Rows of shards as a run numbers them: uint64."""
+    shards = enumerate(holding.shard for holding in holdings(entry))
+    return np.array([(i << ROW_BITS) + row for i, shard in shards for row in rows.get(shard, ())], np.uint64)
+
+
+def without(table: pa.Table, gone: np.ndarray) -> pa.Table:
+    """Leave out what is of some rows; gone, uint64, numbered as those of the table."""
+    return table.filter(pa.array(~np.isin(table[ROW].to_numpy(), gone))) if len(gone) else table
 
 
 def renumber(table: pa.Table, ordinals: np.ndarray) -> pa.Table:
@@ -223,7 +223,7 @@ def read_range(store: Store, slices: Sequence[Slice], partition: int, n_partitio
     for run in slices:
         first, last = low * run.n_parts >> 32, (high - 1) * run.n_parts >> 32
         for part in range(first, last + 1):
-            table = read_part(store, run.folder, part, (low << 32, high << 32))
+            table = without(read_part(store, run.folder, part, (low << 32, high << 32)), run.erased)
             tables.append(renumber(table, run.ordinals))
     return tables
 
@@ -263,7 +263,8 @@ def find_keys(store: Store, run: Slice, keys: np.ndarray) -> pa.Table:
                 if np.searchsorted(mine, np.uint64(low)) < np.searchsorted(mine, np.uint64(high), "right")
             ]
             table = file.read_row_groups(chosen)
-        tables.append(renumber(table.filter(pa.array(np.isin(table["key"].to_numpy(), mine))), run.ordinals))
+        table = table.filter(pa.array(np.isin(table["key"].to_numpy(), mine)))
+        tables.append(renumber(without(table, run.erased), run.ordinals))
     return pa.concat_tables(tables)
 
 

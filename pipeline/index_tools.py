@@ -178,7 +178,7 @@ def erase(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
         for step in finished.run.globals:
             if isinstance(step.step, Global) and step.step.memory is not None:
                 folder = memory_folder(step.step, step.config)
-                n_pairs += forget(finished.store, folder, rows, finished.build.shards)
+                n_pairs += forget(finished.store, folder, rows)
     return {"documents": len(set(doc_ids)), "keys": n_keys, "pairs": n_pairs}
 
 

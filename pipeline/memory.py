@@ -98,7 +98,8 @@ class Remembering:
     def known(self, store: Store) -> pa.ListArray:
         """What is known of each row of the shard and of documents of this run."""
         fields = [pa.field(ROW, pa.uint64()), *self.memory.schema]
-        found = read_memory(store, self.folder, self.shard)
+        catalog = Catalog.load(store, f"{self.folder}/catalog.json")
+        found = read_memory(catalog, self.folder, self.shard)
         if found is None:
             return pa.nulls(self.shard.n_rows, pa.list_(pa.struct(fields)))
         table, names = found
@@ -125,11 +126,14 @@ def memory_key(folder: str, shard: Shard) -> str:
     return f"{folder}/{shard.id}-{shard.generation}.parquet"
 
 
-def read_memory(store: Store, folder: str, shard: Shard) -> tuple[pa.Table, list[tuple[str, int]]] | None:
-    """What is known of a shard, by row, and the shards that it names; None if nothing is."""
+def read_memory(catalog: Catalog, folder: str, shard: Shard) -> tuple[pa.Table, list[tuple[str, int]]] | None:
+    """What is known of a shard, by row, and the shards that it names; None if nothing is. catalog: of the folder."""
     key = memory_key(folder, shard)
-    if Catalog.load(store, f"{folder}/catalog.json").entries.get(key.rpartition("/")[2]) is None:
-        return None
+    return read_file(catalog.store, key) if key.rpartition("/")[2] in catalog.entries else None
+
+
+def read_file(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
+    """One file of a memory."""
     with store.open(key) as stream:
         table = pq.read_table(stream)
     return table, [
@@ -160,7 +164,7 @@ def remember(store: Store, folder: str, known: pa.Table, shards: Mapping[int, Sh
             "other": mine[KNOWN].to_numpy().astype(np.uint32),
         }
         table = pa.table({**columns, **{n: mine[n] for n in known.column_names if n not in (ROW, KNOWN)}})
-        table, listed = _join(table, listed, read_memory(store, folder, shard), numbers)
+        table, listed = _join(table, listed, read_memory(catalog, folder, shard), numbers)
         key = memory_key(folder, shard)
         name = key.rpartition("/")[2]
         if not table.num_rows and name not in catalog.entries:
@@ -198,27 +202,22 @@ def write_memory(store: Store, key: str, table: pa.Table, listed: Sequence[tuple
     store.put(key, sink.getvalue())
 
 
-def forget(store: Store, folder: str, rows: Mapping[str, Sequence[int]], shards: Sequence[Shard]) -> int:
-    """Take the pairs of documents out of the memory, at both ends; returns how many entries went.
-
-    Args: rows, by shard; shards, all that may hold a pair with them.
-    """
+def forget(store: Store, folder: str, rows: Mapping[str, Sequence[int]]) -> int:
+    """Take the pairs of documents out of the memory, at both ends; returns how many entries went. rows: by shard."""
     catalog = Catalog.load(store, f"{folder}/catalog.json")
     entries, n_gone = {}, 0
-    for shard in shards:
-        found = read_memory(store, folder, shard)
-        if found is None:
-            continue
-        table, listed = found
-        gone = np.isin(table["row"].to_numpy(), np.array(rows.get(shard.id, ()), np.uint32))
-        for number, (name, _) in enumerate(listed):
-            others = np.array(rows.get(name, ()), np.uint32)
+    for name in sorted(catalog.entries):
+        key = f"{folder}/{name}"
+        table, listed = read_file(store, key)
+        own = name.rpartition("-")[0]
+        gone = np.isin(table["row"].to_numpy(), np.array(rows.get(own, ()), np.uint32))
+        for number, (other, _) in enumerate(listed):
+            others = np.array(rows.get(other, ()), np.uint32)
             gone |= (table["shard"].to_numpy() == number) & np.isin(table["other"].to_numpy(), others)
         if gone.any():
             n_gone += int(gone.sum())
             table = table.filter(pa.array(~gone)).replace_schema_metadata()
-            write_memory(store, memory_key(folder, shard), table, listed)
-            name = memory_key(folder, shard).rpartition("/")[2]
+            write_memory(store, key, table, listed)
             entries[name] = {"digest": digest([table_digest(table), listed]), "pairs": table.num_rows}
     catalog.update(entries)
     return n_gone

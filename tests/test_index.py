@@ -213,9 +213,10 @@ def test_erased_documents_meet_nothing(grown: tuple[Path, Path, list[list[str]]]
     rows = {row["doc_id"]: row for row in ledger(store)}
     assert rows[keeper]["keep"] and keeper not in {row["keeper_id"] for row in rows.values()}
     assert sum(rows[doc_id]["keep"] for doc_id in lost) == 1  # the best of what it stood for
-    shutil.rmtree(
-        store / "index" / "candidates"
-    )  # even a new index leaves it out only as long as it is told to
+    again = copy.deepcopy(small_page())
+    again["annotate"][1] = {"use": "stages.minhash", "config": {"seed": 2}}
+    build(write_run(run_path.parent, again, "again.yaml"), store)  # another index leaves it out as well
+    assert keeper not in {row["keeper_id"] for row in ledger(store)}
     unknown = cli("index", "erase", run_path, "--store", store, "--doc-id", "nobody")
     assert unknown.code == 2 and "nobody" in unknown.err
 
@@ -294,3 +295,19 @@ def test_memory_changes_no_result() -> None:
         assert outcome.known is not None and outcome.known.sort_by(order).equals(whole.known.sort_by(order))
         n_texts = sum(int(dedup.needs_text(t).sum()) for t in told)
         assert (n_texts == 0) == (share == 1.0)
+
+
+def test_an_erasure_that_was_stopped_counts_from_its_beginning(tmp_path: Path) -> None:
+    """Keys that are still in a part are read by nobody."""
+    store = open_store(tmp_path / "store")
+    index = Index(store, "candidates", "2" * 32, {})
+    rows = np.array([0, 1, (1 << ROW_BITS) + 1], np.uint64)
+    table = pa.table({"key": pa.array([1, 2, 3], pa.uint64()), "row": rows})
+    write_part(store, f"{index.folder}/r", 0, table)
+    held = [Holding("a-0-0", 1, "r"), Holding("b-0-0", 1, "r")]
+    index.commit("r", held, 1, 3, 1)
+    index.erasures.update({"b-0-0": {"rows": [1]}})  # as far as a killed call came
+    slices, _ = index.cover({holding: i for i, holding in enumerate(held)})
+    assert pa.concat_tables(read_range(store, slices, 0, 1))["key"].to_pylist() == [1, 2]
+    assert find_keys(store, slices[0], np.array([2, 3], np.uint64))["key"].to_pylist() == [2]
+    assert index.erase({"b-0-0": [1]}) == 1 and index.runs["r"]["rows"] == 2
