@@ -22,7 +22,6 @@ from stages.dedup import CHARACTERS_SHARE
 from stages.kernels.hashing import hash_lanes
 from stages.kernels.jaccard import count_shared, sort_sets
 from stages.kernels.minhash import CHARACTERS, WORDS, count_units, hash_shingles, hash_units, match_text
-from stages.kernels.text import load_tables
 
 GRID = (
     (5, 28, 6),
@@ -116,11 +115,11 @@ def codes(pairs: np.ndarray, n_docs: int) -> np.ndarray:
 
 def similarity(text: pa.ChunkedArray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Jaccard index of each pair, and the kind of shingles that each document is compared by."""
-    match, classes = match_text(text), load_tables().classes
-    n_words, n_single = count_units(*match, classes).T
+    match = match_text(text)
+    n_words, n_single = count_units(match).T
     kinds = np.where(n_single >= CHARACTERS_SHARE * (n_words + n_single), CHARACTERS, WORDS).astype(np.uint8)
     sizes = np.full(len(kinds), VERIFIED_UNITS)
-    values, starts = sort_sets(*hash_shingles(*hash_units(*match, classes, kinds), sizes))
+    values, starts = sort_sets(*hash_shingles(*hash_units(match, kinds), sizes))
     ranges = np.stack([starts[:-1], starts[1:]], axis=1)
     shared = count_shared(values, ranges[pairs[:, 0]], ranges[pairs[:, 1]])
     both = np.diff(ranges)[:, 0][pairs].sum(axis=1)

@@ -37,9 +37,9 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     """COLUMNS of texts. Args: match, of the texts; compared, bool (n_docs,), of which they are wanted."""
     classes, modes = load_tables().classes, np.where(compared, WORDS, NOTHING).astype(np.uint8)
     numbers = sort_sets(*hash_numbers(*match, classes))
-    units, starts = sort_rows(*hash_units(*match, classes, modes))
+    units, starts = sort_rows(*hash_units(match, modes))
     lines = first_lines(text)
-    head, head_starts = hash_units(*match_text(lines), classes, modes)
+    head, head_starts = hash_units(match_text(lines), modes)
     names, times, name_starts = find_names(units, starts, head, head_starts)
     marked = np.asarray(pc.starts_with(lines, MARK).combine_chunks()) & (np.diff(head_starts) <= MAX_HEADING)
     kept = np.repeat(marked, np.diff(head_starts))

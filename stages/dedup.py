@@ -41,7 +41,7 @@ from stages.kernels.minhash import (
     match_text,
 )
 from stages.kernels.ragged import from_binary, to_binary
-from stages.kernels.text import TABLES_PATH, load_tables
+from stages.kernels.text import TABLES_PATH
 from stages.kernels.unionfind import locate
 
 CHARACTERS_SHARE = 0.1
@@ -210,15 +210,15 @@ def _filled(columns: dict[str, pa.Array], n_rows: int) -> pa.Table:
 
 def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
     """What documents are compared by: the kind of their shingles, the sets, and characters of mixed ones."""
-    match, classes = match_text(members["text"]), load_tables().classes
-    n_words, n_single = count_units(*match, classes).T
+    match = match_text(members["text"])
+    n_words, n_single = count_units(match).T
     share = n_single / np.maximum(n_words + n_single, 1)
     kind = np.where(share >= CHARACTERS_SHARE, CHARACTERS, WORDS).astype(np.uint8)
     compared = ~members["candidates.is_copy"].to_numpy()
     mixed = compared & (kind == WORDS) & (share >= CHARACTERS_SHARE / 2)
     columns = {"kind": pa.array(kind)}
     for name, modes in (("shingles", np.where(compared, kind, NOTHING)), ("characters", mixed * CHARACTERS)):
-        units = hash_units(*match, classes, modes.astype(np.uint8))
+        units = hash_units(match, modes.astype(np.uint8))
         values, starts = sort_sets(*_shingles(*units, modes, config))
         columns[name] = to_binary(values, starts)
     return columns | apart.columns_of(members["text"], match, compared)

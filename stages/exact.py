@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.stage import Stage, bind
-from stages.kernels.hashing import hash128
+from stages.kernels.hashing import hash128_codes
 from stages.kernels.minhash import match_text
 from stages.kernels.text import TABLES_PATH, view
 
@@ -34,7 +34,7 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
     """
     text = batch["text"]
     decoded, match = view(text), match_text(text)
-    raw, folded = hash128(decoded.codes, decoded.starts), hash128(match.codes, match.starts)
+    raw, folded = hash128_codes(decoded.codes, decoded.starts), hash128_codes(*match)
     empty = np.diff(match.starts) == 0
     folded[empty] = raw[empty]
     valid = pc.is_valid(text).to_numpy()
@@ -49,7 +49,7 @@ def _binary(hashes: np.ndarray, valid: np.ndarray) -> pa.Array:
 
 STAGE = Stage(
     name="exact",
-    version=2,
+    version=3,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

@@ -23,7 +23,7 @@ from stages.kernels.minhash import (
     permutations,
     sign,
 )
-from stages.kernels.text import TABLES_PATH, load_tables
+from stages.kernels.text import TABLES_PATH
 
 SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Similarities at which `notes` gives the catch probability."""
@@ -68,7 +68,7 @@ def signatures(text: pa.ChunkedArray | pa.Array, config: Config) -> tuple[np.nda
     """
     match = match_text(text)
     n_docs = len(match.starts) - 1
-    units = hash_units(*match, load_tables().classes, np.full(n_docs, WORDS, np.uint8))
+    units = hash_units(match, np.full(n_docs, WORDS, np.uint8))
     hashes, starts = hash_shingles(*units, np.full(n_docs, config.shingle_units))
     signed = np.empty((n_docs, config.n_bands * config.band_rows), np.uint32)
     sign(hashes, starts, permutations(signed.shape[1], config.seed), signed)
@@ -97,7 +97,7 @@ def notes(config: Config) -> list[str]:
 
 STAGE = Stage(
     name="minhash",
-    version=2,
+    version=3,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

@@ -275,14 +275,14 @@ def test_containment_is_an_option() -> None:
     """A long quotation is a pair only when containment is asked for; its similarity is the Jaccard index."""
     rng = np.random.default_rng(8)
     whole = chinese(rng, 400)
-    texts = ["".join(whole), "".join(whole[:260])]
+    texts = ["".join(whole), "".join(whole[:300])]
     shards = shards_of(texts, [2], [0, 1])
     assert run_steps(shards, 1, dedup.Config())["dedup.cluster"].to_pylist() == [None, None]
     table = run_steps(shards, 1, dedup.Config(containment=0.9))
     assert table["dedup.cluster"].to_pylist() == ["doc0000"] * 2
     (pair,) = table["dedup.pairs"].to_pylist()[0]
     assert pair["similarity"] == pytest.approx(similarity(*texts), abs=1e-6)
-    assert pair["similarity"] < 0.7
+    assert pair["similarity"] < 0.8
 
 
 def test_copies_across_the_line_between_the_kinds_still_meet() -> None:

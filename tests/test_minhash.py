@@ -87,13 +87,13 @@ def test_units_and_shingles_agree_with_the_reference(text: str) -> None:
         (WORDS, units_reference(text)),
         (CHARACTERS, units_reference(text, by_character=True)),
     ):
-        units, starts = hash_units(*match, classes, np.array([mode], np.uint8))
+        units, starts = hash_units(match, np.array([mode], np.uint8))
         assert numbers(units.tolist(), {}) == numbers(list(expected), {})
         hashes, starts = hash_shingles(units, starts, np.full(len(starts) - 1, 5))
         assert starts.tolist() == [0, len(hashes)]
         assert numbers(hashes.tolist(), {}) == numbers(list(grams(expected)), {})
     single = [unit for unit in units_reference(text) if classes[ord(unit[0])] in (MARK, *range(HANGUL, 13))]
-    n_words, n_single = count_units(*match, classes)[0]
+    n_words, n_single = count_units(match)[0]
     assert (n_words, n_single) == (len(units_reference(text)) - len(single), len(single))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from stages.kernels.scripts import is_fence
-from stages.kernels.tables import HANGUL, LATIN, LETTER, MARK, NEWLINE, SPACE
+from stages.kernels.tables import HANGUL, LATIN, LETTER, MARK, NEWLINE, SPACE, load_tables
 
 PLAIN, LIKELY, SURE, EMPTY = 0, 1, 2, 3
 """What a line is by itself: prose, code if something beside it is, code, blank."""
@@ -36,6 +36,14 @@ _OTHERS = (
 )
 """By NFKC as far as U+FE6B; the rest is what editors, input methods and formulas have for ASCII."""
 
+_SILENT, _EDGES = "',.", "()[]{}\"'_$"
+"""Symbols that say nothing of code, and those that may be the edge of an operand."""
+
+_LETTER = np.uint64(1)
+_IN_WORD, _OPERAND, _BLANK, _SYMBOL, _SINGLE = (np.uint64(bit) for bit in range(1, 6))
+"""Bits of `load_glances` above that of a letter: inside of a word, an operand or its edge, blank, a symbol that may
+say something, a word of one character."""
+
 
 @cache
 def load_symbols() -> np.ndarray:
@@ -49,42 +57,67 @@ def load_symbols() -> np.ndarray:
     return symbols
 
 
-@njit(cache=True, nogil=True)
-def find_code(codes, starts, classes, symbols):  # type: ignore[no-untyped-def]  # numba infers types
-    """Judge every line; a line ends with its line break, the last one with the document.
+@cache
+def load_glances() -> np.ndarray:
+    """What is counted of each code point on the way to the next symbol: uint32 (0x110000,), bits named above."""
+    classes, symbols = load_tables().classes, np.zeros(0x110000, np.uint32)
+    symbols[:0x10000] = load_symbols()
+    edges = np.isin(symbols, [ord(char) for char in _EDGES]) & (classes > SPACE)
+    flags = (
+        (0, (classes == LATIN) | (classes == LETTER)),
+        (_IN_WORD, (classes >= MARK) & (classes < HANGUL)),
+        (_OPERAND, (classes >= MARK) | edges),
+        (_BLANK, classes <= SPACE),
+        (_SYMBOL, (classes < MARK) & (symbols != 0) & ~np.isin(symbols, [ord(char) for char in _SILENT])),
+        (_SINGLE, classes >= HANGUL),
+    )
+    glances = np.zeros(0x110000, np.uint32)
+    for bit, has in flags:
+        glances |= has.astype(np.uint32) << np.uint32(bit)
+    glances.setflags(write=False)
+    return glances
 
-    Returns: bool (n_lines,), whether it is code; int64 (n_docs + 1,), where the lines of each document begin.
+
+@njit(cache=True, nogil=True)
+def find_code(codes, starts, classes, symbols, glances):  # type: ignore[no-untyped-def]  # numba infers types
+    """Judge every line; a line ends before its line break, the last one with the document.
+
+    Returns: bool (n_lines,), whether it is code; int64 (n_lines,), where it ends; int64 (n_docs + 1,), where the lines
+    of each document begin.
     """
     n_lines = len(starts) - 1
     for i in range(starts[0], starts[len(starts) - 1]):
         n_lines += classes[i] == NEWLINE
     kinds, inside = np.empty(n_lines, np.uint8), np.zeros(n_lines, np.bool_)
+    ends = np.empty(n_lines, np.int64)
     line_starts = np.empty(len(starts), np.int64)
     n = 0
     for doc in range(len(starts) - 1):
         line_starts[doc] = n
         at, end, fenced, formula = starts[doc], starts[doc + 1], False, False
         while at <= end:
-            stop = at
-            while stop < end and classes[stop] != NEWLINE:
-                stop += 1
-            kinds[n] = _judge(codes, classes, symbols, at, stop)
-            if kinds[n] == EMPTY:
+            rest, stop = classes[at:end], end
+            for j in range(len(rest)):
+                if rest[j] == NEWLINE:
+                    stop = at + j
+                    break
+            kind = _judge(codes, classes, symbols, glances, at, stop)
+            if kind == EMPTY:
                 formula = False  # TeX has no blank line inside a displayed formula
             elif is_fence(codes, classes, at, stop):
                 fenced = not fenced or _is_named(classes, at, stop)
-                kinds[n] = PLAIN
+                kind = PLAIN
             elif _is_dollars(codes, classes, at, stop):
                 formula = not formula
-                kinds[n] = PLAIN
+                kind = PLAIN
             elif formula:
-                kinds[n] = PLAIN
-            inside[n] = fenced
+                kind = PLAIN
+            kinds[n], inside[n], ends[n] = kind, fenced, stop
             n += 1
             at = stop + 1
         _settle(kinds, inside, line_starts[doc], n)
     line_starts[len(starts) - 1] = n
-    return inside, line_starts
+    return inside, ends, line_starts
 
 
 @njit(cache=True, nogil=True)
@@ -128,7 +161,7 @@ def _is_dollars(codes, classes, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _judge(codes, classes, symbols, start, end):  # type: ignore[no-untyped-def]
+def _judge(codes, classes, symbols, glances, start, end):  # type: ignore[no-untyped-def]
     """What a line is by itself.
 
     Signs of code are assignment, comparison, braces, calls, subscripts and operators between operands. Other marks
@@ -145,39 +178,36 @@ def _judge(codes, classes, symbols, start, end):  # type: ignore[no-untyped-def]
     indented = at - start >= INDENT or codes[start] == ord("\t")
     if codes[at] == ord("|") or _is_heading(codes, classes, at, end):
         return PLAIN
-    signs, likely, n_words, n_single, word = 0, 0, 0, 0, -1
+    signs, likely, word = 0, 0, np.uint64(0)
+    letters, singles = np.uint64(0), np.uint64(0)
     called = False
     i = at
-    while i < end:
-        kind = classes[i]
-        if kind >= MARK:
-            if kind >= HANGUL:
-                n_single += 1
-                word = -1
-            elif word < 0 and (kind == LATIN or kind == LETTER):
-                word = i
-                n_words += 1
-            i += 1
-            continue
-        symbol = symbols[codes[i]] if codes[i] < 0x10000 else np.uint32(0)
-        if symbol == 0 or symbol == ord("'") or symbol == ord(",") or symbol == ord("."):
-            word = -1
-            i += 1
-            continue
+    while True:
+        rest = codes[i:end]
+        n = len(rest)
+        for j in range(len(rest)):  # to the next symbol, without a branch that depends on where words end
+            bits = np.uint64(glances[rest[j]])
+            if (bits >> _SYMBOL) & _LETTER:
+                n = j
+                break
+            letters += bits & ~word & _LETTER
+            singles += bits >> _SINGLE
+            word = (word | bits) & (bits >> _IN_WORD) & _LETTER
+        i += n
+        if i >= end:
+            break
+        symbol = symbols[codes[i]]
         run = i + 1
         while run < end and codes[run] == codes[i]:
             run += 1
         n = run - i
-        before, after = (
-            _kind(classes, symbols, codes, i - 1, at, end),
-            _kind(classes, symbols, codes, run, at, end),
-        )
+        before, after = _kind(glances, codes, i - 1, at, end), _kind(glances, codes, run, at, end)
         following = symbols[codes[run]] if run < end and codes[run] < 0x10000 else np.uint32(0)
         operands = (before == 2 and after == 2) or (
             before == 1
             and after == 1
-            and _kind(classes, symbols, codes, i - 2, at, end) == 2
-            and _kind(classes, symbols, codes, run + 1, at, end) == 2
+            and _kind(glances, codes, i - 2, at, end) == 2
+            and _kind(glances, codes, run + 1, at, end) == 2
         )
         if signs > 0 and before == 1 and (symbol == ord("#") or (symbol == ord("/") and n == 2)):
             break  # a comment
@@ -197,7 +227,7 @@ def _judge(codes, classes, symbols, start, end):  # type: ignore[no-untyped-def]
                 likely += 1
         elif symbol == ord("(") and before == 2:
             if not _is_plural(codes, i, end):
-                lower = word < 0 or not _is_capital(codes[word])
+                lower = not _is_capital(codes, glances, at, i)
                 signs += lower
                 likely += not lower
                 called = True
@@ -242,8 +272,9 @@ def _judge(codes, classes, symbols, start, end):  # type: ignore[no-untyped-def]
                 return PLAIN  # the end of a formula: in code a dollar begins a name
         elif symbol == ord("\\") and n == 1 and _is_command(classes, run, end):
             return PLAIN
-        word = -1
+        word = np.uint64(0)
         i = run
+    n_words, n_single = np.int64(letters), np.int64(singles)
     last = symbols[codes[end - 1]] if codes[end - 1] < 0x10000 else np.uint32(0)
     if i >= end and (last == ord(".") or last == ord("?") or last == ord("!")) and n_words + n_single >= 2:
         return PLAIN
@@ -257,30 +288,12 @@ def _judge(codes, classes, symbols, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _kind(classes, symbols, codes, i, start, end):  # type: ignore[no-untyped-def]
+def _kind(glances, codes, i, start, end):  # type: ignore[no-untyped-def]
     """What is at a place of a line: 0 nothing or a symbol, 1 a blank, 2 an operand or the edge of one."""
     if i < start or i >= end:
         return 0
-    if classes[i] >= MARK:
-        return 2
-    if classes[i] <= SPACE:
-        return 1
-    symbol = symbols[codes[i]] if codes[i] < 0x10000 else np.uint32(0)
-    for edge in (
-        ord("("),
-        ord(")"),
-        ord("["),
-        ord("]"),
-        ord("{"),
-        ord("}"),
-        ord('"'),
-        ord("'"),
-        ord("_"),
-        ord("$"),
-    ):
-        if symbol == edge:
-            return 2
-    return 0
+    bits = np.uint64(glances[codes[i]])
+    return np.int64((bits >> _OPERAND) & _LETTER) * 2 + np.int64((bits >> _BLANK) & _LETTER)
 
 
 @njit(cache=True, nogil=True)
@@ -294,8 +307,18 @@ def _is_heading(codes, classes, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _is_capital(code):  # type: ignore[no-untyped-def]
-    return ord("A") <= code <= ord("Z")
+def _is_capital(codes, glances, start, end):  # type: ignore[no-untyped-def]
+    """Whether the word before a bracket begins with a capital; underscores join words."""
+    at, first = end - 1, np.uint32(0)
+    while at >= start:
+        bits = np.uint64(glances[codes[at]])
+        if bits & _LETTER:
+            first = codes[at]
+        elif (bits >> _IN_WORD) & _LETTER == 0:
+            if codes[at] != ord("_"):
+                break
+        at -= 1
+    return ord("A") <= first <= ord("Z")
 
 
 @njit(cache=True, nogil=True)

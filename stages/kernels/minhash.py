@@ -7,15 +7,16 @@ clause a unit and a five-unit shingle five clauses.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numba as nb
 import numpy as np
 import pyarrow as pa
 
-from stages.kernels.code_lines import find_code, load_symbols
-from stages.kernels.hashing import ODD_A, ODD_B, mix, step
-from stages.kernels.text import HANGUL, MARK, NEWLINE, OTHER, TextView, load_tables, view
+from stages.kernels.code_lines import find_code, load_glances, load_symbols
+from stages.kernels.hashing import ODD_A, ODD_B, mix, mix_all, step
+from stages.kernels.text import HANGUL, MARK, OTHER, TextView, load_tables, view
 
 NOTHING, WORDS, CHARACTERS = 0, 1, 2
 """What counts as a unit of a document: nothing at all, words and single ideographs, every code point."""
@@ -26,6 +27,20 @@ leaves a Jaccard index of 0.8, so that above it symbols of code could not tell t
 words tell as well."""
 
 BLANK = np.uint32(0x20)
+
+CODE_MASK = np.uint32(0x1FFFFF)
+_KEPT, _WORD, _STAYS_IN_WORD, _STAYS_IN_GAP, _ENTERS_WORD, _ENTERS_GAP = 21, 22, 24, 25, 26, 27
+"""Bits of `_load_folds` above the code point: whether match text keeps it, whether it belongs to a word where one is
+open, and what it makes of the state of `_put`."""
+
+PLACES = mix_all(np.arange(1, 1025, dtype=np.uint64) * ODD_A) | np.uint64(1)
+"""Odd multipliers for the code points of a unit; one of more code points, which is no word, goes through them again."""
+
+_COUNTS, _JOINS, _LEAVES_WORD_OPEN, _OPENS_WORD, _SYMBOL = (np.uint64(bit) for bit in range(5))
+"""Bits of `_load_roles`: counts as part of a unit, continues the word that is open, leaves a word as it is, opens one,
+is a symbol of code."""
+
+ZERO, ONE = np.uint64(0), np.uint64(1)
 
 
 class MatchText(NamedTuple):
@@ -51,10 +66,31 @@ def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
     decoded, last = view(text), _Last.entry
     if last is not None and last[0] is decoded:
         return last[1]
-    tables = load_tables()
-    match = MatchText(*_fold(*decoded, tables.fold, tables.classes, load_symbols()))
+    match = MatchText(*_fold(*decoded, _load_folds(), load_symbols(), load_glances()))
     _Last.entry = (decoded, match)
     return match
+
+
+@cache
+def _load_folds() -> np.ndarray:
+    """How `_put` folds each code point: uint32 (0x110000,), the code point of match text and the bits named above."""
+    tables = load_tables()
+    kept = tables.fold > 0
+    kinds = np.where(kept, tables.classes[tables.fold], tables.classes)
+    word, mark = kept & (kinds < HANGUL), kept & (kinds == MARK)
+    flags = (
+        (_KEPT, kept),
+        (_WORD, word),
+        (_STAYS_IN_WORD, mark | ~kept),
+        (_STAYS_IN_GAP, ~kept),
+        (_ENTERS_WORD, word & ~mark),
+        (_ENTERS_GAP, ~kept & (kinds != OTHER)),  # an invisible character does not end a word
+    )
+    folds = tables.fold.copy()
+    for bit, has in flags:
+        folds |= has.astype(np.uint32) << np.uint32(bit)
+    folds.setflags(write=False)
+    return folds
 
 
 @nb.njit(cache=True, nogil=True)
@@ -62,129 +98,169 @@ def _fold(
     codes: np.ndarray,
     starts: np.ndarray,
     classes: np.ndarray,
-    fold: np.ndarray,
-    table: np.ndarray,
+    folds: np.ndarray,
     symbols: np.ndarray,
+    glances: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    is_code, line_starts = find_code(codes, starts, classes, symbols)
+    is_code, line_ends, line_starts = find_code(codes, starts, classes, symbols, glances)
     # room for the blank after a symbol of code; every other blank stands for at least one dropped code point
-    match = np.empty(2 * len(codes), np.uint32)
+    match = np.empty(2 * len(codes) + 1, np.uint32)
     match_starts = np.empty(len(starts), np.int64)
-    n = 0
+    n = np.uint64(0)
     for doc in range(len(starts) - 1):
         match_starts[doc] = n
-        line = line_starts[doc]
-        after_word, gap = False, False
-        for i in range(starts[doc], starts[doc + 1]):
-            code = fold[codes[i]]
-            if code == 0:
-                kind = classes[i]
-                if kind == NEWLINE:
-                    line += 1
-                elif is_code[line] and codes[i] < len(symbols) and symbols[codes[i]] != 0:
-                    match[n] = symbols[codes[i]]
-                    n += 1
-                    after_word = after_word or n == match_starts[doc] + 1
-                gap = gap or kind != OTHER  # an invisible character does not end a word
-                continue
-            kind = table[code]
-            is_word = kind < HANGUL and not (kind == MARK and not after_word)
-            if is_word and after_word and gap:
-                match[n] = BLANK
-                n += 1
-            match[n] = code
-            n += 1
-            after_word, gap = is_word, False
+        state = np.uint32(0)
+        low = starts[doc]
+        for line in range(line_starts[doc], line_starts[doc + 1]):
+            through = codes[low : min(line_ends[line] + 1, starts[doc + 1])]  # its line break makes a gap
+            if is_code[line]:
+                for code in through:
+                    if folds[code] & CODE_MASK == 0 and code < len(symbols) and symbols[code] != 0:
+                        match[n] = symbols[code]
+                        n += np.uint64(1)
+                        state |= np.uint32(np.int64(n) == match_starts[doc] + 1)  # the first is like a word
+                    n, state = _put(match, n, folds[code], state)
+            else:
+                for code in through:
+                    n, state = _put(match, n, folds[code], state)
+            low += len(through)
     match_starts[len(starts) - 1] = n
     return match[:n], match_starts
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _is_symbol(code: np.uint32, kind: int) -> bool:
-    """Whether a code point of match text is a symbol of code; numbers like one half are units."""
-    return bool(code < 0x80 and kind < MARK and code != BLANK)
+def _put(match: np.ndarray, n: np.uint64, fold: np.uint32, state: np.uint32) -> tuple[np.uint64, np.uint32]:
+    """Put a code point, and the blank before it, where they belong in match text.
+
+    The state is whether the last code point was of a word, bit 0, and whether a gap came after it, bit 1. Without a
+    branch, because a processor cannot foresee where words end.
+    """
+    match[n] = BLANK
+    n += np.uint64(state & (state >> np.uint32(1)) & (fold >> np.uint32(_WORD)) & np.uint32(1))
+    match[n] = fold & CODE_MASK
+    n += np.uint64((fold >> np.uint32(_KEPT)) & np.uint32(1))
+    state = (state & (fold >> np.uint32(_STAYS_IN_WORD))) | (fold >> np.uint32(_ENTERS_WORD))
+    return n, state & np.uint32(3)
+
+
+@cache
+def _load_roles() -> np.ndarray:
+    """What each code point of match text is among units: uint8 (0x110000,), bits named above; blanks are nothing."""
+    classes = load_tables().classes
+    blank = np.arange(len(classes)) == BLANK
+    symbol = (np.arange(len(classes)) < 0x80) & (classes < MARK) & ~blank
+    mark, single = classes == MARK, classes >= HANGUL
+    word = ~(blank | symbol | mark | single)
+    flags = (
+        (_COUNTS, ~(blank | symbol)),
+        (_JOINS, word | mark),
+        (_LEAVES_WORD_OPEN, symbol | mark),
+        (_OPENS_WORD, word),
+        (_SYMBOL, symbol),
+    )
+    roles = np.zeros(len(classes), np.uint8)
+    for bit, has in flags:
+        roles |= has.astype(np.uint8) << np.uint8(bit)
+    roles.setflags(write=False)
+    return roles
+
+
+def count_units(match: MatchText) -> np.ndarray:
+    """Count words and single code points of each match text; symbols of code are neither.
+
+    Returns: int64 (n_docs, 2): words, single code points.
+    """
+    return _count_units(*match, _load_roles())
 
 
 @nb.njit(cache=True, nogil=True)
-def count_units(codes: np.ndarray, starts: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Count words and single code points of each match text; symbols of code are neither.
-
-    Args: codes and starts, of MatchText; table, the character class of every code point.
-    Returns: int64 (n_docs, 2): words, single code points.
-    """
+def _count_units(codes: np.ndarray, starts: np.ndarray, roles: np.ndarray) -> np.ndarray:
     counts = np.zeros((len(starts) - 1, 2), np.int64)
     for doc in range(len(counts)):
-        in_word = False
-        for i in range(starts[doc], starts[doc + 1]):
-            kind = table[codes[i]]
-            if codes[i] == BLANK:
-                in_word = False
-            elif _is_symbol(codes[i], kind):
-                continue
-            elif kind >= HANGUL or (kind == MARK and not in_word):
-                counts[doc, 1] += 1
-                in_word = False
-            elif not in_word:
-                counts[doc, 0] += 1
-                in_word = True
+        in_word, n_words, n_units = ZERO, ZERO, ZERO
+        for code in codes[starts[doc] : starts[doc + 1]]:
+            role = np.uint64(roles[code])
+            begins = role & ~(in_word & (role >> _JOINS)) & ONE
+            n_units += begins
+            n_words += begins & (role >> _OPENS_WORD)
+            in_word = ((in_word & (role >> _LEAVES_WORD_OPEN)) | (role >> _OPENS_WORD)) & ONE
+        counts[doc] = n_words, n_units - n_words
     return counts
 
 
-@nb.njit(cache=True, nogil=True)
-def hash_units(
-    codes: np.ndarray, starts: np.ndarray, table: np.ndarray, modes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hash each unit of each match text.
+def hash_units(match: MatchText, modes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hash each unit of each match text: its code points, each times the multiplier of its place, added up and mixed.
 
     In a text of fewer than SYMBOLS_BELOW other code points, a symbol of code belongs to the unit before it, or is a
     unit at the beginning; a longer text is compared without them.
 
-    Args: codes and starts, of MatchText; table, the character class of every code point; modes, uint8
-    (n_docs,): NOTHING, WORDS or CHARACTERS.
+    Args: modes, uint8 (n_docs,): NOTHING, WORDS or CHARACTERS.
     Returns: uint64 (n_units,), int64 (n_docs + 1,) where each document begins.
+    Source: Carter and Wegman, Universal classes of hash functions, JCSS 18(2), 1979, on sums of products.
     """
-    units = np.empty(len(codes), np.uint64)
+    return _hash_units(match.codes, match.starts, _load_roles(), modes)
+
+
+@nb.njit(cache=True, nogil=True)
+def _hash_units(
+    codes: np.ndarray, starts: np.ndarray, roles: np.ndarray, modes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    units = np.empty(len(codes) + 1, np.uint64)  # from 1 on: what comes before the first unit writes to 0
     unit_starts = np.empty(len(starts), np.int64)
-    n = 0
+    n, place, unit = np.uint64(0), np.uint64(0), np.uint64(0)
     for doc in range(len(starts) - 1):
         unit_starts[doc] = n
         if modes[doc] == NOTHING:
             continue
-        low, high = starts[doc], starts[doc + 1]
-        with_symbols = _is_short(codes[low:high], table)
-        in_word, in_unit = False, False
-        unit = ODD_B
-        for i in range(low, high):
-            code = codes[i]
-            kind = table[code]
-            if code == BLANK:
-                in_word = False
-                continue
-            symbol = _is_symbol(code, kind)
-            if symbol and not with_symbols:
-                continue
-            single = modes[doc] == CHARACTERS or kind >= HANGUL or (kind == MARK and not in_word)
-            if in_unit and (symbol or (in_word and not single)):
-                unit = step(unit, code, ODD_A)
-                continue
-            if in_unit:
-                units[n] = mix(unit)
-                n += 1
-            unit = step(ODD_B, code, ODD_A)
-            in_word, in_unit = not single, True
-        if in_unit:
-            units[n] = mix(unit)
-            n += 1
+        text = codes[starts[doc] : starts[doc + 1]]
+        in_word, in_unit = ZERO, ZERO
+        if modes[doc] == CHARACTERS or _is_short(text, roles):
+            # symbols count and join; in a text of characters nothing else does
+            with_symbols, joining = np.uint64(_is_short(text, roles)), np.uint64(modes[doc] != CHARACTERS)
+            for code in text:
+                role = np.uint64(roles[code])
+                symbol = (role >> _SYMBOL) & with_symbols
+                counts = (role & ONE) | symbol
+                joins = in_unit & (symbol | (in_word & joining & (role >> _JOINS)))
+                begins = counts & ~joins
+                n += begins
+                place, unit = _add(place, unit, code, counts, begins)
+                units[n] = unit
+                in_word = ((in_word & (role >> _LEAVES_WORD_OPEN)) | (role >> _OPENS_WORD)) & ONE
+                in_word |= begins & symbol  # a text that begins with a symbol begins with a word
+                in_unit |= begins
+        else:  # the same without symbols
+            for code in text:
+                role = np.uint64(roles[code])
+                counts = role & ONE
+                begins = counts & ~(in_word & (role >> _JOINS))
+                n += begins
+                place, unit = _add(place, unit, code, counts, begins)
+                units[n] = unit
+                in_word = ((in_word & (role >> _LEAVES_WORD_OPEN)) | (role >> _OPENS_WORD)) & ONE
     unit_starts[len(starts) - 1] = n
-    return units[:n], unit_starts
+    for i in range(1, n + ONE):
+        units[i] = mix(units[i])
+    return units[1 : n + ONE], unit_starts
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _add(
+    place: np.uint64, unit: np.uint64, code: np.uint32, counts: np.uint64, begins: np.uint64
+) -> tuple[np.uint64, np.uint64]:
+    """Add a code point to a unit, if it counts, or begin the next with it: the place and the sum so far."""
+    goes_on = begins - ONE
+    place = (place + counts) & goes_on
+    multiplier = PLACES[place & np.uint64(len(PLACES) - 1)]
+    return place, (unit & goes_on) + (np.uint64(code) & (ZERO - counts)) * multiplier
 
 
 @nb.njit(cache=True, nogil=True)
-def _is_short(codes: np.ndarray, table: np.ndarray) -> bool:
+def _is_short(text: np.ndarray, roles: np.ndarray) -> bool:
     """Whether a text has fewer than SYMBOLS_BELOW code points but for blanks and symbols of code."""
     n = 0
-    for code in codes:
-        n += code != BLANK and not _is_symbol(code, table[code])
+    for code in text:
+        n += roles[code] & 1
         if n == SYMBOLS_BELOW:
             return False
     return True
