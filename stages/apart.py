@@ -1,4 +1,4 @@
-"""What tells texts apart that are alike in nearly all their words: numbers, and what their headings name.
+"""What tells texts apart that are alike in nearly all their words: numbers, scripts, and what their headings name.
 
 Similarity cannot: pages of one template differ in less than two versions of one page do.
 """
@@ -13,6 +13,7 @@ from stages.kernels.jaccard import count_shared, sort_rows, sort_sets
 from stages.kernels.minhash import NOTHING, WORDS, MatchText, hash_units, match_text
 from stages.kernels.names import (
     MAX_HEADING,
+    MIN_HEADING,
     find_names,
     have_other_headings,
     have_other_names,
@@ -21,10 +22,11 @@ from stages.kernels.names import (
 from stages.kernels.numbers import hash_numbers, tell_apart
 from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.text import load_tables
+from stages.kernels.writing import SCRIPTS, count_scripts, have_other_scripts
 
-COLUMNS = ("numbers", "units", "names", "times", "heading")
+COLUMNS = ("numbers", "units", "names", "times", "heading", "scripts")
 """Of a text: hashes of its numbers; of its units, sorted; of those of its first line that come again, with how often;
-of those of a marked heading that it begins with. As bytes, see kernels.ragged."""
+of those of a marked heading that it begins with; how many are of each script. As bytes, see kernels.ragged."""
 
 COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
 """What may stand before the first line."""
@@ -39,29 +41,39 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     numbers = sort_sets(*hash_numbers(*match, classes))
     units, starts = sort_rows(*hash_units(match, modes))
     lines = first_lines(text)
+    marked = np.asarray(pc.starts_with(lines, MARK).combine_chunks())
     head, head_starts = hash_units(match_text(lines), modes)
+    short = marked & (np.diff(head_starts) < MIN_HEADING)
+    if short.any():  # the heading of a part; the line after it says of what
+        lines = pc.if_else(pa.chunked_array([short]), first_lines(text, 2), lines)
+        head, head_starts = hash_units(match_text(lines), modes)
+    scripts = count_scripts(*match, classes) * compared[:, None]
+    script_starts = np.arange(len(scripts) + 1) * len(SCRIPTS)
     names, times, name_starts = find_names(units, starts, head, head_starts)
-    marked = np.asarray(pc.starts_with(lines, MARK).combine_chunks()) & (np.diff(head_starts) <= MAX_HEADING)
+    marked &= ~short & (np.diff(head_starts) <= MAX_HEADING)
     kept = np.repeat(marked, np.diff(head_starts))
     heading = sort_sets(head[kept], np.append(0, np.cumsum(np.diff(head_starts) * marked)))
     rows = (numbers, (units, starts), (names, name_starts), (times, name_starts), heading)
+    rows += ((scripts.reshape(-1), script_starts),)
     return {name: to_binary(*row) for name, row in zip(COLUMNS, rows, strict=True)}
 
 
-def first_lines(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The first line of each text that is neither blank nor a comment of HTML; empty for a null text."""
+def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
+    """The first line, or lines, of each text that are neither blank nor a comment of HTML; empty for a null text."""
     begun = pc.replace_substring_regex(pc.fill_null(text, ""), COMMENT, "", max_replacements=1)
-    return pc.list_element(pc.split_pattern(begun, "\n", max_splits=1), 0)
+    pattern = rf"\A((?:[^\n]*\n\s*){{0,{n_lines - 1}}}[^\n]*)[\s\S]*\z"
+    return pc.replace_substring_regex(begun, pattern, r"\1", max_replacements=1)
 
 
-def differ(met: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the texts of each pair have other numbers, and whether they are about other things: bool (n_pairs,).
+def differ(met: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether the texts of each pair have other numbers, are about other things, say something in another script.
 
     Args: met, texts with COLUMNS; left and right, int64 (n_pairs,), places of both ends.
+    Returns: bool (n_pairs,) of each.
     """
     values, ends = {}, {}
     for name in COLUMNS:
-        kind = np.int64 if name == "times" else np.uint64
+        kind = np.int64 if name in ("times", "scripts") else np.uint64
         values[name], starts = from_binary(met[name].combine_chunks(), kind)
         ranges = np.stack([starts[:-1], starts[1:]], axis=1)
         ends[name] = ranges[left], ranges[right]
@@ -75,6 +87,7 @@ def differ(met: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarr
         for i in (0, 1)
     ]
     other_names = have_other_names((weights[0], weights[1]), (n_left, n_right))
-    return other_numbers, other_names | have_other_headings(
-        shared["heading"], sizes["heading"][0], sizes["heading"][1]
-    )
+    other_names |= have_other_headings(shared["heading"], sizes["heading"][0], sizes["heading"][1])
+    scripts = values["scripts"].reshape(-1, len(SCRIPTS))
+    other_scripts = have_other_scripts(scripts[left], scripts[right], np.minimum(n_left, n_right))
+    return other_numbers, other_names, other_scripts

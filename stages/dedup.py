@@ -64,10 +64,12 @@ MEMORY = pa.schema(
         "containment": pa.float32(),
         "other_numbers": pa.bool_(),
         "other_names": pa.bool_(),
+        "other_scripts": pa.bool_(),
     }
 )
-"""What is remembered of a compared pair: Jaccard index, the share of the smaller set that lies in the other, whether
-their numbers are too different for copies, whether their headings name different things."""
+"""What is remembered of a compared pair: Jaccard index, the share of the smaller set that lies in the other,
+whether their numbers are too different for copies, whether their headings name different things, whether one says
+something in a script that the other hardly uses."""
 
 SET = pa.large_binary()
 """Sorted uint64 of a set, as bytes."""
@@ -100,13 +102,15 @@ class Config:
     other by at least this share is verified as well; None for no such pairs. Its similarity is still the
     Jaccard index. other_numbers: whether two texts alike in their words may be copies though their numbers differ,
     as those of problems and notices from one template do; other_names: though they are about different things, as pages
-    of one template are. shingle_chars, shingle_words: length of a shingle of a
+    of one template are; other_scripts: though one says something in a script that the other hardly uses, as the
+    translation of a page of code does. shingle_chars, shingle_words: length of a shingle of a
     document compared by characters, by words."""
 
     threshold: float = 0.8
     containment: float | None = None
     other_numbers: bool = False
     other_names: bool = False
+    other_scripts: bool = False
     shingle_chars: int = 5
     shingle_words: int = 5
 
@@ -298,7 +302,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     verified = pairs["jaccard"].to_numpy() >= np.float32(config.threshold)
     if config.containment is not None:
         verified |= pairs["containment"].to_numpy() >= np.float32(config.containment)
-    for name in ("other_numbers", "other_names"):
+    for name in ("other_numbers", "other_names", "other_scripts"):
         if not getattr(config, name):
             verified &= ~np.asarray(pairs[name].combine_chunks())
     outcome = clusters_of(
@@ -310,7 +314,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="dedup",
-    version=2,
+    version=3,
     config=Config,
     reads=READS,
     writes=SCHEMA,

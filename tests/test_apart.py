@@ -36,6 +36,10 @@ def keepers(*texts: str, config: Config | None = None) -> list[int]:
             f"<!-- problem:start -->\n\n# 3314. Room I\n\n{BODY_EN}",
             f"<!-- x -->\n# 3315. Room II\n\n{BODY_EN}",
         ),
+        (
+            f"## Simple Summary\nReads getBlockByNumber.\n{BODY_EN} See getBlockByNumber.",
+            f"## Simple Summary\n\nReads getBlockByHash.\n{BODY_EN} See getBlockByHash.",
+        ),
     ],
 )
 def test_pages_of_one_template_stay(left: str, right: str) -> None:
@@ -61,6 +65,19 @@ def test_pages_of_one_template_stay(left: str, right: str) -> None:
 def test_versions_of_one_page_go(left: str, right: str) -> None:
     """The same heading, a heading of a part, the name of a site in a title, or no heading at all: copies."""
     assert len(set(keepers(left, right))) == 1
+
+
+def test_a_translated_page_of_code_stays() -> None:
+    """Code outweighs the sentences that a page and its translation differ in; `other_scripts` leaves it to similarity."""
+    lines = (
+        f"    total_{n} = start + step_{n % 7} * rate  # {BODY_EN[n * 3 : n * 3 + 40]}" for n in range(60)
+    )
+    code = "\n".join(lines)
+    original = f"How to add up what was sent to every client before the end of the day:\n\n{code}"
+    translated = f"下面的例子说明怎样把一天结束之前发给每个客户的数目加起来：\n\n{code}"
+    assert keepers(original, translated) == [0, 1]
+    assert len(set(keepers(original, translated, config=Config(other_scripts=True)))) == 1
+    assert len(set(keepers(original, f"{original}\n数目加起来"))) == 1, "a name or a word is no translation"
 
 
 def test_the_first_line_is_the_first_that_says_something() -> None:
