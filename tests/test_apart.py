@@ -68,7 +68,7 @@ def test_versions_of_one_page_go(left: str, right: str) -> None:
 
 
 def test_a_translated_page_of_code_stays() -> None:
-    """Code outweighs the sentences that a page and its translation differ in; `other_scripts` leaves it to similarity."""
+    """Code outweighs the sentences that a page and its translation differ in, by default."""
     lines = (
         f"    total_{n} = start + step_{n % 7} * rate  # {BODY_EN[n * 3 : n * 3 + 40]}" for n in range(60)
     )
