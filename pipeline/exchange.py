@@ -29,7 +29,7 @@ from pipeline.memory import Remembering, memory_folder, remember, write_shards
 from pipeline.progress import Progress
 from pipeline.recipe import digest, table_digest
 from pipeline.run_file import Step
-from pipeline.schema import CANONICAL, ROW, ROW_BITS
+from pipeline.schema import CANONICAL, ROW, ROW_BITS, widened
 from pipeline.shards import peak_rss_bytes, read_shard_rows
 from pipeline.sidecars import Shard, SidecarRef, read_columns, write_sidecar
 from pipeline.stage import Global, Outcome
@@ -241,7 +241,8 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
         )
     order = np.argsort(values[ROW].to_numpy(), kind="stable")
     numbers = values[ROW].to_numpy()[order]
-    whole = {f.name: values[f.name].combine_chunks() for f in schema}  # once: it copies even a single chunk
+    # once, because it copies even a single chunk; wide, because it holds all shards
+    whole = {f.name: values[f.name].cast(widened(f.type)).combine_chunks() for f in schema}
     if len(numbers) and (np.diff(numbers) == 0).any():
         raise StageError(f"{step.name}.finish gave a row more than one value")
     for ordinal, shard in shards.items():
@@ -251,7 +252,8 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
         index[(numbers[chosen] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = order[chosen]
         indices = pa.array(np.maximum(index, 0), mask=index < 0)
         columns = [
-            whole[f.name].take(indices) if len(values) else pa.nulls(shard.n_rows, f.type) for f in schema
+            whole[f.name].take(indices).cast(f.type) if len(values) else pa.nulls(shard.n_rows, f.type)
+            for f in schema
         ]
         yield shard, pa.table(columns, schema=schema)
 

@@ -81,3 +81,16 @@ def split_column(name: str) -> tuple[str | None, str]:
     """Split `stage.column` into its stage and column; a canonical column has no stage."""
     stage, dot, column = name.partition(".")
     return (stage, column) if dot else (None, name)
+
+
+def widened(kind: pa.DataType) -> pa.DataType:
+    """The same type with 64-bit offsets, for strings and lists of a whole corpus: 32 bits end at 2 GiB."""
+    if pa.types.is_string(kind):
+        return pa.large_string()
+    if pa.types.is_binary(kind):
+        return pa.large_binary()
+    if pa.types.is_list(kind):
+        return pa.large_list(kind.value_field.with_type(widened(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(widened(field.type)) for field in kind])
+    return kind

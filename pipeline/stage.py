@@ -74,8 +74,8 @@ class bind:  # noqa: N801 - reads as the verb it is used as: load=bind(annotate)
 class Outcome:
     """What a global step leaves: artefact tables by name, and values for rows.
 
-    rows: column `row` (uint64, each at most once, any order) and the columns of `writes`; rows that are absent
-    get null. The engine cuts it into one sidecar per shard.
+    rows: column `row` (uint64, each at most once, any order) and the columns of `writes`, their types as declared or
+    widened (schema.widened); rows that are absent get null. The engine cuts it into one sidecar per shard.
     artefacts: tables that belong to no row, stored as `global/<step>/<recipe8>/<name>.parquet`.
     known: of a step with a memory, what to remember: `row`, `known` (the other row) and the memory's columns.
     """

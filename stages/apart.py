@@ -53,8 +53,8 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     marked &= ~short & (np.diff(head_starts) <= MAX_HEADING)
     kept = np.repeat(marked, np.diff(head_starts))
     heading = sort_sets(head[kept], np.append(0, np.cumsum(np.diff(head_starts) * marked)))
-    rows = (numbers, (units, starts), (names, name_starts), (times, name_starts), heading)
-    rows += ((scripts.reshape(-1), script_starts),)
+    counted = (scripts.reshape(-1), script_starts)
+    rows = (numbers, (units, starts), (names, name_starts), (times, name_starts), heading, counted)
     return {name: to_binary(*row) for name, row in zip(COLUMNS, rows, strict=True)}
 
 

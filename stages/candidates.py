@@ -135,11 +135,12 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     }
     lists = list_groups(rows, labels, sizes, heads, tails, MAX_TOGETHER), list_partners(rows, heads, tails)
     groups, partners = (
-        pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values)) for offsets, values in lists
+        pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values))
+        for offsets, values in lists
     )
-    columns = [rows, groups, partners, copies]
+    columns = {"row": rows, "groups": groups, "partners": partners, "is_copy": copies}
     return Outcome(
-        rows=pa.table(columns, schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])),
+        rows=pa.table(columns),
         artefacts={"summary": pa.table(summary)},
     )
 

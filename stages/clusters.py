@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.schema import KNOWN
+from pipeline.schema import KNOWN, widened
 from pipeline.stage import Outcome
 from stages.kernels.hashing import mix_all, string_keys
 from stages.kernels.unionfind import components, locate
@@ -35,7 +35,7 @@ def clusters_of(
     they are many) and `similarities` (a histogram over all compared pairs).
     """
     rows, first = np.unique(rows, return_index=True)
-    doc_ids = doc_ids.take(pa.array(first))
+    doc_ids = doc_ids.take(pa.array(first)).cast(widened(doc_ids.type))
     ends = [pairs[name].to_numpy() for name in ("row", KNOWN)]
     similarity = pairs["jaccard"].combine_chunks()
     artefacts = {
@@ -72,7 +72,7 @@ def clusters_of(
 
 def _pairs_by_row(
     rows: np.ndarray, both: np.ndarray, doc_ids: pa.Array, similarity: pa.FloatArray
-) -> pa.ListArray:
+) -> pa.LargeListArray:
     """For each of `rows`, sorted, its verified partners by row.
 
     Args: both and doc_ids, the first ends of all pairs, then the second ends; similarity, once per pair.
@@ -82,9 +82,9 @@ def _pairs_by_row(
     order = np.lexsort((both[other_end], both))
     other_end = other_end[order]
     columns = [pa.array(both[other_end]), doc_ids.take(other_end), similarity.take(order % max(n_pairs, 1))]
-    partners = pa.StructArray.from_arrays(columns, fields=list(PAIRS))
+    partners = pa.StructArray.from_arrays(columns, fields=list(widened(PAIRS)))
     offsets = np.append(np.searchsorted(both[order], rows), len(both))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), partners)
+    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), partners)
 
 
 def _name_clusters(labels: np.ndarray, doc_ids: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -119,8 +119,8 @@ def _near_threshold(
         columns = {
             "row_a": ends[0][near[chosen]],
             "row_b": ends[1][near[chosen]],
-            "doc_a": names[0].take(pa.array(chosen)),
-            "doc_b": names[1].take(pa.array(chosen)),
+            "doc_a": names[0].take(pa.array(chosen)).cast(pa.string()),
+            "doc_b": names[1].take(pa.array(chosen)).cast(pa.string()),
             "similarity": similarity.take(pa.array(near[chosen])),
             "verified": pa.repeat(side, len(chosen)),
         }

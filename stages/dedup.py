@@ -306,7 +306,11 @@ def finish(table: pa.Table, config: Config) -> Outcome:
         if not getattr(config, name):
             verified &= ~np.asarray(pairs[name].combine_chunks())
     outcome = clusters_of(
-        pairs, verified, named["row_a"].to_numpy(), named["doc_id"].combine_chunks(), config.threshold
+        pairs,
+        verified,
+        named["row_a"].to_numpy(),
+        named["doc_id"].cast(pa.large_string()).combine_chunks(),
+        config.threshold,
     )
     other_way = pairs.rename_columns([KNOWN, "row", *MEMORY.names]).select(pairs.column_names)
     return replace(outcome, known=pa.concat_tables([pairs, other_way]))
@@ -380,7 +384,7 @@ def _run(step: Global, table: pa.Table, config: object) -> pa.Table:
     assert rows is not None  # the steps that are run here all write rows
     place = np.full(table.num_rows, -1)
     place[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
-    return rows.drop_columns("row").take(pa.array(place, mask=place < 0))
+    return rows.select(step.writes.names).take(pa.array(place, mask=place < 0)).cast(step.writes)
 
 
 def _join(table: pa.Table, step: str, columns: pa.Table) -> pa.Table:

@@ -39,6 +39,7 @@ def align(outcome: Outcome, shards: Sequence[pa.Table], step: Global) -> list[pa
     for shard in shards:
         index = pa.array([places.get(row) for row in shard["row"].to_pylist()], pa.int64())
         for field in step.writes:
-            shard = shard.append_column(f"{step.name}.{field.name}", outcome.rows[field.name].take(index))
+            column = outcome.rows[field.name].take(index).cast(field.type)
+            shard = shard.append_column(f"{step.name}.{field.name}", column)
         joined.append(shard)
     return joined
