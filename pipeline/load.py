@@ -31,7 +31,7 @@ from pipeline.run_file import (
     Tokens,
 )
 from pipeline.schema import CANONICAL, OWNERS
-from pipeline.stage import Derive, Reader
+from pipeline.stage import Derive, Global, Reader
 from pipeline.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
@@ -118,6 +118,8 @@ class _Parser:
         annotate = tuple(self.steps.values())
         for i, entry in enumerate(self.page.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
+        for step in list(self.steps.values()):
+            self.add_needed(step, edits)
         globals_ = tuple(step for step in self.steps.values() if step.is_global)
         release = self.release(release_page, edits, corpus)
         keep_one = parse_keep_one(
@@ -273,6 +275,13 @@ class _Parser:
         )  # fmt: skip
         if entry.get("view") == "release" and edits.late:
             self.late.append(name)
+
+    def add_needed(self, step: Step, edits: Edits) -> None:
+        """Take up the global steps that a step rests on and that the run file does not name."""
+        if isinstance(step.step, Global):
+            for module in step.step.needs:
+                if load_step(module, "GLOBAL", self.path).name not in self.steps:
+                    self.add(module, "GLOBAL", f"what {step.name} needs", edits)
 
     def late_step(self, step: Step, edits: Edits) -> Step:
         """The step once more, for documents that lose repeated passages, with all edits of the release."""
