@@ -31,7 +31,7 @@ from pipeline.progress import Progress
 from pipeline.shards import peak_rss_bytes
 from pipeline.store import open_store
 
-STEPS = ("shared_anchors", "substring")
+STEPS = ("shared_anchors", "equal_ranges", "repeated_windows", "substring")
 
 
 def timed(fn: Callable[[Any], Any], task: Any) -> tuple[Any, float, int]:
@@ -78,7 +78,7 @@ def run_page(files: tuple[str, ...], text: str | None, settings: dict[str, Any])
         "sources": sources_of(files, text),
         "ingest": {"max_quarantined_share": 1},
         "annotate": [{"use": "stages.anchors", "config": settings}],
-        "global": [f"stages.{name}" for name in STEPS],
+        "global": ["stages.shared_anchors", "stages.substring"],
     }
 
 
