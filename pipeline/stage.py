@@ -33,6 +33,7 @@ class Stage:
     notes: config -> what people should know of it before a run, in lines that `plan` prints.
     kind: "cpu" runs in the first wave that has its columns; "torch" and "service" run in waves of their own,
         and only "service" may be impure.
+    needs: modules of global steps without settings that it rests on; a run file need not name them.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stage:
     kind: Literal["cpu", "torch", "service"] = "cpu"
     requires: tuple[str, ...] = ()
     notes: Callable[[Any], list[str]] | None = None
+    needs: tuple[str, ...] = ()
 
 
 class Bound:
@@ -131,7 +133,6 @@ class Global:
         partitions of a step that reads text.
     indexed: what the map gives is kept, sorted, under `index/`, so that a later run maps only new shards.
     memory: what is remembered of pairs of documents; the result must be the same with it and without.
-    needs: modules of global steps without settings that this one rests on; a run file need not name them.
     """
 
     name: str
@@ -151,7 +152,6 @@ class Global:
     memory: Memory | None = None
     combine: Callable[[pa.Table, Any], pa.Table] | None = None
     answer: Callable[[pa.Table, pa.Table, Any], pa.Table] | None = None
-    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

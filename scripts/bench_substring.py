@@ -31,7 +31,7 @@ from pipeline.progress import Progress
 from pipeline.shards import peak_rss_bytes
 from pipeline.store import open_store
 
-STEPS = ("shared_anchors", "equal_ranges", "repeated_windows", "substring")
+STEPS = ("shared_anchors", "equal_ranges", "repeated_windows")
 
 
 def timed(fn: Callable[[Any], Any], task: Any) -> tuple[Any, float, int]:
@@ -56,7 +56,13 @@ class Measured:
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         """See Engine.map; Any: tasks and results of any kind."""
         for result, seconds, peak in self.engine.map(partial(timed, fn), tasks):
-            step = tasks[0].step.step.name if hasattr(tasks[0], "step") else fn.__name__
+            step = (
+                tasks[0].step.step.name
+                if hasattr(tasks[0], "step")
+                else tasks[0].steps[-1].name
+                if hasattr(tasks[0], "steps")
+                else fn.__name__
+            )
             self.seconds[step, fn.__name__] = self.seconds.get((step, fn.__name__), 0) + seconds
             if step in STEPS:
                 self.peak_rss = max(self.peak_rss, peak)
@@ -85,7 +91,7 @@ def run_page(files: tuple[str, ...], text: str | None, settings: dict[str, Any])
 def shares(store: Path) -> dict[str, float]:
     """Share of characters in passages, over all documents: of Chinese-like text and of other text, by the majority."""
     totals: dict[str, list[int]] = {}
-    for path in sorted(store.glob("global/substring/*/rows/*.parquet")):
+    for path in sorted(store.glob("annotations/substring/*/*.parquet")):
         rows = pq.read_table(path)
         texts = pq.read_table(store / "shards" / path.name, columns=["text"])["text"].to_pylist()
         for found, text in zip(rows["passages"].to_pylist(), texts, strict=True):
@@ -113,7 +119,9 @@ def report(store: Path, engine: Measured) -> list[str]:
         "| step | task | CPU-s |",
         "|---|---|---:|",
     ]
-    seconds = {key: value for key, value in engine.seconds.items() if key[0] in ("annotate_shard", *STEPS)}
+    seconds = {
+        key: value for key, value in engine.seconds.items() if key[0] in ("anchors", "substring", *STEPS)
+    }
     lines += [f"| {step} | {task} | {value:.2f} |" for (step, task), value in seconds.items()]
     total = sum(seconds.values())
     lines += [f"| all | | {total:.2f}: {n_bytes / 1e6 / total:.1f} MB/s |", ""]

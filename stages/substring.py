@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.schema import SPAN
-from pipeline.stage import Global, Outcome
+from pipeline.stage import Stage, bind
 from stages.kernels.anchors import wide_table
 from stages.kernels.naming import join_runs, name_passages
 from stages.kernels.text import view
@@ -34,11 +34,6 @@ SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "n_chars": pa.int32(), "repea
 of the document; repeated_share: those of them that lie in passages. All null for a document without any."""
 
 RUNS = tuple(f"repeated_windows.{name}" for name in ("lengths", "copies", "goes_on"))
-PASSAGES = pa.schema(
-    {"key": pa.uint64(), "row": pa.uint64(), "n_chars": pa.int32(), "start": pa.int32(), "end": pa.int32()}
-)
-"""key: hash of what the first window says, the number of the passage."""
-ROWS = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +41,15 @@ class Config:
     """Nothing to set: how long a passage is at least, the anchors know."""
 
 
-def map_passages(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each occurrence of a passage."""
-    table = table.filter(pc.is_valid(table["equal_ranges.copies"]))
+def annotate(batch: pa.Table, config: Config) -> pa.Table:
+    """Find the passages of each document; only the text of those with a repeated window is looked at."""
+    n_rows, batch = (
+        batch.num_rows,
+        batch.append_column("row", pa.array(np.arange(batch.num_rows, dtype=np.uint64))),
+    )
+    table = batch.filter(pc.is_valid(batch["equal_ranges.copies"]))
     if not table.num_rows:
-        return PASSAGES.empty_table()
+        return pa.table([pa.nulls(n_rows, field.type) for field in SCHEMA], schema=SCHEMA)
     ranges = find_ranges(table)
     copies, *runs = (
         pc.list_flatten(table[name].combine_chunks()).to_numpy(zero_copy_only=False)
@@ -61,54 +60,42 @@ def map_passages(table: pa.Table, config: Config) -> pa.Table:
     begins = text.starts[docs]
     least = [table[name][0].as_py() for name in LEAST]
     says, ends = name_passages(text.codes, begins + first, begins + last, wide_table(), *least)
-    columns = [
-        says,
-        table["row"].to_numpy()[docs],
-        np.diff(text.starts)[docs].astype(np.int32),
-        first.astype(np.int32),
-        (ends - begins).astype(np.int32),
+    found = to_rows(docs, first, ends - begins, says, np.diff(text.starts))
+    place = np.full(n_rows, -1)
+    place[table["row"].to_numpy().astype(np.int64)[np.unique(docs)]] = np.arange(found.num_rows)
+    return found.take(pa.array(place, mask=place < 0))
+
+
+def to_rows(
+    docs: np.ndarray, starts: np.ndarray, ends: np.ndarray, says: np.ndarray, n_chars: np.ndarray
+) -> pa.Table:
+    """The columns of each document with passages.
+
+    Args: docs, int64 (n_passages,), ascending; n_chars, of every document.
+    """
+    distinct, begins = np.unique(docs, return_index=True)
+    spans = [
+        pa.array(starts, pa.int32()),
+        pa.array(ends, pa.int32()),
+        pa.repeat(KIND, len(docs)),
+        pa.array(says),
     ]
-    return pa.table(columns, schema=PASSAGES)
-
-
-def keep(table: pa.Table, config: Config) -> pa.Table:
-    """Occurrences are known by now; only their documents must bring them together."""
-    return table
-
-
-def finish(table: pa.Table, config: Config) -> Outcome:
-    """The passages of each document in order."""
-    table = table.take(pc.sort_indices(table, sort_keys=[("row", "ascending"), ("start", "ascending")]))
-    says, rows, lengths, starts, ends = (table[name].to_numpy() for name in PASSAGES.names)
-    distinct, begins = np.unique(rows, return_index=True)
-    lengths = lengths[begins]
-    kinds = pa.repeat(KIND, len(rows))
-    found = pa.StructArray.from_arrays([starts, ends, kinds, says], fields=list(PASSAGE))
-    passages = pa.ListArray.from_arrays(pa.array(np.append(begins, len(rows)), pa.int32()), found)
-    _, repeated = merge(distinct, rows, starts, ends)
+    found = pa.StructArray.from_arrays(spans, fields=list(PASSAGE))
+    passages = pa.ListArray.from_arrays(pa.array(np.append(begins, len(docs)), pa.int32()), found)
+    _, repeated = merge(distinct, docs, starts, ends)
+    lengths = n_chars[distinct]
     share = np.round(repeated / np.maximum(lengths, 1), 3).astype(np.float32)
-    summary = {
-        "documents": [len(distinct)],
-        "passages": [len(np.unique(says))],
-        "occurrences": [len(rows)],
-        "repeated_chars": [int(repeated.sum())],
-    }
-    return Outcome(
-        rows=pa.table([distinct, passages, lengths, share], schema=ROWS),
-        artefacts={"summary": pa.table(summary)},
-    )
+    return pa.table([passages, pa.array(lengths, pa.int32()), share], schema=SCHEMA)
 
 
-GLOBAL = Global(
+STAGE = Stage(
     name="substring",
     version=3,
     config=Config,
     reads=("text", *READS, *LEAST, "equal_ranges.copies", *RUNS),
     writes=SCHEMA,
-    key="what a passage begins with",
-    map=map_passages,
-    reduce=keep,
-    finish=finish,
-    sparse="equal_ranges.copies",
+    load=bind(annotate),
     needs=("stages.equal_ranges", "stages.repeated_windows"),
 )
+GLOBAL = STAGE
+"""So that a run file names it under `global`, after `stages.shared_anchors`: what it says rests on all documents."""

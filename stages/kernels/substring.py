@@ -62,7 +62,20 @@ def find_repeats(windows: Windows) -> Runs:
 
 
 @nb.njit(cache=True, nogil=True)
-def hash_windows(groups, strips, counts, leaving, leaving_starts, entering, entering_starts, steps, step_starts, lengths, first, second):  # type: ignore[no-untyped-def]  # numba infers types  # noqa: E501
+def hash_windows(
+    groups,
+    strips,
+    counts,
+    leaving,
+    leaving_starts,
+    entering,
+    entering_starts,
+    steps,
+    step_starts,
+    lengths,
+    first,
+    second,
+):  # type: ignore[no-untyped-def]  # numba infers types  # noqa: E501
     """Hash what each window says, and the one after the last; windows of one key are equal if hash and check are.
 
     Returns: uint64 (n,) and uint32 (n,), 0 for a window that is not there; int64 (n_ranges + 1,), where the windows of
@@ -141,7 +154,9 @@ def _match(
                 owner = slots[slot]
                 owners[window] = owner
                 copies[owner] += 1
-                alike[owner] &= hashes[owner + 1] == hashes[window + 1] and checks[owner + 1] == checks[window + 1]
+                alike[owner] &= (
+                    hashes[owner + 1] == hashes[window + 1] and checks[owner + 1] == checks[window + 1]
+                )
     for window in range(len(owners)):
         if owners[window] >= 0:
             copies[window], alike[window] = copies[owners[window]], alike[owners[window]]
