@@ -1,7 +1,8 @@
 """Equal ranges: which shared anchors have all their windows in common with every other place of their key, by hash.
 
-Reads text around shared anchors; writes how many places say the same, or by which text those of a key may be told apart.
-Most of what is repeated lies inside passages, where all ranges of an anchor are equal: no text of them is exchanged.
+Reads text around shared anchors; writes how many places say the same, or by which text those of a key may be told
+apart. Most of what is repeated lies inside passages, where all ranges of an anchor are equal: no text of these is
+exchanged.
 `stages.repeated_windows` looks at the others.
 """
 
@@ -21,8 +22,8 @@ from stages.ranges import LEAST, READS, find_ranges, in_order, list_rows
 
 SCHEMA = pa.schema({"copies": pa.list_(pa.int32()), "strips": pa.list_(pa.uint8())})
 """Of each shared anchor. copies: places whose ranges are equal, this one among them, 0 where not all of the key are.
-strips: for these, what is to be compared: 1 what enters, since all first windows are equal, 2 what leaves, since all last
-ones are, 3 both; 0 where copies says all. Null without shared anchors."""
+strips: for these, what is to be compared: 1 what enters, since all first windows are equal, 2 what leaves, since all
+last ones are, 3 both; 0 where copies says all. Null without shared anchors."""
 
 ENDS = pa.schema({"key": pa.uint64(), "head": pa.uint64(), "tail": pa.uint64(), "again": pa.bool_()})
 """head: hash of the first window of a range; tail: of its last and the one after it. Ranges of one gram that agree in

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.answers import answered, ordered
 from pipeline.keyed import partition_of
 from pipeline.schema import ROW_BITS
-from pipeline.stage import Global, Outcome
+from pipeline.stage import Global, Outcome, Stage
 
 
 def number_rows(shards: Sequence[pa.Table]) -> list[pa.Table]:
@@ -72,3 +72,18 @@ def align(outcome: Outcome, shards: Sequence[pa.Table], step: Global) -> list[pa
             shard = shard.append_column(f"{step.name}.{field.name}", outcome.rows[field.name].take(index))
         joined.append(shard)
     return joined
+
+
+def extend(
+    step: Stage | Global, shards: Sequence[pa.Table], config: object, n_partitions: int = 1
+) -> list[pa.Table]:
+    """Append the columns of a step to shards that have the columns of its `reads` and `row`."""
+    if isinstance(step, Global):
+        return align(run_global(step, shards, config, n_partitions), shards, step)
+    annotate, extended = step.load(config), []
+    for shard in shards:
+        columns = annotate(shard.select(step.reads))
+        for name in columns.column_names:
+            shard = shard.append_column(f"{step.name}.{name}", columns[name])
+        extended.append(shard)
+    return extended

@@ -20,11 +20,14 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
-from stages import anchors, owners, shared_anchors, substring
-from stages.kernels.anchors import WIDE_RANGES, wide_table, window_ends
-from stages.kernels.hashing import ODD_A
-from stages.kernels.substring import Windows, find_repeats
-from tests.run_global import align, number_rows, run_global
+from pipeline.stage import Global
+from stages import anchors, equal_ranges, owners, repeated_windows, shared_anchors, substring
+from stages.kernels.anchors import WIDE_RANGES, wide_table
+from stages.kernels.edges import hash_edges
+from tests.run_global import extend, number_rows
+
+STEPS = (shared_anchors.GLOBAL, equal_ranges.GLOBAL, repeated_windows.GLOBAL, substring.STAGE)
+"""From anchors to passages."""
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 SMALL = anchors.Config(min_chars_han=3, min_chars_other=7)
@@ -54,15 +57,12 @@ def run(
             "order": pa.array([[prefer[doc]] if prefer else [] for doc in docs], pa.list_(pa.float64())),
         }
     )
-    columns = anchors.STAGE.load(config)(table)
-    for name in columns.column_names:
-        table = table.append_column(f"anchors.{name}", columns[name])
     bounds = [0, *sorted(min(cut, len(docs)) for cut in cuts), len(docs)]
     shards = number_rows([table.slice(low, high - low) for low, high in pairwise(bounds)])
-    steps = (shared_anchors.GLOBAL, substring.GLOBAL, owners.GLOBAL)
-    for step in steps:
-        shards = align(run_global(step, shards, step.config(), n_partitions), shards, step)
-    names = [f"{step.name}.{name}" for step in steps[1:] for name in step.writes.names]
+    shards = extend(anchors.STAGE, shards, config)
+    for step in (*STEPS, owners.GLOBAL):
+        shards = extend(step, shards, step.config(), n_partitions)
+    names = [f"{step.name}.{name}" for step in (substring.STAGE, owners.GLOBAL) for name in step.writes.names]
     found = pa.concat_tables(shards).select(["doc_id", *names])
     return {row["doc_id"]: row for row in found.to_pylist()}
 
@@ -227,12 +227,12 @@ def test_lengths_count_in_characters_of_the_script(passage: str, shorter: str) -
 
 
 def test_keys_compared_in_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few characters are compared at once, passages and ids are the same."""
+    """However few windows are compared at once, passages and ids are the same."""
     docs = {f"d{i}": f"{i}{han(i % 3, 140)}{i}{latin(i % 4, 600)}{i}" for i in range(9)}
     whole = run(docs, anchors.Config(), n_partitions=2)
     assert sum(len(row["substring.passages"] or ()) for row in whole.values()) >= 18
-    for n_codes in (1, 700, 5000):
-        monkeypatch.setattr(substring, "CHUNK_BYTES", n_codes)
+    for n_windows in (1, 300, 2000):
+        monkeypatch.setattr(repeated_windows, "CHUNK_WINDOWS", n_windows)
         assert run(docs, anchors.Config(), n_partitions=2) == whole
 
 
@@ -280,56 +280,74 @@ def test_removed_text_still_stands_somewhere(docs: dict[str, str]) -> None:
         assert left[doc] == docs[doc] or len(set(windows)) < len(windows)
 
 
-def ranges_of(texts: list[str]) -> tuple[pa.Table, pa.Table]:
-    """What goes through the two exchanges."""
-    table = pa.table({"text": pa.array(texts, pa.large_string())})
-    table = table.append_column("doc_id", pa.array([f"d{i:03}" for i in range(len(texts))]))
-    table = table.append_column("parent_id", pa.nulls(len(texts), pa.string()))
-    columns = anchors.STAGE.load(anchors.Config())(table)
-    for name in columns.column_names:
-        table = table.append_column(f"anchors.{name}", columns[name])
-    shards = number_rows([table])
-    outcome = run_global(shared_anchors.GLOBAL, shards, shared_anchors.Config())
-    (shard,) = align(outcome, shards, shared_anchors.GLOBAL)
-    keyed = shared_anchors.map_keys(shards[0], shared_anchors.Config())
-    return keyed, substring.map_ranges(shard, substring.Config())
+ONE = (np.zeros(1, np.int64), np.ones(1, np.int64), np.full(1, 4096))
+"""A range of the first window of a text of 4,096 characters."""
+
+
+def codes_of(text: str) -> np.ndarray:
+    """Code points."""
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32)
+
+
+def asked(texts: list[str]) -> list[pa.Table]:
+    """What goes through the three exchanges."""
+    table = pa.table(
+        {"text": pa.array(texts, pa.large_string()), "parent_id": pa.nulls(len(texts), pa.string())}
+    )
+    shards = extend(anchors.STAGE, number_rows([table]), anchors.Config())
+    tables = []
+    for step in STEPS[:-1]:
+        assert isinstance(step, Global)
+        tables.append(step.map(shards[0].select([*step.reads, "row"]), step.config()))
+        shards = extend(step, shards, step.config())
+    return tables
 
 
 def test_copies_cost_what_they_weigh() -> None:
-    """Ten times the copies make ten times the rows and bytes of both exchanges, not a hundred times."""
-    few, many = ranges_of([han(5, 400)] * 20), ranges_of([han(5, 400)] * 200)
-    for small, large in zip(few, many, strict=True):
-        assert small.num_rows * 10 == large.num_rows
-        assert large.nbytes < 10.5 * small.nbytes
+    """Ten times the copies make ten times the rows and bytes of all exchanges, not a hundred times."""
+    for n_tails in (1, 2):  # copies that are equal throughout, and copies that go on in two ways
+        few, many = (asked([han(5, 400) + chr(0xAC00 + i % n_tails) for i in range(n)]) for n in (20, 200))
+        for small, large in zip(few, many, strict=True):
+            assert small.num_rows * 10 == large.num_rows
+            assert large.nbytes < 10.5 * small.nbytes or not large.num_rows
+        assert (large.num_rows > 0) == (n_tails == 2)
+
+
+def test_no_text_is_exchanged_of_ranges_that_are_equal() -> None:
+    """Copies of a whole document are settled by hash; what goes on differently is told by what enters alone."""
+    keys, ends, strips = asked([han(5, 3000)] * 5)
+    assert keys.num_rows == ends.num_rows > 0 == strips.num_rows
+    for text, told in (
+        (lambda i: han(5, 3000) + han(6 + i, 300), 1),
+        (lambda i: han(6 + i, 300) + han(5, 3000), 2),
+    ):
+        keys, ends, strips = asked([text(i) for i in range(5)])
+        assert 0 < strips.num_rows < ends.num_rows / 10
+        chosen = strips.filter(pc.equal(strips["strips"], told))
+        assert chosen.num_rows >= strips.num_rows / 2
+        for name, alone in (("entering", 1), ("leaving", 2)):
+            assert all(bool(text) == (told == alone) for text in chosen[name].to_pylist())
 
 
 @pytest.mark.parametrize("pattern", ["=", "-=", "哈哈笑", "0, 1, 0; "])
 def test_a_run_of_one_pattern_is_cheap(pattern: str) -> None:
     """A long run that repeats a short pattern has few anchors and is sent little more than once."""
     text = pattern * (20_000 // len(pattern))
-    keyed, ranges = ranges_of([text])
-    assert keyed.num_rows < 10
-    assert pc.sum(pc.utf8_length(ranges["text"])).as_py() < 1.2 * len(text)
+    keys, ends, strips = asked([text])
+    assert keys.num_rows < 10 and ends.num_rows < 10
+    n_chars = pc.sum(pc.add(pc.utf8_length(strips["leaving"]), pc.utf8_length(strips["entering"])))
+    assert n_chars.as_py() < 2.2 * len(text)
 
 
-def test_equal_hashes_are_not_taken_for_equal_text() -> None:
-    """With a hash that all orders of the same letters share, only equal windows are repeats."""
-    texts = ["abcdefg", "gfedcba", "abcdefg", "abcdegf"]
-    codes = np.array([ord(char) for text in texts for char in text], np.uint32)
-    starts = np.arange(0, 29, 7)
-    windows = Windows(
-        groups=np.array([0, 4]),
-        codes=codes,
-        starts=starts,
-        counts=np.ones(4, np.int32),
-        ends=window_ends(codes, starts, wide_table(), 3, 7),
-        firsts=np.zeros(4, np.int32),
-        docs=np.arange(1, 5).astype(np.uint64),
-    )
-    for base in (ODD_A, np.uint64(1)):
-        runs = find_repeats(windows, base)
-        assert runs.ranges.tolist() == [0, 2]
-        assert runs.says[0] == runs.says[1]
+def test_texts_of_one_hash_are_told_apart() -> None:
+    """The Thue-Morse word and its complement, which every odd base sends to one value modulo 2**64, are no passage."""
+    word = "".join("ab"[i.bit_count() % 2] for i in range(4096))
+    other = word.translate(str.maketrans("ab", "ba"))
+    config = anchors.Config(min_chars_han=4096, min_chars_other=4096)
+    hashes = {hash_edges(codes_of(text), *ONE, wide_table(), 4096, 4096)[0][0] for text in (word, other)}
+    assert len(hashes) == 2
+    found = run({"a": f"1{word}2", "b": f"3{other}4", "c": f"5{word}6"}, config)
+    assert [len(found[doc]["substring.passages"] or ()) for doc in "abc"] == [1, 0, 1]
 
 
 def test_short_and_erased_documents_have_no_passages() -> None:

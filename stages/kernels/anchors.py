@@ -118,51 +118,6 @@ def find_anchors(
 
 
 @nb.njit(cache=True, nogil=True)
-def window_ends(
-    codes: np.ndarray, starts: np.ndarray, wide: np.ndarray, wide_chars: int, narrow_chars: int
-) -> np.ndarray:
-    """End of the window at each character of each text, counted like the index of codes; -1 for none."""
-    target = np.int64(wide_chars) * narrow_chars
-    ends = np.full(len(codes), -1, np.int64)
-    for doc in range(len(starts) - 1):
-        end, weight = starts[doc], np.int64(0)
-        for start in range(starts[doc], starts[doc + 1]):
-            while weight < target and end < starts[doc + 1]:
-                weight += narrow_chars if wide[codes[end]] else wide_chars
-                end += 1
-            if weight < target:
-                break
-            ends[start] = end
-            weight -= narrow_chars if wide[codes[start]] else wide_chars
-    return ends
-
-
-@nb.njit(cache=True, nogil=True)
-def range_ends(
-    codes: np.ndarray,
-    begins: np.ndarray,
-    stops: np.ndarray,
-    wide: np.ndarray,
-    wide_chars: int,
-    narrow_chars: int,
-) -> np.ndarray:
-    """End of the last window of each range of windows, counted like the index of codes: int64 (n_ranges,).
-
-    Args: begins, of the first window of each range; stops, one past the first character of its last window. No other
-    text is looked at than that of the windows.
-    """
-    target = np.int64(wide_chars) * narrow_chars
-    ends = np.empty(len(begins), np.int64)
-    for i in range(len(begins)):
-        end, weight = stops[i] - 1, np.int64(0)
-        while weight < target:
-            weight += narrow_chars if wide[codes[end]] else wide_chars
-            end += 1
-        ends[i] = end
-    return ends
-
-
-@nb.njit(cache=True, nogil=True)
 def cut(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Copy ranges of codes, which may overlap, as UTF-8.
 

@@ -1,9 +1,10 @@
 """What the first and the last windows of ranges say, and the strips of text by which their other windows differ.
 
-All windows of a range hold the gram of its anchor, so they overlap: from one to the next a character leaves at the front
-and the characters that enter stand after the first window. So the first window, the strip of what leaves and the strip
-of what enters say all windows; and if two ranges agree in their first windows, what leaves is the same in both as far as
-either goes, so that the strips of what enters alone tell their windows apart, and the other way round.
+All windows of a range hold the gram of its anchor, so they overlap: from one to the next a character leaves at the
+front, and the characters that enter stand after the first window. So the first window, the strip of what leaves and the
+strip of what enters say all windows. If two ranges of one gram agree in their first windows, what leaves is the same in
+both as far as either goes, and what enters tells their windows apart; and the other way round. (Ranges that serve
+several grams of one key are compared by all three.)
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def hash_edges(
     Returns: uint64 (n_ranges,), of the first window; uint64, of the last one and the one after it, if there is one.
     """
     target = np.int64(wide_chars) * narrow_chars
-    powers, second_powers = base_powers((target - 1) // min(wide_chars, narrow_chars) + 1)
+    powers, second_powers = base_powers(int((target - 1) // min(wide_chars, narrow_chars) + 1))
     heads, tails = np.empty(len(begins), np.uint64), np.empty(len(begins), np.uint64)
     start = end = np.int64(-1)
     weight, first, second, last = np.int64(0), np.uint64(0), np.uint64(0), np.uint64(0)

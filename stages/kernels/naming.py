@@ -22,8 +22,8 @@ def join_runs(
 
     A run goes on in the next window if all its places are followed by that window and that one stands in no other.
 
-    Args: docs, firsts, stops, copies: int64 or int32 (n_ranges,), the document of each range, its first window, one past
-    its last, and its places where all are equal, 0 where runs tell. lengths, run_copies: int32, runs of the latter
+    Args: docs, firsts, stops, copies: int64 or int32 (n_ranges,), the document of each range, its first window, one
+    past its last, and its places where all are equal, 0 where runs tell. lengths, run_copies: int32, runs of the latter
     ranges, one after another; goes_on: bool, for each of these ranges.
     Returns: int64 (n_passages,) each, document, first and last window.
     """

@@ -18,13 +18,14 @@ from stages.kernels.rolling import base_powers, enter, join, leave
 class Windows(NamedTuple):
     """Ranges of windows that share a key, sorted by key.
 
-    groups: int64 (n_groups + 1,), where the ranges of each key begin. strips: uint8 (n_ranges,), the same for all ranges
-    of a key. counts: int32 (n_ranges,), windows of each.
-    leaving, entering: uint32, characters that leave and enter from window to window, each with int64 (n_ranges + 1,), where
-    those of each range begin; none where strips leaves them out.
-    steps: uint16, characters that enter at each step, and where those of each range begin; none for one at each step, or
-    where nothing is told of what enters.
-    lengths, first, second: characters of the first window of each range, and both its polynomials, where strips has both.
+    groups: int64 (n_groups + 1,), where the ranges of each key begin. strips: uint8 (n_ranges,), the same for all
+    ranges of a key. counts: int32 (n_ranges,), windows of each.
+    leaving, entering: uint32, characters that leave and enter from window to window, each with int64 (n_ranges + 1,),
+    where those of each range begin; none where strips leaves them out.
+    steps: uint16, characters that enter at each step, and where those of each range begin; none for one at each step,
+    or where nothing is told of what enters.
+    lengths, first, second: int32, uint64 and uint32 (n_ranges,), characters of the first window of each range, and both
+    its polynomials, where strips has both; else 0.
     """
 
     groups: np.ndarray
@@ -56,31 +57,22 @@ class Runs(NamedTuple):
 
 def find_repeats(windows: Windows) -> Runs:
     """Find the windows that stand in more than one place: each is looked up once, however many are equal."""
-    hashes, checks, starts = hash_windows(*windows)
+    hashes, checks, starts = hash_windows(windows)
     copies, alike = _match(windows.groups, windows.counts, starts, hashes, checks)
     return Runs(*_collect(windows.counts, copies, alike))
 
 
 @nb.njit(cache=True, nogil=True)
-def hash_windows(
-    groups,
-    strips,
-    counts,
-    leaving,
-    leaving_starts,
-    entering,
-    entering_starts,
-    steps,
-    step_starts,
-    lengths,
-    first,
-    second,
-):  # type: ignore[no-untyped-def]  # numba infers types  # noqa: E501
+def hash_windows(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hash what each window says, and the one after the last; windows of one key are equal if hash and check are.
 
     Returns: uint64 (n,) and uint32 (n,), 0 for a window that is not there; int64 (n_ranges + 1,), where the windows of
     each range begin, one more than it has.
     """
+    strips, counts, lengths = windows.strips, windows.counts, windows.lengths
+    leaving, leaving_starts = windows.leaving, windows.leaving_starts
+    entering, entering_starts = windows.entering, windows.entering_starts
+    steps, step_starts = windows.steps, windows.step_starts
     starts = np.zeros(len(counts) + 1, np.int64)
     longest = 0
     for part in range(len(counts)):
@@ -104,7 +96,7 @@ def hash_windows(
         whole = strips[part] == ENTERS | LEAVES
         one, two, length = np.uint64(0), np.uint64(0), 0
         if whole:
-            one, two, length = first[part], np.uint64(second[part]), lengths[part]
+            one, two, length = windows.first[part], np.uint64(windows.second[part]), lengths[part]
         n_steps = high - low if even else step_starts[part + 1] - step
         for i in range(n_steps + 1):
             hashes[at + i] = mix(join(one, two) + (np.uint64(0) if whole else np.uint64(i)))
