@@ -13,17 +13,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
-from pipeline.stage import Global
 from stages import anchors, equal_ranges, owners, repeated_windows, shared_anchors, substring
-from stages.kernels.anchors import WIDE_RANGES, wide_table
-from stages.kernels.edges import hash_edges
+from stages.kernels.anchors import WIDE_RANGES
 from tests.run_global import extend, number_rows
 
 STEPS = (shared_anchors.GLOBAL, equal_ranges.GLOBAL, repeated_windows.GLOBAL, substring.STAGE)
@@ -278,76 +275,6 @@ def test_removed_text_still_stands_somewhere(docs: dict[str, str]) -> None:
     for doc in sorted(docs)[:1]:
         windows = windows_of(docs[doc], SMALL)
         assert left[doc] == docs[doc] or len(set(windows)) < len(windows)
-
-
-ONE = (np.zeros(1, np.int64), np.ones(1, np.int64), np.full(1, 4096))
-"""A range of the first window of a text of 4,096 characters."""
-
-
-def codes_of(text: str) -> np.ndarray:
-    """Code points."""
-    return np.frombuffer(text.encode("utf-32-le"), np.uint32)
-
-
-def asked(texts: list[str]) -> list[pa.Table]:
-    """What goes through the three exchanges."""
-    table = pa.table(
-        {"text": pa.array(texts, pa.large_string()), "parent_id": pa.nulls(len(texts), pa.string())}
-    )
-    shards = extend(anchors.STAGE, number_rows([table]), anchors.Config())
-    tables = []
-    for step in STEPS[:-1]:
-        assert isinstance(step, Global)
-        tables.append(step.map(shards[0].select([*step.reads, "row"]), step.config()))
-        shards = extend(step, shards, step.config())
-    return tables
-
-
-def test_copies_cost_what_they_weigh() -> None:
-    """Ten times the copies make ten times the rows and bytes of all exchanges, not a hundred times."""
-    for n_tails in (1, 2):  # copies that are equal throughout, and copies that go on in two ways
-        few, many = (asked([han(5, 400) + chr(0xAC00 + i % n_tails) for i in range(n)]) for n in (20, 200))
-        for small, large in zip(few, many, strict=True):
-            assert small.num_rows * 10 == large.num_rows
-            assert large.nbytes < 10.5 * small.nbytes or not large.num_rows
-        assert (large.num_rows > 0) == (n_tails == 2)
-
-
-def test_no_text_is_exchanged_of_ranges_that_are_equal() -> None:
-    """Copies of a whole document are settled by hash; what goes on differently is told by what enters alone."""
-    keys, ends, strips = asked([han(5, 3000)] * 5)
-    assert keys.num_rows == ends.num_rows > 0 == strips.num_rows
-    for text, told in (
-        (lambda i: han(5, 3000) + han(6 + i, 300), 1),
-        (lambda i: han(6 + i, 300) + han(5, 3000), 2),
-    ):
-        keys, ends, strips = asked([text(i) for i in range(5)])
-        assert 0 < strips.num_rows < ends.num_rows / 10
-        chosen = strips.filter(pc.equal(strips["strips"], told))
-        assert chosen.num_rows >= strips.num_rows / 2
-        for name, alone in (("entering", 1), ("leaving", 2)):
-            assert all(bool(text) == (told == alone) for text in chosen[name].to_pylist())
-
-
-@pytest.mark.parametrize("pattern", ["=", "-=", "哈哈笑", "0, 1, 0; "])
-def test_a_run_of_one_pattern_is_cheap(pattern: str) -> None:
-    """A long run that repeats a short pattern has few anchors and is sent little more than once."""
-    text = pattern * (20_000 // len(pattern))
-    keys, ends, strips = asked([text])
-    assert keys.num_rows < 10 and ends.num_rows < 10
-    n_chars = pc.sum(pc.add(pc.utf8_length(strips["leaving"]), pc.utf8_length(strips["entering"])))
-    assert n_chars.as_py() < 2.2 * len(text)
-
-
-def test_texts_of_one_hash_are_told_apart() -> None:
-    """The Thue-Morse word and its complement, which every odd base sends to one value modulo 2**64, are no passage."""
-    word = "".join("ab"[i.bit_count() % 2] for i in range(4096))
-    other = word.translate(str.maketrans("ab", "ba"))
-    config = anchors.Config(min_chars_han=4096, min_chars_other=4096)
-    hashes = {hash_edges(codes_of(text), *ONE, wide_table(), 4096, 4096)[0][0] for text in (word, other)}
-    assert len(hashes) == 2
-    found = run({"a": f"1{word}2", "b": f"3{other}4", "c": f"5{word}6"}, config)
-    assert [len(found[doc]["substring.passages"] or ()) for doc in "abc"] == [1, 0, 1]
 
 
 def test_short_and_erased_documents_have_no_passages() -> None:

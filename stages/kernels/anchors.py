@@ -89,7 +89,7 @@ def find_anchors(
 
 
 @nb.njit(cache=True, nogil=True)
-def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]
+def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]  # numba infers types
     """Anchors of a text whose characters all weigh the same, and how many windows it has; see _mixed."""
     begin, ring = n, np.int64(len(hashes) - 1)
     size = (target - 1) // weight + 1
@@ -99,7 +99,7 @@ def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  #
     rolling, power = np.uint64(0), powers[gram_size - 1]
     for i in range(low, low + gram_size - 1):
         rolling = rolling * ODD_A + np.uint64(codes[i]) + np.uint64(1)
-    least, at, last = ~np.uint64(0), np.int64(-1), np.int64(-1)
+    least, at, last = ~np.uint64(0), -1, -1
     for gram in range(low, high - gram_size + 1):
         rolling = rolling * ODD_A + np.uint64(codes[gram + gram_size - 1]) + np.uint64(1)
         value = mix(rolling ^ np.uint64(gram_size))
@@ -119,7 +119,7 @@ def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  #
 
 
 @nb.njit(cache=True, nogil=True)
-def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]
+def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]  # numba infers types
     """Append the anchors of a text from n on; return the new n and how many windows the text has.
 
     The least gram is kept until a lesser one comes or it leaves the window, when its successor is looked for in the
@@ -128,7 +128,7 @@ def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts
     begin, ring, half = n, np.int64(len(hashes) - 1), (target + 1) // 2
     end, weight = low, np.int64(0)  # of the window
     gram, gram_end, gram_weight, rolling = low, low, np.int64(0), np.uint64(0)
-    least, at, last = ~np.uint64(0), np.int64(-1), np.int64(-1)  # the least gram, where it is and was
+    least, at, last = ~np.uint64(0), -1, -1  # the least gram, where it is and was
     for start in range(low, high):
         while weight < target and end < high:
             weight += weights[0] if wide[codes[end]] else weights[1]
