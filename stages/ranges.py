@@ -12,11 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.keysort import key_order
+from stages.anchors import KEY_BITS
 from stages.kernels.hashing import salt
-
-KEY_BITS = np.uint64(0xFFFFFFFFFF << 24)
-"""Bits of a key that are compared. Two different anchors that agree in 40 cost a look at their text, never an error:
-of a thousand million anchors one in a thousand meets such another."""
 
 ANCHORS = ("anchors.keys", "anchors.firsts", "anchors.n_windows")
 READS = ("parent_id", *ANCHORS, "shared_anchors.places")
