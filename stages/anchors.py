@@ -34,8 +34,8 @@ SCHEMA = pa.schema(
         "min_chars_other": pa.int32(),
     }
 )
-"""keys: hash of each anchor, of 40 bits above zeros. firsts: the first character of its first window; its last comes before
-the first of the next anchor, or is that of the text. n_windows: windows of the text, 0 for a text shorter than
+"""keys: hash of each anchor, of 40 bits above zeros. firsts: the first character of its first window; its last comes
+before the first of the next anchor, or is that of the text. n_windows: windows of the text, 0 for a text shorter than
 one. min_chars_*: the settings, so that who reads anchors need not be told again."""
 
 
