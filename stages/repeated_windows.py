@@ -162,5 +162,5 @@ GLOBAL = Global(
     reduce=compare_windows,
     answer=place,
     sparse="equal_ranges.strips",
-    expands=2,
+    expands=4,
 )

@@ -91,7 +91,7 @@ def find_anchors(
 @nb.njit(cache=True, nogil=True)
 def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]  # numba infers types
     """Anchors of a text whose characters all weigh the same, and how many windows it has; see _mixed."""
-    begin, ring = n, np.int64(len(hashes) - 1)
+    begin, ring = n, np.uint64(len(hashes) - 1)
     size = (target - 1) // weight + 1
     gram_size = ((target + 1) // 2 - 1) // weight + 1
     if high - low < size:
@@ -104,7 +104,7 @@ def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  #
         rolling = rolling * ODD_A + np.uint64(codes[gram + gram_size - 1]) + np.uint64(1)
         value = mix(rolling ^ np.uint64(gram_size))
         rolling -= (np.uint64(codes[gram]) + np.uint64(1)) * power
-        hashes[gram & ring] = value
+        hashes[np.uint64(gram) & ring] = value
         if value <= least:
             least, at = value, gram
         start = gram - (size - gram_size)
@@ -125,28 +125,31 @@ def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts
     The least gram is kept until a lesser one comes or it leaves the window, when its successor is looked for in the
     whole window: as rarely as there are anchors, since hashes are as good as random.
     """
-    begin, ring, half = n, np.int64(len(hashes) - 1), (target + 1) // 2
+    begin, ring, half = n, np.uint64(len(hashes) - 1), (target + 1) // 2
+    held = np.empty(len(hashes), np.int32)  # weights of the characters of the window, in a ring
     end, weight = low, np.int64(0)  # of the window
     gram, gram_end, gram_weight, rolling = low, low, np.int64(0), np.uint64(0)
     least, at, last = ~np.uint64(0), -1, -1  # the least gram, where it is and was
     for start in range(low, high):
         while weight < target and end < high:
-            weight += weights[0] if wide[codes[end]] else weights[1]
+            one = weights[0] if wide[codes[end]] else weights[1]
+            held[np.uint64(end) & ring] = one
+            weight += one
             end += 1
         if weight < target:
             return n, start - low
         while True:
             while gram_weight < half and gram_end < end:
-                gram_weight += weights[0] if wide[codes[gram_end]] else weights[1]
+                gram_weight += held[np.uint64(gram_end) & ring]
                 rolling = rolling * ODD_A + np.uint64(codes[gram_end]) + np.uint64(1)
                 gram_end += 1
             if gram_weight < half:
                 break
             value = mix(rolling ^ np.uint64(gram_end - gram))
-            hashes[gram & ring] = value
+            hashes[np.uint64(gram) & ring] = value
             if value <= least:
                 least, at = value, gram
-            gram_weight -= weights[0] if wide[codes[gram]] else weights[1]
+            gram_weight -= held[np.uint64(gram) & ring]
             rolling -= (np.uint64(codes[gram]) + np.uint64(1)) * powers[gram_end - gram - 1]
             gram += 1
         if at < start:
@@ -154,18 +157,18 @@ def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts
         if at != last:
             last = at
             n = _add(keys, firsts, begin, n, least, start - low)
-        weight -= weights[0] if wide[codes[start]] else weights[1]
+        weight -= held[np.uint64(start) & ring]
     return n, high - low
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def _least(hashes: np.ndarray, begin: int, end: int) -> tuple[np.uint64, int]:
     """The least hash of grams in a ring, the last of equals, and its gram."""
-    ring = np.int64(len(hashes) - 1)
-    least, at = hashes[begin & ring], begin
+    ring = np.uint64(len(hashes) - 1)
+    least, at = hashes[np.uint64(begin) & ring], begin
     for gram in range(begin + 1, end):
-        if hashes[gram & ring] <= least:
-            least, at = hashes[gram & ring], gram
+        if hashes[np.uint64(gram) & ring] <= least:
+            least, at = hashes[np.uint64(gram) & ring], gram
     return least, at
 
 
