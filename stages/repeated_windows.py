@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from pipeline.stage import Global
 from stages.kernels.anchors import cut, wide_table
 from stages.kernels.edges import ENTERS, LEAVES, Strips, count_entering, find_strips
+from stages.kernels.hashing import hash128
 from stages.kernels.ragged import from_binary, to_binary
 from stages.kernels.substring import Windows, find_repeats
-from stages.kernels.text import view
+from stages.kernels.text import utf8_buffers, view
 from stages.ranges import LEAST, READS, find_ranges, in_order
 
 SCHEMA = pa.schema(
@@ -94,11 +95,38 @@ def compare_windows(table: pa.Table, config: Config) -> pa.Table:
     """Runs of the windows of each range of one partition."""
     if not table.num_rows:
         return ANSWERS.empty_table()
+    kinds, first, places = find_kinds(table)
+    table = table.take(pa.array(first)).append_column("places", pa.array(places))
     keys, n_windows = table["key"].to_numpy(), table["n_windows"].to_numpy().astype(np.int64)
     before = np.append(0, np.cumsum(n_windows))
     bounds = np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys))
     chunks = _chunks(bounds, before[bounds])
-    return pa.concat_tables([_compare(table.slice(low, high - low)) for low, high in pairwise(chunks)])
+    answers = pa.concat_tables([_compare(table.slice(low, high - low)) for low, high in pairwise(chunks)])
+    return answers.combine_chunks().take(pa.array(kinds))
+
+
+def find_kinds(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ranges of one key that say the same are compared once, so that a notice costs as much as its variants.
+
+    Args: table, in order of keys.
+    Returns: int64 (n_ranges,), the kind of each; int64 (n_kinds,), the row of one of each, in order of keys; int32
+    (n_kinds,), how many ranges are of it.
+    """
+    texts = [hash128(*utf8_buffers(table[name])) for name in ("leaving", "entering")]
+    steps = hash128(*from_binary(table["steps"].combine_chunks(), np.uint16))
+    numbers = [
+        table[name].to_numpy().astype(np.uint64) for name in ("n_windows", "length", "first", "second")
+    ]
+    said = np.column_stack([*texts, steps, *numbers])
+    hashes = hash128(said.ravel(), np.arange(len(said) + 1) * said.shape[1])
+    keys = table["key"].to_numpy()
+    order = np.lexsort((hashes[:, 1], hashes[:, 0], keys))
+    sorted_ = np.column_stack([keys, hashes])[order]
+    begins = np.flatnonzero(np.append(True, (sorted_[1:] != sorted_[:-1]).any(axis=1)))
+    places = np.diff(np.append(begins, len(order)))
+    kinds = np.empty(len(order), np.int64)
+    kinds[order] = np.repeat(np.arange(len(begins)), places)
+    return kinds, order[begins], places.astype(np.int32)
 
 
 def _chunks(bounds: np.ndarray, before: np.ndarray) -> list[int]:
@@ -114,14 +142,12 @@ def _chunks(bounds: np.ndarray, before: np.ndarray) -> list[int]:
 def _compare(table: pa.Table) -> pa.Table:
     """Runs of the windows of some keys, whole; the table is in order."""
     table = table.combine_chunks()
-    keys, (strips, counts, lengths, first, second) = (
-        table["key"].to_numpy(),
-        (table[name].to_numpy() for name in ("strips", "n_windows", "length", "first", "second")),
-    )
+    names = ("key", "strips", "n_windows", "places", "length", "first", "second")
+    keys, strips, counts, places, lengths, first, second = (table[name].to_numpy() for name in names)
     leaving, entering = view(table["leaving"]), view(table["entering"])
     windows = Windows(
         np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys)),
-        strips, counts, leaving.codes, leaving.starts, entering.codes, entering.starts,
+        strips, counts, places, leaving.codes, leaving.starts, entering.codes, entering.starts,
         *from_binary(table["steps"].combine_chunks(), np.uint16), lengths, first, second,
     )  # fmt: skip
     runs = find_repeats(windows)

@@ -14,10 +14,11 @@ from pipeline.errors import StageError
 from pipeline.keyed import write_exchange
 from pipeline.stage import Global
 from pipeline.store import open_store
-from stages import anchors
+from stages import anchors, repeated_windows
 from stages.kernels.anchors import find_anchors, wide_table
 from stages.kernels.edges import hash_edges
 from stages.kernels.hashing import ODD_A, ODD_B
+from stages.kernels.substring import Runs, Windows, find_repeats
 from tests.run_global import extend, number_rows
 from tests.test_substring import STEPS, han, is_wide, run, windows_of
 
@@ -68,6 +69,30 @@ def test_no_text_is_exchanged_of_ranges_that_are_equal() -> None:
         assert chosen.num_rows >= strips.num_rows / 2
         for name, alone in (("entering", 1), ("leaving", 2)):
             assert all(bool(text) == (told == alone) for text in chosen[name].to_pylist())
+
+
+def test_ranges_of_one_kind_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notice in two variants costs as much as two, however often it stands, and counts as often as it stands."""
+    compared = []
+
+    def count(windows: Windows) -> Runs:
+        compared.append(len(windows.counts))
+        return find_repeats(windows)
+
+    monkeypatch.setattr(repeated_windows, "find_repeats", count)
+    texts = [
+        f"{chr(0xAC00 + i)}{han(5, 400)}{'甲乙'[i % 2]}{han(6, 400)}{'丙丁'[i % 2]}{han(7, 400)}{chr(0xB000 + i)}"
+        for i in range(300)
+    ]
+    strips = asked(texts)[2]
+    compared.clear()
+    found = run({f"d{i:03}": text for i, text in enumerate(texts)}, anchors.Config())
+    n_edges = 600  # ranges that begin or end otherwise in each document
+    assert sum(compared) < n_edges + 100 < strips.num_rows / 2
+    passages = [row["substring.passages"] for row in found.values()]
+    places = [(1, 401), (302, 501), (402, 802), (703, 902), (803, 1203)]
+    assert all([(p["start"], p["end"]) for p in mine] == places for mine in passages)
+    assert len({p["passage"] for mine in passages for p in mine}) == 3 + 2 * 2
 
 
 @pytest.mark.parametrize("pattern", ["=", "-=", "哈哈笑", "0, 1, 0; "])

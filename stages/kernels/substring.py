@@ -19,7 +19,7 @@ class Windows(NamedTuple):
     """Ranges of windows that share a key, sorted by key.
 
     groups: int64 (n_groups + 1,), where the ranges of each key begin. strips: uint8 (n_ranges,), the same for all
-    ranges of a key. counts: int32 (n_ranges,), windows of each.
+    ranges of a key. counts: int32 (n_ranges,), windows of each. places: int32 (n_ranges,), how often each stands.
     leaving, entering: uint32, characters that leave and enter from window to window, each with int64 (n_ranges + 1,),
     where those of each range begin; none where strips leaves them out.
     steps: uint16, characters that enter at each step, and where those of each range begin; none for one at each step,
@@ -31,6 +31,7 @@ class Windows(NamedTuple):
     groups: np.ndarray
     strips: np.ndarray
     counts: np.ndarray
+    places: np.ndarray
     leaving: np.ndarray
     leaving_starts: np.ndarray
     entering: np.ndarray
@@ -58,7 +59,7 @@ class Runs(NamedTuple):
 def find_repeats(windows: Windows) -> Runs:
     """Find the windows that stand in more than one place: each is looked up once, however many are equal."""
     hashes, checks, starts = hash_windows(windows)
-    copies, alike = _match(windows.groups, windows.counts, starts, hashes, checks)
+    copies, alike = _match(windows.groups, windows.counts, windows.places, starts, hashes, checks)
     return Runs(*_collect(windows.counts, copies, alike))
 
 
@@ -116,7 +117,12 @@ def hash_windows(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @nb.njit(cache=True, nogil=True)
 def _match(
-    groups: np.ndarray, counts: np.ndarray, starts: np.ndarray, hashes: np.ndarray, checks: np.ndarray
+    groups: np.ndarray,
+    counts: np.ndarray,
+    places: np.ndarray,
+    starts: np.ndarray,
+    hashes: np.ndarray,
+    checks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the places of each window, and say whether they all go on alike.
 
@@ -145,7 +151,7 @@ def _match(
                     slots[slot] = window
                 owner = slots[slot]
                 owners[window] = owner
-                copies[owner] += 1
+                copies[owner] += places[part]
                 alike[owner] &= (
                     hashes[owner + 1] == hashes[window + 1] and checks[owner + 1] == checks[window + 1]
                 )
