@@ -95,7 +95,7 @@ STAGE = Stage(
     reads=("text", *READS, *LEAST, "equal_ranges.copies", *RUNS),
     writes=SCHEMA,
     load=bind(annotate),
-    needs=("stages.equal_ranges", "stages.repeated_windows"),
+    needs=("stages.shared_anchors", "stages.equal_ranges", "stages.repeated_windows"),
 )
 GLOBAL = STAGE
 """So that a run file names it under `global`, after `stages.shared_anchors`: what it says rests on all documents."""
