@@ -21,8 +21,9 @@ from pipeline.decide import BaseRows
 from pipeline.deciding import Deciding
 from pipeline.derive import DeriveTask, derive_shard, inputs
 from pipeline.errors import InputError, LeaseError, QuarantineError
-from pipeline.exchange import Annotations, run_global
+from pipeline.exchange import run_global
 from pipeline.execute import WaveReport, WaveTask, annotate_shard
+from pipeline.feed import Annotations
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
 from pipeline.index import note_erased, open_index
 from pipeline.lease import Lease, hold

@@ -200,11 +200,11 @@ class Copies:
 
     @property
     def shard(self) -> Shard:
-        """See exchange.Feed."""
+        """See feed.Feed."""
         return self.decision.shard
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See exchange.Feed."""
+        """See feed.Feed."""
         keep_one = self.decision.keep_one
         assert keep_one is not None
         found = self.decision.read(store, {*self.columns.values(), *(name for name, _ in keep_one.prefer)})
@@ -240,11 +240,11 @@ class BaseRows:
 
     @property
     def shard(self) -> Shard:
-        """See exchange.Feed."""
+        """See feed.Feed."""
         return self.decision.shard
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See exchange.Feed."""
+        """See feed.Feed."""
         own = [name for name in reads if name not in HANDED]
         columns = self.decision.read(store, set(own))
         passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.decide import Copies, Decision, PopulationTask, count_population
 from pipeline.errors import UsageError
-from pipeline.exchange import Feed
+from pipeline.feed import Feed
 from pipeline.graph import GlobalResult
 from pipeline.passages import Passages
 from pipeline.recipe import digest, step_recipe

@@ -9,30 +9,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.answers import AnswerTask, answer_partition, answer_shard, write_questions, write_rows
 from pipeline.catalog import Catalog
 from pipeline.cluster import Engine
 from pipeline.errors import StageError
-from pipeline.execute import _nulls
+from pipeline.feed import Annotations, Feed
 from pipeline.graph import GlobalResult
 from pipeline.index import Holding, Index, Slice, read_range, renumber, run_name, without, write_part
 from pipeline.keyed import partition_of, read_exchange, sort_keyed, write_exchange
 from pipeline.memory import Remembering, memory_folder, remember, write_shards
 from pipeline.progress import Progress
-from pipeline.recipe import digest, table_digest
+from pipeline.recipe import digest
 from pipeline.run_file import Step
-from pipeline.schema import CANONICAL, ROW, ROW_BITS, widened
-from pipeline.shards import peak_rss_bytes, read_shard_rows
-from pipeline.sidecars import Shard, SidecarRef, read_columns, write_sidecar
-from pipeline.stage import Global, Outcome
+from pipeline.schema import ROW_BITS
+from pipeline.shards import peak_rss_bytes
+from pipeline.sidecars import Shard
+from pipeline.stage import Global
 from pipeline.store import Store
 
 ROWS_PER_PARTITION = 8 << 20
@@ -47,54 +47,6 @@ and how many files a sorter reads from, have bounds; a build that is stopped kee
 
 TEXT_PER_PARTITION = 256 << 20
 """Aim of text behind a partition of a step that reads text: its rows may be as large as the text itself."""
-
-
-class Feed(Protocol):
-    """Where a map task's batches come from."""
-
-    @property
-    def shard(self) -> Shard:
-        """The shard whose rows are fed."""
-        ...
-
-    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """Yield at least one table with the columns of `reads` and `row`, numbered from first_row."""
-        ...
-
-
-@dataclass(frozen=True)
-class Annotations:
-    """Feeds a global step from a shard and its sidecars; see Global.sparse for what it skips."""
-
-    shard: Shard
-    refs: Mapping[str, SidecarRef]
-    loose: Mapping[str, pa.DataType] = field(default_factory=dict)
-    sparse: str | None = None
-
-    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See Feed.batches."""
-        stored = [c for c in reads if "." in c and c not in self.loose]
-        columns = read_columns(store, self.shard, self.refs, stored)
-        columns |= {c: _nulls(kind, self.shard.n_rows) for c, kind in self.loose.items()}
-        rows = pa.array(np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row))
-        canonical = [c for c in reads if c in CANONICAL.names]
-        if not canonical:
-            yield pa.table({**{c: columns[c] for c in reads}, ROW: rows})
-            return
-        wanted = np.ones(self.shard.n_rows, bool)
-        if self.sparse is not None:
-            wanted = np.asarray(columns[self.sparse].combine_chunks().is_valid())
-        found = False
-        for start, batch in read_shard_rows(store, self.shard, canonical, wanted):
-            found = True
-            n_rows = batch.num_rows
-            cut = {c: batch[c] if c in canonical else columns[c].slice(start, n_rows) for c in reads}
-            table = pa.table({**cut, ROW: rows.slice(start, n_rows)})
-            inside = wanted[start : start + n_rows]
-            yield table if inside.all() else table.filter(pa.array(inside))
-        if not found:  # one batch without rows, so that the map can say its schema
-            kinds = {c: CANONICAL.field(c).type if c in canonical else columns[c].type for c in reads}
-            yield pa.schema([*kinds.items(), (ROW, pa.uint64())]).empty_table()
 
 
 @dataclass(frozen=True)
@@ -154,6 +106,9 @@ def map_shard(task: MapTask) -> int:
     batches = task.feed.batches(task.store, step.reads, first_row)
     table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
     table = without(table, np.array(task.erased, np.uint64) + np.uint64(first_row))
+    if step.answer is not None:
+        write_questions(task.store, task.key, table, task.n_partitions)
+        return table.num_rows
     keys = table["key"].to_numpy()
     write_exchange(task.store, task.key, table, partition_of(keys, task.n_partitions), task.n_partitions)
     return table.num_rows
@@ -176,6 +131,8 @@ def add_part(task: AddTask) -> tuple[int, int]:
 def reduce_partition(task: ReduceTask) -> int:
     """Reduce one partition and write its part; returns its number of rows."""
     assert isinstance(task.step.step, Global)
+    if task.step.step.answer is not None:
+        return answer_partition(task.store, task.step, task.maps, task.partition, task.key)
     if task.index:
         tables = read_range(task.store, task.index, task.partition, task.n_partitions)
     else:
@@ -218,44 +175,8 @@ def finish_step(task: FinishTask) -> FinishReport:
         task.store.put(f"{task.folder}/{name}.parquet", sink.getvalue())
     if task.memory is not None and outcome.known is not None:
         remember(task.store, task.memory, outcome.known, task.shards)
-    digests = {}
-    for shard, rows in cut_rows(task.step, outcome, task.shards):
-        ref = SidecarRef(f"{task.folder}/rows/{shard.id}.parquet", task.recipe)
-        write_sidecar(task.store, ref, rows, shard)
-        digests[shard.id] = {name: table_digest(rows.select([name])) for name in rows.column_names}
+    digests = write_rows(task.store, task.step, task.folder, task.recipe, outcome, task.shards)
     return FinishReport(digests, {n: t.num_rows for n, t in outcome.artefacts.items()}, peak_rss_bytes())
-
-
-def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Iterator[tuple[Shard, pa.Table]]:
-    """Cut a step's row values into one full-length table per shard; rows without a value are null.
-
-    Args: shards, by the ordinal that their rows are numbered with.
-    """
-    schema = step.step.writes
-    values = (
-        outcome.rows if outcome.rows is not None else pa.schema([(ROW, pa.uint64()), *schema]).empty_table()
-    )
-    if set(values.column_names) != {ROW, *schema.names}:
-        raise StageError(
-            f"{step.name}.finish wrote {values.column_names}; it declares row, {', '.join(schema.names)}"
-        )
-    order = np.argsort(values[ROW].to_numpy(), kind="stable")
-    numbers = values[ROW].to_numpy()[order]
-    # once, because it copies even a single chunk; wide, because it holds all shards
-    whole = {f.name: values[f.name].cast(widened(f.type)).combine_chunks() for f in schema}
-    if len(numbers) and (np.diff(numbers) == 0).any():
-        raise StageError(f"{step.name}.finish gave a row more than one value")
-    for ordinal, shard in shards.items():
-        index = np.full(shard.n_rows, -1, np.int64)
-        low, high = (np.searchsorted(numbers, np.uint64(n << ROW_BITS)) for n in (ordinal, ordinal + 1))
-        chosen = slice(low, high)
-        index[(numbers[chosen] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = order[chosen]
-        indices = pa.array(np.maximum(index, 0), mask=index < 0)
-        columns = [
-            whole[f.name].take(indices).cast(f.type) if len(values) else pa.nulls(shard.n_rows, f.type)
-            for f in schema
-        ]
-        yield shard, pa.table(columns, schema=schema)
 
 
 def count_partitions(step: Step, shards: Sequence[Shard]) -> int:
@@ -309,7 +230,16 @@ def run_global(
     with progress.phase(f"{step.name}: reduce", n_partitions, "partitions") as phase:
         for _ in engine.map(reduce_partition, reduces):
             phase.step()
-    (report,) = engine.map(finish_step, [FinishTask(store, step, parts, shards, folder, recipe, memory)])
+    if step.step.answer is not None:
+        asked = [AnswerTask(store, step, fed[n], n, i, parts, folder, recipe) for i, n in enumerate(fed)]
+        with progress.phase(f"{step.name}: answer", len(asked)) as phase:
+            digests: dict[str, dict[str, str]] = {}
+            for found in engine.map(answer_shard, asked):
+                digests |= found
+                phase.step()
+        report = FinishReport(digests, {}, 0)
+    else:
+        (report,) = engine.map(finish_step, [FinishTask(store, step, parts, shards, folder, recipe, memory)])
     catalog = Catalog.load(store, f"{folder}/catalog.json")
     catalog.update({**report.digests, "": {"recipe": recipe, "artefacts": report.artefacts}})
     store.delete_prefix(work)

@@ -115,9 +115,11 @@ class _Parser:
                 self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
             else:
                 self.add(entry, "STAGE", f"annotate[{i}]", edits)
-        annotate = tuple(self.steps.values())
         for i, entry in enumerate(self.page.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
+        for step in list(self.steps.values()):
+            self.add_needed(step, edits)
+        annotate = tuple(step for step in self.steps.values() if not step.is_global)
         globals_ = tuple(step for step in self.steps.values() if step.is_global)
         release = self.release(release_page, edits, corpus)
         keep_one = parse_keep_one(
@@ -273,6 +275,14 @@ class _Parser:
         )  # fmt: skip
         if entry.get("view") == "release" and edits.late:
             self.late.append(name)
+
+    def add_needed(self, step: Step, edits: Edits) -> None:
+        """Take up the global steps that a stage rests on and that the run file does not name."""
+        if step.is_global:
+            return
+        for module in step.step.needs:  # type: ignore[union-attr]  # a stage
+            if load_step(module, "GLOBAL", self.path).name not in self.steps:
+                self.add(module, "GLOBAL", f"what {step.name} needs", edits)
 
     def late_step(self, step: Step, edits: Edits) -> Step:
         """The step once more, for documents that lose repeated passages, with all edits of the release."""

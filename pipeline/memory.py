@@ -67,7 +67,7 @@ class Remembering:
     listed: str
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See exchange.Feed.batches."""
+        """See feed.Feed.batches."""
         shard = self.shard
         stored = [c for c in reads if "." in c and c not in self.loose]
         columns = read_columns(store, shard, self.refs, stored)

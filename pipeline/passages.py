@@ -48,11 +48,11 @@ class Passages:
 
     @property
     def shard(self) -> Shard:
-        """See exchange.Feed."""
+        """See feed.Feed."""
         return self.decision.shard
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See exchange.Feed."""
+        """See feed.Feed."""
         own = tuple(name for name in reads if name != "step")
         for number, step in enumerate(self.steps):
             columns = {f"substring.{name}": f"{step}.{name}" for name in COLUMNS}

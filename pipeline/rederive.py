@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from pipeline.answers import cut_rows
 from pipeline.canonical import Rows, SourceInfo
 from pipeline.decide import Copies, Decision, order_column
 from pipeline.derive import derive_batch
 from pipeline.errors import UsageError
-from pipeline.exchange import cut_rows
 from pipeline.execute import Columns, WaveReport, run_stage, view_text
 from pipeline.finished import Finished
 from pipeline.graph import Phase, phases

@@ -33,6 +33,7 @@ class Stage:
     notes: config -> what people should know of it before a run, in lines that `plan` prints.
     kind: "cpu" runs in the first wave that has its columns; "torch" and "service" run in waves of their own,
         and only "service" may be impure.
+    needs: modules of global steps without settings that it rests on; a run file need not name them.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stage:
     kind: Literal["cpu", "torch", "service"] = "cpu"
     requires: tuple[str, ...] = ()
     notes: Callable[[Any], list[str]] | None = None
+    needs: tuple[str, ...] = ()
 
 
 class Bound:
@@ -85,6 +87,11 @@ class Outcome:
     known: pa.Table | None = None
 
 
+def no_outcome(table: pa.Table, config: Any) -> Outcome:
+    """The end of a step whose shards get answers. Any: each step has its own config class."""
+    return Outcome()
+
+
 @dataclass(frozen=True)
 class Memory:
     """What a global step finds out about two documents and nothing but these, kept under `index/` for later runs.
@@ -109,6 +116,10 @@ class Global:
     reduce(table, config): one partition, sorted by (key, row) if the table has `row`, else by key; all rows of a
         key are in it. Must treat each key on its own, so that the number of partitions changes nothing. Returns
         a table with the same schema for every partition, also for an empty one.
+    answer(table, answers, config): of a step that has no finish. Then reduce returns a row for each of its rows, in
+        their order, and each shard gets back what was said to its own: table, the columns of `reads` but text, and
+        `row`, of the whole shard without what `sparse` skips; answers, in order of (key, place in what map gave for
+        the shard). Returns `row` and `writes`. So map need not say where its rows come from, nor one process hold all.
     combine(table, config): results of reduce, any of them in key order -> a shorter table of the same schema that says
         the same to finish; for a step whose partitions repeat each other. May be applied to its own results.
     finish(table, config): the concatenated results of reduce in key order -> Outcome. With combine, some or all of them
@@ -132,7 +143,7 @@ class Global:
     key: str
     map: Callable[[pa.Table, Any], pa.Table]
     reduce: Callable[[pa.Table, Any], pa.Table]
-    finish: Callable[[pa.Table, Any], Outcome]
+    finish: Callable[[pa.Table, Any], Outcome] = no_outcome
     sparse: str | None = None
     expands: int = 1
     files: tuple[str, ...] = ()
@@ -140,6 +151,7 @@ class Global:
     indexed: bool = False
     memory: Memory | None = None
     combine: Callable[[pa.Table, Any], pa.Table] | None = None
+    answer: Callable[[pa.Table, pa.Table, Any], pa.Table] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Measure what finding repeated passages costs on given files: CPU time, memory, and bytes written between tasks.
 
-Builds the files in a temporary store with one worker, after compiling the kernels: `stages.anchors`,
-`stages.shared_anchors` and `stages.substring` alone. The figures are those of the worker around each task, without the
-start of a process; bytes of exchange are those of all files of both global steps, as they lie.
+Builds the files in a temporary store with one worker, after compiling the kernels: `stages.anchors`, `stages.substring`
+and the global steps between them, alone. The figures are those of the worker around each task, without the start of a
+process; bytes of exchange are those of all files that tasks of global steps hand on, as they lie.
 
 Example: python scripts/bench_substring.py crawl/*.parquet
 """
@@ -31,7 +31,7 @@ from pipeline.progress import Progress
 from pipeline.shards import peak_rss_bytes
 from pipeline.store import open_store
 
-STEPS = ("shared_anchors", "substring")
+STEPS = ("shared_anchors", "equal_ranges", "repeated_windows")
 
 
 def timed(fn: Callable[[Any], Any], task: Any) -> tuple[Any, float, int]:
@@ -39,6 +39,13 @@ def timed(fn: Callable[[Any], Any], task: Any) -> tuple[Any, float, int]:
     before = time.process_time()
     result = fn(task)
     return result, time.process_time() - before, peak_rss_bytes()
+
+
+def label(fn: Callable[[Any], Any], task: Any) -> str:
+    """The step that a task belongs to, the last one of a wave; else what is done. Any: tasks of any kind."""
+    if hasattr(task, "steps"):
+        return str(task.steps[-1].name)
+    return str(task.step.name) if hasattr(task, "step") else fn.__name__
 
 
 class Measured:
@@ -56,13 +63,14 @@ class Measured:
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         """See Engine.map; Any: tasks and results of any kind."""
         for result, seconds, peak in self.engine.map(partial(timed, fn), tasks):
-            step = tasks[0].step.step.name if hasattr(tasks[0], "step") else fn.__name__
+            step = label(fn, tasks[0])
             self.seconds[step, fn.__name__] = self.seconds.get((step, fn.__name__), 0) + seconds
             if step in STEPS:
                 self.peak_rss = max(self.peak_rss, peak)
             yield result
         for task in tasks:
             if fn.__name__ in ("map_shard", "reduce_partition"):
+                step = label(fn, task)
                 written = (self.store / task.key).stat().st_size
                 self.exchange[step] = self.exchange.get(step, 0) + written
 
@@ -72,20 +80,20 @@ class Measured:
 
 
 def run_page(files: tuple[str, ...], text: str | None, settings: dict[str, Any]) -> dict[str, Any]:
-    """A run file of the three steps alone; Any: YAML values."""
+    """A run file of these steps alone; Any: YAML values."""
     return {
         "corpus": "bench-substring",
         "sources": sources_of(files, text),
         "ingest": {"max_quarantined_share": 1},
         "annotate": [{"use": "stages.anchors", "config": settings}],
-        "global": [f"stages.{name}" for name in STEPS],
+        "global": ["stages.shared_anchors", "stages.substring"],
     }
 
 
 def shares(store: Path) -> dict[str, float]:
     """Share of characters in passages, over all documents: of Chinese-like text and of other text, by the majority."""
     totals: dict[str, list[int]] = {}
-    for path in sorted(store.glob("global/substring/*/rows/*.parquet")):
+    for path in sorted(store.glob("annotations/substring/*/*.parquet")):
         rows = pq.read_table(path)
         texts = pq.read_table(store / "shards" / path.name, columns=["text"])["text"].to_pylist()
         for found, text in zip(rows["passages"].to_pylist(), texts, strict=True):
@@ -105,7 +113,11 @@ def report(store: Path, engine: Measured) -> list[str]:
     """Markdown lines of what was measured."""
     shards = [pq.read_table(path, columns=["text_bytes"]) for path in sorted(store.glob("shards/*.parquet"))]
     n_bytes = sum(sum(table["text_bytes"].to_pylist()) for table in shards)
-    anchors = sum(path.stat().st_size for path in store.glob("annotations/anchors/*/*.parquet"))
+    folders = {"anchors": "annotations", "substring": "annotations"} | dict.fromkeys(STEPS, "global")
+    stored = {
+        f"{name}, stored": sum(path.stat().st_size for path in store.glob(f"{kind}/{name}/*/**/*.parquet"))
+        for name, kind in folders.items()
+    }
     lines = [
         f"{n_bytes / 1e6:,.1f} MB of text, {sum(map(len, shards)):,} documents; one worker of {machine()}; "
         f"{datetime.now(UTC):%Y-%m-%d}.",
@@ -113,12 +125,15 @@ def report(store: Path, engine: Measured) -> list[str]:
         "| step | task | CPU-s |",
         "|---|---|---:|",
     ]
-    seconds = {key: value for key, value in engine.seconds.items() if key[0] in ("annotate_shard", *STEPS)}
+    seconds = {
+        key: value for key, value in engine.seconds.items() if key[0] in ("anchors", "substring", *STEPS)
+    }
     lines += [f"| {step} | {task} | {value:.2f} |" for (step, task), value in seconds.items()]
     total = sum(seconds.values())
     lines += [f"| all | | {total:.2f}: {n_bytes / 1e6 / total:.1f} MB/s |", ""]
-    exchange = sum(engine.exchange.values())
-    for name, written in (("anchors", anchors), *engine.exchange.items(), ("exchange of both", exchange)):
+    exchange = {f"{name}, exchanged": written for name, written in engine.exchange.items()}
+    exchange["all exchanged"] = sum(engine.exchange.values())
+    for name, written in {**exchange, **stored}.items():
         lines.append(f"- {name}: {written:,} bytes, {written / n_bytes:.3f} per byte of text")
     lines.append(f"- peak memory of the worker in the global steps: {engine.peak_rss / 1e6:,.0f} MB")
     lines += [f"- characters in passages, {name}: {share:.2%}" for name, share in shares(store).items()]

@@ -40,7 +40,8 @@ from scale_corpus import (
 )
 
 from pipeline.cluster import LocalEngine, SerialEngine
-from pipeline.exchange import Annotations, run_global
+from pipeline.exchange import run_global
+from pipeline.feed import Annotations
 from pipeline.index import Index
 from pipeline.progress import Progress
 from pipeline.run_file import Step

@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.keyed import partition_of, sort_keyed
+from pipeline.answers import answered, ordered
+from pipeline.keyed import partition_of
 from pipeline.stage import Global
-from stages import anchors, shared_anchors, substring
-from stages.kernels.anchors import wide_table, window_ends
-from stages.kernels.text import view
+from stages import anchors, equal_ranges, repeated_windows, shared_anchors, substring
+from stages.kernels.anchors import wide_table
+from stages.kernels.text import TextView, view
 
 N_PARTITIONS = 5
 
@@ -51,31 +52,46 @@ def ours(text: pa.ChunkedArray, config: anchors.Config) -> pa.Table:
     columns |= {f"anchors.{name}": found[name] for name in found.column_names}
     for name, values in columns.items():
         table = table.append_column(name, values)
-    for step in (shared_anchors.GLOBAL, substring.GLOBAL):
+    for step in (shared_anchors.GLOBAL, equal_ranges.GLOBAL, repeated_windows.GLOBAL):
         rows = in_partitions(step, table)
         place = np.full(n_docs, -1)
         place[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
         for field in step.writes:
             values = rows[field.name].take(pa.array(place, mask=place < 0))
             table = table.append_column(f"{step.name}.{field.name}", values)
+    stage = substring.STAGE
+    found = stage.load(stage.config())(table.select(stage.reads))
+    for name in stage.writes.names:
+        table = table.append_column(f"{stage.name}.{name}", found[name])
     return table
 
 
 def in_partitions(step: Global, table: pa.Table) -> pa.Table:
-    """Map in two shards, reduce in partitions, finish."""
-    half = table.num_rows // 2
-    names = [*step.reads, "row"]
-    mapped = pa.concat_tables(
-        [step.map(part.select(names), step.config()) for part in (table[:half], table[half:])]
-    )
-    parts = partition_of(mapped["key"].to_numpy(), N_PARTITIONS)
-    reduced = [
-        step.reduce(sort_keyed(mapped.filter(pa.array(parts == i))), step.config())
-        for i in range(N_PARTITIONS)
+    """Rows of a step that answers, mapped in two shards and compared in partitions."""
+    assert step.answer is not None
+    half, names = table.num_rows // 2, [*step.reads, "row"]
+    shards = [part.select(names) for part in (table[:half], table[half:])]
+    asked = [ordered(step.map(shard, step.config()))[0] for shard in shards]
+    parts = [partition_of(questions["key"].to_numpy(), N_PARTITIONS) for questions in asked]
+    said: list[list[pa.Table]] = [[], []]
+    for i in range(N_PARTITIONS):
+        mine = [q.filter(pa.array(part == i)) for q, part in zip(asked, parts, strict=True)]
+        answers = answered(step, pa.concat_tables(mine), step.config())
+        said[0].append(answers[: mine[0].num_rows])
+        said[1].append(answers[mine[0].num_rows :])
+    rows = [
+        step.answer(shard.select([n for n in names if n != "text"]), pa.concat_tables(answers), step.config())
+        for shard, answers in zip(shards, said, strict=True)
     ]
-    rows = step.finish(pa.concat_tables(reduced), step.config()).rows
-    assert rows is not None
-    return rows
+    return pa.concat_tables(rows)
+
+
+def window_ends(text: TextView, wide_chars: int, narrow_chars: int) -> np.ndarray:
+    """End of the window at each character, counted like the index of codes: int64 (n_codes,), -1 for none."""
+    before = np.append(0, np.cumsum(np.where(wide_table()[text.codes], narrow_chars, wide_chars)))
+    ends = np.searchsorted(before, before[:-1] + wide_chars * narrow_chars)
+    limits = np.repeat(text.starts[1:], np.diff(text.starts))
+    return np.where(ends <= limits, ends, -1)
 
 
 def classes_of(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -123,7 +139,7 @@ def main(files: tuple[str, ...], text: str, mb: float, preset: str) -> None:
     table = ours(texts, config)
     took = time.monotonic() - begin
     decoded = view(table["text"])
-    ends = window_ends(decoded.codes, decoded.starts, wide_table(), *config.least)
+    ends = window_ends(decoded, *config.least)
     repeated, begins = passages(classes_of(decoded.codes, decoded.starts, ends))
     lists = table["substring.passages"].combine_chunks()
     flat, base = pc.list_flatten(lists), decoded.starts[pc.list_parent_indices(lists).to_numpy()]

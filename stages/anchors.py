@@ -21,6 +21,10 @@ from stages.kernels.text import view
 MAX_CHARS = 20_000
 """Largest setting: weights of a window stay far below 2**31."""
 
+KEY_BITS = np.uint64(0xFFFFFFFFFF << 24)
+"""Bits of a key that are kept and compared. Two different anchors that agree in 40 cost a look at their text, never an
+error: of a thousand million anchors one in a thousand meets such another."""
+
 SCHEMA = pa.schema(
     {
         "keys": pa.list_(pa.uint64()),
@@ -30,8 +34,8 @@ SCHEMA = pa.schema(
         "min_chars_other": pa.int32(),
     }
 )
-"""keys: hash of each anchor. firsts: the first character of its first window; its last comes before the
-first of the next anchor, or is that of the text. n_windows: windows of the text, 0 for a text shorter than
+"""keys: hash of each anchor, of 40 bits above zeros. firsts: the first character of its first window; its last comes
+before the first of the next anchor, or is that of the text. n_windows: windows of the text, 0 for a text shorter than
 one. min_chars_*: the settings, so that who reads anchors need not be told again."""
 
 
@@ -75,8 +79,10 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
     missing, ends = pa.array(~valid), pa.array(offsets, pa.int32())
     least = np.broadcast_to(np.array(config.least, np.int32)[:, None], (2, len(valid)))
     numbers = [pa.array(column, pa.int32(), mask=~valid) for column in (n_windows, *least)]
-    lists = [pa.ListArray.from_arrays(ends, pa.array(values), mask=missing) for values in (keys, firsts)]
+    lists = [
+        pa.ListArray.from_arrays(ends, pa.array(values), mask=missing) for values in (keys & KEY_BITS, firsts)
+    ]
     return pa.table([*lists, *numbers], schema=SCHEMA)
 
 
-STAGE = Stage(name="anchors", version=1, config=Config, reads=("text",), writes=SCHEMA, load=bind(annotate))
+STAGE = Stage(name="anchors", version=2, config=Config, reads=("text",), writes=SCHEMA, load=bind(annotate))

@@ -21,7 +21,7 @@ from pipeline.stage import Global, Outcome
 from stages.kernels.hashing import salt
 from stages.kernels.passages import passage_ids
 from stages.paragraphs import UNITS
-from stages.substring import PASSAGE, ROWS, SCHEMA
+from stages.substring import PASSAGE, SCHEMA
 
 READS = (
     "parent_id",
@@ -115,7 +115,9 @@ def finish(table: pa.Table, config: Config) -> Outcome:
         "repeated_chars": [int(repeated.sum())],
     }
     return Outcome(
-        rows=pa.table([distinct, lists, lengths, share], schema=ROWS),
+        rows=pa.table(
+            [distinct, lists, lengths, share], schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
+        ),
         artefacts={"summary": pa.table(summary)},
     )
 

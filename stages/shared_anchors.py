@@ -10,20 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.stage import Global, Outcome
-from stages.kernels.hashing import salt
+from pipeline.stage import Global
+from stages.ranges import anchor_keys, in_order, list_rows
 
 SCHEMA = pa.schema({"places": pa.list_(pa.int32())})
 """places: numbers of the shared anchors among the anchors of the document, from 0; null without any."""
-
-KEY_BITS = np.uint64(0xFFFFFFFFFF << 24)
-"""Bits of a key that are compared. Two different anchors that agree in 40 cost a look at their text, never an error:
-of a thousand million anchors one in a thousand meets such another."""
-
-KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "low": pa.uint8(), "high": pa.uint32()})
-"""low, high: the place, in two parts, because the upper one stays the same for long and so compresses to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,47 +24,35 @@ class Config:
 
 
 def map_keys(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each anchor."""
-    keys = table["anchors.keys"].combine_chunks()
-    parents = pc.list_parent_indices(keys).to_numpy().astype(np.int64)
-    begins = np.searchsorted(parents, parents)
-    places = (np.arange(len(parents)) - begins).astype(np.uint32)
-    shown = (pc.list_flatten(keys).to_numpy() ^ salt(table["parent_id"])[parents]) & KEY_BITS
-    rows = table["row"].to_numpy()[parents]
-    return pa.table([shown, rows, places.astype(np.uint8), places >> np.uint32(8)], schema=KEYED)
+    """One row for each anchor: its key, and nothing of where it stands."""
+    return pa.table({"key": anchor_keys(table)[1]})
 
 
 def find_shared(table: pa.Table, config: Config) -> pa.Table:
-    """Anchors of one partition whose key occurs at least twice."""
+    """Whether the key of each anchor occurs at least twice."""
     keys = table["key"].to_numpy()
     same = np.zeros(len(keys) + 1, np.bool_)
     same[1:-1] = keys[1:] == keys[:-1]
-    return table.filter(pa.array(same[1:] | same[:-1])).drop_columns("key")
+    return pa.table({"shared": same[1:] | same[:-1]})
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
+def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
     """The shared anchors of each document in order."""
-    rows, low, high = (table[name].to_numpy() for name in ("row", "low", "high"))
-    places = (high.astype(np.int32) << 8) | low
-    order = np.lexsort((places, rows))
-    distinct, begins = np.unique(rows[order], return_index=True)
-    offsets = pa.array(np.append(begins, len(rows)), pa.int32())
-    lists = pa.ListArray.from_arrays(offsets, pa.array(places[order]))
-    summary = pa.table({"documents": [len(distinct)], "anchors": [len(rows)]})
-    return Outcome(
-        rows=pa.table([distinct, lists], schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])),
-        artefacts={"summary": summary},
-    )
+    docs, keys = anchor_keys(table)
+    shared = np.empty(len(keys), np.bool_)
+    shared[in_order(keys)] = np.asarray(answers["shared"].combine_chunks())
+    numbers = np.arange(len(docs)) - np.searchsorted(docs, docs)
+    return list_rows(table, docs[shared], {"places": numbers[shared].astype(np.int32)})
 
 
 GLOBAL = Global(
     name="shared_anchors",
-    version=3,
+    version=4,
     config=Config,
     reads=("anchors.keys", "parent_id"),
     writes=SCHEMA,
     key="hash of the anchor",
     map=map_keys,
     reduce=find_shared,
-    finish=finish,
+    answer=place,
 )

@@ -160,8 +160,8 @@ def test_a_loaded_stage_pickles(step: Stage) -> None:
 
 @every(globals_())
 def test_global_functions_pickle(step: Global) -> None:
-    """Map, reduce and finish can travel to a worker."""
-    for function in (step.map, step.reduce, step.finish):
+    """Map, reduce, finish and answer can travel to a worker."""
+    for function in (step.map, step.reduce, step.finish, step.answer):
         assert pickle.loads(pickle.dumps(function)) is function
 
 

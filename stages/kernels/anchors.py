@@ -58,7 +58,6 @@ def find_anchors(
     int32 (n_docs,), windows of each text.
     """
     target = np.int64(wide_chars) * narrow_chars
-    half = (target + 1) // 2
     longest = (target - 1) // min(wide_chars, narrow_chars) + 1  # characters of a window
     powers = np.ones(longest + 1, np.uint64)
     for i in range(longest):
@@ -69,97 +68,118 @@ def find_anchors(
     ring = 1
     while ring <= longest:
         ring *= 2
-    waiting = np.empty(ring, np.int64)  # grams of the window that may still become its least, in a ring
-    hashes = np.empty(ring, np.uint64)
-    ring -= 1
+    hashes = np.empty(ring, np.uint64)  # of the grams of a window, in a ring
     n = 0
     for doc in range(len(starts) - 1):
         offsets[doc] = n
         low, high = starts[doc], starts[doc + 1]
-        end, weight = low, np.int64(0)  # of the window
-        gram, gram_end, gram_weight, rolling = low, low, np.int64(0), np.uint64(0)
-        head = size = 0
-        last = np.int64(-1)
-        for start in range(low, high):
-            while weight < target and end < high:
-                weight += narrow_chars if wide[codes[end]] else wide_chars
-                end += 1
-            if weight < target:
-                break
-            while True:
-                while gram_weight < half and gram_end < end:
-                    gram_weight += narrow_chars if wide[codes[gram_end]] else wide_chars
-                    rolling = rolling * ODD_A + np.uint64(codes[gram_end]) + np.uint64(1)
-                    gram_end += 1
-                if gram_weight < half:
-                    break
-                value = mix(rolling ^ np.uint64(gram_end - gram))
-                while size and hashes[(head + size - 1) & ring] >= value:
-                    size -= 1
-                waiting[(head + size) & ring] = gram
-                hashes[(head + size) & ring] = value
-                size += 1
-                gram_weight -= narrow_chars if wide[codes[gram]] else wide_chars
-                rolling -= (np.uint64(codes[gram]) + np.uint64(1)) * powers[gram_end - gram - 1]
-                gram += 1
-            while waiting[head] < start:
-                head = (head + 1) & ring
-                size -= 1
-            if waiting[head] != last:
-                last = waiting[head]
-                key = mix(hashes[head] ^ ODD_B)  # least hashes are small; keys must fill their range
-                if n < offsets[doc] + 2 or keys[n - 1] != key or keys[n - 2] != key:
-                    keys[n], firsts[n] = key, start - low
-                    n += 1
-            n_windows[doc] += 1
-            weight -= narrow_chars if wide[codes[start]] else wide_chars
+        even = low + 1
+        while even < high and wide[codes[even]] == wide[codes[low]]:
+            even += 1
+        if even >= high:
+            weight = narrow_chars if low < high and wide[codes[low]] else wide_chars
+            n, n_windows[doc] = _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n)
+        else:
+            weights = (narrow_chars, wide_chars)
+            n, n_windows[doc] = _mixed(
+                codes, low, high, wide, weights, target, powers, hashes, keys, firsts, n
+            )
     offsets[len(starts) - 1] = n
     return keys[:n].copy(), firsts[:n].copy(), offsets, n_windows
 
 
 @nb.njit(cache=True, nogil=True)
-def window_ends(
-    codes: np.ndarray, starts: np.ndarray, wide: np.ndarray, wide_chars: int, narrow_chars: int
-) -> np.ndarray:
-    """End of the window at each character of each text, counted like the index of codes; -1 for none."""
-    target = np.int64(wide_chars) * narrow_chars
-    ends = np.full(len(codes), -1, np.int64)
-    for doc in range(len(starts) - 1):
-        end, weight = starts[doc], np.int64(0)
-        for start in range(starts[doc], starts[doc + 1]):
-            while weight < target and end < starts[doc + 1]:
-                weight += narrow_chars if wide[codes[end]] else wide_chars
-                end += 1
-            if weight < target:
-                break
-            ends[start] = end
-            weight -= narrow_chars if wide[codes[start]] else wide_chars
-    return ends
+def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]  # numba infers types
+    """Anchors of a text whose characters all weigh the same, and how many windows it has; see _mixed."""
+    begin, ring = n, np.uint64(len(hashes) - 1)
+    size = (target - 1) // weight + 1
+    gram_size = ((target + 1) // 2 - 1) // weight + 1
+    if high - low < size:
+        return n, 0
+    rolling, power = np.uint64(0), powers[gram_size - 1]
+    for i in range(low, low + gram_size - 1):
+        rolling = rolling * ODD_A + np.uint64(codes[i]) + np.uint64(1)
+    least, at, last = ~np.uint64(0), -1, -1
+    for gram in range(low, high - gram_size + 1):
+        rolling = rolling * ODD_A + np.uint64(codes[gram + gram_size - 1]) + np.uint64(1)
+        value = mix(rolling ^ np.uint64(gram_size))
+        rolling -= (np.uint64(codes[gram]) + np.uint64(1)) * power
+        hashes[np.uint64(gram) & ring] = value
+        if value <= least:
+            least, at = value, gram
+        start = gram - (size - gram_size)
+        if start < low:
+            continue
+        if at < start:
+            least, at = _least(hashes, start, gram + 1)
+        if at != last:
+            last = at
+            n = _add(keys, firsts, begin, n, least, start - low)
+    return n, high - low - size + 1
 
 
 @nb.njit(cache=True, nogil=True)
-def range_ends(
-    codes: np.ndarray,
-    begins: np.ndarray,
-    stops: np.ndarray,
-    wide: np.ndarray,
-    wide_chars: int,
-    narrow_chars: int,
-) -> np.ndarray:
-    """End of the last window of each range of windows, counted like the index of codes: int64 (n_ranges,).
+def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]  # numba infers types
+    """Append the anchors of a text from n on; return the new n and how many windows the text has.
 
-    Args: begins, of the first window of each range; stops, one past the first character of its last window. No other
-    text is looked at than that of the windows.
+    The least gram is kept until a lesser one comes or it leaves the window, when its successor is looked for in the
+    whole window: as rarely as there are anchors, since hashes are as good as random.
     """
-    target = np.int64(wide_chars) * narrow_chars
-    ends = np.empty(len(begins), np.int64)
-    for i in range(len(begins)):
-        end, weight = stops[i] - 1, np.int64(0)
-        while weight < target:
-            weight += narrow_chars if wide[codes[end]] else wide_chars
+    begin, ring, half = n, np.uint64(len(hashes) - 1), (target + 1) // 2
+    held = np.empty(len(hashes), np.int32)  # weights of the characters of the window, in a ring
+    end, weight = low, np.int64(0)  # of the window
+    gram, gram_end, gram_weight, rolling = low, low, np.int64(0), np.uint64(0)
+    least, at, last = ~np.uint64(0), -1, -1  # the least gram, where it is and was
+    for start in range(low, high):
+        while weight < target and end < high:
+            one = weights[0] if wide[codes[end]] else weights[1]
+            held[np.uint64(end) & ring] = one
+            weight += one
             end += 1
-        ends[i] = end
-    return ends
+        if weight < target:
+            return n, start - low
+        while True:
+            while gram_weight < half and gram_end < end:
+                gram_weight += held[np.uint64(gram_end) & ring]
+                rolling = rolling * ODD_A + np.uint64(codes[gram_end]) + np.uint64(1)
+                gram_end += 1
+            if gram_weight < half:
+                break
+            value = mix(rolling ^ np.uint64(gram_end - gram))
+            hashes[np.uint64(gram) & ring] = value
+            if value <= least:
+                least, at = value, gram
+            gram_weight -= held[np.uint64(gram) & ring]
+            rolling -= (np.uint64(codes[gram]) + np.uint64(1)) * powers[gram_end - gram - 1]
+            gram += 1
+        if at < start:
+            least, at = _least(hashes, start, gram)
+        if at != last:
+            last = at
+            n = _add(keys, firsts, begin, n, least, start - low)
+        weight -= held[np.uint64(start) & ring]
+    return n, high - low
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _least(hashes: np.ndarray, begin: int, end: int) -> tuple[np.uint64, int]:
+    """The least hash of grams in a ring, the last of equals, and its gram."""
+    ring = np.uint64(len(hashes) - 1)
+    least, at = hashes[np.uint64(begin) & ring], begin
+    for gram in range(begin + 1, end):
+        if hashes[np.uint64(gram) & ring] <= least:
+            least, at = hashes[np.uint64(gram) & ring], gram
+    return least, at
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _add(keys: np.ndarray, firsts: np.ndarray, begin: int, n: int, least: np.uint64, first: int) -> int:
+    """Append an anchor to those of a text, unless the two before it have its key."""
+    key = mix(least ^ ODD_B)  # least hashes are small; keys must fill their range
+    if n < begin + 2 or keys[n - 1] != key or keys[n - 2] != key:
+        keys[n], firsts[n] = key, first
+        n += 1
+    return n
 
 
 @nb.njit(cache=True, nogil=True)

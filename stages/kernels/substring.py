@@ -1,7 +1,6 @@
-"""Which windows (see `kernels.anchors`) stand in more than one place, and where they go on together.
+"""Which windows (see `kernels.anchors`) of ranges that share a key stand in more than one place, and go on together.
 
-Windows that share a key are matched by a hash of what they say; each is then compared with the first of its
-hash, so that a thousand equal ones cost a thousand comparisons.
+A window is known by a hash of what it says, as far as ranges of its key may differ: see `kernels.edges`.
 """
 
 from __future__ import annotations
@@ -11,243 +10,173 @@ from typing import NamedTuple
 import numba as nb
 import numpy as np
 
-from stages.kernels.hashing import ODD_A, ODD_B, mix
-
-STEP = ODD_B
-"""Of sets of places; any odd number of large multiplicative order."""
+from stages.kernels.edges import ENTERS, LEAVES
+from stages.kernels.hashing import ODD_B, mix
+from stages.kernels.rolling import base_powers, enter, join, leave
 
 
 class Windows(NamedTuple):
     """Ranges of windows that share a key, sorted by key.
 
-    groups: int64 (n_groups + 1,), where the ranges of each key begin.
-    codes: uint32 (n_codes,), text of all ranges, each from its first window to the end of its last.
-    starts: int64 (n_ranges + 1,), where the text of each range begins in codes.
-    counts: int32 (n_ranges,), windows of each range.
-    ends: int64 (n_codes,), of window_ends.
-    firsts: int32 (n_ranges,), first character of the first window in its document.
-    docs: uint64 (n_ranges,), a number for each document.
+    groups: int64 (n_groups + 1,), where the ranges of each key begin. strips: uint8 (n_ranges,), the same for all
+    ranges of a key. counts: int32 (n_ranges,), windows of each. places: int32 (n_ranges,), how often each stands.
+    leaving, entering: uint32, characters that leave and enter from window to window, each with int64 (n_ranges + 1,),
+    where those of each range begin; none where strips leaves them out.
+    steps: uint16, characters that enter at each step, and where those of each range begin; none for one at each step,
+    or where nothing is told of what enters.
+    lengths, first, second: int32, uint64 and uint32 (n_ranges,), characters of the first window of each range, and both
+    its polynomials, where strips has both; else 0.
     """
 
     groups: np.ndarray
-    codes: np.ndarray
-    starts: np.ndarray
+    strips: np.ndarray
     counts: np.ndarray
-    ends: np.ndarray
-    firsts: np.ndarray
-    docs: np.ndarray
-
-
-class Repeats(NamedTuple):
-    """Runs of repeated windows, each in the same set of places as the one before it, one character on.
-
-    ranges: int64 (n_runs,), the range that a run lies in. starts: int32, its first window, by its first
-    character in the document; n_windows: int32; ends: int32, where its last window ends in the document.
-    says: uint64, hash of what its first window says. places: uint64, of the set of its places, moved back to
-    where the document begins, so that it is the same for windows that go on together.
-    """
-
-    ranges: np.ndarray
-    starts: np.ndarray
-    n_windows: np.ndarray
-    ends: np.ndarray
-    says: np.ndarray
     places: np.ndarray
+    leaving: np.ndarray
+    leaving_starts: np.ndarray
+    entering: np.ndarray
+    entering_starts: np.ndarray
+    steps: np.ndarray
+    step_starts: np.ndarray
+    lengths: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
 
 
-def find_repeats(windows: Windows, base: np.uint64 = ODD_A) -> Repeats:
-    """Find the windows that stand in more than one place: by hash, each compared with the first of its kind.
+class Runs(NamedTuple):
+    """Runs of windows that stand in as many places and go on together, those in one place taken as one run.
 
-    A window that differs from the first one of equal hash counts as unrepeated, so that nothing is ever taken
-    for a copy that is none. Each window is compared once, however many are equal.
-
-    Args: base, odd, of the polynomial hash.
+    lengths, copies: int32 (n_runs,), windows and places of each, 0 places for one. starts: int64 (n_ranges + 1,), where
+    the runs of each range begin. goes_on: bool (n_ranges,), the places of its last window all go on alike.
     """
-    hashes = _hash_windows(windows, base)
-    owners, places = _match_windows(windows, hashes)
-    return Repeats(*_collect_runs(windows, hashes, owners, places))
+
+    lengths: np.ndarray
+    copies: np.ndarray
+    starts: np.ndarray
+    goes_on: np.ndarray
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _inverse(odd: np.uint64) -> np.uint64:
-    """Inverse modulo 2**64 by Newton's iteration: each step doubles the number of right bits, from 3."""
-    inverse = odd
-    for _ in range(5):
-        inverse *= np.uint64(2) - odd * inverse
-    return inverse
+def find_repeats(windows: Windows) -> Runs:
+    """Find the windows that stand in more than one place: each is looked up once, however many are equal."""
+    hashes, checks, starts = hash_windows(windows)
+    copies, alike = _match(windows.groups, windows.counts, windows.places, starts, hashes, checks)
+    return Runs(*_collect(windows.counts, copies, alike))
 
 
 @nb.njit(cache=True, nogil=True)
-def _hash_windows(windows: Windows, base: np.uint64) -> np.ndarray:
-    """Hash what each window says, rolling from one to the next: uint64 (n_codes,), undefined at no window."""
-    codes, hashes = windows.codes, np.empty(len(windows.codes), np.uint64)
-    back = _inverse(base)
-    for part in range(len(windows.counts)):
-        low = windows.starts[part]
-        end, rolling, power = low, np.uint64(0), np.uint64(1)  # power: base ** length
-        for start in range(low, low + windows.counts[part]):
-            while end < windows.ends[start]:
-                rolling = rolling * base + np.uint64(codes[end]) + np.uint64(1)
-                power *= base
-                end += 1
-            hashes[start] = mix(rolling ^ np.uint64(end - start))
-            power *= back
-            rolling -= (np.uint64(codes[start]) + np.uint64(1)) * power
-    return hashes
+def hash_windows(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hash what each window says, and the one after the last; windows of one key are equal if hash and check are.
 
-
-@nb.njit(cache=True, nogil=True)
-def _match_windows(windows: Windows, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the first place of each window, and say in which places it stands.
-
-    The set of places is the sum over them of mix(document) * STEP ** character, which is multiplied by STEP when
-    all go on by one character; divided by STEP ** (own character) it stays the same.
-
-    Returns: int64 (n_codes,), index in codes of the equal window that comes first, -1 for a window that
-    stands in one place; uint64 (n_codes,), its set of places.
+    Returns: uint64 (n,) and uint32 (n,), 0 for a window that is not there; int64 (n_ranges + 1,), where the windows of
+    each range begin, one more than it has.
     """
-    codes, starts, ends = windows.codes, windows.starts, windows.ends
-    owners, sets = np.full(len(codes), -1), np.zeros(len(codes), np.uint64)
-    powers, n_same = np.empty(len(codes), np.uint64), np.zeros(len(codes), np.int32)
-    back, slots = _inverse(STEP), np.empty(1024, np.int64)
-    for group in range(len(windows.groups) - 1):
-        low, high = windows.groups[group], windows.groups[group + 1]
-        if _all_equal(windows, hashes, low, high):
-            _match_equal(windows, low, high, owners, sets)
+    strips, counts, lengths = windows.strips, windows.counts, windows.lengths
+    leaving, leaving_starts = windows.leaving, windows.leaving_starts
+    entering, entering_starts = windows.entering, windows.entering_starts
+    steps, step_starts = windows.steps, windows.step_starts
+    starts = np.zeros(len(counts) + 1, np.int64)
+    longest = 0
+    for part in range(len(counts)):
+        starts[part + 1] = starts[part] + counts[part] + 1
+        size = entering_starts[part + 1] - entering_starts[part]
+        longest = max(longest, lengths[part] + size, leaving_starts[part + 1] - leaving_starts[part])
+    powers, second_powers = base_powers(longest + 1)
+    hashes, checks = np.zeros(starts[-1], np.uint64), np.zeros(starts[-1], np.uint32)
+    for part in range(len(counts)):
+        n, at, base = counts[part], starts[part], leaving_starts[part]
+        low, high = entering_starts[part], entering_starts[part + 1]
+        step = step_starts[part]
+        even = step_starts[part + 1] == step
+        if strips[part] == LEAVES:
+            one, two = np.uint64(0), np.uint64(0)
+            hashes[at + n] = hashes[at + n - 1] = mix(ODD_B)
+            for i in range(n - 2, -1, -1):  # the last windows are equal: what stands before them, from there
+                one, two = enter(one, two, np.uint64(leaving[base + i]))
+                hashes[at + i], checks[at + i] = mix(join(one, two) + np.uint64(n - i)), two
             continue
-        at = np.empty(windows.counts[low:high].sum(), np.int64)
-        n = 0
-        for part in range(low, high):
-            for start in range(starts[part], starts[part] + windows.counts[part]):
-                at[n] = start
-                n += 1
-        slots = _link(hashes, at, owners, slots)
-        for part in range(low, high):
-            for start in range(starts[part], starts[part] + windows.counts[part]):
-                owner, follows = owners[start], start > starts[part]
-                goes_on = follows and owners[start - 1] >= 0 and owners[start - 1] == owner - 1
-                done = ends[start - 1] - start if goes_on else 0  # compared with the window before
-                if not _same(codes, owner, ends[owner], start, ends[start], done):
-                    owners[start] = -1
-                powers[start] = powers[start - 1] * STEP if follows else _power(STEP, windows.firsts[part])
-                if owners[start] >= 0:
-                    sets[owner] += mix(windows.docs[part] + ODD_A) * powers[start]
-                    n_same[owner] += 1
-        for start in at:
-            if owners[start] >= 0 and n_same[owners[start]] < 2:
-                owners[start] = -1
-    for part in range(len(windows.counts)):
-        power = _power(back, windows.firsts[part])
-        for start in range(starts[part], starts[part] + windows.counts[part]):
-            if owners[start] >= 0:
-                powers[start] = sets[owners[start]] * power
-            power *= back
-    return owners, powers
+        whole = strips[part] == ENTERS | LEAVES
+        one, two, length = np.uint64(0), np.uint64(0), 0
+        if whole:
+            one, two, length = windows.first[part], np.uint64(windows.second[part]), lengths[part]
+        n_steps = high - low if even else step_starts[part + 1] - step
+        for i in range(n_steps + 1):
+            hashes[at + i] = mix(join(one, two) + (np.uint64(0) if whole else np.uint64(i)))
+            checks[at + i] = two
+            if i == n_steps:
+                break
+            if whole:
+                length -= 1
+                code = np.uint64(leaving[base + i])
+                one, two = leave(one, two, code, powers[length], second_powers[length])
+            for _ in range(1 if even else steps[step + i]):
+                one, two = enter(one, two, np.uint64(entering[low]))
+                low += 1
+                length += 1
+    return hashes, checks, starts
 
 
 @nb.njit(cache=True, nogil=True)
-def _all_equal(windows: Windows, hashes: np.ndarray, low: int, high: int) -> bool:
-    """Whether the ranges of a key, two and more, all say the same, and no window comes twice in one of them.
+def _match(
+    groups: np.ndarray,
+    counts: np.ndarray,
+    places: np.ndarray,
+    starts: np.ndarray,
+    hashes: np.ndarray,
+    checks: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the places of each window, and say whether they all go on alike.
 
-    So it is inside every passage but for its ends, and then nothing need be sorted.
+    Returns: int32 (n,) and bool (n,), by the places of hash_windows.
     """
-    codes, starts = windows.codes, windows.starts
-    first, length, count = starts[low], starts[low + 1] - starts[low], windows.counts[low]
-    if high - low < 2:
-        return False
-    for part in range(low + 1, high):
-        if windows.counts[part] != count or starts[part + 1] - starts[part] != length:
-            return False
-        for i in range(length):
-            if codes[starts[part] + i] != codes[first + i]:
-                return False
-    ordered = np.sort(hashes[first : first + count])
-    for i in range(1, count):
-        if ordered[i] == ordered[i - 1]:
-            return False
-    return True
+    owners = np.full(len(hashes), -1)
+    copies, alike = np.zeros(len(hashes), np.int32), np.ones(len(hashes), np.bool_)
+    slots = np.empty(1024, np.int64)
+    for group in range(len(groups) - 1):
+        low, high = groups[group], groups[group + 1]
+        size = 16
+        while size < 2 * (starts[high] - starts[low]):
+            size *= 2
+        if size > len(slots):
+            slots = np.empty(size, np.int64)
+        slots[:size] = -1
+        last = np.uint64(size - 1)
+        for part in range(low, high):
+            for window in range(starts[part], starts[part] + counts[part]):
+                slot = hashes[window] & last
+                while slots[slot] >= 0 and (
+                    hashes[slots[slot]] != hashes[window] or checks[slots[slot]] != checks[window]
+                ):
+                    slot = (slot + np.uint64(1)) & last
+                if slots[slot] < 0:
+                    slots[slot] = window
+                owner = slots[slot]
+                owners[window] = owner
+                copies[owner] += places[part]
+                alike[owner] &= (
+                    hashes[owner + 1] == hashes[window + 1] and checks[owner + 1] == checks[window + 1]
+                )
+    for window in range(len(owners)):
+        if owners[window] >= 0:
+            copies[window], alike[window] = copies[owners[window]], alike[owners[window]]
+    return copies, alike
 
 
 @nb.njit(cache=True, nogil=True)
-def _match_equal(windows: Windows, low: int, high: int, owners: np.ndarray, sets: np.ndarray) -> None:
-    """Set owners and sets, as _match_windows does, for ranges that are _all_equal."""
-    first, places = windows.starts[low], np.uint64(0)
-    for part in range(low, high):
-        places += mix(windows.docs[part] + ODD_A) * _power(STEP, windows.firsts[part])
-        for i in range(windows.counts[part]):
-            owners[windows.starts[part] + i] = first + i
-    for i in range(windows.counts[low]):
-        sets[first + i] = places
-        places *= STEP
-
-
-@nb.njit(cache=True, nogil=True)
-def _same(codes: np.ndarray, left: int, left_end: int, right: int, right_end: int, done: int) -> bool:
-    """Whether two windows say the same, the first `done` characters being known to."""
-    if left_end - left != right_end - right:
-        return False
-    if left != right:
-        for i in range(done, left_end - left):
-            if codes[left + i] != codes[right + i]:
-                return False
-    return True
-
-
-@nb.njit(cache=True, nogil=True)
-def _link(hashes: np.ndarray, at: np.ndarray, owners: np.ndarray, slots: np.ndarray) -> np.ndarray:
-    """Set owners[i] to the first of `at` with the hash of i, for each i in `at`.
-
-    Args: slots, int64, a table to work in. Returns: the table, larger where it had to grow.
-    """
-    size = 16
-    while size < 2 * len(at):
-        size *= 2
-    if size > len(slots):
-        slots = np.empty(size, np.int64)
-    slots[:size] = -1
-    last = np.uint64(size - 1)
-    for window in at:
-        slot = hashes[window] & last
-        while slots[slot] >= 0 and hashes[slots[slot]] != hashes[window]:
-            slot = (slot + np.uint64(1)) & last
-        if slots[slot] < 0:
-            slots[slot] = window
-        owners[window] = slots[slot]
-    return slots
-
-
-@nb.njit(cache=True, nogil=True)
-def _power(base: np.uint64, exponent: int) -> np.uint64:
-    """base ** exponent modulo 2**64, by squaring."""
-    result, left = np.uint64(1), np.int64(exponent)
-    while left:
-        if left & 1:
-            result *= base
-        base *= base
-        left >>= 1
-    return result
-
-
-@nb.njit(cache=True, nogil=True)
-def _collect_runs(
-    windows: Windows, hashes: np.ndarray, owners: np.ndarray, places: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Columns of Repeats."""
-    n_most = np.count_nonzero(owners >= 0)
-    ranges, says, sets = np.empty(n_most, np.int64), np.empty(n_most, np.uint64), np.empty(n_most, np.uint64)
-    first, n_windows = np.empty(n_most, np.int32), np.empty(n_most, np.int32)
-    last = np.empty(n_most, np.int32)
-    n = 0
-    for part in range(len(windows.counts)):
-        low = windows.starts[part]
-        for start in range(low, low + windows.counts[part]):
-            if owners[start] < 0:
-                continue
-            goes_on = start > low and owners[start - 1] >= 0 and places[start - 1] == places[start]
-            if not goes_on:
-                ranges[n], says[n], sets[n] = part, hashes[start], places[start]
-                first[n], n_windows[n] = windows.firsts[part] + start - low, 0
+def _collect(
+    counts: np.ndarray, copies: np.ndarray, alike: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Columns of Runs."""
+    lengths, found = np.empty(len(copies), np.int32), np.empty(len(copies), np.int32)
+    starts, goes_on = np.zeros(len(counts) + 1, np.int64), np.empty(len(counts), np.bool_)
+    n, at = 0, 0
+    for part in range(len(counts)):
+        for window in range(at, at + counts[part]):
+            places = copies[window] if copies[window] > 1 else 0
+            goes = window > at and found[n - 1] == places and (places == 0 or alike[window - 1])
+            if not goes:
+                lengths[n], found[n] = 0, places
                 n += 1
-            n_windows[n - 1] += 1
-            last[n - 1] = windows.firsts[part] + windows.ends[start] - low
-    return ranges[:n], first[:n], n_windows[:n], last[:n], says[:n], sets[:n]
+            lengths[n - 1] += 1
+        at += counts[part] + 1
+        starts[part + 1], goes_on[part] = n, alike[at - 2]
+    return lengths[:n].copy(), found[:n].copy(), starts, goes_on
