@@ -11,7 +11,6 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from stages.kernels.scripts import is_fence
 from stages.kernels.tables import HANGUL, LATIN, LETTER, MARK, NEWLINE, SPACE
 
 PLAIN, LIKELY, SURE, EMPTY = 0, 1, 2, 3
@@ -104,6 +103,15 @@ def _settle(kinds, inside, low, high):  # type: ignore[no-untyped-def]
         else:
             inside[line] = own == SURE or own == LIKELY
         before = own
+
+
+@njit(cache=True, nogil=True)
+def is_fence(codes, classes, at, end):  # type: ignore[no-untyped-def]
+    """Whether a line begins or ends a fenced code block of Markdown: blanks, then three backticks or tildes."""
+    while at < end and classes[at] == SPACE:
+        at += 1
+    first = codes[at] if at + 3 <= end else 0
+    return (first == ord("`") or first == ord("~")) and codes[at + 1] == first and codes[at + 2] == first
 
 
 @njit(cache=True, nogil=True)
