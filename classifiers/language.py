@@ -66,7 +66,7 @@ class Config:
     code_symbol_share: float = 0.03
     code_text_share: float = 0.15
     code_text_letters: int = 100
-    code_other_letters: int = 60
+    code_other_letters: int = 30
     min_run_words: int = 5
     kana_share: float = 0.1
     yue_score: float = 0.7

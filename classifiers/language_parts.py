@@ -87,7 +87,7 @@ def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
     all_latin = (others < config.mixed_share * (others + prose + terms)) & ~like_code
     latin = UNITS_LETTER * counts[:, scripts.LATIN_LETTERS]
     units[:, LATN] = np.where(all_latin, latin, prose)
-    terms = np.where(all_latin, 0, terms)
+    terms = np.where(all_latin, 0, terms + UNITS_LETTER * counts[:, scripts.NAME_LETTERS])
     texts, everything = units.sum(axis=1), np.maximum(plain + code, 1)
     n_signs = np.maximum(n_visible - counts[:, scripts.PLAIN_LETTERS], 0)
     letters = plain / UNITS_LETTER

@@ -2,7 +2,7 @@
 
 Reads the text view; writes one flag per line. Finer than `code_lines`, which judges a line for what match text keeps
 of it: here a block is set apart whole, so that a document's language comes from its prose. A fence counts only
-where it is closed, and where something is said outside of it: a lost one turns no prose into code, and a page that
+where it is closed, and where code is inside and prose outside: a lost one turns no prose into code, and a page that
 is fenced whole is read as if it were not.
 """
 
@@ -49,14 +49,12 @@ def _mark(codes, starts, classes, first_lines, min_words, own, marks):  # type: 
             looks[line] = _look(codes, classes, at, stop, min_words)
             at = stop + 1
         _close_fences(looks, marks, low, high)
-        n_outside = 0
+        believed = _believe_fences(looks, own, marks, low, high)
         for line in range(low, high):
-            n_outside += looks[line] == _TEXT and marks[line] == _PROSE and not own[line]
-        for line in range(low, high):
-            if own[line] and (marks[line] == _PROSE or n_outside == 0):
-                marks[line] = _OWN
-            elif marks[line] == _FENCED and n_outside == 0 and looks[line] < _FENCE:
-                marks[line] = _PROSE
+            if marks[line] == _PROSE or not believed:
+                marks[line] = _OWN if own[line] else _PROSE
+            if looks[line] >= _FENCE:
+                marks[line] = _FENCED
         _spread(looks, marks, low, high)
 
 
@@ -70,6 +68,18 @@ def _close_fences(looks, marks, low, high):  # type: ignore[no-untyped-def]
         elif looks[line] == _FENCE:
             marks[opened : line + 1] = _FENCED
             opened = -1
+
+
+@njit(cache=True, nogil=True)
+def _believe_fences(looks, own, marks, low, high):  # type: ignore[no-untyped-def]
+    """Whether lines of code are inside of fences and prose is outside, rather than the other way round."""
+    balance = 0
+    for line in range(low, high):
+        if own[line]:
+            balance += 1 if marks[line] == _FENCED else -1
+        elif looks[line] == _TEXT:
+            balance += 1 if marks[line] == _PROSE else -1
+    return balance >= 0
 
 
 @njit(cache=True, nogil=True)

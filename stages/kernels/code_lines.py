@@ -215,7 +215,7 @@ def _judge(codes, classes, symbols, start, end):  # type: ignore[no-untyped-def]
             while run < end and codes[run] != ord(")") and classes[run] > SPACE:
                 run += 1
         elif symbol == ord("<"):
-            stop = _tag_end(codes, classes, i, run, end)
+            stop = tag_end(codes, classes, i, run, end)
             if stop > run:
                 run = stop
             else:
@@ -316,8 +316,8 @@ def _is_plural(codes, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _tag_end(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
-    """The end of the tag that begins at i; run if there is none."""
+def tag_end(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
+    """The end of the tag that begins at i, a run of `<` that ends at `run`; `run` if there is none."""
     if (
         run - i != 1
         or run >= end

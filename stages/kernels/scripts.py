@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 
 from stages.kernels.code_blocks import mark_code
-from stages.kernels.text import DIGIT, HAN, HANGUL, KANA, LATIN, LETTER, MARK, NEWLINE, SPACE, TextView
+from stages.kernels.code_lines import tag_end
+from stages.kernels.text import DIGIT, HAN, HANGUL, KANA, LATIN, LETTER, MARK, NEWLINE, PUNCT, SPACE, TextView
 
 HANI, JPAN, HANG, LATN, OTHERS = 0, 1, 2, 3, 4
 """Groups: Chinese lines, Japanese lines, Hangul, Latin prose; from 4 on the scripts of the caller's table."""
@@ -34,13 +35,14 @@ HANS_FLAG, HANT_FLAG, YUE_FLAG, JPN_FLAG, NOT_JPN_FLAG, SYMBOL_FLAG, BREAK_FLAG,
 """Bits of the table of flags: five kinds of Han characters, symbols of code, and what ends a run of Latin words:
 BREAK_FLAG anywhere, JOIN_FLAG between a letter and anything but a blank (a.b, a_b, a:b, a(b, a%20b)."""
 
-(LETTERS, HAN_LETTERS, CODE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS, SYMBOLS,
- CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN) = range(15)  # fmt: skip
+(LETTERS, HAN_LETTERS, CODE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS,
+ NAME_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN) = range(16)  # fmt: skip
 """Columns of Survey.counts. Of the whole document: letters of any script, Han among them, and the units of text in
 lines of code. Of all other lines: code points that are no blank, letters, units of text, Latin letters, those of
-terms, symbols of code; and of Chinese lines, Han characters and those of the five kinds."""
-N_COUNTS = 15
+terms and of names in short runs, addresses aside, symbols of code; and of Chinese lines, Han characters and those of the five kinds."""
+N_COUNTS = 16
 N_KINDS = 5
+_GLUE = BREAK_FLAG | JOIN_FLAG
 
 _SHORT_HAN = 20
 """A line of so many Han characters without kana is Chinese: Japanese prose has a particle in kana sooner."""
@@ -125,7 +127,8 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
                 codes, classes, scripts, flags, at, stop, min_words, groups, units[doc], counts[doc], line_kinds
             )
             if n_han + n_kana > 0:
-                if n_kana > 0 and n_kana >= min_kana * (n_han + n_kana):
+                foreign = 4 * line_kinds[NOT_JPN - HANS]
+                if n_kana > foreign and n_kana >= min_kana * (n_han + n_kana):
                     _regroup(groups, at, stop, JPAN)
                     units[doc, JPAN] += UNITS_HAN * n_han + UNITS_KANA * n_kana
                 elif n_kana > 0 or n_han >= _SHORT_HAN:
@@ -137,7 +140,7 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
                     n_short += n_han
                     short_kinds += line_kinds
             line, at = line + 1, stop + 1
-        if units[doc, JPAN] > units[doc, HANI]:
+        if units[doc, JPAN] > units[doc, HANI] and 10 * short_kinds[NOT_JPN - HANS] <= n_short:
             short_group[doc] = JPAN
         else:
             short_group[doc] = HANI
@@ -182,43 +185,58 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
     n_letters, n_units = 0, 0
     group = NONE
     n_words, run_start, run_end, run_letters, run_terms, in_word = 0, 0, 0, 0, 0, False
-    word_start, n_terms = 0, 0
+    word_start, run_names, n_terms, n_names, address = 0, 0, 0, 0, False
     n_prose, han_run, longest_han = 0, 0, 0
-    for i in range(start, end + 1):  # the end of the line ends the last word
+    i, after = start - 1, start
+    while after <= end:  # the end of the line ends the last word
+        i, after = after, after + 1
+        if i < end and codes[i] == ord("<"):
+            after = tag_end(codes, classes, i, i + 1, end)
+            if after > i + 1 and not in_word:
+                continue  # a tag is no text, and goes on with the run of words around it
         kind, flag = (classes[i], flags[codes[i]]) if i < end else (np.uint8(SPACE), np.uint8(BREAK_FLAG))
         if kind == LATIN:
             if not in_word:
                 word_start = i
-                n_words += 1
-                if n_words == 1:
-                    run_start, run_letters, run_terms = i, 0, 0
+                if n_words == 0:
+                    run_start, run_letters, run_terms, run_names = i, 0, 0, 0
+                n_words += n_words == 0 or classes[i - 1] != DIGIT  # c7f01 is one word
             in_word, run_end, group = True, i + 1, NONE
             run_letters += 1
             n_latin += 1
             n_visible += 1
             han_run = 0
             continue
-        n_visible += kind > SPACE
-        n_symbols += i < end and (flag & SYMBOL_FLAG) != 0
+        is_tag = after > i + 1
+        n_visible += kind > SPACE and not is_tag
+        n_symbols += i < end and not is_tag and (flag & SYMBOL_FLAG) != 0
         han_run = han_run + 1 if kind == HAN else 0
         longest_han = max(longest_han, han_run)
         if in_word and i < end and (kind == MARK or (codes[i] == ord("-") and i + 1 < end and classes[i + 1] == LATIN)):
             run_end = i + 1  # a hyphenated word is one word, and so is the slug of a URL
             continue
         glued = in_word and i + 1 < end and classes[i + 1] != SPACE
-        if in_word and not _is_name(codes, classes, flags, word_start, i, start, end):
+        if in_word and not address and codes[i if i < end else word_start] != ord("/"):
             groups[word_start:i] = TERM
-            run_terms += i - word_start
+            if _is_name(codes, classes, flags, word_start, i, start, end, is_tag):
+                run_names += i - word_start
+            else:
+                run_terms += i - word_start
         in_word = False
-        if kind >= LETTER or flag & BREAK_FLAG or (flag & JOIN_FLAG and glued):
+        if i < end and (codes[i] == ord("/") or codes[i] == ord("\\") or codes[i] == ord("@")):
+            address = True
+        elif kind == SPACE or kind > LATIN or (kind == PUNCT and flag == 0) or is_tag:
+            address = False  # a blank, another script, a quote or a bracket ends a path or an address
+        if kind >= LETTER or (flag & BREAK_FLAG and not is_tag) or (flag & JOIN_FLAG and glued):
             if n_words >= min_words:
                 groups[run_start:run_end] = LATN
                 n_prose += UNITS_LETTER * run_letters
             elif n_words > 0:
                 n_terms += run_terms
+                n_names += run_names
             n_words = 0
-        if i == end:
-            break
+        if i == end or is_tag:
+            continue
         if kind >= LETTER:
             n_letters += 1
             n_units += _units(kind)
@@ -245,6 +263,7 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
     counts[PLAIN_UNITS] += n_units + UNITS_LETTER * n_latin
     counts[LATIN_LETTERS] += n_latin
     counts[TERM_LETTERS] += n_terms
+    counts[NAME_LETTERS] += n_names
     counts[SYMBOLS] += n_symbols
     if n_kana == 0 and longest_han <= _NAME_HAN and UNITS_HAN * n_han < n_prose:
         _regroup(groups, start, end, NONE)
@@ -253,18 +272,17 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
 
 
 @njit(cache=True, nogil=True)
-def _is_name(codes, classes, flags, word, stop, start, end):  # type: ignore[no-untyped-def]
-    """Whether a word is part of an identifier, a path or an address: what it is glued to on either side says so."""
+def _is_name(codes, classes, flags, word, stop, start, end, is_tag):  # type: ignore[no-untyped-def]
+    """Whether a word is part of an identifier: what it is glued to on either side says so."""
     if word > start:
-        before = flags[codes[word - 1]]
-        if before & BREAK_FLAG or classes[word - 1] == DIGIT or (before & JOIN_FLAG and codes[word - 1] != ord("(")):
+        before = codes[word - 1]
+        if classes[word - 1] == DIGIT or (flags[before] & _GLUE and before != ord("(") and before != ord(">")):
             return True
-    if stop >= end:
+    if stop >= end or is_tag:
         return False
-    after = flags[codes[stop]]
-    if after & BREAK_FLAG or classes[stop] == DIGIT:
+    if classes[stop] == DIGIT or flags[codes[stop]] & BREAK_FLAG:
         return True
-    return (after & JOIN_FLAG) != 0 and stop + 1 < end and classes[stop + 1] != SPACE
+    return (flags[codes[stop]] & JOIN_FLAG) != 0 and stop + 1 < end and classes[stop + 1] != SPACE
 
 
 @njit(cache=True, nogil=True)
