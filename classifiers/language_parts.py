@@ -23,8 +23,8 @@ _PURE_SHARE = 0.98
 """From this share of one script on, a document is predicted as it is, whatever stray letters are in it."""
 _SURE = 0.5
 """Probability from which the model is believed that Chinese is Wu."""
-_SURE_TERMS = 0.9
-"""Probability from which it is believed that terms in a text of another script are not English."""
+_SURE_TERMS, _MIN_TERMS = 0.9, 60
+"""Probability, and number of letters, from which it is believed that terms in another script are not English."""
 _SHORT_YUE, _SHORT_LZH = 4, 10
 """Fewer Han characters are Cantonese only with a word that no other Chinese has; and never classical."""
 _JPN_SHARE = 0.04
@@ -80,7 +80,9 @@ def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
     Returns: parts; float64 (n_docs,), share of a document that is no text in a language, or -1 where it has one.
     """
     counts, units = found.counts, found.units.copy()
-    n_visible, plain, code = (counts[:, c] for c in (scripts.VISIBLE, scripts.PLAIN_UNITS, scripts.CODE_UNITS))
+    n_visible, plain, code = (
+        counts[:, c] for c in (scripts.VISIBLE, scripts.PLAIN_UNITS, scripts.CODE_UNITS)
+    )
     prose, terms = units[:, LATN].copy(), UNITS_LETTER * counts[:, scripts.TERM_LETTERS]
     others = units.sum(axis=1) - prose
     like_code = counts[:, scripts.SYMBOLS] > config.code_symbol_share * n_visible
@@ -103,7 +105,9 @@ def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
     by_text = units / np.maximum(texts + terms, 1)[:, None]
     by_prose[by_prose < config.min_share] = 0.0
     doc, group = np.nonzero((by_text >= config.min_share) & (other_share < 0)[:, None])
-    pure = (units[doc, group] >= _PURE_SHARE * (plain + terms)[doc]) & (code[doc] < (1 - _PURE_SHARE) * everything[doc])
+    pure = (units[doc, group] >= _PURE_SHARE * (plain + terms)[doc]) & (
+        code[doc] < (1 - _PURE_SHARE) * everything[doc]
+    )
     whole = np.where(group == LATN, all_latin[doc] & (code[doc] == 0), pure)
     with_terms = (group == LATN) & (all_latin[doc] | (by_prose[doc, group] == 0))
     return Parts(doc, group, by_prose[doc, group], by_text[doc, group], whole, with_terms), other_share
@@ -151,7 +155,9 @@ def name_parts(
     best = fits.argmax(axis=1)
     score = np.where(fits[rows, best], probabilities[rows, best], 0.0)
     label = np.where(score >= config.min_score, by_group[rows, best], UND).astype(np.int64)
-    english = (parts.group == LATN) & (parts.prose == 0) & (score < _SURE_TERMS)
+    n_letters = found.counts[parts.doc][:, [scripts.TERM_LETTERS, scripts.NAME_LETTERS]].sum(axis=1)
+    unsure = (score < _SURE_TERMS) | (n_letters < _MIN_TERMS)
+    english = (parts.group == LATN) & (parts.prose == 0) & unsure
     label = np.where(english, index["eng_Latn"], label)
     label = np.where(parts.group == JPAN, index["jpn_Jpan"], label)
     label = np.where(parts.group == HANG, index["kor_Hang"], label)

@@ -23,7 +23,16 @@ UND, ZXX, MUL = 0, 1, 2
 """Labels that name no language; indices into LabelTables.names."""
 
 _LABEL = re.compile("([a-z]{2,3})_([A-Z][a-z]{3})")
-_SAME_CODE = {"cmn": "zho", "arb": "ara", "pes": "fas", "zsm": "msa", "ekk": "est", "lvs": "lav", "npi": "nep", "swh": "swa"}
+_SAME_CODE = {
+    "cmn": "zho",
+    "arb": "ara",
+    "pes": "fas",
+    "zsm": "msa",
+    "ekk": "est",
+    "lvs": "lav",
+    "npi": "nep",
+    "swh": "swa",
+}
 """Members that other models name where languages.tsv has the macrolanguage."""
 _SAME_SCRIPT = {"Hans": "Hani", "Hant": "Hani", "Hira": "Jpan", "Kana": "Jpan", "Kore": "Hang"}
 
@@ -108,7 +117,10 @@ def load_flags() -> np.ndarray:
         scripts.HANS_FLAG: kinds["hans"],
         scripts.HANT_FLAG: kinds["hant"],
         scripts.YUE_FLAG: kinds["yue"],
-        scripts.JPN_FLAG: japanese - _characters("gb2312") - _characters("big5") - {*kinds["hans"], *kinds["hant"]},
+        scripts.JPN_FLAG: japanese
+        - _characters("gb2312")
+        - _characters("big5")
+        - {*kinds["hans"], *kinds["hant"]},
         scripts.NOT_JPN_FLAG: set(map(chr, _IDEOGRAPHS)) - japanese,
         scripts.SYMBOL_FLAG: _CODE_SYMBOLS,
         scripts.BREAK_FLAG: _RUN_BREAKS,

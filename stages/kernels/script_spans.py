@@ -37,7 +37,19 @@ def list_spans(
 
 @njit(cache=True, nogil=True)
 def _list_spans(  # type: ignore[no-untyped-def]  # numba infers types
-    codes, starts, classes, groups, short_group, names, default, code, write, out_starts, out_ends, out_labels, offsets
+    codes,
+    starts,
+    classes,
+    groups,
+    short_group,
+    names,
+    default,
+    code,
+    write,
+    out_starts,
+    out_ends,
+    out_labels,
+    offsets,
 ):
     n = 0
     for doc in range(len(starts) - 1):

@@ -92,7 +92,12 @@ def survey(
 
 
 def copy_parts(
-    text: TextView, found: Survey, docs: np.ndarray, groups: np.ndarray, terms: np.ndarray, n_bytes: np.ndarray
+    text: TextView,
+    found: Survey,
+    docs: np.ndarray,
+    groups: np.ndarray,
+    terms: np.ndarray,
+    n_bytes: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write the text of some groups of some documents as UTF-8, a blank for each gap.
 
@@ -124,7 +129,17 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
                 line, at = line + 1, stop + 1
                 continue
             n_han, n_kana = _survey_line(
-                codes, classes, scripts, flags, at, stop, min_words, groups, units[doc], counts[doc], line_kinds
+                codes,
+                classes,
+                scripts,
+                flags,
+                at,
+                stop,
+                min_words,
+                groups,
+                units[doc],
+                counts[doc],
+                line_kinds,
             )
             if n_han + n_kana > 0:
                 foreign = 4 * line_kinds[NOT_JPN - HANS]
@@ -212,7 +227,11 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
         n_symbols += i < end and not is_tag and (flag & SYMBOL_FLAG) != 0
         han_run = han_run + 1 if kind == HAN else 0
         longest_han = max(longest_han, han_run)
-        if in_word and i < end and (kind == MARK or (codes[i] == ord("-") and i + 1 < end and classes[i + 1] == LATIN)):
+        if (
+            in_word
+            and i < end
+            and (kind == MARK or (codes[i] == ord("-") and i + 1 < end and classes[i + 1] == LATIN))
+        ):
             run_end = i + 1  # a hyphenated word is one word, and so is the slug of a URL
             continue
         glued = in_word and i + 1 < end and classes[i + 1] != SPACE
@@ -276,7 +295,9 @@ def _is_name(codes, classes, flags, word, stop, start, end, is_tag):  # type: ig
     """Whether a word is part of an identifier: what it is glued to on either side says so."""
     if word > start:
         before = codes[word - 1]
-        if classes[word - 1] == DIGIT or (flags[before] & _GLUE and before != ord("(") and before != ord(">")):
+        if classes[word - 1] == DIGIT or (
+            flags[before] & _GLUE and before != ord("(") and before != ord(">")
+        ):
             return True
     if stop >= end or is_tag:
         return False
