@@ -65,7 +65,7 @@ def load_labels(model_labels: Sequence[str], path: str) -> LabelTables:
 
     Raises: ConfigError if a label of the model at `path` is neither.
     """
-    languages = {}
+    languages: dict[str, tuple[str, list[str]]] = {}
     for row in _rows(LANGUAGES_PATH):
         entry = row["code"], row["scripts"].split()
         languages |= {row["code"]: languages.get(row["code"], entry), row["lid"]: entry}
@@ -75,11 +75,13 @@ def load_labels(model_labels: Sequence[str], path: str) -> LabelTables:
     names += [f"{code}_{script}" for code in ("zho", "yue", "wuu") for script in ("Hans", "Hant")]
     by_group = np.full((len(groups) + 1, len(model_labels)), -1, np.int32)
     for i, label in enumerate(model_labels):
-        code, written = languages.get(label, (None, []))
-        if code is None:
-            parts = _LABEL.fullmatch(label)
-            if not parts:
-                raise ConfigError(
+        parts = _LABEL.fullmatch(label)
+        if label in languages:
+            code, written = languages[label]
+        elif parts:
+            code, written = _SAME_CODE.get(parts[1], parts[1]), [_SAME_SCRIPT.get(parts[2], parts[2])]
+        else:
+            raise ConfigError(
                     f"{path}: label {label!r} is neither in {LANGUAGES_PATH} nor a language with its script, such as "
                     "eng_Latn; use a model with such labels"
                 )

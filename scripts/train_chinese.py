@@ -9,6 +9,7 @@ Example: python scripts/train_chinese.py --packages .venv/lib/python3.11/site-pa
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -43,7 +44,7 @@ def train(texts: list[str], labels: np.ndarray) -> ChineseModel:
 def measure(model: ChineseModel, texts: list[str], labels: np.ndarray) -> None:
     """Print what becomes of each class, short and long examples apart."""
     cells, starts = list_cells(view(pa.array(texts, pa.large_string())), len(model.weights))
-    sums = np.stack([model.weights[cells[a:b]].sum(axis=0) for a, b in zip(starts, starts[1:], strict=False)])
+    sums = np.stack([model.weights[cells[a:b]].sum(axis=0) for a, b in pairwise(starts)])
     scores = probabilities(model, sums, np.diff(starts))
     found = scores.argmax(axis=1)
     sizes = np.array([len(text) for text in texts])

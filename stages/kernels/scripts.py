@@ -35,11 +35,14 @@ HANS_FLAG, HANT_FLAG, YUE_FLAG, JPN_FLAG, NOT_JPN_FLAG, SYMBOL_FLAG, BREAK_FLAG,
 """Bits of the table of flags: five kinds of Han characters, symbols of code, and what ends a run of Latin words:
 BREAK_FLAG anywhere, JOIN_FLAG between a letter and anything but a blank (a.b, a_b, a:b, a(b, a%20b)."""
 
-(LETTERS, HAN_LETTERS, CODE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS,
- NAME_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN) = range(16)  # fmt: skip
+(
+    LETTERS, HAN_LETTERS, CODE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS,
+    NAME_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN,
+) = range(16)  # fmt: skip
 """Columns of Survey.counts. Of the whole document: letters of any script, Han among them, and the units of text in
-lines of code. Of all other lines: code points that are no blank, letters, units of text, Latin letters, those of
-terms and of names in short runs, addresses aside, symbols of code; and of Chinese lines, Han characters and those of the five kinds."""
+lines of code. Of all other lines: code points that are no blank, letters, units of text, Latin letters, those of terms
+and of identifiers outside of prose, addresses aside, symbols of code; and of Chinese lines, Han characters and those of
+the five kinds."""
 N_COUNTS = 16
 N_KINDS = 5
 _GLUE = BREAK_FLAG | JOIN_FLAG
@@ -200,7 +203,7 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
     n_letters, n_units = 0, 0
     group = NONE
     n_words, run_start, run_end, run_letters, run_terms, in_word = 0, 0, 0, 0, 0, False
-    word_start, run_names, n_terms, n_names, address = 0, 0, 0, 0, False
+    word_start, run_names, n_terms, n_names, address = start, 0, 0, 0, False
     n_prose, han_run, longest_han = 0, 0, 0
     i, after = start - 1, start
     while after <= end:  # the end of the line ends the last word
