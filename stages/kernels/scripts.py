@@ -202,7 +202,7 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
     n_han, n_kana, n_visible, n_latin, n_symbols = 0, 0, 0, 0, 0
     n_letters, n_units = 0, 0
     group = NONE
-    n_words, run_start, run_end, run_letters, run_terms, in_word = 0, 0, 0, 0, 0, False
+    n_words, run_start, run_end, run_letters, run_terms, in_word = 0, start, start, 0, 0, False
     word_start, run_names, n_terms, n_names, address = start, 0, 0, 0, False
     n_prose, han_run, longest_han = 0, 0, 0
     i, after = start - 1, start
@@ -226,7 +226,8 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
             han_run = 0
             continue
         is_tag = after > i + 1
-        n_visible += kind > SPACE and not is_tag
+        if kind > SPACE and not is_tag:
+            n_visible += 1
         n_symbols += i < end and not is_tag and (flag & SYMBOL_FLAG) != 0
         han_run = han_run + 1 if kind == HAN else 0
         longest_han = max(longest_han, han_run)
