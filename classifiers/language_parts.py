@@ -28,7 +28,7 @@ _SURE_TERMS, _MIN_TERMS = 0.9, 60
 _SHORT_YUE, _SHORT_LZH = 4, 10
 """Fewer Han characters are Cantonese only with a word that no other Chinese has; and never classical."""
 _JPN_SHARE = 0.04
-"""Of Han characters that are Japanese in form, or of both sides of Chinese, for Han text without kana."""
+"""Of Han characters that Japanese alone has, for Han text without kana to be Japanese."""
 
 
 class Model(NamedTuple):
@@ -184,8 +184,7 @@ def _name_chinese(
 
     The score is the model's probability of any Chinese, times that of modern, Cantonese or classical Chinese by the
     model of Han characters; for zho and wuu, also times the share of the characters that speak for the chosen script,
-    one half if there are none. Text of Japanese characters only, some of which no Chinese standard has, or which no one
-    side of Chinese would write together, is Japanese.
+    one half if there are none. Text of Japanese characters only, some of which no Chinese standard has, is Japanese.
 
     Args: kinds, float64 (n, 3), from `chinese.probabilities`.
     """
@@ -212,13 +211,11 @@ def _name_chinese(
     is_classical = (kinds[:, 2] >= config.lzh_score) & (n_han >= _SHORT_LZH)
     label = np.where(is_classical, index["lzh_Hani"], label)
     score = np.where(is_classical, any_chinese * kinds[:, 2], score)
+    is_jpn = (jpn > 0) & (jpn >= _JPN_SHARE * n_han) & (10 * not_jpn <= jpn)
+    label, score = np.where(is_jpn, index["jpn_Jpan"], label), np.where(is_jpn, 1 - any_chinese, score)
     is_yue = (kinds[:, 1] >= config.yue_score) & ((n_han >= _SHORT_YUE) | (yue > 0))
     label = np.where(is_yue, np.where(hans > hant, index["yue_Hans"], index["yue_Hant"]), label)
-    score = np.where(is_yue, any_chinese * kinds[:, 1], score)
-    signs = jpn + np.minimum(hans, hant)
-    is_jpn = (signs > 0) & (signs >= _JPN_SHARE * n_han) & (10 * not_jpn <= signs)
-    label = np.where(is_jpn, index["jpn_Jpan"], label)
-    return label, np.where(is_jpn, np.maximum(probability("jpn_Jpan"), sided * (1 - any_chinese)), score)
+    return label, np.where(is_yue, any_chinese * kinds[:, 1], score)
 
 
 def merge(parts: Parts, label: np.ndarray, score: np.ndarray) -> Named:

@@ -82,9 +82,9 @@ def load_labels(model_labels: Sequence[str], path: str) -> LabelTables:
             code, written = _SAME_CODE.get(parts[1], parts[1]), [_SAME_SCRIPT.get(parts[2], parts[2])]
         else:
             raise ConfigError(
-                    f"{path}: label {label!r} is neither in {LANGUAGES_PATH} nor a language with its script, such as "
-                    "eng_Latn; use a model with such labels"
-                )
+                f"{path}: label {label!r} is neither in {LANGUAGES_PATH} nor a language with its script, such as "
+                "eng_Latn; use a model with such labels"
+            )
             code, written = _SAME_CODE.get(parts[1], parts[1]), [_SAME_SCRIPT.get(parts[2], parts[2])]
         if code in ("und", "zxx", "mul"):
             continue
@@ -134,9 +134,9 @@ def load_flags() -> np.ndarray:
     return table
 
 
-def _characters(encoding: str) -> set[str]:
-    """Ideographs with two bytes in a national standard: JIS X 0208 (euc_jp), GB 2312 or Big5."""
-    pairs = (bytes((a, b)).decode(encoding, "ignore") for a in range(0xA1, 0xFF) for b in range(0x40, 0xFF))
+def _characters(encoding: str, end: int = 0xFF) -> set[str]:
+    """Ideographs of two bytes in JIS X 0208 (euc_jp; the common ones end at 0xD0), GB 2312 or Big5."""
+    pairs = (bytes((a, b)).decode(encoding, "ignore") for a in range(0xA1, end) for b in range(0x40, 0xFF))
     return {char for char in pairs if len(char) == 1 and ord(char) in _IDEOGRAPHS}
 
 

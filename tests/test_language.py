@@ -250,6 +250,7 @@ def test_han_without_kana(annotate):
         "我今日唔得閒，聽日先至得。": "yue_Hant",
         "營業時間、円、実施、気象、駅前": "jpn_Jpan",
         "東京都渋谷区桜丘町国際会議場": "jpn_Jpan",
+        "我做晒功課喇！": "yue_Hant",
         "先帝创业未半而中道崩殂，今天下三分，益州疲弊，此诚危急存亡之秋也。": "lzh_Hani",
         "这个系统的关系数据库需要升级。": "zho_Hans",
         "關係": "zho_Hant",
