@@ -77,8 +77,8 @@ def predict(model: FastText, text: pa.Array | pa.ChunkedArray, k: int = 1) -> tu
     """Predict the k best labels of each document.
 
     Args: model, from `load`; text, string or large_string (null counts as empty); k, at least 1.
-    Returns: int32 (n_docs, k), indices into model.labels, best first, ties by index; float32 (n_docs, k), their
-    probabilities as the library gives them (it adds 1e-5 on the way, so that they may exceed 1). Places
+    Returns: int32 (n_docs, k), indices into model.labels, best first, ties as the library has them; float32
+    (n_docs, k), their probabilities as it gives them (it adds 1e-5 on the way, so that they may exceed 1). Places
     without a prediction hold -1 and 0: documents without features and, under hierarchical softmax, labels of
     probability below 1e-5.
     """
@@ -101,7 +101,11 @@ def _predict(tables, data, starts, ends, labels, probabilities):  # type: ignore
     longest = 0
     for doc in range(len(starts)):
         longest = max(longest, ends[doc] - starts[doc])
-    scratch, memo, walk = _make_scratch(tables, longest), _make_memo(), make_walk(len(tables.output))
+    scratch, memo, walk = (
+        _make_scratch(tables, longest),
+        _make_memo(),
+        make_walk(len(tables.output), labels.shape[1]),
+    )
     hidden = np.empty(tables.vectors.shape[1], np.float32)
     for doc in range(len(starts)):
         hidden[:] = 0
