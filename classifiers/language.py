@@ -1,10 +1,11 @@
-"""Language of whole documents, with script, shares of each language and Simplified against Traditional Chinese.
+"""Language of whole documents, with script, shares and spans of each language, and Simplified against Traditional.
 
-Reads canonical text; writes a label (ISO 639-3 with ISO 15924), its probability, the share of each language, and the
-shares of Han and of Traditional characters. A document is split by script: Chinese and Japanese lines, Hangul,
-runs of Latin words, other scripts. lid.176 names the language of each part among those written in its script;
-characters that only one of them uses tell Simplified, Traditional, Cantonese and classical Chinese apart. Terms,
-names and code inside Chinese text are no language of their own. Keeping or dropping is up to the run file.
+Reads canonical text; writes a label (ISO 639-3 with ISO 15924), its probability, the share of each language, spans of
+one language each, and the shares of Han and of Traditional characters. Lines of code are set apart. The rest is split
+by script: Chinese and Japanese lines, Hangul, runs of Latin words, other scripts. lid.176 names the language of each
+part among those written in its script; a model of Han characters tells Cantonese and classical from modern Chinese,
+characters of one side tell Simplified from Traditional. Terms inside of Chinese text have a share, but do not make it
+mixed. Keeping or dropping is up to the run file.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from classifiers.language_parts import Model, Named, merge, name_parts, plan, predict
+from classifiers import chinese
+from classifiers.language_parts import Model, Named, Parts, merge, name_parts, plan, predict
 from classifiers.language_tables import (
     LANGUAGES_PATH,
     MARKERS_PATH,
@@ -32,7 +34,8 @@ from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
 from stages.kernels import fasttext, scripts
-from stages.kernels.text import TABLES_PATH, view
+from stages.kernels.script_spans import list_spans
+from stages.kernels.text import TABLES_PATH, TextView, view
 
 MODEL_PATH = package_file(__file__, "models", "lid.176.ftz")
 
@@ -41,17 +44,17 @@ MODEL_PATH = package_file(__file__, "models", "lid.176.ftz")
 class Config:
     """Model, and where one language ends and another begins.
 
-    model: a fastText model with labels of languages.tsv.
-    mixed_share, mixed_score: a second language with this share of the text and this probability makes `mul`.
+    model: a fastText model with labels of languages.tsv, or of a language with its script.
+    mixed_share, mixed_score: a second language with this share of the prose and this probability makes `mul`.
     min_share: languages below it are left out of `shares`.
     min_score: a lower probability is `und`, but for Han, kana and Hangul, which name their language.
-    min_letter_share: no more letters than this among visible characters are `zxx`.
-    code_symbol_share, code_text_share, code_text_letters: `zxx` too are documents with more symbols than this
-        among visible characters and less text in languages, as a share of all letters and in Latin letters.
+    min_letter_share: no more letters than this among visible characters are `zxx`; a Han character counts as three.
+    code_symbol_share: with more symbols than this among visible characters, Latin words outside of prose are names.
+    code_text_share, code_text_letters, code_other_letters: `zxx` too are documents with less text in languages than
+        this share of all letters, and in Latin letters, and in as many of other scripts.
     min_run_words: a run of so many Latin words is prose, a shorter one a term or a name.
     kana_share: of Han and kana, makes a line Japanese.
-    yue_share, lzh_share: of Han characters that are Cantonese words or classical particles, for these labels; the
-        particles of modern Chinese must be fewer than a quarter of the classical ones.
+    yue_score, lzh_score: probability of Cantonese and of classical Chinese, for these labels.
     """
 
     model: str = MODEL_PATH
@@ -63,10 +66,11 @@ class Config:
     code_symbol_share: float = 0.03
     code_text_share: float = 0.15
     code_text_letters: int = 100
+    code_other_letters: int = 30
     min_run_words: int = 5
     kana_share: float = 0.1
-    yue_share: float = 0.02
-    lzh_share: float = 0.03
+    yue_score: float = 0.7
+    lzh_score: float = 0.95
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -77,6 +81,7 @@ class Config:
 
 
 SHARES = pa.list_(pa.struct({"label": pa.string(), "share": pa.float32()}))
+SPANS = pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()}))
 SCHEMA = pa.schema(
     {
         "label": pa.string(),
@@ -84,6 +89,8 @@ SCHEMA = pa.schema(
         "shares": SHARES,
         "han_share": pa.float32(),
         "hant_share": pa.float32(),
+        "code_share": pa.float32(),
+        "spans": SPANS,
     }
 )
 
@@ -95,7 +102,8 @@ def load(config: Config) -> Annotate:
     """
     model = fasttext.load(config.model)
     labels = load_labels(model.labels, config.model)
-    return partial(annotate, model=Model(model, labels, load_scripts(), load_flags()), config=config)
+    loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags())
+    return partial(annotate, model=loaded, config=config)
 
 
 def annotate(batch: pa.Table, model: Model, config: Config) -> pa.Table:
@@ -106,44 +114,77 @@ def annotate(batch: pa.Table, model: Model, config: Config) -> pa.Table:
     )
     parts, other_share = plan(found, config)
     labels, probabilities = predict(batch["text"], text, found, parts, model.fasttext)
-    label, score = name_parts(labels, probabilities, parts, found.counts, model, config)
+    label, score = name_parts(labels, probabilities, parts, text, found, model, config)
     named = merge(parts, label, score)
-    return to_table(named, other_share, found.counts, model.labels.names, config)
-
-
-def to_table(
-    named: Named, other_share: np.ndarray, counts: np.ndarray, names: tuple[str, ...], config: Config
-) -> pa.Table:
-    """One row per document: the first language, `mul` for two strong ones, or `zxx`.
-
-    Args: named, all languages by document and falling share; other_share, float64 (n_docs,), the share that is no
-    text in a language, -1 where there is such text; names, of label indices. A `mul` is scored by the mean over
-    the document's strong languages, a `zxx` by other_share.
-    """
-    n_docs = len(counts)
-    label = np.where(other_share < 0, UND, ZXX)
-    score = np.maximum(other_share, 0.0)
-    first = np.flatnonzero(np.diff(named.doc, prepend=-1))
-    label[named.doc[first]], score[named.doc[first]] = named.label[first], named.score[first]
-    strong = (named.share >= config.mixed_share) & (named.score >= config.mixed_score)
-    share = np.bincount(named.doc, np.where(strong, named.share, 0.0), n_docs)
-    weighted = np.bincount(named.doc, np.where(strong, named.share * named.score, 0.0), n_docs)
-    mixed = np.bincount(named.doc[strong], minlength=n_docs) > 1
-    label[mixed], score[mixed] = MUL, weighted[mixed] / share[mixed]
-    dictionary = pa.array(names, pa.string())
-    items = pa.StructArray.from_arrays(
-        [dictionary.take(pa.array(named.label)), _rounded(named.share)], fields=list(SHARES.value_type)
-    )
-    offsets = np.searchsorted(named.doc, np.arange(n_docs + 1)).astype(np.int32)
-    hans, hant = counts[:, scripts.HANS], counts[:, scripts.HANT]
+    first, doc_label, doc_score = name_documents(named, other_share, config)
+    names = pa.array(model.labels.names, pa.string())
     columns = [
-        dictionary.take(pa.array(label)),
-        _rounded(score),
-        pa.ListArray.from_arrays(pa.array(offsets), items),
-        _rounded(counts[:, scripts.HAN_LETTERS] / np.maximum(counts[:, scripts.LETTERS], 1)),
-        _rounded(hant / np.maximum(hans + hant, 1)),
+        names.take(pa.array(doc_label)),
+        _rounded(doc_score),
+        _list_shares(named, len(first), names),
+        *_measure(found.counts),
+        _list_spans(text, found, parts, label, first, names),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def name_documents(
+    named: Named, other_share: np.ndarray, config: Config
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Label each document: its language with the most prose, `mul` for two strong ones, or `zxx`.
+
+    Args: named, all languages by document; other_share, float64 (n_docs,), the share that is no text in a language,
+    -1 where there is such text. A `mul` is scored by the mean over the document's strong languages, a `zxx` by
+    other_share.
+    Returns: int64 (n_docs,), the language with the most prose, UND or ZXX; int64 and float64 (n_docs,), label and
+    score.
+    """
+    n_docs = len(other_share)
+    label = np.where(other_share < 0, UND, ZXX)
+    score = np.maximum(other_share, 0.0)
+    order = np.lexsort((named.label, -named.prose, named.doc))
+    first = order[np.flatnonzero(np.diff(named.doc[order], prepend=-1))]
+    label[named.doc[first]], score[named.doc[first]] = named.label[first], named.score[first]
+    main = label.copy()
+    strong = (named.prose >= config.mixed_share) & (named.score >= config.mixed_score)
+    share = np.bincount(named.doc, np.where(strong, named.prose, 0.0), n_docs)
+    weighted = np.bincount(named.doc, np.where(strong, named.prose * named.score, 0.0), n_docs)
+    mixed = np.bincount(named.doc[strong], minlength=n_docs) > 1
+    label[mixed], score[mixed] = MUL, weighted[mixed] / share[mixed]
+    return main, label, score
+
+
+def _list_shares(named: Named, n_docs: int, names: pa.Array) -> pa.Array:
+    items = [names.take(pa.array(named.label)), _rounded(named.share)]
+    offsets = np.searchsorted(named.doc, np.arange(n_docs + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.StructArray.from_arrays(items, fields=list(SHARES.value_type))
+    )
+
+
+def _measure(counts: np.ndarray) -> list[pa.Array]:
+    """Shares of Han among letters, of Traditional characters among those of one side, and of text in code."""
+    hans, hant = counts[:, scripts.HANS], counts[:, scripts.HANT]
+    code, plain = counts[:, scripts.CODE_UNITS], counts[:, scripts.PLAIN_UNITS]
+    return [
+        _rounded(counts[:, scripts.HAN_LETTERS] / np.maximum(counts[:, scripts.LETTERS], 1)),
+        _rounded(hant / np.maximum(hans + hant, 1)),
+        _rounded(code / np.maximum(code + plain, 1)),
+    ]
+
+
+def _list_spans(
+    text: TextView, found: scripts.Survey, parts: Parts, label: np.ndarray, main: np.ndarray, names: pa.Array
+) -> pa.Array:
+    """Spans of the languages that have prose, and of code as `zxx`."""
+    by_group = np.full((len(main), found.units.shape[1]), -1, np.int64)
+    prose = parts.prose > 0
+    by_group[parts.doc[prose], parts.group[prose]] = label[prose]
+    starts, ends, labels, offsets = list_spans(text, found, by_group, main, ZXX)
+    items = [pa.array(starts), pa.array(ends), names.take(pa.array(labels))]
+    return pa.ListArray.from_arrays(
+        pa.array(offsets.astype(np.int32)), pa.StructArray.from_arrays(items, fields=list(SPANS.value_type))
+    )
 
 
 def _rounded(values: np.ndarray) -> pa.Array:
@@ -153,11 +194,11 @@ def _rounded(values: np.ndarray) -> pa.Array:
 
 STAGE = Stage(
     name="language",
-    version=1,
+    version=2,
     config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=load,
     files=("model",),
-    data=(LANGUAGES_PATH, SCRIPTS_PATH, VARIANTS_PATH, MARKERS_PATH, TABLES_PATH),
+    data=(chinese.MODEL_PATH, LANGUAGES_PATH, SCRIPTS_PATH, VARIANTS_PATH, MARKERS_PATH, TABLES_PATH),
 )

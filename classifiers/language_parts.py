@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from classifiers import chinese
 from classifiers.language_tables import UND, LabelTables
 from stages.kernels import fasttext, scripts
+from stages.kernels.han_grams import sum_weights
 from stages.kernels.scripts import HANG, HANI, JPAN, LATN, UNITS_LETTER, Survey, copy_parts
 from stages.kernels.text import TextView, utf8_buffers
 
@@ -21,14 +23,19 @@ _PURE_SHARE = 0.98
 """From this share of one script on, a document is predicted as it is, whatever stray letters are in it."""
 _SURE = 0.5
 """Probability from which the model is believed that Chinese is Wu."""
-_MIN_CLASSICAL = 3
-"""Classical particles that it takes at least: 其 and 者 are modern Chinese too."""
+_SURE_TERMS, _MIN_TERMS = 0.9, 60
+"""Probability, and number of letters, from which it is believed that terms in another script are not English."""
+_SHORT_YUE, _SHORT_LZH = 4, 10
+"""Fewer Han characters are Cantonese only with a word that no other Chinese has; and never classical."""
+_JPN_SHARE = 0.04
+"""Of Han characters that Japanese alone has, for Han text without kana to be Japanese."""
 
 
 class Model(NamedTuple):
     """What the stage loads; scripts and flags are tables over code points, see `kernels.scripts`."""
 
     fasttext: fasttext.FastText
+    chinese: chinese.ChineseModel
     labels: LabelTables
     scripts: np.ndarray
     flags: np.ndarray
@@ -37,24 +44,28 @@ class Model(NamedTuple):
 class Parts(NamedTuple):
     """Parts of documents to predict, ordered by document.
 
-    doc, group: int64. share: float64, of the document's text in languages. whole: bool, the document is predicted
-    as it is instead of the group's code points.
+    doc, group: int64. prose, share: float64, of the document's prose, and of its text in languages, terms included.
+    whole: bool, the document is predicted as it is instead of the group's code points. terms: bool, with single
+    words.
     """
 
     doc: np.ndarray
     group: np.ndarray
+    prose: np.ndarray
     share: np.ndarray
     whole: np.ndarray
+    terms: np.ndarray
 
 
 class Named(NamedTuple):
     """Languages of documents, ordered by document, then falling share, then label.
 
-    doc, label: int64. share, score: float64.
+    doc, label: int64. prose, share, score: float64.
     """
 
     doc: np.ndarray
     label: np.ndarray
+    prose: np.ndarray
     share: np.ndarray
     score: np.ndarray
 
@@ -62,31 +73,44 @@ class Named(NamedTuple):
 def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
     """Choose the parts of each document.
 
-    Latin words outside of prose runs are terms, names or code and belong to the language around them. Where there
-    is next to nothing else, and the document does not look like code, they are its text after all.
+    Latin words outside of prose runs are terms in the language around them: they have a share, but do not decide.
+    Where there is next to nothing else, and the document does not look like code, they are its text after all.
+    Lines of code are no text; a document that is nearly all code is none either.
 
     Returns: parts; float64 (n_docs,), share of a document that is no text in a language, or -1 where it has one.
     """
     counts, units = found.counts, found.units.copy()
-    n_visible, n_letters = counts[:, scripts.VISIBLE], counts[:, scripts.LETTERS]
-    latin = UNITS_LETTER * counts[:, scripts.LATIN_LETTERS]
-    others = units.sum(axis=1) - units[:, LATN]
-    everything = np.maximum(others + latin, 1)
-    like_code = counts[:, scripts.SYMBOLS] > config.code_symbol_share * n_visible
-    all_latin = (others < config.mixed_share * everything) & ~like_code
-    units[:, LATN] = np.where(all_latin, latin, units[:, LATN])
-    texts = units.sum(axis=1)
-    few_letters = n_letters <= config.min_letter_share * n_visible
-    few_texts = (texts < config.code_text_share * everything) & (
-        texts < UNITS_LETTER * config.code_text_letters
+    n_visible, plain, code = (
+        counts[:, c] for c in (scripts.VISIBLE, scripts.PLAIN_UNITS, scripts.CODE_UNITS)
     )
-    other_share = np.where(like_code & few_texts, 1 - texts / everything, -1.0)
-    other_share = np.where(few_letters, 1 - n_letters / np.maximum(n_visible, 1), other_share)
-    share = units / np.maximum(texts, 1)[:, None]
-    doc, group = np.nonzero((share >= config.min_share) & (units > 0) & (other_share < 0)[:, None])
-    pure = units[doc, group] >= _PURE_SHARE * everything[doc]
-    whole = np.where(group == LATN, all_latin[doc], pure)
-    return Parts(doc, group, share[doc, group], whole), other_share
+    prose, terms = units[:, LATN].copy(), UNITS_LETTER * counts[:, scripts.TERM_LETTERS]
+    others = units.sum(axis=1) - prose
+    like_code = counts[:, scripts.SYMBOLS] > config.code_symbol_share * n_visible
+    all_latin = (others < config.mixed_share * (others + prose + terms)) & ~like_code
+    latin = UNITS_LETTER * counts[:, scripts.LATIN_LETTERS]
+    units[:, LATN] = np.where(all_latin, latin, prose)
+    terms = np.where(all_latin, 0, terms + UNITS_LETTER * counts[:, scripts.NAME_LETTERS])
+    texts, everything = units.sum(axis=1), np.maximum(plain + code, 1)
+    n_signs = np.maximum(n_visible - counts[:, scripts.PLAIN_LETTERS], 0)
+    letters = plain / UNITS_LETTER
+    few_letters = letters <= config.min_letter_share * (letters + n_signs)
+    few_texts = (texts < config.code_text_share * everything) & (
+        (units[:, LATN] < UNITS_LETTER * config.code_text_letters)
+        & (others < UNITS_LETTER * config.code_other_letters)
+    )
+    other_share = np.where(few_texts, 1 - texts / everything, -1.0)
+    other_share = np.where(few_letters, 1 - letters / np.maximum(letters + n_signs, 1), other_share)
+    by_prose = units / np.maximum(texts, 1)[:, None]
+    units[:, LATN] += terms
+    by_text = units / np.maximum(texts + terms, 1)[:, None]
+    by_prose[by_prose < config.min_share] = 0.0
+    doc, group = np.nonzero((by_text >= config.min_share) & (other_share < 0)[:, None])
+    pure = (units[doc, group] >= _PURE_SHARE * (plain + terms)[doc]) & (
+        code[doc] < (1 - _PURE_SHARE) * everything[doc]
+    )
+    whole = np.where(group == LATN, all_latin[doc] & (code[doc] == 0), pure)
+    with_terms = (group == LATN) & (all_latin[doc] | (by_prose[doc, group] == 0))
+    return Parts(doc, group, by_prose[doc, group], by_text[doc, group], whole, with_terms), other_share
 
 
 def predict(
@@ -101,7 +125,9 @@ def predict(
     labels[whole], probabilities[whole] = fasttext.predict_utf8(
         model, data, offsets[doc], offsets[doc + 1], _TOP
     )
-    data, offsets = copy_parts(text, found, parts.doc[sliced], parts.group[sliced], np.diff(offsets))
+    data, offsets = copy_parts(
+        text, found, parts.doc[sliced], parts.group[sliced], parts.terms[sliced], np.diff(offsets)
+    )
     labels[sliced], probabilities[sliced] = fasttext.predict_utf8(
         model, data, offsets[:-1], offsets[1:], _TOP
     )
@@ -112,14 +138,16 @@ def name_parts(
     labels: np.ndarray,
     probabilities: np.ndarray,
     parts: Parts,
-    counts: np.ndarray,
+    text: TextView,
+    found: Survey,
     model: Model,
     config: Config,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Name each part by the best label written in its script; Chinese by what its characters say.
 
     Returns: int64 and float64 (n_parts,), label and score. Kana, Hangul and Han name their language whatever the
-    score; elsewhere a score below min_score is UND.
+    score; elsewhere a score below min_score is UND. Terms in a text of another script are English unless the
+    model is sure of something else.
     """
     rows, index = np.arange(len(labels)), model.labels.indices
     by_group = model.labels.by_group[parts.group[:, None], labels]
@@ -127,50 +155,67 @@ def name_parts(
     best = fits.argmax(axis=1)
     score = np.where(fits[rows, best], probabilities[rows, best], 0.0)
     label = np.where(score >= config.min_score, by_group[rows, best], UND).astype(np.int64)
+    n_letters = found.counts[parts.doc][:, [scripts.TERM_LETTERS, scripts.NAME_LETTERS]].sum(axis=1)
+    unsure = (score < _SURE_TERMS) | (n_letters < _MIN_TERMS)
+    english = (parts.group == LATN) & (parts.prose == 0) & unsure
+    label = np.where(english, index["eng_Latn"], label)
     label = np.where(parts.group == JPAN, index["jpn_Jpan"], label)
     label = np.where(parts.group == HANG, index["kor_Hang"], label)
     of = np.flatnonzero(parts.group == HANI)
-    names = np.where(fits, by_group, UND)[of]
-    label[of], score[of] = _name_chinese(
-        names, probabilities[of], counts[parts.doc[of]], model.labels, config
-    )
+    if len(of):
+        sums, n_cells = (values[parts.doc[of]] for values in sum_weights(text, found, model.chinese.weights))
+        kinds = chinese.probabilities(model.chinese, sums, n_cells)
+        names = np.where(fits, by_group, UND)[of]
+        label[of], score[of] = _name_chinese(
+            names, probabilities[of], found.counts[parts.doc[of]], kinds, model.labels, config
+        )
     return label, score
 
 
 def _name_chinese(
-    labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray, tables: LabelTables, config: Config
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    counts: np.ndarray,
+    kinds: np.ndarray,
+    tables: LabelTables,
+    config: Config,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Name parts of Han characters; Japanese has shown itself by kana before.
+    """Name parts of Han characters without kana.
 
-    The score is the model's probability of any Chinese; for zho and wuu, times the share of the characters that
-    speak for the chosen script, one half if there are none. The model finds a third of Cantonese sentences, so its
-    words decide; of classical Chinese it knows nothing: prose of NiuTrans/Classical-Modern has a median of 0.064
-    classical particles and 0.003 modern ones among its Han characters, modern prose 0.01 and 0.06.
+    The score is the model's probability of any Chinese, times that of modern, Cantonese or classical Chinese by the
+    model of Han characters; for zho and wuu, also times the share of the characters that speak for the chosen script,
+    one half if there are none. Text of Japanese characters only, some of which no Chinese standard has, is Japanese.
+
+    Args: kinds, float64 (n, 3), from `chinese.probabilities`.
     """
     index = tables.indices
-    n_han, hans, hant, yue, lzh, modern = (
+    n_han, hans, hant, yue, jpn, not_jpn = (
         counts[:, column]
         for column in (
-            scripts.CHINESE_HAN, scripts.HANS, scripts.HANT, scripts.YUE, scripts.LZH, scripts.MODERN,
+            scripts.CHINESE_HAN, scripts.HANS, scripts.HANT, scripts.YUE, scripts.JPN, scripts.NOT_JPN,
         )
     )  # fmt: skip
 
-    def probability(name: str) -> np.ndarray:
-        return np.where(labels == index[name], probabilities, 0.0).sum(axis=1)
+    def probability(*names: str) -> np.ndarray:
+        return np.where(np.isin(labels, [index[name] for name in names]), probabilities, 0.0).sum(axis=1)
 
-    cantonese, wu = probability("yue_Hans"), probability("wuu_Hans")
-    chinese = probability("zho_Hans") + cantonese + wu
-    sided = np.where(hans + hant > 0, np.maximum(hans, hant) / np.maximum(hans + hant, 1), 0.5)
+    wu = probability("wuu_Hans")
+    any_chinese = probability("zho_Hans", "yue_Hans", "wuu_Hans", "lzh_Hani")
     traditional = hant > hans
+    sided = np.where(hans + hant > 0, np.maximum(hans, hant) / np.maximum(hans + hant, 1), 0.5)
     label = np.where(traditional, index["zho_Hant"], index["zho_Hans"])
-    score = chinese * sided
+    score = any_chinese * sided * kinds[:, 0]
     is_wu = wu >= _SURE
     label = np.where(is_wu, np.where(traditional, index["wuu_Hant"], index["wuu_Hans"]), label)
-    is_classical = (lzh >= _MIN_CLASSICAL) & (lzh >= config.lzh_share * n_han) & (4 * modern < lzh)
-    label, score = np.where(is_classical, index["lzh_Hani"], label), np.where(is_classical, chinese, score)
-    is_yue = (yue > 0) & ((yue >= config.yue_share * n_han) | (cantonese > chinese - cantonese))
-    yue_label = np.where(hans > hant, index["yue_Hans"], index["yue_Hant"])
-    return np.where(is_yue, yue_label, label), np.where(is_yue, chinese, score)
+    score = np.where(is_wu, any_chinese * sided, score)
+    is_classical = (kinds[:, 2] >= config.lzh_score) & (n_han >= _SHORT_LZH)
+    label = np.where(is_classical, index["lzh_Hani"], label)
+    score = np.where(is_classical, any_chinese * kinds[:, 2], score)
+    is_jpn = (jpn > 0) & (jpn >= _JPN_SHARE * n_han) & (10 * not_jpn <= jpn)
+    label, score = np.where(is_jpn, index["jpn_Jpan"], label), np.where(is_jpn, 1 - any_chinese, score)
+    is_yue = (kinds[:, 1] >= config.yue_score) & ((n_han >= _SHORT_YUE) | (yue > 0))
+    label = np.where(is_yue, np.where(hans > hant, index["yue_Hans"], index["yue_Hant"]), label)
+    return label, np.where(is_yue, any_chinese * kinds[:, 1], score)
 
 
 def merge(parts: Parts, label: np.ndarray, score: np.ndarray) -> Named:
@@ -179,9 +224,10 @@ def merge(parts: Parts, label: np.ndarray, score: np.ndarray) -> Named:
     doc, label = parts.doc[order], label[order]
     first = np.flatnonzero((np.diff(doc, prepend=-1) != 0) | (np.diff(label, prepend=-1) != 0))
     if len(first) == 0:
-        return Named(doc, label, parts.share, score)
-    share = np.add.reduceat(parts.share[order], first)
-    score = np.add.reduceat((parts.share * score)[order], first) / share
-    doc, label = doc[first], label[first]
+        return Named(doc, label, parts.prose, parts.share, score)
+    prose, share, weighted = (
+        np.add.reduceat(values[order], first) for values in (parts.prose, parts.share, parts.share * score)
+    )
+    doc, label, score = doc[first], label[first], weighted / share
     order = np.lexsort((label, -share, doc))
-    return Named(doc[order], label[order], share[order], score[order])
+    return Named(doc[order], label[order], prose[order], share[order], score[order])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +22,24 @@ MARKERS_PATH = package_file(__file__, "models", "markers.tsv")
 UND, ZXX, MUL = 0, 1, 2
 """Labels that name no language; indices into LabelTables.names."""
 
+_LABEL = re.compile("([a-z]{2,3})_([A-Z][a-z]{3})")
+_SAME_CODE = {
+    "cmn": "zho",
+    "arb": "ara",
+    "pes": "fas",
+    "zsm": "msa",
+    "ekk": "est",
+    "lvs": "lav",
+    "npi": "nep",
+    "swh": "swa",
+}
+"""Members that other models name where languages.tsv has the macrolanguage."""
+_SAME_SCRIPT = {"Hans": "Hani", "Hant": "Hani", "Hira": "Jpan", "Kana": "Jpan", "Kore": "Hang"}
+
 _N_CODES = 0x110000
 _CODE_SYMBOLS = "{};=<>_\\+^~`"
 """Frequent in code, markup and formulas; brackets, slashes, bars and currency signs stand in prose and menus too."""
+_IDEOGRAPHS = range(0x4E00, 0xA000)
 _RUN_BREAKS = "=+<>|^~$#@&\\/{}[]"
 _RUN_JOINTS = "._(:%"
 
@@ -44,25 +60,41 @@ class LabelTables:
 def load_labels(model_labels: Sequence[str], path: str) -> LabelTables:
     """Read the names of a model's labels.
 
-    Raises: ConfigError if a label of the model at `path` is not in languages.tsv.
+    A label is one of languages.tsv (`zh`, `zho`), or a language with its script as GlotLID, OpenLID and NLLB have
+    them (`cmn_Hani`, `zho_Hant`, `eng_Latn`). Those that name no language (`zxx_Zxxx`, `und_Zsye`) are never chosen.
+
+    Raises: ConfigError if a label of the model at `path` is neither.
     """
-    languages = {row["lid"]: (row["code"], row["scripts"].split()) for row in _rows(LANGUAGES_PATH)}
+    languages: dict[str, tuple[str, list[str]]] = {}
+    for row in _rows(LANGUAGES_PATH):
+        entry = row["code"], row["scripts"].split()
+        languages |= {row["code"]: languages.get(row["code"], entry), row["lid"]: entry}
     groups = {"Hani": HANI, "Jpan": JPAN, "Hang": HANG, "Latn": LATN}
     groups |= {script: OTHERS + i for i, script in enumerate(_script_names())}
-    names = ["und", "zxx", "mul", "lzh_Hani", "jpn_Jpan"]
+    names = ["und", "zxx", "mul", "lzh_Hani", "jpn_Jpan", "kor_Hang", "eng_Latn"]
     names += [f"{code}_{script}" for code in ("zho", "yue", "wuu") for script in ("Hans", "Hant")]
     by_group = np.full((len(groups) + 1, len(model_labels)), -1, np.int32)
     for i, label in enumerate(model_labels):
-        if label not in languages:
+        parts = _LABEL.fullmatch(label)
+        if label in languages:
+            code, written = languages[label]
+        elif parts:
+            code, written = _SAME_CODE.get(parts[1], parts[1]), [_SAME_SCRIPT.get(parts[2], parts[2])]
+        else:
             raise ConfigError(
-                f"{path}: label {label!r} is not in {LANGUAGES_PATH}; use a model with its labels"
+                f"{path}: label {label!r} is neither in {LANGUAGES_PATH} nor a language with its script, such as "
+                "eng_Latn; use a model with such labels"
             )
-        code, written = languages[label]
+            code, written = _SAME_CODE.get(parts[1], parts[1]), [_SAME_SCRIPT.get(parts[2], parts[2])]
+        if code in ("und", "zxx", "mul"):
+            continue
         for script in written:
-            name = f"{code}_Hans" if script == "Hani" else f"{code}_{script}"
+            name = f"{code}_{script}"
+            if script == "Hani" and code != "lzh":
+                name = f"{code}_Hans"
             if name not in names:
                 names.append(name)
-            by_group[groups[script], i] = names.index(name)
+            by_group[groups.get(script, -1), i] = names.index(name)
     return LabelTables(tuple(names), by_group, {name: i for i, name in enumerate(names)})
 
 
@@ -82,12 +114,16 @@ def load_scripts() -> np.ndarray:
 def load_flags() -> np.ndarray:
     """Flags of every code point, uint8 (0x110000,); see `kernels.scripts`."""
     kinds = {row["kind"]: row["characters"] for path in (VARIANTS_PATH, MARKERS_PATH) for row in _rows(path)}
+    japanese = _characters("euc_jp")
     sets = {
         scripts.HANS_FLAG: kinds["hans"],
         scripts.HANT_FLAG: kinds["hant"],
         scripts.YUE_FLAG: kinds["yue"],
-        scripts.LZH_FLAG: kinds["lzh"],
-        scripts.MODERN_FLAG: kinds["modern"],
+        scripts.JPN_FLAG: japanese
+        - _characters("gb2312")
+        - _characters("big5")
+        - {*kinds["hans"], *kinds["hant"]},
+        scripts.NOT_JPN_FLAG: set(map(chr, _IDEOGRAPHS)) - japanese,
         scripts.SYMBOL_FLAG: _CODE_SYMBOLS,
         scripts.BREAK_FLAG: _RUN_BREAKS,
         scripts.JOIN_FLAG: _RUN_JOINTS,
@@ -96,6 +132,12 @@ def load_flags() -> np.ndarray:
     for flag, characters in sets.items():
         table[[ord(char) for char in characters]] |= flag
     return table
+
+
+def _characters(encoding: str, end: int = 0xFF) -> set[str]:
+    """Ideographs of two bytes in JIS X 0208 (euc_jp; the common ones end at 0xD0), GB 2312 or Big5."""
+    pairs = (bytes((a, b)).decode(encoding, "ignore") for a in range(0xA1, end) for b in range(0x40, 0xFF))
+    return {char for char in pairs if len(char) == 1 and ord(char) in _IDEOGRAPHS}
 
 
 def _script_names() -> list[str]:

@@ -11,7 +11,6 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from stages.kernels.scripts import is_fence
 from stages.kernels.tables import HANGUL, LATIN, LETTER, MARK, NEWLINE, SPACE, load_tables
 
 PLAIN, LIKELY, SURE, EMPTY = 0, 1, 2, 3
@@ -140,6 +139,15 @@ def _settle(kinds, inside, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def is_fence(codes, classes, at, end):  # type: ignore[no-untyped-def]
+    """Whether a line begins or ends a fenced code block of Markdown: blanks, then three backticks or tildes."""
+    while at < end and classes[at] == SPACE:
+        at += 1
+    first = codes[at] if at + 3 <= end else 0
+    return (first == ord("`") or first == ord("~")) and codes[at + 1] == first and codes[at + 2] == first
+
+
+@njit(cache=True, nogil=True)
 def _is_named(classes, at, end):  # type: ignore[no-untyped-def]
     """Whether a fence names a language, as only the first of a block may."""
     for i in range(at, end):
@@ -237,7 +245,7 @@ def _judge(codes, classes, symbols, glances, start, end):  # type: ignore[no-unt
             while run < end and codes[run] != ord(")") and classes[run] > SPACE:
                 run += 1
         elif symbol == ord("<"):
-            stop = _tag_end(codes, classes, i, run, end)
+            stop = tag_end(codes, classes, i, run, end)
             if stop > run:
                 run = stop
             else:
@@ -331,8 +339,8 @@ def _is_plural(codes, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _tag_end(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
-    """The end of the tag that begins at i; run if there is none."""
+def tag_end(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
+    """The end of the tag that begins at i, a run of `<` that ends at `run`; `run` if there is none."""
     if (
         run - i != 1
         or run >= end

@@ -34,12 +34,12 @@ __all__ = ["FastText", "load", "predict", "predict_utf8"]
 
 _EOS = np.frombuffer(b"</s>", np.uint8)
 _LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
-_MEMO_SLOTS, _MEMO_ROWS = 1 << 15, 1 << 19
-"""Words remembered in one batch (a power of two, filled to a half) and the rows of all of them: 3 MB."""
+_MEMO_SLOTS, _MEMO_ROWS = 1 << 16, 1 << 20
+"""Words remembered in one batch (a power of two, filled to a half) and the rows of all of them: 5 MB."""
 _MEMO_BYTES = 32
 """Longest word worth remembering: a clause of Chinese does not come twice."""
-_N_ROWS = 4096
-"""Rows noted before they are added: 16 KB."""
+_N_ROWS, _N_GRAMS = 4096, 1024
+"""Rows noted before they are added, 16 KB, and n-grams hashed before their rows are looked up."""
 
 
 class _Memo(NamedTuple):
@@ -61,14 +61,15 @@ class _Scratch(NamedTuple):
     """Space for one document and one word of it.
 
     word: uint8, the word between < and >. chars: uint32, where its characters begin. rows: uint32, rows of the
-    input matrix yet to be added, with room for `room` more than is filled before they are. hashes: int32, of all
-    words of the document, used by models with word n-grams only.
+    input matrix yet to be added, with room for `room` more than is filled before they are. grams: uint32, n-grams
+    of a word at work. hashes: int32, of all words of the document, used by models with word n-grams only.
     """
 
     word: np.ndarray
     chars: np.ndarray
     rows: np.ndarray
     room: int
+    grams: np.ndarray
     hashes: np.ndarray
 
 
@@ -76,8 +77,8 @@ def predict(model: FastText, text: pa.Array | pa.ChunkedArray, k: int = 1) -> tu
     """Predict the k best labels of each document.
 
     Args: model, from `load`; text, string or large_string (null counts as empty); k, at least 1.
-    Returns: int32 (n_docs, k), indices into model.labels, best first, ties by index; float32 (n_docs, k), their
-    probabilities as the library gives them (it adds 1e-5 on the way, so that they may exceed 1). Places
+    Returns: int32 (n_docs, k), indices into model.labels, best first, ties as the library has them; float32
+    (n_docs, k), their probabilities as it gives them (it adds 1e-5 on the way, so that they may exceed 1). Places
     without a prediction hold -1 and 0: documents without features and, under hierarchical softmax, labels of
     probability below 1e-5.
     """
@@ -100,7 +101,11 @@ def _predict(tables, data, starts, ends, labels, probabilities):  # type: ignore
     longest = 0
     for doc in range(len(starts)):
         longest = max(longest, ends[doc] - starts[doc])
-    scratch, memo, walk = _make_scratch(tables, longest), _make_memo(), make_walk(len(tables.output))
+    scratch, memo, walk = (
+        _make_scratch(tables, longest),
+        _make_memo(),
+        make_walk(len(tables.output), labels.shape[1]),
+    )
     hidden = np.empty(tables.vectors.shape[1], np.float32)
     for doc in range(len(starts)):
         hidden[:] = 0
@@ -121,6 +126,7 @@ def _make_scratch(tables, n_bytes):  # type: ignore[no-untyped-def]
         chars=np.empty(n_bytes + 3, np.uint32),
         rows=np.empty(_N_ROWS + room, np.uint32),
         room=room,
+        grams=np.empty(max(_N_GRAMS, 2 * tables.maxn), np.uint32),
         hashes=np.empty(n_bytes // 2 + 2 if tables.word_ngrams > 1 else 0, np.int32),
     )
 
@@ -147,6 +153,7 @@ def _sum_features(tables, data, at, end, hidden, scratch, memo):  # type: ignore
     kept, ranks, n_words, bucket = tables.kept, tables.ranks, tables.n_words, tables.bucket
     minn, maxn = tables.minn, tables.maxn if tables.n_rows > 0 else 0
     rows, word, chars, hashes = scratch.rows, scratch.word, scratch.chars, scratch.hashes
+    grams = scratch.grams
     starts, sizes, firsts, counts, memo_rows = memo.starts, memo.sizes, memo.firsts, memo.counts, memo.rows
     limit = len(rows) - scratch.room
     n_added, n_rows, n_hashes, ended = 0, 0, 0, False
@@ -190,6 +197,7 @@ def _sum_features(tables, data, at, end, hidden, scratch, memo):  # type: ignore
                     kept,
                     ranks,
                     n_words,
+                    grams,
                     rows,
                     n_rows,
                     vectors,

@@ -21,32 +21,47 @@ _SIGMOID_SPAN, _SIGMOID_STEPS = 8, 512
 
 
 class Walk(NamedTuple):
-    """Space for the output layer: a score per label, and the stack of a walk through the label tree."""
+    """Space for the output layer.
+
+    scores: float32, one per label. nodes, node_scores: the stack of a walk through the label tree. kept, kept_scores:
+    the best labels so far, one more than are asked for.
+    """
 
     scores: np.ndarray
     nodes: np.ndarray
     node_scores: np.ndarray
+    kept: np.ndarray
+    kept_scores: np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def make_walk(n_labels):  # type: ignore[no-untyped-def]
-    """Space for a model of n_labels."""
+def make_walk(n_labels, k):  # type: ignore[no-untyped-def]
+    """Space for a model of n_labels that is asked for the k best."""
     size = n_labels + 1
-    return Walk(np.empty(n_labels, np.float32), np.empty(size, np.int32), np.empty(size, np.float32))
+    return Walk(
+        np.empty(n_labels, np.float32),
+        np.empty(size, np.int32),
+        np.empty(size, np.float32),
+        np.empty(k + 1, np.int32),
+        np.empty(k + 1, np.float32),
+    )
 
 
 @njit(cache=True, nogil=True)
 def best_labels(tables, hidden, labels, probabilities, walk):  # type: ignore[no-untyped-def]
-    """Fill one row of labels and probabilities; `probabilities` holds log-probabilities until the end."""
-    probabilities[:] = -np.inf
+    """Fill one row of labels and probabilities."""
+    kept, scores = walk.kept, walk.kept_scores
     if tables.loss == HIERARCHICAL:
-        _descend(tables.output, tables.children, hidden, labels, probabilities, walk.nodes, walk.node_scores)
+        n = _descend(tables.output, tables.children, hidden, walk.nodes, walk.node_scores, kept, scores)
     else:
         _score_all(tables.output, tables.loss, hidden, walk.scores)
+        n = 0
         for label in range(len(walk.scores)):
-            _keep(labels, probabilities, label, _log(walk.scores[label]))
-    for i in range(len(probabilities)):
-        probabilities[i] = np.float32(math.exp(probabilities[i]))
+            n = _keep(kept, scores, n, label, _log(walk.scores[label]))
+    for last in range(n - 1, 0, -1):
+        _pop(kept, scores, last)
+    for i in range(n):
+        labels[i], probabilities[i] = kept[i], np.float32(math.exp(scores[i]))
 
 
 @njit(cache=True, nogil=True)
@@ -63,19 +78,48 @@ def _log(x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _keep(labels, scores, label, score):  # type: ignore[no-untyped-def]
-    """Put a label in its place among the best so far, best first, equal ones by index."""
-    i = len(labels) - 1
-    if score < scores[i] or (score == scores[i] and label > labels[i] >= 0):
-        return
-    while i > 0 and (score > scores[i - 1] or (score == scores[i - 1] and label < labels[i - 1])):
-        labels[i], scores[i] = labels[i - 1], scores[i - 1]
-        i -= 1
-    labels[i], scores[i] = label, score
+def _keep(kept, scores, n, label, score):  # type: ignore[no-untyped-def]
+    """Put a label among the n best so far, a heap with the worst on top; return how many there are now.
+
+    Labels of one score are kept and ordered as the library's heap does: of two, asked for one, it gives the later.
+    """
+    k = len(kept) - 1
+    if n == k and score < scores[0]:
+        return n
+    _lift(kept, scores, n, label, score)
+    if n < k:
+        return n + 1
+    _pop(kept, scores, n)
+    return n
 
 
 @njit(cache=True, nogil=True)
-def _descend(output, children, hidden, labels, scores, nodes, node_scores):  # type: ignore[no-untyped-def]
+def _lift(kept, scores, hole, label, score):  # type: ignore[no-untyped-def]
+    """Fill a hole with a label, after moving down those above it that are better: `std::push_heap` of libstdc++."""
+    while hole > 0 and scores[(hole - 1) // 2] > score:
+        kept[hole], scores[hole] = kept[(hole - 1) // 2], scores[(hole - 1) // 2]
+        hole = (hole - 1) // 2
+    kept[hole], scores[hole] = label, score
+
+
+@njit(cache=True, nogil=True)
+def _pop(kept, scores, last):  # type: ignore[no-untyped-def]
+    """Move the worst of last + 1 labels behind the others, which stay a heap: `std::pop_heap` of libstdc++."""
+    label, score = kept[last], scores[last]
+    kept[last], scores[last] = kept[0], scores[0]
+    hole, child = 0, 2
+    while child < last:
+        child -= scores[child] > scores[child - 1]
+        kept[hole], scores[hole] = kept[child], scores[child]
+        hole, child = child, 2 * child + 2
+    if child == last:
+        kept[hole], scores[hole] = kept[child - 1], scores[child - 1]
+        hole = child - 1
+    _lift(kept, scores, hole, label, score)
+
+
+@njit(cache=True, nogil=True)
+def _descend(output, children, hidden, nodes, node_scores, kept, scores):  # type: ignore[no-untyped-def]
     """Walk the Huffman tree from the root, leaving out branches below the worst of a full list.
 
     Left before right, as the library goes: a score may rise by 1e-5 on the way down, so the order of the walk
@@ -84,20 +128,21 @@ def _descend(output, children, hidden, labels, scores, nodes, node_scores):  # t
     n_labels = len(output)
     floor = _log(0.0)
     nodes[0], node_scores[0] = 2 * n_labels - 2, 0.0
-    n_stack = 1
+    n_stack, n, k = 1, 0, len(kept) - 1
     while n_stack > 0:
         n_stack -= 1
         node, score = nodes[n_stack], node_scores[n_stack]
-        if score < floor or score < scores[-1]:
+        if score < floor or (n == k and score < scores[0]):
             continue
         if children[node, 0] < 0:
-            _keep(labels, scores, node, score)
+            n = _keep(kept, scores, n, node, score)
             continue
         x = np.float64(_dot(output, node - n_labels, hidden))
         right = np.float64(np.float32(1.0 / np.float64(np.float32(1) + np.float32(math.exp(-x)))))
         nodes[n_stack], node_scores[n_stack] = children[node, 1], score + _log(right)
         nodes[n_stack + 1], node_scores[n_stack + 1] = children[node, 0], score + _log(1.0 - right)
         n_stack += 2
+    return n
 
 
 @njit(cache=True, nogil=True)

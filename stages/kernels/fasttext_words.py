@@ -36,27 +36,61 @@ def add_rows(vectors, rows, n_rows, hidden):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def note_ngrams(  # type: ignore[no-untyped-def]
-    word, chars, n_chars, minn, maxn, bucket, kept, ranks, n_words, rows, n_rows, vectors, hidden
+    word, chars, n_chars, minn, maxn, bucket, kept, ranks, n_words, grams, rows, n_rows, vectors, hidden
 ):
-    """Note the rows of a word's character n-grams."""
-    n_added = 0
-    for first in range(n_chars):
-        if n_rows > len(rows) - maxn:
+    """Note the rows of a word's character n-grams; `grams` is uint32 space for at least maxn of them.
+
+    In three passes over as many n-grams as there is space for, each a loop that keeps the processor busy: hashes,
+    buckets that have a row, rows.
+    """
+    n_added, first, until = 0, 0, n_chars
+    shift = np.uint64(32)
+    while np.uint64(2) << (shift - np.uint64(32)) <= np.uint64(bucket):
+        shift += np.uint64(1)
+    factor = (np.uint64(1) << shift) // np.uint64(bucket)  # at most 2**32, so that products fit
+    size = np.uint64(bucket)
+    while first < n_chars:
+        until = min(n_chars, first + len(grams) // maxn)
+        n = _hash_ngrams(word, chars, n_chars, minn, maxn, first, until, grams)
+        first = until
+        if len(kept) == 0:
+            for i in range(np.uint64(n)):
+                grams[i] = np.uint64(grams[i]) % size
+        else:
+            n_found = np.uint64(0)
+            for i in range(np.uint64(n)):
+                value = np.uint64(grams[i])
+                rest = value - ((value * factor) >> shift) * size  # the quotient is at most one too small
+                rest -= size if rest >= size else np.uint64(0)
+                grams[n_found] = rest
+                n_found += (kept[rest >> np.uint64(6)] >> (rest & np.uint64(63))) & np.uint64(1)
+            n = np.int64(n_found)
+        if n_rows + n > len(rows):
             add_rows(vectors, rows, n_rows, hidden)
             n_added, n_rows = n_added + n_rows, 0
-        value = FNV_START
-        at = np.uint64(chars[first])
-        for n in range(1, min(maxn, n_chars - first) + 1):
-            until = np.uint64(chars[first + n])
-            while at < until:
+        for i in range(n):
+            row, _ = _row(kept, ranks, n_words, np.uint64(grams[i]))
+            rows[n_rows + i] = row
+        n_rows += n
+    return n_added, n_rows
+
+
+@njit(cache=True, nogil=True)
+def _hash_ngrams(word, chars, n_chars, minn, maxn, first, until, out):  # type: ignore[no-untyped-def]
+    """Hash the n-grams that begin with the characters first to until - 1, by their first, then their length."""
+    n_out = np.uint64(0)
+    for begin in range(np.uint64(first), np.uint64(until)):
+        value, at = FNV_START, np.uint64(chars[begin])
+        longest = min(np.uint64(maxn), np.uint64(n_chars) - begin)
+        edge = begin == 0 or begin + np.uint64(1) == np.uint64(n_chars)
+        for n in range(np.uint64(1), longest + np.uint64(1)):
+            end = np.uint64(chars[begin + n])
+            while at < end:
                 value = fnv_step(value, word[at])
                 at += np.uint64(1)
-            if n < minn or (n == 1 and (first == 0 or first + 1 == n_chars)):
-                continue
-            row, found = _row(kept, ranks, n_words, np.uint64(value) % np.uint64(bucket))
-            rows[n_rows] = row
-            n_rows += found
-    return n_added, n_rows
+            out[n_out] = value
+            n_out += np.uint64(n >= np.uint64(minn) and not (n == np.uint64(1) and edge))
+    return np.int64(n_out)
 
 
 @njit(cache=True, nogil=True)

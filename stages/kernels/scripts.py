@@ -1,7 +1,8 @@
 """Script runs: which code points of a document are text of which script, and how much of each there is.
 
 Reads a text view; writes one group per code point and counts per document. Lines decide between Chinese and
-Japanese, runs of words tell Latin prose from terms, names and code. What language a group is, others decide.
+Japanese, runs of words tell Latin prose from terms, names and addresses; lines of code (`code_blocks`) are apart.
+What language a group is, others decide.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from stages.kernels.text import HAN, HANGUL, KANA, LATIN, LETTER, MARK, NEWLINE, SPACE, TextView
+from stages.kernels.code_blocks import mark_code
+from stages.kernels.code_lines import tag_end
+from stages.kernels.text import DIGIT, HAN, HANGUL, KANA, LATIN, LETTER, MARK, NEWLINE, PUNCT, SPACE, TextView
 
 HANI, JPAN, HANG, LATN, OTHERS = 0, 1, 2, 3, 4
 """Groups: Chinese lines, Japanese lines, Hangul, Latin prose; from 4 on the scripts of the caller's table."""
-NONE, SHORT = 255, 254
-"""No text of any group; short Han lines without kana, which go with the rest of the document."""
+NONE, SHORT, TERM, CODE = 255, 254, 253, 252
+"""No text of any group; short Han lines without kana, which go with the rest of the document; single Latin words and
+short runs of them; lines of code."""
 
 UNITS_HAN, UNITS_KANA, UNITS_HANGUL, UNITS_LETTER = 6, 3, 5, 2
 """Rate of exchange in half Latin letters: how much of another script says what one character of this one says.
@@ -25,16 +29,23 @@ Measured on translations of the same documents: XQuAD and Open Source Guides in 
 per Han character), Japanese (1.6 per kana with Han at 3) and Korean (2.6 per syllable). It is close to UTF-8 bytes.
 """
 
-HANS_FLAG, HANT_FLAG, YUE_FLAG, LZH_FLAG, MODERN_FLAG, SYMBOL_FLAG, BREAK_FLAG, JOIN_FLAG = (
+HANS_FLAG, HANT_FLAG, YUE_FLAG, JPN_FLAG, NOT_JPN_FLAG, SYMBOL_FLAG, BREAK_FLAG, JOIN_FLAG = (
     1 << i for i in range(8)
 )
 """Bits of the table of flags: five kinds of Han characters, symbols of code, and what ends a run of Latin words:
 BREAK_FLAG anywhere, JOIN_FLAG between a letter and anything but a blank (a.b, a_b, a:b, a(b, a%20b)."""
 
-VISIBLE, LETTERS, HAN_LETTERS, LATIN_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, LZH, MODERN = range(11)
-"""Columns of Survey.counts: code points that are no blank, letters of any script, Han, Latin, symbols of code; and
-of Chinese lines, Han characters and those of the five kinds."""
-N_COUNTS = 11
+(
+    LETTERS, HAN_LETTERS, CODE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS,
+    NAME_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN,
+) = range(16)  # fmt: skip
+"""Columns of Survey.counts. Of the whole document: letters of any script, Han among them, and the units of text in
+lines of code. Of all other lines: code points that are no blank, letters, units of text, Latin letters, those of terms
+and of identifiers outside of prose, addresses aside, symbols of code; and of Chinese lines, Han characters and those of
+the five kinds."""
+N_COUNTS = 16
+N_KINDS = 5
+_GLUE = BREAK_FLAG | JOIN_FLAG
 
 _SHORT_HAN = 20
 """A line of so many Han characters without kana is Chinese: Japanese prose has a particle in kana sooner."""
@@ -78,41 +89,64 @@ def survey(
         np.zeros((n_docs, N_COUNTS), np.int64),
         np.zeros(n_docs, np.uint8),
     )
-    _survey(*text, scripts, flags, min_run_words, min_kana_share, *result)
+    is_code = mark_code(text, min_run_words)
+    _survey(*text, scripts, flags, is_code, min_run_words, min_kana_share, *result)
     return result
 
 
 def copy_parts(
-    text: TextView, found: Survey, docs: np.ndarray, groups: np.ndarray, n_bytes: np.ndarray
+    text: TextView,
+    found: Survey,
+    docs: np.ndarray,
+    groups: np.ndarray,
+    terms: np.ndarray,
+    n_bytes: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write the text of some groups of some documents as UTF-8, a blank for each gap.
 
-    Args: docs, groups, one of each per part; n_bytes, int64 (n_docs,), size of each document.
+    Args: docs, groups, one of each per part; terms, bool, whether the part has the document's TERM as well; n_bytes,
+    int64 (n_docs,), size of each document.
     Returns: uint8 bytes and int64 (n_parts + 1,) offsets.
     """
     out = np.empty(int(n_bytes[docs].sum()) + len(docs), np.uint8)
     offsets = np.zeros(len(docs) + 1, np.int64)
-    _copy_parts(text.codes, text.starts, found.groups, found.short_group, docs, groups, out, offsets)
+    _copy_parts(text.codes, text.starts, found.groups, found.short_group, docs, groups, terms, out, offsets)
     return out, offsets
 
 
 @njit(cache=True, nogil=True)
-def _survey(codes, starts, classes, scripts, flags, min_words, min_kana, groups, units, counts, short_group):  # type: ignore[no-untyped-def]  # numba infers types
-    line_kinds, short_kinds = np.zeros(5, np.int64), np.zeros(5, np.int64)
+def _survey(  # type: ignore[no-untyped-def]  # numba infers types
+    codes, starts, classes, scripts, flags, is_code, min_words, min_kana, groups, units, counts, short_group
+):
+    line_kinds, short_kinds = np.zeros(N_KINDS, np.int64), np.zeros(N_KINDS, np.int64)
+    line = 0
     for doc in range(len(starts) - 1):
         short_kinds[:] = 0
-        n_short, at, end, fenced = 0, starts[doc], starts[doc + 1], False
-        while at < end:
+        n_short, at, end = 0, starts[doc], starts[doc + 1]
+        while at <= end:
             stop = at
             while stop < end and classes[stop] != NEWLINE:
                 stop += 1
-            fenced ^= is_fence(codes, classes, at, stop)
-            words = stop - at if fenced else min_words  # in a code block nothing is prose
+            if is_code[line]:
+                _survey_code(codes, classes, at, stop, groups, counts[doc])
+                line, at = line + 1, stop + 1
+                continue
             n_han, n_kana = _survey_line(
-                codes, classes, scripts, flags, at, stop, words, groups, units[doc], counts[doc], line_kinds
+                codes,
+                classes,
+                scripts,
+                flags,
+                at,
+                stop,
+                min_words,
+                groups,
+                units[doc],
+                counts[doc],
+                line_kinds,
             )
             if n_han + n_kana > 0:
-                if n_kana > 0 and n_kana >= min_kana * (n_han + n_kana):
+                foreign = 4 * line_kinds[NOT_JPN - HANS]
+                if n_kana > foreign and n_kana >= min_kana * (n_han + n_kana):
                     _regroup(groups, at, stop, JPAN)
                     units[doc, JPAN] += UNITS_HAN * n_han + UNITS_KANA * n_kana
                 elif n_kana > 0 or n_han >= _SHORT_HAN:
@@ -123,8 +157,8 @@ def _survey(codes, starts, classes, scripts, flags, min_words, min_kana, groups,
                     _regroup(groups, at, stop, SHORT)
                     n_short += n_han
                     short_kinds += line_kinds
-            at = stop + 1
-        if units[doc, JPAN] > units[doc, HANI]:
+            line, at = line + 1, stop + 1
+        if units[doc, JPAN] > units[doc, HANI] and 10 * short_kinds[NOT_JPN - HANS] <= n_short:
             short_group[doc] = JPAN
         else:
             short_group[doc] = HANI
@@ -134,12 +168,28 @@ def _survey(codes, starts, classes, scripts, flags, min_words, min_kana, groups,
 
 
 @njit(cache=True, nogil=True)
-def is_fence(codes, classes, at, end):  # type: ignore[no-untyped-def]
-    """Whether a line begins or ends a fenced code block of Markdown: blanks, then three backticks or tildes."""
-    while at < end and classes[at] == SPACE:
-        at += 1
-    first = codes[at] if at + 3 <= end else 0
-    return (first == ord("`") or first == ord("~")) and codes[at + 1] == first and codes[at + 2] == first
+def _survey_code(codes, classes, start, end, groups, counts):  # type: ignore[no-untyped-def]
+    """Count the text in one line of code."""
+    n_letters, n_han, n_units = 0, 0, 0
+    for i in range(start, end):
+        groups[i] = CODE
+        kind = classes[i]
+        if kind == LATIN or kind >= LETTER:
+            n_letters += 1
+            n_han += kind == HAN
+            n_units += _units(kind)
+    counts[LETTERS] += n_letters
+    counts[HAN_LETTERS] += n_han
+    counts[CODE_UNITS] += n_units
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _units(kind):  # type: ignore[no-untyped-def]
+    if kind == HAN:
+        return UNITS_HAN
+    if kind == KANA:
+        return UNITS_KANA
+    return UNITS_HANGUL if kind == HANGUL else UNITS_LETTER
 
 
 @njit(cache=True, nogil=True)
@@ -149,42 +199,74 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
     Chinese names in Latin prose are left without a group, like Latin terms in Chinese.
     """
     kinds[:] = 0
-    n_han, n_kana, n_visible, n_letters, n_latin, n_symbols = 0, 0, 0, 0, 0, 0
+    n_han, n_kana, n_visible, n_latin, n_symbols = 0, 0, 0, 0, 0
+    n_letters, n_units = 0, 0
     group = NONE
-    n_words, run_start, run_end, run_letters, in_word = 0, 0, 0, 0, False
+    n_words, run_start, run_end, run_letters, run_terms, in_word = 0, start, start, 0, 0, False
+    word_start, run_names, n_terms, n_names, address = start, 0, 0, 0, False
     n_prose, han_run, longest_han = 0, 0, 0
-    for i in range(start, end):
-        kind, flag = classes[i], flags[codes[i]]
-        n_visible += kind > SPACE
-        n_symbols += (flag & SYMBOL_FLAG) != 0
-        han_run = han_run + 1 if kind == HAN else 0
-        longest_han = max(longest_han, han_run)
+    i, after = start - 1, start
+    while after <= end:  # the end of the line ends the last word
+        i, after = after, after + 1
+        if i < end and codes[i] == ord("<"):
+            after = tag_end(codes, classes, i, i + 1, end)
+            if after > i + 1 and not in_word:
+                continue  # a tag is no text, and goes on with the run of words around it
+        kind, flag = (classes[i], flags[codes[i]]) if i < end else (np.uint8(SPACE), np.uint8(BREAK_FLAG))
         if kind == LATIN:
             if not in_word:
-                n_words += 1
-                if n_words == 1:
-                    run_start, run_letters = i, 0
+                word_start = i
+                if n_words == 0:
+                    run_start, run_letters, run_terms, run_names = i, 0, 0, 0
+                n_words += n_words == 0 or classes[i - 1] != DIGIT  # c7f01 is one word
             in_word, run_end, group = True, i + 1, NONE
             run_letters += 1
             n_latin += 1
-            n_letters += 1
+            n_visible += 1
+            han_run = 0
             continue
-        if in_word and (kind == MARK or (codes[i] == ord("-") and i + 1 < end and classes[i + 1] == LATIN)):
+        is_tag = after > i + 1
+        if kind > SPACE and not is_tag:
+            n_visible += 1
+        n_symbols += i < end and not is_tag and (flag & SYMBOL_FLAG) != 0
+        han_run = han_run + 1 if kind == HAN else 0
+        longest_han = max(longest_han, han_run)
+        if (
+            in_word
+            and i < end
+            and (kind == MARK or (codes[i] == ord("-") and i + 1 < end and classes[i + 1] == LATIN))
+        ):
             run_end = i + 1  # a hyphenated word is one word, and so is the slug of a URL
             continue
         glued = in_word and i + 1 < end and classes[i + 1] != SPACE
+        if in_word and not address and codes[i if i < end else word_start] != ord("/"):
+            groups[word_start:i] = TERM
+            if _is_name(codes, classes, flags, word_start, i, start, end, is_tag):
+                run_names += i - word_start
+            else:
+                run_terms += i - word_start
         in_word = False
-        if kind >= LETTER or flag & BREAK_FLAG or (flag & JOIN_FLAG and glued):
+        if i < end and (codes[i] == ord("/") or codes[i] == ord("\\") or codes[i] == ord("@")):
+            address = True
+        elif kind == SPACE or kind > LATIN or (kind == PUNCT and flag == 0) or is_tag:
+            address = False  # a blank, another script, a quote or a bracket ends a path or an address
+        if kind >= LETTER or (flag & BREAK_FLAG and not is_tag) or (flag & JOIN_FLAG and glued):
             if n_words >= min_words:
                 groups[run_start:run_end] = LATN
                 n_prose += UNITS_LETTER * run_letters
+            elif n_words > 0:
+                n_terms += run_terms
+                n_names += run_names
             n_words = 0
+        if i == end or is_tag:
+            continue
         if kind >= LETTER:
             n_letters += 1
+            n_units += _units(kind)
             if kind == HAN:
                 group = HANI
                 n_han += 1
-                for bit in range(5):
+                for bit in range(N_KINDS):
                     kinds[bit] += (flag >> bit) & 1
             elif kind == KANA:
                 group = HANI
@@ -196,19 +278,36 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
                 group = scripts[codes[i]]
                 units[group] += UNITS_LETTER
         groups[i] = group
-    if n_words >= min_words:
-        groups[run_start:run_end] = LATN
-        n_prose += UNITS_LETTER * run_letters
     units[LATN] += n_prose
     counts[VISIBLE] += n_visible
-    counts[LETTERS] += n_letters
+    counts[LETTERS] += n_letters + n_latin
     counts[HAN_LETTERS] += n_han
+    counts[PLAIN_LETTERS] += n_letters + n_latin
+    counts[PLAIN_UNITS] += n_units + UNITS_LETTER * n_latin
     counts[LATIN_LETTERS] += n_latin
+    counts[TERM_LETTERS] += n_terms
+    counts[NAME_LETTERS] += n_names
     counts[SYMBOLS] += n_symbols
     if n_kana == 0 and longest_han <= _NAME_HAN and UNITS_HAN * n_han < n_prose:
         _regroup(groups, start, end, NONE)
         n_han = 0
     return n_han, n_kana
+
+
+@njit(cache=True, nogil=True)
+def _is_name(codes, classes, flags, word, stop, start, end, is_tag):  # type: ignore[no-untyped-def]
+    """Whether a word is part of an identifier: what it is glued to on either side says so."""
+    if word > start:
+        before = codes[word - 1]
+        if classes[word - 1] == DIGIT or (
+            flags[before] & _GLUE and before != ord("(") and before != ord(">")
+        ):
+            return True
+    if stop >= end or is_tag:
+        return False
+    if classes[stop] == DIGIT or flags[codes[stop]] & BREAK_FLAG:
+        return True
+    return (flags[codes[stop]] & JOIN_FLAG) != 0 and stop + 1 < end and classes[stop + 1] != SPACE
 
 
 @njit(cache=True, nogil=True)
@@ -220,13 +319,13 @@ def _regroup(groups, start, end, group):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _copy_parts(codes, starts, groups, short_group, docs, part_groups, out, offsets):  # type: ignore[no-untyped-def]
+def _copy_parts(codes, starts, groups, short_group, docs, part_groups, terms, out, offsets):  # type: ignore[no-untyped-def]
     size = 0
     for part in range(len(docs)):
         doc, gap = docs[part], False
         for i in range(starts[doc], starts[doc + 1]):
             group = short_group[doc] if groups[i] == SHORT else groups[i]
-            if group != part_groups[part]:
+            if group != part_groups[part] and not (terms[part] and group == TERM):
                 gap = True
                 continue
             if gap:

@@ -1,0 +1,98 @@
+"""Han characters and pairs of them as cells of a table: what tells apart the languages written in Han characters.
+
+A cell is a hash of one character, or of two neighbours, of which one may be the edge of a run of Han characters.
+Reads the text view; writes cells for training, and sums of the cells' weights for scoring.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from stages.kernels.hashing import mix
+from stages.kernels.scripts import HANI, SHORT, Survey
+from stages.kernels.tables import HAN
+from stages.kernels.text import TextView
+
+_EDGE = 1
+"""Stands for what is before the first and after the last character of a run; no character is U+0001 after U+0000."""
+
+
+def list_cells(text: TextView, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of each document, all of its Han characters being read.
+
+    Args: n_cells, a power of two.
+    Returns: int32 (n,), the cells; int64 (n_docs + 1,), where those of each document begin.
+    """
+    out = np.empty(3 * len(text.codes), np.int32)
+    starts = np.zeros(len(text.starts), np.int64)
+    _list_cells(text.codes, text.starts, text.classes, n_cells, out, starts)
+    return out[: starts[-1]], starts
+
+
+def sum_weights(text: TextView, found: Survey, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add up the weights of the cells of each document's Chinese lines.
+
+    Args: weights, int16 (n_cells, n_columns), n_cells a power of two.
+    Returns: int64 (n_docs, n_columns) sums and int64 (n_docs,) numbers of cells.
+    """
+    n_docs = len(text.starts) - 1
+    sums, counts = np.zeros((n_docs, weights.shape[1]), np.int64), np.zeros(n_docs, np.int64)
+    _sum_weights(
+        text.codes, text.starts, text.classes, found.groups, found.short_group, weights, sums, counts
+    )
+    return sums, counts
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _cell(before, code, n_cells):  # type: ignore[no-untyped-def]  # numba infers types
+    return np.int64(mix(np.uint64(before) << np.uint64(32) | np.uint64(code)) & np.uint64(n_cells - 1))
+
+
+@njit(cache=True, nogil=True)
+def _list_cells(codes, starts, classes, n_cells, out, out_starts):  # type: ignore[no-untyped-def]
+    n = 0
+    for doc in range(len(starts) - 1):
+        before = _EDGE
+        for i in range(starts[doc], starts[doc + 1]):
+            if classes[i] == HAN:
+                out[n] = _cell(0, codes[i], n_cells)
+                out[n + 1] = _cell(before, codes[i], n_cells)
+                n += 2
+                before = codes[i]
+            elif before != _EDGE:
+                out[n] = _cell(before, _EDGE, n_cells)
+                n += 1
+                before = _EDGE
+        if before != _EDGE:
+            out[n] = _cell(before, _EDGE, n_cells)
+            n += 1
+        out_starts[doc + 1] = n
+
+
+@njit(cache=True, nogil=True)
+def _sum_weights(codes, starts, classes, groups, short_group, weights, sums, counts):  # type: ignore[no-untyped-def]
+    n_cells, n_columns = weights.shape
+    for doc in range(len(starts) - 1):
+        before, n = _EDGE, 0
+        total = sums[doc]
+        with_short = short_group[doc] == HANI
+        for i in range(starts[doc], starts[doc + 1]):
+            if classes[i] == HAN and (groups[i] == HANI or (with_short and groups[i] == SHORT)):
+                one, two = _cell(0, codes[i], n_cells), _cell(before, codes[i], n_cells)
+                for k in range(n_columns):
+                    total[k] += weights[one, k] + weights[two, k]
+                n += 2
+                before = codes[i]
+            elif before != _EDGE:
+                edge = _cell(before, _EDGE, n_cells)
+                for k in range(n_columns):
+                    total[k] += weights[edge, k]
+                n += 1
+                before = _EDGE
+        if before != _EDGE:
+            edge = _cell(before, _EDGE, n_cells)
+            for k in range(n_columns):
+                total[k] += weights[edge, k]
+            n += 1
+        counts[doc] = n
