@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from stages.exact import SCHEMA, STAGE, Config
-from stages.kernels.code_lines import find_code, load_glances, load_symbols
+from stages.kernels.code_lines import find_code, load_symbols
 from stages.kernels.hashing import string_keys
 from stages.kernels.minhash import match_text
 from stages.kernels.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
@@ -29,7 +29,7 @@ def hashes(*documents: str | None) -> list[tuple[bytes | None, bytes | None]]:
 def code_lines(text: str) -> list[bool]:
     """Which lines of a text are code, as the kernel judges them."""
     decoded = view(pa.array([text], pa.large_string()))
-    return find_code(*decoded, load_symbols(), load_glances())[0].tolist()
+    return find_code(decoded).is_code.tolist()
 
 
 def match_reference(text: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from stages.kernels.code_lines import find_code, load_glances, load_symbols
+from stages.kernels.code_lines import find_code
 from stages.kernels.tables import LATIN, LETTER, NEWLINE, SPACE
 from stages.kernels.text import TextView
 
@@ -30,7 +30,7 @@ def mark_code(text: TextView, min_words: int) -> np.ndarray:
     Args: min_words, a line of so many Latin words is prose where nothing else says that it is code.
     Returns: bool (n_lines,); a line ends with its line break, the last one with the document.
     """
-    own, _, first_lines = find_code(*text, load_symbols(), load_glances())
+    own, _, first_lines = find_code(text)
     marks = np.zeros(len(own), np.uint8)
     _mark(text.codes, text.starts, text.classes, first_lines, min_words, own, marks)
     return marks > _PROSE

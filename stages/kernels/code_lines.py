@@ -7,11 +7,13 @@ around it, so that an edit changes what is around it and no more: a lost fence n
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from stages.kernels.tables import HANGUL, LATIN, LETTER, MARK, NEWLINE, SPACE, load_tables
+from stages.kernels.text import TextView
 
 PLAIN, LIKELY, SURE, EMPTY = 0, 1, 2, 3
 """What a line is by itself: prose, code if something beside it is, code, blank."""
@@ -77,13 +79,36 @@ def load_glances() -> np.ndarray:
     return glances
 
 
-@njit(cache=True, nogil=True)
-def find_code(codes, starts, classes, symbols, glances):  # type: ignore[no-untyped-def]  # numba infers types
-    """Judge every line; a line ends before its line break, the last one with the document.
+class CodeLines(NamedTuple):
+    """Lines of a batch.
 
-    Returns: bool (n_lines,), whether it is code; int64 (n_lines,), where it ends; int64 (n_docs + 1,), where the lines
-    of each document begin.
+    is_code: bool (n_lines,). ends: int64 (n_lines,), before the line break or with the document. starts: int64
+    (n_docs + 1,), the first line of each document.
     """
+
+    is_code: np.ndarray
+    ends: np.ndarray
+    starts: np.ndarray
+
+
+class _Last:
+    """The lines of the last view: language and match text of a batch share them."""
+
+    entry: tuple[TextView, CodeLines] | None = None
+
+
+def find_code(text: TextView) -> CodeLines:
+    """Judge every line of a batch."""
+    last = _Last.entry
+    if last is not None and last[0] is text:
+        return last[1]
+    lines = CodeLines(*_find_code(*text, load_symbols(), load_glances()))
+    _Last.entry = (text, lines)
+    return lines
+
+
+@njit(cache=True, nogil=True)
+def _find_code(codes, starts, classes, symbols, glances):  # type: ignore[no-untyped-def]  # numba infers types
     n_lines = len(starts) - 1
     for i in range(starts[0], starts[len(starts) - 1]):
         n_lines += classes[i] == NEWLINE

@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
-from stages.kernels.code_lines import find_code, load_glances, load_symbols
+from stages.kernels.code_lines import find_code, load_symbols
 from stages.kernels.hashing import ODD_A, ODD_B, mix, mix_all, step
 from stages.kernels.text import HANGUL, MARK, OTHER, TextView, load_tables, view
 
@@ -66,7 +66,9 @@ def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
     decoded, last = view(text), _Last.entry
     if last is not None and last[0] is decoded:
         return last[1]
-    match = MatchText(*_fold(*decoded, _load_folds(), load_symbols(), load_glances()))
+    match = MatchText(
+        *_fold(decoded.codes, decoded.starts, *find_code(decoded), _load_folds(), load_symbols())
+    )
     _Last.entry = (decoded, match)
     return match
 
@@ -97,12 +99,12 @@ def _load_folds() -> np.ndarray:
 def _fold(
     codes: np.ndarray,
     starts: np.ndarray,
-    classes: np.ndarray,
+    is_code: np.ndarray,
+    line_ends: np.ndarray,
+    line_starts: np.ndarray,
     folds: np.ndarray,
     symbols: np.ndarray,
-    glances: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    is_code, line_ends, line_starts = find_code(codes, starts, classes, symbols, glances)
     # room for the blank after a symbol of code; every other blank stands for at least one dropped code point
     match = np.empty(2 * len(codes) + 1, np.uint32)
     match_starts = np.empty(len(starts), np.int64)
