@@ -19,7 +19,7 @@ LATEX = re.compile(r"""\bdata-latex=(?:"([^"]*)"|'([^']*)'|([^\s>"']+))""")
 ALTTEXT = re.compile(r"""\balttext=(?:"([^"]*)"|'([^']*)')""")
 ANNOTATION = re.compile(r"""<annotation[^>]{0,100}\bencoding=["']?(?:application/x-tex|TeX|LaTeX)\b[^>]{0,100}>([^<]*)<""", re.I)
 ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""")
-IMAGE = re.compile(r"""\beeimg=|mwe-math-fallback|/equation\?tex=|latex\.codecogs\.com|/latex[./]|class=["']?(?:latex|tex|math|formula)\b""", re.I)
+IMAGE = re.compile(r"""\beeimg=|/equation\?tex=|latex\.codecogs\.com|/latex[./]|class=["']?(?:latex|tex|math|formula)\b""", re.I)
 DISPLAY = re.compile(r"""\bdisplay=["']?(?:block|true)\b|mode=display|fallback-image-display""")
 WRAPPER = re.compile(r"^\{\\(?:displaystyle|textstyle)\s?(.*)\}$", re.DOTALL)
 
@@ -29,10 +29,11 @@ def restore(html: str) -> str:
     if "<mjx-container" in html:
         html = _replace(html, "<mjx-container", "</mjx-container>", lambda found: _first(LATEX, found))
     if "<math" in html:
+        html = html.replace('mwe-math-mathml-a11y" style="display: none;"', 'mwe-math-mathml-a11y"')
         html = _replace(html, "<math", "</math>", lambda found: _first(ANNOTATION, found) or _first(ALTTEXT, found[:MAX_CHARS].partition(">")[0]))
     if "math/tex" in html:
         html = _replace(html, "<script", "</script>", _script)
-    if "eeimg=" in html or "mwe-math-fallback" in html or "equation?tex=" in html or "latex" in html:
+    if "eeimg=" in html or "equation?tex=" in html or "latex" in html:
         html = _replace(html, "<img", ">", lambda found: _first(ALT, found) if IMAGE.search(found) else None)
     return html
 

@@ -2,8 +2,8 @@
 
 Three steps, each by general marks of pages and none by site. *Formulas* become TeX. *Narrow*: the smallest element
 that holds most of the prose, weighed by length and by sentence punctuation, full-width marks included and links not
-counted; what says of itself that it is furniture (comments, related pages, toolbars) goes, if it holds little. *Trim*:
-short lines of page furniture at both ends of what is left.
+counted; inside it, lists of links go, and what calls itself furniture (comments, related pages, toolbars), if it holds
+little. *Trim*: short lines of page furniture before the first sentence and after the last.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ SKIP = [
     "td.linenos", "td.gutter", "td.rouge-gutter", "td.blob-num", ".linenodiv", ".lineno", ".linenos", ".lnt",
     ".line-numbers-rows", ".hljs-ln-numbers", ".gutter > .line", "button", ".copybtn", ".headerlink", ".header-anchor",
     ".anchorjs-link", ".hash-link", ".mw-editsection",
+    # second forms of formulas that stand there as text
     ".katex-html", ".MathJax_Preview",
+    # what the page itself hides
+    "[hidden]", '[style*="display:none" i]', '[style*="display: none" i]', '[style*="visibility:hidden" i]',
+    '[style*="visibility: hidden" i]',
 ]  # fmt: skip
 """Elements that are never text."""
 
@@ -35,7 +39,13 @@ FURNITURE = re.compile(
 )
 """Words in the class or id of an element that hold furniture, unless the element holds much of the page."""
 
-SKIPPED = frozenset(
+FURNITURE_WEIGHT = 0.2
+"""What prose inside furniture counts: comments may be longer than the article, and a whole page may be a `modal`."""
+
+MAX_FURNITURE = 0.25
+"""Share of the main text's prose that furniture may hold and still go."""
+
+UNSEEN = frozenset(
     ("script", "style", "template", "noscript", "noframes", "noembed", "svg", "nav", "select", "iframe", "button",
      "textarea", "object", "head", "video", "audio", "canvas", "input", "img", "br", "hr")
 )  # fmt: skip
@@ -43,15 +53,74 @@ LEAVES = frozenset(("p", "pre", "blockquote", "dd", "dt", "h1", "h2", "h3", "h4"
 INLINE = frozenset(
     ("a", "span", "b", "i", "em", "strong", "font", "code", "u", "sub", "sup", "small", "label", "time", "mark", "kbd")
 )
+SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "blockquote"))
+"""Elements that are parts of a text: the text does not shrink to one of them because it is the longest."""
+
+ASIDES = frozenset(("aside", "footer"))
 
 STOPS = re.compile(r"[，。！？；：、…．]|[,.!?;:](?=\s|$)")
 WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 
 HELD = 0.7
-"""Share of the page's prose that the main element holds."""
+"""Share of the page's prose that the main element holds at least."""
 
-def weigh(text: str) -> float:
-    """Say how much prose a block is: 0 for a label, about 1 for a sentence."""
+LOST = 0.02
+"""Share of the page's prose that may stand beside the main element in its parent, as paragraphs of the parent's own."""
+
+LEAST = 3.0
+"""Weight of a page that has prose; of others resiliparse alone chooses the text."""
+
+MAX_DEPTH = 200
+"""Elements nested deeper are not weighed."""
+
+LONG_INLINE = 400
+"""Characters of an inline element that may hold blocks, as `<font>` does around whole old pages."""
+
+ENDS = re.compile(
+    r"(?:skip to (?:main )?(?:content|navigation)|跳[转到过至].{0,6}(?:内容|导航)?|分享(?:到|至)?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
+    r"|(?:上|下)一[篇页章条].{0,60}|(?:责任)?编辑|责编|当前位置|您的位置|相关(?:阅读|新闻|推荐|文章|链接)|推荐阅读|热门.{0,4}|扫一扫.{0,20}|关注公众号.{0,20}"
+    r"|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail|back to top|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?"
+    r"|(?:all rights reserved|copyright|版权所有|©).{0,80})[\s:：|/>»]*",
+    re.IGNORECASE,
+)
+"""Whole lines of furniture at the ends of a text, in Chinese and in English."""
+
+
+class Part:
+    """An element, the weight of the prose in it, what of it is its own paragraphs, and its parts that hold any."""
+
+    __slots__ = ("chars", "furniture", "kind", "linked", "node", "own", "parts", "tag", "weight")
+
+    def __init__(self, node: Any, tag: str, kind: str, name: str) -> None:  # Any: the library publishes no types of nodes
+        self.node, self.tag, self.kind = node, tag, kind
+        self.weight = self.own = 0.0
+        self.chars = self.linked = 0
+        self.parts: list[Part] = []
+        words = f"{kind} {name}"  # the name of a section is made of its heading
+        self.furniture = tag in ASIDES or (len(words) > 1 and FURNITURE.search(words) is not None)
+
+
+def main_text(html: str) -> tuple[HTMLTree, str]:
+    """Parse a page; return its tree, which has lost what is not main text, and its main text, "" if there is none."""
+    tree = HTMLTree.parse(restore(html))
+    return tree, text_of(tree)
+
+
+def text_of(tree: HTMLTree) -> str:
+    """Return the main text of a tree, which is changed."""
+    if tree.body is None:
+        return extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
+    page = _weigh(tree.body, "body", 0)
+    narrow = page.weight >= LEAST
+    if narrow:
+        main = _narrow(page)
+        _clean(main)
+        _isolate(tree.body, main.node)
+    return _trim(extract_plain_text(tree, main_content=not narrow, alt_texts=False, skip_elements=SKIP))
+
+
+def prose(text: str) -> float:
+    """Say how much prose a block of text is: 0 for a label or a heading, about 1 for a sentence, 8 at most."""
     n = len(text)
     if n < 12:
         return 0.0
@@ -62,105 +131,108 @@ def weigh(text: str) -> float:
     return min(columns / 100, 5.0) + min(stops, 10) / 3
 
 
-def parse(html: str) -> HTMLTree:
-    """Parse a page, its formulas as TeX."""
-    return HTMLTree.parse(restore(html))
+def _weigh(node: Any, tag: str, depth: int) -> Part:
+    """Weigh an element and all below it, visiting each block once."""
+    part = Part(node, tag, node.class_name or "", (node.id or "") if tag not in SECTIONS else "")
+    texts: list[str] = []
+    linked = 0
+    child = node.first_child
+    while child is not None:
+        kind = child.type
+        if kind == NodeType.TEXT:
+            texts.append(child.value)
+        elif kind == NodeType.ELEMENT and (name := child.tag) not in UNSEEN:
+            if name in LEAVES:
+                _add_leaf(part, child, name)
+            elif name in INLINE and (len(text := child.text) < LONG_INLINE or name == "a"):
+                if name == "a":
+                    linked += len(text)
+                else:
+                    texts.append(text)
+            elif depth < MAX_DEPTH:
+                below = _weigh(child, name, depth + 1)
+                part.parts.append(below)
+                part.weight += below.weight * (FURNITURE_WEIGHT if below.furniture else 1.0)
+                part.chars += below.chars
+                part.linked += below.linked
+        child = child.next_sibling
+    text = "".join(texts).strip()
+    part.chars += len(text) + linked
+    part.linked += linked
+    if text and linked <= len(text):
+        weight = prose(text)
+        part.own += weight
+        part.weight += weight
+    return part
 
 
-class Walk:
-    """Weights of prose by element."""
-
-    def __init__(self, body: Any) -> None:
-        self.furniture: list[Any] = []
-        self.weights: list[tuple[float, Any, list]] = []
-        self.n_seen = 0
-        self.root = self._walk(body, 0)
-
-    def _walk(self, node: Any, depth: int) -> tuple[float, Any, list]:
-        """Return (weight, node, children that hold any)."""
-        weight, kids, own, linked = 0.0, [], [], 0
+def _add_leaf(part: Part, node: Any, tag: str) -> None:
+    text = node.text.strip()
+    n = len(text)
+    part.chars += n
+    if tag == "pre":
+        weight = min(n / 100, 5.0)
+    elif weight := prose(text) if n else 0.0:
+        linked = 0
         child = node.first_child
         while child is not None:
-            kind = child.type
-            if kind == NodeType.TEXT:
-                own.append(child.value)
-            elif kind == NodeType.ELEMENT:
-                tag = child.tag
-                if tag in SKIPPED:
-                    pass
-                elif tag in INLINE:
-                    text = child.text
-                    if tag == "a":
-                        linked += len(text)
-                    else:
-                        own.append(text)
-                elif tag in LEAVES:
-                    w = self._leaf(child, tag)
-                    weight += w
-                elif depth < 200:
-                    words = f"{child.class_name} {child.id}"
-                    if len(words) > 1 and FURNITURE.search(words):
-                        self.furniture.append(child)
-                    found = self._walk(child, depth + 1)
-                    if found[0]:
-                        kids.append(found)
-                        weight += found[0]
+            if child.type == NodeType.ELEMENT and child.tag == "a":
+                linked += len(child.text)
             child = child.next_sibling
-        text = "".join(own).strip()
-        if text:
-            w = weigh(text)
-            if w and linked > len(text):
-                w = 0
-            weight += w
-        return weight, node, kids
-
-    def _leaf(self, node: Any, tag: str) -> float:
-        text = node.text
-        if tag == "pre":
-            return min(len(text) / 100, 5.0)
-        w = weigh(text.strip())
-        if w:
-            linked = 0
-            child = node.first_child
-            while child is not None:
-                if child.type == NodeType.ELEMENT and child.tag == "a":
-                    linked += len(child.text)
-                child = child.next_sibling
-            w *= max(1 - 1.5 * linked / max(len(text), 1), 0)
-        return w
+        part.linked += linked
+        weight *= max(1 - 1.5 * linked / n, 0.0)
+    part.own += weight
+    part.weight += weight
 
 
-def narrow(tree: HTMLTree) -> Any:
-    walk = Walk(tree.body)
-    total, node, kids = walk.root
-    if total < 3:
-        return None
-    at = walk.root
-    while True:
-        best = max(at[2], key=lambda k: k[0], default=None)
-        if best is None or best[0] < HELD * total:
+def _narrow(page: Part) -> Part:
+    """Go down from the page to the smallest element that holds most of its prose and is not one of several like it."""
+    at, held = page, 1.0
+    while at.parts:
+        best = max(at.parts, key=lambda part: part.weight)
+        held *= best.weight * (FURNITURE_WEIGHT if best.furniture and len(at.parts) > 1 else 1.0) / at.weight
+        little = LOST * at.weight
+        if held < HELD or at.own > little or any(
+            part.tag == best.tag and part.weight > little and (part.kind == best.kind or part.tag in SECTIONS)
+            for part in at.parts
+            if part is not best
+        ):
             break
         at = best
-    return at[1], walk, total
+    return at
 
 
-def main_text(tree: HTMLTree, main: bool = False) -> str:
-    """Return the main text of a page; the tree is changed."""
-    body = tree.body
-    if body is None:
-        return ""
-    found = narrow(tree)
-    if found is None:
-        return extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
-    node, walk, total = found
-    whole = len(node.text)
-    for item in walk.furniture:
-        if item != node and not item.contains(node) and node.contains(item) and len(item.text) < 0.3 * whole:
-            item.decompose()
-    if node != body:
-        child = body.first_child
-        body.append_child(node)
-        while body.first_child != node:
-            body.first_child.decompose()
-    text = extract_plain_text(tree, main_content=main, alt_texts=False, skip_elements=SKIP)
-    return text
+def _clean(main: Part) -> None:
+    """Take furniture and lists of links out of the main element."""
+    limit = MAX_FURNITURE * main.weight
+    stack = list(main.parts)
+    while stack:
+        part = stack.pop()
+        if part.furniture and part.weight <= limit:
+            part.node.decompose()
+        elif part.weight < 0.5 and part.linked > 0.5 * part.chars and part.tag not in SECTIONS:
+            part.node.decompose()
+        else:
+            stack += part.parts
+
+
+def _isolate(body: Any, node: Any) -> None:
+    """Leave nothing in the body but one element."""
+    if node == body:
+        return
+    body.append_child(node)
+    while body.first_child != node:
+        body.first_child.decompose()
+
+
+def _trim(text: str) -> str:
+    """Drop lines of furniture before the first line of prose and after the last."""
+    lines = text.split("\n")
+    first = next((i for i, line in enumerate(lines) if prose(line.strip())), len(lines))
+    last = next((i for i in range(len(lines) - 1, -1, -1) if prose(lines[i].strip())), first)
+    kept = [
+        line
+        for i, line in enumerate(lines)
+        if first <= i <= last or not (len(line) < 100 and ENDS.fullmatch(line.strip(" \t\u3000•*-【[】]")))
+    ]
+    return "\n".join(kept)
