@@ -32,7 +32,7 @@ SKIP = [
 """Elements that are never text."""
 
 FURNITURE = re.compile(
-    r"(?:^|[\s_-])(?:bread-?crumbs?|crumbs?|comments?|disqus|related|recommend\w*|share\w*|social|toolbar|paginat\w+|pager"
+    r"(?:^|[\s_-])(?:bread-?crumbs?|crumbs?|comment\w*|disqus|related\w*|recommend\w*|share\w*|social|toolbar|paginat\w+|pager"
     r"|copyright|newsletter|subscribe|side-?bar|popup|modal|cookies?|tooltip|hot-?news|rank(?:ing)?|foot(?:er)?|toc"
     r"|nav\w*|menu|ad|ads|adbox|advert\w*|login|search|skip\w*|sponsor\w*|widget|promo\w*)(?:$|[\s_-]|\d)",
     re.IGNORECASE,
@@ -57,6 +57,7 @@ SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "bl
 """Elements that are parts of a text: the text does not shrink to one of them because it is the longest."""
 
 ASIDES = frozenset(("aside", "footer"))
+MAINS = frozenset(("main", "article", "body"))
 
 STOPS = re.compile(r"[，。！？；：、…．]|[,.!?;:](?=\s|$)")
 WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
@@ -97,7 +98,14 @@ class Part:
         self.chars = self.linked = 0
         self.parts: list[Part] = []
         words = f"{kind} {name}"  # the name of a section is made of its heading
-        self.furniture = tag in ASIDES or (len(words) > 1 and FURNITURE.search(words) is not None)
+        self.furniture = tag in ASIDES or (
+            tag not in MAINS and len(words) > 1 and FURNITURE.search(words) is not None
+        )
+
+    @property
+    def counted(self) -> float:
+        """The weight that it counts for in its parent."""
+        return self.weight * (FURNITURE_WEIGHT if self.furniture else 1.0)
 
 
 def main_text(html: str) -> tuple[HTMLTree, str]:
@@ -152,7 +160,7 @@ def _weigh(node: Any, tag: str, depth: int) -> Part:
             elif depth < MAX_DEPTH:
                 below = _weigh(child, name, depth + 1)
                 part.parts.append(below)
-                part.weight += below.weight * (FURNITURE_WEIGHT if below.furniture else 1.0)
+                part.weight += below.counted
                 part.chars += below.chars
                 part.linked += below.linked
         child = child.next_sibling
@@ -189,11 +197,11 @@ def _narrow(page: Part) -> Part:
     """Go down from the page to the smallest element that holds most of its prose and is not one of several like it."""
     at, held = page, 1.0
     while at.parts:
-        best = max(at.parts, key=lambda part: part.weight)
-        held *= best.weight * (FURNITURE_WEIGHT if best.furniture and len(at.parts) > 1 else 1.0) / at.weight
+        best = max(at.parts, key=lambda part: part.counted)
+        held *= best.counted / at.weight
         little = LOST * at.weight
         if held < HELD or at.own > little or any(
-            part.tag == best.tag and part.weight > little and (part.kind == best.kind or part.tag in SECTIONS)
+            part.tag == best.tag and part.counted > little and (part.kind == best.kind or part.tag in SECTIONS)
             for part in at.parts
             if part is not best
         ):
