@@ -108,10 +108,9 @@ class Part:
         return self.weight * (FURNITURE_WEIGHT if self.furniture else 1.0)
 
 
-def main_text(html: str) -> tuple[HTMLTree, str]:
-    """Parse a page; return its tree, which has lost what is not main text, and its main text, "" if there is none."""
-    tree = HTMLTree.parse(restore(html))
-    return tree, text_of(tree)
+def parse(html: str) -> HTMLTree:
+    """Parse a page, its formulas as TeX."""
+    return HTMLTree.parse(restore(html))
 
 
 def text_of(tree: HTMLTree) -> str:
@@ -234,10 +233,12 @@ def _isolate(body: Any, node: Any) -> None:
 
 
 def _trim(text: str) -> str:
-    """Drop lines of furniture before the first line of prose and after the last."""
+    """Drop lines of furniture before the first line of prose and after the last; without prose nothing is dropped."""
     lines = text.split("\n")
-    first = next((i for i, line in enumerate(lines) if prose(line.strip())), len(lines))
-    last = next((i for i in range(len(lines) - 1, -1, -1) if prose(lines[i].strip())), first)
+    first = next((i for i, line in enumerate(lines) if prose(line.strip())), None)
+    if first is None:
+        return text
+    last = next(i for i in range(len(lines) - 1, -1, -1) if prose(lines[i].strip()))
     kept = [
         line
         for i, line in enumerate(lines)

@@ -85,7 +85,9 @@ def _page(
         return Record(position, None, "invalid_http", str(error)[:500], block[:RAW_BYTES])
     fields: dict[str, Any] = {name: warc.headers.get(header) for name, header in HEADERS.items()}
     fields["url"] = (fields["url"] or "").strip("<>")  # wget writes brackets, as WARC 1.0's grammar has it
-    fields["robots"] = ", ".join(_all(http, "X-Robots-Tag")).lower()[:500]
+    fields["robots"] = "; ".join(_all(http, "X-Robots-Tag")).lower()[:500]
+    for name in ("tdm-reservation", "tdm-policy"):
+        fields[name.replace("-", "_")] = ", ".join(_all(http, name))[:500]
     fields["snapshot"] = snapshot
     fields = {name: value for name, value in fields.items() if value}
     declared = [*declared_in_header(http.http_headers.get("Content-Type"))]
@@ -129,7 +131,7 @@ def _all(http: WarcRecord, name: str) -> list[str]:
 
 READER = Reader(
     name="warc",
-    version=2,
+    version=3,
     config=Config,
     read=read,
     fields={**FIELDS, "text": ("text",), "source_id": ("source_id",)},
