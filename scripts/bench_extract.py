@@ -24,7 +24,9 @@ from typing import NamedTuple
 import click
 import pyarrow.parquet as pq
 
-TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+")
+TOKEN = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+"
+)
 
 HELD_OUT = ("owasp-site", "news, marked")
 """Sources that no setting of the extractor was chosen by; of Readability's tests every other page."""
@@ -75,8 +77,11 @@ def tools() -> Iterator[tuple[str, Extract]]:
 
     skip = ["noframes", "noembed", "template", "script", "style"]
     yield "bicorpus", lambda html: text_of(parse(html))
-    yield "resiliparse", lambda html: extract_plain_text(
-        HTMLTree.parse(html), main_content=True, alt_texts=False, skip_elements=skip
+    yield (
+        "resiliparse",
+        lambda html: extract_plain_text(
+            HTMLTree.parse(html), main_content=True, alt_texts=False, skip_elements=skip
+        ),
     )
     for maker in (_trafilatura, _magic_html, _lxml_tools, _own_parsers, _selectolax):
         try:
@@ -103,7 +108,10 @@ def _magic_html() -> Iterator[tuple[str, Extract]]:
     from magic_html import GeneralExtractor
 
     extractor = GeneralExtractor()
-    yield "magic-html", lambda html: html_text.extract_text(extractor.extract(html, base_url="").get("html") or "")
+    yield (
+        "magic-html",
+        lambda html: html_text.extract_text(extractor.extract(html, base_url="").get("html") or ""),
+    )
 
 
 def _lxml_tools() -> Iterator[tuple[str, Extract]]:
@@ -170,12 +178,20 @@ def read(paths: tuple[str, ...], limit: int) -> list[Page]:
     for path in paths:
         for row in pq.read_table(path).to_pylist():
             html = row["html"].decode("utf-8", "replace")
-            language = "zh" if row["lang_hint"].startswith("zh") else "en" if row["lang_hint"][:2] == "en" else "other"
+            language = (
+                "zh"
+                if row["lang_hint"].startswith("zh")
+                else "en"
+                if row["lang_hint"][:2] == "en"
+                else "other"
+            )
             source, gold = row["source"], row["gold_text"]
             if row["path"] in MARKED:
                 source, gold = "news, marked", between(html, *MARKED[row["path"]])
             if gold:
-                held_out = source in HELD_OUT or (source == "readability-tests" and zlib.crc32(row["path"].encode()) % 2)
+                held_out = source in HELD_OUT or (
+                    source == "readability-tests" and zlib.crc32(row["path"].encode()) % 2
+                )
                 groups[source, language].append(Page(source, language, html, gold, bool(held_out)))
     return [page for pages in groups.values() for page in pages[:: max(1, -(-len(pages) // limit))]]
 
@@ -218,7 +234,9 @@ def measure(extract: Extract, pages: list[Page], repeats: int) -> dict[str, floa
 @click.option("--repeats", default=1, help="Times every page is extracted; the fastest counts.")
 @click.option("--only", multiple=True, help="Tools to run, by name.")
 @click.option("--json", "json_path", help="Also write every number there.")
-def main(paths: tuple[str, ...], limit: int, repeats: int, only: tuple[str, ...], json_path: str | None) -> None:
+def main(
+    paths: tuple[str, ...], limit: int, repeats: int, only: tuple[str, ...], json_path: str | None
+) -> None:
     """Compare extractors on pages with gold texts; print a Markdown table."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
@@ -231,10 +249,25 @@ def main(paths: tuple[str, ...], limit: int, repeats: int, only: tuple[str, ...]
             continue
         for (language, source, held_out), pages in sorted(groups.items()):
             result = measure(extract, pages, repeats)
-            rows.append({"tool": name, "language": language, "source": source, "held_out": held_out, "pages": len(pages)} | result)
+            rows.append(
+                {
+                    "tool": name,
+                    "language": language,
+                    "source": source,
+                    "held_out": held_out,
+                    "pages": len(pages),
+                }
+                | result
+            )
             click.echo(f"{name}: {language} {source}: {result['f1']:.3f}", err=True)
-    click.echo("| pages | half | n | extractor | token F1 | ROUGE-5 | precision | recall | failed | pages/s |\n" + "|---" * 10 + "|")
-    for row in sorted(rows, key=lambda r: (r["language"] != "zh", r["language"], r["source"], r["held_out"], -r["rouge5"])):
+    click.echo(
+        "| pages | half | n | extractor | token F1 | ROUGE-5 | precision | recall | failed | pages/s |\n"
+        + "|---" * 10
+        + "|"
+    )
+    for row in sorted(
+        rows, key=lambda r: (r["language"] != "zh", r["language"], r["source"], r["held_out"], -r["rouge5"])
+    ):
         half = "held out" if row["held_out"] else "development"
         click.echo(
             f"| {row['language']} {row['source']} | {half} | {row['pages']} | {row['tool']} | {row['f1']:.3f} | {row['rouge5']:.3f} "

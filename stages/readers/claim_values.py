@@ -13,8 +13,13 @@ ISO = re.compile(
 )
 COMPACT = re.compile(r"\s*((?:19|20)\d\d)(\d\d)(\d\d)(?:T?(\d\d)(\d\d)(\d\d)?(Z|[+-]\d\d:?\d\d)?)?(?!\d)")
 MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-DAY_FIRST = re.compile(r"\s*(?:[a-z]{3,9},?\s+)?(\d{1,2})\s+([a-z]{3})[a-z]*\.?,?\s+((?:19|20)\d\d)", re.IGNORECASE)
-MONTH_FIRST = re.compile(r"\s*(?:[a-z]{3,9},?\s+)?([a-z]{3})[a-z]*\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+((?:19|20)\d\d)", re.IGNORECASE)
+DAY_FIRST = re.compile(
+    r"\s*(?:[a-z]{3,9},?\s+)?(\d{1,2})\s+([a-z]{3})[a-z]*\.?,?\s+((?:19|20)\d\d)", re.IGNORECASE
+)
+MONTH_FIRST = re.compile(
+    r"\s*(?:[a-z]{3,9},?\s+)?([a-z]{3})[a-z]*\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+((?:19|20)\d\d)",
+    re.IGNORECASE,
+)
 
 URL_DATE = re.compile(
     r"/((?:19|20)\d\d)[-/]?(0[1-9]|1[0-2])[-/]?(0[1-9]|[12]\d|3[01])(?=[/_.t-]|$)|/t((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])_"

@@ -27,6 +27,7 @@ MEMORY_EXIT = 86
 WALL_FACTOR = 20
 """Wall-clock time for each second of processor time, so that a busy machine condemns no page."""
 
+
 def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
     """Return a page's main text (`text`, see `main_text`) and what it says about itself (see `page_claims`)."""
     tree = parse(html)

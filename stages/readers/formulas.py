@@ -17,9 +17,14 @@ MAX_CHARS = 200_000
 MARKS = ("<mjx-container", "<math", "math/tex", "<img")
 LATEX = re.compile(r"""\bdata-latex=(?:"([^"]*)"|'([^']*)'|([^\s>"']+))""")
 ALTTEXT = re.compile(r"""\balttext=(?:"([^"]*)"|'([^']*)')""")
-ANNOTATION = re.compile(r"""<annotation[^>]{0,100}\bencoding=["']?(?:application/x-tex|TeX|LaTeX)\b[^>]{0,100}>([^<]*)<""", re.I)
+ANNOTATION = re.compile(
+    r"""<annotation[^>]{0,100}\bencoding=["']?(?:application/x-tex|TeX|LaTeX)\b[^>]{0,100}>([^<]*)<""", re.I
+)
 ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""")
-IMAGE = re.compile(r"""\beeimg=|/equation\?tex=|latex\.codecogs\.com|/latex[./]|class=["']?(?:latex|tex|math|formula)\b""", re.I)
+IMAGE = re.compile(
+    r"""\beeimg=|/equation\?tex=|latex\.codecogs\.com|/latex[./]|class=["']?(?:latex|tex|math|formula)\b""",
+    re.I,
+)
 DISPLAY = re.compile(r"""\bdisplay=["']?(?:block|true)\b|mode=display|fallback-image-display""")
 WRAPPER = re.compile(r"^\{\\(?:displaystyle|textstyle)\s?(.*)\}$", re.DOTALL)
 
@@ -30,7 +35,12 @@ def restore(html: str) -> str:
         html = _replace(html, "<mjx-container", "</mjx-container>", lambda found: _first(LATEX, found))
     if "<math" in html:
         html = html.replace('mwe-math-mathml-a11y" style="display: none;"', 'mwe-math-mathml-a11y"')
-        html = _replace(html, "<math", "</math>", lambda found: _first(ANNOTATION, found) or _first(ALTTEXT, found[:MAX_CHARS].partition(">")[0]))
+        html = _replace(
+            html,
+            "<math",
+            "</math>",
+            lambda found: _first(ANNOTATION, found) or _first(ALTTEXT, found[:MAX_CHARS].partition(">")[0]),
+        )
     if "math/tex" in html:
         html = _replace(html, "<script", "</script>", _script)
     if "eeimg=" in html or "equation?tex=" in html or "latex" in html:

@@ -49,9 +49,28 @@ UNSEEN = frozenset(
     ("script", "style", "template", "noscript", "noframes", "noembed", "svg", "nav", "select", "iframe", "button",
      "textarea", "object", "head", "video", "audio", "canvas", "input", "img", "br", "hr")
 )  # fmt: skip
-LEAVES = frozenset(("p", "pre", "blockquote", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "math"))
+LEAVES = frozenset(
+    ("p", "pre", "blockquote", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "math")
+)
 INLINE = frozenset(
-    ("a", "span", "b", "i", "em", "strong", "font", "code", "u", "sub", "sup", "small", "label", "time", "mark", "kbd")
+    (
+        "a",
+        "span",
+        "b",
+        "i",
+        "em",
+        "strong",
+        "font",
+        "code",
+        "u",
+        "sub",
+        "sup",
+        "small",
+        "label",
+        "time",
+        "mark",
+        "kbd",
+    )
 )
 SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "blockquote"))
 """Elements that are parts of a text: the text does not shrink to one of them because it is the longest."""
@@ -92,7 +111,9 @@ class Part:
 
     __slots__ = ("chars", "furniture", "kind", "linked", "node", "own", "parts", "tag", "weight")
 
-    def __init__(self, node: Any, tag: str, kind: str, name: str) -> None:  # Any: the library publishes no types of nodes
+    def __init__(
+        self, node: Any, tag: str, kind: str, name: str
+    ) -> None:  # Any: the library publishes no types of nodes
         self.node, self.tag, self.kind = node, tag, kind
         self.weight = self.own = 0.0
         self.chars = self.linked = 0
@@ -199,10 +220,16 @@ def _narrow(page: Part) -> Part:
         best = max(at.parts, key=lambda part: part.counted)
         held *= best.counted / at.weight
         little = LOST * at.weight
-        if held < HELD or at.own > little or any(
-            part.tag == best.tag and part.counted > little and (part.kind == best.kind or part.tag in SECTIONS)
-            for part in at.parts
-            if part is not best
+        if (
+            held < HELD
+            or at.own > little
+            or any(
+                part.tag == best.tag
+                and part.counted > little
+                and (part.kind == best.kind or part.tag in SECTIONS)
+                for part in at.parts
+                if part is not best
+            )
         ):
             break
         at = best

@@ -40,7 +40,9 @@ ROBOTS = re.compile(
 LICENSE_LINKS = '[rel~="license" i][href], a[href*="creativecommons.org/" i]'
 """What a page says of its licence. Source: HTML standard, section 4.6.7.7 (link type license)."""
 
-FOOTERS = re.compile(r"(?:^|[\s_-])(?:foot\w*|copyright|colophon|license|licence|bottom)(?:$|[\s_-])", re.IGNORECASE)
+FOOTERS = re.compile(
+    r"(?:^|[\s_-])(?:foot\w*|copyright|colophon|license|licence|bottom)(?:$|[\s_-])", re.IGNORECASE
+)
 
 
 def claims(tree: HTMLTree, html: str) -> dict[str, Any]:  # Any: strings and lists of strings
@@ -62,13 +64,21 @@ def claims(tree: HTMLTree, html: str) -> dict[str, Any]:  # Any: strings and lis
     if root is not None and (language := _attribute(root, "lang")):
         fields["language"] = language[:MAX_CHARS]
     heads = list(_heads(tree, html))
-    metas = [(_attribute(node, "name") or _attribute(node, "property"), _attribute(node, "content")) for node in heads if node.tag == "meta"]
+    metas = [
+        (_attribute(node, "name") or _attribute(node, "property"), _attribute(node, "content"))
+        for node in heads
+        if node.tag == "meta"
+    ]
     metas = [(name.lower(), content) for name, content in metas if name and content]
     fields |= _metas(metas)
     fields |= _published(document, heads, metas, html)
     for node in heads:
-        if node.tag == "link" and _attribute(node, "rel").lower() == "canonical" and (href := _attribute(node, "href")):
-            fields["canonical_url"] = href[:2 * MAX_CHARS]
+        if (
+            node.tag == "link"
+            and _attribute(node, "rel").lower() == "canonical"
+            and (href := _attribute(node, "href"))
+        ):
+            fields["canonical_url"] = href[: 2 * MAX_CHARS]
             break
     if "license" in html or "creativecommons.org" in html or "LICENSE" in html:
         fields |= _licenses(document)
@@ -140,8 +150,14 @@ def _date_metas(metas: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _dated(document: Any, html: str) -> Iterator[tuple[str, str]]:
-    if "datePublished" in html and (node := document.query_selector('[itemprop="datePublished"]')) is not None:
-        yield "itemprop", _attribute(node, "datetime") or _attribute(node, "content") or node.text[:100].strip()
+    if (
+        "datePublished" in html
+        and (node := document.query_selector('[itemprop="datePublished"]')) is not None
+    ):
+        yield (
+            "itemprop",
+            _attribute(node, "datetime") or _attribute(node, "content") or node.text[:100].strip(),
+        )
     if "<time" in html:
         for where in ("time[pubdate][datetime]", "article time[datetime]", "main time[datetime]"):
             if (node := document.query_selector(where)) is not None:
@@ -149,7 +165,9 @@ def _dated(document: Any, html: str) -> Iterator[tuple[str, str]]:
 
 
 def _licenses(document: Any) -> dict[str, Any]:
-    links = list(document.query_selector_all(LICENSE_LINKS)[:MAX_LINKS])  # a node more costs all those before it
+    links = list(
+        document.query_selector_all(LICENSE_LINKS)[:MAX_LINKS]
+    )  # a node more costs all those before it
     found = {_attribute(link, "href")[:MAX_CHARS]: None for link in links}  # in order, each once
     declared: set[str] = set()
     places: dict[str, set[str]] = {}
