@@ -25,11 +25,13 @@ SCHEMA = pa.schema(
         "noai": pa.bool_(),
         "tdm_reserved": pa.bool_(),
         "opted_out": pa.bool_(),
+        "repaired": pa.string(),
     }
 )
 """published: ISO 8601. license, license_place: an SPDX identifier and where it stands, see `page_claims`. noindex: said to
 every crawler. noai: said to every crawler, or `noindex` to one that collects text for training. tdm_reserved: by the TDM
-Reservation Protocol. opted_out: noai or tdm_reserved. The last four are false where nothing is said."""
+Reservation Protocol. opted_out: noai or tdm_reserved. These four are false where nothing is said. repaired: which accident
+of encodings the reader undid, see `mojibake`."""
 
 AI_AGENTS = (
     "ai2bot", "anthropic-ai", "applebot-extended", "bytespider", "ccbot", "claude-web", "claudebot", "cohere-ai",
@@ -64,6 +66,7 @@ class Meta(msgspec.Struct):
     license_place: Any = None
     robots: Any = None
     tdm_reservation: Any = None
+    repaired: Any = None
 
 
 DECODER = msgspec.json.Decoder(Meta)
@@ -91,6 +94,7 @@ def measure(meta: str | None, config: Config) -> dict[str, Any]:
         "noai": noai,
         "tdm_reserved": reserved,
         "opted_out": noai or reserved,
+        "repaired": _text(found.repaired),
     }
 
 

@@ -15,6 +15,7 @@ from pipeline.stage import Record
 from stages.readers.claim_values import url_date
 from stages.readers.encoding import EncodingError, declared_in_page, decode
 from stages.readers.extract import ExtractionError, shared_extractor
+from stages.readers.mojibake import repair, repair_as
 from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
 
@@ -67,7 +68,7 @@ def html_record(
     except ExtractionError as error:
         reason, detail = error.args
         return Record(position, None, reason, detail, page[:RAW_BYTES])
-    return Record(position, merged(record.fields, found))
+    return Record(position, mended(merged(record.fields, found)))
 
 
 def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +90,16 @@ def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
                 del fields["canonical_url"]
         if "published" not in found and (date := url_date(url)):
             fields |= {"published": date, "published_from": "url"}
+    return fields
+
+
+def mended(fields: dict[str, Any]) -> dict[str, Any]:
+    """Repair the text of a record, and its title, if it is mojibake; `repaired` then says which, see `mojibake`."""
+    fields["text"], accident = repair(fields["text"])
+    if accident:
+        fields["repaired"] = accident
+        if "title" in fields:
+            fields["title"] = repair_as(fields["title"], accident)
     return fields
 
 

@@ -20,7 +20,7 @@ from pipeline.stage import Reader, Record
 from stages.readers import FIELDS
 from stages.readers.archive import Archive, snapshot_of
 from stages.readers.encoding import declared_in_header
-from stages.readers.pages import PageBounds, html_record, text_record
+from stages.readers.pages import PageBounds, html_record, mended, text_record
 from stages.readers.streams import RAW_BYTES
 
 HEADERS = {
@@ -92,7 +92,8 @@ def _page(
     fields = {name: value for name, value in fields.items() if value}
     declared = [*declared_in_header(http.http_headers.get("Content-Type"))]
     as_record = html_record if kind in HTML else text_record
-    return as_record(position, page, declared, fields, config)
+    record = as_record(position, page, declared, fields, config)
+    return record if kind in HTML or record.fields is None else Record(position, mended(record.fields))
 
 
 def _response(block: bytes, decoding: Literal["none", "all"]) -> WarcRecord:
