@@ -1,9 +1,9 @@
 """Main text of web pages, ours against libraries, on pages whose text is known: quality beside speed, zh and en apart.
 
 A page's score is F1 over the bags of its tokens and over its 5-grams (ROUGE-5); a token is a Han, kana or Hangul
-character, or a run of other letters and digits. A page that a tool fails on counts 0. Speed is pages per second of one core's
-processor time, best of --repeats. Sources are in two halves: `development`, which may be looked at, and `held out`.
-The gold of pages from --marked is what stands between two phrases, told by hand.
+character, or a run of other letters and digits. A page that a tool fails on counts 0. Speed is pages per second of one
+core's processor time, best of --repeats. Sources are in two halves: `development`, which may be looked at, and `held
+out`. The gold of a few Chinese news pages is what stands between two phrases, told by hand.
 
 Example: PYTHONPATH=. ~/extract-env/bin/python scripts/bench_extract.py web_pages.parquet web_pages_thirdparty.parquet
     (in an environment made from scripts/requirements-extract.txt)
@@ -270,8 +270,9 @@ def main(
     ):
         half = "held out" if row["held_out"] else "development"
         click.echo(
-            f"| {row['language']} {row['source']} | {half} | {row['pages']} | {row['tool']} | {row['f1']:.3f} | {row['rouge5']:.3f} "
-            f"| {row['precision']:.3f} | {row['recall']:.3f} | {row['failures']} | {row['pages_per_s']:.0f} |"
+            f"| {row['language']} {row['source']} | {half} | {row['pages']} | {row['tool']} "
+            f"| {row['f1']:.3f} | {row['rouge5']:.3f} | {row['precision']:.3f} | {row['recall']:.3f} "
+            f"| {row['failures']} | {row['pages_per_s']:.0f} |"
         )
     if json_path:
         with open(json_path, "w", encoding="utf-8") as file:

@@ -28,20 +28,20 @@ SCHEMA = pa.schema(
         "repaired": pa.string(),
     }
 )
-"""published: ISO 8601. license, license_place: an SPDX identifier and where it stands, see `page_claims`. noindex: said to
-every crawler. noai: said to every crawler, or `noindex` to one that collects text for training. tdm_reserved: by the TDM
-Reservation Protocol. opted_out: noai or tdm_reserved. These four are false where nothing is said. repaired: which accident
-of encodings the reader undid, see `mojibake`."""
+"""published: ISO 8601. license, license_place: an SPDX identifier and where it stands, see `page_claims`. noindex: said
+to every crawler. noai: said to every crawler, or `noindex` to one that collects text for training. tdm_reserved: by the
+TDM Reservation Protocol. opted_out: noai or tdm_reserved. These four are false where nothing is said. repaired: which
+accident of encodings the reader undid, see `mojibake`."""
 
 AI_AGENTS = (
     "ai2bot", "anthropic-ai", "applebot-extended", "bytespider", "ccbot", "claude-web", "claudebot", "cohere-ai",
-    "cohere-training-data-crawler", "diffbot", "google-cloudvertexbot", "google-extended", "gptbot", "meta-externalagent",
-    "omgilibot", "pangubot", "timpibot", "webzio-extended",
+    "cohere-training-data-crawler", "diffbot", "google-cloudvertexbot", "google-extended", "gptbot",
+    "meta-externalagent", "omgilibot", "pangubot", "timpibot", "webzio-extended",
 )  # fmt: skip
 """Crawlers whose operators say that they collect text to train models, as they name themselves."""
 
 VALUED = ("max-snippet", "max-image-preview", "max-video-preview", "unavailable_after", "unavailable-after")
-"""Directives with a value after a colon, which is no name of a crawler. Source: Google's robots meta tag specification."""
+"""Directives with a value after a colon, which is no name of a crawler. Source: Google's robots meta tag page."""
 
 NO_AI = frozenset(("noai", "noml", "notrain"))
 NO_INDEX = frozenset(("noindex", "none"))

@@ -159,7 +159,8 @@ def test_a_header_reserves_before_the_page() -> None:
 
 def test_metas_speak_to_one_crawler_or_to_all() -> None:
     """A meta named like a crawler is kept under its name, also where a broken page has it in its body."""
-    html = "<head><meta name=GPTBot content=NoIndex><meta name=viewport content=x></head><body><p>x<meta name=robots content=noai>"
+    head = "<head><meta name=GPTBot content=NoIndex><meta name=viewport content=x></head>"
+    html = f"{head}<body><p>x<meta name=robots content=noai>"
     assert extract(html)["robots"] == "gptbot: noindex; noai"
     html = (
         '<meta name="tdm-reservation" content="1"><meta name="tdm-policy" content="https://a.cn/p.json"><p>x'

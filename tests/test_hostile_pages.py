@@ -64,7 +64,11 @@ def test_a_body_that_decompresses_without_end_is_cut_short(coding: str, tmp_path
     assert len(bomb) < BOMB_BYTES / 500
     start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     ended = subprocess.run(
-        [sys.executable, "-c", READ, str(path), str(PAGE_BYTES)], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", READ, str(path), str(PAGE_BYTES)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     *records, kilobytes = ended.stdout.split("\n")[:-1]
     assert records == ["0 page_too_long", "1 None"]
@@ -80,7 +84,8 @@ TRAPS = {
     "nested formulas": "<math>" * 50_000 + "</math>" * 50_000,
     "formulas in scripts": "<script type=math/tex>" * 50_000,
     "images of formulas": '<img eeimg=1 alt="' * 50_000,
-    "class names": f'<div class="{"share-" * 200_000}">x</div>' + "<p>你好，世界，这是一个很长的句子。</p>" * 9,
+    "class names": f'<div class="{"share-" * 200_000}">x</div>'
+    + "<p>你好，世界，这是一个很长的句子。</p>" * 9,
     "blanks": "<p>版权所有" + " " * 500_000 + "</p>" + "<p>你好，世界，这是一个很长的句子。</p>" * 9,
     "linked data": '<script type="application/ld+json">' + "[" * 100_000 + '"datePublished"</script>',
     "metas": "<body>" + "<meta name=a content=b>" * 50_000,
@@ -105,13 +110,18 @@ def test_a_trap_ends_within_the_bounds(extractor: Extractor, trap: str) -> None:
     try:
         assert isinstance(extractor.extract(TRAPS[trap])["text"], str)
     except ExtractionError as error:
-        assert error.args[0] in ("extractor_timeout", "extractor_memory", "extractor_crashed", "extractor_failed")
+        assert error.args[0] in (
+            "extractor_timeout",
+            "extractor_memory",
+            "extractor_crashed",
+            "extractor_failed",
+        )
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 8
     assert extractor.extract("<p>next")["text"].strip() == "next"
 
 
 def test_traps_in_an_archive_are_quarantined_with_reasons() -> None:
-    """The page with 200,000 attributes is ended, a table of 2**53 cells is read as the one cell it has, the rest goes on."""
+    """A page of 200,000 attributes is ended, a table of 2**53 cells is the one cell it has, and the rest goes on."""
     data = b"".join(map(response, [TRAPS["attributes"], TRAPS["spans of a table"], page("next")]))
     records = read(READER, data, page_seconds=1.0)
     assert reasons(records) == [(0, "extractor_timeout"), (1, None), (2, None)]

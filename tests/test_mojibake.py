@@ -12,7 +12,8 @@ from stages.readers.mojibake import BIG5_AS_LATIN, GBK_AS_LATIN, UTF8_AS_GBK, UT
 from stages.readers.plausible import reads
 from tests.records import DEV_DATA, read
 from tests.test_encoding import FR, JA, KO, ZH_HANS, ZH_HANT
-from tests.test_warc import page, response, warc as record
+from tests.test_warc import page, response
+from tests.test_warc import warc as record
 
 EN = "“I don’t know,” she said — it’s a café that naïve people can’t resist… " * 3
 
@@ -22,7 +23,9 @@ def latin(data: bytes) -> str:
     return "".join(bytes((byte,)).decode("cp1252", "ignore") or chr(byte) for byte in data)
 
 
-@pytest.mark.parametrize("text", [ZH_HANS, ZH_HANT, JA, KO, FR, EN], ids=["hans", "hant", "ja", "ko", "fr", "en"])
+@pytest.mark.parametrize(
+    "text", [ZH_HANS, ZH_HANT, JA, KO, FR, EN], ids=["hans", "hant", "ja", "ko", "fr", "en"]
+)
 def test_utf8_read_as_latin_is_undone(text: str) -> None:
     """UTF-8 read as windows-1252 or Latin-1 comes back exactly, in every script."""
     assert repair(latin(text.encode())) == (text, UTF8_AS_LATIN)
@@ -91,14 +94,21 @@ def test_readers_say_what_they_repaired() -> None:
     assert (broken.fields["text"].strip(), broken.fields["title"]) == (ZH_HANS, "春天来了")
     assert plain.fields is not None and plain.fields["text"] == ZH_HANS
     (note,) = read(textfile.READER, bad.encode())
-    assert note.fields is not None and (note.fields["text"], note.fields["repaired"]) == (ZH_HANS, UTF8_AS_LATIN)
+    assert note.fields is not None and (note.fields["text"], note.fields["repaired"]) == (
+        ZH_HANS,
+        UTF8_AS_LATIN,
+    )
     (converted,) = read(wet.READER, record(bad.encode(), "conversion"))
     assert converted.fields is not None and converted.fields["repaired"] == UTF8_AS_LATIN
 
 
 def test_reading_tells_languages_from_noise() -> None:
     """Languages score well above what their bytes give in another encoding."""
-    for text, codec, other in ((ZH_HANS, "gb18030", "cp949"), (ZH_HANT, "cp950", "gb18030"), (JA, "cp932", "gb18030")):
+    for text, codec, other in (
+        (ZH_HANS, "gb18030", "cp949"),
+        (ZH_HANT, "cp950", "gb18030"),
+        (JA, "cp932", "gb18030"),
+    ):
         assert reads(text) > max(0.2, 2 * reads(text.encode(codec).decode(other, "ignore")))
 
 

@@ -14,7 +14,12 @@ from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 from stages.readers.plausible import reads
 
-BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\0\0", "utf-32-le"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+BOMS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 
 CODECS = {
     "gb18030": ("gb18030",),
@@ -32,7 +37,7 @@ GUESSED = frozenset(
 """Encodings that undeclared bytes may be told to be in."""
 
 CLEAR = 0.2
-"""Share of commonest letters, see `plausible.reads`, from which a guess is believed: beside no or a worse declaration."""
+"""Share of commonest letters, see `plausible.reads`, from which a guess is believed, alone or beside a worse text."""
 
 NAMES = {
     "gbk": "gb18030",
@@ -137,7 +142,9 @@ def _wide(data: bytes) -> tuple[str, str] | None:
                 text = data.decode(name)
             except UnicodeDecodeError:
                 continue
-            if (n_high >= 0.3 * len(head) and n_low * 20 <= n_high or reads(text) >= CLEAR) and not BINARY.search(text[:META_BYTES]):
+            if (
+                (n_high >= 0.3 * len(head) and n_low * 20 <= n_high) or reads(text) >= CLEAR
+            ) and not BINARY.search(text[:META_BYTES]):
                 return text, name
     return None
 

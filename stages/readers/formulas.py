@@ -1,8 +1,9 @@
 """Formulas of a page as TeX: `$...$`, or `$$...$$` on a line of its own.
 
-Renderers write a formula as hundreds of elements, but most keep its source: MathJax 4 in `data-latex`, KaTeX, Wikipedia and
-arXiv in an annotation of MathML or in `alttext`, MathJax 2 in `<script type="math/tex">`, forums in the `alt` of an image.
-Works on the page's source, before it is parsed, in time linear in its length; formulas without a source stay as they are.
+Renderers write a formula as hundreds of elements, but most keep its source: MathJax 4 in `data-latex`, KaTeX, Wikipedia
+and arXiv in an annotation of MathML or in `alttext`, MathJax 2 in `<script type="math/tex">`, forums in the `alt` of an
+image. Works on the page's source, before it is parsed, in time linear in its length; formulas without a source stay as
+they are.
 """
 
 from __future__ import annotations

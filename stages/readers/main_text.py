@@ -97,10 +97,12 @@ LONG_INLINE = 400
 """Characters of an inline element that may hold blocks, as `<font>` does around whole old pages."""
 
 ENDS = re.compile(
-    r"(?:skip to (?:main )?(?:content|navigation)|跳[转到过至].{0,6}(?:内容|导航)?|分享(?:到|至)?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
-    r"|(?:上|下)一[篇页章条].{0,60}|(?:责任)?编辑|责编|当前位置|您的位置|相关(?:阅读|新闻|推荐|文章|链接)|推荐阅读|热门.{0,4}|扫一扫.{0,20}|关注公众号.{0,20}"
-    r"|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail|back to top|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?"
-    r"|(?:all rights reserved|copyright|版权所有|©).{0,80})[\s:：|/>»]*",
+    r"(?:跳[转到过至].{0,6}(?:内容|导航)?|分享[到至]?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
+    r"|[上下]一[篇页章条].{0,60}|(?:责任)?编辑|责编|当前位置|您的位置|相关(?:阅读|新闻|推荐|文章|链接)|推荐阅读"
+    r"|热门.{0,4}|扫一扫.{0,20}|关注公众号.{0,20}|版权所有.{0,80}"
+    r"|skip to (?:main )?(?:content|navigation)|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail|back to top"
+    r"|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?"
+    r"|(?:all rights reserved|copyright|©).{0,80})[\s:：|/>»]*",
     re.IGNORECASE,
 )
 """Whole lines of furniture at the ends of a text, in Chinese and in English."""

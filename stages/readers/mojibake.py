@@ -1,8 +1,8 @@
 """Repair of text that was decoded as the wrong encoding, saved, and is now valid but unreadable. Conservative.
 
-A text is repaired as a whole or not at all: nearly all of its foreign characters must go back to bytes that are valid in the
-true encoding, and the result must read like its language where the text did not. Three accidents are undone: UTF-8 read
-as windows-1252 (`ä¸­æ–‡`, `donâ€™t`), UTF-8 read as GBK (`涓枃`), GBK or Big5 read as Latin-1 (`ÖÐÎÄ`).
+A text is repaired as a whole or not at all: nearly all of its foreign characters must go back to bytes that are valid
+in the true encoding, and the result must read like its language where the text did not. Three accidents are undone:
+UTF-8 read as windows-1252 (`ä¸­æ–‡`, `donâ€™t`), UTF-8 read as GBK (`涓枃`), GBK or Big5 read as Latin-1 (`ÖÐÎÄ`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ UTF8_AS_GBK = "utf-8 read as gb18030"
 GBK_AS_LATIN = "gb18030 read as windows-1252"
 BIG5_AS_LATIN = "big5 read as windows-1252"
 
-SLOPPY = {chr(i): i for i in range(128, 256)} | {bytes((i,)).decode("cp1252", "ignore"): i for i in range(128, 256)}
+SLOPPY = {chr(i): i for i in range(128, 256)} | {
+    bytes((i,)).decode("cp1252", "ignore"): i for i in range(128, 256)
+}
 SLOPPY.pop("", None)
 """Character -> byte: windows-1252 as browsers have it, and the controls that Latin-1 has in its place."""
 
@@ -48,7 +50,10 @@ def repair(text: str) -> tuple[str, str | None]:
     head = text[:LOOK_CHARS]
     if LATIN_SIGN.search(head) and (repaired := _from_latin(text)) is not None:
         return repaired, UTF8_AS_LATIN
-    if len(GBK_SIGN.findall(head)) * 50 > len(HAN.findall(head)) > 0 and (repaired := _from_gbk(text)) is not None:
+    if (
+        len(GBK_SIGN.findall(head)) * 50 > len(HAN.findall(head)) > 0
+        and (repaired := _from_gbk(text)) is not None
+    ):
         return repaired, UTF8_AS_GBK
     if PAIR_SIGN.search(head):
         for codec, name in (("gb18030", GBK_AS_LATIN), ("cp950", BIG5_AS_LATIN)):
@@ -98,8 +103,8 @@ def _from_latin(text: str) -> str | None:
 def _from_gbk(text: str) -> str | None:
     """Undo UTF-8 read as GBK.
 
-    Byte 0x80 begins no character of GBK and stands as U+FFFD or `€`, so inside a run it is known; a last byte that went with
-    the character after it is lost, and what it was of becomes U+FFFD.
+    Byte 0x80 begins no character of GBK and stands as U+FFFD or `€`, so inside a run it is known; a last byte that went
+    with the character after it is lost, and what it was of becomes U+FFFD.
     """
     n_all = n_good = n_lost = 0
 
@@ -108,7 +113,9 @@ def _from_gbk(text: str) -> str | None:
         run = match[0]
         n_all += len(run)
         try:
-            data = b"\x80".join(part.encode("gb18030") for part in re.split("[\ufffd€]", run.rstrip("?\ufffd")))
+            data = b"\x80".join(
+                part.encode("gb18030") for part in re.split("[\ufffd€]", run.rstrip("?\ufffd"))
+            )
             whole = data.decode("utf-8", "replace")
         except UnicodeEncodeError:
             return run

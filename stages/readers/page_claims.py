@@ -28,8 +28,8 @@ DATE_METAS = (
     "dc.date.issued", "dcterms.issued", "dcterms.created", "dc.date", "citation_publication_date", "parsely-pub-date",
     "sailthru.date", "firstpublishedtime",
 )  # fmt: skip
-"""Names of `<meta>` that give the day of publication, most explicit first; the first four as Open Graph and Chinese portals
-write them."""
+"""Names of `<meta>` that give the day of publication, most explicit first; the first five as Open Graph and Chinese
+portals write them."""
 
 ROBOTS = re.compile(
     r"robots|[\w-]*bot|[\w-]*spider|slurp|google-extended|applebot-extended|anthropic-ai|claude-web|cohere-ai"
@@ -49,9 +49,9 @@ def claims(tree: HTMLTree, html: str) -> dict[str, Any]:  # Any: strings and lis
     """Return what a page says about itself; `html` is its source.
 
     Returns: where there are any: title; language (`<html lang>`); canonical_url; published, an ISO date or time, and
-    published_from, what says so (`json-ld`, `meta`, `itemprop`, `time`); robots, one statement for each `<meta>`, those to one
-    crawler after its name; tdm_reservation and tdm_policy; license_links, addresses with rel=license or under
-    creativecommons.org; rel_license, the one address of rel=license if all such links agree; license_id and
+    published_from, what says so (`json-ld`, `meta`, `itemprop`, `time`); robots, one statement for each `<meta>`,
+    those to one crawler after its name; tdm_reservation and tdm_policy; license_links, addresses with rel=license or
+    under creativecommons.org; rel_license, the one address of rel=license if all such links agree; license_id and
     license_place, the licence that the strongest place names (`head`, `footer`, `main`, `body`) if it names one alone.
     """
     fields: dict[str, Any] = {}
@@ -96,7 +96,7 @@ def _heads(tree: HTMLTree, html: str) -> Iterator[Any]:
             yield node
         node = node.next_sibling
     body = html.find("<body")
-    if tree.body is not None and body >= 0 and html.find("<meta", body) > 0:
+    if tree.document is not None and body >= 0 and html.find("<meta", body) > 0:
         yield from list(tree.document.query_selector_all("body meta[content]")[: MAX_LINKS // 4])
 
 

@@ -1,7 +1,7 @@
 """How much a text reads like a language: the share of its letters that are the commonest of their script.
 
-In text of a language the commonest letters are a third of all or more; in text decoded as the wrong encoding, letters are
-spread evenly over hundreds or thousands. Counted from no corpus: which letters are common is general knowledge, and
+In text of a language the commonest letters are a third of all or more; in text decoded as the wrong encoding, letters
+are spread evenly over hundreds or thousands. Counted from no corpus: which letters are common is general knowledge, and
 the gap is wide.
 """
 
