@@ -34,16 +34,19 @@ SKIP = [
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:bread-?crumbs?|crumbs?|comment\w*|disqus|related\w*|recommend\w*|share\w*|social|toolbar|paginat\w+|pager"
     r"|copyright|newsletter|subscribe|side-?bar|popup|modal|cookies?|tooltip|hot-?news|rank(?:ing)?|foot(?:er)?|toc"
-    r"|nav\w*|menu|ad|ads|adbox|advert\w*|login|search|skip\w*|sponsor\w*|widget|promo\w*)(?:$|[\s_-]|\d)",
+    r"|nav\w*|menu|ad|ads|adbox|advert\w*|login|skip\w*|sponsor\w*|promo\w*)(?:$|[\s_-]|\d)",
     re.IGNORECASE,
 )
 """Words in the class or id of an element that hold furniture, unless the element holds much of the page."""
 
-FURNITURE_WEIGHT = 0.2
+FURNITURE_WEIGHT = 0.1
 """What prose inside furniture counts: comments may be longer than the article, and a whole page may be a `modal`."""
 
 MAX_FURNITURE = 0.25
-"""Share of the main text's prose that furniture may hold and still go."""
+"""Share of the main text's prose, so counted, that furniture may hold and still go; without prose, of all its text."""
+
+LEAST_PLAIN = 0.15
+"""What prose counts at least if labels of furniture mean anything: where nearly all is `comment`, that is the text."""
 
 UNSEEN = frozenset(
     ("script", "style", "template", "noscript", "noframes", "noembed", "svg", "nav", "select", "iframe", "button",
@@ -109,15 +112,15 @@ ENDS = re.compile(
 
 
 class Part:
-    """An element, the weight of the prose in it, what of it is its own paragraphs, and its parts that hold any."""
+    """An element: weight of its prose, furniture counted less, and full; prose of its own paragraphs; its parts."""
 
-    __slots__ = ("chars", "furniture", "kind", "linked", "node", "own", "parts", "tag", "weight")
+    __slots__ = ("chars", "full", "furniture", "kind", "linked", "node", "own", "parts", "tag", "weight")
 
     def __init__(
         self, node: Any, tag: str, kind: str, name: str
     ) -> None:  # Any: the library publishes no types of nodes
         self.node, self.tag, self.kind = node, tag, kind
-        self.weight = self.own = 0.0
+        self.weight = self.full = self.own = 0.0
         self.chars = self.linked = 0
         self.parts: list[Part] = []
         words = f"{kind} {name}"  # the name of a section is made of its heading
@@ -141,11 +144,14 @@ def text_of(tree: HTMLTree) -> str:
     if tree.body is None:
         return extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
     page = _weigh(tree.body, "body", 0)
-    narrow = page.weight >= LEAST
+    narrow = page.full >= LEAST
     if narrow:
-        main = _narrow(page)
+        labelled = page.weight >= LEAST_PLAIN * page.full
+        main = _narrow(page if labelled else _weigh(tree.body, "body", 0, labelled=False))
         _clean(main)
         _isolate(tree.body, main.node)
+    else:
+        _clear(page)
     return _trim(extract_plain_text(tree, main_content=not narrow, alt_texts=False, skip_elements=SKIP))
 
 
@@ -161,7 +167,7 @@ def prose(text: str) -> float:
     return min(columns / 100, 5.0) + min(stops, 10) / 3
 
 
-def _weigh(node: Any, tag: str, depth: int) -> Part:
+def _weigh(node: Any, tag: str, depth: int, labelled: bool = True) -> Part:
     """Weigh an element and all below it, visiting each block once."""
     part = Part(node, tag, node.class_name or "", (node.id or "") if tag not in SECTIONS else "")
     texts: list[str] = []
@@ -180,9 +186,10 @@ def _weigh(node: Any, tag: str, depth: int) -> Part:
                 else:
                     texts.append(text)
             elif depth < MAX_DEPTH:
-                below = _weigh(child, name, depth + 1)
+                below = _weigh(child, name, depth + 1, labelled)
                 part.parts.append(below)
-                part.weight += below.counted
+                part.weight += below.counted if labelled else below.weight
+                part.full += below.full
                 part.chars += below.chars
                 part.linked += below.linked
         child = child.next_sibling
@@ -191,9 +198,16 @@ def _weigh(node: Any, tag: str, depth: int) -> Part:
     part.linked += linked
     if text and linked <= len(text):
         weight = prose(text)
-        part.own += weight
-        part.weight += weight
+        _add(part, weight)
+    if not labelled:
+        part.furniture = False
     return part
+
+
+def _add(part: Part, weight: float) -> None:
+    part.own += weight
+    part.weight += weight
+    part.full += weight
 
 
 def _add_leaf(part: Part, node: Any, tag: str) -> None:
@@ -211,8 +225,7 @@ def _add_leaf(part: Part, node: Any, tag: str) -> None:
             child = child.next_sibling
         part.linked += linked
         weight *= max(1 - 1.5 * linked / n, 0.0)
-    part.own += weight
-    part.weight += weight
+    _add(part, weight)
 
 
 def _narrow(page: Part) -> Part:
@@ -244,9 +257,20 @@ def _clean(main: Part) -> None:
     stack = list(main.parts)
     while stack:
         part = stack.pop()
-        if part.furniture and part.weight <= limit:
+        if part.furniture and part.counted <= limit:
             part.node.decompose()
         elif part.weight < 0.5 and part.linked > 0.5 * part.chars and part.tag not in SECTIONS:
+            part.node.decompose()
+        else:
+            stack += part.parts
+
+
+def _clear(page: Part) -> None:
+    """Take furniture that holds little of the text out of a page without prose."""
+    stack = list(page.parts)
+    while stack:
+        part = stack.pop()
+        if part.furniture and part.chars <= MAX_FURNITURE * page.chars:
             part.node.decompose()
         else:
             stack += part.parts
