@@ -45,6 +45,9 @@ FURNITURE_WEIGHT = 0.1
 MAX_FURNITURE = 0.25
 """Share of the main text's prose, so counted, that furniture may hold and still go; without prose, of all its text."""
 
+WRAPPER = 0.9
+"""Share of the page's prose from which an element is the page, whatever it is called."""
+
 LEAST_PLAIN = 0.15
 """What prose counts at least if labels of furniture mean anything: where nearly all is `comment`, that is the text."""
 
@@ -144,6 +147,7 @@ def text_of(tree: HTMLTree) -> str:
     if tree.body is None:
         return extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
     page = _weigh(tree.body, "body", 0)
+    _unwrap(page)
     narrow = page.full >= LEAST
     if narrow:
         labelled = page.weight >= LEAST_PLAIN * page.full
@@ -188,7 +192,7 @@ def _weigh(node: Any, tag: str, depth: int, labelled: bool = True) -> Part:
             elif depth < MAX_DEPTH:
                 below = _weigh(child, name, depth + 1, labelled)
                 part.parts.append(below)
-                part.weight += below.counted if labelled else below.weight
+                part.weight += below.counted
                 part.full += below.full
                 part.chars += below.chars
                 part.linked += below.linked
@@ -208,6 +212,19 @@ def _add(part: Part, weight: float) -> None:
     part.own += weight
     part.weight += weight
     part.full += weight
+
+
+def _unwrap(page: Part) -> None:
+    """Take the label of furniture from what holds nearly the whole page, such as a `<div class="modal">` around it."""
+    path = [page]
+    while path[-1].parts:
+        best = max(path[-1].parts, key=lambda part: part.full)
+        if best.full < WRAPPER * page.full:
+            break
+        best.furniture = False
+        path.append(best)
+    for part in reversed(path):
+        part.weight = part.own + sum(below.counted for below in part.parts)
 
 
 def _add_leaf(part: Part, node: Any, tag: str) -> None:
@@ -234,21 +251,18 @@ def _narrow(page: Part) -> Part:
     while at.parts:
         best = max(at.parts, key=lambda part: part.counted)
         held *= best.counted / at.weight
-        little = LOST * at.weight
-        if (
-            held < HELD
-            or at.own > little
-            or any(
-                part.tag == best.tag
-                and part.counted > little
-                and (part.kind == best.kind or part.tag in SECTIONS)
-                for part in at.parts
-                if part is not best
-            )
-        ):
+        others = any(
+            _alike(part, best) and part.counted > LOST * at.weight for part in at.parts if part is not best
+        )
+        if held < HELD or at.own > LOST * at.weight or others:
             break
         at = best
     return at
+
+
+def _alike(part: Part, best: Part) -> bool:
+    """Say whether two elements beside each other look like parts of one text: sections, or blocks of one class."""
+    return part.tag == best.tag and (part.tag in SECTIONS or (part.kind == best.kind and part.kind != ""))
 
 
 def _clean(main: Part) -> None:
