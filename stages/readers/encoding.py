@@ -131,21 +131,19 @@ def _better(data: bytes, text: str, name: str) -> tuple[str, str]:
 
 
 def _wide(data: bytes) -> tuple[str, str] | None:
-    """Read UTF-16 without a byte order mark: markup and blanks make every other byte zero, Chinese reads as such."""
+    """Read UTF-16 without a byte order mark: markup and blanks have zero bytes; one order reads as a language."""
     head = data[:4096]
-    if len(data) % 2 or len(data) < 8 or not any(head):
+    n_zeros = head.count(0)
+    if len(data) % 2 or len(data) < 8 or not 0 < n_zeros < len(head):
         return None
-    n_even, n_odd = head[::2].count(0), head[1::2].count(0)
-    for name, n_high, n_low in (("utf-16-le", n_odd, n_even), ("utf-16-be", n_even, n_odd)):
-        if n_high > 2 * n_low:  # the low byte of 一 is zero
-            try:
-                text = data.decode(name)
-            except UnicodeDecodeError:
-                continue
-            if (
-                (n_high >= 0.3 * len(head) and n_low * 20 <= n_high) or reads(text) >= CLEAR
-            ) and not BINARY.search(text[:META_BYTES]):
-                return text, name
+    for name, n_high in (("utf-16-le", head[1::2].count(0)), ("utf-16-be", head[::2].count(0))):
+        try:
+            text = data.decode(name)
+        except UnicodeDecodeError:
+            continue
+        mostly_ascii = n_high >= 0.3 * len(head) and n_high >= 0.95 * n_zeros
+        if (mostly_ascii or reads(text) >= CLEAR) and not BINARY.search(text[:META_BYTES]):
+            return text, name
     return None
 
 
