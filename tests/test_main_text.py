@@ -27,7 +27,7 @@ def text(html: str) -> str:
 def test_prose_is_kept_and_furniture_is_not(sentence: str) -> None:
     """Menu, share bar, comments longer than the text, and footer go; heading, paragraphs, list, table and code stay."""
     html = (
-        f"<body>{NAV}<div class=wrap><h1>Title 标题</h1><div id=content>{f'<p>{sentence}</p>' * 3}<h2>Part 二</h2>"
+        f"<body>{NAV}<div class=wrap><div id=content><h1>Title 标题</h1>{f'<p>{sentence}</p>' * 3}<h2>Part 二</h2>"
         "<ul><li>one</ul><table><tr><th>年份<th>产量</tr><tr><td>2019<td>12.5</tr></table>"
         "<pre>def f(x):\n    return x</pre></div>"
         f"<div class=share-bar>分享到：微信</div><div id=comments>{COMMENT * 6}</div></div>{FOOT}"

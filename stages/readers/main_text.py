@@ -87,6 +87,8 @@ MAINS = frozenset(("main", "article", "body"))
 STOPS = re.compile(r"[，。！？；：、…．]|[,.!?;:](?=\s|$)")
 WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 
+TEXT, ELEMENT = NodeType.TEXT, NodeType.ELEMENT
+
 HELD = 0.7
 """Share of the page's prose that the main element holds at least."""
 
@@ -171,17 +173,25 @@ def prose(text: str) -> float:
     return min(columns / 100, 5.0) + min(stops, 10) / 3
 
 
+def prose_like(text: str) -> bool:
+    """Say whether a long text may hold prose: one sentence mark in 300 characters at least."""
+    return len(STOPS.findall(text)) * 300 >= len(text)
+
+
 def _weigh(node: Any, tag: str, depth: int, labelled: bool = True) -> Part:
     """Weigh an element and all below it, visiting each block once."""
     part = Part(node, tag, node.class_name or "", (node.id or "") if tag not in SECTIONS else "")
+    if part.furniture and labelled and not prose_like(text := node.text):
+        part.chars = part.linked = len(text.strip())  # a menu, whatever it is made of
+        return part
     texts: list[str] = []
     linked = 0
     child = node.first_child
     while child is not None:
         kind = child.type
-        if kind == NodeType.TEXT:
+        if kind == TEXT:
             texts.append(child.value)
-        elif kind == NodeType.ELEMENT and (name := child.tag) not in UNSEEN:
+        elif kind == ELEMENT and (name := child.tag) not in UNSEEN:
             if name in LEAVES:
                 _add_leaf(part, child, name)
             elif name in INLINE and (len(text := child.text) < LONG_INLINE or name == "a"):
@@ -237,7 +247,7 @@ def _add_leaf(part: Part, node: Any, tag: str) -> None:
         linked = 0
         child = node.first_child
         while child is not None:
-            if child.type == NodeType.ELEMENT and child.tag == "a":
+            if child.type == ELEMENT and child.tag == "a":
                 linked += len(child.text)
             child = child.next_sibling
         part.linked += linked
