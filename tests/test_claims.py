@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError
 from stages.claims import Config, measure, statements
+from stages.readers import html as html_reader
+from stages.readers import warc
 from stages.readers.claim_values import iso_date, license_id, url_date
 from stages.readers.extract_worker import extract
 from stages.readers.pages import merged
 from tests.build import build, ledger, write_run
+from tests.records import read
 from tests.test_warc import ZH, page, response
 
 
@@ -202,6 +206,20 @@ def test_tdm_reservation_opts_out() -> None:
 def test_any_statement_can_be_read(robots: str) -> None:
     """No text breaks the reading of statements, and no statement is without a directive."""
     assert all(directives for _, directives in statements(robots))
+
+
+def test_the_day_of_publication_is_no_date_of_the_crawl() -> None:
+    """`date` is what the archive says, and `published` stays in meta, for pages of archives and of files."""
+    html = page(ZH, '<meta name=pubdate content="2020-01-02">')
+    for reader, data, date in (
+        (warc.READER, response(html), "2024-05-18T01:58:10Z"),
+        (html_reader.READER, html.encode(), None),
+    ):
+        rows = Rows(SourceInfo(name="crawl", input="f", fields=reader.fields))
+        for record in read(reader, data):
+            rows.add(record)
+        (row,) = rows.take()[0].to_pylist()
+        assert (row["date"], measure(row["meta"], Config())["published"]) == (date, "2020-01-02")
 
 
 @pytest.mark.parametrize("action", ["flag", "drop"])

@@ -138,6 +138,13 @@ def test_hidden_elements_are_not_text() -> None:
     assert text(f"<article><p>{ZH * 3}</p>{hidden}</article>") == ZH * 3
 
 
+def test_a_text_hidden_until_a_script_has_run_is_read() -> None:
+    """An article that is all hidden, as pages that fade in have it, is the text."""
+    fade = 'style="visibility: hidden; opacity: 0"'
+    html = f"<div id=page><h1>标题</h1><div {fade}>{f'<p>{ZH}</p>' * 5}</div></div>{FOOT}"
+    assert text(html).count(ZH) == 5
+
+
 @pytest.mark.parametrize(
     ("block", "is_prose"), [(ZH, True), (EN, True), ("首页 新闻 体育 财经 科技 娱乐", False), ("Home", False)]
 )

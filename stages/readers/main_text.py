@@ -25,11 +25,17 @@ SKIP = [
     ".anchorjs-link", ".hash-link", ".mw-editsection",
     # second forms of formulas that stand there as text
     ".katex-html", ".MathJax_Preview",
-    # what the page itself hides
+]  # fmt: skip
+"""Elements that are never text."""
+
+HIDDEN = [
     "[hidden]", '[style*="display:none" i]', '[style*="display: none" i]', '[style*="visibility:hidden" i]',
     '[style*="visibility: hidden" i]',
 ]  # fmt: skip
-"""Elements that are never text."""
+"""What a page hides. Not text, unless nearly all is hidden: some hide the whole text until a script has run."""
+
+MOSTLY_HIDDEN = 0.1
+"""Share of the main element's characters below which its text is taken to be hidden."""
 
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:bread-?crumbs?|crumbs?|comment\w*|disqus|related\w*|recommend\w*|share\w*|social|toolbar|paginat\w+|pager"
@@ -150,15 +156,20 @@ def text_of(tree: HTMLTree) -> str:
         return extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
     page = _weigh(tree.body, "body", 0)
     _unwrap(page)
-    narrow = page.full >= LEAST
-    if narrow:
-        labelled = page.weight >= LEAST_PLAIN * page.full
-        main = _narrow(page if labelled else _weigh(tree.body, "body", 0, labelled=False))
-        _clean(main)
-        _isolate(tree.body, main.node)
-    else:
+    if page.full < LEAST:
         _clear(page)
-    return _trim(extract_plain_text(tree, main_content=not narrow, alt_texts=False, skip_elements=SKIP))
+        return _trim(extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP))
+    labelled = page.weight >= LEAST_PLAIN * page.full
+    main = _narrow(page if labelled else _weigh(tree.body, "body", 0, labelled=False))
+    n_chars = main.chars - _clean(main)
+    _isolate(tree.body, main.node)
+    text = extract_plain_text(tree, main_content=False, alt_texts=False, skip_elements=SKIP + HIDDEN)
+    if len(text) < MOSTLY_HIDDEN * n_chars:
+        whole = extract_plain_text(
+            tree, main_content=False, alt_texts=False, hidden_elements=True, skip_elements=SKIP
+        )
+        text = whole if len(whole) > 2 * len(text) else text
+    return _trim(text)
 
 
 def prose(text: str) -> float:
@@ -275,18 +286,20 @@ def _alike(part: Part, best: Part) -> bool:
     return part.tag == best.tag and (part.tag in SECTIONS or (part.kind == best.kind and part.kind != ""))
 
 
-def _clean(main: Part) -> None:
-    """Take furniture and lists of links out of the main element."""
+def _clean(main: Part) -> int:
+    """Take furniture and lists of links out of the main element; return how many characters went."""
     limit = MAX_FURNITURE * main.weight
     stack = list(main.parts)
+    gone = 0
     while stack:
         part = stack.pop()
-        if part.furniture and part.counted <= limit:
-            part.node.decompose()
-        elif part.weight < 0.5 and part.linked > 0.5 * part.chars and part.tag not in SECTIONS:
+        is_list = part.weight < 0.5 and part.linked > 0.5 * part.chars and part.tag not in SECTIONS
+        if (part.furniture and part.counted <= limit) or is_list:
+            gone += part.chars
             part.node.decompose()
         else:
             stack += part.parts
+    return gone
 
 
 def _clear(page: Part) -> None:

@@ -129,5 +129,5 @@ READER = Reader(
     version=3,
     config=Config,
     read=read,
-    fields={**FIELDS, "text": ("text",), "source_id": ("source_id",)},
+    fields={**FIELDS, "text": ("text",), "source_id": ("source_id",), "date": ("date",)},
 )
