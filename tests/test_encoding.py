@@ -153,3 +153,66 @@ def test_a_header_declares_a_charset() -> None:
     assert list(declared_in_header('text/html; Charset="GB2312"')) == ["GB2312"]
     assert list(declared_in_header("text/html")) == []
     assert list(declared_in_header(None)) == []
+
+
+RU = (
+    "Мартовский ветер прошёл над озером, и ивы на берегу только распустились. Он сложил письмо и пошёл домой. "
+    * 3
+)
+EL = "Ο άνεμος του Μαρτίου πέρασε πάνω από τη λίμνη και οι ιτιές στην όχθη μόλις είχαν βγάλει φύλλα. " * 3
+TR = (
+    "Mart rüzgârı gölün üzerinden geçti, kıyıdaki söğütler yeni tomurcuklanmıştı; şöyle böyle, ağır ağır. "
+    * 3
+)
+
+
+@pytest.mark.parametrize(
+    ("codec", "text", "name"),
+    [
+        ("euc_jp", JA, "euc-jp"),
+        ("iso2022_jp", JA, "iso-2022-jp"),
+        ("cp1251", RU, "windows-1251"),
+        ("koi8_r", RU, "koi8-r"),
+        ("iso8859_5", RU, "iso-8859-5"),
+        ("cp1253", EL, "windows-1253"),
+        ("cp1254", TR.replace("â", "a"), "windows-1254"),
+        ("utf-16-le", "<p>" + ZH_HANS, "utf-16-le"),
+        ("utf-16-be", "<html><body><p>" + EL, "utf-16-be"),
+        ("utf-16-le", FR, "utf-16-le"),
+    ],
+)
+def test_more_encodings_are_told_by_their_bytes(codec: str, text: str, name: str) -> None:
+    """Alphabets, the other Japanese encodings and UTF-16 without a mark are found where they read like a language."""
+    assert decode(text.encode(codec)) == (text, name)
+
+
+@pytest.mark.parametrize(
+    ("codec", "text", "label"),
+    [
+        ("cp950", ZH_HANT, "gb2312"),
+        ("cp932", JA, "gb2312"),
+        ("cp949", KO, "gbk"),
+        ("gb18030", ZH_HANS, "big5"),
+        ("gb18030", ZH_HANS, "euc-kr"),
+        ("gb18030", ZH_HANS, "windows-1251"),
+        ("gb18030", ZH_HANS, "shift_jis"),
+        ("euc_jp", JA, "shift_jis"),
+        ("koi8_r", RU, "windows-1251"),
+    ],
+)
+def test_a_declaration_that_only_decodes_is_not_believed(codec: str, text: str, label: str) -> None:
+    """Bytes that are valid in the declared encoding, but read like a language only in another, are read in that."""
+    assert decode(text.encode(codec), [label])[0] == text
+
+
+def test_a_declaration_is_believed_where_nothing_reads_better() -> None:
+    """Rare characters, names and lists are no reason to doubt what is declared."""
+    for codec, text in (
+        ("gb18030", "㵘㴨㳚㱣鱻麤龘靐齉爩灪籱" * 3),
+        ("cp1251", "ЪЬЫЭЩФЖЦЮ " * 9),
+        ("cp950", "鑫淼焱垚犇羴猋驫麤" * 3),
+    ):
+        data = text.encode(codec, "ignore")
+        assert decode(data, [{"cp950": "big5", "cp1251": "windows-1251"}.get(codec, "gbk")])[
+            0
+        ] == data.decode(codec)

@@ -64,6 +64,8 @@ def test_a_page_gives_text_and_claims(extractor: Extractor) -> None:
             "https://creativecommons.org/licenses/by/2.0/",
         ],
         "rel_license": "https://creativecommons.org/licenses/by-sa/4.0/",
+        "license_id": "CC-BY-SA-4.0",
+        "license_place": "head",
     }
 
 

@@ -83,7 +83,7 @@ def test_a_page_gives_all_fields() -> None:
         "source_id": "<urn:uuid:7>",
         "title": "t",
         "language": "zh-CN",
-        "robots": "noai, noindex, noarchive",
+        "robots": "noai; noindex; noarchive",
         "license_links": ["https://l.example/by"],
         "rel_license": "https://l.example/by",
         "encoding": "utf-8",

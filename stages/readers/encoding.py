@@ -12,7 +12,14 @@ from collections.abc import Iterable, Iterator
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+from stages.readers.plausible import reads
+
+BOMS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 
 CODECS = {
     "gb18030": ("gb18030",),
@@ -23,6 +30,15 @@ CODECS = {
 }
 """Encoding -> Python codecs to try in order; each is the superset that browsers decode. Others go by one name."""
 
+GUESSED = frozenset(
+    (*CODECS, "euc-jp", "windows-1250", "windows-1251", "windows-1253", "windows-1254", "windows-1255", "windows-1256",
+     "koi8-r", "iso-8859-5")
+)  # fmt: skip
+"""Encodings that undeclared bytes may be told to be in."""
+
+CLEAR = 0.2
+"""Share of commonest letters, see `plausible.reads`, from which a guess is believed, alone or beside a worse text."""
+
 NAMES = {
     "gbk": "gb18030",
     "cp949": "euc-kr",
@@ -31,6 +47,8 @@ NAMES = {
     "cp866": "ibm866",
     "euc_jp": "euc-jp",
     "iso2022_jp": "iso-2022-jp",
+    "iso8859-7": "windows-1253",
+    "iso8859-9": "windows-1254",
 }
 """Names of the library -> ours."""
 
@@ -71,6 +89,10 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
         if data.startswith(bom) and (text := _tolerant(data[len(bom) :], name)) is not None:
             return text, name
     names = [name for label in declared if (name := _name(label))]
+    if b"\x1b$" in data:
+        names.insert(0, "iso-2022-jp")
+    if (wide := _wide(data)) is not None:
+        return wide
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -83,13 +105,46 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
     for found in (_strict, _tolerant):
         for name in names:
             if (text_or_none := found(data, name)) is not None:
-                return text_or_none, name
+                return _better(data, text_or_none, name)
     name = _name(detect_encoding(data, html5_compatible=False) or "")
-    guessed = _strict(data, name) if name in CODECS else None
-    if guessed is None:
+    guessed = _strict(data, name) if name in GUESSED else None
+    if guessed is None or (name not in CODECS and reads(guessed) < CLEAR):
         said = ", ".join(names[:-1]) or "nothing"
         raise EncodingError(f"declared {said}, looks like {name or 'nothing known'}; neither fits, nor UTF-8")
     return guessed, name
+
+
+def _better(data: bytes, text: str, name: str) -> tuple[str, str]:
+    """Return the text as declared, or as its bytes look if it reads like a language only so.
+
+    Bytes of Big5, Shift_JIS or EUC-KR are nearly all valid GB18030, and any bytes are valid windows-1251.
+    """
+    read = reads(text)
+    if name == "utf-8" or read >= CLEAR or sum(char > "\x7f" for char in text[:1000]) < 20:
+        return text, name
+    guess = _name(detect_encoding(data, html5_compatible=False) or "")
+    for other in dict.fromkeys((guess, "gb18030", "big5", "shift_jis", "euc-kr")):
+        if other in GUESSED and other != name and (instead := _strict(data, other)) is not None:
+            if reads(instead) >= max(CLEAR, 2 * read):
+                return instead, other
+    return text, name
+
+
+def _wide(data: bytes) -> tuple[str, str] | None:
+    """Read UTF-16 without a byte order mark: markup and blanks have zero bytes; one order reads as a language."""
+    head = data[:4096]
+    n_zeros = head.count(0)
+    if len(data) % 2 or len(data) < 8 or not 0 < n_zeros < len(head):
+        return None
+    for name, n_high in (("utf-16-le", head[1::2].count(0)), ("utf-16-be", head[::2].count(0))):
+        try:
+            text = data.decode(name)
+        except UnicodeDecodeError:
+            continue
+        mostly_ascii = n_high >= 0.3 * len(head) and n_high >= 0.95 * n_zeros
+        if (mostly_ascii or reads(text) >= CLEAR) and not BINARY.search(text[:META_BYTES]):
+            return text, name
+    return None
 
 
 def declared_in_page(html: bytes) -> Iterator[str]:

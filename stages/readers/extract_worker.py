@@ -14,8 +14,9 @@ import sys
 from typing import IO, Any
 
 import msgspec
-from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.html import HTMLTree
+
+from stages.readers.main_text import parse, text_of
+from stages.readers.page_claims import claims
 
 LENGTH = struct.Struct("<I")
 """Before each message: its bytes."""
@@ -26,60 +27,11 @@ MEMORY_EXIT = 86
 WALL_FACTOR = 20
 """Wall-clock time for each second of processor time, so that a busy machine condemns no page."""
 
-MAX_LINKS = 100
-MAX_CHARS = 500
-"""Bounds of what is kept of a page's own claims."""
-
-SKIP = ["noframes", "noembed", "template", "script", "style"]
-"""Elements that no reader of a page sees; the parser keeps the markup in the first two as plain text."""
-
-LICENSE_LINKS = '[rel~="license" i][href], a[href*="creativecommons.org/" i]'
-"""What a page says of its licence. Source: HTML standard, section 4.6.7.7 (link type license)."""
-
 
 def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
-    """Return a page's main text and what it says about itself.
-
-    Returns: text; title, language (`<html lang>`), robots (`<meta name=robots>`), where there are any;
-    license_links, addresses that the page names with rel=license or under creativecommons.org; rel_license, the
-    one address of rel=license if all such links agree. Whether they license the text is not decided here.
-    """
-    tree = HTMLTree.parse(html)
-    fields: dict[str, Any] = {}
-    if title := " ".join((tree.title or "").split()):
-        fields["title"] = title
-    document = tree.document
-    if document is not None:
-        root = document.query_selector("html")
-        if root is not None and (language := _attribute(root, "lang")):
-            fields["language"] = language[:MAX_CHARS]
-        fields |= _robots(document) | _licenses(document)
-    fields["text"] = extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
-    return fields
-
-
-def _robots(document: Any) -> dict[str, str]:  # Any: the library's stubs do not tell its nodes apart
-    metas = list(document.query_selector_all('meta[name="robots" i]')[:MAX_LINKS])
-    values = [value for meta in metas if (value := _attribute(meta, "content").lower())]
-    return {"robots": ", ".join(values)[:MAX_CHARS]} if values else {}
-
-
-def _licenses(document: Any) -> dict[str, Any]:
-    links = list(
-        document.query_selector_all(LICENSE_LINKS)[:MAX_LINKS]
-    )  # a node more costs all those before it
-    found = {_attribute(link, "href")[:MAX_CHARS]: None for link in links}  # in order, each once
-    declared = {
-        _attribute(link, "href")[:MAX_CHARS]
-        for link in links
-        if "license" in _attribute(link, "rel").lower().split()
-    }
-    fields: dict[str, Any] = {"license_links": list(found)} if found else {}
-    return fields | ({"rel_license": declared.pop()} if len(declared) == 1 else {})
-
-
-def _attribute(node: Any, name: str) -> str:
-    return (node.getattr(name) or "").strip()
+    """Return a page's main text (`text`, see `main_text`) and what it says about itself (see `page_claims`)."""
+    tree = parse(html)
+    return claims(tree, html) | {"text": text_of(tree)}
 
 
 def read_message(stream: IO[bytes]) -> bytes | None:

@@ -28,4 +28,6 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     yield source.damage or html_record(0, page, (), {}, config)
 
 
-READER = Reader(name="html", version=1, config=Config, read=read, fields={**FIELDS, "text": ("text",)})
+READER = Reader(
+    name="html", version=2, config=Config, read=read, fields={**FIELDS, "text": ("text",), "date": ("date",)}
+)

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Record
+from stages.readers.claim_values import url_date
 from stages.readers.encoding import EncodingError, declared_in_page, decode
 from stages.readers.extract import ExtractionError, shared_extractor
+from stages.readers.mojibake import repair, repair_as
 from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
 
@@ -65,9 +68,39 @@ def html_record(
     except ExtractionError as error:
         reason, detail = error.args
         return Record(position, None, reason, detail, page[:RAW_BYTES])
-    robots = [value for value in (fields.get("robots"), found.get("robots")) if value]
-    both = {"robots": ", ".join(robots)} if robots else {}
-    return Record(position, record.fields | found | both)
+    return Record(position, mended(merged(record.fields, found)))
+
+
+def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Put together what an archive knows of a page and what the page says.
+
+    Statements of robots add up. A header that reserves text and data mining counts before the page. An address of the
+    page makes its canonical address whole, and dates a page that does not date itself.
+    """
+    fields = known | found
+    robots = [value for value in (known.get("robots"), found.get("robots")) if value]
+    if robots:
+        fields["robots"] = "; ".join(robots)
+    fields |= {name: known[name] for name in ("tdm_reservation", "tdm_policy") if name in known}
+    if url := known.get("url"):
+        if "canonical_url" in found:
+            try:
+                fields["canonical_url"] = urljoin(url, found["canonical_url"])
+            except ValueError:  # no address, such as one with half a bracket
+                del fields["canonical_url"]
+        if "published" not in found and (date := url_date(url)):
+            fields |= {"published": date, "published_from": "url"}
+    return fields
+
+
+def mended(fields: dict[str, Any]) -> dict[str, Any]:
+    """Repair the text of a record, and its title, if it is mojibake; `repaired` then says which, see `mojibake`."""
+    fields["text"], accident = repair(fields["text"])
+    if accident:
+        fields["repaired"] = accident
+        if "title" in fields:
+            fields["title"] = repair_as(fields["title"], accident)
+    return fields
 
 
 def text_record(

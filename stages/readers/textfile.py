@@ -18,7 +18,7 @@ import yaml
 
 from pipeline.stage import Reader, Record
 from stages.readers import FIELDS
-from stages.readers.pages import TextBounds, read_start, text_record
+from stages.readers.pages import TextBounds, mended, read_start, text_record
 from stages.readers.streams import Inflated
 
 MARKDOWN = re.compile(r"\.(md|markdown|mdx|qmd|rmd)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
@@ -57,7 +57,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
         front, body = split_front_matter(record.fields["text"])
         fields = {f"front_{name}" if name in record.fields else name: value for name, value in front.items()}
         record = Record(0, fields | record.fields | {"text": body})
-    yield record
+    yield record if record.fields is None else Record(record.position, mended(record.fields))
 
 
 def split_front_matter(text: str) -> tuple[dict[str, Any], str]:  # Any: what YAML or TOML holds
@@ -78,4 +78,4 @@ def _yaml(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
-READER = Reader(name="textfile", version=1, config=Config, read=read, fields={**FIELDS, "text": ("text",)})
+READER = Reader(name="textfile", version=2, config=Config, read=read, fields={**FIELDS, "text": ("text",)})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from fastwarc.warc import WarcRecord, WarcRecordType
 
@@ -20,7 +20,8 @@ from pipeline.stage import Reader, Record
 from stages.readers import FIELDS
 from stages.readers.archive import Archive, snapshot_of
 from stages.readers.encoding import declared_in_header
-from stages.readers.pages import PageBounds, html_record, text_record
+from stages.readers.http_body import start_of_body
+from stages.readers.pages import PageBounds, html_record, mended, text_record
 from stages.readers.streams import RAW_BYTES
 
 HEADERS = {
@@ -69,7 +70,7 @@ def _page(
     if not block.startswith(b"HTTP/"):
         return None  # a DNS answer, say
     try:
-        http = _response(block, "none")
+        http = _response(block)
     except OSError as error:
         return Record(position, None, "invalid_http", str(error)[:500], block[:RAW_BYTES])
     identified = warc.headers.get("WARC-Identified-Payload-Type")
@@ -80,47 +81,43 @@ def _page(
         detail = f"{warc.content_length:,} bytes; expected at most {config.max_page_bytes:,}"
         return Record(position, None, "page_too_long", detail, block[:RAW_BYTES])
     try:
-        page = _body(block, http, config.max_page_bytes + 1)
+        page = _body(http, config.max_page_bytes + 1)
     except OSError as error:
         return Record(position, None, "invalid_http", str(error)[:500], block[:RAW_BYTES])
     fields: dict[str, Any] = {name: warc.headers.get(header) for name, header in HEADERS.items()}
     fields["url"] = (fields["url"] or "").strip("<>")  # wget writes brackets, as WARC 1.0's grammar has it
-    fields["robots"] = ", ".join(_all(http, "X-Robots-Tag")).lower()[:500]
+    fields["robots"] = "; ".join(_all(http, "X-Robots-Tag")).lower()[:500]
+    for name in ("tdm-reservation", "tdm-policy"):
+        fields[name.replace("-", "_")] = ", ".join(_all(http, name))[:500]
     fields["snapshot"] = snapshot
     fields = {name: value for name, value in fields.items() if value}
     declared = [*declared_in_header(http.http_headers.get("Content-Type"))]
     as_record = html_record if kind in HTML else text_record
-    return as_record(position, page, declared, fields, config)
+    record = as_record(position, page, declared, fields, config)
+    return record if kind in HTML or record.fields is None else Record(position, mended(record.fields))
 
 
-def _response(block: bytes, decoding: Literal["none", "all"]) -> WarcRecord:
+def _response(block: bytes) -> WarcRecord:
     """Parse an HTTP response; raise OSError if it is none."""
     warc = WarcRecord.from_bytes(ENVELOPE % (len(block), block))
-    warc.parse_http(auto_decode=decoding)
+    warc.parse_http(auto_decode="none")
     if warc.http_headers is None:
         raise OSError("no HTTP headers")
     return warc
 
 
-def _body(block: bytes, http: WarcRecord, max_bytes: int) -> bytes:
+def _body(http: WarcRecord, max_bytes: int) -> bytes:
     """Return the start of a response's body, decoded as its headers say; OSError if it cannot be.
 
     Some crawlers store the body decoded and keep the headers: a body that begins as a page does is taken as it is.
     """
+    body = http.reader.read()
     try:
-        return _read(_response(block, "all"), max_bytes)
+        return start_of_body(body, _all(http, "Transfer-Encoding"), _all(http, "Content-Encoding"), max_bytes)
     except OSError:
-        body = _read(http, max_bytes)
         if body.lstrip()[:1] != b"<":
             raise
-        return body
-
-
-def _read(http: WarcRecord, max_bytes: int) -> bytes:
-    body = bytearray()
-    while len(body) < max_bytes and (more := http.reader.read(max_bytes - len(body))):
-        body += more
-    return bytes(body)
+        return body[:max_bytes]
 
 
 def _all(http: WarcRecord, name: str) -> list[str]:
@@ -129,8 +126,8 @@ def _all(http: WarcRecord, name: str) -> list[str]:
 
 READER = Reader(
     name="warc",
-    version=2,
+    version=3,
     config=Config,
     read=read,
-    fields={**FIELDS, "text": ("text",), "source_id": ("source_id",)},
+    fields={**FIELDS, "text": ("text",), "source_id": ("source_id",), "date": ("date",)},
 )

@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.stage import Reader, Record
 from stages.readers import FIELDS
 from stages.readers.archive import snapshot_of
+from stages.readers.pages import mended
 from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
 HEADERS = {
@@ -102,9 +103,9 @@ def _as_record(
             fields[name] = value
     if snapshot:
         fields["snapshot"] = snapshot
-    return Record(position, fields)
+    return Record(position, mended(fields))
 
 
 READER = Reader(
-    name="wet", version=2, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
+    name="wet", version=3, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
 )

@@ -1,0 +1,128 @@
+"""Pages made to hang a reader or to fill its memory: each ends in text or in quarantine, within its bounds."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from stages.readers.extract import ExtractionError, Extractor
+from stages.readers.warc import READER
+from tests.records import ROOT, read, reasons
+from tests.test_warc import page, response
+
+BOMB_BYTES = 400_000_000
+PAGE_BYTES = 1 << 20
+
+
+def _deflate(n: int) -> bytes:
+    packer = zlib.compressobj(9)
+    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(n >> 20)) + packer.flush()
+
+
+def _brotli(n: int) -> bytes:
+    packer = pytest.importorskip("brotli").Compressor(quality=1)
+    return b"".join(packer.process(bytes(1 << 20)) for _ in range(n >> 20)) + packer.finish()
+
+
+def _zstd(n: int) -> bytes:
+    packer = zstandard.ZstdCompressor().compressobj()
+    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(n >> 20)) + packer.flush()
+
+
+BOMBS: dict[str, Callable[[int], bytes]] = {
+    "gzip": lambda n: gzip.compress(bytes(n), 9),
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}
+
+READ = """
+import resource, sys
+from stages.readers.warc import READER, Config
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open(sys.argv[1], "rb") as stream:
+    for record in READER.read(stream, "f", Config(max_page_bytes=int(sys.argv[2]))):
+        print(record.position, record.reason)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("coding", BOMBS)
+def test_a_body_that_decompresses_without_end_is_cut_short(coding: str, tmp_path: Path) -> None:
+    """A bomb inside an HTTP body is page_too_long, costs little memory and time, and the next page is read."""
+    path = tmp_path / "bomb.warc"
+    bomb = response(BOMBS[coding](BOMB_BYTES), head=f"Content-Encoding: {coding}\r\n")
+    path.write_bytes(bomb + response(page("next")))
+    assert len(bomb) < BOMB_BYTES / 500
+    start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    ended = subprocess.run(
+        [sys.executable, "-c", READ, str(path), str(PAGE_BYTES)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    *records, kilobytes = ended.stdout.split("\n")[:-1]
+    assert records == ["0 page_too_long", "1 None"]
+    assert int(kilobytes) < 64_000  # the program itself, a page and a window of zstd; the bomb is 400 MB
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 10
+
+
+TRAPS = {
+    "nested": "<div>" * 200_000 + "x",
+    "spans of a table": '<table><tr><td colspan="9007199254740992" rowspan="9007199254740992">x</table>',
+    "attributes": "<p " + " ".join(f"a{i}=1" for i in range(200_000)) + ">x",
+    "open formulas": "<math x>" * 50_000 + "<mjx-container>" * 50_000,
+    "nested formulas": "<math>" * 50_000 + "</math>" * 50_000,
+    "formulas in scripts": "<script type=math/tex>" * 50_000,
+    "images of formulas": '<img eeimg=1 alt="' * 50_000,
+    "class names": f'<div class="{"share-" * 200_000}">x</div>'
+    + "<p>你好，世界，这是一个很长的句子。</p>" * 9,
+    "blanks": "<p>版权所有" + " " * 500_000 + "</p>" + "<p>你好，世界，这是一个很长的句子。</p>" * 9,
+    "linked data": '<script type="application/ld+json">' + "[" * 100_000 + '"datePublished"</script>',
+    "metas": "<body>" + "<meta name=a content=b>" * 50_000,
+    "times": "<time datetime=x>" * 50_000,
+    "dates": f'<meta name=pubdate content="{"2019-" * 200_000}">',
+    "links": "<a href=https://creativecommons.org/licenses/by/4.0/>x" * 20_000,
+}
+
+
+@pytest.fixture(scope="module")
+def extractor() -> Iterator[Extractor]:
+    """An extractor with little memory and little time."""
+    extractor = Extractor(2.0, 512 << 20)
+    yield extractor
+    extractor.close()
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_trap_ends_within_the_bounds(extractor: Extractor, trap: str) -> None:
+    """Text or a reason, in the processor time of a page and of its second try, and the next page goes on."""
+    start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    try:
+        assert isinstance(extractor.extract(TRAPS[trap])["text"], str)
+    except ExtractionError as error:
+        assert error.args[0] in (
+            "extractor_timeout",
+            "extractor_memory",
+            "extractor_crashed",
+            "extractor_failed",
+        )
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 8
+    assert extractor.extract("<p>next")["text"].strip() == "next"
+
+
+def test_traps_in_an_archive_are_quarantined_with_reasons() -> None:
+    """A page of 200,000 attributes is ended, a table of 2**53 cells is the one cell it has, and the rest goes on."""
+    data = b"".join(map(response, [TRAPS["attributes"], TRAPS["spans of a table"], page("next")]))
+    records = read(READER, data, page_seconds=1.0)
+    assert reasons(records) == [(0, "extractor_timeout"), (1, None), (2, None)]
+    assert records[1].fields is not None and records[1].fields["text"].strip() == "x"

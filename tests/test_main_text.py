@@ -1,0 +1,153 @@
+"""The main text of pages: prose found by its weight, furniture left behind, structure and formulas kept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.readers.formulas import restore
+from stages.readers.main_text import parse, prose, text_of
+
+ZH = "三月的风吹过湖面，岸边的柳树刚刚发芽。他把信折好放进口袋，沿着小路慢慢走回村子。"
+EN = "In March the wind crossed the lake, and the willows on its shore were just in bud. He folded the letter and left."
+NAV = (
+    '<div class="x"><ul>' + "".join(f'<li><a href="/{i}">栏目{i}</a></li>' for i in range(20)) + "</ul></div>"
+)
+FOOT = '<div class="foot"><p>关于我们，联系我们。版权所有 © 某某网，未经许可不得转载。</p></div>'
+COMMENT = "<div class=item><p>用户：说得太好了，我非常同意作者的观点，希望以后多写一些这样的文章！</p></div>"
+
+
+def text(html: str) -> str:
+    """The main text of a page's source."""
+    return text_of(parse(html)).strip()
+
+
+@pytest.mark.parametrize("sentence", [ZH, EN])
+def test_prose_is_kept_and_furniture_is_not(sentence: str) -> None:
+    """Menu, share bar, comments longer than the text, and footer go; heading, paragraphs, list, table and code stay."""
+    html = (
+        f"<body>{NAV}<div class=wrap><div id=content><h1>Title 标题</h1>{f'<p>{sentence}</p>' * 3}<h2>Part 二</h2>"
+        "<ul><li>one</ul><table><tr><th>年份<th>产量</tr><tr><td>2019<td>12.5</tr></table>"
+        "<pre>def f(x):\n    return x</pre></div>"
+        f"<div class=share-bar>分享到：微信</div><div id=comments>{COMMENT * 6}</div></div>{FOOT}"
+    )
+    found = text(html)
+    assert found.startswith("Title 标题\n")
+    assert found.count(sentence) == 3
+    for kept in ("Part 二", "one", "2019\t\t12.5", "def f(x):\n    return x"):
+        assert kept in found
+    for gone in ("栏目", "分享到", "说得太好了", "版权所有"):
+        assert gone not in found
+    assert (
+        found.index(sentence)
+        < found.index("Part 二")
+        < found.index("one")
+        < found.index("2019")
+        < found.index("def")
+    )
+
+
+def test_old_pages_of_tables_and_line_breaks() -> None:
+    """Text in `<font>` in a cell of a layout table, parted by `<br>`, is found, and its lines stay lines."""
+    html = f"<table><tr><td>{NAV}</td><td><font size=3>　　{ZH * 5}<br>　　{ZH * 5}<br></font></td></tr></table>{FOOT}"
+    assert [line.strip() for line in text(html).split("\n") if line.strip()] == [ZH * 5, ZH * 5]
+
+
+def test_verse_and_forums_are_texts() -> None:
+    """Short lines without prose and posts that are all alike are kept whole."""
+    lines = ["床前明月光，", "疑是地上霜。", "举头望明月，", "低头思故乡。"]
+    found = text(
+        f"<body>{NAV}<div class=poem><h1>静夜思</h1>{''.join(f'<p>{line}</p>' for line in lines)}</div>"
+    )
+    assert [line for line in found.split("\n") if line] == ["静夜思", *lines]
+    posts = [f"<div class=post><div class=comment-content>第{i}楼：{ZH}</div></div>" for i in range(9)]
+    found = text(f"<body>{NAV}<div id=thread>{''.join(posts)}</div>")
+    assert all(f"第{i}楼：{ZH}" in found for i in range(9))
+
+
+def test_a_text_does_not_shrink_to_its_longest_section() -> None:
+    """Sections beside a much longer one stay, whatever their headings are called."""
+    long = f"<section id=long>{f'<p>{ZH}</p>' * 20}</section>"
+    found = text(f"<main><section id=related-work><h2>Related</h2><p>{EN}</p></section>{long}</main>{FOOT}")
+    assert EN in found and found.count(ZH) == 20
+
+
+def test_code_loses_its_line_numbers_and_buttons() -> None:
+    """Numbers beside code, copy buttons and anchors of headings are no text."""
+    html = (
+        f"<p>{ZH * 3}</p><h2>标题<a class=headerlink href=#x>¶</a></h2><table class=highlighttable><tr>"
+        "<td class=linenos><pre>1\n2\n3</pre></td><td><pre>a = 1\nb = 2\n\nc = 3</pre></td></tr></table>"
+        "<button>复制</button>"
+    )
+    assert [line.strip() for line in text(html).split("\n") if line.strip()] == [
+        ZH * 3, "标题", "a = 1", "b = 2", "c = 3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("html", "tex"),
+    [
+        (
+            r'<mjx-container><mjx-math data-latex="O(\log n)"><mjx-c>𝑂</mjx-c></mjx-math></mjx-container>',
+            r"$O(\log n)$",
+        ),
+        (r"<mjx-container><mjx-math data-latex=f_n>f</mjx-math></mjx-container>", "$f_n$"),
+        (
+            '<span class="katex"><span class="katex-mathml"><math><mi>x</mi><annotation encoding="application/x-tex">'
+            'x &lt; 1</annotation></math></span><span class="katex-html">x&lt;1</span></span>',
+            "$x < 1$",
+        ),
+        (r'<math alttext="{\displaystyle a^{2}}"><mi>a</mi></math>', "$a^{2}$"),
+        ('<math display="block" alttext="E=mc^2"><mi>E</mi></math>', "$$E=mc^2$$"),
+        ('<script type="math/tex; mode=display">a+b</script>', "$$a+b$$"),
+        ('<span class="MathJax_Preview">a</span><script type="math/tex">a+b</script>', "$a+b$"),
+        ('<img eeimg="1" src="//zhihu.com/equation?tex=x" alt="x^2" />', "$x^2$"),
+        ("<math><mi>x</mi></math>", "x"),
+        ('<img src="cat.png" alt="a cat">', ""),
+    ],
+)
+def test_formulas_are_tex(html: str, tex: str) -> None:
+    """What renderers keep of a formula's source stands in the text, once; without a source the formula is as shown."""
+    found = text(f"<p>{ZH * 3}</p><p>式：{html}</p>").removeprefix(ZH * 3)
+    assert "".join(found.split()) == "式：" + "".join(tex.split())
+
+
+@given(st.text())
+def test_pages_without_formulas_are_not_touched(html: str) -> None:
+    """Text that opens no formula comes back as it is."""
+    if "<" not in html:
+        assert restore(html) == html
+
+
+def test_lines_of_furniture_go_only_from_the_ends() -> None:
+    """A short line of furniture before or after the prose goes; between paragraphs it stays."""
+    found = text(
+        f"<div><p>分享到：</p><p>{ZH}</p><p>收藏</p><p>{ZH}</p><p>上一篇：某事</p><p>Back to top</p></div>"
+    )
+    assert [line for line in found.split("\n") if line] == [ZH, "收藏", ZH]
+    assert text("<p>next</p>") == "next"
+
+
+def test_hidden_elements_are_not_text() -> None:
+    """What a page hides is not read."""
+    hidden = "".join(
+        f"<p {how}>hidden</p>"
+        for how in ("hidden", 'style="display: none"', 'style="color:red;display:none"')
+    )
+    assert text(f"<article><p>{ZH * 3}</p>{hidden}</article>") == ZH * 3
+
+
+def test_a_text_hidden_until_a_script_has_run_is_read() -> None:
+    """An article that is all hidden, as pages that fade in have it, is the text."""
+    fade = 'style="visibility: hidden; opacity: 0"'
+    html = f"<div id=page><h1>标题</h1><div {fade}>{f'<p>{ZH}</p>' * 5}</div></div>{FOOT}"
+    assert text(html).count(ZH) == 5
+
+
+@pytest.mark.parametrize(
+    ("block", "is_prose"), [(ZH, True), (EN, True), ("首页 新闻 体育 财经 科技 娱乐", False), ("Home", False)]
+)
+def test_sentences_weigh_and_labels_do_not(block: str, is_prose: bool) -> None:
+    """Prose is told by length and by sentence marks of both scripts."""
+    assert (prose(block) > 0.5) == is_prose

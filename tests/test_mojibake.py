@@ -1,0 +1,122 @@
+"""Repair of mojibake: undone beyond doubt and flagged, or left as it is."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.readers import textfile, warc, wet
+from stages.readers.mojibake import BIG5_AS_LATIN, GBK_AS_LATIN, UTF8_AS_GBK, UTF8_AS_LATIN, repair
+from stages.readers.plausible import reads
+from tests.records import DEV_DATA, read
+from tests.test_encoding import FR, JA, KO, ZH_HANS, ZH_HANT
+from tests.test_warc import page, response
+from tests.test_warc import warc as record
+
+EN = "“I don’t know,” she said — it’s a café that naïve people can’t resist… " * 3
+
+
+def latin(data: bytes) -> str:
+    """Bytes read as browsers read windows-1252."""
+    return "".join(bytes((byte,)).decode("cp1252", "ignore") or chr(byte) for byte in data)
+
+
+@pytest.mark.parametrize(
+    "text", [ZH_HANS, ZH_HANT, JA, KO, FR, EN], ids=["hans", "hant", "ja", "ko", "fr", "en"]
+)
+def test_utf8_read_as_latin_is_undone(text: str) -> None:
+    """UTF-8 read as windows-1252 or Latin-1 comes back exactly, in every script."""
+    assert repair(latin(text.encode())) == (text, UTF8_AS_LATIN)
+    assert repair(text.encode().decode("latin-1")) == (text, UTF8_AS_LATIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "accident"), [(ZH_HANS, "gb18030", GBK_AS_LATIN), (ZH_HANT, "cp950", BIG5_AS_LATIN)]
+)
+def test_chinese_read_as_latin_is_undone(text: str, codec: str, accident: str) -> None:
+    """GBK and Big5 read as windows-1252 come back, also characters whose second byte is an ASCII letter."""
+    assert repair(latin(text.encode(codec))) == (text, accident)
+
+
+def test_utf8_read_as_gbk_is_undone_but_for_lost_bytes() -> None:
+    """What GBK kept of UTF-8 comes back; a character whose last byte was lost is U+FFFD, never another one."""
+    lines = ["三月的风吹过湖面，岸边的柳树刚刚发芽。", "他把信折好放进口袋，沿着小路慢慢走回村子里去了。"]
+    text = "\n".join(lines * 3)
+    repaired, accident = repair(text.encode().decode("gb18030", "replace"))
+    assert accident == UTF8_AS_GBK
+    assert len(repaired) == len(text)
+    assert all(a in (b, "\ufffd") for a, b in zip(repaired, text, strict=True))
+    assert repaired.count("\ufffd") <= 0.05 * len(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ZH_HANS,
+        ZH_HANT,
+        JA,
+        KO,
+        FR,
+        EN,
+        "A page about mojibake: Ã© is é, ä¸­ is 中, and “â€™” was an apostrophe — naïve café déjà vu." * 2,
+        "Ã©",
+        "锛鐨銆涓鍦鏄浜鏈鍜绗锟斤拷烫烫烫屯屯屯",
+        "ÅÄÖ åäö ÆØÅ æøå ÀÈÌÒÙ àèìòù" * 5,
+        "¡¿«»§°±²³´µ¶·¸¹º" * 5,
+        "",
+    ],
+)
+def test_readable_text_is_left_alone(text: str) -> None:
+    """Text of any language, lists of accents, and pages about mojibake are not touched."""
+    assert repair(text) == (text, None)
+
+
+@given(st.text())
+def test_any_text_can_be_looked_at(text: str) -> None:
+    """Repair never fails, and says nothing when it did nothing."""
+    repaired, accident = repair(text)
+    assert (accident is None) == (repaired == text)
+
+
+def test_readers_say_what_they_repaired() -> None:
+    """Pages, texts and WET records carry `repaired`; whole ones do not."""
+    bad = latin(ZH_HANS.encode())
+    (whole, broken, plain) = read(
+        warc.READER,
+        response(page(ZH_HANS))
+        + response(page(bad, f"<title>{latin('春天来了'.encode())}</title>"))
+        + response(bad, kind="text/plain; charset=utf-8"),
+    )
+    assert whole.fields is not None and "repaired" not in whole.fields
+    assert broken.fields is not None and broken.fields["repaired"] == UTF8_AS_LATIN
+    assert (broken.fields["text"].strip(), broken.fields["title"]) == (ZH_HANS, "春天来了")
+    assert plain.fields is not None and plain.fields["text"] == ZH_HANS
+    (note,) = read(textfile.READER, bad.encode())
+    assert note.fields is not None and (note.fields["text"], note.fields["repaired"]) == (
+        ZH_HANS,
+        UTF8_AS_LATIN,
+    )
+    (converted,) = read(wet.READER, record(bad.encode(), "conversion"))
+    assert converted.fields is not None and converted.fields["repaired"] == UTF8_AS_LATIN
+
+
+def test_reading_tells_languages_from_noise() -> None:
+    """Languages score well above what their bytes give in another encoding."""
+    for text, codec, other in (
+        (ZH_HANS, "gb18030", "cp949"),
+        (ZH_HANT, "cp950", "gb18030"),
+        (JA, "cp932", "gb18030"),
+    ):
+        assert reads(text) > max(0.2, 2 * reads(text.encode(codec).decode(other, "ignore")))
+
+
+def test_no_clean_document_is_repaired() -> None:
+    """Of all real documents at hand none is taken for mojibake."""
+    paths = sorted(DEV_DATA.glob("docs_zh_en-*.parquet"))
+    if not paths:
+        pytest.skip(f"{DEV_DATA} is not there; set BICORPUS_DEV_DATA")
+    for path in paths:
+        for text in pq.read_table(path, columns=["text"])["text"].to_pylist()[::5]:
+            assert repair(text) == (text, None)
