@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError
 _FOLDER = Path(__file__).parent
 GENERIC = "und"
 PUNCTUATION_PATH = str(_FOLDER / "punctuation.yaml")
+ENDINGS_PATH = str(_FOLDER / "endings.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Profile:
 
     labels: the language labels it serves. short_line_chars: a line of at most so many characters is short.
     stop_words: at most 64 words of the unit that signals count (a Han character, or a run of letters).
+    openers: those of them that no stop word follows in a sentence.
     rules: the default `select` rules, in the grammar of the run file.
     """
 
@@ -36,6 +38,7 @@ class Profile:
     labels: tuple[str, ...]
     short_line_chars: int
     stop_words: tuple[str, ...]
+    openers: tuple[str, ...]
     rules: tuple[dict[str, Any], ...]  # Any: a condition is a mapping, a name text, a base mark a bool
 
     def __post_init__(self) -> None:
@@ -75,6 +78,7 @@ def load_profiles() -> tuple[Profile, ...]:
                 labels=tuple(fields["labels"]),
                 short_line_chars=fields["short_line_chars"],
                 stop_words=tuple(str(fields["stop_words"] or "").split()),
+                openers=tuple(str(fields.get("openers") or "").split()),
                 rules=tuple(load_yaml(_FOLDER / f"{name}.rules.yaml")["rules"]),
             )
         )
@@ -112,6 +116,11 @@ def load_roles() -> np.ndarray:
         for mark in marks[name]:
             roles[ord(mark)] |= 1 << bit
     return roles
+
+
+def load_endings() -> tuple[str, ...]:
+    """How lines end that invite to read on, in match characters."""
+    return tuple(load_yaml(ENDINGS_PATH)["read_more"])
 
 
 @cache
