@@ -53,8 +53,8 @@ def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array)
     line_words = words / lines
     even = c["max_line_chars"] <= 3 * c["line_chars"] / lines + 4
     spaced = c["n_spaced_words"] >= 0.5 * c["n_words"]
-    closed = c["n_closed_lines"] / lines >= 0.7
-    bound = np.where(spaced, stops >= 0.2, (stops >= 0.06) | closed)
+    closed = c["n_closed_lines"] / lines >= 0.5
+    bound = np.where(spaced, (stops >= 0.12) | (closed & (stops >= 0.06)), (stops >= 0.06) | closed)
     fits = {
         "post": (c["n_post_marks"] >= 1)
         & (c["n_words"] <= np.where(spaced, 100, 200))

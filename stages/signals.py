@@ -107,6 +107,11 @@ RATIOS = {
     ),
     "han_char_share": ("n_han", "n_visible", "visible characters that are Han"),
     "alpha_word_share": ("n_alpha_words", "n_words", "words with a letter or ideograph"),
+    "alpha_token_share": (
+        "n_alpha_words",
+        "n_tokens",
+        "words with a letter, of words, punctuation and symbols",
+    ),
     "upper_word_share": ("n_upper_words", "n_words", "words of capital letters alone"),
     "unique_word_share": ("n_distinct_words", "n_words", "distinct words, over the whole text"),
     "stop_word_share": ("n_stop_words", "n_words", "words that are stop words of the profile"),
@@ -198,6 +203,7 @@ class Signals:
         counts = dict(zip(_NAMES, array.T, strict=True))
         flags, line_starts = find_code(codes, starts, classes, self.symbols)
         n_code = np.concatenate((np.zeros(1, np.int64), np.cumsum(flags)))[line_starts]
+        counts["n_tokens"] = counts["n_words"] + counts["n_punct"] + counts["n_symbols"]
         counts["n_code_lines"] = np.diff(n_code)
         return to_signals(counts, batch["text"])
 

@@ -274,6 +274,10 @@ def measure(text: str, profile: Profile, window: int = 1000) -> dict[str, Any]:
         "bracketed_char_share": share(bracketed(text), len(seen)),
         "han_char_share": share(spelled.count("H"), len(seen)),
         "alpha_word_share": share(sum(bool(set(spell(word)) & set("LTGHKU")) for word in words), len(words)),
+        "alpha_token_share": share(
+            sum(bool(set(spell(word)) & set("LTGHKU")) for word in words),
+            len(words) + spelled.count("p") + spelled.count("y"),
+        ),
         "upper_word_share": share(
             sum(bool(part) and all(c.isupper() and spell(c) in "LT" for c in part) for part in cased),
             len(words),

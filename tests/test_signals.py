@@ -283,6 +283,7 @@ def test_profiles_hold_together(profile: Profile) -> None:
     assert sorted(names) == sorted(set(names))
     columns = [key for rule in profile.rules for key in rule if "." in key]
     assert len(columns) == len(profile.rules)
+    assert set(profile.openers) <= set(profile.stop_words)
     columns += [key for rule in profile.rules for key in rule.get("where", {})]
     assert set(columns) <= {"quality.intact", *(f"signals.{name}" for name in SCHEMA.names)}
 

@@ -2,12 +2,14 @@
 
 `<name>.yaml` holds what measuring needs (labels, stop words, line length) and enters the recipes of the
 stages that load it; `<name>.rules.yaml` holds the default `select` rules, so that a new threshold recomputes
-nothing; `<name>.lines.yaml` holds patterns of page furniture. `punctuation.yaml` serves all languages, as
-documents mix them. A label without a profile gets `und`.
+nothing, and `presets/<name>.yaml` those of a published filter; `<name>.lines.yaml` holds patterns of page
+furniture. `punctuation.yaml` and `endings.yaml` serve all languages, as documents mix them. A label without a profile
+gets `und`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,6 +85,33 @@ def load_profiles() -> tuple[Profile, ...]:
             )
         )
     return tuple(profiles)
+
+
+def preset_paths() -> tuple[str, ...]:
+    """Files of published filters as rules, sorted by name."""
+    return tuple(sorted(map(str, (_FOLDER / "presets").glob("*.yaml"))))
+
+
+@cache
+def presets() -> dict[str, tuple[dict[str, Any], ...]]:  # Any: YAML values of a rule
+    """Lists of rules that a run file may name: the defaults of each profile, and published filters.
+
+    Rules of a profile ask for its labels, those of `und` for labels that no other profile has. A published filter has
+    in its `where` what all its rules ask for.
+    """
+    known = [label for profile in load_profiles() if profile.name != GENERIC for label in profile.labels]
+    found = {}
+    for profile in load_profiles():
+        labels = {"not_in": known} if profile.name == GENERIC else list(profile.labels)
+        found[profile.name] = _ask_for({"language.label": labels}, profile.rules)
+    for path in preset_paths():
+        page = load_yaml(path)
+        found[Path(path).stem] = _ask_for(page.get("where") or {}, page["rules"])
+    return found
+
+
+def _ask_for(where: dict[str, Any], rules: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple({**rule, "where": {**where, **rule.get("where", {})}} for rule in rules)
 
 
 def load_profile(label: str | None) -> Profile:
