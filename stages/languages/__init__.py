@@ -24,6 +24,7 @@ _FOLDER = Path(__file__).parent
 GENERIC = "und"
 PUNCTUATION_PATH = str(_FOLDER / "punctuation.yaml")
 ENDINGS_PATH = str(_FOLDER / "endings.yaml")
+PHRASES_PATH = str(_FOLDER / "phrases.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
