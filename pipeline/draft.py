@@ -132,7 +132,9 @@ def describe(source: Proposal) -> str:
 
 def render(draft: Draft, corpus: str) -> str:
     """Write the page."""
-    labels = {profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in (*LANGUAGES, WORDLESS)}
+    labels = {
+        profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in (*LANGUAGES, WORDLESS)
+    }
     known = [label for profile in labels for label in labels[profile]]
     run_folder, name = os.path.split(os.path.abspath(draft.path))
     lines = [

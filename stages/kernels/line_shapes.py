@@ -81,6 +81,12 @@ def is_cue(codes, classes, first, last):  # type: ignore[no-untyped-def]
     )
 
 
+@njit(cache=True, nogil=True, inline="always")
+def parts_cells(code):  # type: ignore[no-untyped-def]
+    """Whether a character may part the cells of a line."""
+    return code == 0x7C or code == 0x09 or code == 0x2C or code == 0xFF5C or code == 0x2502
+
+
 @njit(cache=True, nogil=True)
 def separators(codes, classes, first, last):  # type: ignore[no-untyped-def]
     """Count what parts the cells of a line: bars, else tabs, else two commas or more of which no blank follows any."""

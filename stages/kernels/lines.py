@@ -11,7 +11,7 @@ from numba import njit
 
 from stages.kernels.firsts import clear, first_place
 from stages.kernels.hashing import ODD_A, ODD_B, mix, step
-from stages.kernels.line_shapes import ends_with, is_cue, is_heading, label_end, separators
+from stages.kernels.line_shapes import ends_with, is_cue, is_heading, label_end, parts_cells, separators
 from stages.kernels.tables import HAN, LATIN, NEWLINE, PUNCT, SPACE
 
 LINE_END = 1
@@ -152,8 +152,10 @@ def count_lines(  # type: ignore[no-untyped-def]
             counts[6] += opens_item(codes, classes, roles, first, last)
             counts[7] += ends_cut(codes, roles, first, last)
             key = ODD_B
+            n_marks = 0
             for k in range(first, last):
                 key = step(key, codes[k], ODD_A)
+                n_marks += parts_cells(codes[k])
             if first_place(table, mix(key), first) != first:
                 counts[8] += 1
                 counts[9] += n_chars
@@ -164,7 +166,7 @@ def count_lines(  # type: ignore[no-untyped-def]
             counts[15] += classes[last - 1] == PUNCT
             counts[16] += is_heading(codes, classes, first, last)
             counts[17] += is_cue(codes, classes, first, last)
-            cells = separators(codes, classes, first, last)
+            cells = separators(codes, classes, first, last) if n_marks else np.int64(0)
             if cells and cells == cells_before:
                 counts[18] += 1 if in_table else 2
                 in_table = True

@@ -144,15 +144,20 @@ def count_units(codes, classes, fold, upper, start, end, stop_words, openers, ph
             n_spaced += 1
             spaced_chars += stop - i
             alpha, capital = False, True
-            for k in range(i, stop):
+            key = ODD_B
+            for k in range(i, stop):  # as hash_unit, which would go over the word once more
+                folded = fold[codes[k]]
+                if folded:
+                    key = step(key, folded, ODD_A)
                 if classes[k] >= LATIN:
                     alpha = True
-                    capital &= classes[k] < HANGUL and upper[codes[k]]
+                    capital = capital and classes[k] < HANGUL and upper[codes[k]]
+            key = mix(key) | np.uint64(1)
             n_alpha += alpha
             n_upper += alpha and capital
         else:
             n_alpha += 1
-        key = hash_unit(codes, fold, i, stop)
+            key = hash_unit(codes, fold, i, stop)
         slot = find_stop_word(stop_words, key)
         if slot >= 0:
             n_stop += 1
