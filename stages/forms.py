@@ -9,7 +9,8 @@ form that fits counts, in this order:
 - `code`, `table`: half of the lines are;
 - `technical`: prose among which code, tables and headings take a part, as manuals have it;
 - `dialogue`: lines open with the names of a few speakers that come back;
-- `verse`: a dozen words a line, evenly, with function words, and neither lists nor numbers;
+- `verse`: lines of three words to 48 characters (Chinese: four to 24), even, with function words, and neither lists nor
+  numbers; prose that is wrapped by hand has longer ones;
 - `post`: short, with words, and a hashtag, a mention or a pictograph;
 - `page`: anything else.
 
@@ -65,7 +66,7 @@ def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array)
         "verse": long_enough
         & (c["n_lines"] >= 4)
         & (line_words >= np.where(spaced, 3, 4))
-        & (line_words <= np.where(spaced, 14, 24))
+        & (c["line_chars"] / lines <= np.where(spaced, 48, 24))
         & even
         & bound
         & (digits <= 0.02)

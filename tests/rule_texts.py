@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 GOOD: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
-"""Form -> language -> text; the last two are pages again: few sentences, and short lines."""
+"""Form -> language -> text; those of PAGES are pages: with few sentences, short lines, Traditional characters."""
 
-PAGES = ("page", "notice", "letter")
+PAGES = ("page", "notice", "letter", "traditional")
 
 _MENU = {
     "zho": "首页\n新闻中心\n产品展示\n在线留言\n联系我们\n",
@@ -100,6 +100,7 @@ def faults(lang: str) -> dict[str, str]:
         "sentence again": page + sentence * 30,
         "shuffled": f"{stop} the of hill the to lake and farm " * 24,
         "broken characters": page.replace("，", "\ufffd").replace(" a", "\ufffd").replace(" t", "\ufffd"),
+        "broken traditional": "圖書館窗戶讀報" * 60,
         "broken table": GOOD["table"]["zho"].encode().decode("gb18030", "replace")
         if lang == "zho"
         else GOOD["table"]["eng"].translate(str.maketrans({"e": "â€™", "a": "Ã©", "o": "\ufffd"})),

@@ -69,7 +69,7 @@ def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: C
     return {
         c.column: (c.min, c.max, c.among, c.not_among)
         for c in conditions
-        if c.column.startswith(("signals.", "quality."))
+        if c.column.startswith(("signals.", "quality.", "language.hant_share"))
     }
 
 

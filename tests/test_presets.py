@@ -144,4 +144,8 @@ def test_a_run_with_presets_keeps_posts_and_drops_menus(tmp_path: Path) -> None:
     rules = [row["rule"] for row in rows]
     found = dict(zip(texts, rules, strict=True))
     assert {name for name, rule in found.items() if rule} == {"broken-zho", "broken-eng", "menu"}
-    assert {found["broken-zho"], found["broken-eng"]} <= {"zho_broken_json", "eng_broken_json", "zxx_no_known_form"}
+    assert {found["broken-zho"], found["broken-eng"]} <= {
+        "zho_broken_json",
+        "eng_broken_json",
+        "zxx_no_known_form",
+    }

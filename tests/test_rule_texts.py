@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from classifiers import quality
+from classifiers import language, quality
 from pipeline.rules import Condition, Rule, parse_rules
 from stages import line_rules, signals
 from stages.languages import load_profiles, presets
@@ -46,6 +46,8 @@ def measured(lang: str, label: str) -> tuple[tuple[str, ...], dict[str, pa.Chunk
             "language.score": pa.array([0.2 if name == LOW_SCORE else 0.95 for name in texts], pa.float32()),
         }
     )
+    hant = language.STAGE.load(language.Config())(table.select(["text"]))["hant_share"]
+    table = table.append_column("language.hant_share", hant)
     for stage in (signals.STAGE, quality.STAGE, line_rules.STAGE):
         found = stage.load(stage.config())(table.select(list(stage.reads)))
         for name in found.column_names:

@@ -285,7 +285,11 @@ def test_profiles_hold_together(profile: Profile) -> None:
     assert len(columns) == len(profile.rules)
     assert set(profile.openers) <= set(profile.stop_words)
     columns += [key for rule in profile.rules for key in rule.get("where", {})]
-    assert set(columns) <= {"quality.intact", *(f"signals.{name}" for name in SCHEMA.names)}
+    assert set(columns) <= {
+        "quality.intact",
+        "language.hant_share",
+        *(f"signals.{name}" for name in SCHEMA.names),
+    }
 
 
 def test_an_unknown_label_gets_the_generic_profile() -> None:
