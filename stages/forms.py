@@ -35,7 +35,7 @@ MIN_LINES = 3
 
 _KEY = re.compile(r'["\'][^"\'\n]{1,80}["\']\s*:')
 _BETWEEN = re.compile(r"(?:\s|,|</?[A-Za-z_|]{1,32}>)*")
-_OPENING = re.compile(rf"{_BETWEEN.pattern}[{{\[]")
+_OPENING = re.compile(rf"{_BETWEEN.pattern}(?:{{\s*[\"'}}]|\[\s*(?:[{{\[\"'\]\d-]|true|false|null))")
 
 
 def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array) -> pa.Array:
