@@ -36,6 +36,7 @@ OTHER_TEXT_SHARE = 0.3
 PROFILES = "stages.languages"
 LANGUAGES = ("zho", "eng")
 GENERIC = "und"
+WORDLESS = "zxx"
 MIXED = "mul"
 
 STEPS = """
@@ -131,8 +132,10 @@ def describe(source: Proposal) -> str:
 
 def render(draft: Draft, corpus: str) -> str:
     """Write the page."""
-    labels = {profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in LANGUAGES}
-    known = [label for profile in LANGUAGES for label in labels[profile]]
+    labels = {
+        profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in (*LANGUAGES, WORDLESS)
+    }
+    known = [label for profile in labels for label in labels[profile]]
     run_folder, name = os.path.split(os.path.abspath(draft.path))
     lines = [
         "# A run file to start from, by `bicorpus init`; numbers are estimates from the start of each file.",
@@ -147,7 +150,7 @@ def render(draft: Draft, corpus: str) -> str:
         STEPS,
         "select: # the first failing rule is the reason; edit any line and run again: no text is read",
         f"  - {{name: language, language.label: {_flow([*known, MIXED])}, base: true}}",
-        *(line for profile in LANGUAGES for line in _rule_lines(profile, labels[profile])),
+        *(line for profile in labels for line in _rule_lines(profile, labels[profile])),
         *_rule_lines(GENERIC, {"not_in": known}),
         "  - {name: same_source_id, repeats.n_same: {max: 1}, if_null: keep, action: flag}",
         "",

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.imports import find_import
 from pipeline.load_keep_one import parse_keep_one
 from pipeline.names import check_keys, nearest
+from pipeline.presets import expand_presets
 from pipeline.recipe import config_of, load_step
 from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
 from pipeline.run_file import (
@@ -107,7 +108,7 @@ class _Parser:
         self.unique([*(s.name for s in sources), *(s.name for s in derived)], "sources")
         ingest = self.ingest()
         release_page = self.mapping("release")
-        select_page = self.page.get("select") or []
+        select_page = expand_presets(self.page.get("select") or [], f"{self.path}: select")
         self.rules = rules = parse_rules(select_page, f"{self.path}: select")
         edits = self.edits(release_page, rules)
         for i, entry in enumerate(self.page.get("annotate") or []):

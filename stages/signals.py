@@ -12,8 +12,9 @@ much is up to the run file. One definition for all scripts:
 - repeats are measured in the characters they cover, each once, never in distinct ones, so that a longer text
   of the same kind does not look less repetitive.
 
-The label chooses stop words and the length of a short line (`stages.languages`). Sources of the signals:
-Gopher (arXiv 2112.11446), C4 (arXiv 1910.10683), FineWeb (arXiv 2406.17557), MAP-Neo (arXiv 2405.19327).
+The label chooses stop words and the length of a short line (`stages.languages`); `form` names the kind of text that the
+signals and the text's own grammar show (`stages.forms`). Sources of the signals: Gopher (arXiv 2112.11446), C4 (arXiv
+1910.10683), mC4 (arXiv 2010.11934), FineWeb (arXiv 2406.17557), MAP-Neo (arXiv 2405.19327).
 """
 
 from __future__ import annotations
@@ -26,13 +27,30 @@ from numba import njit
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage
+from stages.forms import name_forms
 from stages.kernels.chars import CHAR_COUNTS, count_chars
+from stages.kernels.code_lines import find_code
 from stages.kernels.firsts import new_firsts
+from stages.kernels.line_shapes import ending_table
 from stages.kernels.lines import LINE_COUNTS, SENTENCE_COUNTS, count_lines, count_sentences, max_lines
 from stages.kernels.repeats import DUPLICATE_ORDERS, REPEAT_COUNTS, TOP_ORDERS, count_repeats
 from stages.kernels.text import TABLES_PATH, load_tables, view
-from stages.kernels.units import UNIT_COUNTS, count_units, max_units, stop_word_table
-from stages.languages import load_profiles, load_roles, profile_index, profile_paths
+from stages.kernels.units import (
+    UNIT_COUNTS,
+    count_units,
+    max_units,
+    stop_word_table,
+    upper_table,
+    word_keys,
+)
+from stages.languages import (
+    ENDINGS_PATH,
+    load_endings,
+    load_profiles,
+    load_roles,
+    profile_index,
+    profile_paths,
+)
 
 COUNTS = {
     "n_chars": ("n_chars", "code points of the text"),
@@ -40,18 +58,39 @@ COUNTS = {
     "n_lines": ("n_lines", "lines"),
     "n_paragraphs": ("n_paragraphs", "paragraphs"),
     "n_sentences": ("n_sentences", "stretches with a letter that end in a terminal mark; 3.14 ends none"),
+    "n_long_lines": ("n_long_lines", "lines of 200 characters or more"),
     "max_line_chars": ("max_line_chars", "characters of the longest line"),
+    "max_run_chars": ("max_run_chars", "longest run without blanks and without scripts that have none"),
     "stop_word_count": ("n_distinct_stop_words", "distinct stop words of the profile that occur"),
+    "n_lorem_ipsum": ("n_lorem_ipsum", "times that lorem ipsum stands there"),
+    "n_braces": ("n_braces", "curly brackets"),
+    "n_post_marks": ("n_post_marks", "pictographs, and # and @ that open a word"),
 }
 """Whole numbers: signal -> the count it is, and what that means."""
 
 RATIOS = {
     "mean_word_chars": ("spaced_word_chars", "n_spaced_words", "mean characters of words that are runs"),
+    "mean_unit_chars": ("word_chars", "n_words", "mean characters of all words, single characters too"),
     "mean_line_chars": ("line_chars", "n_lines", "mean characters of a line"),
     "short_line_share": ("n_short_lines", "n_lines", "lines no longer than the profile's short line"),
     "terminal_line_share": ("n_terminal_lines", "n_lines", "lines that end in terminal punctuation"),
     "bullet_line_share": ("n_bullet_lines", "n_lines", "lines that open with a list marker"),
     "ellipsis_line_share": ("n_ellipsis_lines", "n_lines", "lines that end in an ellipsis"),
+    "read_more_line_share": ("n_read_more_lines", "n_lines", "lines that end in an invitation to read on"),
+    "closed_line_share": ("n_closed_lines", "n_lines", "lines that end in punctuation of any kind"),
+    "heading_line_share": ("n_heading_lines", "n_lines", "lines that are headings by # or by a rule below"),
+    "code_line_share": ("n_code_lines", "n_lines", "lines of code (`kernels.code_lines`)"),
+    "table_line_share": (
+        "n_table_lines",
+        "n_lines",
+        "lines with the separators of the line before or behind",
+    ),
+    "speaker_line_share": (
+        "n_speaker_lines",
+        "n_lines",
+        "lines that open with a name and colon, seen before",
+    ),
+    "cue_line_share": ("n_cue_lines", "n_lines", "lines with a time code of subtitles or lyrics"),
     "newline_word_ratio": ("n_newlines", "n_words", "line breaks per word"),
     "hash_word_ratio": ("n_hash_marks", "n_words", "hash marks per word"),
     "ellipsis_word_ratio": ("n_ellipses", "n_words", "ellipses per word"),
@@ -59,9 +98,24 @@ RATIOS = {
     "digit_share": ("n_digits", "n_visible", "visible characters that are decimal digits"),
     "symbol_share": ("n_symbols", "n_visible", "visible characters that are symbols"),
     "letter_share": ("n_letters", "n_visible", "visible characters that are letters or marks"),
+    "brace_char_share": ("n_braces", "n_chars", "code points that are curly brackets"),
+    "broken_char_share": ("n_broken_chars", "n_visible", "visible characters that stand for undecoded bytes"),
+    "bracketed_char_share": (
+        "bracketed_chars",
+        "n_visible",
+        "visible characters inside 【 and 】 of one line",
+    ),
     "han_char_share": ("n_han", "n_visible", "visible characters that are Han"),
     "alpha_word_share": ("n_alpha_words", "n_words", "words with a letter or ideograph"),
+    "alpha_token_share": (
+        "n_alpha_words",
+        "n_tokens",
+        "words with a letter, of words, punctuation and symbols",
+    ),
+    "upper_word_share": ("n_upper_words", "n_words", "words of capital letters alone"),
+    "unique_word_share": ("n_distinct_words", "n_words", "distinct words, over the whole text"),
     "stop_word_share": ("n_stop_words", "n_words", "words that are stop words of the profile"),
+    "clash_share": ("n_clashes", "n_openers", "of words such as `the` those that a stop word follows"),
     "unique_char_share": ("window_distinct_chars", "window_chars", "distinct characters in a window, mean"),
     "duplicate_line_share": ("n_duplicate_lines", "n_lines", "lines seen before"),
     "duplicate_line_char_share": ("duplicate_line_chars", "line_chars", "their characters"),
@@ -86,13 +140,23 @@ RATIOS = {
 }
 """Quotients of two counts, 0 where the second is: signal -> both counts, and what that means."""
 
+ENTROPY = "word_entropy"
+FORM = "form"
+
 SCHEMA = pa.schema(
     [pa.field(name, pa.int32(), metadata={"meaning": meaning}) for name, (_, meaning) in COUNTS.items()]
     + [
         pa.field(name, pa.float32(), metadata={"meaning": meaning})
         for name, (_, _, meaning) in RATIOS.items()
     ]
+    + [
+        pa.field(ENTROPY, pa.float32(), metadata={"meaning": "entropy of the words of the text in nats"}),
+        pa.field(FORM, pa.string(), metadata={"meaning": "kind of text: page, or one of `stages.forms`"}),
+    ]
 )
+
+PHRASE = ("lorem", "ipsum")
+"""Two words that placeholder text holds side by side."""
 
 _UNITS = 1 + len(CHAR_COUNTS)  # where each group of counts begins in a row
 _LINES = _UNITS + len(UNIT_COUNTS)
@@ -121,16 +185,27 @@ class Signals:
         self.roles = load_roles()
         profiles = load_profiles()
         self.short_chars = np.array([profile.short_line_chars for profile in profiles], np.int64)
+        self.upper = upper_table()
+        self.read_more, self.phrase = ending_table(load_endings()), word_keys(PHRASE)
         self.stop_words = np.stack([stop_word_table(profile.stop_words) for profile in profiles])
+        openers = [stop_word_table(profile.openers) for profile in profiles]
+        self.openers = np.stack(
+            [np.isin(words, o[o > 0]) for words, o in zip(self.stop_words, openers, strict=True)]
+        )
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Measure every document of a batch."""
-        codes, starts, classes = view(batch["text"])
-        counts = _count(
-            codes, starts, classes, load_tables().fold, profile_indices(batch["language.label"]), self.roles,
-            self.short_chars, self.stop_words, self.window,
+        text = view(batch["text"])
+        array = _count(
+            *text, load_tables().fold, self.upper, profile_indices(batch["language.label"]),
+            self.roles, self.short_chars, self.stop_words, self.openers, self.read_more, self.phrase, self.window,
         )  # fmt: skip
-        return to_signals(dict(zip(_NAMES, counts.T, strict=True)))
+        counts = dict(zip(_NAMES, array.T, strict=True))
+        lines = find_code(text)
+        n_code = np.append(0, np.cumsum(lines.is_code))[lines.starts]
+        counts["n_tokens"] = counts["n_words"] + counts["n_punct"] + counts["n_symbols"]
+        counts["n_code_lines"] = np.diff(n_code)
+        return to_signals(counts, batch["text"])
 
 
 def profile_indices(labels: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -142,38 +217,61 @@ def profile_indices(labels: pa.ChunkedArray | pa.Array) -> np.ndarray:
     return known[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
-def to_signals(counts: dict[str, np.ndarray]) -> pa.Table:
-    """Turn counts by name, int64 (n_docs,) each, into the columns of SCHEMA."""
+def to_signals(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array) -> pa.Table:
+    """Turn counts by name, int64 (n_docs,) each, into the columns of SCHEMA; few forms read the texts."""
     columns = [pa.array(counts[name].astype(np.int32)) for name, _ in COUNTS.values()]
     for part, whole, _ in RATIOS.values():
         share = counts[part] / np.maximum(counts[whole], 1)
         columns.append(pa.array(np.round(share, 3).astype(np.float32)))
+    n_words = np.maximum(counts["n_words"], 1)
+    entropy = np.log(n_words) - counts["repeat_nats"] / 1e6 / n_words
+    columns.append(pa.array(np.round(np.maximum(entropy, 0), 3).astype(np.float32)))
+    columns.append(name_forms(counts, texts))
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 @njit(cache=True, nogil=True)
-def _count(codes, starts, classes, fold, profiles, roles, short_chars, stop_words, window):  # type: ignore[no-untyped-def]
+def _count(  # type: ignore[no-untyped-def]
+    codes,
+    starts,
+    classes,
+    fold,
+    upper,
+    profiles,
+    roles,
+    short_chars,
+    stop_words,
+    openers,
+    read_more,
+    phrase,
+    window,
+):
     """Count everything for every text; int64 (n_docs, counts) in the order of _NAMES."""
     n_docs = len(starts) - 1
     counts = np.zeros((n_docs, _N_COUNTS), np.int64)
     last_seen = np.full(0x110000, -1, np.int64)
     n_units = n_lines = 0
     for doc in range(n_docs):
-        n_units = max(n_units, max_units(classes, starts[doc], starts[doc + 1]))
-        n_lines = max(n_lines, max_lines(classes, starts[doc], starts[doc + 1]))
+        n_codes = starts[doc + 1] - starts[doc]
+        if n_codes > n_units:  # a text has no more units than characters
+            n_units = max(n_units, max_units(classes, starts[doc], starts[doc + 1]))
+        if n_codes >= n_lines:
+            n_lines = max(n_lines, max_lines(classes, starts[doc], starts[doc + 1]))
     hashes, ends = np.empty(n_units, np.uint64), np.empty(n_units, np.int32)
-    table, paragraphs = new_firsts(max(n_units, n_lines)), new_firsts(n_lines)
+    table, paragraphs, labels = new_firsts(max(n_units, n_lines)), new_firsts(n_lines), new_firsts(n_lines)
     for doc in range(n_docs):
         start, end, profile = starts[doc], starts[doc + 1], profiles[doc]
         row = counts[doc]
         row[0] = end - start
         count_chars(codes, classes, start, end, window, last_seen, row[1:_UNITS])
         found = count_units(
-            codes, classes, fold, start, end, stop_words[profile], hashes, ends, row[_UNITS:_LINES]
-        )
+            codes, classes, fold, upper, start, end, stop_words[profile], openers[profile], phrase, hashes,
+            ends, row[_UNITS:_LINES],
+        )  # fmt: skip
         count_lines(
-            codes, classes, start, end, roles, short_chars[profile], table, paragraphs, row[_LINES:_SENTENCES]
-        )
+            codes, classes, fold, start, end, roles, short_chars[profile], read_more, table, paragraphs, labels,
+            row[_LINES:_SENTENCES],
+        )  # fmt: skip
         count_sentences(codes, classes, start, end, roles, row[_SENTENCES:_REPEATS])
         count_repeats(hashes, ends, found, table, row[_REPEATS:])
     return counts
@@ -181,10 +279,10 @@ def _count(codes, starts, classes, fold, profiles, roles, short_chars, stop_word
 
 STAGE = Stage(
     name="signals",
-    version=1,
+    version=2,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,
     load=Signals,
-    data=(TABLES_PATH, *profile_paths()),
+    data=(TABLES_PATH, ENDINGS_PATH, *profile_paths()),
 )

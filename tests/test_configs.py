@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pipeline.presets import expand_presets
 from pipeline.rules import Rule, parse_rules
 from stages.languages import load_profiles
 from tests.build import build, cli, ledger, write_inputs, write_run
@@ -40,7 +41,8 @@ def page_of(path: Path) -> dict[str, Any]:  # Any: sections of a run file
 
 def select_of(name: str) -> dict[str, Rule]:
     """Rules of a preset by name."""
-    return {rule.name: rule for rule in parse_rules(page_of(ROOT / "configs" / name)["select"], name)}
+    page = expand_presets(page_of(ROOT / "configs" / name)["select"], name)
+    return {rule.name: rule for rule in parse_rules(page, name)}
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
@@ -53,7 +55,7 @@ def test_a_preset_builds_the_sample(path: Path, tmp_path: Path) -> None:
     page |= {"sources": [*SOURCES, *derived], "ingest": {"shard_bytes": "200kB"}}
     record = build(write_run(write_inputs(tmp_path / "inputs"), page), tmp_path / "store")
     rows = ledger(tmp_path / "store", page["release"]["name"])
-    actions = {rule["name"]: rule.get("action", "drop") for rule in page["select"]}
+    actions = {rule.name: rule.action for rule in select_of(path.name).values()}
     dropped = {row["rule"] for row in rows} - {None, "duplicate", "parent_dropped"}
     assert record["ingested"] == len(rows)
     assert sum(row["source"] in {source["name"] for source in SOURCES} for row in rows) == 362
@@ -63,8 +65,12 @@ def test_a_preset_builds_the_sample(path: Path, tmp_path: Path) -> None:
 
 
 def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: Condition, and its values
-    """Column -> bounds of conditions on what was measured, buckets aside."""
-    return {c.column: (c.min, c.max) for c in conditions if c.column.startswith(("signals.", "quality."))}
+    """Column -> bounds and values of conditions on what was measured, buckets aside."""
+    return {
+        c.column: (c.min, c.max, c.among, c.not_among)
+        for c in conditions
+        if c.column.startswith(("signals.", "quality.", "language.hant_share"))
+    }
 
 
 @pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
@@ -90,9 +96,9 @@ def test_the_paper_s_cuts_are_the_published_ones() -> None:
     before_passages = {name: rule for name, rule in drops.items() if not name.startswith("hollow")}
     chinese = {name: bounds(rule.conditions) for name, rule in before_passages.items() if rule.where}
     assert chinese == {
-        "too_short": {"signals.n_chars": (100, None)},
-        "too_long": {"signals.n_chars": (None, 20000)},
-        "narrow_lines": {"signals.mean_line_chars": (10, None)},
+        "too_short": {"signals.n_chars": (100, None, None, None)},
+        "too_long": {"signals.n_chars": (None, 20000, None, None)},
+        "narrow_lines": {"signals.mean_line_chars": (10, None, None, None)},
     }
     assert set(before_passages) - set(chinese) == {"language", "high_loss"}
     (loss,) = drops["high_loss"].conditions
@@ -104,8 +110,7 @@ def test_the_paper_s_cuts_are_the_published_ones() -> None:
 
 def test_defaults_flag_harm_length_and_regularity() -> None:
     """No preset drops a document for toxicity, low perplexity or length, the published one aside."""
-    page = page_of(ROOT / "configs" / "cci4.yaml")
-    actions = {rule["name"]: rule.get("action", "drop") for rule in page["select"]}
+    actions = {name: rule.action for name, rule in select_of("cci4.yaml").items()}
     for name in ("toxic", "too_regular", "zho_too_long", "eng_too_long", "zho_narrow_lines", "low_quality"):
         assert actions[name] == "flag"
 

@@ -29,7 +29,7 @@ PAGES = sorted(
     [*(ROOT / name for name in (*READMES, "CHANGELOG.md", "CONTRIBUTING.md")), *(ROOT / "docs").rglob("*.md")]
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "TESTS", "keys")
+KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
 BROKEN = (
     "Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable", "_DiedError", "ExtractionError",
 )  # fmt: skip
@@ -137,7 +137,7 @@ def test_the_run_file_of_the_readme_loads(tmp_path: Path) -> None:
 
 def test_every_key_of_the_run_file_is_documented() -> None:
     """Each key that the parser knows stands in docs/run-file.md as code."""
-    parsers = ("pipeline/load.py", "pipeline/rules.py", "stages/mix_config.py")
+    parsers = ("pipeline/load.py", "pipeline/presets.py", "pipeline/rules.py", "stages/mix_config.py")
     known = {key for path in parsers for key in tuples_of_keys(path)} | {f.name for f in fields(Ingest)}
     assert len(known) > 40
     assert sorted(key for key in known if f"`{key}`" not in page("docs/run-file.md")) == []

@@ -17,6 +17,7 @@ from pipeline.cli import main
 from pipeline.draft import printable, write_draft
 from pipeline.errors import ConfigError, InputError
 from pipeline.load import load_run
+from pipeline.rules import parse_conditions
 from pipeline.store import list_inputs, open_store
 from stages.languages import load_profiles
 from tests.inputs import EN, ZH, init, inputs, jsonl, parquet, wet
@@ -212,17 +213,14 @@ def test_rules_are_those_of_the_profiles(tmp_path: Path) -> None:
         keys = ("name", "where", "base", "action", "if_null")
         (column, test), *more = ((k, v) for k, v in rule.items() if k not in keys)
         (condition,), (language, *rest) = rules[name].conditions, rules[name].where
-        assert not more and condition.column == column
-        assert (condition.min, condition.max) == (test.get("min"), test.get("max"))
+        assert not more and [condition] == list(parse_conditions({column: test}, name))
         assert rules[name].if_null == rule.get("if_null")
         assert (rules[name].action, rules[name].base) == (rule.get("action", "drop"), rule.get("base", False))
         profile = name.partition("_")[0]
-        expected = (None, (*labels["zho"], *labels["eng"])) if profile == "und" else (labels[profile], None)
+        others = tuple(label for other in ("zho", "eng", "zxx") for label in labels[other])
+        expected = (None, others) if profile == "und" else (labels[profile], None)
         assert (language.column, language.among, language.not_among) == ("language.label", *expected)
-        bounds = {limit.column: {"min": limit.min, "max": limit.max} for limit in rest}
-        assert bounds == {
-            column: {"min": None, "max": None, **test} for column, test in rule.get("where", {}).items()
-        }
+        assert rest == list(parse_conditions(rule.get("where", {}), name))
 
 
 def test_the_ratio_can_be_switched_on(tmp_path: Path) -> None:

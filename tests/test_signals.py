@@ -45,6 +45,22 @@ def test_signals_equal_the_plain_measure_on_repetition(text: str, label: str | N
     assert signals(text, label) == measure(text, load_profile(label))
 
 
+SHAPES = (
+    '{"a": [1, 2]}', "{x", "}", "| a | b |\n", "|---|---|\n", "a\tb\n", "1,2,3\n", "1,234 or 5,678\n", "甲：你好。\n",
+    "Ann: Hello there.\n", "Mr. Bo: no\n", "a:b\n", "00:00:01,000 --> 00:00:02,000\n", "[00:12.30]la\n", "# Title\n",
+    "#no\n", "====\n", "---\n", "【广告】", "【开\n】", "】", "LOREM IPSUM", "lorem, ipsum", "#话题# @小红 ",
+    "the of ", "The the. ", "the, of ", "\ufffd\ue001", "C# a@b ", "😀", "更多\n",
+    "Read More\n", "。。。\n", "x = f(1);\n", "Ⅻ ÀB ﬁ ｘＹ ªº", "\r\n", "<tool_call>", "\u3000", "x" * 40, "长" * 210,
+    "\n",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SHAPES), max_size=12).map("".join), st.sampled_from(LABELS))
+def test_signals_equal_the_plain_measure_on_shapes(text: str, label: str | None) -> None:
+    """Tables, code, time codes, speakers, headings, capitals and JSON, whole and broken, are counted as defined."""
+    assert signals(text, label) == measure(text, load_profile(label))
+
+
 @given(st.lists(texts(), min_size=1, max_size=5), st.integers(0, 5))
 def test_batch_boundaries_do_not_matter(docs: list[str], cut: int) -> None:
     """Annotating two parts gives the same rows as annotating the whole."""
@@ -250,7 +266,7 @@ def test_shares_are_shares() -> None:
     """Each share is in [0, 1], on an empty text too, and three decimals long."""
     for text in ("", "\n", "。", EN, ZH):
         for name, value in signals(text).items():
-            assert value == np.float32(round(value, 3))
+            assert isinstance(value, str) or value == np.float32(round(value, 3))
             assert not name.endswith("_share") or 0 <= value <= 1, name
 
 
@@ -267,8 +283,13 @@ def test_profiles_hold_together(profile: Profile) -> None:
     assert sorted(names) == sorted(set(names))
     columns = [key for rule in profile.rules for key in rule if "." in key]
     assert len(columns) == len(profile.rules)
+    assert set(profile.openers) <= set(profile.stop_words)
     columns += [key for rule in profile.rules for key in rule.get("where", {})]
-    assert set(columns) <= {"quality.intact", *(f"signals.{name}" for name in SCHEMA.names)}
+    assert set(columns) <= {
+        "quality.intact",
+        "language.hant_share",
+        *(f"signals.{name}" for name in SCHEMA.names),
+    }
 
 
 def test_an_unknown_label_gets_the_generic_profile() -> None:

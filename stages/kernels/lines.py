@@ -11,6 +11,7 @@ from numba import njit
 
 from stages.kernels.firsts import clear, first_place
 from stages.kernels.hashing import ODD_A, ODD_B, mix, step
+from stages.kernels.line_shapes import ends_with, is_cue, is_heading, label_end, parts_cells, separators
 from stages.kernels.tables import HAN, LATIN, NEWLINE, PUNCT, SPACE
 
 LINE_END = 1
@@ -37,8 +38,18 @@ LINE_COUNTS = (
     "n_paragraphs",
     "n_duplicate_paragraphs",
     "duplicate_paragraph_chars",
+    "n_long_lines",
+    "n_read_more_lines",
+    "n_closed_lines",
+    "n_heading_lines",
+    "n_cue_lines",
+    "n_table_lines",
+    "n_speaker_lines",
 )
 SENTENCE_COUNTS = ("n_sentences", "n_ellipses")
+
+LONG_CHARS = 200
+"""Characters of a line that mC4 counts as a paragraph (arXiv 2010.11934, section 3.1)."""
 
 
 @njit(cache=True, nogil=True)
@@ -107,18 +118,25 @@ def ends_cut(codes, roles, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def count_lines(codes, classes, start, end, roles, short_chars, table, paragraphs, counts):  # type: ignore[no-untyped-def]
+def count_lines(  # type: ignore[no-untyped-def]
+    codes, classes, fold, start, end, roles, short_chars, read_more, table, paragraphs, labels, counts
+):
     """Count the lines and paragraphs of one text.
 
-    Args: roles, uint8 (0x10000,); table and paragraphs, Firsts for as many keys as there are lines. Writes
-    counts, int64, in the order of LINE_COUNTS. Duplicates are all but the first occurrence.
+    Args: roles, uint8 (0x10000,); read_more, from `line_shapes.ending_table`; table, paragraphs and labels, Firsts for
+    as many keys as there are lines. Writes counts, int64, in the order of LINE_COUNTS. Duplicates are all but the first
+    occurrence; so are speaker lines, which open with a name and a colon that opened a line before. A line belongs to a
+    table when it has as many separators as a neighbour.
     """
     counts[:] = 0
     n_lines = max_lines(classes, start, end)
     clear(table, n_lines)
     clear(paragraphs, n_lines)
+    clear(labels, n_lines)
     paragraph_hash = ODD_B
     paragraph_chars = 0
+    cells_before = np.int64(0)
+    in_table = False
     i = start
     while i < end:
         first, last, following = next_line(codes, classes, i, end)
@@ -134,13 +152,33 @@ def count_lines(codes, classes, start, end, roles, short_chars, table, paragraph
             counts[6] += opens_item(codes, classes, roles, first, last)
             counts[7] += ends_cut(codes, roles, first, last)
             key = ODD_B
+            n_marks = 0
             for k in range(first, last):
                 key = step(key, codes[k], ODD_A)
+                n_marks += parts_cells(codes[k])
             if first_place(table, mix(key), first) != first:
                 counts[8] += 1
                 counts[9] += n_chars
             paragraph_hash = step(paragraph_hash, mix(key), ODD_A)
             paragraph_chars += n_chars
+            counts[13] += n_chars >= LONG_CHARS
+            counts[14] += ends_with(codes, fold, first, last, read_more)
+            counts[15] += classes[last - 1] == PUNCT
+            counts[16] += is_heading(codes, classes, first, last)
+            counts[17] += is_cue(codes, classes, first, last)
+            cells = separators(codes, classes, first, last) if n_marks else np.int64(0)
+            if cells and cells == cells_before:
+                counts[18] += 1 if in_table else 2
+                in_table = True
+            else:
+                in_table = False
+            label = label_end(codes, classes, first, last)
+            if label > first:
+                key = ODD_B
+                for k in range(first, label):
+                    key = step(key, codes[k], ODD_A)
+                counts[19] += first_place(labels, mix(key), first) != first
+            cells_before = cells
         if paragraph_chars and (n_chars == 0 or i >= end):
             counts[10] += 1
             if first_place(paragraphs, mix(paragraph_hash), i) != i:

@@ -6,6 +6,8 @@ repeat only where both its n-grams do, so the places to look at shrink from orde
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -13,8 +15,11 @@ from stages.kernels.firsts import clear, first_place
 
 TOP_ORDERS = (2, 3, 4)
 DUPLICATE_ORDERS = (5, 6, 7, 8, 9, 10)
-REPEAT_COUNTS = tuple(f"top_{n}_gram_chars" for n in TOP_ORDERS) + tuple(
-    f"duplicate_{n}_gram_chars" for n in DUPLICATE_ORDERS
+REPEAT_COUNTS = (
+    *(f"top_{n}_gram_chars" for n in TOP_ORDERS),
+    *(f"duplicate_{n}_gram_chars" for n in DUPLICATE_ORDERS),
+    "n_distinct_words",
+    "repeat_nats",
 )
 
 
@@ -24,7 +29,8 @@ def count_repeats(hashes, ends, n_units, table, counts):  # type: ignore[no-unty
 
     Args: hashes, uint64, and ends, int32, as `count_units` wrote them; table, Firsts for n_units keys. Writes
     counts, int64, in the order of REPEAT_COUNTS: characters of every occurrence of the top n-gram, characters
-    of all but the first occurrence of any n-gram.
+    of all but the first occurrence of any n-gram, distinct units, and the sum of c ln c over their numbers of
+    occurrences c, in millionths.
     """
     counts[:] = 0
     firsts = np.empty(n_units, np.int32)  # place of the first equal n-gram, valid at `places`
@@ -33,6 +39,14 @@ def count_repeats(hashes, ends, n_units, table, counts):  # type: ignore[no-unty
     clear(table, n_units)
     for i in range(n_units):
         _add(table, hashes[i], i, firsts, totals)
+    n_distinct = 0
+    nats = 0.0
+    for i in range(n_units):
+        if firsts[i] == i:
+            n_distinct += 1
+            if totals[i] > 1:
+                nats += totals[i] * math.log(totals[i])
+    counts[9], counts[10] = n_distinct, round(nats * 1e6)
     n_places = _keep_repeated(places, n_units, firsts, totals)
     for order in range(2, 11):
         clear(table, n_places)

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from stages.kernels.hashing import ODD_A, ODD_B, mix, step
-from stages.kernels.tables import DIGIT, HAN, LATIN, LETTER, MARK, OTHER, load_tables
+from stages.kernels.tables import DIGIT, HAN, HANGUL, LATIN, LETTER, MARK, OTHER, SPACE, load_tables
 
 UNIT_COUNTS = (
     "n_words",
@@ -24,6 +24,10 @@ UNIT_COUNTS = (
     "spaced_word_chars",
     "n_stop_words",
     "n_distinct_stop_words",
+    "n_upper_words",
+    "n_lorem_ipsum",
+    "n_openers",
+    "n_clashes",
 )
 
 
@@ -95,40 +99,81 @@ def find_stop_word(table, key):  # type: ignore[no-untyped-def]
     return -1
 
 
+def upper_table() -> np.ndarray:
+    """Tell which characters are capital letters: bool (0x110000,).
+
+    Asked only of letters that the shipped tables know, so that a newer version of Unicode changes nothing.
+    """
+    classes = load_tables().classes
+    upper = np.zeros(len(classes), np.bool_)
+    for code in np.flatnonzero((classes == LATIN) | (classes == LETTER)).tolist():
+        upper[code] = chr(code).isupper()
+    return upper
+
+
+def word_keys(words: Iterable[str]) -> np.ndarray:
+    """Hashes of words, each a unit in match text; uint64 (n_words,)."""
+    codes = [np.array([ord(char) for char in word], np.uint32) for word in words]
+    return np.array([hash_unit(word, load_tables().fold, 0, len(word)) for word in codes], np.uint64)
+
+
 @njit(cache=True, nogil=True)
-def count_units(codes, classes, fold, start, end, stop_words, hashes, ends, counts):  # type: ignore[no-untyped-def]
+def count_units(codes, classes, fold, upper, start, end, stop_words, openers, phrase, hashes, ends, counts):  # type: ignore[no-untyped-def]
     """Find the units of one text.
 
-    Args: stop_words, uint64 (256,), from `stop_word_table`. Writes hashes, uint64, one per unit; ends, int32,
-    characters in this unit and all before it; counts, int64, in the order of UNIT_COUNTS.
+    Args: upper, from `upper_table`; stop_words, uint64 (256,), from `stop_word_table`; openers, bool (256,), which of
+    them no stop word follows; phrase, uint64 (2,), two words whose occurrences side by side are counted. Writes hashes,
+    uint64, one per unit; ends, int32, characters in this unit and all before it; counts, int64, in the order of
+    UNIT_COUNTS.
     Returns: the number of units.
     """
-    n_units = n_alpha = n_spaced = spaced_chars = n_chars = n_stop = n_distinct = 0
+    n_units = n_alpha = n_spaced = spaced_chars = n_chars = n_stop = n_distinct = n_upper = n_phrases = 0
+    n_openers = n_clashes = 0
+    opened = np.int64(-1)  # where the unit has to begin that follows an opener and one blank
     seen = np.zeros(len(stop_words), np.bool_)
+    before = np.uint64(0)
     i = start
     while i < end:
-        if classes[i] < DIGIT:
+        kind = classes[i]
+        if kind < DIGIT:
             i += 1
             continue
         stop = unit_end(codes, classes, i, end)
         n_chars += stop - i
-        alpha = False
-        for k in range(i, stop):
-            alpha |= classes[k] >= LATIN
-        n_alpha += alpha
-        if classes[i] < HAN:
+        if kind < HAN:
             n_spaced += 1
             spaced_chars += stop - i
-        key = hash_unit(codes, fold, i, stop)
+            alpha, capital = False, True
+            key = ODD_B
+            for k in range(i, stop):  # as hash_unit, which would go over the word once more
+                folded = fold[codes[k]]
+                if folded:
+                    key = step(key, folded, ODD_A)
+                if classes[k] >= LATIN:
+                    alpha = True
+                    capital = capital and classes[k] < HANGUL and upper[codes[k]]
+            key = mix(key) | np.uint64(1)
+            n_alpha += alpha
+            n_upper += alpha and capital
+        else:
+            n_alpha += 1
+            key = hash_unit(codes, fold, i, stop)
         slot = find_stop_word(stop_words, key)
         if slot >= 0:
             n_stop += 1
+            n_clashes += i == opened
             n_distinct += not seen[slot]
             seen[slot] = True
+            if openers[slot] and stop < end and classes[stop] == SPACE:
+                n_openers += 1
+                opened = stop + 1
+        n_phrases += key == phrase[1] and before == phrase[0]
+        before = key
         hashes[n_units] = key
         ends[n_units] = n_chars
         n_units += 1
         i = stop
     counts[0], counts[1], counts[2] = n_units, n_alpha, n_chars
     counts[3], counts[4], counts[5], counts[6] = n_spaced, spaced_chars, n_stop, n_distinct
+    counts[7], counts[8], counts[9], counts[10] = n_upper, n_phrases, n_openers, n_clashes
     return n_units

@@ -2,12 +2,14 @@
 
 `<name>.yaml` holds what measuring needs (labels, stop words, line length) and enters the recipes of the
 stages that load it; `<name>.rules.yaml` holds the default `select` rules, so that a new threshold recomputes
-nothing; `<name>.lines.yaml` holds patterns of page furniture. `punctuation.yaml` serves all languages, as
-documents mix them. A label without a profile gets `und`.
+nothing, and `presets/<name>.yaml` those of a published filter; `<name>.lines.yaml` holds patterns of page
+furniture. `punctuation.yaml` and `endings.yaml` serve all languages, as documents mix them. A label without a profile
+gets `und`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,8 @@ from pipeline.errors import ConfigError
 _FOLDER = Path(__file__).parent
 GENERIC = "und"
 PUNCTUATION_PATH = str(_FOLDER / "punctuation.yaml")
+ENDINGS_PATH = str(_FOLDER / "endings.yaml")
+PHRASES_PATH = str(_FOLDER / "phrases.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,7 @@ class Profile:
 
     labels: the language labels it serves. short_line_chars: a line of at most so many characters is short.
     stop_words: at most 64 words of the unit that signals count (a Han character, or a run of letters).
+    openers: those of them that no stop word follows in a sentence.
     rules: the default `select` rules, in the grammar of the run file.
     """
 
@@ -36,6 +41,7 @@ class Profile:
     labels: tuple[str, ...]
     short_line_chars: int
     stop_words: tuple[str, ...]
+    openers: tuple[str, ...]
     rules: tuple[dict[str, Any], ...]  # Any: a condition is a mapping, a name text, a base mark a bool
 
     def __post_init__(self) -> None:
@@ -75,10 +81,38 @@ def load_profiles() -> tuple[Profile, ...]:
                 labels=tuple(fields["labels"]),
                 short_line_chars=fields["short_line_chars"],
                 stop_words=tuple(str(fields["stop_words"] or "").split()),
+                openers=tuple(str(fields.get("openers") or "").split()),
                 rules=tuple(load_yaml(_FOLDER / f"{name}.rules.yaml")["rules"]),
             )
         )
     return tuple(profiles)
+
+
+def preset_paths() -> tuple[str, ...]:
+    """Files of published filters as rules, sorted by name."""
+    return tuple(sorted(map(str, (_FOLDER / "presets").glob("*.yaml"))))
+
+
+@cache
+def presets() -> dict[str, tuple[dict[str, Any], ...]]:  # Any: YAML values of a rule
+    """Lists of rules that a run file may name: the defaults of each profile, and published filters.
+
+    Rules of a profile ask for its labels, those of `und` for labels that no other profile has. A published filter has
+    in its `where` what all its rules ask for.
+    """
+    known = [label for profile in load_profiles() if profile.name != GENERIC for label in profile.labels]
+    found = {}
+    for profile in load_profiles():
+        labels = {"not_in": known} if profile.name == GENERIC else list(profile.labels)
+        found[profile.name] = _ask_for({"language.label": labels}, profile.rules)
+    for path in preset_paths():
+        page = load_yaml(path)
+        found[Path(path).stem] = _ask_for(page.get("where") or {}, page["rules"])
+    return found
+
+
+def _ask_for(where: dict[str, Any], rules: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple({**rule, "where": {**where, **rule.get("where", {})}} for rule in rules)
 
 
 def load_profile(label: str | None) -> Profile:
@@ -112,6 +146,11 @@ def load_roles() -> np.ndarray:
         for mark in marks[name]:
             roles[ord(mark)] |= 1 << bit
     return roles
+
+
+def load_endings() -> tuple[str, ...]:
+    """How lines end that invite to read on, in match characters."""
+    return tuple(load_yaml(ENDINGS_PATH)["read_more"])
 
 
 @cache
