@@ -307,6 +307,8 @@ class _Parser:
         """Files of a config, relative to the run file; they must exist."""
         if isinstance(value, list):
             return [self.resolve_files(item, where) for item in value]
+        if isinstance(value, dict):
+            return {name: self.resolve_files(item, f"{where}.{name}") for name, item in value.items()}
         path = os.path.join(self.folder, os.path.expanduser(str(value)))
         if not os.path.exists(path):
             raise ConfigError(f"{where}: {path} does not exist; name a file relative to the run file")

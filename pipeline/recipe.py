@@ -103,11 +103,12 @@ def _freeze(value: Any) -> Any:
 
 
 def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
-    """Files that a step loads: config field (or "data") -> paths."""
+    """Files that a step loads: config field (or "data") -> paths; of a field that names them, in its order."""
     files = {}
     for name in step.files:
         value = getattr(config, name)
         values = [value] if isinstance(value, (str, os.PathLike)) else value or ()
+        values = values.values() if isinstance(values, Mapping) else values
         files[name] = [os.fspath(item) for item in values]
     if step.data:
         files["data"] = list(step.data)
@@ -123,7 +124,11 @@ def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extr
     """
     plain = dataclasses.asdict(config)
     for name, paths in named_files(step, config).items():
-        plain[name] = [file_digest(path) for path in paths]
+        digests: list[object] = [file_digest(path) for path in paths]
+        names = plain.get(name)
+        plain[name] = (
+            list(zip(names, digests, strict=True)) if names and isinstance(names, Mapping) else digests
+        )
     return digest([step.name, step.version, plain, list(upstream), extra])
 
 

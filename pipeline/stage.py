@@ -27,7 +27,8 @@ class Stage:
     reads: canonical columns (`text`) and columns of other stages (`language.label`); `load` gets a table with
         exactly these.
     load: config -> Annotate; models and lists are read here, once per process.
-    files: config fields that name files or lists of files; the recipe takes the digest of what they hold.
+    files: config fields that hold files, lists of files, or files by name; the recipe takes the digest of what is in
+        them, and the names.
     data: package files that `load` reads whatever the config says; their digests enter the recipe.
     requires: modules of optional packages that `load` needs; a run without them stops before any work.
     notes: config -> what people should know of it before a run, in lines that `plan` prints.
