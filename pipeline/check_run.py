@@ -8,6 +8,7 @@ from pipeline.derive import inputs
 from pipeline.errors import ConfigError
 from pipeline.graph import phases
 from pipeline.names import nearest
+from pipeline.recipe import named_columns
 from pipeline.releasing import release_layout
 from pipeline.rules import Condition, Rule
 from pipeline.run_file import Derived, RunFile
@@ -26,6 +27,10 @@ def check_columns(run: RunFile) -> None:
     for step in (*run.annotate, *run.globals):
         check_known(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
         check_types(run, step.gate, f"{run.path}: {step.name}.gate")
+        numbers = named_columns(step.config, getattr(step.step, "numbers", ()))
+        check_types(
+            run, tuple(Condition(column=c, min=0) for c in numbers), f"{run.path}: {step.name}.config"
+        )
         for column, _ in step.view.spans if step.view else ():
             check_spans(run, column, f"{run.path}: {step.name}.view")
     for rule in run.select:

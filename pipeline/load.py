@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.imports import find_import
 from pipeline.load_keep_one import parse_keep_one
 from pipeline.names import check_keys, nearest
-from pipeline.recipe import config_of, load_step
+from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
 from pipeline.run_file import (
     EDITED,
@@ -264,8 +264,9 @@ class _Parser:
         for key in step.files:
             if key in settings:
                 settings[key] = self.resolve_files(settings[key], f"{where}.config.{key}")
+        config = config_of(step, settings, f"{where}.config")
         self.steps[name] = Step(
-            name=name, module=entry["use"], step=step, config=config_of(step, settings, f"{where}.config"),
+            name=name, module=entry["use"], step=reading_named(step, config), config=config,
             gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
             max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,23 @@ def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extr
             list(zip(names, digests, strict=True)) if names and isinstance(names, Mapping) else digests
         )
     return digest([step.name, step.version, plain, list(upstream), extra])
+
+
+def named_columns(config: Any, fields: Iterable[str]) -> list[str]:
+    """Columns that these config fields name, each once."""
+    values = [getattr(config, name) for name in fields]
+    flat = [item for value in values for item in ((value,) if isinstance(value, str) else value)]
+    return list(dict.fromkeys(name for name in flat if name))
+
+
+def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
+    """The step with the columns that its config names among its `reads`; see Global.named."""
+    more = named_columns(config, step.named) if isinstance(step, Global) else []
+    return (
+        replace(step, reads=(*step.reads, *(name for name in more if name not in step.reads)))
+        if more
+        else step
+    )
 
 
 def source_digest(step: Stage | Global | Reader) -> str:

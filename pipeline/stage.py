@@ -123,6 +123,8 @@ class Global:
         partitions of a step that reads text.
     indexed: what the map gives is kept, sorted, under `index/`, so that a later run maps only new shards.
     memory: what is remembered of pairs of documents; the result must be the same with it and without.
+    named: config fields that name columns, or lists of them, which are read too; "" names none. numbers: those of them
+        that name columns of numbers.
     """
 
     name: str
@@ -141,6 +143,8 @@ class Global:
     indexed: bool = False
     memory: Memory | None = None
     combine: Callable[[pa.Table, Any], pa.Table] | None = None
+    named: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
