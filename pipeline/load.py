@@ -21,6 +21,7 @@ from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
 from pipeline.run_file import (
     EDITED,
+    Conversion,
     Derived,
     Edits,
     Ingest,
@@ -242,8 +243,22 @@ class _Parser:
             spans.append((column, None if kinds == "all" else tuple(kinds)))
         replace = {str(kind): str(text) for kind, text in (page.get("replace") or {}).items()}
         return Edits(
-            spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim")
-        )
+            spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim"),
+            convert=self.conversion(page.get("convert")),
+        )  # fmt: skip
+
+    def conversion(self, entry: Any) -> Conversion | None:
+        """The `convert` of `release`: a module, alone or with its settings."""
+        where = f"{self.path}: release.convert"
+        if entry is None:
+            return None
+        entry = {"use": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or not entry.get("use"):
+            raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
+        check_keys(entry, ("use", "config"), where)
+        step = load_step(entry["use"], "CONVERT", where)
+        config = config_of(step, entry.get("config"), f"{where}.config")
+        return Conversion(module=entry["use"], step=step, config=config)
 
     def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
         """Take up one entry of `annotate` or `global`."""
@@ -346,7 +361,9 @@ class _Parser:
     def release(self, page: dict[str, Any], edits: Edits, corpus: str) -> Release:
         """The section `release`."""
         where = f"{self.path}: release"
-        check_keys(page, ("name", "edits", "replace", "columns", "seed", "part_bytes", "profile"), where)
+        check_keys(
+            page, ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile"), where
+        )
         name = str(page.get("name", corpus))
         if not re.fullmatch(r"[^\W_][\w.-]*", name):
             raise ConfigError(

@@ -19,7 +19,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Derive, Global, Reader, Stage
+from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 
 def canonical_json(value: object) -> str:
@@ -81,7 +81,9 @@ def table_digest(table: pa.Table) -> str:
     return xxhash.xxh3_128_hexdigest(sink.getvalue())
 
 
-def config_of(step: Stage | Global | Reader | Derive, settings: Mapping[str, Any] | None, where: str) -> Any:
+def config_of(
+    step: Stage | Global | Reader | Derive | Convert, settings: Mapping[str, Any] | None, where: str
+) -> Any:
     """Build a step's config from a run file's mapping.
 
     Raises: ConfigError with the place, the unknown name and the nearest known one.
@@ -157,7 +159,7 @@ def source_digest(step: Stage | Global | Reader) -> str:
 
 
 def load_step(name: str, attribute: str, where: str) -> Any:
-    """Import `name` and return its STAGE, GLOBAL, READER or DERIVE.
+    """Import `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
     Raises: ConfigError with the place when there is no such module or attribute, or a package that it requires is
     not installed.

@@ -28,6 +28,7 @@ from pipeline.place import Output
 from pipeline.run_file import EDITED, Edits, Guards, RunFile
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
 from pipeline.shards import peak_rss_bytes, read_shard_rows
+from pipeline.stage import Derive
 from pipeline.store import Store
 
 
@@ -38,7 +39,7 @@ class Layout:
     columns: release column -> annotation column (None when the run has none); scores: names of the quality
     struct's fields -> annotation columns. edited: annotation column -> the same, measured once more for documents
     that lose repeated passages. modules: of derived sources, by their names. duplicate, orphan: rule names of copies,
-    and of derived documents without parents.
+    and of derived documents without parents. relabel: languages of converted documents -> those they are released with.
     """
 
     data: pa.Schema
@@ -51,6 +52,7 @@ class Layout:
     edited: Mapping[str, str]
     modules: Mapping[str, str]
     clusters: pa.Schema
+    relabel: Mapping[str, str]
 
     def sources(self) -> set[str]:
         """Annotation columns that the release reads."""
@@ -83,6 +85,7 @@ def layout(run: RunFile, module: Any) -> Layout:  # Any: a release module
     return Layout(
         module.data_schema(list(found)), module.LEDGER, columns, found, module.DUPLICATE, module.ORPHAN,
         module.NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived}, module.CLUSTERS,
+        run.release.edits.convert.labels if run.release.edits.convert else {},
     )  # fmt: skip
 
 
@@ -121,7 +124,16 @@ def current(columns: Columns, layout: Layout, name: str) -> pa.ChunkedArray:
 
 
 def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
-    """The label of each row, never null."""
+    """The label of each row as it is released, never null."""
+    found = measured_languages(columns, layout, n_rows)
+    if not layout.relabel:
+        return found
+    places = pc.index_in(found, pa.array(list(layout.relabel), pa.string()))
+    return pc.coalesce(pa.array(list(layout.relabel.values()), pa.string()).take(places), found)
+
+
+def measured_languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
+    """The label of each row as it was read, never null."""
     return _release_column(columns, layout, "language", pa.string(), n_rows).fill_null(layout.no_language)
 
 
@@ -286,7 +298,8 @@ def write_shard(task: WriteTask) -> ShardReport:
 
 def part_rows(module: str, documents: pa.Table) -> pa.Table:
     """Rows of a part of derived documents; see stage.Derive."""
-    derive = importlib.import_module(module).DERIVE
+    derive: Derive = importlib.import_module(module).DERIVE
+    assert derive.rows is not None and derive.schema is not None
     names = ["doc_id", "parent_id", "language", "domain", "license", "meta"]
     rows = derive.rows(documents.select(names))
     if rows.num_rows != documents.num_rows or not rows.schema.equals(derive.schema):

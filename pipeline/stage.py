@@ -154,8 +154,10 @@ class Derive:
     derive(table, config, replace): one batch of a shard, with the columns of `reads` and `edits` (schema.SPANS), the
         spans of canonical text that a release edits away; replace, span kind -> what stands for it. Returns DERIVED:
         any number of documents of each row, numbered from 0 within it.
-    part: folder of a release that holds the kept documents once more, in a form of their own; schema: of its rows.
+    part: folder of a release that holds the kept documents once more, in a form of their own, or None; schema: of its
+        rows.
     rows(table): kept documents (doc_id, parent_id, language, domain, license, meta) -> one row of `schema` for each.
+    data(config): files that it loads; the names of the shards take their digests.
     """
 
     name: str
@@ -163,9 +165,29 @@ class Derive:
     config: type
     reads: tuple[str, ...]
     derive: Callable[[pa.Table, Any, Mapping[str, str]], pa.Table]
-    part: str
-    schema: pa.Schema
-    rows: Callable[[pa.Table], pa.Table]
+    part: str | None = None
+    schema: pa.Schema | None = None
+    rows: Callable[[pa.Table], pa.Table] | None = None
+    data: Callable[[Any], list[str]] | None = None
+
+
+@dataclass(frozen=True)
+class Convert:
+    """The last edit of a release: whole texts in another form, after spans were edited away.
+
+    reads: columns of stages that it goes by. load: config -> a function of a table with `text` and these columns that
+        gives the new texts, large_string, row by row and null where they are null.
+    labels(config): what the language label of a converted document becomes; others stay.
+    data(config): files that it loads; recipes take their digests.
+    """
+
+    name: str
+    version: int
+    config: type
+    reads: tuple[str, ...]
+    load: Callable[[Any], Callable[[pa.Table], pa.Array]]
+    labels: Callable[[Any], Mapping[str, str]]
+    data: Callable[[Any], list[str]]
 
 
 DERIVED = pa.schema(
