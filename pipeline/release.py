@@ -7,7 +7,7 @@ The checksums are written last: a release without them is not complete, and noth
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from pipeline.parts import FileReport, put_table
 from pipeline.place import Output
 from pipeline.run_file import EDITED, Edits, Guards, RunFile
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
+from pipeline.scripts import tally_languages
 from pipeline.shards import peak_rss_bytes, read_shard_rows
 from pipeline.stage import Derive
 from pipeline.store import Store
@@ -246,13 +247,17 @@ class WriteTask:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What a shard gave to a release. licenses: (license, source) -> documents and tokens."""
+    """What a shard gave to a release.
+
+    licenses: license -> documents and tokens. languages: label as it was read -> documents, characters and tokens.
+    """
 
     ordinal: int
     ledger: FileReport
     licenses: dict[str, list[int]]
     text_bytes: int
     peak_rss: int
+    languages: dict[str, list[int]]
 
 
 def write_shard(task: WriteTask) -> ShardReport:
@@ -293,7 +298,9 @@ def write_shard(task: WriteTask) -> ShardReport:
         count = licenses.setdefault(license_ or "", [0, 0])
         count[0] += 1
         count[1] += n_tokens
-    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes())
+    language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
+    counts = tally_languages(language, table)
+    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts)
 
 
 def part_rows(module: str, documents: pa.Table) -> pa.Table:
@@ -377,18 +384,3 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
     filled["cluster_size"] = filled["cluster_size"].fill_null(1)
     table = pa.table([filled[name] for name in schema.names], schema=schema)
     return put_table(task.store, f"{task.folder}/ledger/part-{task.ordinal:05d}.parquet", table)
-
-
-def licenses_csv(reports: Sequence[tuple[str, ShardReport]]) -> str:
-    """`license,source,documents,tokens` of the kept documents."""
-    totals: dict[tuple[str, str], list[int]] = {}
-    for source, report in reports:
-        for license_, (documents, tokens) in report.licenses.items():
-            total = totals.setdefault((license_, source), [0, 0])
-            total[0] += documents
-            total[1] += tokens
-    lines = ["license,source,documents,tokens"]
-    for (license_, source), (documents, tokens) in sorted(totals.items()):
-        quoted = '"' + license_.replace('"', '""') + '"'
-        lines.append(f"{quoted},{source},{documents},{tokens}")
-    return "\n".join(lines) + "\n"

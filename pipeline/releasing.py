@@ -22,7 +22,15 @@ from pipeline.graph import Phase
 from pipeline.guards import add_up, check_guards, warnings_of
 from pipeline.keyed import read_exchange, write_exchange
 from pipeline.lease import Lease, commit, hold
-from pipeline.pages import check_conservation, lineage, listed_files, report_numbers, summary, table_schemas
+from pipeline.pages import (
+    check_conservation,
+    licenses_csv,
+    lineage,
+    listed_files,
+    report_numbers,
+    summary,
+    table_schemas,
+)
 from pipeline.parts import (
     FileReport,
     PartTask,
@@ -44,7 +52,6 @@ from pipeline.release import (
     collect_facts,
     exchange_key,
     layout,
-    licenses_csv,
     write_shard,
 )
 from pipeline.report import lengths_of, page

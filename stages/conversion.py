@@ -32,15 +32,16 @@ TO_TRADITIONAL = ("s2t", "s2tw", "s2twp", "s2hk", "s2hkp")
 
 LABEL = "language.label"
 
+_USER = r"(?:[\w.%~:!$&'()*+,;=-]{1,100}+@)?"
 _HOST = r"(?:[A-Za-z0-9.-]++|[\w.-]++)(?::\d+)?"
 _TAIL = r"[\w%\-.~:/?#\[\]@!$&'()*+,;=|]*+"
 KEPT = re.compile(
     rf"""
       (?<!`)(?P<ticks>`++)(?:[^\n]{{0,1000}}?[^`\n])?(?P=ticks)(?!`)   # code in backticks
-    | (?<![A-Za-z0-9+.-])(?:[A-Za-z][A-Za-z0-9+.-]*+://|www\.){_HOST}(?:[/?\#]{_TAIL})?
+    | (?<![A-Za-z0-9+.-])(?:[A-Za-z][A-Za-z0-9+.-]*+://{_USER}|www\.){_HOST}(?:[/?\#]{_TAIL})?
     | (?<![A-Za-z0-9_.-])(?:[A-Za-z0-9-]++\.)++[A-Za-z0-9-]*+(?::\d+)?/{_TAIL}  # a.com/path
     | \]\([^()\s]{{0,2000}}                                        # the target of a link in Markdown
-    | (?:[A-Za-z0-9._%+-]++|(?<!\w)[^\W0-9_a-zA-Z]{{1,20}})@(?:[\w-]++\.)++[\w-]++
+    | (?:(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++|(?<!\w)[^\W0-9_a-zA-Z]{{1,20}})@(?:[\w-]++\.)++[\w-]++
     | <[A-Za-z/!][^<>\n]{{0,1000}}>                                # a tag with its attributes
     """,
     re.VERBOSE,

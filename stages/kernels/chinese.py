@@ -14,7 +14,7 @@ from numba import njit
 
 from stages.kernels.code_lines import find_code, load_symbols
 from stages.kernels.scripts import is_fence
-from stages.kernels.text import HAN, HANGUL, KANA, MARK, NEWLINE, SPACE, TextView
+from stages.kernels.text import HAN, HANGUL, KANA, MARK, NEWLINE, SPACE, TextView, load_tables
 
 KANA_SHARE = 0.1
 """Of the Han and kana of a line: from here on the whole line is Japanese, as in classifiers.language. Japanese prose
@@ -22,6 +22,13 @@ has about half, Chinese with a Japanese name less."""
 
 HAN_PER_WORD = 40
 """In a mostly Japanese document a line without kana is Chinese if one in so many of its Han characters is CHINESE."""
+
+SURELY = 10
+"""A document without kana in which CHINESE characters are so many times as frequent as JAPANESE ones has old forms (劒)
+and no Japanese lines."""
+
+CODE_HAN = 30
+"""An indented line below code with more Han characters is prose."""
 
 CHINESE, JAPANESE = 1, 2
 """What a character says by itself: that a line is Chinese, that it is Japanese."""
@@ -35,16 +42,19 @@ writes."""
 def load_evidence() -> np.ndarray:
     """CHINESE, JAPANESE or 0 for each character below U+10000: uint8 (0x10000,).
 
-    JAPANESE are Han characters of JIS X 0208 that neither GB 2312 nor Big5 has: new forms such as 駅 and 図, and those
-    made in Japan. CHINESE are those of GB 2312 or Big5 that JIS X 0208 does not have, and CHINESE_CHARS.
+    JAPANESE are Han characters of JIS X 0208 that neither GB 2312 nor Big5 has and that are no variant of a Traditional
+    one (爲): new forms such as 駅 and 図, and those made in Japan. CHINESE are those of GB 2312 or Big5 that JIS X 0208
+    does not have, and CHINESE_CHARS.
     """
-    evidence = np.zeros(0x10000, np.uint8)
+    evidence, fold = np.zeros(0x10000, np.uint8), load_tables().fold
     for code in range(0x4E00, 0xA000):
         japanese, chinese = (
             any(_has(chr(code), name) for name in names) for names in (("euc_jp",), ("gb2312", "big5"))
         )
-        if japanese != chinese:
-            evidence[code] = JAPANESE if japanese else CHINESE
+        if chinese and not japanese:
+            evidence[code] = CHINESE
+        elif japanese and not chinese and fold[code] == code:
+            evidence[code] = JAPANESE
     evidence[[ord(char) for char in CHINESE_CHARS]] = CHINESE
     evidence.setflags(write=False)
     return evidence
@@ -94,7 +104,11 @@ def _mask(codes, starts, classes, is_code, line_starts, evidence):  # type: igno
                 japanese += counts[line, 0] + counts[line, 1]
             elif counts[line, 1] > 0 or counts[line, 3] > 0:
                 chinese += counts[line, 0]
+        total = counts.sum(axis=0)
+        sure = total[1] == 0 and total[3] >= SURELY * total[4]  # old forms in a Chinese document
         for line in range(n_lines):
+            if sure:
+                counts[line, 4] = 0
             if _is_chinese(counts[line], japanese > chinese):
                 end = min(bounds[line, 1] + 1, starts[doc + 1])
                 mask[bounds[line, 0] : end] = True
@@ -165,26 +179,26 @@ def _fenced(codes, classes, bounds):  # type: ignore[no-untyped-def]
             continue
         if opened < 0:
             opened = line
-        elif _closes(codes, classes, at, end, _mark(codes, classes, bounds[opened, 0])):
+        elif _closes(codes, classes, at, end, bounds[opened, 0], bounds[opened, 1]):
             fenced[opened : line + 1] = True
             opened = -1
     return fenced
 
 
 @njit(cache=True, nogil=True)
-def _mark(codes, classes, at):  # type: ignore[no-untyped-def]
-    while classes[at] == SPACE:
-        at += 1
-    return codes[at]
-
-
-@njit(cache=True, nogil=True)
-def _closes(codes, classes, at, end, mark):  # type: ignore[no-untyped-def]
-    """Whether a fence may end a block that began with this mark: nothing but the mark and blanks."""
+def _closes(codes, classes, at, end, opened, opened_end):  # type: ignore[no-untyped-def]
+    """Whether a fence ends the block that another opened: the same mark at least as often, and nothing else."""
+    while classes[opened] == SPACE:
+        opened += 1
+    mark, n_opened, n = codes[opened], 0, 0
+    while opened < opened_end and codes[opened] == mark:
+        n_opened += 1
+        opened += 1
     for i in range(at, end):
         if codes[i] != mark and classes[i] != SPACE:
             return False
-    return True
+        n += codes[i] == mark
+    return n >= n_opened
 
 
 @njit(cache=True, nogil=True)
@@ -194,10 +208,19 @@ def _spread_code(codes, classes, bounds, is_code, skipped):  # type: ignore[no-u
         skipped[line] = skipped[line] or is_code[line]
         at, end = bounds[line, 0], bounds[line, 1]
         if not skipped[line] and line > 0 and skipped[line - 1] and at < end:
-            skipped[line] = classes[at] == SPACE or _is_comment(codes, classes, at, end)
+            indented = classes[at] == SPACE and _n_han(classes, at, end) <= CODE_HAN
+            skipped[line] = indented or _is_comment(codes, classes, at, end)
     for line in range(len(bounds) - 2, -1, -1):
         if not skipped[line] and is_code[line + 1]:
             skipped[line] = _is_comment(codes, classes, bounds[line, 0], bounds[line, 1])
+
+
+@njit(cache=True, nogil=True)
+def _n_han(classes, at, end):  # type: ignore[no-untyped-def]
+    n = 0
+    for i in range(at, end):
+        n += classes[i] == HAN
+    return n
 
 
 @njit(cache=True, nogil=True)
