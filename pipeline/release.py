@@ -20,12 +20,12 @@ from pipeline.clusters import eligible_rows, members, part_of
 from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import ConfigError, StageError
 from pipeline.execute import Columns, view_text
-from pipeline.guards import count_copies
+from pipeline.guards import count_copies, count_hosts
 from pipeline.keyed import read_exchange, write_exchange
 from pipeline.names import check_keys, nearest
 from pipeline.parts import FileReport, put_table
 from pipeline.place import Output
-from pipeline.run_file import EDITED, Edits, Guards, RunFile
+from pipeline.run_file import EDITED, Edits, RunFile
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
 from pipeline.scripts import tally_languages
 from pipeline.shards import peak_rss_bytes, read_shard_rows
@@ -95,7 +95,7 @@ class FactsTask:
     """Collects what placing needs of one shard's kept documents, and the members of its clusters.
 
     by: columns that mixes go by. fits: repeats to be fitted, by mix. cluster_parts, clusters_key: partitions of the
-    clusters, exchange file of the members.
+    clusters, exchange file of the members. hosts_key: exchange file of the hosts, if a guard asks for them.
     """
 
     store: Store
@@ -107,6 +107,7 @@ class FactsTask:
     fits: tuple[tuple[str, Any], ...] = ()  # Any: the mix module's own class
     cluster_parts: int = 1
     clusters_key: str = ""
+    hosts_key: str = ""
 
 
 def _release_column(
@@ -140,18 +141,20 @@ def measured_languages(columns: Columns, layout: Layout, n_rows: int) -> pa.Chun
 
 def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
     """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
-    guards = task.decision.keep_one.guards if task.decision.keep_one else Guards()
-    hosts = {"host"} if guards.host_share is not None else set()
+    hosts = {"host"} if task.hosts_key else set()
     columns, kept = decide_shard(task, task.layout.sources() | profile.READS | hosts)
     table, report = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
     report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
     report["thresholds"] = profile.thresholds(task.decision, task.layout)
-    asked = {name: columns[name] for name in ("source", *hosts)}
+    asked = {"source": columns["source"]}
     if (sizes := task.layout.columns["cluster_size"]) is not None:
         asked["cluster_size"] = columns[sizes]
     report["copies"] = count_copies(asked, kept, language)
+    if task.hosts_key:
+        write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
+                       task.cluster_parts)  # fmt: skip
     if (name := task.layout.columns["cluster"]) is not None:
         named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
         found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
