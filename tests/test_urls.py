@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
+from pipeline.load import load_run
 from pipeline.recipe import step_recipe
 from stages import urls
 from stages.kernels.automaton import build
 from stages.kernels.urls import is_utf8
 from stages.url_lists import SUFFIXES_PATH, own_words
+from tests.build import write_run
 
 OWN = urls.load(urls.Config())
 
@@ -256,3 +260,35 @@ def test_any_text_is_no_danger(text: str) -> None:
     row = OWN(pa.table({"url": pa.array([text, f"HTTP://EXAMPLE.COM/{text}"], pa.string())}))
     row.validate(full=True)
     assert row["domain"].to_pylist()[1] == "example.com"
+
+
+@pytest.mark.parametrize("name", ["urls", "traditional"])
+def test_examples_of_the_docs_load(name: str, tmp_path: Path) -> None:
+    """The run-file examples of a page, each added to a run file with what it reads, are accepted."""
+    text = (Path(__file__).parents[1] / f"docs/{name}.md").read_text("utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+    (tmp_path / "lists").mkdir()
+    for file in ("adult_domains", "spam_words", "trusted"):
+        (tmp_path / f"lists/{file}.txt").write_text("example.com\n")
+    base: dict[str, Any] = {
+        "corpus": "example",
+        "sources": [{"name": "web", "reader": "stages.readers.jsonl", "files": "web.jsonl"}],
+        "annotate": [
+            "classifiers.language",
+            "classifiers.quality",
+            "stages.exact",
+            "stages.minhash",
+            "stages.tokens",
+        ],
+        "global": ["stages.candidates", "stages.dedup"],
+    }
+    assert len(blocks) >= 2
+    for block in blocks:
+        page = base | {
+            key: value for key, value in block.items() if key not in ("sources", "annotate", "global")
+        }
+        for key in ("sources", "annotate", "global"):
+            page[key] = [*base[key], *block.get(key, ())]
+        if "annotate" not in block:
+            page["annotate"].append("stages.urls")
+        load_run(write_run(tmp_path, page))
