@@ -181,7 +181,7 @@ class Build:
         with self.timed(first.label):
             self.wave(first)
         names, missing = known_derivations(run, self.state, self.recipes, self.shards)
-        edits = run.release.edits.early()
+        edits = run.release.edits.of_parents()
         tasks = [
             DeriveTask(
                 self.store, derived, shard, name, edits, self.recipes.refs(inputs(derived, edits), shard),

@@ -8,6 +8,7 @@ from pipeline.derive import inputs
 from pipeline.errors import ConfigError
 from pipeline.graph import phases
 from pipeline.names import nearest
+from pipeline.recipe import named_columns
 from pipeline.releasing import release_layout
 from pipeline.rules import Condition, Rule
 from pipeline.run_file import Derived, RunFile
@@ -23,9 +24,15 @@ def check_columns(run: RunFile) -> None:
     early = {column for column in known if not column.startswith(f"{OWNERS}.")}
     for column, _ in run.release.edits.spans:
         check_spans(run, column, f"{run.path}: release.edits")
+    if run.release.edits.convert:
+        check_known(set(run.release.edits.convert.step.reads), early, f"{run.path}: release.convert")
     for step in (*run.annotate, *run.globals):
         check_known(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
         check_types(run, step.gate, f"{run.path}: {step.name}.gate")
+        numbers = named_columns(step.config, getattr(step.step, "numbers", ()))
+        check_types(
+            run, tuple(Condition(column=c, min=0) for c in numbers), f"{run.path}: {step.name}.config"
+        )
         for column, _ in step.view.spans if step.view else ():
             check_spans(run, column, f"{run.path}: {step.name}.view")
     for rule in run.select:
@@ -80,7 +87,7 @@ def check_references(run: RunFile) -> None:
 def check_derived(run: RunFile, derived: Derived, known: set[str]) -> None:
     """A derived source rests on columns of the first wave alone, because its documents take part in all the rest."""
     where = f"{run.path}: sources.{derived.name}"
-    wanted = inputs(derived, run.release.edits.early())
+    wanted = inputs(derived, run.release.edits.of_parents())
     check_known(wanted, known, where)
     first = phases(run)[0]
     there = {step.name for step in first.steps} if first.kind == "wave" else set()

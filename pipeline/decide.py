@@ -282,6 +282,7 @@ def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
     names = {c for rule in run.select for c in rule.columns()} | release_columns
     names |= {column for rule in run.select for column, _ in rule.trim}
     names |= {column for column, _ in run.release.edits.spans}
+    names |= set(run.release.edits.convert.step.reads if run.release.edits.convert else ())
     if run.keep_one:
         names |= run.keep_one.columns()
     names |= set(mix_columns(run))

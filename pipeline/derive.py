@@ -17,7 +17,7 @@ from pipeline.canonical import doc_ids, text_hash
 from pipeline.errors import StageError
 from pipeline.execute import Columns, _nulls, edit_spans
 from pipeline.graph import Recipes
-from pipeline.recipe import digest
+from pipeline.recipe import digest, file_digest
 from pipeline.run_file import Derived, Edits, RunFile, plain_edits
 from pipeline.schema import CANONICAL
 from pipeline.scratch import scratch
@@ -50,10 +50,11 @@ def inputs(derived: Derived, edits: Edits) -> set[str]:
 
 def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> str:
     """`<source>-<inputs16>`: the parent's shard and how documents are made out of it decide the name."""
-    edits = run.release.edits.early()
+    edits = run.release.edits.of_parents()
     steps = sorted({column.partition(".")[0] for column in inputs(derived, edits) if "." in column})
     upstream = [recipes.full(name, shard) if name in recipes.steps else "imported" for name in steps]
     made = [derived.name, derived.module, derived.step.version, derived.config, upstream, plain_edits(edits)]
+    made += [[file_digest(path) for path in derived.step.data(derived.config)]] if derived.step.data else []
     return f"{derived.name}-{digest([shard.id, shard.generation, made])[:16]}"
 
 

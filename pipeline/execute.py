@@ -7,7 +7,7 @@ bisected to its rows, and the result is written as one sidecar per stage.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pipeline.errors import BicorpusError, StageError
 from pipeline.recipe import digest
 from pipeline.rules import Condition
-from pipeline.run_file import Edits, Step
+from pipeline.run_file import Conversion, Edits, Step
 from pipeline.schema import CANONICAL, SPAN, SPANS
 from pipeline.shards import peak_rss_bytes, read_batches
 from pipeline.sidecars import Shard, SidecarRef, read_columns, write_sidecar
@@ -69,6 +69,18 @@ def loaded(step: Step) -> Annotate:
     if key not in _LOADED:
         _LOADED[key] = step.step.load(step.config)
     return _LOADED[key]
+
+
+_CONVERTERS: dict[str, Callable[[pa.Table], pa.Array]] = {}
+"""Loaded conversions of this process, likewise."""
+
+
+def converter(conversion: Conversion) -> Callable[[pa.Table], pa.Array]:
+    """What turns the texts of a batch into their other form, loaded once per process."""
+    key = digest([conversion.module, conversion.config])
+    if key not in _CONVERTERS:
+        _CONVERTERS[key] = conversion.step.load(conversion.config)
+    return _CONVERTERS[key]
 
 
 def annotate_shard(task: WaveTask) -> WaveReport:
@@ -157,9 +169,14 @@ def run_stage(step: Step, columns: Columns, shard: Shard, report: WaveReport) ->
 
 
 def view_text(view: Edits, columns: Columns) -> pa.Array:
-    """The text of a batch with a view's spans applied; trims only where their rule fails."""
+    """The text of a batch with a view's spans applied, trims only where their rule fails, and then converted."""
     spans, kinds = _view_columns(view, columns)
-    return edit_column(columns["text"], spans, view.replace, kinds)
+    text = edit_column(columns["text"], spans, view.replace, kinds)
+    if view.convert is None:
+        return text
+    return converter(view.convert)(
+        pa.table({"text": text, **{c: columns[c] for c in view.convert.step.reads}})
+    )
 
 
 def edit_spans(view: Edits, columns: Columns) -> pa.Array:

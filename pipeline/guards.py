@@ -2,22 +2,26 @@
 
 What is asked are documents that pass the rules: of a source or a host, how many of them would go for another document.
 A threshold that is wrong for a site, a template taken for its content, a parser that gives every page the same text:
-all show here first.
+all show here first. Hosts may be millions, so they are added up by partitions in files, and what comes back is how many
+are above the limit, and the worst.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from pipeline.decide import Decision, Kept, final
 from pipeline.errors import ExpectationError
 from pipeline.execute import Columns
-from pipeline.run_file import Guards
+from pipeline.keyed import read_exchange
+from pipeline.run_file import Guards, RunFile
 from pipeline.store import Store
 
 WARN_SHARE = 0.5
@@ -31,9 +35,9 @@ NO_HOST = "(no host)"
 def count_copies(columns: Columns, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
     """What copies take out of a shard, in numbers that add up.
 
-    Args: columns, `source`, and `host` and `cluster_size` where they are to be counted. Returns: `kinds`, source and
-    language -> name -> kind of copy -> documents; `asked`, source and host -> name -> [documents that pass the rules,
-    those of them that go as copies]; `largest`, the largest cluster.
+    Args: columns, `source`, and `cluster_size` where it is to be counted. Returns: `kinds`, source and language -> name
+    -> kind of copy -> documents; `asked`, `source` -> name -> [documents that pass the rules, those of them that go as
+    copies]; `largest`, the largest cluster.
     """
     is_copy = kept.is_copy
     named = {"source": columns["source"], "language": language, "kind": pa.chunked_array([kept.kind])}
@@ -43,17 +47,65 @@ def count_copies(columns: Columns, kept: Kept, language: pa.ChunkedArray) -> dic
         rows = copies.group_by([by, "kind"]).aggregate([([], "count_all")]).to_pylist()
         for row in rows:
             kinds.setdefault(by, {}).setdefault(row[by], {})[row["kind"]] = row["count_all"]
-    asked: dict[str, dict[str, list[int]]] = {}
-    for by in ("source", "host"):
-        if by in columns:
-            names = pc.fill_null(columns[by], NO_HOST)
-            table = pa.table({by: names, "copy": is_copy.astype(np.int64)}).filter(
-                pa.array(kept.keep | is_copy)
-            )
-            rows = table.group_by(by).aggregate([([], "count_all"), ("copy", "sum")]).to_pylist()
-            asked[by] = {row[by]: [row["count_all"], row["copy_sum"]] for row in rows}
+    rows = count_by(columns["source"], kept).to_pylist()
+    asked = {"source": {row["name"]: [row["n_documents"], row["n_copies"]] for row in rows}}
     largest = pc.max(columns["cluster_size"]).as_py() if "cluster_size" in columns else None
     return {"kinds": kinds, "asked": asked, "largest": int(largest or 0)}
+
+
+def count_by(names: pa.ChunkedArray, kept: Kept) -> pa.Table:
+    """Documents that pass the rules, and those of them that go as copies, by name: name, n_documents, n_copies."""
+    copy = kept.is_copy
+    table = pa.table({"name": names, "copy": copy.astype(np.int64)}).filter(pa.array(kept.keep | copy))
+    found = table.group_by("name").aggregate([([], "count_all"), ("copy", "sum")])
+    return found.select(["name", "count_all", "copy_sum"]).rename_columns(["name", "n_documents", "n_copies"])
+
+
+def count_hosts(hosts: pa.ChunkedArray, kept: Kept, n_parts: int) -> tuple[pa.Table, np.ndarray]:
+    """The counts of a shard's hosts, and the partition that each host belongs to, int64 (n_hosts,)."""
+    table = count_by(pc.fill_null(hosts, NO_HOST), kept)
+    keys = [xxhash.xxh3_64_intdigest(name.encode()) % n_parts for name in table["name"].to_pylist()]
+    return table, np.array(keys, np.int64)
+
+
+def guards_of(run: RunFile) -> Guards:
+    """The limits of a run file."""
+    return run.keep_one.guards if run.keep_one else Guards()
+
+
+def hosts_keys(guards: Guards, work: str, n_shards: int) -> tuple[str, ...]:
+    """Exchange files of the hosts of each shard; empty names where no guard asks for them."""
+    asked = guards.host_share is not None
+    return tuple(f"{work}/hosts-{i:06d}.arrow" if asked else "" for i in range(n_shards))
+
+
+@dataclass(frozen=True)
+class HostTask:
+    """Adds up the hosts of one partition. maps: exchange files of count_hosts."""
+
+    store: Store
+    maps: tuple[str, ...]
+    part: int
+    guards: Guards
+
+
+def hosts_above(task: HostTask) -> dict[str, Any]:  # Any: plain JSON
+    """How many hosts of a partition are above the limit, and the worst: [share, documents, name] or None."""
+    table = read_exchange(task.store, task.maps, task.part).group_by("name")
+    rows = table.aggregate([("n_documents", "sum"), ("n_copies", "sum")]).to_pylist()
+    groups = {row["name"]: (row["n_documents_sum"], row["n_copies_sum"]) for row in rows}
+    above = groups_above(groups, task.guards.host_share, task.guards.min_documents)
+    return {"above": len(above), "worst": list(max(above)) if above else None}
+
+
+def groups_above(
+    groups: Mapping[str, Sequence[int]], limit: float | None, min_documents: int
+) -> list[tuple[float, int, str]]:
+    """Share of copies, documents and name of each group above a limit; none without a limit."""
+    if limit is None:
+        return []
+    found = ((c / n, n, name) for name, (n, c) in groups.items() if n >= min_documents and c > limit * n)
+    return list(found)
 
 
 def add_up(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -88,11 +140,13 @@ def warnings_of(found: Mapping[str, Any], guards: Guards) -> list[str]:
 
 
 def check_guards(
-    guards: Guards, found: Mapping[str, Any], decisions: Sequence[Decision], store: Store, sizes: str
-) -> None:
+    guards: Guards, found: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], decisions: Sequence[Decision],
+    store: Store, sizes: str,
+) -> None:  # fmt: skip
     """Stop where copies take out more than the guards allow.
 
-    Args: found, of `add_up`; sizes, the column with the size of a document's cluster.
+    Args: found, of `add_up`; hosts, of `hosts_above`, by partition; sizes, the column with the size of a document's
+    cluster.
     Raises: ExpectationError naming the worst group, the limit, and examples.
     """
     if guards.largest_cluster is not None and found["largest"] > guards.largest_cluster:
@@ -100,18 +154,20 @@ def check_guards(
         raise ExpectationError(
             _message("largest_cluster", said, _examples(decisions, store, sizes, found["largest"]))
         )
-    for by, limit in (("source", guards.source_share), ("host", guards.host_share)):
-        if limit is None:
-            continue
-        groups = found["asked"].get(by, {}).items()
-        above = [(c / n, n, name) for name, (n, c) in groups if n >= guards.min_documents and c > limit * n]
+    sources = groups_above(found["asked"].get("source", {}), guards.source_share, guards.min_documents)
+    n_hosts = sum(part["above"] for part in hosts)
+    worst_hosts = [part["worst"] for part in hosts if part["worst"]]
+    for by, limit, n_above, above in (
+        ("source", guards.source_share, len(sources), sources),
+        ("host", guards.host_share, n_hosts, worst_hosts),
+    ):
         if above:
-            share, n, name = max(above, key=lambda group: (group[0], group[1], group[2]))
+            share, n, name = max(above)
             said = (
                 f"{share:.1%} of the {n:,} documents of {by} {name} that pass the rules would go as copies of others, "
                 f"at most {limit:.1%} may"
             )
-            more = f" ({len(above) - 1:,} more above the limit)" if len(above) > 1 else ""
+            more = f" ({n_above - 1:,} more above the limit)" if n_above > 1 else ""
             value = None if name == NO_HOST else name
             raise ExpectationError(
                 _message(f"{by}_share", said + more, _examples(decisions, store, by, value))

@@ -18,10 +18,11 @@ from pipeline.imports import find_import
 from pipeline.load_keep_one import parse_keep_one
 from pipeline.names import check_keys, nearest
 from pipeline.presets import expand_presets
-from pipeline.recipe import config_of, load_step
+from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules import Condition, Rule, parse_conditions, parse_rules
 from pipeline.run_file import (
     EDITED,
+    Conversion,
     Derived,
     Edits,
     Ingest,
@@ -245,8 +246,22 @@ class _Parser:
             spans.append((column, None if kinds == "all" else tuple(kinds)))
         replace = {str(kind): str(text) for kind, text in (page.get("replace") or {}).items()}
         return Edits(
-            spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim")
-        )
+            spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim"),
+            convert=self.conversion(page.get("convert")),
+        )  # fmt: skip
+
+    def conversion(self, entry: Any) -> Conversion | None:
+        """The `convert` of `release`: a module, alone or with its settings."""
+        where = f"{self.path}: release.convert"
+        if entry is None:
+            return None
+        entry = {"use": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or not entry.get("use"):
+            raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
+        check_keys(entry, ("use", "config"), where)
+        step = load_step(entry["use"], "CONVERT", where)
+        config = config_of(step, entry.get("config"), f"{where}.config")
+        return Conversion(module=entry["use"], step=step, config=config)
 
     def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
         """Take up one entry of `annotate` or `global`."""
@@ -267,8 +282,9 @@ class _Parser:
         for key in step.files:
             if key in settings:
                 settings[key] = self.resolve_files(settings[key], f"{where}.config.{key}")
+        config = config_of(step, settings, f"{where}.config")
         self.steps[name] = Step(
-            name=name, module=entry["use"], step=step, config=config_of(step, settings, f"{where}.config"),
+            name=name, module=entry["use"], step=reading_named(step, config), config=config,
             gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
             max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
@@ -318,6 +334,8 @@ class _Parser:
         """Files of a config, relative to the run file; they must exist."""
         if isinstance(value, list):
             return [self.resolve_files(item, where) for item in value]
+        if isinstance(value, dict):
+            return {name: self.resolve_files(item, f"{where}.{name}") for name, item in value.items()}
         path = os.path.join(self.folder, os.path.expanduser(str(value)))
         if not os.path.exists(path):
             raise ConfigError(f"{where}: {path} does not exist; name a file relative to the run file")
@@ -354,7 +372,9 @@ class _Parser:
     def release(self, page: dict[str, Any], edits: Edits, corpus: str) -> Release:
         """The section `release`."""
         where = f"{self.path}: release"
-        check_keys(page, ("name", "edits", "replace", "columns", "seed", "part_bytes", "profile"), where)
+        check_keys(
+            page, ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile"), where
+        )
         name = str(page.get("name", corpus))
         if not re.fullmatch(r"[^\W_][\w.-]*", name):
             raise ConfigError(

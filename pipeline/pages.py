@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,7 +16,8 @@ from pipeline.place import Placement
 from pipeline.profile import TALLY, Profile, merge
 from pipeline.release import ShardReport
 from pipeline.rules import drop_order
-from pipeline.run_file import Derived, Source
+from pipeline.run_file import Derived, RunFile, Source
+from pipeline.scripts import script_rows
 from pipeline.sidecars import Shard
 from pipeline.store import Store
 
@@ -120,13 +121,25 @@ def report_numbers(
         "licenses": license_rows(
             [(s.source, report) for s, report in zip(build.shards, shards, strict=True)]
         ),
+        "scripts": script_rows([s.languages for s in shards], release_labels(run)),
         "steps": [
             {"name": s.name, **made["steps"][s.name], "kind": "global" if s.is_global else "row"}
             for s in (*run.annotate, *run.globals)
         ],
-        "edits": {"spans": edits, "trims": [rule.name for rule in run.release.edits.trims]},
+        "edits": {"spans": edits, "trims": [rule.name for rule in run.release.edits.trims], **converted(run)},
         "release": {"part_bytes": run.release.part_bytes, "seed": run.release.seed},
     }
+
+
+def release_labels(run: RunFile) -> Mapping[str, str]:
+    """Labels of documents that are converted -> those they are released with."""
+    return run.release.edits.convert.labels if run.release.edits.convert else {}
+
+
+def converted(run: RunFile) -> dict[str, Any]:
+    """What the numbers say of a conversion; nothing where there is none."""
+    convert = run.release.edits.convert
+    return {"convert": {"module": convert.module, "labels": dict(convert.labels)}} if convert else {}
 
 
 def source_rows(build: Build, profile: Profile) -> list[dict[str, Any]]:
@@ -163,6 +176,21 @@ def license_rows(reports: Sequence[tuple[str, ShardReport]]) -> list[dict[str, A
             row["tokens"] += tokens
             row["sources"] = sorted({*row["sources"], source})
     return [rows[name] for name in sorted(rows, key=lambda n: (-rows[n]["documents"], n))]
+
+
+def licenses_csv(reports: Sequence[tuple[str, ShardReport]]) -> str:
+    """`license,source,documents,tokens` of the kept documents."""
+    totals: dict[tuple[str, str], list[int]] = {}
+    for source, report in reports:
+        for license_, (documents, tokens) in report.licenses.items():
+            total = totals.setdefault((license_, source), [0, 0])
+            total[0] += documents
+            total[1] += tokens
+    lines = ["license,source,documents,tokens"]
+    for (license_, source), (documents, tokens) in sorted(totals.items()):
+        quoted = '"' + license_.replace('"', '""') + '"'
+        lines.append(f"{quoted},{source},{documents},{tokens}")
+    return "\n".join(lines) + "\n"
 
 
 def listed_files(folder: str, files: Sequence[FileReport]) -> list[dict[str, Any]]:

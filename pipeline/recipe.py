@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Derive, Global, Reader, Stage
+from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 
 def canonical_json(value: object) -> str:
@@ -80,7 +81,9 @@ def table_digest(table: pa.Table) -> str:
     return xxhash.xxh3_128_hexdigest(sink.getvalue())
 
 
-def config_of(step: Stage | Global | Reader | Derive, settings: Mapping[str, Any] | None, where: str) -> Any:
+def config_of(
+    step: Stage | Global | Reader | Derive | Convert, settings: Mapping[str, Any] | None, where: str
+) -> Any:
     """Build a step's config from a run file's mapping.
 
     Raises: ConfigError with the place, the unknown name and the nearest known one.
@@ -103,11 +106,12 @@ def _freeze(value: Any) -> Any:
 
 
 def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
-    """Files that a step loads: config field (or "data") -> paths."""
+    """Files that a step loads: config field (or "data") -> paths; of a field that names them, in its order."""
     files = {}
     for name in step.files:
         value = getattr(config, name)
         values = [value] if isinstance(value, (str, os.PathLike)) else value or ()
+        values = values.values() if isinstance(values, Mapping) else values
         files[name] = [os.fspath(item) for item in values]
     if step.data:
         files["data"] = list(step.data)
@@ -123,8 +127,29 @@ def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extr
     """
     plain = dataclasses.asdict(config)
     for name, paths in named_files(step, config).items():
-        plain[name] = [file_digest(path) for path in paths]
+        digests: list[object] = [file_digest(path) for path in paths]
+        names = plain.get(name)
+        plain[name] = (
+            list(zip(names, digests, strict=True)) if names and isinstance(names, Mapping) else digests
+        )
     return digest([step.name, step.version, plain, list(upstream), extra])
+
+
+def named_columns(config: Any, fields: Iterable[str]) -> list[str]:
+    """Columns that these config fields name, each once."""
+    values = [getattr(config, name) for name in fields]
+    flat = [item for value in values for item in ((value,) if isinstance(value, str) else value)]
+    return list(dict.fromkeys(name for name in flat if name))
+
+
+def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
+    """The step with the columns that its config names among its `reads`; see Global.named."""
+    more = named_columns(config, step.named) if isinstance(step, Global) else []
+    return (
+        replace(step, reads=(*step.reads, *(name for name in more if name not in step.reads)))
+        if more
+        else step
+    )
 
 
 def source_digest(step: Stage | Global | Reader) -> str:
@@ -134,7 +159,7 @@ def source_digest(step: Stage | Global | Reader) -> str:
 
 
 def load_step(name: str, attribute: str, where: str) -> Any:
-    """Import `name` and return its STAGE, GLOBAL, READER or DERIVE.
+    """Import `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
     Raises: ConfigError with the place when there is no such module or attribute, or a package that it requires is
     not installed.

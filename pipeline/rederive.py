@@ -224,7 +224,7 @@ def derive_again(
     for derived in run.derived:
         inside = pc.is_in(columns["source"], pa.array(derived.parents))
         parents = {name: column.filter(inside) for name, column in columns.items()}
-        made = derive_batch(derived, run.release.edits.early(), parents)
+        made = derive_batch(derived, run.release.edits.of_parents(), parents)
         yield made.filter(pc.is_in(made["doc_id"], pa.array(sorted(rows), pa.string())))
 
 

@@ -7,7 +7,7 @@ The checksums are written last: a release without them is not complete, and noth
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +20,16 @@ from pipeline.clusters import eligible_rows, members, part_of
 from pipeline.decide import Decision, Kept, final, outcome_names
 from pipeline.errors import ConfigError, StageError
 from pipeline.execute import Columns, view_text
-from pipeline.guards import count_copies
+from pipeline.guards import count_copies, count_hosts
 from pipeline.keyed import read_exchange, write_exchange
 from pipeline.names import check_keys, nearest
 from pipeline.parts import FileReport, put_table
 from pipeline.place import Output
-from pipeline.run_file import EDITED, Edits, Guards, RunFile
+from pipeline.run_file import EDITED, Edits, RunFile
 from pipeline.schema import CANONICAL, ROW, ROW_BITS
+from pipeline.scripts import tally_languages
 from pipeline.shards import peak_rss_bytes, read_shard_rows
+from pipeline.stage import Derive
 from pipeline.store import Store
 
 
@@ -38,7 +40,7 @@ class Layout:
     columns: release column -> annotation column (None when the run has none); scores: names of the quality
     struct's fields -> annotation columns. edited: annotation column -> the same, measured once more for documents
     that lose repeated passages. modules: of derived sources, by their names. duplicate, orphan: rule names of copies,
-    and of derived documents without parents.
+    and of derived documents without parents. relabel: languages of converted documents -> those they are released with.
     """
 
     data: pa.Schema
@@ -51,6 +53,7 @@ class Layout:
     edited: Mapping[str, str]
     modules: Mapping[str, str]
     clusters: pa.Schema
+    relabel: Mapping[str, str]
 
     def sources(self) -> set[str]:
         """Annotation columns that the release reads."""
@@ -83,6 +86,7 @@ def layout(run: RunFile, module: Any) -> Layout:  # Any: a release module
     return Layout(
         module.data_schema(list(found)), module.LEDGER, columns, found, module.DUPLICATE, module.ORPHAN,
         module.NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived}, module.CLUSTERS,
+        run.release.edits.convert.labels if run.release.edits.convert else {},
     )  # fmt: skip
 
 
@@ -91,7 +95,7 @@ class FactsTask:
     """Collects what placing needs of one shard's kept documents, and the members of its clusters.
 
     by: columns that mixes go by. fits: repeats to be fitted, by mix. cluster_parts, clusters_key: partitions of the
-    clusters, exchange file of the members.
+    clusters, exchange file of the members. hosts_key: exchange file of the hosts, if a guard asks for them.
     """
 
     store: Store
@@ -103,6 +107,7 @@ class FactsTask:
     fits: tuple[tuple[str, Any], ...] = ()  # Any: the mix module's own class
     cluster_parts: int = 1
     clusters_key: str = ""
+    hosts_key: str = ""
 
 
 def _release_column(
@@ -121,24 +126,35 @@ def current(columns: Columns, layout: Layout, name: str) -> pa.ChunkedArray:
 
 
 def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
-    """The label of each row, never null."""
+    """The label of each row as it is released, never null."""
+    found = measured_languages(columns, layout, n_rows)
+    if not layout.relabel:
+        return found
+    places = pc.index_in(found, pa.array(list(layout.relabel), pa.string()))
+    return pc.coalesce(pa.array(list(layout.relabel.values()), pa.string()).take(places), found)
+
+
+def measured_languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
+    """The label of each row as it was read, never null."""
     return _release_column(columns, layout, "language", pa.string(), n_rows).fill_null(layout.no_language)
 
 
 def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
     """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
-    guards = task.decision.keep_one.guards if task.decision.keep_one else Guards()
-    hosts = {"host"} if guards.host_share is not None else set()
+    hosts = {"host"} if task.hosts_key else set()
     columns, kept = decide_shard(task, task.layout.sources() | profile.READS | hosts)
     table, report = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
     report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
     report["thresholds"] = profile.thresholds(task.decision, task.layout)
-    asked = {name: columns[name] for name in ("source", *hosts)}
+    asked = {"source": columns["source"]}
     if (sizes := task.layout.columns["cluster_size"]) is not None:
         asked["cluster_size"] = columns[sizes]
     report["copies"] = count_copies(asked, kept, language)
+    if task.hosts_key:
+        write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
+                       task.cluster_parts)  # fmt: skip
     if (name := task.layout.columns["cluster"]) is not None:
         named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
         found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
@@ -234,13 +250,17 @@ class WriteTask:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What a shard gave to a release. licenses: (license, source) -> documents and tokens."""
+    """What a shard gave to a release.
+
+    licenses: license -> documents and tokens. languages: label as it was read -> documents, characters and tokens.
+    """
 
     ordinal: int
     ledger: FileReport
     licenses: dict[str, list[int]]
     text_bytes: int
     peak_rss: int
+    languages: dict[str, list[int]]
 
 
 def write_shard(task: WriteTask) -> ShardReport:
@@ -281,12 +301,15 @@ def write_shard(task: WriteTask) -> ShardReport:
         count = licenses.setdefault(license_ or "", [0, 0])
         count[0] += 1
         count[1] += n_tokens
-    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes())
+    language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
+    counts = tally_languages(language, table)
+    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts)
 
 
 def part_rows(module: str, documents: pa.Table) -> pa.Table:
     """Rows of a part of derived documents; see stage.Derive."""
-    derive = importlib.import_module(module).DERIVE
+    derive: Derive = importlib.import_module(module).DERIVE
+    assert derive.rows is not None and derive.schema is not None
     names = ["doc_id", "parent_id", "language", "domain", "license", "meta"]
     rows = derive.rows(documents.select(names))
     if rows.num_rows != documents.num_rows or not rows.schema.equals(derive.schema):
@@ -364,18 +387,3 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
     filled["cluster_size"] = filled["cluster_size"].fill_null(1)
     table = pa.table([filled[name] for name in schema.names], schema=schema)
     return put_table(task.store, f"{task.folder}/ledger/part-{task.ordinal:05d}.parquet", table)
-
-
-def licenses_csv(reports: Sequence[tuple[str, ShardReport]]) -> str:
-    """`license,source,documents,tokens` of the kept documents."""
-    totals: dict[tuple[str, str], list[int]] = {}
-    for source, report in reports:
-        for license_, (documents, tokens) in report.licenses.items():
-            total = totals.setdefault((license_, source), [0, 0])
-            total[0] += documents
-            total[1] += tokens
-    lines = ["license,source,documents,tokens"]
-    for (license_, source), (documents, tokens) in sorted(totals.items()):
-        quoted = '"' + license_.replace('"', '""') + '"'
-        lines.append(f"{quoted},{source},{documents},{tokens}")
-    return "\n".join(lines) + "\n"

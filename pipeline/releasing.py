@@ -6,8 +6,8 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -19,10 +19,18 @@ from pipeline.decide import Decision, decision_columns, mix_columns
 from pipeline.deciding import Deciding
 from pipeline.errors import LeaseError
 from pipeline.graph import Phase
-from pipeline.guards import add_up, check_guards, warnings_of
+from pipeline.guards import HostTask, add_up, check_guards, guards_of, hosts_above, hosts_keys, warnings_of
 from pipeline.keyed import read_exchange, write_exchange
 from pipeline.lease import Lease, commit, hold
-from pipeline.pages import check_conservation, lineage, listed_files, report_numbers, summary, table_schemas
+from pipeline.pages import (
+    check_conservation,
+    licenses_csv,
+    lineage,
+    listed_files,
+    report_numbers,
+    summary,
+    table_schemas,
+)
 from pipeline.parts import (
     FileReport,
     PartTask,
@@ -44,20 +52,16 @@ from pipeline.release import (
     collect_facts,
     exchange_key,
     layout,
-    licenses_csv,
     write_shard,
 )
 from pipeline.report import lengths_of, page
-from pipeline.run_file import Guards, RunFile, plain_edits
+from pipeline.resume import Numbered, Result, Task, run_numbered
+from pipeline.run_file import RunFile, plain_edits
 from pipeline.schema import ROW_BITS
-from pipeline.store import Store
 from pipeline.threshold import around_threshold
 
 if TYPE_CHECKING:
     from pipeline.build import Build
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 def release_layout(run: RunFile) -> Layout:
@@ -160,13 +164,25 @@ class Releasing:
         facts_keys = [f"{self.work}/facts-{i:06d}.arrow" for i in range(len(decisions))]
         cluster_keys = tuple(f"{self.work}/clusters-{i:06d}.arrow" for i in range(len(decisions)))
         n_parts = count_parts(sum(shard.n_rows for shard in self.build.shards))
+        host_keys = hosts_keys(guards_of(self.run_file), self.work, len(decisions))
         facts_tasks = [
-            FactsTask(self.store, d, i, self.layout, by, facts_keys[i], fits, n_parts, cluster_keys[i])
+            FactsTask(
+                self.store,
+                d,
+                i,
+                self.layout,
+                by,
+                facts_keys[i],
+                fits,
+                n_parts,
+                cluster_keys[i],
+                host_keys[i],
+            )
             for i, d in enumerate(decisions)
         ]
         reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
         self.decided = decisions
-        self.check_copies(reports, decisions)
+        self.check_copies(reports, decisions, host_keys, n_parts)
         facts = read_exchange(self.store, facts_keys, 0)
         placement = place(self.run_file, facts, self.mixer, fitted_mixes(self.run_file, reports))
         tables = by_shard(placement, len(decisions), ROW_BITS)
@@ -201,11 +217,21 @@ class Releasing:
         self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
         self.store.delete_prefix(self.work_folder())
 
-    def check_copies(self, reports: Sequence[dict[str, Any]], decisions: Sequence[Decision]) -> None:
+    def check_copies(
+        self,
+        reports: Sequence[dict[str, Any]],
+        decisions: Sequence[Decision],
+        hosts: tuple[str, ...],
+        n_parts: int,
+    ) -> None:
         """Add up what copies take out; stop if the guards say so, and say what people should look at."""
-        guards = self.run_file.keep_one.guards if self.run_file.keep_one else Guards()
+        guards = guards_of(self.run_file)
         self.copies = add_up([report["copies"] for report in reports])
-        check_guards(guards, self.copies, decisions, self.store, self.layout.columns["cluster_size"] or "")
+        tasks = [HostTask(self.store, hosts, i, guards) for i in range(n_parts if any(hosts) else 0)]
+        above = self.resumable("add up hosts", hosts_above, tasks, "hosts", dict[str, Any]) if tasks else []
+        check_guards(
+            guards, self.copies, above, decisions, self.store, self.layout.columns["cluster_size"] or ""
+        )
         self.warnings = warnings_of(self.copies, guards)
         for warning in self.warnings:
             self.build.progress.say(f"warning: {warning}")
@@ -347,24 +373,6 @@ class Releasing:
         for key, _ in list(self.store.list(self.folder)):
             if key not in keys:
                 self.store.delete(key)
-
-
-@dataclass(frozen=True)
-class Numbered(Generic[Task, Result]):
-    """A task with its number and the key that its result is kept under."""
-
-    fn: Callable[[Task], Result]
-    number: int
-    task: Task
-    key: str
-    store: Store
-
-
-def run_numbered(task: Numbered[Task, Result]) -> tuple[int, Result]:
-    """Run a task and keep its result, as JSON."""
-    result = task.fn(task.task)
-    task.store.put(task.key, msgspec.json.encode(result))
-    return task.number, result
 
 
 def _module(name: str) -> Any:  # Any: a module, loaded by name

@@ -18,6 +18,7 @@ from pipeline.tables import (
     mix_table,
     quarantine_table,
     sample_table,
+    script_table,
     share,
     table,
     tier_table,
@@ -116,6 +117,10 @@ def language_parts(numbers: Numbers) -> list[str]:
     from pipeline.figures import draw_lengths, svg
 
     parts = section("Languages", language_table(numbers))
+    if scripts := numbers.get("scripts"):
+        parts += section(
+            "Chinese by script", script_table(scripts), note="Of kept documents, by their released text."
+        )
     if numbers["lengths"]:
         parts += section("Lengths", svg(lambda axes: draw_lengths(axes, numbers["lengths"]), 7.5, 3.4))
     return parts

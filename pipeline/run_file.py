@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from pipeline.amounts import MiB
 from pipeline.errors import ConfigError
-from pipeline.recipe import digest
+from pipeline.recipe import digest, file_digest
 from pipeline.rules import Condition, Rule
 from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
-from pipeline.stage import Derive, Global, Reader, Stage
+from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 EDITED = "_edited"
 """Ending of the name of a step that measures once more the documents that lose repeated passages."""
@@ -70,15 +70,35 @@ class Ingest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What turns whole texts into another form as they are released."""
+
+    module: str
+    step: Convert
+    config: Any  # Any: each module has its own config class
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What the language labels of converted documents become."""
+        return self.step.labels(self.config)
+
+    def plain(self) -> list[Any]:
+        """The part that enters a recipe."""
+        digests = [file_digest(path) for path in self.step.data(self.config)]
+        return [self.module, self.step.version, self.config, digests]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Edits:
     """Which spans change the text: (span column, kinds or None for all), replacements by kind, trims by rule.
 
-    trims: (rule, span column, kinds); the spans apply only to rows that fail the rule.
+    trims: (rule, span column, kinds); the spans apply only to rows that fail the rule. convert: applied last.
     """
 
     spans: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
     replace: Mapping[str, str] = field(default_factory=dict)
     trims: tuple[Rule, ...] = ()
+    convert: Conversion | None = None
 
     @property
     def late(self) -> bool:
@@ -89,9 +109,16 @@ class Edits:
         """The edits without repeated passages."""
         return replace(self, spans=tuple(s for s in self.spans if not s[0].startswith(f"{OWNERS}.")))
 
+    def of_parents(self) -> Edits:
+        """The edits that documents are derived with: the spans known by then.
+
+        What is made of them is converted like any other document, when it is released.
+        """
+        return replace(self.early(), convert=None)
+
     def columns(self) -> set[str]:
         """Every annotation column that the edited text depends on."""
-        found = {column for column, _ in self.spans}
+        found = {column for column, _ in self.spans} | set(self.convert.step.reads if self.convert else ())
         for rule in self.trims:
             found |= {column for column, _ in rule.trim} | rule.columns()
         return found
@@ -285,7 +312,8 @@ def plain_edits(edits: Edits | None) -> object:
     if edits is None:
         return None
     kinds = {kind: text for kind, text in edits.replace.items()}
-    return [list(edits.spans), kinds, [rule.plain() for rule in edits.trims]]
+    converted = [edits.convert.plain()] if edits.convert else []
+    return [list(edits.spans), kinds, [rule.plain() for rule in edits.trims], *converted]
 
 
 def ingest_recipe(source: Source, ingest: Ingest) -> str:

@@ -27,7 +27,8 @@ class Stage:
     reads: canonical columns (`text`) and columns of other stages (`language.label`); `load` gets a table with
         exactly these.
     load: config -> Annotate; models and lists are read here, once per process.
-    files: config fields that name files or lists of files; the recipe takes the digest of what they hold.
+    files: config fields that hold files, lists of files, or files by name; the recipe takes the digest of what is in
+        them, and the names.
     data: package files that `load` reads whatever the config says; their digests enter the recipe.
     requires: modules of optional packages that `load` needs; a run without them stops before any work.
     notes: config -> what people should know of it before a run, in lines that `plan` prints.
@@ -133,6 +134,8 @@ class Global:
         partitions of a step that reads text.
     indexed: what the map gives is kept, sorted, under `index/`, so that a later run maps only new shards.
     memory: what is remembered of pairs of documents; the result must be the same with it and without.
+    named: config fields that name columns, or lists of them, which are read too; "" names none. numbers: those of them
+        that name columns of numbers.
     """
 
     name: str
@@ -152,6 +155,8 @@ class Global:
     memory: Memory | None = None
     combine: Callable[[pa.Table, Any], pa.Table] | None = None
     answer: Callable[[pa.Table, pa.Table, Any], pa.Table] | None = None
+    named: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,8 +166,10 @@ class Derive:
     derive(table, config, replace): one batch of a shard, with the columns of `reads` and `edits` (schema.SPANS), the
         spans of canonical text that a release edits away; replace, span kind -> what stands for it. Returns DERIVED:
         any number of documents of each row, numbered from 0 within it.
-    part: folder of a release that holds the kept documents once more, in a form of their own; schema: of its rows.
+    part: folder of a release that holds the kept documents once more, in a form of their own, or None; schema: of its
+        rows.
     rows(table): kept documents (doc_id, parent_id, language, domain, license, meta) -> one row of `schema` for each.
+    data(config): files that it loads; the names of the shards take their digests.
     """
 
     name: str
@@ -170,9 +177,29 @@ class Derive:
     config: type
     reads: tuple[str, ...]
     derive: Callable[[pa.Table, Any, Mapping[str, str]], pa.Table]
-    part: str
-    schema: pa.Schema
-    rows: Callable[[pa.Table], pa.Table]
+    part: str | None = None
+    schema: pa.Schema | None = None
+    rows: Callable[[pa.Table], pa.Table] | None = None
+    data: Callable[[Any], list[str]] | None = None
+
+
+@dataclass(frozen=True)
+class Convert:
+    """The last edit of a release: whole texts in another form, after spans were edited away.
+
+    reads: columns of stages that it goes by. load: config -> a function of a table with `text` and these columns that
+        gives the new texts, large_string, row by row and null where they are null.
+    labels(config): what the language label of a converted document becomes; others stay.
+    data(config): files that it loads; recipes take their digests.
+    """
+
+    name: str
+    version: int
+    config: type
+    reads: tuple[str, ...]
+    load: Callable[[Any], Callable[[pa.Table], pa.Array]]
+    labels: Callable[[Any], Mapping[str, str]]
+    data: Callable[[Any], list[str]]
 
 
 DERIVED = pa.schema(

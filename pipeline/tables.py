@@ -58,6 +58,22 @@ def language_table(numbers: Numbers) -> str:
     return table(heads, rows)
 
 
+def script_table(scripts: list[dict[str, Any]]) -> str:
+    """Chinese labels with their documents, characters and tokens, and the share of each."""
+    rows = []
+    for row in scripts:
+        name = (
+            row["language"]
+            if row["released_as"] == row["language"]
+            else f"{row['language']}, as {row['released_as']}"
+        )
+        counts = [
+            [row[what], f"{row[f'{what}_share']:.1%}"] for what in ("documents", "characters", "tokens")
+        ]
+        rows.append([name, *(value for pair in counts for value in pair)])
+    return table(["language", "documents", "%", "characters", "%", "tokens", "%"], rows)
+
+
 def tier_table(tiers: dict[str, dict[str, list[int]]]) -> str:
     """Documents of each tier, and its share of the language's kept bytes."""
     rows = []

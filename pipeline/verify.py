@@ -183,11 +183,11 @@ def check_derived(
     wanted: dict[str, set[str]] = {}
     for doc_id, source in kept.items():
         if source in lineage["derived"]:
-            wanted.setdefault(lineage["derived"][source]["part"], set()).add(doc_id)
+            wanted.setdefault(lineage["derived"][source]["part"] or "data", set()).add(doc_id)
     faults = []
-    for part in sorted({derived["part"] for derived in lineage["derived"].values()}):
+    for part in sorted({derived["part"] or "data" for derived in lineage["derived"].values()}):
         table = read_parts(release, listed, f"{part}/", ["doc_id", "parent_id"])
-        rows = table.to_pylist()
+        rows = [row for row in table.to_pylist() if part != "data" or row["doc_id"] in wanted.get(part, ())]
         if sorted(row["doc_id"] for row in rows) != sorted(wanted.get(part, ())):
             faults.append(f"{part}/ does not hold the kept documents of its sources, each once")
         faults += [

@@ -21,6 +21,7 @@ from stages.card_files import (
     kept_languages,
     loading_section,
 )
+from stages.card_scripts import script_section
 from stages.markdown import few, in_bytes, markdown, share
 
 SHOWN_LANGUAGES = 6
@@ -45,10 +46,10 @@ def card(
     """Write README.md. Arguments as in `stages.release.pages`; meanings, what each column holds."""
     sections = [
         [f"# {report['name']}", "", *introduction(report)],
-        funnel_section(report), language_section(report), source_section(report), license_section(report),
-        quality_section(report), copies_section(report), domain_section(report), *map(mix_section, mixes(report)),
-        making_section(report), limits_section(report), file_section(files), column_section(schemas, meanings),
-        loading_section(report, schemas), checking_section(),
+        funnel_section(report), language_section(report), script_section(report), source_section(report),
+        license_section(report), quality_section(report), copies_section(report), domain_section(report),
+        *map(mix_section, mixes(report)), making_section(report), limits_section(report), file_section(files),
+        column_section(schemas, meanings), loading_section(report, schemas), checking_section(),
     ]  # fmt: skip
     head = yaml.safe_dump(front_matter(report, schemas), sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{head}---\n\n" + "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"

@@ -139,3 +139,23 @@ def test_report_shows_pairs_around_the_threshold() -> None:
     assert all((edge >= 0.79) == verified or verified for edge, verified, _ in found["histogram"])
     assert any(sample["verified"] and sample["differences"] for sample in found["samples"])
     assert "Around the threshold" in (release / "report.html").read_text()
+
+
+def test_hosts_are_added_up_by_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of partitions finds the same worst host and counts the others above the limit."""
+    write_inputs(tmp_path)
+    (tmp_path / "shop.jsonl").write_text(
+        (tmp_path / "shop.jsonl").read_text("utf-8")
+        + (tmp_path / "shop.jsonl").read_text("utf-8").replace("//shop", "//x"),
+        "utf-8",
+    )
+    run_path, said = write_run(tmp_path, page(host_share=0.9)), []
+    for n_documents in (1000, 7):
+        monkeypatch.setattr("pipeline.clusters.DOCUMENTS_PER_PART", n_documents)
+        store = tmp_path / f"store-{n_documents}"
+        stopped = cli("run", run_path, "--store", store, "--engine", "local", "--workers", 1)
+        assert stopped.code == 5
+        said.append(next(line for line in stopped.err.splitlines() if "host_share" in line))
+        parts = {path.name for path in (store / "releases").rglob("hosts-*.json")}
+        assert len(parts) == -(-90 // n_documents)
+    assert said[0] == said[1] and "(1 more above the limit)" in said[0]

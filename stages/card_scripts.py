@@ -1,0 +1,35 @@
+"""The part of a card that tells how much of the Chinese is in which script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stages.card_files import Report
+from stages.markdown import markdown
+
+
+def script_section(report: Report) -> list[str]:
+    """How much of the Chinese is in which script, and what was converted."""
+    scripts = report.get("scripts") or []
+    if not scripts:
+        return []
+    rows = []
+    for row in scripts:
+        values: list[Any] = [row["language"]]
+        for what in ("documents", "characters", "tokens"):
+            values += [row[what], f"{row[f'{what}_share']:.1%}"]
+        rows.append(values)
+    heads = ["language", "documents", "%", "characters", "%", "tokens", "%"]
+    lines = [
+        "## Chinese by script",
+        "",
+        "Kept documents, by the language that was read.",
+        "",
+        *markdown(heads, rows),
+    ]
+    if labels := {
+        row["language"]: row["released_as"] for row in scripts if row["released_as"] != row["language"]
+    }:
+        said = ", ".join(f"`{old}` as `{new}`" for old, new in sorted(labels.items()))
+        lines += ["", f"Texts were converted as they were released, and labelled anew: {said}."]
+    return lines
