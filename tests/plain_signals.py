@@ -136,8 +136,9 @@ def is_cue(line: str) -> bool:
 
 
 def separators(line: str) -> int:
-    """How many bars, else tabs, else commas without a blank behind part the cells of a line."""
+    """How many bars (two at least), else tabs, else commas without a blank behind part the cells of a line."""
     bars = sum(line.count(bar) for bar in "|｜│")
+    bars = bars if bars >= 2 else 0
     spelled = spell(line) + "s"
     commas = [i for i, char in enumerate(line) if char == ","]
     loose = len(commas) < 2 or any(spelled[i + 1] == "s" for i in commas)

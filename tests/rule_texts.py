@@ -72,6 +72,7 @@ def faults(lang: str) -> dict[str, str]:
         "menu": _MENU[lang] + many.replace("0", ""),
         "menu of sentences": _MENU[lang] * 3 + "\n".join(f"{w} {i}" for i, w in enumerate(words)),
         "headlines": "\n".join(f"{line[:16]}" for line in page.replace("，", "\n").replace(", ", "\n").split("\n")),
+        "teasers": "\n".join(line[:180].rstrip(".。") for line in lines) if lang == "eng" else "",
         "symbols": page[:120] + " → ★ ¥ § ± × ÷ ≈ ≠ ≤" * 40,
         "punctuation of none": "".join(char for char in page if char.isalnum() or char in " \n"),
         "foreign words": "qzx vlk " * 120 if lang == "eng" else "Internationalization " * 30 + "中文的" * 3,

@@ -89,7 +89,7 @@ def parts_cells(code):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def separators(codes, classes, first, last):  # type: ignore[no-untyped-def]
-    """Count what parts the cells of a line: bars, else tabs, else two commas or more of which no blank follows any."""
+    """Count what parts the cells of a line: two bars or more, else tabs, else two commas or more without a blank."""
     n_bars = n_tabs = n_commas = 0
     loose = False
     for i in range(first, last):
@@ -101,7 +101,7 @@ def separators(codes, classes, first, last):  # type: ignore[no-untyped-def]
         elif code == 0x2C:
             n_commas += 1
             loose |= i + 1 == last or classes[i + 1] == SPACE
-    if n_bars:
+    if n_bars >= 2:
         return np.int64(n_bars)
     if n_tabs:
         return np.int64(n_tabs)
