@@ -73,7 +73,7 @@ def _mark(codes, starts, classes, first_lines, min_words, own, marks):  # type: 
 
 @njit(cache=True, nogil=True)
 def _mark_comments(looks, own, low, high):  # type: ignore[no-untyped-def]
-    """In a document with code, take comments for code wherever they are: of one kind, `#` and ` *` in two lines or more."""
+    """In a document with code, take comments for code wherever they are, those by `#` and ` *` from two lines on."""
     n_own = 0
     for line in range(low, high):
         n_own += own[line]

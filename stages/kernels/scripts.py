@@ -40,9 +40,9 @@ BREAK_FLAG anywhere, JOIN_FLAG between a letter and anything but a blank (a.b, a
     NAME_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN,
 ) = range(17)  # fmt: skip
 """Columns of Survey.counts. Of the whole document: letters of any script, Han among them, and the units of text in
-lines of code, and in those that no fence is around. Of all other lines: code points that are no blank, letters, units of text, Latin letters, those of terms
-and of identifiers outside of prose, addresses aside, symbols of code; and of Chinese lines, Han characters and those of
-the five kinds."""
+lines of code, and in those that no fence is around. Of all other lines: code points that are no blank, letters, units
+of text, Latin letters, those of terms and of identifiers outside of prose, addresses aside, symbols of code; and of
+Chinese lines, Han characters and those of the five kinds."""
 N_COUNTS = 17
 N_KINDS = 5
 _GLUE = BREAK_FLAG | JOIN_FLAG
