@@ -18,8 +18,8 @@ from stages.kernels.text import TextView
 _PROSE, _OWN, _BESIDE, _FENCED = range(4)
 """What a line is: prose, code by its own signs, by what is beside it, by the fence around it."""
 _TEXT, _EMPTY, _SHORT, _COMMENT, _HASH, _STAR, _BLOCK, _FENCE, _NAMED_FENCE = range(9)
-"""What a line looks like: Latin words only, few of them or indented (`else:`), a comment by `//` or `--`, one by `#` or a
-heading, one by ` *` or a list, a comment or string of several lines, a fence with or without a name."""
+"""What a line looks like: Latin words only, few of them or indented (`else:`), a comment by `//` or `--`, one by `#`
+or a heading, one by ` *` or a list, a comment or string of several lines, a fence with or without a name."""
 _MOST_LINES = 200
 """A comment or string that goes on for longer is none."""
 _MOST_SHORT, _INDENT = 3, 4
