@@ -49,7 +49,8 @@ class Config:
     min_share: languages below it are left out of `shares`.
     min_score: a lower probability is `und`, but for Han, kana and Hangul, which name their language.
     min_letter_share: no more letters than this among visible characters are `zxx`; a Han character counts as three.
-    code_symbol_share: with more symbols than this among visible characters, Latin words outside of prose are names.
+    code_symbol_share, code_share: with more symbols than this among visible characters, or more of the text in lines
+        of code without a fence, Latin words outside of prose are names.
     code_text_share, code_text_letters, code_other_letters: `zxx` too are documents with less text in languages than
         this share of all letters, and in Latin letters, and in as many of other scripts.
     min_run_words: a run of so many Latin words is prose, a shorter one a term or a name.
@@ -64,6 +65,7 @@ class Config:
     min_score: float = 0.2
     min_letter_share: float = 0.25
     code_symbol_share: float = 0.03
+    code_share: float = 0.5
     code_text_share: float = 0.15
     code_text_letters: int = 100
     code_other_letters: int = 30

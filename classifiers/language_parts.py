@@ -86,6 +86,7 @@ def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
     prose, terms = units[:, LATN].copy(), UNITS_LETTER * counts[:, scripts.TERM_LETTERS]
     others = units.sum(axis=1) - prose
     like_code = counts[:, scripts.SYMBOLS] > config.code_symbol_share * n_visible
+    like_code |= counts[:, scripts.BARE_UNITS] > config.code_share * (plain + code)
     all_latin = (others < config.mixed_share * (others + prose + terms)) & ~like_code
     latin = UNITS_LETTER * counts[:, scripts.LATIN_LETTERS]
     units[:, LATN] = np.where(all_latin, latin, prose)

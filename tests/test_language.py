@@ -396,7 +396,7 @@ def find_words(
 
 
 def reference(
-    text: str, is_code: list[bool], min_words: int, min_kana: float
+    text: str, is_code: list[int], min_words: int, min_kana: float
 ) -> tuple[list[int], dict[int, int], list[int]]:
     """What `kernels.scripts.survey` does, for one document, written for reading: groups, units and counts."""
     classes, flags, table = load_tables().classes, load_flags(), load_scripts()
@@ -431,6 +431,7 @@ def reference(
             totals[scripts.LETTERS] += len(letters)
             totals[scripts.HAN_LETTERS] += letters.count(kernels.HAN)
             totals[scripts.CODE_UNITS] += sum(map(amount, letters))
+            totals[scripts.BARE_UNITS] += sum(map(amount, letters)) if code == 1 else 0
             groups += [scripts.CODE] * len(body) + rest
             continue
         tags = {i for what, start, end in cut_line(body, kind) if what == "tag" for i in range(start, end)}

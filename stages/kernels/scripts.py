@@ -36,14 +36,14 @@ HANS_FLAG, HANT_FLAG, YUE_FLAG, JPN_FLAG, NOT_JPN_FLAG, SYMBOL_FLAG, BREAK_FLAG,
 BREAK_FLAG anywhere, JOIN_FLAG between a letter and anything but a blank (a.b, a_b, a:b, a(b, a%20b)."""
 
 (
-    LETTERS, HAN_LETTERS, CODE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS,
+    LETTERS, HAN_LETTERS, CODE_UNITS, BARE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS,
     NAME_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN,
-) = range(16)  # fmt: skip
+) = range(17)  # fmt: skip
 """Columns of Survey.counts. Of the whole document: letters of any script, Han among them, and the units of text in
-lines of code. Of all other lines: code points that are no blank, letters, units of text, Latin letters, those of terms
-and of identifiers outside of prose, addresses aside, symbols of code; and of Chinese lines, Han characters and those of
-the five kinds."""
-N_COUNTS = 16
+lines of code, and in those that no fence is around. Of all other lines: code points that are no blank, letters, units
+of text, Latin letters, those of terms and of identifiers outside of prose, addresses aside, symbols of code; and of
+Chinese lines, Han characters and those of the five kinds."""
+N_COUNTS = 17
 N_KINDS = 5
 _GLUE = BREAK_FLAG | JOIN_FLAG
 
@@ -128,7 +128,7 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
             while stop < end and classes[stop] != NEWLINE:
                 stop += 1
             if is_code[line]:
-                _survey_code(codes, classes, at, stop, groups, counts[doc])
+                _survey_code(codes, classes, at, stop, is_code[line] == 1, groups, counts[doc])
                 line, at = line + 1, stop + 1
                 continue
             n_han, n_kana = _survey_line(
@@ -168,7 +168,7 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
 
 
 @njit(cache=True, nogil=True)
-def _survey_code(codes, classes, start, end, groups, counts):  # type: ignore[no-untyped-def]
+def _survey_code(codes, classes, start, end, bare, groups, counts):  # type: ignore[no-untyped-def]
     """Count the text in one line of code."""
     n_letters, n_han, n_units = 0, 0, 0
     for i in range(start, end):
@@ -181,6 +181,7 @@ def _survey_code(codes, classes, start, end, groups, counts):  # type: ignore[no
     counts[LETTERS] += n_letters
     counts[HAN_LETTERS] += n_han
     counts[CODE_UNITS] += n_units
+    counts[BARE_UNITS] += n_units if bare else 0
 
 
 @njit(cache=True, nogil=True, inline="always")
