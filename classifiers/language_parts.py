@@ -168,7 +168,7 @@ def name_parts(
         kinds = chinese.probabilities(model.chinese, sums, n_cells)
         names = np.where(fits, by_group, UND)[of]
         label[of], score[of] = _name_chinese(
-            names, probabilities[of], found.counts[parts.doc[of]], kinds, model.labels, config
+            names, probabilities[of], found.counts[parts.doc[of]], kinds, n_cells, model.labels, config
         )
     return label, score
 
@@ -178,6 +178,7 @@ def _name_chinese(
     probabilities: np.ndarray,
     counts: np.ndarray,
     kinds: np.ndarray,
+    n_cells: np.ndarray,
     tables: LabelTables,
     config: Config,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +188,8 @@ def _name_chinese(
     model of Han characters; for zho and wuu, also times the share of the characters that speak for the chosen script,
     one half if there are none. Text of Japanese characters only, some of which no Chinese standard has, is Japanese.
 
-    Args: kinds, float64 (n, 3), from `chinese.probabilities`.
+    Args: kinds, float64 (n, 3), from `chinese.probabilities`; n_cells, int64 (n,), from `sum_weights`, two for each
+    character but repeats of the one before, which say nothing (啊啊啊).
     """
     index = tables.indices
     n_han, hans, hant, yue, jpn, not_jpn = (
@@ -196,6 +198,8 @@ def _name_chinese(
             scripts.CHINESE_HAN, scripts.HANS, scripts.HANT, scripts.YUE, scripts.JPN, scripts.NOT_JPN,
         )
     )  # fmt: skip
+
+    n_telling = np.minimum(n_han, n_cells // 2)
 
     def probability(*names: str) -> np.ndarray:
         return np.where(np.isin(labels, [index[name] for name in names]), probabilities, 0.0).sum(axis=1)
@@ -209,12 +213,12 @@ def _name_chinese(
     is_wu = wu >= _SURE
     label = np.where(is_wu, np.where(traditional, index["wuu_Hant"], index["wuu_Hans"]), label)
     score = np.where(is_wu, any_chinese * sided, score)
-    is_classical = (kinds[:, 2] >= config.lzh_score) & (n_han >= _SHORT_LZH)
+    is_classical = (kinds[:, 2] >= config.lzh_score) & (n_telling >= _SHORT_LZH)
     label = np.where(is_classical, index["lzh_Hani"], label)
     score = np.where(is_classical, any_chinese * kinds[:, 2], score)
     is_jpn = (jpn > 0) & (jpn >= _JPN_SHARE * n_han) & (10 * not_jpn <= jpn)
     label, score = np.where(is_jpn, index["jpn_Jpan"], label), np.where(is_jpn, 1 - any_chinese, score)
-    is_yue = (kinds[:, 1] >= config.yue_score) & ((n_han >= _SHORT_YUE) | (yue > 0))
+    is_yue = (kinds[:, 1] >= config.yue_score) & ((n_telling >= _SHORT_YUE) | (yue > 0))
     label = np.where(is_yue, np.where(hans > hant, index["yue_Hans"], index["yue_Hant"]), label)
     return label, np.where(is_yue, any_chinese * kinds[:, 1], score)
 

@@ -45,7 +45,8 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     head, head_starts = hash_units(match_text(lines), modes)
     short = marked & (np.diff(head_starts) < MIN_HEADING)
     if short.any():  # the heading of a part; the line after it says of what
-        lines = pc.if_else(pa.chunked_array([short]), first_lines(text, 2), lines)
+        longer = first_lines(text.filter(pa.array(short)), 2)
+        lines = pc.replace_with_mask(lines, pa.array(short), longer.combine_chunks())
         head, head_starts = hash_units(match_text(lines), modes)
     scripts = count_scripts(*match, classes) * compared[:, None]
     script_starts = np.arange(len(scripts) + 1) * len(SCRIPTS)
@@ -61,8 +62,9 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
 def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
     """The first line, or lines, of each text that are neither blank nor a comment of HTML; empty for a null text."""
     begun = pc.replace_substring_regex(pc.fill_null(text, ""), COMMENT, "", max_replacements=1)
-    pattern = rf"\A((?:[^\n]*\n\s*){{0,{n_lines - 1}}}[^\n]*)[\s\S]*\z"
-    return pc.replace_substring_regex(begun, pattern, r"\1", max_replacements=1)
+    for _ in range(n_lines - 1):  # a line break before the last of them becomes a blank, as in match text
+        begun = pc.replace_substring_regex(begun, r"\s*\n\s*", " ", max_replacements=1)
+    return pc.list_element(pc.split_pattern(begun, "\n", max_splits=1), 0)
 
 
 def differ(met: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,8 +14,8 @@ form that fits counts, in this order:
 - `post`: short, with words, and a hashtag, a mention or a pictograph;
 - `page`: anything else.
 
-All thresholds are ours, chosen on texts written for the tests and, for verse, narrowed on licence texts; they say what a
-text is, not whether it is good.
+All thresholds are ours, chosen on texts written for the tests and, for verse, narrowed on licence texts; they say what
+a text is, not whether it is good.
 """
 
 from __future__ import annotations

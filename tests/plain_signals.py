@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stages.forms import name_forms
 from stages.kernels import tables
-from stages.kernels.code_lines import find_code, load_symbols
+from stages.kernels.code_lines import find_code
 from stages.kernels.tables import load_tables
 from stages.kernels.text import view
 from stages.languages import PUNCTUATION_PATH, Profile, load_endings, load_yaml
@@ -175,7 +175,7 @@ def clash_share(text: str, profile: Profile) -> float:
 
 def count_code(text: str) -> int:
     """Lines of code; the kernel has tests of its own."""
-    return int(find_code(*view(pa.array([text], pa.large_string())), load_symbols())[0].sum())
+    return int(find_code(view(pa.array([text], pa.large_string()))).is_code.sum())
 
 
 def count_table(lines: list[str]) -> int:

@@ -367,3 +367,9 @@ def test_real_documents(annotate):
     ]
     right = sum(row in expected[hint] for hint, row in pairs)
     assert right >= 0.95 * len(pairs)
+
+
+def test_a_character_again_says_nothing(annotate):
+    """A cheer or a laugh of one character is not Cantonese by one character."""
+    for text in ("啊啊啊啊啊啊", "好" * 50):
+        assert label(annotate, text)[0]["label"] == "zho_Hans"

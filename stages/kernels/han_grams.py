@@ -79,6 +79,8 @@ def _sum_weights(codes, starts, classes, groups, short_group, weights, sums, cou
         with_short = short_group[doc] == HANI
         for i in range(starts[doc], starts[doc + 1]):
             if classes[i] == HAN and (groups[i] == HANI or (with_short and groups[i] == SHORT)):
+                if codes[i] == before:
+                    continue  # a repeat says nothing
                 one, two = _cell(0, codes[i], n_cells), _cell(before, codes[i], n_cells)
                 for k in range(n_columns):
                     total[k] += weights[one, k] + weights[two, k]
