@@ -42,7 +42,7 @@ _SILENT, _EDGES = "',.", "()[]{}\"'_$"
 
 _LETTER = np.uint64(1)
 _IN_WORD, _OPERAND, _BLANK, _SYMBOL, _SINGLE = (np.uint64(bit) for bit in range(1, 6))
-"""Bits of `load_glances` above that of a letter: inside of a word, an operand or its edge, blank, a symbol that may
+"""Bits of `load_line_bits` above that of a letter: inside of a word, an operand or its edge, blank, a symbol that may
 say something, a word of one character."""
 
 
@@ -59,7 +59,7 @@ def load_symbols() -> np.ndarray:
 
 
 @cache
-def load_glances() -> np.ndarray:
+def load_line_bits() -> np.ndarray:
     """What is counted of each code point on the way to the next symbol: uint32 (0x110000,), bits named above."""
     classes, symbols = load_tables().classes, np.zeros(0x110000, np.uint32)
     symbols[:0x10000] = load_symbols()
@@ -72,11 +72,11 @@ def load_glances() -> np.ndarray:
         (_SYMBOL, (classes < MARK) & (symbols != 0) & ~np.isin(symbols, [ord(char) for char in _SILENT])),
         (_SINGLE, classes >= HANGUL),
     )
-    glances = np.zeros(0x110000, np.uint32)
+    line_bits = np.zeros(0x110000, np.uint32)
     for bit, has in flags:
-        glances |= has.astype(np.uint32) << np.uint32(bit)
-    glances.setflags(write=False)
-    return glances
+        line_bits |= has.astype(np.uint32) << np.uint32(bit)
+    line_bits.setflags(write=False)
+    return line_bits
 
 
 class CodeLines(NamedTuple):
@@ -102,13 +102,13 @@ def find_code(text: TextView) -> CodeLines:
     last = _Last.entry
     if last is not None and last[0] is text:
         return last[1]
-    lines = CodeLines(*_find_code(*text, load_symbols(), load_glances()))
+    lines = CodeLines(*_find_code(*text, load_symbols(), load_line_bits()))
     _Last.entry = (text, lines)
     return lines
 
 
 @njit(cache=True, nogil=True)
-def _find_code(codes, starts, classes, symbols, glances):  # type: ignore[no-untyped-def]  # numba infers types
+def _find_code(codes, starts, classes, symbols, line_bits):  # type: ignore[no-untyped-def]  # numba infers types
     n_lines = len(starts) - 1
     for i in range(starts[0], starts[len(starts) - 1]):
         n_lines += classes[i] == NEWLINE
@@ -125,7 +125,7 @@ def _find_code(codes, starts, classes, symbols, glances):  # type: ignore[no-unt
                 if rest[j] == NEWLINE:
                     stop = at + j
                     break
-            kind = _judge(codes, classes, symbols, glances, at, stop)
+            kind = _judge(codes, classes, symbols, line_bits, at, stop)
             if kind == EMPTY:
                 formula = False  # TeX has no blank line inside a displayed formula
             elif is_fence(codes, classes, at, stop):
@@ -194,7 +194,7 @@ def _is_dollars(codes, classes, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _judge(codes, classes, symbols, glances, start, end):  # type: ignore[no-untyped-def]
+def _judge(codes, classes, symbols, line_bits, start, end):  # type: ignore[no-untyped-def]
     """What a line is by itself.
 
     Signs of code are assignment, comparison, braces, calls, subscripts and operators between operands. Other marks
@@ -219,7 +219,7 @@ def _judge(codes, classes, symbols, glances, start, end):  # type: ignore[no-unt
         rest = codes[i:end]
         n = len(rest)
         for j in range(len(rest)):  # to the next symbol, without a branch that depends on where words end
-            bits = np.uint64(glances[rest[j]])
+            bits = np.uint64(line_bits[rest[j]])
             if (bits >> _SYMBOL) & _LETTER:
                 n = j
                 break
@@ -234,13 +234,13 @@ def _judge(codes, classes, symbols, glances, start, end):  # type: ignore[no-unt
         while run < end and codes[run] == codes[i]:
             run += 1
         n = run - i
-        before, after = _kind(glances, codes, i - 1, at, end), _kind(glances, codes, run, at, end)
+        before, after = _kind(line_bits, codes, i - 1, at, end), _kind(line_bits, codes, run, at, end)
         following = symbols[codes[run]] if run < end and codes[run] < 0x10000 else np.uint32(0)
         operands = (before == 2 and after == 2) or (
             before == 1
             and after == 1
-            and _kind(glances, codes, i - 2, at, end) == 2
-            and _kind(glances, codes, run + 1, at, end) == 2
+            and _kind(line_bits, codes, i - 2, at, end) == 2
+            and _kind(line_bits, codes, run + 1, at, end) == 2
         )
         if signs > 0 and before == 1 and (symbol == ord("#") or (symbol == ord("/") and n == 2)):
             break  # a comment
@@ -260,7 +260,7 @@ def _judge(codes, classes, symbols, glances, start, end):  # type: ignore[no-unt
                 likely += 1
         elif symbol == ord("(") and before == 2:
             if not _is_plural(codes, i, end):
-                lower = not _is_capital(codes, glances, at, i)
+                lower = not _is_capital(codes, line_bits, at, i)
                 signs += lower
                 likely += not lower
                 called = True
@@ -321,11 +321,11 @@ def _judge(codes, classes, symbols, glances, start, end):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _kind(glances, codes, i, start, end):  # type: ignore[no-untyped-def]
+def _kind(line_bits, codes, i, start, end):  # type: ignore[no-untyped-def]
     """What is at a place of a line: 0 nothing or a symbol, 1 a blank, 2 an operand or the edge of one."""
     if i < start or i >= end:
         return 0
-    bits = np.uint64(glances[codes[i]])
+    bits = np.uint64(line_bits[codes[i]])
     return np.int64((bits >> _OPERAND) & _LETTER) * 2 + np.int64((bits >> _BLANK) & _LETTER)
 
 
@@ -340,11 +340,11 @@ def _is_heading(codes, classes, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _is_capital(codes, glances, start, end):  # type: ignore[no-untyped-def]
+def _is_capital(codes, line_bits, start, end):  # type: ignore[no-untyped-def]
     """Whether the word before a bracket begins with a capital; underscores join words."""
     at, first = end - 1, np.uint32(0)
     while at >= start:
-        bits = np.uint64(glances[codes[at]])
+        bits = np.uint64(line_bits[codes[at]])
         if bits & _LETTER:
             first = codes[at]
         elif (bits >> _IN_WORD) & _LETTER == 0:
