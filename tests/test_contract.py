@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import hashlib
 import importlib
+import itertools
 import os
 import pickle
 import re
@@ -130,6 +131,29 @@ def test_neighbours_do_not_matter(step: Stage, text: str) -> None:
     whole = annotate(table)
     assert values(annotate(table.slice(1, 1))) == values(whole.slice(1, 1))
     assert values(annotate(table.take([2, 0]))) == values(whole.take([2, 0]))
+
+
+COMMENTED = (
+    "x = f(values[1]);\n// a comment about the list of values\n// more on it\ny = g(x);\n\n# One\n# Two\n"
+)
+
+
+def test_stages_that_share_a_batch_do_not_change_it_for_each_other() -> None:
+    """Each stage gives right after any other on the same batch what it gives on text that nobody has read."""
+    texts = [DOCUMENTS[0], COMMENTED, DOCUMENTS[3], f"{DOCUMENTS[2]}\n{COMMENTED}"]
+    readers = [step for step in stages().values() if "text" in step.reads]
+    tables = {step.name: inputs(step, table_of(texts)) for step in readers}
+
+    def on(text: pa.Array, step: Stage) -> str:
+        table = tables[step.name]
+        place = table.schema.get_field_index("text")
+        return values(loaded(step.name)(table.set_column(place, "text", text)))
+
+    alone = {step.name: on(pa.array(texts, pa.large_string()), step) for step in readers}
+    for one, other in itertools.permutations(readers, 2):
+        text = pa.array(texts, pa.large_string())  # new buffers, of which nothing is remembered
+        on(text, one)
+        assert on(text, other) == alone[other.name], f"{other.name} after {one.name}"
 
 
 @every(stages())

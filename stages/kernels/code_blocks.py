@@ -35,7 +35,7 @@ def mark_code(text: TextView, min_words: int) -> np.ndarray:
     """
     own, _, first_lines = find_code(text)
     marks = np.zeros(len(own), np.uint8)
-    _mark(text.codes, text.starts, text.classes, first_lines, min_words, own, marks)
+    _mark(text.codes, text.starts, text.classes, first_lines, min_words, own.copy(), marks)
     return np.array([0, 1, 1, 2], np.uint8)[marks]
 
 

@@ -109,7 +109,10 @@ def find_code(text: TextView) -> CodeLines:
 
 def judge_code(text: TextView) -> CodeLines:
     """Judge every line of a batch that is not asked for again: as `find_code`, whose last result stays."""
-    return CodeLines(*_find_code(*text, load_symbols(), load_line_bits()))
+    lines = CodeLines(*_find_code(*text, load_symbols(), load_line_bits()))
+    for array in lines:
+        array.setflags(write=False)  # shared: a change by one stage would reach the others
+    return lines
 
 
 @njit(cache=True, nogil=True)

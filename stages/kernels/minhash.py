@@ -69,6 +69,8 @@ def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
     match = MatchText(
         *_fold(decoded.codes, decoded.starts, *find_code(decoded), _load_folds(), load_symbols())
     )
+    for array in match:
+        array.setflags(write=False)  # shared by stages, as the view is
     _Last.entry = (decoded, match)
     return match
 
