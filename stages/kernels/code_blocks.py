@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from stages.kernels.code_lines import find_code
+from stages.kernels.commands import find_key, is_command, load_signs, load_words
 from stages.kernels.tables import LATIN, LETTER, NEWLINE, SPACE
 from stages.kernels.text import TextView
 
@@ -22,6 +23,8 @@ _TEXT, _EMPTY, _SHORT, _COMMENT, _HASH, _STAR, _BLOCK, _FENCE, _NAMED_FENCE = ra
 or a heading, one by ` *` or a list, a comment or string of several lines, a fence with or without a name."""
 _MOST_LINES = 200
 """A comment or string that goes on for longer is none."""
+_LEAST_KEYS = 3
+"""So many lines of `key: value` are configuration; dialogues and glossaries do not indent them."""
 _MOST_SHORT, _INDENT = 3, 4
 """So many short lines on either side of a line of code are code as well; a line is indented by so many blanks."""
 
@@ -35,13 +38,14 @@ def mark_code(text: TextView, min_words: int) -> np.ndarray:
     """
     own, _, first_lines = find_code(text)
     marks = np.zeros(len(own), np.uint8)
-    _mark(text.codes, text.starts, text.classes, first_lines, min_words, own.copy(), marks)
+    words, signs = load_words(), load_signs()
+    _mark(text.codes, text.starts, text.classes, first_lines, min_words, words, signs, own.copy(), marks)
     return np.array([0, 1, 1, 2], np.uint8)[marks]
 
 
 @njit(cache=True, nogil=True)
-def _mark(codes, starts, classes, first_lines, min_words, own, marks):  # type: ignore[no-untyped-def]  # numba infers types
-    looks = np.empty(len(marks), np.uint8)
+def _mark(codes, starts, classes, first_lines, min_words, words, signs, own, marks):  # type: ignore[no-untyped-def]  # numba infers types
+    looks, keys = np.empty(len(marks), np.uint8), np.empty(len(marks), np.uint8)
     for doc in range(len(starts) - 1):
         low, high = first_lines[doc], first_lines[doc + 1]
         at, end, quote, opened = starts[doc], starts[doc + 1], 0, low
@@ -50,6 +54,8 @@ def _mark(codes, starts, classes, first_lines, min_words, own, marks):  # type: 
             while stop < end and classes[stop] != NEWLINE:
                 stop += 1
             looks[line] = _look(codes, classes, at, stop, min_words)
+            keys[line] = find_key(codes, classes, at, stop)
+            own[line] = own[line] or is_command(codes, classes, at, stop, words, signs)
             if quote == 0:
                 quote, opened = _opens(codes, classes, at, stop), line
                 found = quote != 0 and _closes(codes, quote, at, stop, True)
@@ -60,6 +66,7 @@ def _mark(codes, starts, classes, first_lines, min_words, own, marks):  # type: 
             if found or line - opened >= _MOST_LINES:
                 quote = 0
             at = stop + 1
+        _mark_keys(keys, looks, own, low, high)
         _close_fences(looks, marks, low, high)
         _mark_comments(looks, own, low, high)
         believed = _believe_fences(looks, own, marks, low, high)
@@ -69,6 +76,20 @@ def _mark(codes, starts, classes, first_lines, min_words, own, marks):  # type: 
             if looks[line] >= _FENCE:
                 marks[line] = _FENCED
         _spread(looks, marks, low, high)
+
+
+@njit(cache=True, nogil=True)
+def _mark_keys(keys, looks, own, low, high):  # type: ignore[no-untyped-def]
+    """Take runs of keys for configuration: _LEAST_KEYS without another line between, one of them unlike a glossary."""
+    first, n_keys, best = low, 0, 0
+    for line in range(low, high + 1):
+        if line < high and keys[line] > 0:
+            n_keys, best = n_keys + 1, max(best, keys[line])
+        elif line == high or looks[line] != _EMPTY:
+            if n_keys >= _LEAST_KEYS and best == 2:
+                for i in range(first, line):
+                    own[i] = own[i] or keys[i] > 0
+            first, n_keys, best = line + 1, 0, 0
 
 
 @njit(cache=True, nogil=True)
