@@ -159,6 +159,25 @@ def test_long_words_and_many_features_equal_the_library(pair):
         assert_same(predict_one(model, text, 6), library_predict(library, text, 6))
 
 
+def test_batches_of_many_words_equal_the_library(pair):
+    """Words remembered, forgotten for others and met again, of 1 to 24 characters of 1 to 4 bytes, in one batch."""
+    model, library = pair
+    rng = np.random.default_rng(3)
+    letters = np.array([*"abcdez09é中文。😀<>"])
+    words = ["".join(rng.choice(letters, size)) for size in rng.integers(1, 24, 3000)]
+    alike = " ".join(f"abcdefgh{i}" for i in range(600))
+    for batch in (
+        [" ".join(words[i % 3000] for i in row) for row in rng.zipf(1.3, (60, 400))],
+        ["a b </s> c", "b </s> a", alike, alike, "", "a"],
+    ):
+        labels, probabilities = fasttext.predict(model, pa.array(batch), 6)
+        for i, text in enumerate(batch):
+            rows = zip(labels[i], probabilities[i], strict=True)
+            assert_same(
+                [(model.labels[j], float(p)) for j, p in rows if j >= 0], library_predict(library, text, 6)
+            )
+
+
 @given(st.lists(TEXTS, min_size=1, max_size=8))
 @settings(max_examples=30)
 def test_language_model_equals_the_library(texts):

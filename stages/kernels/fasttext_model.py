@@ -42,6 +42,7 @@ _ARGS = (
 )
 _ENTRY_TAIL = struct.Struct("<qb")  # count, type (0 a word, 1 a label)
 _CENTROIDS = 256
+_LINE = 64  # bytes of a cache line
 
 
 class Tables(NamedTuple):
@@ -52,6 +53,7 @@ class Tables(NamedTuple):
     slots: int32 (power of two,), open addressing from FNV hash to entry of the dictionary, -1 where free.
     entries: uint8, the names of words, then of labels; entry i is entries[bounds[i]:bounds[i + 1]].
     n_words: entries from here on are labels.
+    longest_entry: bytes of the longest name.
     kept, ranks: uint64 and int32 (bucket / 64,), bitmap of buckets with a row, and rows before each word of
         it; both empty when every bucket has a row (or none: see n_rows).
     n_rows: rows of n-gram buckets; 0 when there are none.
@@ -65,6 +67,7 @@ class Tables(NamedTuple):
     entries: np.ndarray
     bounds: np.ndarray
     n_words: int
+    longest_entry: int
     kept: np.ndarray
     ranks: np.ndarray
     n_rows: int
@@ -126,7 +129,8 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
     if n_pruned > 0:
         order = np.argsort(pruned[:, 0])
         kept, ranks = _bitmap(pruned[order, 0], args["bucket"])
-        vectors = np.concatenate([vectors[:n_words], vectors[n_words + pruned[order, 1]]])
+        rows = np.concatenate([np.arange(n_words), n_words + pruned[order, 1]])
+        vectors = np.take(vectors, rows, 0, out=aligned((len(rows), args["dim"]), np.float32))
     entries = np.frombuffer(b"".join(names), np.uint8)
     bounds = np.concatenate([[0], np.cumsum([len(name) for name in names])]).astype(np.int64)
     hierarchical = args["loss"] == HIERARCHICAL
@@ -137,6 +141,7 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
         entries=entries,
         bounds=bounds,
         n_words=n_words,
+        longest_entry=max(map(len, names)),
         kept=kept,
         ranks=ranks,
         n_rows=0 if n_pruned == 0 else len(vectors) - n_words,
@@ -212,6 +217,14 @@ class _Reader:
         return np.concatenate(
             [*(part[codes[:, i]] for i, part in enumerate(body)), tail[codes[:, -1]]], axis=1
         )
+
+
+def aligned(shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
+    """Zeros from where a cache line begins, so that a row of its width touches one line and not two."""
+    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+    space = np.zeros(size + _LINE, np.uint8)
+    first = -space.ctypes.data % _LINE
+    return space[first : first + size].view(dtype).reshape(shape)
 
 
 def _bitmap(buckets: np.ndarray, n_buckets: int) -> tuple[np.ndarray, np.ndarray]:
