@@ -34,6 +34,7 @@ from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
 from stages.kernels import fasttext, scripts
+from stages.kernels.commands import WORDS_PATH
 from stages.kernels.script_spans import list_spans
 from stages.kernels.text import TABLES_PATH, TextView, view
 
@@ -203,5 +204,13 @@ STAGE = Stage(
     writes=SCHEMA,
     load=load,
     files=("model",),
-    data=(chinese.MODEL_PATH, LANGUAGES_PATH, SCRIPTS_PATH, VARIANTS_PATH, MARKERS_PATH, TABLES_PATH),
+    data=(
+        chinese.MODEL_PATH,
+        LANGUAGES_PATH,
+        SCRIPTS_PATH,
+        VARIANTS_PATH,
+        MARKERS_PATH,
+        TABLES_PATH,
+        WORDS_PATH,
+    ),
 )
