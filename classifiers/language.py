@@ -50,7 +50,8 @@ class Config:
     min_score: a lower probability is `und`, but for Han, kana and Hangul, which name their language.
     min_letter_share: no more letters than this among visible characters are `zxx`; a Han character counts as three.
     code_symbol_share, code_share: with more symbols than this among visible characters, or more of the text in lines
-        of code without a fence, Latin words outside of prose are names.
+        of code without a fence, Latin words outside of prose are names; the latter is source code, `zxx` whatever
+        English its comments and strings hold.
     code_text_share, code_text_letters, code_other_letters: `zxx` too are documents with less text in languages than
         this share of all letters, and in Latin letters, and in as many of other scripts.
     min_run_words: a run of so many Latin words is prose, a shorter one a term or a name.

@@ -43,6 +43,7 @@ STEPS = """
 annotate: # each document on its own; all of these share one read of the text
   - classifiers.language
   - stages.signals
+  - stages.parts # of documents in several languages: rules for a language judge its part
   - classifiers.quality
   - stages.boilerplate
   - stages.exact

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.by_part import part_rows
 from pipeline.canonical import doc_id as make_doc_id
 from pipeline.canonical import text_hash
 from pipeline.decide import Decision
@@ -75,9 +79,12 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
     values = {name: column[row].as_py() for name, column in sorted(judged.columns.items())}
     ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any index array will do
     outcome = judged.outcomes(finished.releasing.layout)[row]
+    here = {name: column.slice(row, 1) for name, column in judged.columns.items()}
     late = {name: column[row].as_py() for name, column in (judged.kept.late or {}).items()}
     rules = [
-        explain_rule(rule, values | late, bool(judged.kept.verdicts.failed[i, row]), decision)
+        explain_rule(
+            rule, values | late, bool(judged.kept.verdicts.failed[i, row]), decision, find_part(rule, here)
+        )
         for i, rule in enumerate(decision.rules)
     ]
     return {
@@ -150,15 +157,44 @@ def readable(value: Any) -> Any:  # Any: a value of any column
     return value.hex() if isinstance(value, bytes) else value
 
 
-def explain_rule(rule: Rule, values: dict[str, Any], failed: bool, decision: Decision) -> dict[str, Any]:
-    """One rule against one document: does it apply, does it fail, and by how much."""
+def explain_rule(
+    rule: Rule,
+    values: dict[str, Any],
+    failed: bool,
+    decision: Decision,
+    part: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One rule against one document: does it apply, does it fail, and by how much.
+
+    part: values of the part that decides a rule by parts, the first that fails, else the first that the rule is for;
+    its language is named.
+    """
+    values = values | (part or {})
     return {
         "name": rule.name,
         "action": rule.action,
         "fails": failed,
+        **({"part": next(iter(part.values()))} if part else {}),
         "conditions": [explain_condition(condition, values, decision) for condition in rule.conditions],
         "where": [explain_condition(condition, values, decision) for condition in rule.where],
     }
+
+
+def find_part(rule: Rule, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Any] | None:
+    """Values of the part that decides a rule for a document, given its row; None where it is judged as a whole."""
+    if rule.parts is None:
+        return None
+    rows, table = part_rows(columns, rule.parts, rule.columns() - {rule.parts})
+    parts = columns[rule.parts][0].as_py() if len(rows) else []
+    if not parts:
+        return None
+    whole = replace(rule, parts=None)
+    meant = np.ones(len(rows), bool)
+    for condition in rule.where:
+        meant &= np.asarray(condition.passes(table).fill_null(False).combine_chunks()).astype(bool)
+    order = np.lexsort((~meant, ~whole.fails(table)))
+    found: dict[str, Any] = parts[order[0]]
+    return found
 
 
 def explain_condition(condition: Condition, values: dict[str, Any], decision: Decision) -> dict[str, Any]:
@@ -196,7 +232,11 @@ def as_text(found: dict[str, Any]) -> str:
         mark = "FAILS" if rule["fails"] else "ok"
         tests = "; ".join(condition_text(condition) for condition in rule["conditions"])
         where = " and ".join(condition_text(condition) for condition in rule["where"])
-        lines.append(f"  {mark:<5} {rule['name']:<28} {tests}" + (f"  where {where}" if where else ""))
+        lines.append(
+            f"  {mark:<5} {rule['name']:<28} {tests}"
+            + (f"  where {where}" if where else "")
+            + (f"  (the {rule['part']} part)" if "part" in rule else "")
+        )
     lines += keeper_lines(found)
     lines.append("annotations")
     for name, value in found["annotations"].items():

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from pipeline.amounts import MiB, boolean, parse_bytes, share, whole
+from pipeline.by_part import find_parts
 from pipeline.check_run import check_columns
 from pipeline.errors import ConfigError
 from pipeline.imports import find_import
@@ -110,7 +111,9 @@ class _Parser:
         ingest = self.ingest()
         release_page = self.mapping("release")
         select_page = expand_presets(self.page.get("select") or [], f"{self.path}: select")
-        self.rules = rules = parse_rules(select_page, f"{self.path}: select")
+        parts = find_parts(self.page.get("annotate"), f"{self.path}: annotate")
+        rules = tuple(rule.by_part(parts) for rule in parse_rules(select_page, f"{self.path}: select"))
+        self.rules = rules
         edits = self.edits(release_page, rules)
         for i, entry in enumerate(self.page.get("annotate") or []):
             if isinstance(entry, dict) and "import" in entry:

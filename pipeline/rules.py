@@ -6,13 +6,14 @@ The first failing drop rule in run-file order is a document's verdict; flags and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.by_part import part_rows
 from pipeline.errors import ConfigError, ExpectationError
 from pipeline.names import check_keys
 from pipeline.schema import CANONICAL, OWNERS, VIRTUAL
@@ -76,6 +77,7 @@ class Rule:
 
     where: rows the rule applies to (all conditions hold, null does not). base: judged before the population of
     quality buckets and quantiles is drawn. trim: span columns and kinds that release removes from failing rows.
+    parts: the column of parts by which it judges (`by_part`): a document with parts fails if one of them does.
     """
 
     name: str
@@ -85,15 +87,26 @@ class Rule:
     if_null: str | None = None
     base: bool = False
     trim: tuple[tuple[str, tuple[str, ...] | None], ...] = field(default=())
+    parts: str | None = None
 
     def columns(self) -> set[str]:
         """Columns that the rule reads."""
-        return {c for condition in (*self.conditions, *self.where) for c in condition.columns()}
+        columns = {c for condition in (*self.conditions, *self.where) for c in condition.columns()}
+        return columns | ({self.parts} if self.parts else set())
 
     @property
     def is_late(self) -> bool:
         """Whether the rule judges what is left of a document without its repeated passages."""
         return any(column.startswith(f"{OWNERS}.") for column in self.columns())
+
+    def by_part(self, parts: Mapping[str, tuple[str, ...]]) -> Rule:
+        """The rule as it is judged where these columns of parts are; quantiles and late rules are of documents."""
+        asked, tested = {condition.column for condition in self.where}, self.tested()
+        whole = self.is_late or any(c.quantile for c in (*self.conditions, *self.where))
+        for column, (key, *fields) in parts.items():
+            if not whole and key in asked and tested & set(fields):
+                return replace(self, parts=column)
+        return self
 
     def tested(self) -> set[str]:
         """Columns whose null needs a meaning."""
@@ -103,7 +116,7 @@ class Rule:
         """The rule as plain data, for recipes and reports."""
         return [
             self.name, [c.plain() for c in self.conditions], [c.plain() for c in self.where], self.action,
-            self.if_null, self.base, self.trim,
+            self.if_null, self.base, self.trim, self.parts,
         ]  # fmt: skip
 
     def fails(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> np.ndarray:
@@ -111,6 +124,15 @@ class Rule:
 
         Raises: ExpectationError if a tested column is null and the rule does not say what that means.
         """
+        failing = self._fails(table, cuts)
+        if self.parts is not None:
+            rows, parts = part_rows(table, self.parts, self.columns() - {self.parts})
+            if len(rows):
+                failing[rows] = False
+                failing[rows[self._fails(parts, cuts)]] = True
+        return failing
+
+    def _fails(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None) -> np.ndarray:
         n_rows = len(next(iter(table.values())))
         failing = np.zeros(n_rows, bool)
         applies = np.ones(n_rows, bool)

@@ -29,12 +29,12 @@ from pipeline.errors import ConfigError
 from pipeline.stage import Stage
 from stages.forms import name_forms
 from stages.kernels.chars import CHAR_COUNTS, count_chars
-from stages.kernels.code_lines import find_code
+from stages.kernels.code_lines import CodeLines, find_code
 from stages.kernels.firsts import new_firsts
 from stages.kernels.line_shapes import ending_table
 from stages.kernels.lines import LINE_COUNTS, SENTENCE_COUNTS, count_lines, count_sentences, max_lines
 from stages.kernels.repeats import DUPLICATE_ORDERS, REPEAT_COUNTS, TOP_ORDERS, count_repeats
-from stages.kernels.text import TABLES_PATH, load_tables, view
+from stages.kernels.text import TABLES_PATH, TextView, load_tables, view
 from stages.kernels.units import (
     UNIT_COUNTS,
     count_units,
@@ -196,16 +196,25 @@ class Signals:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Measure every document of a batch."""
         text = view(batch["text"])
+        return self.measure(batch["text"], batch["language.label"], text, find_code(text))
+
+    def measure(
+        self,
+        texts: pa.ChunkedArray | pa.Array,
+        labels: pa.ChunkedArray | pa.Array,
+        text: TextView,
+        lines: CodeLines,
+    ) -> pa.Table:
+        """Measure texts of these languages, given their view and their lines."""
         array = _count(
-            *text, load_tables().fold, self.upper, profile_indices(batch["language.label"]),
+            *text, load_tables().fold, self.upper, profile_indices(labels),
             self.roles, self.short_chars, self.stop_words, self.openers, self.read_more, self.phrase, self.window,
         )  # fmt: skip
         counts = dict(zip(_NAMES, array.T, strict=True))
-        lines = find_code(text)
         n_code = np.append(0, np.cumsum(lines.is_code))[lines.starts]
         counts["n_tokens"] = counts["n_words"] + counts["n_punct"] + counts["n_symbols"]
         counts["n_code_lines"] = np.diff(n_code)
-        return to_signals(counts, batch["text"])
+        return to_signals(counts, texts)
 
 
 def profile_indices(labels: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pipeline.by_part import find_parts
 from pipeline.presets import expand_presets
 from pipeline.rules import Rule, parse_rules
 from stages.languages import load_profiles
+from stages.parts import PART
 from tests.build import build, cli, ledger, write_inputs, write_run
 from tests.inputs import jsonl
 
@@ -40,9 +42,11 @@ def page_of(path: Path) -> dict[str, Any]:  # Any: sections of a run file
 
 
 def select_of(name: str) -> dict[str, Rule]:
-    """Rules of a preset by name."""
-    page = expand_presets(page_of(ROOT / "configs" / name)["select"], name)
-    return {rule.name: rule for rule in parse_rules(page, name)}
+    """Rules of a preset by name, as a run judges by them."""
+    page = page_of(ROOT / "configs" / name)
+    parts = find_parts(page["annotate"], name)
+    rules = parse_rules(expand_presets(page["select"], name), name)
+    return {rule.name: rule.by_part(parts) for rule in rules}
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
@@ -75,9 +79,10 @@ def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: C
 
 @pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
 def test_cci4_has_the_rules_of_the_profiles(profile: Any) -> None:  # Any: Profile
-    """Every default rule of a language stands in cci4 with its bounds; `und` serves mixed documents."""
+    """Every default rule of a language stands in cci4 with its bounds; `und` serves all other labels."""
     found = select_of("cci4.yaml")
-    prefix, labels = ("mul", ("mul",)) if profile.name == "und" else (profile.name, profile.labels)
+    measured = {field.name for field in PART}
+    prefix = "other" if profile.name == "und" else profile.name
     names = {name.partition("_")[2] for name in found if name.startswith(f"{prefix}_")}
     assert names == {rule["name"] for rule in profile.rules}
     for default in parse_rules(list(profile.rules), profile.name):
@@ -85,7 +90,10 @@ def test_cci4_has_the_rules_of_the_profiles(profile: Any) -> None:  # Any: Profi
         assert bounds(rule.conditions) == bounds(default.conditions), rule.name
         assert bounds(rule.where) == bounds(default.where), rule.name
         assert (rule.action, rule.if_null) == (default.action, default.if_null)
-        assert {c.column: c.among for c in rule.where}["language.label"] == tuple(labels)
+        asked = next(c for c in rule.where if c.column == "language.label")
+        assert asked.among == (None if profile.name == "und" else tuple(profile.labels))
+        assert (asked.not_among is not None) == (profile.name == "und")
+        assert (rule.parts == "parts.signals") == bool(rule.tested() & measured), rule.name
         exempt = any(c.column == "cuts.bucket" and c.max == 16 for c in rule.where)
         assert exempt != (rule.base or rule.action == "flag"), rule.name
 

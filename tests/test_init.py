@@ -196,7 +196,8 @@ def test_the_sample_gives_a_run_file(tmp_path: Path) -> None:
     assert [os.path.basename(item.path) for item in draft.unread] == ["README.md", "benchmarks.parquet"]
     steps = [step.name for step in (*run.annotate, *run.globals)]
     assert steps == [
-        "language", "signals", "quality", "boilerplate", "exact", "minhash", "tokens", "repeats", "candidates", "dedup",
+        "language", "signals", "parts", "quality", "boilerplate", "exact", "minhash", "tokens", "repeats", "candidates",
+        "dedup",
     ]  # fmt: skip
     assert run.keep_one is not None and run.release.name == "sample" and run.mix.default == "natural"
 

@@ -182,6 +182,14 @@ def test_code_is_apart(annotate):
     assert label(annotate, CODE * 6)[0]["spans"] == [{"start": 0, "end": len(CODE * 6), "label": "zxx"}]
 
 
+def test_source_code_is_no_language(annotate):
+    """A file that is mostly code is zxx with its English notes and messages; in a fence, or less, it has theirs."""
+    source = f'import os\n\n{CODE * 4}\nprint("{ENG[:60]}")\n\nUsage notes for readers of this module are as follows.\n'
+    source, fenced, prose = label(annotate, source, f"{ENG}\n```\n{CODE * 9}```\n", f"{ENG * 3}\n\n{CODE}")
+    assert (source["label"], fenced["label"], prose["label"]) == ("zxx", "eng_Latn", "eng_Latn")
+    assert source["code_share"] > 0.5
+
+
 def test_lost_fences_turn_no_prose_into_code(annotate):
     """A fence without its other half, a page fenced whole, and fences around prose leave the language as it is."""
     text = f"{ENG}\n\n{ENG}\n"
@@ -247,6 +255,8 @@ def test_han_without_kana(annotate):
         "營業時間、円、実施、気象、駅前": "jpn_Jpan",
         "東京都渋谷区桜丘町国際会議場": "jpn_Jpan",
         "我做晒功課喇！": "yue_Hant",
+        "各會員須遵守本會章程，唔得將會籍轉讓畀他人，佢哋嘅會費亦不予退還。": "yue_Hant",
+        "各會員須遵守本會章程，不得將會籍轉讓予他人，他們的會費亦不予退還。": "zho_Hant",
         "先帝创业未半而中道崩殂，今天下三分，益州疲弊，此诚危急存亡之秋也。": "lzh_Hani",
         "这个系统的关系数据库需要升级。": "zho_Hans",
         "關係": "zho_Hant",

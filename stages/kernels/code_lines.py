@@ -102,9 +102,14 @@ def find_code(text: TextView) -> CodeLines:
     last = _Last.entry
     if last is not None and last[0] is text:
         return last[1]
-    lines = CodeLines(*_find_code(*text, load_symbols(), load_line_bits()))
+    lines = judge_code(text)
     _Last.entry = (text, lines)
     return lines
+
+
+def judge_code(text: TextView) -> CodeLines:
+    """Judge every line of a batch that is not asked for again: as `find_code`, whose last result stays."""
+    return CodeLines(*_find_code(*text, load_symbols(), load_line_bits()))
 
 
 @njit(cache=True, nogil=True)

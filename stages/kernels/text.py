@@ -46,6 +46,7 @@ __all__ = [
     "TABLES_PATH",
     "UNSPACED",
     "TextView",
+    "decode",
     "load_tables",
     "utf8_buffers",
     "view",
@@ -81,6 +82,13 @@ def view(text: pa.ChunkedArray | pa.Array) -> TextView:
     last = _Last.entry
     if last is not None and last[0] == key:
         return last[2]
+    decoded = decode(text)
+    _Last.entry = (key, text, decoded)
+    return decoded
+
+
+def decode(text: pa.ChunkedArray | pa.Array) -> TextView:
+    """Decode a column that is not asked for again: as `view`, whose last result stays."""
     data, offsets = utf8_buffers(text)
     codes = np.empty(int(offsets[-1] - offsets[0]), np.uint32)  # an upper bound; untouched pages cost nothing
     classes = np.empty(len(codes), np.uint8)
@@ -89,7 +97,6 @@ def view(text: pa.ChunkedArray | pa.Array) -> TextView:
     decoded = TextView(codes[:n_codes], starts, classes[:n_codes])
     for array in decoded:
         array.setflags(write=False)
-    _Last.entry = (key, text, decoded)
     return decoded
 
 

@@ -1,0 +1,159 @@
+"""Parts: the signals of each language's part of a document in several languages, so that rules judge each by its own.
+
+Reads canonical text and the spans of the language stage; writes, for a document with two or more parts, a row of
+values per part under the names of the columns they stand for. A rule with `parts: parts.signals` judges these rows
+instead of the document. A part is all text in one language: its spans, and those between that are too small for a part
+of their own, code and what has no language, which belong to the part before them. Stretches that were apart are joined
+by a line break.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Stage
+from stages import signals
+from stages.kernels.code_lines import judge_code
+from stages.kernels.tables import HANGUL, LATIN
+from stages.kernels.text import decode, view
+
+LABEL = "language.label"
+MEASURED = [field for field in signals.SCHEMA if field.name != signals.FORM]
+"""What is of a part by itself; the form, such as table or verse, is of the whole document."""
+
+PART = pa.struct([pa.field(LABEL, pa.string()), *(f.with_name(f"signals.{f.name}") for f in MEASURED)])
+SCHEMA = pa.schema({"signals": pa.list_(PART)})
+
+WITHOUT_RULES = ("zxx", "und")
+"""Labels of spans that are no part: code, and what no language was found for."""
+
+HAN_LETTERS = 3
+"""Letters that a Han character, kana or syllable of Hangul counts for, as in the language stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How much of a language makes a part, in letters of which a Han character counts as three.
+
+    min_share: of a document's letters; min_letters: 400 are 130 Chinese characters or some eighty English words, above
+    what CCI4.0 and Gopher ask of a whole document, so that no part makes its document too short. Both are of spans of
+    min_span_letters or more: links, names and cells of tables in another language are not a text in it.
+    """
+
+    min_share: float = 0.2
+    min_letters: int = 400
+    min_span_letters: int = 150
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_share <= 0.5:
+            raise ConfigError(f"parts.min_share is {self.min_share}; expected a number above 0, at most 0.5")
+        for name in ("min_letters", "min_span_letters"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"parts.{name} is {getattr(self, name)}; expected 1 or more")
+
+
+class Parts:
+    """`annotate` with the tables of signals."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.signals = signals.Signals(signals.Config())
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Measure the parts of every document of a batch; most documents have none."""
+        docs, labels, texts = split(batch, self.config)
+        if not docs:
+            return pa.table([pa.array([[]] * len(batch), PART_LIST)], schema=SCHEMA)
+        strings, names = pa.array(texts, pa.large_string()), pa.array(labels, pa.string())
+        decoded = decode(strings)
+        measured = self.signals.measure(strings, names, decoded, judge_code(decoded))
+        rows = pa.StructArray.from_arrays(
+            [names, *(measured[field.name].combine_chunks() for field in MEASURED)], fields=list(PART)
+        )
+        offsets = np.searchsorted(docs, np.arange(len(batch) + 1)).astype(np.int32)
+        return pa.table([pa.ListArray.from_arrays(pa.array(offsets), rows)], schema=SCHEMA)
+
+
+PART_LIST = SCHEMA.field("signals").type
+
+
+def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[str]]:
+    """Split the documents that have two or more parts; one that is code as a whole has none.
+
+    Args: batch, with the columns that the stage reads.
+    Returns: for each part its document's row, ascending, its language and its text; languages of a document in the
+    order in which they first come.
+    """
+    text, lists = batch["text"], batch["language.spans"].combine_chunks()
+    rows = np.asarray(pc.list_parent_indices(lists))
+    flat = pc.list_flatten(lists)
+    encoded = flat.field("label").dictionary_encode()
+    names, label = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
+    begins, ends = flat.field("start").to_numpy(), flat.field("end").to_numpy()
+    has_rules = ~np.isin(label, [i for i, name in enumerate(names) if name in WITHOUT_RULES])
+    kinds = np.unique(np.stack([rows[has_rules], label[has_rules]]), axis=1)  # (2, languages by document)
+    candidates = np.bincount(kinds[0], minlength=len(lists)) > 1
+    candidates &= np.asarray(pc.not_equal(batch[LABEL], "zxx").fill_null(True).combine_chunks())
+    if not candidates.any():
+        return [], [], []
+    decoded = view(text)
+    letters = np.zeros(len(rows), np.int64)
+    asked = candidates[rows]
+    letters[asked] = _count_letters(decoded.classes, decoded.starts[rows[asked]], begins[asked], ends[asked])
+    found: tuple[list[int], list[str], list[str]] = ([], [], [])
+    for row in np.flatnonzero(candidates).tolist():
+        low, high = np.searchsorted(rows, [row, row + 1])
+        counts = has_rules[low:high] & (letters[low:high] >= config.min_span_letters)
+        totals = np.bincount(label[low:high], letters[low:high] * counts, len(names))
+        least = max(config.min_letters, config.min_share * letters[low:high].sum())
+        strong = totals >= least
+        if np.count_nonzero(strong) > 1:
+            pieces = _join(text[row].as_py(), begins[low:high], ends[low:high], label[low:high], strong)
+            found[0].extend([row] * len(pieces))
+            found[1].extend(names[i] for i in pieces)
+            found[2].extend(pieces.values())
+    return found
+
+
+def _join(
+    text: str, begins: np.ndarray, ends: np.ndarray, labels: np.ndarray, strong: np.ndarray
+) -> dict[int, str]:
+    """Text of each label that is a part; what is none goes to the part before it, at the beginning to the first."""
+    owner = int(labels[strong[labels]][0])
+    pieces: dict[int, list[str]] = {}
+    last = -1
+    for begin, end, label in zip(begins.tolist(), ends.tolist(), labels.tolist(), strict=True):
+        owner = label if strong[label] else owner
+        part = pieces.setdefault(owner, [])
+        if part and owner != last and not part[-1].endswith("\n"):
+            part.append("\n")
+        part.append(text[begin:end])
+        last = owner
+    return {label: "".join(part) for label, part in pieces.items()}
+
+
+@njit(cache=True, nogil=True)
+def _count_letters(classes, starts, begins, ends):  # type: ignore[no-untyped-def]  # numba infers types
+    """Letters of spans, given where the document of each starts: int64 (n_spans,)."""
+    letters = np.zeros(len(begins), np.int64)
+    for span in range(len(begins)):
+        for kind in classes[starts[span] + begins[span] : starts[span] + ends[span]]:
+            letters[span] += HAN_LETTERS if kind >= HANGUL else np.int64(kind >= LATIN)
+    return letters
+
+
+STAGE = Stage(
+    name="parts",
+    version=1,
+    config=Config,
+    reads=("text", LABEL, "language.spans"),
+    writes=SCHEMA,
+    load=Parts,
+    data=signals.STAGE.data,
+)
