@@ -15,9 +15,9 @@ from pathlib import Path
 from domain_sources import PACKAGES
 
 
-def fetch(folder: Path) -> None:
-    """Download and unpack every package that is not there yet."""
-    for registry, names in PACKAGES.items():
+def fetch(folder: Path, packages: dict[str, dict[str, str]]) -> None:
+    """Download and unpack every package that is not there yet; packages: version by name by registry."""
+    for registry, names in packages.items():
         for name, version in names.items():
             target = folder / name.replace("/", "__")
             if target.exists():
@@ -43,7 +43,7 @@ def main() -> None:
     """Read the command line and fetch."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--packages", type=Path, required=True, help="folder to unpack into")
-    fetch(parser.parse_args().packages)
+    fetch(parser.parse_args().packages, PACKAGES)
 
 
 if __name__ == "__main__":

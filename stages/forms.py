@@ -1,6 +1,7 @@
 """The form of a text: what kind of writing it is, so that tables, code, verse and chats are not judged as web pages.
 
-Reads what `stages.signals` counts, and the text itself where it looks like JSON; gives one label per text. The first
+Reads what `stages.signals` counts, and the text itself where it looks like JSON or holds tables written as HTML; gives
+one label per text. The first
 form that fits counts, in this order:
 
 - `json`: nothing but JSON objects and arrays, one or several, tags such as <tool_call> around them allowed;
@@ -25,6 +26,7 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 FORMS = (
     "page", "post", "verse", "dialogue", "technical", "table", "code", "subtitles", "json", "broken_json",
@@ -33,6 +35,12 @@ FORMS = (
 
 MIN_LINES = 3
 """Fewer lines are no table, code file, verse or dialogue."""
+
+_CELL = "(?i)<t[dhr][ >]"
+_TABLE_LINE = re.compile(
+    r"^[ \t]*</?(?:table|caption|colgroup|col|thead|tbody|tfoot|tr|th|td)\b", re.M | re.I
+)
+"""Markup of HTML tables, which Markdown allows: anywhere, and at the start of a line."""
 
 _KEY = re.compile(r'["\'][^"\'\n]{1,80}["\']\s*:')
 _BETWEEN = re.compile(r"(?:\s|,|</?[A-Za-z_|]{1,32}>)*")
@@ -43,14 +51,14 @@ def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array)
     """Name the form of each text.
 
     Args: counts, int64 (n_docs,) each, by the names of `stages.signals`; texts, read only where n_braces or brackets
-    make JSON possible.
+    make JSON possible, or a cell of an HTML table stands there.
     Returns: string (n_docs,), of FORMS.
     """
     c = {name: values.astype(np.float64) for name, values in counts.items()}
     lines, words, visible = (np.maximum(c[name], 1) for name in ("n_lines", "n_words", "n_visible"))
     long_enough = c["n_lines"] >= MIN_LINES
     digits, letters, stops = c["n_digits"] / visible, c["n_letters"] / visible, c["n_stop_words"] / words
-    code, table = c["n_code_lines"] / lines, c["n_table_lines"] / lines
+    code, table = c["n_code_lines"] / lines, (c["n_table_lines"] + _n_html_lines(texts)) / lines
     structured = code + table + c["n_heading_lines"] / lines
     line_words = words / lines
     even = c["max_line_chars"] <= 3 * c["line_chars"] / lines + 4
@@ -92,6 +100,14 @@ def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array)
         if (found := is_json(texts[row].as_py())) is not None:
             names[row] = FORMS.index("json" if found else "broken_json")
     return pa.DictionaryArray.from_arrays(pa.array(names), pa.array(FORMS)).cast(pa.string())
+
+
+def _n_html_lines(texts: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Count lines that open with the markup of an HTML table; float64 (n_docs,)."""
+    n_lines = np.zeros(len(texts))
+    for row in np.flatnonzero(pc.match_substring_regex(texts, _CELL)).tolist():
+        n_lines[row] = len(_TABLE_LINE.findall(texts[row].as_py()))
+    return n_lines
 
 
 def _may_be_json(c: dict[str, np.ndarray]) -> np.ndarray:

@@ -73,6 +73,9 @@ def faults(lang: str) -> dict[str, str]:
         "menu of sentences": _MENU[lang] * 3 + "\n".join(f"{w} {i}" for i, w in enumerate(words)),
         "headlines": "\n".join(f"{line[:16]}" for line in page.replace("，", "\n").replace(", ", "\n").split("\n")),
         "teasers": "\n".join(line[:180].rstrip(".。") for line in lines) if lang == "eng" else "",
+        "links": "# Guide\n## In this section\n" + "\n".join(
+            f"- [The {word} (custom web app)](the-{word}-custom-web-app.md)" for word in words[:8]
+        ) if lang == "eng" else "",
         "symbols": page[:120] + " → ★ ¥ § ± × ÷ ≈ ≠ ≤" * 40,
         "punctuation of none": "".join(char for char in page if char.isalnum() or char in " \n"),
         "foreign words": "qzx vlk " * 120 if lang == "eng" else "Internationalization " * 30 + "中文的" * 3,

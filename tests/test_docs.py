@@ -31,7 +31,7 @@ PAGES = sorted(
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
 BROKEN = (
-    "Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable", "_DiedError", "ExtractionError",
+    "Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refusal",
 )  # fmt: skip
 
 

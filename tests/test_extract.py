@@ -136,7 +136,7 @@ def test_odd_pages_give_text_or_a_reason(extractor: Extractor, html: str) -> Non
     try:
         assert isinstance(extractor.extract(html + "x")["text"], str)
     except ExtractionError as error:
-        assert error.args[0].startswith("extractor_")
+        assert error.args[0].startswith("extractor_") or error.args[0] == "table_too_large"
     assert extractor.extract("<p>next")["text"].strip() == "next"
 
 

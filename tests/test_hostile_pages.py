@@ -6,6 +6,7 @@ import gzip
 import resource
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,14 +116,79 @@ def test_a_trap_ends_within_the_bounds(extractor: Extractor, trap: str) -> None:
             "extractor_memory",
             "extractor_crashed",
             "extractor_failed",
+            "table_too_large",
         )
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 8
     assert extractor.extract("<p>next")["text"].strip() == "next"
 
 
 def test_traps_in_an_archive_are_quarantined_with_reasons() -> None:
-    """A page of 200,000 attributes is ended, a table of 2**53 cells is the one cell it has, and the rest goes on."""
+    """A page of 200,000 attributes is ended, a table of 2**53 cells is refused unread, and the rest goes on."""
     data = b"".join(map(response, [TRAPS["attributes"], TRAPS["spans of a table"], page("next")]))
     records = read(READER, data, page_seconds=1.0)
-    assert reasons(records) == [(0, "extractor_timeout"), (1, None), (2, None)]
-    assert records[1].fields is not None and records[1].fields["text"].strip() == "x"
+    assert reasons(records) == [(0, "extractor_timeout"), (1, "table_too_large"), (2, None)]
+    assert records[1].raw is not None and TRAPS["spans of a table"].encode() in records[1].raw
+
+
+def table(cell: str) -> str:
+    """A page with a table of one cell and a paragraph below it."""
+    return f"<p>above<table><tr>{cell}</table><p>below"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "<td colspan=9007199254740992>x",
+        '<td rowspan="9007199254740992">x',
+        "<th COLSPAN=' +0009007199254740992 columns'>x",
+        '<td colspan="&#57;007199254740992">x',
+        f"<td colspan={'9' * 100_000}>x",
+        "<td rowspan=2147483648>x",
+        "<td>x<table><tr><td colspan=2147483648>y</table>",
+        "<td>x</table><table><colgroup span=9007199254740992><tr><td>y",
+        "<td>x</table><table><col span=9007199254740992><tr><td>y",
+    ],
+    ids=[
+        "columns", "rows", "sloppy", "entity", "long", "least", "nested", "group", "column",
+    ],
+)  # fmt: skip
+def test_a_table_larger_than_any_is_refused(extractor: Extractor, cell: str) -> None:
+    """A cell that spans more than 2**31 - 1 columns or rows ends its page, at once, and the next page goes on."""
+    start = time.perf_counter()
+    with pytest.raises(ExtractionError) as error:
+        extractor.extract(table(cell))
+    assert error.value.args[0] == "table_too_large"
+    assert "expected at most 2,147,483,647" in error.value.args[1] and len(error.value.args[1]) < 200
+    assert time.perf_counter() - start < 2
+    assert extractor.extract("<p>next")["text"].strip() == "next"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "<td colspan=1001>x",
+        "<td rowspan=65535>x",
+        '<td colspan="9999">x',
+        "<td colspan=2147483647>x",
+        "<td rowspan=2147483647>x",
+        "<td colspan=100%>x",
+        "<td colspan=-9007199254740992>x",
+        "<td colspan=all>x",
+        "<td colspan=1e300>x",
+        "<td colspan='x 9007199254740992'>x",
+        "<td colspan=９００７１９９２５４７４０９９２>x",
+        "<td colspan>x",
+        "<td colspan=1 span=9007199254740992>x",
+        "<td data-colspan=9007199254740992>x",
+        "<td>x<script>'<td colspan=9007199254740992>'</script><!-- <td colspan=9007199254740992> -->",
+    ],
+)
+def test_sloppy_spans_are_read(extractor: Extractor, cell: str) -> None:
+    """A span that browsers clamp, or that is no number, changes nothing of the text."""
+    assert extractor.extract(table(cell))["text"] == extractor.extract(table("<td>x"))["text"]
+
+
+def test_a_page_about_such_a_table_is_read(extractor: Extractor) -> None:
+    """Markup that a page shows is text."""
+    shown = "&lt;td colspan=9007199254740992&gt;"
+    assert "colspan=9007199254740992" in extractor.extract(f"<p>Never write <code>{shown}</code>.")["text"]

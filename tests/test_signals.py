@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -223,6 +225,17 @@ def test_traditional_and_simplified_measure_alike() -> None:
     )
     assert simplified == traditional
     assert simplified["stop_word_count"] >= 5
+
+
+@pytest.mark.parametrize("case", [str, str.upper], ids=["lower", "upper"])
+@pytest.mark.parametrize(("n_rows", "form"), [(2, "technical"), (9, "table")])
+def test_tables_written_as_html_are_tables(n_rows: int, form: str, case: Callable[[str], str]) -> None:
+    """Lines that open with the markup of a table count as lines of one; a tag in a sentence does not."""
+    prose = "The lock that a record has is one of these, and it stays until the record is written.\n" * 12
+    cells = "".join(f"<tr>\n<td>Lock {i}</td>\n<td>Held by reader {i}.</td>\n</tr>\n" for i in range(n_rows))
+    page = prose + case("<table>\n") + cells.replace("<td", case("<td")) + case("</table>\n")
+    assert signals(page, "eng_Latn")["form"] == form
+    assert signals(prose.replace("lock", "<td> tag"), "eng_Latn")["form"] == "page"
 
 
 def test_repetition_is_measured_in_covered_characters() -> None:

@@ -3,7 +3,7 @@
 One process per process that reads and per limits, started at the first page, used for all, replaced when it dies,
 and gone when its reader is. A page that ends it is tried once more in a new one, so that no page is condemned for
 what those before it left behind. Reasons of pages without text: extractor_timeout, extractor_memory,
-extractor_crashed, extractor_failed.
+extractor_crashed, extractor_failed, table_too_large.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Extractor:
     def extract(self, html: str) -> dict[str, Any]:  # Any: see extract_worker.extract
         """Return the fields of a page, see `extract_worker.extract`.
 
-        Raises: ExtractionError if the process died on it, or the library refuses it; StageError if no process
+        Raises: ExtractionError if the process died on it, or it is refused; StageError if no process
         can be started.
         """
         page = html.encode("utf-8")
@@ -62,8 +62,8 @@ class Extractor:
             except _DiedError as error:
                 raise ExtractionError(*error.args) from error
         fields = msgspec.msgpack.decode(answer)
-        if "error" in fields:
-            raise ExtractionError("extractor_failed", fields["error"])
+        if "reason" in fields:
+            raise ExtractionError(fields["reason"], fields["detail"])
         return fields
 
     def close(self) -> None:

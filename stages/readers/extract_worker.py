@@ -17,6 +17,7 @@ import msgspec
 
 from stages.readers.main_text import parse, text_of
 from stages.readers.page_claims import claims
+from stages.readers.table_spans import AbsurdSpanError, check_spans
 
 LENGTH = struct.Struct("<I")
 """Before each message: its bytes."""
@@ -29,8 +30,12 @@ WALL_FACTOR = 20
 
 
 def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
-    """Return a page's main text (`text`, see `main_text`) and what it says about itself (see `page_claims`)."""
+    """Return a page's main text (`text`, see `main_text`) and what it says about itself (see `page_claims`).
+
+    Raises: AbsurdSpanError.
+    """
     tree = parse(html)
+    check_spans(tree)
     return claims(tree, html) | {"text": text_of(tree)}
 
 
@@ -72,10 +77,15 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def refusal(reason: str, detail: str) -> bytes:
+    """Return the answer for a page without text."""
+    return msgspec.msgpack.encode({"reason": reason, "detail": detail})
+
+
 def serve(seconds: float, memory_bytes: int) -> None:
     """Say that this process is ready, then answer pages until stdin ends.
 
-    An answer is an object of fields, see `extract`, or of `error` if the library refuses the page.
+    An answer is an object of fields, see `extract`, or of `reason` and `detail` if there is no text.
     """
     pages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get among the answers
@@ -87,10 +97,12 @@ def serve(seconds: float, memory_bytes: int) -> None:
             answer = msgspec.msgpack.encode(extract(page.decode("utf-8")))
         except MemoryError:
             os._exit(MEMORY_EXIT)
+        except AbsurdSpanError as error:
+            answer = refusal("table_too_large", str(error))
         except Exception as error:
             if peak_bytes() > memory_bytes / 2:  # the parser does not say that it was refused memory
                 os._exit(MEMORY_EXIT)
-            answer = msgspec.msgpack.encode({"error": f"{type(error).__name__}: {error}"[:500]})
+            answer = refusal("extractor_failed", f"{type(error).__name__}: {error}"[:500])
         set_timers(0)
         write_message(answers, answer)
 

