@@ -288,7 +288,7 @@ def _count(  # type: ignore[no-untyped-def]
 
 STAGE = Stage(
     name="signals",
-    version=2,
+    version=3,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,
