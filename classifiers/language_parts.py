@@ -225,7 +225,9 @@ def _name_chinese(
     is_jpn = (jpn > 0) & (jpn >= _JPN_SHARE * n_han) & (10 * not_jpn <= jpn)
     label, score = np.where(is_jpn, index["jpn_Jpan"], label), np.where(is_jpn, 1 - any_chinese, score)
     is_yue = (kinds[:, 1] >= config.yue_score) & ((n_telling >= _SHORT_YUE) | (yue > 0))
-    by_words = (yue >= _MIN_YUE) & (yue >= _YUE_SHARE * n_han)  # of a matter of which the model has read in zho only
+    by_words = (yue >= _MIN_YUE) & (
+        yue >= _YUE_SHARE * n_han
+    )  # of a matter of which the model has read in zho only
     label = np.where(is_yue | by_words, np.where(hans > hant, index["yue_Hans"], index["yue_Hant"]), label)
     score = np.where(by_words, any_chinese, score)
     return label, np.where(is_yue, any_chinese * kinds[:, 1], score)
