@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 from stages.exact import SCHEMA, STAGE, Config
-from stages.kernels.code_lines import find_code, load_symbols
+from stages.kernels.code_lines import find_code
+from stages.kernels.code_signs import load_symbols
 from stages.kernels.hashing import string_keys
 from stages.kernels.minhash import match_text
 from stages.kernels.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables

@@ -54,6 +54,19 @@ def test_view_decodes_ends_of_every_length(char: str) -> None:
     assert codes_in(pa.array([char, f"a{char}中{char}"])) == codes_of([char, f"a{char}中{char}"])
 
 
+@pytest.mark.parametrize("char", ["\x80", "中", "\U00020000"])
+def test_view_decodes_characters_at_every_place_of_a_block(char: str) -> None:
+    """A character of two to four bytes decodes wherever it falls in a block of ASCII, and so do runs of it; documents
+    may end anywhere in a block."""
+    docs = [
+        "a" * before + char * n + "b" * after
+        for before in range(34)
+        for n in (1, 2, 17)
+        for after in (0, 1, 15, 16, 40)
+    ]
+    assert codes_in(pa.array(docs)) == codes_of(list(docs))
+
+
 def test_view_is_kept_for_the_last_batch_only() -> None:
     """The same buffers give the same view; another slice or batch gives its own."""
     column = pa.array(["一 two", "three"], pa.large_string())

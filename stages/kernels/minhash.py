@@ -14,7 +14,8 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
-from stages.kernels.code_lines import find_code, load_symbols
+from stages.kernels.code_lines import find_code
+from stages.kernels.code_signs import load_symbols
 from stages.kernels.hashing import ODD_A, ODD_B, mix, mix_all, step
 from stages.kernels.text import HANGUL, MARK, OTHER, TextView, load_tables, view
 
@@ -28,10 +29,14 @@ words tell as well."""
 
 BLANK = np.uint32(0x20)
 
-CODE_MASK = np.uint32(0x1FFFFF)
-_KEPT, _WORD, _STAYS_IN_WORD, _STAYS_IN_GAP, _ENTERS_WORD, _ENTERS_GAP = 21, 22, 24, 25, 26, 27
-"""Bits of `_load_folds` above the code point: whether match text keeps it, whether it belongs to a word where one is
-open, and what it makes of the state of `_put`."""
+_NO_WORD, _IN_WORD, _AFTER_WORD = 0, 8, 16
+"""States of `_put`: the last code point kept is of no word, of a word, of a word with a gap after it. A state is how
+far to shift a fold of `_load_folds` so that what it does in that state comes last."""
+
+_BLANK_BEFORE, _KEPT, _AS_SYMBOL, _IS_SYMBOL, _FOLDED = (np.uint64(bit) for bit in (6, 7, 24, 31, 43))
+"""Bits of a fold. In each of three bytes, above the state that follows: a blank comes before the code point; match text
+keeps it. Above those bytes: the symbol of code that it stands for, seven bits, a blank for none, and whether it is one;
+the code point in match text, a blank for one that is left out."""
 
 PLACES = mix_all(np.arange(1, 1025, dtype=np.uint64) * ODD_A) | np.uint64(1)
 """Odd multipliers for the code points of a unit; one of more code points, which is no word, goes through them again."""
@@ -39,6 +44,9 @@ PLACES = mix_all(np.arange(1, 1025, dtype=np.uint64) * ODD_A) | np.uint64(1)
 _COUNTS, _JOINS, _LEAVES_WORD_OPEN, _OPENS_WORD, _SYMBOL = (np.uint64(bit) for bit in range(5))
 """Bits of `_load_roles`: counts as part of a unit, continues the word that is open, leaves a word as it is, opens one,
 is a symbol of code."""
+
+_OPEN, _VALUE = np.uint32(4), np.uint32(11)
+"""Of `_load_steps`: the state in which a word is open, again how far to shift; where the code point is."""
 
 ZERO, ONE = np.uint64(0), np.uint64(1)
 
@@ -66,9 +74,7 @@ def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
     decoded, last = view(text), _Last.entry
     if last is not None and last[0] is decoded:
         return last[1]
-    match = MatchText(
-        *_fold(decoded.codes, decoded.starts, *find_code(decoded), _load_folds(), load_symbols())
-    )
+    match = MatchText(*_fold(decoded.codes, decoded.starts, *find_code(decoded), _load_folds()))
     for array in match:
         array.setflags(write=False)  # shared by stages, as the view is
     _Last.entry = (decoded, match)
@@ -77,24 +83,32 @@ def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
 
 @cache
 def _load_folds() -> np.ndarray:
-    """How `_put` folds each code point: uint32 (0x110000,), the code point of match text and the bits named above."""
+    """How `_put` folds each code point: uint64 (0x110000,), bits named above."""
     tables = load_tables()
     kept = tables.fold > 0
     kinds = np.where(kept, tables.classes[tables.fold], tables.classes)
-    word, mark = kept & (kinds < HANGUL), kept & (kinds == MARK)
-    flags = (
-        (_KEPT, kept),
-        (_WORD, word),
-        (_STAYS_IN_WORD, mark | ~kept),
-        (_STAYS_IN_GAP, ~kept),
-        (_ENTERS_WORD, word & ~mark),
-        (_ENTERS_GAP, ~kept & (kinds != OTHER)),  # an invisible character does not end a word
-    )
-    folds = tables.fold.copy()
-    for bit, has in flags:
-        folds |= has.astype(np.uint32) << np.uint32(bit)
+    symbols = np.where(kept, 0, np.pad(load_symbols(), (0, len(kept) - 0x10000)))
+    keep, blank = 1 << int(_KEPT), 1 << int(_BLANK_BEFORE)
+    folds = np.select(
+        [kept & (kinds < HANGUL) & (kinds != MARK), kept & (kinds == MARK), kept, kinds != OTHER],
+        [
+            _fold_by_state(_IN_WORD | keep, _IN_WORD | keep, _IN_WORD | keep | blank),
+            _fold_by_state(_NO_WORD | keep, _IN_WORD | keep, _IN_WORD | keep | blank),
+            _fold_by_state(_NO_WORD | keep, _NO_WORD | keep, _NO_WORD | keep),
+            _fold_by_state(_NO_WORD, _AFTER_WORD, _AFTER_WORD),
+        ],
+        _fold_by_state(_NO_WORD, _IN_WORD, _AFTER_WORD),  # an invisible character does not end a word
+    ).astype(np.uint64)
+    folds |= (symbols > 0).astype(np.uint64) << _IS_SYMBOL
+    folds |= np.where(symbols > 0, symbols, BLANK).astype(np.uint64) << _AS_SYMBOL
+    folds |= np.where(kept, tables.fold, BLANK).astype(np.uint64) << _FOLDED
     folds.setflags(write=False)
     return folds
+
+
+def _fold_by_state(no_word: int, in_word: int, after_word: int) -> int:
+    """What a code point does in each state, where that state shifts to."""
+    return no_word << _NO_WORD | in_word << _IN_WORD | after_word << _AFTER_WORD
 
 
 @nb.njit(cache=True, nogil=True)
@@ -105,46 +119,48 @@ def _fold(
     line_ends: np.ndarray,
     line_starts: np.ndarray,
     folds: np.ndarray,
-    symbols: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     # room for the blank after a symbol of code; every other blank stands for at least one dropped code point
     match = np.empty(2 * len(codes) + 1, np.uint32)
     match_starts = np.empty(len(starts), np.int64)
-    n = np.uint64(0)
+    n = ZERO
     for doc in range(len(starts) - 1):
         match_starts[doc] = n
-        state = np.uint32(0)
-        low = starts[doc]
-        for line in range(line_starts[doc], line_starts[doc + 1]):
-            through = codes[low : min(line_ends[line] + 1, starts[doc + 1])]  # its line break makes a gap
-            if is_code[line]:
-                for code in through:
-                    if folds[code] & CODE_MASK == 0 and code < len(symbols) and symbols[code] != 0:
-                        match[n] = symbols[code]
-                        n += np.uint64(1)
-                        state |= np.uint32(np.int64(n) == match_starts[doc] + 1)  # the first is like a word
-                    n, state = _put(match, n, folds[code], state)
+        first = n + ONE
+        state = np.uint64(_NO_WORD)
+        low, line = starts[doc], line_starts[doc]
+        while line < line_starts[doc + 1]:
+            in_code = is_code[line]
+            while line < line_starts[doc + 1] and is_code[line] == in_code:
+                line += 1
+            high = min(line_ends[line - 1] + 1, starts[doc + 1])  # its line break makes a gap
+            if in_code:
+                for code in codes[low:high]:
+                    fold = folds[code]
+                    is_symbol = (fold >> _IS_SYMBOL) & ONE
+                    match[n] = np.uint32((fold >> _AS_SYMBOL) & np.uint64(0x7F))
+                    n += is_symbol
+                    is_first = is_symbol & np.uint64(n == first)
+                    state |= is_first * np.uint64(_IN_WORD)  # the first is like a word
+                    n, state = _put(match, n, fold, state)
             else:
-                for code in through:
+                for code in codes[low:high]:
                     n, state = _put(match, n, folds[code], state)
-            low += len(through)
+            low = high
     match_starts[len(starts) - 1] = n
     return match[:n], match_starts
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _put(match: np.ndarray, n: np.uint64, fold: np.uint32, state: np.uint32) -> tuple[np.uint64, np.uint32]:
-    """Put a code point, and the blank before it, where they belong in match text.
+def _put(match: np.ndarray, n: np.uint64, fold: np.uint64, state: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Put a code point, and the blank before it, where they belong in match text; what was left out put the blank.
 
-    The state is whether the last code point was of a word, bit 0, and whether a gap came after it, bit 1. Without a
-    branch, because a processor cannot foresee where words end.
+    Without a branch, because a processor cannot foresee where words end, and with one shift from state to state.
     """
-    match[n] = BLANK
-    n += np.uint64(state & (state >> np.uint32(1)) & (fold >> np.uint32(_WORD)) & np.uint32(1))
-    match[n] = fold & CODE_MASK
-    n += np.uint64((fold >> np.uint32(_KEPT)) & np.uint32(1))
-    state = (state & (fold >> np.uint32(_STAYS_IN_WORD))) | (fold >> np.uint32(_ENTERS_WORD))
-    return n, state & np.uint32(3)
+    state = fold >> (state & np.uint64(63))
+    n += (state >> _BLANK_BEFORE) & ONE
+    match[n] = np.uint32(fold >> _FOLDED)
+    return n + ((state >> _KEPT) & ONE), state
 
 
 @cache
@@ -167,6 +183,23 @@ def _load_roles() -> np.ndarray:
         roles |= has.astype(np.uint8) << np.uint8(bit)
     roles.setflags(write=False)
     return roles
+
+
+@cache
+def _load_steps() -> np.ndarray:
+    """What each code point does to units without symbols: uint32 (0x110000,), four bits for each state (0 and _OPEN).
+
+    The lowest says whether it begins a unit, the next whether it counts; then comes the state that follows. From bit
+    _VALUE on is the code point, 0 for one that does not count.
+    """
+    roles = _load_roles().astype(np.uint32)
+    counts, opens = roles & 1, roles >> np.uint32(_OPENS_WORD) & 1
+    joins, leaves = roles >> np.uint32(_JOINS) & 1, roles >> np.uint32(_LEAVES_WORD_OPEN) & 1
+    steps = counts | counts << 1 | opens * _OPEN
+    steps |= (counts & ~joins | counts << 1 | (opens | leaves) * _OPEN) << _OPEN
+    steps |= np.where(counts > 0, np.arange(len(roles), dtype=np.uint32), np.uint32(0)) << _VALUE
+    steps.setflags(write=False)
+    return steps
 
 
 def count_units(match: MatchText) -> np.ndarray:
@@ -202,12 +235,12 @@ def hash_units(match: MatchText, modes: np.ndarray) -> tuple[np.ndarray, np.ndar
     Returns: uint64 (n_units,), int64 (n_docs + 1,) where each document begins.
     Source: Carter and Wegman, Universal classes of hash functions, JCSS 18(2), 1979, on sums of products.
     """
-    return _hash_units(match.codes, match.starts, _load_roles(), modes)
+    return _hash_units(match.codes, match.starts, _load_roles(), _load_steps(), modes)
 
 
 @nb.njit(cache=True, nogil=True)
 def _hash_units(
-    codes: np.ndarray, starts: np.ndarray, roles: np.ndarray, modes: np.ndarray
+    codes: np.ndarray, starts: np.ndarray, roles: np.ndarray, steps: np.ndarray, modes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     units = np.empty(len(codes) + 1, np.uint64)  # from 1 on: what comes before the first unit writes to 0
     unit_starts = np.empty(len(starts), np.int64)
@@ -228,20 +261,21 @@ def _hash_units(
                 joins = in_unit & (symbol | (in_word & joining & (role >> _JOINS)))
                 begins = counts & ~joins
                 n += begins
-                place, unit = _add(place, unit, code, counts, begins)
+                place, unit = _add(place, unit, np.uint64(code) & (ZERO - counts), counts, begins)
                 units[n] = unit
                 in_word = ((in_word & (role >> _LEAVES_WORD_OPEN)) | (role >> _OPENS_WORD)) & ONE
                 in_word |= begins & symbol  # a text that begins with a symbol begins with a word
                 in_unit |= begins
         else:  # the same without symbols
+            state = np.uint32(0)
             for code in text:
-                role = np.uint64(roles[code])
-                counts = role & ONE
-                begins = counts & ~(in_word & (role >> _JOINS))
+                does = steps[code]
+                state = does >> (state & _OPEN)
+                begins = np.uint64(state & np.uint32(1))
                 n += begins
-                place, unit = _add(place, unit, code, counts, begins)
+                counts = np.uint64((state >> np.uint32(1)) & np.uint32(1))
+                place, unit = _add(place, unit, np.uint64(does >> _VALUE), counts, begins)
                 units[n] = unit
-                in_word = ((in_word & (role >> _LEAVES_WORD_OPEN)) | (role >> _OPENS_WORD)) & ONE
     unit_starts[len(starts) - 1] = n
     for i in range(1, n + ONE):
         units[i] = mix(units[i])
@@ -250,13 +284,12 @@ def _hash_units(
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def _add(
-    place: np.uint64, unit: np.uint64, code: np.uint32, counts: np.uint64, begins: np.uint64
+    place: np.uint64, unit: np.uint64, value: np.uint64, counts: np.uint64, begins: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
-    """Add a code point to a unit, if it counts, or begin the next with it: the place and the sum so far."""
+    """Add a code point to a unit, or begin the next with it: the place and the sum so far; 0 if it does not count."""
     goes_on = begins - ONE
     place = (place + counts) & goes_on
-    multiplier = PLACES[place & np.uint64(len(PLACES) - 1)]
-    return place, (unit & goes_on) + (np.uint64(code) & (ZERO - counts)) * multiplier
+    return place, (unit & goes_on) + value * PLACES[place & np.uint64(len(PLACES) - 1)]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -284,18 +317,21 @@ def hash_shingles(units: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> t
     n = 0
     for doc in range(len(starts) - 1):
         hash_starts[doc] = n
-        low, high, size = starts[doc], starts[doc + 1], sizes[doc]
-        leaving = np.uint64(1)
-        for _ in range(size):
+        text, size = units[starts[doc] : starts[doc + 1]], sizes[doc]
+        first = text[:size]
+        rolling, leaving = ZERO, ONE
+        for unit in first:
+            rolling = rolling * ODD_A + unit
             leaving *= ODD_A
-        rolling = np.uint64(0)
-        for i in range(low, high):
-            rolling = rolling * ODD_A + units[i]
-            if i - low >= size:
-                rolling -= units[i - size] * leaving
-            if i - low >= size - 1 or i == high - 1:
-                hashes[n] = mix(rolling)
-                n += 1
+        shingles = hashes[n : n + len(text) - len(first) + min(len(first), 1)]
+        n += len(shingles)
+        shingles[:1] = rolling
+        for i in range(1, len(shingles)):
+            # what does not depend on the last hash apart, so that the next waits for one product only
+            rolling = rolling * ODD_A + (text[i + size - 1] - text[i - 1] * leaving)
+            shingles[i] = rolling
+        for i in range(len(shingles)):  # a loop of its own, which vectors do
+            shingles[i] = mix(shingles[i])
     hash_starts[len(starts) - 1] = n
     return hashes[:n], hash_starts
 

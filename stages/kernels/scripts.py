@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from stages.kernels.code_blocks import mark_code
-from stages.kernels.code_lines import tag_end
+from stages.kernels.code_signs import begins_tag
 from stages.kernels.text import DIGIT, HAN, HANGUL, KANA, LATIN, LETTER, MARK, NEWLINE, PUNCT, SPACE, TextView
 
 HANI, JPAN, HANG, LATN, OTHERS = 0, 1, 2, 3, 4
@@ -210,7 +210,7 @@ def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, 
     while after <= end:  # the end of the line ends the last word
         i, after = after, after + 1
         if i < end and codes[i] == ord("<"):
-            after = tag_end(codes, classes, i, i + 1, end)
+            after = _tag_end(codes, classes, i, i + 1, end)
             if after > i + 1 and not in_word:
                 continue  # a tag is no text, and goes on with the run of words around it
         kind, flag = (classes[i], flags[codes[i]]) if i < end else (np.uint8(SPACE), np.uint8(BREAK_FLAG))
@@ -356,3 +356,15 @@ def encode(code, out, size):  # type: ignore[no-untyped-def]
         out[size] = 0x80 | (code >> 6 & 0x3F)
     out[size + 1] = 0x80 | (code & 0x3F)
     return size + 2
+
+
+@njit(cache=True, nogil=True)
+def _tag_end(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
+    """The end of the tag that begins at i, a run of `<` that ends at `run`; `run` if there is none."""
+    if begins_tag(codes, classes, i, run, end):
+        for j in range(run, end):
+            if codes[j] == ord(">"):
+                return j + 1
+            if codes[j] == ord("<"):
+                return run
+    return run

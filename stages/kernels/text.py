@@ -53,6 +53,12 @@ __all__ = [
 ]
 
 
+BLOCK = np.uint64(16)
+"""Bytes that are looked at together; English has a character beyond ASCII in few of them."""
+
+ONE, TWO, THREE, FOUR = (np.uint64(n) for n in range(1, 5))
+
+
 class TextView(NamedTuple):
     """A batch of texts as code points.
 
@@ -133,37 +139,67 @@ def _identity(text: pa.ChunkedArray | pa.Array) -> tuple[object, ...]:
 
 @njit(cache=True, nogil=True)
 def _decode(data, offsets, table, codes, classes, starts):  # type: ignore[no-untyped-def]  # numba infers types
-    """Decode valid UTF-8; return the number of code points."""
-    n = 0
+    """Decode valid UTF-8; return the number of code points.
+
+    Places are unsigned because numba tests at each access whether a signed one is negative.
+    """
+    n = np.uint64(0)
     for doc in range(len(offsets) - 1):
         starts[doc] = n
-        i = offsets[doc]
-        end = offsets[doc + 1]
+        i, end = np.uint64(offsets[doc]), np.uint64(offsets[doc + 1])
         while i < end:
-            byte = np.uint32(data[i])
-            if byte < 0x80:
-                code = byte
-                i += 1
-            elif byte < 0xE0:
-                code = (byte & np.uint32(0x1F)) << np.uint32(6) | (data[i + 1] & np.uint32(0x3F))
-                i += 2
-            elif byte < 0xF0:
-                code = (
-                    (byte & np.uint32(0x0F)) << np.uint32(12)
-                    | (data[i + 1] & np.uint32(0x3F)) << np.uint32(6)
-                    | (data[i + 2] & np.uint32(0x3F))
-                )
-                i += 3
-            else:
-                code = (
-                    (byte & np.uint32(0x07)) << np.uint32(18)
-                    | (data[i + 1] & np.uint32(0x3F)) << np.uint32(12)
-                    | (data[i + 2] & np.uint32(0x3F)) << np.uint32(6)
-                    | (data[i + 3] & np.uint32(0x3F))
-                )
-                i += 4
-            codes[n] = code
-            classes[n] = table[code]
-            n += 1
+            stop = min(i + BLOCK, end)
+            if stop == i + BLOCK and _is_ascii(data, i):
+                for j in range(BLOCK):
+                    codes[n + j] = data[i + j]
+                for j in range(BLOCK):
+                    classes[n + j] = table[data[i + j]]
+                n += BLOCK
+                i = stop
+            while i < stop:
+                byte = data[i]
+                while byte & 0xF0 == 0xE0:  # ideographs come in runs, which may go on into the next block
+                    code = _bits(byte, 0x0F, 12) | _tail(data[i + ONE], 6) | _tail(data[i + TWO], 0)
+                    codes[n], classes[n] = code, table[code]
+                    n += ONE
+                    i += THREE
+                    if i >= end:
+                        break
+                    byte = data[i]
+                if i >= stop:
+                    break
+                if byte < 0x80:
+                    code = np.uint32(byte)
+                    i += ONE
+                elif byte < 0xE0:
+                    code = _bits(byte, 0x1F, 6) | _tail(data[i + ONE], 0)
+                    i += TWO
+                else:
+                    code = _bits(byte, 0x07, 18) | _tail(data[i + ONE], 12)
+                    code |= _tail(data[i + TWO], 6) | _tail(data[i + THREE], 0)
+                    i += FOUR
+                codes[n], classes[n] = code, table[code]
+                n += ONE
     starts[len(offsets) - 1] = n
     return n
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_ascii(data, i):  # type: ignore[no-untyped-def]
+    """Whether a block is ASCII: one vector operation, for there is no way out of the loop."""
+    seen = np.uint8(0)
+    for j in range(BLOCK):
+        seen |= data[i + j]
+    return seen < 0x80
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _bits(byte, mask, shift):  # type: ignore[no-untyped-def]
+    """What a byte adds to a code point."""
+    return (np.uint32(byte) & np.uint32(mask)) << np.uint32(shift)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _tail(byte, shift):  # type: ignore[no-untyped-def]
+    """What a byte after the first adds to a code point."""
+    return _bits(byte, 0x3F, shift)
