@@ -2,7 +2,7 @@
 
 A column of parts is a list of structs whose fields are named as the columns that they stand for, the first for the one
 that tells parts apart (`language.label`). Where the run file annotates with a stage that writes such a column, rules
-judge by part whose `where` asks for the first field and whose conditions test another.
+judge by part whose `where` asks for the first field and whose conditions test another, or that test the first.
 """
 
 from __future__ import annotations

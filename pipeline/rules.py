@@ -77,7 +77,8 @@ class Rule:
 
     where: rows the rule applies to (all conditions hold, null does not). base: judged before the population of
     quality buckets and quantiles is drawn. trim: span columns and kinds that release removes from failing rows.
-    parts: the column of parts by which it judges (`by_part`): a document with parts fails if one of them does.
+    parts: the column of parts by which it judges (`by_part`): a document with parts fails if one of them does, and a
+    rule on what tells parts apart (`language.label`) judges the document as well.
     """
 
     name: str
@@ -104,7 +105,7 @@ class Rule:
         asked, tested = {condition.column for condition in self.where}, self.tested()
         whole = self.is_late or any(c.quantile for c in (*self.conditions, *self.where))
         for column, (key, *fields) in parts.items():
-            if not whole and key in asked and tested & set(fields):
+            if not whole and (key in tested or (key in asked and tested & set(fields))):
                 return replace(self, parts=column)
         return self
 
@@ -127,9 +128,10 @@ class Rule:
         failing = self._fails(table, cuts)
         if self.parts is not None:
             rows, parts = part_rows(table, self.parts, self.columns() - {self.parts})
-            if len(rows):
+            key = table[self.parts].type.value_type[0].name
+            if len(rows) and key not in self.tested():
                 failing[rows] = False
-                failing[rows[self._fails(parts, cuts)]] = True
+            failing[rows[self._fails(parts, cuts)]] = True
         return failing
 
     def _fails(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 Reads canonical text and the spans of the language stage; writes, for a document with two or more parts, a row of
 values per part under the names of the columns they stand for. A rule with `parts: parts.signals` judges these rows
-instead of the document. A part is all text in one language: its spans, and those between that are too small for a part
-of their own, code and what has no language, which belong to the part before them. Stretches that were apart are joined
-by a line break.
+instead of the document. A part is all text in one language, or in none that is known (`und`): its spans, and those
+between that are code or too small for a part of their own, which belong to the part before them. Stretches that were
+apart are joined by a line break.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MEASURED = [field for field in signals.SCHEMA if field.name != signals.FORM]
 PART = pa.struct([pa.field(LABEL, pa.string()), *(f.with_name(f"signals.{f.name}") for f in MEASURED)])
 SCHEMA = pa.schema({"signals": pa.list_(PART)})
 
-WITHOUT_RULES = ("zxx", "und")
-"""Labels of spans that are no part: code, and what no language was found for."""
+CODE = "zxx"
+"""Label of spans and documents that are no part and have none."""
 
 HAN_LETTERS = 3
 """Letters that a Han character, kana or syllable of Hangul counts for, as in the language stage."""
@@ -96,10 +96,10 @@ def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[s
     encoded = flat.field("label").dictionary_encode()
     names, label = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
     begins, ends = flat.field("start").to_numpy(), flat.field("end").to_numpy()
-    has_rules = ~np.isin(label, [i for i, name in enumerate(names) if name in WITHOUT_RULES])
-    kinds = np.unique(np.stack([rows[has_rules], label[has_rules]]), axis=1)  # (2, languages by document)
+    is_text = label != (names.index(CODE) if CODE in names else -1)
+    kinds = np.unique(np.stack([rows[is_text], label[is_text]]), axis=1)  # (2, languages by document)
     candidates = np.bincount(kinds[0], minlength=len(lists)) > 1
-    candidates &= np.asarray(pc.not_equal(batch[LABEL], "zxx").fill_null(True).combine_chunks())
+    candidates &= np.asarray(pc.not_equal(batch[LABEL], CODE).fill_null(True).combine_chunks())
     if not candidates.any():
         return [], [], []
     decoded = view(text)
@@ -109,7 +109,7 @@ def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[s
     found: tuple[list[int], list[str], list[str]] = ([], [], [])
     for row in np.flatnonzero(candidates).tolist():
         low, high = np.searchsorted(rows, [row, row + 1])
-        counts = has_rules[low:high] & (letters[low:high] >= config.min_span_letters)
+        counts = is_text[low:high] & (letters[low:high] >= config.min_span_letters)
         totals = np.bincount(label[low:high], letters[low:high] * counts, len(names))
         least = max(config.min_letters, config.min_share * letters[low:high].sum())
         strong = totals >= least

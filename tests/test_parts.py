@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ EN = f"{FERRY} Beyond the harbour the road climbs between stone walls, past a ch
 EN += "and whoever walks slowly enough is invited in for coffee before the last bend. Nobody remembers who built it."
 CODE = "```\nfor (int i = 0; i < n; i++) { total += values[i]; }\nreturn total;\n```\n"
 JUNK = "Click here cheap watches buy now " * 20
+NOISE = " ".join(
+    "".join(random.Random(i).choices("abcdefghijklmnopqrstuvwxyz", k=2 + i % 7)) for i in range(120)
+)
 LANGUAGE = language.STAGE.load(language.Config())
 MEASURE = STAGE.load(Config())
 
@@ -111,6 +115,7 @@ ENTRIES = [
     {"name": "zh_short", "signals.n_chars": {"min": 100}, "where": {"language.label": ["zho_Hans"]}},
     {"name": "en_stop", "signals.stop_word_count": {"min": 2}, "where": {"language.label": "eng_Latn"}},
     {"name": "mul_stop", "signals.stop_word_count": {"min": 99}, "where": {"language.label": "mul"}},
+    {"name": "languages", "language.label": {"in": ["zho_Hans", "eng_Latn", "mul"]}},
     {"name": "any_short", "signals.n_chars": {"max": 350}},
     {"name": "script", "language.hant_share": {"max": 0.5}, "where": {"language.label": ["zho_Hans"]}},
 ]
@@ -131,12 +136,13 @@ def verdicts(*texts: str) -> dict[str, list[bool]]:
 
 def test_a_rule_for_a_language_judges_its_part() -> None:
     """English junk fails the English rule beside good Chinese; rules without a language see the whole document."""
-    found = verdicts(f"{ZH}\n{EN}", f"{ZH}\n{JUNK}", ZH, JUNK)
-    assert found["en_stop"] == [False, True, False, True]
-    assert found["zh_short"] == [False, False, False, False]
-    assert found["mul_stop"] == [False, False, False, False]  # both documents are mul, and have parts
-    assert found["any_short"] == [True, True, False, True]
-    assert found["script"] == [False, False, False, False]
+    found = verdicts(f"{ZH}\n{EN}", f"{ZH}\n{JUNK}", ZH, JUNK, f"{ZH}\n{NOISE}", NOISE)
+    assert found["en_stop"] == [False, True, False, True, False, False]
+    assert found["zh_short"] == [False] * 6
+    assert found["mul_stop"] == [False] * 6  # documents that are mul have parts
+    assert found["any_short"] == [True, True, False, True, True, True]
+    assert found["script"] == [False] * 6
+    assert found["languages"] == [False, False, False, False, True, True]
 
 
 def test_which_rules_judge_by_part() -> None:
@@ -146,13 +152,14 @@ def test_which_rules_judge_by_part() -> None:
     label = {"where": {"language.label": "eng_Latn"}}
     entries = [
         {"name": "yes", "signals.n_chars": {"min": 5}, **label},
+        {"name": "label", "language.label": {"not_in": ["und"]}},
         {"name": "no_language", "signals.n_chars": {"min": 5}},
         {"name": "not_measured", "quality.intact": {"min": 0.5}, **label},
         {"name": "quantile", "signals.n_chars": {"quantile": {"min": 0.1}}, **label},
         {"name": "late", "signals.n_chars": {"min": 5}, "owners.n_chars_left": {"min": 5}, **label},
     ]
     rules = [rule.by_part(found) for rule in parse_rules(entries, "run.yaml: select")]
-    assert [rule.parts for rule in rules] == ["parts.signals", None, None, None, None]
+    assert [rule.parts for rule in rules] == ["parts.signals", "parts.signals", None, None, None, None]
     assert all(rule.by_part({}) == rule for rule in parse_rules(entries, "run.yaml: select"))
     assert "parts.signals" in rules[0].columns()
     assert rules[0].plain() != parse_rules(entries[:1], "run.yaml: select")[0].plain()
