@@ -29,6 +29,7 @@ from classifiers.language_tables import (
     load_flags,
     load_labels,
     load_scripts,
+    load_wu_marks,
 )
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
@@ -106,7 +107,7 @@ def load(config: Config) -> Annotate:
     """
     model = fasttext.load(config.model)
     labels = load_labels(model.labels, config.model)
-    loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags())
+    loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags(), load_wu_marks())
     return partial(annotate, model=loaded, config=config)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from classifiers import chinese
 from classifiers.language_tables import UND, LabelTables
 from stages.kernels import fasttext, scripts
-from stages.kernels.han_grams import sum_weights
+from stages.kernels.han_grams import count_marks, sum_weights
 from stages.kernels.scripts import HANG, HANI, JPAN, LATN, UNITS_LETTER, Survey, copy_parts
 from stages.kernels.text import TextView, utf8_buffers
 
@@ -31,18 +31,22 @@ _MIN_YUE, _YUE_SHARE = 2, 0.03
 """Words that no other Chinese has, and their share of the Han characters, from which a text is Cantonese whatever the
 model of Han characters makes of its matter: one in 12 to 30 is such a word in Cantonese, and more than one in 100 in no
 document in standard or classical Chinese of 18,119, four of their 660,816 paragraphs aside."""
+_WU_SHARE = 0.012
+"""Words of Wu, two of them its own, from which a text is Wu: none of the 18,119 documents has as many, four of their
+paragraphs have. Of one word of its own, the share is that of Cantonese."""
 _JPN_SHARE = 0.04
 """Of Han characters that Japanese alone has, for Han text without kana to be Japanese."""
 
 
 class Model(NamedTuple):
-    """What the stage loads; scripts and flags are tables over code points, see `kernels.scripts`."""
+    """What the stage loads; scripts, flags (see `kernels.scripts`) and wu_marks are tables over code points."""
 
     fasttext: fasttext.FastText
     chinese: chinese.ChineseModel
     labels: LabelTables
     scripts: np.ndarray
     flags: np.ndarray
+    wu_marks: np.ndarray
 
 
 class Parts(NamedTuple):
@@ -174,7 +178,14 @@ def name_parts(
         kinds = chinese.probabilities(model.chinese, sums, n_cells)
         names = np.where(fits, by_group, UND)[of]
         label[of], score[of] = _name_chinese(
-            names, probabilities[of], found.counts[parts.doc[of]], kinds, n_cells, model.labels, config
+            names,
+            probabilities[of],
+            found.counts[parts.doc[of]],
+            kinds,
+            n_cells,
+            count_marks(text, parts.doc[of], model.wu_marks),
+            model.labels,
+            config,
         )
     return label, score
 
@@ -185,6 +196,7 @@ def _name_chinese(
     counts: np.ndarray,
     kinds: np.ndarray,
     n_cells: np.ndarray,
+    wu_words: np.ndarray,
     tables: LabelTables,
     config: Config,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +207,7 @@ def _name_chinese(
     one half if there are none. Text of Japanese characters only, some of which no Chinese standard has, is Japanese.
 
     Args: kinds, float64 (n, 3), from `chinese.probabilities`; n_cells, int64 (n,), from `sum_weights`, two for each
-    character but repeats of the one before, which say nothing (啊啊啊).
+    character but repeats of the one before, which say nothing (啊啊啊). wu_words, int64 (n, 2), from `count_marks`.
     """
     index = tables.indices
     n_han, hans, hant, yue, jpn, not_jpn = (
@@ -216,7 +228,9 @@ def _name_chinese(
     sided = np.where(hans + hant > 0, np.maximum(hans, hant) / np.maximum(hans + hant, 1), 0.5)
     label = np.where(traditional, index["zho_Hant"], index["zho_Hans"])
     score = any_chinese * sided * kinds[:, 0]
-    is_wu = wu >= _SURE
+    own, any_wu = wu_words[:, 0], wu_words.sum(axis=1)
+    is_wu = (wu >= _SURE) | ((own >= 2) & (any_wu >= _WU_SHARE * n_han))
+    is_wu |= (own >= 1) & (any_wu >= 2) & (any_wu >= _YUE_SHARE * n_han)
     label = np.where(is_wu, np.where(traditional, index["wuu_Hant"], index["wuu_Hans"]), label)
     score = np.where(is_wu, any_chinese * sided, score)
     is_classical = (kinds[:, 2] >= config.lzh_score) & (n_telling >= _SHORT_LZH)

@@ -134,6 +134,15 @@ def load_flags() -> np.ndarray:
     return table
 
 
+def load_wu_marks() -> np.ndarray:
+    """Which characters are words of Wu: uint8 (0x110000,), 1 for its own, 2 for those that others know as well."""
+    kinds = {row["kind"]: row["characters"] for row in _rows(MARKERS_PATH)}
+    table = np.zeros(_N_CODES, np.uint8)
+    for column, kind in enumerate(("wuu", "wuu_too"), start=1):
+        table[[ord(char) for char in kinds[kind]]] = column
+    return table
+
+
 def _characters(encoding: str, end: int = 0xFF) -> set[str]:
     """Ideographs of two bytes in JIS X 0208 (euc_jp; the common ones end at 0xD0), GB 2312 or Big5."""
     pairs = (bytes((a, b)).decode(encoding, "ignore") for a in range(0xA1, end) for b in range(0x40, 0xFF))

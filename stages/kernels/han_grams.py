@@ -44,6 +44,24 @@ def sum_weights(text: TextView, found: Survey, weights: np.ndarray) -> tuple[np.
     return sums, counts
 
 
+def count_marks(text: TextView, docs: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """Count marked characters of some documents.
+
+    Args: docs, int64 (n,); marks, uint8 (0x110000,), 0 or which column counts the character, from 1.
+    Returns: int64 (n, 2).
+    """
+    counts = np.zeros((len(docs), 3), np.int64)
+    _count_marks(text.codes, text.starts, docs, marks, counts)
+    return counts[:, 1:]
+
+
+@njit(cache=True, nogil=True)
+def _count_marks(codes, starts, docs, marks, counts):  # type: ignore[no-untyped-def]  # numba infers types
+    for i in range(len(docs)):
+        for code in codes[starts[docs[i]] : starts[docs[i] + 1]]:
+            counts[i, marks[code]] += 1
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _cell(before, code, n_cells):  # type: ignore[no-untyped-def]  # numba infers types
     return np.int64(mix(np.uint64(before) << np.uint64(32) | np.uint64(code)) & np.uint64(n_cells - 1))
