@@ -29,7 +29,6 @@ from stages.kernels import minhash as minhash_kernels
 from stages.kernels import text as text_kernels
 from stages.kernels.minhash import hash_bands
 
-BATCH_ROWS = 256
 CONFIG = minhash.Config()
 
 PARTS: tuple[tuple[ModuleType, str, str], ...] = (
@@ -57,7 +56,7 @@ def forget() -> None:
 
 def batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
     """Slices of the size that the package works in."""
-    return (column.slice(start, BATCH_ROWS) for start in range(0, len(column), BATCH_ROWS))
+    return (column.slice(start, dedup.TEXT_ROWS) for start in range(0, len(column), dedup.TEXT_ROWS))
 
 
 class Clock:
@@ -123,7 +122,7 @@ class Bicorpus:
         signed = np.empty((len(texts), CONFIG.n_bands * CONFIG.band_rows), np.uint32)
         has_units = np.empty(len(texts), bool)
         for i, batch in enumerate(batches(texts)):
-            rows = slice(i * BATCH_ROWS, i * BATCH_ROWS + len(batch))
+            rows = slice(i * dedup.TEXT_ROWS, i * dedup.TEXT_ROWS + len(batch))
             signed[rows], has_units[rows] = minhash.signatures(batch, CONFIG)
         return signed, has_units
 

@@ -50,8 +50,9 @@ characters. Far below a half: of 6,027 Chinese documents, many of them technical
 than ideographs, 0.6 % stay below this share, and 0.3 % of 2,752 English ones reach it. A document by words
 with half this share brings its characters too, for copies across the line."""
 
-BATCH_ROWS = 256
-"""Rows that cluster_texts hands to a step at once; any number gives the same result."""
+TEXT_ROWS, BATCH_ROWS = 64, 1024
+"""Rows that cluster_texts hands to a stage and to a global step at once; any number gives the same result. The arrays
+of more text are so large that the allocator gives them back, and every batch waits for its pages: a quarter slower."""
 
 READS = ("text", "doc_id", "exact.match_hash", *(f"candidates.{name}" for name in candidates.SCHEMA.names))
 SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": pa.list_(PAIRS)})
@@ -353,7 +354,7 @@ def cluster_texts(
     table = table.append_column("parent_id", pa.nulls(n_rows, pa.string()))
     steps = [(stage.name, stage.load(stage.config())) for stage in (exact.STAGE, minhash.STAGE)]
     # batch by batch, so that both steps share one view of a batch
-    batches = [[annotate(batch) for _, annotate in steps] for batch in _batches(table)]
+    batches = [[annotate(batch) for _, annotate in steps] for batch in _batches(table, TEXT_ROWS)]
     for (name, _), columns in zip(steps, zip(*batches, strict=True), strict=True):
         table = _join(table, name, pa.concat_tables(columns))
     table = _join(table, "candidates", _run(candidates.GLOBAL, table, candidates.Config()))
@@ -370,14 +371,14 @@ def cluster_texts(
     return pa.table({"cluster": numbers["cluster"], "cluster_size": size, "keeper": numbers["keeper"]})
 
 
-def _batches(table: pa.Table) -> list[pa.Table]:
-    """Slices of a size that kernels are fast at; at least one, for its schema."""
-    return [table.slice(start, BATCH_ROWS) for start in range(0, max(table.num_rows, 1), BATCH_ROWS)]
+def _batches(table: pa.Table, n_rows: int) -> list[pa.Table]:
+    """Slices of so many rows; at least one, for its schema."""
+    return [table.slice(start, n_rows) for start in range(0, max(table.num_rows, 1), n_rows)]
 
 
 def _run(step: Global, table: pa.Table, config: object) -> pa.Table:
     """Run a global step in memory on a table whose rows count from 0; one row for each of them."""
-    mapped = pa.concat_tables(step.map(batch, config) for batch in _batches(table)).sort_by(
+    mapped = pa.concat_tables(step.map(batch, config) for batch in _batches(table, BATCH_ROWS)).sort_by(
         [("key", "ascending"), ("row", "ascending")]
     )
     rows = step.finish(step.reduce(mapped, config), config).rows
