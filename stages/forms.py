@@ -1,8 +1,7 @@
 """The form of a text: what kind of writing it is, so that tables, code, verse and chats are not judged as web pages.
 
-Reads what `stages.signals` counts, and the text itself where it looks like JSON or holds tables written as HTML; gives
-one label per text. The first
-form that fits counts, in this order:
+Reads what `stages.signals` counts, and the text itself where it looks like JSON or holds tables written as HTML;
+gives one label per text. The first form that fits counts, in this order:
 
 - `json`: nothing but JSON objects and arrays, one or several, tags such as <tool_call> around them allowed;
   `broken_json`: opens like that and has keys, but does not parse;

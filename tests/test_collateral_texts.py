@@ -84,3 +84,28 @@ def test_groups_of_texts_are_built(tmp_path: Path, packages: Path) -> None:
         "licence texts of packages": ["Permission is granted."],
         "verse, English (King James Bible)": ["There was a man,\nwhose name was Job;"],
     }
+
+
+def test_halves_and_noise_are_the_same_for_the_same_documents(tmp_path: Path) -> None:
+    """Half a text is the beginning of a document up to a line break; a missing source is told."""
+    zh, en = ("这是一条规定。\n" * 200, "law-cn"), ("All of this is prose.\n" * 200, "18f-blog")
+    script = ROOT / "scripts" / "collateral_texts.py"
+
+    def built(name: str, *rows: tuple[str, str]) -> subprocess.CompletedProcess[str]:
+        table = pa.table({"text": [text for text, _ in rows], "source": [source for _, source in rows]})
+        pq.write_table(table, tmp_path / "d.parquet")
+        return subprocess.run(
+            [sys.executable, script, "--halves", "--documents", "d.parquet", name],
+            cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+    assert built("a.parquet", zh, en).returncode == built("b.parquet", zh, en).returncode == 0
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert rows == pq.read_table(tmp_path / "b.parquet").to_pylist()
+    half_zh, half_en = zh[0][: 76 * 8].rstrip("\n"), en[0][: 91 * 22].rstrip("\n")
+    both = [row["text"] for row in rows if row["source"] == "half Chinese, half English"]
+    assert len(both) == 150 and set(both) == {f"{half_zh}\n\n{half_en}", f"{half_en}\n\n{half_zh}"}
+    noisy = [row["text"] for row in rows if row["source"] == "half Chinese, half random letters"]
+    assert len(set(noisy)) == 100 and all(text.startswith(f"{half_zh}\n\n") for text in noisy)
+    failed = built("c.parquet", zh)
+    assert failed.returncode == 2 and "18f-blog" in failed.stderr
