@@ -29,8 +29,9 @@ _SHORT_YUE, _SHORT_LZH = 4, 10
 """Fewer Han characters are Cantonese only with a word that no other Chinese has; and never classical."""
 _MIN_YUE, _YUE_SHARE = 2, 0.03
 """Words that no other Chinese has, and their share of the Han characters, from which a text is Cantonese whatever the
-model of Han characters makes of its matter: one in 12 to 30 is such a word in Cantonese, and more than one in 100 in no
-document in standard or classical Chinese of 18,119, four of their 660,816 paragraphs aside."""
+model of Han characters makes of its matter, because of law, say, it has read in modern Chinese only. About one in 12
+is such a word in Cantonese; one in 100 in no document in standard or classical Chinese of 18,119, and of their 660,816
+paragraphs in four with these two numbers."""
 _WU_SHARE = 0.012
 """Words of Wu, two of them its own, from which a text is Wu: none of the 18,119 documents has as many, four of their
 paragraphs have. Of one word of its own, the share is that of Cantonese."""
@@ -239,9 +240,7 @@ def _name_chinese(
     is_jpn = (jpn > 0) & (jpn >= _JPN_SHARE * n_han) & (10 * not_jpn <= jpn)
     label, score = np.where(is_jpn, index["jpn_Jpan"], label), np.where(is_jpn, 1 - any_chinese, score)
     is_yue = (kinds[:, 1] >= config.yue_score) & ((n_telling >= _SHORT_YUE) | (yue > 0))
-    by_words = (yue >= _MIN_YUE) & (
-        yue >= _YUE_SHARE * n_han
-    )  # of a matter of which the model has read in zho only
+    by_words = (yue >= _MIN_YUE) & (yue >= _YUE_SHARE * n_han)
     label = np.where(is_yue | by_words, np.where(hans > hant, index["yue_Hans"], index["yue_Hant"]), label)
     score = np.where(by_words, any_chinese, score)
     return label, np.where(is_yue, any_chinese * kinds[:, 1], score)

@@ -28,7 +28,8 @@ MEASURED = [field for field in signals.SCHEMA if field.name != signals.FORM]
 """What is of a part by itself; the form, such as table or verse, is of the whole document."""
 
 PART = pa.struct([pa.field(LABEL, pa.string()), *(f.with_name(f"signals.{f.name}") for f in MEASURED)])
-SCHEMA = pa.schema({"signals": pa.list_(PART)})
+PARTS = pa.list_(PART)
+SCHEMA = pa.schema({"signals": PARTS})
 
 CODE = "zxx"
 """Label of spans and documents that are no part and have none."""
@@ -43,17 +44,19 @@ class Config:
 
     min_share: of a document's letters; min_letters: 400 are 130 Chinese characters or some eighty English words, above
     what CCI4.0 and Gopher ask of a whole document, so that no part makes its document too short. Both are of spans of
-    min_span_letters or more: links, names and cells of tables in another language are not a text in it.
+    min_span_letters or more: links, names and cells of tables in another language are not a text in it. window_chars:
+    of the signals, which a run that sets it there sets here too.
     """
 
     min_share: float = 0.2
     min_letters: int = 400
     min_span_letters: int = 150
+    window_chars: int = signals.Config.window_chars
 
     def __post_init__(self) -> None:
         if not 0 < self.min_share <= 0.5:
             raise ConfigError(f"parts.min_share is {self.min_share}; expected a number above 0, at most 0.5")
-        for name in ("min_letters", "min_span_letters"):
+        for name in ("min_letters", "min_span_letters", "window_chars"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"parts.{name} is {getattr(self, name)}; expected 1 or more")
 
@@ -63,13 +66,13 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.signals = signals.Signals(signals.Config())
+        self.signals = signals.Signals(signals.Config(window_chars=config.window_chars))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Measure the parts of every document of a batch; most documents have none."""
         docs, labels, texts = split(batch, self.config)
         if not docs:
-            return pa.table([pa.array([[]] * len(batch), PART_LIST)], schema=SCHEMA)
+            return pa.table([pa.array([[]] * len(batch), PARTS)], schema=SCHEMA)
         strings, names = pa.array(texts, pa.large_string()), pa.array(labels, pa.string())
         decoded = decode(strings)
         measured = self.signals.measure(strings, names, decoded, judge_code(decoded))
@@ -78,9 +81,6 @@ class Parts:
         )
         offsets = np.searchsorted(docs, np.arange(len(batch) + 1)).astype(np.int32)
         return pa.table([pa.ListArray.from_arrays(pa.array(offsets), rows)], schema=SCHEMA)
-
-
-PART_LIST = SCHEMA.field("signals").type
 
 
 def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[str]]:

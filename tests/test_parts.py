@@ -102,6 +102,17 @@ def test_settings_say_what_is_a_part() -> None:
             Config(**{name: value})
 
 
+def test_the_window_is_that_of_the_signals() -> None:
+    """A run that measures distinct characters in other windows measures parts in the same."""
+    batch = labelled(f"{ZH}\n{EN}")
+    (narrow,) = STAGE.load(Config(window_chars=20))(batch)["signals"].to_pylist()
+    (wide,) = MEASURE(batch)["signals"].to_pylist()
+    alone = signals.STAGE.load(signals.Config(window_chars=20))(labelled(f"{ZH}\n", EN)).to_pylist()
+    column = "signals.unique_char_share"
+    assert [part[column] for part in narrow] == [row["unique_char_share"] for row in alone]
+    assert all(n[column] > w[column] for n, w in zip(narrow, wide, strict=True))
+
+
 def test_a_sliced_and_chunked_batch_gives_the_same_parts() -> None:
     """Offsets of Arrow lists do not shift parts to other documents."""
     texts = (ZH, f"{ZH}\n{EN}", "", f"{EN}\n{ZH}", EN)
