@@ -197,14 +197,21 @@ def cli(*arguments: object) -> Ended:
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """Start `bicorpus` in a process group of its own, its output piped."""
+    """Start `bicorpus` in a process group of its own, its output piped.
+
+    Ctrl-C reaches it even where the tests run in the background of a script, which has its children ignore it.
+    """
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
     search = os.pathsep.join([environment.pop("PYTHONPATH", ""), str(ROOT)]).lstrip(os.pathsep)
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": search} | environment, stdout=pipe, stderr=pipe, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=_heed_ctrl_c,
     )  # fmt: skip
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command(*arguments: object, **environment: str) -> Ended:
