@@ -1,7 +1,8 @@
-"""Markdown for people: tables, lists cut short, shares and sizes with units."""
+"""Markdown for people: tables, lists cut short, shares and sizes with units; text of documents is escaped."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,15 +10,38 @@ from typing import Any
 import pyarrow as pa
 
 
+class Markup(str):
+    """Markdown that is written as it is, unlike plain text, which is escaped."""
+
+    __slots__ = ()
+
+
+def escaped(text: str) -> str:
+    """Plain text as Markdown of one line that shows it literally: no markup, HTML, link or table border."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = html.escape(text, quote=False)
+    return re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", lambda m: f"\\{m[0]}", text)
+
+
+def code(text: str) -> Markup:
+    """Plain text as a Markdown code span; a bar is escaped, since it would end a table cell in a code span as well."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return Markup(f"{fence}{space}{text}{space}{fence}")
+
+
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """A Markdown table; whole numbers get thousands separators and stand right."""
+    """A Markdown table; whole numbers get thousands separators and are aligned right; text is escaped."""
     rows = [list(row) for row in rows]
     right = [all(is_number(row[i]) for row in rows) for i in range(len(heads))]
 
     def cell(value: Any) -> str:
-        return f"{value:,}" if isinstance(value, int) else " ".join(str(value).replace("|", "\\|").split())
+        if isinstance(value, Markup):
+            return value
+        return f"{value:,}" if isinstance(value, int) else escaped(str(value))
 
-    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join('---:' if r else '---' for r in right)}|"]
+    lines = [f"| {' | '.join(map(cell, heads))} |", f"|{'|'.join('---:' if r else '---' for r in right)}|"]
     return lines + [f"| {' | '.join(map(cell, row))} |" for row in rows]
 
 
