@@ -102,6 +102,7 @@ def run(
     from pipeline.build import Build
     from pipeline.cluster import open_engine
     from pipeline.load import load_run
+    from pipeline.session import Session
     from pipeline.store import open_store
 
     progress = Progress(quiet=quiet, as_json=as_json)
@@ -109,7 +110,7 @@ def run(
     parsed = load_run(run_path, store=store)
     workers_of = open_engine(engine, workers, address)
     try:
-        record = Build(parsed, store, workers_of, progress, partitions, batch_rows).run()
+        record = Build(Session(parsed, store, workers_of, progress, partitions, batch_rows)).run()
     finally:
         workers_of.close()
     print_record(record, store, as_json)
@@ -159,12 +160,12 @@ def status(store_url: str, as_json: bool) -> None:
 
 def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, imported late
     """Open a finished build."""
-    from pipeline.finished import Finished
+    from pipeline.finished import open_build
     from pipeline.load import load_run
     from pipeline.store import open_store
 
     store = open_store(store_url)
-    return Finished(load_run(run_path, store=store), store)
+    return open_build(load_run(run_path, store=store), store)
 
 
 @main.command()

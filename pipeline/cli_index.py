@@ -63,7 +63,7 @@ def query(
 
     Example: bicorpus index query run.yaml --store ./store --text-file page.txt
     """
-    from pipeline.finished import Finished
+    from pipeline.finished import open_build
     from pipeline.index_tools import query as ask
     from pipeline.load import load_run
     from pipeline.store import open_store
@@ -73,7 +73,7 @@ def query(
         raise UsageError("nothing to look for; name a --text-file or give a --text")
     given = [*(read_text(path) for path in paths), *texts]
     store = open_store(store_url)
-    found = ask(Finished(load_run(run_path, store=store), store), given)
+    found = ask(open_build(load_run(run_path, store=store), store), given)
     if as_json:
         click.echo(json.dumps(dict(zip(named, found, strict=True)), ensure_ascii=False))
         return
@@ -140,13 +140,13 @@ def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], as_json: bool
 
     The next run compares them with nothing. Their text and annotations stay: this erases from the index alone.
     """
-    from pipeline.finished import Finished
+    from pipeline.finished import open_build
     from pipeline.index_tools import erase as take_out
     from pipeline.load import load_run
     from pipeline.store import open_store
 
     store = open_store(store_url)
-    found = take_out(Finished(load_run(run_path, store=store), store), doc_ids)
+    found = take_out(open_build(load_run(run_path, store=store), store), doc_ids)
     click.echo(
         json.dumps(found)
         if as_json

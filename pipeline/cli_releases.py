@@ -35,7 +35,7 @@ def verify(release_url: str, store_url: str | None, run_path: str | None, sample
     release = open_store(release_url)
     reports = [verify_files(release)]
     if store_url and run_path:
-        from pipeline.finished import Finished
+        from pipeline.finished import open_build
         from pipeline.load import load_run
         from pipeline.rederive import verify_store
 
@@ -44,7 +44,7 @@ def verify(release_url: str, store_url: str | None, run_path: str | None, sample
         mix = json.loads(release.get("lineage.json")).get("default_mix")
         if mix != run.mix.default and mix in run.mix.mixes:  # chosen with `release --mix`
             run = load_run(run_path, {"mix": {"default": mix}}, store)
-        finished = Finished(run, store)
+        finished = open_build(run, store)
         reports.append(verify_store(release, finished, sample))
     if as_json:
         click.echo(json.dumps([asdict(report) for report in reports], ensure_ascii=False))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipeline.build import Record
+from pipeline.build import Build
 from pipeline.cluster import Engine
 from pipeline.errors import UsageError
-from pipeline.finished import Finished
+from pipeline.finished import open_build
 from pipeline.progress import Progress
 from pipeline.run_file import RunFile
+from pipeline.session import Record
 from pipeline.store import Store
 
 
@@ -22,8 +23,8 @@ def cut_release(run: RunFile, store: Store, engine: Engine, progress: Progress, 
     """
     said = f"# cut with `bicorpus release --name {run.release.name} --mix {run.mix.default}`\n"
     run = dataclasses.replace(run, text=said + run.text)
-    finished = Finished(run, store, engine=engine, progress=progress)
-    build, releasing = finished.build, finished.releasing
+    releasing = open_build(run, store, engine=engine, progress=progress).releasing
+    build = Build(releasing.session)
     if not (replace or releasing.is_current()) and store.exists(releasing.head_key()):
         raise UsageError(
             f"{store.url}: release {run.release.name!r} is there and was cut otherwise; choose another --name, or "
@@ -33,4 +34,4 @@ def cut_release(run: RunFile, store: Store, engine: Engine, progress: Progress, 
     with build.recorded():
         build.count_quarantined()
         build.release()
-    return build.record
+    return build.session.record

@@ -8,7 +8,7 @@ a rule drops. A derived document stays only with its parent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import AlignmentError
 from pipeline.execute import Columns, _nulls
-from pipeline.rules import Cuts, Rule, Verdicts, judge, population_counts
+from pipeline.recipe import digest
+from pipeline.rules import Cuts, Rule, first_failing, judge, population_counts
 from pipeline.run_file import EXCLUDE, NEW_LOSES, OLD_LOSES, KeepOne, RunFile
 from pipeline.schema import CANONICAL, HANDED, OWNERS, REFERENCE, ROW
-from pipeline.sidecars import Shard, SidecarRef, read_columns, read_sidecar
-from pipeline.store import Store
+from pipeline.sidecars import Shard, SidecarRef, read_columns, read_sidecar, write_sidecar
+from pipeline.store import MissingError, Store
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Decision:
     keepers, and owners among `refs`: once they are chosen. judged: the owners as late rules saw them, before the
     documents that those dropped gave up theirs. parent: the decision over the shard that a derived one was made of.
     reference: whether all its documents only take others out. earlier: the ledger of the shard in an earlier release.
+    early, verdict: where the answers of the rules, and the final verdict, are stored if a run has computed them.
     """
 
     shard: Shard
@@ -47,6 +49,13 @@ class Decision:
     parent: Decision | None = None
     reference: bool = False
     earlier: str | None = None
+    early: SidecarRef | None = None
+    verdict: SidecarRef | None = None
+
+    def rule_columns(self) -> set[str]:
+        """Columns that the rules read, those of owners aside."""
+        names = {column for rule in self.rules for column in rule.columns()}
+        return {name for name in names if not name.startswith(f"{OWNERS}.")}
 
     def references(self, store: Store) -> np.ndarray:
         """Which rows take others out without being in the release themselves: bool (n_rows,)."""
@@ -70,10 +79,9 @@ class Decision:
             kept[table["row"].to_numpy()] = np.asarray(table["keep"].combine_chunks())
         return kept
 
-    def read(self, store: Store, extra: set[str] | None = None) -> Columns:
-        """Columns of the shard that rules name, and `extra`; text is never among them."""
-        names = {c for rule in self.rules for c in rule.columns()} | (extra or set()) | {"doc_id"}
-        names |= {"parent_id"} if self.parent else set()
+    def read(self, store: Store, names: set[str]) -> Columns:
+        """Columns of the shard by name, `doc_id`, `rank` and `profile` always among them, text never."""
+        names = names | {"doc_id"}
         canonical = sorted((names & set(CANONICAL.names)) - {"text"})
         with store.open(self.shard.key) as stream:
             documents = pq.read_table(stream, columns=canonical)
@@ -102,23 +110,22 @@ class Kept:
 
     keep: bool (n_rows,). rule: int32 (n_rows,), index of the rule that drops the row, len(rules) for a duplicate,
     len(rules) + 1 for a derived document without its parent, len(rules) + 2 for a reference, -1 for a kept one.
-    keeper_id, similarity, kind, verified: see stages.keepers; null but for members of a cluster that another member was
-    kept for. late: see Decision.late_columns.
+    failed: bool (n_rules, n_rows), the answer of every rule. keeper_id, similarity, kind, verified: see
+    stages.keepers; null but for members of a cluster in which another member was kept.
     """
 
     keep: np.ndarray
     rule: np.ndarray
-    verdicts: Verdicts
+    failed: np.ndarray
     keeper_id: pa.Array
     similarity: pa.Array
     kind: pa.Array
     verified: pa.Array
-    late: Columns | None = None
 
     @property
     def is_copy(self) -> np.ndarray:
         """Which rows go because another document is kept for them: bool (n_rows,)."""
-        return self.rule == len(self.verdicts.failed)
+        return self.rule == len(self.failed)
 
     @property
     def duplicate(self) -> pa.Array:
@@ -128,7 +135,7 @@ class Kept:
     @property
     def may_stand(self) -> np.ndarray:
         """Which rows others may go for: those that stay, and references. bool (n_rows,)."""
-        return self.keep | (self.rule == len(self.verdicts.failed) + 2)
+        return self.keep | (self.rule == len(self.failed) + 2)
 
 
 CHOSEN = {"keeper_id": pa.string(), "similarity": pa.float32(), "kind": pa.string(), "verified": pa.bool_()}
@@ -140,32 +147,127 @@ def outcome_names(rules: Sequence[Rule], duplicate: str, orphan: str, kept: str 
     return np.array([*(rule.name for rule in rules), duplicate, orphan, REFERENCE, kept], object)
 
 
-def final(decision: Decision, columns: Columns, store: Store) -> Kept:
-    """Combine rules, parents, keepers and late rules, as far as they are known."""
-    late = decision.late_columns(store)
-    verdicts = judge(decision.rules, columns, decision.cuts, late)
-    n_rows, n_rules = decision.shard.n_rows, len(decision.rules)
-    rule = verdicts.rule.astype(np.int32)
-    if decision.parent is not None:
-        rule[(rule == -1) & ~parents_stay(decision.parent, columns["parent_id"], store)] = n_rules + 1
-    found = [pa.nulls(n_rows, kind) for kind in CHOSEN.values()]
+def final(decision: Decision, store: Store) -> Kept:
+    """The verdict on a shard's documents: rules, parents, keepers and late rules, as far as they are known.
+
+    Read from the store where a run has stored it, else worked out from annotations.
+    """
+    chosen = [pa.nulls(decision.shard.n_rows, dtype) for dtype in CHOSEN.values()]
+    lost = np.zeros(decision.shard.n_rows, bool)
     if decision.keepers is not None:
         table = read_sidecar(store, decision.keepers, decision.shard)
         lost = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
-        rule[lost & (rule == -1)] = n_rules
-        found = [table[name].combine_chunks() for name in CHOSEN]
-    rule = np.where(rule == -1, verdicts.late, rule)
+        chosen = [table[name].combine_chunks() for name in CHOSEN]
+    keeper_id, similarity, kind, verified = chosen
+    stored = _stored(store, decision.verdict, decision)
+    if stored is not None:
+        rule, failed = stored.column("rule").to_numpy(), _failures(stored, decision)
+    else:
+        rule, failed = _work_out(decision, store, lost)
+    return Kept(rule == -1, rule, failed, keeper_id, similarity, kind, verified)
+
+
+def _work_out(decision: Decision, store: Store, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kept.rule and Kept.failed of a shard; lost: rows for which another member of their cluster was kept."""
+    n_rules = len(decision.rules)
+    late_columns = decision.late_columns(store)
+    early = _stored(store, decision.early, decision)
+    if early is None:
+        columns = decision.read(store, decision.rule_columns())
+        failed = judge(decision.rules, columns, decision.cuts, late_columns).failed
+    else:
+        failed = _failures(early, decision)
+        late = [i for i, rule in enumerate(decision.rules) if rule.is_late]
+        if late and late_columns is not None:
+            rules = [decision.rules[i] for i in late]
+            columns = decision.read(store, replace(decision, rules=tuple(rules)).rule_columns())
+            failed[late] = judge(rules, columns, decision.cuts, late_columns).failed
+    first, first_late = first_failing(decision.rules, failed)
+    rule = first.astype(np.int32)
+    if decision.parent is not None:
+        parent_ids = decision.read(store, {"parent_id"})["parent_id"]
+        rule[(rule == -1) & ~parents_kept(decision.parent, parent_ids, store)] = n_rules + 1
+    rule[lost & (rule == -1)] = n_rules
+    rule = np.where(rule == -1, first_late, rule)
     rule[decision.references(store)] = n_rules + 2
-    keeper_id, similarity, kind, verified = found
-    return Kept(rule == -1, rule, verdicts, keeper_id, similarity, kind, verified, late)
+    return rule, failed
 
 
-def parents_stay(parent: Decision, parent_ids: pa.ChunkedArray, store: Store) -> np.ndarray:
-    """Whether the parent of each derived document stays: bool (n_rows,)."""
-    columns = parent.read(store)
-    keep = final(parent, columns, store).keep
-    place = pc.index_in(parent_ids, columns["doc_id"].combine_chunks()).fill_null(-1).to_numpy()
-    return np.append(keep, False)[place]
+def parents_kept(parent: Decision, parent_ids: pa.ChunkedArray, store: Store) -> np.ndarray:
+    """Whether the parent of each derived document is kept: bool (n_rows,)."""
+    doc_ids = parent.read(store, set())["doc_id"].combine_chunks()
+    position = pc.index_in(parent_ids, doc_ids).fill_null(-1).to_numpy()
+    return np.append(final(parent, store).keep, False)[position]
+
+
+# Stored verdicts
+
+
+@dataclass(frozen=True)
+class VerdictTask:
+    """Works out the rules' answers over one shard (early), or its final verdict, and stores it."""
+
+    store: Store
+    decision: Decision
+    early: bool
+
+
+def store_verdict(task: VerdictTask) -> None:
+    """Write the sidecar of a VerdictTask: a bool column for each rule and, of a final verdict, Kept.rule."""
+    decision = task.decision
+    if task.early:
+        columns = decision.read(task.store, decision.rule_columns())
+        failed, ref = judge(decision.rules, columns, decision.cuts).failed, decision.early
+        arrays: dict[str, pa.Array] = {}
+    else:
+        kept = final(replace(decision, verdict=None), task.store)
+        failed, ref = kept.failed, decision.verdict
+        arrays = {"rule": pa.array(kept.rule)}
+    assert ref is not None
+    arrays |= {f"failed_{i:03d}": pa.array(failed[i]) for i in range(len(decision.rules))}
+    write_sidecar(task.store, ref, pa.table(arrays), decision.shard)
+
+
+def early_ref(decision: Decision, release: str, rules: str) -> SidecarRef | None:
+    """Where the rules' answers over a shard are stored; None without rules. rules: digest of rules and cuts."""
+    if not decision.rules:
+        return None
+    stages = {name.partition(".")[0] for name in decision.rule_columns()}
+    read = {name: ref.recipe for name, ref in decision.refs.items() if name in stages}
+    recipe = digest(
+        [rules, read, sorted(decision.loose), decision.rank, decision.profile, decision.shard.generation]
+    )
+    return _verdict_ref(decision.shard, release, recipe)
+
+
+def final_ref(decision: Decision, release: str, rules: str) -> SidecarRef:
+    """Where the final verdict on a shard is stored. rules: as in early_ref, with references and earlier releases."""
+    sidecars = [ref and ref.recipe for ref in (decision.early, decision.keepers, decision.judged)]
+    parent = decision.parent.verdict.recipe if decision.parent and decision.parent.verdict else None
+    facts = [decision.shard.generation, decision.reference, decision.earlier]
+    return _verdict_ref(decision.shard, release, digest(["final", rules, sidecars, parent, *facts]))
+
+
+def _verdict_ref(shard: Shard, release: str, recipe: str) -> SidecarRef:
+    return SidecarRef(f"verdicts/{release}/{shard.id}-{recipe[:16]}.parquet", recipe)
+
+
+def _stored(store: Store, ref: SidecarRef | None, decision: Decision) -> pa.Table | None:
+    """A stored verdict; None where there is none."""
+    if ref is None:
+        return None
+    try:
+        return read_sidecar(store, ref, decision.shard)
+    except MissingError:
+        return None
+
+
+def _failures(table: pa.Table, decision: Decision) -> np.ndarray:
+    """The answers of the rules in a stored verdict: bool (n_rules, n_rows)."""
+    failed = np.zeros((len(decision.rules), decision.shard.n_rows), bool)
+    for i in range(len(decision.rules)):
+        failed[i] = np.asarray(table[f"failed_{i:03d}"].combine_chunks())
+    return failed
 
 
 @dataclass(frozen=True)
@@ -179,7 +281,7 @@ class PopulationTask:
 def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], str, dict[float, int]]]:
     """Value counts of quantile columns over rows that pass the base rules."""
     decision = task.decision
-    columns = decision.read(task.store)
+    columns = decision.read(task.store, decision.rule_columns())
     base = tuple(rule for rule in decision.rules if rule.base)
     population = judge(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
     population &= ~decision.references(task.store)
@@ -207,12 +309,13 @@ class Copies:
         """See feed.Feed."""
         keep_one = self.decision.keep_one
         assert keep_one is not None
-        found = self.decision.read(store, {*self.columns.values(), *(name for name, _ in keep_one.prefer)})
+        prefer = {name for name, _ in keep_one.prefer}
+        found = self.decision.read(store, {*self.columns.values(), *prefer})
         table = pa.table(
             {
                 "doc_id": found["doc_id"],
                 **{name: found[column] for name, column in self.columns.items()},
-                "eligible": final(self.decision, found, store).may_stand,
+                "eligible": final(self.decision, store).may_stand,
                 "fixed": self.decision.references(store),
                 "order": order_column(keep_one, found, self.shard.n_rows, self.first(store)),
                 ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
@@ -246,7 +349,7 @@ class BaseRows:
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
         """See feed.Feed."""
         own = [name for name in reads if name not in HANDED]
-        columns = self.decision.read(store, set(own))
+        columns = self.decision.read(store, {*own, *self.decision.rule_columns()})
         passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)
         rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
         given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}

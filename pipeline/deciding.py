@@ -1,15 +1,24 @@
-"""Deciding over a build: every shard's decision with its quantile cuts, keepers and owners of passages."""
+"""The decisions of a run: every shard's rules with quantile cuts, keepers and owners of passages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.decide import Copies, Decision, PopulationTask, count_population
+from pipeline.decide import (
+    Copies,
+    Decision,
+    PopulationTask,
+    VerdictTask,
+    count_population,
+    early_ref,
+    final_ref,
+    store_verdict,
+)
 from pipeline.errors import UsageError
 from pipeline.feed import Feed
 from pipeline.graph import GlobalResult
@@ -18,85 +27,167 @@ from pipeline.recipe import digest, step_recipe
 from pipeline.rules import Cuts, Rule
 from pipeline.run_file import Step
 from pipeline.schema import OWNERS
+from pipeline.session import Session
 from pipeline.sidecars import Shard, SidecarRef
 
-if TYPE_CHECKING:
-    from pipeline.build import Build
 
+@dataclass(frozen=True)
+class Selection:
+    """The decisions over all shards of a run, in their order.
 
-class Deciding:
-    """Makes the decisions of a build; keepers and owners are looked up or chosen, nothing else is computed or stored.
-
-    columns: annotation columns that decisions and the release read. lost_passages: of the last decisions, passages
-    that late rules left no document to stand in.
+    owners, owners_result: sidecars with the owners of passages by shard, and the global result they belong to.
+    lost_passages: passages that no kept document contains, because late rules dropped all that did.
     """
 
-    def __init__(self, build: Build, columns: set[str]) -> None:
-        self.build, self.run_file, self.store, self.columns = build, build.run_file, build.store, columns
-        self.look_up_only = False
-        self.lost_passages = 0
-        self.earlier, self.against = earlier_ledgers(build)
+    decisions: list[Decision]
+    owners: Mapping[str, SidecarRef] = field(default_factory=dict)
+    owners_result: GlobalResult | None = None
+    lost_passages: int = 0
 
-    def decisions(self) -> list[Decision]:
-        """What decides over each shard; cuts, keepers and owners included.
 
-        Documents that others were derived from are decided first, because those stay only with their parents. No
-        cluster and no passage holds documents of both kinds.
+Choose = Callable[[Step, str, list[Any], str], GlobalResult]
+"""Finds or computes a global result: step, recipe, feeds (Feed), folder."""
+
+
+@dataclass(frozen=True)
+class ChosenOwners:
+    """The owners of passages, by shard, and the result they belong to. n_lost: see Selection.lost_passages."""
+
+    refs: dict[str, SidecarRef]
+    result: GlobalResult
+    folder: str
+    n_lost: int = 0
+
+
+class _NotChosenError(Exception):
+    """Keepers or owners are not in the store, and are not to be chosen now."""
+
+
+class Selector:
+    """Makes the decisions of a run: finds or chooses keepers and owners, and stores verdicts; computes nothing else.
+
+    columns: annotation columns that decisions and the release read.
+    """
+
+    def __init__(self, session: Session, columns: set[str]) -> None:
+        self.session, self.run_file, self.store = session, session.run_file, session.store
+        self.columns = columns
+        self.earlier, self.against = earlier_ledgers(session)
+
+    def decide(self, store: bool = True) -> Selection:
+        """Decide over every shard: quantile cuts, keepers and owners are computed where the store lacks them.
+
+        Args: store, keep the verdicts in the store, so that everything later reads them.
+        """
+        return self._select(self.session.find_or_run, store)
+
+    def find(self) -> Selection | None:
+        """The decisions, if all that they need is in the store; None if keepers or owners are still to be chosen."""
+
+        def look_up(step: Step, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
+            result = self.session.state.global_result(step.name, recipe)
+            if result is None:
+                raise _NotChosenError(folder)
+            return result
+
+        try:
+            return self._select(look_up, False)
+        except _NotChosenError:
+            return None
+
+    def _select(self, choose: Choose, store: bool) -> Selection:
+        """Decide over parents first: documents derived from others are kept only with their parents.
+
+        No cluster and no passage contains documents of both kinds.
         """
         done: dict[str, Decision] = {}
-        self.lost_passages = 0
-        parents = self.build.parents
+        owners: dict[str, SidecarRef] = {}
+        digests: dict[str, Mapping[str, str]] = {}
+        recipe, n_lost = "", 0
+        parents, release = self.session.parents, self.run_file.release.name
         plain = self.rules_only()
+        rules = self.rules_digest(plain)
+        plain = [replace(d, early=early_ref(d, release, rules)) for d in plain]
+        if store:
+            self.store_verdicts("judge rules", plain, early=True)
         for derived in (False, True):
-            wave = [d for d in plain if (d.shard.id in parents) == derived]
+            wave: Sequence[Decision] = [d for d in plain if (d.shard.id in parents) == derived]
             if derived:
                 wave = [replace(d, parent=done[parents[d.shard.id]]) for d in wave]
-            done |= {d.shard.id: d for d in self.with_copies(wave)}
-        return [done[d.shard.id] for d in plain]
+            wave, chosen = self.with_copies(wave, choose)
+            if chosen is not None:
+                owners |= chosen.refs
+                digests |= chosen.result.digests
+                recipe, n_lost = chosen.result.recipe, n_lost + chosen.n_lost
+            wave = [replace(d, verdict=final_ref(d, release, rules)) for d in wave]
+            if store:
+                self.store_verdicts("decide", wave, early=False)
+            done |= {d.shard.id: d for d in wave}
+        result = GlobalResult(recipe, digests) if owners else None
+        return Selection([done[d.shard.id] for d in plain], owners, result, n_lost)
 
-    def found(self) -> list[Decision]:
-        """The decisions, if all that they need is in the store.
-
-        Raises: LookupError if keepers or owners are still to be chosen.
-        """
-        self.look_up_only = True
-        try:
-            return self.decisions()
-        finally:
-            self.look_up_only = False
-
-    def with_copies(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
-        """Add keepers and owners to what rules and parents decide."""
+    def with_copies(
+        self, decisions: Sequence[Decision], choose: Choose
+    ) -> tuple[Sequence[Decision], ChosenOwners | None]:
+        """Add keepers and owners to the decisions of rules and parents."""
         keep_one = self.run_file.keep_one
         if keep_one is None or not decisions:
-            return decisions
+            return decisions, None
         if keep_one.of:
-            keepers = self.keepers(decisions)
+            keepers = self.keepers(decisions, choose)
             decisions = [replace(d, keepers=keepers[d.shard.id]) for d in decisions]
-        if keep_one.passages:
-            judged = self.owners(decisions)
-            decisions = [replace(d, judged=judged[d.shard.id]) for d in decisions]
-            if any(rule.is_late and rule.action == "drop" for rule in self.run_file.select):
-                owners = self.owners(decisions)  # once more, among what the late rules leave
-                self.lost_passages += self.count_passages(judged) - self.count_passages(owners)
-            else:
-                owners = judged
-            decisions = [replace(d, refs={**d.refs, OWNERS: owners[d.shard.id]}) for d in decisions]
-        return decisions
+        if not keep_one.passages:
+            return decisions, None
+        owners, n_lost = self.owners(decisions, choose), 0
+        decisions = [replace(d, judged=owners.refs[d.shard.id]) for d in decisions]
+        if any(rule.is_late and rule.action == "drop" for rule in self.run_file.select):
+            before = self.count_passages(owners)
+            owners = self.owners(decisions, choose)  # again, among the documents that the late rules keep
+            n_lost = before - self.count_passages(owners)
+        decisions = [replace(d, refs={**d.refs, OWNERS: owners.refs[d.shard.id]}) for d in decisions]
+        return decisions, replace(owners, n_lost=n_lost)
 
     def rules_only(self) -> list[Decision]:
         """What the rules decide over each shard, quantile cuts included, keepers not."""
-        plain = [self.plain(shard, self.run_file.select) for shard in self.build.shards]
+        plain = [self.plain(shard, self.run_file.select) for shard in self.session.shards]
         cuts = self.cuts(plain)
         return [replace(d, cuts=cuts) for d in plain]
 
+    def rules_digest(self, decisions: Sequence[Decision]) -> str:
+        """Digest of the rules, their quantile cuts, references and the earlier release."""
+        rules = [rule.plain() for rule in self.run_file.select]
+        return digest([rules, _cuts_digest(decisions), *self.references()])
+
+    def store_verdicts(self, label: str, decisions: Sequence[Decision], early: bool) -> None:
+        """Work out and store the rules' answers, or the final verdicts, that the store lacks."""
+        present = {key for key, _ in self.store.list(f"verdicts/{self.run_file.release.name}")}
+        refs = [d.early if early else d.verdict for d in decisions]
+        tasks = [
+            VerdictTask(self.store, d, early)
+            for d, ref in zip(decisions, refs, strict=True)
+            if ref is not None and ref.key not in present
+        ]
+        if tasks:
+            with self.session.progress.phase(label, len(tasks)) as phase:
+                for _ in self.session.engine.map(store_verdict, tasks):
+                    phase.step()
+
+    def remove_other_verdicts(self, selection: Selection) -> None:
+        """Delete stored verdicts of this release's name that its decisions do not use."""
+        refs = [ref for d in selection.decisions for ref in (d.early, d.verdict) if ref is not None]
+        used = {ref.key for ref in refs}
+        for key, _ in list(self.store.list(f"verdicts/{self.run_file.release.name}")):
+            if key not in used:
+                self.store.delete(key)
+
     def plain(self, shard: Shard, rules: Sequence[Rule]) -> Decision:
         """Rules over a shard, without what has to be worked out first."""
-        run, recipes = self.run_file, self.build.recipes
+        run, recipes = self.run_file, self.session.recipes
         rank, profile = run.standing(shard.source)
         columns = self.columns | {column for rule in rules for column in rule.columns()}
+        refs = {name: ref for name, ref in recipes.refs(columns, shard).items() if name != OWNERS}
         return Decision(
-            shard=shard, rules=tuple(rules), refs=recipes.refs(columns, shard), loose=recipes.loose(columns, shard),
+            shard=shard, rules=tuple(rules), refs=refs, loose=recipes.loose(columns, shard),
             rank=rank, profile=profile, keep_one=run.keep_one, reference=run.is_reference(shard.source),
             earlier=self.earlier.get(shard.id),
         )  # fmt: skip
@@ -107,8 +198,8 @@ class Deciding:
         if not any(condition.quantile for condition in conditions):
             return None
         cuts = Cuts()
-        with self.build.progress.phase("quantiles", len(decisions)) as phase:
-            for counts in self.build.engine.map(
+        with self.session.progress.phase("quantiles", len(decisions)) as phase:
+            for counts in self.session.engine.map(
                 count_population, [PopulationTask(self.store, d) for d in decisions]
             ):
                 for count in counts:
@@ -121,27 +212,19 @@ class Deciding:
         run = self.run_file
         assert run.keep_one is not None
         names = {c for rule in run.select for c in rule.columns()} | run.keep_one.columns()
-        refs = self.build.recipes.refs
+        reads_owners = any(name.startswith(f"{OWNERS}.") for name in names)
+        shards = []
+        for d in decisions:
+            refs = {n: r.recipe for n, r in self.session.recipes.refs(names, d.shard).items() if n != OWNERS}
+            if reads_owners and d.judged is not None:
+                refs[OWNERS] = d.judged.recipe
+            shards.append([d.shard.id, d.rank, d.profile, refs])
         chosen = [[ref.recipe for ref in _chosen(d)] for d in decisions]
         parents = [[ref.recipe for ref in _chosen(d.parent)] if d.parent else None for d in decisions]
-        shards = [
-            [d.shard.id, d.rank, d.profile, {name: ref.recipe for name, ref in refs(names, d.shard).items()}]
-            for d in decisions
-        ]
         rules = [rule.plain() for rule in run.select if rule.action == "drop"]
-        cuts = decisions[0].cuts.counts if decisions and decisions[0].cuts else {}
-        cut_digest = digest(sorted([str(key), sorted(counts.items())] for key, counts in cuts.items()))
+        one = run.keep_one
         return digest(
-            [
-                run.keep_one.of,
-                run.keep_one.prefer,
-                rules,
-                cut_digest,
-                shards,
-                chosen,
-                parents,
-                *self.references(),
-            ]
+            [one.of, one.prefer, rules, _cuts_digest(decisions), shards, chosen, parents, *self.references()]
         )
 
     def references(self) -> list[object]:
@@ -149,45 +232,30 @@ class Deciding:
         sources = sorted(source.name for source in self.run_file.sources if source.reference)
         return [sources, self.against] if sources or self.against else []
 
-    def keepers(self, decisions: Sequence[Decision]) -> dict[str, SidecarRef]:
-        """Choose the keepers of all clusters; returns their sidecar per shard."""
+    def keepers(self, decisions: Sequence[Decision], choose: Choose) -> dict[str, SidecarRef]:
+        """The keepers of all clusters: their sidecar per shard."""
         assert self.run_file.keep_one is not None and self.run_file.keep_one.step is not None
         recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
         columns = {f"dedup.{name}": f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
         columns |= {name: name for name in self.run_file.keep_one.hashes}
-        refs, _ = self.choose(self.run_file.keep_one.step, recipe, [Copies(d, columns) for d in decisions])
-        return refs
+        step = self.run_file.keep_one.step
+        folder = _folder(step, recipe)
+        choose(step, recipe, [Copies(d, columns) for d in decisions], folder)
+        return _row_refs(decisions, folder, recipe)
 
-    def owners(self, decisions: Sequence[Decision]) -> dict[str, SidecarRef]:
-        """Choose the owners of all passages among the documents that stay; returns their sidecar per shard.
-
-        The last choice is what edits and late stages go by.
-        """
+    def owners(self, decisions: Sequence[Decision], choose: Choose) -> ChosenOwners:
+        """The owners of all passages among the documents that are kept so far."""
         assert self.run_file.keep_one is not None and self.run_file.owners is not None
-        recipes, steps = self.build.recipes, self.run_file.keep_one.passages
-        recipe = digest([recipes.static[OWNERS], self.copies_recipe(decisions)])
-        refs, result = self.choose(self.run_file.owners, recipe, [Passages(d, steps) for d in decisions])
-        known = recipes.results.get(OWNERS)
-        recipes.results[OWNERS] = GlobalResult(recipe, {**(known.digests if known else {}), **result.digests})
-        recipes.owners |= refs
-        return refs
+        steps, step = self.run_file.keep_one.passages, self.run_file.owners
+        recipe = digest([self.session.recipes.static[OWNERS], self.copies_recipe(decisions)])
+        folder = _folder(step, recipe)
+        result = choose(step, recipe, [Passages(d, steps) for d in decisions], folder)
+        return ChosenOwners(_row_refs(decisions, folder, recipe), result, folder)
 
-    def count_passages(self, owners: Mapping[str, SidecarRef]) -> int:
-        """Passages that some document which may stay holds."""
-        folder = next(iter(owners.values())).key.rpartition("/rows/")[0]
-        with self.store.open(f"{folder}/summary.parquet") as stream:
+    def count_passages(self, owners: ChosenOwners) -> int:
+        """Passages that some document which may be kept contains."""
+        with self.store.open(f"{owners.folder}/summary.parquet") as stream:
             return int(pc.sum(pq.read_table(stream)["passages"]).as_py() or 0)
-
-    def choose(
-        self, step: Step, recipe: str, feeds: Sequence[Feed]
-    ) -> tuple[dict[str, SidecarRef], GlobalResult]:
-        """Run a global step over decisions, or find its result."""
-        folder = f"global/{step.name}/{recipe[:8]}"
-        if self.look_up_only and self.build.state.global_result(step.name, recipe) is None:
-            raise LookupError(f"{folder} is not there")
-        result = self.build.find_or_run(step, recipe, list(feeds), folder)
-        shards = [feed.shard for feed in feeds]
-        return {s.id: SidecarRef(f"{folder}/rows/{s.id}.parquet", recipe) for s in shards}, result
 
     def keepers_static(self) -> str:
         """Recipe of the keepers step, shards aside; empty where none are chosen."""
@@ -195,19 +263,35 @@ class Deciding:
         return step_recipe(step.step, step.config, []) if step else ""
 
 
-def earlier_ledgers(build: Build) -> tuple[dict[str, str], list[str]]:
+def _folder(step: Step, recipe: str) -> str:
+    return f"global/{step.name}/{recipe[:8]}"
+
+
+def _row_refs(decisions: Sequence[Decision], folder: str, recipe: str) -> dict[str, SidecarRef]:
+    """The row sidecars of a global result, by shard."""
+    return {d.shard.id: SidecarRef(f"{folder}/rows/{d.shard.id}.parquet", recipe) for d in decisions}
+
+
+def _cuts_digest(decisions: Sequence[Decision]) -> str:
+    """Digest of the value counts that quantile cuts are computed from; all decisions share them."""
+    counts = decisions[0].cuts.counts if decisions and decisions[0].cuts else {}
+    return digest(sorted([str(key), sorted(values.items())] for key, values in counts.items()))
+
+
+def earlier_ledgers(session: Session) -> tuple[dict[str, str], list[str]]:
     """The ledger of each shard in the release that `keep_one.against` names, and what a recipe takes of it.
 
     Raises: UsageError if the store has no such release, or the run file lacks documents that it holds.
     """
-    keep_one = build.run_file.keep_one
+    keep_one = session.run_file.keep_one
     if keep_one is None or keep_one.against is None:
         return {}, []
-    name, store, where = keep_one.against.release, build.store, f"{build.run_file.path}: keep_one.against"
+    name, store = keep_one.against.release, session.store
+    where = f"{session.run_file.path}: keep_one.against"
     if not store.exists(f"releases/{name}/checksums.sha256"):
         raise UsageError(f"{where}: {store.url} has no finished release {name!r}; name one that it has")
-    lineage = build.state.page(f"releases/{name}/lineage.json")
-    missing = sorted(set(lineage["shards"]) - {shard.id for shard in build.shards})
+    lineage = session.state.page(f"releases/{name}/lineage.json")
+    missing = sorted(set(lineage["shards"]) - {shard.id for shard in session.shards})
     if missing:
         source = missing[0].rsplit("-", 2)[0]
         raise UsageError(

@@ -46,7 +46,7 @@ def find(
 
 def find_place(finished: Finished, path: str, row: int) -> tuple[Decision, int]:
     """Find the record `row` (from 0) of an input file, named by its path below the source root or a longer path."""
-    for name, group in finished.build.groups().items():
+    for name, group in finished.session.groups().items():
         for file in group["files"]:
             if path != file["path"] and not path.endswith("/" + file["path"]):
                 continue
@@ -80,11 +80,11 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
     ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any index array will do
     outcome = judged.outcomes(finished.releasing.layout)[row]
     here = {name: column.slice(row, 1) for name, column in judged.columns.items()}
-    late = {name: column[row].as_py() for name, column in (judged.kept.late or {}).items()}
+    late = {
+        name: column[row].as_py() for name, column in (decision.late_columns(finished.store) or {}).items()
+    }
     rules = [
-        explain_rule(
-            rule, values | late, bool(judged.kept.verdicts.failed[i, row]), decision, find_part(rule, here)
-        )
+        explain_rule(rule, values | late, bool(judged.kept.failed[i, row]), decision, find_part(rule, here))
         for i, rule in enumerate(decision.rules)
     ]
     return {

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.build import Build
 from pipeline.cluster import Engine, SerialEngine
 from pipeline.decide import Decision, Kept, final, mix_columns, outcome_names
+from pipeline.deciding import Selection
 from pipeline.errors import UsageError
 from pipeline.execute import Columns
 from pipeline.graph import Phase, phases
 from pipeline.place import fitted_mixes, plan_mix, to_fit
-from pipeline.plan import PhasePlan, Plan, known_derivations, known_groups, plan_phase, shards_of
+from pipeline.plan import PhasePlan, Plan, known_derivations, known_groups, known_result, plan_phase
 from pipeline.progress import Progress
 from pipeline.release import FactsTask, Layout, facts_of
 from pipeline.releasing import Releasing, release_columns
 from pipeline.run_file import RunFile
+from pipeline.session import Session
 from pipeline.shards import read_shard_rows
 from pipeline.sidecars import Shard
 from pipeline.store import Store
@@ -41,56 +43,30 @@ class Judged:
 
 
 class Finished:
-    """A run file and a store in which everything it asks for, the release aside, has been computed.
+    """A run file and a store that has everything the run file asks for, the release aside; see open_build."""
 
-    Args: unused, steps that may be missing, because no decision reads them; engine and progress, for a release that
-    is cut from it.
-    Raises: UsageError naming what is missing.
-    """
+    def __init__(self, session: Session) -> None:
+        self.session, self.run, self.store = session, session.run_file, session.store
+        self.releasing = Releasing(session)
 
-    def __init__(
-        self,
-        run: RunFile,
-        store: Store,
-        unused: frozenset[str] = frozenset(),
-        engine: Engine | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        store.check(write=False)
-        self.run, self.store = run, store
-        self.build = Build(run, store, engine or SerialEngine(), progress or Progress(quiet=True))
-        self.build.group_names, missing = known_groups(run, self.build.state)
-        if missing:
-            raise UsageError(
-                f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
-            )
-        self.build.shards = shards_of(self.build.group_names, self.build.state)
-        derived, missing_ones = known_derivations(
-            run, self.build.state, self.build.recipes, self.build.shards
-        )
-        if missing_ones:
-            source = missing_ones[0][0].name
-            raise UsageError(f"{store.url}: {source} is not derived yet; run `bicorpus run` first")
-        self.build.add_derived(derived)
-        for phase in phases(run):
-            plan = plan_phase(phase, self.build.recipes, self.build.state, self.build.shards, 0)
-            missing_steps = {name for name, n in plan.steps.items() if n} - unused
-            if missing_steps:
-                names = ", ".join(sorted(missing_steps))
-                raise UsageError(f"{store.url}: not computed: {names}; run `bicorpus run` first")
-        self.releasing = Releasing(self.build)
+    @cached_property
+    def selection(self) -> Selection:
+        """The decisions over every shard, made once; keepers and owners that the store lacks are chosen now."""
+        selection = self.releasing.selector.decide(store=False)
+        self.session.add_owners(selection.owners, selection.owners_result)
+        return selection
 
     def decisions(self) -> list[Decision]:
         """Decisions over every shard."""
-        return self.releasing.deciding.decisions()
+        return self.selection.decisions
 
     def judge(self, decision: Decision, columns: set[str]) -> Judged:
         """Read the columns that are asked for and decide over a shard."""
-        refs = self.build.recipes.refs(columns | self.releasing.columns, decision.shard)
-        loose = self.build.recipes.loose(columns | self.releasing.columns, decision.shard)
+        refs = self.session.recipes.refs(columns | self.releasing.columns, decision.shard)
+        loose = self.session.recipes.loose(columns | self.releasing.columns, decision.shard)
         decision = replace(decision, refs={**decision.refs, **refs}, loose=loose)
-        found = decision.read(self.store, columns)
-        return Judged(decision.shard, decision, found, final(decision, found, self.store))
+        found = decision.read(self.store, columns | decision.rule_columns())
+        return Judged(decision.shard, decision, found, final(decision, self.store))
 
     def text(self, shard: Shard, rows: np.ndarray) -> Iterator[tuple[int, str]]:
         """Yield (row, canonical text) of some rows of a shard, in row order."""
@@ -128,6 +104,43 @@ class Finished:
             return pq.read_table(stream, columns=[column])[column]
 
 
+def open_build(
+    run: RunFile,
+    store: Store,
+    unused: frozenset[str] = frozenset(),
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> Finished:
+    """Open a build in which everything that the run file asks for, the release aside, has been computed.
+
+    Args: unused, steps that may be missing, because no decision reads them; engine and progress, for a release that
+    is written from it (default: this process, silent).
+    Raises: UsageError naming what is missing; StoreError if the store cannot be read.
+    """
+    store.check(write=False)
+    session = Session(run, store, engine or SerialEngine(), progress or Progress(quiet=True))
+    names, missing = known_groups(run, session.state)
+    if missing:
+        raise UsageError(
+            f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
+        )
+    session.add_groups(names)
+    derived, to_derive = known_derivations(run, session.state, session.recipes, session.shards)
+    if to_derive:
+        raise UsageError(f"{store.url}: {to_derive[0][0].name} is not derived yet; run `bicorpus run` first")
+    session.add_derived(derived)
+    for phase in phases(run):
+        result = known_result(phase, session.recipes, session.state, session.shards)
+        plan = plan_phase(phase, session.recipes, session.state, session.shards, result)
+        if result is not None:
+            session.add_result(phase.steps[0], result)
+        absent = {name for name, n in plan.steps.items() if n} - unused
+        if absent:
+            names_ = ", ".join(sorted(absent))
+            raise UsageError(f"{store.url}: not computed: {names_}; run `bicorpus run` first")
+    return Finished(session)
+
+
 def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
     """Complete a plan: is the release there, must keepers and owners be chosen, and what would each mix hold.
 
@@ -137,22 +150,19 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
     """
     pending = {name for phase in plan.phases for name, n in phase.steps.items() if n}
     needed = {column.partition(".")[0] for column in release_columns(run)}
-    found = False
+    selection: Selection | None = None
     if not plan.ingest and not plan.derive and not pending & needed:
-        releasing = Finished(run, store, unused=frozenset(pending)).releasing
+        releasing = open_build(run, store, unused=frozenset(pending)).releasing
         if releasing.is_current():
             plan.release = "up to date"
-        decisions = releasing.deciding.rules_only()
-        try:
-            decisions = releasing.deciding.found()
-            found = True
-        except LookupError:
-            pass  # they are to be chosen
-        if found and run.late:
-            build = releasing.build
-            phase = plan_phase(Phase("wave", run.late), build.recipes, build.state, build.shards, 0)
+        selection = releasing.selector.find()
+        decisions = selection.decisions if selection else releasing.selector.rules_only()
+        if selection and run.late:
+            session = releasing.session
+            session.add_owners(selection.owners, selection.owners_result)
+            phase = plan_phase(Phase("wave", run.late), session.recipes, session.state, session.shards)
             plan.phases.append(phase)
-            decisions = decisions if phase.n_tasks else releasing.measure_edited(decisions)
+            decisions = decisions if phase.n_tasks else releasing.measure_edited(selection)
         by, fits = mix_columns(run), to_fit(run)
         tasks = [FactsTask(store, d, i, releasing.layout, by, "", fits) for i, d in enumerate(decisions)]
         tables, reports = zip(*(facts_of(task) for task in tasks), strict=True)
@@ -164,10 +174,10 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
                 "distinct": int(tokens.sum()),
             }  # fmt: skip
     if run.keep_one is not None:
-        n_tasks = 0 if found else 1
+        n_tasks = 0 if selection else 1
         for step in (run.keep_one.step, run.keep_one.owners):
             if step is not None:
-                reasons = {} if found else {step.name: "rules, order, clusters or passages changed"}
+                reasons = {} if selection else {step.name: "rules, order, clusters or passages changed"}
                 plan.phases.append(
                     PhasePlan(step.name, "global", plan.shards, n_tasks, {step.name: n_tasks}, reasons, 0)
                 )

@@ -13,8 +13,6 @@ from pipeline.run_file import RunFile, Step, plain_edits
 from pipeline.schema import OWNERS, split_column
 from pipeline.sidecars import Shard, SidecarRef
 
-GlobalState = Mapping[str, "GlobalResult"]
-
 
 @dataclass(frozen=True)
 class GlobalResult:
@@ -106,15 +104,13 @@ class Recipes:
     also takes the digest of the rows that it reads there, so that a new shard elsewhere changes nothing.
     """
 
-    def __init__(self, run: RunFile, results: GlobalState | None = None) -> None:
+    def __init__(self, run: RunFile, erased: Mapping[str, Mapping[str, list[int]]] | None = None) -> None:
         self.run = run
         owners = (run.owners,) if run.owners else ()
         self.steps = {step.name: step for step in (*run.annotate, *run.globals, *owners, *run.late)}
         self.owners: dict[str, SidecarRef] = {}  # by shard, once they are chosen
-        self.erased: dict[
-            str, Mapping[str, list[int]]
-        ] = {}  # by step: rows by shard that its index leaves out
-        self.results: dict[str, GlobalResult] = dict(results or {})
+        self.erased = erased or {}  # by step: rows by shard that its index leaves out
+        self.results: dict[str, GlobalResult] = {}
         self.static: dict[str, str] = {}
         self.imported: dict[str, set[str]] = {}
         for source in run.sources:

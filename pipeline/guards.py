@@ -187,7 +187,7 @@ def _examples(decisions: Sequence[Decision], store: Store, column: str, value: o
     for decision in decisions:
         columns = decision.read(store, {column})
         wanted = pc.is_null(columns[column]) if value is None else pc.equal(columns[column], pa.scalar(value))
-        kept = final(decision, columns, store)
+        kept = final(decision, store)
         mine = np.asarray(pc.fill_null(wanted, False).combine_chunks()) & kept.is_copy
         for row in np.flatnonzero(mine)[: N_EXAMPLES - len(lines)]:
             similarity = kept.similarity[int(row)].as_py()

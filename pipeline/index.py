@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pipeline.catalog import Catalog
 from pipeline.graph import Recipes, upstream_of
 from pipeline.recipe import canonical_json, digest
-from pipeline.run_file import Step
+from pipeline.run_file import RunFile, Step
 from pipeline.schema import ROW, ROW_BITS
 from pipeline.stage import Global
 from pipeline.store import Store
@@ -162,12 +162,12 @@ def open_index(store: Store, step: Step, recipes: Recipes) -> Index | None:
     return Index(store, step.name, recipes.static[step.name], parameters)
 
 
-def note_erased(store: Store, recipes: Recipes) -> None:
-    """Tell recipes which documents the indexes of a store leave out: they change what a step finds."""
-    for step in recipes.run.globals:
-        index = open_index(store, step, recipes)
-        if index is not None and index.erased:
-            recipes.erased[step.name] = index.erased
+def recipes_of(run: RunFile, store: Store) -> Recipes:
+    """Recipes of a run over a store, whose indexes may leave documents out: that changes what a step finds."""
+    recipes = Recipes(run)
+    indexes = [(step.name, open_index(store, step, recipes)) for step in run.globals]
+    erased = {name: index.erased for name, index in indexes if index is not None and index.erased}
+    return Recipes(run, erased=erased) if erased else recipes
 
 
 def holdings(entry: Mapping[str, Any]) -> list[Holding]:

@@ -15,6 +15,7 @@ from pipeline.cluster import Engine
 from pipeline.errors import UsageError
 from pipeline.exchange import holding_of
 from pipeline.execute import Columns
+from pipeline.feed import Annotations
 from pipeline.finished import Finished
 from pipeline.graph import Phase, Recipes, phases, upstream_of
 from pipeline.index import (
@@ -240,13 +241,15 @@ def measured(finished: Finished, documents: pa.Table, names: Sequence[str]) -> C
 def look_up(finished: Finished, step: Step, index: Index, columns: Columns) -> list[pa.Table]:
     """Documents of the build that share a key with some of those in `columns`."""
     assert isinstance(step.step, Global)
-    shards = finished.build.shards
+    shards = finished.session.shards
     n_rows = len(columns["doc_id"])
     table = pa.table({name: columns[name] for name in step.step.reads})
     keyed = step.step.map(table.append_column(ROW, pa.array(np.arange(n_rows, dtype=np.uint64))), step.config)
-    wanted: dict[Holding, int] = {
-        holding_of(finished.build.feed(step, shard)): i for i, shard in enumerate(shards)
-    }
+    recipes, reads = finished.session.recipes, step.reads()
+    feeds = [
+        Annotations(s, recipes.refs(reads, s), recipes.loose(reads, s), step.step.sparse) for s in shards
+    ]
+    wanted: dict[Holding, int] = {holding_of(feed): i for i, feed in enumerate(feeds)}
     slices, _ = index.cover(wanted)
     keys = np.unique(keyed["key"].to_numpy())
     hits = pa.concat_tables([find_keys(finished.store, run, keys).select(["key", ROW]) for run in slices])

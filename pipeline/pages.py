@@ -22,14 +22,14 @@ from pipeline.sidecars import Shard
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from pipeline.build import Build
+    from pipeline.session import Session
 
 
 def summary(
-    build: Build, recipe: str, reports: Sequence[dict[str, Any]], facts: pa.Table, placement: Placement
+    session: Session, recipe: str, reports: Sequence[dict[str, Any]], facts: pa.Table, placement: Placement
 ) -> dict[str, Any]:
     """The numbers of a release: conservation, funnel by language, mixes."""
-    groups = build.groups().values()
+    groups = session.groups().values()
     funnel: dict[str, dict[str, int]] = {}
     failed: dict[str, int] = {}
     for report in reports:
@@ -49,12 +49,12 @@ def summary(
         "kept_tokens": int(pc.sum(facts["n_tokens"]).as_py() or 0),
     }  # fmt: skip
     return {
-        "name": build.run_file.release.name, "corpus": build.run_file.corpus, "version": __version__,
+        "name": session.run_file.release.name, "corpus": session.run_file.corpus, "version": __version__,
         "counts": counts, "funnel": funnel, "failed": failed, "mixes": placement.mixes,
-        "default_mix": build.run_file.mix.default, "recipe": recipe,
-        "rules": [build.run_file.select[i].name for i in drop_order(list(build.run_file.select))],
+        "default_mix": session.run_file.mix.default, "recipe": recipe,
+        "rules": [session.run_file.select[i].name for i in drop_order(list(session.run_file.select))],
         "snapshots": snapshot_counts(reports),
-        "late_rules": [rule.name for rule in build.run_file.select if rule.is_late and rule.action == "drop"],
+        "late_rules": [rule.name for rule in session.run_file.select if rule.is_late and rule.action == "drop"],
     }  # fmt: skip
 
 
@@ -73,12 +73,12 @@ def snapshot_counts(reports: Sequence[dict[str, Any]]) -> dict[str, dict[str, in
     }
 
 
-def lineage(build: Build) -> dict[str, Any]:
+def lineage(session: Session) -> dict[str, Any]:
     """What the release was made of: inputs by digest, shards, and the recipe of every step."""
-    run, recipes = build.run_file, build.recipes
+    run, recipes = session.run_file, session.recipes
     inputs = {
         f"{group['source']}/{f['path']}": {"digest": f["digest"], "bytes": f["size"]}
-        for group in build.groups().values()
+        for group in session.groups().values()
         for f in group["files"]
     }
     steps = {
@@ -94,8 +94,8 @@ def lineage(build: Build) -> dict[str, Any]:
         }
         for d in run.derived
     }
-    shards = {shard.id: {"rows": shard.n_rows, "text_bytes": shard.text_bytes} for shard in build.shards}
-    quarantined: dict[str, dict[str, int]] = build.record.quarantined
+    shards = {shard.id: {"rows": shard.n_rows, "text_bytes": shard.text_bytes} for shard in session.shards}
+    quarantined: dict[str, dict[str, int]] = session.record.quarantined
     return {
         "inputs": inputs,
         "steps": steps,
@@ -106,10 +106,13 @@ def lineage(build: Build) -> dict[str, Any]:
 
 
 def report_numbers(
-    build: Build, numbers: dict[str, Any], reports: Sequence[dict[str, Any]], shards: Sequence[ShardReport]
+    session: Session,
+    numbers: dict[str, Any],
+    reports: Sequence[dict[str, Any]],
+    shards: Sequence[ShardReport],
 ) -> dict[str, Any]:
     """All that the report and the card tell: the summary, the profile, sources and licences, how it was made."""
-    made, run = lineage(build), build.run_file
+    made, run = lineage(session), session.run_file
     profile = merge(report["profile"] for report in reports)
     edits = {column: None if kinds is None else list(kinds) for column, kinds in run.release.edits.spans}
     return {
@@ -117,9 +120,9 @@ def report_numbers(
         "quarantined": made["quarantined"],
         "profile": profile,
         "thresholds": reports[0]["thresholds"] if reports else {},
-        "sources": source_rows(build, profile),
+        "sources": source_rows(session, profile),
         "licenses": license_rows(
-            [(s.source, report) for s, report in zip(build.shards, shards, strict=True)]
+            [(s.source, report) for s, report in zip(session.shards, shards, strict=True)]
         ),
         "scripts": script_rows([s.languages for s in shards], release_labels(run)),
         "steps": [
@@ -142,13 +145,13 @@ def converted(run: RunFile) -> dict[str, Any]:
     return {"convert": {"module": convert.module, "labels": dict(convert.labels)}} if convert else {}
 
 
-def source_rows(build: Build, profile: Profile) -> list[dict[str, Any]]:
+def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
     """One row for each source of the run file, derived ones last: what was read, and what is left of it."""
     rows = []
-    made_by = {d.name: d.module for d in build.run_file.derived}
-    sources: list[Source | Derived] = [*build.run_file.sources, *build.run_file.derived]
+    made_by = {d.name: d.module for d in session.run_file.derived}
+    sources: list[Source | Derived] = [*session.run_file.sources, *session.run_file.derived]
     for source in sources:
-        groups = [group for group in build.groups().values() if group["source"] == source.name]
+        groups = [group for group in session.groups().values() if group["source"] == source.name]
         counts = profile["sources"].get(source.name, [0] * len(TALLY))
         provenances = (profile["provenances"] or {}).get(source.name, {})
         rows.append(

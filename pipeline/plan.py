@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.catalog import Catalog
 from pipeline.derive import derivations, group_of
 from pipeline.graph import GlobalResult, Phase, Recipes, phases
-from pipeline.index import note_erased
+from pipeline.index import recipes_of
 from pipeline.recipe import digest, source_digest
 from pipeline.run_file import Derived, RunFile, Step
 from pipeline.shards import Group, find_groups, group_name, parse_entry
@@ -180,15 +180,17 @@ def make_plan(run: RunFile, state: State) -> Plan:
         plan.ingest.append(
             {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
         )
-    recipes = Recipes(run)
-    note_erased(state.store, recipes)
+    recipes = recipes_of(run, state.store)
     derived, to_derive = known_derivations(run, state, recipes, shards)
     shards = shards_of([*names, *derived], state)
     plan.derive = [{"source": d.name, "shard": shard.id} for d, shard, _ in to_derive]
     plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
     plan.text_bytes = sum(shard.text_bytes for shard in shards)
     for phase in phases(run):
-        plan.phases.append(plan_phase(phase, recipes, state, shards, len(missing) + len(to_derive)))
+        result = None if missing or to_derive else known_result(phase, recipes, state, shards)
+        plan.phases.append(plan_phase(phase, recipes, state, shards, result))
+        if result is not None:
+            recipes.results[phase.steps[0].name] = result
     plan.core_s = core_seconds(plan, state.store)
     plan.warnings = changed_code(run, state, recipes)
     plan.notes = [
@@ -213,14 +215,20 @@ def core_seconds(plan: Plan, store: Store) -> float | None:
     return round(sum(rates[name] * n for name, n in pending), 1)
 
 
-def plan_phase(phase: Phase, recipes: Recipes, state: State, shards: list[Shard], n_new: int) -> PhasePlan:
-    """Count one phase's tasks; finished global results are taken up into `recipes` on the way."""
+def known_result(phase: Phase, recipes: Recipes, state: State, shards: list[Shard]) -> GlobalResult | None:
+    """The result of a phase that is a global step, if the store has it."""
+    if phase.kind != "global":
+        return None
+    recipe = recipes.global_recipe(phase.steps[0], shards)
+    return state.global_result(phase.steps[0].name, recipe) if recipe else None
+
+
+def plan_phase(
+    phase: Phase, recipes: Recipes, state: State, shards: list[Shard], result: GlobalResult | None = None
+) -> PhasePlan:
+    """Count one phase's tasks. result: of a phase that is a global step, see known_result."""
     if phase.kind == "global":
         (step,) = phase.steps
-        recipe = recipes.global_recipe(step, shards)
-        result = state.global_result(step.name, recipe) if recipe and not n_new else None
-        if result is not None:
-            recipes.results[step.name] = result
         n = 0 if result else 1
         reasons: dict[str, str] = (
             {} if result else {step.name: "inputs or settings changed" if shards else "new"}

@@ -77,7 +77,7 @@ def profile_shard(
     released, null for not counted.
     """
     size, keep = columns["text_bytes"].to_numpy().astype(np.int64), kept.keep.astype(np.int64)
-    copies = (kept.rule == len(kept.verdicts.failed)).astype(np.int64)
+    copies = (kept.rule == len(kept.failed)).astype(np.int64)
     named = {name: columns[column] for name, column in layout.columns.items() if column}
     tokens = pc.fill_null(n_tokens, 0).to_numpy().astype(np.int64)
     tally = [np.ones_like(keep), keep, copies, size, size * keep, tokens * keep]

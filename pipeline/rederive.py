@@ -99,7 +99,7 @@ def with_relatives(
     finished: Finished, sample: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Ledger rows by doc_id: the sample, the keepers that its documents go for, their parents, and so on."""
-    shards = {shard.id: shard for shard in finished.build.shards}
+    shards = {shard.id: shard for shard in finished.session.shards}
     found: dict[str, dict[str, Any]] = {}
     waiting = list(sample)
     while waiting:
@@ -108,7 +108,7 @@ def with_relatives(
             continue
         found[row["doc_id"]] = row
         names = [row["keeper_id"]]
-        if row["shard"] in finished.build.parents:
+        if row["shard"] in finished.session.parents:
             names.append(finished.document_column(shards[row["shard"]], "parent_id")[row["row"]].as_py())
         waiting += [rows[name] for name in names if name in rows]
     return found
@@ -120,13 +120,13 @@ def read_again(finished: Finished, rows: dict[str, dict[str, Any]]) -> pa.Table:
     Raises: InputError if an input file is gone.
     """
     places: dict[str, dict[str, set[int]]] = {}
-    shards = {shard.id: shard for shard in finished.build.shards}
+    shards = {shard.id: shard for shard in finished.session.shards}
     by_shard: dict[str, list[int]] = {}
     for row in rows.values():
         by_shard.setdefault(row["shard"], []).append(row["row"])
     for shard_id, numbers in by_shard.items():
         shard = shards[shard_id]
-        if shard_id in finished.build.parents:
+        if shard_id in finished.session.parents:
             continue
         inputs = finished.document_column(shard, "input").take(pa.array(numbers)).to_pylist()
         positions = finished.document_column(shard, "input_row").take(pa.array(numbers)).to_pylist()

@@ -169,11 +169,11 @@ def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
-    """Decide over a shard; its columns are those of its facts, and `extra`."""
+    """The verdict on a shard, with the columns of its facts and `extra`."""
     known = task.layout.columns
     extra = extra | {c for c in (known["language"], known["n_tokens"], known["cluster"], *task.by) if c}
     columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
-    return columns, final(task.decision, columns, task.store)
+    return columns, final(task.decision, task.store)
 
 
 def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table, dict[str, Any]]:
@@ -227,7 +227,7 @@ def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[st
         row = funnel.setdefault(label, {})
         row[outcome] = row.get(outcome, 0) + 1
     failed = dict.fromkeys((rule.name for rule in rules), 0)
-    for rule, rows in zip(rules, kept.verdicts.failed, strict=True):
+    for rule, rows in zip(rules, kept.failed, strict=True):
         failed[rule.name] += int(rows.sum())
     return {"funnel": funnel, "failed": failed}
 
@@ -264,12 +264,12 @@ class ShardReport:
 
 
 def write_shard(task: WriteTask) -> ShardReport:
-    """Decide over one shard again, write its ledger part, and its documents into exchange files."""
+    """Write one shard's ledger part, and its kept documents into exchange files."""
     decision, shard = task.decision, task.decision.shard
     annotated = task.layout.sources() | task.edits.columns() | set(task.layout.edited.values())
     left_out = {"text"} if shard.source in task.layout.modules else {"text", "meta"}
     columns = decision.read(task.store, annotated | (set(CANONICAL.names) - left_out))
-    kept = final(decision, columns, task.store)
+    kept = final(decision, task.store)
     placed = read_exchange(task.store, [task.place_key], 0)
     ledger = write_ledger(task, columns, kept, placed)
     rows = np.flatnonzero(kept.keep)
@@ -367,7 +367,7 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
     decision, n_rows = task.decision, task.decision.shard.n_rows
     names = outcome_names(decision.rules, task.layout.duplicate, task.layout.orphan, None)
     flags: list[list[str]] = [[] for _ in range(n_rows)]
-    for rule, failed in zip(decision.rules, kept.verdicts.failed, strict=True):
+    for rule, failed in zip(decision.rules, kept.failed, strict=True):
         if rule.action != "drop":
             for row in np.flatnonzero(failed):
                 flags[row].append(rule.name)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline import __version__
 from pipeline.clusters import ClusterTask, count_parts, write_clusters
 from pipeline.decide import Decision, decision_columns, mix_columns
-from pipeline.deciding import Deciding
+from pipeline.deciding import Selection, Selector
 from pipeline.errors import LeaseError
 from pipeline.graph import Phase
 from pipeline.guards import HostTask, add_up, check_guards, guards_of, hosts_above, hosts_keys, warnings_of
@@ -58,10 +58,8 @@ from pipeline.report import lengths_of, page
 from pipeline.resume import Numbered, Result, Task, run_numbered
 from pipeline.run_file import RunFile, plain_edits
 from pipeline.schema import ROW_BITS
+from pipeline.session import Session
 from pipeline.threshold import around_threshold
-
-if TYPE_CHECKING:
-    from pipeline.build import Build
 
 
 def release_layout(run: RunFile) -> Layout:
@@ -77,25 +75,25 @@ def release_columns(run: RunFile) -> set[str]:
 class Releasing:
     """Decides over a build's annotations and writes its release, unless that very release is there."""
 
-    def __init__(self, build: Build) -> None:
-        self.build, self.run_file, self.store = build, build.run_file, build.store
+    def __init__(self, session: Session) -> None:
+        self.session, self.run_file, self.store = session, session.run_file, session.store
         self.module: Any = _module(self.run_file.release.module)
         self.mixer: Any = _module(self.run_file.mix_module)
         self.layout = release_layout(self.run_file)
         self.columns = release_columns(self.run_file)
-        self.deciding = Deciding(build, self.columns)
+        self.selector = Selector(session, self.columns)
         self.recipe = self.release_recipe()
         self.folder = f"releases/{self.run_file.release.name}"
         self.work = f"{self.work_folder()}/{self.recipe[:8]}"
         self.done: set[str] = set()
         self.copies: dict[str, Any] = {}
         self.warnings: list[str] = []
-        self.decided: list[Decision] = []
+        self.selection = Selection([])
 
     def run(self) -> str:
         """Write the release and return its folder."""
         if self.is_current():
-            self.build.progress.say(f"release {self.run_file.release.name} is up to date")
+            self.session.progress.say(f"release {self.run_file.release.name} is up to date")
             self.tidy()
             return self.folder
         with hold(self.store, f"release-{self.run_file.release.name}") as lease:
@@ -135,18 +133,18 @@ class Releasing:
 
     def release_recipe(self) -> str:
         """Hash all that a release depends on."""
-        run, recipes = self.run_file, self.build.recipes
+        run, recipes = self.run_file, self.session.recipes
         shards = [
             [s.id, s.generation, {name: ref.recipe for name, ref in recipes.refs(self.columns, s).items()}]
-            for s in self.build.shards
+            for s in self.session.shards
         ]
         keep = None
         if one := run.keep_one:
-            keep = [one.of, one.passages, one.prefer, one.guards, self.deciding.keepers_static()]
+            keep = [one.of, one.passages, one.prefer, one.guards, self.selector.keepers_static()]
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
-            run.standings(), self.tokens_recipe(), *self.deciding.references(),
+            run.standings(), self.tokens_recipe(), *self.selector.references(),
         ]  # fmt: skip
         return digest([__version__, shards, settings])
 
@@ -159,11 +157,12 @@ class Releasing:
 
     def write(self, lease: Lease) -> None:
         """Write every file of the release, the checksums last."""
-        decisions = self.measure_edited(self.deciding.decisions())
+        self.selection = self.selector.decide()
+        decisions = self.measure_edited(self.selection)
         by, fits = mix_columns(self.run_file), to_fit(self.run_file)
         facts_keys = [f"{self.work}/facts-{i:06d}.arrow" for i in range(len(decisions))]
         cluster_keys = tuple(f"{self.work}/clusters-{i:06d}.arrow" for i in range(len(decisions)))
-        n_parts = count_parts(sum(shard.n_rows for shard in self.build.shards))
+        n_parts = count_parts(sum(shard.n_rows for shard in self.session.shards))
         host_keys = hosts_keys(guards_of(self.run_file), self.work, len(decisions))
         facts_tasks = [
             FactsTask(
@@ -181,7 +180,6 @@ class Releasing:
             for i, d in enumerate(decisions)
         ]
         reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
-        self.decided = decisions
         self.check_copies(reports, decisions, host_keys, n_parts)
         facts = read_exchange(self.store, facts_keys, 0)
         placement = place(self.run_file, facts, self.mixer, fitted_mixes(self.run_file, reports))
@@ -216,6 +214,7 @@ class Releasing:
         lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
         self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
         self.store.delete_prefix(self.work_folder())
+        self.selector.remove_other_verdicts(self.selection)
 
     def check_copies(
         self,
@@ -234,17 +233,18 @@ class Releasing:
         )
         self.warnings = warnings_of(self.copies, guards)
         for warning in self.warnings:
-            self.build.progress.say(f"warning: {warning}")
+            self.session.progress.say(f"warning: {warning}")
 
-    def measure_edited(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Measure once more the documents that lose passages, by every stage that sees the text as released."""
-        late, recipes = self.run_file.late, self.build.recipes
+    def measure_edited(self, selection: Selection) -> list[Decision]:
+        """Run the stages that see the released text again, on documents from which passages were removed."""
+        late, recipes = self.run_file.late, self.session.recipes
+        self.session.add_owners(selection.owners, selection.owners_result)
         if not late:
-            return list(decisions)
-        self.build.wave(Phase("wave", late))
+            return selection.decisions
+        self.session.wave(Phase("wave", late))
         return [
             replace(d, refs={**d.refs, **{step.name: recipes.ref(step.name, d.shard) for step in late}})
-            for d in decisions
+            for d in selection.decisions
         ]
 
     def resumable(
@@ -259,13 +259,13 @@ class Releasing:
                 results[i] = msgspec.json.decode(self.store.get(key), type=kind)
             else:
                 missing.append(Numbered(fn, i, task, key, self.store))
-        self.build.record.tasks["release"] += len(missing)
-        with self.build.progress.phase(label, len(missing), "tasks") as phase:
-            for i, result in self.build.engine.map(run_numbered, missing):
+        self.session.record.tasks["release"] += len(missing)
+        with self.session.progress.phase(label, len(missing), "tasks") as phase:
+            for i, result in self.session.engine.map(run_numbered, missing):
                 results[i] = result
                 phase.step(getattr(result, "text_bytes", 0))
                 rss = getattr(result, "peak_rss", 0)
-                self.build.record.peak_rss = max(self.build.record.peak_rss, rss)
+                self.session.record.peak_rss = max(self.session.record.peak_rss, rss)
         return [results[i] for i in range(len(tasks))]
 
     def gathered(self, placement: Placement) -> dict[tuple[int, int], tuple[str, ...]]:
@@ -342,18 +342,18 @@ class Releasing:
         files: Sequence[FileReport],
     ) -> list[FileReport]:
         """Write lineage, licences, report and run file, then what describes all files; check conservation first."""
-        numbers = summary(self.build, self.recipe, reports, facts, placement)
-        numbers["counts"]["lost_passages"] = self.deciding.lost_passages
+        numbers = summary(self.session, self.recipe, reports, facts, placement)
+        numbers["counts"]["lost_passages"] = self.selection.lost_passages
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
-        check_conservation(numbers["counts"], self.build.shards)
-        sources = [(s.source, report) for s, report in zip(self.build.shards, shards, strict=True)]
+        check_conservation(numbers["counts"], self.session.shards)
+        sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
         report = {
-            **report_numbers(self.build, numbers, reports, shards),
+            **report_numbers(self.session, numbers, reports, shards),
             "lengths": lengths_of(facts),
-            "near_duplicates": around_threshold(self.build, self.layout, self.decided),
+            "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
         }
         pages = {
-            "lineage.json": to_json({**lineage(self.build), **numbers}),
+            "lineage.json": to_json({**lineage(self.session), **numbers}),
             "report.html": page(report),
             "report.json": to_json(report),
             "licenses.csv": licenses_csv(sources),

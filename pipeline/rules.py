@@ -5,7 +5,7 @@ The first failing drop rule in run-file order is a document's verdict; flags and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -291,15 +291,24 @@ def judge(
             failed[i] = rule.fails(table, cuts)
         elif owners is not None:
             failed[i] = rule.fails({**table, **owners}, cuts)
-    first, late = np.full(n_rows, -1, np.int16), np.full(n_rows, -1, np.int16)
-    for i in drop_order(rules)[::-1]:
-        (late if rules[i].is_late else first)[failed[i]] = i
     base = [i for i, rule in enumerate(rules) if rule.base and rule.action == "drop"]
     passes_base = np.logical_not(failed[base].any(axis=0)) if base else np.ones(n_rows, bool)
-    return Verdicts(first, late, failed, passes_base)
+    return Verdicts(*first_failing(rules, failed), failed, passes_base)
 
 
-def drop_order(rules: list[Rule]) -> list[int]:
+def first_failing(rules: Sequence[Rule], failed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the first drop rule that each row fails, late rules aside, and of the first late one; -1 for none.
+
+    Args: failed, bool (n_rules, n_rows).
+    Returns: two arrays, int16 (n_rows,).
+    """
+    first, late = (np.full(failed.shape[1], -1, np.int16) for _ in range(2))
+    for i in drop_order(rules)[::-1]:
+        (late if rules[i].is_late else first)[failed[i]] = i
+    return first, late
+
+
+def drop_order(rules: Sequence[Rule]) -> list[int]:
     """Indices of the drop rules in the order in which they decide: base rules first, late ones last."""
     drops = [i for i, rule in enumerate(rules) if rule.action == "drop"]
     return sorted(drops, key=lambda i: (not rules[i].base, rules[i].is_late))

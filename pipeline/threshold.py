@@ -17,7 +17,7 @@ from pipeline.shards import read_shard_rows
 from pipeline.side_by_side import differences
 
 if TYPE_CHECKING:
-    from pipeline.build import Build
+    from pipeline.session import Session
 
 N_SAMPLES = 5
 """Pairs of a language on each side of the threshold, those closest to it."""
@@ -26,37 +26,39 @@ N_LANGUAGES = 4
 N_PLACES = 3
 
 
-def around_threshold(build: Build, layout: Layout, decisions: Sequence[Decision]) -> dict[str, Any] | None:
+def around_threshold(
+    session: Session, layout: Layout, decisions: Sequence[Decision]
+) -> dict[str, Any] | None:
     """The histogram of similarities and sample pairs; None if no step of the run compares pairs or says so.
 
     Texts are shown as they would be released.
     """
-    keep_one = build.run_file.keep_one
+    keep_one = session.run_file.keep_one
     if keep_one is None or keep_one.of is None:
         return None
-    folder = build.recipes.folder(keep_one.of)
-    if not build.store.exists(f"{folder}/similarities.parquet"):
+    folder = session.recipes.folder(keep_one.of)
+    if not session.store.exists(f"{folder}/similarities.parquet"):
         return None
-    config = build.recipes.steps[keep_one.of].config
+    config = session.recipes.steps[keep_one.of].config
     tables = {}
     for name in ("similarities", "near_threshold"):
-        with build.store.open(f"{folder}/{name}.parquet") as stream:
+        with session.store.open(f"{folder}/{name}.parquet") as stream:
             tables[name] = pq.read_table(stream)
     return {
         "threshold": getattr(config, "threshold", None),
         "histogram": [list(row.values()) for row in tables["similarities"].to_pylist()],
-        "samples": samples(build, layout, decisions, tables["near_threshold"].to_pylist()),
+        "samples": samples(session, layout, decisions, tables["near_threshold"].to_pylist()),
     }
 
 
 def samples(
-    build: Build, layout: Layout, decisions: Sequence[Decision], pairs: list[dict[str, Any]]
+    session: Session, layout: Layout, decisions: Sequence[Decision], pairs: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Pairs closest to the threshold, below and above it, of the languages that have most of them."""
     shown: dict[int, Shown] = {}
     for pair in pairs:
         for end in ("row_a", "row_b"):
-            shown.setdefault(pair[end] >> ROW_BITS, Shown(decisions[pair[end] >> ROW_BITS], build, layout))
+            shown.setdefault(pair[end] >> ROW_BITS, Shown(decisions[pair[end] >> ROW_BITS], session, layout))
     counted: dict[str, int] = {}
     for pair in pairs:
         pair["language"] = shown[pair["row_a"] >> ROW_BITS].language(pair["row_a"])
@@ -82,21 +84,21 @@ def samples(
 class Shown:
     """Documents of one shard as a report may show them."""
 
-    def __init__(self, decision: Decision, build: Build, layout: Layout) -> None:
-        self.decision, self.build, self.layout = decision, build, layout
+    def __init__(self, decision: Decision, session: Session, layout: Layout) -> None:
+        self.decision, self.session, self.layout = decision, session, layout
         self.labels: pa.ChunkedArray | None = None
 
     def language(self, row: int) -> str:
         """The label of a document."""
         if self.labels is None:
             name = self.layout.columns["language"]
-            columns = self.decision.read(self.build.store, {name} if name else set())
+            columns = self.decision.read(self.session.store, {name} if name else set())
             self.labels = languages(columns, self.layout, self.decision.shard.n_rows)
         return str(self.labels[row & ((1 << ROW_BITS) - 1)].as_py())
 
     def text(self, row: int) -> str:
         """The text of a document with the edits of the release."""
-        shard, edits, store = self.decision.shard, self.build.run_file.release.edits, self.build.store
+        shard, edits, store = self.decision.shard, self.session.run_file.release.edits, self.session.store
         place = row & ((1 << ROW_BITS) - 1)
         wanted = np.arange(shard.n_rows) == place
         columns = self.decision.read(store, edits.columns())

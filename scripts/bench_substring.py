@@ -28,6 +28,7 @@ from pipeline.build import Build
 from pipeline.cluster import LocalEngine
 from pipeline.load import load_run
 from pipeline.progress import Progress
+from pipeline.session import Session
 from pipeline.shards import peak_rss_bytes
 from pipeline.store import open_store
 
@@ -155,7 +156,7 @@ def main(files: tuple[str, ...], text: str | None, preset: str, keep: str | None
         warm(str(path))
         engine = Measured(store)
         try:
-            Build(load_run(str(path)), open_store(str(store)), engine, Progress(quiet=True)).run()
+            Build(Session(load_run(str(path)), open_store(str(store)), engine, Progress(quiet=True))).run()
         finally:
             engine.close()
         click.echo("\n".join(report(store, engine)))

@@ -29,9 +29,10 @@ from pipeline.build import Build
 from pipeline.cluster import LocalEngine
 from pipeline.load import load_run
 from pipeline.progress import Progress
+from pipeline.session import Session
 from pipeline.store import open_store
 engine = LocalEngine(1)
-build = Build(load_run(sys.argv[1]), open_store(sys.argv[2]), engine, Progress())
+build = Build(Session(load_run(sys.argv[1]), open_store(sys.argv[2]), engine, Progress()))
 start = time.monotonic()
 build.ingest()
 engine.stop(kill=False)

@@ -30,10 +30,11 @@ from pipeline import __version__
 from pipeline.build import Build
 from pipeline.cluster import open_engine
 from pipeline.errors import UsageError
-from pipeline.finished import Finished
+from pipeline.finished import open_build
 from pipeline.load import load_run
 from pipeline.progress import Progress
 from pipeline.query import select
+from pipeline.session import Session
 from pipeline.store import open_store
 
 GROUP = "collateral.group"
@@ -83,7 +84,7 @@ def judge(run_path: str, store_path: str, workers: int) -> list[dict[str, Any]]:
     run, store = load_run(run_path), open_store(store_path)
     engine = open_engine("local", workers, None)
     try:
-        record = Build(run, store, engine, Progress(quiet=False)).run()
+        record = Build(Session(run, store, engine, Progress(quiet=False))).run()
     finally:
         engine.close()
     copies = {COPY, *(r.name for r in run.select if any(c.startswith("owners.") for c in r.columns()))}
@@ -92,7 +93,7 @@ def judge(run_path: str, store_path: str, workers: int) -> list[dict[str, Any]]:
         for row in pq.read_table(path, columns=["doc_id", "source", "rule", "flags"]).to_pylist():
             row["rule"] = None if row["rule"] in copies else row["rule"]
             ledger[row["doc_id"]] = row
-    for table in select(Finished(run, store), [], {"doc_id", GROUP}, None, None):
+    for table in select(open_build(run, store), [], {"doc_id", GROUP}, None, None):
         for row in table.to_pylist():
             ledger[row["doc_id"]]["group"] = row[GROUP]
     read = {source.name for source in run.sources}  # derived documents are none of the files

@@ -17,7 +17,7 @@ import click
 import numpy as np
 import xxhash
 
-from pipeline.finished import Finished
+from pipeline.finished import Finished, open_build
 from pipeline.load import load_run
 from pipeline.store import open_store
 
@@ -88,7 +88,7 @@ def shortened(found: list[str]) -> str:
 def main(run_path: str, store_url: str, languages: str, n_sample: int, out_path: str) -> None:
     """Draw removals of a finished build and write them beside their keepers."""
     store = open_store(store_url)
-    finished = Finished(load_run(run_path, store=store), store)
+    finished = open_build(load_run(run_path, store=store), store)
     rows = removed(finished, set(languages.split(",")))
     rows.sort(key=lambda row: xxhash.xxh3_64_intdigest(row["doc_id"].encode()))
     lines = [f"# {min(n_sample, len(rows))} of {len(rows):,} removals in {languages}", ""]

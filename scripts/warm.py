@@ -20,6 +20,7 @@ from pipeline.build import Build
 from pipeline.cluster import SerialEngine
 from pipeline.load import load_run
 from pipeline.progress import Progress
+from pipeline.session import Session
 from pipeline.store import open_store
 
 ZH = "春天来了，小河边的柳树发出了新芽，孩子们在草地上放风筝，老人坐在长椅上晒太阳，谈论着去年冬天的大雪。"
@@ -69,7 +70,9 @@ def warm(run_path: str) -> None:
         documents.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), encoding="utf-8")
         sources = [{"name": "warm", "reader": "stages.readers.jsonl", "files": str(documents)}]
         path = with_sources(run_path, folder, sources, select=[], mix={}, tokens={}, ingest={})
-        Build(load_run(path), open_store(f"{folder}/store"), SerialEngine(), Progress(quiet=True)).run()
+        Build(
+            Session(load_run(path), open_store(f"{folder}/store"), SerialEngine(), Progress(quiet=True))
+        ).run()
 
 
 if __name__ == "__main__":

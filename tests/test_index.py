@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipeline import exchange, keyed, memory
 from pipeline.cluster import LocalEngine, SerialEngine
-from pipeline.finished import Finished
+from pipeline.finished import open_build
 from pipeline.index import Holding, Index, find_keys, read_range, renumber, write_part
 from pipeline.index_tools import compact
 from pipeline.load import load_run
@@ -179,7 +179,7 @@ def test_query_finds_the_copies_of_a_text(grown: tuple[Path, Path, list[list[str
     run_path, store, _ = grown
     rows = ledger(store)
     gone = next(row for row in rows if row["rule"] == "duplicate" and row["similarity"] < 1)
-    finished = Finished(load_run(run_path), open_store(store))
+    finished = open_build(load_run(run_path), open_store(store))
     decision, row = finished.locate(gone["doc_id"])
     ((_, text),) = finished.text(decision.shard, np.array([row]))
     (tmp_path / "page.txt").write_text(text, encoding="utf-8")

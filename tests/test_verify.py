@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.decide import Kept, final
-from pipeline.finished import Finished
+from pipeline.finished import open_build
 from pipeline.load import load_run
 from pipeline.rederive import clustering, stored_rows
 from pipeline.store import open_store
@@ -191,7 +191,7 @@ def test_what_is_no_release(tmp_path: Path, store: Path) -> None:
 
 def test_corpus_wide_results_are_taken_from_the_store() -> None:
     """Over a sample only the steps behind the clusters run again; others give their stored rows, in any order."""
-    finished = Finished(load_run(reference().run_path), open_store(str(reference().store)))
+    finished = open_build(load_run(reference().run_path), open_store(str(reference().store)))
     assert clustering(finished) == {"candidates", "dedup"}
     rows = {row["doc_id"]: row for row in ledger(reference().store)}
     doc_ids = sorted(rows)[::-7]

@@ -1,0 +1,198 @@
+"""A run file over a store: what the store has of it, and the means to compute and record what it lacks.
+
+Results of global steps and the owners of passages enter the recipes here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline import __version__
+from pipeline.cluster import Engine
+from pipeline.errors import LeaseError
+from pipeline.exchange import run_global
+from pipeline.execute import WaveReport, WaveTask, annotate_shard
+from pipeline.feed import Feed
+from pipeline.graph import GlobalResult, Phase
+from pipeline.index import open_index, recipes_of
+from pipeline.lease import Lease, hold
+from pipeline.plan import SHARDS, State, parents_of, shards_of
+from pipeline.progress import Progress
+from pipeline.run_file import RunFile, Step
+from pipeline.schema import OWNERS
+from pipeline.sidecars import Shard, SidecarRef
+from pipeline.store import Store
+
+FLUSH_S = 5.0
+"""Seconds between catalog updates: what a killed run may have to do again."""
+
+
+@dataclass
+class Record:
+    """What a run did, kept under runs/. cpu_s: CPU-seconds by stage; tasks: by phase kind."""
+
+    id: str
+    run: str
+    corpus: str
+    started: str
+    version: str = __version__
+    tasks: dict[str, int] = field(
+        default_factory=lambda: {"ingest": 0, "derive": 0, "annotate": 0, "global": 0, "release": 0}
+    )
+    text_tasks: int = 0
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    stage_bytes: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_rss: int = 0
+    quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    ingested: int = 0
+    kept: int = 0
+    release: str | None = None
+    status: str = "running"
+
+
+class Session:
+    """One run file over one store, with an engine. Its shards are set once the groups of inputs are known."""
+
+    def __init__(
+        self,
+        run: RunFile,
+        store: Store,
+        engine: Engine,
+        progress: Progress,
+        n_partitions: int | None = None,
+        batch_rows: int | None = None,
+    ) -> None:
+        self.run_file, self.store, self.engine, self.progress = run, store, engine, progress
+        self.n_partitions, self.batch_rows = n_partitions, batch_rows
+        self.state = State(store)
+        started = datetime.now(UTC)
+        run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+        self.record = Record(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
+        self.group_names: list[str] = []
+        self.shards: list[Shard] = []
+        self.parents: dict[str, str] = {}  # shards of derived documents -> the shards they were made from
+        self.recipes = recipes_of(run, store)
+
+    # Shards
+
+    def add_groups(self, names: Sequence[str]) -> None:
+        """Add ingested groups and their shards."""
+        self.group_names += names
+        self.shards = shards_of(self.group_names, self.state)
+
+    def add_derived(self, names: list[str]) -> None:
+        """Add derived groups, their shards and the shards that these were made from."""
+        self.add_groups(names)
+        self.parents = parents_of(names, self.state)
+
+    def groups(self) -> dict[str, dict[str, Any]]:
+        """Catalog entries of the groups of this run, by name; a group may have no document at all."""
+        entries = self.state.catalog(SHARDS).entries
+        return {name: entries[name] for name in sorted(self.group_names)}
+
+    # Annotation
+
+    def wave(self, phase: Phase) -> None:
+        """Run the pending stages of a wave, one task per shard."""
+        tasks = list(self.wave_tasks(phase))
+        if not tasks:
+            return
+        self.record.tasks["annotate"] += len(tasks)
+        self.record.text_tasks += sum(any(step.reads_text for step in task.steps) for task in tasks)
+        names = sorted({step.name for task in tasks for step in task.steps})
+        label = ", ".join(names) if len(names) < 3 else f"annotate ({len(names)} stages)"
+        with self.progress.phase(label, len(tasks)) as progress:
+            waiting: list[WaveReport] = []
+            last = time.monotonic()
+            try:
+                for report in self.engine.map(annotate_shard, tasks):
+                    waiting.append(report)
+                    progress.step(report.n_bytes)
+                    if time.monotonic() - last > FLUSH_S:
+                        self.note_annotated(waiting)
+                        waiting, last = [], time.monotonic()
+            finally:
+                self.note_annotated(waiting)
+
+    def wave_tasks(self, phase: Phase) -> Iterator[WaveTask]:
+        """One task per shard that lacks annotations of this wave."""
+        for shard in self.shards:
+            steps = tuple(s for s in phase.steps if not self.state.done(self.recipes, s, shard))
+            if not steps:
+                continue
+            own = {step.name for step in steps}
+            reads = {c for step in steps for c in step.reads() if c.partition(".")[0] not in own}
+            yield WaveTask(
+                store=self.store, shard=shard, steps=steps, refs=self.recipes.refs(reads, shard),
+                outputs={step.name: self.recipes.ref(step.name, shard) for step in steps},
+                loose=self.recipes.loose(reads, shard), batch_rows=self.batch_rows,
+            )  # fmt: skip
+
+    def note_annotated(self, reports: list[WaveReport]) -> None:
+        """Commit finished sidecars to their catalogs and add up their cost."""
+        entries: dict[str, dict[str, dict[str, Any]]] = {}
+        for report in reports:
+            for name, ref in report.outputs.items():
+                folder = ref.key.rpartition("/")[0]
+                entry = {"recipe": ref.recipe, "generation": report.shard.generation}
+                entries.setdefault(folder, {})[report.shard.id] = entry
+                self.record.stage_bytes[name] = self.record.stage_bytes.get(name, 0) + report.n_bytes
+            for name, seconds in report.cpu_s.items():
+                self.record.cpu_s[name] = round(self.record.cpu_s.get(name, 0.0) + seconds, 4)
+            for name, doc_ids in report.failed.items():
+                self.record.failed.setdefault(name, []).extend(doc_ids)
+            self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)
+        for folder, finished in entries.items():
+            self.state.catalog(f"{folder}/catalog.json").update(finished)
+
+    # Global steps
+
+    def find_or_run(self, step: Step, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
+        """A global result from the store, or computed now; one run at a time computes the same one."""
+        result = self.state.global_result(step.name, recipe)
+        if result is not None:
+            return result
+        with self.hold(f"global-{step.name}-{recipe[:8]}"):
+            self.state.catalogs.pop(f"{folder}/catalog.json", None)
+            result = self.state.global_result(step.name, recipe)
+            if result is not None:
+                return result
+            self.record.tasks["global"] += 1
+            self.record.text_tasks += len(feeds) * step.reads_text
+            positions = {shard.id: i for i, shard in enumerate(self.shards)}
+            ordinals = [positions[feed.shard.id] for feed in feeds]
+            with ExitStack() as stack:
+                index = open_index(self.store, step, self.recipes)
+                if index is not None:
+                    stack.enter_context(self.hold(index.lease))
+                return run_global(
+                    self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions,
+                    ordinals, index,
+                )  # fmt: skip
+
+    def add_result(self, step: Step, result: GlobalResult) -> None:
+        """Note the result of a global step: recipes of what reads it depend on it."""
+        self.recipes.results[step.name] = result
+
+    def add_owners(self, refs: Mapping[str, SidecarRef], result: GlobalResult | None) -> None:
+        """Note the chosen owners of passages, by shard: edits and late stages read them."""
+        if result is not None:
+            self.recipes.results[OWNERS] = result
+            self.recipes.owners.update(refs)
+
+    def hold(self, name: str) -> Lease:
+        """Take a lease, waiting while another run that does the same work holds it."""
+        while True:
+            try:
+                return hold(self.store, name)
+            except LeaseError as error:
+                self.progress.say(f"waiting: {error}")
+                time.sleep(2)
