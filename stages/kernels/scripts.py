@@ -47,6 +47,10 @@ N_COUNTS = 17
 N_KINDS = 5
 _GLUE = BREAK_FLAG | JOIN_FLAG
 
+_WORDS, _START, _END, _LETTERS, _TERMS, _NAMES = range(6)
+"""State of a run of Latin words: number of words, where it begins and ends, letters, letters of terms and of names."""
+_N_RUN = 6
+
 _SHORT_HAN = 20
 """A line of so many Han characters without kana is Chinese: Japanese prose has a particle in kana sooner."""
 _NAME_HAN = 6
@@ -119,6 +123,7 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
     codes, starts, classes, scripts, flags, is_code, min_words, min_kana, groups, units, counts, short_group
 ):
     line_kinds, short_kinds = np.zeros(N_KINDS, np.int64), np.zeros(N_KINDS, np.int64)
+    run = np.zeros(_N_RUN, np.int64)
     line = 0
     for doc in range(len(starts) - 1):
         short_kinds[:] = 0
@@ -139,6 +144,7 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
                 at,
                 stop,
                 min_words,
+                run,
                 groups,
                 units[doc],
                 counts[doc],
@@ -194,105 +200,182 @@ def _units(kind):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _survey_line(codes, classes, scripts, flags, start, end, min_words, groups, units, counts, kinds):  # type: ignore[no-untyped-def]
-    """Group and count one line; return its Han and kana, with Han characters by kind in `kinds`.
+def _survey_line(  # type: ignore[no-untyped-def]
+    codes, classes, scripts, flags, start, end, min_words, run, groups, units, counts, han_kinds
+):
+    """Group and count one line of text.
 
-    Chinese names in Latin prose are left without a group, like Latin terms in Chinese.
+    Chinese names in Latin prose get no group, like Latin terms in Chinese.
+
+    Args: run, int64 (_N_RUN,), scratch memory. Writes groups[start:end] and han_kinds, int64 (N_KINDS,), Han characters
+    by kind; adds to units and counts of the document.
+    Returns: number of Han characters and of kana.
     """
-    kinds[:] = 0
-    n_han, n_kana, n_visible, n_latin, n_symbols = 0, 0, 0, 0, 0
-    n_letters, n_units = 0, 0
-    group = NONE
-    n_words, run_start, run_end, run_letters, run_terms, in_word = 0, start, start, 0, 0, False
-    word_start, run_names, n_terms, n_names, address = start, 0, 0, 0, False
-    n_prose, han_run, longest_han = 0, 0, 0
-    i, after = start - 1, start
-    while after <= end:  # the end of the line ends the last word
-        i, after = after, after + 1
-        if i < end and codes[i] == ord("<"):
-            after = _tag_end(codes, classes, i, i + 1, end)
-            if after > i + 1 and not in_word:
-                continue  # a tag is no text, and goes on with the run of words around it
-        kind, flag = (classes[i], flags[codes[i]]) if i < end else (np.uint8(SPACE), np.uint8(BREAK_FLAG))
-        if kind == LATIN:
-            if not in_word:
-                word_start = i
-                if n_words == 0:
-                    run_start, run_letters, run_terms, run_names = i, 0, 0, 0
-                n_words += n_words == 0 or classes[i - 1] != DIGIT  # c7f01 is one word
-            in_word, run_end, group = True, i + 1, NONE
-            run_letters += 1
+    n_latin, n_han, n_kana, longest_han = _survey_letters(
+        codes, classes, scripts, flags, start, end, groups, units, counts, han_kinds
+    )
+    prose_units = 0
+    if n_latin > 0:
+        prose_units = _survey_words(codes, classes, flags, start, end, min_words, run, groups, counts)
+        units[LATN] += prose_units
+    if n_kana == 0 and longest_han <= _NAME_HAN and UNITS_HAN * n_han < prose_units:
+        _regroup(groups, start, end, NONE)
+        n_han = 0
+    return n_han, n_kana
+
+
+@njit(cache=True, nogil=True)
+def _survey_letters(codes, classes, scripts, flags, start, end, groups, units, counts, han_kinds):  # type: ignore[no-untyped-def]
+    """Group the code points of a line by the letter before them, and count letters, units and symbols; skip tags.
+
+    Latin letters get no group here: see `_survey_words`.
+
+    Returns: number of Latin letters, Han characters and kana; length of the longest run of Han characters.
+    """
+    han_kinds[:] = 0
+    n_latin, n_han, n_kana, n_letters, n_units, n_visible, n_symbols = 0, 0, 0, 0, 0, 0, 0
+    han_run, longest_han, group = 0, 0, NONE
+    i = start
+    while i < end:
+        char_class = classes[i]
+        if char_class == LATIN:
             n_latin += 1
-            n_visible += 1
+            han_run, group = 0, NONE
+            i += 1
+            continue
+        if codes[i] == ord("<"):
+            after_tag = _tag_end(codes, classes, i, i + 1, end)
+            if after_tag > i + 1:
+                i = after_tag
+                continue
+        flag = flags[codes[i]]
+        n_visible += char_class > SPACE
+        n_symbols += (flag & SYMBOL_FLAG) != 0
+        if char_class == HAN:
+            group = HANI
+            n_han += 1
+            han_run += 1
+            longest_han = max(longest_han, han_run)
+            for bit in range(N_KINDS):
+                han_kinds[bit] += (flag >> bit) & 1
+        else:
             han_run = 0
-            continue
-        is_tag = after > i + 1
-        if kind > SPACE and not is_tag:
-            n_visible += 1
-        n_symbols += i < end and not is_tag and (flag & SYMBOL_FLAG) != 0
-        han_run = han_run + 1 if kind == HAN else 0
-        longest_han = max(longest_han, han_run)
-        if (
-            in_word
-            and i < end
-            and (kind == MARK or (codes[i] == ord("-") and i + 1 < end and classes[i + 1] == LATIN))
-        ):
-            run_end = i + 1  # a hyphenated word is one word, and so is the slug of a URL
-            continue
-        glued = in_word and i + 1 < end and classes[i + 1] != SPACE
-        if in_word and not address and codes[i if i < end else word_start] != ord("/"):
-            groups[word_start:i] = TERM
-            if _is_name(codes, classes, flags, word_start, i, start, end, is_tag):
-                run_names += i - word_start
-            else:
-                run_terms += i - word_start
-        in_word = False
-        if i < end and (codes[i] == ord("/") or codes[i] == ord("\\") or codes[i] == ord("@")):
-            address = True
-        elif kind == SPACE or kind > LATIN or (kind == PUNCT and flag == 0) or is_tag:
-            address = False  # a blank, another script, a quote or a bracket ends a path or an address
-        if kind >= LETTER or (flag & BREAK_FLAG and not is_tag) or (flag & JOIN_FLAG and glued):
-            if n_words >= min_words:
-                groups[run_start:run_end] = LATN
-                n_prose += UNITS_LETTER * run_letters
-            elif n_words > 0:
-                n_terms += run_terms
-                n_names += run_names
-            n_words = 0
-        if i == end or is_tag:
-            continue
-        if kind >= LETTER:
-            n_letters += 1
-            n_units += _units(kind)
-            if kind == HAN:
-                group = HANI
-                n_han += 1
-                for bit in range(N_KINDS):
-                    kinds[bit] += (flag >> bit) & 1
-            elif kind == KANA:
+            if char_class == KANA:
                 group = HANI
                 n_kana += 1
-            elif kind == HANGUL:
+            elif char_class == HANGUL:
                 group = HANG
                 units[HANG] += UNITS_HANGUL
-            else:
+            elif char_class >= LETTER:
                 group = scripts[codes[i]]
                 units[group] += UNITS_LETTER
+        if char_class >= LETTER:
+            n_letters += 1
+            n_units += _units(char_class)
         groups[i] = group
-    units[LATN] += n_prose
-    counts[VISIBLE] += n_visible
+        i += 1
+    counts[VISIBLE] += n_visible + n_latin
     counts[LETTERS] += n_letters + n_latin
     counts[HAN_LETTERS] += n_han
     counts[PLAIN_LETTERS] += n_letters + n_latin
     counts[PLAIN_UNITS] += n_units + UNITS_LETTER * n_latin
     counts[LATIN_LETTERS] += n_latin
-    counts[TERM_LETTERS] += n_terms
-    counts[NAME_LETTERS] += n_names
     counts[SYMBOLS] += n_symbols
-    if n_kana == 0 and longest_han <= _NAME_HAN and UNITS_HAN * n_han < n_prose:
-        _regroup(groups, start, end, NONE)
-        n_han = 0
-    return n_han, n_kana
+    return n_latin, n_han, n_kana, longest_han
+
+
+@njit(cache=True, nogil=True)
+def _survey_words(codes, classes, flags, start, end, min_words, run, groups, counts):  # type: ignore[no-untyped-def]
+    """Group the Latin words of a line: runs of at least min_words words are prose, words of shorter runs are terms.
+
+    Words in paths and addresses belong to a run but are no terms. Tags are skipped and do not end a run.
+
+    Returns: units of prose.
+    """
+    prose_units, in_address = 0, False
+    run[_WORDS] = 0
+    i = start
+    while i <= end:
+        word_start = i
+        if i < end and classes[i] == LATIN:
+            i = _add_word(codes, classes, i, end, run)
+        after_word = i > word_start
+        following = i + 1
+        if i < end and codes[i] == ord("<"):
+            following = _tag_end(codes, classes, i, i + 1, end)
+        is_tag = following > i + 1
+        if is_tag and not after_word:
+            i = following
+            continue
+        if after_word and not in_address and (i == end or codes[i] != ord("/")):
+            groups[word_start:i] = TERM
+            is_name = _is_name(codes, classes, flags, word_start, i, start, end, is_tag)
+            run[_NAMES if is_name else _TERMS] += i - word_start
+        if i == end or _ends_run(codes, classes, flags, i, end, after_word, is_tag):
+            prose_units += _end_run(run, min_words, groups, counts)
+        if i < end:
+            in_address = not is_tag and _is_in_address(codes[i], classes[i], flags[codes[i]], in_address)
+        i = following
+    return prose_units
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add_word(codes, classes, i, end, run):  # type: ignore[no-untyped-def]
+    """Add the word that begins at i to the run; return where the word ends.
+
+    Hyphens between letters are part of a word, so the slug of a URL is one word.
+    """
+    if run[_WORDS] == 0:
+        run[_START], run[_LETTERS], run[_TERMS], run[_NAMES] = i, 0, 0, 0
+        run[_WORDS] = 1
+    else:
+        run[_WORDS] += classes[i - 1] != DIGIT  # c7f01 is one word
+    n_letters = 0
+    while i < end:
+        if classes[i] == LATIN:
+            n_letters += 1
+        elif classes[i] != MARK and not (codes[i] == ord("-") and i + 1 < end and classes[i + 1] == LATIN):
+            break
+        i += 1
+    run[_LETTERS] += n_letters
+    run[_END] = i
+    return i
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _ends_run(codes, classes, flags, i, end, after_word, is_tag):  # type: ignore[no-untyped-def]
+    """Whether the code point at i ends a run of words: a letter of another script, or a mark that breaks or joins."""
+    flag = flags[codes[i]]
+    if classes[i] >= LETTER or (flag & BREAK_FLAG and not is_tag):
+        return True
+    return (flag & JOIN_FLAG) != 0 and after_word and i + 1 < end and classes[i + 1] != SPACE
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _end_run(run, min_words, groups, counts):  # type: ignore[no-untyped-def]
+    """End a run of words: group it as prose or count its terms and names; return its units of prose."""
+    n_words = run[_WORDS]
+    run[_WORDS] = 0
+    if n_words >= min_words:
+        groups[run[_START] : run[_END]] = LATN
+        return UNITS_LETTER * run[_LETTERS]
+    if n_words > 0:
+        counts[TERM_LETTERS] += run[_TERMS]
+        counts[NAME_LETTERS] += run[_NAMES]
+    return 0
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_in_address(code, char_class, flag, in_address):  # type: ignore[no-untyped-def]
+    """Whether the text after this code point is part of a path or an address, given whether the text before it is.
+
+    A slash, a backslash or an at sign begins one; a blank, another script, a quote or a bracket ends it.
+    """
+    if code == ord("/") or code == ord("\\") or code == ord("@"):
+        return True
+    return in_address and not (
+        char_class == SPACE or char_class > LATIN or (char_class == PUNCT and flag == 0)
+    )
 
 
 @njit(cache=True, nogil=True)
