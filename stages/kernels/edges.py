@@ -12,7 +12,7 @@ the front and others enter at the end. For a range of three windows of five char
     entering              f g       the strip after the first window
 
 The first window and both strips determine all windows. If two ranges of one gram have the same first window, the same
-characters leave in both as far as either goes, so their windows differ only by the strip that enters. The reverse holds
+characters leave in both up to the shorter of them, so their windows differ only by the entering strip. The reverse holds
 for ranges with the same last window. Ranges that serve several grams of one key are compared by the first window and
 both strips.
 """

@@ -1,8 +1,8 @@
-"""Script runs: which code points of a document are text of which script, and how much of each there is.
+"""The script of each code point of a document, and the amount of text in each script.
 
-Reads a text view; writes one group per code point and counts per document. Lines decide between Chinese and
-Japanese, runs of words tell Latin prose from terms, names and addresses; lines of code (`code_blocks`) are apart.
-What language a group is, others decide.
+Reads a text view; writes one group per code point and counts per document. Chinese and Japanese are distinguished by
+line; Latin prose is distinguished from terms, names and addresses by runs of words; lines of code (`code_blocks`) are
+counted apart. `classifiers.language` decides on the language of each group.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from stages.kernels.text import DIGIT, HAN, HANGUL, KANA, LATIN, LETTER, MARK, N
 HANI, JPAN, HANG, LATN, OTHERS = 0, 1, 2, 3, 4
 """Groups: Chinese lines, Japanese lines, Hangul, Latin prose; from 4 on the scripts of the caller's table."""
 NONE, SHORT, TERM, CODE = 255, 254, 253, 252
-"""No text of any group; short Han lines without kana, which go with the rest of the document; single Latin words and
+"""No text of any group; short Han lines without kana, which follow the rest of the document; single Latin words and
 short runs of them; lines of code."""
 
 UNITS_HAN, UNITS_KANA, UNITS_HANGUL, UNITS_LETTER = 6, 3, 5, 2
-"""Rate of exchange in half Latin letters: how much of another script says what one character of this one says.
+"""Information per character, in half Latin letters: how much text of another script has the same content.
 
 Measured on translations of the same documents: XQuAD and Open Source Guides in English, Chinese (3.1 and 3.5 letters
 per Han character), Japanese (1.6 per kana with Han at 3) and Korean (2.6 per syllable). It is close to UTF-8 bytes.
@@ -32,17 +32,17 @@ per Han character), Japanese (1.6 per kana with Han at 3) and Korean (2.6 per sy
 HANS_FLAG, HANT_FLAG, YUE_FLAG, JPN_FLAG, NOT_JPN_FLAG, SYMBOL_FLAG, BREAK_FLAG, JOIN_FLAG = (
     1 << i for i in range(8)
 )
-"""Bits of the table of flags: five kinds of Han characters, symbols of code, and what ends a run of Latin words:
-BREAK_FLAG anywhere, JOIN_FLAG between a letter and anything but a blank (a.b, a_b, a:b, a(b, a%20b)."""
+"""Bits of the table of flags: five kinds of Han characters, symbols of code, and characters that end a run of Latin
+words: BREAK_FLAG anywhere, JOIN_FLAG between a letter and anything but a blank (a.b, a_b, a:b, a(b, a%20b)."""
 
 (
     LETTERS, HAN_LETTERS, CODE_UNITS, BARE_UNITS, VISIBLE, PLAIN_LETTERS, PLAIN_UNITS, LATIN_LETTERS, TERM_LETTERS,
     NAME_LETTERS, SYMBOLS, CHINESE_HAN, HANS, HANT, YUE, JPN, NOT_JPN,
 ) = range(17)  # fmt: skip
-"""Columns of Survey.counts. Of the whole document: letters of any script, Han among them, and the units of text in
-lines of code, and in those that no fence is around. Of all other lines: code points that are no blank, letters, units
-of text, Latin letters, those of terms and of identifiers outside of prose, addresses aside, symbols of code; and of
-Chinese lines, Han characters and those of the five kinds."""
+"""Columns of Survey.counts. Of the whole document: letters of any script, Han letters, units of text in lines of code,
+and units of text in lines of code outside fences. Of all other lines: visible code points, letters, units of text,
+Latin letters, code points of terms and of identifiers outside prose and addresses, symbols of code. Of Chinese lines:
+Han characters, and those of each of the five kinds."""
 N_COUNTS = 17
 N_KINDS = 5
 _GLUE = BREAK_FLAG | JOIN_FLAG
@@ -52,18 +52,18 @@ _WORDS, _START, _END, _LETTERS, _TERMS, _NAMES = range(6)
 _N_RUN = 6
 
 _SHORT_HAN = 20
-"""A line of so many Han characters without kana is Chinese: Japanese prose has a particle in kana sooner."""
+"""Least number of Han characters of a Chinese line without kana; in Japanese, particles in kana are more frequent."""
 _NAME_HAN = 6
-"""Han characters in runs no longer than this are names and terms in a line that is mostly Latin prose."""
+"""Longest run of Han characters that is a name or a term in a line of mostly Latin prose."""
 
 
 class Survey(NamedTuple):
-    """What there is in a batch.
+    """Groups and counts of a batch.
 
     groups: uint8 (n_codes,), group of each code point; blanks and punctuation belong to the letters before them.
-    units: int64 (n_docs, n_groups), amount of text by group in half Latin letters; Latin prose only.
+    units: int64 (n_docs, n_groups), amount of text by group in half Latin letters; of Latin text, prose only.
     counts: int64 (n_docs, N_COUNTS).
-    short_group: uint8 (n_docs,), the group that SHORT stands for, HANI or JPAN.
+    short_group: uint8 (n_docs,), the group of the lines marked SHORT, HANI or JPAN.
     """
 
     groups: np.ndarray
@@ -80,11 +80,11 @@ def survey(
     min_run_words: int,
     min_kana_share: float,
 ) -> Survey:
-    """Split documents into groups of script.
+    """Group the code points of documents by script, and count them.
 
     Args: scripts, uint8 (0x110000,), group of each letter that is not Latin, Han, kana or Hangul; flags, uint8
-    (0x110000,); min_run_words, a run of so many Latin words is prose; min_kana_share, a line with so much kana
-    among its Han and kana is Japanese.
+    (0x110000,); n_groups, number of groups; min_run_words, least number of Latin words of a run of prose;
+    min_kana_share, least share of kana among the Han and kana of a Japanese line.
     """
     n_docs = len(text.starts) - 1
     result = Survey(
@@ -106,11 +106,11 @@ def copy_parts(
     terms: np.ndarray,
     n_bytes: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Write the text of some groups of some documents as UTF-8, a blank for each gap.
+    """Write the text of some groups of some documents as UTF-8, with one blank for each gap.
 
-    Args: docs, groups, one of each per part; terms, bool, whether the part has the document's TERM as well; n_bytes,
-    int64 (n_docs,), size of each document.
-    Returns: uint8 bytes and int64 (n_parts + 1,) offsets.
+    Args: docs and groups, int64 (n_parts,), document and group of each language part; terms, bool (n_parts,), whether
+    the part includes the TERM text of the document; n_bytes, int64 (n_docs,), size of each document.
+    Returns: uint8 (n_bytes,), text of the parts; int64 (n_parts + 1,) offsets.
     """
     out = np.empty(int(n_bytes[docs].sum()) + len(docs), np.uint8)
     offsets = np.zeros(len(docs) + 1, np.int64)
@@ -175,15 +175,15 @@ def _survey(  # type: ignore[no-untyped-def]  # numba infers types
 
 @njit(cache=True, nogil=True)
 def _survey_code(codes, classes, start, end, bare, groups, counts):  # type: ignore[no-untyped-def]
-    """Count the text in one line of code."""
+    """Mark one line as code and count its letters; bare if no fence is around it."""
     n_letters, n_han, n_units = 0, 0, 0
     for i in range(start, end):
         groups[i] = CODE
-        kind = classes[i]
-        if kind == LATIN or kind >= LETTER:
+        char_class = classes[i]
+        if char_class == LATIN or char_class >= LETTER:
             n_letters += 1
-            n_han += kind == HAN
-            n_units += _units(kind)
+            n_han += char_class == HAN
+            n_units += _units(char_class)
     counts[LETTERS] += n_letters
     counts[HAN_LETTERS] += n_han
     counts[CODE_UNITS] += n_units
@@ -191,12 +191,12 @@ def _survey_code(codes, classes, start, end, bare, groups, counts):  # type: ign
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _units(kind):  # type: ignore[no-untyped-def]
-    if kind == HAN:
+def _units(char_class):  # type: ignore[no-untyped-def]
+    if char_class == HAN:
         return UNITS_HAN
-    if kind == KANA:
+    if char_class == KANA:
         return UNITS_KANA
-    return UNITS_HANGUL if kind == HANGUL else UNITS_LETTER
+    return UNITS_HANGUL if char_class == HANGUL else UNITS_LETTER
 
 
 @njit(cache=True, nogil=True)
@@ -380,7 +380,7 @@ def _is_in_address(code, char_class, flag, in_address):  # type: ignore[no-untyp
 
 @njit(cache=True, nogil=True)
 def _is_name(codes, classes, flags, word, stop, start, end, is_tag):  # type: ignore[no-untyped-def]
-    """Whether a word is part of an identifier: what it is glued to on either side says so."""
+    """Whether a word is part of an identifier, judged by the characters next to it."""
     if word > start:
         before = codes[word - 1]
         if classes[word - 1] == DIGIT or (
@@ -396,7 +396,7 @@ def _is_name(codes, classes, flags, word, stop, start, end, is_tag):  # type: ig
 
 @njit(cache=True, nogil=True)
 def _regroup(groups, start, end, group):  # type: ignore[no-untyped-def]
-    """Give the Han and kana of a line to another group."""
+    """Move the Han and kana of a line to another group."""
     for i in range(start, end):
         if groups[i] == HANI:
             groups[i] = group
@@ -443,7 +443,7 @@ def encode(code, out, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _tag_end(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
-    """The end of the tag that begins at i, a run of `<` that ends at `run`; `run` if there is none."""
+    """Return the end of the tag that begins at i, a run of `<` that ends at `run`; `run` if there is none."""
     if begins_tag(codes, classes, i, run, end):
         for j in range(run, end):
             if codes[j] == ord(">"):
