@@ -12,9 +12,9 @@ the front and others enter at the end. For a range of three windows of five char
     entering              f g       the strip after the first window
 
 The first window and both strips determine all windows. If two ranges of one gram have the same first window, the same
-characters leave in both up to the shorter of them, so their windows differ only by the entering strip. The reverse holds
-for ranges with the same last window. Ranges that serve several grams of one key are compared by the first window and
-both strips.
+characters leave in both up to the end of the shorter range, so their windows differ only by the entering strip. The
+reverse holds for ranges with the same last window. Ranges that serve several grams of one key are compared by the first
+window and both strips.
 """
 
 from __future__ import annotations
