@@ -122,7 +122,7 @@ def find_strips(
     wide_chars: int,
     narrow_chars: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Compute the columns of Strips; arguments as for hash_edges."""
+    """Compute the columns of Strips, (n_ranges,) each; arguments as for hash_edges."""
     target, n = np.int64(wide_chars) * narrow_chars, len(begins)
     n_steps, enters, last = np.zeros(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     even, states, second_states = np.ones(n, np.bool_), np.empty(n, np.uint64), np.empty(n, np.uint32)

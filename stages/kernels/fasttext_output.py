@@ -49,7 +49,11 @@ def make_walk(n_labels, k):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def best_labels(tables, hidden, labels, probabilities, walk):  # type: ignore[no-untyped-def]
-    """Write the best labels of one document and their probabilities, best first."""
+    """Write the best labels of one document, best first.
+
+    Args: tables, of the model; hidden, float32 (dim,), mean of the features; walk, from make_walk. Writes labels, int32
+    (k,), and probabilities, float32 (k,), up to the number of labels found.
+    """
     kept, scores = walk.kept, walk.kept_scores
     if tables.loss == HIERARCHICAL:
         n = _descend(tables.output, tables.children, hidden, walk.nodes, walk.node_scores, kept, scores)

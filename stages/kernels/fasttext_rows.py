@@ -11,6 +11,8 @@ def row_of(kept, ranks, n_words, bucket):  # type: ignore[no-untyped-def]
     """Return the row of an n-gram bucket, and 1 if it has one or 0 if it was pruned.
 
     There is no branch on the bit, which would be mispredicted.
+
+    Args: kept, ranks and n_words, of `fasttext_model.Tables`; bucket, uint64.
     """
     if len(kept) == 0:
         return n_words + np.int64(bucket), 1
@@ -34,6 +36,8 @@ def add_rows(vectors, rows, n_rows, hidden):  # type: ignore[no-untyped-def]
     """Add the first n_rows rows to `hidden` one after another, eight of them in one pass over the dimensions.
 
     This keeps the order of the additions in every dimension and lets the compiler vectorise them.
+
+    Args: vectors, float32 (n, dim); rows, uint32, at least n_rows; hidden, float32 (dim,), changed in place.
     """
     whole = n_rows // 8 * 8
     for i in range(0, whole, 8):

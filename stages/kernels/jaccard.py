@@ -78,7 +78,11 @@ def count_shared(values: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.
 
 @nb.njit(cache=True, nogil=True)
 def sort_rows(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort each row of a ragged array in place and keep repeated values; arguments and results as for sort_sets."""
+    """Sort each row of a ragged array in place and keep repeated values.
+
+    Args: values, uint64 (n_values,); starts, int64 (n_rows + 1,).
+    Returns: values and starts.
+    """
     for row in range(len(starts) - 1):
         values[starts[row] : starts[row + 1]].sort()
     return values, starts
