@@ -1,8 +1,8 @@
 """Training of linear models of many classes over hashed features: multinomial logistic regression by AdaGrad.
 
 A document is the sum of its n-gram features over the square root of their number; its target is a share for each
-class, so that a doubtful label can be given as doubtful. Plain float64 arithmetic in a fixed order, but for `exp`; no
-BLAS, no threads.
+class, so an uncertain label can be divided among classes. Plain float64 arithmetic in a fixed order, except for `exp`;
+no BLAS, no threads.
 
 Paper: Duchi, Hazan, Singer, Adaptive Subgradient Methods, JMLR 12, 2011.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from classifiers.training import Settings
+from stages.kernels.dropout import drop_features
 
 
 def fit_classes(
@@ -25,11 +26,11 @@ def fit_classes(
     n_rows: int,
     settings: Settings,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit all classes at once.
+    """Fit weights and biases of all classes together.
 
-    Args: rows, int32, n-gram cells of all examples, of which example i has rows[starts[i]:starts[i + 1]]; targets,
-    float64 (n_examples, n_classes), shares that sum to 1; importance, float64 (n_examples,), 0 for an example to leave
-    out; n_rows, size of the table.
+    Args: rows, int32 (n,), n-gram cells of all examples; starts, int64 (n_examples + 1,), example i has
+    rows[starts[i]:starts[i + 1]]; targets, float64 (n_examples, n_classes), shares that sum to 1; importance, float64
+    (n_examples,), 0 for an example to leave out; n_rows, size of the table.
     Returns: float64 (n_rows, n_classes) weights and float64 (n_classes,) bias, both as log-odds.
     """
     random = np.random.Generator(np.random.PCG64(settings.seed))
@@ -60,14 +61,7 @@ def _pass(  # type: ignore[no-untyped-def]  # numba infers types
     limit = np.uint64(dropout * 4294967296.0)
     coin = seed | np.uint64(1)
     for doc in order:
-        n = 0
-        for i in range(starts[doc], starts[doc + 1]):
-            coin ^= coin << np.uint64(13)  # xorshift64 (Marsaglia, J. Stat. Soft. 8(14), 2003)
-            coin ^= coin >> np.uint64(7)
-            coin ^= coin << np.uint64(17)
-            if coin >> np.uint64(32) >= limit:
-                kept[n] = rows[i]
-                n += 1
+        n, coin = drop_features(rows, starts[doc], starts[doc + 1], limit, coin, kept)
         if n == 0:
             continue
         odds[:] = 0.0

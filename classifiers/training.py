@@ -14,14 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from stages.kernels.dropout import drop_features
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to train.
+    """Settings of training.
 
-    epochs: passes over the examples. rate: step of AdaGrad. decay: shrinks a weight each time its feature occurs.
-    dropout: share of n-grams left out of an example each time, so that no rare n-gram decides alone. root: an example
-    is the sum of its n-grams over the root of their number, so that few strong ones count for more than in a mean.
+    epochs: passes over the examples. rate: learning rate of AdaGrad. decay: weight decay, applied each time a feature
+    occurs. dropout: share of n-grams left out of an example each time, so that no rare n-gram decides alone. root:
+    divide the sum of n-grams by the square root of their number rather than by their number, so that a few strong ones
+    count for more. seed: of the order of examples and of dropout.
     """
 
     epochs: int = 6
@@ -40,12 +43,12 @@ def fit(
     n_rows: int,
     settings: Settings,
 ) -> tuple[np.ndarray, float]:
-    """Fit one scorer.
+    """Fit the weights and the bias of one binary classifier.
 
-    Args: rows, int32, n-gram cells of all examples, of which example i has rows[starts[i]:starts[i + 1]]; shapes,
-    int64 (n_examples, n_shapes), rows of weight 1; labels, int8 (n_examples,), 1, 0, or -1 for an example to
-    leave out; n_rows, size of the table.
-    Returns: float64 (n_rows,) weights and the bias. The two classes weigh the same, whatever their sizes.
+    Args: rows, int32 (n,), n-gram cells of all examples; starts, int64 (n_examples + 1,), example i has
+    rows[starts[i]:starts[i + 1]]; shapes, int64 (n_examples, n_shapes), rows of weight 1; labels, int8 (n_examples,),
+    1, 0, or -1 for an example to leave out; n_rows, size of the table.
+    Returns: float64 (n_rows,) weights and the bias. Both classes have the same total weight, regardless of their sizes.
     """
     random = np.random.Generator(np.random.PCG64(settings.seed))
     weights, squares = np.zeros(n_rows), np.full(n_rows, 1e-8)
@@ -88,14 +91,7 @@ def _pass(  # type: ignore[no-untyped-def]  # numba infers types
     limit = np.uint64(dropout * 4294967296.0)
     coin = seed | np.uint64(1)
     for doc in order:
-        n = 0
-        for i in range(starts[doc], starts[doc + 1]):
-            coin ^= coin << np.uint64(13)  # xorshift64 (Marsaglia, J. Stat. Soft. 8(14), 2003)
-            coin ^= coin >> np.uint64(7)
-            coin ^= coin << np.uint64(17)
-            if coin >> np.uint64(32) >= limit:
-                kept[n] = rows[i]
-                n += 1
+        n, coin = drop_features(rows, starts[doc], starts[doc + 1], limit, coin, kept)
         if n == 0:
             continue
         total = 0.0
@@ -121,9 +117,13 @@ def _pass(  # type: ignore[no-untyped-def]  # numba infers types
 
 
 def auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Probability that a positive example scores above a negative one, ties counted half (Mann and Whitney)."""
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    """Probability that a positive example scores above a negative one, ties counted half (Mann and Whitney).
+
+    Args: scores, float (n,); labels, bool (n,).
+    Returns: the area under the ROC curve; NaN unless both classes occur.
+    """
+    _, positions, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[positions]
     n_positive = int(labels.sum())
     n_pairs = n_positive * (len(labels) - n_positive)
     return float((ranks[labels].sum() - n_positive * (n_positive + 1) / 2) / n_pairs) if n_pairs else math.nan

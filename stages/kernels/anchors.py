@@ -1,12 +1,12 @@
-"""Windows of a fixed length at every character of a text, and the anchors by which equal ones meet.
+"""Windows of a fixed length at every character of a text, and the anchors by which equal windows are found.
 
-Length is counted in weights, so that one length fits mixed text: a wide (East Asian) character weighs
-`narrow_chars`, any other `wide_chars`, and the window at a character is the shortest text from there on that
-weighs at least their product. That is `wide_chars` wide characters, or `narrow_chars` others.
+Length is measured in weights, so that one length fits mixed text: a wide (East Asian) character weighs `narrow_chars`,
+any other character weighs `wide_chars`, and the window at a character is the shortest text from there on that weighs at
+least their product. That is `wide_chars` wide characters, or `narrow_chars` others.
 
-The gram at a character is the same with half the weight. The anchor of a window is, of the grams inside it,
-the one of least hash, the last of equals: a function of what the window says. So equal windows have equal
-anchors at equal places, and the windows of a text fall into consecutive ranges of one anchor each. Source:
+The gram at a character is defined in the same way with half the weight. The anchor of a window is the gram inside it
+with the least hash, the last one of equals, so it depends on the text of the window alone. Equal windows therefore have
+equal anchors at equal offsets, and the windows of a text form consecutive ranges with one anchor each. Source:
 winnowing, Schleimer, Wilkerson and Aiken, SIGMOD 2003.
 """
 
@@ -46,16 +46,15 @@ def wide_table() -> np.ndarray:
 def find_anchors(
     codes: np.ndarray, starts: np.ndarray, wide: np.ndarray, wide_chars: int, narrow_chars: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Find the anchors of each text, in order of the windows they serve.
+    """Find the anchors of each text, in the order of their windows.
 
-    In a run that repeats a short pattern anchor follows upon anchor, all of one key. The first of them stands
-    alone, the second for all others, so that a long run costs little and its key still occurs twice.
+    In a text that repeats a short pattern, many consecutive anchors have the same key. Only the first two of them are
+    kept; the second one represents the rest. So a long repetition costs little and its key still occurs twice.
 
-    Args: codes and starts, of a TextView; wide, of wide_table; wide_chars and narrow_chars, length of a
-    window.
-    Returns: uint64 (n_anchors,), a key for what the gram says; int32 (n_anchors,), the first window of each
-    anchor, by its first character in the text; int64 (n_docs + 1,), where the anchors of each text begin;
-    int32 (n_docs,), windows of each text.
+    Args: codes and starts, of a TextView; wide, of wide_table; wide_chars and narrow_chars, length of a window.
+    Returns: uint64 (n_anchors,), key of the gram; int32 (n_anchors,), the first window of each anchor, by the offset of
+    its first character in the text; int64 (n_docs + 1,), where the anchors of each text begin; int32 (n_docs,), number
+    of windows of each text.
     """
     target = np.int64(wide_chars) * narrow_chars
     longest = (target - 1) // min(wide_chars, narrow_chars) + 1  # characters of a window
@@ -90,7 +89,7 @@ def find_anchors(
 
 @nb.njit(cache=True, nogil=True)
 def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]  # numba infers types
-    """Anchors of a text whose characters all weigh the same, and how many windows it has; see _mixed."""
+    """Append the anchors of a text whose characters all have the same weight; as _mixed, but faster."""
     begin, ring = n, np.uint64(len(hashes) - 1)
     size = (target - 1) // weight + 1
     gram_size = ((target + 1) // 2 - 1) // weight + 1
@@ -120,27 +119,31 @@ def _even(codes, low, high, weight, target, powers, hashes, keys, firsts, n):  #
 
 @nb.njit(cache=True, nogil=True)
 def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts, n):  # type: ignore[no-untyped-def]  # numba infers types
-    """Append the anchors of a text from n on; return the new n and how many windows the text has.
+    """Append the anchors of a text from n on; return the new n and the number of windows of the text.
 
-    The least gram is kept until a lesser one comes or it leaves the window, when its successor is looked for in the
-    whole window: as rarely as there are anchors, since hashes are as good as random.
+    The least gram is kept until a lesser one enters or it leaves the window. Only then is the whole window searched
+    again, about as often as there are anchors, because hashes are as good as random.
     """
     begin, ring, half = n, np.uint64(len(hashes) - 1), (target + 1) // 2
-    held = np.empty(len(hashes), np.int32)  # weights of the characters of the window, in a ring
+    ring_weights = np.empty(len(hashes), np.int32)  # weights of the characters of the window, in a ring
     end, weight = low, np.int64(0)  # of the window
     gram, gram_end, gram_weight, rolling = low, low, np.int64(0), np.uint64(0)
-    least, at, last = ~np.uint64(0), -1, -1  # the least gram, where it is and was
+    least, at, last = (
+        ~np.uint64(0),
+        -1,
+        -1,
+    )  # hash and position of the least gram, position of the previous one
     for start in range(low, high):
         while weight < target and end < high:
-            one = weights[0] if wide[codes[end]] else weights[1]
-            held[np.uint64(end) & ring] = one
-            weight += one
+            char_weight = weights[0] if wide[codes[end]] else weights[1]
+            ring_weights[np.uint64(end) & ring] = char_weight
+            weight += char_weight
             end += 1
         if weight < target:
             return n, start - low
         while True:
             while gram_weight < half and gram_end < end:
-                gram_weight += held[np.uint64(gram_end) & ring]
+                gram_weight += ring_weights[np.uint64(gram_end) & ring]
                 rolling = rolling * ODD_A + np.uint64(codes[gram_end]) + np.uint64(1)
                 gram_end += 1
             if gram_weight < half:
@@ -149,7 +152,7 @@ def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts
             hashes[np.uint64(gram) & ring] = value
             if value <= least:
                 least, at = value, gram
-            gram_weight -= held[np.uint64(gram) & ring]
+            gram_weight -= ring_weights[np.uint64(gram) & ring]
             rolling -= (np.uint64(codes[gram]) + np.uint64(1)) * powers[gram_end - gram - 1]
             gram += 1
         if at < start:
@@ -157,13 +160,13 @@ def _mixed(codes, low, high, wide, weights, target, powers, hashes, keys, firsts
         if at != last:
             last = at
             n = _add(keys, firsts, begin, n, least, start - low)
-        weight -= held[np.uint64(start) & ring]
+        weight -= ring_weights[np.uint64(start) & ring]
     return n, high - low
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def _least(hashes: np.ndarray, begin: int, end: int) -> tuple[np.uint64, int]:
-    """The least hash of grams in a ring, the last of equals, and its gram."""
+    """Return the least hash of the grams in a ring and the position of its last occurrence."""
     ring = np.uint64(len(hashes) - 1)
     least, at = hashes[np.uint64(begin) & ring], begin
     for gram in range(begin + 1, end):
@@ -174,8 +177,8 @@ def _least(hashes: np.ndarray, begin: int, end: int) -> tuple[np.uint64, int]:
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def _add(keys: np.ndarray, firsts: np.ndarray, begin: int, n: int, least: np.uint64, first: int) -> int:
-    """Append an anchor to those of a text, unless the two before it have its key."""
-    key = mix(least ^ ODD_B)  # least hashes are small; keys must fill their range
+    """Append an anchor to those of a text, unless the two before it have the same key; return the new n."""
+    key = mix(least ^ ODD_B)  # least hashes are small, but keys must be uniform over 64 bits
     if n < begin + 2 or keys[n - 1] != key or keys[n - 2] != key:
         keys[n], firsts[n] = key, first
         n += 1
@@ -186,6 +189,7 @@ def _add(keys: np.ndarray, firsts: np.ndarray, begin: int, n: int, least: np.uin
 def cut(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Copy ranges of codes, which may overlap, as UTF-8.
 
+    Args: codes, uint32 (n_codes,); begins and stops, int64 (n_ranges,).
     Returns: uint8 (n_bytes,); int64 (n_ranges + 1,), where each range begins in it.
     """
     starts = np.zeros(len(begins) + 1, np.int64)

@@ -1,6 +1,6 @@
-"""Find many words in bytes at once: the automaton of Aho and Corasick (CACM 18, 1975), its table complete.
+"""Search for many words in bytes at once by the automaton of Aho and Corasick (CACM 18, 1975).
 
-Reads patterns as bytes; writes a table that takes one step a byte. ASCII letters match in either case.
+Reads patterns as bytes; writes a full transition table, one transition per byte. ASCII letters match in either case.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numba import njit
 
 
 class Automaton(NamedTuple):
-    """A table of steps over classes of bytes.
+    """A transition table over classes of bytes.
 
     classes: uint8 (256,), class of each byte, 0 for those in no pattern. steps: int32 (n_nodes, n_classes), the next
     node. ends: int32 (n_nodes,), the longest pattern that ends here, -1 for none. shorter: int32 (n_nodes,), the node
-    of the next shorter pattern that ends here, 0 for none. sizes: int32 (n_patterns,), bytes of each.
+    of the next shorter pattern that ends here, 0 for none. sizes: int32 (n_patterns,), size of each in bytes.
     """
 
     classes: np.ndarray

@@ -28,32 +28,34 @@ EMOJI, EMOJI_END = 0x1F300, 0x1FB00
 """Pictographs: the blocks from Miscellaneous Symbols and Pictographs to Symbols and Pictographs Extended-A."""
 
 REPLACEMENT, PRIVATE, PRIVATE_END = 0xFFFD, 0xE000, 0xF900
-"""What a failed decoding leaves: U+FFFD, and private characters that some tables of GBK and Big5 give."""
+"""Results of failed decoding: U+FFFD, and private characters to which some tables of GBK and Big5 map bytes."""
 
 
 @njit(cache=True, nogil=True)
 def count_chars(codes, classes, start, end, window, last_seen, counts):  # type: ignore[no-untyped-def]
-    """Count visible characters by class, distinct ones by window, and marks that name a kind of text.
+    """Count visible characters by class, distinct ones by window, and marks typical of certain genres.
 
-    Args: window, visible characters in a window; last_seen, int64 (0x110000,), -1 at first, kept from text to
-    text of one batch. Writes counts, int64, in the order of CHAR_COUNTS. Windows follow one another; an
-    incomplete last one counts only in a text without a complete one. Bracketed characters stand between lenticular
-    brackets of one line. Post marks are pictographs, and # and @ that open a word. Broken characters stand for what
-    could not be decoded.
+    Windows do not overlap; an incomplete last window counts only in a text without a complete one. Bracketed characters
+    are those between lenticular brackets within a line. Post marks are pictographs, and # and @ at the beginning of a
+    word. Broken characters are the results of failed decoding.
+
+    Args: codes, classes, of the view; start, end, of the text in codes; window, visible characters per window;
+    last_seen, int64 (0x110000,), -1 at first, passed on from text to text of a batch. Writes counts, int64 (14,), in
+    the order of CHAR_COUNTS.
     """
     by_class = np.zeros(UNSPACED + 1, np.int64)
     n_hash_marks = n_visible = n_windows = distinct = distinct_here = 0
     n_braces = n_bracketed = n_marks = n_broken = longest = 0
-    opened = -1  # characters since the last opening bracket, -1 outside
+    opened = -1  # characters since the latest opening bracket, -1 outside
     window_start = run_start = start
     for i in range(start, end):
-        kind = classes[i]
-        by_class[kind] += 1
-        if kind < PUNCT:
-            if kind == SPACE or kind == NEWLINE:
+        char_class = classes[i]
+        by_class[char_class] += 1
+        if char_class < PUNCT:
+            if char_class == SPACE or char_class == NEWLINE:
                 longest = max(longest, i - run_start)
                 run_start = i + 1
-                if kind == NEWLINE:
+                if char_class == NEWLINE:
                     opened = -1
             continue
         code = codes[i]
@@ -67,10 +69,10 @@ def count_chars(codes, classes, start, end, window, last_seen, counts):  # type:
             window_start = i + 1
         if opened >= 0:
             opened += 1
-        if kind >= HAN:
+        if char_class >= HAN:
             longest = max(longest, i - run_start)
             run_start = i + 1
-        elif kind == PUNCT:
+        elif char_class == PUNCT:
             if code == 0x23 or code == 0xFF03:
                 n_hash_marks += 1
                 n_marks += _opens_word(classes, i, start, end)
@@ -83,7 +85,7 @@ def count_chars(codes, classes, start, end, window, last_seen, counts):  # type:
             elif code == 0x3011 and opened > 0:
                 n_bracketed += opened - 1
                 opened = -1
-        elif kind == SYMBOL:
+        elif char_class == SYMBOL:
             n_marks += EMOJI <= code < EMOJI_END
             n_broken += code == REPLACEMENT or PRIVATE <= code < PRIVATE_END
     counts[0], counts[1], counts[2], counts[3] = n_visible, by_class[PUNCT], by_class[SYMBOL], by_class[DIGIT]
@@ -96,6 +98,6 @@ def count_chars(codes, classes, start, end, window, last_seen, counts):  # type:
 
 @njit(cache=True, nogil=True)
 def _opens_word(classes, i, start, end):  # type: ignore[no-untyped-def]
-    """Whether the mark at i stands before a letter, and not behind one of a script with blanks, as in C# or a@b."""
-    before = i == start or classes[i - 1] < DIGIT or classes[i - 1] >= HAN
-    return before and i + 1 < end and classes[i + 1] >= LATIN
+    """Whether the mark at i precedes a letter and does not follow a letter or digit of a spaced script, as in a@b."""
+    begins = i == start or classes[i - 1] < DIGIT or classes[i - 1] >= HAN
+    return begins and i + 1 < end and classes[i + 1] >= LATIN

@@ -1,8 +1,8 @@
-"""Where a text is Chinese: which code points may be turned from one script into the other.
+"""Which code points of a text are Chinese, so that they may be converted between Traditional and Simplified script.
 
 Reads a text view; writes one flag per code point. Lines and runs in Japanese or Korean, code lines and fenced blocks
-are out. What is Japanese is said by kana, in a line or around it, and where a line has none by characters that only one
-of the two languages writes.
+are excluded. Japanese is detected from kana, in a line or around it, and in lines without kana from characters that
+only one of the two languages uses.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from stages.kernels.code_lines import find_code, is_fence
 from stages.kernels.text import HAN, HANGUL, KANA, MARK, NEWLINE, SPACE, TextView, load_tables
 
 KANA_SHARE = 0.1
-"""Of the Han and kana of a line: from here on the whole line is Japanese, as in classifiers.language. Japanese prose
-has about half, Chinese with a Japanese name less."""
+"""Least share of kana among the Han and kana of a Japanese line, as in classifiers.language. Japanese prose has about
+one half, Chinese with a Japanese name less than this."""
 
 HAN_PER_WORD = 40
-"""In a mostly Japanese document a line without kana is Chinese if one in so many of its Han characters is CHINESE."""
+"""A line without kana in a mostly Japanese document is Chinese if at least 1 in 40 Han characters is CHINESE."""
 
 SURELY = 10
-"""A document without kana in which CHINESE characters are so many times as frequent as JAPANESE ones has old forms (劒)
-and no Japanese lines."""
+"""A document without kana in which CHINESE characters are at least ten times as frequent as JAPANESE ones has no
+Japanese lines; its JAPANESE characters are old forms (劒)."""
 
 CODE_HAN = 30
-"""An indented line below code with more Han characters is prose."""
+"""Most Han characters of an indented line below code that is skipped with the code; a line with more is prose."""
 
 CHINESE, JAPANESE = 1, 2
-"""What a character says by itself: that a line is Chinese, that it is Japanese."""
+"""Evidence of a single character: that its line is Chinese, that it is Japanese."""
 
 CHINESE_CHARS = "你您她們这這嗎吗呢吧哪麼么很沒讓让咱"
-"""Pronouns and particles without which few Chinese sentences go, and which Japanese has in its character set and never
-writes."""
+"""Pronouns and particles that most Chinese sentences contain; Japanese has them in its character set but does not use
+them."""
 
 
 @cache
 def load_evidence() -> np.ndarray:
-    """CHINESE, JAPANESE or 0 for each character below U+10000: uint8 (0x10000,).
+    """Load the evidence of each character below U+10000, CHINESE, JAPANESE or 0: uint8 (0x10000,).
 
-    JAPANESE are Han characters of JIS X 0208 that neither GB 2312 nor Big5 has and that are no variant of a Traditional
-    one (爲): new forms such as 駅 and 図, and those made in Japan. CHINESE are those of GB 2312 or Big5 that JIS X 0208
-    does not have, and CHINESE_CHARS.
+    JAPANESE are Han characters of JIS X 0208 that are neither in GB 2312 nor in Big5 and are no variant of a
+    Traditional character (爲): new forms such as 駅 and 図, and characters created in Japan. CHINESE are those of GB
+    2312 or Big5 that are not in JIS X 0208, and CHINESE_CHARS.
     """
     evidence, fold = np.zeros(0x10000, np.uint8), load_tables().fold
     for code in range(0x4E00, 0xA000):
@@ -60,7 +60,7 @@ def load_evidence() -> np.ndarray:
 
 
 def _has(char: str, charset: str) -> bool:
-    """Whether a charset has a character; three bytes of EUC-JP are JIS X 0212, which has far more."""
+    """Whether a charset contains a character. Three bytes of EUC-JP are the larger JIS X 0212 and do not count."""
     try:
         return len(char.encode(charset)) == 2
     except UnicodeEncodeError:
@@ -68,9 +68,9 @@ def _has(char: str, charset: str) -> bool:
 
 
 def chinese_mask(text: TextView) -> np.ndarray:
-    """Which code points stand in Chinese text, its punctuation and Latin words included: bool (n_codes,).
+    """Return which code points belong to Chinese text, including its punctuation and Latin words: bool (n_codes,).
 
-    False for line breaks of what is left out, and for all of a line without Han.
+    Lines without Han characters are not Chinese. A line break belongs to the line before it.
     """
     lines = find_code(text)
     return _mask(*text, lines.is_code, lines.starts, load_evidence())
@@ -104,9 +104,9 @@ def _mask(codes, starts, classes, is_code, line_starts, evidence):  # type: igno
             elif counts[line, 1] > 0 or counts[line, 3] > 0:
                 chinese += counts[line, 0]
         total = counts.sum(axis=0)
-        sure = total[1] == 0 and total[3] >= SURELY * total[4]  # old forms in a Chinese document
+        has_old_forms = total[1] == 0 and total[3] >= SURELY * total[4]
         for line in range(n_lines):
-            if sure:
+            if has_old_forms:
                 counts[line, 4] = 0
             if _is_chinese(counts[line], japanese > chinese):
                 end = min(bounds[line, 1] + 1, starts[doc + 1])
@@ -140,14 +140,14 @@ def _count(codes, classes, evidence, at, end, counts):  # type: ignore[no-untype
 
 @njit(cache=True, nogil=True)
 def _is_japanese(counts):  # type: ignore[no-untyped-def]
-    """Whether a line is Japanese by its kana, and no Chinese one that quotes some."""
+    """Whether a line is Japanese by its kana, and not a Chinese line that quotes Japanese."""
     quotes = counts[3] > 0 and 2 * counts[5] < counts[0] + counts[1]
     return counts[1] > 0 and counts[1] >= KANA_SHARE * (counts[0] + counts[1]) and not quotes
 
 
 @njit(cache=True, nogil=True)
 def _is_chinese(counts, among_japanese):  # type: ignore[no-untyped-def]
-    """Whether a line, among mostly Japanese ones or not, is Chinese."""
+    """Whether a line is Chinese; among_japanese if most lines of its document are Japanese."""
     if counts[0] == 0 or counts[2] > counts[0] or _is_japanese(counts):
         return False
     if among_japanese:
@@ -157,7 +157,7 @@ def _is_chinese(counts, among_japanese):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _leave_kana(classes, at, end, mask):  # type: ignore[no-untyped-def]
-    """Take out runs of Han and kana that have kana: Japanese names and words in a Chinese line."""
+    """Exclude runs of Han and kana that contain kana: Japanese names and words in a Chinese line."""
     while at < end:
         start, kana = at, False
         while at < end and (classes[at] == HAN or classes[at] == KANA or classes[at] == MARK):
@@ -170,8 +170,8 @@ def _leave_kana(classes, at, end, mask):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _fenced(codes, classes, bounds):  # type: ignore[no-untyped-def]
-    """Lines of closed fenced blocks of Markdown, fences included: bool (n_lines,)."""
-    fenced, opened = np.zeros(len(bounds), np.bool_), -1
+    """Return which lines belong to closed fenced blocks of Markdown, including the fences: bool (n_lines,)."""
+    in_fence, opened = np.zeros(len(bounds), np.bool_), -1
     for line in range(len(bounds)):
         at, end = bounds[line, 0], bounds[line, 1]
         if not is_fence(codes, classes, at, end):
@@ -179,14 +179,14 @@ def _fenced(codes, classes, bounds):  # type: ignore[no-untyped-def]
         if opened < 0:
             opened = line
         elif _closes(codes, classes, at, end, bounds[opened, 0], bounds[opened, 1]):
-            fenced[opened : line + 1] = True
+            in_fence[opened : line + 1] = True
             opened = -1
-    return fenced
+    return in_fence
 
 
 @njit(cache=True, nogil=True)
 def _closes(codes, classes, at, end, opened, opened_end):  # type: ignore[no-untyped-def]
-    """Whether a fence ends the block that another opened: the same mark at least as often, and nothing else."""
+    """Whether a fence closes the block of an earlier one: the same mark at least as often, and nothing else."""
     while classes[opened] == SPACE:
         opened += 1
     mark, n_opened, n = codes[opened], 0, 0
@@ -202,7 +202,7 @@ def _closes(codes, classes, at, end, opened, opened_end):  # type: ignore[no-unt
 
 @njit(cache=True, nogil=True)
 def _spread_code(codes, classes, bounds, is_code, skipped):  # type: ignore[no-untyped-def]
-    """Skip code lines, what is indented below one, and comments beside one; what stands alone may be prose."""
+    """Skip code lines, lines indented below them and comments beside them; a comment by itself may be prose."""
     for line in range(len(bounds)):
         skipped[line] = skipped[line] or is_code[line]
         at, end = bounds[line, 0], bounds[line, 1]
@@ -224,7 +224,7 @@ def _n_han(classes, at, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _is_comment(codes, classes, at, end):  # type: ignore[no-untyped-def]
-    """Whether a line begins as comments do: `#`, `//`, `/*`, `*`, `--`."""
+    """Whether a line begins like a comment: `#`, `//`, `/*`, `*`, `--`."""
     while at < end and classes[at] == SPACE:
         at += 1
     if at + 1 >= end:

@@ -1,7 +1,7 @@
-"""Which lines of a text are code: there match text keeps operators and brackets, which in code are what is said.
+"""Which lines of a text are code: in code lines, operators and brackets are significant and kept in match text.
 
-Reads the text view; writes one flag per line. A line is judged by itself, by the lines beside it and by the fence
-around it, so that an edit changes what is around it and no more: a lost fence never turns prose into code.
+Reads the text view; writes one flag per line. A line is classified by its own signs, by its neighbours and by the fence
+around it, so an edit affects only lines near it: a missing fence never turns prose into code.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from stages.kernels.text import TextView
 class CodeLines(NamedTuple):
     """Lines of a batch.
 
-    is_code: bool (n_lines,). ends: int64 (n_lines,), before the line break or with the document. starts: int64
-    (n_docs + 1,), the first line of each document.
+    is_code: bool (n_lines,), whether each line is code. ends: int64 (n_lines,), end of each line in codes, before its
+    line break. starts: int64 (n_docs + 1,), index of the first line of each document.
     """
 
     is_code: np.ndarray
@@ -39,13 +39,13 @@ class CodeLines(NamedTuple):
 
 
 class _Last:
-    """The lines of the last view: language and match text of a batch share them."""
+    """Cache of one entry, the lines of the latest view: language and match text of a batch share them."""
 
     entry: tuple[TextView, CodeLines] | None = None
 
 
 def find_code(text: TextView) -> CodeLines:
-    """Judge every line of a batch."""
+    """Return the lines of a batch; the result for the latest view is cached. The arrays are read-only."""
     last = _Last.entry
     if last is not None and last[0] is text:
         return last[1]
@@ -55,73 +55,77 @@ def find_code(text: TextView) -> CodeLines:
 
 
 def judge_code(text: TextView) -> CodeLines:
-    """Judge every line of a batch that is not asked for again: as `find_code`, whose last result stays."""
+    """Return the lines of a batch as `find_code` does, without reading or replacing its cached result."""
     lines = CodeLines(*_find_code(*text, load_symbols(), load_line_bits(), load_heard()))
     for array in lines:
-        array.setflags(write=False)  # shared: a change by one stage would reach the others
+        array.setflags(write=False)  # shared by stages
     return lines
 
 
 @njit(cache=True, nogil=True)
 def _find_code(codes, starts, classes, symbols, line_bits, heard):  # type: ignore[no-untyped-def]  # numba infers types
     n_lines = len(starts) - 1
-    for kind in classes:
-        n_lines += kind == NEWLINE
-    kinds, inside = np.empty(n_lines, np.uint8), np.zeros(n_lines, np.bool_)
+    for char_class in classes:
+        n_lines += char_class == NEWLINE
+    verdicts, is_code = np.empty(n_lines, np.uint8), np.zeros(n_lines, np.bool_)
     ends = np.empty(n_lines, np.int64)
     line_starts = np.empty(len(starts), np.int64)
     longest = 0
     for doc in range(len(starts) - 1):
         longest = max(longest, starts[doc + 1] - starts[doc])
-    # room for a document, which stays in the cache
+    # scratch memory for one document, small enough for the processor's cache
     marks, firsts = np.empty(longest + 1, np.int64), np.empty(longest + 2, np.int64)
     skipped = np.empty((longest, 2), np.int64)
     n = 0
     for doc in range(len(starts) - 1):
         line_starts[doc] = n
-        at, end, fenced, formula = starts[doc], starts[doc + 1], False, False
-        lines = mark_signs(codes, line_bits, heard, at, end, marks, ends[n:], firsts)
-        for line in range(lines):
+        at, end, in_fence, in_formula = starts[doc], starts[doc + 1], False, False
+        n_doc_lines = mark_signs(codes, line_bits, heard, at, end, marks, ends[n:], firsts)
+        for line in range(n_doc_lines):
             stop, low, high = ends[n], firsts[line], firsts[line + 1]
-            text = at
-            while text < stop and classes[text] <= SPACE:
-                text += 1
-            kind = PLAIN
-            if text == stop:
-                kind = EMPTY
-                formula = False  # TeX has no blank line inside a displayed formula
+            text_start = at
+            while text_start < stop and classes[text_start] <= SPACE:
+                text_start += 1
+            verdict = PLAIN
+            if text_start == stop:
+                verdict = EMPTY
+                in_formula = False  # TeX has no blank line inside a displayed formula
             elif is_fence(codes, classes, at, stop):
-                fenced = not fenced or _is_named(classes, at, stop)
-            elif low < high:  # without a sign there is nothing to judge
+                in_fence = not in_fence or _is_named(classes, at, stop)
+            elif low < high:  # a line without signs is prose
                 if _is_dollars(codes, classes, at, stop):
-                    formula = not formula
-                elif not formula:
-                    kind = judge(codes, classes, symbols, line_bits, marks, low, high, at, stop, skipped)
-            kinds[n], inside[n] = kind, fenced
+                    in_formula = not in_formula
+                elif not in_formula:
+                    verdict = judge(codes, classes, symbols, line_bits, marks, low, high, at, stop, skipped)
+            verdicts[n], is_code[n] = verdict, in_fence
             n += 1
             at = stop + 1
-        _settle(kinds, inside, line_starts[doc], n)
+        _settle(verdicts, is_code, line_starts[doc], n)
     line_starts[len(starts) - 1] = n
-    return inside, ends, line_starts
+    return is_code, ends, line_starts
 
 
 @njit(cache=True, nogil=True)
-def _settle(kinds, inside, low, high):  # type: ignore[no-untyped-def]
-    """Turn what lines are by themselves, and whether a fence is around them, into whether they are code."""
+def _settle(verdicts, is_code, low, high):  # type: ignore[no-untyped-def]
+    """Decide which lines are code.
+
+    Args: verdicts, uint8 (n_lines,), of each line by itself; is_code, bool (n_lines,), whether a fence is around each
+    line, replaced by whether it is code; low, high, lines of one document.
+    """
     before = EMPTY
     for line in range(low, high):
-        own = kinds[line]
-        if own == EMPTY:
-            inside[line] = False
+        verdict = verdicts[line]
+        if verdict == EMPTY:
+            is_code[line] = False
             continue
-        if own == LIKELY and not inside[line] and before != SURE:
+        if verdict == LIKELY and not is_code[line] and before != SURE:
             after = line + 1
-            while after < high and kinds[after] == EMPTY:
+            while after < high and verdicts[after] == EMPTY:
                 after += 1
-            inside[line] = after < high and kinds[after] == SURE
+            is_code[line] = after < high and verdicts[after] == SURE
         else:
-            inside[line] = own == SURE or own == LIKELY
-        before = own
+            is_code[line] = verdict == SURE or verdict == LIKELY
+        before = verdict
 
 
 @njit(cache=True, nogil=True)
@@ -135,7 +139,7 @@ def is_fence(codes, classes, at, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _is_named(classes, at, end):  # type: ignore[no-untyped-def]
-    """Whether a fence names a language, as only the first of a block may."""
+    """Whether a fence names a language, which only an opening fence may do."""
     for i in range(at, end):
         if classes[i] == LATIN:
             return True

@@ -1,7 +1,7 @@
-"""What a line says of being code, by itself: signs of code weighed against words.
+"""Classification of single lines as code or prose: signs of code weighed against words.
 
-Reads code points of a text; writes the places that may say something, and a verdict for each line. What lines around it
-make of the verdict is up to `code_lines`.
+Reads code points of a text; writes the positions of possible signs and a verdict for each line. `code_lines` combines
+the verdicts of neighbouring lines.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from numba import njit
 from stages.kernels.tables import HANGUL, LATIN, LETTER, MARK, NEWLINE, SPACE, load_tables
 
 PLAIN, LIKELY, SURE, EMPTY = 0, 1, 2, 3
-"""What a line is by itself: prose, code if something beside it is, code, blank."""
+"""Verdicts: prose, code if a neighbouring line is code, code, blank."""
 
 WORDS_BESIDE = 1
 WORDS_PER_SIGN = 2
 WORDS_PER_LIKELY_SIGN = 6
-"""Code has at most WORDS_BESIDE words more than WORDS_PER_SIGN for each sign of code (`return a[i]` has three and
-one), a line that may be code WORDS_PER_LIKELY_SIGN for each. More words are a sentence about code."""
+"""Greatest numbers of words: a line of code has WORDS_BESIDE more than WORDS_PER_SIGN for each sign of code (`return
+a[i]` has three words and one sign), a line that may be code WORDS_PER_LIKELY_SIGN for each sign. A line with more words
+is a sentence about code."""
 
 INDENT = 4
 
@@ -33,10 +34,11 @@ _OTHERS = (
     "\u3001, \u3002. \u2018' \u2019' \u201c\" \u201d\" \u2010- \u2011- \u2012- \u2013- \u2014- \u2212- \u00d7* \u00f7/ "
     "\u2264< \u2265> \u2260! \u2248~ \u2190< \u2192> \u21d2> \u2227& \u2228| \u00ac!"
 )
-"""By NFKC as far as U+FE6B; the rest is what editors, input methods and formulas have for ASCII."""
+"""Pairs of a character and the ASCII symbol it replaces: up to U+FE6B by NFKC, then replacements made by editors, input
+methods and formulas."""
 
 _EDGES = "()[]{}\"'_$"
-"""Symbols that may be the edge of an operand."""
+"""Symbols that can begin or end an operand."""
 
 _HEARD = (
     ("={}<>$", "012 012"),
@@ -53,25 +55,26 @@ _HEARD = (
     (";", "2 0"),
     ('"', "012 0"),
 )
-"""Symbols that `judge` listens to, and between which neighbours (see `_kind`: before, after) they can mean anything to
-it, alone or as the first of a run. A hyphen between letters, say, never does. Most symbols of prose are left out so.
-What is before a line counts here; a blank after a symbol does only before an operand."""
+"""Symbols that `judge` evaluates, with the neighbours (before and after, numbered as in `_neighbour`) between which
+they can be a sign, alone or as the first of a run. A hyphen between letters, for example, never is. This filter skips
+most symbols of prose. The character before the line counts as a neighbour here; a blank after a symbol counts only
+before an operand."""
 
 _LETTER, _IN_WORD, _BLANK, _OPERAND, _WITHIN, _SINGLE, _STOP = (
     np.uint8(bit) for bit in (0, 1, 2, 3, 4, 5, 7)
 )
-"""Bits of `load_line_bits`: a letter, inside of a word, blank, an operand or its edge, inside of a word or an
-underscore, a word of one character, a line break or a symbol of _HEARD."""
+"""Bits of `load_line_bits`: a letter; part of a word; a blank; an operand or its edge; part of a word or an underscore;
+a word of one character; a line break or a symbol of _HEARD."""
 
 _ONE = np.uint8(1)
 ONE, TWO = np.uint64(1), np.uint64(2)
 _GOES_ON, _BREAK = np.uint32(16), np.uint32(17)
-"""Bits of `load_heard`: heard also when it goes on a run; a line break."""
+"""Bits of `load_heard`: also evaluated inside a run of the symbol; a line break."""
 
 
 @cache
 def load_symbols() -> np.ndarray:
-    """The ASCII symbol that each character below U+10000 stands for in code, 0 for none: uint32 (0x10000,)."""
+    """Load the ASCII symbol that each character below U+10000 replaces in code, 0 for none: uint32 (0x10000,)."""
     symbols = np.zeros(0x10000, np.uint32)
     for char in _ASCII:
         symbols[ord(char)] = symbols[ord(char) + 0xFEE0] = ord(char)  # full width forms are in ASCII order
@@ -83,7 +86,7 @@ def load_symbols() -> np.ndarray:
 
 @cache
 def load_line_bits() -> np.ndarray:
-    """What each code point is in a line: uint8 (0x110000,), bits named above."""
+    """Load properties of code points: uint8 (0x110000,), the bits named above."""
     classes, symbols = load_tables().classes, np.zeros(0x110000, np.uint32)
     symbols[:0x10000] = load_symbols()
     heard = [ord(char) for chars, *_ in _HEARD for char in chars]
@@ -109,7 +112,7 @@ def load_line_bits() -> np.ndarray:
 
 @cache
 def load_heard() -> np.ndarray:
-    """Where each code point with the _STOP bit is heard: uint32 (0x10000,), bit 4 * before + after and those above."""
+    """Load the neighbours between which symbols are evaluated: uint32 (0x10000,), bits 4 * before + after and above."""
     by_symbol = np.zeros(0x80, np.uint32)
     for chars, *pairs in _HEARD:
         for befores, afters in map(str.split, pairs):
@@ -118,7 +121,7 @@ def load_heard() -> np.ndarray:
                     for after in afters:
                         by_symbol[ord(char)] |= 1 << (4 * int(before) + int(after))
     by_symbol[0] = 1 << _BREAK
-    by_symbol[ord(">")] |= 1 << _GOES_ON  # the first of the run may be the end of a tag
+    by_symbol[ord(">")] |= 1 << _GOES_ON  # the first of a run may end a tag
     heard = by_symbol[load_symbols()]
     heard.setflags(write=False)
     return heard
@@ -126,13 +129,13 @@ def load_heard() -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def mark_signs(codes, line_bits, heard, start, end, marks, ends, firsts):  # type: ignore[no-untyped-def]
-    """Find the lines of a document and what may be signs of code in them; return the number of lines.
+    """Find the lines of a document and the possible signs of code in them; return the number of lines.
 
-    Both loops write each place and move on only where it counts: a branch at every symbol would be foreseen wrongly
-    about as often as not.
+    Both loops write every position and advance only if it counts, because a branch at each symbol would be mispredicted
+    about half of the time.
 
-    Args: marks, filled with places of symbols; ends, with those of the ends of lines; firsts, with the first mark of
-    each line and, at last, the number of marks.
+    Args: line_bits, from load_line_bits; heard, from load_heard. Writes marks, int64, positions of symbols in codes;
+    ends, int64, ends of lines; firsts, int64, the first mark of each line and, last, the number of marks.
     """
     n_stops, i = np.uint64(0), np.uint64(start)
     for code in codes[start:end]:
@@ -146,32 +149,33 @@ def mark_signs(codes, line_bits, heard, start, end, marks, ends, firsts):  # typ
         i = np.uint64(marks[k])
         code = codes[i]
         last = codes[max(i, ONE) - ONE]
-        following = line_bits[codes[min(i + ONE, high)]]
-        second = line_bits[codes[min(i + TWO, high)]]
-        before, after = (line_bits[last] >> _BLANK) & np.uint8(3), (following >> _BLANK) & np.uint8(3)
-        after &= np.uint8(2) | (second >> _OPERAND)
-        where = heard[code]
+        next_bits = line_bits[codes[min(i + ONE, high)]]
+        second_bits = line_bits[codes[min(i + TWO, high)]]
+        before, after = (line_bits[last] >> _BLANK) & np.uint8(3), (next_bits >> _BLANK) & np.uint8(3)
+        after &= np.uint8(2) | (second_bits >> _OPERAND)
+        allowed = heard[code]
         marks[n] = i
         ends[line], firsts[line + ONE] = i, n
-        goes_on = np.uint32(code == last) & np.uint32(i > low) & ~(where >> _GOES_ON)
+        in_run = np.uint32(code == last) & np.uint32(i > low) & ~(allowed >> _GOES_ON)
         n += np.uint64(
-            (where >> (np.uint32(before) * np.uint32(4) + np.uint32(after))) & ~goes_on & np.uint32(1)
+            (allowed >> (np.uint32(before) * np.uint32(4) + np.uint32(after))) & ~in_run & np.uint32(1)
         )
-        line += np.uint64((where >> _BREAK) & np.uint32(1))
+        line += np.uint64((allowed >> _BREAK) & np.uint32(1))
     ends[line], firsts[line + ONE] = end, n
     return line + ONE
 
 
 @njit(cache=True, nogil=True, inline="always")
 def judge(codes, classes, symbols, line_bits, marks, low, high, start, end, skipped):  # type: ignore[no-untyped-def]
-    """What a line is by itself.
+    """Return the verdict on a line: PLAIN, LIKELY or SURE.
 
-    Signs of code are assignment, comparison, braces, calls, subscripts and operators between operands. Other marks
-    are likely signs, because prose has them too: a dash between words, a capitalised name before a bracket, a
-    semicolon at the end. What is inside tags, addresses and targets of links is left out, and so is a comment.
+    Signs of code are assignment, comparison, braces, calls, subscripts and operators between operands. Other marks are
+    only likely signs, because prose has them too: a dash between words, a capitalised name before a bracket, a
+    semicolon at the end. Tags, addresses, targets of links and comments are skipped.
 
-    Args: marks, those of the line from low to high; start and end of the line, which is not blank; skipped, int64
-    (n, 2), room for the parts left out, no fewer than marks.
+    Args: symbols, from load_symbols; line_bits, from load_line_bits; marks[low:high], the marks of the line;
+    codes[start:end], the line, which is not blank; skipped, int64 (n, 2), scratch memory for skipped ranges, with at
+    least as many rows as marks.
     """
     while classes[end - 1] <= SPACE:
         end -= 1
@@ -180,7 +184,7 @@ def judge(codes, classes, symbols, line_bits, marks, low, high, start, end, skip
         at += 1
     if codes[at] == ord("|") or _is_heading(codes, classes, at, end):
         return PLAIN
-    signs, likely, n_skipped, until, run = 0, 0, 0, end, at
+    signs, likely, n_skipped, text_end, run = 0, 0, 0, end, at
     called = False
     for mark in range(low, high):
         i = marks[mark]
@@ -191,10 +195,13 @@ def judge(codes, classes, symbols, line_bits, marks, low, high, start, end, skip
         while run < end and codes[run] == codes[i]:
             run += 1
         n = run - i
-        before, after = _kind(line_bits, codes, i - 1, at, end), _kind(line_bits, codes, run, at, end)
+        before, after = (
+            _neighbour(line_bits, codes, i - 1, at, end),
+            _neighbour(line_bits, codes, run, at, end),
+        )
         following = symbols[codes[run]] if run < end and codes[run] < 0x10000 else np.uint32(0)
         if signs > 0 and before == 1 and (symbol == ord("#") or (symbol == ord("/") and n == 2)):
-            until = i  # a comment
+            text_end = i  # a comment
             break
         if symbol == ord("_"):
             likely += before == 2 and after == 2
@@ -228,15 +235,15 @@ def judge(codes, classes, symbols, line_bits, marks, low, high, start, end, skip
             else:
                 operands = _has_operands(line_bits, codes, i, run, at, end)
                 beside_mark = operands and before == 2 and (classes[i - 1] < MARK or classes[run] < MARK)
-                sure, maybe = _weigh(symbol, n, operands, beside_mark, before, following, i > at)
-                signs += sure
-                likely += maybe
+                sign, likely_sign = _weigh(symbol, n, operands, beside_mark, before, following, i > at)
+                signs += sign
+                likely += likely_sign
     if signs + likely == 0:
         return PLAIN
-    n_words, n_single = _count_words(codes, line_bits, at, until, skipped[:n_skipped])
+    n_words, n_single = _count_words(codes, line_bits, at, text_end, skipped[:n_skipped])
     last = symbols[codes[end - 1]] if codes[end - 1] < 0x10000 else np.uint32(0)
     if (
-        until == end
+        text_end == end
         and (last == ord(".") or last == ord("?") or last == ord("!"))
         and n_words + n_single >= 2
     ):
@@ -250,38 +257,38 @@ def judge(codes, classes, symbols, line_bits, marks, low, high, start, end, skip
 
 @njit(cache=True, nogil=True, inline="always")
 def _weigh(symbol, n, operands, beside_mark, before, following, within):  # type: ignore[no-untyped-def]
-    """Signs and likely signs of code in n operators or braces in a row: 0 or 1 of each."""
-    sure, maybe, blank = False, False, before == 1
+    """Return signs and likely signs of code in a run of n operators or braces: 0 or 1 of each."""
+    sign, likely_sign, blank = False, False, before == 1
     if symbol == ord("="):
-        sure = n <= 2 or (n == 3 and operands)
+        sign = n <= 2 or (n == 3 and operands)
     elif symbol == ord("{") or symbol == ord("}"):
-        sure = n <= 2
+        sign = n <= 2
     elif symbol == ord("*"):
-        sure = operands and not beside_mark  # there it is emphasis
+        sign = operands and not beside_mark  # beside a mark it is emphasis
     elif symbol == ord("+") or symbol == ord("^"):
-        sure = operands and n == 1
-        maybe = not sure and n == 2 and symbol == ord("+")
+        sign = operands and n == 1
+        likely_sign = not sign and n == 2 and symbol == ord("+")
     elif symbol == ord("<"):
-        sure = (n == 1 and operands) or n == 2
+        sign = (n == 1 and operands) or n == 2
     elif symbol == ord(">"):
-        sure = within and ((n == 1 and operands) or n == 2)
+        sign = within and ((n == 1 and operands) or n == 2)
     elif symbol == ord("-"):
-        sure = following == ord(">") and n == 1
-        maybe = not sure and operands and blank and n == 1
+        sign = following == ord(">") and n == 1
+        likely_sign = not sign and operands and blank and n == 1
     elif symbol == ord("/") or symbol == ord("%"):
-        maybe = operands and blank and n <= 2
+        likely_sign = operands and blank and n <= 2
     elif symbol == ord("&") or symbol == ord("|"):
-        sure, maybe = n == 2, operands and blank and n == 1
+        sign, likely_sign = n == 2, operands and blank and n == 1
     elif symbol == ord(":"):
-        maybe = operands and n == 2
-    return np.int64(sure), np.int64(maybe)
+        likely_sign = operands and n == 2
+    return np.int64(sign), np.int64(likely_sign)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _skip(codes, classes, marks, low, high, symbol, following, i, run, end):  # type: ignore[no-untyped-def]
-    """The end of a tag, an address or the target of a link that begins with the run of a symbol; `run` if none does.
+    """Return the end of the tag, address or link target that begins with a run of a symbol; `run` if none does.
 
-    Args: marks, those from low to high come after the symbol; every edge of a tag is one.
+    Args: marks[low:high], the marks after the symbol, among them every `<` and `>`.
     """
     if symbol == ord("<"):
         if begins_tag(codes, classes, i, run, end):
@@ -302,9 +309,9 @@ def _skip(codes, classes, marks, low, high, symbol, following, i, run, end):  # 
 
 @njit(cache=True, nogil=True, inline="always")
 def _count_words(codes, line_bits, at, end, skipped):  # type: ignore[no-untyped-def]
-    """Words of letters, and words of one character, outside of the parts left out; an underscore joins words.
+    """Count words of letters and words of one character outside the skipped ranges; an underscore joins words.
 
-    Without a branch that depends on where words end.
+    There is no branch on the ends of words, which would be mispredicted.
     """
     n_words, n_single = np.uint64(0), np.uint64(0)
     for part in range(len(skipped) + 1):
@@ -320,8 +327,8 @@ def _count_words(codes, line_bits, at, end, skipped):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _kind(line_bits, codes, i, start, end):  # type: ignore[no-untyped-def]
-    """What is at a place of a line: 0 nothing or a symbol, 1 a blank, 2 an operand or the edge of one."""
+def _neighbour(line_bits, codes, i, start, end):  # type: ignore[no-untyped-def]
+    """Classify position i of a line: 0 a symbol or outside the line, 1 a blank, 2 an operand or the edge of one."""
     if i < start or i >= end:
         return np.uint8(0)
     return (line_bits[codes[i]] >> _BLANK) & np.uint8(3)
@@ -330,18 +337,17 @@ def _kind(line_bits, codes, i, start, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, inline="always")
 def _has_operands(line_bits, codes, i, run, start, end):  # type: ignore[no-untyped-def]
     """Whether a run of a symbol is between operands, with a blank on both sides or on neither."""
-    before, after = _kind(line_bits, codes, i - 1, start, end), _kind(line_bits, codes, run, start, end)
+    before = _neighbour(line_bits, codes, i - 1, start, end)
+    after = _neighbour(line_bits, codes, run, start, end)
     if before == 1 and after == 1:
-        before, after = (
-            _kind(line_bits, codes, i - 2, start, end),
-            _kind(line_bits, codes, run + 1, start, end),
-        )
+        before = _neighbour(line_bits, codes, i - 2, start, end)
+        after = _neighbour(line_bits, codes, run + 1, start, end)
     return before == 2 and after == 2
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _is_heading(codes, classes, at, end):  # type: ignore[no-untyped-def]
-    """Whether a line is a heading of Markdown, or a comment."""
+    """Whether a line is a Markdown heading, or a comment that begins with `#`."""
     while at < end and codes[at] == ord("#"):
         at += 1
         if at < end and classes[at] == SPACE:
@@ -351,7 +357,7 @@ def _is_heading(codes, classes, at, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def _is_capital(codes, line_bits, start, end):  # type: ignore[no-untyped-def]
-    """Whether the word before a bracket begins with a capital; underscores join words."""
+    """Whether the word before a bracket begins with an ASCII capital; underscores join words."""
     at, first = end - 1, np.uint32(0)
     while at >= start:
         bits = line_bits[codes[at]]
@@ -366,7 +372,7 @@ def _is_capital(codes, line_bits, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def _is_plural(codes, i, end):  # type: ignore[no-untyped-def]
-    """Whether a bracket is that of author(s) or class(es)."""
+    """Whether a bracket is that of a plural such as author(s) or class(es)."""
     i += 1
     if i < end and codes[i] == ord("e"):
         i += 1
@@ -385,5 +391,5 @@ def begins_tag(codes, classes, i, run, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def _is_command(classes, i, end):  # type: ignore[no-untyped-def]
-    """Whether a command of TeX follows its backslash: two letters or more."""
+    """Whether a TeX command of at least two letters follows the backslash."""
     return i + 1 < end and classes[i] == LATIN and classes[i + 1] == LATIN

@@ -1,7 +1,8 @@
-"""Lines of programs that hold no sign of code: command lines, statements by their first word, keys of configuration.
+"""Lines of programs without operators or brackets: command lines, statements by first word, keys of configuration.
 
-`code_lines` judges by operators and brackets; `pip install numpy`, `SELECT name FROM users;`, `Set-CsUser -Identity me`
-and `replicas: 3` have none or few. Reads code points; used where a document's language is told from its prose.
+`code_lines` classifies lines by operators and brackets; `pip install numpy`, `SELECT name FROM users;`, `Set-CsUser
+-Identity me` and `replicas: 3` have none or few. Reads code points; used where the language of a document is detected
+from its prose.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from stages.kernels.tables import LATIN, LETTER, SPACE
 WORDS_PATH = str(Path(__file__).with_name("command_words.txt"))
 
 MAX_WORDS = 14
-"""A command line is not longer; prose that begins with one of the words mostly is."""
+"""Most words of a command line; most prose that begins with a command word is longer."""
 
 _ANY, _SIGN = np.uint64(1), np.uint64(0)
 _SLOTS = 512
@@ -27,7 +28,7 @@ _SIGNS = "$_;{}<>=`*\\|"
 
 @cache
 def load_words() -> np.ndarray:
-    """Hashes of the words of `command_words.txt`, the last bit says `any`: uint64 (512,), 0 where free."""
+    """Load the hash table of `command_words.txt`: uint64 (512,), 0 for a free slot; the lowest bit is set for `any`."""
     table = np.zeros(_SLOTS, np.uint64)
     for line in Path(WORDS_PATH).read_text(encoding="utf-8").splitlines():
         kind, *words = line.split()
@@ -44,7 +45,7 @@ def load_words() -> np.ndarray:
 
 @cache
 def load_signs() -> np.ndarray:
-    """Which ASCII characters speak for code in a line that begins like it: bool (0x80,)."""
+    """Load the ASCII characters that indicate code in a line that begins with a command word: bool (0x80,)."""
     signs = np.zeros(0x80, np.bool_)
     signs[[ord(char) for char in _SIGNS]] = True
     signs.setflags(write=False)
@@ -61,11 +62,12 @@ def _hash(codes, start, end):  # type: ignore[no-untyped-def]  # numba infers ty
 
 @njit(cache=True, nogil=True)
 def is_command(codes, classes, start, end, words, signs):  # type: ignore[no-untyped-def]
-    """Whether a line is a command or a statement by its words.
+    """Whether a line is a command or a statement, judged by its words.
 
-    That is one after a prompt (`$ ls`), with two options or one and a command before it (`ls -l`), or one that begins
-    with one of the words. A line that ends like a sentence is none, and neither is one with letters that are not Latin
-    outside of quotes.
+    It is one if it follows a prompt (`$ ls`), has two options, has one option after a command name (`ls -l`), or begins
+    with a command word. A line that ends like a sentence, or has non-Latin letters outside quotes, is not.
+
+    Args: codes, classes, of the view; start, end, of the line; words, from load_words; signs, from load_signs.
     """
     while start < end and classes[start] <= SPACE:
         start += 1
@@ -74,11 +76,11 @@ def is_command(codes, classes, start, end, words, signs):  # type: ignore[no-unt
     prompted = start + 2 < end and codes[start] == ord("$") and codes[start + 1] == ord(" ")
     if prompted:
         start += 2
-    if end - start < 2 or _ends_sentence(codes, start, end):
+    if end - start < 2 or _is_sentence(codes, start, end):
         return False
-    first = start
-    while first < end and classes[first] > SPACE:
-        first += 1
+    first_end = start
+    while first_end < end and classes[first_end] > SPACE:
+        first_end += 1
     n_words, n_options, n_signs, quote = 0, 0, 0, np.uint32(0)
     for i in range(start, end):
         code = codes[i]
@@ -92,9 +94,9 @@ def is_command(codes, classes, start, end, words, signs):  # type: ignore[no-unt
             n_options += i > start and _is_option(codes, classes, i, end)
     if n_words > MAX_WORDS and n_options < 2:
         return False
-    if prompted or n_options >= 2 or (n_options == 1 and _names_command(codes, classes, start, first)):
+    if prompted or n_options >= 2 or (n_options == 1 and _names_command(codes, classes, start, first_end)):
         return True
-    key = _hash(codes, start, first)
+    key = _hash(codes, start, first_end)
     slot = np.int64((key >> np.uint64(32)) % np.uint64(_SLOTS))
     while words[slot]:
         if words[slot] & ~np.uint64(1) == key:
@@ -106,8 +108,8 @@ def is_command(codes, classes, start, end, words, signs):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True)
-def _ends_sentence(codes, start, end):  # type: ignore[no-untyped-def]
-    """Whether a line ends in a full stop or another mark without a blank, unlike `git add .`."""
+def _is_sentence(codes, start, end):  # type: ignore[no-untyped-def]
+    """Whether a line ends like a sentence: in `.`, `?` or `!` without a blank before it, unlike `git add .`."""
     last = codes[end - 1]
     return (last == ord(".") or last == ord("?") or last == ord("!")) and codes[end - 2] != ord(" ")
 
@@ -140,7 +142,7 @@ def _names_command(codes, classes, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def find_key(codes, classes, start, end):  # type: ignore[no-untyped-def]
-    """Whether a line sets a key as YAML does: 0 no, 1 `key: value`, 2 where the key is indented or has no value."""
+    """Classify a line by YAML syntax: 0 no key, 1 `key: value`, 2 a key that is indented or has no value."""
     at = start
     while at < end and classes[at] <= SPACE:
         at += 1

@@ -1,10 +1,20 @@
-"""What the first and the last windows of ranges say, and the strips of text by which their other windows differ.
+"""Hashes of the first and last window of each range, and the characters by which the windows between them differ.
 
-All windows of a range hold the gram of its anchor, so they overlap: from one to the next a character leaves at the
-front, and the characters that enter stand after the first window. So the first window, the strip of what leaves and the
-strip of what enters say all windows. If two ranges of one gram agree in their first windows, what leaves is the same in
-both as far as either goes, and what enters tells their windows apart; and the other way round. (Ranges that serve
-several grams of one key are compared by all three.)
+All windows of a range contain the gram of its anchor, so they overlap. From one window to the next, characters leave at
+the front and others enter at the end. For a range of three windows of five characters around the gram `cde`:
+
+    text        a b c d e f g h
+    gram            c d e
+    window 0    a b c d e
+    window 1      b c d e f
+    window 2        c d e f g
+    leaving     a b                 the strip before the last window
+    entering              f g       the strip after the first window
+
+The first window and both strips determine all windows. If two ranges of one gram have the same first window, the same
+characters leave in both up to the end of the shorter range, so their windows differ only by the entering strip. The
+reverse holds for ranges with the same last window. Ranges that serve several grams of one key are compared by the first
+window and both strips.
 """
 
 from __future__ import annotations
@@ -18,7 +28,7 @@ from stages.kernels.hashing import ODD_B, mix
 from stages.kernels.rolling import base_powers, enter, join, leave
 
 ENTERS, LEAVES = 1, 2
-"""Strips that tell the windows of ranges apart, as bits."""
+"""Strips by which the windows of ranges differ, as bits."""
 
 
 @nb.njit(cache=True, nogil=True)
@@ -31,11 +41,15 @@ def hash_edges(
     wide_chars: int,
     narrow_chars: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hash the two ends of each range of windows.
+    """Hash the first and the last window of each range.
 
-    Args: codes, uint32; begins and stops, int64 (n_ranges,), the first window of each range and one past its last, by
-    the index in codes; limits, where the text of each ends. Ranges that follow each other are best neighbours.
-    Returns: uint64 (n_ranges,), of the first window; uint64, of the last one and the one after it, if there is one.
+    A window ends with the character at which its weight reaches wide_chars * narrow_chars; a wide character weighs
+    narrow_chars, any other weighs wide_chars. Sorting ranges by position saves time, because windows are rolled on.
+
+    Args: codes, uint32 (n_codes,); begins and stops, int64 (n_ranges,), start in codes of the first window and one past
+    the start of the last; limits, int64 (n_ranges,), end of the text of each range; wide, bool (0x110000,).
+    Returns: uint64 (n_ranges,), hash of the first window; uint64 (n_ranges,), hash of the last window and of the window
+    after it, if the text has one.
     """
     target = np.int64(wide_chars) * narrow_chars
     powers, second_powers = base_powers(int((target - 1) // min(wide_chars, narrow_chars) + 1))
@@ -44,12 +58,9 @@ def hash_edges(
     weight, first, second, last = np.int64(0), np.uint64(0), np.uint64(0), np.uint64(0)
     for i in range(len(begins)):
         if start != begins[i] or weight < target:
-            start = end = begins[i]
-            weight, first, second = np.int64(0), np.uint64(0), np.uint64(0)
-            while weight < target:
-                weight += narrow_chars if wide[codes[end]] else wide_chars
-                first, second = enter(first, second, np.uint64(codes[end]))
-                end += 1
+            start = begins[i]
+            end, weight = _advance(codes, start, limits[i], 0, target, wide, wide_chars, narrow_chars)
+            first, second = _enter_all(codes, start, end, np.uint64(0), np.uint64(0))
         heads[i] = join(first, second)
         while start < stops[i]:
             if start == stops[i] - 1:
@@ -58,21 +69,39 @@ def hash_edges(
             weight -= narrow_chars if wide[code] else wide_chars
             start += 1
             first, second = leave(first, second, code, powers[end - start], second_powers[end - start])
-            while weight < target and end < limits[i]:
-                weight += narrow_chars if wide[codes[end]] else wide_chars
-                first, second = enter(first, second, np.uint64(codes[end]))
-                end += 1
+            entering = end
+            end, weight = _advance(codes, end, limits[i], weight, target, wide, wide_chars, narrow_chars)
+            first, second = _enter_all(codes, entering, end, first, second)
         after = join(first, second) if weight >= target else np.uint64(0)
         tails[i] = mix(last ^ mix(after + ODD_B))
     return heads, tails
 
 
-class Strips(NamedTuple):
-    """How the windows of each range follow on each other, to the window after the last, if there is one.
+@nb.njit(cache=True, nogil=True, inline="always")
+def _advance(codes, end, limit, weight, target, wide, wide_chars, narrow_chars):  # type: ignore[no-untyped-def]  # numba infers types
+    """Extend a window of this weight to the target, or to the limit; return its new end and weight."""
+    while weight < target and end < limit:
+        weight += narrow_chars if wide[codes[end]] else wide_chars
+        end += 1
+    return end, weight
 
-    n_steps: int64 (n_ranges,), from one window to the next, n_windows or one less. enters: int64, where the first
-    window ends; last: int64, where the last of them ends. even: bool, one character enters at each step. states: uint64
-    and uint32 (n_ranges,), both polynomials of the first window (see `kernels.rolling`).
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _enter_all(codes, start, end, first, second):  # type: ignore[no-untyped-def]
+    """Append codes[start:end] to both polynomials of a window (see `kernels.rolling`)."""
+    for i in range(start, end):
+        first, second = enter(first, second, np.uint64(codes[i]))
+    return first, second
+
+
+class Strips(NamedTuple):
+    """Steps from each window of a range to the next, up to the window after the last one, if there is one.
+
+    n_steps: int64 (n_ranges,), number of steps, equal to the number of windows or one less.
+    enters: int64 (n_ranges,), end of the first window, where the entering strip begins.
+    last: int64 (n_ranges,), end of the last window, where the entering strip ends.
+    even: bool (n_ranges,), whether exactly one character enters at each step.
+    first, second: uint64 and uint32 (n_ranges,), both polynomials of the first window (see `kernels.rolling`).
     """
 
     n_steps: np.ndarray
@@ -93,27 +122,22 @@ def find_strips(
     wide_chars: int,
     narrow_chars: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Columns of Strips; arguments as for hash_edges."""
+    """Compute the columns of Strips, (n_ranges,) each; arguments as for hash_edges."""
     target, n = np.int64(wide_chars) * narrow_chars, len(begins)
     n_steps, enters, last = np.zeros(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     even, states, second_states = np.ones(n, np.bool_), np.empty(n, np.uint64), np.empty(n, np.uint32)
     for i in range(n):
-        end, weight, first, second = begins[i], np.int64(0), np.uint64(0), np.uint64(0)
-        while weight < target:
-            weight += narrow_chars if wide[codes[end]] else wide_chars
-            first, second = enter(first, second, np.uint64(codes[end]))
-            end += 1
-        enters[i], last[i], states[i], second_states[i] = end, end, first, second
+        end, weight = _advance(codes, begins[i], limits[i], 0, target, wide, wide_chars, narrow_chars)
+        states[i], second_states[i] = _enter_all(codes, begins[i], end, np.uint64(0), np.uint64(0))
+        enters[i], last[i] = end, end
         for start in range(begins[i], stops[i]):
             weight -= narrow_chars if wide[codes[start]] else wide_chars
-            before = end
-            while weight < target and end < limits[i]:
-                weight += narrow_chars if wide[codes[end]] else wide_chars
-                end += 1
+            entering = end
+            end, weight = _advance(codes, end, limits[i], weight, target, wide, wide_chars, narrow_chars)
             if weight < target:
                 break
             n_steps[i] += 1
-            even[i] &= end == before + 1
+            even[i] &= end == entering + 1
             last[i] = end
     return n_steps, enters, last, even, states, second_states
 
@@ -128,9 +152,10 @@ def count_entering(
     wide_chars: int,
     narrow_chars: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Characters that enter at each step of each range.
+    """Count the characters that enter at each step of each range.
 
-    Returns: uint16 (n,) and int64 (n_ranges + 1,), where those of each range begin.
+    Args: as for hash_edges; enters and n_steps, int64 (n_ranges,), of Strips.
+    Returns: uint16 (n_steps.sum(),), counts; int64 (n_ranges + 1,), where those of each range begin.
     """
     target = np.int64(wide_chars) * narrow_chars
     starts = np.zeros(len(begins) + 1, np.int64)
@@ -142,8 +167,7 @@ def count_entering(
             weight += narrow_chars if wide[codes[k]] else wide_chars
         for step in range(n_steps[i]):
             weight -= narrow_chars if wide[codes[begins[i] + step]] else wide_chars
-            while weight < target:
-                weight += narrow_chars if wide[codes[end]] else wide_chars
-                end += 1
-                counts[starts[i] + step] += 1
+            entering = end
+            end, weight = _advance(codes, end, len(codes), weight, target, wide, wide_chars, narrow_chars)
+            counts[starts[i] + step] = end - entering
     return counts, starts

@@ -1,10 +1,10 @@
 """fastText inference over Arrow buffers: labels of whole documents by a model of `fasttext_model`.
 
-Gives what the C++ library gives for `model.predict(text.replace("\\n", " "))`: a document is one line, newlines
-are blanks like the others, and the end-of-line token follows the last word. Blanks are the seven of fastText
-(space, tab, CR, LF, VT, FF, NUL); U+00A0 and U+3000 are parts of words. A literal `</s>` ends the document, and
-a word that begins with the label prefix is skipped. Features are added one by one in float32 in the library's
-order, so that probabilities agree to the last bits also on long documents.
+The results equal those of the C++ library for `model.predict(text.replace("\\n", " "))`: a document is one line,
+newlines are blanks, and the end-of-line token follows the last word. Blanks are the seven of fastText (space, tab, CR,
+LF, VT, FF, NUL); U+00A0 and U+3000 are parts of words. A literal `</s>` ends the document, and a word that begins with
+the label prefix is skipped. Features are added one by one in float32 in the order of the library, so that probabilities
+agree to the last bits on long documents too.
 
 Papers: Joulin et al. 2016, arXiv 1607.01759 (classifier) and 1612.03651 (product quantisation, pruning).
 """
@@ -29,19 +29,19 @@ __all__ = ["FastText", "load", "predict", "predict_utf8"]
 _EOS = np.frombuffer(b"</s>", np.uint8)
 _LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 _MEMO_WORDS, _MEMO_BYTES = 1 << 14, 16
-"""Words remembered in one batch, a power of two, and the longest of them; a clause of Chinese does not come twice."""
+"""Number of cached words per batch, a power of two, and longest cached word in bytes; Chinese clauses rarely recur."""
 _MEMO_WIDTH, _COUNT, _VALUE, _FIRST = 16, 4, 5, 6
-"""A word remembered is 16 integers, one cache line: its bytes (4), number of rows, hash, and rows (up to 10)."""
+"""A cached word is 16 integers, one cache line: its bytes (4), number of rows, hash, and rows (up to 10)."""
 _MEMO_ROWS = _MEMO_WIDTH - _FIRST
 _N_ROWS = 4096
-"""Rows noted before they are added, 16 KB."""
+"""Rows collected before they are added, 16 KB."""
 
 
 class _Scratch(NamedTuple):
-    """Space for one document and one word of it.
+    """Scratch memory for one document and one of its words.
 
-    chars: uint32, characters of a word between < and >. rows: uint32, rows of the input matrix yet to be added, with
-    room for `room` more than is filled before they are. values, grams, found: see `fasttext_grams`. hashes: int32, of
+    chars: uint32, characters of a word between < and >. rows: uint32, rows of the input matrix yet to be added; they
+    are added before fewer than `room` elements are free. values, grams, found: see `fasttext_grams`. hashes: int32, of
     all words of the document, used by models with word n-grams only.
     """
 
@@ -57,11 +57,11 @@ class _Scratch(NamedTuple):
 def predict(model: FastText, text: pa.Array | pa.ChunkedArray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Predict the k best labels of each document.
 
-    Args: model, from `load`; text, string or large_string (null counts as empty); k, at least 1.
-    Returns: int32 (n_docs, k), indices into model.labels, best first, ties as the library has them; float32
-    (n_docs, k), their probabilities as it gives them (it adds 1e-5 on the way, so that they may exceed 1). Places
-    without a prediction hold -1 and 0: documents without features and, under hierarchical softmax, labels of
-    probability below 1e-5.
+    Args: model, from `load`; text, string or large_string (null is empty); k, at least 1.
+    Returns: int32 (n_docs, k), indices into model.labels, best first, ties in the order of the library; float32
+    (n_docs, k), probabilities as computed by the library, which adds 1e-5, so they may exceed 1. Elements without a
+    prediction are -1 and 0: documents without features and, under hierarchical softmax, labels with a probability below
+    1e-5.
     """
     data, offsets = utf8_buffers(text)
     return predict_utf8(model, data, offsets[:-1], offsets[1:], k)
@@ -70,11 +70,11 @@ def predict(model: FastText, text: pa.Array | pa.ChunkedArray, k: int = 1) -> tu
 def predict_utf8(
     model: FastText, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, k: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predict from valid UTF-8: document i is data[starts[i]:ends[i]], int64. See `predict`."""
+    """Predict from valid UTF-8, uint8; document i is data[starts[i]:ends[i]], int64 (n_docs,). See `predict`."""
     shape = (len(starts), k)
     labels, probabilities = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
     data = data.view()
-    data.setflags(write=False)  # one type for the kernel
+    data.setflags(write=False)  # one numba type for the kernel
     n_words = 256
     while n_words < _MEMO_WORDS and n_words * _MEMO_BYTES < len(data):
         n_words *= 2
@@ -85,9 +85,9 @@ def predict_utf8(
 
 
 def _octets(data: np.ndarray) -> np.ndarray:
-    """The eight bytes from each byte on, as one number: uint64 (n_bytes - 7,), over the same memory.
+    """Return the eight bytes from each byte on as one number: uint64 (n_bytes - 7,), a view of the same memory.
 
-    Fewer than 16 bytes are copied: numba would take so short an array for another type.
+    Fewer than 16 bytes are copied, because numba infers another type for such a short array.
     """
     if len(data) < 16:
         data = np.concatenate([data, np.zeros(16, np.uint8)])
@@ -117,7 +117,7 @@ def _predict(  # type: ignore[no-untyped-def]  # numba infers types
 
 @njit(cache=True, nogil=True)
 def _make_scratch(tables, n_bytes):  # type: ignore[no-untyped-def]
-    """Space for documents of at most `n_bytes`; what is not touched takes no memory."""
+    """Allocate scratch memory for documents of at most `n_bytes`; untouched pages cost nothing."""
     room = 1 + _MEMO_ROWS + tables.word_ngrams
     values, grams, found = make_space(tables.maxn)
     return _Scratch(
@@ -133,10 +133,12 @@ def _make_scratch(tables, n_bytes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _sum_features(tables, data, octets, at, end, hidden, scratch, memo, keys):  # type: ignore[no-untyped-def]
-    """Add up the rows of all features of data[at:end] in `hidden`; return how many there are.
+    """Add up the rows of all features of data[at:end] in `hidden`; return the number of features.
 
-    What runs once a word is given plain arrays and is inlined: otherwise numba counts references atomically.
-    memo, keys: int32 (n, _MEMO_WIDTH) and the same as uint64, words met before in the batch, each where its bytes say.
+    Functions called for each word are inlined and take plain arrays, otherwise numba counts references atomically.
+
+    Args: memo and keys, int32 (n, _MEMO_WIDTH) and the same memory as uint64, a hash table of earlier words of the
+    batch; octets, from _octets.
     """
     slots, entries, bounds, vectors = tables.slots, tables.entries, tables.bounds, tables.vectors
     kept, ranks, n_words, bucket = tables.kept, tables.ranks, tables.n_words, tables.bucket
@@ -158,11 +160,15 @@ def _sum_features(tables, data, octets, at, end, hidden, scratch, memo, keys):  
             slot = word_slot(key, rest, len(keys))
         if key != 0 and keys[slot, 0] == key and keys[slot, 1] == rest:
             value = np.uint32(memo[slot, _VALUE])
-            for i in range(np.uint64(_MEMO_ROWS)):  # also those that are none: no loop of unforeseen length
+            for i in range(
+                np.uint64(_MEMO_ROWS)
+            ):  # also the unused ones, so that the length of the loop is constant
                 rows[np.uint64(n_rows) + i] = memo[slot, np.uint64(_FIRST) + i]
             n_rows += memo[slot, _COUNT]
         else:
-            ended = start == at or equal(data, start, at, _EOS, 0, 4)  # the end counts as a literal </s>
+            ended = start == at or equal(
+                data, start, at, _EOS, 0, 4
+            )  # the end of the text counts as a literal </s>
             entry, value, first, n_new = -1, np.uint32(0), n_rows, 0
             if ended:
                 value = fnv(_EOS, 0, 4)

@@ -1,8 +1,8 @@
 """Character n-grams of fastText models: their hashes, their buckets, and the rows of those that have one.
 
-A word is cut into characters of up to four bytes, one integer each. Then the n-grams that begin at many characters
-are hashed side by side, length by length, in loops that the compiler turns into vector instructions, and only what
-is left by pruning is looked up one by one, in the library's order. See `fasttext_words` for the common arguments.
+A word is split into characters of up to four bytes, one integer each. The n-grams that begin at many characters are
+then hashed together, length by length, in loops that the compiler vectorises. Only the n-grams kept by pruning are
+looked up one by one, in the order of the library. See `fasttext_words` for the common arguments.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from stages.kernels.fasttext_rows import add_rows, row_of
 _N_STARTS = 256
 """Characters whose n-grams are hashed at once."""
 _LANES = 16
-"""Starts are rounded up to a multiple of this, so that vectors of them leave none over; the excess is not used."""
+"""The number of starts is rounded up to a multiple of this, the vector length; the excess is not used."""
 
 
 @njit(cache=True, nogil=True)
 def make_space(maxn):  # type: ignore[no-untyped-def]
-    """Space for `note_ngrams`, uint32: values (hashes at work), grams (hashes, then buckets), found (buckets kept)."""
+    """Allocate uint32 memory for `note_ngrams`: values (running hashes), grams (hashes, then buckets), found (kept)."""
     size = _N_STARTS * max(maxn, 1)
     return np.empty(_N_STARTS, np.uint32), np.empty(size, np.uint32), np.empty(size + 1, np.uint32)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def split_word(data, start, end, chars):  # type: ignore[no-untyped-def]
-    """Write the characters of a word between < and >, the first byte of each lowest; return how many there are."""
+    """Write the characters of a word between < and >, first byte lowest; return the number of characters."""
     count, shift, char = np.uint64(0), np.uint32(0), np.uint32(ord("<"))
     chars[count] = char
     for i in range(np.uint64(start), np.uint64(end)):
@@ -46,7 +46,7 @@ def split_word(data, start, end, chars):  # type: ignore[no-untyped-def]
 def _hash_ngrams(chars, at, count, longest, values, grams):  # type: ignore[no-untyped-def]
     """Hash the n-grams of 1 to `longest` characters that begin with characters at to at + count - 1.
 
-    grams[n * _N_STARTS + i] is that of the n + 1 characters from at + i on.
+    grams[n * _N_STARTS + i] is the hash of the n + 1 characters from at + i on.
     """
     for i in range(count):
         values[i] = FNV_START
@@ -59,7 +59,7 @@ def _hash_ngrams(chars, at, count, longest, values, grams):  # type: ignore[no-u
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _append(chars, first, count, values):  # type: ignore[no-untyped-def]
-    """Take hash i on by character first + i: all of its steps are computed, and those it has are chosen."""
+    """Extend hash i by character first + i; steps for all four bytes are computed, those of missing bytes discarded."""
     for i in range(count):
         char, value = chars[first + i], values[i]
         value = fnv_step(value, char)
@@ -71,18 +71,18 @@ def _append(chars, first, count, values):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _take_modulus(grams, first, count, size, factor, shift):  # type: ignore[no-untyped-def]
-    """Replace hashes by their buckets; see `reciprocal`."""
+    """Replace hashes by their buckets, the remainders modulo size; see `reciprocal`."""
     for i in range(np.uint64(first), np.uint64(first) + np.uint64(count)):
         value = np.uint64(grams[i])
-        rest = value - ((value * factor) >> shift) * size
-        grams[i] = rest - size if rest >= size else rest
+        remainder = value - ((value * factor) >> shift) * size
+        grams[i] = remainder - size if remainder >= size else remainder
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _find_kept(grams, at, count, n_chars, minn, maxn, kept, found):  # type: ignore[no-untyped-def]
-    """Put buckets that have a row in `found`, by the first character, then by length; return how many there are.
+    """Write the buckets that have a row to `found`, by first character, then by length; return their number.
 
-    Without a branch on what holds for some n-grams only: inside the word, no edge alone, kept.
+    There is no branch on the conditions of single n-grams: inside the word, not an edge alone, kept.
     """
     n_found, all_kept = np.uint64(0), np.uint64(len(kept) == 0)
     for i in range(np.uint64(count)):
@@ -101,7 +101,7 @@ def note_ngrams(  # type: ignore[no-untyped-def]
     chars, n_chars, minn, maxn, bucket, factor, shift, kept, ranks, n_words, values, grams, found,
     rows, n_rows, vectors, hidden,
 ):  # fmt: skip
-    """Note the rows of a word's character n-grams; for factor and shift see `reciprocal`, for space `make_space`."""
+    """Collect the rows of a word's character n-grams; factor and shift from `reciprocal`, memory from `make_space`."""
     n_added = 0
     for at in range(0, n_chars, _N_STARTS):
         count = min(_N_STARTS, n_chars - at)
@@ -122,7 +122,7 @@ def note_ngrams(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, forceinline=True)
 def reciprocal(bucket):  # type: ignore[no-untyped-def]
-    """Factor and shift: for 32-bit values, (value * factor) >> shift is value // bucket or one less."""
+    """Return factor and shift such that (value * factor) >> shift is value // bucket or one less for 32-bit values."""
     shift = np.uint64(32)
     while np.uint64(2) << (shift - np.uint64(32)) <= np.uint64(bucket):
         shift += np.uint64(1)

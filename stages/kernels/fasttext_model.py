@@ -1,8 +1,8 @@
 """fastText model files: reads .bin and .ftz into the plain arrays that `fasttext` predicts from.
 
-Product-quantised matrices are decoded to dense float32. The rows of a pruned model's n-grams are put in bucket
-order, so that a bitmap over the buckets and a running count of its bits replace the library's hash map: whether
-an n-gram was kept, most often not, is then seen in 250 KB of memory for two million buckets.
+Product-quantised matrices are decoded to dense float32. The n-gram rows of a pruned model are sorted by bucket, so that
+a bitmap over the buckets with a running count of its bits replaces the hash map of the library. Whether an n-gram was
+kept, which is rare, is then tested in 250 KB of memory for two million buckets.
 
 Format: fastText 0.9.2, magic number 793712314, versions 11 and 12 (https://github.com/facebookresearch/fastText).
 """
@@ -46,17 +46,17 @@ _LINE = 64  # bytes of a cache line
 
 
 class Tables(NamedTuple):
-    """What the kernels read of a model; plain arrays and numbers, so that numba compiles once for all models.
+    """The parts of a model that kernels read; plain arrays and numbers, so that numba compiles once for all models.
 
     vectors: float32 (n_words + n_buckets_kept, dim), rows of words, then of n-gram buckets.
     output: float32 (n_labels, dim); under hierarchical softmax row i belongs to inner node n_labels + i.
     slots: int32 (power of two,), open addressing from FNV hash to entry of the dictionary, -1 where free.
     entries: uint8, the names of words, then of labels; entry i is entries[bounds[i]:bounds[i + 1]].
-    n_words: entries from here on are labels.
-    longest_entry: bytes of the longest name.
-    kept, ranks: uint64 and int32 (bucket / 64,), bitmap of buckets with a row, and rows before each word of
-        it; both empty when every bucket has a row (or none: see n_rows).
-    n_rows: rows of n-gram buckets; 0 when there are none.
+    n_words: index of the first entry that is a label.
+    longest_entry: size of the longest name in bytes.
+    kept, ranks: uint64 and int32 (bucket / 64,), bitmap of buckets with a row, and number of rows before each of
+        its words; both empty if every bucket has a row (or none: see n_rows).
+    n_rows: number of rows of n-gram buckets.
     bucket, minn, maxn, word_ngrams, loss: arguments of the model.
     children: int32 (2 * n_labels - 1, 2), the Huffman tree of hierarchical softmax, -1 below a leaf.
     """
@@ -88,9 +88,9 @@ class FastText:
 
 
 def load(path: str | os.PathLike[str]) -> FastText:
-    """Read a supervised model; dense matrices stay memory-mapped where the file aligns them.
+    """Read a supervised model; dense matrices stay memory-mapped if they are aligned in the file.
 
-    Raises: ConfigError if the file is missing, is no fastText model, is cut off or holds word vectors only.
+    Raises: ConfigError if the file is missing, is no fastText model, is truncated or contains word vectors only.
     """
     try:
         with open(path, "rb") as stream:
@@ -117,9 +117,9 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
     args = dict(zip(_ARGS, reader.take("<12i"), strict=True))
     reader.take("<d")  # sampling threshold of training
     if args["model"] != _SUPERVISED:
-        raise ConfigError(f"{path}: holds word vectors; expected a supervised fastText model")
+        raise ConfigError(f"{path}: contains word vectors only; expected a supervised fastText model")
     if version < _VERSION:
-        args["maxn"] = 0  # models of version 11 have no character n-grams, whatever they say
+        args["maxn"] = 0  # models of version 11 have no character n-grams, regardless of maxn
     names, counts, n_words, n_pruned, pruned = reader.dictionary()
     quantised = reader.flag()
     vectors = reader.matrix(quantised)
@@ -161,7 +161,7 @@ class _Reader:
     def __init__(self, data: mmap.mmap) -> None:
         self.data, self.at = data, 0
 
-    def take(self, form: str) -> tuple[Any, ...]:  # Any: whatever the struct format says
+    def take(self, form: str) -> tuple[Any, ...]:  # Any: the types of the struct format
         """Unpack the next values."""
         values = struct.unpack_from(form, self.data, self.at)
         self.at += struct.calcsize(form)
@@ -171,16 +171,17 @@ class _Reader:
         """Read one boolean."""
         return bool(self.take("<?")[0])
 
-    def array(self, kind: type[np.generic], count: int) -> np.ndarray:
-        """Give the next `count` numbers, copied only if the file does not align them."""
-        values = np.frombuffer(self.data, kind, count, self.at)
+    def array(self, dtype: type[np.generic], count: int) -> np.ndarray:
+        """Read the next `count` numbers, copied only if they are not aligned in the file; (count,) of this dtype."""
+        values = np.frombuffer(self.data, dtype, count, self.at)
         self.at += values.nbytes
         return np.require(values, requirements="A")
 
     def dictionary(self) -> tuple[list[bytes], np.ndarray, int, int, np.ndarray]:
-        """Read names and counts of words, then labels; and (bucket, row) of the n-grams left by pruning.
+        """Read the dictionary: words, then labels.
 
-        The fourth value is -1 for a model that was never pruned.
+        Returns: names; int64 (n_entries,), counts; number of words; number of n-grams kept by pruning, -1 for a model
+        that was not pruned; int32 (n_kept, 2), bucket and row of these n-grams.
         """
         size, n_words, _, _, n_pruned = self.take("<iiiqq")
         names, counts, kinds = [], np.empty(size, np.int64), np.empty(size, np.int8)
@@ -196,7 +197,7 @@ class _Reader:
         return names, counts, n_words, n_pruned, self.array(np.int32, 2 * max(n_pruned, 0)).reshape(-1, 2)
 
     def matrix(self, quantised: bool) -> np.ndarray:
-        """Read a dense matrix, or decode a product-quantised one."""
+        """Read a dense matrix, or decode a product-quantised one: float32 (n_rows, n_columns)."""
         if not quantised:
             n_rows, n_columns = self.take("<qq")
             return self.array(np.float32, n_rows * n_columns).reshape(n_rows, n_columns)
@@ -209,7 +210,7 @@ class _Reader:
         return vectors
 
     def codebook(self, codes: np.ndarray) -> np.ndarray:
-        """Read the centroids of a product quantiser and look codes (n_rows, n_parts) up in them."""
+        """Read the centroids of a product quantiser; decode uint8 (n_rows, n_parts) to float32 (n_rows, dim)."""
         dim, n_parts, width, last_width = self.take("<4i")
         centroids = self.array(np.float32, dim * _CENTROIDS)
         body = centroids[: (n_parts - 1) * _CENTROIDS * width].reshape(n_parts - 1, _CENTROIDS, width)
@@ -220,7 +221,7 @@ class _Reader:
 
 
 def aligned(shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
-    """Zeros from where a cache line begins, so that a row of its width touches one line and not two."""
+    """Return zeros of this shape and dtype, aligned to a cache line, so that a row of its size lies in one line."""
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     space = np.zeros(size + _LINE, np.uint8)
     first = -space.ctypes.data % _LINE
@@ -228,7 +229,7 @@ def aligned(shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
 
 
 def _bitmap(buckets: np.ndarray, n_buckets: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bitmap of the given sorted buckets, and how many of them come before each of its 64-bit words."""
+    """Return a bitmap of sorted buckets, uint64, and the number of buckets before each of its words, int32."""
     bits = np.zeros(-(-n_buckets // 64) * 64, np.uint8)
     bits[buckets] = 1
     counts = bits.reshape(-1, 64).sum(axis=1, dtype=np.int32)
@@ -237,7 +238,7 @@ def _bitmap(buckets: np.ndarray, n_buckets: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _huffman(counts: np.ndarray) -> np.ndarray:
-    """Children of each node of the Huffman tree over labels, which come sorted by falling count."""
+    """Build the Huffman tree over labels, which are sorted by descending count: the children of each node, int32."""
     n = len(counts)
     totals = [*counts.tolist(), *[10**15] * (n - 1)]
     children = np.full((2 * n - 1, 2), -1, np.int32)
@@ -254,13 +255,13 @@ def _huffman(counts: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def fnv_step(value, byte):  # type: ignore[no-untyped-def]  # numba infers types
-    """One byte of FNV-1a over signed bytes, as fastText has it: those above 0x7F flip the upper 24 bits too."""
+    """Add one byte to an FNV-1a hash over signed bytes, as fastText does: above 0x7F it flips the upper 24 bits too."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * np.uint32(16777619))
 
 
 @njit(cache=True, nogil=True)
 def fnv(data, start, end):  # type: ignore[no-untyped-def]
-    """Hash data[start:end]."""
+    """Hash data[start:end] by FNV-1a, uint32."""
     value = FNV_START
     for i in range(start, end):
         value = fnv_step(value, data[i])
@@ -269,7 +270,7 @@ def fnv(data, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _index(entries: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Put the dictionary's entries in an open-addressing table, at most half full."""
+    """Build an open-addressing table of the dictionary entries, at most half full: int32."""
     size = 16
     while size < 2 * len(bounds):
         size *= 2

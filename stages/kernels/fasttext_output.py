@@ -15,16 +15,16 @@ from numba import njit
 from stages.kernels.fasttext_model import HIERARCHICAL, SOFTMAX
 
 _LOG_FLOOR = 1e-5
-"""The library's logarithm is log(x + 1e-5), and it gives up a label whose probability is below that."""
+"""The library computes log(x + 1e-5) for log(x) and discards labels with a probability below 1e-5."""
 _SIGMOID_SPAN, _SIGMOID_STEPS = 8, 512
-"""The library reads sigmoids from a table of 512 steps over [-8, 8]."""
+"""The library uses a table of 512 steps over [-8, 8] for sigmoids."""
 
 
 class Walk(NamedTuple):
-    """Space for the output layer.
+    """Scratch memory for the output layer.
 
-    scores: float32, one per label. nodes, node_scores: the stack of a walk through the label tree. kept, kept_scores:
-    the best labels so far, one more than are asked for.
+    scores: float32 (n_labels,). nodes, node_scores: int32 and float32 (n_labels + 1,), the stack of a walk through the
+    label tree. kept, kept_scores: int32 and float32 (k + 1,), the best labels so far.
     """
 
     scores: np.ndarray
@@ -36,7 +36,7 @@ class Walk(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def make_walk(n_labels, k):  # type: ignore[no-untyped-def]
-    """Space for a model of n_labels that is asked for the k best."""
+    """Allocate memory for the k best labels of a model with n_labels."""
     size = n_labels + 1
     return Walk(
         np.empty(n_labels, np.float32),
@@ -49,7 +49,11 @@ def make_walk(n_labels, k):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def best_labels(tables, hidden, labels, probabilities, walk):  # type: ignore[no-untyped-def]
-    """Fill one row of labels and probabilities."""
+    """Write the best labels of one document, best first.
+
+    Args: tables, of the model; hidden, float32 (dim,), mean of the features; walk, from make_walk. Writes labels, int32
+    (k,), and probabilities, float32 (k,), up to the number of labels found.
+    """
     kept, scores = walk.kept, walk.kept_scores
     if tables.loss == HIERARCHICAL:
         n = _descend(tables.output, tables.children, hidden, walk.nodes, walk.node_scores, kept, scores)
@@ -79,9 +83,9 @@ def _log(x):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _keep(kept, scores, n, label, score):  # type: ignore[no-untyped-def]
-    """Put a label among the n best so far, a heap with the worst on top; return how many there are now.
+    """Add a label to the n best so far, a heap with the worst on top; return the new number of labels.
 
-    Labels of one score are kept and ordered as the library's heap does: of two, asked for one, it gives the later.
+    Ties are kept and ordered as by the heap of the library: if one of two labels is requested, it is the later one.
     """
     k = len(kept) - 1
     if n == k and score < scores[0]:
@@ -95,7 +99,7 @@ def _keep(kept, scores, n, label, score):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _lift(kept, scores, hole, label, score):  # type: ignore[no-untyped-def]
-    """Fill a hole with a label, after moving down those above it that are better: `std::push_heap` of libstdc++."""
+    """Insert a label at a hole, moving down better ones above it: `std::push_heap` of libstdc++."""
     while hole > 0 and scores[(hole - 1) // 2] > score:
         kept[hole], scores[hole] = kept[(hole - 1) // 2], scores[(hole - 1) // 2]
         hole = (hole - 1) // 2
@@ -120,10 +124,10 @@ def _pop(kept, scores, last):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _descend(output, children, hidden, nodes, node_scores, kept, scores):  # type: ignore[no-untyped-def]
-    """Walk the Huffman tree from the root, leaving out branches below the worst of a full list.
+    """Walk the Huffman tree from the root, skipping branches with scores below the worst of a full list.
 
-    Left before right, as the library goes: a score may rise by 1e-5 on the way down, so the order of the walk
-    can decide which of two nearly equal labels is left out.
+    The left branch is visited first, as in the library: a score can rise by 1e-5 on the way down, so the order decides
+    which of two nearly equal labels is dropped.
     """
     n_labels = len(output)
     floor = _log(0.0)
@@ -147,7 +151,7 @@ def _descend(output, children, hidden, nodes, node_scores, kept, scores):  # typ
 
 @njit(cache=True, nogil=True)
 def _score_all(output, loss, hidden, scores):  # type: ignore[no-untyped-def]
-    """Probability of every label: softmax, or a sigmoid each."""
+    """Compute the probability of every label, float32: softmax, or one sigmoid each."""
     for label in range(len(scores)):
         scores[label] = _dot(output, label, hidden)
     if loss != SOFTMAX:

@@ -1,4 +1,4 @@
-"""Rows of fastText models: which row a bucket of n-grams has, and the sum of rows."""
+"""Rows of fastText models: the row of an n-gram bucket, and the sum of rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from numba import njit
 
 @njit(cache=True, nogil=True, forceinline=True)
 def row_of(kept, ranks, n_words, bucket):  # type: ignore[no-untyped-def]
-    """Row of an n-gram's bucket, and whether it has one (1) or lost it to pruning (0).
+    """Return the row of an n-gram bucket, and 1 if it has one or 0 if it was pruned.
 
-    Without a branch on the bit, which no processor can predict.
+    There is no branch on the bit, which would be mispredicted.
+
+    Args: kept, ranks and n_words, of `fasttext_model.Tables`; bucket, uint64.
     """
     if len(kept) == 0:
         return n_words + np.int64(bucket), 1
@@ -22,7 +24,7 @@ def row_of(kept, ranks, n_words, bucket):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, forceinline=True)
 def count_bits(bits):  # type: ignore[no-untyped-def]
-    """Number of bits that are set; the compiler knows the pattern."""
+    """Count the bits that are set; the compiler recognises the pattern."""
     bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
     bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -33,7 +35,9 @@ def count_bits(bits):  # type: ignore[no-untyped-def]
 def add_rows(vectors, rows, n_rows, hidden):  # type: ignore[no-untyped-def]
     """Add the first n_rows rows to `hidden` one after another, eight of them in one pass over the dimensions.
 
-    That keeps the order of the additions in every dimension and lets the compiler use vector instructions.
+    This keeps the order of the additions in every dimension and lets the compiler vectorise them.
+
+    Args: vectors, float32 (n, dim); rows, uint32, at least n_rows; hidden, float32 (dim,), changed in place.
     """
     whole = n_rows // 8 * 8
     for i in range(0, whole, 8):

@@ -1,12 +1,12 @@
-"""Words of fastText models: cutting text into words, knowing them again, and the rows of word n-grams.
+"""Words of fastText models: splitting text into words, caching words, and the rows of word n-grams.
 
-Plain arrays in, plain arrays out, and inlined (`forceinline`): these run once a word, where an array taken out of a
-named tuple or given to a call can cost more than the work itself, because numba counts the reference atomically.
+These functions run once per word, so they are inlined (`forceinline`) and take and return plain arrays: an array taken
+from a named tuple or passed to a call can cost more than the work itself, because numba counts references atomically.
 
 Common arguments: data, uint8 text. octets, uint64: data[i : i + 8] as a little-endian number. slots, entries, bounds,
-kept, ranks, n_words, vectors: see `fasttext_model.Tables`. rows, n_rows: uint32, rows noted so far, which are added to
-`hidden` when there is no room for more; the `note_` functions return how many rows they added and how many are noted
-now.
+kept, ranks, n_words, vectors: see `fasttext_model.Tables`. rows, n_rows: uint32, rows collected so far, which are added
+to `hidden` when there is no room for more; the `note_` functions return the number of rows they added and the number of
+rows collected now.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stages.kernels.fasttext_rows import add_rows, count_bits, row_of
 
 @njit(cache=True, nogil=True, forceinline=True)
 def note_word_ngrams(hashes, n_hashes, longest, bucket, kept, ranks, n_words, rows, n_rows, vectors, hidden):  # type: ignore[no-untyped-def]
-    """Note the rows of word n-grams; hashes are sign-extended to 64 bits, as the library does."""
+    """Collect the rows of word n-grams; hashes are sign-extended to 64 bits, as in the library."""
     n_added = 0
     for first in range(n_hashes):
         if n_rows > len(rows) - longest:
@@ -28,15 +28,15 @@ def note_word_ngrams(hashes, n_hashes, longest, bucket, kept, ranks, n_words, ro
         value = np.uint64(np.int64(hashes[first]))
         for i in range(first + 1, min(first + longest, n_hashes)):
             value = value * np.uint64(116049371) + np.uint64(np.int64(hashes[i]))
-            row, found = row_of(kept, ranks, n_words, value % np.uint64(bucket))
+            row, has_row = row_of(kept, ranks, n_words, value % np.uint64(bucket))
             rows[n_rows] = row
-            n_rows += found
+            n_rows += has_row
     return n_added, n_rows
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def find_entry(slots, entries, bounds, data, start, end, value):  # type: ignore[no-untyped-def]
-    """Entry of the dictionary with these bytes, whose FNV hash is `value`; -1 if there is none."""
+    """Return the dictionary entry with these bytes, whose FNV hash is `value`; -1 if there is none."""
     at = np.int64(value) & (len(slots) - 1)
     while slots[at] >= 0:
         entry = slots[at]
@@ -48,13 +48,13 @@ def find_entry(slots, entries, bounds, data, start, end, value):  # type: ignore
 
 @njit(cache=True, nogil=True, forceinline=True)
 def next_word(data, octets, at, end):  # type: ignore[no-untyped-def]
-    """First and last byte of the next word; both `end` if there is none."""
+    """Return start and end of the next word; both are `end` if there is none."""
     while at < end and _is_blank(data[at]):
         at += 1
     start = at
     while at < end and not _is_blank(data[at]):
         at += 1
-        n_above = 8  # on to the next byte that may be a blank, eight at a time
+        n_above = 8  # to the next byte that may be a blank, eight at a time
         while n_above == 8 and at + 8 <= end:
             n_above = _count_above(octets[at])
             at += n_above
@@ -63,7 +63,7 @@ def next_word(data, octets, at, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _count_above(eight):  # type: ignore[no-untyped-def]
-    """How many of eight bytes, from the lowest on, come before one below 0x21."""
+    """Count the bytes, from the lowest of eight on, before the first one below 0x21."""
     below = (eight - np.uint64(0x2121212121212121)) & ~eight & np.uint64(0x8080808080808080)
     return count_bits((below - np.uint64(1)) & ~below) >> 3
 
@@ -75,7 +75,7 @@ def _is_blank(byte):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, forceinline=True)
 def word_key(octets, start, end):  # type: ignore[no-untyped-def]
-    """The 1 to 16 bytes of a word as two numbers, which no other word has: a word holds no NUL."""
+    """Return the 1 to 16 bytes of a word as two numbers, unique to the word, because words contain no NUL."""
     n_bits, ones = np.uint64(8) * np.uint64(end - start), ~np.uint64(0)
     if n_bits <= np.uint64(64):
         return octets[start] & (ones >> (np.uint64(64) - n_bits)), np.uint64(0)
@@ -84,9 +84,9 @@ def word_key(octets, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, forceinline=True)
 def word_slot(key, rest, n_slots):  # type: ignore[no-untyped-def]
-    """One of n_slots, a power of two up to 2**24, for these bytes; multipliers are odd and otherwise arbitrary."""
-    mixed = (key ^ (rest * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
-    return (mixed >> np.uint64(40)) & np.uint64(n_slots - 1)
+    """Hash the bytes of a word to one of n_slots, a power of two up to 2**24; the odd multipliers are arbitrary."""
+    hashed = (key ^ (rest * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
+    return (hashed >> np.uint64(40)) & np.uint64(n_slots - 1)
 
 
 @njit(cache=True, nogil=True, forceinline=True)

@@ -1,4 +1,4 @@
-"""A hash table that remembers the first place of each key and forgets everything at no cost."""
+"""A hash table from keys to their first position, which is cleared in constant time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from stages.kernels.hashing import ODD_A
 
 
 class Firsts(NamedTuple):
-    """Open addressing over a power of two of slots; a slot is taken when its stamp is the current round.
+    """Open addressing over a power of two of slots; a slot is in use if its stamp is the current round.
 
-    slots: uint64 (2 * size,), of each slot the key, then the round's stamp in the upper and the place in the lower
-    half, so that a look-up costs one line of the processor's cache. state: int32 (2,), the current round and the last
-    slot that it uses, so that a short text stays within that cache whatever the longest one needs.
+    slots: uint64 (2 * size,), for each slot the key, then the stamp in the upper half and the position in the lower
+    half, so that a look-up touches one cache line. state: int32 (2,), the current round and its last slot; a short text
+    uses few slots, which fit in the processor's cache, regardless of the size of the table.
     """
 
     slots: np.ndarray
@@ -23,8 +23,8 @@ class Firsts(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def new_firsts(n_keys):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Make a table for up to n_keys keys a round."""
+def new_firsts(n_keys: int | np.signedinteger) -> Firsts:
+    """Return a table for up to n_keys keys per round."""
     size = 16
     while size < 2 * n_keys:
         size *= 2
@@ -32,8 +32,8 @@ def new_firsts(n_keys):  # type: ignore[no-untyped-def]  # numba infers types, h
 
 
 @njit(cache=True, nogil=True)
-def clear(table, n_keys):  # type: ignore[no-untyped-def]
-    """Forget every key and begin a new round, for up to n_keys keys."""
+def clear(table: Firsts, n_keys: int | np.signedinteger) -> None:
+    """Clear the table: begin a new round for up to n_keys keys."""
     table.state[0] += 1
     size = 16
     while size < 2 * n_keys:
@@ -42,8 +42,8 @@ def clear(table, n_keys):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def first_place(table, key, place):  # type: ignore[no-untyped-def]
-    """Return the place where the key was first seen in this round; `place` itself when it is new."""
+def first_place(table, key, place):  # type: ignore[no-untyped-def]  # numba infers types
+    """Return the position at which the key was first inserted in this round; insert it at `place` if it is new."""
     mask = np.uint64(table.state[1])
     current = np.uint64(table.state[0])
     slots = table.slots

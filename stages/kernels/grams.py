@@ -1,8 +1,8 @@
-"""Find texts of a fixed list inside documents by runs of their units, edited copies too.
+"""Find texts of a fixed list inside documents, edited copies included, by shared n-grams of units.
 
-A gram is a run of units (`kernels.units`: words of spaced scripts, single ideographs and kana) in match text, so
-that width, case, punctuation, line breaks and Traditional forms do not matter. Its hash comes from a polynomial in
-the units, rolled forward one unit at a time (Karp and Rabin, IBM JRD 31(2), 1987).
+A gram is a run of units (`kernels.units`: words of spaced scripts, single ideographs and kana) in match text, so width,
+case, punctuation, line breaks and Traditional forms do not matter. Its hash is computed from a polynomial in the units,
+rolled forward one unit at a time (Karp and Rabin, IBM JRD 31(2), 1987).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from stages.kernels.units import hash_unit, unit_end
 class GramTable(NamedTuple):
     """Grams of the listed texts, by key.
 
-    lengths: int64, the distinct gram lengths. bits: uint64 (2**k,), a bit per leading bits of a key. shift: what
-    leaves those leading bits. keys: uint64 (n_keys,), ascending. buckets: int64 (2**16 + 1,), where keys with
-    given upper 16 bits begin. firsts: int64 (n_keys + 1,), where a key's places begin. texts, offsets: int32, the
-    text and the unit of each place. sizes: int64 (n_texts, 3), per text its units, the length of its grams and
-    the units that a hit must cover.
+    lengths: int64 (n_lengths,), distinct gram lengths. bits: uint64 (2**k / 64,), bitmap over the leading k bits of
+    keys. shift: right shift that leaves these bits. keys: uint64 (n_keys,), ascending. buckets: int64 (2**16 + 1,),
+    where the keys with given upper 16 bits begin. firsts: int64 (n_keys + 1,), where the occurrences of each key begin.
+    texts, offsets: int32 (n_occurrences,), text and unit of each occurrence. sizes: int64 (n_texts, 3), for each text
+    its number of units, the length of its grams and the number of units that a hit must cover.
     """
 
     lengths: np.ndarray
@@ -39,15 +39,15 @@ class GramTable(NamedTuple):
 
 
 def make_table(keys: np.ndarray, texts: np.ndarray, offsets: np.ndarray, sizes: np.ndarray) -> GramTable:
-    """Lay out grams for `find_hits`.
+    """Build the table of grams for `find_hits`.
 
-    Args: keys, uint64 (n_places,); texts and offsets, where each stands; sizes, as in GramTable.
+    Args: keys, texts and offsets of the grams, from `gram_keys`; sizes, as in GramTable.
     """
     order = np.argsort(keys, kind="stable")
     unique, firsts = np.unique(keys[order], return_index=True)
     n_bits = max(
         12, int(np.ceil(np.log2(16 * len(unique) + 1)))
-    )  # a foreign key passes one time in 16 or more
+    )  # the bitmap passes at most 1 in 16 of the other keys
     shift = np.uint64(64 - n_bits)
     marks = np.zeros(1 << n_bits, np.bool_)
     marks[unique >> shift] = True
@@ -67,11 +67,13 @@ def make_table(keys: np.ndarray, texts: np.ndarray, offsets: np.ndarray, sizes: 
 
 
 @njit(cache=True, nogil=True)
-def find_units(codes, starts, classes, fold):  # type: ignore[no-untyped-def]  # numba infers types, here and below
+def find_units(
+    codes: np.ndarray, starts: np.ndarray, classes: np.ndarray, fold: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the units of all texts.
 
-    Returns: uint64 (n_units,), hashes; int64 (n_units,), where each begins in codes; int64 (n_texts + 1,), where
-    each text begins in those.
+    Returns: uint64 (n_units,), hashes; int64 (n_units,), start of each unit in codes; int64 (n_texts + 1,), where the
+    units of each text begin.
     """
     hashes = np.empty(len(codes), np.uint64)  # an upper bound; untouched pages cost nothing
     begins = np.empty(len(codes), np.int64)
@@ -94,8 +96,8 @@ def find_units(codes, starts, classes, fold):  # type: ignore[no-untyped-def]  #
 
 
 @njit(cache=True, nogil=True)
-def _power(n):  # type: ignore[no-untyped-def]
-    """ODD_A to the n-th power."""
+def _power(n):  # type: ignore[no-untyped-def]  # numba infers types, here and below
+    """Return ODD_A to the n-th power."""
     power = np.uint64(1)
     for _ in range(n):
         power *= ODD_A
@@ -104,24 +106,25 @@ def _power(n):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _roll(rolling, units, i, low, n, leaving):  # type: ignore[no-untyped-def]
-    """Take unit i in, and unit i - n out."""
+    """Add unit i to the rolling hash and remove unit i - n."""
     rolling = rolling * ODD_A + units[i]
     return rolling - units[i - n] * leaving if i - low >= n else rolling
 
 
 @njit(cache=True, nogil=True)
 def _key(rolling, n):  # type: ignore[no-untyped-def]
-    """Key of a gram of n units; grams of different lengths are different."""
+    """Return the key of a gram of n units; the key depends on n."""
     return mix(rolling + np.uint64(n) * ODD_B)
 
 
 @njit(cache=True, nogil=True)
-def gram_keys(units, starts, lengths):  # type: ignore[no-untyped-def]
+def gram_keys(
+    units: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hash every gram of every text.
 
-    Args: units and starts, from `find_units`; lengths, int64 (n_texts,), units to a gram, 0 for a text to leave
-    out.
-    Returns: uint64 (n_grams,), keys; int64 (n_grams,) each, the text and the unit where the gram begins.
+    Args: units and starts, from `find_units`; lengths, int64 (n_texts,), units per gram, 0 for a text to skip.
+    Returns: uint64 (n_grams,), keys; int64 (n_grams,) twice, the text and the unit at which each gram begins.
     """
     keys = np.empty(len(units), np.uint64)
     texts = np.empty(len(units), np.int64)
@@ -140,7 +143,7 @@ def gram_keys(units, starts, lengths):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _find_key(table, key):  # type: ignore[no-untyped-def]
-    """Place of a key in the table, -1 for none."""
+    """Return the index of a key in the table, -1 for none."""
     bucket = np.int64(key >> np.uint64(48))
     for k in range(table.buckets[bucket], table.buckets[bucket + 1]):
         if table.keys[k] == key:
@@ -152,8 +155,8 @@ def _find_key(table, key):  # type: ignore[no-untyped-def]
 def _look_up(units, low, high, table, places, n_places):  # type: ignore[no-untyped-def]
     """Look up the grams of one document.
 
-    Writes places, int64 (n, 3), enlarged when full: the text, the unit of the text and of the document where a
-    shared gram begins. Returns: places, and how many of them are in use.
+    Writes places, int64 (n, 3), enlarged when full: for each shared gram the text, the unit of the text and the unit of
+    the document at which it begins. Returns: places, and the number of rows in use.
     """
     for n in table.lengths:
         leaving, rolling = _power(n), np.uint64(0)
@@ -180,18 +183,18 @@ def _look_up(units, low, high, table, places, n_places):  # type: ignore[no-unty
 
 @njit(cache=True, nogil=True)
 def _cover(cover, offset, n, change):  # type: ignore[no-untyped-def]
-    """Add a gram to the units that are covered, or take it away; return how many units that changes."""
+    """Add a gram to the covered units, or remove it; return the number of units whose coverage changes."""
     changed = 0
     for u in range(offset, offset + n):
-        was = cover[u] > 0
+        was_covered = cover[u] > 0
         cover[u] += change
-        changed += was != (cover[u] > 0)
+        changed += was_covered != (cover[u] > 0)
     return changed
 
 
 @njit(cache=True, nogil=True)
 def _is_spare(cover, offset, n):  # type: ignore[no-untyped-def]
-    """Tell whether other grams cover all units of this one."""
+    """Whether other grams cover all units of this one."""
     for u in range(offset, offset + n):
         if cover[u] < 2:
             return False
@@ -200,14 +203,14 @@ def _is_spare(cover, offset, n):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _find_stretches(places, first, last, sizes, cover, best, n_best):  # type: ignore[no-untyped-def]
-    """Find where a document covers enough of one text.
+    """Find the stretches of a document that cover enough of one text.
 
-    A stretch is at most twice as long as the text. Of stretches that overlap, the one that covers most counts,
-    of those the shortest, of those the first.
+    A stretch is at most twice as long as the text. Of overlapping stretches, the one with the greatest coverage counts,
+    of these the shortest, of these the first.
 
-    Args: places[first:last], those of this text, in the document's order; sizes, int64 (3,), of the text; cover,
-    zeros, and zeros again afterwards. Writes best, int64 (n, 4), enlarged when full: the text, units covered,
-    first unit in the document, end. Returns: best, and how many rows are in use.
+    Args: places[first:last], shared grams of this text, in document order; sizes, int64 (3,), of the text; cover,
+    int32, all zero on entry and on return. Writes best, int64 (n, 4), enlarged when full: the text, the number of
+    covered units, the first unit in the document and the end. Returns: best, and the number of rows in use.
     """
     n = sizes[1]
     left, covered = first, 0
@@ -235,7 +238,7 @@ def _find_stretches(places, first, last, sizes, cover, best, n_best):  # type: i
 
 @njit(cache=True, nogil=True)
 def _append(rows, n_rows, row):  # type: ignore[no-untyped-def]
-    """Write a row behind those in use, enlarging the array when it is full."""
+    """Append a row, enlarging the array if it is full; return the array and the number of rows in use."""
     if n_rows == len(rows):
         rows = np.concatenate((rows, np.empty_like(rows)))
     for column in range(len(row)):
@@ -244,11 +247,19 @@ def _append(rows, n_rows, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def find_hits(codes, starts, classes, units, begins, unit_starts, table):  # type: ignore[no-untyped-def]
+def find_hits(
+    codes: np.ndarray,
+    starts: np.ndarray,
+    classes: np.ndarray,
+    units: np.ndarray,
+    begins: np.ndarray,
+    unit_starts: np.ndarray,
+    table: GramTable,
+) -> np.ndarray:
     """Find listed texts in all documents.
 
-    Args: codes, starts and classes, of the view; units, begins and unit_starts, from `find_units`.
-    Returns: int64 (n_hits, 5): the document, the text, how many of its units are covered, and begin and end in
+    Args: codes, starts and classes, of the view; units, begins and unit_starts, from `find_units`; table, a GramTable.
+    Returns: int64 (n_hits, 5): the document, the text, the number of its units that are covered, start and end in
     codes.
     """
     hits = np.empty((16, 5), np.int64)
@@ -271,8 +282,8 @@ def find_hits(codes, starts, classes, units, begins, unit_starts, table):  # typ
             if (last - first) * sizes[1] >= sizes[2]:
                 best, n_best = _find_stretches(ordered, first, last, sizes, cover, best, 0)
             for k in range(n_best):
-                stop = unit_end(codes, classes, begins[best[k, 3] - 1], starts[doc + 1])
-                row = (doc, text, best[k, 1], begins[best[k, 2]], stop)
+                hit_end = unit_end(codes, classes, begins[best[k, 3] - 1], starts[doc + 1])
+                row = (doc, text, best[k, 1], begins[best[k, 2]], hit_end)
                 hits, n_hits = _append(hits, n_hits, row)
             first = last
     return hits[:n_hits]

@@ -1,7 +1,7 @@
-"""Han characters and pairs of them as cells of a table: what tells apart the languages written in Han characters.
+"""Han characters and pairs of them as hashed features, by which languages written in Han characters are distinguished.
 
-A cell is a hash of one character, or of two neighbours, of which one may be the edge of a run of Han characters.
-Reads the text view; writes cells for training, and sums of the cells' weights for scoring.
+A cell is the hash of one character or of two adjacent ones, one of which may be the edge of a run of Han characters.
+Reads the text view; writes cells for training, and sums of the weights of cells for scoring.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from stages.kernels.tables import HAN
 from stages.kernels.text import TextView
 
 _EDGE = 1
-"""Stands for what is before the first and after the last character of a run; no character is U+0001 after U+0000."""
+"""Code point for both edges of a run of Han characters; no cell of a text is hashed from U+0000 and U+0001."""
 
 
 def list_cells(text: TextView, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cells of each document, all of its Han characters being read.
+    """Return the cells of all Han characters of each document.
 
-    Args: n_cells, a power of two.
-    Returns: int32 (n,), the cells; int64 (n_docs + 1,), where those of each document begin.
+    Args: n_cells, size of the table, a power of two.
+    Returns: int32 (n,), cells; int64 (n_docs + 1,), where those of each document begin.
     """
     out = np.empty(3 * len(text.codes), np.int32)
     starts = np.zeros(len(text.starts), np.int64)
@@ -31,10 +31,10 @@ def list_cells(text: TextView, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sum_weights(text: TextView, found: Survey, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Add up the weights of the cells of each document's Chinese lines.
+    """Add up the weights of the cells of the Chinese lines of each document.
 
-    Args: weights, int16 (n_cells, n_columns), n_cells a power of two.
-    Returns: int64 (n_docs, n_columns) sums and int64 (n_docs,) numbers of cells.
+    Args: found, the survey of the text; weights, int16 (n_cells, n_columns), n_cells a power of two.
+    Returns: int64 (n_docs, n_columns), sums; int64 (n_docs,), numbers of cells.
     """
     n_docs = len(text.starts) - 1
     sums, counts = np.zeros((n_docs, weights.shape[1]), np.int64), np.zeros(n_docs, np.int64)
@@ -47,7 +47,8 @@ def sum_weights(text: TextView, found: Survey, weights: np.ndarray) -> tuple[np.
 def count_marks(text: TextView, docs: np.ndarray, marks: np.ndarray) -> np.ndarray:
     """Count marked characters of some documents.
 
-    Args: docs, int64 (n,); marks, uint8 (0x110000,), 0 or which column counts the character, from 1.
+    Args: docs, int64 (n,), indices of documents; marks, uint8 (0x110000,), 1 or 2 for the column in which a character
+    is counted, 0 for none.
     Returns: int64 (n, 2).
     """
     counts = np.zeros((len(docs), 3), np.int64)
@@ -98,7 +99,7 @@ def _sum_weights(codes, starts, classes, groups, short_group, weights, sums, cou
         for i in range(starts[doc], starts[doc + 1]):
             if classes[i] == HAN and (groups[i] == HANI or (with_short and groups[i] == SHORT)):
                 if codes[i] == before:
-                    continue  # a repeat says nothing
+                    continue  # a repeated character adds no information
                 one, two = _cell(0, codes[i], n_cells), _cell(before, codes[i], n_cells)
                 for k in range(n_columns):
                     total[k] += weights[one, k] + weights[two, k]

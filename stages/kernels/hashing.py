@@ -1,7 +1,7 @@
 """Hashes over Arrow buffers: 64 bits for keys, 128 bits for identity; the same on every machine.
 
-The step of every hash is one multiplication by an odd constant and one shift, both invertible in the state,
-so that two sequences of one length that differ in a single place never collide in a lane.
+The step of every hash is one multiplication by an odd constant and one shift, both invertible in the state, so two
+sequences of equal length that differ in a single element never collide in a lane.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def mix(value: np.uint64) -> np.uint64:
 
 @nb.njit(cache=True, nogil=True)
 def mix_all(values: np.ndarray) -> np.ndarray:
-    """Mix each uint64 of an array; distinct values stay distinct."""
+    """Mix each value of an array, uint64 (n,); distinct values stay distinct."""
     mixed = np.empty(len(values), np.uint64)
     for i in range(len(values)):
         mixed[i] = mix(values[i])
@@ -39,7 +39,7 @@ def mix_all(values: np.ndarray) -> np.ndarray:
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def step(state: np.uint64, value: int | np.unsignedinteger, odd: np.uint64) -> np.uint64:
-    """Take one more value into a running 64-bit hash."""
+    """Add one value to a running 64-bit hash; odd is the multiplier."""
     state = (state ^ np.uint64(value)) * odd
     return state ^ (state >> np.uint64(32))
 
@@ -48,7 +48,7 @@ def step(state: np.uint64, value: int | np.unsignedinteger, odd: np.uint64) -> n
 def hash128(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Hash each row of a ragged array to 128 bits, two lanes of 64.
 
-    Args: values, any unsigned integers; starts, int64 (n_rows + 1).
+    Args: values, any unsigned integers (n_values,); starts, int64 (n_rows + 1,).
     Returns: uint64 (n_rows, 2).
     """
     hashes = np.empty((len(starts) - 1, 2), np.uint64)
@@ -65,9 +65,9 @@ def hash128(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 @nb.njit(cache=True, nogil=True)
 def hash128_codes(codes: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Hash each row of a ragged array of code points to 128 bits, three code points a step.
+    """Hash each row of a ragged array of code points to 128 bits, three code points per step.
 
-    Args: codes, uint32, each below 2**21; starts, int64 (n_rows + 1).
+    Args: codes, uint32 (n_codes,), each below 2**21; starts, int64 (n_rows + 1,).
     Returns: uint64 (n_rows, 2).
     """
     hashes = np.empty((len(starts) - 1, 2), np.uint64)
@@ -88,18 +88,18 @@ def hash128_codes(codes: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def string_keys(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """Hash each string of a column to a uint64 key; null hashes like the empty string."""
+    """Hash each string of a column, uint64 (n_rows,); null hashes like the empty string."""
     data, offsets = utf8_buffers(column)
     return hash128(data, offsets)[:, 0]
 
 
 def salt(parent_id: pa.ChunkedArray) -> np.ndarray:
-    """What to mix into the keys of documents so that derived ones meet only each other: uint64 (n_rows,)."""
+    """Return uint64 (n_rows,) to mix into keys, so that derived documents become candidates of each other only."""
     return np.asarray(parent_id.is_valid().combine_chunks()).astype(np.uint64) * ODD_B
 
 
 def hash_lanes(hashes: pa.FixedSizeBinaryArray) -> np.ndarray:
-    """View 128-bit hashes as uint64 (n, 2); what stands for null is undefined."""
+    """View 128-bit hashes as uint64 (n, 2); the values of nulls are undefined."""
     buffer = hashes.buffers()[1]
     if buffer is None or not len(hashes):
         return np.zeros((len(hashes), 2), np.uint64)

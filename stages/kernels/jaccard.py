@@ -1,4 +1,4 @@
-"""Sets of shingles as sorted runs of 64-bit hashes, and how much two of them share."""
+"""Sets of shingles as sorted rows of 64-bit hashes, and the size of their intersections."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 @nb.njit(cache=True, nogil=True)
 def sort_sets(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort each row of a ragged array and drop its repeats.
+    """Sort each row of a ragged array and drop repeated values.
 
-    Hashes are spread evenly, so their leading bits nearly give their places: each goes to the bucket of these bits,
-    and what is left of disorder is inside buckets of about one value. Rows for which that fails are sorted anew.
+    Hashes are uniform, so a bucket sort by their leading bits leaves buckets of about one value, which insertion sort
+    puts in order. Rows that need too many moves are sorted by comparison.
 
-    Args: values, uint64, overwritten; starts, int64 (n_rows + 1).
-    Returns: uint64 (n_distinct,), int64 (n_rows + 1).
+    Args: values, uint64 (n_values,), overwritten; starts, int64 (n_rows + 1,).
+    Returns: uint64 (n_distinct,), values; int64 (n_rows + 1,), starts.
     """
     set_starts = np.empty(len(starts), np.int64)
     longest = 1
     for row in range(len(starts) - 1):
         longest = max(longest, starts[row + 1] - starts[row])
-    ordered = np.empty(longest, np.uint64)
-    places = np.empty(2 * longest + 1, np.int64)
+    row_values = np.empty(longest, np.uint64)
+    bucket_ends = np.empty(2 * longest + 1, np.int64)
     n = 0
     for row in range(len(starts) - 1):
         set_starts[row] = n
@@ -30,28 +30,28 @@ def sort_sets(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
         while 1 << bits < size:
             bits += 1
         shift = np.uint64(64 - bits)
-        places[: (1 << bits) + 1] = 0
+        bucket_ends[: (1 << bits) + 1] = 0
         for i in range(low, low + size):
-            places[np.int64(values[i] >> shift) + 1] += 1
+            bucket_ends[np.int64(values[i] >> shift) + 1] += 1
         for bucket in range(1 << bits):
-            places[bucket + 1] += places[bucket]
+            bucket_ends[bucket + 1] += bucket_ends[bucket]
         for i in range(low, low + size):
             leading = np.int64(values[i] >> shift)
-            ordered[places[leading]] = values[i]
-            places[leading] += 1
+            row_values[bucket_ends[leading]] = values[i]
+            bucket_ends[leading] += 1
         n_moves = 0
         for i in range(1, size):
-            value, at = ordered[i], i
-            while at > 0 and ordered[at - 1] > value and n_moves < 32 * size:
-                ordered[at] = ordered[at - 1]
+            value, at = row_values[i], i
+            while at > 0 and row_values[at - 1] > value and n_moves < 32 * size:
+                row_values[at] = row_values[at - 1]
                 at -= 1
                 n_moves += 1
-            ordered[at] = value
+            row_values[at] = value
         if n_moves >= 32 * size:
-            ordered[:size].sort()
+            row_values[:size].sort()
         for i in range(size):
-            if i == 0 or ordered[i] != ordered[i - 1]:
-                values[n] = ordered[i]
+            if i == 0 or row_values[i] != row_values[i - 1]:
+                values[n] = row_values[i]
                 n += 1
     set_starts[len(starts) - 1] = n
     return values[:n], set_starts
@@ -61,7 +61,8 @@ def sort_sets(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
 def count_shared(values: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Count the values that two sorted sets share, for many pairs of sets.
 
-    Args: values, uint64; left and right, int64 (n_pairs, 2): the half-open range of values that is each set.
+    Args: values, uint64 (n_values,), sorted within each set; left and right, int64 (n_pairs, 2), the half-open range of
+    each set in values.
     Returns: int64 (n_pairs,).
     """
     shared = np.zeros(len(left), np.int64)
@@ -77,7 +78,11 @@ def count_shared(values: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.
 
 @nb.njit(cache=True, nogil=True)
 def sort_rows(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort each row of a ragged array in place, repeats and all. Args and returns: as sort_sets."""
+    """Sort each row of a ragged array in place and keep repeated values.
+
+    Args: values, uint64 (n_values,); starts, int64 (n_rows + 1,).
+    Returns: values and starts.
+    """
     for row in range(len(starts) - 1):
         values[starts[row] : starts[row + 1]].sort()
     return values, starts

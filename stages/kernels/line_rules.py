@@ -1,4 +1,4 @@
-"""Every line of a batch with what published line rules ask of it: words, sentences, capitals, digits, its end."""
+"""Properties of lines used by published line rules: words, sentences, capitals, digits and the end of the line."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from stages.kernels.tables import DIGIT, HAN, OTHER, SPACE
 from stages.kernels.units import unit_end
 
 NO_TERMINAL, FEW_WORDS, ONE_WORD, LONG_WORD, CAPITALS, NUMERIC = (np.int64(1 << bit) for bit in range(6))
-"""What is wrong with a line, as bits."""
+"""Faults of a line, as bits; CAPITALS is set if most characters are capitals, NUMERIC if all are digits."""
 
 LINE_COLUMNS = ("doc", "begin", "end", "n_words", "n_sentences", "faults")
 
 MIN_WORDS = 3
-"""C4 (arXiv 1910.10683, section 2.2) and MAP-Neo keep lines of so many words."""
+"""Least number of words of a line kept by C4 (arXiv 1910.10683, section 2.2) and MAP-Neo."""
 
 MAX_WORD_CHARS = 1000
-"""C4's code drops a line with a longer word."""
+"""Greatest length of a word of a line kept by the code of C4."""
 
 
 @njit(cache=True, nogil=True)
-def judge_lines(codes, starts, classes, upper, roles):  # type: ignore[no-untyped-def]  # numba infers types
-    """Judge every line that is not empty, in order.
+def judge_lines(
+    codes: np.ndarray, starts: np.ndarray, classes: np.ndarray, upper: np.ndarray, roles: np.ndarray
+) -> np.ndarray:
+    """Measure every line that is not empty, in order.
 
-    Args: upper, bool (0x110000,), capital letters; roles, uint8 (0x10000,).
-    Returns: int64 (n_lines, 6) in the order of LINE_COLUMNS; begin and end are places in codes, of the line with its
-    line break; faults are bits.
+    Args: codes, starts, classes, of the view; upper, bool (0x110000,), capital letters; roles, uint8 (0x10000,), see
+    `kernels.lines`.
+    Returns: int64 (n_lines, 6), in the order of LINE_COLUMNS; begin and end are positions in codes and include the line
+    break; faults are bits.
     """
     n_docs = len(starts) - 1
     n_lines = 0
@@ -53,9 +56,9 @@ def judge_lines(codes, starts, classes, upper, roles):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _faults(codes, classes, upper, first, last):  # type: ignore[no-untyped-def]
-    """Words of a line, and its faults but for how it ends."""
-    n_words = n_upper = n_visible = run = longest = 0
+def _faults(codes, classes, upper, first, last):  # type: ignore[no-untyped-def]  # numba infers types
+    """Return the number of words of a line and its faults, except NO_TERMINAL."""
+    n_words = n_upper = n_visible = word_length = longest = 0
     i = first
     while i < last:
         if classes[i] < DIGIT:
@@ -65,16 +68,16 @@ def _faults(codes, classes, upper, first, last):  # type: ignore[no-untyped-def]
         i = unit_end(codes, classes, i, last)
     numeric = True
     for i in range(first, last):
-        kind = classes[i]
-        if kind == SPACE or kind >= HAN:
-            run = 0
+        char_class = classes[i]
+        if char_class == SPACE or char_class >= HAN:
+            word_length = 0
         else:
-            run += 1
-            longest = max(longest, run)
-        if kind != SPACE and kind != OTHER:
+            word_length += 1
+            longest = max(longest, word_length)
+        if char_class != SPACE and char_class != OTHER:
             n_visible += 1
             n_upper += upper[codes[i]]
-            numeric &= kind == DIGIT
+            numeric &= char_class == DIGIT
     faults = np.int64(0)
     if n_words < MIN_WORDS:
         faults |= FEW_WORDS

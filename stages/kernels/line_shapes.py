@@ -1,6 +1,6 @@
-"""What a single line looks like: a heading, a row of a table, a time code, a speaker's turn, an offer to read more.
+"""Forms of single lines: headings, table rows, time codes, turns of a speaker, links to read more.
 
-A line is given by where its visible part begins and ends (`kernels.lines.next_line`).
+A line is given by start and end of its visible part in codes (`kernels.lines.next_line`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from numba import njit
 from stages.kernels.tables import DIGIT, LATIN, MARK, SPACE
 
 MAX_LABEL_CHARS = 24
-"""A name before a colon is no longer."""
+"""Greatest length of a speaker's name before a colon."""
 
 MIN_RULE_CHARS = 4
-"""A row of so many equal signs underlines the heading above it."""
+"""Least length of a row of equal signs that underlines the heading above it."""
 
 
 def ending_table(endings: Sequence[str]) -> np.ndarray:
-    """Lay out endings for `ends_with`: uint32 (n_endings, longest), from the last character to the first, then 0."""
+    """Build the table for `ends_with`: uint32 (n_endings, longest), characters in reverse order, then 0."""
     table = np.zeros((len(endings), max(map(len, endings))), np.uint32)
     for row, text in enumerate(endings):
         table[row, : len(text)] = [ord(char) for char in reversed(text)]
@@ -29,7 +29,7 @@ def ending_table(endings: Sequence[str]) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def ends_with(codes, fold, first, last, endings):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Tell whether a line ends in one of the endings, in match characters."""
+    """Whether a line ends in one of the endings, compared in match characters."""
     code = codes[last - 1]
     folded = fold[code] if fold[code] else code
     for row in range(len(endings)):
@@ -37,8 +37,8 @@ def ends_with(codes, fold, first, last, endings):  # type: ignore[no-untyped-def
             continue
         n = 1
         while n < endings.shape[1] and endings[row, n] and last - 1 - n >= first:
-            before = codes[last - 1 - n]
-            if endings[row, n] != (fold[before] if fold[before] else before):
+            previous = codes[last - 1 - n]
+            if endings[row, n] != (fold[previous] if fold[previous] else previous):
                 break
             n += 1
         if n == endings.shape[1] or endings[row, n] == 0:
@@ -48,7 +48,7 @@ def ends_with(codes, fold, first, last, endings):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def is_heading(codes, classes, first, last):  # type: ignore[no-untyped-def]
-    """Tell whether a line is a heading of Markdown, or the rule under one: a row of = - ~ or ^."""
+    """Whether a line is a Markdown heading or the rule under one: a row of = - ~ or ^."""
     code = codes[first]
     if code == 0x23:
         i = first
@@ -65,7 +65,7 @@ def is_heading(codes, classes, first, last):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def is_cue(codes, classes, first, last):  # type: ignore[no-untyped-def]
-    """Tell whether a line has a time code: 00:01:02,345 --> 00:01:04,567 of SubRip and WebVTT, [01:02.34] of lyrics."""
+    """Whether a line has a time code: 00:01:02,345 --> 00:01:04,567 of SubRip and WebVTT, [01:02.34] of lyrics."""
     if last - first < 7:
         return False
     if classes[first] == DIGIT and classes[first + 1] == DIGIT and codes[first + 2] == 0x3A:
@@ -83,15 +83,15 @@ def is_cue(codes, classes, first, last):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def parts_cells(code):  # type: ignore[no-untyped-def]
-    """Whether a character may part the cells of a line."""
+    """Whether a character may separate the cells of a table row."""
     return code == 0x7C or code == 0x09 or code == 0x2C or code == 0xFF5C or code == 0x2502
 
 
 @njit(cache=True, nogil=True)
 def separators(codes, classes, first, last):  # type: ignore[no-untyped-def]
-    """Count what parts the cells of a line: two bars or more, else tabs, else two commas or more without a blank."""
+    """Count the cell separators of a line: at least two bars, else tabs, else at least two commas without blanks."""
     n_bars = n_tabs = n_commas = 0
-    loose = False
+    comma_before_blank = False
     for i in range(first, last):
         code = codes[i]
         if code == 0x7C or code == 0xFF5C or code == 0x2502:
@@ -100,17 +100,17 @@ def separators(codes, classes, first, last):  # type: ignore[no-untyped-def]
             n_tabs += 1
         elif code == 0x2C:
             n_commas += 1
-            loose |= i + 1 == last or classes[i + 1] == SPACE
+            comma_before_blank |= i + 1 == last or classes[i + 1] == SPACE
     if n_bars >= 2:
         return np.int64(n_bars)
     if n_tabs:
         return np.int64(n_tabs)
-    return np.int64(0 if loose or n_commas < 2 else n_commas)
+    return np.int64(0 if comma_before_blank or n_commas < 2 else n_commas)
 
 
 @njit(cache=True, nogil=True)
 def label_end(codes, classes, first, last):  # type: ignore[no-untyped-def]
-    """Find where the name ends that opens a line before a colon, as in a play or a chat; first if there is none."""
+    """Return the end of a name before a colon at the start of a line, as in plays and chats; first if there is none."""
     if classes[first] < LATIN:
         return first
     for i in range(first + 1, min(first + MAX_LABEL_CHARS, last - 1)):

@@ -1,7 +1,7 @@
 """Counts over the lines, paragraphs and sentences of one text.
 
-A line is what stands between line breaks, without blanks and invisible characters at its ends; empty lines do
-not count. A paragraph is a run of lines that no empty line interrupts.
+A line is the text between line breaks, without blanks and invisible characters at its ends; empty lines are not
+counted. A paragraph is a run of lines without an empty line between them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LONG_CHARS = 200
 
 @njit(cache=True, nogil=True)
 def max_lines(classes, start, end):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Upper bound on the lines of a text."""
+    """Return an upper bound on the number of lines of a text."""
     n = 1
     for i in range(start, end):
         n += classes[i] == NEWLINE
@@ -63,7 +63,7 @@ def max_lines(classes, start, end):  # type: ignore[no-untyped-def]  # numba inf
 
 @njit(cache=True, nogil=True)
 def role(roles, code):  # type: ignore[no-untyped-def]
-    """Roles of a character."""
+    """Return the roles of a character, uint8 bits; roles is uint8 (0x10000,)."""
     return roles[code] if code < 0x10000 else np.uint8(0)
 
 
@@ -71,16 +71,16 @@ def role(roles, code):  # type: ignore[no-untyped-def]
 def next_line(codes, classes, i, end):  # type: ignore[no-untyped-def]
     """Find the line that begins at i.
 
-    Returns: where its visible part begins and ends (equal when it is empty), and where the next line begins;
-    CR LF is one break.
+    Returns: start and end of its visible part (equal if the line is empty), and the start of the next line; CR LF is
+    one break.
     """
     first = last = i
-    seen = False
+    has_visible = False
     while i < end and classes[i] != NEWLINE:
         if classes[i] >= PUNCT:
-            if not seen:
+            if not has_visible:
                 first = i
-                seen = True
+                has_visible = True
             last = i + 1
         i += 1
     if i < end:
@@ -90,7 +90,7 @@ def next_line(codes, classes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def ends_prose(codes, roles, first, last):  # type: ignore[no-untyped-def]
-    """Tell whether a line ends in terminal punctuation, closing brackets and quotes apart."""
+    """Whether a line ends in terminal punctuation, ignoring closing brackets and quotes."""
     for i in range(last - 1, first - 1, -1):
         if role(roles, codes[i]) & LINE_END:
             return True
@@ -101,20 +101,20 @@ def ends_prose(codes, roles, first, last):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def opens_item(codes, classes, roles, first, last):  # type: ignore[no-untyped-def]
-    """Tell whether a line opens with a list marker."""
-    found = role(roles, codes[first])
-    spaced = first + 1 < last and classes[first + 1] == SPACE
-    return bool(found & BULLET) or bool(found & BULLET_BEFORE_BLANK and spaced)
+    """Whether a line begins with a list marker."""
+    mark_roles = role(roles, codes[first])
+    before_blank = first + 1 < last and classes[first + 1] == SPACE
+    return bool(mark_roles & BULLET) or bool(mark_roles & BULLET_BEFORE_BLANK and before_blank)
 
 
 @njit(cache=True, nogil=True)
 def ends_cut(codes, roles, first, last):  # type: ignore[no-untyped-def]
-    """Tell whether a line ends in an ellipsis, of one character or of three."""
+    """Whether a line ends in an ellipsis of one character or of three."""
     code = codes[last - 1]
     if role(roles, code) & ELLIPSIS:
         return True
-    three = last - first >= 3 and codes[last - 2] == code and codes[last - 3] == code
-    return bool(three and role(roles, code) & ELLIPSIS_BY_THREE)
+    is_triple = last - first >= 3 and codes[last - 2] == code and codes[last - 3] == code
+    return bool(is_triple and role(roles, code) & ELLIPSIS_BY_THREE)
 
 
 @njit(cache=True, nogil=True)
@@ -123,10 +123,13 @@ def count_lines(  # type: ignore[no-untyped-def]
 ):
     """Count the lines and paragraphs of one text.
 
-    Args: roles, uint8 (0x10000,); read_more, from `line_shapes.ending_table`; table, paragraphs and labels, Firsts for
-    as many keys as there are lines. Writes counts, int64, in the order of LINE_COUNTS. Duplicates are all but the first
-    occurrence; so are speaker lines, which open with a name and a colon that opened a line before. A line belongs to a
-    table when it has as many separators as a neighbour.
+    Duplicates are all occurrences but the first. A speaker line begins with a name and a colon with which an earlier
+    line began. A line belongs to a table if it has as many separators as a neighbouring line.
+
+    Args: codes, classes, of the view; fold, uint32 (0x110000,); start, end, of the text in codes; roles, uint8
+    (0x10000,); short_chars, length up to which a line is short; read_more, from `line_shapes.ending_table`; table,
+    paragraphs and labels, Firsts with room for as many keys as there are lines. Writes counts, int64 (20,), in the
+    order of LINE_COUNTS.
     """
     counts[:] = 0
     n_lines = max_lines(classes, start, end)
@@ -190,33 +193,33 @@ def count_lines(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def count_sentences(codes, classes, start, end, roles, counts):  # type: ignore[no-untyped-def]
-    """Count sentences, which hold a letter and end in a mark, and ellipses of one character or of three.
+    """Count sentences, which contain a letter and end in a mark, and ellipses of one character or of three.
 
-    Writes counts, int64, in the order of SENTENCE_COUNTS.
+    Writes counts, int64 (2,), in the order of SENTENCE_COUNTS.
     """
     n_sentences = n_ellipses = 0
     has_letter = False
-    run = 0
+    run_length = 0
     for i in range(start, end):
         if classes[i] >= LATIN:
             has_letter = True
             continue
-        found = role(roles, codes[i]) if classes[i] == PUNCT else 0
-        run = run + 1 if i > start and codes[i] == codes[i - 1] else 1
-        single = found & ELLIPSIS and run == 1
-        n_ellipses += bool(single or (found & ELLIPSIS_BY_THREE and run == 3))
-        if has_letter and found and _ends_sentence(codes, classes, roles, found, i, start, end):
+        mark_roles = role(roles, codes[i]) if classes[i] == PUNCT else 0
+        run_length = run_length + 1 if i > start and codes[i] == codes[i - 1] else 1
+        is_single = mark_roles & ELLIPSIS and run_length == 1
+        n_ellipses += bool(is_single or (mark_roles & ELLIPSIS_BY_THREE and run_length == 3))
+        if has_letter and mark_roles and is_sentence_end(codes, classes, roles, mark_roles, i, start, end):
             n_sentences += 1
             has_letter = False
     counts[0], counts[1] = n_sentences, n_ellipses
 
 
 @njit(cache=True, nogil=True)
-def _ends_sentence(codes, classes, roles, found, i, start, end):  # type: ignore[no-untyped-def]
-    """Tell whether the mark at i, of role `found`, ends a sentence; 3.14 and node.js go on."""
-    if found & SENTENCE:
+def is_sentence_end(codes, classes, roles, mark_roles, i, start, end):  # type: ignore[no-untyped-def]
+    """Whether the mark at i, which has the roles mark_roles, ends a sentence; the dots in 3.14 and node.js do not."""
+    if mark_roles & SENTENCE:
         return True
-    if not found & SENTENCE_BEFORE_BLANK:
+    if not mark_roles & SENTENCE_BEFORE_BLANK:
         return False
     after = i + 1
     while after < end and role(roles, codes[after]) & (SENTENCE | SENTENCE_BEFORE_BLANK | CLOSER):

@@ -1,8 +1,8 @@
 """From code points to band keys: match text, units, shingles, signatures.
 
-A unit is what a shingle counts: a word in scripts that are written with blanks, a single code point in Han,
-kana, Hangul and the scripts of South-East Asia without blanks. Splitting Chinese at punctuation would make a
-clause a unit and a five-unit shingle five clauses.
+A shingle is a run of units. A unit is a word in scripts written with blanks, and a single code point in Han, kana,
+Hangul and the scripts of South-East Asia without blanks. If Chinese were split at punctuation, a unit would be a clause
+and a shingle of five units five clauses.
 """
 
 from __future__ import annotations
@@ -20,55 +20,55 @@ from stages.kernels.hashing import ODD_A, ODD_B, mix, mix_all, step
 from stages.kernels.text import HANGUL, MARK, OTHER, TextView, load_tables, view
 
 NOTHING, WORDS, CHARACTERS = 0, 1, 2
-"""What counts as a unit of a document: nothing at all, words and single ideographs, every code point."""
+"""Units of a document: none, words and single ideographs, every code point."""
 
 SYMBOLS_BELOW = 300
-"""Texts of fewer code points are compared with their symbols of code. At 300, or some fifty words, one changed symbol
-leaves a Jaccard index of 0.8, so that above it symbols of code could not tell texts apart but for rewritten code, which
-words tell as well."""
+"""Texts of fewer code points are compared with their symbols of code. At 300 code points, about fifty words, the
+Jaccard index after a change of one symbol is 0.8. In longer texts, symbols distinguish only rewritten code, which
+differs in its words too."""
 
 BLANK = np.uint32(0x20)
 
 _NO_WORD, _IN_WORD, _AFTER_WORD = 0, 8, 16
-"""States of `_put`: the last code point kept is of no word, of a word, of a word with a gap after it. A state is how
-far to shift a fold of `_load_folds` so that what it does in that state comes last."""
+"""States of `_put`: the latest kept code point is outside words, in a word, in a word followed by a gap. The value of a
+state is the right shift of a fold of `_load_folds` by which the byte for that state becomes the lowest."""
 
 _BLANK_BEFORE, _KEPT, _AS_SYMBOL, _IS_SYMBOL, _FOLDED = (np.uint64(bit) for bit in (6, 7, 24, 31, 43))
-"""Bits of a fold. In each of three bytes, above the state that follows: a blank comes before the code point; match text
-keeps it. Above those bytes: the symbol of code that it stands for, seven bits, a blank for none, and whether it is one;
-the code point in match text, a blank for one that is left out."""
+"""Bits of a fold. Each of the lowest three bytes, one per state, contains the next state, whether a blank precedes the
+code point, and whether match text keeps it. Above them: the symbol of code that the code point represents, seven bits,
+a blank for none; whether it is a symbol; the code point in match text, a blank if it is left out."""
 
 PLACES = mix_all(np.arange(1, 1025, dtype=np.uint64) * ODD_A) | np.uint64(1)
-"""Odd multipliers for the code points of a unit; one of more code points, which is no word, goes through them again."""
+"""Odd multipliers for the code points of a unit, used cyclically for units of more than 1,024 code points."""
 
 _COUNTS, _JOINS, _LEAVES_WORD_OPEN, _OPENS_WORD, _SYMBOL = (np.uint64(bit) for bit in range(5))
-"""Bits of `_load_roles`: counts as part of a unit, continues the word that is open, leaves a word as it is, opens one,
-is a symbol of code."""
+"""Bits of `_load_roles`: is part of a unit, continues an open word, does not close an open word, opens a word, is a
+symbol of code."""
 
 _OPEN, _VALUE = np.uint32(4), np.uint32(11)
-"""Of `_load_steps`: the state in which a word is open, again how far to shift; where the code point is."""
+"""Of `_load_steps`: the state of an open word, also the right shift to its bits; the lowest bit of the code point."""
 
 ZERO, ONE = np.uint64(0), np.uint64(1)
 
 
 class MatchText(NamedTuple):
-    """Match text of a batch: uint32 (n_codes,) code points and int64 (n_docs + 1,) where each text begins."""
+    """Match text of a batch: code points, uint32 (n_codes,), and start of each text, int64 (n_docs + 1,)."""
 
     codes: np.ndarray
     starts: np.ndarray
 
 
 class _Last:
-    """The match text of the last view: exact hash and signature of a batch share it."""
+    """Cache of one entry, the match text of the latest view: exact hash and signature of a batch share it."""
 
     entry: tuple[TextView, MatchText] | None = None
 
 
 def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
-    """Fold a text column for comparison; null counts as empty.
+    """Fold a text column for comparison; null is empty. The result for the latest view is cached and read-only.
 
-    Width, case and Traditional forms are folded; punctuation, symbols and blanks go. One blank stays between
-    two words; none beside an ideograph, where authors differ in whether they write one. Lines of code keep their
+    Width, case and Traditional forms are folded; punctuation, symbols and blanks are removed. One blank is kept between
+    two words, none beside an ideograph, because authors differ in whether they write one. Lines of code keep their
     operators and brackets, without blanks before them.
     """
     decoded, last = view(text), _Last.entry
@@ -83,14 +83,14 @@ def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
 
 @cache
 def _load_folds() -> np.ndarray:
-    """How `_put` folds each code point: uint64 (0x110000,), bits named above."""
+    """Load the fold of each code point for `_put`: uint64 (0x110000,), bits named above."""
     tables = load_tables()
     kept = tables.fold > 0
-    kinds = np.where(kept, tables.classes[tables.fold], tables.classes)
+    classes = np.where(kept, tables.classes[tables.fold], tables.classes)
     symbols = np.where(kept, 0, np.pad(load_symbols(), (0, len(kept) - 0x10000)))
     keep, blank = 1 << int(_KEPT), 1 << int(_BLANK_BEFORE)
     folds = np.select(
-        [kept & (kinds < HANGUL) & (kinds != MARK), kept & (kinds == MARK), kept, kinds != OTHER],
+        [kept & (classes < HANGUL) & (classes != MARK), kept & (classes == MARK), kept, classes != OTHER],
         [
             _fold_by_state(_IN_WORD | keep, _IN_WORD | keep, _IN_WORD | keep | blank),
             _fold_by_state(_NO_WORD | keep, _IN_WORD | keep, _IN_WORD | keep | blank),
@@ -107,7 +107,7 @@ def _load_folds() -> np.ndarray:
 
 
 def _fold_by_state(no_word: int, in_word: int, after_word: int) -> int:
-    """What a code point does in each state, where that state shifts to."""
+    """Combine the bytes for the three states into a fold."""
     return no_word << _NO_WORD | in_word << _IN_WORD | after_word << _AFTER_WORD
 
 
@@ -120,8 +120,8 @@ def _fold(
     line_starts: np.ndarray,
     folds: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    # room for the blank after a symbol of code; every other blank stands for at least one dropped code point
-    match = np.empty(2 * len(codes) + 1, np.uint32)
+    # twice the size for blanks after symbols of code; any other blank replaces at least one dropped code point
+    match_codes = np.empty(2 * len(codes) + 1, np.uint32)
     match_starts = np.empty(len(starts), np.int64)
     n = ZERO
     for doc in range(len(starts) - 1):
@@ -133,29 +133,29 @@ def _fold(
             in_code = is_code[line]
             while line < line_starts[doc + 1] and is_code[line] == in_code:
                 line += 1
-            high = min(line_ends[line - 1] + 1, starts[doc + 1])  # its line break makes a gap
+            high = min(line_ends[line - 1] + 1, starts[doc + 1])  # the line break is a gap
             if in_code:
                 for code in codes[low:high]:
                     fold = folds[code]
                     is_symbol = (fold >> _IS_SYMBOL) & ONE
-                    match[n] = np.uint32((fold >> _AS_SYMBOL) & np.uint64(0x7F))
+                    match_codes[n] = np.uint32((fold >> _AS_SYMBOL) & np.uint64(0x7F))
                     n += is_symbol
                     is_first = is_symbol & np.uint64(n == first)
-                    state |= is_first * np.uint64(_IN_WORD)  # the first is like a word
-                    n, state = _put(match, n, fold, state)
+                    state |= is_first * np.uint64(_IN_WORD)  # a symbol at the start is treated as a word
+                    n, state = _put(match_codes, n, fold, state)
             else:
                 for code in codes[low:high]:
-                    n, state = _put(match, n, folds[code], state)
+                    n, state = _put(match_codes, n, folds[code], state)
             low = high
     match_starts[len(starts) - 1] = n
-    return match[:n], match_starts
+    return match_codes[:n], match_starts
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def _put(match: np.ndarray, n: np.uint64, fold: np.uint64, state: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Put a code point, and the blank before it, where they belong in match text; what was left out put the blank.
+    """Append a code point to match text, after the blank that is already written there if the fold has one before it.
 
-    Without a branch, because a processor cannot foresee where words end, and with one shift from state to state.
+    There is no branch, because ends of words would be mispredicted, and one shift leads from state to state.
     """
     state = fold >> (state & np.uint64(63))
     n += (state >> _BLANK_BEFORE) & ONE
@@ -165,7 +165,7 @@ def _put(match: np.ndarray, n: np.uint64, fold: np.uint64, state: np.uint64) -> 
 
 @cache
 def _load_roles() -> np.ndarray:
-    """What each code point of match text is among units: uint8 (0x110000,), bits named above; blanks are nothing."""
+    """Load the roles of code points of match text: uint8 (0x110000,), bits named above; blanks have none."""
     classes = load_tables().classes
     blank = np.arange(len(classes)) == BLANK
     symbol = (np.arange(len(classes)) < 0x80) & (classes < MARK) & ~blank
@@ -187,10 +187,11 @@ def _load_roles() -> np.ndarray:
 
 @cache
 def _load_steps() -> np.ndarray:
-    """What each code point does to units without symbols: uint32 (0x110000,), four bits for each state (0 and _OPEN).
+    """Load the transitions of code points for units without symbols: uint32 (0x110000,).
 
-    The lowest says whether it begins a unit, the next whether it counts; then comes the state that follows. From bit
-    _VALUE on is the code point, 0 for one that does not count.
+    There are four bits for each state (0 and _OPEN). The lowest bit is set if the code point begins a unit, the next
+    one if it is part of a unit; then follows the next state. The bits from _VALUE on are the code point, 0 if it is no
+    part of a unit.
     """
     roles = _load_roles().astype(np.uint32)
     counts, opens = roles & 1, roles >> np.uint32(_OPENS_WORD) & 1
@@ -205,7 +206,7 @@ def _load_steps() -> np.ndarray:
 def count_units(match: MatchText) -> np.ndarray:
     """Count words and single code points of each match text; symbols of code are neither.
 
-    Returns: int64 (n_docs, 2): words, single code points.
+    Returns: int64 (n_docs, 2), words and single code points.
     """
     return _count_units(*match, _load_roles())
 
@@ -226,13 +227,13 @@ def _count_units(codes: np.ndarray, starts: np.ndarray, roles: np.ndarray) -> np
 
 
 def hash_units(match: MatchText, modes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hash each unit of each match text: its code points, each times the multiplier of its place, added up and mixed.
+    """Hash each unit of each match text: the sum of its code points, each times the multiplier of its position, mixed.
 
-    In a text of fewer than SYMBOLS_BELOW other code points, a symbol of code belongs to the unit before it, or is a
-    unit at the beginning; a longer text is compared without them.
+    In a text with fewer than SYMBOLS_BELOW other code points, a symbol of code belongs to the unit before it, or is a
+    unit at the beginning; in a longer text, symbols are ignored.
 
-    Args: modes, uint8 (n_docs,): NOTHING, WORDS or CHARACTERS.
-    Returns: uint64 (n_units,), int64 (n_docs + 1,) where each document begins.
+    Args: modes, uint8 (n_docs,), NOTHING, WORDS or CHARACTERS.
+    Returns: uint64 (n_units,), hashes; int64 (n_docs + 1,), where the units of each document begin.
     Source: Carter and Wegman, Universal classes of hash functions, JCSS 18(2), 1979, on sums of products.
     """
     return _hash_units(match.codes, match.starts, _load_roles(), _load_steps(), modes)
@@ -242,7 +243,9 @@ def hash_units(match: MatchText, modes: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _hash_units(
     codes: np.ndarray, starts: np.ndarray, roles: np.ndarray, steps: np.ndarray, modes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    units = np.empty(len(codes) + 1, np.uint64)  # from 1 on: what comes before the first unit writes to 0
+    units = np.empty(
+        len(codes) + 1, np.uint64
+    )  # from index 1 on; code points before the first unit write to 0
     unit_starts = np.empty(len(starts), np.int64)
     n, place, unit = np.uint64(0), np.uint64(0), np.uint64(0)
     for doc in range(len(starts) - 1):
@@ -252,29 +255,29 @@ def _hash_units(
         text = codes[starts[doc] : starts[doc + 1]]
         in_word, in_unit = ZERO, ZERO
         if modes[doc] == CHARACTERS or _is_short(text, roles):
-            # symbols count and join; in a text of characters nothing else does
+            # symbols count and join units; in a text of characters, nothing else joins
             with_symbols, joining = np.uint64(_is_short(text, roles)), np.uint64(modes[doc] != CHARACTERS)
             for code in text:
                 role = np.uint64(roles[code])
                 symbol = (role >> _SYMBOL) & with_symbols
-                counts = (role & ONE) | symbol
+                is_part = (role & ONE) | symbol
                 joins = in_unit & (symbol | (in_word & joining & (role >> _JOINS)))
-                begins = counts & ~joins
+                begins = is_part & ~joins
                 n += begins
-                place, unit = _add(place, unit, np.uint64(code) & (ZERO - counts), counts, begins)
+                place, unit = _add(place, unit, np.uint64(code) & (ZERO - is_part), is_part, begins)
                 units[n] = unit
                 in_word = ((in_word & (role >> _LEAVES_WORD_OPEN)) | (role >> _OPENS_WORD)) & ONE
-                in_word |= begins & symbol  # a text that begins with a symbol begins with a word
+                in_word |= begins & symbol  # a symbol at the beginning opens a word
                 in_unit |= begins
         else:  # the same without symbols
             state = np.uint32(0)
             for code in text:
-                does = steps[code]
-                state = does >> (state & _OPEN)
+                transition = steps[code]
+                state = transition >> (state & _OPEN)
                 begins = np.uint64(state & np.uint32(1))
                 n += begins
-                counts = np.uint64((state >> np.uint32(1)) & np.uint32(1))
-                place, unit = _add(place, unit, np.uint64(does >> _VALUE), counts, begins)
+                is_part = np.uint64((state >> np.uint32(1)) & np.uint32(1))
+                place, unit = _add(place, unit, np.uint64(transition >> _VALUE), is_part, begins)
                 units[n] = unit
     unit_starts[len(starts) - 1] = n
     for i in range(1, n + ONE):
@@ -286,7 +289,7 @@ def _hash_units(
 def _add(
     place: np.uint64, unit: np.uint64, value: np.uint64, counts: np.uint64, begins: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
-    """Add a code point to a unit, or begin the next with it: the place and the sum so far; 0 if it does not count."""
+    """Add a code point, 0 if it is no part of a unit, to a unit or begin the next one; return position and sum."""
     goes_on = begins - ONE
     place = (place + counts) & goes_on
     return place, (unit & goes_on) + value * PLACES[place & np.uint64(len(PLACES) - 1)]
@@ -294,7 +297,7 @@ def _add(
 
 @nb.njit(cache=True, nogil=True)
 def _is_short(text: np.ndarray, roles: np.ndarray) -> bool:
-    """Whether a text has fewer than SYMBOLS_BELOW code points but for blanks and symbols of code."""
+    """Whether a text has fewer than SYMBOLS_BELOW code points, without blanks and symbols of code."""
     n = 0
     for code in text:
         n += roles[code] & 1
@@ -305,12 +308,12 @@ def _is_short(text: np.ndarray, roles: np.ndarray) -> bool:
 
 @nb.njit(cache=True, nogil=True)
 def hash_shingles(units: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hash every run of so many units; a document of fewer units is one shingle, one of none has none.
+    """Hash every shingle; a document with fewer units than a shingle is one shingle, one without units has none.
 
     A polynomial in the units, rolled forward one unit at a time (Karp and Rabin, IBM JRD 31(2), 1987).
 
-    Args: units and starts, of hash_units; sizes, int64 (n_docs,), units to a shingle of each document.
-    Returns: uint64 (n_shingles,), int64 (n_docs + 1,) where each document begins.
+    Args: units and starts, from hash_units; sizes, int64 (n_docs,), units per shingle of each document.
+    Returns: uint64 (n_shingles,), hashes; int64 (n_docs + 1,), where the shingles of each document begin.
     """
     hashes = np.empty(len(units), np.uint64)
     hash_starts = np.empty(len(starts), np.int64)
@@ -318,19 +321,19 @@ def hash_shingles(units: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> t
     for doc in range(len(starts) - 1):
         hash_starts[doc] = n
         text, size = units[starts[doc] : starts[doc + 1]], sizes[doc]
-        first = text[:size]
+        first_shingle = text[:size]
         rolling, leaving = ZERO, ONE
-        for unit in first:
+        for unit in first_shingle:
             rolling = rolling * ODD_A + unit
             leaving *= ODD_A
-        shingles = hashes[n : n + len(text) - len(first) + min(len(first), 1)]
+        shingles = hashes[n : n + len(text) - len(first_shingle) + min(len(first_shingle), 1)]
         n += len(shingles)
         shingles[:1] = rolling
         for i in range(1, len(shingles)):
-            # what does not depend on the last hash apart, so that the next waits for one product only
+            # terms without the previous hash are in brackets, so that each step waits for one product only
             rolling = rolling * ODD_A + (text[i + size - 1] - text[i - 1] * leaving)
             shingles[i] = rolling
-        for i in range(len(shingles)):  # a loop of its own, which vectors do
+        for i in range(len(shingles)):  # a separate loop, which the compiler vectorises
             shingles[i] = mix(shingles[i])
     hash_starts[len(starts) - 1] = n
     return hashes[:n], hash_starts
@@ -338,7 +341,7 @@ def hash_shingles(units: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> t
 
 @nb.njit(cache=True, nogil=True)
 def permutations(n_hashes: int, seed: int) -> np.ndarray:
-    """Draw the multiplier (odd) and the summand of each permutation: uint32 (2, n_hashes)."""
+    """Draw the odd multiplier and the summand of each permutation: uint32 (2, n_hashes)."""
     drawn = np.empty((2, n_hashes), np.uint32)
     state = np.uint64(seed)
     for i in range(n_hashes):
@@ -351,12 +354,12 @@ def permutations(n_hashes: int, seed: int) -> np.ndarray:
 
 @nb.njit(cache=True, nogil=True)
 def sign(hashes: np.ndarray, starts: np.ndarray, drawn: np.ndarray, signatures: np.ndarray) -> None:
-    """Fill `signatures`, uint32 (n_docs, n_hashes), with the least value of each permutation x -> a x + b mod
-    2**32.
+    """Write MinHash signatures: the least value of each permutation x -> a x + b mod 2**32 over a document's shingles.
 
-    The upper half of a well mixed 64-bit hash is permuted. Four shingles at a time keep the signature in
-    registers.
+    The upper half of a well mixed 64-bit hash is permuted. Four shingles are processed at a time, so that the signature
+    stays in registers.
 
+    Args: hashes and starts, from hash_shingles; drawn, from permutations. Writes signatures, uint32 (n_docs, n_hashes).
     Source: Broder et al., Min-wise independent permutations, JCSS 60(3), 2000, on linear permutations.
     """
     n_hashes = drawn.shape[1]
@@ -380,7 +383,11 @@ def sign(hashes: np.ndarray, starts: np.ndarray, drawn: np.ndarray, signatures: 
 
 @nb.njit(cache=True, nogil=True)
 def hash_bands(signatures: np.ndarray, n_bands: int) -> np.ndarray:
-    """Hash each band of a signature, and its number, to one key: uint64 (n_docs, n_bands)."""
+    """Hash each band of a signature, with the number of the band, to one key.
+
+    Args: signatures, uint32 (n_docs, n_hashes); n_bands, a divisor of n_hashes.
+    Returns: uint64 (n_docs, n_bands).
+    """
     keys = np.empty((len(signatures), n_bands), np.uint64)
     band_rows = signatures.shape[1] // n_bands
     for doc in range(len(signatures)):

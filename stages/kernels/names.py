@@ -1,7 +1,7 @@
-"""Headings and the names in them: what pages of one template are about.
+"""Names in headings, by which pages of one template about different subjects are distinguished.
 
-Two reference pages, two notices or two lists may be alike in all but the thing that they are about. It stands in the
-heading, and mostly again in the text. Reads hashed units of texts and of their first lines.
+Two reference pages, two notices or two lists can be near duplicates although their subjects differ. The subject occurs
+in the heading, and mostly again in the text. Reads hashed units of texts and of their first lines.
 """
 
 from __future__ import annotations
@@ -10,44 +10,45 @@ import numba as nb
 import numpy as np
 
 MAX_HEADING = 40
-"""A first line of more units is text, no heading."""
+"""Most units of a heading; a longer first line is text."""
 
 MIN_HEADING = 3
-"""A heading of fewer units says what part of a page follows, not what it is about: `## Introduction`."""
+"""Least number of units of a heading that names a subject; a shorter one names a section: `## Introduction`."""
 
 MIN_TIMES = 2
-"""A name stands in the heading and at least once more."""
+"""Least number of occurrences of a name in its text: once in the heading and once more."""
 
 UNITS_TO_A_NAME = 200
-"""A text names what it is about at least once in so many units. A site or an author around an article is named less
-often than that, so two sites with one article are told apart by nothing."""
+"""Most units per occurrence of the names of a text. The name of a site or an author around an article is less frequent,
+so the same article on two sites is not taken for two subjects."""
 
 
 @nb.njit(cache=True, nogil=True)
 def find_names(
     units: np.ndarray, starts: np.ndarray, head: np.ndarray, head_starts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Units of headings that come again in their texts.
+    """Find the units of headings that occur again in their texts.
 
-    Args: units and starts, of the texts, sorted within each; head and head_starts, of their first lines.
-    Returns: uint64 (n_names,), distinct within a text; int64 (n_names,), how often each stands in it; int64
-    (n_docs + 1,), where the names of each text begin.
+    Args: units, uint64, and starts, int64 (n_docs + 1,), units of the texts, sorted within each; head and head_starts,
+    the same of their first lines, not sorted.
+    Returns: uint64 (n_names,), names, distinct within a text; int64 (n_names,), number of occurrences of each in its
+    text; int64 (n_docs + 1,), where the names of each text begin.
     """
     names, times = np.empty(len(head), np.uint64), np.empty(len(head), np.int64)
     name_starts = np.empty(len(starts), np.int64)
     n = 0
     for doc in range(len(starts) - 1):
         name_starts[doc] = n
-        own = units[starts[doc] : starts[doc + 1]]
-        first = np.sort(head[head_starts[doc] : head_starts[doc + 1]])
-        if len(first) > MAX_HEADING or len(first) == len(own):
+        text_units = units[starts[doc] : starts[doc + 1]]
+        heading = np.sort(head[head_starts[doc] : head_starts[doc + 1]])
+        if len(heading) > MAX_HEADING or len(heading) == len(text_units):
             continue
-        for i in range(len(first)):
-            if i and first[i] == first[i - 1]:
+        for i in range(len(heading)):
+            if i and heading[i] == heading[i - 1]:
                 continue
-            count = np.searchsorted(own, first[i], "right") - np.searchsorted(own, first[i])
+            count = np.searchsorted(text_units, heading[i], "right") - np.searchsorted(text_units, heading[i])
             if count >= MIN_TIMES:
-                names[n], times[n] = first[i], count
+                names[n], times[n] = heading[i], count
                 n += 1
     name_starts[len(starts) - 1] = n
     return names[:n], times[:n], name_starts
@@ -57,18 +58,18 @@ def find_names(
 def weigh_names(
     names: np.ndarray, times: np.ndarray, left: np.ndarray, units: np.ndarray, right: np.ndarray
 ) -> np.ndarray:
-    """How often a text says the names of its heading that another text never says, for many pairs.
+    """Count occurrences, in one text of each pair, of the names of its heading that the other text does not contain.
 
-    Args: names and times, of find_names; left, int64 (n_pairs, 2), the range of them that is the one text's; units,
-    sorted within each text; right, int64 (n_pairs, 2), the range that is the other text.
+    Args: names and times, from find_names; left, int64 (n_pairs, 2), range of the names of the one text; units, uint64,
+    sorted within each text; right, int64 (n_pairs, 2), range of the units of the other text.
     Returns: int64 (n_pairs,).
     """
     weights = np.zeros(len(left), np.int64)
     for pair in range(len(left)):
-        other = units[right[pair, 0] : right[pair, 1]]
+        other_units = units[right[pair, 0] : right[pair, 1]]
         for i in range(left[pair, 0], left[pair, 1]):
-            place = np.searchsorted(other, names[i])
-            if place == len(other) or other[place] != names[i]:
+            index = np.searchsorted(other_units, names[i])
+            if index == len(other_units) or other_units[index] != names[i]:
                 weights[pair] += times[i]
     return weights
 
@@ -76,20 +77,23 @@ def weigh_names(
 def have_other_names(
     weights: tuple[np.ndarray, np.ndarray], n_units: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Whether each text of a pair has names in its first line, and again below, that the other never says.
+    """Whether each text of a pair has frequent names in its heading that the other text does not contain.
 
-    Args, int64 (n_pairs,) for either end: weights, of weigh_names; n_units, units of the texts.
+    Args: weights, from weigh_names, and n_units, units of the texts: int64 (n_pairs,) for each end of the pairs.
     Returns: bool (n_pairs,).
     """
-    found = [w >= np.maximum(MIN_TIMES, n / UNITS_TO_A_NAME) for w, n in zip(weights, n_units, strict=True)]
-    return np.logical_and(*found)
+    has_names = [
+        w >= np.maximum(MIN_TIMES, n / UNITS_TO_A_NAME) for w, n in zip(weights, n_units, strict=True)
+    ]
+    return np.logical_and(*has_names)
 
 
 def have_other_headings(shared: np.ndarray, n_left: np.ndarray, n_right: np.ndarray) -> np.ndarray:
-    """Whether two marked headings of one form name other things: half of one is in the other, and not all of either.
+    """Whether two marked headings share a form but name different subjects: they share half of the shorter, not all.
 
-    Args, int64 (n_pairs,): shared, units that both have; n_left and n_right, distinct units of the two, 0 where a text
-    begins with no marked heading. Returns: bool (n_pairs,).
+    Args: int64 (n_pairs,) each: shared, distinct units in both headings; n_left and n_right, distinct units of either
+    heading, 0 for a text that does not begin with a marked heading.
+    Returns: bool (n_pairs,).
     """
     least = np.minimum(n_left, n_right)
     return (least >= MIN_HEADING) & (shared < least) & (2 * shared >= least)

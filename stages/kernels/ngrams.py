@@ -1,7 +1,7 @@
 """Tokens and backoff of an n-gram language model, over the shared view.
 
-An n-gram is hashed from its last token to its first, so that looking up the n-grams that end in a token, order by
-order, extends one hash. `classifiers.ngram` says what a model holds.
+An n-gram is hashed from its last token to its first, so that the n-grams that end in a token are looked up, order by
+order, by extending one hash. `classifiers.ngram` describes the model.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from stages.kernels.tables import DIGIT, HAN, PUNCT
 from stages.kernels.units import hash_unit, unit_end
 
 PAUSE, NUMBER, WORD, UNKNOWN = range(4)
-"""Kinds of tokens: a stretch of punctuation, digits, any other run of letters, a single character."""
+"""Kinds of tokens: a run of punctuation, digits, any other run of letters, a single character."""
 
 MAX_ORDER = 6  # as KenLM is built
 
 WINDOW_TOKENS = 125
 CONTEXT_TOKENS = 4
-"""Tokens of a window, and those at its beginning that are context only: what a 5-gram model can look back on."""
+"""Tokens of a window, and tokens at its beginning that are context only: the history of a 5-gram model."""
 
 
 @njit(cache=True, nogil=True)
@@ -32,15 +32,15 @@ def read_tokens(codes, classes, fold, i, bound, end, keys, kinds):  # type: igno
     """
     n = 0
     while i < bound and n < len(keys):
-        kind = classes[i]
-        if kind < DIGIT:
-            if kind == PUNCT and n and kinds[n - 1] != PAUSE:
+        char_class = classes[i]
+        if char_class < DIGIT:
+            if char_class == PUNCT and n and kinds[n - 1] != PAUSE:
                 keys[n], kinds[n] = 0, PAUSE
                 n += 1
             i += 1
             continue
         stop = unit_end(codes, classes, i, end)
-        if kind >= HAN:
+        if char_class >= HAN:
             kinds[n] = UNKNOWN
         else:
             kinds[n] = NUMBER
@@ -55,12 +55,12 @@ def read_tokens(codes, classes, fold, i, bound, end, keys, kinds):  # type: igno
 
 @njit(cache=True, nogil=True)
 def find(fingerprints, slots, state):  # type: ignore[no-untyped-def]
-    """Return the row of `values` of the n-gram with this hash, -1 if the model does not have it."""
-    mixed = mix(state)
-    wanted = np.uint32(mixed) | np.uint32(1)
-    slot = np.int64((mixed >> np.uint64(32)) * np.uint64(len(fingerprints)) >> np.uint64(32))
+    """Return the row of the model's `values` for the n-gram with this hash, -1 if the model does not contain it."""
+    hashed = mix(state)
+    fingerprint = np.uint32(hashed) | np.uint32(1)
+    slot = np.int64((hashed >> np.uint64(32)) * np.uint64(len(fingerprints)) >> np.uint64(32))
     while fingerprints[slot]:
-        if fingerprints[slot] == wanted:
+        if fingerprints[slot] == fingerprint:
             return np.int64(slots[slot])
         slot += 1
         if slot == len(fingerprints):
@@ -70,10 +70,11 @@ def find(fingerprints, slots, state):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def score_tokens(keys, kinds, n, skip, model):  # type: ignore[no-untyped-def]
-    """Sum the log probabilities of tokens, each given those before it, from no context at all.
+    """Sum the log probabilities of tokens, each given the tokens before it; the first token has no context.
 
-    Args: the first n of keys and kinds are read, the first `skip` of them as context only; model, a Model.
-    Returns: the sum of natural logarithms, and of how many tokens it is.
+    Args: keys, uint64, and kinds, uint8, of which the first n are read; skip, number of tokens that are context only;
+    model, a Model of `classifiers.ngram`.
+    Returns: the sum of natural logarithms and the number of tokens in it.
     """
     recent, backoffs, found_backoffs = (
         np.zeros(MAX_ORDER, np.uint64),
@@ -82,32 +83,32 @@ def score_tokens(keys, kinds, n, skip, model):  # type: ignore[no-untyped-def]
     )
     total, n_scored, n_context = 0.0, 0, 0  # n_context: tokens before this one that form a known n-gram
     for i in range(n):
-        special = model.specials[kinds[i]]
-        if kinds[i] == PAUSE and special == 0:
+        special_key = model.specials[kinds[i]]
+        if kinds[i] == PAUSE and special_key == 0:
             continue
         row, key = -1, keys[i]
         state = step(ODD_B, key, ODD_A)
         if kinds[i] >= WORD:
             row = find(model.fingerprints, model.slots, state)
         if row < 0:
-            key = special if special else model.specials[UNKNOWN]
+            key = special_key if special_key else model.specials[UNKNOWN]
             state = step(ODD_B, key, ODD_A)
             row = find(model.fingerprints, model.slots, state)
-        found, log_prob = 0, 0.0
+        n_found, log_prob = 0, 0.0
         while row >= 0:
             log_prob = np.float64(model.values[row, 0])
-            found_backoffs[found] = model.values[row, 1]
-            found += 1
-            if found > n_context:
+            found_backoffs[n_found] = model.values[row, 1]
+            n_found += 1
+            if n_found > n_context:
                 break
-            state = step(state, recent[found - 1], ODD_A)
+            state = step(state, recent[n_found - 1], ODD_A)
             row = find(model.fingerprints, model.slots, state)
-        for length in range(found, n_context + 1):
+        for length in range(n_found, n_context + 1):
             log_prob += backoffs[length - 1]
         if i >= skip:
             total += log_prob
             n_scored += 1
-        n_context = min(found, model.order - 1)
+        n_context = min(n_found, model.order - 1)
         for k in range(n_context - 1, 0, -1):
             recent[k] = recent[k - 1]
         recent[0] = key
@@ -116,7 +117,7 @@ def score_tokens(keys, kinds, n, skip, model):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def hash_grams(keys):  # type: ignore[no-untyped-def]
+def hash_grams(keys: np.ndarray) -> np.ndarray:
     """Hash n-grams given as token keys, uint64 (n_grams, order), the last token last."""
     hashes = np.empty(len(keys), np.uint64)
     for row in range(len(keys)):
@@ -128,14 +129,14 @@ def hash_grams(keys):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def insert(hashes, rows, fingerprints, slots):  # type: ignore[no-untyped-def]
-    """Fill a table with more slots than n-grams, all free: `rows` of values, one per hash."""
+def insert(hashes: np.ndarray, rows: np.ndarray, fingerprints: np.ndarray, slots: np.ndarray) -> None:
+    """Insert n-grams into an empty table with more slots than n-grams: hashes, uint64, and their `rows` of values."""
     for i in range(len(hashes)):
-        mixed = mix(hashes[i])
-        slot = np.int64((mixed >> np.uint64(32)) * np.uint64(len(fingerprints)) >> np.uint64(32))
+        hashed = mix(hashes[i])
+        slot = np.int64((hashed >> np.uint64(32)) * np.uint64(len(fingerprints)) >> np.uint64(32))
         while fingerprints[slot]:
             slot = (slot + 1) % len(fingerprints)
-        fingerprints[slot] = np.uint32(mixed) | np.uint32(1)
+        fingerprints[slot] = np.uint32(hashed) | np.uint32(1)
         slots[slot] = rows[i]
 
 
@@ -143,8 +144,9 @@ def insert(hashes, rows, fingerprints, slots):  # type: ignore[no-untyped-def]
 def score_documents(text, rows, fold, model, max_tokens, windows, loss, n_tokens):  # type: ignore[no-untyped-def]
     """Score the documents `rows` of a TextView with one model.
 
-    Args: max_tokens, up to which a document is read whole. Writes, at `rows`, loss, float64,
-    the mean negative log probability, not a number if there is no token; n_tokens, int64.
+    Args: text, a TextView; rows, int64, indices of documents; fold, uint32 (0x110000,); max_tokens, greatest number of
+    tokens of a document that is read whole; windows, number of windows read of a longer one. Writes at `rows`: loss,
+    float64 (n_docs,), mean negative log probability, unchanged if there is no token; n_tokens, int64 (n_docs,).
     """
     n_keys = max(max_tokens + 1, WINDOW_TOKENS)
     keys, kinds = np.empty(n_keys, np.uint64), np.empty(n_keys, np.uint8)
@@ -160,9 +162,9 @@ def score_documents(text, rows, fold, model, max_tokens, windows, loss, n_tokens
                 i = token_start(text.classes, start, start + (end - start) * window // windows, end)
                 bound = start + (end - start) * (window + 1) // windows
                 n = read_tokens(text.codes, text.classes, fold, i, bound, end, window_keys, window_kinds)
-                of_window = score_tokens(keys, kinds, n, CONTEXT_TOKENS, model)
-                total += of_window[0]
-                n_scored += of_window[1]
+                window_scores = score_tokens(keys, kinds, n, CONTEXT_TOKENS, model)
+                total += window_scores[0]
+                n_scored += window_scores[1]
         n_tokens[row] = n_scored
         if n_scored:
             loss[row] = -total / n_scored
@@ -170,7 +172,7 @@ def score_documents(text, rows, fold, model, max_tokens, windows, loss, n_tokens
 
 @njit(cache=True, nogil=True)
 def token_start(classes, start, i, end):  # type: ignore[no-untyped-def]
-    """Return the first place from i on that is not inside a word."""
+    """Return the first position from i on that is not inside a word."""
     while start < i < end and DIGIT <= classes[i - 1] < HAN and DIGIT <= classes[i] < HAN:
         i += 1
     return i

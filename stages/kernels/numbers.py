@@ -1,7 +1,7 @@
-"""Numbers of a match text, each with the unit before it: what templated texts differ in.
+"""Numbers of a match text, each with the unit before it, by which texts from one template are distinguished.
 
-Reads match text; writes one hash per number. Two problems from one template, or two notices, may be alike in all but
-their numbers, and then they say different things.
+Reads match text; writes one hash per number. Two problems or two notices from one template can be near duplicates but
+have different content, because their numbers differ.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from stages.kernels.tables import DIGIT, HANGUL, MARK
 
 @nb.njit(cache=True, nogil=True)
 def hash_numbers(codes: np.ndarray, starts: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hash each run of digits with the letters before it, back to the beginning of a word or one ideograph.
+    """Hash each run of digits with the word or the ideograph before it.
 
-    Args: codes and starts, of MatchText; table, the character class of every code point.
-    Returns: uint64 (n_numbers,), int64 (n_docs + 1,) where each document begins.
+    Args: codes and starts, of MatchText; table, uint8 (0x110000,), the class of every code point.
+    Returns: uint64 (n_numbers,), hashes; int64 (n_docs + 1,), where the numbers of each document begin.
     """
     hashes = np.empty(len(codes), np.uint64)
     hash_starts = np.empty(len(starts), np.int64)
@@ -29,8 +29,8 @@ def hash_numbers(codes: np.ndarray, starts: np.ndarray, table: np.ndarray) -> tu
         in_word, in_number = False, False
         for i in range(starts[doc], starts[doc + 1]):
             code = codes[i]
-            kind = table[code]
-            if kind == DIGIT:
+            char_class = table[code]
+            if char_class == DIGIT:
                 number = step(number if in_number else context, code, ODD_A)
                 in_number, in_word = True, False
                 continue
@@ -38,11 +38,11 @@ def hash_numbers(codes: np.ndarray, starts: np.ndarray, table: np.ndarray) -> tu
                 hashes[n] = mix(number)
                 n += 1
                 in_number = False
-            if kind < MARK:  # a blank or a symbol ends a word, and what was before it stays the context
+            if char_class < MARK:  # a blank or a symbol ends a word, which is still the context
                 in_word = False
                 continue
-            context = step(context if in_word and kind < HANGUL else ODD_B, code, ODD_A)
-            in_word = kind < HANGUL
+            context = step(context if in_word and char_class < HANGUL else ODD_B, code, ODD_A)
+            in_word = char_class < HANGUL
         if in_number:
             hashes[n] = mix(number)
             n += 1
@@ -51,24 +51,24 @@ def hash_numbers(codes: np.ndarray, starts: np.ndarray, table: np.ndarray) -> tu
 
 
 MIN_NUMBERS = 3
-"""So many numbers of a text of any length are what it says; fewer may be a date or a counter around it ..."""
+"""Least count of numbers that are content in a text of any length; fewer may be a date or a counter around it ..."""
 
 UNITS_TO_A_NUMBER = 200
-"""... unless the text is so short for each of them that they are what it says all the same."""
+"""... unless the text has at most this many units per number: then they are content too."""
 
 MIN_SHARED = 0.5
-"""Least share of the numbers of the poorer text that a copy has in the same place."""
+"""Least share of the numbers of the text with fewer numbers that its near duplicate shares."""
 
 
 def tell_apart(
     shared: np.ndarray, n_left: np.ndarray, n_right: np.ndarray, n_shingles: np.ndarray
 ) -> np.ndarray:
-    """Whether the texts of each pair, alike in their words, differ in their numbers too much to be copies.
+    """Whether the texts of each pair, similar by their words, differ too much in their numbers to be near duplicates.
 
-    Args, all (n_pairs,): shared, numbers that both have, of the sets of hash_numbers; n_left and n_right, sizes of
-    the two sets; n_shingles, size of the smaller set of shingles.
+    Args: int64 (n_pairs,) each: shared, size of the intersection of the sets of hash_numbers; n_left and n_right, sizes
+    of the sets; n_shingles, size of the smaller set of shingles.
     Returns: bool (n_pairs,).
     """
-    poorer = np.minimum(n_left, n_right)
-    many = (poorer >= MIN_NUMBERS) | ((poorer > 0) & (poorer * UNITS_TO_A_NUMBER >= n_shingles))
-    return many & (shared < MIN_SHARED * poorer)
+    n_fewer = np.minimum(n_left, n_right)
+    has_enough = (n_fewer >= MIN_NUMBERS) | ((n_fewer > 0) & (n_fewer * UNITS_TO_A_NUMBER >= n_shingles))
+    return has_enough & (shared < MIN_SHARED * n_fewer)

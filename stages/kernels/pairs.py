@@ -1,4 +1,4 @@
-"""Pairs of rows: linked by key, made distinct, and listed at both their ends."""
+"""Pairs of rows: generation by key, removal of repeated pairs, and adjacency lists."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from pipeline.schema import ROW_BITS
 def link_rows(
     keys: np.ndarray, rows: np.ndarray, content: np.ndarray, max_group: int, leaders: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pair the rows of each key: copies with the first of them, and the first of each content all with all, or where
-    these are more than max_group all with the leaders.
+    """Pair the rows of each key.
 
-    Args: keys, rows and content, uint64 (n,), by key.
-    Returns: the smaller and the larger row of each pair, and how many pairs, the first of them, are copies.
+    Of rows with equal content, the first one represents the others, which are paired with it under the key that equals
+    their content. The first rows of all contents are paired with each other; if there are more than max_group of them,
+    only the first `leaders` are paired with all others.
+
+    Args: keys, rows and content, uint64 (n,), sorted by key.
+    Returns: uint64 (n_pairs,) twice, the smaller and the larger row of each pair; the number of pairs of equal content,
+    which come first.
     """
     n = len(keys)
     order = np.empty(n, np.uint32)
-    heads = np.empty(n, np.bool_)  # of the rows of a content, the first
+    heads = np.empty(n, np.bool_)  # whether a row is the first of its content
     n_copies, n_near, start = 0, 0, 0
     for i in range(1, n + 1):
         if i < n and keys[i] == keys[start]:
@@ -41,7 +45,7 @@ def link_rows(
             n_near += n_heads * size - n_heads * (n_heads + 1) // 2
         start = i
     left, right = np.empty(n_copies + n_near, np.uint64), np.empty(n_copies + n_near, np.uint64)
-    near, n_near, start = np.empty(max_group + 1, np.int64), n_copies, 0
+    head_positions, n_near, start = np.empty(max_group + 1, np.int64), n_copies, 0
     n_copies = 0
     for i in range(1, n + 1):
         if i < n and keys[i] == keys[start]:
@@ -61,11 +65,11 @@ def link_rows(
             if not heads[place]:
                 continue
             for other in range(min(size, limit)):
-                a, b = rows[order[near[other]]], rows[order[place]]
+                a, b = rows[order[head_positions[other]]], rows[order[place]]
                 left[n_near], right[n_near] = min(a, b), max(a, b)
                 n_near += 1
             if size < limit:
-                near[size] = place
+                head_positions[size] = place
             size += 1
         start = i
     return left, right, n_copies
@@ -73,7 +77,7 @@ def link_rows(
 
 @nb.njit(cache=True, nogil=True)
 def are_distinct(left: np.ndarray, right: np.ndarray) -> bool:
-    """Whether pairs lie in order, each once."""
+    """Whether pairs, uint64 (n_pairs,) each, are sorted and distinct."""
     for i in range(1, len(left)):
         if left[i] < left[i - 1] or (left[i] == left[i - 1] and right[i] <= right[i - 1]):
             return False
@@ -84,9 +88,10 @@ def are_distinct(left: np.ndarray, right: np.ndarray) -> bool:
 def pack(
     left: np.ndarray, right: np.ndarray, is_copy: np.ndarray, low: int, width: int, out: np.ndarray
 ) -> None:
-    """Write pairs as numbers, in the order of the pairs, a copy before the same pair that is none.
+    """Pack pairs into numbers that sort like the pairs; of equal pairs, those marked is_copy sort first.
 
-    Args: low, bits of a row in its shard; width, of a row; out, uint64 (n,).
+    Args: left and right, uint64 (n,); is_copy, bool (n,); low, bits of a row within its shard; width, bits of a row.
+    Writes out, uint64 (n,).
     """
     mask = np.uint64((1 << ROW_BITS) - 1)
     for i in range(len(left)):
@@ -97,7 +102,7 @@ def pack(
 
 @nb.njit(cache=True, nogil=True)
 def drop_repeated(packed: np.ndarray) -> int:
-    """Move the first of each pair to the front; returns how many there are."""
+    """Keep the first of each pair in sorted packed pairs, uint64, in place; return the number of distinct pairs."""
     n = 0
     for value in packed:
         if n == 0 or value >> np.uint64(1) != packed[n - 1] >> np.uint64(1):
@@ -108,7 +113,7 @@ def drop_repeated(packed: np.ndarray) -> int:
 
 @nb.njit(cache=True, nogil=True)
 def unpack(packed: np.ndarray, low: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The columns of packed pairs."""
+    """Unpack pairs: left and right rows, uint64 (n,) each, and is_copy, bool (n,); the inverse of `pack`."""
     left, right = np.empty(len(packed), np.uint64), np.empty(len(packed), np.uint64)
     is_copy = np.empty(len(packed), np.bool_)
     inside, row = np.uint64((1 << width) - 1), np.uint64((1 << low) - 1)
@@ -122,10 +127,12 @@ def unpack(packed: np.ndarray, low: int, width: int) -> tuple[np.ndarray, np.nda
 
 @nb.njit(cache=True, nogil=True)
 def number_rows(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows in some pair, in order, and the place among them of both ends of each pair.
+    """Number the rows that occur in pairs.
 
-    Rows are looked up by shard: a byte and a number for each row up to the last of its shard that is in a pair.
-    Returns: uint64 (n_rows,), uint32 (n_pairs,) twice.
+    Rows are looked up in one table per shard, which extends to the last row of the shard that occurs in a pair.
+
+    Args: left and right, uint64 (n_pairs,).
+    Returns: uint64 (n_rows,), the distinct rows, sorted; uint32 (n_pairs,) twice, index of both ends of each pair.
     """
     bits, mask = np.uint64(ROW_BITS), np.uint64((1 << ROW_BITS) - 1)
     n_shards = np.int64(right.max() >> bits) + 1 if len(right) else 0
@@ -136,28 +143,33 @@ def number_rows(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.nda
             starts[end] = max(starts[end], np.int64(row & mask) + 1)
     for shard in range(n_shards):
         starts[shard + 1] += starts[shard]
-    places = np.zeros(starts[n_shards], np.uint32)
+    numbers = np.zeros(starts[n_shards], np.uint32)
     for rows in (left, right):
         for row in rows:
-            places[starts[np.int64(row >> bits)] + np.int64(row & mask)] = 1
-    found = np.empty(np.count_nonzero(places), np.uint64)
+            numbers[starts[np.int64(row >> bits)] + np.int64(row & mask)] = 1
+    distinct = np.empty(np.count_nonzero(numbers), np.uint64)
     n = 0
     for shard in range(n_shards):
         for i in range(starts[shard], starts[shard + 1]):
-            if places[i]:
-                found[n] = np.uint64(shard) << bits | np.uint64(i - starts[shard])
-                places[i] = n
+            if numbers[i]:
+                distinct[n] = np.uint64(shard) << bits | np.uint64(i - starts[shard])
+                numbers[i] = n
                 n += 1
     ends = np.empty((2, len(left)), np.uint32)
     for i in range(len(left)):
-        ends[0, i] = places[starts[np.int64(left[i] >> bits)] + np.int64(left[i] & mask)]
-        ends[1, i] = places[starts[np.int64(right[i] >> bits)] + np.int64(right[i] & mask)]
-    return found, ends[0], ends[1]
+        ends[0, i] = numbers[starts[np.int64(left[i] >> bits)] + np.int64(left[i] & mask)]
+        ends[1, i] = numbers[starts[np.int64(right[i] >> bits)] + np.int64(right[i] & mask)]
+    return distinct, ends[0], ends[1]
 
 
 @nb.njit(cache=True, nogil=True)
 def list_partners(rows: np.ndarray, heads: np.ndarray, tails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The partners of each row, in order; pairs by smaller and larger end. Returns offsets and values of a list."""
+    """List the partners of each row in order.
+
+    Args: rows, uint64 (n_rows,); heads and tails, uint32 (n_pairs,), index of the smaller and the larger end, pairs
+    sorted.
+    Returns: int64 (n_rows + 1,) offsets and uint64 (2 * n_pairs,) values of a list array.
+    """
     offsets = np.zeros(len(rows) + 1, np.int64)
     for i in range(len(heads)):
         offsets[heads[i] + 1] += 1
@@ -165,7 +177,7 @@ def list_partners(rows: np.ndarray, heads: np.ndarray, tails: np.ndarray) -> tup
     for node in range(len(rows)):
         offsets[node + 1] += offsets[node]
     values, ends = np.empty(2 * len(heads), np.uint64), offsets[:-1].copy()
-    for i in range(len(heads)):  # first the smaller partners of every row
+    for i in range(len(heads)):  # the smaller partners of every row come first
         values[ends[tails[i]]] = rows[heads[i]]
         ends[tails[i]] += 1
     for i in range(len(heads)):
@@ -183,8 +195,15 @@ def list_groups(
     tails: np.ndarray,
     together: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The groups of each row, in order: where at most `together` rows are connected, one; else the smaller row of each
-    of its pairs. Returns offsets and values of a list."""
+    """List the groups of each row in order.
+
+    A row of a connected component of at most `together` rows has one group, its component. A row of a larger component
+    has one group for each distinct smaller row of its pairs, named by that row.
+
+    Args: rows, uint64 (n_rows,); labels, int64 (n_rows,), component of each row; sizes, int64, size of each component,
+    by label; heads and tails, uint32 (n_pairs,), as for list_partners.
+    Returns: int64 (n_rows + 1,) offsets and uint64 values of a list array.
+    """
     offsets = np.zeros(len(rows) + 1, np.int64)
     leads = np.zeros(len(rows), np.bool_)
     for node in range(len(rows)):
@@ -202,6 +221,6 @@ def list_groups(
             values[ends[tails[i]]] = rows[heads[i]]
             ends[tails[i]] += 1
     for node in range(len(rows)):
-        if ends[node] < offsets[node + 1]:  # its own group: it leads it, or all are together
+        if ends[node] < offsets[node + 1]:  # the group named by the row itself, or the component
             values[ends[node]] = rows[node if leads[node] else labels[node]]
     return offsets, values

@@ -1,9 +1,9 @@
-"""Find the few places of a batch that patterns of personal data need to look at.
+"""Find the candidate spans of a batch to which patterns of personal data are applied.
 
-A candidate is a stretch of a text around a sign that every match holds: an at sign, a run of digits of the right
-shape, a hextet and its colon, the head of a key, a word that introduces an account. It ends where no character of
-a match can stand, so that a pattern applied to it and a little context finds what it finds in the whole text.
-Han and kana are no word characters here: 邮箱a@b.cn谢谢 holds an address.
+A candidate is a span of a text around a sign that every match contains: an at sign, a run of digits of the right shape,
+a hextet and its colon, the head of a key, a word that introduces an account. It extends to the first character that
+cannot be part of a match, so a pattern applied to the candidate and a little context finds the same matches as in the
+whole text. Han and kana are not word characters here: 邮箱a@b.cn谢谢 contains an address.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 from numba import njit
 
 EMAIL, NUMBER, IPV6, TOKEN, KEY_BLOCK, ACCOUNT = range(6)
-"""Signs, which say what patterns a candidate is for."""
+"""Signs, which determine the patterns that are applied to a candidate."""
 
 BEFORE_CHARS, AFTER_CHARS = 40, 16
-"""Context of a candidate that patterns may look at."""
+"""Characters of context before and after a candidate that patterns may read."""
 
 MAX_LOCAL, MAX_DOMAIN, MAX_IPV6 = 64, 255, 45
-"""Longest parts of an address in characters: RFC 5321, section 4.5.3.1; INET6_ADDRSTRLEN less its NUL."""
+"""Greatest lengths of parts of an address in characters: RFC 5321, section 4.5.3.1; INET6_ADDRSTRLEN less its NUL."""
 
 MAX_BLOCK = 16384
-"""Longest private key block in characters: an RSA key of 16,384 bits takes 12.8 KB."""
+"""Greatest length of a private key block in characters: an RSA key of 16,384 bits takes 12.8 KB."""
 
 ACCOUNT_CHARS = 48
 ACCOUNT_GAP, MIN_ACCOUNT = 16, 5
@@ -43,7 +43,7 @@ _DIGIT, _LETTER, _LOCAL, _DOMAIN, _HEX, _JOINT = 1, 2, 4, 8, 16, 32
 
 
 def _roles() -> np.ndarray:
-    """What ASCII characters can be part of, as bits."""
+    """Build the roles of ASCII characters, as bits: uint8 (128,)."""
     roles = np.zeros(128, np.uint8)
     for code in range(128):
         char = chr(code)
@@ -55,7 +55,7 @@ def _roles() -> np.ndarray:
 
 
 def _stops() -> np.ndarray:
-    """Pairs of characters, by their lower seven bits, that the search stops at; bool (2**14,)."""
+    """Build the pairs of characters, by their lower seven bits, at which the search stops: bool (2**14,)."""
     stops = np.zeros((128, 128), np.bool_)
     stops[[ord(char) for char in "0123456789@:"]] = True
     stops[_HEAD_CODES[:, 0] & 0x7F, _HEAD_CODES[:, 1] & 0x7F] = True
@@ -69,7 +69,7 @@ _ROLES, _STOPS = _roles(), _stops()
 
 @njit(cache=True, nogil=True)
 def plain(code):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Fold a full-width character, dash or blank to ASCII; other characters stay."""
+    """Fold a full-width character, dash or blank to ASCII; other characters are returned unchanged."""
     if code < 0x80:
         return code
     if 0xFF01 <= code <= 0xFF5E:
@@ -83,14 +83,14 @@ def plain(code):  # type: ignore[no-untyped-def]  # numba infers types, here and
 
 @njit(cache=True, nogil=True)
 def _is(code, role):  # type: ignore[no-untyped-def]
-    """Tell whether a character can be part of something."""
+    """Whether a character, after folding, has one of the given roles."""
     code = plain(code)
     return code < 0x80 and (_ROLES[code] & role) != 0
 
 
 @njit(cache=True, nogil=True)
 def _email(codes, i, start, end):  # type: ignore[no-untyped-def]
-    """Bounds of the run around the at sign at i; empty when a side or a dot is missing."""
+    """Return start and end of the run around the at sign at i; an empty range if a side or a dot is missing."""
     first, last = i, i + 1
     while first > start and i - first <= MAX_LOCAL and _is(codes[first - 1], _LOCAL):
         first -= 1
@@ -103,7 +103,7 @@ def _email(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _ipv6(codes, i, start, end):  # type: ignore[no-untyped-def]
-    """Bounds of an address that begins with a hextet of 2000::/3 before the colon at i; empty otherwise."""
+    """Return start and end of an address with a hextet of 2000::/3 before the colon at i; an empty range if none."""
     first = i - 4
     if first < start or plain(codes[first]) not in (0x32, 0x33) or i + 1 == end:
         return i, i
@@ -120,30 +120,32 @@ def _ipv6(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _number(codes, i, start, end):  # type: ignore[no-untyped-def]
-    """Follow groups of digits with up to two joints between them from i.
+    """Read groups of digits from i on, with at most two joints between groups.
 
-    Returns: begin, with a bracket or plus before it; end; whether the groups have the shape of anything: a long
-    group, one behind an area code, 3-3-4 or 3-2-4 or 3-4-4, a card's 4-6-5, four numbers with dots, a plus.
+    Returns: start, including a bracket or plus before it; end; whether the groups have a known shape: a long group, a
+    group after an area code, 3-3-4, 3-2-4 or 3-4-4, 4-6-5 of a card, four numbers with dots, or a plus.
     """
     first = i
     has_plus = False
     while first > start and i - first < 2 and plain(codes[first - 1]) in (0x28, 0x2B):  # ( +
         first -= 1
         has_plus |= plain(codes[first]) == 0x2B
-    before, before2, n_dots, n_digits = 0, 0, 0, 0
+    last_size, second_last_size, n_dots, n_digits = 0, 0, 0, 0
     after_dot, shaped = False, False
     while True:
         group = i
         while i < end and _is(codes[i], _DIGIT):
             i += 1
-        n = i - group
-        n_digits += n
-        if not after_dot:  # digits behind a decimal point are no number of anybody
-            shaped |= n == 9 or 11 <= n <= 19 or (n >= 7 and before >= 2)
-        shaped |= (n == 4 and 2 <= before <= 4 and before2 >= 3) or (n >= 4 and before2 + before + n >= 13)
-        n_dots = n_dots + 1 if after_dot and n <= 3 else 0
+        group_size = i - group
+        n_digits += group_size
+        if not after_dot:  # digits after a decimal point identify nobody
+            shaped |= group_size == 9 or 11 <= group_size <= 19 or (group_size >= 7 and last_size >= 2)
+        shaped |= (group_size == 4 and 2 <= last_size <= 4 and second_last_size >= 3) or (
+            group_size >= 4 and second_last_size + last_size + group_size >= 13
+        )
+        n_dots = n_dots + 1 if after_dot and group_size <= 3 else 0
         shaped |= n_dots >= 3
-        before, before2 = n, before
+        last_size, second_last_size = group_size, last_size
         joint = i
         while joint < end and joint < i + 2 and _is(codes[joint], _JOINT):
             joint += 1
@@ -158,7 +160,7 @@ def _number(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _head(codes, i, end):  # type: ignore[no-untyped-def]
-    """Number of the head that stands at i, -1 for none."""
+    """Return the index of the head that begins at i, -1 for none."""
     for head in range(len(_HEAD_CODES)):
         k = 0
         while k < _N_HEAD and i + k < end and _HEAD_CODES[head, k] == plain(codes[i + k]):
@@ -170,7 +172,7 @@ def _head(codes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _token_end(codes, i, end):  # type: ignore[no-untyped-def]
-    """End of a token whose head is at i: 96 characters, which an assignment may take, and the rest of a run."""
+    """Return the end of a token with its head at i: 96 characters, room for an assignment, and the rest of the run."""
     last = min(i + 96, end)
     while last < end and _is(codes[last], _LOCAL):
         last += 1
@@ -179,7 +181,7 @@ def _token_end(codes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _block_end(codes, i, end):  # type: ignore[no-untyped-def]
-    """End of a key block whose opening line begins at i: behind the line that five dashes open next."""
+    """Return the end of a key block that begins at i: after the next line that begins with five dashes."""
     run, n_runs = 0, 0
     last = i
     while last < end and last < i + MAX_BLOCK and n_runs < 4:
@@ -187,13 +189,13 @@ def _block_end(codes, i, end):  # type: ignore[no-untyped-def]
         n_runs += run == 5
         last += 1
         if n_runs == 3 and run == 5 and not (last + 2 < end and plain(codes[last]) == 0x45):
-            return last - 5  # no -----E: the block has no end, another begins
+            return last - 5  # no -----E: the block is not closed, another one begins
     return last
 
 
 @njit(cache=True, nogil=True)
 def _account_end(codes, i, end):  # type: ignore[no-untyped-def]
-    """End of the stretch behind an introducing word at i; i when no number or name follows."""
+    """Return the end of the candidate after an introducing word at i; i if no number or name follows."""
     run = 0
     for k in range(i + 2, min(i + ACCOUNT_GAP + MIN_ACCOUNT, end)):
         run = run + 1 if _is(codes[k], _DIGIT | _LETTER) else 0
@@ -204,7 +206,7 @@ def _account_end(codes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _at_head(codes, i, start, end):  # type: ignore[no-untyped-def]
-    """Sign and end of the candidate whose head stands at i; the end is i for none."""
+    """Return sign and end of the candidate with its head at i; the end is i if there is none."""
     if codes[i] < 0x80 and i > start:
         if codes[i - 1] == codes[i] or _is(codes[i - 1], _DIGIT | _LETTER):
             return NUMBER, i
@@ -212,7 +214,7 @@ def _at_head(codes, i, start, end):  # type: ignore[no-untyped-def]
     if head < 0:
         return NUMBER, i
     sign = _HEAD_SIGNS[head]
-    if sign == TOKEN:  # only where a run begins, so that no run is followed twice
+    if sign == TOKEN:  # only at the start of a run, so that no run is read twice
         return sign, i if i > start and _is(codes[i - 1], _LOCAL) else _token_end(codes, i, end)
     if sign == KEY_BLOCK:
         return sign, _block_end(codes, i, end)
@@ -220,18 +222,19 @@ def _at_head(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def find_candidates(codes, starts):  # type: ignore[no-untyped-def]
+def find_candidates(codes: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Find the candidates of all texts.
 
-    Returns: int64 (n_candidates, 4): number of the text, sign, begin and end in codes, in order of begin but for
-    what stands before an at sign or a colon.
+    Args: codes and starts, of the view.
+    Returns: int64 (n_candidates, 4): index of the text, sign, start and end in codes, in order of the
+    positions of their signs.
     """
-    found = np.empty((64, 4), np.int64)
-    n_found = 0
+    candidates = np.empty((64, 4), np.int64)
+    n_candidates = 0
     for doc in range(len(starts) - 1):
         start, end = starts[doc], starts[doc + 1]
         i = start
-        while i + 1 < end:  # nothing begins at the last character
+        while i + 1 < end:  # no candidate begins at the last character
             code = codes[i]
             if code >= 0x80:
                 if code < 0xFF00 and code != _WEI and code != _KOU:
@@ -256,29 +259,34 @@ def find_candidates(codes, starts):  # type: ignore[no-untyped-def]
             else:
                 sign, last = _at_head(codes, i, start, end)
             if last > first:
-                if n_found == len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                found[n_found] = (doc, sign, first, last)
-                n_found += 1
+                if n_candidates == len(candidates):
+                    candidates = np.concatenate((candidates, np.empty_like(candidates)))
+                candidates[n_candidates] = (doc, sign, first, last)
+                n_candidates += 1
             i = following
-    return found[:n_found]
+    return candidates[:n_candidates]
 
 
 @njit(cache=True, nogil=True)
-def candidate_text(codes, starts, found):  # type: ignore[no-untyped-def]
-    """Write candidates and their context in plain characters, one after another.
+def candidate_text(
+    codes: np.ndarray, starts: np.ndarray, found: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Copy candidates and their context, folded by `plain`, one after another.
 
-    Returns: uint32 code points; int64 (n_candidates + 1,) where each begins in them; int64 (n_candidates,) where
-    the context begins in codes.
+    Args: codes and starts, of the view; found, int64 (n_candidates, 4), from find_candidates.
+    Returns: uint32 (n_chars,), code points; int64 (n_candidates + 1,), where each candidate begins in them; int64
+    (n_candidates,), start of the context in codes.
     """
-    firsts = np.empty(len(found), np.int64)
-    places = np.zeros(len(found) + 1, np.int64)
+    context_starts = np.empty(len(found), np.int64)
+    text_starts = np.zeros(len(found) + 1, np.int64)
     for k in range(len(found)):
         doc = found[k, 0]
-        firsts[k] = max(found[k, 2] - BEFORE_CHARS, starts[doc])
-        places[k + 1] = places[k] + min(found[k, 3] + AFTER_CHARS, starts[doc + 1]) - firsts[k]
-    text = np.empty(places[-1], np.uint32)
+        context_starts[k] = max(found[k, 2] - BEFORE_CHARS, starts[doc])
+        text_starts[k + 1] = (
+            text_starts[k] + min(found[k, 3] + AFTER_CHARS, starts[doc + 1]) - context_starts[k]
+        )
+    text = np.empty(text_starts[-1], np.uint32)
     for k in range(len(found)):
-        for n in range(places[k + 1] - places[k]):
-            text[places[k] + n] = plain(codes[firsts[k] + n])
-    return text, places, firsts
+        for n in range(text_starts[k + 1] - text_starts[k]):
+            text[text_starts[k] + n] = plain(codes[context_starts[k] + n])
+    return text, text_starts, context_starts

@@ -1,4 +1,4 @@
-"""Ragged arrays as Arrow binary: rows of numbers that Arrow moves as bytes, several times faster than as lists."""
+"""Ragged arrays as Arrow binary, which Arrow moves as bytes, several times faster than lists of numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pyarrow as pa
 
 
 def to_binary(values: np.ndarray, starts: np.ndarray) -> pa.LargeBinaryArray:
-    """Rows of numbers as their bytes in this machine's order, without a copy.
+    """Convert rows of numbers to binary values in this machine's byte order, without a copy.
 
-    Args: values, (n,) of any number; starts, int64 (n_rows + 1,), where each row begins.
+    Args: values, (n,) of any numeric dtype; starts, int64 (n_rows + 1,), where each row begins.
     """
     offsets = np.ascontiguousarray(starts, np.int64) * values.itemsize
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values))]
@@ -17,7 +17,10 @@ def to_binary(values: np.ndarray, starts: np.ndarray) -> pa.LargeBinaryArray:
 
 
 def from_binary(column: pa.LargeBinaryArray, dtype: type[np.generic]) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers and where each row begins: the inverse of `to_binary`, without a copy; null is an empty row."""
+    """Convert binary values to rows of numbers, without a copy: the inverse of `to_binary`; null is an empty row.
+
+    Returns: (n,) of this dtype, values; int64 (n_rows + 1,), where each row begins.
+    """
     _, offset_buffer, data = column.buffers()
     if not len(column) or data is None:
         return np.zeros(0, dtype), np.zeros(len(column) + 1, np.int64)

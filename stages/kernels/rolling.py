@@ -1,7 +1,7 @@
-"""A hash of what a window says, rolled from one window to the next: two polynomials of one text.
+"""A rolling hash of windows of text: two polynomials in the characters.
 
-One is taken modulo 2**64, the other modulo the prime 2**31 - 1, since texts are known (Thue-Morse) that every odd base
-sends to one value modulo a power of two.
+One is taken modulo 2**64, the other modulo the prime 2**31 - 1, because there are texts (Thue-Morse) that collide
+modulo a power of two for every odd base.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BASE = np.uint64(48271)
 
 @nb.njit(cache=True, nogil=True)
 def base_powers(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Powers of both bases from 0 to n: uint64 (n + 1,) each."""
+    """Return the powers of both bases from 0 to n: uint64 (n + 1,) each."""
     first, second = np.ones(n + 1, np.uint64), np.ones(n + 1, np.uint64)
     for i in range(n):
         first[i + 1] = first[i] * ODD_A
@@ -28,7 +28,7 @@ def base_powers(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def fold(value: np.uint64) -> np.uint64:
-    """A number below 2**63 modulo 2**31 - 1."""
+    """Return a number below 2**63 modulo 2**31 - 1."""
     value = (value & PRIME) + (value >> np.uint64(31))
     value = (value & PRIME) + (value >> np.uint64(31))
     return value - PRIME if value >= PRIME else value
@@ -36,7 +36,7 @@ def fold(value: np.uint64) -> np.uint64:
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def enter(first: np.uint64, second: np.uint64, code: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Both values with one more character at the end."""
+    """Append one character to both polynomials."""
     code += np.uint64(1)
     return first * ODD_A + code, fold(second * BASE + code)
 
@@ -45,12 +45,12 @@ def enter(first: np.uint64, second: np.uint64, code: np.uint64) -> tuple[np.uint
 def leave(
     first: np.uint64, second: np.uint64, code: np.uint64, power: np.uint64, second_power: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
-    """Both values without the first character; the powers are those of the length without it."""
+    """Remove the first character from both polynomials; the powers are those for the length without it."""
     code += np.uint64(1)
     return first - code * power, fold(second + PRIME - fold(code * second_power))
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def join(first: np.uint64, second: np.uint64) -> np.uint64:
-    """One hash of both values."""
+    """Combine both polynomials into one hash."""
     return mix(first ^ mix(second + ODD_A))

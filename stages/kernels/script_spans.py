@@ -1,8 +1,8 @@
-"""Spans of one language each: from groups of code points, and what each group of a document is called, to ranges.
+"""Spans of one language each, from the groups of code points and the language label of each group of a document.
 
-Reads a text view and its survey; writes half-open ranges of code points that cover each document, in order. What has
-no group (blanks, digits, terms) belongs to what is before it, at the beginning of a document to what comes after it. A
-change of language begins with its line where it is the first of the line.
+Reads a text view and its survey; writes half-open ranges of code points that cover each document, in order. Text
+without a group (blanks, digits, terms) belongs to the span before it, or at the beginning of a document to the first
+span. If the first text of a line with a label changes the language, the new span begins with the line.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from stages.kernels.text import TextView
 def list_spans(
     text: TextView, found: Survey, names: np.ndarray, default: np.ndarray, code: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Cut every document where its language changes.
+    """Split every document into spans of one language.
 
-    Args: names, int64 (n_docs, n_groups), label of each group in each document, -1 for one without; default, int64
-    (n_docs,), label of a document in which no group has one; code, label of lines of code.
-    Returns: int32 (n_spans,), starts and ends within the document; int64 (n_spans,), labels; int64 (n_docs + 1,),
-    where the spans of each document begin. Neighbours have different labels.
+    Args: names, int64 (n_docs, n_groups), label of each group in each document, -1 for a group without a label;
+    default, int64 (n_docs,), label of a document without labelled groups; code, label of lines of code.
+    Returns: int32 (n_spans,) twice, starts and ends within the document, in code points; int64 (n_spans,), labels;
+    int64 (n_docs + 1,), where the spans of each document begin. Neighbouring spans have different labels.
     """
     offsets = np.zeros(len(default) + 1, np.int64)
     args = (text.codes, text.starts, text.classes, found.groups, found.short_group, names, default, code)
@@ -54,9 +54,9 @@ def _list_spans(  # type: ignore[no-untyped-def]  # numba infers types
     n = 0
     for doc in range(len(starts) - 1):
         begin, end = starts[doc], starts[doc + 1]
-        opened, label = begin, np.int64(-1)  # of the span at hand
-        line, last = begin, NONE  # where the line begins, and the group of the code point before
-        fresh = True  # nothing in this line has a label yet
+        opened, label = begin, np.int64(-1)  # of the open span
+        line, last = begin, NONE  # start of the line, and the previous group
+        fresh = True  # no text of this line has a label yet
         for i in range(begin, end):
             group = groups[i]
             if classes[i] == NEWLINE:
@@ -67,17 +67,17 @@ def _list_spans(  # type: ignore[no-untyped-def]  # numba infers types
             last = group
             if group == SHORT:
                 group = short_group[doc]
-            found = code if group == CODE else names[doc, group]
-            if found < 0:
+            group_label = code if group == CODE else names[doc, group]
+            if group_label < 0:
                 continue
-            if found != label:
+            if group_label != label:
                 if label >= 0:
-                    at = line if fresh else i
+                    span_start = line if fresh else i
                     if write:
-                        out_starts[n], out_ends[n], out_labels[n] = opened - begin, at - begin, label
+                        out_starts[n], out_ends[n], out_labels[n] = opened - begin, span_start - begin, label
                     n += 1
-                    opened = at
-                label = found
+                    opened = span_start
+                label = group_label
             fresh = False
         if end > begin:
             if write:

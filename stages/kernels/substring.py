@@ -1,6 +1,6 @@
-"""Which windows (see `kernels.anchors`) of ranges that share a key stand in more than one place, and go on together.
+"""Repeated windows (see `kernels.anchors`) among ranges that share a key, and runs of them that continue together.
 
-A window is known by a hash of what it says, as far as ranges of its key may differ: see `kernels.edges`.
+Windows are compared by hashes of the parts of their text in which ranges of one key can differ: see `kernels.edges`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from stages.kernels.rolling import base_powers, enter, join, leave
 class Windows(NamedTuple):
     """Ranges of windows that share a key, sorted by key.
 
-    groups: int64 (n_groups + 1,), where the ranges of each key begin. strips: uint8 (n_ranges,), the same for all
-    ranges of a key. counts: int32 (n_ranges,), windows of each. places: int32 (n_ranges,), how often each stands.
-    leaving, entering: uint32, characters that leave and enter from window to window, each with int64 (n_ranges + 1,),
-    where those of each range begin; none where strips leaves them out.
-    steps: uint16, characters that enter at each step, and where those of each range begin; none for one at each step,
-    or where nothing is told of what enters.
-    lengths, first, second: int32, uint64 and uint32 (n_ranges,), characters of the first window of each range, and both
-    its polynomials, where strips has both; else 0.
+    groups: int64 (n_groups + 1,), where the ranges of each key begin.
+    strips: uint8 (n_ranges,), ENTERS, LEAVES or both, the same for all ranges of a key.
+    counts: int32 (n_ranges,), number of windows. places: int32 (n_ranges,), number of occurrences of each range.
+    leaving, entering: uint32, characters that leave and enter from window to window, each with starts, int64
+    (n_ranges + 1,); empty for a range if strips does not include them.
+    steps: uint16, number of characters that enter at each step, with step_starts, int64 (n_ranges + 1,); empty for a
+    range with one character per step, and for one without entering characters.
+    lengths, first, second: int32, uint64 and uint32 (n_ranges,), number of characters of the first window of each range
+    and both its polynomials (see `kernels.rolling`) if strips is both, else 0.
     """
 
     groups: np.ndarray
@@ -44,10 +45,11 @@ class Windows(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs of windows that stand in as many places and go on together, those in one place taken as one run.
+    """Runs of consecutive windows with the same occurrences; windows that occur once form runs too.
 
-    lengths, copies: int32 (n_runs,), windows and places of each, 0 places for one. starts: int64 (n_ranges + 1,), where
-    the runs of each range begin. goes_on: bool (n_ranges,), the places of its last window all go on alike.
+    lengths, copies: int32 (n_runs,), number of windows and of occurrences of each run, 0 for windows that occur once.
+    starts: int64 (n_ranges + 1,), where the runs of each range begin. goes_on: bool (n_ranges,), whether the same
+    window follows all occurrences of the last window of a range.
     """
 
     lengths: np.ndarray
@@ -57,18 +59,18 @@ class Runs(NamedTuple):
 
 
 def find_repeats(windows: Windows) -> Runs:
-    """Find the windows that stand in more than one place: each is looked up once, however many are equal."""
+    """Find the runs of windows that occur more than once; each window is looked up once in a hash table."""
     hashes, checks, starts = hash_windows(windows)
-    copies, alike = _match(windows.groups, windows.counts, windows.places, starts, hashes, checks)
-    return Runs(*_collect(windows.counts, copies, alike))
+    copies, goes_on = _match(windows.groups, windows.counts, windows.places, starts, hashes, checks)
+    return Runs(*_collect(windows.counts, copies, goes_on))
 
 
 @nb.njit(cache=True, nogil=True)
 def hash_windows(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hash what each window says, and the one after the last; windows of one key are equal if hash and check are.
+    """Hash each window, and the window after the last of each range; windows of one key are equal if both hashes are.
 
-    Returns: uint64 (n,) and uint32 (n,), 0 for a window that is not there; int64 (n_ranges + 1,), where the windows of
-    each range begin, one more than it has.
+    Returns: uint64 (n,), hashes, and uint32 (n,), checks, 0 for a missing window; int64 (n_ranges + 1,), where the
+    windows of each range begin, one more than the range has.
     """
     strips, counts, lengths = windows.strips, windows.counts, windows.lengths
     leaving, leaving_starts = windows.leaving, windows.leaving_starts
@@ -76,40 +78,40 @@ def hash_windows(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     steps, step_starts = windows.steps, windows.step_starts
     starts = np.zeros(len(counts) + 1, np.int64)
     longest = 0
-    for part in range(len(counts)):
-        starts[part + 1] = starts[part] + counts[part] + 1
-        size = entering_starts[part + 1] - entering_starts[part]
-        longest = max(longest, lengths[part] + size, leaving_starts[part + 1] - leaving_starts[part])
+    for row in range(len(counts)):
+        starts[row + 1] = starts[row] + counts[row] + 1
+        size = entering_starts[row + 1] - entering_starts[row]
+        longest = max(longest, lengths[row] + size, leaving_starts[row + 1] - leaving_starts[row])
     powers, second_powers = base_powers(longest + 1)
     hashes, checks = np.zeros(starts[-1], np.uint64), np.zeros(starts[-1], np.uint32)
-    for part in range(len(counts)):
-        n, at, base = counts[part], starts[part], leaving_starts[part]
-        low, high = entering_starts[part], entering_starts[part + 1]
-        step = step_starts[part]
-        even = step_starts[part + 1] == step
-        if strips[part] == LEAVES:
-            one, two = np.uint64(0), np.uint64(0)
+    for row in range(len(counts)):
+        n, at, base = counts[row], starts[row], leaving_starts[row]
+        low, high = entering_starts[row], entering_starts[row + 1]
+        step = step_starts[row]
+        even = step_starts[row + 1] == step
+        if strips[row] == LEAVES:
+            state, check = np.uint64(0), np.uint64(0)
             hashes[at + n] = hashes[at + n - 1] = mix(ODD_B)
-            for i in range(n - 2, -1, -1):  # the last windows are equal: what stands before them, from there
-                one, two = enter(one, two, np.uint64(leaving[base + i]))
-                hashes[at + i], checks[at + i] = mix(join(one, two) + np.uint64(n - i)), two
+            for i in range(n - 2, -1, -1):  # the last windows are equal: hash the text before them
+                state, check = enter(state, check, np.uint64(leaving[base + i]))
+                hashes[at + i], checks[at + i] = mix(join(state, check) + np.uint64(n - i)), check
             continue
-        whole = strips[part] == ENTERS | LEAVES
-        one, two, length = np.uint64(0), np.uint64(0), 0
-        if whole:
-            one, two, length = windows.first[part], np.uint64(windows.second[part]), lengths[part]
-        n_steps = high - low if even else step_starts[part + 1] - step
+        has_both = strips[row] == ENTERS | LEAVES
+        state, check, length = np.uint64(0), np.uint64(0), 0
+        if has_both:
+            state, check, length = windows.first[row], np.uint64(windows.second[row]), lengths[row]
+        n_steps = high - low if even else step_starts[row + 1] - step
         for i in range(n_steps + 1):
-            hashes[at + i] = mix(join(one, two) + (np.uint64(0) if whole else np.uint64(i)))
-            checks[at + i] = two
+            hashes[at + i] = mix(join(state, check) + (np.uint64(0) if has_both else np.uint64(i)))
+            checks[at + i] = check
             if i == n_steps:
                 break
-            if whole:
+            if has_both:
                 length -= 1
                 code = np.uint64(leaving[base + i])
-                one, two = leave(one, two, code, powers[length], second_powers[length])
+                state, check = leave(state, check, code, powers[length], second_powers[length])
             for _ in range(1 if even else steps[step + i]):
-                one, two = enter(one, two, np.uint64(entering[low]))
+                state, check = enter(state, check, np.uint64(entering[low]))
                 low += 1
                 length += 1
     return hashes, checks, starts
@@ -124,12 +126,12 @@ def _match(
     hashes: np.ndarray,
     checks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the places of each window, and say whether they all go on alike.
+    """Count the occurrences of each window, and test whether the same window follows all of them.
 
-    Returns: int32 (n,) and bool (n,), by the places of hash_windows.
+    Returns: int32 (n,) and bool (n,), indexed like the hashes of hash_windows.
     """
     owners = np.full(len(hashes), -1)
-    copies, alike = np.zeros(len(hashes), np.int32), np.ones(len(hashes), np.bool_)
+    copies, goes_on = np.zeros(len(hashes), np.int32), np.ones(len(hashes), np.bool_)
     slots = np.empty(1024, np.int64)
     for group in range(len(groups) - 1):
         low, high = groups[group], groups[group + 1]
@@ -140,8 +142,8 @@ def _match(
             slots = np.empty(size, np.int64)
         slots[:size] = -1
         last = np.uint64(size - 1)
-        for part in range(low, high):
-            for window in range(starts[part], starts[part] + counts[part]):
+        for row in range(low, high):
+            for window in range(starts[row], starts[row] + counts[row]):
                 slot = hashes[window] & last
                 while slots[slot] >= 0 and (
                     hashes[slots[slot]] != hashes[window] or checks[slots[slot]] != checks[window]
@@ -151,32 +153,36 @@ def _match(
                     slots[slot] = window
                 owner = slots[slot]
                 owners[window] = owner
-                copies[owner] += places[part]
-                alike[owner] &= (
+                copies[owner] += places[row]
+                goes_on[owner] &= (
                     hashes[owner + 1] == hashes[window + 1] and checks[owner + 1] == checks[window + 1]
                 )
     for window in range(len(owners)):
         if owners[window] >= 0:
-            copies[window], alike[window] = copies[owners[window]], alike[owners[window]]
-    return copies, alike
+            copies[window], goes_on[window] = copies[owners[window]], goes_on[owners[window]]
+    return copies, goes_on
 
 
 @nb.njit(cache=True, nogil=True)
 def _collect(
-    counts: np.ndarray, copies: np.ndarray, alike: np.ndarray
+    counts: np.ndarray, copies: np.ndarray, window_goes_on: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Columns of Runs."""
-    lengths, found = np.empty(len(copies), np.int32), np.empty(len(copies), np.int32)
+    """Compute the columns of Runs."""
+    lengths, run_copies = np.empty(len(copies), np.int32), np.empty(len(copies), np.int32)
     starts, goes_on = np.zeros(len(counts) + 1, np.int64), np.empty(len(counts), np.bool_)
     n, at = 0, 0
-    for part in range(len(counts)):
-        for window in range(at, at + counts[part]):
-            places = copies[window] if copies[window] > 1 else 0
-            goes = window > at and found[n - 1] == places and (places == 0 or alike[window - 1])
-            if not goes:
-                lengths[n], found[n] = 0, places
+    for row in range(len(counts)):
+        for window in range(at, at + counts[row]):
+            n_copies = copies[window] if copies[window] > 1 else 0
+            continues = (
+                window > at
+                and run_copies[n - 1] == n_copies
+                and (n_copies == 0 or window_goes_on[window - 1])
+            )
+            if not continues:
+                lengths[n], run_copies[n] = 0, n_copies
                 n += 1
             lengths[n - 1] += 1
-        at += counts[part] + 1
-        starts[part + 1], goes_on[part] = n, alike[at - 2]
-    return lengths[:n].copy(), found[:n].copy(), starts, goes_on
+        at += counts[row] + 1
+        starts[row + 1], goes_on[row] = n, window_goes_on[at - 2]
+    return lengths[:n].copy(), run_copies[:n].copy(), starts, goes_on

@@ -1,4 +1,4 @@
-"""What each code point is: its character class, and what it becomes in match text.
+"""Tables over code points: character classes, and the code points of match text.
 
 Pure Python over `unicodedata` and OpenCC; `scripts/make_tables.py` runs it once and ships the result as
 `unicode_tables.npz`, so that neither the Python version nor an OpenCC release changes what a stage measures.
@@ -25,7 +25,7 @@ SPACE = 1  # blanks inside a line: tab, no-break space, U+3000, zero-width space
 NEWLINE = 2  # line breaks
 PUNCT = 3  # general category P
 SYMBOL = 4  # categories S and No, private use, unassigned
-MARK = 5  # combining marks: part of the character before them
+MARK = 5  # combining marks; they belong to the character before them
 DIGIT = 6  # decimal digits of any script and width
 LATIN = 7  # letters of the Latin script, full width too
 LETTER = 8  # letters of other scripts that put blanks between words
@@ -33,12 +33,12 @@ HANGUL = 9  # Korean; blanks between words
 HAN = 10  # ideographs, U+3005, U+3007; no blanks
 KANA = 11  # hiragana, katakana and the prolonged sound mark; no blanks
 UNSPACED = 12  # Thai, Lao, Khmer, Burmese and other scripts without blanks between words
-"""The order counts: from DIGIT on a character belongs to a word, from HAN on it is a word of its own."""
+"""The order matters: characters from DIGIT on belong to words, those from HAN on are words by themselves."""
 
 _DROPPED = np.iinfo(np.int32).min  # fold_delta of a character that match text leaves out
 _LINE_BREAKS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 _BLANKS = frozenset("\t\x1c\x1d\x1e\x1f\u200b")  # U+200B: a word boundary without width in Thai and Khmer
-_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")  # letters and marks that show nothing
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")  # invisible letters and marks
 _HAN_NAMES = ("CJK", "IDEOGRAPHIC", "KANGXI RADICAL", "HANGZHOU NUMERAL", "TANGUT", "NUSHU", "KHITAN")
 _KANA_NAMES = ("HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "KATAKANA-HIRAGANA", "HENTAIGANA")
 _UNSPACED_NAMES = ("THAI", "LAO", "KHMER", "MYANMAR", "TAI", "NEW TAI", "JAVANESE", "BALINESE")
@@ -47,9 +47,9 @@ _UNSPACED_NAMES = ("THAI", "LAO", "KHMER", "MYANMAR", "TAI", "NEW TAI", "JAVANES
 class Tables(NamedTuple):
     """Tables over all code points.
 
-    classes: uint8 (0x110000,), the character class. fold: uint32 (0x110000,), the code point of match text, 0
-    for what match text leaves out. assigned: bool (0x110000,), whether Unicode had assigned it when the
-    tables were made. All are read-only.
+    classes: uint8 (0x110000,), the character class. fold: uint32 (0x110000,), the code point in match text, 0 for
+    characters that match text leaves out. assigned: bool (0x110000,), whether Unicode had assigned the code point when
+    the tables were built. All are read-only.
     """
 
     classes: np.ndarray
@@ -73,8 +73,8 @@ def build_tables(simplify: Callable[[str], str]) -> dict[str, np.ndarray]:
     """Compute the arrays to ship.
 
     Args: simplify, Traditional to Simplified conversion of one character.
-    Returns: classes, uint8; fold_delta, int32, match code point minus code point, or _DROPPED; assigned,
-    packed bits. Differences compress ten times better than code points.
+    Returns: classes, uint8 (0x110000,); fold_delta, int32 (0x110000,), match code point minus code point, or _DROPPED;
+    assigned, uint8 (0x22000,), packed bits. Differences compress ten times better than code points.
     """
     chars = [chr(code) for code in range(N_CODES)]
     fold = np.fromiter((fold_char(char, simplify) for char in chars), np.int64, N_CODES)
@@ -108,7 +108,7 @@ def classify(char: str) -> int:
 
 
 def _script(char: str, category: str) -> int:
-    """Class of a letter, a letter-like number or a symbol."""
+    """Return the class of a letter, a letter-like number or a symbol."""
     plain = unicodedata.normalize("NFKC", char)
     name = unicodedata.name(plain if len(plain) == 1 else char, "")
     if name.startswith(_HAN_NAMES) and (
@@ -116,7 +116,7 @@ def _script(char: str, category: str) -> int:
     ):
         return HAN
     if category == "Cn" and 0x20000 <= ord(char) <= 0x3FFFD:
-        return HAN  # the planes that Unicode keeps for ideographs
+        return HAN  # the planes that Unicode reserves for ideographs
     if category[0] != "L" and category != "Nl":
         return SYMBOL
     if name.startswith(_KANA_NAMES):
@@ -129,17 +129,17 @@ def _script(char: str, category: str) -> int:
 
 
 def fold_char(char: str, simplify: Callable[[str], str]) -> int:
-    """Return the code point that stands for one character in match text, 0 for none.
+    """Return the code point that replaces one character in match text, 0 for none.
 
-    Width and compatibility forms by NFKC, lower case and Simplified Chinese, each where the result is one
-    character; no blanks, punctuation, symbols or invisible characters. Digits, marks and numbers stay.
+    Width and compatibility forms are folded by NFKC, then case and Traditional forms, each if the result is one
+    character. Blanks, punctuation, symbols and invisible characters are dropped; digits, marks and numbers are kept.
     """
-    plain = _single(unicodedata.normalize("NFKC", char), char)
+    folded = _single(unicodedata.normalize("NFKC", char), char)
     for _ in range(3):  # a folded character must fold to itself
-        plain = _single(unicodedata.normalize("NFKC", plain.lower()), plain)
-        plain = _single(simplify(plain), plain) if classify(plain) == HAN else plain
-    kind, category = classify(plain), unicodedata.category(plain)
-    return ord(plain) if kind >= MARK or category == "No" else 0
+        folded = _single(unicodedata.normalize("NFKC", folded.lower()), folded)
+        folded = _single(simplify(folded), folded) if classify(folded) == HAN else folded
+    char_class, category = classify(folded), unicodedata.category(folded)
+    return ord(folded) if char_class >= MARK or category == "No" else 0
 
 
 def _single(text: str, otherwise: str) -> str:

@@ -1,6 +1,6 @@
-"""The decoded view of a batch of texts, shared by all kernels: code points, where each text begins, classes.
+"""The decoded view of a batch of texts, shared by all kernels: code points, offsets of texts, character classes.
 
-Reads an Arrow string column; writes nothing. The view is made once per batch and never stored.
+Reads an Arrow string column; writes nothing. The view is computed once per batch and never stored.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [
 
 
 BLOCK = np.uint64(16)
-"""Bytes that are looked at together; English has a character beyond ASCII in few of them."""
+"""Bytes of a block that is tested for ASCII at once; most blocks of English text are ASCII."""
 
 ONE, TWO, THREE, FOUR = (np.uint64(n) for n in range(1, 5))
 
@@ -63,7 +63,7 @@ class TextView(NamedTuple):
     """A batch of texts as code points.
 
     codes: uint32 (n_codes,), code points of all texts, one after another.
-    starts: int64 (n_docs + 1,), where each text begins in codes; the last entry is n_codes.
+    starts: int64 (n_docs + 1,), start of each text in codes; the last entry is n_codes.
     classes: uint8 (n_codes,), character class of each code point (see `kernels.tables`).
     """
 
@@ -73,7 +73,7 @@ class TextView(NamedTuple):
 
 
 class _Last:
-    """The view of the last batch, and the batch itself so that its addresses stay taken."""
+    """Cache of one entry: the view of the latest batch, and the batch, so that its addresses are not used again."""
 
     entry: tuple[tuple[object, ...], pa.ChunkedArray | pa.Array, TextView] | None = None
 
@@ -81,8 +81,8 @@ class _Last:
 def view(text: pa.ChunkedArray | pa.Array) -> TextView:
     """Decode a string or large_string column; null counts as empty.
 
-    The result for the last column is kept and given again for the same Arrow buffers, offsets and lengths.
-    Its arrays are read-only.
+    The view of the latest column is cached and returned again for the same Arrow buffers, offsets and lengths. Its
+    arrays are read-only.
     """
     key = _identity(text)
     last = _Last.entry
@@ -94,7 +94,7 @@ def view(text: pa.ChunkedArray | pa.Array) -> TextView:
 
 
 def decode(text: pa.ChunkedArray | pa.Array) -> TextView:
-    """Decode a column that is not asked for again: as `view`, whose last result stays."""
+    """Decode a column as `view` does, without reading or replacing its cached result."""
     data, offsets = utf8_buffers(text)
     codes = np.empty(int(offsets[-1] - offsets[0]), np.uint32)  # an upper bound; untouched pages cost nothing
     classes = np.empty(len(codes), np.uint8)
@@ -107,7 +107,7 @@ def decode(text: pa.ChunkedArray | pa.Array) -> TextView:
 
 
 def utf8_buffers(text: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Give the UTF-8 bytes of a string column without copying where Arrow allows it.
+    """Return the UTF-8 bytes of a string column, without a copy where Arrow allows it; null is empty.
 
     Returns: uint8 (n_bytes,) and int64 (n_docs + 1,) offsets into it; the first offset need not be 0.
     """
@@ -124,12 +124,12 @@ def utf8_buffers(text: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarr
     offsets = np.frombuffer(offset_buffer, width, len(text) + 1, text.offset * width.itemsize)
     data = np.frombuffer(b"" if data_buffer is None else data_buffer, np.uint8)
     offsets = offsets.astype(np.int64, copy=False)
-    offsets.setflags(write=False)  # one type for kernels, whatever the width was
+    offsets.setflags(write=False)  # one numba type for offsets of either width
     return data, offsets
 
 
 def _identity(text: pa.ChunkedArray | pa.Array) -> tuple[object, ...]:
-    """Type, addresses, offset and length of every chunk."""
+    """Return dtype, buffer addresses, offset and length of every chunk."""
     chunks = text.chunks if isinstance(text, pa.ChunkedArray) else [text]
     return tuple(
         (str(chunk.type), chunk.offset, len(chunk), *(b and b.address for b in chunk.buffers()))
@@ -141,7 +141,7 @@ def _identity(text: pa.ChunkedArray | pa.Array) -> tuple[object, ...]:
 def _decode(data, offsets, table, codes, classes, starts):  # type: ignore[no-untyped-def]  # numba infers types
     """Decode valid UTF-8; return the number of code points.
 
-    Places are unsigned because numba tests at each access whether a signed one is negative.
+    Indices are unsigned, because numba tests at each access whether a signed index is negative.
     """
     n = np.uint64(0)
     for doc in range(len(offsets) - 1):
@@ -158,7 +158,7 @@ def _decode(data, offsets, table, codes, classes, starts):  # type: ignore[no-un
                 i = stop
             while i < stop:
                 byte = data[i]
-                while byte & 0xF0 == 0xE0:  # ideographs come in runs, which may go on into the next block
+                while byte & 0xF0 == 0xE0:  # ideographs come in runs, which may extend into the next block
                     code = _bits(byte, 0x0F, 12) | _tail(data[i + ONE], 6) | _tail(data[i + TWO], 0)
                     codes[n], classes[n] = code, table[code]
                     n += ONE
@@ -186,20 +186,20 @@ def _decode(data, offsets, table, codes, classes, starts):  # type: ignore[no-un
 
 @njit(cache=True, nogil=True, inline="always")
 def _is_ascii(data, i):  # type: ignore[no-untyped-def]
-    """Whether a block is ASCII: one vector operation, for there is no way out of the loop."""
-    seen = np.uint8(0)
+    """Whether a block is ASCII: one vector operation, because the loop has no exit."""
+    bits = np.uint8(0)
     for j in range(BLOCK):
-        seen |= data[i + j]
-    return seen < 0x80
+        bits |= data[i + j]
+    return bits < 0x80
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _bits(byte, mask, shift):  # type: ignore[no-untyped-def]
-    """What a byte adds to a code point."""
+    """Return the masked bits of a byte, shifted to their position in a code point."""
     return (np.uint32(byte) & np.uint32(mask)) << np.uint32(shift)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _tail(byte, shift):  # type: ignore[no-untyped-def]
-    """What a byte after the first adds to a code point."""
+    """Return the bits of a continuation byte, shifted to their position in a code point."""
     return _bits(byte, 0x3F, shift)

@@ -8,13 +8,13 @@ import numpy as np
 
 @nb.njit(cache=True, nogil=True)
 def components(n_nodes: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Label each node of a graph with the smallest node it is connected to.
+    """Label each node of a graph with the smallest node of its connected component.
 
-    The larger root is always linked below the smaller one, so the labels depend on the edges alone, not on
-    their order; path halving keeps the trees flat.
+    The larger root is always linked below the smaller one, so the labels do not depend on the order of edges; path
+    halving keeps the trees flat.
 
-    Args: n_nodes; left and right, the ends of each edge, integers in [0, n_nodes).
-    Returns: int64 (n_nodes), with label[i] <= i.
+    Args: n_nodes; left and right, integers (n_edges,) in [0, n_nodes), the ends of each edge.
+    Returns: int64 (n_nodes,), labels, label[i] <= i.
     Source: Tarjan and van Leeuwen, JACM 31(2), 1984, on path halving.
     """
     parent = np.arange(n_nodes)
@@ -30,7 +30,7 @@ def components(n_nodes: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
             parent[b] = a
         else:
             parent[a] = b
-    for node in range(n_nodes):  # parents are smaller, so theirs are final already
+    for node in range(n_nodes):  # parents are smaller, so their labels are final
         parent[node] = parent[parent[node]]
     return parent
 
@@ -38,12 +38,11 @@ def components(n_nodes: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def locate(rows: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find row numbers among distinct row numbers.
 
-    Args: rows, distinct, any order; wanted, any number of them.
-    Returns: int64 (n_wanted,), index into rows, arbitrary where absent; bool (n_wanted,), whether it is
-    there.
+    Args: rows, (n_rows,), distinct, in any order; wanted, (n_wanted,), in any order.
+    Returns: int64 (n_wanted,), index into rows, arbitrary if absent; bool (n_wanted,), whether it is present.
     """
     if not len(rows):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
     order = np.argsort(rows, kind="stable")
-    place = np.minimum(np.searchsorted(rows[order], wanted), len(rows) - 1)
-    return order[place], rows[order][place] == wanted
+    positions = np.minimum(np.searchsorted(rows[order], wanted), len(rows) - 1)
+    return order[positions], rows[order][positions] == wanted

@@ -1,9 +1,8 @@
 """Words of any script: the units that signals count.
 
-A unit is a run of letters, digits and Hangul, with an apostrophe between two letters; or one Han, kana, Thai,
-Lao, Khmer or Burmese character. Marks and invisible characters belong to the unit before them. The script
-decides, not the document's language, so that mixed text is counted right. Units are equal when they are equal
-in match text.
+A unit is a run of letters, digits and Hangul, with apostrophes between letters; or one Han, kana, Thai, Lao, Khmer or
+Burmese character. Marks and invisible characters belong to the unit before them. Units depend on the script, not on the
+language of the document, so mixed text is counted correctly. Units are equal if their match texts are.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ UNIT_COUNTS = (
 
 @njit(cache=True, nogil=True)
 def max_units(classes, start, end):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Count places where a unit can begin: an upper bound on the units of a text."""
+    """Count positions where a unit can begin: an upper bound on the number of units of a text."""
     n = 0
     for i in range(start, end):
         if classes[i] >= HAN or (
@@ -45,15 +44,15 @@ def max_units(classes, start, end):  # type: ignore[no-untyped-def]  # numba inf
 
 @njit(cache=True, nogil=True)
 def unit_end(codes, classes, i, end):  # type: ignore[no-untyped-def]
-    """Return where the unit that begins at i ends."""
+    """Return the end of the unit that begins at i."""
     single = classes[i] >= HAN
     i += 1
     while i < end:
-        kind = classes[i]
-        if kind != MARK and kind != OTHER:
-            if single or kind >= HAN:
+        char_class = classes[i]
+        if char_class != MARK and char_class != OTHER:
+            if single or char_class >= HAN:
                 break
-            if kind < DIGIT and not (
+            if char_class < DIGIT and not (
                 (codes[i] == 0x27 or codes[i] == 0x2019)
                 and (classes[i - 1] == LATIN or classes[i - 1] == LETTER)
                 and i + 1 < end
@@ -66,7 +65,7 @@ def unit_end(codes, classes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def hash_unit(codes, fold, start, end):  # type: ignore[no-untyped-def]
-    """Hash a unit's match text; never 0."""
+    """Hash the match text of a unit: uint64, never 0."""
     state = ODD_B
     for i in range(start, end):
         folded = fold[codes[i]]
@@ -76,7 +75,7 @@ def hash_unit(codes, fold, start, end):  # type: ignore[no-untyped-def]
 
 
 def stop_word_table(words: Iterable[str]) -> np.ndarray:
-    """Lay out the hashes of up to 64 stop words for `find_stop_word`; uint64 (256,), 0 where free."""
+    """Build a hash table of up to 64 stop words for `find_stop_word`: uint64 (256,), 0 for a free slot."""
     table = np.zeros(256, np.uint64)
     for word in words:
         codes = np.array([ord(char) for char in word], np.uint32)
@@ -100,9 +99,9 @@ def find_stop_word(table, key):  # type: ignore[no-untyped-def]
 
 
 def upper_table() -> np.ndarray:
-    """Tell which characters are capital letters: bool (0x110000,).
+    """Return which code points are capital letters: bool (0x110000,).
 
-    Asked only of letters that the shipped tables know, so that a newer version of Unicode changes nothing.
+    Only letters of the shipped tables are tested, so that a newer version of Unicode changes nothing.
     """
     classes = load_tables().classes
     upper = np.zeros(len(classes), np.bool_)
@@ -112,49 +111,50 @@ def upper_table() -> np.ndarray:
 
 
 def word_keys(words: Iterable[str]) -> np.ndarray:
-    """Hashes of words, each a unit in match text; uint64 (n_words,)."""
+    """Hash words, each of which is one unit: uint64 (n_words,)."""
     codes = [np.array([ord(char) for char in word], np.uint32) for word in words]
     return np.array([hash_unit(word, load_tables().fold, 0, len(word)) for word in codes], np.uint64)
 
 
 @njit(cache=True, nogil=True)
 def count_units(codes, classes, fold, upper, start, end, stop_words, openers, phrase, hashes, ends, counts):  # type: ignore[no-untyped-def]
-    """Find the units of one text.
+    """Find and count the units of one text.
 
-    Args: upper, from `upper_table`; stop_words, uint64 (256,), from `stop_word_table`; openers, bool (256,), which of
-    them no stop word follows; phrase, uint64 (2,), two words whose occurrences side by side are counted. Writes hashes,
-    uint64, one per unit; ends, int32, characters in this unit and all before it; counts, int64, in the order of
-    UNIT_COUNTS.
+    Args: codes, classes, of the view; fold, uint32 (0x110000,); upper, from `upper_table`; start, end, of the text in
+    codes; stop_words, uint64 (256,), from `stop_word_table`; openers, bool (256,), slots of the stop words that no
+    other stop word follows in correct text; phrase, uint64 (2,), two words whose occurrences side by side are counted.
+    Writes hashes, uint64, one per unit; ends, int32, number of characters in this unit and all before it; counts, int64
+    (11,), in the order of UNIT_COUNTS.
     Returns: the number of units.
     """
     n_units = n_alpha = n_spaced = spaced_chars = n_chars = n_stop = n_distinct = n_upper = n_phrases = 0
     n_openers = n_clashes = 0
-    opened = np.int64(-1)  # where the unit has to begin that follows an opener and one blank
+    opened = np.int64(-1)  # start of the unit after an opener and one blank
     seen = np.zeros(len(stop_words), np.bool_)
-    before = np.uint64(0)
+    previous_key = np.uint64(0)
     i = start
     while i < end:
-        kind = classes[i]
-        if kind < DIGIT:
+        char_class = classes[i]
+        if char_class < DIGIT:
             i += 1
             continue
         stop = unit_end(codes, classes, i, end)
         n_chars += stop - i
-        if kind < HAN:
+        if char_class < HAN:
             n_spaced += 1
             spaced_chars += stop - i
-            alpha, capital = False, True
+            has_letter, all_upper = False, True
             key = ODD_B
-            for k in range(i, stop):  # as hash_unit, which would go over the word once more
+            for k in range(i, stop):  # as hash_unit, without a second pass over the word
                 folded = fold[codes[k]]
                 if folded:
                     key = step(key, folded, ODD_A)
                 if classes[k] >= LATIN:
-                    alpha = True
-                    capital = capital and classes[k] < HANGUL and upper[codes[k]]
+                    has_letter = True
+                    all_upper = all_upper and classes[k] < HANGUL and upper[codes[k]]
             key = mix(key) | np.uint64(1)
-            n_alpha += alpha
-            n_upper += alpha and capital
+            n_alpha += has_letter
+            n_upper += has_letter and all_upper
         else:
             n_alpha += 1
             key = hash_unit(codes, fold, i, stop)
@@ -167,8 +167,8 @@ def count_units(codes, classes, fold, upper, start, end, stop_words, openers, ph
             if openers[slot] and stop < end and classes[stop] == SPACE:
                 n_openers += 1
                 opened = stop + 1
-        n_phrases += key == phrase[1] and before == phrase[0]
-        before = key
+        n_phrases += key == phrase[1] and previous_key == phrase[0]
+        previous_key = key
         hashes[n_units] = key
         ends[n_units] = n_chars
         n_units += 1

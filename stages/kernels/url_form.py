@@ -1,7 +1,7 @@
-"""The plain form of addresses: host and the rest, so that equal addresses are equal bytes.
+"""Normalised form of URLs, in which equal addresses are equal bytes: the host, then the rest.
 
-Scheme, user, port and fragment are left out; the host is in lower case without a dot at its end; percent escapes are
-decoded once. Entries of lists get the same form.
+Scheme, user, port and fragment are removed; the host is in lower case without a final dot; percent escapes are decoded
+once. Entries of lists are normalised in the same way.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from numba import njit
 
 
 class Plain(NamedTuple):
-    """Addresses in their plain form.
+    """Normalised addresses.
 
-    data: uint8 (n_bytes,). starts: int64 (n + 1,). hosts: int64 (n,), where the host of each ends; foreign: bool (n,),
-    whether it has other characters than ASCII.
+    data: uint8 (n_bytes,). starts: int64 (n + 1,), start of each address. hosts: int64 (n,), end of each host. foreign:
+    bool (n,), whether the host has non-ASCII characters.
     """
 
     data: np.ndarray
@@ -26,10 +26,15 @@ class Plain(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def plain_form(data, offsets, is_entry):  # type: ignore[no-untyped-def]  # numba infers types
-    """Bring addresses to their plain form. Args: uint8 bytes, int64 (n + 1,), whether these are entries of lists.
+def plain_form(
+    data: np.ndarray, offsets: np.ndarray, is_entry: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Normalise addresses.
 
-    An address without a scheme has a host only if that has a dot and no further colon; an entry always has one.
+    An address without a scheme has a host only if the host has a dot and no further colon; an entry always has one.
+
+    Args: data, uint8 (n_bytes,), and offsets, int64 (n + 1,), the addresses; is_entry, whether they are entries of
+    lists.
     Returns: the fields of Plain.
     """
     n = len(offsets) - 1
@@ -54,24 +59,24 @@ def plain_form(data, offsets, is_entry):  # type: ignore[no-untyped-def]  # numb
 
 
 @njit(cache=True, nogil=True)
-def _split(data, i, end, is_entry):  # type: ignore[no-untyped-def]
-    """Where the host of an address begins and ends, and its rest begins; see RFC 3986, section 3."""
-    start, schemed = i, False
+def _split(data, i, end, is_entry):  # type: ignore[no-untyped-def]  # numba infers types, here and below
+    """Return start and end of the host of an address and the start of its rest; see RFC 3986, section 3."""
+    start, has_scheme = i, False
     while i < end and (is_word(data[i]) or data[i] == ord("+") or data[i] == ord("-") or data[i] == ord(".")):
         i += 1
     if i + 2 < end and data[i] == ord(":") and data[i + 1] == ord("/") and data[i + 2] == ord("/"):
-        i, schemed = i + 3, True
+        i, has_scheme = i + 3, True
     elif i == start and i + 1 < end and data[i] == ord("/") and data[i + 1] == ord("/"):
-        i, schemed = i + 2, True
+        i, has_scheme = i + 2, True
     else:
         i = start
-    rest, host, dotted = i, i, False
+    rest, host, has_dot = i, i, False
     while rest < end and data[rest] != ord("/") and data[rest] != ord("?") and data[rest] != ord("#"):
         if data[rest] == ord("\\"):
             break
         if data[rest] == ord("@"):
-            host, dotted = rest + 1, False
-        dotted = dotted or data[rest] == ord(".")
+            host, has_dot = rest + 1, False
+        has_dot = has_dot or data[rest] == ord(".")
         rest += 1
     host_end = rest
     if host < rest and data[host] == ord("["):
@@ -86,19 +91,19 @@ def _split(data, i, end, is_entry):  # type: ignore[no-untyped-def]
         host_end -= 1
     else:
         host_end = rest
-    if not schemed and not is_entry:
+    if not has_scheme and not is_entry:
         for k in range(host, host_end):
-            dotted = dotted and data[k] != ord(":")
-        if not dotted:
+            has_dot = has_dot and data[k] != ord(":")
+        if not has_dot:
             return start, start, start
     return host, host_end, rest
 
 
 @njit(cache=True, nogil=True)
 def _decode(data, i, end, out, at, is_host):  # type: ignore[no-untyped-def]
-    """Copy bytes with percent escapes decoded, up to a fragment; of a host, in lower case.
+    """Copy bytes up to a fragment, with percent escapes decoded; a host in lower case.
 
-    Returns: where the copy ends, and whether it has bytes beyond ASCII.
+    Returns: the end of the copy in out, and whether it has non-ASCII bytes.
     """
     foreign = False
     while i < end:
@@ -135,8 +140,12 @@ def is_word(byte):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def cut(data, starts, ends):  # type: ignore[no-untyped-def]
-    """Copy ranges of bytes one after another. Returns: uint8 bytes, int32 (n + 1,) offsets."""
+def cut(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copy ranges of bytes one after another.
+
+    Args: data, uint8 (n_bytes,); starts and ends, int64 (n,).
+    Returns: uint8, the bytes; int32 (n + 1,), offsets.
+    """
     offsets = np.zeros(len(starts) + 1, np.int32)
     for row in range(len(starts)):
         offsets[row + 1] = offsets[row] + ends[row] - starts[row]
@@ -147,10 +156,13 @@ def cut(data, starts, ends):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def cut_lines(data):  # type: ignore[no-untyped-def]
-    """The entries of a list as it lies in a file: the first word of each line, without `*.` or a dot before it.
+def cut_lines(data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the entries of a list file: the first word of each line, without `*.` or a dot before it.
 
-    Blank lines and those that begin with `#` hold none. Returns: uint8 bytes, int64 (n + 1,) offsets, int64 (n,) lines.
+    Blank lines and lines that begin with `#` have no entry.
+
+    Args: data, uint8 (n_bytes,), content of the file.
+    Returns: uint8, bytes of the entries; int64 (n + 1,), offsets; int64 (n,), line numbers from 1 on.
     """
     n_lines = 1
     for byte in data:

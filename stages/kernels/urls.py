@@ -1,7 +1,7 @@
-"""Lists of addresses: which of them has a host, a domain above it, the beginning of a path, a word.
+"""Look-up of URLs in lists of hosts, domains, prefixes of paths and words.
 
-A list is a sorted array of 64-bit hashes with a directory by their first bits: 9 bytes an entry and about one cache
-line a look-up. With n entries, a name that is in none is taken for one of them with probability n / 2**64.
+A list is a sorted array of 64-bit hashes with a directory by their leading bits: 9 bytes per entry and about one cache
+line per look-up. With n entries, the probability of a false positive is n / 2**64 per look-up.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from stages.kernels.hashing import ODD_A, ODD_B, mix, step
 from stages.kernels.url_form import Plain, is_word
 
 WHOLE, UTF8, GBK = 1, 2, 4
-"""Flags of a word: it counts only between other characters than ASCII letters and digits; only in an address that is
-UTF-8; only in one that is not. A Chinese word stands there in both encodings, because addresses are written in both."""
+"""Flags of a word: it matches only between characters other than ASCII letters and digits; only in an address that is
+valid UTF-8; only in one that is not. Chinese words are listed in both encodings, because both occur in addresses."""
 
 NORMAL, WILDCARD, EXCEPTION = 0, 1, 2
-"""What a rule of the Public Suffix List says: `com.cn`, `*.ck`, `!www.ck`."""
+"""Kinds of rules of the Public Suffix List: `com.cn`, `*.ck`, `!www.ck`."""
 
 HOST_ONLY, REST_TOO = 0, 1
-"""Which part of an entry counts."""
+"""The part of an entry that is hashed: its host alone, or host and path."""
 
 
 class Index(NamedTuple):
-    """Hashes and what they stand for. keys: uint64 (n,), sorted; values: uint8 or int32 (n,); directory: int64, where
-    hashes with the same first 64 - shift bits begin."""
+    """A map from hashes to values.
+
+    keys: uint64 (n,), sorted. values: uint8 or int32 (n,). directory: int64 (2**(64 - shift) + 1,), where the keys with
+    the same leading 64 - shift bits begin.
+    """
 
     keys: np.ndarray
     values: np.ndarray
@@ -37,10 +40,10 @@ class Index(NamedTuple):
 
 
 class Words(NamedTuple):
-    """Words that an automaton finds.
+    """Words searched by an automaton; a word has one row for each list that contains it.
 
-    rows: int64 (n_patterns + 1,), the rows of each pattern; flags: uint8 (n_rows,); lists: int32 (n_rows,); soft: bool
-    (n_rows,), whether every row of a list counts and not the first alone.
+    rows: int64 (n_patterns + 1,), where the rows of each pattern begin. flags: uint8 (n_rows,). lists: int32 (n_rows,).
+    soft: bool (n_rows,), whether every row of a list counts rather than the first one only.
     """
 
     rows: np.ndarray
@@ -50,8 +53,12 @@ class Words(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is in lists, by address. urls, lists, starts, ends: int64 (n,), bytes of `Plain.data`; rows: int64 (n,), of
-    Words, -1 for a host or prefix. domains: int64 (n_urls,), where the registered domain of each begins."""
+    """Matches of addresses in lists.
+
+    urls, lists: int64 (n,), index of the address and of the list. starts, ends: int64 (n,), span of the match in
+    `Plain.data`. rows: int64 (n,), row of Words, -1 for a host or prefix. domains: int64 (n_urls,), start of the
+    registered domain of each address.
+    """
 
     urls: np.ndarray
     lists: np.ndarray
@@ -62,7 +69,7 @@ class Found(NamedTuple):
 
 
 def make_index(keys: np.ndarray, values: np.ndarray) -> Index:
-    """Index hashes; one that stands for several values is there for each. Args: uint64 (n,), int32 (n,)."""
+    """Build an index from keys, uint64 (n,), to values, uint8 or int32 (n,); a key with several values is repeated."""
     order = np.argsort(keys, kind="stable")
     keys, values = keys[order], values[order]
     bits = max(len(keys).bit_length() - 3, 1)
@@ -72,7 +79,7 @@ def make_index(keys: np.ndarray, values: np.ndarray) -> Index:
 
 @njit(cache=True, nogil=True)
 def _skip_www(data, start, end):  # type: ignore[no-untyped-def]
-    """Where a host begins without `www.`."""
+    """Return the start of a host without `www.`."""
     if end - start > 4 and data[start + 3] == ord("."):
         if data[start] == ord("w") and data[start + 1] == ord("w") and data[start + 2] == ord("w"):
             return start + 4
@@ -85,10 +92,13 @@ def _finish(state, n_bytes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def entry_keys(data, starts, hosts, part, skip_www):  # type: ignore[no-untyped-def]
-    """Hash entries of lists in their plain form: hosts from their end, hosts with the rest from their beginning.
+def entry_keys(
+    data: np.ndarray, starts: np.ndarray, hosts: np.ndarray, part: int, skip_www: bool
+) -> np.ndarray:
+    """Hash normalised entries of lists: hosts from their end, hosts with a path from their beginning.
 
-    Args: fields of Plain; part, HOST_ONLY or REST_TOO. Returns: uint64 (n,).
+    Args: data, starts and hosts, fields of Plain; part, HOST_ONLY or REST_TOO; skip_www, whether to skip `www.`.
+    Returns: uint64 (n,).
     """
     keys = np.empty(len(hosts), np.uint64)
     for row in range(len(hosts)):
@@ -111,7 +121,7 @@ def entry_keys(data, starts, hosts, part, skip_www):  # type: ignore[no-untyped-
 
 @njit(cache=True, nogil=True)
 def _place(index, key):  # type: ignore[no-untyped-def]
-    """Where a hash first stands in an index, -1 for not at all."""
+    """Return the first position of a key in an index, -1 if it is absent."""
     bucket = np.int64(key >> np.uint64(index.shift))
     for i in range(index.directory[bucket], index.directory[bucket + 1]):
         if index.keys[i] >= key:
@@ -121,7 +131,7 @@ def _place(index, key):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def is_utf8(data, i, end):  # type: ignore[no-untyped-def]
-    """Whether bytes are UTF-8, as far as lead and continuation bytes go."""
+    """Whether bytes are UTF-8, judged by lead and continuation bytes only."""
     while i < end:
         byte = data[i]
         n = 0 if byte < 0x80 else 1 if byte < 0xE0 else 2 if byte < 0xF0 else 3
@@ -136,10 +146,11 @@ def is_utf8(data, i, end):  # type: ignore[no-untyped-def]
 
 def find(plain: Plain, suffixes: Index, hosts: Index, below: Index, prefixes: Index, automaton: Automaton, words: Words,
          n_lists: int) -> Found:  # fmt: skip
-    """Find what lists hold of each address.
+    """Find the matches of each address in lists.
 
-    Args: suffixes, rules of the Public Suffix List by NORMAL, WILDCARD or EXCEPTION; hosts, below and prefixes, entries
-    by list: a host alone, a domain with all below it, a host with the beginning of a path that ends before `/` or `?`.
+    Args: suffixes, rules of the Public Suffix List, with NORMAL, WILDCARD or EXCEPTION as values; hosts, below and
+    prefixes, entries with their list as value: single hosts, domains with all domains below them, and hosts with a
+    prefix of a path that ends before `/` or `?`; words, those of the automaton; n_lists, number of lists.
     """
     return Found(*_find(*plain[:3], suffixes, hosts, below, prefixes, automaton, words, n_lists))
 
@@ -166,26 +177,26 @@ def _find(data, starts, host_ends, suffixes, hosts, below, prefixes, automaton, 
             n_events = _prefixes(data, url, plain_start, host_end, end, prefixes, seen, events, n_events)
         if len(words.flags):
             n_events = _words(data, url, start, end, automaton, words, seen, seen_rows, events, n_events)
-    found = events[:n_events]
+    matches = events[:n_events]
     return (
-        found[:, 0].copy(),
-        found[:, 1].copy(),
-        found[:, 2].copy(),
-        found[:, 3].copy(),
-        found[:, 4].copy(),
+        matches[:, 0].copy(),
+        matches[:, 1].copy(),
+        matches[:, 2].copy(),
+        matches[:, 3].copy(),
+        matches[:, 4].copy(),
         domains,
     )
 
 
 @njit(cache=True, nogil=True)
 def _note(index, key, url, start, end, seen, events, n_events):  # type: ignore[no-untyped-def]
-    """Note every list that a hash is in, once for each address."""
+    """Append a match for every list that contains a key, once per address; return the number of matches."""
     at = _place(index, key)
     while 0 <= at < len(index.keys) and index.keys[at] == key:
-        named = index.values[at]
-        if seen[named] != url:
-            seen[named] = url
-            events[n_events, 0], events[n_events, 1], events[n_events, 4] = url, named, -1
+        list_index = index.values[at]
+        if seen[list_index] != url:
+            seen[list_index] = url
+            events[n_events, 0], events[n_events, 1], events[n_events, 4] = url, list_index, -1
             events[n_events, 2], events[n_events, 3] = start, end
             n_events += 1
         at += 1
@@ -194,8 +205,8 @@ def _note(index, key, url, start, end, seen, events, n_events):  # type: ignore[
 
 @njit(cache=True, nogil=True)
 def _host(data, url, start, plain_start, end, suffixes, hosts, below, labels, seen, events, n_events):  # type: ignore[no-untyped-def]
-    """Look up a host and all domains above it; returns where its registered domain begins, and the events."""
-    state, n_labels, n_suffix, fixed, is_name = ODD_B, 0, 1, False, False
+    """Look up a host and all domains above it; return the start of its registered domain and the number of matches."""
+    state, n_labels, n_suffix, is_final, is_name = ODD_B, 0, 1, False, False
     for i in range(end - 1, start - 1, -1):
         state = step(state, data[i], ODD_A)
         is_name = is_name or not ((ord("0") <= data[i] <= ord("9")) or data[i] == ord("."))
@@ -210,17 +221,17 @@ def _host(data, url, start, plain_start, end, suffixes, hosts, below, labels, se
             labels[n_labels] = i
             n_labels += 1
         at = _place(suffixes, key)
-        while 0 <= at < len(suffixes.keys) and suffixes.keys[at] == key and not fixed:
+        while 0 <= at < len(suffixes.keys) and suffixes.keys[at] == key and not is_final:
             kind = suffixes.values[at]
             if kind == EXCEPTION:
-                n_suffix, fixed = n_labels - 1, True
+                n_suffix, is_final = n_labels - 1, True
             elif kind == NORMAL or i > start:
                 n_suffix = max(n_suffix, n_labels + (kind == WILDCARD))
             at += 1
         if len(below.keys):
             n_events = _note(below, key, url, i, end, seen, events, n_events)
     if not is_name or n_suffix >= n_labels:
-        return start, n_events  # a number, or a suffix itself
+        return start, n_events  # a numeric address, or a public suffix
     return labels[n_suffix], n_events
 
 
@@ -249,14 +260,14 @@ def _words(data, url, start, end, automaton, words, seen, seen_rows, events, n_e
                 i + 1 == end or not is_word(data[i + 1])
             )
             for row in range(words.rows[pattern], words.rows[pattern + 1]):
-                named = words.lists[row]
-                if (seen_rows[row] if words.soft[row] else seen[named]) == url:
+                list_index = words.lists[row]
+                if (seen_rows[row] if words.soft[row] else seen[list_index]) == url:
                     continue
                 flags = words.flags[row]
                 if (flags & WHOLE and not whole) or flags & (GBK if valid else UTF8):
                     continue
-                seen[named] = seen_rows[row] = url
-                events[n_events, 0], events[n_events, 1], events[n_events, 4] = url, named, row
+                seen[list_index] = seen_rows[row] = url
+                events[n_events, 0], events[n_events, 1], events[n_events, 4] = url, list_index, row
                 events[n_events, 2], events[n_events, 3] = first, i + 1
                 n_events += 1
             hit = automaton.shorter[hit]

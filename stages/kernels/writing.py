@@ -1,6 +1,6 @@
-"""Scripts that texts are written in: what a page and its translation differ in where both are mostly code.
+"""Scripts of texts, by which a page of mostly code is distinguished from its translation.
 
-Reads match text; writes counts. A translated page of examples shares its code with the original, nine words of ten, and
+Reads match text; writes counts. A translated page of examples shares its code with the original, nine words in ten, but
 no sentence.
 """
 
@@ -12,41 +12,41 @@ import numpy as np
 from stages.kernels.tables import HAN, HANGUL, KANA, LETTER, MARK, UNSPACED
 
 SCRIPTS = (LETTER, HANGUL, HAN, KANA, UNSPACED)
-"""Classes of characters that are counted. Latin is not: code, names and terms are written in it in any language."""
+"""Classes of characters that are counted. Latin is not, because code, names and terms in all languages use it."""
 
 MIN_UNITS = 20
-"""So many words or ideographs are a sentence or two; fewer may be a name, or a language in a list of them ..."""
+"""Least number of words or ideographs, one or two sentences; fewer may be a name, or a language in a list ..."""
 
 MIN_SHARE = 0.02
-"""... unless they are a smaller share of the text than this: a line of a site around a page."""
+"""... and least share of the text; fewer may be a line of the site around the page."""
 
 MAX_OTHER = 0.1
-"""A translation keeps at most this share of them."""
+"""Greatest share of them that a translation keeps."""
 
 
 @nb.njit(cache=True, nogil=True)
 def count_scripts(codes: np.ndarray, starts: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Count words and single characters of each script.
 
-    Args: codes and starts, of MatchText; table, the character class of every code point.
+    Args: codes and starts, of MatchText; table, uint8 (0x110000,), the class of every code point.
     Returns: int64 (n_docs, 5), in the order of SCRIPTS.
     """
     counts = np.zeros((len(starts) - 1, UNSPACED - LETTER + 1), np.int64)
     for doc in range(len(counts)):
-        before = 0
+        previous = 0
         for code in codes[starts[doc] : starts[doc + 1]]:
-            kind = table[code]
-            if kind >= HAN or (kind >= LETTER and kind != before):
-                counts[doc, kind - LETTER] += 1
-            if kind != MARK:
-                before = kind
+            char_class = table[code]
+            if char_class >= HAN or (char_class >= LETTER and char_class != previous):
+                counts[doc, char_class - LETTER] += 1
+            if char_class != MARK:
+                previous = char_class
     return counts
 
 
 def have_other_scripts(left: np.ndarray, right: np.ndarray, n_units: np.ndarray) -> np.ndarray:
-    """Whether the one text of a pair says something in a script that the other hardly uses.
+    """Whether one text of each pair has sentences in a script that the other hardly uses.
 
-    Args: left and right, int64 (n_pairs, 5), of count_scripts; n_units, int64 (n_pairs,), units of the shorter text.
+    Args: left and right, int64 (n_pairs, 5), from count_scripts; n_units, int64 (n_pairs,), units of the shorter text.
     Returns: bool (n_pairs,).
     """
     richer, poorer = np.maximum(left, right), np.minimum(left, right)
