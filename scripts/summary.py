@@ -2,7 +2,7 @@
 
 Reads a release's lineage.json.
 
-Example: python scripts/summary.py quickstart-store/releases/quickstart
+Example: python -m scripts.summary quickstart-store/releases/quickstart
 """
 
 from __future__ import annotations
@@ -82,5 +82,5 @@ def summary(lineage: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/summary.py RELEASE")
+        sys.exit("usage: python -m scripts.summary RELEASE")
     print(summary(json.loads(Path(sys.argv[1], "lineage.json").read_text(encoding="utf-8"))))

@@ -3,7 +3,7 @@
 Workers that start with an empty cache each compile the same kernels. This builds a corpus of six tiny documents with
 the steps of the run file, in one process and a temporary store, and throws the result away.
 
-Example: NUMBA_CACHE_DIR=.numba_cache python scripts/warm.py configs/quickstart.yaml
+Example: NUMBA_CACHE_DIR=.numba_cache python -m scripts.warm configs/quickstart.yaml
 """
 
 from __future__ import annotations
@@ -74,5 +74,5 @@ def warm(run_path: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/warm.py RUN.yaml")
+        sys.exit("usage: python -m scripts.warm RUN.yaml")
     warm(sys.argv[1])

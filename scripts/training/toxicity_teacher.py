@@ -1,0 +1,28 @@
+"""Write the word weights of the linear model in alt-profanity-check as a table, for `train_toxicity.py`.
+
+The model was fitted to some 200,000 comments and posts with human labels. Run this in an environment of its own, with
+that package alone: loading it unpickles the files that it ships.
+
+Example: python -m scripts.training.toxicity_teacher > teacher.tsv
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Print a line for each word: word, inverse document frequency, weight; the first line has the intercept."""
+    from profanity_check import profanity_check  # type: ignore[import-not-found]  # not in our environment
+
+    vectorizer, model = profanity_check.vectorizer, profanity_check.model
+    fitted = [part.estimator for part in model.calibrated_classifiers_]
+    weights = sum(part.coef_[0] for part in fitted) / len(fitted)
+    intercept = sum(float(part.intercept_[0]) for part in fitted) / len(fitted)
+    rows = [("", 0.0, intercept)]
+    rows += [(word, vectorizer.idf_[i], weights[i]) for word, i in sorted(vectorizer.vocabulary_.items())]
+    sys.stdout.writelines(f"{word}\t{idf:.4f}\t{weight:.4f}\n" for word, idf, weight in rows)
+
+
+if __name__ == "__main__":
+    main()
