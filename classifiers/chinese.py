@@ -37,7 +37,7 @@ def load(path: str = MODEL_PATH) -> ChineseModel:
         with np.load(path, allow_pickle=False) as arrays:
             return ChineseModel(np.ascontiguousarray(arrays["weights"]), arrays["bias"])
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: {error}; expected the model of scripts/train_chinese.py") from error
+        raise ConfigError(f"{path}: {error}; expected the model of scripts/training/train_chinese.py") from error
 
 
 def save(model: ChineseModel, path: str | Path) -> None:

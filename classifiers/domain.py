@@ -43,7 +43,7 @@ SCORE_STEPS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """model: weights as `scripts/train_domain.py` writes them."""
+    """model: weights as `scripts/training/train_domain.py` writes them."""
 
     model: str = MODEL_PATH
 
@@ -72,7 +72,7 @@ def load_model(path: str) -> Model:
             step, labels = float(stored["step"]), tuple(stored["labels"].tolist())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"domain.model {path}: {error}; expected a file of scripts/train_domain.py"
+            f"domain.model {path}: {error}; expected a file of scripts/training/train_domain.py"
         ) from error
     fits = labels == LABELS and weights.dtype == np.int8 and cells.dtype == np.uint32 and cells.ndim == 1
     fits = fits and len(cells) <= MAX_ROWS and bool((cells < N_CELLS).all())

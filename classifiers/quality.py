@@ -49,7 +49,7 @@ CHARACTER_SCRIPTS = ("Hans", "Hant", "Hani", "Jpan", "Hira", "Kana", "Thai", "La
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """model: weights as `scripts/train_quality.py` writes them."""
+    """model: weights as `scripts/training/train_quality.py` writes them."""
 
     model: str = MODEL_PATH
 
@@ -75,7 +75,7 @@ def load_model(path: str) -> Model:
             scorers = tuple(stored["scorers"].tolist())
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"quality.model {path}: {error}; expected a file of scripts/train_quality.py"
+            f"quality.model {path}: {error}; expected a file of scripts/training/train_quality.py"
         ) from error
     expected = (N_FAMILIES, N_ROWS, len(SCORERS))
     if scorers != SCORERS or model.weights.shape != expected or model.weights.dtype != np.int16:

@@ -40,7 +40,7 @@ WINDOWS_PER_WORST = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """model: weights as `scripts/train_toxicity.py` writes them."""
+    """model: weights as `scripts/training/train_toxicity.py` writes them."""
 
     model: str = MODEL_PATH
 
@@ -62,7 +62,7 @@ def load_model(path: str) -> Model:
             weights, bias = stored["weights"], stored["bias"]
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"toxicity.model {path}: {error}; expected a file of scripts/train_toxicity.py"
+            f"toxicity.model {path}: {error}; expected a file of scripts/training/train_toxicity.py"
         ) from error
     if weights.shape != (N_ROWS,) or weights.dtype != np.int16 or bias.shape != () or not np.isfinite(bias):
         raise ConfigError(
