@@ -1,8 +1,9 @@
-"""Measure what `classifiers.language` makes of code: the share that is `zxx` of files, of pieces and of fenced blocks.
+"""Measure the labels of `classifiers.language` on code: the share of `zxx` among files, excerpts and fenced blocks.
 
-Each --files is NAME=PATTERN (a glob, ** too) of source files of one kind, such as those that Python and Debian
-install; of each kind 300 are drawn, whole and as pieces of 15 lines, which may hold a licence or a usage message alone.
-DOCUMENTS are Parquet files (text) of Markdown, whose fences name a language. Prints Markdown tables.
+Each --files is NAME=PATTERN (a glob, ** allowed) of source files in one language, such as those that Python and Debian
+install. 300 files are sampled per pattern and labelled whole and as excerpts of 15 lines, some of which contain only a
+licence or a usage message. DOCUMENTS are Parquet files (column text) of Markdown with fenced blocks that name their
+language. Prints Markdown tables.
 
 Example: python -m scripts.bench.bench_code docs-*.parquet --files 'Python=/usr/lib/python3*/**/*.py'
 """
@@ -30,7 +31,7 @@ FENCE = re.compile(r"^```[ \t]*([A-Za-z0-9_+#-]+)[^\n]*\n(.*?)^```", re.S | re.M
 
 
 def draw(rng: random.Random, pattern: str) -> list[str]:
-    """Texts of some files that match: those in UTF-8, neither tiny nor huge."""
+    """Sample up to LIMIT matching files that are valid UTF-8 and whose length is in CHARS."""
     paths = sorted(glob.glob(pattern, recursive=True))
     rng.shuffle(paths)
     texts: list[str] = []
@@ -48,25 +49,25 @@ def draw(rng: random.Random, pattern: str) -> list[str]:
 
 
 def piece(rng: random.Random, text: str) -> str:
-    """Some lines that follow each other."""
+    """LINES consecutive lines from a random position."""
     lines = text.split("\n")
     start = rng.randrange(max(len(lines) - LINES + 1, 1))
     return "\n".join(lines[start : start + LINES])
 
 
 def blocks(paths: tuple[Path, ...]) -> dict[str, set[str]]:
-    """Fenced blocks by the language that they name."""
-    found: dict[str, set[str]] = defaultdict(set)
+    """Fenced code blocks, grouped by the language named at the fence."""
+    blocks_of: dict[str, set[str]] = defaultdict(set)
     for path in paths:
         for text in pq.read_table(path, columns=["text"])["text"].to_pylist():
             for name, code in FENCE.findall(text):
                 if len(code) in BLOCK_CHARS:
-                    found[name.lower()].add(code)
-    return found
+                    blocks_of[name.lower()].add(code)
+    return blocks_of
 
 
 def row(annotate: Annotate, name: str, texts: list[str]) -> str:
-    """How many texts, the share that is zxx, and the commonest other labels."""
+    """A table row: number of texts, share labelled zxx, and the three most frequent other labels."""
     labels = annotate(pa.table({"text": pa.array(texts, pa.large_string())}))["label"].to_pylist()
     counts = Counter(labels)
     n_code = counts.pop("zxx", 0)

@@ -1,8 +1,8 @@
-"""Deduplication, ours against datatrove, datasketch, rensa, Daft and text-dedup: the same documents, one core, one run.
+"""Compare deduplication with datatrove, datasketch, rensa, Daft and text-dedup: same documents, one core, one run.
 
-Measures signing (text to signatures), clustering (signatures to clusters) and the whole way (text to the documents
-that stay), Chinese and English apart, and how what is removed agrees with an exact truth about every pair. Tools are
-processes that take turns; see docs/bench-dedup.md for what is measured and why it is fair.
+Measures signing (text to signatures), clustering (signatures to clusters) and end-to-end time (text to kept documents)
+for Chinese and English separately, and compares the removed documents with the exact similarity of every pair. Tools
+run as processes that take turns; see docs/bench-dedup.md for the method.
 
 Example: python -m scripts.bench.bench_dedup docs-*.parquet --lang-column lang --docs truth.parquet \
     --pairs pairs.parquet --peers-env ~/peers --json bench.json
@@ -37,25 +37,25 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS_PATH = Path(__file__).with_name("requirements-peers.txt")
 OURS = "bicorpus"
 SLOW = ("datatrove", "text-dedup")
-"""Tools that get the smaller set of documents."""
+"""Tools that are measured on the smaller set of documents."""
 
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON")
 LEAST_DOCS = 10
 
 SHM = Path("/dev/shm")
 MEMORY_FOLDER = SHM if os.access(SHM, os.W_OK) and shutil.disk_usage(SHM).free > 4e9 else None
-"""Where tools that work through files put them: in memory if there is room, so that no disk is measured."""
+"""Folder for temporary files of tools: in memory if there is room, so that disk speed is not measured."""
 
 Record = dict[str, Any]
 """JSON; Any: its values."""
 
 
 class ToolError(Exception):
-    """A tool did not come up, or did not answer; says why."""
+    """A tool did not start or did not answer; the message is the reason."""
 
 
 class Worker:
-    """A tool's process; see dedup_worker."""
+    """The process of one tool; see dedup_worker."""
 
     def __init__(
         self, tool: str, python: str, corpus: Path, language: str, core: int, timeout_s: float
@@ -122,9 +122,9 @@ class Worker:
 
 
 def install(folder: Path, python: str) -> dict[str, str]:
-    """Make the peers' environment where there is none; what could not be installed, and why.
+    """Create the peers' environment if it does not exist; returns requirements that could not be installed -> reason.
 
-    All requirements at once, and one by one where that fails, so that one peer cannot take the others with it.
+    Installs all requirements at once; if that fails, one by one, so that one peer cannot block the others.
     """
     interpreter = folder / "bin" / "python"
     if interpreter.exists():
@@ -138,7 +138,7 @@ def install(folder: Path, python: str) -> dict[str, str]:
     lines = [
         line.split("  #")[0] for line in REQUIREMENTS_PATH.read_text().splitlines() if line[:1].isalpha()
     ]
-    constraints = folder / "constraints.txt"  # which may not name extras
+    constraints = folder / "constraints.txt"  # constraints must not contain extras
     constraints.write_text("\n".join(re.sub(r"\[.*?\]", "", line) for line in lines))
     for line in lines:
         done = subprocess.run([*pip, "-c", constraints, line], capture_output=True, text=True)
@@ -152,7 +152,7 @@ def install(folder: Path, python: str) -> dict[str, str]:
 def running(
     tools: list[str], corpus: Corpus, options: Record, results: list[Record]
 ) -> Iterator[dict[str, Worker]]:
-    """Start the tools one after another on a corpus; a result for each that says why where it failed."""
+    """Start the tools one after another on a corpus; appends a result per tool, with `error` if it failed."""
     workers: dict[str, Worker] = {}
     with tempfile.TemporaryDirectory(prefix="bench-dedup-") as folder:
         path = Path(folder, "corpus.arrow")
@@ -180,7 +180,7 @@ def running(
 def take_turns(
     tools: list[str], corpus: Corpus, commands: tuple[str, ...], repeats: int, options: Record
 ) -> list[Record]:
-    """Every tool carries out every command so many times; the order turns from one repeat to the next."""
+    """Run every command on every tool `repeats` times; the order of tools rotates between repeats."""
     results: list[Record] = []
     with running(tools, corpus, options, results) as workers:
         by_tool = {result["tool"]: result for result in results}
@@ -198,7 +198,7 @@ def take_turns(
 
 
 def bench_truth(docs: str, pairs: str, tools: list[str], mb: float | None, options: Record) -> list[Record]:
-    """The whole way once, in fresh processes, and its agreement with the truth."""
+    """End-to-end run in fresh processes, once, and its agreement with the truth."""
     results = []
     for language in ("zh", "en"):
         corpus, near = read_truth(docs, pairs, language, mb)
@@ -217,7 +217,7 @@ def bench_truth(docs: str, pairs: str, tools: list[str], mb: float | None, optio
 def bench_speed(
     texts: Any, languages: Any, tools: list[str], mb: dict[str, float], repeats: int, options: Record
 ) -> list[Record]:
-    """Signing, clustering and the whole way on documents of each language; Any: see dedup_corpora.read."""
+    """Signing, clustering and end-to-end runs on documents of each language; Any: see dedup_corpora.read."""
     results = []
     for language in ("zh", "en"):
         chosen = [tool for tool in tools if ONE_LANGUAGE.get(tool, language) == language]
@@ -236,7 +236,7 @@ def bench_speed(
 
 
 def bench_all(texts: Any, repeats: int, options: Record) -> list[Record]:
-    """Ours on every document, and where the time of the whole way goes; Any: see dedup_corpora.read."""
+    """bicorpus on all documents, with a profile of the end-to-end run; Any: see dedup_corpora.read."""
     results = take_turns(
         [OURS], Corpus("all", texts), ("keep", "sign", "cluster", "profile"), repeats, options
     )
@@ -246,15 +246,15 @@ def bench_all(texts: Any, repeats: int, options: Record) -> list[Record]:
 
 
 def chosen_tools(peers: str, peers_env: str | None) -> list[str]:
-    """Ours and the peers that are asked for, by name or by the beginning of it.
+    """bicorpus and the requested peers, given by name or by prefix.
 
-    Raises: UsageError for an unknown one, or if there is no environment to run one in.
+    Raises: UsageError for an unknown name, or if peers are requested without an environment.
     """
     if peers == "none":
         return [OURS]
     if not peers_env:
         raise UsageError(
-            "peers run in an environment of their own; name one with --peers-env, or --peers none"
+            "peers run in a separate environment; name one with --peers-env, or use --peers none"
         )
     wanted = tuple(TOOLS) if peers == "all" else tuple(part.strip() for part in peers.split(";"))
     unknown = [part for part in wanted if not any(tool.startswith(part) for tool in TOOLS)]
@@ -266,25 +266,29 @@ def chosen_tools(peers: str, peers_env: str | None) -> list[str]:
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
 @click.option("--text-column", default="text", show_default=True, help="Column of FILES with the text.")
-@click.option("--lang-column", help="Column of FILES with a language label; else the language stage tells.")
+@click.option("--lang-column", help="Column of FILES with a language label; default: stage language.")
 @click.option("--docs", type=click.Path(exists=True, dir_okay=False), help="Truth: doc_id, text, lang.")
 @click.option("--pairs", type=click.Path(exists=True, dir_okay=False), help="Truth: id_a, id_b, jaccard5.")
-@click.option("--mb-truth", type=float, help="Only the first so many MB of each language of the truth.")
+@click.option("--mb-truth", type=float, help="Use only the first MB of each language of the truth.")
 @click.option("--peers", default="all", show_default=True, help="none, all, or names separated by ';'.")
-@click.option("--peers-env", type=click.Path(file_okay=False), help="Peers' environment; made if missing.")
 @click.option(
-    "--peers-python", default=sys.executable, help="Interpreter to make it with: 3.12 for text-dedup."
+    "--peers-env", type=click.Path(file_okay=False), help="Environment of the peers; created if missing."
+)
+@click.option(
+    "--peers-python", default=sys.executable, help="Interpreter to create it with; text-dedup needs 3.12."
 )
 @click.option("--mb-slow", default=5.0, show_default=True, help=f"MB for {' and '.join(SLOW)}.")
 @click.option("--mb-fast", default=30.0, show_default=True, help="MB for the others.")
 @click.option("--repeats", default=3, show_default=True, help="Repeats on FILES.")
-@click.option("--core", type=int, help="Core to run on; else the last of those allowed.")
-@click.option("--timeout", "timeout_s", default=1200.0, show_default=True, help="Seconds for one answer.")
+@click.option("--core", type=int, help="Core to run on; default: the last one allowed.")
 @click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False), help="Write all that was measured here."
+    "--timeout", "timeout_s", default=1200.0, show_default=True, help="Timeout for one command, in seconds."
 )
+@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Write all results to this file.")
 @click.option(
-    "--table", type=click.Path(exists=True, dir_okay=False), help="Measure nothing: print this JSON."
+    "--table",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Measure nothing; print the tables of this JSON file.",
 )
 def bench(
     files: tuple[str, ...], text_column: str, lang_column: str | None, docs: str | None, pairs: str | None,

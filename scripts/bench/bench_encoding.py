@@ -1,8 +1,8 @@
-"""Measure how encodings are told and mojibake is repaired, on text whose truth is known; prints Markdown.
+"""Measure encoding detection and mojibake repair on text whose true encoding is known; prints Markdown.
 
-DOCUMENTS are Parquet files (text, lang_hint). Pieces of them are encoded and decoded again without a declaration, and
-with a wrong one; then damaged as they are when bytes are read as the wrong encoding, saved and read again. Pieces that
-an encoding cannot write are left out, and so are those with too few characters beyond ASCII to say anything.
+DOCUMENTS are Parquet files (text, lang_hint). Excerpts are encoded, then decoded without a declared encoding and with a
+wrong one. For repair, excerpts are decoded with the wrong encoding to produce mojibake. Excerpts that an encoding
+cannot represent are skipped, and so are excerpts with too few non-ASCII characters to be informative.
 
 Example: python -m scripts.bench.bench_encoding docs-*.parquet
 """
@@ -34,25 +34,28 @@ KINDS = {
         0.2,
     ),
 }
-"""Encodings, languages (`lang_hint`), and the least share of characters that are not ASCII."""
+"""Codecs, languages (`lang_hint`), and the minimum share of non-ASCII characters."""
 
 WRONG = (
     ("cp950", "zh-tw", "gb2312"), ("cp932", "ja", "gb2312"), ("cp949", "ko", "gb2312"), ("euc_jp", "ja", "shift_jis"),
     ("gb18030", "zh-cn", "big5"), ("gb18030", "zh-cn", "euc-kr"), ("gb18030", "zh-cn", "shift_jis"),
     ("gb18030", "zh-cn", "windows-1251"),
 )  # fmt: skip
-"""Encoding of the text, its language, and what is declared."""
+"""Codec of the text, its language, and the declared encoding."""
 
 SIZES = (50, 200, 2000)
 N_DECLARED = 150
 N_FOREIGN = 8
 
 Text = tuple[str, str]
-"""A text and its language."""
+"""A text and its language hint."""
 
 
 def pieces(texts: list[Text], languages: Iterable[str], size: int, least: float, limit: int) -> Iterator[str]:
-    """The first so many characters of each text in a language, from its first letter beyond ASCII on."""
+    """Up to `limit` excerpts of `size` characters, one per text, starting at its first non-ASCII character.
+
+    Only texts in `languages`; `least` is the minimum share of non-ASCII characters in the excerpt.
+    """
     n = 0
     for text, language in texts:
         start = next((i for i, char in enumerate(text) if char > "\x7f"), len(text))
@@ -64,17 +67,20 @@ def pieces(texts: list[Text], languages: Iterable[str], size: int, least: float,
 
 
 def encoded(piece: str, codec: str) -> bytes | None:
-    """Bytes of a piece, None if the encoding does not have all of its characters."""
+    """The encoded excerpt, or None if the codec lacks one of its characters."""
     try:
         return piece.encode(codec)
     except UnicodeEncodeError:
         return None
 
 
-def told(found: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[int, int, int]:
-    """How many pieces come back, come back changed, and are refused. Args: piece, codec, what is declared."""
+def count_decoded(cases: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[int, int, int]:
+    """Count excerpts decoded correctly, decoded wrongly, and refused.
+
+    Args: cases, tuples of excerpt, codec and declared encodings.
+    """
     right = wrong = refused = 0
-    for piece, codec, declared in found:
+    for piece, codec, declared in cases:
         data = encoded(piece, codec)
         if data is None:
             continue
@@ -88,37 +94,37 @@ def told(found: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[int, int, i
 
 
 def print_undeclared(texts: list[Text], limit: int) -> None:
-    """A row for each kind: pieces that come back and that come back changed, by length."""
+    """Print a row per entry excerpts KINDS: excerpts decoded correctly and wrongly, by length."""
     click.echo(f"| encoding | {' | '.join(f'{n:,} characters: right / wrong (pieces)' for n in SIZES)} |")
     click.echo("|---|---|---|---|")
     for name, (codecs, languages, least) in KINDS.items():
         cells = []
         for size in SIZES:
-            of = list(pieces(texts, languages, size, least, limit))
-            counts = told((piece, codec, ()) for piece in of for codec in codecs)
+            excerpts = list(pieces(texts, languages, size, least, limit))
+            counts = count_decoded((piece, codec, ()) for piece in excerpts for codec in codecs)
             n = max(sum(counts), 1)
             cells.append(f"{counts[0] / n:.0%} / {counts[1]} ({sum(counts):,})")
         click.echo(f"| {name} | {' | '.join(cells)} |")
 
 
 def print_declared(texts: list[Text]) -> None:
-    """A row for each wrong declaration: pieces of 1,000 characters that come back, come back changed, are refused."""
+    """Print a row per wrong declaration: excerpts excerpts 1,000 characters decoded correctly, wrongly, or refused."""
     click.echo("\n| text | declared | right | wrong | refused |\n|---|---|---|---|---|")
     for codec, language, label in WRONG:
-        of = pieces(texts, (language,), 1000, 0.2, N_DECLARED)
-        counts = told((piece, codec, (label,)) for piece in of)
+        excerpts = pieces(texts, (language,), 1000, 0.2, N_DECLARED)
+        counts = count_decoded((piece, codec, (label,)) for piece in excerpts)
         click.echo(f"| {codec} | {label} | {' | '.join(map(str, counts))} |")
 
 
 def latin(data: bytes) -> str:
-    """Bytes as windows-1252 reads them in browsers: the five that it does not have are control characters."""
+    """Decode bytes as browsers decode windows-1252: its five undefined bytes become control characters."""
     return "".join(
         chr(b) if b in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes([b]).decode("cp1252") for b in data
     )
 
 
 def damaged(piece: str, accident: str) -> str | None:
-    """The piece after an accident; None where it cannot come to it."""
+    """The excerpt as mojibake, or None if the codec cannot represent it."""
     if accident == "utf-8 as windows-1252":
         return latin(piece.encode())
     if accident == "utf-8 as latin-1":
@@ -130,7 +136,7 @@ def damaged(piece: str, accident: str) -> str | None:
 
 
 def print_repairs(texts: list[Text], limit: int) -> None:
-    """A row for each accident: damaged pieces, those repaired, and those equal to the piece."""
+    """Print a row per kind of mojibake: damaged excerpts, those repaired, and those repaired exactly."""
     click.echo("\n| accident | of | pieces | repaired | of these exactly |\n|---|---|---|---|---|")
     hints = {language for _, language in texts}
     groups = {"Chinese": {"zh-cn"}, "Traditional Chinese": {"zh-tw"}, "English": {"en"}}
@@ -153,14 +159,14 @@ def print_repairs(texts: list[Text], limit: int) -> None:
                 broken = damaged(piece, accident)
                 if broken is None:
                     continue
-                found, done = repair(broken)
-                n, n_repaired, n_exact = n + 1, n_repaired + (done is not None), n_exact + (found == piece)
+                repaired, done = repair(broken)
+                n, n_repaired, n_exact = n + 1, n_repaired + (done is not None), n_exact + (repaired == piece)
             shares = [n_repaired / max(n, 1), n_exact / max(n_repaired, 1)]
             click.echo(f"| {accident} | {name} | {n:,} | {' | '.join(f'{share:.0%}' for share in shares)} |")
 
 
 def print_clean(texts: list[Text]) -> None:
-    """How many clean documents repair touches, and how fast it looks at them."""
+    """Print how many undamaged documents repair changes, and its speed."""
     n_bytes = sum(len(text.encode()) for text, _ in texts)
     start = time.process_time()
     touched = sum(repair(text)[1] is not None for text, _ in texts)
@@ -172,7 +178,7 @@ def print_clean(texts: list[Text]) -> None:
 @click.argument(
     "documents", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@click.option("--limit", default=400, show_default=True, help="Pieces of each kind.")
+@click.option("--limit", default=400, show_default=True, help="Excerpts per encoding.")
 def main(documents: tuple[Path, ...], limit: int) -> None:
     """Print the tables."""
     texts: list[Text] = []

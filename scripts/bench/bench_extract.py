@@ -1,9 +1,9 @@
-"""Main text of web pages, ours against libraries, on pages whose text is known: quality beside speed, zh and en apart.
+"""Compare main-text extraction with other libraries on pages with a known gold text: quality and speed, zh and en.
 
 A page's score is F1 over the bags of its tokens and over its 5-grams (ROUGE-5); a token is a Han, kana or Hangul
-character, or a run of other letters and digits. A page that a tool fails on counts 0. Speed is pages per second of one
-core's processor time, best of --repeats. Sources are in two halves: `development`, which may be looked at, and `held
-out`. The gold of a few Chinese news pages is what stands between two phrases, told by hand.
+character, or a run of other letters and digits. A page on which a tool fails scores 0. Speed is pages per second of CPU
+time on one core, best of --repeats. Sources are split into `development`, used to choose settings, and `held out`. For
+a few Chinese news pages the gold text is the passage between two manually chosen phrases.
 
 Example: ~/extract-env/bin/python -m scripts.bench.bench_extract web_pages.parquet web_pages_thirdparty.parquet
     (in an environment made from scripts/bench/requirements-extract.txt)
@@ -29,7 +29,7 @@ TOKEN = re.compile(
 )
 
 HELD_OUT = ("owasp-site", "news, marked")
-"""Sources that no setting of the extractor was chosen by; of Readability's tests every other page."""
+"""Sources not used to choose any setting of the extractor; half of the pages of Readability's tests as well."""
 
 MARKED = {
     "samples/detail/china_news1.html": ("编者按：突如其来", "北京大学经济学院教授)"),
@@ -38,13 +38,13 @@ MARKED = {
     "samples/detail/netease_news1.html": ("（原标题：美国新冠", "地方政府制定相应的经济活动开放或限制措施。"),
     "tests/data/content/test_bbc_chinese.html": ("港特首梁振英就住宅", "提出不信任动议。"),
 }
-"""Chinese news pages without a gold text: path, how their article begins, how it ends."""
+"""Chinese news pages without a gold text: path, first and last phrase of the article."""
 
 Extract = Callable[[str], str]
 
 
 class Page(NamedTuple):
-    """A page, its gold text and where it is from."""
+    """A page with its gold text and source."""
 
     source: str
     language: str
@@ -58,9 +58,9 @@ def tokens(text: str) -> list[str]:
     return TOKEN.findall(text.lower())
 
 
-def f1(found: list[str], gold: list[str], n: int) -> tuple[float, float, float]:
+def f1(predicted: list[str], gold: list[str], n: int) -> tuple[float, float, float]:
     """F1, precision and recall over bags of n-grams."""
-    a, b = (Counter(zip(*(x[i:] for i in range(n)), strict=False)) for x in (found, gold))
+    a, b = (Counter(zip(*(x[i:] for i in range(n)), strict=False)) for x in (predicted, gold))
     both = (a & b).total()
     if not both:
         return 0.0, 0.0, 0.0
@@ -69,7 +69,7 @@ def f1(found: list[str], gold: list[str], n: int) -> tuple[float, float, float]:
 
 
 def tools() -> Iterator[tuple[str, Extract]]:
-    """Yield the tools that can be imported here."""
+    """Yield the tools whose packages are installed."""
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
@@ -87,7 +87,7 @@ def tools() -> Iterator[tuple[str, Extract]]:
         try:
             yield from maker()
         except ImportError as error:
-            click.echo(f"left out: {error}", err=True)
+            click.echo(f"skipped: {error}", err=True)
 
 
 def _trafilatura() -> Iterator[tuple[str, Extract]]:
@@ -129,7 +129,7 @@ def _lxml_tools() -> Iterator[tuple[str, Extract]]:
     english = justext.get_stoplist("English")
 
     def by_blocks(html: str) -> str:
-        if len(re.findall(r"[\u4e00-\u9fff]", html)) > 300:  # it has no stop words of Chinese
+        if len(re.findall(r"[\u4e00-\u9fff]", html)) > 300:  # it has no Chinese stop words
             blocks = justext.justext(html, frozenset(), stopwords_low=0, stopwords_high=0)
         else:
             blocks = justext.justext(html, english)
@@ -176,7 +176,7 @@ def _selectolax() -> Iterator[tuple[str, Extract]]:
 
 
 def read(paths: tuple[str, ...], limit: int) -> list[Page]:
-    """Read the pages that have a gold text, at most `limit` of a source and language, evenly drawn."""
+    """Read pages with a gold text, at most `limit` per source and language, evenly spaced."""
     groups: dict[tuple[str, str], list[Page]] = defaultdict(list)
     for path in paths:
         for row in pq.read_table(path).to_pylist():
@@ -200,7 +200,7 @@ def read(paths: tuple[str, ...], limit: int) -> list[Page]:
 
 
 def between(html: str, first: str, last: str) -> str:
-    """Return the lines of a page's whole text from one phrase to another."""
+    """The plain text of a page from the line with the phrase `first` to the end of the phrase `last`."""
     from resiliparse.extract.html2text import extract_plain_text
 
     text = extract_plain_text(html, main_content=True, alt_texts=False)
@@ -209,34 +209,34 @@ def between(html: str, first: str, last: str) -> str:
 
 
 def measure(extract: Extract, pages: list[Page], repeats: int) -> dict[str, float]:
-    """Scores, failures and speed of one tool on some pages."""
+    """Mean scores, number of failures and speed of one tool on some pages."""
     scores = []
-    failures, best = 0, float("inf")
+    failures, best_s = 0, float("inf")
     for turn in range(repeats):
-        spent = 0.0
+        cpu_s = 0.0
         for page in pages:
             start = time.process_time()
             try:
                 text = extract(page.html)
-            except Exception:  # whatever a tool raises, the page has no text
+            except Exception:  # any error of a tool counts as a failed page
                 text = None
-            spent += time.process_time() - start
+            cpu_s += time.process_time() - start
             if turn == 0:
                 failures += text is None
-                found, gold = tokens(text or ""), tokens(page.gold)
-                scores.append((*f1(found, gold, 1), f1(found, gold, 5)[0]))
-        best = min(best, spent)
+                predicted, gold = tokens(text or ""), tokens(page.gold)
+                scores.append((*f1(predicted, gold, 1), f1(predicted, gold, 5)[0]))
+        best_s = min(best_s, cpu_s)
     means = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
     names = ("f1", "precision", "recall", "rouge5")
-    return {**dict(zip(names, means, strict=True)), "failures": failures, "pages_per_s": len(pages) / best}
+    return {**dict(zip(names, means, strict=True)), "failures": failures, "pages_per_s": len(pages) / best_s}
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
-@click.option("--limit", default=100, help="Pages of each source and language.")
-@click.option("--repeats", default=1, help="Times every page is extracted; the fastest counts.")
+@click.option("--limit", default=100, help="Pages per source and language.")
+@click.option("--repeats", default=1, help="Repeats; the fastest one counts.")
 @click.option("--only", multiple=True, help="Tools to run, by name.")
-@click.option("--json", "json_path", help="Also write every number there.")
+@click.option("--json", "json_path", help="Also write the results as JSON to this path.")
 def main(
     paths: tuple[str, ...], limit: int, repeats: int, only: tuple[str, ...], json_path: str | None
 ) -> None:

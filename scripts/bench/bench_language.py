@@ -1,9 +1,9 @@
-"""Measure `classifiers.language`: labels of sentences against the truth, its label beside the bare model's, and speed.
+"""Measure `classifiers.language`: accuracy on labelled sentences, comparison with the bare lid.176 model, and speed.
 
-TRUTH is a Parquet table (text, lang, kind) whose languages are zh-Hans, zh-Hant, yue, zh-en-mixed, code or codes of
-two letters; DOCUMENTS are Parquet files (text, lang_hint) for speed and for the languages of whole pages. A line in
-`zh-en-mixed` is right as `mul`, or as Chinese that carries an English share; `code` is right as zxx. Speed is the
-fastest of some runs in one process, on one core: the library labels one document at a time, newlines replaced.
+TRUTH is a Parquet table (text, lang, kind) with the languages zh-Hans, zh-Hant, yue, zh-en-mixed, code or two-letter
+codes; DOCUMENTS are Parquet files (text, lang_hint), used for speed and for labels of whole pages. For a line in
+`zh-en-mixed`, `mul` is correct, and so is Chinese with an English share; for `code`, zxx is correct. Speed is the
+fastest of several runs in one process on one core; the library labels one document at a time, newlines replaced.
 
 Example: python -m scripts.bench.bench_language lid_truth.parquet docs-*.parquet --plot docs/language.png
 """
@@ -32,38 +32,38 @@ NAMES = {
     "code": "zxx", "zh-en-mixed": "mul",
 }  # fmt: skip
 ALONE = {"zho_Hans": "zh", "zho_Hant": "zh", "yue_Hant": "yue"}
-"""What the bare model calls them."""
+"""Labels of the bare model for these languages."""
 HINTS = {"zh-cn": "zho_Hans lzh_Hani", "zh-tw": "zho_Hant lzh_Hani", "lzh": "lzh_Hani", "en": "eng_Latn",
          "ja": "jpn_Jpan", "ko": "kor_Hang"}  # fmt: skip
 
 
 def scores(truth: np.ndarray, found: np.ndarray, name: str) -> tuple[float, float, float]:
     """Precision, recall and F1 of one label."""
-    right = float(np.count_nonzero((truth == name) & (found == name)))
-    precision = right / max(int(np.count_nonzero(found == name)), 1)
-    recall = right / max(int(np.count_nonzero(truth == name)), 1)
+    n_correct = float(np.count_nonzero((truth == name) & (found == name)))
+    precision = n_correct / max(int(np.count_nonzero(found == name)), 1)
+    recall = n_correct / max(int(np.count_nonzero(truth == name)), 1)
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
 def settle_mixed(truth: np.ndarray, labels: np.ndarray, shares: list[list[dict]]) -> np.ndarray:
-    """Labels in which a mixed line is `mul` where it is right: `mul`, or Chinese with an English share."""
-    found = labels.copy()
+    """Labels with `mul` for mixed lines that are labelled correctly: `mul`, or Chinese with an English share."""
+    settled = labels.copy()
     for i in np.flatnonzero(truth == "mul"):
-        held = {item["label"].partition("_")[0] for item in shares[i]}
-        if labels[i].startswith("zho") and {"zho", "eng"} <= held:
-            found[i] = "mul"
-    return found
+        languages = {item["label"].partition("_")[0] for item in shares[i]}
+        if labels[i].startswith("zho") and {"zho", "eng"} <= languages:
+            settled[i] = "mul"
+    return settled
 
 
 def bare_labels(texts: pa.ChunkedArray) -> np.ndarray:
-    """The model's own best label of each text."""
+    """The best label of the bare model for each text."""
     model = fasttext.load(MODEL_PATH)
     best, _ = fasttext.predict(model, texts)
     return np.array([*model.labels, "none"])[best[:, 0]]
 
 
 def print_table(title: str, truth: np.ndarray, found: np.ndarray, bare: np.ndarray) -> None:
-    """A row for each true language: how many texts, precision, recall, F1, and the F1 of the bare model."""
+    """Print a row per true language: number of texts, precision, recall, F1, and F1 of the bare model."""
     click.echo(
         f"\n{title}\n\n| language | texts | precision | recall | F1 | lid.176 alone: F1 |\n|---|---|---|---|---|---|"
     )
@@ -79,7 +79,7 @@ def print_table(title: str, truth: np.ndarray, found: np.ndarray, bare: np.ndarr
 
 
 def draw(truth: np.ndarray, found: np.ndarray, path: Path) -> None:
-    """Draw the confusion matrix: shares of each true language, by label."""
+    """Draw the confusion matrix: share of each label within each true language."""
     rows = [name for name in dict.fromkeys(NAMES.values()) if np.any(truth == name)]
     columns = [*rows, *sorted({"lzh_Hani", "und"} - set(rows)), "other"]
     counts = np.zeros((len(rows), len(columns)), int)
@@ -88,7 +88,7 @@ def draw(truth: np.ndarray, found: np.ndarray, path: Path) -> None:
     shares = counts / counts.sum(axis=1, keepdims=True)
     figure = Figure(figsize=(8.4, 6.6))
     axes = figure.subplots()
-    axes.imshow(shares**0.35, cmap="Blues", vmin=0, vmax=1.15)  # small errors are to be seen
+    axes.imshow(shares**0.35, cmap="Blues", vmin=0, vmax=1.15)  # makes small errors visible
     for (row, column), count in np.ndenumerate(counts):
         if count:
             color = "white" if shares[row, column] > 0.5 else "black"
@@ -112,7 +112,7 @@ def best_time(work: Callable[[], object], repeats: int) -> float:
 
 
 def print_speed(texts: pa.Array, repeats: int) -> None:
-    """Speed of the library, the kernel and the stage over the same documents, and in how many labels they differ."""
+    """Print the speed of the library, the kernel and the stage on the same documents, and how many labels differ."""
     model, annotate = fasttext.load(MODEL_PATH), STAGE.load(Config())
     theirs = library.load_model(MODEL_PATH).f
     table, lines = pa.table({"text": texts}), [text.replace("\n", " ") + "\n" for text in texts.to_pylist()]
@@ -120,12 +120,12 @@ def print_speed(texts: pa.Array, repeats: int) -> None:
     annotate(table.slice(0, 9))
     megabytes = sum(len(line.encode()) for line in lines) / 1e6
     best, probabilities = fasttext.predict(model, texts)
-    known = [theirs.predict(line, 1, 0.0, "strict")[0] for line in lines]
+    expected = [theirs.predict(line, 1, 0.0, "strict")[0] for line in lines]
     other = sum(
-        f"__label__{model.labels[i]}" != label for i, (_, label) in zip(best[:, 0], known, strict=True)
+        f"__label__{model.labels[i]}" != label for i, (_, label) in zip(best[:, 0], expected, strict=True)
     )
-    error = max(abs(float(p) - q) for p, (q, _) in zip(probabilities[:, 0], known, strict=True))
-    # by turns, so that another load on the machine meets them all
+    error = max(abs(float(p) - q) for p, (q, _) in zip(probabilities[:, 0], expected, strict=True))
+    # in turn, so that other load on the machine affects all of them
     seconds = np.full((repeats, 3), np.inf)
     for i in range(repeats):
         seconds[i] = [
@@ -168,9 +168,9 @@ def print_pages(paths: tuple[Path, ...]) -> None:
 @click.command()
 @click.argument("truth_path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("documents", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--plot", type=click.Path(path_type=Path), help="Where to draw the confusion matrix (PNG).")
-@click.option("--megabytes", default=25, help="Of documents, for speed.")
-@click.option("--repeats", default=3, help="Runs of each, of which the fastest counts.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Path of the confusion matrix (PNG).")
+@click.option("--megabytes", default=25, help="Amount of DOCUMENTS to measure speed on.")
+@click.option("--repeats", default=3, help="Repeats; the fastest one counts.")
 def main(
     truth_path: Path, documents: tuple[Path, ...], plot: Path | None, megabytes: int, repeats: int
 ) -> None:

@@ -1,8 +1,8 @@
-"""Measure the stages that look for repeated paragraphs and similar lines: time, bytes written, and what would go.
+"""Measure the stages for repeated paragraphs and similar lines: time, bytes written, and characters to be removed.
 
-Runs them in this process on the texts of FILES (Parquet with the columns text and lang_hint), once before the clock
-starts, and prints Markdown tables: CPU-milliseconds per MB of text and bytes of annotation per byte; the global step in
-CPU-seconds; characters in repeated units and in the occurrences that would go if nothing were dropped.
+Runs them in this process on the texts of FILES (Parquet with the columns text and lang_hint), after a warm-up run, and
+prints Markdown tables: CPU-milliseconds per MB of text and annotation bytes per byte of text; CPU-seconds of the global
+step; characters in repeated units and in the occurrences that would be removed if no document were dropped.
 
 Example: python -m scripts.bench.bench_paragraphs docs.parquet
 """
@@ -30,12 +30,12 @@ BATCH_ROWS = 256
 
 
 def batches(table: pa.Table) -> Iterator[pa.Table]:
-    """Slices of the size that kernels are fast at."""
+    """Slices of BATCH_ROWS rows."""
     return (table.slice(i, BATCH_ROWS).combine_chunks() for i in range(0, table.num_rows, BATCH_ROWS))
 
 
 def annotate(stage: Stage, config: Any, docs: pa.Table) -> tuple[pa.Table, float]:
-    """Columns of a stage on documents under their full names, and CPU-seconds. Any: the stage's own config class."""
+    """Output columns of a stage under their full names, and its CPU-seconds. Any: the stage's own config class."""
     function = stage.load(config)
     function(next(batches(docs)))
     begun = time.process_time()
@@ -45,7 +45,7 @@ def annotate(stage: Stage, config: Any, docs: pa.Table) -> tuple[pa.Table, float
 
 
 def run(step: Global, table: pa.Table) -> tuple[Outcome, float, int]:
-    """A global step on rows in one partition: outcome, CPU-seconds, bytes that its map sends."""
+    """Run a global step in one partition; returns its outcome, CPU-seconds, and bytes of the map output."""
     config, begun = step.config(), time.process_time()
     mapped = step.map(table.select([*step.reads, ROW]), config)
     mapped = mapped.take(pa.array(np.lexsort((mapped[ROW].to_numpy(), mapped["key"].to_numpy()))))
@@ -62,12 +62,12 @@ def stored_bytes(table: pa.Table) -> int:
 
 
 def lost(docs: pa.Table, passages: pa.Table) -> dict[str, list[float]]:
-    """By language: characters, those in passages, those in occurrences that go.
+    """By language: number of characters, of characters in passages, and of characters in removed occurrences.
 
-    Args: passages, columns `row`, `passages`, `n_chars`, of documents that have some.
+    Args: passages, columns `row`, `passages`, `n_chars` of documents with at least one passage.
     """
     rows = passages[ROW].to_numpy().astype(np.int64)
-    fed = {
+    columns = {
         "doc_id": docs["doc_id"].take(pa.array(rows)),
         "substring.passages": passages["passages"],
         "substring.n_chars": passages["n_chars"],
@@ -76,10 +76,10 @@ def lost(docs: pa.Table, passages: pa.Table) -> dict[str, list[float]]:
         "order": pa.array([[]] * len(rows), pa.list_(pa.float64())),
         ROW: passages[ROW],
     }
-    found, _, _ = run(owners.GLOBAL, pa.table(fed))
-    assert found.rows is not None
+    outcome, _, _ = run(owners.GLOBAL, pa.table(columns))
+    assert outcome.rows is not None
     removed, repeated = np.zeros(docs.num_rows), np.zeros(docs.num_rows)
-    removed[found.rows[ROW].to_numpy().astype(np.int64)] = found.rows["n_removed"].to_numpy()
+    removed[outcome.rows[ROW].to_numpy().astype(np.int64)] = outcome.rows["n_removed"].to_numpy()
     repeated[rows] = np.round(passages["repeated_share"].to_numpy() * passages["n_chars"].to_numpy())
     lengths = pc.utf8_length(docs["text"]).to_numpy()
     languages = np.asarray(docs["lang_hint"].fill_null("other").cast(pa.string()).to_pylist(), dtype="U2")
@@ -103,7 +103,7 @@ def main(files: tuple[str, ...]) -> None:
     click.echo(f"{n_bytes / 1e6:,.1f} MB, {docs.num_rows:,} documents\n")
     click.echo("| stage | CPU-ms per MB | bytes per byte | global step, CPU-s | sent, bytes per byte |")
     click.echo("|---|---:|---:|---:|---:|")
-    goes = {}
+    lost_by_kind = {}
     for unit in paragraphs.UNITS:
         columns, seconds = annotate(paragraphs.STAGE, paragraphs.Config(unit=unit), docs)
         table = docs
@@ -115,17 +115,17 @@ def main(files: tuple[str, ...]) -> None:
         size = stored_bytes(columns) / n_bytes
         figures = f"{seconds * 1e9 / n_bytes:.1f} | {size:.3f} | {global_s:.2f} | {sent / n_bytes:.3f}"
         click.echo(f"| `paragraphs`, {unit} | {figures} |")
-        goes[unit] = lost(docs, outcome.rows)
+        lost_by_kind[unit] = lost(docs, outcome.rows)
     columns, seconds = annotate(similar_lines.STAGE, similar_lines.Config(), docs)
     click.echo(
         f"| `similar_lines` | {seconds * 1e9 / n_bytes:.1f} | {stored_bytes(columns) / n_bytes:.4f} | - | - |"
     )
-    found = columns.rename_columns(["passages", "n_chars", "repeated_share"]).append_column(ROW, docs[ROW])
-    goes["similar_line"] = lost(docs, found.filter(pc.is_valid(found["passages"])))
+    renamed = columns.rename_columns(["passages", "n_chars", "repeated_share"]).append_column(ROW, docs[ROW])
+    lost_by_kind["similar_line"] = lost(docs, renamed.filter(pc.is_valid(renamed["passages"])))
     click.echo(
         "\n| kind | language | million characters | % in repeated units | % that would go |\n|---|---|---:|---:|---:|"
     )
-    for kind, by_language in goes.items():
+    for kind, by_language in lost_by_kind.items():
         for name, (n_chars, repeated, removed) in by_language.items():
             shares = f"{100 * repeated / n_chars:.1f} | {100 * removed / n_chars:.1f}"
             click.echo(f"| `{kind}` | {name} | {n_chars / 1e6:.1f} | {shares} |")

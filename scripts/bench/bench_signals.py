@@ -1,9 +1,8 @@
-"""Measure all signals beside datatrove's Gopher quality, Gopher repetition and FineWeb filters, in one run; Markdown.
+"""Compare the speed of all signals with datatrove's Gopher quality, Gopher repetition and FineWeb filters; Markdown.
 
-Both sides read the same texts in one process, by turns, and the best of several rounds counts, in seconds of this
-process's CPU: other work on the machine disturbs ratios least so. datatrove gets a small part of the texts, as it takes
-minutes for what we do in a second; its words are found once for each filter, as in a pipeline. Needs the extra
-`datatrove`.
+Both read the same texts in one process, in turn, and the best of several rounds counts, in CPU seconds of this process:
+ratios then depend least on other load. datatrove gets a small sample of the texts, because it takes minutes for what
+takes us a second; it tokenizes once per filter, as in a pipeline. Needs the extra `datatrove`.
 
 Example: python -m scripts.bench.bench_signals docs-*.parquet --mb 50 --peer-mb 1
 """
@@ -32,34 +31,34 @@ BATCH_ROWS = 1000
 
 
 def cpu_seconds(work: Callable[[], object], rounds: int) -> float:
-    """CPU seconds of the fastest of some rounds."""
-    found = []
+    """CPU seconds of the fastest round."""
+    times = []
     for _ in range(rounds):
         start = time.process_time()
         work()
-        found.append(time.process_time() - start)
-    return min(found)
+        times.append(time.process_time() - start)
+    return min(times)
 
 
 def n_bytes(texts: Iterable[str]) -> int:
-    """Bytes of texts in UTF-8."""
+    """Size of the texts in UTF-8 bytes."""
     return sum(len(text.encode()) for text in texts)
 
 
 def chosen(files: Iterable[str], labels: tuple[str, ...], limit: float) -> pa.Table:
-    """Documents of some labels, spread over the files, up to a number of bytes."""
+    """Documents with one of the labels, evenly spaced over the files, about `limit` bytes in total."""
     table = pa.concat_tables([pq.read_table(file, columns=["text"]) for file in files])
     texts = table["text"].cast(pa.large_string())
-    found = language.STAGE.load(language.Config())(pa.table({"text": texts}))["label"]
-    rows = np.flatnonzero(np.isin(found.to_pylist(), labels))
+    label_column = language.STAGE.load(language.Config())(pa.table({"text": texts}))["label"]
+    rows = np.flatnonzero(np.isin(label_column.to_pylist(), labels))
     sizes = np.array([len(text.encode()) for text in texts.take(rows).to_pylist()])
     step = max(1, int(sizes.sum() // limit))
     rows = rows[::step]
-    return pa.table({"text": texts.take(rows), "language.label": found.take(rows)}).combine_chunks()
+    return pa.table({"text": texts.take(rows), "language.label": label_column.take(rows)}).combine_chunks()
 
 
 def without_view(work: Callable[[pa.Table], object], table: pa.Table) -> Callable[[], None]:
-    """Run a stage over batches; each decodes its text anew, as one stage alone would."""
+    """Run a stage over batches without the shared text view, so that each batch decodes its text again."""
     batches = [table.slice(start, BATCH_ROWS) for start in range(0, len(table), BATCH_ROWS)]
 
     def run() -> None:
@@ -71,25 +70,25 @@ def without_view(work: Callable[[pa.Table], object], table: pa.Table) -> Callabl
 
 
 def filters(code: str) -> Callable[[list[str]], None]:
-    """datatrove's three filters, every one over every text."""
+    """A function that runs datatrove's three filters over all texts."""
     from datatrove.data import Document
     from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
 
-    ones = [
-        kind(language=code) for kind in (GopherQualityFilter, GopherRepetitionFilter, FineWebQualityFilter)
+    instances = [
+        cls(language=code) for cls in (GopherQualityFilter, GopherRepetitionFilter, FineWebQualityFilter)
     ]
 
     def run(texts: list[str]) -> None:
         for text in texts:
-            for one in ones:
-                one.filter(Document(text=text, id=""))
+            for instance in instances:
+                instance.filter(Document(text=text, id=""))
 
     return run
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-@click.option("--mb", default=50.0, show_default=True, help="Megabytes of text of each language for us.")
+@click.option("--mb", default=50.0, show_default=True, help="Megabytes of text per language for our signals.")
 @click.option("--peer-mb", default=1.0, show_default=True, help="Megabytes for datatrove.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of each measurement.")
 def bench(files: tuple[str, ...], mb: float, peer_mb: float, rounds: int) -> None:

@@ -1,7 +1,7 @@
-"""Measure what the steps of a run file cost on given files: CPU-milliseconds per MB of text, and peak memory.
+"""Measure the cost of the steps of a run file on given files: CPU-milliseconds per MB of text, and peak memory.
 
 Builds the files with `bicorpus run --engine local` in a temporary store, after compiling the kernels, and prints the
-run's own record and funnel as Markdown tables. Loading a model counts to its stage once per worker, so use 100 MB or
+run record and the funnel as Markdown tables. Loading a model is counted to its stage once per worker, so use 100 MB or
 more.
 
 Example: python -m scripts.bench.bench_stages crawl/*.jsonl.gz --workers 1
@@ -28,7 +28,7 @@ READERS = {ending: f"stages.readers.{ending[1:]}" for ending in (".parquet", ".w
 
 
 def sources_of(files: tuple[str, ...], text: str | None) -> list[dict[str, Any]]:
-    """One source per reader, told by the files' names; Any: YAML values."""
+    """One source per reader; the reader is chosen by file extension. Any: YAML values."""
     by_reader: dict[str, list[str]] = {}
     for file in files:
         endings = reversed(Path(file).suffixes)  # .warc.wet.gz is WET
@@ -42,7 +42,7 @@ def sources_of(files: tuple[str, ...], text: str | None) -> list[dict[str, Any]]
 
 
 def machine() -> str:
-    """Processor, cores and memory of this machine."""
+    """Processor, number of cores and memory of this machine, and the Python version."""
     info = Path("/proc/cpuinfo").read_text()
     model = next((line.split(": ", 1)[1] for line in info.splitlines() if line.startswith("model name")), "?")
     kib = int(Path("/proc/meminfo").read_text().split()[1])
@@ -51,7 +51,7 @@ def machine() -> str:
 
 
 def report(record: dict[str, Any], status: dict[str, Any], workers: int) -> list[str]:
-    """Markdown lines from a run's record and the store's status; Any: JSON values."""
+    """Markdown lines from the run record and the status of the store; Any: JSON values."""
     n_bytes = sum(source["bytes"] for source in status["sources"].values())
     n_docs = sum(source["documents"] for source in status["sources"].values())
     mb = n_bytes / 1e6
@@ -75,9 +75,12 @@ def report(record: dict[str, Any], status: dict[str, Any], workers: int) -> list
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 @click.option(
-    "--run", "run_path", default=str(ROOT / "configs/quickstart.yaml"), help="Whose steps to measure."
+    "--run",
+    "run_path",
+    default=str(ROOT / "configs/quickstart.yaml"),
+    help="Run file with the steps to measure.",
 )
-@click.option("--text", help="Field that holds the text, where it has no usual name.")
+@click.option("--text", help="Field with the text, if it has an unusual name.")
 @click.option("--workers", default=1, show_default=True)
 def main(files: tuple[str, ...], run_path: str, text: str | None, workers: int) -> None:
     """Measure the steps of a run file on FILES."""

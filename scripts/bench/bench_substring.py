@@ -1,8 +1,8 @@
-"""Measure what finding repeated passages costs on given files: CPU time, memory, and bytes written between tasks.
+"""Measure the cost of finding repeated passages in given files: CPU time, memory, and bytes exchanged between tasks.
 
-Builds the files in a temporary store with one worker, after compiling the kernels: `stages.anchors`, `stages.substring`
-and the global steps between them, alone. The figures are those of the worker around each task, without the start of a
-process; bytes of exchange are those of all files that tasks of global steps hand on, as they lie.
+Builds the files in a temporary store with one worker, after compiling the kernels, with only `stages.anchors`,
+`stages.substring` and the global steps between them. Times are taken in the worker around each task, without process
+start-up; exchanged bytes are the size on disk of all files passed between tasks of global steps.
 
 Example: python -m scripts.bench.bench_substring crawl/*.parquet
 """
@@ -35,23 +35,23 @@ STEPS = ("shared_anchors", "equal_ranges", "repeated_windows")
 
 
 def timed(fn: Callable[[Any], Any], task: Any) -> tuple[Any, float, int]:
-    """Result of a task, its CPU seconds, and the peak memory of its process; Any: tasks and results of any kind."""
+    """Result of a task, its CPU seconds, and the peak memory of its process. Any: tasks and results of all steps."""
     before = time.process_time()
     result = fn(task)
     return result, time.process_time() - before, peak_rss_bytes()
 
 
 def label(fn: Callable[[Any], Any], task: Any) -> str:
-    """The step that a task belongs to, the last one of a wave; else what is done. Any: tasks of any kind."""
+    """Name of the step of a task (of a wave, its last step), or of the function if there is none. Any: as timed."""
     if hasattr(task, "steps"):
         return str(task.steps[-1].name)
     return str(task.step.name) if hasattr(task, "step") else fn.__name__
 
 
 class Measured:
-    """A local engine of one worker that records what each kind of task took and wrote.
+    """A local engine of one worker that records the time, memory and output size of tasks.
 
-    seconds: CPU seconds by (step, kind of task). exchange: bytes of exchange files by step. peak_rss: bytes.
+    seconds: CPU seconds by (step, function). exchange: bytes of exchange files by step. peak_rss: bytes.
     """
 
     def __init__(self, store: Path) -> None:
@@ -61,7 +61,7 @@ class Measured:
         self.peak_rss = 0
 
     def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-        """See Engine.map; Any: tasks and results of any kind."""
+        """See Engine.map; Any: tasks and results of all steps."""
         for result, seconds, peak in self.engine.map(partial(timed, fn), tasks):
             step = label(fn, tasks[0])
             self.seconds[step, fn.__name__] = self.seconds.get((step, fn.__name__), 0) + seconds
@@ -80,7 +80,7 @@ class Measured:
 
 
 def run_page(files: tuple[str, ...], text: str | None, settings: dict[str, Any]) -> dict[str, Any]:
-    """A run file of these steps alone; Any: YAML values."""
+    """A run file with only these steps; Any: YAML values."""
     return {
         "corpus": "bench-substring",
         "sources": sources_of(files, text),
@@ -91,26 +91,26 @@ def run_page(files: tuple[str, ...], text: str | None, settings: dict[str, Any])
 
 
 def shares(store: Path) -> dict[str, float]:
-    """Share of characters in passages, over all documents: of Chinese-like text and of other text, by the majority."""
+    """Share of characters in repeated passages, for mainly Chinese documents (`zh`) and for all others (`other`)."""
     totals: dict[str, list[int]] = {}
     for path in sorted(store.glob("annotations/substring/*/*.parquet")):
         rows = pq.read_table(path)
         texts = pq.read_table(store / "shards" / path.name, columns=["text"])["text"].to_pylist()
-        for found, text in zip(rows["passages"].to_pylist(), texts, strict=True):
+        for spans, text in zip(rows["passages"].to_pylist(), texts, strict=True):
             if text is None:
                 continue
             wide = sum("\u3400" <= char <= "\u9fff" for char in text[:2000])
             total = totals.setdefault("zh" if 4 * wide > len(text[:2000]) else "other", [0, 0])
             total[0] += len(text)
             end = 0
-            for passage in found or ():
+            for passage in spans or ():
                 total[1] += max(passage["end"] - max(passage["start"], end), 0)
                 end = max(end, passage["end"])
     return {name: repeated / n_chars for name, (n_chars, repeated) in sorted(totals.items())}
 
 
 def report(store: Path, engine: Measured) -> list[str]:
-    """Markdown lines of what was measured."""
+    """The results as lines of Markdown."""
     shards = [pq.read_table(path, columns=["text_bytes"]) for path in sorted(store.glob("shards/*.parquet"))]
     n_bytes = sum(sum(table["text_bytes"].to_pylist()) for table in shards)
     folders = {"anchors": "annotations", "substring": "annotations"} | dict.fromkeys(STEPS, "global")
@@ -142,9 +142,9 @@ def report(store: Path, engine: Measured) -> list[str]:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-@click.option("--text", help="Field that holds the text, where it has no usual name.")
-@click.option("--preset", default="equalised", show_default=True, help="Of stages.anchors.")
-@click.option("--keep", type=click.Path(exists=False), help="Folder for the store, which then stays.")
+@click.option("--text", help="Field with the text, if it has an unusual name.")
+@click.option("--preset", default="equalised", show_default=True, help="Preset of stages.anchors.")
+@click.option("--keep", type=click.Path(exists=False), help="Keep the store in this folder.")
 def main(files: tuple[str, ...], text: str | None, preset: str, keep: str | None) -> None:
     """Measure the steps that find repeated passages on FILES."""
     pa.set_cpu_count(1)

@@ -1,7 +1,7 @@
-"""Measure stages.urls: seconds and memory to load a list of millions of domains, and addresses looked up per second.
+"""Measure stages.urls: time and memory to load a list of millions of domains, and URLs looked up per second.
 
-Makes a list of random domains (as many as UT1's `adult` has) and addresses of which some are in it; nothing is read
-from the network. Times are CPU seconds of one core, the best of three.
+Generates random domains (as many as UT1's list `adult`) and URLs, some of them listed; nothing is read from the
+network. Times are CPU seconds on one core, best of three.
 
 Example: python -m scripts.bench.bench_urls --domains 4600000 --urls 500000
 """
@@ -27,7 +27,7 @@ PATHS = (
 
 
 def domains(n: int, seed: int) -> list[str]:
-    """Random domains of a mean of 16 characters."""
+    """Random domains, 16 characters long on average."""
     rng = np.random.default_rng(seed)
     letters = rng.integers(97, 123, (n, 18), np.uint8)
     sizes, tlds = rng.integers(6, 18, n), rng.integers(0, len(TLDS), n)
@@ -48,16 +48,18 @@ def best(fn: Callable[[], object], n: int = 3) -> float:
 
 
 def peak_mb() -> float:
-    """Largest resident memory so far."""
+    """Peak resident memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @click.command()
 @click.option("--domains", "n_domains", default=4_600_000, show_default=True)
 @click.option("--urls", "n_urls", default=200_000, show_default=True)
-@click.option("--blocked-share", default=0.02, show_default=True, help="Addresses that the list has.")
+@click.option(
+    "--blocked-share", default=0.02, show_default=True, help="Share of URLs whose domain is listed."
+)
 def main(n_domains: int, n_urls: int, blocked_share: float) -> None:
-    """Make the lists, load them, look addresses up."""
+    """Generate the lists, load them, look URLs up."""
     urls.load(urls.Config())  # compile first
     bad, good = domains(n_domains, 1), domains(n_urls, 2)
     rng = np.random.default_rng(3)
@@ -71,24 +73,24 @@ def main(n_domains: int, n_urls: int, blocked_share: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "domains"
         path.write_text("\n".join(bad) + "\n", "ascii")
-        known = {name for name in bad}
-        expected = sum(name in known for name in names)
-        del bad, known
+        listed = {name for name in bad}
+        expected = sum(name in listed for name in names)
+        del bad, listed
         before = peak_mb()
         config = urls.Config(block_suffixes={"adult": str(path)}, own_words=False)
         start = time.process_time()
         stage = urls.load(config)
         seconds = time.process_time() - start
-        held = sum(array.nbytes for array in stage.below[:3])
+        n_bytes = sum(array.nbytes for array in stage.below[:3])
         click.echo(f"load {n_domains:,} domains ({path.stat().st_size / 1e6:.0f} MB): {seconds:.2f} s CPU, "
-                   f"{held / 1e6:.0f} MB held, peak {peak_mb() - before:+.0f} MB")  # fmt: skip
+                   f"{n_bytes / 1e6:.0f} MB in arrays, peak {peak_mb() - before:+.0f} MB")  # fmt: skip
     stage(table.slice(0, 100))
     result = stage(table)
     n_found = sum(name == "adult" for name in result["list"].to_pylist())
     rate = n_urls / best(lambda: stage(table))
-    click.echo(f"look up: {rate:,.0f} addresses/s; {n_found:,} of {expected:,} listed ones found")
+    click.echo(f"look-up: {rate:,.0f} URLs/s; {n_found:,} of {expected:,} listed ones found")
     own = urls.load(urls.Config())
-    click.echo(f"without the list: {n_urls / best(lambda: own(table)):,.0f} addresses/s")
+    click.echo(f"without the list: {n_urls / best(lambda: own(table)):,.0f} URLs/s")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Ingest one very large .jsonl.gz under a memory limit, to show that files of any size stream.
+"""Ingest one very large .jsonl.gz under a memory limit, to show that files of any size are streamed.
 
-The file is made by repeating the bundled sample's records with changes, so that no two records are equal.
+The file repeats the records of the bundled sample with changes that make every record different.
 
 Example: python -m scripts.bench.big_ingest --gigabytes 5 --limit-gigabytes 4 --folder /tmp/big
 """
@@ -61,14 +61,16 @@ def sample_texts() -> list[str]:
 
 
 def member(job: tuple[int, list[str]]) -> bytes:
-    """One gzip member of MEMBER_BYTES of records; the number makes each record different."""
+    """One gzip member with MEMBER_BYTES of records; the number of the job makes each record different."""
     number, texts = job
     encode = msgspec.json.Encoder().encode
     lines, size, i = [], 0, 0
     while size < MEMBER_BYTES:
         text = texts[i % len(texts)]
-        cut = (number * 7919 + i * 104729) % max(len(text), 1)
-        line = encode({"id": f"{number}-{i}", "text": f"{text[cut:]}\n{number} {i}\n{text[:cut]}"}) + b"\n"
+        split = (number * 7919 + i * 104729) % max(len(text), 1)
+        line = (
+            encode({"id": f"{number}-{i}", "text": f"{text[split:]}\n{number} {i}\n{text[:split]}"}) + b"\n"
+        )
         lines.append(line)
         size += len(line)
         i += 1
@@ -77,7 +79,7 @@ def member(job: tuple[int, list[str]]) -> bytes:
 
 
 def make_file(path: Path, n_bytes: int) -> None:
-    """Write a gzip file of n_bytes as it lies."""
+    """Write a gzip file of at least n_bytes, compressed."""
     texts = sample_texts()
 
     def jobs() -> Iterator[tuple[int, list[str]]]:
@@ -97,11 +99,11 @@ def make_file(path: Path, n_bytes: int) -> None:
 
 
 def main() -> int:
-    """Make the file, ingest it under the limit, report."""
+    """Create the file, ingest it under the memory limit, print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gigabytes", type=float, default=5.0, help="size of the .jsonl.gz as it lies")
+    parser.add_argument("--gigabytes", type=float, default=5.0, help="compressed size of the .jsonl.gz")
     parser.add_argument(
-        "--limit-gigabytes", type=float, default=4.0, help="limit on the data of each process"
+        "--limit-gigabytes", type=float, default=4.0, help="limit on the data segment of each process"
     )
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()

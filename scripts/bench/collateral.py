@@ -1,10 +1,10 @@
-"""Measure what the rules of a run file cost on good documents, and what they take of bad ones; prints Markdown.
+"""Measure the rules of a run file: the share of good documents kept, and of bad documents removed; prints Markdown.
 
-Builds the files with the steps, rules and keepers of the run file (token counts and mixes left out: no rule reads
-them), then counts verdicts. A copy of a document that stays counts as kept, and so does one that loses its repeated
-passages: the rules are measured, not deduplication.
-Bad rows are measured in a second build that adds them to the good ones, because buckets and quantiles are shares of a
-corpus; the good ones in a build of their own, where quantiles take all they take from good documents.
+Builds the files with the steps, rules and keepers of the run file, without token counts and mixes, which no rule reads,
+and counts verdicts. Duplicates of a kept document count as kept, and so do documents from which repeated passages were
+removed: this measures the rules, not deduplication.
+Good documents are built alone, so that everything removed by a quantile is a good document. Bad rows are measured in a
+second build together with the good ones, because buckets and quantiles are shares of a corpus.
 
 Example: python -m scripts.bench.collateral configs/cci4.yaml docs-*.parquet --by source \
     --bad truth.parquet --bad-where label=bad --bad-by lang --bad-by extra.kind
@@ -37,24 +37,24 @@ from scripts.bench.bench_stages import machine, sources_of
 from scripts.warm import with_sources
 
 GROUP = "collateral.group"
-"""Column that carries the group of a record, such as the source it came from."""
+"""Column with the group of a record, such as its original source."""
 
 COPY = "duplicate"
 COUNTERS = ("stages.tokens",)
 BAD = "bad"
 MAX_RULES = 6
-"""Rules with a count of their own in a row; all others share one."""
+"""Rules listed with their own count in a row; all others are summed."""
 
 
 def sections(run_path: str) -> dict[str, Any]:
-    """Sections of a run file that are replaced: no token counts, and so no mixes; Any: YAML values."""
+    """Replacement sections of a run file, without token counts and mixes; Any: YAML values."""
     page = yaml.safe_load(Path(run_path).read_text(encoding="utf-8"))
     steps = [e for e in page["annotate"] if (e if isinstance(e, str) else e["use"]) not in COUNTERS]
     return {"annotate": steps, "mix": {}, "tokens": {}}
 
 
 def field_of(row: dict[str, Any], name: str) -> str:
-    """Value of a column as text; `extra.kind` reaches into a JSON object. Any: values of Parquet."""
+    """Value of a column as text; `extra.kind` is the key `kind` of a JSON column `extra`. Any: values of Parquet."""
     column, _, key = name.partition(".")
     if column not in row:
         raise UsageError(f"no column {column!r}; there are {', '.join(row)}")
@@ -63,7 +63,7 @@ def field_of(row: dict[str, Any], name: str) -> str:
 
 
 def write_bad(path: str, wheres: tuple[str, ...], by: tuple[str, ...], target: Path) -> None:
-    """Write the rows of a Parquet file that match every COLUMN=VALUE, with text and group.
+    """Write the rows of a Parquet file that match every COLUMN=VALUE; columns text and group.
 
     Raises: UsageError if a column is missing or no row matches.
     """
@@ -79,7 +79,10 @@ def write_bad(path: str, wheres: tuple[str, ...], by: tuple[str, ...], target: P
 
 
 def judge(run_path: str, store_path: str, workers: int) -> list[dict[str, Any]]:
-    """Build a corpus; returns source, group, rule (None for kept, or lost as a copy) and flags of each document."""
+    """Build a corpus; returns doc_id, source, group, rule and flags of each document.
+
+    The rule is None for kept documents and for duplicates. Any: columns of the ledger.
+    """
     run, store = load_run(run_path), open_store(store_path)
     engine = open_engine("local", workers, None)
     try:
@@ -96,12 +99,12 @@ def judge(run_path: str, store_path: str, workers: int) -> list[dict[str, Any]]:
     for table in select(Finished(run, store), [], {"doc_id", GROUP}, None, None):
         for row in table.to_pylist():
             ledger[row["doc_id"]]["group"] = row[GROUP]
-    read = {source.name for source in run.sources}  # derived documents are none of the files
-    return [row for row in ledger.values() if row["source"] in read]
+    source_names = {source.name for source in run.sources}  # without derived documents
+    return [row for row in ledger.values() if row["source"] in source_names]
 
 
 def grouped(rows: list[dict[str, Any]], is_bad: bool) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the good or the bad source by group, in order."""
+    """Rows of the good sources or of the bad source, by group, sorted by group."""
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         if (row["source"] == BAD) == is_bad:
@@ -110,7 +113,7 @@ def grouped(rows: list[dict[str, Any]], is_bad: bool) -> dict[str, list[dict[str
 
 
 def listed(names: list[str]) -> str:
-    """Names with counts, the commonest first."""
+    """Names with counts, most frequent first."""
     ranked = sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in ranked[MAX_RULES:])
     parts = [f"{name} {count:,}" for name, count in ranked[:MAX_RULES]]
@@ -118,53 +121,53 @@ def listed(names: list[str]) -> str:
 
 
 def with_total(groups: dict[str, list[dict[str, Any]]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Groups with their rows, and all of them together at the end."""
+    """Groups with their rows, followed by a group `all` with every row."""
     return [*groups.items(), ("all", [row for rows in groups.values() for row in rows])]
 
 
 def cost_lines(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The table of good documents."""
-    lines = ["| source | documents | kept | the rest went by |", "|---|---:|---:|---|"]
+    """Markdown table of good documents."""
+    lines = ["| source | documents | kept | removed by |", "|---|---:|---:|---|"]
     for name, rows in with_total(groups):
-        lost = [row["rule"] for row in rows if row["rule"]]
-        lines.append(f"| {name} | {len(rows):,} | {1 - len(lost) / len(rows):.3f} | {listed(lost)} |")
+        rules = [row["rule"] for row in rows if row["rule"]]
+        lines.append(f"| {name} | {len(rows):,} | {1 - len(rules) / len(rows):.3f} | {listed(rules)} |")
     return lines
 
 
 def catch_lines(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The table of bad documents; flagged: those that stay, with a flag."""
+    """Markdown table of bad documents; flagged: kept, with a flag."""
     lines = ["| bad rows | documents | removed | flagged | removed by |", "|---|---:|---:|---:|---|"]
     for name, rows in with_total(groups):
-        lost = [row["rule"] for row in rows if row["rule"]]
+        rules = [row["rule"] for row in rows if row["rule"]]
         flagged = sum(not row["rule"] and bool(row["flags"]) for row in rows)
-        shares = f"{len(lost) / len(rows):.2f} | {flagged / len(rows):.2f}"
-        lines.append(f"| {name} | {len(rows):,} | {shares} | {listed(lost)} |")
+        shares = f"{len(rules) / len(rows):.2f} | {flagged / len(rows):.2f}"
+        lines.append(f"| {name} | {len(rows):,} | {shares} | {listed(rules)} |")
     return lines
 
 
 @click.command()
 @click.argument("run_path", metavar="RUN.yaml", type=click.Path(exists=True, dir_okay=False))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-@click.option("--text", help="Field with the text, where its name is unusual.")
+@click.option("--text", help="Field with the text, if it has an unusual name.")
 @click.option("--by", default="source", show_default=True, help="Field that groups good documents.")
 @click.option(
     "--bad", type=click.Path(exists=True, dir_okay=False), help="Parquet file with bad rows, column text."
 )
 @click.option(
-    "--bad-where", multiple=True, metavar="COLUMN=VALUE", help="Rows of it that are bad; repeatable."
+    "--bad-where", multiple=True, metavar="COLUMN=VALUE", help="Condition on the bad rows; repeatable."
 )
 @click.option(
-    "--bad-by", multiple=True, metavar="COLUMN", help="What groups bad rows; extra.kind reaches into JSON."
+    "--bad-by", multiple=True, metavar="COLUMN", help="Column that groups bad rows; extra.kind: JSON key."
 )
 @click.option(
-    "--store", "store_path", type=click.Path(), help="Keep the store here, to measure other rules soon."
+    "--store", "store_path", type=click.Path(), help="Keep the store here, to measure other rules faster."
 )
 @click.option("--workers", default=1, show_default=True, help="Worker processes.")
 def collateral(
     run_path: str, files: tuple[str, ...], text: str | None, by: str, bad: str | None, bad_where: tuple[str, ...],
     bad_by: tuple[str, ...], store_path: str | None, workers: int,
 ) -> None:  # fmt: skip
-    """Build FILES with the steps and rules of RUN.yaml and print what the rules cost, as Markdown.
+    """Build FILES with the steps and rules of RUN.yaml and print the shares kept and removed, as Markdown.
 
     Example: python -m scripts.bench.collateral configs/cci4.yaml docs-*.parquet --by source
     """

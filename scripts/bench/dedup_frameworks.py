@@ -1,4 +1,4 @@
-"""Peers that bring a pipeline of their own, as tools of bench_dedup.py: datatrove, Daft and text-dedup."""
+"""Peers with their own pipeline, as tools of bench_dedup.py: datatrove, Daft and text-dedup."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 N_HASHES, THRESHOLD, SHINGLE = 168, 0.8, 5
-"""What every peer is asked for, where it lets one choose: hashes, least similarity, words to a shingle."""
+"""Settings of every peer that allows them: number of hashes, similarity threshold, words per shingle."""
 
 
 def versions_of(*packages: str) -> dict[str, str]:
-    """Installed versions, with that of numpy."""
+    """Installed versions of these packages and of numpy."""
     return {name: version(name) for name in (*packages, "numpy")}
 
 
@@ -40,7 +40,7 @@ class Datatrove:
         self.versions = versions_of("datatrove", "spacy", "jieba", "xxhash")
 
     def prepare(self, column: pa.ChunkedArray) -> list[Any]:
-        """Its documents; Any: untyped library."""
+        """datatrove documents; Any: untyped library."""
         return [self.document(text=text, id=str(i)) for i, text in enumerate(column.to_pylist())]
 
     def sign(self, texts: list[Any]) -> str:
@@ -70,15 +70,15 @@ class Datatrove:
         return len(self.removed(signed))
 
     def keep(self, texts: list[Any]) -> np.ndarray:
-        """All stages; stage 4, which writes the rest, is left out."""
+        """Stages 1 to 3; stage 4, which writes the kept documents, is not run."""
         return self.removed(self.sign(texts))
 
 
 class Daft:
     """normalize and minhash expressions, bands by list chunks and group-by, as in its tutorial.
 
-    Its components are joined with scipy, faster than the tutorial's rounds of joins. `spaced` puts a blank on both
-    sides of each ideograph first, because Daft cuts words at blanks; its tutorial does not.
+    Connected components come from scipy, which is faster than the iterated joins of the tutorial. `spaced` inserts a
+    space on both sides of each ideograph, because Daft splits words at spaces; its tutorial does not.
     """
 
     def __init__(self, language: str, spaced: bool) -> None:
@@ -87,7 +87,7 @@ class Daft:
         from datasketch import MinHashLSH
 
         self.daft, self.functions, self.spaced = daft, daft.functions, spaced
-        index = MinHashLSH(threshold=THRESHOLD, num_perm=N_HASHES)  # the tutorial's rule is datasketch's
+        index = MinHashLSH(threshold=THRESHOLD, num_perm=N_HASHES)  # the tutorial uses datasketch's rule
         self.bands, self.rows = index.b, index.r
         self.versions = versions_of("daft", "scipy")
 
@@ -112,7 +112,7 @@ class Daft:
         return self.sign(texts)
 
     def removed(self, signed: Any) -> np.ndarray:
-        """Rows that share a component with a smaller one."""
+        """All rows but the first of each connected component."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -144,7 +144,7 @@ class Daft:
         return len(self.removed(signed))
 
     def keep(self, texts: Any) -> np.ndarray:
-        """Smallest row of each component stays."""
+        """Rows to remove; the first row of each component is kept."""
         return self.removed(self.sign(texts))
 
 
@@ -154,10 +154,10 @@ def _require_python_312() -> None:
 
 
 class TextDedup:
-    """text_dedup.minhash from a Parquet file; its words; `checked` turns check_false_positive on.
+    """text_dedup.minhash on a Parquet file with its own tokenizer; `checked` enables check_false_positive.
 
-    Unchecked, its filter compares the number of a group with that of a row, and nearly whole groups go. As in its own
-    benchmarks, the groups that it saves count instead, of which the first row stays.
+    Unchecked, its filter compares the number of a group with a row number, and nearly whole groups are removed. As in
+    its own benchmarks, the saved groups are used instead, and the first row of each is kept.
     """
 
     def __init__(self, language: str, checked: bool) -> None:
@@ -175,19 +175,19 @@ class TextDedup:
         )  # fmt: skip
         index = MinHashLSH(
             threshold=THRESHOLD, num_perm=N_HASHES
-        )  # its own rule, which takes seconds, is the same
+        )  # the same rule as its own, which takes seconds
         self.bands, self.rows = index.b, index.r
         self.versions = versions_of("text-dedup", "datasets", "polars", "xxhash")
 
     def prepare(self, column: pa.ChunkedArray) -> tuple[Path, Any]:
-        """A Parquet file and the data set that it loads; Any: untyped library."""
+        """A Parquet file and the data set loaded from it; Any: untyped library."""
         path = Path(tempfile.mkdtemp(prefix="in-", dir=self.folder), "documents.parquet")
         pq.write_table(pa.table({"text": column.cast(pa.large_string())}), path, compression="none")
         return path, self.module.load_and_preprocess(self.config(path))[0]
 
     def config(self, path: Path) -> Any:
-        """Its configuration, through the TOML file that it wants; Any: untyped library."""
-        page = f"""
+        """Its configuration, loaded from a TOML file; Any: untyped library."""
+        settings = f"""
 [input]
 input_type = "local_files"
 file_type = "parquet"
@@ -210,7 +210,7 @@ keep_index_column = true
 enable_profiling = false
 """
         toml = path.with_suffix(".toml")
-        toml.write_text(page)
+        toml.write_text(settings)
         return self.load_config(toml)
 
     def sign(self, texts: tuple[Path, Any]) -> tuple[Any, Any]:
@@ -227,7 +227,7 @@ enable_profiling = false
         return len(self.module.cluster(*signed))
 
     def keep(self, texts: tuple[Path, Any]) -> np.ndarray:
-        """Its whole command, files and all."""
+        """Rows to remove, by its complete command, including file output."""
         config = self.config(texts[0])
         self.module.main(config)
         index, folder = config.algorithm.internal_index_column, Path(config.output.output_dir)

@@ -1,4 +1,4 @@
-"""bicorpus as a tool of bench_dedup.py: signatures, candidate groups, keepers, and where the time goes.
+"""bicorpus as a tool of bench_dedup.py: signatures, candidate groups, keepers and a profile.
 
 Usage: python -m scripts.bench.dedup_own TOOL CORPUS LANGUAGE CORE. See dedup_worker for its input and output.
 """
@@ -39,7 +39,7 @@ PARTS: tuple[tuple[ModuleType, str, str], ...] = (
     (minhash, "sign", "sign"),
     (minhash, "hash_bands", "bands"),
 )
-"""Functions as the stages call them, and the part of the profile that their time counts to."""
+"""Functions called by the stages, and the label of the profile that their time is counted to."""
 
 STEPS: tuple[tuple[ModuleType, dict[str, str]], ...] = (
     (candidates, dict.fromkeys(("map", "reduce", "finish"), "candidates")),
@@ -49,18 +49,18 @@ STEPS: tuple[tuple[ModuleType, dict[str, str]], ...] = (
 
 
 def forget() -> None:
-    """Drop the views that kernels remember of their last batch, so that every repeat decodes and folds."""
+    """Clear the cached views of the last batch, so that every repeat decodes and folds."""
     text_kernels._Last.entry = None
     minhash_kernels._Last.entry = None
 
 
 def batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
-    """Slices of the size that the package works in."""
+    """Slices of dedup.TEXT_ROWS rows, as in the package."""
     return (column.slice(start, dedup.TEXT_ROWS) for start in range(0, len(column), dedup.TEXT_ROWS))
 
 
 class Clock:
-    """Wall seconds by label; what a timed function calls under a label of its own counts to that label alone."""
+    """Wall seconds by label; nested timed functions are counted to their own label only."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = defaultdict(float)
@@ -68,7 +68,7 @@ class Clock:
         self.since = 0.0
 
     def timed(self, label: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, timed. Any: whatever it takes and gives."""
+        """Wrap a function to time it. Any: its arguments and result."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
             self._turn()
@@ -90,7 +90,7 @@ class Clock:
 
 @contextmanager
 def put(module: ModuleType, name: str, value: Any) -> Iterator[None]:
-    """Replace an attribute of a module for a while; Any: whatever stood there."""
+    """Replace an attribute of a module temporarily; Any: the attribute."""
     before = getattr(module, name)
     setattr(module, name, value)
     try:
@@ -107,17 +107,17 @@ class Bicorpus:
         self.versions = {"bicorpus": __version__, **packages}
 
     def prepare(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Arrow as it comes from a Parquet file: bytes of UTF-8."""
+        """The Arrow column itself, as read from Parquet."""
         return column
 
     def keep(self, texts: pa.ChunkedArray) -> np.ndarray:
-        """Rows that cluster_texts would remove."""
+        """Rows to remove, by cluster_texts."""
         forget()
         keeper = dedup.cluster_texts(texts)["keeper"].to_numpy()
         return np.flatnonzero(keeper != np.arange(len(keeper)))
 
     def sign(self, texts: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-        """Signatures, and which texts have units: decoding, folding, shingles and hashes."""
+        """Signatures, and whether each text has units; includes decoding, folding and shingling."""
         forget()
         signed = np.empty((len(texts), CONFIG.n_bands * CONFIG.band_rows), np.uint32)
         has_units = np.empty(len(texts), bool)
@@ -133,7 +133,7 @@ class Bicorpus:
         return *self.sign(texts), hashes["match_hash"]
 
     def cluster(self, signed: tuple[np.ndarray, np.ndarray, pa.ChunkedArray]) -> int:
-        """Bands, candidate pairs and the groups that they connect, unverified as those of most peers."""
+        """Number of documents in candidate groups; pairs are not verified, as in most peers."""
         signatures, has_units, hashes = signed
         keys = hash_bands(signatures, CONFIG.n_bands)[has_units].reshape(-1)
         offsets = np.concatenate([[0], np.cumsum(has_units * CONFIG.n_bands)])
@@ -152,7 +152,7 @@ class Bicorpus:
         return int(rows.num_rows)
 
     def profile(self, texts: pa.ChunkedArray) -> dict[str, float]:
-        """Seconds of cluster_texts by part; the rest is what runs between the parts."""
+        """Seconds of cluster_texts by label; `the rest` is the time outside all labels."""
         clock = Clock()
         with ExitStack() as stack:
             for module, name, label in PARTS:

@@ -1,8 +1,8 @@
-"""The peers as tools of bench_dedup.py, each the way its own documentation shows, in the peers' environment.
+"""The peers as tools of bench_dedup.py, each used as in its own documentation, run in the peers' environment.
 
-Every tool is asked for similarity 0.8, from 168 hashes where it lets one choose, and picks its own bands by its own
-rule. Libraries that leave tokens to their user (datasketch, rensa) get the very shingles that the truth of the
-benchmark is counted in; what making them in Python takes is told apart from the rest (`parts`).
+Every tool runs with threshold 0.8 and, if configurable, 168 hashes, and chooses its bands by its own rule. Libraries
+without a tokenizer (datasketch, rensa) get the same shingles as the truth of the benchmark; the time for tokenizing in
+Python is reported separately (`parts`).
 
 Usage: python -m scripts.bench.dedup_peers TOOL CORPUS LANGUAGE CORE. See dedup_worker for its input and output.
 """
@@ -34,11 +34,11 @@ from scripts.bench.dedup_frameworks import (
 )
 
 CHUNK = 256
-"""Documents whose shingles exist as Python strings at once."""
+"""Documents tokenized at a time, to bound the memory of Python strings."""
 
 
 def five_grams(text: str, language: str) -> list[str]:
-    """The shingles of the truth: five characters without blanks in Chinese, else five words; all if fewer."""
+    """Shingles as in the truth: five characters without spaces in Chinese, else five words; one shingle if shorter."""
     plain = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).lower())
     if language == "zh":
         joined = plain.replace(" ", "")
@@ -50,23 +50,23 @@ def five_grams(text: str, language: str) -> list[str]:
 
 
 def split_words(text: str, language: str) -> list[str]:
-    """What rensa's README shows: words between blanks, whatever the language."""
+    """Words separated by whitespace, as in rensa's README, regardless of the language."""
     return text.split()
 
 
 class Tokenised:
-    """A library whose user brings tokens."""
+    """A library that takes tokens."""
 
     def __init__(self, language: str, tokens: Callable[[str, str], list[str]]) -> None:
         self.language, self.tokens = language, tokens
         self.parts = {"tokens in Python": 0.0}
 
     def prepare(self, column: pa.ChunkedArray) -> list[str]:
-        """Python strings, already decoded: not timed."""
+        """Decoded Python strings; not timed."""
         return column.to_pylist()
 
     def chunks(self, texts: list[str]) -> Iterator[list[list[str]]]:
-        """Tokens of some documents at a time; what making them takes goes to `parts`."""
+        """Tokens of CHUNK documents at a time; the time for tokenizing is added to `parts`."""
         self.parts["tokens in Python"] = 0.0
         for start in range(0, len(texts), CHUNK):
             begun = time.perf_counter()
@@ -84,9 +84,9 @@ class Tokenised:
 
 
 class Datasketch(Tokenised):
-    """MinHash.generator, its bulk call, with a 32-bit xxHash for SHA-1 (its documentation advises a faster hash).
+    """MinHash.generator, its bulk call, with 32-bit xxHash instead of SHA-1 (its documentation advises a faster hash).
 
-    Keeps a document that MinHashLSH finds no kept one for; candidates are checked with MinHash.jaccard.
+    A document is kept if MinHashLSH returns no similar kept document; candidates are checked with MinHash.jaccard.
     """
 
     def __init__(self, language: str) -> None:
@@ -106,7 +106,7 @@ class Datasketch(Tokenised):
         return signed
 
     def cluster(self, signed: list[Any]) -> int:
-        """Insert all in one session, then query all."""
+        """Insert all signatures in one session, then query all."""
         index = self.module.MinHashLSH(threshold=THRESHOLD, num_perm=N_HASHES)
         with index.insertion_session() as session:
             for row, one in enumerate(signed):
@@ -114,7 +114,7 @@ class Datasketch(Tokenised):
         return sum(len(index.query(one)) > 1 for one in signed)
 
     def keep(self, texts: list[str]) -> list[int]:
-        """One pass: a document like a kept one goes."""
+        """One pass; a document similar to a kept one is removed."""
         index = self.module.MinHashLSH(threshold=THRESHOLD, num_perm=N_HASHES)
         kept: dict[int, Any] = {}
         removed = []
@@ -145,7 +145,7 @@ class Rensa(Tokenised):
         return [matrix(made, N_HASHES, 42) for made in self.chunks(texts)]
 
     def cluster_input(self, texts: list[str]) -> list[Any]:
-        """RMinHash objects, which the deduplicator takes."""
+        """RMinHash objects for the deduplicator."""
         many = self.module.RMinHash.from_token_sets
         return [one for made in self.chunks(texts) for one in many(made, N_HASHES, 42)]
 
@@ -154,12 +154,12 @@ class Rensa(Tokenised):
         return self.module.RMinHashDeduplicator(THRESHOLD, N_HASHES, True, self.bands)
 
     def cluster(self, signed: list[Any]) -> int:
-        """Documents found to be like an earlier one, by bands and estimated similarity."""
+        """Number of documents similar to an earlier one, by bands and estimated similarity."""
         flags = self.deduplicator().add_pairs((str(row), one) for row, one in enumerate(signed))
         return len(flags) - sum(flags)
 
     def keep(self, texts: list[str]) -> list[int] | None:
-        """Tokens into the deduplicator, a stream of (key, tokens)."""
+        """Rows to remove, by the deduplicator on a stream of (key, tokens)."""
         pairs = ((str(i), tokens) for i, tokens in enumerate(t for made in self.chunks(texts) for t in made))
         return [row for row, is_new in enumerate(self.deduplicator().add_pairs(pairs)) if not is_new]
 
@@ -173,7 +173,7 @@ class RensaC(Rensa):
         return [row for made in self.chunks(texts) for row in many(made, N_HASHES, 42)]
 
     def cluster_input(self, texts: list[str]) -> list[Any]:
-        """CMinHash objects, which the deduplicator takes."""
+        """CMinHash objects for the deduplicator."""
         many = self.module.CMinHash.from_token_sets
         return [one for made in self.chunks(texts) for one in many(made, N_HASHES, 42)]
 
@@ -183,7 +183,7 @@ class RensaC(Rensa):
 
 
 class RensaRho(Rensa):
-    """Rho, rensa's sketch of sampled token positions, and its one-shot flags, which do not say which to keep."""
+    """Rho, rensa's sketch of sampled token positions, and its one-shot flags, which do not choose a keeper."""
 
     def sign(self, texts: list[str]) -> Any:
         """One matrix; Any: untyped library."""
@@ -200,7 +200,7 @@ class RensaRho(Rensa):
         return sum(index.query_duplicate_flags_matrix_one_shot(signed))
 
     def keep(self, texts: list[str]) -> None:
-        """Flags alone do not choose."""
+        """None: flags do not choose a keeper."""
         return None
 
 

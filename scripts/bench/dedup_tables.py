@@ -1,4 +1,4 @@
-"""What bench_dedup.py measured, as Markdown tables."""
+"""Results of bench_dedup.py as Markdown tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TITLES = {"keep": "text to keepers", "sign": "sign", "cluster": "cluster"}
 
 
 def speed(result: Record, command: str) -> float | None:
-    """MB/s of the best repeat; None where it was not measured, or where the tool does not choose what to keep."""
+    """MB/s of the best repeat; None if not measured, or if the tool does not choose keepers."""
     repeats = result.get(command, ())
     if not repeats or (command == "keep" and repeats[0].get("n_removed", 0) is None):
         return None
@@ -29,24 +29,24 @@ def middle(result: Record, command: str, field: str = "wall_s") -> float:
 
 
 def digits(value: float) -> str:
-    """Three digits that count, no more than one after the point above ten."""
+    """A number with about three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def ratio(ours: Record | None, result: Record, command: str) -> str:
-    """How many times as fast ours is on the same documents, by best repeats."""
+    """Ratio of the speed of bicorpus to that of a peer on the same documents, by best repeats."""
     mine, other = speed(ours, command) if ours else None, speed(result, command)
     return "" if not mine or not other or ours is result else f"{digits(mine / other)}×"
 
 
 def share(count: int, of: int) -> str:
-    """A count, its share and 95 % interval."""
+    """A count, its share and the 95 % interval of the share."""
     low, high = wilson(count, of)
     return f"{count:,} of {of:,} ({count / of:.1%}; {low:.1%}–{high:.1%})" if of else "0 of 0"
 
 
 def groups(results: list[Record]) -> list[list[Record]]:
-    """Results on the same documents, in the order they were made."""
+    """Results grouped by corpus, in order of measurement."""
     by_corpus: dict[tuple[Any, ...], list[Record]] = {}
     for result in results:
         by_corpus.setdefault((result["language"], result["docs"], result["mb"]), []).append(result)
@@ -54,18 +54,18 @@ def groups(results: list[Record]) -> list[list[Record]]:
 
 
 def heading(group: list[Record], title: str) -> list[str]:
-    """A title with the size of a corpus."""
+    """A title with the size of the corpus."""
     first = group[0]
     return [f"### {title}: {first['language']}, {first['docs']:,} documents, {first['mb']:.1f} MB", ""]
 
 
 def own_row(group: list[Record]) -> Record | None:
-    """Ours on the documents of a group."""
+    """The result of bicorpus in a group."""
     return next((result for result in group if result["tool"] == OURS), None)
 
 
 def truth_tables(results: list[Record]) -> list[str]:
-    """The whole way in a fresh process, and how it agrees with the truth."""
+    """Tables of end-to-end runs in a fresh process and their agreement with the truth."""
     lines = []
     for group in groups(results):
         lines += heading(group, "Against an exact truth, one run in a fresh process")
@@ -75,17 +75,17 @@ def truth_tables(results: list[Record]) -> list[str]:
             "|---|---:|---|---|---:|---:|---:|---:|",
         ]
         for result in group:
-            found = result.get("agreement")
-            if not found:
-                why = result.get("error", "does not say which document of a group to keep")
+            agreement = result.get("agreement")
+            if not agreement:
+                why = result.get("error", "does not choose which document of a group to keep")
                 lines.append(f"| {result['tool']} | {why} | | | | | | |")
                 continue
             (keep,) = result["keep"]
             cells = [
                 result["tool"],
-                f"{found['n_removed']:,}",
-                share(found["n_missed"], found["n_near"]),
-                share(found["n_lost"], found["n_removed"]),
+                f"{agreement['n_removed']:,}",
+                share(agreement["n_missed"], agreement["n_near"]),
+                share(agreement["n_lost"], agreement["n_removed"]),
                 digits(keep["wall_s"]),
                 digits(result["mb"] / keep["wall_s"]),
                 ratio(own_row(group), result, "keep"),
@@ -97,7 +97,7 @@ def truth_tables(results: list[Record]) -> list[str]:
 
 
 def speed_tables(results: list[Record]) -> list[str]:
-    """Signing, clustering and the whole way: best repeat, median in brackets, and how ours compares."""
+    """Tables of signing, clustering and end-to-end speed: best repeat, median in brackets, ratio to bicorpus."""
     lines = []
     for group in groups(results):
         lines += heading(group, "Speed")
@@ -138,7 +138,7 @@ def speed_cells(result: Record, ours: Record | None) -> list[str]:
 
 
 def all_tables(results: list[Record]) -> list[str]:
-    """Ours on everything, and the parts of the whole way in the fastest profile."""
+    """Tables of bicorpus on all files, with the fastest profile of the end-to-end run."""
     lines = []
     for result in results:
         lines += heading([result], "Ours on all files")
@@ -165,7 +165,7 @@ def all_tables(results: list[Record]) -> list[str]:
 
 
 def markdown(record: Record) -> str:
-    """Everything, with the machine, the versions and what could not be run."""
+    """All tables, with the machine, the versions and the requirements that could not be installed."""
     results = [*record["truth"], *record["speed"], *record["all"]]
     versions: dict[str, str] = {}
     for result in results:

@@ -1,12 +1,12 @@
 """Measure deduplication against known pairs of documents; prints Markdown.
 
-DOCS has the columns doc_id, text, lang, key (which file a text is a version of) and kind; PAIRS has id_a, id_b,
-jaccard5 for every pair inside one language above 0.2: a pair that is not listed is less alike. Each language is
-deduplicated by `stages.dedup.cluster_texts` at its default threshold. A pair counts as met if it shares a band key or
-the match hash, and as merged if it is in one cluster and not both ends stay.
+DOCS has the columns doc_id, text, lang, key (the file of which a text is a version) and kind; PAIRS has id_a, id_b,
+jaccard5 for every pair within one language above 0.2; pairs not listed are less similar. Each language is deduplicated
+by `stages.dedup.cluster_texts` at its default threshold. A pair is `met` (a candidate pair) if it shares a band key or
+the match hash, and `merged` if both documents are in one cluster and at most one is kept.
 
-Options measure what a file of pairs does not hold: Simplified and Traditional twins, and texts that differ in their
-numbers only.
+Options measure cases that are not in PAIRS: Simplified and Traditional versions of a text, and texts that differ in
+their numbers only.
 
 Example: python -m scripts.bench.dedup_truth dedup_docs.parquet dedup_pairs.parquet --hant docs-*.parquet \
     --numbers problems.parquet
@@ -32,7 +32,7 @@ from stages.dedup import cluster_texts
 THRESHOLD = 0.8
 BINS = (0.2, 0.5, 0.7, 0.8, 0.9, 1.0)
 UNLIKE = 0.5
-"""A removal for a keeper less alike than this is a mistake."""
+"""A removal in favour of a keeper less similar than this is a mistake."""
 
 N_TWINS, N_PROBLEMS, N_NOTICES = 500, 1000, 40
 MIN_TWIN_CHARS = 200
@@ -54,7 +54,10 @@ NOTICES = (
 @click.argument("docs_path", type=click.Path(exists=True, dir_okay=False))
 @click.argument("pairs_path", type=click.Path(exists=True, dir_okay=False))
 @click.option(
-    "--hant", multiple=True, type=click.Path(exists=True, dir_okay=False), help="Documents to convert."
+    "--hant",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Documents to convert between scripts.",
 )
 @click.option(
     "--numbers", type=click.Path(exists=True, dir_okay=False), help="Problems: question, solution, lang."
@@ -82,36 +85,38 @@ def main(docs_path: str, pairs_path: str, hant: tuple[str, ...], numbers: str | 
 
 
 def measure(documents: pa.Table, pairs: pa.Table) -> tuple[list[str], dict[str, list[str]]]:
-    """The figures of one language, and merged pairs by kind and similarity."""
-    place = {doc_id: i for i, doc_id in enumerate(documents["doc_id"].to_pylist())}
+    """The figures of one language, and the share of merged pairs by kind and similarity."""
+    row_of = {doc_id: i for i, doc_id in enumerate(documents["doc_id"].to_pylist())}
     truth = {
-        (place[a], place[b]): value
+        (row_of[a], row_of[b]): value
         for a, b, value in zip(*(column.to_pylist() for column in pairs.columns), strict=True)
-        if a in place and b in place
+        if a in row_of and b in row_of
     }
     result = cluster_texts(documents["text"])
     cluster, keeper = result["cluster"].to_pylist(), result["keeper"].to_pylist()
     keys = meeting_keys(documents["text"])
     kinds, origins = documents["kind"].to_pylist(), documents["key"].to_pylist()
-    alike = [pair for pair, value in truth.items() if value >= THRESHOLD]
-    met = sum(bool(keys[a] & keys[b]) for a, b in alike)
-    both = sum(keeper[a] == a and keeper[b] == b for a, b in alike)
+    similar = [pair for pair, value in truth.items() if value >= THRESHOLD]
+    met = sum(bool(keys[a] & keys[b]) for a, b in similar)
+    both = sum(keeper[a] == a and keeper[b] == b for a, b in similar)
     removed = [(i, kept) for i, kept in enumerate(keeper) if i != kept]
-    known = truth | {(b, a): value for (a, b), value in truth.items()}
-    wrong = sum(known.get(pair, 0.0) < UNLIKE and origins[pair[0]] != origins[pair[1]] for pair in removed)
+    similarity_of = truth | {(b, a): value for (a, b), value in truth.items()}
+    wrong = sum(
+        similarity_of.get(pair, 0.0) < UNLIKE and origins[pair[0]] != origins[pair[1]] for pair in removed
+    )
     table: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(BINS) - 1, 2), np.int64))
     for (a, b), value in truth.items():
         column = min(int(np.searchsorted(BINS, value, "right")) - 1, len(BINS) - 2)
         merged = cluster[a] == cluster[b] and not (keeper[a] == a and keeper[b] == b)
         for kind in {kinds[a], kinds[b]} if kinds[a] != kinds[b] else {kinds[a]}:
             if kind == "real" and kinds[a] != kinds[b]:
-                continue  # counts as its constructed end
+                continue  # counted with the constructed document
             if column >= 0:
                 table[kind][column] += (1, merged)
     figures = [
-        str(len(alike)),
-        share(met, len(alike)),
-        share(both, len(alike)),
+        str(len(similar)),
+        share(met, len(similar)),
+        share(both, len(similar)),
         str(len(removed)),
         str(wrong),
     ]
@@ -120,7 +125,7 @@ def measure(documents: pa.Table, pairs: pa.Table) -> tuple[list[str], dict[str, 
 
 
 def meeting_keys(text: pa.ChunkedArray) -> list[set[object]]:
-    """Band keys and match hash of each text: two texts are candidates if they share one."""
+    """Band keys and match hash of each text; texts that share one of them are candidate pairs."""
     table = pa.table({"text": text})
     bands = minhash.STAGE.load(minhash.Config())(table)["band_keys"].to_pylist()
     hashes = exact.STAGE.load(exact.Config())(table)["match_hash"].to_pylist()
@@ -128,11 +133,11 @@ def meeting_keys(text: pa.ChunkedArray) -> list[set[object]]:
 
 
 def twins(paths: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
-    """Documents and what OpenCC makes of them: both scripts, N_TWINS each."""
+    """Pairs of a document and its OpenCC conversion, N_TWINS for each direction."""
     import opencc
 
     texts = [text for path in paths for text in pq.read_table(path, columns=["text"])["text"].to_pylist()]
-    found = {}
+    pairs_of = {}
     for name in ("s2t", "t2s"):
         convert = opencc.OpenCC(name).convert
         rng, pairs = random.Random(1), list[tuple[str, str]]()
@@ -141,34 +146,34 @@ def twins(paths: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
                 text
             ):
                 continue
-            other = convert(text)
-            # a text of the target script already has no twin: so much of it must change
-            if sum(a != b for a, b in zip(text, other, strict=False)) * 20 > len(text):
-                pairs.append((text, other))
+            converted = convert(text)
+            # skips texts already in the target script: more than 5 % of the characters must change
+            if sum(a != b for a, b in zip(text, converted, strict=False)) * 20 > len(text):
+                pairs.append((text, converted))
             if len(pairs) == N_TWINS:
                 break
-        found[name] = pairs
-    return found
+        pairs_of[name] = pairs
+    return pairs_of
 
 
 def templated(path: str) -> dict[str, list[tuple[str, str]]]:
-    """Problems and notices, and the same with other numbers."""
-    rng, found = random.Random(2), defaultdict[str, list[tuple[str, str]]](list)
+    """Pairs of a problem or notice and the same text with other numbers."""
+    rng, pairs_of = random.Random(2), defaultdict[str, list[tuple[str, str]]](list)
     rows = pq.read_table(path, columns=["question", "solution", "lang", "source"]).to_pylist()
     for row in rng.sample(rows, len(rows)):
         text, name = f"{row['question']}\n{row['solution']}", f"{row['source']} ({row['lang']})"
-        if re.search(r"\d", text) and len(found[name]) < N_PROBLEMS:
-            found[name].append((text, change_numbers(text, rng)))
+        if re.search(r"\d", text) and len(pairs_of[name]) < N_PROBLEMS:
+            pairs_of[name].append((text, change_numbers(text, rng)))
     for template in NOTICES:
         name = "notices (en)" if template.isascii() else "notices (zh)"
         for _ in range(N_NOTICES):
             numbers = [[rng.randrange(1, 1000) for _ in range(12)] for _ in range(2)]
-            found[name].append((template.format(*numbers[0]), template.format(*numbers[1])))
-    return dict(found)
+            pairs_of[name].append((template.format(*numbers[0]), template.format(*numbers[1])))
+    return dict(pairs_of)
 
 
 def change_numbers(text: str, rng: random.Random) -> str:
-    """Replace every number by another one of as many digits."""
+    """Replace every number by another one with the same number of digits."""
 
     def another(match: re.Match[str]) -> str:
         digits = match.group()
@@ -181,11 +186,11 @@ def change_numbers(text: str, rng: random.Random) -> str:
 
 
 def report(title: str, groups: dict[str, list[tuple[str, str]]]) -> list[str]:
-    """How many pairs of each group end in one cluster with one of them removed; groups do not mix."""
+    """Table of the share of merged pairs in each group; each group is deduplicated separately."""
     lines = [f"| {title} | pairs | merged |", "|---|---:|---:|"]
     for name, pairs in groups.items():
-        found = cluster_texts([text for pair in pairs for text in pair])
-        cluster, keeper = found["cluster"].to_pylist(), found["keeper"].to_pylist()
+        clusters = cluster_texts([text for pair in pairs for text in pair])
+        cluster, keeper = clusters["cluster"].to_pylist(), clusters["keeper"].to_pylist()
         ends = [(2 * i, 2 * i + 1) for i in range(len(pairs))]
         merged = sum(cluster[a] == cluster[b] and (keeper[a], keeper[b]) != (a, b) for a, b in ends)
         lines.append(f"| {name} | {len(pairs)} | {share(merged, len(pairs))} |")

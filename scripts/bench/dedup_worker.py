@@ -1,10 +1,10 @@
-"""One deduplication tool as a process that measures itself: reads a corpus, warms up, then answers commands.
+"""Run one deduplication tool in a process that measures itself: read a corpus, warm up, then execute commands.
 
-Commands come as words on standard input, one a line: `keep` (text to removed documents), `sign` (text to signatures),
-`cluster` (signatures to clusters), `profile`. Each is answered by one line of JSON on standard output, which the tool
-itself cannot write to. The process stays on one core, and idle between commands, so that tools can take turns.
+Commands are read from standard input, one per line: `keep` (text to removed documents), `sign` (text to signatures),
+`cluster` (signatures to clusters), `profile`. The result of each is one line of JSON on standard output, which the
+tool itself cannot write to. The process is pinned to one core and idle between commands, so that tools can take turns.
 
-This module runs in the environment of bicorpus and in that of the peers: it imports nothing of either.
+This module runs in the environment of bicorpus and in that of the peers, and imports neither.
 """
 
 from __future__ import annotations
@@ -23,56 +23,56 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 WARM_DOCS, WARM_BYTES = 40, 200_000
-"""At most so much of a corpus, each document twice, is what a tool warms up on: compiled kernels, loaded models."""
+"""Upper bounds of the warm-up corpus, in which each document occurs twice (compiles kernels, loads models)."""
 
 
 class Tool(Protocol):
-    """What is measured. Any: texts and signatures have the form that the tool works with."""
+    """Interface of a measured tool. Any: texts and signatures in the form that the tool uses."""
 
     versions: dict[str, str]
 
     def prepare(self, column: pa.ChunkedArray) -> Any:
-        """Texts in the form that the tool takes; not timed."""
+        """Texts in the input form of the tool; not timed."""
 
     def keep(self, texts: Any) -> Iterable[int] | None:
-        """Row numbers of the documents that the tool removes; None if it does not say which of a group to keep."""
+        """Row numbers of the documents to remove; None if the tool does not choose keepers."""
 
     def sign(self, texts: Any) -> Any:
         """Signatures of all texts."""
 
     def cluster_input(self, texts: Any) -> Any:
-        """What `cluster` takes; not timed."""
+        """Input of `cluster`; not timed."""
 
     def cluster(self, signed: Any) -> int:
-        """Number of documents that share a group with another."""
+        """Number of documents that share a group with another document."""
 
 
 def pin(core: int) -> None:
-    """Stay on one core, with one thread in Arrow; must come before a tool is imported."""
+    """Pin the process to one core and Arrow to one thread; must be called before a tool is imported."""
     os.sched_setaffinity(0, {core})
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
 
 
 def memory_mib(field: str) -> float:
-    """VmRSS, resident memory, or VmHWM, its peak since reset_peak, of this process."""
+    """Resident memory of this process in MiB: VmRSS, or VmHWM, the peak since reset_peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
 def cpu_s() -> float:
-    """CPU seconds of this process and its ended children."""
+    """CPU seconds of this process and its finished children."""
     spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in spent)
 
 
 def reset_peak() -> None:
-    """Forget the peak so far: what imports and compilers needed is not what a corpus needs."""
+    """Reset the peak memory, to exclude imports and compilation."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def warm_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The first documents of a corpus, each with a near duplicate."""
+    """The first documents of a corpus, followed by a near duplicate of each."""
     bytes_so_far = pc.cumulative_sum(pc.binary_length(column).cast(pa.int64())).to_numpy()
     n_docs = max(1, min(WARM_DOCS, int((bytes_so_far <= WARM_BYTES).sum())))
     texts = column.slice(0, n_docs).to_pylist()
@@ -80,7 +80,7 @@ def warm_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def measure(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-    """Result of the work, and what it took: wall and CPU seconds, resident memory before and at most. Any: as Tool."""
+    """Result of `work`, with its wall and CPU seconds and resident memory before and at the peak. Any: as Tool."""
     gc.collect()
     reset_peak()
     before = memory_mib("VmRSS")
@@ -91,9 +91,9 @@ def measure(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def answer(tool: Tool, command: str, texts: Any, ready: dict[str, Any]) -> dict[str, Any]:
-    """Carry out one command; `ready` keeps what `cluster` takes. Any: as Tool, and JSON values."""
+    """Execute one command; `ready` caches the input of `cluster`. Any: as Tool, and JSON values."""
     if command == "profile":
-        return {"parts": tool.profile(texts)}  # type: ignore[attr-defined]  # ours alone has one
+        return {"parts": tool.profile(texts)}  # type: ignore[attr-defined]  # only bicorpus has one
     if command == "cluster":
         if "signed" not in ready:
             ready["signed"] = tool.cluster_input(texts)
@@ -107,9 +107,9 @@ def answer(tool: Tool, command: str, texts: Any, ready: dict[str, Any]) -> dict[
 
 
 def serve(make: Callable[[], Tool], corpus_path: str) -> None:
-    """Load, warm up, and answer commands until standard input ends."""
+    """Load the tool, warm up, and execute commands until standard input ends."""
     reply = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a tool prints is no answer
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # hides what the tool prints
 
     def send(message: dict[str, Any]) -> None:
         reply.write(json.dumps(message) + "\n")

@@ -1,8 +1,8 @@
-"""Compare settings of MinHash on documents; prints Markdown.
+"""Compare MinHash settings on documents; prints Markdown.
 
-Pairs of Jaccard index 0.8 and more are those that 40 bands of 4 rows propose (they miss one of 10^9 at 0.8) and
-verification keeps, by the sets that `stages.dedup` compares. Copies by match hash are counted once, as they are met
-without signatures. Candidates are all pairs that share a band key; groups are not capped.
+The reference pairs with Jaccard index 0.8 or more are the candidate pairs of 40 bands of 4 rows (which miss one in 10^9
+at 0.8), verified on the sets that `stages.dedup` compares. Exact copies by match hash are counted once: they are found
+without signatures. Candidates are all pairs that share a band key; the size of groups is not limited.
 
 Example: python -m scripts.bench.minhash_grid docs-*.parquet
 """
@@ -34,7 +34,7 @@ GRID = (
     (13, 28, 6),
     (13, 9, 13),
 )
-"""Units to a shingle, bands, rows."""
+"""Units per shingle, bands, rows per band."""
 
 WITNESS = (5, 40, 4)
 THRESHOLD = 0.8
@@ -51,36 +51,44 @@ def main(files: tuple[str, ...]) -> None:
     signed, _ = keys_of(text, *WITNESS)
     pairs = share_key(signed)
     jaccard, kinds = similarity(text, pairs)
-    alike = pairs[jaccard >= THRESHOLD]
-    by_characters = kinds[alike].max(axis=1) == CHARACTERS
-    click.echo(f"{len(text):,} different documents, {len(alike):,} pairs of {THRESHOLD} and more, ", nl=False)
+    similar = pairs[jaccard >= THRESHOLD]
+    by_characters = kinds[similar].max(axis=1) == CHARACTERS
+    click.echo(
+        f"{len(text):,} different documents, {len(similar):,} pairs of {THRESHOLD} and more, ", nl=False
+    )
     click.echo(f"{np.count_nonzero(by_characters):,} of them compared by characters\n")
-    click.echo("| units | bands x rows | at 0.8 by formula | found by characters | found by words ", nl=False)
+    click.echo(
+        "| units | bands x rows | at 0.8 by formula | candidates by characters | candidates by words ",
+        nl=False,
+    )
     click.echo("| candidates per document | below 0.5 | MB/s |\n|---:|---:|---:|---:|---:|---:|---:|---:|")
     for n_units, n_bands, n_rows in GRID:
         keys, speed = keys_of(text, n_units, n_bands, n_rows)
-        found = share_key(keys)
-        met = np.isin(codes(alike, len(text)), codes(found, len(text)))
-        low = np.count_nonzero(similarity(text, found)[0] < 0.5) / max(len(found), 1)
+        candidates = share_key(keys)
+        is_candidate = np.isin(codes(similar, len(text)), codes(candidates, len(text)))
+        low = np.count_nonzero(similarity(text, candidates)[0] < 0.5) / max(len(candidates), 1)
         formula = minhash.catch_probability(THRESHOLD, minhash.Config(n_bands=n_bands, band_rows=n_rows))
-        shares = " | ".join(f"{100 * met[part].mean():.2f} %" for part in (by_characters, ~by_characters))
+        shares = " | ".join(
+            f"{100 * is_candidate[part].mean():.2f} %" for part in (by_characters, ~by_characters)
+        )
         click.echo(
-            f"| {n_units} | {n_bands} x {n_rows} | {100 * formula:.2f} % | {shares} | {len(found) / len(text):.2f} "
+            f"| {n_units} | {n_bands} x {n_rows} | {100 * formula:.2f} % | {shares} "
+            f"| {len(candidates) / len(text):.2f} "
             f"| {100 * low:.0f} % | {speed:.0f} |"
         )
 
 
 def first_copies(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """One text of each match hash."""
+    """The first text of each match hash."""
     hashes = exact.STAGE.load(exact.Config())(pa.table({"text": text}))["match_hash"].combine_chunks()
     _, first = np.unique(hash_lanes(hashes), axis=0, return_index=True)
     return text.take(pa.array(np.sort(first)))
 
 
 def keys_of(text: pa.ChunkedArray, n_units: int, n_bands: int, n_rows: int) -> tuple[np.ndarray, float]:
-    """Band keys, uint64 (n_docs, n_bands), 0 for texts without; and MB/s of UTF-8 from text to keys."""
+    """Band keys, uint64 (n_docs, n_bands), 0 for texts without keys; and the speed in MB of UTF-8 per second."""
     annotate = minhash.STAGE.load(minhash.Config(n_bands=n_bands, band_rows=n_rows, shingle_units=n_units))
-    annotate(pa.table({"text": text.slice(0, 1)}))  # compiled before it is timed
+    annotate(pa.table({"text": text.slice(0, 1)}))  # compiles before timing
     keys, start, n_bytes = np.zeros((len(text), n_bands), np.uint64), time.perf_counter(), 0
     for low in range(0, len(text), BATCH_ROWS):
         lists = annotate(pa.table({"text": text.slice(low, BATCH_ROWS)}))["band_keys"].combine_chunks()
@@ -91,8 +99,8 @@ def keys_of(text: pa.ChunkedArray, n_units: int, n_bands: int, n_rows: int) -> t
 
 
 def share_key(keys: np.ndarray) -> np.ndarray:
-    """Pairs of documents with an equal key: int64 (n_pairs, 2), each once."""
-    found = []
+    """Pairs of documents that share a key, int64 (n_pairs, 2), without repeats."""
+    pair_codes = []
     for band in keys.T:
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.concatenate([[True], np.diff(band[order]) != 0, [True]]))
@@ -102,19 +110,21 @@ def share_key(keys: np.ndarray) -> np.ndarray:
             if high - low > 1:
                 a, b = np.triu_indices(high - low, 1)
                 members = order[low:high]
-                found.append(codes(np.sort(np.stack([members[a], members[b]], axis=1), axis=1), len(keys)))
-        found = [np.unique(np.concatenate(found))] if found else []
-    flat = found[0] if found else np.empty(0, np.int64)
+                pair_codes.append(
+                    codes(np.sort(np.stack([members[a], members[b]], axis=1), axis=1), len(keys))
+                )
+        pair_codes = [np.unique(np.concatenate(pair_codes))] if pair_codes else []
+    flat = pair_codes[0] if pair_codes else np.empty(0, np.int64)
     return np.stack(np.divmod(flat, len(keys)), axis=1)
 
 
 def codes(pairs: np.ndarray, n_docs: int) -> np.ndarray:
-    """One number for each pair."""
+    """One number per pair, int64 (n_pairs,)."""
     return pairs[:, 0] * n_docs + pairs[:, 1]
 
 
 def similarity(text: pa.ChunkedArray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Jaccard index of each pair, and the kind of shingles that each document is compared by."""
+    """Jaccard index of each pair, float64 (n_pairs,), and the shingle kind of each document, uint8 (n_docs,)."""
     match = match_text(text)
     n_words, n_single = count_units(match).T
     kinds = np.where(n_single >= CHARACTERS_SHARE * (n_words + n_single), CHARACTERS, WORDS).astype(np.uint8)

@@ -1,9 +1,9 @@
 """Compare our English Gopher and FineWeb verdicts with datatrove's filters and explain each disagreement; Markdown.
 
-Both judge with the published numbers; what differs is how words, lines and repeats are counted. For each rule a ladder
-of measures leads from datatrove's definition to ours, changing one thing at a time; the class of a disagreement is the
-last step at which the verdict turned. The first step is checked against datatrove's own filter, the last is our signal,
-so that nothing stays unexplained. Needs the extra `datatrove`.
+Both use the published thresholds, but count words, lines and repeats differently. For each rule, a ladder of measures
+leads from datatrove's definition to ours and changes one aspect at a time; the class of a disagreement is the last step
+at which the verdict changed. The first step is checked against datatrove's own filter and the last step is our signal,
+so every disagreement is explained. Needs the extra `datatrove`.
 
 Example: python -m scripts.bench.parity docs-*.parquet --documents 2000
 """
@@ -32,11 +32,11 @@ from stages.languages import load_profile, presets
 LABEL = "eng_Latn"
 STOP_WORDS = frozenset(load_profile(LABEL).stop_words)
 FINEWEB_OWN = ("few_terminal_lines", "short_lines", "repeated_lines", "list_like")
-"""Rules of the preset `fineweb` that are neither Gopher's nor C4's."""
+"""Rules of the preset `fineweb` that are not from Gopher or C4."""
 
 
 def our_words(text: str) -> list[str]:
-    """Words as our signals find them, in match text."""
+    """Words of the match text, as our signals count them."""
     codes, starts, classes = view(pa.array([text], pa.large_string()))
     fold, words, i = load_tables().fold, [], 0
     while i < starts[1]:
@@ -51,20 +51,20 @@ def our_words(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Text:
-    """A text with its words and lines, as they count them and as we do."""
+    """A text with its words and lines, by datatrove's definition (`theirs`) and by ours."""
 
     text: str
 
     @cached_property
     def theirs(self) -> list[str]:
-        """Words of datatrove's tokenizer, punctuation among them."""
+        """Words of datatrove's tokenizer, including punctuation."""
         from datatrove.utils.text import split_into_words
 
         return list(split_into_words(self.text, "eng"))
 
     @cached_property
     def plain(self) -> list[str]:
-        """Those of them that hold more than punctuation."""
+        """Words of `theirs` that are not punctuation only."""
         from datatrove.utils.text import PUNCTUATION_SET
 
         return [word for word in self.theirs if any(char not in PUNCTUATION_SET for char in word)]
@@ -76,21 +76,21 @@ class Text:
 
     @cached_property
     def lines(self) -> list[str]:
-        """Our lines: without blanks at their ends, none empty."""
+        """Our lines: stripped and not empty."""
         return [line.strip() for line in self.text.splitlines() if line.strip()]
 
     @cached_property
     def their_paragraphs(self) -> list[str]:
-        """Paragraphs with the blanks that they have."""
+        """datatrove's paragraphs, not stripped."""
         return re.split(r"\n{2,}", self.text.strip())
 
 
 Step = tuple[str, Callable[[Text], float] | None]
-"""What the step changes, and the measure after it; the step to our signal has no measure here."""
+"""The aspect that the step changes, and the measure after it; None stands for our signal."""
 
 
 def later(items: Sequence[str]) -> tuple[int, int]:
-    """Number and characters of all items seen before."""
+    """Number of items that occurred before, and their characters."""
     seen: set[str] = set()
     n = chars = 0
     for item in items:
@@ -101,14 +101,14 @@ def later(items: Sequence[str]) -> tuple[int, int]:
 
 
 def top(words: list[str], n: int, whole: int, joint: str, least: int) -> float:
-    """Share of `whole` in the commonest n-gram that occurs `least` times or more."""
+    """Share of `whole` in the most frequent n-gram, 0 if it occurs fewer than `least` times."""
     counts = Counter(joint.join(words[i : i + n]) for i in range(len(words) - n + 1))
     (gram, count), *_ = counts.most_common(1) or [("", 0)]
     return len(gram) * count / max(whole, 1) if count >= least else 0.0
 
 
 def greedy(words: list[str], n: int, whole: int) -> float:
-    """Share of `whole` in n-grams seen before, going on behind each that is."""
+    """Share of `whole` in n-grams that occurred before, without overlaps."""
     seen: set[str] = set()
     chars = i = 0
     while i < len(words) - n + 1:
@@ -121,12 +121,12 @@ def greedy(words: list[str], n: int, whole: int) -> float:
 
 
 def size(words: list[str]) -> int:
-    """Characters of all words."""
+    """Total number of characters of the words."""
     return sum(map(len, words))
 
 
 def bullets(lines: Sequence[str]) -> float:
-    """Share of lines that open with one of the two markers that datatrove knows."""
+    """Share of lines that start with one of datatrove's two list markers."""
     return sum(line.lstrip().startswith(("•", "-")) for line in lines) / max(len(lines), 1)
 
 
@@ -136,12 +136,12 @@ def cut_lines(lines: Sequence[str]) -> float:
 
 
 def filled(text: Text) -> list[str]:
-    """Lines of FineWeb's filter: as they are, those of blanks alone left out."""
+    """Lines as in FineWeb's filter: not stripped, without blank lines."""
     return [line for line in text.text.split("\n") if line.strip()]
 
 
 def closed(text: Text) -> float:
-    """Share of lines whose very last character is a terminal mark of datatrove's list."""
+    """Share of lines whose last character is in datatrove's list of terminal punctuation."""
     from datatrove.utils.text import TERMINAL_PUNCTUATION
 
     lines = filled(text)
@@ -158,7 +158,7 @@ ROUNDED = "rounding to 0.001"
 
 
 def ladders() -> dict[str, list[Step]]:
-    """Rule -> measures, each with what changed: the first is datatrove's, None stands for our signal."""
+    """Rule -> steps; the first is datatrove's measure, and None stands for our signal."""
 
     def n(text: Text) -> int:
         return max(len(text.theirs), 1)
@@ -228,14 +228,14 @@ def _duplicates_ladder(k: int) -> list[Step]:
 
 
 def fails(rule: Rule, value: float) -> bool:
-    """Whether a number misses the rule's bounds."""
+    """Whether a value is outside the bounds of the rule."""
     (condition,) = rule.conditions
     low, high = condition.min, condition.max
     return (low is not None and value < low) or (high is not None and value > high)
 
 
 def classify(rule: Rule, steps: list[Step], text: Text, ours: float) -> tuple[bool, bool, str]:
-    """Their verdict, ours, and the class of the disagreement, empty if there is none."""
+    """datatrove's verdict, ours, and the class of the disagreement, empty if they agree."""
     verdicts = [fails(rule, measure(text)) for _, measure in steps if measure is not None]
     names = [name for name, _ in steps[1:]]
     verdicts.append(fails(rule, round(ours, 3)))
@@ -249,14 +249,14 @@ def classify(rule: Rule, steps: list[Step], text: Text, ours: float) -> tuple[bo
 
 @dataclass
 class Comparison:
-    """Verdicts on a set of texts: by rule, those of datatrove and ours, and the classes of disagreements."""
+    """Verdicts on a set of texts by rule: datatrove's, ours, and the classes of disagreements."""
 
     theirs: dict[str, np.ndarray]
     ours: dict[str, np.ndarray]
     classes: dict[str, Counter[str]]
 
     def overall(self, names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Whether any of these rules drops each text: theirs, ours."""
+        """Whether any of these rules drops each text, by datatrove and by ours: bool (n_texts,) each."""
         names = list(names)
         return (
             np.any([self.theirs[name] for name in names], axis=0),
@@ -265,18 +265,18 @@ class Comparison:
 
 
 def compare(texts: list[str]) -> Comparison:
-    """Judge English texts both ways by the rules of the presets `gopher` and `fineweb`."""
+    """Apply the rules of the presets `gopher` and `fineweb` to English texts, by both definitions."""
     table = pa.table(
         {"text": pa.array(texts, pa.large_string()), "language.label": pa.array([LABEL] * len(texts))}
     )
-    found = signals.STAGE.load(signals.Config())(table)
+    columns = signals.STAGE.load(signals.Config())(table)
     gopher = parse_rules(list(presets()["gopher"]), "gopher")
     own = [rule for rule in parse_rules(list(presets()["fineweb"]), "fineweb") if rule.name in FINEWEB_OWN]
     steps = ladders()
     rows = [Text(text) for text in texts]
     result = Comparison({}, {}, {})
     for rule in (*gopher, *own):
-        values = found[rule.conditions[0].column.partition(".")[2]].to_pylist()
+        values = columns[rule.conditions[0].column.partition(".")[2]].to_pylist()
         judged = [
             classify(rule, steps[rule.name], row, value) for row, value in zip(rows, values, strict=True)
         ]
@@ -287,7 +287,7 @@ def compare(texts: list[str]) -> Comparison:
 
 
 def filter_verdicts(texts: list[str]) -> dict[str, np.ndarray]:
-    """What datatrove's filters themselves say: whether Gopher's two, and FineWeb's, drop each text."""
+    """Verdicts of datatrove's own filters: whether the two Gopher filters, and the FineWeb filter, drop each text."""
     from datatrove.data import Document
     from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
 
@@ -306,7 +306,7 @@ def filter_verdicts(texts: list[str]) -> dict[str, np.ndarray]:
 
 
 def english(files: Iterable[str], n_documents: int) -> list[str]:
-    """Every n-th English text of the files, by its label."""
+    """About n_documents English texts, evenly spaced over the files, by label."""
     table = pa.concat_tables([pq.read_table(file, columns=["text"]) for file in files])
     texts = table["text"].cast(pa.large_string())
     labels = language.STAGE.load(language.Config())(pa.table({"text": texts}))["label"]
@@ -326,18 +326,18 @@ def main(files: tuple[str, ...], n_documents: int) -> None:
     Example: python -m scripts.bench.parity docs-*.parquet --documents 2000
     """
     texts = english(files, n_documents)
-    found, direct = compare(texts), filter_verdicts(texts)
+    comparison, direct = compare(texts), filter_verdicts(texts)
     click.echo(f"{len(texts):,} English documents.\n")
     click.echo(
         "| filter | both keep | both drop | only datatrove drops | only ours drops | agree | ladder equals filter |"
     )
     click.echo("|---|---:|---:|---:|---:|---:|---:|")
     groups = {
-        "gopher": [name for name in found.ours if name not in FINEWEB_OWN],
+        "gopher": [name for name in comparison.ours if name not in FINEWEB_OWN],
         "fineweb": list(FINEWEB_OWN),
     }
     for name, rules in groups.items():
-        theirs, ours = found.overall(rules)
+        theirs, ours = comparison.overall(rules)
         counts = [
             (~theirs & ~ours).sum(),
             (theirs & ours).sum(),
@@ -348,10 +348,10 @@ def main(files: tuple[str, ...], n_documents: int) -> None:
         cells = " | ".join(f"{count:,}" for count in counts)
         click.echo(f"| {name} | {cells} | {(theirs == ours).mean():.3f} | {same:.4f} |")
     click.echo("\n| rule | datatrove drops | ours drops | differ | why |\n|---|---:|---:|---:|---|")
-    for name, theirs in found.theirs.items():
-        why = ", ".join(f"{label} {count}" for label, count in found.classes[name].most_common())
-        differ = int((theirs != found.ours[name]).sum())
-        click.echo(f"| {name} | {theirs.sum():,} | {found.ours[name].sum():,} | {differ} | {why} |")
+    for name, theirs in comparison.theirs.items():
+        why = ", ".join(f"{label} {count}" for label, count in comparison.classes[name].most_common())
+        differ = int((theirs != comparison.ours[name]).sum())
+        click.echo(f"| {name} | {theirs.sum():,} | {comparison.ours[name].sum():,} | {differ} | {why} |")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Draw removed duplicates at random and show each beside what it was removed for, to be read by people.
+"""Draw a random sample of removed duplicates, each with its keeper, for manual inspection.
 
-Writes one Markdown file per language: similarity, both origins, how much of each text the other lacks, and the places
-where they differ. Reading them is what no metric replaces: whether a person would call the removed text a copy.
+Writes one Markdown file: similarity, origin and length of both texts, and the positions where they differ. No metric
+replaces reading them to judge whether the removed text is a duplicate.
 
 Example: python -m scripts.bench.sample_removals run.yaml --store ./store --languages zho_Hans,zho_Hant --out zh.md
 """
@@ -22,18 +22,18 @@ from pipeline.load import load_run
 from pipeline.store import open_store
 
 MAX_CHARS = 60_000
-"""Text that is compared; what follows is counted only."""
+"""Characters of a text that are compared; the rest is only counted."""
 
 MAX_SHOWN = 12
-"""Differing places that are shown."""
+"""Differences shown per pair."""
 
 
 def removed(finished: Finished, languages: set[str]) -> list[dict[str, Any]]:
-    """Duplicates of some languages: doc_id, keeper_id, similarity, language."""
+    """Removed duplicates in some languages: doc_id, keeper_id, similarity, language. Any: column values."""
     layout = finished.releasing.layout
     label = layout.columns["language"]
     assert label is not None
-    found = []
+    rows = []
     for decision in finished.decisions():
         judged = finished.judge(decision, {label})
         outcomes, labels = judged.outcomes(layout), judged.columns[label].to_pylist()
@@ -42,12 +42,12 @@ def removed(finished: Finished, languages: set[str]) -> list[dict[str, Any]]:
         for row in np.flatnonzero(outcomes == layout.duplicate):
             if labels[row] in languages:
                 pair = {"doc_id": ids[row], "keeper_id": keepers[row], "similarity": similarities[row]}
-                found.append({**pair, "language": labels[row]})
-    return found
+                rows.append({**pair, "language": labels[row]})
+    return rows
 
 
 def document(finished: Finished, doc_id: str) -> dict[str, Any]:
-    """Text, source and address of a document."""
+    """Text, source, URL and source id of a document. Any: column values."""
     decision, row = finished.locate(doc_id)
     ((_, text),) = finished.text(decision.shard, np.array([row]))
     origin = {
@@ -58,12 +58,12 @@ def document(finished: Finished, doc_id: str) -> dict[str, Any]:
 
 
 def pieces(text: str) -> list[str]:
-    """Words, single ideographs and marks, in order."""
+    """Words, single ideographs, punctuation marks and whitespace, in order."""
     return re.findall(r"[A-Za-z0-9_]+|\s+|.", text[:MAX_CHARS], re.DOTALL)
 
 
 def differences(left: str, right: str) -> list[str]:
-    """Where two texts differ, with a little of what stands before, removed text first."""
+    """Differences between two texts with some context before each; text of the removed document first."""
     a, b = pieces(left), pieces(right)
     lines = []
     for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
@@ -73,10 +73,15 @@ def differences(left: str, right: str) -> list[str]:
     return lines
 
 
-def shortened(found: list[str]) -> str:
-    """A piece of text that fits a line."""
-    text = "".join(found)
+def shortened(parts: list[str]) -> str:
+    """A piece of text, shortened to fit on a line."""
+    text = "".join(parts)
     return text if len(text) <= 160 else f"{text[:90]} … {text[-50:]} ({len(text):,} characters)"
+
+
+def origin(doc: dict[str, Any]) -> str:
+    """Source, id or URL, and length of a document. Any: see document."""
+    return f"{doc['source']} {doc['source_id'] or doc['url']}, {len(doc['text']):,} characters"
 
 
 @click.command()
@@ -86,22 +91,20 @@ def shortened(found: list[str]) -> str:
 @click.option("--n", "n_sample", default=200, show_default=True)
 @click.option("--out", "out_path", required=True)
 def main(run_path: str, store_url: str, languages: str, n_sample: int, out_path: str) -> None:
-    """Draw removals of a finished build and write them beside their keepers."""
+    """Sample removals of a finished build and write them with their keepers."""
     store = open_store(store_url)
     finished = Finished(load_run(run_path, store=store), store)
     rows = removed(finished, set(languages.split(",")))
     rows.sort(key=lambda row: xxhash.xxh3_64_intdigest(row["doc_id"].encode()))
     lines = [f"# {min(n_sample, len(rows))} of {len(rows):,} removals in {languages}", ""]
     for i, row in enumerate(rows[:n_sample]):
-        gone, kept = document(finished, row["doc_id"]), document(finished, row["keeper_id"])
-        places = differences(gone["text"], kept["text"])
+        dropped, kept = document(finished, row["doc_id"]), document(finished, row["keeper_id"])
+        changes = differences(dropped["text"], kept["text"])
         lines += [
             f"## {i + 1}. {row['doc_id']} for {row['keeper_id']}, similarity {row['similarity']:.3f}",
-            f"removed: {gone['source']} {gone['source_id'] or gone['url']}, {len(gone['text']):,} characters; "
-            f"kept: {kept['source']} {kept['source_id'] or kept['url']}, {len(kept['text']):,} characters; "
-            f"{len(places)} places differ",
-            f"begins: {shortened([gone['text'][:120]])!r}",
-            *places[:MAX_SHOWN],
+            f"removed: {origin(dropped)}; kept: {origin(kept)}; {len(changes)} differences",
+            f"begins: {shortened([dropped['text'][:120]])!r}",
+            *changes[:MAX_SHOWN],
             "",
         ]
     Path(out_path).write_text("\n".join(lines), encoding="utf-8")

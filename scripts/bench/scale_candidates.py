@@ -1,8 +1,8 @@
-"""Measure deduplication at sizes for which there is no text: synthetic band keys go through the real global step.
+"""Measure deduplication at sizes for which no text is available: synthetic band keys and the real global step.
 
-The corpus is that of `scale_corpus`: `stages.candidates` runs over its shards and sidecars as in a build, with an
-index; then a batch of new documents comes. Last, clusters are made of the candidate pairs, with the similarities that
-the corpus says, and are held against it. Each phase runs in new processes, so that its peak memory is its own.
+`stages.candidates` runs over the shards and sidecars of `scale_corpus` as in a build, with an index, then again with a
+batch of new documents. Finally the candidate pairs are clustered with the similarities defined by the corpus, and the
+clusters are compared with the planted ones. Each phase runs in new processes, so that its peak memory is its own.
 
 Example: python -m scripts.bench.scale_candidates --documents 1e6 3e6 1e7 --workers 1 --folder /tmp/scale
 """
@@ -57,7 +57,7 @@ THRESHOLD = 0.8
 
 @dataclass(frozen=True)
 class ClusterTask:
-    """Clusters of a corpus from its candidate pairs. folder: of candidates' result."""
+    """Task to cluster a corpus from its candidate pairs. folder: result of candidates."""
 
     store: Store
     shards: tuple[Shard, ...]
@@ -68,7 +68,7 @@ class ClusterTask:
 
 
 def cluster(task: ClusterTask) -> dict[str, int]:
-    """Cluster the candidate pairs that are similar enough, as the end of dedup does, and count what was recovered."""
+    """Cluster the candidate pairs above THRESHOLD as dedup does; returns counts of recovered clusters."""
     layout = lay_out(task.n_documents, task.seed)
     plan = (layout.n_documents, layout.odd, layout.starts, layout.kinds)
     lefts, rights, named = [], [], []
@@ -88,24 +88,24 @@ def cluster(task: ClusterTask) -> dict[str, int]:
     verified = similarity >= np.float32(THRESHOLD)
     n_pairs, n_verified = len(left), int(np.count_nonzero(verified))
     del left, right, columns
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rss_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcome = clusters_of(pairs, verified, rows.astype(np.uint64), names_of(rows), THRESHOLD)
     assert outcome.rows is not None
-    found = recovered(outcome.rows, task, layout)
+    recovery = recovered(outcome.rows, task, layout)
     return {
         "pairs": n_pairs,
         "verified": n_verified,
         "documents_in_pairs": len(rows),
-        "rss_before": held * 1024,
-        **found,
+        "rss_before": rss_kib * 1024,
+        **recovery,
     }
 
 
 def recovered(clustered: pa.Table, task: ClusterTask, layout: Layout) -> dict[str, int]:
     """Compare clusters with the layout.
 
-    Returns: clusters; mixed, those with documents of two groups; and the documents of planted clusters, copies and
-    near duplicates, `planted`, with those of them that are in the largest piece of their cluster, `found`.
+    Returns: `clusters`, their number; `mixed`, clusters with documents of several groups; `planted`, documents of
+    planted clusters (exact copies and near duplicates); `found`, those in the largest piece of their planted cluster.
     """
     documents = number(clustered[ROW].to_numpy().astype(np.int64), task.shard_documents)
     group = np.searchsorted(layout.starts, documents * layout.odd % layout.n_documents, "right") - 1
@@ -128,7 +128,7 @@ def recovered(clustered: pa.Table, task: ClusterTask, layout: Layout) -> dict[st
 
 @dataclass
 class Phase:
-    """What the tasks of one function took together; rss_bytes: peak of the largest process."""
+    """Total cost of the tasks of one function; rss_bytes: highest peak of a process."""
 
     name: str
     tasks: int
@@ -142,17 +142,17 @@ class Phase:
 
 @dataclass(frozen=True)
 class Measured:
-    """A task's result and what it took."""
+    """The result of a task and its cost."""
 
-    result: Any  # Any: of whatever function was measured
+    result: Any  # Any: the result of any measured function
     cpu_s: float
     rss_bytes: int
     read_bytes: int
     written_bytes: int
 
 
-def measured(fn: Callable[[Any], Any], task: Any) -> Measured:  # Any: measures every kind of task
-    """Call fn in a worker and note what it took."""
+def measured(fn: Callable[[Any], Any], task: Any) -> Measured:  # Any: measures tasks of any function
+    """Call fn in a worker and record its cost."""
     start, before = time.process_time(), io_bytes()
     result = fn(task)
     read, written = (after - b for after, b in zip(io_bytes(), before, strict=True))
@@ -160,7 +160,7 @@ def measured(fn: Callable[[Any], Any], task: Any) -> Measured:  # Any: measures 
 
 
 def io_bytes() -> tuple[int, int]:
-    """Bytes that this process has read and written, from files or the page cache."""
+    """Bytes read and written by this process so far, including the page cache."""
     path = Path("/proc/self/io")
     if not path.exists():
         return 0, 0
@@ -169,7 +169,7 @@ def io_bytes() -> tuple[int, int]:
 
 
 class MeasuringEngine:
-    """A process pool that is new for each function, so that every phase has peaks of its own."""
+    """A process pool that is restarted for each function, so that peak memory is per phase."""
 
     def __init__(self, workers: int, store: Store, verbose: bool) -> None:
         self.workers, self.store, self.verbose = workers, store, verbose
@@ -197,12 +197,12 @@ class MeasuringEngine:
             print(json.dumps(asdict(phase)), file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Do nothing: pools are closed after each phase."""
 
 
 @dataclass
 class Result:
-    """What a corpus of one size took; batch: phases of the run with the new documents; index_bytes: of each run."""
+    """Cost for one corpus size; batch: phases of the run with new documents; index_bytes: bytes of each index run."""
 
     documents: int
     batch_documents: int
@@ -212,13 +212,13 @@ class Result:
     index_bytes: dict[str, int]
 
     def stored(self) -> dict[str, int]:
-        """Most bytes that lay below each folder of the store before the batch."""
+        """Highest size of each folder of the store before the batch, in bytes."""
         names = ("annotations", "exchange", "index", "global")
         return {name: max(phase.store_bytes.get(name, 0) for phase in self.phases[:-1]) for name in names}
 
 
 def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Result:
-    """Make a corpus, run candidates over all but its last documents, then over all, and cluster."""
+    """Write a corpus, run candidates without and then with the batch of new documents, and cluster."""
     store = open_store(folder)
     n_batch = int(n_documents * options.batch_share)
     shards: list[Shard] = []
@@ -264,20 +264,20 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
 
 
 def joined(phases: Sequence[Phase]) -> list[Phase]:
-    """Phases of one function as one: the largest peak and the largest store, the sum of all else."""
-    found: dict[str, Phase] = {}
+    """Merge the phases of each function: maximum of peak memory and store size, sum of everything else."""
+    merged: dict[str, Phase] = {}
     for phase in phases:
-        one = found.setdefault(phase.name, Phase(phase.name, 0))
-        one.rss_bytes = max(one.rss_bytes, phase.rss_bytes)
+        total = merged.setdefault(phase.name, Phase(phase.name, 0))
+        total.rss_bytes = max(total.rss_bytes, phase.rss_bytes)
         for name in ("tasks", "seconds", "cpu_s", "read_bytes", "written_bytes"):
-            setattr(one, name, getattr(one, name) + getattr(phase, name))
+            setattr(total, name, getattr(total, name) + getattr(phase, name))
         for name, n_bytes in phase.store_bytes.items():
-            one.store_bytes[name] = max(one.store_bytes.get(name, 0), n_bytes)
-    return list(found.values())
+            total.store_bytes[name] = max(total.store_bytes.get(name, 0), n_bytes)
+    return list(merged.values())
 
 
 def exponent(results: Sequence[Result], name: str, value: str) -> float:
-    """Slope of the logarithm of a phase's figure over that of the number of documents."""
+    """Scaling exponent of a figure of a phase: slope of its logarithm over the logarithm of the number of documents."""
     points = [
         (r.documents, getattr(p, value))
         for r in results
@@ -291,7 +291,7 @@ def exponent(results: Sequence[Result], name: str, value: str) -> float:
 
 
 def report(results: Sequence[Result]) -> str:
-    """The figures as Markdown."""
+    """The figures as Markdown tables."""
     names = [phase.name for phase in results[-1].phases]
     lines = [
         "| documents | phase | tasks | s | CPU-s | documents per CPU-s | peak RSS, MB | bytes read | bytes written |",
@@ -307,14 +307,14 @@ def report(results: Sequence[Result]) -> str:
                 f"{p.written_bytes / 1e6:,.0f} MB |"
                 for p in phases
             ]
-    lines += ["", "| documents | sidecars | exchange | index | result | pairs | in pairs | found | mixed |"]
+    lines += ["", "| documents | sidecars | exchange | index | result | pairs | in pairs | summary | mixed |"]
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for result in results:
-        stored, n, found = result.stored(), result.documents, result.summary
+        stored, n, summary = result.stored(), result.documents, result.summary
         lines.append(
             f"| {n:,} | {stored['annotations'] / (n + result.batch_documents):.0f} | {stored['exchange'] / n:.0f} | "
-            f"{stored['index'] / n:.0f} | {stored['global'] / n:.0f} bytes a document | {found['pairs']:,} | "
-            f"{found['documents_in_pairs']:,} | {found['found']:,} of {found['planted']:,} | {found['mixed']} |"
+            f"{stored['index'] / n:.0f} | {stored['global'] / n:.0f} bytes a document | {summary['pairs']:,} | "
+            f"{summary['documents_in_pairs']:,} | {summary['found']:,} of {summary['planted']:,} | {summary['mixed']} |"
         )
     if len(results) < 2:
         return "\n".join(lines)
@@ -327,19 +327,23 @@ def report(results: Sequence[Result]) -> str:
 
 
 def main() -> int:
-    """Measure every size, one after another, in a folder that is empty again afterwards."""
+    """Measure every size, one after another, in a folder that is emptied afterwards."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--documents", type=float, nargs="+", default=[1e6, 3e6])
-    parser.add_argument("--batch-share", type=float, default=0.01, help="new documents that come afterwards")
+    parser.add_argument(
+        "--batch-share", type=float, default=0.01, help="share of new documents added afterwards"
+    )
     parser.add_argument("--shard-documents", type=int, default=75_000)
-    parser.add_argument("--workers", type=int, default=1, help="0: all in this process")
+    parser.add_argument("--workers", type=int, default=1, help="0: run all tasks in this process")
     parser.add_argument("--partitions", type=int, help="default: as in a build")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, required=True, help="for the store: about 1.6 KB a document")
-    parser.add_argument("--json", type=Path, help="where the figures go")
-    parser.add_argument("--verbose", action="store_true", help="also each phase as it ends, to stderr")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="folder of the store; about 1.6 KB per document"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--verbose", action="store_true", help="print each finished phase to stderr")
     options = parser.parse_args()
     results = []
     for n_documents in options.documents:
@@ -349,14 +353,14 @@ def main() -> int:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if options.json:
-            page = {"machine": machine(), "sizes": [asdict(result) for result in results]}
-            options.json.write_text(json.dumps(page, indent=1) + "\n")
+            record = {"machine": machine(), "sizes": [asdict(result) for result in results]}
+            options.json.write_text(json.dumps(record, indent=1) + "\n")
     print(report(results))
     return 0
 
 
 def machine() -> dict[str, str | int]:
-    """What the figures were measured on, and when."""
+    """CPU, cores, memory and date of the measurement."""
     model = next((line for line in cpu_info() if line.startswith("model name")), platform.machine())
     return {"cpu": model.rpartition(":")[2].strip(), "cores": len(os.sched_getaffinity(0)),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -364,7 +368,7 @@ def machine() -> dict[str, str | int]:
 
 
 def cpu_info() -> list[str]:
-    """Lines of /proc/cpuinfo, none where there is no such file."""
+    """Lines of /proc/cpuinfo, empty if there is no such file."""
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []
 

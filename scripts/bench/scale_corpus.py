@@ -1,7 +1,7 @@
-"""A corpus of band keys without text, laid out before it is written, so that what deduplication finds can be checked.
+"""A synthetic corpus of band keys without text, with planted clusters to check deduplication against.
 
 Unique documents, clusters of exact copies, families of near duplicates and groups that share template text are spread
-over the shards. A document's match hash, its band keys and its similarity to any other follow from its place.
+over the shards. The match hash, the band keys and the similarities of a document are functions of its position.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stages.kernels.hashing import mix
 N_BANDS, BAND_ROWS = minhash.Config().n_bands, minhash.Config().band_rows
 UNIQUE, COPY, NEAR, TEMPLATE = range(4)
 SHARES = {"copies": 0.2, "near": 0.15, "templates": 0.03}
-"""Documents of clusters of exact copies, families of near duplicates and template groups; the rest is unique."""
+"""Share of documents in clusters of exact copies, families of near duplicates and template groups; others: unique."""
 
 SIZES = {"copies": (2, 2.5, 0.01), "near": (2, 3.0, 2e-5), "templates": (100, 2.5, 1e-3)}
 """Smallest group, exponent of the power law of sizes, and the largest group as a share of the corpus (near: never
@@ -38,9 +38,9 @@ RECIPE = "synthetic"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where documents lie: place p belongs to group g if starts[g] <= p < starts[g + 1]; before starts[0], none.
+    """Positions of documents: p belongs to group g if starts[g] <= p < starts[g + 1], and to no group below starts[0].
 
-    kinds: of each group. odd: documents are spread over places by multiplication with it, modulo n_documents.
+    kinds: kind of each group. odd: document i has position i * odd modulo n_documents.
     """
 
     n_documents: int
@@ -51,7 +51,7 @@ class Layout:
 
 @functools.lru_cache(maxsize=2)
 def lay_out(n_documents: int, seed: int) -> Layout:
-    """Groups of all kinds for a corpus of some size."""
+    """Draw the groups of all kinds for a corpus of n_documents."""
     rng = np.random.default_rng(seed)
     sizes, kinds = [], []
     for kind, (name, share) in enumerate(SHARES.items(), start=COPY):
@@ -72,13 +72,13 @@ def lay_out(n_documents: int, seed: int) -> Layout:
 
 @nb.njit(cache=True)
 def uniform(value: int, salt: int) -> float:
-    """A number in [0, 1) that follows from two integers."""
+    """A pseudo-random number in [0, 1), determined by two integers."""
     return (mix(mix(np.uint64(value)) ^ np.uint64(salt)) >> np.uint64(11)) / (1 << 53)
 
 
 @nb.njit(cache=True)
 def likeness(place: int, member: int) -> float:
-    """Similarity of a near duplicate to the text of its family, which the first member has."""
+    """Similarity of a near duplicate to the first member of its family."""
     return 1.0 if member == 0 else 0.8 + 0.2 * uniform(place, 1)
 
 
@@ -91,19 +91,19 @@ def sign(
     keys = np.empty((len(documents), N_BANDS), np.uint64)
     salt = mix(np.uint64(seed))
     for i in range(len(documents)):
-        place = documents[i] * odd % n_documents
-        group = np.searchsorted(starts, place, "right") - 1
+        position = documents[i] * odd % n_documents
+        group = np.searchsorted(starts, position, "right") - 1
         kind = kinds[group] if group >= 0 else UNIQUE
-        own = np.uint64(2 * place)
+        own = np.uint64(2 * position)
         shared = np.uint64(2 * group + 1) if group >= 0 else own
         text = shared if kind == COPY else own
         hashes[i, 0] = mix(mix(text) ^ salt)
         hashes[i, 1] = mix(hashes[i, 0])
-        keep = likeness(place, place - starts[group]) ** BAND_ROWS if kind == NEAR else 0.0
+        p_shared = likeness(position, position - starts[group]) ** BAND_ROWS if kind == NEAR else 0.0
         for band in range(N_BANDS):
-            meets = kind == COPY or (kind == NEAR and uniform(place, 2 + band) < keep)
-            meets = meets or (kind == TEMPLATE and band < TEMPLATE_KEYS)
-            keys[i, band] = mix(mix((shared if meets else own) ^ salt) + np.uint64(band + 1))
+            shares_key = kind == COPY or (kind == NEAR and uniform(position, 2 + band) < p_shared)
+            shares_key = shares_key or (kind == TEMPLATE and band < TEMPLATE_KEYS)
+            keys[i, band] = mix(mix((shared if shares_key else own) ^ salt) + np.uint64(band + 1))
     return hashes, keys
 
 
@@ -129,7 +129,7 @@ def compare(
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Writes one shard of a corpus and its sidecars. first: number of its first document."""
+    """Task to write one shard and its sidecars. first: number of its first document."""
 
     store: Store
     shard: Shard
@@ -139,7 +139,7 @@ class ShardTask:
 
 
 def refs_of(shard: Shard) -> dict[str, SidecarRef]:
-    """Where the sidecars of a shard lie."""
+    """Locations of the sidecars of a shard."""
     return {
         name: SidecarRef(f"annotations/{name}/{shard.id}.parquet", RECIPE) for name in ("exact", "minhash")
     }
@@ -164,15 +164,15 @@ def write_documents(task: ShardTask) -> int:
 
 
 def number(rows: np.ndarray, shard_documents: int) -> np.ndarray:
-    """Numbers of documents by their row of the run."""
+    """Document numbers of rows of a run, int64."""
     return (rows >> ROW_BITS) * shard_documents + (rows & ((1 << ROW_BITS) - 1))
 
 
 def names_of(rows: np.ndarray) -> pa.StringArray:
-    """Document ids as long as real ones, 26 characters, distinct and in the order of rows."""
+    """Distinct document ids of 26 characters, like real ones, in the order of rows."""
     digits = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", np.uint8)
     names = np.empty((len(rows), 26), np.uint8)
-    for place in range(26):
-        names[:, 25 - place] = digits[rows >> 5 * place & 31 if place < 12 else np.zeros(len(rows), np.int64)]
+    for digit in range(26):
+        names[:, 25 - digit] = digits[rows >> 5 * digit & 31 if digit < 12 else np.zeros(len(rows), np.int64)]
     offsets = np.arange(0, names.size + 1, 26, dtype=np.int32)
     return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(names))

@@ -1,10 +1,10 @@
-"""Derive for characters the thresholds that Chinese filters publish for segmented words; prints Markdown.
+"""Derive character-based thresholds from Chinese filter rules published for segmented words; prints Markdown.
 
-Each published rule is evaluated as its authors do, over the words that datatrove's tokenizer for `cmn_Hani` finds
-(jieba). Of the signals that may stand for it the one is taken whose cut at the same share of dropped documents, within
-a point, disagrees with it on the fewest, and that cut, in the signals' steps, is the derived threshold; of cuts that
-drop as many the one next to the published number. The documents are the common set: every n-th Chinese one of the
-files, by its label. Needs the extra `datatrove`.
+Each published rule is evaluated as by its authors, on words of datatrove's tokenizer for `cmn_Hani` (jieba). For every
+candidate signal, the threshold that drops the same share of documents is computed; of the signals within one percentage
+point of that share, the one that disagrees with the rule on the fewest documents is chosen. Among thresholds that drop
+equally many documents, the one closest to the published number is used. The documents are evenly spaced Chinese
+documents of the files, by label. Needs the extra `datatrove`.
 
 Example: python -m scripts.maintenance.derive_zh docs-*.parquet --documents 3000 --samples 2
 """
@@ -26,14 +26,14 @@ from stages.languages import load_profile
 
 LABELS = ("zho_Hans", "zho_Hant")
 MAX_AWAY = 0.01
-"""Shares of dropped documents that differ by no more are the same."""
+"""Maximum difference between shares of dropped documents that count as equal."""
 
 SIDES = {"min": np.less, "max": np.greater}
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published rule: what it measures of a text's words, its bound, and signals that may stand for it."""
+    """A published rule: its measure of the words of a text, its bound, and the candidate signals."""
 
     name: str
     source: str
@@ -44,7 +44,7 @@ class Published:
 
 
 def top_chars(n: int) -> Callable[[str, list[str]], float]:
-    """Share of the text in its most frequent n-gram of words, as datatrove counts it: blanks between words included."""
+    """Share of the text in its most frequent word n-gram as in datatrove, including spaces between words."""
 
     def measure(text: str, words: list[str]) -> float:
         grams = Counter(" ".join(words[i : i + n]) for i in range(len(words) - n + 1))
@@ -55,7 +55,7 @@ def top_chars(n: int) -> Callable[[str, list[str]], float]:
 
 
 def duplicate_chars(n: int) -> Callable[[str, list[str]], float]:
-    """Share of the text in n-grams of words seen before, none counted twice, as datatrove counts it."""
+    """Share of the text in word n-grams that occurred before, without overlaps, as in datatrove."""
 
     def measure(text: str, words: list[str]) -> float:
         seen: set[str] = set()
@@ -72,34 +72,34 @@ def duplicate_chars(n: int) -> Callable[[str, list[str]], float]:
 
 
 def plain_words(words: list[str]) -> list[str]:
-    """Words that hold more than punctuation."""
+    """Words that are not punctuation only."""
     from datatrove.utils.text import PUNCTUATION_SET
 
     return [word for word in words if any(char not in PUNCTUATION_SET for char in word)]
 
 
 def n_words(text: str, words: list[str]) -> float:
-    """Words, punctuation apart."""
+    """Number of words, without punctuation."""
     return len(plain_words(words))
 
 
 def per_word(*marks: str) -> Callable[[str, list[str]], float]:
-    """Occurrences of marks for each word."""
+    """Occurrences of marks per word."""
     return lambda text, words: sum(map(text.count, marks)) / max(len(words), 1)
 
 
 def with_letter(text: str, words: list[str]) -> float:
-    """Share of words with a letter."""
+    """Share of words that contain a letter."""
     return sum(any(map(str.isalpha, word)) for word in words) / max(len(words), 1)
 
 
 def mean_length(text: str, words: list[str]) -> float:
-    """Mean characters of a word, punctuation apart."""
+    """Mean word length in characters, without punctuation."""
     return float(np.mean([len(word) for word in plain_words(words)] or [0]))
 
 
 def stop_words(text: str, words: list[str]) -> float:
-    """Distinct stop words of FineWeb-2's list."""
+    """Number of distinct stop words of FineWeb-2's list."""
     return len({*load_profile("zho_Hans").stop_words, "於", "為", "與", "後", "·"} & set(words))
 
 
@@ -130,7 +130,7 @@ def published() -> list[Published]:
 
 
 def common_set(files: Iterable[str], n_documents: int) -> tuple[list[str], pa.Table]:
-    """Texts of every n-th Chinese document, and their signals."""
+    """Texts of about n_documents evenly spaced Chinese documents, and their signals."""
     table = pa.concat_tables([pq.read_table(file, columns=["text"]) for file in files])
     texts = table["text"].cast(pa.large_string())
     labels = language.STAGE.load(language.Config())(pa.table({"text": texts}))["label"]
@@ -140,8 +140,8 @@ def common_set(files: Iterable[str], n_documents: int) -> tuple[list[str], pa.Ta
     return chosen["text"].to_pylist(), signals.STAGE.load(signals.Config())(chosen)
 
 
-def cut(values: np.ndarray, rule: Published, dropped: np.ndarray) -> float:
-    """The bound, in steps of 0.001 or whole numbers, whose share of dropped rows is nearest to that of `dropped`."""
+def threshold(values: np.ndarray, rule: Published, dropped: np.ndarray) -> float:
+    """The bound, an integer or a multiple of 0.001, whose number of dropped rows is closest to that of `dropped`."""
     step = 1.0 if np.all(values == np.round(values)) else 0.001
     bounds = np.unique(np.round(np.concatenate((values, values + step, values - step, [rule.bound])), 3))
     away = [abs(int(SIDES[rule.side](values, bound).sum()) - int(dropped.sum())) for bound in bounds]
@@ -149,36 +149,34 @@ def cut(values: np.ndarray, rule: Published, dropped: np.ndarray) -> float:
 
 
 def excerpt(text: str) -> str:
-    """The first characters of a text on one line of a table."""
+    """The first characters of a text, for a table cell."""
     return " ".join(text.split())[:60].replace("|", "/")
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-@click.option("--documents", "n_documents", default=3000, show_default=True, help="Size of the common set.")
-@click.option(
-    "--samples", default=0, show_default=True, help="Documents to show of each kind of disagreement."
-)
+@click.option("--documents", "n_documents", default=3000, show_default=True, help="Number of documents.")
+@click.option("--samples", default=0, show_default=True, help="Examples to show per disagreement.")
 def derive(files: tuple[str, ...], n_documents: int, samples: int) -> None:
-    """Derive thresholds for characters on FILES, Parquet with a column text.
+    """Derive character-based thresholds on FILES, Parquet with a column text.
 
     Example: python -m scripts.maintenance.derive_zh docs-*.parquet --documents 3000
     """
     from datatrove.utils.text import split_into_words
 
-    texts, found = common_set(files, n_documents)
+    texts, columns = common_set(files, n_documents)
     words = [split_into_words(text, "cmn_Hani") for text in texts]
     click.echo(f"{len(texts):,} Chinese documents.\n")
     click.echo("| rule | published | drops | signal | derived | drops | only theirs | only ours |")
     click.echo("|---|---|---:|---|---:|---:|---:|---:|")
-    shown: list[str] = []
+    examples: list[str] = []
     for rule in published():
         theirs = np.array([rule.measure(text, w) for text, w in zip(texts, words, strict=True)])
         dropped = SIDES[rule.side](theirs, rule.bound)
         choices = []
         for name in rule.signals:
-            values = np.round(found[name].to_numpy().astype(np.float64), 3)
-            bound = cut(values, rule, dropped)
+            values = np.round(columns[name].to_numpy().astype(np.float64), 3)
+            bound = threshold(values, rule, dropped)
             ours = SIDES[rule.side](values, bound)
             away = abs(ours.mean() - dropped.mean())
             choices.append((away > MAX_AWAY, int((ours != dropped).sum()), name, bound, ours))
@@ -188,15 +186,15 @@ def derive(files: tuple[str, ...], n_documents: int, samples: int) -> None:
             f"| {rule.name} ({rule.source}) | {rule.side} {rule.bound:g} | {dropped.mean():.2%} | `{name}` | {bound:g} "
             f"| {ours.mean():.2%} | {counts[0].sum()} | {counts[1].sum()} |"
         )
-        values = found[name].to_numpy()
+        values = columns[name].to_numpy()
         for kind, rows in zip(("theirs", "ours"), counts, strict=True):
-            shown += [
+            examples += [
                 f"| {rule.name} | {kind} | {theirs[row]:.3f} | {values[row]:.3f} | {excerpt(texts[row])} |"
                 for row in np.flatnonzero(rows)[:samples]
             ]
-    if shown:
+    if examples:
         click.echo("\n| rule | dropped by | their value | our value | begins |\n|---|---|---:|---:|---|")
-        click.echo("\n".join(shown))
+        click.echo("\n".join(examples))
 
 
 if __name__ == "__main__":

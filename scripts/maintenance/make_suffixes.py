@@ -1,8 +1,8 @@
 """Write stages/models/public_suffixes.txt from the Public Suffix List.
 
-Reads `public_suffix_list.dat` (https://publicsuffix.org/list/, MPL-2.0; the package `publicsuffixlist` holds it too);
-writes its rules without comments, in ASCII, those of registries first. Run it to renew the snapshot: the file's digest
-is part of every recipe of stages.urls.
+Reads `public_suffix_list.dat` (https://publicsuffix.org/list/, MPL-2.0; also in the package `publicsuffixlist`);
+writes its rules without comments, in ASCII, those of registries first. Run it to renew the snapshot: the digest of the
+file is part of every recipe of stages.urls, so the header keeps the former path of this script.
 
 Example: python -m scripts.maintenance.make_suffixes public_suffix_list.dat
 """
@@ -24,7 +24,7 @@ HEAD = """\
 
 
 def ascii_rule(rule: str) -> str:
-    """A rule with its labels in ASCII; `!` and `*.` stay."""
+    """A rule with its labels in ASCII (IDNA); `!` and `*.` are kept."""
     mark = "!" if rule.startswith("!") else ""
     labels = [
         label if label == "*" else label.encode("idna").decode() for label in rule[len(mark) :].split(".")

@@ -1,9 +1,10 @@
-"""Write the table of characters that tell Simplified from Traditional Chinese, from OpenCC's dictionaries.
+"""Write the table of characters that distinguish Simplified from Traditional Chinese, from OpenCC's dictionaries.
 
 Reads the folder `data/dictionary` of OpenCC's source (https://github.com/BYVoid/OpenCC, Apache-2.0; it is in the source
-distribution of the package `opencc`); writes `classifiers/models/variants.tsv`. A character is kept for one side if
-no conversion leaves it as it is, and if the other side does not use it as a character of its own or as a regional
-standard: 后, 里 and 台 are written on both sides and say nothing.
+distribution of the package `opencc`); writes `classifiers/models/variants.tsv`. A character is listed for one
+script if every conversion changes it and if the other script does not use it, neither as another character nor as a
+regional standard: 后, 里 and 台 occur in both scripts and are not listed. The digest of the file is part of recipes, so
+its header keeps the former path of this script.
 
 Example: python -m scripts.maintenance.make_variants OpenCC/data/dictionary
 """
@@ -24,14 +25,14 @@ kind\tcharacters
 
 
 def read_dictionary(path: Path) -> dict[str, set[str]]:
-    """Character -> characters it is converted to."""
+    """Character -> characters that it is converted to; phrases are ignored."""
     lines = (line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#"))
     pairs = (line.split("\t") for line in lines)
     return {key: set(values.split(" ")) for key, values in pairs if len(key) == 1}
 
 
 def only_one_side(folder: Path) -> tuple[set[str], set[str]]:
-    """Characters of Simplified text only, and of Traditional text only."""
+    """Characters that occur in Simplified text only, and in Traditional text only."""
     to_hant, to_hans = (
         read_dictionary(folder / "STCharacters.txt"),
         read_dictionary(folder / "TSCharacters.txt"),

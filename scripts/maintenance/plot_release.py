@@ -1,4 +1,4 @@
-"""Draw what became of the documents of a release: the funnel per language, and the realised mix.
+"""Draw the funnel of a release per language, and its realised mix.
 
 Reads a release's lineage.json; writes one picture (docs/funnel.png in this repository).
 
@@ -17,7 +17,7 @@ from pipeline.figures import draw_funnel, draw_mix
 
 
 def draw(release: Path, target: Path) -> None:
-    """Draw the picture of a release."""
+    """Draw the funnel and the default mix of a release."""
     lineage = json.loads((release / "lineage.json").read_text(encoding="utf-8"))
     default = lineage["default_mix"]
     figure = Figure(figsize=(11, 4.4))

@@ -1,9 +1,8 @@
-"""Build sample/: some 3,700 real documents under open licences, in the shapes that crawl files come in.
+"""Build sample/: some 3,700 real documents under open licences, in the usual file formats of crawls.
 
-Reads a directory of Parquet tables (--data) with documents, file revisions and labelled bad text; writes
-JSONL (gzip and zstd), Parquet and WET files with different field names, a few broken records, and README.md
-with the numbers that tests/test_sample.py checks. The choice depends on SEED and document ids alone, so the
-same tables give the same files.
+Reads a directory of Parquet tables (--data) with documents, file revisions and labelled bad text; writes JSONL (gzip
+and zstd), Parquet and WET files with different field names, a few broken records, and README.md with the numbers that
+tests/test_sample.py checks. The choice depends on SEED and document ids only: equal tables give equal files.
 
 Example: python -m scripts.sample.make_sample --data ../data --out sample
 """
@@ -30,7 +29,7 @@ MAX_CHANGED_SHARE = 0.35  # of shingles; revisions further apart are rewrites, n
 
 @dataclass(frozen=True)
 class Pick:
-    """Take n documents of one origin and language into one group of files."""
+    """Add n documents of one origin and language to one group of files."""
 
     group: str
     origin: str
@@ -88,23 +87,23 @@ PICKS = (
 )
 N_REVISED, N_TWINS, N_BILINGUAL, N_COPIES, N_REPOSTS, N_MIXED_LINES, N_SPAM = 60, 40, 30, 12, 8, 40, 70
 N_BAD_PER_KIND = {"zh": 6, "en": 5}
-BAD_ORIGINS_LEFT_OUT = ("leetcode-en", "leetcode-zh", "fcc-news-zh")  # rights in the texts are not clear
+BAD_ORIGINS_LEFT_OUT = ("leetcode-en", "leetcode-zh", "fcc-news-zh")  # licence of the texts unclear
 ADULT = re.compile(
     r"(?i)sex|xxx|porn|horny|dirty|cum|babe|girls?|hot|adult|dating|18\+|gay|naughty|naked|flirt"
 )
 
 
 def order(row_id: str) -> str:
-    """Sort key that shuffles by SEED, the same on every machine."""
+    """Sort key for a pseudo-random order by SEED, the same on every machine."""
     return hashlib.blake2b(f"{SEED}:{row_id}".encode(), digest_size=16).hexdigest()
 
 
 def read_documents(data: Path) -> list[Document]:
-    """Read the documents that may be used: open licence, 30 to 20,000 characters, whole; shuffled."""
+    """Read usable documents in shuffled order: open licence, MIN_CHARS to MAX_CHARS characters, not split."""
     table = pl.concat(pl.read_parquet(path) for path in sorted(data.glob("docs_zh_en-*.parquet")))
     wanted = pl.col("source").is_in(sorted({pick.origin for pick in PICKS}))
     n_chars = pl.col("text").str.len_chars()
-    # A few old PEPs name another licence in their Copyright section.
+    # A few old PEPs have another licence in their Copyright section.
     free = (pl.col("source") != "peps") | pl.col("text").str.contains("(?i)public domain|CC0")
     table = table.filter(wanted & free & (n_chars >= MIN_CHARS) & (n_chars <= MAX_CHARS))
     table = table.filter(~pl.col("url").str.contains("#part"))
@@ -128,7 +127,7 @@ def read_documents(data: Path) -> list[Document]:
 
 
 def choose(documents: list[Document], pick: Pick, taken: set[str]) -> list[Document]:
-    """Take the first documents that a pick asks for and nobody has; mark them as taken."""
+    """Take the first documents that match a pick and are not taken yet; adds their ids to `taken`."""
     kind = "machine-translated" if pick.machine_translated else "document"
     fitting = (
         document
@@ -145,39 +144,41 @@ def choose(documents: list[Document], pick: Pick, taken: set[str]) -> list[Docum
 
 
 def shingles(text: str) -> set[str]:
-    """Runs of five characters, blanks left out."""
+    """Character 5-grams, without whitespace."""
     dense = "".join(text.split())
     return {dense[i : i + 5] for i in range(max(len(dense) - 4, 1))}
 
 
 def revisions(data: Path, documents: list[Document], n: int) -> list[tuple[Document, list[Document]]]:
-    """Pair n documents with one or two older revisions of the same file that differ a little from them."""
+    """Pair up to n documents with one or two slightly different older revisions of the same file."""
     table = pl.read_parquet(data / "dedup_docs.parquet").filter(pl.col("kind") == "real").sort("doc_id")
     head = {row["text"]: row for row in table.filter(pl.col("version") == "HEAD").to_dicts()}
     old: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in table.filter(pl.col("version") != "HEAD").sort("version", descending=True).to_dicts():
         old.setdefault((row["source"], row["key"]), []).append(row)
-    found: list[tuple[Document, list[Document]]] = []
+    pairs: list[tuple[Document, list[Document]]] = []
     for document in documents:
-        if len(found) == n:
+        if len(pairs) == n:
             break
         newest = head.get(document.text)
         if newest is None or len(document.text) > 9_000:
             continue
-        mine, near = shingles(document.text), []
+        shingles_new, near = shingles(document.text), []
         for other in old.get((newest["source"], newest["key"]), ()):
-            theirs = shingles(other["text"])
-            if len(mine ^ theirs) and len(mine ^ theirs) <= MAX_CHANGED_SHARE * len(mine | theirs):
+            shingles_old = shingles(other["text"])
+            if len(shingles_new ^ shingles_old) and len(
+                shingles_new ^ shingles_old
+            ) <= MAX_CHANGED_SHARE * len(shingles_new | shingles_old):
                 near.append(
                     replace(document, id=order(other["doc_id"])[:16], text=other["text"], kind="revision")
                 )
         if near:
-            found.append((document, near[: 1 + len(found) % 3 // 2]))
-    return found
+            pairs.append((document, near[: 1 + len(pairs) % 3 // 2]))
+    return pairs
 
 
 def traditional_twins(documents: Iterable[Document], n: int) -> list[Document]:
-    """Convert the first n documents to Traditional characters (OpenCC s2tw): a page in another script."""
+    """Convert the first n documents to Traditional characters (OpenCC s2tw)."""
     convert = opencc.OpenCC("s2tw").convert
     return [
         replace(
@@ -188,13 +189,13 @@ def traditional_twins(documents: Iterable[Document], n: int) -> list[Document]:
 
 
 def bilingual(documents: list[Document]) -> list[Document]:
-    """Alternate the paragraphs of English pages and their Chinese translations of as many paragraphs."""
+    """Interleave the paragraphs of English pages and their Chinese translations with equally many paragraphs."""
     both: dict[tuple[str, str], dict[str, Document]] = {}
     for document in documents:
         if document.origin in ("cncf-glossary", "tf-docs-l10n", "tf-docs-en") and document.kind == "document":
             path = re.sub(r"/(en-snapshot|en|zh-cn)/", "/", document.url, count=1)
             both.setdefault((document.repo, path), {})[document.language] = document
-    found: list[Document] = []
+    interleaved: list[Document] = []
     for pair in both.values():
         if not {"en", "zh-cn"} <= pair.keys():
             continue
@@ -202,28 +203,28 @@ def bilingual(documents: list[Document]) -> list[Document]:
         if len(en) == len(zh) > 2 and pair["en"].text != pair["zh-cn"].text:
             text = "\n\n".join(f"{a}\n\n{b}" if a != b else a for a, b in zip(en, zh, strict=True))
             new_id = order(pair["zh-cn"].id)[:16]
-            found.append(replace(pair["zh-cn"], id=new_id, text=text, language="mul", kind="bilingual"))
-    return [document for document in found if len(document.text) <= MAX_CHARS][:N_BILINGUAL]
+            interleaved.append(replace(pair["zh-cn"], id=new_id, text=text, language="mul", kind="bilingual"))
+    return [document for document in interleaved if len(document.text) <= MAX_CHARS][:N_BILINGUAL]
 
 
 def mixed_lines(documents: list[Document], n: int) -> list[Document]:
-    """Take single lines that hold about as much English as Chinese, one to a page, as short posts."""
-    found: list[Document] = []
+    """Take single lines of mixed English and Chinese, one per page, as short posts."""
+    posts: list[Document] = []
     for document in documents:
-        if document.origin not in ("pingcap-docs-cn", "react-docs-zh", "oi-wiki") or len(found) == n:
+        if document.origin not in ("pingcap-docs-cn", "react-docs-zh", "oi-wiki") or len(posts) == n:
             continue
         for line in document.text.splitlines():
             n_han, n_latin = len(re.findall(r"[一-鿿]", line)), len(re.findall(r"[A-Za-z]", line))
             if 40 <= len(line) <= 300 and 8 <= n_han and 1 <= n_latin / n_han <= 4 and line.endswith("。"):
                 new_id = order(document.id + line)[:16]
                 text = line.strip().lstrip("->*+ ")
-                found.append(replace(document, id=new_id, text=text, language="mul", kind="mixed line"))
+                posts.append(replace(document, id=new_id, text=text, language="mul", kind="mixed line"))
                 break
-    return found
+    return posts
 
 
 def bad_text(data: Path, documents: list[Document]) -> list[Document]:
-    """Take SMS spam, and text damaged in known ways (mojibake, Markov chains, keywords, repetition)."""
+    """Take SMS spam and artificially damaged text (mojibake, Markov chains, keywords, repetition)."""
     table = pl.read_parquet(data / "quality_truth.parquet").filter(
         pl.col("text").str.len_chars() >= MIN_CHARS
     )
@@ -233,7 +234,7 @@ def bad_text(data: Path, documents: list[Document]) -> list[Document]:
         for r in rows
         if r["source"] == "uci-sms-spam" and r["label"] == "spam" and not ADULT.search(r["text"])
     ]
-    found = [
+    bad = [
         Document(r["id"], r["text"], "", r["license"], r["source"], r["repo"], r["commit"], "en", "spam")
         for r in spam[:N_SPAM]
     ]
@@ -247,14 +248,17 @@ def bad_text(data: Path, documents: list[Document]) -> list[Document]:
         n_of[kind] = n_of.get(kind, 0) + 1
         if n_of[kind] <= N_BAD_PER_KIND[row["lang"]]:
             home = homes[match[2]]
-            found.append(
+            bad.append(
                 replace(home, id=row["id"], text=row["text"], url="", kind=match[1], language=row["lang"])
             )
-    return found
+    return bad
 
 
 def build(data: Path) -> tuple[dict[str, list[Document]], list[sample_pages.Raw]]:
-    """Choose the documents of every group of files, in shuffled order, and the raw pages and texts."""
+    """Choose the documents of every group of files, in shuffled order, and the raw pages and texts.
+
+    Returns: group -> documents; raw pages and texts.
+    """
     documents = read_documents(data)
     groups: dict[str, list[Document]] = {name: [] for name in ("docs_zh", "books_zh", "docs_en", "web_mixed")}
     taken: set[str] = set()
@@ -288,8 +292,8 @@ def build(data: Path) -> tuple[dict[str, list[Document]], list[sample_pages.Raw]
 def raw_forms(
     data: Path, documents: list[Document], groups: dict[str, list[Document]], taken: set[str]
 ) -> list[sample_pages.Raw]:
-    """Choose pages and texts that no group has yet, but for a few; pages in shuffled order."""
-    known = {
+    """Choose raw pages, in shuffled order, and texts; only a few of them are also in a group."""
+    urls = {
         sample_pages.address(sample_files.site_address(document).url)
         for group in groups.values()
         for document in group
@@ -300,7 +304,7 @@ def raw_forms(
 
     short = [d for d in groups["docs_zh"] + groups["docs_en"] if len(d.text) < 4_000]
     copied = [d for d in short if d.origin in ("rbe-zh", "oi-wiki", "eips")]
-    pages = sample_pages.choose_pages(data, known, order)
+    pages = sample_pages.choose_pages(data, urls, order)
     texts = sample_pages.choose_texts(documents, take, copied, order)
     return sorted(pages, key=lambda raw: order(raw.url + raw.place)) + texts
 
@@ -308,9 +312,7 @@ def raw_forms(
 def main() -> None:
     """Read the command line and write the sample."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument(
-        "--data", type=Path, required=True, help="directory with the Parquet tables to choose from"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="directory of the input Parquet tables")
     parser.add_argument("--out", type=Path, default=Path("sample"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The sample's benchmark questions: a small file of them to look for, and pages that hold some to be found.
+"""Benchmark questions of the sample: a file of questions to search for, and pages that contain some of them.
 
-Questions of two open test sets, one Chinese and one English; the pages are quizzes made of them, as people publish.
+Questions come from two open test sets, one Chinese and one English; the pages are quizzes built from them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import polars as pl
 from scripts.sample.sample_pages import Raw
 
 CHOSEN = {"cmath": "zh", "gsm8k-test": "en"}
-"""Test set -> its language and the folder of its pages."""
+"""Test set -> its language, which is also the folder of its pages."""
 
 N_QUESTIONS = 30
 N_PAGES, N_ON_A_PAGE = 2, 6
@@ -27,40 +27,40 @@ Question = dict[str, Any]
 
 
 def choose(data: Path, order: Callable[[str], str]) -> list[Question]:
-    """Questions of each test set, in shuffled order."""
+    """Up to N_QUESTIONS questions of each test set, in shuffled order."""
     rows = pl.read_parquet(data / "benchmarks.parquet").to_dicts()
-    found: list[Question] = []
+    questions: list[Question] = []
     for benchmark, language in CHOSEN.items():
         fitting = [
             r for r in rows if r["benchmark"] == benchmark and len(r["question"]) >= MIN_CHARS[language]
         ]
-        found += sorted(fitting, key=lambda row: order(row["id"]))[:N_QUESTIONS]
-    return found
+        questions += sorted(fitting, key=lambda row: order(row["id"]))[:N_QUESTIONS]
+    return questions
 
 
 def pages(questions: list[Question]) -> list[Raw]:
-    """Pages that hold the first questions of each test set."""
-    found = []
+    """Quiz pages with the first questions of each test set."""
+    raws = []
     for benchmark, language in CHOSEN.items():
-        mine = [row for row in questions if row["benchmark"] == benchmark]
+        of_benchmark = [row for row in questions if row["benchmark"] == benchmark]
         title, answer = WORDS[language]
         for number in range(N_PAGES):
-            some = mine[number * N_ON_A_PAGE : (number + 1) * N_ON_A_PAGE]
+            on_page = of_benchmark[number * N_ON_A_PAGE : (number + 1) * N_ON_A_PAGE]
             parts = [f"# {title.format(number + 1)}"]
-            for i, row in enumerate(some, 1):
+            for i, row in enumerate(on_page, 1):
                 parts.append(f"{i}. {row['question'].strip()}\n\n{answer.format(str(row['answer']).strip())}")
-            first = some[0]
-            found.append(
+            first = on_page[0]
+            raws.append(
                 Raw(
                     f"notes/{language}/quiz-{number + 1}.md", "", ("\n\n".join(parts) + "\n").encode(), "utf-8", "",
                     benchmark, first["repo"], first["commit"], first["license"],
                     "zh-cn" if language == "zh" else "en", "benchmark questions",
                 )
             )  # fmt: skip
-    return found
+    return raws
 
 
 def write(questions: list[Question], out: Path) -> None:
-    """Write the file of questions that a run looks for."""
+    """Write the file of benchmark questions for decontamination."""
     table = pl.DataFrame(questions).select("benchmark", "id", "question", "license")
     table.write_parquet(out / NAME, compression="zstd", statistics=False)

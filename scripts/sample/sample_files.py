@@ -1,7 +1,7 @@
-"""Write the sample's documents as crawl files of four formats, and the README that lists them.
+"""Write the documents of the sample in four file formats, and the README that lists them.
 
-Reads groups of documents; writes JSONL (gzip, zstd), Parquet and WET files, and README.md. Broken records are
-planted in the JSONL files at fixed lines. make_sample.py chooses the documents; sample_raw.py writes pages.
+Reads groups of documents; writes JSONL (gzip, zstd), Parquet and WET files, and README.md. Broken records are inserted
+into the JSONL files at fixed lines. make_sample.py chooses the documents; sample_raw.py writes pages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import zstandard
 
 @dataclass(frozen=True)
 class Document:
-    """A document and where it comes from; url is empty where only the collection is known."""
+    """A document and its origin; url is empty if only the collection is known."""
 
     id: str
     text: str
@@ -45,9 +45,9 @@ Origin = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class More:
-    """What the README says of raw pages and files beside the groups.
+    """Contents of the README about raw pages and files.
 
-    documents: language, kind and origin of each. tables: Markdown by its name in the template.
+    documents: language, kind and origin of each. tables: name in the template -> Markdown.
     """
 
     documents: Sequence[tuple[str, str, Origin]]
@@ -68,11 +68,11 @@ SITES = {
     "pingcap-docs-cn": (r".*/(.*)\.md", r"https://docs.pingcap.com/zh/tidb/stable/\1"),
     "tf-docs-l10n": (r".*?/site/([\w-]+)/(.*)\.md", r"https://www.tensorflow.org/\2?hl=\1"),
 }
-"""Where a repository's files are published, origin -> (path pattern, address): the WET records' URIs."""
+"""Origin -> (path pattern, URL) of the site that publishes the files of a repository; the URIs of WET records."""
 
 
 def permalink(url: str, commit: str, fragment: str = "") -> str:
-    """Turn `github:owner/repo/path` into the address of that file at that commit."""
+    """Convert `github:owner/repo/path` to the URL of that file at that commit."""
     owner, repo, path = url.removeprefix("github:").split("/", 2)
     path, _, part = path.partition("#")
     tail = part or fragment
@@ -80,14 +80,14 @@ def permalink(url: str, commit: str, fragment: str = "") -> str:
 
 
 def site_address(document: Document) -> Document:
-    """Give a document the address at which its repository's file is published, where that is known."""
+    """Replace the URL of a document by the URL at which its file is published, if known."""
     pattern, address = SITES.get(document.origin, ("", ""))
     match = re.fullmatch(pattern, document.url.replace(f"/blob/{document.commit}/", "/"))
     return replace(document, url=match.expand(address)) if match else document
 
 
 Broken = tuple[int, str, bytes]
-"""Line before which a broken record is planted, what is wrong with it, the line."""
+"""Line before which a broken record is inserted, its defect, the record."""
 
 BROKEN: dict[str, tuple[Broken, ...]] = {
     "docs_zh-00.jsonl.gz": (
@@ -120,13 +120,13 @@ FIELDS = {
     "books_zh": {"text": "text", "url": "url", "license": "license"},
     "web_mixed": {"url": "WARC-Target-URI", "license": "X-License", "text": "body"},
 }
-"""Group of files -> our name of a value -> the field it is written to."""
+"""Group of files -> field of Document -> name of the field in the file."""
 
 WARC_DATE = "2025-01-01T00:00:00Z"  # repository files have no crawl date; one fixed date for every record
 
 
 def jsonl(documents: Sequence[Document], group: str, broken: Sequence[Broken]) -> bytes:
-    """Serialise documents as JSON lines, with broken ones put in before the lines they name."""
+    """Serialise documents as JSON Lines, with broken records inserted at their lines."""
     lines = [
         json.dumps(
             {
@@ -144,12 +144,12 @@ def jsonl(documents: Sequence[Document], group: str, broken: Sequence[Broken]) -
 
 
 def gzip_bytes(data: bytes) -> bytes:
-    """Compress as one gzip member without a time stamp, so that equal input gives equal files."""
+    """Compress as one gzip member without a time stamp, so that equal input gives equal bytes."""
     return gzip.compress(data, compresslevel=9, mtime=0)
 
 
 def parquet(documents: Sequence[Document], group: str) -> bytes:
-    """Serialise documents as Parquet (zstd), 200 rows to a row group."""
+    """Serialise documents as Parquet (zstd), 200 rows per row group."""
     columns = {
         field: [getattr(document, name) for document in documents] for name, field in FIELDS[group].items()
     }
@@ -162,7 +162,10 @@ def parquet(documents: Sequence[Document], group: str) -> bytes:
 
 
 def warc_record(kind: str, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
-    """Serialise one WARC/1.0 record as its own gzip member (WARC 1.0, ISO 28500:2009, annex D)."""
+    """Serialise one WARC/1.0 record as a gzip member.
+
+    Source: WARC 1.0, ISO 28500:2009, annex D.
+    """
     digest = base64.b32encode(hashlib.sha1(body).digest()).decode()
     name = uuid.uuid5(uuid.NAMESPACE_URL, f"{kind} {dict(headers)} {digest}")
     lines = [
@@ -178,7 +181,7 @@ def warc_record(kind: str, headers: Sequence[tuple[str, str]], body: bytes) -> b
 
 
 def wet(documents: Sequence[Document]) -> bytes:
-    """Serialise documents as WET: one warcinfo record, then a conversion record each, licence in a header."""
+    """Serialise documents as WET: a warcinfo record, then one conversion record per document, licence in a header."""
     about = b"description: plain text of openly licensed repository files; see README.md\r\n"
     parts = [warc_record("warcinfo", [("Content-Type", "application/warc-fields")], about)]
     for document in documents:
@@ -191,12 +194,12 @@ def wet(documents: Sequence[Document]) -> bytes:
 
 
 def group_of(name: str) -> str:
-    """Name the group that a file belongs to."""
+    """Group of a file, from its name."""
     return name.split(".")[0].split("-")[0]
 
 
 def encode(name: str, documents: Sequence[Document]) -> bytes:
-    """Serialise documents in the format that the file name says."""
+    """Serialise documents in the format given by the file name."""
     group, broken = group_of(name), BROKEN.get(name, ())
     if name.endswith(".parquet"):
         return parquet(documents, group)
@@ -214,11 +217,11 @@ FORMATS = {
     "books_zh": "books_zh.parquet",
     "forum_spam": "forum_spam.jsonl.gz",
 }
-"""Group -> file name; groups with a number are cut into two files."""
+"""Group -> file name; groups with a number in the name are split into two files."""
 
 
 def write(groups: dict[str, list[Document]], out: Path, more: More) -> None:
-    """Write every file of the groups, and the README."""
+    """Write all files of the groups, and the README."""
     files: dict[str, list[Document]] = {}
     for group, pattern in FORMATS.items():
         documents = groups[group]
@@ -238,7 +241,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def readme(files: dict[str, list[Document]], out: Path, more: More) -> str:
-    """Describe the sample: files, languages, what is planted, and every source with its licence."""
+    """The README of the sample: files, languages, broken records, and every source with its licence."""
     every = [document for documents in files.values() for document in documents]
     overview, planted = [], []
     for name, documents in files.items():

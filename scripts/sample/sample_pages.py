@@ -1,7 +1,7 @@
-"""The sample's raw pages and files: a small crawl as WARC, a folder of HTML, a folder of Markdown and text.
+"""Raw pages and files of the sample: a small crawl as WARC, a folder of HTML, a folder of Markdown and text.
 
-Chooses pages of openly licensed sites and texts of the documents table, puts some of them into GB18030 and Big5,
-declared or not. The choice depends on ids alone. sample_raw.py writes the files.
+Chooses pages of openly licensed sites and texts of the documents table, and converts some of them to GB18030 and Big5,
+declared or not. The choice depends on ids only. sample_raw.py writes the files.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ import polars as pl
 from scripts.sample.sample_files import Document
 
 ORIGINS = {"oi-wiki-site": "oi-wiki", "data-juicer-site": "juicer", "peps-site": "", "owasp-site": "owasp"}
-"""Origin of pages -> what the names of their files begin with."""
+"""Origin of pages -> prefix of their file names."""
 
 LABELS = {"gb18030": "GBK", "big5": "Big5", "utf-8": "UTF-8"}
-"""Encoding -> the name that servers and pages give it; GBK is read as the larger GB18030."""
+"""Encoding -> its name in HTTP headers and pages; GBK is decoded as its superset GB18030."""
 
 CODECS = {"big5": "cp950"}
-"""Encoding -> Python's codec for what is used under that name, where it is another."""
+"""Encoding -> Python codec for its use on the web, if the name differs."""
 
 META_CHARSET = re.compile(r'<meta charset="?utf-8"?>', re.IGNORECASE)
 HTML_LANG = re.compile(r"(<html\b[^>]*\blang=)\"?zh[\w-]*\"?", re.IGNORECASE)
 SCRIPT_AS_TEXT = "Cross_Site_Scripting_Prevention"
-"""Part of the address of a page that shows `<script>` as text, beside the scripts that it runs."""
+"""Part of the URL of a page that shows `<script>` as text and also runs scripts."""
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A page or text as the bytes that a file or a response holds.
+    """A page or text as the bytes of a file or response.
 
-    place: the file below sample/, or `crawl`. declared: where the encoding is: header, meta or an empty string.
+    place: file below sample/, or `crawl`. declared: where the encoding is declared, header or meta; else empty.
     """
 
     place: str
@@ -55,7 +55,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class PagePick:
-    """Take n pages of one origin, as they are or put into another script and encoding."""
+    """Take n pages of one origin, unchanged or converted to another script and encoding."""
 
     place: str
     origin: str
@@ -86,15 +86,15 @@ PAGE_PICKS = (
     PagePick("pages", PEPS, 9, 30_000),
 )
 N_KNOWN = 3
-"""Pages of each site whose source file is in the sample as well: near duplicates across formats."""
+"""Pages per site whose source file is also in the sample: near duplicates across formats."""
 
 N_SAVED = 2
-"""Pages of the crawl that were saved to the folder of HTML as well, in UTF-8."""
+"""Pages of the crawl that are also saved in the folder of HTML, in UTF-8."""
 
 
 @dataclass(frozen=True)
 class TextPick:
-    """Take n documents as files: Markdown, every second one with front matter, or plain text."""
+    """Take n documents as Markdown files, every second one with front matter, or as plain text."""
 
     origin: str
     language: str
@@ -115,18 +115,18 @@ TEXT_PICKS = (
     TextPick("peps", "en", 5, 12_000, "en", ".txt"),
 )
 N_NOTE_COPIES = 3
-"""Files that hold the same text as a document in docs_zh or docs_en: exact duplicates across formats."""
+"""Files with the text of a document in docs_zh or docs_en: exact duplicates across formats."""
 
 Choose = Callable[[list[Document], TextPick], list[Document]]
 
 
 def address(url: str) -> str:
-    """Reduce a page's address to what its other addresses share."""
+    """Normalise a URL: without fragment, index page and trailing slash."""
     return re.sub(r"(/index)?\.html$|/$", "", url.split("#")[0])
 
 
 def reencode(html: str, encoding: str, declared: str, traditional: Callable[[str], str] | None) -> bytes:
-    """Put a UTF-8 page into another script and encoding; what Big5 lacks becomes a character reference."""
+    """Convert a UTF-8 page to another script and encoding; characters missing in Big5 become character references."""
     if traditional:
         html = HTML_LANG.sub(r'\1"zh-Hant"', traditional(html), count=1)
     meta = f'<meta charset="{LABELS[encoding]}">' if declared == "meta" else ""
@@ -135,36 +135,36 @@ def reencode(html: str, encoding: str, declared: str, traditional: Callable[[str
 
 
 def choose_pages(data: Path, known: set[str], order: Callable[[str], str]) -> list[Raw]:
-    """Choose pages by PAGE_PICKS; `known` holds the addresses of documents that the sample has already."""
+    """Choose pages by PAGE_PICKS; `known` contains the URLs of documents already in the sample."""
     table = pl.read_parquet(data / "web_pages.parquet").filter(pl.col("source").is_in(list(ORIGINS)))
     rows = sorted(table.to_dicts(), key=lambda row: order(row["id"]))
     convert = opencc.OpenCC("s2tw").convert
     taken: set[str] = set()
-    left = dict.fromkeys(ORIGINS, N_KNOWN)
-    found: list[Raw] = []
+    n_left = dict.fromkeys(ORIGINS, N_KNOWN)
+    chosen: list[Raw] = []
     for pick in PAGE_PICKS:
         pages = [
             r for r in rows
             if r["source"] == pick.origin and len(r["html"]) <= pick.max_bytes and _fits(r, pick.origin)
         ]  # fmt: skip
-        n_wanted = len(found) + pick.n
+        n_wanted = len(chosen) + pick.n
         for row in pages:
             name = _key(row["url"])
-            if len(found) == n_wanted or name in taken:
+            if len(chosen) == n_wanted or name in taken:
                 continue
             if address(row["url"]) in known:
-                if not left[pick.origin]:
+                if not n_left[pick.origin]:
                     continue
-                left[pick.origin] -= 1
+                n_left[pick.origin] -= 1
             taken.add(name)
-            found.append(_page(row, pick, convert))
-    scripts = next(r for r in rows if SCRIPT_AS_TEXT in r["url"])
-    found.append(_page(scripts, PagePick("crawl", OWASP, 1, 0), convert))
-    return [*found, *_saved([r for r in found if r.encoding == "gb18030" and r.place == "crawl"])]
+            chosen.append(_page(row, pick, convert))
+    script_page = next(r for r in rows if SCRIPT_AS_TEXT in r["url"])
+    chosen.append(_page(script_page, PagePick("crawl", OWASP, 1, 0), convert))
+    return [*chosen, *_saved([r for r in chosen if r.encoding == "gb18030" and r.place == "crawl"])]
 
 
 def _fits(row: dict[str, Any], origin: str) -> bool:  # Any: columns of the pages table
-    """Leave out English pages of the bilingual site, tables of contents, and the few PEPs under another licence."""
+    """Exclude English pages of the bilingual site, tables of contents, and the few PEPs under another licence."""
     if origin == PEPS:
         return re.search(rb"public domain|CC0", row["html"], re.IGNORECASE) is not None
     if origin == JUICER:
@@ -173,7 +173,7 @@ def _fits(row: dict[str, Any], origin: str) -> bool:  # Any: columns of the page
 
 
 def _key(url: str) -> str:
-    """Name a page across the versions of its site."""
+    """Identifier of a page, the same for all versions of its site."""
     return re.sub(r"/zh_CN/[^/]+/", "/zh_CN/", address(url))
 
 
@@ -193,7 +193,7 @@ def _page(row: dict[str, Any], pick: PagePick, convert: Callable[[str], str]) ->
 
 
 def _saved(pages: Sequence[Raw]) -> list[Raw]:
-    """The same pages in UTF-8, as files."""
+    """The first pages as HTML files in UTF-8."""
     return [
         replace(
             page, place=f"pages/zh/saved-{_key(page.url).split('/')[-1]}.html.gz", encoding="utf-8", kind="copy",
@@ -206,16 +206,16 @@ def _saved(pages: Sequence[Raw]) -> list[Raw]:
 def choose_texts(
     documents: list[Document], choose: Choose, copies: Iterable[Document], order: Callable[[str], str]
 ) -> list[Raw]:
-    """Choose texts by TEXT_PICKS and write each as the bytes of a file."""
-    found: list[Raw] = []
+    """Choose texts by TEXT_PICKS and encode them as files."""
+    chosen: list[Raw] = []
     for pick in TEXT_PICKS:
         fitting = [document for document in documents if _encodes(document.text, pick.encoding)]
-        found += [_note(d, pick, i % 2 == 0) for i, d in enumerate(choose(fitting, pick))]
-    both = sorted(copies, key=lambda d: order(f"note:{d.id}"))
-    for document in both[:N_NOTE_COPIES]:
+        chosen += [_note(d, pick, i % 2 == 0) for i, d in enumerate(choose(fitting, pick))]
+    shuffled = sorted(copies, key=lambda d: order(f"note:{d.id}"))
+    for document in shuffled[:N_NOTE_COPIES]:
         pick = TextPick(document.origin, document.language, 1, 0, "copies")
-        found.append(_note(replace(document, kind="copy"), pick, False))
-    return found
+        chosen.append(_note(replace(document, kind="copy"), pick, False))
+    return chosen
 
 
 def _encodes(text: str, encoding: str) -> bool:

@@ -1,7 +1,7 @@
-"""Write the sample's raw forms: a small crawl as two WARC files, folders of HTML and of Markdown and text files.
+"""Write the raw formats of the sample: a small crawl as two WARC files, folders of HTML and of Markdown and text files.
 
-Reads the pages and texts that sample_pages.py chose; plants records that a reader must pass over, and what it must
-refuse, in fixed places.
+Reads the pages and texts chosen by sample_pages.py; adds records that a reader must skip and records that it must
+reject, at fixed positions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.sample.sample_pages import LABELS, Raw
 
 @dataclass(frozen=True)
 class Place:
-    """A file or folder of raw pages, for the README: what it holds, and what becomes of it."""
+    """Counts of a file or folder of raw pages, for the README."""
 
     name: str
     n_records: int
@@ -34,7 +34,7 @@ PLANTED = (
     ("notes/zh/two-encodings.txt", "half in GB18030, half in UTF-8", "unknown_encoding"),
     ("notes/en/blank.md", "blank lines only", "empty_text"),
 )
-"""File, what is wrong with it, and the reason that quarantine gives."""
+"""File, its defect, and the reason recorded in quarantine."""
 
 APP_SHELL = (
     b'<!DOCTYPE html><html><head><script>boot("app")</script></head><body><div id="app"></div></body></html>'
@@ -53,14 +53,14 @@ def response(url: str, body: bytes, head: Sequence[str], license: str = "", stat
 
 
 def crawl(pages: Sequence[Raw]) -> list[bytes]:
-    """Serialise pages as two WARC files: the second is cut off, and both hold records that are no page."""
+    """Serialise pages as two WARC files with other records among them; the second file is truncated."""
     records = [_crawled(i, page) for i, page in enumerate(pages)]
     half = len(records) // 2
     html = "Content-Type: text/html"
     first, url = pages[0], "https://example.org"
     request = f"GET / HTTP/1.1\r\nHost: {first.url.split('/')[2]}\r\n\r\n".encode()
     target = [("WARC-Target-URI", first.url), ("Content-Type", "application/http; msgtype=request")]
-    others = [
+    not_pages = [
         warc_record("request", target, request),
         response(f"{url}/old", b"", ["Location: /new"], status="301 Moved Permanently"),
         response(f"{url}/gone", b"<p>There is nothing at this address.</p>", [html], status="404 Not Found"),
@@ -74,12 +74,12 @@ def crawl(pages: Sequence[Raw]) -> list[bytes]:
     last = response(f"{url}/cut", b"<p>This page has an end that was never written.</p>" * 9, [html])
     about = b"description: pages of openly licensed sites; see README.md\r\n"
     info = warc_record("warcinfo", [("Content-Type", "application/warc-fields")], about)
-    whole = [info, *records[: half // 2], *others, *broken, *records[half // 2 : half]]
+    whole = [info, *records[: half // 2], *not_pages, *broken, *records[half // 2 : half]]
     return [b"".join(whole), b"".join([info, *records[half:], last[: len(last) // 2]])]
 
 
 def _crawled(i: int, page: Raw) -> bytes:
-    """One page as a server sends it: every third compressed, every fourth chunked."""
+    """One page as an HTTP response: every third compressed, every fourth chunked."""
     label = f"; charset={LABELS[page.encoding]}" if page.declared == "header" else ""
     head, body = [f"Content-Type: text/html{label}"], page.data
     if i % 3 == 1:
@@ -90,23 +90,23 @@ def _crawled(i: int, page: Raw) -> bytes:
 
 
 def files(raws: Sequence[Raw]) -> dict[str, bytes]:
-    """Path below sample/ -> bytes of every raw file, planted ones included."""
+    """Path below sample/ -> bytes of every raw file, including broken ones."""
     pages = [raw for raw in raws if raw.place == "crawl"]
-    found = {f"crawl/crawl-{i:02}.warc.gz": data for i, data in enumerate(crawl(pages))}
+    data_of = {f"crawl/crawl-{i:02}.warc.gz": data for i, data in enumerate(crawl(pages))}
     for raw in raws:
         if raw.place != "crawl":
-            assert raw.place not in found, raw.place
-            found[raw.place] = gzip_bytes(raw.data) if raw.place.endswith(".gz") else raw.data
-    found["pages/en/cut-off.html.gz"] = gzip_bytes(b"<p>A page that was cut off.</p>" * 99)[:-20]
-    found["notes/zh/two-encodings.txt"] = (
+            assert raw.place not in data_of, raw.place
+            data_of[raw.place] = gzip_bytes(raw.data) if raw.place.endswith(".gz") else raw.data
+    data_of["pages/en/cut-off.html.gz"] = gzip_bytes(b"<p>A page that was cut off.</p>" * 99)[:-20]
+    data_of["notes/zh/two-encodings.txt"] = (
         "这一半是国标码。\n".encode("gb18030") * 9 + "这一半不是。\n".encode() * 9
     )
-    found["notes/en/blank.md"] = b"\n \n\t\n"
-    return found
+    data_of["notes/en/blank.md"] = b"\n \n\t\n"
+    return data_of
 
 
 def write(raws: Sequence[Raw], out: Path) -> list[Place]:
-    """Write every raw file; returns what each of the crawl's files and each folder holds."""
+    """Write every raw file; returns the counts of each crawl file and each folder."""
     data = files(raws)
     for name, content in data.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def write(raws: Sequence[Raw], out: Path) -> list[Place]:
 
 
 def describe(raws: Sequence[Raw], places: Sequence[Place]) -> More:
-    """Sum up what was written, for the README."""
+    """Summarise the raw files for the README."""
     folders = ("crawl", "pages", "notes")
     where = [(raw, raw.place.split("/")[0]) for raw in raws]
     documents = [(r.language, r.kind, (folder, r.origin, r.repo, r.commit, r.license)) for r, folder in where]

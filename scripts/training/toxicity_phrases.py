@@ -1,4 +1,4 @@
-"""Pack or unpack the phrases of `toxicity_examples.py`, which hold abuse.
+"""Pack or unpack the phrases of `toxicity_examples.py`, which contain abuse.
 
 Example: python -m scripts.training.toxicity_phrases > phrases.txt
 Example: python -m scripts.training.toxicity_phrases --pack phrases.txt
@@ -16,7 +16,7 @@ PATH = Path(__file__).with_name("toxicity_phrases.txt")
 
 
 def read_phrases(path: Path) -> dict[str, str]:
-    """Text of each language, zh and en; a heading `# language` begins one."""
+    """Language (zh, en) -> its phrases; sections start with a line `# language`."""
     text = zlib.decompress(base64.b64decode(path.read_bytes())).decode("utf-8")
     parts = (part.partition("\n") for part in text.split("# ")[1:])
     return {language.strip(): body for language, _, body in parts}
@@ -25,7 +25,7 @@ def read_phrases(path: Path) -> dict[str, str]:
 def main() -> None:
     """Read the command line, pack or print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--pack", type=Path, help="text to pack; without it the packed text is printed")
+    parser.add_argument("--pack", type=Path, help="file to pack; default: print the unpacked phrases")
     source = parser.parse_args().pack
     if source is None:
         print("".join(f"# {name}\n{body}" for name, body in read_phrases(PATH).items()), end="")

@@ -1,7 +1,7 @@
 """Write the word weights of the linear model in alt-profanity-check as a table, for `train_toxicity.py`.
 
-The model was fitted to some 200,000 comments and posts with human labels. Run this in an environment of its own, with
-that package alone: loading it unpickles the files that it ships.
+The model was trained on some 200,000 comments and posts with human labels. Run this in a separate environment with only
+that package: importing it unpickles the files that it contains.
 
 Example: python -m scripts.training.toxicity_teacher > teacher.tsv
 """
@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> None:
-    """Print a line for each word: word, inverse document frequency, weight; the first line has the intercept."""
+    """Print one line per word: word, inverse document frequency, weight; the first line contains the intercept."""
     from profanity_check import profanity_check  # type: ignore[import-not-found]  # not in our environment
 
     vectorizer, model = profanity_check.vectorizer, profanity_check.model

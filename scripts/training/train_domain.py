@@ -1,9 +1,8 @@
 """Train the shipped domain model: one linear model of 26 classes over hashed n-grams of Chinese and English.
 
-Reads the file of `domain_teacher.py` (columns text, source, language, domain, shares); writes the model and prints its
-figures as Markdown, by domain and language, on sources that were not trained on: first those that never are, by the
-model as written; then every other source of known domain, by models trained without it. Equal input gives an equal
-file.
+Reads the file of `domain_teacher.py` (columns text, source, language, domain, shares); writes the model and prints an
+evaluation as Markdown, by domain and language: first of the written model on held-out sources, then by cross-validation
+over all other sources of known domain. Equal input gives an equal file.
 
 Example: python -m scripts.training.train_domain --data domain_labels.parquet --out classifiers/models/domain_ngrams.npz
 """
@@ -30,18 +29,18 @@ from stages.kernels.text import load_tables, view
 N_FOLDS = 4
 SETTINGS = Settings(epochs=6, rate=0.1, decay=1e-3, dropout=0.75)
 ROWS = 1 << 15
-"""Cells that keep their weights: those that move most documents farthest."""
+"""Number of cells whose weights are kept, those with the largest effect over all documents."""
 MIN_DOCUMENTS = 3
-"""An n-gram of fewer training documents weighs nothing."""
+"""Minimum number of training documents of an n-gram; rarer ones have weight 0."""
 SMOOTHING = 0.1
-"""Share of a source's own domain that is spread over all: labels of sources are not sure."""
+"""Label smoothing of source labels, which are uncertain."""
 DICTIONARIES = ("dictionary", "glosses")
 LISTS = ("places", "wordnet")
-"""Sources of known domain without running text: the table by domain leaves them out."""
+"""Sources of known domain without running text, excluded from the table by domain."""
 ENTRIES, MIN_SHARE = 8, 0.3
-"""Entries of a dictionary in one document, and the least share of their likeliest domain."""
+"""Dictionary entries joined into one document, and the minimum probability of their most likely domain."""
 PER_SOURCE = 500
-"""Documents of one source, domain and language that are trained on, at most."""
+"""Maximum number of training documents per source, domain and language."""
 
 
 class Examples(NamedTuple):
@@ -61,11 +60,14 @@ class Examples(NamedTuple):
 
 
 def load_examples(path: Path) -> Examples:
-    """Read the documents and find their features."""
+    """Read the documents and compute their features.
+
+    Raises: SystemExit if the file has other domains than the classifier.
+    """
     table = pq.read_table(path)
     if table.schema.metadata.get(b"domains", b"").decode() != "|".join(domain.LABELS):
         raise SystemExit(
-            f"{path}: found other domains than those of classifiers.domain; run domain_teacher.py again"
+            f"{path}: found other domains than those of classifiers.domain; run domain_teacher again"
         )
     documents = join_entries(table.to_pylist())
     texts = [row["text"] for row in documents]
@@ -86,10 +88,10 @@ def load_examples(path: Path) -> Examples:
 
 
 def join_entries(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put eight entries of a dictionary with the same likeliest domain into one document; leave doubtful ones out.
+    """Join ENTRIES dictionary entries with the same most likely domain into one document; skip uncertain entries.
 
-    Any: rows of Parquet hold values of several types. An entry `headword, tab, definition` goes into two documents,
-    one in each language.
+    Headword and definition of an entry (separated by a tab) go into two documents, one per language. Any: values of
+    Parquet rows.
     """
     kept: list[dict[str, Any]] = []
     groups: dict[tuple[str, int], list[tuple[str, np.ndarray]]] = {}
@@ -113,12 +115,12 @@ def join_entries(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def weigh(examples: Examples, use: np.ndarray) -> np.ndarray:
-    """Importance of each example: domains and languages weigh about the same, doubtful labels less than sure ones.
+    """Importance of each example, float64 (n,): balances domains and languages, and reduces uncertain labels.
 
-    Of one source, PER_SOURCE documents of a domain and language are used at most.
+    At most PER_SOURCE documents per source, domain and language have a weight above 0.
     """
     top = np.where(examples.label >= 0, examples.label, examples.targets.argmax(axis=1))
-    sure = np.where(examples.label >= 0, 1.0, examples.targets.max(axis=1))
+    certainty = np.where(examples.label >= 0, 1.0, examples.targets.max(axis=1))
     random = np.random.default_rng(SETTINGS.seed)
     importance, order = np.zeros(len(top)), random.permutation(len(top))
     for k in range(len(domain.LABELS)):
@@ -129,8 +131,8 @@ def weigh(examples: Examples, use: np.ndarray) -> np.ndarray:
             ]
             if kept:
                 chosen = np.concatenate(kept)
-                total = sure[chosen].sum()
-                importance[chosen] = sure[chosen] * min(8.0, (400 / total) ** 0.85)
+                total = certainty[chosen].sum()
+                importance[chosen] = certainty[chosen] * min(8.0, (400 / total) ** 0.85)
     return importance
 
 
@@ -154,7 +156,7 @@ def train(examples: Examples, use: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def count_documents(examples: Examples, use: np.ndarray) -> np.ndarray:
-    """Training documents of each cell."""
+    """Number of training documents of each cell, int64 (N_CELLS,)."""
     counts = np.zeros(N_CELLS, np.int64)
     for i in np.flatnonzero(use):
         counts[np.unique(examples.cells[examples.starts[i] : examples.starts[i + 1]])] += 1
@@ -164,7 +166,7 @@ def count_documents(examples: Examples, use: np.ndarray) -> np.ndarray:
 def predict(
     stored: dict[str, np.ndarray], examples: Examples, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Label and probability of each chosen example."""
+    """Predicted label (-1 for none) and score of each chosen example."""
     model = domain.Model(*pack(stored["cells"], stored["weights"]), float(stored["step"]), stored["bias"])
     texts = pa.array([examples.texts[i] for i in np.flatnonzero(chosen)], pa.large_string())
     result = domain.annotate(pa.table({"text": texts, "url": pa.nulls(len(texts), pa.string())}), model)
@@ -173,30 +175,33 @@ def predict(
 
 
 def folds(examples: Examples) -> Iterator[np.ndarray]:
-    """Sources of known domain, in N_FOLDS parts; of each, which examples it holds."""
+    """Split the sources of known domain into N_FOLDS folds; yields a mask of examples, bool (n,), per fold."""
     names = sorted(set(examples.source[examples.label >= 0]) - HELD_OUT)
     for k in range(N_FOLDS):
         yield np.isin(examples.source, names[k::N_FOLDS])
 
 
 def report(title: str, truth: np.ndarray, found: np.ndarray, language: np.ndarray) -> Iterator[str]:
-    """A Markdown table: documents, recall, precision and F1 by domain and language."""
+    """Markdown table of documents, recall, precision and F1 by domain and language."""
     yield f"\n{title}\n\n| domain | zh n | recall | precision | F1 | en n | recall | precision | F1 |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for k, name in enumerate(domain.LABELS):
         cells = []
         for code in ("zh", "en"):
-            here = language == code
-            n, hits = int((here & (truth == k)).sum()), int((here & (truth == k) & (found == k)).sum())
-            claimed = int((here & (found == k)).sum())
-            recall, precision = hits / n if n else 0.0, hits / claimed if claimed else 0.0
+            of_language = language == code
+            n, hits = (
+                int((of_language & (truth == k)).sum()),
+                int((of_language & (truth == k) & (found == k)).sum()),
+            )
+            n_predicted = int((of_language & (found == k)).sum())
+            recall, precision = hits / n if n else 0.0, hits / n_predicted if n_predicted else 0.0
             f1 = 2 * recall * precision / (recall + precision) if hits else 0.0
             cells += [str(n), *(f"{value:.2f}" if n else "" for value in (recall, precision, f1))]
         if cells[0] != "0" or cells[4] != "0":
             yield f"| {name} | {' | '.join(cells)} |"
     for code in ("zh", "en"):
-        here = language == code
-        yield f"\nAccuracy {code}: {(truth == found)[here].mean():.3f} of {here.sum()} documents"
+        of_language = language == code
+        yield f"\nAccuracy {code}: {(truth == found)[of_language].mean():.3f} of {of_language.sum()} documents"
 
 
 def main() -> None:
@@ -204,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=re.split("\n", __doc__, maxsplit=1)[0])
     parser.add_argument("--data", type=Path, required=True, help="file of domain_teacher.py")
     parser.add_argument("--out", type=Path, default=Path(domain.MODEL_PATH))
-    parser.add_argument("--no-folds", action="store_true", help="leave out the second table")
+    parser.add_argument("--no-folds", action="store_true", help="skip the cross-validation")
     arguments = parser.parse_args()
     examples = load_examples(arguments.data)
     held_out = np.isin(examples.source, sorted(HELD_OUT))
@@ -216,28 +221,29 @@ def main() -> None:
         print(line)
     print_sources(examples, chosen, found, scores)
     if not arguments.no_folds:
-        everywhere, sure = np.full(len(examples.label), -1), np.zeros(len(examples.label))
-        for part in folds(examples):
-            known = part & (examples.label >= 0)
-            everywhere[known], sure[known] = predict(train(examples, ~held_out & ~part), examples, known)
+        predicted, fold_scores = np.full(len(examples.label), -1), np.zeros(len(examples.label))
+        for fold in folds(examples):
+            labelled = fold & (examples.label >= 0)
+            predicted[labelled], fold_scores[labelled] = predict(
+                train(examples, ~held_out & ~fold), examples, labelled
+            )
         chosen = (examples.label >= 0) & ~held_out
         running = chosen & ~np.isin(examples.source, LISTS)
-        lines = (examples.label[running], everywhere[running], examples.language[running])
+        lines = (examples.label[running], predicted[running], examples.language[running])
         for line in report("Sources of running text, left out in turn", *lines):
             print(line)
-        print_sources(examples, chosen, everywhere[chosen], sure[chosen])
+        print_sources(examples, chosen, predicted[chosen], fold_scores[chosen])
 
 
 def print_sources(examples: Examples, chosen: np.ndarray, found: np.ndarray, scores: np.ndarray) -> None:
-    """Print documents, accuracy and mean score of each source."""
+    """Print the number of documents, accuracy and mean score per source and language."""
     print("\n| source | language | n | accuracy | mean score |\n|---|---|---|---|---|")
     pairs = list(zip(examples.source[chosen], examples.language[chosen], strict=True))
-    right = found == examples.label[chosen]
+    is_correct = found == examples.label[chosen]
     for source, language in sorted(set(pairs)):
-        here = np.array([pair == (source, language) for pair in pairs])
-        print(
-            f"| {source} | {language} | {here.sum()} | {right[here].mean():.3f} | {scores[here].mean():.2f} |"
-        )
+        of_source = np.array([pair == (source, language) for pair in pairs])
+        accuracy, mean_score = is_correct[of_source].mean(), scores[of_source].mean()
+        print(f"| {source} | {language} | {of_source.sum()} | {accuracy:.3f} | {mean_score:.2f} |")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Train the n-gram models that classifiers.fluency ships: modified Kneser-Ney, pruned and quantised.
+"""Train the n-gram models of classifiers.fluency: modified Kneser-Ney, pruned and quantised.
 
 Reads docs_zh_en-*.parquet (text, source, lang_hint, note) below --data, without machine-translated documents, code
-blocks, duplicates and the sources in HELD_OUT; writes fluency_zh.bin and fluency_en.bin into --out, and prints what the
-cards say: sizes, and figures on the held-out sources. Equal input gives equal files.
+blocks, duplicates and the sources in HELD_OUT; writes fluency_zh.bin and fluency_en.bin into --out, and prints the
+figures of the model cards: sizes, and an evaluation on the held-out sources. Equal input gives equal files.
 
 Example: python -m scripts.training.train_fluency --data data --out classifiers/models
 """
@@ -30,12 +30,12 @@ HELD_OUT = {
     "en": ("18f-blog", "openstax-psychology", "owasp-cheatsheets", "se-sherlock", "xquad"),
 }
 HINTS = {"zh": r"^(zh|lzh)", "en": r"^en$"}
-SOURCE_CHARS = 3_000_000  # at most this much of a source, so that none sets the tone
+SOURCE_CHARS = 3_000_000  # maximum per source, so that no source dominates
 ORDER = {"zh": 4, "en": 3}
 VOCABULARY = {"zh": 8_000, "en": 30_000}
 MIN_COUNT = 3  # a rarer token is <unk>
-N_GRAMS = 350_000  # with 6 bytes a slot and a quarter of the slots free, 2.8 MB
-PROB_LEVELS, BACKOFF_LEVELS = 128, 64  # after quantising: 8,192 pairs at most, 64 KB
+N_GRAMS = 350_000  # 2.8 MB, with 6 bytes per slot and a quarter of the slots free
+PROB_LEVELS, BACKOFF_LEVELS = 128, 64  # quantised to at most 8,192 pairs, 64 KB
 
 START_ID, UNK_ID, PAUSE_ID, NUM_ID, WORD_ID = range(
     5
@@ -46,8 +46,8 @@ NAMES = ("<s>", "<unk>", "<pause>", "<num>", "<word>")
 class Level(NamedTuple):
     """The distinct n-grams of one order, sorted by prefix.
 
-    prefix, suffix: int64, rows of the level below: the n-gram without its last, without its first token. last: int64,
-    its last token. counts: float64, occurrences. starts: bool, whether its first token is <s>.
+    prefix, suffix: int64, rows of the level below, for the n-gram without its last and without its first token. last:
+    int64, the last token. counts: float64, occurrences. starts: bool, whether the first token is <s>.
     """
 
     prefix: np.ndarray
@@ -58,14 +58,14 @@ class Level(NamedTuple):
 
 
 class Grams(NamedTuple):
-    """The probabilities of one order: log_prob and, where the n-gram is a context, log_backoff; float64."""
+    """The probabilities of one order, float64: log_prob and, for n-grams that are contexts, log_backoff."""
 
     log_prob: np.ndarray
     log_backoff: np.ndarray
 
 
 def read_documents(folder: Path) -> pa.Table:
-    """Distinct documents that people wrote, without code blocks."""
+    """Distinct documents that are not machine-translated, without code blocks."""
     columns = ["text", "source", "lang_hint", "note"]
     table = pa.concat_tables(
         pq.read_table(path, columns=columns) for path in sorted(folder.glob("docs_zh_en-*.parquet"))
@@ -79,7 +79,7 @@ def read_documents(folder: Path) -> pa.Table:
 
 
 def select(table: pa.Table, language: str, held_out: bool, source_chars: int) -> list[str]:
-    """Texts of a language, of held-out sources or of all others, no more than source_chars of each."""
+    """Texts of a language, from held-out sources or from all others, about source_chars characters per source."""
     table = table.filter(pc.match_substring_regex(table["lang_hint"], HINTS[language]))
     chars: dict[str, int] = {}
     texts = []
@@ -91,7 +91,7 @@ def select(table: pa.Table, language: str, held_out: bool, source_chars: int) ->
 
 
 def read_keys(texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens of texts: keys, kinds (see `ngram.read_tokens`) and int64 (n_texts + 1,), where each text begins."""
+    """Tokens of texts: keys, kinds (see `ngram.read_tokens`) and offsets of the texts, int64 (n_texts + 1,)."""
     text, fold = view(pa.array(texts, pa.large_string())), load_tables().fold
     keys, kinds = np.empty(len(text.codes), np.uint64), np.empty(len(text.codes), np.uint8)
     starts = [0]
@@ -105,27 +105,27 @@ def read_keys(texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def number(
     keys: np.ndarray, kinds: np.ndarray, starts: np.ndarray, size: int, words: bool
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Number the tokens by falling count, each text after an <s>.
+    """Number the tokens by descending count and insert <s> before each text.
 
-    Args: size, of the vocabulary; words, whether words count each for itself, not all as <word>.
-    Returns: int32 tokens; uint64 keys by id; and how many distinct tokens <unk> stands for.
+    Args: size, of the vocabulary; words, whether words are distinguished (otherwise all are <word>).
+    Returns: int32 tokens; uint64 keys by id; number of distinct tokens mapped to <unk>.
     """
-    own = (kinds == UNKNOWN) | ((kinds == WORD) & words)
-    found, inverse, counts = np.unique(keys[own], return_inverse=True, return_counts=True)
-    order = np.lexsort((found, -counts))[: size - len(NAMES)]
+    is_own = (kinds == UNKNOWN) | ((kinds == WORD) & words)
+    distinct, inverse, counts = np.unique(keys[is_own], return_inverse=True, return_counts=True)
+    order = np.lexsort((distinct, -counts))[: size - len(NAMES)]
     order = order[counts[order] >= MIN_COUNT]
-    ids = np.full(len(found), UNK_ID)
+    ids = np.full(len(distinct), UNK_ID)
     ids[order] = len(NAMES) + np.arange(len(order))
     tokens = np.array([PAUSE_ID, NUM_ID, WORD_ID, UNK_ID])[kinds]
-    tokens[own] = ids[inverse]
+    tokens[is_own] = ids[inverse]
     names = np.array([ngram.token_key(name) for name in NAMES], np.uint64)
     stream = np.insert(tokens, starts[:-1], START_ID).astype(np.int32)
-    return stream, np.concatenate([names, found[order]]), len(found) - len(order)
+    return stream, np.concatenate([names, distinct[order]]), len(distinct) - len(order)
 
 
 def count_grams(tokens: np.ndarray, n_ids: int, order: int) -> list[Level]:
-    """Count the n-grams of all orders that stay within a text."""
-    place = np.arange(len(tokens)) - np.maximum.accumulate(
+    """Count the n-grams of all orders within texts."""
+    position = np.arange(len(tokens)) - np.maximum.accumulate(
         np.where(tokens == START_ID, np.arange(len(tokens)), 0)
     )
     count = np.bincount(tokens, minlength=n_ids).astype(np.float64)
@@ -134,7 +134,7 @@ def count_grams(tokens: np.ndarray, n_ids: int, order: int) -> list[Level]:
     levels = [Level(none, none, ids, count, ids == START_ID)]
     gram = tokens.astype(np.int64)
     for n in range(2, order + 1):
-        ends = np.flatnonzero(place >= n - 1)
+        ends = np.flatnonzero(position >= n - 1)
         pairs = gram[ends - 1] * n_ids + tokens[ends]
         pairs, first, inverse, counts = np.unique(
             pairs, return_index=True, return_inverse=True, return_counts=True
@@ -150,9 +150,9 @@ def count_grams(tokens: np.ndarray, n_ids: int, order: int) -> list[Level]:
 def estimate(levels: list[Level]) -> list[Grams]:
     """Interpolated modified Kneser-Ney, with the discounts of Chen and Goodman (1999) as lmplz computes them.
 
-    Below the highest order an n-gram counts the tokens seen before it, not its occurrences; n-grams after <s> have
-    only one such place and count their occurrences.
-    Returns: one Grams for each order.
+    Below the highest order, the count of an n-gram is the number of distinct tokens before it, not of its occurrences,
+    except for n-grams that start with <s>.
+    Returns: one Grams per order.
     """
     below = np.full(len(levels[0].last), -np.log(len(levels[0].last) - 1))
     result: list[Grams] = []
@@ -179,17 +179,17 @@ def estimate(levels: list[Level]) -> list[Grams]:
 
 
 def discounts(count: np.ndarray) -> np.ndarray:
-    """Discounts of n-grams counted 0, 1, 2, and 3 times or more."""
+    """Discounts of n-grams with counts 0, 1, 2, and 3 or more: float64 (4,)."""
     n = np.bincount(np.minimum(count, 5).astype(np.int64), minlength=6).astype(np.float64)
     y = n[1] / (n[1] + 2 * n[2])
     return np.array([0.0, *(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))])
 
 
 def prune(levels: list[Level], grams: list[Grams], budget: int) -> list[np.ndarray]:
-    """Choose the n-grams to keep: those without which the training text would lose most, and what they stand on.
+    """Choose the n-grams to keep, about `budget` of them: those whose removal costs most log probability.
 
-    The loss is count times the fall of the log probability on backing off (Seymore and Rosenfeld, 1996). All tokens
-    stay; with an n-gram stay its prefix and its suffix. Returns: bool masks by order.
+    The loss is the count times the decrease of the log probability on backing off (Seymore and Rosenfeld, 1996). All
+    tokens are kept, and the prefix and suffix of every kept n-gram. Returns: bool masks by order.
     """
     losses = [np.full(len(levels[0].last), np.inf)]
     for n in range(1, len(levels)):
@@ -213,7 +213,7 @@ def _closure(levels: list[Level], losses: list[np.ndarray], least: float) -> lis
 
 
 def renormalise(levels: list[Level], grams: list[Grams], masks: list[np.ndarray]) -> None:
-    """Give the backoff of each kept context what its kept n-grams leave over."""
+    """Set the backoff of each kept context to the probability not used by its kept n-grams, in place."""
     for n in range(1, len(levels)):
         level, mask = levels[n], masks[n]
         size = len(levels[n - 1].last)
@@ -226,7 +226,7 @@ def renormalise(levels: list[Level], grams: list[Grams], masks: list[np.ndarray]
 
 
 def quantise(values: np.ndarray, n_levels: int) -> np.ndarray:
-    """Replace values by the mean of their quantile, of n_levels; zeros stay."""
+    """Replace each value by the mean of its quantile, of n_levels quantiles; zeros are kept."""
     result = np.zeros(len(values))
     used = np.flatnonzero(values)
     order = used[np.argsort(values[used], kind="stable")]
@@ -241,8 +241,8 @@ def to_model(
 ) -> ngram.Model:
     """Quantise the kept n-grams and pack them.
 
-    <unk> stands for n_unknown tokens, of which each gets an equal part of its probability: without that, a text of
-    nothing but unknown words would be the most fluent of all.
+    <unk> represents n_unknown tokens, and its probability is divided equally among them: otherwise a text of unknown
+    words only would be the most fluent of all.
     """
     hashes, log_prob, backoff = [], [], []
     words = keys[:, None]
@@ -277,7 +277,7 @@ def train(texts: list[str], language: str) -> tuple[ngram.Model, dict[str, int]]
 
 
 def losses(model: ngram.Model, texts: list[str]) -> np.ndarray:
-    """Mean negative log probability of each text."""
+    """Mean negative log probability per token of each text, float64 (n_texts,), NaN for texts without tokens."""
     loss, n_tokens = np.full(len(texts), np.nan), np.zeros(len(texts), np.int64)
     text = view(pa.array(texts, pa.large_string()))
     rows = np.arange(len(texts))
@@ -286,7 +286,7 @@ def losses(model: ngram.Model, texts: list[str]) -> np.ndarray:
 
 
 def sentences(texts: list[str], language: str) -> list[str]:
-    """Sentences of 10 to 60 tokens, at most 20 a text."""
+    """Sentences of 10 to 60 tokens, at most 20 per text and 5,000 in total."""
     chosen = []
     for text in texts:
         parts = re.split(r"(?<=[。！？])|\n" if language == "zh" else r"(?<=[.!?])\s+|\n\s*\n", text)
@@ -303,26 +303,30 @@ def shuffle(sentence: str, language: str, rng: random.Random) -> str:
 
 
 def swap(sentence: str, language: str, rng: random.Random) -> str:
-    """Two neighbouring words, or Han characters, exchanged once."""
+    """The sentence with one pair of adjacent words, or Han characters, swapped."""
     parts = re.findall(r"[a-z]+|[^a-z]+", sentence, re.I) if language == "en" else list(sentence)
     step = 2 if language == "en" else 1
-    own = [part.isalpha() and (language == "en" or part > "\u3400") for part in parts]
-    places = [i for i in range(len(parts) - step) if own[i] and own[i + step] and parts[i] != parts[i + step]]
-    if places:
-        i = rng.choice(places)
+    is_word = [part.isalpha() and (language == "en" or part > "\u3400") for part in parts]
+    positions = [
+        i
+        for i in range(len(parts) - step)
+        if is_word[i] and is_word[i + step] and parts[i] != parts[i + step]
+    ]
+    if positions:
+        i = rng.choice(positions)
         parts[i], parts[i + step] = parts[i + step], parts[i]
     return "".join(parts)
 
 
 def auc(low: np.ndarray, high: np.ndarray) -> float:
-    """Chance that a value of `low` is below one of `high`, ties half."""
+    """Probability that a value of `low` is below a value of `high`, ties counted half."""
     low, high = low[~np.isnan(low)], np.sort(high[~np.isnan(high)])
     ranks = np.searchsorted(high, low, "left") + np.searchsorted(high, low, "right")
     return float(1 - ranks.mean() / (2 * len(high)))
 
 
 def measure(model: ngram.Model, texts: list[str], language: str) -> dict[str, float]:
-    """Figures on held-out texts."""
+    """Evaluation on held-out texts: perplexity, and detection of shuffled and swapped sentences."""
     rng = random.Random(1)
     real = sentences(texts, language)
     loss = losses(model, real)

@@ -1,8 +1,7 @@
-"""Train the shipped quality model: linear scorers over hashed n-grams, from open documents and damage made of them.
+"""Train the shipped quality model: linear scorers over hashed n-grams, from open documents and damaged copies of them.
 
-Reads docs_zh_en-*.parquet (columns text, source, lang_hint) below --data; writes the model and prints its figures as
-Markdown: areas under the ROC curve on sources that were not trained on, by scorer and language. Equal input gives an
-equal file.
+Reads docs_zh_en-*.parquet (columns text, source, lang_hint) below --data; writes the model and prints a Markdown table
+of areas under the ROC curve on held-out sources, by scorer and language. Equal input gives an equal file.
 
 Example: python -m scripts.training.train_quality --data FOLDER --out classifiers/models/quality_ngrams.npz
 """
@@ -32,12 +31,12 @@ HELD_OUT = frozenset(
     "drcd d2l-zh vue-docs-zh ms-sfb-zh-tw ms-sfb-zh-cn xquad openstax-sociology owasp-cheatsheets opensource-guide "
     "eips se-sherlock".split()
 )
-"""Sources that only measure. Chinese: Wikipedia (Taiwan), textbook, documentation; English: Wikipedia, textbook,
+"""Sources used for evaluation only. Chinese: Wikipedia (Taiwan), textbook, documentation; English: Wikipedia, textbook,
 handbook, standards, fiction."""
 NO_REFERENCE = frozenset(
     "classic-novels chinese-poetry classical-prose gutenberg se-sherlock leetcode-en leetcode-zh 18f-blog".split()
 )
-"""Intact text that is neither reference prose nor its opposite: literature, tasks with code, a blog."""
+"""Intact text that is neither a positive nor a negative example of reference prose: literature, code tasks, a blog."""
 
 MARKUP = (
     (re.compile(r"```.*?(```|\Z)", re.S), ""),
@@ -46,11 +45,11 @@ MARKUP = (
     (re.compile(r"^[#>\s]*[#>]\s+|[`*]{1,3}|^\s*[-:|]{3,}\s*$", re.M), ""),
     (re.compile(r"\n{3,}"), "\n\n"),
 )
-"""Markdown, which nearly all sources share and no crawled text has: a model must not hold on to it."""
+"""Markdown, removed because nearly all sources have it and crawled text does not: the model must not rely on it."""
 
 
 class Example(NamedTuple):
-    """A text and what it is an example of: 1, 0, or -1 for neither, per scorer."""
+    """A text with a label per scorer: 1, 0, or -1 for neither."""
 
     text: str
     source: str
@@ -61,7 +60,7 @@ class Example(NamedTuple):
 
 
 def load_documents(folder: Path) -> list[dict[str, str]]:
-    """Documents in a fixed order."""
+    """Read the documents, in a fixed order."""
     rows: list[dict[str, str]] = []
     for path in sorted(folder.glob("docs_zh_en-*.parquet")):
         rows += pq.read_table(path, columns=["text", "source", "lang_hint"]).to_pylist()
@@ -76,7 +75,7 @@ def plain(text: str) -> str:
 
 
 def cut(text: str, rng: random.Random) -> str:
-    """A run of paragraphs of random length, in a third of cases with its line breaks gone."""
+    """Consecutive paragraphs of random total length, in a third of cases without line breaks."""
     size, lines = int(rng.choice((150, 400, 1000, 3000)) * rng.uniform(0.5, 1.5)), text.split("\n")
     at, taken, n = rng.randrange(len(lines)), [], 0
     while at < len(lines) and n < size:
@@ -90,13 +89,15 @@ def cut(text: str, rng: random.Random) -> str:
 
 
 def make_examples(documents: list[dict[str, str]], per_source: int, seed: int) -> Iterator[Example]:
-    """Pieces of the documents, each with one damaged copy and one page without prose made from it."""
+    """Passages of the documents, each with one damaged copy and one page without prose generated from it."""
     by_source: dict[tuple[str, str], list[str]] = {}
     for row in documents:
         by_source.setdefault((row["source"], language_of(row["lang_hint"])), []).append(row["text"])
     for (source, language), texts in sorted(by_source.items()):
         rng = random.Random(zlib.crc32(f"{source} {language} {seed}".encode()))
-        n_pieces = per_source * (2 if source in NO_REFERENCE else 1)  # there are few sources of literature
+        n_pieces = per_source * (
+            2 if source in NO_REFERENCE else 1
+        )  # compensates for few sources of literature
         for _ in range(min(n_pieces, 4 * len(texts))):
             text = rng.choice(texts)
             piece = cut(plain(text) if rng.random() < 0.85 else text, rng)
@@ -106,20 +107,20 @@ def make_examples(documents: list[dict[str, str]], per_source: int, seed: int) -
             yield Example(piece, source, language, "good", reference, 1)
             makers: tuple[Maker, Maker] = (rng.choice(DAMAGE), rng.choice(NO_PROSE))
             damaged, no_prose = (make(piece, rng) for make in makers)
-            spoilt = min(reference, 0)  # or the words of literature alone would count against a text
+            spoilt = min(reference, 0)  # otherwise literary words would count against a text
             yield Example(damaged, source, language, makers[0].__name__, spoilt, 0)
             yield Example(no_prose, source, language, makers[1].__name__, spoilt, -1)
 
 
 def language_of(hint: str) -> str:
-    """zh (any script and age), en, ja or other."""
+    """zh (all variants of Chinese), en, ja or other."""
     if hint.startswith(("zh", "lzh", "yue")):
         return "zh"
     return hint if hint in ("en", "ja") else "other"
 
 
 def featurise(examples: list[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Families, n-gram cells, where each example's begin, and shapes."""
+    """Family, n-gram cells, offsets of the cells of each example, and shapes; see `list_features`."""
     text = view(pa.array([e.text for e in examples], pa.large_string()))
     families = np.array([CHARACTERS if e.language in ("zh", "ja") else WORDS for e in examples])
     fold = load_tables().fold
@@ -127,7 +128,7 @@ def featurise(examples: list[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
-    """Fit every scorer of both families; returns the arrays of the model file."""
+    """Fit every scorer for both families; returns the arrays of the model file."""
     families, rows, starts, shapes = featurise(examples)
     weights = np.zeros((N_FAMILIES, N_ROWS, len(quality.SCORERS)), np.int16)
     bias = np.zeros((N_FAMILIES, len(quality.SCORERS)))
@@ -141,7 +142,7 @@ def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
 
 
 def measure(model: quality.Model, examples: list[Example]) -> Iterator[str]:
-    """Areas under the ROC curve as rows of a Markdown table: all kinds of bad text, then each."""
+    """Rows of a Markdown table of areas under the ROC curve, against all kinds of bad text and against each kind."""
     labels = [
         {"zh": "zho_Hans", "en": "eng_Latn", "ja": "jpn_Jpan"}.get(e.language, "fra_Latn") for e in examples
     ]
@@ -169,7 +170,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet")
     parser.add_argument("--out", type=Path, default=Path(quality.MODEL_PATH))
     parser.add_argument(
-        "--per-source", type=int, default=700, help="pieces of one source and language at most"
+        "--per-source", type=int, default=700, help="maximum number of passages per source and language"
     )
     arguments = parser.parse_args()
     settings = Settings()

@@ -1,7 +1,7 @@
 """Train the shipped tokenizer: byte-level BPE on the documents of sample/.
 
-Reads the sample's JSONL, Parquet and WET files, without broken records, exact duplicates and forum_spam;
-writes one tokenizer.json. Equal input gives an equal file, whatever the number of threads.
+Reads the JSONL, Parquet and WET files of the sample, without broken records, exact duplicates and forum_spam; writes
+one tokenizer.json. Equal input gives an equal file, regardless of the number of threads.
 
 Example: python -m scripts.training.train_tokenizer --sample sample --out stages/models/tokenizer.json
 """
@@ -22,7 +22,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 END_OF_DOCUMENT = "<|endoftext|>"
 TEXT_FIELDS = ("text", "content", "raw_content")
-MAX_TOKEN_BYTES = 24  # eight Han characters; longer tokens would be the sample's own boilerplate
+MAX_TOKEN_BYTES = 24  # eight Han characters; longer tokens would be boilerplate of the sample
 
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -32,11 +32,11 @@ PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Where text may be cut before merging: the pattern of tiktoken's cl100k_base, with runs of Han apart.
+"""Pre-tokenization pattern: that of tiktoken's cl100k_base, with separate runs of Han.
 
-In cl100k_base Han characters are letters like any other, so a token may join a Chinese word to the Latin one
-before it, or to the full stop in front. Here a run of Han stands alone, in pieces of at most 16 characters,
-which also bounds the work on text without blanks. Combining marks belong to their letter.
+In cl100k_base Han characters are ordinary letters, so a token may join a Chinese word to a Latin word or a full stop
+before it. Here a run of Han is separate, in pieces of at most 16 characters, which also bounds the work on text without
+spaces. Combining marks belong to their letter.
 """
 
 
@@ -54,22 +54,22 @@ def texts(path: Path) -> Iterator[str]:
         for line in plain.splitlines():
             try:
                 record = json.loads(line)
-                found = next(record[field] for field in TEXT_FIELDS if field in record)
-                found.encode()
+                text = next(record[field] for field in TEXT_FIELDS if field in record)
+                text.encode()
             except (ValueError, TypeError, AttributeError, StopIteration):
-                continue  # one of the records that README.md lists as broken
-            yield found
+                continue  # a broken record, listed in README.md
+            yield text
 
 
 def documents(sample: Path) -> list[str]:
-    """Collect the distinct texts of all files but forum_spam, in file order."""
+    """Distinct texts of all files except forum_spam, in file order."""
     files = sorted(path for path in sample.iterdir() if path.suffix in (".gz", ".zst", ".parquet"))
     kept = (text for path in files if not path.name.startswith("forum_spam") for text in texts(path))
     return list(dict.fromkeys(kept))
 
 
 def train(corpus: list[str], vocabulary: int) -> Tokenizer:
-    """Train byte-level BPE: every byte is a token, so that no text is ever unknown."""
+    """Train byte-level BPE; every byte is a token, so there are no unknown tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

@@ -1,8 +1,8 @@
 """Train the shipped toxicity model: a linear model over hashed n-grams, from open documents, lines and phrases.
 
 Reads docs_zh_en-*.parquet (columns id, text, source, lang_hint) below --data, and below --packages the unpacked
-packages that the model card names, with `teacher.tsv` of `toxicity_teacher.py` beside them. Writes the model and
-prints its figures as Markdown, all on text that was not trained on. Equal input gives an equal file.
+packages named in the model card and `teacher.tsv` of `toxicity_teacher.py`. Writes the model and prints an evaluation
+on held-out text as Markdown. Equal input gives an equal file.
 
 Example: python -m scripts.training.train_toxicity --data FOLDER --packages FOLDER
 """
@@ -29,25 +29,25 @@ from scripts.training.toxicity_examples import Example, is_held
 from stages.kernels.text import load_tables, view
 
 HELD_OUT = frozenset("drcd xquad 18f-blog openstax-sociology openstax-us-history".split())
-"""Sources that only measure; of the other sources every second document does."""
+"""Sources used for evaluation only; half of the documents of all other sources are held out as well."""
 SENTENCE = re.compile(r"[^。！？!?\n]{8,120}?(?:[。！？!?\n]|\. )")
 POOL_PERCENT = {"zh": 40, "en": 40}
 N_ROUNDS, N_MINED = 1, 2_000
 LEAST = (0.5, 0.7, 0.8)
 LABELS = {"zh": "zho_Hans", "en": "eng_Latn"}
-N_DOCUMENTS = 1500  # pieces of each source and language at most
+N_DOCUMENTS = 1500  # maximum number of passages per source and language
 N_PHRASES, N_SUBSTITUTES, N_WORDS, N_REVIEWS, N_NEWS = 30_000, 16_000, 6_000, 16_000, 5_000
 
 
 def language_of(hint: str) -> str:
-    """zh (any script and age), en, ja or other."""
+    """zh (all variants of Chinese), en, ja or other."""
     if hint.startswith(("zh", "lzh", "yue")):
         return "zh"
     return hint if hint in ("en", "ja") else "other"
 
 
 def load_documents(folder: Path) -> list[dict[str, str]]:
-    """Documents in a fixed order, with `held` for those that only measure."""
+    """Read the documents, in a fixed order; `held` marks those used for evaluation only."""
     rows = []
     for path in sorted(folder.glob("docs_zh_en-*.parquet")):
         rows += pq.read_table(path, columns=["id", "text", "source", "lang_hint"]).to_pylist()
@@ -57,7 +57,7 @@ def load_documents(folder: Path) -> list[dict[str, str]]:
 
 
 def from_documents(documents: list[dict[str, str]], rng: random.Random) -> Iterator[Example]:
-    """Pieces of ordinary documents."""
+    """Passages of ordinary documents."""
     by_source: dict[tuple[str, str], list[str]] = {}
     for row in documents:
         if not row["held"]:
@@ -70,7 +70,7 @@ def from_documents(documents: list[dict[str, str]], rng: random.Random) -> Itera
 def make_pool(
     documents: list[dict[str, str]], lines: dict[str, list[str]], words: list[str]
 ) -> list[Example]:
-    """Sentences of ordinary text without listed words, in a fixed order: what `mine` looks through."""
+    """Sentences of ordinary text without listed words, in a fixed order: the pool for `mine`."""
     listed = re.compile("|".join(map(re.escape, words)))
     for row in documents:
         if not row["held"]:
@@ -84,7 +84,7 @@ def make_pool(
 
 
 def mine(model: toxicity.Model, pool: list[Example], n: int) -> list[Example]:
-    """The n sentences of each language that a model finds most toxic: what it must learn to leave alone."""
+    """Hard negatives: the n sentences of the pool with the highest scores, per language."""
     mined = []
     for language in ("zh", "en"):
         chosen = [e for e in pool if e.language == language]
@@ -97,7 +97,7 @@ def mine(model: toxicity.Model, pool: list[Example], n: int) -> list[Example]:
 def make_examples(
     documents: list[dict[str, str]], packages: Path, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """All examples, training and held; and the pool to mine."""
+    """All examples, for training and held out; and the pool for `mine`."""
     rng, teacher = random.Random(seed), made.Teacher(packages / "teacher.tsv")
     news = made.read_news(packages)
     modern = [row["text"][:2000] for row in documents if row["lang_hint"] == "zh-cn" and not row["held"]]
@@ -141,7 +141,7 @@ def make_examples(
 
 
 def vary(example: Example, ordinary: list[Example], rng: random.Random) -> Example:
-    """Some examples stand beside an ordinary sentence, some toxic ones are disguised."""
+    """Augment an example: some get an ordinary sentence before or after, some toxic ones are disguised."""
     text = example.text
     if example.label and rng.random() < 0.12:
         text = made.disguise(text, rng)
@@ -154,7 +154,7 @@ def vary(example: Example, ordinary: list[Example], rng: random.Random) -> Examp
 
 
 def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
-    """Fit the model; returns the arrays of its file."""
+    """Fit the model; returns the arrays of the model file."""
     text = view(pa.array([e.text for e in examples], pa.large_string()))
     rows, starts = list_features(text.codes, text.classes, text.starts, load_tables().fold)
     shapes = np.array([[N_CELLS + (e.language not in ("zh", "ja"))] for e in examples])
@@ -165,7 +165,7 @@ def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
 
 
 def fit_in_rounds(examples: list[Example], pool: list[Example], settings: Settings) -> dict[str, np.ndarray]:
-    """Fit, add what was found toxic wrongly, and fit again."""
+    """Fit, add hard negatives, and fit again, N_ROUNDS times; returns the arrays of the model file."""
     chosen = [e for e in examples if not e.held]
     arrays = train(chosen, settings)
     for _ in range(N_ROUNDS):
@@ -175,13 +175,13 @@ def fit_in_rounds(examples: list[Example], pool: list[Example], settings: Settin
 
 
 def score(model: toxicity.Model, texts: list[str], labels: list[str]) -> pa.Table:
-    """Columns of the stage."""
+    """Output columns of the stage."""
     batch = pa.table({"text": pa.array(texts, pa.large_string()), "language.label": pa.array(labels)})
     return toxicity.annotate(batch, model)
 
 
 def measure_examples(model: toxicity.Model, examples: list[Example]) -> Iterator[str]:
-    """Area under the ROC curve by kind of positive example, against all held ordinary ones of the language."""
+    """Area under the ROC curve by kind of positive example, against all held-out ordinary examples of the language."""
     yield "| text | language | examples | AUC | at 0.5 | at 0.7 | at 0.8 |\n|---|---|---|---|---|---|---|"
     for language in ("zh", "en"):
         held = [e for e in examples if e.held and e.language == language]
@@ -191,20 +191,20 @@ def measure_examples(model: toxicity.Model, examples: list[Example]) -> Iterator
         kinds = np.array([e.kind for e in held])
         for kind in ("all", *sorted(set(kinds[labels == 1]))):
             chosen = (labels == 0) | (kind == "all") | (kinds == kind)
-            caught = values[chosen & (labels == 1)]
+            positive = values[chosen & (labels == 1)]
             area = auc(values[chosen], labels[chosen] == 1)
-            shares = " | ".join(f"{np.mean(caught >= least):.3f}" for least in LEAST)
-            yield f"| {kind} | {language} | {len(caught)} | {area:.3f} | {shares} |"
+            shares = " | ".join(f"{np.mean(positive >= least):.3f}" for least in LEAST)
+            yield f"| {kind} | {language} | {len(positive)} | {area:.3f} | {shares} |"
         for kind in sorted(set(kinds[labels == 0])):
-            wrong = values[(labels == 0) & (kinds == kind)]
-            shares = " | ".join(f"{np.mean(wrong >= least):.3f}" for least in LEAST)
-            yield f"| none: {kind} | {language} | {len(wrong)} | | {shares} |"
+            negative = values[(labels == 0) & (kinds == kind)]
+            shares = " | ".join(f"{np.mean(negative >= least):.3f}" for least in LEAST)
+            yield f"| none: {kind} | {language} | {len(negative)} | | {shares} |"
 
 
 def measure_planted(
     model: toxicity.Model, examples: list[Example], documents: list[dict[str, str]]
 ) -> Iterator[str]:
-    """Shares found of held documents with a held toxic text, 100 characters or more, in the middle."""
+    """Detection rate for held-out documents with a held-out toxic text of 100 characters or more in the middle."""
     yield "| host | language | documents | without, at 0.7 | at 0.5 | at 0.7 | at 0.8 | max_window at 0.8 |"
     yield "|---|---|---|---|---|---|---|---|"
     for language, lengths in (("zh", (500, 2000, 8000)), ("en", (2000, 8000, 30000))):
@@ -236,19 +236,19 @@ def _columns(found: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure_documents(model: toxicity.Model, documents: list[dict[str, str]]) -> Iterator[str]:
-    """Shares of held whole documents, by source, that score at least a threshold."""
+    """Share of whole held-out documents, by source, with a score at or above each threshold."""
     yield "| source | documents | at 0.5 | at 0.7 | at 0.8 | max_window at 0.8 |\n|---|---|---|---|---|---|"
     by_source: dict[tuple[str, str], list[str]] = {}
     for row in documents:
         if row["held"]:
             by_source.setdefault((row["source"], language_of(row["lang_hint"])), []).append(row["text"])
     for (source, language), texts in sorted(by_source.items()):
-        found = score(
+        columns = score(
             model,
             texts,
             [LABELS.get(language, "fra_Latn" if language == "other" else "jpn_Jpan")] * len(texts),
         )
-        values, worst = _columns(found)
+        values, worst = _columns(columns)
         shares = [np.mean(values >= least) for least in LEAST] + [np.mean(worst >= LEAST[-1])]
         yield f"| {source}, {language} | {len(texts)} | {' | '.join(f'{share:.4f}' for share in shares)} |"
 
