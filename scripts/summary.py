@@ -7,8 +7,8 @@ Example: python -m scripts.summary quickstart-store/releases/quickstart
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,13 @@ def summary(lineage: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def main() -> None:
+    """Read the command line and print the summary."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("release", metavar="RELEASE", type=Path, help="folder of the release")
+    path = parser.parse_args().release / "lineage.json"
+    print(summary(json.loads(path.read_text(encoding="utf-8"))))
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m scripts.summary RELEASE")
-    print(summary(json.loads(Path(sys.argv[1], "lineage.json").read_text(encoding="utf-8"))))
+    main()

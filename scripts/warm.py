@@ -1,15 +1,15 @@
 """Compile all kernels used by a run file into NUMBA_CACHE_DIR.
 
-With an empty cache, every worker compiles the same kernels. This builds a corpus of six tiny documents with the steps of
-the run file, in one process and a temporary store, and discards the result.
+With an empty cache, every worker compiles the same kernels. This builds a corpus of six tiny documents with the steps
+of the run file, in one process and a temporary store, and discards the result.
 
 Example: NUMBA_CACHE_DIR=.numba_cache python -m scripts.warm configs/quickstart.yaml
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,12 @@ def warm(run_path: str) -> None:
         Build(load_run(path), open_store(f"{folder}/store"), SerialEngine(), Progress(quiet=True)).run()
 
 
+def main() -> None:
+    """Read the command line and compile."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("run_path", metavar="RUN.yaml", help="run file whose kernels to compile")
+    warm(parser.parse_args().run_path)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m scripts.warm RUN.yaml")
-    warm(sys.argv[1])
+    main()

@@ -7,6 +7,8 @@ Example: python -m scripts.maintenance.make_tables
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 import opencc
 
@@ -15,6 +17,7 @@ from stages.kernels.tables import TABLES_PATH, build_tables
 
 def main() -> None:
     """Build the tables and write them."""
+    argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]).parse_args()
     np.savez_compressed(TABLES_PATH, **build_tables(opencc.OpenCC("t2s").convert))  # type: ignore[arg-type]
 
 

@@ -7,8 +7,8 @@ Example: python -m scripts.maintenance.plot_release quickstart-store/releases/qu
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -29,7 +29,14 @@ def draw(release: Path, target: Path) -> None:
     figure.savefig(target, dpi=130, bbox_inches="tight", metadata={"Software": None})
 
 
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("release", metavar="RELEASE", type=Path, help="folder of the release")
+    parser.add_argument("picture", metavar="PICTURE.png", type=Path, help="file to write")
+    arguments = parser.parse_args()
+    draw(arguments.release, arguments.picture)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m scripts.maintenance.plot_release RELEASE PICTURE.png")
-    draw(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -24,8 +24,8 @@ ZHO, YUE, LZH = range(3)
 _END = re.compile(r"(?<=[。！？!?；\n])")
 _MIN_HAN = 4
 _SPOKEN = frozenset("嘅咗喺佢哋唔冇嚟嗰啲嘢諗攞瞓噉喎啩揾搵畀俾乜咩嗌咁係睇嗮晒㗎囉喇嘞吖啱氹掂冚靚嬲攰孭")
-"""Characters of written Cantonese; sentences of a Cantonese corpus without any of them are not used: they may be standard
-Chinese."""
+"""Characters of written Cantonese; sentences of a Cantonese corpus without any of them are not used: they may be
+standard Chinese."""
 _MODERN = (
     "law-cn", "cmrc2018", "drcd", "ms-office-dev-zh", "ms-sfb-zh-cn", "ms-sfb-zh-tw", "rbe-zh", "fcc-news-zh",
     "tf-docs-l10n", "cncf-glossary", "opensource-guide", "classical-prose",

@@ -8,11 +8,13 @@ Example: python -m scripts.training.toxicity_teacher > teacher.tsv
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 
 def main() -> None:
     """Print one line per word: word, inverse document frequency, weight; the first line contains the intercept."""
+    argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]).parse_args()
     from profanity_check import profanity_check  # type: ignore[import-not-found]  # not in our environment
 
     vectorizer, model = profanity_check.vectorizer, profanity_check.model
