@@ -1,7 +1,7 @@
-"""Modern, Cantonese or classical Chinese, by the characters and pairs of characters of a text: a small linear model.
+"""Modern, Cantonese or classical Chinese, by a small linear model over characters and pairs of characters.
 
-Reads weights from `han_ngrams.npz` and sums of them over a text's cells (`kernels.han_grams`); gives the probability
-of each. Both scripts are alike to it: Hans or Hant is told by other means.
+Reads weights from `han_ngrams.npz` and their sums over the cells of a text (`kernels.han_grams`); computes the
+probability of each class. The model does not depend on the script; Hans and Hant are distinguished elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MODEL_PATH = package_file(__file__, "models", "han_ngrams.npz")
 
 
 class ChineseModel(NamedTuple):
-    """Log-odds of Cantonese and of classical against modern Chinese, in whole steps of WEIGHT_STEP.
+    """Log-odds of Cantonese and of classical against modern Chinese, as integer multiples of WEIGHT_STEP.
 
     weights: int16 (n_cells, 2), n_cells a power of two. bias: int64 (2,).
     """
@@ -31,13 +31,15 @@ class ChineseModel(NamedTuple):
 def load(path: str = MODEL_PATH) -> ChineseModel:
     """Read the model.
 
-    Raises: ConfigError if the file does not hold one.
+    Raises: ConfigError if the file is not such a model.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return ChineseModel(np.ascontiguousarray(arrays["weights"]), arrays["bias"])
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: {error}; expected the model of scripts/train_chinese.py") from error
+        raise ConfigError(
+            f"{path}: {error}; expected the model of scripts/training/train_chinese.py"
+        ) from error
 
 
 def save(model: ChineseModel, path: str | Path) -> None:
@@ -46,9 +48,9 @@ def save(model: ChineseModel, path: str | Path) -> None:
 
 
 def probabilities(model: ChineseModel, sums: np.ndarray, n_cells: np.ndarray) -> np.ndarray:
-    """Probability of modern, Cantonese and classical Chinese; a text is the sum of its cells over their root.
+    """Probability of modern, Cantonese and classical Chinese, from the sum of cell weights over sqrt(n_cells).
 
-    Args: sums, int64 (n, 2), weights of the cells of each text; n_cells, int64 (n,), how many they are.
+    Args: sums, int64 (n, 2), summed weights of the cells of each text; n_cells, int64 (n,), number of cells.
     Returns: float64 (n, 3).
     """
     root = np.sqrt(np.maximum(n_cells, 1))[:, None]

@@ -1,11 +1,11 @@
 """Domain (topic) of whole documents by a linear model over hashed n-grams, all labels in one pass over the text.
 
-Reads canonical text and the words of its URL; writes the likeliest of 26 domains and its probability. The domains are
-those of nvidia/multilingual-domain-classifier, after which the published filters and mixes are cut. Choosing
-documents, and by what domain, is up to cuts and rules.
+Reads canonical text and the words of its URL; writes the most probable of 26 domains and its probability. The domains
+are those of nvidia/multilingual-domain-classifier, which published filters and mixes are based on. Choosing documents
+by domain is up to buckets and rules.
 
-Trained on Chinese and English. A document is the sum of its n-grams over the square root of their number;
-without words that the model knows all domains are about as likely, so the score is low.
+Trained on Chinese and English. A document is represented by the sum of its n-grams divided by the square root of their
+number; without words in the vocabulary of the model, all domains are about equally probable and the score is low.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ LABELS = (
     "Shopping", "Sports", "Travel & Transportation",
 )  # fmt: skip
 SCHEMA = pa.schema({"label": pa.string(), "score": pa.float32()})
-"""Both null for a document without text, or without a single word."""
+"""Both are null for a document without text or without words."""
 
 ODDS_STEPS, MAX_ODDS = 128, 16
-"""Log-odds are counted in steps of 1/128 and cut at this distance from the best."""
+"""Log-odds are in steps of 1/128; differences to the best label are limited to MAX_ODDS."""
 SCORE_STEPS = 1000
 """Scores have three decimals."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """model: weights as `scripts/train_domain.py` writes them."""
+    """model: weights written by `scripts/training/train_domain.py`."""
 
     model: str = MODEL_PATH
 
 
 class Model(NamedTuple):
-    """Weights of all labels, side by side, so that one look-up serves them all.
+    """Weights of all labels, adjacent in memory, so that all are read in one look-up.
 
-    rows: uint16 (N_CELLS,), and packed: uint64 (n_rows + 1, 8), see `domain_features.pack`. step: log-odds that a
-    weight of 1 stands for. bias: float64 (n_labels,), log-odds.
+    rows: uint16 (N_CELLS,), and packed: uint64 (n_rows + 1, 8), see `domain_features.pack`. step: log-odds per unit of
+    weight. bias: float64 (n_labels,), log-odds.
     """
 
     rows: np.ndarray
@@ -64,7 +64,7 @@ class Model(NamedTuple):
 def load_model(path: str) -> Model:
     """Read a model.
 
-    Raises: ConfigError if the file is no model of these labels and this number of features.
+    Raises: ConfigError if the file is not a model with these labels and this number of features.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -72,15 +72,15 @@ def load_model(path: str) -> Model:
             step, labels = float(stored["step"]), tuple(stored["labels"].tolist())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"domain.model {path}: {error}; expected a file of scripts/train_domain.py"
+            f"domain.model {path}: {error}; expected a file of scripts/training/train_domain.py"
         ) from error
     fits = labels == LABELS and weights.dtype == np.int8 and cells.dtype == np.uint32 and cells.ndim == 1
     fits = fits and len(cells) <= MAX_ROWS and bool((cells < N_CELLS).all())
     if not fits or weights.shape != (len(cells), len(LABELS)) or bias.shape != (len(LABELS),):
         raise ConfigError(
-            f"domain.model {path} holds {weights.dtype} weights {weights.shape} of {len(labels)} labels; expected int8 "
-            f"weights (up to {MAX_ROWS}, {len(LABELS)}) of the labels in classifiers.domain and a cell below {N_CELLS} "
-            "for each row; train it again with this version"
+            f"domain.model {path} contains {weights.dtype} weights {weights.shape} of {len(labels)} labels; expected "
+            f"int8 weights (up to {MAX_ROWS}, {len(LABELS)}) of the labels in classifiers.domain and a cell below "
+            f"{N_CELLS} per row; train it again with this version"
         )
     return Model(*pack(cells, weights), step, bias)
 
@@ -103,15 +103,18 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
 
 
 def measure_odds(totals: np.ndarray, counts: np.ndarray, model: Model) -> np.ndarray:
-    """Log-odds of each label in whole steps; int64 (n_docs, n_labels)."""
+    """Log-odds of each label, in steps of 1/ODDS_STEPS: int64 (n_docs, n_labels)."""
     sums = totals[:, : len(LABELS)] / np.sqrt(np.maximum(counts, 1))[:, None]
     return np.rint((sums * model.step + model.bias) * ODDS_STEPS).astype(np.int64)
 
 
 def choose(odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The likeliest label of each document, the first of equals, and its probability in whole thousandths.
+    """The most probable label of each document (the first of equals), and its probability to three decimals.
 
-    Integers throughout, so that no maths library decides. Args: odds, int64 (n_docs, n_labels), in 1/ODDS_STEPS.
+    Uses integer arithmetic only, so the result does not depend on the maths library.
+
+    Args: odds, int64 (n_docs, n_labels), in steps of 1/ODDS_STEPS.
+    Returns: int64 (n_docs,), label index; float32 (n_docs,), probability.
     """
     best = odds.argmax(axis=1) if len(odds) else np.zeros(0, np.int64)
     behind = np.minimum(odds.max(axis=1, initial=-(1 << 40), keepdims=True) - odds, len(_POWERS) - 1)
@@ -121,7 +124,7 @@ def choose(odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _make_powers() -> np.ndarray:
-    """2**32 times exp(-i / ODDS_STEPS), rounded; exact decimal arithmetic gives the same on every machine."""
+    """2**32 * exp(-i / ODDS_STEPS), truncated to int64; decimal arithmetic, the same on every machine."""
     with localcontext() as context:
         context.prec = 30
         return np.array(

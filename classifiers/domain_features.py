@@ -1,8 +1,8 @@
-"""Features of the domain model: hashed n-grams of a text's words and of the words of its URL.
+"""Features of the domain model: hashed n-grams of the words of a text and of its URL.
 
-Words are units in match text (`kernels.units`) without numbers. Features are each word, the first five letters of a
-longer one, pairs of words, and triples of single characters; marks and line breaks end an n-gram. So Chinese and
-English share one table, whatever language a document is in.
+Words are units in match text (`kernels.units`) without numbers. Features are each word, the first five letters of
+longer words, pairs of words, and triples of single characters; punctuation and line breaks end an n-gram. Chinese and
+English share one table, regardless of the language of a document.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from stages.kernels.units import hash_unit, unit_end
 HASH_BITS = 18
 N_CELLS = 1 << HASH_BITS
 MAX_ROWS = (1 << 16) - 1
-"""Cells with weights; so few fit a cache, and most n-grams of a text say nothing of its domain."""
+"""Maximum number of cells with weights: small enough for the CPU cache; most n-grams are not informative."""
 N_WORDS = 7
 MAX_LABELS = 4 * N_WORDS
 OFFSET = 128
 MAX_SUM = 256
-"""So many weights of at most 255 fit a lane of 16 bits."""
+"""Number of weights up to 255 that can be added in a lane of 16 bits without overflow."""
 STEM_LETTERS = 5
 MIN_URL_LETTERS = 4
-"""Shorter words of a URL say nothing: www, com, org, php."""
+"""Shorter words of a URL are not informative: www, com, org, php."""
 
 _SHIFT = np.uint64(64 - HASH_BITS)
 _STEM = np.uint64(0x5DEECE66D)
@@ -33,10 +33,11 @@ _DOT, _SLASH, _COLON, _QUERY, _HASH_MARK = 0x2E, 0x2F, 0x3A, 0x3F, 0x23
 
 
 def pack(cells: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lay weights out for `sum_weights`: four columns in each uint64, 128 added so that no lane borrows from the next.
+    """Pack weights for `sum_weights`: four columns per uint64, plus 128, so that no lane borrows from the next.
 
     Args: cells, integers (n_rows,), n_rows up to MAX_ROWS; weights, int8 (n_rows, up to MAX_LABELS).
-    Returns: uint16 (N_CELLS,), row of each cell, 0 for a cell without; uint64 (n_rows + 1, 8), a cache line a row.
+    Returns: uint16 (N_CELLS,), row of each cell, 0 for cells without weights; uint64 (n_rows + 1, 8), one cache line
+    per row.
     """
     index = np.zeros(N_CELLS, np.uint16)
     index[cells] = np.arange(1, len(cells) + 1)
@@ -50,11 +51,12 @@ def pack(cells: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 @njit(cache=True, nogil=True)
 def sum_weights(codes, classes, starts, urls, offsets, fold, index, packed):  # type: ignore[no-untyped-def]
-    """Sum the weights of each document's n-grams.
+    """Sum the weights of the n-grams of each document.
 
     Args: codes, classes, starts, a TextView; urls, offsets, UTF-8 of the URLs; fold, of match text; index, packed, see
     `pack`.
-    Returns: int64 (n_docs, MAX_LABELS); int64 (n_docs,), n-grams in each document; int64 (n_docs,), those of its text.
+    Returns: int64 (n_docs, MAX_LABELS), sums; int64 (n_docs,), n-grams of each document; int64 (n_docs,), n-grams of
+    its text only.
     """
     n_docs = len(starts) - 1
     totals, counts = np.zeros((n_docs, MAX_LABELS), np.int64), np.zeros(n_docs, np.int64)
@@ -70,8 +72,10 @@ def sum_weights(codes, classes, starts, urls, offsets, fold, index, packed):  # 
 
 @njit(cache=True, nogil=True)
 def add_rows(cells, index, packed, totals):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Add the weights of at most MAX_SUM n-grams to totals, int64 (MAX_LABELS,); lanes are taken apart at the end."""
-    a = b = c = d = e = f = g = np.uint64(0)  # registers; an array would be written to memory for each n-gram
+    """Add the weights of at most MAX_SUM n-grams to totals, int64 (MAX_LABELS,); lanes are unpacked at the end."""
+    a = b = c = d = e = f = g = np.uint64(
+        0
+    )  # kept in registers; an array would be written to memory for each n-gram
     n = 0
     for cell in cells:
         row = index[cell]
@@ -96,7 +100,7 @@ def add_rows(cells, index, packed, totals):  # type: ignore[no-untyped-def]  # n
 def list_features(codes, classes, starts, fold):  # type: ignore[no-untyped-def]  # numba infers types, here and below
     """Features of each text, for training.
 
-    Returns: int32, cells of the n-grams of all documents; int64 (n_docs + 1,), where each document's begin.
+    Returns: int32, cells of the n-grams of all documents; int64 (n_docs + 1,), offsets of the documents in them.
     """
     n_docs = len(starts) - 1
     cells, begins = np.empty(3 * len(codes) + 1, np.int32), np.zeros(n_docs + 1, np.int64)
@@ -107,7 +111,7 @@ def list_features(codes, classes, starts, fold):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def make_cells(starts, offsets):  # type: ignore[no-untyped-def]
-    """Room for the n-grams of the longest document; pages that are not touched take no memory."""
+    """Buffer for the n-grams of the longest document; memory pages that are never written are not allocated."""
     longest = 0
     for doc in range(len(starts) - 1):
         longest = max(longest, starts[doc + 1] - starts[doc] + offsets[doc + 1] - offsets[doc])
@@ -116,13 +120,13 @@ def make_cells(starts, offsets):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def note_text(codes, classes, fold, start, end, cells, n):  # type: ignore[no-untyped-def]
-    """Write the cells of a text's n-grams from place n on; returns the place after the last, 3 a character at most."""
+    """Write the cells of the n-grams of a text from position n; returns the end (at most 3 cells per character)."""
     last, pair = np.uint64(0), np.uint64(0)
     last_single = False
     i = start
     while i < end:
         kind = classes[i]
-        if kind <= DIGIT:  # a number, a mark or a blank; all but a blank end an n-gram
+        if kind <= DIGIT:  # a number, punctuation or a space; all but spaces end an n-gram
             if kind != SPACE:
                 last, pair = np.uint64(0), np.uint64(0)
             i = unit_end(codes, classes, i, end) if kind == DIGIT else i + 1
@@ -149,7 +153,7 @@ def note_text(codes, classes, fold, start, end, cells, n):  # type: ignore[no-un
 
 @njit(cache=True, nogil=True)
 def note_url(url, fold, start, end, cells, n):  # type: ignore[no-untyped-def]
-    """Write the cells of the words of a URL's host and path; its scheme, file ending and query are left out."""
+    """Write the cells of the words in host and path of a URL, without scheme, file extension and query."""
     in_path = False
     i = start
     while i + 2 < end and not (url[i] == _COLON and url[i + 1] == _SLASH and url[i + 2] == _SLASH):

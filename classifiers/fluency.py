@@ -1,10 +1,10 @@
 """Fluency: perplexity of each document under an n-gram model of its language.
 
-Reads canonical text and the language label; writes `perplexity`, exp of the mean negative log probability of a
-token, the mean rounded to three decimals, and `n_tokens`, how many tokens it is the mean of. Both are null for a
-language without a model; perplexity is null too for a text without a token. A long document is measured in evenly
-spaced windows. Perplexities of two models cannot be compared: tokens differ. What is too high or too low is up to
-the run file, by language.
+Reads canonical text and the language label; writes `perplexity`, exp of the mean negative log probability per token,
+with the mean rounded to three decimals, and `n_tokens`, the number of tokens in the mean. Both are null for a language
+without a model; perplexity is also null for a text without tokens. A long document is scored in evenly spaced windows.
+Perplexities of two models are not comparable, because their tokens differ. Thresholds per language are up to the run
+file.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ EN_PATH = package_file(__file__, "models", "fluency_en.bin")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Models, and how much of a document they read.
+    """Models, and the amount of text that they score.
 
     models: packed n-gram models, or ARPA files (.arpa, .arpa.gz) trained on text from `ngram.spell`.
     labels: for each model, the languages that it scores.
     max_tokens: documents with more tokens are scored in windows.
-    windows: how many windows of 125 tokens such a document has.
+    windows: number of windows of 125 tokens for such a document.
     """
 
     models: tuple[str, ...] = (ZH_PATH, EN_PATH)
@@ -44,11 +44,11 @@ class Config:
     def __post_init__(self) -> None:
         if len(self.models) != len(self.labels):
             raise ConfigError(
-                f"fluency.labels has {len(self.labels)} lists for {len(self.models)} models; give each one"
+                f"fluency.labels has {len(self.labels)} lists for {len(self.models)} models; give one list per model"
             )
         named = [label for labels in self.labels for label in labels]
         if len(named) > len(set(named)):
-            raise ConfigError("fluency.labels names a language twice; one model scores it")
+            raise ConfigError("fluency.labels names a language twice; assign each language to one model")
         if self.max_tokens < 1 or self.windows < 1:
             raise ConfigError("fluency.max_tokens and fluency.windows must be 1 or more")
 

@@ -1,11 +1,12 @@
-"""Language of whole documents, with script, shares and spans of each language, and Simplified against Traditional.
+"""Language of whole documents, with script, shares and spans of each language, and Simplified or Traditional Chinese.
 
-Reads canonical text; writes a label (ISO 639-3 with ISO 15924), its probability, the share of each language, spans of
-one language each, and the shares of Han and of Traditional characters. Lines of code are set apart. The rest is split
-by script: Chinese and Japanese lines, Hangul, runs of Latin words, other scripts. lid.176 names the language of each
-part among those written in its script; a model of Han characters tells Cantonese and classical from modern Chinese,
-characters of one side tell Simplified from Traditional. Terms inside of Chinese text have a share, but do not make it
-mixed. Keeping or dropping is up to the run file.
+Reads canonical text; writes a label (ISO 639-3 with ISO 15924), its probability, the share of each language,
+single-language spans, and the shares of Han and of Traditional characters. Lines of code are separated first. The rest
+is split by script into language parts: Chinese and Japanese lines, Hangul, runs of Latin words, other scripts. lid.176
+predicts the language of each part among those written in its script; a model of Han characters distinguishes
+Cantonese, classical and modern Chinese, and characters used in one script only distinguish Simplified from Traditional.
+Foreign terms in Chinese text count in the shares, but do not make a document mixed. Keeping or dropping documents is up
+to the run file.
 """
 
 from __future__ import annotations
@@ -44,21 +45,22 @@ MODEL_PATH = package_file(__file__, "models", "lid.176.ftz")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Model, and where one language ends and another begins.
+    """Model, and thresholds for labels and mixed documents.
 
     model: a fastText model with labels of languages.tsv, or of a language with its script.
-    mixed_share, mixed_score: a second language with this share of the prose and this probability makes `mul`.
-    min_share: languages below it are left out of `shares`.
-    min_score: a lower probability is `und`, but for Han, kana and Hangul, which name their language.
-    min_letter_share: no more letters than this among visible characters are `zxx`; a Han character counts as three.
-    code_symbol_share, code_share: with more symbols than this among visible characters, or more of the text in lines
-        of code without a fence, Latin words outside of prose are names; the latter is source code, `zxx` whatever
-        English its comments and strings hold.
-    code_text_share, code_text_letters, code_other_letters: `zxx` too are documents with less text in languages than
-        this share of all letters, and in Latin letters, and in as many of other scripts.
-    min_run_words: a run of so many Latin words is prose, a shorter one a term or a name.
-    kana_share: of Han and kana, makes a line Japanese.
-    yue_score, lzh_score: probability of Cantonese and of classical Chinese, for these labels.
+    mixed_share, mixed_score: minimum share of the prose and probability of a second language for the label `mul`.
+    min_share: minimum share of a language in `shares`.
+    min_score: below this probability the label is `und`, except for Han, kana and Hangul, which imply a language.
+    min_letter_share: up to this share of letters among visible characters, the label is `zxx`; a Han character counts
+        as three letters.
+    code_symbol_share, code_share: above this share of symbols among visible characters, or of text in unfenced lines
+        of code, Latin words outside prose are names. In the second case the document is source code, labelled `zxx`
+        regardless of English comments and strings.
+    code_text_share, code_text_letters, code_other_letters: `zxx` as well, if the share of text in languages among all
+        letters, the number of Latin letters in it, and the letters of other scripts are all below these.
+    min_run_words: minimum length of a run of Latin words that is prose; a shorter run is a term or a name.
+    kana_share: minimum share of kana among Han and kana for a Japanese line.
+    yue_score, lzh_score: minimum probability for the labels of Cantonese and of classical Chinese.
     """
 
     model: str = MODEL_PATH
@@ -103,7 +105,7 @@ SCHEMA = pa.schema(
 def load(config: Config) -> Annotate:
     """Read the model and its tables.
 
-    Raises: ConfigError if the model cannot be read or has a label that languages.tsv does not name.
+    Raises: ConfigError if the model cannot be read or has a label that is not in languages.tsv.
     """
     model = fasttext.load(config.model)
     labels = load_labels(model.labels, config.model)
@@ -114,12 +116,12 @@ def load(config: Config) -> Annotate:
 def annotate(batch: pa.Table, model: Model, config: Config) -> pa.Table:
     """Label the documents of one batch."""
     text, n_groups = view(batch["text"]), len(model.labels.by_group)
-    found = scripts.survey(
+    survey = scripts.survey(
         text, model.scripts, model.flags, n_groups, config.min_run_words, config.kana_share
     )
-    parts, other_share = plan(found, config)
-    labels, probabilities = predict(batch["text"], text, found, parts, model.fasttext)
-    label, score = name_parts(labels, probabilities, parts, text, found, model, config)
+    parts, other_share = plan(survey, config)
+    labels, probabilities = predict(batch["text"], text, survey, parts, model.fasttext)
+    label, score = name_parts(labels, probabilities, parts, text, survey, model, config)
     named = merge(parts, label, score)
     first, doc_label, doc_score = name_documents(named, other_share, config)
     names = pa.array(model.labels.names, pa.string())
@@ -127,8 +129,8 @@ def annotate(batch: pa.Table, model: Model, config: Config) -> pa.Table:
         names.take(pa.array(doc_label)),
         _rounded(doc_score),
         _list_shares(named, len(first), names),
-        *_measure(found.counts),
-        _list_spans(text, found, parts, label, first, names),
+        *_measure(survey.counts),
+        _list_spans(text, survey, parts, label, first, names),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
@@ -138,9 +140,10 @@ def name_documents(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Label each document: its language with the most prose, `mul` for two strong ones, or `zxx`.
 
-    Args: named, all languages by document; other_share, float64 (n_docs,), the share that is no text in a language,
-    -1 where there is such text. A `mul` is scored by the mean over the document's strong languages, a `zxx` by
-    other_share.
+    The score of `mul` is the mean over the strong languages of the document, that of `zxx` is other_share.
+
+    Args: named, all languages by document; other_share, float64 (n_docs,), share of a document that is not text in a
+    language, or -1 for documents with such text.
     Returns: int64 (n_docs,), the language with the most prose, UND or ZXX; int64 and float64 (n_docs,), label and
     score.
     """
@@ -168,7 +171,7 @@ def _list_shares(named: Named, n_docs: int, names: pa.Array) -> pa.Array:
 
 
 def _measure(counts: np.ndarray) -> list[pa.Array]:
-    """Shares of Han among letters, of Traditional characters among those of one side, and of text in code."""
+    """Shares of Han among letters, of Traditional among script-specific characters, and of text in code."""
     hans, hant = counts[:, scripts.HANS], counts[:, scripts.HANT]
     code, plain = counts[:, scripts.CODE_UNITS], counts[:, scripts.PLAIN_UNITS]
     return [
@@ -179,13 +182,13 @@ def _measure(counts: np.ndarray) -> list[pa.Array]:
 
 
 def _list_spans(
-    text: TextView, found: scripts.Survey, parts: Parts, label: np.ndarray, main: np.ndarray, names: pa.Array
+    text: TextView, survey: scripts.Survey, parts: Parts, label: np.ndarray, main: np.ndarray, names: pa.Array
 ) -> pa.Array:
-    """Spans of the languages that have prose, and of code as `zxx`."""
-    by_group = np.full((len(main), found.units.shape[1]), -1, np.int64)
+    """Spans of the languages with prose, and of code as `zxx`."""
+    by_group = np.full((len(main), survey.units.shape[1]), -1, np.int64)
     prose = parts.prose > 0
     by_group[parts.doc[prose], parts.group[prose]] = label[prose]
-    starts, ends, labels, offsets = list_spans(text, found, by_group, main, ZXX)
+    starts, ends, labels, offsets = list_spans(text, survey, by_group, main, ZXX)
     items = [pa.array(starts), pa.array(ends), names.take(pa.array(labels))]
     return pa.ListArray.from_arrays(
         pa.array(offsets.astype(np.int32)), pa.StructArray.from_arrays(items, fields=list(SPANS.value_type))
@@ -193,7 +196,7 @@ def _list_spans(
 
 
 def _rounded(values: np.ndarray) -> pa.Array:
-    """Three decimals, at most 1: the model's probabilities may exceed it by 1e-5 a step."""
+    """Round to three decimals, at most 1: probabilities of the model may exceed 1 by 1e-5."""
     return pa.array(np.minimum(np.round(values, 3), 1.0).astype(np.float32))
 
 

@@ -1,4 +1,4 @@
-"""From script runs to languages: which parts of a document are predicted, and what their predictions mean."""
+"""From script runs to languages: choose the language parts of a document, predict them, and name their languages."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from classifiers.language import Config
 
 _TOP = 5
-"""Labels asked of the model for each part, so that the best one written in the part's script is among them."""
+"""Number of labels predicted per part, so that the best label written in the script of the part is among them."""
 _PURE_SHARE = 0.98
-"""From this share of one script on, a document is predicted as it is, whatever stray letters are in it."""
+"""Minimum share of one script for predicting a document as a whole, including stray letters of other scripts."""
 _SURE = 0.5
-"""Probability from which the model is believed that Chinese is Wu."""
+"""Minimum probability of Wu by the model for the label of Wu."""
 _SURE_TERMS, _MIN_TERMS = 0.9, 60
-"""Probability, and number of letters, from which it is believed that terms in another script are not English."""
+"""Minimum probability and number of letters for labelling terms in another script as anything but English."""
 _SHORT_YUE, _SHORT_LZH = 4, 10
-"""Fewer Han characters are Cantonese only with a word that no other Chinese has; and never classical."""
+"""Minimum number of Han characters for Cantonese without an exclusively Cantonese word, and for classical Chinese."""
 _MIN_YUE, _YUE_SHARE = 2, 0.03
-"""Words that no other Chinese has, and their share of the Han characters, from which a text is Cantonese whatever the
-model of Han characters makes of its matter, because of law, say, it has read in modern Chinese only. About one in 12
-is such a word in Cantonese; one in 100 in no document in standard or classical Chinese of 18,119, and of their 660,816
-paragraphs in four with these two numbers."""
+"""Minimum number of exclusively Cantonese words, and minimum share of Han characters, for the label Cantonese even if
+the character model disagrees: for some subjects (law) it was trained on modern Chinese only. In Cantonese about one
+character in 12 is such a word; none of 18,119 documents in standard or classical Chinese reaches one in 100, and four
+of their 660,816 paragraphs reach both thresholds."""
 _WU_SHARE = 0.012
-"""Words of Wu, two of them its own, from which a text is Wu: none of the 18,119 documents has as many, four of their
-paragraphs have. Of one word of its own, the share is that of Cantonese."""
+"""Minimum share of words of Wu, at least two of them exclusive to Wu, for the label Wu: none of the 18,119 documents
+and four of their paragraphs reach it. With one exclusive word, the threshold is that of Cantonese."""
 _JPN_SHARE = 0.04
-"""Of Han characters that Japanese alone has, for Han text without kana to be Japanese."""
+"""Minimum share of exclusively Japanese characters for labelling Han text without kana as Japanese."""
 
 
 class Model(NamedTuple):
-    """What the stage loads; scripts, flags (see `kernels.scripts`) and wu_marks are tables over code points."""
+    """Models and tables of the stage; scripts, flags (see `kernels.scripts`) and wu_marks are indexed by code point."""
 
     fasttext: fasttext.FastText
     chinese: chinese.ChineseModel
@@ -51,11 +51,11 @@ class Model(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Parts of documents to predict, ordered by document.
+    """Language parts of documents to predict, ordered by document.
 
-    doc, group: int64. prose, share: float64, of the document's prose, and of its text in languages, terms included.
-    whole: bool, the document is predicted as it is instead of the group's code points. terms: bool, with single
-    words.
+    doc, group: int64. prose, share: float64, share of the prose of the document, and of its text in languages including
+    terms. whole: bool, whether the whole document is predicted instead of the code points of the group. terms: bool,
+    whether single words are included.
     """
 
     doc: np.ndarray
@@ -67,7 +67,7 @@ class Parts(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Languages of documents, ordered by document, then falling share, then label.
+    """Languages of documents, ordered by document, then descending share, then label.
 
     doc, label: int64. prose, share, score: float64.
     """
@@ -80,13 +80,13 @@ class Named(NamedTuple):
 
 
 def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
-    """Choose the parts of each document.
+    """Choose the language parts of each document.
 
-    Latin words outside of prose runs are terms in the language around them: they have a share, but do not decide.
-    Where there is next to nothing else, and the document does not look like code, they are its text after all.
-    Lines of code are no text; a document that is nearly all code is none either.
+    Latin words outside prose runs are terms in the surrounding language: they count in the shares, but do not influence
+    the label. If a document contains hardly anything else and does not resemble code, they are treated as its text.
+    Lines of code are not text, and neither is a document that is almost entirely code.
 
-    Returns: parts; float64 (n_docs,), share of a document that is no text in a language, or -1 where it has one.
+    Returns: parts; float64 (n_docs,), share of a document that is not text in a language, or -1 if it has a language.
     """
     counts, units = found.counts, found.units.copy()
     n_visible, plain, code = (
@@ -108,7 +108,7 @@ def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
     few_texts = (texts < config.code_text_share * everything) & (
         units[:, LATN] < UNITS_LETTER * config.code_text_letters
     )
-    few_texts |= mostly_code  # source code, docstrings and messages in it
+    few_texts |= mostly_code  # source code, including docstrings and messages
     few_texts &= others < UNITS_LETTER * config.code_other_letters
     other_share = np.where(few_texts, np.maximum(1 - texts / everything, 0), -1.0)
     other_share = np.where(few_letters, 1 - letters / np.maximum(letters + n_signs, 1), other_share)
@@ -128,7 +128,7 @@ def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
 def predict(
     column: pa.ChunkedArray, text: TextView, found: Survey, parts: Parts, model: fasttext.FastText
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predict the best labels of each part: int32 and float32 (n_parts, _TOP)."""
+    """Predict the best labels of each part and their probabilities: int32 and float32 (n_parts, _TOP)."""
     data, offsets = utf8_buffers(column)
     whole, sliced = np.flatnonzero(parts.whole), np.flatnonzero(~parts.whole)
     labels = np.empty((len(parts.doc), _TOP), np.int32)
@@ -155,11 +155,12 @@ def name_parts(
     model: Model,
     config: Config,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Name each part by the best label written in its script; Chinese by what its characters say.
+    """Label each part with the best label written in its script; Chinese parts by their characters.
 
-    Returns: int64 and float64 (n_parts,), label and score. Kana, Hangul and Han name their language whatever the
-    score; elsewhere a score below min_score is UND. Terms in a text of another script are English unless the
-    model is sure of something else.
+    Kana, Hangul and Han determine the language regardless of the score; in other scripts a score below min_score gives
+    UND. Terms in a text of another script are labelled English unless another language is very probable.
+
+    Returns: int64 and float64 (n_parts,), label and score.
     """
     rows, index = np.arange(len(labels)), model.labels.indices
     by_group = model.labels.by_group[parts.group[:, None], labels]
@@ -201,14 +202,15 @@ def _name_chinese(
     tables: LabelTables,
     config: Config,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Name parts of Han characters without kana.
+    """Label parts of Han characters without kana.
 
-    The score is the model's probability of any Chinese, times that of modern, Cantonese or classical Chinese by the
-    model of Han characters; for zho and wuu, also times the share of the characters that speak for the chosen script,
-    one half if there are none. Text of Japanese characters only, some of which no Chinese standard has, is Japanese.
+    The score is the probability of any Chinese, times the probability of modern, Cantonese or classical Chinese by the
+    model of Han characters; for zho and wuu, also times the share of script-specific characters in the chosen script
+    (0.5 if there are none). Text with only Japanese characters, some in no Chinese standard, is Japanese.
 
-    Args: kinds, float64 (n, 3), from `chinese.probabilities`; n_cells, int64 (n,), from `sum_weights`, two for each
-    character but repeats of the one before, which say nothing (啊啊啊). wu_words, int64 (n, 2), from `count_marks`.
+    Args: kinds, float64 (n, 3), from `chinese.probabilities`; n_cells, int64 (n,), from `sum_weights`, two per
+    character, without immediate repeats, which are not informative (啊啊啊); wu_words, int64 (n, 2), from
+    `count_marks`.
     """
     index = tables.indices
     n_han, hans, hant, yue, jpn, not_jpn = (
@@ -247,7 +249,7 @@ def _name_chinese(
 
 
 def merge(parts: Parts, label: np.ndarray, score: np.ndarray) -> Named:
-    """Join parts of one document that turned out to be in one language; their score is the mean by share."""
+    """Merge the parts of a document that have the same language; the score is the mean weighted by share."""
     order = np.lexsort((label, parts.doc))
     doc, label = parts.doc[order], label[order]
     first = np.flatnonzero((np.diff(doc, prepend=-1) != 0) | (np.diff(label, prepend=-1) != 0))

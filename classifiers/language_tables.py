@@ -1,4 +1,4 @@
-"""Tables behind `classifiers.language`: labels by script, groups and flags by code point; read once per process."""
+"""Tables of `classifiers.language`: labels by script, groups and flags by code point; read once per process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VARIANTS_PATH = package_file(__file__, "models", "variants.tsv")
 MARKERS_PATH = package_file(__file__, "models", "markers.tsv")
 
 UND, ZXX, MUL = 0, 1, 2
-"""Labels that name no language; indices into LabelTables.names."""
+"""Labels that are not languages; indices into LabelTables.names."""
 
 _LABEL = re.compile("([a-z]{2,3})_([A-Z][a-z]{3})")
 _SAME_CODE = {
@@ -33,12 +33,12 @@ _SAME_CODE = {
     "npi": "nep",
     "swh": "swa",
 }
-"""Members that other models name where languages.tsv has the macrolanguage."""
+"""Individual languages used by other models -> macrolanguage in languages.tsv."""
 _SAME_SCRIPT = {"Hans": "Hani", "Hant": "Hani", "Hira": "Jpan", "Kana": "Jpan", "Kore": "Hang"}
 
 _N_CODES = 0x110000
 _CODE_SYMBOLS = "{};=<>_\\+^~`"
-"""Frequent in code, markup and formulas; brackets, slashes, bars and currency signs stand in prose and menus too."""
+"""Frequent in code, markup and formulas; brackets, slashes, bars and currency signs also occur in prose and menus."""
 _IDEOGRAPHS = range(0x4E00, 0xA000)
 _RUN_BREAKS = "=+<>|^~$#@&\\/{}[]"
 _RUN_JOINTS = "._(:%"
@@ -46,10 +46,10 @@ _RUN_JOINTS = "._(:%"
 
 @dataclass(frozen=True)
 class LabelTables:
-    """What the labels of a model mean.
+    """Mapping from the labels of a model to output labels.
 
-    names: labels to write, UND, ZXX and MUL first. by_group: int32 (n_groups, n_model_labels), the index in names
-    of a model's label in a script, -1 where the language is not written in it. indices: of each name.
+    names: output labels, UND, ZXX and MUL first. by_group: int32 (n_groups, n_model_labels), index in names of a model
+    label in a script, -1 if the language is not written in that script. indices: name -> index.
     """
 
     names: tuple[str, ...]
@@ -58,10 +58,10 @@ class LabelTables:
 
 
 def load_labels(model_labels: Sequence[str], path: str) -> LabelTables:
-    """Read the names of a model's labels.
+    """Map the labels of a model to output labels.
 
-    A label is one of languages.tsv (`zh`, `zho`), or a language with its script as GlotLID, OpenLID and NLLB have
-    them (`cmn_Hani`, `zho_Hant`, `eng_Latn`). Those that name no language (`zxx_Zxxx`, `und_Zsye`) are never chosen.
+    A label is one of languages.tsv (`zh`, `zho`), or a language with its script as in GlotLID, OpenLID and NLLB
+    (`cmn_Hani`, `zho_Hant`, `eng_Latn`). Labels that are not languages (`zxx_Zxxx`, `und_Zsye`) are never chosen.
 
     Raises: ConfigError if a label of the model at `path` is neither.
     """
@@ -99,9 +99,9 @@ def load_labels(model_labels: Sequence[str], path: str) -> LabelTables:
 
 
 def load_scripts() -> np.ndarray:
-    """Group of every code point that is a letter of a script other than Latin, Han, kana and Hangul; uint8.
+    """Group of every letter of a script other than Latin, Han, kana and Hangul: uint8 (0x110000,).
 
-    Letters of scripts that no language of the model uses get the last group, OTHERS + number of scripts.
+    Letters of scripts without a language in the model are in the last group, OTHERS + number of scripts.
     """
     table = np.full(_N_CODES, OTHERS + len(_script_names()), np.uint8)
     for i, row in enumerate(_rows(SCRIPTS_PATH)):
@@ -135,7 +135,7 @@ def load_flags() -> np.ndarray:
 
 
 def load_wu_marks() -> np.ndarray:
-    """Which characters are words of Wu: uint8 (0x110000,), 1 for its own, 2 for those that others know as well."""
+    """Characters that are words of Wu: uint8 (0x110000,), 1 if exclusive to Wu, 2 if also used in other languages."""
     kinds = {row["kind"]: row["characters"] for row in _rows(MARKERS_PATH)}
     table = np.zeros(_N_CODES, np.uint8)
     for column, kind in enumerate(("wuu", "wuu_too"), start=1):
@@ -144,7 +144,7 @@ def load_wu_marks() -> np.ndarray:
 
 
 def _characters(encoding: str, end: int = 0xFF) -> set[str]:
-    """Ideographs of two bytes in JIS X 0208 (euc_jp; the common ones end at 0xD0), GB 2312 or Big5."""
+    """Two-byte ideographs of JIS X 0208 (euc_jp; the common ones end at 0xD0), GB 2312 or Big5."""
     pairs = (bytes((a, b)).decode(encoding, "ignore") for a in range(0xA1, end) for b in range(0x40, 0xFF))
     return {char for char in pairs if len(char) == 1 and ord(char) in _IDEOGRAPHS}
 
@@ -154,7 +154,7 @@ def _script_names() -> list[str]:
 
 
 def _rows(path: str) -> Iterator[dict[str, str]]:
-    """Rows of a tab-separated table with a header line, comments left out."""
+    """Rows of a tab-separated table with a header line, without comments."""
     with open(path, encoding="utf-8", newline="") as stream:
         lines = (line for line in stream if not line.startswith("#"))
         yield from csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)

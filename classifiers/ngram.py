@@ -1,12 +1,12 @@
 """N-gram language models with backoff: reading, packing and scoring.
 
-A model is one open-addressing hash table over the n-grams of all orders. An n-gram is hashed from its last token
-to its first, so that looking up one token's n-grams order by order extends one hash. Found is what has the same
-slot and 31 more bits of hash: of 10**8 lookups of n-grams that a model does not have, fewer than one is wrong.
+A model is one open-addressing hash table over the n-grams of all orders. An n-gram is hashed from its last token to its
+first, so that a look-up of increasing orders extends one hash. An n-gram matches if its slot and 31 further bits of its
+hash agree: of 10**8 look-ups of absent n-grams, fewer than one is a false positive.
 
-Tokens are those of match text: a Han, kana or Thai character, a number, a word, a stretch of punctuation
-(`spell` says it in Python). A word that the model does not know is its `<word>`, where it has that entry, or `<unk>`;
-a number is `<num>` likewise. `<pause>` stands for punctuation in models that have it and is left out for others.
+Tokens are those of match text: a Han, kana or Thai character, a number, a word, a run of punctuation (`spell` is the
+reference in Python). An unknown word is mapped to `<word>` if the model has that entry, else to `<unk>`; numbers are
+mapped to `<num>` likewise. `<pause>` represents punctuation in models that have it and is skipped in others.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from stages.kernels.tables import DIGIT, PUNCT
 from stages.kernels.text import load_tables
 from stages.kernels.units import hash_unit, unit_end
 
-MAX_LOAD = 0.75  # of slots: about 8 steps to find out that an n-gram is absent
+MAX_LOAD = 0.75  # load factor of slots: about 8 probes for an absent n-gram
 MAGIC = b"NGRAMS\x00\x01"
 _HEADER_BYTES = 64  # magic; order, n_slots, n_values, bytes of an entry of slots as uint64; zeros
 
 SPECIALS = ("<pause>", "<num>", "<word>", "<unk>")
-"""Entries that stand for a kind of token, in the order of the kinds; an unknown character is `<unk>`."""
+"""Entries that represent a kind of token, in the order of the kinds; an unknown character is `<unk>`."""
 
 
 class Model(NamedTuple):
     """An n-gram model.
 
-    fingerprints: uint32 (n_slots,), part of the n-gram's hash, 0 where a slot is free. slots: uint16 or uint32
-    (n_slots,), row of `values`. values: float32 (n_values, 2), natural logarithms of probability and backoff.
-    order: longest n-gram. specials: uint64 (4,), token key of each of SPECIALS, 0 where the model has none.
+    fingerprints: uint32 (n_slots,), part of the hash of the n-gram, 0 for a free slot. slots: uint16 or uint32
+    (n_slots,), row of `values`. values: float32 (n_values, 2), natural logarithms of probability and backoff. order:
+    maximum n-gram length. specials: uint64 (4,), token key of each of SPECIALS, 0 if the model does not have it.
     """
 
     fingerprints: np.ndarray
@@ -70,14 +70,14 @@ def _load_packed(path: str) -> Model:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}; name an n-gram model") from error
     if data[: len(MAGIC)].tobytes() != MAGIC or len(data) < _HEADER_BYTES:
-        raise ConfigError(f"{path}: no packed n-gram model; name one, or an .arpa or .arpa.gz file")
+        raise ConfigError(f"{path}: not a packed n-gram model; name one, or an .arpa or .arpa.gz file")
     order, n_slots, n_values, width = map(int, data[len(MAGIC) : len(MAGIC) + 32].view("<u8"))
-    cuts = np.cumsum([_HEADER_BYTES, 4 * n_slots, 8 * n_values, width * n_slots])
-    if width not in (2, 4) or not 1 <= order <= MAX_ORDER or cuts[-1] != len(data):
+    bounds = np.cumsum([_HEADER_BYTES, 4 * n_slots, 8 * n_values, width * n_slots])
+    if width not in (2, 4) or not 1 <= order <= MAX_ORDER or bounds[-1] != len(data):
         raise ConfigError(
-            f"{path}: {len(data):,} bytes, expected {cuts[-1]:,}; the file is cut off or damaged"
+            f"{path}: {len(data):,} bytes, expected {bounds[-1]:,}; the file is truncated or damaged"
         )
-    fingerprints, values, slots = (data[a:b] for a, b in pairwise(cuts))
+    fingerprints, values, slots = (data[a:b] for a, b in pairwise(bounds))
     model = Model(
         fingerprints.view("<u4"),
         slots.view(f"<u{width}"),
@@ -93,25 +93,25 @@ def _load_packed(path: str) -> Model:
 
 
 def _with_specials(model: Model, path: str) -> Model:
-    """Fill in the special tokens that a model holds.
+    """The model with its special tokens filled in.
 
-    Raises: ConfigError if `<unk>` is not among them.
+    Raises: ConfigError if it has no `<unk>`.
     """
     keys = np.array([token_key(name) for name in SPECIALS], np.uint64)
-    held = [find(model.fingerprints, model.slots, key) >= 0 for key in hash_grams(keys[:, None])]
-    if not held[UNKNOWN]:
+    has_special = [find(model.fingerprints, model.slots, key) >= 0 for key in hash_grams(keys[:, None])]
+    if not has_special[UNKNOWN]:
         raise ConfigError(f"{path}: the model has no <unk>; train it with one, as KenLM's lmplz does")
-    model = model._replace(specials=np.where(held, keys, np.uint64(0)))
+    model = model._replace(specials=np.where(has_special, keys, np.uint64(0)))
     for array in (model.fingerprints, model.slots, model.values, model.specials):
-        array.setflags(write=False)  # one type for kernels, wherever the model came from
+        array.setflags(write=False)  # the same array type for kernels, regardless of the source of the model
     return model
 
 
 def pack(hashes: np.ndarray, log_prob: np.ndarray, backoff: np.ndarray, order: int, path: str) -> Model:
-    """Lay n-grams out as a hash table.
+    """Pack n-grams into a hash table.
 
-    Args: hashes, uint64 (n_grams,), from `hash_grams`, distinct; log_prob and backoff, natural logarithms; path,
-    what errors name.
+    Args: hashes, uint64 (n_grams,), from `hash_grams`, distinct; log_prob and backoff, natural logarithms; path, for
+    error messages.
     """
     pairs = np.stack([log_prob, backoff], 1).astype(np.float32)
     values, index = np.unique(pairs.view(np.uint64).ravel(), return_inverse=True)
@@ -124,12 +124,12 @@ def pack(hashes: np.ndarray, log_prob: np.ndarray, backoff: np.ndarray, order: i
 
 
 def from_arpa(path: str) -> Model:
-    """Read an ARPA file, of KenLM or another tool, whose words are tokens as `spell` writes them.
+    """Read an ARPA file, of KenLM or another tool, whose words are tokens as written by `spell`.
 
-    An n-gram whose suffix was pruned away gets the suffix back with the probability that backing off gives it.
+    Pruned suffixes of n-grams are restored with their backed-off probabilities.
 
-    Raises: ConfigError if the file is no ARPA file, has n-grams above MAX_ORDER, or words that are one in match
-    text (The and the).
+    Raises: ConfigError if the file is not an ARPA file, has n-grams above MAX_ORDER, or has words that are equal in
+    match text (The and the).
     """
     try:
         with (
@@ -153,11 +153,11 @@ def from_arpa(path: str) -> Model:
         ]
     )
     order = np.argsort(hashes, kind="stable")
-    same = np.flatnonzero(np.diff(hashes[order]) == 0)
-    if len(same):
-        first, second = (" ".join(rows[order[same[0] + i]][0]) for i in (0, 1))
+    duplicates = np.flatnonzero(np.diff(hashes[order]) == 0)
+    if len(duplicates):
+        first, second = (" ".join(rows[order[duplicates[0] + i]][0]) for i in (0, 1))
         raise ConfigError(
-            f"{path}: {first!r} and {second!r} are one in match text; train on text from `spell`"
+            f"{path}: {first!r} and {second!r} are equal in match text; train on text from `spell`"
         )
     scale = math.log(10)
     log_prob, backoff = (scale * np.array([row[i] for row in rows]) for i in (1, 2))
@@ -165,7 +165,7 @@ def from_arpa(path: str) -> Model:
 
 
 Grams = list[dict[tuple[str, ...], tuple[float, float]]]
-"""By order, from 1: n-gram -> log10 of probability and of backoff."""
+"""Per order, from 1: n-gram -> log10 of its probability and of its backoff."""
 
 
 def _read_arpa(stream: IO[str]) -> Grams:
@@ -192,7 +192,7 @@ def _read_arpa(stream: IO[str]) -> Grams:
 
 
 def _restore_suffixes(grams: Grams) -> None:
-    """Add the n-grams that `score_tokens` has to pass through to reach a longer one (SRILM prunes them)."""
+    """Add pruned prefixes and suffixes of n-grams, which `score_tokens` needs to reach longer ones (SRILM)."""
     for n in range(len(grams), 1, -1):
         for gram in list(grams[n - 1]):
             for part in (gram[1:], gram[:-1]):
@@ -201,16 +201,16 @@ def _restore_suffixes(grams: Grams) -> None:
 
 
 def backed_off(grams: Grams, gram: tuple[str, ...]) -> float:
-    """Return log10 of the probability of a gram's last word after the others."""
+    """log10 of the probability of the last word of an n-gram given the others, with backoff."""
     if gram in grams[len(gram) - 1]:
         return grams[len(gram) - 1][gram][0]
     if len(gram) == 1:
-        raise ValueError(f"{gram[0]!r} stands in an n-gram but is no word")
+        raise ValueError(f"{gram[0]!r} occurs in an n-gram but is not a 1-gram")
     return grams[len(gram) - 2].get(gram[:-1], (0.0, 0.0))[1] + backed_off(grams, gram[1:])
 
 
 def token_key(token: str) -> np.uint64:
-    """Hash a token as `read_tokens` does, in match text; special tokens and punctuation as they stand."""
+    """Hash a token as `read_tokens` does, in match text; special tokens and punctuation are hashed unchanged."""
     codes, tables = np.array([ord(char) for char in token], np.uint32), load_tables()
     plain = token.startswith("<") or not np.any(tables.fold[codes])
     return np.uint64(hash_unit(codes, _RAW if plain else tables.fold, 0, len(codes)))
@@ -220,10 +220,9 @@ _RAW = np.arange(0x110000, dtype=np.uint32)
 
 
 def spell(text: str) -> list[str]:
-    """Give the tokens of a text as words of a model: what to train one of your own on, with blanks between.
+    """The tokens of a text as words of a model; joined by spaces, they are training text for a model of your own.
 
-    Numbers become `<num>`, stretches of punctuation between tokens `<pause>`; words and characters are folded to
-    match text.
+    Numbers become `<num>`, runs of punctuation between tokens `<pause>`; words and characters are folded to match text.
     """
     tables, tokens = load_tables(), list[str]()
     codes = np.array([ord(char) for char in text], np.uint32)

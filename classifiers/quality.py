@@ -2,17 +2,17 @@
 
 Reads canonical text and its language; writes one score in [0, 1] per scorer:
 
-- `reference`: reads like reference and teaching prose (1) rather than menus, lists, adverts, chat or damage;
-- `intact`: is whole text (1) rather than mojibake, word salad, Markov text, keyword stuffing, repetition.
+- `reference`: reference and teaching prose (1) as opposed to menus, lists, adverts, chat or damaged text;
+- `intact`: intact text (1) as opposed to mojibake, word salad, Markov text, keyword stuffing, repetition.
 
-There is a model for texts in ideographs and kana (n-grams of up to three units of match text) and one for all others
-(up to two units): the script of the language decides, and where the language names no script, the larger share of
-the units. Only Chinese and English were trained and measured on at length; other languages get their script's model.
-Choosing documents is up to buckets (`stages.cuts`) and rules.
+There is one model for texts in ideographs and kana (n-grams of up to three units of match text) and one for all others
+(up to two units). The script of the language label selects the model; for labels without a script, the majority of the
+units does. Only Chinese and English were trained and evaluated extensively; other languages use the model of their
+script. Choosing documents is up to buckets (`stages.cuts`) and rules.
 
-The form is that of fastText (Joulin et al. 2016, arXiv 1607.01759) folded to one number a feature and scorer: the
-mean weight of a document's n-grams. Beside it stand a few shares of the whole text, such as that of n-grams that
-came before, because a bag of n-grams does not see repetition.
+The form is that of fastText (Joulin et al. 2016, arXiv 1607.01759), reduced to one weight per feature and scorer: the
+mean weight of the n-grams of a document. Some shares of the whole text are added, such as that of repeated n-grams,
+because a bag of n-grams does not capture repetition.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from stages.kernels.text import TABLES_PATH, TextView, load_tables, view
 MODEL_PATH = package_file(__file__, "models", "quality_ngrams.npz")
 SCORERS = ("reference", "intact")
 SCHEMA = pa.schema({name: pa.float32() for name in SCORERS})
-"""Null for a document without text, or without a single unit, mark or symbol."""
+"""Null for a document without text, or without units, punctuation and symbols."""
 
 CHARACTER_SCRIPTS = ("Hans", "Hant", "Hani", "Jpan", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr")
-"""Scripts (ISO 15924) that are written without blanks between words."""
+"""Scripts (ISO 15924) written without spaces between words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """model: weights as `scripts/train_quality.py` writes them."""
+    """model: weights written by `scripts/training/train_quality.py`."""
 
     model: str = MODEL_PATH
 
 
 class Model(NamedTuple):
-    """Weights of all scorers, side by side, so that one look-up serves them all.
+    """Weights of all scorers, adjacent in memory, so that all are read in one look-up.
 
     weights: int16 (2 families, N_ROWS, n_scorers), in WEIGHT_STEP. bias: float64 (2, n_scorers), log-odds.
     """
@@ -67,7 +67,7 @@ class Model(NamedTuple):
 def load_model(path: str) -> Model:
     """Read a model.
 
-    Raises: ConfigError if the file is no model of these scorers and this number of features.
+    Raises: ConfigError if the file is not a model with these scorers and this number of features.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -75,12 +75,12 @@ def load_model(path: str) -> Model:
             scorers = tuple(stored["scorers"].tolist())
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"quality.model {path}: {error}; expected a file of scripts/train_quality.py"
+            f"quality.model {path}: {error}; expected a file of scripts/training/train_quality.py"
         ) from error
     expected = (N_FAMILIES, N_ROWS, len(SCORERS))
     if scorers != SCORERS or model.weights.shape != expected or model.weights.dtype != np.int16:
         raise ConfigError(
-            f"quality.model {path} holds {model.weights.dtype} weights {model.weights.shape} of {scorers}; "
+            f"quality.model {path} contains {model.weights.dtype} weights {model.weights.shape} of {scorers}; "
             f"expected int16 {expected} of {SCORERS}; train it again with this version"
         )
     return model
@@ -102,7 +102,7 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
 
 
 def find_families(text: TextView, labels: pa.ChunkedArray) -> np.ndarray:
-    """Family of each document: by the script of its language, else by its units; int64 (n_docs,)."""
+    """Family of each document, by the script of its language label or else by its units; int64 (n_docs,)."""
     encoded = labels.combine_chunks().dictionary_encode()
     names = encoded.dictionary.to_pylist()
     scripts = [name.partition("_")[2] for name in names]

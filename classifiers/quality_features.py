@@ -1,8 +1,9 @@
-"""Features of the quality models: hashed n-grams of a text's tokens, and shapes, shares of the whole text in steps.
+"""Features of the quality models: hashed n-grams of tokens, and shapes, i.e. discretised shares of the whole text.
 
-Tokens are units in match text (`kernels.units`), numbers as one token, marks and symbols one by one, runs of line
-breaks, and stray invisible characters. Shapes are the share of n-grams that came before, by length of the text, and the
-shares of numbers, line breaks, marks, symbols and strays, capitalised words, and units of the other family.
+Tokens are units in match text (`kernels.units`); all numbers are one token, and so are runs of line breaks and stray
+invisible characters; punctuation marks and symbols are single tokens. Shapes are the share of repeated n-grams, by text
+length, and the shares of numbers, line breaks, punctuation, symbols and strays, capitalised words, and units of the
+other family.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from stages.kernels.units import hash_unit, unit_end
 HASH_BITS = 18
 N_CELLS = 1 << HASH_BITS
 CHARACTERS, WORDS = 0, 1
-"""Families: which of the two models scores a document."""
+"""Families: the model that scores a document."""
 ORDERS = (3, 2)
-"""Longest n-gram of each family, in tokens."""
+"""Maximum n-gram length of each family, in tokens."""
 N_FAMILIES = len(ORDERS)
 LENGTHS = (32, 128, 512, 2048)
 PER_MILLE = (5, 15, 30, 60, 100, 150, 250, 400, 600)
-"""Where steps of length, in tokens, and of shares begin."""
+"""Lower bounds of the steps of length, in tokens, and of shares."""
 N_STEPS = len(PER_MILLE) + 1
 N_SHARES = 6
 N_SHAPES = (len(LENGTHS) + 1) * N_STEPS + N_SHARES * N_STEPS
 N_ROWS = N_CELLS + N_SHAPES
-"""Rows of a weight table: a cell for each hash of n-grams, then the steps of the shapes."""
+"""Rows of a weight table: one cell per n-gram hash, then the steps of the shapes."""
 SHAPES_PER_DOC = 1 + N_SHARES
 
 _NUMBER, _BREAK, _STRAY, _MARK = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(1 << 32)
@@ -52,10 +53,10 @@ def families_by_units(classes, starts, docs):  # type: ignore[no-untyped-def]  #
 
 @njit(cache=True, nogil=True)
 def sum_weights(codes, classes, starts, fold, families, weights):  # type: ignore[no-untyped-def]
-    """Mean weight of each document's n-grams plus the weights of its shapes.
+    """Mean weight of the n-grams of each document plus the weights of its shapes.
 
     Args: codes, classes, starts, a TextView; fold, of match text; families, int64 (n_docs,); weights, of a Model.
-    Returns: float64 (n_docs, n_scorers), in WEIGHT_STEP; int64 (n_docs,), n-grams in each document.
+    Returns: float64 (n_docs, n_scorers), in WEIGHT_STEP; int64 (n_docs,), number of n-grams of each document.
     """
     n_docs, n_scorers = len(starts) - 1, weights.shape[2]
     means, counts = np.zeros((n_docs, n_scorers)), np.zeros(n_docs, np.int64)
@@ -83,8 +84,8 @@ def sum_weights(codes, classes, starts, fold, families, weights):  # type: ignor
 def list_features(codes, classes, starts, fold, families):  # type: ignore[no-untyped-def]
     """Features of each document, for training.
 
-    Returns: int32, cells of the n-grams of all documents; int64 (n_docs + 1,), where each document's begin; int64
-    (n_docs, SHAPES_PER_DOC), rows of its shapes.
+    Returns: int32, cells of the n-grams of all documents; int64 (n_docs + 1,), offsets of the documents in them; int64
+    (n_docs, SHAPES_PER_DOC), rows of their shapes.
     """
     n_docs = len(starts) - 1
     seen, buffer = np.empty(_SEEN_SLOTS, np.uint64), make_rows(starts)
@@ -100,7 +101,7 @@ def list_features(codes, classes, starts, fold, families):  # type: ignore[no-un
 
 @njit(cache=True, nogil=True)
 def make_rows(starts):  # type: ignore[no-untyped-def]
-    """Room for the n-grams of the longest document; pages that are not touched take no memory."""
+    """Buffer for the n-grams of the longest document; memory pages that are never written are not allocated."""
     longest = 0
     for doc in range(len(starts) - 1):
         longest = max(longest, starts[doc + 1] - starts[doc])
@@ -109,13 +110,13 @@ def make_rows(starts):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def note_features(codes, classes, fold, start, end, family, seen, rows, shapes):  # type: ignore[no-untyped-def]
-    """Find the features of one document.
+    """Compute the features of one document.
 
-    An n-gram of the longest order came before if its last occurrence was not pushed out of `seen`, which holds one
-    n-gram in each of up to 16,384 slots.
+    An n-gram of the highest order is counted as repeated if its last occurrence is still in `seen`, a table of up to
+    16,384 slots with one n-gram each.
 
-    Args: family, CHARACTERS or WORDS; seen, uint64 (2**14,), scratch. Writes rows, int32, the cell of each
-    n-gram; shapes, int64 (SHAPES_PER_DOC,), the rows of the shapes.
+    Args: family, CHARACTERS or WORDS; seen, uint64 (2**14,), scratch; rows, int32, output: the cell of each n-gram;
+    shapes, int64 (SHAPES_PER_DOC,), output: the rows of the shapes.
     Returns: the number of n-grams.
     """
     slots = 256
@@ -176,7 +177,7 @@ def note_features(codes, classes, fold, start, end, family, seen, rows, shapes):
 
 @njit(cache=True, nogil=True)
 def note_shapes(n_tokens, n_repeats, counts, shapes):  # type: ignore[no-untyped-def]
-    """Rows of a document's shapes: repeats by length, then each of the shares."""
+    """Write the rows of the shapes of a document: repeats by length, then each share."""
     length = 0
     while length < len(LENGTHS) and n_tokens >= LENGTHS[length]:
         length += 1
@@ -188,7 +189,7 @@ def note_shapes(n_tokens, n_repeats, counts, shapes):  # type: ignore[no-untyped
 
 @njit(cache=True, nogil=True)
 def find_step(n, total):  # type: ignore[no-untyped-def]
-    """Which step of PER_MILLE a share reaches."""
+    """Index of the step of PER_MILLE that contains the share n / total."""
     step = 0
     while step < len(PER_MILLE) and 1000 * n >= PER_MILLE[step] * total:
         step += 1

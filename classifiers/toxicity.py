@@ -2,14 +2,14 @@
 
 Reads canonical text and its language; writes
 
-- `score`, from 0 to 1: how abusive the worst part is, as log-odds meaned over the worst windows, one and one more for
-  every 64 windows of the document (some 2,000 Chinese characters or 8,000 English ones). A paragraph of abuse on a
-  long page shows; a swear word in a novel does not;
-- `max_window`, the score of the worst window alone;
-- `toxic_share`, the share of windows that are more likely toxic than not.
+- `score`, from 0 to 1: mean log-odds of the worst windows, one plus one more per 64 windows of the document (some 2,000
+  Chinese characters or 8,000 English ones). It is high for a paragraph of abuse on a long page, but not for a swear
+  word in a novel;
+- `max_window`, the score of the worst window only;
+- `toxic_share`, the share of windows with a probability above 0.5.
 
-A window is 64 tokens, the next one begins 32 later; a shorter document is one window. Trained on Chinese and English;
-for other languages the scores say little. What is too much is up to the run file; the defaults only flag.
+A window has 64 tokens and overlaps the next one by 32; a shorter document is one window. Trained on Chinese and
+English; for other languages the scores are not reliable. Thresholds are up to the run file; the defaults only flag.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from stages.kernels.text import TABLES_PATH, load_tables, view
 
 MODEL_PATH = package_file(__file__, "models", "toxicity_ngrams.npz")
 SCHEMA = pa.schema({"score": pa.float32(), "max_window": pa.float32(), "toxic_share": pa.float32()})
-"""Null for a document without text, or without a single letter, ideograph or emoji."""
+"""Null for a document without text, or without letters, ideographs and emoji."""
 
 WINDOWS_PER_WORST = 64
-"""For every so many windows of a document, one more of its worst counts."""
+"""One more of the worst windows is included in `score` per this many windows of a document."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """model: weights as `scripts/train_toxicity.py` writes them."""
+    """model: weights written by `scripts/training/train_toxicity.py`."""
 
     model: str = MODEL_PATH
 
@@ -55,18 +55,18 @@ class Model(NamedTuple):
 def load_model(path: str) -> Model:
     """Read a model.
 
-    Raises: ConfigError if the file is no model of this number of features.
+    Raises: ConfigError if the file is not a model with this number of features.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             weights, bias = stored["weights"], stored["bias"]
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"toxicity.model {path}: {error}; expected a file of scripts/train_toxicity.py"
+            f"toxicity.model {path}: {error}; expected a file of scripts/training/train_toxicity.py"
         ) from error
     if weights.shape != (N_ROWS,) or weights.dtype != np.int16 or bias.shape != () or not np.isfinite(bias):
         raise ConfigError(
-            f"toxicity.model {path} holds {weights.dtype} weights {weights.shape} and bias {bias}; expected int16 "
+            f"toxicity.model {path} contains {weights.dtype} weights {weights.shape} and bias {bias}; expected int16 "
             f"({N_ROWS},) and one number; train it again with this version"
         )
     return Model(weights, float(bias))
@@ -92,11 +92,11 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
 
 @njit(cache=True, nogil=True)
 def sum_up(odds, begins):  # type: ignore[no-untyped-def]  # numba infers types
-    """Sum up the windows of each document.
+    """Aggregate the windows of each document.
 
-    Args: odds, int64, of all windows, in ODDS_STEP; begins, int64 (n_docs + 1,), where each document's begin.
-    Returns: int64 (n_docs, 2), the mean of the worst windows and the worst, in ODDS_STEP; float64 (n_docs,), the
-    share of windows above even odds, to three decimals.
+    Args: odds, int64, log-odds of all windows, in ODDS_STEP; begins, int64 (n_docs + 1,), offsets of the documents.
+    Returns: int64 (n_docs, 2), mean of the worst windows and the worst window, in ODDS_STEP; float64 (n_docs,), share
+    of windows with log-odds above 0, to three decimals.
     """
     n_docs = len(begins) - 1
     steps, shares = np.zeros((n_docs, 2), np.int64), np.zeros(n_docs)

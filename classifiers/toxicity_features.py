@@ -1,10 +1,10 @@
-"""Features of the toxicity model: hashed n-grams of words and characters, read so that a disguise changes little.
+"""Features of the toxicity model: hashed n-grams of words and characters, robust to disguised spellings.
 
-Tokens are single ideographs, kana and emoji, and words of other scripts, all in match text. Between ideographs, blanks
-and marks such as * or . do not count. In a word, stars stay as stars, digits and marks between letters are read as the
-letters they stand for, a letter that comes three times or more counts once, and letters spelled one by one are a word.
-Every token gives itself and the two- and three-grams that it ends; words also give their first and last letters.
-Other marks and line breaks end n-grams.
+Tokens are single ideographs, kana and emoji, and words of other scripts, all in match text. Spaces and marks such as *
+or . between ideographs are ignored. In a word, asterisks are kept, digits and marks between letters are replaced by the
+letters that they represent, a letter repeated three or more times counts once, and letters spelled one by one form one
+word. The features of a token are the token itself and the 2-grams and 3-grams that end with it; for words, also their
+first and last letters. Other punctuation and line breaks end n-grams.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from stages.kernels.units import unit_end
 HASH_BITS = 19
 N_CELLS = 1 << HASH_BITS
 N_FAMILIES = 2
-"""Languages written without blanks between words, and the others; see `classifiers.quality.find_families`."""
+"""Languages written without spaces between words, and all others; see `classifiers.quality.find_families`."""
 N_ROWS = N_CELLS + N_FAMILIES
-"""Rows of the weight table: a cell for each hash of features, then one for each family."""
+"""Rows of the weight table: one cell per feature hash, then one per family."""
 BLOCK = 32
-"""Tokens of a block; two neighbouring blocks make a window, the piece that is scored."""
+"""Tokens per block; a window, the unit of scoring, consists of two adjacent blocks."""
 MAX_LETTERS = 24
-"""Letters of a word that count."""
+"""Maximum number of letters of a word that are used."""
 PER_TOKEN = 7
-"""Features of one token at most."""
+"""Maximum number of features per token."""
 
 _EMOJI = 0x1F000
 _WORD, _SPELLED = np.uint64(7), np.uint64(11)
@@ -40,14 +40,14 @@ _STANDS_FOR = np.zeros(128, np.uint32)
 for _mark, _letter in zip("013457@$!*#", "oieastasi**", strict=True):
     _STANDS_FOR[ord(_mark)] = ord(_letter)
 _FIRST_LETTER = np.uint32(ord("a"))
-"""Digits and stars may repeat."""
+"""Repeats are collapsed from this code on, so repeated digits and asterisks are kept."""
 
 
 @njit(cache=True, nogil=True)
 def list_features(codes, classes, starts, fold):  # type: ignore[no-untyped-def]  # numba infers types, here and below
     """Features of each document as a whole, for training.
 
-    Returns: int32, cells of all documents; int64 (n_docs + 1,), where each document's begin.
+    Returns: int32, cells of all documents; int64 (n_docs + 1,), offsets of the documents in them.
     """
     n_docs = len(starts) - 1
     begins, out = np.zeros(n_docs + 1, np.int64), np.empty(PER_TOKEN * len(codes), np.int32)
@@ -62,10 +62,10 @@ def list_features(codes, classes, starts, fold):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def sum_windows(codes, classes, starts, fold, weights):  # type: ignore[no-untyped-def]
-    """Sum the weights of each window of each document, over the root of how many features it has.
+    """Sum the weights of each window of each document, divided by the square root of its number of features.
 
     Args: codes, classes, starts, a TextView; fold, of match text; weights, int16 (N_ROWS,).
-    Returns: float64, sums of all windows; int64 (n_docs + 1,), where each document's begin.
+    Returns: float64, sums of all windows; int64 (n_docs + 1,), offsets of the documents in them.
     """
     n_docs = len(starts) - 1
     begins, sums = np.zeros(n_docs + 1, np.int64), np.empty(len(codes) // BLOCK + n_docs + 1)
@@ -89,7 +89,7 @@ def sum_windows(codes, classes, starts, fold, weights):  # type: ignore[no-untyp
 
 @njit(cache=True, nogil=True)
 def make_room(starts):  # type: ignore[no-untyped-def]
-    """Room for the features and blocks of the longest document; pages that are not touched take no memory."""
+    """Buffers for the features and blocks of the longest document; memory pages never written are not allocated."""
     longest = 0
     for doc in range(len(starts) - 1):
         longest = max(longest, starts[doc + 1] - starts[doc])
@@ -98,13 +98,13 @@ def make_room(starts):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def note_features(codes, classes, fold, start, end, rows, ends):  # type: ignore[no-untyped-def]
-    """Find the features of one document.
+    """Compute the features of one document.
 
     Writes rows, int32, the cell of each feature; ends, int64, the number of features up to the end of each block.
     Returns: the number of blocks.
     """
     letters = np.empty(MAX_LETTERS, np.uint32)
-    last = pair = np.uint64(0)  # hashes of the token before and of the two before; 0 after a break
+    last = pair = np.uint64(0)  # hashes of the previous token and of the previous two; 0 after a break
     n_tokens = n_rows = 0
     i = start
     while i < end:
@@ -145,14 +145,14 @@ def note_features(codes, classes, fold, start, end, rows, ends):  # type: ignore
 
 @njit(cache=True, nogil=True, inline="always")
 def note_cell(key, rows, n_rows):  # type: ignore[no-untyped-def]
-    """Write the cell of one more feature; returns how many there are now."""
+    """Append the cell of a feature; returns the new number of features."""
     rows[n_rows] = mix(key) >> np.uint64(64 - HASH_BITS)
     return n_rows + 1
 
 
 @njit(cache=True, nogil=True)
 def hash_letters(letters, start, stop, salt):  # type: ignore[no-untyped-def]
-    """Hash part of a word; words, heads and tails have different salts. Never 0."""
+    """Hash part of a word, with different salts for words, heads and tails; never 0."""
     state = salt
     for i in range(start, stop):
         state = step(state, letters[i], ODD_A)
@@ -161,7 +161,7 @@ def hash_letters(letters, start, stop, salt):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def breaks(codes, classes, i, end):  # type: ignore[no-untyped-def]
-    """Whether what stands at i ends an n-gram: marks, symbols and line breaks do, unless they could be a disguise."""
+    """Whether the character at i ends an n-gram: punctuation, symbols and line breaks do, except possible disguises."""
     kind = classes[i]
     if kind in (SPACE, MARK, OTHER):
         return False
@@ -171,9 +171,9 @@ def breaks(codes, classes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def read_word(codes, classes, fold, start, end, letters):  # type: ignore[no-untyped-def]
-    """Read a word in match text, without its disguise.
+    """Read a word in match text and undo its disguise.
 
-    Writes letters, uint32 (MAX_LETTERS,). Returns: where the word ends; how many letters count.
+    Writes letters, uint32 (MAX_LETTERS,). Returns: end of the word; number of letters written.
     """
     stop = spelled_end(codes, classes, start, end)
     spelled = stop > start
@@ -200,7 +200,7 @@ def read_word(codes, classes, fold, start, end, letters):  # type: ignore[no-unt
         run = run + 1 if letter == last and letter >= _FIRST_LETTER else 1
         last = letter
         if run == 3:
-            n -= second  # fuuun and fuuuuun are fun
+            n -= second  # fuuun and fuuuuun become fun
         elif run < 3:
             second = run == 2 and n < MAX_LETTERS
             if n < MAX_LETTERS:
@@ -217,14 +217,13 @@ def between_letters(classes, i, after, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def stands_for(code, other):  # type: ignore[no-untyped-def]
-    """The letter that a digit or mark is used for, or `other`."""
+    """The letter that a digit or mark represents, or `other`."""
     return _STANDS_FOR[code] if code < 128 and _STANDS_FOR[code] else other
 
 
 @njit(cache=True, nogil=True)
 def spelled_end(codes, classes, start, end):  # type: ignore[no-untyped-def]
-    """End of three or more single Latin letters with the same blank or mark between them, or `start` if there are
-    none."""
+    """End of a word spelled as three or more Latin letters with the same separator, or `start` if there is none."""
     i, n = start, 0
     while i < end and classes[i] == LATIN and (i + 1 == end or classes[i + 1] < DIGIT):
         n += 1

@@ -1,6 +1,6 @@
-# Sourced by the other scripts, from the root of the repository: the Python environment that they work in.
+# The Python environment of the scripts; sourced by them from the root of the repository.
 
-# Print the path of a Python 3.11 or later, or say what to install.
+# Print the path of a Python 3.11 or later, or an error that names the package to install.
 find_python() {
     local candidate
     for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3 python3.12 python3.13; do
@@ -10,21 +10,21 @@ find_python() {
         fi
     done
     echo "bicorpus needs Python 3.11 or later; none was found. On Debian: apt install python3 python3-venv." >&2
-    echo "If it lies elsewhere, say where: PYTHON=/path/to/python3.11 $0" >&2
+    echo "If it is installed elsewhere, set PYTHON=/path/to/python3.11 and run $0 again." >&2
     return 2
 }
 
-# Make .venv if it is not there, and install this repository into it with an extra: "" or "[dev]".
+# Create .venv if it does not exist, and install this repository into it with an extra: "" or "[dev]".
 #
-# Versions come from requirements.lock, packages from wherever pip is configured to look. Nothing is done when
-# the same was installed before from the same lock and pyproject.toml.
+# Versions come from requirements.lock, packages from the index that pip is configured for. Nothing is done if the
+# same was installed before from the same lock and pyproject.toml.
 install_into_venv() {
     local extra=$1 python inputs stamp=.venv/installed
     if [ ! -x .venv/bin/python ]; then
         python=$(find_python)
         if ! "$python" -m venv .venv; then
             rm -rf .venv
-            echo "$python cannot make a virtual environment. On Debian: apt install python3-venv." >&2
+            echo "$python cannot create a virtual environment. On Debian: apt install python3-venv." >&2
             return 2
         fi
     fi
@@ -35,5 +35,5 @@ install_into_venv() {
     fi
 }
 
-# Compiled kernels stay in the repository: compiled once, then shared by all workers and later runs.
+# Compiled kernels are cached in the repository and shared by all workers and later runs.
 export NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-$PWD/.numba_cache}"

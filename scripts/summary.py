@@ -1,26 +1,27 @@
-"""Print what became of the documents of a release, for a terminal: the funnel per language and each mix.
+"""Print a summary of a release for a terminal: the funnel per language and each mix.
 
-Reads a release's lineage.json.
+Reads the lineage.json of the release.
 
-Example: python scripts/summary.py quickstart-store/releases/quickstart
+Example: python -m scripts.summary quickstart-store/releases/quickstart
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 MAX_LANGUAGES = 10
-"""Languages with a row of their own, the largest; all others share one."""
+"""Number of languages with their own row, the largest first; all others are summed."""
 
 MAX_REASONS = 5
-"""Reasons with a column of their own, the commonest; all others share one. The release's README has them all."""
+"""Number of drop reasons with their own column, most frequent first; all others are summed. The README of the release
+lists all of them."""
 
 
 def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
-    """A row per language: documents, kept, then dropped by reason, the commonest reasons first."""
+    """A table row per language: documents, kept, then dropped by reason, most frequent reasons first."""
     ranked = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
     reasons: dict[str, int] = {}
     for row in funnel.values():
@@ -45,7 +46,7 @@ def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
 
 
 def by_group(mix: dict[str, Any]) -> list[list[str]]:
-    """A row per group of a mix; Any: JSON values."""
+    """A table row per group of a mix; Any: JSON values."""
     lines = [["group", "documents", "tokens", "of available", "share asked", "share"]]
     for group in mix["groups"]:
         tokens = (f"{group['tokens']:,}", f"{group['available_tokens']:,}")
@@ -55,7 +56,7 @@ def by_group(mix: dict[str, Any]) -> list[list[str]]:
 
 
 def align(lines: list[list[str]]) -> str:
-    """Columns of equal width: the first to the left, numbers to the right."""
+    """Columns of equal width, the first left-aligned, all others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [[cell.rjust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     heads = [line[0].ljust(widths[0]) for line in lines]
@@ -63,7 +64,7 @@ def align(lines: list[list[str]]) -> str:
 
 
 def summary(lineage: dict[str, Any]) -> str:
-    """The page for a terminal; Any: JSON values."""
+    """The summary as text; Any: JSON values of lineage.json."""
     counts = lineage["counts"]
     parts = [
         f"{counts['read']:,} records read = {counts['ingested']:,} documents + {counts['quarantined']:,} in quarantine",
@@ -80,7 +81,13 @@ def summary(lineage: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def main() -> None:
+    """Read the command line and print the summary."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("release", metavar="RELEASE", type=Path, help="folder of the release")
+    path = parser.parse_args().release / "lineage.json"
+    print(summary(json.loads(path.read_text(encoding="utf-8"))))
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/summary.py RELEASE")
-    print(summary(json.loads(Path(sys.argv[1], "lineage.json").read_text(encoding="utf-8"))))
+    main()

@@ -1,15 +1,15 @@
-"""Compile every kernel that a run file needs, once, into NUMBA_CACHE_DIR.
+"""Compile all kernels used by a run file into NUMBA_CACHE_DIR.
 
-Workers that start with an empty cache each compile the same kernels. This builds a corpus of six tiny documents with
-the steps of the run file, in one process and a temporary store, and throws the result away.
+With an empty cache, every worker compiles the same kernels. This builds a corpus of six tiny documents with the steps
+of the run file, in one process and a temporary store, and discards the result.
 
-Example: NUMBA_CACHE_DIR=.numba_cache python scripts/warm.py configs/quickstart.yaml
+Example: NUMBA_CACHE_DIR=.numba_cache python -m scripts.warm configs/quickstart.yaml
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -33,38 +33,37 @@ TEXTS = (
     f"{ZH}\n{EN}\n\n分享到微信\n",
     "1 2 3",
 )
-"""Near duplicates in both languages, a mixed page with a furniture line, and a document of digits."""
+"""Near duplicates in both languages, a mixed page with a boilerplate line, and a document of digits."""
 
 
 def with_sources(run_path: str, folder: str, sources: list[dict[str, Any]], **sections: Any) -> str:
-    """Write a run file with the steps and derived sources of another one, but these sources and sections; returns its
-    path.
+    """Write a copy of a run file with other sources and with `sections` replaced; returns its path.
 
-    Any: YAML as it stands in a run file.
+    Derived sources are kept, and relative paths in step configs become absolute. Any: YAML values of a run file.
     """
-    page = yaml.safe_load(Path(run_path).read_text(encoding="utf-8"))
+    document = yaml.safe_load(Path(run_path).read_text(encoding="utf-8"))
     path = Path(folder, Path(run_path).name)
-    derived = [{**s, "of": None} for s in page["sources"] if "derive" in s]
-    page |= {"sources": [*sources, *derived], **sections}
-    for step in (*page.get("annotate", []), *page.get("global", [])):
+    derived = [{**s, "of": None} for s in document["sources"] if "derive" in s]
+    document |= {"sources": [*sources, *derived], **sections}
+    for step in (*document.get("annotate", []), *document.get("global", [])):
         if isinstance(step, dict) and "config" in step:
             step["config"] = {
-                key: _found(value, Path(run_path).parent) for key, value in step["config"].items()
+                key: _absolute(value, Path(run_path).parent) for key, value in step["config"].items()
             }
-    path.write_text(yaml.safe_dump(page, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return str(path)
 
 
-def _found(value: Any, folder: Path) -> Any:
-    """A setting with the files that it names relative to a folder by their whole paths; Any: YAML values."""
+def _absolute(value: Any, folder: Path) -> Any:
+    """A setting with paths of existing files, relative to `folder`, made absolute; Any: YAML values."""
     if isinstance(value, list):
-        return [_found(item, folder) for item in value]
+        return [_absolute(item, folder) for item in value]
     is_file = isinstance(value, str) and value and (folder / value).is_file()
     return str((folder / value).resolve()) if is_file else value
 
 
 def warm(run_path: str) -> None:
-    """Run every step of a run file over TEXTS, in this process."""
+    """Run every step of a run file on TEXTS, in this process."""
     with tempfile.TemporaryDirectory(prefix="bicorpus-warm-") as folder:
         documents = Path(folder, "documents.jsonl")
         documents.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), encoding="utf-8")
@@ -75,7 +74,12 @@ def warm(run_path: str) -> None:
         ).run()
 
 
+def main() -> None:
+    """Read the command line and compile."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("run_path", metavar="RUN.yaml", help="run file whose kernels to compile")
+    warm(parser.parse_args().run_path)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/warm.py RUN.yaml")
-    warm(sys.argv[1])
+    main()

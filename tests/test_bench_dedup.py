@@ -17,23 +17,20 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "scripts" / "bench_dedup.py"
 BOOKS = ROOT / "sample" / "books_zh.parquet"
 HAN = [chr(code) for code in range(0x4E00, 0x5800)]
 
 
 @pytest.fixture
-def corpora(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """scripts/dedup_corpora.py."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("dedup_corpora")
+def corpora() -> ModuleType:
+    """scripts/bench/dedup_corpora.py."""
+    return importlib.import_module("scripts.bench.dedup_corpora")
 
 
 @pytest.fixture
-def peers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """scripts/dedup_peers.py, which imports no peer until one is made."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("dedup_peers")
+def peers() -> ModuleType:
+    """scripts/bench/dedup_peers.py, which imports no peer until one is made."""
+    return importlib.import_module("scripts.bench.dedup_peers")
 
 
 def families(seed: int) -> list[str]:
@@ -72,7 +69,12 @@ def write_truth(folder: Path, texts: list[str]) -> list[str]:
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The script in a process of its own."""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, SCRIPT, *arguments], env=env, text=True, capture_output=True)
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.bench.bench_dedup", *arguments],
+        env=env,
+        text=True,
+        capture_output=True,
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -57,7 +57,6 @@ def test_groups_of_texts_are_built(tmp_path: Path, packages: Path) -> None:
     lines = [(f"句{i}", "yue", "ud-yue-hk") for i in range(45)] + [("句", "zh-Hant", "lingua")] * 10
     columns = dict(zip(("text", "lang", "source"), map(list, zip(*lines, strict=True)), strict=True))
     pq.write_table(pa.table(columns), tmp_path / "s.parquet")
-    script = ROOT / "scripts" / "collateral_texts.py"
     options = [
         "--documents",
         "d.parquet",
@@ -68,7 +67,7 @@ def test_groups_of_texts_are_built(tmp_path: Path, packages: Path) -> None:
         "out.parquet",
     ]
     subprocess.run(
-        [sys.executable, script, *options],
+        [sys.executable, "-m", "scripts.bench.collateral_texts", *options],
         cwd=tmp_path,
         check=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -89,13 +88,12 @@ def test_groups_of_texts_are_built(tmp_path: Path, packages: Path) -> None:
 def test_halves_and_noise_are_the_same_for_the_same_documents(tmp_path: Path) -> None:
     """Half a text is the beginning of a document up to a line break; a missing source is told."""
     zh, en = ("这是一条规定。\n" * 200, "law-cn"), ("All of this is prose.\n" * 200, "18f-blog")
-    script = ROOT / "scripts" / "collateral_texts.py"
 
     def built(name: str, *rows: tuple[str, str]) -> subprocess.CompletedProcess[str]:
         table = pa.table({"text": [text for text, _ in rows], "source": [source for _, source in rows]})
         pq.write_table(table, tmp_path / "d.parquet")
         return subprocess.run(
-            [sys.executable, script, "--halves", "--documents", "d.parquet", name],
+            [sys.executable, "-m", "scripts.bench.collateral_texts", "--halves", "--documents", "d.parquet", name],
             cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
 

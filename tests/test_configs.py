@@ -134,9 +134,10 @@ def test_collateral_counts_per_source_and_kind(tmp_path: Path) -> None:
     bad += [{"text": ZH + EN, "label": "good", "extra": None}]
     pq.write_table(pa.Table.from_pylist(bad), tmp_path / "bad.parquet")
     options = ["--bad", "bad.parquet", "--bad-where", "label=bad", "--bad-by", "extra.kind"]
-    script, preset = ROOT / "scripts" / "collateral.py", ROOT / "configs" / "quickstart.yaml"
+    preset = ROOT / "configs" / "quickstart.yaml"
     done = subprocess.run(
-        [sys.executable, script, preset, "docs.jsonl", *options], cwd=tmp_path, check=True, text=True,
+        [sys.executable, "-m", "scripts.bench.collateral", preset, "docs.jsonl", *options],
+        cwd=tmp_path, check=True, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
     )  # fmt: skip
     assert "| zh | 6 | 1.000 |  |" in done.stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 import random
 import re
@@ -183,12 +183,8 @@ def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> 
 
 @pytest.fixture(scope="module")
 def trainer() -> ModuleType:
-    """scripts/train_fluency.py."""
-    spec = importlib.util.spec_from_file_location("train_fluency", ROOT / "scripts" / "train_fluency.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """scripts/training/train_fluency.py."""
+    return importlib.import_module("scripts.training.train_fluency")
 
 
 def test_training_without_pruning_is_kneser_ney(trainer: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

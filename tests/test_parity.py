@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 N_DOCUMENTS = 40
 
 
-def run(script: str, *arguments: str) -> str:
+def run(module: str, *arguments: str) -> str:
     """What a script prints."""
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / script, *arguments], check=True, text=True, capture_output=True,
+        [sys.executable, "-m", module, *arguments], check=True, text=True, capture_output=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     return done.stdout
@@ -46,7 +46,7 @@ def sample(name: str) -> list[str]:
 @needs_words
 def test_english_verdicts_are_datatroves_or_explained() -> None:
     """The ladder begins with what the filters say, most verdicts agree, and no disagreement is without a class."""
-    from scripts import parity
+    from scripts.bench import parity
 
     texts = sample("docs_en-00.jsonl.zst")[:N_DOCUMENTS]
     found, direct = parity.compare(texts), parity.filter_verdicts(texts)
@@ -63,7 +63,7 @@ def test_english_verdicts_are_datatroves_or_explained() -> None:
 @needs_words
 def test_a_disagreement_is_of_the_step_at_which_the_verdict_turned() -> None:
     """Marks that are words to datatrove alone make the class of the rule on words with a letter."""
-    from scripts import parity
+    from scripts.bench import parity
 
     text = "The name (of it) is: a, b, c - and 'to' have; \"with\" that! " * 20
     found = parity.compare([text])
@@ -108,6 +108,8 @@ def derived(folder: Path) -> dict[str, list[str]]:
         for i in range(N_DOCUMENTS)
     ]
     pq.write_table(pa.table({"text": texts}), folder / "docs.parquet")
-    printed = run("derive_zh.py", str(folder / "docs.parquet"), "--documents", str(N_DOCUMENTS))
+    printed = run(
+        "scripts.maintenance.derive_zh", str(folder / "docs.parquet"), "--documents", str(N_DOCUMENTS)
+    )
     rows = [line.split("|") for line in printed.splitlines() if line.startswith("| ")][1:]
     return {row[1].strip(): [cell.strip() for cell in row] for row in rows}

@@ -34,7 +34,7 @@ def test_planted_clusters_are_found(tmp_path: Path) -> None:
     """The script makes a corpus, runs the engine over it and a batch, and finds what it planted and nothing else."""
     page_path = tmp_path / "scale.json"
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "scale_candidates.py", "--documents", "4000", "8000", "--workers", "0",
+        [sys.executable, "-m", "scripts.bench.scale_candidates", "--documents", "4000", "8000", "--workers", "0",
          "--shard-documents", "1500", "--partitions", "3", "--batch-share", "0.1", "--folder", tmp_path / "store",
          "--json", page_path],
         check=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,

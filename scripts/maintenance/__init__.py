@@ -1,0 +1,1 @@
+"""Renewal of shipped tables, presets and pictures."""

@@ -1,0 +1,1 @@
+"""The bundled sample, built from public data."""

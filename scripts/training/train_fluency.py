@@ -1,0 +1,360 @@
+"""Train the n-gram models of classifiers.fluency: modified Kneser-Ney, pruned and quantised.
+
+Reads docs_zh_en-*.parquet (text, source, lang_hint, note) below --data, without machine-translated documents, code
+blocks, duplicates and the sources in HELD_OUT; writes fluency_zh.bin and fluency_en.bin into --out, and prints the
+figures of the model cards: sizes, and an evaluation on the held-out sources. Equal input gives equal files.
+
+Example: python -m scripts.training.train_fluency --data data --out classifiers/models
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from classifiers import ngram
+from stages.dedup import cluster_texts
+from stages.kernels.ngrams import UNKNOWN, WORD, hash_grams, read_tokens, score_documents
+from stages.kernels.text import load_tables, view
+
+HELD_OUT = {
+    "zh": ("drcd", "fcc-news-zh", "d2l-zh", "vue-docs-zh", "xquad"),
+    "en": ("18f-blog", "openstax-psychology", "owasp-cheatsheets", "se-sherlock", "xquad"),
+}
+HINTS = {"zh": r"^(zh|lzh)", "en": r"^en$"}
+SOURCE_CHARS = 3_000_000  # maximum per source, so that no source dominates
+ORDER = {"zh": 4, "en": 3}
+VOCABULARY = {"zh": 8_000, "en": 30_000}
+MIN_COUNT = 3  # a rarer token is <unk>
+N_GRAMS = 350_000  # 2.8 MB, with 6 bytes per slot and a quarter of the slots free
+PROB_LEVELS, BACKOFF_LEVELS = 128, 64  # quantised to at most 8,192 pairs, 64 KB
+
+START_ID, UNK_ID, PAUSE_ID, NUM_ID, WORD_ID = range(
+    5
+)  # ids of <s> and of the special tokens; then the vocabulary
+NAMES = ("<s>", "<unk>", "<pause>", "<num>", "<word>")
+
+
+class Level(NamedTuple):
+    """The distinct n-grams of one order, sorted by prefix.
+
+    prefix, suffix: int64, rows of the level below, for the n-gram without its last and without its first token. last:
+    int64, the last token. counts: float64, occurrences. starts: bool, whether the first token is <s>.
+    """
+
+    prefix: np.ndarray
+    suffix: np.ndarray
+    last: np.ndarray
+    counts: np.ndarray
+    starts: np.ndarray
+
+
+class Grams(NamedTuple):
+    """The probabilities of one order, float64: log_prob and, for n-grams that are contexts, log_backoff."""
+
+    log_prob: np.ndarray
+    log_backoff: np.ndarray
+
+
+def read_documents(folder: Path) -> pa.Table:
+    """Distinct documents that are not machine-translated, without code blocks."""
+    columns = ["text", "source", "lang_hint", "note"]
+    table = pa.concat_tables(
+        pq.read_table(path, columns=columns) for path in sorted(folder.glob("docs_zh_en-*.parquet"))
+    )
+    used = pc.match_substring_regex(table["lang_hint"], "|".join(HINTS.values()))
+    table = table.filter(pc.and_(used, pc.equal(pc.fill_null(table["note"], ""), "")))
+    fences = re.compile(r"^```.*?^```|\$\$.*?\$\$", re.S | re.M)
+    texts = pa.array([fences.sub("\n", text) for text in table["text"].to_pylist()], pa.large_string())
+    table = table.set_column(0, "text", texts)
+    return table.filter(pc.equal(cluster_texts(texts)["keeper"], pa.array(np.arange(len(texts)))))
+
+
+def select(table: pa.Table, language: str, held_out: bool, source_chars: int) -> list[str]:
+    """Texts of a language, from held-out sources or from all others, about source_chars characters per source."""
+    table = table.filter(pc.match_substring_regex(table["lang_hint"], HINTS[language]))
+    chars: dict[str, int] = {}
+    texts = []
+    for source, text in zip(table["source"].to_pylist(), table["text"].to_pylist(), strict=True):
+        if (source in HELD_OUT[language]) == held_out and chars.get(source, 0) < source_chars:
+            chars[source] = chars.get(source, 0) + len(text)
+            texts.append(text)
+    return texts
+
+
+def read_keys(texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens of texts: keys, kinds (see `ngram.read_tokens`) and offsets of the texts, int64 (n_texts + 1,)."""
+    text, fold = view(pa.array(texts, pa.large_string())), load_tables().fold
+    keys, kinds = np.empty(len(text.codes), np.uint64), np.empty(len(text.codes), np.uint8)
+    starts = [0]
+    for start, end in zip(text.starts[:-1], text.starts[1:], strict=True):
+        at = starts[-1]
+        n = read_tokens(text.codes, text.classes, fold, start, end, end, keys[at:], kinds[at:])
+        starts.append(at + n)
+    return keys[: starts[-1]], kinds[: starts[-1]], np.array(starts)
+
+
+def number(
+    keys: np.ndarray, kinds: np.ndarray, starts: np.ndarray, size: int, words: bool
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Number the tokens by descending count and insert <s> before each text.
+
+    Args: size, of the vocabulary; words, whether words are distinguished (otherwise all are <word>).
+    Returns: int32 tokens; uint64 keys by id; number of distinct tokens mapped to <unk>.
+    """
+    is_own = (kinds == UNKNOWN) | ((kinds == WORD) & words)
+    distinct, inverse, counts = np.unique(keys[is_own], return_inverse=True, return_counts=True)
+    order = np.lexsort((distinct, -counts))[: size - len(NAMES)]
+    order = order[counts[order] >= MIN_COUNT]
+    ids = np.full(len(distinct), UNK_ID)
+    ids[order] = len(NAMES) + np.arange(len(order))
+    tokens = np.array([PAUSE_ID, NUM_ID, WORD_ID, UNK_ID])[kinds]
+    tokens[is_own] = ids[inverse]
+    names = np.array([ngram.token_key(name) for name in NAMES], np.uint64)
+    stream = np.insert(tokens, starts[:-1], START_ID).astype(np.int32)
+    return stream, np.concatenate([names, distinct[order]]), len(distinct) - len(order)
+
+
+def count_grams(tokens: np.ndarray, n_ids: int, order: int) -> list[Level]:
+    """Count the n-grams of all orders within texts."""
+    position = np.arange(len(tokens)) - np.maximum.accumulate(
+        np.where(tokens == START_ID, np.arange(len(tokens)), 0)
+    )
+    count = np.bincount(tokens, minlength=n_ids).astype(np.float64)
+    ids = np.arange(n_ids)
+    none = np.full(n_ids, -1)
+    levels = [Level(none, none, ids, count, ids == START_ID)]
+    gram = tokens.astype(np.int64)
+    for n in range(2, order + 1):
+        ends = np.flatnonzero(position >= n - 1)
+        pairs = gram[ends - 1] * n_ids + tokens[ends]
+        pairs, first, inverse, counts = np.unique(
+            pairs, return_index=True, return_inverse=True, return_counts=True
+        )
+        prefix = pairs // n_ids
+        starts = levels[-1].starts[prefix]
+        levels.append(Level(prefix, gram[ends[first]], pairs % n_ids, counts.astype(np.float64), starts))
+        gram = np.full(len(tokens), -1)
+        gram[ends] = inverse
+    return levels
+
+
+def estimate(levels: list[Level]) -> list[Grams]:
+    """Interpolated modified Kneser-Ney, with the discounts of Chen and Goodman (1999) as lmplz computes them.
+
+    Below the highest order, the count of an n-gram is the number of distinct tokens before it, not of its occurrences,
+    except for n-grams that start with <s>.
+    Returns: one Grams per order.
+    """
+    below = np.full(len(levels[0].last), -np.log(len(levels[0].last) - 1))
+    result: list[Grams] = []
+    for n, level in enumerate(levels):
+        count = level.counts
+        if n + 1 < len(levels):
+            extensions = np.bincount(levels[n + 1].suffix, minlength=len(count)).astype(np.float64)
+            count = np.where(level.starts, count, extensions)
+        if n == 0:
+            count = np.where(level.starts, 0.0, count)  # <s> is never predicted
+        discount = discounts(count)[np.minimum(count, 3).astype(np.int64)]
+        group, n_groups = (
+            (level.prefix, len(levels[n - 1].last)) if n else (np.zeros(len(count), np.int64), 1)
+        )
+        total = np.bincount(group, count, n_groups)
+        left_over = np.bincount(group, discount, n_groups) / np.maximum(total, 1)
+        lower = np.exp(result[-1].log_prob[level.suffix] if n else below)
+        prob = (count - discount) / total[group] + left_over[group] * lower
+        if n:
+            is_context = total > 0
+            result[-1].log_backoff[is_context] = np.log(left_over[is_context])
+        result.append(Grams(np.log(prob), np.zeros(len(prob))))
+    return result
+
+
+def discounts(count: np.ndarray) -> np.ndarray:
+    """Discounts of n-grams with counts 0, 1, 2, and 3 or more: float64 (4,)."""
+    n = np.bincount(np.minimum(count, 5).astype(np.int64), minlength=6).astype(np.float64)
+    y = n[1] / (n[1] + 2 * n[2])
+    return np.array([0.0, *(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))])
+
+
+def prune(levels: list[Level], grams: list[Grams], budget: int) -> list[np.ndarray]:
+    """Choose the n-grams to keep, about `budget` of them: those whose removal costs most log probability.
+
+    The loss is the count times the decrease of the log probability on backing off (Seymore and Rosenfeld, 1996). All
+    tokens are kept, and the prefix and suffix of every kept n-gram. Returns: bool masks by order.
+    """
+    losses = [np.full(len(levels[0].last), np.inf)]
+    for n in range(1, len(levels)):
+        level, below = levels[n], grams[n - 1]
+        fall = grams[n].log_prob - below.log_prob[level.suffix] - below.log_backoff[level.prefix]
+        losses.append(np.where(level.starts, -np.inf, level.counts * fall))
+    low, high = 0.0, float(max(loss.max() for loss in losses[1:]))
+    for _ in range(40):
+        middle = (low + high) / 2
+        kept = sum(int(mask.sum()) for mask in _closure(levels, losses, middle))
+        low, high = (middle, high) if kept > budget else (low, middle)
+    return _closure(levels, losses, high)
+
+
+def _closure(levels: list[Level], losses: list[np.ndarray], least: float) -> list[np.ndarray]:
+    masks = [loss >= least for loss in losses]
+    for n in range(len(levels) - 1, 0, -1):
+        masks[n - 1][levels[n].prefix[masks[n]]] = True
+        masks[n - 1][levels[n].suffix[masks[n]]] = True
+    return masks
+
+
+def renormalise(levels: list[Level], grams: list[Grams], masks: list[np.ndarray]) -> None:
+    """Set the backoff of each kept context to the probability not used by its kept n-grams, in place."""
+    for n in range(1, len(levels)):
+        level, mask = levels[n], masks[n]
+        size = len(levels[n - 1].last)
+        prefix = level.prefix[mask]
+        taken = np.bincount(prefix, np.exp(grams[n].log_prob[mask]), size)
+        lower = np.bincount(prefix, np.exp(grams[n - 1].log_prob[level.suffix[mask]]), size)
+        left_over = np.maximum(1 - taken, 1e-9) / np.maximum(1 - lower, 1e-9)
+        grams[n - 1].log_backoff[:] = np.where(taken > 0, np.log(left_over), 0.0)
+    grams[-1].log_backoff[:] = 0.0
+
+
+def quantise(values: np.ndarray, n_levels: int) -> np.ndarray:
+    """Replace each value by the mean of its quantile, of n_levels quantiles; zeros are kept."""
+    result = np.zeros(len(values))
+    used = np.flatnonzero(values)
+    order = used[np.argsort(values[used], kind="stable")]
+    for part in np.array_split(order, min(n_levels, max(len(order), 1))):
+        if len(part):
+            result[part] = values[part].mean()
+    return result
+
+
+def to_model(
+    levels: list[Level], grams: list[Grams], masks: list[np.ndarray], keys: np.ndarray, n_unknown: int
+) -> ngram.Model:
+    """Quantise the kept n-grams and pack them.
+
+    <unk> represents n_unknown tokens, and its probability is divided equally among them: otherwise a text of unknown
+    words only would be the most fluent of all.
+    """
+    hashes, log_prob, backoff = [], [], []
+    words = keys[:, None]
+    for level, gram, mask in zip(levels, grams, masks, strict=True):
+        if level is not levels[0]:
+            words = np.concatenate([words[level.prefix], keys[level.last][:, None]], 1)
+        hashes.append(hash_grams(words[mask]))
+        log_prob.append(
+            np.where(level.last == UNK_ID, gram.log_prob - np.log(max(n_unknown, 1)), gram.log_prob)[mask]
+        )
+        backoff.append(gram.log_backoff[mask])
+    return ngram.pack(
+        np.concatenate(hashes),
+        quantise(np.concatenate(log_prob), PROB_LEVELS),
+        quantise(np.concatenate(backoff), BACKOFF_LEVELS),
+        len(levels),
+        "model in training",
+    )
+
+
+def train(texts: list[str], language: str) -> tuple[ngram.Model, dict[str, int]]:
+    """Train one model; returns it and its sizes."""
+    keys, kinds, starts = read_keys(texts)
+    tokens, vocabulary, n_unknown = number(keys, kinds, starts, VOCABULARY[language], language == "en")
+    levels = count_grams(tokens, len(vocabulary), ORDER[language])
+    grams = estimate(levels)
+    masks = prune(levels, grams, N_GRAMS)
+    renormalise(levels, grams, masks)
+    model = to_model(levels, grams, masks, vocabulary, n_unknown)
+    sizes = {f"{n}-grams": int(mask.sum()) for n, mask in enumerate(masks, 1)}
+    return model, {"documents": len(texts), "tokens": len(keys), "unknown": n_unknown, **sizes}
+
+
+def losses(model: ngram.Model, texts: list[str]) -> np.ndarray:
+    """Mean negative log probability per token of each text, float64 (n_texts,), NaN for texts without tokens."""
+    loss, n_tokens = np.full(len(texts), np.nan), np.zeros(len(texts), np.int64)
+    text = view(pa.array(texts, pa.large_string()))
+    rows = np.arange(len(texts))
+    score_documents(text, rows, load_tables().fold, model, 1 << 20, 1, loss, n_tokens)
+    return loss
+
+
+def sentences(texts: list[str], language: str) -> list[str]:
+    """Sentences of 10 to 60 tokens, at most 20 per text and 5,000 in total."""
+    chosen = []
+    for text in texts:
+        parts = re.split(r"(?<=[。！？])|\n" if language == "zh" else r"(?<=[.!?])\s+|\n\s*\n", text)
+        fit = [part for part in parts if part and 10 <= len(ngram.spell(part)) <= 60]
+        chosen += fit[:20]
+    return chosen[:5000]
+
+
+def shuffle(sentence: str, language: str, rng: random.Random) -> str:
+    """The same tokens in random order."""
+    tokens = [token for token in ngram.spell(sentence) if not token.startswith("<")]
+    rng.shuffle(tokens)
+    return (" " if language == "en" else "").join(tokens)
+
+
+def swap(sentence: str, language: str, rng: random.Random) -> str:
+    """The sentence with one pair of adjacent words, or Han characters, swapped."""
+    parts = re.findall(r"[a-z]+|[^a-z]+", sentence, re.I) if language == "en" else list(sentence)
+    step = 2 if language == "en" else 1
+    is_word = [part.isalpha() and (language == "en" or part > "\u3400") for part in parts]
+    positions = [
+        i
+        for i in range(len(parts) - step)
+        if is_word[i] and is_word[i + step] and parts[i] != parts[i + step]
+    ]
+    if positions:
+        i = rng.choice(positions)
+        parts[i], parts[i + step] = parts[i + step], parts[i]
+    return "".join(parts)
+
+
+def auc(low: np.ndarray, high: np.ndarray) -> float:
+    """Probability that a value of `low` is below a value of `high`, ties counted half."""
+    low, high = low[~np.isnan(low)], np.sort(high[~np.isnan(high)])
+    ranks = np.searchsorted(high, low, "left") + np.searchsorted(high, low, "right")
+    return float(1 - ranks.mean() / (2 * len(high)))
+
+
+def measure(model: ngram.Model, texts: list[str], language: str) -> dict[str, float]:
+    """Evaluation on held-out texts: perplexity, and detection of shuffled and swapped sentences."""
+    rng = random.Random(1)
+    real = sentences(texts, language)
+    loss = losses(model, real)
+    shuffled = losses(model, [shuffle(sentence, language, rng) for sentence in real])
+    swapped = losses(model, [swap(sentence, language, rng) for sentence in real])
+    return {
+        "perplexity": float(np.exp(np.nanmean(losses(model, texts)))),
+        "sentences": len(real),
+        "auc_shuffled": auc(loss, shuffled),
+        "pairs_shuffled": float(np.mean((loss < shuffled) + 0.5 * (loss == shuffled))),
+        "pairs_swapped": float(np.mean((loss < swapped) + 0.5 * (loss == swapped))),
+    }
+
+
+def main() -> None:
+    """Read the command line, train, write and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet")
+    parser.add_argument("--out", type=Path, default=Path("classifiers/models"))
+    arguments = parser.parse_args()
+    documents = read_documents(arguments.data)
+    for language in HINTS:
+        model, sizes = train(select(documents, language, False, SOURCE_CHARS), language)
+        path = arguments.out / f"fluency_{language}.bin"
+        ngram.save(model, str(path))
+        print(language, {**sizes, "bytes": path.stat().st_size})
+        print(measure(model, select(documents, language, True, SOURCE_CHARS), language))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Train the shipped quality model: linear scorers over hashed n-grams, from open documents and damaged copies of them.
+
+Reads docs_zh_en-*.parquet (columns text, source, lang_hint) below --data; writes the model and prints a Markdown table
+of areas under the ROC curve on held-out sources, by scorer and language. Equal input gives an equal file.
+
+Example: python -m scripts.training.train_quality --data FOLDER --out classifiers/models/quality_ngrams.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from classifiers import quality
+from classifiers.odds import WEIGHT_STEP
+from classifiers.quality_features import CHARACTERS, N_FAMILIES, N_ROWS, WORDS, list_features
+from classifiers.training import Settings, auc, fit
+from scripts.training.quality_examples import DAMAGE, NO_PROSE, Maker
+from stages.kernels.text import load_tables, view
+
+HELD_OUT = frozenset(
+    "drcd d2l-zh vue-docs-zh ms-sfb-zh-tw ms-sfb-zh-cn xquad openstax-sociology owasp-cheatsheets opensource-guide "
+    "eips se-sherlock".split()
+)
+"""Sources used for evaluation only. Chinese: Wikipedia (Taiwan), textbook, documentation; English: Wikipedia, textbook,
+handbook, standards, fiction."""
+NO_REFERENCE = frozenset(
+    "classic-novels chinese-poetry classical-prose gutenberg se-sherlock leetcode-en leetcode-zh 18f-blog".split()
+)
+"""Intact text that is neither a positive nor a negative example of reference prose: literature, code tasks, a blog."""
+
+MARKUP = (
+    (re.compile(r"```.*?(```|\Z)", re.S), ""),
+    (re.compile(r"<[^<>\n]{1,200}>|\{[:%#{][^{}\n]*\}+|!\[[^\]]*\]\([^)]*\)"), ""),
+    (re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),
+    (re.compile(r"^[#>\s]*[#>]\s+|[`*]{1,3}|^\s*[-:|]{3,}\s*$", re.M), ""),
+    (re.compile(r"\n{3,}"), "\n\n"),
+)
+"""Markdown, removed because nearly all sources have it and crawled text does not: the model must not rely on it."""
+
+
+class Example(NamedTuple):
+    """A text with a label per scorer: 1, 0, or -1 for neither."""
+
+    text: str
+    source: str
+    language: str
+    kind: str
+    reference: int
+    intact: int
+
+
+def load_documents(folder: Path) -> list[dict[str, str]]:
+    """Read the documents, in a fixed order."""
+    rows: list[dict[str, str]] = []
+    for path in sorted(folder.glob("docs_zh_en-*.parquet")):
+        rows += pq.read_table(path, columns=["text", "source", "lang_hint"]).to_pylist()
+    return rows
+
+
+def plain(text: str) -> str:
+    """Text without Markdown."""
+    for pattern, replacement in MARKUP:
+        text = pattern.sub(replacement, text)
+    return text.strip()
+
+
+def cut(text: str, rng: random.Random) -> str:
+    """Consecutive paragraphs of random total length, in a third of cases without line breaks."""
+    size, lines = int(rng.choice((150, 400, 1000, 3000)) * rng.uniform(0.5, 1.5)), text.split("\n")
+    at, taken, n = rng.randrange(len(lines)), [], 0
+    while at < len(lines) and n < size:
+        taken.append(lines[at])
+        n += len(lines[at])
+        at += 1
+    piece = "\n".join(taken)[: 2 * size].strip()
+    if rng.random() >= 0.33:
+        return piece
+    return re.sub(r"\n+", "" if re.search(r"[\u3400-\u9fff]", piece) else " ", piece)
+
+
+def make_examples(documents: list[dict[str, str]], per_source: int, seed: int) -> Iterator[Example]:
+    """Passages of the documents, each with one damaged copy and one page without prose generated from it."""
+    by_source: dict[tuple[str, str], list[str]] = {}
+    for row in documents:
+        by_source.setdefault((row["source"], language_of(row["lang_hint"])), []).append(row["text"])
+    for (source, language), texts in sorted(by_source.items()):
+        rng = random.Random(zlib.crc32(f"{source} {language} {seed}".encode()))
+        n_pieces = per_source * (
+            2 if source in NO_REFERENCE else 1
+        )  # compensates for few sources of literature
+        for _ in range(min(n_pieces, 4 * len(texts))):
+            text = rng.choice(texts)
+            piece = cut(plain(text) if rng.random() < 0.85 else text, rng)
+            if len(piece) < 60:
+                continue
+            reference = -1 if source in NO_REFERENCE or language == "other" else 1
+            yield Example(piece, source, language, "good", reference, 1)
+            makers: tuple[Maker, Maker] = (rng.choice(DAMAGE), rng.choice(NO_PROSE))
+            damaged, no_prose = (make(piece, rng) for make in makers)
+            spoilt = min(reference, 0)  # otherwise literary words would count against a text
+            yield Example(damaged, source, language, makers[0].__name__, spoilt, 0)
+            yield Example(no_prose, source, language, makers[1].__name__, spoilt, -1)
+
+
+def language_of(hint: str) -> str:
+    """zh (all variants of Chinese), en, ja or other."""
+    if hint.startswith(("zh", "lzh", "yue")):
+        return "zh"
+    return hint if hint in ("en", "ja") else "other"
+
+
+def featurise(examples: list[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Family, n-gram cells, offsets of the cells of each example, and shapes; see `list_features`."""
+    text = view(pa.array([e.text for e in examples], pa.large_string()))
+    families = np.array([CHARACTERS if e.language in ("zh", "ja") else WORDS for e in examples])
+    fold = load_tables().fold
+    return families, *list_features(text.codes, text.classes, text.starts, fold, families)
+
+
+def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
+    """Fit every scorer for both families; returns the arrays of the model file."""
+    families, rows, starts, shapes = featurise(examples)
+    weights = np.zeros((N_FAMILIES, N_ROWS, len(quality.SCORERS)), np.int16)
+    bias = np.zeros((N_FAMILIES, len(quality.SCORERS)))
+    for family in (CHARACTERS, WORDS):
+        for k, scorer in enumerate(quality.SCORERS):
+            labels = np.array([getattr(e, scorer) for e in examples], np.int8)
+            labels[families != family] = -1
+            fitted, bias[family, k] = fit(rows, starts, shapes, labels, N_ROWS, settings)
+            weights[family, :, k] = np.clip(np.rint(fitted / WEIGHT_STEP), -32767, 32767)
+    return {"weights": weights, "bias": bias, "scorers": np.array(quality.SCORERS)}
+
+
+def measure(model: quality.Model, examples: list[Example]) -> Iterator[str]:
+    """Rows of a Markdown table of areas under the ROC curve, against all kinds of bad text and against each kind."""
+    labels = [
+        {"zh": "zho_Hans", "en": "eng_Latn", "ja": "jpn_Jpan"}.get(e.language, "fra_Latn") for e in examples
+    ]
+    batch = pa.table(
+        {"text": pa.array([e.text for e in examples], pa.large_string()), "language.label": labels}
+    )
+    scores = quality.annotate(batch, model)
+    language, kinds = np.array([e.language for e in examples]), np.array([e.kind for e in examples])
+    for scorer in quality.SCORERS:
+        truth = np.array([getattr(e, scorer) for e in examples])
+        values = scores[scorer].to_numpy(zero_copy_only=False)
+        for kind in ("all", *sorted(set(kinds[truth == 0]))):
+            cells = []
+            for name in ("zh", "en"):
+                chosen = (language == name) & (
+                    (truth == 1) | ((truth == 0) & ((kind == "all") | (kinds == kind)))
+                )
+                cells.append(f"{auc(values[chosen], truth[chosen] == 1):.3f}")
+            yield f"| {scorer} | {kind} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Read the command line, train, write and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet")
+    parser.add_argument("--out", type=Path, default=Path(quality.MODEL_PATH))
+    parser.add_argument(
+        "--per-source", type=int, default=700, help="maximum number of passages per source and language"
+    )
+    arguments = parser.parse_args()
+    settings = Settings()
+    examples = list(make_examples(load_documents(arguments.data), arguments.per_source, settings.seed))
+    stored = train([e for e in examples if e.source not in HELD_OUT], settings)
+    np.savez_compressed(arguments.out, **stored)  # type: ignore[arg-type]  # arrays, by name
+    print("| scorer | against | zh | en |\n|---|---|---|---|")
+    for line in measure(
+        quality.load_model(str(arguments.out)), [e for e in examples if e.source in HELD_OUT]
+    ):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
