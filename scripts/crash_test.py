@@ -21,7 +21,7 @@ import click
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.build import check_readable, command, digests, kill, start  # noqa: E402  # after the path is set
+from tests.helpers.build import check_readable, command, digests, kill, start  # noqa: E402  # after the path is set
 
 
 @click.command()

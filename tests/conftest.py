@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.golden import Golden
+pytest.register_assert_rewrite("tests.helpers")  # so that an assertion in a helper shows its values as well
+
+from tests.helpers.golden import Golden  # noqa: E402  # after the line above
 
 # kernels compile on their first example, which no deadline can know; the same examples everywhere
 settings.register_profile(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from pipeline.errors import ConfigError
 from stages import anchors
 from stages.kernels.ragged import from_binary, to_binary
-from tests.test_substring import SMALL, check, documents, han, removed, run
+from tests.helpers.oracles.passages import SMALL, check, documents, han, removed, run
 
 
 def test_thousands_of_copies_are_compared_once_each() -> None:

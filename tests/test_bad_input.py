@@ -18,7 +18,18 @@ import pytest
 
 from pipeline.lease import hold
 from pipeline.store import open_store
-from tests.build import Ended, cli, command, digests, ledger, reference, small_page, tiny, to_line, write_run
+from tests.helpers.build import (
+    Ended,
+    cli,
+    command,
+    digests,
+    ledger,
+    reference,
+    small_page,
+    tiny,
+    to_line,
+    write_run,
+)
 
 Page = dict[str, Any]
 

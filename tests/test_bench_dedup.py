@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
+
 SCRIPT = ROOT / "scripts" / "bench_dedup.py"
 BOOKS = ROOT / "sample" / "books_zh.parquet"
 HAN = [chr(code) for code in range(0x4E00, 0x5800)]

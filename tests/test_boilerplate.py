@@ -16,7 +16,7 @@ from stages import boilerplate
 from stages.boilerplate import STAGE, Config, LineRule, load_rules
 from stages.kernels.tables import load_tables
 from stages.languages import line_paths
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())
 RULES = [rule for path in line_paths() for rule in load_rules(path)]

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 import pytest
 
 from stages import candidates, dedup
-from tests.run_global import align, run_global
-from tests.test_dedup import chinese, corpus, run_steps, shards_of
+from tests.helpers.near_duplicates import chinese, corpus, run_steps, shards_of
+from tests.helpers.run_global import align, run_global
 
 
 def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> None:

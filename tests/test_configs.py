@@ -20,10 +20,10 @@ from pipeline.presets import expand_presets
 from pipeline.rules import Rule, parse_rules
 from stages.languages import load_profiles
 from stages.parts import PART
-from tests.build import build, cli, ledger, write_inputs, write_run
-from tests.inputs import jsonl
+from tests.helpers.build import build, cli, ledger, write_inputs, write_run
+from tests.helpers.inputs import jsonl
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
 ZH = "去年冬天下了很大的雪，院子里的老树断了几根枝条。父亲说，等到春天，我们再去买一棵小树，把它种在井边。"
 EN = "The old mill stood at the end of the lane; nobody had worked in it since the war, and it was said to be haunted."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import importlib
 import itertools
 import os
@@ -15,7 +14,6 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,15 +23,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.recipe import absent, canonical_json, config_of, step_recipe
-from pipeline.schema import CANONICAL, HANDED, ROW, SPANS, widened
-from pipeline.spans import check_spans
-from pipeline.stage import Annotate, Global, Outcome, Stage
-from tests.golden import DOCUMENTS, Golden
-from tests.run_global import run_global
-from tests.steps import Corpus, cut, found, globals_, loaded, modules, stages, values
-from tests.strategies import documents, table_of, texts
+from pipeline.schema import CANONICAL, HANDED
+from pipeline.stage import Global, Stage
+from tests.helpers.contract import a_corpus, check, outcome_values
+from tests.helpers.golden import DOCUMENTS, Golden
+from tests.helpers.paths import ROOT
+from tests.helpers.run_global import run_global
+from tests.helpers.steps import Corpus, cut, found, globals_, loaded, modules, stages, values
+from tests.helpers.strategies import documents, table_of, texts
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = settings(max_examples=25)
 
 
@@ -46,20 +44,6 @@ def inputs(stage: Stage, docs: pa.Table) -> pa.Table:
     """What a stage reads of these documents."""
     (table,) = Corpus([docs]).inputs(stage)
     return table
-
-
-def check(stage: Stage, annotate: Annotate, table: pa.Table) -> str:
-    """Annotate, hold the result to the declared schema, rows and spans, and return its values."""
-    result = annotate(table)
-    assert result.schema.equals(stage.writes), f"wrote {result.schema}, declares {stage.writes}"
-    assert result.num_rows == table.num_rows
-    result.validate(full=True)
-    for field in stage.writes:
-        if field.type == SPANS:
-            spans = result[field.name].combine_chunks()
-            check_spans(spans, table["text"].combine_chunks(), field.name)
-            assert all(pc.struct_field(pc.list_flatten(spans), "kind").to_pylist()), "a span without a kind"
-    return values(result)
 
 
 @pytest.mark.parametrize("name", modules())
@@ -195,29 +179,6 @@ def test_known_documents_keep_their_known_values(step: Stage | Global, golden: G
     golden.check(step, step.config())
 
 
-def a_corpus() -> Corpus:
-    """Three shards in which documents meet copies, near copies and parts of themselves."""
-    first = [*DOCUMENTS, DOCUMENTS[3] * 3]
-    second = [text.upper() for text in DOCUMENTS[::2]] + [DOCUMENTS[3] + "\n" + DOCUMENTS[0], *DOCUMENTS[:5]]
-    third = [text[: len(text) * 9 // 10] or text for text in DOCUMENTS] + [DOCUMENTS[0] + DOCUMENTS[1]]
-    return Corpus([table_of(first), table_of(second, 100), table_of(third, 200)])
-
-
-def outcome_values(step: Global, outcome: Outcome) -> str:
-    """Row values in row order, and artefacts by name."""
-    rows = "none"
-    if outcome.rows is not None:
-        written = outcome.rows.drop_columns([ROW]).schema
-        assert written.names == step.writes.names
-        assert all(
-            kind in (f.type, widened(f.type)) for kind, f in zip(written.types, step.writes, strict=True)
-        )
-        assert outcome.rows.schema.field(ROW).type == pa.uint64()
-        assert len(pc.unique(outcome.rows[ROW])) == outcome.rows.num_rows
-        rows = values(outcome.rows.sort_by(ROW))
-    return "\n".join([rows, *(f"{name}\n{values(t)}" for name, t in sorted(outcome.artefacts.items()))])
-
-
 @every(globals_())
 def test_partitions_and_batches_change_no_outcome(step: Global) -> None:
     """1, 4 and 7 partitions and any cut of the shards into map batches leave the same rows and artefacts."""
@@ -255,23 +216,11 @@ def test_rows_that_sparse_skips_do_not_matter(step: Global) -> None:
     )
 
 
-def all_output_digest() -> str:
-    """One digest of what every step says about the golden documents."""
-    corpus = a_corpus()
-    hasher = hashlib.sha256()
-    for stage in stages().values():
-        for table in corpus.inputs(stage):
-            hasher.update(values(loaded(stage.name)(table)).encode("utf-8", "surrogatepass"))
-    for step in globals_().values():
-        hasher.update(outcome_values(step, corpus.outcome(step, 4)).encode("utf-8", "surrogatepass"))
-    return hasher.hexdigest()
-
-
 def test_hash_seeds_do_not_matter() -> None:
     """Two processes with different PYTHONHASHSEED give the same output for every step."""
     digests = set()
     for seed in ("1", "20240229"):
-        code = "from tests.test_contract import all_output_digest; print(all_output_digest())"
+        code = "from tests.helpers.contract import all_output_digest; print(all_output_digest())"
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         run = subprocess.run(
             [sys.executable, "-c", code],

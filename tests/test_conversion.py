@@ -12,14 +12,10 @@ from hypothesis import given
 from pipeline.errors import ConfigError
 from pipeline.recipe import file_digest
 from stages import conversion
-from stages.conversion import Config, convert_rows, convert_texts, dictionaries, make_documents
+from stages.conversion import Config, convert_rows, dictionaries, make_documents
 from stages.kernels.chinese import CHINESE, CHINESE_CHARS, JAPANESE, load_evidence
-from tests.strategies import texts
-
-
-def convert(text: str, scheme: str = "t2s") -> str:
-    """One text in the other script."""
-    return convert_texts(pa.array([text], pa.large_string()), scheme)[0]
+from tests.helpers.convert import convert
+from tests.helpers.strategies import texts
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.load import load_run
-from tests.build import SAMPLE, build, cli, command, digests, ledger, to_line, write_run
-from tests.test_conversion import convert
+from tests.helpers.build import build, cli, command, digests, ledger, to_line, write_run
+from tests.helpers.convert import convert
+from tests.helpers.paths import SAMPLE
 
 MIXED = (
     "下面的程式碼會讀取檔案：\n\n```\n# 讀取檔案\nname = '臺灣'\n```\n\n"

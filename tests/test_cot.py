@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,10 @@ from stages.cot.render import join, render
 from stages.cot.segment import to_number
 from stages.cot.support import plain_number, support
 from stages.cot.template import KINDS, REASONS
-from tests.strategies import texts
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())
-DATA = Path(os.environ.get("BICORPUS_DEV_DATA", Path(__file__).parents[2] / "shared/data"))
 
 
 def rows(*docs: str | None, label: str = "und", config: Config | None = None) -> list[dict[str, Any]]:
@@ -384,7 +383,7 @@ def test_a_null_text_has_no_solution() -> None:
 
 def test_pages_with_planted_solutions() -> None:
     """Of real pages with and without a planted solution, none without and most with one are found."""
-    path = DATA / "cot_docs.parquet"
+    path = DEV_DATA / "cot_docs.parquet"
     if not path.exists():
         pytest.skip(f"no {path}; set BICORPUS_DEV_DATA")
     table = pq.read_table(path, columns=["lang", "text", "has_cot"])

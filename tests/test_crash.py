@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BicorpusError
-from tests.build import (
+from tests.helpers.build import (
     build,
     check_readable,
     cli,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from pipeline.stage import Outcome
 from stages.cuts import ALL, GLOBAL, READS, Config, to_odds
-from tests.run_global import number_rows, run_global
+from tests.helpers.run_global import number_rows, run_global
 
 Row = tuple[float | None, float | None, str | None, int, str | None, bool]
 """reference, intact, language, bytes, cluster, whether it passes the base rules."""

@@ -13,11 +13,11 @@ import pytest
 
 from pipeline.errors import ConfigError
 from stages import datatrove
-from tests.build import build, cli, tiny, write_run
-from tests.moving import EN, TEXTS, ZH, docs, needs_datatrove, needs_words
-from tests.strategies import table_of
+from tests.helpers.build import build, cli, tiny, write_run
+from tests.helpers.moving import EN, TEXTS, ZH, docs, needs_datatrove, needs_words
+from tests.helpers.strategies import table_of
 
-pytest_plugins = ("tests.own_filters",)
+pytest_plugins = ("tests.helpers.own_filters",)
 
 FILTERS = f"{datatrove.FILTERS}."
 PARITY = {

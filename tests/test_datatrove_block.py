@@ -16,12 +16,12 @@ from pipeline.schema import CANONICAL
 from pipeline.stage import Reader, Stage
 from stages import datatrove, exact, signals
 from stages.readers import jsonl, parquet
-from tests.build import build
-from tests.inputs import init
-from tests.moving import EN, TEXTS, ZH, docs, installed, needs_datatrove
-from tests.steps import stages
+from tests.helpers.build import build
+from tests.helpers.inputs import init
+from tests.helpers.moving import EN, TEXTS, ZH, docs, installed, needs_datatrove
+from tests.helpers.steps import stages
 
-pytest_plugins = ("tests.own_filters",)
+pytest_plugins = ("tests.helpers.own_filters",)
 
 STEPS = [
     (language.STAGE, language.Config()),

@@ -20,8 +20,8 @@ from pipeline.stage import Annotate
 from stages import decontaminate
 from stages.decontaminate import STAGE, Benchmarks, Config
 from stages.kernels.tables import load_tables
-from tests.golden import DOCUMENTS
-from tests.strategies import texts
+from tests.helpers.golden import DOCUMENTS
+from tests.helpers.strategies import texts
 
 QUESTIONS = {
     "zh": (

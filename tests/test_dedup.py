@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from itertools import chain, pairwise
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,100 +14,15 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.keyed import sort_keyed
-from pipeline.stage import Global
-from stages import candidates, dedup, exact, keepers, minhash
+from stages import candidates, dedup, keepers, minhash
 from stages.dedup import cluster_texts
 from stages.kernels.jaccard import count_shared, sort_sets
 from stages.kernels.unionfind import components, locate
-from tests.run_global import align, number_rows, run_global
-from tests.test_exact import match_reference
-from tests.test_minhash import grams, units_reference
-
-DATA = Path(os.environ.get("BICORPUS_DEV_DATA", Path(__file__).parents[2] / "shared" / "data"))
-WORDS = np.array(
-    [a + b + c for a in "bdfklmnprst" for b in "aeiou" for c in ("n", "r", "s", "lo", "ti", "ka")]
-)
-HAN = np.array([chr(code) for code in range(0x4E00, 0x4E00 + 2000)])
-
-
-def english(rng: np.random.Generator, n_words: int) -> list[str]:
-    """Random words."""
-    return [f"{word} " for word in rng.choice(WORDS, n_words)]
-
-
-def chinese(rng: np.random.Generator, n_chars: int) -> list[str]:
-    """Random ideographs with a full stop now and then."""
-    return [char + ("。" if i % 12 == 11 else "") for i, char in enumerate(rng.choice(HAN, n_chars))]
-
-
-def edited(rng: np.random.Generator, units: list[str], n_edits: int) -> list[str]:
-    """A copy in which some units are replaced by others of the same document."""
-    changed = list(units)
-    for place in rng.integers(0, len(units), n_edits):
-        changed[place] = changed[rng.integers(0, len(units))]
-    return changed
-
-
-def corpus(seed: int, n_families: int = 8) -> list[str]:
-    """Families of near copies in both languages, with more and more edits."""
-    rng = np.random.default_rng(seed)
-    texts = []
-    for family in range(n_families):
-        units = (english if family % 2 else chinese)(rng, int(rng.integers(40, 400)))
-        texts += ["".join(edited(rng, units, n)) for n in (0, 0, 1, 3, 6, 12)]
-    return texts
-
-
-def shards_of(texts: Sequence[str | None], sizes: Sequence[int], order: Sequence[int]) -> list[pa.Table]:
-    """Numbered shards of these texts in this order, with exact hashes and band keys; doc_id tells the
-    text."""
-    table = pa.table(
-        {
-            "text": pa.array([texts[i] for i in order], pa.large_string()),
-            "doc_id": [f"doc{i:04}" for i in order],
-            **{name: pa.nulls(len(order), pa.string()) for name in ("parent_id", "source", "snapshot")},
-        }
-    )
-    for stage in (exact.STAGE, minhash.STAGE):
-        columns = stage.load(stage.config())(table)
-        for name in columns.column_names:
-            table = table.append_column(f"{stage.name}.{name}", columns[name])
-    starts = np.cumsum([0, *sizes])
-    return number_rows([table.slice(int(a), int(b - a)) for a, b in pairwise(starts)])
-
-
-def run_steps(shards: list[pa.Table], n_partitions: int, config: dedup.Config) -> pa.Table:
-    """Run candidates, dedup and keepers; the first document by number is the best."""
-    steps: list[tuple[Global, object]] = [(candidates.GLOBAL, candidates.Config()), (dedup.GLOBAL, config)]
-    for step, setting in steps:
-        shards = align(run_global(step, shards, setting, n_partitions), shards, step)
-    shards = [
-        shard.append_column("eligible", pa.array([True] * shard.num_rows, pa.bool_()))
-        .append_column("fixed", pa.array([False] * shard.num_rows, pa.bool_()))
-        .append_column("order", pa.array([[]] * shard.num_rows, pa.list_(pa.float64())))
-        for shard in shards
-    ]
-    outcome = run_global(keepers.GLOBAL, shards, keepers.Config(), n_partitions)
-    return pa.concat_tables(align(outcome, shards, keepers.GLOBAL)).sort_by("doc_id")
-
-
-def shingles(text: str, characters: bool) -> set[tuple[str, ...]]:
-    """The set that a text is compared by."""
-    return set(grams([*match_reference(text).replace(" ", "")] if characters else units_reference(text)))
-
-
-def share_of_single(text: str) -> float:
-    """Share of units that are single characters of a script without blanks; the tests use no other
-    letters."""
-    units = units_reference(text)
-    return sum(len(unit) == 1 and unit >= "\u3000" for unit in units) / max(len(units), 1)
-
-
-def similarity(left: str, right: str) -> float:
-    """Jaccard index by the definition in the docstring of stages.dedup."""
-    characters = max(share_of_single(left), share_of_single(right)) >= dedup.CHARACTERS_SHARE
-    a, b = shingles(left, characters), shingles(right, characters)
-    return len(a & b) / len(a | b) if a | b else float(left == right)
+from tests.helpers.near_duplicates import chinese, corpus, english, run_steps, shards_of
+from tests.helpers.oracles.match_text import match_reference
+from tests.helpers.oracles.similarity import share_of_single, similarity
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.run_global import run_global
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -355,12 +267,12 @@ def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
 
 def test_known_pairs_of_real_documents() -> None:
     """On revisions of real files no removal is unlike its keeper, and hardly a pair keeps both ends."""
-    if not (DATA / "dedup_docs.parquet").exists():
-        pytest.skip(f"no development data in {DATA}; set BICORPUS_DEV_DATA to the folder that holds it")
-    documents = pq.read_table(DATA / "dedup_docs.parquet", columns=["doc_id", "text"])
+    if not (DEV_DATA / "dedup_docs.parquet").exists():
+        pytest.skip(f"no development data in {DEV_DATA}; set BICORPUS_DEV_DATA to the folder that holds it")
+    documents = pq.read_table(DEV_DATA / "dedup_docs.parquet", columns=["doc_id", "text"])
     place = {doc_id: i for i, doc_id in enumerate(documents["doc_id"].to_pylist())}
     truth = {}
-    for pair in pq.read_table(DATA / "dedup_pairs.parquet").to_pylist():
+    for pair in pq.read_table(DEV_DATA / "dedup_pairs.parquet").to_pylist():
         ends = place[pair["id_a"]], place[pair["id_b"]]
         truth[ends] = truth[ends[::-1]] = pair["jaccard5"]
     keeper = cluster_texts(documents["text"])["keeper"].to_pylist()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.difference import compare_releases, lines
 from pipeline.store import open_store
-from tests.build import build, tiny, write_run
+from tests.helpers.build import build, tiny, write_run
 
 
 def test_changes_are_counted_by_what_they_were_and_are(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from pipeline.cli import main
 from pipeline.load import load_run
 from pipeline.run_file import Ingest
 from pipeline.stage import Global, Reader, Stage
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 READMES = ("README.md", "README.zh-CN.md")
 PAGES = sorted(
     [*(ROOT / name for name in (*READMES, "CHANGELOG.md", "CONTRIBUTING.md")), *(ROOT / "docs").rglob("*.md")]

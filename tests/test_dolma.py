@@ -14,10 +14,10 @@ from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError, InputError
 from pipeline.stage import Record
 from stages.readers import dolma, jsonl
-from tests.build import build, cli, write_run
-from tests.inputs import jsonl as write_jsonl
-from tests.records import lines, reasons
-from tests.records import read as read_bytes
+from tests.helpers.build import build, cli, write_run
+from tests.helpers.inputs import jsonl as write_jsonl
+from tests.helpers.records import lines, reasons
+from tests.helpers.records import read as read_bytes
 
 FILE = "books/zh/0000.json.gz"
 TEXTS = ("图书馆五点关门。", "The library closes at five.", "圖書館😀五點關門。")

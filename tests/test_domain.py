@@ -21,7 +21,8 @@ from classifiers.domain_features import HASH_BITS, MAX_SUM, N_CELLS, OFFSET, STE
 from classifiers.training import Settings
 from pipeline.errors import ConfigError
 from stages.kernels.tables import load_tables
-from tests.strategies import texts
+from tests.helpers.paths import TESTS
+from tests.helpers.strategies import texts
 
 MASK = (1 << 64) - 1
 ODD_A, ODD_B, STEM = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95, 0x5DEECE66D
@@ -30,7 +31,7 @@ TOKEN = re.compile(
     r"(?P<single>[HKU][mo]*)|(?P<word>[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<end>[onpym'])"
 )
 
-LINES = Path(__file__).with_name("domain_texts.tsv").read_text("utf-8").splitlines()
+LINES = (TESTS / "domain_texts.tsv").read_text("utf-8").splitlines()
 TEXTS = [tuple(line.split("\t")) for line in LINES]
 """Language, kind, domain and a text written for this test; domains that the model learned from little text, or from
 dictionaries alone, are `rare`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.build import (
+from tests.helpers.build import (
     build,
     cli,
     command,

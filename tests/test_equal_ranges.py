@@ -19,8 +19,8 @@ from stages.kernels.anchors import find_anchors, wide_table
 from stages.kernels.edges import hash_edges
 from stages.kernels.hashing import ODD_A, ODD_B
 from stages.kernels.substring import Runs, Windows, find_repeats
-from tests.run_global import extend, number_rows
-from tests.test_substring import STEPS, han, is_wide, run, windows_of
+from tests.helpers.oracles.passages import STEPS, han, is_wide, run, windows_of
+from tests.helpers.run_global import extend, number_rows
 
 ONE = (np.zeros(1, np.int64), np.ones(1, np.int64), np.full(1, 4096))
 """A range of the first window of a text of 4,096 characters."""

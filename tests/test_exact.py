@@ -9,13 +9,10 @@ import pytest
 from hypothesis import given
 
 from stages.exact import SCHEMA, STAGE, Config
-from stages.kernels.code_lines import find_code
-from stages.kernels.code_signs import load_symbols
 from stages.kernels.hashing import string_keys
 from stages.kernels.minhash import match_text
-from stages.kernels.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
-from stages.kernels.text import view
-from tests.strategies import texts
+from tests.helpers.oracles.match_text import code_lines, match_reference
+from tests.helpers.strategies import texts
 
 ANNOTATE = STAGE.load(Config())
 
@@ -25,35 +22,6 @@ def hashes(*documents: str | None) -> list[tuple[bytes | None, bytes | None]]:
     table = ANNOTATE(pa.table({"text": pa.array(documents, pa.large_string())}))
     assert table.schema.equals(SCHEMA)
     return [(row["match_hash"], row["raw_hash"]) for row in table.to_pylist()]
-
-
-def code_lines(text: str) -> list[bool]:
-    """Which lines of a text are code, as the kernel judges them."""
-    decoded = view(pa.array([text], pa.large_string()))
-    return find_code(decoded).is_code.tolist()
-
-
-def match_reference(text: str) -> str:
-    """Match text of one document, character by character."""
-    tables, match, after_word, gap = load_tables(), "", False, False
-    is_code, line = code_lines(text), 0
-    for char in text:
-        code = int(tables.fold[ord(char)])
-        if not code:
-            kind = tables.classes[ord(char)]
-            symbol = int(load_symbols()[ord(char)]) if ord(char) < 0x10000 else 0
-            if kind == NEWLINE:
-                line += 1
-            elif is_code[line] and symbol:
-                match += chr(symbol)
-                after_word = after_word or len(match) == 1
-            gap = gap or kind != OTHER
-            continue
-        kind = tables.classes[code]
-        is_word = kind < HANGUL and (kind != MARK or after_word)
-        match += (" " if is_word and after_word and gap else "") + chr(code)
-        after_word, gap = is_word, False
-    return match
 
 
 @given(text=texts())

@@ -22,7 +22,8 @@ from pipeline.errors import ConfigError, StageError
 from stages.readers.extract import ExtractionError, Extractor, shared_extractor
 from stages.readers.extract_worker import extract
 from stages.readers.html import READER, Config
-from tests.records import DEV_DATA, PACK, ROOT, read, reasons
+from tests.helpers.paths import DEV_DATA, ROOT
+from tests.helpers.records import PACK, read, reasons
 
 MEMORY = 256 << 20
 HANG = "<p " + " ".join(f"a{i}=1" for i in range(200_000)) + ">"  # attributes are compared with one another

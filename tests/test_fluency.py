@@ -17,10 +17,9 @@ import pytest
 from classifiers import ngram
 from classifiers.fluency import SCHEMA, STAGE, Config
 from pipeline.errors import ConfigError
-from tests.records import DEV_DATA
-from tests.test_ngram import CORPUS, kneser_ney, reference, scores, write_arpa
+from tests.helpers.oracles.ngram import CORPUS, kneser_ney, reference, scores, write_arpa
+from tests.helpers.paths import DEV_DATA, ROOT
 
-ROOT = Path(__file__).parent.parent
 ANNOTATE = STAGE.load(Config())
 
 ZH = (

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.build import Ended, build, cli, ledger, texts, tiny, write_run
+from tests.helpers.build import Ended, build, cli, ledger, texts, tiny, write_run
 
 HEADER = """
 from dataclasses import dataclass

@@ -13,10 +13,10 @@ import pytest
 from pipeline.errors import StageError
 from pipeline.schema import SPANS
 from pipeline.stage import Stage, bind
-from tests import golden as golden_module
-from tests.golden import DOCUMENTS, Golden, plain
-from tests.strategies import table_of
-from tests.test_contract import check
+from tests.helpers import golden as golden_module
+from tests.helpers.contract import check
+from tests.helpers.golden import DOCUMENTS, Golden, plain
+from tests.helpers.strategies import table_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

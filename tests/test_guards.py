@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, ledger, reference, to_line, write_run
+from tests.helpers.build import build, cli, ledger, reference, to_line, write_run
 
 NEWS = "市图书馆昨天宣布，从下个月起延长开放时间。工作日的闭馆时间推迟到晚上九点，周末则照旧开放到下午五点。"
 

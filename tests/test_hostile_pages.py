@@ -16,8 +16,9 @@ import zstandard
 
 from stages.readers.extract import ExtractionError, Extractor
 from stages.readers.warc import READER
-from tests.records import ROOT, read, reasons
-from tests.test_warc import page, response
+from tests.helpers.paths import ROOT
+from tests.helpers.records import read, reasons
+from tests.helpers.warc import page, response
 
 BOMB_BYTES = 400_000_000
 PAGE_BYTES = 1 << 20

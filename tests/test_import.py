@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tests.build import build, cli, ledger, small_page, tiny, to_line, write_run
+from tests.helpers.build import build, cli, ledger, small_page, tiny, to_line, write_run
 
 TEXTS = ["清晨的菜市场很热闹，摊主们大声招呼客人。", "The harbour was quiet before the storm.", "图书馆周一闭馆。",
          "Rates rose by half a point on Tuesday.", "The harbour was quiet before the storm."]  # fmt: skip
@@ -318,7 +318,7 @@ def test_a_damaged_or_deleted_table_is_refused(built: tuple[Path, list[dict[str,
 
 def test_workers_give_the_same_import(tmp_path: Path) -> None:
     """Two processes align the shards of a real build as one does."""
-    from tests.build import reference
+    from tests.helpers.build import reference
 
     done = reference()
     rows = ledger(done.store)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.import_files import infer_column
 from pipeline.imports import Lookup, prepare
-from tests.build import cli
+from tests.helpers.build import cli
 
 
 def refused(folder: Path, data: bytes, *options: object, on: str = "doc_id", name: str = "reviews") -> str:

@@ -26,9 +26,9 @@ from pipeline.progress import Progress
 from pipeline.schema import ROW_BITS
 from pipeline.store import open_store
 from stages import candidates, dedup
-from tests.build import build, cli, digests, ledger, reference, small_page, tiny, write_run
-from tests.run_global import align, run_global
-from tests.test_dedup import corpus, shards_of
+from tests.helpers.build import build, cli, digests, ledger, reference, small_page, tiny, write_run
+from tests.helpers.near_duplicates import corpus, shards_of
+from tests.helpers.run_global import align, run_global
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from pipeline.load import load_run
 from pipeline.rules import parse_conditions
 from pipeline.store import list_inputs, open_store
 from stages.languages import load_profiles
-from tests.inputs import EN, ZH, init, inputs, jsonl, parquet, wet
+from tests.helpers.inputs import EN, ZH, init, inputs, jsonl, parquet, wet
+from tests.helpers.paths import SAMPLE
 
-pytest_plugins = ("tests.stores",)
-SAMPLE = Path(__file__).parents[1] / "sample"
+pytest_plugins = ("tests.helpers.stores",)
 
 
 # Folders

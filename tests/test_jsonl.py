@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from stages.readers import jsonl
-from tests.records import (
+from tests.helpers.records import (
     MAGIC,
     PACK,
     PIECES,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from stages.dedup import PAIRS
 from stages.keepers import GLOBAL, SCHEMA, Config
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.run_global import align, number_rows, run_global
 
 Pairs = Mapping[tuple[str, str], float]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stages.kernels import tables
 from stages.kernels.text import load_tables, view
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 ANY_TEXTS = st.lists(st.none() | st.just("") | texts() | st.text(max_size=20), max_size=6)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from stages.language_cuts import GLOBAL, Config
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.run_global import align, number_rows, run_global
 
 
 def shards(labels: list[str | None], scores: list[float | None], *sizes: int) -> list[pa.Table]:

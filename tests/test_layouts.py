@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.input_files import Unread
-from tests.build import build
-from tests.inputs import EN, ZH, init, jsonl, parquet
+from tests.helpers.build import build
+from tests.helpers.inputs import EN, ZH, init, jsonl, parquet
 
 
 def dolma(root: Path, names: tuple[str, ...] = ("quality", "pii")) -> None:

@@ -16,9 +16,9 @@ from pipeline.lease import Lease, commit, hold
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from tests.stores import Start
+    from tests.helpers.stores import Start
 
-pytest_plugins = ["tests.stores"]
+pytest_plugins = ["tests.helpers.stores"]
 
 KEY = "leases/release-发布.json"
 NAME = "release-发布"

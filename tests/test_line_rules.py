@@ -14,8 +14,8 @@ from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages.languages import PHRASES_PATH, load_yaml
 from stages.line_rules import LAYOUT, PHRASES, PRESETS, STAGE, Config
-from tests.plain_signals import count_sentences, ends_prose, find_lines, find_words
-from tests.strategies import texts
+from tests.helpers.oracles.signals import count_sentences, ends_prose, find_lines, find_words
+from tests.helpers.strategies import texts
 
 
 def judge(text: str, **settings: Any) -> dict[str, Any]:

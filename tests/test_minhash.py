@@ -10,7 +10,6 @@ from hypothesis import given
 from pipeline.errors import ConfigError
 from stages.kernels.minhash import (
     CHARACTERS,
-    SYMBOLS_BELOW,
     WORDS,
     count_units,
     hash_bands,
@@ -22,8 +21,8 @@ from stages.kernels.minhash import (
 )
 from stages.kernels.tables import HANGUL, MARK, load_tables
 from stages.minhash import SCHEMA, STAGE, Config, catch_probability, signatures
-from tests.strategies import texts
-from tests.test_exact import match_reference
+from tests.helpers.oracles.match_text import grams, units_reference
+from tests.helpers.strategies import texts
 
 ANNOTATE = STAGE.load(Config())
 MASK = 2**64 - 1
@@ -34,44 +33,6 @@ def band_keys(*documents: str | None) -> list[list[int] | None]:
     table = ANNOTATE(pa.table({"text": pa.array(documents, pa.large_string())}))
     assert table.schema.equals(SCHEMA)
     return table["band_keys"].to_pylist()
-
-
-def is_symbol(char: str) -> bool:
-    """Whether a character of match text is a symbol of code."""
-    return char < "\x80" and char != " " and load_tables().classes[ord(char)] < MARK
-
-
-def units_reference(text: str, by_character: bool = False) -> list[str]:
-    """Units of one text: words, and single characters of scripts without blanks, or all single characters.
-
-    Symbols of code belong to the unit before them in a short text, and are nothing in a long one.
-    """
-    classes, match = load_tables().classes, match_reference(text)
-    short = sum(char != " " and not is_symbol(char) for char in match) < SYMBOLS_BELOW
-    units: list[str] = []
-    in_word = False
-    for char in match:
-        kind = classes[ord(char)]
-        if char == " ":
-            in_word = False
-        elif is_symbol(char):
-            if short and units:
-                units[-1] += char
-            elif short:
-                units, in_word = [char], not by_character
-        else:
-            single = by_character or kind >= HANGUL or (kind == MARK and not in_word)
-            if in_word and not single:
-                units[-1] += char
-            else:
-                units.append(char)
-            in_word = not single
-    return units
-
-
-def grams(units: list[str], size: int = 5) -> list[tuple[str, ...]]:
-    """All runs of `size` units, or one shorter run."""
-    return [tuple(units[i : i + size]) for i in range(max(len(units) - size + 1, min(len(units), 1)))]
 
 
 def numbers(items: list[object], seen: dict[object, int]) -> list[int]:

@@ -25,6 +25,7 @@ from stages.mix import (
     realised,
 )
 from stages.mix_plan import largest_remainder
+from tests.helpers.mix_corpus import corpus, doc_ids
 
 LANGUAGES = {"zh": ["zho_Hans", "zho_Hant"], "en": ["eng_Latn"]}
 COUNTS = {"eng_Latn": 4_000, "jpn_Jpan": 500, "zho_Hans": 900, "zho_Hant": 100}
@@ -33,23 +34,6 @@ COUNTS = {"eng_Latn": 4_000, "jpn_Jpan": 500, "zho_Hans": 900, "zho_Hant": 100}
 def a_mix(**settings: Any) -> Mix:
     """Parse one mix by language, as a run file would hold it."""
     return parse({"mixes": {"m": {"by": "language.label", **settings}}}, "run.yaml: mix").mixes["m"]
-
-
-def doc_ids(n: int, seed: int = 0) -> pa.Array:
-    """Distinct ids of 26 characters."""
-    letters = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", np.uint8)
-    codes = np.random.default_rng(seed).integers(0, 32, (n, 26))
-    return pa.array([row.tobytes().decode() for row in letters[codes]], pa.string())
-
-
-def corpus(n: int, seed: int = 0, labels: tuple[str, ...] = ("eng_Latn", "zho_Hans")) -> dict[str, Any]:
-    """Documents with log-normal lengths: hashes, tokens and labels."""
-    rng = np.random.default_rng(seed)
-    return {
-        "hashes": keyed_hash(doc_ids(n, seed), 0),
-        "tokens": np.ceil(rng.lognormal(6, 1, n)).astype(np.int64),
-        "labels": pa.array(np.array(labels)[rng.integers(0, len(labels), n)].tolist(), pa.string()),
-    }
 
 
 def mixed(docs: dict[str, Any], mix: Mix) -> tuple[MixPlan, np.ndarray, np.ndarray]:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError, MixError
 from stages.mix import Mix, MixPlan, copies, count_tokens, group_index, keyed_hash, parse, plan, positions
 from stages.mix_repeat import BOUNDS, MAX_TIMES, Repeat
-from tests.build import build, cli, ledger, tiny, write_run
-from tests.test_mix import corpus, doc_ids
+from tests.helpers.build import build, cli, ledger, tiny, write_run
+from tests.helpers.mix_corpus import corpus, doc_ids
 
 SIZE = "dedup.cluster_size"
 WEIGHTS = {1: 1, 2: 2, 5: 4, 10: 5, 30: 3, 75: 1}

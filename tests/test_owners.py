@@ -16,9 +16,9 @@ from pipeline.spans import apply_spans
 from stages import anchors, owners, paragraphs, repeated_paragraphs
 from stages.kernels.minhash import match_text
 from stages.substring import SCHEMA
-from tests.run_global import align, extend, number_rows, run_global
-from tests.test_paragraphs import table_of
-from tests.test_substring import SMALL, STEPS, check, documents, han, removed, windows_of
+from tests.helpers.oracles.paragraphs import table_of
+from tests.helpers.oracles.passages import SMALL, STEPS, check, documents, han, removed, windows_of
+from tests.helpers.run_global import align, extend, number_rows, run_global
 
 CHOICES = st.fixed_dictionaries({f"d{i}": st.sampled_from([0.0, 1.0]) for i in range(6)})
 

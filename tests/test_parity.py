@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tests.moving import needs_words
+from tests.helpers.moving import needs_words
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 N_DOCUMENTS = 40
 
 

@@ -11,16 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.readers import parquet, wet
-from tests.records import (
-    DEV_DATA,
-    PACK,
-    conversion,
-    documents,
-    lines,
-    parquet_bytes,
-    read,
-    reasons,
-)
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.records import PACK, conversion, documents, lines, parquet_bytes, read, reasons
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ from pipeline.rules import parse_rules
 from stages import signals
 from stages.languages import preset_paths, presets
 from stages.parts import PART, STAGE, Config, split
-from tests.build import build, cli, tiny, write_run
-from tests.test_explained import EN as FERRY
-from tests.test_explained import ZH as WELL
+from tests.helpers.build import build, cli, tiny, write_run
+from tests.helpers.passage_texts import FERRY, WELL
 
 ZH = WELL + "入秋以后，井水一天比一天凉，老人们说，这口井养活过三代人，谁家办喜事，都要先来打第一桶水。"
 EN = f"{FERRY} Beyond the harbour the road climbs between stone walls, past a chapel and a school with eleven pupils, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,8 @@ from tokenizers import Tokenizer
 from pipeline.errors import ConfigError
 from pipeline.load import load_run
 from stages import tokens
-from tests.build import build, cli, digests, ledger, texts, tiny, write_run
-
-NOTICE = (
-    "各位读者请注意，本馆将于下月初开始整理书库，期间三楼阅览室暂停开放，借书与还书照常在一楼大厅办理。已经预约的图书会为您保留"
-    "到整理结束之后的第二个星期，届时请凭读者证领取；如有疑问，可以在服务台登记姓名与书名，工作人员会尽快给您答复。谢谢您的理解。"
-)
-MEETING = (
-    "会议决定从今年秋天起试行新的排班办法：每个小组轮流值守周末，每次两人，其中一人必须熟悉设备；值守的人第二天可以晚到两个小时。"
-    "试行三个月以后，由各组提出修改意见，再交全体会议讨论。对于家里有老人或孩子需要照顾的同事，组长应当事先征求本人的意见再安排。"
-)
-LETTERS = "的一是了我不人在他有这个上们来到时大地为子中你说生国年着就那和要她出也得里后自以会家可下而过天去能对小多然于"
-
-
-def prose(seed: int, n_chars: int) -> str:
-    """Characters that no other seed repeats at length."""
-    return "".join(random.Random(seed).choices(LETTERS, k=n_chars))
-
+from tests.helpers.build import build, cli, digests, ledger, texts, tiny, write_run
+from tests.helpers.passage_texts import MEETING, NOTICE, SOLVED, prose
 
 OWN = {name: prose(i, 160) for i, name in enumerate("abcd")}
 
@@ -224,13 +208,6 @@ def test_sentences_like_an_earlier_one_go_with_the_rest(tmp_path: Path) -> None:
     explained = cli("explain", run, found["page"]["doc_id"], "--store", store, "--json").ok().json
     assert [span["kind"] for span in explained["annotations"]["owners.spans"]] == ["similar_line"]
     cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
-
-
-SOLVED = (
-    "题目：一个水池有两根进水管，单开甲管六小时注满，单开乙管三小时注满，两管齐开几小时注满？\n"
-    "解：第一步，甲管每小时注六分之一，即1/6。\n第二步，乙管每小时注三分之一，即1/3。\n第三步，1/6+1/3=1/2。\n"
-    "所以两管齐开2小时注满。\n答：2小时。"
-)
 
 
 def solved_page(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[str, Any]:

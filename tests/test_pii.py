@@ -15,7 +15,7 @@ from stages import pii
 from stages.kernels.pii import AFTER_CHARS, BEFORE_CHARS, plain
 from stages.pii import STAGE, Config
 from stages.pii_rules import KINDS, RULES
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())
 

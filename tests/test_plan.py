@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, digests, reference, small_page, to_line, write_run
+from tests.helpers.build import build, cli, digests, reference, small_page, to_line, write_run
 
 Page = dict[str, Any]
 

@@ -11,8 +11,8 @@ from pipeline.errors import ConfigError
 from pipeline.presets import expand_presets
 from pipeline.rules import Rule, parse_rules
 from stages.languages import load_profiles, presets
-from tests.build import build, ledger, tiny, write_run
-from tests.rule_texts import GOOD, faults
+from tests.helpers.build import build, ledger, tiny, write_run
+from tests.helpers.rule_texts import GOOD, faults
 
 PUBLISHED = ("c4", "cci4", "fineweb", "fineweb2_zh", "gopher", "mapneo", "refinedweb")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.stage import Reader
 from stages.readers import jsonl, parquet, wet
 from stages.readers.streams import Bounds, Inflated
-from tests.records import (
+from tests.helpers.records import (
     PACK,
     conversion,
     documents,

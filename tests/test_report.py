@@ -36,7 +36,7 @@ from pipeline.report import lengths_of, page
 from pipeline.rules import Cuts, parse_rules
 from pipeline.sidecars import Shard
 from stages.release import DUPLICATE, NO_LANGUAGE
-from tests.build import build, cli, ledger, reference, tiny, write_run
+from tests.helpers.build import build, cli, ledger, reference, tiny, write_run
 
 
 def test_the_page_stands_alone_and_tells_the_numbers(tmp_path: Path) -> None:

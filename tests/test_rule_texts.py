@@ -12,7 +12,7 @@ from classifiers import language, quality
 from pipeline.rules import Condition, Rule, parse_rules
 from stages import line_rules, signals
 from stages.languages import load_profiles, presets
-from tests.rule_texts import GOOD, PAGES, faults
+from tests.helpers.rule_texts import GOOD, PAGES, faults
 
 LANGUAGES = ("zho", "eng")
 OWN_LABEL = {"zho": "zho_Hans", "eng": "eng_Latn"}

@@ -16,8 +16,8 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from pipeline.canonical import Rows, SourceInfo
 from pipeline.load import load_run
 from pipeline.store import list_inputs, open_input
+from tests.helpers.paths import SAMPLE
 
-SAMPLE = Path(__file__).parent.parent / "sample"
 TEXT_FIELDS = {"docs_zh": "content", "docs_en": "text", "forum_spam": "raw_content"}
 OPEN = {
     "Apache-2.0",

@@ -26,8 +26,7 @@ from pipeline.schema import CANONICAL, ROW_BITS
 from pipeline.sidecars import Shard, SidecarRef, read_sidecar, write_sidecar
 from pipeline.store import Store, open_store
 from stages import candidates, exact
-
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
 
 
 def test_planted_clusters_are_found(tmp_path: Path) -> None:

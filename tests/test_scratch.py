@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.scratch import LOCK, scratch, sweep
+from tests.helpers.paths import ROOT
 
 HOLD = "from pipeline.scratch import scratch\nwith scratch() as folder:\n    print(folder, flush=True)\n    input()\n"
 
@@ -30,9 +31,8 @@ def test_what_a_killed_process_left_is_swept_and_a_live_one_s_stays(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     command = [sys.executable, "-c", HOLD]
-    root = Path(__file__).parents[1]
     with subprocess.Popen(
-        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:
         assert owner.stdout is not None
         folder = Path(owner.stdout.readline().strip())

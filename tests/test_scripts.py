@@ -14,7 +14,7 @@ from stages.kernels import scripts
 from stages.kernels import text as kernels
 from stages.kernels.code_blocks import mark_code
 from stages.kernels.tables import load_tables
-from tests.test_language import TEXTS
+from tests.helpers.language_texts import TEXTS
 
 TAG = re.compile(r"<[A-Za-z/!][^<>]*>")
 

@@ -14,8 +14,8 @@ from pipeline.errors import ConfigError
 from pipeline.rules import parse_rules
 from stages.languages import Profile, load_profile, load_profiles
 from stages.signals import SCHEMA, STAGE, Config
-from tests.plain_signals import find_words, measure
-from tests.strategies import texts
+from tests.helpers.oracles.signals import find_words, measure
+from tests.helpers.strategies import texts
 
 LABELS = ("zho_Hans", "zho_Hant", "eng_Latn", "jpn_Jpan", "mul", None)
 MEASURE = STAGE.load(Config())

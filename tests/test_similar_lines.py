@@ -16,8 +16,8 @@ from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages import similar_lines
 from stages.kernels.tables import DIGIT, load_tables
-from tests.test_paragraphs import match_of
-from tests.test_passages import LETTERS, prose
+from tests.helpers.oracles.paragraphs import match_of
+from tests.helpers.passage_texts import LETTERS, prose
 
 SHORT = similar_lines.Config(min_chars_han=2, min_chars_other=4, max_distance=0.25)
 

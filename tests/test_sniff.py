@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.guess import count_scripts, guess_language
 from pipeline.sniff import Found, Sample, Unread, sniff
-from tests.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
+from tests.helpers.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
 
 
 def look(path: Path) -> Sample:

@@ -20,9 +20,9 @@ from pipeline.errors import ConflictError, StoreError
 from pipeline.store import MissingError, Store, open_store
 
 if TYPE_CHECKING:
-    from tests.stores import Start
+    from tests.helpers.stores import Start
 
-pytest_plugins = ["tests.stores"]
+pytest_plugins = ["tests.helpers.stores"]
 
 
 @pytest.fixture

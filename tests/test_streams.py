@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from stages.readers import jsonl, parquet, wet
 from stages.readers.streams import Bounds, split_lines
-from tests.records import (
+from tests.helpers.records import (
     COMPRESSED,
     PACK,
     conversion,

@@ -12,8 +12,8 @@ from pipeline import survey
 from pipeline.errors import InputError
 from pipeline.input_files import find_files
 from pipeline.store import list_inputs
-from tests.build import build
-from tests.inputs import EN, HANT, ZH, init, inputs, jsonl
+from tests.helpers.build import build
+from tests.helpers.inputs import EN, HANT, ZH, init, inputs, jsonl
 
 NO_TEXT = bytes(range(1, 256))
 PAGE = "<html><body><main><p>{}</p></main></body></html>"

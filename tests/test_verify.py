@@ -19,7 +19,7 @@ from pipeline.finished import Finished
 from pipeline.load import load_run
 from pipeline.rederive import clustering, stored_rows
 from pipeline.store import open_store
-from tests.build import build, cli, ledger, reference, small_page
+from tests.helpers.build import build, cli, ledger, reference, small_page
 
 
 @pytest.fixture

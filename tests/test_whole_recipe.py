@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, command, digests, ledger, small_page, write_inputs, write_run
-from tests.test_passages import MEETING, NOTICE, SOLVED, prose
+from tests.helpers.build import build, cli, command, digests, ledger, small_page, write_inputs, write_run
+from tests.helpers.passage_texts import MEETING, NOTICE, SOLVED, prose
 
 
 def rows() -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ import pytest
 from pipeline.recipe import file_digest, named_files, step_recipe
 from pipeline.schema import ROW
 from pipeline.stage import Global, Stage
-from tests.run_global import run_global
-from tests.steps import Corpus, producer
-from tests.strategies import table_of
+from tests.helpers.paths import GOLDEN
+from tests.helpers.run_global import run_global
+from tests.helpers.steps import Corpus, producer
+from tests.helpers.strategies import table_of
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = GOLDEN
 
 DOCUMENTS = (
     "市图书馆昨天宣布，从下个月起延长开放时间。\n工作日的闭馆时间推迟到晚上九点，周末则照旧。"

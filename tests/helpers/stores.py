@@ -12,9 +12,8 @@ from typing import Protocol
 import pytest
 
 from pipeline.store import Store, open_store
-from tests.s3server import BUCKET, serve
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
+from tests.helpers.s3server import BUCKET, serve
 
 
 @pytest.fixture(scope="session")

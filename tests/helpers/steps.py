@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.recipe import absent
 from pipeline.schema import CANONICAL, ROW
 from pipeline.stage import Annotate, Global, Outcome, Stage
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.run_global import align, number_rows, run_global
 
 PACKAGES = ("stages", "classifiers")
 

@@ -30,9 +30,8 @@ import zstandard
 from click.testing import CliRunner
 
 from pipeline.store import open_store
+from tests.helpers.paths import ROOT, SAMPLE
 
-ROOT = Path(__file__).parents[1]
-SAMPLE = ROOT / "sample"
 MAX_BYTES = 4_000
 """Longer records are left out, so that a build takes seconds."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages import datatrove
-from tests.golden import DOCUMENTS
+from tests.helpers.golden import DOCUMENTS
 
 EN = (
     "The old lighthouse stands on a rock that the sea covers twice a day. Nobody has lived there since the light "
