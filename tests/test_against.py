@@ -111,9 +111,9 @@ def test_a_reference_source_takes_out_and_is_not_released(tmp_path: Path) -> Non
         (tmp_path / f"{name}.jsonl").write_text("".join(map(to_line, rows)), encoding="utf-8")
     run_path, store = write_run(tmp_path, page), tmp_path / "store"
     build(run_path, store)
-    rows = ledger(store, "minus")
-    mine_rows = {row["row"]: row for row in rows if row["source"] == "mine"}
-    references = [row for row in rows if row["source"] == "stage1"]
+    released = ledger(store, "minus")
+    mine_rows = {row["row"]: row for row in released if row["source"] == "mine"}
+    references = [row for row in released if row["source"] == "stage1"]
     assert [row["rule"] for row in references] == ["reference"] * 3
     assert mine_rows[0]["rule"] == "duplicate"
     assert mine_rows[0]["keeper_id"] in {row["doc_id"] for row in references}

@@ -134,7 +134,7 @@ def test_the_script_measures_ours_on_the_sample(tmp_path: Path) -> None:
     """Every table has its figures, nothing near is missed, nothing removed is lost; JSON gives the same page."""
     texts = families(1)
     near = sum(value >= 0.8 for value in similarities(texts).values())
-    options = ["--peers", "none", "--repeats", "1", "--mb-fast", "1", "--json", tmp_path / "bench.json"]
+    options = ["--peers", "none", "--repeats", "1", "--mb-fast", "1", "--json", str(tmp_path / "bench.json")]
     done = run(BOOKS, *write_truth(tmp_path, texts), *options)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))

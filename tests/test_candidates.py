@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from stages import candidates, dedup
+from stages.scope import Scope
 from tests.helpers.near_duplicates import chinese, corpus, run_steps, shards_of
 from tests.helpers.run_global import align, run_global
 
@@ -28,7 +29,7 @@ def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(("scope", "n_clusters"), [("global", 1), ("source", 2), ("snapshot", 3)])
-def test_only_documents_of_one_scope_are_compared(scope: candidates.Scope, n_clusters: int) -> None:
+def test_only_documents_of_one_scope_are_compared(scope: Scope, n_clusters: int) -> None:
     """One page in two sources and three snapshots is one cluster, two or three."""
     page = "".join(chinese(np.random.default_rng(8), 200))
     (shard,) = shards_of([page] * 8, [8], range(8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,11 @@ from tests.helpers.run_global import align, number_rows, run_global
 KINDS = {"passes_base": pa.bool_(), "score": pa.float32(), "tokens": pa.int32(), "cluster": pa.int64()}
 
 
+Document = Mapping[str, object]
+
+
 def places(
-    rows: list[dict[str, Any]], n_shards: int = 1, n_partitions: int = 1, **settings: Any
+    rows: Sequence[Document], n_shards: int = 1, n_partitions: int = 1, **settings: Any
 ) -> list[dict[str, Any]]:
     """What the step says of documents, given the columns that matter."""
     config = Config(**settings)
@@ -45,7 +49,7 @@ def places(
 
 def test_the_best_come_first_and_weigh() -> None:
     """By score, null last; what weighs nothing or is null adds nothing; other hosts do not matter."""
-    rows = [
+    rows: list[Document] = [
         {"host": "a", "score": 0.5, "tokens": 10}, {"host": "a", "score": None, "tokens": 7},
         {"host": "a", "score": 0.9, "tokens": 5}, {"host": "b", "score": 0.1, "tokens": None},
     ]  # fmt: skip
@@ -71,7 +75,7 @@ def test_ties_go_by_the_hash_of_the_document() -> None:
 
 def test_who_does_not_compete_has_no_place() -> None:
     """Documents that fail a base rule or have no host are null; derived ones compete with each other alone."""
-    rows = [
+    rows: list[Document] = [
         {"host": "a"},
         {"host": "a", "passes_base": False},
         {"host": None},

@@ -22,7 +22,7 @@ from stages.markdown import in_bytes, markdown
 from stages.release import LEDGER, MEANINGS, ORDER, data_schema
 from tests.helpers.build import build, cli, ledger, reference, texts, tiny, write_run
 
-LABELLED = [
+LABELLED: list[dict[str, Any]] = [  # Any: values of fields
     {"id": str(i), "text": f"第 {i} 篇文章，讲的是图书馆。" if i % 3 else f"Document {i} of a small corpus.",
      "lang": "zho_Hans" if i % 3 else "eng_Latn", "license": ("CC-BY-4.0", "MIT | other", None)[i % 3], "score": i / 40,
      "ppl": float(2 ** (i % 12)), "domain": ("law", "医学")[i % 2]}

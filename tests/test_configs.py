@@ -27,7 +27,7 @@ from tests.helpers.paths import ROOT
 PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
 ZH = "去年冬天下了很大的雪，院子里的老树断了几根枝条。父亲说，等到春天，我们再去买一棵小树，把它种在井边。"
 EN = "The old mill stood at the end of the lane; nobody had worked in it since the war, and it was said to be haunted."
-SOURCES = [
+SOURCES: list[dict[str, Any]] = [  # Any: values of a run file
     {"name": "zh", "reader": "stages.readers.jsonl", "files": "zh/*.jsonl.gz"},
     {"name": "en", "reader": "stages.readers.jsonl", "files": "en/*.jsonl.zst"},
     {"name": "books", "reader": "stages.readers.parquet", "files": "books.parquet"},
@@ -128,7 +128,7 @@ def test_collateral_counts_per_source_and_kind(tmp_path: Path) -> None:
     rows = [{"text": f"{ZH}第{i}天。", "source": "zh"} for i in range(6)]
     rows += [{"text": EN, "source": "en"}] * 3 + [{"text": "短。", "source": "en"}]
     jsonl(tmp_path / "docs.jsonl", rows)
-    bad = [
+    bad: list[dict[str, Any]] = [  # Any: values of columns
         {"text": "7 1 9 4 " * 60 + str(i), "label": "bad", "extra": '{"kind": "digits"}'} for i in range(4)
     ]
     bad += [{"text": ZH + EN, "label": "good", "extra": None}]

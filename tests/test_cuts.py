@@ -67,17 +67,19 @@ def oracle(rows: list[Row], config: Config) -> list[tuple[int | None, ...]]:
             and (row[4] is None or firsts[row[4]] == f"d{i}")
         ]
 
+    def weighed(members: list[int], k: int) -> list[tuple[int, int]]:
+        """Log-odds by the k-th scorer and bytes, of the members that it scored."""
+        scored = [(odds_of(rows[i][:2][k]), rows[i][3]) for i in members]
+        return [(odds, n_bytes) for odds, n_bytes in scored if odds is not None]
+
     result: list[tuple[int | None, ...]] = []
     for row in rows:
         own = population(row[2] or "und")
         buckets: list[int | None] = []
         for k in (0, 1):
             members = own if len(own) >= config.min_rows else population(ALL)
-            values = [(odds_of(rows[i][k]), rows[i][3]) for i in members if rows[i][k] is not None]
-            if not values:
-                members = population(ALL)
-                values = [(odds_of(rows[i][k]), rows[i][3]) for i in members if rows[i][k] is not None]
-            mine, total = odds_of(row[k]), sum(weight for _, weight in values)
+            values = weighed(members, k) or weighed(population(ALL), k)
+            mine, total = odds_of(row[:2][k]), sum(weight for _, weight in values)
             if mine is None or not values:
                 buckets.append(None)
                 continue

@@ -20,7 +20,7 @@ from tests.helpers.strategies import table_of
 pytest_plugins = ("tests.helpers.own_filters",)
 
 FILTERS = f"{datatrove.FILTERS}."
-PARITY = {
+PARITY: dict[str, tuple[dict[str, Any], ...]] = {  # Any: arguments of filters
     "GopherRepetitionFilter": ({}, {"language": "cmn_Hani", "dup_line_frac": None}),
     "GopherQualityFilter": (
         {"min_doc_words": 20},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ CLEAN = [
 ]
 
 
-def write(folder: Path, items: list[tuple[str, Any, str | None]], name: str = "q.parquet") -> str:
+def write(folder: Path, items: Sequence[tuple[str, Any, str | None]], name: str = "q.parquet") -> str:
     """A benchmark file of (benchmark, id, question); Any: ids are texts or numbers."""
     benchmark, ids, questions = (list(column) for column in zip(*items, strict=True))
     path = str(folder / name)

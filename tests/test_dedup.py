@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -257,7 +258,7 @@ def test_rows_are_found_where_they_are(rows: set[int], wanted: list[int]) -> Non
 
 
 @pytest.mark.parametrize("setting", [{"threshold": 0.0}, {"threshold": 1.01}, {"containment": -0.5}])
-def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
+def test_settings_out_of_range_are_refused(setting: dict[str, Any]) -> None:  # Any: types of the fields
     """A threshold that cannot be a share is an error that names it."""
     with pytest.raises(ConfigError, match=rf"dedup\.{next(iter(setting))} is"):
         dedup.Config(**setting)

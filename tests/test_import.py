@@ -175,7 +175,7 @@ def test_a_shard_that_comes_later_is_aligned_by_the_run(built: tuple[Path, list[
     """A new file's documents get their rows from the stored table; other shards stay as they are."""
     folder, _ = built
     late = {"id": "late", "text": "后来的一篇文章。", "url": "https://late.cn/1"}
-    table = [
+    table: list[Page] = [
         {"url": "https://late.cn/1", "verdict": "差", "score": 1.5},
         {"url": URLS[0], "verdict": "好", "score": 2},
     ]
@@ -198,7 +198,7 @@ def test_a_shard_that_comes_later_is_aligned_by_the_run(built: tuple[Path, list[
 
 def test_an_import_before_the_first_run_waits_for_its_documents(tmp_path: Path) -> None:
     """An empty store takes a table; the run that brings the documents aligns it, in batches of any size."""
-    table = [{"url": URLS[2], "verdict": "差", "score": 1}]
+    table: list[Page] = [{"url": URLS[2], "verdict": "差", "score": 1}]
     found = take_in(tmp_path, write_csv(tmp_path / "r.csv", table), "url")
     assert (found["documents"], found["unknown_keys"]) == (0, 1)
     build(with_reviews(tmp_path), tmp_path / "store", "--batch-rows", 2)
@@ -225,7 +225,7 @@ def test_columns_keep_their_types_and_may_be_renamed(built: tuple[Path, list[dic
     found = take_in(folder, folder / "r.parquet", "doc_id", "--columns", "x,ok,n,labels,by")
     assert found["columns"] == {"x": "float", "ok": "bool", "n": "int16", "labels": "list<item: string>",
                                 "by": "struct<who: string, p: double>"}  # fmt: skip
-    rules = [
+    rules: list[Page] = [
         {"name": "not_ok", "people.ok": True, "if_null": "drop"},
         {"name": "x", "people.x": {"max": 2}, "if_null": "keep"},
     ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -58,25 +60,19 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[li
     return run_path, store, mapped
 
 
-class counted:  # noqa: N801 - reads as what it does
-    """Note the tasks that a build in this process maps."""
+@contextmanager
+def counted() -> Iterator[list[Any]]:
+    """Note the tasks that a build in this process maps. Any: tasks of any phase."""
+    mapped: list[Any] = []
+    serial = SerialEngine()
 
-    def __init__(self) -> None:
-        self.tasks: list[Any] = []
+    def note(engine: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+        if fn is exchange.map_shard:
+            mapped.extend(tasks)
+        return serial.map(fn, tasks)
 
-    def __enter__(self) -> list[Any]:
-        self.before, self.serial = LocalEngine.map, SerialEngine()
-
-        def note(engine: Any, fn: Any, tasks: Any) -> Iterator[Any]:
-            if fn is exchange.map_shard:
-                self.tasks += tasks
-            return self.serial.map(fn, tasks)
-
-        LocalEngine.map = note  # type: ignore[method-assign]
-        return self.tasks
-
-    def __exit__(self, *_: object) -> None:
-        LocalEngine.map = self.before  # type: ignore[method-assign]
+    with mock.patch.object(LocalEngine, "map", note):
+        yield mapped
 
 
 def runs_of(run_path: Path, store: Path) -> dict[str, Any]:

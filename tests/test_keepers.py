@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from stages.dedup import PAIRS
+from stages.clusters import PAIRS
 from stages.keepers import GLOBAL, SCHEMA, Config
 from tests.helpers.run_global import align, number_rows, run_global
 

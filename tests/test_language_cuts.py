@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,7 +63,7 @@ def test_a_threshold_is_the_median_less_a_deviation(sizes: tuple[int, ...], n_pa
             assert margin == pytest.approx(score - threshold, abs=1e-6)
 
 
-def test_thresholds_of_an_earlier_run_hold(tmp_path) -> None:
+def test_thresholds_of_an_earlier_run_hold(tmp_path: Path) -> None:
     """A table of cuts fixes the languages that it names, whatever the new scores are; others are drawn."""
     labels, scores = some()
     first = run_global(GLOBAL, shards(labels, scores, 300), Config(), 1).artefacts["cuts"]
@@ -77,7 +79,7 @@ def test_thresholds_of_an_earlier_run_hold(tmp_path) -> None:
     assert cuts["eng_Latn"]["threshold"] == 0.8
 
 
-def test_settings_and_files_are_checked(tmp_path) -> None:
+def test_settings_and_files_are_checked(tmp_path: Path) -> None:
     """Bounds out of order, and a file that is no table of thresholds, are ConfigErrors that name them."""
     with pytest.raises(ConfigError, match="lowest"):
         Config(lowest=0.95)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.amounts import parse_bytes
 from pipeline.errors import ConfigError
 from pipeline.graph import Recipes, phases
-from pipeline.load import load_run, parse_bytes
+from pipeline.load import load_run
 from pipeline.run_file import RunFile
 from pipeline.sidecars import Shard
 

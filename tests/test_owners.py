@@ -157,7 +157,8 @@ def crossing(draw: st.DrawFn) -> tuple[dict[str, str], list[Step]]:
     docs = dict(zip(names, texts, strict=True))
     steps: list[Step] = []
     for fold in (True, False):
-        found, ids = [], {}
+        found: list[Occurrence] = []
+        ids: dict[str, int] = {}
         for low, high in draw(
             st.lists(cuts.filter(lambda cut: cut[0] < cut[1]), max_size=8, unique_by=tuple)
         ):
@@ -195,7 +196,8 @@ def test_what_several_steps_remove_still_stands(
     steps = steps[::-1] if swap else steps
     gone = frozenset(doc for doc in docs if dropped[doc])
     found, lost = choose(docs, steps, gone, prefer, cut, n_partitions), expect(docs, steps, gone, prefer)
-    before, after = set(), set()
+    before: set[Any] = set()
+    after: set[Any] = set()
     for doc, text in docs.items():
         held = [o for step in steps for o in step if o.doc == doc]
         spans = found[doc]["spans"]

@@ -96,9 +96,13 @@ def test_settings_say_what_is_a_part() -> None:
     assert split(batch, Config())[0] == []
     assert split(batch, Config(min_letters=50))[0] == [0, 0]
     assert split(batch, Config(min_share=0.05))[0] == [1, 1]
-    for name, value in (("min_share", 0.6), ("min_share", 0.0), ("min_letters", 0), ("min_span_letters", 0)):
+    out_of_range: list[dict[str, Any]] = [  # Any: types of the fields
+        {"min_share": 0.6}, {"min_share": 0.0}, {"min_letters": 0}, {"min_span_letters": 0},
+    ]  # fmt: skip
+    for setting in out_of_range:
+        ((name, value),) = setting.items()
         with pytest.raises(ConfigError, match=f"parts.{name} is {value}"):
-            Config(**{name: value})
+            Config(**setting)
 
 
 def test_the_window_is_that_of_the_signals() -> None:

@@ -92,7 +92,8 @@ def measure(text: str, family: int, model: Model) -> list[float] | None:
     slots = 256
     while slots < min(1 << 14, len(text)):
         slots *= 2
-    seen, repeats, grams = {}, 0, []
+    seen: dict[int, int] = {}
+    repeats, grams = 0, []
     previous: list[int] = []  # hashes of the n-grams that end at the token before, shortest first
     for key in keys:
         found = [key, *(mix((shorter * ODD_A + key) & MASK) for shorter in previous)][: ORDERS[family]]

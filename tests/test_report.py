@@ -195,7 +195,7 @@ def test_the_report_counts_what_the_ledger_holds() -> None:
 
 def test_shards_do_not_matter(tmp_path: Path) -> None:
     """The same documents in one shard and in many have the same profile, scores, domains and cuts included."""
-    rows = [
+    rows: list[dict[str, Any]] = [  # Any: values of fields
         {"id": str(i), "text": f"文章 {i}", "lang": ("a", "b", None)[i % 3], "score": i / 60, "ppl": 1.5**(i % 20),
          "domain": f"d{i % 7}"}
         for i in range(60)

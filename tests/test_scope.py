@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.schema import CANONICAL
 from pipeline.stage import Global
 from stages import candidates
-from stages.kernels.hashing import ODD_B, salt
+from stages.kernels.hashing import ODD_B, hash_lanes, salt
 from stages.scope import SCOPE_READS, SCOPES, check_scope, scope_salt
 
 Row = tuple[str | None, str, str | None]
@@ -79,7 +79,7 @@ def test_copies_meet_within_their_scope_only(scope: str, expected: list[tuple[in
     rows: list[Row] = [(None, "a", "s"), (None, "a", "t"), (None, "b", "s"), (None, "b", None)]
     hashes = [bytes(range(16))] * 3 + [bytes(16)]
     documents = table(rows).append_column("hash", pa.array(hashes, pa.binary(16)))
-    keys = candidates.hash_lanes(documents["hash"].combine_chunks())[:, 0] ^ scope_salt(documents, scope)
+    keys = hash_lanes(documents["hash"].combine_chunks())[:, 0] ^ scope_salt(documents, scope)
     assert [(i, j) for i in range(4) for j in range(i + 1, 4) if keys[i] == keys[j]] == expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +24,7 @@ SHORT = similar_lines.Config(min_chars_han=2, min_chars_other=4, max_distance=0.
 
 
 def find(
-    texts: list[str | None], config: similar_lines.Config = SHORT, doc_ids: list[str] | None = None
+    texts: Sequence[str | None], config: similar_lines.Config = SHORT, doc_ids: list[str] | None = None
 ) -> list[dict[str, Any]]:
     """What the stage writes for documents. Any: values of columns."""
     names = doc_ids or [f"d{i}" for i in range(len(texts))]
@@ -86,7 +87,7 @@ def test_what_goes_is_like_what_stays(texts: list[str], same_digits: bool, share
             assert not same_digits or digits(first) == digits(said)
         assert (row["passages"] is None) == (row["n_chars"] is None) == (not places)
         assert all(a["end"] <= b["start"] for a, b in pairwise(places))
-        ids = {}
+        ids: dict[str, int] = {}
         for place in places:
             said = match_of(text[place["start"] : place["end"]])
             assert ids.setdefault(said, place["passage"]) == place["passage"]

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.guess import count_scripts, guess_language
-from pipeline.sniff import Found, Sample, Unread, sniff
+from pipeline.input_files import Found, Unread
+from pipeline.sniff import Sample, sniff
 from tests.helpers.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -140,7 +141,7 @@ def test_short_and_erased_documents_have_no_passages() -> None:
 @pytest.mark.parametrize(
     "settings", [{"min_chars_han": 1}, {"min_chars_other": 0}, {"min_chars_han": 20_001}]
 )
-def test_lengths_out_of_range_are_refused(settings: dict[str, int]) -> None:
+def test_lengths_out_of_range_are_refused(settings: dict[str, Any]) -> None:  # Any: types of the fields
     """A least length below 2 or beyond the limit is a usage error that names the setting."""
     with pytest.raises(ConfigError, match=f"anchors.{next(iter(settings))} is"):
         anchors.Config(**settings)

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline import survey
 from pipeline.errors import InputError
-from pipeline.input_files import find_files
+from pipeline.input_files import Found, Unread, find_files
+from pipeline.sniff import Sample, sniff
 from pipeline.store import list_inputs
 from tests.helpers.build import build
 from tests.helpers.inputs import EN, HANT, ZH, init, inputs, jsonl
@@ -55,10 +56,8 @@ def test_a_tree_of_files_is_one_source(tmp_path: Path) -> None:
 
 def test_files_that_a_run_would_refuse_stay_in_their_source(tmp_path: Path) -> None:
     """A broken file among sound ones is counted as broken and keeps no glob from being written."""
-    tree(
-        tmp_path / "in",
-        {f"{i}.md": f"{ZH} {i}" for i in range(30)} | {"blank.md": "", "odd.md": NO_TEXT},
-    )
+    files: dict[str, str | bytes] = {f"{i}.md": f"{ZH} {i}" for i in range(30)}
+    tree(tmp_path / "in", files | {"blank.md": "", "odd.md": NO_TEXT})
     draft, run = init(tmp_path, tmp_path / "in")
     (source,) = draft.sources
     assert (source.patterns, source.n_docs, draft.unread) == (("in/*.md",), 30, ())
@@ -97,9 +96,13 @@ def test_of_many_files_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.Mo
     """Thousands of pages are estimated from a few, spread over all of them; every one is in the source."""
     monkeypatch.setattr(survey, "MAX_LOOKED", 20)
     tree(tmp_path / "in", {f"{i:03}.txt": ZH if i < 80 else EN for i in range(100)})
-    looked = []
-    real = survey.sniff
-    monkeypatch.setattr(survey, "sniff", lambda file, n: looked.append(file.path) or real(file, n))
+    looked: list[str] = []
+
+    def note(file: Found, n: int) -> Sample | Unread:
+        looked.append(file.path)
+        return sniff(file, n)
+
+    monkeypatch.setattr(survey, "sniff", note)
     draft, run = init(tmp_path, tmp_path / "in")
     (source,) = draft.sources
     assert len(looked) == 20
@@ -114,9 +117,9 @@ def test_files_that_no_glob_tells_apart_go_by_folder(tmp_path: Path) -> None:
     )
     jsonl(tmp_path / "in" / "a" / "records.txt", [{"text": EN}])
     draft, _ = init(tmp_path, tmp_path / "in")
-    found = {s.reader_name.rpartition(".")[2]: [] for s in draft.sources}
+    found: dict[str, list[tuple[str, ...]]] = {}
     for source in draft.sources:
-        found[source.reader_name.rpartition(".")[2]].append(source.patterns)
+        found.setdefault(source.reader_name.rpartition(".")[2], []).append(source.patterns)
     assert found == {
         "textfile": [("in/a/x.txt", "in/a/y.txt"), ("in/b/*.txt",)],
         "jsonl": [("in/a/records.txt",)],

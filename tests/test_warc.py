@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_chinese_encodings(codec: str, text: str, where: str) -> None:
     assert texts(response(page(text, head).encode(codec), kind=kind)) == [text]
 
 
-BODIES = {
+BODIES: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "zstd": zstandard.ZstdCompressor().compress,

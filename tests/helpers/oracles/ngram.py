@@ -50,7 +50,7 @@ def kneser_ney(corpus: tuple[str, ...], order: int, discount: float = 0.6) -> ng
     probs: list[dict[Gram, float]] = []
     backoffs: list[dict[Gram, float]] = [{} for _ in range(order)]
     for n, level in enumerate(counts, 1):
-        total: Counter[Gram] = Counter()
+        total: defaultdict[Gram, float] = defaultdict(float)
         kinds: Counter[Gram] = Counter()
         for gram, count in level.items():
             total[gram[:-1]] += count
