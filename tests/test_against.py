@@ -30,7 +30,7 @@ def by_id(store: Path, release: str) -> dict[str, dict[str, Any]]:
 
 
 def test_new_loses_to_old(tmp_path: Path) -> None:
-    """What the earlier release kept stays, whatever the order prefers by now."""
+    """Documents kept by the earlier release are kept, regardless of the present order of preference."""
     done = reference()
     store = done.copy(tmp_path)
     build(done.variant(newer(small_page(), "new_loses")), store)
@@ -45,7 +45,7 @@ def test_new_loses_to_old(tmp_path: Path) -> None:
 
 
 def test_old_loses_to_new(tmp_path: Path) -> None:
-    """A copy that went before stays now, and what it went for goes."""
+    """A copy that was removed before is kept now, and its former keeper is removed."""
     done = reference()
     store = done.copy(tmp_path)
     page = newer(small_page(), "old_loses")
@@ -60,7 +60,7 @@ def test_old_loses_to_new(tmp_path: Path) -> None:
 
 
 def test_one_corpus_without_another(tmp_path: Path) -> None:
-    """A minus B: neither what B kept nor anything like it is released, and the ledger says for what each went."""
+    """A minus B: no document that B kept or that is similar to one is released; the ledger names each keeper."""
     done = reference()
     store = done.copy(tmp_path)
     run_path = done.variant(newer(small_page(), "exclude"))
@@ -78,7 +78,7 @@ def test_one_corpus_without_another(tmp_path: Path) -> None:
 
 
 def test_a_reference_source_takes_out_and_is_not_released(tmp_path: Path) -> None:
-    """Documents like those of a reference go, also where a rule drops the reference itself; its copies all stand."""
+    """Documents similar to a reference are removed, even if a rule drops it; references never remove each other."""
     page: Page = {
         "corpus": "minus",
         "sources": [
@@ -152,7 +152,7 @@ def test_a_release_of_other_files_is_refused(tmp_path: Path) -> None:
 
 
 def test_decisions_alone_change(tmp_path: Path) -> None:
-    """Another mode chooses keepers again and reads no text; the first release stays as it is."""
+    """Another mode chooses keepers again without reading text; the first release is unchanged."""
     done = reference()
     store = done.copy(tmp_path)
     record = build(done.variant(newer(small_page(), "exclude")), store)

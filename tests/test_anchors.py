@@ -63,7 +63,7 @@ def test_removal_cuts_no_character(docs: dict[str, str]) -> None:
 
 
 def test_presets_give_lengths_that_settings_override() -> None:
-    """Equalised unless told otherwise; the published setting by name; a setting of one's own wins."""
+    """Lengths are equalised by default; the published setting has a name; an explicit setting overrides both."""
     assert anchors.Config().least == (100, 400)
     assert anchors.Config(preset="cci4").least == (185, 1700)
     assert anchors.Config(preset="cci4", min_chars_other=800).least == (185, 800)

@@ -14,7 +14,7 @@ from tests.helpers.run_global import align, run_global
 
 
 def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where many documents hang together, each pair meets in a place of its own; what is found stays the same."""
+    """Components too large for one group are compared pair by pair in several groups, with the same result."""
     texts = corpus(4)
     names = ["doc_id", "dedup.cluster", "dedup.cluster_size", "dedup.pairs"]
     together = run_steps(shards_of(texts, [len(texts)], range(len(texts))), 4, dedup.Config())

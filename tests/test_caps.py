@@ -29,7 +29,7 @@ Document = Mapping[str, object]
 def places(
     rows: Sequence[Document], n_shards: int = 1, n_partitions: int = 1, **settings: Any
 ) -> list[dict[str, Any]]:
-    """What the step says of documents, given the columns that matter."""
+    """The step's output for documents given by the columns that matter."""
     config = Config(**settings)
     columns = (*READS, "score", "tokens", "cluster")
     full = [{"doc_id": f"{i:026d}", "passes_base": True, **row} for i, row in enumerate(rows)]
@@ -48,7 +48,7 @@ def places(
 
 
 def test_the_best_come_first_and_weigh() -> None:
-    """By score, null last; what weighs nothing or is null adds nothing; other hosts do not matter."""
+    """Ranks follow the score, null last; a null or zero weight adds nothing; other hosts do not matter."""
     rows: list[Document] = [
         {"host": "a", "score": 0.5, "tokens": 10}, {"host": "a", "score": None, "tokens": 7},
         {"host": "a", "score": 0.9, "tokens": 5}, {"host": "b", "score": 0.1, "tokens": None},
@@ -192,7 +192,7 @@ def write_pages(folder: Path) -> None:
 
 
 def test_caps_and_lists_end_to_end(tmp_path: Path) -> None:
-    """The best three of a domain stay; explain says place, number and list; verify finds the same again."""
+    """The best three of a domain are kept; explain names rank, number and list; verify reproduces them."""
     write_pages(tmp_path)
     run, store = write_run(tmp_path, page()), tmp_path / "store"
     build(run, store)

@@ -101,7 +101,7 @@ def test_a_killed_worker_is_replaced(engine: LocalEngine, tmp_path: Path) -> Non
 
 
 def test_a_task_that_always_kills_its_worker_ends_the_run(engine: LocalEngine) -> None:
-    """A task that loses its worker every time is given up with what to do, in a message of one line."""
+    """A task that loses its worker every time ends the run with one line of advice."""
     with pytest.raises(
         BicorpusError, match=f"lost its worker {MAX_ATTEMPTS} times.*fewer --workers"
     ) as found:

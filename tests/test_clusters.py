@@ -1,4 +1,4 @@
-"""Clusters of a release: exact counts by snapshot and source, whatever the shards and partitions."""
+"""Clusters of a release: exact counts by snapshot and source, for any shards and partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presets in configs/: each builds the bundled sample, and cci4 holds what the language profiles say."""
+"""Presets in configs/: each builds the bundled sample, and cci4 contains the rules of the language profiles."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_preset_builds_the_sample(path: Path, tmp_path: Path) -> None:
 
 
 def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: Condition, and its values
-    """Column -> bounds and values of conditions on what was measured, buckets aside."""
+    """Column -> bounds and values of conditions on measured columns, buckets excepted."""
     return {
         c.column: (c.min, c.max, c.among, c.not_among)
         for c in conditions
@@ -79,7 +79,7 @@ def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: C
 
 @pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
 def test_cci4_has_the_rules_of_the_profiles(profile: Any) -> None:  # Any: Profile
-    """Every default rule of a language stands in cci4 with its bounds; `und` serves all other labels."""
+    """Every default rule of a language occurs in cci4 with its bounds; `und` serves all other labels."""
     found = select_of("cci4.yaml")
     measured = {field.name for field in PART}
     prefix = "other" if profile.name == "und" else profile.name
@@ -124,7 +124,7 @@ def test_defaults_flag_harm_length_and_regularity() -> None:
 
 
 def test_collateral_counts_per_source_and_kind(tmp_path: Path) -> None:
-    """The script prints what the rules keep of each good source, copies included, and take of each bad kind."""
+    """The script prints the share that the rules keep of each good source and remove of each bad kind."""
     rows = [{"text": f"{ZH}第{i}天。", "source": "zh"} for i in range(6)]
     rows += [{"text": EN, "source": "en"}] * 3 + [{"text": "短。", "source": "en"}]
     jsonl(tmp_path / "docs.jsonl", rows)

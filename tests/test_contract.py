@@ -60,7 +60,7 @@ def test_names_are_unique() -> None:
 
 @every(found())
 def test_declarations_hold_together(step: Stage | Global) -> None:
-    """Names are snake_case, what is read is canonical or another step's, columns carry plain names."""
+    """Names are snake_case, columns read are canonical or another step's, and columns written have plain names."""
     assert re.fullmatch(r"[a-z][a-z0-9_]*", step.name)
     assert step.version >= 1
     assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) for name in step.writes.names), step.writes.names
@@ -73,7 +73,7 @@ def test_declarations_hold_together(step: Stage | Global) -> None:
 
 @every(found())
 def test_configs_survive_a_round_trip(step: Stage | Global) -> None:
-    """A config is a frozen dataclass that its fields rebuild, that JSON can hold and that makes a recipe."""
+    """A config is a frozen dataclass that can be rebuilt from its fields, written as JSON and made into a recipe."""
     assert dataclasses.is_dataclass(step.config)
     config: Any = step.config()  # Any: each step has its own config class
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -97,7 +97,7 @@ def test_what_a_step_requires_is_installed(step: Stage | Global) -> None:
 @EXAMPLES
 @given(docs=documents(), at=st.integers(0, 6))
 def test_rows_depend_on_their_document_alone(step: Stage, docs: pa.Table, at: int) -> None:
-    """Any Unicode text gets a row of the declared schema, whatever the batch boundaries and chunks are."""
+    """Any Unicode text gets a row of the declared schema, for any batch boundaries and chunks."""
     annotate, table = loaded(step.name), inputs(step, docs)
     whole = check(step, annotate, table)
     parts = [table.slice(0, at), table.slice(at)]
@@ -123,7 +123,7 @@ COMMENTED = (
 
 
 def test_stages_that_share_a_batch_do_not_change_it_for_each_other() -> None:
-    """Each stage gives right after any other on the same batch what it gives on text that nobody has read."""
+    """After any other stage on the same batch, each stage has the output that it has on a batch of its own."""
     texts = [DOCUMENTS[0], COMMENTED, DOCUMENTS[3], f"{DOCUMENTS[2]}\n{COMMENTED}"]
     readers = [step for step in stages().values() if "text" in step.reads]
     tables = {step.name: inputs(step, table_of(texts)) for step in readers}

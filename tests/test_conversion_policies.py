@@ -145,7 +145,7 @@ def test_convert_at_release(inputs: Path, tmp_path: Path) -> None:
 
 
 def test_verify_notices_a_text_that_was_not_converted(inputs: Path, tmp_path: Path) -> None:
-    """A released text that is not what its record gives fails the check of texts derived again."""
+    """A released text that differs from the conversion of its record fails the check of derived texts."""
     run = write_run(inputs, page(convert="stages.conversion"), "convert.yaml")
     build(run, tmp_path / "store")
     build(write_run(inputs, page(), "keep.yaml"), tmp_path / "kept")
@@ -162,7 +162,7 @@ def test_verify_notices_a_text_that_was_not_converted(inputs: Path, tmp_path: Pa
 
 
 def test_convert_as_a_derived_source(inputs: Path, tmp_path: Path) -> None:
-    """Each Traditional document has a Simplified child with its own label, tokens and ledger row, and goes with it."""
+    """Each Traditional document has a Simplified child with its own label, tokens and ledger row, dropped with it."""
     derived = {
         "name": "simplified",
         "derive": "stages.conversion",

@@ -133,7 +133,7 @@ def test_buckets_are_what_the_definition_says(
 
 
 def test_buckets_hold_equal_bytes() -> None:
-    """Of many documents of mixed sizes each scorer's bucket holds a twentieth of the bytes, the last the best."""
+    """With many documents of mixed sizes each scorer's bucket holds a twentieth of the bytes, the last the best."""
     random = np.random.default_rng(0)
     rows: list[Row] = [
         (float(random.random()), float(random.random()), "zho_Hans", int(random.integers(1, 200)), None, True)
@@ -180,7 +180,7 @@ def test_few_documents_are_placed_among_all() -> None:
 
 
 def test_one_value_for_all_is_in_the_middle() -> None:
-    """Documents that a scorer cannot tell apart share the bucket in the middle, not the best."""
+    """Documents with equal scores share the bucket in the middle, not the best."""
     outcome = run([(0.7, 0.7, "zho_Hans", 10, None, True)] * 300, Config())
     assert outcome.rows is not None
     assert set(outcome.rows["bucket"].to_pylist()) == {10}

@@ -71,7 +71,7 @@ def test_partitions_and_order_of_shards_do_not_matter(seed: int, data: st.DataOb
 
 
 def test_short_chinese_texts_neither_vanish_nor_merge() -> None:
-    """Texts with fewer than five characters or clauses stay apart unless they are the same."""
+    """Texts with fewer than five characters or clauses are duplicates only if they are identical."""
     texts = [
         "你好",
         "谢谢",
@@ -103,7 +103,7 @@ def test_simplified_and_traditional_copies_meet() -> None:
 
 
 def test_unrelated_documents_do_not_chain() -> None:
-    """In a row of texts each like the next, a text goes only for one that it is like itself."""
+    """In a chain of texts each similar to the next, a text is removed only in favour of one similar to itself."""
     rng = np.random.default_rng(5)
     units = chinese(rng, 300)
     texts = ["".join(units)]
@@ -119,7 +119,7 @@ def test_unrelated_documents_do_not_chain() -> None:
 
 
 def test_template_pages_above_the_largest_group_leave_one() -> None:
-    """Two hundred pages that differ in a word each are compared with leaders only, and one of them stays."""
+    """Two hundred pages that differ in one word are compared with leaders only, and one of them is kept."""
     rng = np.random.default_rng(6)
     page = english(rng, 300)
     texts = []
@@ -164,7 +164,7 @@ def test_derived_documents_meet_only_each_other() -> None:
 
 @pytest.mark.parametrize(("size", "n_pairs"), [(2, 1), (6, 15), (7, 2 * 7 - 3), (40, 2 * 40 - 3)])
 def test_groups_above_the_limit_link_to_leaders(size: int, n_pairs: int) -> None:
-    """Up to max_group all are paired with all, above it all with the leaders, whatever their order."""
+    """Up to max_group all pairs are candidates, above it those with the leaders, in any order."""
     config = candidates.Config(max_group=6, leaders=2)
     keyed = pa.table(
         {
@@ -185,7 +185,7 @@ def test_groups_above_the_limit_link_to_leaders(size: int, n_pairs: int) -> None
 
 
 def test_containment_is_an_option() -> None:
-    """A long quotation is a pair only when containment is asked for; its similarity is the Jaccard index."""
+    """A long quotation is a pair only with `containment`; its similarity is the Jaccard index."""
     rng = np.random.default_rng(8)
     whole = chinese(rng, 400)
     texts = ["".join(whole), "".join(whole[:300])]
@@ -238,7 +238,7 @@ def test_shared_values_are_counted_like_sets(rows: list[list[int]]) -> None:
 
 @given(n=st.integers(1, 12), data=st.data())
 def test_components_are_named_by_their_smallest_member(n: int, data: st.DataObject) -> None:
-    """Union-find gives what spreading the smallest label along the edges gives."""
+    """Union-find equals repeated propagation of the smallest label along the edges."""
     edges = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=15))
     labels = list(range(n))
     for _ in range(n):
@@ -250,7 +250,7 @@ def test_components_are_named_by_their_smallest_member(n: int, data: st.DataObje
 
 @given(st.sets(st.integers(0, 50)), st.lists(st.integers(0, 50)))
 def test_rows_are_found_where_they_are(rows: set[int], wanted: list[int]) -> None:
-    """locate finds every row that is there and says which are not."""
+    """`locate` returns the position of every row that is present and a mask of the present ones."""
     rows_list = sorted(rows, key=lambda row: row * 7 % 51)
     place, found = locate(np.array(rows_list, np.uint64), np.array(wanted, np.uint64))
     assert found.tolist() == [row in rows for row in wanted]

@@ -1,4 +1,4 @@
-"""The encoding of bytes: right when it can be told, refused when it cannot."""
+"""The encoding of bytes: detected correctly where there is evidence, refused where there is none."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_wrong_declaration_does_not_make_mojibake(name: str, label: str) -> No
 @pytest.mark.parametrize("label", ["gb2312", "gbk", "big5", "iso-8859-1", "utf-16", "shift_jis"])
 @pytest.mark.parametrize("text", [ZH_HANS, KO, FR, "plain ascii"])
 def test_utf8_wins_over_declarations(text: str, label: str) -> None:
-    """Text that is valid UTF-8 beyond chance is UTF-8 whatever is declared."""
+    """Text that is valid UTF-8 beyond chance is UTF-8, regardless of the declaration."""
     assert decode(text.encode(), [label]) == (text, "utf-8")
 
 
@@ -73,7 +73,7 @@ def test_byte_order_marks_decide() -> None:
 
 
 def test_few_broken_bytes_cost_no_page() -> None:
-    """One bad byte in a thousand characters becomes U+FFFD, and a character cut off at the end goes."""
+    """One bad byte in a thousand characters becomes U+FFFD, and a character cut off at the end is removed."""
     text = ZH_HANS * 20
     data = text.encode()
     assert decode(data[:-1], ["utf-8"]) == (text[:-1], "utf-8")
@@ -199,7 +199,7 @@ def test_a_declaration_that_only_decodes_is_not_believed(codec: str, text: str, 
 
 
 def test_a_declaration_is_believed_where_nothing_reads_better() -> None:
-    """Rare characters, names and lists are no reason to doubt what is declared."""
+    """Rare characters, names and lists are no reason to reject the declared encoding."""
     for codec, text in (
         ("gb18030", "㵘㴨㳚㱣鱻麤龘靐齉爩灪籱" * 3),
         ("cp1251", "ЪЬЫЭЩФЖЦЮ " * 9),

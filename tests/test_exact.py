@@ -1,4 +1,4 @@
-"""Exact identity: what counts as the same text, and what must not."""
+"""Exact identity: which texts count as the same, and which do not."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_prose_loses_its_marks(left: str, right: str) -> None:
 
 
 def test_an_edit_elsewhere_turns_no_prose_into_code() -> None:
-    """A line is judged by itself and what is beside it: a fence that is never closed changes nothing further down."""
+    """A line is judged by itself and its neighbours: an unclosed fence changes nothing further down."""
     prose = "\n".join(f"第{i}段：市图书馆（总馆）延长开放时间；周末照旧。" for i in range(30))
     assert not any(code_lines(prose))
     flags = code_lines("```python\nx = f(1)\n" + prose)

@@ -1,4 +1,4 @@
-"""One document removed by each part of the recipe, and what `explain` says of it: value, threshold, margin."""
+"""One document removed by each part of the recipe, and the output of `explain`: value, threshold, margin."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def explained(built: tuple[Path, Path], name: str) -> dict[str, Any]:
-    """What `explain --json` says of a document. Any: JSON values."""
+    """The output of `explain --json` for a document. Any: JSON values."""
     run, store = built
     place = f"docs.jsonl:{list(DOCUMENTS).index(name)}"
     return dict(cli("explain", run, "--store", store, "--input", place, "--json").ok().json)
@@ -133,7 +133,7 @@ def test_a_copy_names_its_keeper_and_how_alike_they_are(built: tuple[Path, Path]
 
 
 def test_a_solution_goes_with_its_page(built: tuple[Path, Path]) -> None:
-    """A derived document whose page a rule removed says so."""
+    """A derived document whose page a rule removed is dropped for that reason."""
     run, store = built
     shown = cli("show", run, "--store", store, "--rule", "parent_dropped", "--json").ok().out.splitlines()
     assert len(shown) == 1 and "苹果" in shown[0]

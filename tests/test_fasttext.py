@@ -1,4 +1,4 @@
-"""fastText inference: equal to the C++ library on real and on random models, whatever the text holds."""
+"""fastText inference: equal to the C++ library on real and on random models, for any text."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def assert_same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) 
 
 
 def test_ties_are_those_of_the_library(tmp_path: Path) -> None:
-    """Labels of one score come in the library's order, whichever number of them is asked for."""
+    """Labels with equal scores come in the library's order, for any number of labels."""
     library = pytest.importorskip("fasttext", reason="fasttext-predict is the oracle")
     labels, words = [f"l{i}" for i in range(9)], ["</s>", "a", "b"]
     for values in ([0] * 9, [3, 3, 1, 3, 1, 1, 0, 3, 0], [1, 2, 2, 2, 3, 3, 1, 1, 1]):

@@ -1,4 +1,4 @@
-"""Guards: a run in which copies take out too much stops with exit 5, says why, and releases nothing."""
+"""Guards: a run in which duplicates remove too much stops with exit 5 and a reason, and releases nothing."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_explain_shows_both_texts_side_by_side() -> None:
 
 
 def test_report_shows_pairs_around_the_threshold() -> None:
-    """The histogram counts every compared pair, and samples on both sides say where two texts differ."""
+    """The histogram counts every compared pair, and samples from both sides show where two texts differ."""
     done = reference()
     release = done.store / "releases" / "v1"
     report = json.loads((release / "report.json").read_text())

@@ -65,7 +65,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def take_in(folder: Path, path: Path, on: str = "doc_id", *options: object) -> dict[str, Any]:
-    """Import a file as `reviews`; returns what the command prints as JSON."""
+    """Import a file as `reviews`; returns the JSON output of the command."""
     command = ("import", "reviews", path, "--on", on, "--store", folder / "store", "--workers", 1, "--json")
     return dict(cli(*command, *options).ok().json)
 
@@ -132,7 +132,7 @@ def documents(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_other_values_make_decisions_stale_and_nothing_else(built: tuple[Path, list[dict[str, Any]]]) -> None:
-    """Another import reads no text and runs no stage; the same again, whatever its format and order, does nothing."""
+    """Another import reads no text and runs no stage; the same values again, in any format and order, do nothing."""
     folder, rows = built
     first = [{"doc_id": row["doc_id"], "verdict": "好", "score": 0.5} for row in rows]
     run_path = with_reviews(folder)
@@ -277,7 +277,7 @@ def test_imported_spans_are_checked_and_applied(built: tuple[Path, list[dict[str
 
 
 def test_a_missing_import_says_what_to_do(built: tuple[Path, list[dict[str, Any]]]) -> None:
-    """A run file that names one stops before any work; a rule over it must say what null means."""
+    """A run file that names a missing import stops before any work; a rule over an import must define `if_null`."""
     folder, rows = built
     run_path = with_reviews(folder)
     done = cli("run", run_path, "--store", folder / "store", "--engine", "local", "--workers", 1)
@@ -301,7 +301,7 @@ def test_a_missing_import_says_what_to_do(built: tuple[Path, list[dict[str, Any]
 
 
 def test_a_damaged_or_deleted_table_is_refused(built: tuple[Path, list[dict[str, Any]]]) -> None:
-    """A stored table that was edited is not aligned with new documents; one that is gone is asked for."""
+    """A stored table that was edited is not aligned with new documents; a deleted one is an error with advice."""
     folder, _ = built
     take_in(folder, write_csv(folder / "r.csv", [{"url": URLS[0], "verdict": "好", "score": 1}]), "url")
     (path,) = (folder / "store/imports/reviews").iterdir()

@@ -1,4 +1,4 @@
-"""Language identification: labels, shares, scripts of Chinese, and what is no language at all."""
+"""Language identification: labels, shares, scripts of Chinese, and text in no language."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def test_traditional_and_simplified(annotate: Annotate) -> None:
 
 
 def test_characters_of_both_sides_say_nothing() -> None:
-    """后, 里, 台 and 面 are written on both sides; 们 and 們 are not."""
+    """后, 里, 台 and 面 are used in both scripts and have no flag; 们 and 們 have one."""
     flags = load_flags()
     assert all(not flags[ord(char)] & (scripts.HANS_FLAG | scripts.HANT_FLAG) for char in "后里台面床群")
     assert all(flags[ord(char)] & scripts.HANS_FLAG for char in "们说国发")
@@ -282,7 +282,7 @@ def test_values_are_rounded_and_in_range(annotate: Annotate) -> None:
 @given(st.lists(TEXTS, max_size=8), st.integers(0, 8))
 @settings(max_examples=40)
 def test_batches_do_not_matter(annotate: Annotate, texts: list[str], cut: int) -> None:
-    """Two parts annotated apart give the rows of the whole, and the schema holds for any of them."""
+    """Two parts annotated separately give the rows of the whole, and the schema is right for any of them."""
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     whole = annotate(table)
     assert whole.schema.equals(SCHEMA)
@@ -328,7 +328,7 @@ def test_settings_are_checked() -> None:
 
 
 def test_real_documents(annotate: Annotate) -> None:
-    """Real documents have the language that their source says, at least 19 times in 20."""
+    """Real documents have the language stated by their source, at least 19 times in 20."""
     path = DEV_DATA / "docs_zh_en-00.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there; set BICORPUS_DEV_DATA to the folder of development data")
@@ -345,6 +345,6 @@ def test_real_documents(annotate: Annotate) -> None:
 
 
 def test_a_character_again_says_nothing(annotate: Annotate) -> None:
-    """A cheer or a laugh of one character is not Cantonese by one character."""
+    """A cheer or a laugh of one repeated character is not Cantonese by that character."""
     for text in ("啊啊啊啊啊啊", "好" * 50):
         assert label(annotate, text)[0]["label"] == "zho_Hans"

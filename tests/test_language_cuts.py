@@ -22,7 +22,7 @@ def shards(labels: list[str | None], scores: list[float | None], *sizes: int) ->
 
 
 def some(seed: int = 1) -> tuple[list[str | None], list[float | None]]:
-    """300 documents of three languages, of which one is rare, and two without a label."""
+    """300 documents of three languages, one of them rare, and two without a label."""
     rng = np.random.default_rng(seed)
     labels = ["zho_Hans"] * 150 + ["eng_Latn"] * 140 + ["yue_Hant"] * 8
     scores = [
@@ -64,7 +64,7 @@ def test_a_threshold_is_the_median_less_a_deviation(sizes: tuple[int, ...], n_pa
 
 
 def test_thresholds_of_an_earlier_run_hold(tmp_path: Path) -> None:
-    """A table of cuts fixes the languages that it names, whatever the new scores are; others are drawn."""
+    """A table of thresholds fixes the languages that it names, regardless of new scores; others are fitted."""
     labels, scores = some()
     first = run_global(GLOBAL, shards(labels, scores, 300), Config(), 1).artefacts["cuts"]
     pq.write_table(

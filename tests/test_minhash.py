@@ -59,7 +59,7 @@ def test_units_and_shingles_agree_with_the_reference(text: str) -> None:
 
 
 def test_a_signature_is_the_least_value_of_each_permutation() -> None:
-    """The kernel gives what the definition gives, for every number of shingles modulo its block."""
+    """The kernel equals the definition, for every number of shingles modulo its block."""
     rng = np.random.default_rng(1)
     sizes = [1, 2, 3, 4, 5, 8, 9, 250]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -75,7 +75,7 @@ def test_a_signature_is_the_least_value_of_each_permutation() -> None:
 
 
 def test_the_catch_rate_follows_the_formula() -> None:
-    """Random sets of known similarity share a band as often as 1 - (1 - s**r)**b says."""
+    """Random sets of similarity s share a band as often as 1 - (1 - s**r)**b."""
     config = Config(n_bands=8, band_rows=4)
     rng = np.random.default_rng(2)
     n_trials, size = 1500, 120
@@ -111,7 +111,7 @@ def test_the_estimate_holds_for_running_text() -> None:
 
 
 def test_default_catch_probability() -> None:
-    """28 bands of 6 rows catch what the documentation says they do."""
+    """28 bands of 6 rows have the documented catch probability."""
     rates = [
         round(catch_probability(similarity, Config()), 4) for similarity in (0.0, 0.3, 0.5, 0.7, 0.8, 1.0)
     ]
@@ -138,7 +138,7 @@ def test_chinese_is_not_cut_at_punctuation() -> None:
 
 
 def test_another_seed_draws_other_permutations() -> None:
-    """Signatures depend on the seed, and band keys of different bands never meet on equal rows."""
+    """Signatures depend on the seed, and band keys of different bands never collide on equal rows."""
     assert not np.array_equal(permutations(24, 1), permutations(24, 2))
     assert [len(set(row.tolist())) for row in permutations(168, 1)] == [168, 168]
     keys = hash_bands(np.zeros((1, 24), np.uint32), 4)

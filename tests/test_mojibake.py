@@ -76,7 +76,7 @@ def test_readable_text_is_left_alone(text: str) -> None:
 
 @given(st.text())
 def test_any_text_can_be_looked_at(text: str) -> None:
-    """Repair never fails, and says nothing when it did nothing."""
+    """Repair never fails, and reports nothing when it changed nothing."""
     repaired, accident = repair(text)
     assert (accident is None) == (repaired == text)
 

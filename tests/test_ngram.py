@@ -74,7 +74,7 @@ def test_any_order_of_tokens_backs_off_like_the_reference(
 
 @given(texts())
 def test_tokens_are_what_spell_says(text: str) -> None:
-    """The kernel's keys are those of the words that `spell` writes, whatever the text."""
+    """The kernel's keys are those of the words of `spell`, for any text."""
     keys, kinds, n = read(text)
     names = ngram.SPECIALS
     found = [
@@ -135,7 +135,7 @@ def test_models_without_classes_skip_and_back_off(grams: ngram.Grams, tmp_path: 
     ],
 )
 def test_bad_arpa_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
-    """The error names the file and what is wrong."""
+    """The error names the file and the mistake."""
     path = tmp_path / "bad.arpa"
     path.write_text(content, "utf-8")
     with pytest.raises(ConfigError, match=rf"bad\.arpa: .*{message}"):

@@ -1,4 +1,4 @@
-"""Repeated paragraphs and lines: equality with a plain reference, what counts as a unit, and what removal leaves."""
+"""Repeated paragraphs and lines: equality with an oracle, what counts as a unit, and the text after removal."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_occurrences_are_those_of_the_reference(
 @settings(max_examples=40, deadline=None)
 @given(docs=documents(), cut=st.integers(0, 6), data=st.data())
 def test_the_order_of_documents_does_not_matter(docs: dict[str, str], cut: int, data: st.DataObject) -> None:
-    """Whatever the order and the batches in which documents come, each says the same."""
+    """Each document has the same output for any order and batches of documents."""
     config = paragraphs.Config(unit="line", min_chars_han=2, min_chars_other=3)
     shuffled = data.draw(st.permutations(sorted(docs)))
     assert run({doc: docs[doc] for doc in shuffled}, config, cuts=(cut,)) == run(docs, config)
@@ -88,7 +88,7 @@ NOTICE = han(1, 40)
 
 
 def test_a_paragraph_goes_with_the_empty_lines_after_it() -> None:
-    """What remains stands as if the paragraph had never been there, and the first document keeps it whole."""
+    """The rest reads as if the paragraph had never been there, and the first document keeps it whole."""
     docs = {
         "a": f"标题\n\n{NOTICE}\n{NOTICE[::-1]}\n\n\n末段",
         "b": f"前言。\n\n{NOTICE}\n{NOTICE[::-1]}\n\n后记。",
@@ -128,14 +128,14 @@ def test_units_are_compared_in_match_text(one: str, other: str) -> None:
 
 
 def test_lines_are_smaller_than_paragraphs() -> None:
-    """As lines, a repeated line goes from a paragraph whose other lines are its own; as paragraphs nothing does."""
+    """As a line, a repeated line is removed from a paragraph of other lines; as a paragraph nothing is."""
     docs = {"a": f"{NOTICE}\n{han(2, 30)}\n", "b": f"{han(3, 30)}\n{NOTICE}\n{han(4, 30)}\n"}
     assert removed(docs) == docs
     assert removed(docs, LINES) == {"a": docs["a"], "b": f"{han(3, 30)}\n{han(4, 30)}\n"}
 
 
 def test_what_is_short_is_no_unit() -> None:
-    """Headings, braces, rules and list items stay however often they come; so does a line without words."""
+    """Headings, braces, rules and list items are kept however often they occur; so are lines without words."""
     text = "第一章\n}\n----------------------------\n- 首页\nReturn to top\n" + "=" * 500 + "\n"
     assert all(row["substring.passages"] is None for row in run({"a": text * 3, "b": text}, LINES).values())
     for n_chars, is_unit in ((19, False), (20, True)):
@@ -149,7 +149,7 @@ def test_what_is_short_is_no_unit() -> None:
 
 
 def test_equal_lines_cost_one_row_each() -> None:
-    """Of k equal lines, in one document or in many, k rows are compared and k places written, and one stays."""
+    """Of k equal lines, in one document or in many, k rows are compared, k places written, and one line is kept."""
     for n_lines in (100, 1000):
         table = table_of({"a": f"{NOTICE}\n" * n_lines, "b": f"{NOTICE}\n" * n_lines}, LINES)
         (shard,) = number_rows([table])
@@ -163,7 +163,7 @@ def test_equal_lines_cost_one_row_each() -> None:
 
 
 def test_a_book_of_seventy_thousand_lines() -> None:
-    """Lines beyond the sixteen-bit numbers are found where they stand."""
+    """Lines beyond the sixteen-bit numbers get the right positions."""
     lines = [f"第{i}行：这一行与别的行都不相同，它的号码是{i}，一共有七万行。\n" for i in range(70_000)]
     docs = {"book": "".join(lines), "page": f"摘录\n{lines[69_999]}完\n{lines[65_537]}"}
     found = run(docs, LINES)
@@ -199,7 +199,7 @@ def test_copies_are_reported_and_counted() -> None:
 
 
 def test_more_copies_can_be_asked_for() -> None:
-    """With `min_copies` 3 a paragraph in two places stays in both, one in three stays in the first."""
+    """With `min_copies` 3 a paragraph in two places is kept in both, one in three is kept in the first."""
     docs = {"a": f"{NOTICE}\n\n{han(2, 30)}", "b": f"{NOTICE}\n\n{han(2, 30)}", "c": f"{NOTICE}\n\n尾"}
     assert removed(docs, min_copies=3) == {"a": docs["a"], "b": han(2, 30), "c": "尾"}
     with pytest.raises(ConfigError, match="min_copies is 1; expected 2 or more"):

@@ -47,7 +47,7 @@ def sample(name: str) -> list[str]:
 
 @needs_words
 def test_english_verdicts_are_datatroves_or_explained() -> None:
-    """The ladder begins with what the filters say, most verdicts agree, and no disagreement is without a class."""
+    """The ladder begins with the filters' verdicts, most verdicts agree, and every disagreement has a class."""
     from scripts import parity
 
     texts = sample("docs_en-00.jsonl.zst")[:N_DOCUMENTS]

@@ -32,7 +32,7 @@ MEASURE = STAGE.load(Config())
 
 
 def labelled(*texts: str | None) -> pa.Table:
-    """Texts with what the language stage says of them."""
+    """Texts with the columns of the language stage."""
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     found = LANGUAGE(table)
     for name in ("label", "spans"):
@@ -190,7 +190,7 @@ def test_every_language_preset_judges_by_part() -> None:
 
 
 def test_a_run_drops_a_document_for_its_part_and_explains_it(tmp_path: Path) -> None:
-    """The ledger names the rule; explain says which part, with the value that the part has."""
+    """The ledger names the rule; explain names the part and its value."""
     rows = [{"text": f"{ZH}\n{EN}"}, {"text": f"{ZH}\n{JUNK}"}, {"text": ZH}]
     page = tiny(
         tmp_path,

@@ -1,4 +1,4 @@
-"""Quality scores: the kernel against a plain reading of the model, and what the shipped model says."""
+"""Quality scores: the kernel against a plain reading of the model, and the scores of the shipped model."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def measured(lang: str, label: str) -> tuple[tuple[str, ...], dict[str, pa.Chunk
 
 
 def applies(where: tuple[Condition, ...], columns: dict[str, pa.ChunkedArray]) -> np.ndarray:
-    """Boolean (n_texts,): where all conditions hold."""
+    """Boolean (n_texts,): whether all conditions are met."""
     held = [np.asarray(condition.passes(columns)) for condition in where]
     return np.all(held, axis=0) if held else np.ones(len(columns["text"]), bool)
 

@@ -32,7 +32,7 @@ def table(rows: list[Row], cut: int | None = None) -> pa.Table:
 
 
 def scope_of(row: Row, scope: str) -> tuple[Any, ...]:
-    """By hand: what a document's scope is called."""
+    """A document's scope, by hand."""
     parent, source, snapshot = row
     if scope == "global":
         return (parent is None,)
@@ -61,7 +61,7 @@ def test_global_keys_are_what_they_were(rows: list[Row]) -> None:
 
 
 def test_known_salts() -> None:
-    """Salts are part of what a store holds: they stay the same from one version to the next."""
+    """Salts are stored and do not change from one version to the next."""
     row: Row = (None, "zh_web", "CC-MAIN-2025-30")
     assert [int(scope_salt(table([row]), scope)[0]) for scope in SCOPES] == [
         0,
@@ -91,7 +91,7 @@ def test_scope_reads_no_text() -> None:
 
 
 def test_an_unknown_scope_is_refused() -> None:
-    """The message names what there is."""
+    """The message lists the known scopes."""
     with pytest.raises(
         ConfigError, match=r"candidates\.scope is 'crawl'; expected one of global, source, snapshot"
     ):

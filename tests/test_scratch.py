@@ -1,4 +1,4 @@
-"""Scratch folders: gone with their owner, however it ended."""
+"""Scratch folders are removed with their owner, however it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def age(folder: Path) -> None:
 def test_what_a_killed_process_left_is_swept_and_a_live_one_s_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder goes once its owner was killed, and not before, even when it is old."""
+    """A folder is removed once its owner was killed, and not before, even when it is old."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     command = [sys.executable, "-c", HOLD]

@@ -197,7 +197,7 @@ def reference(
 @given(TEXTS, st.integers(1, 6))
 @settings(max_examples=150)
 def test_survey_equals_its_reference(text: str, min_words: int) -> None:
-    """The kernel groups and counts what the plain reference does."""
+    """The kernel's groups and counts equal those of the plain reference."""
     n_groups, view = int(load_scripts().max()) + 1, kernels.view(pa.array([text]))
     found = scripts.survey(view, load_scripts(), load_flags(), n_groups, min_words, 0.1)
     groups, units, totals = reference(text, mark_code(view, min_words).tolist(), min_words, 0.1)
@@ -209,7 +209,7 @@ def test_survey_equals_its_reference(text: str, min_words: int) -> None:
 @given(TEXTS)
 @settings(max_examples=40)
 def test_parts_are_copied_as_text(text: str) -> None:
-    """A copied part is valid UTF-8 and holds the group's code points in order, with a blank for each gap."""
+    """A copied part is valid UTF-8 and contains the group's code points in order, with a blank for each gap."""
     column = pa.array([text], pa.large_string())
     view, n_groups = kernels.view(column), int(load_scripts().max()) + 1
     found = scripts.survey(view, load_scripts(), load_flags(), n_groups, 5, 0.1)

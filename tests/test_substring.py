@@ -1,4 +1,4 @@
-"""Repeated passages: equality with a brute-force reference, order, partitions, and what removal leaves."""
+"""Repeated passages: equality with a brute-force oracle, order, partitions, and the text after removal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_passages_are_those_of_the_reference(
 @settings(max_examples=60)
 @given(docs=documents("ab中文"), han=st.integers(2, 6), other=st.integers(2, 12))
 def test_any_length_is_found(docs: dict[str, str], han: int, other: int) -> None:
-    """The reference holds for any two least lengths."""
+    """The steps equal the oracle for any two least lengths."""
     check(docs, anchors.Config(min_chars_han=han, min_chars_other=other))
 
 
@@ -89,14 +89,14 @@ def test_keys_compared_in_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_stays_is_the_text_of_smallest_doc_id_and_all_own_text() -> None:
-    """A passage goes wherever it stands but in the first document, to the character, no more."""
+    """A passage is removed everywhere but in the first document, to the character, and nothing else is."""
     passage = han(7, 130)
     docs = {"c": f"甲{passage}乙", "a": f"丙𠮷{passage}丁", "b": f"{passage}e\u0301戊"}
     assert removed(docs, anchors.Config()) == {"c": "甲乙", "a": docs["a"], "b": "e\u0301戊"}
 
 
 def test_repeats_inside_a_document_leave_the_first() -> None:
-    """Of a passage that comes back in its own document the first occurrence stays."""
+    """The first occurrence of a passage that is repeated in its own document is kept."""
     passage = latin(3, 500)
     assert removed({"a": f"1{passage}2{passage}3"}, anchors.Config()) == {"a": f"1{passage}23"}
 
@@ -112,7 +112,7 @@ def test_a_pattern_without_end_leaves_one_turn() -> None:
 @settings(max_examples=60)
 @given(docs=documents("abc中"))
 def test_removed_text_still_stands_somewhere(docs: dict[str, str]) -> None:
-    """Every removed character has an equal one that stays; the first document loses only own repetitions."""
+    """Every removed character has an equal one that is kept; the first document loses only its own repetitions."""
     left = removed(docs, SMALL)
     assert set("".join(left.values())) == set("".join(docs.values()))
     for doc in sorted(docs)[:1]:

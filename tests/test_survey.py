@@ -1,4 +1,4 @@
-"""Files that are one document each: what sources they make together, and what is not made a source."""
+"""Files of one document each: the sources they form together, and files that form none."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_file_in_doubt_is_no_source_of_its_own(tmp_path: Path, data: str | byt
 
 
 def test_a_readme_beside_records_is_no_document(tmp_path: Path) -> None:
-    """What describes a data set is left out with a reason, unless it is asked for by name or among its like."""
+    """A description of a data set is left out with a reason, unless it is named or among its like."""
     jsonl(tmp_path / "in" / "data" / "a.jsonl", [{"text": EN}])
     tree(tmp_path / "in", {"README.md": EN, "data/LICENSE.txt": EN, "data/book.txt": ZH})
     draft, run = init(tmp_path, tmp_path / "in")
@@ -111,7 +111,7 @@ def test_of_many_files_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_files_that_no_glob_tells_apart_go_by_folder(tmp_path: Path) -> None:
-    """Where a glob would also match files of records, each folder is a source, so that no two paths meet."""
+    """Where a glob would also match files of records, each folder is a source, so that paths do not overlap."""
     tree(
         tmp_path / "in", {f"{folder}/{name}.txt": f"{ZH} {folder}" for folder in "ab" for name in ("x", "y")}
     )

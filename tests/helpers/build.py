@@ -1,4 +1,4 @@
-"""Small builds for tests: inputs cut from the sample, a run file, the command, and what a release holds.
+"""Small builds for tests: inputs drawn from the sample, a run file, the command, and readers of a release.
 
 The inputs are 362 documents of every container, some of them copies and near copies of others, in 13 files.
 """
@@ -37,7 +37,7 @@ MAX_BYTES = 4_000
 
 
 def write_inputs(folder: Path) -> Path:
-    """Cut the sample into a small corpus below `folder`; returns `folder`."""
+    """Draw a small corpus from the sample and write it below `folder`; returns `folder`."""
     zh = _lines(gzip.decompress((SAMPLE / "docs_zh-00.jsonl.gz").read_bytes()), "content", 120)
     en = _lines(_unzstd((SAMPLE / "docs_en-00.jsonl.zst").read_bytes()), "text", 80)
     for name in ("zh", "en", "web"):
@@ -231,7 +231,7 @@ def build(run_path: Path, store: object, *options: object) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Reference:
-    """A finished build of `small_page` that tests compare with, and copy when they go on from it."""
+    """A finished build of `small_page`, which tests compare with or copy."""
 
     inputs: Path
     run_path: Path
@@ -266,7 +266,7 @@ def reference() -> Reference:
 
 
 def digests(store: object, release: str = "v1") -> dict[str, str]:
-    """SHA-256 of every file of a release by its name, whatever kind of store it lies in."""
+    """SHA-256 of every file of a release by its name, for any kind of store."""
     opened = open_store(f"{store}/releases/{release}")
     return {key: hashlib.sha256(opened.get(key)).hexdigest() for key, _ in opened.list("")}
 
@@ -297,7 +297,7 @@ def group_members(group: int) -> Iterator[psutil.Process]:
 
 
 def kill(process: subprocess.Popen[str], whole_group: bool) -> None:
-    """Kill a started command with SIGKILL, with its workers or alone, and wait until nothing of it runs."""
+    """Kill a started command with SIGKILL, with its workers or alone, and wait until no process of it is left."""
     if whole_group and process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
@@ -309,7 +309,7 @@ def kill(process: subprocess.Popen[str], whole_group: bool) -> None:
 
 
 def check_readable(store: Path) -> int:
-    """Read every file of a store to its end, as no half-written one may be there; returns how many there are."""
+    """Read every file of a store to its end, since none may be half-written; returns the number of files."""
     import pyarrow as pa
 
     opened, n_files = open_store(store), 0

@@ -16,7 +16,7 @@ from tests.helpers.strategies import table_of
 
 
 def check(stage: Stage, annotate: Annotate, table: pa.Table) -> str:
-    """Annotate, hold the result to the declared schema, rows and spans, and return its values."""
+    """Annotate, compare the result with the declared schema, rows and spans, and return its values."""
     result = annotate(table)
     assert result.schema.equals(stage.writes), f"wrote {result.schema}, declares {stage.writes}"
     assert result.num_rows == table.num_rows
@@ -30,7 +30,7 @@ def check(stage: Stage, annotate: Annotate, table: pa.Table) -> str:
 
 
 def a_corpus() -> Corpus:
-    """Three shards in which documents meet copies, near copies and parts of themselves."""
+    """Three shards of documents with exact copies, near duplicates and excerpts of each other."""
     first = [*DOCUMENTS, DOCUMENTS[3] * 3]
     second = [text.upper() for text in DOCUMENTS[::2]] + [DOCUMENTS[3] + "\n" + DOCUMENTS[0], *DOCUMENTS[:5]]
     third = [text[: len(text) * 9 // 10] or text for text in DOCUMENTS] + [DOCUMENTS[0] + DOCUMENTS[1]]
@@ -53,7 +53,7 @@ def outcome_values(step: Global, outcome: Outcome) -> str:
 
 
 def all_output_digest() -> str:
-    """One digest of what every step says about the golden documents."""
+    """One digest of the output of every step on the small corpus."""
     corpus = a_corpus()
     hasher = hashlib.sha256()
     for stage in stages().values():

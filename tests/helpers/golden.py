@@ -1,4 +1,4 @@
-"""Golden files: what each step says about fixed documents, so that output changes only with its version.
+"""Golden files: the output of each step on fixed documents, so that output changes only with its version.
 
 A file holds a step's name, version, config (files by digest), the recipes of the steps it reads, and its
 output on DOCUMENTS. `pytest --update-golden` writes files that are missing or of which one of the former
@@ -103,7 +103,7 @@ def recipe(step: Stage | Global) -> str:
 
 
 def observe(step: Stage | Global, config: Any) -> dict[str, Any]:
-    """What a golden file of a step holds."""
+    """The content of a step's golden file."""
     seen: dict[str, Any] = {"name": step.name, "version": step.version, "config": settings(step, config)}
     seen["upstream"] = upstream(step)
     if isinstance(step, Stage):
@@ -137,7 +137,7 @@ class Golden:
         self.update = update
 
     def check(self, step: Stage | Global, config: Any) -> None:
-        """Fail if a step's output on the known documents is not what its golden file holds."""
+        """Fail if a step's output on the golden documents differs from its golden file."""
         path = FOLDER / f"{step.name}.json"
         seen = json.loads(render(observe(step, config)))
         known = json.loads(path.read_text("utf-8")) if path.exists() else None

@@ -1,4 +1,4 @@
-"""Documents and marks for what talks to datatrove; without the extra its tests are skipped and say so."""
+"""Documents and marks for tests with datatrove, which are skipped where the extra is not installed."""
 
 from __future__ import annotations
 

@@ -47,8 +47,7 @@ def corpus(seed: int, n_families: int = 8) -> list[str]:
 
 
 def shards_of(texts: Sequence[str | None], sizes: Sequence[int], order: Sequence[int]) -> list[pa.Table]:
-    """Numbered shards of these texts in this order, with exact hashes and band keys; doc_id tells the
-    text."""
+    """Numbered shards of these texts in this order, with exact hashes and band keys; doc_ids number the texts."""
     table = pa.table(
         {
             "text": pa.array([texts[i] for i in order], pa.large_string()),

@@ -47,7 +47,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start processes, and kill what is left of them at the end."""
+    """Start processes, and kill those still running at the end."""
     processes: list[subprocess.Popen[str]] = []
 
     def run(code: str, *arguments: object) -> subprocess.Popen[str]:

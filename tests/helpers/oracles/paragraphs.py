@@ -31,7 +31,7 @@ def table_of(
     derived: frozenset[str] = frozenset(),
     prefer: Mapping[str, float] | None = None,
 ) -> pa.Table:
-    """Documents with the columns of `paragraphs` and what the engine hands to `owners`."""
+    """Documents with the columns of `paragraphs` and those that the engine adds for `owners`."""
     table = pa.table(
         [
             pa.array(docs, pa.string()),
@@ -105,14 +105,14 @@ def units_of(text: str, config: paragraphs.Config) -> list[tuple[int, int]]:
 
 
 def match_of(text: str) -> str:
-    """Match text of a text that stands alone."""
+    """Match text of a single text."""
     return "".join(map(chr, match_text(pa.array([text], pa.large_string())).codes))
 
 
 def check(
     docs: Mapping[str, str], config: paragraphs.Config, derived: frozenset[str] = frozenset(), **how: Any
 ) -> dict[str, dict[str, Any]]:
-    """Hold the steps to comparing the match text of all units; return what they found. Any: the arguments of run."""
+    """Compare the steps with equality of match texts of all units; return their output. Any: the arguments of run."""
     found, places = run(docs, config, derived=derived, **how), defaultdict(list)
     for doc in sorted(docs):
         for start, end in units_of(docs[doc], config):

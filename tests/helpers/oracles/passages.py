@@ -76,7 +76,7 @@ def reference(
     gone: frozenset[str] = frozenset(),
     prefer: Mapping[str, float] | None = None,
 ) -> dict[str, list[tuple[int, int, bool]]]:
-    """Occurrences by document, as (start, end, stays), by the definitions in the docstrings of the modules."""
+    """Occurrences by document, as (start, end, kept), by the definitions in the docstrings of the modules."""
     places: dict[str, list[Place]] = defaultdict(list)
     windows = {doc: windows_of(text, config) for doc, text in docs.items()}
     for doc in sorted(docs):

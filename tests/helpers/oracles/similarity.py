@@ -7,13 +7,12 @@ from tests.helpers.oracles.match_text import grams, match_reference, units_refer
 
 
 def shingles(text: str, characters: bool) -> set[tuple[str, ...]]:
-    """The set that a text is compared by."""
+    """The set of shingles that a text is compared by."""
     return set(grams([*match_reference(text).replace(" ", "")] if characters else units_reference(text)))
 
 
 def share_of_single(text: str) -> float:
-    """Share of units that are single characters of a script without blanks; the tests use no other
-    letters."""
+    """Share of units that are single characters of a script without blanks."""
     units = units_reference(text)
     return sum(len(unit) == 1 and unit >= "\u3000" for unit in units) / max(len(units), 1)
 
