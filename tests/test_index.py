@@ -28,7 +28,7 @@ from pipeline.progress import Progress
 from pipeline.schema import ROW_BITS
 from pipeline.store import open_store
 from stages import candidates, dedup
-from tests.helpers.build import build, cli, digests, ledger, reference, small_page, tiny, write_run
+from tests.helpers.build import build, cli, digests, ledger, map_here, reference, small_page, tiny, write_run
 from tests.helpers.near_duplicates import corpus, shards_of
 from tests.helpers.run_global import align, run_global
 
@@ -64,14 +64,13 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[li
 def counted() -> Iterator[list[Any]]:
     """Note the tasks that a build in this process maps. Any: tasks of any phase."""
     mapped: list[Any] = []
-    serial = SerialEngine()
 
     def note(engine: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         if fn is exchange.map_shard:
             mapped.extend(tasks)
-        return serial.map(fn, tasks)
+        return map_here(engine, fn, tasks)
 
-    with mock.patch.object(LocalEngine, "map", note):
+    with mock.patch("tests.helpers.build.map_here", note):
         yield mapped
 
 
