@@ -1,6 +1,8 @@
-"""Options and fixtures that every test file shares."""
+"""Options and fixtures that every test file shares, and how files are shared out to parallel workers."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +16,35 @@ settings.register_profile(
     "repository", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repository")
+
+
+RAY = ("test_cluster", "test_end_to_end", "test_whole_recipe")
+"""Files that start Ray: all in one worker, since Ray joins a cluster that it finds on the machine."""
+
+LONG = (
+    *RAY,
+    "test_contract",
+    "test_crash",
+    "test_hostile_pages",
+    "test_extract",
+    "test_import",
+    "test_passages",
+)
+"""Files that take longest: first, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of pytest-xdist, which may not be installed."""
+    config.addinivalue_line("markers", "xdist_group(name): tests of one group run in one worker, in order")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one worker of pytest-xdist, because they share builds, and order the files."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path.stem in RAY else item.path.stem))
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

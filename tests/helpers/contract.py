@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import pyarrow as pa
@@ -29,8 +30,9 @@ def check(stage: Stage, annotate: Annotate, table: pa.Table) -> str:
     return values(result)
 
 
+@functools.cache
 def a_corpus() -> Corpus:
-    """Three shards of documents with exact copies, near duplicates and excerpts of each other."""
+    """Three shards of documents with exact copies, near duplicates and excerpts of each other; read only."""
     first = [*DOCUMENTS, DOCUMENTS[3] * 3]
     second = [text.upper() for text in DOCUMENTS[::2]] + [DOCUMENTS[3] + "\n" + DOCUMENTS[0], *DOCUMENTS[:5]]
     third = [text[: len(text) * 9 // 10] or text for text in DOCUMENTS] + [DOCUMENTS[0] + DOCUMENTS[1]]
