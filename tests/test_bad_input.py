@@ -34,12 +34,6 @@ from tests.helpers.build import (
 Page = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run tasks in this process; the pool has tests of its own."""
-    monkeypatch.setattr("pipeline.cluster.LocalEngine.map", lambda _, fn, tasks: map(fn, tasks))
-
-
 def run(folder: Path, page: Page, store: Path | None = None) -> Ended:
     """Run a run file whose inputs are below `folder`."""
     path = write_run(folder, page)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,16 @@ NOTHING = {"ingest": 0, "derive": 0, "annotate": 0, "global": 0, "release": 0}
 
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail when either engine starts a worker."""
+    """Fail when either engine starts a worker or runs a task."""
 
     def refuse(_: object) -> None:
         raise AssertionError("an engine was started for an empty plan")
 
+    def refuse_tasks(_: object, fn: object, tasks: Sequence[object]) -> Iterator[object]:
+        assert not tasks, "a task was run for an empty plan"
+        return iter(())
+
+    monkeypatch.setattr("tests.helpers.build.map_here", refuse_tasks)
     monkeypatch.setattr("pipeline.cluster.LocalEngine.start", refuse)
     monkeypatch.setattr("pipeline.cluster.RayEngine.start", refuse)
 

@@ -87,7 +87,6 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr("pipeline.cluster.LocalEngine.map", lambda _, fn, tasks: map(fn, tasks))
     monkeypatch.setattr("pipeline.execute._LOADED", {})
 
     def write(**sources: str) -> None:

@@ -20,7 +20,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,11 +189,37 @@ class Ended:
         return self
 
 
+def map_here(_: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+    """Run tasks one after another in this process, pickled like on the way to a worker and back, errors included.
+
+    Any: tasks and results of any phase.
+    """
+    for task in tasks:
+        call, argument = pickle.loads(pickle.dumps((fn, task)))
+        try:
+            result = call(argument)
+        except Exception as error:
+            raise pickle.loads(pickle.dumps(error)) from error
+        yield pickle.loads(pickle.dumps(result))
+
+
+@contextmanager
+def in_process() -> Iterator[None]:
+    """Run the tasks of local engines in this process, which saves the seconds that a worker takes to start.
+
+    Like a new worker, it has no stage loaded yet: a file that a config names may have changed.
+    """
+    here = mock.patch.object(LocalEngine, "map", lambda *arguments: map_here(*arguments))
+    with here, mock.patch("pipeline.execute._LOADED", {}):
+        yield
+
+
 def cli(*arguments: object) -> Ended:
-    """Run `bicorpus` in this process."""
+    """Run `bicorpus` in this process, and the tasks of local engines as well; `command` starts processes."""
     from pipeline.cli import main
 
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    with in_process() if "--engine" in arguments else nullcontext():
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ended(result.exit_code, result.stdout, result.stderr)
@@ -224,28 +250,9 @@ def command(*arguments: object, **environment: str) -> Ended:
     return Ended(process.returncode, out, err)
 
 
-def map_here(_: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-    """Run tasks one after another in this process, pickled and unpickled as on the way to a worker and back.
-
-    Any: tasks and results of any phase.
-    """
-    for task in tasks:
-        call, argument = pickle.loads(pickle.dumps((fn, task)))
-        yield pickle.loads(pickle.dumps(call(argument)))
-
-
-@contextmanager
-def in_process() -> Iterator[None]:
-    """Run the tasks of local engines in this process, which saves the seconds that a worker takes to start."""
-    with mock.patch.object(LocalEngine, "map", lambda *arguments: map_here(*arguments)):
-        yield
-
-
 def build(run_path: Path, store: object, *options: object) -> dict[str, Any]:
-    """Run a build with all its tasks in this process; returns its record. `command` runs one with workers."""
-    with in_process():
-        ended = cli("run", run_path, "--store", store, "--engine", "local", "--json", *options)
-    return dict(ended.ok().json)
+    """Run a build in this process; returns its record."""
+    return dict(cli("run", run_path, "--store", store, "--engine", "local", "--json", *options).ok().json)
 
 
 @dataclass(frozen=True)
