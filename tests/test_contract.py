@@ -168,8 +168,7 @@ def test_erased_documents_do_no_harm(step: Stage) -> None:
 @every(stages())
 def test_a_loaded_stage_pickles(step: Stage) -> None:
     """What load returns can travel to a worker and does the same there."""
-    table = inputs(step, table_of(DOCUMENTS))
-    annotate = step.load(step.config())
+    table, annotate = inputs(step, table_of(DOCUMENTS)), loaded(step.name)
     assert values(pickle.loads(pickle.dumps(annotate))(table)) == values(annotate(table))
 
 
