@@ -247,7 +247,13 @@ class RayEngine:
         if self.address:
             return {"address": self.address, **common}
         cpus = self.workers or len(os.sched_getaffinity(0))
-        return {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 200 << 20, **common}
+        return {
+            "address": "local",
+            "num_cpus": cpus,
+            "include_dashboard": False,
+            "object_store_memory": 200 << 20,
+            **common,
+        }
 
     def add_actor(self) -> None:
         """Ask for one actor; it counts as idle once it has answered."""

@@ -1,17 +1,57 @@
-"""Options and fixtures that every test file shares."""
+"""Options and fixtures that every test file shares, and how files are shared out to parallel workers."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.golden import Golden
+pytest.register_assert_rewrite("tests.helpers")  # so that an assertion in a helper shows its values as well
+
+from tests.helpers.golden import Golden  # noqa: E402  # after the line above
 
 # kernels compile on their first example, which no deadline can know; the same examples everywhere
 settings.register_profile(
     "repository", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repository")
+
+
+RAY = ("test_cluster", "test_end_to_end", "test_whole_recipe")
+"""Files that start Ray: all in one worker, since Ray joins a cluster that it finds on the machine."""
+
+LONG = (
+    *RAY,
+    "test_contract",
+    "test_crash",
+    "test_hostile_pages",
+    "test_extract",
+    "test_import",
+    "test_passages",
+)
+"""Files that take longest: first, so that no worker is left alone with one of them at the end."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker of pytest-xdist whole files, because their tests share builds; Any: its types may be missing."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            name = Path(nodeid.partition("::")[0]).stem
+            return "ray" if name in RAY else name
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first where workers share them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, digests, ledger, reference, small_page, texts, to_line, write_run
+from tests.helpers.build import build, cli, digests, ledger, reference, small_page, texts, to_line, write_run
 
 Page = dict[str, Any]
 
@@ -30,7 +30,7 @@ def by_id(store: Path, release: str) -> dict[str, dict[str, Any]]:
 
 
 def test_new_loses_to_old(tmp_path: Path) -> None:
-    """What the earlier release kept stays, whatever the order prefers by now."""
+    """Documents kept by the earlier release are kept, regardless of the present order of preference."""
     done = reference()
     store = done.copy(tmp_path)
     build(done.variant(newer(small_page(), "new_loses")), store)
@@ -45,7 +45,7 @@ def test_new_loses_to_old(tmp_path: Path) -> None:
 
 
 def test_old_loses_to_new(tmp_path: Path) -> None:
-    """A copy that went before stays now, and what it went for goes."""
+    """A copy that was removed before is kept now, and its former keeper is removed."""
     done = reference()
     store = done.copy(tmp_path)
     page = newer(small_page(), "old_loses")
@@ -60,7 +60,7 @@ def test_old_loses_to_new(tmp_path: Path) -> None:
 
 
 def test_one_corpus_without_another(tmp_path: Path) -> None:
-    """A minus B: neither what B kept nor anything like it is released, and the ledger says for what each went."""
+    """A minus B: no document that B kept or that is similar to one is released; the ledger names each keeper."""
     done = reference()
     store = done.copy(tmp_path)
     run_path = done.variant(newer(small_page(), "exclude"))
@@ -78,7 +78,7 @@ def test_one_corpus_without_another(tmp_path: Path) -> None:
 
 
 def test_a_reference_source_takes_out_and_is_not_released(tmp_path: Path) -> None:
-    """Documents like those of a reference go, also where a rule drops the reference itself; its copies all stand."""
+    """Documents similar to a reference are removed, even if a rule drops it; references never remove each other."""
     page: Page = {
         "corpus": "minus",
         "sources": [
@@ -111,9 +111,9 @@ def test_a_reference_source_takes_out_and_is_not_released(tmp_path: Path) -> Non
         (tmp_path / f"{name}.jsonl").write_text("".join(map(to_line, rows)), encoding="utf-8")
     run_path, store = write_run(tmp_path, page), tmp_path / "store"
     build(run_path, store)
-    rows = ledger(store, "minus")
-    mine_rows = {row["row"]: row for row in rows if row["source"] == "mine"}
-    references = [row for row in rows if row["source"] == "stage1"]
+    released = ledger(store, "minus")
+    mine_rows = {row["row"]: row for row in released if row["source"] == "mine"}
+    references = [row for row in released if row["source"] == "stage1"]
     assert [row["rule"] for row in references] == ["reference"] * 3
     assert mine_rows[0]["rule"] == "duplicate"
     assert mine_rows[0]["keeper_id"] in {row["doc_id"] for row in references}
@@ -152,7 +152,7 @@ def test_a_release_of_other_files_is_refused(tmp_path: Path) -> None:
 
 
 def test_decisions_alone_change(tmp_path: Path) -> None:
-    """Another mode chooses keepers again and reads no text; the first release stays as it is."""
+    """Another mode chooses keepers again without reading text; the first release is unchanged."""
     done = reference()
     store = done.copy(tmp_path)
     record = build(done.variant(newer(small_page(), "exclude")), store)

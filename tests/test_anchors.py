@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from pipeline.errors import ConfigError
 from stages import anchors
 from stages.kernels.ragged import from_binary, to_binary
-from tests.test_substring import SMALL, check, documents, han, removed, run
+from tests.helpers.oracles.passages import SMALL, check, documents, han, removed, run
 
 
 def test_thousands_of_copies_are_compared_once_each() -> None:
@@ -63,7 +63,7 @@ def test_removal_cuts_no_character(docs: dict[str, str]) -> None:
 
 
 def test_presets_give_lengths_that_settings_override() -> None:
-    """Equalised unless told otherwise; the published setting by name; a setting of one's own wins."""
+    """Lengths are equalised by default; the published setting has a name; an explicit setting overrides both."""
     assert anchors.Config().least == (100, 400)
     assert anchors.Config(preset="cci4").least == (185, 1700)
     assert anchors.Config(preset="cci4", min_chars_other=800).least == (185, 800)

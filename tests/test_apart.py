@@ -22,7 +22,7 @@ BODY_EN = (
 
 
 def keepers(*texts: str, config: Config | None = None) -> list[int]:
-    """For which of the texts each of them goes."""
+    """The text in favour of which each of them is removed."""
     return [int(keeper) for keeper in cluster_texts(texts, config)["keeper"].to_pylist()]
 
 

@@ -1,4 +1,4 @@
-"""Bad input of every kind: the exit code, one line that says what is wrong, and nothing lost in silence."""
+"""Bad input of every kind: the exit code, one line that names the problem, and no silent loss."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ import pytest
 
 from pipeline.lease import hold
 from pipeline.store import open_store
-from tests.build import Ended, cli, command, digests, ledger, reference, small_page, tiny, to_line, write_run
+from tests.helpers.build import (
+    Ended,
+    cli,
+    command,
+    digests,
+    ledger,
+    reference,
+    small_page,
+    tiny,
+    to_line,
+    write_run,
+)
 
 Page = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run tasks in this process: what the pool does with them is tested elsewhere."""
-    monkeypatch.setattr("pipeline.cluster.LocalEngine.map", lambda _, fn, tasks: map(fn, tasks))
-
-
 def run(folder: Path, page: Page, store: Path | None = None) -> Ended:
-    """Run a page whose inputs lie in `folder`."""
+    """Run a run file whose inputs are below `folder`."""
     path = write_run(folder, page)
     return cli("run", path, "--store", store or folder / "store", "--engine", "local", "--json")
 
@@ -341,7 +346,7 @@ def test_read_only_store(tmp_path: Path) -> None:
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fills up: exit 1 with what to do; once there is room, the run goes on and the bytes are the same."""
+    """A full disk ends the run with exit 1 and advice; once there is room, the run continues to the same bytes."""
     monkeypatch.undo()
     done = reference()
     with mounted(tmp_path / "disk", "size=1m") as disk:

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
+
 BOOKS = ROOT / "sample" / "books_zh.parquet"
 HAN = [chr(code) for code in range(0x4E00, 0x5800)]
 
@@ -99,7 +100,7 @@ def test_agreement_is_what_brute_force_finds(corpora: ModuleType, tmp_path: Path
 
 
 def test_a_part_of_the_truth_has_the_pairs_inside_it(corpora: ModuleType, tmp_path: Path) -> None:
-    """Documents beyond the size that is asked for are in no pair."""
+    """Documents beyond the requested size are in no pair."""
     texts = families(0)
     options = write_truth(tmp_path, texts)
     corpus, pairs = corpora.read_truth(options[1], options[3], "zh", 20 * 900 / 1e6)
@@ -108,7 +109,7 @@ def test_a_part_of_the_truth_has_the_pairs_inside_it(corpora: ModuleType, tmp_pa
 
 
 def test_intervals_are_those_of_wilson(corpora: ModuleType) -> None:
-    """Known values; an interval of nothing says nothing."""
+    """Known values; the interval of no observations is [0, 1]."""
     assert corpora.wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
     assert corpora.wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
     assert corpora.wilson(0, 0) == (0.0, 1.0)
@@ -135,7 +136,7 @@ def test_the_script_measures_ours_on_the_sample(tmp_path: Path) -> None:
     """Every table has its figures, nothing near is missed, nothing removed is lost; JSON gives the same page."""
     texts = families(1)
     near = sum(value >= 0.8 for value in similarities(texts).values())
-    options = ["--peers", "none", "--repeats", "1", "--mb-fast", "1", "--json", tmp_path / "bench.json"]
+    options = ["--peers", "none", "--repeats", "1", "--mb-fast", "1", "--json", str(tmp_path / "bench.json")]
     done = run(BOOKS, *write_truth(tmp_path, texts), *options)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
@@ -158,7 +159,7 @@ def test_the_script_measures_ours_on_the_sample(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_cannot_run_is_reported(tmp_path: Path) -> None:
-    """Its row says why, and the others are measured."""
+    """Its row gives the reason, and the other libraries are measured."""
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -c "import sys; sys.exit(\'no such peer\')"\n')
@@ -186,6 +187,6 @@ def test_a_peer_that_cannot_run_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_told_in_a_line(arguments: list[str | Path], message: str) -> None:
-    """No trace, and what to do."""
+    """The message is one line with advice, without a traceback."""
     done = run(*arguments)
     assert done.returncode and message in done.stderr and "Traceback" not in done.stderr

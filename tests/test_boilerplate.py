@@ -1,4 +1,4 @@
-"""Boilerplate lines: what is furniture, what is text that mentions it, and where the spans lie."""
+"""Boilerplate lines: which lines are removed, which mention the same words and are kept, and the spans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stages import boilerplate
 from stages.boilerplate import STAGE, Config, LineRule, load_rules
 from stages.kernels.tables import load_tables
 from stages.languages import line_paths
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())
 RULES = [rule for path in line_paths() for rule in load_rules(path)]
@@ -113,12 +113,12 @@ def test_furniture_is_found(kind: str, line: str) -> None:
 
 @pytest.mark.parametrize("line", PROSE)
 def test_prose_is_left_alone(line: str) -> None:
-    """A sentence, heading or menu word that mentions the same things stays."""
+    """A sentence or heading that mentions the words of boilerplate is kept."""
     assert find(line, f"一。\n{line}\n二。") == [[], []]
 
 
 def test_a_long_line_is_left_alone() -> None:
-    """A paragraph that begins like furniture stays; the longest line that a rule allows does not."""
+    """A paragraph that begins like boilerplate is kept; a line of the greatest length allowed by a rule is removed."""
     notice = "This site uses cookies for a better experience".ljust(299, "-")
     assert [len(spans) for spans in find(notice + "!", notice + "-!")] == [1, 0]
 

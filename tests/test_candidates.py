@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 import pytest
 
 from stages import candidates, dedup
-from tests.run_global import align, run_global
-from tests.test_dedup import chinese, corpus, run_steps, shards_of
+from stages.scope import Scope
+from tests.helpers.near_duplicates import chinese, corpus, run_steps, shards_of
+from tests.helpers.run_global import align, run_global
 
 
 def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where many documents hang together, each pair meets in a place of its own; what is found stays the same."""
+    """Components too large for one group are compared pair by pair in several groups, with the same result."""
     texts = corpus(4)
     names = ["doc_id", "dedup.cluster", "dedup.cluster_size", "dedup.pairs"]
     together = run_steps(shards_of(texts, [len(texts)], range(len(texts))), 4, dedup.Config())
@@ -28,7 +29,7 @@ def test_large_groups_are_compared_apart(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(("scope", "n_clusters"), [("global", 1), ("source", 2), ("snapshot", 3)])
-def test_only_documents_of_one_scope_are_compared(scope: candidates.Scope, n_clusters: int) -> None:
+def test_only_documents_of_one_scope_are_compared(scope: Scope, n_clusters: int) -> None:
     """One page in two sources and three snapshots is one cluster, two or three."""
     page = "".join(chinese(np.random.default_rng(8), 200))
     (shard,) = shards_of([page] * 8, [8], range(8))

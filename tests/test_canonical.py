@@ -1,4 +1,4 @@
-"""Canonical rows: what becomes a document, what is quarantined and why, and how rows are named."""
+"""Canonical rows: which records become documents, which are quarantined and why, and how rows are named."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = st.sampled_from(["text", "id", "url", "date", "score", "x"])
 
 
 def info(**values: Any) -> SourceInfo:
-    """A source with defaults for what a test does not name."""
+    """A source, with defaults for fields that a test does not set."""
     return SourceInfo(**{"name": "web", "input": "a/b.jsonl", "fields": FIELDS, **values})
 
 
@@ -88,7 +88,7 @@ def test_the_raw_form_of_a_long_record_is_cut() -> None:
 
 
 def test_only_line_breaks_and_a_leading_mark_change() -> None:
-    """CRLF and CR become LF, one leading U+FEFF goes; width, composition and inner marks stay."""
+    """CRLF and CR become LF and one leading U+FEFF is removed; width, composition and inner marks are kept."""
     kept = "Ａ\u212b e\u0301 豈\ufeff\u200b\u2028\x85 ，。"
     assert document({"text": f"\ufeff一\r\n二\r三\n\r{kept}"})["text"] == f"一\n二\n三\n\n{kept}"
 
@@ -151,7 +151,7 @@ def test_the_snapshot_is_the_record_s_or_the_source_s(name: str) -> None:
 
 
 def test_meta_is_sorted_compact_json_of_what_is_left() -> None:
-    """Values without a JSON form are written as text; nulls say nothing and are left out."""
+    """Remaining fields become sorted compact JSON; values without a JSON form become text; nulls are left out."""
     fields = {
         "text": "t",
         "z": {"b": 1, "a": "中"},
@@ -195,12 +195,12 @@ def test_values_of_other_types_become_strings() -> None:
     ],
 )
 def test_host(url: str | None, host: str | None) -> None:
-    """The host is lower case, without user and port; what has none is null."""
+    """The host is lower case, without user and port; it is null if the URL has none."""
     assert host_of(url) == host
 
 
 def test_existing_scores_are_numbers_unless_declared_strings() -> None:
-    """Scores stay row by row with the documents; what is no finite number is null; dots reach inside."""
+    """Scores stay aligned with the documents; anything but a finite number is null; dots reach nested fields."""
     documents, quarantine, scores = take(
         {"text": "a", "score": 3, "lang": "zh", "quality": {"wiki": 0.5}},
         {"text": None, "score": 9.0},
@@ -286,7 +286,7 @@ VALUES = st.recursive(
 @settings(deadline=None)
 @given(st.lists(st.dictionaries(NAMES, VALUES), max_size=8))
 def test_every_record_is_accounted_for(records: list[dict[str, Any]]) -> None:
-    """Whatever fields hold, each record becomes one document or one quarantined row."""
+    """For any fields, each record becomes one document or one quarantined row."""
     documents, quarantine, scores = take(*records, columns={"edu.score": "score", "lang.x": "x:string"})
     documents.validate(full=True)
     positions = documents["input_row"].to_pylist() + quarantine["input_row"].to_pylist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,19 @@ from pipeline.errors import ConfigError
 from pipeline.load import load_run
 from stages.caps import GLOBAL, READS, Config, slice_of
 from stages.keyed_hash import keyed_hash
-from tests.build import build, cli, command, digests, ledger, to_line, write_run
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.build import build, cli, command, digests, ledger, to_line, write_run
+from tests.helpers.run_global import align, number_rows, run_global
 
 KINDS = {"passes_base": pa.bool_(), "score": pa.float32(), "tokens": pa.int32(), "cluster": pa.int64()}
 
 
+Document = Mapping[str, object]
+
+
 def places(
-    rows: list[dict[str, Any]], n_shards: int = 1, n_partitions: int = 1, **settings: Any
+    rows: Sequence[Document], n_shards: int = 1, n_partitions: int = 1, **settings: Any
 ) -> list[dict[str, Any]]:
-    """What the step says of documents, given the columns that matter."""
+    """The step's output for documents given by the columns that matter."""
     config = Config(**settings)
     columns = (*READS, "score", "tokens", "cluster")
     full = [{"doc_id": f"{i:026d}", "passes_base": True, **row} for i, row in enumerate(rows)]
@@ -44,8 +48,8 @@ def places(
 
 
 def test_the_best_come_first_and_weigh() -> None:
-    """By score, null last; what weighs nothing or is null adds nothing; other hosts do not matter."""
-    rows = [
+    """Ranks follow the score, null last; a null or zero weight adds nothing; other hosts do not matter."""
+    rows: list[Document] = [
         {"host": "a", "score": 0.5, "tokens": 10}, {"host": "a", "score": None, "tokens": 7},
         {"host": "a", "score": 0.9, "tokens": 5}, {"host": "b", "score": 0.1, "tokens": None},
     ]  # fmt: skip
@@ -71,7 +75,7 @@ def test_ties_go_by_the_hash_of_the_document() -> None:
 
 def test_who_does_not_compete_has_no_place() -> None:
     """Documents that fail a base rule or have no host are null; derived ones compete with each other alone."""
-    rows = [
+    rows: list[Document] = [
         {"host": "a"},
         {"host": "a", "passes_base": False},
         {"host": None},
@@ -188,7 +192,7 @@ def write_pages(folder: Path) -> None:
 
 
 def test_caps_and_lists_end_to_end(tmp_path: Path) -> None:
-    """The best three of a domain stay; explain says place, number and list; verify finds the same again."""
+    """The best three of a domain are kept; explain names rank, number and list; verify reproduces them."""
     write_pages(tmp_path)
     run, store = write_run(tmp_path, page()), tmp_path / "store"
     build(run, store)

@@ -1,4 +1,4 @@
-"""The card and the Croissant description of a release: what hubs and loaders read from them, and that it is so."""
+"""The card and the Croissant description of a release: the fields that hubs and loaders read, and their truth."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from stages.croissant import column_field
 from stages.hub import hub_languages, hub_licenses, hub_size
 from stages.markdown import in_bytes, markdown
 from stages.release import LEDGER, MEANINGS, ORDER, data_schema
-from tests.build import build, cli, ledger, reference, texts, tiny, write_run
+from tests.helpers.build import build, cli, ledger, reference, texts, tiny, write_run
 
-LABELLED = [
+LABELLED: list[dict[str, Any]] = [  # Any: values of fields
     {"id": str(i), "text": f"第 {i} 篇文章，讲的是图书馆。" if i % 3 else f"Document {i} of a small corpus.",
      "lang": "zho_Hans" if i % 3 else "eng_Latn", "license": ("CC-BY-4.0", "MIT | other", None)[i % 3], "score": i / 40,
      "ppl": float(2 ** (i % 12)), "domain": ("law", "医学")[i % 2]}
@@ -123,7 +123,7 @@ def test_the_card_tells_the_numbers_of_the_release() -> None:
 
 
 def test_labels_scores_and_domains_are_counted(labelled: Path) -> None:
-    """Domains and languages of the card are those of the documents; what was not measured is not mentioned."""
+    """Domains and languages of the card are those of the documents; unmeasured properties are not mentioned."""
     _, body = parts_of(labelled)
     dropped = {i for i, row in enumerate(LABELLED) if row["ppl"] > 1000 and row["lang"] == "zho_Hans"}
     law = [i for i, row in enumerate(LABELLED) if row["domain"] == "law"]
@@ -134,14 +134,14 @@ def test_labels_scores_and_domains_are_counted(labelled: Path) -> None:
 
 
 def test_every_column_has_a_meaning() -> None:
-    """Each column of data, ledger, orders and worked solutions, and of the lineage, is told in the card."""
+    """The card describes each column of data, ledger, orders, worked solutions and lineage."""
     columns = {*data_schema(["a"]).names, *LEDGER.names, *ORDER.names, *ROWS.names}
     assert columns <= set(MEANINGS)
     assert {f"lineage.{field.name}" for field in data_schema(["a"]).field("lineage").type} <= set(MEANINGS)
 
 
 def test_a_release_of_nothing_has_a_card(tmp_path: Path) -> None:
-    """When rules drop every document, the card says so and offers no data to load."""
+    """When rules drop every document, the card states it and configures no data to load."""
     page = tiny(tmp_path, select=[{"name": "none", "text_bytes": {"max": 0}}])
     page["release"] = {"name": "v1"}
     build(write_run(tmp_path, page), tmp_path / "store")
@@ -194,7 +194,7 @@ def test_mlcroissant_reads_the_documents(labelled: Path) -> None:
 
 
 def test_lists_of_structs_have_fields_of_their_own() -> None:
-    """A list repeats, and the members of a struct inside it are fields; what Croissant cannot say is an error."""
+    """A list is a repeated field with the struct's members as subfields; a dtype unknown to Croissant is an error."""
     kind = pa.list_(pa.struct({"start": pa.int32(), "kind": pa.string()}))
     field = column_field("cot", pa.field("spans", kind), {"fileSet": {"@id": "cot/parts"}}, {})
     assert field["repeated"] and [part["dataType"] for part in field["subField"]] == ["sc:Integer", "sc:Text"]
@@ -203,7 +203,7 @@ def test_lists_of_structs_have_fields_of_their_own() -> None:
 
 
 def test_hub_names() -> None:
-    """Codes and ids that the hub knows; what it does not know is `other`, and no licence is `unknown`."""
+    """Codes and ids known to the hub are kept; others become `other`, and no licence becomes `unknown`."""
     assert hub_languages(["zho_Hant", "eng_Latn", "zho_Hans", "yue_Hant", "mul", "zxx", "und"]) == [
         "en",
         "yue",
@@ -218,7 +218,7 @@ def test_hub_names() -> None:
 
 
 def test_tables_stand_whatever_names_hold() -> None:
-    """A bar or a line break in a name does not break its row, and numbers stand right."""
+    """A bar or a line break in a name does not break its row, and numbers are right-aligned."""
     assert markdown(["name", "n"], [["a|b\nc", 1234]]) == [
         "| name | n |",
         "|---|---:|",

@@ -11,9 +11,9 @@ from pipeline.errors import AlignmentError, ConflictError, StoreError
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from tests.stores import Start
+    from tests.helpers.stores import Start
 
-pytest_plugins = ["tests.stores"]
+pytest_plugins = ["tests.helpers.stores"]
 
 KEY = "annotations/language/v1-0123abcd/catalog.json"
 

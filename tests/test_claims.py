@@ -17,9 +17,9 @@ from stages.readers import warc
 from stages.readers.claim_values import iso_date, license_id, url_date
 from stages.readers.extract_worker import extract
 from stages.readers.pages import merged
-from tests.build import build, ledger, write_run
-from tests.records import read
-from tests.test_warc import ZH, page, response
+from tests.helpers.build import build, ledger, write_run
+from tests.helpers.records import read
+from tests.helpers.warc import ZH, page, response
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from tests.test_warc import ZH, page, response
     ],
 )
 def test_dates_have_one_form(text: str, date: str | None) -> None:
-    """Dates as pages write them become ISO 8601; what is no day is none."""
+    """Dates in the forms of web pages become ISO 8601; an impossible date becomes null."""
     assert iso_date(text) == date
 
 
@@ -133,7 +133,7 @@ LD = '<script type="application/ld+json">{}</script>'
     ],
 )
 def test_a_page_says_when_it_was_published(head: str, found: tuple[str | None, str | None]) -> None:
-    """JSON-LD, metas, itemprop and time elements are asked in this order, and the answer is named."""
+    """JSON-LD, metas, itemprop and time elements are read in this order, and the source of the date is recorded."""
     fields = extract(f"<html><head>{head}<p>text")
     assert (fields.get("published"), fields.get("published_from")) == found
 
@@ -188,7 +188,7 @@ def test_metas_speak_to_one_crawler_or_to_all() -> None:
     ],
 )
 def test_statements_to_robots_are_understood(robots: str, noindex: bool, noai: bool) -> None:
-    """Directives count for whom they are said to; noindex to a crawler for training is an opt-out of that."""
+    """Directives apply to the crawlers they name; noindex for a training crawler is an opt-out from training."""
     row = measure(json.dumps({"robots": robots}), Config())
     assert (row["noindex"], row["noai"], row["opted_out"]) == (noindex, noai, noai)
 
@@ -209,7 +209,7 @@ def test_any_statement_can_be_read(robots: str) -> None:
 
 
 def test_the_day_of_publication_is_no_date_of_the_crawl() -> None:
-    """`date` is what the archive says, and `published` stays in meta, for pages of archives and of files."""
+    """`date` is the date of the archive and `published` is kept in meta, for pages of archives and of files."""
     html = page(ZH, '<meta name=pubdate content="2020-01-02">')
     for reader, data, date in (
         (warc.READER, response(html), "2024-05-18T01:58:10Z"),

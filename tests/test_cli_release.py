@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, digests, ledger, reference, small_page, texts
+from tests.helpers.build import build, cli, digests, ledger, reference, small_page, texts
 
 LOCAL = ("--engine", "local", "--workers", 1)
 
@@ -79,7 +79,7 @@ def test_it_equals_what_a_run_would_release(store: Path, tmp_path: Path) -> None
 
 
 def test_the_default_mix_can_be_another(store: Path) -> None:
-    """--mix decides which mix the ledger counts copies of; verify knows it from the release."""
+    """--mix sets the mix counted by the ledger; verify reads its name from the release."""
     done = reference()
     cut(done.run_path, store, "all", "--mix", "natural")
     assert {row["copies"] for row in ledger(store, "all")} == {0, 1}
@@ -92,7 +92,7 @@ def test_the_default_mix_can_be_another(store: Path) -> None:
 
 
 def test_it_refuses_to_measure(store: Path) -> None:
-    """A stage, a global step or an input that is missing is named with what to run; nothing is written."""
+    """A missing stage, global step or input is named with the command to run; nothing is written."""
     changes: list[tuple[dict[str, Any], str]] = []
     for add in (
         {"use": "stages.tokens", "as": "raw"},
@@ -116,7 +116,7 @@ def test_it_refuses_to_measure(store: Path) -> None:
 
 
 def test_a_name_that_is_taken_is_kept(store: Path) -> None:
-    """Another release of the same name goes only with --force."""
+    """Another release of the same name is replaced only with --force."""
     done = cli("release", strict(), "--store", store, "--name", "v1", *LOCAL)
     assert done.code == 2 and "choose another --name, or replace it with --force" in done.err
     assert digests(store) == reference().digests

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,8 +16,10 @@ import pytest
 from pipeline.cluster import MAX_ATTEMPTS, LocalEngine
 from pipeline.errors import BicorpusError, UsageError
 from pipeline.store import open_store
-from tests.build import ROOT, build, cli, digests, kill, reference, small_page, start
-from tests.s3server import BUCKET, serve
+from tests.helpers.build import build, cli, digests, kill, reference, small_page, start
+from tests.helpers.paths import ROOT
+from tests.helpers.s3server import BUCKET, serve
+from tests.helpers.worker_tasks import die, die_once, nap
 
 SLOW = """
 from dataclasses import dataclass
@@ -85,25 +86,6 @@ def test_a_node_dies_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found == digests(tmp_path / "store")
 
 
-def die_once(marker: str) -> str:
-    """Kill this worker the first time; the second time, return."""
-    if not Path(marker).exists():
-        Path(marker).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return marker
-
-
-def die(_: int) -> None:
-    """Kill this worker."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def nap(seconds: float) -> int:
-    """Sleep; returns the worker's number."""
-    time.sleep(seconds)
-    return os.getpid()
-
-
 @pytest.fixture
 def engine() -> Iterator[LocalEngine]:
     """A pool of two workers."""
@@ -119,7 +101,7 @@ def test_a_killed_worker_is_replaced(engine: LocalEngine, tmp_path: Path) -> Non
 
 
 def test_a_task_that_always_kills_its_worker_ends_the_run(engine: LocalEngine) -> None:
-    """A task that loses its worker every time is given up with what to do, in a message of one line."""
+    """A task that loses its worker every time ends the run with one line of advice."""
     with pytest.raises(
         BicorpusError, match=f"lost its worker {MAX_ATTEMPTS} times.*fewer --workers"
     ) as found:
@@ -137,7 +119,7 @@ def test_all_workers_are_used(engine: LocalEngine) -> None:
 def test_workers_end_with_a_killed_driver() -> None:
     """A driver that is killed leaves no worker behind, not even one that waits for a task."""
     code = (
-        "from pipeline.cluster import LocalEngine\nfrom tests.test_cluster import nap\nimport time\n"
+        "from pipeline.cluster import LocalEngine\nfrom tests.helpers.worker_tasks import nap\nimport time\n"
         "if __name__ == '__main__':\n    list(LocalEngine(2).map(nap, [0.1] * 4))\n    print('ready', flush=True)\n"
         "    time.sleep(60)"
     )

@@ -1,4 +1,4 @@
-"""Clusters of a release: exact counts by snapshot and source, whatever the shards and partitions."""
+"""Clusters of a release: exact counts by snapshot and source, for any shards and partitions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.clusters import (
     part_of,
 )
 from stages.release import CLUSTERS
-from tests.build import build, cli, ledger, tiny, write_run
+from tests.helpers.build import build, cli, ledger, tiny, write_run
 
 NAMES = ("2222aaaa", "a", "azzz2", "b7", "zz", "名字")
 DOCUMENTS = st.lists(

@@ -1,4 +1,4 @@
-"""Signs of code: what is left out before a line is judged changes no verdict."""
+"""Signs of code: the characters left out before a line is judged change no verdict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages.kernels.code_lines import _find_code, find_code
 from stages.kernels.code_signs import load_heard, load_line_bits, load_symbols
 from stages.kernels.text import view
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 _SYMBOLS = [chr(code) for code in np.flatnonzero(load_symbols())]
 _WORDS = [
@@ -67,7 +67,7 @@ def test_symbols_that_are_not_heard_mean_nothing(docs: list[str]) -> None:
 
 @given(st.lists(CODE | texts(), min_size=1, max_size=6))
 def test_documents_of_a_batch_are_judged_apart(docs: list[str]) -> None:
-    """What comes before and after a document in its batch says nothing of its lines."""
+    """The documents before and after a document in its batch do not affect its lines."""
     found = find_code(view(pa.array(docs, pa.large_string())))
     for doc, text in enumerate(docs):
         alone = find_code(view(pa.array([text], pa.large_string())))
@@ -94,5 +94,5 @@ def test_documents_of_a_batch_are_judged_apart(docs: list[str]) -> None:
     ],
 )
 def test_known_lines(line: str, is_code: bool) -> None:
-    """Lines of code and of prose that look alike keep their verdicts."""
+    """Similar lines of code and of prose keep their verdicts."""
     assert find_code(view(pa.array([line], pa.large_string()))).is_code.tolist() == [is_code]

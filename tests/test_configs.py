@@ -1,4 +1,4 @@
-"""Presets in configs/: each builds the bundled sample, and cci4 holds what the language profiles say."""
+"""Presets in configs/: each builds the bundled sample, and cci4 contains the rules of the language profiles."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pipeline.presets import expand_presets
 from pipeline.rules import Rule, parse_rules
 from stages.languages import load_profiles
 from stages.parts import PART
-from tests.build import build, cli, ledger, write_inputs, write_run
-from tests.inputs import jsonl
+from tests.helpers.build import build, cli, ledger, write_inputs, write_run
+from tests.helpers.inputs import jsonl
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
 ZH = "去年冬天下了很大的雪，院子里的老树断了几根枝条。父亲说，等到春天，我们再去买一棵小树，把它种在井边。"
 EN = "The old mill stood at the end of the lane; nobody had worked in it since the war, and it was said to be haunted."
-SOURCES = [
+SOURCES: list[dict[str, Any]] = [  # Any: values of a run file
     {"name": "zh", "reader": "stages.readers.jsonl", "files": "zh/*.jsonl.gz"},
     {"name": "en", "reader": "stages.readers.jsonl", "files": "en/*.jsonl.zst"},
     {"name": "books", "reader": "stages.readers.parquet", "files": "books.parquet"},
@@ -69,7 +69,7 @@ def test_a_preset_builds_the_sample(path: Path, tmp_path: Path) -> None:
 
 
 def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: Condition, and its values
-    """Column -> bounds and values of conditions on what was measured, buckets aside."""
+    """Column -> bounds and values of conditions on measured columns, buckets excepted."""
     return {
         c.column: (c.min, c.max, c.among, c.not_among)
         for c in conditions
@@ -79,7 +79,7 @@ def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: C
 
 @pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
 def test_cci4_has_the_rules_of_the_profiles(profile: Any) -> None:  # Any: Profile
-    """Every default rule of a language stands in cci4 with its bounds; `und` serves all other labels."""
+    """Every default rule of a language occurs in cci4 with its bounds; `und` serves all other labels."""
     found = select_of("cci4.yaml")
     measured = {field.name for field in PART}
     prefix = "other" if profile.name == "und" else profile.name
@@ -124,11 +124,11 @@ def test_defaults_flag_harm_length_and_regularity() -> None:
 
 
 def test_collateral_counts_per_source_and_kind(tmp_path: Path) -> None:
-    """The script prints what the rules keep of each good source, copies included, and take of each bad kind."""
+    """The script prints the share that the rules keep of each good source and remove of each bad kind."""
     rows = [{"text": f"{ZH}第{i}天。", "source": "zh"} for i in range(6)]
     rows += [{"text": EN, "source": "en"}] * 3 + [{"text": "短。", "source": "en"}]
     jsonl(tmp_path / "docs.jsonl", rows)
-    bad = [
+    bad: list[dict[str, Any]] = [  # Any: values of columns
         {"text": "7 1 9 4 " * 60 + str(i), "label": "bad", "extra": '{"kind": "digits"}'} for i in range(4)
     ]
     bad += [{"text": ZH + EN, "label": "good", "extra": None}]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
+import functools
 import importlib
 import itertools
 import os
@@ -15,7 +15,6 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,15 +24,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.recipe import absent, canonical_json, config_of, step_recipe
-from pipeline.schema import CANONICAL, HANDED, ROW, SPANS, widened
-from pipeline.spans import check_spans
-from pipeline.stage import Annotate, Global, Outcome, Stage
-from tests.golden import DOCUMENTS, Golden
-from tests.run_global import run_global
-from tests.steps import Corpus, cut, found, globals_, loaded, modules, stages, values
-from tests.strategies import documents, table_of, texts
+from pipeline.schema import CANONICAL, HANDED
+from pipeline.stage import Global, Stage
+from tests.helpers.contract import a_corpus, check, outcome_values
+from tests.helpers.golden import DOCUMENTS, Golden
+from tests.helpers.paths import ROOT
+from tests.helpers.run_global import run_global
+from tests.helpers.steps import Corpus, cut, found, globals_, loaded, modules, stages, values
+from tests.helpers.strategies import documents, table_of, texts
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = settings(max_examples=25)
 
 
@@ -44,22 +43,14 @@ def every(steps: dict[str, Any]) -> pytest.MarkDecorator:
 
 def inputs(stage: Stage, docs: pa.Table) -> pa.Table:
     """What a stage reads of these documents."""
-    (table,) = Corpus([docs]).inputs(stage)
+    (table,) = corpus_of(tuple(docs["text"].to_pylist())).inputs(stage)
     return table
 
 
-def check(stage: Stage, annotate: Annotate, table: pa.Table) -> str:
-    """Annotate, hold the result to the declared schema, rows and spans, and return its values."""
-    result = annotate(table)
-    assert result.schema.equals(stage.writes), f"wrote {result.schema}, declares {stage.writes}"
-    assert result.num_rows == table.num_rows
-    result.validate(full=True)
-    for field in stage.writes:
-        if field.type == SPANS:
-            spans = result[field.name].combine_chunks()
-            check_spans(spans, table["text"].combine_chunks(), field.name)
-            assert all(pc.struct_field(pc.list_flatten(spans), "kind").to_pylist()), "a span without a kind"
-    return values(result)
+@functools.lru_cache(maxsize=128)
+def corpus_of(texts: tuple[str | None, ...]) -> Corpus:
+    """These documents in one shard; kept, since the stages of a test get the same examples in turn."""
+    return Corpus([table_of(texts)])
 
 
 @pytest.mark.parametrize("name", modules())
@@ -76,7 +67,7 @@ def test_names_are_unique() -> None:
 
 @every(found())
 def test_declarations_hold_together(step: Stage | Global) -> None:
-    """Names are snake_case, what is read is canonical or another step's, columns carry plain names."""
+    """Names are snake_case, columns read are canonical or another step's, and columns written have plain names."""
     assert re.fullmatch(r"[a-z][a-z0-9_]*", step.name)
     assert step.version >= 1
     assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) for name in step.writes.names), step.writes.names
@@ -89,7 +80,7 @@ def test_declarations_hold_together(step: Stage | Global) -> None:
 
 @every(found())
 def test_configs_survive_a_round_trip(step: Stage | Global) -> None:
-    """A config is a frozen dataclass that its fields rebuild, that JSON can hold and that makes a recipe."""
+    """A config is a frozen dataclass that can be rebuilt from its fields, written as JSON and made into a recipe."""
     assert dataclasses.is_dataclass(step.config)
     config: Any = step.config()  # Any: each step has its own config class
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -113,7 +104,7 @@ def test_what_a_step_requires_is_installed(step: Stage | Global) -> None:
 @EXAMPLES
 @given(docs=documents(), at=st.integers(0, 6))
 def test_rows_depend_on_their_document_alone(step: Stage, docs: pa.Table, at: int) -> None:
-    """Any Unicode text gets a row of the declared schema, whatever the batch boundaries and chunks are."""
+    """Any Unicode text gets a row of the declared schema, for any batch boundaries and chunks."""
     annotate, table = loaded(step.name), inputs(step, docs)
     whole = check(step, annotate, table)
     parts = [table.slice(0, at), table.slice(at)]
@@ -139,7 +130,7 @@ COMMENTED = (
 
 
 def test_stages_that_share_a_batch_do_not_change_it_for_each_other() -> None:
-    """Each stage gives right after any other on the same batch what it gives on text that nobody has read."""
+    """After any other stage on the same batch, each stage has the output that it has on a batch of its own."""
     texts = [DOCUMENTS[0], COMMENTED, DOCUMENTS[3], f"{DOCUMENTS[2]}\n{COMMENTED}"]
     readers = [step for step in stages().values() if "text" in step.reads]
     tables = {step.name: inputs(step, table_of(texts)) for step in readers}
@@ -177,8 +168,7 @@ def test_erased_documents_do_no_harm(step: Stage) -> None:
 @every(stages())
 def test_a_loaded_stage_pickles(step: Stage) -> None:
     """What load returns can travel to a worker and does the same there."""
-    table = inputs(step, table_of(DOCUMENTS))
-    annotate = step.load(step.config())
+    table, annotate = inputs(step, table_of(DOCUMENTS)), loaded(step.name)
     assert values(pickle.loads(pickle.dumps(annotate))(table)) == values(annotate(table))
 
 
@@ -193,29 +183,6 @@ def test_global_functions_pickle(step: Global) -> None:
 def test_known_documents_keep_their_known_values(step: Stage | Global, golden: Golden) -> None:
     """Output on the golden documents changes only together with the version."""
     golden.check(step, step.config())
-
-
-def a_corpus() -> Corpus:
-    """Three shards in which documents meet copies, near copies and parts of themselves."""
-    first = [*DOCUMENTS, DOCUMENTS[3] * 3]
-    second = [text.upper() for text in DOCUMENTS[::2]] + [DOCUMENTS[3] + "\n" + DOCUMENTS[0], *DOCUMENTS[:5]]
-    third = [text[: len(text) * 9 // 10] or text for text in DOCUMENTS] + [DOCUMENTS[0] + DOCUMENTS[1]]
-    return Corpus([table_of(first), table_of(second, 100), table_of(third, 200)])
-
-
-def outcome_values(step: Global, outcome: Outcome) -> str:
-    """Row values in row order, and artefacts by name."""
-    rows = "none"
-    if outcome.rows is not None:
-        written = outcome.rows.drop_columns([ROW]).schema
-        assert written.names == step.writes.names
-        assert all(
-            kind in (f.type, widened(f.type)) for kind, f in zip(written.types, step.writes, strict=True)
-        )
-        assert outcome.rows.schema.field(ROW).type == pa.uint64()
-        assert len(pc.unique(outcome.rows[ROW])) == outcome.rows.num_rows
-        rows = values(outcome.rows.sort_by(ROW))
-    return "\n".join([rows, *(f"{name}\n{values(t)}" for name, t in sorted(outcome.artefacts.items()))])
 
 
 @every(globals_())
@@ -255,32 +222,16 @@ def test_rows_that_sparse_skips_do_not_matter(step: Global) -> None:
     )
 
 
-def all_output_digest() -> str:
-    """One digest of what every step says about the golden documents."""
-    corpus = a_corpus()
-    hasher = hashlib.sha256()
-    for stage in stages().values():
-        for table in corpus.inputs(stage):
-            hasher.update(values(loaded(stage.name)(table)).encode("utf-8", "surrogatepass"))
-    for step in globals_().values():
-        hasher.update(outcome_values(step, corpus.outcome(step, 4)).encode("utf-8", "surrogatepass"))
-    return hasher.hexdigest()
-
-
 def test_hash_seeds_do_not_matter() -> None:
     """Two processes with different PYTHONHASHSEED give the same output for every step."""
-    digests = set()
-    for seed in ("1", "20240229"):
-        code = "from tests.test_contract import all_output_digest; print(all_output_digest())"
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        run = subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
+    code = "from tests.helpers.contract import all_output_digest; print(all_output_digest())"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
-        assert run.returncode == 0, run.stderr
-        digests.add(run.stdout)
-    assert len(digests) == 1
+        for seed in ("1", "20240229")
+    ]  # fmt: skip
+    outputs = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    assert len({digest for digest, _ in outputs}) == 1

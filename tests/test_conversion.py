@@ -1,4 +1,4 @@
-"""Traditional and Simplified Chinese: what is converted, and what is never touched."""
+"""Traditional and Simplified Chinese: which text is converted, and which is never changed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from hypothesis import given
 from pipeline.errors import ConfigError
 from pipeline.recipe import file_digest
 from stages import conversion
-from stages.conversion import Config, convert_rows, convert_texts, dictionaries, make_documents
+from stages.conversion import Config, convert_rows, dictionaries, make_documents
 from stages.kernels.chinese import CHINESE, CHINESE_CHARS, JAPANESE, load_evidence
-from tests.strategies import texts
-
-
-def convert(text: str, scheme: str = "t2s") -> str:
-    """One text in the other script."""
-    return convert_texts(pa.array([text], pa.large_string()), scheme)[0]
+from tests.helpers.convert import convert
+from tests.helpers.strategies import texts
 
 
 @pytest.mark.parametrize(
@@ -34,7 +30,7 @@ def convert(text: str, scheme: str = "t2s") -> str:
     ],
 )
 def test_chinese_is_converted(text: str, expected: str) -> None:
-    """Words decide where characters alone cannot; what is not Chinese stays."""
+    """Words decide where characters alone cannot; text that is not Chinese is kept."""
     assert convert(text) == expected
 
 
@@ -75,7 +71,7 @@ def test_other_text_is_left_alone(text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_stands_in_chinese_lines_is_left_alone(kept: str, template: str) -> None:
-    """Code in backticks, addresses, targets of links, tags and Japanese titles stay; the line around them changes."""
+    """Code, addresses, link targets, tags and Japanese titles are kept; the line around them is converted."""
     simplify = opencc.OpenCC("t2s").convert
     assert convert(template.format(kept)) == kept.join(map(simplify, template.split("{}")))
     assert simplify(template) != template
@@ -114,7 +110,7 @@ def test_evidence_is_of_one_language() -> None:
     "unit", ["a.", "`", "<a", "](a", "a@", "臺@", "a/", "http://", "a+", "www.", "http://a:", "#"]
 )
 def test_no_text_takes_long(unit: str) -> None:
-    """What looks for addresses and code reads on, whatever repeats: a megabyte takes moments, not minutes."""
+    """The search for addresses and code is linear in the text: a megabyte of any repeated unit takes moments."""
     start = time.process_time()
     convert("圖" + unit * (1_000_000 // len(unit)))
     assert time.process_time() - start < 20
@@ -122,7 +118,7 @@ def test_no_text_takes_long(unit: str) -> None:
 
 @given(texts())
 def test_only_characters_of_chinese_change(text: str) -> None:
-    """Any text: everything but Han characters stays, in its order, and converting again changes nothing."""
+    """In any text all but Han characters are kept in order, and a second conversion changes nothing."""
     once = convert(text)
     assert [c for c in once if not "\u3400" <= c <= "\U0003ffff"] == [
         c for c in text if not "\u3400" <= c <= "\U0003ffff"
@@ -132,7 +128,7 @@ def test_only_characters_of_chinese_change(text: str) -> None:
 
 @pytest.mark.parametrize("scheme", [*conversion.TO_SIMPLIFIED, *conversion.TO_TRADITIONAL])
 def test_every_scheme_works(scheme: str) -> None:
-    """Each scheme is one that OpenCC has, with its dictionaries at hand, and changes what it should."""
+    """Each scheme is known to OpenCC, has its dictionaries installed, and makes its known changes."""
     text = "軟體與內存" if scheme in conversion.TO_SIMPLIFIED else "软件与内存，这里"
     assert convert(text, scheme) != text
     files = dictionaries(Config(scheme=scheme))
@@ -151,7 +147,7 @@ def test_round_trips_keep_their_counts() -> None:
 
 
 def test_only_documents_of_the_language_are_converted() -> None:
-    """Documents of other labels, without a label or without text stay as they are."""
+    """Documents of other labels, without a label or without text are kept as they are."""
     labels = ["zho_Hant", "jpn_Jpan", None, "zho_Hant", "yue_Hant"]
     table = pa.table(
         {
@@ -167,7 +163,7 @@ def test_only_documents_of_the_language_are_converted() -> None:
 
 
 def test_derived_documents_have_the_edits_of_the_release() -> None:
-    """What is edited away is gone before the conversion; a text that stays the same makes no document."""
+    """Edits are applied before the conversion; a text that the conversion leaves unchanged makes no document."""
     spans = [[{"start": 2, "end": 4, "kind": "email"}], [], []]
     table = pa.table(
         {

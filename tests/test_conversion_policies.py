@@ -18,8 +18,9 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.load import load_run
-from tests.build import SAMPLE, build, cli, command, digests, ledger, to_line, write_run
-from tests.test_conversion import convert
+from tests.helpers.build import build, cli, command, digests, ledger, to_line, write_run
+from tests.helpers.convert import convert
+from tests.helpers.paths import SAMPLE
 
 MIXED = (
     "下面的程式碼會讀取檔案：\n\n```\n# 讀取檔案\nname = '臺灣'\n```\n\n"
@@ -144,7 +145,7 @@ def test_convert_at_release(inputs: Path, tmp_path: Path) -> None:
 
 
 def test_verify_notices_a_text_that_was_not_converted(inputs: Path, tmp_path: Path) -> None:
-    """A released text that is not what its record gives fails the check of texts derived again."""
+    """A released text that differs from the conversion of its record fails the check of derived texts."""
     run = write_run(inputs, page(convert="stages.conversion"), "convert.yaml")
     build(run, tmp_path / "store")
     build(write_run(inputs, page(), "keep.yaml"), tmp_path / "kept")
@@ -161,7 +162,7 @@ def test_verify_notices_a_text_that_was_not_converted(inputs: Path, tmp_path: Pa
 
 
 def test_convert_as_a_derived_source(inputs: Path, tmp_path: Path) -> None:
-    """Each Traditional document has a Simplified child with its own label, tokens and ledger row, and goes with it."""
+    """Each Traditional document has a Simplified child with its own label, tokens and ledger row, dropped with it."""
     derived = {
         "name": "simplified",
         "derive": "stages.conversion",

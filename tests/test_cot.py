@@ -1,9 +1,8 @@
-"""Worked solutions: what is found in each convention, what is left alone, where the spans lie, what is rendered."""
+"""Worked solutions: which conventions are recognised, which texts are left alone, their spans and their rendering."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,10 @@ from stages.cot.render import join, render
 from stages.cot.segment import to_number
 from stages.cot.support import plain_number, support
 from stages.cot.template import KINDS, REASONS
-from tests.strategies import texts
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())
-DATA = Path(os.environ.get("BICORPUS_DEV_DATA", Path(__file__).parents[2] / "shared/data"))
 
 
 def rows(*docs: str | None, label: str = "und", config: Config | None = None) -> list[dict[str, Any]]:
@@ -39,7 +38,7 @@ def rows(*docs: str | None, label: str = "und", config: Config | None = None) ->
 
 
 def bracket(text: str, template: dict[str, Any]) -> str:
-    """The text with brackets around what a template names, as in SOLVED."""
+    """The text with brackets around the roles named in a template, as in SOLVED."""
     question, answer, steps = template["question"], template["answer"], template["steps"]
     opens = [(question, "⟪⟫"), *((step, "⟨⟩") for step in steps), (answer, "⟦⟧")]
     places: list[tuple[int, float, str]] = [
@@ -153,7 +152,7 @@ def test_a_convention_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", SOLVED)
 def test_a_solution_is_found_inside_a_document(name: str) -> None:
-    """What stands before and after in other paragraphs changes nothing."""
+    """Other paragraphs before and after a solution change nothing."""
     before = "今天的天气很好。\n\nThe weather is fine today.\n\n"
     after = "\n\n以上就是全部内容，感谢阅读。\n\nThanks for reading this page.\n\n还有别的文章。\n"
     text = SOLVED[name]
@@ -216,7 +215,7 @@ def test_scripts_are_read_alike() -> None:
 
 
 def check(text: str, row: dict[str, Any]) -> None:
-    """What holds for every row: spans inside the text, not empty, steps apart and after the question."""
+    """Check every row: spans are inside the text and not empty, steps are disjoint and after the question."""
     assert row["n_templates"] == len(row["templates"])
     for template in row["templates"]:
         question, answer, steps = template["question"], template["answer"], template["steps"]
@@ -318,14 +317,14 @@ def test_a_template_becomes_a_document_and_a_row() -> None:
 
 
 def test_an_answer_inside_the_last_step_stands_once() -> None:
-    """A boxed answer is part of its sentence and is not said again; a marked one has its own line."""
+    """A boxed answer is part of its sentence and is not repeated; a marked one has its own line."""
     text = "Problem 2. What is 3+4?\nSolution: We add 3 and 4.\nTherefore 3+4 = \\boxed{7}."
     (template,) = rows(text)[0]["templates"]
     assert join(render(text, template)) == "What is 3+4?\n\nWe add 3 and 4.\nTherefore 3+4 = \\boxed{7}."
 
 
 def test_edits_reach_what_is_rendered() -> None:
-    """A span that release edits is edited in question, steps and answer too; what is emptied makes no document."""
+    """Spans that release edits are edited in question, steps and answer too; an emptied solution makes no document."""
     at = SOLUTION.index("x+3=5")
     edits = [{"start": at, "end": at + 5, "kind": "secret"}]
     (document,) = make_documents(documents(edits), documents_module.Config(), {"secret": "[X]"}).to_pylist()
@@ -368,7 +367,7 @@ def test_a_bad_setting_is_refused(changed: dict[str, Any], message: str) -> None
     ],
 )
 def test_a_bad_pattern_file_is_refused(tmp_path: Path, marks: str, message: str) -> None:
-    """An unknown role, a head that no text can hold and a broken pattern are named."""
+    """An unknown role, a head that no text can contain and a broken pattern are named."""
     path = tmp_path / "x.cot.yaml"
     path.write_text(f"marks:\n  - {marks}\n", "utf-8")
     with pytest.raises(ConfigError, match=message):
@@ -384,7 +383,7 @@ def test_a_null_text_has_no_solution() -> None:
 
 def test_pages_with_planted_solutions() -> None:
     """Of real pages with and without a planted solution, none without and most with one are found."""
-    path = DATA / "cot_docs.parquet"
+    path = DEV_DATA / "cot_docs.parquet"
     if not path.exists():
         pytest.skip(f"no {path}; set BICORPUS_DEV_DATA")
     table = pq.read_table(path, columns=["lang", "text", "has_cot"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BicorpusError
-from tests.build import (
+from tests.helpers.build import (
     build,
     check_readable,
     cli,
@@ -78,7 +78,7 @@ def test_killed_anywhere(share: float, whole_group: bool, tmp_path: Path) -> Non
 
 
 def test_killed_again_and_again(tmp_path: Path) -> None:
-    """A build that is killed three times gets on all the same, as finished work is found again."""
+    """A build that is killed three times still makes progress, since finished work is found again."""
     done = reference()
     for share in (0.6, 0.6, 0.6):
         interrupt(tmp_path, share, True)
@@ -88,7 +88,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
 
 
 def test_ctrl_c(tmp_path: Path) -> None:
-    """Ctrl-C ends with exit 130 and one line that says what to do; no worker stays; the same command finishes."""
+    """Ctrl-C ends with exit 130 and one line of advice; no worker is left; the same command finishes the build."""
     done = reference()
     process = started(tmp_path)
     while not list((tmp_path / "shards").glob("*.parquet")):
@@ -108,7 +108,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_two_interrupted_releases_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release taken up again after another one of its name was half-written holds none of that one's files."""
+    """A release resumed after another one of its name was half-written contains none of that one's files."""
     done, page = reference(), copy.deepcopy(small_page())
     page["select"][0]["tokens.n_tokens"]["min"] = 200
     other, store = done.variant(page), done.copy(tmp_path)

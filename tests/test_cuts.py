@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from pipeline.stage import Outcome
 from stages.cuts import ALL, GLOBAL, READS, Config, to_odds
-from tests.run_global import number_rows, run_global
+from tests.helpers.run_global import number_rows, run_global
 
 Row = tuple[float | None, float | None, str | None, int, str | None, bool]
 """reference, intact, language, bytes, cluster, whether it passes the base rules."""
@@ -67,17 +67,19 @@ def oracle(rows: list[Row], config: Config) -> list[tuple[int | None, ...]]:
             and (row[4] is None or firsts[row[4]] == f"d{i}")
         ]
 
+    def weighed(members: list[int], k: int) -> list[tuple[int, int]]:
+        """Log-odds by the k-th scorer and bytes, of the members that it scored."""
+        scored = [(odds_of(rows[i][:2][k]), rows[i][3]) for i in members]
+        return [(odds, n_bytes) for odds, n_bytes in scored if odds is not None]
+
     result: list[tuple[int | None, ...]] = []
     for row in rows:
         own = population(row[2] or "und")
         buckets: list[int | None] = []
         for k in (0, 1):
             members = own if len(own) >= config.min_rows else population(ALL)
-            values = [(odds_of(rows[i][k]), rows[i][3]) for i in members if rows[i][k] is not None]
-            if not values:
-                members = population(ALL)
-                values = [(odds_of(rows[i][k]), rows[i][3]) for i in members if rows[i][k] is not None]
-            mine, total = odds_of(row[k]), sum(weight for _, weight in values)
+            values = weighed(members, k) or weighed(population(ALL), k)
+            mine, total = odds_of(row[:2][k]), sum(weight for _, weight in values)
             if mine is None or not values:
                 buckets.append(None)
                 continue
@@ -131,7 +133,7 @@ def test_buckets_are_what_the_definition_says(
 
 
 def test_buckets_hold_equal_bytes() -> None:
-    """Of many documents of mixed sizes each scorer's bucket holds a twentieth of the bytes, the last the best."""
+    """With many documents of mixed sizes each scorer's bucket holds a twentieth of the bytes, the last the best."""
     random = np.random.default_rng(0)
     rows: list[Row] = [
         (float(random.random()), float(random.random()), "zho_Hans", int(random.integers(1, 200)), None, True)
@@ -178,7 +180,7 @@ def test_few_documents_are_placed_among_all() -> None:
 
 
 def test_one_value_for_all_is_in_the_middle() -> None:
-    """Documents that a scorer cannot tell apart share the bucket in the middle, not the best."""
+    """Documents with equal scores share the bucket in the middle, not the best."""
     outcome = run([(0.7, 0.7, "zho_Hans", 10, None, True)] * 300, Config())
     assert outcome.rows is not None
     assert set(outcome.rows["bucket"].to_pylist()) == {10}

@@ -13,14 +13,14 @@ import pytest
 
 from pipeline.errors import ConfigError
 from stages import datatrove
-from tests.build import build, cli, tiny, write_run
-from tests.moving import EN, TEXTS, ZH, docs, needs_datatrove, needs_words
-from tests.strategies import table_of
+from tests.helpers.build import build, cli, tiny, write_run
+from tests.helpers.moving import EN, TEXTS, ZH, docs, needs_datatrove, needs_words
+from tests.helpers.strategies import table_of
 
-pytest_plugins = ("tests.own_filters",)
+pytest_plugins = ("tests.helpers.own_filters",)
 
 FILTERS = f"{datatrove.FILTERS}."
-PARITY = {
+PARITY: dict[str, tuple[dict[str, Any], ...]] = {  # Any: arguments of filters
     "GopherRepetitionFilter": ({}, {"language": "cmn_Hani", "dup_line_frac": None}),
     "GopherQualityFilter": (
         {"min_doc_words": 20},
@@ -37,7 +37,7 @@ PARITY = {
 
 
 def judge(name: str, texts: tuple[str | None, ...] = TEXTS, **arguments: Any) -> list[dict[str, Any]]:
-    """What a filter says of texts, through the stage."""
+    """The verdicts of a filter on texts, through the stage."""
     config = datatrove.Config(filter=name, arguments=arguments)
     return datatrove.STAGE.load(config)(table_of(list(texts)).select(["text", "url"])).to_pylist()
 
@@ -61,7 +61,7 @@ def test_verdicts_are_those_of_the_filter(name: str) -> None:
 
 @needs_datatrove
 def test_the_default_finds_placeholder_text() -> None:
-    """Without settings one rule that holds in any language runs; a bare refusal has no reason."""
+    """Without settings one rule that is valid in any language runs; a plain refusal has no reason."""
     rows = datatrove.STAGE.load(datatrove.Config())(table_of(list(TEXTS)).select(["text", "url"])).to_pylist()
     dropped = {"keep": False, "reason": None, "edited": False}
     kept = {"keep": True, "reason": None, "edited": False}
@@ -70,7 +70,7 @@ def test_the_default_finds_placeholder_text() -> None:
 
 @needs_words
 def test_an_edit_is_a_fact_and_no_more() -> None:
-    """A filter that takes lines out of its document is seen to; the text of the batch stays."""
+    """A filter that removes lines of its document sets `edited`; the text of the batch is unchanged."""
     text = "This first line ends as a sentence does.\nThis second line does not end at all\n" * 6
     table = table_of([text, None]).select(["text", "url"])
     config = datatrove.Config(filter=FILTERS + "C4QualityFilter", arguments={"min_num_sentences": 2})
@@ -83,7 +83,7 @@ def test_an_edit_is_a_fact_and_no_more() -> None:
 
 @needs_datatrove
 def test_filters_of_other_modules_see_urls_in_batches(own: str) -> None:
-    """Any filter class runs, in batches of the size it asks for, with its documents' urls; kept ones have no reason."""
+    """Any filter class runs in batches of its own size, with its documents' urls; kept documents have no reason."""
     table = pa.table({"text": ["a", None, "b", "c", "d"], "url": [f"https://h{i}.cn/" for i in range(5)]})
     annotate = datatrove.STAGE.load(datatrove.Config(filter=f"{own}.ByHost", arguments={"hosts": ["h2.cn"]}))
     found = [(row["keep"], row["reason"]) for row in annotate(table).to_pylist()]
@@ -115,7 +115,7 @@ def test_a_filter_that_cannot_be_made_stops(
 
 @needs_datatrove
 def test_a_package_missed_at_the_first_text_stops(own: str) -> None:
-    """A filter that imports late raises a ConfigError with what to install, not one failure for each document."""
+    """A filter that imports late raises a ConfigError with the install command, not one failure per document."""
     with pytest.raises(ConfigError, match=r"no_such_package.*pip install 'bicorpus\[datatrove\]'"):
         judge(f"{own}.Unready")
 
@@ -181,7 +181,7 @@ def test_a_run_drops_what_filters_refuse_and_explains_it(tmp_path: Path) -> None
 
 
 def test_without_datatrove_loading_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stage can be imported and configured anywhere; loading it needs the extra and says so."""
+    """The stage can be imported and configured anywhere; loading it without the extra names the install command."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "datatrove"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "datatrove", None)

@@ -1,4 +1,4 @@
-"""Our stages as a block of datatrove, and files that go from one to the other. Needs the extra `datatrove`."""
+"""Our stages as a datatrove block, and files that are exchanged between both. Needs the extra `datatrove`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pipeline.schema import CANONICAL
 from pipeline.stage import Reader, Stage
 from stages import datatrove, exact, signals
 from stages.readers import jsonl, parquet
-from tests.build import build
-from tests.inputs import init
-from tests.moving import EN, TEXTS, ZH, docs, installed, needs_datatrove
-from tests.steps import stages
+from tests.helpers.build import build
+from tests.helpers.inputs import init
+from tests.helpers.moving import EN, TEXTS, ZH, docs, installed, needs_datatrove
+from tests.helpers.steps import stages
 
-pytest_plugins = ("tests.own_filters",)
+pytest_plugins = ("tests.helpers.own_filters",)
 
 STEPS = [
     (language.STAGE, language.Config()),
@@ -96,13 +96,13 @@ def test_any_stage_runs_in_a_block() -> None:
 @needs_datatrove
 @pytest.mark.parametrize("batch_rows", [1, 7, 1000])
 def test_batches_of_a_block_do_not_matter(batch_rows: int) -> None:
-    """Documents are annotated alike in batches of any size."""
+    """Annotations are the same for batches of any size."""
     assert run(batch_rows=batch_rows) == run()
 
 
 @needs_datatrove
 def test_a_block_drops_what_a_predicate_refuses() -> None:
-    """The documents for which `keep` is true go on, in order, and are counted as by a filter."""
+    """Documents for which `keep` is true are passed on in order, and the counts are those of a filter."""
     made = datatrove.block(STEPS, keep=is_chinese, batch_rows=4)
     found = list(made(iter(docs())))
     expected = [d.id for d in run() if is_chinese(d.metadata)]

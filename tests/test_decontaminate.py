@@ -1,8 +1,9 @@
-"""Benchmark items in documents: which copies are found, where, how much of them, and what is not a copy."""
+"""Benchmark items in documents: which copies are found, their spans and coverage, and which texts are no copies."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from pipeline.stage import Annotate
 from stages import decontaminate
 from stages.decontaminate import STAGE, Benchmarks, Config
 from stages.kernels.tables import load_tables
-from tests.golden import DOCUMENTS
-from tests.strategies import texts
+from tests.helpers.golden import DOCUMENTS
+from tests.helpers.strategies import texts
 
 QUESTIONS = {
     "zh": (
@@ -45,7 +46,7 @@ CLEAN = [
 ]
 
 
-def write(folder: Path, items: list[tuple[str, Any, str | None]], name: str = "q.parquet") -> str:
+def write(folder: Path, items: Sequence[tuple[str, Any, str | None]], name: str = "q.parquet") -> str:
     """A benchmark file of (benchmark, id, question); Any: ids are texts or numbers."""
     benchmark, ids, questions = (list(column) for column in zip(*items, strict=True))
     path = str(folder / name)
@@ -166,13 +167,13 @@ def test_hits_are_counted_for_rules(annotate: Annotate) -> None:
 
 
 def test_clean_documents_have_no_hits(annotate: Annotate) -> None:
-    """Documents on the same things, and parts too short to tell, are no copies."""
+    """Documents on the same subjects, and fragments too short to identify an item, are no copies."""
     parts = [question[:14] for question in QUESTIONS.values()]
     assert find(annotate, *CLEAN, *parts, None, "") == [[]] * (len(CLEAN) + len(parts) + 2)
 
 
 def test_scattered_parts_are_no_copy(annotate: Annotate) -> None:
-    """Phrases of a question count together only where they stand close together."""
+    """Phrases of a question count together only where they occur close together."""
     question = QUESTIONS["zh"]
     parts = [question[i : i + 9] for i in range(0, len(question) - 9, 11)]
     assert find(annotate, ("。" + DOCUMENTS[2] * 3).join(parts)) == [[]]
@@ -253,7 +254,7 @@ def test_settings_change_what_counts(path: str) -> None:
 
 
 def test_the_files_enter_the_recipe(tmp_path: Path, path: str) -> None:
-    """The recipe follows what the files hold, not where they lie."""
+    """The recipe depends on the content of the files, not on their paths."""
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(Path(path).read_bytes())
     other = write(tmp_path, [("b", "1", "好")])
@@ -322,7 +323,7 @@ def oracle(text: str, question: str, config: Config) -> float:
 
 @given(st.data())
 def test_coverage_equals_brute_force(annotate: Annotate, path: str, data: st.DataObject) -> None:
-    """The best coverage of a question in any jumble of its parts is what brute force over stretches gives."""
+    """The best coverage of a question in any jumble of its parts equals that of brute force over all stretches."""
     question = QUESTIONS[data.draw(st.sampled_from(["zh", "en"]))].replace("'", "")
     pieces = st.tuples(st.integers(0, 120), st.integers(8, 150)).map(lambda p: question[p[0] : p[0] + p[1]])
     parts = data.draw(
@@ -354,7 +355,7 @@ def test_batch_boundaries_do_not_matter(annotate: Annotate, docs: list[str], cut
 
 @given(DOCS)
 def test_hits_lie_inside_in_order(annotate: Annotate, docs: list[str]) -> None:
-    """Hits are sorted, lie in their text, and have a coverage above the threshold."""
+    """Hits are sorted, inside their text, and have a coverage above the threshold."""
     for text, hits in zip(docs, find(annotate, *docs), strict=True):
         assert [hit["start"] for hit in hits] == sorted(hit["start"] for hit in hits)
         assert all(0 <= hit["start"] < hit["end"] <= len(text) for hit in hits)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from itertools import chain, pairwise
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,100 +15,15 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.keyed import sort_keyed
-from pipeline.stage import Global
-from stages import candidates, dedup, exact, keepers, minhash
+from stages import candidates, dedup, keepers, minhash
 from stages.dedup import cluster_texts
 from stages.kernels.jaccard import count_shared, sort_sets
 from stages.kernels.unionfind import components, locate
-from tests.run_global import align, number_rows, run_global
-from tests.test_exact import match_reference
-from tests.test_minhash import grams, units_reference
-
-DATA = Path(os.environ.get("BICORPUS_DEV_DATA", Path(__file__).parents[2] / "shared" / "data"))
-WORDS = np.array(
-    [a + b + c for a in "bdfklmnprst" for b in "aeiou" for c in ("n", "r", "s", "lo", "ti", "ka")]
-)
-HAN = np.array([chr(code) for code in range(0x4E00, 0x4E00 + 2000)])
-
-
-def english(rng: np.random.Generator, n_words: int) -> list[str]:
-    """Random words."""
-    return [f"{word} " for word in rng.choice(WORDS, n_words)]
-
-
-def chinese(rng: np.random.Generator, n_chars: int) -> list[str]:
-    """Random ideographs with a full stop now and then."""
-    return [char + ("。" if i % 12 == 11 else "") for i, char in enumerate(rng.choice(HAN, n_chars))]
-
-
-def edited(rng: np.random.Generator, units: list[str], n_edits: int) -> list[str]:
-    """A copy in which some units are replaced by others of the same document."""
-    changed = list(units)
-    for place in rng.integers(0, len(units), n_edits):
-        changed[place] = changed[rng.integers(0, len(units))]
-    return changed
-
-
-def corpus(seed: int, n_families: int = 8) -> list[str]:
-    """Families of near copies in both languages, with more and more edits."""
-    rng = np.random.default_rng(seed)
-    texts = []
-    for family in range(n_families):
-        units = (english if family % 2 else chinese)(rng, int(rng.integers(40, 400)))
-        texts += ["".join(edited(rng, units, n)) for n in (0, 0, 1, 3, 6, 12)]
-    return texts
-
-
-def shards_of(texts: Sequence[str | None], sizes: Sequence[int], order: Sequence[int]) -> list[pa.Table]:
-    """Numbered shards of these texts in this order, with exact hashes and band keys; doc_id tells the
-    text."""
-    table = pa.table(
-        {
-            "text": pa.array([texts[i] for i in order], pa.large_string()),
-            "doc_id": [f"doc{i:04}" for i in order],
-            **{name: pa.nulls(len(order), pa.string()) for name in ("parent_id", "source", "snapshot")},
-        }
-    )
-    for stage in (exact.STAGE, minhash.STAGE):
-        columns = stage.load(stage.config())(table)
-        for name in columns.column_names:
-            table = table.append_column(f"{stage.name}.{name}", columns[name])
-    starts = np.cumsum([0, *sizes])
-    return number_rows([table.slice(int(a), int(b - a)) for a, b in pairwise(starts)])
-
-
-def run_steps(shards: list[pa.Table], n_partitions: int, config: dedup.Config) -> pa.Table:
-    """Run candidates, dedup and keepers; the first document by number is the best."""
-    steps: list[tuple[Global, object]] = [(candidates.GLOBAL, candidates.Config()), (dedup.GLOBAL, config)]
-    for step, setting in steps:
-        shards = align(run_global(step, shards, setting, n_partitions), shards, step)
-    shards = [
-        shard.append_column("eligible", pa.array([True] * shard.num_rows, pa.bool_()))
-        .append_column("fixed", pa.array([False] * shard.num_rows, pa.bool_()))
-        .append_column("order", pa.array([[]] * shard.num_rows, pa.list_(pa.float64())))
-        for shard in shards
-    ]
-    outcome = run_global(keepers.GLOBAL, shards, keepers.Config(), n_partitions)
-    return pa.concat_tables(align(outcome, shards, keepers.GLOBAL)).sort_by("doc_id")
-
-
-def shingles(text: str, characters: bool) -> set[tuple[str, ...]]:
-    """The set that a text is compared by."""
-    return set(grams([*match_reference(text).replace(" ", "")] if characters else units_reference(text)))
-
-
-def share_of_single(text: str) -> float:
-    """Share of units that are single characters of a script without blanks; the tests use no other
-    letters."""
-    units = units_reference(text)
-    return sum(len(unit) == 1 and unit >= "\u3000" for unit in units) / max(len(units), 1)
-
-
-def similarity(left: str, right: str) -> float:
-    """Jaccard index by the definition in the docstring of stages.dedup."""
-    characters = max(share_of_single(left), share_of_single(right)) >= dedup.CHARACTERS_SHARE
-    a, b = shingles(left, characters), shingles(right, characters)
-    return len(a & b) / len(a | b) if a | b else float(left == right)
+from tests.helpers.near_duplicates import chinese, corpus, english, run_steps, shards_of
+from tests.helpers.oracles.match_text import match_reference
+from tests.helpers.oracles.similarity import share_of_single, similarity
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.run_global import run_global
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -158,7 +71,7 @@ def test_partitions_and_order_of_shards_do_not_matter(seed: int, data: st.DataOb
 
 
 def test_short_chinese_texts_neither_vanish_nor_merge() -> None:
-    """Texts with fewer than five characters or clauses stay apart unless they are the same."""
+    """Texts with fewer than five characters or clauses are duplicates only if they are identical."""
     texts = [
         "你好",
         "谢谢",
@@ -190,7 +103,7 @@ def test_simplified_and_traditional_copies_meet() -> None:
 
 
 def test_unrelated_documents_do_not_chain() -> None:
-    """In a row of texts each like the next, a text goes only for one that it is like itself."""
+    """In a chain of texts each similar to the next, a text is removed only in favour of one similar to itself."""
     rng = np.random.default_rng(5)
     units = chinese(rng, 300)
     texts = ["".join(units)]
@@ -206,7 +119,7 @@ def test_unrelated_documents_do_not_chain() -> None:
 
 
 def test_template_pages_above_the_largest_group_leave_one() -> None:
-    """Two hundred pages that differ in a word each are compared with leaders only, and one of them stays."""
+    """Two hundred pages that differ in one word are compared with leaders only, and one of them is kept."""
     rng = np.random.default_rng(6)
     page = english(rng, 300)
     texts = []
@@ -251,7 +164,7 @@ def test_derived_documents_meet_only_each_other() -> None:
 
 @pytest.mark.parametrize(("size", "n_pairs"), [(2, 1), (6, 15), (7, 2 * 7 - 3), (40, 2 * 40 - 3)])
 def test_groups_above_the_limit_link_to_leaders(size: int, n_pairs: int) -> None:
-    """Up to max_group all are paired with all, above it all with the leaders, whatever their order."""
+    """Up to max_group all pairs are candidates, above it those with the leaders, in any order."""
     config = candidates.Config(max_group=6, leaders=2)
     keyed = pa.table(
         {
@@ -272,7 +185,7 @@ def test_groups_above_the_limit_link_to_leaders(size: int, n_pairs: int) -> None
 
 
 def test_containment_is_an_option() -> None:
-    """A long quotation is a pair only when containment is asked for; its similarity is the Jaccard index."""
+    """A long quotation is a pair only with `containment`; its similarity is the Jaccard index."""
     rng = np.random.default_rng(8)
     whole = chinese(rng, 400)
     texts = ["".join(whole), "".join(whole[:300])]
@@ -325,7 +238,7 @@ def test_shared_values_are_counted_like_sets(rows: list[list[int]]) -> None:
 
 @given(n=st.integers(1, 12), data=st.data())
 def test_components_are_named_by_their_smallest_member(n: int, data: st.DataObject) -> None:
-    """Union-find gives what spreading the smallest label along the edges gives."""
+    """Union-find equals repeated propagation of the smallest label along the edges."""
     edges = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=15))
     labels = list(range(n))
     for _ in range(n):
@@ -337,7 +250,7 @@ def test_components_are_named_by_their_smallest_member(n: int, data: st.DataObje
 
 @given(st.sets(st.integers(0, 50)), st.lists(st.integers(0, 50)))
 def test_rows_are_found_where_they_are(rows: set[int], wanted: list[int]) -> None:
-    """locate finds every row that is there and says which are not."""
+    """`locate` returns the position of every row that is present and a mask of the present ones."""
     rows_list = sorted(rows, key=lambda row: row * 7 % 51)
     place, found = locate(np.array(rows_list, np.uint64), np.array(wanted, np.uint64))
     assert found.tolist() == [row in rows for row in wanted]
@@ -345,7 +258,7 @@ def test_rows_are_found_where_they_are(rows: set[int], wanted: list[int]) -> Non
 
 
 @pytest.mark.parametrize("setting", [{"threshold": 0.0}, {"threshold": 1.01}, {"containment": -0.5}])
-def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
+def test_settings_out_of_range_are_refused(setting: dict[str, Any]) -> None:  # Any: types of the fields
     """A threshold that cannot be a share is an error that names it."""
     with pytest.raises(ConfigError, match=rf"dedup\.{next(iter(setting))} is"):
         dedup.Config(**setting)
@@ -355,12 +268,12 @@ def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
 
 def test_known_pairs_of_real_documents() -> None:
     """On revisions of real files no removal is unlike its keeper, and hardly a pair keeps both ends."""
-    if not (DATA / "dedup_docs.parquet").exists():
-        pytest.skip(f"no development data in {DATA}; set BICORPUS_DEV_DATA to the folder that holds it")
-    documents = pq.read_table(DATA / "dedup_docs.parquet", columns=["doc_id", "text"])
+    if not (DEV_DATA / "dedup_docs.parquet").exists():
+        pytest.skip(f"no development data in {DEV_DATA}; set BICORPUS_DEV_DATA to the folder that holds it")
+    documents = pq.read_table(DEV_DATA / "dedup_docs.parquet", columns=["doc_id", "text"])
     place = {doc_id: i for i, doc_id in enumerate(documents["doc_id"].to_pylist())}
     truth = {}
-    for pair in pq.read_table(DATA / "dedup_pairs.parquet").to_pylist():
+    for pair in pq.read_table(DEV_DATA / "dedup_pairs.parquet").to_pylist():
         ends = place[pair["id_a"]], place[pair["id_b"]]
         truth[ends] = truth[ends[::-1]] = pair["jaccard5"]
     keeper = cluster_texts(documents["text"])["keeper"].to_pylist()

@@ -1,4 +1,4 @@
-"""Comparing releases: each change of a verdict is counted once, under what it was and what it is."""
+"""Comparing releases: each change of a verdict is counted once, under its old and its new reason."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.difference import compare_releases, lines
 from pipeline.store import open_store
-from tests.build import build, tiny, write_run
+from tests.helpers.build import build, tiny, write_run
 
 
 def test_changes_are_counted_by_what_they_were_and_are(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_changes_are_counted_by_what_they_were_and_are(tmp_path: Path) -> None:
 
 
 def test_a_release_equals_itself(tmp_path: Path) -> None:
-    """Nothing changed is said so."""
+    """A comparison without changes is reported as such."""
     record = build(write_run(tmp_path, tiny(tmp_path)), tmp_path / "store")
     release = open_store(f"{tmp_path}/store/{record['release']}")
     assert lines(compare_releases(release, release))[-1] == "no document changed"

@@ -1,4 +1,4 @@
-"""The docs name what there is: commands, run-file keys, stages, columns, reasons, and pages that exist."""
+"""The docs name what exists: commands, run-file keys, stages, columns, reasons and pages."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pipeline.cli import main
 from pipeline.load import load_run
 from pipeline.run_file import Ingest
 from pipeline.stage import Global, Reader, Stage
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 READMES = ("README.md", "README.zh-CN.md")
 PAGES = sorted(
     [*(ROOT / name for name in (*READMES, "CHANGELOG.md", "CONTRIBUTING.md")), *(ROOT / "docs").rglob("*.md")]
@@ -96,7 +96,7 @@ def headings(text: str) -> set[str]:
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
 def test_commands_have_help_and_an_example(command: click.Command) -> None:
-    """The help of every command works, says what it does and ends with an example; every option is explained."""
+    """The help of every command describes it and ends with an example; every option is explained."""
     result = CliRunner().invoke(main, [str(command.name), "--help"])
     assert result.exit_code == 0
     assert f"Example: bicorpus {command.name} " in " ".join(result.output.split())
@@ -136,7 +136,7 @@ def test_the_run_file_of_the_readme_loads(tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_run_file_is_documented() -> None:
-    """Each key that the parser knows stands in docs/run-file.md as code."""
+    """Each key that the parser accepts occurs in docs/run-file.md as code."""
     parsers = ("pipeline/load.py", "pipeline/presets.py", "pipeline/rules.py", "stages/mix_config.py")
     known = {key for path in parsers for key in tuples_of_keys(path)} | {f.name for f in fields(Ingest)}
     assert len(known) > 40

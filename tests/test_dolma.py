@@ -1,4 +1,4 @@
-"""The Dolma reader: attributes join their documents row by row, or say why they cannot."""
+"""The Dolma reader: attributes are joined to their documents row by row, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError, InputError
 from pipeline.stage import Record
 from stages.readers import dolma, jsonl
-from tests.build import build, cli, write_run
-from tests.inputs import jsonl as write_jsonl
-from tests.records import lines, reasons
-from tests.records import read as read_bytes
+from tests.helpers.build import build, cli, write_run
+from tests.helpers.inputs import jsonl as write_jsonl
+from tests.helpers.records import lines, reasons
+from tests.helpers.records import read as read_bytes
 
 FILE = "books/zh/0000.json.gz"
 TEXTS = ("图书馆五点关门。", "The library closes at five.", "圖書館😀五點關門。")
@@ -91,7 +91,7 @@ def test_attributes_join_their_documents(tmp_path: Path) -> None:
     "value", [True, "high", None, [], [[0, 3, 1.0]], [[0, 8, 1.0], [0, 8, 2.0]], [[0, 8, None]], {}]
 )
 def test_what_is_no_number_of_the_whole_text_is_no_score(tmp_path: Path, value: Any) -> None:
-    """Labels, parts of the text, several spans and nulls stay attributes."""
+    """Labels, spans of parts of the text, several spans and nulls are kept as attributes."""
     (first, *_) = read(write(tmp_path, a=rows(key=[value, 1, 1])), "a")
     assert (fields(first)["scores"], fields(first)["attributes"]) == ({}, {"key": value})
 
@@ -113,7 +113,7 @@ def test_columns_of_a_document(tmp_path: Path) -> None:
 
 
 def test_without_attributes_it_is_jsonl(tmp_path: Path) -> None:
-    """No attributes asked for: documents as they are, from any place and any stream."""
+    """Without attributes documents are read as JSON Lines, from any path and any stream."""
     path = write(tmp_path)
     assert [r.fields for r in read(path)] == documents()
     data = b"\n".join([*lines(3), b"[]", b""])
@@ -121,7 +121,7 @@ def test_without_attributes_it_is_jsonl(tmp_path: Path) -> None:
 
 
 def test_another_id_is_misaligned(tmp_path: Path) -> None:
-    """Rows in another order cost the documents that they do not belong to, and say which ids met."""
+    """Rows in another order quarantine the documents they do not belong to, with both ids."""
     quality = rows(hq=whole(0.5, 0.25, 0.125))
     quality[1], quality[2] = quality[2], quality[1]
     records = read(write(tmp_path, quality=quality), "quality")
@@ -170,7 +170,7 @@ def test_a_broken_row_costs_its_document(tmp_path: Path, row: bytes, detail: str
 
 
 def test_a_broken_document_uses_up_its_attributes(tmp_path: Path) -> None:
-    """Attributes of the documents after a broken line stay their own."""
+    """Documents after a broken line keep their own attributes."""
     path = write(tmp_path, a=rows(x=[1, 2, 3]))
     good = [json.dumps(document).encode() for document in documents()]
     path.write_bytes(b"\n".join([good[0], b"{broken", good[2]]))

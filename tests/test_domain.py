@@ -1,4 +1,4 @@
-"""Domains: the kernel against a plain reading of the model, and what the shipped model says of unseen texts."""
+"""Domains: the kernel against a plain reading of the model, and the shipped model on unseen texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from classifiers.domain_features import HASH_BITS, MAX_SUM, N_CELLS, OFFSET, STE
 from classifiers.training import Settings
 from pipeline.errors import ConfigError
 from stages.kernels.tables import load_tables
-from tests.strategies import texts
+from tests.helpers.paths import TESTS
+from tests.helpers.strategies import texts
 
 MASK = (1 << 64) - 1
 ODD_A, ODD_B, STEM = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95, 0x5DEECE66D
@@ -30,7 +31,7 @@ TOKEN = re.compile(
     r"(?P<single>[HKU][mo]*)|(?P<word>[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<end>[onpym'])"
 )
 
-LINES = Path(__file__).with_name("domain_texts.tsv").read_text("utf-8").splitlines()
+LINES = (TESTS / "domain_texts.tsv").read_text("utf-8").splitlines()
 TEXTS = [tuple(line.split("\t")) for line in LINES]
 """Language, kind, domain and a text written for this test; domains that the model learned from little text, or from
 dictionaries alone, are `rare`."""
@@ -121,7 +122,7 @@ def test_scores_equal_the_plain_measure(docs: list[str]) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_long_texts_equal_the_plain_measure(language: str) -> None:
-    """Sums over more n-grams than one packed sum holds are right as well."""
+    """Sums over more n-grams than one packed sum can hold are correct."""
     text = "\n".join(text for code, _, _, text in TEXTS if code == language)
     expected = measure(text, load_model(MODEL_PATH))
     assert len(cells_of(text)) > 2 * MAX_SUM
@@ -151,7 +152,7 @@ def test_most_texts_of_rare_domains_get_theirs() -> None:
     "text", ["qwxz vlork brimf tass plonque zzyx", "the of and to it was", "的了在是", "ok ok"]
 )
 def test_texts_without_evidence_score_low(text: str) -> None:
-    """Words of no domain leave all domains likely: the label is a guess and the score says so."""
+    """Words of no domain leave all domains likely: the label is a guess with a low score."""
     (row,) = annotate([text])
     assert row["label"] in LABELS
     assert row["score"] < 0.35
@@ -220,7 +221,7 @@ def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_packing_keeps_every_weight() -> None:
-    """Each lane holds its weight, and a cell without weights has row 0."""
+    """Each lane contains its weight, and a cell without weights has row 0."""
     random = np.random.default_rng(0)
     weights, cells = random.integers(-127, 128, (50, 26)).astype(np.int8), random.permutation(N_CELLS)[:50]
     rows, packed = pack(cells, weights)

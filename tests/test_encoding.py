@@ -1,4 +1,4 @@
-"""The encoding of bytes: right when it can be told, refused when it cannot."""
+"""The encoding of bytes: detected correctly where there is evidence, refused where there is none."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.readers.encoding import EncodingError, declared_in_header, declared_in_page, decode
+from tests.helpers.encoded_texts import FR, JA, KO, ZH_HANS, ZH_HANT
 
-ZH_HANS = "三月的风吹过湖面，岸边的柳树刚刚发芽。他把信折好放进口袋，沿着小路慢慢走回村子。" * 3
-ZH_HANT = "三月的風吹過湖面，岸邊的柳樹剛剛發芽。他把信摺好放進口袋，沿著小路慢慢走回村子。" * 3
-JA = "三月の風が湖の上を渡り、岸の柳がちょうど芽を出したところだ。手紙をポケットに入れて歩いた。" * 3
-KO = "삼월의 바람이 호수 위로 불고 물가의 버드나무는 막 싹을 틔웠다. 그는 편지를 접어 주머니에 넣었다. " * 3
-FR = (
-    "L’été dernier, nous avons marché jusqu’à la forêt où habitait son frère aîné ; c’était très agréable. "
-    * 3
-)
 REAL = {
     "gb18030": ("gb18030", ZH_HANS),
     "big5": ("cp950", ZH_HANT),
@@ -43,7 +36,7 @@ def test_a_wrong_declaration_does_not_make_mojibake(name: str, label: str) -> No
 @pytest.mark.parametrize("label", ["gb2312", "gbk", "big5", "iso-8859-1", "utf-16", "shift_jis"])
 @pytest.mark.parametrize("text", [ZH_HANS, KO, FR, "plain ascii"])
 def test_utf8_wins_over_declarations(text: str, label: str) -> None:
-    """Text that is valid UTF-8 beyond chance is UTF-8 whatever is declared."""
+    """Text that is valid UTF-8 beyond chance is UTF-8, regardless of the declaration."""
     assert decode(text.encode(), [label]) == (text, "utf-8")
 
 
@@ -80,7 +73,7 @@ def test_byte_order_marks_decide() -> None:
 
 
 def test_few_broken_bytes_cost_no_page() -> None:
-    """One bad byte in a thousand characters becomes U+FFFD, and a character cut off at the end goes."""
+    """One bad byte in a thousand characters becomes U+FFFD, and a character cut off at the end is removed."""
     text = ZH_HANS * 20
     data = text.encode()
     assert decode(data[:-1], ["utf-8"]) == (text[:-1], "utf-8")
@@ -206,7 +199,7 @@ def test_a_declaration_that_only_decodes_is_not_believed(codec: str, text: str, 
 
 
 def test_a_declaration_is_believed_where_nothing_reads_better() -> None:
-    """Rare characters, names and lists are no reason to doubt what is declared."""
+    """Rare characters, names and lists are no reason to reject the declared encoding."""
     for codec, text in (
         ("gb18030", "㵘㴨㳚㱣鱻麤龘靐齉爩灪籱" * 3),
         ("cp1251", "ЪЬЫЭЩФЖЦЮ " * 9),

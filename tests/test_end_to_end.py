@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.build import (
+from tests.helpers.build import (
     build,
     cli,
     command,
@@ -30,11 +31,16 @@ NOTHING = {"ingest": 0, "derive": 0, "annotate": 0, "global": 0, "release": 0}
 
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail when either engine is asked for a worker."""
+    """Fail when either engine starts a worker or runs a task."""
 
     def refuse(_: object) -> None:
         raise AssertionError("an engine was started for an empty plan")
 
+    def refuse_tasks(_: object, fn: object, tasks: Sequence[object]) -> Iterator[object]:
+        assert not tasks, "a task was run for an empty plan"
+        return iter(())
+
+    monkeypatch.setattr("tests.helpers.build.map_here", refuse_tasks)
     monkeypatch.setattr("pipeline.cluster.LocalEngine.start", refuse)
     monkeypatch.setattr("pipeline.cluster.RayEngine.start", refuse)
 
@@ -167,7 +173,7 @@ def test_a_second_release_of_the_store_leaves_the_first(tmp_path: Path) -> None:
 
 
 def test_release_is_replaced_whole(tmp_path: Path) -> None:
-    """A release cut again under its name holds no file of the one before, and equals one cut in a new store."""
+    """A release written again under its name contains no file of the one before, and equals one in a new store."""
     done = reference()
     store = done.copy(tmp_path)
     page = small_page(mix={})

@@ -19,8 +19,8 @@ from stages.kernels.anchors import find_anchors, wide_table
 from stages.kernels.edges import hash_edges
 from stages.kernels.hashing import ODD_A, ODD_B
 from stages.kernels.substring import Runs, Windows, find_repeats
-from tests.run_global import extend, number_rows
-from tests.test_substring import STEPS, han, is_wide, run, windows_of
+from tests.helpers.oracles.passages import STEPS, han, is_wide, run, windows_of
+from tests.helpers.run_global import extend, number_rows
 
 ONE = (np.zeros(1, np.int64), np.ones(1, np.int64), np.full(1, 4096))
 """A range of the first window of a text of 4,096 characters."""
@@ -32,7 +32,7 @@ def codes_of(text: str) -> np.ndarray:
 
 
 def asked(texts: list[str]) -> list[pa.Table]:
-    """What goes through the three exchanges."""
+    """The rows that the three exchanges carry."""
     table = pa.table(
         {"text": pa.array(texts, pa.large_string()), "parent_id": pa.nulls(len(texts), pa.string())}
     )
@@ -56,7 +56,7 @@ def test_copies_cost_what_they_weigh() -> None:
 
 
 def test_no_text_is_exchanged_of_ranges_that_are_equal() -> None:
-    """Copies of a whole document are settled by hash; what goes on differently is told by what enters alone."""
+    """Copies of a whole document are settled by hash; ranges that continue differently are told apart without text."""
     keys, ends, strips = asked([han(5, 3000)] * 5)
     assert keys.num_rows == ends.num_rows > 0 == strips.num_rows
     for text, told in (
@@ -72,7 +72,7 @@ def test_no_text_is_exchanged_of_ranges_that_are_equal() -> None:
 
 
 def test_ranges_of_one_kind_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A notice in two variants costs as much as two, however often it stands, and counts as often as it stands."""
+    """A notice in two variants costs two comparisons however often it occurs, and each occurrence is counted."""
     compared = []
 
     def count(windows: Windows) -> Runs:
@@ -182,7 +182,7 @@ def test_anchors_are_those_of_their_definition(texts: list[str], han: int, other
 def test_every_row_gets_the_answer_to_its_own_key(
     tmp_path_factory: pytest.TempPathFactory, keys: list[list[int]], n_partitions: int
 ) -> None:
-    """What maps ask comes back in order of (key, place), for any maps and partitions, equal keys and empty maps."""
+    """Answers come back in order of (key, position) for any maps and partitions, equal keys and empty maps."""
     store = open_store(str(tmp_path_factory.mktemp("store")))
     names = [f"map-{i}" for i in range(len(keys))]
     for name, mine in zip(names, keys, strict=True):
@@ -207,7 +207,7 @@ ECHO = Global(
 
 
 def test_an_answer_for_each_row_or_none() -> None:
-    """A reduce that leaves rows out stops the step, and says how many are missing."""
+    """A reduce that leaves rows out stops the step with the number of missing rows."""
     short = Global(**{**ECHO.__dict__, "reduce": lambda table, config: table.slice(1)})
     table = pa.table({"key": pa.array([3, 1], pa.uint64())})
     assert ordered(table)[0]["key"].to_pylist() == [1, 3]

@@ -1,4 +1,4 @@
-"""Exact identity: what counts as the same text, and what must not."""
+"""Exact identity: which texts count as the same, and which do not."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import pytest
 from hypothesis import given
 
 from stages.exact import SCHEMA, STAGE, Config
-from stages.kernels.code_lines import find_code
-from stages.kernels.code_signs import load_symbols
 from stages.kernels.hashing import string_keys
 from stages.kernels.minhash import match_text
-from stages.kernels.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
-from stages.kernels.text import view
-from tests.strategies import texts
+from tests.helpers.oracles.match_text import code_lines, match_reference
+from tests.helpers.strategies import texts
 
 ANNOTATE = STAGE.load(Config())
 
@@ -25,35 +22,6 @@ def hashes(*documents: str | None) -> list[tuple[bytes | None, bytes | None]]:
     table = ANNOTATE(pa.table({"text": pa.array(documents, pa.large_string())}))
     assert table.schema.equals(SCHEMA)
     return [(row["match_hash"], row["raw_hash"]) for row in table.to_pylist()]
-
-
-def code_lines(text: str) -> list[bool]:
-    """Which lines of a text are code, as the kernel judges them."""
-    decoded = view(pa.array([text], pa.large_string()))
-    return find_code(decoded).is_code.tolist()
-
-
-def match_reference(text: str) -> str:
-    """Match text of one document, character by character."""
-    tables, match, after_word, gap = load_tables(), "", False, False
-    is_code, line = code_lines(text), 0
-    for char in text:
-        code = int(tables.fold[ord(char)])
-        if not code:
-            kind = tables.classes[ord(char)]
-            symbol = int(load_symbols()[ord(char)]) if ord(char) < 0x10000 else 0
-            if kind == NEWLINE:
-                line += 1
-            elif is_code[line] and symbol:
-                match += chr(symbol)
-                after_word = after_word or len(match) == 1
-            gap = gap or kind != OTHER
-            continue
-        kind = tables.classes[code]
-        is_word = kind < HANGUL and (kind != MARK or after_word)
-        match += (" " if is_word and after_word and gap else "") + chr(code)
-        after_word, gap = is_word, False
-    return match
 
 
 @given(text=texts())
@@ -159,7 +127,7 @@ def test_prose_loses_its_marks(left: str, right: str) -> None:
 
 
 def test_an_edit_elsewhere_turns_no_prose_into_code() -> None:
-    """A line is judged by itself and what is beside it: a fence that is never closed changes nothing further down."""
+    """A line is judged by itself and its neighbours: an unclosed fence changes nothing further down."""
     prose = "\n".join(f"第{i}段：市图书馆（总馆）延长开放时间；周末照旧。" for i in range(30))
     assert not any(code_lines(prose))
     flags = code_lines("```python\nx = f(1)\n" + prose)

@@ -1,4 +1,4 @@
-"""One document removed by each part of the recipe, and what `explain` says of it: value, threshold, margin."""
+"""One document removed by each part of the recipe, and the output of `explain`: value, threshold, margin."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.build import build, cli, tiny, write_run
+from tests.helpers.build import build, cli, tiny, write_run
+from tests.helpers.passage_texts import FERRY, WELL, prose
 
-ZH = (
-    "村口的老井在去年冬天修好了。村民们凑钱换了新的井绳，又在井边铺上石板，下雨天挑水再也不会滑倒。老会计把每一笔开支写在红纸上，"
-    "贴在祠堂门口，谁出了多少，买了什么，一目了然。孩子们放学路过，总要趴在井沿上喊一声，听自己的回音。"
-)
-EN = (
-    "The ferry leaves the northern pier at seven and reaches the island before noon. Passengers bring their own lunch, "
-    "because the canteen has been closed since the cook retired. On calm days the captain lets the children steer, and "
-    "nobody has ever complained about the detour that follows."
-)
 SOLVED = (
     "题目：小明有12个苹果，分给4个同学，每人分到几个？\n解：第一步，一共有12个苹果。\n第二步，12÷4=3。\n第三步，检查：3×4=12。\n"
     "所以，每人分到3个。\n答：3个。"
@@ -28,29 +20,21 @@ SOLVED = (
 QUESTION = (
     "一辆货车上午九点从仓库出发，每小时行驶六十千米，中途休息半小时，下午一点到达车站，仓库离车站多少千米？"
 )
-LETTERS = "的一是了我不人在他有这个上们来到时大地为子中你说生国年着就那和要她出也得里后自以会家可下而过天去能对小多然于"
-
-
-def prose(seed: int, n_chars: int) -> str:
-    """Characters that no other seed repeats at length."""
-    return "".join(random.Random(seed).choices(LETTERS, k=n_chars))
-
-
 DOCUMENTS = {
-    "kept": ZH,
+    "kept": WELL,
     "french": "La bibliothèque municipale ferme ses portes à dix-huit heures, sauf le jeudi, où elle reste ouverte. "
     "Les lecteurs peuvent rendre leurs livres dans la boîte placée à côté de l'entrée principale.",
-    "digits": "2024 1187 3391 0042 7719 5530 " * 12 + ZH[:40],
-    "salad": "".join(random.Random(3).sample(ZH * 3, 300)),
+    "digits": "2024 1187 3391 0042 7719 5530 " * 12 + WELL[:40],
+    "salad": "".join(random.Random(3).sample(WELL * 3, 300)),
     "rare": "".join(random.Random(4).sample([chr(c) for c in range(0x4E00, 0x9FA5)], 200)),
     "law": "中华人民共和国行政处罚法第一条规定，为了规范行政处罚的设定和实施，保障和监督行政机关有效实施行政管理，"
     "维护公共利益和社会秩序，保护公民、法人或者其他组织的合法权益，根据宪法，制定本法。人民法院、人民检察院和司法行政机关应当依照法律规定行使职权。",
     "insult": "你这个傻逼，脑子进水了吧，滚远点，恶心的垃圾，去死吧，没人想看你这种废物在这里乱叫。" * 2,
-    "menu": f"{ZH[:30]}\n首页\n上一篇：暂无\n下一篇：通知\n点击查看更多\n关注我们的微信公众号\n分享到微信\n"
+    "menu": f"{WELL[:30]}\n首页\n上一篇：暂无\n下一篇：通知\n点击查看更多\n关注我们的微信公众号\n分享到微信\n"
     "版权所有 未经许可不得转载",
-    "exam": f"{ZH[:60]}\n{QUESTION}",
-    "twice-1": EN + " The timetable hangs beside the door.",
-    "twice-2": EN + " The timetable hangs beside the door!",
+    "exam": f"{WELL[:60]}\n{QUESTION}",
+    "twice-1": FERRY + " The timetable hangs beside the door.",
+    "twice-2": FERRY + " The timetable hangs beside the door!",
     "whole": f"{prose(1, 260)}\n{prose(2, 150)}",
     "hollow": f"{prose(1, 260)[60:]}",
     "page": f"{prose(5, 150)}\n\n{SOLVED}",
@@ -116,7 +100,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def explained(built: tuple[Path, Path], name: str) -> dict[str, Any]:
-    """What `explain --json` says of a document. Any: JSON values."""
+    """The output of `explain --json` for a document. Any: JSON values."""
     run, store = built
     place = f"docs.jsonl:{list(DOCUMENTS).index(name)}"
     return dict(cli("explain", run, "--store", store, "--input", place, "--json").ok().json)
@@ -149,7 +133,7 @@ def test_a_copy_names_its_keeper_and_how_alike_they_are(built: tuple[Path, Path]
 
 
 def test_a_solution_goes_with_its_page(built: tuple[Path, Path]) -> None:
-    """A derived document whose page a rule removed says so."""
+    """A derived document whose page a rule removed is dropped for that reason."""
     run, store = built
     shown = cli("show", run, "--store", store, "--rule", "parent_dropped", "--json").ok().out.splitlines()
     assert len(shown) == 1 and "苹果" in shown[0]

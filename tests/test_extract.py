@@ -1,4 +1,4 @@
-"""Extraction in a process of its own: what it finds, and that nothing a page does reaches the reader."""
+"""Extraction in a process of its own: its output, and the isolation of the reader from what a page does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from pipeline.errors import ConfigError, StageError
 from stages.readers.extract import ExtractionError, Extractor, shared_extractor
 from stages.readers.extract_worker import extract
 from stages.readers.html import READER, Config
-from tests.records import DEV_DATA, PACK, ROOT, read, reasons
+from tests.helpers.paths import DEV_DATA, ROOT
+from tests.helpers.records import PACK, read, reasons
 
 MEMORY = 256 << 20
 HANG = "<p " + " ".join(f"a{i}=1" for i in range(200_000)) + ">"  # attributes are compared with one another
@@ -50,7 +51,7 @@ def failure(extractor: Extractor, html: str) -> str:
 
 
 def test_a_page_gives_text_and_claims(extractor: Extractor) -> None:
-    """Main text without menus and scripts, and what the page says of itself."""
+    """Main text without menus and scripts, and the page's own metadata."""
     fields = extractor.extract(PAGE)
     text = fields.pop("text")
     assert "三月的风吹过湖面，岸边的柳树刚刚发芽。" in text
@@ -100,20 +101,20 @@ def test_scripts_are_never_text(html: str) -> None:
 
 
 def test_a_script_that_a_page_shows_is_text() -> None:
-    """A page about scripts, in which one is written as text, keeps it: what is code to a reader is no script."""
+    """A page about scripts keeps a script that is written as visible text."""
     shown = "Never write <script>alert('你好')</script> into a page"
     html = f"<main><pre><code>{escape(shown)}</code></pre><script>evil()</script></main>"
     assert extract(html)["text"].strip() == shown
 
 
 def test_a_page_that_hangs_is_ended(extractor: Extractor) -> None:
-    """A page over the time limit gives extractor_timeout, and the next page goes on."""
+    """A page over the time limit gives extractor_timeout, and the next page is read."""
     assert failure(extractor, HANG) == "extractor_timeout"
     assert extractor.extract("<p>next")["text"].strip() == "next"
 
 
 def test_a_page_that_eats_memory_is_ended(extractor: Extractor) -> None:
-    """A page over the memory limit gives extractor_memory, and the next page goes on."""
+    """A page over the memory limit gives extractor_memory, and the next page is read."""
     assert failure(extractor, "<p>x" * 3_000_000) == "extractor_memory"
     assert extractor.extract("<p>next")["text"].strip() == "next"
 

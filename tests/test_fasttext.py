@@ -1,9 +1,10 @@
-"""fastText inference: equal to the C++ library on real and on random models, whatever the text holds."""
+"""fastText inference: equal to the C++ library on real and on random models, for any text."""
 
 from __future__ import annotations
 
-import struct
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +14,14 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from stages.kernels import fasttext
+from tests.helpers.fasttext_model import LABELS, WORDS, model_bytes
+from tests.helpers.paths import ROOT
 
-LID = Path(__file__).parents[1] / "classifiers" / "models" / "lid.176.ftz"
-WORDS = ["</s>", "the", "a", "hello", "数据", "的", "é", "word__label__", "x" * 40]
-LABELS = ["__label__b", "__label__a", "__label__d", "__label__c", "__label__e", "odd"]
+LID = ROOT / "classifiers" / "models" / "lid.176.ftz"
 PIECES = [*WORDS, *LABELS, "__label__new", "__label_", " ", "\n", "\t", "\r", "\v", "\0", "\u3000", "\u00a0"]
 PIECES += ["ab", "中文没有空格", "😀", "é", "ÿ", "<", ">", "z" * 35, "　全角", "hello hello"]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=60)
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {  # Any: arguments of model_bytes
     "hierarchical": {"loss": 1, "minn": 2, "maxn": 4},
     "negative": {"loss": 2, "minn": 3, "maxn": 3},
     "softmax": {"loss": 3, "minn": 1, "maxn": 6, "word_ngrams": 3},
@@ -41,55 +42,12 @@ MODELS = {
     "pruned_all": {"loss": 3, "minn": 2, "maxn": 4, "word_ngrams": 2, "quantised": True, "kept": 0.0},
     "quantised_output": {"loss": 3, "minn": 2, "maxn": 2, "quantised": True, "output": True, "norm": True},
 }
-
-
-def model_bytes(
-    *, loss: int, minn: int, maxn: int, word_ngrams: int = 1, dim: int = 8, version: int = 12, bucket: int = 200,
-    words: list[str] = WORDS, quantised: bool = False, kept: float | None = None, norm: bool = False,
-    output: bool = False, kind: int = 3, labels: list[str] = LABELS, vectors: np.ndarray | None = None,
-    outputs: np.ndarray | None = None,
-) -> bytes:  # fmt: skip
-    """A random model as fastText 0.9.2 writes it, or one with these dense matrices."""
-    rng = np.random.default_rng(7)
-
-    def quantiser(dim: int, width: int) -> bytes:
-        parts = -(-dim // width)
-        last = dim - (parts - 1) * width
-        return (
-            struct.pack("<4i", dim, parts, width, last) + rng.normal(0, 2, dim * 256).astype("<f4").tobytes()
-        )
-
-    def matrix(rows: int, quantised: bool, given: np.ndarray | None) -> bytes:
-        if given is not None:
-            return struct.pack("<2q", *given.shape) + given.astype("<f4").tobytes()
-        if not quantised:
-            return struct.pack("<2q", rows, dim) + rng.normal(0, 2, rows * dim).astype("<f4").tobytes()
-        size = rows * -(-dim // 2)
-        body = struct.pack("<?2qi", norm, rows, dim, size) + rng.bytes(size) + quantiser(dim, 2)
-        return body + (rng.bytes(rows) + quantiser(1, 1) if norm else b"")
-
-    args = struct.pack("<12id", dim, 5, 5, 1, 5, word_ngrams, loss, kind, bucket, minn, maxn, 100, 1e-4)
-    buckets = bucket
-    pairs = b""
-    if kept is not None:
-        chosen = rng.permutation(bucket)[: int(kept * bucket)]
-        buckets = len(chosen)
-        pairs = np.stack([chosen, rng.permutation(buckets)], axis=1).astype("<i4").tobytes()
-    n_pruned = -1 if kept is None else buckets
-    names = [*words, *(labels if labels is LABELS else [f"__label__{label}" for label in labels])]
-    head = struct.pack("<3i2q", len(names), len(words), len(labels), 1000, n_pruned)
-    counts = [9] * len(words) + [50, 20, 20, 7, 3, 1, *[1] * len(labels)][: len(labels)]
-    entries = b"".join(
-        name.encode() + b"\0" + struct.pack("<qb", count, i >= len(words))
-        for i, (name, count) in enumerate(zip(names, counts, strict=True))
-    )
-    weights = struct.pack("<?", quantised) + matrix(len(words) + buckets, quantised, vectors)
-    weights += struct.pack("<?", output) + matrix(len(labels), output, outputs)
-    return struct.pack("<2i", 793712314, version) + args + head + entries + pairs + weights
+Pair = tuple[fasttext.FastText, Any]
+"""A model and the library's own, which has no types."""
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def pair(request, tmp_path_factory):
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A random model, loaded by us and by the library."""
     library = pytest.importorskip("fasttext", reason="fasttext-predict is the oracle")
     path = tmp_path_factory.mktemp("models") / f"{request.param}.bin"
@@ -97,12 +55,14 @@ def pair(request, tmp_path_factory):
     return fasttext.load(path), library.load_model(str(path)).f
 
 
-def predict_one(model, text: str, k: int) -> list[tuple[str, float]]:
+def predict_one(model: fasttext.FastText, text: str, k: int) -> list[tuple[str, float]]:
+    """The best k labels of a text and their probabilities, by the kernel."""
     labels, probabilities = fasttext.predict(model, pa.array([text]), k)
     return [(model.labels[i], float(p)) for i, p in zip(labels[0], probabilities[0], strict=True) if i >= 0]
 
 
-def library_predict(library, text: str, k: int) -> list[tuple[str, float]]:
+def library_predict(library: Any, text: str, k: int) -> list[tuple[str, float]]:
+    """The best k labels of a text and their probabilities, by the library. Any: it has no types."""
     found = library.predict(text.replace("\n", " ") + "\n", k, 0.0, "strict")
     return [(label.removeprefix("__label__"), p) for p, label in found]
 
@@ -116,8 +76,8 @@ def assert_same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) 
         assert label in close or abs(p - theirs[-1][1]) <= 1e-5
 
 
-def test_ties_are_those_of_the_library(tmp_path):
-    """Labels of one score come in the library's order, whichever number of them is asked for."""
+def test_ties_are_those_of_the_library(tmp_path: Path) -> None:
+    """Labels with equal scores come in the library's order, for any number of labels."""
     library = pytest.importorskip("fasttext", reason="fasttext-predict is the oracle")
     labels, words = [f"l{i}" for i in range(9)], ["</s>", "a", "b"]
     for values in ([0] * 9, [3, 3, 1, 3, 1, 1, 0, 3, 0], [1, 2, 2, 2, 3, 3, 1, 1, 1]):
@@ -146,20 +106,20 @@ def test_ties_are_those_of_the_library(tmp_path):
 
 @given(text=TEXTS, k=st.sampled_from([1, 3, 8]))
 @settings(max_examples=60)
-def test_random_models_equal_the_library(pair, text, k):
+def test_random_models_equal_the_library(pair: Pair, text: str, k: int) -> None:
     """Every loss, n-gram range and matrix form gives the library's labels and probabilities."""
     model, library = pair
     assert_same(predict_one(model, text, k), library_predict(library, text, k))
 
 
-def test_long_words_and_many_features_equal_the_library(pair):
+def test_long_words_and_many_features_equal_the_library(pair: Pair) -> None:
     """Documents with more features than are noted at once, and words longer than those remembered."""
     model, library = pair
     for text in ("数据" * 3000, "hello the world " * 2000, "abcdefgh" * 2000 + " the"):
         assert_same(predict_one(model, text, 6), library_predict(library, text, 6))
 
 
-def test_batches_of_many_words_equal_the_library(pair):
+def test_batches_of_many_words_equal_the_library(pair: Pair) -> None:
     """Words remembered, forgotten for others and met again, of 1 to 24 characters of 1 to 4 bytes, in one batch."""
     model, library = pair
     rng = np.random.default_rng(3)
@@ -180,7 +140,7 @@ def test_batches_of_many_words_equal_the_library(pair):
 
 @given(st.lists(TEXTS, min_size=1, max_size=8))
 @settings(max_examples=30)
-def test_language_model_equals_the_library(texts):
+def test_language_model_equals_the_library(texts: list[str]) -> None:
     """The shipped model gives the library's three best labels in order."""
     library = pytest.importorskip("fasttext", reason="fasttext-predict is the oracle").load_model(str(LID)).f
     for text in texts:
@@ -189,10 +149,10 @@ def test_language_model_equals_the_library(texts):
         assert [p for _, p in ours] == pytest.approx([p for _, p in theirs], abs=1e-6)
 
 
+@functools.cache
 def lid() -> fasttext.FastText:
-    if not hasattr(lid, "model"):
-        lid.model = fasttext.load(LID)
-    return lid.model
+    """The shipped model."""
+    return fasttext.load(LID)
 
 
 @pytest.mark.parametrize(
@@ -205,12 +165,12 @@ def lid() -> fasttext.FastText:
         ("委員会は３月に報告書を公表する。", "ja", 1.000049),
     ],
 )
-def test_known_predictions(text, label, probability):
+def test_known_predictions(text: str, label: str, probability: float) -> None:
     """The shipped model keeps the library's values."""
     assert predict_one(lid(), text, 1) == [(label, pytest.approx(probability, abs=1e-6))]
 
 
-def test_newlines_are_blanks():
+def test_newlines_are_blanks() -> None:
     """A document is one line: only the blanks of fastText count, and a literal end token cuts it off."""
     same = ["one two three four", "one\ntwo\nthree\nfour\n", "one\t two\r\nthree\v\f\0four"]
     for text in same[1:]:
@@ -222,7 +182,7 @@ def test_newlines_are_blanks():
 
 @given(st.lists(TEXTS, max_size=12), st.integers(0, 12))
 @settings(max_examples=30)
-def test_batches_and_array_types_do_not_matter(texts, cut):
+def test_batches_and_array_types_do_not_matter(texts: list[str], cut: int) -> None:
     """Slices, chunks, offsets and string types give the rows that the whole gives."""
     whole = fasttext.predict(lid(), pa.array(texts, pa.large_string()), 2)
     array = pa.array(["first", *texts], pa.string())[1:]
@@ -233,7 +193,7 @@ def test_batches_and_array_types_do_not_matter(texts, cut):
         np.testing.assert_array_equal(whole[i], chunked[i])
 
 
-def test_null_is_an_empty_document():
+def test_null_is_an_empty_document() -> None:
     """A null row is predicted like the empty text, and rows around it keep their place."""
     labels, _ = fasttext.predict(lid(), pa.array(["委员会", None, "hello world"]), 1)
     np.testing.assert_array_equal(
@@ -241,7 +201,7 @@ def test_null_is_an_empty_document():
     )
 
 
-def test_no_features_no_prediction(tmp_path):
+def test_no_features_no_prediction(tmp_path: Path) -> None:
     """Without an end-of-line token in the dictionary, a text of unknown words has no prediction."""
     path = tmp_path / "model.bin"
     path.write_bytes(model_bytes(**MODELS["no_end_token"]))
@@ -251,7 +211,7 @@ def test_no_features_no_prediction(tmp_path):
     assert (labels[1] >= 0).all()
 
 
-def test_bad_files_are_refused(tmp_path):
+def test_bad_files_are_refused(tmp_path: Path) -> None:
     """A missing, foreign, cut or unsupervised file is a ConfigError that names it."""
     good = model_bytes(**MODELS["softmax"])
     cases = {"empty": b"", "foreign": b"PK\3\4" * 50, "cut": good[:-100], "head": good[:200]}

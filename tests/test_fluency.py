@@ -17,10 +17,9 @@ import pytest
 from classifiers import ngram
 from classifiers.fluency import SCHEMA, STAGE, Config
 from pipeline.errors import ConfigError
-from tests.records import DEV_DATA
-from tests.test_ngram import CORPUS, kneser_ney, reference, scores, write_arpa
+from tests.helpers.oracles.ngram import CORPUS, kneser_ney, reference, scores, write_arpa
+from tests.helpers.paths import DEV_DATA, ROOT
 
-ROOT = Path(__file__).parent.parent
 ANNOTATE = STAGE.load(Config())
 
 ZH = (
@@ -80,7 +79,7 @@ def test_order_matters(docs: tuple[str, ...], label: str) -> None:
 
 
 def test_gibberish_is_the_least_fluent() -> None:
-    """Words that nobody knows are worse than known words in random order."""
+    """Unknown words have a higher perplexity than known words in random order."""
     gibberish = "qwrtz plokm zzxcv hgfdw ytrqw mnbvx lkjhp poiuz asdfq wertz yxcvb"
     assert perplexity([gibberish], "eng_Latn")[0] > max(
         perplexity([shuffled(d, "eng_Latn") for d in EN], "eng_Latn")
@@ -117,7 +116,7 @@ def test_only_languages_with_a_model_are_scored() -> None:
 
 
 def test_perplexity_is_exp_of_the_mean_rounded(tmp_path: Path) -> None:
-    """A model of one's own: perplexity is what the reference says, the mean loss rounded to three decimals."""
+    """With a small model, perplexity equals the oracle's, with the mean loss rounded to three decimals."""
     grams = kneser_ney(CORPUS, 3)
     config = Config(models=(write_arpa(grams, tmp_path / "own.arpa.gz"),), labels=(("fra_Latn", "eng_Latn"),))
     docs = [CORPUS[3], "the river sat by the children", "a zebra"]
@@ -129,7 +128,7 @@ def test_perplexity_is_exp_of_the_mean_rounded(tmp_path: Path) -> None:
 
 
 def test_batches_do_not_matter() -> None:
-    """One document at a time gives what all at once give, with windows too."""
+    """Documents one at a time get the rows of a whole batch, with windows too."""
     docs, labels = [*ZH, *EN, "".join(ZH) * 9], ["zho_Hans"] * 5 + ["eng_Latn"] * 5 + ["zho_Hant"]
     config = Config(max_tokens=300, windows=3)
     whole = annotate([*docs], [*labels], config)
@@ -176,7 +175,7 @@ def test_max_tokens_is_the_last_length_read_whole() -> None:
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> None:
-    """An error says which setting cannot work."""
+    """The error names the setting that cannot work."""
     with pytest.raises(ConfigError, match=message):
         Config(**settings)  # type: ignore[arg-type]  # settings that must fail
 

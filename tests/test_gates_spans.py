@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.build import Ended, build, cli, ledger, texts, tiny, write_run
+from tests.helpers.build import Ended, build, cli, ledger, texts, tiny, write_run
 
 HEADER = """
 from dataclasses import dataclass
@@ -87,7 +87,6 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr("pipeline.cluster.LocalEngine.map", lambda _, fn, tasks: map(fn, tasks))
     monkeypatch.setattr("pipeline.execute._LOADED", {})
 
     def write(**sources: str) -> None:
@@ -128,7 +127,7 @@ def test_rows_outside_a_gate_are_null(tmp_path: Path, stages: Write) -> None:
 def test_a_null_means_what_the_rule_says(
     if_null: str, third: str | None, tmp_path: Path, stages: Write
 ) -> None:
-    """A row outside the gate is kept or dropped as `if_null` says; without it the run file is refused."""
+    """A row outside the gate is kept or dropped by `if_null`; without it the run file is refused."""
     stages(t_chars=CHARS, t_words=WORDS)
     gate = {"use": "t_words", "gate": {"chars.n": {"min": 5}}}
     rule = {"name": "silent", "words.n": {"min": 1}, "if_null": if_null}
@@ -147,7 +146,7 @@ def test_a_gate_nobody_passes(tmp_path: Path, stages: Write) -> None:
 
 
 def test_a_view_shows_the_edited_text(tmp_path: Path, stages: Write) -> None:
-    """A stage over a view sees text with those spans applied; the canonical text stays as it is."""
+    """A stage over a view reads text with those spans applied; the canonical text is unchanged."""
     stages(t_chars=CHARS, t_words=WORDS)
     views = [
         {"use": "t_chars", "as": "chars"},
@@ -209,7 +208,7 @@ def test_a_failing_document_is_found(tmp_path: Path, stages: Write) -> None:
 
 
 def test_nulls_of_a_failing_stage_need_a_meaning(tmp_path: Path, stages: Write) -> None:
-    """A rule over a stage that may write nulls for failures must say what null means."""
+    """A rule over a stage that may write nulls for failures must define `if_null`."""
     stages(t_frail=FRAIL)
     page = tiny(tmp_path, ROWS, annotate=[{"use": "t_frail", "max_failed_share": 0.5}])
     refused = run(tmp_path, page | {"select": [{"name": "short", "frail.n": {"min": 5}}]})

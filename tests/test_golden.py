@@ -13,10 +13,10 @@ import pytest
 from pipeline.errors import StageError
 from pipeline.schema import SPANS
 from pipeline.stage import Stage, bind
-from tests import golden as golden_module
-from tests.golden import DOCUMENTS, Golden, plain
-from tests.strategies import table_of
-from tests.test_contract import check
+from tests.helpers import golden as golden_module
+from tests.helpers.contract import check
+from tests.helpers.golden import DOCUMENTS, Golden, plain
+from tests.helpers.strategies import table_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_missing_golden_file_is_written_on_request_only(folder: Path) -> None:
-    """Without --update-golden a new stage fails; with it the file appears and holds every document."""
+    """Without --update-golden a new stage fails; with it the file is written and contains every document."""
     with pytest.raises(pytest.fail.Exception, match=r"found none, .* run pytest --update-golden"):
         Golden(update=False).check(STAGE, Config())
     Golden(update=True).check(STAGE, Config())

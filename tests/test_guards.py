@@ -1,4 +1,4 @@
-"""Guards: a run in which copies take out too much stops with exit 5, says why, and releases nothing."""
+"""Guards: a run in which duplicates remove too much stops with exit 5 and a reason, and releases nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, ledger, reference, to_line, write_run
+from tests.helpers.build import build, cli, ledger, reference, to_line, write_run
 
 NEWS = "市图书馆昨天宣布，从下个月起延长开放时间。工作日的闭馆时间推迟到晚上九点，周末则照旧开放到下午五点。"
 
@@ -129,7 +129,7 @@ def test_explain_shows_both_texts_side_by_side() -> None:
 
 
 def test_report_shows_pairs_around_the_threshold() -> None:
-    """The histogram counts every compared pair, and samples on both sides say where two texts differ."""
+    """The histogram counts every compared pair, and samples from both sides show where two texts differ."""
     done = reference()
     release = done.store / "releases" / "v1"
     report = json.loads((release / "report.json").read_text())

@@ -16,8 +16,9 @@ import zstandard
 
 from stages.readers.extract import ExtractionError, Extractor
 from stages.readers.warc import READER
-from tests.records import ROOT, read, reasons
-from tests.test_warc import page, response
+from tests.helpers.paths import ROOT
+from tests.helpers.records import read, reasons
+from tests.helpers.warc import page, response
 
 BOMB_BYTES = 400_000_000
 PAGE_BYTES = 1 << 20
@@ -106,7 +107,7 @@ def extractor() -> Iterator[Extractor]:
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_trap_ends_within_the_bounds(extractor: Extractor, trap: str) -> None:
-    """Text or a reason, in the processor time of a page and of its second try, and the next page goes on."""
+    """Each page ends in text or a reason within the processor time of two tries, and the next page is read."""
     start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     try:
         assert isinstance(extractor.extract(TRAPS[trap])["text"], str)
@@ -123,7 +124,7 @@ def test_a_trap_ends_within_the_bounds(extractor: Extractor, trap: str) -> None:
 
 
 def test_traps_in_an_archive_are_quarantined_with_reasons() -> None:
-    """A page of 200,000 attributes is ended, a table of 2**53 cells is refused unread, and the rest goes on."""
+    """A page of 200,000 attributes times out, a table of 2**53 cells is refused unread, and the rest is read."""
     data = b"".join(map(response, [TRAPS["attributes"], TRAPS["spans of a table"], page("next")]))
     records = read(READER, data, page_seconds=1.0)
     assert reasons(records) == [(0, "extractor_timeout"), (1, "table_too_large"), (2, None)]
@@ -153,7 +154,7 @@ def table(cell: str) -> str:
     ],
 )  # fmt: skip
 def test_a_table_larger_than_any_is_refused(extractor: Extractor, cell: str) -> None:
-    """A cell that spans more than 2**31 - 1 columns or rows ends its page, at once, and the next page goes on."""
+    """A cell that spans more than 2**31 - 1 columns or rows ends its page at once, and the next page is read."""
     start = time.perf_counter()
     with pytest.raises(ExtractionError) as error:
         extractor.extract(table(cell))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tests.build import build, cli, ledger, small_page, tiny, to_line, write_run
+from tests.helpers.build import build, cli, ledger, small_page, tiny, to_line, write_run
 
 TEXTS = ["清晨的菜市场很热闹，摊主们大声招呼客人。", "The harbour was quiet before the storm.", "图书馆周一闭馆。",
          "Rates rose by half a point on Tuesday.", "The harbour was quiet before the storm."]  # fmt: skip
@@ -65,7 +65,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def take_in(folder: Path, path: Path, on: str = "doc_id", *options: object) -> dict[str, Any]:
-    """Import a file as `reviews`; returns what the command prints as JSON."""
+    """Import a file as `reviews`; returns the JSON output of the command."""
     command = ("import", "reviews", path, "--on", on, "--store", folder / "store", "--workers", 1, "--json")
     return dict(cli(*command, *options).ok().json)
 
@@ -132,7 +132,7 @@ def documents(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_other_values_make_decisions_stale_and_nothing_else(built: tuple[Path, list[dict[str, Any]]]) -> None:
-    """Another import reads no text and runs no stage; the same again, whatever its format and order, does nothing."""
+    """Another import reads no text and runs no stage; the same values again, in any format and order, do nothing."""
     folder, rows = built
     first = [{"doc_id": row["doc_id"], "verdict": "好", "score": 0.5} for row in rows]
     run_path = with_reviews(folder)
@@ -175,7 +175,7 @@ def test_a_shard_that_comes_later_is_aligned_by_the_run(built: tuple[Path, list[
     """A new file's documents get their rows from the stored table; other shards stay as they are."""
     folder, _ = built
     late = {"id": "late", "text": "后来的一篇文章。", "url": "https://late.cn/1"}
-    table = [
+    table: list[Page] = [
         {"url": "https://late.cn/1", "verdict": "差", "score": 1.5},
         {"url": URLS[0], "verdict": "好", "score": 2},
     ]
@@ -198,7 +198,7 @@ def test_a_shard_that_comes_later_is_aligned_by_the_run(built: tuple[Path, list[
 
 def test_an_import_before_the_first_run_waits_for_its_documents(tmp_path: Path) -> None:
     """An empty store takes a table; the run that brings the documents aligns it, in batches of any size."""
-    table = [{"url": URLS[2], "verdict": "差", "score": 1}]
+    table: list[Page] = [{"url": URLS[2], "verdict": "差", "score": 1}]
     found = take_in(tmp_path, write_csv(tmp_path / "r.csv", table), "url")
     assert (found["documents"], found["unknown_keys"]) == (0, 1)
     build(with_reviews(tmp_path), tmp_path / "store", "--batch-rows", 2)
@@ -225,7 +225,7 @@ def test_columns_keep_their_types_and_may_be_renamed(built: tuple[Path, list[dic
     found = take_in(folder, folder / "r.parquet", "doc_id", "--columns", "x,ok,n,labels,by")
     assert found["columns"] == {"x": "float", "ok": "bool", "n": "int16", "labels": "list<item: string>",
                                 "by": "struct<who: string, p: double>"}  # fmt: skip
-    rules = [
+    rules: list[Page] = [
         {"name": "not_ok", "people.ok": True, "if_null": "drop"},
         {"name": "x", "people.x": {"max": 2}, "if_null": "keep"},
     ]
@@ -277,7 +277,7 @@ def test_imported_spans_are_checked_and_applied(built: tuple[Path, list[dict[str
 
 
 def test_a_missing_import_says_what_to_do(built: tuple[Path, list[dict[str, Any]]]) -> None:
-    """A run file that names one stops before any work; a rule over it must say what null means."""
+    """A run file that names a missing import stops before any work; a rule over an import must define `if_null`."""
     folder, rows = built
     run_path = with_reviews(folder)
     done = cli("run", run_path, "--store", folder / "store", "--engine", "local", "--workers", 1)
@@ -301,7 +301,7 @@ def test_a_missing_import_says_what_to_do(built: tuple[Path, list[dict[str, Any]
 
 
 def test_a_damaged_or_deleted_table_is_refused(built: tuple[Path, list[dict[str, Any]]]) -> None:
-    """A stored table that was edited is not aligned with new documents; one that is gone is asked for."""
+    """A stored table that was edited is not aligned with new documents; a deleted one is an error with advice."""
     folder, _ = built
     take_in(folder, write_csv(folder / "r.csv", [{"url": URLS[0], "verdict": "好", "score": 1}]), "url")
     (path,) = (folder / "store/imports/reviews").iterdir()
@@ -318,7 +318,7 @@ def test_a_damaged_or_deleted_table_is_refused(built: tuple[Path, list[dict[str,
 
 def test_workers_give_the_same_import(tmp_path: Path) -> None:
     """Two processes align the shards of a real build as one does."""
-    from tests.build import reference
+    from tests.helpers.build import reference
 
     done = reference()
     rows = ledger(done.store)

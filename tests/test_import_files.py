@@ -1,4 +1,4 @@
-"""Files to import: told by content, typed by content, refused with what was found; and how keys find their row."""
+"""Files to import: formats and dtypes detected from content, refusals with their reason, and joins by key."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.import_files import infer_column
 from pipeline.imports import Lookup, prepare
-from tests.build import cli
+from tests.helpers.build import cli
 
 
 def refused(folder: Path, data: bytes, *options: object, on: str = "doc_id", name: str = "reviews") -> str:
-    """What a refused import says; the store's imports are as before."""
+    """The message of a refused import; the store's imports are as before."""
     (folder / "bad").write_bytes(data)
     done = cli(
         "import", name, folder / "bad", "--on", on, "--store", folder / "store", "--workers", 1, *options
@@ -88,7 +88,7 @@ def test_lookup_finds_what_a_dictionary_finds(
 
 @given(st.lists(st.tuples(KEYS.filter(bool), st.sampled_from([None, 1.5, 2.5])), min_size=1))
 def test_repeated_keys_must_agree(rows: list[tuple[str, float | None]]) -> None:
-    """A table is accepted exactly when no key has two values, and then each key stands once, in order."""
+    """A table is accepted exactly when no key has two values, and then each key occurs once, in order."""
     keys, values = zip(*rows, strict=True)
     table = pa.table({"doc_id": pa.array(keys, pa.string()), "v": pa.array(values, pa.float64())})
     nested = table.append_column("w", pa.array([[value] for value in values], pa.list_(pa.float64())))
@@ -115,5 +115,5 @@ def test_repeated_keys_must_agree(rows: list[tuple[str, float | None]]) -> None:
     ],
 )
 def test_cells_of_a_csv_get_a_type_only_if_all_have_it(cells: list[str | None], kind: str) -> None:
-    """Numbers and truth values are recognised; ids with leading zeros, long ids and dates stay text."""
+    """Numbers and booleans are recognised; ids with leading zeros, long ids and dates are kept as text."""
     assert str(infer_column(pa.chunked_array([pa.array(cells, pa.string())])).type) == kind

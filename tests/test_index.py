@@ -1,13 +1,15 @@
-"""The index: new shards are added to it and meet the old ones, as if all had come at once; query, compact, erase."""
+"""The index: new shards are added and compared with old ones as in one build; query, compact and erase."""
 
 from __future__ import annotations
 
 import copy
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +28,9 @@ from pipeline.progress import Progress
 from pipeline.schema import ROW_BITS
 from pipeline.store import open_store
 from stages import candidates, dedup
-from tests.build import build, cli, digests, ledger, reference, small_page, tiny, write_run
-from tests.run_global import align, run_global
-from tests.test_dedup import corpus, shards_of
+from tests.helpers.build import build, cli, digests, ledger, map_here, reference, small_page, tiny, write_run
+from tests.helpers.near_duplicates import corpus, shards_of
+from tests.helpers.run_global import align, run_global
 
 
 @pytest.fixture(scope="module")
@@ -58,29 +60,22 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[li
     return run_path, store, mapped
 
 
-class counted:  # noqa: N801 - reads as what it does
-    """Note the tasks that a build in this process maps."""
+@contextmanager
+def counted() -> Iterator[list[Any]]:
+    """Note the tasks that a build in this process maps. Any: tasks of any phase."""
+    mapped: list[Any] = []
 
-    def __init__(self) -> None:
-        self.tasks: list[Any] = []
+    def note(engine: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+        if fn is exchange.map_shard:
+            mapped.extend(tasks)
+        return map_here(engine, fn, tasks)
 
-    def __enter__(self) -> list[Any]:
-        self.before, self.serial = LocalEngine.map, SerialEngine()
-
-        def note(engine: Any, fn: Any, tasks: Any) -> Iterator[Any]:
-            if fn is exchange.map_shard:
-                self.tasks += tasks
-            return self.serial.map(fn, tasks)
-
-        LocalEngine.map = note  # type: ignore[method-assign]
-        return self.tasks
-
-    def __exit__(self, *_: object) -> None:
-        LocalEngine.map = self.before  # type: ignore[method-assign]
+    with mock.patch("tests.helpers.build.map_here", note):
+        yield mapped
 
 
 def runs_of(run_path: Path, store: Path) -> dict[str, Any]:
-    """What `index show` says."""
+    """The output of `index show`."""
     return dict(cli("index", "show", run_path, "--store", store, "--json").ok().json)
 
 
@@ -110,7 +105,7 @@ def test_batches_through_the_index_give_what_all_at_once_gives(
 def test_compaction_merges_runs_and_changes_no_decision(
     grown: tuple[Path, Path, list[list[str]]], tmp_path: Path
 ) -> None:
-    """Three runs become one of the same keys, the old parts are gone, and what is built on it is the same."""
+    """Three runs become one with the same keys, the old files are deleted, and later builds are the same."""
     run_path, store = grown[0], Path(shutil.copytree(grown[1], tmp_path / "store"))
     before = runs_of(run_path, store)
     assert len(before["runs"]) == 3
@@ -131,7 +126,7 @@ def test_compaction_merges_runs_and_changes_no_decision(
 
 
 def test_compaction_drops_shards_that_the_store_no_longer_has(tmp_path: Path) -> None:
-    """Keys of a shard of which the manifest says nothing go with the next compaction."""
+    """Keys of a shard that the manifest no longer lists are removed by the next compaction."""
     store = open_store(tmp_path / "store")
     index = Index(store, "candidates", "0" * 32, {})
     held = [Holding("a-0-0", 1, "r"), Holding("b-0-0", 1, "r")]
@@ -146,7 +141,7 @@ def test_compaction_drops_shards_that_the_store_no_longer_has(tmp_path: Path) ->
 
 
 def test_another_threshold_reads_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was compared is remembered: a lower threshold gives what a build from scratch gives, without any text."""
+    """Comparisons are remembered: a lower threshold gives the release of a build from scratch without reading text."""
     done = reference()
     store, page = done.copy(tmp_path), copy.deepcopy(small_page())
     page["global"][2] = {"use": "stages.dedup", "config": {"threshold": 0.6}}
@@ -164,7 +159,7 @@ def test_another_threshold_reads_no_text(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_memory_is_kept_for_documents_outside_a_run(tmp_path: Path) -> None:
-    """A run over fewer files keeps what is known of the others, so that going back compares nothing again."""
+    """A run over fewer files keeps the comparisons of the others, so that none is repeated later."""
     done = reference()
     store, page = done.copy(tmp_path), copy.deepcopy(small_page())
     (folder,) = (path for path in (store / "index" / "dedup").iterdir())
@@ -175,7 +170,7 @@ def test_memory_is_kept_for_documents_outside_a_run(tmp_path: Path) -> None:
 
 
 def test_query_finds_the_copies_of_a_text(grown: tuple[Path, Path, list[list[str]]], tmp_path: Path) -> None:
-    """A document's own text finds it and the copies that went for it, with the similarity that the ledger says."""
+    """A document's own text finds it and the copies removed in its favour, with the ledger's similarity."""
     run_path, store, _ = grown
     rows = ledger(store)
     gone = next(row for row in rows if row["rule"] == "duplicate" and row["similarity"] < 1)
@@ -222,7 +217,7 @@ def test_erased_documents_meet_nothing(grown: tuple[Path, Path, list[list[str]]]
 
 
 def test_an_index_with_other_parameters_is_refused(tmp_path: Path) -> None:
-    """The message names the parameter, both values and what to do."""
+    """The message names the parameter, both values and the remedy."""
     done = reference()
     page = copy.deepcopy(small_page())
     page["annotate"][1] = {"use": "stages.minhash", "config": {"seed": 1, "n_bands": 20}}
@@ -237,7 +232,7 @@ def test_an_index_with_other_parameters_is_refused(tmp_path: Path) -> None:
 def test_ranges_of_runs_are_what_filtering_gives(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Whatever the number of parts of a run and of partitions asked for, each row is read once, renumbered."""
+    """For any number of files and partitions each row is read once, renumbered."""
     store = open_store(tmp_path_factory.mktemp("runs"))
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     n_rows, n_parts = data.draw(st.integers(0, 50)), data.draw(st.sampled_from([1, 3, 8]))
@@ -264,7 +259,7 @@ def test_ranges_of_runs_are_what_filtering_gives(
 
 
 def test_memory_changes_no_result() -> None:
-    """With all, some or none of its pairs known, dedup says the same."""
+    """With all, some or none of its pairs remembered, dedup has the same result."""
     texts = corpus(3)
     shards = shards_of(texts, [20, len(texts) - 20], range(len(texts)))
     shards = align(run_global(candidates.GLOBAL, shards, candidates.Config(), 4), shards, candidates.GLOBAL)

@@ -1,4 +1,4 @@
-"""`bicorpus init`: which sources it makes of folders; its run files load and say what they leave out."""
+"""`bicorpus init`: the sources it makes of folders; its run files load and list the files left out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pipeline.load import load_run
 from pipeline.rules import parse_conditions
 from pipeline.store import list_inputs, open_store
 from stages.languages import load_profiles
-from tests.inputs import EN, ZH, init, inputs, jsonl, parquet, wet
+from tests.helpers.inputs import EN, ZH, init, inputs, jsonl, parquet, wet
+from tests.helpers.paths import SAMPLE
 
-pytest_plugins = ("tests.stores",)
-SAMPLE = Path(__file__).parents[1] / "sample"
+pytest_plugins = ("tests.helpers.stores",)
 
 
 # Folders
@@ -127,7 +127,7 @@ def test_odd_names_are_quoted(tmp_path: Path, folder: str, name: str) -> None:
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
-    """A file with a GBK name is listed with what to do, readable, and the rest is used."""
+    """A file with a GBK name is listed readably with advice, and the other files are used."""
     jsonl(tmp_path / "a.jsonl", [{"text": EN}])
     with open(os.fsencode(tmp_path) + b"/" + "中文.jsonl".encode("gbk"), "w") as file:
         file.write("x")
@@ -225,7 +225,7 @@ def test_rules_are_those_of_the_profiles(tmp_path: Path) -> None:
 
 
 def test_the_ratio_can_be_switched_on(tmp_path: Path) -> None:
-    """With Chinese and English text the page holds a ratio as remarks that load once they are none."""
+    """With Chinese and English text the run file contains a ratio in comments that loads once uncommented."""
     jsonl(tmp_path / "zh" / "a.jsonl", [{"text": ZH}])
     jsonl(tmp_path / "en" / "a.jsonl", [{"text": EN}])
     draft, run = init(tmp_path)
@@ -294,7 +294,7 @@ def command(*args: object) -> Result:
 
 
 def test_the_command_writes_and_tells(tmp_path: Path) -> None:
-    """The path goes to stdout, what was found and what was not used to stderr."""
+    """The path is printed to stdout, files used and not used to stderr."""
     jsonl(tmp_path / "in" / "a.jsonl", [{"text": ZH}])
     (tmp_path / "in" / "b.csv").write_text("a,b\n")
     result = command(tmp_path / "in", "--out", tmp_path / "run.yaml")

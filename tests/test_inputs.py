@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.store import Store, input_digest, list_inputs, open_input
 
-pytest_plugins = ["tests.stores"]
+pytest_plugins = ["tests.helpers.stores"]
 
 FILES = (
     "a.jsonl",

@@ -1,4 +1,4 @@
-"""The JSON Lines reader: positions, and what a bad line costs."""
+"""The JSON Lines reader: positions, and the effect of a bad line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from stages.readers import jsonl
-from tests.records import (
+from tests.helpers.records import (
     MAGIC,
     PACK,
     PIECES,
@@ -71,7 +71,7 @@ def test_jsonl_reads_what_python_writes() -> None:
 
 @pytest.mark.parametrize("name", PACK)
 def test_jsonl_a_line_over_the_bound_is_skipped(name: str) -> None:
-    """Reading goes on with the next line; position, length and the start of the long line are kept."""
+    """Reading continues with the next line; position, length and the start of the long line are kept."""
     long = b'{"text": "' + random.Random(1).randbytes(100_000).hex().encode() + b'"}'
     data = b"\n".join([lines(1)[0], long, lines(1)[0], long])
     records = read(jsonl.READER, PACK[name](data), max_line_bytes=100_000)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from stages.dedup import PAIRS
+from stages.clusters import PAIRS
 from stages.keepers import GLOBAL, SCHEMA, Config
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.run_global import align, number_rows, run_global
 
 Pairs = Mapping[tuple[str, str], float]
 
@@ -69,13 +69,13 @@ KEPT = (True, None, None)
 
 
 def test_the_best_stays_and_its_partners_go() -> None:
-    """Members with a verified pair to the best one go for it, with their similarity."""
+    """Members with a verified pair to the best one are removed in its favour, with their similarity."""
     found = decide("abc", {("a", "b"): 0.9, ("a", "c"): 0.85, ("b", "c"): 0.95})
     assert found == {"a": KEPT, "b": (False, "a", 0.9), "c": (False, "a", 0.85)}
 
 
 def test_nothing_chains() -> None:
-    """In a chain a~b~c the ends are not alike, so both stay and the middle goes for the better one."""
+    """In a chain a~b~c whose ends are not similar, both ends are kept and the middle is removed for the better one."""
     found = decide("abc", {("a", "b"): 0.82, ("b", "c"): 0.82})
     assert found == {"a": KEPT, "b": (False, "a", 0.82), "c": KEPT}
     found = decide("bac", {("a", "b"): 0.82, ("b", "c"): 0.82})
@@ -104,7 +104,7 @@ def test_larger_is_better_then_the_smaller_doc_id() -> None:
 
 
 def test_fixed_members_stand_whatever_they_are_like() -> None:
-    """Two references that are alike both stand, and what is like the second alone goes for it."""
+    """Two similar references are both kept, and a document similar to the second alone is removed in its favour."""
     found = decide("abcd", {("a", "b"): 0.9, ("b", "c"): 0.82, ("c", "d"): 0.9}, fixed="ab")
     assert found == {"a": KEPT, "b": KEPT, "c": (False, "b", 0.82), "d": KEPT}
     assert decide("ab", {("a", "b"): 1.0}, fixed="ab") == {"a": KEPT, "b": KEPT}
@@ -129,7 +129,7 @@ def test_kind_says_how_a_member_is_like_its_keeper() -> None:
 
 
 def test_ineligible_members_neither_stay_nor_push_out() -> None:
-    """A document that the rules drop drops no other; it only learns which keeper it is like, if any."""
+    """A document dropped by rules removes no other; it only records its most similar keeper."""
     found = decide("abc", {("a", "b"): 0.9, ("a", "c"): 0.9}, ineligible="a")
     assert found == {"a": (False, "b", 0.9), "b": KEPT, "c": KEPT}
     assert decide("ab", {("a", "b"): 0.9}, ineligible="ab") == dict.fromkeys("ab", (False, None, None))
@@ -145,7 +145,7 @@ def test_members_that_were_compared_with_a_leader_only_settle_by_proof() -> None
 
 
 def test_copies_count_as_one_document() -> None:
-    """Pairs of a document hold for its copies, whichever of the copies they were verified on."""
+    """Pairs of a document apply to its copies, on whichever copy they were verified."""
     pairs = {("l", "x"): 1.0, ("l", "y"): 1.0, ("l", "m"): 0.82, ("m", "z"): 1.0}
     found = decide("xyzlm", pairs)
     assert found["x"] == KEPT
@@ -167,9 +167,7 @@ SETS = st.lists(st.frozensets(st.integers(0, 11), min_size=1), min_size=1, max_s
 def test_every_removal_is_justified(
     sets: list[frozenset[int]], bad: set[int], n_partitions: int, compared: st.DataObject
 ) -> None:
-    """For sets of known similarity no document goes for one that is not as like it as is said, and no keeper
-    has a verified pair with another keeper.
-    """
+    """Every removal names a keeper of the stated similarity, and no two keepers of a known similarity are similar."""
     names = "abcdefghi"[: len(sets)]
 
     def similarity(a: str, b: str) -> float:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stages.kernels import tables
 from stages.kernels.text import load_tables, view
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 ANY_TEXTS = st.lists(st.none() | st.just("") | texts() | st.text(max_size=20), max_size=6)
 
@@ -113,7 +113,7 @@ def test_known_characters_have_their_class(kind: int) -> None:
 
 
 def test_classes_equal_unicodedata() -> None:
-    """The shipped classes are what this Python's Unicode says of characters that both versions know."""
+    """The shipped classes equal this Python's Unicode for characters that both versions define."""
     shipped = load_tables()
     wrong = [
         f"U+{code:04X}"
@@ -145,7 +145,7 @@ FOLDS = {
 
 @pytest.mark.parametrize("char", FOLDS)
 def test_known_characters_fold(char: str) -> None:
-    """Width, case and script fold; punctuation and blanks are left out; digits stay."""
+    """Width, case and script are folded; punctuation and blanks are left out; digits are kept."""
     code = load_tables().fold[ord(char)]
     assert (chr(code) if code else "") == FOLDS[char]
 
@@ -160,7 +160,7 @@ def test_folding_twice_changes_nothing() -> None:
 
 
 def test_fold_equals_unicodedata_and_opencc() -> None:
-    """The shipped match characters are what this Python's Unicode and the installed OpenCC say."""
+    """The shipped match characters equal those of this Python's Unicode and the installed OpenCC."""
     opencc = pytest.importorskip("opencc", reason="OpenCC made the table and is not installed here")
     simplify = opencc.OpenCC("t2s").convert
     shipped = load_tables()

@@ -1,10 +1,10 @@
-"""Language identification: labels, shares, scripts of Chinese, and what is no language at all."""
+"""Language identification: labels, shares, scripts of Chinese, and text in no language."""
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,57 +16,21 @@ from hypothesis import strategies as st
 from classifiers.language import SCHEMA, STAGE, Config
 from classifiers.language_tables import load_flags, load_labels
 from pipeline.errors import ConfigError
+from pipeline.stage import Annotate
 from stages.kernels import fasttext, scripts
-from tests.test_fasttext import model_bytes
-
-ROOT = Path(__file__).parents[1]
-HANS = "市图书馆昨天宣布，从下个月起延长开放时间。工作日的闭馆时间推迟到晚上九点，周末则照旧。"
-HANT = "山上的氣象站已經有六十年的歷史。每天清晨，值班員都要記錄溫度、濕度和風向，再把數字傳到城裡。"
-YUE = "佢哋琴日喺街市買咗好多嘢，返到屋企先發現唔記得攞錢包。我話畀佢聽，下次要小心啲先得。"
-LZH = "子曰：「學而時習之，不亦說乎？有朋自遠方來，不亦樂乎？人不知而不慍，不亦君子乎？」"
-JPN = "駅前の図書館は、毎週月曜日が休館日です。返却された本は、入口の横にある箱に入れてください。"
-KOR = "역 앞 도서관은 매주 월요일에 쉽니다. 반납할 책은 입구 옆 상자에 넣어 주세요."
-ENG = (
-    "The old lighthouse stands on a rock that the sea covers twice a day. Nobody has lived there since the "
-    "light was automated, but the garden still grows inside the wall."
-)
-CODE = "def mean(values):\n    total = 0\n    for v in values:\n        total += v\n    return total / len(values)\n"
-LINES = [
-    HANS,
-    HANT,
-    YUE,
-    LZH,
-    JPN,
-    KOR,
-    ENG,
-    CODE,
-    "",
-    "東京都",
-    "优の良品",
-    "```",
-    "~~~ py",
-    "Привет, мир. Это тест.",
-]
-LINES += [
-    "<p>one two <b>three</b> four five six</p> and",
-    "数据 tidb_server_limit 和 /a/b/c.md 以及 utf8mb4 ok",
-    "    return x",
-    "// a note on code",
-    "```",
-    "a-b c_d e.f g(h i: j",
-    "naïve e\u0301tude of the old days",
-    "see 张伟 and the rest of the group here today",
-]
-TEXTS = st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=6).map("\n".join)
+from tests.helpers.fasttext_model import model_bytes
+from tests.helpers.language_texts import CODE, ENG, HANS, HANT, JPN, KOR, LINES, LZH, TEXTS, YUE
+from tests.helpers.paths import DEV_DATA
 
 
 @pytest.fixture(scope="module")
-def annotate():
-    """The stage as it comes."""
+def annotate() -> Annotate:
+    """The stage with its default config."""
     return STAGE.load(Config())
 
 
-def label(annotate, *texts: str) -> list[dict]:
+def label(annotate: Annotate, *texts: str) -> list[dict[str, Any]]:
+    """Rows that the stage writes for texts. Any: values of columns."""
     return annotate(pa.table({"text": pa.array(texts, pa.large_string())})).to_pylist()
 
 
@@ -91,14 +55,14 @@ def label(annotate, *texts: str) -> list[dict]:
         ("𒀀𒀁𒀂𒀃𒀄𒀅𒀆𒀇", "und"),
     ],
 )
-def test_one_language(annotate, text, expected):
+def test_one_language(annotate: Annotate, text: str, expected: str) -> None:
     """A text in one language has its label, and that language alone in its shares."""
     (row,) = label(annotate, text)
     assert row["label"] == expected
     assert row["shares"] == ([] if expected == "zxx" else [{"label": expected, "share": 1.0}])
 
 
-def test_every_label_of_the_model_has_a_name():
+def test_every_label_of_the_model_has_a_name() -> None:
     """All 176 labels map to one ISO 639-3 code and script each, and foreign labels are refused."""
     labels = fasttext.load(Config().model).labels
     tables = load_labels(labels, "model")
@@ -111,13 +75,13 @@ def test_every_label_of_the_model_has_a_name():
         load_labels([*labels, "xx-unknown"], "model")
 
 
-def test_the_whole_document_counts(annotate):
+def test_the_whole_document_counts(annotate: Annotate) -> None:
     """A first line in another language decides nothing."""
     (row,) = label(annotate, "Copyright 2024 Example\n" + HANS * 5)
     assert row["label"] == "zho_Hans"
 
 
-def test_halves_make_a_mixed_document(annotate):
+def test_halves_make_a_mixed_document(annotate: Annotate) -> None:
     """Half Chinese, half English is `mul` and carries both shares, whichever comes first and however it is cut."""
     chinese, english = HANS * 2, ENG
     for text in (f"{chinese}\n{english}", f"{english}\n{chinese}", f"{english} {chinese}"):
@@ -133,14 +97,14 @@ def test_halves_make_a_mixed_document(annotate):
     assert {item["label"] for item in row["shares"]} == {"jpn_Jpan", "zho_Hans"}
 
 
-def test_the_share_that_makes_a_document_mixed_is_a_setting():
+def test_the_share_that_makes_a_document_mixed_is_a_setting() -> None:
     """Above the share of the second language, `mixed_share` leaves the main one."""
     text = HANS * 2 + "\n" + ENG
     assert label(STAGE.load(Config(mixed_share=0.49)), text)[0]["label"] != "mul"
     assert label(STAGE.load(Config(mixed_share=0.1)), text)[0]["label"] == "mul"
 
 
-def test_terms_and_code_do_not_mix(annotate):
+def test_terms_and_code_do_not_mix(annotate: Annotate) -> None:
     """English terms, identifiers, URLs and code blocks inside Chinese leave it Chinese; Chinese names leave English."""
     terms = (
         "我们用 Python 和 TensorFlow 训练一个 Transformer 模型，再用 Kubernetes 部署到 AWS 的 GPU 上。" * 4
@@ -159,7 +123,7 @@ def test_terms_and_code_do_not_mix(annotate):
     assert len(rows[3]["shares"]) == 1
 
 
-def test_code_is_apart(annotate):
+def test_code_is_apart(annotate: Annotate) -> None:
     """A page that is mostly code has the language of its prose, its code is a span of its own, and has its share."""
     fence = f"```python\n{CODE * 6}```\n"
     comments = "".join(
@@ -182,15 +146,15 @@ def test_code_is_apart(annotate):
     assert label(annotate, CODE * 6)[0]["spans"] == [{"start": 0, "end": len(CODE * 6), "label": "zxx"}]
 
 
-def test_source_code_is_no_language(annotate):
+def test_source_code_is_no_language(annotate: Annotate) -> None:
     """A file that is mostly code is zxx with its English notes and messages; in a fence, or less, it has theirs."""
     source = f'import os\n\n{CODE * 4}\nprint("{ENG[:60]}")\n\nUsage notes for readers of this module are as follows.\n'
-    source, fenced, prose = label(annotate, source, f"{ENG}\n```\n{CODE * 9}```\n", f"{ENG * 3}\n\n{CODE}")
-    assert (source["label"], fenced["label"], prose["label"]) == ("zxx", "eng_Latn", "eng_Latn")
-    assert source["code_share"] > 0.5
+    code, fenced, prose = label(annotate, source, f"{ENG}\n```\n{CODE * 9}```\n", f"{ENG * 3}\n\n{CODE}")
+    assert (code["label"], fenced["label"], prose["label"]) == ("zxx", "eng_Latn", "eng_Latn")
+    assert code["code_share"] > 0.5
 
 
-def test_lost_fences_turn_no_prose_into_code(annotate):
+def test_lost_fences_turn_no_prose_into_code(annotate: Annotate) -> None:
     """A fence without its other half, a page fenced whole, and fences around prose leave the language as it is."""
     text = f"{ENG}\n\n{ENG}\n"
     for page in (
@@ -203,7 +167,7 @@ def test_lost_fences_turn_no_prose_into_code(annotate):
         assert row["label"] == "eng_Latn"
 
 
-def test_tags_are_no_text(annotate):
+def test_tags_are_no_text(annotate: Annotate) -> None:
     """Markup does not cut prose into terms, and its names are not counted."""
     plain, marked = label(
         annotate, ENG, ENG.replace(" ", "<span class='x-y'> <b>", 20).replace("the", "<i>the</i>")
@@ -212,7 +176,7 @@ def test_tags_are_no_text(annotate):
     assert marked["shares"] == [{"label": "eng_Latn", "share": 1.0}]
 
 
-def test_spans_cover_each_language(annotate):
+def test_spans_cover_each_language(annotate: Annotate) -> None:
     """Spans are in order, cover the document, and change with the language; gibberish and an empty text have none."""
     text = f"{HANS}\n\n{ENG}\n{KOR}\n{JPN}\n"
     (row,) = label(annotate, text)
@@ -228,7 +192,7 @@ def test_spans_cover_each_language(annotate):
 
 @given(TEXTS)
 @settings(max_examples=60)
-def test_spans_are_a_partition(annotate, text):
+def test_spans_are_a_partition(annotate: Annotate, text: str) -> None:
     """Spans follow one another from the first to the last code point, neighbours with different labels."""
     (row,) = label(annotate, text)
     spans = row["spans"]
@@ -237,7 +201,7 @@ def test_spans_are_a_partition(annotate, text):
     assert all(a["label"] != b["label"] for a, b in pairwise(spans))
 
 
-def test_gibberish_is_no_mixture(annotate):
+def test_gibberish_is_no_mixture(annotate: Annotate) -> None:
     """Text of random letters, and mojibake, is not `mul`, and has no score to speak of."""
     rng = np.random.default_rng(1)
     letters = " ".join("".join(rng.choice(list("bcdfghjklmnpqrstvwxz"), 6)) for _ in range(60))
@@ -246,7 +210,7 @@ def test_gibberish_is_no_mixture(annotate):
         assert row["label"] not in ("mul", "zho_Hans", "eng_Latn") or row["score"] < 0.5
 
 
-def test_han_without_kana(annotate):
+def test_han_without_kana(annotate: Annotate) -> None:
     """Cantonese by its words, classical by its grammar, Japanese by its characters; a short word is none of them."""
     texts = {
         "你食咗飯未呀？": "yue_Hant",
@@ -267,7 +231,7 @@ def test_han_without_kana(annotate):
     assert [row["label"] for row in label(annotate, *texts)] == list(texts.values())
 
 
-def test_traditional_and_simplified(annotate):
+def test_traditional_and_simplified(annotate: Annotate) -> None:
     """The majority of distinguishing characters decides; without any, Simplified with a low score."""
     hans, hant, both, none = label(annotate, HANS, HANT, HANS + HANT * 3, "你好")
     assert (hans["hant_share"], hant["hant_share"]) == (0, 1)
@@ -281,15 +245,15 @@ def test_traditional_and_simplified(annotate):
     assert none["score"] <= 0.5
 
 
-def test_characters_of_both_sides_say_nothing():
-    """后, 里, 台 and 面 are written on both sides; 们 and 們 are not."""
+def test_characters_of_both_sides_say_nothing() -> None:
+    """后, 里, 台 and 面 are used in both scripts and have no flag; 们 and 們 have one."""
     flags = load_flags()
     assert all(not flags[ord(char)] & (scripts.HANS_FLAG | scripts.HANT_FLAG) for char in "后里台面床群")
     assert all(flags[ord(char)] & scripts.HANS_FLAG for char in "们说国发")
     assert all(flags[ord(char)] & scripts.HANT_FLAG for char in "們說國發")
 
 
-def test_modern_text_with_classical_words_is_modern(annotate):
+def test_modern_text_with_classical_words_is_modern(annotate: Annotate) -> None:
     """其, 者 and 之 alone do not make a text classical."""
     (row,) = label(
         annotate, "其实作者之所以这么说，是因为他们的方法其效果更好，而且使用者也都很满意，这就是其中的原因。"
@@ -297,7 +261,7 @@ def test_modern_text_with_classical_words_is_modern(annotate):
     assert row["label"] == "zho_Hans"
 
 
-def test_kana_decides(annotate):
+def test_kana_decides(annotate: Annotate) -> None:
     """Kana makes Han characters Japanese, lines without it follow the document, and a stray kana does not."""
     rows = label(annotate, "利用規約\n" + JPN, HANS + "鲜の每日", HANS * 2 + "\n「こんにちは」\n" + HANS)
     assert [row["label"] for row in rows] == ["jpn_Jpan", "zho_Hans", "zho_Hans"]
@@ -305,7 +269,7 @@ def test_kana_decides(annotate):
     assert rows[0]["hant_share"] == 0
 
 
-def test_values_are_rounded_and_in_range(annotate):
+def test_values_are_rounded_and_in_range(annotate: Annotate) -> None:
     """Scores and shares are numbers from 0 to 1 with three decimals, shares in falling order."""
     for row in label(annotate, *LINES, HANS + ENG):
         shares = [item["share"] for item in row["shares"]]
@@ -317,8 +281,8 @@ def test_values_are_rounded_and_in_range(annotate):
 
 @given(st.lists(TEXTS, max_size=8), st.integers(0, 8))
 @settings(max_examples=40)
-def test_batches_do_not_matter(annotate, texts, cut):
-    """Two parts annotated apart give the rows of the whole, and the schema holds for any of them."""
+def test_batches_do_not_matter(annotate: Annotate, texts: list[str], cut: int) -> None:
+    """Two parts annotated separately give the rows of the whole, and the schema is right for any of them."""
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     whole = annotate(table)
     assert whole.schema.equals(SCHEMA)
@@ -327,7 +291,7 @@ def test_batches_do_not_matter(annotate, texts, cut):
     assert parts.combine_chunks().to_pylist() == whole.to_pylist()
 
 
-def test_models_with_labels_of_scripts_load_by_path(tmp_path):
+def test_models_with_labels_of_scripts_load_by_path(tmp_path: Path) -> None:
     """A model labelled as GlotLID, OpenLID and NLLB are names the same languages as the shipped one."""
     words = ["</s>", "lorem", "ipsum", "dolor", "слово", "текст"]
     labels = ["ita_Latn", "eng_Latn", "cmn_Hani", "zho_Hant", "rus_Cyrl", "arb_Arab", "und_Zsye", "chr_Cher"]
@@ -353,7 +317,7 @@ def test_models_with_labels_of_scripts_load_by_path(tmp_path):
     assert not any("Zsye" in name for name in tables.names)
 
 
-def test_settings_are_checked():
+def test_settings_are_checked() -> None:
     """Shares outside of [0, 1], an empty run and a missing model are ConfigErrors that name the setting."""
     with pytest.raises(ConfigError, match="mixed_share"):
         Config(mixed_share=1.5)
@@ -363,10 +327,9 @@ def test_settings_are_checked():
         STAGE.load(Config(model="no-such.ftz"))
 
 
-def test_real_documents(annotate):
-    """Real documents have the language that their source says, at least 19 times in 20."""
-    folder = Path(os.environ.get("BICORPUS_DEV_DATA", ROOT / ".." / "shared" / "data"))
-    path = folder / "docs_zh_en-00.parquet"
+def test_real_documents(annotate: Annotate) -> None:
+    """Real documents have the language stated by their source, at least 19 times in 20."""
+    path = DEV_DATA / "docs_zh_en-00.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there; set BICORPUS_DEV_DATA to the folder of development data")
     table = pq.read_table(path, columns=["text", "lang_hint"]).slice(0, 1500)
@@ -381,7 +344,7 @@ def test_real_documents(annotate):
     assert right >= 0.95 * len(pairs)
 
 
-def test_a_character_again_says_nothing(annotate):
-    """A cheer or a laugh of one character is not Cantonese by one character."""
+def test_a_character_again_says_nothing(annotate: Annotate) -> None:
+    """A cheer or a laugh of one repeated character is not Cantonese by that character."""
     for text in ("啊啊啊啊啊啊", "好" * 50):
         assert label(annotate, text)[0]["label"] == "zho_Hans"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +11,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from stages.language_cuts import GLOBAL, Config
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.run_global import align, number_rows, run_global
 
 
 def shards(labels: list[str | None], scores: list[float | None], *sizes: int) -> list[pa.Table]:
@@ -20,7 +22,7 @@ def shards(labels: list[str | None], scores: list[float | None], *sizes: int) ->
 
 
 def some(seed: int = 1) -> tuple[list[str | None], list[float | None]]:
-    """300 documents of three languages, of which one is rare, and two without a label."""
+    """300 documents of three languages, one of them rare, and two without a label."""
     rng = np.random.default_rng(seed)
     labels = ["zho_Hans"] * 150 + ["eng_Latn"] * 140 + ["yue_Hant"] * 8
     scores = [
@@ -61,8 +63,8 @@ def test_a_threshold_is_the_median_less_a_deviation(sizes: tuple[int, ...], n_pa
             assert margin == pytest.approx(score - threshold, abs=1e-6)
 
 
-def test_thresholds_of_an_earlier_run_hold(tmp_path) -> None:
-    """A table of cuts fixes the languages that it names, whatever the new scores are; others are drawn."""
+def test_thresholds_of_an_earlier_run_hold(tmp_path: Path) -> None:
+    """A table of thresholds fixes the languages that it names, regardless of new scores; others are fitted."""
     labels, scores = some()
     first = run_global(GLOBAL, shards(labels, scores, 300), Config(), 1).artefacts["cuts"]
     pq.write_table(
@@ -77,7 +79,7 @@ def test_thresholds_of_an_earlier_run_hold(tmp_path) -> None:
     assert cuts["eng_Latn"]["threshold"] == 0.8
 
 
-def test_settings_and_files_are_checked(tmp_path) -> None:
+def test_settings_and_files_are_checked(tmp_path: Path) -> None:
     """Bounds out of order, and a file that is no table of thresholds, are ConfigErrors that name them."""
     with pytest.raises(ConfigError, match="lowest"):
         Config(lowest=0.95)

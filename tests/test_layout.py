@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import pipeline
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = ("pipeline", "stages", "classifiers")
 FOLDERS = (*PACKAGES, "scripts", "tests")
 CONTRACT = {
@@ -115,6 +115,20 @@ def test_ray_and_torch_stay_in_their_places(path: Path) -> None:
 def test_nothing_imports_scripts_or_tests(path: Path) -> None:
     """Installed code imports neither scripts nor tests."""
     assert not {name for name in ours(path) if name.split(".")[0] in ("scripts", "tests")}
+
+
+@each("tests", "scripts")
+def test_helpers_of_tests_are_in_one_place(path: Path) -> None:
+    """No file imports a test file; test files and scripts import `tests.helpers`, helpers each other."""
+    from_tests = {name for name in ours(path) if name.split(".")[0] == "tests"}
+    assert {name for name in from_tests if not name.startswith("tests.helpers.")} == set()
+
+
+@each("tests/helpers")
+def test_helpers_hold_no_tests(path: Path) -> None:
+    """A test function is in a file that pytest collects."""
+    names = [node.name for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
+    assert not path.name.startswith("test_") and not [name for name in names if name.startswith("test_")]
 
 
 @each(*FOLDERS)

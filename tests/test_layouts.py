@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.input_files import Unread
-from tests.build import build
-from tests.inputs import EN, ZH, init, jsonl, parquet
+from tests.helpers.build import build
+from tests.helpers.inputs import EN, ZH, init, jsonl, parquet
 
 
 def dolma(root: Path, names: tuple[str, ...] = ("quality", "pii")) -> None:
@@ -70,7 +70,7 @@ def test_documents_without_attributes_are_json_lines(tmp_path: Path) -> None:
 
 
 def test_attributes_of_some_files_make_a_source_of_their_own(tmp_path: Path) -> None:
-    """Files with other attributes are another source, since a run wants all that it is told of."""
+    """Files with other attributes are another source, since a run requires all attributes it is given."""
     dolma(tmp_path / "in")
     os.remove(tmp_path / "in" / "attributes" / "pii" / "web" / "0001.json.gz")
     draft, run = init(tmp_path, tmp_path / "in")
@@ -90,7 +90,7 @@ def test_attributes_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
 
 
 def test_attributes_alone_say_where_their_documents_are(tmp_path: Path) -> None:
-    """A folder of attributes is no input; the page says which documents they belong to."""
+    """A folder of attributes is no input; the message names the folder of their documents."""
     dolma(tmp_path / "in", ("quality",))
     other = jsonl(tmp_path / "b.jsonl", [{"text": EN}])
     draft, run = init(tmp_path, tmp_path / "in" / "attributes", other)

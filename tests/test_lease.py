@@ -16,9 +16,9 @@ from pipeline.lease import Lease, commit, hold
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from tests.stores import Start
+    from tests.helpers.stores import Start
 
-pytest_plugins = ["tests.stores"]
+pytest_plugins = ["tests.helpers.stores"]
 
 KEY = "leases/release-发布.json"
 NAME = "release-发布"
@@ -139,7 +139,7 @@ def test_a_sleeper_is_overtaken_and_fenced(store: Store, start: Start) -> None:
 
 
 def test_commit_refuses_a_lower_token(store: Store) -> None:
-    """What a later holder wrote stays, even if the earlier one still believes in its lease."""
+    """Data written by a later holder is kept, even if the earlier one still believes in its lease."""
     with hold(store, NAME) as lease:
         commit(store, "m.json", {"n": 1}, lease)
         commit(store, "m.json", {"n": 2}, lease)
@@ -213,7 +213,7 @@ def test_every_holder_has_its_own_token(store: Store, start: Start) -> None:
 
 
 def test_a_lease_is_one_object(store: Store) -> None:
-    """A lease leaves one small object, which goes on counting."""
+    """A lease leaves one small object whose token keeps counting."""
     leases: list[Lease] = []
     for _ in range(3):
         with hold(store, NAME) as lease:

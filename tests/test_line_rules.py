@@ -1,4 +1,4 @@
-"""Line rules: which lines each published filter takes, in Chinese and English, and what is left."""
+"""Line rules: the lines that each published filter removes, in Chinese and English, and the rest."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages.languages import PHRASES_PATH, load_yaml
 from stages.line_rules import LAYOUT, PHRASES, PRESETS, STAGE, Config
-from tests.plain_signals import count_sentences, ends_prose, find_lines, find_words
-from tests.strategies import texts
+from tests.helpers.oracles.signals import count_sentences, ends_prose, find_lines, find_words
+from tests.helpers.strategies import texts
 
 
 def judge(text: str, **settings: Any) -> dict[str, Any]:
@@ -69,13 +69,13 @@ def test_presets_name_kinds_that_exist(preset: str) -> None:
 
 
 def test_the_first_kind_of_the_preset_names_a_line() -> None:
-    """A line with several faults has one span, of the kind that stands first."""
+    """A line with several faults has one span, of the first kind of the preset."""
     assert taken("JAVASCRIPT", kinds=("capitals", "javascript")) == [("JAVASCRIPT", "capitals")]
     assert taken("JAVASCRIPT", kinds=("javascript", "capitals")) == [("JAVASCRIPT", "javascript")]
 
 
 def test_what_is_left_is_counted() -> None:
-    """Shares are of code points and of words; sentences are those of the lines that stay."""
+    """Shares are of code points and of words; sentences are those of the remaining lines."""
     text = "第一句在这里。第二句也在。\n首页\n12 likes\nThe third one. The fourth.\n"
     found = judge(text, preset="c4")
     assert [span["kind"] for span in found["spans"]] == ["no_terminal", "no_terminal"]
@@ -92,7 +92,7 @@ def test_what_is_left_is_counted() -> None:
 
 @given(texts())
 def test_lines_equal_the_plain_measure(text: str) -> None:
-    """Kinds of layout are what the definitions say, written out in plain Python, and what stays has no such line."""
+    """Kinds of layout equal the plain Python definitions, and the remaining text contains no such line."""
     spans = judge(text, kinds=("no_terminal", "few_words"))
     lines = [line for line in find_lines(text) if line]
     cut = ("…", "⋯", "...", "。。。")
@@ -105,7 +105,7 @@ def test_lines_equal_the_plain_measure(text: str) -> None:
 
 @given(st.lists(texts(), max_size=4))
 def test_batches_do_not_matter(docs: list[str]) -> None:
-    """Each text gets alone what it gets among others."""
+    """A text alone gets the row that it gets among others."""
     stage = STAGE.load(Config(preset="mapneo"))
     table = pa.table({"text": pa.array(docs, pa.large_string())})
     assert stage(table).to_pylist() == [judge(text, preset="mapneo") for text in docs]

@@ -1,4 +1,4 @@
-"""Run files: what is wrong is said with its place, before any work."""
+"""Run files: mistakes are reported with their place, before any work."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.amounts import parse_bytes
 from pipeline.errors import ConfigError
 from pipeline.graph import Recipes, phases
-from pipeline.load import load_run, parse_bytes
+from pipeline.load import load_run
 from pipeline.run_file import RunFile
 from pipeline.sidecars import Shard
 
@@ -49,7 +50,7 @@ def test_steps_are_ordered_by_what_they_read(tmp_path: Path) -> None:
 
 
 def test_a_setting_changes_the_recipes_of_its_step_and_of_its_readers_only(tmp_path: Path) -> None:
-    """minhash's bands reach candidates and dedup; exact and tokens stay."""
+    """minhash's bands reach candidates and dedup; exact and tokens are unchanged."""
     before = Recipes(load(tmp_path)).static
     annotate = ["stages.exact", {"use": "stages.minhash", "config": {"n_bands": 20}}, *PAGE["annotate"][2:]]
     after = Recipes(load(tmp_path, annotate=annotate)).static
@@ -117,7 +118,7 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
     ],
 )  # fmt: skip
 def test_mistakes_are_named_with_their_place(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    """A run file that cannot work says where, what was found and what was expected."""
+    """A run file that cannot work is refused with the place, the value found and the value expected."""
     with pytest.raises(ConfigError, match=message) as caught:
         load(tmp_path, **changes)
     assert str(tmp_path / "run.yaml") in str(caught.value)
@@ -148,5 +149,5 @@ def test_steps_that_a_stage_rests_on_come_with_it(tmp_path: Path, named: list[st
     ("text", "n"), [("64MiB", 64 << 20), ("1.5GB", 1_500_000_000), (7, 7), ("200M", 200_000_000)]
 )
 def test_amounts(text: int | str, n: int) -> None:
-    """Decimal and binary units are told apart."""
+    """Decimal and binary units are distinguished."""
     assert parse_bytes(text, "here") == n

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.locate import locate, parse_range
 from pipeline.store import open_store
-from tests.build import reference
+from tests.helpers.build import reference
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def text(html: str) -> str:
 
 @pytest.mark.parametrize("sentence", [ZH, EN])
 def test_prose_is_kept_and_furniture_is_not(sentence: str) -> None:
-    """Menu, share bar, comments longer than the text, and footer go; heading, paragraphs, list, table and code stay."""
+    """Menu, share bar, long comments and footer are removed; heading, paragraphs, list, table and code are kept."""
     html = (
         f"<body>{NAV}<div class=wrap><div id=content><h1>Title 标题</h1>{f'<p>{sentence}</p>' * 3}<h2>Part 二</h2>"
         "<ul><li>one</ul><table><tr><th>年份<th>产量</tr><tr><td>2019<td>12.5</tr></table>"
@@ -49,13 +49,13 @@ def test_prose_is_kept_and_furniture_is_not(sentence: str) -> None:
 
 
 def test_old_pages_of_tables_and_line_breaks() -> None:
-    """Text in `<font>` in a cell of a layout table, parted by `<br>`, is found, and its lines stay lines."""
+    """Text in `<font>` in a cell of a layout table, separated by `<br>`, is found and keeps its lines."""
     html = f"<table><tr><td>{NAV}</td><td><font size=3>　　{ZH * 5}<br>　　{ZH * 5}<br></font></td></tr></table>{FOOT}"
     assert [line.strip() for line in text(html).split("\n") if line.strip()] == [ZH * 5, ZH * 5]
 
 
 def test_verse_and_forums_are_texts() -> None:
-    """Short lines without prose and posts that are all alike are kept whole."""
+    """Short lines without prose and posts of equal form are kept whole."""
     lines = ["床前明月光，", "疑是地上霜。", "举头望明月，", "低头思故乡。"]
     found = text(
         f"<body>{NAV}<div class=poem><h1>静夜思</h1>{''.join(f'<p>{line}</p>' for line in lines)}</div>"
@@ -67,7 +67,7 @@ def test_verse_and_forums_are_texts() -> None:
 
 
 def test_a_text_does_not_shrink_to_its_longest_section() -> None:
-    """Sections beside a much longer one stay, whatever their headings are called."""
+    """Sections beside a much longer one are kept, whatever their headings are."""
     long = f"<section id=long>{f'<p>{ZH}</p>' * 20}</section>"
     found = text(f"<main><section id=related-work><h2>Related</h2><p>{EN}</p></section>{long}</main>{FOOT}")
     assert EN in found and found.count(ZH) == 20
@@ -108,7 +108,7 @@ def test_code_loses_its_line_numbers_and_buttons() -> None:
     ],
 )
 def test_formulas_are_tex(html: str, tex: str) -> None:
-    """What renderers keep of a formula's source stands in the text, once; without a source the formula is as shown."""
+    """The TeX source that renderers keep of a formula occurs in the text once; without it the formula is as shown."""
     found = text(f"<p>{ZH * 3}</p><p>式：{html}</p>").removeprefix(ZH * 3)
     assert "".join(found.split()) == "式：" + "".join(tex.split())
 
@@ -121,7 +121,7 @@ def test_pages_without_formulas_are_not_touched(html: str) -> None:
 
 
 def test_lines_of_furniture_go_only_from_the_ends() -> None:
-    """A short line of furniture before or after the prose goes; between paragraphs it stays."""
+    """A short boilerplate line before or after the prose is removed; between paragraphs it is kept."""
     found = text(
         f"<div><p>分享到：</p><p>{ZH}</p><p>收藏</p><p>{ZH}</p><p>上一篇：某事</p><p>Back to top</p></div>"
     )
@@ -149,5 +149,5 @@ def test_a_text_hidden_until_a_script_has_run_is_read() -> None:
     ("block", "is_prose"), [(ZH, True), (EN, True), ("首页 新闻 体育 财经 科技 娱乐", False), ("Home", False)]
 )
 def test_sentences_weigh_and_labels_do_not(block: str, is_prose: bool) -> None:
-    """Prose is told by length and by sentence marks of both scripts."""
+    """Prose is recognised by length and by sentence marks of both scripts."""
     assert (prose(block) > 0.5) == is_prose

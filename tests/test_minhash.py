@@ -10,7 +10,6 @@ from hypothesis import given
 from pipeline.errors import ConfigError
 from stages.kernels.minhash import (
     CHARACTERS,
-    SYMBOLS_BELOW,
     WORDS,
     count_units,
     hash_bands,
@@ -22,8 +21,8 @@ from stages.kernels.minhash import (
 )
 from stages.kernels.tables import HANGUL, MARK, load_tables
 from stages.minhash import SCHEMA, STAGE, Config, catch_probability, signatures
-from tests.strategies import texts
-from tests.test_exact import match_reference
+from tests.helpers.oracles.match_text import grams, units_reference
+from tests.helpers.strategies import texts
 
 ANNOTATE = STAGE.load(Config())
 MASK = 2**64 - 1
@@ -34,44 +33,6 @@ def band_keys(*documents: str | None) -> list[list[int] | None]:
     table = ANNOTATE(pa.table({"text": pa.array(documents, pa.large_string())}))
     assert table.schema.equals(SCHEMA)
     return table["band_keys"].to_pylist()
-
-
-def is_symbol(char: str) -> bool:
-    """Whether a character of match text is a symbol of code."""
-    return char < "\x80" and char != " " and load_tables().classes[ord(char)] < MARK
-
-
-def units_reference(text: str, by_character: bool = False) -> list[str]:
-    """Units of one text: words, and single characters of scripts without blanks, or all single characters.
-
-    Symbols of code belong to the unit before them in a short text, and are nothing in a long one.
-    """
-    classes, match = load_tables().classes, match_reference(text)
-    short = sum(char != " " and not is_symbol(char) for char in match) < SYMBOLS_BELOW
-    units: list[str] = []
-    in_word = False
-    for char in match:
-        kind = classes[ord(char)]
-        if char == " ":
-            in_word = False
-        elif is_symbol(char):
-            if short and units:
-                units[-1] += char
-            elif short:
-                units, in_word = [char], not by_character
-        else:
-            single = by_character or kind >= HANGUL or (kind == MARK and not in_word)
-            if in_word and not single:
-                units[-1] += char
-            else:
-                units.append(char)
-            in_word = not single
-    return units
-
-
-def grams(units: list[str], size: int = 5) -> list[tuple[str, ...]]:
-    """All runs of `size` units, or one shorter run."""
-    return [tuple(units[i : i + size]) for i in range(max(len(units) - size + 1, min(len(units), 1)))]
 
 
 def numbers(items: list[object], seen: dict[object, int]) -> list[int]:
@@ -98,7 +59,7 @@ def test_units_and_shingles_agree_with_the_reference(text: str) -> None:
 
 
 def test_a_signature_is_the_least_value_of_each_permutation() -> None:
-    """The kernel gives what the definition gives, for every number of shingles modulo its block."""
+    """The kernel equals the definition, for every number of shingles modulo its block."""
     rng = np.random.default_rng(1)
     sizes = [1, 2, 3, 4, 5, 8, 9, 250]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -114,7 +75,7 @@ def test_a_signature_is_the_least_value_of_each_permutation() -> None:
 
 
 def test_the_catch_rate_follows_the_formula() -> None:
-    """Random sets of known similarity share a band as often as 1 - (1 - s**r)**b says."""
+    """Random sets of similarity s share a band as often as 1 - (1 - s**r)**b."""
     config = Config(n_bands=8, band_rows=4)
     rng = np.random.default_rng(2)
     n_trials, size = 1500, 120
@@ -150,7 +111,7 @@ def test_the_estimate_holds_for_running_text() -> None:
 
 
 def test_default_catch_probability() -> None:
-    """28 bands of 6 rows catch what the documentation says they do."""
+    """28 bands of 6 rows have the documented catch probability."""
     rates = [
         round(catch_probability(similarity, Config()), 4) for similarity in (0.0, 0.3, 0.5, 0.7, 0.8, 1.0)
     ]
@@ -177,7 +138,7 @@ def test_chinese_is_not_cut_at_punctuation() -> None:
 
 
 def test_another_seed_draws_other_permutations() -> None:
-    """Signatures depend on the seed, and band keys of different bands never meet on equal rows."""
+    """Signatures depend on the seed, and band keys of different bands never collide on equal rows."""
     assert not np.array_equal(permutations(24, 1), permutations(24, 2))
     assert [len(set(row.tolist())) for row in permutations(168, 1)] == [168, 168]
     keys = hash_bands(np.zeros((1, 24), np.uint32), 4)

@@ -1,4 +1,4 @@
-"""Mixing: exact token accounting, whole documents, training order, and refusals that say what to do."""
+"""Mixing: exact token accounting, whole documents, training order, and refusals with advice."""
 
 from __future__ import annotations
 
@@ -25,31 +25,15 @@ from stages.mix import (
     realised,
 )
 from stages.mix_plan import largest_remainder
+from tests.helpers.mix_corpus import corpus, doc_ids
 
 LANGUAGES = {"zh": ["zho_Hans", "zho_Hant"], "en": ["eng_Latn"]}
 COUNTS = {"eng_Latn": 4_000, "jpn_Jpan": 500, "zho_Hans": 900, "zho_Hant": 100}
 
 
 def a_mix(**settings: Any) -> Mix:
-    """Parse one mix by language, as a run file would hold it."""
+    """Parse one mix by language, as in a run file."""
     return parse({"mixes": {"m": {"by": "language.label", **settings}}}, "run.yaml: mix").mixes["m"]
-
-
-def doc_ids(n: int, seed: int = 0) -> pa.Array:
-    """Distinct ids of 26 characters."""
-    letters = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", np.uint8)
-    codes = np.random.default_rng(seed).integers(0, 32, (n, 26))
-    return pa.array([row.tobytes().decode() for row in letters[codes]], pa.string())
-
-
-def corpus(n: int, seed: int = 0, labels: tuple[str, ...] = ("eng_Latn", "zho_Hans")) -> dict[str, Any]:
-    """Documents with log-normal lengths: hashes, tokens and labels."""
-    rng = np.random.default_rng(seed)
-    return {
-        "hashes": keyed_hash(doc_ids(n, seed), 0),
-        "tokens": np.ceil(rng.lognormal(6, 1, n)).astype(np.int64),
-        "labels": pa.array(np.array(labels)[rng.integers(0, len(labels), n)].tolist(), pa.string()),
-    }
 
 
 def mixed(docs: dict[str, Any], mix: Mix) -> tuple[MixPlan, np.ndarray, np.ndarray]:
@@ -86,7 +70,7 @@ def test_natural_is_every_document_once() -> None:
 
 
 def test_nothing_to_mix_is_an_empty_natural_mix() -> None:
-    """A corpus of which no row survives still has its natural mix, with no rows."""
+    """A corpus without surviving rows has a natural mix without rows."""
     empty = np.zeros(0, np.int64)
     planned = plan({}, parse({}, "mix").mixes["natural"], 0.6)
     n_copies = copies(empty, empty, empty.astype(np.uint64), planned)
@@ -190,7 +174,7 @@ def test_largest_remainder_rounds_each_quota_down_or_up(weights: dict[str, int],
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 10), st.randoms())
 def test_copies_follow_the_hash_order_by_hand(sizes: list[int], tenths: int, random: Any) -> None:
-    """Whole epochs go to all; the rest is what walking the hash order by hand gives."""
+    """Whole epochs repeat every document; the rest is drawn by a walk in hash order."""
     asked = max(sum(sizes) * tenths * 3 // 10, 1)
     order = list(range(len(sizes)))
     random.shuffle(order)
@@ -249,7 +233,7 @@ def test_training_order_holds_every_copy_once() -> None:
 
 
 def test_a_plain_share_holds_in_every_window() -> None:
-    """Ten windows of the training order each hold about the asked share."""
+    """Ten windows of the training order each contain about the requested share."""
     docs = corpus(20_000)
     docs["tokens"] = np.full(20_000, 100)
     planned, groups, n_copies = mixed(docs, a_mix(share={"zho_Hans": 0.5, "eng_Latn": 0.5}))
@@ -317,7 +301,7 @@ def test_groups_of_documents_come_from_the_plan() -> None:
 
 
 def test_documents_must_be_the_planned_ones() -> None:
-    """Copies are refused when the documents do not hold the planned tokens."""
+    """Copies are refused when the documents do not have the planned tokens."""
     planned = plan({"a": 10}, a_mix(share={"a": 1}), 1.0)
     with pytest.raises(ExpectationError, match="holds 9 tokens, planned were 10"):
         copies(np.zeros(1, np.int32), np.array([9]), np.array([1], np.uint64), planned)

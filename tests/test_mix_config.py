@@ -1,4 +1,4 @@
-"""The `mix` key of a run file: what it accepts, what it refuses and how it says so."""
+"""The `mix` key of a run file: accepted values, and the messages of refused ones."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ def test_token_counts_can_be_written_short(written: Any, tokens: int | None) -> 
     ],
 )  # fmt: skip
 def test_a_bad_mix_section_names_the_place(settings: dict[str, Any], message: str) -> None:
-    """Every mistake in the section stops with the place, what was found and what was expected."""
+    """Every mistake is refused with the place, the value found and the value expected."""
     with pytest.raises(ConfigError, match=message):
         parse(settings, "mix")

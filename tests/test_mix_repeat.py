@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError, MixError
 from stages.mix import Mix, MixPlan, copies, count_tokens, group_index, keyed_hash, parse, plan, positions
 from stages.mix_repeat import BOUNDS, MAX_TIMES, Repeat
-from tests.build import build, cli, ledger, tiny, write_run
-from tests.test_mix import corpus, doc_ids
+from tests.helpers.build import build, cli, ledger, tiny, write_run
+from tests.helpers.mix_corpus import corpus, doc_ids
 
 SIZE = "dedup.cluster_size"
 WEIGHTS = {1: 1, 2: 2, 5: 4, 10: 5, 30: 3, 75: 1}
@@ -88,7 +88,7 @@ def test_one_pass_holds_every_document_as_often_as_its_class_says() -> None:
 def test_copies_are_exact_and_bounded(
     docs: list[tuple[int, int]], tenths: int, passes: int, random: Any
 ) -> None:
-    """Whole passes go to all by weight; the rest is a walk over single copies; no document passes max_epochs.
+    """Whole passes repeat by weight; the rest is a walk over single copies; no document exceeds max_epochs.
 
     The tokens are within half the shortest copy that is left of what was asked, and the order of rows is no matter.
     """
@@ -251,7 +251,7 @@ def test_counts_add_across_shards() -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(repeat: Any, message: str) -> None:
-    """The place, what was found and what to write."""
+    """The message names the place, the value found and the value expected."""
     with pytest.raises(ConfigError, match=message):
         parse({"mixes": {"m": {"repeat": repeat, "max_epochs": 8}}}, "run.yaml: mix")
     assert a_mix({"weights": {5: 8}}, max_epochs=8).passes == 1
@@ -311,7 +311,7 @@ def test_a_release_repeats_documents(tmp_path: Path) -> None:
 
 
 def test_a_plan_counts_repeats(tmp_path: Path) -> None:
-    """Before another release is cut, the plan has its tokens with repeats and without, and they are what comes."""
+    """Before another release is written, the plan has its tokens with and without repeats, and they are right."""
     page = a_page(tmp_path, weights={2: 2, 4: 3})
     store = tmp_path / "store"
     build(write_run(tmp_path, page), store)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from stages.readers import textfile, warc, wet
 from stages.readers.mojibake import BIG5_AS_LATIN, GBK_AS_LATIN, UTF8_AS_GBK, UTF8_AS_LATIN, repair
 from stages.readers.plausible import reads
-from tests.records import DEV_DATA, read
-from tests.test_encoding import FR, JA, KO, ZH_HANS, ZH_HANT
-from tests.test_warc import page, response
-from tests.test_warc import warc as record
+from tests.helpers.encoded_texts import FR, JA, KO, ZH_HANS, ZH_HANT
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.records import read
+from tests.helpers.warc import page, response
+from tests.helpers.warc import warc as record
 
 EN = "“I don’t know,” she said — it’s a café that naïve people can’t resist… " * 3
 
@@ -75,7 +76,7 @@ def test_readable_text_is_left_alone(text: str) -> None:
 
 @given(st.text())
 def test_any_text_can_be_looked_at(text: str) -> None:
-    """Repair never fails, and says nothing when it did nothing."""
+    """Repair never fails, and reports nothing when it changed nothing."""
     repaired, accident = repair(text)
     assert (accident is None) == (repaired == text)
 

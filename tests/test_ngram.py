@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers import ngram
 from pipeline.errors import ConfigError
-from stages.kernels.ngrams import WORD, read_tokens, score_tokens
-from stages.kernels.text import load_tables, view
-from tests.strategies import texts
-
-Gram = tuple[str, ...]
-CORPUS = (
-    "春天来了，小河边的柳树发出了新芽，孩子们在草地上放风筝。",
-    "老人坐在长椅上晒太阳，孩子们在小河边放风筝，谈论着去年冬天的大雪。",
-    "去年冬天，小河边的草地上有 30 厘米厚的雪，孩子们都不来了。",
-    "The old man sat by the river, and the children flew kites by the old river.",
-    "In 1998 the river froze; the children sat by the old man and the old man flew kites.",
+from stages.kernels.ngrams import WORD, score_tokens
+from tests.helpers.oracles.ngram import (
+    CORPUS,
+    kneser_ney,
+    read,
+    reference,
+    scores,
+    write_arpa,
 )
+from tests.helpers.strategies import texts
+
 OTHERS = (
     "孩子们坐在小河边，老人放风筝。",
     "The children froze in 2024 by the river!",
@@ -34,95 +30,6 @@ OTHERS = (
     "，。",
     "",
 )
-
-
-def count_raw(corpus: tuple[str, ...], order: int) -> list[Counter[Gram]]:
-    """Occurrences of n-grams by order, each text after an <s>."""
-    counts: list[Counter[Gram]] = [Counter() for _ in range(order)]
-    for text in corpus:
-        tokens = ["<s>", *ngram.spell(text)]
-        for n in range(1, order + 1):
-            counts[n - 1].update(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
-    return counts
-
-
-def kneser_ney(corpus: tuple[str, ...], order: int, discount: float = 0.6) -> ngram.Grams:
-    """Interpolated Kneser-Ney with one discount, as log10; written for reading."""
-    raw = count_raw(corpus, order)
-    counts: list[dict[Gram, float]] = []
-    for n in range(1, order + 1):
-        left: defaultdict[Gram, set[str]] = defaultdict(set)
-        for gram in raw[n] if n < order else ():
-            left[gram[1:]].add(gram[0])
-        kept = {
-            g: float(c) if n == order or g[0] == "<s>" else float(len(left[g])) for g, c in raw[n - 1].items()
-        }
-        counts.append(kept)
-    counts[0] |= {("<unk>",): 0.0, ("<s>",): 0.0}
-    probs: list[dict[Gram, float]] = []
-    backoffs: list[dict[Gram, float]] = [{} for _ in range(order)]
-    for n, level in enumerate(counts, 1):
-        total: Counter[Gram] = Counter()
-        kinds: Counter[Gram] = Counter()
-        for gram, count in level.items():
-            total[gram[:-1]] += count
-            kinds[gram[:-1]] += count > 0
-        probs.append({})
-        for gram, count in level.items():
-            context = gram[:-1]
-            free = discount * kinds[context] / total[context]
-            lower = probs[n - 2][gram[1:]] if n > 1 else 1 / len(level)
-            probs[-1][gram] = max(count - discount, 0) / total[context] + free * lower
-            if n > 1:
-                backoffs[n - 2][context] = free
-    return [
-        {gram: (math.log10(p), math.log10(backoff.get(gram, 1.0))) for gram, p in level.items()}
-        for level, backoff in zip(probs, backoffs, strict=True)
-    ]
-
-
-def write_arpa(grams: ngram.Grams, path: Path) -> str:
-    """Write an ARPA file with all digits."""
-    lines = ["\\data\\", *(f"ngram {n}={len(level)}" for n, level in enumerate(grams, 1)), ""]
-    for n, level in enumerate(grams, 1):
-        lines.append(f"\\{n}-grams:")
-        last = n == len(grams)
-        lines += [f"{p!r}\t{' '.join(g)}" + ("" if last else f"\t{b!r}") for g, (p, b) in level.items()]
-        lines.append("")
-    data = "\n".join([*lines, "\\end\\", ""]).encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-    return str(path)
-
-
-def reference(grams: ngram.Grams, tokens: list[str]) -> list[float]:
-    """Natural log probability of each token by the definition of backoff."""
-    order, scores = len(grams), []
-    known = [token if (token,) in grams[0] else "<unk>" for token in tokens]
-    if ("<word>",) in grams[0]:
-        latin = [t.isalpha() and t.isascii() for t in tokens]
-        known = [
-            "<word>" if k == "<unk>" and is_latin else k for k, is_latin in zip(known, latin, strict=True)
-        ]
-    if ("<pause>",) not in grams[0]:
-        known = [k for k, token in zip(known, tokens, strict=True) if token != "<pause>"]
-    for i in range(len(known)):
-        scores.append(math.log(10) * ngram.backed_off(grams, tuple(known[max(0, i - order + 1) : i + 1])))
-    return scores
-
-
-def scores(model: ngram.Model, text: str) -> list[float]:
-    """Natural log probability of each token by the kernel: differences of sums."""
-    keys, kinds, n = read(text)
-    sums = [score_tokens(keys, kinds, i, 0, model) for i in range(n + 1)]
-    return [sums[i + 1][0] - sums[i][0] for i in range(n) if sums[i + 1][1] > sums[i][1]]
-
-
-def read(text: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """Keys, kinds and number of the tokens of a text."""
-    codes, starts, classes = view(pa.array([text], pa.large_string()))
-    keys, kinds = np.zeros(len(codes) + 1, np.uint64), np.zeros(len(codes) + 1, np.uint8)
-    end = starts[1]
-    return keys, kinds, read_tokens(codes, classes, load_tables().fold, 0, end, end, keys, kinds)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +74,7 @@ def test_any_order_of_tokens_backs_off_like_the_reference(
 
 @given(texts())
 def test_tokens_are_what_spell_says(text: str) -> None:
-    """The kernel's keys are those of the words that `spell` writes, whatever the text."""
+    """The kernel's keys are those of the words of `spell`, for any text."""
     keys, kinds, n = read(text)
     names = ngram.SPECIALS
     found = [
@@ -224,11 +131,14 @@ def test_models_without_classes_skip_and_back_off(grams: ngram.Grams, tmp_path: 
         ("{}", "expected 1 to 6"),
         ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1.0\ta b 0.5\n", "is no 1-gram"),
         ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1.0\ta\n", "has no <unk>"),
-        ("\\data\\\nngram 1=3\n\n\\1-grams:\n-1.0\tThe\n-1.0\tthe\n-1.0\t<unk>\n", "'The' and 'the' are equal"),
+        (
+            "\\data\\\nngram 1=3\n\n\\1-grams:\n-1.0\tThe\n-1.0\tthe\n-1.0\t<unk>\n",
+            "'The' and 'the' are equal",
+        ),
     ],
 )
 def test_bad_arpa_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
-    """The error names the file and what is wrong."""
+    """The error names the file and the mistake."""
     path = tmp_path / "bad.arpa"
     path.write_text(content, "utf-8")
     with pytest.raises(ConfigError, match=rf"bad\.arpa: .*{message}"):

@@ -1,4 +1,4 @@
-"""Numbers tell texts of one template apart."""
+"""Numbers distinguish texts of one template."""
 
 from __future__ import annotations
 

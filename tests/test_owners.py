@@ -1,4 +1,4 @@
-"""Owners of passages: the order decides among the documents that stay, and nothing that stays is lost."""
+"""Owners of passages: the order decides among kept documents, and no passage of a kept document is lost."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.spans import apply_spans
 from stages import anchors, owners, paragraphs, repeated_paragraphs
 from stages.kernels.minhash import match_text
 from stages.substring import SCHEMA
-from tests.run_global import align, extend, number_rows, run_global
-from tests.test_paragraphs import table_of
-from tests.test_substring import SMALL, STEPS, check, documents, han, removed, windows_of
+from tests.helpers.oracles.paragraphs import table_of
+from tests.helpers.oracles.passages import SMALL, STEPS, check, documents, han, removed, windows_of
+from tests.helpers.run_global import align, extend, number_rows, run_global
 
 CHOICES = st.fixed_dictionaries({f"d{i}": st.sampled_from([0.0, 1.0]) for i in range(6)})
 
@@ -28,7 +28,7 @@ CHOICES = st.fixed_dictionaries({f"d{i}": st.sampled_from([0.0, 1.0]) for i in r
 def test_owners_are_chosen_among_what_stays_by_the_order(
     docs: dict[str, str], prefer: dict[str, float], dropped: dict[str, float], n_partitions: int
 ) -> None:
-    """Spans equal those of the reference for any order and any documents that go; no text is lost with an owner."""
+    """Spans equal the oracle's for any order and any dropped documents; no text is lost with an owner."""
     gone = frozenset(doc for doc in docs if dropped[doc])
     check(docs, gone=gone, prefer=prefer, n_partitions=n_partitions)
     left = removed(docs, SMALL, gone=gone, prefer=prefer)
@@ -39,7 +39,7 @@ def test_owners_are_chosen_among_what_stays_by_the_order(
 
 
 def test_a_passage_survives_the_document_that_held_it_first() -> None:
-    """Where the first holder is dropped the next one keeps the passage; where all others are, nothing goes."""
+    """If the first document is dropped the next one keeps the passage; if all others are, nothing is removed."""
     passage = han(7, 130)
     docs = {"a": f"丙{passage}丁", "b": f"甲{passage}乙", "c": f"{passage}戊"}
     assert removed(docs, anchors.Config(), gone=frozenset("a")) == {"a": docs["a"], "b": docs["b"], "c": "戊"}
@@ -88,7 +88,7 @@ def choose(
     cut: int = 0,
     n_partitions: int = 1,
 ) -> dict[str, dict[str, Any]]:
-    """Rows of `owners` by document, for what each step says; documents in two shards. Any: values of columns."""
+    """Rows of `owners` by document, for the output of each step; documents in two shards. Any: values of columns."""
     names = list(docs)
     table = pa.table(
         {
@@ -123,7 +123,7 @@ def choose(
 def expect(
     docs: Mapping[str, str], steps: Sequence[Step], gone: frozenset[str], prefer: Mapping[str, float] | None
 ) -> dict[str, dict[str, set[int]]]:
-    """Characters that go, by document and kind: all occurrences of a passage of one step but the first in the order."""
+    """Removed characters by document and kind: all occurrences of a passage of one step but the first in order."""
     lost: dict[str, dict[str, set[int]]] = {doc: defaultdict(set) for doc in docs}
     for step in steps:
         places = defaultdict(list)
@@ -157,7 +157,8 @@ def crossing(draw: st.DrawFn) -> tuple[dict[str, str], list[Step]]:
     docs = dict(zip(names, texts, strict=True))
     steps: list[Step] = []
     for fold in (True, False):
-        found, ids = [], {}
+        found: list[Occurrence] = []
+        ids: dict[str, int] = {}
         for low, high in draw(
             st.lists(cuts.filter(lambda cut: cut[0] < cut[1]), max_size=8, unique_by=tuple)
         ):
@@ -190,12 +191,13 @@ def test_what_several_steps_remove_still_stands(
     n_partitions: int,
     swap: bool,
 ) -> None:
-    """Spans are the union by kind of what each step alone removes, and every letter that stood still stands."""
+    """Spans are the union by kind of each step's removals, and every distinct letter is kept somewhere."""
     docs, steps = drawn
     steps = steps[::-1] if swap else steps
     gone = frozenset(doc for doc in docs if dropped[doc])
     found, lost = choose(docs, steps, gone, prefer, cut, n_partitions), expect(docs, steps, gone, prefer)
-    before, after = set(), set()
+    before: set[Any] = set()
+    after: set[Any] = set()
     for doc, text in docs.items():
         held = [o for step in steps for o in step if o.doc == doc]
         spans = found[doc]["spans"]
@@ -298,7 +300,7 @@ def owns_not(step: Step, here: Occurrence, left: Mapping[str, set[int]], prefer:
 
 
 def test_the_same_number_in_two_steps_is_two_passages() -> None:
-    """A place that two steps find stays, though one of them would take the other's occurrence for a copy."""
+    """A position found by two steps is kept, though one of them would take the other's occurrence for a copy."""
     docs = {"a": "一段文字", "b": "一段文字"}
     step = [Occurrence(doc, 0, 4, kind, 7) for doc, kind in (("a", "passage"), ("b", "passage"))]
     other = [o._replace(kind="paragraph") for o in step]
@@ -309,7 +311,7 @@ def test_the_same_number_in_two_steps_is_two_passages() -> None:
 
 
 def test_the_owner_of_one_step_may_lose_to_another() -> None:
-    """Where a passage crosses the paragraph that stays, its part goes to the document that comes first; all stands."""
+    """Where a passage crosses the kept paragraph, its part belongs to the first document; all text is kept once."""
     docs = {"a": "cdef", "b": "abcd", "c": "ABCD"}
     passage = [Occurrence("a", 0, 2, "passage", 1), Occurrence("b", 2, 4, "passage", 1)]
     paragraph = [Occurrence("b", 0, 4, "paragraph", 1), Occurrence("c", 0, 4, "paragraph", 1)]

@@ -1,11 +1,7 @@
-"""Repeated paragraphs and lines: equality with a plain reference, what counts as a unit, and what removal leaves."""
+"""Repeated paragraphs and lines: equality with an oracle, what counts as a unit, and the text after removal."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,135 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from pipeline.spans import apply_spans
-from stages import owners, paragraphs, repeated_paragraphs
-from stages.kernels.minhash import match_text
-from stages.kernels.tables import MARK, PUNCT, load_tables
-from tests.run_global import align, number_rows, run_global
-from tests.test_substring import han, is_wide, latin
+from stages import paragraphs, repeated_paragraphs
+from tests.helpers.oracles.paragraphs import (
+    PARAGRAPHS,
+    check,
+    removed,
+    run,
+    table_of,
+)
+from tests.helpers.oracles.passages import han, latin
+from tests.helpers.run_global import number_rows, run_global
 
 LINES = paragraphs.Config(unit="line")
-PARAGRAPHS = paragraphs.Config()
-BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
-LINE = re.compile(f"[^{BREAKS}]*(?:\r\n|[{BREAKS}])|[^{BREAKS}]+")
-ALL = ("doc_id", "text", "parent_id", "eligible", "order", "step")
-
-
-def table_of(
-    docs: Mapping[str, str | None],
-    config: paragraphs.Config,
-    gone: frozenset[str] = frozenset(),
-    derived: frozenset[str] = frozenset(),
-    prefer: Mapping[str, float] | None = None,
-) -> pa.Table:
-    """Documents with the columns of `paragraphs` and what the engine hands to `owners`."""
-    table = pa.table(
-        [
-            pa.array(docs, pa.string()),
-            pa.array(docs.values(), pa.large_string()),
-            pa.array(["p" if doc in derived else None for doc in docs], pa.string()),
-            pa.array([doc not in gone for doc in docs], pa.bool_()),
-            pa.array([[prefer[doc]] if prefer else [] for doc in docs], pa.list_(pa.float64())),
-            pa.array([0] * len(docs), pa.int32()),
-        ],
-        names=ALL,
-    )
-    columns = paragraphs.STAGE.load(config)(table)
-    for name in columns.column_names:
-        table = table.append_column(f"paragraphs.{name}", columns[name])
-    return table
-
-
-def run(
-    docs: Mapping[str, str | None],
-    config: paragraphs.Config = PARAGRAPHS,
-    cuts: tuple[int, ...] = (),
-    n_partitions: int = 1,
-    min_copies: int = 2,
-    **how: Any,
-) -> dict[str, dict[str, Any]]:
-    """Passages and spans by document, in shards cut at these numbers of documents. Any: the arguments of table_of."""
-    table = table_of(docs, config, **how)
-    bounds = [0, *sorted(min(cut, len(docs)) for cut in cuts), len(docs)]
-    shards = number_rows([table.slice(low, high - low) for low, high in pairwise(bounds)])
-    step, settings_ = repeated_paragraphs.GLOBAL, repeated_paragraphs.Config(min_copies=min_copies)
-    shards = align(run_global(step, shards, settings_, n_partitions), shards, step)
-    named = {f"repeated_paragraphs.{name}": f"substring.{name}" for name in step.writes.names}
-    shards = [s.rename_columns([named.get(name, name) for name in s.column_names]) for s in shards]
-    shards = align(run_global(owners.GLOBAL, shards, owners.Config(), n_partitions), shards, owners.GLOBAL)
-    found = pa.concat_tables(shards)
-    found = found.select(
-        [name for name in found.column_names if name.startswith(("doc_id", "substring", "owners"))]
-    )
-    return {row["doc_id"]: row for row in found.to_pylist()}
-
-
-def removed(docs: Mapping[str, str], config: paragraphs.Config = PARAGRAPHS, **how: Any) -> dict[str, str]:
-    """Documents without their spans. Any: the arguments of run."""
-    found = run(docs, config, **how)
-    return {
-        doc: apply_spans(text, [tuple(s.values()) for s in found[doc]["owners.spans"] or ()])
-        for doc, text in docs.items()
-    }
-
-
-def units_of(text: str, config: paragraphs.Config) -> list[tuple[int, int]]:
-    """Places of the units that are long enough, by the definitions in the docstrings."""
-    classes, units, after_blank = load_tables().classes, [[0, 0]], False
-    seen = False
-    for found in LINE.finditer(text):
-        visible = any(classes[ord(char)] >= PUNCT for char in found[0])
-        if visible and seen and (config.unit == "line" or after_blank):
-            units.append([found.start(), 0])
-        units[-1][1] = found.end()
-        seen, after_blank = seen or visible, not visible
-    enough = config.min_chars_han * config.min_chars_other
-    weights = [
-        sum(
-            config.min_chars_other if is_wide(char) else config.min_chars_han
-            for char in text[start:end]
-            if classes[ord(char)] >= MARK
-        )
-        for start, end in units
-    ]
-    return [(start, end) for (start, end), weight in zip(units, weights, strict=True) if weight >= enough]
-
-
-def match_of(text: str) -> str:
-    """Match text of a text that stands alone."""
-    return "".join(map(chr, match_text(pa.array([text], pa.large_string())).codes))
-
-
-def check(
-    docs: Mapping[str, str], config: paragraphs.Config, derived: frozenset[str] = frozenset(), **how: Any
-) -> dict[str, dict[str, Any]]:
-    """Hold the steps to comparing the match text of all units; return what they found. Any: the arguments of run."""
-    found, places = run(docs, config, derived=derived, **how), defaultdict(list)
-    for doc in sorted(docs):
-        for start, end in units_of(docs[doc], config):
-            places[doc in derived, match_of(docs[doc][start:end])].append((doc, start, end))
-    repeated = [group for group in places.values() if len(group) >= how.get("min_copies", 2)]
-    by_doc = defaultdict(list)
-    for group in repeated:
-        for doc, start, end in group:
-            by_doc[doc].append((start, end, group[0]))
-    ids: dict[int, tuple[str, int, int]] = {}
-    for doc, text in docs.items():
-        expected = sorted(by_doc[doc])
-        passages, spans = found[doc]["substring.passages"], found[doc]["owners.spans"]
-        assert [(p["start"], p["end"]) for p in passages or ()] == [p[:2] for p in expected]
-        assert (passages is None) == (spans is None) == (not expected)
-        for p, (_, _, first) in zip(passages or (), expected, strict=True):
-            assert ids.setdefault(p["passage"], first) == first and p["kind"] == config.unit
-        gone = {i for start, end, first in expected if first != (doc, start, end) for i in range(start, end)}
-        assert [i for s in spans or () for i in range(s["start"], s["end"])] == sorted(gone)
-        if expected:
-            assert found[doc]["substring.n_chars"] == len(text)
-            share = np.float32(np.round(sum(end - start for start, end, _ in expected) / len(text), 3))
-            assert found[doc]["substring.repeated_share"] == share
-            assert found[doc]["owners.n_chars_left"] == len(text) - len(gone)
-    assert len(set(ids.values())) == len(ids) == len(repeated)
-    return found
 
 
 PIECES = (
@@ -196,7 +75,7 @@ def test_occurrences_are_those_of_the_reference(
 @settings(max_examples=40, deadline=None)
 @given(docs=documents(), cut=st.integers(0, 6), data=st.data())
 def test_the_order_of_documents_does_not_matter(docs: dict[str, str], cut: int, data: st.DataObject) -> None:
-    """Whatever the order and the batches in which documents come, each says the same."""
+    """Each document has the same output for any order and batches of documents."""
     config = paragraphs.Config(unit="line", min_chars_han=2, min_chars_other=3)
     shuffled = data.draw(st.permutations(sorted(docs)))
     assert run({doc: docs[doc] for doc in shuffled}, config, cuts=(cut,)) == run(docs, config)
@@ -209,7 +88,7 @@ NOTICE = han(1, 40)
 
 
 def test_a_paragraph_goes_with_the_empty_lines_after_it() -> None:
-    """What remains stands as if the paragraph had never been there, and the first document keeps it whole."""
+    """The rest reads as if the paragraph had never been there, and the first document keeps it whole."""
     docs = {
         "a": f"标题\n\n{NOTICE}\n{NOTICE[::-1]}\n\n\n末段",
         "b": f"前言。\n\n{NOTICE}\n{NOTICE[::-1]}\n\n后记。",
@@ -249,14 +128,14 @@ def test_units_are_compared_in_match_text(one: str, other: str) -> None:
 
 
 def test_lines_are_smaller_than_paragraphs() -> None:
-    """As lines, a repeated line goes from a paragraph whose other lines are its own; as paragraphs nothing does."""
+    """As a line, a repeated line is removed from a paragraph of other lines; as a paragraph nothing is."""
     docs = {"a": f"{NOTICE}\n{han(2, 30)}\n", "b": f"{han(3, 30)}\n{NOTICE}\n{han(4, 30)}\n"}
     assert removed(docs) == docs
     assert removed(docs, LINES) == {"a": docs["a"], "b": f"{han(3, 30)}\n{han(4, 30)}\n"}
 
 
 def test_what_is_short_is_no_unit() -> None:
-    """Headings, braces, rules and list items stay however often they come; so does a line without words."""
+    """Headings, braces, rules and list items are kept however often they occur; so are lines without words."""
     text = "第一章\n}\n----------------------------\n- 首页\nReturn to top\n" + "=" * 500 + "\n"
     assert all(row["substring.passages"] is None for row in run({"a": text * 3, "b": text}, LINES).values())
     for n_chars, is_unit in ((19, False), (20, True)):
@@ -270,7 +149,7 @@ def test_what_is_short_is_no_unit() -> None:
 
 
 def test_equal_lines_cost_one_row_each() -> None:
-    """Of k equal lines, in one document or in many, k rows are compared and k places written, and one stays."""
+    """Of k equal lines, in one document or in many, k rows are compared, k places written, and one line is kept."""
     for n_lines in (100, 1000):
         table = table_of({"a": f"{NOTICE}\n" * n_lines, "b": f"{NOTICE}\n" * n_lines}, LINES)
         (shard,) = number_rows([table])
@@ -284,7 +163,7 @@ def test_equal_lines_cost_one_row_each() -> None:
 
 
 def test_a_book_of_seventy_thousand_lines() -> None:
-    """Lines beyond the sixteen-bit numbers are found where they stand."""
+    """Lines beyond the sixteen-bit numbers get the right positions."""
     lines = [f"第{i}行：这一行与别的行都不相同，它的号码是{i}，一共有七万行。\n" for i in range(70_000)]
     docs = {"book": "".join(lines), "page": f"摘录\n{lines[69_999]}完\n{lines[65_537]}"}
     found = run(docs, LINES)
@@ -320,7 +199,7 @@ def test_copies_are_reported_and_counted() -> None:
 
 
 def test_more_copies_can_be_asked_for() -> None:
-    """With `min_copies` 3 a paragraph in two places stays in both, one in three stays in the first."""
+    """With `min_copies` 3 a paragraph in two places is kept in both, one in three is kept in the first."""
     docs = {"a": f"{NOTICE}\n\n{han(2, 30)}", "b": f"{NOTICE}\n\n{han(2, 30)}", "c": f"{NOTICE}\n\n尾"}
     assert removed(docs, min_copies=3) == {"a": docs["a"], "b": han(2, 30), "c": "尾"}
     with pytest.raises(ConfigError, match="min_copies is 1; expected 2 or more"):

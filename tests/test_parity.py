@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tests.moving import needs_words
+from pipeline.rules import parse_rules
+from stages.languages import presets
+from tests.helpers.moving import needs_words
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 N_DOCUMENTS = 40
 
 
@@ -69,9 +71,7 @@ def test_a_disagreement_is_of_the_step_at_which_the_verdict_turned() -> None:
     found = parity.compare([text])
     assert found.theirs["duplicate_5_grams"][0] and found.ours["duplicate_5_grams"][0]
     assert not found.classes["duplicate_5_grams"]
-    (rule,) = [
-        r for r in parity.parse_rules(list(parity.presets()["gopher"]), "gopher") if r.name == "too_short"
-    ]
+    (rule,) = [r for r in parse_rules(list(presets()["gopher"]), "gopher") if r.name == "too_short"]
     steps = parity.ladders()["too_short"]
     words = parity.Text("don't " * 30)
     assert len(words.theirs) > len(words.ours) == 30

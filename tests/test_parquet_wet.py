@@ -11,23 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.readers import parquet, wet
-from tests.records import (
-    DEV_DATA,
-    PACK,
-    conversion,
-    documents,
-    lines,
-    parquet_bytes,
-    read,
-    reasons,
-)
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.records import PACK, conversion, documents, lines, parquet_bytes, read, reasons
 
 
 @pytest.mark.parametrize(
     "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
 )
 def test_parquet_reads_any_kind_of_string(kind: pa.DataType) -> None:
-    """Rows count over all row groups, and nulls stay nulls."""
+    """Rows are counted over all row groups, and nulls are kept."""
     texts = ["正文", None, "page"] * 500
     data = parquet_bytes(pa.table({"text": pa.array(texts, pa.string()).cast(kind)}), row_group_size=400)
     records = read(parquet.READER, data)
@@ -78,12 +70,12 @@ def test_parquet_a_value_that_python_cannot_hold_costs_its_row() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"no parquet at all" * 9, b"PAR1" + bytes(40) + b"PAR1"])
 def test_parquet_a_file_without_a_footer_is_unreadable(data: bytes) -> None:
-    """A file that cannot be opened is one record that says so."""
+    """A file that cannot be opened is one record with that reason."""
     assert reasons(read(parquet.READER, data)) == [(-1, "unreadable_parquet")]
 
 
 def test_parquet_rows_before_a_corrupt_row_group_are_kept() -> None:
-    """Damage in the second row group of three costs it and what follows, counted in the detail."""
+    """Damage in the second row group of three loses it and the third, with the count in the detail."""
     data = bytearray(parquet_bytes(documents(900), row_group_size=300, compression="zstd"))
     group = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(1).column(1)
     start = group.dictionary_page_offset or group.data_page_offset
@@ -107,7 +99,7 @@ def test_parquet_a_bomb_is_refused_before_it_is_read() -> None:
 
 
 def test_wet_reads_conversion_records_and_counts_all() -> None:
-    """Positions count `warcinfo` too; fields carry what Common Crawl says of the page."""
+    """Positions count `warcinfo` too; fields carry Common Crawl's metadata of the page."""
     parts = [
         conversion(b"crawl: x", "warcinfo"),
         conversion("网页\n正文".encode()),

@@ -16,9 +16,8 @@ from pipeline.rules import parse_rules
 from stages import signals
 from stages.languages import preset_paths, presets
 from stages.parts import PART, STAGE, Config, split
-from tests.build import build, cli, tiny, write_run
-from tests.test_explained import EN as FERRY
-from tests.test_explained import ZH as WELL
+from tests.helpers.build import build, cli, tiny, write_run
+from tests.helpers.passage_texts import FERRY, WELL
 
 ZH = WELL + "入秋以后，井水一天比一天凉，老人们说，这口井养活过三代人，谁家办喜事，都要先来打第一桶水。"
 EN = f"{FERRY} Beyond the harbour the road climbs between stone walls, past a chapel and a school with eleven pupils, "
@@ -33,7 +32,7 @@ MEASURE = STAGE.load(Config())
 
 
 def labelled(*texts: str | None) -> pa.Table:
-    """Texts with what the language stage says of them."""
+    """Texts with the columns of the language stage."""
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     found = LANGUAGE(table)
     for name in ("label", "spans"):
@@ -97,9 +96,13 @@ def test_settings_say_what_is_a_part() -> None:
     assert split(batch, Config())[0] == []
     assert split(batch, Config(min_letters=50))[0] == [0, 0]
     assert split(batch, Config(min_share=0.05))[0] == [1, 1]
-    for name, value in (("min_share", 0.6), ("min_share", 0.0), ("min_letters", 0), ("min_span_letters", 0)):
+    out_of_range: list[dict[str, Any]] = [  # Any: types of the fields
+        {"min_share": 0.6}, {"min_share": 0.0}, {"min_letters": 0}, {"min_span_letters": 0},
+    ]  # fmt: skip
+    for setting in out_of_range:
+        ((name, value),) = setting.items()
         with pytest.raises(ConfigError, match=f"parts.{name} is {value}"):
-            Config(**{name: value})
+            Config(**setting)
 
 
 def test_the_window_is_that_of_the_signals() -> None:
@@ -187,7 +190,7 @@ def test_every_language_preset_judges_by_part() -> None:
 
 
 def test_a_run_drops_a_document_for_its_part_and_explains_it(tmp_path: Path) -> None:
-    """The ledger names the rule; explain says which part, with the value that the part has."""
+    """The ledger names the rule; explain names the part and its value."""
     rows = [{"text": f"{ZH}\n{EN}"}, {"text": f"{ZH}\n{JUNK}"}, {"text": ZH}]
     page = tiny(
         tmp_path,

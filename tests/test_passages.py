@@ -1,8 +1,7 @@
-"""Repeated passages and derived documents through the engine: who keeps what, and why the rest goes."""
+"""Repeated passages and derived documents through the engine: who keeps which passage, and why others lose it."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,8 @@ from tokenizers import Tokenizer
 from pipeline.errors import ConfigError
 from pipeline.load import load_run
 from stages import tokens
-from tests.build import build, cli, digests, ledger, texts, tiny, write_run
-
-NOTICE = (
-    "各位读者请注意，本馆将于下月初开始整理书库，期间三楼阅览室暂停开放，借书与还书照常在一楼大厅办理。已经预约的图书会为您保留"
-    "到整理结束之后的第二个星期，届时请凭读者证领取；如有疑问，可以在服务台登记姓名与书名，工作人员会尽快给您答复。谢谢您的理解。"
-)
-MEETING = (
-    "会议决定从今年秋天起试行新的排班办法：每个小组轮流值守周末，每次两人，其中一人必须熟悉设备；值守的人第二天可以晚到两个小时。"
-    "试行三个月以后，由各组提出修改意见，再交全体会议讨论。对于家里有老人或孩子需要照顾的同事，组长应当事先征求本人的意见再安排。"
-)
-LETTERS = "的一是了我不人在他有这个上们来到时大地为子中你说生国年着就那和要她出也得里后自以会家可下而过天去能对小多然于"
-
-
-def prose(seed: int, n_chars: int) -> str:
-    """Characters that no other seed repeats at length."""
-    return "".join(random.Random(seed).choices(LETTERS, k=n_chars))
-
+from tests.helpers.build import build, cli, digests, ledger, texts, tiny, write_run
+from tests.helpers.passage_texts import MEETING, NOTICE, SOLVED, prose
 
 OWN = {name: prose(i, 160) for i, name in enumerate("abcd")}
 
@@ -51,7 +35,7 @@ def page_of(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[st
 
 
 def by_id(store: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Ledger rows by the id that the records came with, with the released text as `text`."""
+    """Ledger rows by the source id of their records, with the released text as `text`."""
     found, released = {}, texts(store)
     for row in ledger(store):
         shard = pq.read_table(store / "shards" / f"{row['shard']}.parquet", columns=["doc_id", "source_id"])
@@ -62,7 +46,7 @@ def by_id(store: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_passage_stays_in_the_preferred_document_that_stays(tmp_path: Path) -> None:
-    """Neither a document that a rule drops nor a copy owns a passage; the release holds it once, counted exactly."""
+    """Only a kept document owns a passage; the release contains it once, with exact counts."""
     rows = [
         {"id": "gone", "text": f"{prose(10, 900)}\n{NOTICE}"},  # the longest, dropped by a rule
         {"id": "long", "text": f"{prose(11, 600)}\n{NOTICE}"},
@@ -87,7 +71,7 @@ def test_a_passage_stays_in_the_preferred_document_that_stays(tmp_path: Path) ->
 
 
 def test_an_owner_that_late_rules_drop_hands_its_passages_on(tmp_path: Path) -> None:
-    """A document hollowed out goes with value and margin; what it owned is given back to the next that holds it."""
+    """A hollow document is dropped with value and margin; its passages go back to the next document with them."""
     rows = [
         {"id": "best", "text": f"{prose(13, 500)}\n{MEETING}\n{prose(17, 200)}"},
         {"id": "hollow", "text": f"{MEETING}\n{prose(17, 200)}{NOTICE}"},  # owns NOTICE alone
@@ -111,7 +95,7 @@ def test_an_owner_that_late_rules_drop_hands_its_passages_on(tmp_path: Path) -> 
 
 
 def test_another_order_measures_only_what_loses_passages(tmp_path: Path) -> None:
-    """Owners follow the order without another look at most texts; the bytes are those of a build from scratch."""
+    """Owners follow the order without reading most texts again; the bytes are those of a build from scratch."""
     rows = [
         {"id": "x", "text": f"{prose(15, 600)}\n{NOTICE}"},
         {"id": "y", "text": f"{NOTICE}\n{prose(16, 300)}"},
@@ -172,7 +156,7 @@ def test_paragraphs_and_passages_go_together_and_what_is_left_is_judged(tmp_path
 
 
 def test_a_release_asks_for_the_kinds_that_it_removes(tmp_path: Path) -> None:
-    """With `owners: [passage]` repeated lines stay as they are; the bytes do not depend on the order of the steps."""
+    """With `owners: [passage]` repeated lines are kept; the bytes do not depend on the order of the steps."""
     hours = "本馆开放时间为每天上午九点至晚上八点，节假日照常开放"
     rows = [
         {"id": "first", "text": f"{prose(20, 500)}\n{hours}。\n{NOTICE}\n"},
@@ -198,7 +182,7 @@ def test_a_release_asks_for_the_kinds_that_it_removes(tmp_path: Path) -> None:
 
 
 def test_sentences_like_an_earlier_one_go_with_the_rest(tmp_path: Path) -> None:
-    """A stage may be named for its passages as a global step may; what its gate leaves out has no part in it."""
+    """A stage may be named for its passages like a global step; documents outside its gate take no part."""
     hours = "本馆开放时间为每天上午九点至晚上八点，节假日照常开放"
     alike = hours.replace("开放时间为", "的开放时间是")
     rows = [
@@ -224,13 +208,6 @@ def test_sentences_like_an_earlier_one_go_with_the_rest(tmp_path: Path) -> None:
     explained = cli("explain", run, found["page"]["doc_id"], "--store", store, "--json").ok().json
     assert [span["kind"] for span in explained["annotations"]["owners.spans"]] == ["similar_line"]
     cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
-
-
-SOLVED = (
-    "题目：一个水池有两根进水管，单开甲管六小时注满，单开乙管三小时注满，两管齐开几小时注满？\n"
-    "解：第一步，甲管每小时注六分之一，即1/6。\n第二步，乙管每小时注三分之一，即1/3。\n第三步，1/6+1/3=1/2。\n"
-    "所以两管齐开2小时注满。\n答：2小时。"
-)
 
 
 def solved_page(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[str, Any]:
@@ -329,7 +306,7 @@ def test_new_pages_leave_old_solutions_alone(tmp_path: Path) -> None:
 def test_what_cannot_be_decided_in_order_is_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    """A rule, edit or order that would need what comes later stops the run before any work, with what to do."""
+    """A rule, edit or order that depends on a later phase stops the run before any work, with advice."""
     run = write_run(tmp_path, page_of([{"id": "a", "text": OWN["a"]}], tmp_path, **changes))
     with pytest.raises(ConfigError, match=message):
         load_run(run)
@@ -351,7 +328,7 @@ def test_what_cannot_be_decided_in_order_is_refused(
 def test_a_bad_derived_source_says_what_is_wrong(
     tmp_path: Path, source: dict[str, Any], message: str
 ) -> None:
-    """Every mistake in a derived source names its place and what was expected."""
+    """Every mistake in a derived source is refused with its place and the expected value."""
     page = solved_page([{"id": "a", "text": SOLVED}], tmp_path)
     page["sources"][1] = source
     with pytest.raises(ConfigError, match=message):

@@ -1,4 +1,4 @@
-"""Personal data: what is found in both languages, what only looks like it, and where the spans lie."""
+"""Personal data: which kinds are found in both languages, look-alikes that are not, and the spans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stages import pii
 from stages.kernels.pii import AFTER_CHARS, BEFORE_CHARS, plain
 from stages.pii import STAGE, Config
 from stages.pii_rules import KINDS, RULES
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())
 
@@ -118,7 +118,7 @@ def find(*docs: str | None) -> list[list[Span]]:
 
 
 def unmark(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """Take the marks out of a text; what they held lies between these places."""
+    """Take the marks out of a text; their content is between these offsets."""
     spans = []
     while (match := re.search("【([^】]*)】", text)) is not None:
         spans.append((match.start(), match.start() + len(match[1])))
@@ -155,7 +155,7 @@ def test_every_kind_has_examples() -> None:
 
 
 def test_kinds_choose_what_is_looked_for() -> None:
-    """Only the kinds asked for are found, and an address does not turn into a telephone number."""
+    """Only the requested kinds are found, and an address does not become a telephone number."""
     batch = pa.table({"text": pa.array(["13800138000@163.com 13900139000 AKIAIOSFODNN7EXAMPLE"])})
     for kinds, found in ((("phone_cn",), [20]), (("email", "secret"), [0, 32]), ((), [])):
         (row,) = STAGE.load(Config(kinds=kinds))(batch)["spans"].to_pylist()
@@ -191,13 +191,13 @@ DOCUMENTS = st.builds(
 
 @given(st.lists(DOCUMENTS, max_size=4))
 def test_spans_equal_the_plain_search(docs: list[str]) -> None:
-    """The kernel that picks candidates loses none, whatever stands around them."""
+    """The kernel that picks candidates loses none, in any context."""
     assert find(*docs) == [oracle(text) for text in docs]
 
 
 @given(st.text("0123456789-.() +@:abXx１２３＠：年QQ微信号", max_size=80))
 def test_spans_of_noise_equal_the_plain_search(text: str) -> None:
-    """Random digits and marks give what the plain search gives."""
+    """Random digits and marks give the spans of the plain search."""
     assert find(text) == [oracle(text)]
 
 
@@ -209,7 +209,7 @@ def test_batch_boundaries_do_not_matter(docs: list[str], cut: int) -> None:
 
 @given(DOCUMENTS)
 def test_spans_are_sorted_disjoint_and_inside(text: str) -> None:
-    """Each span lies in its text behind the one before."""
+    """Each span is inside its text and after the one before."""
     (spans,) = find(text)
     ends = [0, *(end for _, end, _ in spans)]
     assert all(begin <= start < end <= len(text) for begin, (start, end, _) in zip(ends, spans, strict=False))

@@ -1,4 +1,4 @@
-"""What a change costs: what it touches is computed again, nothing else, and `plan` says so beforehand."""
+"""The cost of a change: only its dependents are computed again, and `plan` lists them beforehand."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from pipeline.recipe import digest, source_digest
-from tests.build import build, cli, digests, reference, small_page, tiny, to_line, write_run
+from tests.helpers.build import build, cli, digests, reference, small_page, tiny, to_line, write_run
 
 Page = dict[str, Any]
 
 
 def planned(run_path: Path, store: Path) -> dict[str, Any]:
-    """What `plan --json` says."""
+    """The output of `plan --json`."""
     return dict(cli("plan", run_path, "--store", store, "--json").ok().json)
 
 
@@ -185,7 +185,7 @@ def test_plan_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_changed_code_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage whose source changed without its version is named by `plan`, and its results stay."""
+    """A stage whose source changed without its version is named by `plan`, and its results are kept."""
     done = reference()
     found = cli("plan", done.run_path, "--store", done.store).ok()
     assert "its code changed" not in found.out
@@ -256,7 +256,7 @@ def test_a_reader_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_plan_prints_the_curve_of_the_bands() -> None:
-    """What share of near duplicates meets is said before a run: 1 - (1 - s^r)^b."""
+    """The share of near duplicates that become candidates is printed before a run: 1 - (1 - s^r)^b."""
     done = reference()
     plan = cli("plan", done.run_path, "--store", done.store).ok().out
     assert "minhash: 28 bands of 6 rows (168 hashes) catch 35.66% at 0.5" in plan

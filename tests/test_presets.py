@@ -1,4 +1,4 @@
-"""Presets in `select`: what an entry becomes, which numbers they hold, and what is refused."""
+"""Presets in `select`: the rules of an entry, their thresholds, and refused entries."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipeline.errors import ConfigError
 from pipeline.presets import expand_presets
 from pipeline.rules import Rule, parse_rules
 from stages.languages import load_profiles, presets
-from tests.build import build, ledger, tiny, write_run
-from tests.rule_texts import GOOD, faults
+from tests.helpers.build import build, ledger, tiny, write_run
+from tests.helpers.rule_texts import GOOD, faults
 
 PUBLISHED = ("c4", "cci4", "fineweb", "fineweb2_zh", "gopher", "mapneo", "refinedweb")
 
@@ -87,14 +87,14 @@ def test_an_entry_names_limits_and_softens_rules() -> None:
 
 
 def test_heuristics_are_waived_and_base_rules_are_not() -> None:
-    """`judged` limits what drops and is not base, so that the best buckets are exempt from heuristics alone."""
+    """`judged` limits rules that drop and are not base, so that the best buckets are exempt from heuristics alone."""
     for rule in expand({"preset": "zho", "judged": {"cuts.bucket": {"max": 16}}}).values():
         judged = any(c.column == "cuts.bucket" for c in rule.where)
         assert judged == (rule.action == "drop" and not rule.base), rule.name
 
 
 def test_conditions_on_one_column_hold_together() -> None:
-    """Where rule and entry ask for the same column, only rows that satisfy both are judged."""
+    """Where rule and entry have conditions on the same column, only rows that satisfy both are judged."""
     (rule,) = expand(
         {"preset": "zho", "only": ["too_short"], "where": {"language.label": "zho_Hant"}}
     ).values()
@@ -121,13 +121,13 @@ def test_conditions_on_one_column_hold_together() -> None:
     ],
 )
 def test_bad_entries_say_where_and_what(entry: dict[str, Any], message: str) -> None:
-    """Every mistake in an entry names its place and what was expected."""
+    """Every mistake in an entry is refused with its place and the expected value."""
     with pytest.raises(ConfigError, match=message):
         expand(entry)
 
 
 def test_a_run_with_presets_keeps_posts_and_drops_menus(tmp_path: Path) -> None:
-    """In a run the defaults keep a short post that Gopher's length would drop, JSON too, and drop what is broken."""
+    """The defaults keep JSON and a short post that Gopher's length rule would drop, and drop broken text."""
     texts = {
         f"{form}-{lang}": GOOD[form][lang] for form in ("page", "post", "json") for lang in ("zho", "eng")
     }

@@ -1,9 +1,8 @@
-"""Quality scores: the kernel against a plain reading of the model, and what the shipped model says."""
+"""Quality scores: the kernel against a plain reading of the model, and the scores of the shipped model."""
 
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +20,9 @@ from classifiers.quality_features import CHARACTERS, LENGTHS, N_CELLS, N_STEPS, 
 from classifiers.training import Settings, auc, fit
 from pipeline.errors import ConfigError
 from stages.kernels.tables import load_tables
-from tests.strategies import texts
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.strategies import texts
 
-ROOT = Path(__file__).parent.parent
-DATA = Path(os.environ.get("BICORPUS_DEV_DATA", ROOT / "../shared/data"))
 MASK = (1 << 64) - 1
 ODD_A, ODD_B = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95
 CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.tables
@@ -94,7 +92,8 @@ def measure(text: str, family: int, model: Model) -> list[float] | None:
     slots = 256
     while slots < min(1 << 14, len(text)):
         slots *= 2
-    seen, repeats, grams = {}, 0, []
+    seen: dict[int, int] = {}
+    repeats, grams = 0, []
     previous: list[int] = []  # hashes of the n-grams that end at the token before, shortest first
     for key in keys:
         found = [key, *(mix((shorter * ODD_A + key) & MASK) for shorter in previous)][: ORDERS[family]]
@@ -221,7 +220,7 @@ def test_auc_counts_ties_half() -> None:
 
 def test_damage_is_told_apart_on_foreign_examples() -> None:
     """On damage that other code made of real documents, intact texts score above damaged ones nine times in ten."""
-    path = DATA / "quality_truth.parquet"
+    path = DEV_DATA / "quality_truth.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there; BICORPUS_DEV_DATA names the folder")
     table = pq.read_table(path, filters=[("task", "==", "document quality")]).to_pylist()

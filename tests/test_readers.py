@@ -1,4 +1,4 @@
-"""All readers: no bytes whatever make one raise or lose a record."""
+"""All readers: no bytes make one raise or lose a record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.stage import Reader
 from stages.readers import jsonl, parquet, wet
 from stages.readers.streams import Bounds, Inflated
-from tests.records import (
+from tests.helpers.records import (
     PACK,
     conversion,
     documents,
@@ -66,7 +66,7 @@ def test_no_reader_raises_on_random_bytes(reader: Reader, data: bytes) -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_reading_twice_gives_the_same_records(name: str) -> None:
-    """Positions and fields are those of the file, whatever sizes its stream is read in."""
+    """Positions and fields are those of the file, for any sizes of reads from its stream."""
 
     class Slow(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
@@ -79,7 +79,7 @@ def test_reading_twice_gives_the_same_records(name: str) -> None:
 
 
 def test_inflated_reads_like_a_file() -> None:
-    """`read` gives the same bytes as `chunks`, in pieces of at most the size asked for."""
+    """`read` returns the same bytes as `chunks`, in pieces of at most the requested size."""
     whole = random.Random(3).randbytes(600_000)
     source = Inflated(io.BytesIO(gzip.compress(whole)), Bounds())
     pieces = list(iter(lambda: source.read(10_007), b""))

@@ -70,7 +70,7 @@ def test_a_table_s_digest_ignores_how_it_lies_in_memory() -> None:
 
 
 def test_unknown_settings_and_modules_are_named() -> None:
-    """A misspelt setting gets the nearest one; a missing module says which."""
+    """A misspelt setting is refused with the nearest name; a missing module is named."""
     with pytest.raises(ConfigError, match=r"annotate\[0\]: unknown key 'modle'; did you mean 'model'"):
         config_of(STAGE, {"modle": "x"}, "annotate[0]")
     with pytest.raises(ConfigError, match=r"annotate\[1\]: no module 'stages.nothing'"):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from stages.repeats import GLOBAL, SCHEMA, Config
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.run_global import align, number_rows, run_global
 
 ROWS = [
     ("news", "1"),

@@ -36,7 +36,7 @@ from pipeline.report import lengths_of, page
 from pipeline.rules import Cuts, parse_rules
 from pipeline.sidecars import Shard
 from stages.release import DUPLICATE, NO_LANGUAGE
-from tests.build import build, cli, ledger, reference, tiny, write_run
+from tests.helpers.build import build, cli, ledger, reference, tiny, write_run
 
 
 def test_the_page_stands_alone_and_tells_the_numbers(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ HEADS = ("Quality buckets", "Quality tiers", "Scores", "Perplexity", "Copies", "
 
 
 def test_what_was_measured_is_drawn() -> None:
-    """Each part of the profile has its section, its names as text, and its cuts; nothing is said on stderr."""
+    """Each part of the profile has its section, its names as text, and its thresholds; stderr is empty."""
     numbers = measured()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -170,7 +170,7 @@ def test_distributions_without_a_shape() -> None:
 
 
 def test_report_of_what_is_no_release(tmp_path: Path) -> None:
-    """A folder without report.json is a wrong argument, and the message says what to give."""
+    """A folder without report.json is a wrong argument, with advice in the message."""
     ended = cli("report", tmp_path, "--json")
     assert ended.code == 2 and "no report.json" in ended.err and "store/releases/v1" in ended.err
 
@@ -195,7 +195,7 @@ def test_the_report_counts_what_the_ledger_holds() -> None:
 
 def test_shards_do_not_matter(tmp_path: Path) -> None:
     """The same documents in one shard and in many have the same profile, scores, domains and cuts included."""
-    rows = [
+    rows: list[dict[str, Any]] = [  # Any: values of fields
         {"id": str(i), "text": f"文章 {i}", "lang": ("a", "b", None)[i % 3], "score": i / 60, "ppl": 1.5**(i % 20),
          "domain": f"d{i % 7}"}
         for i in range(60)
@@ -250,7 +250,7 @@ def test_a_value_lies_in_its_bin(value: float) -> None:
 
 
 def test_values_too_small_or_large_share_the_end_bins() -> None:
-    """Histograms have a fixed size: what lies outside falls into the bins at their ends, null and inf into none."""
+    """Histograms have a fixed size: values outside fall into the bins at their ends, null and inf into none."""
     codes = bin_of(np.array([1e-300, 2.0 ** (LEAST - 1), 2.0**MOST, 2.0**MOST * 1.01, 1e300]))
     assert codes[0] == codes[1] == 1 and codes[2] + 1 == codes[3] == codes[4]
     assert binned(pa.chunked_array([[1.0, None, math.inf, math.nan]])).is_null().to_pylist() == [

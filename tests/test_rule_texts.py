@@ -12,7 +12,7 @@ from classifiers import language, quality
 from pipeline.rules import Condition, Rule, parse_rules
 from stages import line_rules, signals
 from stages.languages import load_profiles, presets
-from tests.rule_texts import GOOD, PAGES, faults
+from tests.helpers.rule_texts import GOOD, PAGES, faults
 
 LANGUAGES = ("zho", "eng")
 OWN_LABEL = {"zho": "zho_Hans", "eng": "eng_Latn"}
@@ -56,7 +56,7 @@ def measured(lang: str, label: str) -> tuple[tuple[str, ...], dict[str, pa.Chunk
 
 
 def applies(where: tuple[Condition, ...], columns: dict[str, pa.ChunkedArray]) -> np.ndarray:
-    """Boolean (n_texts,): where all conditions hold."""
+    """Boolean (n_texts,): whether all conditions are met."""
     held = [np.asarray(condition.passes(columns)) for condition in where]
     return np.all(held, axis=0) if held else np.ones(len(columns["text"]), bool)
 

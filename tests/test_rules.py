@@ -68,7 +68,7 @@ def test_a_bound_is_met_in_the_column_s_own_type() -> None:
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 5))
 def test_quantiles_do_not_depend_on_how_rows_are_cut_into_shards(values: list[int], n_cuts: int) -> None:
-    """Counts of values add up, so cuts are exact whatever the shards."""
+    """Counts of values add up, so thresholds are exact for any shards."""
     (rule,) = rules({"name": "tail", "s.n": {"quantile": {"min": 0.1, "max": 0.9}}})
     whole, parts = Cuts(), Cuts()
     for found, pieces in ((whole, [values]), (parts, [values[i::n_cuts] for i in range(n_cuts)])):
@@ -138,6 +138,6 @@ def test_late_rules_are_judged_apart() -> None:
     ],
 )
 def test_bad_rules_say_where_and_what(entry: dict[str, Any], message: str) -> None:
-    """Every mistake in a rule names its place and what was expected."""
+    """Every mistake in a rule is refused with its place and the expected value."""
     with pytest.raises(ConfigError, match=message):
         rules(entry)

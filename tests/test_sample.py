@@ -1,4 +1,4 @@
-"""The bundled sample is what its README says: files, records, licences, broken records, copies."""
+"""The bundled sample matches its README: files, records, licences, broken records, copies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from pipeline.canonical import Rows, SourceInfo
 from pipeline.load import load_run
 from pipeline.store import list_inputs, open_input
+from tests.helpers.paths import SAMPLE
 
-SAMPLE = Path(__file__).parent.parent / "sample"
 TEXT_FIELDS = {"docs_zh": "content", "docs_en": "text", "forum_spam": "raw_content"}
 OPEN = {
     "Apache-2.0",
@@ -142,7 +142,7 @@ def raw_documents(place: str = "") -> list[dict[str, object]]:
 
 
 def test_every_file_is_listed_and_the_sample_is_small() -> None:
-    """README.md lists exactly the files that are there, and all of them together stay under 12 MB."""
+    """README.md lists exactly the files that exist, and all of them together are below 12 MB."""
     files = {path.relative_to(SAMPLE).as_posix() for path in SAMPLE.rglob("*") if path.is_file()}
     planted = {row["place"] for row in WRONG}
     assert files == {*FILES, *LISTED, *planted, *(p for p in PLACES if p.endswith(".gz")), *APART}
@@ -269,7 +269,7 @@ def test_wet_records_are_valid() -> None:
 
 
 def test_benchmark_questions_stand_on_some_pages() -> None:
-    """benchmarks.parquet has what decontamination reads, and the first questions of each set are in the notes."""
+    """benchmarks.parquet has the columns for decontamination, and the first questions of each set are in the notes."""
     table = pq.read_table(SAMPLE / "benchmarks.parquet")
     assert set(table["license"].to_pylist()) <= OPEN and table.num_rows == 60
     notes = "".join(path.read_text("utf-8") for path in sorted((SAMPLE / "notes").glob("*/quiz-*.md")))

@@ -26,12 +26,11 @@ from pipeline.schema import CANONICAL, ROW_BITS
 from pipeline.sidecars import Shard, SidecarRef, read_sidecar, write_sidecar
 from pipeline.store import Store, open_store
 from stages import candidates, exact
-
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
 
 
 def test_planted_clusters_are_found(tmp_path: Path) -> None:
-    """The script makes a corpus, runs the engine over it and a batch, and finds what it planted and nothing else."""
+    """The script makes a corpus, runs the engine over it and a batch, and finds the planted clusters and no others."""
     page_path = tmp_path / "scale.json"
     done = subprocess.run(
         [sys.executable, "-m", "scripts.bench.scale_candidates", "--documents", "4000", "8000", "--workers", "0",
@@ -60,7 +59,7 @@ def test_planted_clusters_are_found(tmp_path: Path) -> None:
 
 @given(data=st.data())
 def test_keyed_rows_are_sorted_stably(data: st.DataObject) -> None:
-    """Whatever the keys are, near, far, few or all the same, rows come by key, then row, then as they were."""
+    """For near, far, few or equal keys, rows are sorted by key, then row, then input order."""
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     n_rows = data.draw(st.sampled_from([0, 1, 2, 50, 3000]))
     span = data.draw(st.sampled_from([1, 3, 1000, 1 << 30, 1 << 63]))
@@ -106,7 +105,7 @@ def test_pairs_are_merged_as_sets_are(ends: list[tuple[int, int, int, int]], far
 
 
 def test_runs_of_bounded_size_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards go to the index in runs; a build that is cut into many finds the same, and keeps no exchange files."""
+    """A build whose shards are added to the index in many runs has the same result, and keeps no exchange files."""
     found = []
     for name, n_documents in (("one", 1 << 24), ("many", 150)):
         monkeypatch.setattr(exchange, "RUN_DOCUMENTS", n_documents)

@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.schema import CANONICAL
 from pipeline.stage import Global
 from stages import candidates
-from stages.kernels.hashing import ODD_B, salt
+from stages.kernels.hashing import ODD_B, hash_lanes, salt
 from stages.scope import SCOPE_READS, SCOPES, check_scope, scope_salt
 
 Row = tuple[str | None, str, str | None]
@@ -32,7 +32,7 @@ def table(rows: list[Row], cut: int | None = None) -> pa.Table:
 
 
 def scope_of(row: Row, scope: str) -> tuple[Any, ...]:
-    """By hand: what a document's scope is called."""
+    """A document's scope, by hand."""
     parent, source, snapshot = row
     if scope == "global":
         return (parent is None,)
@@ -61,7 +61,7 @@ def test_global_keys_are_what_they_were(rows: list[Row]) -> None:
 
 
 def test_known_salts() -> None:
-    """Salts are part of what a store holds: they stay the same from one version to the next."""
+    """Salts are stored and do not change from one version to the next."""
     row: Row = (None, "zh_web", "CC-MAIN-2025-30")
     assert [int(scope_salt(table([row]), scope)[0]) for scope in SCOPES] == [
         0,
@@ -79,7 +79,7 @@ def test_copies_meet_within_their_scope_only(scope: str, expected: list[tuple[in
     rows: list[Row] = [(None, "a", "s"), (None, "a", "t"), (None, "b", "s"), (None, "b", None)]
     hashes = [bytes(range(16))] * 3 + [bytes(16)]
     documents = table(rows).append_column("hash", pa.array(hashes, pa.binary(16)))
-    keys = candidates.hash_lanes(documents["hash"].combine_chunks())[:, 0] ^ scope_salt(documents, scope)
+    keys = hash_lanes(documents["hash"].combine_chunks())[:, 0] ^ scope_salt(documents, scope)
     assert [(i, j) for i in range(4) for j in range(i + 1, 4) if keys[i] == keys[j]] == expected
 
 
@@ -91,7 +91,7 @@ def test_scope_reads_no_text() -> None:
 
 
 def test_an_unknown_scope_is_refused() -> None:
-    """The message names what there is."""
+    """The message lists the known scopes."""
     with pytest.raises(
         ConfigError, match=r"candidates\.scope is 'crawl'; expected one of global, source, snapshot"
     ):

@@ -1,4 +1,4 @@
-"""Scratch folders: gone with their owner, however it ended."""
+"""Scratch folders are removed with their owner, however it ended."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.scratch import LOCK, scratch, sweep
+from tests.helpers.paths import ROOT
 
 HOLD = "from pipeline.scratch import scratch\nwith scratch() as folder:\n    print(folder, flush=True)\n    input()\n"
 
@@ -26,13 +27,12 @@ def age(folder: Path) -> None:
 def test_what_a_killed_process_left_is_swept_and_a_live_one_s_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder goes once its owner was killed, and not before, even when it is old."""
+    """A folder is removed once its owner was killed, and not before, even when it is old."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     command = [sys.executable, "-c", HOLD]
-    root = Path(__file__).parents[1]
     with subprocess.Popen(
-        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:
         assert owner.stdout is not None
         folder = Path(owner.stdout.readline().strip())

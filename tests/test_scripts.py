@@ -14,7 +14,7 @@ from stages.kernels import scripts
 from stages.kernels import text as kernels
 from stages.kernels.code_blocks import mark_code
 from stages.kernels.tables import load_tables
-from tests.test_language import TEXTS
+from tests.helpers.language_texts import TEXTS
 
 TAG = re.compile(r"<[A-Za-z/!][^<>]*>")
 
@@ -44,7 +44,10 @@ def find_words(
     """Latin text of a line by what it is: runs that are prose as LATN; words of shorter runs as TERM_LETTERS and
     NAME_LETTERS.
     """
-    found, run, address = {scripts.LATN: [], scripts.TERM_LETTERS: [], scripts.NAME_LETTERS: []}, [], False
+    kinds = (scripts.LATN, scripts.TERM_LETTERS, scripts.NAME_LETTERS)
+    found: dict[int, list[tuple[int, int]]] = {kind: [] for kind in kinds}
+    run: list[tuple[int, int, bool | None]] = []
+    address = False
     glue = scripts.BREAK_FLAG | scripts.JOIN_FLAG
 
     def flag(i: int) -> int:
@@ -97,7 +100,9 @@ def reference(
 ) -> tuple[list[int], dict[int, int], list[int]]:
     """What `kernels.scripts.survey` does, for one document, written for reading: groups, units and counts."""
     classes, flags, table = load_tables().classes, load_flags(), load_scripts()
-    groups, units, totals, short = [], {}, [0] * scripts.N_COUNTS, []
+    groups: list[int] = []
+    units: dict[int, int] = {}
+    totals, short = [0] * scripts.N_COUNTS, []
     lines = [""]
     for char in text:
         lines[-1] += char
@@ -149,8 +154,8 @@ def reference(
             for start, end in places:
                 here[start:end] = [scripts.LATN if what == scripts.LATN else scripts.TERM] * (end - start)
                 if what == scripts.LATN:
-                    letters = sum(start <= i < end and k == kernels.LATIN for i, k in seen)
-                    prose += scripts.UNITS_LETTER * letters
+                    n_letters = sum(start <= i < end and k == kernels.LATIN for i, k in seen)
+                    prose += scripts.UNITS_LETTER * n_letters
                 else:
                     totals[what] += end - start
         add(scripts.LATN, prose)
@@ -191,8 +196,8 @@ def reference(
 
 @given(TEXTS, st.integers(1, 6))
 @settings(max_examples=150)
-def test_survey_equals_its_reference(text, min_words):
-    """The kernel groups and counts what the plain reference does."""
+def test_survey_equals_its_reference(text: str, min_words: int) -> None:
+    """The kernel's groups and counts equal those of the plain reference."""
     n_groups, view = int(load_scripts().max()) + 1, kernels.view(pa.array([text]))
     found = scripts.survey(view, load_scripts(), load_flags(), n_groups, min_words, 0.1)
     groups, units, totals = reference(text, mark_code(view, min_words).tolist(), min_words, 0.1)
@@ -203,8 +208,8 @@ def test_survey_equals_its_reference(text, min_words):
 
 @given(TEXTS)
 @settings(max_examples=40)
-def test_parts_are_copied_as_text(text):
-    """A copied part is valid UTF-8 and holds the group's code points in order, with a blank for each gap."""
+def test_parts_are_copied_as_text(text: str) -> None:
+    """A copied part is valid UTF-8 and contains the group's code points in order, with a blank for each gap."""
     column = pa.array([text], pa.large_string())
     view, n_groups = kernels.view(column), int(load_scripts().max()) + 1
     found = scripts.survey(view, load_scripts(), load_flags(), n_groups, 5, 0.1)

@@ -22,8 +22,8 @@ from pipeline.folder import UMASK
 from pipeline.objects import explained
 from pipeline.store import list_inputs, open_input, open_store
 from stages.card import license_section
-from tests.build import cli, start, tiny, write_run
-from tests.s3server import BUCKET, serve
+from tests.helpers.build import cli, start, tiny, write_run
+from tests.helpers.s3server import BUCKET, serve
 
 PLANTED = {
     "AWS_ACCESS_KEY_ID": "AKIAPLANTEDACCESS000",

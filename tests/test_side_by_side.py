@@ -1,4 +1,4 @@
-"""Texts side by side: what differs is found, in sight, and bounded whatever the texts are."""
+"""Texts side by side: differences are found, visible, and bounded for any texts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_blanks_and_controls_are_visible() -> None:
 
 @given(text=st.text(alphabet="ab 漢字[]e\u0301", max_size=60), cells=st.integers(5, 40))
 def test_a_cell_has_its_width(text: str, cells: int) -> None:
-    """Whatever it holds, a cell takes as many columns of the terminal as asked, or one less before a wide character."""
+    """For any content, a cell takes the requested columns of the terminal, or one less before a wide character."""
     assert cells - 1 <= wide(fit(text, cells)) <= cells
 
 

@@ -14,8 +14,8 @@ from pipeline.errors import ConfigError
 from pipeline.rules import parse_rules
 from stages.languages import Profile, load_profile, load_profiles
 from stages.signals import SCHEMA, STAGE, Config
-from tests.plain_signals import find_words, measure
-from tests.strategies import texts
+from tests.helpers.oracles.signals import find_words, measure
+from tests.helpers.strategies import texts
 
 LABELS = ("zho_Hans", "zho_Hant", "eng_Latn", "jpn_Jpan", "mul", None)
 MEASURE = STAGE.load(Config())
@@ -36,7 +36,7 @@ def signals(text: str, label: str | None = "zho_Hans") -> dict[str, float]:
 
 @given(st.lists(st.tuples(texts(), st.sampled_from(LABELS)), max_size=5))
 def test_signals_equal_the_plain_measure(rows: list[tuple[str, str | None]]) -> None:
-    """Any batch of any languages gets what the definitions say, written out in plain Python."""
+    """Any batch of any languages has the signals of the plain Python definitions."""
     found = annotate([text for text, _ in rows], [label for _, label in rows])
     assert found == [measure(text, load_profile(label)) for text, label in rows]
 
@@ -119,7 +119,7 @@ def test_known_english_values() -> None:
     ],
 )
 def test_words_follow_the_script(text: str, words: list[str]) -> None:
-    """Words are runs or single characters by script, in mixed text and code too, whatever the label."""
+    """Words are runs or single characters by script, in mixed text and code too, for any label."""
     assert find_words(text) == words
     assert {signals(text, label)["n_words"] for label in LABELS} == {len(words)}
 
@@ -158,7 +158,7 @@ def test_open_lines_are_not_terminal(line: str) -> None:
 
 
 def test_english_word_length_rule_is_not_applied_to_chinese() -> None:
-    """No Chinese rule asks for a mean word length, and ordinary Chinese passes every default that drops."""
+    """No Chinese rule uses a mean word length, and ordinary Chinese passes every default that drops."""
     rules = load_profile("zho_Hans").rules
     assert not any("signals.mean_word_chars" in rule for rule in rules)
     found = signals(
@@ -270,7 +270,7 @@ def test_unique_character_share_does_not_fall_with_length() -> None:
 
 
 def test_carriage_returns_make_no_paragraphs() -> None:
-    """Windows line breaks give what Unix line breaks give, their extra characters apart."""
+    """Windows line breaks give the signals of Unix line breaks, but for their extra characters."""
     unix, windows = signals(ZH), signals(ZH.replace("\n", "\r\n"))
     assert {name for name in unix if unix[name] != windows[name]} == {"n_chars"}
 

@@ -1,9 +1,10 @@
-"""Similar lines: which sentences of a document go for an earlier one, against plain definitions, and at what cost."""
+"""Similar lines: which sentences are removed in favour of an earlier one, against plain definitions, and the cost."""
 
 from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,14 +17,14 @@ from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages import similar_lines
 from stages.kernels.tables import DIGIT, load_tables
-from tests.test_paragraphs import match_of
-from tests.test_passages import LETTERS, prose
+from tests.helpers.oracles.paragraphs import match_of
+from tests.helpers.passage_texts import LETTERS, prose
 
 SHORT = similar_lines.Config(min_chars_han=2, min_chars_other=4, max_distance=0.25)
 
 
 def find(
-    texts: list[str | None], config: similar_lines.Config = SHORT, doc_ids: list[str] | None = None
+    texts: Sequence[str | None], config: similar_lines.Config = SHORT, doc_ids: list[str] | None = None
 ) -> list[dict[str, Any]]:
     """What the stage writes for documents. Any: values of columns."""
     names = doc_ids or [f"d{i}" for i in range(len(texts))]
@@ -72,7 +73,7 @@ SENTENCES = st.lists(st.tuples(st.sampled_from(SAID), st.sampled_from(ENDS)).map
     share=st.sampled_from([0.0, 0.1, 0.25, 0.5]),
 )
 def test_what_goes_is_like_what_stays(texts: list[str], same_digits: bool, share: float) -> None:
-    """Each sentence is within the distance of the first of its group, and equal ones are always of one group."""
+    """Each sentence is within the distance of the first of its group, and equal sentences share a group."""
     config = similar_lines.Config(
         min_chars_han=2, min_chars_other=4, max_distance=share, same_digits=same_digits
     )
@@ -86,7 +87,7 @@ def test_what_goes_is_like_what_stays(texts: list[str], same_digits: bool, share
             assert not same_digits or digits(first) == digits(said)
         assert (row["passages"] is None) == (row["n_chars"] is None) == (not places)
         assert all(a["end"] <= b["start"] for a, b in pairwise(places))
-        ids = {}
+        ids: dict[str, int] = {}
         for place in places:
             said = match_of(text[place["start"] : place["end"]])
             assert ids.setdefault(said, place["passage"]) == place["passage"]
@@ -97,7 +98,7 @@ def test_what_goes_is_like_what_stays(texts: list[str], same_digits: bool, share
 
 
 def test_the_later_of_two_like_sentences_goes() -> None:
-    """A sentence goes with its marks and blanks, a whole line with its break; the rest stands as it was."""
+    """A sentence is removed with its marks and blanks, a whole line with its break; the rest is unchanged."""
     first, second = prose(1, 40), prose(1, 40)[:20] + "龙" + prose(1, 40)[21:]
     config = similar_lines.Config()
     assert (
@@ -109,7 +110,7 @@ def test_the_later_of_two_like_sentences_goes() -> None:
 
 
 def test_likeness_does_not_chain() -> None:
-    """Of sentences that drift away step by step, one goes only if it is like one that stays."""
+    """Of sentences that drift step by step, one is removed only if it is similar to one that is kept."""
     steps = ["".join("乙" if i < n else char for i, char in enumerate(LETTERS[:40])) for n in range(0, 20, 3)]
     config = similar_lines.Config(max_distance=0.1)
     stays = left("\n".join(steps), config).splitlines()
@@ -119,7 +120,7 @@ def test_likeness_does_not_chain() -> None:
 
 
 def test_other_numbers_are_another_sentence() -> None:
-    """Exercises that differ in their numbers stay, unless that is asked for."""
+    """Exercises that differ in their numbers are kept by default."""
     one, two = (
         f"小明有{n}个苹果，小红又给了他一些，现在他一共有三十七个苹果，小红给了几个？" for n in (12, 15)
     )
@@ -128,7 +129,7 @@ def test_other_numbers_are_another_sentence() -> None:
 
 
 def test_a_decimal_point_ends_no_sentence() -> None:
-    """3.14 and node.js are inside their sentences; what is short stays however often it comes."""
+    """3.14 and node.js are inside their sentences; short sentences are kept however often they occur."""
     said = "The ratio is 3.14159 for every circle that node.js has ever drawn on a screen of whatever size."
     assert left(f"{said} {said}", similar_lines.Config()) == f"{said} "
     assert left("谢谢。谢谢。谢谢。}\n}\n", similar_lines.Config()) == "谢谢。谢谢。谢谢。}\n}\n"
@@ -163,7 +164,7 @@ def test_nearly_all_that_are_alike_are_found() -> None:
 
 
 def test_many_lines_cost_what_they_weigh() -> None:
-    """Ten times the lines take about ten times as long, be they equal, alike or all of one template."""
+    """Ten times the lines take about ten times as long, whether equal, similar or of one template."""
     dice, said = random.Random(1), prose(9, 40)
     for make in (lambda i: said, lambda i: edited(said, 2, dice), lambda i: f"{said[:20]}{prose(i, 20)}"):
         lines = [f"{make(i)}\n" for i in range(20_000)]
@@ -177,7 +178,7 @@ def test_many_lines_cost_what_they_weigh() -> None:
 
 
 def test_a_book_of_seventy_thousand_lines() -> None:
-    """Sentences beyond the sixteen-bit numbers are found where they stand."""
+    """Sentences beyond the sixteen-bit numbers get the right positions."""
     lines = [f"第{i}行与别的行都不相同，它的号码是{i}，一共有很多行。\n" for i in range(70_000)]
     lines[69_000] = lines[3].replace("，", "——")
     (row,) = find(["".join(lines)], similar_lines.Config())
@@ -186,7 +187,7 @@ def test_a_book_of_seventy_thousand_lines() -> None:
 
 
 def test_long_sentences_must_be_equal() -> None:
-    """Above `max_chars` only equal sentences are alike."""
+    """Above `max_chars` only equal sentences are similar."""
     said = prose(6, 300)
     text = f"{said}\n{said[:-1]}龙\n{said}。\n"
     assert left(text, similar_lines.Config(max_chars=200)) == f"{said}\n{said[:-1]}龙\n"

@@ -1,4 +1,4 @@
-"""Sniffing: what files, fields and languages are recognised, and why others are not."""
+"""Sniffing: which files, fields and languages are recognised, and why others are not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.guess import count_scripts, guess_language
-from pipeline.sniff import Found, Sample, Unread, sniff
-from tests.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
+from pipeline.input_files import Found, Unread
+from pipeline.sniff import Sample, sniff
+from tests.helpers.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
 
 
 def look(path: Path) -> Sample:
@@ -40,7 +41,7 @@ ROWS = [{"标题": f"新闻 {i}", "正文": ZH + str(i), "网址": f"https://exa
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.gz", "a.zst", "no-ending", "wrong.parquet"])
 def test_json_lines_are_told_by_content(tmp_path: Path, name: str) -> None:
-    """Plain and compressed JSON Lines are recognised whatever the file is called, and counted."""
+    """Plain and compressed JSON Lines are recognised under any file name, and counted."""
     found = look(jsonl(tmp_path / name, ROWS))
     assert (found.reader_name, found.text_field, found.n_docs) == ("stages.readers.jsonl", "正文", 30)
     assert found.text_bytes == pytest.approx(sum(len(row["正文"].encode()) for row in ROWS), abs=15)
@@ -80,11 +81,11 @@ def test_wet_is_told_by_content(tmp_path: Path) -> None:
         (b'{"id": "a1", "n": 2}\n{"id": "b2"}\n', "no field holds text; fields are id, n"),
         (b'{"html": "<p>one two three</p>"}\n', "no field holds text; fields are html"),
         (b'{"text": "one two"}\nno\nno\nno\n', "3 of 4 records broken, the first by invalid_json"),
-        (gzip.compress(b"\x00\x01\x02" * 999), "invalid_json"),
+        (gzip.compress(b"\x00\x01\x02" * 999, mtime=0), "invalid_json"),
     ],
 )
 def test_other_files_are_refused_with_a_reason(tmp_path: Path, data: bytes, reason: str) -> None:
-    """What cannot become documents is told apart, and the reason names what was found."""
+    """Files that cannot become documents are refused with a reason that names their format."""
     path = tmp_path / "file.jsonl"
     path.write_bytes(data)
     assert reason in refuse(path)
@@ -104,7 +105,7 @@ def page(text: str, encoding: str = "utf-8") -> bytes:
 
 @pytest.mark.parametrize(("text", "encoding"), [(ZH, "gb18030"), (HANT, "cp950"), (EN, "utf-8")])
 def test_warc_is_told_by_content(tmp_path: Path, text: str, encoding: str) -> None:
-    """A WARC of pages is recognised under any name, whatever their encoding, and what pages claim is no column."""
+    """A WARC of pages is recognised under any name and in any encoding, and metadata of pages is no column."""
     link = "<link rel=license href=https://l.example/by><a href=https://creativecommons.org/x>l</a>"
     body = page(text + link, encoding)
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body
@@ -149,7 +150,7 @@ def test_html_is_told_by_content_or_name(tmp_path: Path, name: str, data: bytes)
 @pytest.mark.parametrize("name", ["a.md", "B.TXT", "c.rst.gz", "d.mdx"])
 @pytest.mark.parametrize(("text", "encoding"), [(ZH, "gb18030"), (HANT, "cp950"), (EN, "utf-8")])
 def test_text_is_told_by_name(tmp_path: Path, name: str, text: str, encoding: str) -> None:
-    """Markdown and plain text are recognised by what they are called, in their encodings."""
+    """Markdown and plain text are recognised by file name, in their encodings."""
     data = text.encode(encoding)
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     found = look(tmp_path / name)
@@ -160,12 +161,12 @@ def test_text_is_told_by_name(tmp_path: Path, name: str, text: str, encoding: st
 
 
 def test_json_lines_called_text_are_json_lines(tmp_path: Path) -> None:
-    """A file of records is one whatever it is called."""
+    """A file of records is recognised under any name."""
     assert look(jsonl(tmp_path / "a.txt", ROWS)).reader_name == "stages.readers.jsonl"
 
 
 def test_lines_of_json_in_a_page_are_no_records(tmp_path: Path) -> None:
-    """Pages, alone or in a WARC, that hold lines of JSON are pages."""
+    """Pages, alone or in a WARC, that contain lines of JSON are pages."""
     data = b"<html><head><script type=application/ld+json>\n" + b'{"text": "one two three"}\n' * 3
     data += b"</script></head><body><p>" + ZH.encode() + b"</p></body></html>"
     (tmp_path / "saved").write_bytes(data)
@@ -181,7 +182,7 @@ def test_xml_is_no_page(tmp_path: Path) -> None:
 
 
 def test_a_part_is_enough_for_an_estimate(tmp_path: Path) -> None:
-    """A large file is estimated from its start, within a tenth where its records are alike."""
+    """A large file is estimated from its start, within a tenth if its records are similar."""
     found = look(jsonl(tmp_path / "a.jsonl", [{"text": f"{EN * 6} number {i}"} for i in range(5000)]))
     assert (tmp_path / "a.jsonl").stat().st_size > 2 * (4 << 20)
     assert found.n_docs == pytest.approx(5000, rel=0.1)
@@ -203,7 +204,7 @@ def test_a_first_record_longer_than_the_share_of_a_file_is_read(tmp_path: Path) 
 
 
 def test_broken_records_are_counted(tmp_path: Path) -> None:
-    """A source with broken records says how many, and whether a run would stop over them."""
+    """A source with broken records reports their number, and whether a run would stop over them."""
     rows = [{"text": EN} for _ in range(9)]
     path = jsonl(tmp_path / "in" / "a.jsonl", [*rows, {"text": None}])
     path.write_bytes(path.read_bytes() + b"{broken\n")
@@ -259,7 +260,7 @@ def test_a_name_alone_makes_no_identifier(tmp_path: Path) -> None:
 
 
 def test_other_long_fields_are_named(tmp_path: Path) -> None:
-    """Where two fields hold long text, a remark names the one that was not chosen."""
+    """Where two fields contain long text, a remark names the one that was not chosen."""
     draft, _ = init(tmp_path, jsonl(tmp_path / "a.jsonl", [{"zh": ZH, "en": EN, "n": 1}]))
     page = Path(draft.path).read_text("utf-8")
     assert "columns: {text: en}" in page
@@ -289,5 +290,5 @@ def test_scripts_count_letters_once(text: str) -> None:
     ],
 )  # fmt: skip
 def test_languages_are_guessed_from_scripts(text: str, language: str) -> None:
-    """A guess needs no model: Chinese with English words in it stays Chinese, and kana makes Japanese."""
+    """A guess needs no model: Chinese with English words in it is Chinese, and kana makes Japanese."""
     assert guess_language(text) == language

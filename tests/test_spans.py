@@ -27,7 +27,7 @@ def texts_and_spans(draw: st.DrawFn) -> tuple[str, list[tuple[int, int, str]]]:
 def test_deletion_leaves_exactly_the_uncovered_characters(
     case: tuple[str, list[tuple[int, int, str]]],
 ) -> None:
-    """What no span covers stays, once and in order, whatever overlaps."""
+    """Characters that no span covers are kept, once and in order, for any overlaps."""
     text, spans = case
     covered = {i for start, end, _ in spans for i in range(start, end)}
     assert apply_spans(text, spans) == "".join(c for i, c in enumerate(text) if i not in covered)

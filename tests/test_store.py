@@ -20,9 +20,9 @@ from pipeline.errors import ConflictError, StoreError
 from pipeline.store import MissingError, Store, open_store
 
 if TYPE_CHECKING:
-    from tests.stores import Start
+    from tests.helpers.stores import Start
 
-pytest_plugins = ["tests.stores"]
+pytest_plugins = ["tests.helpers.stores"]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def keys(store: Store, prefix: str = "") -> list[str]:
 
 
 def test_round_trip(store: Store) -> None:
-    """What is put is what is got, sized, listed and gone when deleted."""
+    """An object that was put can be read, sized, listed and deleted."""
     for data in (b"", b"text", bytes(range(256)) * 99):
         store.put("a/b.bin", data)
         assert store.get("a/b.bin") == data
@@ -104,7 +104,7 @@ def test_bad_keys_are_refused(store: Store) -> None:
 
 
 def test_put_file(store: Store, tmp_path: Path) -> None:
-    """A file of several parts arrives whole and stays where it was; a missing one raises StoreError."""
+    """A file of several parts arrives whole and remains at its path; a missing one raises StoreError."""
     source = tmp_path / "big"
     source.write_bytes(random.Random(1).randbytes(9 << 20))
     store.put_file("files/big", source)
@@ -202,7 +202,7 @@ def test_readers_never_see_a_part(store: Store, start: Start) -> None:
 
 
 def test_stale_temporary_files_are_swept(tmp_path: Path) -> None:
-    """`check` removes what a killed writer left a day ago and leaves what a running one writes now."""
+    """`check` removes the files a killed writer left a day ago and keeps those of a running writer."""
     old, new = tmp_path / "shards/.tmp-old", tmp_path / "shards/.tmp-new"
     old.parent.mkdir()
     for path in (old, new):
@@ -250,7 +250,7 @@ def test_pyarrow_reads_ranges(store: Store) -> None:
 
 
 def test_an_open_object_is_one_version(store: Store) -> None:
-    """A reader of an object that is replaced keeps the old one or is told; it never mixes the two."""
+    """A reader of an object that is replaced keeps the old version or raises; it never mixes the two."""
     store.put("k", b"a" * (4 << 20))
     with store.open("k") as stream:
         head = stream.read(10)
@@ -264,7 +264,7 @@ def test_an_open_object_is_one_version(store: Store) -> None:
 
 
 def test_local_path(tmp_path: Path, s3: str) -> None:
-    """Only a local store has paths, absolute whatever the working folder."""
+    """Only a local store has paths, absolute for any working folder."""
     assert open_store(tmp_path).local_path("a/b") == tmp_path / "a/b"
     assert open_store(f"file://{tmp_path}/%E4%B8%AD").local_path("a") == tmp_path / "中/a"
     assert open_store(s3).local_path("a/b") is None
@@ -302,14 +302,14 @@ def test_check_names_what_is_wrong(tmp_path: Path, s3: str, monkeypatch: pytest.
 
 
 def test_check_refuses_a_store_that_ignores_conditions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that overwrites what it was told to keep is found before any work."""
+    """A server that overwrites an object despite a condition is detected before any work."""
     monkeypatch.setattr(type(store), "put_if", lambda self, key, data, tag: self.put(key, data))
     with pytest.raises(StoreError, match="conditional"):
         store.check()
 
 
 def test_read_only_folder(mounted: Callable[[str], Path]) -> None:
-    """A read-only file system raises StoreError that says so, for a check and for a write."""
+    """A read-only file system raises StoreError with that reason, for a check and for a write."""
     folder = mounted("ro,size=1m")
     for write in (lambda store: store.check(), lambda store: store.put("a", b"x")):
         with pytest.raises(StoreError, match=r"Read-only.*mount it writable"):
@@ -318,7 +318,7 @@ def test_read_only_folder(mounted: Callable[[str], Path]) -> None:
 
 
 def test_full_disk(mounted: Callable[[str], Path], tmp_path: Path) -> None:
-    """A full disk raises StoreError; the old object stays, no part of the new one does, space is freed."""
+    """A full disk raises StoreError; the old object is kept, nothing of the new one is left, space is freed."""
     folder = mounted("size=1m")
     store = open_store(folder)
     tag = store.put_if("k", b"old", None)

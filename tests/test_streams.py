@@ -1,4 +1,4 @@
-"""Decompression and line splitting: what damage costs, and that memory stays bounded."""
+"""Decompression and line splitting: the effect of damage, and bounded memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from stages.readers import jsonl, parquet, wet
 from stages.readers.streams import Bounds, split_lines
-from tests.records import (
+from tests.helpers.records import (
     COMPRESSED,
     PACK,
     conversion,
@@ -29,7 +29,7 @@ from tests.records import (
 
 @pytest.mark.parametrize("name", PACK)
 def test_a_file_of_several_members_reads_as_one(name: str) -> None:
-    """The format is told by its bytes; gzip members, zstd frames, bzip2 and xz streams follow each other."""
+    """The format is detected from the bytes; gzip members, zstd frames, bzip2 and xz streams are concatenated."""
     parts = [b"\n".join(lines(40)) + b"\n", b"", b'{"text": "\xe4\xb8', b'\xad"}\n', lines(1)[0]]
     records = read(jsonl.READER, b"".join(PACK[name](part) for part in parts))
     assert [r.position for r in records] == list(range(42))
@@ -51,7 +51,7 @@ def test_zero_padding_and_skippable_frames_are_no_damage() -> None:
 
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_a_truncated_file_gives_every_line_before_the_cut(name: str) -> None:
-    """Records are a prefix of those of the whole file, and the last one says that the file is truncated."""
+    """Records are a prefix of those of the whole file, and the last one has the reason `truncated`."""
     whole = b"\n".join(lines(3000))
     packed = PACK[name](whole)
     expected = read(jsonl.READER, packed)
@@ -67,7 +67,7 @@ def test_a_truncated_file_gives_every_line_before_the_cut(name: str) -> None:
 
 
 def test_a_damaged_gzip_member_gives_every_line_before_the_damage() -> None:
-    """A wrong checksum is found at the end of a member, and takes nothing of what was read with it."""
+    """A wrong checksum is found at the end of a member, and the lines read before it are kept."""
     whole = b"\n".join(lines(3000)) + b"\n"
     packed = bytearray(gzip.compress(whole))
     packed[-6] ^= 1
@@ -87,7 +87,7 @@ def test_bytes_after_a_member_that_start_none_are_damage(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_a_decompression_bomb_ends_the_file(name: str) -> None:
-    """Beyond the free bytes, output above the ratio stops reading; what came before is kept."""
+    """Beyond the free bytes, output above the ratio stops reading; earlier records are kept."""
     data = b"".join(PACK[name](part) for part in (lines(1)[0] + b"\n", b"0" * (8 << 20)))
     records = read(jsonl.READER, data, max_ratio=100, ratio_free_bytes=1 << 20, max_line_bytes=1 << 16)
     first, *cut, last = reasons(records)
@@ -133,7 +133,7 @@ def test_an_error_of_the_storage_rises() -> None:
 
 
 def test_bounds_out_of_range_are_refused() -> None:
-    """A bound that nothing can meet is an error of the run file."""
+    """A bound that no input can meet is an error of the run file."""
     for make in (
         lambda: Bounds(max_ratio=0.5),
         lambda: jsonl.Config(max_line_bytes=0),

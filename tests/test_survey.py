@@ -1,4 +1,4 @@
-"""Files that are one document each: what sources they make together, and what is not made a source."""
+"""Files of one document each: the sources they form together, and files that form none."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 
 from pipeline import survey
 from pipeline.errors import InputError
-from pipeline.input_files import find_files
+from pipeline.input_files import Found, Unread, find_files
+from pipeline.sniff import Sample, sniff
 from pipeline.store import list_inputs
-from tests.build import build
-from tests.inputs import EN, HANT, ZH, init, inputs, jsonl
+from tests.helpers.build import build
+from tests.helpers.inputs import EN, HANT, ZH, init, inputs, jsonl
 
 NO_TEXT = bytes(range(1, 256))
 PAGE = "<html><body><main><p>{}</p></main></body></html>"
@@ -55,10 +56,8 @@ def test_a_tree_of_files_is_one_source(tmp_path: Path) -> None:
 
 def test_files_that_a_run_would_refuse_stay_in_their_source(tmp_path: Path) -> None:
     """A broken file among sound ones is counted as broken and keeps no glob from being written."""
-    tree(
-        tmp_path / "in",
-        {f"{i}.md": f"{ZH} {i}" for i in range(30)} | {"blank.md": "", "odd.md": NO_TEXT},
-    )
+    files: dict[str, str | bytes] = {f"{i}.md": f"{ZH} {i}" for i in range(30)}
+    tree(tmp_path / "in", files | {"blank.md": "", "odd.md": NO_TEXT})
     draft, run = init(tmp_path, tmp_path / "in")
     (source,) = draft.sources
     assert (source.patterns, source.n_docs, draft.unread) == (("in/*.md",), 30, ())
@@ -79,7 +78,7 @@ def test_a_file_in_doubt_is_no_source_of_its_own(tmp_path: Path, data: str | byt
 
 
 def test_a_readme_beside_records_is_no_document(tmp_path: Path) -> None:
-    """What describes a data set is left out with a reason, unless it is asked for by name or among its like."""
+    """A description of a data set is left out with a reason, unless it is named or among its like."""
     jsonl(tmp_path / "in" / "data" / "a.jsonl", [{"text": EN}])
     tree(tmp_path / "in", {"README.md": EN, "data/LICENSE.txt": EN, "data/book.txt": ZH})
     draft, run = init(tmp_path, tmp_path / "in")
@@ -97,9 +96,13 @@ def test_of_many_files_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.Mo
     """Thousands of pages are estimated from a few, spread over all of them; every one is in the source."""
     monkeypatch.setattr(survey, "MAX_LOOKED", 20)
     tree(tmp_path / "in", {f"{i:03}.txt": ZH if i < 80 else EN for i in range(100)})
-    looked = []
-    real = survey.sniff
-    monkeypatch.setattr(survey, "sniff", lambda file, n: looked.append(file.path) or real(file, n))
+    looked: list[str] = []
+
+    def note(file: Found, n: int) -> Sample | Unread:
+        looked.append(file.path)
+        return sniff(file, n)
+
+    monkeypatch.setattr(survey, "sniff", note)
     draft, run = init(tmp_path, tmp_path / "in")
     (source,) = draft.sources
     assert len(looked) == 20
@@ -108,15 +111,15 @@ def test_of_many_files_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_files_that_no_glob_tells_apart_go_by_folder(tmp_path: Path) -> None:
-    """Where a glob would also match files of records, each folder is a source, so that no two paths meet."""
+    """Where a glob would also match files of records, each folder is a source, so that paths do not overlap."""
     tree(
         tmp_path / "in", {f"{folder}/{name}.txt": f"{ZH} {folder}" for folder in "ab" for name in ("x", "y")}
     )
     jsonl(tmp_path / "in" / "a" / "records.txt", [{"text": EN}])
     draft, _ = init(tmp_path, tmp_path / "in")
-    found = {s.reader_name.rpartition(".")[2]: [] for s in draft.sources}
+    found: dict[str, list[tuple[str, ...]]] = {}
     for source in draft.sources:
-        found[source.reader_name.rpartition(".")[2]].append(source.patterns)
+        found.setdefault(source.reader_name.rpartition(".")[2], []).append(source.patterns)
     assert found == {
         "textfile": [("in/a/x.txt", "in/a/y.txt"), ("in/b/*.txt",)],
         "jsonl": [("in/a/records.txt",)],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.canonical import Rows, SourceInfo
 from pipeline.stage import Record
 from stages.readers.textfile import READER, Config, split_front_matter
-from tests.records import PACK, reasons
+from tests.helpers.records import PACK, reasons
 
 HANT = "三月的風吹過湖面，岸邊的柳樹剛剛發芽。他把信摺好放進口袋，沿著小路慢慢走回村子。\n"
 ZH = "三月的风吹过湖面，岸边的柳树刚刚发芽。他把信折好放进口袋，沿着小路慢慢走回村子。\n"

@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError
 from stages.token_files import Config, describe, token_bytes, write_part
 from stages.tokens import Config as CountConfig
 from stages.tokens import encode, load_tokenizer
-from tests.build import build, tiny, write_run
+from tests.helpers.build import build, tiny, write_run
 
 TEXTS = ["春天来了，柳树发芽。", "Spring has come.", "<|endoftext|> is only text here", ""]
 CONFIG = Config(tokenizer=CountConfig().tokenizer, formats=("megatron", "ds"))

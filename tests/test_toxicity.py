@@ -22,7 +22,7 @@ from classifiers.toxicity_features import BLOCK, MAX_LETTERS, N_CELLS, N_ROWS
 from classifiers.training import Settings, auc, fit
 from pipeline.errors import ConfigError
 from stages.kernels.tables import load_tables
-from tests.strategies import texts
+from tests.helpers.strategies import texts
 
 MASK = (1 << 64) - 1
 ODD_A = 0x9E3779B97F4A7C15

@@ -22,7 +22,8 @@ from stages import urls
 from stages.kernels.automaton import build
 from stages.kernels.urls import is_utf8
 from stages.url_lists import SUFFIXES_PATH, own_words
-from tests.build import write_run
+from tests.helpers.build import write_run
+from tests.helpers.paths import ROOT
 
 OWN = urls.load(urls.Config())
 
@@ -196,7 +197,7 @@ def test_a_host_list_refuses_paths(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="weight"):
         lists(tmp_path, block_words={"mine": ["word\t2"]})
     with pytest.raises(ConfigError, match=r"block_hosts is .*expected \{name"):
-        urls.Config(block_hosts=("a.txt",))
+        urls.Config(block_hosts=("a.txt",))  # type: ignore[arg-type]  # what a run file could hold
 
 
 def test_large_lists_and_packed_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +266,7 @@ def test_any_text_is_no_danger(text: str) -> None:
 @pytest.mark.parametrize("name", ["urls", "traditional"])
 def test_examples_of_the_docs_load(name: str, tmp_path: Path) -> None:
     """The run-file examples of a page, each added to a run file with what it reads, are accepted."""
-    text = (Path(__file__).parents[1] / f"docs/{name}.md").read_text("utf-8")
+    text = (ROOT / f"docs/{name}.md").read_text("utf-8")
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
     (tmp_path / "lists").mkdir()
     for file in ("adult_domains", "spam_words", "trusted"):

@@ -19,7 +19,7 @@ from pipeline.finished import open_build
 from pipeline.load import load_run
 from pipeline.rederive import clustering, stored_rows
 from pipeline.store import open_store
-from tests.build import build, cli, ledger, reference, small_page
+from tests.helpers.build import build, cli, ledger, reference, small_page
 
 
 @pytest.fixture
@@ -150,16 +150,12 @@ def test_shifted_removal_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         rule = np.roll(kept.rule, 1)
         return replace(kept, keep=rule == -1, rule=rule)
 
-    def in_process(_: object, fn: Callable[[Any], Any], tasks: list[Any]) -> Any:
-        return map(fn, tasks)
-
     done, store = reference(), reference().copy(tmp_path)
     run_path = done.variant(
         small_page(keep_one={}, select=[{"name": "short", "tokens.n_tokens": {"min": 300}}])
     )
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.release.final", shifted)
-        patch.setattr("pipeline.cluster.LocalEngine.map", in_process)
         build(run_path, store)
     lineage = json.loads((store / "releases/v1/lineage.json").read_text(encoding="utf-8"))
     assert lineage["counts"]["dropped"] > 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +16,13 @@ from hypothesis import strategies as st
 
 from pipeline.canonical import Rows, SourceInfo
 from stages.readers.warc import READER, Config
-from tests.build import build, cli, write_run
-from tests.build import texts as released_texts
-from tests.records import DEV_DATA, PACK, read, reasons
+from tests.helpers.build import build, cli, write_run
+from tests.helpers.build import texts as released_texts
+from tests.helpers.paths import DEV_DATA
+from tests.helpers.records import PACK, read, reasons
+from tests.helpers.warc import HEAD, ZH, ZH_HANT, page, response, warc
 
-HEAD = "<title>t</title>"
-ZH = "三月的风吹过湖面，岸边的柳树刚刚发芽。他把信折好放进口袋，沿着小路慢慢走回村子。"
-ZH_HANT = "三月的風吹過湖面，岸邊的柳樹剛剛發芽。他把信摺好放進口袋，沿著小路慢慢走回村子。"
 HANG = "<p " + " ".join(f"a{i}=1" for i in range(200_000)) + ">"
-
-
-def warc(payload: bytes, kind: str = "response", n: int = 0, extra: str = "") -> bytes:
-    """A WARC record."""
-    head = (
-        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://例子.cn/{n}\r\n"
-        f"WARC-Date: 2024-05-18T01:58:10Z\r\nWARC-Record-ID: <urn:uuid:{n}>\r\n{extra}"
-        f"Content-Type: application/http; msgtype={kind}\r\nContent-Length: {len(payload)}\r\n\r\n"
-    )
-    return head.encode() + payload + b"\r\n\r\n"
-
-
-def response(
-    body: bytes | str,
-    n: int = 0,
-    kind: str = "text/html",
-    status: str = "200 OK",
-    head: str = "",
-    extra: str = "",
-) -> bytes:
-    """A WARC record of an HTTP response."""
-    body = body.encode() if isinstance(body, str) else body
-    http = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{head}\r\n".encode()
-    return warc(http + body, "response", n, extra)
-
-
-def page(text: str, head: str = HEAD) -> str:
-    """An HTML page of one paragraph."""
-    return f"<html><head>{head}</head><body><main><p>{text}</p></main><script>evil()</script></body></html>"
 
 
 def texts(data: bytes, **config: Any) -> list[str]:
@@ -137,7 +108,7 @@ def test_chinese_encodings(codec: str, text: str, where: str) -> None:
     assert texts(response(page(text, head).encode(codec), kind=kind)) == [text]
 
 
-BODIES = {
+BODIES: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "zstd": zstandard.ZstdCompressor().compress,

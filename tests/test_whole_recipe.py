@@ -1,4 +1,4 @@
-"""The whole recipe, owners and derived documents included: the same bytes however it ran, little text read again."""
+"""The whole recipe with owners and derived documents: the same bytes for any engine, and little text read again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, command, digests, ledger, small_page, write_inputs, write_run
-from tests.test_passages import MEETING, NOTICE, SOLVED, prose
+from tests.helpers.build import build, cli, command, digests, ledger, small_page, write_inputs, write_run
+from tests.helpers.passage_texts import MEETING, NOTICE, SOLVED, prose
 
 
 def rows() -> list[dict[str, Any]]:
-    """Pages that share passages, hold worked solutions, or are copies of others."""
+    """Pages that share passages, contain worked solutions, or are copies of others."""
     pages = [
         [prose(20 + i, 260), NOTICE if i % 2 else MEETING, *([SOLVED] if i % 3 == 0 else [])]
         for i in range(12)
@@ -27,7 +27,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def page() -> dict[str, Any]:  # Any: sections of a run file
-    """The small corpus with more pages, and every kind of step that decisions are made by."""
+    """The small corpus with more pages, and every kind of step that decides about documents."""
     base = small_page()
     sources = [
         *base["sources"],
@@ -80,7 +80,7 @@ def tidy() -> Any:  # Any: a generator that pytest runs
 
 
 def test_the_corpus_has_what_is_to_be_tested() -> None:
-    """Copies, hollow documents, passages that go and solutions are there, and all of it can be derived again."""
+    """The build has copies, hollow documents, removed passages and solutions, and verify can derive it again."""
     run, store, _ = built()
     found = ledger(store)
     reasons = {row["rule"] for row in found}
@@ -107,7 +107,7 @@ def test_engine_partitions_and_batches_change_no_byte(tmp_path: Path, options: t
 
 
 def test_growing_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Pages that come later get shards and solutions of their own; the release is that of a build at once."""
+    """Later pages get shards and solutions of their own; the release is that of a single build."""
     run, _, expected = built()
     inputs, store = tmp_path / "inputs", tmp_path / "store"
     shutil.copytree(run.parent, inputs)
@@ -122,7 +122,7 @@ def test_growing_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_threshold_reads_no_text_but_of_what_loses_passages(tmp_path: Path) -> None:
-    """Other rules move keepers and owners; only token counts of documents whose passages moved are new."""
+    """Other rules move keepers and owners; only token counts of documents whose passages moved are computed."""
     run, store, _ = built()
     copy, other = shutil.copytree(store, tmp_path / "store"), page()
     other["select"][0]["signals.n_chars"]["min"] = 300

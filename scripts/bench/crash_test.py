@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from tests.build import check_readable, command, digests, kill, start
+from tests.helpers.build import check_readable, command, digests, kill, start
 
 ROOT = Path(__file__).parents[2]
 

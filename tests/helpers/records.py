@@ -7,10 +7,8 @@ import gzip
 import io
 import json
 import lzma
-import os
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,9 +17,6 @@ import zstandard
 from hypothesis import strategies as st
 
 from pipeline.stage import Reader, Record
-
-ROOT = Path(__file__).parent.parent
-DEV_DATA = Path(os.environ.get("BICORPUS_DEV_DATA", ROOT.parent / "shared" / "data"))
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,

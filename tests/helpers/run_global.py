@@ -38,7 +38,7 @@ def run_global(step: Global, shards: Sequence[pa.Table], config: object, n_parti
 def run_answering(
     step: Global, shards: Sequence[pa.Table], config: object, n_partitions: int = 1
 ) -> pa.Table:
-    """Rows of a step that answers: each shard, here a batch, asks in order of its keys."""
+    """Rows of a step with `answer`: each shard, here a batch, sends its keys in order."""
     assert step.answer is not None
     asked = [ordered(step.map(shard.select([*step.reads, "row"]), config))[0] for shard in shards]
     parts = [partition_of(table["key"].to_numpy(), n_partitions) for table in asked]

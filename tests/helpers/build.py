@@ -1,4 +1,4 @@
-"""Small builds for tests: inputs cut from the sample, a run file, the command, and what a release holds.
+"""Small builds for tests: inputs drawn from the sample, a run file, the command, and readers of a release.
 
 The inputs are 362 documents of every container, some of them copies and near copies of others, in 13 files.
 """
@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -18,10 +19,12 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pyarrow.parquet as pq
@@ -29,16 +32,16 @@ import yaml
 import zstandard
 from click.testing import CliRunner
 
+from pipeline.cluster import LocalEngine
 from pipeline.store import open_store
+from tests.helpers.paths import ROOT, SAMPLE
 
-ROOT = Path(__file__).parents[1]
-SAMPLE = ROOT / "sample"
 MAX_BYTES = 4_000
 """Longer records are left out, so that a build takes seconds."""
 
 
 def write_inputs(folder: Path) -> Path:
-    """Cut the sample into a small corpus below `folder`; returns `folder`."""
+    """Draw a small corpus from the sample and write it below `folder`; returns `folder`."""
     zh = _lines(gzip.decompress((SAMPLE / "docs_zh-00.jsonl.gz").read_bytes()), "content", 120)
     en = _lines(_unzstd((SAMPLE / "docs_en-00.jsonl.zst").read_bytes()), "text", 80)
     for name in ("zh", "en", "web"):
@@ -186,11 +189,37 @@ class Ended:
         return self
 
 
+def map_here(_: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+    """Run tasks one after another in this process, pickled like on the way to a worker and back, errors included.
+
+    Any: tasks and results of any phase.
+    """
+    for task in tasks:
+        call, argument = pickle.loads(pickle.dumps((fn, task)))
+        try:
+            result = call(argument)
+        except Exception as error:
+            raise pickle.loads(pickle.dumps(error)) from error
+        yield pickle.loads(pickle.dumps(result))
+
+
+@contextmanager
+def in_process() -> Iterator[None]:
+    """Run the tasks of local engines in this process, which saves the seconds that a worker takes to start.
+
+    Like a new worker, it has no stage loaded yet: a file that a config names may have changed.
+    """
+    here = mock.patch.object(LocalEngine, "map", lambda *arguments: map_here(*arguments))
+    with here, mock.patch("pipeline.execute._LOADED", {}):
+        yield
+
+
 def cli(*arguments: object) -> Ended:
-    """Run `bicorpus` in this process."""
+    """Run `bicorpus` in this process, and the tasks of local engines as well; `command` starts processes."""
     from pipeline.cli import main
 
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    with in_process() if "--engine" in arguments else nullcontext():
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ended(result.exit_code, result.stdout, result.stderr)
@@ -222,17 +251,13 @@ def command(*arguments: object, **environment: str) -> Ended:
 
 
 def build(run_path: Path, store: object, *options: object) -> dict[str, Any]:
-    """Run a build in this process with a local pool of one worker; returns its record."""
-    return dict(
-        cli("run", run_path, "--store", store, "--engine", "local", "--workers", 1, "--json", *options)
-        .ok()
-        .json
-    )
+    """Run a build in this process; returns its record."""
+    return dict(cli("run", run_path, "--store", store, "--engine", "local", "--json", *options).ok().json)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A finished build of `small_page` that tests compare with, and copy when they go on from it."""
+    """A finished build of `small_page`, which tests compare with or copy."""
 
     inputs: Path
     run_path: Path
@@ -267,7 +292,7 @@ def reference() -> Reference:
 
 
 def digests(store: object, release: str = "v1") -> dict[str, str]:
-    """SHA-256 of every file of a release by its name, whatever kind of store it lies in."""
+    """SHA-256 of every file of a release by its name, for any kind of store."""
     opened = open_store(f"{store}/releases/{release}")
     return {key: hashlib.sha256(opened.get(key)).hexdigest() for key, _ in opened.list("")}
 
@@ -298,7 +323,7 @@ def group_members(group: int) -> Iterator[psutil.Process]:
 
 
 def kill(process: subprocess.Popen[str], whole_group: bool) -> None:
-    """Kill a started command with SIGKILL, with its workers or alone, and wait until nothing of it runs."""
+    """Kill a started command with SIGKILL, with its workers or alone, and wait until no process of it is left."""
     if whole_group and process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
@@ -310,7 +335,7 @@ def kill(process: subprocess.Popen[str], whole_group: bool) -> None:
 
 
 def check_readable(store: Path) -> int:
-    """Read every file of a store to its end, as no half-written one may be there; returns how many there are."""
+    """Read every file of a store to its end, since none may be half-written; returns the number of files."""
     import pyarrow as pa
 
     opened, n_files = open_store(store), 0

@@ -12,9 +12,8 @@ from typing import Protocol
 import pytest
 
 from pipeline.store import Store, open_store
-from tests.s3server import BUCKET, serve
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
+from tests.helpers.s3server import BUCKET, serve
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +47,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start processes, and kill what is left of them at the end."""
+    """Start processes, and kill those still running at the end."""
     processes: list[subprocess.Popen[str]] = []
 
     def run(code: str, *arguments: object) -> subprocess.Popen[str]:

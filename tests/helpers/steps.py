@@ -1,4 +1,4 @@
-"""Every stage and global step of the repository, found by scanning, and what it takes to run one.
+"""Every stage and global step of the repository, found by scanning, and the inputs to run one.
 
 A step that reads columns of others gets them from the others, run first on the same documents.
 """
@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.recipe import absent
 from pipeline.schema import CANONICAL, ROW
 from pipeline.stage import Annotate, Global, Outcome, Stage
-from tests.run_global import align, number_rows, run_global
+from tests.helpers.run_global import align, number_rows, run_global
 
 PACKAGES = ("stages", "classifiers")
 
@@ -79,7 +79,7 @@ def producer(name: str) -> Stage | Global:
 
 
 class Corpus:
-    """Canonical documents in shards, and all columns of all steps on them, computed when asked for."""
+    """Canonical documents in shards, with the columns of all steps on them, computed on demand."""
 
     def __init__(self, shards: Sequence[pa.Table]) -> None:
         self.shards = number_rows(shards)
@@ -113,7 +113,7 @@ class Corpus:
 
 
 def handed(name: str, n_rows: int) -> pa.Array:
-    """A plain column that the engine hands to a step itself: an order to compare by, or a yes or no."""
+    """A plain column that the engine adds for a step: an order to compare by, or a boolean."""
     numbers = np.arange(n_rows) * 7 % 5
     if name == "order":
         return pa.array([[float(number)] for number in numbers], pa.list_(pa.float64()))

@@ -26,7 +26,7 @@ KO = "도서관은 다섯 시에 문을 닫습니다. " * 4
 
 
 def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """Write JSON Lines, compressed as the name says."""
+    """Write JSON Lines, compressed according to the file name."""
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     pack = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}.get(path.suffix, bytes)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def init(folder: Path, *paths: Path) -> tuple[Draft, RunFile]:
-    """Write a run file into a folder, for all of the folder unless told, and load it."""
+    """Write a run file into a folder, over these paths or all of the folder, and load it."""
     draft = write_draft([str(path) for path in paths or [folder]], str(folder / "run.yaml"))
     return draft, load_run(draft.path)
 

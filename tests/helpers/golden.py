@@ -1,4 +1,4 @@
-"""Golden files: what each step says about fixed documents, so that output changes only with its version.
+"""Golden files: the output of each step on fixed documents, so that output changes only with its version.
 
 A file holds a step's name, version, config (files by digest), the recipes of the steps it reads, and its
 output on DOCUMENTS. `pytest --update-golden` writes files that are missing or of which one of the former
@@ -8,8 +8,8 @@ changed; it refuses to hide a change of output alone.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ import pytest
 from pipeline.recipe import file_digest, named_files, step_recipe
 from pipeline.schema import ROW
 from pipeline.stage import Global, Stage
-from tests.run_global import run_global
-from tests.steps import Corpus, producer
-from tests.strategies import table_of
+from tests.helpers.paths import GOLDEN
+from tests.helpers.run_global import run_global
+from tests.helpers.steps import Corpus, producer
+from tests.helpers.strategies import table_of
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = GOLDEN
 
 DOCUMENTS = (
     "市图书馆昨天宣布，从下个月起延长开放时间。\n工作日的闭馆时间推迟到晚上九点，周末则照旧。"
@@ -102,16 +103,22 @@ def recipe(step: Stage | Global) -> str:
     return step_recipe(step, step.config(), upstream(step).values())
 
 
+@functools.cache
+def corpus_of(*shards: tuple[str, ...]) -> Corpus:
+    """Texts in shards, numbered through; kept, so that steps read by several others run once."""
+    starts = [sum(map(len, shards[:i])) for i in range(len(shards))]
+    return Corpus([table_of(texts, start) for texts, start in zip(shards, starts, strict=True)])
+
+
 def observe(step: Stage | Global, config: Any) -> dict[str, Any]:
-    """What a golden file of a step holds."""
+    """The content of a step's golden file."""
     seen: dict[str, Any] = {"name": step.name, "version": step.version, "config": settings(step, config)}
     seen["upstream"] = upstream(step)
     if isinstance(step, Stage):
-        (table,) = Corpus([table_of(DOCUMENTS)]).inputs(step)
+        (table,) = corpus_of(DOCUMENTS).inputs(step)
         return {**seen, "columns": step.writes.names, "rows": lines(step.load(config)(table))}
     repeated = (*DOCUMENTS[:4], DOCUMENTS[0] + "（完）", DOCUMENTS[3].upper())
-    corpus = Corpus([table_of(DOCUMENTS), table_of(repeated, len(DOCUMENTS))])
-    outcome = run_global(step, corpus.inputs(step), config)
+    outcome = run_global(step, corpus_of(DOCUMENTS, repeated).inputs(step), config)
     if outcome.rows is not None:
         rows = outcome.rows.sort_by(ROW).select([ROW, *step.writes.names])
         seen |= {"columns": rows.column_names, "rows": lines(rows)}
@@ -137,7 +144,7 @@ class Golden:
         self.update = update
 
     def check(self, step: Stage | Global, config: Any) -> None:
-        """Fail if a step's output on the known documents is not what its golden file holds."""
+        """Fail if a step's output on the golden documents differs from its golden file."""
         path = FOLDER / f"{step.name}.json"
         seen = json.loads(render(observe(step, config)))
         known = json.loads(path.read_text("utf-8")) if path.exists() else None

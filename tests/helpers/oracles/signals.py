@@ -27,7 +27,7 @@ MARKS = {name: set(chars) for name, chars in load_yaml(PUNCTUATION_PATH).items()
 
 
 def spell(text: str) -> str:
-    """The text with a letter for the class of each character, so that `re` can tell scripts apart."""
+    """The text with one letter per character for its class, so that `re` can distinguish scripts."""
     return "".join(LETTERS[load_tables().classes[ord(char)]] for char in text)
 
 
@@ -94,7 +94,7 @@ def repeats(words: list[str], n: int) -> tuple[int, int]:
 
 
 def opens_words(text: str, marks: str) -> int:
-    """How many of these marks stand before a letter and behind no word of a script with blanks."""
+    """Number of these marks before a letter and not after a word of a script with blanks."""
     spelled = f" {spell(text)} "
     return sum(
         char in marks and spelled[i] not in "dLTG" and spelled[i + 2] in "LTGHKU"

@@ -1,4 +1,4 @@
-"""Documents and marks for what talks to datatrove; without the extra its tests are skipped and say so."""
+"""Documents and marks for tests with datatrove, which are skipped where the extra is not installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages import datatrove
-from tests.golden import DOCUMENTS
+from tests.helpers.golden import DOCUMENTS
 
 EN = (
     "The old lighthouse stands on a rock that the sea covers twice a day. Nobody has lived there since the light "

@@ -108,7 +108,7 @@ def faults(lang: str) -> dict[str, str]:
         "broken traditional": "圖書館窗戶讀報" * 60,
         "broken table": GOOD["table"]["zho"].encode().decode("gb18030", "replace")
         if lang == "zho"
-        else GOOD["table"]["eng"].translate(str.maketrans({"e": "â€™", "a": "Ã©", "o": "\ufffd"})),
+        else GOOD["table"]["eng"].translate({ord("e"): "â€™", ord("a"): "Ã©", ord("o"): "\ufffd"}),
         "broken json": GOOD["json"][lang].replace("}", "", 1),
         "low score": page,
     }  # fmt: skip
