@@ -1,4 +1,4 @@
-"""Markdown for people: tables, lists cut short, shares and sizes with units."""
+"""Formatting for Markdown reports: tables, shortened lists, percentages, and sizes with units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """A Markdown table; whole numbers get thousands separators and stand right."""
+    """Return the lines of a Markdown table; integers get thousands separators, numeric columns are right-aligned."""
     rows = [list(row) for row in rows]
     right = [all(is_number(row[i]) for row in rows) for i in range(len(heads))]
 
@@ -22,22 +22,22 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell holds a number, with a unit or not, or stands empty."""
+    """Return whether a cell is a number, with or without a unit, or a dash."""
     return isinstance(value, int) or re.fullmatch(r"[\d.,]+( ?[%kMGTP]?B?)|—|", str(value)) is not None
 
 
 def few(names: Sequence[str], shown: int = 4) -> str:
-    """The first names of a list, and how many more there are."""
+    """Return the first names of a list, and how many more there are."""
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def share(part: int, whole: int) -> str:
-    """A share in per cent; a dash when there is nothing to have a share of."""
+    """Return part / whole in per cent; a dash when whole is 0."""
     return f"{part / whole:.1%}" if whole else "—"
 
 
 def in_bytes(n: int) -> str:
-    """A number of bytes with a unit, by powers of 1000."""
+    """Return a number of bytes with a unit, by powers of 1000."""
     size = float(n)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if size < 1000:
@@ -47,7 +47,7 @@ def in_bytes(n: int) -> str:
 
 
 def type_name(kind: pa.DataType) -> str:
-    """A type as people write it; the fields of a struct by name."""
+    """Return a readable name of an Arrow type; the fields of a struct by name."""
     if pa.types.is_struct(kind):
         return "struct of " + ", ".join(field.name for field in kind)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
