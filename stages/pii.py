@@ -52,7 +52,7 @@ class PersonalData:
         """Find personal data in each document.
 
         Args: batch, with a string column `text`, (n_docs,).
-        Returns: a table of SCHEMA, (n_docs,); empty lists where nothing is candidates.
+        Returns: a table of SCHEMA, (n_docs,); empty lists where nothing is found.
         """
         codes, starts, _ = view(batch["text"])
         candidates = find_candidates(codes, starts)

@@ -6,8 +6,8 @@ after the rules, by `stages.owners`.
 
 A window is a text of exactly the least length (see `kernels.anchors`). Consecutive windows whose sets of occurrences
 are the same but for a shift by one character form a passage. Therefore all occurrences of a passage are equal, two
-passages of a document may overlap, by less than a window, and a character belongs to a passage if and only if a window that
-contains it is repeated. The result does not depend on partitions or order.
+passages of a document may overlap, by less than a window, and a character belongs to a passage if and only if a window
+that contains it is repeated. The result does not depend on partitions or order.
 
 Windows are compared by `stages.equal_ranges` and `stages.repeated_windows`, which a run file need not name.
 """
