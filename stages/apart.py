@@ -73,16 +73,16 @@ def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
     return pc.list_element(pc.split_pattern(begun, "\n", max_splits=1), 0)
 
 
-def differ(met: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare the texts of each pair: whether their numbers, their names or headings, and their scripts differ.
 
-    Args: met, texts with COLUMNS; left and right, int64 (n_pairs,), positions of both ends in `met`.
+    Args: texts, a table with COLUMNS; left and right, int64 (n_pairs,), positions of both ends in `texts`.
     Returns: bool (n_pairs,) each: other numbers, other names or headings, other scripts.
     """
     values, ends = {}, {}
     for name in COLUMNS:
         dtype = np.int64 if name in ("times", "scripts") else np.uint64
-        values[name], starts = from_binary(met[name].combine_chunks(), dtype)
+        values[name], starts = from_binary(texts[name].combine_chunks(), dtype)
         ranges = np.stack([starts[:-1], starts[1:]], axis=1)
         ends[name] = ranges[left], ranges[right]
     sizes = {name: [np.diff(ranges)[:, 0] for ranges in both] for name, both in ends.items()}

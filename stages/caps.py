@@ -110,8 +110,8 @@ def slice_of(table: pa.Table, config: Config) -> pa.ChunkedArray:
     year = pc.fill_null(pc.struct_field(pc.extract_regex(table["date"], YEAR), "year"), "")
     if config.slice == "year":
         return year
-    found = pc.extract_regex(table["date"], MONTH)
-    month = pc.binary_join_element_wise(pc.struct_field(found, "month"), pc.struct_field(found, "packed"), "")
+    match = pc.extract_regex(table["date"], MONTH)
+    month = pc.binary_join_element_wise(pc.struct_field(match, "month"), pc.struct_field(match, "packed"), "")
     return pc.binary_join_element_wise(year, pc.utf8_lpad(pc.fill_null(month, ""), 2, "0"), "-")
 
 

@@ -229,19 +229,19 @@ def json_path(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f"$['{name}']"
 
 
-def data_type(kind: pa.DataType, where: str) -> str:
+def data_type(dtype: pa.DataType, where: str) -> str:
     """Return the schema.org type of an Arrow type; `where` names the column in errors.
 
     Raises: TypeError if there is none.
     """
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         return "sc:Text"
-    if pa.types.is_boolean(kind):
+    if pa.types.is_boolean(dtype):
         return "sc:Boolean"
-    if pa.types.is_integer(kind):
+    if pa.types.is_integer(dtype):
         return "sc:Integer"
-    if pa.types.is_floating(kind):
+    if pa.types.is_floating(dtype):
         return "sc:Float"
     raise TypeError(
-        f"{where}: {kind} has no place in a Croissant description; use text, numbers, lists or structs"
+        f"{where}: Croissant has no data type for {dtype}; use strings, numbers, lists or structs"
     )

@@ -201,13 +201,13 @@ def cut(counts: np.ndarray, n_buckets: int) -> Cut | None:
     below = np.cumsum(weights) - weights
     middles = 2 * below + weights  # of each value's bytes, in half bytes
     buckets = np.array([n_buckets * int(middle) // (2 * total) for middle in middles])
-    wanted = np.arange(n_buckets)
-    first = np.searchsorted(buckets, wanted)
+    indices = np.arange(n_buckets)
+    first = np.searchsorted(buckets, indices)
     lower = np.append(values - MAX_ODDS, np.iinfo(np.int32).max)[first]
     lower[0] = NO_SCORE
     sums = np.zeros(n_buckets, np.int64)
     np.add.at(sums, buckets, weights)
-    return Cut(lower, sums, np.isin(wanted, buckets))
+    return Cut(lower, sums, np.isin(indices, buckets))
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
@@ -219,7 +219,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     weight, scores = table["weight"].to_numpy(), [table[name].to_numpy() for name in SCORERS]
     groups = group_rows(table["language"])
     overall = [cut(histogram(odds, weight), config.n_buckets) for odds in scores]
-    own = {
+    by_language = {
         language: [cut(histogram(odds[rows], weight[rows]), config.n_buckets) for odds in scores]
         for language, rows in groups.items()
         if np.count_nonzero(weight[rows]) >= config.min_rows
@@ -227,19 +227,20 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     buckets = np.full((len(weight), len(SCORERS)), -1, np.int32)
     for language, rows in groups.items():
         for k, (odds, fallback) in enumerate(zip(scores, overall, strict=True)):
-            used = own.get(language, overall)[k] or fallback  # the score may be absent in this language
+            # the language may have no document with this score
+            used = by_language.get(language, overall)[k] or fallback
             if used is not None:
                 buckets[rows, k] = used.place(odds[rows])
     bucket = join(buckets, config.ensemble)
     top = bucket == config.n_buckets - 1
     summary = [
-        _summarise(language, language if language in own else ALL, weight[rows], top[rows])
+        _summarise(language, language if language in by_language else ALL, weight[rows], top[rows])
         for language, rows in {**groups, ALL: np.arange(len(weight))}.items()
     ]
     return Outcome(
         rows=_to_rows(table["row"], bucket, buckets, config),
         artefacts={
-            "cuts": list_cuts({ALL: overall, **own}),
+            "cuts": list_cuts({ALL: overall, **by_language}),
             "summary": pa.Table.from_pylist(summary, schema=SUMMARY),
         },
     )

@@ -124,7 +124,7 @@ def make_filter(config: Config) -> BaseFilter:
         ) from error
     if not (isinstance(filter_class, type) and issubclass(filter_class, BaseFilter)):
         raise ConfigError(
-            f"datatrove.filter: {config.filter} is no filter class; {FILTERS} has those of datatrove"
+            f"datatrove.filter: {config.filter} is not a filter class; those of datatrove are in {FILTERS}"
         )
     try:
         return filter_class(**config.arguments)
@@ -132,7 +132,7 @@ def make_filter(config: Config) -> BaseFilter:
         raise ConfigError(f"datatrove.filter: {config.filter}: {error}; {INSTALL}") from error
     except Exception as error:  # constructors of other people's classes may raise anything on a bad argument
         raise ConfigError(
-            f"datatrove.arguments: {config.filter} cannot be made with them: {error}"
+            f"datatrove.arguments: {config.filter} cannot be constructed with them: {error}"
         ) from error
 
 
@@ -187,7 +187,7 @@ def check_order(stages: Iterable[Stage]) -> None:
     written, names = set(CANONICAL.names), set[str]()
     for stage in stages:
         if stage.name in names:
-            raise ConfigError(f"block: {stage.name} comes twice; put the second one into a block of its own")
+            raise ConfigError(f"block: two stages are named {stage.name}; put the second into another block")
         if missing := [column for column in stage.reads if column not in written]:
             raise ConfigError(
                 f"block: {stage.name} reads {missing[0]}; put the stage that writes it before it"

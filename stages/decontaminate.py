@@ -60,7 +60,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if isinstance(self.benchmarks, str):
-            raise ConfigError("decontaminate.benchmarks is one text; expected a list of Parquet files")
+            raise ConfigError("decontaminate.benchmarks is a string; expected a list of Parquet files")
         for name, low in (("window", 2), ("min_units", 1), ("min_item_bytes", 1), ("max_shared", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"decontaminate.{name} is {getattr(self, name)}; expected {low} or more")
@@ -187,7 +187,7 @@ def _group(items: pa.Table, hashes: np.ndarray) -> tuple[np.ndarray, list[list[t
     )
     for text, name in zip(rank[group.reshape(-1)].tolist(), pairs, strict=True):
         names[text].add(name)
-    return first[order], [sorted(found) for found in names]
+    return first[order], [sorted(text_names) for text_names in names]
 
 
 def _match_bytes(folded: np.ndarray, starts: np.ndarray) -> np.ndarray:

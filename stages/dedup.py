@@ -138,14 +138,17 @@ def _unknown(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Candidate pairs from both ends: index of the document, row of the other, whether the similarity is not stored."""
     partners, known = table["candidates.partners"].combine_chunks(), table[KNOWN].combine_chunks()
     owner, other = pc.list_parent_indices(partners).to_numpy(), pc.list_flatten(partners).to_numpy()
-    of, settled = pc.list_parent_indices(known).to_numpy(), pc.list_flatten(known).field("row").to_numpy()
-    return owner, other, ~_among(owner, other, of, settled)
+    known_owner, known_row = (
+        pc.list_parent_indices(known).to_numpy(),
+        pc.list_flatten(known).field("row").to_numpy(),
+    )
+    return owner, other, ~_among(owner, other, known_owner, known_row)
 
 
-def _among(owner: np.ndarray, row: np.ndarray, of: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Whether each pair (owner, row) is among the pairs (of, known): bool (n,)."""
-    both = np.unique(np.concatenate([row, known]), return_inverse=True)[1].astype(np.uint64)
-    pairs = both | np.concatenate([owner, of]).astype(np.uint64) << np.uint64(32)
+def _among(owner: np.ndarray, row: np.ndarray, owners: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Whether each pair (owner, row) is among the pairs (owners, rows): bool (n,)."""
+    both = np.unique(np.concatenate([row, rows]), return_inverse=True)[1].astype(np.uint64)
+    pairs = both | np.concatenate([owner, owners]).astype(np.uint64) << np.uint64(32)
     return np.isin(pairs[: len(row)], pairs[len(row) :])
 
 
@@ -267,31 +270,36 @@ def compare(table: pa.Table, config: Config) -> pa.Table:
     return pa.concat_tables([pa.table(part, schema=COMPARED) for part in (results, stored, names)])
 
 
-def _candidate_pairs(met: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def _candidate_pairs(members: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Positions of both ends of each candidate pair, without pairs of which a row was erased."""
-    keys, rows = met["key"].to_numpy(), met["row"].to_numpy()
-    partners = met["partners"].combine_chunks()
+    keys, rows = members["key"].to_numpy(), members["row"].to_numpy()
+    partners = members["partners"].combine_chunks()
     left = pc.list_parent_indices(partners).to_numpy().astype(np.int64)
-    wanted = pc.list_flatten(partners).to_numpy()
+    partner_rows = pc.list_flatten(partners).to_numpy()
     group = np.cumsum(np.append(True, keys[1:] != keys[:-1])[: len(keys)]).astype(np.uint64)
-    ids, places = np.unique(np.concatenate([rows, wanted]), return_inverse=True)
+    ids, places = np.unique(np.concatenate([rows, partner_rows]), return_inverse=True)
     here = group * np.uint64(len(ids) + 1) + places[: len(rows)].astype(np.uint64)
-    right, found = locate(here, group[left] * np.uint64(len(ids) + 1) + places[len(rows) :].astype(np.uint64))
-    return left[found], right[found]
+    right, exists = locate(
+        here, group[left] * np.uint64(len(ids) + 1) + places[len(rows) :].astype(np.uint64)
+    )
+    return left[exists], right[exists]
 
 
 def _compare(
-    met: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
+    members: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Jaccard index and containment of the smaller set, of each pair: float32 (n_pairs,), 0 where not wanted."""
-    shingles, starts = from_binary(met["shingles"].combine_chunks(), np.uint64)
-    characters, other_starts = from_binary(met["characters"].combine_chunks(), np.uint64)
+    shingles, starts = from_binary(members["shingles"].combine_chunks(), np.uint64)
+    characters, other_starts = from_binary(members["characters"].combine_chunks(), np.uint64)
     values, other_starts = np.concatenate([shingles, characters]), other_starts + len(shingles)
-    own, of_characters = (np.stack([s[:-1], s[1:]], axis=1) for s in (starts, other_starts))
-    kind = met["kind"].to_numpy()
-    by_characters = np.where((kind == CHARACTERS)[:, None], own, of_characters)
+    spans, character_spans = (np.stack([s[:-1], s[1:]], axis=1) for s in (starts, other_starts))
+    kind = members["kind"].to_numpy()
+    by_characters = np.where((kind == CHARACTERS)[:, None], spans, character_spans)
     same = (kind[left] == kind[right])[:, None]
-    a, b = np.where(same, own[left], by_characters[left]), np.where(same, own[right], by_characters[right])
+    a, b = (
+        np.where(same, spans[left], by_characters[left]),
+        np.where(same, spans[right], by_characters[right]),
+    )
     n_a, n_b = np.diff(a)[:, 0], np.diff(b)[:, 0]
     smaller = np.minimum(n_a, n_b)
     reach = wanted & (smaller > 0)

@@ -96,8 +96,8 @@ def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array)
     for name, fitting in fits.items():
         names[fitting] = FORMS.index(name)
     for row in np.flatnonzero(_may_be_json(c)).tolist():
-        if (found := is_json(texts[row].as_py())) is not None:
-            names[row] = FORMS.index("json" if found else "broken_json")
+        if (is_valid := is_json(texts[row].as_py())) is not None:
+            names[row] = FORMS.index("json" if is_valid else "broken_json")
     return pa.DictionaryArray.from_arrays(pa.array(names), pa.array(FORMS)).cast(pa.string())
 
 

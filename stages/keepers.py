@@ -117,8 +117,8 @@ def _kinds(table: pa.Table, keeper: np.ndarray) -> np.ndarray:
     for name in HASHES:
         hashes = table[name].combine_chunks()
         lanes = hash_lanes(hashes)
-        known = np.asarray(hashes.is_valid())
-        same.append(known & known[keeper] & (lanes == lanes[keeper]).all(axis=1))
+        has_hash = np.asarray(hashes.is_valid())
+        same.append(has_hash & has_hash[keeper] & (lanes == lanes[keeper]).all(axis=1))
     return np.where(same[1], RAW, np.where(same[0], EXACT, NEAR)).astype(object)
 
 
@@ -146,8 +146,8 @@ def _edges(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     pairs = table["pairs"].combine_chunks()
     source = pc.list_parent_indices(pairs).to_numpy().astype(np.int64)
     flat = pc.list_flatten(pairs)
-    target, found = locate(table["row"].to_numpy(), flat.field("row").to_numpy())
-    return source[found], target[found], flat.field("similarity").to_numpy()[found].astype(np.float64)
+    target, exists = locate(table["row"].to_numpy(), flat.field("row").to_numpy())
+    return source[exists], target[exists], flat.field("similarity").to_numpy()[exists].astype(np.float64)
 
 
 def _class_edges(

@@ -62,7 +62,7 @@ class Config:
         if self.min_documents < 1:
             raise ConfigError(f"language_cuts.min_documents is {self.min_documents}; expected 1 or more")
         if isinstance(self.cuts, str):
-            raise ConfigError("language_cuts.cuts is one text; expected a list of Parquet files")
+            raise ConfigError("language_cuts.cuts is a string; expected a list of Parquet files")
 
 
 def map_scores(table: pa.Table, config: Config) -> pa.Table:
@@ -122,11 +122,11 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     """
     pinned = read_cuts(config.cuts)
     encoded = table["language"].combine_chunks().dictionary_encode()
-    names, of = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    names, label_index = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
     scores = table["score"].to_numpy().astype(np.int64)
     thresholds, cuts = np.zeros(len(names)), []
     for i in sorted(range(len(names)), key=names.__getitem__):
-        language_scores = scores[of == i]
+        language_scores = scores[label_index == i]
         threshold, median, deviation = fit(np.bincount(language_scores, minlength=_STEPS + 1), config)
         thresholds[i] = pinned.get(names[i], threshold)
         below = int(np.count_nonzero(language_scores < round(thresholds[i] * _STEPS)))
@@ -135,9 +135,9 @@ def finish(table: pa.Table, config: Config) -> Outcome:
             round(deviation, 6),
         )  # fmt: skip
         cuts.append(dict(zip(CUTS.names, values, strict=True)))
-    of_row = thresholds[of]
-    margin = (scores - np.rint(of_row * _STEPS)) / _STEPS
-    columns = [table["row"], pa.array(of_row.astype(np.float32)), pa.array(margin.astype(np.float32))]
+    row_thresholds = thresholds[label_index]
+    margin = (scores - np.rint(row_thresholds * _STEPS)) / _STEPS
+    columns = [table["row"], pa.array(row_thresholds.astype(np.float32)), pa.array(margin.astype(np.float32))]
     rows = pa.table(columns, schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA]))
     return Outcome(rows=rows, artefacts={"cuts": pa.Table.from_pylist(cuts, schema=CUTS)})
 

@@ -46,12 +46,12 @@ def in_bytes(n: int) -> str:
     return f"{size:.1f} PB"
 
 
-def type_name(kind: pa.DataType) -> str:
+def type_name(dtype: pa.DataType) -> str:
     """Return a readable name of an Arrow type; the fields of a struct by name."""
-    if pa.types.is_struct(kind):
-        return "struct of " + ", ".join(field.name for field in kind)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"list of {type_name(kind.value_type)}"
+    if pa.types.is_struct(dtype):
+        return "struct of " + ", ".join(field.name for field in dtype)
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
+        return f"list of {type_name(dtype.value_type)}"
     return (
-        str(kind).removeprefix("large_").replace("float", "float32" if kind == pa.float32() else "float", 1)
+        str(dtype).removeprefix("large_").replace("float", "float32" if dtype == pa.float32() else "float", 1)
     )

@@ -62,8 +62,8 @@ def copies(
         available = int((sizes * times[rows]).sum())
         if available != group.available:
             raise ExpectationError(
-                f"mix {plan.mix.name}: group {group.name!r} holds {available:,} tokens, planned were "
-                f"{group.available:,}; plan again with the documents that are mixed"
+                f"mix {plan.mix.name}: group {group.name!r} has {available:,} tokens; the plan counted "
+                f"{group.available:,}. Plan again with the documents of this mix"
             )
         if group.asked == group.available:  # also when no document has a token
             result[rows] = times[rows] if group.share > 0 else 0

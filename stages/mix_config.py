@@ -152,7 +152,7 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
     max_epochs = _number(settings.get("max_epochs", 1.0), f"{where}.max_epochs", 1, 1e6)
     if repeat and repeat.max > max_epochs:
         raise ConfigError(
-            f"{where}.repeat: documents come up to {repeat.max} times and max_epochs is {max_epochs:g}; "
+            f"{where}.repeat: documents are taken up to {repeat.max} times and max_epochs is {max_epochs:g}; "
             f"set max_epochs to {repeat.max} or more, or lower the repeats"
         )
     return Mix(
@@ -197,10 +197,10 @@ def _phases(settings: Mapping[str, Any], where: str) -> tuple[Phase, ...]:
         check_keys(entry, ("until", "share"), where_entry)
         until = _number(entry.get("until"), f"{where_entry}.until", 0, 1)
         if until <= (phases[-1].until if phases else 0):
-            raise ConfigError(f"{where_entry}.until: found {until}; expected more than the phase before")
+            raise ConfigError(f"{where_entry}.until: found {until}; expected more than in the previous phase")
         phases.append(Phase(until=until, share=_share(entry.get("share"), f"{where_entry}.share")))
     if phases and phases[-1].until != 1:
-        raise ConfigError(f"{where}.schedule: the last phase ends at {phases[-1].until}; let it end at 1.0")
+        raise ConfigError(f"{where}.schedule: the last phase ends at {phases[-1].until}; expected 1.0")
     return tuple(phases)
 
 

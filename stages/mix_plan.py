@@ -90,7 +90,7 @@ def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> 
     available = {name: sum(tokens_by_stratum.get(s, 0) for s in strata) for name, strata in members.items()}
     if mix.by and not any(available.values()):
         values = ", ".join(sorted(tokens_by_stratum)) or "none"
-        raise MixError(f"mix {mix.name}: its groups hold no tokens; values of {mix.by} found: {values}")
+        raise MixError(f"mix {mix.name}: its groups have no tokens; values of {mix.by} found: {values}")
     phases = _weights(mix, available)
     share = {
         name: sum((part * shares.get(name, Fraction()) for part, shares in phases), Fraction())
@@ -122,15 +122,15 @@ def _check(plan: MixPlan, capacity: Mapping[str, int], largest: int, max_discard
     for group in plan.groups:
         if mix.by and group.share and not group.available:
             raise MixError(
-                f"mix {mix.name}: group {group.name!r} is asked for {group.share:.1%} of the tokens "
-                f"and has none ({mix.by}: {', '.join(group.strata)}); give it other values or leave it out"
+                f"mix {mix.name}: group {group.name!r} has a share of {group.share:.1%} "
+                f"and no tokens ({mix.by}: {', '.join(group.strata)}); change its values or leave it out"
             )
     for group in plan.groups:
         if group.asked > capacity[group.name]:
             raise MixError(
-                f"mix {mix.name}: group {group.name!r} is asked for {group.asked:,} tokens and has "
-                f"{group.available:,} ({group.epochs:.2f} epochs, at most {float(mix.passes):g}); ask for at "
-                f"most {largest:,} tokens in all, lower its share or raise max_epochs"
+                f"mix {mix.name}: group {group.name!r} needs {group.asked:,} tokens and has "
+                f"{group.available:,} ({group.epochs:.2f} epochs, at most {float(mix.passes):g}); request at "
+                f"most {largest:,} tokens in total, lower its share or raise max_epochs"
             )
     if plan.available and Fraction(plan.discarded, plan.available) > _exact(max_discard):
         raise MixError(_discard_message(plan, max_discard))
@@ -215,10 +215,10 @@ def _discard_message(plan: MixPlan, max_discard: float) -> str:
         scarce = max(plan.groups, key=lambda group: group.epochs)
         reasons.append(
             f"group {scarce.name!r} with {scarce.available:,} tokens and a share of {scarce.share:.1%} "
-            f"allows {plan.total:,} in all at {float(mix.passes):g} epochs"
+            f"allows {plan.total:,} in total at {float(mix.passes):g} epochs"
         )
     else:
-        reasons.append(f"{mix.tokens:,} are asked in all")
+        reasons.append(f"{mix.tokens:,} are requested in total")
     return (
         f"mix {mix.name}: {plan.discarded_share:.1%} of {plan.available:,} available tokens would be left "
         f"out, at most {max_discard:.1%} may: {'; '.join(reasons)}. Change shares or tokens, or raise "

@@ -145,7 +145,7 @@ def parse_repeat(settings: Any, where: str) -> Repeat | None:
         )
     numbers = [_whole(bound, f"{where}.bounds", 0, 2**53) for bound in bounds]
     if numbers != sorted(set(numbers)):
-        raise ConfigError(f"{where}.bounds: found {bounds!r}; let each be above the one before")
+        raise ConfigError(f"{where}.bounds: found {bounds!r}; expected ascending values")
     return Repeat(
         column=column, bounds=tuple(numbers), fit=FIT, max=_whole(settings.get("max"), f"{where}.max", 2, MAX_TIMES),
         least_documents=_whole(settings.get("least_documents", LEAST_DOCUMENTS), f"{where}.least_documents", 1, 2**53),

@@ -109,22 +109,22 @@ def load_index(lists: Sequence[UrlList], kinds: tuple[str, ...]) -> Index:
     Raises: ConfigError if an entry of a list of hosts is not a host name: one with a path would block the whole host.
     """
     keys, values = [], []
-    for position, one in enumerate(lists):
-        if one.kind not in kinds:
+    for position, url_list in enumerate(lists):
+        if url_list.kind not in kinds:
             continue
-        with_rest = one.kind == "prefix"
-        for plain, lines in read_entries(one.path):
+        with_rest = url_list.kind == "prefix"
+        for plain, lines in read_entries(url_list.path):
             if not with_rest:
-                check_hosts(plain, lines, one)
+                check_hosts(plain, lines, url_list)
             part = REST_TOO if with_rest else HOST_ONLY
-            keys.append(entry_keys(plain.data, plain.starts, plain.hosts, part, one.kind != "suffix"))
+            keys.append(entry_keys(plain.data, plain.starts, plain.hosts, part, url_list.kind != "suffix"))
             values.append(np.full(len(lines), position, np.uint8 if len(lists) < 256 else np.int32))
     if not keys:
         return make_index(np.zeros(0, np.uint64), np.zeros(0, np.uint8))
     return make_index(np.concatenate(keys), np.concatenate(values))
 
 
-def check_hosts(plain: Plain, lines: np.ndarray, one: UrlList) -> None:
+def check_hosts(plain: Plain, lines: np.ndarray, url_list: UrlList) -> None:
     """Check that all entries are host names.
 
     Raises: ConfigError if an entry has a path or no host.
@@ -135,7 +135,7 @@ def check_hosts(plain: Plain, lines: np.ndarray, one: UrlList) -> None:
     if len(bad):
         text = plain.data[plain.starts[bad[0]] : plain.starts[bad[0] + 1]].tobytes().decode(errors="replace")
         raise ConfigError(
-            f"{one.path}:{lines[bad[0]]}: {text[:80]!r} is no name of a host; put addresses with a path into a list of "
+            f"{url_list.path}:{lines[bad[0]]}: {text[:80]!r} is not a host name; put urls with a path into a list of "
             "prefixes"
         )
 
@@ -193,8 +193,8 @@ def load_words(lists: Sequence[UrlList], entries: Mapping[int, Sequence[str]]) -
     patterns = sorted(rows)
     if sum(map(len, patterns)) > MAX_WORD_BYTES:
         raise ConfigError(
-            f"urls: the words have {sum(map(len, patterns)):,} bytes, at most {MAX_WORD_BYTES:,} are searched for; put "
-            "names of hosts into a list of suffixes"
+            f"urls: the words have {sum(map(len, patterns)):,} bytes; expected at most {MAX_WORD_BYTES:,}. Put host "
+            "names into a list of suffixes"
         )
     flat = [row for pattern in patterns for row in rows[pattern]]
     owners = np.array([number for number, _, _, _ in flat], np.int32)
@@ -208,14 +208,16 @@ def load_words(lists: Sequence[UrlList], entries: Mapping[int, Sequence[str]]) -
     return WordTable(build(patterns), table, tuple(word for _, word, _, _ in flat), weights)
 
 
-def weighed(line: str, one: UrlList) -> tuple[str, int]:
+def weighed(line: str, url_list: UrlList) -> tuple[str, int]:
     """Return the word of a line, in lower case, and its weight, default 1.
 
     Raises: ConfigError if there is a weight and it is not a whole number, or the list is not a soft one.
     """
     word, _, weight = line.partition("\t")
-    if weight and not (one.kind == "soft" and weight.strip().isdigit()):
-        raise ConfigError(f"{one.path}: {line!r}; expected a word, or a soft word, a tab and its weight")
+    if weight and not (url_list.kind == "soft" and weight.strip().isdigit()):
+        raise ConfigError(
+            f"{url_list.path}: {line!r}; expected a word, or in a soft list a word, a tab and its weight"
+        )
     return word.strip().lower(), int(weight or 1)
 
 

@@ -149,10 +149,10 @@ class Urls:
         for event in np.lexsort((found.starts, found.lists, found.urls)).tolist():
             matches.setdefault(int(found.urls[event]), []).append(self.match(plain, found, event))
         verdicts: list[list[Any]] = [[None] * n for _ in range(3)]  # list, entry, allowed_by
-        for row, some in matches.items():
+        for row, url_matches in matches.items():
             hard = score[row] >= self.config.soft_score
-            blocks = [m for m in some if not m["allow"] and (m["kind"] != "soft" or hard)]
-            allows = [m["list"] for m in some if m["allow"]]
+            blocks = [m for m in url_matches if not m["allow"] and (m["kind"] != "soft" or hard)]
+            allows = [m["list"] for m in url_matches if m["allow"]]
             if allows:
                 verdicts[2][row] = allows[0]
             elif blocks:
@@ -167,10 +167,10 @@ class Urls:
 
     def match(self, plain: Plain, found: Found, event: int) -> dict[str, Any]:  # Any: fields of MATCH
         """Return one event of `found` as a value of MATCH."""
-        one, row = self.lists[found.lists[event]], int(found.rows[event])
+        url_list, row = self.lists[found.lists[event]], int(found.rows[event])
         data = plain.data[found.starts[event] : found.ends[event]].tobytes()
         entry = self.table.texts[row] if row >= 0 else data.decode(errors="replace")
-        return {"list": one.name, "kind": one.kind, "entry": entry, "allow": one.allow}
+        return {"list": url_list.name, "kind": url_list.kind, "entry": entry, "allow": url_list.allow}
 
 
 def entry_of(blocks: list[dict[str, Any]]) -> str:

@@ -112,26 +112,26 @@ def find_places(codes, starts, classes, fold, breaks, keys):  # type: ignore[no-
     fold, of the tables; breaks, from `break_table`; keys, from `head_table`.
     Returns: int64 (n_places, 3): index of the text, offset in codes of the decorations, offset of the word.
     """
-    found = np.empty((64, 3), np.int64)
-    n_found = 0
+    places = np.empty((64, 3), np.int64)
+    n_places = 0
     for doc in range(len(starts) - 1):
         end = starts[doc + 1]
         fresh = True  # a segment begins here
         last = -1
         previous = np.uint8(NEWLINE)
         for i in range(starts[doc], end):
-            own = classes[i]
-            spaced = previous == SPACE and own >= HAN  # no blanks inside a Chinese sentence
-            previous = own
-            if own >= LATIN and not (fresh or spaced):
+            char_class = classes[i]
+            spaced = previous == SPACE and char_class >= HAN  # no blanks inside a Chinese sentence
+            previous = char_class
+            if char_class >= LATIN and not (fresh or spaced):
                 continue
             kind = breaks[codes[i]] if codes[i] < 0x10000 else np.uint8(0)
             if not (fresh or spaced or kind & AT):
-                fresh = own == NEWLINE or bool(kind & BEFORE)
-                if own == SPACE and i > starts[doc] and codes[i - 1] < 0x10000:
+                fresh = char_class == NEWLINE or bool(kind & BEFORE)
+                if char_class == SPACE and i > starts[doc] and codes[i - 1] < 0x10000:
                     fresh = bool(breaks[codes[i - 1]] & BEFORE_BLANK)
                 continue
-            if own <= NEWLINE:
+            if char_class <= NEWLINE:
                 continue
             fresh = bool(kind & BEFORE)
             k = i
@@ -143,12 +143,12 @@ def find_places(codes, starts, classes, fold, breaks, keys):  # type: ignore[no-
                 continue
             is_result = codes[k] == HASH_MARK and _result_at(codes, classes, k, end)
             if is_result or (classes[k] >= LATIN and _head_at(codes, classes, fold, k, end, keys)):
-                if n_found == len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                found[n_found] = (doc, i, k)
-                n_found += 1
+                if n_places == len(places):
+                    places = np.concatenate((places, np.empty_like(places)))
+                places[n_places] = (doc, i, k)
+                n_places += 1
                 last = k
-    return found[:n_found]
+    return places[:n_places]
 
 
 def read_marks(

@@ -47,11 +47,11 @@ def lines(text: str, start: int, end: int) -> Iterator[Range]:
 
 def sentences(text: str, start: int, end: int) -> list[Range]:
     """Return non-empty sentences; a line break ends a sentence too."""
-    found = []
+    pieces = []
     for first, last in lines(text, start, end):
         cuts = [first, *(match.end() for match in SENTENCE_END.finditer(text, first, last)), last]
-        found += [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
-    return [(first, last) for first, last in found if first < last]
+        pieces += [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
+    return [(first, last) for first, last in pieces if first < last]
 
 
 def is_apart(text: str, end: int, start: int) -> bool:
@@ -92,13 +92,13 @@ def cut_steps(text: str, start: int, end: int, patterns: Patterns, least: int) -
         after = list(lines(text, starts[-1], end))[1:]
         concluding = [first for first, _ in after if patterns.concludes.match(text, first)]
         return _ranges(text, [*_preface(text, start, starts[0]), *starts, *concluding[:1], end]), "numbered"
-    found = _unwrap(text, [line for line in lines(text, start, end) if not _is_header(text, *line, patterns)])
-    if len(found) > 1:
-        return _merge_short(text, found), "lines"
-    found = _merge_short(text, sentences(text, start, end))
-    if len(found) < least:
-        found = [part for sentence in found for part in _clauses(text, *sentence, patterns)]
-    return found, "sentences"
+    steps = _unwrap(text, [line for line in lines(text, start, end) if not _is_header(text, *line, patterns)])
+    if len(steps) > 1:
+        return _merge_short(text, steps), "lines"
+    steps = _merge_short(text, sentences(text, start, end))
+    if len(steps) < least:
+        steps = [part for sentence in steps for part in _clauses(text, *sentence, patterns)]
+    return steps, "sentences"
 
 
 def _clauses(text: str, start: int, end: int, patterns: Patterns) -> list[Range]:
@@ -153,14 +153,14 @@ def to_number(text: str) -> int:
 
 
 def _ranges(text: str, cuts: Iterable[int]) -> list[Range]:
-    found = [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
-    return [(first, last) for first, last in found if first < last]
+    ranges = [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
+    return [(first, last) for first, last in ranges if first < last]
 
 
-def _unwrap(text: str, found: Iterable[Range]) -> list[Range]:
+def _unwrap(text: str, ranges: Iterable[Range]) -> list[Range]:
     """Join hard-wrapped lines of a sentence, and lines of a displayed formula."""
     joined: list[Range] = []
-    for first, last in found:
+    for first, last in ranges:
         if joined and _goes_on(text, *joined[-1], first):
             joined[-1] = (joined[-1][0], last)
         else:
@@ -176,10 +176,10 @@ def _goes_on(text: str, begin: int, end: int, first: int) -> bool:
     return broken and bool(STARTS_LOWER.match(text, first)) and not is_apart(text, end, first)
 
 
-def _merge_short(text: str, found: list[Range]) -> list[Range]:
+def _merge_short(text: str, ranges: list[Range]) -> list[Range]:
     """Join pieces with fewer than two letters or digits to the piece before."""
     merged: list[Range] = []
-    for first, last in found:
+    for first, last in ranges:
         if merged and sum(map(str.isalnum, text[first:last])) < MIN_STEP_CHARS:
             merged[-1] = (merged[-1][0], last)
         else:

@@ -53,15 +53,15 @@ def support(
     of both if it has both. linked: share of steps that have a number or two content units in common with the question
     or an earlier step. structure: share of the parts that the author marked.
     """
-    asked = units(text, [question], stop_words)
+    question_units = units(text, [question], stop_words)
     parts = [units(text, [step], stop_words) for step in steps]
-    seen = (set(asked[0]), set(asked[1]))
+    seen = (set(question_units[0]), set(question_units[1]))
     n_linked = 0
     for numbers, words in parts:
         n_linked += bool(numbers & seen[0]) or len(words & seen[1]) >= 2
         seen[0].update(numbers)
         seen[1].update(words)
-    wanted = units(text, [answer], stop_words)
-    shares = [len(want & have) / len(want) for want, have in zip(wanted, seen, strict=True) if want]
+    answer_units = units(text, [answer], stop_words)
+    shares = [len(want & have) / len(want) for want, have in zip(answer_units, seen, strict=True) if want]
     grounded = sum(shares) / len(shares) if shares else 0.0
     return round(GROUNDED * grounded + LINKED * n_linked / len(steps) + BUILT * structure, 3)

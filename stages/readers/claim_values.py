@@ -47,13 +47,13 @@ def iso_date(text: str) -> str | None:
     Days that do not exist, and those before 1990 or after 2099, are invalid.
     """
     text = text[:100]
-    if found := ISO.match(text) or COMPACT.match(text):
-        year, month, day, hour, minute, second, zone = found.groups()
-    elif found := DAY_FIRST.match(text):
-        day, month, year = found.groups()
+    if match := ISO.match(text) or COMPACT.match(text):
+        year, month, day, hour, minute, second, zone = match.groups()
+    elif match := DAY_FIRST.match(text):
+        day, month, year = match.groups()
         hour = None
-    elif found := MONTH_FIRST.match(text):
-        month, day, year = found.groups()
+    elif match := MONTH_FIRST.match(text):
+        month, day, year = match.groups()
         hour = None
     else:
         return None
@@ -77,8 +77,8 @@ def iso_date(text: str) -> str | None:
 def url_date(url: str) -> str | None:
     """Return the date in the path of a URL, or None."""
     path = url.partition("?")[0]
-    if found := URL_DATE.search(path):
-        return iso_date("-".join(group for group in found.groups() if group))
+    if match := URL_DATE.search(path):
+        return iso_date("-".join(group for group in match.groups() if group))
     return None
 
 

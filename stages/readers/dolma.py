@@ -95,8 +95,8 @@ def siblings(path: str, config: Config) -> list[str]:
     parts = path.split(os.sep)
     if DOCUMENTS not in parts[:-1] or "://" in path:
         raise InputError(
-            f"{path}: attributes {', '.join(config.attributes)} are asked for; expected a local file below a folder "
-            f"named {DOCUMENTS}. Copy documents and attributes to a disk, or read it without attributes"
+            f"{path}: attributes {', '.join(config.attributes)} are configured; expected a local file below a folder "
+            f"named {DOCUMENTS}. Copy documents and attributes to a local disk, or remove the setting `attributes`"
         )
     at = len(parts) - 2 - parts[-2::-1].index(DOCUMENTS)
     return [os.sep.join([*parts[:at], ATTRIBUTES, name, *parts[at + 1 :]]) for name in config.attributes]
@@ -107,7 +107,7 @@ def _open(path: str) -> BinaryIO:
         return open(path, "rb")
     except OSError as error:
         raise InputError(
-            f"{path}: {error.strerror}; expected the attributes of the document file of that name"
+            f"{path}: {error.strerror}; expected the attribute file of the document file of the same name"
         ) from error
 
 

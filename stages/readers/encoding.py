@@ -102,15 +102,17 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
         if (sure or set(names) <= {"utf-8"}) and data.count(0) * 20 <= len(data):
             return text, "utf-8"
     names.append("utf-8")
-    for found in (_strict, _tolerant):
+    for decode_as in (_strict, _tolerant):
         for name in names:
-            if (text_or_none := found(data, name)) is not None:
+            if (text_or_none := decode_as(data, name)) is not None:
                 return _better(data, text_or_none, name)
     name = _name(detect_encoding(data, html5_compatible=False) or "")
     guessed = _strict(data, name) if name in GUESSED else None
     if guessed is None or (name not in CODECS and reads(guessed) < CLEAR):
-        said = ", ".join(names[:-1]) or "nothing"
-        raise EncodingError(f"declared {said}, looks like {name or 'nothing known'}; neither fits, nor UTF-8")
+        declared_names = ", ".join(names[:-1]) or "nothing"
+        raise EncodingError(
+            f"declared {declared_names}, looks like {name or 'nothing known'}; neither fits, nor UTF-8"
+        )
     return guessed, name
 
 
@@ -149,21 +151,21 @@ def _wide(data: bytes) -> tuple[str, str] | None:
 
 def declared_in_page(html: bytes) -> Iterator[str]:
     """Yield the charset that a page's own `<meta>` or XML declaration names."""
-    if found := META_CHARSET.search(html, 0, META_BYTES):
-        yield (found[1] or found[2]).decode("ascii", "ignore")
+    if match := META_CHARSET.search(html, 0, META_BYTES):
+        yield (match[1] or match[2]).decode("ascii", "ignore")
 
 
 def declared_in_header(content_type: str | None) -> Iterator[str]:
     """Yield the charset that a Content-Type header names."""
-    if found := HEADER_CHARSET.search(content_type or ""):
-        yield found[1]
+    if match := HEADER_CHARSET.search(content_type or ""):
+        yield match[1]
 
 
 def _name(label: str) -> str:
     """Return the name used here for a label, or ""; only WHATWG labels are accepted, not Python's other codecs."""
     label = label.strip().lower()
-    known = "gbk" if label in ("gb18030", "gb2312") else map_encoding_to_html5(label, fallback_utf8=False)
-    name = NAMES.get(label) or NAMES.get(known or "", known or "")
+    mapped = "gbk" if label in ("gb18030", "gb2312") else map_encoding_to_html5(label, fallback_utf8=False)
+    name = NAMES.get(label) or NAMES.get(mapped or "", mapped or "")
     return name.replace("cp125", "windows-125").replace("iso8859", "iso-8859")
 
 

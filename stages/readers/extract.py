@@ -103,7 +103,7 @@ class Extractor:
         if read_message(self._process.stdout) is None:  # not caused by a page, so no page is quarantined
             _, last_output = self._reap()
             raise StageError(
-                f"extraction of pages cannot start: {last_output.rpartition(chr(10))[2]}; expected "
+                f"the extraction process cannot start: {last_output.rpartition(chr(10))[2]}; expected "
                 f"{sys.executable} to import stages.readers.extract_worker and resiliparse"
             )
         return self._process
@@ -124,16 +124,16 @@ class Extractor:
             log.seek(max(log.seek(0, os.SEEK_END) - 2000, 0))
             return status, log.read().decode("utf-8", "replace").strip()
 
-    def _verdict(self, status: int, said: str) -> _DiedError:
+    def _verdict(self, status: int, stderr: str) -> _DiedError:
         """Return the reason why the process ended."""
         seconds, memory_bytes = self._limits
         if status == -signal.SIGPROF:
             return _DiedError("extractor_timeout", f"more than {seconds:g} s of processor time")
         if status == -signal.SIGALRM:
             return _DiedError("extractor_timeout", f"more than {seconds * WALL_FACTOR:g} s")
-        if status == MEMORY_EXIT or any(words in said for words in MEMORY_WORDS):
+        if status == MEMORY_EXIT or any(words in stderr for words in MEMORY_WORDS):
             return _DiedError("extractor_memory", f"more than {memory_bytes:,} bytes")
-        last = said.rpartition("\n")[2][:300]
+        last = stderr.rpartition("\n")[2][:300]
         cause = signal.Signals(-status).name if -status in set(signal.Signals) else f"exit status {status}"
         return _DiedError("extractor_crashed", f"{cause}: {last}" if last else cause)
 

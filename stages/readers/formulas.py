@@ -48,8 +48,8 @@ def restore(html: str) -> str:
     return html
 
 
-def _script(found: str) -> str | None:
-    head, _, body = found.partition(">")
+def _script(markup: str) -> str | None:
+    head, _, body = markup.partition(">")
     return body[: -len("</script>")] if "math/tex" in head else None
 
 

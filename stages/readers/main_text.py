@@ -273,14 +273,14 @@ def _add_leaf(part: Part, node: Any, tag: str) -> None:
 
 def _narrow(page: Part) -> Part:
     """Descend from the page to the smallest element that contains most of its prose and has no similar siblings."""
-    at, held = page, 1.0
+    at, share = page, 1.0
     while at.parts:
         best = max(at.parts, key=lambda part: part.counted)
-        held *= best.counted / at.weight
+        share *= best.counted / at.weight
         others = any(
             _alike(part, best) and part.counted > LOST * at.weight for part in at.parts if part is not best
         )
-        if held < HELD or at.own > LOST * at.weight or others:
+        if share < HELD or at.own > LOST * at.weight or others:
             break
         at = best
     return at

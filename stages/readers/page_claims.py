@@ -136,8 +136,8 @@ def _linked_data(document: Any, html: str) -> Iterator[tuple[str, str]]:
                 break
             value = stack.pop()
             if isinstance(value, dict):
-                if isinstance(found := value.get("datePublished"), str):
-                    yield "json-ld", found
+                if isinstance(date := value.get("datePublished"), str):
+                    yield "json-ld", date
                 stack += reversed(value.values())
             elif isinstance(value, list):
                 stack += reversed(value[:MAX_LINKS])

@@ -107,21 +107,21 @@ def _value(scalar: pa.Scalar) -> Any:
         return _Unreadable("unreadable_value", _one_line(error))
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
+def _plain_type(dtype: pa.DataType) -> pa.DataType:
     """The dtype with times in microseconds and UTC, because nanoseconds and time zones depend on the machine."""
     types = pa.types
-    if types.is_timestamp(kind):
-        return pa.timestamp("us" if kind.unit == "ns" else kind.unit, "UTC" if kind.tz else None)
-    if types.is_duration(kind) and kind.unit == "ns":
+    if types.is_timestamp(dtype):
+        return pa.timestamp("us" if dtype.unit == "ns" else dtype.unit, "UTC" if dtype.tz else None)
+    if types.is_duration(dtype) and dtype.unit == "ns":
         return pa.duration("us")
-    if types.is_time64(kind):
+    if types.is_time64(dtype):
         return pa.time64("us")
-    if types.is_list(kind) or types.is_large_list(kind):
-        new = pa.list_ if types.is_list(kind) else pa.large_list
-        return new(kind.value_field.with_type(_plain_type(kind.value_type)))
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
-    return kind
+    if types.is_list(dtype) or types.is_large_list(dtype):
+        new = pa.list_ if types.is_list(dtype) else pa.large_list
+        return new(dtype.value_field.with_type(_plain_type(dtype.value_type)))
+    if types.is_struct(dtype):
+        return pa.struct([field.with_type(_plain_type(field.type)) for field in dtype])
+    return dtype
 
 
 def _as_record(position: int, fields: dict[str, Any]) -> Record:

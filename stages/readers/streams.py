@@ -249,19 +249,19 @@ def split_lines(chunks: Iterator[bytes], max_bytes: int) -> Iterator[tuple[bytes
     Yields: the line without its \n, and its length in bytes; lines over `max_bytes` are truncated to RAW_BYTES.
     A last line without \n is yielded after `chunks` have ended, if it has any bytes.
     """
-    held, n_bytes = bytearray(), 0
+    line_start, n_bytes = bytearray(), 0
     for chunk in chunks:
         first, *lines = chunk.split(b"\n")
         n_bytes += len(first)
-        held += first
+        line_start += first
         if n_bytes > max_bytes:
-            del held[RAW_BYTES:]
+            del line_start[RAW_BYTES:]
         if not lines:
             continue
-        yield held, n_bytes
+        yield line_start, n_bytes
         last = lines.pop()
         for line in lines:
             yield (line if len(line) <= max_bytes else line[:RAW_BYTES]), len(line)
-        held, n_bytes = bytearray(last), len(last)
+        line_start, n_bytes = bytearray(last), len(last)
     if n_bytes:
-        yield (held if n_bytes <= max_bytes else held[:RAW_BYTES]), n_bytes
+        yield (line_start if n_bytes <= max_bytes else line_start[:RAW_BYTES]), n_bytes
