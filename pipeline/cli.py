@@ -59,15 +59,16 @@ def main() -> None:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--out", "out_path", default="run.yaml", show_default=True, help="The run file to write.")
 @click.option("--force", is_flag=True, help="Replace the run file if it exists.")
+@click.option("--follow-links", is_flag=True, help="Read links to files outside of the folders named.")
 @json_option
-def init(paths: tuple[str, ...], out_path: str, force: bool, as_json: bool) -> None:
+def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool, as_json: bool) -> None:
     """Look at files and folders and write a commented run file that reads them.
 
     Example: bicorpus init crawl/ books.parquet --out run.yaml
     """
     from pipeline.draft import write_draft
 
-    draft = write_draft(paths, out_path, force)
+    draft = write_draft(paths, out_path, force, follow_links)
     click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else draft.path)
     for line in draft.notes():
         click.echo(line, err=True)

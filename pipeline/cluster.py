@@ -18,7 +18,9 @@ from concurrent.futures.process import BrokenProcessPool
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
+from pipeline.credentials import FILE, load_credentials, write_credentials
 from pipeline.errors import BicorpusError, UsageError
+from pipeline.scratch import scratch
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -169,6 +171,7 @@ class RayEngine:
         self.idle: list[Any] = []  # Any: Ray has no static type for an actor handle or a reference
         self.starting: dict[Any, Any] = {}
         self.failed_starts = 0
+        self.private = contextlib.ExitStack()  # the folder of the file with credentials
 
     def map(self, fn: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """See Engine.map."""
@@ -236,7 +239,10 @@ class RayEngine:
 
     def options(self) -> dict[str, Any]:
         """Arguments of ray.init: quiet, no dashboard, and an object store no larger than paths need."""
-        environment = {"env_vars": {"PYTHONPATH": _source_path(), **_passed_environment()}}
+        variables = {"PYTHONPATH": _source_path(), **_passed_environment()}
+        if path := write_credentials(self.private.enter_context(scratch())):
+            variables[FILE] = str(path)
+        environment = {"env_vars": variables}
         common = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
         if self.address:
             return {"address": self.address, **common}
@@ -252,6 +258,11 @@ class RayEngine:
 
     def close(self) -> None:
         """See Engine.close."""
+        with self.private:
+            self.stop()
+
+    def stop(self) -> None:
+        """End Ray where this engine started it, else its actors."""
         if not self.idle and not self.starting and not self.started_ray:
             return
         import ray
@@ -268,6 +279,7 @@ class _Worker:
     """The actor: runs one task at a time."""
 
     def __init__(self) -> None:
+        load_credentials()
         _one_thread()
 
     def ready(self) -> bool:
@@ -286,5 +298,5 @@ def _source_path() -> str:
 
 
 def _passed_environment() -> dict[str, str]:
-    """Settings of the driver that workers need to reach the same store and the same kernel cache."""
-    return {k: v for k, v in os.environ.items() if k.startswith("AWS_") or k == "NUMBA_CACHE_DIR"}
+    """Settings of the driver that workers share. Ray logs them: nothing that is secret belongs here."""
+    return {name: value for name, value in os.environ.items() if name == "NUMBA_CACHE_DIR"}

@@ -84,16 +84,19 @@ class Draft:
         return {"path": self.path, "sources": sources, "not_used": [asdict(item) for item in self.unread]}
 
 
-def write_draft(paths: Sequence[str], out_path: str, force: bool = False) -> Draft:
+def write_draft(
+    paths: Sequence[str], out_path: str, force: bool = False, follow_links: bool = False
+) -> Draft:
     """Look at files and folders and write a run file that reads them.
 
+    Args: follow_links, read links to files outside of the folders that were named.
     Raises: ConfigError if the run file exists and `force` is off, or cannot be written; InputError if a path
     does not exist or no file can be read.
     """
     if os.path.isdir(out_path) or (os.path.exists(out_path) and not force):
         raise ConfigError(f"{out_path}: exists; name another file with --out, or replace it with --force")
     target = os.path.abspath(out_path)
-    looked = [find_files(path, target) for path in paths]
+    looked = [find_files(path, target, follow_links) for path in paths]
     files = sorted({file.path: file for found, _ in looked for file in found}.values(), key=lambda f: f.path)
     samples, refused = survey(files)
     unread = [*(item for _, items in looked for item in items), *refused]
@@ -168,6 +171,8 @@ def _source_lines(source: Proposal) -> Iterable[str]:
     yield f"  - name: {_flow(source.name)} # {describe(source)}"
     yield f"    reader: {source.reader_name}"
     yield f"    files: {_flow(source.patterns[0] if len(source.patterns) == 1 else list(source.patterns))}"
+    if source.follow_links:
+        yield "    follow_links: true # some files are links to other folders"
     if source.config:
         yield f"    config: {_flow(dict(source.config))}"
     columns, fields = source.columns(), source.fields()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import time
 import uuid
@@ -15,26 +16,33 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import xxhash
 
-from pipeline.errors import ConflictError, StoreError
+from pipeline.errors import ConflictError, StoreError, UsageError
 from pipeline.objects import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LOCKS = ".locks"
+COPY_BYTES = 1 << 20
+"""Buffer of a copied file."""
+
 N_LOCKS = 256
 """Lock files of a store: a key hashes to one of them, so that none ever needs deleting, which would race."""
+
+UMASK = "BICORPUS_UMASK"
+"""Environment variable: the permissions that files and folders of a store do not get, in octal; 027 unless set."""
 
 STALE_S = 86_400
 """Age at which `check` removes a temporary file: no single write takes a day."""
 
 
 class FolderStore(Store):
-    """A store in a local folder."""
+    """A store in a local folder; workers get the umask with it, whatever their own environment is."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(os.path.abspath(path))
         self.url = str(self.path)
+        self.umask = umask()
 
     def get_with_tag(self, key: str) -> tuple[bytes, str] | None:
         """The tag is the XXH3-128 of the content."""
@@ -46,11 +54,14 @@ class FolderStore(Store):
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """Durable when it returns."""
-        self._place(key, lambda path: path.write_bytes(data))
+        self._place(key, lambda file: file.write(data))
 
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
         """Copy the file; durable when it returns."""
-        self._place(key, lambda path: shutil.copyfile(local_path, path))
+        with explained(local_path):
+            source = open(local_path, "rb")
+        with source:
+            self._place(key, lambda file: shutil.copyfileobj(source, file, COPY_BYTES))
 
     def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
         """Compare and write under the lock of the key, which holds across processes and threads."""
@@ -108,7 +119,7 @@ class FolderStore(Store):
         """List once and, with `write`, create the folder, write to it and remove stale temporary files."""
         with explained(self.path):
             if write:
-                self.path.mkdir(parents=True, exist_ok=True)
+                self._make_folder(self.path)
             if not self.path.is_dir():
                 found = "a file" if self.path.exists() else "nothing"
                 raise StoreError(f"{self.path}: found {found}, expected the folder of a store; check --store")
@@ -134,34 +145,64 @@ class FolderStore(Store):
                 folders[:] = [name for name in folders if name != LOCKS]
                 yield from (Path(folder, name) for name in names)
 
-    def _place(self, key: str, fill: Callable[[Path], object]) -> None:
+    def _place(self, key: str, fill: Callable[[BinaryIO], object]) -> None:
         """Fill a temporary file beside the object, make it durable, then rename it into place."""
         path = self._path(key)
         with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
             temporary = path.with_name(TEMPORARY + uuid.uuid4().hex)
             try:
-                fill(temporary)
-                _sync(temporary)
+                with open(temporary, "xb", opener=_private) as file:
+                    fill(file)
+                    os.fchmod(file.fileno(), 0o666 & ~self.umask)
+                    file.flush()
+                    os.fsync(file.fileno())
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
             _sync(path.parent)
 
+    def _make_folder(self, path: Path) -> None:
+        """Make a folder and those above it that are not there, with the permissions of the store."""
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            with suppress(FileExistsError):  # another process was first
+                folder.mkdir()
+                folder.chmod(0o777 & ~self.umask)
+        path.mkdir(parents=True, exist_ok=True)  # raises what is wrong with a path that is no folder
+
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
         lock = self.path / LOCKS / f"{xxhash.xxh3_64_intdigest(key.encode()) % N_LOCKS:02x}"
         with explained(lock):
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            stream = lock.open("ab")
+            self._make_folder(lock.parent)
+            stream = open(lock, "ab", opener=_private)
         with stream:
+            if os.fstat(stream.fileno()).st_uid == os.geteuid():
+                os.fchmod(stream.fileno(), 0o666 & ~self.umask)
             with explained(lock):
                 fcntl.flock(stream, fcntl.LOCK_EX)  # released with the stream, also when the process dies
             yield
 
 
+def umask() -> int:
+    """The permissions that files and folders of a store do not get.
+
+    Raises: UsageError if the variable is not an octal number from 0 to 077.
+    """
+    value = os.environ.get(UMASK, "027")
+    if not re.fullmatch("0*[0-7]{1,2}", value):
+        raise UsageError(f"{UMASK} is {value!r}; expected an octal number up to 077, such as 027 or 022")
+    return int(value, 8)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that nobody else may read until it gets its permissions."""
+    return os.open(path, flags, 0o600)
+
+
 def _sync(path: Path) -> None:
-    """Flush a file, or the names in a folder, to the disk."""
+    """Flush the names in a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

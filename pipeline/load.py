@@ -14,6 +14,7 @@ import yaml
 from pipeline.amounts import MiB, boolean, parse_bytes, share, whole
 from pipeline.by_part import find_parts
 from pipeline.check_run import check_columns
+from pipeline.credentials import check_text
 from pipeline.errors import ConfigError
 from pipeline.imports import find_import
 from pipeline.load_keep_one import parse_keep_one
@@ -40,6 +41,7 @@ from pipeline.store import Store
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
 SOURCE_KEYS = (
     "name", "reader", "config", "files", "columns", "license", "provenance", "snapshot", "rank", "profile", "reference",
+    "follow_links",
 )  # fmt: skip
 DERIVED_KEYS = ("name", "derive", "config", "of", "rank", "profile")
 
@@ -57,6 +59,7 @@ def load_run(
     path = os.fspath(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
+        check_text(text, path)  # before any message shows a piece of it
         page = yaml.load(text, Loader=_UniqueKeys)
     except OSError as error:
         raise ConfigError(
@@ -194,6 +197,7 @@ class _Parser:
             license=entry.get("license"), provenance=entry.get("provenance"), snapshot=entry.get("snapshot"),
             rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
             reference=boolean(entry.get("reference", False), f"{where}.reference"),
+            follow_links=boolean(entry.get("follow_links", False), f"{where}.follow_links"),
         )  # fmt: skip
 
     def derived(self, i: int, entry: dict[str, Any], sources: tuple[Source, ...]) -> Derived:

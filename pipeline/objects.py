@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
+from pipeline.credentials import masked
 from pipeline.errors import ConflictError, StoreError
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ _ADVICE = {
     errno.ENOLCK: f"this file system has no locks; {_ANOTHER}",
 }
 _BUCKET_ADVICE = (
-    "check the bucket's name, credentials and endpoint (AWS_* variables for s3://) and the network"
+    "check the bucket's name, credentials and endpoint (AWS_* variables for s3://) and the network; on a cluster "
+    "every node needs credentials of its own"
 )
 
 
@@ -49,28 +51,36 @@ class MissingError(StoreError):
 
 @contextmanager
 def explained(where: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system or the object store raises into a StoreError that says where and what to do."""
+    """Turn errors of the system or the object store into a StoreError with the place and what to do.
+
+    An error whose text shows a credential is not chained, so that no traceback prints it.
+    """
     try:
         yield
     except (AlreadyExistsError, PreconditionError) as error:
         raise ConflictError(f"{where}: changed by another writer; read it again and retry") from error
     except BaseError as error:
-        raise StoreError(f"{where}: {_first_line(error)}; {_BUCKET_ADVICE}") from error
+        raise StoreError(f"{where}: {_first_line(error)}; {_BUCKET_ADVICE}") from _harmless(error)
     except FileNotFoundError as error:
         if "NoSuchBucket" in str(error):
             raise StoreError(f"{where}: there is no such bucket; create it or {_ANOTHER}") from error
-        raise MissingError(f"{where}: not found ({_first_line(error)})") from error
+        raise MissingError(f"{where}: not found ({_first_line(error)})") from _harmless(error)
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "check the disk and run again")
         raise StoreError(f"{where}: {error.strerror or error}; {advice}") from error
     except ValueError as error:  # what obstore raises for a key it cannot parse
         raise StoreError(
             f"{where}: {_first_line(error)}; use plain names without empty parts or '..'"
-        ) from error
+        ) from _harmless(error)
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].strip()
+    return masked(str(error).partition("\n")[0].strip())
+
+
+def _harmless(error: Exception) -> Exception | None:
+    """The error, unless its text shows a credential."""
+    return error if masked(str(error)) == str(error) else None
 
 
 class Store(ABC):

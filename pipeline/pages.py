@@ -188,9 +188,17 @@ def licenses_csv(reports: Sequence[tuple[str, ShardReport]]) -> str:
             total[1] += tokens
     lines = ["license,source,documents,tokens"]
     for (license_, source), (documents, tokens) in sorted(totals.items()):
-        quoted = '"' + license_.replace('"', '""') + '"'
-        lines.append(f"{quoted},{source},{documents},{tokens}")
+        lines.append(f"{csv_text(license_)},{source},{documents},{tokens}")
     return "\n".join(lines) + "\n"
+
+
+def csv_text(text: str) -> str:
+    """A cell of text, quoted; one that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    Source: OWASP, CSV Injection.
+    """
+    formula = text.lstrip().startswith(("=", "+", "-", "@")) or text.startswith(("\t", "\r", "\n"))
+    return '"' + ("'" if formula else "") + text.replace('"', '""') + '"'
 
 
 def listed_files(folder: str, files: Sequence[FileReport]) -> list[dict[str, Any]]:

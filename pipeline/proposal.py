@@ -42,6 +42,11 @@ class Proposal:
         return self.samples[0].config
 
     @property
+    def follow_links(self) -> bool:
+        """Whether some of them are links that lead out of the folder that was named."""
+        return any(sample.file.leads_out for sample in self.samples)
+
+    @property
     def text_field(self) -> str:
         """The field with the text, the same in all of them."""
         return self.samples[0].text_field
@@ -191,7 +196,7 @@ def _globs(group: list[Sample], run_folder: str) -> list[str] | None:
     patterns = [f"{folder}/{deep}*{ending}" for ending in sorted(endings)]
     if "" in endings or glob.has_magic(os.path.realpath(run_folder) + folder):
         return None
-    found = {file.path for pattern in patterns for file in list_inputs(pattern)}
+    found = {file.path for pattern in patterns for file in list_inputs(pattern, True)}
     return patterns if sorted(found) == paths else None
 
 
@@ -208,7 +213,7 @@ def _patterns(group: list[Sample], run_folder: str) -> list[str]:
         return paths
     start = start if any(map(str.isalpha, start)) else ""  # not a year, which the next file will not share
     pattern = f"{folder}/{'**/' if _is_deep(group) else ''}{start}*{suffix}"
-    return [pattern] if sorted(file.path for file in list_inputs(pattern)) == paths else paths
+    return [pattern] if sorted(file.path for file in list_inputs(pattern, True)) == paths else paths
 
 
 def _shared_start(names: list[str]) -> str:

@@ -27,7 +27,7 @@ class Source:
     """One source of documents. rank: smaller is preferred as keeper; profile: a word that rules can ask for.
 
     license, provenance, snapshot: of records that name none. reference: its documents take others out and are in no
-    release themselves.
+    release themselves. follow_links: its globs may match links that lead out of their folder.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Source:
     rank: int = 0
     profile: str = ""
     reference: bool = False
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         if self.snapshot is not None and not (isinstance(self.snapshot, str) and self.snapshot):

@@ -91,7 +91,7 @@ def find_groups(source: Source, ingest: Ingest) -> list[Group]:
     """
     files: dict[str, InputFile] = {}
     for pattern in source.files:
-        for file in list_inputs(pattern):
+        for file in list_inputs(pattern, source.follow_links):
             other = files.setdefault(file.relative, file)
             if other.path != file.path:
                 raise InputError(
@@ -100,7 +100,10 @@ def find_groups(source: Source, ingest: Ingest) -> list[Group]:
                 )
     found = sorted(files.values(), key=lambda file: file.relative)
     if beside := source.reader.siblings:
-        found = [with_siblings(file, beside(file.path, source.reader_config)) for file in found]
+        found = [
+            with_siblings(file, beside(file.path, source.reader_config), source.follow_links)
+            for file in found
+        ]
     return list(_pack(source, found, ingest))
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from pipeline.bucket import BucketStore
+from pipeline.credentials import check_url
 from pipeline.errors import ConfigError, InputError, StoreError
 from pipeline.folder import FolderStore
 from pipeline.objects import MissingError, Store
@@ -49,8 +50,9 @@ class InputFile:
 def open_store(url: str | os.PathLike[str]) -> Store:
     """Open a store: a path, file://, s3://bucket/prefix, gs:// or az://; nothing is read or written yet.
 
-    Raises: StoreError for another scheme.
+    Raises: StoreError for another scheme; UsageError for a URL that holds a user, a password or a signature.
     """
+    check_url(str(url))
     path = _local_path(url)
     if path is not None:
         return FolderStore(path)
@@ -59,19 +61,23 @@ def open_store(url: str | os.PathLike[str]) -> Store:
     return BucketStore(str(url))
 
 
-def list_inputs(pattern: str) -> list[InputFile]:
+def list_inputs(pattern: str, follow_links: bool = False) -> list[InputFile]:
     """Files that a path, a glob (`*`, `?`, `[...]`, `**` for any folders) or a URL with a glob names.
 
-    Hidden files match only a pattern that names the dot.
+    Hidden files match only a pattern that names the dot. A link that leads out of the folder before the first
+    wildcard is refused: whoever may write into an input folder could otherwise bring any readable file into a release.
 
+    Args: follow_links, accept such links.
     Returns: at least one file, sorted by `relative`.
-    Raises: InputError naming the pattern when it matches nothing or is a folder, or a file whose name is not
-    UTF-8.
+    Raises: InputError naming the pattern when it matches nothing or is a folder, a file whose name is not UTF-8, or
+    a link that leads out; UsageError for a URL that holds a user, a password or a signature.
     """
+    check_url(pattern)
     path = _local_path(pattern)
     if path is None and not _is_bucket(pattern):
         raise InputError(f"{pattern}: unknown kind of input; expected a path or s3://, gs:// or az://")
-    found = sorted(_local_inputs(path) if path else _bucket_inputs(pattern), key=lambda file: file.relative)
+    files = _local_inputs(path, follow_links) if path else _bucket_inputs(pattern)
+    found = sorted(files, key=lambda file: file.relative)
     if not found:
         raise InputError(f"{pattern}: no such file; expected a file or a pattern that matches at least one")
     for file in found:
@@ -82,12 +88,15 @@ def list_inputs(pattern: str) -> list[InputFile]:
     return found
 
 
-def with_siblings(file: InputFile, paths: Sequence[str]) -> InputFile:
+def with_siblings(file: InputFile, paths: Sequence[str], follow_links: bool = False) -> InputFile:
     """Make files that are read with an input a part of its identity.
 
-    Raises: InputError if one of them is not there.
+    Raises: InputError if one of them is not there, or is a link that leads out of the folder that holds both.
     """
     siblings = tuple(sibling for path in paths for sibling in list_inputs(path))
+    for sibling in siblings:
+        if _local_path(file.path) is not None and not follow_links:
+            refuse_outward_link(sibling.path, os.path.commonpath([file.path, sibling.path]))
     if not siblings:
         return file
     stamp = digest([file.stamp, [[sibling.size, sibling.stamp] for sibling in siblings]])
@@ -96,6 +105,7 @@ def with_siblings(file: InputFile, paths: Sequence[str]) -> InputFile:
 
 def open_input(url_or_path: str | os.PathLike[str]) -> BinaryIO:
     """Open an input's raw bytes, seekable; InputError if it cannot be opened."""
+    check_url(str(url_or_path))
     path = _local_path(url_or_path)
     try:
         if path is not None:
@@ -124,6 +134,21 @@ def input_digest(file: InputFile) -> str:
         raise InputError(f"{file.path}: {error}; name a file that can be read") from error
 
 
+def leads_out(path: str, folder: str) -> bool:
+    """Whether a path below a folder is, or passes, a link to something outside of the folder."""
+    root = os.path.realpath(folder)
+    return os.path.commonpath([root, os.path.realpath(path)]) != root
+
+
+def refuse_outward_link(path: str, folder: str) -> None:
+    """Raise InputError for a path that leads out of the folder that was named."""
+    if leads_out(path, folder):
+        raise InputError(
+            f"{path}: a link that leads out of {folder}; name the file that it leads to, or set "
+            "`follow_links: true` for the source"
+        )
+
+
 def _local_path(url: str | os.PathLike[str]) -> str | None:
     """Absolute path of a path or file:// URL; None for any other URL."""
     url = os.fspath(url)
@@ -136,29 +161,31 @@ def _is_bucket(url: str) -> bool:
     return url.partition("://")[0] in BUCKET_SCHEMES
 
 
-def _fixed_folder(pattern: str) -> str:
+def fixed_folder(pattern: str) -> str:
     """Leading folders of a pattern, up to the first name with a wildcard; never the last name."""
     parts = pattern.split("/")[:-1]
     n_fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     return "/".join(parts[:n_fixed])
 
 
-def _local_inputs(pattern: str) -> Iterator[InputFile]:
+def _local_inputs(pattern: str, follow_links: bool) -> Iterator[InputFile]:
     if os.path.isdir(pattern):
         raise InputError(f"{pattern}: a folder; expected files, such as {pattern}/**/*.jsonl.gz")
     is_file = os.path.exists(pattern)  # a name may itself hold brackets
-    folder = os.path.dirname(pattern) if is_file else _fixed_folder(pattern)
+    folder = os.path.dirname(pattern) if is_file else fixed_folder(pattern)
     for path in {pattern} if is_file else set(glob.glob(pattern, recursive=True)):
         try:
             stat = os.stat(path)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}; name files that can be read") from error
         if not os.path.isdir(path):
+            if not is_file and not follow_links:
+                refuse_outward_link(path, folder or "/")
             yield InputFile(path, os.path.relpath(path, folder or "/"), stat.st_size, str(stat.st_mtime_ns))
 
 
 def _bucket_inputs(url: str) -> Iterator[InputFile]:
-    folder = _fixed_folder(url)
+    folder = fixed_folder(url)
     name = url[len(folder) + 1 :]
     store = BucketStore(folder)
     try:

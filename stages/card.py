@@ -22,7 +22,7 @@ from stages.card_files import (
     loading_section,
 )
 from stages.card_scripts import script_section
-from stages.markdown import few, in_bytes, markdown, share
+from stages.markdown import code, escaped, few, in_bytes, markdown, share
 
 SHOWN_LANGUAGES = 6
 """Number of languages, the largest, with a column or row of their own; report.json has all."""
@@ -48,7 +48,7 @@ def card(
     Args: report, files and schemas, as in `stages.release.pages`; meanings, of each column.
     """
     sections = [
-        [f"# {report['name']}", "", *introduction(report)],
+        [f"# {escaped(report['name'])}", "", *introduction(report)],
         funnel_section(report), language_section(report), script_section(report), source_section(report),
         license_section(report), quality_section(report), copies_section(report), domain_section(report),
         *map(mix_section, mixes(report)), making_section(report), limits_section(report), file_section(files),
@@ -63,11 +63,11 @@ def introduction(report: Report) -> list[str]:
     counts, languages = report["counts"], report["profile"]["languages"]
     size = sum(row[TALLY["kept_bytes"]] for row in languages.values())
     largest = kept_languages(report)[:SHOWN_LANGUAGES]
-    shares = [f"{name} {share(languages[name][TALLY['kept_bytes']], size)}" for name in largest]
+    shares = [f"{escaped(name)} {share(languages[name][TALLY['kept_bytes']], size)}" for name in largest]
     return [
         f"Text for pretraining language models: **{counts['kept']:,} documents, {counts['kept_tokens']:,} tokens**, "
         f"{in_bytes(size)} of text before edits, kept of {counts['ingested']:,} documents of the corpus "
-        f"`{report['corpus']}`. By bytes: {', '.join(shares) or 'nothing was kept'}.",
+        f"{code(report['corpus'])}. By bytes: {', '.join(shares) or 'nothing was kept'}.",
         "",
         f"Built with bicorpus {report['version']} from `run.yaml`; recipe `{report['recipe']}`. `lineage.json` names "
         "every input file by its digest; `report.html` shows the same numbers as pictures.",
@@ -290,7 +290,7 @@ def mix_section(named: tuple[str, Mapping[str, Any], bool]) -> list[str]:
         for g in mix["groups"]
     ]
     lines = [
-        f"## Mix `{name}`" + (", the default" if is_default else ""), "",
+        f"## Mix {code(name)}" + (", the default" if is_default else ""), "",
         f"{mix['documents']:,} documents, {mix['tokens']:,} tokens in training order; {mix['discarded_share']:.1%} of "
         "the kept tokens are left out.", "",
         *markdown(["group", "documents", "tokens", "share asked", "share", "epochs"], rows),
@@ -315,7 +315,7 @@ def repeat_lines(repeat: Mapping[str, Any]) -> list[str]:
         if fitted
         else ""
     )
-    sentence = f"An epoch holds documents more than once, by `{repeat['column']}`{why}:"
+    sentence = f"An epoch holds documents more than once, by {code(repeat['column'])}{why}:"
     return ["", sentence, "", *markdown(heads, rows)]
 
 
@@ -323,8 +323,8 @@ def making_section(report: Report) -> list[str]:
     """Return the section on steps, with versions and recipes, and on edits of the text."""
     rows = [
         [
-            f"`{s['module']}`", s["version"], "across documents" if s["kind"] == "global" else "each document",
-            f"`{s['recipe'][:8]}`",
+            code(s["module"]), s["version"], "across documents" if s["kind"] == "global" else "each document",
+            code(s["recipe"][:8]),
         ]
         for s in report["steps"]
     ]  # fmt: skip
@@ -332,22 +332,22 @@ def making_section(report: Report) -> list[str]:
     lines = [
         "## How it was made",
         "",
-        f"Read by {', '.join(f'`{name}`' for name in readers)}; text is UTF-8.",
+        f"Read by {', '.join(code(name) for name in readers)}; text is UTF-8.",
     ]
     for source in report["sources"]:
         if source["derived_by"]:
             lines += [
                 "",
-                f"Source `{source['source']}` is made of others' documents by `{source['derived_by']}`.",
+                f"Source {code(source['source'])} is made of others' documents by {code(source['derived_by'])}.",
             ]
     if rows:
         lines += ["", "Measured by these steps, in this order:", ""]
         lines += markdown(["step", "version", "looks at", "recipe"], rows)
     spans = [
-        f"`{column}` ({'all kinds' if kinds is None else ', '.join(kinds)})"
+        f"{code(column)} ({'all kinds' if kinds is None else escaped(', '.join(kinds))})"
         for column, kinds in sorted(report["edits"]["spans"].items())
     ]
-    spans += [f"what rule `{rule}` trims" for rule in report["edits"]["trims"]]
+    spans += [f"what rule {code(rule)} trims" for rule in report["edits"]["trims"]]
     edits = f"Cut out or replaced in the text: {', '.join(spans)}." if spans else "The text was not edited."
     return [*lines, "", edits]
 
@@ -362,7 +362,7 @@ def limits_section(report: Report) -> list[str]:
     if without:
         lines.append(f"{without:,} kept documents ({share(without, counts['kept'])}) came without a licence.")
     if flagged:
-        names = ", ".join(f"`{name}` ({n:,})" for name, n in sorted(flagged.items()))
+        names = ", ".join(f"{code(name)} ({n:,})" for name, n in sorted(flagged.items()))
         lines.append(f"Rules that only flag leave what they find in: {names}, dropped documents included.")
     if edited.isdisjoint(PRIVACY):
         lines.append("Personal data was not looked for or not removed.")

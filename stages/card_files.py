@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from stages.hub import hub_languages, hub_licenses, hub_size
-from stages.markdown import few, in_bytes, markdown, type_name
+from stages.markdown import Markup, code, few, in_bytes, markdown, type_name
 
 Report = Mapping[str, Any]
 """Parsed report.json of a release."""
@@ -75,9 +75,9 @@ def file_section(files: Sequence[Mapping[str, Any]]) -> list[str]:
     for prefix, meaning in FILES:
         sizes = [file["bytes"] for file in files if file["path"].startswith(prefix)]
         if sizes:
-            rows.append([f"`{prefix}`", meaning, len(sizes), in_bytes(sum(sizes))])
-    rows.append(["`croissant.json`", "files and columns for programs (Croissant 1.0)", 1, ""])
-    rows.append(["`checksums.sha256`", "SHA-256 of every other file", 1, ""])
+            rows.append([code(prefix), Markup(meaning), len(sizes), in_bytes(sum(sizes))])
+    rows.append([code("croissant.json"), "files and columns for programs (Croissant 1.0)", 1, ""])
+    rows.append([code("checksums.sha256"), "SHA-256 of every other file", 1, ""])
     return ["## Files", "", *markdown(["", "", "files", "size"], rows)]
 
 
@@ -89,8 +89,8 @@ def column_section(schemas: Mapping[str, pa.Schema], meanings: Mapping[str, str]
         if any(schema.equals(other) for other in listed):
             continue
         listed.append(schema)
-        same = [f"`{name}`" for name, other in schemas.items() if other.equals(schema)]
-        rows = [[f"`{c.name}`", type_name(c.type), meanings.get(c.name, "")] for c in schema]
+        same = [code(name) for name, other in schemas.items() if other.equals(schema)]
+        rows = [[code(c.name), type_name(c.type), Markup(meanings.get(c.name, ""))] for c in schema]
         lines += ["", f"{few(same)}:", "", *markdown(["column", "type", "meaning"], rows)]
     return lines if listed else []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.card_files import Report
-from stages.markdown import markdown
+from stages.markdown import code, markdown
 
 
 def script_section(report: Report) -> list[str]:
@@ -30,6 +30,6 @@ def script_section(report: Report) -> list[str]:
     if labels := {
         row["language"]: row["released_as"] for row in scripts if row["released_as"] != row["language"]
     }:
-        conversions = ", ".join(f"`{old}` as `{new}`" for old, new in sorted(labels.items()))
+        conversions = ", ".join(f"{code(old)} as {code(new)}" for old, new in sorted(labels.items()))
         lines += ["", f"Texts were converted as they were released, and labelled anew: {conversions}."]
     return lines

@@ -1,7 +1,8 @@
-"""Formatting for Markdown reports: tables, shortened lists, percentages, and sizes with units."""
+"""Formatting for Markdown reports: tables, shortened lists, percentages, sizes with units; plain text is escaped."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,15 +10,38 @@ from typing import Any
 import pyarrow as pa
 
 
+class Markup(str):
+    """Markdown that is written unchanged, unlike plain text, which is escaped."""
+
+    __slots__ = ()
+
+
+def escaped(text: str) -> str:
+    """Return plain text as one line of Markdown that displays it literally, without markup, HTML, links or borders."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = html.escape(text, quote=False)
+    return re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", lambda m: f"\\{m[0]}", text)
+
+
+def code(text: str) -> Markup:
+    """Return plain text as a Markdown code span; bars are escaped, because they end a table cell even in code spans."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return Markup(f"{fence}{space}{text}{space}{fence}")
+
+
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Return the lines of a Markdown table; integers get thousands separators, numeric columns are right-aligned."""
+    """Return the lines of a Markdown table; integers get thousands separators, numbers are right-aligned, text escaped."""
     rows = [list(row) for row in rows]
     right = [all(is_number(row[i]) for row in rows) for i in range(len(heads))]
 
     def cell(value: Any) -> str:
-        return f"{value:,}" if isinstance(value, int) else " ".join(str(value).replace("|", "\\|").split())
+        if isinstance(value, Markup):
+            return value
+        return f"{value:,}" if isinstance(value, int) else escaped(str(value))
 
-    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join('---:' if r else '---' for r in right)}|"]
+    lines = [f"| {' | '.join(map(cell, heads))} |", f"|{'|'.join('---:' if r else '---' for r in right)}|"]
     return lines + [f"| {' | '.join(map(cell, row))} |" for row in rows]
 
 

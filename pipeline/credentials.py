@@ -1,0 +1,106 @@
+"""Credentials of object stores: handed to workers in a private file, refused in URLs, masked in messages.
+
+The clients read them from environment variables (AWS_*, GOOGLE_*, AZURE_*). Workers of a process pool inherit those.
+Ray writes the variables of a runtime environment, and the arguments of tasks, into logs that every user of a machine
+can read, so its workers get the path of a file instead: mode 600, in a scratch folder of mode 700, deleted when the
+run ends. A worker that cannot read it, as on another machine, uses the credentials of its own node.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
+"""Environment variables that configure access to an object store."""
+
+FILE = "BICORPUS_CREDENTIALS"
+"""Environment variable of a worker: the path of the file with the variables of the driver."""
+
+MASK = "***"
+
+_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SAS", re.IGNORECASE)
+_MIN_SECRET_CHARS = 6  # a shorter value, such as the `test` of a test server, would mask words of a message
+
+_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#\"'<>]*)@")
+_SIGNATURE = re.compile(
+    r"(?P<name>[?&](?:sig|signature|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature"
+    r"|x-goog-credential|awsaccesskeyid|access_token|access_key\w*|secret\w*|password|token)=)[^&\s\"'<>]+",
+    re.IGNORECASE,
+)
+_NAME_ALLOWED = ("abfs", "abfss", "adl", "ssh", "git", "git+ssh")
+"""Schemes in which a name before the `@` is no secret, as in Azure's `abfss://container@account…`."""
+
+
+def store_variables() -> dict[str, str]:
+    """The variables of this process that configure access to object stores."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIXES)}
+
+
+def write_credentials(folder: str | os.PathLike[str]) -> Path | None:
+    """Write the variables of this process into a new file of mode 600 in a private folder.
+
+    Returns: its path; None where there are no variables.
+    """
+    variables = store_variables()
+    if not variables:
+        return None
+    path = Path(folder, "credentials.json")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(variables, file)
+    return path
+
+
+def load_credentials() -> None:
+    """Take up the variables of the driver in a worker; those of its own node where the file cannot be read."""
+    try:
+        variables = json.loads(Path(os.environ[FILE]).read_text("utf-8"))
+    except (KeyError, OSError):
+        return
+    os.environ.update(variables)
+
+
+def check_url(url: str) -> str:
+    """Refuse a URL that holds a user, a password or a signature.
+
+    Returns: the URL.
+    Raises: UsageError that names none of them.
+    """
+    check_text(url, masked(url))
+    return url
+
+
+def check_text(text: str, where: str) -> None:
+    """Refuse a text, such as a run file, with such a URL anywhere in it.
+
+    Args: where, for the message; of a text of several lines, the number of the line is added.
+    Raises: UsageError that shows nothing of the URL but its scheme.
+    """
+    for match in (*_USER_INFO.finditer(text), *_SIGNATURE.finditer(text)):
+        if _is_secret(match):
+            line = f" line {text.count(chr(10), 0, match.start()) + 1}:" if "\n" in text else ""
+            what = "a user or password before '@'" if "@" in match[0] else "a signature or key after '?'"
+            raise UsageError(
+                f"{where}:{line} a URL with {what}; leave it out and set the credentials in the environment "
+                "(AWS_*, GOOGLE_* or AZURE_* variables)"
+            )
+
+
+def masked(text: str) -> str:
+    """The text without user info and signatures of URLs, and without the secrets of this process's variables."""
+    text = _USER_INFO.sub(lambda m: f"{m['scheme']}://{MASK}@" if _is_secret(m) else m[0], text)
+    text = _SIGNATURE.sub(lambda m: f"{m['name']}{MASK}", text)
+    for name, value in store_variables().items():
+        if _SECRET_NAME.search(name) and len(value) >= _MIN_SECRET_CHARS:
+            text = text.replace(value, MASK)
+    return text
+
+
+def _is_secret(match: re.Match[str]) -> bool:
+    groups = match.groupdict()
+    return not (groups.get("scheme") in _NAME_ALLOWED and ":" not in groups["user"])
