@@ -54,8 +54,7 @@ batches the allocator returns the arrays to the system, and page faults make eve
 
 READS = ("text", "doc_id", "exact.match_hash", *(f"candidates.{name}" for name in candidates.SCHEMA.names))
 SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": pa.list_(PAIRS)})
-"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without verified
-pairs."""
+"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without such pairs."""
 
 MEMORY = pa.schema(
     {
@@ -87,8 +86,7 @@ MEMBERS = pa.schema(
         "known": pa.list_(pa.struct([pa.field("row", pa.uint64()), *MEMORY])),
     }
 )
-"""A document in one group in which it is compared, without doc_id and known pairs; and, once per document, a row with
-these alone."""
+"""A document in one group in which it is compared, without doc_id and known pairs; or, once, with these alone."""
 
 COMPARED = pa.schema(
     {"row_a": pa.uint64(), "row_b": pa.uint64(), "doc_id": pa.string(), **{f.name: f.type for f in MEMORY}}
@@ -138,11 +136,8 @@ def _unknown(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Candidate pairs from both ends: index of the document, row of the other, whether the similarity is not stored."""
     partners, known = table["candidates.partners"].combine_chunks(), table[KNOWN].combine_chunks()
     owner, other = pc.list_parent_indices(partners).to_numpy(), pc.list_flatten(partners).to_numpy()
-    known_owner, known_row = (
-        pc.list_parent_indices(known).to_numpy(),
-        pc.list_flatten(known).field("row").to_numpy(),
-    )
-    return owner, other, ~_among(owner, other, known_owner, known_row)
+    owners, rows = pc.list_parent_indices(known).to_numpy(), pc.list_flatten(known).field("row").to_numpy()
+    return owner, other, ~_among(owner, other, owners, rows)
 
 
 def _among(owner: np.ndarray, row: np.ndarray, owners: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -156,8 +151,7 @@ def map_members(table: pa.Table, config: Config) -> pa.Table:
     """Return the documents that have candidates: one row with doc_id and known pairs, and one row with shingle sets for
     each group in which a pair is still to be compared; exact copies have no sets.
 
-    Args: table, with READS, `row` and, if pairs are stored, KNOWN.
-    Returns: a table of MEMBERS.
+    Args: table, with READS, `row` and, if pairs are stored, KNOWN. Returns: a table of MEMBERS.
     """
     members = table.filter(pc.is_valid(table["candidates.groups"])).combine_chunks()
     if KNOWN not in members.column_names:
@@ -247,8 +241,7 @@ def _shingles(
 def compare(table: pa.Table, config: Config) -> pa.Table:
     """Compare the candidate pairs of one partition without stored similarity, and pass on the stored ones.
 
-    Args: table, of MEMBERS, sorted by key.
-    Returns: a table of COMPARED.
+    Args: table, of MEMBERS, sorted by key. Returns: a table of COMPARED.
     """
     table = table.combine_chunks()
     named = table.filter(pc.is_valid(table["doc_id"]))
@@ -279,10 +272,8 @@ def _candidate_pairs(members: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     group = np.cumsum(np.append(True, keys[1:] != keys[:-1])[: len(keys)]).astype(np.uint64)
     ids, places = np.unique(np.concatenate([rows, partner_rows]), return_inverse=True)
     here = group * np.uint64(len(ids) + 1) + places[: len(rows)].astype(np.uint64)
-    right, exists = locate(
-        here, group[left] * np.uint64(len(ids) + 1) + places[len(rows) :].astype(np.uint64)
-    )
-    return left[exists], right[exists]
+    right, valid = locate(here, group[left] * np.uint64(len(ids) + 1) + places[len(rows) :].astype(np.uint64))
+    return left[valid], right[valid]
 
 
 def _compare(
@@ -294,12 +285,9 @@ def _compare(
     values, other_starts = np.concatenate([shingles, characters]), other_starts + len(shingles)
     spans, character_spans = (np.stack([s[:-1], s[1:]], axis=1) for s in (starts, other_starts))
     kind = members["kind"].to_numpy()
-    by_characters = np.where((kind == CHARACTERS)[:, None], spans, character_spans)
+    by_chars = np.where((kind == CHARACTERS)[:, None], spans, character_spans)
     same = (kind[left] == kind[right])[:, None]
-    a, b = (
-        np.where(same, spans[left], by_characters[left]),
-        np.where(same, spans[right], by_characters[right]),
-    )
+    a, b = np.where(same, spans[left], by_chars[left]), np.where(same, spans[right], by_chars[right])
     n_a, n_b = np.diff(a)[:, 0], np.diff(b)[:, 0]
     smaller = np.minimum(n_a, n_b)
     reach = wanted & (smaller > 0)
@@ -312,8 +300,7 @@ def _compare(
 def finish(table: pa.Table, config: Config) -> Outcome:
     """Return clusters of the verified pairs, and all compared pairs for storage.
 
-    Args: table, of COMPARED, of all partitions.
-    Returns: rows and artefacts as in `clusters.clusters_of`; `known`, every compared pair at both ends.
+    Returns: rows and artefacts as in `clusters.clusters_of`; `known`, every compared pair (COMPARED) at both ends.
     """
     named = table.filter(pc.is_null(table["row_b"]))
     table = table.filter(pc.is_valid(table["row_b"]))
@@ -326,13 +313,8 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     for name in ("other_numbers", "other_names", "other_scripts"):
         if not getattr(config, name):
             verified &= ~np.asarray(pairs[name].combine_chunks())
-    outcome = clusters_of(
-        pairs,
-        verified,
-        named["row_a"].to_numpy(),
-        named["doc_id"].cast(pa.large_string()).combine_chunks(),
-        config.threshold,
-    )
+    doc_ids = named["doc_id"].cast(pa.large_string()).combine_chunks()
+    outcome = clusters_of(pairs, verified, named["row_a"].to_numpy(), doc_ids, config.threshold)
     other_way = pairs.rename_columns([KNOWN, "row", *MEMORY.names]).select(pairs.column_names)
     return replace(outcome, known=pa.concat_tables([pairs, other_way]))
 
@@ -386,8 +368,8 @@ def cluster_texts(
     for name, column in settings.items():
         table = table.append_column(name, column)
     chosen = _run(keepers.GLOBAL, table, keepers.Config(threshold=config.threshold))
-    id_columns = {"cluster": table["dedup.cluster"], "keeper": chosen["keeper_id"]}
-    numbers = {name: pc.coalesce(ids, table["doc_id"]).cast(pa.int64()) for name, ids in id_columns.items()}
+    by_name = {"cluster": table["dedup.cluster"], "keeper": chosen["keeper_id"]}
+    numbers = {name: pc.coalesce(ids, table["doc_id"]).cast(pa.int64()) for name, ids in by_name.items()}
     size = pc.fill_null(table["dedup.cluster_size"], 1)
     return pa.table({"cluster": numbers["cluster"], "cluster_size": size, "keeper": numbers["keeper"]})
 

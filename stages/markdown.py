@@ -32,7 +32,7 @@ def code(text: str) -> Markup:
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Return the lines of a Markdown table; integers get thousands separators, numbers are right-aligned, text escaped."""
+    """Return the lines of a Markdown table, with escaped text, right-aligned numbers and thousands separators."""
     rows = [list(row) for row in rows]
     right = [all(is_number(row[i]) for row in rows) for i in range(len(heads))]
 
