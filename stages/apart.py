@@ -26,8 +26,8 @@ from stages.kernels.writing import SCRIPTS, count_scripts, have_other_scripts
 
 COLUMNS = ("numbers", "units", "names", "times", "heading", "scripts")
 """Of each text, as bytes (see kernels.ragged): hashes of its numbers; hashes of its units, sorted; hashes of the units
-of its first line that recur in it, and how often each does; hashes of the units of its first Markdown heading; number
-of characters of each script."""
+of its first line that recur in it, and how often each does; hashes of the units of the Markdown heading that it begins
+with; number of units of each script."""
 
 COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
 """Blanks and HTML comments before the first line."""

@@ -176,7 +176,7 @@ def running(values: np.ndarray, starts: np.ndarray, group: np.ndarray) -> np.nda
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Return the ranks unchanged, and a summary with the size of the largest group."""
+    """Return the ranks unchanged, and a summary; table, of PLACED, of all partitions."""
     largest = pc.max(table["n_documents"]).as_py() or 0
     summary = pa.table({"documents": [table.num_rows], "largest": pa.array([largest], pa.int64())})
     return Outcome(rows=table, artefacts={"summary": summary})

@@ -149,7 +149,7 @@ def convert_texts(texts: pa.ChunkedArray | pa.Array, scheme: str) -> list[str]:
 
 
 def load(config: Config) -> Callable[[pa.Table], pa.Array]:
-    """See stage.Convert."""
+    """Return a function from a table, (n_rows,), to its converted texts, large_string (n_rows,); see stage.Convert."""
     return lambda table: convert_rows(table, config)
 
 

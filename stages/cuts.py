@@ -192,7 +192,10 @@ def histogram(odds: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def cut(counts: np.ndarray, n_buckets: int) -> Cut | None:
-    """Compute edges of n_buckets buckets of equal bytes from a `histogram`; None if it is empty."""
+    """Compute edges of n_buckets buckets of equal bytes; None if there are no bytes.
+
+    Args: counts, int64 (2 * MAX_ODDS + 1,), a `histogram`.
+    """
     total = int(counts.sum())
     if not total:
         return None

@@ -199,7 +199,7 @@ def check_order(stages: Iterable[Stage]) -> None:
 def add_columns(
     documents: Sequence[Document], loaded: Iterable[tuple[Stage, Callable[[pa.Table], pa.Table]]]
 ) -> None:
-    """Run loaded stages over documents and write each column to their metadata, as `stage.column`."""
+    """Run loaded stages over documents and add each column to their metadata, as `stage.column`."""
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
     for stage, annotate in loaded:
         for name in stage.reads:

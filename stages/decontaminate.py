@@ -150,7 +150,7 @@ def _count(hits: pa.ListArray, coverage: np.ndarray) -> pa.Table:
 
 
 def read_items(paths: tuple[str, ...]) -> pa.Table:
-    """Read benchmark files into one table: benchmark, id, question.
+    """Read benchmark files into one table of strings, (n_items,): benchmark, id, question (large_string).
 
     Raises: ConfigError if a file is missing, unreadable or lacks one of these columns.
     """

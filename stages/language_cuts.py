@@ -74,7 +74,7 @@ def map_scores(table: pa.Table, config: Config) -> pa.Table:
 
 
 def drop_key(table: pa.Table, config: Config) -> pa.Table:
-    """Return the rows unchanged but for their key; `finish` counts them."""
+    """Return the rows without their key: a table of ROWS without `key`; `finish` counts them."""
     return table.drop_columns("key")
 
 

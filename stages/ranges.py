@@ -48,7 +48,7 @@ def anchor_keys(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_ranges(table: pa.Table) -> Ranges:
-    """Return the ranges of all shared anchors of a batch; `table` has the columns of READS."""
+    """Return the ranges, (n_ranges,), of all shared anchors of a batch; `table` has the columns of READS."""
     places = table["shared_anchors.places"].combine_chunks()
     docs = pc.list_parent_indices(places).to_numpy().astype(np.int64)
     firsts = table["anchors.firsts"].combine_chunks()

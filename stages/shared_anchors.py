@@ -24,7 +24,7 @@ class Config:
 
 
 def map_keys(table: pa.Table, config: Config) -> pa.Table:
-    """Return one row for each anchor: its key (uint64) alone; answers are joined back by key order."""
+    """Return `key`, uint64 (n_anchors,), one row for each anchor; answers are joined back by key order."""
     return pa.table({"key": anchor_keys(table)[1]})
 
 

@@ -91,7 +91,10 @@ def ascii_name(host: bytes) -> bytes:
 
 
 def read_entries(path: str) -> Iterator[tuple[Plain, np.ndarray]]:
-    """Yield the entries of a file block by block, in plain form, with their line numbers; .gz is decompressed."""
+    """Yield the entries of a file block by block, in plain form, with their line numbers, int64 (n_entries,).
+
+    Files that end in .gz are decompressed.
+    """
     n_lines, rest = 0, b""
     with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as stream:
         while block := stream.read(BLOCK_BYTES):
@@ -127,6 +130,7 @@ def load_index(lists: Sequence[UrlList], kinds: tuple[str, ...]) -> Index:
 def check_hosts(plain: Plain, lines: np.ndarray, url_list: UrlList) -> None:
     """Check that all entries are host names.
 
+    Args: plain, n entries in plain form; lines, int64 (n,), their line numbers; url_list, the list in errors.
     Raises: ConfigError if an entry has a path or no host.
     """
     rest = plain.starts[1:] - plain.hosts

@@ -186,5 +186,5 @@ def read_marks(
 
 
 def match_text(codes: np.ndarray, start: int, end: int) -> str:
-    """Return codes[start:end] as a string of match characters, of the same length."""
+    """Return codes[start:end] as a string of match characters, of the same length; codes, uint32 (n_codes,)."""
     return match_lines(codes, load_tables().fold, np.array([[0, start, end]])).tobytes().decode("utf-32-le")
