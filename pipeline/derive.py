@@ -53,7 +53,14 @@ def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> 
     edits = run.release.edits.of_parents()
     steps = sorted({column.partition(".")[0] for column in inputs(derived, edits) if "." in column})
     upstream = [recipes.full(name, shard) if name in recipes.steps else "imported" for name in steps]
-    made = [derived.name, derived.module, derived.step.version, derived.config, upstream, plain_edits(edits)]
+    made = [
+        derived.name,
+        derived.step.name,
+        derived.step.version,
+        derived.config,
+        upstream,
+        plain_edits(edits),
+    ]
     made += [[file_digest(path) for path in derived.step.data(derived.config)]] if derived.step.data else []
     return f"{derived.name}-{digest([shard.id, shard.generation, made])[:16]}"
 

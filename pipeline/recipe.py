@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import json
 import os
-import sys
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -152,10 +152,67 @@ def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
     )
 
 
-def source_digest(step: Stage | Global | Reader) -> str:
-    """Hash the source file of a step's module; recorded, never part of a recipe, so that `plan` can warn."""
-    module = sys.modules[step.config.__module__]
-    return file_digest(module.__file__) if module.__file__ else ""
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<base>[\w.]+)[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^\n#]*)"
+    r"|import[ \t]+(?P<modules>[\w., ]+))",
+    re.MULTILINE,
+)
+STEP_PACKAGES = ("stages", "classifiers")
+"""Packages whose modules belong to the code of a step, beside the package that its own module is in."""
+
+
+def source_digest(module: str) -> str:
+    """Hash the sources of a step's module and of all that it imports from packages of steps, directly or not.
+
+    Imports are those that the text of a file names, inside functions as well. The digest is recorded, never part of a
+    recipe, so that `plan` can warn.
+
+    Args: module, the dotted name of the step's module.
+    Returns: 32 hex digits.
+    """
+    packages = {*STEP_PACKAGES, module.partition(".")[0]} - {"pipeline"}
+    waiting, digests = [module], dict[str, str]()
+    while waiting:
+        name = waiting.pop()
+        if name in digests or name.partition(".")[0] not in packages:
+            continue
+        if (path := _source_file(name)) is None:
+            continue
+        digests[name] = file_digest(path)
+        waiting += _imports(path, digests[name], name)
+    return digest(digests)
+
+
+@functools.lru_cache(maxsize=4096)
+def _source_file(module: str) -> str | None:
+    """The file of a module; None where there is no such module or it is no Python source."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (
+        ImportError,
+        AttributeError,
+        ValueError,
+    ):  # a name that is no module: `from module import function`
+        return None
+    return spec.origin if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _imports(path: str, _digest: str, module: str) -> list[str]:
+    """Dotted names that a source file may import: each base, each name below it, and the packages above the module."""
+    found = [module.rpartition(".")[0]] if "." in module else []
+    for match in _IMPORT.finditer(Path(path).read_text(encoding="utf-8")):
+        if match["modules"]:
+            found += [name.split()[0] for name in match["modules"].split(",") if name.strip()]
+            continue
+        base = match["base"]
+        if base.startswith("."):
+            level = len(base) - len(base.lstrip("."))
+            above = module.split(".") if path.endswith("__init__.py") else module.split(".")[:-1]
+            base = ".".join([*above[: len(above) - level + 1], *filter(None, [base.lstrip(".")])])
+        names = re.findall(r"(\w+)(?:[ \t]+as[ \t]+\w+)?", re.sub(r"#[^\n]*", "", match["names"]))
+        found += [base, *(f"{base}.{name}" for name in names)]
+    return found
 
 
 def load_step(name: str, attribute: str, where: str) -> Any:

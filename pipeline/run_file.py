@@ -86,7 +86,7 @@ class Conversion:
     def plain(self) -> list[Any]:
         """The part that enters a recipe."""
         digests = [file_digest(path) for path in self.step.data(self.config)]
-        return [self.module, self.step.version, self.config, digests]
+        return [self.step.name, self.step.version, self.config, digests]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +320,7 @@ def plain_edits(edits: Edits | None) -> object:
 def ingest_recipe(source: Source, ingest: Ingest) -> str:
     """Hash what shapes a source's shards, input files aside: 32 hex digits."""
     shape = [
-        source.name, source.reader_name, source.reader.version, source.reader_config, dict(source.columns),
+        source.name, source.reader.name, source.reader.version, source.reader_config, dict(source.columns),
         source.license, source.provenance, source.snapshot, ingest.shard_bytes, ingest.pack_bytes, ingest.max_doc_bytes,
     ]  # fmt: skip
     return digest(shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,3 +158,26 @@ def test_pipeline_is_this_repository() -> None:
     """The package under test is the one beside the tests, not an installed one of the same name."""
     assert pipeline.__file__ is not None
     assert Path(pipeline.__file__).resolve().is_relative_to(ROOT.resolve())
+
+
+def test_the_kernel_cache_is_named_after_every_kernel_that_another_file_calls() -> None:
+    """A kernel that calls one of another file calls one of a file that the digest of the cache covers."""
+    from numba.core.registry import CPUDispatcher
+
+    from stages.kernels import covered_files
+
+    covered = {path.relative_to(ROOT).as_posix() for path in covered_files()}
+    n_calls = 0
+    for path in files(*PACKAGES):
+        if "njit" not in path.read_text("utf-8"):
+            continue
+        name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        module = importlib.import_module(name)
+        kernels = [kernel for kernel in vars(module).values() if isinstance(kernel, CPUDispatcher)]
+        for kernel in (kernel for kernel in kernels if kernel.py_func.__module__ == name):
+            for called in (module.__dict__.get(word) for word in kernel.py_func.__code__.co_names):
+                if isinstance(called, CPUDispatcher) and called.py_func.__module__ != name:
+                    n_calls += 1
+                    file = called.py_func.__code__.co_filename
+                    assert Path(file).relative_to(ROOT).as_posix() in covered, (kernel, called)
+    assert n_calls > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.build import build, cli, digests, reference, small_page, to_line, write_run
+from pipeline.recipe import digest, source_digest
+from tests.build import build, cli, digests, reference, small_page, tiny, to_line, write_run
 
 Page = dict[str, Any]
 
@@ -187,10 +189,70 @@ def test_changed_code_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = reference()
     found = cli("plan", done.run_path, "--store", done.store).ok()
     assert "its code changed" not in found.out
-    monkeypatch.setattr("pipeline.plan.source_digest", lambda step: "other")
+    monkeypatch.setattr("pipeline.plan.source_digest", lambda module: "other")
     found = cli("plan", done.run_path, "--store", done.store).ok()
     assert "minhash: its code changed but its version is still" in found.out
     assert "nothing to do" in found.out
+
+
+def test_the_code_of_a_step_is_all_that_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed helper changes the digest of a step, imported in whatever form; other modules do not."""
+    names = ("direct", "named", "late", "relative", "aliased", "several", "unrelated")
+    package = tmp_path / "t_package"
+    package.mkdir()
+    for name in ("__init__", *names):
+        (package / f"{name}.py").write_text("VALUE = 1\n")
+    (package / "step.py").write_text(
+        "import t_package.direct\nfrom t_package.named import VALUE\nfrom . import relative\n"
+        "from t_package import (\n    aliased as other,  # a remark\n    several,\n)\n"
+        "def f():\n    from t_package.late import VALUE\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = source_digest("t_package.step")
+    for name in names:
+        path = package / f"{name}.py"
+        path.write_text("VALUE = 22\n")
+        assert (source_digest("t_package.step") != before) == (name != "unrelated"), name
+        path.write_text("VALUE = 1\n")
+        os.utime(path, ns=(1, 1))  # digests are remembered by size and time
+        assert source_digest("t_package.step") == before
+
+
+def test_the_code_of_a_stage_includes_its_kernels() -> None:
+    """`plan` warns for a change of any file that the signals are computed by, and of none that they are not."""
+    found: dict[str, str] = {}
+
+    def note(value: object) -> str:
+        found.update(value if isinstance(value, dict) else {})
+        return digest(value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.recipe.digest", note)
+        source_digest("stages.signals")
+    assert {"stages.signals", "stages.languages"} <= found.keys()
+    assert sum(name.startswith("stages.kernels.") for name in found) > 8
+    assert not any("cot" in name or name.startswith("classifiers") for name in found)
+
+
+def test_a_reader_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader, a conversion and a derived source in other modules of the same names and versions: nothing to do."""
+    moved = {
+        "t_reader": "stages.readers.jsonl",
+        "t_convert": "stages.conversion",
+        "t_derive": "stages.cot.documents",
+    }
+    for module, origin in moved.items():
+        (tmp_path / f"{module}.py").write_text(f"from {origin} import *\nfrom {origin} import Config\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    page = tiny(tmp_path, annotate=["classifiers.language", "stages.cot"])
+    page["release"] = {"name": "v1", "convert": {"use": "stages.conversion"}}
+    page["sources"].append({"name": "derived", "derive": "stages.cot.documents", "of": ["docs"]})
+    build(write_run(tmp_path, page), tmp_path / "store")
+    page["sources"][0]["reader"] = "t_reader"
+    page["sources"][1]["derive"] = "t_derive"
+    page["release"]["convert"]["use"] = "t_convert"
+    plan = planned(write_run(tmp_path, page), tmp_path / "store")
+    assert plan["empty"] and not plan["ingest"] and not plan["derive"]
 
 
 def test_plan_prints_the_curve_of_the_bands() -> None:
