@@ -1,29 +1,29 @@
-"""Errors that reach a user, each with the exit code it ends a command with.
+"""Errors with a message for the user, each with the exit code of the command.
 
 BicorpusError (1)
-├── UsageError (2)           a command, run file, input, model or ratio that cannot work as asked
+├── UsageError (2)           a command, run file, input, model or ratio that cannot work as given
 │   ├── ConfigError          a value out of range, an unknown key
 │   ├── InputError           a missing or unreadable input file
 │   └── MixError             an impossible ratio
 ├── StoreError               the store cannot be read or written
-│   ├── ConflictError        another writer got there first (compare-and-swap refused)
+│   ├── ConflictError        another writer was faster (compare-and-swap failed)
 │   └── AlignmentError       a file does not belong to the shard, recipe or generation it is read for
-├── StageError               a stage raised, or broke its contract, on named documents
+├── StageError               a stage raised an error or violated its contract; the message names the documents
 ├── QuarantineError (3)      finished, but more input was quarantined than the run file allows
-├── LimitError (4)           stopped at a limit that the run file sets
+├── LimitError (4)           stopped at a limit set in the run file
 ├── ExpectationError (5)     an expectation failed: conservation, a guard, a check of `verify`
-└── LeaseError (75)          another run holds the name that this one wants to move
+└── LeaseError (75)          another run holds the lease of a name that this run has to move
 """
 
 
 class BicorpusError(Exception):
-    """Base of every error with a message for the user."""
+    """Base class of all errors with a message for the user."""
 
     exit_code = 1
 
 
 class UsageError(BicorpusError):
-    """The request itself cannot work."""
+    """The request itself is invalid."""
 
     exit_code = 2
 
@@ -37,7 +37,7 @@ class InputError(UsageError):
 
 
 class MixError(UsageError):
-    """A mix cannot be met within its limits."""
+    """A mix is impossible within its limits."""
 
 
 class StoreError(BicorpusError):
@@ -49,11 +49,11 @@ class ConflictError(StoreError):
 
 
 class AlignmentError(StoreError):
-    """A file does not belong to what it is read for."""
+    """A file belongs to another shard, recipe or generation than the one it is read for."""
 
 
 class StageError(BicorpusError):
-    """A stage raised or broke its contract."""
+    """A stage raised an error or violated its contract."""
 
 
 class QuarantineError(BicorpusError):
@@ -69,12 +69,12 @@ class LimitError(BicorpusError):
 
 
 class ExpectationError(BicorpusError):
-    """Something that must hold does not."""
+    """A condition that must hold is violated."""
 
     exit_code = 5
 
 
 class LeaseError(BicorpusError):
-    """Another run holds the name."""
+    """Another run holds the lease of a name."""
 
     exit_code = 75

@@ -1,4 +1,4 @@
-"""The order of keyed rows: keys are hashes, so a radix sort on their leading bits leaves little to do."""
+"""Sorting of keyed rows by radix sort: keys are hashes, so that few rows are tied after their leading bits."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numba as nb
 import numpy as np
 
 DIGIT_BITS = 12
-"""Bits of a pass: its counters stay in the first cache."""
+"""Bits of one pass, such that its counters fit into the L1 cache."""
 
 FEW = 32
-"""Largest group that is sorted by insertion."""
+"""Largest group that is sorted by insertion sort."""
 
 
 @nb.njit(cache=True, nogil=True)
 def is_sorted(keys: np.ndarray, rows: np.ndarray) -> bool:
-    """Whether rows lie by (key, row)."""
+    """Return whether rows are sorted by (key, row); keys and rows, uint64 (n,)."""
     for i in range(1, len(keys)):
         if keys[i] < keys[i - 1] or (keys[i] == keys[i - 1] and rows[i] < rows[i - 1]):
             return False
@@ -23,13 +23,13 @@ def is_sorted(keys: np.ndarray, rows: np.ndarray) -> bool:
 
 @nb.njit(cache=True, nogil=True)
 def key_order(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Stable order by (key, row).
+    """Return the stable order by (key, row).
 
-    Two counting passes go by the leading bits of the range that the keys span; what they leave together is sorted by
-    insertion, or by merging where it is much, such as the copies of one page.
+    Two counting passes sort by the leading bits of the range of keys; tied rows are then sorted by insertion sort, or
+    by merge sort for large groups, such as the copies of one page.
 
     Args: keys and rows, uint64 (n,), n below 2**32.
-    Returns: uint32 (n,).
+    Returns: uint32 (n,), indices.
     """
     n = len(keys)
     order = np.empty(n, np.uint32)
@@ -59,7 +59,7 @@ def key_order(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def _scatter(
     leading: np.ndarray, numbers: np.ndarray, shift: int, out: np.ndarray, out_numbers: np.ndarray
 ) -> None:
-    """One counting pass by a digit, stable."""
+    """One stable counting pass by a digit of DIGIT_BITS bits."""
     mask = np.uint32((1 << DIGIT_BITS) - 1)
     places = np.zeros((1 << DIGIT_BITS) + 1, np.int64)
     for value in leading:
@@ -75,7 +75,7 @@ def _scatter(
 
 @nb.njit(cache=True, nogil=True)
 def settle(numbers: np.ndarray, keys: np.ndarray, rows: np.ndarray) -> None:
-    """Sort numbers, ascending ones, by the key and the row that each names."""
+    """Sort numbers, indices of rows in ascending order, in place by their key and row."""
     if len(numbers) <= FEW:
         for i in range(1, len(numbers)):
             number, place = numbers[i], i

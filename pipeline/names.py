@@ -1,4 +1,4 @@
-"""Unknown names get a helpful error: the place, what was found, and the nearest name that exists."""
+"""Errors for unknown names: where, what was found, and the most similar existing name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pipeline.errors import ConfigError
 
 
 def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise ConfigError for the first key that is not known, with the nearest one that is."""
+    """Check that all keys are known; `where` is the setting that an error names.
+
+    Raises: ConfigError for the first unknown key, with the most similar known one.
+    """
     known = list(known)
     for key in found:
         if key not in known:
@@ -17,7 +20,7 @@ def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known name is meant, or list them all: the tail of an error message."""
+    """Return the end of an error message: the known name most similar to `name`, or a list of all."""
     known = sorted(known)
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {match[0]!r}?" if match else f"; expected one of {', '.join(known) or '(none)'}"

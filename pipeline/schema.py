@@ -1,4 +1,4 @@
-"""Columns that everything shares: canonical documents, quarantined rows, spans, row numbers.
+"""Shared schemas and column names: canonical documents, quarantined records, spans, row numbers.
 
 A column of a stage is named `stage.column` outside the stage; a name without a dot is a canonical column.
 """
@@ -31,8 +31,8 @@ CANONICAL = pa.schema(
 
 doc_id: 26 characters base32 of hash128(source, input, input_row). text_hash: 32 hex digits, XXH3-128 of the
 UTF-8 text; text_bytes: its length. snapshot: the crawl or dump that the document came from (`CC-MAIN-2025-30`), or
-null. input: path below the source root. input_row: position of the record in that file, from 0 (a line, a row, a WARC
-record, whatever the reader counts). meta: the record's other fields as a JSON object, or null.
+null. input: path below the source root. input_row: position of the record in that file, from 0 (a line, a row or a WARC
+record, depending on the reader). meta: the record's other fields as a JSON object, or null.
 """
 
 QUARANTINE = pa.schema(
@@ -53,44 +53,46 @@ SPAN = pa.struct({"start": pa.int32(), "end": pa.int32(), "kind": pa.string()})
 SPANS = pa.list_(SPAN)
 
 VIRTUAL = ("rank", "profile")
-"""Columns that come from the run file's sources at decision time, never stored."""
+"""Columns that are taken from the run file's sources at decision time and never stored."""
 
 HANDED = ("eligible", "fixed", "order", "passes_base", "step")
-"""Columns that the engine works out from the rules for global steps that read them: whether a document may stay,
-whether it stands whatever it is like (a reference), how much it is preferred (list<float64>, larger is better), whether
-it passes the base rules, and for the owners of passages of which step (int32) the row tells."""
+"""Columns that the engine computes for global steps that read them. eligible: whether the document may be kept.
+fixed: never removed as a duplicate (reference documents). order: preference, list<float64>, larger is better.
+passes_base: whether it passes the base rules. step: int32, for the owners of passages, index of the step that found the
+row's passages."""
 
 REFERENCE = "reference"
-"""Rule of documents that take others out and are in no release: those of a reference source or an excluded release."""
+"""Rule name of reference documents: duplicates of them are removed, and they are in no release themselves. They come
+from a reference source or an excluded release."""
 
 KNOWN = "known"
-"""Column that the engine adds for a global step with a memory: list<struct<row: uint64, …>>, what is known of a
-document and others. Of Outcome.known, the other row."""
+"""Column that the engine adds for a global step with a memory: list<struct<row: uint64, …>>, the stored results for
+pairs of the document with others. In Outcome.known: the row number of the other document."""
 
 OWNERS = "owners"
-"""The step that says which copy of a repeated passage stays. It runs after the rules and keepers, so only late rules
-and the edits of the release may read its columns."""
+"""The step that chooses which occurrence of a repeated passage is kept. It runs after the rules and keepers, so that
+only late rules and the edits of the release may read its columns."""
 
 ROW = "row"
-"""Name of the uint64 column that numbers documents inside one run: shard ordinal << 32 | row of the shard."""
+"""Name of the uint64 column that identifies documents within one run: shard ordinal << 32 | row of the shard."""
 
 ROW_BITS = 32
 
 
 def split_column(name: str) -> tuple[str | None, str]:
-    """Split `stage.column` into its stage and column; a canonical column has no stage."""
+    """Split `stage.column` into stage and column; the stage of a canonical column is None."""
     stage, dot, column = name.partition(".")
     return (stage, column) if dot else (None, name)
 
 
-def widened(kind: pa.DataType) -> pa.DataType:
-    """The same type with 64-bit offsets, for strings and lists of a whole corpus: 32 bits end at 2 GiB."""
-    if pa.types.is_string(kind):
+def widened(dtype: pa.DataType) -> pa.DataType:
+    """Return the dtype with 64-bit offsets, for strings and lists of a whole corpus: 32-bit offsets end at 2 GiB."""
+    if pa.types.is_string(dtype):
         return pa.large_string()
-    if pa.types.is_binary(kind):
+    if pa.types.is_binary(dtype):
         return pa.large_binary()
-    if pa.types.is_list(kind):
-        return pa.large_list(kind.value_field.with_type(widened(kind.value_type)))
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(widened(field.type)) for field in kind])
-    return kind
+    if pa.types.is_list(dtype):
+        return pa.large_list(dtype.value_field.with_type(widened(dtype.value_type)))
+    if pa.types.is_struct(dtype):
+        return pa.struct([field.with_type(widened(field.type)) for field in dtype])
+    return dtype

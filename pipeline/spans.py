@@ -1,7 +1,8 @@
-"""Spans: half-open code-point ranges of canonical text, merged as a union and applied once.
+"""Spans: half-open code-point ranges of canonical text, merged to a union and applied once.
 
-Every edit of text is a span with a kind. Applying spans one after another to already shortened text removes
-the wrong characters as soon as two overlap, so a text's spans are first merged, then applied to canonical text.
+Every edit of text is a span with a kind. Applying overlapping spans one after another, to text that is already
+shortened, would remove the wrong characters; therefore the spans of a text are first merged, then applied to canonical
+text.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ Span = tuple[int, int, str]
 
 
 def check_spans(spans: pa.ChunkedArray | pa.Array, text: pa.ChunkedArray | pa.Array, where: str) -> None:
-    """Raise StageError if a span of a row lies outside its text or is empty.
+    """Check that all spans are non-empty and within their text.
 
-    Args: spans, list<struct<start, end, kind>>, one list per row; text, the canonical text of those rows.
+    Args: spans, list<struct<start, end, kind>>, (n_rows,); text, string (n_rows,), the canonical text; where, the
+    column that an error names.
+    Raises: StageError if a span is empty or extends beyond its text.
     """
     import pyarrow.compute as pc
 
@@ -41,11 +44,11 @@ def check_spans(spans: pa.ChunkedArray | pa.Array, text: pa.ChunkedArray | pa.Ar
 def merge_spans(
     spans: Iterable[Span], replace: Mapping[str, str] | None = None
 ) -> list[tuple[int, int, str]]:
-    """Merge overlapping or touching ranges into a union of (start, end, replacement).
+    """Merge overlapping or touching spans to a union of (start, end, replacement), in order.
 
-    Deletion and replacement: a kind without an entry in `replace` is deleted. Where ranges overlap, the merged
-    range keeps the replacement of the span that starts first (the longest of those); touching ranges with
-    different replacements stay apart, so that two masked values side by side give two placeholders.
+    Spans of a kind without an entry in `replace` are deleted. Overlapping spans get the replacement of the span that
+    starts first (the longest of those). Touching spans are merged only if both are deleted, so that two adjacent masked
+    values result in two placeholders.
     """
     replace = replace or {}
     merged: list[tuple[int, int, str]] = []
@@ -75,11 +78,11 @@ def edit_column(
     replace: Mapping[str, str],
     kinds: Iterable[frozenset[str] | None],
 ) -> pa.Array:
-    """Apply the spans of several columns to a text column: the edited view of a batch.
+    """Apply the spans of several columns to a text column.
 
-    Args: text, large_string; spans, list<span> columns aligned with it (null lists count as empty); kinds, for
-    each of them the kinds to apply, None for all; replace, kind -> replacement text.
-    Returns: large_string; rows without spans are not copied one by one.
+    Args: text, large_string (n_rows,); spans, columns of list<span>, (n_rows,) each, null lists count as empty; kinds,
+    for each column the kinds to apply, None for all; replace, kind -> replacement text.
+    Returns: large_string (n_rows,).
     """
     import pyarrow.compute as pc
 

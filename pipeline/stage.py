@@ -1,7 +1,7 @@
-"""What a stage, a global step and a reader are: plain records of a name, a version, a config and pure functions.
+"""Interfaces of stages, global steps and readers: records of a name, a version, a config class and pure functions.
 
 A stage is a module with `Config`, `SCHEMA`, functions and `STAGE`; a global step has `GLOBAL`; a reader has
-`READER`. The engine loads them by dotted module name and knows nothing else about them.
+`READER`. The engine loads them by dotted module name and uses nothing else of the module.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ Annotate = Callable[[pa.Table], pa.Table]
 
 @dataclass(frozen=True)
 class Stage:
-    """A measurement of each document on its own.
+    """A measurement of each document, independent of all others.
 
-    name: snake_case; prefix of its columns and folder of its sidecars, for ever.
-    version: raise when output changes; the golden file holds it to that.
-    config: a frozen dataclass, every field of which changes the output.
-    reads: canonical columns (`text`) and columns of other stages (`language.label`); `load` gets a table with
-        exactly these.
+    name: snake_case; prefix of its columns and folder of its sidecars; it never changes.
+    version: must be raised when the output changes, which the golden file enforces.
+    config: a frozen dataclass, every field of which affects the output.
+    reads: canonical columns (`text`) and columns of other stages (`language.label`); the loaded function receives a
+        table with exactly these.
     load: config -> Annotate; models and lists are read here, once per process.
-    files: config fields that hold files, lists of files, or files by name; the recipe takes the digest of what is in
-        them, and the names.
-    data: package files that `load` reads whatever the config says; their digests enter the recipe.
+    files: config fields that contain files, lists of files, or files by name; the digests of the files and the names
+        enter the recipe.
+    data: package files that `load` reads regardless of the config; their digests enter the recipe.
     requires: modules of optional packages that `load` needs; a run without them stops before any work.
-    notes: config -> what people should know of it before a run, in lines that `plan` prints.
-    kind: "cpu" runs in the first wave that has its columns; "torch" and "service" run in waves of their own,
-        and only "service" may be impure.
-    needs: modules of global steps without settings that it rests on; a run file need not name them.
+    notes: config -> lines about its consequences, which `plan` prints.
+    kind: "cpu" stages run in the first wave that has their columns; "torch" and "service" stages run in separate waves,
+        and only "service" stages may be impure.
+    needs: modules of global steps without settings whose columns it reads; a run file need not name them.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Stage:
 
 
 class Bound:
-    """A picklable `annotate` with its config, for stages that load nothing."""
+    """A picklable `annotate` with its config, for stages that load no models or files."""
 
     def __init__(self, annotate: Callable[[pa.Table, Any], pa.Table], config: Any) -> None:
         self.annotate, self.config = annotate, config
@@ -63,7 +63,7 @@ class Bound:
 
 
 class bind:  # noqa: N801 - reads as the verb it is used as: load=bind(annotate)
-    """Make a picklable loader from `annotate(batch, config)` for a stage without a model."""
+    """Create a picklable loader from `annotate(batch, config)`, for stages that load no models or files."""
 
     def __init__(self, annotate: Callable[[pa.Table, Any], pa.Table]) -> None:
         self.annotate = annotate
@@ -75,12 +75,12 @@ class bind:  # noqa: N801 - reads as the verb it is used as: load=bind(annotate)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a global step leaves: artefact tables by name, and values for rows.
+    """Result of a global step: values for rows, and artefact tables by name.
 
-    rows: column `row` (uint64, each at most once, any order) and the columns of `writes`, their types as declared or
-    widened (schema.widened); rows that are absent get null. The engine cuts it into one sidecar per shard.
-    artefacts: tables that belong to no row, stored as `global/<step>/<recipe8>/<name>.parquet`.
-    known: of a step with a memory, what to remember: `row`, `known` (the other row) and the memory's columns.
+    rows: column `row` (uint64, each at most once, any order) and the columns of `writes`, with dtypes as declared or
+    widened (schema.widened); missing rows become null. The engine splits it into one sidecar per shard.
+    artefacts: tables that are not aligned with rows, stored as `global/<step>/<recipe8>/<name>.parquet`.
+    known: for a step with a memory, the results to store: `row`, `known` (the other row) and the memory's columns.
     """
 
     rows: pa.Table | None = None
@@ -89,17 +89,18 @@ class Outcome:
 
 
 def no_outcome(table: pa.Table, config: Any) -> Outcome:
-    """The end of a step whose shards get answers. Any: each step has its own config class."""
+    """Return an empty outcome: the finish of steps with `answer`. Any: each step has its own config class."""
     return Outcome()
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a global step finds out about two documents and nothing but these, kept under `index/` for later runs.
+    """Results of a global step that depend on two documents only, stored under `index/` for later runs.
 
-    schema: columns of what is known. config: the fields of the step's config that it depends on; others may change.
-    needs_text: the columns of `reads` but text, `row` and `known` -> which rows' text the map needs, bool (n_rows,); of
-        other rows it gets null.
+    schema: columns of a stored result. config: fields of the step's config that the results depend on; others may
+        change.
+    needs_text: a table with the columns of `reads` except text, `row` and `known` -> bool (n_rows,), whether the map
+        needs the text of each row; the text of other rows is null.
     """
 
     schema: pa.Schema
@@ -111,31 +112,33 @@ class Memory:
 class Global:
     """A measurement across documents: map over shards, exchange by key, reduce by partition, finish once.
 
-    map(table, config): one batch of one shard; the table has the columns of `reads` plus `row` (uint64, see
-        schema.ROW). Returns any number of rows with a uint64 column `key` and whatever else reduce needs; the
-        same schema for every batch, also for an empty one.
-    reduce(table, config): one partition, sorted by (key, row) if the table has `row`, else by key; all rows of a
-        key are in it. Must treat each key on its own, so that the number of partitions changes nothing. Returns
-        a table with the same schema for every partition, also for an empty one.
-    answer(table, answers, config): of a step that has no finish. Then reduce returns a row for each of its rows, in
-        their order, and each shard gets back what was said to its own: table, the columns of `reads` but text, and
-        `row`, of the whole shard without what `sparse` skips; answers, in order of (key, place in what map gave for
-        the shard). Returns `row` and `writes`. So map need not say where its rows come from, nor one process hold all.
-    combine(table, config): results of reduce, any of them in key order -> a shorter table of the same schema that says
-        the same to finish; for a step whose partitions repeat each other. May be applied to its own results.
-    finish(table, config): the concatenated results of reduce in key order -> Outcome. With combine, some or all of them
-        may be combined.
-    key: what the key is, in words, for `plan` and the docs.
-    writes: the row-aligned columns of Outcome.rows; an empty schema when it writes artefacts only.
-    reads: columns of documents and steps; also those of schema.HANDED, which the engine works out from the rules.
-    sparse: a map that returns no row for most documents may name here the column of `reads` whose null
-        rows it can skip; the engine then reads text only where it is not null.
-    expands: how much larger than the text, in bytes, what a map makes of it may be in memory: chooses the number of
+    map(table, config): one batch of one shard; the table has the columns of `reads` and `row` (uint64, see
+        schema.ROW). Returns any number of rows with a uint64 column `key` and the other columns that reduce needs, with
+        the same schema for every batch, including empty ones.
+    reduce(table, config): one partition, sorted by (key, row) if the table has `row`, else by key; it contains all rows
+        of each of its keys. Keys must be processed independently, so that the number of partitions does not affect the
+        result. Returns a table with the same schema for every partition, including empty ones.
+    answer(table, answers, config): for a step without finish. Its reduce returns one row for each of its rows, in the
+        same order, and `answer` joins reduce's output back to the shard by position in key order, so that rows carry no
+        document id and no process holds all of them. table: the columns of `reads` except text, and `row`, of the whole
+        shard without rows skipped by `sparse`. answers: rows for this shard, in order of (key, position in the shard's
+        map output). Returns `row` and the columns of `writes`.
+    combine(table, config): a combiner, as in MapReduce: some results of reduce, in key order -> a smaller table of the
+        same schema that is equivalent for `finish`; for steps whose partitions repeat each other. May be applied to its
+        own results.
+    finish(table, config): the concatenated results of reduce in key order, some or all of them combined if there is a
+        combiner -> Outcome.
+    key: description of the key, for `plan` and the docs.
+    writes: the row-aligned columns of Outcome.rows; an empty schema if it writes artefacts only.
+    reads: columns of documents and steps; also those of schema.HANDED, which the engine computes from the rules.
+    sparse: a column of `reads`; rows with null in it are skipped. For maps that return no rows for most documents: the
+        engine then reads text only where the column is not null.
+    expands: upper bound of the ratio of a map's output in memory to its text, in bytes; determines the number of
         partitions of a step that reads text.
-    indexed: what the map gives is kept, sorted, under `index/`, so that a later run maps only new shards.
-    memory: what is remembered of pairs of documents; the result must be the same with it and without.
-    named: config fields that name columns, or lists of them, which are read too; "" names none. numbers: those of them
-        that name columns of numbers.
+    indexed: whether the map output is stored, sorted, under `index/`, so that later runs map only new shards.
+    memory: stored results for pairs of documents; the result must be the same with and without it.
+    named: config fields that name columns, or lists of columns, which are read too; "" names none. numbers: those of
+        them that name numeric columns.
     """
 
     name: str
@@ -161,15 +164,14 @@ class Global:
 
 @dataclass(frozen=True)
 class Derive:
-    """Documents made out of documents: a source of its own, whose every row has a parent.
+    """Documents derived from other documents: a source whose rows all have a parent.
 
     derive(table, config, replace): one batch of a shard, with the columns of `reads` and `edits` (schema.SPANS), the
-        spans of canonical text that a release edits away; replace, span kind -> what stands for it. Returns DERIVED:
-        any number of documents of each row, numbered from 0 within it.
-    part: folder of a release that holds the kept documents once more, in a form of their own, or None; schema: of its
-        rows.
+        spans of canonical text that a release removes or replaces; replace, span kind -> replacement. Returns DERIVED:
+        any number of documents for each row, numbered from 0 within it.
+    part: folder of a release with the kept documents in an additional format, or None; schema: of its rows.
     rows(table): kept documents (doc_id, parent_id, language, domain, license, meta) -> one row of `schema` for each.
-    data(config): files that it loads; the names of the shards take their digests.
+    data(config): files that it loads; their digests enter the names of the shards.
     """
 
     name: str
@@ -185,12 +187,12 @@ class Derive:
 
 @dataclass(frozen=True)
 class Convert:
-    """The last edit of a release: whole texts in another form, after spans were edited away.
+    """The last edit of a release: a conversion of whole texts, after the edits of spans.
 
-    reads: columns of stages that it goes by. load: config -> a function of a table with `text` and these columns that
-        gives the new texts, large_string, row by row and null where they are null.
-    labels(config): what the language label of a converted document becomes; others stay.
-    data(config): files that it loads; recipes take their digests.
+    reads: columns of stages that it depends on. load: config -> a function from a table with `text` and these columns
+        to the new texts, large_string (n_rows,), null for null texts.
+    labels(config): language label -> label of converted documents; other labels are unchanged.
+    data(config): files that it loads; their digests enter recipes.
     """
 
     name: str
@@ -205,17 +207,17 @@ class Convert:
 DERIVED = pa.schema(
     {"parent": pa.int64(), "number": pa.int64(), "text": pa.large_string(), "meta": pa.large_string()}
 )
-"""What Derive.derive returns. parent: row of the batch; number: of the document among those of its parent; meta: a
+"""Result of Derive.derive. parent: row of the batch; number: index of the document among those of its parent; meta: a
 JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of an input file as a reader found it.
+    """One record of an input file, as yielded by a reader.
 
-    position: number of the record in its file, from 0; the same for every reading of the file.
-    fields: the record's own field names and values; None when the record is broken.
-    reason, detail, raw: for a broken record, a short machine-readable reason, what was found, and the bytes.
+    position: index of the record in its file, from 0; the same whenever the file is read.
+    fields: the record's own field names and values; None if the record is broken.
+    reason, detail, raw: of a broken record: a short machine-readable reason, details, and the bytes.
     """
 
     position: int
@@ -227,14 +229,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Reader:
-    """How one file of a source becomes records.
+    """A format of input files, and how its records are read.
 
-    read(stream, path, config): the file's raw bytes (seekable), its path below the source root; yields records
-        in file order, one at a time, so that a file of any size streams. Bad records are yielded with a reason;
-        when the rest of the file cannot be read, the last record says so with position -1.
+    read(stream, path, config): the file's raw bytes (seekable), and its path below the source root; yields records
+        in file order, one at a time, so that files of any size can be streamed. Broken records are yielded with a
+        reason; if the rest of the file cannot be read, the last record has position -1 and the reason.
     fields: canonical column -> field names to try in order; the source's `columns` override it.
-    siblings(path, config): other files that `read` opens for an input, by their paths, in a fixed order. They are part
-        of what the input holds: when one of them changes, the input is read again.
+    siblings(path, config): paths of other files that `read` opens for an input, in a fixed order. They count as part
+        of the input: when one of them changes, the input is read again.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""What is measured and decided about documents; no input or output, no cluster."""
+"""Stages: measurements of documents and decisions about them, without input, output or cluster code."""

@@ -1,8 +1,8 @@
-"""Anchors: a sample of short grams by which equal passages of two places find each other.
+"""Anchors: a content-defined sample of short grams, used to find repeated passages.
 
-Reads text; writes a key for each anchor and where its windows begin. Two equal passages of the least length
-have an anchor of the same key at the same place (see `kernels.anchors`), so that places without a shared key
-need not be looked at. What is repeated is decided elsewhere, from text.
+Reads text; writes a key for each anchor and the offset of its first window. Two equal passages of the least length
+contain an anchor with the same key at the same offset (see `kernels.anchors`), so that text without a shared key
+need not be compared. Which passages are repeated is decided from text by later steps (`stages.substring`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from stages.kernels.anchors import find_anchors, wide_table
 from stages.kernels.text import view
 
 MAX_CHARS = 20_000
-"""Largest setting: weights of a window stay far below 2**31."""
+"""Upper limit of the settings, which keeps weights of a window far below 2**31."""
 
 KEY_BITS = np.uint64(0xFFFFFFFFFF << 24)
-"""Bits of a key that are kept and compared. Two different anchors that agree in 40 cost a look at their text, never an
-error: of a thousand million anchors one in a thousand meets such another."""
+"""Bits of a key that are kept and compared: 40. A collision costs a comparison of text, never an error; among 10**9
+anchors, one in a thousand collides with another."""
 
 SCHEMA = pa.schema(
     {
@@ -34,21 +34,21 @@ SCHEMA = pa.schema(
         "min_chars_other": pa.int32(),
     }
 )
-"""keys: hash of each anchor, of 40 bits above zeros. firsts: the first character of its first window; its last comes
-before the first of the next anchor, or is that of the text. n_windows: windows of the text, 0 for a text shorter than
-one. min_chars_*: the settings, so that who reads anchors need not be told again."""
+"""keys: hash of each anchor, 40 bits above zeros. firsts: offset of its first window (characters); its last window is
+the one before the first of the next anchor, or the last of the text. n_windows: windows of the text, 0 for a text
+shorter than one. min_chars_*: the settings, for later steps."""
 
 
 PRESETS = {"equalised": (100, 400), "cci4": (185, 1700)}
-"""Least length of a passage in Han and in other characters. equalised: the same length of text in Chinese and English.
-cci4: what CCI4.0 (arXiv 2506.07463) took out, 800 bytes of 16-bit ids of GPT-2's tokenizer, which spends about two
-tokens on an ideograph and one on four letters: near 1,700 English characters, and 185 Chinese ones."""
+"""Least length of a passage in Han and in other characters. equalised: equivalent lengths in Chinese and English.
+cci4: the length used by CCI4.0 (arXiv 2506.07463), 800 bytes of 16-bit ids of GPT-2's tokenizer, which needs about two
+tokens per ideograph and one per four letters: about 1,700 English characters, or 185 Chinese ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Least length of a passage: so many Han characters (kana, Hangul and full-width forms count like them),
-    so many others, or a mixture in proportion; where not given, those of the preset."""
+    """Least length of a passage: min_chars_han Han characters (including kana, Hangul and full-width forms),
+    min_chars_other others, or a mixture in proportion; default those of the preset."""
 
     preset: str = "equalised"
     min_chars_han: int | None = None
@@ -64,13 +64,17 @@ class Config:
 
     @property
     def least(self) -> tuple[int, int]:
-        """Least length in Han and in other characters."""
+        """Least length of a passage in Han and in other characters."""
         han, other = PRESETS[self.preset]
         return (self.min_chars_han or han, self.min_chars_other or other)
 
 
 def annotate(batch: pa.Table, config: Config) -> pa.Table:
-    """Give each document its anchors; null to a null text."""
+    """Find the anchors of each document.
+
+    Args: batch, with a string column `text`, (n_docs,).
+    Returns: a table of SCHEMA, (n_docs,), null for null texts.
+    """
     decoded = view(batch["text"])
     keys, firsts, offsets, n_windows = find_anchors(
         decoded.codes, decoded.starts, wide_table(), *config.least

@@ -1,6 +1,6 @@
-"""What tells texts apart that are alike in nearly all their words: numbers, scripts, and what their headings name.
+"""Checks that reject false near duplicates: similar texts with different numbers, headings or scripts.
 
-Similarity cannot: pages of one template differ in less than two versions of one page do.
+A similarity threshold cannot separate them: pages of one template may differ less than two versions of one page.
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ from stages.kernels.text import load_tables
 from stages.kernels.writing import SCRIPTS, count_scripts, have_other_scripts
 
 COLUMNS = ("numbers", "units", "names", "times", "heading", "scripts")
-"""Of a text: hashes of its numbers; of its units, sorted; of those of its first line that come again, with how often;
-of those of a marked heading that it begins with; how many are of each script. As bytes, see kernels.ragged."""
+"""Of each text, as bytes (see kernels.ragged): hashes of its numbers; hashes of its units, sorted; hashes of the units
+of its first line that recur in it, and how often each does; hashes of the units of the Markdown heading that it begins
+with; number of units of each script."""
 
 COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
-"""What may stand before the first line."""
+"""Blanks and HTML comments before the first line."""
 
 MARK = "#"
-"""Begins a heading in Markdown."""
+"""First character of a heading in Markdown."""
 
 
 def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) -> dict[str, pa.Array]:
-    """COLUMNS of texts. Args: match, of the texts; compared, bool (n_docs,), of which they are wanted."""
+    """Return COLUMNS of texts.
+
+    Args: text, strings, (n_docs,); match, match text of the same texts; compared, bool (n_docs,), the texts whose
+    columns are needed.
+    Returns: large_binary (n_docs,) by name of column.
+    """
     classes, modes = load_tables().classes, np.where(compared, WORDS, NOTHING).astype(np.uint8)
     numbers = sort_sets(*hash_numbers(*match, classes))
     units, starts = sort_rows(*hash_units(match, modes))
@@ -44,7 +50,7 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     marked = np.asarray(pc.starts_with(lines, MARK).combine_chunks())
     head, head_starts = hash_units(match_text(lines), modes)
     short = marked & (np.diff(head_starts) < MIN_HEADING)
-    if short.any():  # the heading of a part; the line after it says of what
+    if short.any():  # a generic section heading; the line after it names the subject
         longer = first_lines(text.filter(pa.array(short)), 2)
         lines = pc.replace_with_mask(lines, pa.array(short), longer.combine_chunks())
         head, head_starts = hash_units(match_text(lines), modes)
@@ -60,23 +66,23 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
 
 
 def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
-    """The first line, or lines, of each text that are neither blank nor a comment of HTML; empty for a null text."""
+    """Return the first n_lines lines of each text, after blank lines and HTML comments: (n_docs,), "" for null."""
     begun = pc.replace_substring_regex(pc.fill_null(text, ""), COMMENT, "", max_replacements=1)
     for _ in range(n_lines - 1):  # a line break before the last of them becomes a blank, as in match text
         begun = pc.replace_substring_regex(begun, r"\s*\n\s*", " ", max_replacements=1)
     return pc.list_element(pc.split_pattern(begun, "\n", max_splits=1), 0)
 
 
-def differ(met: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Whether the texts of each pair have other numbers, are about other things, say something in another script.
+def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compare the texts of each pair: whether their numbers, their names or headings, and their scripts differ.
 
-    Args: met, texts with COLUMNS; left and right, int64 (n_pairs,), places of both ends.
-    Returns: bool (n_pairs,) of each.
+    Args: texts, a table with COLUMNS; left and right, int64 (n_pairs,), positions of both ends in `texts`.
+    Returns: bool (n_pairs,) each: other numbers, other names or headings, other scripts.
     """
     values, ends = {}, {}
     for name in COLUMNS:
-        kind = np.int64 if name in ("times", "scripts") else np.uint64
-        values[name], starts = from_binary(met[name].combine_chunks(), kind)
+        dtype = np.int64 if name in ("times", "scripts") else np.uint64
+        values[name], starts = from_binary(texts[name].combine_chunks(), dtype)
         ranges = np.stack([starts[:-1], starts[1:]], axis=1)
         ends[name] = ranges[left], ranges[right]
     sizes = {name: [np.diff(ranges)[:, 0] for ranges in both] for name, both in ends.items()}

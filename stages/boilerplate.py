@@ -1,8 +1,8 @@
-"""Lines of web pages that are furniture, not text: cookie notices, share bars, page navigation, copyright.
+"""Boilerplate lines of web pages: cookie notices, share bars, page navigation, copyright.
 
-Reads canonical text; writes spans over whole lines, their line break included, and the share of characters
-that they cover. Release decides which kinds it removes. Patterns are data (`languages/*.lines.yaml`), and all
-apply to every document, because pages mix languages: English notices stand on Chinese pages.
+Reads canonical text; writes spans over whole lines, including their line break, and the share of characters
+that they cover. Which kinds are removed is decided at release. Patterns are data (`languages/*.lines.yaml`), and all
+apply to every document, because pages mix languages: English notices occur on Chinese pages.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ SCHEMA = pa.schema({"spans": SPANS, "removed_share": pa.float32()})
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Nothing to set: release chooses kinds, and patterns are data files."""
+    """Nothing to set: kinds are chosen at release, and patterns are data files."""
 
 
 @dataclass(frozen=True)
 class LineRule:
-    """One pattern: a line of at most max_chars characters that it matches whole is of this kind.
+    """One pattern: a line of at most max_chars characters that matches it completely is of this kind.
 
-    triggers: how the words begin that every match holds, in match characters, two or more. Line breaks in the
-    pattern text are for the reader and are left out.
+    triggers: beginnings of words, in match characters, two or more characters each; every match contains at least one.
+    Line breaks in the text of a pattern are for the reader and are removed.
     """
 
     kind: str
@@ -50,18 +50,22 @@ class Boilerplate:
         self.triggers = trigger_table((text, rule.max_chars) for rule in self.rules for text in rule.triggers)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Find the furniture lines of every document of a batch."""
+        """Find the boilerplate lines of each document.
+
+        Args: batch, with a string column `text`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,).
+        """
         codes, starts, classes = view(batch["text"])
         fold = load_tables().fold
-        found = find_lines(codes, starts, classes, fold, *self.triggers)
-        lines = match_lines(codes, fold, found).tobytes().decode("utf-32-le")
-        ends = np.cumsum(found[:, 2] - found[:, 1]).tolist()
+        candidates = find_lines(codes, starts, classes, fold, *self.triggers)
+        lines = match_lines(codes, fold, candidates).tobytes().decode("utf-32-le")
+        ends = np.cumsum(candidates[:, 2] - candidates[:, 1]).tolist()
         kinds = [self.kind_of(lines[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
         hits = np.array([kind is not None for kind in kinds], bool)
-        return _to_columns(found[hits], [kind for kind in kinds if kind], starts)
+        return _to_columns(candidates[hits], [kind for kind in kinds if kind], starts)
 
     def kind_of(self, line: str) -> str | None:
-        """Name the kind of a line in match characters; None for text."""
+        """Return the kind of a line in match characters; None if it is not boilerplate."""
         for rule in self.rules:
             if len(line) <= rule.max_chars and rule.pattern.fullmatch(line):
                 return rule.kind
@@ -92,7 +96,7 @@ def load_rules(path: str) -> list[LineRule]:
 
 
 def _to_columns(hits: np.ndarray, kinds: list[str], starts: np.ndarray) -> pa.Table:
-    """Lay out the spans of hit lines; int64 (n_hits, 5) as `find_lines` gives them."""
+    """Return the spans of matching lines as a table of SCHEMA; hits, int64 (n_hits, 5), rows of `find_lines`."""
     n_docs = len(starts) - 1
     begin = starts[hits[:, 0]]
     span = pa.StructArray.from_arrays(

@@ -1,10 +1,10 @@
-"""Candidate pairs: documents with an equal band key or match hash, and the groups that the pairs connect.
+"""Candidate pairs: documents with an equal band key or match hash, and the connected components of these pairs.
 
 Reads band keys and match hashes; writes for each document its groups and the documents it must be compared
-with. Copies by match hash hang on one of them, the first, and it alone stands for them in the groups
-of band keys: a page copied ten thousand times costs ten thousand pairs, not fifty million. A key shared by
-more than `max_group` different documents is template text; its documents are compared with a few leaders
-only. Documents derived from others meet only each other: what they say, their parents say as well.
+with. Exact copies (equal match hashes) are represented by their first document; only it takes part in LSH, so that
+a page copied ten thousand times costs ten thousand pairs, not fifty million. A key shared by more than `max_group`
+different documents is template text; its documents are compared with a few leaders only. Derived documents are
+compared only with each other, because they repeat their parents' text by construction.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from stages.scope import SCOPE_READS, Scope, check_scope, scope_salt
 SCHEMA = pa.schema(
     {"groups": pa.list_(pa.uint64()), "partners": pa.list_(pa.uint64()), "is_copy": pa.bool_()}
 )
-"""groups: where the document meets its partners, each pair in one of them: the smallest row number of the documents
-connected by candidate pairs or, where these are more than MAX_TOGETHER, the smaller row of each pair. partners: rows
-that are a candidate pair with it, in order. is_copy: an earlier row has the same match hash. All null for a document
-without a pair."""
+"""groups: the groups in which the document is compared with its partners, each pair in one of them: the smallest row
+number of its connected component or, for components of more than MAX_TOGETHER documents, the smaller row of each pair.
+partners: rows that form a candidate pair with it, ascending. is_copy: an earlier row has the same match hash. All null
+for a document without a pair."""
 
 MAX_TOGETHER = 4096
-"""Most documents that are compared in one place. Candidate pairs below the threshold chain: at about one a document
-most of a corpus hangs together, and no process could hold its shingles."""
+"""Most documents of a group. Candidate pairs below the threshold chain: with about one candidate pair per document,
+most of the corpus forms one connected component, and its shingles would not fit into one process."""
 
 KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "content": pa.uint64()})
 PAIRS = pa.schema({"left": pa.uint64(), "right": pa.uint64(), "is_copy": pa.bool_()})
@@ -51,9 +51,9 @@ READS = ("minhash.band_keys", "exact.match_hash", *SCOPE_READS)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """max_group: most documents of one key that are all compared with each other. leaders: above it, the
-    number of documents, those of smallest match hash, that all others are compared with. scope: `global`, `source` or
-    `snapshot`; only documents of one scope are compared."""
+    """max_group: most documents of one key that are all compared with each other. leaders: for a key of more documents,
+    the number of documents, those of smallest match hash, that all others are compared with. scope: `global`, `source`
+    or `snapshot`; only documents of one scope are compared."""
 
     max_group: int = 64
     leaders: int = 8
@@ -68,29 +68,39 @@ class Config:
 
 
 def map_keys(table: pa.Table, config: Config) -> pa.Table:
-    """One row per band key and one per match hash, whose first 64 bits are its key and every row's
-    `content`."""
+    """Return one row per band key and one per match hash of each document.
+
+    Args: table, with READS and `row`.
+    Returns: a table of KEYED; `content` is the first 64 bits of the match hash, which is also the key of its row.
+    """
     hashes = table["exact.match_hash"].combine_chunks()
     bands = table["minhash.band_keys"].combine_chunks()
     owners = pc.list_parent_indices(bands).to_numpy().astype(np.int64)
-    known = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
-    kind = scope_salt(table, config.scope)
-    content = hash_lanes(hashes)[:, 0] ^ kind
-    index = np.concatenate([known, owners])
-    keys = np.concatenate([content[known], pc.list_flatten(bands).to_numpy() ^ kind[owners]])
+    hashed = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
+    salt = scope_salt(table, config.scope)
+    content = hash_lanes(hashes)[:, 0] ^ salt
+    index = np.concatenate([hashed, owners])
+    keys = np.concatenate([content[hashed], pc.list_flatten(bands).to_numpy() ^ salt[owners]])
     return pa.table([keys, table["row"].to_numpy()[index], content[index]], schema=KEYED)
 
 
 def link_keys(table: pa.Table, config: Config) -> pa.Table:
-    """Pairs of one partition: copies with the first of them, and the first ones of each key with each
-    other."""
+    """Return the pairs of one partition: exact copies with their first document, and first documents that share a key
+    with each other.
+
+    Args: table, of KEYED, sorted by key, then row.
+    Returns: a table of PAIRS.
+    """
     keys, rows, content = (table[name].to_numpy() for name in KEYED.names)
     left, right, n_copies = link_rows(keys, rows, content, config.max_group, config.leaders)
     return pa.table([left, right, np.arange(len(left)) < n_copies], schema=PAIRS)
 
 
 def merge_pairs(table: pa.Table, config: Config) -> pa.Table:
-    """Distinct pairs, by row: most pairs of near duplicates share several keys."""
+    """Return distinct pairs, by row (a combiner): most pairs of near duplicates share several keys.
+
+    Args: table, of PAIRS. Returns: a table of PAIRS.
+    """
     batches = [
         [column.to_numpy(zero_copy_only=False) for column in batch.columns] for batch in table.to_batches()
     ]
@@ -110,7 +120,7 @@ def merge_pairs(table: pa.Table, config: Config) -> pa.Table:
 
 
 def _merge_wide(table: pa.Table) -> pa.Table:
-    """See merge_pairs; for rows of which two do not fit into 64 bits."""
+    """See merge_pairs; for row numbers of which two do not fit into 64 bits."""
     left, right, is_copy = (table[name].to_numpy() for name in PAIRS.names)
     order = np.lexsort((~is_copy, right, left))
     left, right = left[order], right[order]
@@ -119,7 +129,11 @@ def _merge_wide(table: pa.Table) -> pa.Table:
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Distinct pairs, at both ends; the groups that documents meet in; a summary."""
+    """Return groups and partners of each document, from the distinct pairs, and a summary.
+
+    Args: table, of PAIRS, of all partitions.
+    Returns: rows of `row` and SCHEMA; the artefact `summary`.
+    """
     (pairs,) = merge_pairs(table, config).to_batches() or [pa.RecordBatch.from_pylist([], PAIRS)]
     rows, heads, tails = number_rows(pairs["left"].to_numpy(), pairs["right"].to_numpy())
     labels = components(len(rows), heads, tails)

@@ -1,7 +1,7 @@
-"""Places of documents within their host and slice of time, so that a rule can keep the best N of each.
+"""Ranks of documents within their host and slice of time, so that a rule can keep the best N of each.
 
-Reads host (or any columns), snapshot or date, a score and a weight; writes the place of each document that passes the
-base rules in the order of the score, and what all up to it weigh together. How many may stay is up to a rule:
+Reads host (or other columns), snapshot or date, a score and a weight; writes the rank by score of each document that
+passes the base rules, and the cumulative weight up to it. The number kept is set by a rule:
 `{name: host_cap, caps.rank: {max: 1000}, if_null: keep}`. See docs/urls.md.
 """
 
@@ -23,9 +23,9 @@ from stages.keyed_hash import keyed_hash
 Slice = Literal["snapshot", "year", "month", "none"]
 
 SCHEMA = pa.schema({"rank": pa.int32(), "used": pa.int64(), "n_documents": pa.int32()})
-"""rank: from 1, the best first. used: what the documents up to this one weigh, itself included; the rank where nothing
-is weighed. n_documents: documents of its group and slice that compete. All null for a document that fails a base rule
-or lacks a column of `by`."""
+"""rank: from 1, the best first. used: cumulative weight of the documents up to and including this one; the rank if
+there is no `weigh` column. n_documents: ranked documents of its group and slice. All null for a document that fails a
+base rule or has null in a column of `by`."""
 
 PLACED = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
@@ -33,20 +33,21 @@ READS = ("doc_id", "parent_id", "host", "snapshot", "date", "passes_base")
 
 YEAR = r"(?P<year>(?:19|20)\d\d)"
 MONTH = YEAR + r"(?:[-/.年](?P<month>\d{1,2})|(?P<packed>\d\d))"
-"""Where a date has its year and its month: 2024-05-01, 2024/5/1, 2024年5月, 20240501."""
+"""Year and month of a date in one of the forms 2024-05-01, 2024/5/1, 2024年5月, 20240501."""
 
 SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Who competes with whom, and in what order.
+    """Groups, and the order within them.
 
-    by: columns that name a group, such as `host` or `urls.domain`. slice: groups are apart for each snapshot, or year
-    or month of `date`; documents without one are a slice too. prefer: column of numbers, the largest first (with
-    prefer_low the least); null comes last, ties go by a keyed hash of the document. weigh: column of numbers such as
-    `tokens.n_tokens` that `used` adds up, null as 0; none: documents. once: column such as `dedup.cluster`; documents
-    of a group with the same value share the place of the first, so that copies, of which one stays, take one place.
+    by: columns that define a group, such as `host` or `urls.domain`. slice: groups are split by snapshot, or by year or
+    month of `date`; documents without one form a slice of their own. prefer: numeric column, largest first (with
+    prefer_low smallest first); null comes last, ties are broken by a keyed hash of the document. weigh: numeric column,
+    such as `tokens.n_tokens`, that `used` adds up, null counts as 0; default: number of documents. once: column such as
+    `dedup.cluster`; documents of a group with the same value share the rank of the first, so that duplicates, of which
+    one is kept, use one rank. seed: of the hash.
     """
 
     by: tuple[str, ...] = ("host",)
@@ -67,20 +68,25 @@ class Config:
 
 
 def map_rows(table: pa.Table, config: Config) -> pa.Table:
-    """Documents that compete, keyed by group; `check` tells groups of one key apart."""
-    inside = table["passes_base"]
+    """Return the documents to rank, keyed by group; `check` distinguishes groups whose keys collide.
+
+    Args: table, with READS, `row` and the columns that config names.
+    Returns: one row per document: `key`, `check`, `tie` and `more` uint64, `row`, `value` float64 (smaller is better),
+    `weight` int64, `once` uint64, null without a value.
+    """
+    ranked = table["passes_base"]
     for column in config.by:
-        inside = pc.and_(inside, table[column].is_valid())
-    table = table.filter(inside)
+        ranked = pc.and_(ranked, table[column].is_valid())
+    table = table.filter(ranked)
     names = [table[column].cast(pa.string()) for column in config.by]
     group = pc.binary_join_element_wise(*names, slice_of(table, config), SEPARATOR)
     hashes = hash128(*utf8_buffers(group)) ^ salt(table["parent_id"])[:, None]
     weights = numbers(table, config.weigh, 0.0) if config.weigh else np.ones(table.num_rows)
     value = numbers(table, config.prefer, -np.inf if not config.prefer_low else np.inf)
     value = -value if config.prefer and not config.prefer_low else value
-    nothing = pa.chunked_array([pa.nulls(len(hashes), pa.string())])
-    once = table[config.once].cast(pa.string()) if config.once else nothing
-    same = pa.array(hash128(*utf8_buffers(once))[:, 0], mask=np.asarray(once.combine_chunks().is_null()))
+    nulls = pa.chunked_array([pa.nulls(len(hashes), pa.string())])
+    once = table[config.once].cast(pa.string()) if config.once else nulls
+    once_key = pa.array(hash128(*utf8_buffers(once))[:, 0], mask=np.asarray(once.combine_chunks().is_null()))
     return pa.table(
         {
             "key": hashes[:, 0],
@@ -90,13 +96,13 @@ def map_rows(table: pa.Table, config: Config) -> pa.Table:
             "tie": keyed_hash(table["doc_id"], config.seed),
             "more": keyed_hash(table["doc_id"], config.seed + 1),
             "weight": np.ceil(weights).astype(np.int64),
-            "once": same,
+            "once": once_key,
         }
     )
 
 
 def slice_of(table: pa.Table, config: Config) -> pa.ChunkedArray:
-    """The slice of each document as text; empty for none, and with month 00 where a date has none."""
+    """Return the slice of each document, string (n_rows,): "" for none; the month is 00 where a date has none."""
     if config.slice == "none":
         return pa.chunked_array([pa.repeat("", table.num_rows)])
     if config.slice == "snapshot":
@@ -104,13 +110,13 @@ def slice_of(table: pa.Table, config: Config) -> pa.ChunkedArray:
     year = pc.fill_null(pc.struct_field(pc.extract_regex(table["date"], YEAR), "year"), "")
     if config.slice == "year":
         return year
-    found = pc.extract_regex(table["date"], MONTH)
-    month = pc.binary_join_element_wise(pc.struct_field(found, "month"), pc.struct_field(found, "packed"), "")
+    match = pc.extract_regex(table["date"], MONTH)
+    month = pc.binary_join_element_wise(pc.struct_field(match, "month"), pc.struct_field(match, "packed"), "")
     return pc.binary_join_element_wise(year, pc.utf8_lpad(pc.fill_null(month, ""), 2, "0"), "-")
 
 
 def numbers(table: pa.Table, column: str, null: float) -> np.ndarray:
-    """A column as float64; null and NaN become `null`, and so does a column without a name."""
+    """Return a column as float64 (n_rows,), with null and NaN replaced by `null`; all 0 if column is ""."""
     if not column:
         return np.full(table.num_rows, 0.0)
     values = pc.fill_null(table[column].cast(pa.float64()), float("nan")).to_numpy()
@@ -118,7 +124,7 @@ def numbers(table: pa.Table, column: str, null: float) -> np.ndarray:
 
 
 def place(table: pa.Table, config: Config) -> pa.Table:
-    """Order every group of one partition and count."""
+    """Rank the documents of each group of one partition: rows of `map_rows` to a table of PLACED."""
     columns = ("more", "tie", "value", "check", "key")
     order = np.lexsort([table[name].to_numpy() for name in columns])
     key, check, weight = (table[name].to_numpy()[order] for name in ("key", "check", "weight"))
@@ -142,7 +148,11 @@ def place(table: pa.Table, config: Config) -> pa.Table:
 
 
 def firsts(group: np.ndarray, once: pa.ChunkedArray) -> np.ndarray:
-    """The first document of a group with the same value, itself for one without; places in the order, int64 (n,)."""
+    """Return the position of the first document of the same group and value.
+
+    Args: group, int64 (n,), ascending; once, uint64 (n,), in the order of ranks.
+    Returns: int64 (n,), a document's own position where `once` is null.
+    """
     first = np.arange(len(group))
     rows = np.flatnonzero(np.asarray(once.combine_chunks().is_valid()))
     if not len(rows):
@@ -157,13 +167,16 @@ def firsts(group: np.ndarray, once: pa.ChunkedArray) -> np.ndarray:
 
 
 def running(values: np.ndarray, starts: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Sums of values from the start of each group on, int64 (n,)."""
+    """Return cumulative sums of values within groups: int64 (n,).
+
+    Args: values, int64 (n,); starts, int64 (n_groups,), first position of each group; group, int64 (n,), its index.
+    """
     total = np.cumsum(values)
     return total - (total[starts] - values[starts])[group] if len(values) else total
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """The places as they are, and how large the largest group is."""
+    """Return the ranks unchanged, and a summary; table, of PLACED, of all partitions."""
     largest = pc.max(table["n_documents"]).as_py() or 0
     summary = pa.table({"documents": [table.num_rows], "largest": pa.array([largest], pa.int64())})
     return Outcome(rows=table, artefacts={"summary": summary})

@@ -1,7 +1,7 @@
-"""The card of a release, README.md: what it is, where every record went, what it was made of, how to use it.
+"""The dataset card of a release, README.md: contents, funnel, sources, composition, usage and limits.
 
-Reads the numbers of report.json and writes nothing that is not among them. The front matter is what the Hugging Face
-hub reads from a dataset card, so that a release can be put there as it is.
+Takes the numbers of report.json and contains no others. Its front matter is that of a dataset card of the Hugging Face
+hub, so that a release can be uploaded unchanged.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from stages.card_scripts import script_section
 from stages.markdown import code, escaped, few, in_bytes, markdown, share
 
 SHOWN_LANGUAGES = 6
-"""Languages with a column or row of their own, the largest; report.json has them all."""
+"""Number of languages, the largest, with a column or row of their own; report.json has all."""
 
 TALLY = {"documents": 0, "kept": 1, "copies": 2, "bytes": 3, "kept_bytes": 4, "kept_tokens": 5}
 SPLIT = {"kept": 0, "dropped": 1, "kept_bytes": 2, "dropped_bytes": 3}
-"""Place of each number in the groups of a profile."""
+"""Index of each number in the rows of a profile."""
 
 PRIVACY = ("pii",)
 HARM = ("toxicity",)
 BENCHMARKS = ("decontaminate",)
-"""Names of steps that take personal data, harmful text and benchmark questions into account."""
+"""Names of the steps that detect personal data, harmful text and benchmark questions."""
 
 
 def card(
@@ -43,7 +43,10 @@ def card(
     schemas: Mapping[str, pa.Schema],
     meanings: Mapping[str, str],
 ) -> str:
-    """Write README.md. Arguments as in `stages.release.pages`; meanings, what each column holds."""
+    """Return the text of README.md.
+
+    Args: report, files and schemas, as in `stages.release.pages`; meanings, of each column.
+    """
     sections = [
         [f"# {escaped(report['name'])}", "", *introduction(report)],
         funnel_section(report), language_section(report), script_section(report), source_section(report),
@@ -56,7 +59,7 @@ def card(
 
 
 def introduction(report: Report) -> list[str]:
-    """What the release is, in a paragraph."""
+    """Return lines that describe the release in a paragraph."""
     counts, languages = report["counts"], report["profile"]["languages"]
     size = sum(row[TALLY["kept_bytes"]] for row in languages.values())
     largest = kept_languages(report)[:SHOWN_LANGUAGES]
@@ -72,7 +75,7 @@ def introduction(report: Report) -> list[str]:
 
 
 def funnel_section(report: Report) -> list[str]:
-    """What became of every record, by language and rule, and what rules that only flag found."""
+    """Return the section on all records, by language and rule, and the counts of rules that only flag."""
     counts = report["counts"]
     lines = [
         "## Where every record went",
@@ -96,8 +99,8 @@ def funnel_section(report: Report) -> list[str]:
         lines += markdown(["rule", "documents"], flags)
     reasons = [
         [source, reason, n]
-        for source, found in sorted(report["quarantined"].items())
-        for reason, n in sorted(found.items())
+        for source, counts_by_reason in sorted(report["quarantined"].items())
+        for reason, n in sorted(counts_by_reason.items())
     ]
     if reasons:
         lines += [
@@ -110,9 +113,9 @@ def funnel_section(report: Report) -> list[str]:
 
 
 def copies_line(report: Report) -> list[str]:
-    """How copies are like what was kept for them; nothing where none went."""
+    """Return a line on how duplicates are similar to their keepers; no line without duplicates."""
     kinds = report["duplicates"].get("language", {}).values()
-    raw, exact, near = (sum(found.get(kind, 0) for found in kinds) for kind in ("raw", "exact", "near"))
+    raw, exact, near = (sum(row.get(kind, 0) for row in kinds) for kind in ("raw", "exact", "near"))
     if not raw + exact + near:
         return []
     return [
@@ -125,29 +128,36 @@ def copies_line(report: Report) -> list[str]:
 def funnel_table(
     funnel: Mapping[str, Mapping[str, int]], rules: Sequence[str], failed: Mapping[str, int]
 ) -> list[str]:
-    """What became of the documents: one row per outcome, the largest languages in columns.
+    """Return a table of documents: one row per outcome, the largest languages in columns.
 
-    Args: funnel, language -> outcome -> documents; rules, names of the drop rules in the order they decide; failed,
-    documents that fail each rule, whatever dropped them.
+    Args: funnel, language -> outcome -> documents; rules, names of the drop rules in the order of application; failed,
+    documents that fail each rule, regardless of the rule that dropped them.
     """
     languages = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
     shown, rest = languages[:SHOWN_LANGUAGES], languages[SHOWN_LANGUAGES:]
     columns = [[name] for name in shown] + ([rest] if rest else []) + [languages]
     heads = ["", *shown, *([f"{len(rest)} others"] if rest else []), "all", "fail it"]
-    found = {outcome for row in funnel.values() for outcome in row}
+    outcomes_found = {outcome for row in funnel.values() for outcome in row}
 
     def line(name: str, outcomes: Iterable[str]) -> list[Any]:
         outcomes = list(outcomes)
         sums = [sum(funnel[n].get(o, 0) for n in names for o in outcomes) for names in columns]
         return [name, *sums, failed.get(name, "")]
 
-    dropped = [*(rule for rule in dict.fromkeys(rules) if rule in found), *sorted(found - {"kept", *rules})]
-    rows = [line("ingested", found), *(line(name, [name]) for name in dropped), line("kept", ["kept"])]
+    dropped = [
+        *(rule for rule in dict.fromkeys(rules) if rule in outcomes_found),
+        *sorted(outcomes_found - {"kept", *rules}),
+    ]
+    rows = [
+        line("ingested", outcomes_found),
+        *(line(name, [name]) for name in dropped),
+        line("kept", ["kept"]),
+    ]
     return markdown(heads, rows)
 
 
 def language_section(report: Report) -> list[str]:
-    """Documents, bytes and tokens of each language that has a kept document."""
+    """Return the section on documents, bytes and tokens of each language that has a kept document."""
     tallies = report["profile"]["languages"]
     total = sum(row[TALLY["kept_tokens"]] for row in tallies.values())
     rows = [
@@ -163,7 +173,7 @@ def language_section(report: Report) -> list[str]:
 
 
 def source_section(report: Report) -> list[str]:
-    """What was read of each source, and what is left of it."""
+    """Return the section on what was read and what was kept of each source."""
     rows = []
     for source in report["sources"]:
         licenses = [
@@ -192,7 +202,7 @@ def source_section(report: Report) -> list[str]:
 
 
 def license_section(report: Report) -> list[str]:
-    """Kept documents and tokens by licence, as the documents carry it."""
+    """Return the section on kept documents and tokens by licence, as given in the documents."""
     tokens = sum(row["tokens"] for row in report["licenses"])
     rows = [
         [
@@ -209,7 +219,7 @@ def license_section(report: Report) -> list[str]:
 
 
 def quality_section(report: Report) -> list[str]:
-    """Tiers and buckets with the share of kept bytes that each holds."""
+    """Return the section on the share of kept bytes in each tier and bucket; empty without them."""
     tiers, buckets = (report["profile"].get(name) or {} for name in ("tiers", "buckets"))
     languages = [name for name in kept_languages(report) if name in {**tiers, **buckets}][:SHOWN_LANGUAGES]
     if not languages:
@@ -234,7 +244,7 @@ def quality_section(report: Report) -> list[str]:
 
 
 def copies_section(report: Report) -> list[str]:
-    """How many clusters of near copies there are, and what was dropped for another member."""
+    """Return the section on clusters of duplicates and on documents removed in favour of another member."""
     clusters = report["profile"].get("clusters")
     if not clusters:
         return []
@@ -248,7 +258,7 @@ def copies_section(report: Report) -> list[str]:
 
 
 def domain_section(report: Report) -> list[str]:
-    """Documents by domain, where the run labels it."""
+    """Return the section on documents by domain; empty if the run does not label domains."""
     domains = report["profile"].get("domains")
     if not domains:
         return []
@@ -261,12 +271,12 @@ def domain_section(report: Report) -> list[str]:
 
 
 def mixes(report: Report) -> list[tuple[str, Mapping[str, Any], bool]]:
-    """Name, numbers and whether it is the default, of every mix."""
+    """Return for every mix its name, its numbers and whether it is the default."""
     return [(name, mix, name == report["default_mix"]) for name, mix in sorted(report["mixes"].items())]
 
 
 def mix_section(named: tuple[str, Mapping[str, Any], bool]) -> list[str]:
-    """What a mix was asked to hold, and holds."""
+    """Return the section on one mix: requested and realised shares."""
     name, mix, is_default = named
     rows = [
         [
@@ -289,7 +299,7 @@ def mix_section(named: tuple[str, Mapping[str, Any], bool]) -> list[str]:
 
 
 def repeat_lines(repeat: Mapping[str, Any]) -> list[str]:
-    """How often documents of each class come in one epoch, and what rules removed of them where that was fitted."""
+    """Return lines on how often documents of each class are taken in one epoch and, if fitted, their removal rates."""
     fitted = repeat["fit"] is not None
     rows = [
         [
@@ -305,12 +315,12 @@ def repeat_lines(repeat: Mapping[str, Any]) -> list[str]:
         if fitted
         else ""
     )
-    said = f"An epoch holds documents more than once, by {code(repeat['column'])}{why}:"
-    return ["", said, "", *markdown(heads, rows)]
+    sentence = f"An epoch holds documents more than once, by {code(repeat['column'])}{why}:"
+    return ["", sentence, "", *markdown(heads, rows)]
 
 
 def making_section(report: Report) -> list[str]:
-    """Steps with their versions and recipes, and what was edited in the text."""
+    """Return the section on steps, with versions and recipes, and on edits of the text."""
     rows = [
         [
             code(s["module"]), s["version"], "across documents" if s["kind"] == "global" else "each document",
@@ -343,7 +353,7 @@ def making_section(report: Report) -> list[str]:
 
 
 def limits_section(report: Report) -> list[str]:
-    """What a user must know before relying on it; each line follows from the numbers or the steps."""
+    """Return the section on known limits; each line follows from the numbers or the steps."""
     steps, counts = {s["name"] for s in report["steps"]}, report["counts"]
     edited = {column.partition(".")[0] for column in report["edits"]["spans"]}
     without = sum(row["documents"] for row in report["licenses"] if not row["license"])

@@ -1,4 +1,4 @@
-"""The part of a release's card on its files: front matter for the hub, what lies where, columns, how to load and check.
+"""Sections of a release's card on its files: front matter, list of files, columns, loading and checking.
 
 Source of the front matter: the Hugging Face hub's dataset card specification (hub-docs/datasetcard.md).
 """
@@ -15,42 +15,42 @@ from stages.hub import hub_languages, hub_licenses, hub_size
 from stages.markdown import Markup, code, few, in_bytes, markdown, type_name
 
 Report = Mapping[str, Any]
-"""Plain JSON: what report.json of a release holds."""
+"""Parsed report.json of a release."""
 
 
 def front_matter(report: Report, schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
-    """What the hub reads: names, languages, licences, size, and a configuration for each table and language."""
+    """Return the front matter: name, languages, licences, size, and a configuration for each table and language."""
     kept = kept_languages(report)
-    page: dict[str, Any] = {"pretty_name": report["name"]}
+    metadata: dict[str, Any] = {"pretty_name": report["name"]}
     if languages := hub_languages(kept):
-        page["language"] = languages
-        page["multilinguality"] = ["multilingual" if len(languages) > 1 else "monolingual"]
+        metadata["language"] = languages
+        metadata["multilinguality"] = ["multilingual" if len(languages) > 1 else "monolingual"]
     if licenses := hub_licenses(row["license"] for row in report["licenses"]):
-        page["license"] = licenses
-    page["size_categories"] = [hub_size(report["counts"]["kept"])]
-    page["task_categories"] = ["text-generation"]
-    page["tags"] = ["pretraining", "bicorpus"]
+        metadata["license"] = licenses
+    metadata["size_categories"] = [hub_size(report["counts"]["kept"])]
+    metadata["task_categories"] = ["text-generation"]
+    metadata["tags"] = ["pretraining", "bicorpus"]
     configs = {"default": "data/*/part-*.parquet"} if kept else {}
     configs |= {name: f"data/{name}/part-*.parquet" for name in kept if name != "default"}
     configs |= {
         config_name(f): f"{f}/part-*.parquet" for f in schemas if f != "data" and not f.endswith(".parquet")
     }
-    page["configs"] = [
+    metadata["configs"] = [
         {"config_name": name, "data_files": [{"split": "train", "path": path}]}
         for name, path in configs.items()
     ]
     if kept:
-        page["configs"][0]["default"] = True
-    return page
+        metadata["configs"][0]["default"] = True
+    return metadata
 
 
 def config_name(folder: str) -> str:
-    """The hub's name of a table; what it forbids becomes a hyphen."""
+    """Return the hub's name of a table; characters that it does not allow become hyphens."""
     return re.sub(r"[^\w.-]+", "-", folder.replace("mixes/", "mix-", 1))
 
 
 def kept_languages(report: Report) -> list[str]:
-    """Languages with a kept document, the largest first."""
+    """Return the languages with a kept document, the largest first."""
     kept = {name: row["kept"] for name, row in report["funnel"].items() if row.get("kept")}
     return sorted(kept, key=lambda name: (-kept[name], name))
 
@@ -70,33 +70,33 @@ FILES = (
 
 
 def file_section(files: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What lies where, and how large it is."""
+    """Return the section that lists the files and their sizes."""
     rows = []
     for prefix, meaning in FILES:
-        found = [file["bytes"] for file in files if file["path"].startswith(prefix)]
-        if found:
-            rows.append([code(prefix), Markup(meaning), len(found), in_bytes(sum(found))])
+        sizes = [file["bytes"] for file in files if file["path"].startswith(prefix)]
+        if sizes:
+            rows.append([code(prefix), Markup(meaning), len(sizes), in_bytes(sum(sizes))])
     rows.append([code("croissant.json"), "files and columns for programs (Croissant 1.0)", 1, ""])
     rows.append([code("checksums.sha256"), "SHA-256 of every other file", 1, ""])
     return ["## Files", "", *markdown(["", "", "files", "size"], rows)]
 
 
 def column_section(schemas: Mapping[str, pa.Schema], meanings: Mapping[str, str]) -> list[str]:
-    """Columns of each kind of table, each told once; the parts of mixes have those of the data."""
+    """Return the section on columns, one table for each distinct schema: files of mixes have the schema of the data."""
     lines = ["## Columns"]
-    told: list[pa.Schema] = []
+    listed: list[pa.Schema] = []
     for schema in schemas.values():
-        if any(schema.equals(other) for other in told):
+        if any(schema.equals(other) for other in listed):
             continue
-        told.append(schema)
+        listed.append(schema)
         same = [code(name) for name, other in schemas.items() if other.equals(schema)]
         rows = [[code(c.name), type_name(c.type), Markup(meanings.get(c.name, ""))] for c in schema]
         lines += ["", f"{few(same)}:", "", *markdown(["column", "type", "meaning"], rows)]
-    return lines if told else []
+    return lines if listed else []
 
 
 def loading_section(report: Report, schemas: Mapping[str, pa.Schema]) -> list[str]:
-    """Code that reads the release with three libraries; Datasets takes no "." for the folder."""
+    """Return the section with code that reads the release with three libraries; Datasets does not accept "."."""
     languages = kept_languages(report)
     if not languages:
         return []
@@ -123,7 +123,7 @@ def loading_section(report: Report, schemas: Mapping[str, pa.Schema]) -> list[st
 
 
 def checking_section() -> list[str]:
-    """How to check that the release is whole."""
+    """Return the section on checking that the release is complete."""
     return [
         "## Checking it", "",
         "`sha256sum -c checksums.sha256` checks the files. `bicorpus verify .` checks besides that every record is "

@@ -1,4 +1,4 @@
-"""The part of a card that tells how much of the Chinese is in which script."""
+"""Section of a release's card on Chinese text by script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stages.markdown import code, markdown
 
 
 def script_section(report: Report) -> list[str]:
-    """How much of the Chinese is in which script, and what was converted."""
+    """Return the section on Chinese text by script, and on conversions; empty without Chinese text."""
     scripts = report.get("scripts") or []
     if not scripts:
         return []
@@ -30,6 +30,6 @@ def script_section(report: Report) -> list[str]:
     if labels := {
         row["language"]: row["released_as"] for row in scripts if row["released_as"] != row["language"]
     }:
-        said = ", ".join(f"{code(old)} as {code(new)}" for old, new in sorted(labels.items()))
-        lines += ["", f"Texts were converted as they were released, and labelled anew: {said}."]
+        conversions = ", ".join(f"{code(old)} as {code(new)}" for old, new in sorted(labels.items()))
+        lines += ["", f"Texts were converted as they were released, and labelled anew: {conversions}."]
     return lines

@@ -1,7 +1,7 @@
-"""What a page claims about itself, as columns for rules: when it was published, its licence, what it reserves.
+"""Claims of a web page about itself, as columns for rules: date of publication, licence, opt-outs.
 
-Reads the `meta` that the readers of pages write (see docs/readers.md); of documents that no page is behind it says that
-nothing is claimed. A claim is evidence, no permission: what to drop for it is up to the run file.
+Reads the `meta` that the readers of web pages write (see docs/readers.md); documents from other readers have no claims.
+A claim is evidence, not permission. Which documents are dropped is decided in the run file.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ SCHEMA = pa.schema(
         "repaired": pa.string(),
     }
 )
-"""published: ISO 8601. license, license_place: an SPDX identifier and where it stands, see `page_claims`. noindex: said
-to every crawler. noai: said to every crawler, or `noindex` to one that collects text for training. tdm_reserved: by the
-TDM Reservation Protocol. opted_out: noai or tdm_reserved. These four are false where nothing is said. repaired: which
-accident of encodings the reader undid, see `mojibake`."""
+"""published: ISO 8601. license, license_place: an SPDX identifier and where on the page it was found, see
+`page_claims`. noindex: addressed to every crawler. noai: addressed to every crawler, or `noindex` addressed to one that
+collects text for training. tdm_reserved: by the TDM Reservation Protocol. opted_out: noai or tdm_reserved. These four
+are false without a statement. repaired: the encoding error that the reader repaired, see `mojibake`."""
 
 AI_AGENTS = (
     "ai2bot", "anthropic-ai", "applebot-extended", "bytespider", "ccbot", "claude-web", "claudebot", "cohere-ai",
     "cohere-training-data-crawler", "diffbot", "google-cloudvertexbot", "google-extended", "gptbot",
     "meta-externalagent", "omgilibot", "pangubot", "timpibot", "webzio-extended",
 )  # fmt: skip
-"""Crawlers whose operators say that they collect text to train models, as they name themselves."""
+"""User agents of crawlers whose operators state that they collect text to train models."""
 
 VALUED = ("max-snippet", "max-image-preview", "max-video-preview", "unavailable_after", "unavailable-after")
-"""Directives with a value after a colon, which is no name of a crawler. Source: Google's robots meta tag page."""
+"""Directives with a value after a colon, to be distinguished from crawlers. Source: Google's robots meta tag page."""
 
 NO_AI = frozenset(("noai", "noml", "notrain"))
 NO_INDEX = frozenset(("noindex", "none"))
@@ -49,7 +49,7 @@ NO_INDEX = frozenset(("noindex", "none"))
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """agents: crawlers to which `noindex` means that the text is not to be trained on, in lower case."""
+    """agents: crawlers for which `noindex` is taken as an opt-out from training, in lower case."""
 
     agents: tuple[str, ...] = AI_AGENTS
 
@@ -59,7 +59,7 @@ class Config:
 
 
 class Meta(msgspec.Struct):
-    """The fields of `meta` that are read; Any: a file may hold anything under these names."""
+    """The fields of `meta` that are read; Any: a file may contain any value under these names."""
 
     published: Any = None
     license_id: Any = None
@@ -75,33 +75,33 @@ DECODER = msgspec.json.Decoder(Meta)
 def measure(meta: str | None, config: Config) -> dict[str, Any]:
     """Return the columns of one document."""
     try:
-        found = DECODER.decode(meta) if meta else Meta()
-    except msgspec.DecodeError:  # no object: a test's or another tool's
-        found = Meta()
+        claimed = DECODER.decode(meta) if meta else Meta()
+    except msgspec.DecodeError:  # not an object: from a test or another tool
+        claimed = Meta()
     noindex = noai = False
-    for agent, directives in statements(found.robots if isinstance(found.robots, str) else ""):
+    for agent, directives in statements(claimed.robots if isinstance(claimed.robots, str) else ""):
         if agent in ("", "*", "robots"):
             noindex = noindex or not NO_INDEX.isdisjoint(directives)
             noai = noai or not NO_AI.isdisjoint(directives)
         elif agent in config.agents:
             noai = noai or not (NO_INDEX | NO_AI).isdisjoint(directives)
-    reserved = str(found.tdm_reservation).strip() == "1"
+    reserved = str(claimed.tdm_reservation).strip() == "1"
     return {
-        "published": _text(found.published),
-        "license": _text(found.license_id),
-        "license_place": _text(found.license_place),
+        "published": _text(claimed.published),
+        "license": _text(claimed.license_id),
+        "license_place": _text(claimed.license_place),
         "noindex": noindex,
         "noai": noai,
         "tdm_reserved": reserved,
         "opted_out": noai or reserved,
-        "repaired": _text(found.repaired),
+        "repaired": _text(claimed.repaired),
     }
 
 
 def statements(robots: str) -> Iterable[tuple[str, set[str]]]:
-    """Split what `robots` says into statements: the crawler it is said to ("" for all), and the directives.
+    """Split a `robots` value into statements: the crawler addressed ("" for all), and its directives.
 
-    Statements are parted by `;`. A name with a colon before a directive counts for those after it, as in headers.
+    Statements are separated by `;`. A crawler's name with a colon applies to the directives after it, as in headers.
     """
     for statement in robots.lower().split(";"):
         agent, directives = "", set[str]()
@@ -117,7 +117,7 @@ def statements(robots: str) -> Iterable[tuple[str, set[str]]]:
 
 
 def annotate(batch: pa.Table, config: Config) -> pa.Table:
-    """Read the claims of each document."""
+    """Read the claims of each document: a string column `meta`, (n_docs,), to a table of SCHEMA, (n_docs,)."""
     return pa.Table.from_pylist([measure(meta, config) for meta in batch["meta"].to_pylist()], schema=SCHEMA)
 
 

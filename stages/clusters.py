@@ -1,4 +1,4 @@
-"""Clusters of verified pairs, and what was compared to find them."""
+"""Clusters of verified pairs, with a histogram of similarities and a sample of pairs near the threshold."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from stages.kernels.hashing import mix_all, string_keys
 from stages.kernels.unionfind import components, locate
 
 PAIRS = pa.struct({"row": pa.uint64(), "doc_id": pa.string(), "similarity": pa.float32()})
-"""A verified pair as one of its ends sees it: the other document."""
+"""A verified pair as stored with one of its ends: row, doc_id and similarity of the other document."""
 
 CLOSE = 0.1
-"""A compared pair whose similarity is this far from the threshold, or less, passed or failed by little."""
+"""Largest distance of a similarity from the threshold for pairs in the sample `near_threshold`."""
 
 MAX_CLOSE = 1000
-"""Such pairs that are told of, on each side."""
+"""Most pairs of this sample, on each side of the threshold."""
 
 N_BINS = 100
-"""Bins of the histogram of similarities."""
+"""Number of bins of the histogram of similarities."""
 
 
 def clusters_of(
     pairs: pa.Table, verified: np.ndarray, rows: np.ndarray, doc_ids: pa.Array, threshold: float
 ) -> Outcome:
-    """Clusters of the verified pairs; every such pair at both its ends, by row.
+    """Return the clusters of the verified pairs, with every such pair at both its ends, by row.
 
-    Args: pairs, `row` and `known`, the rows of each compared pair, and its `jaccard` and `containment`; verified, bool
-    (n_pairs,); rows and doc_ids, names of all documents in pairs, repeated or not.
-    Artefacts: `clusters`, `summary`, `near_threshold` (pairs that passed or failed by little, a sample of them where
-    they are many) and `similarities` (a histogram over all compared pairs).
+    Args: pairs, (n_pairs,): `row` and `known`, the rows of each compared pair, and its `jaccard` and `containment`;
+    verified, bool (n_pairs,); rows uint64 and doc_ids, of all documents in pairs, possibly repeated; threshold, of
+    `jaccard`.
+    Returns: rows of `row`, `cluster`, `cluster_size` and `pairs`; the artefacts `clusters`, `summary`, `near_threshold`
+    (a sample of pairs with a similarity within CLOSE of the threshold) and `similarities` (a histogram over all
+    compared pairs).
     """
     rows, first = np.unique(rows, return_index=True)
     doc_ids = doc_ids.take(pa.array(first)).cast(widened(doc_ids.type))
@@ -73,9 +75,10 @@ def clusters_of(
 def _pairs_by_row(
     rows: np.ndarray, both: np.ndarray, doc_ids: pa.Array, similarity: pa.FloatArray
 ) -> pa.LargeListArray:
-    """For each of `rows`, sorted, its verified partners by row.
+    """Verified partners of each of `rows` (sorted), by row: lists of PAIRS, (n_rows,).
 
-    Args: both and doc_ids, the first ends of all pairs, then the second ends; similarity, once per pair.
+    Args: both uint64 and doc_ids, (2 * n_pairs,), the first ends of all pairs, then the second ends; similarity,
+    (n_pairs,).
     """
     n_pairs = len(similarity)
     other_end = np.roll(np.arange(len(both)), -n_pairs)
@@ -88,16 +91,16 @@ def _pairs_by_row(
 
 
 def _name_clusters(labels: np.ndarray, doc_ids: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Smallest doc_id and size, int32, of the cluster of each document."""
+    """Smallest doc_id, and size (int32), of the cluster of each document: (n_docs,) each."""
     order = pc.sort_indices(
         pa.table({"label": labels, "doc_id": doc_ids}), [("label", "ascending"), ("doc_id", "ascending")]
     ).to_numpy()
     _, heads, cluster, sizes = np.unique(
         labels[order], return_index=True, return_inverse=True, return_counts=True
     )
-    place = np.empty(len(labels), np.int64)
-    place[order] = cluster
-    return doc_ids.take(order[heads][place]), sizes[place].astype(np.int32)
+    cluster_of = np.empty(len(labels), np.int64)
+    cluster_of[order] = cluster
+    return doc_ids.take(order[heads][cluster_of]), sizes[cluster_of].astype(np.int32)
 
 
 def _near_threshold(
@@ -108,7 +111,7 @@ def _near_threshold(
     doc_ids: pa.Array,
     threshold: float,
 ) -> pa.Table:
-    """Pairs whose similarity is close to the threshold, on both sides; of many, those of least hash."""
+    """Up to MAX_CLOSE pairs on each side within CLOSE of the threshold; of more, those with the smallest hashes."""
     close = np.abs(similarity.to_numpy() - np.float32(threshold)) <= np.float32(CLOSE)
     tables = []
     for side in (True, False):
@@ -133,11 +136,11 @@ def _near_threshold(
 def _histogram(similarity: np.ndarray, verified: np.ndarray) -> pa.Table:
     """Compared pairs by similarity: `bin`, its lower edge; `verified`; `count`. Empty bins are left out."""
     bins = np.minimum((similarity * np.float32(N_BINS)).astype(np.int64), N_BINS - 1)
-    found = (
+    counts = (
         pa.table({"bin": bins, "verified": verified})
         .group_by(["bin", "verified"])
         .aggregate([([], "count_all")])
     )
-    found = found.sort_by([("bin", "ascending"), ("verified", "ascending")])
-    edges = pc.divide(found["bin"].cast(pa.float64()), float(N_BINS))
-    return pa.table({"bin": edges, "verified": found["verified"], "count": found["count_all"]})
+    counts = counts.sort_by([("bin", "ascending"), ("verified", "ascending")])
+    edges = pc.divide(counts["bin"].cast(pa.float64()), float(N_BINS))
+    return pa.table({"bin": edges, "verified": counts["verified"], "count": counts["count_all"]})

@@ -1,8 +1,8 @@
-"""Traditional and Simplified Chinese: texts in the other script, by OpenCC, where they are Chinese and nowhere else.
+"""Conversion between Traditional and Simplified Chinese by OpenCC, restricted to Chinese passages.
 
-Reads text and its language; gives the text with every Chinese passage converted. Japanese and Korean, code (fenced
-blocks, code lines, code in backticks), tags, addresses of pages and of e-mail are left as they are. `DERIVE` makes
-documents of their own, `CONVERT` is the last edit of a release. See docs/traditional.md.
+Reads text and its language; returns the text with every Chinese passage converted. Japanese and Korean, code (fenced
+blocks, code lines, code in backticks), tags, URLs and e-mail addresses are not changed. `DERIVE` creates derived
+documents; `CONVERT` is the last edit of a release. See docs/traditional.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stages.kernels.text import view
 
 TO_SIMPLIFIED = ("t2s", "tw2s", "tw2sp", "hk2s", "hk2sp")
 TO_TRADITIONAL = ("s2t", "s2tw", "s2twp", "s2hk", "s2hkp")
-"""Schemes of OpenCC: with tw and hk the forms of Taiwan and Hong Kong, with p their words too (記憶體, 内存)."""
+"""Schemes of OpenCC: tw and hk use the variants of Taiwan and Hong Kong, p also regional words (記憶體, 内存)."""
 
 LABEL = "language.label"
 
@@ -46,17 +46,18 @@ KEPT = re.compile(
     """,
     re.VERBOSE,
 )
-"""What is left as it is in a Chinese line. In the path of an address Han characters belong to it: it ends at a blank or
-a mark of punctuation, so that no address is harmed; right after the name of a host they do not."""
+"""Text in a Chinese line that is not converted. Han characters in the path of a URL belong to it, up to a blank or a
+punctuation mark, so that no URL is changed; directly after a host name they do not."""
 
 MAYBE_KEPT = re.compile(r"[`/@<]|www\.|\]\(")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How to convert what.
+    """scheme: of OpenCC. labels: language labels of the documents to convert; default zho_Hant, or zho_Hans for schemes
+    to Traditional.
 
-    scheme: of OpenCC. labels: languages whose documents are converted; none: zho_Hant, or zho_Hans to Traditional.
+    Raises: ConfigError if the scheme is unknown.
     """
 
     scheme: str = "t2s"
@@ -71,7 +72,7 @@ class Config:
 
     @property
     def scripts(self) -> tuple[str, str]:
-        """The script that is converted, and the one that comes out."""
+        """Suffix of the source script and of the target script."""
         return ("_Hant", "_Hans") if self.scheme in TO_SIMPLIFIED else ("_Hans", "_Hant")
 
     def wanted(self) -> tuple[str, ...]:
@@ -80,29 +81,29 @@ class Config:
 
 
 def new_labels(config: Config) -> dict[str, str]:
-    """What the labels of converted documents become; see stage.Convert."""
+    """Return the label of converted documents for each label to convert; see stage.Convert."""
     return {label: label.replace(*config.scripts) for label in config.wanted()}
 
 
 def dictionaries(config: Config) -> list[str]:
-    """The files of OpenCC that a scheme reads: what it does depends on nothing else."""
+    """Return the paths of all files of OpenCC that a scheme reads; its output depends on nothing else."""
     folder = data_folder()
-    found, waiting = [], [f"{config.scheme}.json"]
-    with open(os.path.join(folder, waiting[0]), encoding="utf-8") as stream:
-        waiting += sorted(set(_named_files(json.load(stream))))
-    for name in waiting:
-        found.append(os.path.join(folder, name))
-    return found
+    paths, names = [], [f"{config.scheme}.json"]
+    with open(os.path.join(folder, names[0]), encoding="utf-8") as stream:
+        names += sorted(set(_named_files(json.load(stream))))
+    for name in names:
+        paths.append(os.path.join(folder, name))
+    return paths
 
 
 def data_folder() -> str:
-    """Where the installed OpenCC keeps its dictionaries."""
+    """Return the folder of the installed OpenCC's dictionaries."""
     import opencc
 
     return os.path.join(os.path.dirname(opencc.__file__), "clib", "share", "opencc")
 
 
-def _named_files(page: Any) -> Iterator[str]:  # Any: a page of JSON
+def _named_files(page: Any) -> Iterator[str]:  # Any: parsed JSON
     if isinstance(page, dict):
         for key, value in page.items():
             yield from [value] if key == "file" else _named_files(value)
@@ -113,7 +114,7 @@ def _named_files(page: Any) -> Iterator[str]:  # Any: a page of JSON
 
 @cache
 def converter(scheme: str) -> Callable[[str], str]:
-    """OpenCC's own conversion of a string."""
+    """Return OpenCC's conversion function of a scheme."""
     import opencc
 
     convert: Callable[[str], str] = opencc.OpenCC(scheme).convert
@@ -121,9 +122,9 @@ def converter(scheme: str) -> Callable[[str], str]:
 
 
 def pieces(text: str, mask: np.ndarray) -> Iterator[tuple[str, bool]]:
-    """Cut a text into what is converted and what is left as it is.
+    """Split a text into pieces, each with whether it is to be converted.
 
-    Args: mask, bool (n_codes,), of `chinese_mask`.
+    Args: mask, bool (n_chars,), of `chinese_mask`.
     """
     if MAYBE_KEPT.search(text):
         mask = mask.copy()
@@ -135,7 +136,7 @@ def pieces(text: str, mask: np.ndarray) -> Iterator[tuple[str, bool]]:
 
 
 def convert_texts(texts: pa.ChunkedArray | pa.Array, scheme: str) -> list[str]:
-    """Convert every text; none of them is null or empty."""
+    """Convert texts: strings, (n_docs,), without nulls, to a list of n_docs strings."""
     decoded = view(texts)
     mask, convert = chinese_mask(decoded), converter(scheme)
     bounds = decoded.starts.tolist()
@@ -148,12 +149,16 @@ def convert_texts(texts: pa.ChunkedArray | pa.Array, scheme: str) -> list[str]:
 
 
 def load(config: Config) -> Callable[[pa.Table], pa.Array]:
-    """See stage.Convert."""
+    """Return a function from a table, (n_rows,), to its converted texts, large_string (n_rows,); see stage.Convert."""
     return lambda table: convert_rows(table, config)
 
 
 def convert_rows(table: pa.Table, config: Config) -> pa.Array:
-    """The texts of a batch, of the languages that are converted in the other script; null stays null."""
+    """Return the texts of a batch, converted for documents of the configured labels.
+
+    Args: table, with strings `text` and `language.label`, (n_rows,).
+    Returns: large_string (n_rows,); null texts remain null.
+    """
     chosen = pc.is_in(table[LABEL], pa.array(config.wanted(), pa.string()))
     chosen = pc.and_(chosen, table["text"].is_valid()).combine_chunks()
     text = table["text"].combine_chunks().cast(pa.large_string())
@@ -165,7 +170,11 @@ def convert_rows(table: pa.Table, config: Config) -> pa.Array:
 
 
 def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) -> pa.Table:
-    """A converted document for each whose language is asked for and whose text changes; see stage.Derive."""
+    """Return a converted document for each document of the configured labels whose text changes; see stage.Derive.
+
+    Args: table, with `text`, `language.label` and `edits`; replace, kind of an edit -> its replacement.
+    Returns: a table of stage.DERIVED.
+    """
     chosen = pc.is_in(table[LABEL], pa.array(config.wanted(), pa.string())).combine_chunks()
     parents = np.flatnonzero(np.asarray(chosen)).tolist()
     rows = table.filter(chosen).select(["text", "edits"]).to_pylist()
@@ -175,12 +184,12 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
     ]
     texts = convert_texts(pa.array(edited, pa.large_string()), config.scheme)
     meta = json.dumps({"conversion": config.scheme})
-    made = [
+    documents = [
         {"parent": parent, "number": 0, "text": new, "meta": meta}
         for parent, old, new in zip(parents, edited, texts, strict=True)
         if new and new != old
     ]
-    return pa.Table.from_pylist(made, schema=DERIVED)
+    return pa.Table.from_pylist(documents, schema=DERIVED)
 
 
 DERIVE = Derive(

@@ -1,8 +1,8 @@
 """The Croissant description of a release: its files and the columns of its tables, as JSON-LD.
 
-Written from schemas and digests alone, so that the same release has the same description. Paths are relative to the
-file itself. Parts of a table are a set given by a pattern, and their digests stand in checksums.sha256; every other
-file is listed with its own.
+It depends on schemas and digests alone, so that the same release has the same description. Paths are relative to the
+file itself. The files of a table are a FileSet given by a pattern, with digests in checksums.sha256; every other
+file is listed with its digest.
 
 Source: Croissant Format Specification, version 1.0, MLCommons 2024.
 """
@@ -61,7 +61,7 @@ CONTEXT: Json = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""The context that the specification asks for, appendix 1."""
+"""The context that the specification requires, appendix 1."""
 
 PARQUET = "application/x-parquet"
 
@@ -72,14 +72,14 @@ FORMATS = {
     "parquet": PARQUET,
     "yaml": "application/yaml",
 }
-"""Media type by the ending of a file's name; token files are plain bytes."""
+"""Media type by file extension; token files are application/octet-stream."""
 
 TABLES = {
     "data": "Every kept document once, in an order that is random but fixed; a folder for each language.",
     "ledger": "One row for every ingested document, kept or not, with the rule that dropped it.",
     "cot": "Worked solutions found in the documents, step by step.",
 }
-"""What the tables of a release hold, mixes aside."""
+"""Descriptions of the tables of a release other than mixes."""
 
 
 def croissant(
@@ -88,11 +88,15 @@ def croissant(
     schemas: Mapping[str, pa.Schema],
     meanings: Mapping[str, str],
 ) -> str:
-    """Write croissant.json. Arguments as in `stages.release.pages`; meanings, what each column holds."""
+    """Return the text of croissant.json.
+
+    Args: report, files and schemas, as in `stages.release.pages`; meanings, of each column.
+    Raises: TypeError if a column has a type that Croissant 1.0 cannot express.
+    """
     counts = report["counts"]
     sets = {folder: is_set(folder) for folder in schemas}
     licenses = [row["license"] for row in report["licenses"] if row["license"]]
-    page: Json = {
+    dataset: Json = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
@@ -109,29 +113,29 @@ def croissant(
         "recordSet": [record_set(folder, schema, meanings) for folder, schema in schemas.items()],
     }
     if licenses:
-        page["license"] = licenses
-    return json.dumps(page, indent=1, ensure_ascii=False) + "\n"
+        dataset["license"] = licenses
+    return json.dumps(dataset, indent=1, ensure_ascii=False) + "\n"
 
 
 def is_set(folder: str) -> bool:
-    """Whether a table is a folder of parts, and not one file."""
+    """Return whether a table is a folder of files rather than a single file."""
     return not folder.endswith(".parquet")
 
 
 def in_a_set(path: str, sets: Mapping[str, bool]) -> bool:
-    """Whether a file is a part of one of the tables."""
+    """Return whether a file belongs to one of the tables that are folders."""
     folder, _, name = path.rpartition("/")
     is_part = name.startswith("part-") and name.endswith(".parquet")
     return is_part and sets.get("data" if folder.startswith("data/") else folder, False)
 
 
 def pattern(folder: str) -> str:
-    """The parts of a table."""
+    """Return the glob pattern of the files of a table."""
     return "data/*/part-*.parquet" if folder == "data" else f"{folder}/part-*.parquet"
 
 
 def file_set(folder: str) -> Json:
-    """The parts of a table, as a set of files."""
+    """Return the FileSet of a table."""
     return {
         "@type": "cr:FileSet",
         "@id": node_id(f"{folder}/parts"),
@@ -143,7 +147,7 @@ def file_set(folder: str) -> Json:
 
 
 def file_object(file: Mapping[str, Any]) -> Json:
-    """One file with its size and digest."""
+    """Return the FileObject of a file, with size and digest."""
     path = file["path"]
     return {
         "@type": "cr:FileObject",
@@ -157,12 +161,12 @@ def file_object(file: Mapping[str, Any]) -> Json:
 
 
 def node_id(name: str) -> str:
-    """An id for a file, table or column: loaders take no white space in one, not even escaped."""
+    """Return the id of a file, table or column: loaders accept no white space in ids, not even escaped."""
     return re.sub(r"\s+", "_", name)
 
 
 def describe(folder: str) -> str:
-    """What a table holds."""
+    """Return the description of a table."""
     if folder.endswith("order.parquet"):
         return f"Documents of the mix {folder.split('/')[1]} in training order, by part and row."
     if folder.startswith("mixes/"):
@@ -171,67 +175,73 @@ def describe(folder: str) -> str:
 
 
 def record_set(folder: str, schema: pa.Schema, meanings: Mapping[str, str]) -> Json:
-    """A table's columns; ids are `table/column`."""
+    """Return the RecordSet of a table, with its columns; ids are `table/column`.
+
+    Raises: TypeError if a column has a type that Croissant 1.0 cannot express.
+    """
     name = folder.removesuffix(".parquet")
     kind, file = ("fileSet", f"{folder}/parts") if is_set(folder) else ("fileObject", folder)
     source = {kind: {"@id": node_id(file)}}
     fields = [column_field(name, column, source, meanings) for column in schema]
-    page: Json = {
+    record: Json = {
         "@type": "cr:RecordSet",
         "@id": node_id(name),
         "name": name,
         "description": describe(folder),
     }
     if folder in ("data", "ledger"):
-        page["key"] = {"@id": f"{name}/doc_id"}
-    return page | {"field": fields}
+        record["key"] = {"@id": f"{name}/doc_id"}
+    return record | {"field": fields}
 
 
 def column_field(table: str, column: pa.Field, source: Json, meanings: Mapping[str, str]) -> Json:
-    """One column; a struct has a field of its own for each of its members, a list repeats.
+    """Return the Field of a column; the members of a struct are subfields, a list is a repeated field.
 
-    Raises: TypeError for a type that Croissant 1.0 cannot say.
+    Raises: TypeError if the column has a type that Croissant 1.0 cannot express.
     """
-    name, kind = column.name, column.type
+    name, dtype = column.name, column.type
     field: Json = {"@type": "cr:Field", "@id": node_id(f"{table}/{name}"), "name": name}
     if name in meanings:
         field["description"] = meanings[name]
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         field["repeated"] = True
-        kind = kind.value_type
+        dtype = dtype.value_type
     extract = source | {"extract": {"column": name}}
-    if not pa.types.is_struct(kind):
-        return field | {"dataType": data_type(kind, f"{table}/{name}"), "source": extract}
+    if not pa.types.is_struct(dtype):
+        return field | {"dataType": data_type(dtype, f"{table}/{name}"), "source": extract}
     field["subField"] = []
-    for member in kind:
-        part: Json = {
+    for member in dtype:
+        subfield: Json = {
             "@type": "cr:Field",
             "@id": node_id(f"{table}/{name}/{member.name}"),
             "name": member.name,
         }
         if f"{name}.{member.name}" in meanings:
-            part["description"] = meanings[f"{name}.{member.name}"]
-        part["dataType"] = data_type(member.type, part["@id"])
-        part["source"] = extract | {"transform": {"jsonPath": json_path(member.name)}}
-        field["subField"].append(part)
+            subfield["description"] = meanings[f"{name}.{member.name}"]
+        subfield["dataType"] = data_type(member.type, subfield["@id"])
+        subfield["source"] = extract | {"transform": {"jsonPath": json_path(member.name)}}
+        field["subField"].append(subfield)
     return field
 
 
 def json_path(name: str) -> str:
-    """The path of a struct's member, quoted where its name is no plain word."""
+    """Return the JSON path of a struct's member, quoted unless its name is an identifier."""
     return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f"$['{name}']"
 
 
-def data_type(kind: pa.DataType, where: str) -> str:
-    """The schema.org type of a plain column."""
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+def data_type(dtype: pa.DataType, where: str) -> str:
+    """Return the schema.org type of an Arrow type; `where` names the column in errors.
+
+    Raises: TypeError if there is none.
+    """
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         return "sc:Text"
-    if pa.types.is_boolean(kind):
+    if pa.types.is_boolean(dtype):
         return "sc:Boolean"
-    if pa.types.is_integer(kind):
+    if pa.types.is_integer(dtype):
         return "sc:Integer"
-    if pa.types.is_floating(kind):
+    if pa.types.is_floating(dtype):
         return "sc:Float"
     raise TypeError(
-        f"{where}: {kind} has no place in a Croissant description; use text, numbers, lists or structs"
+        f"{where}: Croissant has no data type for {dtype}; use strings, numbers, lists or structs"
     )

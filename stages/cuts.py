@@ -1,17 +1,17 @@
-"""Quality buckets: where each document stands among all of its language, by each scorer and by all together.
+"""Quality buckets: quantiles of each document's scores within its language, for each scorer and for the ensemble.
 
 Reads the scores, the language, the size, the cluster and whether the base rules pass; writes a bucket per scorer, the
-ensemble's bucket and its tier. Buckets are 0 to n_buckets - 1, the last one best. The population that they are cut from
-are the documents that pass the base rules, one per cluster: that of smallest doc_id. All others are placed by the same
-cuts.
+ensemble's bucket and its tier. Buckets are 0 to n_buckets - 1, the last one best. Bucket edges are computed from a
+population: the documents that pass the base rules, one per cluster, the one with the smallest doc_id. All other
+documents are assigned by the same edges.
 
-Scores are compared as log-odds rounded to three decimals. A bucket is an equal share of the population's bytes, from
-exact integer histograms: a value whose bytes have their middle in the k-th share goes to bucket k, and so do all
-documents of that value, so that ties share a bucket and nothing depends on order. Languages with few documents in the
-population are placed by the cuts of all languages together.
+Scores are compared as log-odds rounded to three decimals. Each bucket contains an equal share of the population's
+bytes, computed from exact integer histograms: a value is assigned to bucket k if the midpoint of its bytes lies in the
+k-th share, so that ties share a bucket and nothing depends on order. Languages with few documents in the population use
+the edges of all languages together.
 
-One process holds every row that has a score in columns of 32 bytes, 16 for each of two scorers: 8 for its number, 12
-for the language, 4 for the weight and 4 for each score. Placing them takes about as much again.
+One process holds every row that has a score in columns of 32 bytes: 8 for the row number, 12 for the language, 4 for
+the weight and 4 for each of two scores. Assigning buckets needs about as much again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ READS = (*SCORES, "language.label", "text_bytes", "doc_id", "dedup.cluster", "pa
 SCHEMA = pa.schema(
     {"bucket": pa.int32(), "tier": pa.string(), **{f"{name}_bucket": pa.int32() for name in SCORERS}}
 )
-"""bucket and tier: of the ensemble; null for a document without any score."""
+"""bucket and tier: of the ensemble; <scorer>_bucket: of one scorer; null for a document without the score."""
 
 NO_SCORE = np.iinfo(np.int32).min
 MAX_ODDS = 16_000
-"""Log-odds in thousandths are cut here: float32 scores nearer to 1 cannot be told apart."""
+"""Log-odds in thousandths are clipped at this value: float32 cannot represent scores closer to 1 distinctly."""
 ALL = "*"
-"""Stands for all languages together."""
+"""Name of all languages together."""
 
 ROWS = pa.schema(
     {"row": pa.uint64(), "language": pa.string(), "weight": pa.int32(), **{n: pa.int32() for n in SCORERS}}
@@ -59,8 +59,7 @@ CUTS = pa.schema(
         "share": pa.float64(),
     }
 )
-"""lower: least log-odds of the bucket, null for the first and for one that no value falls into. bytes and share: of
-the population."""
+"""lower: least log-odds of the bucket, null for the first and for empty buckets. bytes and share: of the population."""
 SUMMARY = pa.schema(
     {
         "language": pa.string(),
@@ -72,17 +71,17 @@ SUMMARY = pa.schema(
         "top_share": pa.float64(),
     }
 )
-"""cut_by: the language whose cuts were used, or `*`. documents: rows with a score. top: the ensemble's last bucket,
-in the population. The last row, `*`, counts all languages."""
+"""cut_by: the language whose bucket edges were used, or `*`. documents: rows with a score. top: the ensemble's last
+bucket, in the population. The last row, `*`, is the total of all languages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How many buckets, and how scorers are joined.
+    """Number of buckets, and how scorers are combined.
 
-    n_buckets: equal shares of the population's bytes. ensemble: the best of a document's buckets, or their mean,
+    n_buckets: equal shares of the population's bytes. ensemble: the largest of a document's buckets, or their mean,
     halves rounded up. high, medium: least bucket of these tiers; lower ones are `low`. min_rows: a language with
-    fewer documents in the population is placed by the cuts of all languages.
+    fewer documents in the population uses the bucket edges of all languages.
     """
 
     n_buckets: int = 20
@@ -106,7 +105,11 @@ class Config:
 
 
 def map_scores(table: pa.Table, config: Config) -> pa.Table:
-    """Rows with a score, keyed by cluster; weight is 0 outside the population."""
+    """Return the rows with a score, keyed by cluster; weight is the size in bytes, 0 for rows that fail the base rules.
+
+    Args: table, with READS and `row`.
+    Returns: a table of KEYED.
+    """
     scored = pc.is_valid(table[SCORES[0]])
     for name in SCORES[1:]:
         scored = pc.or_(scored, pc.is_valid(table[name]))
@@ -122,24 +125,31 @@ def map_scores(table: pa.Table, config: Config) -> pa.Table:
 
 
 def to_odds(scores: pa.ChunkedArray) -> np.ndarray:
-    """Log-odds of scores in [0, 1] in thousandths, rounded; int32, NO_SCORE for null.
+    """Return rounded log-odds in thousandths.
 
-    By comparison with the scores half way between two results, so that no rounding of a logarithm can tell.
+    Computed by comparison with the scores half way between two results, so that the result does not depend on the
+    rounding of a logarithm.
+
+    Args: scores, float (n_rows,), in [0, 1].
+    Returns: int32 (n_rows,), NO_SCORE for null.
     """
-    places = np.searchsorted(_half_way(), pc.fill_null(scores, 0.0).to_numpy().astype(np.float64), "right")
-    odds = places.astype(np.int32) - MAX_ODDS
+    positions = np.searchsorted(_half_way(), pc.fill_null(scores, 0.0).to_numpy().astype(np.float64), "right")
+    odds = positions.astype(np.int32) - MAX_ODDS
     return np.where(scores.is_null().to_numpy(), np.int32(NO_SCORE), odds)
 
 
 @cache
 def _half_way() -> np.ndarray:
-    """Scores between neighbouring log-odds, from -MAX_ODDS up; float64 (2 * MAX_ODDS,)."""
+    """Scores half way between neighbouring log-odds, from -MAX_ODDS up: float64 (2 * MAX_ODDS,)."""
     middles = range(-MAX_ODDS, MAX_ODDS)
     return np.array([1 / (1 + math.exp(-(i + 0.5) / 1000)) for i in middles])
 
 
 def count_once(table: pa.Table, config: Config) -> pa.Table:
-    """All rows; of the members of a cluster that pass the base rules, the first alone keeps its weight."""
+    """Return all rows, with weight 0 for all but the first of the members of a cluster that pass the base rules.
+
+    Args: table, of KEYED, one partition. Returns: a table of ROWS.
+    """
     clustered = pc.is_valid(table["cluster"])
     alone, members = table.filter(pc.invert(clustered)), table.filter(clustered)
     ranked = members.append_column("fails", pc.equal(members["weight"], 0))
@@ -147,17 +157,17 @@ def count_once(table: pa.Table, config: Config) -> pa.Table:
     members = members.take(pc.sort_indices(ranked, sort_keys=order))
     cluster = members["cluster"].combine_chunks().dictionary_encode().indices.to_numpy()
     first = np.append(True, cluster[1:] != cluster[:-1])[: len(cluster)]
-    place = members.schema.get_field_index("weight")
+    index = members.schema.get_field_index("weight")
     counted = pa.array(np.where(first, members["weight"].to_numpy(), 0).astype(np.int32))
-    members = members.set_column(place, "weight", counted)
+    members = members.set_column(index, "weight", counted)
     return pa.concat_tables([alone, members]).select(ROWS.names)
 
 
 class Cut(NamedTuple):
-    """Buckets of one scorer in one language.
+    """Bucket edges of one scorer in one language.
 
     lower: int64 (n_buckets,), least log-odds in thousandths of this bucket or a later one; the first is below all.
-    bytes: int64 (n_buckets,), of the population. used: bool (n_buckets,), whether a value falls into the bucket.
+    bytes: int64 (n_buckets,), of the population. used: bool (n_buckets,), False for empty buckets.
     """
 
     lower: np.ndarray
@@ -165,20 +175,27 @@ class Cut(NamedTuple):
     used: np.ndarray
 
     def place(self, odds: np.ndarray) -> np.ndarray:
-        """Bucket of each log-odds; int32, -1 for NO_SCORE."""
+        """Return the bucket of each log-odds: int32 (n_rows,) to int32 (n_rows,), -1 for NO_SCORE."""
         buckets = np.searchsorted(self.lower[1:], odds, "right").astype(np.int32)
         return np.where(odds == NO_SCORE, np.int32(-1), buckets)
 
 
 def histogram(odds: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Bytes of each log-odds from -MAX_ODDS on; int64 (2 * MAX_ODDS + 1,), exact below 2**53 bytes."""
+    """Return the bytes of each log-odds from -MAX_ODDS to MAX_ODDS.
+
+    Args: odds and weight, int32 (n_rows,).
+    Returns: int64 (2 * MAX_ODDS + 1,), exact below 2**53 bytes.
+    """
     has_score = odds != NO_SCORE
     counts = np.bincount(odds[has_score] + MAX_ODDS, weight[has_score], 2 * MAX_ODDS + 1)
     return counts.astype(np.int64)
 
 
 def cut(counts: np.ndarray, n_buckets: int) -> Cut | None:
-    """Cut a histogram into buckets of equal bytes; None if it is empty."""
+    """Compute edges of n_buckets buckets of equal bytes; None if there are no bytes.
+
+    Args: counts, int64 (2 * MAX_ODDS + 1,), a `histogram`.
+    """
     total = int(counts.sum())
     if not total:
         return None
@@ -187,48 +204,53 @@ def cut(counts: np.ndarray, n_buckets: int) -> Cut | None:
     below = np.cumsum(weights) - weights
     middles = 2 * below + weights  # of each value's bytes, in half bytes
     buckets = np.array([n_buckets * int(middle) // (2 * total) for middle in middles])
-    wanted = np.arange(n_buckets)
-    first = np.searchsorted(buckets, wanted)
+    indices = np.arange(n_buckets)
+    first = np.searchsorted(buckets, indices)
     lower = np.append(values - MAX_ODDS, np.iinfo(np.int32).max)[first]
     lower[0] = NO_SCORE
     sums = np.zeros(n_buckets, np.int64)
     np.add.at(sums, buckets, weights)
-    return Cut(lower, sums, np.isin(wanted, buckets))
+    return Cut(lower, sums, np.isin(indices, buckets))
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Cut the histograms of each language and of all, place every row, and say what came of it."""
+    """Compute bucket edges for each language and for all together, and assign every row.
+
+    Args: table, of ROWS, of all partitions.
+    Returns: rows of `row` and SCHEMA; the artefacts `cuts` (CUTS) and `summary` (SUMMARY).
+    """
     weight, scores = table["weight"].to_numpy(), [table[name].to_numpy() for name in SCORERS]
     groups = group_rows(table["language"])
-    everywhere = [cut(histogram(odds, weight), config.n_buckets) for odds in scores]
-    own = {
+    overall = [cut(histogram(odds, weight), config.n_buckets) for odds in scores]
+    by_language = {
         language: [cut(histogram(odds[rows], weight[rows]), config.n_buckets) for odds in scores]
         for language, rows in groups.items()
         if np.count_nonzero(weight[rows]) >= config.min_rows
     }
-    placed = np.full((len(weight), len(SCORERS)), -1, np.int32)
+    buckets = np.full((len(weight), len(SCORERS)), -1, np.int32)
     for language, rows in groups.items():
-        for k, (odds, fallback) in enumerate(zip(scores, everywhere, strict=True)):
-            used = own.get(language, everywhere)[k] or fallback  # nobody may have this score here
+        for k, (odds, fallback) in enumerate(zip(scores, overall, strict=True)):
+            # the language may have no document with this score
+            used = by_language.get(language, overall)[k] or fallback
             if used is not None:
-                placed[rows, k] = used.place(odds[rows])
-    bucket = join(placed, config.ensemble)
+                buckets[rows, k] = used.place(odds[rows])
+    bucket = join(buckets, config.ensemble)
     top = bucket == config.n_buckets - 1
     summary = [
-        _summarise(language, language if language in own else ALL, weight[rows], top[rows])
+        _summarise(language, language if language in by_language else ALL, weight[rows], top[rows])
         for language, rows in {**groups, ALL: np.arange(len(weight))}.items()
     ]
     return Outcome(
-        rows=_to_rows(table["row"], bucket, placed, config),
+        rows=_to_rows(table["row"], bucket, buckets, config),
         artefacts={
-            "cuts": list_cuts({ALL: everywhere, **own}),
+            "cuts": list_cuts({ALL: overall, **by_language}),
             "summary": pa.Table.from_pylist(summary, schema=SUMMARY),
         },
     )
 
 
 def group_rows(languages: pa.ChunkedArray) -> dict[str, np.ndarray]:
-    """Positions of the rows of each language, by name; int64."""
+    """Return the positions of the rows of each language, int64, by name in sorted order."""
     encoded = languages.combine_chunks().dictionary_encode()
     codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
@@ -237,7 +259,7 @@ def group_rows(languages: pa.ChunkedArray) -> dict[str, np.ndarray]:
 
 
 def join(placed: np.ndarray, ensemble: str) -> np.ndarray:
-    """Bucket of the ensemble from those of the scorers, int32 (n_rows, n_scorers), -1 where there is none."""
+    """Return the ensemble's bucket: placed, int32 (n_rows, n_scorers), to int32 (n_rows,); -1 means no score."""
     if ensemble == "max":
         return placed.max(axis=1)
     n_scores = (placed >= 0).sum(axis=1)
@@ -247,7 +269,7 @@ def join(placed: np.ndarray, ensemble: str) -> np.ndarray:
 
 
 def _to_rows(row: pa.ChunkedArray, bucket: np.ndarray, placed: np.ndarray, config: Config) -> pa.Table:
-    """Row values; -1 becomes null."""
+    """Rows of `row` and SCHEMA; bucket -1 becomes null."""
     tiers = pa.array(["low", "medium", "high"])
     tier = tiers.take(pa.array((bucket >= config.medium).astype(np.int8) + (bucket >= config.high)))
     has_none = pa.array(bucket < 0)
@@ -261,15 +283,15 @@ def _to_rows(row: pa.ChunkedArray, bucket: np.ndarray, placed: np.ndarray, confi
 
 
 def list_cuts(cuts: dict[str, list[Cut | None]]) -> pa.Table:
-    """One row per language, scorer and bucket."""
+    """Return one row per language, scorer and bucket: a table of CUTS."""
     rows = []
     for language, per_scorer in cuts.items():
-        for scorer, one in zip(SCORERS, per_scorer, strict=True):
-            if one is None:
+        for scorer, edges in zip(SCORERS, per_scorer, strict=True):
+            if edges is None:
                 continue
-            total, reached = int(one.bytes.sum()), one.lower / 1000
-            for bucket, n_bytes in enumerate(one.bytes.tolist()):
-                lower = float(reached[bucket]) if one.used[bucket] and bucket else None
+            total, lowers = int(edges.bytes.sum()), edges.lower / 1000
+            for bucket, n_bytes in enumerate(edges.bytes.tolist()):
+                lower = float(lowers[bucket]) if edges.used[bucket] and bucket else None
                 rows.append((language, scorer, bucket, lower, n_bytes, round(n_bytes / total, 6)))
     return pa.Table.from_pylist([dict(zip(CUTS.names, row, strict=True)) for row in rows], schema=CUTS)
 

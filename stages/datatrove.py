@@ -1,8 +1,8 @@
-"""datatrove, both ways: its filters as a stage of ours, our stages as a block of its pipelines.
+"""Interoperation with datatrove: its filters as a stage here, and stages of this package as a block of its pipelines.
 
 As a stage: runs one datatrove filter on each text; reads text and url; writes whether the filter keeps the document,
-the reason that it gives and whether it changed the text. Our text is never changed; what to drop is up to the run file.
-As a block: see `block`. Both need the extra `datatrove`; this module imports without it.
+its reason, and whether it changed the text. The text itself is never changed; which documents are dropped is decided in
+the run file. As a block: see `block`. Both need the extra `datatrove`; this module can be imported without it.
 Source: github.com/huggingface/datatrove.
 """
 
@@ -34,11 +34,11 @@ INSTALL = "pip install 'bicorpus[datatrove]'"
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """filter: a filter class by its import path; arguments: what it is made with, plain data only.
+    """filter: import path of a filter class; arguments: of its constructor, plain data only.
 
-    Most filters take a `language` (`eng`, `cmn_Hani`) and judge every text as if it were in it: give each language a
-    step of its own, gated by its label. The default is therefore a rule that means the same in all: no placeholder text
-    (Raffel et al. 2020, arXiv 1910.10683, section 2.2).
+    Most filters take a `language` (`eng`, `cmn_Hani`) and treat every text as if it were in it: use a separate step for
+    each language, gated by its label. The default is therefore a rule that is independent of language: no placeholder
+    text (Raffel et al. 2020, arXiv 1910.10683, section 2.2).
     """
 
     filter: str = f"{FILTERS}.RegexFilter"
@@ -61,7 +61,7 @@ class Config:
 
 
 class Verdicts:
-    """A loaded filter. It travels to workers as its config, because filters may hold what does not pickle."""
+    """A loaded filter. It is pickled as its config, because filters may contain objects that do not pickle."""
 
     def __init__(self, config: Config) -> None:
         self.config, self.filter = config, make_filter(config)
@@ -70,9 +70,11 @@ class Verdicts:
         return Verdicts, (self.config,)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Judge each text, as a document of its own with its `url` as metadata; null texts get nulls.
+        """Run the filter on each text, as a document with its `url` as metadata.
 
-        Raises: ConfigError when the filter misses a package, which many notice at their first text only.
+        Args: batch, with strings `text` and `url`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,), null for null texts.
+        Raises: ConfigError if the filter needs a missing package, which many detect only at their first text.
         """
         from datatrove.data import Document
         from datatrove.pipeline.filters.base_filter import get_filter_result
@@ -87,13 +89,13 @@ class Verdicts:
             answers = self._answers(documents)
         except ImportError as error:
             raise ConfigError(f"{self.config.filter}: {error}; {INSTALL}") from error
-        found = zip(documents, map(get_filter_result, answers), strict=True)
+        results = zip(documents, map(get_filter_result, answers), strict=True)
         rows: list[dict[str, object]] = []
         for text in texts:
             if text is None:
                 rows.append({})
                 continue
-            document, (keep, reason) = next(found)
+            document, (keep, reason) = next(results)
             reason = None if keep or reason is None else str(reason)
             rows.append({"keep": bool(keep), "reason": reason, "edited": document.text != text})
         return pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -105,9 +107,9 @@ class Verdicts:
 
 
 def make_filter(config: Config) -> BaseFilter:
-    """Import the filter class and make the filter.
+    """Import the filter class and construct the filter.
 
-    Raises: ConfigError that says what to install or which setting is at fault.
+    Raises: ConfigError if a package is missing, the class is not a filter, or its arguments are wrong.
     """
     try:
         from datatrove.pipeline.filters.base_filter import BaseFilter
@@ -115,22 +117,22 @@ def make_filter(config: Config) -> BaseFilter:
         raise ConfigError(f"datatrove: {error}; {INSTALL}") from error
     module, _, name = config.filter.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        filter_class = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise ConfigError(
             f"datatrove.filter: {config.filter} cannot be imported: {error}; check its name, or {INSTALL}"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, BaseFilter)):
+    if not (isinstance(filter_class, type) and issubclass(filter_class, BaseFilter)):
         raise ConfigError(
-            f"datatrove.filter: {config.filter} is no filter class; {FILTERS} has those of datatrove"
+            f"datatrove.filter: {config.filter} is not a filter class; those of datatrove are in {FILTERS}"
         )
     try:
-        return found(**config.arguments)
+        return filter_class(**config.arguments)
     except ImportError as error:
         raise ConfigError(f"datatrove.filter: {config.filter}: {error}; {INSTALL}") from error
     except Exception as error:  # constructors of other people's classes may raise anything on a bad argument
         raise ConfigError(
-            f"datatrove.arguments: {config.filter} cannot be made with them: {error}"
+            f"datatrove.arguments: {config.filter} cannot be constructed with them: {error}"
         ) from error
 
 
@@ -140,16 +142,17 @@ def block(
     keep: Callable[[Mapping[str, Any]], bool] | None = None,  # Any: metadata values
     batch_rows: int = 1000,
 ) -> PipelineStep:
-    """Make a datatrove block that runs our stages and puts their columns into each document's metadata.
+    """Create a datatrove block that runs stages and adds their columns to each document's metadata.
 
-    Columns keep the names that they have in run files, such as `language.label`; binary values become hex digits. A
-    stage gets `text`, the document's `id` as doc_id and source_id, other canonical columns from metadata of that name
-    (null unless a string), and columns of the stages before it. Text that UTF-8 cannot hold is null to the stages.
+    Columns have the names used in run files, such as `language.label`; binary values become hex digits. A stage
+    receives `text`, the document's `id` as doc_id and source_id, other canonical columns from metadata of the same name
+    (null unless a string), and columns of the stages before it. Text that cannot be encoded in UTF-8 becomes null.
 
-    Args: steps, (STAGE, config) in the order to run them; keep, says from its metadata whether a document stays, and
-    runs in datatrove's workers, so it must pickle; batch_rows, documents annotated at once, which changes no result.
-    Returns: a block for a datatrove pipeline; the order of documents stays.
-    Raises: ConfigError if a stage reads what no stage before it writes, or two stages have one name.
+    Args: steps, (STAGE, config) in the order to run them; keep, takes a document's metadata and returns whether it is
+    kept, and must pickle, because it runs in datatrove's workers; batch_rows, documents annotated at once, which does
+    not change the result.
+    Returns: a block for a datatrove pipeline, which preserves the order of documents.
+    Raises: ConfigError if a stage reads a column that no stage before it writes, or two stages have the same name.
     """
     from datatrove.pipeline.base import PipelineStep
     from datatrove.utils.batching import batched
@@ -167,9 +170,9 @@ def block(
                 with self.track_time("batch"):
                     add_columns(documents, loaded)
                 for document in documents:
-                    stays = keep is None or keep(document.metadata)
-                    self.stat_update("total", "forwarded" if stays else "dropped")
-                    if stays:
+                    kept = keep is None or keep(document.metadata)
+                    self.stat_update("total", "forwarded" if kept else "dropped")
+                    if kept:
                         self.update_doc_stats(document)
                         yield document
 
@@ -177,11 +180,14 @@ def block(
 
 
 def check_order(stages: Iterable[Stage]) -> None:
-    """Raise ConfigError for a stage that runs before those it reads, or that comes twice."""
+    """Check the order of stages.
+
+    Raises: ConfigError if a stage reads a column that no stage before it writes, or two stages have the same name.
+    """
     written, names = set(CANONICAL.names), set[str]()
     for stage in stages:
         if stage.name in names:
-            raise ConfigError(f"block: {stage.name} comes twice; put the second one into a block of its own")
+            raise ConfigError(f"block: two stages are named {stage.name}; put the second into another block")
         if missing := [column for column in stage.reads if column not in written]:
             raise ConfigError(
                 f"block: {stage.name} reads {missing[0]}; put the stage that writes it before it"
@@ -193,7 +199,7 @@ def check_order(stages: Iterable[Stage]) -> None:
 def add_columns(
     documents: Sequence[Document], loaded: Iterable[tuple[Stage, Callable[[pa.Table], pa.Table]]]
 ) -> None:
-    """Run loaded stages over documents and write each column to their metadata, as `stage.column`."""
+    """Run loaded stages over documents and add each column to their metadata, as `stage.column`."""
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
     for stage, annotate in loaded:
         for name in stage.reads:
@@ -208,15 +214,15 @@ def add_columns(
 
 
 def canonical_column(name: str, documents: Sequence[Document]) -> pa.Array:
-    """A canonical column of documents; numbers that only ingest knows are null."""
-    kind = CANONICAL.field(name).type
+    """Return a canonical column of documents, (n_docs,); numeric ones, which only ingest can fill, are null."""
+    dtype = CANONICAL.field(name).type
     if name == "text":
-        return pa.array([_as_text(document.text) for document in documents], kind)
+        return pa.array([_as_text(document.text) for document in documents], dtype)
     if name in ("doc_id", "source_id"):
-        return pa.array([_as_text(document.id) for document in documents], kind)
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        return pa.nulls(len(documents), kind)
-    return pa.array([_as_text(document.metadata.get(name)) for document in documents], kind)
+        return pa.array([_as_text(document.id) for document in documents], dtype)
+    if not (pa.types.is_string(dtype) or pa.types.is_large_string(dtype)):
+        return pa.nulls(len(documents), dtype)
+    return pa.array([_as_text(document.metadata.get(name)) for document in documents], dtype)
 
 
 def _as_text(value: object) -> str | None:

@@ -1,8 +1,8 @@
-"""Benchmark questions inside documents: verbatim, reformatted, cut short or lightly edited.
+"""Benchmark questions in documents: verbatim, reformatted, truncated or lightly edited.
 
-Reads canonical text; writes per document which items of which benchmarks it holds, where, and how much of each.
-Items are compared by grams of their units in match text (`kernels.grams`). Dropping the document or cutting the
-span is up to the run file.
+Reads canonical text; writes for each document the benchmark items that occur in it, with span and coverage.
+Items are compared by n-grams of their units in match text (`kernels.grams`). Whether the document is dropped or the
+span removed is decided in the run file.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ HIT = pa.struct(
     }
 )
 SCHEMA = pa.schema({"hits": pa.list_(HIT), "n_hits": pa.int32(), "coverage": pa.float32()})
-"""start, end: code points of canonical text. coverage: share of the item's units that stand in matched grams; of the
-document is its largest, 0 without a hit."""
+"""start, end: code points of canonical text. coverage: share of the item's units in matched grams; that of the document
+is the largest of its hits, 0 without a hit."""
 
 COLUMNS = ("benchmark", "id", "question")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to look for, and how much of an item makes a hit.
+    """Benchmarks, and the coverage that makes a hit.
 
     benchmarks: Parquet files with the columns benchmark, id, question.
-    window: units to a gram. Six find copies in which every tenth word is changed; thirteen (Brown et al., arXiv
+    window: units per gram. Six find copies in which every tenth word is changed; thirteen (Brown et al., arXiv
         2005.14165, appendix C) do not.
-    min_coverage: share of an item's units that grams found close together must cover.
-    min_units: units that they must cover in any case, or the whole item when it has fewer; ten tokens are the
-        shortest match that counts for Llama 2 (Touvron et al., arXiv 2307.09288, section A.6).
-    min_item_bytes: items of less match text (UTF-8) are skipped: eight ideographs, about five English words.
-    max_shared: grams that occur more often than this in the benchmarks are part of their form ("which of the
-        following is true") and count for nothing. Neither do grams of numbers alone, because everybody counts.
+    min_coverage: share of an item's units that must be covered by grams close together.
+    min_units: least number of units covered, or the whole item if it has fewer; ten tokens are the shortest match in
+        the analysis of Llama 2 (Touvron et al., arXiv 2307.09288, section A.6).
+    min_item_bytes: items with less match text (UTF-8) are skipped: eight ideographs, about five English words.
+    max_shared: grams that occur more often in the benchmarks are formulaic ("which of the following is true") and are
+        ignored. Grams of numbers alone are ignored too, because they occur everywhere.
     """
 
     benchmarks: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if isinstance(self.benchmarks, str):
-            raise ConfigError("decontaminate.benchmarks is one text; expected a list of Parquet files")
+            raise ConfigError("decontaminate.benchmarks is a string; expected a list of Parquet files")
         for name, low in (("window", 2), ("min_units", 1), ("min_item_bytes", 1), ("max_shared", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"decontaminate.{name} is {getattr(self, name)}; expected {low} or more")
@@ -73,8 +73,10 @@ class Config:
 class Benchmarks:
     """`annotate` with the grams of its benchmark items.
 
-    names: per distinct text, the (benchmark, id) of its items, sorted. n_skipped: items that are too short or hold
-    no gram that counts, and so are never found.
+    names: for each distinct text, the (benchmark, id) of its items, sorted. n_skipped: number of items that are never
+    found, because they are too short or have ignored grams only.
+
+    Raises: ConfigError if a benchmark file cannot be read.
     """
 
     def __init__(self, config: Config) -> None:
@@ -90,8 +92,8 @@ class Benchmarks:
         keys, rows, offsets = gram_keys(units, unit_starts, lengths)
         _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
         only_numbers = _only_numbers(classes[begins] == DIGIT, unit_starts[rows] + offsets, lengths[rows])
-        telling = (counts[group] <= config.max_shared) & ~only_numbers
-        keys, rows, offsets = keys[telling], rows[telling], offsets[telling]
+        used = (counts[group] <= config.max_shared) & ~only_numbers
+        keys, rows, offsets = keys[used], rows[used], offsets[used]
         self.n_units = _covered_units(rows, offsets, lengths, unit_starts)[first]
         needed = np.ceil(np.round(config.min_coverage * self.n_units, 6)).astype(np.int64)
         needed = np.maximum(needed, np.minimum(self.n_units, config.min_units))
@@ -100,7 +102,11 @@ class Benchmarks:
         self.n_skipped = sum(len(names) for names, n in zip(self.names, self.n_units, strict=True) if not n)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Find benchmark items in every document of a batch."""
+        """Find benchmark items in each document.
+
+        Args: batch, with a string column `text`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,).
+        """
         text = batch["text"]
         if not len(self.table.keys):
             return _count(pa.array([[]] * len(text), SCHEMA.field("hits").type), np.zeros(0, np.float32))
@@ -110,7 +116,10 @@ class Benchmarks:
         return self.to_columns(hits, starts)
 
     def to_columns(self, hits: np.ndarray, starts: np.ndarray) -> pa.Table:
-        """Lay out hits by place; int64 (n_hits, 5) as `find_hits` gives them."""
+        """Return hits by document and offset as the columns of SCHEMA.
+
+        Args: hits, int64 (n_hits, 5), of `find_hits`; starts, int64 (n_docs + 1,), offset of each document.
+        """
         rows = sorted(
             (doc, begin - starts[doc], end - starts[doc], name, covered / self.n_units[text])
             for doc, text, covered, begin, end in hits.tolist()
@@ -133,7 +142,7 @@ class Benchmarks:
 
 
 def _count(hits: pa.ListArray, coverage: np.ndarray) -> pa.Table:
-    """The columns of SCHEMA from hits, and the coverage of each of them in order."""
+    """Columns of SCHEMA from the hits, (n_docs,), and the coverage of each hit, in order."""
     n_hits = pc.list_value_length(hits).cast(pa.int32())
     best = np.zeros(len(hits), np.float32)
     np.maximum.at(best, pc.list_parent_indices(hits).to_numpy(), coverage)
@@ -141,9 +150,9 @@ def _count(hits: pa.ListArray, coverage: np.ndarray) -> pa.Table:
 
 
 def read_items(paths: tuple[str, ...]) -> pa.Table:
-    """Read benchmark files into one table: benchmark, id, question.
+    """Read benchmark files into one table of strings, (n_items,): benchmark, id, question (large_string).
 
-    Raises: ConfigError for a file that is missing, unreadable or without these columns.
+    Raises: ConfigError if a file is missing, unreadable or lacks one of these columns.
     """
     schema = pa.schema([("benchmark", pa.string()), ("id", pa.string()), ("question", pa.large_string())])
     tables = [schema.empty_table()]
@@ -160,9 +169,11 @@ def read_items(paths: tuple[str, ...]) -> pa.Table:
 
 
 def _group(items: pa.Table, hashes: np.ndarray) -> tuple[np.ndarray, list[list[tuple[str, str]]]]:
-    """Group items that are one text to the comparison.
+    """Group items with the same units.
 
-    Returns: the row of the first item of each text, ascending; per text, the sorted names of its items.
+    Args: items, (n_items,); hashes, uint64 (n_items, 2), of their units.
+    Returns: int64 (n_texts,), the first item of each distinct text, ascending; for each text, the sorted names of its
+    items.
     """
     _, first, group = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
@@ -176,17 +187,17 @@ def _group(items: pa.Table, hashes: np.ndarray) -> tuple[np.ndarray, list[list[t
     )
     for text, name in zip(rank[group.reshape(-1)].tolist(), pairs, strict=True):
         names[text].add(name)
-    return first[order], [sorted(found) for found in names]
+    return first[order], [sorted(text_names) for text_names in names]
 
 
 def _match_bytes(folded: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """UTF-8 bytes of each text's match text; folded, 0 for what match text leaves out."""
+    """UTF-8 bytes of each text's match text; folded, 0 for characters that match text omits."""
     width = (folded > 0).astype(np.int64) + (folded >= 0x80) + (folded >= 0x800) + (folded >= 0x10000)
     return np.diff(np.append(0, np.cumsum(width))[starts])
 
 
 def _only_numbers(is_number: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Tell which grams hold nothing but numbers; is_number per unit, begins and lengths per gram in units."""
+    """Whether each gram contains only numbers; is_number per unit, begins and lengths per gram, in units."""
     n_numbers = np.append(0, np.cumsum(is_number))
     return n_numbers[begins + lengths] - n_numbers[begins] == lengths
 
@@ -194,7 +205,7 @@ def _only_numbers(is_number: np.ndarray, begins: np.ndarray, lengths: np.ndarray
 def _covered_units(
     rows: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, unit_starts: np.ndarray
 ) -> np.ndarray:
-    """Count the units of each text that stand in a gram; rows and offsets say where the grams begin."""
+    """Number of units of each text that are covered by a gram; rows and offsets are the beginnings of grams."""
     change = np.zeros(unit_starts[-1] + 1, np.int64)
     begins = unit_starts[rows] + offsets
     np.add.at(change, begins, 1)

@@ -1,18 +1,16 @@
 """Near duplicates: candidate pairs verified from text, and the clusters that the verified pairs connect.
 
-Reads text of documents with candidates; writes cluster, cluster size and every verified pair on both its
-ends. Clusters know no keeper and are not transitive evidence: two members need not be alike, so removal goes
-by pairs.
+Reads text of documents with candidates; writes cluster, cluster size and every verified pair at both its ends.
+Two members of a cluster need not be similar, so removal is decided by pairs (`stages.keepers`), not by clusters.
 
-Similarity is the Jaccard index of sets of shingles of match text: runs of five characters, blanks left out,
-for a document with a fair share of ideographs, kana, Hangul or characters of other scripts without blanks;
-runs of five words for any other. Two documents of different kinds are compared by characters. A document of
-fewer than five units is one shingle, so that it equals only the same text. Copies by match hash have
-similarity 1 without comparison. Texts alike in their words that have other numbers, or are about other things,
-are no copies (see `apart`).
+Similarity is the Jaccard index of sets of shingles of match text. Shingles are runs of five characters, without
+blanks, for documents with a fair share of ideographs, kana, Hangul or other scripts without blanks; runs of five words
+for all others. A pair with one document of each sort is compared by characters. A document of fewer than five units is
+a single shingle, so that it equals only the same text. Exact copies (equal match hashes) have similarity 1 without
+comparison. Pairs of texts from one template, with different numbers, headings or scripts, are rejected (see `apart`).
 
-What two texts share is remembered, whatever the threshold: a pair is compared once in the life of a store, and
-another threshold reads no text.
+The similarity of a pair is stored regardless of the threshold: each pair is compared once in the life of a store, and a
+new threshold reads no text.
 """
 
 from __future__ import annotations
@@ -46,18 +44,17 @@ from stages.kernels.unionfind import locate
 
 CHARACTERS_SHARE = 0.1
 """Least share of single characters among the units (words and single characters) of a document compared by
-characters. Far below a half: of 6,027 Chinese documents, many of them technical, 18 % hold more Latin words
-than ideographs, 0.6 % stay below this share, and 0.3 % of 2,752 English ones reach it. A document by words
-with half this share brings its characters too, for copies across the line."""
+characters. Far below a half: of 6,027 Chinese documents, many of them technical, 18 % contain more Latin words
+than ideographs, 0.6 % are below this share, and 0.3 % of 2,752 English ones reach it. A document compared by words
+with at least half this share provides character shingles too, for duplicates on the other side of this threshold."""
 
 TEXT_ROWS, BATCH_ROWS = 64, 1024
-"""Rows that cluster_texts hands to a stage and to a global step at once; any number gives the same result. The arrays
-of more text are so large that the allocator gives them back, and every batch waits for its pages: a quarter slower."""
+"""Rows that cluster_texts passes to a stage and to a global step at once; they do not change the result. With larger
+batches the allocator returns the arrays to the system, and page faults make every batch a quarter slower."""
 
 READS = ("text", "doc_id", "exact.match_hash", *(f"candidates.{name}" for name in candidates.SCHEMA.names))
 SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": pa.list_(PAIRS)})
-"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without
-any."""
+"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without such pairs."""
 
 MEMORY = pa.schema(
     {
@@ -68,12 +65,12 @@ MEMORY = pa.schema(
         "other_scripts": pa.bool_(),
     }
 )
-"""What is remembered of a compared pair: Jaccard index, the share of the smaller set that lies in the other,
-whether their numbers are too different for copies, whether their headings name different things, whether one says
-something in a script that the other hardly uses."""
+"""Stored results of a compared pair: Jaccard index; share of the smaller set that is contained in the other; whether
+their numbers differ too much for duplicates; whether their headings differ in their names; whether one has text in a
+script that the other hardly uses."""
 
 SET = pa.large_binary()
-"""Sorted uint64 of a set, as bytes."""
+"""A set of hashes: sorted uint64, as bytes."""
 
 MEMBERS = pa.schema(
     {
@@ -89,23 +86,25 @@ MEMBERS = pa.schema(
         "known": pa.list_(pa.struct([pa.field("row", pa.uint64()), *MEMORY])),
     }
 )
-"""A document in one of the groups where it is compared, without doc_id and known pairs; or, once, with these alone."""
+"""A document in one group in which it is compared, without doc_id and known pairs; or, once, with these alone."""
 
 COMPARED = pa.schema(
     {"row_a": pa.uint64(), "row_b": pa.uint64(), "doc_id": pa.string(), **{f.name: f.type for f in MEMORY}}
 )
-"""A compared pair; or, where row_b is null, the name of a document in some pair."""
+"""A compared pair; or, where row_b is null, the doc_id of a document that has pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """threshold: least Jaccard index of a verified pair. containment: a pair whose smaller set lies in the
-    other by at least this share is verified as well; None for no such pairs. Its similarity is still the
-    Jaccard index. other_numbers: whether two texts alike in their words may be copies though their numbers differ,
-    as those of problems and notices from one template do; other_names: though they are about different things, as pages
-    of one template are; other_scripts: though one says something in a script that the other hardly uses, as the
-    translation of a page of code does. shingle_chars, shingle_words: length of a shingle of a
-    document compared by characters, by words."""
+    """threshold: least Jaccard index of a verified pair.
+
+    containment: pairs are also verified if at least this share of the smaller set is contained in the other; None to
+    disable. Their similarity is still the Jaccard index. other_numbers: whether pairs are accepted although their
+    numbers differ, as in problems and notices from one template; other_names: although their headings name different
+    things, as in pages from one template; other_scripts: although one has text in a script that the other hardly uses,
+    as in a translation of a page of code. shingle_chars, shingle_words: units of a shingle, for documents compared by
+    characters and by words.
+    """
 
     threshold: float = 0.8
     containment: float | None = None
@@ -126,7 +125,7 @@ class Config:
 
 
 def needs_text(table: pa.Table) -> np.ndarray:
-    """Which documents have a candidate pair whose similarity is not known: bool (n_rows,)."""
+    """Return whether each document has a candidate pair without stored similarity: bool (n_rows,)."""
     owner, _, unknown = _unknown(table)
     needed = np.zeros(table.num_rows, bool)
     needed[owner[unknown]] = True
@@ -134,23 +133,25 @@ def needs_text(table: pa.Table) -> np.ndarray:
 
 
 def _unknown(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Candidate pairs from both their ends: place of the document, row of the other, whether nothing is known."""
+    """Candidate pairs from both ends: index of the document, row of the other, whether the similarity is not stored."""
     partners, known = table["candidates.partners"].combine_chunks(), table[KNOWN].combine_chunks()
     owner, other = pc.list_parent_indices(partners).to_numpy(), pc.list_flatten(partners).to_numpy()
-    of, settled = pc.list_parent_indices(known).to_numpy(), pc.list_flatten(known).field("row").to_numpy()
-    return owner, other, ~_among(owner, other, of, settled)
+    owners, rows = pc.list_parent_indices(known).to_numpy(), pc.list_flatten(known).field("row").to_numpy()
+    return owner, other, ~_among(owner, other, owners, rows)
 
 
-def _among(owner: np.ndarray, row: np.ndarray, of: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which (owner, row) are among (of, known): bool (n,)."""
-    both = np.unique(np.concatenate([row, known]), return_inverse=True)[1].astype(np.uint64)
-    pairs = both | np.concatenate([owner, of]).astype(np.uint64) << np.uint64(32)
+def _among(owner: np.ndarray, row: np.ndarray, owners: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Whether each pair (owner, row) is among the pairs (owners, rows): bool (n,)."""
+    both = np.unique(np.concatenate([row, rows]), return_inverse=True)[1].astype(np.uint64)
+    pairs = both | np.concatenate([owner, owners]).astype(np.uint64) << np.uint64(32)
     return np.isin(pairs[: len(row)], pairs[len(row) :])
 
 
 def map_members(table: pa.Table, config: Config) -> pa.Table:
-    """Documents that have candidates: their names and known pairs, and in each group where they meet an unknown one
-    the sets that they are compared by; copies come without sets.
+    """Return the documents that have candidates: one row with doc_id and known pairs, and one row with shingle sets for
+    each group in which a pair is still to be compared; exact copies have no sets.
+
+    Args: table, with READS, `row` and, if pairs are stored, KNOWN. Returns: a table of MEMBERS.
     """
     members = table.filter(pc.is_valid(table["candidates.groups"])).combine_chunks()
     if KNOWN not in members.column_names:
@@ -159,62 +160,62 @@ def map_members(table: pa.Table, config: Config) -> pa.Table:
 
 
 def _names(members: pa.Table) -> pa.Table:
-    """One row for each document, with the known pairs of which it is the smaller row."""
+    """One row for each document, with the known pairs in which it is the smaller row."""
     known = members[KNOWN].combine_chunks()
     owner, flat = pc.list_parent_indices(known).to_numpy(), pc.list_flatten(known)
     partners = members["candidates.partners"].combine_chunks()
     rows = members["row"].to_numpy()
-    still = _among(
+    current = _among(
         owner, flat.field("row").to_numpy(), pc.list_parent_indices(partners).to_numpy(),
         pc.list_flatten(partners).to_numpy(),
     )  # fmt: skip
-    mine = still & (flat.field("row").to_numpy() > rows[owner])
+    smaller = current & (flat.field("row").to_numpy() > rows[owner])
     columns = {
         "key": pa.array(mix_all(rows)),
         "row": members["row"],
         "doc_id": members["doc_id"],
-        "known": _cut(flat.filter(pa.array(mine)), owner[mine], len(rows)),
+        "known": _cut(flat.filter(pa.array(smaller)), owner[smaller], len(rows)),
     }
     return _filled(columns, len(rows))
 
 
 def _meetings(members: pa.Table, config: Config) -> pa.Table:
-    """One row for each document and group in which a pair of it is still to be compared."""
+    """One row for each document and group in which one of its pairs is still to be compared."""
     members = members.filter(pa.array(needs_text(members)))
     rows = members["row"].to_numpy()
     groups = members["candidates.groups"].combine_chunks()
-    place, group = pc.list_parent_indices(groups).to_numpy(), pc.list_flatten(groups).to_numpy()
+    index, group = pc.list_parent_indices(groups).to_numpy(), pc.list_flatten(groups).to_numpy()
     n_groups = pc.list_value_length(groups).to_numpy()
     owner, other, unknown = _unknown(members)
     greater = unknown & (other > rows[owner])
     later = _cut(pa.array(other[greater]), owner[greater], len(rows))
-    # a document that meets others in several groups brings its pairs where it is the smaller row
-    brings = (n_groups[place] == 1) | (group == rows[place])
+    # a document in several groups lists its partners in the group in which it is the smaller row
+    lists_partners = (n_groups[index] == 1) | (group == rows[index])
     sets = _sets(members, config)
     columns = {
         "key": pa.array(mix_all(group)),
-        "row": pa.array(rows[place]),
-        "match_hash": members["exact.match_hash"].combine_chunks().take(pa.array(place)),
-        "partners": later.take(pa.array(place, mask=~brings)),
-        **{name: column.take(pa.array(place)) for name, column in sets.items()},
+        "row": pa.array(rows[index]),
+        "match_hash": members["exact.match_hash"].combine_chunks().take(pa.array(index)),
+        "partners": later.take(pa.array(index, mask=~lists_partners)),
+        **{name: column.take(pa.array(index)) for name, column in sets.items()},
     }
-    return _filled(columns, len(place))
+    return _filled(columns, len(index))
 
 
 def _cut(values: pa.Array, owner: np.ndarray, n_rows: int) -> pa.ListArray:
-    """Lists of the values of each owner from 0 to n_rows - 1; owners ascend."""
+    """Lists of the values of each owner from 0 to n_rows - 1; owner is ascending."""
     offsets = pa.array(np.searchsorted(owner, np.arange(n_rows + 1)), pa.int32())
     return pa.ListArray.from_arrays(offsets, values)
 
 
 def _filled(columns: dict[str, pa.Array], n_rows: int) -> pa.Table:
-    """Rows of MEMBERS, null in the columns that are not given."""
+    """Rows of MEMBERS, null in columns that are missing."""
     arrays = [columns[f.name] if f.name in columns else pa.nulls(n_rows, f.type) for f in MEMBERS]
     return pa.table(arrays, schema=MEMBERS)
 
 
 def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
-    """What documents are compared by: the kind of their shingles, the sets, and characters of mixed ones."""
+    """Columns for comparison: kind of shingles, shingle sets, character sets of mixed documents, COLUMNS of apart."""
     match = match_text(members["text"])
     n_words, n_single = count_units(match).T
     share = n_single / np.maximum(n_words + n_single, 1)
@@ -232,58 +233,61 @@ def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
 def _shingles(
     units: np.ndarray, starts: np.ndarray, modes: np.ndarray, config: Config
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shingles of documents by their mode; see kernels.minhash.hash_shingles."""
+    """Shingles of documents by mode; see kernels.minhash.hash_shingles."""
     sizes = np.where(modes == CHARACTERS, config.shingle_chars, config.shingle_words)
     return hash_shingles(units, starts, sizes)
 
 
 def compare(table: pa.Table, config: Config) -> pa.Table:
-    """Compare the candidate pairs of one partition that are not known, and pass on those that are."""
+    """Compare the candidate pairs of one partition without stored similarity, and pass on the stored ones.
+
+    Args: table, of MEMBERS, sorted by key. Returns: a table of COMPARED.
+    """
     table = table.combine_chunks()
     named = table.filter(pc.is_valid(table["doc_id"]))
-    met = table.filter(pc.is_null(table["doc_id"])).combine_chunks()
-    left, right = _candidate_pairs(met)
-    lanes = hash_lanes(met["match_hash"].combine_chunks())
+    members = table.filter(pc.is_null(table["doc_id"])).combine_chunks()
+    left, right = _candidate_pairs(members)
+    lanes = hash_lanes(members["match_hash"].combine_chunks())
     copies = (lanes[left] == lanes[right]).all(axis=1)
-    jaccard, containment = _compare(met, left, right, ~copies)
+    jaccard, containment = _compare(members, left, right, ~copies)
     jaccard[copies] = containment[copies] = 1.0
-    rows = met["row"].to_numpy()
+    rows = members["row"].to_numpy()
     known = named["known"].combine_chunks()
-    flat, first = pc.list_flatten(known), pc.list_parent_indices(known).to_numpy()
-    found = [rows[left], rows[right], pa.nulls(len(left), pa.string()), jaccard, containment]
-    found += [other & ~copies for other in apart.differ(met, left, right)]
-    before = [named["row"].to_numpy()[first], flat.field("row"), pa.nulls(len(first), pa.string())]
-    before += [flat.field(name) for name in MEMORY.names]
+    flat, owner = pc.list_flatten(known), pc.list_parent_indices(known).to_numpy()
+    results = [rows[left], rows[right], pa.nulls(len(left), pa.string()), jaccard, containment]
+    results += [other & ~copies for other in apart.differ(members, left, right)]
+    stored = [named["row"].to_numpy()[owner], flat.field("row"), pa.nulls(len(owner), pa.string())]
+    stored += [flat.field(name) for name in MEMORY.names]
     names = [named["row"], pa.nulls(named.num_rows, pa.uint64()), named["doc_id"]]
-    names += [pa.nulls(named.num_rows, kind) for kind in MEMORY.types]
-    return pa.concat_tables([pa.table(part, schema=COMPARED) for part in (found, before, names)])
+    names += [pa.nulls(named.num_rows, dtype) for dtype in MEMORY.types]
+    return pa.concat_tables([pa.table(part, schema=COMPARED) for part in (results, stored, names)])
 
 
-def _candidate_pairs(met: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of both ends of each candidate pair; pairs with an erased row are gone."""
-    keys, rows = met["key"].to_numpy(), met["row"].to_numpy()
-    partners = met["partners"].combine_chunks()
+def _candidate_pairs(members: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of both ends of each candidate pair, without pairs of which a row was erased."""
+    keys, rows = members["key"].to_numpy(), members["row"].to_numpy()
+    partners = members["partners"].combine_chunks()
     left = pc.list_parent_indices(partners).to_numpy().astype(np.int64)
-    wanted = pc.list_flatten(partners).to_numpy()
+    partner_rows = pc.list_flatten(partners).to_numpy()
     group = np.cumsum(np.append(True, keys[1:] != keys[:-1])[: len(keys)]).astype(np.uint64)
-    ids, places = np.unique(np.concatenate([rows, wanted]), return_inverse=True)
+    ids, places = np.unique(np.concatenate([rows, partner_rows]), return_inverse=True)
     here = group * np.uint64(len(ids) + 1) + places[: len(rows)].astype(np.uint64)
-    right, found = locate(here, group[left] * np.uint64(len(ids) + 1) + places[len(rows) :].astype(np.uint64))
-    return left[found], right[found]
+    right, valid = locate(here, group[left] * np.uint64(len(ids) + 1) + places[len(rows) :].astype(np.uint64))
+    return left[valid], right[valid]
 
 
 def _compare(
-    met: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
+    members: pa.Table, left: np.ndarray, right: np.ndarray, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Jaccard index and the share of the smaller set in the other, of each pair: float32, 0 where not wanted."""
-    shingles, starts = from_binary(met["shingles"].combine_chunks(), np.uint64)
-    characters, other_starts = from_binary(met["characters"].combine_chunks(), np.uint64)
+    """Jaccard index and containment of the smaller set, of each pair: float32 (n_pairs,), 0 where not wanted."""
+    shingles, starts = from_binary(members["shingles"].combine_chunks(), np.uint64)
+    characters, other_starts = from_binary(members["characters"].combine_chunks(), np.uint64)
     values, other_starts = np.concatenate([shingles, characters]), other_starts + len(shingles)
-    own, of_characters = (np.stack([s[:-1], s[1:]], axis=1) for s in (starts, other_starts))
-    kind = met["kind"].to_numpy()
-    by_characters = np.where((kind == CHARACTERS)[:, None], own, of_characters)
+    spans, character_spans = (np.stack([s[:-1], s[1:]], axis=1) for s in (starts, other_starts))
+    kind = members["kind"].to_numpy()
+    by_chars = np.where((kind == CHARACTERS)[:, None], spans, character_spans)
     same = (kind[left] == kind[right])[:, None]
-    a, b = np.where(same, own[left], by_characters[left]), np.where(same, own[right], by_characters[right])
+    a, b = np.where(same, spans[left], by_chars[left]), np.where(same, spans[right], by_chars[right])
     n_a, n_b = np.diff(a)[:, 0], np.diff(b)[:, 0]
     smaller = np.minimum(n_a, n_b)
     reach = wanted & (smaller > 0)
@@ -294,7 +298,10 @@ def _compare(
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Clusters of verified pairs, and all that was compared."""
+    """Return clusters of the verified pairs, and all compared pairs for storage.
+
+    Returns: rows and artefacts as in `clusters.clusters_of`; `known`, every compared pair (COMPARED) at both ends.
+    """
     named = table.filter(pc.is_null(table["row_b"]))
     table = table.filter(pc.is_valid(table["row_b"]))
     pairs = pa.table(
@@ -306,13 +313,8 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     for name in ("other_numbers", "other_names", "other_scripts"):
         if not getattr(config, name):
             verified &= ~np.asarray(pairs[name].combine_chunks())
-    outcome = clusters_of(
-        pairs,
-        verified,
-        named["row_a"].to_numpy(),
-        named["doc_id"].cast(pa.large_string()).combine_chunks(),
-        config.threshold,
-    )
+    doc_ids = named["doc_id"].cast(pa.large_string()).combine_chunks()
+    outcome = clusters_of(pairs, verified, named["row_a"].to_numpy(), doc_ids, config.threshold)
     other_way = pairs.rename_columns([KNOWN, "row", *MEMORY.names]).select(pairs.column_names)
     return replace(outcome, known=pa.concat_tables([pairs, other_way]))
 
@@ -336,15 +338,16 @@ GLOBAL = Global(
 def cluster_texts(
     texts: pa.ChunkedArray | pa.Array | Iterable[str], config: Config | None = None
 ) -> pa.Table:
-    """Cluster texts in memory, exact and near duplicates, and say which to keep.
+    """Cluster texts in memory, exact and near duplicates, and choose which to keep.
 
-    Signatures, candidate groups and keepers have their default settings: a config with a threshold below 0.7
-    verifies the pairs that are met, but meets fewer of them (see minhash.catch_probability).
+    Signatures, candidate groups and keepers have their default settings: with a threshold below 0.7, LSH finds a
+    smaller share of the pairs (see minhash.catch_probability).
 
-    Args: texts, strings; null texts stay alone.
-    Returns: `cluster` int64, row number of a member, its own for a text without duplicates; `cluster_size`
-    int32; `keeper` int64, row number of the text that this one would be removed for, its own when it is kept:
-    the longest text of a cluster is kept, then the first, and further texts that are not like a kept one.
+    Args: texts, strings, (n_texts,); null texts have no duplicates.
+    Returns: (n_texts,) each: `cluster` int64, row number of a member, its own for a text without duplicates;
+    `cluster_size` int32; `keeper` int64, row number of the text in favour of which this one would be removed, its own
+    if it is kept. The longest text of a cluster is kept, the first of equally long ones, and any further text that is
+    not similar to a kept one.
     """
     config = config or Config()
     column = texts if isinstance(texts, (pa.ChunkedArray, pa.Array)) else pa.array(texts, pa.large_string())
@@ -361,31 +364,31 @@ def cluster_texts(
     table = _join(table, "dedup", _run(GLOBAL, table, config))
     lengths = pc.utf8_length(table["text"]).cast(pa.float64()).combine_chunks()
     order = pa.ListArray.from_arrays(pa.array(np.arange(n_rows + 1), pa.int32()), lengths)
-    given = {"order": order, "eligible": pa.repeat(True, n_rows), "fixed": pa.repeat(False, n_rows)}
-    for name, column in given.items():
+    settings = {"order": order, "eligible": pa.repeat(True, n_rows), "fixed": pa.repeat(False, n_rows)}
+    for name, column in settings.items():
         table = table.append_column(name, column)
     chosen = _run(keepers.GLOBAL, table, keepers.Config(threshold=config.threshold))
-    named = {"cluster": table["dedup.cluster"], "keeper": chosen["keeper_id"]}
-    numbers = {name: pc.coalesce(ids, table["doc_id"]).cast(pa.int64()) for name, ids in named.items()}
+    by_name = {"cluster": table["dedup.cluster"], "keeper": chosen["keeper_id"]}
+    numbers = {name: pc.coalesce(ids, table["doc_id"]).cast(pa.int64()) for name, ids in by_name.items()}
     size = pc.fill_null(table["dedup.cluster_size"], 1)
     return pa.table({"cluster": numbers["cluster"], "cluster_size": size, "keeper": numbers["keeper"]})
 
 
 def _batches(table: pa.Table, n_rows: int) -> list[pa.Table]:
-    """Slices of so many rows; at least one, for its schema."""
+    """Slices of n_rows rows; at least one, for its schema."""
     return [table.slice(start, n_rows) for start in range(0, max(table.num_rows, 1), n_rows)]
 
 
 def _run(step: Global, table: pa.Table, config: object) -> pa.Table:
-    """Run a global step in memory on a table whose rows count from 0; one row for each of them."""
+    """Run a global step in memory on a table with `row` from 0; returns one row for each of its rows."""
     mapped = pa.concat_tables(step.map(batch, config) for batch in _batches(table, BATCH_ROWS)).sort_by(
         [("key", "ascending"), ("row", "ascending")]
     )
     rows = step.finish(step.reduce(mapped, config), config).rows
     assert rows is not None  # the steps that are run here all write rows
-    place = np.full(table.num_rows, -1)
-    place[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
-    return rows.select(step.writes.names).take(pa.array(place, mask=place < 0)).cast(step.writes)
+    positions = np.full(table.num_rows, -1)
+    positions[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
+    return rows.select(step.writes.names).take(pa.array(positions, mask=positions < 0)).cast(step.writes)
 
 
 def _join(table: pa.Table, step: str, columns: pa.Table) -> pa.Table:

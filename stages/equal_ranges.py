@@ -1,9 +1,8 @@
-"""Equal ranges: which shared anchors have all their windows in common with every other place of their key, by hash.
+"""Equal ranges: shared anchors whose windows are identical at every occurrence of their key, compared by hash.
 
-Reads text around shared anchors; writes how many places say the same, or by which text those of a key may be told
-apart. Most of what is repeated lies inside passages, where all ranges of an anchor are equal: no text of these is
-exchanged.
-`stages.repeated_windows` looks at the others.
+Reads text around shared anchors; writes the number of identical occurrences or, where the occurrences of a key differ,
+which text is needed to compare them. Most repeated text lies inside passages, where all ranges of an anchor are equal
+and no text has to be exchanged; `stages.repeated_windows` compares the others.
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ from stages.kernels.text import view
 from stages.ranges import LEAST, READS, find_ranges, in_order, list_rows
 
 SCHEMA = pa.schema({"copies": pa.list_(pa.int32()), "strips": pa.list_(pa.uint8())})
-"""Of each shared anchor. copies: places whose ranges are equal, this one among them, 0 where not all of the key are.
-strips: for these, what is to be compared: 1 what enters, since all first windows are equal, 2 what leaves, since all
-last ones are, 3 both; 0 where copies says all. Null without shared anchors."""
+"""One value per shared anchor; null without shared anchors. copies: number of identical occurrences, including this
+one; 0 if occurrences with this key differ. strips: the characters to compare if they differ: 1 those that enter, as all
+first windows are equal; 2 those that leave, as all last windows are equal; 3 both; 0 if copies is not 0."""
 
 ENDS = pa.schema({"key": pa.uint64(), "head": pa.uint64(), "tail": pa.uint64(), "again": pa.bool_()})
-"""head: hash of the first window of a range; tail: of its last and the one after it. Ranges of one gram that agree in
-both are equal: the windows of a range all hold its gram, so that first and last overlap, and that gram stands at one
-place in each, so that they hold equally many. again: see ranges.Ranges; for such a range none of that is so."""
+"""head: hash of the first window of a range; tail: hash of its last window and the one after it. Ranges of one gram
+that agree in both are equal: all windows of a range contain its gram, so that the first and the last overlap; and the
+gram occurs once in each, so that both ranges have the same number of windows. again: see ranges.Ranges; none of this
+holds for such a range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,11 @@ class Config:
 
 
 def map_ends(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each range of a shared anchor: what its ends say, in 128 bits."""
+    """Return one row for each range of a shared anchor: the hashes of its ends, 128 bits.
+
+    Args: table, with `text` and the columns of READS and LEAST.
+    Returns: a table of ENDS.
+    """
     table = table.filter(pc.is_valid(table["shared_anchors.places"]))
     if not table.num_rows:
         return ENDS.empty_table()
@@ -51,29 +55,37 @@ def map_ends(table: pa.Table, config: Config) -> pa.Table:
 
 
 def compare_ends(table: pa.Table, config: Config) -> pa.Table:
-    """Copies and strips of each range of one partition."""
+    """Compare the ranges of one partition by hash.
+
+    Args: table, of ENDS, sorted by key.
+    Returns: `copies` int32 and `strips` uint8 of each row.
+    """
     keys, heads, tails = (table[name].to_numpy() for name in ("key", "head", "tail"))
     again = np.asarray(table["again"].combine_chunks())
     begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
     sizes = np.diff(np.append(begins, len(keys)))
     groups = np.repeat(np.arange(len(begins)), sizes)
 
-    def all_alike(hashes: np.ndarray) -> np.ndarray:
-        alike = (hashes == hashes[begins[groups]]) & ~again
-        return np.logical_and.reduceat(alike, begins) if len(begins) else alike
+    def all_equal(hashes: np.ndarray) -> np.ndarray:
+        equal = (hashes == hashes[begins[groups]]) & ~again
+        return np.logical_and.reduceat(equal, begins) if len(begins) else equal
 
-    entering, leaving = ~all_alike(tails), ~all_alike(heads)
+    entering, leaving = ~all_equal(tails), ~all_equal(heads)
     strips = (ENTERS * entering + LEAVES * leaving).astype(np.uint8)
     copies = np.where(strips == 0, sizes, 0).astype(np.int32)
     return pa.table([copies[groups], strips[groups]], names=SCHEMA.names)
 
 
 def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
-    """Copies and strips of each document's shared anchors in order."""
+    """Return `copies` and `strips` of the shared anchors of each document.
+
+    Args: table, as for `map_ends`; answers, of `compare_ends`, in key order.
+    Returns: `row` and the columns of SCHEMA, one row per document with shared anchors.
+    """
     ranges = find_ranges(table)
-    back = np.empty(len(ranges.keys), np.intp)
-    back[in_order(ranges.keys)] = np.arange(len(back))
-    return list_rows(table, ranges.docs, {name: answers[name].to_numpy()[back] for name in SCHEMA.names})
+    ranks = np.empty(len(ranges.keys), np.intp)
+    ranks[in_order(ranges.keys)] = np.arange(len(ranks))
+    return list_rows(table, ranges.docs, {name: answers[name].to_numpy()[ranks] for name in SCHEMA.names})
 
 
 GLOBAL = Global(

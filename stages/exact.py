@@ -1,7 +1,7 @@
 """Identity of a document: 128-bit hashes of its match text and of its canonical text.
 
-Reads text; writes the two hashes. Equal match hashes are copies that differ in width, case, blanks,
-punctuation outside code or in Traditional against Simplified characters at most. Which copy stays is decided elsewhere.
+Reads text; writes the two hashes. Texts with equal match hashes differ at most in width, case, blanks, punctuation
+outside code, and Traditional or Simplified characters. Which of them is kept is decided by `stages.keepers`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ class Config:
 
 
 def annotate(batch: pa.Table, config: Config) -> pa.Table:
-    """Hash each text; null texts get nulls.
+    """Hash each text.
 
-    A text without any letter, digit or ideograph has no match text and is known by its raw hash, so that such
-    texts do not all become copies of each other.
+    A text without any letter, digit or ideograph has an empty match text; its match hash is its raw hash, so that
+    such texts are not all copies of each other.
+
+    Args: batch, with a string column `text`, (n_docs,).
+    Returns: a table of SCHEMA, fixed_size_binary(16) (n_docs,) each, null for null texts.
     """
     text = batch["text"]
     decoded, match = view(text), match_text(text)

@@ -1,21 +1,21 @@
-"""The form of a text: what kind of writing it is, so that tables, code, verse and chats are not judged as web pages.
+"""The form of a text, such as table, code, verse or dialogue, so that rules for web pages are not applied to others.
 
-Reads what `stages.signals` counts, and the text itself where it looks like JSON or holds tables written as HTML;
-gives one label per text. The first form that fits counts, in this order:
+Takes the counts of `stages.signals`, and the text itself where it looks like JSON or contains HTML tables; returns one
+label per text. The first form whose conditions are met is taken, in this order:
 
-- `json`: nothing but JSON objects and arrays, one or several, tags such as <tool_call> around them allowed;
-  `broken_json`: opens like that and has keys, but does not parse;
+- `json`: nothing but JSON objects and arrays, one or several, with or without tags such as <tool_call> around them;
+  `broken_json`: begins like `json` and has keys, but does not parse;
 - `subtitles`: time codes of SubRip, WebVTT or lyrics;
-- `code`, `table`: half of the lines are;
-- `technical`: prose among which code, tables and headings take a part, as manuals have it;
-- `dialogue`: lines open with the names of a few speakers that come back;
-- `verse`: lines of three words to 48 characters (Chinese: four to 24), even, with function words, and neither lists nor
-  numbers; prose that is wrapped by hand has longer ones;
+- `code`, `table`: at least half of the lines are code, or rows of tables;
+- `technical`: prose with a share of code, tables and headings, as in manuals;
+- `dialogue`: lines begin with the names of a few recurring speakers;
+- `verse`: lines of three words to 48 characters (Chinese: four to 24), of even length, with function words, and neither
+  lists nor numbers; the lines of hard-wrapped prose are longer;
 - `post`: short, with words, and a hashtag, a mention or a pictograph;
 - `page`: anything else.
 
-All thresholds are ours, chosen on texts written for the tests and, for verse, narrowed on licence texts; they say what
-a text is, not whether it is good.
+All thresholds are our own, chosen on texts written for the tests and, for verse, narrowed on licence texts. The form
+is no measure of quality.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FORMS = (
 """Labels, weakest first: a later one takes precedence."""
 
 MIN_LINES = 3
-"""Fewer lines are no table, code file, verse or dialogue."""
+"""Least lines of a table, code file, verse or dialogue."""
 
 _CELL = "(?i)<t[dhr][ >]"
 _TABLE_LINE = re.compile(
@@ -47,10 +47,10 @@ _OPENING = re.compile(rf"{_BETWEEN.pattern}(?:{{\s*[\"'}}]|\[\s*(?:[{{\[\"'\]\d-
 
 
 def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Name the form of each text.
+    """Return the form of each text.
 
-    Args: counts, int64 (n_docs,) each, by the names of `stages.signals`; texts, read only where n_braces or brackets
-    make JSON possible, or a cell of an HTML table stands there.
+    Args: counts, int64 (n_docs,) each, by the names of `stages.signals`; texts, string (n_docs,), read only where the
+    counts allow JSON, or where a cell of an HTML table occurs.
     Returns: string (n_docs,), of FORMS.
     """
     c = {name: values.astype(np.float64) for name, values in counts.items()}
@@ -96,13 +96,13 @@ def name_forms(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array)
     for name, fitting in fits.items():
         names[fitting] = FORMS.index(name)
     for row in np.flatnonzero(_may_be_json(c)).tolist():
-        if (found := is_json(texts[row].as_py())) is not None:
-            names[row] = FORMS.index("json" if found else "broken_json")
+        if (is_valid := is_json(texts[row].as_py())) is not None:
+            names[row] = FORMS.index("json" if is_valid else "broken_json")
     return pa.DictionaryArray.from_arrays(pa.array(names), pa.array(FORMS)).cast(pa.string())
 
 
 def _n_html_lines(texts: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """Count lines that open with the markup of an HTML table; float64 (n_docs,)."""
+    """Count lines that begin with the markup of an HTML table: float64 (n_docs,)."""
     n_lines = np.zeros(len(texts))
     for row in np.flatnonzero(pc.match_substring_regex(texts, _CELL)).tolist():
         n_lines[row] = len(_TABLE_LINE.findall(texts[row].as_py()))
@@ -110,14 +110,14 @@ def _n_html_lines(texts: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 
 def _may_be_json(c: dict[str, np.ndarray]) -> np.ndarray:
-    """Where a text has braces and much punctuation, which every JSON object has; bool (n_docs,)."""
+    """Whether a text has braces and much punctuation, as every JSON object has: bool (n_docs,)."""
     return (c["n_braces"] >= 1) & (c["n_punct"] >= 0.04 * c["n_visible"])
 
 
 def is_json(text: str) -> bool | None:
-    """Tell whether a text is nothing but JSON objects and arrays; None if it does not even open like them.
+    """Return whether a text is nothing but JSON objects and arrays; None if it does not begin like one.
 
-    Blanks, commas and tags may stand between values. Numbers too large and nesting too deep for Python are refused.
+    Blanks, commas and tags are allowed between values. Nesting too deep for Python's parser counts as invalid.
     """
     if not _OPENING.match(text) or not _KEY.search(text, 0, 4096):
         return None

@@ -1,4 +1,4 @@
-"""Names that dataset hubs know: language codes, licence ids, size classes.
+"""Vocabulary of dataset hubs: language codes, licence ids, size classes.
 
 Sources: the Hugging Face hub's dataset card specification (hub-docs/datasetcard.md) and its list of licence ids; ISO
 639-1 codes from the Library of Congress's table of ISO 639-2.
@@ -21,10 +21,10 @@ ISO_639_1 = dict(
         "tur:tr uig:ug ukr:uk urd:ur uzb:uz vie:vi vol:vo wln:wa xho:xh yid:yi yor:yo zho:zh zul:zu"
     ).split()
 )
-"""Three letters to two, for languages that have both."""
+"""ISO 639-3 to ISO 639-1, for languages that have both."""
 
 NO_LANGUAGE = ("mul", "und", "zxx")
-"""Labels that name no language."""
+"""Labels that do not name a language."""
 
 LICENSE_IDS = frozenset(
     "afl-3.0 agpl-3.0 apache-2.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 "
@@ -33,7 +33,7 @@ LICENSE_IDS = frozenset(
     "cdla-permissive-2.0 cdla-sharing-1.0 ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 gfdl gpl gpl-2.0 gpl-3.0 isc "
     "lgpl lgpl-2.1 lgpl-3.0 mit mpl-2.0 ms-pl ncsa odbl odc-by osl-3.0 pddl postgresql unlicense wtfpl zlib".split()
 )
-"""Licence ids that the hub knows, those of software used for text included."""
+"""Licence ids of the hub, including software licences that are used for text."""
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"),
@@ -41,23 +41,23 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 def hub_languages(labels: Iterable[str]) -> list[str]:
-    """Language codes of labels such as `zho_Hans`, in order and once each: two letters where there are two."""
+    """Return the distinct language codes of labels such as `zho_Hans`, sorted; two letters where such a code exists."""
     codes = sorted({label.partition("_")[0] for label in labels} - set(NO_LANGUAGE))
     return [ISO_639_1.get(code, code) for code in codes]
 
 
 def hub_licenses(names: Iterable[str]) -> list[str]:
-    """Licence ids for names as documents carry them: `other` for those without an id, `unknown` for none at all.
+    """Return licence ids for the names given in documents: `other` for names without an id, `unknown` for none.
 
-    A remark in brackets after a licence does not count: "CC-BY-4.0 (a collection)" is cc-by-4.0.
+    A remark in brackets after a licence is ignored: "CC-BY-4.0 (a collection)" is cc-by-4.0.
     """
-    found = set()
+    ids = set()
     for name in names:
         plain = name.partition(" (")[0].strip().lower()
-        found.add(plain if plain in LICENSE_IDS else "other" if plain else "unknown")
-    return sorted(found)
+        ids.add(plain if plain in LICENSE_IDS else "other" if plain else "unknown")
+    return sorted(ids)
 
 
 def hub_size(n_documents: int) -> str:
-    """The hub's class of a number of documents."""
+    """Return the hub's size class for a number of documents."""
     return next((name for limit, name in SIZES if n_documents < limit), "n>1T")

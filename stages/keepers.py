@@ -1,14 +1,15 @@
-"""Keepers: which members of a cluster stay, by order of preference and verified pairs alone.
+"""Keepers: which members of a cluster are kept, by order of preference and verified pairs alone.
 
-Reads cluster, verified pairs, whether a document passed the rules, and what the order compares; writes
-whether it is a keeper and, if not, for which one it goes. No text is read, so that changing the order takes
-minutes.
+Reads cluster, verified pairs, whether a document passed the rules, and the values that define the order; writes
+whether it is a keeper and, if not, the keeper in favour of which it is removed. No text is read, so that changing the
+order takes minutes.
 
-Members are walked in order. One that is like a keeper goes; any other becomes a keeper, and so does each that is
-fixed, a reference. Two documents are alike if their pair was verified, or if both are so close to a third that they
-must be: the Jaccard distance 1 - J is a metric (Lipkus, J. Math. Chem. 26, 1999), hence J(x, z) >= J(x, y) + J(y, z)
-- 1. This settles members of oversized groups, which were compared with a few leaders only, and it does not chain: the
-bound holds for the very pair it removes, as far as all three were compared by the same kind of shingles.
+Members are processed in order of preference. A member similar to an existing keeper is removed; otherwise it becomes a
+keeper, as does every fixed member (a reference). Two documents are similar if their pair was verified, or if their
+similarities to a third imply it: the Jaccard distance 1 - J is a metric (Lipkus, J. Math. Chem. 26, 1999), hence
+J(x, z) >= J(x, y) + J(y, z) - 1. The bound decides members of oversized groups, which were compared with a few leaders
+only. It does not chain, because it applies to the removed pair itself, provided that all three documents were compared
+by the same sort of shingles.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ SCHEMA = pa.schema(
         "verified": pa.bool_(),
     }
 )
-"""All null for a document in no cluster. is_keeper: False for members that go and for ineligible ones.
-keeper_id and similarity: the first keeper that the member is like, and how much at least; null for keepers,
-and for ineligible members that are like none. kind: how it is like its keeper, RAW, EXACT or NEAR. verified: whether
-the two were compared themselves, or must be alike because of a third."""
+"""All null for a document in no cluster. is_keeper: False for removed and for ineligible members. keeper_id and
+similarity: the first keeper similar to the member, and their least similarity; null for keepers, and for ineligible
+members without a similar keeper. kind: RAW, EXACT or NEAR. verified: whether the two were compared directly; False if
+their similarity follows from a third document."""
 
 RAW, EXACT, NEAR = "raw", "exact", "near"
-"""The same text; the same match text; another text that is as similar as the threshold asks."""
+"""The same text; the same match text; a different text with a similarity of at least the threshold."""
 
 HASHES = ("match_hash", "raw_hash")
 
@@ -53,7 +54,7 @@ KEPT = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """threshold: least proven similarity for which a member goes without a verified pair; that of dedup."""
+    """threshold: least bound on similarity at which a member without a verified pair is removed; that of dedup."""
 
     threshold: float = 0.8
 
@@ -65,10 +66,13 @@ class Config:
 
 
 def map_members(table: pa.Table, config: Config) -> pa.Table:
-    """Members of clusters, keyed by cluster.
+    """Return the members of clusters, keyed by cluster.
 
-    `order` holds the values to compare, the same number in every row: larger is better, the first counts
+    `order` contains the values to compare, the same number in every row: larger is better, the first counts
     most, null and NaN are worst. Ties go to the smaller doc_id.
+
+    Args: table, with READS and `row`.
+    Returns: one row per member: `key` uint64, `row`, `doc_id`, `eligible`, `fixed`, `order`, `pairs` and both hashes.
     """
     members = table.filter(pc.is_valid(table["dedup.cluster"]))
     columns = {
@@ -83,9 +87,12 @@ def map_members(table: pa.Table, config: Config) -> pa.Table:
 
 
 def choose(table: pa.Table, config: Config) -> pa.Table:
-    """Walk the clusters of one partition.
+    """Choose the keepers of the clusters of one partition.
 
-    Clusters that share a key are told apart by their pairs, because only pairs decide.
+    Clusters whose keys collide do not affect each other, because only pairs decide.
+
+    Args: table, as `map_members` returns it, one partition.
+    Returns: a table of KEPT.
     """
     table = _in_order(table).combine_chunks()
     source, target, similarity = _edges(table)
@@ -93,30 +100,30 @@ def choose(table: pa.Table, config: Config) -> pa.Table:
     classes = components(table.num_rows, source[same], target[same])
     starts, ends, weights = _class_edges(classes, source[~same], target[~same], similarity[~same])
     eligible, fixed = (table[name].to_numpy() for name in ("eligible", "fixed"))
-    keeper, alike = walk(eligible, fixed, classes, starts, ends, weights, config.threshold)
-    itself = keeper == np.arange(len(keeper))
-    lost = pa.array((keeper < 0) | itself)
-    names = pc.if_else(lost, pa.scalar(None, pa.string()), table["doc_id"].take(np.maximum(keeper, 0)))
-    shown = pc.if_else(lost, pa.scalar(None, pa.float32()), pa.array(alike.astype(np.float32)))
-    kind = pc.if_else(lost, pa.scalar(None, pa.string()), pa.array(_kinds(table, np.maximum(keeper, 0))))
-    compared = _compared(classes, source, target, np.maximum(keeper, 0)) | (alike >= 1)
-    verified = pc.if_else(lost, pa.scalar(None, pa.bool_()), pa.array(compared))
-    return pa.table([table["row"], pa.array(itself), names, shown, kind, verified], schema=KEPT)
+    keeper, bounds = walk(eligible, fixed, classes, starts, ends, weights, config.threshold)
+    is_keeper = keeper == np.arange(len(keeper))
+    no_keeper = pa.array((keeper < 0) | is_keeper)
+    names = pc.if_else(no_keeper, pa.scalar(None, pa.string()), table["doc_id"].take(np.maximum(keeper, 0)))
+    similarities = pc.if_else(no_keeper, pa.scalar(None, pa.float32()), pa.array(bounds.astype(np.float32)))
+    kind = pc.if_else(no_keeper, pa.scalar(None, pa.string()), pa.array(_kinds(table, np.maximum(keeper, 0))))
+    compared = _compared(classes, source, target, np.maximum(keeper, 0)) | (bounds >= 1)
+    verified = pc.if_else(no_keeper, pa.scalar(None, pa.bool_()), pa.array(compared))
+    return pa.table([table["row"], pa.array(is_keeper), names, similarities, kind, verified], schema=KEPT)
 
 
 def _kinds(table: pa.Table, keeper: np.ndarray) -> np.ndarray:
-    """How each member is like the member at `keeper`: RAW, EXACT or NEAR."""
+    """Sort of similarity of each member and the member at `keeper`: RAW, EXACT or NEAR."""
     same = []
     for name in HASHES:
         hashes = table[name].combine_chunks()
         lanes = hash_lanes(hashes)
-        known = np.asarray(hashes.is_valid())
-        same.append(known & known[keeper] & (lanes == lanes[keeper]).all(axis=1))
+        has_hash = np.asarray(hashes.is_valid())
+        same.append(has_hash & has_hash[keeper] & (lanes == lanes[keeper]).all(axis=1))
     return np.where(same[1], RAW, np.where(same[0], EXACT, NEAR)).astype(object)
 
 
 def _compared(classes: np.ndarray, source: np.ndarray, target: np.ndarray, keeper: np.ndarray) -> np.ndarray:
-    """Whether each member, or its like in the same class, has a verified pair with that of `keeper`: bool (n,)."""
+    """Whether a member of each one's class has a verified pair with a member of its keeper's class: bool (n,)."""
     n = len(classes)
     return np.isin(classes * n + classes[keeper], classes[source] * n + classes[target])
 
@@ -135,18 +142,18 @@ def _in_order(table: pa.Table) -> pa.Table:
 
 
 def _edges(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions of both ends, and similarity, of each verified pair; pairs with an erased row are gone."""
+    """Positions of both ends, and similarity, of each verified pair, without pairs of which a row was erased."""
     pairs = table["pairs"].combine_chunks()
     source = pc.list_parent_indices(pairs).to_numpy().astype(np.int64)
     flat = pc.list_flatten(pairs)
-    target, found = locate(table["row"].to_numpy(), flat.field("row").to_numpy())
-    return source[found], target[found], flat.field("similarity").to_numpy()[found].astype(np.float64)
+    target, exists = locate(table["row"].to_numpy(), flat.field("row").to_numpy())
+    return source[exists], target[exists], flat.field("similarity").to_numpy()[exists].astype(np.float64)
 
 
 def _class_edges(
     classes: np.ndarray, source: np.ndarray, target: np.ndarray, similarity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges between classes of equal documents by first end: starts (n + 1,), second ends, similarities."""
+    """Edges between classes of equal documents, by first end: starts (n + 1,), second ends, similarities."""
     source, target = classes[source], classes[target]
     order = np.lexsort((similarity, target, source))
     return np.searchsorted(source[order], np.arange(len(classes) + 1)), target[order], similarity[order]
@@ -162,18 +169,18 @@ def walk(
     similarity: np.ndarray,
     threshold: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decide each member, in order of preference.
+    """Choose keepers, member by member, in order of preference.
 
-    Args: eligible, bool (n,); fixed, bool (n,), which of those are keepers whatever they are like; classes, int64
-    (n,), the same for members of similarity 1; starts, ends, similarity, the verified pairs between classes, both
-    directions, grouped by first end; threshold, of proven similarity.
-    Returns: int64 (n,), the keeper that each member is like, itself for keepers, -1 for none; float64 (n,),
-    the similarity, or what it is at least.
+    Args: eligible, bool (n,); fixed, bool (n,), which of the eligible ones are keepers in any case; classes, int64
+    (n,), equal for members of similarity 1; starts int64 (n + 1,), ends int64 and similarity float64 (n_edges,), the
+    verified pairs between classes, in both directions, grouped by first end; threshold, of the bound on similarity.
+    Returns: int64 (n,), the keeper similar to each member, itself for keepers, -1 for none; float64 (n,), their
+    similarity or a lower bound of it.
     """
     n = len(classes)
-    keeper_of = np.full(n, -1)  # per class: the first keeper it is like, and how much
+    keeper_of = np.full(n, -1)  # per class: the first keeper similar to it, and their similarity
     like = np.zeros(n)
-    nearest = np.full(n, -1)  # per class: the keeper most like it, as a witness for others
+    nearest = np.full(n, -1)  # per class: the keeper most similar to it, for bounds of other classes
     near = np.zeros(n)
     keeper = np.full(n, -1)
     for member in range(n):
@@ -204,7 +211,7 @@ def walk(
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """The decisions as they are, and how many of each kind."""
+    """Return the decisions unchanged, and a summary of their numbers; table, of KEPT, of all partitions."""
     n_keepers = int(pc.sum(table["is_keeper"]).as_py() or 0)
     summary = pa.table({"members": [table.num_rows], "keepers": [n_keepers]})
     return Outcome(rows=table, artefacts={"summary": summary})

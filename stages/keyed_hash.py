@@ -1,6 +1,6 @@
-"""A keyed 64-bit hash of document ids: the one source of every random-looking choice and order.
+"""A keyed 64-bit hash of document ids: the only source of pseudo-random choices and orders.
 
-Vectorised over the id's bytes, so that it depends on nothing but the id and the seed.
+It depends on the id and the seed alone, and is vectorised over documents.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of
 
 
 def scramble(words: np.ndarray) -> np.ndarray:
-    """Permute 64-bit words so that every input bit moves about half of the output bits.
+    """Permute 64-bit words so that each input bit changes about half of the output bits.
 
-    Args and returns: uint64, any shape.
+    Args: words, uint64, any shape. Returns: uint64, the same shape.
     Source: the finaliser of SplitMix64, Steele, Lea and Flood, OOPSLA 2014 (variant 13 of Stafford).
     """
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -26,8 +26,8 @@ def scramble(words: np.ndarray) -> np.ndarray:
 def keyed_hash(doc_ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
     """Hash document ids.
 
-    Args: doc_ids, strings of 26 ASCII characters without nulls; seed, 0 to 2**64 - 1.
-    Returns: uint64, one per id.
+    Args: doc_ids, strings of 26 ASCII characters, (n_docs,), without nulls; seed, 0 to 2**64 - 1.
+    Returns: uint64 (n_docs,).
     Raises: ValueError if an id has another length.
     """
     ids = doc_ids.combine_chunks() if isinstance(doc_ids, pa.ChunkedArray) else doc_ids

@@ -1,10 +1,12 @@
-"""Line rules of published filters: which lines C4, FineWeb, RefinedWeb, MAP-Neo or CCI4.0 would take out of a text.
+"""Line rules of published filters: lines that C4, FineWeb, RefinedWeb, MAP-Neo or CCI4.0 would remove from a text.
 
-Reads canonical text; writes spans over whole lines, their line break included, one kind a line, and what part of the
-text they are. Release decides which kinds it removes, and a rule which documents have lost too much (RefinedWeb: more
-than 0.05 of the words). Words and terminal marks are those of `stages.signals`, so that Chinese lines are judged too.
-Sources: C4 (arXiv 1910.10683), FineWeb (arXiv 2406.17557), RefinedWeb (arXiv 2306.01116) as DCLM's code has it, MAP-Neo
-(arXiv 2405.19327), CCI4.0 (arXiv 2506.07463). The lists of words that some of them use are not shipped: name your own.
+Reads canonical text; writes spans over whole lines, including their line break, with one kind per line, and the share
+of the text that they cover. Which kinds are removed is decided at release; which documents lose too much is decided by
+a rule (RefinedWeb: more than 0.05 of the words). Words and terminal marks are those of `stages.signals`, so that the
+rules apply to Chinese lines too.
+
+Sources: C4 (arXiv 1910.10683), FineWeb (arXiv 2406.17557), RefinedWeb (arXiv 2306.01116) as implemented in DCLM's code,
+MAP-Neo (arXiv 2405.19327), CCI4.0 (arXiv 2506.07463). The word lists of some of them are not included: name your own.
 """
 
 from __future__ import annotations
@@ -43,11 +45,11 @@ LAYOUT = {
     "capitals": kernel.CAPITALS,
     "numeric": kernel.NUMERIC,
 }
-"""Kinds that the shape of a line decides -> their bit."""
+"""Kinds that depend on the layout of a line -> their bit."""
 
 LISTED = "listed_word"
 PHRASES = ("javascript", "policy", "lorem_ipsum", "counter", "call", LISTED)
-"""Kinds that words decide."""
+"""Kinds that depend on words."""
 
 PRESETS = {
     "c4": ("long_word", "no_terminal", "few_words", "javascript", "policy"),
@@ -56,15 +58,16 @@ PRESETS = {
     "mapneo": ("no_terminal", "javascript", "few_words", "lorem_ipsum", LISTED),
     "cci4": (LISTED,),
 }
-"""Kinds of each published filter, in its order: the first that fits names the line."""
+"""Kinds of each published filter, in its order: the first that applies is the kind of the line."""
 
 MAX_CHARS = 100_000
-"""A longer line is not searched for listed words."""
+"""Longer lines are not searched for listed words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """preset: whose rules; kinds: these instead; words: files with a word or phrase a line, for `listed_word`."""
+    """preset: a published filter, see PRESETS; kinds: use these instead; words: files with one word or phrase per line,
+    for the kind `listed_word`."""
 
     preset: str = "refinedweb"
     kinds: tuple[str, ...] = ()
@@ -82,7 +85,7 @@ class Config:
 
 
 class LineRules:
-    """`annotate` with its patterns, and the kinds in the order in which they name a line."""
+    """`annotate` with its patterns, and the kinds in order of precedence."""
 
     def __init__(self, config: Config) -> None:
         self.kinds = config.kinds or PRESETS[config.preset]
@@ -103,42 +106,46 @@ class LineRules:
         self.roles, self.upper = load_roles(), upper_table()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Judge the lines of every document of a batch."""
+        """Find the lines that the rules would remove.
+
+        Args: batch, with a string column `text`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,).
+        """
         codes, starts, classes = view(batch["text"])
         lines = kernel.judge_lines(codes, starts, classes, self.upper, self.roles)
         kind_of = np.full(len(lines), len(self.kinds), np.int64)
-        for place, kind in reversed(list(enumerate(self.kinds))):
+        for rank, kind in reversed(list(enumerate(self.kinds))):
             if kind in LAYOUT:
-                kind_of[(lines[:, 5] & LAYOUT[kind]) > 0] = place
-        for row, place in self._phrases(codes, starts, classes, lines):
-            kind_of[row] = min(kind_of[row], place)
+                kind_of[(lines[:, 5] & LAYOUT[kind]) > 0] = rank
+        for row, rank in self._phrases(codes, starts, classes, lines):
+            kind_of[row] = min(kind_of[row], rank)
         return self._columns(lines, kind_of, starts)
 
     def _phrases(
         self, codes: np.ndarray, starts: np.ndarray, classes: np.ndarray, lines: np.ndarray
     ) -> list[tuple[int, int]]:
-        """Rows of `lines` that a pattern fits, each with the place of its kind."""
+        """Rows of `lines` that match a pattern, each with the index of its kind."""
         if not self.patterns:
             return []
         fold = load_tables().fold
-        found = find_lines(codes, starts, classes, fold, *self.triggers)
-        text = match_lines(codes, fold, found).tobytes().decode("utf-32-le")
-        ends = np.cumsum(found[:, 2] - found[:, 1]).tolist()
-        rows = np.searchsorted(lines[:, 1], found[:, 3])
+        candidates = find_lines(codes, starts, classes, fold, *self.triggers)
+        text = match_lines(codes, fold, candidates).tobytes().decode("utf-32-le")
+        ends = np.cumsum(candidates[:, 2] - candidates[:, 1]).tolist()
+        rows = np.searchsorted(lines[:, 1], candidates[:, 3])
         hits = []
         for row, begin, end in zip(rows.tolist(), [0, *ends], ends, strict=False):
             line = text[begin:end]
-            places = [
+            ranks = [
                 self.kinds.index(kind)
                 for kind, limit, pattern in self.patterns
                 if len(line) <= limit and pattern.search(line)
             ]
-            if places:
-                hits.append((row, min(places)))
+            if ranks:
+                hits.append((row, min(ranks)))
         return hits
 
     def _columns(self, lines: np.ndarray, kind_of: np.ndarray, starts: np.ndarray) -> pa.Table:
-        """Spans of the lines that have a kind, and what is left; kind_of, int64 (n_lines,), len(kinds) for none."""
+        """Columns of SCHEMA; kind_of, int64 (n_lines,), index of the kind of each line, len(kinds) for none."""
         n_docs = len(starts) - 1
         hit = kind_of < len(self.kinds)
         taken = lines[hit]
@@ -170,9 +177,9 @@ class LineRules:
 
 
 def read_words(path: str) -> list[str]:
-    """Words and phrases of a file in match characters, one a line; blank lines and those that open with # apart.
+    """Return words and phrases of a file, one per line, in match characters; blank lines and # comments are skipped.
 
-    Raises: ConfigError for a word of one character, which would fit nearly everything, or for a file without words.
+    Raises: ConfigError if a word has only one character, which would match too often, or if there are no words.
     """
     fold = load_tables().fold
     words = []
@@ -189,7 +196,7 @@ def read_words(path: str) -> list[str]:
 
 
 def word_pattern(words: list[str]) -> re.Pattern[str]:
-    """A pattern that finds any of the words, Latin ones only where no letter or digit is beside them."""
+    """Return a pattern that matches any of the words; ASCII words must not be adjacent to a letter or digit."""
     parts = [rf"(?<![a-z0-9]){re.escape(w)}(?![a-z0-9])" if w.isascii() else re.escape(w) for w in words]
     return re.compile("|".join(sorted(parts)))
 

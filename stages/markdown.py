@@ -1,4 +1,4 @@
-"""Markdown for people: tables, lists cut short, shares and sizes with units; text of documents is escaped."""
+"""Formatting for Markdown reports: tables, shortened lists, percentages, sizes with units; plain text is escaped."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pyarrow as pa
 
 
 class Markup(str):
-    """Markdown that is written as it is, unlike plain text, which is escaped."""
+    """Markdown that is written unchanged, unlike plain text, which is escaped."""
 
     __slots__ = ()
 
 
 def escaped(text: str) -> str:
-    """Plain text as Markdown of one line that shows it literally: no markup, HTML, link or table border."""
+    """Return plain text as one line of Markdown that displays it literally, without markup, HTML, links or borders."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     text = html.escape(text, quote=False)
     return re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", lambda m: f"\\{m[0]}", text)
 
 
 def code(text: str) -> Markup:
-    """Plain text as a Markdown code span; a bar is escaped, since it would end a table cell in a code span as well."""
+    """Return plain text as a Markdown code span; bars are escaped, because they end a table cell even in code spans."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     space = " " if "`" in text else ""
@@ -32,7 +32,7 @@ def code(text: str) -> Markup:
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """A Markdown table; whole numbers get thousands separators and are aligned right; text is escaped."""
+    """Return the lines of a Markdown table, with escaped text, right-aligned numbers and thousands separators."""
     rows = [list(row) for row in rows]
     right = [all(is_number(row[i]) for row in rows) for i in range(len(heads))]
 
@@ -46,22 +46,22 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell holds a number, with a unit or not, or stands empty."""
+    """Return whether a cell is a number, with or without a unit, or a dash."""
     return isinstance(value, int) or re.fullmatch(r"[\d.,]+( ?[%kMGTP]?B?)|—|", str(value)) is not None
 
 
 def few(names: Sequence[str], shown: int = 4) -> str:
-    """The first names of a list, and how many more there are."""
+    """Return the first names of a list, and how many more there are."""
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def share(part: int, whole: int) -> str:
-    """A share in per cent; a dash when there is nothing to have a share of."""
+    """Return part / whole in per cent; a dash when whole is 0."""
     return f"{part / whole:.1%}" if whole else "—"
 
 
 def in_bytes(n: int) -> str:
-    """A number of bytes with a unit, by powers of 1000."""
+    """Return a number of bytes with a unit, by powers of 1000."""
     size = float(n)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if size < 1000:
@@ -70,12 +70,12 @@ def in_bytes(n: int) -> str:
     return f"{size:.1f} PB"
 
 
-def type_name(kind: pa.DataType) -> str:
-    """A type as people write it; the fields of a struct by name."""
-    if pa.types.is_struct(kind):
-        return "struct of " + ", ".join(field.name for field in kind)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"list of {type_name(kind.value_type)}"
+def type_name(dtype: pa.DataType) -> str:
+    """Return a readable name of an Arrow type; the fields of a struct by name."""
+    if pa.types.is_struct(dtype):
+        return "struct of " + ", ".join(field.name for field in dtype)
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
+        return f"list of {type_name(dtype.value_type)}"
     return (
-        str(kind).removeprefix("large_").replace("float", "float32" if kind == pa.float32() else "float", 1)
+        str(dtype).removeprefix("large_").replace("float", "float32" if dtype == pa.float32() else "float", 1)
     )

@@ -1,7 +1,7 @@
-"""Band keys of MinHash signatures: documents with an equal key are candidates for being near duplicates.
+"""Band keys of MinHash signatures: documents with an equal key are candidates for near duplicates.
 
 Reads text; writes one key per band. Shingles are runs of words, or of code points in scripts without blanks,
-over match text. Which candidates are near duplicates is verified from text elsewhere.
+over match text. Candidates are verified from text by `stages.dedup`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ from stages.kernels.minhash import (
 from stages.kernels.text import TABLES_PATH
 
 SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
-"""Similarities at which `notes` gives the catch probability."""
+"""Similarities for which `notes` lists the catch probability."""
 
 SCHEMA = pa.schema({"band_keys": pa.list_(pa.uint64())})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How signatures are made.
+    """n_bands and band_rows determine the catch probability; shingle_units: units of a shingle; seed: of the hashes.
 
-    n_bands and band_rows fix the catch probability; 28 bands of 6 rows catch 99.98 % of pairs at similarity
-    0.8 and 97 % at 0.7, because the similarity of these shingles may be a little lower than that of the
-    verified ones.
+    28 bands of 6 rows catch 99.98 % of pairs at similarity 0.8 and 97 % at 0.7. The margin below the usual threshold is
+    needed because the similarity of these shingles may be slightly lower than that of the shingles used to verify.
     """
 
     n_bands: int = 28
@@ -54,7 +53,7 @@ class Config:
 
 
 def catch_probability(similarity: float, config: Config) -> float:
-    """Probability that two documents share a band key: 1 - (1 - s**r)**b for Jaccard similarity s.
+    """Return the probability that two documents share a band key: 1 - (1 - s**r)**b for Jaccard similarity s.
 
     Source: Leskovec et al., Mining of Massive Datasets, 3rd ed., section 3.4.2.
     """
@@ -62,9 +61,10 @@ def catch_probability(similarity: float, config: Config) -> float:
 
 
 def signatures(text: pa.ChunkedArray | pa.Array, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Sign each text.
+    """Compute the MinHash signature of each text.
 
-    Returns: uint32 (n_docs, n_bands * band_rows) and bool (n_docs,), False where a text has no unit to sign.
+    Args: text, strings, (n_docs,).
+    Returns: uint32 (n_docs, n_bands * band_rows); bool (n_docs,), False for texts without a unit.
     """
     match = match_text(text)
     n_docs = len(match.starts) - 1
@@ -76,7 +76,11 @@ def signatures(text: pa.ChunkedArray | pa.Array, config: Config) -> tuple[np.nda
 
 
 def annotate(batch: pa.Table, config: Config) -> pa.Table:
-    """Give each document its band keys; an empty list to one without units, null to a null text."""
+    """Compute the band keys of each document.
+
+    Args: batch, with a string column `text`, (n_docs,).
+    Returns: a table of SCHEMA, (n_docs,): n_bands keys, an empty list for a text without units, null for a null text.
+    """
     signed, has_units = signatures(batch["text"], config)
     keys = hash_bands(signed, config.n_bands)[has_units].reshape(-1)
     ends = np.cumsum(has_units * config.n_bands)
@@ -87,7 +91,7 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
 
 
 def notes(config: Config) -> list[str]:
-    """What share of pairs meets, by the similarity of their shingles."""
+    """Return a sentence on the share of pairs that become candidates, by the similarity of their shingles."""
     caught = ", ".join(f"{catch_probability(s, config):.2%} at {s}" for s in SHOWN)
     n_hashes = config.n_bands * config.band_rows
     return [

@@ -1,8 +1,8 @@
 """Ratio-controlled mixing: which documents are in a mix, how often, and in what training order.
 
-Reads each document's stratum, token count and keyed hash, and the token quotas of stages.mix_plan. Every
-choice is made by the hash of the document id, so the same documents and seed give the same mix however they
-are sharded. Writing the text out is left to release.
+Takes each document's stratum, token count and keyed hash, and the token quotas of stages.mix_plan. Every
+choice is made by the hash of the document id, so that the mix depends on the documents and the seed, not on
+sharding. Text is written by release.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = [
 
 
 def group_index(strata: pa.Array | pa.ChunkedArray, plan: MixPlan) -> np.ndarray:
-    """Find each document's group in `plan.groups`; int32, -1 for none."""
+    """Return the index of each document's group in `plan.groups`: string (n_docs,) to int32 (n_docs,), -1 for none."""
     if plan.mix.by is None:
         return np.zeros(len(strata), np.int32)
-    place = {stratum: i for i, group in enumerate(plan.groups) for stratum in group.strata}
+    group_of = {stratum: i for i, group in enumerate(plan.groups) for stratum in group.strata}
     values = strata.combine_chunks() if isinstance(strata, pa.ChunkedArray) else strata
     values = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    index = np.array([*(place.get(value, -1) for value in values.dictionary.to_pylist()), -1], np.int32)
+    index = np.array([*(group_of.get(value, -1) for value in values.dictionary.to_pylist()), -1], np.int32)
     return index[values.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
@@ -42,33 +42,33 @@ def copies(
     plan: MixPlan,
     times: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Say how often each document is in the mix.
+    """Return how often each document is in the mix.
 
-    Every document of a group is taken floor(epochs) times, or that many times its repeats. The tokens still missing
-    come from further copies of documents in keyed-hash order, passing over those that no longer fit; at the end the
-    shortest document that is left is added if that brings the group nearer to its target. Ties of the hash fall to
-    the order of the rows. Repeats of a document are walked apart from each other, so that a part of a pass holds a
-    document that comes five times about five times as often as another.
+    Every document of a group is taken floor(epochs) times, multiplied by its repeats. The remaining tokens come from
+    further copies of documents in keyed-hash order, skipping those that no longer fit; finally the shortest remaining
+    document is added if that brings the group nearer to its target. Hash ties are resolved by row order. Repeats of a
+    document have separate positions in that order, so that in part of a pass a document with five repeats is taken
+    about five times as often as another.
 
     Args: group_index, int32, -1 for documents in no group; tokens, int64; hashes, uint64; times, int64, how often a
-    document comes in one pass, None for once; all (n_docs,).
+    document is taken in one pass, None for once; all (n_docs,).
     Returns: int32 (n_docs,).
-    Raises: ExpectationError if the documents do not hold the tokens that the plan counted.
+    Raises: ExpectationError if the documents' tokens differ from those that the plan counted.
     """
     result = np.zeros(len(tokens), np.int32)
     times = np.ones(len(tokens), np.int64) if times is None else times
     for group, rows in zip(plan.groups, _by_group(group_index, hashes, len(plan.groups)), strict=True):
         sizes = tokens[rows]
-        found = int((sizes * times[rows]).sum())
-        if found != group.available:
+        available = int((sizes * times[rows]).sum())
+        if available != group.available:
             raise ExpectationError(
-                f"mix {plan.mix.name}: group {group.name!r} holds {found:,} tokens, planned were "
-                f"{group.available:,}; plan again with the documents that are mixed"
+                f"mix {plan.mix.name}: group {group.name!r} has {available:,} tokens; the plan counted "
+                f"{group.available:,}. Plan again with the documents of this mix"
             )
         if group.asked == group.available:  # also when no document has a token
             result[rows] = times[rows] if group.share > 0 else 0
             continue
-        epochs, missing = divmod(group.asked, found)
+        epochs, missing = divmod(group.asked, available)
         document = _walk(hashes[rows], times[rows])
         taken = document[_nearest(sizes[document], missing)]
         result[rows] = epochs * times[rows] + np.bincount(taken, minlength=len(rows))
@@ -76,10 +76,10 @@ def copies(
 
 
 def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The documents of a group, each as often as it is repeated, in the order in which copies are chosen.
+    """Documents of a group, each repeated `times` times, in the order in which copies are chosen.
 
-    Args: hashes, in rising order; times, int64; both (n_docs,).
-    Returns: int64, places of documents; a document's first copy goes by its own hash.
+    Args: hashes, uint64, ascending; times, int64; both (n_docs,).
+    Returns: int64 (sum(times),), indices of documents; the first copy of a document is ordered by its own hash.
     """
     document = np.repeat(np.arange(len(times)), times)
     number = np.arange(len(document)) - np.repeat(np.cumsum(times) - times, times)
@@ -90,14 +90,17 @@ def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _by_group(group_index: np.ndarray, keys: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    """Rows of each group in the order of their keys, ties by row."""
+    """Rows of each group, sorted by key, then row."""
     order = np.lexsort((keys, group_index))
     bounds = np.searchsorted(group_index[order], np.arange(n_groups + 1))
     return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
-    """Walk over sizes, take each that still fits, then the smallest left if that ends nearer; bool mask."""
+    """Take sizes in order, each if it still fits, then the smallest remaining one if that ends nearer to target.
+
+    Returns: bool (n,), the sizes taken.
+    """
     taken = np.zeros(len(sizes), bool)
     rest, missing = np.arange(len(sizes)), target
     while missing and len(rest):  # few rounds: each ends at a size that does not fit and drops all above it
@@ -116,14 +119,14 @@ def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
 def positions(
     hashes: np.ndarray, n_copies: np.ndarray, group_index: np.ndarray, tokens: np.ndarray, plan: MixPlan
 ) -> pa.Table:
-    """Put every copy of every document into training order.
+    """Arrange all copies of all documents in training order.
 
     Copies are interleaved uniformly by a hash of (document hash, copy number). With a schedule, the copies of
-    each group are first dealt to the phases by the group's quotas, in the order of another such hash.
+    each group are first assigned to phases by the group's quotas, in the order of another such hash.
 
-    Args: arrays (n_docs,), as for `copies`, and its result.
-    Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 when the
-    document is first seen; position, uint64, the phase in the top 8 bits and a hash below.
+    Args: arrays (n_docs,), as for `copies`; n_copies, its result.
+    Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 for the first
+    occurrence of a document; position, uint64, the phase in the top 8 bits and a hash below.
     """
     document = np.repeat(np.arange(len(n_copies)), n_copies)
     number = np.arange(len(document)) - np.repeat(np.cumsum(n_copies) - n_copies, n_copies)
@@ -138,7 +141,7 @@ def positions(
 
 
 def _phase_of(key: np.ndarray, group: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> np.ndarray:
-    """Deal the copies of each group to phases by token quotas, in key order; uint64 (n_copies,)."""
+    """Assign the copies of each group to phases by token quotas, in key order: uint64 (n_copies,)."""
     phase = np.zeros(len(key), np.uint64)
     if len(plan.mix.phases) < 2:
         return phase
@@ -153,22 +156,24 @@ def _phase_of(key: np.ndarray, group: np.ndarray, sizes: np.ndarray, plan: MixPl
 
 
 def realised(group_index: np.ndarray, tokens: np.ndarray, n_copies: np.ndarray, plan: MixPlan) -> pa.Table:
-    """Compare what a mix holds with what was asked, one row per group.
+    """Compare the tokens of a mix with the plan.
 
-    Returns: group, n_docs (distinct), available_tokens, asked_tokens, tokens, asked_share, share, epochs.
+    Args: arrays (n_docs,), as for `positions`.
+    Returns: one row per group: group, n_docs (distinct), available_tokens, asked_tokens, tokens, asked_share, share,
+    epochs.
     """
     rows = _by_group(group_index, np.arange(len(tokens)), len(plan.groups))
-    held = [int((tokens[r] * n_copies[r]).sum()) for r in rows]
-    total, asked_total = max(sum(held), 1), max(plan.total, 1)
+    totals = [int((tokens[r] * n_copies[r]).sum()) for r in rows]
+    total, asked_total = max(sum(totals), 1), max(plan.total, 1)
     return pa.table(
         {
             "group": pa.array([group.name for group in plan.groups], pa.string()),
             "n_docs": [int(np.count_nonzero(n_copies[r])) for r in rows],
             "available_tokens": [group.available for group in plan.groups],
             "asked_tokens": [group.asked for group in plan.groups],
-            "tokens": held,
+            "tokens": totals,
             "asked_share": [group.asked / asked_total for group in plan.groups],
-            "share": [n / total for n in held],
-            "epochs": [n / max(group.available, 1) for n, group in zip(held, plan.groups, strict=True)],
+            "share": [n / total for n in totals],
+            "epochs": [n / max(group.available, 1) for n, group in zip(totals, plan.groups, strict=True)],
         }
     )

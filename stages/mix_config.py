@@ -1,9 +1,9 @@
-"""What a run file says about mixes: the `mix` key, checked once and frozen.
+"""The `mix` section of a run file, checked once and frozen.
 
-Grammar, all keys optional:
+Grammar; all keys are optional:
 
     mix:
-      default: zh50                # the mix that the ledger counts copies of
+      default: zh50                # the mix whose copies the ledger counts
       max_discard: 0.6             # largest share of the available tokens that a mix may leave out
       mixes:
         zh50:
@@ -12,7 +12,7 @@ Grammar, all keys optional:
           share: {zh: 0.5, en: 0.5}    # or `alpha: 0.3`, or `schedule: [{until: 0.8, share: {...}}, ...]`
           tokens: max              # or 200M, 1.5B
           max_epochs: 1
-          repeat:                      # documents that come more than once, see stages.mix_repeat
+          repeat:                      # documents taken more than once, see stages.mix_repeat
             column: dedup.cluster_size
             weights: {1: 1, 2: 2, 5: 4}    # or `fit: fineweb2, max: 5`
           seed: 0
@@ -32,14 +32,14 @@ from pipeline.names import check_keys, nearest
 from stages.mix_repeat import Repeat, parse_repeat
 
 NATURAL = "natural"
-MAX_PHASES = 256  # a training position keeps its phase in 8 bits
+MAX_PHASES = 256  # a training position has 8 bits for its phase
 
 Shares = Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """Shares that hold until a part of the training order (0, 1] has passed."""
+    """Shares that apply until a fraction, in (0, 1], of the training order."""
 
     until: float
     share: Shares
@@ -47,14 +47,14 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Mix:
-    """What a run file asks of one mix.
+    """The settings of one mix.
 
     by: column whose values are the strata; None puts every document into one group.
     groups: name -> strata; a stratum outside all groups is left out unless a share names it.
     phases: shares over training order; one phase for a plain share, none for alpha.
     alpha: a group of n tokens has a share p ∝ n^alpha; 1 is natural, 0 uniform.
-    tokens: total asked; None is the largest that shares and max_epochs allow.
-    repeat: how often documents come in one pass over a group; None is once.
+    tokens: requested total; None is the largest that shares and max_epochs allow.
+    repeat: how often documents are taken in one pass over a group; None is once.
     seed: of the keyed hash that chooses and orders documents.
     """
 
@@ -71,9 +71,9 @@ class Mix:
 
     @property
     def passes(self) -> Fraction:
-        """How often a group may be gone through.
+        """Largest number of passes over a group.
 
-        With repeats these are whole passes, so many that no document comes more often than max_epochs.
+        With repeats it is a whole number, such that no document is taken more often than max_epochs.
         """
         epochs = Fraction(str(self.max_epochs))
         return epochs if self.repeat is None else Fraction(epochs // self.repeat.max)
@@ -81,9 +81,9 @@ class Mix:
 
 @dataclass(frozen=True, kw_only=True)
 class MixSection:
-    """The `mix` key of a run file; `natural`, every kept document once, is always among the mixes.
+    """The `mix` section of a run file; the mix `natural`, every kept document once, always exists.
 
-    Unless the run file names it or makes it the default, only its order is written, over the parts of the data.
+    Unless the run file names `natural` or makes it the default, only its order is written, referring to the data files.
     """
 
     default: str = NATURAL
@@ -92,9 +92,9 @@ class MixSection:
 
 
 def parse(settings: Mapping[str, Any] | None, where: str) -> MixSection:
-    """Check the `mix` key of a run file.
+    """Parse the `mix` section of a run file; `where` is its name in errors.
 
-    Raises: ConfigError with the place, what was found and what was expected.
+    Raises: ConfigError if a setting is unknown, out of range or in conflict with another.
     """
     settings = _mapping(settings or {}, where)
     check_keys(settings, ("default", "max_discard", "mixes"), where)
@@ -123,14 +123,16 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
         "materialise",
     )
     check_keys(settings, ("seed", "materialise") if name == NATURAL else keys, where)
-    ways = [key for key in ("share", "alpha", "schedule") if key in settings]
-    if len(ways) > 1:
-        raise ConfigError(f"{where}: found {' and '.join(ways)}; keep one of them")
+    share_settings = [key for key in ("share", "alpha", "schedule") if key in settings]
+    if len(share_settings) > 1:
+        raise ConfigError(f"{where}: found {' and '.join(share_settings)}; keep one of them")
     by, seed, materialise = settings.get("by"), settings.get("seed", 0), settings.get("materialise", True)
     if by is not None and not isinstance(by, str):
         raise ConfigError(f"{where}.by: found {by!r}; name one text column")
-    if by is None and (ways or "groups" in settings):
-        raise ConfigError(f"{where}: {(*ways, 'groups')[0]} needs `by`, the column that holds the strata")
+    if by is None and (share_settings or "groups" in settings):
+        raise ConfigError(
+            f"{where}: {(*share_settings, 'groups')[0]} needs `by`, the column that holds the strata"
+        )
     if not isinstance(materialise, bool):
         raise ConfigError(f"{where}.materialise: found {materialise!r}; expected true or false")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
@@ -138,17 +140,19 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
     groups = _groups(settings.get("groups") or {}, f"{where}.groups")
     phases = _phases(settings, where)
     shared = {group for phase in phases for group in phase.share}
-    if phases and (silent := sorted(groups.keys() - shared)):
-        raise ConfigError(f"{where}: group {silent[0]!r} has no share; give it one (0 leaves it out)")
-    if twice := sorted(
+    if phases and (without_share := sorted(groups.keys() - shared)):
+        raise ConfigError(f"{where}: group {without_share[0]!r} has no share; give it one (0 leaves it out)")
+    if in_both := sorted(
         shared & {stratum for strata in groups.values() for stratum in strata} - groups.keys()
     ):
-        raise ConfigError(f"{where}: {twice[0]!r} is in a group and has a share of its own; keep one of them")
+        raise ConfigError(
+            f"{where}: {in_both[0]!r} is in a group and has a share of its own; keep one of them"
+        )
     repeat = parse_repeat(settings.get("repeat"), f"{where}.repeat")
     max_epochs = _number(settings.get("max_epochs", 1.0), f"{where}.max_epochs", 1, 1e6)
     if repeat and repeat.max > max_epochs:
         raise ConfigError(
-            f"{where}.repeat: documents come up to {repeat.max} times and max_epochs is {max_epochs:g}; "
+            f"{where}.repeat: documents are taken up to {repeat.max} times and max_epochs is {max_epochs:g}; "
             f"set max_epochs to {repeat.max} or more, or lower the repeats"
         )
     return Mix(
@@ -188,15 +192,15 @@ def _phases(settings: Mapping[str, Any], where: str) -> tuple[Phase, ...]:
         raise ConfigError(f"{where}.schedule: expected 1 to {MAX_PHASES} entries of `until` and `share`")
     phases: list[Phase] = []
     for i, entry in enumerate(entries):
-        place = f"{where}.schedule[{i}]"
-        entry = _mapping(entry, place)
-        check_keys(entry, ("until", "share"), place)
-        until = _number(entry.get("until"), f"{place}.until", 0, 1)
+        where_entry = f"{where}.schedule[{i}]"
+        entry = _mapping(entry, where_entry)
+        check_keys(entry, ("until", "share"), where_entry)
+        until = _number(entry.get("until"), f"{where_entry}.until", 0, 1)
         if until <= (phases[-1].until if phases else 0):
-            raise ConfigError(f"{place}.until: found {until}; expected more than the phase before")
-        phases.append(Phase(until=until, share=_share(entry.get("share"), f"{place}.share")))
+            raise ConfigError(f"{where_entry}.until: found {until}; expected more than in the previous phase")
+        phases.append(Phase(until=until, share=_share(entry.get("share"), f"{where_entry}.share")))
     if phases and phases[-1].until != 1:
-        raise ConfigError(f"{where}.schedule: the last phase ends at {phases[-1].until}; let it end at 1.0")
+        raise ConfigError(f"{where}.schedule: the last phase ends at {phases[-1].until}; expected 1.0")
     return tuple(phases)
 
 

@@ -1,7 +1,7 @@
-"""Token accounting of a mix: how many tokens of each group it holds, in exact integers.
+"""Token accounting of a mix: the number of tokens of each group, in exact integers.
 
-Reads token counts by stratum; shares are exact fractions, rounded once by largest remainder, so that the
-parts always add up. Which documents give those tokens is decided in stages.mix.
+Takes token counts by stratum. Shares are exact fractions, rounded once by largest remainder, so that the
+quotas always add up. Which documents provide the tokens is decided in stages.mix.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pipeline.errors import MixError
 from stages.mix_config import Mix
 
 WHOLE = "all"  # the one group of a mix that names no column
-NO_STRATUM = ""  # where documents without a value are counted; it belongs to no group
+NO_STRATUM = ""  # stratum of documents without a value; it belongs to no group
 
 Phases = list[tuple[Fraction, dict[str, Fraction]]]
-"""Parts of the training order, which sum to 1, each with the shares of its groups, which sum to 1."""
+"""Fractions of the training order, which sum to 1, each with the shares of its groups, which sum to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPlan:
-    """One group of a planned mix, in tokens; asked is the sum of its quotas, one per phase.
+    """One group of a planned mix, in tokens; there is one quota per phase.
 
-    available: of one pass over its documents, each as often as the mix repeats it.
+    available: tokens of one pass over its documents, including repeats.
     """
 
     name: str
@@ -39,18 +39,18 @@ class GroupPlan:
 
     @property
     def asked(self) -> int:
-        """Tokens of this group in the mix, repeats counted."""
+        """Tokens of this group in the mix, including repeats."""
         return sum(self.quotas)
 
     @property
     def epochs(self) -> float:
-        """How often the group is gone through."""
+        """Number of passes over the group."""
         return self.asked / self.available if self.available else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixPlan:
-    """Exact token quotas of a mix; groups are sorted by name, and a group's index is its place here."""
+    """Exact token quotas of a mix; groups are sorted by name, and group indices refer to this order."""
 
     mix: Mix
     groups: tuple[GroupPlan, ...]
@@ -59,35 +59,38 @@ class MixPlan:
 
     @property
     def total(self) -> int:
-        """Tokens of the mix, repeats counted."""
+        """Tokens of the mix, including repeats."""
         return sum(group.asked for group in self.groups)
 
     @property
     def discarded_share(self) -> float:
-        """Share of the available tokens that the mix shows not even once."""
+        """Share of the available tokens that are not in the mix at all."""
         return self.discarded / self.available if self.available else 0.0
 
 
 def count_tokens(strata: pa.Array | pa.ChunkedArray, tokens: np.ndarray) -> dict[str, int]:
-    """Sum tokens by stratum; documents without a value count under NO_STRATUM."""
+    """Sum tokens by stratum.
+
+    Args: strata, string (n_docs,); tokens, int64 (n_docs,).
+    Returns: stratum -> tokens, sorted; documents without a value are counted under NO_STRATUM.
+    """
     table = pa.table({"stratum": strata.fill_null(NO_STRATUM), "tokens": tokens})
     sums = table.group_by("stratum").aggregate([("tokens", "sum")])
     return dict(sorted(zip(sums["stratum"].to_pylist(), sums["tokens_sum"].to_pylist(), strict=True)))
 
 
 def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
-    """Give each group of a mix its exact number of tokens.
+    """Compute the exact token quotas of each group of a mix.
 
-    Args: tokens_by_stratum, tokens of the documents that may be used, each as often as it is repeated; max_discard,
-    the largest share of them that the mix may leave out.
-    Raises: MixError, naming the group, what was asked, what there is and what to do, when a group has no
-    tokens, has too few within max_epochs, or too much would be left out.
+    Args: tokens_by_stratum, tokens of the available documents, including repeats; max_discard, the largest share of
+    them that the mix may leave out.
+    Raises: MixError if a group has no tokens, or too few within max_epochs, or if too many tokens would be left out.
     """
     members = _members(mix, tokens_by_stratum)
     available = {name: sum(tokens_by_stratum.get(s, 0) for s in strata) for name, strata in members.items()}
     if mix.by and not any(available.values()):
-        found = ", ".join(sorted(tokens_by_stratum)) or "none"
-        raise MixError(f"mix {mix.name}: its groups hold no tokens; values of {mix.by} found: {found}")
+        values = ", ".join(sorted(tokens_by_stratum)) or "none"
+        raise MixError(f"mix {mix.name}: its groups have no tokens; values of {mix.by} found: {values}")
     phases = _weights(mix, available)
     share = {
         name: sum((part * shares.get(name, Fraction()) for part, shares in phases), Fraction())
@@ -106,35 +109,35 @@ def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> 
         )
         for name in sorted(members)
     )
-    everything = sum(tokens_by_stratum.values())
+    total_available = sum(tokens_by_stratum.values())
     used = sum(min(group.asked, group.available) for group in groups)
-    result = MixPlan(mix=mix, groups=groups, available=everything, discarded=everything - used)
+    result = MixPlan(mix=mix, groups=groups, available=total_available, discarded=total_available - used)
     _check(result, capacity, largest, max_discard)
     return result
 
 
 def _check(plan: MixPlan, capacity: Mapping[str, int], largest: int, max_discard: float) -> None:
-    """Raise MixError for the first group that cannot give its share, then for too many tokens left out."""
+    """Raise MixError for the first group with too few tokens for its share, then if too many tokens are left out."""
     mix = plan.mix
     for group in plan.groups:
         if mix.by and group.share and not group.available:
             raise MixError(
-                f"mix {mix.name}: group {group.name!r} is asked for {group.share:.1%} of the tokens "
-                f"and has none ({mix.by}: {', '.join(group.strata)}); give it other values or leave it out"
+                f"mix {mix.name}: group {group.name!r} has a share of {group.share:.1%} "
+                f"and no tokens ({mix.by}: {', '.join(group.strata)}); change its values or leave it out"
             )
     for group in plan.groups:
         if group.asked > capacity[group.name]:
             raise MixError(
-                f"mix {mix.name}: group {group.name!r} is asked for {group.asked:,} tokens and has "
-                f"{group.available:,} ({group.epochs:.2f} epochs, at most {float(mix.passes):g}); ask for at "
-                f"most {largest:,} tokens in all, lower its share or raise max_epochs"
+                f"mix {mix.name}: group {group.name!r} needs {group.asked:,} tokens and has "
+                f"{group.available:,} ({group.epochs:.2f} epochs, at most {float(mix.passes):g}); request at "
+                f"most {largest:,} tokens in total, lower its share or raise max_epochs"
             )
     if plan.available and Fraction(plan.discarded, plan.available) > _exact(max_discard):
         raise MixError(_discard_message(plan, max_discard))
 
 
 def _members(mix: Mix, strata: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Groups and their strata: the named groups, strata that a share names, or every stratum for itself."""
+    """Groups and their strata: the named groups, strata named in shares, or one group per stratum."""
     if mix.by is None:
         return {WHOLE: tuple(sorted(strata))}
     if mix.phases:
@@ -144,7 +147,7 @@ def _members(mix: Mix, strata: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _weights(mix: Mix, available: Mapping[str, int]) -> Phases:
-    """Exact phases of a mix; natural proportions and alpha make one phase, empty groups have no share."""
+    """Exact phases of a mix; natural proportions and alpha have one phase, empty groups have no share."""
     if mix.by is None:
         return [(Fraction(1), {WHOLE: Fraction(1)})]
     if not mix.phases:
@@ -167,32 +170,34 @@ def _normalised(weights: Mapping[str, Fraction]) -> dict[str, Fraction]:
 
 
 def _exact(number: float) -> Fraction:
-    """The number as it was written: 0.1 is one tenth."""
+    """The number as written in decimal: 0.1 is one tenth."""
     return Fraction(str(number))
 
 
 def _quotas(total: int, phases: Phases) -> list[dict[str, int]]:
-    """Deal whole tokens to phases and, in each phase, to groups."""
+    """Divide whole tokens among phases and, in each phase, among groups."""
     per_phase = largest_remainder(total, {str(i).zfill(3): part for i, (part, _) in enumerate(phases)})
     return [largest_remainder(n, share) for n, (_, share) in zip(per_phase.values(), phases, strict=True)]
 
 
 def _largest_total(phases: Phases, share: Mapping[str, Fraction], capacity: Mapping[str, int]) -> int:
-    """Largest number of tokens whose quotas stay within every group's capacity."""
+    """Largest number of tokens whose quotas do not exceed any group's capacity."""
     total = min(int(capacity[name] / p) for name, p in share.items() if p)
     while True:
         quotas = _quotas(total, phases)
         asked = {name: sum(quota.get(name, 0) for quota in quotas) for name in share}
         excess = max(-((capacity[name] - n) // share[name]) for name, n in asked.items() if share[name])
-        if excess <= 0:  # rounding in several phases may pass a capacity by a few tokens
+        if excess <= 0:  # rounding in several phases may exceed a capacity by a few tokens
             return total
         total = max(total - excess, 0)
 
 
 def largest_remainder(total: int, share: Mapping[str, Fraction]) -> dict[str, int]:
-    """Split a whole number by shares that sum to 1: each part is its quota rounded down or up.
+    """Divide a whole number by shares that sum to 1, each result being its quota rounded down or up.
 
-    The units left by rounding down go to the largest fractions, ties by name (Hamilton's method).
+    The units left by rounding down go to the largest remainders, ties by name.
+
+    Source: Hamilton's method of apportionment.
     """
     quota = {name: total * share[name] for name in sorted(share)}
     parts = {name: int(value) for name, value in quota.items()}
@@ -210,10 +215,10 @@ def _discard_message(plan: MixPlan, max_discard: float) -> str:
         scarce = max(plan.groups, key=lambda group: group.epochs)
         reasons.append(
             f"group {scarce.name!r} with {scarce.available:,} tokens and a share of {scarce.share:.1%} "
-            f"allows {plan.total:,} in all at {float(mix.passes):g} epochs"
+            f"allows {plan.total:,} in total at {float(mix.passes):g} epochs"
         )
     else:
-        reasons.append(f"{mix.tokens:,} are asked in all")
+        reasons.append(f"{mix.tokens:,} are requested in total")
     return (
         f"mix {mix.name}: {plan.discarded_share:.1%} of {plan.available:,} available tokens would be left "
         f"out, at most {max_discard:.1%} may: {'; '.join(reasons)}. Change shares or tokens, or raise "

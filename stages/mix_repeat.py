@@ -1,8 +1,8 @@
-"""How often a mix repeats a document: by classes of a number, such as the size of its cluster of copies.
+"""How often a mix repeats a document: by the class of a numeric column, such as the size of its duplicate cluster.
 
-Weights are given, or fitted: FineWeb-2 keeps one document of each cluster, looks at how many of them the filters
-remove by size of cluster, and repeats those of sizes whose documents fare better than all do. Which documents are
-taken, and their order, is decided in stages.mix.
+Repeat counts are given, or fitted as in FineWeb-2: of one document per cluster, the share that the filters remove is
+measured for each class of cluster sizes, and documents of classes below the overall rate are repeated. Which documents
+are taken, and their order, is decided in stages.mix.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from pipeline.names import check_keys
 
 FIT = "fineweb2"
 BOUNDS = (1, 2, 5, 10, 30, 75, 150)
-"""Least sizes of clusters of the classes that FineWeb-2 reports its rates at."""
+"""Lower bounds of the classes of cluster sizes for which FineWeb-2 reports removal rates."""
 
 MAX_TIMES = 100
 LEAST_DOCUMENTS = 1000
-"""A class of fewer documents has no rate to go by, and its documents come once: of 1,000, a rate is known to 1.6 points
-(one standard error) at worst, and the classes differ by a few points only."""
+"""Classes with fewer documents are not fitted, and their documents are not repeated: with 1,000 documents the standard
+error of a rate is at most 1.6 percentage points, and the classes differ by a few points only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat:
-    """What a run file asks of repeats.
+    """The `repeat` settings of a mix in a run file.
 
-    column: of numbers; null counts as 1. bounds: least value of each class, rising; a smaller value is in none, and
-    its documents come once. times: how often documents of each class come, whole numbers; empty until they are
-    fitted. fit: how they are; max: the largest of them; least_documents: of a class that is fitted. counts: what was
-    fitted to, see `count`.
+    column: a numeric column; null counts as 1. bounds: lower bound of each class, ascending; documents with a smaller
+    value belong to no class and are taken once. times: how often documents of each class are taken, whole numbers;
+    empty until fitted. fit: the method of fitting; max: the largest of times; least_documents: of a class that is
+    fitted. counts: the counts that times were fitted to, see `count`.
     """
 
     column: str
@@ -48,29 +48,31 @@ class Repeat:
     counts: tuple[tuple[int, int], ...] = ()
 
     def classes(self, values: pa.ChunkedArray) -> np.ndarray:
-        """Class of each value, int64: 0 below the least bound, i from bounds[i - 1] on."""
+        """Return the class of each value: int64 (n_docs,), 0 below the first bound, i from bounds[i - 1] on."""
         numbers = pc.fill_null(pc.cast(values, pa.float64()), 1.0).to_numpy()
         return np.searchsorted(np.array(self.bounds, np.float64), numbers, side="right")
 
     def of(self, values: pa.ChunkedArray) -> np.ndarray:
-        """How often each document comes in one pass: int64 (n_docs,)."""
+        """Return how often each document is taken in one pass: int64 (n_docs,)."""
         return np.array([1, *self.times], np.int64)[self.classes(values)]
 
     def count(self, values: pa.ChunkedArray, removed: np.ndarray) -> list[list[int]]:
-        """Documents of each class and those that rules remove, which add across shards: (n_bounds + 1, 2).
+        """Count documents, and documents removed by rules, for each class; counts of shards may be added.
 
-        Args: of one document of each cluster; removed, bool (n_docs,).
+        Args: values, (n_docs,), of one document per cluster; removed, bool (n_docs,).
+        Returns: n_bounds + 1 rows of [documents, removed].
         """
         classes, n = self.classes(values), len(self.bounds) + 1
         counts = np.bincount(classes, minlength=n), np.bincount(classes[removed], minlength=n)
         return np.stack(counts, axis=1).tolist()
 
     def fitted(self, counts: Sequence[Sequence[int]]) -> Repeat:
-        """With times that follow from what rules remove: once where the rate of a class is that of all documents or
-        above, `max` times where it is lowest, and in a straight line between, rounded to the nearest whole number,
-        halves up.
+        """Return a copy with `times` fitted to removal rates.
 
-        Args: counts, the sum over all shards of what `count` gives.
+        1 for classes whose rate is at least that of all documents, `max` for the class of the lowest rate, linear
+        between, rounded to the nearest whole number, halves up.
+
+        Args: counts, the sum over all shards of the results of `count`.
         """
         n_docs, n_removed = (sum(row[i] for row in counts) for i in (0, 1))
         everywhere = Fraction(n_removed, max(n_docs, 1))
@@ -78,16 +80,19 @@ class Repeat:
         lowest = min((rate for rate in rates if rate is not None), default=everywhere)
         times = []
         for rate in rates:
-            more = (
+            advantage = (
                 Fraction()
                 if rate is None or rate >= everywhere
                 else (everywhere - rate) / (everywhere - lowest)
             )
-            times.append(int(1 + (self.max - 1) * more + Fraction(1, 2)))
+            times.append(int(1 + (self.max - 1) * advantage + Fraction(1, 2)))
         return replace(self, times=tuple(times), counts=tuple((int(n), int(r)) for n, r in counts))
 
     def report(self, values: pa.ChunkedArray, tokens: np.ndarray, n_copies: np.ndarray) -> dict[str, Any]:
-        """What the classes came to in a mix, as plain data; the copies and tokens add up to those of the mix."""
+        """Summarise the classes in a mix as plain data; copies and tokens add up to those of the mix.
+
+        Args: values, (n_docs,); tokens and n_copies, int64 (n_docs,), tokens of a document and times it is taken.
+        """
         classes = self.classes(values)
         rows = []
         for i, (least, times) in enumerate(zip((None, *self.bounds), (1, *self.times), strict=True)):
@@ -102,17 +107,17 @@ class Repeat:
                 n, removed = self.counts[i]
                 row |= {"judged": n, "removed": removed, "removed_share": round(removed / max(n, 1), 6)}
             rows.append(row)
-        page: dict[str, Any] = {"column": self.column, "fit": self.fit, "classes": rows}
+        summary: dict[str, Any] = {"column": self.column, "fit": self.fit, "classes": rows}
         if self.counts:
             n, removed = (sum(count[i] for count in self.counts) for i in (0, 1))
-            page["removed_share"] = round(removed / max(n, 1), 6)
-        return page
+            summary["removed_share"] = round(removed / max(n, 1), 6)
+        return summary
 
 
 def parse_repeat(settings: Any, where: str) -> Repeat | None:
-    """Check the `repeat` key of a mix.
+    """Parse the `repeat` key of a mix; None where it is absent.
 
-    Raises: ConfigError with the place, what was found and what was expected.
+    Raises: ConfigError if a setting is unknown, missing or out of range.
     """
     if settings is None:
         return None
@@ -140,7 +145,7 @@ def parse_repeat(settings: Any, where: str) -> Repeat | None:
         )
     numbers = [_whole(bound, f"{where}.bounds", 0, 2**53) for bound in bounds]
     if numbers != sorted(set(numbers)):
-        raise ConfigError(f"{where}.bounds: found {bounds!r}; let each be above the one before")
+        raise ConfigError(f"{where}.bounds: found {bounds!r}; expected ascending values")
     return Repeat(
         column=column, bounds=tuple(numbers), fit=FIT, max=_whole(settings.get("max"), f"{where}.max", 2, MAX_TIMES),
         least_documents=_whole(settings.get("least_documents", LEAST_DOCUMENTS), f"{where}.least_documents", 1, 2**53),

@@ -1,30 +1,29 @@
-"""Owners: which occurrence of each repeated passage stays, among the documents that stay.
+"""Owners: which occurrence of each repeated passage is kept, among the kept documents.
 
-Reads every occurrence of repeated passages, of one step or of several, whether a document stays, and what the order
-compares; writes the spans of the occurrences that go. No text is read, so that another order or another rule takes
-minutes.
+Reads all occurrences of repeated passages, of one step or of several, whether a document is kept, and the values that
+define the order; writes the spans of the occurrences to remove. No text is read, so that another order or another rule
+takes minutes.
 
 The owner of a passage is its first occurrence in the document of highest preference; ties go to the smaller doc_id.
-All passages of all steps choose by that one order of places: document by preference, doc_id, then position. So every
-removed character still stands in an earlier place:
+All passages of all steps use the same order of positions: document by preference, doc_id, then offset. Therefore every
+removed character is kept at an earlier position:
 
-- Two occurrences of a passage say the same, character by character: in canonical text (`substring`) or in match text
-  (paragraphs and lines, whose occurrences do not overlap). The k-th character of an occurrence that goes is the k-th
-  of its owner, and the owner's is earlier in the order: its document comes first, or it is the same document and the
-  owner begins before. Then its k-th character is earlier too, since what is equal in canonical text is shifted as a
-  whole, and units of match text do not overlap.
-- If another passage, of whatever step, removes the owner's character, that one has an earlier one in turn. Places
-  only ever come earlier in the order and there are finitely many, so the walk ends, at a character that no span
-  holds. No step needs to know what others remove, and passages may overlap or nest as they like.
-- Leaving out spans, of a kind that a release does not ask for, only leaves more standing.
+- All occurrences of a passage are equal, character by character, in canonical text (`substring`) or in match text
+  (paragraphs and lines, whose occurrences do not overlap). The k-th character of a removed occurrence equals the k-th
+  of its owner, which is earlier in the order: the owner's document comes first, or it is the same document and the
+  owner begins before. In the latter case its k-th character is earlier too, because occurrences in canonical text
+  differ by one shift, and units of match text do not overlap.
+- If another passage, of any step, removes the owner's character, the owner of that passage has an equal character at a
+  still earlier position. There are finitely many positions, so this chain ends at a character that no span contains. No
+  step depends on what others remove, and passages may overlap or nest.
+- A release that ignores spans of some kinds only keeps more text.
 
-Equal means equal for the step: what is removed as a paragraph stands in match text, perhaps in another width, case or
-script, and its own punctuation may not. A line that goes because it is like an earlier one of its document
-(`similar_lines`) has that one in its place. A passage may come to stand in pieces, in several documents, where other
-passages cross it.
+Equal means equal for the step: a removed paragraph is kept as the same match text, possibly in another width, case or
+script and with other punctuation; a removed line of `similar_lines` is represented by the earlier line of its document
+that it is similar to. Where other passages overlap it, a passage may be kept in pieces, in several documents.
 
-Documents that do not stay own nothing, so a passage goes nowhere only if no document that holds it stays. A passage
-that one document alone still holds, once, is left whole.
+Documents that are dropped own nothing, so that a passage is lost only if every document containing it is dropped. A
+passage with a single occurrence in kept documents is kept whole.
 """
 
 from __future__ import annotations
@@ -42,13 +41,14 @@ KIND = "passage"
 SCHEMA = pa.schema(
     {"spans": SPANS, "n_removed": pa.int32(), "removed_share": pa.float32(), "n_chars_left": pa.int32()}
 )
-"""spans: the union of the occurrences that go, for each kind of passage, by start; those of two kinds may overlap.
+"""spans: the union of the removed occurrences, for each kind of passage, by start; spans of two kinds may overlap.
 n_removed, removed_share: characters in spans of any kind; n_chars_left: all others of the document. All null for a
-document without repeated passages, and for one that does not stay."""
+document without repeated passages, and for a dropped one."""
 
 READS = ("doc_id", "substring.passages", "substring.n_chars", "step", "eligible", "order")
-"""The engine feeds one table for each step that `keep_one.passages` names, with that step's columns under these names
-and its number as `step`: the same text may be a passage of two steps, and their numbers are not one another's."""
+"""The engine passes one table for each step that `keep_one.passages` names, with the step's columns under these names
+and its index as `step`: the same text may be a passage of two steps, and passage ids of different steps are unrelated.
+"""
 
 GONE = pa.schema(
     {
@@ -71,12 +71,16 @@ class Config:
 
 
 def map_passages(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each occurrence in a document that stays, keyed by the passage."""
-    held = table.filter(pc.and_(table["eligible"], pc.is_valid(table["substring.passages"])))
-    passages = held["substring.passages"].combine_chunks()
+    """Return one row for each occurrence in a kept document, keyed by the passage.
+
+    Args: table, with READS and `row`.
+    Returns: `key`, `row`, `doc_id`, `order`, `n_chars`, `step`, `start`, `end`, `kind` and `passage`.
+    """
+    kept = table.filter(pc.and_(table["eligible"], pc.is_valid(table["substring.passages"])))
+    passages = kept["substring.passages"].combine_chunks()
     rows = pc.list_parent_indices(passages)
     flat = pc.list_flatten(passages)
-    taken = held.select(["row", "doc_id", "order", "substring.n_chars", "step"]).take(rows)
+    taken = kept.select(["row", "doc_id", "order", "substring.n_chars", "step"]).take(rows)
     columns = {name: flat.field(name) for name in ("start", "end", "kind", "passage")}
     return pa.table(
         {
@@ -92,7 +96,7 @@ def map_passages(table: pa.Table, config: Config) -> pa.Table:
 
 
 def choose(table: pa.Table, config: Config) -> pa.Table:
-    """Choose the owner of each passage of one partition."""
+    """Choose the owner of each passage of one partition: rows of `map_passages` to a table of GONE."""
     n_values = pc.max(pc.list_value_length(table["order"])).as_py() or 0
     keys = [(name, "descending") for name in (f"order_{i}" for i in range(n_values))]
     columns = {f"order_{i}": pc.list_element(table["order"], i) for i in range(n_values)}
@@ -111,12 +115,16 @@ def choose(table: pa.Table, config: Config) -> pa.Table:
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Join what goes to spans, document by document."""
+    """Merge the removed occurrences of each document to spans.
+
+    Args: table, of GONE, of all partitions.
+    Returns: rows of ROWS; the artefact `summary`.
+    """
     rows, n_chars = table["row"].to_numpy(), table["n_chars"].to_numpy()
     distinct, begins = np.unique(rows, return_index=True)
-    gone = table.filter(pc.invert(table["is_owner"]))
-    places, starts, ends = (gone[name].to_numpy() for name in ("row", "start", "end"))
-    spans, removed = merge(distinct, places, starts, ends, gone["kind"].combine_chunks())
+    removed_rows = table.filter(pc.invert(table["is_owner"]))
+    doc_rows, starts, ends = (removed_rows[name].to_numpy() for name in ("row", "start", "end"))
+    spans, removed = merge(distinct, doc_rows, starts, ends, removed_rows["kind"].combine_chunks())
     lengths = n_chars[begins]
     columns = [
         distinct,
@@ -141,37 +149,41 @@ def merge(
     ends: np.ndarray,
     kinds: pa.Array | None = None,
 ) -> tuple[pa.ListArray, np.ndarray]:
-    """Union of ranges by row: for each of `distinct` the list of spans, and the characters in any of them, int64.
+    """Merge overlapping ranges of each row and kind.
 
-    Args: distinct, sorted, all of rows among them; rows, starts, ends and kinds, of ranges in any order that may
-    overlap and nest. Without kinds all are of one. Ranges of different kinds are not joined.
+    Args: distinct, sorted row numbers, (n_rows,), which include all of rows; rows, starts, ends and kinds, (n_ranges,),
+    of ranges in any order, which may overlap and nest. Without kinds all are of kind KIND. Ranges of different kinds
+    are not merged.
+    Returns: for each of `distinct` the list of spans, (n_rows,), and the characters in any of them, int64 (n_rows,).
     """
-    places = np.searchsorted(distinct, rows)
+    indices = np.searchsorted(distinct, rows)
     names, codes = np.array([KIND]), np.zeros(len(rows), np.int64)
     if kinds is not None and len(kinds):
         coded = kinds.dictionary_encode()
         names, ranks = np.unique(np.asarray(coded.dictionary.to_pylist()), return_inverse=True)
         codes = ranks[coded.indices.to_numpy()].astype(np.int64)
-    whole, first, last = union(places, starts, ends)
+    whole, first, last = union(indices, starts, ends)
     n_chars = np.bincount(whole, last - first, len(distinct)).astype(np.int64)
-    groups, first, last = union(places * len(names) + codes, starts, ends)
-    places, codes = np.divmod(groups, len(names))
-    order = np.lexsort((codes, first, places))
+    groups, first, last = union(indices * len(names) + codes, starts, ends)
+    indices, codes = np.divmod(groups, len(names))
+    order = np.lexsort((codes, first, indices))
     kind = pa.array(names[codes[order]].tolist(), pa.string())
     spans = pa.StructArray.from_arrays(
         [pa.array(first[order], pa.int32()), pa.array(last[order], pa.int32()), kind], fields=list(SPAN)
     )
-    offsets = np.searchsorted(places[order], np.arange(len(distinct) + 1))
+    offsets = np.searchsorted(indices[order], np.arange(len(distinct) + 1))
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), spans), n_chars
 
 
 def union(
     groups: np.ndarray, starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Join ranges of one group that overlap or touch: group, start and end of each union, int64, in order.
+    """Merge ranges of the same group that overlap or touch.
 
-    Args: groups, int64, from 0 and below 2**31; starts and ends, of ranges in any order. How far the ranges before it
-    reach tells whether a range goes on, and a group's number above its ends keeps it from reaching into the next.
+    Groups are packed above the offsets, so that the running maximum of ends never reaches into the next group.
+
+    Args: groups, int64 (n_ranges,), from 0 to 2**31 - 1; starts and ends, integers (n_ranges,), in any order.
+    Returns: int64 (n_unions,) each: group, start and end, sorted by group, then start.
     """
     order = np.lexsort((starts, groups))
     groups = groups[order]

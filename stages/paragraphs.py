@@ -1,10 +1,10 @@
-"""Paragraphs: a key for each paragraph or line that is long enough to be looked for elsewhere.
+"""Paragraphs: a key for each paragraph or line that is long enough to be deduplicated.
 
-Reads text; writes where each of them stands and 96 bits of the hash of its match text. What is repeated, and which
-occurrence stays, is decided elsewhere, without text.
+Reads text; writes the offsets of each unit and 96 bits of the hash of its match text. Which units are repeated, and
+which occurrence is kept, is decided without text by `stages.repeated_paragraphs` and `stages.owners`.
 
-A line is what stands between line breaks, a paragraph a run of lines that no empty line interrupts. What is shorter
-than the least length, as headings, list items and closing braces are, is never looked for and never removed.
+Lines are separated by line breaks; a paragraph is a run of lines without an empty line between them. Units shorter than
+the least length, such as headings, list items and closing braces, have no key and are never removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stages.kernels.text import TABLES_PATH, view
 
 UNITS = ("line", "paragraph")
 MAX_CHARS = 20_000
-"""Largest setting: weights of a text stay far below 2**63."""
+"""Upper limit of the settings, which keeps weights of a text far below 2**63."""
 
 SCHEMA = pa.schema(
     {
@@ -34,15 +34,14 @@ SCHEMA = pa.schema(
         "unit": pa.string(),
     }
 )
-"""keys, checks: hash of the match text of each unit. starts, ends: its place, line breaks after it included. n_chars:
-characters of the document. unit: the setting, so that who reads keys need not be told again."""
+"""keys, checks: hash of the match text of each unit. starts, ends: its offsets (characters), including the line breaks
+after it. n_chars: characters of the document. unit: the setting, for later steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """unit: `paragraph` or `line`. min_chars_han, min_chars_other: letters, digits and ideographs that a unit must
-    hold: so many Han characters (kana, Hangul and full-width forms count like them), so many others, or a mixture
-    in proportion."""
+    """unit: `paragraph` or `line`. min_chars_han, min_chars_other: least letters, digits and ideographs of a unit: Han
+    characters (including kana, Hangul and full-width forms), other characters, or a mixture in proportion."""
 
     unit: str = "paragraph"
     min_chars_han: int = 20
@@ -57,7 +56,11 @@ class Config:
 
 
 def annotate(batch: pa.Table, config: Config) -> pa.Table:
-    """Give each document its units; null to a null text."""
+    """Find the units of each document.
+
+    Args: batch, with a string column `text`, (n_docs,).
+    Returns: a table of SCHEMA, (n_docs,), null for null texts.
+    """
     text = batch["text"]
     n_chars = np.diff(view(text).starts)
     units, hashes = find_units(text, config.unit == "line", config.min_chars_han, config.min_chars_other)

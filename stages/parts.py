@@ -1,10 +1,12 @@
-"""Parts: the signals of each language's part of a document in several languages, so that rules judge each by its own.
+"""Signals by language part: for a document in several languages, the signals of the text in each language.
 
-Reads canonical text and the spans of the language stage; writes, for a document with two or more parts, a row of
-values per part under the names of the columns they stand for. A rule with `parts: parts.signals` judges these rows
-instead of the document. A part is all text in one language, or in none that is known (`und`): its spans, and those
-between that are code or too small for a part of their own, which belong to the part before them. Stretches that were
-apart are joined by a line break.
+Reads canonical text and the spans of the language stage; writes, for a document with two or more language parts, one
+row of values per part, named like the columns of `stages.signals`. A rule with `parts: parts.signals` is applied to
+these rows instead of the document.
+
+A language part is all text of a document in one language, or in an unknown one (`und`): the spans with that label,
+and any spans of code or of minor languages that follow them, up to the next part. Its stretches are joined by line
+breaks.
 """
 
 from __future__ import annotations
@@ -25,27 +27,27 @@ from stages.kernels.text import decode, view
 
 LABEL = "language.label"
 MEASURED = [field for field in signals.SCHEMA if field.name != signals.FORM]
-"""What is of a part by itself; the form, such as table or verse, is of the whole document."""
+"""Signals that are measured by part; the form, such as table or verse, describes the whole document."""
 
 PART = pa.struct([pa.field(LABEL, pa.string()), *(f.with_name(f"signals.{f.name}") for f in MEASURED)])
 PARTS = pa.list_(PART)
 SCHEMA = pa.schema({"signals": PARTS})
 
 CODE = "zxx"
-"""Label of spans and documents that are no part and have none."""
+"""Label of text without language, such as code: its spans are no part, and its documents have none."""
 
 HAN_LETTERS = 3
-"""Letters that a Han character, kana or syllable of Hangul counts for, as in the language stage."""
+"""Weight in letters of a Han character, kana or Hangul syllable, as in the language stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How much of a language makes a part, in letters of which a Han character counts as three.
+    """Least size of a language part, in letters; a Han character counts as three.
 
-    min_share: of a document's letters; min_letters: 400 are 130 Chinese characters or some eighty English words, above
-    what CCI4.0 and Gopher ask of a whole document, so that no part makes its document too short. Both are of spans of
-    min_span_letters or more: links, names and cells of tables in another language are not a text in it. window_chars:
-    of the signals, which a run that sets it there sets here too.
+    min_share: share of the document's letters. min_letters: 400 are 130 Chinese characters or some eighty English
+    words, more than CCI4.0 and Gopher require of a whole document, so that no part fails a rule on length. Both count
+    only spans of min_span_letters or more: links, names and table cells in another language are not a text in it.
+    window_chars: as in `stages.signals`; a run that sets it there must set it here too.
     """
 
     min_share: float = 0.2
@@ -69,7 +71,11 @@ class Parts:
         self.signals = signals.Signals(signals.Config(window_chars=config.window_chars))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Measure the parts of every document of a batch; most documents have none."""
+        """Measure the language parts of each document; most documents have none.
+
+        Args: batch, with `text`, `language.label` and `language.spans`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,); an empty list for a document without parts.
+        """
         docs, labels, texts = split(batch, self.config)
         if not docs:
             return pa.table([pa.array([[]] * len(batch), PARTS)], schema=SCHEMA)
@@ -84,11 +90,11 @@ class Parts:
 
 
 def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[str]]:
-    """Split the documents that have two or more parts; one that is code as a whole has none.
+    """Split documents that have two or more language parts; a document labelled as code has none.
 
     Args: batch, with the columns that the stage reads.
-    Returns: for each part its document's row, ascending, its language and its text; languages of a document in the
-    order in which they first come.
+    Returns: three lists, one entry per part: row of its document in the batch, ascending; its language; its text.
+    Languages of a document are in the order of their first occurrence.
     """
     text, lists = batch["text"], batch["language.spans"].combine_chunks()
     rows = np.asarray(pc.list_parent_indices(lists))
@@ -97,8 +103,8 @@ def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[s
     names, label = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
     begins, ends = flat.field("start").to_numpy(), flat.field("end").to_numpy()
     is_text = label != (names.index(CODE) if CODE in names else -1)
-    kinds = np.unique(np.stack([rows[is_text], label[is_text]]), axis=1)  # (2, languages by document)
-    candidates = np.bincount(kinds[0], minlength=len(lists)) > 1
+    pairs = np.unique(np.stack([rows[is_text], label[is_text]]), axis=1)  # (2, languages by document)
+    candidates = np.bincount(pairs[0], minlength=len(lists)) > 1
     candidates &= np.asarray(pc.not_equal(batch[LABEL], CODE).fill_null(True).combine_chunks())
     if not candidates.any():
         return [], [], []
@@ -106,7 +112,7 @@ def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[s
     letters = np.zeros(len(rows), np.int64)
     asked = candidates[rows]
     letters[asked] = _count_letters(decoded.classes, decoded.starts[rows[asked]], begins[asked], ends[asked])
-    found: tuple[list[int], list[str], list[str]] = ([], [], [])
+    parts: tuple[list[int], list[str], list[str]] = ([], [], [])
     for row in np.flatnonzero(candidates).tolist():
         low, high = np.searchsorted(rows, [row, row + 1])
         counts = is_text[low:high] & (letters[low:high] >= config.min_span_letters)
@@ -115,16 +121,16 @@ def split(batch: pa.Table, config: Config) -> tuple[list[int], list[str], list[s
         strong = totals >= least
         if np.count_nonzero(strong) > 1:
             pieces = _join(text[row].as_py(), begins[low:high], ends[low:high], label[low:high], strong)
-            found[0].extend([row] * len(pieces))
-            found[1].extend(names[i] for i in pieces)
-            found[2].extend(pieces.values())
-    return found
+            parts[0].extend([row] * len(pieces))
+            parts[1].extend(names[i] for i in pieces)
+            parts[2].extend(pieces.values())
+    return parts
 
 
 def _join(
     text: str, begins: np.ndarray, ends: np.ndarray, labels: np.ndarray, strong: np.ndarray
 ) -> dict[int, str]:
-    """Text of each label that is a part; what is none goes to the part before it, at the beginning to the first."""
+    """Text of each label that is a part; other spans are added to the part before them, leading ones to the first."""
     owner = int(labels[strong[labels]][0])
     pieces: dict[int, list[str]] = {}
     last = -1
@@ -140,7 +146,7 @@ def _join(
 
 @njit(cache=True, nogil=True)
 def _count_letters(classes, starts, begins, ends):  # type: ignore[no-untyped-def]  # numba infers types
-    """Letters of spans, given where the document of each starts: int64 (n_spans,)."""
+    """Letters of spans, given the offset of each one's document in `classes`: int64 (n_spans,)."""
     letters = np.zeros(len(begins), np.int64)
     for span in range(len(begins)):
         for kind in classes[starts[span] + begins[span] : starts[span] + ends[span]]:

@@ -1,8 +1,8 @@
 """Personal data and secrets: e-mail, public IP addresses, telephone, identity and card numbers, accounts, keys.
 
-Reads canonical text; writes spans with their kind, which do not overlap. Release decides which kinds it replaces
-and by what. A kernel finds the few places that can hold any, patterns and checks (`stages.pii_rules`) look only
-there. All forms apply to every document, because pages mix languages.
+Reads canonical text; writes spans with their kind, which do not overlap. Which kinds are replaced, and by what, is
+decided at release. A kernel finds the few windows of text that can contain a value; patterns and checks
+(`stages.pii_rules`) run only on these. All rules apply to every document, because pages mix languages.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from stages.pii_rules import KINDS, RULES, Rule
 SCHEMA = pa.schema({"spans": SPANS})
 
 Found = tuple[int, int, int, int]
-"""A value: number of the document, start, end, number of the rule."""
+"""A value: row of the document in the batch, start, end (characters), index of the rule in RULES."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """kinds: what to look for; all unless told."""
+    """kinds: which kinds to detect; default all."""
 
     kinds: tuple[str, ...] = KINDS
 
@@ -40,7 +40,7 @@ class Config:
 
 
 class PersonalData:
-    """`annotate` with the rules of the kinds asked for."""
+    """`annotate` with the rules of the configured kinds."""
 
     def __init__(self, config: Config) -> None:
         self.rules: dict[int, list[tuple[int, Rule]]] = {}
@@ -49,16 +49,20 @@ class PersonalData:
                 self.rules.setdefault(rule.sign, []).append((order, rule))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Find personal data in every document of a batch."""
+        """Find personal data in each document.
+
+        Args: batch, with a string column `text`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,); empty lists where nothing is found.
+        """
         codes, starts, _ = view(batch["text"])
-        found = find_candidates(codes, starts)
-        found = found[np.isin(found[:, 1], list(self.rules))]
-        window_codes, places, firsts = candidate_text(codes, starts, found)
+        candidates = find_candidates(codes, starts)
+        candidates = candidates[np.isin(candidates[:, 1], list(self.rules))]
+        window_codes, places, firsts = candidate_text(codes, starts, candidates)
         text, ends = window_codes.tobytes().decode("utf-32-le"), places[1:].tolist()
-        origins = (firsts - starts[found[:, 0]]).tolist()
-        bounds = (found[:, 2:] - firsts[:, None]).tolist()
+        origins = (firsts - starts[candidates[:, 0]]).tolist()
+        bounds = (candidates[:, 2:] - firsts[:, None]).tolist()
         spans: set[Found] = set()
-        for k, (doc, sign) in enumerate(found[:, :2].tolist()):
+        for k, (doc, sign) in enumerate(candidates[:, :2].tolist()):
             window = text[ends[k - 1] if k else 0 : ends[k]]
             spans.update(
                 (doc, origins[k] + start, origins[k] + end, order)
@@ -67,7 +71,7 @@ class PersonalData:
         return _to_columns(_disjoint(spans), len(starts) - 1)
 
     def search(self, window: str, sign: int, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Yield start, end and rule of every value that lies in window[begin:end]; what is around is context."""
+        """Yield start, end and rule index of every value within window[begin:end]; the rest of window is context."""
         for order, rule in self.rules[sign]:
             for match in rule.pattern.finditer(window, begin):
                 if match.end("v") <= end and rule.holds(match):
@@ -75,7 +79,7 @@ class PersonalData:
 
 
 def _disjoint(spans: Iterable[Found]) -> list[Found]:
-    """Of spans that overlap, keep the one that begins first, of those the longest, of those the first rule's."""
+    """Of overlapping spans keep the one that begins first; ties go to the longest, then to the first rule."""
     kept: list[Found] = []
     for span in sorted(spans, key=lambda span: (span[0], span[1], -span[2], span[3])):
         if not kept or span[0] != kept[-1][0] or span[1] >= kept[-1][2]:
@@ -84,7 +88,7 @@ def _disjoint(spans: Iterable[Found]) -> list[Found]:
 
 
 def _to_columns(spans: list[Found], n_docs: int) -> pa.Table:
-    """Lay out spans as one list per document."""
+    """Return one list of spans per document, as a table of SCHEMA."""
     numbers = np.array([span[:3] for span in spans], np.int64).reshape(-1, 3)
     kinds = pa.array([RULES[span[3]].kind for span in spans], pa.string())
     values = pa.StructArray.from_arrays(

@@ -1,8 +1,8 @@
-"""What makes a match of a pattern personal data rather than any number or name.
+"""Checks that separate personal data from other numbers and names that match the same pattern.
 
-Check digits, real dates and regions, assigned prefixes, and words in front where the form says too little. A check
-gets the match, whose group `v` is the value, in a text that holds at least 40 characters before it and 16 behind,
-or all there are.
+They use check digits, valid dates and regions, assigned prefixes, and context words before the value where its form is
+ambiguous. A check takes the match, whose group `v` is the value, in a text with at least 40 characters before and 16
+after it, or all there are.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ Match = re.Match[str]
 
 
 def digits(match: Match, group: str = "v") -> str:
-    """The digits of a match."""
+    """Return the digits of a group of a match."""
     return re.sub(r"\D", "", match[group])
 
 
 def before(match: Match, n_chars: int = BEFORE_CHARS) -> str:
-    """What stands before a match."""
+    """Return up to n_chars characters before the value."""
     return match.string[max(match.start("v") - n_chars, 0) : match.start("v")]
 
 
 def stands_alone(match: Match) -> bool:
-    """Tell whether a number written in groups is not part of a row of numbers."""
+    """Return False for a number written in groups that is part of a longer row of numbers."""
     if not re.search(r"\d[ .-]", match["v"]):
         return True
     behind = match.string[match.end("v") : match.end("v") + 2]
@@ -40,11 +40,11 @@ def stands_alone(match: Match) -> bool:
 FILE_SUFFIXES = frozenset(
     "png jpg jpeg gif webp svg bmp ico css js ts jsx tsx json html htm xml txt pdf exe dll".split()
 )
-"""Suffixes that end a file name such as icon@2x.png and are no top-level domains."""
+"""File extensions, as in icon@2x.png, that are not top-level domains."""
 
 
 def is_email(match: Match) -> bool:
-    """Tell an address from a file name, a package at a version and the host of a remote path."""
+    """Reject file names, packages with a version, and hosts of remote paths."""
     local, _, domain = match["v"].partition("@")
     if (
         len(local) > MAX_LOCAL
@@ -65,7 +65,7 @@ NOT_PUBLIC = [
         "2001::/23 2001:db8::/32 2002::/16 3fff::/20"
     ).split()
 ]
-"""Networks that are not global: IANA special-purpose registries of IPv4 and IPv6, multicast and reserved."""
+"""Networks that are not global. Source: IANA special-purpose registries of IPv4 and IPv6, multicast, reserved."""
 
 VERSION_WORD = re.compile(
     r"(?:\b(?:version|ver|v|release|build|section|sec|chapter|rfc|oid)|版本|版|修订|修訂|章节|章節|章|节|節|第)"
@@ -77,10 +77,10 @@ SMALL = 64
 
 
 def is_public_ipv4(match: Match) -> bool:
-    """Tell a public host from a network, a version and the number of a section.
+    """Reject networks, special addresses, version numbers and section numbers.
 
-    Four numbers below 64 are versions and sections more often than hosts (0.4 % of all addresses), and count only
-    behind a word that announces an address.
+    Four numbers below 64 are more often versions and sections than hosts (0.4 % of all addresses), and are accepted
+    only after a word that announces an address.
     """
     parts = match["v"].split(".")
     if any((len(part) > 1 and part[0] == "0") or int(part) > 255 for part in parts) or parts[3] == "0":
@@ -93,14 +93,14 @@ def is_public_ipv4(match: Match) -> bool:
 
 
 def is_public_ipv6(match: Match) -> bool:
-    """Tell a global unicast address from times, slices and special networks."""
+    """Reject times, slices and addresses that are not global unicast."""
     try:
         address = ipaddress.ip_address(match["v"])
     except ValueError:
         return False
     groups = [group for group in match["v"].split(":") if group]
-    telling = len(groups) >= 3 or (len(groups) == 2 and re.search("[a-fA-F]", match["v"]) is not None)
-    return telling and not _is_special(address)
+    is_specific = len(groups) >= 3 or (len(groups) == 2 and re.search("[a-fA-F]", match["v"]) is not None)
+    return is_specific and not _is_special(address)
 
 
 def _is_special(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -116,11 +116,11 @@ COUNTRY_CODE = re.compile(
 )
 """Country codes of ITU-T E.164."""
 NANP = re.compile(r"(?!888|877|866|855|844|833|822|.00|.11)[2-9][0-8]\d(?!.11)[2-9]\d{6}")
-"""A North American number (NANPA numbering plan); toll-free and service codes are of companies."""
+"""A North American number (NANPA numbering plan), without the toll-free and service codes of companies."""
 
 
 def is_landline_cn(match: Match) -> bool:
-    """Tell a number behind its area code from a serial number or a date behind anything."""
+    """Reject serial numbers and dates; a number needs a country code, a separator or a telephone word before it."""
     prefix, area, joint, local = match["cc"], match["area"], match["joint"], digits(match, "local")
     if (len(area) == 2 and len(local) != 8) or re.match(r"20\d\d(?:0[1-9]|1[0-2])(?:[012]\d|3[01])$", local):
         return False
@@ -128,7 +128,7 @@ def is_landline_cn(match: Match) -> bool:
 
 
 def is_international(match: Match) -> bool:
-    """Tell a number of E.164 by its country code and length; China is another kind."""
+    """Accept E.164 numbers by country code and length; Chinese numbers belong to kind `phone_cn`."""
     number = digits(match)
     if number.startswith("86") or not 10 <= len(number) <= 15 or match["v"].count(".") == 1:
         return False
@@ -138,7 +138,7 @@ def is_international(match: Match) -> bool:
 
 
 def is_us_phone(match: Match) -> bool:
-    """Tell a North American number written with its usual marks."""
+    """Accept North American numbers written with their usual separators."""
     return stands_alone(match) and bool(NANP.fullmatch(digits(match)[-10:]))
 
 
@@ -147,7 +147,7 @@ def is_us_phone(match: Match) -> bool:
 REGIONS = frozenset(
     "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54".split()
 ) | {*"61 62 63 64 65 71 81 82 83".split()}
-"""First two digits of GB/T 2260; 81 to 83 are residence permits of Hong Kong, Macao and Taiwan residents."""
+"""First two digits of GB/T 2260; 81 to 83 for residence permits of Hong Kong, Macao and Taiwan residents."""
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 ID_WORD = re.compile(r"身份|身分|证件|證件|证号|證號|\bid\b", re.I)
 CARD_WORD = re.compile(r"卡|账号|帐号|帳號|账户|帳戶|card|account|visa", re.I)
@@ -160,7 +160,7 @@ ISSUERS = (
     (re.compile(r"352[89]|35[3-8]"), range(16, 20)),  # JCB
     (re.compile(r"30[0-5]|309|36|3[89]"), range(14, 20)),  # Diners Club
 )
-"""Issuer prefixes and card lengths of ISO/IEC 7812 as the networks publish them."""
+"""Issuer prefixes (ISO/IEC 7812) and card lengths, as published by the networks."""
 
 
 def _is_date(year: str, month: str, day: str) -> bool:
@@ -181,7 +181,7 @@ def is_id_cn(match: Match) -> bool:
 
 
 def is_old_id_cn(match: Match) -> bool:
-    """Check region and date of the form of before 1999, which has no check character and so needs its word."""
+    """Check region and date of the form used before 1999; without check character, it needs a context word."""
     number = match["v"]
     if number[:2] not in REGIONS or not _is_date("19" + number[6:8], number[8:10], number[10:12]):
         return False
@@ -191,8 +191,8 @@ def is_old_id_cn(match: Match) -> bool:
 def is_bank_card(match: Match) -> bool:
     """Check issuer, length and check digit (Luhn, ISO/IEC 7812-1 annex B).
 
-    Lengths that are out of use need a word for cards before them: 13 digits are article numbers, 19 that begin
-    with 4 are row ids.
+    Unusual lengths need a context word before them: 13 digits are mostly article numbers, 19 digits that begin
+    with 4 mostly row ids.
     """
     number = digits(match)
     if not any(len(number) in lengths and issuer.match(number) for issuer, lengths in ISSUERS):
@@ -208,7 +208,7 @@ SSN_WORD = re.compile(r"ssn|social security", re.I)
 
 
 def is_ssn(match: Match) -> bool:
-    """Check that the Social Security Administration could have given the number; without hyphens, its word."""
+    """Check the ranges assigned by the Social Security Administration; without hyphens, also the context word."""
     number = digits(match)
     if number[:3] in ("000", "666") or number[0] == "9" or number[3:5] == "00" or number[5:] == "0000":
         return False
@@ -219,10 +219,10 @@ def is_ssn(match: Match) -> bool:
 
 
 def always(match: Match) -> bool:
-    """Some forms say it all."""
+    """Accept every match: the form is unambiguous."""
     return True
 
 
 def holds_key(match: Match) -> bool:
-    """Tell a key from a placeholder: forty characters of Base64 in a row."""
+    """Reject placeholders: a key has forty characters of Base64 in a row."""
     return re.search(r"[A-Za-z0-9+/=]{40}", match["v"]) is not None

@@ -1,7 +1,7 @@
-"""What personal data looks like: a pattern per form, and the check that decides.
+"""Rules for personal data: one pattern per form, and the check that accepts or rejects its matches.
 
-Patterns see text in plain characters (full-width forms folded to ASCII) and give the value as group `v`. Only ASCII
-letters and digits are word characters: Han before or behind a value does not hide it.
+Patterns are applied to text in plain characters (full-width forms folded to ASCII); group `v` is the value. Only ASCII
+letters and digits count as word characters, so that a value next to Han characters is found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stages.kernels.pii import ACCOUNT, EMAIL, IPV6, KEY_BLOCK, NUMBER, TOKEN
 
 
 class Rule(NamedTuple):
-    """One form of a kind: which candidates it is for, its pattern, and whether a match is what it looks like."""
+    """One form of a kind: the sign of the candidates it applies to, its pattern, and the check of a match."""
 
     kind: str
     sign: int
@@ -24,7 +24,7 @@ class Rule(NamedTuple):
 
 
 LEFT = r"(?<![0-9A-Za-z_])(?<![0-9][.,\-])(?<![0-9A-Za-z][/=&#?\-])(?<![¥￥$€£])"
-"""No part of a word, of a longer number, of a link's path or query, and no price."""
+"""The value is not part of a word, a longer number, or the path or query of a URL, and is not a price."""
 PHONE_LEFT = rf"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|{LEFT})"
 RIGHT = r"(?![0-9A-Za-z_@])(?![.,\-][0-9])"
 NO_UNIT = r"(?! ?[元圆%万萬亿億股吨人次])"
@@ -160,6 +160,6 @@ RULES = (
         checks.is_public_ipv6,
     ),
 )
-"""All forms; where two kinds claim the same characters, the one that stands here first has them."""
+"""All forms; of rules that match the same characters, the earlier one has precedence."""
 
 KINDS = tuple(dict.fromkeys(rule.kind for rule in RULES))

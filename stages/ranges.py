@@ -1,6 +1,7 @@
-"""Ranges: the windows that a shared anchor serves, as arrays over a batch of documents.
+"""Ranges: the windows that a shared anchor represents, as arrays over a batch of documents.
 
-What steps that exchange ranges have in common: where they lie, and the key by which equal ones meet.
+Shared by the steps that compare ranges (`stages.equal_ranges`, `stages.repeated_windows`): the position of each range,
+and the key by which equal ranges are brought together.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ LEAST = ("anchors.min_chars_han", "anchors.min_chars_other")
 
 
 class Ranges(NamedTuple):
-    """Ranges of a batch, in order.
+    """Ranges of a batch, in order; all arrays have the shape (n_ranges,).
 
-    docs: int64 (n_ranges,), row of the batch. keys: uint64. firsts, stops: int64, the first window of each and one past
-    its last, by first characters in the document. again: bool, the anchor before it in the document has the same key,
-    so that it may serve several grams that say the same (see `kernels.anchors`).
+    docs: int64, row in the batch. keys: uint64. firsts, stops: int64, the first window and one past the last, each by
+    the offset of its first character in the document. again: bool, whether the previous anchor of the document has
+    the same key, so that this one may represent several equal grams (see `kernels.anchors`).
     """
 
     docs: np.ndarray
@@ -36,14 +37,18 @@ class Ranges(NamedTuple):
 
 
 def anchor_keys(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Row of each anchor of a batch, int64 (n_anchors,), and the key by which it is compared, uint64."""
+    """Return the document and the key of each anchor of a batch.
+
+    Args: table, with `anchors.keys` and `parent_id`.
+    Returns: int64 (n_anchors,), row in the batch; uint64 (n_anchors,), the key that is compared.
+    """
     keys = table["anchors.keys"].combine_chunks()
     docs = pc.list_parent_indices(keys).to_numpy().astype(np.int64)
     return docs, (pc.list_flatten(keys).to_numpy() ^ salt(table["parent_id"])[docs]) & KEY_BITS
 
 
 def find_ranges(table: pa.Table) -> Ranges:
-    """The ranges of all shared anchors of a batch with the columns of READS."""
+    """Return the ranges, (n_ranges,), of all shared anchors of a batch; `table` has the columns of READS."""
     places = table["shared_anchors.places"].combine_chunks()
     docs = pc.list_parent_indices(places).to_numpy().astype(np.int64)
     firsts = table["anchors.firsts"].combine_chunks()
@@ -61,14 +66,15 @@ def find_ranges(table: pa.Table) -> Ranges:
 
 
 def in_order(keys: np.ndarray) -> np.ndarray:
-    """Places of keys in order of (key, place), the order of answers: uint32 (n,)."""
+    """Return the positions of keys sorted by (key, position), the order of answers: uint64 (n,) to uint32 (n,)."""
     return key_order(keys, np.arange(len(keys), dtype=np.uint64))
 
 
 def list_rows(table: pa.Table, docs: np.ndarray, columns: dict[str, pa.Array | np.ndarray]) -> pa.Table:
-    """Gather values by document: `row`, and a list column for each of columns; documents without any are left out.
+    """Gather values into one list per document.
 
-    Args: docs, int64 (n,), row of the batch, ascending; columns, n values each.
+    Args: table, with `row`; docs, int64 (n,), row in the batch of each value, ascending; columns, n values each.
+    Returns: one row for each document with values: `row`, and a list column for each of columns.
     """
     distinct, begins = np.unique(docs, return_index=True)
     offsets = pa.array(np.append(begins, len(docs)), pa.int32())

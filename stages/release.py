@@ -1,6 +1,6 @@
-"""What a release holds: the schema of every file in it, what each column means, and the pages that describe it.
+"""Contents of a release: the schema of every file, the meaning of each column, and the card and Croissant description.
 
-Reads columns by name; where those names come from is the run file's `release.columns`, with COLUMNS as default.
+The annotation column behind each release column is set in the run file's `release.columns`; COLUMNS is the default.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ COLUMNS: Mapping[str, Any] = {
     "n_tokens": "tokens.n_tokens",
     "tier": "cuts.tier",
 }
-"""Release column -> annotation column; `quality` maps score names to columns. Absent annotations give nulls.
+"""Release column -> annotation column; `quality` maps score names to columns. Missing annotations become nulls.
 
-`tier` is counted in the report and in the card; it is no column of the files."""
+`tier` is counted in the report and in the card; it is not a column of the files."""
 
 NO_LANGUAGE = "und"
 """Folder of documents without a language label."""
@@ -36,7 +36,7 @@ LINEAGE = pa.struct({"input": pa.string(), "row": pa.int64(), "text_hash": pa.st
 
 
 def data_schema(scores: Sequence[str]) -> pa.Schema:
-    """Schema of data and mix parts; scores are the names of the quality struct's fields, at least one."""
+    """Return the schema of data and mix files; scores, names of the fields of the struct `quality`, at least one."""
     quality = pa.struct({name: pa.float32() for name in scores})
     return pa.schema(
         {
@@ -83,9 +83,9 @@ LEDGER = pa.schema(
         "copies": pa.int32(),
     }
 )
-"""One row for every ingested document. rule: the first failing rule, null exactly when kept; duplicate: of one with the
-rule DUPLICATE, whether it is its keeper's text (raw), match text (exact) or another like it (near); copies: times in
-the default mix, 0 when the ratio left the document out."""
+"""One row for every ingested document. rule: the first failing rule, null exactly when kept; duplicate: for the rule
+DUPLICATE, whether it has the same text as its keeper (raw), the same match text (exact) or a similar text (near);
+copies: times in the default mix, 0 when the ratio left the document out."""
 
 
 def _counts(name: str) -> pa.DataType:
@@ -103,10 +103,10 @@ CLUSTERS = pa.schema(
         "sources": _counts("source"),
     }
 )
-"""One row for every cluster of copies, in the order of `cluster`."""
+"""One row for every cluster of duplicates, in the order of `cluster`."""
 
 ORDER = pa.schema({"doc_id": pa.string(), "part": pa.int32(), "row": pa.int32(), "epoch": pa.int32()})
-"""One row per document of a mix, in training order; part and row place it in the mix's or the data's parts."""
+"""One row per document of a mix, in training order; part and row refer to the files of the mix, or of the data."""
 
 DUPLICATE = "duplicate"
 """Rule name of documents for which another member of their cluster was kept."""
@@ -168,7 +168,7 @@ MEANINGS: Mapping[str, str] = {
     "seed": "Seed of whatever was drawn at random.",
     "parallel_id": "The same solution in the other language.",
 }
-"""What each column of a release's files holds, for its card; `struct.field` for fields of a struct."""
+"""Meaning of each column of a release's files, for its card; `struct.field` for fields of a struct."""
 
 
 def pages(
@@ -176,10 +176,11 @@ def pages(
     files: Sequence[Mapping[str, Any]],
     schemas: Mapping[str, pa.Schema],
 ) -> dict[str, str]:
-    """Write the pages that describe a whole release, by file name: its card and its Croissant description.
+    """Return the files that describe a release, text by file name: its card and its Croissant description.
 
-    Args: report, what report.json holds; files, path, rows, bytes and sha256 of every other file; schemas, of the
+    Args: report, contents of report.json; files, path, rows, bytes and sha256 of every other file; schemas, of the
     Parquet files below each folder.
+    Raises: TypeError if a column has a type that Croissant cannot express.
     """
     return {
         "README.md": card(report, files, schemas, MEANINGS),

@@ -1,11 +1,11 @@
-"""Repeated paragraphs: every occurrence of a paragraph or line that stands in more than one place.
+"""Repeated paragraphs: every occurrence of a paragraph or line that occurs more than once.
 
-Reads the keys of paragraphs, no text; writes each occurrence with the id of its passage, as `stages.substring` does.
-Which occurrence stays is decided after the rules, by `stages.owners`. Documents derived from others share paragraphs
-only with each other: what they say, their parents say as well.
+Reads the keys of paragraphs, no text; writes each occurrence with the id of its passage, in the format of
+`stages.substring`. Which occurrence is kept is decided after the rules, by `stages.owners`. Derived documents share
+paragraphs only with each other, because they repeat their parents' text by construction.
 
-A paragraph of k occurrences costs k rows, never pairs. Two that differ and agree in 96 bits would be taken for copies:
-with ten thousand million different ones the chance that there are such two is 1 in 10**9.
+A paragraph of k occurrences costs k rows, never pairs. Different paragraphs whose 96-bit hashes collide would be taken
+for copies: with 10**10 different paragraphs, the probability of any such collision is 1 in 10**9.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ FOUND = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """min_copies: places in which a paragraph must stand to count as repeated, the one that stays among them."""
+    """min_copies: least number of occurrences of a repeated paragraph, including the one that is kept."""
 
     min_copies: int = 2
 
@@ -62,7 +62,7 @@ class Config:
 
 
 def map_keys(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each paragraph."""
+    """Return one row for each paragraph: table with READS and `row` to a table of KEYED."""
     lists = {
         name: table[f"paragraphs.{name}"].combine_chunks() for name in ("keys", "checks", "starts", "ends")
     }
@@ -82,7 +82,11 @@ def map_keys(table: pa.Table, config: Config) -> pa.Table:
 
 
 def find_repeated(table: pa.Table, config: Config) -> pa.Table:
-    """Paragraphs of one partition that stand in enough places."""
+    """Return the occurrences of paragraphs that occur at least `min_copies` times.
+
+    Args: table, of KEYED, one partition.
+    Returns: a table of FOUND.
+    """
     keys, checks = table["key"].to_numpy(), table["check"].to_numpy()
     order = np.lexsort((checks, keys))
     keys, checks = keys[order], checks[order]
@@ -95,7 +99,11 @@ def find_repeated(table: pa.Table, config: Config) -> pa.Table:
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """The occurrences of each document in order."""
+    """Return the occurrences of each document by start, and a summary.
+
+    Args: table, of FOUND, of all partitions.
+    Returns: rows of `row` and SCHEMA; the artefact `summary`.
+    """
     rows, starts = table["row"].to_numpy(), table["start"].to_numpy()
     order = np.lexsort((starts, rows))
     rows, starts = rows[order], starts[order]
@@ -103,11 +111,11 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     kinds = pa.array(UNITS).take(table["unit"].combine_chunks().take(pa.array(order)))
     distinct, begins = np.unique(rows, return_index=True)
     offsets = np.append(begins, len(rows))
-    found = pa.StructArray.from_arrays([starts, ends, kinds, passages], fields=list(PASSAGE))
+    occurrences = pa.StructArray.from_arrays([starts, ends, kinds, passages], fields=list(PASSAGE))
     before = np.append(0, np.cumsum((ends - starts).astype(np.int64)))
     repeated, lengths = np.diff(before[offsets]), lengths[begins]
     share = np.round(repeated / np.maximum(lengths, 1), 3).astype(np.float32)
-    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), found)
+    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), occurrences)
     summary = {
         "documents": [len(distinct)],
         "passages": [len(np.unique(passages))],

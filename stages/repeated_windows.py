@@ -1,7 +1,8 @@
-"""Repeated windows: of ranges that are not all equal, which windows stand in more than one place.
+"""Repeated windows: in ranges that differ between occurrences of their anchor, the windows that occur more than once.
 
-Reads the text of such ranges, as far as they may differ; writes, for each, runs of windows that stand in as many places
-and go on together. Equality is by hash, of 95 bits (see `kernels.rolling`), or of the part that differs.
+Reads the text of such ranges as far as they may differ; writes, for each range, runs of consecutive windows with the
+same set of occurrences. Windows are compared by hashes of 95 bits (see `kernels.rolling`), or by hashes of the
+characters in which they differ.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from stages.ranges import LEAST, READS, find_ranges, in_order
 SCHEMA = pa.schema(
     {"lengths": pa.list_(pa.int32()), "copies": pa.list_(pa.int32()), "goes_on": pa.list_(pa.bool_())}
 )
-"""lengths, copies: windows and places of each run of the document's ranges that are not all equal, which follow on each
-other; 0 places for windows that stand in one. goes_on: of each range, whether the places of its last window are all
-followed by the same window. Null without such ranges."""
+"""lengths, copies: number of windows and of occurrences of each run, for the consecutive runs of the document's ranges
+that differ; 0 occurrences for windows that occur once. goes_on: of each range, whether all occurrences of its last
+window are followed by the same window. Null without such ranges."""
 
 CHUNK_WINDOWS = 1 << 18
-"""Windows compared at once, about: each takes some 60 bytes while it is."""
+"""Approximate number of windows compared at once; each needs about 60 bytes of memory."""
 
 RANGES = pa.schema(
     {
@@ -45,17 +46,21 @@ RANGES = pa.schema(
         "second": pa.uint32(),
     }
 )
-"""What goes through the exchange; see kernels.substring.Windows."""
+"""Rows of the exchange; see kernels.substring.Windows."""
 ANSWERS = pa.schema({"lengths": pa.list_(pa.int32()), "copies": pa.list_(pa.int32()), "goes_on": pa.bool_()})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Nothing to set: how long a passage is at least, the anchors know."""
+    """Nothing to set: the least length of a passage is a setting of `stages.anchors`."""
 
 
 def map_strips(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each range that is not equal to all others of its key."""
+    """Return one row for each range whose key has ranges that differ.
+
+    Args: table, with the columns that the step reads.
+    Returns: a table of RANGES.
+    """
     table = table.filter(pc.is_valid(table["equal_ranges.strips"]))
     ranges = find_ranges(table) if table.num_rows else None
     strips = pc.list_flatten(table["equal_ranges.strips"].combine_chunks()).to_numpy()
@@ -66,22 +71,22 @@ def map_strips(table: pa.Table, config: Config) -> pa.Table:
     strips, docs, text = strips[order], ranges.docs[order], view(table["text"])
     begins, stops = (text.starts[docs] + places[order] for places in (ranges.firsts, ranges.stops))
     least = [table[name][0].as_py() for name in LEAST]
-    found = Strips(*find_strips(text.codes, begins, stops, text.starts[docs + 1], wide_table(), *least))
+    sides = Strips(*find_strips(text.codes, begins, stops, text.starts[docs + 1], wide_table(), *least))
     enters, leaves = strips & ENTERS > 0, strips & LEAVES > 0
     n_windows = stops - begins
-    uneven = np.where(enters & ~found.even, found.n_steps, 0)
-    steps = count_entering(text.codes, begins, found.enters, uneven, wide_table(), *least)
-    n_leaving = np.where(enters, found.n_steps, n_windows - 1)
+    uneven = np.where(enters & ~sides.even, sides.n_steps, 0)
+    steps = count_entering(text.codes, begins, sides.enters, uneven, wide_table(), *least)
+    n_leaving = np.where(enters, sides.n_steps, n_windows - 1)
     columns = {
         "key": ranges.keys[order],
         "strips": strips,
         "n_windows": n_windows.astype(np.int32),
         "leaving": _strings(text.codes, begins, np.where(leaves, begins + n_leaving, begins)),
-        "entering": _strings(text.codes, found.enters, np.where(enters, found.last, found.enters)),
+        "entering": _strings(text.codes, sides.enters, np.where(enters, sides.last, sides.enters)),
         "steps": to_binary(*steps),
-        "length": np.where(enters & leaves, found.enters - begins, 0).astype(np.int32),
-        "first": np.where(enters & leaves, found.first, np.uint64(0)),
-        "second": np.where(enters & leaves, found.second, np.uint32(0)),
+        "length": np.where(enters & leaves, sides.enters - begins, 0).astype(np.int32),
+        "first": np.where(enters & leaves, sides.first, np.uint64(0)),
+        "second": np.where(enters & leaves, sides.second, np.uint32(0)),
     }
     return pa.table(columns, schema=RANGES)
 
@@ -92,11 +97,15 @@ def _strings(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> pa.Lar
 
 
 def compare_windows(table: pa.Table, config: Config) -> pa.Table:
-    """Runs of the windows of each range of one partition."""
+    """Return the runs of windows of each range of one partition.
+
+    Args: table, of RANGES, sorted by key.
+    Returns: a table of ANSWERS, one row for each of its rows.
+    """
     if not table.num_rows:
         return ANSWERS.empty_table()
-    kinds, first, places = find_kinds(table)
-    table = table.take(pa.array(first)).append_column("places", pa.array(places))
+    kinds, representatives, places = find_kinds(table)
+    table = table.take(pa.array(representatives)).append_column("places", pa.array(places))
     keys, n_windows = table["key"].to_numpy(), table["n_windows"].to_numpy().astype(np.int64)
     before = np.append(0, np.cumsum(n_windows))
     bounds = np.append(np.flatnonzero(np.append(True, keys[1:] != keys[:-1])), len(keys))
@@ -106,19 +115,19 @@ def compare_windows(table: pa.Table, config: Config) -> pa.Table:
 
 
 def find_kinds(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ranges of one key that say the same are compared once, so that a notice costs as much as its variants.
+    """Group equal ranges of one key, so that a frequent notice costs as much as the number of its variants.
 
-    Args: table, in order of keys.
-    Returns: int64 (n_ranges,), the kind of each; int64 (n_kinds,), the row of one of each, in order of keys; int32
-    (n_kinds,), how many ranges are of it.
+    Args: table, of RANGES, sorted by key.
+    Returns: int64 (n_ranges,), the group of each range; int64 (n_kinds,), the row of one range of each group, in order
+    of keys; int32 (n_kinds,), the number of ranges in each group.
     """
     texts = [hash128(*utf8_buffers(table[name])) for name in ("leaving", "entering")]
     steps = hash128(*from_binary(table["steps"].combine_chunks(), np.uint16))
     numbers = [
         table[name].to_numpy().astype(np.uint64) for name in ("n_windows", "length", "first", "second")
     ]
-    said = np.column_stack([*texts, steps, *numbers])
-    hashes = hash128(said.ravel(), np.arange(len(said) + 1) * said.shape[1])
+    contents = np.column_stack([*texts, steps, *numbers])
+    hashes = hash128(contents.ravel(), np.arange(len(contents) + 1) * contents.shape[1])
     keys = table["key"].to_numpy()
     order = np.lexsort((hashes[:, 1], hashes[:, 0], keys))
     sorted_ = np.column_stack([keys, hashes])[order]
@@ -130,9 +139,10 @@ def find_kinds(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _chunks(bounds: np.ndarray, before: np.ndarray) -> list[int]:
-    """Cut ranges where a key begins, so that about CHUNK_WINDOWS are compared at once.
+    """Split ranges between keys, so that about CHUNK_WINDOWS windows are compared at once.
 
-    Args: bounds, int64 (n_keys + 1,), where the ranges of each key begin; before, windows before them.
+    Args: bounds, int64 (n_keys + 1,), first range of each key; before, int64 (n_keys + 1,), windows before it.
+    Returns: the first range of each chunk, and the number of ranges.
     """
     chunk = (before // CHUNK_WINDOWS)[:-1]
     first = np.append(True, chunk[1:] != chunk[:-1])
@@ -140,7 +150,7 @@ def _chunks(bounds: np.ndarray, before: np.ndarray) -> list[int]:
 
 
 def _compare(table: pa.Table) -> pa.Table:
-    """Runs of the windows of some keys, whole; the table is in order."""
+    """Runs of the windows of a chunk of whole keys; the table is sorted by key."""
     table = table.combine_chunks()
     names = ("key", "strips", "n_windows", "places", "length", "first", "second")
     keys, strips, counts, places, lengths, first, second = (table[name].to_numpy() for name in names)
@@ -157,13 +167,17 @@ def _compare(table: pa.Table) -> pa.Table:
 
 
 def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
-    """Runs of each document in order."""
+    """Return the runs of each document.
+
+    Args: table, as for `map_strips`; answers, of `compare_windows`, in key order.
+    Returns: `row` and the columns of SCHEMA, one row per document with ranges that differ.
+    """
     table = table.filter(pc.is_valid(table["equal_ranges.strips"]))
     strips = pc.list_flatten(table["equal_ranges.strips"].combine_chunks()).to_numpy()
     ranges, open_ = find_ranges(table), np.flatnonzero(strips)
-    back = np.empty(len(open_), np.intp)
-    back[in_order(ranges.keys[open_])] = np.arange(len(open_))
-    answers = answers.take(pa.array(back)).combine_chunks()
+    ranks = np.empty(len(open_), np.intp)
+    ranks[in_order(ranges.keys[open_])] = np.arange(len(open_))
+    answers = answers.take(pa.array(ranks)).combine_chunks()
     docs = ranges.docs[open_]
     distinct, begins = np.unique(docs, return_index=True)
     ends = np.append(begins, len(docs))

@@ -1,7 +1,7 @@
-"""Repeated ids: rows of one source whose own id occurs more than once in it.
+"""Repeated ids: rows of one source whose source_id occurs more than once in it.
 
-Reads source and source_id; writes how many rows share the id, and a summary per source. Nothing is decided by
-it: doc_id is unique without it, but a source that repeats ids was often concatenated or ingested twice.
+Reads source and source_id; writes how many rows share the id, and a summary per source. No decision depends on it:
+doc_id is unique in any case, but a source with repeated ids was often concatenated or ingested twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.stage import Global, Outcome
 from stages.kernels.hashing import ODD_A, string_keys
 
 SCHEMA = pa.schema({"n_same": pa.int32()})
-"""n_same: rows of the source with this source_id, this one included; null for a unique or missing id."""
+"""n_same: rows of the source with this source_id, including this one; null for a unique or missing id."""
 
 IDS = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "source": pa.string(), "source_id": pa.string()})
 REPEATED = pa.schema([*list(IDS)[1:], pa.field("n_same", pa.int32())])
@@ -28,14 +28,18 @@ class Config:
 
 
 def map_ids(table: pa.Table, config: Config) -> pa.Table:
-    """Rows with an id, keyed by source and id."""
+    """Return the rows with an id, keyed by source and id: a table of IDS."""
     table = table.filter(pc.is_valid(table["source_id"]))
     keys = string_keys(table["source"]) * ODD_A + string_keys(table["source_id"])
     return pa.table([keys, table["row"], table["source"], table["source_id"]], schema=IDS)
 
 
 def find_repeats(table: pa.Table, config: Config) -> pa.Table:
-    """Rows of one partition whose id is not unique; ids that only share a key are told apart."""
+    """Return the rows of one partition whose id is not unique; different ids with colliding keys are distinguished.
+
+    Args: table, of IDS.
+    Returns: a table of REPEATED.
+    """
     by = ["key", "source", "source_id"]
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in [*by, "row"]])
     table = table.take(order).combine_chunks()
@@ -52,7 +56,11 @@ def find_repeats(table: pa.Table, config: Config) -> pa.Table:
 
 
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """The rows, and per source how many ids and rows repeat, with the smallest such id as example."""
+    """Return the rows, and per source the number of repeated ids and their rows, with the smallest such id as example.
+
+    Args: table, of REPEATED, of all partitions.
+    Returns: rows of `row` and `n_same`; the artefact `summary`.
+    """
     ids = table.group_by(["source", "source_id"], use_threads=False).aggregate([("row", "count")])
     order = [("source", "ascending"), ("source_id", "ascending")]
     ids = ids.sort_by(order)

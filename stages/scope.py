@@ -1,7 +1,7 @@
 """Scope of deduplication: which documents may be compared with each other at all.
 
-Reads where a document came from; gives a salt to mix into the keys that documents meet by, so that documents of
-different scopes share none. What the keys are is up to the step that meets them.
+Returns a salt for each document, from its source and snapshot. A step XORs it into the keys that make candidates, so
+that documents of different scopes never share a key.
 """
 
 from __future__ import annotations
@@ -17,44 +17,47 @@ from stages.kernels.hashing import hash128, salt
 from stages.kernels.text import utf8_buffers
 
 Scope = Literal["global", "source", "snapshot"]
-"""global: all documents. source: those of one source. snapshot: those of one crawl or dump, in whichever source; a
-document without a snapshot is compared within its source."""
+"""global: all documents. source: documents of the same source. snapshot: documents of the same crawl or dump, across
+sources; a document without a snapshot is compared within its source."""
 
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 SCOPE_READS = ("parent_id", "source", "snapshot")
-"""Canonical columns that `scope_salt` needs; none of them is text, and all of them are cheap"""
+"""Canonical columns that `scope_salt` needs; all are small, and none of them is text."""
 
 
 def check_scope(scope: str, where: str) -> None:
-    """Raise ConfigError for a scope that there is not."""
+    """Check a scope; `where` is the setting that an error names.
+
+    Raises: ConfigError if scope is not one of SCOPES.
+    """
     if scope not in SCOPES:
         raise ConfigError(f"{where} is {scope!r}; expected one of {', '.join(SCOPES)}")
 
 
 def scope_salt(table: pa.Table, scope: str) -> np.ndarray:
-    """What to mix (XOR) into 64-bit keys of documents, so that only those of one scope have a key in common.
+    """Return the salt to XOR into 64-bit keys of documents, so that only documents of one scope share keys.
 
-    Documents derived from others have a salt of their own in each scope, as in `hashing.salt`. With scope `global`
-    the salt is that of `hashing.salt`, so keys are what they were. Snapshots and sources are hashed by different
-    lanes: a snapshot that is called as a source is not taken for it.
+    Derived documents have their own salt in each scope, as in `hashing.salt`. With scope `global` the salt is that
+    of `hashing.salt`. Snapshots and sources are hashed by different lanes, so that a snapshot and a source of the
+    same name have different salts.
 
-    Args: table with SCOPE_READS.
+    Args: table, with SCOPE_READS; scope, one of SCOPES.
     Returns: uint64 (n_rows,).
     """
     derived = salt(table["parent_id"])
     if scope == "global":
         return derived
-    of_source = _name_hashes(table["source"], 0)
+    source_salt = _name_hashes(table["source"], 0)
     if scope == "source":
-        return derived ^ of_source
+        return derived ^ source_salt
     snapshot = table["snapshot"]
-    known = np.asarray(pc.is_valid(snapshot).combine_chunks()).astype(bool)
-    return derived ^ np.where(known, _name_hashes(snapshot, 1), of_source)
+    has_snapshot = np.asarray(pc.is_valid(snapshot).combine_chunks()).astype(bool)
+    return derived ^ np.where(has_snapshot, _name_hashes(snapshot, 1), source_salt)
 
 
 def _name_hashes(column: pa.ChunkedArray, lane: int) -> np.ndarray:
-    """Hash each name, which are few, once: uint64 (n_rows,); what stands for null is undefined."""
+    """Hash each distinct name once: uint64 (n_rows,); values of null rows are undefined."""
     codes = column.combine_chunks().dictionary_encode()
     if not len(codes.dictionary):
         return np.zeros(len(codes), np.uint64)

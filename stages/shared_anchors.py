@@ -1,7 +1,7 @@
-"""Shared anchors: which anchors of a document stand in more than one place, in it or in others.
+"""Shared anchors: the anchors of a document whose key occurs more than once, in this document or in others.
 
-Reads the keys of anchors, no text; writes their numbers. Where no anchor is shared, no passage is repeated.
-Documents derived from others share anchors only with each other: what they say, their parents say as well.
+Reads the keys of anchors, no text; writes the indices of shared anchors. Where no anchor is shared, no passage is
+repeated. Derived documents share anchors only with each other, because they repeat their parents' text by construction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.stage import Global
 from stages.ranges import anchor_keys, in_order, list_rows
 
 SCHEMA = pa.schema({"places": pa.list_(pa.int32())})
-"""places: numbers of the shared anchors among the anchors of the document, from 0; null without any."""
+"""places: indices of the shared anchors among the anchors of the document, from 0; null without shared anchors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,12 @@ class Config:
 
 
 def map_keys(table: pa.Table, config: Config) -> pa.Table:
-    """One row for each anchor: its key, and nothing of where it stands."""
+    """Return `key`, uint64 (n_anchors,), one row for each anchor; answers are joined back by key order."""
     return pa.table({"key": anchor_keys(table)[1]})
 
 
 def find_shared(table: pa.Table, config: Config) -> pa.Table:
-    """Whether the key of each anchor occurs at least twice."""
+    """Return `shared`, bool (n_rows,): whether the key of each row, sorted by key, occurs at least twice."""
     keys = table["key"].to_numpy()
     same = np.zeros(len(keys) + 1, np.bool_)
     same[1:-1] = keys[1:] == keys[:-1]
@@ -37,12 +37,16 @@ def find_shared(table: pa.Table, config: Config) -> pa.Table:
 
 
 def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
-    """The shared anchors of each document in order."""
+    """Return the shared anchors of each document.
+
+    Args: table, as for `map_keys`, with `row`; answers, of `find_shared`, in key order.
+    Returns: `row` and `places`, one row per document with shared anchors.
+    """
     docs, keys = anchor_keys(table)
     shared = np.empty(len(keys), np.bool_)
     shared[in_order(keys)] = np.asarray(answers["shared"].combine_chunks())
-    numbers = np.arange(len(docs)) - np.searchsorted(docs, docs)
-    return list_rows(table, docs[shared], {"places": numbers[shared].astype(np.int32)})
+    indices = np.arange(len(docs)) - np.searchsorted(docs, docs)
+    return list_rows(table, docs[shared], {"places": indices[shared].astype(np.int32)})
 
 
 GLOBAL = Global(

@@ -1,20 +1,20 @@
-"""Signals: lengths, shares and repetition of each document, for rules to judge.
+"""Signals: lengths, shares and repetition of each document, as input for rules.
 
-Reads canonical text and the language label; writes counts and shares, rounded to three decimals. What is too
-much is up to the run file. One definition for all scripts:
+Reads canonical text and the language label; writes counts and shares, rounded to three decimals. Thresholds are set
+in the run file. Definitions are the same for all scripts:
 
 - a visible character is any but blanks, line breaks and invisible ones;
-- a word is a run of letters, digits and Hangul, or one Han, kana, Thai, Lao, Khmer or Burmese character, so
-  that mixed text is counted alike whatever its label (`kernels.units`); words are compared in match text;
-- a line has no blanks at its ends and is not empty; a paragraph ends at an empty line (`kernels.lines`);
+- a word is a run of letters, digits and Hangul, or one Han, kana, Thai, Lao, Khmer or Burmese character, regardless of
+  the label, so that mixed text is counted consistently (`kernels.units`); words are compared in match text;
+- a line is stripped of blanks and not empty; a paragraph ends at an empty line (`kernels.lines`);
 - duplicate lines, paragraphs and n-grams are all occurrences but the first, as datatrove counts them; the top
-  n-gram is the one that occurs most, of equals the longest, then the first, with all its occurrences;
-- repeats are measured in the characters they cover, each once, never in distinct ones, so that a longer text
-  of the same kind does not look less repetitive.
+  n-gram is the most frequent one (ties go to the longest, then to the first), with all its occurrences;
+- repetition is measured in characters covered, each counted once, rather than in distinct n-grams, so that a longer
+  text of the same sort does not appear less repetitive.
 
-The label chooses stop words and the length of a short line (`stages.languages`); `form` names the kind of text that the
-signals and the text's own grammar show (`stages.forms`). Sources of the signals: Gopher (arXiv 2112.11446), C4 (arXiv
-1910.10683), mC4 (arXiv 2010.11934), FineWeb (arXiv 2406.17557), MAP-Neo (arXiv 2405.19327).
+The label selects stop words and the length of a short line (`stages.languages`); `form` is the form of the text that
+`stages.forms` finds. Sources of the signals: Gopher (arXiv 2112.11446), C4 (arXiv 1910.10683), mC4 (arXiv 2010.11934),
+FineWeb (arXiv 2406.17557), MAP-Neo (arXiv 2405.19327).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ COUNTS = {
     "n_braces": ("n_braces", "curly brackets"),
     "n_post_marks": ("n_post_marks", "pictographs, and # and @ that open a word"),
 }
-"""Whole numbers: signal -> the count it is, and what that means."""
+"""Integer signals: name -> name of the count, and its meaning."""
 
 RATIOS = {
     "mean_word_chars": ("spaced_word_chars", "n_spaced_words", "mean characters of words that are runs"),
@@ -138,7 +138,7 @@ RATIOS = {
         for n in DUPLICATE_ORDERS
     },
 }
-"""Quotients of two counts, 0 where the second is: signal -> both counts, and what that means."""
+"""Quotients of two counts, 0 where the second is 0: name -> names of both counts, and the meaning."""
 
 ENTROPY = "word_entropy"
 FORM = "form"
@@ -156,7 +156,7 @@ SCHEMA = pa.schema(
 )
 
 PHRASE = ("lorem", "ipsum")
-"""Two words that placeholder text holds side by side."""
+"""Two adjacent words of placeholder text."""
 
 _UNITS = 1 + len(CHAR_COUNTS)  # where each group of counts begins in a row
 _LINES = _UNITS + len(UNIT_COUNTS)
@@ -168,7 +168,7 @@ _N_COUNTS = len(_NAMES)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """window_chars: visible characters in a window of unique_char_share, which else falls with length."""
+    """window_chars: visible characters in a window of unique_char_share; without windows it falls with length."""
 
     window_chars: int = 1000
 
@@ -194,7 +194,11 @@ class Signals:
         )
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Measure every document of a batch."""
+        """Measure each document.
+
+        Args: batch, with string columns `text` and `language.label`, (n_docs,), without null texts.
+        Returns: a table of SCHEMA, (n_docs,).
+        """
         text = view(batch["text"])
         return self.measure(batch["text"], batch["language.label"], text, find_code(text))
 
@@ -205,7 +209,11 @@ class Signals:
         text: TextView,
         lines: CodeLines,
     ) -> pa.Table:
-        """Measure texts of these languages, given their view and their lines."""
+        """Measure texts.
+
+        Args: texts and labels, strings, (n_docs,); text and lines, the decoded texts and their code lines.
+        Returns: a table of SCHEMA, (n_docs,).
+        """
         array = _count(
             *text, load_tables().fold, self.upper, profile_indices(labels),
             self.roles, self.short_chars, self.stop_words, self.openers, self.read_more, self.phrase, self.window,
@@ -218,16 +226,20 @@ class Signals:
 
 
 def profile_indices(labels: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """Position of each row's profile in `load_profiles`; int64 (n_rows,)."""
+    """Return the index of each row's profile in `load_profiles`: strings (n_rows,) to int64 (n_rows,)."""
     if isinstance(labels, pa.ChunkedArray):
         labels = labels.combine_chunks()
     encoded = labels.dictionary_encode(null_encoding="encode")
-    known = np.array([profile_index(label) for label in encoded.dictionary.to_pylist()], np.int64)
-    return known[encoded.indices.to_numpy(zero_copy_only=False)]
+    indices = np.array([profile_index(label) for label in encoded.dictionary.to_pylist()], np.int64)
+    return indices[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def to_signals(counts: dict[str, np.ndarray], texts: pa.ChunkedArray | pa.Array) -> pa.Table:
-    """Turn counts by name, int64 (n_docs,) each, into the columns of SCHEMA; few forms read the texts."""
+    """Compute signals from counts.
+
+    Args: counts, int64 (n_docs,) each, by name; texts, strings (n_docs,), which some forms read.
+    Returns: a table of SCHEMA, (n_docs,).
+    """
     columns = [pa.array(counts[name].astype(np.int32)) for name, _ in COUNTS.values()]
     for part, whole, _ in RATIOS.values():
         share = counts[part] / np.maximum(counts[whole], 1)
@@ -255,7 +267,7 @@ def _count(  # type: ignore[no-untyped-def]
     phrase,
     window,
 ):
-    """Count everything for every text; int64 (n_docs, counts) in the order of _NAMES."""
+    """All counts of each text: int64 (n_docs, n_counts) in the order of _NAMES."""
     n_docs = len(starts) - 1
     counts = np.zeros((n_docs, _N_COUNTS), np.int64)
     last_seen = np.full(0x110000, -1, np.int64)

@@ -1,14 +1,15 @@
-"""Similar lines: sentences of a document that say nearly the same as an earlier one of it.
+"""Similar lines: sentences that nearly repeat an earlier sentence of the same document.
 
-Reads text; writes each of them, the earliest first, as occurrences of a passage, as `stages.substring` does, so that
-`keep_one.passages` may name this stage: the earliest stays. Sentences of two documents never meet.
+Reads text; writes a kept sentence and the later ones similar to it as occurrences of one passage, in the format of
+`stages.substring`, so that `keep_one.passages` may name this stage: the earliest is kept. Sentences of different
+documents are never compared.
 
-Two sentences are alike if edits of at most `max_distance` of the longer one's characters, in match text, make one of
-the other, and their digits are the same. A sentence goes for an earlier one that it is like and that stays, never for
-one that is only like such a one. Which ones are compared: see `kernels.similar`.
+Two sentences are similar if their edit distance in match text is at most `max_distance` of the longer one's length and
+their digits are equal. A sentence is removed only in favour of an earlier, kept sentence that it is similar to itself;
+similarity does not chain. `kernels.similar` chooses the pairs that are compared.
 
-Source of the measure: the similar lines of MAP-Neo's Chinese recipe (arXiv 2405.19327), which compares each sentence
-with all earlier ones, counts differing digits like other characters, and lets short sentences go where they are equal.
+Source: the similar lines of MAP-Neo's Chinese recipe (arXiv 2405.19327), which compares each sentence with all earlier
+ones, counts differing digits like other characters, and removes short sentences that are equal.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ SEED = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """min_chars_han, min_chars_other: letters, digits and ideographs of a sentence that may go: so many Han characters,
-    so many others, or a mixture in proportion. max_distance: edits, as a share of the longer sentence. max_chars: of
-    match text; longer sentences go only if they are equal. same_digits: whether digits must be equal."""
+    """min_chars_han, min_chars_other: least length of a sentence that may be removed, in letters, digits and
+    ideographs: Han characters, other characters, or a mixture in proportion. max_distance: edit distance, as a share of
+    the longer sentence. max_chars: of match text; longer sentences are removed only if they are equal. same_digits:
+    whether digits must be equal."""
 
     min_chars_han: int = 15
     min_chars_other: int = 60
@@ -65,7 +67,11 @@ class SimilarLines:
         self.config, self.roles, self.drawn = config, load_roles(), permutations(N_HASHES, SEED)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Find the sentences of every document that another one of it is like; null where there are none."""
+        """Find the similar sentences within each document.
+
+        Args: batch, with string columns `text` and `doc_id`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,), null for documents without similar sentences.
+        """
         text, config = batch["text"], self.config
         decoded = view(text)
         n_chars = np.diff(decoded.starts)
@@ -86,14 +92,14 @@ class SimilarLines:
 def _to_columns(
     n_chars: np.ndarray, docs: np.ndarray, starts: np.ndarray, ends: np.ndarray, ids: np.ndarray
 ) -> pa.Table:
-    """Occurrences by document and start as the columns of SCHEMA."""
-    places = [pa.array(values, pa.int32()) for values in (starts, ends)]
-    found = pa.StructArray.from_arrays(
-        [*places, pa.repeat(KIND, len(docs)), pa.array(ids)], fields=list(PASSAGE)
+    """Return occurrences, in order of document and start, as the columns of SCHEMA."""
+    bounds = [pa.array(values, pa.int32()) for values in (starts, ends)]
+    occurrences = pa.StructArray.from_arrays(
+        [*bounds, pa.repeat(KIND, len(docs)), pa.array(ids)], fields=list(PASSAGE)
     )
     offsets = np.searchsorted(docs, np.arange(len(n_chars) + 1))
     none = np.diff(offsets) == 0
-    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), found, mask=pa.array(none))
+    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), occurrences, mask=pa.array(none))
     before = np.append(0, np.cumsum(ends - starts))
     share = np.round(np.diff(before[offsets]) / np.maximum(n_chars, 1), 3).astype(np.float32)
     columns = [lists, pa.array(n_chars, pa.int32(), mask=none), pa.array(share, mask=none)]

@@ -1,13 +1,13 @@
-"""Repeated passages: every occurrence of a text of the least length that stands in more than one place.
+"""Repeated passages: every occurrence of a text of at least the least length that occurs more than once.
 
-Reads which windows are repeated, and the text of documents that have some; writes each occurrence with the id of its
-passage. Places are compared in canonical text, across documents and inside one. Which occurrence stays is decided after
-the rules, by `stages.owners`.
+Reads which windows are repeated, and the text of documents that contain any; writes each occurrence with the id of its
+passage. Occurrences are found in canonical text, across documents and within one. Which occurrence is kept is decided
+after the rules, by `stages.owners`.
 
-A window is a text of just the least length (see `kernels.anchors`). Consecutive windows that stand in the
-same set of places, each time one character on, make a passage. So all occurrences of a passage say the same,
-two passages of a document may overlap by less than a window, and a character belongs to a passage if and only
-if a window that holds it is repeated. Nothing depends on partitions or order.
+A window is a text of exactly the least length (see `kernels.anchors`). Consecutive windows whose sets of occurrences
+are the same but for a shift by one character form a passage. Therefore all occurrences of a passage are equal, two
+passages of a document may overlap, by less than a window, and a character belongs to a passage if and only if a window
+that contains it is repeated. The result does not depend on partitions or order.
 
 Windows are compared by `stages.equal_ranges` and `stages.repeated_windows`, which a run file need not name.
 """
@@ -30,19 +30,23 @@ from stages.ranges import LEAST, READS, find_ranges
 
 PASSAGE = pa.struct([*SPAN, pa.field("passage", pa.uint64())])
 SCHEMA = pa.schema({"passages": pa.list_(PASSAGE), "n_chars": pa.int32(), "repeated_share": pa.float32()})
-"""passages: every occurrence, by start; passage is the same number wherever the text is the same. n_chars: characters
-of the document; repeated_share: those of them that lie in passages. All null for a document without any."""
+"""passages: all occurrences, by start; occurrences of the same text have the same number `passage`. n_chars: characters
+of the document; repeated_share: share of them in passages. All null for a document without passages."""
 
 RUNS = tuple(f"repeated_windows.{name}" for name in ("lengths", "copies", "goes_on"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Nothing to set: how long a passage is at least, the anchors know."""
+    """Nothing to set: the least length of a passage is a setting of `stages.anchors`."""
 
 
 def annotate(batch: pa.Table, config: Config) -> pa.Table:
-    """Find the passages of each document; only the text of those with a repeated window is looked at."""
+    """Find the passages of each document; only the text of documents with a repeated window is read.
+
+    Args: batch, with the columns that the stage reads, (n_docs,).
+    Returns: a table of SCHEMA, (n_docs,), null for documents without passages.
+    """
     n_rows, batch = (
         batch.num_rows,
         batch.append_column("row", pa.array(np.arange(batch.num_rows, dtype=np.uint64))),
@@ -59,19 +63,21 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
     text = view(table["text"])
     begins = text.starts[docs]
     least = [table[name][0].as_py() for name in LEAST]
-    says, ends = name_passages(text.codes, begins + first, begins + last, wide_table(), *least)
-    found = to_rows(docs, first, ends - begins, says, np.diff(text.starts))
-    place = np.full(n_rows, -1)
-    place[table["row"].to_numpy().astype(np.int64)[np.unique(docs)]] = np.arange(found.num_rows)
-    return found.take(pa.array(place, mask=place < 0))
+    ids, ends = name_passages(text.codes, begins + first, begins + last, wide_table(), *least)
+    rows = to_rows(docs, first, ends - begins, ids, np.diff(text.starts))
+    positions = np.full(n_rows, -1)
+    positions[table["row"].to_numpy().astype(np.int64)[np.unique(docs)]] = np.arange(rows.num_rows)
+    return rows.take(pa.array(positions, mask=positions < 0))
 
 
 def to_rows(
     docs: np.ndarray, starts: np.ndarray, ends: np.ndarray, says: np.ndarray, n_chars: np.ndarray
 ) -> pa.Table:
-    """The columns of each document with passages.
+    """Return the columns of each document with passages.
 
-    Args: docs, int64 (n_passages,), ascending; n_chars, of every document.
+    Args: docs, int64 (n_passages,), row of the batch, ascending; starts and ends, characters, (n_passages,); says,
+    uint64 (n_passages,), passage ids; n_chars, (n_docs,), of every document.
+    Returns: a table of SCHEMA, one row for each distinct value of docs.
     """
     distinct, begins = np.unique(docs, return_index=True)
     spans = [
@@ -80,8 +86,8 @@ def to_rows(
         pa.repeat(KIND, len(docs)),
         pa.array(says),
     ]
-    found = pa.StructArray.from_arrays(spans, fields=list(PASSAGE))
-    passages = pa.ListArray.from_arrays(pa.array(np.append(begins, len(docs)), pa.int32()), found)
+    occurrences = pa.StructArray.from_arrays(spans, fields=list(PASSAGE))
+    passages = pa.ListArray.from_arrays(pa.array(np.append(begins, len(docs)), pa.int32()), occurrences)
     _, repeated = merge(distinct, docs, starts, ends)
     lengths = n_chars[distinct]
     share = np.round(repeated / np.maximum(lengths, 1), 3).astype(np.float32)
@@ -98,4 +104,5 @@ STAGE = Stage(
     needs=("stages.shared_anchors", "stages.equal_ranges", "stages.repeated_windows"),
 )
 GLOBAL = STAGE
-"""So that a run file names it under `global`, after `stages.shared_anchors`: what it says rests on all documents."""
+"""Run files name this stage under `global`, after `stages.shared_anchors`, because its values depend on all documents.
+"""

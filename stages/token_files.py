@@ -1,7 +1,7 @@
-"""Token files for training: a part's documents in order, tokenised and written by datatrove's writers.
+"""Token files for training: the documents of a release file in order, tokenised and written by datatrove's writers.
 
-Reads released texts; writes Megatron's .bin/.idx or datatrove's .ds with its index. Each document ends with the end
-token, once; order and parts are the mix's.
+Reads released texts; writes Megatron's .bin/.idx or datatrove's .ds with its index. Each document is followed by one
+end token. Order and files are those of the mix.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ MAX_TOKENS_IN_2_BYTES = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """tokenizer: path of a tokenizer.json; end_token: the token after each document; formats: see FORMATS."""
+    """tokenizer: path of a tokenizer.json; end_token: the token after each document; formats: some of FORMATS.
+
+    Raises: ConfigError if a format is unknown, or the tokenizer is unreadable or lacks the end token.
+    """
 
     tokenizer: str
     end_token: str = "<|endoftext|>"
@@ -40,7 +43,7 @@ class Config:
 
 
 def describe(config: Config) -> dict[str, Any]:  # Any: plain JSON
-    """What a training job must know of the files: tokenizer by digest, end token, bytes per token."""
+    """Return the facts a training job needs to read the files: digest of the tokenizer, end token, bytes per token."""
     tokenizer = load_tokenizer(config.tokenizer)
     return {
         "tokenizer_sha256": hashlib.sha256(Path(config.tokenizer).read_bytes()).hexdigest(),
@@ -53,14 +56,17 @@ def describe(config: Config) -> dict[str, Any]:  # Any: plain JSON
 
 
 def token_bytes(config: Config) -> int:
-    """2 for vocabularies of up to 65,536 tokens, else 4."""
+    """Return the bytes per token: 2 for vocabularies of up to 65,536 tokens, else 4."""
     return 2 if load_tokenizer(config.tokenizer).get_vocab_size() <= MAX_TOKENS_IN_2_BYTES else 4
 
 
 def write_part(texts: pa.ChunkedArray, folder: str, name: str, config: Config) -> int:
-    """Write `<name>.bin` and `.idx`, or `<name>.ds` and its index, into a local folder; returns how many tokens.
+    """Write `<name>.bin` and `.idx`, or `<name>.ds` and its index, into a local folder.
 
-    Texts are tokenised one at a time; a token takes token_bytes(config), little-endian.
+    Texts are tokenised one at a time; a token takes token_bytes(config) bytes, little-endian.
+
+    Args: texts, strings, (n_docs,), without nulls.
+    Returns: the number of tokens, end tokens included.
     """
     from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
     from datatrove.pipeline.tokens.tokenizer import TokenizedFile
@@ -74,7 +80,7 @@ def write_part(texts: pa.ChunkedArray, folder: str, name: str, config: Config) -
     for value in texts:
         tokens = [*encode(value.as_py(), tokenizer), end]
         n_tokens += len(tokens)
-        if megatron is not None:  # an empty file is false
+        if megatron is not None:  # an empty file object is falsy
             megatron.write(tokens)
         if ds is not None:
             ds.write_bytes(np.array(tokens, "<u2" if size == 2 else "<u4").tobytes())

@@ -1,7 +1,7 @@
-"""Lists of addresses and words as they lie in files, loaded into what the kernels look things up in.
+"""URL and word lists, loaded from files into the lookup tables of the kernels.
 
-One entry a line; `#` begins a comment. Millions of entries are hashed as they are read, a few megabytes at a time, and
-no entry is kept as text: what was matched is a part of the address.
+One entry per line; `#` begins a comment. Files of millions of entries are hashed as they are read, a few megabytes at a
+time. Entries are not kept as text, because a matched entry can be cut out of the url.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WORDS_PATH = package_file(__file__, "url_words.yaml")
 
 BLOCK_BYTES = 8 << 20
 MAX_WORD_BYTES = 4 << 20
-"""Of all words together: the automaton takes up to about 200 times as much memory."""
+"""Limit for all words together; the automaton needs up to about 200 times as much memory."""
 
 KINDS = {
     "hosts": "host",
@@ -49,7 +49,7 @@ KINDS = {
     "words": "word",
     "soft_words": "soft",
 }
-"""What an entry of a setting `block_…` or `allow_…` is called where it is found."""
+"""Suffix of a setting `block_…` or `allow_…` -> kind of its entries in the output."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,10 @@ class UrlList:
 
 
 def to_plain(data: np.ndarray, offsets: np.ndarray, is_entry: bool) -> Plain:
-    """Addresses in their plain form, names of hosts in ASCII (RFC 3490); one that has no such form has no host."""
+    """Return urls in plain form, with host names in ASCII (RFC 3490); hosts that cannot be converted are empty.
+
+    Args: data, uint8, and offsets, int64 (n + 1,), the UTF-8 bytes of n urls; is_entry, whether they are list entries.
+    """
     plain = Plain(*plain_form(data, offsets, is_entry))
     rows = np.flatnonzero(plain.foreign)
     if not len(rows):
@@ -80,7 +83,7 @@ def to_plain(data: np.ndarray, offsets: np.ndarray, is_entry: bool) -> Plain:
 
 
 def ascii_name(host: bytes) -> bytes:
-    """The ASCII form of a host's name; nothing where there is none."""
+    """Return the ASCII form of a host name; empty if it has none."""
     try:
         return host.decode().encode("idna").strip(b".")
     except UnicodeError:
@@ -88,7 +91,10 @@ def ascii_name(host: bytes) -> bytes:
 
 
 def read_entries(path: str) -> Iterator[tuple[Plain, np.ndarray]]:
-    """Entries of a file in their plain form with the numbers of their lines, block by block; .gz is unpacked."""
+    """Yield the entries of a file block by block, in plain form, with their line numbers, int64 (n_entries,).
+
+    Files that end in .gz are decompressed.
+    """
     n_lines, rest = 0, b""
     with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as stream:
         while block := stream.read(BLOCK_BYTES):
@@ -101,41 +107,45 @@ def read_entries(path: str) -> Iterator[tuple[Plain, np.ndarray]]:
 
 
 def load_index(lists: Sequence[UrlList], kinds: tuple[str, ...]) -> Index:
-    """Index the entries of all lists of these kinds, by the place of their list.
+    """Index the entries of all lists of the given kinds; the values are positions in `lists`.
 
-    Raises: ConfigError for a host with a path, which would block more than it says.
+    Raises: ConfigError if an entry of a list of hosts is not a host name: one with a path would block the whole host.
     """
     keys, values = [], []
-    for number, one in enumerate(lists):
-        if one.kind not in kinds:
+    for position, url_list in enumerate(lists):
+        if url_list.kind not in kinds:
             continue
-        with_rest = one.kind == "prefix"
-        for plain, lines in read_entries(one.path):
+        with_rest = url_list.kind == "prefix"
+        for plain, lines in read_entries(url_list.path):
             if not with_rest:
-                check_hosts(plain, lines, one)
+                check_hosts(plain, lines, url_list)
             part = REST_TOO if with_rest else HOST_ONLY
-            keys.append(entry_keys(plain.data, plain.starts, plain.hosts, part, one.kind != "suffix"))
-            values.append(np.full(len(lines), number, np.uint8 if len(lists) < 256 else np.int32))
+            keys.append(entry_keys(plain.data, plain.starts, plain.hosts, part, url_list.kind != "suffix"))
+            values.append(np.full(len(lines), position, np.uint8 if len(lists) < 256 else np.int32))
     if not keys:
         return make_index(np.zeros(0, np.uint64), np.zeros(0, np.uint8))
     return make_index(np.concatenate(keys), np.concatenate(values))
 
 
-def check_hosts(plain: Plain, lines: np.ndarray, one: UrlList) -> None:
-    """Raise ConfigError for an entry that is more than a host, or none."""
+def check_hosts(plain: Plain, lines: np.ndarray, url_list: UrlList) -> None:
+    """Check that all entries are host names.
+
+    Args: plain, n entries in plain form; lines, int64 (n,), their line numbers; url_list, the list in errors.
+    Raises: ConfigError if an entry has a path or no host.
+    """
     rest = plain.starts[1:] - plain.hosts
     more = (rest > 1) | ((rest == 1) & (plain.data[np.minimum(plain.hosts, len(plain.data) - 1)] != ord("/")))
     bad = np.flatnonzero(more | (plain.hosts == plain.starts[:-1]))
     if len(bad):
         text = plain.data[plain.starts[bad[0]] : plain.starts[bad[0] + 1]].tobytes().decode(errors="replace")
         raise ConfigError(
-            f"{one.path}:{lines[bad[0]]}: {text[:80]!r} is no name of a host; put addresses with a path into a list of "
+            f"{url_list.path}:{lines[bad[0]]}: {text[:80]!r} is not a host name; put urls with a path into a list of "
             "prefixes"
         )
 
 
 def load_suffixes(private: bool) -> Index:
-    """The rules of the Public Suffix List; private: those that owners of domains registered too."""
+    """Return the index of the Public Suffix List; private: include its section of private domains."""
     rules = Path(SUFFIXES_PATH).read_text("ascii")
     rules = rules if private else rules.partition("# private\n")[0]
     names, kinds = [], []
@@ -150,19 +160,19 @@ def load_suffixes(private: bool) -> Index:
 
 @cache
 def own_words() -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """The words that come with the stage: setting -> name of a list -> words."""
+    """Return the words included with the stage: setting -> name of a list -> words."""
     return dict(yaml.safe_load(Path(WORDS_PATH).read_text("utf-8")))
 
 
 def read_words(path: str) -> list[str]:
-    """Words of a file, a line each; those of soft lists may have a weight behind a tab."""
+    """Return the words of a file, one per line; those of soft lists may have a weight after a tab."""
     text = Path(path).read_text("utf-8-sig")
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 @dataclass(frozen=True)
 class WordTable:
-    """Words to find. texts, weights: by row of `words`."""
+    """Words to search for. texts, weights (int64): one per row of `words`."""
 
     automaton: Automaton
     words: Words
@@ -171,9 +181,10 @@ class WordTable:
 
 
 def load_words(lists: Sequence[UrlList], entries: Mapping[int, Sequence[str]]) -> WordTable:
-    """Build the automaton of all words. Args: entries, words by the place of their list.
+    """Build the automaton of all words.
 
-    Raises: ConfigError for a weight that is no number, or for more words than an automaton should hold.
+    Args: entries, position of a list in `lists` -> its words.
+    Raises: ConfigError if a weight is not a whole number, or if the words exceed MAX_WORD_BYTES.
     """
     rows: dict[bytes, list[tuple[int, str, int, int]]] = {}
     for number, words in entries.items():
@@ -186,8 +197,8 @@ def load_words(lists: Sequence[UrlList], entries: Mapping[int, Sequence[str]]) -
     patterns = sorted(rows)
     if sum(map(len, patterns)) > MAX_WORD_BYTES:
         raise ConfigError(
-            f"urls: the words have {sum(map(len, patterns)):,} bytes, at most {MAX_WORD_BYTES:,} are searched for; put "
-            "names of hosts into a list of suffixes"
+            f"urls: the words have {sum(map(len, patterns)):,} bytes; expected at most {MAX_WORD_BYTES:,}. Put host "
+            "names into a list of suffixes"
         )
     flat = [row for pattern in patterns for row in rows[pattern]]
     owners = np.array([number for number, _, _, _ in flat], np.int32)
@@ -201,20 +212,25 @@ def load_words(lists: Sequence[UrlList], entries: Mapping[int, Sequence[str]]) -
     return WordTable(build(patterns), table, tuple(word for _, word, _, _ in flat), weights)
 
 
-def weighed(line: str, one: UrlList) -> tuple[str, int]:
-    """A word in lower case and its weight, 1 unless it says so."""
+def weighed(line: str, url_list: UrlList) -> tuple[str, int]:
+    """Return the word of a line, in lower case, and its weight, default 1.
+
+    Raises: ConfigError if there is a weight and it is not a whole number, or the list is not a soft one.
+    """
     word, _, weight = line.partition("\t")
-    if weight and not (one.kind == "soft" and weight.strip().isdigit()):
-        raise ConfigError(f"{one.path}: {line!r}; expected a word, or a soft word, a tab and its weight")
+    if weight and not (url_list.kind == "soft" and weight.strip().isdigit()):
+        raise ConfigError(
+            f"{url_list.path}: {line!r}; expected a word, or in a soft list a word, a tab and its weight"
+        )
     return word.strip().lower(), int(weight or 1)
 
 
 def encodings(word: str) -> list[tuple[bytes, int]]:
-    """The bytes of a word in addresses: as they are, or in UTF-8 and in GBK."""
+    """Return the byte forms of a word in urls, with flags: ASCII as it is, others in UTF-8 and GBK."""
     if word.isascii():
         return [(word.encode(), 0)]
-    found = [(word.encode(), UTF8)]
+    forms = [(word.encode(), UTF8)]
     try:
-        return [*found, (word.encode("gbk"), GBK)]
+        return [*forms, (word.encode("gbk"), GBK)]
     except UnicodeEncodeError:
-        return found
+        return forms

@@ -1,7 +1,8 @@
-"""Hosts, registered domains and lists: what the address of a document says of it.
+"""Hosts, registered domains, and block and allow lists of URLs.
 
-Reads the url; writes its host, the domain that somebody registered, and every list that has it, with the entry. What
-follows is up to rules. What an allow list has is not `blocked`, and `allowed_by` says so. See docs/urls.md.
+Reads the url; writes its host, its registered domain, and every list that matches it, with the matching entry. A URL
+on an allow list is not `blocked`, and `allowed_by` names that list. Dropping documents is left to rules. See
+docs/urls.md.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ SCHEMA = pa.schema(
         "matches": pa.list_(MATCH),
     }
 )
-"""All null without a url. host: in lower case and ASCII; domain: the part that was registered, the host itself where it
-has none (a number, a suffix); null where the url has no host. list, entry: the first list that blocks, null for none.
-matches: every list that has the url, with its first entry; of soft lists every word."""
+"""All null without a url. host: in lower case and ASCII; domain: the registered domain, the host itself where there is
+none (an IP address, a public suffix); both null where the url has no host. list, entry: the first list that blocks,
+null for none. matches: every list that matches the url, with its first matching entry; of soft lists every word."""
 
 BLOCKS = ("block_hosts", "block_suffixes", "block_prefixes", "block_subwords", "block_words", "soft_words")
 ALLOWS = ("allow_hosts", "allow_suffixes", "allow_prefixes")
@@ -58,12 +59,13 @@ Files = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Lists by name, each a file with one entry a line; those of the first settings come first, then in their order.
+    """Lists by name, each a file with one entry per line; precedence is the order of the settings, then of the lists.
 
-    hosts: that host alone, `www.` aside. suffixes: a domain and everything below it. prefixes: a host and the beginning
-    of a path. subwords: anywhere in the address. words: between other characters than ASCII letters and digits.
-    soft_words: words that block once their weights add up to soft_score. own_words: also those that come with the
-    stage. private_suffixes: `github.io` is a suffix too, so that each of its pages is a domain of its own.
+    hosts: the host alone, with or without `www.`. suffixes: a domain and all its subdomains. prefixes: a host and the
+    beginning of a path. subwords: anywhere in the url. words: delimited by characters other than ASCII letters and
+    digits. soft_words: words that block if the sum of their weights reaches soft_score. own_words: also use the word
+    lists included with the stage. private_suffixes: count private suffixes such as `github.io`, so that each site below
+    them is a domain of its own.
     """
 
     block_hosts: Files = field(default_factory=dict)
@@ -90,7 +92,10 @@ class Config:
 
 
 class Urls:
-    """Looks addresses up; what it holds is numbers, so that it travels to a worker."""
+    """`annotate` with its lists, kept as arrays that pickle quickly.
+
+    Raises: ConfigError if a list cannot be used, see `url_lists`.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -113,23 +118,27 @@ class Urls:
         self.table = load_words(self.lists, entries)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Look up the addresses of a batch."""
+        """Look up the urls of a batch: a string column `url`, (n_docs,), to a table of SCHEMA, (n_docs,)."""
         url = batch["url"].cast(pa.large_string()).combine_chunks()
         plain = to_plain(*utf8_buffers(url), False)
         table = self.table
-        found = find(plain, self.suffixes, self.hosts, self.below, self.prefixes, table.automaton, table.words,
+        matches = find(plain, self.suffixes, self.hosts, self.below, self.prefixes, table.automaton, table.words,
                      len(self.lists))  # fmt: skip
-        there = np.asarray(url.is_valid())
-        named = there & (plain.hosts > plain.starts[:-1])
+        has_url = np.asarray(url.is_valid())
+        has_host = has_url & (plain.hosts > plain.starts[:-1])
         columns = {
-            "host": strings(plain.data, plain.starts[:-1], plain.hosts, named),
-            "domain": strings(plain.data, found.domains, plain.hosts, named),
-            **self.judge(plain, found, there),
+            "host": strings(plain.data, plain.starts[:-1], plain.hosts, has_host),
+            "domain": strings(plain.data, matches.domains, plain.hosts, has_host),
+            **self.judge(plain, matches, has_url),
         }
         return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
     def judge(self, plain: Plain, found: Found, there: np.ndarray) -> dict[str, pa.Array]:
-        """Everything but the names: which lists have an address, and what follows."""
+        """Return all columns but host and domain: the lists that match each url, and the verdict.
+
+        Args: plain and found, of n_docs urls; there, bool (n_docs,), whether there is a url.
+        Returns: (n_docs,) each, by name of column.
+        """
         n = len(there)
         weights = (
             self.table.weights[found.rows] * (found.rows >= 0) if len(self.table.weights) else 0 * found.rows
@@ -140,10 +149,10 @@ class Urls:
         for event in np.lexsort((found.starts, found.lists, found.urls)).tolist():
             matches.setdefault(int(found.urls[event]), []).append(self.match(plain, found, event))
         verdicts: list[list[Any]] = [[None] * n for _ in range(3)]  # list, entry, allowed_by
-        for row, some in matches.items():
+        for row, url_matches in matches.items():
             hard = score[row] >= self.config.soft_score
-            blocks = [m for m in some if not m["allow"] and (m["kind"] != "soft" or hard)]
-            allows = [m["list"] for m in some if m["allow"]]
+            blocks = [m for m in url_matches if not m["allow"] and (m["kind"] != "soft" or hard)]
+            allows = [m["list"] for m in url_matches if m["allow"]]
             if allows:
                 verdicts[2][row] = allows[0]
             elif blocks:
@@ -157,29 +166,36 @@ class Urls:
         }  # fmt: skip
 
     def match(self, plain: Plain, found: Found, event: int) -> dict[str, Any]:  # Any: fields of MATCH
-        """One event as it is shown."""
-        one, row = self.lists[found.lists[event]], int(found.rows[event])
+        """Return one event of `found` as a value of MATCH."""
+        url_list, row = self.lists[found.lists[event]], int(found.rows[event])
         data = plain.data[found.starts[event] : found.ends[event]].tobytes()
         entry = self.table.texts[row] if row >= 0 else data.decode(errors="replace")
-        return {"list": one.name, "kind": one.kind, "entry": entry, "allow": one.allow}
+        return {"list": url_list.name, "kind": url_list.kind, "entry": entry, "allow": url_list.allow}
 
 
 def entry_of(blocks: list[dict[str, Any]]) -> str:
-    """The entry that blocks; of soft words, all of them."""
+    """Return the entry that blocks; for soft words all of them, joined by " + "."""
     if blocks[0]["kind"] == "soft":
         return " + ".join(m["entry"] for m in blocks if m["kind"] == "soft")
     return str(blocks[0]["entry"])
 
 
 def strings(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, valid: np.ndarray) -> pa.Array:
-    """Ranges of ASCII bytes as strings; null where they are not valid."""
+    """Return ranges of ASCII bytes as strings.
+
+    Args: data, uint8; starts and ends, int64 (n,), byte offsets; valid, bool (n,).
+    Returns: string (n,), null where not valid.
+    """
     out, offsets = cut(data, np.where(valid, starts, 0), np.where(valid, ends, 0))
     bits = pa.array(valid).buffers()[1] if len(valid) else None
     return pa.Array.from_buffers(pa.string(), len(valid), [bits, pa.py_buffer(offsets), pa.py_buffer(out)])
 
 
 def load(config: Config) -> Urls:
-    """Read all lists."""
+    """Read all lists.
+
+    Raises: ConfigError if a list cannot be used, see `url_lists`.
+    """
     return Urls(config)
 
 

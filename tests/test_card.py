@@ -198,7 +198,7 @@ def test_lists_of_structs_have_fields_of_their_own() -> None:
     kind = pa.list_(pa.struct({"start": pa.int32(), "kind": pa.string()}))
     field = column_field("cot", pa.field("spans", kind), {"fileSet": {"@id": "cot/parts"}}, {})
     assert field["repeated"] and [part["dataType"] for part in field["subField"]] == ["sc:Integer", "sc:Text"]
-    with pytest.raises(TypeError, match=r"t/c: map<string, string> has no place"):
+    with pytest.raises(TypeError, match=r"t/c: Croissant has no data type for map<string, string>"):
         column_field("t", pa.field("c", pa.map_(pa.string(), pa.string())), {}, {})
 
 

@@ -96,8 +96,8 @@ def test_filters_of_other_modules_see_urls_in_batches(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("datatrove.pipeline.filters.NoFilter", {}, "is no filter class"),
-        ("datatrove.pipeline.readers.JsonlReader", {}, "is no filter class"),
+        ("datatrove.pipeline.filters.NoFilter", {}, "is not a filter class"),
+        ("datatrove.pipeline.readers.JsonlReader", {}, "is not a filter class"),
         ("no_such_module.Filter", {}, "cannot be imported: No module named 'no_such_module'"),
         ("datatrove.pipeline.filters.RegexFilter", {"regexp": "a"}, "unexpected keyword argument 'regexp'"),
         ("datatrove.pipeline.filters.RegexFilter", {"regex_exp": "("}, "datatrove.arguments: .*RegexFilter"),

@@ -145,7 +145,7 @@ def test_a_block_gives_stages_urls_and_ids(own: str) -> None:
     ("steps", "message"),
     [
         ([STEPS[1], STEPS[0]], r"signals reads language\.label; put the stage that writes it before it"),
-        ([STEPS[0], STEPS[0]], "language comes twice"),
+        ([STEPS[0], STEPS[0]], "two stages are named language"),
     ],
 )
 def test_a_block_checks_its_order(steps: Any, message: str) -> None:

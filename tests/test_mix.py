@@ -303,24 +303,24 @@ def test_groups_of_documents_come_from_the_plan() -> None:
 def test_documents_must_be_the_planned_ones() -> None:
     """Copies are refused when the documents do not have the planned tokens."""
     planned = plan({"a": 10}, a_mix(share={"a": 1}), 1.0)
-    with pytest.raises(ExpectationError, match="holds 9 tokens, planned were 10"):
+    with pytest.raises(ExpectationError, match="has 9 tokens; the plan counted 10"):
         copies(np.zeros(1, np.int32), np.array([9]), np.array([1], np.uint64), planned)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"share": {"eng_Latn": 0.5, "kor_Hang": 0.5}}, "'kor_Hang' is asked for 50.0% .* has none"),
-        ({"groups": {"x": ["kor_Hang"]}}, "hold no tokens; values of language.label found: eng_Latn, jpn"),
+        ({"share": {"eng_Latn": 0.5, "kor_Hang": 0.5}}, "'kor_Hang' has a share of 50.0% and no tokens"),
+        ({"groups": {"x": ["kor_Hang"]}}, "have no tokens; values of language.label found: eng_Latn, jpn"),
         (
             {"groups": LANGUAGES, "share": {"zh": 1, "en": 1}, "tokens": 3000},
-            r"'zh' is asked for 1,500 tokens and has 1,000 \(1.50 epochs, at most 1\); ask for at most 2,000",
+            r"'zh' needs 1,500 tokens and has 1,000 \(1.50 epochs, at most 1\); request at most 2,000",
         ),
         (
             {"groups": LANGUAGES, "share": {"zh": 1, "en": 1}},
             "63.6% of 5,500 .* at most 60.0% may: 500 .* 'zh'",
         ),
-        ({"share": {"eng_Latn": 1}, "tokens": 100}, "98.2% of 5,500 .* 100 are asked"),
+        ({"share": {"eng_Latn": 1}, "tokens": 100}, "98.2% of 5,500 .* 100 are requested"),
     ],
 )
 def test_an_impossible_ratio_says_what_to_do(settings: dict[str, Any], message: str) -> None:

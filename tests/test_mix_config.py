@@ -85,7 +85,7 @@ def test_token_counts_can_be_written_short(written: Any, tokens: int | None) -> 
         ({"mixes": {"m": {"by": "c", "groups": {"a": ["x"]}, "share": {"b": 1}}}}, "group 'a' has no share"),
         ({"mixes": {"m": {"by": "c", "groups": {"a": ["x"]}, "share": {"a": 1, "x": 1}}}}, "'x' is in a gr"),
         ({"mixes": {"m": {"by": "c", "schedule": []}}}, "schedule: expected 1 to 256"),
-        ({"mixes": {"m": {"by": "c", "schedule": [{"until": 0.5, "share": {"a": 1}}]}}}, "let it end at 1.0"),
+        ({"mixes": {"m": {"by": "c", "schedule": [{"until": 0.5, "share": {"a": 1}}]}}}, "ends at 0.5; expected 1.0"),
         (
             {"mixes": {"m": {"by": "c", "schedule": [{"until": 1, "share": {"a": 1}}] * 2}}},
             r"schedule\[1\].until: found 1.0; expected more",

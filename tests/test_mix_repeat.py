@@ -241,7 +241,7 @@ def test_counts_add_across_shards() -> None:
         ({"column": SIZE, "fit": "fineweb2"}, r"max: found None; expected a whole number from 2 to 100"),
         (
             {"column": SIZE, "fit": "fineweb2", "max": 4, "bounds": [2, 2]},
-            r"let each be above the one before",
+            r"expected ascending values",
         ),
         ({"column": SIZE, "weights": {1: 1}, "max": 4}, r"repeat: unknown key 'max'"),
         (

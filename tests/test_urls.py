@@ -192,7 +192,7 @@ def test_own_words_know_chinese_spam_and_spare_programs() -> None:
 
 def test_a_host_list_refuses_paths(tmp_path: Path) -> None:
     """An entry with a path would block more than it says: the file and the line are named."""
-    with pytest.raises(ConfigError, match=r"mine\.txt:3: 'bad\.com/x' is no name of a host"):
+    with pytest.raises(ConfigError, match=r"mine\.txt:3: 'bad\.com/x' is not a host name"):
         lists(tmp_path, block_suffixes={"mine": ["a.com", "b.com/", "bad.com/x"]})
     with pytest.raises(ConfigError, match="weight"):
         lists(tmp_path, block_words={"mine": ["word\t2"]})

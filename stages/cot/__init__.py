@@ -1,11 +1,11 @@
-"""Worked solutions inside documents: question, steps and answer, as spans (chain-of-thought templates).
+"""Worked solutions in documents: question, steps and answer, as spans (chain-of-thought templates).
 
-Reads canonical text and the language label; writes templates and rejected candidates with reasons. The words of
-the document are the chain: nothing is generated, nothing is moved. Rendering templates as training text is up to
-release (`stages.cot.render`); choosing among them is up to rules on `support` and `kinds`.
+Reads canonical text and the language label; writes templates and rejected candidates with reasons. A template consists
+of the document's own words in their order; nothing is generated. Templates are rendered as training text by
+`stages.cot.render`; which are kept is decided by rules on `support` and `kinds`.
 
-Marks and signs are data (`languages/*.cot.yaml`) and all apply to every document, because pages mix languages.
-The label chooses the stop words that do not count as support.
+Marks and signs are data (`languages/*.cot.yaml`), and all apply to every document, because pages mix languages.
+The label selects the stop words, which are ignored in `support`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ class Finder:
         self.tables = (break_table(), head_table(self.patterns.heads))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Find the worked solutions of every document of a batch; a null text has none."""
+        """Find the worked solutions of each document.
+
+        Args: batch, with strings `text` and `language.label`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,); empty lists for documents without any, and for null texts.
+        """
         codes, starts, classes = view(batch["text"])
         places = find_places(codes, starts, classes, load_tables().fold, *self.tables)
         labels = batch["language.label"]
@@ -57,13 +61,15 @@ class Finder:
             if may_solve(marks):
                 text = match_text(codes, starts[doc], starts[doc + 1])
                 stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
-                found = Page(text, marks, self.patterns, self.config, stop_words).read()
-                rows[doc] = _to_row(*found)
+                solutions = Page(text, marks, self.patterns, self.config, stop_words).read()
+                rows[doc] = _to_row(*solutions)
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def may_solve(marks: Iterable[Mark]) -> bool:
-    """Tell whether marks can make a worked solution: a solution, steps, tags or a result, or an asked argument."""
+    """Return whether marks suffice for a worked solution: a solution, step, tag or result, or a question with an answer
+    or a reason.
+    """
     roles = {mark.role for mark in marks}
     return bool(roles & {"solution", "step", "open", "result"}) or (
         "question" in roles and bool(roles & {"answer", "reason"})
@@ -71,7 +77,7 @@ def may_solve(marks: Iterable[Mark]) -> bool:
 
 
 def _to_row(templates: Iterable[Template], rejects: Iterable[Reject]) -> dict[str, object]:
-    found = [
+    values = [
         {
             "question": _range(*template.question),
             "answer": _range(*template.answer),
@@ -82,8 +88,8 @@ def _to_row(templates: Iterable[Template], rejects: Iterable[Reject]) -> dict[st
         for template in templates
     ]
     return {
-        "templates": found,
-        "n_templates": len(found),
+        "templates": values,
+        "n_templates": len(values),
         "rejects": [reject._asdict() for reject in rejects],
     }
 

@@ -1,8 +1,8 @@
-"""Find marks of worked solutions: the few places of a batch that patterns need to look at.
+"""Marks of worked solutions: find the few positions in a batch at which patterns have to be matched.
 
-Reads the decoded view of a batch; writes nothing. A kernel walks all characters and stops where a line, a
-sentence or a bracket begins with a known head; patterns look at those places alone, so that a document without
-marks costs a walk over its characters.
+Takes the decoded view of a batch. A kernel scans all characters for lines, sentences and brackets that begin with a
+known head; patterns are matched at these positions only, so that a document without marks costs one scan of its
+characters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stages.kernels.furniture import match_char, match_lines
 from stages.kernels.hashing import ODD_A, ODD_B, step
 from stages.kernels.tables import DIGIT, HAN, LATIN, NEWLINE, SPACE, load_tables
 
-WINDOW_CHARS = 72  # longest mark that a pattern sees: a header with a remark in brackets
+WINDOW_CHARS = 72  # text passed to a pattern, enough for the longest mark: a header with a remark in brackets
 DECORATION_CHARS = 12  # list markers, brackets, emphasis, numbers before the word of a mark
 HEAD_CHARS = 4
 N_SLOTS = 1024
@@ -31,7 +31,7 @@ _BREAKS = {BEFORE: "。！？!?；;．：>〉》】]）", BEFORE_BLANK: ".:)", A
 
 
 class Mark(NamedTuple):
-    """One mark in a document, in code points: with its decorations from begin, its word from start, to end."""
+    """One mark in a document. begin: offset of its decorations; start, end: of its word; in code points."""
 
     begin: int
     start: int
@@ -40,7 +40,7 @@ class Mark(NamedTuple):
 
 
 def break_table() -> np.ndarray:
-    """Where segments begin: uint8 (0x10000,), bits BEFORE, BEFORE_BLANK and AT."""
+    """Return how characters begin segments: uint8 (0x10000,), bits BEFORE, BEFORE_BLANK and AT."""
     table = np.zeros(0x10000, np.uint8)
     for bit, chars in _BREAKS.items():
         for char in chars:
@@ -49,7 +49,7 @@ def break_table() -> np.ndarray:
 
 
 def head_table(heads: Iterable[str]) -> np.ndarray:
-    """Hash set of heads: uint64 (1024,), 0 where free."""
+    """Return a hash set of heads: uint64 (1024,), 0 in free slots."""
     keys = np.zeros(N_SLOTS, np.uint64)
     for head in heads:
         key = ODD_B
@@ -65,7 +65,7 @@ def head_table(heads: Iterable[str]) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _has(keys, key):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Tell whether a hash set holds a key."""
+    """Whether a hash set contains a key."""
     slot = np.int64(key >> np.uint64(54))
     while keys[slot]:
         if keys[slot] == key:
@@ -76,7 +76,7 @@ def _has(keys, key):  # type: ignore[no-untyped-def]  # numba infers types, here
 
 @njit(cache=True, nogil=True)
 def _head_at(codes, classes, fold, i, end, keys):  # type: ignore[no-untyped-def]
-    """Tell whether a head stands at i: two Han characters, one alone, or up to four letters of a word."""
+    """Whether there is a head at i: two Han characters, a single one, or up to four letters of a word."""
     key = ODD_B
     if classes[i] >= HAN:
         key = step(key, match_char(codes[i], fold), ODD_A)
@@ -92,7 +92,7 @@ def _head_at(codes, classes, fold, i, end, keys):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def _result_at(codes, classes, i, end):  # type: ignore[no-untyped-def]
-    """Tell whether the last line of GSM8K begins at i: four hash marks, a blank, a number."""
+    """Whether a result line as in GSM8K begins at i: four hash marks, a blank, a number."""
     for k in range(i, i + 4):
         if k >= end or codes[k] != HASH_MARK:
             return False
@@ -106,31 +106,32 @@ def _result_at(codes, classes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def find_places(codes, starts, classes, fold, breaks, keys):  # type: ignore[no-untyped-def]
-    """Find where segments of all texts begin with a head.
+    """Find the segments of all texts that begin with a head.
 
-    Args: breaks, from `break_table`; keys, from `head_table`.
-    Returns: int64 (n_places, 3): number of the text, then places in codes: of its decorations and of its word.
+    Args: codes, uint32 (n_codes,), starts, int64 (n_docs + 1,), and classes, uint8 (n_codes,), of the decoded view;
+    fold, of the tables; breaks, from `break_table`; keys, from `head_table`.
+    Returns: int64 (n_places, 3): index of the text, offset in codes of the decorations, offset of the word.
     """
-    found = np.empty((64, 3), np.int64)
-    n_found = 0
+    places = np.empty((64, 3), np.int64)
+    n_places = 0
     for doc in range(len(starts) - 1):
         end = starts[doc + 1]
         fresh = True  # a segment begins here
         last = -1
         previous = np.uint8(NEWLINE)
         for i in range(starts[doc], end):
-            own = classes[i]
-            spaced = previous == SPACE and own >= HAN  # no blanks inside a Chinese sentence
-            previous = own
-            if own >= LATIN and not (fresh or spaced):
+            char_class = classes[i]
+            spaced = previous == SPACE and char_class >= HAN  # no blanks inside a Chinese sentence
+            previous = char_class
+            if char_class >= LATIN and not (fresh or spaced):
                 continue
             kind = breaks[codes[i]] if codes[i] < 0x10000 else np.uint8(0)
             if not (fresh or spaced or kind & AT):
-                fresh = own == NEWLINE or bool(kind & BEFORE)
-                if own == SPACE and i > starts[doc] and codes[i - 1] < 0x10000:
+                fresh = char_class == NEWLINE or bool(kind & BEFORE)
+                if char_class == SPACE and i > starts[doc] and codes[i - 1] < 0x10000:
                     fresh = bool(breaks[codes[i - 1]] & BEFORE_BLANK)
                 continue
-            if own <= NEWLINE:
+            if char_class <= NEWLINE:
                 continue
             fresh = bool(kind & BEFORE)
             k = i
@@ -142,20 +143,21 @@ def find_places(codes, starts, classes, fold, breaks, keys):  # type: ignore[no-
                 continue
             is_result = codes[k] == HASH_MARK and _result_at(codes, classes, k, end)
             if is_result or (classes[k] >= LATIN and _head_at(codes, classes, fold, k, end, keys)):
-                if n_found == len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                found[n_found] = (doc, i, k)
-                n_found += 1
+                if n_places == len(places):
+                    places = np.concatenate((places, np.empty_like(places)))
+                places[n_places] = (doc, i, k)
+                n_places += 1
                 last = k
-    return found[:n_found]
+    return places[:n_places]
 
 
 def read_marks(
     codes: np.ndarray, starts: np.ndarray, places: np.ndarray, pattern: re.Pattern[str]
 ) -> Iterator[tuple[int, list[Mark]]]:
-    """Look at places with the pattern of marks.
+    """Match the pattern of marks at the positions found.
 
-    Yields: number of a text and its marks in order, for texts that have any.
+    Args: codes, uint32 (n_codes,); starts, int64 (n_docs + 1,); places, int64 (n_places, 3), of `find_places`.
+    Yields: index of a text and its marks in order, for texts with marks.
     """
     if not len(places):
         return
@@ -184,5 +186,5 @@ def read_marks(
 
 
 def match_text(codes: np.ndarray, start: int, end: int) -> str:
-    """One text in match characters; as long as the text itself."""
+    """Return codes[start:end] as a string of match characters, of the same length; codes, uint32 (n_codes,)."""
     return match_lines(codes, load_tables().fold, np.array([[0, start, end]])).tobytes().decode("utf-32-le")

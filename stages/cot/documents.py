@@ -1,8 +1,8 @@
-"""Worked solutions as documents: each template that was found in a page becomes a text of its own.
+"""Worked solutions as derived documents: each template becomes a document.
 
-Reads canonical text, its templates and the edits of the release; makes one document a template: question, steps and
-answer, in the words of the page and in this order. Nothing is generated. The parts stand in `meta`, from which a
-release writes `cot/`. Which of the documents stay is up to rules, like any other.
+Reads canonical text, its templates and the edits of the release; creates one document per template: question, steps and
+answer, in the words of the parent and in this order. Nothing is generated. The parts are stored in `meta`, from which a
+release writes `cot/`. Rules decide which of the documents are kept, as for all others.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ ROWS = pa.schema(
         "license": pa.string(),
     }
 )
-"""One row per kept document. spans: where question, steps and answer stand in the canonical text of parent_id, with
-these kinds, in this order. model, prompt_version and seed are null: the words are the document's own."""
+"""One row per kept document. spans: of question, steps and answer in the canonical text of parent_id, with these kinds,
+in this order. model, prompt_version and seed are null, because nothing is generated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """min_support: templates with less support (see `stages.cot`) make no document."""
+    """min_support: templates with less support (see `stages.cot.support`) are skipped."""
 
     min_support: float = 0.0
 
@@ -60,14 +60,17 @@ class Config:
 
 
 def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) -> pa.Table:
-    """One document for each template of a batch; see stage.Derive.
+    """Return one document for each template of a batch; see stage.Derive.
 
-    A template that edits leave without question, answer or steps makes none, and its number stays free.
+    Templates whose question, answer or steps are removed by edits are skipped, and their numbers remain unused.
+
+    Args: table, with `text`, `cot.templates` and `edits`; replace, kind of an edit -> its replacement.
+    Returns: a table of stage.DERIVED.
     """
-    holds_any = pc.greater(pc.list_value_length(table["cot.templates"]), 0).fill_null(False)
-    parents = [i for i, holds in enumerate(holds_any.to_pylist()) if holds]
+    has_templates = pc.greater(pc.list_value_length(table["cot.templates"]), 0).fill_null(False)
+    parents = [i for i, holds in enumerate(has_templates.to_pylist()) if holds]
     rows: list[dict[str, Any]] = []  # Any: values of DERIVED
-    for parent, document in zip(parents, table.filter(holds_any).to_pylist(), strict=True):
+    for parent, document in zip(parents, table.filter(has_templates).to_pylist(), strict=True):
         edits = [(span["start"], span["end"], span["kind"]) for span in document["edits"]]
         for number, template in enumerate(document["cot.templates"]):
             if template["support"] < config.min_support:
@@ -81,7 +84,7 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
 
 
 def make_rows(table: pa.Table) -> pa.Table:
-    """Rows of a release's `cot/`; see stage.Derive."""
+    """Return the rows of a release's `cot/`, a table of ROWS; see stage.Derive."""
     rows = [
         {**document, **json.loads(document.pop("meta")), "extractor": EXTRACTOR}
         for document in table.to_pylist()

@@ -1,6 +1,6 @@
-"""Judge a candidate: cut its steps, find its answer, check all bounds and score it.
+"""Judge a candidate: split it into steps, find its answer, check all bounds and score it.
 
-Reads one text in match characters and a draft; writes a template, or a reject with the first check it failed.
+Takes a text in match characters and a draft; returns a template, or a reject with the first check that failed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def judge(
     config: Config,
     stop_words: frozenset[str],
 ) -> Template | Reject:
-    """Make a template of a draft, or say why it is none.
+    """Return the template of a draft, or the reason why it is rejected.
 
-    Args: text, in match characters; in_code, whether a place is in code, which is no step.
+    Args: text, in match characters; in_code, whether an offset is inside code, which is no step.
     """
     solution = _without_finish(text, *draft.solution, patterns)
     steps, cut = cut_steps(text, *solution, patterns, config.min_steps + (draft.answer is None))
@@ -56,7 +56,7 @@ def judge(
 
 
 def _without_finish(text: str, start: int, end: int, patterns: Patterns) -> Range:
-    """Leave out the words or the sign that end a proof: they are no step."""
+    """The range without the words or the sign that end a proof, which are no step."""
     for match in patterns.finishes.finditer(text, max(start, end - FINISH_CHARS), end):
         if not any(map(str.isalnum, text[match.end() : end])):
             return trim(text, start, match.start())
@@ -72,7 +72,7 @@ def _flaw(
     patterns: Patterns,
     config: Config,
 ) -> str:
-    """The first of REASONS that holds, support apart; empty if none does."""
+    """The first of REASONS that applies, except low_support; "" if none does."""
     n_asked = draft.question[1] - draft.question[0]
     last = [answer] if steps and answer and answer[0] >= steps[-1][1] and draft.answer is None else []
     n_reasoning = sum(bool(patterns.reasoning.search(text, *part)) for part in [*steps, *last])
@@ -93,22 +93,26 @@ def _flaw(
 
 
 def evidence(text: str, steps: Sequence[Range], cut: str, patterns: Patterns) -> set[str]:
-    """Kinds that the steps themselves give: numbered, equation-lines, discourse."""
+    """Return the kinds of evidence in the steps themselves: numbered, equation-lines, discourse."""
     arguing = [match for step in steps for match in patterns.reasoning.finditer(text, *step)]
     n_computing = sum(bool(EQUALS.search(text, *step)) for step in steps)
     n_in_words = sum(not EQUALS.search(match.group()) for match in arguing)
-    holds = {"numbered": cut == "numbered", "equation-lines": n_computing > 1, "discourse": n_in_words > 1}
-    return {kind for kind, is_so in holds.items() if is_so}
+    conditions = {
+        "numbered": cut == "numbered",
+        "equation-lines": n_computing > 1,
+        "discourse": n_in_words > 1,
+    }
+    return {kind for kind, is_so in conditions.items() if is_so}
 
 
 def answer_within(
     text: str, steps: list[Range], patterns: Patterns, config: Config, strict: bool
 ) -> tuple[list[Range], Range | None, str]:
-    """Find the answer of a solution that marks none: boxed, named, concluding, computed last, or the last step.
+    """Find the answer of a solution without a marked one: boxed, named, concluding, computed last, or the last step.
 
-    Args: strict, the last step counts only if it concludes.
-    Returns: the steps without the answer (one that is part of a sentence stays inside its step), the answer, and
-    its kind: boxed, answer if words name it, or none.
+    Args: strict, whether the last step is accepted only if it concludes.
+    Returns: the steps without the answer (one that is part of a sentence remains in its step); the answer, or None; its
+    kind: `boxed`, `answer` if words name it, else "".
     """
     for start, end in reversed(steps):
         for match in reversed(list(BOXED.finditer(text, start, end))):
@@ -136,7 +140,7 @@ def answer_within(
 
 
 def _closing_brace(text: str, start: int, end: int) -> int:
-    """Where the brace that was opened before start closes; end if it does not."""
+    """Offset of the brace that closes the one before start; end if there is none."""
     depth = 1
     for i in range(start, end):
         depth += (text[i] == "{") - (text[i] == "}")

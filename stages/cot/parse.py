@@ -1,7 +1,7 @@
-"""Read worked solutions off one document: question, solution and answer around its marks.
+"""Parse the worked solutions of one document: question, solution and answer around its marks.
 
-Reads one text in match characters (as long as the text itself), its marks and patterns; writes templates, which
-are spans, and rejects with reasons. Whether a candidate is good enough is judged elsewhere.
+Takes a text in match characters (of the same length as the text itself), its marks and patterns; returns templates,
+which are spans, and rejects with reasons. Candidates are accepted or rejected by `stages.cot.judge`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stages.cot.template import Config, Draft, Reject, Template
 
 MARKUP = re.compile(
     r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_]{1,3}|[ \t\u3000])*"
-)  # behind the word of a mark
+)  # after the word of a mark
 BEFORE = re.compile(
     r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|[*_#>【\[〖（(]|[ \t\u3000])+$"
 )  # before the word of a mark
@@ -28,10 +28,10 @@ COMMENT = "<!--"
 ANCHORS = ("solution", "answer", "step", "reason", "open", "result")
 LOOK_BACK_CHARS = 1200
 LOOK_BACK = 3  # paragraphs before an unmarked question's solution
-LOOK_AHEAD = 2  # lines without reasoning that an argument may hold
-SIDE_ANSWER_CHARS = 300  # between an answer given first and its explanation
-PARAGRAPH_CHARS = 600  # lines without an empty line between them are one question up to this length
-LONG_LINE_CHARS = 80  # of a longer line, only the first sentence is the answer
+LOOK_AHEAD = 2  # consecutive lines without reasoning that a solution may contain
+SIDE_ANSWER_CHARS = 300  # at most, between an answer and an explanation that follows it
+PARAGRAPH_CHARS = 600  # lines without an empty line between them form one question up to this length
+LONG_LINE_CHARS = 80  # only the first sentence of a longer line is the answer
 
 
 class Page:
@@ -43,29 +43,29 @@ class Page:
         self.text, self.patterns, self.config, self.stop_words = text, patterns, config, stop_words
         self.fences = fences(text)
         self.marks = [
-            mark._replace(end=MARKUP.match(text, mark.end).end())  # type: ignore[union-attr]  # matches nothing too
+            mark._replace(end=MARKUP.match(text, mark.end).end())  # type: ignore[union-attr]  # matches "" too
             for mark in marks
             if not self.in_code(mark.start) and not text.startswith(COMMENT, mark.begin)
         ]
         self.begins = [mark.begin for mark in self.marks]
 
     def span_to(self, start: int, end: int) -> Range:
-        """What stands from a place up to a mark, without the mark's decorations."""
+        """Return the range from start to the mark at end, without the mark's decorations."""
         begin = max(start, end - BEFORE_CHARS)
         opening = BEFORE.search(self.text[begin:end])
         return trim(self.text, start, begin + opening.start() if opening else end)
 
     def in_code(self, place: int) -> bool:
-        """Tell whether a place is inside code."""
+        """Return whether an offset is inside code."""
         k = bisect_right(self.fences, (place, len(self.text))) - 1
         return k >= 0 and place < self.fences[k][1]
 
     def marks_within(self, start: int, stop: int) -> list[Mark]:
-        """Marks that begin in a range."""
+        """Return the marks that begin in a range."""
         return self.marks[bisect_left(self.begins, start) : bisect_left(self.begins, stop)]
 
     def read(self) -> tuple[list[Template], list[Reject]]:
-        """Find all templates in order; they do not overlap."""
+        """Return all templates in order, which do not overlap, and all rejects."""
         templates: list[Template] = []
         rejects: list[Reject] = []
         floor = 0
@@ -75,17 +75,17 @@ class Page:
             draft = self.draft(i, floor) if mark.begin >= floor and mark.role in ANCHORS else None
             if draft is None:
                 continue
-            found = judge(self.text, draft, self.in_code, self.patterns, self.config, self.stop_words)
-            if isinstance(found, Template):
-                templates.append(found)
+            outcome = judge(self.text, draft, self.in_code, self.patterns, self.config, self.stop_words)
+            if isinstance(outcome, Template):
+                templates.append(outcome)
                 floor = draft.end
             else:
-                rejects.append(found)
+                rejects.append(outcome)
                 floor = draft.solution[0]
         return templates, rejects
 
     def draft(self, i: int, floor: int) -> Draft | None:
-        """Question and solution around the mark with number i; None if it opens no solution."""
+        """Return question and solution around mark i; None if it does not begin a solution."""
         mark = self.marks[i]
         if mark.role == "open":
             return self.draft_tags(i, floor)
@@ -105,9 +105,9 @@ class Page:
         return draft
 
     def gives_way(self, i: int) -> bool:
-        """Tell whether a solution mark follows that says better where the solution begins.
+        """Return whether the solution begins at the next mark instead.
 
-        An answer may come before its explanation, and a heading before another.
+        An answer may precede its explanation, and a heading another heading.
         """
         mark = self.marks[i]
         after = self.marks[i + 1] if i + 1 < len(self.marks) else None
@@ -121,7 +121,7 @@ class Page:
         )
 
     def side_answer(self, i: int, question: Range) -> Range | None:
-        """The answer that stands between a question and its explanation."""
+        """Return the answer between a question and its explanation, or None."""
         before = self.marks[i - 1] if i else None
         if before and before.role == "answer" and before.begin >= question[1]:
             start, end = self.span_to(before.end, self.marks[i].begin)
@@ -129,7 +129,7 @@ class Page:
         return None
 
     def question_before(self, i: int, floor: int) -> tuple[Range | None, bool]:
-        """The question that a mark's solution answers, and whether it is marked."""
+        """Return the question before mark i, or None, and whether it is marked."""
         mark = self.marks[i]
         limit = mark.begin
         for before in reversed(
@@ -152,22 +152,22 @@ class Page:
         ), False
 
     def is_open(self, mark: Mark, start: int, end: int) -> bool:
-        """Tell whether a marked question is complete where the mark stands; an argument may begin only then."""
+        """Return whether a marked question is complete before the mark; only then may a reason begin a solution."""
         return mark.role != "reason" or self.asks(start, end, 1)
 
     def asks(self, start: int, end: int, n_last: int) -> bool:
-        """Tell whether one of the last sentences of a range asks something."""
+        """Return whether one of the last n_last sentences of a range is a question."""
         last = sentences(self.text, start, end)[-n_last:]
         return any(self.patterns.asks.search(self.text, *sentence) for sentence in last)
 
     def unmarked_question(self, limit: int, floor: int, strict: bool) -> Range | None:
-        """The paragraph before a place that asks something; strict: it must end in a question mark there."""
-        found = list(lines(self.text, max(floor, limit - LOOK_BACK_CHARS), limit))
-        if not found or (strict and self.text[found[-1][1] - 1] not in "?？"):
+        """Return the closest paragraph before limit that asks a question; strict: it must end there in `?`."""
+        candidate_lines = list(lines(self.text, max(floor, limit - LOOK_BACK_CHARS), limit))
+        if not candidate_lines or (strict and self.text[candidate_lines[-1][1] - 1] not in "?？"):
             return None
         n_paragraphs = 0
-        for k in range(len(found) - 1, -1, -1):
-            start, end = found[k]
+        for k in range(len(candidate_lines) - 1, -1, -1):
+            start, end = candidate_lines[k]
             if (
                 HEADING.match(self.text, start)
                 or FENCE.match(self.text, start)
@@ -177,18 +177,18 @@ class Page:
             if self.asks(start, end, 2):
                 while (
                     k
-                    and not is_apart(self.text, found[k - 1][1], found[k][0])
-                    and found[-1][1] - found[k - 1][0] < PARAGRAPH_CHARS
+                    and not is_apart(self.text, candidate_lines[k - 1][1], candidate_lines[k][0])
+                    and candidate_lines[-1][1] - candidate_lines[k - 1][0] < PARAGRAPH_CHARS
                 ):
                     k -= 1
-                return self.span_to(found[k][0], limit)
-            n_paragraphs += k > 0 and is_apart(self.text, found[k - 1][1], start)
+                return self.span_to(candidate_lines[k][0], limit)
+            n_paragraphs += k > 0 and is_apart(self.text, candidate_lines[k - 1][1], start)
             if n_paragraphs >= LOOK_BACK:
                 return None
         return None
 
     def draft_result(self, mark: Mark, floor: int) -> Draft | None:
-        """A solution in the manner of GSM8K: a question, lines, and the result behind four hash marks."""
+        """Return a solution in the format of GSM8K, or None: a question, lines, the result after four hash marks."""
         before = list(lines(self.text, max(floor, mark.begin - self.config.max_solution_chars), mark.begin))
         for k in range(len(before) - 1, -1, -1):
             start, end = before[k]
@@ -204,12 +204,12 @@ class Page:
         return None
 
     def after_mark(self, start: int, floor: int) -> int:
-        """Where a line's text begins: after the mark that opens it, if any."""
+        """Return the offset of a line's text, after the mark of role `question` that begins it, if any."""
         ends = [mark.end for mark in self.marks if mark.begin == start >= floor and mark.role == "question"]
         return max(ends, default=start)
 
     def draft_tags(self, i: int, floor: int) -> Draft | None:
-        """A chain of thought between tags, the paragraph before it and the one after it."""
+        """Return a chain of thought between tags, with the question before it and the answer after it."""
         mark = self.marks[i]
         ahead = self.marks_within(mark.end, mark.end + self.config.max_solution_chars)
         closing = next((after for after in ahead if after.role in ("open", "close")), None)
@@ -233,19 +233,19 @@ class Page:
         return draft
 
     def paragraph_before(self, limit: int, floor: int) -> Range:
-        """The paragraph that ends before a place, or one before that asks."""
+        """Return the paragraph before limit that asks a question, or else the last paragraph."""
         asking = self.unmarked_question(limit, floor, False)
         if asking:
             return asking
         start, end = trim(self.text, max(floor, limit - LOOK_BACK_CHARS), limit)
-        found = list(lines(self.text, start, end))
-        for (_, before), (first, _) in reversed(list(itertools.pairwise(found))):
+        line_ranges = list(lines(self.text, start, end))
+        for (_, before), (first, _) in reversed(list(itertools.pairwise(line_ranges))):
             if is_apart(self.text, before, first):
                 return first, end
         return start, end
 
     def walk(self, draft: Draft, i: int, answer: Range | None) -> None:
-        """Extend a solution line by line as long as it argues, up to a marked answer."""
+        """Extend a solution line by line while it contains reasoning, up to a marked answer; sets fields of draft."""
         start = draft.solution[0]
         stop = min(len(self.text), start + self.config.max_solution_chars)
         ahead = [mark for mark in self.marks_within(start, stop) if mark.begin > self.marks[i].begin]
@@ -260,10 +260,10 @@ class Page:
             ]
         )
         answers = [mark for mark in ahead if mark.role in ("answer", "result") and start < mark.begin < stop]
-        own = {mark.begin: mark for mark in ahead}
+        mark_at = {mark.begin: mark for mark in ahead}
         end, n_plain, n_lines = start, 0, 0
         for first, last in lines(self.text, start, stop):
-            if self.in_code(first) or self.ends(first, last, own):
+            if self.in_code(first) or self.ends(first, last, mark_at):
                 break
             if answers and answers[0].begin < last and not answer:
                 draft.solution = self.span_to(start, answers[0].begin)
@@ -282,14 +282,14 @@ class Page:
             draft.kinds.add("answer")
 
     def ends(self, first: int, last: int, own: dict[int, Mark]) -> bool:
-        """Tell whether a line begins something else: a heading that is no mark, a rule."""
+        """Return whether a line ends the solution: a horizontal rule, or a heading that is not a mark."""
         if RULE.match(self.text, first, last):
             return True
         mark = own.get(first)
         return bool(HEADING.match(self.text, first)) and (mark is None or mark.role == "reason")
 
     def argues(self, first: int, last: int, apart: bool | int) -> bool:
-        """Tell whether a line argues, computes or is numbered; next to such a line a number is enough."""
+        """Return whether a line contains reasoning or computation, or is numbered; if not apart, any digit suffices."""
         if self.patterns.reasoning.search(self.text, first, last):
             return True
         if any(number.match(self.text, first, last) for number in self.patterns.numbers):
@@ -297,7 +297,7 @@ class Page:
         return not apart and any(char.isdecimal() for char in self.text[first:last])
 
     def answer_at(self, mark: Mark) -> tuple[Range | None, int]:
-        """The answer behind its mark, to the end of the line or, on a long line, of the sentence; its end."""
+        """Return the answer after its mark, to the end of the line or, in a long line, of the sentence; and its end."""
         limit = min(len(self.text), mark.end + 4 * self.config.max_answer_chars)
         start, end = next(lines(self.text, mark.end, limit), (0, 0))
         if not end:

@@ -1,7 +1,7 @@
-"""Marks and signs of worked solutions, as data: what opens a question, a solution, an answer or a step.
+"""Patterns of worked solutions: marks that begin a question, a solution, an answer or a step, and other signs.
 
-Reads `languages/*.cot.yaml`. All patterns apply to every document, because pages mix languages, and all match in
-match characters, so that one pattern serves both scripts and both widths.
+Read from `languages/*.cot.yaml`. All patterns apply to every document, because pages mix languages, and all are matched
+against match characters, so that one pattern covers both scripts and both widths.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SIGNS = ("reasoning", "asks", "concludes", "finishes", "settles", "clauses", "nu
 class Patterns:
     """All patterns of all languages.
 
-    heads: how the words begin at which a mark is looked for. marks: one group per role, named after it.
-    reasoning, asks: searched for in a line; concludes: matched where a sentence begins; finishes: ends a proof;
-    settles: searched for in the last step, with the answer as a group; clauses: what stands before a clause that
-    is a step of its own. numbers: one pattern per way of numbering, with the number as its group.
+    heads: beginnings of words at which marks are searched for. marks: one group per role, named after it.
+    reasoning, asks: searched for in a line. concludes: matched at the beginning of a sentence. finishes: end of a
+    proof. settles: searched for in the last step, with the answer as a group. clauses: separator before a clause that
+    is a step of its own. numbers: one pattern per style of numbering, with the number as its group.
     """
 
     heads: tuple[str, ...]
@@ -41,7 +41,7 @@ class Patterns:
 
 
 def pattern_paths() -> tuple[str, ...]:
-    """Files with patterns of worked solutions, sorted."""
+    """Return the files with patterns of worked solutions, sorted."""
     return tuple(sorted(str(path) for path in Path(languages.__file__).parent.glob("*.cot.yaml")))
 
 

@@ -1,6 +1,6 @@
-"""Render templates as text: question, steps and answer in the words of the document, edited as it is.
+"""Render templates as text: question, steps and answer, with the edits of the document applied.
 
-Reads canonical text, a template and the spans that edit the text. Pure: no file is read or written here.
+Takes canonical text, a template and the spans that edit the text.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Rendered(TypedDict):
 
 def render(
     text: str,
-    template: Mapping[str, Any],  # Any: structs and lists of them, as TEMPLATE has them
+    template: Mapping[str, Any],  # Any: values of TEMPLATE
     edits: Iterable[Span] = (),
     replace: Mapping[str, str] | None = None,
 ) -> Rendered:
-    """Cut question, steps and answer out of a canonical text, edited as a release edits it.
+    """Return question, steps and answer of a template, with edits applied; steps that become empty are omitted.
 
-    Args: template, a value of `cot.templates`; edits, spans of the canonical text; replace, kind -> text that
-    stands for the span, as in `pipeline.spans.apply_spans`. A step that the edits leave empty is left out.
+    Args: template, a value of `cot.templates`; edits, spans of the canonical text; replace, kind -> replacement of the
+    span, as in `pipeline.spans.apply_spans`.
     """
     edits = list(edits)
 
@@ -44,7 +44,7 @@ def render(
 
 
 def list_spans(template: Mapping[str, Any]) -> list[dict[str, int | str]]:
-    """The spans of a template with their kinds: question, step for each step, answer."""
+    """Return the spans of a template with their kinds: `question`, one `step` per step, `answer`."""
     return [
         {**template["question"], "kind": "question"},
         *({**step, "kind": "step"} for step in template["steps"]),
@@ -53,9 +53,9 @@ def list_spans(template: Mapping[str, Any]) -> list[dict[str, int | str]]:
 
 
 def join(rendered: Rendered) -> str:
-    """A rendered template as one text: question, a blank line, a line for each step, the answer.
+    """Return a rendered template as one text: question, a blank line, one line per step, the answer.
 
-    An answer that is part of the last step, as a boxed one is, does not stand twice.
+    An answer that is part of the last step, such as a boxed one, is not repeated.
     """
     lines = [rendered["question"], "", *rendered["steps"]]
     if rendered["answer"] not in rendered["steps"][-1]:

@@ -1,7 +1,6 @@
-"""Cut a worked solution into lines and steps.
+"""Split a worked solution into lines, sentences and steps.
 
-Reads one text in match characters; writes half-open ranges of its code points, in order, without blanks at
-their ends.
+Takes a text in match characters; returns half-open ranges of its code points, in order, without blanks at their ends.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ HEADING = re.compile(r"#{1,6}\s")
 STARTS_LOWER = re.compile(r"[a-z(]")
 ENDS_SENTENCE = re.compile(r"[.!?:;。！？：；．,，、=$\]}>|][\"'”’)）*_]*$")
 DIGITS = {char: i for i, char in enumerate("零一二三四五六七八九十")}
-WRAP_CHARS = 60  # a line that a margin broke is at least so long
+WRAP_CHARS = 60  # least length of a hard-wrapped line
 MIN_STEP_CHARS = 2
 
 
 def trim(text: str, start: int, end: int) -> Range:
-    """Leave blanks at both ends out; may be empty."""
+    """Return the range without blanks at both ends; it may be empty."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
@@ -40,41 +39,41 @@ def trim(text: str, start: int, end: int) -> Range:
 
 
 def lines(text: str, start: int, end: int) -> Iterator[Range]:
-    """Non-empty lines without the blanks at their ends; comments of markup do not count."""
+    """Yield non-empty lines without blanks at their ends; HTML comments are skipped."""
     for match in LINE.finditer(text, start, end):
         if not COMMENT.match(text, *match.span()):
             yield match.span()
 
 
 def sentences(text: str, start: int, end: int) -> list[Range]:
-    """Non-empty sentences; a line break ends one too."""
-    found = []
+    """Return non-empty sentences; a line break ends a sentence too."""
+    pieces = []
     for first, last in lines(text, start, end):
         cuts = [first, *(match.end() for match in SENTENCE_END.finditer(text, first, last)), last]
-        found += [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
-    return [(first, last) for first, last in found if first < last]
+        pieces += [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
+    return [(first, last) for first, last in pieces if first < last]
 
 
 def is_apart(text: str, end: int, start: int) -> bool:
-    """Tell whether an empty line stands between two places."""
+    """Return whether there is an empty line between two offsets."""
     between = text[end:start].replace("\r\n", "\n")
     return sum(between.count(char) for char in BREAKS) > 1
 
 
 def fences(text: str) -> list[Range]:
-    """Code between fences and preformatted text; what is left open lasts to the end."""
-    found: list[Range] = [match.span() for match in PREFORMATTED.finditer(text)]
+    """Return the ranges of fenced code and preformatted text; unclosed ones extend to the end."""
+    ranges: list[Range] = [match.span() for match in PREFORMATTED.finditer(text)]
     opened: tuple[int, str] | None = None
     for match in FENCES.finditer(text):
         if opened is None:
             opened = match.start(), match.group(1)
         elif match.group(1) == opened[1]:
-            found.append((opened[0], match.end()))
+            ranges.append((opened[0], match.end()))
             opened = None
     if opened is not None:
-        found.append((opened[0], len(text)))
+        ranges.append((opened[0], len(text)))
     merged: list[Range] = []
-    for start, end in sorted(found):
+    for start, end in sorted(ranges):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -83,34 +82,34 @@ def fences(text: str) -> list[Range]:
 
 
 def cut_steps(text: str, start: int, end: int, patterns: Patterns, least: int) -> tuple[list[Range], str]:
-    """Cut a solution into steps: at numbers, else at lines, else at sentences, and less than `least`
+    """Split a solution into steps: at numbers, else at lines, else at sentences, and if there are fewer than `least`
     sentences at clauses.
 
-    Returns: the steps, and the kind of cut: numbered, lines or sentences.
+    Returns: the steps, and how they were split: `numbered`, `lines` or `sentences`.
     """
     starts = _numbered(text, start, end, patterns)
     if starts:
         after = list(lines(text, starts[-1], end))[1:]
         concluding = [first for first, _ in after if patterns.concludes.match(text, first)]
         return _ranges(text, [*_preface(text, start, starts[0]), *starts, *concluding[:1], end]), "numbered"
-    found = _unwrap(text, [line for line in lines(text, start, end) if not _is_header(text, *line, patterns)])
-    if len(found) > 1:
-        return _merge_short(text, found), "lines"
-    found = _merge_short(text, sentences(text, start, end))
-    if len(found) < least:
-        found = [part for sentence in found for part in _clauses(text, *sentence, patterns)]
-    return found, "sentences"
+    steps = _unwrap(text, [line for line in lines(text, start, end) if not _is_header(text, *line, patterns)])
+    if len(steps) > 1:
+        return _merge_short(text, steps), "lines"
+    steps = _merge_short(text, sentences(text, start, end))
+    if len(steps) < least:
+        steps = [part for sentence in steps for part in _clauses(text, *sentence, patterns)]
+    return steps, "sentences"
 
 
 def _clauses(text: str, start: int, end: int, patterns: Patterns) -> list[Range]:
-    """Cut a sentence where a clause draws the next conclusion."""
+    """Split a sentence before clauses that draw a further conclusion."""
     return _ranges(
         text, [start, *(match.end() for match in patterns.clauses.finditer(text, start, end)), end]
     )
 
 
 def _is_header(text: str, start: int, end: int, patterns: Patterns) -> bool:
-    """Tell whether a line is a heading, or holds a mark of a solution and nothing else."""
+    """Whether a line is a heading, or consists of a solution mark alone."""
     mark = patterns.marks.match(text, start)
     is_mark = mark is not None and mark.lastgroup == "solution" and mark.end() >= end
     return is_mark or bool(HEADING.match(text, start, end))
@@ -122,12 +121,12 @@ def _preface(text: str, start: int, first: int) -> list[int]:
 
 
 def _numbered(text: str, start: int, end: int, patterns: Patterns) -> list[int]:
-    """Where steps numbered 1, 2, ... begin, by the way of numbering that has most; empty if there are none."""
-    places = [first for first, _ in sentences(text, start, end)]
+    """Offsets of steps numbered 1, 2, ..., in the style of numbering with most steps; empty if there are none."""
+    starts = [first for first, _ in sentences(text, start, end)]
     best: list[int] = []
     for pattern in patterns.numbers:
         run: list[int] = []
-        for first in places:
+        for first in starts:
             while first < end and text[first] in "*_-#> \t【[":
                 first += 1
             match = pattern.match(text, first, end)
@@ -138,7 +137,7 @@ def _numbered(text: str, start: int, end: int, patterns: Patterns) -> list[int]:
 
 
 def to_number(text: str) -> int:
-    """Value of 1 to 99 in ASCII or Chinese digits, or of a circled digit; -1 for anything else.
+    """Return the value of 1 to 99 in ASCII or Chinese digits, or of a circled digit; -1 for anything else.
 
     >>> to_number("十二"), to_number("③"), to_number("7")
     (12, 3, 7)
@@ -154,14 +153,14 @@ def to_number(text: str) -> int:
 
 
 def _ranges(text: str, cuts: Iterable[int]) -> list[Range]:
-    found = [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
-    return [(first, last) for first, last in found if first < last]
+    ranges = [trim(text, a, b) for a, b in itertools.pairwise(cuts)]
+    return [(first, last) for first, last in ranges if first < last]
 
 
-def _unwrap(text: str, found: Iterable[Range]) -> list[Range]:
-    """Join lines that a margin broke inside a sentence, and those of a displayed formula."""
+def _unwrap(text: str, ranges: Iterable[Range]) -> list[Range]:
+    """Join hard-wrapped lines of a sentence, and lines of a displayed formula."""
     joined: list[Range] = []
-    for first, last in found:
+    for first, last in ranges:
         if joined and _goes_on(text, *joined[-1], first):
             joined[-1] = (joined[-1][0], last)
         else:
@@ -170,17 +169,17 @@ def _unwrap(text: str, found: Iterable[Range]) -> list[Range]:
 
 
 def _goes_on(text: str, begin: int, end: int, first: int) -> bool:
-    """Tell whether the line that begins at first belongs to the step before it."""
+    """Whether the line that begins at first continues the step before it."""
     if text.count("$$", begin, end) % 2 or (text[end - 1] in ":：" and text.startswith("$", first)):
         return True
     broken = end - begin >= WRAP_CHARS and not ENDS_SENTENCE.search(text[max(begin, end - 4) : end])
     return broken and bool(STARTS_LOWER.match(text, first)) and not is_apart(text, end, first)
 
 
-def _merge_short(text: str, found: list[Range]) -> list[Range]:
-    """Join pieces that hold less than two letters or digits to the piece before."""
+def _merge_short(text: str, ranges: list[Range]) -> list[Range]:
+    """Join pieces with fewer than two letters or digits to the piece before."""
     merged: list[Range] = []
-    for first, last in found:
+    for first, last in ranges:
         if merged and sum(map(str.isalnum, text[first:last])) < MIN_STEP_CHARS:
             merged[-1] = (merged[-1][0], last)
         else:

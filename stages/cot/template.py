@@ -1,4 +1,4 @@
-"""What a worked solution is: a template of spans, a draft of one, and why a candidate is rejected."""
+"""Data types of worked solutions: templates of spans, drafts, and rejects with their reasons."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ REASONS = (
     "answer_length",
     "low_support",
 )
-"""Why a candidate is no template, in the order of the checks."""
+"""Reasons for rejecting a candidate, in the order of the checks."""
 
 KINDS = ("marker", "tags", "numbered", "equation-lines", "discourse", "boxed", "answer")
-"""Evidence: a solution mark, tags, numbered steps, two lines or more that compute, two sentences or more that
-argue in words, a boxed answer, a marked answer."""
+"""Evidence: a solution mark, tags, numbered steps, two or more lines with computations, two or more sentences of
+reasoning in words, a boxed answer, a marked answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Bounds in characters and numbers; a candidate outside them is a reject.
+    """Bounds in characters and counts; candidates outside them are rejected.
 
-    min_reasoning_share: least share of steps that argue or compute. min_support: least support.
-    max_candidates: candidates looked at in a document, so that a hostile one cannot hold a run up.
+    min_reasoning_share: least share of steps with reasoning or computation. min_support: least support.
+    max_candidates: most candidates examined in a document, so that a hostile document cannot stall a run.
+
+    Raises: ConfigError if a bound is out of range, or a minimum is above its maximum.
     """
 
     min_steps: int = 2
@@ -60,7 +62,7 @@ class Config:
 
 
 class Template(NamedTuple):
-    """A worked solution, as ranges of code points; the answer may lie inside the last step."""
+    """A worked solution, as ranges of code points; the answer may be inside the last step."""
 
     question: Range
     answer: Range
@@ -70,7 +72,7 @@ class Template(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A candidate that is no template, and why (one of REASONS)."""
+    """A rejected candidate, with its reason (one of REASONS)."""
 
     start: int
     end: int
@@ -79,10 +81,10 @@ class Reject(NamedTuple):
 
 @dataclass
 class Draft:
-    """A candidate while it is read: question and solution, the answer if one is marked, and the evidence.
+    """A candidate during parsing: question and solution, the answer if one is marked, and the evidence.
 
-    end: where reading goes on if it becomes a template. is_weak: no mark says that a solution begins, so it must
-    come to a conclusion.
+    end: offset at which parsing continues if it becomes a template. is_weak: no mark begins the solution, so that it
+    must contain a conclusion.
     """
 
     question: Range

@@ -1,10 +1,10 @@
-"""Language profiles: what signals and default rules need to know about a language, as data files.
+"""Language profiles: language-specific data for signals and default rules, as data files.
 
-`<name>.yaml` holds what measuring needs (labels, stop words, line length) and enters the recipes of the
-stages that load it; `<name>.rules.yaml` holds the default `select` rules, so that a new threshold recomputes
-nothing, and `presets/<name>.yaml` those of a published filter; `<name>.lines.yaml` holds patterns of page
-furniture. `punctuation.yaml` and `endings.yaml` serve all languages, as documents mix them. A label without a profile
-gets `und`.
+`<name>.yaml` contains the data for measurements (labels, stop words, line length); its digest enters the recipes of the
+stages that load it. `<name>.rules.yaml` contains the default `select` rules, in a separate file, so that a new
+threshold recomputes nothing; `presets/<name>.yaml` those of a published filter. `<name>.lines.yaml` contains patterns
+of boilerplate lines, `<name>.cot.yaml` those of worked solutions. `punctuation.yaml`, `endings.yaml` and `phrases.yaml`
+apply to all languages, because documents mix them. Labels without a profile use `und`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ PHRASES_PATH = str(_FOLDER / "phrases.yaml")
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """One language, or several that are measured alike.
+    """One language, or several that are measured in the same way.
 
-    labels: the language labels it serves. short_line_chars: a line of at most so many characters is short.
-    stop_words: at most 64 words of the unit that signals count (a Han character, or a run of letters).
-    openers: those of them that no stop word follows in a sentence.
+    labels: the language labels it applies to. short_line_chars: longest short line, in characters.
+    stop_words: at most 64 words in the units of signals (a Han character, or a run of letters).
+    openers: stop words that no other stop word follows in a sentence.
     rules: the default `select` rules, in the grammar of the run file.
+
+    Raises: ConfigError if there are more than 64 stop words.
     """
 
     name: str
@@ -50,28 +52,28 @@ class Profile:
 
 
 def profile_names() -> list[str]:
-    """Names of all profiles, sorted."""
+    """Return the names of all profiles, sorted."""
     return sorted(path.name.removesuffix(".rules.yaml") for path in _FOLDER.glob("*.rules.yaml"))
 
 
 def profile_paths() -> tuple[str, ...]:
-    """Files that measuring depends on: one per profile, and the punctuation of all."""
+    """Return the files that measurements depend on: one per profile, and the punctuation of all."""
     return (*(str(_FOLDER / f"{name}.yaml") for name in profile_names()), PUNCTUATION_PATH)
 
 
 def line_paths() -> tuple[str, ...]:
-    """Files with patterns of page furniture, sorted."""
+    """Return the files with patterns of boilerplate lines, sorted."""
     return tuple(sorted(map(str, _FOLDER.glob("*.lines.yaml"))))
 
 
-def load_yaml(path: str | Path) -> Any:  # Any: whatever the file holds
+def load_yaml(path: str | Path) -> Any:  # Any: parsed YAML
     """Read one data file of this folder."""
     return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
 @cache
 def load_profiles() -> tuple[Profile, ...]:
-    """Load every profile, in the order of `profile_names`."""
+    """Load all profiles, in the order of `profile_names`."""
     profiles = []
     for name in profile_names():
         fields = load_yaml(_FOLDER / f"{name}.yaml")
@@ -89,26 +91,28 @@ def load_profiles() -> tuple[Profile, ...]:
 
 
 def preset_paths() -> tuple[str, ...]:
-    """Files of published filters as rules, sorted by name."""
+    """Return the files of presets of published filters, sorted by name."""
     return tuple(sorted(map(str, (_FOLDER / "presets").glob("*.yaml"))))
 
 
 @cache
 def presets() -> dict[str, tuple[dict[str, Any], ...]]:  # Any: YAML values of a rule
-    """Lists of rules that a run file may name: the defaults of each profile, and published filters.
+    """Return lists of rules that a run file may name: the defaults of each profile, and published filters.
 
-    Rules of a profile ask for its labels, those of `und` for labels that no other profile has. A published filter has
-    in its `where` what all its rules ask for.
+    Rules of a profile apply to its labels, those of `und` to labels that no other profile has. The `where` of a
+    published filter applies to all its rules.
     """
-    known = [label for profile in load_profiles() if profile.name != GENERIC for label in profile.labels]
-    found = {}
+    other_labels = [
+        label for profile in load_profiles() if profile.name != GENERIC for label in profile.labels
+    ]
+    rules_by_name = {}
     for profile in load_profiles():
-        labels = {"not_in": known} if profile.name == GENERIC else list(profile.labels)
-        found[profile.name] = _ask_for({"language.label": labels}, profile.rules)
+        labels = {"not_in": other_labels} if profile.name == GENERIC else list(profile.labels)
+        rules_by_name[profile.name] = _ask_for({"language.label": labels}, profile.rules)
     for path in preset_paths():
-        page = load_yaml(path)
-        found[Path(path).stem] = _ask_for(page.get("where") or {}, page["rules"])
-    return found
+        preset = load_yaml(path)
+        rules_by_name[Path(path).stem] = _ask_for(preset.get("where") or {}, preset["rules"])
+    return rules_by_name
 
 
 def _ask_for(where: dict[str, Any], rules: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -116,12 +120,12 @@ def _ask_for(where: dict[str, Any], rules: Iterable[dict[str, Any]]) -> tuple[di
 
 
 def load_profile(label: str | None) -> Profile:
-    """Return the profile of a language label; `und` for an unknown label or none."""
+    """Return the profile of a language label; `und` for an unknown label or None."""
     return load_profiles()[profile_index(label)]
 
 
 def profile_index(label: str | None) -> int:
-    """Position of a label's profile in `load_profiles`."""
+    """Return the index of a label's profile in `load_profiles`."""
     return _index_of_label().get(label or GENERIC, _index_of_label()[GENERIC])
 
 
@@ -135,11 +139,11 @@ ROLES = (
     "ellipsis",
     "ellipsis_by_three",
 )
-"""Roles of punctuation; role k is bit k of `load_roles`, as `kernels.lines` reads it."""
+"""Roles of punctuation; role k is bit k of `load_roles`, as read in `kernels.lines`."""
 
 
 def load_roles() -> np.ndarray:
-    """Read `punctuation.yaml`: uint8 (0x10000,), the roles of each character below U+10000."""
+    """Return the roles of each character below U+10000, from `punctuation.yaml`: uint8 (0x10000,)."""
     marks = load_yaml(PUNCTUATION_PATH)
     roles = np.zeros(0x10000, np.uint8)
     for bit, name in enumerate(ROLES):
@@ -149,7 +153,7 @@ def load_roles() -> np.ndarray:
 
 
 def load_endings() -> tuple[str, ...]:
-    """How lines end that invite to read on, in match characters."""
+    """Return the endings of lines that invite to read on, in match characters."""
     return tuple(load_yaml(ENDINGS_PATH)["read_more"])
 
 

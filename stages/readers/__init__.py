@@ -1,6 +1,6 @@
-"""Readers: how one file of a source becomes records. One module per format, each with a `READER`.
+"""Readers: convert one file of a source to records. One module per format, each with a `READER`.
 
-A reader survives any bytes: every record it finds is yielded, whole or with the reason why it is broken.
+A reader accepts any bytes: every record is yielded, either complete or with the reason why it is broken.
 """
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -11,7 +11,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "snapshot": ("snapshot", "dump", "crawl"),
     "license": ("license", "licence"),
 }
-"""Canonical column -> field names to try in order, as public corpora and crawlers name them.
+"""Canonical column -> field names to try in order, as used by public corpora and crawlers.
 
-`provenance` and `parent_id` have no usual name, so a source must map them.
+`provenance` and `parent_id` have no usual name, so that a source must map them.
 """

@@ -1,4 +1,4 @@
-"""Records of a WARC file, plain or compressed, to the end of what can be read; positions count them all."""
+"""Records of a WARC file, plain or compressed, up to the first damage; positions count all records."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pipeline.stage import Record
 from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
 SNAPSHOT_CHARS = 200
-"""Longest name of a snapshot; a longer value is none."""
+"""Longest name of a snapshot; longer values are ignored."""
 
 
 def snapshot_of(block: bytes) -> str | None:
-    """The crawl that a warcinfo record says its file is part of: its field `isPartOf`.
+    """Return the crawl named in the field `isPartOf` of a warcinfo record, or None.
 
-    Source: ISO 28500:2017, section 6.2; Common Crawl writes `CC-MAIN-2024-22` there.
+    Source: ISO 28500:2017, section 6.2; an example from Common Crawl is `CC-MAIN-2024-22`.
     """
     for line in block.splitlines():
         name, colon, value = line.partition(b":")
         if colon and name.strip().lower() == b"ispartof":
-            found = value.decode("utf-8", "replace").strip()
-            return found if 0 < len(found) <= SNAPSHOT_CHARS else None
+            snapshot = value.decode("utf-8", "replace").strip()
+            return snapshot if 0 < len(snapshot) <= SNAPSHOT_CHARS else None
     return None
 
 
 class Archive:
-    """Iterates over (position, WARC record, payload): the payload's bytes, or the start of a longer one.
+    """Iterates over (position, WARC record, payload); a payload is truncated to max_bytes.
 
-    end: set when the records have ended before the file did: a record of position -1 with reason `truncated`,
+    end: set if the records ended before the file: a record of position -1 with reason `truncated`,
         `corrupt_stream`, `decompression_bomb` or `corrupt_warc`.
     """
 
@@ -40,7 +40,7 @@ class Archive:
         self.end: Record | None = None
 
     def __iter__(self) -> Iterator[tuple[int, WarcRecord, bytes]]:
-        """Yield whole records; errors of the storage itself rise."""
+        """Yield complete records; errors of the storage itself are raised."""
         try:
             # The library only calls read and tell, though it declares more.
             archive = ArchiveIterator(self._source, parse_http=False)  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ class Archive:
             self.end = dataclasses.replace(self._source.damage, raw=self.end.raw if self.end else None)
 
     def _payload(self, warc: WarcRecord) -> tuple[bytes, int]:
-        """Read a record to its end; return its payload, or the start of it, and how many bytes the file has."""
+        """Read a record to its end; return the first max_bytes bytes of its payload, and the payload's size."""
         payload = warc.reader.read(min(warc.content_length, self._max_bytes))
         n_bytes = len(payload)
         while n_bytes < warc.content_length and (more := warc.reader.read(1 << 16)):

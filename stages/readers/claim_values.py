@@ -1,4 +1,4 @@
-"""Values of what pages claim, in one form: dates as ISO 8601, licences as SPDX identifiers."""
+"""Normalised values of page claims: dates as ISO 8601, licences as SPDX identifiers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MONTH_FIRST = re.compile(
 URL_DATE = re.compile(
     r"/((?:19|20)\d\d)[-/]?(0[1-9]|1[0-2])[-/]?(0[1-9]|[12]\d|3[01])(?=[/_.t-]|$)|/t((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])_"
 )
-"""A whole date as a folder of the path, or as Chinese government sites name files (`t20190220_1234.html`)."""
+"""A full date as a folder of the path, or in file names of Chinese government sites (`t20190220_1234.html`)."""
 
 CC = re.compile(
     r"creativecommons\.org/(?:licenses|publicdomain)/(zero|mark|(?:by|nc|nd|sa|sampling\+?)(?:-(?:nc|nd|sa))*)/(\d\.\d)(?:/(?!deed|legalcode|rdf)([a-z]{2,3}|scotland))?(?=[/?#.]|$)",
     re.IGNORECASE,
 )
-"""Source: creativecommons.org, the address of each deed: code, version, jurisdiction (until version 3.0)."""
+"""URL of a licence deed: code, version, jurisdiction (until version 3.0). Source: creativecommons.org."""
 
 OTHER = (
     (re.compile(r"gnu\.org/(?:licenses|copyleft)/(?:old-licenses/)?fdl-(\d\.\d)", re.I), "GFDL-{}"),
@@ -42,18 +42,18 @@ OTHER = (
 
 
 def iso_date(text: str) -> str | None:
-    """Return a date as `2019-02-20` or `2019-02-20T02:26:00+08:00`, as exact as it is given; None if it is none.
+    """Return a date as `2019-02-20` or `2019-02-20T02:26:00+08:00`, in the precision given; None if it is invalid.
 
-    A day that does not exist, or one before 1990 or after 2099, is none.
+    Days that do not exist, and those before 1990 or after 2099, are invalid.
     """
     text = text[:100]
-    if found := ISO.match(text) or COMPACT.match(text):
-        year, month, day, hour, minute, second, zone = found.groups()
-    elif found := DAY_FIRST.match(text):
-        day, month, year = found.groups()
+    if match := ISO.match(text) or COMPACT.match(text):
+        year, month, day, hour, minute, second, zone = match.groups()
+    elif match := DAY_FIRST.match(text):
+        day, month, year = match.groups()
         hour = None
-    elif found := MONTH_FIRST.match(text):
-        month, day, year = found.groups()
+    elif match := MONTH_FIRST.match(text):
+        month, day, year = match.groups()
         hour = None
     else:
         return None
@@ -75,20 +75,22 @@ def iso_date(text: str) -> str | None:
 
 
 def url_date(url: str) -> str | None:
-    """Return the day that an address has in its path, or None."""
+    """Return the date in the path of a URL, or None."""
     path = url.partition("?")[0]
-    if found := URL_DATE.search(path):
-        return iso_date("-".join(group for group in found.groups() if group))
+    if match := URL_DATE.search(path):
+        return iso_date("-".join(group for group in match.groups() if group))
     return None
 
 
 def license_id(url: str) -> str | None:
-    """Return the SPDX identifier of a licence's address, or None: `CC-BY-SA-3.0-CN`, `CC0-1.0`, `GFDL-1.3`."""
+    """Return the SPDX identifier for the URL of a licence (`CC-BY-SA-3.0-CN`, `CC0-1.0`, `GFDL-1.3`), or None."""
     url = unquote(url[:500])
     if found := CC.search(url):
-        code, version, place = found.groups()
+        code, version, jurisdiction = found.groups()
         name = {"zero": "CC0", "mark": "CC-PDM"}.get(code.lower(), f"CC-{code.upper()}")
-        return f"{name}-{version}" + (f"-{place.upper()}" if place and name not in ("CC0", "CC-PDM") else "")
+        return f"{name}-{version}" + (
+            f"-{jurisdiction.upper()}" if jurisdiction and name not in ("CC0", "CC-PDM") else ""
+        )
     for pattern, form in OTHER:
         if match := pattern.search(url):
             return form.format(*match.groups())

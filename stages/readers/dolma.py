@@ -1,9 +1,9 @@
-"""Dolma: documents in JSON Lines, with the attributes that lie in files of the same name beside them.
+"""Dolma: documents in JSON Lines, with attributes in parallel files of the same name.
 
-The attributes N of a document file `…/documents/P` lie in `…/attributes/N/P`, row by row. Yields the document's own
-fields and two more: `attributes`, all of them as found ([start, end, value] in code points of the text as found), and
-`scores`, those that are one number for the whole text. Reasons of broken records: those of `jsonl`, and
-attributes_misaligned, also at position -1 for rows that belong to no document.
+The attributes N of a document file `…/documents/P` are stored in `…/attributes/N/P`, row by row. Yields the document's
+own fields and two more: `attributes`, all of them unchanged ([start, end, value] in code points of the original text),
+and `scores`, those that are a single number for the whole text. Reasons of broken records: those of `jsonl`, and
+attributes_misaligned, also at position -1 for rows without a document.
 Source: github.com/allenai/dolma, docs/data-format.md.
 """
 
@@ -26,7 +26,7 @@ DOCUMENTS, ATTRIBUTES = "documents", "attributes"
 
 @dataclass(frozen=True, kw_only=True)
 class Config(jsonl.Config):
-    """attributes: names of attribute folders to join; one that comes later wins where two write the same key."""
+    """attributes: names of attribute folders to join; later ones take precedence for equal keys."""
 
     attributes: tuple[str, ...] = ()
 
@@ -38,28 +38,28 @@ class Config(jsonl.Config):
 
 
 class _Rows:
-    """Rows of one attribute file, in order. name: what messages call it, the same wherever the files lie."""
+    """Rows of one attribute file, in order. name: of the file in messages, independent of where it is stored."""
 
     def __init__(self, stream: BinaryIO, name: str, config: Config) -> None:
         self.name, self._records = name, jsonl.read(stream, name, config)
 
     def next(self, source_id: object) -> tuple[dict[str, Any], str | None]:  # Any: values of attributes
-        """Return the attributes of the next row, or none and what is wrong with it for this document."""
+        """Return the attributes of the next row and None, or {} and why the row does not fit this document."""
         row = next(self._records, None)
         if row is None:
             return {}, f"{self.name} ends before it"
         if row.fields is None:
             return {}, f"{self.name}: {row.reason}: {row.detail}"
-        found = row.fields.get("id")
-        if found is None or found != source_id:
-            return {}, f"{self.name}: row {row.position:,} has id {found!r}, the document {source_id!r}"
+        row_id = row.fields.get("id")
+        if row_id is None or row_id != source_id:
+            return {}, f"{self.name}: row {row.position:,} has id {row_id!r}, the document {source_id!r}"
         attributes = row.fields.get("attributes")
         if not isinstance(attributes, dict):
             return {}, f"{self.name}: row {row.position:,} has no object `attributes`"
         return attributes, None
 
     def rest(self) -> str | None:
-        """Say that there is a row left, if there is."""
+        """Return a message if there is a row left, else None."""
         row = next(self._records, None)
         return f"{self.name}: row {row.position:,} has no document" if row else None
 
@@ -67,8 +67,8 @@ class _Rows:
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     """Yield one record per document, in order; see `Reader`.
 
-    Raises: InputError when an attribute file is missing, or the document file lies in a bucket or not in a folder
-    `documents`.
+    Raises: InputError if an attribute file is missing, or if the document file is stored in a bucket or outside a
+    folder `documents`.
     """
     with ExitStack() as stack:
         names = config.attributes
@@ -77,7 +77,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
             for name, file in zip(names, siblings(getattr(stream, "name", path), config), strict=True)
         ]
         for record in jsonl.read(stream, path, config):
-            if record.position < 0:  # attributes go on beyond the damage, which is not their fault
+            if record.position < 0:  # attributes after the damage of the document file are not misaligned
                 yield record
                 return
             yield _join(record, files)
@@ -86,17 +86,17 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
 
 
 def siblings(path: str, config: Config) -> list[str]:
-    """Attribute files of a document file, by name: the last folder `documents` on its way, replaced.
+    """Return the paths of the attribute files of a document file: the last folder `documents` of its path is replaced.
 
-    Raises: InputError when the document file lies in a bucket or not in a folder `documents`.
+    Raises: InputError if the document file is stored in a bucket or outside a folder `documents`.
     """
     if not config.attributes:
         return []
     parts = path.split(os.sep)
     if DOCUMENTS not in parts[:-1] or "://" in path:
         raise InputError(
-            f"{path}: attributes {', '.join(config.attributes)} are asked for; expected a local file below a folder "
-            f"named {DOCUMENTS}. Copy documents and attributes to a disk, or read it without attributes"
+            f"{path}: attributes {', '.join(config.attributes)} are configured; expected a local file below a folder "
+            f"named {DOCUMENTS}. Copy documents and attributes to a local disk, or remove the setting `attributes`"
         )
     at = len(parts) - 2 - parts[-2::-1].index(DOCUMENTS)
     return [os.sep.join([*parts[:at], ATTRIBUTES, name, *parts[at + 1 :]]) for name in config.attributes]
@@ -107,21 +107,21 @@ def _open(path: str) -> BinaryIO:
         return open(path, "rb")
     except OSError as error:
         raise InputError(
-            f"{path}: {error.strerror}; expected the attributes of the document file of that name"
+            f"{path}: {error.strerror}; expected the attribute file of the document file of the same name"
         ) from error
 
 
 def _join(record: Record, files: list[_Rows]) -> Record:
-    """Add the next row of every attribute file to a document; a broken one uses up its rows too."""
+    """Add the next row of every attribute file to a document; rows are consumed for a broken document too."""
     fields = record.fields
-    found = [rows.next(fields.get("id") if fields else None) for rows in files]
+    rows_and_errors = [rows.next(fields.get("id") if fields else None) for rows in files]
     if fields is None or not files:
         return record
-    if wrong := [detail for _, detail in found if detail]:
+    if errors := [detail for _, detail in rows_and_errors if detail]:
         shown = {name: fields[name] for name in ("id", "text") if isinstance(fields.get(name), str)}
         raw = json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace")[:RAW_BYTES]
-        return Record(record.position, None, "attributes_misaligned", "; ".join(wrong), raw)
-    attributes = {key: value for merged, _ in found for key, value in merged.items()}
+        return Record(record.position, None, "attributes_misaligned", "; ".join(errors), raw)
+    attributes = {key: value for merged, _ in rows_and_errors for key, value in merged.items()}
     scores = {
         key: score
         for key, value in attributes.items()
@@ -131,7 +131,7 @@ def _join(record: Record, files: list[_Rows]) -> Record:
 
 
 def _score(value: Any, text: Any) -> float | None:  # Any: JSON values
-    """The one number that an attribute says of the whole text, or None."""
+    """The value of an attribute if it is a single number for the whole text, else None."""
     if isinstance(value, list) and isinstance(text, str) and len(value) == 1:
         span = value[0]
         if isinstance(span, list) and len(span) == 3 and span[:2] == [0, len(text)]:

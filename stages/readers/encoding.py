@@ -1,8 +1,8 @@
-"""The encoding of text bytes: byte order mark, UTF-8, what is declared, then what the bytes look like.
+"""The encoding of text bytes: byte order mark, UTF-8, declared encodings, then detection from the bytes.
 
-A wrong guess makes mojibake that no later stage can tell from bad writing, so text whose encoding stays in doubt
-is refused. Labels and guesses are resiliparse's (WHATWG names, uchardet); every one must then decode strictly and
-look plausible, because `charset=ISO-8859-1` is a server's default far more often than the truth.
+A wrong guess produces mojibake that no later stage can distinguish from bad writing, so that text of doubtful encoding
+is refused. Labels and guesses are those of resiliparse (WHATWG names, uchardet); each must decode strictly to plausible
+text, because `charset=ISO-8859-1` is far more often a server's default than correct.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ CODECS = {
     "euc-kr": ("cp949",),
     "windows-1252": ("cp1252",),
 }
-"""Encoding -> Python codecs to try in order; each is the superset that browsers decode. Others go by one name."""
+"""Encoding -> Python codecs to try in order, each the superset that browsers decode; others: the codec of that name."""
 
 GUESSED = frozenset(
     (*CODECS, "euc-jp", "windows-1250", "windows-1251", "windows-1253", "windows-1254", "windows-1255", "windows-1256",
      "koi8-r", "iso-8859-5")
 )  # fmt: skip
-"""Encodings that undeclared bytes may be told to be in."""
+"""Encodings that are accepted when detected from undeclared bytes."""
 
 CLEAR = 0.2
-"""Share of commonest letters, see `plausible.reads`, from which a guess is believed, alone or beside a worse text."""
+"""Least share of frequent letters, see `plausible.reads`, for a guess to be accepted."""
 
 NAMES = {
     "gbk": "gb18030",
@@ -50,10 +50,10 @@ NAMES = {
     "iso8859-7": "windows-1253",
     "iso8859-9": "windows-1254",
 }
-"""Names of the library -> ours."""
+"""The library's names -> names used here."""
 
 META_BYTES = 4096
-"""Where a page may declare its charset: browsers look at 1,024 bytes, and further while `<head>` goes on."""
+"""Bytes of a page that are searched for its charset: browsers search 1,024 bytes, and more if `<head>` is longer."""
 
 META_CHARSET = re.compile(
     rb"""<meta\b[^>]{0,500}?\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})"""
@@ -63,25 +63,25 @@ META_CHARSET = re.compile(
 HEADER_CHARSET = re.compile(r"""\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
 
 SURE_BYTES = 16
-"""Continuation bytes that make valid UTF-8 certain, whatever is declared: other text has none by chance."""
+"""Continuation bytes that make valid UTF-8 certain regardless of declarations: they do not occur by chance."""
 
 MAX_BROKEN_SHARE = 0.001
-"""Characters that may be broken in text of a declared encoding: one bad byte in an advert costs no page."""
+"""Largest share of broken characters in text of a declared encoding: a page is not lost for a bad byte in an advert."""
 
 BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff]")
-"""Control and private-use characters: what wrongly decoded bytes become."""
+"""Control and private-use characters, which result from wrong decoding."""
 
 HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 
 
 class EncodingError(ValueError):
-    """The bytes are in no encoding that can be told with confidence."""
+    """The encoding of the bytes cannot be determined with confidence."""
 
 
 def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
-    """Decode text whose encoding is declared or can be told from its bytes.
+    """Decode text whose encoding is declared or can be detected from its bytes.
 
-    Args: declared, labels in order of trust, as found: an HTTP header's, then the page's own.
+    Args: declared, labels as found, most trusted first: an HTTP header's, then the page's own.
     Returns: the text without a byte order mark, and the encoding's WHATWG name in lower case.
     Raises: EncodingError if no encoding fits.
     """
@@ -102,20 +102,22 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
         if (sure or set(names) <= {"utf-8"}) and data.count(0) * 20 <= len(data):
             return text, "utf-8"
     names.append("utf-8")
-    for found in (_strict, _tolerant):
+    for decode_as in (_strict, _tolerant):
         for name in names:
-            if (text_or_none := found(data, name)) is not None:
+            if (text_or_none := decode_as(data, name)) is not None:
                 return _better(data, text_or_none, name)
     name = _name(detect_encoding(data, html5_compatible=False) or "")
     guessed = _strict(data, name) if name in GUESSED else None
     if guessed is None or (name not in CODECS and reads(guessed) < CLEAR):
-        said = ", ".join(names[:-1]) or "nothing"
-        raise EncodingError(f"declared {said}, looks like {name or 'nothing known'}; neither fits, nor UTF-8")
+        declared_names = ", ".join(names[:-1]) or "nothing"
+        raise EncodingError(
+            f"declared {declared_names}, looks like {name or 'nothing known'}; neither fits, nor UTF-8"
+        )
     return guessed, name
 
 
 def _better(data: bytes, text: str, name: str) -> tuple[str, str]:
-    """Return the text as declared, or as its bytes look if it reads like a language only so.
+    """Return the text in its declared encoding, or in a detected one if only that is plausible.
 
     Bytes of Big5, Shift_JIS or EUC-KR are nearly all valid GB18030, and any bytes are valid windows-1251.
     """
@@ -131,7 +133,7 @@ def _better(data: bytes, text: str, name: str) -> tuple[str, str]:
 
 
 def _wide(data: bytes) -> tuple[str, str] | None:
-    """Read UTF-16 without a byte order mark: markup and blanks have zero bytes; one order reads as a language."""
+    """Decode UTF-16 without a byte order mark: markup and blanks have zero bytes, and one byte order is plausible."""
     head = data[:4096]
     n_zeros = head.count(0)
     if len(data) % 2 or len(data) < 8 or not 0 < n_zeros < len(head):
@@ -149,26 +151,26 @@ def _wide(data: bytes) -> tuple[str, str] | None:
 
 def declared_in_page(html: bytes) -> Iterator[str]:
     """Yield the charset that a page's own `<meta>` or XML declaration names."""
-    if found := META_CHARSET.search(html, 0, META_BYTES):
-        yield (found[1] or found[2]).decode("ascii", "ignore")
+    if match := META_CHARSET.search(html, 0, META_BYTES):
+        yield (match[1] or match[2]).decode("ascii", "ignore")
 
 
 def declared_in_header(content_type: str | None) -> Iterator[str]:
     """Yield the charset that a Content-Type header names."""
-    if found := HEADER_CHARSET.search(content_type or ""):
-        yield found[1]
+    if match := HEADER_CHARSET.search(content_type or ""):
+        yield match[1]
 
 
 def _name(label: str) -> str:
-    """Return our name of a label, or an empty one: only WHATWG's labels count, never Python's other codecs."""
+    """Return the name used here for a label, or ""; only WHATWG labels are accepted, not Python's other codecs."""
     label = label.strip().lower()
-    known = "gbk" if label in ("gb18030", "gb2312") else map_encoding_to_html5(label, fallback_utf8=False)
-    name = NAMES.get(label) or NAMES.get(known or "", known or "")
+    mapped = "gbk" if label in ("gb18030", "gb2312") else map_encoding_to_html5(label, fallback_utf8=False)
+    name = NAMES.get(label) or NAMES.get(mapped or "", mapped or "")
     return name.replace("cp125", "windows-125").replace("iso8859", "iso-8859")
 
 
 def _strict(data: bytes, name: str) -> str | None:
-    """Decode without any error into plausible text, or return None."""
+    """Decode without any error to plausible text, or return None."""
     if name == "windows-1252" and not _looks_latin(data):
         return None
     if name.startswith("utf-16") and b"\0" not in data:
@@ -184,7 +186,7 @@ def _strict(data: bytes, name: str) -> str | None:
 
 
 def _tolerant(data: bytes, name: str) -> str | None:
-    """Decode with few broken characters, each U+FFFD, and a last one cut off; None if they are not few."""
+    """Decode with few broken characters, each U+FFFD, and without a truncated last one; None if they are not few."""
     if name == "windows-1252":
         return None
     try:
@@ -201,7 +203,7 @@ def _tolerant(data: bytes, name: str) -> str | None:
 
 
 def _looks_latin(data: bytes) -> bool:
-    """Say whether bytes above 127 stand alone between ASCII letters, as accents do (two in a row: `ção`)."""
+    """Whether bytes above 127 are isolated between ASCII letters, as accents are (two in a row: `ção`)."""
     runs = [len(run) for run in HIGH_RUN.findall(data)]
     n_high = sum(runs)
     n_alone, n_short = runs.count(1), runs.count(1) + 2 * runs.count(2)

@@ -1,7 +1,7 @@
-"""The process that extracts main text: pages in on stdin, fields out on stdout, each after its length.
+"""The extraction process: reads pages from stdin and writes their fields to stdout, each message after its length.
 
-Some pages make any extractor hang or eat memory, so this runs apart and may die: the kernel ends it at the limits
-of time and memory, also when the process that started it is gone. `stages.readers.extract` is its other end.
+Some pages make any extractor hang or exhaust memory. This process is therefore separate and may die: the kernel
+terminates it at its limits of time and memory, even if its parent has ended. `stages.readers.extract` is the parent.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from stages.readers.page_claims import claims
 from stages.readers.table_spans import AbsurdSpanError, check_spans
 
 LENGTH = struct.Struct("<I")
-"""Before each message: its bytes."""
+"""Length of a message in bytes, written before it."""
 
 MEMORY_EXIT = 86
-"""Exit status of a process that ran out of memory and knew it."""
+"""Exit status of a process that ran out of memory and could report it."""
 
 WALL_FACTOR = 20
-"""Wall-clock time for each second of processor time, so that a busy machine condemns no page."""
+"""Ratio of the limits of wall-clock time and processor time; a page must not fail because the machine is busy."""
 
 
 def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
-    """Return a page's main text (`text`, see `main_text`) and what it says about itself (see `page_claims`).
+    """Return a page's main text (`text`, see `main_text`) and its claims about itself (see `page_claims`).
 
-    Raises: AbsurdSpanError.
+    Raises: AbsurdSpanError if a table cell has an impossible span.
     """
     tree = parse(html)
     check_spans(tree)
@@ -40,7 +40,7 @@ def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
 
 
 def read_message(stream: IO[bytes]) -> bytes | None:
-    """Read one message; None if the stream ends before it does."""
+    """Read one message; None if the stream ends before the end of the message."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -57,7 +57,7 @@ def write_message(stream: IO[bytes], body: bytes) -> None:
 
 
 def limit(memory_bytes: int) -> None:
-    """Bound this process: data by the kernel, and signals that end it whatever code it is in."""
+    """Limit the memory of this process, and let timer signals terminate it in any code."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for ending in (signal.SIGPROF, signal.SIGALRM):
@@ -67,28 +67,28 @@ def limit(memory_bytes: int) -> None:
 
 
 def set_timers(seconds: float) -> None:
-    """Start both clocks, or stop them with 0: processor time decides, wall-clock time is for one that sleeps."""
+    """Start both timers, or stop them with 0; wall-clock time is limited too, because a process may sleep."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds * WALL_FACTOR)
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has held."""
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def refusal(reason: str, detail: str) -> bytes:
-    """Return the answer for a page without text."""
+    """Return the message for a page without text."""
     return msgspec.msgpack.encode({"reason": reason, "detail": detail})
 
 
 def serve(seconds: float, memory_bytes: int) -> None:
-    """Say that this process is ready, then answer pages until stdin ends.
+    """Write a ready message, then process pages until stdin ends.
 
-    An answer is an object of fields, see `extract`, or of `reason` and `detail` if there is no text.
+    A response is a mapping of fields, see `extract`, or of `reason` and `detail` if there is no text.
     """
     pages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
+    os.dup2(2, 1)  # output of libraries must not be mixed with responses
     limit(memory_bytes)
     write_message(answers, b"ready")
     while (page := read_message(pages)) is not None:
@@ -100,7 +100,7 @@ def serve(seconds: float, memory_bytes: int) -> None:
         except AbsurdSpanError as error:
             answer = refusal("table_too_large", str(error))
         except Exception as error:
-            if peak_bytes() > memory_bytes / 2:  # the parser does not say that it was refused memory
+            if peak_bytes() > memory_bytes / 2:  # the parser does not report failed allocations
                 os._exit(MEMORY_EXIT)
             answer = refusal("extractor_failed", f"{type(error).__name__}: {error}"[:500])
         set_timers(0)

@@ -1,9 +1,8 @@
 """Formulas of a page as TeX: `$...$`, or `$$...$$` on a line of its own.
 
-Renderers write a formula as hundreds of elements, but most keep its source: MathJax 4 in `data-latex`, KaTeX, Wikipedia
-and arXiv in an annotation of MathML or in `alttext`, MathJax 2 in `<script type="math/tex">`, forums in the `alt` of an
-image. Works on the page's source, before it is parsed, in time linear in its length; formulas without a source stay as
-they are.
+Renderers write a formula as hundreds of elements, but most include its source: MathJax 4 in `data-latex`, KaTeX,
+Wikipedia and arXiv in a MathML annotation or in `alttext`, MathJax 2 in `<script type="math/tex">`, forums in the `alt`
+of an image. Operates on the HTML source before it is parsed, in linear time; formulas without a source are unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from html import escape, unescape
 
 MAX_CHARS = 200_000
-"""Longest markup of one formula; a longer one is none."""
+"""Longest markup of a formula; longer ones are not converted."""
 
 MARKS = ("<mjx-container", "<math", "math/tex", "<img")
 LATEX = re.compile(r"""\bdata-latex=(?:"([^"]*)"|'([^']*)'|([^\s>"']+))""")
@@ -31,7 +30,7 @@ WRAPPER = re.compile(r"^\{\\(?:displaystyle|textstyle)\s?(.*)\}$", re.DOTALL)
 
 
 def restore(html: str) -> str:
-    """Return the page with its formulas as TeX, where it tells it; the page itself if it has none."""
+    """Return the page with formulas replaced by their TeX source, where it is included."""
     if "<mjx-container" in html:
         html = _replace(html, "<mjx-container", "</mjx-container>", lambda found: _first(LATEX, found))
     if "<math" in html:
@@ -49,8 +48,8 @@ def restore(html: str) -> str:
     return html
 
 
-def _script(found: str) -> str | None:
-    head, _, body = found.partition(">")
+def _script(markup: str) -> str | None:
+    head, _, body = markup.partition(">")
     return body[: -len("</script>")] if "math/tex" in head else None
 
 
@@ -60,7 +59,7 @@ def _first(pattern: re.Pattern[str], markup: str) -> str | None:
 
 
 def _replace(html: str, start: str, end: str, source: Callable[[str], str | None]) -> str:
-    """Replace each element from `start` to `end` by the TeX that `source` finds in its markup; one without stays."""
+    """Replace each element from `start` to `end` by the TeX that `source` returns for its markup, if any."""
     parts: list[str] = []
     done, at = 0, html.find(start)
     while at >= 0:

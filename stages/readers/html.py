@@ -1,6 +1,6 @@
 """HTML files, plain or compressed: one file is one document, its main text extracted; position is always 0.
 
-Yields text, encoding, and what the page says of itself: see `extract_worker.extract`. Reasons of broken records:
+Yields text, encoding, and the page's claims about itself, see `extract_worker.extract`. Reasons of broken records:
 those of `stages.readers.pages`; at position -1: truncated, corrupt_stream, decompression_bomb.
 """
 
@@ -22,7 +22,7 @@ class Config(PageBounds):
 
 
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
-    """Yield the page; see `Reader`. A page that is damaged before its end is not used."""
+    """Yield the page; see `Reader`. A file that is damaged before its end yields no page."""
     source = Inflated(stream, config)
     page = read_start(source, config.max_page_bytes + 1)
     yield source.damage or html_record(0, page, (), {}, config)

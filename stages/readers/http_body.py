@@ -1,6 +1,6 @@
-"""Bodies of HTTP responses, their codings undone piece by piece, so that a body costs no more than is read of it.
+"""Bodies of HTTP responses, decoded incrementally, so that only the bytes that are read are decompressed.
 
-FastWARC's own `auto_decode` undoes a body as a whole before the first byte is read: 16 MB of gzip would be 16 GB.
+FastWARC's own `auto_decode` decodes the whole body before the first byte is read: 16 MB of gzip may become 16 GB.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ READERS: dict[str, Callable[[WarcReader | io.BytesIO], WarcReader]] = {
     "zstd": ZstdReader,
     "chunked": ChunkedReader,
 }
-"""Coding -> how it is undone. Source: RFC 9110, section 8.4.1, RFC 9112, section 7; zstd: RFC 8878."""
+"""Coding -> its decoder. Source: RFC 9110, section 8.4.1, RFC 9112, section 7; zstd: RFC 8878."""
 
 MAX_CODINGS = 4
 
 
 def start_of_body(body: bytes, transfer: list[str], content: list[str], max_bytes: int) -> bytes:
-    """Return the first bytes of a body, decoded as its headers say.
+    """Return the first max_bytes bytes of a body, decoded according to its headers.
 
     Args: transfer, content: values of the headers Transfer-Encoding and Content-Encoding.
-    Raises: OSError if a coding is not known, there are more than four, or the body is not in them.
+    Raises: OSError if a coding is unknown, there are more than four, or the body is not encoded in them.
     """
     codings = [*_codings(content), *_codings(transfer)]
     if len(codings) > MAX_CODINGS:
@@ -59,7 +59,7 @@ def _start(stream: WarcReader | io.BytesIO, max_bytes: int) -> bytes:
 
 
 def _raw_deflate(body: bytes, max_bytes: int) -> bytes:
-    """Undo deflate without the zlib header that the standard wants and some servers leave out."""
+    """Decode deflate without the zlib header, which the standard requires and some servers omit."""
     try:
         return zlib.decompressobj(-15).decompress(body, max_bytes)
     except zlib.error as error:

@@ -24,7 +24,7 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Bounds):
-    """Bounds of lines and of decompression; a longer line is quarantined, and reading goes on after it."""
+    """Bounds of lines and of decompression; longer lines are quarantined, and reading continues after them."""
 
     max_line_bytes: int = 64 << 20
 
@@ -53,7 +53,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
             record = _as_record(position, fields, line)
         if record is None:
             continue
-        if source.damage and record.fields is None:  # only the last line can meet damage, cut off by it
+        if source.damage and record.fields is None:  # only the last line, truncated by the damage
             source.damage = dataclasses.replace(source.damage, raw=record.raw)
             continue
         yield record
@@ -68,10 +68,10 @@ def _as_record(position: int, value: Any, line: bytes | bytearray) -> Record:  #
 
 
 def _look_again(position: int, line: bytes | bytearray) -> Record | None:
-    r"""Say why a line did not decode; None if it is blank.
+    r"""Decode a line again with Python's decoder, or return why it is invalid; None if it is blank.
 
-    The fast decoder refuses what Python's own writes: NaN, Infinity and lone surrogates (\ud800). Those lines
-    are read with Python's rules, so that one odd number in a field nobody uses does not cost a document.
+    The fast decoder rejects NaN, Infinity and lone surrogates (\ud800), which Python's own writes. Such lines are
+    accepted, so that an odd number in an unused field does not cost a document.
     """
     if not line.strip():
         return None

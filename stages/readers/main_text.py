@@ -1,9 +1,9 @@
-"""The main text of a page: what resiliparse extracts, once the page is narrowed to its prose and cleaned.
+"""The main text of a page, extracted by resiliparse after the page is narrowed to its prose and cleaned.
 
-Three steps, each by general marks of pages and none by site. *Formulas* become TeX. *Narrow*: the smallest element
-that holds most of the prose, weighed by length and by sentence punctuation, full-width marks included and links not
-counted; inside it, lists of links go, and what calls itself furniture (comments, related pages, toolbars), if it holds
-little. *Trim*: short lines of page furniture before the first sentence and after the last.
+Three steps, none of them specific to a site. *Formulas* are converted to TeX. *Narrow*: find the smallest element that
+contains most of the prose, weighted by length and sentence punctuation (including full-width marks), without links;
+within it, remove lists of links, and elements labelled as boilerplate (comments, related pages, toolbars) if they
+contain little prose. *Trim*: remove short boilerplate lines before the first sentence and after the last.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from resiliparse.parse.html import HTMLTree, NodeType
 from stages.readers.formulas import restore
 
 SKIP = [
-    # no reader of a page sees these; the parser keeps the markup in the first two as plain text
+    # not displayed; the parser keeps the markup inside the first two as plain text
     "noframes", "noembed", "template", "script", "style",
     # numbers and buttons beside code, anchors beside headings
     "td.linenos", "td.gutter", "td.rouge-gutter", "td.blob-num", ".linenodiv", ".lineno", ".linenos", ".lnt",
     ".line-numbers-rows", ".hljs-ln-numbers", ".gutter > .line", "button", ".copybtn", ".headerlink", ".header-anchor",
     ".anchorjs-link", ".hash-link", ".mw-editsection",
-    # second forms of formulas that stand there as text
+    # duplicate renderings of formulas as text
     ".katex-html", ".MathJax_Preview",
 ]  # fmt: skip
 """Elements that are never text."""
@@ -32,10 +32,10 @@ HIDDEN = [
     "[hidden]", '[style*="display:none" i]', '[style*="display: none" i]', '[style*="visibility:hidden" i]',
     '[style*="visibility: hidden" i]',
 ]  # fmt: skip
-"""What a page hides. Not text, unless nearly all is hidden: some hide the whole text until a script has run."""
+"""Hidden elements. They are not text, unless nearly all text is hidden: some pages hide it until a script has run."""
 
 MOSTLY_HIDDEN = 0.1
-"""Share of the main element's characters below which its text is taken to be hidden."""
+"""If less than this share of the main element's characters is visible, its text is taken to be hidden."""
 
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:bread-?crumbs?|crumbs?|comment\w*|disqus|related\w*|recommend\w*|share\w*|social|toolbar|paginat\w+|pager"
@@ -43,19 +43,20 @@ FURNITURE = re.compile(
     r"|nav\w*|menu|ad|ads|adbox|advert\w*|login|skip\w*|sponsor\w*|promo\w*)(?:$|[\s_-]|\d)",
     re.IGNORECASE,
 )
-"""Words in the class or id of an element that hold furniture, unless the element holds much of the page."""
+"""Words in the class or id of boilerplate elements; ignored if the element contains much of the page."""
 
 FURNITURE_WEIGHT = 0.1
-"""What prose inside furniture counts: comments may be longer than the article, and a whole page may be a `modal`."""
+"""Weight of prose in boilerplate elements: comments may be longer than the article, and a `modal` may be the page."""
 
 MAX_FURNITURE = 0.25
-"""Share of the main text's prose, so counted, that furniture may hold and still go; without prose, of all its text."""
+"""A boilerplate element with more than this share of the main text's weighted prose is kept; without prose, of its
+text."""
 
 WRAPPER = 0.9
-"""Share of the page's prose from which an element is the page, whatever it is called."""
+"""An element with at least this share of the page's prose is the page, regardless of its label."""
 
 LEAST_PLAIN = 0.15
-"""What prose counts at least if labels of furniture mean anything: where nearly all is `comment`, that is the text."""
+"""If weighted prose is less than this share of all prose, labels are ignored: nearly all text is labelled `comment`."""
 
 UNSEEN = frozenset(
     ("script", "style", "template", "noscript", "noframes", "noembed", "svg", "nav", "select", "iframe", "button",
@@ -85,7 +86,7 @@ INLINE = frozenset(
     )
 )
 SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "blockquote"))
-"""Elements that are parts of a text: the text does not shrink to one of them because it is the longest."""
+"""Sections of a text: the main text is never narrowed to the longest of several."""
 
 ASIDES = frozenset(("aside", "footer"))
 MAINS = frozenset(("main", "article", "body"))
@@ -96,19 +97,19 @@ WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 TEXT, ELEMENT = NodeType.TEXT, NodeType.ELEMENT
 
 HELD = 0.7
-"""Share of the page's prose that the main element holds at least."""
+"""Least share of the page's prose in the main element."""
 
 LOST = 0.02
-"""Share of the page's prose that may stand beside the main element in its parent, as paragraphs of the parent's own."""
+"""Largest share of prose in a similar sibling of the main element, or in its parent's own paragraphs."""
 
 LEAST = 3.0
-"""Weight of a page that has prose; of others resiliparse alone chooses the text."""
+"""Least weight of a page with prose; for other pages resiliparse alone chooses the text."""
 
 MAX_DEPTH = 200
-"""Elements nested deeper are not weighed."""
+"""Elements nested deeper are ignored when weighing."""
 
 LONG_INLINE = 400
-"""Characters of an inline element that may hold blocks, as `<font>` does around whole old pages."""
+"""Inline elements of at least this many characters may contain blocks, such as `<font>` around a whole old page."""
 
 ENDS = re.compile(
     r"(?:跳[转到过至].{0,6}(?:内容|导航)?|分享[到至]?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
@@ -119,11 +120,15 @@ ENDS = re.compile(
     r"|(?:all rights reserved|copyright|©).{0,80})[\s:：|/>»]*",
     re.IGNORECASE,
 )
-"""Whole lines of furniture at the ends of a text, in Chinese and in English."""
+"""Complete boilerplate lines at the ends of a text, in Chinese and in English."""
 
 
 class Part:
-    """An element: weight of its prose, furniture counted less, and full; prose of its own paragraphs; its parts."""
+    """An element and its children `parts`.
+
+    weight: of its prose, with boilerplate weighted down; full: without; own: of its own paragraphs. chars, linked:
+    characters, and those in links.
+    """
 
     __slots__ = ("chars", "full", "furniture", "kind", "linked", "node", "own", "parts", "tag", "weight")
 
@@ -134,24 +139,24 @@ class Part:
         self.weight = self.full = self.own = 0.0
         self.chars = self.linked = 0
         self.parts: list[Part] = []
-        words = f"{kind} {name}"  # the name of a section is made of its heading
+        words = f"{kind} {name}"  # name is "" for sections, whose ids are made from headings
         self.furniture = tag in ASIDES or (
             tag not in MAINS and len(words) > 1 and FURNITURE.search(words) is not None
         )
 
     @property
     def counted(self) -> float:
-        """The weight that it counts for in its parent."""
+        """Its contribution to the weight of its parent."""
         return self.weight * (FURNITURE_WEIGHT if self.furniture else 1.0)
 
 
 def parse(html: str) -> HTMLTree:
-    """Parse a page, its formulas as TeX."""
+    """Parse a page, with formulas converted to TeX."""
     return HTMLTree.parse(restore(html))
 
 
 def text_of(tree: HTMLTree) -> str:
-    """Return the main text of a tree, which is changed."""
+    """Return the main text of a tree; the tree is modified."""
     if tree.body is None:
         return extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
     page = _weigh(tree.body, "body", 0)
@@ -173,7 +178,7 @@ def text_of(tree: HTMLTree) -> str:
 
 
 def prose(text: str) -> float:
-    """Say how much prose a block of text is: 0 for a label or a heading, about 1 for a sentence, 8 at most."""
+    """Return the weight of a block of text as prose: 0 for a label or heading, about 1 for a sentence, at most 8.3."""
     n = len(text)
     if n < 12:
         return 0.0
@@ -185,15 +190,15 @@ def prose(text: str) -> float:
 
 
 def prose_like(text: str) -> bool:
-    """Say whether a long text may hold prose: one sentence mark in 300 characters at least."""
+    """Return whether a text may contain prose: at least one sentence mark per 300 characters."""
     return len(STOPS.findall(text)) * 300 >= len(text)
 
 
 def _weigh(node: Any, tag: str, depth: int, labelled: bool = True) -> Part:
-    """Weigh an element and all below it, visiting each block once."""
+    """Weigh an element and its descendants, visiting each block once; labelled: whether boilerplate labels count."""
     part = Part(node, tag, node.class_name or "", (node.id or "") if tag not in SECTIONS else "")
     if part.furniture and labelled and not prose_like(text := node.text):
-        part.chars = part.linked = len(text.strip())  # a menu, whatever it is made of
+        part.chars = part.linked = len(text.strip())  # treated as a menu
         return part
     texts: list[str] = []
     linked = 0
@@ -236,7 +241,7 @@ def _add(part: Part, weight: float) -> None:
 
 
 def _unwrap(page: Part) -> None:
-    """Take the label of furniture from what holds nearly the whole page, such as a `<div class="modal">` around it."""
+    """Ignore the boilerplate label of elements that contain nearly the whole page, such as `<div class="modal">`."""
     path = [page]
     while path[-1].parts:
         best = max(path[-1].parts, key=lambda part: part.full)
@@ -267,43 +272,43 @@ def _add_leaf(part: Part, node: Any, tag: str) -> None:
 
 
 def _narrow(page: Part) -> Part:
-    """Go down from the page to the smallest element that holds most of its prose and is not one of several like it."""
-    at, held = page, 1.0
+    """Descend from the page to the smallest element that contains most of its prose and has no similar siblings."""
+    at, share = page, 1.0
     while at.parts:
         best = max(at.parts, key=lambda part: part.counted)
-        held *= best.counted / at.weight
+        share *= best.counted / at.weight
         others = any(
             _alike(part, best) and part.counted > LOST * at.weight for part in at.parts if part is not best
         )
-        if held < HELD or at.own > LOST * at.weight or others:
+        if share < HELD or at.own > LOST * at.weight or others:
             break
         at = best
     return at
 
 
 def _alike(part: Part, best: Part) -> bool:
-    """Say whether two elements beside each other look like parts of one text: sections, or blocks of one class."""
+    """Whether two siblings seem to belong to one text: both are sections, or blocks of the same class."""
     return part.tag == best.tag and (part.tag in SECTIONS or (part.kind == best.kind and part.kind != ""))
 
 
 def _clean(main: Part) -> int:
-    """Take furniture and lists of links out of the main element; return how many characters went."""
+    """Remove boilerplate and lists of links from the main element; return the number of characters removed."""
     limit = MAX_FURNITURE * main.weight
     stack = list(main.parts)
-    gone = 0
+    n_removed = 0
     while stack:
         part = stack.pop()
         is_list = part.weight < 0.5 and part.linked > 0.5 * part.chars and part.tag not in SECTIONS
         if (part.furniture and part.counted <= limit) or is_list:
-            gone += part.chars
+            n_removed += part.chars
             part.node.decompose()
         else:
             stack += part.parts
-    return gone
+    return n_removed
 
 
 def _clear(page: Part) -> None:
-    """Take furniture that holds little of the text out of a page without prose."""
+    """Remove boilerplate that contains little of the text from a page without prose."""
     stack = list(page.parts)
     while stack:
         part = stack.pop()
@@ -314,7 +319,7 @@ def _clear(page: Part) -> None:
 
 
 def _isolate(body: Any, node: Any) -> None:
-    """Leave nothing in the body but one element."""
+    """Remove everything from the body but one element."""
     if node == body:
         return
     body.append_child(node)
@@ -323,7 +328,7 @@ def _isolate(body: Any, node: Any) -> None:
 
 
 def _trim(text: str) -> str:
-    """Drop lines of furniture before the first line of prose and after the last; without prose nothing is dropped."""
+    """Remove boilerplate lines before the first line of prose and after the last; without prose keep all lines."""
     lines = text.split("\n")
     first = next((i for i, line in enumerate(lines) if prose(line.strip())), None)
     if first is None:

@@ -1,8 +1,8 @@
-"""Repair of text that was decoded as the wrong encoding, saved, and is now valid but unreadable. Conservative.
+"""Conservative repair of mojibake: text that was decoded with the wrong encoding and saved.
 
-A text is repaired as a whole or not at all: nearly all of its foreign characters must go back to bytes that are valid
-in the true encoding, and the result must read like its language where the text did not. Three accidents are undone:
-UTF-8 read as windows-1252 (`ä¸­æ–‡`, `donâ€™t`), UTF-8 read as GBK (`涓枃`), GBK or Big5 read as Latin-1 (`ÖÐÎÄ`).
+A text is repaired as a whole or not at all: nearly all of its non-ASCII characters must map back to valid bytes of the
+original encoding, and the result must be more plausible than the text. Three errors are repaired: UTF-8 read as
+windows-1252 (`ä¸­æ–‡`, `donâ€™t`), UTF-8 read as GBK (`涓枃`), GBK or Big5 read as Latin-1 (`ÖÐÎÄ`).
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ SLOPPY = {chr(i): i for i in range(128, 256)} | {
     bytes((i,)).decode("cp1252", "ignore"): i for i in range(128, 256)
 }
 SLOPPY.pop("", None)
-"""Character -> byte: windows-1252 as browsers have it, and the controls that Latin-1 has in its place."""
+"""Character -> byte: windows-1252 as implemented in browsers, with Latin-1 controls for its unassigned bytes."""
 
 HIGH = re.escape("".join(sorted(SLOPPY)))
 LATIN_RUN = re.compile(f"[{HIGH}]+")
 PAIR_RUN = re.compile(f"(?:[{HIGH}][@-~{HIGH}])+")
-"""Bytes of UTF-8, which are all high; of GBK or Big5, whose second byte may be an ASCII character."""
+"""Runs of UTF-8 bytes, all above 127; and of GBK or Big5 pairs, whose second byte may be an ASCII character."""
 
 LATIN_SIGN = re.compile("[\u00c2-\u00f4][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
-"""A first byte of UTF-8 and one that follows, as windows-1252."""
+"""A leading and a continuation byte of UTF-8, read as windows-1252."""
 
 PAIR_SIGN = re.compile(f"[\u00a1-\u00fe][@-~{HIGH}][\u00a1-\u00fe][@-~{HIGH}]")
-"""Two characters of GBK or Big5, as Latin-1."""
+"""Two characters of GBK or Big5, read as Latin-1."""
 
 GBK_SIGN = re.compile("[锛鐨銆涓鍦鏄浜鏈鍜绗]")
-"""How GBK reads the first bytes of the commonest Chinese characters and marks in UTF-8 (，的。一在是人有和第)."""
+"""The leading bytes of the most frequent Chinese characters in UTF-8 (，的。一在是人有和第), read as GBK."""
 
 GBK_RUN = re.compile("[^\x00-\x7f]+[?]?")
 
 SHARE = 0.95
-"""Share of foreign characters that must go back."""
+"""Least share of non-ASCII characters that must map back to bytes."""
 
 LEAST_BYTES = 8
-"""Foreign bytes that a text must have to be repaired: fewer may be what someone wrote."""
+"""Least number of such bytes in a text to be repaired: fewer may be intended."""
 
 
 def repair(text: str) -> tuple[str, str | None]:
-    """Return the text, repaired if it is mojibake beyond doubt, and which accident was undone, or None."""
+    """Return the text, repaired if it is mojibake beyond doubt, and the error that was repaired, or None."""
     head = text[:LOOK_CHARS]
     if LATIN_SIGN.search(head) and (repaired := _from_latin(text)) is not None:
         return repaired, UTF8_AS_LATIN
@@ -63,7 +63,7 @@ def repair(text: str) -> tuple[str, str | None]:
 
 
 def repair_as(text: str, accident: str) -> str:
-    """Return a short text of a repaired one, undone in the same way if all of it goes back, else as it is."""
+    """Return a short text, such as a title, repaired in the same way if all of it maps back, else unchanged."""
     try:
         if accident == UTF8_AS_GBK:
             return text.encode("gb18030").decode("utf-8")
@@ -78,7 +78,7 @@ def _latin_bytes(run: str) -> bytes:
 
 
 def _from_latin(text: str) -> str | None:
-    """Undo UTF-8 read as windows-1252, run by run; None unless nearly every run is that."""
+    """Repair UTF-8 read as windows-1252, run by run; None unless nearly all runs are valid UTF-8."""
     n_all = n_good = n_bytes = 0
 
     def back(match: re.Match[str]) -> str:
@@ -94,17 +94,17 @@ def _from_latin(text: str) -> str | None:
         return decoded
 
     repaired = LATIN_RUN.sub(back, text)
-    foreign = len(re.findall("[^\x00-\x7f]", text))  # what is of no byte was right all along
+    foreign = len(re.findall("[^\x00-\x7f]", text))  # characters that map to no byte were decoded correctly
     if n_bytes < LEAST_BYTES or n_good < SHARE * n_all or n_all < 0.5 * foreign:
         return None
     return repaired
 
 
 def _from_gbk(text: str) -> str | None:
-    """Undo UTF-8 read as GBK.
+    """Repair UTF-8 read as GBK.
 
-    Byte 0x80 begins no character of GBK and stands as U+FFFD or `€`, so inside a run it is known; a last byte that went
-    with the character after it is lost, and what it was of becomes U+FFFD.
+    Byte 0x80 begins no character of GBK and became U+FFFD or `€`, so that it can be restored inside a run. A last byte
+    that was combined with the character after it is lost, and its character becomes U+FFFD.
     """
     n_all = n_good = n_lost = 0
 
@@ -133,7 +133,7 @@ def _from_gbk(text: str) -> str | None:
 
 
 def _from_pairs(text: str, codec: str) -> str | None:
-    """Undo GBK or Big5 read as Latin-1; None unless nearly all of it goes back and reads as Chinese."""
+    """Repair GBK or Big5 read as Latin-1; None unless nearly all of it maps back and is plausible Chinese."""
     n_good = 0
 
     def back(match: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
-"""What a page says about itself: title, language, address, dates, licences and what it reserves. Evidence, no verdict.
+"""Claims of a page about itself: title, language, URL, dates, licences and opt-outs. Evidence, not verdicts.
 
-Reads a parsed page before its text is taken out of it. `stages.claims` turns what is found here into columns for rules.
+Takes a parsed page before its text is extracted. `stages.claims` converts the fields to columns for rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stages.readers.claim_values import iso_date, license_id
 
 MAX_LINKS = 100
 MAX_CHARS = 500
-"""Bounds of what is kept of a page's own claims."""
+"""Limits of the links that are read, and of the characters of a value that are kept."""
 
 MAX_JSON_LD = 1 << 18
 MAX_JSON_NODES = 2000
@@ -28,17 +28,17 @@ DATE_METAS = (
     "dc.date.issued", "dcterms.issued", "dcterms.created", "dc.date", "citation_publication_date", "parsely-pub-date",
     "sailthru.date", "firstpublishedtime",
 )  # fmt: skip
-"""Names of `<meta>` that give the day of publication, most explicit first; the first five as Open Graph and Chinese
-portals write them."""
+"""Names of `<meta>` elements with the date of publication, most explicit first; the first five are those of Open Graph
+and of Chinese portals."""
 
 ROBOTS = re.compile(
     r"robots|[\w-]*bot|[\w-]*spider|slurp|google-extended|applebot-extended|anthropic-ai|claude-web|cohere-ai"
     r"|google-cloudvertexbot|meta-externalagent|perplexity-user|bytespider",
 )
-"""Names of `<meta>` that speak to crawlers, all or one."""
+"""Names of `<meta>` elements addressed to all crawlers or to one."""
 
 LICENSE_LINKS = '[rel~="license" i][href], a[href*="creativecommons.org/" i]'
-"""What a page says of its licence. Source: HTML standard, section 4.6.7.7 (link type license)."""
+"""Links to licences. Source: HTML standard, section 4.6.7.7 (link type license)."""
 
 FOOTERS = re.compile(
     r"(?:^|[\s_-])(?:foot\w*|copyright|colophon|license|licence|bottom)(?:$|[\s_-])", re.IGNORECASE
@@ -46,13 +46,14 @@ FOOTERS = re.compile(
 
 
 def claims(tree: HTMLTree, html: str) -> dict[str, Any]:  # Any: strings and lists of strings
-    """Return what a page says about itself; `html` is its source.
+    """Return the claims of a page about itself; `html` is its source.
 
-    Returns: where there are any: title; language (`<html lang>`); canonical_url; published, an ISO date or time, and
-    published_from, what says so (`json-ld`, `meta`, `itemprop`, `time`); robots, one statement for each `<meta>`,
-    those to one crawler after its name; tdm_reservation and tdm_policy; license_links, addresses with rel=license or
-    under creativecommons.org; rel_license, the one address of rel=license if all such links agree; license_id and
-    license_place, the licence that the strongest place names (`head`, `footer`, `main`, `body`) if it names one alone.
+    Returns: the following, where present: title; language (`<html lang>`); canonical_url; published, an ISO date or
+    time, and published_from, its source (`json-ld`, `meta`, `itemprop`, `time`); robots, one statement for each
+    `<meta>`, with the crawler's name if it is addressed to one; tdm_reservation and tdm_policy; license_links, URLs
+    with rel=license or under creativecommons.org; rel_license, the URL of rel=license if all such links agree;
+    license_id and license_place, the licence named in the first of `head`, `footer`, `main`, `body` that names any,
+    unless it names several.
     """
     fields: dict[str, Any] = {}
     if title := " ".join((tree.title or "").split()):
@@ -86,7 +87,7 @@ def claims(tree: HTMLTree, html: str) -> dict[str, Any]:  # Any: strings and lis
 
 
 def _heads(tree: HTMLTree, html: str) -> Iterator[Any]:
-    """Yield the elements of `<head>`, then metas and links that a broken page has in its body."""
+    """Yield the elements of `<head>`, then the metas that a malformed page has in its body."""
     head = tree.head
     node = head.first_child if head is not None else None
     for _ in range(10 * MAX_LINKS):
@@ -101,14 +102,14 @@ def _heads(tree: HTMLTree, html: str) -> Iterator[Any]:
 
 
 def _metas(metas: list[tuple[str, str]]) -> dict[str, Any]:
-    said: dict[str, None] = {}
+    statements: dict[str, None] = {}
     fields: dict[str, Any] = {}
     for name, content in metas:
         if ROBOTS.fullmatch(name):
-            said[content.lower() if name == "robots" else f"{name}: {content.lower()}"] = None
+            statements[content.lower() if name == "robots" else f"{name}: {content.lower()}"] = None
         elif name in ("tdm-reservation", "tdm-policy"):
             fields.setdefault(name.replace("-", "_"), content[:MAX_CHARS])
-    return fields | ({"robots": "; ".join(said)[:MAX_CHARS]} if said else {})
+    return fields | ({"robots": "; ".join(statements)[:MAX_CHARS]} if statements else {})
 
 
 def _published(document: Any, heads: list[Any], metas: list[tuple[str, str]], html: str) -> dict[str, str]:
@@ -119,7 +120,7 @@ def _published(document: Any, heads: list[Any], metas: list[tuple[str, str]], ht
 
 
 def _linked_data(document: Any, html: str) -> Iterator[tuple[str, str]]:
-    """Yield datePublished of JSON-LD, wherever it stands in a graph. Source: schema.org."""
+    """Yield datePublished of JSON-LD, anywhere in a graph. Source: schema.org."""
     if "datePublished" not in html or "ld+json" not in html:
         return
     for node in list(document.query_selector_all('script[type="application/ld+json" i]')[:10]):
@@ -135,8 +136,8 @@ def _linked_data(document: Any, html: str) -> Iterator[tuple[str, str]]:
                 break
             value = stack.pop()
             if isinstance(value, dict):
-                if isinstance(found := value.get("datePublished"), str):
-                    yield "json-ld", found
+                if isinstance(date := value.get("datePublished"), str):
+                    yield "json-ld", date
                 stack += reversed(value.values())
             elif isinstance(value, list):
                 stack += reversed(value[:MAX_LINKS])
@@ -167,8 +168,8 @@ def _dated(document: Any, html: str) -> Iterator[tuple[str, str]]:
 def _licenses(document: Any) -> dict[str, Any]:
     links = list(
         document.query_selector_all(LICENSE_LINKS)[:MAX_LINKS]
-    )  # a node more costs all those before it
-    found = {_attribute(link, "href")[:MAX_CHARS]: None for link in links}  # in order, each once
+    )  # the cost of each further node grows with the number before it
+    hrefs = {_attribute(link, "href")[:MAX_CHARS]: None for link in links}  # in order, each once
     declared: set[str] = set()
     places: dict[str, set[str]] = {}
     for link in links:
@@ -178,7 +179,7 @@ def _licenses(document: Any) -> dict[str, Any]:
             declared.add(href)
         if name := license_id(href):
             places.setdefault(place, set()).add(name)
-    fields: dict[str, Any] = {"license_links": list(found)} if found else {}
+    fields: dict[str, Any] = {"license_links": list(hrefs)} if hrefs else {}
     if len(declared) == 1:
         fields["rel_license"] = declared.pop()
     place = next((place for place in ("head", "footer", "main", "body") if place in places), "")
@@ -188,7 +189,7 @@ def _licenses(document: Any) -> dict[str, Any]:
 
 
 def _place(link: Any) -> str:
-    """Say where on its page a link stands: what a footer says is of the page, what a text says perhaps of a picture."""
+    """Region of the page that contains a link: a footer applies to the page, the main text perhaps to a picture."""
     node = link.parent
     for _ in range(50):
         if node is None or node.tag in (None, "", "html"):

@@ -1,6 +1,6 @@
-"""Records of pages and texts that come as bytes of an encoding to be found: what the readers of files share.
+"""Records from web pages and texts of unknown encoding; shared by the readers of files and archives.
 
-Reasons: page_too_long, unknown_encoding, and those of `stages.readers.extract`.
+Reasons of broken records: page_too_long, unknown_encoding, and those of `stages.readers.extract`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
 @dataclass(frozen=True, kw_only=True)
 class TextBounds(Bounds):
-    """Limits of a reader of whole texts; a longer one is quarantined, and reading goes on.
+    """Limits of a reader of whole texts; longer texts are quarantined, and reading continues.
 
     max_page_bytes: of one page or file, decompressed.
     """
@@ -36,10 +36,10 @@ class TextBounds(Bounds):
 
 @dataclass(frozen=True, kw_only=True)
 class PageBounds(TextBounds):
-    """Limits of a reader of HTML pages; a page beyond them is quarantined, and reading goes on.
+    """Limits of a reader of HTML pages; pages that exceed them are quarantined, and reading continues.
 
-    page_seconds: processor time to extract one page.
-    page_memory_bytes: memory of the process that extracts; about 40 MB of it are the program.
+    page_seconds: processor time for the extraction of one page.
+    page_memory_bytes: memory of the extraction process; the program itself needs about 40 MB of it.
     """
 
     page_seconds: float = 10.0
@@ -57,25 +57,28 @@ class PageBounds(TextBounds):
 def html_record(
     position: int, page: bytes, declared: Iterable[str], fields: dict[str, Any], bounds: PageBounds
 ) -> Record:
-    """Make a record of an HTML page; see `text_record` for the arguments."""
+    """Create a record from an HTML page; see `text_record` for the arguments.
+
+    Raises: StageError if the extraction process cannot be started.
+    """
     labels = [*declared, *declared_in_page(page)]
     record = text_record(position, page, labels, fields, bounds)
     if record.fields is None:
         return record
     html = record.fields["text"]
     try:
-        found = shared_extractor(bounds.page_seconds, bounds.page_memory_bytes).extract(html)
+        extracted = shared_extractor(bounds.page_seconds, bounds.page_memory_bytes).extract(html)
     except ExtractionError as error:
         reason, detail = error.args
         return Record(position, None, reason, detail, page[:RAW_BYTES])
-    return Record(position, mended(merged(record.fields, found)))
+    return Record(position, mended(merged(record.fields, extracted)))
 
 
 def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Put together what an archive knows of a page and what the page says.
+    """Merge the fields of a page from the archive (`known`) with those from the page itself (`found`).
 
-    Statements of robots add up. A header that reserves text and data mining counts before the page. An address of the
-    page makes its canonical address whole, and dates a page that does not date itself.
+    Robots statements are concatenated. An HTTP header that reserves text and data mining takes precedence over the
+    page. The URL of the page is the base of its canonical URL, and provides the date if the page has none.
     """
     fields = known | found
     robots = [value for value in (known.get("robots"), found.get("robots")) if value]
@@ -86,7 +89,7 @@ def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         if "canonical_url" in found:
             try:
                 fields["canonical_url"] = urljoin(url, found["canonical_url"])
-            except ValueError:  # no address, such as one with half a bracket
+            except ValueError:  # not a URL, such as one with an unbalanced bracket
                 del fields["canonical_url"]
         if "published" not in found and (date := url_date(url)):
             fields |= {"published": date, "published_from": "url"}
@@ -94,7 +97,7 @@ def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 
 
 def mended(fields: dict[str, Any]) -> dict[str, Any]:
-    """Repair the text of a record, and its title, if it is mojibake; `repaired` then says which, see `mojibake`."""
+    """Repair the text of a record, and its title, if it is mojibake; sets `repaired` to the error, see `mojibake`."""
     fields["text"], accident = repair(fields["text"])
     if accident:
         fields["repaired"] = accident
@@ -106,10 +109,10 @@ def mended(fields: dict[str, Any]) -> dict[str, Any]:
 def text_record(
     position: int, text: bytes, declared: Iterable[str], fields: dict[str, Any], bounds: TextBounds
 ) -> Record:
-    """Make a record of plain text.
+    """Create a record from the bytes of a text.
 
-    Args: text, the bytes, at most one more than `max_page_bytes`; declared, labels of encodings in order of trust;
-    fields, what else is known.
+    Args: text, at most one byte more than `max_page_bytes`; declared, labels of encodings, most trusted first;
+    fields, further fields of the record.
     """
     if len(text) > bounds.max_page_bytes:
         detail = f"more than {bounds.max_page_bytes:,} bytes"
@@ -122,7 +125,7 @@ def text_record(
 
 
 def read_start(source: Inflated, max_bytes: int) -> bytes:
-    """Return the first bytes of a file: all of it, unless it is longer."""
+    """Return the first max_bytes bytes of a file, or all if it is shorter."""
     start = bytearray()
     while len(start) < max_bytes and (more := source.read(max_bytes - len(start))):
         start += more

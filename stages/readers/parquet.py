@@ -1,4 +1,4 @@
-"""Parquet: every column of every row, nested values as plain Python; position is the row number in the file.
+"""Parquet: every column of every row, nested values as Python objects; position is the row number in the file.
 
 Reads a few MB at a time, row group by row group. Reasons of broken records: invalid_utf8, unreadable_value;
 at position -1: unreadable_parquet, decompression_bomb, corrupt_row_group (rows before it are used).
@@ -18,22 +18,22 @@ from stages.readers import FIELDS
 from stages.readers.streams import RAW_BYTES, Bounds, Watched
 
 BATCH_BYTES = 8 << 20
-"""Uncompressed bytes read at once, by the average row of the file."""
+"""Uncompressed bytes read at once, estimated from the average row of the file."""
 
 MAX_BATCH_ROWS = 1024
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError)
-"""What Arrow raises on bytes that make no sense; names and statistics that are not UTF-8 raise ValueError."""
+"""Exceptions that Arrow raises on invalid bytes; names and statistics that are not UTF-8 raise ValueError."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Bounds):
-    """Bounds of decompression, held against the sizes that the file states for its columns."""
+    """Bounds of decompression, checked against the sizes in the file's metadata."""
 
 
 @dataclass(frozen=True)
 class _Unreadable:
-    """A value that Python cannot hold."""
+    """A value that cannot be converted to Python."""
 
     reason: str
     detail: str
@@ -51,8 +51,8 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
             raise
         yield Record(-1, None, "unreadable_parquet", _one_line(error))
         return
-    if found := config.exceeded(n_in, n_out):
-        yield Record(-1, None, "decompression_bomb", found)
+    if excess := config.exceeded(n_in, n_out):
+        yield Record(-1, None, "decompression_bomb", excess)
         return
     n_rows = file.metadata.num_rows
     batch_rows = min(max(BATCH_BYTES * n_rows // max(n_out, 1), 1), MAX_BATCH_ROWS)
@@ -71,7 +71,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
 
 
 def _stated_bytes(metadata: pq.FileMetaData) -> tuple[int, int]:
-    """Return the compressed and uncompressed bytes of all column chunks, as the footer states them."""
+    """Return the compressed and uncompressed bytes of all column chunks, from the footer."""
     chunks = [
         metadata.row_group(group).column(column)
         for group in range(metadata.num_row_groups)
@@ -107,21 +107,21 @@ def _value(scalar: pa.Scalar) -> Any:
         return _Unreadable("unreadable_value", _one_line(error))
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Time in microseconds and UTC, because what becomes of nanoseconds and zones depends on the machine."""
+def _plain_type(dtype: pa.DataType) -> pa.DataType:
+    """The dtype with times in microseconds and UTC, because nanoseconds and time zones depend on the machine."""
     types = pa.types
-    if types.is_timestamp(kind):
-        return pa.timestamp("us" if kind.unit == "ns" else kind.unit, "UTC" if kind.tz else None)
-    if types.is_duration(kind) and kind.unit == "ns":
+    if types.is_timestamp(dtype):
+        return pa.timestamp("us" if dtype.unit == "ns" else dtype.unit, "UTC" if dtype.tz else None)
+    if types.is_duration(dtype) and dtype.unit == "ns":
         return pa.duration("us")
-    if types.is_time64(kind):
+    if types.is_time64(dtype):
         return pa.time64("us")
-    if types.is_list(kind) or types.is_large_list(kind):
-        new = pa.list_ if types.is_list(kind) else pa.large_list
-        return new(kind.value_field.with_type(_plain_type(kind.value_type)))
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
-    return kind
+    if types.is_list(dtype) or types.is_large_list(dtype):
+        new = pa.list_ if types.is_list(dtype) else pa.large_list
+        return new(dtype.value_field.with_type(_plain_type(dtype.value_type)))
+    if types.is_struct(dtype):
+        return pa.struct([field.with_type(_plain_type(field.type)) for field in dtype])
+    return dtype
 
 
 def _as_record(position: int, fields: dict[str, Any]) -> Record:

@@ -1,8 +1,8 @@
-"""How much a text reads like a language: the share of its letters that are the commonest of their script.
+"""Plausibility of decoded text: the share of its letters that are among the most frequent of their script.
 
-In text of a language the commonest letters are a third of all or more; in text decoded as the wrong encoding, letters
-are spread evenly over hundreds or thousands. Counted from no corpus: which letters are common is general knowledge, and
-the gap is wide.
+In natural text the most frequent letters are at least a third of all; in text decoded with the wrong encoding, letters
+are spread evenly over hundreds or thousands. The lists are general knowledge rather than counts of a corpus, which is
+enough because the gap is wide.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ COMMON = frozenset(
     + "이다는의을를에가은하고지로한사도기서자어리인시니대으나요정그"  # Korean
     + "оеаинтсрвлкмдпуьыяіўéáíóàãçñüöäèêßşığłąęćżěčřšžýαιοετνσηςρπκμυλהויתלרבםאשמالينموترةعدبسك"  # alphabets
 )
-"""The commonest letters of Chinese, Japanese, Korean, and of the alphabets that have one-byte encodings."""
+"""The most frequent letters of Chinese, Japanese, Korean, and of the alphabets that have one-byte encodings."""
 
 HAN = re.compile("[\u3400-\u9fff]")
 COMMON_HAN_CHARS = frozenset(COMMON_HAN)
 
 
 def common_share(text: str) -> float:
-    """Share of the Han characters of a text that are of the commonest of Chinese; 0 if it has none."""
+    """Return the share of the Han characters of a text that are among the most frequent in Chinese; 0 without any."""
     han = HAN.findall(text[:LOOK_CHARS])
     return sum(char in COMMON_HAN_CHARS for char in han) / len(han) if han else 0.0
 
 
 def reads(text: str) -> float:
-    """Share of the letters beyond ASCII that are of the commonest of their script; 0 for fewer than 10 letters."""
+    """Return the share of non-ASCII letters that are among the most frequent of their script; 0 for fewer than 10."""
     foreign = [char for char in text[:LOOK_CHARS] if char > "\x7f" and (char.isalpha() or char in "、。")]
     return sum(char in COMMON for char in foreign) / len(foreign) if len(foreign) >= 10 else 0.0

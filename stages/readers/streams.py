@@ -1,7 +1,7 @@
-"""Bytes of an input file, decompressed under bounds, as chunks, as a stream or as lines.
+"""Bytes of an input file, decompressed within bounds, as chunks, as a stream or as lines.
 
-The format is told by magic bytes, never by the file's name. Damage ends the bytes and is remembered, so that
-what came before it is used; an error of the storage itself rises, so that a broken network is never taken for
+The format is detected from magic bytes, never from the file's name. Damage ends the stream and is recorded, so that
+the bytes before it are used; errors of the storage itself are raised, so that a network failure is never mistaken for
 a broken file.
 """
 
@@ -20,11 +20,11 @@ from pipeline.errors import ConfigError
 from pipeline.stage import Record
 
 RAW_BYTES = 1 << 16
-"""How much of a broken record is kept."""
+"""Bytes of a broken record that are kept."""
 
 READ_BYTES = 1 << 17
 STEP_BYTES = 1 << 18
-"""Compressed bytes read at once; decompressed bytes made at once (zstd: at most 32 MiB, see `_unzstd`)."""
+"""Compressed bytes read at once; decompressed bytes produced at once (zstd: at most 32 MiB, see `_unzstd`)."""
 
 MAX_WINDOW_BYTES = 1 << 27
 """Largest zstd window or xz dictionary: the limit of the zstd command line without `--long`."""
@@ -34,9 +34,9 @@ MAX_WINDOW_BYTES = 1 << 27
 class Bounds:
     """Limits of a reader of compressed files.
 
-    max_ratio, ratio_free_bytes: a file is a decompression bomb once it gave more than `ratio_free_bytes` and
-        more than `max_ratio` times the bytes read. Web text shrinks 3 to 10 times, lists made from a template
-        perhaps 50 times; deflate cannot pass 1,032 times and zstd can pass 30,000.
+    max_ratio, ratio_free_bytes: a file is a decompression bomb if its output exceeds both `ratio_free_bytes` and
+        `max_ratio` times the bytes read. Typical ratios are 3 to 10 for web text and up to 50 for lists made from a
+        template; the limit of deflate is 1,032, and zstd can exceed 30,000.
     """
 
     max_ratio: float = 200.0
@@ -50,14 +50,14 @@ class Bounds:
             )
 
     def exceeded(self, n_in: int, n_out: int) -> str | None:
-        """Say that n_out bytes from n_in are a bomb, or return None."""
+        """Return a message if n_out bytes from n_in bytes exceed the bounds, else None."""
         if n_out <= self.ratio_free_bytes or n_out <= self.max_ratio * n_in:
             return None
         return f"{n_out:,} bytes from {n_in:,}; expected at most {self.max_ratio:g} times as many"
 
 
 class Watched:
-    """A binary stream that remembers its own failure, whatever a library makes of it."""
+    """A binary stream that records its own failure, even if a library replaces the exception."""
 
     closed = False
 
@@ -73,7 +73,7 @@ class Watched:
             raise
 
     def read(self, size: int = -1) -> bytes:
-        """Read `size` bytes, fewer only at the end, though an unbuffered stream may return fewer anywhere."""
+        """Read `size` bytes, fewer only at the end, even if the underlying stream returns fewer anywhere."""
         data = self._watch(self._stream.read, size)
         while 0 < len(data) < size and (more := self._watch(self._stream.read, size - len(data))):
             data += more
@@ -84,21 +84,21 @@ class Watched:
         return self._watch(self._stream.seek, offset, whence)
 
     def tell(self) -> int:
-        """Tell as the stream does."""
+        """Return the position of the stream."""
         return self._watch(self._stream.tell)
 
     def close(self) -> None:
-        """Leave the stream open: who opened it closes it."""
+        """Do nothing: the stream is closed by its owner."""
 
 
 class _DamageError(Exception):
-    """The compressed data end too early or make no sense; args: reason, detail."""
+    """The compressed data are truncated or invalid; args: reason, detail."""
 
 
 class Inflated:
-    """The decompressed bytes of a file, once through: `chunks()`, or `read(size)` as of a file.
+    """The decompressed bytes of a file, in a single pass: `chunks()`, or `read(size)` as for a file.
 
-    damage: set when the bytes have ended before the file did: a record of position -1 with reason
+    damage: set if the bytes ended before the file: a record of position -1 with reason
         `truncated`, `corrupt_stream` or `decompression_bomb`.
     """
 
@@ -110,7 +110,7 @@ class Inflated:
 
     @property
     def failure(self) -> Exception | None:
-        """The error of the storage that rose out of a read."""
+        """The error of the storage that a read raised, or None."""
         return self._stream.failure
 
     def chunks(self) -> Iterator[bytes]:
@@ -118,8 +118,8 @@ class Inflated:
         try:
             for chunk in self._decompress():
                 self._n_out += len(chunk)
-                if found := self._bounds.exceeded(self._n_in, self._n_out):
-                    self.damage = Record(-1, None, "decompression_bomb", found)
+                if excess := self._bounds.exceeded(self._n_in, self._n_out):
+                    self.damage = Record(-1, None, "decompression_bomb", excess)
                     return
                 if chunk:
                     yield chunk
@@ -192,7 +192,7 @@ def _gunzip(data: bytes, fill: Fill) -> Iterator[bytes]:
 
 
 def _salvage(member: Any, data: bytes, step: int) -> Iterator[bytes]:  # Any: zlib does not name its class
-    """Yield what `data` give before their error but for one byte: the call that meets it loses its output."""
+    """Yield the output of `data` before the invalid byte; a call that fails loses its output, so steps get smaller."""
     while data:
         before = member.copy()
         try:
@@ -208,8 +208,8 @@ def _salvage(member: Any, data: bytes, step: int) -> Iterator[bytes]:  # Any: zl
 def _unzstd(data: bytes, fill: Fill) -> Iterator[bytes]:
     """Decompress zstd frames.
 
-    The library cannot bound its output, so it is fed 1 KiB at a time: at most 256 blocks of 4 bytes, each of
-    which may grow to 128 KiB.
+    The library cannot limit its output, so that it is fed 1 KiB at a time: at most 256 blocks of 4 bytes, each of
+    which may expand to 128 KiB.
     """
     library = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     while data:
@@ -244,24 +244,24 @@ def _unpack(
 
 
 def split_lines(chunks: Iterator[bytes], max_bytes: int) -> Iterator[tuple[bytes | bytearray, int]]:
-    r"""Cut chunks at \n; hold at most `max_bytes` of a line and one chunk.
+    r"""Split chunks at \n; memory is limited to `max_bytes` of a line and one chunk.
 
-    Yields: the line without its \n, and its length in bytes; a line over `max_bytes` is cut to RAW_BYTES.
+    Yields: the line without its \n, and its length in bytes; lines over `max_bytes` are truncated to RAW_BYTES.
     A last line without \n is yielded after `chunks` have ended, if it has any bytes.
     """
-    held, n_bytes = bytearray(), 0
+    line_start, n_bytes = bytearray(), 0
     for chunk in chunks:
         first, *lines = chunk.split(b"\n")
         n_bytes += len(first)
-        held += first
+        line_start += first
         if n_bytes > max_bytes:
-            del held[RAW_BYTES:]
+            del line_start[RAW_BYTES:]
         if not lines:
             continue
-        yield held, n_bytes
+        yield line_start, n_bytes
         last = lines.pop()
         for line in lines:
             yield (line if len(line) <= max_bytes else line[:RAW_BYTES]), len(line)
-        held, n_bytes = bytearray(last), len(last)
+        line_start, n_bytes = bytearray(last), len(last)
     if n_bytes:
-        yield (held if n_bytes <= max_bytes else held[:RAW_BYTES]), n_bytes
+        yield (line_start if n_bytes <= max_bytes else line_start[:RAW_BYTES]), n_bytes

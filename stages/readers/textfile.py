@@ -1,8 +1,8 @@
 """Markdown and plain text files, plain or compressed: one file is one document; position is always 0.
 
-Yields text, encoding, and of a Markdown file (`.md`, `.markdown`, `.mdx`, `.qmd`, `.rmd`) the fields of its front
-matter, YAML between `---` or TOML between `+++`; a block that is neither stays in the text. A field named text or
-encoding becomes front_text or front_encoding. Reasons of broken records: page_too_long, unknown_encoding; at
+Yields text, encoding, and for Markdown files (`.md`, `.markdown`, `.mdx`, `.qmd`, `.rmd`) the fields of the front
+matter, YAML between `---` or TOML between `+++`; a block that cannot be parsed remains in the text. A field named text
+or encoding becomes front_text or front_encoding. Reasons of broken records: page_too_long, unknown_encoding; at
 position -1: truncated, corrupt_stream, decompression_bomb.
 """
 
@@ -24,12 +24,12 @@ from stages.readers.streams import Inflated
 MARKDOWN = re.compile(r"\.(md|markdown|mdx|qmd|rmd)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 
 MAX_FRONT_CHARS = 16_384
-"""Longest front matter that is parsed: real ones have hundreds of characters, and YAML parses slowly."""
+"""Longest front matter that is parsed: actual ones have hundreds of characters, and YAML is slow to parse."""
 
 FRONT_MATTER = re.compile(
     r"(?P<fence>---|\+\+\+)[ \t]*\r?\n(?P<fields>(?:.*\n){0,1000}?)(?P=fence)[ \t]*(?:\r?\n|$)", re.ASCII
 )
-"""The first lines of a file up to the line that closes them. As Jekyll and Hugo read it."""
+"""The first lines of a file up to the closing fence. Source: front matter of Jekyll and Hugo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Config(TextBounds):
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML: no aliases, nine lines of which can name a billion values, and no tags."""
+    """YAML without tags and without aliases, nine lines of which can expand to a billion values."""
 
     def compose_node(
         self, parent: yaml.Node | None, index: Any
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
-    """Yield the document; see `Reader`. A file that is damaged before its end is not used."""
+    """Yield the document; see `Reader`. A file that is damaged before its end yields no document."""
     source = Inflated(stream, config)
     data = read_start(source, config.max_page_bytes + 1)
     record = source.damage or text_record(0, data, (), {}, config)
@@ -60,18 +60,18 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     yield record if record.fields is None else Record(record.position, mended(record.fields))
 
 
-def split_front_matter(text: str) -> tuple[dict[str, Any], str]:  # Any: what YAML or TOML holds
+def split_front_matter(text: str) -> tuple[dict[str, Any], str]:  # Any: values of YAML or TOML
     """Split a Markdown text into the fields of its front matter, if there is any, and the rest."""
-    found = FRONT_MATTER.match(text, 0, MAX_FRONT_CHARS)
-    if found is None:
+    match = FRONT_MATTER.match(text, 0, MAX_FRONT_CHARS)
+    if match is None:
         return {}, text
     try:
-        fields = tomllib.loads(found["fields"]) if found["fence"] == "+++" else _yaml(found["fields"])
+        fields = tomllib.loads(match["fields"]) if match["fence"] == "+++" else _yaml(match["fields"])
     except (ValueError, RecursionError, yaml.YAMLError):
         return {}, text
-    if not isinstance(fields, dict):  # a line between two rules
+    if not isinstance(fields, dict):  # a line between two horizontal rules
         return {}, text
-    return {str(name): value for name, value in fields.items()}, text[found.end() :].lstrip("\r\n")
+    return {str(name): value for name, value in fields.items()}, text[match.end() :].lstrip("\r\n")
 
 
 def _yaml(text: str) -> Any:

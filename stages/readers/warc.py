@@ -1,9 +1,9 @@
 """WARC: crawled pages, HTML or plain text, with their main text extracted; position counts all WARC records.
 
-Yields one record per HTTP response with status 200 and such a content type; other records are passed over. Fields:
-text, url, date, source_id (WARC-Record-ID), snapshot (`isPartOf` of the warcinfo record before it), encoding, what
-the page says of itself (title, language, robots, also from X-Robots-Tag; license_links, rel_license: see
-`extract_worker.extract`) and warc_truncated, the crawler's reason where it cut the page off. Reasons of broken
+Yields one record per HTTP response with status 200 and such a content type; other records are skipped. Fields:
+text, url, date, source_id (WARC-Record-ID), snapshot (`isPartOf` of the preceding warcinfo record), encoding, the
+page's claims about itself (title, language, robots, also from X-Robots-Tag; license_links, rel_license: see
+`extract_worker.extract`) and warc_truncated, the crawler's reason if it truncated the page. Reasons of broken
 records: invalid_http, those of `stages.readers.pages`; at position -1: truncated, corrupt_stream,
 decompression_bomb, corrupt_warc.
 """
@@ -34,13 +34,13 @@ HEADERS = {
 
 HTML = ("text/html", "application/xhtml+xml")
 HEADER_BYTES = 1 << 16
-"""HTTP headers may add this to a page's bytes."""
+"""Bytes of HTTP headers that are allowed in addition to a page's bytes."""
 
 ENVELOPE = (
     b"WARC/1.1\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
     b"Content-Length: %d\r\n\r\n%b"
 )
-"""A response by itself: decoded apart from the archive, so that a broken one cannot break its reading."""
+"""A response as a WARC record of its own: it is parsed apart from the archive, which it therefore cannot break."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +66,9 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
 def _page(
     position: int, warc: WarcRecord, block: bytes, snapshot: str | None, config: Config
 ) -> Record | None:
-    """Make a record of a response; None if it is no page."""
+    """Create a record from a response; None if it is not a page."""
     if not block.startswith(b"HTTP/"):
-        return None  # a DNS answer, say
+        return None  # for example a DNS response
     try:
         http = _response(block)
     except OSError as error:
@@ -85,7 +85,9 @@ def _page(
     except OSError as error:
         return Record(position, None, "invalid_http", str(error)[:500], block[:RAW_BYTES])
     fields: dict[str, Any] = {name: warc.headers.get(header) for name, header in HEADERS.items()}
-    fields["url"] = (fields["url"] or "").strip("<>")  # wget writes brackets, as WARC 1.0's grammar has it
+    fields["url"] = (fields["url"] or "").strip(
+        "<>"
+    )  # wget writes brackets, following the grammar of WARC 1.0
     fields["robots"] = "; ".join(_all(http, "X-Robots-Tag")).lower()[:500]
     for name in ("tdm-reservation", "tdm-policy"):
         fields[name.replace("-", "_")] = ", ".join(_all(http, name))[:500]
@@ -98,7 +100,10 @@ def _page(
 
 
 def _response(block: bytes) -> WarcRecord:
-    """Parse an HTTP response; raise OSError if it is none."""
+    """Parse an HTTP response.
+
+    Raises: OSError if it is invalid.
+    """
     warc = WarcRecord.from_bytes(ENVELOPE % (len(block), block))
     warc.parse_http(auto_decode="none")
     if warc.http_headers is None:
@@ -107,9 +112,11 @@ def _response(block: bytes) -> WarcRecord:
 
 
 def _body(http: WarcRecord, max_bytes: int) -> bytes:
-    """Return the start of a response's body, decoded as its headers say; OSError if it cannot be.
+    """Return the start of a response's body, decoded according to its headers.
 
-    Some crawlers store the body decoded and keep the headers: a body that begins as a page does is taken as it is.
+    Some crawlers store the decoded body with the original headers: a body that begins like a page is not decoded.
+
+    Raises: OSError if it cannot be decoded.
     """
     body = http.reader.read()
     try:

@@ -1,7 +1,7 @@
 """WET: the extracted text of Common Crawl, WARC `conversion` records, plain or compressed.
 
-Yields text, url, date, source_id, language (the crawler's own guess, where it has one) and snapshot (`isPartOf` of
-the `warcinfo` record before it); position counts all WARC records of the file, also `warcinfo`. Reasons of broken
+Yields text, url, date, source_id, language (as detected by the crawler, if it was) and snapshot (`isPartOf` of
+the preceding `warcinfo` record); position counts all WARC records of the file, including `warcinfo`. Reasons of broken
 records: not_conversion, record_too_long, invalid_utf8; at position -1: truncated, corrupt_stream,
 decompression_bomb, corrupt_warc.
 """
@@ -28,12 +28,12 @@ HEADERS = {
     "source_id": "WARC-Record-ID",
     "language": "WARC-Identified-Content-Language",
 }
-"""Field -> WARC header. Source: ISO 28500:2017, section 5; the last one is Common Crawl's own."""
+"""Field -> WARC header. Source: ISO 28500:2017, section 5; the last one is an extension of Common Crawl."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Bounds):
-    """Bounds of records and of decompression; a longer record is quarantined, then reading goes on."""
+    """Bounds of records and of decompression; longer records are quarantined, and reading continues."""
 
     max_record_bytes: int = 64 << 20
 
@@ -72,9 +72,9 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
 
 
 def _payload(warc: WarcRecord, max_bytes: int) -> tuple[bytes, int]:
-    """Read a record to its end; keep its payload, or the start of it when it is longer than `max_bytes`.
+    """Read a record to its end.
 
-    Returns: the payload, and how many bytes the file has of it.
+    Returns: the first max_bytes bytes of the payload; the number of payload bytes in the file.
     """
     payload = warc.reader.read(min(warc.content_length, max_bytes))
     n_bytes = len(payload)
@@ -88,8 +88,8 @@ def _as_record(
 ) -> Record:
     raw = payload[:RAW_BYTES]
     if warc.record_type != WarcRecordType.conversion:
-        found = warc.headers.get("WARC-Type", "no type")
-        return Record(position, None, "not_conversion", f"WARC-Type {found}; expected conversion", raw)
+        warc_type = warc.headers.get("WARC-Type", "no type")
+        return Record(position, None, "not_conversion", f"WARC-Type {warc_type}; expected conversion", raw)
     if warc.content_length > max_bytes:
         detail = f"{warc.content_length:,} bytes; expected at most {max_bytes:,}"
         return Record(position, None, "record_too_long", detail, raw)
