@@ -276,7 +276,7 @@ def describe(step: Step, recipes: Recipes) -> dict[str, object]:
 
     from pipeline.run_file import plain_edits
 
-    facts: dict[str, object] = {"version": step.step.version, "code": source_digest(step.step)}
+    facts: dict[str, object] = {"version": step.step.version, "code": source_digest(step.module)}
     facts |= {
         f"config.{k}": digest(v)
         for k, v in dataclasses.asdict(step.config).items()

@@ -123,7 +123,7 @@ def meeting_keys(text: pa.ChunkedArray) -> list[set[object]]:
     """Band keys and match hash of each text: two texts are candidates if they share one."""
     table = pa.table({"text": text})
     bands = minhash.STAGE.load(minhash.Config())(table)["band_keys"].to_pylist()
-    hashes = exact.STAGE.load(exact.Config())(table)["match_hash"].to_pylist()
+    hashes = exact.STAGE.load(exact.STAGE.config())(table)["match_hash"].to_pylist()
     return [{*keys, match} for keys, match in zip(bands, hashes, strict=True)]
 
 

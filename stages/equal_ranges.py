@@ -8,13 +8,11 @@ exchanged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stage import Global
+from pipeline.stage import Global, NoConfig
 from stages.kernels.anchors import wide_table
 from stages.kernels.edges import ENTERS, LEAVES, hash_edges
 from stages.kernels.text import view
@@ -31,12 +29,7 @@ both are equal: the windows of a range all hold its gram, so that first and last
 place in each, so that they hold equally many. again: see ranges.Ranges; for such a range none of that is so."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set."""
-
-
-def map_ends(table: pa.Table, config: Config) -> pa.Table:
+def map_ends(table: pa.Table, config: NoConfig) -> pa.Table:
     """One row for each range of a shared anchor: what its ends say, in 128 bits."""
     table = table.filter(pc.is_valid(table["shared_anchors.places"]))
     if not table.num_rows:
@@ -50,7 +43,7 @@ def map_ends(table: pa.Table, config: Config) -> pa.Table:
     return pa.table([ranges.keys, heads, tails, pa.array(ranges.again)], schema=ENDS)
 
 
-def compare_ends(table: pa.Table, config: Config) -> pa.Table:
+def compare_ends(table: pa.Table, config: NoConfig) -> pa.Table:
     """Copies and strips of each range of one partition."""
     keys, heads, tails = (table[name].to_numpy() for name in ("key", "head", "tail"))
     again = np.asarray(table["again"].combine_chunks())
@@ -68,7 +61,7 @@ def compare_ends(table: pa.Table, config: Config) -> pa.Table:
     return pa.table([copies[groups], strips[groups]], names=SCHEMA.names)
 
 
-def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
+def place(table: pa.Table, answers: pa.Table, config: NoConfig) -> pa.Table:
     """Copies and strips of each document's shared anchors in order."""
     ranges = find_ranges(table)
     back = np.empty(len(ranges.keys), np.intp)
@@ -79,7 +72,6 @@ def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
 GLOBAL = Global(
     name="equal_ranges",
     version=1,
-    config=Config,
     reads=("text", *READS, *LEAST),
     writes=SCHEMA,
     key="hash of the anchor",

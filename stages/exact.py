@@ -6,8 +6,6 @@ punctuation outside code or in Traditional against Simplified characters at most
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,12 +19,7 @@ HASH = pa.binary(16)
 SCHEMA = pa.schema({"match_hash": HASH, "raw_hash": HASH})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: identity has no threshold."""
-
-
-def annotate(batch: pa.Table, config: Config) -> pa.Table:
+def annotate(batch: pa.Table) -> pa.Table:
     """Hash each text; null texts get nulls.
 
     A text without any letter, digit or ideograph has no match text and is known by its raw hash, so that such
@@ -50,7 +43,6 @@ def _binary(hashes: np.ndarray, valid: np.ndarray) -> pa.Array:
 STAGE = Stage(
     name="exact",
     version=3,
-    config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=bind(annotate),

@@ -29,14 +29,12 @@ that one document alone still holds, once, is left whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.schema import SPAN, SPANS
-from pipeline.stage import Global, Outcome
+from pipeline.stage import Global, NoConfig, Outcome
 
 KIND = "passage"
 SCHEMA = pa.schema(
@@ -65,12 +63,7 @@ GONE = pa.schema(
 ROWS = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: the order is that of `keep_one`."""
-
-
-def map_passages(table: pa.Table, config: Config) -> pa.Table:
+def map_passages(table: pa.Table, config: NoConfig) -> pa.Table:
     """One row for each occurrence in a document that stays, keyed by the passage."""
     held = table.filter(pc.and_(table["eligible"], pc.is_valid(table["substring.passages"])))
     passages = held["substring.passages"].combine_chunks()
@@ -91,7 +84,7 @@ def map_passages(table: pa.Table, config: Config) -> pa.Table:
     )
 
 
-def choose(table: pa.Table, config: Config) -> pa.Table:
+def choose(table: pa.Table, config: NoConfig) -> pa.Table:
     """Choose the owner of each passage of one partition."""
     n_values = pc.max(pc.list_value_length(table["order"])).as_py() or 0
     keys = [(name, "descending") for name in (f"order_{i}" for i in range(n_values))]
@@ -110,7 +103,7 @@ def choose(table: pa.Table, config: Config) -> pa.Table:
     return table.append_column("is_owner", pa.array(is_first)).select(GONE.names).cast(GONE)
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
+def finish(table: pa.Table, config: NoConfig) -> Outcome:
     """Join what goes to spans, document by document."""
     rows, n_chars = table["row"].to_numpy(), table["n_chars"].to_numpy()
     distinct, begins = np.unique(rows, return_index=True)
@@ -186,7 +179,6 @@ def union(
 GLOBAL = Global(
     name="owners",
     version=2,
-    config=Config,
     reads=READS,
     writes=SCHEMA,
     key="passage",

@@ -6,14 +6,13 @@ and go on together. Equality is by hash, of 95 bits (see `kernels.rolling`), or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stage import Global
+from pipeline.stage import Global, NoConfig
 from stages.kernels.anchors import cut, wide_table
 from stages.kernels.edges import ENTERS, LEAVES, Strips, count_entering, find_strips
 from stages.kernels.hashing import hash128
@@ -49,12 +48,7 @@ RANGES = pa.schema(
 ANSWERS = pa.schema({"lengths": pa.list_(pa.int32()), "copies": pa.list_(pa.int32()), "goes_on": pa.bool_()})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: how long a passage is at least, the anchors know."""
-
-
-def map_strips(table: pa.Table, config: Config) -> pa.Table:
+def map_strips(table: pa.Table, config: NoConfig) -> pa.Table:
     """One row for each range that is not equal to all others of its key."""
     table = table.filter(pc.is_valid(table["equal_ranges.strips"]))
     ranges = find_ranges(table) if table.num_rows else None
@@ -91,7 +85,7 @@ def _strings(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> pa.Lar
     return pa.LargeStringArray.from_buffers(len(begins), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
-def compare_windows(table: pa.Table, config: Config) -> pa.Table:
+def compare_windows(table: pa.Table, config: NoConfig) -> pa.Table:
     """Runs of the windows of each range of one partition."""
     if not table.num_rows:
         return ANSWERS.empty_table()
@@ -156,7 +150,7 @@ def _compare(table: pa.Table) -> pa.Table:
     return pa.table([*lists, pa.array(runs.goes_on)], schema=ANSWERS)
 
 
-def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
+def place(table: pa.Table, answers: pa.Table, config: NoConfig) -> pa.Table:
     """Runs of each document in order."""
     table = table.filter(pc.is_valid(table["equal_ranges.strips"]))
     strips = pc.list_flatten(table["equal_ranges.strips"].combine_chunks()).to_numpy()
@@ -180,7 +174,6 @@ def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
 GLOBAL = Global(
     name="repeated_windows",
     version=1,
-    config=Config,
     reads=("text", *READS, *LEAST, "equal_ranges.strips"),
     writes=SCHEMA,
     key="hash of the anchor",

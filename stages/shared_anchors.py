@@ -6,29 +6,22 @@ Documents derived from others share anchors only with each other: what they say,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 
-from pipeline.stage import Global
+from pipeline.stage import Global, NoConfig
 from stages.ranges import anchor_keys, in_order, list_rows
 
 SCHEMA = pa.schema({"places": pa.list_(pa.int32())})
 """places: numbers of the shared anchors among the anchors of the document, from 0; null without any."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set."""
-
-
-def map_keys(table: pa.Table, config: Config) -> pa.Table:
+def map_keys(table: pa.Table, config: NoConfig) -> pa.Table:
     """One row for each anchor: its key, and nothing of where it stands."""
     return pa.table({"key": anchor_keys(table)[1]})
 
 
-def find_shared(table: pa.Table, config: Config) -> pa.Table:
+def find_shared(table: pa.Table, config: NoConfig) -> pa.Table:
     """Whether the key of each anchor occurs at least twice."""
     keys = table["key"].to_numpy()
     same = np.zeros(len(keys) + 1, np.bool_)
@@ -36,7 +29,7 @@ def find_shared(table: pa.Table, config: Config) -> pa.Table:
     return pa.table({"shared": same[1:] | same[:-1]})
 
 
-def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
+def place(table: pa.Table, answers: pa.Table, config: NoConfig) -> pa.Table:
     """The shared anchors of each document in order."""
     docs, keys = anchor_keys(table)
     shared = np.empty(len(keys), np.bool_)
@@ -48,7 +41,6 @@ def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
 GLOBAL = Global(
     name="shared_anchors",
     version=4,
-    config=Config,
     reads=("anchors.keys", "parent_id"),
     writes=SCHEMA,
     key="hash of the anchor",

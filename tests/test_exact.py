@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from stages.exact import SCHEMA, STAGE, Config
+from stages.exact import SCHEMA, STAGE
 from stages.kernels.code_lines import find_code
 from stages.kernels.code_signs import load_symbols
 from stages.kernels.hashing import string_keys
@@ -17,7 +17,7 @@ from stages.kernels.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
 from stages.kernels.text import view
 from tests.strategies import texts
 
-ANNOTATE = STAGE.load(Config())
+ANNOTATE = STAGE.load(STAGE.config())
 
 
 def hashes(*documents: str | None) -> list[tuple[bytes | None, bytes | None]]:
