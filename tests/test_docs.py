@@ -114,7 +114,7 @@ def test_readmes_name_every_command(command: click.Command, readme: str) -> None
 @pytest.mark.parametrize("readme", READMES)
 def test_readmes_name_no_other_command(readme: str) -> None:
     """Whatever a README calls is a command."""
-    assert set(re.findall(r"`bicorpus (\w+)", page(readme))) <= set(main.commands)
+    assert set(re.findall(r"`bicorpus ([\w-]+)", page(readme))) <= set(main.commands)
 
 
 def test_readmes_show_the_same_run_file() -> None:
