@@ -33,7 +33,8 @@ LABELS = (
     "Shopping", "Sports", "Travel & Transportation",
 )  # fmt: skip
 SCHEMA = pa.schema({"label": pa.string(), "score": pa.float32()})
-"""Both null for a document without text, or without a single word."""
+"""label: the most likely of 26 domains. score: its probability, from 0 to 1. Both null for a document without text, or
+without a single word."""
 
 ODDS_STEPS, MAX_ODDS = 128, 16
 """Log-odds are counted in steps of 1/128 and cut at this distance from the best."""

@@ -21,6 +21,8 @@ from stages.kernels.text import TABLES_PATH, load_tables, view
 from stages.languages import line_paths, load_yaml
 
 SCHEMA = pa.schema({"spans": SPANS, "removed_share": pa.float32()})
+"""spans: lines of page furniture, of kind `byline`, `comment`, `cookie`, `copyright`, `footer`, `javascript`,
+`navigation`, `pagination`, `share` or `subscribe`. removed_share: characters in spans."""
 
 
 @dataclass(frozen=True)

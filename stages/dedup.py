@@ -56,8 +56,8 @@ of more text are so large that the allocator gives them back, and every batch wa
 
 READS = ("text", "doc_id", "exact.match_hash", *(f"candidates.{name}" for name in candidates.SCHEMA.names))
 SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": pa.list_(PAIRS)})
-"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without
-any."""
+"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without any.
+cluster_size: documents of the cluster. pairs: verified pairs of the document, with their similarity."""
 
 MEMORY = pa.schema(
     {

@@ -17,6 +17,8 @@ from stages.kernels.text import TABLES_PATH, view
 
 HASH = pa.binary(16)
 SCHEMA = pa.schema({"match_hash": HASH, "raw_hash": HASH})
+"""match_hash: of the match text; equal for copies that differ in width, case, punctuation, blanks or Traditional
+against Simplified characters at most. raw_hash: of the canonical text."""
 
 
 def annotate(batch: pa.Table) -> pa.Table:
