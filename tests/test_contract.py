@@ -20,16 +20,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.check_global import GLOBAL_CHECKS, corpus_of, outcome_values
 from pipeline.check_stage import (
-    GLOBAL_CHECKS,
     STAGE_CHECKS,
     Subject,
     check_boundaries,
     check_config,
     check_declaration,
     check_neighbours,
-    corpus_of,
-    outcome_values,
 )
 from pipeline.recipe import absent
 from pipeline.sample_texts import TEXTS
