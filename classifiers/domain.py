@@ -33,7 +33,8 @@ LABELS = (
     "Shopping", "Sports", "Travel & Transportation",
 )  # fmt: skip
 SCHEMA = pa.schema({"label": pa.string(), "score": pa.float32()})
-"""Both are null for a document without text or without words."""
+"""label: the most likely of 26 domains. score: its probability, from 0 to 1. Both null for a document without text, or
+without a single word."""
 
 ODDS_STEPS, MAX_ODDS = 128, 16
 """Log-odds are in steps of 1/128; differences to the best label are limited to MAX_ODDS."""

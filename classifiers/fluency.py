@@ -54,6 +54,8 @@ class Config:
 
 
 SCHEMA = pa.schema({"perplexity": pa.float32(), "n_tokens": pa.int32()})
+"""perplexity: per token, of the model for the language; null for a language without a model. n_tokens: tokens that were
+scored."""
 
 
 class Fluency:

@@ -100,6 +100,10 @@ SCHEMA = pa.schema(
         "spans": SPANS,
     }
 )
+"""label: language of ISO 639-3 and script, as `zho_Hans`, or `mul`, `zxx`, `und`. score: probability of the label.
+shares: languages with their share of the text, the largest first. han_share: Han characters, as a share of the
+letters. hant_share: Traditional characters, as a share of those that differ between Traditional and Simplified.
+code_share: letters in lines of code. spans: stretches of each language with its label; code is `zxx`."""
 
 
 def load(config: Config) -> Annotate:

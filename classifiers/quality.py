@@ -41,7 +41,9 @@ from stages.kernels.text import TABLES_PATH, TextView, load_tables, view
 MODEL_PATH = package_file(__file__, "models", "quality_ngrams.npz")
 SCORERS = ("reference", "intact")
 SCHEMA = pa.schema({name: pa.float32() for name in SCORERS})
-"""Null for a document without text, or without units, punctuation and symbols."""
+"""reference: 1 for text that reads like reference and teaching prose, 0 for menus, lists, adverts, chat or damage.
+intact: 1 for whole text, 0 for mojibake, word salad, Markov text, keyword stuffing or repetition. Null for a
+document without text, or without a single unit, mark or symbol."""
 
 CHARACTER_SCRIPTS = ("Hans", "Hant", "Hani", "Jpan", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr")
 """Scripts (ISO 15924) written without spaces between words."""

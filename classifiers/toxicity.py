@@ -32,7 +32,9 @@ from stages.kernels.text import TABLES_PATH, load_tables, view
 
 MODEL_PATH = package_file(__file__, "models", "toxicity_ngrams.npz")
 SCHEMA = pa.schema({"score": pa.float32(), "max_window": pa.float32(), "toxic_share": pa.float32()})
-"""Null for a document without text, or without letters, ideographs and emoji."""
+"""score: how abusive the worst part is, from 0 to 1. max_window: the score of the worst window alone. toxic_share:
+share of windows that are more likely toxic than not. Null for a document without text, or without a single
+letter, ideograph or emoji."""
 
 WINDOWS_PER_WORST = 64
 """One more of the worst windows is included in `score` per this many windows of a document."""

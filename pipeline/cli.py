@@ -276,6 +276,40 @@ def export(
     click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
 
 
+@main.command("check-stage")
+@click.argument("module")
+@click.option(
+    "--config", "settings", metavar="YAML", default="{}", help="Settings to check it with, as `{least: 3}`."
+)
+@json_option
+def check_stage(module: str, settings: str, as_json: bool) -> None:
+    """Check the stage or global step of MODULE against the contract; exit 1 if a check fails.
+
+    One line for each check: ok, or what was found, the shortest text that shows it, and what to do.
+
+    Example: bicorpus check-stage stages.exact
+    """
+    from dataclasses import asdict
+
+    import yaml
+
+    from pipeline.check_stage import check_stage as checks_of
+    from pipeline.errors import UsageError
+    from pipeline.in_memory import PACKAGES
+    from pipeline.recipe import config_of, load_step
+
+    step = load_step(module, "STAGE", "check-stage", "GLOBAL")
+    mapping = yaml.safe_load(settings) or {}
+    if not isinstance(mapping, dict):
+        raise UsageError(f"--config {settings!r}: expected a mapping, such as '{{least: 3}}'")
+    config = config_of(step, mapping, "--config") if mapping else None
+    failed = False
+    for check in checks_of(step, None, config, (module.partition(".")[0], *PACKAGES)):
+        click.echo(json.dumps(asdict(check), ensure_ascii=False) if as_json else check.line())
+        failed |= not check.ok
+    sys.exit(1 if failed else 0)
+
+
 for command in (*cli_releases.COMMANDS, *cli_store.COMMANDS, *cli_index.COMMANDS):
     main.add_command(command)
 

@@ -10,7 +10,6 @@ BicorpusError (1)
 │   └── AlignmentError       a file does not belong to the shard, recipe or generation it is read for
 ├── StageError               a stage raised an error or violated its contract; the message names the documents
 ├── QuarantineError (3)      finished, but more input was quarantined than the run file allows
-├── LimitError (4)           stopped at a limit set in the run file
 ├── ExpectationError (5)     an expectation failed: conservation, a guard, a check of `verify`
 └── LeaseError (75)          another run holds the lease of a name that this run has to move
 """
@@ -53,19 +52,17 @@ class AlignmentError(StoreError):
 
 
 class StageError(BicorpusError):
-    """A stage raised an error or violated its contract."""
+    """A stage raised an error or violated its contract. row: of the batch, the document at fault, if it is known."""
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.row = row
 
 
 class QuarantineError(BicorpusError):
     """Too much input was quarantined."""
 
     exit_code = 3
-
-
-class LimitError(BicorpusError):
-    """A limit of the run file was reached."""
-
-    exit_code = 4
 
 
 class ExpectationError(BicorpusError):

@@ -159,7 +159,12 @@ def run_stage(step: Step, columns: Columns, shard: Shard, report: WaveReport) ->
         report.gated_out[step.name] = report.gated_out.get(step.name, 0) + len(inside) - int(inside.sum())
         table = table.filter(pa.array(inside))
     doc_ids = columns["doc_id"] if inside is None else columns["doc_id"].filter(pa.array(inside))
-    result, bad = bisect(step, table)
+    try:
+        result, bad = bisect(step, table)
+    except StageError as error:
+        if error.row is None:
+            raise
+        raise StageError(f"{error} ({doc_ids[error.row].as_py()} of {shard.id})") from error
     if bad:
         report.failed.setdefault(step.name, []).extend(doc_ids[row].as_py() for row in bad)
     for name in result.column_names:
@@ -238,25 +243,29 @@ def scatter(table: pa.Table, inside: np.ndarray) -> pa.Table:
     return table.take(indices)
 
 
-def bisect(step: Step, table: pa.Table) -> tuple[pa.Table, list[int]]:
+def bisect(step: Step, table: pa.Table, start: int = 0) -> tuple[pa.Table, list[int]]:
     """Annotate a table; where the stage raises, halve until the rows at fault are alone and null.
 
+    Args: start, the row of the batch that the table starts at.
     Returns: the annotations, and the numbers of the rows at fault.
+    Raises: StageError if the stage breaks its contract; its `row` counts from the start of the batch.
     """
     try:
         return checked(step, table), []
-    except BicorpusError:
+    except BicorpusError as error:
+        if isinstance(error, StageError) and error.row is not None:
+            error.row += start
         raise
     except Exception as error:  # a stage may raise anything; its rows are found and named
         if table.num_rows == 0:
             raise StageError(f"{step.name}: raised on an empty batch: {error!r}") from error
         if table.num_rows == 1:
             _LAST_ERROR[step.name] = error
-            return pa.table([pa.nulls(1, f.type) for f in step.step.writes], schema=step.step.writes), [0]
+            return pa.table([pa.nulls(1, f.type) for f in step.step.writes], schema=step.step.writes), [start]
     half = table.num_rows // 2
-    left, bad_left = bisect(step, table.slice(0, half))
-    right, bad_right = bisect(step, table.slice(half))
-    return pa.concat_tables([left, right]), bad_left + [row + half for row in bad_right]
+    left, bad_left = bisect(step, table.slice(0, half), start)
+    right, bad_right = bisect(step, table.slice(half), start + half)
+    return pa.concat_tables([left, right]), bad_left + bad_right
 
 
 _LAST_ERROR: dict[str, Exception] = {}

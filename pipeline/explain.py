@@ -18,6 +18,7 @@ from pipeline.canonical import text_hash
 from pipeline.decide import Decision
 from pipeline.errors import UsageError
 from pipeline.finished import Finished, Judged
+from pipeline.query import shortest
 from pipeline.rules import Condition, Rule, group_name
 from pipeline.schema import CANONICAL
 from pipeline.side_by_side import columns, differences
@@ -76,12 +77,15 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
     """All that is known of one document, as plain data."""
     names = finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"})
     judged = finished.judge(decision, names)
-    values = {name: column[row].as_py() for name, column in sorted(judged.columns.items())}
+    values = {
+        name: shortest(column[row].as_py(), column.type) for name, column in sorted(judged.columns.items())
+    }
     ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any index array will do
     outcome = judged.outcomes(finished.releasing.layout)[row]
     here = {name: column.slice(row, 1) for name, column in judged.columns.items()}
     late = {
-        name: column[row].as_py() for name, column in (decision.late_columns(finished.store) or {}).items()
+        name: shortest(column[row].as_py(), column.type)
+        for name, column in (decision.late_columns(finished.store) or {}).items()
     }
     rules = [
         explain_rule(rule, values | late, bool(judged.kept.failed[i, row]), decision, find_part(rule, here))
@@ -97,7 +101,7 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
         "rule": outcome,
         "rules": rules,
         "keeper_id": judged.kept.keeper_id[row].as_py(),
-        "similarity": judged.kept.similarity[row].as_py(),
+        "similarity": shortest(judged.kept.similarity[row].as_py(), judged.kept.similarity.type),
         "cluster_size": values.get(finished.releasing.layout.columns["cluster_size"] or ""),
         "keeper": explain_keeper(finished, judged, row, text),
         "kept_for": kept_for(finished, values["doc_id"]) if outcome is None else None,
@@ -108,7 +112,8 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
 def explain_keeper(finished: Finished, judged: Judged, row: int, text: str) -> dict[str, Any] | None:
     """The document that one of a cluster goes for, how like it is, and where the two differ; None for no such."""
     kept = judged.kept
-    doc_id, similarity = kept.keeper_id[row].as_py(), kept.similarity[row].as_py()
+    doc_id = kept.keeper_id[row].as_py()
+    similarity = shortest(kept.similarity[row].as_py(), kept.similarity.type)
     if doc_id is None:
         return None
     decision, place = finished.locate(doc_id)
@@ -142,7 +147,8 @@ def kept_for(finished: Finished, doc_id: str) -> dict[str, Any]:
         mine = np.asarray(pc.fill_null(pc.equal(judged.kept.keeper_id, doc_id), False)) & judged.kept.is_copy
         n_copies += int(mine.sum())
         for row in np.flatnonzero(mine)[: N_COPIES - len(found)]:
-            similarity, kind = judged.kept.similarity[int(row)].as_py(), judged.kept.kind[int(row)].as_py()
+            similarity = shortest(judged.kept.similarity[int(row)].as_py(), judged.kept.similarity.type)
+            kind = judged.kept.kind[int(row)].as_py()
             copy = {
                 "doc_id": judged.columns["doc_id"][int(row)].as_py(),
                 "kind": kind,
@@ -185,7 +191,7 @@ def find_part(rule: Rule, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, A
     if rule.parts is None:
         return None
     rows, table = part_rows(columns, rule.parts, rule.columns() - {rule.parts})
-    parts = columns[rule.parts][0].as_py() if len(rows) else []
+    parts = shortest(columns[rule.parts][0].as_py(), columns[rule.parts].type) if len(rows) else []
     if not parts:
         return None
     whole = replace(rule, parts=None)

@@ -271,13 +271,13 @@ class _Parser:
         return Conversion(module=entry["use"], step=step, config=config)
 
     def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
-        """Take up one entry of `annotate` or `global`."""
+        """Take up one entry of `annotate` or `global`; a stage may be named under either."""
         where = f"{self.path}: {place}"
         entry = {"use": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or not entry.get("use"):
             raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
         check_keys(entry, ("use", "config", "gate", "view", "as", "max_failed_share"), where)
-        step = load_step(entry["use"], attribute, where)
+        step = load_step(entry["use"], attribute, where, *(("STAGE",) if attribute == "GLOBAL" else ()))
         name = entry.get("as") or step.name
         if name in self.steps:
             raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")

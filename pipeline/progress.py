@@ -21,10 +21,17 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str, n_tasks: int, unit: str = "shards") -> Iterator[Phase]:
-        """Follow `n_tasks` of one phase."""
+        """Follow `n_tasks` of one phase; a phase without tasks prints nothing."""
         phase = Phase(self, name, n_tasks, unit)
-        phase.draw(force=True)
-        yield phase
+        if not n_tasks:
+            yield phase
+            return
+        phase.begin()
+        try:
+            yield phase
+        except BaseException:
+            phase.stop()
+            raise
         phase.finish()
 
     def event(self, kind: str, **values: Any) -> None:  # Any: values go straight to JSON
@@ -46,7 +53,11 @@ class Phase:
         self.progress, self.name, self.n_tasks, self.unit = progress, name, n_tasks, unit
         self.done, self.bytes = 0, 0
         self.start = self.last = time.monotonic()
-        progress.event("start", phase=name, tasks=n_tasks)
+
+    def begin(self) -> None:
+        """Open the phase."""
+        self.progress.event("start", phase=self.name, tasks=self.n_tasks)
+        self.draw(force=True)
 
     def step(self, n_bytes: int = 0) -> None:
         """Count one finished task and the bytes of text it went through."""
@@ -75,6 +86,11 @@ class Phase:
         if 0 < self.done < self.n_tasks:
             parts.append(f"{clock((self.n_tasks - self.done) * seconds / self.done)} left")
         return "  ".join(parts)
+
+    def stop(self) -> None:
+        """End the line that is being redrawn, so that an error has a line of its own."""
+        if self.progress.live:
+            print(file=self.progress.stream, flush=True)
 
     def finish(self) -> None:
         """Close the phase with its totals."""

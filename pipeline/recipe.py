@@ -215,9 +215,10 @@ def _imports(path: str, _digest: str, module: str) -> list[str]:
     return found
 
 
-def load_step(name: str, attribute: str, where: str) -> Any:
+def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     """Import `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
+    Args: others, attributes that will do as well, in order, where the module lacks `attribute`.
     Raises: ConfigError with the place when there is no such module or attribute, or a package that it requires is
     not installed.
     """
@@ -225,14 +226,13 @@ def load_step(name: str, attribute: str, where: str) -> Any:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
-            raise ConfigError(f"{where}: no module {name!r}; name a module that can be imported") from error
+            raise ConfigError(
+                f"{where}: no module {name!r}; name one that is installed or below a folder of PYTHONPATH"
+            ) from error
         raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
-    try:
-        step = getattr(module, attribute)
-    except AttributeError as error:
-        raise ConfigError(
-            f"{where}: {name} has no {attribute}; expected a module that defines one"
-        ) from error
+    step = next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None)
+    if step is None:
+        raise ConfigError(f"{where}: {name} has no {attribute}; expected a module that defines one")
     if missing := absent(step):
         raise ConfigError(f"{where}: {name} needs {missing[0]!r}, which is not installed")
     return step

@@ -1,32 +1,42 @@
 """Interfaces of stages, global steps and readers: records of a name, a version, a config class and pure functions.
 
-A stage is a module with `Config`, `SCHEMA`, functions and `STAGE`; a global step has `GLOBAL`; a reader has
-`READER`. The engine loads them by dotted module name and uses nothing else of the module.
+A stage is a module with `SCHEMA`, functions, `STAGE` and, if it has settings, `Config`; a global step has `GLOBAL`; a
+reader has `READER`. The engine loads them by dotted module name and knows nothing else about them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.errors import ConfigError, StageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoConfig:
+    """The config of a step without settings."""
+
+
 Annotate = Callable[[pa.Table], pa.Table]
 """Same rows, same order; the result's schema is the stage's `writes`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """A measurement of each document, independent of all others.
 
     name: snake_case; prefix of its columns and folder of its sidecars; it never changes.
     version: must be raised when the output changes, which the golden file enforces.
-    config: a frozen dataclass, every field of which affects the output.
+    config: a frozen dataclass, every field of which affects the output; left out by a stage without settings.
     reads: canonical columns (`text`) and columns of other stages (`language.label`); the loaded function receives a
         table with exactly these.
-    load: config -> Annotate; models and lists are read here, once per process.
+    load: config -> Annotate; models and lists are read here, once per process. `each(measure)` makes one from a
+        function of one document, `bind(annotate)` from a function of a batch.
     files: config fields that contain files, lists of files, or files by name; the digests of the files and the names
         enter the recipe.
     data: package files that `load` reads regardless of the config; their digests enter the recipe.
@@ -39,7 +49,7 @@ class Stage:
 
     name: str
     version: int
-    config: type
+    config: type = NoConfig
     reads: tuple[str, ...]
     writes: pa.Schema
     load: Callable[[Any], Annotate]  # Any: each stage has its own config class
@@ -49,6 +59,10 @@ class Stage:
     requires: tuple[str, ...] = ()
     notes: Callable[[Any], list[str]] | None = None
     needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.load, each):
+            object.__setattr__(self, "load", self.load.of(self))
 
 
 class Bound:
@@ -63,14 +77,135 @@ class Bound:
 
 
 class bind:  # noqa: N801 - reads as the verb it is used as: load=bind(annotate)
-    """Create a picklable loader from `annotate(batch, config)`, for stages that load no models or files."""
+    """Create a picklable loader from `annotate(batch)` or `annotate(batch, config)`, for stages that load no files."""
 
-    def __init__(self, annotate: Callable[[pa.Table, Any], pa.Table]) -> None:
+    def __init__(self, annotate: Callable[..., pa.Table]) -> None:
         self.annotate = annotate
 
     def __call__(self, config: Any) -> Annotate:
         """Bind a config."""
-        return Bound(self.annotate, config)
+        takes_config = len(inspect.signature(self.annotate).parameters) > 1
+        return Bound(self.annotate, config) if takes_config else self.annotate
+
+
+Measure = Callable[..., Mapping[str, Any] | None]
+"""Values of the columns of `reads`, in their order, then `config` if it has a parameter of that name -> values by
+column."""
+
+
+class each:  # noqa: N801 - reads as the verb it is used as: load=each(measure)
+    """Make a picklable loader from `measure(text)` or `measure(text, config)`, a function of one document.
+
+    measure takes the columns that the stage reads, in the order of `reads`, and `config` last if it has a parameter of
+    that name; it returns a dict of columns. Columns that the dict lacks are null. So are all columns of a document
+    whose first column (`text`) is null, of which measure is not called, and of one for which it returns None.
+    """
+
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+        self.stage = ""
+        self.reads: tuple[str, ...] = ()
+        self.writes = pa.schema([])
+
+    def of(self, stage: Stage) -> each:
+        """The loader of this stage; `Stage` calls it.
+
+        Raises: ConfigError if measure does not take as many values as the stage reads columns.
+        """
+        parameters = [p for name, p in inspect.signature(self.measure).parameters.items() if name != "config"]
+        n_required = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
+        is_open = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        if n_required > len(stage.reads) or (len(parameters) < len(stage.reads) and not is_open):
+            taken = ", ".join(p.name for p in parameters) or "nothing"
+            raise ConfigError(
+                f"{stage.name}: measure takes {taken}; expected a parameter for each column of reads "
+                f"({', '.join(stage.reads)}), and `config` if it needs settings"
+            )
+        loader = each(self.measure)
+        loader.stage, loader.reads, loader.writes = stage.name, stage.reads, stage.writes
+        return loader
+
+    def __call__(self, config: Any) -> Annotate:
+        """Bind a config."""
+        return Each(self, config)
+
+
+class Each:
+    """A picklable `annotate` that calls `measure` once per document."""
+
+    def __init__(self, loader: each, config: Any) -> None:
+        self.loader = loader
+        takes_config = "config" in inspect.signature(loader.measure).parameters
+        self.settings = {"config": config} if takes_config else {}
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Annotate one batch.
+
+        Raises: StageError for a column that the stage does not declare, or a value that is not of its dtype.
+        """
+        documents = list(zip(*(batch[name].to_pylist() for name in self.loader.reads), strict=True))
+        rows = [self._row(number, document) for number, document in enumerate(documents)]
+        columns = [self._column(field, rows, documents) for field in self.loader.writes]
+        return pa.table(columns, schema=self.loader.writes)
+
+    def _row(self, number: int, document: tuple[Any, ...]) -> Mapping[str, Any]:
+        if document[0] is None:
+            return {}
+        row = self.loader.measure(*document, **self.settings)
+        if row is None:
+            return {}
+        if not isinstance(row, Mapping):
+            raise self._error("measure", row, number, document, "expected a dict of columns, or None")
+        for name in row:
+            if name not in self.loader.writes.names:
+                columns = ", ".join(self.loader.writes.names)
+                hint = f"SCHEMA has no such column, only {columns}; correct the name or add the column"
+                raise self._error(name, row[name], number, document, hint)
+        return row
+
+    def _column(
+        self, field: pa.Field, rows: Sequence[Mapping[str, Any]], documents: Sequence[tuple[Any, ...]]
+    ) -> pa.Array:
+        values = [row.get(field.name) for row in rows]
+        try:
+            return _array(values, field.type)
+        except _NO_VALUE:
+            for number, value in enumerate(values):
+                try:
+                    _array([value], field.type)
+                except _NO_VALUE as error:
+                    hint = f"expected {field.type}, as SCHEMA declares it"
+                    raise self._error(field.name, value, number, documents[number], hint) from error
+            raise
+
+    def _error(
+        self, column: str, value: object, number: int, document: tuple[Any, ...], hint: str
+    ) -> StageError:
+        return StageError(
+            f"{self.loader.stage}.{column}: measure returned {shortened(value)} for document {number} of the batch, "
+            f"{shortened(document[0])}; {hint}",
+            row=number,
+        )
+
+
+def _array(values: list[Any], dtype: pa.DataType) -> pa.Array:
+    """An Arrow array of these values; unlike pa.array, it does not cut fractions off.
+
+    Raises: one of _NO_VALUE for a value that is not of the dtype.
+    """
+    if pa.types.is_integer(dtype) and any(isinstance(v, float) and not v.is_integer() for v in values):
+        raise ValueError("a fraction in a column of integers")
+    return pa.array(values, dtype)
+
+
+_NO_VALUE = (pa.ArrowException, TypeError, ValueError, OverflowError)
+"""What pa.array raises for a value that is not of the dtype."""
+
+
+def shortened(value: object, n_chars: int = 60) -> str:
+    """The repr of a value, cut after n_chars."""
+    text = repr(value[: 2 * n_chars] if isinstance(value, str) else value)
+    return text if len(text) <= n_chars else f"{text[:n_chars]}…"
 
 
 @dataclass(frozen=True)
@@ -108,7 +243,7 @@ class Memory:
     needs_text: Callable[[pa.Table], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Global:
     """A measurement across documents: map over shards, exchange by key, reduce by partition, finish once.
 
@@ -143,7 +278,7 @@ class Global:
 
     name: str
     version: int
-    config: type
+    config: type = NoConfig
     reads: tuple[str, ...]
     writes: pa.Schema
     key: str
@@ -162,7 +297,7 @@ class Global:
     numbers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Derive:
     """Documents derived from other documents: a source whose rows all have a parent.
 
@@ -176,7 +311,7 @@ class Derive:
 
     name: str
     version: int
-    config: type
+    config: type = NoConfig
     reads: tuple[str, ...]
     derive: Callable[[pa.Table, Any, Mapping[str, str]], pa.Table]
     part: str | None = None
@@ -185,7 +320,7 @@ class Derive:
     data: Callable[[Any], list[str]] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Convert:
     """The last edit of a release: a conversion of whole texts, after the edits of spans.
 
@@ -197,7 +332,7 @@ class Convert:
 
     name: str
     version: int
-    config: type
+    config: type = NoConfig
     reads: tuple[str, ...]
     load: Callable[[Any], Callable[[pa.Table], pa.Array]]
     labels: Callable[[Any], Mapping[str, str]]
@@ -227,7 +362,7 @@ class Record:
     raw: bytes | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reader:
     """A format of input files, and how its records are read.
 
@@ -241,7 +376,7 @@ class Reader:
 
     name: str
     version: int
-    config: type
+    config: type = NoConfig
     read: Callable[[BinaryIO, str, Any], Iterator[Record]]
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     siblings: Callable[[str, Any], list[str]] | None = None

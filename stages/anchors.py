@@ -34,9 +34,9 @@ SCHEMA = pa.schema(
         "min_chars_other": pa.int32(),
     }
 )
-"""keys: hash of each anchor, 40 bits above zeros. firsts: offset of its first window (characters); its last window is
-the one before the first of the next anchor, or the last of the text. n_windows: windows of the text, 0 for a text
-shorter than one. min_chars_*: the settings, for later steps."""
+"""keys: hash of each anchor, of 40 bits above zeros. firsts: the first character of its first window; its last comes
+before the first of the next anchor, or is that of the text. n_windows: windows of the text, 0 for a text shorter than
+one. min_chars_han, min_chars_other: the settings, for the steps that read anchors."""
 
 
 PRESETS = {"equalised": (100, 400), "cci4": (185, 1700)}
@@ -50,9 +50,9 @@ class Config:
     """Least length of a passage: min_chars_han Han characters (including kana, Hangul and full-width forms),
     min_chars_other others, or a mixture in proportion; default those of the preset."""
 
-    preset: str = "equalised"
-    min_chars_han: int | None = None
-    min_chars_other: int | None = None
+    preset: str = "equalised"  # `equalised` (100 Han or 400 other characters) or `cci4` (185 or 1,700)
+    min_chars_han: int | None = None  # least Han characters of a passage; none: those of the preset
+    min_chars_other: int | None = None  # least other characters; none: those of the preset
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

@@ -15,17 +15,14 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigError
 from pipeline.schema import SPANS
-from pipeline.stage import Stage
+from pipeline.stage import NoConfig, Stage
 from stages.kernels.furniture import find_lines, match_lines, trigger_table
 from stages.kernels.text import TABLES_PATH, load_tables, view
 from stages.languages import line_paths, load_yaml
 
 SCHEMA = pa.schema({"spans": SPANS, "removed_share": pa.float32()})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: kinds are chosen at release, and patterns are data files."""
+"""spans: lines of page furniture, of kind `byline`, `comment`, `cookie`, `copyright`, `footer`, `javascript`,
+`navigation`, `pagination`, `share` or `subscribe`. removed_share: characters in spans."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class LineRule:
 class Boilerplate:
     """`annotate` with its patterns."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: NoConfig) -> None:
         self.rules = [rule for path in line_paths() for rule in load_rules(path)]
         self.triggers = trigger_table((text, rule.max_chars) for rule in self.rules for text in rule.triggers)
 
@@ -118,7 +115,6 @@ def _to_columns(hits: np.ndarray, kinds: list[str], starts: np.ndarray) -> pa.Ta
 STAGE = Stage(
     name="boilerplate",
     version=1,
-    config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=Boilerplate,

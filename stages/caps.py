@@ -53,10 +53,10 @@ class Config:
     by: tuple[str, ...] = ("host",)
     slice: Slice = "snapshot"
     prefer: str = ""
-    prefer_low: bool = False
+    prefer_low: bool = False  # whether small numbers of `prefer` come first
     weigh: str = ""
     once: str = ""
-    seed: int = 0
+    seed: int = 0  # of the hash that decides ties
 
     def __post_init__(self) -> None:
         if isinstance(self.by, str) or not self.by:

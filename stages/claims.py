@@ -28,10 +28,10 @@ SCHEMA = pa.schema(
         "repaired": pa.string(),
     }
 )
-"""published: ISO 8601. license, license_place: an SPDX identifier and where on the page it was found, see
-`page_claims`. noindex: addressed to every crawler. noai: addressed to every crawler, or `noindex` addressed to one that
-collects text for training. tdm_reserved: by the TDM Reservation Protocol. opted_out: noai or tdm_reserved. These four
-are false without a statement. repaired: the encoding error that the reader repaired, see `mojibake`."""
+"""published: ISO 8601. license, license_place: an SPDX identifier and where it stands, see `page_claims`. noindex:
+said to every crawler. noai: said to every crawler, or `noindex` to one that collects text for training.
+tdm_reserved: by the TDM Reservation Protocol. opted_out: noai or tdm_reserved; these four are false where nothing
+is said. repaired: which accident of encodings the reader undid, see `mojibake`."""
 
 AI_AGENTS = (
     "ai2bot", "anthropic-ai", "applebot-extended", "bytespider", "ccbot", "claude-web", "claudebot", "cohere-ai",

@@ -35,7 +35,8 @@ READS = (*SCORES, "language.label", "text_bytes", "doc_id", "dedup.cluster", "pa
 SCHEMA = pa.schema(
     {"bucket": pa.int32(), "tier": pa.string(), **{f"{name}_bucket": pa.int32() for name in SCORERS}}
 )
-"""bucket and tier: of the ensemble; <scorer>_bucket: of one scorer; null for a document without the score."""
+"""bucket and tier: of the ensemble; null for a document without any score. reference_bucket, intact_bucket: bucket of
+one score."""
 
 NO_SCORE = np.iinfo(np.int32).min
 MAX_ODDS = 16_000

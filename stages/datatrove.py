@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from datatrove.pipeline.filters.base_filter import BaseFilter
 
 SCHEMA = pa.schema({"keep": pa.bool_(), "reason": pa.string(), "edited": pa.bool_()})
+"""keep: whether the filter keeps the document. reason: why not, in the filter's words. edited: whether the filter
+changed the text."""
 
 FILTERS = "datatrove.pipeline.filters"
 

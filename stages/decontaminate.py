@@ -30,8 +30,9 @@ HIT = pa.struct(
     }
 )
 SCHEMA = pa.schema({"hits": pa.list_(HIT), "n_hits": pa.int32(), "coverage": pa.float32()})
-"""start, end: code points of canonical text. coverage: share of the item's units in matched grams; that of the document
-is the largest of its hits, 0 without a hit."""
+"""coverage: the largest of its hits, 0 without one; of a hit, the share of the item's units that occur in matched
+grams. hits: benchmark items that occur in the text; start and end are code points of canonical text. n_hits:
+their number."""
 
 COLUMNS = ("benchmark", "id", "question")
 

@@ -54,7 +54,8 @@ batches the allocator returns the arrays to the system, and page faults make eve
 
 READS = ("text", "doc_id", "exact.match_hash", *(f"candidates.{name}" for name in candidates.SCHEMA.names))
 SCHEMA = pa.schema({"cluster": pa.string(), "cluster_size": pa.int32(), "pairs": pa.list_(PAIRS)})
-"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without such pairs."""
+"""cluster: smallest doc_id of the documents connected by verified pairs. All null for a document without any.
+cluster_size: documents of the cluster. pairs: verified pairs of the document, with their similarity."""
 
 MEMORY = pa.schema(
     {

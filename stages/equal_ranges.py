@@ -7,13 +7,11 @@ and no text has to be exchanged; `stages.repeated_windows` compares the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stage import Global
+from pipeline.stage import Global, NoConfig
 from stages.kernels.anchors import wide_table
 from stages.kernels.edges import ENTERS, LEAVES, hash_edges
 from stages.kernels.text import view
@@ -31,12 +29,7 @@ gram occurs once in each, so that both ranges have the same number of windows. a
 holds for such a range."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set."""
-
-
-def map_ends(table: pa.Table, config: Config) -> pa.Table:
+def map_ends(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return one row for each range of a shared anchor: the hashes of its ends, 128 bits.
 
     Args: table, with `text` and the columns of READS and LEAST.
@@ -54,7 +47,7 @@ def map_ends(table: pa.Table, config: Config) -> pa.Table:
     return pa.table([ranges.keys, heads, tails, pa.array(ranges.again)], schema=ENDS)
 
 
-def compare_ends(table: pa.Table, config: Config) -> pa.Table:
+def compare_ends(table: pa.Table, config: NoConfig) -> pa.Table:
     """Compare the ranges of one partition by hash.
 
     Args: table, of ENDS, sorted by key.
@@ -76,7 +69,7 @@ def compare_ends(table: pa.Table, config: Config) -> pa.Table:
     return pa.table([copies[groups], strips[groups]], names=SCHEMA.names)
 
 
-def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
+def place(table: pa.Table, answers: pa.Table, config: NoConfig) -> pa.Table:
     """Return `copies` and `strips` of the shared anchors of each document.
 
     Args: table, as for `map_ends`; answers, of `compare_ends`, in key order.
@@ -91,7 +84,6 @@ def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
 GLOBAL = Global(
     name="equal_ranges",
     version=1,
-    config=Config,
     reads=("text", *READS, *LEAST),
     writes=SCHEMA,
     key="hash of the anchor",

@@ -6,8 +6,6 @@ outside code, and Traditional or Simplified characters. Which of them is kept is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,14 +17,11 @@ from stages.kernels.text import TABLES_PATH, view
 
 HASH = pa.binary(16)
 SCHEMA = pa.schema({"match_hash": HASH, "raw_hash": HASH})
+"""match_hash: of the match text; equal for copies that differ in width, case, punctuation, blanks or Traditional
+against Simplified characters at most. raw_hash: of the canonical text."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: identity has no threshold."""
-
-
-def annotate(batch: pa.Table, config: Config) -> pa.Table:
+def annotate(batch: pa.Table) -> pa.Table:
     """Hash each text.
 
     A text without any letter, digit or ideograph has an empty match text; its match hash is its raw hash, so that
@@ -53,7 +48,6 @@ def _binary(hashes: np.ndarray, valid: np.ndarray) -> pa.Array:
 STAGE = Stage(
     name="exact",
     version=3,
-    config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=bind(annotate),

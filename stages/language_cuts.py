@@ -23,7 +23,8 @@ from pipeline.stage import Global, Outcome
 from stages.kernels.hashing import ODD_A
 
 SCHEMA = pa.schema({"threshold": pa.float32(), "margin": pa.float32()})
-"""margin: score minus threshold. Both null for a document without a label or a score."""
+"""margin: score less threshold. Both null for a document without a label or a score. threshold: least score of a label
+of this language that counts as sure."""
 ROWS = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "language": pa.string(), "score": pa.int16()})
 CUTS = pa.schema(
     {

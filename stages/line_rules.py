@@ -36,6 +36,8 @@ SCHEMA = pa.schema(
         "n_sentences_left": pa.int32(),
     }
 )
+"""spans: lines that a rule of the preset removes, with the rule as kind. removed_share: characters in spans.
+removed_word_share: words in spans. n_sentences_left: sentences outside of spans."""
 
 LAYOUT = {
     "no_terminal": kernel.NO_TERMINAL,
@@ -66,8 +68,8 @@ MAX_CHARS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """preset: a published filter, see PRESETS; kinds: use these instead; words: files with one word or phrase per line,
-    for the kind `listed_word`."""
+    """preset: whose rules; kinds: rules to apply instead of the preset's; words: files with a word or phrase a line,
+    for `listed_word`."""
 
     preset: str = "refinedweb"
     kinds: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Similarities for which `notes` lists the catch probability."""
 
 SCHEMA = pa.schema({"band_keys": pa.list_(pa.uint64())})
+"""band_keys: hash of each band of the MinHash signature; equal keys make a candidate pair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +40,10 @@ class Config:
     needed because the similarity of these shingles may be slightly lower than that of the shingles used to verify.
     """
 
-    n_bands: int = 28
-    band_rows: int = 6
-    shingle_units: int = 5
-    seed: int = 1
+    n_bands: int = 28  # bands of a signature, each a key
+    band_rows: int = 6  # hashes to a band
+    shingle_units: int = 5  # units (words, or Han characters) to a shingle
+    seed: int = 1  # of the hash functions
 
     def __post_init__(self) -> None:
         for name in ("n_bands", "band_rows", "shingle_units"):

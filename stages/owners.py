@@ -28,14 +28,12 @@ passage with a single occurrence in kept documents is kept whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.schema import SPAN, SPANS
-from pipeline.stage import Global, Outcome
+from pipeline.stage import Global, NoConfig, Outcome
 
 KIND = "passage"
 SCHEMA = pa.schema(
@@ -65,12 +63,7 @@ GONE = pa.schema(
 ROWS = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: the order is that of `keep_one`."""
-
-
-def map_passages(table: pa.Table, config: Config) -> pa.Table:
+def map_passages(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return one row for each occurrence in a kept document, keyed by the passage.
 
     Args: table, with READS and `row`.
@@ -95,7 +88,7 @@ def map_passages(table: pa.Table, config: Config) -> pa.Table:
     )
 
 
-def choose(table: pa.Table, config: Config) -> pa.Table:
+def choose(table: pa.Table, config: NoConfig) -> pa.Table:
     """Choose the owner of each passage of one partition: rows of `map_passages` to a table of GONE."""
     n_values = pc.max(pc.list_value_length(table["order"])).as_py() or 0
     keys = [(name, "descending") for name in (f"order_{i}" for i in range(n_values))]
@@ -114,7 +107,7 @@ def choose(table: pa.Table, config: Config) -> pa.Table:
     return table.append_column("is_owner", pa.array(is_first)).select(GONE.names).cast(GONE)
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
+def finish(table: pa.Table, config: NoConfig) -> Outcome:
     """Merge the removed occurrences of each document to spans.
 
     Args: table, of GONE, of all partitions.
@@ -198,7 +191,6 @@ def union(
 GLOBAL = Global(
     name="owners",
     version=2,
-    config=Config,
     reads=READS,
     writes=SCHEMA,
     key="passage",

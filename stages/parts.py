@@ -32,6 +32,8 @@ MEASURED = [field for field in signals.SCHEMA if field.name != signals.FORM]
 PART = pa.struct([pa.field(LABEL, pa.string()), *(f.with_name(f"signals.{f.name}") for f in MEASURED)])
 PARTS = pa.list_(PART)
 SCHEMA = pa.schema({"signals": PARTS})
+"""signals: for each language part of a document in several languages its label and all columns of
+`stages.signals`; null for other documents."""
 
 CODE = "zxx"
 """Label of text without language, such as code: its spans are no part, and its documents have none."""
@@ -52,7 +54,7 @@ class Config:
 
     min_share: float = 0.2
     min_letters: int = 400
-    min_span_letters: int = 150
+    min_span_letters: int = 150  # least letters of a span that counts
     window_chars: int = signals.Config.window_chars
 
     def __post_init__(self) -> None:

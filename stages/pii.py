@@ -22,6 +22,7 @@ from stages.kernels.text import TABLES_PATH, view
 from stages.pii_rules import KINDS, RULES, Rule
 
 SCHEMA = pa.schema({"spans": SPANS})
+"""spans: personal data, with its kind."""
 
 Found = tuple[int, int, int, int]
 """A value: row of the document in the batch, start, end (characters), index of the rule in RULES."""

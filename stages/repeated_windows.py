@@ -7,14 +7,13 @@ characters in which they differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stage import Global
+from pipeline.stage import Global, NoConfig
 from stages.kernels.anchors import cut, wide_table
 from stages.kernels.edges import ENTERS, LEAVES, Strips, count_entering, find_strips
 from stages.kernels.hashing import hash128
@@ -50,12 +49,7 @@ RANGES = pa.schema(
 ANSWERS = pa.schema({"lengths": pa.list_(pa.int32()), "copies": pa.list_(pa.int32()), "goes_on": pa.bool_()})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: the least length of a passage is a setting of `stages.anchors`."""
-
-
-def map_strips(table: pa.Table, config: Config) -> pa.Table:
+def map_strips(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return one row for each range whose key has ranges that differ.
 
     Args: table, with the columns that the step reads.
@@ -96,7 +90,7 @@ def _strings(codes: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> pa.Lar
     return pa.LargeStringArray.from_buffers(len(begins), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
-def compare_windows(table: pa.Table, config: Config) -> pa.Table:
+def compare_windows(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return the runs of windows of each range of one partition.
 
     Args: table, of RANGES, sorted by key.
@@ -166,7 +160,7 @@ def _compare(table: pa.Table) -> pa.Table:
     return pa.table([*lists, pa.array(runs.goes_on)], schema=ANSWERS)
 
 
-def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
+def place(table: pa.Table, answers: pa.Table, config: NoConfig) -> pa.Table:
     """Return the runs of each document.
 
     Args: table, as for `map_strips`; answers, of `compare_windows`, in key order.
@@ -194,7 +188,6 @@ def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
 GLOBAL = Global(
     name="repeated_windows",
     version=1,
-    config=Config,
     reads=("text", *READS, *LEAST, "equal_ranges.strips"),
     writes=SCHEMA,
     key="hash of the anchor",

@@ -6,13 +6,11 @@ doc_id is unique in any case, but a source with repeated ids was often concatena
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stage import Global, Outcome
+from pipeline.stage import Global, NoConfig, Outcome
 from stages.kernels.hashing import ODD_A, string_keys
 
 SCHEMA = pa.schema({"n_same": pa.int32()})
@@ -22,19 +20,14 @@ IDS = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "source": pa.string(), 
 REPEATED = pa.schema([*list(IDS)[1:], pa.field("n_same", pa.int32())])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set."""
-
-
-def map_ids(table: pa.Table, config: Config) -> pa.Table:
+def map_ids(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return the rows with an id, keyed by source and id: a table of IDS."""
     table = table.filter(pc.is_valid(table["source_id"]))
     keys = string_keys(table["source"]) * ODD_A + string_keys(table["source_id"])
     return pa.table([keys, table["row"], table["source"], table["source_id"]], schema=IDS)
 
 
-def find_repeats(table: pa.Table, config: Config) -> pa.Table:
+def find_repeats(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return the rows of one partition whose id is not unique; different ids with colliding keys are distinguished.
 
     Args: table, of IDS.
@@ -55,7 +48,7 @@ def find_repeats(table: pa.Table, config: Config) -> pa.Table:
     return table.filter(pa.array(n_same > 1)).cast(REPEATED)
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
+def finish(table: pa.Table, config: NoConfig) -> Outcome:
     """Return the rows, and per source the number of repeated ids and their rows, with the smallest such id as example.
 
     Args: table, of REPEATED, of all partitions.
@@ -75,7 +68,6 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 GLOBAL = Global(
     name="repeats",
     version=1,
-    config=Config,
     reads=("source", "source_id"),
     writes=SCHEMA,
     key="hash of source and source_id",

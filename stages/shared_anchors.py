@@ -6,29 +6,22 @@ repeated. Derived documents share anchors only with each other, because they rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 
-from pipeline.stage import Global
+from pipeline.stage import Global, NoConfig
 from stages.ranges import anchor_keys, in_order, list_rows
 
 SCHEMA = pa.schema({"places": pa.list_(pa.int32())})
 """places: indices of the shared anchors among the anchors of the document, from 0; null without shared anchors."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set."""
-
-
-def map_keys(table: pa.Table, config: Config) -> pa.Table:
+def map_keys(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return `key`, uint64 (n_anchors,), one row for each anchor; answers are joined back by key order."""
     return pa.table({"key": anchor_keys(table)[1]})
 
 
-def find_shared(table: pa.Table, config: Config) -> pa.Table:
+def find_shared(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return `shared`, bool (n_rows,): whether the key of each row, sorted by key, occurs at least twice."""
     keys = table["key"].to_numpy()
     same = np.zeros(len(keys) + 1, np.bool_)
@@ -36,7 +29,7 @@ def find_shared(table: pa.Table, config: Config) -> pa.Table:
     return pa.table({"shared": same[1:] | same[:-1]})
 
 
-def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
+def place(table: pa.Table, answers: pa.Table, config: NoConfig) -> pa.Table:
     """Return the shared anchors of each document.
 
     Args: table, as for `map_keys`, with `row`; answers, of `find_shared`, in key order.
@@ -52,7 +45,6 @@ def place(table: pa.Table, answers: pa.Table, config: Config) -> pa.Table:
 GLOBAL = Global(
     name="shared_anchors",
     version=4,
-    config=Config,
     reads=("anchors.keys", "parent_id"),
     writes=SCHEMA,
     key="hash of the anchor",

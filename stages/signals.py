@@ -154,6 +154,10 @@ SCHEMA = pa.schema(
         pa.field(FORM, pa.string(), metadata={"meaning": "kind of text: page, or one of `stages.forms`"}),
     ]
 )
+"""Meanings that the metadata, which is part of every sidecar, leaves to the column before. duplicate_line_char_share:
+characters of lines seen before. duplicate_paragraph_char_share: characters of paragraphs seen before.
+duplicate_5_gram_char_share, duplicate_6_gram_char_share, duplicate_7_gram_char_share, duplicate_8_gram_char_share,
+duplicate_9_gram_char_share, duplicate_10_gram_char_share: word characters in n-grams of this length that repeat."""
 
 PHRASE = ("lorem", "ipsum")
 """Two adjacent words of placeholder text."""

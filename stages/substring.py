@@ -14,8 +14,6 @@ Windows are compared by `stages.equal_ranges` and `stages.repeated_windows`, whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,12 +34,7 @@ of the document; repeated_share: share of them in passages. All null for a docum
 RUNS = tuple(f"repeated_windows.{name}" for name in ("lengths", "copies", "goes_on"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Nothing to set: the least length of a passage is a setting of `stages.anchors`."""
-
-
-def annotate(batch: pa.Table, config: Config) -> pa.Table:
+def annotate(batch: pa.Table) -> pa.Table:
     """Find the passages of each document; only the text of documents with a repeated window is read.
 
     Args: batch, with the columns that the stage reads, (n_docs,).
@@ -97,12 +90,8 @@ def to_rows(
 STAGE = Stage(
     name="substring",
     version=3,
-    config=Config,
     reads=("text", *READS, *LEAST, "equal_ranges.copies", *RUNS),
     writes=SCHEMA,
     load=bind(annotate),
     needs=("stages.shared_anchors", "stages.equal_ranges", "stages.repeated_windows"),
 )
-GLOBAL = STAGE
-"""Run files name this stage under `global`, after `stages.shared_anchors`, because its values depend on all documents.
-"""

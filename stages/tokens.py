@@ -20,6 +20,7 @@ from pipeline.errors import ConfigError
 from pipeline.stage import Annotate, Stage
 
 SCHEMA = pa.schema({"n_tokens": pa.int32()})
+"""n_tokens: tokens of the text, without special tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,9 +47,11 @@ SCHEMA = pa.schema(
         "matches": pa.list_(MATCH),
     }
 )
-"""All null without a url. host: in lower case and ASCII; domain: the registered domain, the host itself where there is
-none (an IP address, a public suffix); both null where the url has no host. list, entry: the first list that blocks,
-null for none. matches: every list that matches the url, with its first matching entry; of soft lists every word."""
+"""blocked: whether a list blocks the url. allowed_by: the allow list that has it, null for none. soft_score: sum of the
+weights of its soft words. All null without a url. host: in lower case and ASCII; domain: the part that was
+registered, the host itself where it has none (a number, a suffix); null where the url has no host. list, entry: the
+first list that blocks, null for none. matches: every list that has the url, with its first entry; of soft lists every
+word."""
 
 BLOCKS = ("block_hosts", "block_suffixes", "block_prefixes", "block_subwords", "block_words", "soft_words")
 ALLOWS = ("allow_hosts", "allow_suffixes", "allow_prefixes")
@@ -68,16 +70,16 @@ class Config:
     them is a domain of its own.
     """
 
-    block_hosts: Files = field(default_factory=dict)
-    block_suffixes: Files = field(default_factory=dict)
-    block_prefixes: Files = field(default_factory=dict)
-    block_subwords: Files = field(default_factory=dict)
-    block_words: Files = field(default_factory=dict)
+    block_hosts: Files = field(default_factory=dict)  # hosts to block
+    block_suffixes: Files = field(default_factory=dict)  # domains to block with everything below them
+    block_prefixes: Files = field(default_factory=dict)  # hosts and beginnings of paths to block
+    block_subwords: Files = field(default_factory=dict)  # strings to block anywhere in the address
+    block_words: Files = field(default_factory=dict)  # words to block
     soft_words: Files = field(default_factory=dict)
-    allow_hosts: Files = field(default_factory=dict)
-    allow_suffixes: Files = field(default_factory=dict)
-    allow_prefixes: Files = field(default_factory=dict)
-    soft_score: int = 2
+    allow_hosts: Files = field(default_factory=dict)  # hosts that no list blocks
+    allow_suffixes: Files = field(default_factory=dict)  # likewise domains
+    allow_prefixes: Files = field(default_factory=dict)  # likewise beginnings of paths
+    soft_score: int = 2  # sum of weights of soft words that blocks
     own_words: bool = True
     private_suffixes: bool = True
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages import boilerplate
-from stages.boilerplate import STAGE, Config, LineRule, load_rules
+from stages.boilerplate import STAGE, LineRule, load_rules
 from stages.kernels.tables import load_tables
 from stages.languages import line_paths
 from tests.helpers.strategies import texts
 
-FIND = STAGE.load(Config())
+FIND = STAGE.load(STAGE.config())
 RULES = [rule for path in line_paths() for rule in load_rules(path)]
 
 FURNITURE = {

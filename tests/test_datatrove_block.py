@@ -26,7 +26,7 @@ pytest_plugins = ("tests.helpers.own_filters",)
 STEPS = [
     (language.STAGE, language.Config()),
     (signals.STAGE, signals.Config()),
-    (exact.STAGE, exact.Config()),
+    (exact.STAGE, exact.STAGE.config()),
 ]
 
 
@@ -42,7 +42,7 @@ def test_a_block_writes_our_columns_to_metadata() -> None:
     labels = language.STAGE.load(language.Config())(table)
     both = pa.table({"text": table["text"], "language.label": labels["label"]})
     expected = signals.STAGE.load(signals.Config())(both).to_pylist()
-    hashes = exact.STAGE.load(exact.Config())(table)["raw_hash"].to_pylist()
+    hashes = exact.STAGE.load(exact.STAGE.config())(table)["raw_hash"].to_pylist()
     found = run()
     assert [(d.text, d.id, d.metadata["n"]) for d in found] == [
         (d.text, d.id, d.metadata["n"]) for d in docs()

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from stages.exact import SCHEMA, STAGE, Config
+from stages.exact import SCHEMA, STAGE
 from stages.kernels.hashing import string_keys
 from stages.kernels.minhash import match_text
 from tests.helpers.oracles.match_text import code_lines, match_reference
 from tests.helpers.strategies import texts
 
-ANNOTATE = STAGE.load(Config())
+ANNOTATE = STAGE.load(STAGE.config())
 
 
 def hashes(*documents: str | None) -> list[tuple[bytes | None, bytes | None]]:

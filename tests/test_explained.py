@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.query import shortest
 from tests.helpers.build import build, cli, tiny, write_run
 from tests.helpers.passage_texts import FERRY, WELL, prose
 
@@ -143,3 +144,12 @@ def test_what_no_rule_fails_is_kept(built: tuple[Path, Path]) -> None:
     """Ordinary prose passes every rule, with a margin of its own in each."""
     found = explained(built, "kept")
     assert found["keep"] and not any(rule["fails"] for rule in found["rules"] if rule["action"] == "drop")
+
+
+def test_float32_is_printed_in_its_shortest_form() -> None:
+    """`show` and `explain` print the number that was written, also inside lists and structs."""
+    dtype = pa.list_(pa.struct({"share": pa.float32(), "n": pa.int32()}))
+    value = pa.array([[{"share": 0.292, "n": 3}, None]], dtype)[0]
+    assert value.as_py()[0]["share"] != 0.292
+    assert shortest(value.as_py(), dtype) == [{"share": 0.292, "n": 3}, None]
+    assert shortest(pa.scalar(0.292, pa.float32()).as_py(), pa.float32()) == 0.292

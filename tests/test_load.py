@@ -135,10 +135,13 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("named", [["stages.substring"], ["stages.shared_anchors", "stages.substring"]])
 def test_steps_that_a_stage_rests_on_come_with_it(tmp_path: Path, named: list[str]) -> None:
-    """`stages.substring` brings the steps that compare windows, in their order, whether or not they are named."""
-    run = load(
-        tmp_path, annotate=[*PAGE["annotate"], "stages.anchors"], **{"global": [*PAGE["global"], *named]}
-    )
+    """`stages.substring` brings the steps that compare windows, in their order, whether or not they are named.
+
+    A run file names it under `annotate`; one that names it under `global`, as was usual, means the same.
+    """
+    section = "global" if "stages.shared_anchors" in named else "annotate"
+    changes = {"annotate": [*PAGE["annotate"], "stages.anchors"], "global": PAGE["global"]}
+    run = load(tmp_path, **{**changes, section: [*changes[section], *named]})
     order = [phase.label for phase in phases(run)]
     assert order[-4:] == ["shared_anchors", "equal_ranges", "repeated_windows", "substring"]
     assert sum("substring" in label for label in order) == 1

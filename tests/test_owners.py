@@ -114,7 +114,7 @@ def choose(
                 "step": pa.array([number] * len(said), pa.int32()),
             }
             fed.append(pa.table({**{name: shard[name] for name in shard.column_names}, **columns}))
-    outcome = run_global(owners.GLOBAL, fed, owners.Config(), n_partitions)
+    outcome = run_global(owners.GLOBAL, fed, owners.GLOBAL.config(), n_partitions)
     aligned = pa.concat_tables(align(outcome, shards, owners.GLOBAL))
     aligned = aligned.rename_columns([name.removeprefix("owners.") for name in aligned.column_names])
     return {row["doc_id"]: row for row in aligned.to_pylist()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from stages.repeats import GLOBAL, SCHEMA, Config
+from pipeline.stage import NoConfig
+from stages.repeats import GLOBAL, SCHEMA
 from tests.helpers.run_global import align, number_rows, run_global
 
 ROWS = [
@@ -34,7 +35,7 @@ def shards(*sizes: int) -> list[pa.Table]:
 def test_repeats_are_counted_inside_a_source(sizes: tuple[int, ...], n_partitions: int) -> None:
     """Equal ids of one source count, also empty ones; null ids and ids of other sources do not."""
     parts = shards(*sizes)
-    outcome = run_global(GLOBAL, parts, Config(), n_partitions)
+    outcome = run_global(GLOBAL, parts, NoConfig(), n_partitions)
     found = pa.concat_tables(align(outcome, parts, GLOBAL))["repeats.n_same"]
     assert found.type == SCHEMA.field("n_same").type
     assert found.to_pylist() == [3, None, 3, None, None, None, 2, 2, 3, 2, 2]
@@ -54,4 +55,4 @@ def test_rows_of_one_key_are_told_apart() -> None:
             "source_id": ["a", "b", "a"],
         }
     )
-    assert GLOBAL.reduce(keyed, Config())["row"].to_pylist() == [0, 2]
+    assert GLOBAL.reduce(keyed, NoConfig())["row"].to_pylist() == [0, 2]

@@ -86,8 +86,8 @@ def run_page(files: tuple[str, ...], text: str | None, settings: dict[str, Any])
         "corpus": "bench-substring",
         "sources": sources_of(files, text),
         "ingest": {"max_quarantined_share": 1},
-        "annotate": [{"use": "stages.anchors", "config": settings}],
-        "global": ["stages.shared_anchors", "stages.substring"],
+        "annotate": [{"use": "stages.anchors", "config": settings}, "stages.substring"],
+        "global": ["stages.shared_anchors"],
     }
 
 

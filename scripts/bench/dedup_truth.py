@@ -128,7 +128,7 @@ def meeting_keys(text: pa.ChunkedArray) -> list[set[object]]:
     """Band keys and match hash of each text; texts that share one of them are candidate pairs."""
     table = pa.table({"text": text})
     bands = minhash.STAGE.load(minhash.Config())(table)["band_keys"].to_pylist()
-    hashes = exact.STAGE.load(exact.Config())(table)["match_hash"].to_pylist()
+    hashes = exact.STAGE.load(exact.STAGE.config())(table)["match_hash"].to_pylist()
     return [{*keys, match} for keys, match in zip(bands, hashes, strict=True)]
 
 

@@ -80,7 +80,7 @@ def main(files: tuple[str, ...]) -> None:
 
 def first_copies(text: pa.ChunkedArray) -> pa.ChunkedArray:
     """The first text of each match hash."""
-    hashes = exact.STAGE.load(exact.Config())(pa.table({"text": text}))["match_hash"].combine_chunks()
+    hashes = exact.STAGE.load(exact.STAGE.config())(pa.table({"text": text}))["match_hash"].combine_chunks()
     _, first = np.unique(hash_lanes(hashes), axis=0, return_index=True)
     return text.take(pa.array(np.sort(first)))
 

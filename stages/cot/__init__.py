@@ -37,6 +37,8 @@ TEMPLATE = pa.struct(
 )
 REJECT = pa.struct({"start": pa.int32(), "end": pa.int32(), "reason": pa.string()})
 SCHEMA = pa.schema({"templates": pa.list_(TEMPLATE), "n_templates": pa.int32(), "rejects": pa.list_(REJECT)})
+"""templates: worked solutions, as spans of question, steps and answer, with kinds of steps and support. n_templates:
+their number. rejects: candidates that are no worked solution, with the reason."""
 
 
 class Finder:

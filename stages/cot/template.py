@@ -36,12 +36,12 @@ class Config:
     Raises: ConfigError if a bound is out of range, or a minimum is above its maximum.
     """
 
-    min_steps: int = 2
-    max_steps: int = 64
-    min_question_chars: int = 6
-    max_question_chars: int = 3000
-    max_solution_chars: int = 8000
-    max_answer_chars: int = 500
+    min_steps: int = 2  # least steps of a solution
+    max_steps: int = 64  # most steps of a solution
+    min_question_chars: int = 6  # least characters of a question
+    max_question_chars: int = 3000  # most characters of a question
+    max_solution_chars: int = 8000  # most characters of all steps
+    max_answer_chars: int = 500  # most characters of an answer
     min_reasoning_share: float = 0.3
     min_support: float = 0.4
     max_candidates: int = 1000

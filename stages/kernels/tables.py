@@ -1,6 +1,6 @@
 """Tables over code points: character classes, and the code points of match text.
 
-Pure Python over `unicodedata` and OpenCC; `scripts/make_tables.py` runs it once and ships the result as
+Pure Python over `unicodedata` and OpenCC; `scripts/maintenance/make_tables.py` runs it once and ships the result as
 `unicode_tables.npz`, so that neither the Python version nor an OpenCC release changes what a stage measures.
 
 The Traditional to Simplified part of the fold table is derived from the character dictionaries of OpenCC

@@ -26,7 +26,7 @@ BOM = b"\xef\xbb\xbf"
 class Config(Bounds):
     """Bounds of lines and of decompression; longer lines are quarantined, and reading continues after them."""
 
-    max_line_bytes: int = 64 << 20
+    max_line_bytes: int = 64 << 20  # of one line, decompressed
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -35,7 +35,7 @@ HEADERS = {
 class Config(Bounds):
     """Bounds of records and of decompression; longer records are quarantined, and reading continues."""
 
-    max_record_bytes: int = 64 << 20
+    max_record_bytes: int = 64 << 20  # of one record, decompressed
 
     def __post_init__(self) -> None:
         super().__post_init__()

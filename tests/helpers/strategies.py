@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
-
 import pyarrow as pa
-import xxhash
 from hypothesis import strategies as st
 
-from pipeline.schema import CANONICAL
+from pipeline.in_memory import table_of
+
+__all__ = ["PIECES", "SEPARATORS", "documents", "table_of", "texts"]
 
 PIECES = (
     "今天下午，图书馆的自习室里坐满了人。",
@@ -63,32 +60,3 @@ def texts() -> st.SearchStrategy[str]:
 def documents(min_size: int = 0, max_size: int = 6) -> st.SearchStrategy[pa.Table]:
     """Tables of canonical documents; texts may occur twice."""
     return st.lists(texts(), min_size=min_size, max_size=max_size).map(table_of)
-
-
-def table_of(documents: Sequence[str | None], first: int = 0) -> pa.Table:
-    """Canonical documents from texts, with plausible values in the other columns.
-
-    Args: first, number of the first document in its file; doc_ids follow from it, source_ids repeat.
-    """
-    rows = [
-        {
-            "doc_id": base64.b32encode(hashlib.md5(str(n).encode()).digest())[:26].decode().lower(),
-            "text": text,
-            "source_id": f"s{n % 7}",
-            "url": f"https://www.example.org/news/{n}.html",
-            "host": "www.example.org",
-            "date": "2024-05-06",
-            "snapshot": "CC-MAIN-2024-22",
-            "source": "crawl",
-            "license": "CC0-1.0",
-            "provenance": "human",
-            "parent_id": None,
-            "meta": '{"title":"标题 title"}',
-            "text_hash": None if text is None else xxhash.xxh3_128_hexdigest(text.encode()),
-            "text_bytes": None if text is None else len(text.encode()),
-            "input": "part-0.jsonl",
-            "input_row": n,
-        }
-        for n, text in enumerate(documents, first)
-    ]
-    return pa.Table.from_pylist(rows, schema=CANONICAL)

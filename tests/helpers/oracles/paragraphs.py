@@ -65,7 +65,9 @@ def run(
     shards = align(run_global(step, shards, settings_, n_partitions), shards, step)
     named = {f"repeated_paragraphs.{name}": f"substring.{name}" for name in step.writes.names}
     shards = [s.rename_columns([named.get(name, name) for name in s.column_names]) for s in shards]
-    shards = align(run_global(owners.GLOBAL, shards, owners.Config(), n_partitions), shards, owners.GLOBAL)
+    shards = align(
+        run_global(owners.GLOBAL, shards, owners.GLOBAL.config(), n_partitions), shards, owners.GLOBAL
+    )
     found = pa.concat_tables(shards)
     found = found.select(
         [name for name in found.column_names if name.startswith(("doc_id", "substring", "owners"))]

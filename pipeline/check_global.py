@@ -1,0 +1,153 @@
+"""The contract of global steps as checks, and what checks of any step share; see `pipeline.check_stage`."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import StageError
+from pipeline.in_memory import PACKAGES, Corpus, cut, find_step, run_global, table_of, values
+from pipeline.schema import ROW, widened
+from pipeline.stage import Global, Outcome, Stage
+
+Texts = Sequence[str | None]
+
+
+class FaultError(StageError):
+    """A step does not keep to the contract."""
+
+
+def expect(condition: bool, fault: str) -> None:
+    """Raise FaultError unless the condition holds."""
+    if not condition:
+        raise FaultError(fault)
+
+
+def flat(schema: pa.Schema) -> str:
+    """Names and dtypes of a schema in one line."""
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)
+
+
+def corpus_of(texts: Texts, packages: Sequence[str] = PACKAGES) -> Corpus:
+    """Three shards in which documents meet copies, near copies and parts of themselves."""
+    some = [text for text in texts if text]
+    second = [text.upper() for text in some[::2]] + [some[0] + "\n" + some[-1], *some[:5]]
+    third = [text[: len(text) * 9 // 10] or text for text in some]
+    shards = [table_of([*some, some[0] * 3]), table_of(second, 100), table_of(third, 200)]
+    return Corpus(shards, lambda name: find_step(name, packages))
+
+
+def outcome_values(step: Global, outcome: Outcome) -> str:
+    """Row values in row order, and artefacts by name; raises FaultError for rows that the step does not declare."""
+    rows = "none"
+    if outcome.rows is not None:
+        written = outcome.rows.drop_columns([ROW]).schema
+        declared = [(field.type, widened(field.type)) for field in step.writes]
+        fits = written.names == step.writes.names and all(
+            dtype in dtypes for dtype, dtypes in zip(written.types, declared, strict=True)
+        )
+        expect(fits, f"wrote {flat(written)}; declares {flat(step.writes)}")
+        expect(outcome.rows.schema.field(ROW).type == pa.uint64(), "row is not uint64")
+        expect(len(pc.unique(outcome.rows[ROW])) == outcome.rows.num_rows, "a row has more than one value")
+        rows = values(outcome.rows.sort_by(ROW))
+    return "\n".join([rows, *(f"{name}\n{values(t)}" for name, t in sorted(outcome.artefacts.items()))])
+
+
+def check_partitions(step: Global, config: Any, shards: list[pa.Table]) -> None:
+    """1, 4 and 7 partitions and any cut of the shards into map batches leave the same rows and artefacts."""
+    whole = outcome_values(step, run_global(step, shards, config, 1))
+    for n_partitions, sizes in ((4, []), (7, [1, 0, 2, 5]), (1, [3] * 20), (7, [1] * 40)):
+        batches = [batch for shard in shards for batch in cut(shard, sizes)]
+        found = outcome_values(step, run_global(step, batches, config, n_partitions))
+        how = f"map batches of {sizes[:4]} rows" if sizes else "whole shards"
+        expect(found == whole, f"other rows or artefacts with {n_partitions} partitions and {how}")
+
+
+def check_empty_shards(step: Global, config: Any, shards: list[pa.Table]) -> None:
+    """No documents at all, and shards without documents beside others, are fine."""
+    nothing = run_global(step, [shards[0].slice(0, 0), shards[1].slice(0, 0)], config, 3)
+    expect(nothing.rows is None or nothing.rows.num_rows == 0, "rows for a corpus without documents")
+    outcome_values(step, nothing)
+    holes = [shards[0], shards[0].slice(0, 0), *shards[1:]]
+    found = outcome_values(step, run_global(step, holes, config, 4))
+    expect(found == outcome_values(step, run_global(step, shards, config, 4)), "an empty shard changes rows")
+
+
+def check_sparse(step: Global, config: Any, shards: list[pa.Table]) -> None:
+    """Leaving out the rows whose sparse column is null changes nothing."""
+    if step.sparse is None:
+        return
+    dense = [shard.filter(pc.is_valid(shard[step.sparse])) for shard in shards]
+    found = outcome_values(step, run_global(step, dense, config))
+    expect(
+        found == outcome_values(step, run_global(step, shards, config)),
+        "rows depend on ones that `sparse` skips",
+    )
+
+
+def check_functions_pickle(step: Global, config: Any = None, shards: Sequence[pa.Table] = ()) -> None:
+    """Map, reduce, finish and answer can travel to a worker."""
+    for function in (step.map, step.reduce, step.finish, step.answer, step.combine):
+        expect(pickle.loads(pickle.dumps(function)) is function, f"{function} does not pickle by its name")
+
+
+def check_global_seeds(step: Global, config: Any, shards: list[pa.Table]) -> None:
+    """Processes with other PYTHONHASHSEEDs leave the same rows and artefacts."""
+    same_in_processes(step, config, shards)
+
+
+class SkipError(Exception):
+    """A check that cannot be run here."""
+
+
+def same_in_processes(step: Stage | Global, config: Any, tables: list[pa.Table]) -> None:
+    """Run a step in two processes with different hash seeds.
+
+    Raises: FaultError if they differ; SkipError for a step that another process cannot import.
+    """
+    task = pickle.dumps((step, config, tables))
+    if b"__main__" in task:
+        raise SkipError("defined in a notebook or script; other processes need a module that they can import")
+    code = "from pipeline.check_global import print_values; print_values()"
+    found = set()
+    for seed in ("1", "20240229"):
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        run = subprocess.run(
+            [sys.executable, "-c", code], input=task, env=environment, capture_output=True, check=False
+        )
+        expect(
+            run.returncode == 0, f"raised in another process: {run.stderr.decode(errors='replace')[-300:]}"
+        )
+        found.add(run.stdout)
+    expect(len(found) == 1, "other rows with another PYTHONHASHSEED")
+
+
+def print_values() -> None:
+    """Write what the step on stdin gives for its tables; for `same_in_processes`."""
+    step, config, tables = pickle.load(sys.stdin.buffer)
+    if isinstance(step, Global):
+        text = outcome_values(step, run_global(step, tables, config, 4))
+    else:
+        text = "\n".join(values(step.load(config)(table)) for table in tables)
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
+
+
+GLOBAL_CHECKS: dict[str, tuple[Callable[[Global, Any, list[pa.Table]], None], str]] = {
+    "partitions": (check_partitions, "Treat each key on its own in reduce, and give each row the same key in map."),
+    "empty shards": (check_empty_shards, "Return tables of the same schema for no rows."),
+    "sparse": (check_sparse, "Return no row from map where the column of `sparse` is null."),
+    "pickling": (check_functions_pickle, "Use module-level functions: no lambdas."),
+    "hash seeds": (check_global_seeds, "Sort what comes out of sets, and do not use hash()."),
+}  # fmt: skip
+"""Checks of global steps by name, likewise."""

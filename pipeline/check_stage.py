@@ -1,0 +1,348 @@
+"""The contract of stages and global steps as checks that anybody can run on their own, as scikit-learn's
+`check_estimator`.
+
+`check_stage(STAGE)` yields one named check after another; `bicorpus check-stage my.module` prints them. The project's
+own tests call the same functions, with more texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.check_global import (
+    GLOBAL_CHECKS,
+    FaultError,
+    SkipError,
+    Texts,
+    corpus_of,
+    expect,
+    flat,
+    same_in_processes,
+)
+from pipeline.errors import StageError
+from pipeline.in_memory import PACKAGES, Corpus, cut, find_step, loaded, table_of, values
+from pipeline.recipe import canonical_json, config_of, step_recipe
+from pipeline.sample_texts import TEXTS
+from pipeline.schema import CANONICAL, HANDED, SPANS
+from pipeline.spans import check_spans
+from pipeline.stage import Global, Stage, shortened
+
+SHRINK_TRIES = 300
+"""Most calls of a check to find the shortest text that fails it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check. fault: what was found, empty if it passed; advice: what to do; text: the shortest that
+    shows the fault, None if it needs none; skipped: why it was not run."""
+
+    name: str
+    fault: str = ""
+    advice: str = ""
+    text: str | None = None
+    skipped: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the check passed or was skipped."""
+        return not self.fault
+
+    def line(self) -> str:
+        """The check in one line."""
+        if self.skipped:
+            return f"{self.name:<18} skipped: {self.skipped}"
+        shown = "" if self.text is None else f" Text: {shortened(self.text, 120)}."
+        return f"{self.name:<18} " + (f"FAILED: {self.fault}.{shown} {self.advice}" if self.fault else "ok")
+
+
+class Subject:
+    """A loaded stage, and the batches that it reads.
+
+    packages: where the steps are looked for whose columns it reads.
+    """
+
+    def __init__(self, stage: Stage, config: Any = None, packages: Sequence[str] = PACKAGES) -> None:
+        self.stage, self.config = stage, stage.config() if config is None else config
+        self.find: Callable[[str], Stage | Global] = lambda name: find_step(name, packages)
+        self.annotate = loaded(stage) if config is None else stage.load(config)
+
+    def batch(self, texts: Texts) -> pa.Table:
+        """The columns that the stage reads of these texts."""
+        return self.batch_of(table_of(texts))
+
+    def batch_of(self, documents: pa.Table) -> pa.Table:
+        """The columns that the stage reads of canonical documents."""
+        (table,) = Corpus([documents], self.find).inputs(self.stage)
+        return table
+
+    def run(self, table: pa.Table) -> pa.Table:
+        """Annotate a batch and hold the result to the declared schema, rows and spans."""
+        result, stage = self.annotate(table), self.stage
+        expect(isinstance(result, pa.Table), f"load gave a function that returns {type(result).__name__}")
+        expect(
+            result.schema.equals(stage.writes),
+            f"wrote {flat(result.schema)}; declares {flat(stage.writes)}",
+        )
+        expect(
+            result.num_rows == table.num_rows, f"wrote {result.num_rows} rows for {table.num_rows} documents"
+        )
+        result.validate(full=True)
+        for field in stage.writes:
+            if field.type == SPANS and "text" in stage.reads:
+                spans = result[field.name].combine_chunks()
+                check_spans(spans, table["text"].combine_chunks(), field.name)
+                kinds = pc.struct_field(pc.list_flatten(spans), "kind").to_pylist()
+                expect(all(kinds), f"{field.name} has a span without a kind")
+        return result
+
+
+def expect_same(found: pa.Table, expected: pa.Table, what: str) -> None:
+    """Raise FaultError naming the first column and value that differ."""
+    if values(found) == values(expected):
+        return
+    for name in expected.column_names:
+        for row, (a, b) in enumerate(zip(found[name].to_pylist(), expected[name].to_pylist(), strict=False)):
+            expect(
+                repr(a) == repr(b), f"{name} of document {row} is {shortened(a)} {what}, else {shortened(b)}"
+            )
+    raise FaultError(f"rows or schema differ {what}")
+
+
+# Checks of any step
+
+
+def check_declaration(step: Stage | Global, packages: Sequence[str] = PACKAGES) -> None:
+    """Names are snake_case, what is read is canonical or written by a step, and columns carry plain names."""
+    expect(bool(re.fullmatch(r"[a-z][a-z0-9_]*", step.name)), f"name is {step.name!r}; expected snake_case")
+    expect(step.version >= 1, f"version is {step.version}; expected 1 or more")
+    for name in step.writes.names:
+        expect(bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name)), f"column {name!r} is no plain name")
+    for name in step.reads:
+        prefix, dot, column = name.partition(".")
+        if not dot:
+            plain = name in CANONICAL.names or (isinstance(step, Global) and name in HANDED)
+            expect(
+                plain, f"reads has {name!r}; expected one of {', '.join(CANONICAL.names)}, or `stage.column`"
+            )
+            continue
+        try:
+            written = find_step(prefix, packages).writes.names
+        except LookupError:  # a step that is not installed here; sample values take its place
+            continue
+        expect(column in written, f"reads has {name!r}; {prefix} writes {', '.join(written)}")
+    if isinstance(step, Global) and step.sparse is not None:
+        expect(step.sparse in step.reads, f"sparse is {step.sparse!r}, which reads does not name")
+
+
+def check_config(step: Stage | Global) -> None:
+    """A config is a frozen dataclass that its fields rebuild, that JSON can hold and that makes a recipe."""
+    expect(dataclasses.is_dataclass(step.config), "config is no dataclass; expected @dataclass(frozen=True)")
+    config = step.config()
+    try:
+        config.anything = 1
+    except dataclasses.FrozenInstanceError:
+        pass
+    else:
+        raise FaultError("config is not frozen; expected @dataclass(frozen=True, kw_only=True)")
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    expect(step.config(**fields) == config, "a config made of the fields of another is not equal to it")
+    expect(
+        step.config(**dataclasses.asdict(config)) == config, "dataclasses.asdict does not rebuild the config"
+    )
+    expect(config_of(step, {}, step.name) == config, "an empty `config:` of a run file is not the default")
+    canonical_json(config)
+    expect(bool(re.fullmatch(r"[0-9a-f]{32}", step_recipe(step, config, ()))), "the config makes no recipe")
+
+
+# Checks of stages: each takes texts and raises where one of them shows a fault
+
+
+def check_schema(subject: Subject, texts: Texts) -> None:
+    """The result has the declared columns, dtypes and spans, and a row for each document."""
+    subject.run(subject.batch(texts))
+
+
+def check_boundaries(subject: Subject, texts: Texts, at: int | None = None) -> None:
+    """Any split of a batch gives the same rows: after `at`, or after each document; so do chunks.
+
+    texts may be canonical documents too.
+    """
+    table = subject.batch_of(texts) if isinstance(texts, pa.Table) else subject.batch(texts)
+    whole, n_rows = subject.run(table), table.num_rows
+    splits = [[at], [1] * n_rows, [n_rows // 3]] if at is not None else [[1] * n_rows, [n_rows // 2]]
+    for sizes in splits:
+        parts = cut(table, sizes)
+        expect_same(pa.concat_tables([subject.annotate(part) for part in parts]), whole, "in a smaller batch")
+        expect_same(subject.run(pa.concat_tables(parts)), whole, "in a batch of several chunks")
+
+
+def check_neighbours(subject: Subject, texts: Texts) -> None:
+    """A document gets the row alone and in any order that it gets among others."""
+    table = subject.batch([TEXTS[0], *texts, TEXTS[3]])
+    whole, n_rows = subject.run(table), table.num_rows
+    expect_same(subject.run(table.slice(1, len(texts))), whole.slice(1, len(texts)), "without its neighbours")
+    backwards = list(range(n_rows))[::-1]
+    expect_same(subject.run(table.take(backwards)), whole.take(backwards), "in another order")
+
+
+def check_empty(subject: Subject, texts: Texts = ()) -> None:
+    """A batch of no documents gives no rows and the declared schema."""
+    subject.run(subject.batch([]))
+
+
+def check_nulls(subject: Subject, texts: Texts) -> None:
+    """A document whose text is null raises nothing and changes no other row."""
+    holes = [None if i % 2 else texts[i // 2] for i in range(2 * len(texts))]
+    table = subject.batch(holes)
+    result, kept = subject.run(table), list(range(0, len(holes), 2))
+    expect_same(result.take(kept), subject.run(table.take(kept)), "beside a document whose text is null")
+    subject.run(table.take([1]) if len(holes) > 1 else table)
+
+
+def check_repeats(subject: Subject, texts: Texts) -> None:
+    """The same batch gives the same rows twice and is not changed: other stages read it too."""
+    table, before = subject.batch(texts), subject.batch(texts)
+    once = subject.run(table)
+    expect_same(table, before, "in the batch after annotate")
+    expect_same(subject.run(table), once, "when the batch is annotated again")
+
+
+def check_pickling(subject: Subject, texts: Texts) -> None:
+    """What load returns can travel to a worker and does the same there."""
+    table = subject.batch(texts)
+    copy = pickle.loads(pickle.dumps(subject.annotate))
+    expect_same(copy(table), subject.annotate(table), "from a pickled copy")
+
+
+def check_rounding(subject: Subject, texts: Texts) -> None:
+    """Floats are finite, and rounded in themselves, in their logarithm (perplexity) or in their log-odds (scores)."""
+    result = subject.run(subject.batch(texts))
+    for field in result.schema:
+        if not pa.types.is_floating(field.type):
+            continue
+        numbers = np.array([v for v in result[field.name].to_pylist() if v is not None], np.float64)
+        for number in numbers[~np.isfinite(numbers)][:1]:
+            raise FaultError(f"{field.name} is {number}; expected a finite number or null")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            odds = np.log(numbers / (1 - numbers))
+            slack = 1e-6 + 1e-6 * np.abs(numbers)  # what float32 leaves open
+            near_one = 1e-5 + 1.2e-7 / np.abs(1 - numbers)
+            forms = ((numbers, 4, slack), (np.log(numbers), 3, slack), (odds, 3, near_one))
+        if not any(_is_rounded(*form) for form in forms):
+            worst = max(numbers, key=lambda number: len(str(np.float32(number))))
+            raise FaultError(f"{field.name} is {np.float32(worst)}; expected at most 4 decimals")
+
+
+def _is_rounded(numbers: np.ndarray, n_decimals: int, slack: np.ndarray) -> bool:
+    """Whether numbers have at most so many decimals, give or take slack; infinities count as rounded."""
+    some = np.isfinite(numbers)
+    return bool(np.all(np.abs(numbers[some] - np.round(numbers[some], n_decimals)) <= slack[some]))
+
+
+def check_seeds(subject: Subject, texts: Texts) -> None:
+    """Processes with other PYTHONHASHSEEDs give the same rows."""
+    same_in_processes(subject.stage, subject.config, [subject.batch(texts)])
+
+
+STAGE_CHECKS: dict[str, tuple[Callable[[Subject, Texts], None], str]] = {
+    "schema": (check_schema, "Write a row for each document, in order, with the columns and dtypes of SCHEMA."),
+    "empty batch": (check_empty, "Return a table of no rows with SCHEMA."),
+    "batch boundaries": (check_boundaries, "Measure each document on its own: carry nothing over between documents."),
+    "neighbours": (check_neighbours, "Measure each document on its own, and keep the order of rows."),
+    "nulls": (check_nulls, "Give a document whose text is null a row of nulls (`each` does)."),
+    "shared batch": (check_repeats, "Neither write into the batch or its buffers nor keep state between calls."),
+    "pickling": (check_pickling, "Use module-level functions and classes: no lambdas, open files or locks."),
+    "rounding": (check_rounding, "Round to three decimals, so that results are equal on all machines."),
+    "hash seeds": (check_seeds, "Sort what comes out of sets, and do not use hash()."),
+}  # fmt: skip
+"""Checks of stages by name: (function, what to do when it fails)."""
+
+
+def check_stage(
+    step: Stage | Global, texts: Texts | None = None, config: Any = None, packages: Sequence[str] = PACKAGES
+) -> Iterator[Check]:
+    """Check a stage or global step against the contract, one named check at a time.
+
+    Args: texts, to check it on, those of `sample_texts` if None; config, the default one if None; packages, where the
+    steps are looked for whose columns it reads: without them, sample values of a guessed dtype take their place.
+    """
+    texts = TEXTS if texts is None else texts
+    found = _attempt(
+        "declaration", lambda: check_declaration(step, packages), "Correct the definition of the step."
+    )
+    yield found
+    yield _attempt(
+        "config", lambda: check_config(step), "Make the config a frozen dataclass of plain values."
+    )
+    if not found.ok:
+        return
+    if isinstance(step, Global):
+        config = step.config() if config is None else config
+        shards = corpus_of(texts, packages).inputs(step)
+        for name, (check_global, advice) in GLOBAL_CHECKS.items():
+            yield _attempt(name, lambda check=check_global: check(step, config, shards), advice)  # type: ignore[misc]
+        return
+    subjects: list[Subject] = []
+    found = _attempt(
+        "load", lambda: subjects.append(Subject(step, config, packages)), "Let load work with this config."
+    )
+    yield found
+    for name, (check, advice) in STAGE_CHECKS.items() if found.ok else ():
+        yield _shrunk(name, check, subjects[0], texts, advice)
+
+
+def _attempt(name: str, call: Callable[[], object], advice: str, text: str | None = None) -> Check:
+    try:
+        call()
+    except SkipError as reason:
+        return Check(name, skipped=str(reason))
+    except FaultError as fault:
+        return Check(name, str(fault), advice, text)
+    except Exception as error:  # whatever the step raises is a finding
+        shown = str(error) if isinstance(error, StageError) else f"raised {type(error).__name__}: {error}"
+        return Check(name, shown, advice, text)
+    return Check(name)
+
+
+def _shrunk(
+    name: str, check: Callable[[Subject, Texts], None], subject: Subject, texts: Texts, advice: str
+) -> Check:
+    """Run a check; where it fails, find the shortest text that fails it alone, if one does."""
+    found = _attempt(name, lambda: check(subject, texts), advice)
+    if found.ok or check in (check_empty, check_seeds):
+        return found
+    tries = iter(range(SHRINK_TRIES))
+
+    def fault_of(text: str) -> Check | None:
+        if next(tries, None) is None:
+            return None
+        alone = _attempt(name, lambda: check(subject, [text]), advice, text)
+        return None if alone.ok else alone
+
+    for text in sorted((text for text in texts if text is not None), key=len):
+        if shown := fault_of(text):
+            return _shortest(shown, fault_of)
+    return found
+
+
+def _shortest(found: Check, fault_of: Callable[[str], Check | None]) -> Check:
+    """Cut pieces out of the text, half of it, then smaller ones, as long as the check still fails."""
+    size = len(found.text or "") // 2
+    while size:
+        text, start = found.text or "", 0
+        while start < len(text):
+            if shorter := fault_of(text[:start] + text[start + size :]):
+                found, text = shorter, shorter.text or ""
+            else:
+                start += size
+        size //= 2
+    return found
