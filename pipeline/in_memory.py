@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from pipeline.answers import answered, ordered
-from pipeline.keyed import partition_of
+from pipeline.mapreduce.replies import answered, ordered
+from pipeline.mapreduce.shuffle import partition_of
 from pipeline.schema import CANONICAL, ROW, ROW_BITS, SPANS
 from pipeline.stage import Annotate, Global, Outcome, Stage
 

@@ -245,4 +245,4 @@ def absent(step: Any) -> list[str]:  # Any: whatever load_step returns
 
 def package_file(module_file: str, *parts: str) -> str:
     """Path of a file shipped beside a module."""
-    return str(Path(module_file).parent.joinpath(*parts))
+    return os.path.normpath(Path(module_file).parent.joinpath(*parts))

@@ -14,20 +14,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import __version__
-from pipeline.cluster import Engine
+from pipeline.annotate.addresses import GlobalResult, Phase
+from pipeline.annotate.wave import WaveReport, WaveTask, annotate_shard
+from pipeline.config.run_file import RunFile, Step
+from pipeline.dataset.sidecars import Shard, SidecarRef
 from pipeline.errors import LeaseError
-from pipeline.exchange import run_global
-from pipeline.execute import WaveReport, WaveTask, annotate_shard
-from pipeline.feed import Feed
-from pipeline.graph import GlobalResult, Phase
-from pipeline.index import open_index, recipes_of
-from pipeline.lease import Lease, hold
-from pipeline.plan import SHARDS, State, parents_of, shards_of
-from pipeline.progress import Progress
-from pipeline.run_file import RunFile, Step
+from pipeline.mapreduce.feeds import Feed
+from pipeline.mapreduce.index import open_index, recipes_of
+from pipeline.mapreduce.run import run_global
+from pipeline.planning.plan import SHARDS, State, parents_of, shards_of
+from pipeline.runtime.engines import Engine
+from pipeline.runtime.progress import Progress
 from pipeline.schema import OWNERS
-from pipeline.sidecars import Shard, SidecarRef
-from pipeline.store import Store
+from pipeline.storage.lease import Lease, hold
+from pipeline.storage.store import Store
 
 FLUSH_S = 5.0
 """Seconds between catalog updates: what a killed run may have to do again."""

@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
-from pipeline.build import Build
-from pipeline.cluster import SerialEngine
-from pipeline.load import load_run
-from pipeline.progress import Progress
+from pipeline.build.build import Build
+from pipeline.config.load import load_run
+from pipeline.runtime.engines import SerialEngine
+from pipeline.runtime.progress import Progress
 from pipeline.session import Session
-from pipeline.store import open_store
+from pipeline.storage.store import open_store
 
 ZH = "春天来了，小河边的柳树发出了新芽，孩子们在草地上放风筝，老人坐在长椅上晒太阳，谈论着去年冬天的大雪。"
 EN = "Spring has come, and the willows by the river are green again; children fly kites on the grass all day."

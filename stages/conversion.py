@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from pipeline.stage import DERIVED, Convert, Derive
-from stages.kernels.chinese import chinese_mask
-from stages.kernels.text import view
+from stages.kernels.scripts.chinese import chinese_mask
+from stages.kernels.text.text import view
 
 TO_SIMPLIFIED = ("t2s", "tw2s", "tw2sp", "hk2s", "hk2sp")
 TO_TRADITIONAL = ("s2t", "s2tw", "s2twp", "s2hk", "s2hkp")

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Global, Outcome
-from stages.kernels.hashing import ODD_A, string_keys
+from stages.kernels.text.hashing import ODD_A, string_keys
 
 SCORES = ("quality.reference", "quality.intact")
 SCORERS = tuple(score.partition(".")[2] for score in SCORES)

@@ -1,8 +1,8 @@
 """Benchmark questions in documents: verbatim, reformatted, truncated or lightly edited.
 
 Reads canonical text; writes for each document the benchmark items that occur in it, with span and coverage.
-Items are compared by n-grams of their units in match text (`kernels.grams`). Whether the document is dropped or the
-span removed is decided in the run file.
+Items are compared by n-grams of their units in match text (`kernels.text.grams`). Whether the document is dropped or
+the span removed is decided in the run file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage
-from stages.kernels.grams import GramTable, find_hits, find_units, gram_keys, make_table
-from stages.kernels.hashing import hash128
-from stages.kernels.text import DIGIT, TABLES_PATH, load_tables, view
+from stages.kernels.text.grams import GramTable, find_hits, find_units, gram_keys, make_table
+from stages.kernels.text.hashing import hash128
+from stages.kernels.text.text import DIGIT, TABLES_PATH, load_tables, view
 
 HIT = pa.struct(
     {

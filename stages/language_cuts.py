@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Global, Outcome
-from stages.kernels.hashing import ODD_A
+from stages.kernels.text.hashing import ODD_A
 
 SCHEMA = pa.schema({"threshold": pa.float32(), "margin": pa.float32()})
 """margin: score less threshold. Both null for a document without a label or a score. threshold: least score of a label

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage, bind
-from stages.kernels.minhash import (
+from stages.kernels.dedup.minhash import (
     WORDS,
     hash_bands,
     hash_shingles,
@@ -23,7 +23,7 @@ from stages.kernels.minhash import (
     permutations,
     sign,
 )
-from stages.kernels.text import TABLES_PATH
+from stages.kernels.text.text import TABLES_PATH
 
 SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Similarities for which `notes` lists the catch probability."""

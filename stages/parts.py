@@ -21,9 +21,9 @@ from numba import njit
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage
 from stages import signals
-from stages.kernels.code_lines import judge_code
-from stages.kernels.tables import HANGUL, LATIN
-from stages.kernels.text import decode, view
+from stages.kernels.code.lines import judge_code
+from stages.kernels.text.tables import HANGUL, LATIN
+from stages.kernels.text.text import decode, view
 
 LABEL = "language.label"
 MEASURED = [field for field in signals.SCHEMA if field.name != signals.FORM]

@@ -86,13 +86,13 @@ def test_a_reference_source_takes_out_and_is_not_released(tmp_path: Path) -> Non
             {"name": "stage1", "reader": "stages.readers.jsonl", "files": "stage1.jsonl", "reference": True},
         ],
         "annotate": [
-            "stages.exact",
+            "stages.dedup.exact",
             "stages.minhash",
-            "stages.anchors",
+            "stages.passages.anchors",
             {"use": "stages.signals"},
             "classifiers.language",
         ],
-        "global": ["stages.candidates", "stages.dedup"],
+        "global": ["stages.dedup.candidates", "stages.dedup"],
         "select": [{"name": "few", "signals.n_chars": {"min": 60}}],
         "keep_one": {"of": "dedup", "prefer": [{"signals.n_chars": "high"}]},
     }

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from pipeline.errors import ConfigError
-from stages import anchors
-from stages.kernels.ragged import from_binary, to_binary
+from stages.kernels.text.ragged import from_binary, to_binary
+from stages.passages import anchors
 from tests.helpers.oracles.passages import SMALL, check, documents, han, removed, run
 
 

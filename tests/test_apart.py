@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from stages.apart import first_lines
 from stages.dedup import Config, cluster_texts
+from stages.dedup.differences import first_lines
 
 BODY_ZH = (
     "本页列出可以使用的功能、获取电话号码的办法和通话计划的价格。如果没有列出您需要的功能，请联系当地的合作伙伴。"

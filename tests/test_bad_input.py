@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.lease import hold
-from pipeline.store import open_store
+from pipeline.storage.lease import hold
+from pipeline.storage.store import open_store
 from tests.helpers.build import (
     Ended,
     cli,
@@ -103,7 +103,7 @@ def unknown_module(page: Page) -> None:
 
 
 def duplicate_steps(page: Page) -> None:
-    page["annotate"] = ["stages.exact", "stages.exact"]
+    page["annotate"] = ["stages.dedup.exact", "stages.dedup.exact"]
 
 
 def duplicate_sources(page: Page) -> None:
@@ -111,12 +111,12 @@ def duplicate_sources(page: Page) -> None:
 
 
 def null_without_meaning(page: Page) -> None:
-    page["global"] = ["stages.repeats"]
+    page["global"] = ["stages.dedup.repeated_ids"]
     page["select"] = [{"name": "repeated", "repeats.n_same": {"max": 1}}]
 
 
 def gated_without_meaning(page: Page) -> None:
-    page["annotate"] = ["stages.exact", {"use": "stages.tokens", "gate": {"source": "docs"}}]
+    page["annotate"] = ["stages.dedup.exact", {"use": "stages.tokens", "gate": {"source": "docs"}}]
     page["select"] = [{"name": "short", "tokens.n_tokens": {"min": 3}}]
 
 
@@ -305,7 +305,7 @@ def test_repeated_source_ids(tmp_path: Path) -> None:
     """Ids that a source repeats are counted per row and summed up per source, and can be flagged."""
     rows = [{"id": str(i % 6), "text": f"第 {i} 篇, number {i}"} for i in range(8)]
     select = [{"name": "same_id", "repeats.n_same": {"max": 1}, "if_null": "keep", "action": "flag"}]
-    page = tiny(tmp_path, rows, select=select) | {"global": ["stages.repeats"]}
+    page = tiny(tmp_path, rows, select=select) | {"global": ["stages.dedup.repeated_ids"]}
     run(tmp_path, page).ok()
     (summary,) = (tmp_path / "store/global/repeats").glob("*/summary.parquet")
     (row,) = pq.read_table(summary).to_pylist()

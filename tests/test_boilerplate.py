@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
-from stages import boilerplate
-from stages.boilerplate import STAGE, LineRule, load_rules
-from stages.kernels.tables import load_tables
+from stages.kernels.text.tables import load_tables
 from stages.languages import line_paths
+from stages.web import boilerplate
+from stages.web.boilerplate import STAGE, LineRule, load_rules
 from tests.helpers.strategies import texts
 
 FIND = STAGE.load(STAGE.config())

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from stages import candidates, dedup
-from stages.scope import Scope
+from stages import dedup
+from stages.dedup import candidates
+from stages.dedup.scope import Scope
 from tests.helpers.near_duplicates import chinese, corpus, run_steps, shards_of
 from tests.helpers.run_global import align, run_global
 

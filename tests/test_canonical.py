@@ -14,8 +14,8 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.canonical import Rows, SourceInfo, doc_id, doc_ids, host_of, text_hash
 from pipeline.errors import ConfigError
+from pipeline.ingest.canonical import Rows, SourceInfo, doc_id, doc_ids, host_of, text_hash
 from pipeline.schema import CANONICAL, QUARANTINE
 from pipeline.stage import Record
 from stages.readers import FIELDS

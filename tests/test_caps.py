@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipeline.config.load import load_run
 from pipeline.errors import ConfigError
-from pipeline.load import load_run
-from stages.caps import GLOBAL, READS, Config, slice_of
-from stages.keyed_hash import keyed_hash
+from pipeline.keyed_hash import keyed_hash
+from stages.web.caps import GLOBAL, READS, Config, slice_of
 from tests.helpers.build import build, cli, command, digests, ledger, to_line, write_run
 from tests.helpers.run_global import align, number_rows, run_global
 
@@ -164,8 +164,8 @@ def page(config: dict[str, Any] | None = None, cap: int = 3) -> dict[str, Any]:
     return {
         "corpus": "capped",
         "sources": [{**web, "columns": {"edu.score": "score"}}],
-        "annotate": [{"use": "stages.urls", "config": {"block_suffixes": {"bad": "bad.txt"}}}],
-        "global": [{"use": "stages.caps", "config": settings}],
+        "annotate": [{"use": "stages.web.urls", "config": {"block_suffixes": {"bad": "bad.txt"}}}],
+        "global": [{"use": "stages.web.caps", "config": settings}],
         "select": [
             {"name": "blocked_url", "urls.blocked": False, "if_null": "keep", "base": True},
             {"name": "host_cap", "caps.rank": {"max": cap}, "if_null": "keep"},

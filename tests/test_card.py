@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from stages.card import card
+from pipeline.dataset.release_schema import LEDGER, MEANINGS, ORDER, data_schema
+from pipeline.report.card import card
+from pipeline.report.croissant import column_field
+from pipeline.report.hub import hub_languages, hub_licenses, hub_size
+from pipeline.report.markdown import in_bytes, markdown
 from stages.cot.documents import ROWS
-from stages.croissant import column_field
-from stages.hub import hub_languages, hub_licenses, hub_size
-from stages.markdown import in_bytes, markdown
-from stages.release import LEDGER, MEANINGS, ORDER, data_schema
 from tests.helpers.build import build, cli, ledger, reference, texts, tiny, write_run
 
 LABELLED: list[dict[str, Any]] = [  # Any: values of fields

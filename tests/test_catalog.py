@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.catalog import COMPRESS_BYTES, Catalog
 from pipeline.errors import AlignmentError, ConflictError, StoreError
-from pipeline.store import Store
+from pipeline.storage.catalog import COMPRESS_BYTES, Catalog
+from pipeline.storage.store import Store
 
 if TYPE_CHECKING:
     from tests.helpers.stores import Start
@@ -60,8 +60,8 @@ def test_a_stale_copy_does_not_hide_a_change(store: Store) -> None:
 
 MERGE = """
 import sys
-from pipeline.catalog import Catalog
-from pipeline.store import open_store
+from pipeline.storage.catalog import Catalog
+from pipeline.storage.store import open_store
 url, key, me = sys.argv[1:]
 catalog = Catalog.load(open_store(url), key, {"recipe": "r"})
 for i in range(8):
@@ -102,6 +102,6 @@ def test_retries_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> N
         raise ConflictError("lost")
 
     monkeypatch.setattr(type(store), "put_if", lose)
-    monkeypatch.setattr("pipeline.catalog.MAX_WAIT_S", 0.0)
+    monkeypatch.setattr("pipeline.storage.catalog.MAX_WAIT_S", 0.0)
     with pytest.raises(StoreError, match="in a row"):
         Catalog.load(store, KEY).update({"a": {}})

@@ -148,7 +148,9 @@ def test_the_command_prints_a_line_for_each_check(tmp_path: Path, monkeypatch: p
         and "Text: ''." in result.output
     )
     assert CliRunner().invoke(main, ["check-stage", "no_one"]).exit_code == 2
-    assert CliRunner().invoke(main, ["check-stage", "stages.exact", "--config", "{a: 1}"]).exit_code == 2
+    assert (
+        CliRunner().invoke(main, ["check-stage", "stages.dedup.exact", "--config", "{a: 1}"]).exit_code == 2
+    )
 
 
 def test_settings_are_passed_on() -> None:

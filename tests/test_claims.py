@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError
-from stages.claims import Config, measure, statements
+from pipeline.ingest.canonical import Rows, SourceInfo
+from stages.extraction.claim_values import iso_date, license_id, url_date
+from stages.extraction.extract_worker import extract
+from stages.extraction.pages import merged
 from stages.readers import html as html_reader
 from stages.readers import warc
-from stages.readers.claim_values import iso_date, license_id, url_date
-from stages.readers.extract_worker import extract
-from stages.readers.pages import merged
+from stages.web.claims import Config, measure, statements
 from tests.helpers.build import build, ledger, write_run
 from tests.helpers.records import read
 from tests.helpers.warc import ZH, page, response
@@ -239,7 +239,7 @@ def test_a_run_heeds_what_pages_reserve(tmp_path: Path, action: str) -> None:
         {
             "corpus": "c",
             "sources": [{"name": "crawl", "reader": "stages.readers.warc", "files": "c.warc"}],
-            "annotate": ["stages.claims"],
+            "annotate": ["stages.web.claims"],
             "select": [{"name": "opted_out", "claims.opted_out": False, "action": action}],
             "release": {"name": "v1"},
         },

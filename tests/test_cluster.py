@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cluster import MAX_ATTEMPTS, LocalEngine
 from pipeline.errors import BicorpusError, UsageError
-from pipeline.store import open_store
+from pipeline.runtime.engines import MAX_ATTEMPTS, LocalEngine
+from pipeline.storage.store import open_store
 from tests.helpers.build import build, cli, digests, kill, reference, small_page, start
 from tests.helpers.paths import ROOT
 from tests.helpers.s3server import BUCKET, serve
@@ -119,7 +119,7 @@ def test_all_workers_are_used(engine: LocalEngine) -> None:
 def test_workers_end_with_a_killed_driver() -> None:
     """A driver that is killed leaves no worker behind, not even one that waits for a task."""
     code = (
-        "from pipeline.cluster import LocalEngine\nfrom tests.helpers.worker_tasks import nap\nimport time\n"
+        "from pipeline.runtime.engines import LocalEngine\nfrom tests.helpers.worker_tasks import nap\nimport time\n"
         "if __name__ == '__main__':\n    list(LocalEngine(2).map(nap, [0.1] * 4))\n    print('ready', flush=True)\n"
         "    time.sleep(60)"
     )

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clusters import (
+from pipeline.dataset.release_schema import CLUSTERS
+from pipeline.release.clusters import (
     DOCUMENTS_PER_PART,
     MEMBERS,
     cluster_table,
@@ -23,7 +24,6 @@ from pipeline.clusters import (
     members,
     part_of,
 )
-from stages.release import CLUSTERS
 from tests.helpers.build import build, cli, ledger, tiny, write_run
 
 NAMES = ("2222aaaa", "a", "azzz2", "b7", "zz", "名字")
@@ -124,8 +124,8 @@ def test_a_release_counts_its_clusters(tmp_path: Path) -> None:
     page = tiny(tmp_path, rows)
     page["sources"][0] |= {"columns": {"old.good": "good"}, "snapshot": "CC-MAIN-2023-06"}
     page |= {
-        "annotate": ["stages.exact", "stages.minhash"],
-        "global": ["stages.candidates", "stages.dedup"],
+        "annotate": ["stages.dedup.exact", "stages.minhash"],
+        "global": ["stages.dedup.candidates", "stages.dedup"],
         "select": [{"name": "bad", "old.good": {"min": 1}, "if_null": "keep"}],
         "keep_one": {"of": "dedup"},
         "release": {"name": "v1"},

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.kernels.code_lines import _find_code, find_code
-from stages.kernels.code_signs import load_heard, load_line_bits, load_symbols
-from stages.kernels.text import view
+from stages.kernels.code.lines import _find_code, find_code
+from stages.kernels.code.signs import load_heard, load_line_bits, load_symbols
+from stages.kernels.text.text import view
 from tests.helpers.strategies import texts
 
 _SYMBOLS = [chr(code) for code in np.flatnonzero(load_symbols())]

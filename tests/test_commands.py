@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.kernels.code_blocks import mark_code
-from stages.kernels.commands import WORDS_PATH, find_key, is_command, load_signs, load_words
-from stages.kernels.text import view
+from stages.kernels.code.blocks import mark_code
+from stages.kernels.code.commands import WORDS_PATH, find_key, is_command, load_signs, load_words
+from stages.kernels.text.text import view
 
 COMMANDS = (
     "$ ls", "$ ./configure", "pip install numpy", "sudo apt-get update", "git add .", "npm run build", "ls -l",

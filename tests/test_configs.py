@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.by_part import find_parts
-from pipeline.presets import expand_presets
-from pipeline.rules import Rule, parse_rules
+from pipeline.rules.language_parts import find_parts
+from pipeline.rules.presets import expand_presets
+from pipeline.rules.rules import Rule, parse_rules
 from stages.languages import load_profiles
 from stages.parts import PART
 from tests.helpers.build import build, cli, ledger, write_inputs, write_run

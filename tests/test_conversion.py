@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.recipe import file_digest
 from stages import conversion
 from stages.conversion import Config, convert_rows, dictionaries, make_documents
-from stages.kernels.chinese import CHINESE, CHINESE_CHARS, JAPANESE, load_evidence
+from stages.kernels.scripts.chinese import CHINESE, CHINESE_CHARS, JAPANESE, load_evidence
 from tests.helpers.convert import convert
 from tests.helpers.strategies import texts
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.load import load_run
 from pipeline.errors import ConfigError
-from pipeline.load import load_run
 from tests.helpers.build import build, cli, command, digests, ledger, to_line, write_run
 from tests.helpers.convert import convert
 from tests.helpers.paths import SAMPLE

@@ -118,7 +118,7 @@ def test_two_interrupted_releases_of_one_name(tmp_path: Path, monkeypatch: pytes
 
     for path in (other, done.run_path, other):
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.releasing.commit", stop)
+            patch.setattr("pipeline.release.run.commit", stop)
             options = ("--store", store, "--engine", "local", "--workers", 1)
             assert "stopped before the commit" in cli("run", path, *options).err
         assert cli("verify", store / "releases/v1").code == 2  # not finished, so not a release

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 from classifiers import language
-from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError
+from pipeline.ingest.canonical import Rows, SourceInfo
 from pipeline.schema import CANONICAL
 from pipeline.stage import Reader, Stage
-from stages import datatrove, exact, signals
+from stages import datatrove, signals
+from stages.dedup import exact
 from stages.readers import jsonl, parquet
 from tests.helpers.build import build
 from tests.helpers.inputs import init

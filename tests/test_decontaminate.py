@@ -20,7 +20,7 @@ from pipeline.recipe import step_recipe
 from pipeline.stage import Annotate
 from stages import decontaminate
 from stages.decontaminate import STAGE, Benchmarks, Config
-from stages.kernels.tables import load_tables
+from stages.kernels.text.tables import load_tables
 from tests.helpers.golden import DOCUMENTS
 from tests.helpers.strategies import texts
 

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from pipeline.keyed import sort_keyed
-from stages import candidates, dedup, keepers, minhash
-from stages.dedup import cluster_texts
-from stages.kernels.jaccard import count_shared, sort_sets
-from stages.kernels.unionfind import components, locate
+from pipeline.mapreduce.shuffle import sort_keyed
+from stages import dedup, minhash
+from stages.dedup import candidates, cluster_texts, keepers
+from stages.kernels.dedup.jaccard import count_shared, sort_sets
+from stages.kernels.dedup.unionfind import components, locate
 from tests.helpers.near_duplicates import chinese, corpus, english, run_steps, shards_of
 from tests.helpers.oracles.match_text import match_reference
 from tests.helpers.oracles.similarity import share_of_single, similarity

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.difference import compare_releases, lines
-from pipeline.store import open_store
+from pipeline.inspect.diff import compare_releases, lines
+from pipeline.storage.store import open_store
 from tests.helpers.build import build, tiny, write_run
 
 

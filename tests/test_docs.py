@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from pipeline import errors
 from pipeline.cli import main
-from pipeline.load import load_run
-from pipeline.run_file import Ingest
+from pipeline.config.load import load_run
+from pipeline.config.run_file import Ingest
 from tests.helpers.paths import ROOT
 
 READMES = ("README.md", "README.zh-CN.md")
@@ -60,7 +60,7 @@ def tuples_of_keys(path: str) -> Iterator[str]:
 def reasons() -> Iterator[str]:
     """Reasons that readers and ingest quarantine records for."""
     for path in (
-        "pipeline/canonical.py",
+        "pipeline/ingest/canonical.py",
         *(p.relative_to(ROOT) for p in (ROOT / "stages/readers").glob("*.py")),
     ):
         for node in ast.walk(ast.parse(page(str(path)))):
@@ -120,7 +120,12 @@ def test_the_run_file_of_the_readme_loads(tmp_path: Path) -> None:
 
 def test_every_key_of_the_run_file_is_documented() -> None:
     """Each key that the parser accepts occurs in docs/run-file.md as code."""
-    parsers = ("pipeline/load.py", "pipeline/presets.py", "pipeline/rules.py", "stages/mix_config.py")
+    parsers = (
+        "pipeline/config/load.py",
+        "pipeline/rules/presets.py",
+        "pipeline/rules/rules.py",
+        "pipeline/mix/config.py",
+    )
     known = {key for path in parsers for key in tuples_of_keys(path)} | {f.name for f in fields(Ingest)}
     assert len(known) > 40
     assert sorted(key for key in known if f"`{key}`" not in page("docs/run-file.md")) == []

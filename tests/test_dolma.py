@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.canonical import Rows, SourceInfo
 from pipeline.errors import ConfigError, InputError
+from pipeline.ingest.canonical import Rows, SourceInfo
 from pipeline.stage import Record
 from stages.readers import dolma, jsonl
 from tests.helpers.build import build, cli, write_run

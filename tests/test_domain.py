@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.class_training import fit_classes
 from classifiers.domain import LABELS, MODEL_PATH, ODDS_STEPS, STAGE, Config, Model, choose, load_model
-from classifiers.domain_features import HASH_BITS, MAX_SUM, N_CELLS, OFFSET, STEM_LETTERS, pack
-from classifiers.training import Settings
+from classifiers.domain.features import HASH_BITS, MAX_SUM, N_CELLS, OFFSET, STEM_LETTERS, pack
+from classifiers.linear.train import Settings
+from classifiers.linear.train_classes import fit_classes
 from pipeline.errors import ConfigError
-from stages.kernels.tables import load_tables
+from stages.kernels.text.tables import load_tables
 from tests.helpers.paths import TESTS
 from tests.helpers.strategies import texts
 
 MASK = (1 << 64) - 1
 ODD_A, ODD_B, STEM = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95, 0x5DEECE66D
-CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.tables
+CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.text.tables
 TOKEN = re.compile(
     r"(?P<single>[HKU][mo]*)|(?P<word>[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<end>[onpym'])"
 )

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipeline.annotate.wave import bisect
+from pipeline.config.run_file import Step
 from pipeline.errors import ConfigError, StageError
-from pipeline.execute import bisect
-from pipeline.progress import Progress
-from pipeline.run_file import Step
+from pipeline.runtime.progress import Progress
 from pipeline.stage import NoConfig, Stage, bind, each
 
 SCHEMA = pa.schema({"n_chars": pa.int32(), "upper_share": pa.float32(), "first": pa.string()})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.readers.encoding import EncodingError, declared_in_header, declared_in_page, decode
+from stages.decoding.encoding import EncodingError, declared_in_header, declared_in_page, decode
 from tests.helpers.encoded_texts import FR, JA, KO, ZH_HANS, ZH_HANT
 
 REAL = {

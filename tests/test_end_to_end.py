@@ -41,8 +41,8 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
         return iter(())
 
     monkeypatch.setattr("tests.helpers.build.map_here", refuse_tasks)
-    monkeypatch.setattr("pipeline.cluster.LocalEngine.start", refuse)
-    monkeypatch.setattr("pipeline.cluster.RayEngine.start", refuse)
+    monkeypatch.setattr("pipeline.runtime.engines.LocalEngine.start", refuse)
+    monkeypatch.setattr("pipeline.runtime.engines.RayEngine.start", refuse)
 
 
 def test_reference_is_a_real_build() -> None:

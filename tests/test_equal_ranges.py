@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.answers import answered, ordered, read_answers, read_questions, write_questions
 from pipeline.errors import StageError
-from pipeline.keyed import write_exchange
+from pipeline.mapreduce.replies import answered, ordered, read_answers, read_questions, write_questions
+from pipeline.mapreduce.shuffle import write_exchange
 from pipeline.stage import Global
-from pipeline.store import open_store
-from stages import anchors, repeated_windows
-from stages.kernels.anchors import find_anchors, wide_table
-from stages.kernels.edges import hash_edges
-from stages.kernels.hashing import ODD_A, ODD_B
-from stages.kernels.substring import Runs, Windows, find_repeats
+from pipeline.storage.store import open_store
+from stages.kernels.passages.anchors import find_anchors, wide_table
+from stages.kernels.passages.edges import hash_edges
+from stages.kernels.passages.substring import Runs, Windows, find_repeats
+from stages.kernels.text.hashing import ODD_A, ODD_B
+from stages.passages import anchors, repeated_windows
 from tests.helpers.oracles.passages import STEPS, han, is_wide, run, windows_of
 from tests.helpers.run_global import extend, number_rows
 
@@ -117,7 +117,7 @@ def test_texts_of_one_hash_are_told_apart() -> None:
 
 
 def mixed(value: int) -> int:
-    """kernels.hashing.mix, in Python."""
+    """kernels.text.hashing.mix, in Python."""
     mask = (1 << 64) - 1
     value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & mask
     value = (value ^ value >> 27) * 0x94D049BB133111EB & mask

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from stages.exact import SCHEMA, STAGE
-from stages.kernels.hashing import string_keys
-from stages.kernels.minhash import match_text
+from stages.dedup.exact import SCHEMA, STAGE
+from stages.kernels.dedup.minhash import match_text
+from stages.kernels.text.hashing import string_keys
 from tests.helpers.oracles.match_text import code_lines, match_reference
 from tests.helpers.strategies import texts
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.query import shortest
+from pipeline.inspect.query import shortest
 from tests.helpers.build import build, cli, tiny, write_run
 from tests.helpers.passage_texts import FERRY, WELL, prose
 
@@ -85,7 +85,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     questions = pa.table({"benchmark": ["own"], "id": ["q1"], "question": [QUESTION]})
     pq.write_table(questions, folder / "questions.parquet")
     models = [f"classifiers.{name}" for name in ("language", "quality", "fluency", "domain", "toxicity")]
-    stages = [f"stages.{name}" for name in "signals boilerplate cot exact minhash anchors tokens".split()]
+    stages = [
+        "stages.signals",
+        "stages.web.boilerplate",
+        "stages.cot",
+        "stages.dedup.exact",
+        "stages.minhash",
+        "stages.passages.anchors",
+        "stages.tokens",
+    ]
     looking = {"use": "stages.decontaminate", "config": {"benchmarks": ["questions.parquet"]}}
     page = tiny(
         folder, [{"id": name, "text": text} for name, text in DOCUMENTS.items()], select=RULES,
@@ -93,7 +101,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         keep_one={"of": "dedup", "passages": "substring", "prefer": [{"signals.n_chars": "high"}]},
         release={"edits": {"owners": "all"}},
     )  # fmt: skip
-    page["global"] = ["stages.candidates", "stages.dedup", "stages.shared_anchors", "stages.substring"]
+    page["global"] = [
+        "stages.dedup.candidates",
+        "stages.dedup",
+        "stages.passages.shared_anchors",
+        "stages.passages.substring",
+    ]
     page["sources"].append({"name": "solved", "derive": "stages.cot.documents"})
     run = write_run(folder, page)
     build(run, folder / "store")

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, StageError
-from stages.readers.extract import ExtractionError, Extractor, shared_extractor
-from stages.readers.extract_worker import extract
+from stages.extraction.extract import ExtractionError, Extractor, shared_extractor
+from stages.extraction.extract_worker import extract
 from stages.readers.html import READER, Config
 from tests.helpers.paths import DEV_DATA, ROOT
 from tests.helpers.records import PACK, read, reasons
@@ -211,7 +211,7 @@ def test_a_killed_reader_leaves_no_process(html: str) -> None:
     """When the reading process is killed, its extractor ends too: at once if idle, at the time limit if not."""
     code = f"""
 import os, signal, threading, time
-from stages.readers.extract import Extractor
+from stages.extraction.extract import Extractor
 extractor = Extractor(1.0, {MEMORY})
 extractor.extract("<p>x")
 print(extractor._process.pid, flush=True)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from stages.kernels import fasttext
+from stages.kernels.fasttext import predict
 from tests.helpers.fasttext_model import LABELS, WORDS, model_bytes
 from tests.helpers.paths import ROOT
 
@@ -42,7 +42,7 @@ MODELS: dict[str, dict[str, Any]] = {  # Any: arguments of model_bytes
     "pruned_all": {"loss": 3, "minn": 2, "maxn": 4, "word_ngrams": 2, "quantised": True, "kept": 0.0},
     "quantised_output": {"loss": 3, "minn": 2, "maxn": 2, "quantised": True, "output": True, "norm": True},
 }
-Pair = tuple[fasttext.FastText, Any]
+Pair = tuple[predict.FastText, Any]
 """A model and the library's own, which has no types."""
 
 
@@ -52,12 +52,12 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     library = pytest.importorskip("fasttext", reason="fasttext-predict is the oracle")
     path = tmp_path_factory.mktemp("models") / f"{request.param}.bin"
     path.write_bytes(model_bytes(**MODELS[request.param]))
-    return fasttext.load(path), library.load_model(str(path)).f
+    return predict.load(path), library.load_model(str(path)).f
 
 
-def predict_one(model: fasttext.FastText, text: str, k: int) -> list[tuple[str, float]]:
+def predict_one(model: predict.FastText, text: str, k: int) -> list[tuple[str, float]]:
     """The best k labels of a text and their probabilities, by the kernel."""
-    labels, probabilities = fasttext.predict(model, pa.array([text]), k)
+    labels, probabilities = predict.predict(model, pa.array([text]), k)
     return [(model.labels[i], float(p)) for i, p in zip(labels[0], probabilities[0], strict=True) if i >= 0]
 
 
@@ -98,7 +98,7 @@ def test_ties_are_those_of_the_library(tmp_path: Path) -> None:
                     outputs=outputs,
                 )
             )
-            theirs, ours = library.load_model(str(path)).f, fasttext.load(path)
+            theirs, ours = library.load_model(str(path)).f, predict.load(path)
             for k in range(1, 11):
                 expected = [label for label, _ in library_predict(theirs, "a b", k)]
                 assert [label for label, _ in predict_one(ours, "a b", k)] == expected
@@ -130,7 +130,7 @@ def test_batches_of_many_words_equal_the_library(pair: Pair) -> None:
         [" ".join(words[i % 3000] for i in row) for row in rng.zipf(1.3, (60, 400))],
         ["a b </s> c", "b </s> a", alike, alike, "", "a"],
     ):
-        labels, probabilities = fasttext.predict(model, pa.array(batch), 6)
+        labels, probabilities = predict.predict(model, pa.array(batch), 6)
         for i, text in enumerate(batch):
             rows = zip(labels[i], probabilities[i], strict=True)
             assert_same(
@@ -150,9 +150,9 @@ def test_language_model_equals_the_library(texts: list[str]) -> None:
 
 
 @functools.cache
-def lid() -> fasttext.FastText:
+def lid() -> predict.FastText:
     """The shipped model."""
-    return fasttext.load(LID)
+    return predict.load(LID)
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ def test_newlines_are_blanks() -> None:
 @settings(max_examples=30)
 def test_batches_and_array_types_do_not_matter(texts: list[str], cut: int) -> None:
     """Slices, chunks, offsets and string types give the rows that the whole gives."""
-    whole = fasttext.predict(lid(), pa.array(texts, pa.large_string()), 2)
+    whole = predict.predict(lid(), pa.array(texts, pa.large_string()), 2)
     array = pa.array(["first", *texts], pa.string())[1:]
-    parts = [fasttext.predict(lid(), array[:cut], 2), fasttext.predict(lid(), array[cut:], 2)]
-    chunked = fasttext.predict(lid(), pa.chunked_array([array[:cut], array[cut:]]), 2)
+    parts = [predict.predict(lid(), array[:cut], 2), predict.predict(lid(), array[cut:], 2)]
+    chunked = predict.predict(lid(), pa.chunked_array([array[:cut], array[cut:]]), 2)
     for i in range(2):
         np.testing.assert_array_equal(whole[i], np.concatenate([part[i] for part in parts]))
         np.testing.assert_array_equal(whole[i], chunked[i])
@@ -195,9 +195,9 @@ def test_batches_and_array_types_do_not_matter(texts: list[str], cut: int) -> No
 
 def test_null_is_an_empty_document() -> None:
     """A null row is predicted like the empty text, and rows around it keep their place."""
-    labels, _ = fasttext.predict(lid(), pa.array(["委员会", None, "hello world"]), 1)
+    labels, _ = predict.predict(lid(), pa.array(["委员会", None, "hello world"]), 1)
     np.testing.assert_array_equal(
-        labels, fasttext.predict(lid(), pa.array(["委员会", "", "hello world"]), 1)[0]
+        labels, predict.predict(lid(), pa.array(["委员会", "", "hello world"]), 1)[0]
     )
 
 
@@ -205,7 +205,7 @@ def test_no_features_no_prediction(tmp_path: Path) -> None:
     """Without an end-of-line token in the dictionary, a text of unknown words has no prediction."""
     path = tmp_path / "model.bin"
     path.write_bytes(model_bytes(**MODELS["no_end_token"]))
-    labels, probabilities = fasttext.predict(fasttext.load(path), pa.array(["unknown words", "the"]), 2)
+    labels, probabilities = predict.predict(predict.load(path), pa.array(["unknown words", "the"]), 2)
     assert labels[0].tolist() == [-1, -1]
     assert probabilities[0].tolist() == [0, 0]
     assert (labels[1] >= 0).all()
@@ -220,6 +220,6 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(data)
         with pytest.raises(ConfigError, match=name):
-            fasttext.load(path)
+            predict.load(path)
     with pytest.raises(ConfigError, match="no-such"):
-        fasttext.load(tmp_path / "no-such")
+        predict.load(tmp_path / "no-such")

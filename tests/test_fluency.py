@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from classifiers import ngram
-from classifiers.fluency import SCHEMA, STAGE, Config
+from classifiers.fluency import SCHEMA, STAGE, Config, ngram
 from pipeline.errors import ConfigError
 from tests.helpers.oracles.ngram import CORPUS, kneser_ney, reference, scores, write_arpa
 from tests.helpers.paths import DEV_DATA, ROOT

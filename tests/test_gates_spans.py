@@ -87,7 +87,7 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr("pipeline.execute._LOADED", {})
+    monkeypatch.setattr("pipeline.annotate.wave._LOADED", {})
 
     def write(**sources: str) -> None:
         for name, code in sources.items():

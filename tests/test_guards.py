@@ -35,8 +35,8 @@ def page(**guards: object) -> dict[str, Any]:
             {"name": name, "reader": "stages.readers.jsonl", "files": f"{name}.jsonl"}
             for name in ("shop", "own")
         ],
-        "annotate": ["stages.exact", "stages.minhash"],
-        "global": ["stages.candidates", "stages.dedup"],
+        "annotate": ["stages.dedup.exact", "stages.minhash"],
+        "global": ["stages.dedup.candidates", "stages.dedup"],
         "keep_one": {"of": "dedup", "guards": {"min_documents": 5, **guards}},
     }
 
@@ -151,7 +151,7 @@ def test_hosts_are_added_up_by_partitions(tmp_path: Path, monkeypatch: pytest.Mo
     )
     run_path, said = write_run(tmp_path, page(host_share=0.9)), []
     for n_documents in (1000, 7):
-        monkeypatch.setattr("pipeline.clusters.DOCUMENTS_PER_PART", n_documents)
+        monkeypatch.setattr("pipeline.release.clusters.DOCUMENTS_PER_PART", n_documents)
         store = tmp_path / f"store-{n_documents}"
         stopped = cli("run", run_path, "--store", store, "--engine", "local", "--workers", 1)
         assert stopped.code == 5

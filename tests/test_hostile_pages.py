@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from stages.readers.extract import ExtractionError, Extractor
+from stages.extraction.extract import ExtractionError, Extractor
 from stages.readers.warc import READER
 from tests.helpers.paths import ROOT
 from tests.helpers.records import read, reasons

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.dataset.imported_table import Lookup, prepare
 from pipeline.errors import InputError
-from pipeline.import_files import infer_column
-from pipeline.imports import Lookup, prepare
+from pipeline.ingest.import_files import infer_column
 from tests.helpers.build import cli
 
 

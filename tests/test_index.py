@@ -18,16 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import exchange, keyed, memory
-from pipeline.cluster import LocalEngine, SerialEngine
-from pipeline.finished import open_build
-from pipeline.index import Holding, Index, find_keys, read_range, renumber, write_part
-from pipeline.index_tools import compact
-from pipeline.load import load_run
-from pipeline.progress import Progress
+from pipeline.config.load import load_run
+from pipeline.inspect.index_tools import compact
+from pipeline.inspect.opened import open_build
+from pipeline.mapreduce import pair_memory, run, shuffle
+from pipeline.mapreduce.index import Holding, Index, find_keys, read_range, renumber, write_part
+from pipeline.runtime.engines import LocalEngine, SerialEngine
+from pipeline.runtime.progress import Progress
 from pipeline.schema import ROW_BITS
-from pipeline.store import open_store
-from stages import candidates, dedup
+from pipeline.storage.store import open_store
+from stages import dedup
+from stages.dedup import candidates
 from tests.helpers.build import build, cli, digests, ledger, map_here, reference, small_page, tiny, write_run
 from tests.helpers.near_duplicates import corpus, shards_of
 from tests.helpers.run_global import align, run_global
@@ -66,7 +67,7 @@ def counted() -> Iterator[list[Any]]:
     mapped: list[Any] = []
 
     def note(engine: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-        if fn is exchange.map_shard:
+        if fn is run.map_shard:
             mapped.extend(tasks)
         return map_here(engine, fn, tasks)
 
@@ -152,7 +153,7 @@ def test_another_threshold_reads_no_text(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError("a document's text was read")
 
     with monkeypatch.context() as patch, counted():
-        patch.setattr(memory, "read_shard_rows", lambda *a: refuse() if a[3].any() else iter(()))
+        patch.setattr(pair_memory, "read_shard_rows", lambda *a: refuse() if a[3].any() else iter(()))
         build(run_path, store)
     build(run_path, tmp_path / "scratch")
     assert digests(store) == digests(tmp_path / "scratch") != done.digests
@@ -225,7 +226,7 @@ def test_an_index_with_other_parameters_is_refused(tmp_path: Path) -> None:
     assert refused.code == 2
     assert "minhash.n_bands is 28 there, 20 here" in refused.err and "bicorpus run" in refused.err
     empty = cli("index", "show", write_run(tmp_path, tiny(tmp_path)), "--store", tmp_path / "none")
-    assert empty.code == 2 and "stages.candidates" in empty.err
+    assert empty.code == 2 and "stages.dedup.candidates" in empty.err
 
 
 @given(data=st.data())
@@ -243,7 +244,7 @@ def test_ranges_of_runs_are_what_filtering_gives(
     table = pa.table({"key": keys, "row": rows})
     index = Index(store, "candidates", "1" * 32, {})
     held = [Holding(f"s-{i}-0", 1, "r") for i in range(3)]
-    parts = keyed.partition_of(keys, n_parts)
+    parts = shuffle.partition_of(keys, n_parts)
     for part in range(n_parts):
         write_part(store, f"{index.folder}/r", part, table.filter(pa.array(parts == part)))
     index.commit("r", held, n_parts, n_rows, 1)

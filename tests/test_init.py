@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cli import main
-from pipeline.draft import printable, write_draft
+from pipeline.config.load import load_run
 from pipeline.errors import ConfigError, InputError
-from pipeline.load import load_run
-from pipeline.rules import parse_conditions
-from pipeline.store import list_inputs, open_store
+from pipeline.rules.rules import parse_conditions
+from pipeline.scaffold.draft import printable, write_draft
+from pipeline.storage.store import list_inputs, open_store
 from stages.languages import load_profiles
 from tests.helpers.inputs import EN, ZH, init, inputs, jsonl, parquet, wet
 from tests.helpers.paths import SAMPLE

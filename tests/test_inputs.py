@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.store import Store, input_digest, list_inputs, open_input
+from pipeline.storage.store import Store, input_digest, list_inputs, open_input
 
 pytest_plugins = ["tests.helpers.stores"]
 

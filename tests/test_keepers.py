@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from stages.clusters import PAIRS
-from stages.keepers import GLOBAL, SCHEMA, Config
+from stages.dedup.clusters import PAIRS
+from stages.dedup.keepers import GLOBAL, SCHEMA, Config
 from tests.helpers.run_global import align, number_rows, run_global
 
 Pairs = Mapping[tuple[str, str], float]

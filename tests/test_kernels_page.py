@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.kernels.han_grams import count_marks
-from stages.kernels.text import view
+from stages.kernels.scripts.han_grams import count_marks
+from stages.kernels.text.text import view
 
 ROOT = Path(__file__).parent.parent
 KERNEL, ORACLE, RATIO = re.findall(
@@ -27,7 +27,7 @@ def run(block: str) -> dict[str, Any]:
 
 def test_the_kernel_of_the_page_is_that_of_the_project() -> None:
     """Both functions of the first example are in the source file, word for word."""
-    source = (ROOT / "stages/kernels/han_grams.py").read_text("utf-8")
+    source = (ROOT / "stages/kernels/scripts/han_grams.py").read_text("utf-8")
     assert [part for part in KERNEL.strip().split("\n\n\n") if part not in source] == []
 
 

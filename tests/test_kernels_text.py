@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.kernels import tables
-from stages.kernels.text import load_tables, view
+from stages.kernels.text import tables
+from stages.kernels.text.text import load_tables, view
 from tests.helpers.strategies import texts
 
 ANY_TEXTS = st.lists(st.none() | st.just("") | texts() | st.text(max_size=20), max_size=6)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.keyed_hash import keyed_hash, scramble
+from pipeline.keyed_hash import keyed_hash, scramble
 
 
 def doc_ids(n: int) -> pa.Array:

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifiers.language import SCHEMA, STAGE, Config
-from classifiers.language_tables import load_flags, load_labels
+from classifiers.language.tables import load_flags, load_labels
 from pipeline.errors import ConfigError
 from pipeline.stage import Annotate
-from stages.kernels import fasttext, scripts
+from stages.kernels.fasttext import predict
+from stages.kernels.scripts import scripts
 from tests.helpers.fasttext_model import model_bytes
 from tests.helpers.language_texts import CODE, ENG, HANS, HANT, JPN, KOR, LINES, LZH, TEXTS, YUE
 from tests.helpers.paths import DEV_DATA
@@ -64,7 +65,7 @@ def test_one_language(annotate: Annotate, text: str, expected: str) -> None:
 
 def test_every_label_of_the_model_has_a_name() -> None:
     """All 176 labels map to one ISO 639-3 code and script each, and foreign labels are refused."""
-    labels = fasttext.load(Config().model).labels
+    labels = predict.load(Config().model).labels
     tables = load_labels(labels, "model")
     assert len(labels) == 176
     assert (tables.by_group >= 0).any(axis=0).all()

@@ -102,11 +102,11 @@ def test_classifiers_import_kernels_and_languages(path: Path) -> None:
 
 @each(*PACKAGES)
 def test_ray_and_torch_stay_in_their_places(path: Path) -> None:
-    """ray is imported in pipeline/cluster.py, torch in classifiers, both inside functions only."""
+    """ray is imported in pipeline/runtime/engines.py, torch in classifiers, both inside functions only."""
     for name, at_top in imports(path):
         place = path.relative_to(ROOT).as_posix()
         if name.split(".")[0] == "ray":
-            assert place == "pipeline/cluster.py" and not at_top, name
+            assert place == "pipeline/runtime/engines.py" and not at_top, name
         if name.split(".")[0] == "torch":
             assert place.startswith("classifiers/") and not at_top, name
 

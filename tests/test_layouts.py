@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.input_files import Unread
+from pipeline.scaffold.find_files import Unread
 from tests.helpers.build import build
 from tests.helpers.inputs import EN, ZH, init, jsonl, parquet
 

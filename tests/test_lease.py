@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.errors import ConflictError, LeaseError, StoreError
-from pipeline.lease import Lease, commit, hold
-from pipeline.store import Store
+from pipeline.storage.lease import Lease, commit, hold
+from pipeline.storage.store import Store
 
 if TYPE_CHECKING:
     from tests.helpers.stores import Start
@@ -26,8 +26,8 @@ NAME = "release-发布"
 HOLD = """
 import sys
 from pipeline.errors import LeaseError
-from pipeline.lease import commit, hold
-from pipeline.store import open_store
+from pipeline.storage.lease import commit, hold
+from pipeline.storage.store import open_store
 store = open_store(sys.argv[1])
 lease = hold(store, sys.argv[2], float(sys.argv[3]))
 print(lease.token, flush=True)
@@ -191,8 +191,8 @@ def test_without_renewal_it_is_given_up_in_time(store: Store, monkeypatch: pytes
 TAKE = """
 import sys, time
 from pipeline.errors import LeaseError
-from pipeline.lease import hold
-from pipeline.store import open_store
+from pipeline.storage.lease import hold
+from pipeline.storage.store import open_store
 store, n = open_store(sys.argv[1]), 0
 while n < 5:
     try:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages.languages import PHRASES_PATH, load_yaml
-from stages.line_rules import LAYOUT, PHRASES, PRESETS, STAGE, Config
+from stages.web.line_rules import LAYOUT, PHRASES, PRESETS, STAGE, Config
 from tests.helpers.oracles.signals import count_sentences, ends_prose, find_lines, find_words
 from tests.helpers.strategies import texts
 

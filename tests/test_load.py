@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.amounts import parse_bytes
+from pipeline.annotate.addresses import Recipes, phases
+from pipeline.config.load import load_run
+from pipeline.config.quantities import parse_bytes
+from pipeline.config.run_file import RunFile
+from pipeline.dataset.sidecars import Shard
 from pipeline.errors import ConfigError
-from pipeline.graph import Recipes, phases
-from pipeline.load import load_run
-from pipeline.run_file import RunFile
-from pipeline.sidecars import Shard
 
 PAGE: dict[str, Any] = {
     "corpus": "c",
     "sources": [{"name": "a", "reader": "stages.readers.jsonl", "files": "a.jsonl"}],
     "annotate": [
-        "stages.exact",
+        "stages.dedup.exact",
         "stages.minhash",
-        {"use": "stages.boilerplate"},
+        {"use": "stages.web.boilerplate"},
         {"use": "stages.tokens", "view": "release"},
     ],
-    "global": ["stages.candidates", "stages.dedup"],
+    "global": ["stages.dedup.candidates", "stages.dedup"],
     "select": [{"name": "short", "tokens.n_tokens": {"min": 3}}],
     "keep_one": {"of": "dedup", "prefer": [{"rank": "low"}]},
     "release": {"edits": {"boilerplate": "all"}},
@@ -40,7 +40,7 @@ def load(tmp_path: Path, **changes: Any) -> RunFile:
 
 def test_steps_are_ordered_by_what_they_read(tmp_path: Path) -> None:
     """One wave for all stages, then the global steps in the order of their columns."""
-    run = load(tmp_path, **{"global": ["stages.dedup", "stages.candidates"]})
+    run = load(tmp_path, **{"global": ["stages.dedup", "stages.dedup.candidates"]})
     order = [(phase.kind, phase.label) for phase in phases(run)]
     assert order == [
         ("wave", "exact, minhash, boilerplate, tokens"),
@@ -52,7 +52,11 @@ def test_steps_are_ordered_by_what_they_read(tmp_path: Path) -> None:
 def test_a_setting_changes_the_recipes_of_its_step_and_of_its_readers_only(tmp_path: Path) -> None:
     """minhash's bands reach candidates and dedup; exact and tokens are unchanged."""
     before = Recipes(load(tmp_path)).static
-    annotate = ["stages.exact", {"use": "stages.minhash", "config": {"n_bands": 20}}, *PAGE["annotate"][2:]]
+    annotate = [
+        "stages.dedup.exact",
+        {"use": "stages.minhash", "config": {"n_bands": 20}},
+        *PAGE["annotate"][2:],
+    ]
     after = Recipes(load(tmp_path, annotate=annotate)).static
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"minhash", "candidates", "dedup"}
@@ -94,7 +98,7 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
         ({"sources": [{**PAGE["sources"][0], "name": "a-b"}]}, "letters, digits and _"),
         ({"ingest": {"shard_bytes": "big"}}, "'big' is no amount"),
         ({"ingest": {"max_quarantined_share": 2}}, "expected 0 to 1"),
-        ({"annotate": ["stages.exact", "stages.exact"]}, "'exact' is used twice"),
+        ({"annotate": ["stages.dedup.exact", "stages.dedup.exact"]}, "'exact' is used twice"),
         ({"annotate": ["stages.nothing"]}, r"annotate\[0\]: no module 'stages.nothing'"),
         ({"annotate": [{"use": "stages.minhash", "config": {"bands": 3}}]}, "'bands'; did you mean 'n_bands'"),
         ({"annotate": [{"use": "stages.tokens", "config": {"tokenizer": "no.json"}}]}, "does not exist"),
@@ -107,8 +111,8 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
         ({"release": {"edits": {"exact.raw_hash": "all"}}}, "no column of spans"),
         (
             {
-                "annotate": [*PAGE["annotate"][:3], "stages.anchors", PAGE["annotate"][3]],
-                "global": [*PAGE["global"], "stages.shared_anchors", "stages.substring"],
+                "annotate": [*PAGE["annotate"][:3], "stages.passages.anchors", PAGE["annotate"][3]],
+                "global": [*PAGE["global"], "stages.passages.shared_anchors", "stages.passages.substring"],
                 "release": {"edits": {"substring": "all"}},
             },
             "write `owners: all` here",
@@ -133,14 +137,16 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
         load_run(path)
 
 
-@pytest.mark.parametrize("named", [["stages.substring"], ["stages.shared_anchors", "stages.substring"]])
+@pytest.mark.parametrize(
+    "named", [["stages.passages.substring"], ["stages.passages.shared_anchors", "stages.passages.substring"]]
+)
 def test_steps_that_a_stage_rests_on_come_with_it(tmp_path: Path, named: list[str]) -> None:
-    """`stages.substring` brings the steps that compare windows, in their order, whether or not they are named.
+    """`stages.passages.substring` brings the steps that compare windows, in their order, whether or not they are named.
 
     A run file names it under `annotate`; one that names it under `global`, as was usual, means the same.
     """
-    section = "global" if "stages.shared_anchors" in named else "annotate"
-    changes = {"annotate": [*PAGE["annotate"], "stages.anchors"], "global": PAGE["global"]}
+    section = "global" if "stages.passages.shared_anchors" in named else "annotate"
+    changes = {"annotate": [*PAGE["annotate"], "stages.passages.anchors"], "global": PAGE["global"]}
     run = load(tmp_path, **{**changes, section: [*changes[section], *named]})
     order = [phase.label for phase in phases(run)]
     assert order[-4:] == ["shared_anchors", "equal_ranges", "repeated_windows", "substring"]

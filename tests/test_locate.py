@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.locate import locate, parse_range
-from pipeline.store import open_store
+from pipeline.inspect.locate import locate, parse_range
+from pipeline.storage.store import open_store
 from tests.helpers.build import reference
 
 

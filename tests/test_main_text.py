@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.readers.formulas import restore
-from stages.readers.main_text import parse, prose, text_of
+from stages.extraction.formulas import restore
+from stages.extraction.main_text import parse, prose, text_of
 
 ZH = "三月的风吹过湖面，岸边的柳树刚刚发芽。他把信折好放进口袋，沿着小路慢慢走回村子。"
 EN = "In March the wind crossed the lake, and the willows on its shore were just in bud. He folded the letter and left."

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from pipeline.errors import ConfigError
-from stages.kernels.minhash import (
+from stages.kernels.dedup.minhash import (
     CHARACTERS,
     WORDS,
     count_units,
@@ -19,7 +19,7 @@ from stages.kernels.minhash import (
     permutations,
     sign,
 )
-from stages.kernels.tables import HANGUL, MARK, load_tables
+from stages.kernels.text.tables import HANGUL, MARK, load_tables
 from stages.minhash import SCHEMA, STAGE, Config, catch_probability, signatures
 from tests.helpers.oracles.match_text import grams, units_reference
 from tests.helpers.strategies import texts

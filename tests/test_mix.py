@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ExpectationError, MixError
-from stages.mix import (
+from pipeline.mix.order import (
     Mix,
     MixPlan,
     copies,
@@ -24,7 +24,7 @@ from stages.mix import (
     positions,
     realised,
 )
-from stages.mix_plan import largest_remainder
+from pipeline.mix.plan import largest_remainder
 from tests.helpers.mix_corpus import corpus, doc_ids
 
 LANGUAGES = {"zh": ["zho_Hans", "zho_Hant"], "en": ["eng_Latn"]}

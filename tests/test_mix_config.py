@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.mix.config import Mix, MixSection, Phase, parse
 from pipeline.recipe import canonical_json
-from stages.mix_config import Mix, MixSection, Phase, parse
 
 
 def test_a_whole_section_is_read() -> None:

@@ -14,8 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, MixError
-from stages.mix import Mix, MixPlan, copies, count_tokens, group_index, keyed_hash, parse, plan, positions
-from stages.mix_repeat import BOUNDS, MAX_TIMES, Repeat
+from pipeline.mix.order import (
+    Mix,
+    MixPlan,
+    copies,
+    count_tokens,
+    group_index,
+    keyed_hash,
+    parse,
+    plan,
+    positions,
+)
+from pipeline.mix.repeat import BOUNDS, MAX_TIMES, Repeat
 from tests.helpers.build import build, cli, ledger, tiny, write_run
 from tests.helpers.mix_corpus import corpus, doc_ids
 

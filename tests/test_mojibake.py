@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.decoding.mojibake import BIG5_AS_LATIN, GBK_AS_LATIN, UTF8_AS_GBK, UTF8_AS_LATIN, repair
+from stages.decoding.plausible import reads
 from stages.readers import textfile, warc, wet
-from stages.readers.mojibake import BIG5_AS_LATIN, GBK_AS_LATIN, UTF8_AS_GBK, UTF8_AS_LATIN, repair
-from stages.readers.plausible import reads
 from tests.helpers.encoded_texts import FR, JA, KO, ZH_HANS, ZH_HANT
 from tests.helpers.paths import DEV_DATA
 from tests.helpers.records import read

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers import ngram
+from classifiers.fluency import ngram
 from pipeline.errors import ConfigError
-from stages.kernels.ngrams import WORD, score_tokens
+from stages.kernels.text.ngrams import WORD, score_tokens
 from tests.helpers.oracles.ngram import (
     CORPUS,
     kneser_ney,

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.dedup import Config, cluster_texts
-from stages.kernels.minhash import match_text
-from stages.kernels.numbers import hash_numbers
-from stages.kernels.text import load_tables
+from stages.kernels.dedup.minhash import match_text
+from stages.kernels.dedup.numbers import hash_numbers
+from stages.kernels.text.text import load_tables
 
 
 def numbers_of(text: str) -> list[int]:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.spans import apply_spans
-from stages import anchors, owners, paragraphs, repeated_paragraphs
-from stages.kernels.minhash import match_text
-from stages.substring import SCHEMA
+from stages.kernels.dedup.minhash import match_text
+from stages.passages import anchors, owners, paragraphs, repeated_paragraphs
+from stages.passages.substring import SCHEMA
 from tests.helpers.oracles.paragraphs import table_of
 from tests.helpers.oracles.passages import SMALL, STEPS, check, documents, han, removed, windows_of
 from tests.helpers.run_global import align, extend, number_rows, run_global

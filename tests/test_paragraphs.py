@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from stages import paragraphs, repeated_paragraphs
+from stages.passages import paragraphs, repeated_paragraphs
 from tests.helpers.oracles.paragraphs import (
     PARAGRAPHS,
     check,

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from classifiers import language
-from pipeline.by_part import find_parts, part_fields
 from pipeline.errors import ConfigError
-from pipeline.rules import parse_rules
+from pipeline.rules.language_parts import find_parts, part_fields
+from pipeline.rules.rules import parse_rules
 from stages import signals
 from stages.languages import preset_paths, presets
 from stages.parts import PART, STAGE, Config, split

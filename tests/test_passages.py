@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
+from pipeline.config.load import load_run
 from pipeline.errors import ConfigError
-from pipeline.load import load_run
 from stages import tokens
 from tests.helpers.build import build, cli, digests, ledger, texts, tiny, write_run
 from tests.helpers.passage_texts import MEETING, NOTICE, SOLVED, prose
@@ -23,14 +23,20 @@ def page_of(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[st
     page = tiny(
         folder,
         rows,
-        annotate=["stages.signals", "stages.exact", "stages.minhash", "stages.anchors", "classifiers.language",
+        annotate=["stages.signals", "stages.dedup.exact", "stages.minhash", "stages.passages.anchors",
+        "classifiers.language",
                   {"use": "stages.tokens", "view": "release"}],
         select=[{"name": "unwanted", "source_id": {"not_in": ["gone"]}, "if_null": "keep"},
                 {"name": "hollow", "owners.n_chars_left": {"min": 150}, "if_null": "keep"}],
         keep_one={"of": "dedup", "passages": "substring", "prefer": [{"signals.n_chars": "high"}]},
         release={"name": "v1", "edits": {"owners": "all"}},
     )  # fmt: skip
-    page["global"] = ["stages.candidates", "stages.dedup", "stages.shared_anchors", "stages.substring"]
+    page["global"] = [
+        "stages.dedup.candidates",
+        "stages.dedup",
+        "stages.passages.shared_anchors",
+        "stages.passages.substring",
+    ]
     return page | changes
 
 
@@ -119,8 +125,8 @@ def test_another_order_measures_only_what_loses_passages(tmp_path: Path) -> None
 def with_paragraphs(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dict[str, Any]:
     """A run file with passages and repeated lines over rows of id and text. Any: sections and values of a run file."""
     page = page_of(rows, folder)
-    page["annotate"].append({"use": "stages.paragraphs", "config": {"unit": "line"}})
-    page["global"].append("stages.repeated_paragraphs")
+    page["annotate"].append({"use": "stages.passages.paragraphs", "config": {"unit": "line"}})
+    page["global"].append("stages.passages.repeated_paragraphs")
     page["keep_one"]["passages"] = ["substring", "repeated_paragraphs"]
     return page | changes
 
@@ -194,7 +200,7 @@ def test_sentences_like_an_earlier_one_go_with_the_rest(tmp_path: Path) -> None:
     page = with_paragraphs(rows, tmp_path)
     gate = {"signals.n_chars": {"max": 900}}
     page["annotate"][-1] |= {"gate": gate}
-    page["annotate"].append({"use": "stages.similar_lines", "gate": gate})
+    page["annotate"].append({"use": "stages.passages.similar_lines", "gate": gate})
     page["keep_one"]["passages"] = ["similar_lines", "repeated_paragraphs"]
     run, store = write_run(tmp_path, page), tmp_path / "store"
     build(run, store)
@@ -215,13 +221,13 @@ def solved_page(rows: list[dict[str, Any]], folder: Path, **changes: Any) -> dic
     page = tiny(
         folder,
         rows,
-        annotate=["classifiers.language", "stages.signals", "stages.exact", "stages.minhash", "stages.cot",
+        annotate=["classifiers.language", "stages.signals", "stages.dedup.exact", "stages.minhash", "stages.cot",
                   "stages.pii"],
         select=[{"name": "unwanted", "source_id": {"not_in": ["gone"]}, "if_null": "keep"}],
         keep_one={"of": "dedup", "prefer": [{"signals.n_chars": "high"}]},
         release={"name": "v1", "edits": {"pii": ["email"]}, "replace": {"email": "<EMAIL>"}},
     )  # fmt: skip
-    page["global"] = ["stages.candidates", "stages.dedup"]
+    page["global"] = ["stages.dedup.candidates", "stages.dedup"]
     page["sources"].append({"name": "solved", "derive": "stages.cot.documents"})
     return page | changes
 
@@ -262,8 +268,8 @@ def test_duplicates_go_wherever_derived_shards_stand(tmp_path: Path, name: str) 
     rows = [{"id": f"{i}", "text": f"{prose(i // 2, 300)}\n\n{SOLVED}"} for i in range(4)]
     page = solved_page(rows, tmp_path)
     page["sources"][1]["name"] = name
-    page["global"] += ["stages.shared_anchors", "stages.substring"]
-    page["annotate"].append("stages.anchors")
+    page["global"] += ["stages.passages.shared_anchors", "stages.passages.substring"]
+    page["annotate"].append("stages.passages.anchors")
     page["keep_one"]["passages"] = "substring"
     run, store = write_run(tmp_path, page), tmp_path / "store"
     build(run, store)

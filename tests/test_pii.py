@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages import pii
-from stages.kernels.pii import AFTER_CHARS, BEFORE_CHARS, plain
+from stages.kernels.patterns.pii import AFTER_CHARS, BEFORE_CHARS, plain
 from stages.pii import STAGE, Config
-from stages.pii_rules import KINDS, RULES
+from stages.pii.rules import KINDS, RULES
 from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.place import cut_parts
+from pipeline.release.placement import cut_parts
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100))

@@ -189,7 +189,7 @@ def test_changed_code_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = reference()
     found = cli("plan", done.run_path, "--store", done.store).ok()
     assert "its code changed" not in found.out
-    monkeypatch.setattr("pipeline.plan.source_digest", lambda module: "other")
+    monkeypatch.setattr("pipeline.planning.plan.source_digest", lambda module: "other")
     found = cli("plan", done.run_path, "--store", done.store).ok()
     assert "minhash: its code changed but its version is still" in found.out
     assert "nothing to do" in found.out

@@ -15,17 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.linear.train import Settings, auc, fit
 from classifiers.quality import MODEL_PATH, SCORERS, STAGE, Config, Model, load_model
-from classifiers.quality_features import CHARACTERS, LENGTHS, N_CELLS, N_STEPS, ORDERS, PER_MILLE, WORDS
-from classifiers.training import Settings, auc, fit
+from classifiers.quality.features import CHARACTERS, LENGTHS, N_CELLS, N_STEPS, ORDERS, PER_MILLE, WORDS
 from pipeline.errors import ConfigError
-from stages.kernels.tables import load_tables
+from stages.kernels.text.tables import load_tables
 from tests.helpers.paths import DEV_DATA
 from tests.helpers.strategies import texts
 
 MASK = (1 << 64) - 1
 ODD_A, ODD_B = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95
-CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.tables
+CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.text.tables
 TOKEN = re.compile(
     r"(?P<unit>[HKU][mo]*|[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<line>n[ns]*)|(?P<mark>[py'])|(?P<stray>[mo])"
 )

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.stage import Reader
+from stages.decoding.streams import Bounds, Inflated
 from stages.readers import jsonl, parquet, wet
-from stages.readers.streams import Bounds, Inflated
 from tests.helpers.records import (
     PACK,
     conversion,

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.stage import NoConfig
-from stages.repeats import GLOBAL, SCHEMA
+from stages.dedup.repeated_ids import GLOBAL, SCHEMA
 from tests.helpers.run_global import align, number_rows, run_global
 
 ROWS = [

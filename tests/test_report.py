@@ -18,8 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.decide import Decision
-from pipeline.profile import (
+from pipeline.dataset.release_schema import DUPLICATE, NO_LANGUAGE
+from pipeline.dataset.sidecars import Shard
+from pipeline.report.page import lengths_of, page
+from pipeline.report.profile import (
     LEAST,
     MAX_GROUPS,
     MOST,
@@ -32,10 +34,8 @@ from pipeline.profile import (
     merge,
     thresholds,
 )
-from pipeline.report import lengths_of, page
-from pipeline.rules import Cuts, parse_rules
-from pipeline.sidecars import Shard
-from stages.release import DUPLICATE, NO_LANGUAGE
+from pipeline.rules.rules import Cuts, parse_rules
+from pipeline.select.verdicts import Decision
 from tests.helpers.build import build, cli, ledger, reference, tiny, write_run
 
 

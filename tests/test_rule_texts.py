@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from classifiers import language, quality
-from pipeline.rules import Condition, Rule, parse_rules
-from stages import line_rules, signals
+from pipeline.rules.rules import Condition, Rule, parse_rules
+from stages import signals
 from stages.languages import load_profiles, presets
+from stages.web import line_rules
 from tests.helpers.rule_texts import GOOD, PAGES, faults
 
 LANGUAGES = ("zho", "eng")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, ExpectationError
-from pipeline.rules import Cuts, judge, parse_rules, population_counts
+from pipeline.rules.rules import Cuts, judge, parse_rules, population_counts
 
 
 def columns(**values: list[Any]) -> dict[str, pa.ChunkedArray]:

@@ -13,9 +13,9 @@ import pytest
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline.canonical import Rows, SourceInfo
-from pipeline.load import load_run
-from pipeline.store import list_inputs, open_input
+from pipeline.config.load import load_run
+from pipeline.ingest.canonical import Rows, SourceInfo
+from pipeline.storage.store import list_inputs, open_input
 from tests.helpers.paths import SAMPLE
 
 TEXT_FIELDS = {"docs_zh": "content", "docs_en": "text", "forum_spam": "raw_content"}

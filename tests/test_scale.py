@@ -15,17 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import exchange
-from pipeline.cluster import SerialEngine
-from pipeline.feed import Annotations
-from pipeline.index import Index
-from pipeline.keyed import sort_keyed
-from pipeline.progress import Progress
-from pipeline.run_file import Step
+from pipeline.config.run_file import Step
+from pipeline.dataset.sidecars import Shard, SidecarRef, read_sidecar, write_sidecar
+from pipeline.mapreduce import run
+from pipeline.mapreduce.feeds import Annotations
+from pipeline.mapreduce.index import Index
+from pipeline.mapreduce.shuffle import sort_keyed
+from pipeline.runtime.engines import SerialEngine
+from pipeline.runtime.progress import Progress
 from pipeline.schema import CANONICAL, ROW_BITS
-from pipeline.sidecars import Shard, SidecarRef, read_sidecar, write_sidecar
-from pipeline.store import Store, open_store
-from stages import candidates, exact
+from pipeline.storage.store import Store, open_store
+from stages.dedup import candidates, exact
 from tests.helpers.paths import ROOT
 
 
@@ -108,15 +108,18 @@ def test_runs_of_bounded_size_give_the_same(tmp_path: Path, monkeypatch: pytest.
     """A build whose shards are added to the index in many runs has the same result, and keeps no exchange files."""
     found = []
     for name, n_documents in (("one", 1 << 24), ("many", 150)):
-        monkeypatch.setattr(exchange, "RUN_DOCUMENTS", n_documents)
+        monkeypatch.setattr(run, "RUN_DOCUMENTS", n_documents)
         store = open_store(tmp_path / name)
         index = Index(store, "candidates", "r" * 32, {})
         feeds = [Annotations(shard, refs) for shard, refs in small_shards(store)]
         step = Step(
-            name="candidates", module="stages.candidates", step=candidates.GLOBAL, config=candidates.Config()
+            name="candidates",
+            module="stages.dedup.candidates",
+            step=candidates.GLOBAL,
+            config=candidates.Config(),
         )
         engine, progress = SerialEngine(), Progress(quiet=True)
-        exchange.run_global(engine, store, step, "r", feeds, "global/c", progress, 3, index=index)
+        run.run_global(engine, store, step, "r", feeds, "global/c", progress, 3, index=index)
         assert not list(store.list("exchange"))
         tables = [
             read_sidecar(store, SidecarRef(f"global/c/rows/{feed.shard.id}.parquet", "r"), feed.shard)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError
 from pipeline.schema import CANONICAL
 from pipeline.stage import Global
-from stages import candidates
-from stages.kernels.hashing import ODD_B, hash_lanes, salt
-from stages.scope import SCOPE_READS, SCOPES, check_scope, scope_salt
+from stages.dedup import candidates
+from stages.dedup.scope import SCOPE_READS, SCOPES, check_scope, scope_salt
+from stages.kernels.text.hashing import ODD_B, hash_lanes, salt
 
 Row = tuple[str | None, str, str | None]
 """parent_id, source, snapshot."""

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.scratch import LOCK, scratch, sweep
+from pipeline.storage.scratch import LOCK, scratch, sweep
 from tests.helpers.paths import ROOT
 
-HOLD = "from pipeline.scratch import scratch\nwith scratch() as folder:\n    print(folder, flush=True)\n    input()\n"
+HOLD = (
+    "from pipeline.storage.scratch import scratch\n"
+    "with scratch() as folder:\n    print(folder, flush=True)\n    input()\n"
+)
 
 
 def age(folder: Path) -> None:

@@ -9,11 +9,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifiers.language_tables import load_flags, load_scripts
-from stages.kernels import scripts
-from stages.kernels import text as kernels
-from stages.kernels.code_blocks import mark_code
-from stages.kernels.tables import load_tables
+from classifiers.language.tables import load_flags, load_scripts
+from stages.kernels.code.blocks import mark_code
+from stages.kernels.scripts import scripts
+from stages.kernels.text import text as kernels
+from stages.kernels.text.tables import load_tables
 from tests.helpers.language_texts import TEXTS
 
 TAG = re.compile(r"<[A-Za-z/!][^<>]*>")

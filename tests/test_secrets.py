@@ -18,10 +18,10 @@ import pytest
 
 from pipeline.credentials import FILE, PREFIXES, check_url, load_credentials, masked, write_credentials
 from pipeline.errors import InputError, StoreError, UsageError
-from pipeline.folder import UMASK
-from pipeline.objects import explained
-from pipeline.store import list_inputs, open_input, open_store
-from stages.card import license_section
+from pipeline.report.card import license_section
+from pipeline.storage.base import explained
+from pipeline.storage.local import UMASK
+from pipeline.storage.store import list_inputs, open_input, open_store
 from tests.helpers.build import cli, start, tiny, write_run
 from tests.helpers.s3server import BUCKET, serve
 
@@ -99,7 +99,7 @@ def test_ray_is_told_no_secret(
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    run_path = write_run(tmp_path, tiny(tmp_path, annotate=["stages.exact"]))
+    run_path = write_run(tmp_path, tiny(tmp_path, annotate=["stages.dedup.exact"]))
     for name in [name for name in os.environ if name.startswith(PREFIXES)]:
         monkeypatch.delenv(name)
     nodes = None
@@ -280,7 +280,7 @@ def test_a_store_is_closed_to_others(
         monkeypatch.setenv(UMASK, umask)
     before = os.umask(0)
     try:
-        run_path = write_run(tmp_path, tiny(tmp_path, annotate=["stages.exact"]))
+        run_path = write_run(tmp_path, tiny(tmp_path, annotate=["stages.dedup.exact"]))
         cli("run", run_path, "--store", tmp_path / "store", "--engine", "local").ok()
     finally:
         os.umask(before)

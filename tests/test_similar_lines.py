@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
-from stages import similar_lines
-from stages.kernels.tables import DIGIT, load_tables
+from stages.kernels.text.tables import DIGIT, load_tables
+from stages.passages import similar_lines
 from tests.helpers.oracles.paragraphs import match_of
 from tests.helpers.passage_texts import LETTERS, prose
 

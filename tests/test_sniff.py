@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.guess import count_scripts, guess_language
-from pipeline.input_files import Found, Unread
-from pipeline.sniff import Sample, sniff
+from pipeline.scaffold.find_files import Found, Unread
+from pipeline.scaffold.infer import count_scripts, guess_language
+from pipeline.scaffold.sniff import Sample, sniff
 from tests.helpers.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
 
 

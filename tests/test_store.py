@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConflictError, StoreError
-from pipeline.store import MissingError, Store, open_store
+from pipeline.storage.store import MissingError, Store, open_store
 
 if TYPE_CHECKING:
     from tests.helpers.stores import Start
@@ -154,7 +154,7 @@ def test_put_if(store: Store) -> None:
 COUNT = """
 import sys
 from pipeline.errors import ConflictError
-from pipeline.store import open_store
+from pipeline.storage.store import open_store
 store, n = open_store(sys.argv[1]), 0
 while n < 25:
     found = store.get_with_tag("counter")
@@ -176,7 +176,7 @@ def test_swaps_of_several_processes(store: Store, start: Start) -> None:
 
 OVERWRITE = """
 import itertools, sys
-from pipeline.store import open_store
+from pipeline.storage.store import open_store
 store = open_store(sys.argv[1])
 for i in itertools.count():
     store.put("folder/object", b"ab"[i % 2 : i % 2 + 1] * (1 << 20))
@@ -337,7 +337,7 @@ def test_full_disk(mounted: Callable[[str], Path], tmp_path: Path) -> None:
 
 FORK = """
 import os, signal, sys
-from pipeline.store import open_store
+from pipeline.storage.store import open_store
 store = open_store(sys.argv[1])
 store.exists("k")
 child = os.fork()

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
+from stages.decoding.streams import Bounds, split_lines
 from stages.readers import jsonl, parquet, wet
-from stages.readers.streams import Bounds, split_lines
 from tests.helpers.records import (
     COMPRESSED,
     PACK,

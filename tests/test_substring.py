@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from stages import anchors, repeated_windows
+from stages.passages import anchors, repeated_windows
 from tests.helpers.oracles.passages import (
     SMALL,
     check,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import survey
 from pipeline.errors import InputError
-from pipeline.input_files import Found, Unread, find_files
-from pipeline.sniff import Sample, sniff
-from pipeline.store import list_inputs
+from pipeline.scaffold import survey
+from pipeline.scaffold.find_files import Found, Unread, find_files
+from pipeline.scaffold.sniff import Sample, sniff
+from pipeline.storage.store import list_inputs
 from tests.helpers.build import build
 from tests.helpers.inputs import EN, HANT, ZH, init, inputs, jsonl
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.canonical import Rows, SourceInfo
+from pipeline.ingest.canonical import Rows, SourceInfo
 from pipeline.stage import Record
 from stages.readers.textfile import READER, Config, split_front_matter
 from tests.helpers.records import PACK, reasons

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError
-from stages.token_files import Config, describe, token_bytes, write_part
 from stages.tokens import Config as CountConfig
 from stages.tokens import encode, load_tokenizer
+from stages.tokens.files import Config, describe, token_bytes, write_part
 from tests.helpers.build import build, tiny, write_run
 
 TEXTS = ["春天来了，柳树发芽。", "Spring has come.", "<|endoftext|> is only text here", ""]

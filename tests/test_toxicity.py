@@ -17,16 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.linear.train import Settings, auc, fit
 from classifiers.toxicity import MODEL_PATH, STAGE, Config, Model, load_model
-from classifiers.toxicity_features import BLOCK, MAX_LETTERS, N_CELLS, N_ROWS
-from classifiers.training import Settings, auc, fit
+from classifiers.toxicity.features import BLOCK, MAX_LETTERS, N_CELLS, N_ROWS
 from pipeline.errors import ConfigError
-from stages.kernels.tables import load_tables
+from stages.kernels.text.tables import load_tables
 from tests.helpers.strategies import texts
 
 MASK = (1 << 64) - 1
 ODD_A = 0x9E3779B97F4A7C15
-CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.tables
+CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.text.tables
 MASKS = "*._-~|/\\+=#@&^$%"
 STANDS_FOR = dict(zip("013457@$!*#", "oieastasi**", strict=True))
 

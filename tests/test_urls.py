@@ -15,13 +15,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.config.load import load_run
 from pipeline.errors import ConfigError
-from pipeline.load import load_run
 from pipeline.recipe import step_recipe
-from stages import urls
-from stages.kernels.automaton import build
-from stages.kernels.urls import is_utf8
-from stages.url_lists import SUFFIXES_PATH, own_words
+from stages.kernels.patterns.automaton import build
+from stages.kernels.patterns.urls import is_utf8
+from stages.web import urls
+from stages.web.url_lists import SUFFIXES_PATH, own_words
 from tests.helpers.build import write_run
 from tests.helpers.paths import ROOT
 
@@ -202,7 +202,7 @@ def test_a_host_list_refuses_paths(tmp_path: Path) -> None:
 
 def test_large_lists_and_packed_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every entry of a list read in many blocks is found, no other; .gz is unpacked."""
-    monkeypatch.setattr("stages.url_lists.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("stages.web.url_lists.BLOCK_BYTES", 1000)
     names = [f"d{i:05d}.com" for i in range(20_000)]
     path = tmp_path / "domains.gz"
     path.write_bytes(gzip.compress("\n".join(names[::2]).encode()))
@@ -277,11 +277,11 @@ def test_examples_of_the_docs_load(name: str, tmp_path: Path) -> None:
         "annotate": [
             "classifiers.language",
             "classifiers.quality",
-            "stages.exact",
+            "stages.dedup.exact",
             "stages.minhash",
             "stages.tokens",
         ],
-        "global": ["stages.candidates", "stages.dedup"],
+        "global": ["stages.dedup.candidates", "stages.dedup"],
     }
     assert len(blocks) >= 2
     for block in blocks:
@@ -291,5 +291,5 @@ def test_examples_of_the_docs_load(name: str, tmp_path: Path) -> None:
         for key in ("sources", "annotate", "global"):
             page[key] = [*base[key], *block.get(key, ())]
         if "annotate" not in block:
-            page["annotate"].append("stages.urls")
+            page["annotate"].append("stages.web.urls")
         load_run(write_run(tmp_path, page))

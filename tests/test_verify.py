@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.decide import Kept, final
-from pipeline.finished import open_build
-from pipeline.load import load_run
-from pipeline.rederive import clustering, stored_rows
-from pipeline.store import open_store
+from pipeline.config.load import load_run
+from pipeline.inspect.opened import open_build
+from pipeline.inspect.rederive import clustering, stored_rows
+from pipeline.select.verdicts import Kept, final
+from pipeline.storage.store import open_store
 from tests.helpers.build import build, cli, ledger, reference, small_page
 
 
@@ -155,7 +155,7 @@ def test_shifted_removal_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         small_page(keep_one={}, select=[{"name": "short", "tokens.n_tokens": {"min": 300}}])
     )
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.release.final", shifted)
+        patch.setattr("pipeline.release.write.final", shifted)
         build(run_path, store)
     lineage = json.loads((store / "releases/v1/lineage.json").read_text(encoding="utf-8"))
     assert lineage["counts"]["dropped"] > 50

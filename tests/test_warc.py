@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.canonical import Rows, SourceInfo
+from pipeline.ingest.canonical import Rows, SourceInfo
 from stages.readers.warc import READER, Config
 from tests.helpers.build import build, cli, write_run
 from tests.helpers.build import texts as released_texts

@@ -36,12 +36,14 @@ def page() -> dict[str, Any]:  # Any: sections of a run file
     return base | {
         "sources": [*sources, {"name": "a_solved", "derive": "stages.cot.documents", "of": ["pages", "zh"]}],
         "annotate": [
-            "classifiers.language", "classifiers.quality", "stages.signals", "stages.boilerplate", "stages.cot",
-            "stages.exact", "stages.minhash", "stages.anchors", {"use": "stages.tokens", "view": "release"},
+            "classifiers.language", "classifiers.quality", "stages.signals", "stages.web.boilerplate", "stages.cot",
+            "stages.dedup.exact", "stages.minhash", "stages.passages.anchors", {"use": "stages.tokens",
+            "view": "release"},
         ],
         "global": [
-            "stages.repeats", "stages.candidates", "stages.dedup", "stages.cuts", "stages.shared_anchors",
-            "stages.substring",
+            "stages.dedup.repeated_ids", "stages.dedup.candidates", "stages.dedup", "stages.cuts",
+            "stages.passages.shared_anchors",
+            "stages.passages.substring",
         ],
         "select": [
             {"name": "too_short", "signals.n_chars": {"min": 40}, "base": True},

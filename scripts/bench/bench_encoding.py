@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from stages.readers.encoding import EncodingError, decode
-from stages.readers.mojibake import repair
+from stages.decoding.encoding import EncodingError, decode
+from stages.decoding.mojibake import repair
 
 KINDS = {
     "GB18030, Simplified Chinese": (("gb18030",), ("zh-cn",), 0.2),

@@ -73,7 +73,7 @@ def tools() -> Iterator[tuple[str, Extract]]:
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
-    from stages.readers.main_text import parse, text_of
+    from stages.extraction.main_text import parse, text_of
 
     skip = ["noframes", "noembed", "template", "script", "style"]
     yield "bicorpus", lambda html: text_of(parse(html))

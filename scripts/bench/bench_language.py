@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from classifiers.language import MODEL_PATH, STAGE, Config
-from stages.kernels import fasttext
+from stages.kernels.fasttext import predict
 
 NAMES = {
     "zh-Hans": "zho_Hans", "zh-Hant": "zho_Hant", "yue": "yue_Hant", "lzh": "lzh_Hani", "en": "eng_Latn",
@@ -57,8 +57,8 @@ def settle_mixed(truth: np.ndarray, labels: np.ndarray, shares: list[list[dict]]
 
 def bare_labels(texts: pa.ChunkedArray) -> np.ndarray:
     """The best label of the bare model for each text."""
-    model = fasttext.load(MODEL_PATH)
-    best, _ = fasttext.predict(model, texts)
+    model = predict.load(MODEL_PATH)
+    best, _ = predict.predict(model, texts)
     return np.array([*model.labels, "none"])[best[:, 0]]
 
 
@@ -113,13 +113,13 @@ def best_time(work: Callable[[], object], repeats: int) -> float:
 
 def print_speed(texts: pa.Array, repeats: int) -> None:
     """Print the speed of the library, the kernel and the stage on the same documents, and how many labels differ."""
-    model, annotate = fasttext.load(MODEL_PATH), STAGE.load(Config())
+    model, annotate = predict.load(MODEL_PATH), STAGE.load(Config())
     theirs = library.load_model(MODEL_PATH).f
     table, lines = pa.table({"text": texts}), [text.replace("\n", " ") + "\n" for text in texts.to_pylist()]
-    fasttext.predict(model, texts[:9])
+    predict.predict(model, texts[:9])
     annotate(table.slice(0, 9))
     megabytes = sum(len(line.encode()) for line in lines) / 1e6
-    best, probabilities = fasttext.predict(model, texts)
+    best, probabilities = predict.predict(model, texts)
     expected = [theirs.predict(line, 1, 0.0, "strict")[0] for line in lines]
     other = sum(
         f"__label__{model.labels[i]}" != label for i, (_, label) in zip(best[:, 0], expected, strict=True)
@@ -132,7 +132,7 @@ def print_speed(texts: pa.Array, repeats: int) -> None:
             best_time(work, 1)
             for work in (
                 lambda: [theirs.predict(line, 1, 0.0, "strict") for line in lines],
-                lambda: fasttext.predict(model, texts),
+                lambda: predict.predict(model, texts),
                 lambda: annotate(pa.table({"text": pa.chunked_array([texts])})),
             )
         ]

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from pipeline.schema import ROW
 from pipeline.stage import Global, Outcome, Stage
-from stages import owners, paragraphs, repeated_paragraphs, similar_lines
+from stages.passages import owners, paragraphs, repeated_paragraphs, similar_lines
 
 BATCH_ROWS = 256
 

@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 from classifiers import language
 from pipeline import __version__
 from scripts.bench.bench_stages import machine
-from stages import line_rules, signals
-from stages.kernels import text as text_module
+from stages import signals
+from stages.kernels.text import text as text_module
+from stages.web import line_rules
 
 LANGUAGES = {"zh": ("zho_Hans", "zho_Hant"), "en": ("eng_Latn",)}
 CODES = {"zh": "cmn_Hani", "en": "eng"}

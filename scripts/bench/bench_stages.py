@@ -20,8 +20,8 @@ from typing import Any
 
 import click
 
+from pipeline.report.card import funnel_table
 from scripts.warm import warm, with_sources
-from stages.card import funnel_table
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = {ending: f"stages.readers.{ending[1:]}" for ending in (".parquet", ".wet", ".warc", ".html")}

@@ -1,8 +1,8 @@
 """Measure the cost of finding repeated passages in given files: CPU time, memory, and bytes exchanged between tasks.
 
-Builds the files in a temporary store with one worker, after compiling the kernels, with only `stages.anchors`,
-`stages.substring` and the global steps between them. Times are taken in the worker around each task, without process
-start-up; exchanged bytes are the size on disk of all files passed between tasks of global steps.
+Builds the files in a temporary store with one worker, after compiling the kernels, with only `stages.passages.anchors`,
+`stages.passages.substring` and the global steps between them. Times are taken in the worker around each task, without
+process start-up; exchanged bytes are the size on disk of all files passed between tasks of global steps.
 
 Example: python -m scripts.bench.bench_substring crawl/*.parquet
 """
@@ -22,13 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from pipeline.build import Build
-from pipeline.cluster import LocalEngine
-from pipeline.load import load_run
-from pipeline.progress import Progress
+from pipeline.build.build import Build
+from pipeline.config.load import load_run
+from pipeline.ingest.ingest import peak_rss_bytes
+from pipeline.runtime.engines import LocalEngine
+from pipeline.runtime.progress import Progress
 from pipeline.session import Session
-from pipeline.shards import peak_rss_bytes
-from pipeline.store import open_store
+from pipeline.storage.store import open_store
 from scripts.bench.bench_stages import machine, sources_of
 from scripts.warm import warm
 
@@ -86,8 +86,8 @@ def run_page(files: tuple[str, ...], text: str | None, settings: dict[str, Any])
         "corpus": "bench-substring",
         "sources": sources_of(files, text),
         "ingest": {"max_quarantined_share": 1},
-        "annotate": [{"use": "stages.anchors", "config": settings}, "stages.substring"],
-        "global": ["stages.shared_anchors"],
+        "annotate": [{"use": "stages.passages.anchors", "config": settings}, "stages.passages.substring"],
+        "global": ["stages.passages.shared_anchors"],
     }
 
 
@@ -144,7 +144,7 @@ def report(store: Path, engine: Measured) -> list[str]:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 @click.option("--text", help="Field with the text, if it has an unusual name.")
-@click.option("--preset", default="equalised", show_default=True, help="Preset of stages.anchors.")
+@click.option("--preset", default="equalised", show_default=True, help="Preset of stages.passages.anchors.")
 @click.option("--keep", type=click.Path(exists=False), help="Keep the store in this folder.")
 def main(files: tuple[str, ...], text: str | None, preset: str, keep: str | None) -> None:
     """Measure the steps that find repeated passages on FILES."""

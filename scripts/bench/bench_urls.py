@@ -1,4 +1,4 @@
-"""Measure stages.urls: time and memory to load a list of millions of domains, and URLs looked up per second.
+"""Measure stages.web.urls: time and memory to load a list of millions of domains, and URLs looked up per second.
 
 Generates random domains (as many as UT1's list `adult`) and URLs, some of them listed; nothing is read from the
 network. Times are CPU seconds on one core, best of three.
@@ -18,7 +18,7 @@ import click
 import numpy as np
 import pyarrow as pa
 
-from stages import urls
+from stages.web import urls
 
 TLDS = ("com", "net", "org", "cn", "com.cn", "co.uk", "de", "ru", "xyz", "github.io")
 PATHS = (

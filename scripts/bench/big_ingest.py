@@ -25,12 +25,12 @@ MEMBER_BYTES = 64 << 20
 
 INGEST = """
 import sys, time
-from pipeline.build import Build
-from pipeline.cluster import LocalEngine
-from pipeline.load import load_run
-from pipeline.progress import Progress
+from pipeline.build.build import Build
+from pipeline.runtime.engines import LocalEngine
+from pipeline.config.load import load_run
+from pipeline.runtime.progress import Progress
 from pipeline.session import Session
-from pipeline.store import open_store
+from pipeline.storage.store import open_store
 engine = LocalEngine(1)
 build = Build(Session(load_run(sys.argv[1]), open_store(sys.argv[2]), engine, Progress()))
 start = time.monotonic()
@@ -47,7 +47,7 @@ print(f"{rows:,} documents, {text / 1e9:.2f} GB of text, {len(build.shards)} sha
 
 def sample_texts() -> list[str]:
     """Texts of the bundled sample's JSONL files."""
-    from pipeline.store import open_input
+    from pipeline.storage.store import open_input
     from stages.readers import jsonl
 
     texts = []

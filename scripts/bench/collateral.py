@@ -25,15 +25,15 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline import __version__
-from pipeline.build import Build
-from pipeline.cluster import open_engine
+from pipeline.build.build import Build
+from pipeline.config.load import load_run
 from pipeline.errors import UsageError
-from pipeline.finished import open_build
-from pipeline.load import load_run
-from pipeline.progress import Progress
-from pipeline.query import select
+from pipeline.inspect.opened import open_build
+from pipeline.inspect.query import select
+from pipeline.runtime.engines import open_engine
+from pipeline.runtime.progress import Progress
 from pipeline.session import Session
-from pipeline.store import open_store
+from pipeline.storage.store import open_store
 from scripts.bench.bench_stages import machine, sources_of
 from scripts.warm import with_sources
 

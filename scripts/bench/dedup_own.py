@@ -24,10 +24,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import __version__
-from stages import candidates, dedup, exact, keepers, minhash
-from stages.kernels import minhash as minhash_kernels
-from stages.kernels import text as text_kernels
-from stages.kernels.minhash import hash_bands
+from stages import dedup, minhash
+from stages.dedup import candidates, exact, keepers
+from stages.kernels.dedup import minhash as minhash_kernels
+from stages.kernels.dedup.minhash import hash_bands
+from stages.kernels.text import text as text_kernels
 
 CONFIG = minhash.Config()
 

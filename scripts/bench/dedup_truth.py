@@ -26,8 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages import exact, minhash
-from stages.dedup import cluster_texts
+from stages import minhash
+from stages.dedup import cluster_texts, exact
 
 THRESHOLD = 0.8
 BINS = (0.2, 0.5, 0.7, 0.8, 0.9, 1.0)

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages import exact, minhash
-from stages.dedup import CHARACTERS_SHARE
-from stages.kernels.hashing import hash_lanes
-from stages.kernels.jaccard import count_shared, sort_sets
-from stages.kernels.minhash import CHARACTERS, WORDS, count_units, hash_shingles, hash_units, match_text
+from stages import minhash
+from stages.dedup import CHARACTERS_SHARE, exact
+from stages.kernels.dedup.jaccard import count_shared, sort_sets
+from stages.kernels.dedup.minhash import CHARACTERS, WORDS, count_units, hash_shingles, hash_units, match_text
+from stages.kernels.text.hashing import hash_lanes
 
 GRID = (
     (5, 28, 6),

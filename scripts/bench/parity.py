@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classifiers import language
-from pipeline.rules import Rule, parse_rules
+from pipeline.rules.rules import Rule, parse_rules
 from stages import signals
-from stages.kernels.tables import DIGIT, load_tables
-from stages.kernels.text import view
-from stages.kernels.units import unit_end
+from stages.kernels.text.tables import DIGIT, load_tables
+from stages.kernels.text.text import view
+from stages.kernels.text.units import unit_end
 from stages.languages import load_profile, presets
 
 LABEL = "eng_Latn"

@@ -17,9 +17,9 @@ import click
 import numpy as np
 import xxhash
 
-from pipeline.finished import Finished, open_build
-from pipeline.load import load_run
-from pipeline.store import open_store
+from pipeline.config.load import load_run
+from pipeline.inspect.opened import Finished, open_build
+from pipeline.storage.store import open_store
 
 MAX_CHARS = 60_000
 """Characters of a text that are compared; the rest is only counted."""

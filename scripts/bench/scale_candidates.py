@@ -1,8 +1,9 @@
 """Measure deduplication at sizes for which no text is available: synthetic band keys and the real global step.
 
-`stages.candidates` runs over the shards and sidecars of `scale_corpus` as in a build, with an index, then again with a
-batch of new documents. Finally the candidate pairs are clustered with the similarities defined by the corpus, and the
-clusters are compared with the planted ones. Each phase runs in new processes, so that its peak memory is its own.
+`stages.dedup.candidates` runs over the shards and sidecars of `scale_corpus` as in a build, with an index, then again
+with a batch of new documents. Finally the candidate pairs are clustered with the similarities defined by the corpus,
+and the clusters are compared with the planted ones. Each phase runs in new processes, so that its peak memory is its
+own.
 
 Example: python -m scripts.bench.scale_candidates --documents 1e6 3e6 1e7 --workers 1 --folder /tmp/scale
 """
@@ -27,16 +28,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.cluster import LocalEngine, SerialEngine
-from pipeline.exchange import run_global
-from pipeline.feed import Annotations
-from pipeline.index import Index
-from pipeline.progress import Progress
-from pipeline.run_file import Step
+from pipeline.config.run_file import Step
+from pipeline.dataset.sidecars import Shard, SidecarRef, read_sidecar
+from pipeline.ingest.ingest import peak_rss_bytes
+from pipeline.mapreduce.feeds import Annotations
+from pipeline.mapreduce.index import Index
+from pipeline.mapreduce.run import run_global
+from pipeline.runtime.engines import LocalEngine, SerialEngine
+from pipeline.runtime.progress import Progress
 from pipeline.schema import KNOWN, ROW, ROW_BITS
-from pipeline.shards import peak_rss_bytes
-from pipeline.sidecars import Shard, SidecarRef, read_sidecar
-from pipeline.store import Store, open_store
+from pipeline.storage.store import Store, open_store
 from scripts.bench.scale_corpus import (
     RECIPE,
     TEMPLATE,
@@ -49,8 +50,8 @@ from scripts.bench.scale_corpus import (
     refs_of,
     write_documents,
 )
-from stages import candidates
-from stages.clusters import clusters_of
+from stages.dedup import candidates
+from stages.dedup.clusters import clusters_of
 
 THRESHOLD = 0.8
 

@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.dataset.sidecars import Shard, SidecarRef, write_sidecar
+from pipeline.ingest.ingest import ROW_GROUP_ROWS
 from pipeline.schema import CANONICAL, ROW_BITS
-from pipeline.shards import ROW_GROUP_ROWS
-from pipeline.sidecars import Shard, SidecarRef, write_sidecar
-from pipeline.store import Store
-from stages import candidates, exact, minhash
-from stages.kernels.hashing import mix
+from pipeline.storage.store import Store
+from stages import minhash
+from stages.dedup import candidates, exact
+from stages.kernels.text.hashing import mix
 
 N_BANDS, BAND_ROWS = minhash.Config().n_bands, minhash.Config().band_rows
 UNIQUE, COPY, NEAR, TEMPLATE = range(4)

@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.answers import answered, ordered
-from pipeline.keyed import partition_of
+from pipeline.mapreduce.replies import answered, ordered
+from pipeline.mapreduce.shuffle import partition_of
 from pipeline.stage import Global
-from stages import anchors, equal_ranges, repeated_windows, shared_anchors, substring
-from stages.kernels.anchors import wide_table
-from stages.kernels.text import TextView, view
+from stages.kernels.passages.anchors import wide_table
+from stages.kernels.text.text import TextView, view
+from stages.passages import anchors, equal_ranges, repeated_windows, shared_anchors, substring
 
 N_PARTITIONS = 5
 
@@ -139,7 +139,7 @@ def passages(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "--preset",
     default="equalised",
     show_default=True,
-    help="Preset of stages.anchors for the minimum length.",
+    help="Preset of stages.passages.anchors for the minimum length.",
 )
 def main(files: tuple[str, ...], text: str, mb: float, preset: str) -> None:
     """Compare the passages found in FILES with those of the oracle, character by character."""

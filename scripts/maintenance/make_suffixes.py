@@ -2,7 +2,7 @@
 
 Reads `public_suffix_list.dat` (https://publicsuffix.org/list/, MPL-2.0; also in the package `publicsuffixlist`);
 writes its rules without comments, in ASCII, those of registries first. Run it to renew the snapshot: the digest of the
-file is part of every recipe of stages.urls, so the header keeps the former path of this script.
+file is part of every recipe of stages.web.urls, so the header keeps the former path of this script.
 
 Example: python -m scripts.maintenance.make_suffixes public_suffix_list.dat
 """

@@ -1,4 +1,4 @@
-"""Write stages/kernels/unicode_tables.npz from the running Unicode version and the installed OpenCC.
+"""Write stages/kernels/text/unicode_tables.npz from the running Unicode version and the installed OpenCC.
 
 A changed file changes the recipes of the stages that load it.
 
@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 import opencc
 
-from stages.kernels.tables import TABLES_PATH, build_tables
+from stages.kernels.text.tables import TABLES_PATH, build_tables
 
 
 def main() -> None:

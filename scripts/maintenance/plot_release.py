@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pipeline.figures import draw_funnel, draw_mix
+from pipeline.report.figures import draw_funnel, draw_mix
 
 
 def draw(release: Path, target: Path) -> None:

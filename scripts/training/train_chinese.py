@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from classifiers.chinese import MODEL_PATH, ChineseModel, probabilities, save
-from classifiers.class_training import fit_classes
-from classifiers.odds import WEIGHT_STEP
-from classifiers.training import Settings
+from classifiers.language.chinese import MODEL_PATH, ChineseModel, probabilities, save
+from classifiers.linear.odds import WEIGHT_STEP
+from classifiers.linear.train import Settings
+from classifiers.linear.train_classes import fit_classes
 from scripts.training.chinese_texts import LZH, YUE, ZHO, gather
-from stages.kernels.han_grams import list_cells
-from stages.kernels.text import view
+from stages.kernels.scripts.han_grams import list_cells
+from stages.kernels.text.text import view
 
 N_CELLS = 1 << 17
 SETTINGS = Settings(epochs=8, rate=0.3, decay=1e-5, dropout=0.3)

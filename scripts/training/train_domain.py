@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classifiers import domain
-from classifiers.class_training import fit_classes
-from classifiers.domain_features import N_CELLS, list_features, pack
-from classifiers.training import Settings
+from classifiers.domain.features import N_CELLS, list_features, pack
+from classifiers.linear.train import Settings
+from classifiers.linear.train_classes import fit_classes
 from scripts.training.domain_sources import HELD_OUT
-from stages.kernels.text import load_tables, view
+from stages.kernels.text.text import load_tables, view
 
 N_FOLDS = 4
 SETTINGS = Settings(epochs=6, rate=0.1, decay=1e-3, dropout=0.75)

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from classifiers import ngram
+from classifiers.fluency import ngram
 from stages.dedup import cluster_texts
-from stages.kernels.ngrams import UNKNOWN, WORD, hash_grams, read_tokens, score_documents
-from stages.kernels.text import load_tables, view
+from stages.kernels.text.ngrams import UNKNOWN, WORD, hash_grams, read_tokens, score_documents
+from stages.kernels.text.text import load_tables, view
 
 HELD_OUT = {
     "zh": ("drcd", "fcc-news-zh", "d2l-zh", "vue-docs-zh", "xquad"),

@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classifiers import quality
-from classifiers.odds import WEIGHT_STEP
-from classifiers.quality_features import CHARACTERS, N_FAMILIES, N_ROWS, WORDS, list_features
-from classifiers.training import Settings, auc, fit
+from classifiers.linear.odds import WEIGHT_STEP
+from classifiers.linear.train import Settings, auc, fit
+from classifiers.quality.features import CHARACTERS, N_FAMILIES, N_ROWS, WORDS, list_features
 from scripts.training.quality_examples import DAMAGE, NO_PROSE, Maker
-from stages.kernels.text import load_tables, view
+from stages.kernels.text.text import load_tables, view
 
 HELD_OUT = frozenset(
     "drcd d2l-zh vue-docs-zh ms-sfb-zh-tw ms-sfb-zh-cn xquad openstax-sociology owasp-cheatsheets opensource-guide "

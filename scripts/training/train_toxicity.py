@@ -21,12 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classifiers import toxicity
-from classifiers.odds import WEIGHT_STEP
-from classifiers.toxicity_features import N_CELLS, N_ROWS, list_features
-from classifiers.training import Settings, auc, fit
+from classifiers.linear.odds import WEIGHT_STEP
+from classifiers.linear.train import Settings, auc, fit
+from classifiers.toxicity.features import N_CELLS, N_ROWS, list_features
 from scripts.training import toxicity_examples as made
 from scripts.training.toxicity_examples import Example, is_held
-from stages.kernels.text import load_tables, view
+from stages.kernels.text.text import load_tables, view
 
 HELD_OUT = frozenset("drcd xquad 18f-blog openstax-sociology openstax-us-history".split())
 """Sources used for evaluation only; half of the documents of all other sources are held out as well."""

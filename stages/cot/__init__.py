@@ -20,7 +20,7 @@ from stages.cot.detect import Mark, break_table, find_places, head_table, match_
 from stages.cot.parse import Page
 from stages.cot.patterns import load_patterns, pattern_paths
 from stages.cot.template import Config, Reject, Template
-from stages.kernels.text import TABLES_PATH, load_tables, view
+from stages.kernels.text.text import TABLES_PATH, load_tables, view
 from stages.languages import load_profile, profile_paths
 
 __all__ = ["SCHEMA", "STAGE", "Config", "Finder"]

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from stages.kernels.furniture import match_char, match_lines
-from stages.kernels.hashing import ODD_A, ODD_B, step
-from stages.kernels.tables import DIGIT, HAN, LATIN, NEWLINE, SPACE, load_tables
+from stages.kernels.patterns.furniture import match_char, match_lines
+from stages.kernels.text.hashing import ODD_A, ODD_B, step
+from stages.kernels.text.tables import DIGIT, HAN, LATIN, NEWLINE, SPACE, load_tables
 
 WINDOW_CHARS = 72  # text passed to a pattern, enough for the longest mark: a header with a remark in brackets
 DECORATION_CHARS = 12  # list markers, brackets, emphasis, numbers before the word of a mark

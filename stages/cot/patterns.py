@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError
 from stages import languages
-from stages.kernels.tables import load_tables
+from stages.kernels.text.tables import load_tables
 from stages.languages import load_yaml
 
 ROLES = ("question", "solution", "answer", "step", "reason", "open", "close", "result", "end")

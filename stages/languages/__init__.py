@@ -139,7 +139,7 @@ ROLES = (
     "ellipsis",
     "ellipsis_by_three",
 )
-"""Roles of punctuation; role k is bit k of `load_roles`, as read in `kernels.lines`."""
+"""Roles of punctuation; role k is bit k of `load_roles`, as read in `kernels.text.lines`."""
 
 
 def load_roles() -> np.ndarray:

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.stage import Reader, Record
+from stages.decoding.streams import RAW_BYTES
 from stages.readers import FIELDS, jsonl
-from stages.readers.streams import RAW_BYTES
 
 DOCUMENTS, ATTRIBUTES = "documents", "attributes"
 

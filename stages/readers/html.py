@@ -1,7 +1,7 @@
 """HTML files, plain or compressed: one file is one document, its main text extracted; position is always 0.
 
 Yields text, encoding, and the page's claims about itself, see `extract_worker.extract`. Reasons of broken records:
-those of `stages.readers.pages`; at position -1: truncated, corrupt_stream, decompression_bomb.
+those of `stages.extraction.pages`; at position -1: truncated, corrupt_stream, decompression_bomb.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from pipeline.stage import Reader, Record
+from stages.decoding.streams import Inflated
+from stages.extraction.pages import PageBounds, html_record, read_start
 from stages.readers import FIELDS
-from stages.readers.pages import PageBounds, html_record, read_start
-from stages.readers.streams import Inflated
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ import msgspec
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Reader, Record
+from stages.decoding.streams import RAW_BYTES, Bounds, Inflated, split_lines
 from stages.readers import FIELDS
-from stages.readers.streams import RAW_BYTES, Bounds, Inflated, split_lines
 
 BOM = b"\xef\xbb\xbf"
 

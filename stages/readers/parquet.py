@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.stage import Reader, Record
+from stages.decoding.streams import RAW_BYTES, Bounds, Watched
 from stages.readers import FIELDS
-from stages.readers.streams import RAW_BYTES, Bounds, Watched
 
 BATCH_BYTES = 8 << 20
 """Uncompressed bytes read at once, estimated from the average row of the file."""

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import yaml
 
 from pipeline.stage import Reader, Record
+from stages.decoding.streams import Inflated
+from stages.extraction.pages import TextBounds, mended, read_start, text_record
 from stages.readers import FIELDS
-from stages.readers.pages import TextBounds, mended, read_start, text_record
-from stages.readers.streams import Inflated
 
 MARKDOWN = re.compile(r"\.(md|markdown|mdx|qmd|rmd)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 

@@ -4,7 +4,7 @@ Yields one record per HTTP response with status 200 and such a content type; oth
 text, url, date, source_id (WARC-Record-ID), snapshot (`isPartOf` of the preceding warcinfo record), encoding, the
 page's claims about itself (title, language, robots, also from X-Robots-Tag; license_links, rel_license: see
 `extract_worker.extract`) and warc_truncated, the crawler's reason if it truncated the page. Reasons of broken
-records: invalid_http, those of `stages.readers.pages`; at position -1: truncated, corrupt_stream,
+records: invalid_http, those of `stages.extraction.pages`; at position -1: truncated, corrupt_stream,
 decompression_bomb, corrupt_warc.
 """
 
@@ -17,12 +17,12 @@ from typing import Any, BinaryIO
 from fastwarc.warc import WarcRecord, WarcRecordType
 
 from pipeline.stage import Reader, Record
+from stages.decoding.archive import Archive, snapshot_of
+from stages.decoding.encoding import declared_in_header
+from stages.decoding.http_body import start_of_body
+from stages.decoding.streams import RAW_BYTES
+from stages.extraction.pages import PageBounds, html_record, mended, text_record
 from stages.readers import FIELDS
-from stages.readers.archive import Archive, snapshot_of
-from stages.readers.encoding import declared_in_header
-from stages.readers.http_body import start_of_body
-from stages.readers.pages import PageBounds, html_record, mended, text_record
-from stages.readers.streams import RAW_BYTES
 
 HEADERS = {
     "url": "WARC-Target-URI",

@@ -17,10 +17,10 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Reader, Record
+from stages.decoding.archive import snapshot_of
+from stages.decoding.streams import RAW_BYTES, Bounds, Inflated
+from stages.extraction.pages import mended
 from stages.readers import FIELDS
-from stages.readers.archive import snapshot_of
-from stages.readers.pages import mended
-from stages.readers.streams import RAW_BYTES, Bounds, Inflated
 
 HEADERS = {
     "url": "WARC-Target-URI",

@@ -32,8 +32,8 @@ import yaml
 import zstandard
 from click.testing import CliRunner
 
-from pipeline.cluster import LocalEngine
-from pipeline.store import open_store
+from pipeline.runtime.engines import LocalEngine
+from pipeline.storage.store import open_store
 from tests.helpers.paths import ROOT, SAMPLE
 
 MAX_BYTES = 4_000
@@ -118,12 +118,12 @@ def small_page(**changes: Any) -> dict[str, Any]:  # Any: sections of a run file
         ],
         "ingest": {"shard_bytes": "40kB", "pack_bytes": 0},
         "annotate": [
-            "stages.exact",
+            "stages.dedup.exact",
             {"use": "stages.minhash", "config": {"seed": 1}},
-            "stages.boilerplate",
+            "stages.web.boilerplate",
             {"use": "stages.tokens", "view": "release"},
         ],
-        "global": ["stages.repeats", "stages.candidates", "stages.dedup"],
+        "global": ["stages.dedup.repeated_ids", "stages.dedup.candidates", "stages.dedup"],
         "select": [
             {"name": "too_short", "tokens.n_tokens": {"min": 60}},
             {"name": "long", "tokens.n_tokens": {"max": 1000}, "action": "flag"},
@@ -210,7 +210,7 @@ def in_process() -> Iterator[None]:
     Like a new worker, it has no stage loaded yet: a file that a config names may have changed.
     """
     here = mock.patch.object(LocalEngine, "map", lambda *arguments: map_here(*arguments))
-    with here, mock.patch("pipeline.execute._LOADED", {}):
+    with here, mock.patch("pipeline.annotate.wave._LOADED", {}):
         yield
 
 

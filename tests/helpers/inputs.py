@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from pipeline.draft import Draft, write_draft
-from pipeline.load import load_run
-from pipeline.run_file import RunFile
-from pipeline.store import list_inputs
+from pipeline.config.load import load_run
+from pipeline.config.run_file import RunFile
+from pipeline.scaffold.draft import Draft, write_draft
+from pipeline.storage.store import list_inputs
 
 ZH = "今天下午，图书馆的自习室里坐满了人，大家都在准备考试。" * 4
 HANT = "今天下午，圖書館的自習室裡坐滿了人，大家都在準備考試。" * 4

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.mix import keyed_hash
+from pipeline.mix.order import keyed_hash
 
 
 def doc_ids(n: int, seed: int = 0) -> pa.Array:

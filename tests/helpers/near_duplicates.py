@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.stage import Global
-from stages import candidates, dedup, exact, keepers, minhash
+from stages import dedup, minhash
+from stages.dedup import candidates, exact, keepers
 from tests.helpers.run_global import align, number_rows, run_global
 
 WORDS = np.array(

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from pipeline.store import Store, open_store
+from pipeline.storage.store import Store, open_store
 from tests.helpers.paths import ROOT
 from tests.helpers.s3server import BUCKET, serve
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from stages.kernels.code_lines import find_code
-from stages.kernels.code_signs import load_symbols
-from stages.kernels.minhash import SYMBOLS_BELOW
-from stages.kernels.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
-from stages.kernels.text import view
+from stages.kernels.code.lines import find_code
+from stages.kernels.code.signs import load_symbols
+from stages.kernels.dedup.minhash import SYMBOLS_BELOW
+from stages.kernels.text.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
+from stages.kernels.text.text import view
 
 
 def code_lines(text: str) -> list[bool]:

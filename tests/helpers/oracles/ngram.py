@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from classifiers import ngram
-from stages.kernels.ngrams import read_tokens, score_tokens
-from stages.kernels.text import load_tables, view
+from classifiers.fluency import ngram
+from stages.kernels.text.ngrams import read_tokens, score_tokens
+from stages.kernels.text.text import load_tables, view
 
 Gram = tuple[str, ...]
 CORPUS = (

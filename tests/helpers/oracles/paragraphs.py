@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.spans import apply_spans
-from stages import owners, paragraphs, repeated_paragraphs
-from stages.kernels.minhash import match_text
-from stages.kernels.tables import MARK, PUNCT, load_tables
+from stages.kernels.dedup.minhash import match_text
+from stages.kernels.text.tables import MARK, PUNCT, load_tables
+from stages.passages import owners, paragraphs, repeated_paragraphs
 from tests.helpers.oracles.passages import is_wide
 from tests.helpers.run_global import align, number_rows, run_global
 

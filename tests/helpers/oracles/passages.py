@@ -13,8 +13,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from pipeline.spans import apply_spans
-from stages import anchors, equal_ranges, owners, repeated_windows, shared_anchors, substring
-from stages.kernels.anchors import WIDE_RANGES
+from stages.kernels.passages.anchors import WIDE_RANGES
+from stages.passages import anchors, equal_ranges, owners, repeated_windows, shared_anchors, substring
 from tests.helpers.run_global import extend, number_rows
 
 STEPS = (shared_anchors.GLOBAL, equal_ranges.GLOBAL, repeated_windows.GLOBAL, substring.STAGE)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.forms import name_forms
-from stages.kernels import tables
-from stages.kernels.code_lines import find_code
-from stages.kernels.tables import load_tables
-from stages.kernels.text import view
+from stages.kernels.code.lines import find_code
+from stages.kernels.text import tables
+from stages.kernels.text.tables import load_tables
+from stages.kernels.text.text import view
 from stages.languages import PUNCTUATION_PATH, Profile, load_endings, load_yaml
+from stages.signals.forms import name_forms
 
 LETTERS = {
     tables.OTHER: "o", tables.SPACE: "s", tables.NEWLINE: "n", tables.PUNCT: "p", tables.SYMBOL: "y",

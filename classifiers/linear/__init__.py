@@ -1,0 +1,1 @@
+"""Linear models over hashed features: training, calibrated log-odds, and feature families."""

@@ -1,0 +1,294 @@
+"""One shard through one wave: its text is read once, and every pending stage sees each batch in turn.
+
+Each stage gets exactly the columns that it declares. Its answer is checked against its contract, a failing batch is
+bisected to its rows, and the result is written as one sidecar per stage.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config.run_file import Conversion, Edits, Step
+from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns, write_sidecar
+from pipeline.errors import BicorpusError, StageError
+from pipeline.ingest.ingest import peak_rss_bytes, read_batches
+from pipeline.recipe import digest
+from pipeline.rules.rules import Condition
+from pipeline.schema import CANONICAL, SPAN, SPANS
+from pipeline.spans import check_spans, edit_column
+from pipeline.stage import Annotate, Stage
+from pipeline.storage.store import Store
+
+Columns = dict[str, pa.ChunkedArray]
+
+
+@dataclass(frozen=True)
+class WaveTask:
+    """One shard and the stages to run on it, in dependency order.
+
+    refs: sidecars to read, by step name; outputs: where each stage's result goes; loose: columns that may be
+    absent (imported scores of other sources); batch_rows: largest batch, for tests; row groups otherwise.
+    """
+
+    store: Store
+    shard: Shard
+    steps: tuple[Step, ...]
+    refs: Mapping[str, SidecarRef]
+    outputs: Mapping[str, SidecarRef]
+    loose: Mapping[str, pa.DataType] = field(default_factory=dict)
+    batch_rows: int | None = None
+
+
+@dataclass
+class WaveReport:
+    """What a wave task did. cpu_s: CPU-seconds by stage, `read` and `write` included; failed: doc_ids by stage."""
+
+    shard: Shard
+    outputs: Mapping[str, SidecarRef]
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    gated_out: dict[str, int] = field(default_factory=dict)
+    n_bytes: int = 0
+    peak_rss: int = 0
+
+
+_LOADED: dict[str, Annotate] = {}
+"""Loaded stages of this process by module and config: the one cache of models."""
+
+
+def loaded(step: Step) -> Annotate:
+    """The step's annotate function, loaded once per process."""
+    assert isinstance(step.step, Stage)
+    key = digest([step.module, step.config])
+    if key not in _LOADED:
+        _LOADED[key] = step.step.load(step.config)
+    return _LOADED[key]
+
+
+_CONVERTERS: dict[str, Callable[[pa.Table], pa.Array]] = {}
+"""Loaded conversions of this process, likewise."""
+
+
+def converter(conversion: Conversion) -> Callable[[pa.Table], pa.Array]:
+    """What turns the texts of a batch into their other form, loaded once per process."""
+    key = digest([conversion.module, conversion.config])
+    if key not in _CONVERTERS:
+        _CONVERTERS[key] = conversion.step.load(conversion.config)
+    return _CONVERTERS[key]
+
+
+def annotate_shard(task: WaveTask) -> WaveReport:
+    """Run a wave's stages over a shard and write their sidecars."""
+    report = WaveReport(task.shard, task.outputs)
+    clock = _Clock(report.cpu_s)
+    own = {step.name for step in task.steps}
+    reads = set().union(*(step.reads() for step in task.steps))
+    text = {"text"} if any(step.reads_text for step in task.steps) else set()
+    canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id"} | text)
+    stored = {
+        c
+        for c in reads - task.loose.keys()
+        if "." in c and c.partition(".")[0] not in own and c.partition(".")[0] in task.refs
+    }
+    sidecars = read_columns(task.store, task.shard, task.refs, stored)
+    results: dict[str, list[pa.Table]] = {step.name: [] for step in task.steps}
+    start = 0
+    clock.lap("read")
+    for batch in _cut(read_batches(task.store, task.shard, canonical), task.batch_rows):
+        columns: Columns = {name: batch[name] for name in canonical}
+        columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
+        columns |= {
+            c: _nulls(task.loose[c], batch.num_rows) for c in reads if c in task.loose and c not in columns
+        }
+        clock.lap("read")
+        for step in task.steps:
+            table = run_stage(step, columns, task.shard, report)
+            results[step.name].append(table)
+            columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
+            clock.lap(step.name)
+        start += batch.num_rows
+    for step in task.steps:
+        failed = report.failed.get(step.name, [])
+        if len(failed) > step.max_failed_share * task.shard.n_rows:
+            raise StageError(_failure_message(step, task.shard, failed, report))
+        table = pa.concat_tables(results[step.name]) if results[step.name] else step.step.writes.empty_table()
+        write_sidecar(task.store, task.outputs[step.name], table, task.shard)
+    clock.lap("write")
+    report.n_bytes = task.shard.text_bytes
+    report.peak_rss = peak_rss_bytes()
+    return report
+
+
+def _cut(batches: Iterator[pa.Table], batch_rows: int | None) -> Iterator[pa.Table]:
+    for batch in batches:
+        step = batch_rows or max(batch.num_rows, 1)
+        yield from (batch.slice(start, step) for start in range(0, batch.num_rows, step))
+
+
+class _Clock:
+    """Adds CPU time since the last lap to a name."""
+
+    def __init__(self, totals: dict[str, float]) -> None:
+        self.totals, self.last = totals, time.process_time()
+
+    def lap(self, name: str) -> None:
+        """Add the CPU time since the last lap to `name`."""
+        now = time.process_time()
+        self.totals[name] = self.totals.get(name, 0.0) + now - self.last
+        self.last = now
+
+
+def _nulls(kind: pa.DataType, n_rows: int) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.nulls(n_rows, kind)])
+
+
+def run_stage(step: Step, columns: Columns, shard: Shard, report: WaveReport) -> pa.Table:
+    """Annotate one batch: its view, its gate, its contract; rows outside the gate are null."""
+    table = pa.table({name: columns[name] for name in step.step.reads})
+    if step.view is not None and "text" in step.step.reads:
+        edited = view_text(step.view, columns)
+        table = table.set_column(table.column_names.index("text"), "text", edited)
+    inside = gate_rows(step.gate, columns) if step.gate else None
+    if inside is not None:
+        report.gated_out[step.name] = report.gated_out.get(step.name, 0) + len(inside) - int(inside.sum())
+        table = table.filter(pa.array(inside))
+    doc_ids = columns["doc_id"] if inside is None else columns["doc_id"].filter(pa.array(inside))
+    try:
+        result, bad = bisect(step, table)
+    except StageError as error:
+        if error.row is None:
+            raise
+        raise StageError(f"{error} ({doc_ids[error.row].as_py()} of {shard.id})") from error
+    if bad:
+        report.failed.setdefault(step.name, []).extend(doc_ids[row].as_py() for row in bad)
+    for name in result.column_names:
+        if result.schema.field(name).type == SPANS and step.view is None:
+            check_spans(result[name], table["text"], f"{step.name}.{name} of {shard.id}")
+    return result if inside is None else scatter(result, inside)
+
+
+def view_text(view: Edits, columns: Columns) -> pa.Array:
+    """The text of a batch with a view's spans applied, trims only where their rule fails, and then converted."""
+    spans, kinds = _view_columns(view, columns)
+    text = edit_column(columns["text"], spans, view.replace, kinds)
+    if view.convert is None:
+        return text
+    return converter(view.convert)(
+        pa.table({"text": text, **{c: columns[c] for c in view.convert.step.reads}})
+    )
+
+
+def edit_spans(view: Edits, columns: Columns) -> pa.Array:
+    """The spans of a batch that a view applies, by start: SPANS, none of them null."""
+    found = [_flat_spans(*pair) for pair in zip(*_view_columns(view, columns), strict=True)]
+    table = pa.concat_tables([_NO_SPANS, *found])
+    order = pc.sort_indices(table, [(name, "ascending") for name in ("row", "start", "end", "kind")])
+    table = table.take(order).combine_chunks()
+    n_rows = len(columns["text"])
+    offsets = np.searchsorted(table["row"].to_numpy(), np.arange(n_rows + 1))
+    columns_ = [table[field.name].combine_chunks() for field in SPAN]
+    spans = pa.StructArray.from_arrays(columns_, fields=list(SPAN))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), spans)
+
+
+_NO_SPANS = pa.schema([pa.field("row", pa.int64()), *SPAN]).empty_table()
+
+
+def _flat_spans(column: pa.ChunkedArray, kinds: frozenset[str] | None) -> pa.Table:
+    """One row for each span of a column with one of these kinds."""
+    lists = column.combine_chunks()
+    rows, flat = pc.list_parent_indices(lists).cast(pa.int64()), pc.list_flatten(lists)
+    table = pa.table([rows, *(flat.field(field.name) for field in SPAN)], schema=_NO_SPANS.schema)
+    return (
+        table
+        if kinds is None
+        else table.filter(pc.is_in(table["kind"], pa.array(sorted(kinds), pa.string())))
+    )
+
+
+def _view_columns(view: Edits, columns: Columns) -> tuple[list[pa.ChunkedArray], list[frozenset[str] | None]]:
+    """Columns of spans, and which kinds of each count; trims are null where their rule holds."""
+    spans: list[pa.ChunkedArray] = [columns[name] for name, _ in view.spans]
+    kinds = [None if k is None else frozenset(k) for _, k in view.spans]
+    for rule in view.trims:
+        failing = pa.array(rule.fails(columns))
+        for name, wanted in rule.trim:
+            trimmed = pc.if_else(failing, columns[name].combine_chunks(), pa.scalar(None, SPANS))
+            spans.append(pa.chunked_array([trimmed]))
+            kinds.append(None if wanted is None else frozenset(wanted))
+    return spans, kinds
+
+
+def gate_rows(gate: tuple[Condition, ...], columns: Columns) -> np.ndarray:
+    """Boolean (n_rows,): rows inside the gate; null is outside."""
+    inside = np.ones(len(columns["doc_id"]), bool)
+    for condition in gate:
+        passed = pc.fill_null(condition.passes(columns), False)
+        inside &= np.asarray(passed.combine_chunks()).astype(bool)
+    return inside
+
+
+def scatter(table: pa.Table, inside: np.ndarray) -> pa.Table:
+    """Spread rows back to where they came from; the others are null."""
+    index = np.where(inside, np.cumsum(inside) - 1, 0)
+    indices = pa.array(index, mask=~inside)
+    if table.num_rows == 0:
+        return pa.table([pa.nulls(len(inside), f.type) for f in table.schema], schema=table.schema)
+    return table.take(indices)
+
+
+def bisect(step: Step, table: pa.Table, start: int = 0) -> tuple[pa.Table, list[int]]:
+    """Annotate a table; where the stage raises, halve until the rows at fault are alone and null.
+
+    Args: start, the row of the batch that the table starts at.
+    Returns: the annotations, and the numbers of the rows at fault.
+    Raises: StageError if the stage breaks its contract; its `row` counts from the start of the batch.
+    """
+    try:
+        return checked(step, table), []
+    except BicorpusError as error:
+        if isinstance(error, StageError) and error.row is not None:
+            error.row += start
+        raise
+    except Exception as error:  # a stage may raise anything; its rows are found and named
+        if table.num_rows == 0:
+            raise StageError(f"{step.name}: raised on an empty batch: {error!r}") from error
+        if table.num_rows == 1:
+            _LAST_ERROR[step.name] = error
+            return pa.table([pa.nulls(1, f.type) for f in step.step.writes], schema=step.step.writes), [start]
+    half = table.num_rows // 2
+    left, bad_left = bisect(step, table.slice(0, half), start)
+    right, bad_right = bisect(step, table.slice(half), start + half)
+    return pa.concat_tables([left, right]), bad_left + bad_right
+
+
+_LAST_ERROR: dict[str, Exception] = {}
+
+
+def checked(step: Step, table: pa.Table) -> pa.Table:
+    """Annotate and hold the stage to its contract: as many rows, its own schema."""
+    result = loaded(step)(table)
+    if not result.schema.equals(step.step.writes):
+        raise StageError(f"{step.name}: wrote {_flat(result.schema)}; it declares {_flat(step.step.writes)}")
+    if result.num_rows != table.num_rows:
+        raise StageError(f"{step.name}: wrote {result.num_rows:,} rows for {table.num_rows:,} documents")
+    return result
+
+
+def _flat(schema: pa.Schema) -> str:
+    return ", ".join(f"{f.name}: {f.type}" for f in schema)
+
+
+def _failure_message(step: Step, shard: Shard, failed: list[str], report: WaveReport) -> str:
+    names = ", ".join(failed[:5]) + (f" and {len(failed) - 5:,} more" if len(failed) > 5 else "")
+    return (
+        f"{step.name} raised on {len(failed):,} of {shard.n_rows:,} documents of {shard.id}: {names}; the last error "
+        f"was {_LAST_ERROR.get(step.name)!r}. Look at one with `bicorpus explain`, or set max_failed_share on the "
+        "stage to write nulls for them"
+    )

@@ -1,0 +1,1 @@
+"""The order of a run, and another release of a finished one."""

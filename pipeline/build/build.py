@@ -1,0 +1,232 @@
+"""One run: ingest what is new, annotate what is missing, run the global steps, decide, release.
+
+Everything it does is idempotent: results are found by recipe, so a run that was stopped anywhere, or that finds
+another run's results, computes only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import TypeVar
+
+from pipeline.annotate.addresses import phases
+from pipeline.config.run_file import Step
+from pipeline.dataset.sidecars import Shard
+from pipeline.errors import InputError, LeaseError, QuarantineError
+from pipeline.ingest.derive import DeriveTask, derive_shard, inputs
+from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group, peak_rss_bytes
+from pipeline.mapreduce.feeds import Annotations, Feed
+from pipeline.planning.plan import INPUTS, SHARDS, describe, known_derivations, known_groups
+from pipeline.release.run import Releasing
+from pipeline.select.selector import Selector
+from pipeline.select.verdicts import BaseRows
+from pipeline.session import FLUSH_S, Record, Session
+from pipeline.storage.lease import hold
+
+Task = TypeVar("Task")
+
+
+class Build:
+    """The order of one run over one store. Call `run`; the record of the session says what it did."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def run(self) -> Record:
+        """Build everything up to and including the release; write the run record whatever happens.
+
+        Raises: QuarantineError, when all is built, if more input was quarantined than the run file allows.
+        """
+        self.session.store.check()
+        with self.recorded():
+            self.ingest()
+            self.derive()
+            for phase in phases(self.session.run_file):
+                with self.timed(phase.label):
+                    self.session.wave(phase) if phase.kind == "wave" else self.global_step(phase.steps[0])
+            self.remember_recipes()
+            self.release()
+            self.sweep()
+        return self.session.record
+
+    def release(self) -> None:
+        """Decide and write the release, and note what it holds."""
+        store, record = self.session.store, self.session.record
+        with self.timed("release"):
+            record.release = Releasing(self.session).run()
+            counts = json.loads(store.get(f"{record.release}/lineage.json"))["counts"]
+            record.ingested, record.kept = counts["ingested"], counts["kept"]
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Write the run record at the end, whatever happens.
+
+        Raises: QuarantineError, when all else is done, if more input was quarantined than the run file allows.
+        """
+        begin = time.monotonic()
+        try:
+            yield
+            self.session.record.status = "done"
+            if faults := self.quarantine_faults():
+                raise QuarantineError("; ".join(faults))
+        except BaseException as error:
+            self.session.record.status = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self.session.record.seconds["total"] = round(time.monotonic() - begin, 3)
+            self.session.record.peak_rss = max(self.session.record.peak_rss, peak_rss_bytes())
+            self.write_record()
+
+    @contextmanager
+    def timed(self, label: str) -> Iterator[None]:
+        """Add the wall time of a phase to the record."""
+        begin = time.monotonic()
+        yield
+        self.session.record.seconds[label] = round(
+            self.session.record.seconds.get(label, 0) + time.monotonic() - begin, 3
+        )
+
+    def write_record(self) -> None:
+        """Put the run record; a run that did nothing leaves none."""
+        if any(self.session.record.tasks.values()) or self.session.record.status != "done":
+            page = json.dumps(asdict(self.session.record), indent=1, sort_keys=True, ensure_ascii=False)
+            self.session.store.put(f"runs/{self.session.record.id}.json", page.encode())
+
+    # Ingest
+
+    def ingest(self) -> None:
+        """Ingest groups that the store does not have, and check the quarantined share."""
+        run = self.session.run_file
+        names, missing = known_groups(run, self.session.state)
+        tasks = [
+            IngestTask(
+                self.session.store, group, run.ingest, tuple(self.session.state.known_digests(group).items())
+            )
+            for group in missing
+        ]
+        self.session.add_groups([*names, *self.make_shards("ingest", ingest_group, tasks, "inputs")])
+        self.session.record.tasks["ingest"] += len(tasks)
+        self.count_quarantined()
+
+    def derive(self) -> None:
+        """Make the documents of derived sources, once what they rest on is measured, and add their shards."""
+        session, run = self.session, self.session.run_file
+        if not run.derived:
+            return
+        first = phases(run)[0]
+        with self.timed(first.label):
+            session.wave(first)
+        names, missing = known_derivations(run, session.state, session.recipes, session.shards)
+        edits = run.release.edits.of_parents()
+        columns = [inputs(derived, edits) for derived, _, _ in missing]
+        tasks = [
+            DeriveTask(
+                session.store, derived, shard, name, edits, session.recipes.refs(reads, shard),
+                session.recipes.loose(reads, shard),
+            )
+            for (derived, shard, name), reads in zip(missing, columns, strict=True)
+        ]  # fmt: skip
+        session.record.text_tasks += len(tasks)
+        session.record.tasks["derive"] += len(tasks)
+        session.add_derived([*names, *self.make_shards("derive", derive_shard, tasks, "shards")])
+
+    def make_shards(
+        self, label: str, fn: Callable[[Task], IngestReport], tasks: Sequence[Task], unit: str
+    ) -> list[str]:
+        """Run tasks that make groups of shards, commit these as they come, and return their names."""
+        names: list[str] = []
+        if not tasks:
+            return names
+        with self.timed(label), self.session.progress.phase(label, len(tasks), unit) as phase:
+            waiting: list[IngestReport] = []
+            last = time.monotonic()
+            for report in self.session.engine.map(fn, tasks):
+                names.append(report.name)
+                waiting.append(report)
+                self.session.record.peak_rss = max(self.session.record.peak_rss, report.peak_rss)
+                phase.step(sum(shard.text_bytes for shard in report.shards))
+                if time.monotonic() - last > FLUSH_S:
+                    self.note_ingested(waiting)
+                    waiting, last = [], time.monotonic()
+            self.note_ingested(waiting)
+        return names
+
+    def note_ingested(self, reports: list[IngestReport]) -> None:
+        """Commit groups to the manifest."""
+        files = {
+            f"{r.source}/{f['path']}": {k: f[k] for k in ("size", "stamp", "digest")}
+            for r in reports
+            for f in r.files
+        }
+        self.session.state.catalog(SHARDS).update({report.name: report.entry() for report in reports})
+        self.session.state.catalog(INPUTS).update(files)
+
+    def count_quarantined(self) -> None:
+        """Add up quarantined records by source and reason.
+
+        Raises: if there is no document at all, QuarantineError or, when there is no record either, InputError.
+        """
+        for entry in self.session.groups().values():
+            reasons = self.session.record.quarantined.setdefault(entry["source"], {})
+            for reason, count in entry["quarantined"].items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        faults = self.quarantine_faults()
+        for fault in faults:
+            self.session.progress.say(f"warning: {fault}")
+        if not self.session.shards:
+            message = f"{self.session.run_file.path}: the sources give no document at all"
+            raise QuarantineError(f"{message}: {'; '.join(faults)}") if faults else InputError(message)
+
+    def quarantine_faults(self) -> list[str]:
+        """One line for each source of which more records went to quarantine than the run file allows."""
+        limit = self.session.run_file.ingest.max_quarantined_share
+        n_read: dict[str, int] = {}
+        for entry in self.session.groups().values():
+            n_read[entry["source"]] = n_read.get(entry["source"], 0) + entry["read"]
+        faults = []
+        for source, reasons in sorted(self.session.record.quarantined.items()):
+            n_bad = sum(reasons.values())
+            if n_bad > limit * n_read[source]:
+                found = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+                faults.append(
+                    f"source {source}: {n_bad:,} of {n_read[source]:,} records went to quarantine ({found}); allowed "
+                    f"are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; `columns` "
+                    "in the run file says which field is the text"
+                )
+        return faults
+
+    def remember_recipes(self) -> None:
+        """Record what each step is made of, so that the next plan can say what changed."""
+        steps = (*self.session.run_file.annotate, *self.session.run_file.globals)
+        self.session.state.catalog("annotations/recipes.json").update(
+            {s.name: describe(s, self.session.recipes) for s in steps}
+        )
+
+    # Global steps
+
+    def global_step(self, step: Step) -> None:
+        """Run a global step unless its result is there."""
+        recipe = self.session.recipes.global_recipe(step, self.session.shards)
+        assert recipe is not None
+        feeds: list[Feed] = [self.feed(step, shard) for shard in self.session.shards]
+        folder = f"global/{step.name}/{recipe[:8]}"
+        self.session.add_result(step, self.session.find_or_run(step, recipe, feeds, folder))
+
+    def feed(self, step: Step, shard: Shard) -> Annotations | BaseRows:
+        """What a global step reads of a shard."""
+        if "passes_base" in step.step.reads:
+            return BaseRows(Selector(self.session, step.reads()).plain(shard, step.base))
+        return Annotations(
+            shard, self.session.recipes.refs(step.reads(), shard), self.session.recipes.loose(step.reads(), shard),
+            step.step.sparse,  # type: ignore[union-attr]  # a global step
+        )  # fmt: skip
+
+    def sweep(self) -> None:
+        """Delete exchange files that a run which was killed left behind, unless a run is using them."""
+        for work in sorted({"/".join(key.split("/")[:2]) for key, _ in self.session.store.list("exchange")}):
+            with suppress(LeaseError), hold(self.session.store, f"global-{work.partition('/')[2]}"):
+                self.session.store.delete_prefix(work)

@@ -1,0 +1,319 @@
+"""The command `bicorpus`: parse, call, print. Results go to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from pipeline import __version__
+from pipeline.cli import index, releases, stores
+from pipeline.cli.options import (
+    engine_options,
+    json_option,
+    print_record,
+    quiet_option,
+    run_argument,
+    store_option,
+)
+from pipeline.errors import BicorpusError
+from pipeline.runtime.progress import Progress
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+where_option = click.option(
+    "--where",
+    "wheres",
+    multiple=True,
+    metavar="COLUMN>=VALUE",
+    help="Comparison (= != > >= < <=); repeatable.",
+)
+
+
+class Commands(click.Group):
+    """Turns the errors of errors.py into one line on stderr and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # Any: as click declares it
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BicorpusError as error:
+            click.echo(f"bicorpus: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo(
+                "\nbicorpus: interrupted; what was finished is kept, the same command goes on from there",
+                err=True,
+            )
+            ctx.exit(130)
+
+
+@click.group(cls=Commands, context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="bicorpus")
+def main() -> None:
+    """Build bilingual pretraining corpora: every document measured once, every decision explained."""
+
+
+@main.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("--out", "out_path", default="run.yaml", show_default=True, help="The run file to write.")
+@click.option("--force", is_flag=True, help="Replace the run file if it exists.")
+@click.option("--follow-links", is_flag=True, help="Read links to files outside of the folders named.")
+@json_option
+def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool, as_json: bool) -> None:
+    """Look at files and folders and write a commented run file that reads them.
+
+    Example: bicorpus init crawl/ books.parquet --out run.yaml
+    """
+    from pipeline.scaffold.draft import write_draft
+
+    draft = write_draft(paths, out_path, force, follow_links)
+    click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else draft.path)
+    for line in draft.notes():
+        click.echo(line, err=True)
+
+
+@main.command()
+@run_argument
+@store_option
+@engine_options
+@click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests.")
+@click.option("--batch-rows", type=int, hidden=True, help="Largest batch that a stage sees, for tests.")
+@json_option
+@quiet_option
+def run(
+    run_path: str,
+    store_url: str,
+    engine: str,
+    workers: int | None,
+    address: str | None,
+    partitions: int | None,
+    batch_rows: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Build everything RUN.yaml asks for, release included.
+
+    Run it again after a change, a crash or Ctrl-C: only what is missing is computed.
+
+    Example: bicorpus run configs/quickstart.yaml --store ./quickstart-store
+    """
+    from pipeline.build.build import Build
+    from pipeline.config.load import load_run
+    from pipeline.runtime.engines import open_engine
+    from pipeline.session import Session
+    from pipeline.storage.store import open_store
+
+    progress = Progress(quiet=quiet, as_json=as_json)
+    store = open_store(store_url)
+    parsed = load_run(run_path, store=store)
+    workers_of = open_engine(engine, workers, address)
+    try:
+        record = Build(Session(parsed, store, workers_of, progress, partitions, batch_rows)).run()
+    finally:
+        workers_of.close()
+    print_record(record, store, as_json)
+
+
+@main.command()
+@run_argument
+@store_option
+@json_option
+def plan(run_path: str, store_url: str, as_json: bool) -> None:
+    """Say what `run` would compute and why; compute nothing.
+
+    Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
+    """
+    from dataclasses import asdict
+
+    from pipeline.config.load import load_run
+    from pipeline.inspect.opened import plan_release
+    from pipeline.planning.plan import State, make_plan, plan_lines
+    from pipeline.storage.store import open_store
+
+    store = open_store(store_url)
+    run = load_run(run_path, store=store)
+    found = make_plan(run, State(store))
+    plan_release(found, run, store)
+    if as_json:
+        page = {**asdict(found), "empty": found.is_empty, "text_tasks": found.text_tasks}
+        click.echo(json.dumps(page, ensure_ascii=False))
+    else:
+        click.echo("\n".join(plan_lines(found)))
+
+
+@main.command()
+@store_option
+@json_option
+def status(store_url: str, as_json: bool) -> None:
+    """Say what a store holds: sources, annotations, releases, the last runs.
+
+    Example: bicorpus status --store ./quickstart-store
+    """
+    from pipeline.inspect.status import status_lines, status_of
+    from pipeline.storage.store import open_store
+
+    found = status_of(open_store(store_url))
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(status_lines(found)))
+
+
+def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, imported late
+    """Open a finished build."""
+    from pipeline.config.load import load_run
+    from pipeline.inspect.opened import open_build
+    from pipeline.storage.store import open_store
+
+    store = open_store(store_url)
+    return open_build(load_run(run_path, store=store), store)
+
+
+@main.command()
+@run_argument
+@store_option
+@where_option
+@click.option("--rule", help="Documents that this rule dropped.")
+@click.option("--host", help="Documents of this host.")
+@click.option("--grep", metavar="RE", help="Documents whose text matches.")
+@click.option("--dropped", is_flag=True, help="Dropped documents only.")
+@click.option("--columns", help="Further columns to print, comma-separated.")
+@click.option("--limit", type=int, default=20, show_default=True, help="Print at most so many.")
+@json_option
+def show(
+    run_path: str,
+    store_url: str,
+    wheres: tuple[str, ...],
+    rule: str | None,
+    host: str | None,
+    grep: str | None,
+    dropped: bool,
+    columns: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Print documents of a build, with the rule that dropped each.
+
+    Example: bicorpus show run.yaml --store ./store --rule too_short --limit 5
+    """
+    from pipeline.inspect.query import show_lines
+
+    wheres += tuple(f"{c}={v}" for c, v in (("rule", rule), ("host", host)) if v) + (
+        ("keep=false",) if dropped else ()
+    )
+    extra = columns.split(",") if columns else []
+    for line in show_lines(finished_build(run_path, store_url), wheres, extra, grep, limit, as_json):
+        click.echo(line)
+
+
+@main.command()
+@run_argument
+@store_option
+@click.argument("doc_id", required=False)
+@click.option("--url", help="The document with this URL.")
+@click.option(
+    "--text-file", type=click.Path(exists=True, dir_okay=False), help="The document with exactly this text."
+)
+@click.option(
+    "--input",
+    "place",
+    metavar="FILE:RECORD",
+    help="A record of an input file, from 0: line 18 of a .jsonl is record 17.",
+)
+@json_option
+def explain(
+    run_path: str,
+    store_url: str,
+    doc_id: str | None,
+    url: str | None,
+    text_file: str | None,
+    place: str | None,
+    as_json: bool,
+) -> None:
+    """Explain one document: every annotation, and every rule with value, threshold and margin.
+
+    Example: bicorpus explain run.yaml --store ./store --input docs.jsonl.gz:17
+    """
+    from pathlib import Path
+
+    from pipeline.errors import UsageError
+    from pipeline.inspect.explain import as_text, find
+    from pipeline.inspect.explain import explain as explain_document
+
+    if sum(option is not None for option in (doc_id, url, text_file, place)) != 1:
+        raise UsageError("name one document: DOC_ID, --url, --text-file or --input FILE:RECORD")
+    where = None
+    if place is not None:
+        path, _, record = place.rpartition(":")
+        if not path or not record.isdigit():
+            raise UsageError(f"--input {place!r}: expected FILE:RECORD, such as docs.jsonl.gz:17")
+        where = (path, int(record))
+    text = Path(text_file).read_bytes().decode("utf-8") if text_file else None
+    finished = finished_build(run_path, store_url)
+    found = explain_document(finished, *find(finished, doc_id, url, text, where))
+    click.echo(json.dumps(found, ensure_ascii=False, default=str) if as_json else as_text(found))
+
+
+@main.command()
+@run_argument
+@store_option
+@where_option
+@click.option("--columns", help="Columns to write, comma-separated.  [default: doc_id,text,keep,rule]")
+@click.option(
+    "--to", "target", required=True, type=click.Path(dir_okay=False), help="A .jsonl or .parquet file."
+)
+@json_option
+def export(
+    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool
+) -> None:
+    """Write rows of a build with any columns.
+
+    Example: bicorpus export run.yaml --store ./store --where keep=false --columns doc_id,rule,text --to dropped.jsonl
+    """
+    from pipeline.inspect.query import export_rows
+
+    names = columns.split(",") if columns else ["doc_id", "text", "keep", "rule"]
+    n_rows = export_rows(finished_build(run_path, store_url), wheres, names, target)
+    click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
+
+
+@main.command("check-stage")
+@click.argument("module")
+@click.option(
+    "--config", "settings", metavar="YAML", default="{}", help="Settings to check it with, as `{least: 3}`."
+)
+@json_option
+def check_stage(module: str, settings: str, as_json: bool) -> None:
+    """Check the stage or global step of MODULE against the contract; exit 1 if a check fails.
+
+    One line for each check: ok, or what was found, the shortest text that shows it, and what to do.
+
+    Example: bicorpus check-stage stages.dedup.exact
+    """
+    from dataclasses import asdict
+
+    import yaml
+
+    from pipeline.check_stage import check_stage as checks_of
+    from pipeline.errors import UsageError
+    from pipeline.in_memory import PACKAGES
+    from pipeline.recipe import config_of, load_step
+
+    step = load_step(module, "STAGE", "check-stage", "GLOBAL")
+    mapping = yaml.safe_load(settings) or {}
+    if not isinstance(mapping, dict):
+        raise UsageError(f"--config {settings!r}: expected a mapping, such as '{{least: 3}}'")
+    config = config_of(step, mapping, "--config") if mapping else None
+    failed = False
+    for check in checks_of(step, None, config, (module.partition(".")[0], *PACKAGES)):
+        click.echo(json.dumps(asdict(check), ensure_ascii=False) if as_json else check.line())
+        failed |= not check.ok
+    sys.exit(1 if failed else 0)
+
+
+for command in (*releases.COMMANDS, *stores.COMMANDS, *index.COMMANDS):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

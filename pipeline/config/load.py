@@ -1,0 +1,396 @@
+"""Read a run file: one strict YAML page, parsed once, here; code behind this trusts it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.config.keep_one import parse_keep_one
+from pipeline.config.quantities import MiB, boolean, parse_bytes, share, whole
+from pipeline.config.run_file import (
+    EDITED,
+    Conversion,
+    Derived,
+    Edits,
+    Ingest,
+    Release,
+    RunFile,
+    Source,
+    Step,
+    Tokens,
+)
+from pipeline.config.validate import check_columns
+from pipeline.credentials import check_text
+from pipeline.dataset.imported_table import find_import
+from pipeline.errors import ConfigError
+from pipeline.names import check_keys, nearest
+from pipeline.recipe import config_of, load_step, reading_named
+from pipeline.rules.language_parts import find_parts
+from pipeline.rules.presets import expand_presets
+from pipeline.rules.rules import Condition, Rule, parse_conditions, parse_rules
+from pipeline.schema import CANONICAL, OWNERS
+from pipeline.stage import Derive, Reader
+from pipeline.storage.store import Store
+
+KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
+SOURCE_KEYS = (
+    "name", "reader", "config", "files", "columns", "license", "provenance", "snapshot", "rank", "profile", "reference",
+    "follow_links",
+)  # fmt: skip
+DERIVED_KEYS = ("name", "derive", "config", "of", "rank", "profile")
+
+
+def load_run(
+    path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None, store: Store | None = None
+) -> RunFile:
+    """Parse a run file.
+
+    Args: overrides, section -> mapping merged over it (for tools that sweep a setting); store, which knows the types
+    of the imported tables that the run file names.
+
+    Raises: ConfigError with the place in the file for everything that could be known to be wrong by now.
+    """
+    path = os.fspath(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        check_text(text, path)  # before any message shows a piece of it
+        page = yaml.load(text, Loader=_UniqueKeys)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}; name a run file (`bicorpus init` writes one)"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(page, dict):
+        raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
+    check_keys(page, KEYS, path)
+    for section, values in (overrides or {}).items():
+        if isinstance(page.get(section) or {}, dict):  # else the parser says what is wrong
+            page[section] = {**(page.get(section) or {}), **values}
+    return _Parser(path, text, page, store).run_file()
+
+
+def _is_derived(entry: Any) -> bool:  # Any: whatever the YAML page holds there
+    return isinstance(entry, dict) and "derive" in entry
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a repeated key is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a repeated key, then build the mapping."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.YAMLError(f"key {key!r} appears twice{key_node.start_mark}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _Parser:
+    """One parse of one page; holds what later sections need of earlier ones."""
+
+    def __init__(self, path: str, text: str, page: dict[str, Any], store: Store | None) -> None:
+        self.path, self.text, self.page, self.store = path, text, page, store
+        self.folder = Path(path).resolve().parent
+        self.steps: dict[str, Step] = {}
+        self.rules: tuple[Rule, ...] = ()
+        self.late: list[str] = []
+
+    def run_file(self) -> RunFile:
+        """Parse every section in the order in which they need each other, then check the whole."""
+        corpus = self.required("corpus", str)
+        entries = list(enumerate(self.required("sources", list)))
+        sources = tuple(self.source(i, entry) for i, entry in entries if not _is_derived(entry))
+        derived = tuple(self.derived(i, entry, sources) for i, entry in entries if _is_derived(entry))
+        self.unique([*(s.name for s in sources), *(s.name for s in derived)], "sources")
+        ingest = self.ingest()
+        release_page = self.mapping("release")
+        select_page = expand_presets(self.page.get("select") or [], f"{self.path}: select")
+        parts = find_parts(self.page.get("annotate"), f"{self.path}: annotate")
+        rules = tuple(rule.by_part(parts) for rule in parse_rules(select_page, f"{self.path}: select"))
+        self.rules = rules
+        edits = self.edits(release_page, rules)
+        for i, entry in enumerate(self.page.get("annotate") or []):
+            if isinstance(entry, dict) and "import" in entry:
+                self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
+            else:
+                self.add(entry, "STAGE", f"annotate[{i}]", edits)
+        for i, entry in enumerate(self.page.get("global") or []):
+            self.add(entry, "GLOBAL", f"global[{i}]", edits)
+        for step in list(self.steps.values()):
+            self.add_needed(step, edits)
+        annotate = tuple(step for step in self.steps.values() if not step.is_global)
+        globals_ = tuple(step for step in self.steps.values() if step.is_global)
+        release = self.release(release_page, edits, corpus)
+        keep_one = parse_keep_one(
+            self.mapping("keep_one"), self.steps, f"{self.path}: keep_one", release.name
+        )
+        mix_module = "pipeline.mix.order"
+        mix = load_step(mix_module, "parse", f"{self.path}: mix")(self.mapping("mix"), f"{self.path}: mix")
+        run = RunFile(
+            path=self.path, text=self.text, corpus=corpus, sources=sources, ingest=ingest, annotate=annotate,
+            globals=globals_, select=rules, keep_one=keep_one, mix=mix, mix_module=mix_module,
+            release=release, tokens=self.tokens(mix), derived=derived,
+            late=tuple(self.late_step(self.steps[name], edits) for name in self.late),
+        )  # fmt: skip
+        check_columns(run)
+        return run
+
+    def required(self, key: str, kind: type) -> Any:
+        """A section that must be there and not be empty."""
+        value = self.page.get(key)
+        if not isinstance(value, kind) or not value:
+            noun = "a name" if kind is str else "a list with at least one entry"
+            raise ConfigError(f"{self.path}: {key} is {value!r}; expected {noun}")
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """A section that is a mapping, empty when it is absent."""
+        value = self.page.get(key) or {}
+        if not isinstance(value, dict):
+            raise ConfigError(f"{self.path}: {key} is {value!r}; expected a mapping")
+        return value
+
+    def unique(self, names: list[str], where: str) -> None:
+        """Raise ConfigError for the first name that stands twice."""
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"{self.path}: {where} has two entries named {name!r}; give one another name"
+                )
+
+    def source(self, i: int, entry: Any) -> Source:
+        """One entry of `sources`."""
+        where = f"{self.path}: sources[{i}]"
+        if not isinstance(entry, dict):
+            raise ConfigError(f"{where} is {entry!r}; expected a mapping with {', '.join(SOURCE_KEYS)}")
+        check_keys(entry, SOURCE_KEYS, where)
+        for key in ("name", "reader", "files"):
+            if not entry.get(key):
+                raise ConfigError(f"{where}: {key} is missing; every source needs name, reader and files")
+        name = str(entry["name"])
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise ConfigError(
+                f"{where}: name {name!r} may hold letters, digits and _ only (it names shard files)"
+            )
+        reader: Reader = load_step(entry["reader"], "READER", where)
+        files = [entry["files"]] if isinstance(entry["files"], str) else list(entry["files"])
+        columns = dict(entry.get("columns") or {})
+        known = [
+            n
+            for n in CANONICAL.names
+            if n not in ("doc_id", "source", "text_hash", "input", "input_row", "meta")
+        ]
+        check_keys([key for key in columns if "." not in key], known, f"{where}.columns")
+        return Source(
+            name=name, reader_name=entry["reader"], reader=reader,
+            reader_config=config_of(reader, entry.get("config"), f"{where}.config"),
+            files=tuple(self.input_path(file) for file in files), columns=columns,
+            license=entry.get("license"), provenance=entry.get("provenance"), snapshot=entry.get("snapshot"),
+            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            reference=boolean(entry.get("reference", False), f"{where}.reference"),
+            follow_links=boolean(entry.get("follow_links", False), f"{where}.follow_links"),
+        )  # fmt: skip
+
+    def derived(self, i: int, entry: dict[str, Any], sources: tuple[Source, ...]) -> Derived:
+        """One entry of `sources` with `derive`."""
+        where = f"{self.path}: sources[{i}]"
+        check_keys(entry, DERIVED_KEYS, where)
+        name = str(entry.get("name") or "")
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise ConfigError(
+                f"{where}: name {name!r} may hold letters, digits and _ only, and must be there"
+            )
+        step: Derive = load_step(entry["derive"], "DERIVE", where)
+        known = [source.name for source in sources]
+        parents = entry.get("of") or known
+        for parent in [parents] if isinstance(parents, str) else parents:
+            if parent not in known:
+                raise ConfigError(
+                    f"{where}.of: no source {parent!r} that is read{nearest(str(parent), known)}"
+                )
+        config = config_of(step, entry.get("config"), f"{where}.config")
+        return Derived(
+            name=name, module=entry["derive"], step=step, config=config,
+            parents=(parents,) if isinstance(parents, str) else tuple(parents),
+            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+        )  # fmt: skip
+
+    def input_path(self, path: str) -> str:
+        """A URL as it is; a path relative to the run file."""
+        return path if "://" in path else os.path.join(self.folder, os.path.expanduser(path))
+
+    def ingest(self) -> Ingest:
+        """The section `ingest`."""
+        page = self.mapping("ingest")
+        check_keys(page, Ingest.__dataclass_fields__, f"{self.path}: ingest")
+        sizes = {
+            key: parse_bytes(value, f"{self.path}: ingest.{key}")
+            for key, value in page.items()
+            if "bytes" in key
+        }
+        try:
+            return Ingest(**{**page, **sizes})
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
+
+    def edits(self, page: dict[str, Any], rules: tuple[Rule, ...]) -> Edits:
+        """The edits of `release`, with the trim rules of `select`."""
+        where = f"{self.path}: release.edits"
+        spans = []
+        for name, kinds in (page.get("edits") or {}).items():
+            column = name if "." in name else f"{name}.spans"
+            if kinds != "all" and not (isinstance(kinds, list) and kinds):
+                raise ConfigError(f"{where}.{name} is {kinds!r}; expected `all` or a list of span kinds")
+            spans.append((column, None if kinds == "all" else tuple(kinds)))
+        replace = {str(kind): str(text) for kind, text in (page.get("replace") or {}).items()}
+        return Edits(
+            spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim"),
+            convert=self.conversion(page.get("convert")),
+        )  # fmt: skip
+
+    def conversion(self, entry: Any) -> Conversion | None:
+        """The `convert` of `release`: a module, alone or with its settings."""
+        where = f"{self.path}: release.convert"
+        if entry is None:
+            return None
+        entry = {"use": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or not entry.get("use"):
+            raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
+        check_keys(entry, ("use", "config"), where)
+        step = load_step(entry["use"], "CONVERT", where)
+        config = config_of(step, entry.get("config"), f"{where}.config")
+        return Conversion(module=entry["use"], step=step, config=config)
+
+    def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
+        """Take up one entry of `annotate` or `global`; a stage may be named under either."""
+        where = f"{self.path}: {place}"
+        entry = {"use": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or not entry.get("use"):
+            raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
+        check_keys(entry, ("use", "config", "gate", "view", "as", "max_failed_share"), where)
+        step = load_step(entry["use"], attribute, where, *(("STAGE",) if attribute == "GLOBAL" else ()))
+        name = entry.get("as") or step.name
+        if name in self.steps:
+            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+        if name in ("keepers", OWNERS) or name.endswith(EDITED):
+            raise ConfigError(
+                f"{where}: the name {name!r} is taken by what `keep_one` adds; choose another with `as`"
+            )
+        settings = dict(entry.get("config") or {})
+        for key in step.files:
+            if key in settings:
+                settings[key] = self.resolve_files(settings[key], f"{where}.config.{key}")
+        config = config_of(step, settings, f"{where}.config")
+        self.steps[name] = Step(
+            name=name, module=entry["use"], step=reading_named(step, config), config=config,
+            gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
+            view=self.view(entry.get("view"), where, edits),
+            max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
+            base=tuple(rule for rule in self.rules if rule.base and "passes_base" in step.reads),
+        )  # fmt: skip
+        if entry.get("view") == "release" and edits.late:
+            self.late.append(name)
+
+    def add_needed(self, step: Step, edits: Edits) -> None:
+        """Take up the global steps that a stage rests on and that the run file does not name."""
+        if step.is_global:
+            return
+        for module in step.step.needs:  # type: ignore[union-attr]  # a stage
+            if load_step(module, "GLOBAL", self.path).name not in self.steps:
+                self.add(module, "GLOBAL", f"what {step.name} needs", edits)
+
+    def late_step(self, step: Step, edits: Edits) -> Step:
+        """The step once more, for documents that lose repeated passages, with all edits of the release."""
+        gate = (*step.gate, Condition(column=f"{OWNERS}.n_removed", min=1))
+        return replace(step, name=f"{step.name}{EDITED}", gate=gate, view=edits)
+
+    def add_import(self, entry: dict[str, Any], where: str, sources: tuple[Source, ...]) -> None:
+        """Take up one entry of `annotate` that names an imported table."""
+        check_keys(entry, ("import", "as"), where)
+        table = str(entry["import"])
+        if self.store is None:
+            raise ConfigError(f"{where}: the import {table!r} lies in a store, and none was named")
+        name = str(entry.get("as") or table)
+        if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
+            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+        stage, config = find_import(self.store, table, where)
+        self.steps[name] = Step(
+            name=name, module="pipeline.dataset.imported_table", step=stage, config=config, nullable=True
+        )
+
+    def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
+        """The `view` of an entry: the release's edits, or all spans of some stages."""
+        if value is None:
+            return None
+        if value == "release":
+            return edits.early()
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}.view is {value!r}; expected `release` or a list of stages with spans")
+        return Edits(spans=tuple(sorted((n if "." in n else f"{n}.spans", None) for n in value)))
+
+    def resolve_files(self, value: Any, where: str) -> Any:
+        """Files of a config, relative to the run file; they must exist."""
+        if isinstance(value, list):
+            return [self.resolve_files(item, where) for item in value]
+        if isinstance(value, dict):
+            return {name: self.resolve_files(item, f"{where}.{name}") for name, item in value.items()}
+        path = os.path.join(self.folder, os.path.expanduser(str(value)))
+        if not os.path.exists(path):
+            raise ConfigError(f"{where}: {path} does not exist; name a file relative to the run file")
+        return path
+
+    def tokens(self, mix: Any) -> Tokens | None:  # Any: the mix module's own section class
+        """The section `tokens`."""
+        page = self.mapping("tokens")
+        if not page:
+            return None
+        where = f"{self.path}: tokens"
+        check_keys(page, ("use", "mixes", "count", "config"), where)
+        counter = str(page.get("count", "tokens"))
+        step = self.steps.get(counter)
+        if step is None or not hasattr(step.config, "tokenizer"):
+            raise ConfigError(
+                f"{where}.count: {counter!r} counts no tokens here; name the annotate entry with the tokenizer "
+                "(stages.tokens)"
+            )
+        mixes = page.get("mixes") or [mix.default]
+        for name in mixes:
+            if name not in mix.mixes:
+                raise ConfigError(f"{where}.mixes: no mix {name!r}{nearest(str(name), mix.mixes)}")
+        module = page.get("use", "stages.tokens.files")
+        settings = {**(page.get("config") or {}), "tokenizer": step.config.tokenizer}
+        kind = load_step(module, "Config", where)
+        check_keys(settings, kind.__dataclass_fields__, f"{where}.config")
+        try:
+            config = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
+        return Tokens(mixes=tuple(mixes), module=module, config=config)
+
+    def release(self, page: dict[str, Any], edits: Edits, corpus: str) -> Release:
+        """The section `release`."""
+        where = f"{self.path}: release"
+        check_keys(
+            page, ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile"), where
+        )
+        name = str(page.get("name", corpus))
+        if not re.fullmatch(r"[^\W_][\w.-]*", name):
+            raise ConfigError(
+                f"{where}.name: {name!r}; expected a letter or digit, then those, dots, dashes and _"
+            )
+        if page.get("profile", "internal") != "internal":
+            raise ConfigError(f"{where}.profile: {page['profile']!r}; expected internal")
+        part_bytes = parse_bytes(page.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
+        return Release(
+            name=name, edits=edits, columns=page.get("columns") or {}, seed=whole(page.get("seed", 0), f"{where}.seed"),
+            part_bytes=part_bytes,
+        )  # fmt: skip

@@ -1,0 +1,171 @@
+"""Check a parsed run file against itself: every column it names exists, has the right type, and null has a meaning."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipeline.annotate.addresses import phases
+from pipeline.config.run_file import Derived, RunFile
+from pipeline.errors import ConfigError
+from pipeline.ingest.derive import inputs
+from pipeline.names import nearest
+from pipeline.recipe import named_columns
+from pipeline.release.run import release_layout
+from pipeline.rules.rules import Condition, Rule
+from pipeline.schema import CANONICAL, OWNERS, REFERENCE, SPANS, VIRTUAL, split_column
+
+NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "input_row", *VIRTUAL)
+"""Columns of a document that always have a value."""
+
+
+def check_columns(run: RunFile) -> None:
+    """Every column named anywhere exists, has a type that fits its use, and spans are spans."""
+    known = run.annotation_columns() | {*CANONICAL.names, *VIRTUAL}
+    early = {column for column in known if not column.startswith(f"{OWNERS}.")}
+    for column, _ in run.release.edits.spans:
+        check_spans(run, column, f"{run.path}: release.edits")
+    if run.release.edits.convert:
+        check_known(set(run.release.edits.convert.step.reads), early, f"{run.path}: release.convert")
+    for step in (*run.annotate, *run.globals):
+        check_known(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
+        check_types(run, step.gate, f"{run.path}: {step.name}.gate")
+        numbers = named_columns(step.config, getattr(step.step, "numbers", ()))
+        check_types(
+            run, tuple(Condition(column=c, min=0) for c in numbers), f"{run.path}: {step.name}.config"
+        )
+        for column, _ in step.view.spans if step.view else ():
+            check_spans(run, column, f"{run.path}: {step.name}.view")
+    for rule in run.select:
+        where = f"{run.path}: select.{rule.name}"
+        check_known(rule.columns(), known - {"text"}, where)
+        check_types(run, (*rule.conditions, *rule.where), where)
+        check_nulls(run, rule)
+        check_order(rule, where)
+        for column, _ in rule.trim:
+            check_spans(run, column, f"{where}.trim")
+    for name, mix in run.mix.mixes.items():
+        check_known({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
+        if mix.repeat:
+            where = f"{run.path}: mix.mixes.{name}.repeat.column"
+            check_known({mix.repeat.column}, early, where)
+            check_types(run, (Condition(column=mix.repeat.column, min=0),), where)
+        if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
+            raise ConfigError(
+                f"{run.path}: mix.mixes.{name} shares out tokens, which no stage counts; annotate with stages.tokens, "
+                "or name the column that holds the counts in release.columns.n_tokens"
+            )
+    if run.keep_one:
+        where = f"{run.path}: keep_one.prefer"
+        prefer = sorted(column for column, _ in run.keep_one.prefer)
+        check_known(set(prefer), early, where)
+        check_types(run, tuple(Condition(column=column, min=0) for column in prefer), where)
+        wanted = {f"{name}.{column}" for name in run.keep_one.passages for column in ("passages", "n_chars")}
+        check_known(wanted, early, f"{run.path}: keep_one.passages")
+    for derived in run.derived:
+        check_derived(run, derived, early)
+    check_references(run)
+
+
+def check_references(run: RunFile) -> None:
+    """A reference source has something to take out, and no rule has the name that says so."""
+    reserved = (release_layout(run).duplicate, release_layout(run).orphan, REFERENCE)
+    for rule in run.select:
+        if rule.name in reserved:
+            raise ConfigError(
+                f"{run.path}: select.{rule.name}: the name is taken by what the ledger says of copies, of children "
+                "without a parent and of references; choose another"
+            )
+    for source in run.sources:
+        if source.reference and run.keep_one is None:
+            raise ConfigError(
+                f"{run.path}: sources.{source.name} is a reference, but without `keep_one` it takes nothing out"
+            )
+    if all(source.reference for source in run.sources):
+        raise ConfigError(f"{run.path}: every source is a reference; nothing would be released")
+
+
+def check_derived(run: RunFile, derived: Derived, known: set[str]) -> None:
+    """A derived source rests on columns of the first wave alone, because its documents take part in all the rest."""
+    where = f"{run.path}: sources.{derived.name}"
+    wanted = inputs(derived, run.release.edits.of_parents())
+    check_known(wanted, known, where)
+    first = phases(run)[0]
+    there = {step.name for step in first.steps} if first.kind == "wave" else set()
+    late = {step.name for step in (*run.annotate, *run.globals)} - there
+    for column in sorted(wanted):
+        if column.partition(".")[0] in late:
+            raise ConfigError(
+                f"{where}: {column} comes from a global step or a wave of a model; documents are derived before those, "
+                "so it cannot be made out of that column or edited by it"
+            )
+
+
+def check_known(columns: set[str], known: set[str], where: str) -> None:
+    """Raise ConfigError for a column that nothing writes."""
+    for column in sorted(columns):
+        if column not in known:
+            raise ConfigError(f"{where}: no column {column!r}{nearest(column, known)}")
+
+
+def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> None:
+    """Numbers are compared with numeric columns, and listed values are of the column's type."""
+    types = run.column_types()
+    for condition in conditions:
+        kind = types.get(condition.column)
+        if kind is None:
+            continue  # an imported score, whose type the source says
+        ordered = (condition.min, condition.max, condition.quantile) != (None, None, None)
+        if ordered and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise ConfigError(f"{where}: {condition.column} is {kind}; expected a column of numbers")
+        for values in (condition.among or (), condition.not_among or ()):
+            try:
+                pa.array(values, None if values else kind).cast(kind)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise ConfigError(f"{where}: {condition.column} is {kind}; found {list(values)}") from error
+
+
+def check_spans(run: RunFile, column: str, where: str) -> None:
+    """Raise ConfigError unless a column holds spans."""
+    if run.column_types().get(column) == SPANS:
+        return
+    globals_ = {step.name for step in run.globals}
+    if column.partition(".")[0] in globals_ or f"{column.partition('.')[0]}.passages" in run.column_types():
+        raise ConfigError(
+            f"{where}: {column} is no column of spans; which copy of a passage goes is said by `{OWNERS}`: write "
+            f"`{OWNERS}: all` here, and `passages: {column.partition('.')[0]}` in keep_one"
+        )
+    raise ConfigError(f"{where}: {column} is no column of spans; name a stage that writes spans")
+
+
+def check_order(rule: Rule, where: str) -> None:
+    """Raise ConfigError for a rule that would have to be judged before what it reads is known."""
+    quantile = next((c for c in (*rule.conditions, *rule.where) if c.quantile), None)
+    if rule.base and quantile:
+        raise ConfigError(
+            f"{where}: quantiles are drawn from what passes the base rules, so {quantile.column} cannot have one in a "
+            "base rule; leave `base` out"
+        )
+    if rule.is_late and (rule.base or quantile or rule.action == "trim"):
+        raise ConfigError(
+            f"{where}: `{OWNERS}` is known after all other rules and keepers; a rule that reads it takes numbers, and "
+            "neither `base`, `quantile` nor `trim`"
+        )
+
+
+def check_nulls(run: RunFile, rule: Rule) -> None:
+    """A rule over a column that may be null must say what null means."""
+    if rule.if_null is not None:
+        return
+    steps = {step.name: step for step in (*run.annotate, *run.globals)}
+    for column in sorted(rule.tested()):
+        stage, _ = split_column(column)
+        step = steps.get(stage or "")
+        whole = step is not None and not (
+            step.gate or step.is_global or step.max_failed_share or step.nullable
+        )
+        always = column in NEVER_NULL or whole
+        if not always:
+            raise ConfigError(
+                f"{run.path}: select.{rule.name} reads {column}, which may be null; say `if_null: keep` or "
+                "`if_null: drop`"
+            )

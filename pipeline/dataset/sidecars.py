@@ -1,0 +1,105 @@
+"""Sidecars: one stage's annotations for one shard, row for row, refused when they belong to anything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import AlignmentError, StoreError
+from pipeline.storage.store import Store
+
+FOOTER = b"bicorpus"
+
+
+@dataclass(frozen=True, order=True)
+class Shard:
+    """An immutable file of canonical documents: the unit of work and of address."""
+
+    id: str
+    source: str
+    n_rows: int
+    text_bytes: int
+    generation: int = 1
+
+    @property
+    def key(self) -> str:
+        """Where its documents lie in the store."""
+        return f"shards/{self.id}.parquet"
+
+
+@dataclass(frozen=True)
+class SidecarRef:
+    """Where one stage's annotations of one shard lie, and the recipe they must carry."""
+
+    key: str
+    recipe: str
+
+
+def footer_of(shard: Shard, recipe: str) -> dict[bytes, bytes]:
+    """What a sidecar says of itself."""
+    facts = {"shard": shard.id, "generation": shard.generation, "rows": shard.n_rows, "recipe": recipe}
+    return {FOOTER: json.dumps(facts, sort_keys=True).encode()}
+
+
+def write_sidecar(store: Store, ref: SidecarRef, table: pa.Table, shard: Shard) -> int:
+    """Write annotations of a whole shard; returns bytes written.
+
+    Raises: AlignmentError if the rows are not the shard's.
+    """
+    if table.num_rows != shard.n_rows:
+        raise AlignmentError(
+            f"{ref.key}: {table.num_rows:,} rows for {shard.n_rows:,} documents of {shard.id}"
+        )
+    sink = pa.BufferOutputStream()
+    table = table.replace_schema_metadata(footer_of(shard, ref.recipe))
+    pq.write_table(table, sink, compression="zstd", row_group_size=1 << 16, write_statistics=False)
+    buffer = sink.getvalue()
+    store.put(ref.key, buffer)
+    return buffer.size
+
+
+def read_sidecar(
+    store: Store, ref: SidecarRef, shard: Shard, columns: Iterable[str] | None = None
+) -> pa.Table:
+    """Read annotations of a shard, all of them or some columns.
+
+    Raises: AlignmentError unless shard, generation, row count and recipe are the expected ones.
+    """
+    with store.open(ref.key) as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            check_footer(file, ref, shard)
+            return file.read(None if columns is None else list(columns))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreError(f"{ref.key}: {error}; delete the file and run again") from error
+
+
+def check_footer(file: pq.ParquetFile, ref: SidecarRef, shard: Shard) -> None:
+    """Raise AlignmentError unless a Parquet file is the sidecar that is asked for."""
+    found = json.loads((file.schema_arrow.metadata or {}).get(FOOTER, b"{}"))
+    expected = json.loads(footer_of(shard, ref.recipe)[FOOTER])
+    if found != expected or file.metadata.num_rows != shard.n_rows:
+        facts = {**found, "rows in file": file.metadata.num_rows}
+        raise AlignmentError(
+            f"{ref.key}: found {facts}, expected {expected}; the file is stale or was edited. Delete it and run again."
+        )
+
+
+def read_columns(
+    store: Store, shard: Shard, refs: Mapping[str, SidecarRef], columns: Iterable[str]
+) -> dict[str, pa.ChunkedArray]:
+    """Read annotation columns named `stage.column` of one shard, each sidecar opened once."""
+    by_stage: dict[str, list[str]] = {}
+    for column in sorted(set(columns)):
+        stage, _, name = column.partition(".")
+        by_stage.setdefault(stage, []).append(name)
+    found = {}
+    for stage, names in by_stage.items():
+        table = read_sidecar(store, refs[stage], shard, names)
+        for name in names:
+            found[f"{stage}.{name}"] = table[name]
+    return found

@@ -1,0 +1,1 @@
+"""Records of sources become documents in shards."""

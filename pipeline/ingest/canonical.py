@@ -1,0 +1,274 @@
+"""Canonical rows: what a record of any reader becomes before anything measures it.
+
+Turns records into tables of documents, quarantined rows and existing scores. Pure: finding files, choosing
+shards and deciding how much quarantine is too much are up to the engine. Reasons of its own: no_text,
+text_not_string, invalid_utf8, invalid_unicode, empty_text, nul_bytes, too_long, too_deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from pipeline.errors import ConfigError
+from pipeline.ingest.fields import Value, as_number, as_string, find, string_array, to_json, to_raw
+from pipeline.names import check_keys
+from pipeline.schema import CANONICAL, QUARANTINE, split_column
+from pipeline.stage import Record
+
+MAPPED = ("text", "source_id", "url", "date", "snapshot", "license", "provenance", "parent_id")
+"""Canonical columns that a source may map to its own fields."""
+
+STRING_SUFFIX = ":string"
+"""Ending of a mapped field that makes an existing score a column of labels instead of numbers."""
+
+ALPHABET = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", np.uint8)
+"""Base32 of RFC 4648 in lower case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceInfo:
+    """What a source says about the records of one of its files.
+
+    name, license, provenance, snapshot: of the source; a record's own license, provenance and snapshot win.
+    columns: canonical column -> field name, or names to try in order. Also `stage.column` -> field: an
+        existing score, a float64 column, or a string column if the field's name ends in `:string`. A dot in a
+        field name reaches into nested objects (`quality.fine_web`), unless a field has that very name.
+    fields: the reader's own names, used where `columns` says nothing.
+    input: path of the file below the source root.
+    """
+
+    name: str
+    input: str
+    license: str | None = None
+    provenance: str | None = None
+    snapshot: str | None = None
+    columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    max_doc_bytes: int = 16 << 20
+
+    def __post_init__(self) -> None:
+        known = [column for column in self.columns if "." in column]
+        check_keys(self.columns, [*MAPPED, *known], f"sources.{self.name}.columns")
+        if not 1 <= self.max_doc_bytes < 1 << 31:
+            raise ConfigError(f"ingest.max_doc_bytes is {self.max_doc_bytes}; expected 1 to 2 GiB")
+
+
+def text_hash(text: str | bytes) -> str:
+    """Hash a text to 32 hex digits: XXH3-128 of its UTF-8."""
+    return xxhash.xxh3_128_hexdigest(text.encode() if isinstance(text, str) else text)
+
+
+def doc_id(source: str, input: str, row: int) -> str:
+    """Name a document by where it was found: 26 characters of base32, see `doc_ids`."""
+    return doc_ids(source, input, [row])[0].as_py()
+
+
+def doc_ids(source: str, input: str, rows: Sequence[int]) -> pa.StringArray:
+    """Name documents of one file: base32, lower case, unpadded, of XXH3-128(source, input, row).
+
+    Hashed are both names, each after its length in bytes, then the row as a signed 64-bit little-endian
+    number: two different places never give the same bytes.
+    """
+    names = [name.encode() for name in (source, input)]
+    start = xxhash.xxh3_128(b"".join(len(name).to_bytes(8, "little") + name for name in names))
+    digests = bytearray()
+    for row in rows:
+        place = start.copy()
+        place.update(row.to_bytes(8, "little", signed=True))
+        digests += place.digest()
+    bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(len(rows), 16), axis=1)
+    fives = np.pad(bits, ((0, 0), (0, 2))).reshape(len(rows), 26, 5) @ np.array([16, 8, 4, 2, 1], np.uint8)
+    offsets = np.arange(0, 26 * (len(rows) + 1), 26, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(ALPHABET[fives]))
+
+
+def host_of(url: str | None) -> str | None:
+    """Return a URL's host in lower case, without user and port, internationalised or not as found."""
+    try:
+        return (urlsplit(url).hostname or None) if url else None
+    except ValueError:  # brackets that are no IPv6 address, characters that normalise to a separator
+        return None
+
+
+class _BrokenError(Exception):
+    """A record is no document; args: reason, detail."""
+
+
+def canonical_text(value: Value, max_doc_bytes: int) -> bytes:
+    r"""Return the canonical text of a field as UTF-8.
+
+    Line breaks \r\n and \r become \n and one leading U+FEFF is dropped; nothing else changes. Text is not
+    normalised: NFC already replaces CJK compatibility ideographs, NFKC also full-width forms, which signals
+    measure and Chinese readers expect; it could not be undone, and stages fold what they compare themselves.
+
+    Raises: _BrokenError for what cannot be a document.
+    """
+    if value is None:
+        raise _BrokenError("no_text", "no field with text")
+    try:
+        text = value.decode("utf-8") if isinstance(value, bytes) else value
+        if not isinstance(text, str):
+            raise _BrokenError("text_not_string", f"found {type(value).__name__}; expected a string")
+        data = text.encode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _BrokenError("invalid_utf8", f"byte 0x{value[error.start]:02x} at {error.start:,}") from error
+    except UnicodeEncodeError as error:
+        found = f"U+{ord(error.object[error.start]):04X} at character {error.start:,}"
+        raise _BrokenError("invalid_unicode", f"lone surrogate {found}") from error
+    if text.startswith("\ufeff"):
+        text, data = text[1:], data[3:]
+    if not text or text.isspace():
+        raise _BrokenError("empty_text", f"{len(text):,} characters, none of them visible")
+    if b"\0" in data:
+        raise _BrokenError("nul_bytes", f"U+0000 at character {text.index(chr(0)):,}")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if len(data) > max_doc_bytes:
+        raise _BrokenError("too_long", f"{len(data):,} bytes; expected at most {max_doc_bytes:,}")
+    return data
+
+
+class Rows:
+    """Collects records of one file until `take` makes tables of them."""
+
+    def __init__(self, source: SourceInfo) -> None:
+        self._source = source
+        names = {
+            column: _names(source.columns.get(column, source.fields.get(column, ()))) for column in MAPPED
+        }
+        self._text_names = names.pop("text")
+        self._names = names
+        scores = {column: fields for column, fields in sorted(source.columns.items()) if "." in column}
+        self._scores = {column: _names(fields) for column, fields in scores.items()}
+        self._labels = {column for column, fields in scores.items() if _is_label(fields)}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._text, self._offsets, self._rows = bytearray(), [0], list[int]()
+        self._hashes, self._meta = list[str](), list[bytes | None]()
+        self._values: dict[str, list[str | None]] = {column: [] for column in self._names}
+        self._existing: dict[str, list[Value]] = {column: [] for column in self._scores}
+        self._broken: list[Record] = []
+        self._other_bytes = 0
+
+    @property
+    def n_docs(self) -> int:
+        """Documents waiting for `take`."""
+        return len(self._rows)
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of their text in UTF-8."""
+        return len(self._text)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of text, meta and quarantined records waiting for `take`: what to bound memory by."""
+        return len(self._text) + self._other_bytes
+
+    def add(self, record: Record) -> None:
+        """Turn one record into a document or a quarantined row."""
+        fields = record.fields
+        if fields is None:
+            self._quarantine(record)
+            return
+        used: set[str] = set()
+        try:
+            text = canonical_text(find(fields, self._text_names, used), self._source.max_doc_bytes)
+            values = {column: as_string(find(fields, names, used)) for column, names in self._names.items()}
+            existing = {column: find(fields, names, used) for column, names in self._scores.items()}
+            rest = {name: value for name, value in fields.items() if name not in used and value is not None}
+            meta = to_json(rest) if rest else None
+        except _BrokenError as error:
+            reason, detail = error.args
+            self._quarantine(Record(record.position, None, reason, detail, to_raw(fields)))
+            return
+        except RecursionError:
+            detail = "fields are nested too deeply to be written as JSON"
+            self._quarantine(Record(record.position, None, "too_deep", detail, to_raw(fields)))
+            return
+        self._text += text
+        self._offsets.append(len(self._text))
+        self._rows.append(record.position)
+        self._hashes.append(text_hash(text))
+        self._meta.append(meta)
+        self._other_bytes += len(meta or b"")
+        for column, value in values.items():
+            self._values[column].append(value)
+        for column, score in existing.items():
+            self._existing[column].append(score)
+
+    def _quarantine(self, record: Record) -> None:
+        self._broken.append(record)
+        self._other_bytes += len(record.raw or b"")
+
+    def take(self) -> tuple[pa.Table, pa.Table, dict[str, pa.Table]]:
+        """Return what has been added since the last call, and start anew.
+
+        Returns: documents (CANONICAL), quarantined rows (QUARANTINE), and for each stage that `columns` names
+        a table of existing scores, row by row with the documents; a score that is no finite number is null.
+        """
+        tables = self._documents(), self._quarantined(), self._existing_tables()
+        self._clear()
+        return tables
+
+    def _documents(self) -> pa.Table:
+        source, n = self._source, self.n_docs
+        values = {column: string_array(found) for column, found in self._values.items()}
+        for column in ("license", "provenance", "snapshot"):
+            default = getattr(source, column)
+            if default is not None:
+                values[column] = values[column].fill_null(default)
+        offsets = pa.py_buffer(np.array(self._offsets, np.int64))
+        columns = values | {
+            "doc_id": doc_ids(source.name, source.input, self._rows),
+            "text": pa.LargeStringArray.from_buffers(n, offsets, pa.py_buffer(self._text)),
+            "host": pa.array([host_of(url) for url in values["url"].to_pylist()], pa.string()),
+            "source": pa.repeat(pa.scalar(source.name, pa.string()), n),
+            "meta": pa.array(self._meta, pa.large_binary()).cast(pa.large_string()),
+            "text_hash": pa.array(self._hashes, pa.string()),
+            "text_bytes": pa.array(np.diff(self._offsets), pa.int32()),
+            "input": pa.repeat(pa.scalar(source.input, pa.string()), n),
+            "input_row": pa.array(self._rows, pa.int64()),
+        }
+        return pa.table([columns[name] for name in CANONICAL.names], schema=CANONICAL)
+
+    def _quarantined(self) -> pa.Table:
+        n = len(self._broken)
+        return pa.table(
+            [
+                pa.repeat(pa.scalar(self._source.name, pa.string()), n),
+                pa.repeat(pa.scalar(self._source.input, pa.string()), n),
+                pa.array([record.position for record in self._broken], pa.int64()),
+                pa.array([record.reason for record in self._broken], pa.string()),
+                string_array([record.detail for record in self._broken]),
+                pa.array([record.raw for record in self._broken], pa.large_binary()),
+            ],
+            schema=QUARANTINE,
+        )
+
+    def _existing_tables(self) -> dict[str, pa.Table]:
+        tables: dict[str, dict[str, pa.Array]] = {}
+        for name, values in self._existing.items():
+            stage, column = split_column(name)
+            if name in self._labels:
+                array = string_array([as_string(value) for value in values])
+            else:
+                array = pa.array([as_number(value) for value in values], pa.float64())
+            tables.setdefault(str(stage), {})[column] = array
+        return {stage: pa.table(columns) for stage, columns in tables.items()}
+
+
+def _names(fields: str | tuple[str, ...]) -> tuple[str, ...]:
+    names = (fields,) if isinstance(fields, str) else tuple(fields)
+    return tuple(name.removesuffix(STRING_SUFFIX) for name in names)
+
+
+def _is_label(fields: str | tuple[str, ...]) -> bool:
+    return (fields if isinstance(fields, str) else fields[0]).endswith(STRING_SUFFIX)

@@ -1,0 +1,140 @@
+"""Derived sources: documents made out of those of finished shards, one shard of them for each of their parents'.
+
+A derived shard is named after its parent's shard and all that its making depends on, so that one new parent makes one
+new shard. Its documents are canonical ones: stages, rules, mixes and the ledger treat them like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.annotate.addresses import Recipes
+from pipeline.annotate.wave import Columns, _nulls, edit_spans
+from pipeline.config.run_file import Derived, Edits, RunFile, plain_edits
+from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns
+from pipeline.errors import StageError
+from pipeline.ingest.canonical import doc_ids, text_hash
+from pipeline.ingest.ingest import IngestReport, parquet_writer, peak_rss_bytes, read_batches
+from pipeline.recipe import digest, file_digest
+from pipeline.schema import CANONICAL
+from pipeline.stage import DERIVED
+from pipeline.storage.scratch import scratch
+from pipeline.storage.store import Store
+
+INHERITED = ("url", "host", "date", "snapshot", "license", "provenance")
+"""Columns that a derived document takes from its parent."""
+
+
+@dataclass(frozen=True)
+class DeriveTask:
+    """One shard and the source that is made out of it; name: of the group, see group_of."""
+
+    store: Store
+    derived: Derived
+    shard: Shard
+    name: str
+    edits: Edits
+    refs: Mapping[str, SidecarRef]
+    loose: Mapping[str, pa.DataType] = field(default_factory=dict)
+
+
+def inputs(derived: Derived, edits: Edits) -> set[str]:
+    """Columns that a derived source rests on."""
+    return set(derived.step.reads) | edits.columns()
+
+
+def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> str:
+    """`<source>-<inputs16>`: the parent's shard and how documents are made out of it decide the name."""
+    edits = run.release.edits.of_parents()
+    steps = sorted({column.partition(".")[0] for column in inputs(derived, edits) if "." in column})
+    upstream = [recipes.full(name, shard) if name in recipes.steps else "imported" for name in steps]
+    made = [
+        derived.name,
+        derived.step.name,
+        derived.step.version,
+        derived.config,
+        upstream,
+        plain_edits(edits),
+    ]
+    made += [[file_digest(path) for path in derived.step.data(derived.config)]] if derived.step.data else []
+    return f"{derived.name}-{digest([shard.id, shard.generation, made])[:16]}"
+
+
+def derivations(run: RunFile, shards: Iterable[Shard]) -> list[tuple[Derived, Shard]]:
+    """Every derived source with every shard of its parents."""
+    shards = list(shards)
+    return [
+        (derived, shard) for derived in run.derived for shard in shards if shard.source in derived.parents
+    ]
+
+
+def derive_shard(task: DeriveTask) -> IngestReport:
+    """Make the documents of one parent's shard, and write them as a shard if there are any."""
+    report = IngestReport(task.name, task.derived.name, [], parent=task.shard.id)
+    reads = inputs(task.derived, task.edits)
+    canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id", "text", *INHERITED})
+    brought = reads - task.loose.keys()
+    stored = [column for column in brought if "." in column and column.partition(".")[0] in task.refs]
+    sidecars = read_columns(task.store, task.shard, task.refs, stored)
+    tables = []
+    start = 0
+    for batch in read_batches(task.store, task.shard, canonical):
+        columns: Columns = {name: batch[name] for name in canonical}
+        columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
+        columns |= {name: _nulls(kind, batch.num_rows) for name, kind in task.loose.items()}
+        tables.append(derive_batch(task.derived, task.edits, columns))
+        start += batch.num_rows
+    documents = pa.concat_tables(tables) if tables else CANONICAL.empty_table()
+    report.n_read = documents.num_rows
+    if documents.num_rows:
+        sizes = documents["text_bytes"].to_numpy()
+        shard = Shard(
+            f"{task.name}-00000", task.derived.name, documents.num_rows, int(sizes.sum(dtype=np.int64))
+        )
+        with scratch() as folder:
+            path = os.path.join(folder, "shard.parquet")
+            with parquet_writer(path, CANONICAL) as writer:
+                writer.write_table(documents, row_group_size=1024)
+            task.store.put_file(shard.key, path)
+        report.shards.append(shard)
+    report.peak_rss = peak_rss_bytes()
+    return report
+
+
+def derive_batch(derived: Derived, edits: Edits, columns: Columns) -> pa.Table:
+    """Canonical rows of the documents made out of one batch.
+
+    Raises: StageError if the module breaks its contract.
+    """
+    reads = {name: columns[name] for name in derived.step.reads}
+    table = pa.table({**reads, "edits": edit_spans(edits, columns)})
+    made = derived.step.derive(table, derived.config, edits.replace)
+    if not made.schema.equals(DERIVED):
+        raise StageError(
+            f"{derived.module} made {made.schema.names}; expected {DERIVED.names} as in stage.DERIVED"
+        )
+    parents = made["parent"].combine_chunks()
+    texts = made["text"].to_pylist()
+    if not all(texts):
+        raise StageError(f"{derived.module} made a document without text")
+    parent_ids = columns["doc_id"].take(parents).to_pylist()
+    numbers = made["number"].to_pylist()
+    ids = [doc_ids(derived.name, name, [n])[0].as_py() for name, n in zip(parent_ids, numbers, strict=True)]
+    filled = {name: columns[name].take(parents) for name in INHERITED} | {
+        "doc_id": pa.array(ids, pa.string()),
+        "text": made["text"],
+        "source_id": pa.nulls(len(ids), pa.string()),
+        "source": pa.repeat(pa.scalar(derived.name, pa.string()), len(ids)),
+        "parent_id": pa.array(parent_ids, pa.string()),
+        "meta": made["meta"],
+        "text_hash": pa.array([text_hash(text) for text in texts], pa.string()),
+        "text_bytes": pa.array([len(text.encode()) for text in texts], pa.int32()),
+        "input": pa.array(parent_ids, pa.string()),
+        "input_row": made["number"],
+    }
+    return pa.table([filled[name] for name in CANONICAL.names], schema=CANONICAL)

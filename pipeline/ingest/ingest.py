@@ -1,0 +1,305 @@
+"""Ingest: input files become canonical shards, once, and what cannot become a document goes to quarantine.
+
+A shard is named after the source and what its input files hold, so that another file, another path or another
+machine renames nothing. Files are read as streams and written in row groups, whatever their size.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from pipeline.config.run_file import Ingest, Source, ingest_recipe
+from pipeline.dataset.sidecars import Shard, SidecarRef, write_sidecar
+from pipeline.errors import AlignmentError, InputError
+from pipeline.ingest.canonical import Rows, SourceInfo
+from pipeline.recipe import digest
+from pipeline.schema import CANONICAL, QUARANTINE
+from pipeline.storage.scratch import scratch
+from pipeline.storage.store import InputFile, Store, input_digest, list_inputs, open_input, with_siblings
+
+ROW_GROUP_ROWS = 1024
+ROW_GROUP_BYTES = 16 << 20
+PACK_FILES = 64
+"""Small files share a shard; a file whose path hash is a multiple of this closes a group."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Input files that are ingested together: one large file, or a run of small ones in path order."""
+
+    source: Source
+    files: tuple[InputFile, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the files as they lie."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+        return f"{self.source.name}: {self.files[0].relative}{more}"
+
+
+@dataclass(frozen=True)
+class IngestTask:
+    """Everything that a worker needs to ingest a group; digests are those already known, by relative path."""
+
+    store: Store
+    group: Group
+    ingest: Ingest
+    digests: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class IngestReport:
+    """What became of a group; parent: the shard that a derived one was made of."""
+
+    name: str
+    source: str
+    files: list[dict[str, str | int]]
+    shards: list[Shard] = field(default_factory=list)
+    n_read: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    peak_rss: int = 0
+    parent: str | None = None
+
+    def entry(self) -> dict[str, object]:
+        """The catalog entry."""
+        shards = [[s.id, s.n_rows, s.text_bytes, s.generation] for s in self.shards]
+        quarantined = dict(sorted(self.quarantined.items()))
+        made_of = {"parent": self.parent} if self.parent else {}
+        return {"source": self.source, "files": self.files, "shards": shards, "read": self.n_read,
+                "quarantined": quarantined, **made_of}  # fmt: skip
+
+
+def find_groups(source: Source, ingest: Ingest) -> list[Group]:
+    """List a source's input files, each with those that its reader reads beside it, and pack the small ones.
+
+    Raises: InputError if a pattern matches nothing, a file beside an input is missing or two inputs have the same path
+    below their roots.
+    """
+    files: dict[str, InputFile] = {}
+    for pattern in source.files:
+        for file in list_inputs(pattern, source.follow_links):
+            other = files.setdefault(file.relative, file)
+            if other.path != file.path:
+                raise InputError(
+                    f"source {source.name}: {file.path} and {other.path} are both {file.relative!r} below their "
+                    "folders; documents are named after that path, so give each folder a source of its own"
+                )
+    found = sorted(files.values(), key=lambda file: file.relative)
+    if beside := source.reader.siblings:
+        found = [
+            with_siblings(file, beside(file.path, source.reader_config), source.follow_links)
+            for file in found
+        ]
+    return list(_pack(source, found, ingest))
+
+
+def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Group]:
+    small_bytes = min(ingest.pack_bytes, ingest.shard_bytes // 8)
+    pack: list[InputFile] = []
+    for file in files:
+        if file.size > small_bytes:
+            yield Group(source, (file,))
+            continue
+        pack.append(file)
+        if xxhash.xxh3_64_intdigest(file.relative.encode()) % PACK_FILES == 0:
+            yield Group(source, tuple(pack))
+            pack = []
+    if pack:
+        yield Group(source, tuple(pack))
+
+
+def peak_rss_bytes() -> int:
+    """Largest memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def group_name(group: Group, ingest: Ingest, digests: dict[str, str]) -> str:
+    """`<source>-<inputs16>`: what the group holds and how it is read decide its name.
+
+    64 bits: at 10^6 files of a source, two groups share a name once in 4 * 10^7 corpora.
+    """
+    inputs = [[file.relative, digests[file.relative]] for file in group.files]
+    return f"{group.source.name}-{digest([ingest_recipe(group.source, ingest), inputs])[:16]}"
+
+
+def ingest_group(task: IngestTask) -> IngestReport:
+    """Read a group's files and write its shards and its quarantine; what lies there already is replaced."""
+    group, known = task.group, dict(task.digests)
+    digests = {file.relative: known.get(file.relative) or input_digest(file) for file in group.files}
+    files: list[dict[str, str | int]] = [
+        {"path": f.relative, "size": f.size, "stamp": f.stamp, "digest": digests[f.relative]}
+        for f in group.files
+    ]
+    report = IngestReport(group_name(group, task.ingest, digests), group.source.name, files)
+    with scratch() as folder:
+        writer = _ShardWriter(task, report, folder)
+        for file in group.files:
+            _read_file(file, task, writer)
+        writer.close()
+    report.peak_rss = peak_rss_bytes()
+    return report
+
+
+def _read_file(file: InputFile, task: IngestTask, writer: _ShardWriter) -> None:
+    source = task.group.source
+    info = SourceInfo(
+        name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
+        columns=source.columns, fields=source.reader.fields, max_doc_bytes=task.ingest.max_doc_bytes,
+        input=file.relative,
+    )  # fmt: skip
+    rows = Rows(info)
+    with open_input(file.path) as stream:
+        for record in source.reader.read(stream, file.relative, source.reader_config):
+            writer.report.n_read += 1
+            rows.add(record)
+            if rows.n_docs >= ROW_GROUP_ROWS or rows.held_bytes >= ROW_GROUP_BYTES:
+                writer.add(*rows.take())
+    writer.add(*rows.take())
+
+
+class _ShardWriter:
+    """Cuts a group's documents into shards of bounded text size, one row group at a time."""
+
+    def __init__(self, task: IngestTask, report: IngestReport, folder: str) -> None:
+        self.task, self.report, self.folder = task, report, folder
+        self.file: pq.ParquetWriter | None = None
+        self.n_rows = self.text_bytes = 0
+        self.scores: dict[str, list[pa.Table]] = {}
+        self.quarantine: pq.ParquetWriter | None = None
+
+    @property
+    def shard_path(self) -> str:
+        """Local file of the shard that is being written."""
+        return os.path.join(self.folder, "shard.parquet")
+
+    def add(self, documents: pa.Table, quarantined: pa.Table, scores: dict[str, pa.Table]) -> None:
+        """Take what one row group's worth of records became."""
+        if quarantined.num_rows:
+            self.add_quarantined(quarantined)
+        start = 0
+        sizes = documents["text_bytes"].to_numpy().astype(np.int64)
+        while start < documents.num_rows:
+            room = self.task.ingest.shard_bytes - self.text_bytes
+            n_rows = int((sizes[start:].cumsum() <= room).sum())
+            if n_rows == 0 and self.n_rows == 0:
+                n_rows = 1  # a document larger than a shard has one to itself
+            if n_rows:
+                cut = {prefix: table.slice(start, n_rows) for prefix, table in scores.items()}
+                self.write(documents.slice(start, n_rows), cut, int(sizes[start : start + n_rows].sum()))
+            if start + n_rows < documents.num_rows:
+                self.end_shard()
+            start += n_rows
+
+    def write(self, documents: pa.Table, scores: dict[str, pa.Table], text_bytes: int) -> None:
+        """Write documents that fit into the open shard."""
+        if self.file is None:
+            self.file = parquet_writer(self.shard_path, CANONICAL)
+        self.file.write_table(documents, row_group_size=documents.num_rows)
+        for prefix, table in scores.items():
+            self.scores.setdefault(prefix, []).append(table)
+        self.n_rows += documents.num_rows
+        self.text_bytes += text_bytes
+
+    def end_shard(self) -> None:
+        """Close the open shard and put it into the store."""
+        if self.file is None:
+            return
+        self.file.close()
+        shard_id = f"{self.report.name}-{len(self.report.shards):05d}"
+        shard = Shard(shard_id, self.report.source, self.n_rows, self.text_bytes)
+        self.task.store.put_file(shard.key, self.shard_path)
+        for prefix, tables in self.scores.items():
+            ref = imported_ref(prefix, self.task.group.source, self.task.ingest, shard)
+            write_sidecar(self.task.store, ref, pa.concat_tables(tables), shard)
+        self.report.shards.append(shard)
+        self.file, self.n_rows, self.text_bytes, self.scores = None, 0, 0, {}
+
+    def add_quarantined(self, table: pa.Table) -> None:
+        """Write quarantined rows and count their reasons."""
+        if self.quarantine is None:
+            self.quarantine = parquet_writer(os.path.join(self.folder, "quarantine.parquet"), QUARANTINE)
+        self.quarantine.write_table(table)
+        self.report.quarantined.update(table["reason"].to_pylist())
+
+    def close(self) -> None:
+        """End the last shard and put the quarantine into the store."""
+        self.end_shard()
+        if self.quarantine is not None:
+            self.quarantine.close()
+            key = f"quarantine/{self.report.source}/{self.report.name}.parquet"
+            self.task.store.put_file(key, os.path.join(self.folder, "quarantine.parquet"))
+
+
+def imported_ref(prefix: str, source: Source, ingest: Ingest, shard: Shard) -> SidecarRef:
+    """Where scores that came with the records lie: a sidecar whose recipe is the ingest's."""
+    recipe = ingest_recipe(source, ingest)
+    return SidecarRef(f"annotations/{prefix}/v0-{recipe[:8]}/{shard.id}.parquet", recipe)
+
+
+REPEATING = (
+    "host", "snapshot", "source", "license", "provenance", "input", "language", "domain", "kind", "reason",
+)  # fmt: skip
+"""Columns of few different values."""
+
+
+def parquet_writer(path: str, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
+    """A Parquet writer for tables with text: zstd, dictionaries only where values repeat, no statistics of text."""
+    repeating = [n for n in REPEATING if n in schema.names]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=level,
+        use_dictionary=repeating,
+        write_statistics=False,
+    )
+
+
+def read_batches(store: Store, shard: Shard, columns: list[str]) -> Iterator[pa.Table]:
+    """Yield a shard's documents one row group at a time.
+
+    Raises: AlignmentError if the file does not hold the shard's rows.
+    """
+    with store.open(shard.key) as stream:
+        file = pq.ParquetFile(stream)
+        if file.metadata.num_rows != shard.n_rows:
+            raise AlignmentError(
+                f"{shard.key}: {file.metadata.num_rows:,} rows, expected {shard.n_rows:,}; the file was edited. "
+                "Delete shards/catalog.json's entry for it (or the store) and run again."
+            )
+        for i in range(file.num_row_groups):
+            yield file.read_row_group(i, columns)
+
+
+def read_shard_rows(
+    store: Store, shard: Shard, columns: list[str], wanted: np.ndarray
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (first row, table) for those row groups that hold a wanted row; wanted is a bool array (n_rows,)."""
+    with store.open(shard.key) as stream:
+        file = pq.ParquetFile(stream)
+        start = 0
+        for i in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(i).num_rows
+            if wanted[start : start + n_rows].any():
+                yield start, file.read_row_group(i, columns)
+            start += n_rows
+
+
+def parse_entry(entry: dict[str, object]) -> list[Shard]:
+    """Shards of a catalog entry."""
+    source = str(entry["source"])
+    return [Shard(s[0], source, s[1], s[2], s[3]) for s in entry["shards"]]  # type: ignore[attr-defined]

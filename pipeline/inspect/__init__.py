@@ -1,0 +1,1 @@
+"""Commands that look at a finished build or release."""

@@ -1,0 +1,80 @@
+"""From a place in training back to the documents that were there: loss spikes have an address."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UsageError
+from pipeline.inspect.verify import read_checksums, read_parts
+from pipeline.names import nearest
+from pipeline.storage.store import Store
+
+COLUMNS = ["doc_id", "language", "source", "url", "n_tokens", "lineage"]
+
+
+def locate(release: Store, mix: str, first: int, last: int) -> list[dict[str, Any]]:  # Any: plain rows
+    """Documents whose tokens, end token included, lie at positions [first, last) of a mix in training order.
+
+    Returns: rows with doc_id, part, row, epoch, first_token, n_tokens, language, source, url and lineage.
+    Raises: UsageError if the release has no such mix, or the mix no such position.
+    """
+    lineage = json.loads(release.get("lineage.json"))
+    if mix not in lineage["mixes"]:
+        raise UsageError(f"no mix {mix!r} in this release{nearest(mix, lineage['mixes'])}")
+    with release.open(f"mixes/{mix}/order.parquet") as stream:
+        order = pq.read_table(stream)
+    documents = in_order(release, mix, order)
+    sizes = documents["n_tokens"].fill_null(0).to_numpy().astype(np.int64) + 1
+    starts = np.cumsum(sizes) - sizes
+    total = int(sizes.sum())
+    if not 0 <= first < last or first >= total:
+        raise UsageError(f"tokens {first:,} to {last:,}: expected a range within the mix's {total:,} tokens")
+    low = int(np.searchsorted(starts, first, side="right")) - 1
+    high = int(np.searchsorted(starts, last, side="left"))
+    rows = documents.slice(low, high - low).to_pylist()
+    placed = order.slice(low, high - low).to_pylist()
+    return [
+        {
+            **at,
+            "first_token": int(starts[low + i]),
+            **{name: row[name] for name in COLUMNS if name != "doc_id"},
+        }
+        for i, (at, row) in enumerate(zip(placed, rows, strict=True))
+    ]
+
+
+def in_order(release: Store, mix: str, order: pa.Table) -> pa.Table:
+    """Facts of a mix's documents in training order: from its own parts, or from data/ by id."""
+    listed = read_checksums(release)
+    own = read_parts(release, listed, f"mixes/{mix}/", COLUMNS)
+    if own.num_rows:
+        return own
+    data = read_parts(release, listed, "data/", COLUMNS)
+    place = {doc_id: i for i, doc_id in enumerate(data["doc_id"].to_pylist())}
+    return data.take(pa.array([place[doc_id] for doc_id in order["doc_id"].to_pylist()], pa.int64()))
+
+
+def parse_range(text: str, length: int) -> tuple[int, int]:
+    """Read `N`, one position, or `N:M`; times length, the tokens of a training sequence, when that is not 1.
+
+    Raises: UsageError for anything else.
+    """
+    first, colon, last = text.partition(":")
+    if not first.isdigit() or (colon and not last.isdigit()):
+        raise UsageError(f"{text!r}: expected a position or a range of positions, such as 1000 or 1000:2000")
+    start = int(first)
+    return start * length, (int(last) if colon else start + 1) * length
+
+
+def lines(found: list[dict[str, Any]]) -> list[str]:
+    """The documents for a terminal."""
+    return [
+        f"{row['first_token']:>14,}  {row['n_tokens'] or 0:>8,} tokens  {row['doc_id']}  epoch {row['epoch']}  "
+        f"{row['language']}  {row['source']}/{row['lineage']['input']}:{row['lineage']['row']}  {row['url'] or ''}"
+        for row in found
+    ]

@@ -1,0 +1,190 @@
+"""A finished build, opened to be looked at: its shards, its annotations and its decisions, nothing computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.annotate.addresses import Phase, phases
+from pipeline.annotate.wave import Columns
+from pipeline.config.run_file import RunFile
+from pipeline.dataset.sidecars import Shard
+from pipeline.errors import UsageError
+from pipeline.ingest.ingest import read_shard_rows
+from pipeline.planning.plan import PhasePlan, Plan, known_derivations, known_groups, known_result, plan_phase
+from pipeline.release.placement import fitted_mixes, plan_mix, to_fit
+from pipeline.release.run import Releasing, release_columns
+from pipeline.release.write import FactsTask, Layout, facts_of
+from pipeline.runtime.engines import Engine, SerialEngine
+from pipeline.runtime.progress import Progress
+from pipeline.select.selector import Selection
+from pipeline.select.verdicts import Decision, Kept, final, mix_columns, outcome_names
+from pipeline.session import Session
+from pipeline.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One shard with its decision: columns by name (annotations and canonical ones, no text)."""
+
+    shard: Shard
+    decision: Decision
+    columns: Columns
+    kept: Kept
+
+    def outcomes(self, layout: Layout) -> np.ndarray:
+        """Name of the rule that dropped each row; None for a kept one."""
+        return outcome_names(self.decision.rules, layout.duplicate, layout.orphan, None)[self.kept.rule]
+
+
+class Finished:
+    """A run file and a store that has everything the run file asks for, the release aside; see open_build."""
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.run, self.store = session, session.run_file, session.store
+        self.releasing = Releasing(session)
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The decisions over every shard, made once; keepers and owners that the store lacks are chosen now."""
+        selection = self.releasing.selector.decide(store=False)
+        self.session.add_owners(selection.owners, selection.owners_result)
+        return selection
+
+    def decisions(self) -> list[Decision]:
+        """Decisions over every shard."""
+        return self.selection.decisions
+
+    def judge(self, decision: Decision, columns: set[str]) -> Judged:
+        """Read the columns that are asked for and decide over a shard."""
+        refs = self.session.recipes.refs(columns | self.releasing.columns, decision.shard)
+        loose = self.session.recipes.loose(columns | self.releasing.columns, decision.shard)
+        decision = replace(decision, refs={**decision.refs, **refs}, loose=loose)
+        found = decision.read(self.store, columns | decision.rule_columns())
+        return Judged(decision.shard, decision, found, final(decision, self.store))
+
+    def text(self, shard: Shard, rows: np.ndarray) -> Iterator[tuple[int, str]]:
+        """Yield (row, canonical text) of some rows of a shard, in row order."""
+        wanted = np.zeros(shard.n_rows, bool)
+        wanted[rows] = True
+        for start, batch in read_shard_rows(self.store, shard, ["text"], wanted):
+            for row in np.flatnonzero(wanted[start : start + batch.num_rows]):
+                yield start + int(row), batch["text"][int(row)].as_py()
+
+    def locate(self, doc_id: str) -> tuple[Decision, int]:
+        """Find a document by id.
+
+        Raises: UsageError if no shard of the run has it.
+        """
+        for decision in self.decisions():
+            row = _index(self.document_column(decision.shard, "doc_id"), doc_id)
+            if row is not None:
+                return decision, row
+        raise UsageError(f"no document {doc_id!r} in this build; `bicorpus show` lists some")
+
+    def locate_by(self, column: str, value: object) -> tuple[Decision, int]:
+        """Find the first document with a value in a canonical column.
+
+        Raises: UsageError if there is none.
+        """
+        for decision in self.decisions():
+            row = _index(self.document_column(decision.shard, column), value)
+            if row is not None:
+                return decision, row
+        raise UsageError(f"no document with {column} {value!r} in this build")
+
+    def document_column(self, shard: Shard, column: str) -> pa.ChunkedArray:
+        """One canonical column of a shard."""
+        with self.store.open(shard.key) as stream:
+            return pq.read_table(stream, columns=[column])[column]
+
+
+def open_build(
+    run: RunFile,
+    store: Store,
+    unused: frozenset[str] = frozenset(),
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> Finished:
+    """Open a build in which everything that the run file asks for, the release aside, has been computed.
+
+    Args: unused, steps that may be missing, because no decision reads them; engine and progress, for a release that
+    is written from it (default: this process, silent).
+    Raises: UsageError naming what is missing; StoreError if the store cannot be read.
+    """
+    store.check(write=False)
+    session = Session(run, store, engine or SerialEngine(), progress or Progress(quiet=True))
+    names, missing = known_groups(run, session.state)
+    if missing:
+        raise UsageError(
+            f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
+        )
+    session.add_groups(names)
+    derived, to_derive = known_derivations(run, session.state, session.recipes, session.shards)
+    if to_derive:
+        raise UsageError(f"{store.url}: {to_derive[0][0].name} is not derived yet; run `bicorpus run` first")
+    session.add_derived(derived)
+    for phase in phases(run):
+        result = known_result(phase, session.recipes, session.state, session.shards)
+        plan = plan_phase(phase, session.recipes, session.state, session.shards, result)
+        if result is not None:
+            session.add_result(phase.steps[0], result)
+        absent = {name for name, n in plan.steps.items() if n} - unused
+        if absent:
+            names_ = ", ".join(sorted(absent))
+            raise UsageError(f"{store.url}: not computed: {names_}; run `bicorpus run` first")
+    return Finished(session)
+
+
+def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
+    """Complete a plan: is the release there, must keepers and owners be chosen, and what would each mix hold.
+
+    The mixes are known once every annotation is there; until keepers are chosen, copies still count as available, and
+    until owners are, repeated passages.
+    Raises: MixError when a ratio cannot be met.
+    """
+    pending = {name for phase in plan.phases for name, n in phase.steps.items() if n}
+    needed = {column.partition(".")[0] for column in release_columns(run)}
+    selection: Selection | None = None
+    if not plan.ingest and not plan.derive and not pending & needed:
+        releasing = open_build(run, store, unused=frozenset(pending)).releasing
+        if releasing.is_current():
+            plan.release = "up to date"
+        selection = releasing.selector.find()
+        decisions = selection.decisions if selection else releasing.selector.rules_only()
+        if selection and run.late:
+            session = releasing.session
+            session.add_owners(selection.owners, selection.owners_result)
+            phase = plan_phase(Phase("wave", run.late), session.recipes, session.state, session.shards)
+            plan.phases.append(phase)
+            decisions = decisions if phase.n_tasks else releasing.measure_edited(selection)
+        by, fits = mix_columns(run), to_fit(run)
+        tasks = [FactsTask(store, d, i, releasing.layout, by, "", fits) for i, d in enumerate(decisions)]
+        tables, reports = zip(*(facts_of(task) for task in tasks), strict=True)
+        facts = pa.concat_tables(tables)
+        for name, mix in sorted(fitted_mixes(run, reports).items()):
+            planned, _, tokens, _ = plan_mix(run, facts, releasing.mixer, mix)
+            plan.mixes[name] = {
+                "available": planned.available, "asked": planned.total, "discarded": planned.discarded,
+                "distinct": int(tokens.sum()),
+            }  # fmt: skip
+    if run.keep_one is not None:
+        n_tasks = 0 if selection else 1
+        for step in (run.keep_one.step, run.keep_one.owners):
+            if step is not None:
+                reasons = {} if selection else {step.name: "rules, order, clusters or passages changed"}
+                plan.phases.append(
+                    PhasePlan(step.name, "global", plan.shards, n_tasks, {step.name: n_tasks}, reasons, 0)
+                )
+
+
+def _index(values: pa.ChunkedArray, value: object) -> int | None:
+    import pyarrow.compute as pc
+
+    row = pc.index(values, pa.scalar(value, values.type)).as_py()
+    return None if row < 0 else row

@@ -1,0 +1,189 @@
+"""Rows of a build by what was measured and decided: `show` prints some, `export` writes all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import UsageError
+from pipeline.inspect.opened import Finished, Judged
+from pipeline.names import nearest
+from pipeline.schema import CANONICAL
+
+DECIDED = ("keep", "rule", "keeper_id", "similarity", "duplicate")
+"""Columns that come from the decisions."""
+
+SHOWN_CHARS = 80
+
+OPERATORS = {
+    ">=": pc.greater_equal, "<=": pc.less_equal, "!=": pc.not_equal, "=": pc.equal, ">": pc.greater, "<": pc.less,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Where:
+    """One comparison: column, operator, value as written."""
+
+    column: str
+    operator: str
+    value: str
+
+    def rows(self, table: pa.Table) -> np.ndarray:
+        """Boolean (n_rows,); null never matches."""
+        column = table[self.column]
+        try:
+            value = pa.scalar(self.value).cast(column.type)
+        except pa.ArrowInvalid as error:
+            raise UsageError(f"--where {self.column}: {self.value!r} is no {column.type}") from error
+        found = pc.fill_null(OPERATORS[self.operator](column, value), False)
+        return np.asarray(found.combine_chunks()).astype(bool)
+
+
+def parse_where(text: str, known: set[str]) -> Where:
+    """Read `column>=value`; operators are = != > >= < <=."""
+    match = re.fullmatch(r"\s*([\w.]+)\s*(>=|<=|!=|=|>|<)\s*(.*)", text)
+    if not match:
+        raise UsageError(
+            f"--where {text!r}: expected a comparison such as language.label=zho_Hans or signals.n_chars>=100"
+        )
+    if match[1] not in known:
+        raise UsageError(f"--where: no column {match[1]!r}{nearest(match[1], known)}")
+    return Where(match[1], match[2], match[3].strip())
+
+
+def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: whatever as_py returns for the dtype
+    """A value of an Arrow column for people: float32 in the fewest digits that name it, 0.292 for 0.2919999957."""
+    if value is None or not (pa.types.is_nested(dtype) or dtype == pa.float32()):
+        return value
+    if pa.types.is_struct(dtype):
+        return {field.name: shortest(value[field.name], field.type) for field in dtype}
+    if pa.types.is_nested(dtype):
+        return [shortest(item, dtype.value_type) for item in value]
+    return float(str(np.float32(value)))
+
+
+def columns_of(finished: Finished) -> set[str]:
+    """Columns that rows may be chosen by or exported with; `text` comes on top."""
+    return finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"}) | set(DECIDED)
+
+
+def table_of(finished: Finished, judged: Judged) -> pa.Table:
+    """Columns of a judged shard and what was decided."""
+    table = pa.table(
+        {name: column for name, column in judged.columns.items() if name not in ("rank", "profile")}
+    )
+    table = table.append_column("keep", pa.array(judged.kept.keep))
+    table = table.append_column("rule", pa.array(judged.outcomes(finished.releasing.layout), pa.string()))
+    table = table.append_column("keeper_id", judged.kept.keeper_id)
+    table = table.append_column("similarity", judged.kept.similarity)
+    return table.append_column("duplicate", judged.kept.duplicate)
+
+
+def select(
+    finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None
+) -> Iterator[pa.Table]:
+    """Yield matching rows shard by shard, with `text` where it is asked for or searched."""
+    pattern = re.compile(grep) if grep else None
+    left = limit
+    for decision in finished.decisions():
+        wanted = {where.column for where in wheres} | columns
+        judged = finished.judge(decision, wanted - set(DECIDED) - {"text"})
+        table = table_of(finished, judged)
+        rows = np.ones(table.num_rows, bool)
+        for where in wheres:
+            rows &= where.rows(table)
+        chosen = np.flatnonzero(rows)
+        if left is not None and pattern is None:
+            chosen = chosen[:left]
+        table = table.take(pa.array(chosen))
+        if "text" in columns or pattern:
+            texts = [text for _, text in finished.text(decision.shard, chosen)]
+            table = table.append_column("text", pa.array(texts, pa.large_string()))
+            if pattern:
+                table = table.filter(pa.array([bool(pattern.search(text)) for text in texts], pa.bool_()))
+        if left is not None:
+            table = table.slice(0, left)
+            left -= table.num_rows
+        if table.num_rows:
+            yield table.select(sorted(columns & set(table.column_names)))
+        if left == 0:
+            return
+
+
+def export(tables: Iterator[pa.Table], path: str) -> int:
+    """Write rows to a .jsonl or .parquet file; returns how many.
+
+    Raises: UsageError for another ending.
+    """
+    target = Path(path)
+    if target.suffix == ".parquet":
+        return _export_parquet(tables, target)
+    if target.suffix == ".jsonl":
+        n_rows = 0
+        with target.open("w", encoding="utf-8") as stream:
+            for table in tables:
+                for row in table.to_pylist():
+                    stream.write(json.dumps(row, ensure_ascii=False, default=_plain) + "\n")
+                n_rows += table.num_rows
+        return n_rows
+    raise UsageError(f"--to {path}: expected a file that ends in .jsonl or .parquet")
+
+
+def show_lines(
+    finished: Finished, wheres: tuple[str, ...], extra: list[str], grep: str | None, limit: int, as_json: bool
+) -> Iterator[str]:
+    """Lines that `show` prints: id, rule or kept, further columns, start of the text."""
+    known = columns_of(finished)
+    check_columns(extra, known)
+    columns = {"doc_id", "rule", "text", *extra}
+    for table in select(finished, [parse_where(where, known) for where in wheres], columns, grep, limit):
+        for plain in table.to_pylist():
+            row = {field.name: shortest(plain[field.name], field.type) for field in table.schema}
+            if as_json:
+                yield json.dumps(row, ensure_ascii=False, default=_plain)
+                continue
+            values = "  ".join(f"{name}={row[name]!r}" for name in extra)
+            start = " ".join(row["text"][: 4 * SHOWN_CHARS].split())[:SHOWN_CHARS]
+            yield f"{row['doc_id']}  {row['rule'] or 'kept':<20} {values}  {start}"
+
+
+def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str], target: str) -> int:
+    """Write the chosen columns of all matching rows; returns how many rows."""
+    known = columns_of(finished)
+    check_columns(columns, known)
+    return export(
+        select(finished, [parse_where(where, known) for where in wheres], set(columns), None, None), target
+    )
+
+
+def check_columns(names: list[str], known: set[str]) -> None:
+    """Raise UsageError for a column that the build does not have."""
+    for name in names:
+        if name != "text" and name not in known:
+            raise UsageError(f"no column {name!r}{nearest(name, known)}")
+
+
+def _export_parquet(tables: Iterator[pa.Table], target: Path) -> int:
+    writer, n_rows = None, 0
+    for table in tables:
+        writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd")
+        writer.write_table(table)
+        n_rows += table.num_rows
+    if writer:
+        writer.close()
+    else:
+        pq.write_table(pa.table({}), target)
+    return n_rows
+
+
+def _plain(value: Any) -> str:  # Any: whatever JSON does not know
+    return value.hex() if isinstance(value, bytes) else str(value)

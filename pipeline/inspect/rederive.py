@@ -1,0 +1,397 @@
+"""Derive a sample of decisions again from raw bytes: read the records anew, measure them, judge them, compare.
+
+The sample's documents, with the keepers that they were dropped for and the parents that they were derived from, make a
+corpus of their own; every stage and global step runs over it in memory. A document dropped as a copy has its keeper in
+that corpus, so each must get the verdict that it got in the full build. What only the whole corpus can say, such as
+buckets and owners of passages, is taken as it is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from pipeline.annotate.addresses import Phase, phases
+from pipeline.annotate.wave import Columns, WaveReport, run_stage, view_text
+from pipeline.config.run_file import Source, Step
+from pipeline.dataset.sidecars import Shard
+from pipeline.errors import UsageError
+from pipeline.ingest.canonical import Rows, SourceInfo
+from pipeline.ingest.derive import derive_batch
+from pipeline.ingest.ingest import find_groups
+from pipeline.inspect.opened import Finished
+from pipeline.inspect.verify import Report, compare, read_checksums, read_parts, text_digest
+from pipeline.mapreduce.replies import cut_rows
+from pipeline.mapreduce.shuffle import sort_keyed
+from pipeline.rules.rules import judge
+from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
+from pipeline.select.verdicts import Copies, Decision, order_column
+from pipeline.stage import Global, Record
+from pipeline.storage.store import Store, open_input
+
+SHARDS_PER_SAMPLE = 16
+"""Raw inputs are read whole, so a sample comes from the documents of a few shards."""
+
+
+def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 0) -> Report:
+    """Compare a sample of the release's decisions and texts with what its raw records give.
+
+    Raises: UsageError if the release was not cut from this build.
+    """
+    report = Report()
+    lineage = json.loads(release.get("lineage.json"))
+    if lineage["recipe"] != finished.releasing.recipe:
+        raise UsageError(
+            f"{release.url} was not cut from this run file and store as they are now; run `bicorpus run` again first"
+        )
+    listed = read_checksums(release)
+    ledger = read_parts(release, listed, "ledger/", None)
+    rows = {row["doc_id"]: row for row in ledger.to_pylist()}
+    sample = choose(list(rows.values()), n_sample, seed)
+    wanted = with_relatives(finished, sample, rows)
+    columns, verdicts, texts = decide_again(finished, read_again(finished, wanted), wanted)
+    position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
+    missing = [row for row in sample if row["doc_id"] not in position]
+    report.check(
+        "sampled records are in their raw files", len(sample), [f"{r['doc_id']} is not" for r in missing]
+    )
+    sample = [row for row in sample if row["doc_id"] in position]
+    compare(
+        report, "decisions derived again from raw bytes",
+        [(row["doc_id"], row["rule"] or "kept", verdicts[position[row["doc_id"]]] or "kept") for row in sample],
+    )  # fmt: skip
+    released = released_texts(release, listed, {row["doc_id"] for row in sample})
+    pairs = []
+    for row in sample:
+        again = (
+            text_digest(texts[position[row["doc_id"]]])
+            if verdicts[position[row["doc_id"]]] is None
+            else "absent"
+        )
+        pairs.append((row["doc_id"], released.get(row["doc_id"], "absent"), again))
+    compare(report, "released texts derived again", pairs)
+    compare_annotations(finished, columns, sample, position, report)
+    return report
+
+
+def choose(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[str, Any]]:
+    """Choose documents by a keyed hash, from a few shards that are chosen the same way."""
+
+    def rank(name: str) -> int:
+        return xxhash.xxh3_64_intdigest(name.encode(), seed=seed)
+
+    shards = sorted({row["shard"] for row in rows}, key=rank)
+    n_shards = SHARDS_PER_SAMPLE
+    while True:
+        inside = [row for row in rows if row["shard"] in set(shards[:n_shards])]
+        if len(inside) >= n_sample or n_shards >= len(shards):
+            return sorted(inside, key=lambda row: rank(row["doc_id"]))[:n_sample]
+        n_shards *= 2
+
+
+def with_relatives(
+    finished: Finished, sample: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Ledger rows by doc_id: the sample, the keepers that its documents go for, their parents, and so on."""
+    shards = {shard.id: shard for shard in finished.session.shards}
+    found: dict[str, dict[str, Any]] = {}
+    waiting = list(sample)
+    while waiting:
+        row = waiting.pop()
+        if row["doc_id"] in found:
+            continue
+        found[row["doc_id"]] = row
+        names = [row["keeper_id"]]
+        if row["shard"] in finished.session.parents:
+            names.append(finished.document_column(shards[row["shard"]], "parent_id")[row["row"]].as_py())
+        waiting += [rows[name] for name in names if name in rows]
+    return found
+
+
+def read_again(finished: Finished, rows: dict[str, dict[str, Any]]) -> pa.Table:
+    """Read the raw records of ledger rows, derived ones aside; canonical columns, in no particular order.
+
+    Raises: InputError if an input file is gone.
+    """
+    places: dict[str, dict[str, set[int]]] = {}
+    shards = {shard.id: shard for shard in finished.session.shards}
+    by_shard: dict[str, list[int]] = {}
+    for row in rows.values():
+        by_shard.setdefault(row["shard"], []).append(row["row"])
+    for shard_id, numbers in by_shard.items():
+        shard = shards[shard_id]
+        if shard_id in finished.session.parents:
+            continue
+        inputs = finished.document_column(shard, "input").take(pa.array(numbers)).to_pylist()
+        positions = finished.document_column(shard, "input_row").take(pa.array(numbers)).to_pylist()
+        for name, position in zip(inputs, positions, strict=True):
+            places.setdefault(shard.source, {}).setdefault(name, set()).add(position)
+    tables = [
+        table
+        for source in finished.run.sources
+        if source.name in places
+        for table in read_records(finished, source, places[source.name])
+    ]
+    return pa.concat_tables(tables, promote_options="default")  # not every source brings the same scores
+
+
+def read_records(finished: Finished, source: Source, places: dict[str, set[int]]) -> Iterator[pa.Table]:
+    """Stream a source's files once and keep the records at the given positions."""
+    files = {f.relative: f for group in find_groups(source, finished.run.ingest) for f in group.files}
+    for name, wanted in sorted(places.items()):
+        info = SourceInfo(
+            name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
+            columns=source.columns, fields=source.reader.fields, max_doc_bytes=finished.run.ingest.max_doc_bytes,
+            input=name,
+        )  # fmt: skip
+        rows = Rows(info)
+        left = set(wanted)
+        with open_input(files[name].path) as stream:
+            for record in source.reader.read(stream, name, source.reader_config):
+                if record.position in left and _is_document(record):
+                    rows.add(record)
+                    left.discard(record.position)
+                if not left:
+                    break
+        documents, _, scores = rows.take()
+        for prefix, table in scores.items():
+            for column in table.column_names:
+                documents = documents.append_column(f"{prefix}.{column}", table[column])
+        yield documents
+
+
+def _is_document(record: Record) -> bool:
+    return record.fields is not None
+
+
+def decide_again(
+    finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]]
+) -> tuple[Columns, list[str | None], list[str]]:
+    """Run every step over documents in memory and judge them; also returns the text as it would be released.
+
+    Args: documents, those that were read; derived ones are made out of them again. rows, the ledger's row of each
+    document by id.
+    """
+    run = finished.run
+    documents = pa.concat_tables(
+        [documents, *derive_again(finished, documents, rows)], promote_options="default"
+    )
+    columns = measure_again(finished, documents, rows, phases(run))
+    names = columns["source"].to_pylist()
+    standing = [run.standing(name) for name in names]
+    columns["rank"] = pa.chunked_array([pa.array([rank for rank, _ in standing], pa.int32())])
+    columns["profile"] = pa.chunked_array([pa.array([profile for _, profile in standing], pa.string())])
+    if run.owners is not None:
+        stored = stored_rows(finished, run.owners, columns["doc_id"].to_pylist(), rows)
+        columns |= {f"{OWNERS}.{name}": stored[name] for name in stored.column_names}
+    outcomes = outcomes_again(finished, columns, rows)
+    return columns, outcomes, view_text(run.release.edits, columns).to_pylist()
+
+
+def measure_again(
+    finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]], wanted: list[Phase]
+) -> Columns:
+    """Run the steps of these phases over documents in memory."""
+    columns: Columns = {name: documents[name] for name in documents.column_names}
+    shard = Shard("sample", "sample", documents.num_rows, 0)
+    again = clustering(finished)
+    for phase in wanted:
+        for step in phase.steps:
+            if not step.is_global:
+                table = _annotate(step, columns, shard)
+            elif step.name in again:
+                table = run_in_memory(step, columns, shard)
+            else:
+                table = stored_rows(finished, step, columns["doc_id"].to_pylist(), rows)
+            columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
+    return columns
+
+
+def derive_again(
+    finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]]
+) -> Iterator[pa.Table]:
+    """The wanted documents of derived sources, made out of documents that were read again."""
+    run = finished.run
+    if not run.derived or not documents.num_rows:
+        return
+    columns = measure_again(finished, documents, rows, phases(run)[:1])
+    for derived in run.derived:
+        inside = pc.is_in(columns["source"], pa.array(derived.parents))
+        parents = {name: column.filter(inside) for name, column in columns.items()}
+        made = derive_batch(derived, run.release.edits.of_parents(), parents)
+        yield made.filter(pc.is_in(made["doc_id"], pa.array(sorted(rows), pa.string())))
+
+
+def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[str, Any]]) -> list[str | None]:
+    """The rule that drops each document, or None: rules, parents, keepers, late rules, parents before children."""
+    run, decision, layout = finished.run, finished.decisions()[0], finished.releasing.layout
+    doc_ids, parent_ids = columns["doc_id"].to_pylist(), columns["parent_id"].to_pylist()
+    late = late_rows(finished, doc_ids, rows)
+    references, first = standing(finished, doc_ids, rows)
+    verdicts = judge(run.select, columns, decision.cuts, late)
+    outcomes: list[str | None] = [run.select[i].name if i >= 0 else None for i in verdicts.rule]
+    shard = Shard("sample", "sample", len(doc_ids), 0)
+    for derived in (False, True):
+        mine = [(parent in rows) == derived for parent in parent_ids]
+        if derived:
+            kept = {doc_id for doc_id, outcome in zip(doc_ids, outcomes, strict=True) if outcome is None}
+            for i in np.flatnonzero(mine):
+                outcomes[i] = outcomes[i] or (None if parent_ids[i] in kept else layout.orphan)
+        eligible = np.array(mine) & (references | np.array([outcome is None for outcome in outcomes], bool))
+        if run.keep_one is not None and run.keep_one.of:
+            given = {"eligible": eligible, "fixed": references}
+            for row in lost_rows(decision, {**columns, **given}, first, shard):
+                outcomes[row] = layout.duplicate
+        for i in np.flatnonzero(np.array(mine) & (verdicts.late >= 0)):
+            outcomes[i] = outcomes[i] or run.select[verdicts.late[i]].name
+    return [REFERENCE if r else outcome for r, outcome in zip(references, outcomes, strict=True)]
+
+
+def standing(
+    finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which documents only take others out, bool, and what counts before all preferences, float64: of each."""
+    references, first = {}, {}
+    wanted = {rows[doc_id]["shard"] for doc_id in doc_ids}
+    for decision in finished.decisions():
+        if decision.shard.id in wanted:
+            references[decision.shard.id] = decision.references(finished.store)
+            first[decision.shard.id] = Copies(decision, {}).first(finished.store)
+    places = [(rows[doc_id]["shard"], rows[doc_id]["row"]) for doc_id in doc_ids]
+    return (
+        np.array([references[shard][row] for shard, row in places], bool),
+        np.array([first[shard][row] for shard, row in places], np.float64),
+    )
+
+
+def late_rows(finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]) -> Columns | None:
+    """What late rules saw of some documents, as it is stored; None where passages have no owners."""
+    if finished.run.owners is None:
+        return None
+    schema = finished.run.owners.step.writes
+    values: dict[str, dict[str, Any]] = {}
+    shards = {rows[doc_id]["shard"] for doc_id in doc_ids}
+    for decision in finished.decisions():
+        late = decision.late_columns(finished.store) if decision.shard.id in shards else None
+        if late is not None:
+            mine = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
+            numbers = pa.array([rows[doc_id]["row"] for doc_id in mine], pa.int64())
+            found = pa.table({name: column.take(numbers) for name, column in late.items()}).to_pylist()
+            values |= dict(zip(mine, found, strict=True))
+    return {
+        f"{OWNERS}.{field.name}": pa.chunked_array(
+            [pa.array([values[doc_id][f"{OWNERS}.{field.name}"] for doc_id in doc_ids], field.type)]
+        )
+        for field in schema
+    }
+
+
+def clustering(finished: Finished) -> set[str]:
+    """Global steps that the clusters rest on: a sample holds what decides them, its documents with their keepers.
+
+    Others (buckets over the whole corpus, say) mean nothing over a sample; their stored rows are taken.
+    """
+    steps = {step.name: step for step in finished.run.globals}
+    keep_one = finished.run.keep_one
+    found: set[str] = set()
+    waiting = [keep_one.of] if keep_one and keep_one.of else []
+    while waiting:
+        name = waiting.pop()
+        if name in steps and name not in found:
+            found.add(name)
+            waiting += [column.partition(".")[0] for column in steps[name].reads()]
+    return found
+
+
+def stored_rows(
+    finished: Finished, step: Step, doc_ids: list[str], rows: dict[str, dict[str, Any]]
+) -> pa.Table:
+    """A global step's stored values for some documents, in their order."""
+    names = [f"{step.name}.{column}" for column in step.step.writes.names]
+    values: dict[str, dict[str, Any]] = {}
+    shards = {rows[doc_id]["shard"] for doc_id in doc_ids}
+    for decision in finished.decisions():
+        if decision.shard.id not in shards:
+            continue
+        judged = finished.judge(decision, set(names))
+        mine = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
+        numbers = pa.array([rows[doc_id]["row"] for doc_id in mine])
+        found = pa.table({name: judged.columns[name].take(numbers) for name in names}).to_pylist()
+        values |= dict(zip(mine, found, strict=True))
+    columns = [
+        pa.array([values[doc_id][name] for doc_id in doc_ids], field.type)
+        for name, field in zip(names, step.step.writes, strict=True)
+    ]
+    return pa.table(columns, schema=step.step.writes)
+
+
+def _annotate(step: Step, columns: Columns, shard: Shard) -> pa.Table:
+    return run_stage(step, columns, shard, WaveReport(shard, {}))
+
+
+def run_in_memory(step: Step, columns: Columns, shard: Shard) -> pa.Table:
+    """Run a global step over one table as if it were the only shard; returns its row-aligned columns."""
+    assert isinstance(step.step, Global)
+    rows = np.arange(shard.n_rows, dtype=np.uint64)
+    table = pa.table({**{name: columns[name] for name in step.step.reads}, ROW: rows})
+    keyed = sort_keyed(step.step.map(table, step.config))
+    outcome = step.step.finish(step.step.reduce(keyed, step.config), step.config)
+    ((_, values),) = cut_rows(step, outcome, {0: shard})
+    return values
+
+
+def lost_rows(decision: Decision, columns: Mapping[str, Any], first: np.ndarray, shard: Shard) -> list[int]:
+    """Rows that go because another member of their cluster stays; columns: also `eligible` and `fixed`, bool."""
+    keep_one = decision.keep_one
+    assert keep_one is not None and keep_one.step is not None
+    given = dict(columns)
+    given["dedup.cluster"] = columns[f"{keep_one.of}.cluster"]
+    given["dedup.pairs"] = columns[f"{keep_one.of}.pairs"]
+    for name in ("eligible", "fixed"):
+        given[name] = pa.chunked_array([pa.array(columns[name])])
+    given["order"] = pa.chunked_array([order_column(keep_one, dict(columns), shard.n_rows, first)])
+    values = run_in_memory(keep_one.step, given, shard)
+    is_keeper = values["is_keeper"].fill_null(True).to_pylist()
+    return [row for row in range(shard.n_rows) if columns["eligible"][row] and not is_keeper[row]]
+
+
+def released_texts(release: Store, listed: dict[str, str], doc_ids: set[str]) -> dict[str, str]:
+    """Digest of the released text of some documents; those that are not in data/ are absent."""
+    table = read_parts(release, listed, "data/", ["doc_id", "text"])
+    wanted = pa.array(sorted(doc_ids), pa.string())
+    table = table.filter(pc.is_in(table["doc_id"], wanted)) if table.num_rows else table
+    return {row["doc_id"]: text_digest(row["text"]) for row in table.to_pylist()}
+
+
+def compare_annotations(
+    finished: Finished,
+    columns: Columns,
+    sample: list[dict[str, Any]],
+    position: dict[str, int],
+    report: Report,
+) -> None:
+    """Compare the stored annotations of stages with those measured from the raw records."""
+    steps = [step for step in finished.run.annotate if step.step.kind == "cpu"]  # type: ignore[union-attr]
+    names = sorted(f"{step.name}.{column}" for step in steps for column in step.step.writes.names)
+    by_shard: dict[str, list[dict[str, Any]]] = {}
+    for row in sample:
+        by_shard.setdefault(row["shard"], []).append(row)
+    pairs = []
+    for decision in finished.decisions():
+        rows = by_shard.get(decision.shard.id)
+        if not rows:
+            continue
+        judged = finished.judge(decision, set(names) | (set(CANONICAL.names) & {"text_hash"}))
+        stored = np.array([row["row"] for row in rows])
+        again = np.array([position[row["doc_id"]] for row in rows])
+        for name in [*names, "text_hash"]:
+            found = judged.columns[name].take(pa.array(stored)).to_pylist()
+            expected = columns[name].take(pa.array(again)).to_pylist()
+            pairs += [(f"{r['doc_id']} {name}", f, e) for r, f, e in zip(rows, found, expected, strict=True)]
+    compare(report, "stored annotations measured again", pairs, lambda value: repr(value)[:80])

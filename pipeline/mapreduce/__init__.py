@@ -1,0 +1,1 @@
+"""Global steps: map, shuffle, reduce, and the index of earlier documents."""

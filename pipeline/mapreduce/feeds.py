@@ -1,0 +1,64 @@
+"""What the map tasks of a global step are fed with: a shard, its sidecars, and the numbers of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.annotate.wave import _nulls
+from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns
+from pipeline.ingest.ingest import read_shard_rows
+from pipeline.schema import CANONICAL, ROW
+from pipeline.storage.store import Store
+
+
+class Feed(Protocol):
+    """Where a map task's batches come from."""
+
+    @property
+    def shard(self) -> Shard:
+        """The shard whose rows are fed."""
+        ...
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """Yield at least one table with the columns of `reads` and `row`, numbered from first_row."""
+        ...
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Feeds a global step from a shard and its sidecars; see Global.sparse for what it skips."""
+
+    shard: Shard
+    refs: Mapping[str, SidecarRef]
+    loose: Mapping[str, pa.DataType] = field(default_factory=dict)
+    sparse: str | None = None
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See Feed.batches."""
+        stored = [c for c in reads if "." in c and c not in self.loose]
+        columns = read_columns(store, self.shard, self.refs, stored)
+        columns |= {c: _nulls(kind, self.shard.n_rows) for c, kind in self.loose.items()}
+        rows = pa.array(np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row))
+        canonical = [c for c in reads if c in CANONICAL.names]
+        if not canonical:
+            yield pa.table({**{c: columns[c] for c in reads}, ROW: rows})
+            return
+        wanted = np.ones(self.shard.n_rows, bool)
+        if self.sparse is not None:
+            wanted = np.asarray(columns[self.sparse].combine_chunks().is_valid())
+        found = False
+        for start, batch in read_shard_rows(store, self.shard, canonical, wanted):
+            found = True
+            n_rows = batch.num_rows
+            cut = {c: batch[c] if c in canonical else columns[c].slice(start, n_rows) for c in reads}
+            table = pa.table({**cut, ROW: rows.slice(start, n_rows)})
+            inside = wanted[start : start + n_rows]
+            yield table if inside.all() else table.filter(pa.array(inside))
+        if not found:  # one batch without rows, so that the map can say its schema
+            kinds = {c: CANONICAL.field(c).type if c in canonical else columns[c].type for c in reads}
+            yield pa.schema([*kinds.items(), (ROW, pa.uint64())]).empty_table()

@@ -1,0 +1,78 @@
+"""Keyed rows, what the maps of a global step give: exchanged through files, and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.schema import ROW
+from pipeline.storage.store import Store
+
+LEVEL = 3
+"""Of zstd: a third smaller than 1 where rows hold text, for a tenth of the time that it takes to make them."""
+
+
+def sort_keyed(table: pa.Table) -> pa.Table:
+    """Sort by (key, row), or by key where there is no row; what is sorted already, as a run of an index, is kept."""
+    from pipeline.keysort import is_sorted, key_order  # loads numba, which most commands can do without
+
+    table = table.combine_chunks()
+    numbers = number_columns(table)
+    keys = numbers["key"]
+    rows = numbers.get(ROW, np.arange(len(keys), dtype=np.uint64))
+    return table if is_sorted(keys, rows) else pick(table, numbers, key_order(keys, rows))
+
+
+def number_columns(table: pa.Table) -> dict[str, np.ndarray]:
+    """Columns of integers and floats without nulls."""
+    return {
+        name: column.to_numpy()
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) and not column.null_count
+    }
+
+
+def pick(table: pa.Table, numbers: dict[str, np.ndarray], places: np.ndarray) -> pa.Table:
+    """Take rows of a table by their places; numbers are cheaper to take one array at a time."""
+    places = places.astype(np.intp, copy=False)
+    columns = [
+        pa.array(numbers[name][places]) if name in numbers else table[name].take(pa.array(places))
+        for name in table.column_names
+    ]
+    return pa.table(columns, schema=table.schema).combine_chunks()
+
+
+def partition_of(keys: np.ndarray, n_partitions: int) -> np.ndarray:
+    """Partition of each key: equal ranges of its upper 32 bits. uint64 (n,) -> int64 (n,)."""
+    return (((keys >> np.uint64(32)) * np.uint64(n_partitions)) >> np.uint64(32)).astype(np.int64)
+
+
+def write_exchange(
+    store: Store, key: str, table: pa.Table, partitions: np.ndarray, n_partitions: int
+) -> None:
+    """Write one exchange file: record batch i holds the rows of partition i, in the table's order."""
+    kind = np.uint16 if n_partitions <= 1 << 16 else np.int64  # of 16 bits numpy makes a counting sort
+    order = np.argsort(partitions.astype(kind), kind="stable")
+    bounds = np.append(0, np.cumsum(np.bincount(partitions, minlength=n_partitions)))
+    table = table.combine_chunks()
+    numbers = number_columns(table)
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=LEVEL))
+    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        for low, high in pairwise(bounds):
+            part = pick(table, numbers, order[low:high])
+            batches = part.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+            writer.write_batch(batches[0])
+    store.put(key, sink.getvalue())
+
+
+def read_exchange(store: Store, keys: Sequence[str], partition: int) -> pa.Table:
+    """Read one partition from every map's file, in the order of the files."""
+    tables = []
+    for key in keys:
+        with store.open(key) as stream:
+            tables.append(pa.Table.from_batches([pa.ipc.open_file(stream).get_batch(partition)]))
+    return pa.concat_tables(tables)

@@ -1,0 +1,1 @@
+"""Mixes: quotas of tokens per group, repetitions, and training order."""

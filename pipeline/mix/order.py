@@ -1,0 +1,179 @@
+"""Ratio-controlled mixing: which documents are in a mix, how often, and in what training order.
+
+Takes each document's stratum, token count and keyed hash, and the token quotas of pipeline.mix.plan. Every
+choice is made by the hash of the document id, so that the mix depends on the documents and the seed, not on
+sharding. Text is written by release.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import ExpectationError
+from pipeline.keyed_hash import GOLDEN, keyed_hash, scramble
+from pipeline.mix.config import NATURAL, Mix, MixSection, Phase, parse
+from pipeline.mix.plan import GroupPlan, MixPlan, count_tokens, plan
+from pipeline.mix.repeat import Repeat
+
+__all__ = [
+    "NATURAL", "GroupPlan", "Mix", "MixPlan", "MixSection", "Phase", "Repeat", "copies", "count_tokens", "group_index",
+    "keyed_hash", "parse", "plan", "positions", "realised",
+]  # fmt: skip
+
+
+def group_index(strata: pa.Array | pa.ChunkedArray, plan: MixPlan) -> np.ndarray:
+    """Return the index of each document's group in `plan.groups`: string (n_docs,) to int32 (n_docs,), -1 for none."""
+    if plan.mix.by is None:
+        return np.zeros(len(strata), np.int32)
+    group_of = {stratum: i for i, group in enumerate(plan.groups) for stratum in group.strata}
+    values = strata.combine_chunks() if isinstance(strata, pa.ChunkedArray) else strata
+    values = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    index = np.array([*(group_of.get(value, -1) for value in values.dictionary.to_pylist()), -1], np.int32)
+    return index[values.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+
+def copies(
+    group_index: np.ndarray,
+    tokens: np.ndarray,
+    hashes: np.ndarray,
+    plan: MixPlan,
+    times: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return how often each document is in the mix.
+
+    Every document of a group is taken floor(epochs) times, multiplied by its repeats. The remaining tokens come from
+    further copies of documents in keyed-hash order, skipping those that no longer fit; finally the shortest remaining
+    document is added if that brings the group nearer to its target. Hash ties are resolved by row order. Repeats of a
+    document have separate positions in that order, so that in part of a pass a document with five repeats is taken
+    about five times as often as another.
+
+    Args: group_index, int32, -1 for documents in no group; tokens, int64; hashes, uint64; times, int64, how often a
+    document is taken in one pass, None for once; all (n_docs,).
+    Returns: int32 (n_docs,).
+    Raises: ExpectationError if the documents' tokens differ from those that the plan counted.
+    """
+    result = np.zeros(len(tokens), np.int32)
+    times = np.ones(len(tokens), np.int64) if times is None else times
+    for group, rows in zip(plan.groups, _by_group(group_index, hashes, len(plan.groups)), strict=True):
+        sizes = tokens[rows]
+        available = int((sizes * times[rows]).sum())
+        if available != group.available:
+            raise ExpectationError(
+                f"mix {plan.mix.name}: group {group.name!r} has {available:,} tokens; the plan counted "
+                f"{group.available:,}. Plan again with the documents of this mix"
+            )
+        if group.asked == group.available:  # also when no document has a token
+            result[rows] = times[rows] if group.share > 0 else 0
+            continue
+        epochs, missing = divmod(group.asked, available)
+        document = _walk(hashes[rows], times[rows])
+        taken = document[_nearest(sizes[document], missing)]
+        result[rows] = epochs * times[rows] + np.bincount(taken, minlength=len(rows))
+    return result
+
+
+def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Documents of a group, each repeated `times` times, in the order in which copies are chosen.
+
+    Args: hashes, uint64, ascending; times, int64; both (n_docs,).
+    Returns: int64 (sum(times),), indices of documents; the first copy of a document is ordered by its own hash.
+    """
+    document = np.repeat(np.arange(len(times)), times)
+    number = np.arange(len(document)) - np.repeat(np.cumsum(times) - times, times)
+    key = hashes[document]
+    more = number > 0
+    key[more] = scramble(key[more] + number[more].astype(np.uint64) * GOLDEN)
+    return document[np.lexsort((number, document, key))]
+
+
+def _by_group(group_index: np.ndarray, keys: np.ndarray, n_groups: int) -> list[np.ndarray]:
+    """Rows of each group, sorted by key, then row."""
+    order = np.lexsort((keys, group_index))
+    bounds = np.searchsorted(group_index[order], np.arange(n_groups + 1))
+    return [order[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
+    """Take sizes in order, each if it still fits, then the smallest remaining one if that ends nearer to target.
+
+    Returns: bool (n,), the sizes taken.
+    """
+    taken = np.zeros(len(sizes), bool)
+    rest, missing = np.arange(len(sizes)), target
+    while missing and len(rest):  # few rounds: each ends at a size that does not fit and drops all above it
+        rest = rest[sizes[rest] <= missing]
+        n_fit = int(np.searchsorted(np.cumsum(sizes[rest]), missing, side="right"))
+        taken[rest[:n_fit]] = True
+        missing -= int(sizes[rest[:n_fit]].sum())
+        rest = rest[n_fit:]
+    left = np.flatnonzero(~taken)
+    if missing and len(left):
+        smallest = left[np.argmin(sizes[left])]
+        taken[smallest] = sizes[smallest] < 2 * missing
+    return taken
+
+
+def positions(
+    hashes: np.ndarray, n_copies: np.ndarray, group_index: np.ndarray, tokens: np.ndarray, plan: MixPlan
+) -> pa.Table:
+    """Arrange all copies of all documents in training order.
+
+    Copies are interleaved uniformly by a hash of (document hash, copy number). With a schedule, the copies of
+    each group are first assigned to phases by the group's quotas, in the order of another such hash.
+
+    Args: arrays (n_docs,), as for `copies`; n_copies, its result.
+    Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 for the first
+    occurrence of a document; position, uint64, the phase in the top 8 bits and a hash below.
+    """
+    document = np.repeat(np.arange(len(n_copies)), n_copies)
+    number = np.arange(len(document)) - np.repeat(np.cumsum(n_copies) - n_copies, n_copies)
+    key = scramble(hashes[document] + (number + 1).astype(np.uint64) * GOLDEN)
+    phase = _phase_of(key, group_index[document], tokens[document], plan)
+    position = (phase << np.uint64(56)) | (scramble(key + GOLDEN) >> np.uint64(8))
+    order = np.lexsort((number, hashes[document], position))
+    document, position = document[order], position[order]
+    epoch = np.empty(len(document), np.int32)
+    epoch[np.argsort(document, kind="stable")] = number  # the first copy in training order is epoch 0
+    return pa.table({"document": document, "epoch": epoch, "position": position})
+
+
+def _phase_of(key: np.ndarray, group: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> np.ndarray:
+    """Assign the copies of each group to phases by token quotas, in key order: uint64 (n_copies,)."""
+    phase = np.zeros(len(key), np.uint64)
+    if len(plan.mix.phases) < 2:
+        return phase
+    for planned, rows in zip(plan.groups, _by_group(group, key, len(plan.groups)), strict=True):
+        ends = np.cumsum(sizes[rows])
+        realised = int(ends[-1]) if len(ends) else 0
+        asked_ends = list(itertools.accumulate(planned.quotas))[:-1]
+        bounds = [2 * realised * end // max(planned.asked, 1) for end in asked_ends]
+        middles = 2 * ends - sizes[rows]  # doubled, to stay whole
+        phase[rows] = np.searchsorted(bounds, middles, side="right")
+    return phase
+
+
+def realised(group_index: np.ndarray, tokens: np.ndarray, n_copies: np.ndarray, plan: MixPlan) -> pa.Table:
+    """Compare the tokens of a mix with the plan.
+
+    Args: arrays (n_docs,), as for `positions`.
+    Returns: one row per group: group, n_docs (distinct), available_tokens, asked_tokens, tokens, asked_share, share,
+    epochs.
+    """
+    rows = _by_group(group_index, np.arange(len(tokens)), len(plan.groups))
+    totals = [int((tokens[r] * n_copies[r]).sum()) for r in rows]
+    total, asked_total = max(sum(totals), 1), max(plan.total, 1)
+    return pa.table(
+        {
+            "group": pa.array([group.name for group in plan.groups], pa.string()),
+            "n_docs": [int(np.count_nonzero(n_copies[r])) for r in rows],
+            "available_tokens": [group.available for group in plan.groups],
+            "asked_tokens": [group.asked for group in plan.groups],
+            "tokens": totals,
+            "asked_share": [group.asked / asked_total for group in plan.groups],
+            "share": [n / total for n in totals],
+            "epochs": [n / max(group.available, 1) for n, group in zip(totals, plan.groups, strict=True)],
+        }
+    )

@@ -1,0 +1,352 @@
+"""What a run would do and why, from catalogs alone: no input is read but for its size and time stamp."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.annotate.addresses import GlobalResult, Phase, Recipes, phases
+from pipeline.config.run_file import Derived, RunFile, Step
+from pipeline.dataset.sidecars import Shard
+from pipeline.ingest.derive import derivations, group_of
+from pipeline.ingest.ingest import Group, find_groups, group_name, parse_entry
+from pipeline.mapreduce.index import recipes_of
+from pipeline.recipe import digest, source_digest
+from pipeline.stage import Stage
+from pipeline.storage.catalog import Catalog
+from pipeline.storage.store import Store
+
+INPUTS = "shards/inputs.json"
+SHARDS = "shards/catalog.json"
+
+LAST_RUNS = 20
+"""Run records that an estimate looks at."""
+
+
+@dataclass
+class State:
+    """What a store already holds, read catalog by catalog and kept for one run."""
+
+    store: Store
+    catalogs: dict[str, Catalog] = field(default_factory=dict)
+    pages: dict[str, Any] = field(default_factory=dict)  # Any: JSON
+
+    def page(self, key: str) -> Any:  # Any: whatever the object holds
+        """A JSON object, read once."""
+        if key not in self.pages:
+            self.pages[key] = json.loads(self.store.get(key))
+        return self.pages[key]
+
+    def catalog(self, key: str) -> Catalog:
+        """A catalog, read once."""
+        if key not in self.catalogs:
+            self.catalogs[key] = Catalog.load(self.store, key)
+        return self.catalogs[key]
+
+    def known_digests(self, group: Group) -> dict[str, str]:
+        """Digests of those input files whose size and stamp are as they were."""
+        known = {}
+        for file in group.files:
+            entry = self.catalog(INPUTS).entries.get(f"{group.source.name}/{file.relative}")
+            if entry and (entry["size"], entry["stamp"]) == (file.size, file.stamp):
+                known[file.relative] = entry["digest"]
+        return known
+
+    def ingested(self, group: Group, run: RunFile) -> str | None:
+        """The group's name if it was ingested as it is; None if it has to be."""
+        digests = self.known_digests(group)
+        if len(digests) < len(group.files):
+            return None
+        name = group_name(group, run.ingest, digests)
+        return name if name in self.catalog(SHARDS).entries else None
+
+    def done(self, recipes: Recipes, step: Step, shard: Shard) -> bool:
+        """Whether a stage's sidecar for a shard is there with the recipe that is wanted."""
+        recipe = recipes.full(step.name, shard)
+        if recipe is None:
+            return False
+        entry = self.catalog(f"{recipes.folder(step.name)}/catalog.json").entries.get(shard.id)
+        return entry == {"recipe": recipe, "generation": shard.generation}
+
+    def global_result(self, name: str, recipe: str) -> GlobalResult | None:
+        """A finished global step."""
+        entries = self.catalog(f"global/{name}/{recipe[:8]}/catalog.json").entries
+        if entries.get("", {}).get("recipe") != recipe:
+            return None
+        return GlobalResult(recipe, {key: value for key, value in entries.items() if key})
+
+
+@dataclass
+class PhasePlan:
+    """One phase: how many shards need which of its steps, and why. text_tasks: those that read a shard's text."""
+
+    label: str
+    kind: str
+    n_shards: int
+    n_tasks: int
+    steps: dict[str, int]
+    reasons: dict[str, str]
+    text_tasks: int
+    text_bytes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """What a run would do. Tasks over the shards of new inputs are known once those are ingested.
+
+    core_s: CPU-seconds of the pending stages at the rates of the store's earlier runs; None where one has no rate.
+    """
+
+    ingest: list[dict[str, object]] = field(default_factory=list)
+    derive: list[dict[str, str]] = field(default_factory=list)
+    phases: list[PhasePlan] = field(default_factory=list)
+    shards: int = 0
+    documents: int = 0
+    text_bytes: int = 0
+    release: str = "to be written"
+    mixes: dict[str, dict[str, float]] = field(default_factory=dict)
+    core_s: float | None = None
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would run."""
+        pending = self.ingest or self.derive or any(p.n_tasks for p in self.phases)
+        return not pending and self.release == "up to date"
+
+    @property
+    def text_tasks(self) -> int:
+        """Tasks that read text before the release."""
+        return len(self.derive) + sum(phase.text_tasks for phase in self.phases)
+
+
+def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
+    """Names of the groups that are ingested as they are, and the groups that have to be."""
+    names: list[str] = []
+    missing: list[Group] = []
+    for source in run.sources:
+        for group in find_groups(source, run.ingest):
+            name = state.ingested(group, run)
+            if name is None:
+                missing.append(group)
+            else:
+                names.append(name)
+    return names, missing
+
+
+def known_derivations(
+    run: RunFile, state: State, recipes: Recipes, shards: list[Shard]
+) -> tuple[list[str], list[tuple[Derived, Shard, str]]]:
+    """Names of the derived groups that are there, and what has to be made, out of which shard, by which name.
+
+    Args: shards, those that were read; derived ones are passed over.
+    """
+    names: list[str] = []
+    missing: list[tuple[Derived, Shard, str]] = []
+    for derived, shard in derivations(run, shards):
+        name = group_of(run, derived, shard, recipes)
+        if name in state.catalog(SHARDS).entries:
+            names.append(name)
+        else:
+            missing.append((derived, shard, name))
+    return names, missing
+
+
+def parents_of(names: list[str], state: State) -> dict[str, str]:
+    """Shards of derived groups -> the shards that they were made of."""
+    entries = state.catalog(SHARDS).entries
+    return {shard.id: entries[name]["parent"] for name in names for shard in parse_entry(entries[name])}
+
+
+def shards_of(names: list[str], state: State) -> list[Shard]:
+    """Shards of ingested groups in the run's order, which is by id."""
+    entries = state.catalog(SHARDS).entries
+    return sorted(shard for name in names for shard in parse_entry(entries[name]))
+
+
+def make_plan(run: RunFile, state: State) -> Plan:
+    """Compare a run file with a store."""
+    plan = Plan()
+    names, missing = known_groups(run, state)
+    shards = shards_of(names, state)
+    for group in missing:
+        new = not any(
+            f"{group.source.name}/{f.relative}" in state.catalog(INPUTS).entries for f in group.files
+        )
+        reason = "new input" if new else "input or ingest settings changed"
+        plan.ingest.append(
+            {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
+        )
+    recipes = recipes_of(run, state.store)
+    derived, to_derive = known_derivations(run, state, recipes, shards)
+    shards = shards_of([*names, *derived], state)
+    plan.derive = [{"source": d.name, "shard": shard.id} for d, shard, _ in to_derive]
+    plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
+    plan.text_bytes = sum(shard.text_bytes for shard in shards)
+    for phase in phases(run):
+        result = None if missing or to_derive else known_result(phase, recipes, state, shards)
+        plan.phases.append(plan_phase(phase, recipes, state, shards, result))
+        if result is not None:
+            recipes.results[phase.steps[0].name] = result
+    plan.core_s = core_seconds(plan, state.store)
+    plan.warnings = changed_code(run, state, recipes)
+    plan.notes = [
+        f"{step.name}: {line}"
+        for step in run.annotate
+        for line in (step.step.notes(step.config) if isinstance(step.step, Stage) and step.step.notes else ())
+    ]
+    return plan
+
+
+def core_seconds(plan: Plan, store: Store) -> float | None:
+    """Estimate pending work from the CPU-seconds per byte that the last runs took for each stage."""
+    rates: dict[str, float] = {}
+    for key, _ in list(store.list("runs"))[-LAST_RUNS:]:
+        record = json.loads(store.get(key))
+        for name, n_bytes in record["stage_bytes"].items():
+            if n_bytes:
+                rates[name] = record["cpu_s"].get(name, 0.0) / n_bytes
+    pending = [(name, n) for phase in plan.phases for name, n in phase.text_bytes.items()]
+    if plan.ingest or plan.derive or any(name not in rates for name, _ in pending):
+        return None
+    return round(sum(rates[name] * n for name, n in pending), 1)
+
+
+def known_result(phase: Phase, recipes: Recipes, state: State, shards: list[Shard]) -> GlobalResult | None:
+    """The result of a phase that is a global step, if the store has it."""
+    if phase.kind != "global":
+        return None
+    recipe = recipes.global_recipe(phase.steps[0], shards)
+    return state.global_result(phase.steps[0].name, recipe) if recipe else None
+
+
+def plan_phase(
+    phase: Phase, recipes: Recipes, state: State, shards: list[Shard], result: GlobalResult | None = None
+) -> PhasePlan:
+    """Count one phase's tasks. result: of a phase that is a global step, see known_result."""
+    if phase.kind == "global":
+        (step,) = phase.steps
+        n = 0 if result else 1
+        reasons: dict[str, str] = (
+            {} if result else {step.name: "inputs or settings changed" if shards else "new"}
+        )
+        return PhasePlan(
+            phase.label,
+            phase.kind,
+            len(shards),
+            n,
+            {step.name: n},
+            reasons,
+            n * len(shards) * step.reads_text,
+        )
+    pending: dict[str, int] = {}
+    text_bytes: dict[str, int] = {}
+    reasons = {}
+    tasks = text_tasks = 0
+    for shard in shards:
+        steps = [step for step in phase.steps if not state.done(recipes, step, shard)]
+        tasks += bool(steps)
+        text_tasks += any(step.reads_text for step in steps)
+        for step in steps:
+            pending[step.name] = pending.get(step.name, 0) + 1
+            text_bytes[step.name] = text_bytes.get(step.name, 0) + shard.text_bytes
+    for step in phase.steps:
+        if step.name in pending:
+            reasons[step.name] = why(step, recipes, state, pending[step.name], len(shards))
+    return PhasePlan(phase.label, phase.kind, len(shards), tasks, pending, reasons, text_tasks, text_bytes)
+
+
+def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
+    """The reason that a stage has work, in a few words."""
+    if any(recipes.steps[n].is_global and n not in recipes.results for n in upstream(step, recipes)):
+        return "after a global step that has to run"
+    if n_pending < n_shards:
+        return f"{n_pending:,} new shards"
+    recorded = state.catalog("annotations/recipes.json").entries.get(step.name)
+    if recorded is None:
+        return "new stage"
+    now = describe(step, recipes)
+    changed = [key for key in now if key != "recipe" and now[key] != recorded.get(key)]
+    return f"changed: {', '.join(changed)}" if changed else "missing"
+
+
+def upstream(step: Step, recipes: Recipes) -> list[str]:
+    """Names of the steps that a step reads."""
+    return sorted({c.partition(".")[0] for c in step.reads() if "." in c} & set(recipes.steps))
+
+
+def describe(step: Step, recipes: Recipes) -> dict[str, object]:
+    """What `plan` compares to say what changed; recorded after each run."""
+    import dataclasses
+
+    from pipeline.config.run_file import plain_edits
+
+    facts: dict[str, object] = {"version": step.step.version, "code": source_digest(step.module)}
+    facts |= {
+        f"config.{k}": digest(v)
+        for k, v in dataclasses.asdict(step.config).items()
+        if k not in step.step.files
+    }
+    facts |= {"gate": digest([c.plain() for c in step.gate]), "view": digest(plain_edits(step.view))}
+    facts |= {name: recipes.static[name] for name in upstream(step, recipes)}
+    return {**facts, "recipe": recipes.static[step.name]}
+
+
+def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
+    """Warn where a stage's source changed and its version did not."""
+    warnings = []
+    recorded: Mapping[str, Mapping[str, object]] = state.catalog("annotations/recipes.json").entries
+    for step in (*run.annotate, *run.globals):
+        before = recorded.get(step.name)
+        now = describe(step, recipes)
+        if before and before["version"] == now["version"] and before["code"] != now["code"]:
+            warnings.append(
+                f"{step.name}: its code changed but its version is still {step.step.version}; old results are reused. "
+                "Raise the version if its output changed"
+            )
+    return warnings
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The plan for a terminal."""
+    lines = [
+        f"{plan.shards:,} shards, {plan.documents:,} documents, {plan.text_bytes / 1e6:,.1f} MB of text in the store"
+    ]
+    for item in plan.ingest:
+        lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes as they lie)  {item['reason']}")
+    if plan.derive:
+        names = ", ".join(sorted({item["source"] for item in plan.derive}))
+        lines.append(f"derive   {names}: out of {len(plan.derive):,} shards")
+    n_new = f" and the shards of {len(plan.ingest):,} new inputs" if plan.ingest else ""
+    for phase in plan.phases:
+        if phase.kind == "global":
+            state = "run: " + phase.reasons[phase.label] if phase.n_tasks else "up to date"
+            lines.append(f"global   {phase.label:<24} {state}")
+            continue
+        if not phase.n_tasks and not n_new:
+            lines.append("annotate up to date")
+            continue
+        lines.append(
+            f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; "
+            f"{phase.text_tasks:,} of these tasks read text"
+        )
+        for name, reason in phase.reasons.items():
+            lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
+    if plan.core_s:
+        lines.append(f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, as in the last runs")
+    lines.append(f"release  {plan.release}")
+    for name, mix in sorted(plan.mixes.items()):
+        repeated = mix["available"] != mix["distinct"]
+        again = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
+        lines.append(
+            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{again}, "
+            f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
+        )
+    lines += [f"note     {note}" for note in plan.notes]
+    lines += [f"warning  {warning}" for warning in plan.warnings]
+    if plan.is_empty:
+        lines.append("nothing to do")
+    return lines

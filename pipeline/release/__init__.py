@@ -1,0 +1,1 @@
+"""Writing a release: facts of kept documents, their placement, and the files."""

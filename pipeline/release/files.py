@@ -1,0 +1,122 @@
+"""Files of a release: parts gathered from exchange files, token files, small pages; each with its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.ingest.ingest import parquet_writer, peak_rss_bytes
+from pipeline.mapreduce.shuffle import read_exchange
+from pipeline.storage.scratch import scratch
+from pipeline.storage.store import Store
+
+PART_ROW_GROUP = 1024
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """One file of a release."""
+
+    key: str
+    n_rows: int
+    sha256: str
+    n_bytes: int
+    peak_rss: int = 0
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """Gathers one part of an output from the shards that have rows in it."""
+
+    store: Store
+    maps: tuple[str, ...]
+    part: int
+    key: str
+
+
+def write_part(task: PartTask) -> FileReport:
+    """Gather one part, put it in order and write it."""
+    return put_table(task.store, task.key, gather(task.store, task.maps, task.part))
+
+
+def gather(store: Store, maps: Sequence[str], part: int) -> pa.Table:
+    """The documents of one part, in its order."""
+    table = read_exchange(store, maps, part)
+    order = np.argsort(table["position"].to_numpy(), kind="stable")
+    return table.drop_columns(["position"]).take(pa.array(order))
+
+
+@dataclass(frozen=True)
+class TokenTask:
+    """Tokenises one part of a mix. module: dotted name of the module that writes; prefix: of its files' keys."""
+
+    store: Store
+    maps: tuple[str, ...]
+    part: int
+    prefix: str
+    module: str
+    config: Any  # Any: the module's own config class
+
+
+@dataclass(frozen=True)
+class TokenReport:
+    """The token files of one part."""
+
+    prefix: str
+    n_docs: int
+    n_tokens: int
+    files: list[FileReport]
+
+
+def write_tokens(task: TokenTask) -> TokenReport:
+    """Gather one part, put it in order and write its token files."""
+    module = importlib.import_module(task.module)
+    table = gather(task.store, task.maps, task.part)
+    folder, _, name = task.prefix.rpartition("/")
+    with scratch() as local:
+        n_tokens = module.write_part(table["text"], local, name, task.config)
+        files = []
+        for file in sorted(os.listdir(local)):
+            path, key = os.path.join(local, file), f"{folder}/{file}"
+            files.append(
+                FileReport(key, len(table), sha256_file(path), os.path.getsize(path), peak_rss_bytes())
+            )
+            task.store.put_file(key, path)
+    return TokenReport(task.prefix, len(table), n_tokens, files)
+
+
+def put_table(store: Store, key: str, table: pa.Table) -> FileReport:
+    """Write a table as one Parquet file of fixed row groups and report its digest."""
+    with scratch() as folder:
+        path = os.path.join(folder, "part.parquet")
+        with parquet_writer(path, table.schema, level=3) as writer:
+            writer.write_table(table, row_group_size=PART_ROW_GROUP)
+        digest, size = sha256_file(path), os.path.getsize(path)
+        store.put_file(key, path)
+    return FileReport(key, table.num_rows, digest, size, peak_rss_bytes())
+
+
+def sha256_file(path: str) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def put_text(store: Store, key: str, text: str) -> FileReport:
+    """Write a small text file of a release."""
+    data = text.encode()
+    store.put(key, data)
+    return FileReport(key, text.count("\n"), hashlib.sha256(data).hexdigest(), len(data))
+
+
+def to_json(value: object) -> str:
+    """JSON as releases hold it: sorted, indented, the same bytes for the same value."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""Pages for people: the report, the dataset card, and the tables and figures in them."""

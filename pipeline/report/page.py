@@ -1,0 +1,303 @@
+"""The report of a release: one self-contained HTML page with figures, and the same numbers as JSON."""
+
+from __future__ import annotations
+
+import html
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.report.profile import MAX_GROUPS
+from pipeline.report.tables import (
+    Numbers,
+    kinds_table,
+    language_table,
+    largest_of,
+    megabytes,
+    mix_table,
+    quarantine_table,
+    sample_table,
+    script_table,
+    share,
+    table,
+    tier_table,
+)
+
+SHOWN_LANGUAGES = 5
+SHOWN_GROUPS = 8
+SHOWN_DOMAINS = 20
+"""Languages with a line of their own, and bars of one figure; report.json has them all."""
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+td, th { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
+td:first-child, th:first-child, .text { text-align: left }
+h2 + p { margin-top: -.4rem; color: #555 }
+.numbers { display: flex; gap: 2.5rem; flex-wrap: wrap } .numbers b { display: block; font-size: 1.5rem }
+svg { max-width: 100%; height: auto }
+"""
+
+
+def lengths_of(facts: pa.Table) -> dict[str, list[int]]:
+    """Kept documents per power-of-two bin of tokens, for the largest languages.
+
+    Args: facts, language and n_tokens of every kept document.
+    """
+    if not facts.num_rows:
+        return {}
+    tokens = facts["n_tokens"].fill_null(0).to_numpy().astype(np.int64)
+    languages = facts["language"].to_numpy(zero_copy_only=False).astype(object)
+    names, counts = np.unique(languages.astype(str), return_counts=True)
+    largest = sorted(zip(names, counts, strict=True), key=lambda pair: (-pair[1], pair[0]))[:SHOWN_LANGUAGES]
+    return {
+        str(name): np.bincount(np.frexp(np.maximum(tokens[languages == name], 1))[1] - 1).tolist()
+        for name, _ in largest
+    }
+
+
+def page(numbers: Numbers) -> str:
+    """Write the HTML page; sections that a run has no numbers for are left out."""
+    sections = [
+        *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *source_parts(numbers),
+        *quality_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers), *domain_parts(numbers),
+        *mix_parts(numbers), *license_parts(numbers), *making_parts(numbers),
+    ]  # fmt: skip
+    body, title = "\n".join(sections), html.escape(numbers["name"])
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
+
+
+def section(title: str, *parts: str, note: str = "") -> list[str]:
+    """A heading, a line that says what is shown, and the figures and tables."""
+    return [f"<h2>{html.escape(title)}</h2>", *([f"<p>{html.escape(note)}</p>"] if note else []), *parts]
+
+
+def head(numbers: Numbers) -> list[str]:
+    """The name of the release and its largest numbers."""
+    counts = numbers["counts"]
+    heads = [
+        (counts["read"], "records read"), (counts["ingested"], "documents"), (counts["kept"], "kept"),
+        (counts["kept_tokens"], "tokens kept"), (counts["quarantined"], "in quarantine"),
+    ]  # fmt: skip
+    return [
+        f"<h1>{html.escape(numbers['name'])}</h1>",
+        f"<p>bicorpus {html.escape(numbers['version'])}, corpus {html.escape(numbers['corpus'])}</p>",
+        *(f"<p><b>Look at this:</b> {html.escape(warning)}</p>" for warning in numbers.get("warnings", ())),
+        '<div class="numbers">' + "".join(f"<div><b>{n:,}</b>{name}</div>" for n, name in heads) + "</div>",
+    ]
+
+
+def funnel_parts(numbers: Numbers) -> list[str]:
+    """What became of every document, and what each rule took."""
+    from pipeline.report.figures import draw_funnel, draw_rules, svg
+
+    parts = section("Funnel", svg(lambda axes: draw_funnel(axes, numbers["funnel"]), 8.5, 4.2))
+    n_rules = sum(1 for rule in numbers["rules"] if numbers["failed"].get(rule))
+    if n_rules:
+        draw = svg(
+            lambda axes: draw_rules(axes, numbers["funnel"], numbers["failed"], numbers["rules"]),
+            8,
+            0.4 * n_rules + 1.2,
+        )
+        parts += section("Rules", draw)
+    flags = [[rule, n] for rule, n in sorted(numbers["failed"].items()) if n and rule not in numbers["rules"]]
+    if flags:
+        note = "Rules that only flag or trim; they drop nothing, and the ledger names them."
+        parts += section("Flags", table(["rule", "documents"], flags), note=note)
+    return parts
+
+
+def language_parts(numbers: Numbers) -> list[str]:
+    """Languages, and the lengths of kept documents."""
+    from pipeline.report.figures import draw_lengths, svg
+
+    parts = section("Languages", language_table(numbers))
+    if scripts := numbers.get("scripts"):
+        parts += section(
+            "Chinese by script", script_table(scripts), note="Of kept documents, by their released text."
+        )
+    if numbers["lengths"]:
+        parts += section("Lengths", svg(lambda axes: draw_lengths(axes, numbers["lengths"]), 7.5, 3.4))
+    return parts
+
+
+def source_parts(numbers: Numbers) -> list[str]:
+    """What was read of each source and what is left of it, and the records in quarantine."""
+    parts = []
+    if sources := numbers.get("sources"):
+        rows = [
+            [
+                s["source"], s["files"], megabytes(s["input_bytes"]), s["read"], s["documents"], s["kept"],
+                share(s["kept"], s["documents"]), s["copies"], s["kept_tokens"],
+                ", ".join(name or "not said" for name, n in sorted(s["provenances"].items()) if n),
+            ]
+            for s in sources
+        ]  # fmt: skip
+        heads = [
+            "source",
+            "files",
+            "MB",
+            "records",
+            "documents",
+            "kept",
+            "kept %",
+            "copies",
+            "kept tokens",
+            "provenance",
+        ]
+        parts += section("Sources", table(heads, rows))
+    if any(numbers["quarantined"].values()):
+        parts += section("Quarantine", quarantine_table(numbers["quarantined"]))
+    return parts
+
+
+def quality_parts(numbers: Numbers) -> list[str]:
+    """Buckets and tiers, scores and perplexity."""
+    from pipeline.report.distributions import draw_buckets, draw_perplexity, draw_scores
+    from pipeline.report.figures import svg
+
+    profile, cuts = numbers.get("profile", {}), numbers.get("thresholds", {})
+    parts: list[str] = []
+    buckets = profile.get("buckets") or {}
+    places = [int(bucket) for groups in buckets.values() for bucket in groups]
+    if (
+        places and min(places) >= 0 and max(places) < MAX_GROUPS
+    ):  # numbers of another kind have no such picture
+        n = 1 + max(places)
+        names, limits = largest_of(buckets), cuts.get("quality_bucket", [])
+        draws = [
+            partial(
+                draw_buckets,
+                language=name,
+                groups=buckets[name],
+                n_buckets=n,
+                cuts=limits,
+                legend=name == names[0],
+            )
+            for name in names
+        ]
+        note = "Where documents stand by quality among all of their language; dashed, an equal share for each bucket."
+        parts += section("Quality buckets", svg(draws, *grid(len(draws)), 2), note=note)
+    if tiers := profile.get("tiers"):
+        parts += section("Quality tiers", tier_table(tiers))
+    if scores := profile.get("scores"):
+        draws = [
+            partial(
+                draw_scores,
+                scorer=name,
+                languages=groups,
+                shown=largest_of(groups),
+                cuts=cuts.get(f"quality.{name}", []),
+            )
+            for name, groups in sorted(scores.items())
+            if groups
+        ]
+        note = "Each line adds up to 100 %; dotted, where rules cut."
+        parts += section("Scores", svg(draws, *grid(len(draws), 4.0), 2), note=note) if draws else []
+    if perplexity := profile.get("perplexity"):
+        limits = cuts.get("perplexity", [])
+        draws = [
+            partial(draw_perplexity, language=name, groups=perplexity[name], cuts=limits)
+            for name in largest_of(perplexity)
+            if any(int(code) > 0 for code in perplexity[name])
+        ]
+        note = "Kept and dropped documents, each adding up to 100 %; dotted, where rules cut."
+        parts += section("Perplexity", svg(draws, *grid(len(draws)), 2), note=note) if draws else []
+    return parts
+
+
+def copies_parts(numbers: Numbers) -> list[str]:
+    """Sizes of clusters of copies, and where copies were dropped."""
+    from pipeline.report.distributions import draw_cluster_sizes, draw_copies
+    from pipeline.report.figures import svg
+
+    profile = numbers.get("profile", {})
+    clusters = profile.get("clusters") or {}
+    if not any(row[0] for row in clusters.values()):
+        return []
+    draws = [
+        partial(draw_cluster_sizes, clusters=clusters),
+        partial(draw_copies, tallies=profile["languages"], what="language", shown=SHOWN_GROUPS),
+        partial(draw_copies, tallies=profile["sources"], what="source", shown=SHOWN_GROUPS),
+    ]
+    n_clusters, n_documents, n_copies = (sum(row[i] for row in clusters.values()) for i in range(3))
+    note = (
+        f"{n_documents:,} documents in {n_clusters:,} clusters; {n_copies:,} that pass every rule were dropped because "
+        "another member is kept."
+    )
+    parts = section("Copies", svg(draws, 10, 6.2, 2), note=note)
+    for by, kinds in sorted(numbers.get("duplicates", {}).items()):
+        parts.append(kinds_table(by, kinds, profile[f"{by}s"]))
+    return parts
+
+
+def threshold_parts(numbers: Numbers) -> list[str]:
+    """How similar compared pairs are, and pairs just below and above the threshold side by side."""
+    from pipeline.report.distributions import draw_similarities
+    from pipeline.report.figures import svg
+
+    found = numbers.get("near_duplicates")
+    if not found or not found["histogram"]:
+        return []
+    draw = partial(draw_similarities, rows=found["histogram"], threshold=found["threshold"])
+    parts = section("Similarity", svg(draw, 8, 3.2))
+    if found["samples"]:
+        note = "Pairs closest to the threshold on both sides: what differs is in brackets. Would you call them copies?"
+        parts += section("Around the threshold", sample_table(found["samples"]), note=note)
+    return parts
+
+
+def domain_parts(numbers: Numbers) -> list[str]:
+    """Documents and kept documents by domain."""
+    from pipeline.report.distributions import draw_domains
+    from pipeline.report.figures import svg
+
+    domains = numbers.get("profile", {}).get("domains")
+    if not domains:
+        return []
+    n = min(len(domains), SHOWN_DOMAINS)
+    note = f"The largest {n} of {len(domains)}." if len(domains) > n else ""
+    return section("Domains", svg(lambda axes: draw_domains(axes, domains, n), 8, 0.32 * n + 1.2), note=note)
+
+
+def mix_parts(numbers: Numbers) -> list[str]:
+    """What each mix was asked to hold, and holds."""
+    from pipeline.report.figures import draw_mix, svg
+
+    parts = []
+    for name, mix in sorted(numbers["mixes"].items()):
+        parts += section(f"Mix {name}", mix_table(mix))
+        if len(mix["groups"]) > 1:
+            parts.append(svg(partial(draw_mix, name=name, mix=mix), 4.5, 3.2))
+    return parts
+
+
+def license_parts(numbers: Numbers) -> list[str]:
+    """Kept documents and tokens by licence."""
+    licenses = numbers.get("licenses")
+    if not licenses:
+        return []
+    tokens = sum(row["tokens"] for row in licenses)
+    rows = [
+        [row["license"] or "(none)", row["documents"], row["tokens"], share(row["tokens"], tokens),
+         ", ".join(row["sources"])]
+        for row in licenses
+    ]  # fmt: skip
+    heads = ["licence", "documents", "tokens", "share of tokens", "sources"]
+    return section("Licences", table(heads, rows), note="Of kept documents, as each of them carries it.")
+
+
+def making_parts(numbers: Numbers) -> list[str]:
+    """Steps with their versions and recipes."""
+    rows = [[s["module"], s["version"], s["recipe"][:8]] for s in numbers.get("steps", ())]
+    return section("Steps", table(["step", "version", "recipe"], rows)) if rows else []
+
+
+def grid(n_draws: int, height: float = 3.1) -> tuple[float, float]:
+    """Width and height in inches of a figure with this many drawings, two beside each other."""
+    return 10.0, height * -(-n_draws // 2)

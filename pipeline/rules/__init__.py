@@ -1,0 +1,1 @@
+"""Rules: conditions over annotation columns, and the presets that expand to them."""

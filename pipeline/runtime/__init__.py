@@ -1,0 +1,1 @@
+"""Engines that run tasks, checkpoints of finished tasks, and the progress display."""

@@ -1,0 +1,1 @@
+"""`bicorpus init`: look at files and write a run file for them."""

@@ -1,0 +1,197 @@
+"""Guards: a build in which copies take out more than the run file allows stops before anything is released.
+
+What is asked are documents that pass the rules: of a source or a host, how many of them would go for another document.
+A threshold that is wrong for a site, a template taken for its content, a parser that gives every page the same text:
+all show here first. Hosts may be millions, so they are added up by partitions in files, and what comes back is how many
+are above the limit, and the worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from pipeline.annotate.wave import Columns
+from pipeline.config.run_file import Guards, RunFile
+from pipeline.errors import ExpectationError
+from pipeline.mapreduce.shuffle import read_exchange
+from pipeline.select.verdicts import Decision, Kept, final
+from pipeline.storage.store import Store
+
+WARN_SHARE = 0.5
+"""A source that loses a larger share of its documents to copies is named in the report, guards or not."""
+
+N_EXAMPLES = 3
+
+NO_HOST = "(no host)"
+
+
+def count_copies(columns: Columns, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
+    """What copies take out of a shard, in numbers that add up.
+
+    Args: columns, `source`, and `cluster_size` where it is to be counted. Returns: `kinds`, source and language -> name
+    -> kind of copy -> documents; `asked`, `source` -> name -> [documents that pass the rules, those of them that go as
+    copies]; `largest`, the largest cluster.
+    """
+    is_copy = kept.is_copy
+    named = {"source": columns["source"], "language": language, "kind": pa.chunked_array([kept.kind])}
+    copies = pa.table(named).filter(pa.array(is_copy))
+    kinds: dict[str, dict[str, dict[str, int]]] = {}
+    for by in ("source", "language"):
+        rows = copies.group_by([by, "kind"]).aggregate([([], "count_all")]).to_pylist()
+        for row in rows:
+            kinds.setdefault(by, {}).setdefault(row[by], {})[row["kind"]] = row["count_all"]
+    rows = count_by(columns["source"], kept).to_pylist()
+    asked = {"source": {row["name"]: [row["n_documents"], row["n_copies"]] for row in rows}}
+    largest = pc.max(columns["cluster_size"]).as_py() if "cluster_size" in columns else None
+    return {"kinds": kinds, "asked": asked, "largest": int(largest or 0)}
+
+
+def count_by(names: pa.ChunkedArray, kept: Kept) -> pa.Table:
+    """Documents that pass the rules, and those of them that go as copies, by name: name, n_documents, n_copies."""
+    copy = kept.is_copy
+    table = pa.table({"name": names, "copy": copy.astype(np.int64)}).filter(pa.array(kept.keep | copy))
+    found = table.group_by("name").aggregate([([], "count_all"), ("copy", "sum")])
+    return found.select(["name", "count_all", "copy_sum"]).rename_columns(["name", "n_documents", "n_copies"])
+
+
+def count_hosts(hosts: pa.ChunkedArray, kept: Kept, n_parts: int) -> tuple[pa.Table, np.ndarray]:
+    """The counts of a shard's hosts, and the partition that each host belongs to, int64 (n_hosts,)."""
+    table = count_by(pc.fill_null(hosts, NO_HOST), kept)
+    keys = [xxhash.xxh3_64_intdigest(name.encode()) % n_parts for name in table["name"].to_pylist()]
+    return table, np.array(keys, np.int64)
+
+
+def guards_of(run: RunFile) -> Guards:
+    """The limits of a run file."""
+    return run.keep_one.guards if run.keep_one else Guards()
+
+
+def hosts_keys(guards: Guards, work: str, n_shards: int) -> tuple[str, ...]:
+    """Exchange files of the hosts of each shard; empty names where no guard asks for them."""
+    asked = guards.host_share is not None
+    return tuple(f"{work}/hosts-{i:06d}.arrow" if asked else "" for i in range(n_shards))
+
+
+@dataclass(frozen=True)
+class HostTask:
+    """Adds up the hosts of one partition. maps: exchange files of count_hosts."""
+
+    store: Store
+    maps: tuple[str, ...]
+    part: int
+    guards: Guards
+
+
+def hosts_above(task: HostTask) -> dict[str, Any]:  # Any: plain JSON
+    """How many hosts of a partition are above the limit, and the worst: [share, documents, name] or None."""
+    table = read_exchange(task.store, task.maps, task.part).group_by("name")
+    rows = table.aggregate([("n_documents", "sum"), ("n_copies", "sum")]).to_pylist()
+    groups = {row["name"]: (row["n_documents_sum"], row["n_copies_sum"]) for row in rows}
+    above = groups_above(groups, task.guards.host_share, task.guards.min_documents)
+    return {"above": len(above), "worst": list(max(above)) if above else None}
+
+
+def groups_above(
+    groups: Mapping[str, Sequence[int]], limit: float | None, min_documents: int
+) -> list[tuple[float, int, str]]:
+    """Share of copies, documents and name of each group above a limit; none without a limit."""
+    if limit is None:
+        return []
+    found = ((c / n, n, name) for name, (n, c) in groups.items() if n >= min_documents and c > limit * n)
+    return list(found)
+
+
+def add_up(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The numbers of all shards."""
+    kinds: dict[str, dict[str, dict[str, int]]] = {}
+    asked: dict[str, dict[str, list[int]]] = {}
+    for report in reports:
+        for by, names in report["kinds"].items():
+            for name, found in names.items():
+                total = kinds.setdefault(by, {}).setdefault(name, {})
+                for kind, n in found.items():
+                    total[kind] = total.get(kind, 0) + n
+        for by, counts in report["asked"].items():
+            for name, (n_documents, n_copies) in counts.items():
+                pair = asked.setdefault(by, {}).setdefault(name, [0, 0])
+                pair[0] += n_documents
+                pair[1] += n_copies
+    return {
+        "kinds": kinds,
+        "asked": asked,
+        "largest": max((report["largest"] for report in reports), default=0),
+    }
+
+
+def warnings_of(found: Mapping[str, Any], guards: Guards) -> list[str]:
+    """Sources that lose much to copies, in words."""
+    return [
+        f"source {name}: {n_copies / n:.1%} of {n:,} documents that pass the rules go as copies of others"
+        for name, (n, n_copies) in sorted(found["asked"].get("source", {}).items())
+        if n >= guards.min_documents and n_copies > WARN_SHARE * n
+    ]
+
+
+def check_guards(
+    guards: Guards, found: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], decisions: Sequence[Decision],
+    store: Store, sizes: str,
+) -> None:  # fmt: skip
+    """Stop where copies take out more than the guards allow.
+
+    Args: found, of `add_up`; hosts, of `hosts_above`, by partition; sizes, the column with the size of a document's
+    cluster.
+    Raises: ExpectationError naming the worst group, the limit, and examples.
+    """
+    if guards.largest_cluster is not None and found["largest"] > guards.largest_cluster:
+        said = f"a cluster of {found['largest']:,} like documents, at most {guards.largest_cluster:,} may be"
+        raise ExpectationError(
+            _message("largest_cluster", said, _examples(decisions, store, sizes, found["largest"]))
+        )
+    sources = groups_above(found["asked"].get("source", {}), guards.source_share, guards.min_documents)
+    n_hosts = sum(part["above"] for part in hosts)
+    worst_hosts = [part["worst"] for part in hosts if part["worst"]]
+    for by, limit, n_above, above in (
+        ("source", guards.source_share, len(sources), sources),
+        ("host", guards.host_share, n_hosts, worst_hosts),
+    ):
+        if above:
+            share, n, name = max(above)
+            said = (
+                f"{share:.1%} of the {n:,} documents of {by} {name} that pass the rules would go as copies of others, "
+                f"at most {limit:.1%} may"
+            )
+            more = f" ({n_above - 1:,} more above the limit)" if n_above > 1 else ""
+            value = None if name == NO_HOST else name
+            raise ExpectationError(
+                _message(f"{by}_share", said + more, _examples(decisions, store, by, value))
+            )
+
+
+def _message(guard: str, said: str, examples: list[str]) -> str:
+    return (
+        f"keep_one.guards.{guard}: {said}; for example {', '.join(examples)}. Nothing was released. Look at some with "
+        "`bicorpus explain`; if they are copies, raise the limit and run again"
+    )
+
+
+def _examples(decisions: Sequence[Decision], store: Store, column: str, value: object) -> list[str]:
+    """A few copies with this value in a column: removed document, its keeper and their similarity."""
+    lines: list[str] = []
+    for decision in decisions:
+        columns = decision.read(store, {column})
+        wanted = pc.is_null(columns[column]) if value is None else pc.equal(columns[column], pa.scalar(value))
+        kept = final(decision, store)
+        mine = np.asarray(pc.fill_null(wanted, False).combine_chunks()) & kept.is_copy
+        for row in np.flatnonzero(mine)[: N_EXAMPLES - len(lines)]:
+            similarity = kept.similarity[int(row)].as_py()
+            lines.append(f"{columns['doc_id'][int(row)]} for {kept.keeper_id[int(row)]} ({similarity:.3f})")
+        if len(lines) == N_EXAMPLES:
+            break
+    return lines

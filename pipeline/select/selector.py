@@ -1,0 +1,311 @@
+"""The decisions of a run: every shard's rules with quantile cuts, keepers and owners of passages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.annotate.addresses import GlobalResult
+from pipeline.config.run_file import Step
+from pipeline.dataset.sidecars import Shard, SidecarRef
+from pipeline.errors import UsageError
+from pipeline.mapreduce.feeds import Feed
+from pipeline.recipe import digest, step_recipe
+from pipeline.rules.rules import Cuts, Rule
+from pipeline.schema import OWNERS
+from pipeline.select.feeds import Passages
+from pipeline.select.verdicts import (
+    Copies,
+    Decision,
+    PopulationTask,
+    VerdictTask,
+    count_population,
+    early_ref,
+    final_ref,
+    store_verdict,
+)
+from pipeline.session import Session
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The decisions over all shards of a run, in their order.
+
+    owners, owners_result: sidecars with the owners of passages by shard, and the global result they belong to.
+    lost_passages: passages that no kept document contains, because late rules dropped all that did.
+    """
+
+    decisions: list[Decision]
+    owners: Mapping[str, SidecarRef] = field(default_factory=dict)
+    owners_result: GlobalResult | None = None
+    lost_passages: int = 0
+
+
+Choose = Callable[[Step, str, list[Any], str], GlobalResult]
+"""Finds or computes a global result: step, recipe, feeds (Feed), folder."""
+
+
+@dataclass(frozen=True)
+class ChosenOwners:
+    """The owners of passages, by shard, and the result they belong to. n_lost: see Selection.lost_passages."""
+
+    refs: dict[str, SidecarRef]
+    result: GlobalResult
+    folder: str
+    n_lost: int = 0
+
+
+class _NotChosenError(Exception):
+    """Keepers or owners are not in the store, and are not to be chosen now."""
+
+
+class Selector:
+    """Makes the decisions of a run: finds or chooses keepers and owners, and stores verdicts; computes nothing else.
+
+    columns: annotation columns that decisions and the release read.
+    """
+
+    def __init__(self, session: Session, columns: set[str]) -> None:
+        self.session, self.run_file, self.store = session, session.run_file, session.store
+        self.columns = columns
+        self.earlier, self.against = earlier_ledgers(session)
+
+    def decide(self, store: bool = True) -> Selection:
+        """Decide over every shard: quantile cuts, keepers and owners are computed where the store lacks them.
+
+        Args: store, keep the verdicts in the store, so that everything later reads them.
+        """
+        return self._select(self.session.find_or_run, store)
+
+    def find(self) -> Selection | None:
+        """The decisions, if all that they need is in the store; None if keepers or owners are still to be chosen."""
+
+        def look_up(step: Step, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
+            result = self.session.state.global_result(step.name, recipe)
+            if result is None:
+                raise _NotChosenError(folder)
+            return result
+
+        try:
+            return self._select(look_up, False)
+        except _NotChosenError:
+            return None
+
+    def _select(self, choose: Choose, store: bool) -> Selection:
+        """Decide over parents first: documents derived from others are kept only with their parents.
+
+        No cluster and no passage contains documents of both kinds.
+        """
+        done: dict[str, Decision] = {}
+        owners: dict[str, SidecarRef] = {}
+        digests: dict[str, Mapping[str, str]] = {}
+        recipe, n_lost = "", 0
+        parents, release = self.session.parents, self.run_file.release.name
+        plain = self.rules_only()
+        rules = self.rules_digest(plain)
+        plain = [replace(d, early=early_ref(d, release, rules)) for d in plain]
+        if store:
+            self.store_verdicts("judge rules", plain, early=True)
+        for derived in (False, True):
+            wave: Sequence[Decision] = [d for d in plain if (d.shard.id in parents) == derived]
+            if derived:
+                wave = [replace(d, parent=done[parents[d.shard.id]]) for d in wave]
+            wave, chosen = self.with_copies(wave, choose)
+            if chosen is not None:
+                owners |= chosen.refs
+                digests |= chosen.result.digests
+                recipe, n_lost = chosen.result.recipe, n_lost + chosen.n_lost
+            wave = [replace(d, verdict=final_ref(d, release, rules)) for d in wave]
+            if store:
+                self.store_verdicts("decide", wave, early=False)
+            done |= {d.shard.id: d for d in wave}
+        result = GlobalResult(recipe, digests) if owners else None
+        return Selection([done[d.shard.id] for d in plain], owners, result, n_lost)
+
+    def with_copies(
+        self, decisions: Sequence[Decision], choose: Choose
+    ) -> tuple[Sequence[Decision], ChosenOwners | None]:
+        """Add keepers and owners to the decisions of rules and parents."""
+        keep_one = self.run_file.keep_one
+        if keep_one is None or not decisions:
+            return decisions, None
+        if keep_one.of:
+            keepers = self.keepers(decisions, choose)
+            decisions = [replace(d, keepers=keepers[d.shard.id]) for d in decisions]
+        if not keep_one.passages:
+            return decisions, None
+        owners, n_lost = self.owners(decisions, choose), 0
+        decisions = [replace(d, judged=owners.refs[d.shard.id]) for d in decisions]
+        if any(rule.is_late and rule.action == "drop" for rule in self.run_file.select):
+            before = self.count_passages(owners)
+            owners = self.owners(decisions, choose)  # again, among the documents that the late rules keep
+            n_lost = before - self.count_passages(owners)
+        decisions = [replace(d, refs={**d.refs, OWNERS: owners.refs[d.shard.id]}) for d in decisions]
+        return decisions, replace(owners, n_lost=n_lost)
+
+    def rules_only(self) -> list[Decision]:
+        """What the rules decide over each shard, quantile cuts included, keepers not."""
+        plain = [self.plain(shard, self.run_file.select) for shard in self.session.shards]
+        cuts = self.cuts(plain)
+        return [replace(d, cuts=cuts) for d in plain]
+
+    def rules_digest(self, decisions: Sequence[Decision]) -> str:
+        """Digest of the rules, their quantile cuts, references and the earlier release."""
+        rules = [rule.plain() for rule in self.run_file.select]
+        return digest([rules, _cuts_digest(decisions), *self.references()])
+
+    def store_verdicts(self, label: str, decisions: Sequence[Decision], early: bool) -> None:
+        """Work out and store the rules' answers, or the final verdicts, that the store lacks."""
+        present = {key for key, _ in self.store.list(f"verdicts/{self.run_file.release.name}")}
+        refs = [d.early if early else d.verdict for d in decisions]
+        tasks = [
+            VerdictTask(self.store, d, early)
+            for d, ref in zip(decisions, refs, strict=True)
+            if ref is not None and ref.key not in present
+        ]
+        if tasks:
+            with self.session.progress.phase(label, len(tasks)) as phase:
+                for _ in self.session.engine.map(store_verdict, tasks):
+                    phase.step()
+
+    def remove_other_verdicts(self, selection: Selection) -> None:
+        """Delete stored verdicts of this release's name that its decisions do not use."""
+        refs = [ref for d in selection.decisions for ref in (d.early, d.verdict) if ref is not None]
+        used = {ref.key for ref in refs}
+        for key, _ in list(self.store.list(f"verdicts/{self.run_file.release.name}")):
+            if key not in used:
+                self.store.delete(key)
+
+    def plain(self, shard: Shard, rules: Sequence[Rule]) -> Decision:
+        """Rules over a shard, without what has to be worked out first."""
+        run, recipes = self.run_file, self.session.recipes
+        rank, profile = run.standing(shard.source)
+        columns = self.columns | {column for rule in rules for column in rule.columns()}
+        refs = {name: ref for name, ref in recipes.refs(columns, shard).items() if name != OWNERS}
+        return Decision(
+            shard=shard, rules=tuple(rules), refs=refs, loose=recipes.loose(columns, shard),
+            rank=rank, profile=profile, keep_one=run.keep_one, reference=run.is_reference(shard.source),
+            earlier=self.earlier.get(shard.id),
+        )  # fmt: skip
+
+    def cuts(self, decisions: Sequence[Decision]) -> Cuts | None:
+        """Quantile cuts over the population, if any rule asks for one."""
+        conditions = [c for rule in self.run_file.select for c in (*rule.conditions, *rule.where)]
+        if not any(condition.quantile for condition in conditions):
+            return None
+        cuts = Cuts()
+        with self.session.progress.phase("quantiles", len(decisions)) as phase:
+            for counts in self.session.engine.map(
+                count_population, [PopulationTask(self.store, d) for d in decisions]
+            ):
+                for count in counts:
+                    cuts.add(*count)
+                phase.step()
+        return cuts
+
+    def copies_recipe(self, decisions: Sequence[Decision]) -> str:
+        """Hash all that the choice of keepers and owners depends on, the steps themselves aside."""
+        run = self.run_file
+        assert run.keep_one is not None
+        names = {c for rule in run.select for c in rule.columns()} | run.keep_one.columns()
+        reads_owners = any(name.startswith(f"{OWNERS}.") for name in names)
+        shards = []
+        for d in decisions:
+            refs = {n: r.recipe for n, r in self.session.recipes.refs(names, d.shard).items() if n != OWNERS}
+            if reads_owners and d.judged is not None:
+                refs[OWNERS] = d.judged.recipe
+            shards.append([d.shard.id, d.rank, d.profile, refs])
+        chosen = [[ref.recipe for ref in _chosen(d)] for d in decisions]
+        parents = [[ref.recipe for ref in _chosen(d.parent)] if d.parent else None for d in decisions]
+        rules = [rule.plain() for rule in run.select if rule.action == "drop"]
+        one = run.keep_one
+        return digest(
+            [one.of, one.prefer, rules, _cuts_digest(decisions), shards, chosen, parents, *self.references()]
+        )
+
+    def references(self) -> list[object]:
+        """What recipes take of references and earlier releases; nothing where there are none."""
+        sources = sorted(source.name for source in self.run_file.sources if source.reference)
+        return [sources, self.against] if sources or self.against else []
+
+    def keepers(self, decisions: Sequence[Decision], choose: Choose) -> dict[str, SidecarRef]:
+        """The keepers of all clusters: their sidecar per shard."""
+        assert self.run_file.keep_one is not None and self.run_file.keep_one.step is not None
+        recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
+        columns = {f"dedup.{name}": f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
+        columns |= {name: name for name in self.run_file.keep_one.hashes}
+        step = self.run_file.keep_one.step
+        folder = _folder(step, recipe)
+        choose(step, recipe, [Copies(d, columns) for d in decisions], folder)
+        return _row_refs(decisions, folder, recipe)
+
+    def owners(self, decisions: Sequence[Decision], choose: Choose) -> ChosenOwners:
+        """The owners of all passages among the documents that are kept so far."""
+        assert self.run_file.keep_one is not None and self.run_file.owners is not None
+        steps, step = self.run_file.keep_one.passages, self.run_file.owners
+        recipe = digest([self.session.recipes.static[OWNERS], self.copies_recipe(decisions)])
+        folder = _folder(step, recipe)
+        result = choose(step, recipe, [Passages(d, steps) for d in decisions], folder)
+        return ChosenOwners(_row_refs(decisions, folder, recipe), result, folder)
+
+    def count_passages(self, owners: ChosenOwners) -> int:
+        """Passages that some document which may be kept contains."""
+        with self.store.open(f"{owners.folder}/summary.parquet") as stream:
+            return int(pc.sum(pq.read_table(stream)["passages"]).as_py() or 0)
+
+    def keepers_static(self) -> str:
+        """Recipe of the keepers step, shards aside; empty where none are chosen."""
+        step = self.run_file.keep_one.step if self.run_file.keep_one else None
+        return step_recipe(step.step, step.config, []) if step else ""
+
+
+def _folder(step: Step, recipe: str) -> str:
+    return f"global/{step.name}/{recipe[:8]}"
+
+
+def _row_refs(decisions: Sequence[Decision], folder: str, recipe: str) -> dict[str, SidecarRef]:
+    """The row sidecars of a global result, by shard."""
+    return {d.shard.id: SidecarRef(f"{folder}/rows/{d.shard.id}.parquet", recipe) for d in decisions}
+
+
+def _cuts_digest(decisions: Sequence[Decision]) -> str:
+    """Digest of the value counts that quantile cuts are computed from; all decisions share them."""
+    counts = decisions[0].cuts.counts if decisions and decisions[0].cuts else {}
+    return digest(sorted([str(key), sorted(values.items())] for key, values in counts.items()))
+
+
+def earlier_ledgers(session: Session) -> tuple[dict[str, str], list[str]]:
+    """The ledger of each shard in the release that `keep_one.against` names, and what a recipe takes of it.
+
+    Raises: UsageError if the store has no such release, or the run file lacks documents that it holds.
+    """
+    keep_one = session.run_file.keep_one
+    if keep_one is None or keep_one.against is None:
+        return {}, []
+    name, store = keep_one.against.release, session.store
+    where = f"{session.run_file.path}: keep_one.against"
+    if not store.exists(f"releases/{name}/checksums.sha256"):
+        raise UsageError(f"{where}: {store.url} has no finished release {name!r}; name one that it has")
+    lineage = session.state.page(f"releases/{name}/lineage.json")
+    missing = sorted(set(lineage["shards"]) - {shard.id for shard in session.shards})
+    if missing:
+        source = missing[0].rsplit("-", 2)[0]
+        raise UsageError(
+            f"{where}: release {name} was cut from {len(missing):,} shards that this run does not read ({missing[0]}); "
+            f"list source {source} with the same files here: what is ingested is not read again"
+        )
+    ledgers = {
+        shard: f"releases/{name}/ledger/part-{i:05d}.parquet"
+        for i, shard in enumerate(sorted(lineage["shards"]))
+    }
+    return ledgers, [name, lineage["recipe"], keep_one.against.mode]
+
+
+def _chosen(decision: Decision) -> list[SidecarRef]:
+    """What was chosen so far for a decision's shard."""
+    found = (decision.keepers, decision.judged, decision.refs.get(OWNERS))
+    return [ref for ref in found if ref is not None]

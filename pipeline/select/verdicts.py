@@ -1,0 +1,392 @@
+"""Decisions: verdicts of the rules, keepers of the clusters, and the facts that mixing needs. No text is read.
+
+The order is fixed: base rules, the population of quantiles, the other rules, keepers, owners of passages, late rules,
+mix. A document outside the base population or failing a rule cannot be a keeper, so no cluster is lost to a keeper that
+a rule drops. A derived document stays only with its parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.annotate.wave import Columns, _nulls
+from pipeline.config.run_file import EXCLUDE, NEW_LOSES, OLD_LOSES, KeepOne, RunFile
+from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns, read_sidecar, write_sidecar
+from pipeline.errors import AlignmentError
+from pipeline.recipe import digest
+from pipeline.rules.rules import Cuts, Rule, first_failing, judge, population_counts
+from pipeline.schema import CANONICAL, HANDED, OWNERS, REFERENCE, ROW
+from pipeline.storage.store import MissingError, Store
+
+
+@dataclass(frozen=True)
+class Decision:
+    """All that decides over one shard's documents, ready to be evaluated anywhere.
+
+    refs: sidecars by step; loose: columns that may be absent, with their types; rank and profile: the source's.
+    keepers, and owners among `refs`: once they are chosen. judged: the owners as late rules saw them, before the
+    documents that those dropped gave up theirs. parent: the decision over the shard that a derived one was made of.
+    reference: whether all its documents only take others out. earlier: the ledger of the shard in an earlier release.
+    early, verdict: where the answers of the rules, and the final verdict, are stored if a run has computed them.
+    """
+
+    shard: Shard
+    rules: tuple[Rule, ...]
+    refs: Mapping[str, SidecarRef]
+    loose: Mapping[str, pa.DataType]
+    rank: int
+    profile: str
+    keep_one: KeepOne | None = None
+    cuts: Cuts | None = None
+    keepers: SidecarRef | None = None
+    judged: SidecarRef | None = None
+    parent: Decision | None = None
+    reference: bool = False
+    earlier: str | None = None
+    early: SidecarRef | None = None
+    verdict: SidecarRef | None = None
+
+    def rule_columns(self) -> set[str]:
+        """Columns that the rules read, those of owners aside."""
+        names = {column for rule in self.rules for column in rule.columns()}
+        return {name for name in names if not name.startswith(f"{OWNERS}.")}
+
+    def references(self, store: Store) -> np.ndarray:
+        """Which rows take others out without being in the release themselves: bool (n_rows,)."""
+        if self.reference:
+            return np.ones(self.shard.n_rows, bool)
+        mode = self.keep_one.against.mode if self.keep_one and self.keep_one.against else None
+        return self.kept_earlier(store) if mode == EXCLUDE else np.zeros(self.shard.n_rows, bool)
+
+    def kept_earlier(self, store: Store) -> np.ndarray:
+        """Which rows the earlier release kept: bool (n_rows,)."""
+        kept = np.zeros(self.shard.n_rows, bool)
+        if self.earlier is not None:
+            with store.open(self.earlier) as stream:
+                table = pq.read_table(stream, columns=["shard", "row", "keep"])
+            if table.num_rows != self.shard.n_rows or set(table["shard"].unique().to_pylist()) != {
+                self.shard.id
+            }:
+                raise AlignmentError(
+                    f"{self.earlier}: not the ledger of {self.shard.id}; cut that release again"
+                )
+            kept[table["row"].to_numpy()] = np.asarray(table["keep"].combine_chunks())
+        return kept
+
+    def read(self, store: Store, names: set[str]) -> Columns:
+        """Columns of the shard by name, `doc_id`, `rank` and `profile` always among them, text never."""
+        names = names | {"doc_id"}
+        canonical = sorted((names & set(CANONICAL.names)) - {"text"})
+        with store.open(self.shard.key) as stream:
+            documents = pq.read_table(stream, columns=canonical)
+        columns: Columns = {name: documents[name] for name in canonical}
+        stored = {c for c in names if c.partition(".")[0] in self.refs and "." in c and c not in self.loose}
+        columns |= read_columns(store, self.shard, self.refs, stored)
+        n_rows = self.shard.n_rows
+        columns |= {
+            c: _nulls(kind, n_rows) for c, kind in self.loose.items() if c in names and c not in columns
+        }
+        columns["rank"] = pa.chunked_array([pa.repeat(pa.scalar(self.rank, pa.int32()), n_rows)])
+        columns["profile"] = pa.chunked_array([pa.repeat(self.profile, n_rows)])
+        return columns
+
+    def late_columns(self, store: Store) -> Columns | None:
+        """The columns of owners as late rules see them; None before owners are chosen."""
+        if self.judged is None:
+            return None
+        table = read_sidecar(store, self.judged, self.shard)
+        return {f"{OWNERS}.{name}": table[name] for name in table.column_names}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The final word on each row of a shard.
+
+    keep: bool (n_rows,). rule: int32 (n_rows,), index of the rule that drops the row, len(rules) for a duplicate,
+    len(rules) + 1 for a derived document without its parent, len(rules) + 2 for a reference, -1 for a kept one.
+    failed: bool (n_rules, n_rows), the answer of every rule. keeper_id, similarity, kind, verified: see
+    stages.dedup.keepers; null but for members of a cluster in which another member was kept.
+    """
+
+    keep: np.ndarray
+    rule: np.ndarray
+    failed: np.ndarray
+    keeper_id: pa.Array
+    similarity: pa.Array
+    kind: pa.Array
+    verified: pa.Array
+
+    @property
+    def is_copy(self) -> np.ndarray:
+        """Which rows go because another document is kept for them: bool (n_rows,)."""
+        return self.rule == len(self.failed)
+
+    @property
+    def duplicate(self) -> pa.Array:
+        """How each copy is like its keeper; null for all other rows."""
+        return pc.if_else(pa.array(self.is_copy), self.kind, pa.scalar(None, pa.string()))
+
+    @property
+    def may_stand(self) -> np.ndarray:
+        """Which rows others may go for: those that stay, and references. bool (n_rows,)."""
+        return self.keep | (self.rule == len(self.failed) + 2)
+
+
+CHOSEN = {"keeper_id": pa.string(), "similarity": pa.float32(), "kind": pa.string(), "verified": pa.bool_()}
+"""What the choice of keepers says of a document that goes for another."""
+
+
+def outcome_names(rules: Sequence[Rule], duplicate: str, orphan: str, kept: str | None) -> np.ndarray:
+    """Names by Kept.rule, of which -1 is the last."""
+    return np.array([*(rule.name for rule in rules), duplicate, orphan, REFERENCE, kept], object)
+
+
+def final(decision: Decision, store: Store) -> Kept:
+    """The verdict on a shard's documents: rules, parents, keepers and late rules, as far as they are known.
+
+    Read from the store where a run has stored it, else worked out from annotations.
+    """
+    chosen = [pa.nulls(decision.shard.n_rows, dtype) for dtype in CHOSEN.values()]
+    lost = np.zeros(decision.shard.n_rows, bool)
+    if decision.keepers is not None:
+        table = read_sidecar(store, decision.keepers, decision.shard)
+        lost = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
+        chosen = [table[name].combine_chunks() for name in CHOSEN]
+    keeper_id, similarity, kind, verified = chosen
+    stored = _stored(store, decision.verdict, decision)
+    if stored is not None:
+        rule, failed = stored.column("rule").to_numpy(), _failures(stored, decision)
+    else:
+        rule, failed = _work_out(decision, store, lost)
+    return Kept(rule == -1, rule, failed, keeper_id, similarity, kind, verified)
+
+
+def _work_out(decision: Decision, store: Store, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kept.rule and Kept.failed of a shard; lost: rows for which another member of their cluster was kept."""
+    n_rules = len(decision.rules)
+    late_columns = decision.late_columns(store)
+    early = _stored(store, decision.early, decision)
+    if early is None:
+        columns = decision.read(store, decision.rule_columns())
+        failed = judge(decision.rules, columns, decision.cuts, late_columns).failed
+    else:
+        failed = _failures(early, decision)
+        late = [i for i, rule in enumerate(decision.rules) if rule.is_late]
+        if late and late_columns is not None:
+            rules = [decision.rules[i] for i in late]
+            columns = decision.read(store, replace(decision, rules=tuple(rules)).rule_columns())
+            failed[late] = judge(rules, columns, decision.cuts, late_columns).failed
+    first, first_late = first_failing(decision.rules, failed)
+    rule = first.astype(np.int32)
+    if decision.parent is not None:
+        parent_ids = decision.read(store, {"parent_id"})["parent_id"]
+        rule[(rule == -1) & ~parents_kept(decision.parent, parent_ids, store)] = n_rules + 1
+    rule[lost & (rule == -1)] = n_rules
+    rule = np.where(rule == -1, first_late, rule)
+    rule[decision.references(store)] = n_rules + 2
+    return rule, failed
+
+
+def parents_kept(parent: Decision, parent_ids: pa.ChunkedArray, store: Store) -> np.ndarray:
+    """Whether the parent of each derived document is kept: bool (n_rows,)."""
+    doc_ids = parent.read(store, set())["doc_id"].combine_chunks()
+    position = pc.index_in(parent_ids, doc_ids).fill_null(-1).to_numpy()
+    return np.append(final(parent, store).keep, False)[position]
+
+
+# Stored verdicts
+
+
+@dataclass(frozen=True)
+class VerdictTask:
+    """Works out the rules' answers over one shard (early), or its final verdict, and stores it."""
+
+    store: Store
+    decision: Decision
+    early: bool
+
+
+def store_verdict(task: VerdictTask) -> None:
+    """Write the sidecar of a VerdictTask: a bool column for each rule and, of a final verdict, Kept.rule."""
+    decision = task.decision
+    if task.early:
+        columns = decision.read(task.store, decision.rule_columns())
+        failed, ref = judge(decision.rules, columns, decision.cuts).failed, decision.early
+        arrays: dict[str, pa.Array] = {}
+    else:
+        kept = final(replace(decision, verdict=None), task.store)
+        failed, ref = kept.failed, decision.verdict
+        arrays = {"rule": pa.array(kept.rule)}
+    assert ref is not None
+    arrays |= {f"failed_{i:03d}": pa.array(failed[i]) for i in range(len(decision.rules))}
+    write_sidecar(task.store, ref, pa.table(arrays), decision.shard)
+
+
+def early_ref(decision: Decision, release: str, rules: str) -> SidecarRef | None:
+    """Where the rules' answers over a shard are stored; None without rules. rules: digest of rules and cuts."""
+    if not decision.rules:
+        return None
+    stages = {name.partition(".")[0] for name in decision.rule_columns()}
+    read = {name: ref.recipe for name, ref in decision.refs.items() if name in stages}
+    recipe = digest(
+        [rules, read, sorted(decision.loose), decision.rank, decision.profile, decision.shard.generation]
+    )
+    return _verdict_ref(decision.shard, release, recipe)
+
+
+def final_ref(decision: Decision, release: str, rules: str) -> SidecarRef:
+    """Where the final verdict on a shard is stored. rules: as in early_ref, with references and earlier releases."""
+    sidecars = [ref and ref.recipe for ref in (decision.early, decision.keepers, decision.judged)]
+    parent = decision.parent.verdict.recipe if decision.parent and decision.parent.verdict else None
+    facts = [decision.shard.generation, decision.reference, decision.earlier]
+    return _verdict_ref(decision.shard, release, digest(["final", rules, sidecars, parent, *facts]))
+
+
+def _verdict_ref(shard: Shard, release: str, recipe: str) -> SidecarRef:
+    return SidecarRef(f"verdicts/{release}/{shard.id}-{recipe[:16]}.parquet", recipe)
+
+
+def _stored(store: Store, ref: SidecarRef | None, decision: Decision) -> pa.Table | None:
+    """A stored verdict; None where there is none."""
+    if ref is None:
+        return None
+    try:
+        return read_sidecar(store, ref, decision.shard)
+    except MissingError:
+        return None
+
+
+def _failures(table: pa.Table, decision: Decision) -> np.ndarray:
+    """The answers of the rules in a stored verdict: bool (n_rules, n_rows)."""
+    failed = np.zeros((len(decision.rules), decision.shard.n_rows), bool)
+    for i in range(len(decision.rules)):
+        failed[i] = np.asarray(table[f"failed_{i:03d}"].combine_chunks())
+    return failed
+
+
+@dataclass(frozen=True)
+class PopulationTask:
+    """Counts the values behind one shard's quantile conditions."""
+
+    store: Store
+    decision: Decision
+
+
+def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], str, dict[float, int]]]:
+    """Value counts of quantile columns over rows that pass the base rules."""
+    decision = task.decision
+    columns = decision.read(task.store, decision.rule_columns())
+    base = tuple(rule for rule in decision.rules if rule.base)
+    population = judge(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
+    population &= ~decision.references(task.store)
+    return population_counts(decision.rules, columns, population)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
+
+    columns: what the step reads under the names of the default steps -> the run's own column. Also `doc_id`,
+    `eligible` (nothing so far drops the row), `fixed` (it stands whatever it is like) and `order` (list<float64>,
+    larger is better).
+    """
+
+    decision: Decision
+    columns: Mapping[str, str]
+
+    @property
+    def shard(self) -> Shard:
+        """See feed.Feed."""
+        return self.decision.shard
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See feed.Feed."""
+        keep_one = self.decision.keep_one
+        assert keep_one is not None
+        prefer = {name for name, _ in keep_one.prefer}
+        found = self.decision.read(store, {*self.columns.values(), *prefer})
+        table = pa.table(
+            {
+                "doc_id": found["doc_id"],
+                **{name: found[column] for name, column in self.columns.items()},
+                "eligible": final(self.decision, store).may_stand,
+                "fixed": self.decision.references(store),
+                "order": order_column(keep_one, found, self.shard.n_rows, self.first(store)),
+                ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
+            }
+        )
+        for name in set(reads) - set(table.column_names):  # hashes that the run file does not measure
+            table = table.append_column(name, pa.nulls(self.shard.n_rows))
+        yield table.select([*reads, ROW])
+
+    def first(self, store: Store) -> np.ndarray:
+        """What counts before all preferences, larger is better: float64 (n_rows,)."""
+        decision = self.decision
+        rank = decision.references(store).astype(np.float64) * 2
+        mode = decision.keep_one.against.mode if decision.keep_one and decision.keep_one.against else None
+        if mode in (NEW_LOSES, OLD_LOSES):
+            rank += decision.kept_earlier(store) * (1.0 if mode == NEW_LOSES else -1.0)
+        return rank
+
+
+@dataclass(frozen=True)
+class BaseRows:
+    """Feeds a global step that asks which documents pass the base rules; decision: with those rules alone."""
+
+    decision: Decision
+
+    @property
+    def shard(self) -> Shard:
+        """See feed.Feed."""
+        return self.decision.shard
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See feed.Feed."""
+        own = [name for name in reads if name not in HANDED]
+        columns = self.decision.read(store, {*own, *self.decision.rule_columns()})
+        passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)
+        rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
+        given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
+        yield pa.table({name: given[name] if name in given else columns[name] for name in (*reads, ROW)})
+
+
+def order_column(
+    keep_one: KeepOne, columns: Columns, n_rows: int, first: np.ndarray | None = None
+) -> pa.Array:
+    """The preference of each row as list<float64>, larger is better; null counts as worst.
+
+    Args: first, float64 (n_rows,), counts before all else.
+    """
+    keys = [] if first is None else [first]
+    for column, high in keep_one.prefer:
+        values = columns[column].cast(pa.float64()).fill_null(float("nan")).to_numpy()
+        values = np.where(np.isnan(values), -np.inf, values if high else -values)
+        keys.append(values)
+    flat = np.stack(keys, axis=1).ravel() if keys else np.empty(0)
+    offsets = pa.array(np.arange(n_rows + 1) * len(keys), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float64()))
+
+
+def mix_columns(run: RunFile) -> tuple[str, ...]:
+    """Columns that mixes go by, or repeat documents by."""
+    mixes = run.mix.mixes.values()
+    names = {mix.by for mix in mixes if mix.by} | {mix.repeat.column for mix in mixes if mix.repeat}
+    return tuple(sorted(names))
+
+
+def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
+    """Every annotation column that decisions or the release read."""
+    names = {c for rule in run.select for c in rule.columns()} | release_columns
+    names |= {column for rule in run.select for column, _ in rule.trim}
+    names |= {column for column, _ in run.release.edits.spans}
+    names |= set(run.release.edits.convert.step.reads if run.release.edits.convert else ())
+    if run.keep_one:
+        names |= run.keep_one.columns()
+    names |= set(mix_columns(run))
+    return {name for name in names if "." in name}

@@ -1,0 +1,209 @@
+"""A store in a bucket (S3 and its look-alikes, Google Cloud Storage, Azure) through Rust's object_store.
+
+Credentials and endpoints come from the environment of the process that opens the client (AWS_ACCESS_KEY_ID,
+AWS_ENDPOINT_URL, ...); they are never pickled. A writer that is killed inside a multipart upload leaves parts
+that no reader sees; a lifecycle rule of the bucket (AbortIncompleteMultipartUpload) is what removes them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from urllib.parse import quote
+
+from obstore.store import from_url
+
+from pipeline.errors import ConflictError, StoreError
+from pipeline.storage.base import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from obstore import GetOptions, ObjectMeta, PutMode, PutResult, UpdateVersion
+    from obstore.store import ObjectStore
+
+READ_BYTES = 1 << 20
+"""Read-ahead of random access; a larger read is one request of its own."""
+
+PART_BYTES, MAX_PARTS, N_UPLOADS = 8 << 20, 9_000, 8
+"""Multipart uploads: part size, parts at most (S3 allows 10,000), parts in flight (64 MiB of memory)."""
+
+N_RETRIES, TIMEOUT = 10, "10min"
+"""Retries with exponential backoff, 3 minutes in all; time for one request with its body (object_store's 30 s
+would cut a large object short on a slow line)."""
+
+
+class BucketStore(Store):
+    """A store in a bucket, or below a prefix of one."""
+
+    _first_process: ClassVar[int | None] = None
+
+    def __init__(self, url: str, n_retries: int = N_RETRIES) -> None:
+        self.url, self.n_retries = url.rstrip("/"), n_retries
+        self._client: ObjectStore | None = None
+
+    def __reduce__(self) -> tuple[type[BucketStore], tuple[str, int]]:
+        return BucketStore, (self.url, self.n_retries)
+
+    @property
+    def client(self) -> ObjectStore:
+        """The connection of this process; StoreError in a forked child, where it would hang for ever."""
+        process = os.getpid()
+        BucketStore._first_process = BucketStore._first_process or process
+        if BucketStore._first_process != process:
+            raise StoreError(f"{self.url}: opened in a forked process; start workers with spawn")
+        if self._client is None:
+            with explained(self.url):
+                self._client = from_url(
+                    quote(self.url, safe=":/"),
+                    client_options={"allow_http": True, "timeout": TIMEOUT},
+                    retry_config={"max_retries": self.n_retries, "retry_timeout": timedelta(minutes=3)},
+                )
+        return self._client
+
+    def head(self, key: str) -> ObjectMeta:
+        """Size, ETag and version of an object; MissingError if there is none."""
+        with explained(self._where(key)):
+            return self.client.head(key)
+
+    def get_with_tag(self, key: str) -> tuple[bytes, str] | None:
+        """One request; the tag is ETag and version."""
+        try:
+            with explained(self._where(key)):
+                found = self.client.get(key)
+                return bytes(found.bytes()), _tag(found.meta)
+        except MissingError:
+            return None
+
+    def get(self, key: str) -> bytes:
+        """One request, where `open` would need two."""
+        found = self.get_with_tag(key)
+        if found is None:
+            raise MissingError(f"{self._where(key)}: not found")
+        return found[0]
+
+    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+        """One PUT, or a multipart upload above PART_BYTES."""
+        with explained(self._where(key)):
+            self.client.put(key, memoryview(data).cast("B"), chunk_size=PART_BYTES, max_concurrency=N_UPLOADS)
+
+    def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
+        """Stream the file as a multipart upload, with parts that grow so that any size fits."""
+        with explained(local_path):
+            size = os.stat(local_path).st_size
+        with explained(self._where(key)):
+            part_bytes = max(PART_BYTES, size // MAX_PARTS + 1)
+            self.client.put(key, Path(local_path), chunk_size=part_bytes, max_concurrency=N_UPLOADS)
+
+    def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
+        """One PUT with If-None-Match or If-Match."""
+        with explained(self._where(key)):
+            mode: PutMode = "create" if tag is None else _condition(tag)
+            try:
+                return _tag(self.client.put(key, memoryview(data).cast("B"), mode=mode))
+            except FileNotFoundError as error:
+                if tag is None:
+                    raise
+                raise ConflictError(f"{self._where(key)}: deleted by another writer") from error
+
+    def size(self, key: str) -> int:
+        """One HEAD request."""
+        return self.head(key)["size"]
+
+    def objects(self, prefix: str = "") -> Iterator[ObjectMeta]:
+        """Key (`path`), size, ETag and version of the objects below a folder."""
+        prefix = prefix.strip("/")
+        with explained(self._where(prefix)):
+            for chunk in self.client.list(prefix or None):
+                yield from chunk
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Read the whole listing, then sort it: not every server sorts by code point."""
+        found = ((entry["path"], entry["size"]) for entry in self.objects(prefix))
+        return iter(sorted(pair for pair in found if not pair[0].rpartition("/")[2].startswith(TEMPORARY)))
+
+    def delete(self, key: str) -> None:
+        """One request."""
+        try:
+            with explained(self._where(key)):
+                self.client.delete(key)
+        except MissingError:  # Azure and Google say so, S3 does not
+            return
+
+    def delete_prefix(self, prefix: str) -> None:
+        """List, then delete in bulk requests."""
+        folder = folder_name(prefix)
+        keys = [entry["path"] for entry in self.objects(folder)]
+        with explained(self._where(folder)):
+            self.client.delete(keys)
+
+    def open(self, key: str, read_bytes: int = READ_BYTES) -> BinaryIO:
+        """Read ranges on demand, at least `read_bytes` at a time."""
+        return io.BufferedReader(_ObjectFile(self, key), read_bytes)
+
+    def check(self, write: bool = True) -> None:
+        """List once and, with `write`, write an object conditionally and delete it."""
+        hasty = BucketStore(self.url, n_retries=1)  # a wrong endpoint should not take minutes to say so
+        next(hasty.objects(), None)
+        if write:
+            hasty._check_swap()
+
+    def _where(self, key: str) -> str:
+        return f"{self.url}/{checked_key(key)}"
+
+
+class _ObjectFile(io.RawIOBase):
+    """Random access to one version of an object by range requests; wrap it in a BufferedReader."""
+
+    def __init__(self, store: BucketStore, key: str) -> None:
+        self.store, self.key, self.position = store, key, 0
+        head = store.head(key)
+        self.size, self.etag = head["size"], head["e_tag"]
+
+    def readable(self) -> bool:
+        """Tell BufferedReader that this can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell readers of Parquet that this can seek."""
+        return True
+
+    def tell(self) -> int:
+        """Position in bytes."""
+        return self.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move without reading; past the end is allowed, as in a file."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
+        self.position = max(0, base + offset)
+        return self.position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any writable buffer, as RawIOBase's
+        """Fill the buffer as far as the object goes; StoreError if it was replaced since it was opened."""
+        end = min(self.size, self.position + len(buffer))
+        if end <= self.position:
+            return 0
+        options: GetOptions = {"range": (self.position, end), "if_match": self.etag}
+        with explained(self.store._where(self.key)):
+            data = self.store.client.get(self.key, options=options).bytes()
+        buffer[: len(data)] = memoryview(data)
+        self.position += len(data)
+        return len(data)
+
+
+def _tag(meta: ObjectMeta | PutResult) -> str:
+    """Pack what identifies a version: the ETag on S3 and Azure, the version on Google; no space in either."""
+    return f"{meta['e_tag'] or ''} {meta['version'] or ''}"
+
+
+def _condition(tag: str) -> UpdateVersion:
+    etag, _, version = tag.partition(" ")
+    condition: UpdateVersion = {}
+    if etag:
+        condition["e_tag"] = etag
+    if version:
+        condition["version"] = version
+    return condition

@@ -1,0 +1,111 @@
+"""Catalogs: one object that says what lies beside it, so that nothing is listed or opened file by file.
+
+A catalog maps names (shard ids) to small entries. Any number of runs may update the same one: each update
+reads, merges and swaps, and reads again when another run was first. The bytes depend on the entries alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import zstandard
+
+from pipeline.errors import AlignmentError, ConflictError, StoreError
+from pipeline.storage.base import Store
+
+Entry = dict[str, Any]
+"""Plain JSON data; what is in it is up to whoever wrote it."""
+
+COMPRESS_BYTES = 1 << 16
+"""Catalogs larger than this are compressed; a smaller one can be read with any tool."""
+
+N_TRIES = 64
+"""Swaps lost in a row before giving up: of n writers one wins each round, and they wait random times."""
+
+MAX_WAIT_S = 1.0
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class Catalog:
+    """The entries of one catalog as they were last read or written."""
+
+    def __init__(self, store: Store, key: str, header: Mapping[str, Any] | None = None) -> None:
+        self.store, self.key = store, key
+        self.header: dict[str, Any] = dict(header or {})
+        self.entries: dict[str, Entry] = {}
+        self._tag: str | None = None
+
+    @classmethod
+    def load(cls, store: Store, key: str, header: Mapping[str, Any] | None = None) -> Catalog:
+        """Read a catalog; empty if there is none.
+
+        Args: header, what all entries have in common (the full recipe); written with them.
+        Raises: AlignmentError if the catalog was written with another header; StoreError if it is damaged.
+        """
+        catalog = cls(store, key, header)
+        catalog.refresh()
+        return catalog
+
+    def refresh(self) -> None:
+        """Read the entries again."""
+        found = self.store.get_with_tag(self.key)
+        data, self._tag = found or (b"", None)
+        header, self.entries = _decode(data, f"{self.store.url}/{self.key}") if found else (self.header, {})
+        if self.header and header != self.header:
+            raise AlignmentError(
+                f"{self.store.url}/{self.key}: found header {_short(header)}, expected {_short(self.header)};"
+                " it belongs to something else. Delete it and run again"
+            )
+        self.header = header
+
+    def update(self, entries: Mapping[str, Entry], remove: Iterable[str] = ()) -> None:
+        """Add or replace entries and remove others, keeping what other runs wrote meanwhile.
+
+        One update rewrites the catalog, so gather the entries of many shards for one call.
+
+        Raises: StoreError if other runs were first N_TRIES times in a row.
+        """
+        remove = frozenset(remove)
+        for attempt in range(N_TRIES):
+            self.refresh()  # an entry that looks right here may have been changed meanwhile
+            kept = {name: entry for name, entry in self.entries.items() if name not in remove}
+            merged = kept | dict(entries)
+            if merged == self.entries:
+                return
+            try:
+                self._tag = self.store.put_if(self.key, _encode(self.header, merged), self._tag)
+            except ConflictError:
+                time.sleep(random.uniform(0, min(MAX_WAIT_S, 0.01 * 2**attempt)))
+            else:
+                self.entries = merged
+                return
+        raise StoreError(
+            f"{self.store.url}/{self.key}: {N_TRIES} updates in a row lost to other runs; run again later"
+        )
+
+
+def _encode(header: Mapping[str, Any], entries: Mapping[str, Entry]) -> bytes:
+    content = {"entries": entries, "header": header}
+    data = json.dumps(
+        content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    ).encode()
+    return zstandard.compress(data, 3) if len(data) > COMPRESS_BYTES else data
+
+
+def _decode(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, Entry]]:
+    try:
+        content = json.loads(zstandard.decompress(data) if data.startswith(_ZSTD_MAGIC) else data)
+        return content["header"], content["entries"]
+    except (ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
+        raise StoreError(
+            f"{where}: not a catalog ({error}); delete it and run again to rebuild it"
+        ) from error
+
+
+def _short(header: Mapping[str, Any]) -> str:
+    return json.dumps(header, sort_keys=True, ensure_ascii=False)[:200]

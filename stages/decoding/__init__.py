@@ -1,0 +1,1 @@
+"""Bytes to text: decompression, archives, HTTP bodies, character encodings and mojibake."""

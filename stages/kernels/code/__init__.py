@@ -1,0 +1,1 @@
+"""Kernels for source code: code blocks, code lines and shell commands."""

@@ -1,0 +1,1 @@
+"""Kernels for near duplicates: MinHash, Jaccard similarity, candidate pairs and union-find."""

@@ -1,0 +1,1 @@
+"""fastText models: their files, features and predictions."""

@@ -1,0 +1,1 @@
+"""Kernels for repeated passages: anchors, rolling hashes and equal ranges."""

@@ -1,0 +1,1 @@
+"""Kernels that search text for patterns: personal data, URLs and boilerplate lines."""

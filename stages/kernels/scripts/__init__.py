@@ -1,0 +1,1 @@
+"""Kernels for scripts: Unicode scripts, Han characters and forms of writing."""

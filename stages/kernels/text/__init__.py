@@ -1,0 +1,1 @@
+"""Kernels for text: code points and character classes, lines, words, n-grams and hashes."""

@@ -1,0 +1,111 @@
+"""Personal data and secrets: e-mail, public IP addresses, telephone, identity and card numbers, accounts, keys.
+
+Reads canonical text; writes spans with their kind, which do not overlap. Which kinds are replaced, and by what, is
+decided at release. A kernel finds the few windows of text that can contain a value; patterns and checks
+(`stages.pii.rules`) run only on these. All rules apply to every document, because pages mix languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import ConfigError
+from pipeline.names import nearest
+from pipeline.schema import SPANS
+from pipeline.stage import Stage
+from stages.kernels.patterns.pii import candidate_text, find_candidates
+from stages.kernels.text.text import TABLES_PATH, view
+from stages.pii.rules import KINDS, RULES, Rule
+
+SCHEMA = pa.schema({"spans": SPANS})
+"""spans: personal data, with its kind."""
+
+Found = tuple[int, int, int, int]
+"""A value: row of the document in the batch, start, end (characters), index of the rule in RULES."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """kinds: which kinds to detect; default all."""
+
+    kinds: tuple[str, ...] = KINDS
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise ConfigError(f"pii.kinds: unknown kind {kind!r}{nearest(str(kind), KINDS)}")
+
+
+class PersonalData:
+    """`annotate` with the rules of the configured kinds."""
+
+    def __init__(self, config: Config) -> None:
+        self.rules: dict[int, list[tuple[int, Rule]]] = {}
+        for order, rule in enumerate(RULES):
+            if rule.kind in config.kinds:
+                self.rules.setdefault(rule.sign, []).append((order, rule))
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Find personal data in each document.
+
+        Args: batch, with a string column `text`, (n_docs,).
+        Returns: a table of SCHEMA, (n_docs,); empty lists where nothing is found.
+        """
+        codes, starts, _ = view(batch["text"])
+        candidates = find_candidates(codes, starts)
+        candidates = candidates[np.isin(candidates[:, 1], list(self.rules))]
+        window_codes, places, firsts = candidate_text(codes, starts, candidates)
+        text, ends = window_codes.tobytes().decode("utf-32-le"), places[1:].tolist()
+        origins = (firsts - starts[candidates[:, 0]]).tolist()
+        bounds = (candidates[:, 2:] - firsts[:, None]).tolist()
+        spans: set[Found] = set()
+        for k, (doc, sign) in enumerate(candidates[:, :2].tolist()):
+            window = text[ends[k - 1] if k else 0 : ends[k]]
+            spans.update(
+                (doc, origins[k] + start, origins[k] + end, order)
+                for start, end, order in self.search(window, sign, *bounds[k])
+            )
+        return _to_columns(_disjoint(spans), len(starts) - 1)
+
+    def search(self, window: str, sign: int, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Yield start, end and rule index of every value within window[begin:end]; the rest of window is context."""
+        for order, rule in self.rules[sign]:
+            for match in rule.pattern.finditer(window, begin):
+                if match.end("v") <= end and rule.holds(match):
+                    yield *match.span("v"), order
+
+
+def _disjoint(spans: Iterable[Found]) -> list[Found]:
+    """Of overlapping spans keep the one that begins first; ties go to the longest, then to the first rule."""
+    kept: list[Found] = []
+    for span in sorted(spans, key=lambda span: (span[0], span[1], -span[2], span[3])):
+        if not kept or span[0] != kept[-1][0] or span[1] >= kept[-1][2]:
+            kept.append(span)
+    return kept
+
+
+def _to_columns(spans: list[Found], n_docs: int) -> pa.Table:
+    """Return one list of spans per document, as a table of SCHEMA."""
+    numbers = np.array([span[:3] for span in spans], np.int64).reshape(-1, 3)
+    kinds = pa.array([RULES[span[3]].kind for span in spans], pa.string())
+    values = pa.StructArray.from_arrays(
+        [pa.array(numbers[:, 1].astype(np.int32)), pa.array(numbers[:, 2].astype(np.int32)), kinds],
+        fields=list(SPANS.value_type),
+    )
+    offsets = np.searchsorted(numbers[:, 0], np.arange(n_docs + 1)).astype(np.int32)
+    return pa.Table.from_arrays([pa.ListArray.from_arrays(pa.array(offsets), values)], schema=SCHEMA)
+
+
+STAGE = Stage(
+    name="pii",
+    version=1,
+    config=Config,
+    reads=("text",),
+    writes=SCHEMA,
+    load=PersonalData,
+    data=(TABLES_PATH,),
+)

@@ -1,0 +1,99 @@
+"""Exact token counts: the number of tokens of each document under a named tokenizer.
+
+Reads canonical text, or a view of it; writes one count. Special tokens that a training job puts between
+documents are not counted, and a special token spelled out in a text is tokenised as ordinary characters.
+Dividing a token budget among languages is left to the mix.
+
+A byte-level BPE of the tokenizers library runs at 2 to 4 MB/s per core, far below the other stages.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from tokenizers import Encoding, Tokenizer
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Annotate, Stage
+
+SCHEMA = pa.schema({"n_tokens": pa.int32()})
+"""n_tokens: tokens of the text, without special tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """tokenizer: path of a tokenizer.json; models/tokenizer.md describes the default."""
+
+    tokenizer: str = str(Path(__file__).parents[1] / "models" / "tokenizer.json")
+
+
+def load_tokenizer(path: str) -> Tokenizer:
+    """Read a tokenizer, with any truncation and padding that its file configures switched off.
+
+    Raises: ConfigError if the file is not a tokenizer.json.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(path)
+    except Exception as error:  # the library raises no narrower class
+        raise ConfigError(
+            f"tokens.tokenizer: {path}: {error}; name a tokenizer.json of the tokenizers library"
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def encode(text: str, tokenizer: Tokenizer) -> list[int]:
+    """Return the token ids of one text, without special tokens.
+
+    A special token spelled out in the text (`<|endoftext|>`) is encoded as ordinary characters; otherwise a web
+    page could end a document of the training data.
+
+    The text is encoded whole, because splitting it may change its tokens. Encoding needs 80 to 130 bytes of
+    memory per byte of text, so texts are encoded one at a time.
+    """
+    return _encoding(text, tokenizer).ids
+
+
+def count(text: str, tokenizer: Tokenizer) -> int:
+    """Return the number of tokens that `encode` returns, without listing them."""
+    return len(_encoding(text, tokenizer))
+
+
+def _encoding(text: str, tokenizer: Tokenizer) -> Encoding:
+    tokenizer.encode_special_tokens = True  # set here because pickling a tokenizer loses it
+    # A batch of one: encode() would also compute offsets, a fifth of the time.
+    return tokenizer.encode_batch_fast([text], add_special_tokens=False)[0]
+
+
+def annotate(batch: pa.Table, tokenizer: Tokenizer) -> pa.Table:
+    """Count the tokens of each text.
+
+    Args: batch, with a string column `text`, (n_docs,).
+    Returns: a table of SCHEMA, int32 (n_docs,), null for null texts.
+    """
+    texts = (value.as_py() for value in batch["text"])  # one at a time: a batch may hold hundreds of MB
+    counts = [None if text is None else count(text, tokenizer) for text in texts]
+    return pa.table([pa.array(counts, pa.int32())], schema=SCHEMA)
+
+
+def load(config: Config) -> Annotate:
+    """Read the tokenizer once and bind it to `annotate`.
+
+    Raises: ConfigError if the file is not a tokenizer.json.
+    """
+    return functools.partial(annotate, tokenizer=load_tokenizer(config.tokenizer))
+
+
+STAGE = Stage(
+    name="tokens",
+    version=1,
+    config=Config,
+    reads=("text",),
+    writes=SCHEMA,
+    load=load,
+    files=("tokenizer",),
+)
