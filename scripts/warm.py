@@ -18,9 +18,9 @@ import yaml
 
 from pipeline.build.build import Build
 from pipeline.config.load import load_run
+from pipeline.planning.session import Session
 from pipeline.runtime.engines import SerialEngine
 from pipeline.runtime.progress import Progress
-from pipeline.session import Session
 from pipeline.storage.store import open_store
 
 ZH = "春天来了，小河边的柳树发出了新芽，孩子们在草地上放风筝，老人坐在长椅上晒太阳，谈论着去年冬天的大雪。"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.check_stage import check_stage
+from pipeline.checking.check_stage import check_stage
 from pipeline.schema import CANONICAL
 
 PAGE = Path(__file__).parent.parent / "docs/adding-a-stage.md"

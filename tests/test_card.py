@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.dataset.release_schema import LEDGER, MEANINGS, ORDER, data_schema
+from pipeline.dataset.release_schema import LEDGER, ORDER, data_schema
 from pipeline.report.card import card
 from pipeline.report.croissant import column_field
 from pipeline.report.hub import hub_languages, hub_licenses, hub_size
 from pipeline.report.markdown import in_bytes, markdown
+from pipeline.report.release_pages import MEANINGS
 from stages.cot.documents import ROWS
 from tests.helpers.build import build, cli, ledger, reference, texts, tiny, write_run
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from pipeline.check_stage import Check, check_stage
+from pipeline.checking.check_stage import Check, check_stage
+from pipeline.checking.in_memory import sample_values
 from pipeline.cli import main
-from pipeline.in_memory import sample_values
 from pipeline.stage import NoConfig, Stage, bind, each
 
 SCHEMA = pa.schema({"n": pa.float32()})

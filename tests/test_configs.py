@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from pipeline.rules.language_parts import find_parts
+from pipeline.rules.parse import parse_rules
 from pipeline.rules.presets import expand_presets
-from pipeline.rules.rules import Rule, parse_rules
+from pipeline.rules.rules import Rule
 from stages.languages import load_profiles
 from stages.parts import PART
 from tests.helpers.build import build, cli, ledger, write_inputs, write_run

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.check_global import GLOBAL_CHECKS, corpus_of
-from pipeline.check_stage import (
+from pipeline.checking.check_global import GLOBAL_CHECKS, corpus_of
+from pipeline.checking.check_stage import (
     STAGE_CHECKS,
     Subject,
     check_boundaries,
@@ -27,8 +27,8 @@ from pipeline.check_stage import (
     check_declaration,
     check_neighbours,
 )
+from pipeline.checking.sample_texts import TEXTS
 from pipeline.recipe import absent
-from pipeline.sample_texts import TEXTS
 from pipeline.stage import Global, Stage
 from tests.helpers.golden import DOCUMENTS, Golden
 from tests.helpers.paths import ROOT

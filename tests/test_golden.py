@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.check_stage import Subject
+from pipeline.checking.check_stage import Subject
 from pipeline.errors import StageError
 from pipeline.schema import SPANS
 from pipeline.stage import Stage, bind

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.cli import main
 from pipeline.config.load import load_run
 from pipeline.errors import ConfigError, InputError
-from pipeline.rules.rules import parse_conditions
+from pipeline.rules.parse import parse_conditions
 from pipeline.scaffold.draft import printable, write_draft
 from pipeline.storage.store import list_inputs, open_store
 from stages.languages import load_profiles

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifiers.language import SCHEMA, STAGE, Config
+from classifiers.language import SCHEMA, STAGE
+from classifiers.language.config import Config
 from classifiers.language.tables import load_flags, load_labels
 from pipeline.errors import ConfigError
 from pipeline.stage import Annotate

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.annotate.addresses import Recipes, phases
+from pipeline.annotate.addresses import Recipes
 from pipeline.config.load import load_run
+from pipeline.config.phases import phases
 from pipeline.config.quantities import parse_bytes
 from pipeline.config.run_file import RunFile
-from pipeline.dataset.sidecars import Shard
+from pipeline.dataset.shard import Shard
 from pipeline.errors import ConfigError
 
 PAGE: dict[str, Any] = {

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pipeline.rules.rules import parse_rules
+from pipeline.rules.parse import parse_rules
 from stages.languages import presets
 from tests.helpers.moving import needs_words
 from tests.helpers.paths import ROOT

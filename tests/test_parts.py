@@ -12,7 +12,7 @@ import pytest
 from classifiers import language
 from pipeline.errors import ConfigError
 from pipeline.rules.language_parts import find_parts, part_fields
-from pipeline.rules.rules import parse_rules
+from pipeline.rules.parse import parse_rules
 from stages import signals
 from stages.languages import preset_paths, presets
 from stages.parts import PART, STAGE, Config, split

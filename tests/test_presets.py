@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.rules.parse import parse_rules
 from pipeline.rules.presets import expand_presets
-from pipeline.rules.rules import Rule, parse_rules
+from pipeline.rules.rules import Rule
 from stages.languages import load_profiles, presets
 from tests.helpers.build import build, ledger, tiny, write_run
 from tests.helpers.rule_texts import GOOD, faults

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.linear.families import CHARACTERS, WORDS
 from classifiers.linear.train import Settings, auc, fit
 from classifiers.quality import MODEL_PATH, SCORERS, STAGE, Config, Model, load_model
-from classifiers.quality.features import CHARACTERS, LENGTHS, N_CELLS, N_STEPS, ORDERS, PER_MILLE, WORDS
+from classifiers.quality.features import LENGTHS, N_CELLS, N_STEPS, ORDERS, PER_MILLE
 from pipeline.errors import ConfigError
 from stages.kernels.text.tables import load_tables
 from tests.helpers.paths import DEV_DATA

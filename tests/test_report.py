@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dataset.release_schema import DUPLICATE, NO_LANGUAGE
-from pipeline.dataset.sidecars import Shard
+from pipeline.dataset.shard import Shard
 from pipeline.report.page import lengths_of, page
 from pipeline.report.profile import (
     LEAST,
@@ -34,7 +34,8 @@ from pipeline.report.profile import (
     merge,
     thresholds,
 )
-from pipeline.rules.rules import Cuts, parse_rules
+from pipeline.rules.parse import parse_rules
+from pipeline.rules.rules import Cuts
 from pipeline.select.verdicts import Decision
 from tests.helpers.build import build, cli, ledger, reference, tiny, write_run
 

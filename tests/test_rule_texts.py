@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from classifiers import language, quality
-from pipeline.rules.rules import Condition, Rule, parse_rules
+from pipeline.rules.parse import parse_rules
+from pipeline.rules.rules import Condition, Rule
 from stages import signals
 from stages.languages import load_profiles, presets
 from stages.web import line_rules

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, ExpectationError
-from pipeline.rules.rules import Cuts, judge, parse_rules, population_counts
+from pipeline.rules.parse import parse_rules
+from pipeline.rules.rules import Cuts, judge, population_counts
 
 
 def columns(**values: list[Any]) -> dict[str, pa.ChunkedArray]:

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.run_file import Step
-from pipeline.dataset.sidecars import Shard, SidecarRef, read_sidecar, write_sidecar
+from pipeline.dataset.shard import Shard
+from pipeline.dataset.sidecars import SidecarRef, read_sidecar, write_sidecar
 from pipeline.mapreduce import run
 from pipeline.mapreduce.feeds import Annotations
 from pipeline.mapreduce.index import Index

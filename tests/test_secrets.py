@@ -16,10 +16,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.credentials import FILE, PREFIXES, check_url, load_credentials, masked, write_credentials
 from pipeline.errors import InputError, StoreError, UsageError
 from pipeline.report.card import license_section
 from pipeline.storage.base import explained
+from pipeline.storage.credentials import (
+    FILE,
+    PREFIXES,
+    check_url,
+    load_credentials,
+    masked,
+    write_credentials,
+)
 from pipeline.storage.local import UMASK
 from pipeline.storage.store import list_inputs, open_input, open_store
 from tests.helpers.build import cli, start, tiny, write_run

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from pipeline.rules.rules import parse_rules
+from pipeline.rules.parse import parse_rules
 from stages.languages import Profile, load_profile, load_profiles
 from stages.signals import SCHEMA, STAGE, Config
 from tests.helpers.oracles.signals import find_words, measure

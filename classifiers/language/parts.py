@@ -16,7 +16,7 @@ from stages.kernels.scripts.scripts import HANG, HANI, JPAN, LATN, UNITS_LETTER,
 from stages.kernels.text.text import TextView, utf8_buffers
 
 if TYPE_CHECKING:
-    from classifiers.language import Config
+    from classifiers.language.config import Config
 
 _TOP = 5
 """Number of labels predicted per part, so that the best label written in the script of the part is among them."""

@@ -24,19 +24,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from classifiers.linear.families import find_families
 from classifiers.linear.odds import WEIGHT_STEP, to_scores, to_steps
-from classifiers.quality.features import (
-    CHARACTERS,
-    N_FAMILIES,
-    N_ROWS,
-    WORDS,
-    families_by_units,
-    sum_weights,
-)
+from classifiers.quality.features import N_FAMILIES, N_ROWS, sum_weights
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
-from stages.kernels.text.text import TABLES_PATH, TextView, load_tables, view
+from stages.kernels.text.text import TABLES_PATH, load_tables, view
 
 MODEL_PATH = package_file(__file__, "..", "models", "quality_ngrams.npz")
 SCORERS = ("reference", "intact")
@@ -44,9 +38,6 @@ SCHEMA = pa.schema({name: pa.float32() for name in SCORERS})
 """reference: 1 for text that reads like reference and teaching prose, 0 for menus, lists, adverts, chat or damage.
 intact: 1 for whole text, 0 for mojibake, word salad, Markov text, keyword stuffing or repetition. Null for a
 document without text, or without a single unit, mark or symbol."""
-
-CHARACTER_SCRIPTS = ("Hans", "Hant", "Hani", "Jpan", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr")
-"""Scripts (ISO 15924) written without spaces between words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,20 +92,6 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
     means, counts = sum_weights(text.codes, text.classes, text.starts, fold, families, model.weights)
     scores = to_scores(to_steps(means * WEIGHT_STEP + model.bias[families]))
     return pa.table([pa.array(column, mask=counts == 0) for column in scores.T], schema=SCHEMA)
-
-
-def find_families(text: TextView, labels: pa.ChunkedArray) -> np.ndarray:
-    """Family of each document, by the script of its language label or else by its units; int64 (n_docs,)."""
-    encoded = labels.combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    scripts = [name.partition("_")[2] for name in names]
-    by_name = [
-        -1 if not script else CHARACTERS if script in CHARACTER_SCRIPTS else WORDS for script in scripts
-    ]
-    families = np.array([*by_name, -1], np.int64)[encoded.indices.fill_null(len(names)).to_numpy()]
-    unknown = np.flatnonzero(families < 0)
-    families[unknown] = families_by_units(text.classes, text.starts, unknown)
-    return families
 
 
 STAGE = Stage(

@@ -12,14 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from classifiers.linear.families import CHARACTERS
 from stages.kernels.text.hashing import ODD_A, mix
-from stages.kernels.text.tables import DIGIT, HAN, HANGUL, LATIN, NEWLINE, PUNCT, SPACE, SYMBOL
+from stages.kernels.text.tables import DIGIT, HAN, LATIN, NEWLINE, PUNCT, SPACE, SYMBOL
 from stages.kernels.text.units import hash_unit, unit_end
 
 HASH_BITS = 18
 N_CELLS = 1 << HASH_BITS
-CHARACTERS, WORDS = 0, 1
-"""Families: the model that scores a document."""
 ORDERS = (3, 2)
 """Maximum n-gram length of each family, in tokens."""
 N_FAMILIES = len(ORDERS)
@@ -35,21 +34,6 @@ SHAPES_PER_DOC = 1 + N_SHARES
 
 _NUMBER, _BREAK, _STRAY, _MARK = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(1 << 32)
 _SEEN_SLOTS = 1 << 14
-
-
-@njit(cache=True, nogil=True)
-def families_by_units(classes, starts, docs):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """CHARACTERS for documents with at least as many single characters as words, WORDS for others."""
-    families = np.full(len(docs), WORDS)
-    for i in range(len(docs)):
-        n_single = n_words = 0
-        for at in range(starts[docs[i]], starts[docs[i] + 1]):
-            kind = classes[at]
-            n_single += kind >= HAN
-            n_words += LATIN <= kind <= HANGUL and (at == starts[docs[i]] or classes[at - 1] < LATIN)
-        if n_single > 0 and n_single >= n_words:
-            families[i] = CHARACTERS
-    return families
 
 
 @njit(cache=True, nogil=True)

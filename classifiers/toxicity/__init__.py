@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
+from classifiers.linear.families import find_families
 from classifiers.linear.odds import WEIGHT_STEP, to_scores, to_steps
-from classifiers.quality import find_families
 from classifiers.toxicity.features import N_CELLS, N_ROWS, sum_windows
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file

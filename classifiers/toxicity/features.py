@@ -19,7 +19,7 @@ from stages.kernels.text.units import unit_end
 HASH_BITS = 19
 N_CELLS = 1 << HASH_BITS
 N_FAMILIES = 2
-"""Languages written without spaces between words, and all others; see `classifiers.quality.find_families`."""
+"""Languages written without spaces between words, and all others; see `classifiers.linear.families.find_families`."""
 N_ROWS = N_CELLS + N_FAMILIES
 """Rows of the weight table: one cell per feature hash, then one per family."""
 BLOCK = 32

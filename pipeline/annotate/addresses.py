@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.config.run_file import RunFile, Step, plain_edits
-from pipeline.dataset.sidecars import Shard, SidecarRef
-from pipeline.errors import ConfigError
+from pipeline.config.phases import phases, read_steps
+from pipeline.config.run_file import Ingest, RunFile, Source, Step, ingest_recipe, plain_edits
+from pipeline.dataset.shard import Shard
+from pipeline.dataset.sidecars import SidecarRef
 from pipeline.recipe import digest, step_recipe
 from pipeline.schema import OWNERS, split_column
 
@@ -20,81 +21,6 @@ class GlobalResult:
 
     recipe: str
     digests: Mapping[str, Mapping[str, str]]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Steps that run together: a wave of stages over one read of each shard, or one global step."""
-
-    kind: str  # "wave" | "global"
-    steps: tuple[Step, ...]
-
-    @property
-    def label(self) -> str:
-        """What people call it."""
-        return ", ".join(step.name for step in self.steps)
-
-
-def phases(run: RunFile) -> list[Phase]:
-    """Order all steps: a wave of every CPU stage that can run, then other kinds, then global steps, and again.
-
-    Raises: ConfigError if steps read each other in a circle.
-    """
-    imported = {key.partition(".")[0] for source in run.sources for key in source.columns if "." in key}
-    waiting = {step.name: step for step in (*run.annotate, *run.globals)}
-    done: set[str] = set(imported)
-    order: list[Phase] = []
-    while waiting:
-        ready = _closure(waiting, done)
-        other = [s for s in waiting.values() if not s.is_global and _needs(s) <= done]
-        globals_ = [s for s in waiting.values() if s.is_global and _needs(s) <= done]
-        if ready:
-            phase = Phase("wave", tuple(ready))
-        elif other:
-            phase = Phase("wave", (other[0],))
-        elif globals_:
-            phase = Phase("global", (globals_[0],))
-        else:
-            names = ", ".join(sorted(waiting))
-            raise ConfigError(f"{run.path}: these steps read each other in a circle: {names}")
-        order.append(phase)
-        for step in phase.steps:
-            done.add(step.name)
-            del waiting[step.name]
-    return order
-
-
-def _closure(waiting: Mapping[str, Step], done: set[str]) -> list[Step]:
-    """CPU stages that can run in one wave, in dependency order."""
-    ready: list[Step] = []
-    have = set(done)
-    grew = True
-    while grew:
-        grew = False
-        for step in waiting.values():
-            cpu = not step.is_global and step.step.kind == "cpu"  # type: ignore[union-attr]
-            if cpu and step not in ready and _needs(step) <= have:
-                ready.append(step)
-                have.add(step.name)
-                grew = True
-    return ready
-
-
-def upstream_of(name: str, steps: Mapping[str, Step]) -> list[str]:
-    """A step and all steps that its columns rest on, sorted."""
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        name = waiting.pop()
-        if name in steps and name not in found:
-            found.add(name)
-            waiting += _needs(steps[name])
-    return sorted(found)
-
-
-def _needs(step: Step) -> set[str]:
-    """Names of the steps whose columns a step reads."""
-    return {stage for stage, _ in map(split_column, step.reads()) if stage is not None}
 
 
 class Recipes:
@@ -127,7 +53,7 @@ class Recipes:
             self.static[step.name] = self._static(step)
 
     def _static(self, step: Step) -> str:
-        upstream = [self.static.get(name, "imported") for name in sorted(_needs(step))]
+        upstream = [self.static.get(name, "imported") for name in sorted(read_steps(step))]
         gate = [condition.plain() for condition in step.gate]
         base = [rule.plain() for rule in step.base]
         extra: object = None
@@ -166,7 +92,7 @@ class Recipes:
     def ref(self, name: str, shard: Shard) -> SidecarRef:
         """Where a step's rows for a shard lie; global results they rest on must be known."""
         if name in self.imported:
-            from pipeline.ingest.ingest import imported_ref
+            pass
 
             source = next(s for s in self.run.sources if s.name == shard.source)
             return imported_ref(name, source, self.run.ingest, shard)
@@ -205,10 +131,10 @@ class Recipes:
     def global_recipe(self, step: Step, shards: Iterable[Shard]) -> str | None:
         """Full recipe of a global step over these shards; None while a global that it reads is not known."""
         inputs: list[object] = []
-        globals_ = sorted(n for n in _needs(step) if n in self.steps and self.steps[n].is_global)
+        globals_ = sorted(n for n in read_steps(step) if n in self.steps and self.steps[n].is_global)
         if any(name not in self.results for name in globals_):
             return None
-        stages = sorted(n for n in _needs(step) if n in self.steps and not self.steps[n].is_global)
+        stages = sorted(n for n in read_steps(step) if n in self.steps and not self.steps[n].is_global)
         erased = self.erased.get(step.name, {})
         for shard in shards:
             recipes = [self.full(name, shard) for name in stages]
@@ -219,3 +145,9 @@ class Recipes:
             gone = [erased[shard.id]] if shard.id in erased else []
             inputs.append([shard.id, shard.generation, stale, *standing, *gone])
         return digest([self.static[step.name], [self.results[name].recipe for name in globals_], inputs])
+
+
+def imported_ref(prefix: str, source: Source, ingest: Ingest, shard: Shard) -> SidecarRef:
+    """Where scores that came with the records lie: a sidecar whose recipe is the ingest's."""
+    recipe = ingest_recipe(source, ingest)
+    return SidecarRef(f"annotations/{prefix}/v0-{recipe[:8]}/{shard.id}.parquet", recipe)

@@ -7,25 +7,25 @@ bisected to its rows, and the result is written as one sidecar per stage.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config.run_file import Conversion, Edits, Step
-from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns, write_sidecar
+from pipeline.annotate.views import view_text
+from pipeline.config.run_file import Step
+from pipeline.dataset.shard import Columns, Shard, null_column, read_batches
+from pipeline.dataset.sidecars import SidecarRef, read_columns, write_sidecar
 from pipeline.errors import BicorpusError, StageError
-from pipeline.ingest.ingest import peak_rss_bytes, read_batches
 from pipeline.recipe import digest
 from pipeline.rules.rules import Condition
-from pipeline.schema import CANONICAL, SPAN, SPANS
-from pipeline.spans import check_spans, edit_column
+from pipeline.runtime.engines import peak_rss_bytes
+from pipeline.schema import CANONICAL, SPANS
+from pipeline.spans import check_spans
 from pipeline.stage import Annotate, Stage
 from pipeline.storage.store import Store
-
-Columns = dict[str, pa.ChunkedArray]
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,6 @@ def loaded(step: Step) -> Annotate:
     return _LOADED[key]
 
 
-_CONVERTERS: dict[str, Callable[[pa.Table], pa.Array]] = {}
-"""Loaded conversions of this process, likewise."""
-
-
-def converter(conversion: Conversion) -> Callable[[pa.Table], pa.Array]:
-    """What turns the texts of a batch into their other form, loaded once per process."""
-    key = digest([conversion.module, conversion.config])
-    if key not in _CONVERTERS:
-        _CONVERTERS[key] = conversion.step.load(conversion.config)
-    return _CONVERTERS[key]
-
-
 def annotate_shard(task: WaveTask) -> WaveReport:
     """Run a wave's stages over a shard and write their sidecars."""
     report = WaveReport(task.shard, task.outputs)
@@ -104,7 +92,9 @@ def annotate_shard(task: WaveTask) -> WaveReport:
         columns: Columns = {name: batch[name] for name in canonical}
         columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
         columns |= {
-            c: _nulls(task.loose[c], batch.num_rows) for c in reads if c in task.loose and c not in columns
+            c: null_column(task.loose[c], batch.num_rows)
+            for c in reads
+            if c in task.loose and c not in columns
         }
         clock.lap("read")
         for step in task.steps:
@@ -144,10 +134,6 @@ class _Clock:
         self.last = now
 
 
-def _nulls(kind: pa.DataType, n_rows: int) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.nulls(n_rows, kind)])
-
-
 def run_stage(step: Step, columns: Columns, shard: Shard, report: WaveReport) -> pa.Table:
     """Annotate one batch: its view, its gate, its contract; rows outside the gate are null."""
     table = pa.table({name: columns[name] for name in step.step.reads})
@@ -171,58 +157,6 @@ def run_stage(step: Step, columns: Columns, shard: Shard, report: WaveReport) ->
         if result.schema.field(name).type == SPANS and step.view is None:
             check_spans(result[name], table["text"], f"{step.name}.{name} of {shard.id}")
     return result if inside is None else scatter(result, inside)
-
-
-def view_text(view: Edits, columns: Columns) -> pa.Array:
-    """The text of a batch with a view's spans applied, trims only where their rule fails, and then converted."""
-    spans, kinds = _view_columns(view, columns)
-    text = edit_column(columns["text"], spans, view.replace, kinds)
-    if view.convert is None:
-        return text
-    return converter(view.convert)(
-        pa.table({"text": text, **{c: columns[c] for c in view.convert.step.reads}})
-    )
-
-
-def edit_spans(view: Edits, columns: Columns) -> pa.Array:
-    """The spans of a batch that a view applies, by start: SPANS, none of them null."""
-    found = [_flat_spans(*pair) for pair in zip(*_view_columns(view, columns), strict=True)]
-    table = pa.concat_tables([_NO_SPANS, *found])
-    order = pc.sort_indices(table, [(name, "ascending") for name in ("row", "start", "end", "kind")])
-    table = table.take(order).combine_chunks()
-    n_rows = len(columns["text"])
-    offsets = np.searchsorted(table["row"].to_numpy(), np.arange(n_rows + 1))
-    columns_ = [table[field.name].combine_chunks() for field in SPAN]
-    spans = pa.StructArray.from_arrays(columns_, fields=list(SPAN))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), spans)
-
-
-_NO_SPANS = pa.schema([pa.field("row", pa.int64()), *SPAN]).empty_table()
-
-
-def _flat_spans(column: pa.ChunkedArray, kinds: frozenset[str] | None) -> pa.Table:
-    """One row for each span of a column with one of these kinds."""
-    lists = column.combine_chunks()
-    rows, flat = pc.list_parent_indices(lists).cast(pa.int64()), pc.list_flatten(lists)
-    table = pa.table([rows, *(flat.field(field.name) for field in SPAN)], schema=_NO_SPANS.schema)
-    return (
-        table
-        if kinds is None
-        else table.filter(pc.is_in(table["kind"], pa.array(sorted(kinds), pa.string())))
-    )
-
-
-def _view_columns(view: Edits, columns: Columns) -> tuple[list[pa.ChunkedArray], list[frozenset[str] | None]]:
-    """Columns of spans, and which kinds of each count; trims are null where their rule holds."""
-    spans: list[pa.ChunkedArray] = [columns[name] for name, _ in view.spans]
-    kinds = [None if k is None else frozenset(k) for _, k in view.spans]
-    for rule in view.trims:
-        failing = pa.array(rule.fails(columns))
-        for name, wanted in rule.trim:
-            trimmed = pc.if_else(failing, columns[name].combine_chunks(), pa.scalar(None, SPANS))
-            spans.append(pa.chunked_array([trimmed]))
-            kinds.append(None if wanted is None else frozenset(wanted))
-    return spans, kinds
 
 
 def gate_rows(gate: tuple[Condition, ...], columns: Columns) -> np.ndarray:

@@ -13,18 +13,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TypeVar
 
-from pipeline.annotate.addresses import phases
-from pipeline.config.run_file import Step
-from pipeline.dataset.sidecars import Shard
+from pipeline.config.phases import phases
+from pipeline.config.run_file import Step, inputs
+from pipeline.dataset.shard import INPUTS, SHARDS, Shard
 from pipeline.errors import InputError, LeaseError, QuarantineError
-from pipeline.ingest.derive import DeriveTask, derive_shard, inputs
-from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group, peak_rss_bytes
+from pipeline.ingest.derive import DeriveTask, derive_shard
+from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group
 from pipeline.mapreduce.feeds import Annotations, Feed
-from pipeline.planning.plan import INPUTS, SHARDS, describe, known_derivations, known_groups
+from pipeline.planning.plan import describe
+from pipeline.planning.session import FLUSH_S, Record, Session
+from pipeline.planning.state import known_derivations, known_groups
 from pipeline.release.run import Releasing
+from pipeline.runtime.engines import peak_rss_bytes
+from pipeline.select.feeds import BaseRows
 from pipeline.select.selector import Selector
-from pipeline.select.verdicts import BaseRows
-from pipeline.session import FLUSH_S, Record, Session
 from pipeline.storage.lease import hold
 
 Task = TypeVar("Task")

@@ -8,9 +8,9 @@ from pipeline.build.build import Build
 from pipeline.config.run_file import RunFile
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import open_build
+from pipeline.planning.session import Record
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
-from pipeline.session import Record
 from pipeline.storage.store import Store
 
 

@@ -102,8 +102,8 @@ def run(
     """
     from pipeline.build.build import Build
     from pipeline.config.load import load_run
+    from pipeline.planning.session import Session
     from pipeline.runtime.engines import open_engine
-    from pipeline.session import Session
     from pipeline.storage.store import open_store
 
     progress = Progress(quiet=quiet, as_json=as_json)
@@ -130,7 +130,8 @@ def plan(run_path: str, store_url: str, as_json: bool) -> None:
 
     from pipeline.config.load import load_run
     from pipeline.inspect.opened import plan_release
-    from pipeline.planning.plan import State, make_plan, plan_lines
+    from pipeline.planning.plan import make_plan, plan_lines
+    from pipeline.planning.state import State
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
@@ -294,9 +295,9 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
     import yaml
 
-    from pipeline.check_stage import check_stage as checks_of
+    from pipeline.checking.check_stage import check_stage as checks_of
+    from pipeline.checking.in_memory import PACKAGES
     from pipeline.errors import UsageError
-    from pipeline.in_memory import PACKAGES
     from pipeline.recipe import config_of, load_step
 
     step = load_step(module, "STAGE", "check-stage", "GLOBAL")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipeline.config.quantities import share, whole
@@ -11,7 +11,6 @@ from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.schema import OWNERS
-from pipeline.select.feeds import parse_passages
 
 KEYS = ("use", "config", "of", "passages", "prefer", "against", "guards")
 
@@ -92,3 +91,20 @@ def chooser(name: str, module: str, settings: Any, where: str) -> Step:  # Any: 
     """A global step that the rules feed."""
     step = load_step(module, "GLOBAL", where)
     return Step(name=name, module=module, step=step, config=config_of(step, settings, f"{where}.config"))
+
+
+def parse_passages(value: Any, steps: Collection[str], where: str) -> tuple[str, ...]:
+    """Names of steps from `keep_one.passages`: none, one or a list. Any: whatever the YAML page holds there.
+
+    Raises: ConfigError for anything else, a name that is no step, and one that stands twice.
+    """
+    where = f"{where}.passages"
+    names = [] if value is None else value if isinstance(value, list) else [value]
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"{where} is {value!r}; expected a step or a list of steps, as [substring]")
+        if name not in steps:
+            raise ConfigError(f"{where}: no step {name!r}{nearest(name, steps)}")
+        if names.count(name) > 1:
+            raise ConfigError(f"{where}: {name!r} stands twice; name each step once")
+    return tuple(names)

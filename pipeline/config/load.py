@@ -26,16 +26,19 @@ from pipeline.config.run_file import (
     Tokens,
 )
 from pipeline.config.validate import check_columns
-from pipeline.credentials import check_text
 from pipeline.dataset.imported_table import find_import
 from pipeline.errors import ConfigError
+from pipeline.mix.config import MixSection
+from pipeline.mix.config import parse as parse_mix
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
+from pipeline.rules.parse import parse_conditions, parse_rules
 from pipeline.rules.presets import expand_presets
-from pipeline.rules.rules import Condition, Rule, parse_conditions, parse_rules
+from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, OWNERS
 from pipeline.stage import Derive, Reader
+from pipeline.storage.credentials import check_text
 from pipeline.storage.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
@@ -133,11 +136,10 @@ class _Parser:
         keep_one = parse_keep_one(
             self.mapping("keep_one"), self.steps, f"{self.path}: keep_one", release.name
         )
-        mix_module = "pipeline.mix.order"
-        mix = load_step(mix_module, "parse", f"{self.path}: mix")(self.mapping("mix"), f"{self.path}: mix")
+        mix = parse_mix(self.mapping("mix"), f"{self.path}: mix")
         run = RunFile(
             path=self.path, text=self.text, corpus=corpus, sources=sources, ingest=ingest, annotate=annotate,
-            globals=globals_, select=rules, keep_one=keep_one, mix=mix, mix_module=mix_module,
+            globals=globals_, select=rules, keep_one=keep_one, mix=mix,
             release=release, tokens=self.tokens(mix), derived=derived,
             late=tuple(self.late_step(self.steps[name], edits) for name in self.late),
         )  # fmt: skip
@@ -348,7 +350,7 @@ class _Parser:
             raise ConfigError(f"{where}: {path} does not exist; name a file relative to the run file")
         return path
 
-    def tokens(self, mix: Any) -> Tokens | None:  # Any: the mix module's own section class
+    def tokens(self, mix: MixSection) -> Tokens | None:
         """The section `tokens`."""
         page = self.mapping("tokens")
         if not page:

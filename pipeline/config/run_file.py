@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.config.quantities import MiB
 from pipeline.errors import ConfigError
+from pipeline.mix.config import MixSection
 from pipeline.recipe import digest, file_digest
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
@@ -234,7 +235,6 @@ class Release:
     """What a release is called and how it is cut. part_bytes: text per part; seed: of every order in it."""
 
     name: str
-    module: str = "pipeline.dataset.release_schema"
     edits: Edits = field(default_factory=Edits)
     columns: Mapping[str, Any] = field(default_factory=dict)  # Any: a column name, or a mapping for a struct
     seed: int = 0
@@ -267,8 +267,7 @@ class RunFile:
     globals: tuple[Step, ...]
     select: tuple[Rule, ...]
     keep_one: KeepOne | None
-    mix: Any  # Any: the mix module's own section class
-    mix_module: str
+    mix: MixSection
     release: Release
     tokens: Tokens | None
     derived: tuple[Derived, ...] = ()
@@ -324,3 +323,8 @@ def ingest_recipe(source: Source, ingest: Ingest) -> str:
         source.license, source.provenance, source.snapshot, ingest.shard_bytes, ingest.pack_bytes, ingest.max_doc_bytes,
     ]  # fmt: skip
     return digest(shape)
+
+
+def inputs(derived: Derived, edits: Edits) -> set[str]:
+    """Columns that a derived source rests on."""
+    return set(derived.step.reads) | edits.columns()

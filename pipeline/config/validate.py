@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipeline.annotate.addresses import phases
-from pipeline.config.run_file import Derived, RunFile
+from pipeline.config.phases import phases
+from pipeline.config.release_columns import release_layout
+from pipeline.config.run_file import Derived, RunFile, inputs
 from pipeline.errors import ConfigError
-from pipeline.ingest.derive import inputs
 from pipeline.names import nearest
 from pipeline.recipe import named_columns
-from pipeline.release.run import release_layout
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, SPANS, VIRTUAL, split_column
 

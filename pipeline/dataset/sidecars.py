@@ -9,26 +9,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.dataset.shard import Shard
 from pipeline.errors import AlignmentError, StoreError
 from pipeline.storage.store import Store
 
 FOOTER = b"bicorpus"
-
-
-@dataclass(frozen=True, order=True)
-class Shard:
-    """An immutable file of canonical documents: the unit of work and of address."""
-
-    id: str
-    source: str
-    n_rows: int
-    text_bytes: int
-    generation: int = 1
-
-    @property
-    def key(self) -> str:
-        """Where its documents lie in the store."""
-        return f"shards/{self.id}.parquet"
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.annotate.addresses import Recipes
-from pipeline.annotate.wave import Columns, _nulls, edit_spans
-from pipeline.config.run_file import Derived, Edits, RunFile, plain_edits
-from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns
+from pipeline.annotate.views import edit_spans
+from pipeline.config.run_file import Derived, Edits, RunFile, inputs, plain_edits
+from pipeline.dataset.shard import Columns, Shard, null_column, parquet_writer, read_batches
+from pipeline.dataset.sidecars import SidecarRef, read_columns
 from pipeline.errors import StageError
 from pipeline.ingest.canonical import doc_ids, text_hash
-from pipeline.ingest.ingest import IngestReport, parquet_writer, peak_rss_bytes, read_batches
+from pipeline.ingest.ingest import IngestReport
 from pipeline.recipe import digest, file_digest
+from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL
 from pipeline.stage import DERIVED
 from pipeline.storage.scratch import scratch
@@ -41,11 +43,6 @@ class DeriveTask:
     edits: Edits
     refs: Mapping[str, SidecarRef]
     loose: Mapping[str, pa.DataType] = field(default_factory=dict)
-
-
-def inputs(derived: Derived, edits: Edits) -> set[str]:
-    """Columns that a derived source rests on."""
-    return set(derived.step.reads) | edits.columns()
 
 
 def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> str:
@@ -86,7 +83,7 @@ def derive_shard(task: DeriveTask) -> IngestReport:
     for batch in read_batches(task.store, task.shard, canonical):
         columns: Columns = {name: batch[name] for name in canonical}
         columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
-        columns |= {name: _nulls(kind, batch.num_rows) for name, kind in task.loose.items()}
+        columns |= {name: null_column(kind, batch.num_rows) for name, kind in task.loose.items()}
         tables.append(derive_batch(task.derived, task.edits, columns))
         start += batch.num_rows
     documents = pa.concat_tables(tables) if tables else CANONICAL.empty_table()

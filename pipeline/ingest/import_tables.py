@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 from pipeline.annotate.wave import WaveTask, annotate_shard, loaded
 from pipeline.config.run_file import Step
 from pipeline.dataset.imported_table import Lookup, describe, name_import, prepare, put_import, with_key
-from pipeline.dataset.sidecars import Shard, SidecarRef
+from pipeline.dataset.shard import SHARDS, Shard, parse_entry
+from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import UsageError
 from pipeline.ingest.import_files import read_tables
-from pipeline.ingest.ingest import parse_entry
-from pipeline.planning.plan import SHARDS
 from pipeline.recipe import step_recipe
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress

@@ -7,7 +7,6 @@ machine renames nothing. Files are read as streams and written in row groups, wh
 from __future__ import annotations
 
 import os
-import resource
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,11 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from pipeline.annotate.addresses import imported_ref
 from pipeline.config.run_file import Ingest, Source, ingest_recipe
-from pipeline.dataset.sidecars import Shard, SidecarRef, write_sidecar
-from pipeline.errors import AlignmentError, InputError
+from pipeline.dataset.shard import Shard, parquet_writer
+from pipeline.dataset.sidecars import write_sidecar
+from pipeline.errors import InputError
 from pipeline.ingest.canonical import Rows, SourceInfo
 from pipeline.recipe import digest
+from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL, QUARANTINE
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import InputFile, Store, input_digest, list_inputs, open_input, with_siblings
@@ -120,11 +122,6 @@ def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Gr
             pack = []
     if pack:
         yield Group(source, tuple(pack))
-
-
-def peak_rss_bytes() -> int:
-    """Largest memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def group_name(group: Group, ingest: Ingest, digests: dict[str, str]) -> str:
@@ -242,64 +239,3 @@ class _ShardWriter:
             self.quarantine.close()
             key = f"quarantine/{self.report.source}/{self.report.name}.parquet"
             self.task.store.put_file(key, os.path.join(self.folder, "quarantine.parquet"))
-
-
-def imported_ref(prefix: str, source: Source, ingest: Ingest, shard: Shard) -> SidecarRef:
-    """Where scores that came with the records lie: a sidecar whose recipe is the ingest's."""
-    recipe = ingest_recipe(source, ingest)
-    return SidecarRef(f"annotations/{prefix}/v0-{recipe[:8]}/{shard.id}.parquet", recipe)
-
-
-REPEATING = (
-    "host", "snapshot", "source", "license", "provenance", "input", "language", "domain", "kind", "reason",
-)  # fmt: skip
-"""Columns of few different values."""
-
-
-def parquet_writer(path: str, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
-    """A Parquet writer for tables with text: zstd, dictionaries only where values repeat, no statistics of text."""
-    repeating = [n for n in REPEATING if n in schema.names]
-    return pq.ParquetWriter(
-        path,
-        schema,
-        compression="zstd",
-        compression_level=level,
-        use_dictionary=repeating,
-        write_statistics=False,
-    )
-
-
-def read_batches(store: Store, shard: Shard, columns: list[str]) -> Iterator[pa.Table]:
-    """Yield a shard's documents one row group at a time.
-
-    Raises: AlignmentError if the file does not hold the shard's rows.
-    """
-    with store.open(shard.key) as stream:
-        file = pq.ParquetFile(stream)
-        if file.metadata.num_rows != shard.n_rows:
-            raise AlignmentError(
-                f"{shard.key}: {file.metadata.num_rows:,} rows, expected {shard.n_rows:,}; the file was edited. "
-                "Delete shards/catalog.json's entry for it (or the store) and run again."
-            )
-        for i in range(file.num_row_groups):
-            yield file.read_row_group(i, columns)
-
-
-def read_shard_rows(
-    store: Store, shard: Shard, columns: list[str], wanted: np.ndarray
-) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (first row, table) for those row groups that hold a wanted row; wanted is a bool array (n_rows,)."""
-    with store.open(shard.key) as stream:
-        file = pq.ParquetFile(stream)
-        start = 0
-        for i in range(file.num_row_groups):
-            n_rows = file.metadata.row_group(i).num_rows
-            if wanted[start : start + n_rows].any():
-                yield start, file.read_row_group(i, columns)
-            start += n_rows
-
-
-def parse_entry(entry: dict[str, object]) -> list[Shard]:
-    """Shards of a catalog entry."""
-    source = str(entry["source"])
-    return [Shard(s[0], source, s[1], s[2], s[3]) for s in entry["shards"]]  # type: ignore[attr-defined]

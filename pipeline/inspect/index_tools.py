@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.annotate.addresses import Phase, Recipes, phases, upstream_of
-from pipeline.annotate.wave import Columns
+from pipeline.annotate.addresses import Recipes
+from pipeline.config.phases import Phase, phases, upstream_of
 from pipeline.config.run_file import RunFile, Step
-from pipeline.dataset.sidecars import Shard
+from pipeline.dataset.shard import SHARDS, Columns, Shard, parse_entry, read_shard_rows
 from pipeline.errors import UsageError
 from pipeline.ingest.canonical import Rows, SourceInfo
-from pipeline.ingest.ingest import parse_entry, read_shard_rows
 from pipeline.inspect.opened import Finished
 from pipeline.inspect.rederive import measure_again
 from pipeline.mapreduce.feeds import Annotations
@@ -35,7 +34,6 @@ from pipeline.mapreduce.index import (
 from pipeline.mapreduce.pair_memory import forget, memory_folder
 from pipeline.mapreduce.run import holding_of
 from pipeline.mapreduce.shuffle import sort_keyed
-from pipeline.planning.plan import SHARDS
 from pipeline.recipe import canonical_json
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress

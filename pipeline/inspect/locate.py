@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
-from pipeline.inspect.verify import read_checksums, read_parts
+from pipeline.inspect.release_files import read_checksums, read_parts
 from pipeline.names import nearest
 from pipeline.storage.store import Store
 

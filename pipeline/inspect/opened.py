@@ -10,21 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.annotate.addresses import Phase, phases
-from pipeline.annotate.wave import Columns
+from pipeline.config.phases import Phase, phases
+from pipeline.config.release_columns import Layout, mix_columns, release_columns
 from pipeline.config.run_file import RunFile
-from pipeline.dataset.sidecars import Shard
+from pipeline.dataset.shard import Columns, Shard, read_shard_rows
 from pipeline.errors import UsageError
-from pipeline.ingest.ingest import read_shard_rows
-from pipeline.planning.plan import PhasePlan, Plan, known_derivations, known_groups, known_result, plan_phase
+from pipeline.planning.plan import PhasePlan, Plan, known_result, plan_phase
+from pipeline.planning.session import Session
+from pipeline.planning.state import known_derivations, known_groups
+from pipeline.release.facts import FactsTask, facts_of
 from pipeline.release.placement import fitted_mixes, plan_mix, to_fit
-from pipeline.release.run import Releasing, release_columns
-from pipeline.release.write import FactsTask, Layout, facts_of
+from pipeline.release.run import Releasing
 from pipeline.runtime.engines import Engine, SerialEngine
 from pipeline.runtime.progress import Progress
 from pipeline.select.selector import Selection
-from pipeline.select.verdicts import Decision, Kept, final, mix_columns, outcome_names
-from pipeline.session import Session
+from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 from pipeline.storage.store import Store
 
 
@@ -168,7 +168,7 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
         tables, reports = zip(*(facts_of(task) for task in tasks), strict=True)
         facts = pa.concat_tables(tables)
         for name, mix in sorted(fitted_mixes(run, reports).items()):
-            planned, _, tokens, _ = plan_mix(run, facts, releasing.mixer, mix)
+            planned, _, tokens, _ = plan_mix(run, facts, mix)
             plan.mixes[name] = {
                 "available": planned.available, "asked": planned.total, "discarded": planned.discarded,
                 "distinct": int(tokens.sum()),

@@ -17,21 +17,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipeline.annotate.addresses import Phase, phases
-from pipeline.annotate.wave import Columns, WaveReport, run_stage, view_text
+from pipeline.annotate.views import view_text
+from pipeline.annotate.wave import WaveReport, run_stage
+from pipeline.config.phases import Phase, phases
 from pipeline.config.run_file import Source, Step
-from pipeline.dataset.sidecars import Shard
+from pipeline.dataset.shard import Columns, Shard
 from pipeline.errors import UsageError
 from pipeline.ingest.canonical import Rows, SourceInfo
 from pipeline.ingest.derive import derive_batch
 from pipeline.ingest.ingest import find_groups
 from pipeline.inspect.opened import Finished
-from pipeline.inspect.verify import Report, compare, read_checksums, read_parts, text_digest
-from pipeline.mapreduce.replies import cut_rows
+from pipeline.inspect.release_files import read_checksums, read_parts, text_digest
+from pipeline.inspect.verify import Report, compare
+from pipeline.mapreduce.rows import cut_rows
 from pipeline.mapreduce.shuffle import sort_keyed
 from pipeline.rules.rules import judge
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
-from pipeline.select.verdicts import Copies, Decision, order_column
+from pipeline.select.feeds import Copies, order_column
+from pipeline.select.verdicts import Decision
 from pipeline.stage import Global, Record
 from pipeline.storage.store import Store, open_input
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.dataset.imported_table import CATALOG as IMPORTS
 from pipeline.dataset.imported_table import describe
+from pipeline.dataset.shard import SHARDS
 from pipeline.errors import UsageError
-from pipeline.planning.plan import SHARDS
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
 

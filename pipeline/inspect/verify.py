@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
+from pipeline.inspect.release_files import read_checksums, read_parts, text_digest
 from pipeline.release.clusters import cluster_table, members
 from pipeline.schema import REFERENCE
 from pipeline.storage.store import Store
@@ -79,12 +80,6 @@ def verify_files(release: Store) -> Report:
     return report
 
 
-def read_checksums(release: Store) -> dict[str, str]:
-    """File -> SHA-256 in hex, of every file of a release."""
-    lines = release.get("checksums.sha256").decode().splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-
-
 def check_checksums(release: Store, listed: dict[str, str], report: Report) -> None:
     """Every listed file has its digest, and no other file is there."""
     faults = []
@@ -99,15 +94,6 @@ def check_checksums(release: Store, listed: dict[str, str], report: Report) -> N
     strays = {key for key, _ in release.list("")} - set(listed) - {"checksums.sha256"}
     faults += [f"{name} is not listed in checksums.sha256" for name in sorted(strays)]
     report.check("files have their checksums", len(listed), faults)
-
-
-def read_parts(release: Store, listed: dict[str, str], prefix: str, columns: list[str] | None) -> pa.Table:
-    """All parts below a prefix, in name order."""
-    tables = []
-    for name in sorted(name for name in listed if name.startswith(prefix) and "/part-" in name):
-        with release.open(name) as stream:
-            tables.append(pq.read_table(stream, columns=columns))
-    return pa.concat_tables(tables) if tables else pa.table({})
 
 
 def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: Report) -> None:
@@ -215,11 +201,6 @@ def check_clusters(
         pairs = zip_longest(found.to_pylist(), expected.to_pylist())
         faults = [f"row {i}: {a}, the ledger has {b}" for i, (a, b) in enumerate(pairs) if a != b]
     report.check("clusters are what the ledger says", found.num_rows, faults)
-
-
-def text_digest(text: str) -> str:
-    """A short digest of a released text."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def check_mix(

@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from pipeline.annotate.wave import _nulls
-from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns
-from pipeline.ingest.ingest import read_shard_rows
+from pipeline.dataset.shard import Shard, null_column, read_shard_rows
+from pipeline.dataset.sidecars import SidecarRef, read_columns
 from pipeline.schema import CANONICAL, ROW
 from pipeline.storage.store import Store
 
@@ -42,7 +41,7 @@ class Annotations:
         """See Feed.batches."""
         stored = [c for c in reads if "." in c and c not in self.loose]
         columns = read_columns(store, self.shard, self.refs, stored)
-        columns |= {c: _nulls(kind, self.shard.n_rows) for c, kind in self.loose.items()}
+        columns |= {c: null_column(kind, self.shard.n_rows) for c, kind in self.loose.items()}
         rows = pa.array(np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row))
         canonical = [c for c in reads if c in CANONICAL.names]
         if not canonical:

@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.annotate.addresses import Recipes, upstream_of
+from pipeline.annotate.addresses import Recipes
+from pipeline.config.phases import upstream_of
 from pipeline.config.run_file import RunFile, Step
 from pipeline.recipe import canonical_json, digest
 from pipeline.schema import ROW, ROW_BITS

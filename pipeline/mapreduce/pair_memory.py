@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.annotate.wave import _nulls
-from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns
-from pipeline.ingest.ingest import read_shard_rows
+from pipeline.dataset.shard import Shard, null_column, read_shard_rows
+from pipeline.dataset.sidecars import SidecarRef, read_columns
 from pipeline.recipe import digest, file_digest, table_digest
 from pipeline.schema import CANONICAL, KNOWN, ROW, ROW_BITS
 from pipeline.stage import Global, Memory
@@ -67,11 +66,11 @@ class Remembering:
     listed: str
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See feed.Feed.batches."""
+        """See feeds.Feed.batches."""
         shard = self.shard
         stored = [c for c in reads if "." in c and c not in self.loose]
         columns = read_columns(store, shard, self.refs, stored)
-        columns |= {c: _nulls(kind, shard.n_rows) for c, kind in self.loose.items()}
+        columns |= {c: null_column(kind, shard.n_rows) for c, kind in self.loose.items()}
         plain = [c for c in reads if c in CANONICAL.names and c != "text"]
         with store.open(shard.key) as stream:
             documents = pq.read_table(stream, columns=plain)

@@ -6,19 +6,18 @@ say which document they belong to: the shard works that out anew, from its own c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.config.run_file import Step
-from pipeline.dataset.sidecars import Shard, SidecarRef, write_sidecar
 from pipeline.errors import StageError
 from pipeline.mapreduce.feeds import Feed
+from pipeline.mapreduce.rows import write_rows
 from pipeline.mapreduce.shuffle import number_columns, partition_of, pick, read_exchange, write_exchange
-from pipeline.recipe import table_digest
-from pipeline.schema import ROW, ROW_BITS, widened
+from pipeline.schema import ROW_BITS
 from pipeline.stage import Global, Outcome
 from pipeline.storage.store import Store
 
@@ -89,50 +88,6 @@ def answered(step: Global, table: pa.Table, config: object) -> pa.Table:
 def read_answers(store: Store, parts: Sequence[str], place: int) -> pa.Table:
     """What all partitions say to the rows of one map, in order of (key, place)."""
     return read_exchange(store, parts, place).combine_chunks()
-
-
-def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Iterator[tuple[Shard, pa.Table]]:
-    """Cut a step's row values into one full-length table per shard; rows without a value are null.
-
-    Args: shards, by the ordinal that their rows are numbered with.
-    """
-    schema = step.step.writes
-    values = (
-        outcome.rows if outcome.rows is not None else pa.schema([(ROW, pa.uint64()), *schema]).empty_table()
-    )
-    if set(values.column_names) != {ROW, *schema.names}:
-        raise StageError(
-            f"{step.name}.finish wrote {values.column_names}; it declares row, {', '.join(schema.names)}"
-        )
-    order = np.argsort(values[ROW].to_numpy(), kind="stable")
-    numbers = values[ROW].to_numpy()[order]
-    # once, because it copies even a single chunk; wide, because it holds all shards
-    whole = {f.name: values[f.name].cast(widened(f.type)).combine_chunks() for f in schema}
-    if len(numbers) and (np.diff(numbers) == 0).any():
-        raise StageError(f"{step.name}.finish gave a row more than one value")
-    for ordinal, shard in shards.items():
-        index = np.full(shard.n_rows, -1, np.int64)
-        low, high = (np.searchsorted(numbers, np.uint64(n << ROW_BITS)) for n in (ordinal, ordinal + 1))
-        chosen = slice(low, high)
-        index[(numbers[chosen] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = order[chosen]
-        indices = pa.array(np.maximum(index, 0), mask=index < 0)
-        columns = [
-            whole[f.name].take(indices).cast(f.type) if len(values) else pa.nulls(shard.n_rows, f.type)
-            for f in schema
-        ]
-        yield shard, pa.table(columns, schema=schema)
-
-
-def write_rows(
-    store: Store, step: Step, folder: str, recipe: str, outcome: Outcome, shards: Mapping[int, Shard]
-) -> dict[str, dict[str, str]]:
-    """Write the row sidecars of shards, by ordinal; returns the digest of each column, by shard."""
-    digests = {}
-    for shard, rows in cut_rows(step, outcome, shards):
-        ref = SidecarRef(f"{folder}/rows/{shard.id}.parquet", recipe)
-        write_sidecar(store, ref, rows, shard)
-        digests[shard.id] = {name: table_digest(rows.select([name])) for name in rows.column_names}
-    return digests
 
 
 @dataclass(frozen=True)

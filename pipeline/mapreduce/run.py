@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 
 from pipeline.annotate.addresses import GlobalResult
 from pipeline.config.run_file import Step
-from pipeline.dataset.sidecars import Shard
+from pipeline.dataset.shard import Shard
 from pipeline.errors import StageError
-from pipeline.ingest.ingest import peak_rss_bytes
 from pipeline.mapreduce.feeds import Annotations, Feed
 from pipeline.mapreduce.index import (
     Holding,
@@ -34,10 +33,11 @@ from pipeline.mapreduce.index import (
     write_part,
 )
 from pipeline.mapreduce.pair_memory import Remembering, memory_folder, remember, write_shards
-from pipeline.mapreduce.replies import AnswerTask, answer_partition, answer_shard, write_questions, write_rows
+from pipeline.mapreduce.replies import AnswerTask, answer_partition, answer_shard, write_questions
+from pipeline.mapreduce.rows import write_rows
 from pipeline.mapreduce.shuffle import partition_of, read_exchange, sort_keyed, write_exchange
 from pipeline.recipe import digest
-from pipeline.runtime.engines import Engine
+from pipeline.runtime.engines import Engine, peak_rss_bytes
 from pipeline.runtime.progress import Progress
 from pipeline.schema import ROW_BITS
 from pipeline.stage import Global

@@ -8,13 +8,14 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.ingest.ingest import parquet_writer, peak_rss_bytes
+from pipeline.dataset.shard import parquet_writer
 from pipeline.mapreduce.shuffle import read_exchange
+from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
 
@@ -54,6 +55,22 @@ def gather(store: Store, maps: Sequence[str], part: int) -> pa.Table:
     return table.drop_columns(["position"]).take(pa.array(order))
 
 
+class TokenWriter(Protocol):
+    """A module that writes token files. config: an instance of its own class `Config`."""
+
+    def describe(self, config: Any) -> dict[str, Any]:  # Any: its own class; plain JSON
+        """Return what a training job must know of the files."""
+
+    def write_part(self, texts: pa.ChunkedArray, folder: str, name: str, config: Any) -> int:  # Any: as above
+        """Write the files of one part, whose names begin with `name`, into a local folder; return the number of
+        tokens."""
+
+
+def token_writer(module: str) -> TokenWriter:
+    """Import the module that the section `tokens` of a run file names."""
+    return cast(TokenWriter, importlib.import_module(module))
+
+
 @dataclass(frozen=True)
 class TokenTask:
     """Tokenises one part of a mix. module: dotted name of the module that writes; prefix: of its files' keys."""
@@ -78,11 +95,11 @@ class TokenReport:
 
 def write_tokens(task: TokenTask) -> TokenReport:
     """Gather one part, put it in order and write its token files."""
-    module = importlib.import_module(task.module)
+    writer = token_writer(task.module)
     table = gather(task.store, task.maps, task.part)
     folder, _, name = task.prefix.rpartition("/")
     with scratch() as local:
-        n_tokens = module.write_part(table["text"], local, name, task.config)
+        n_tokens = writer.write_part(table["text"], local, name, task.config)
         files = []
         for file in sorted(os.listdir(local)):
             path, key = os.path.join(local, file), f"{folder}/{file}"

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline import __version__
 from pipeline.config.run_file import Derived, RunFile, Source
-from pipeline.dataset.sidecars import Shard
+from pipeline.dataset.shard import Shard
 from pipeline.errors import ExpectationError
 from pipeline.release.files import FileReport
 from pipeline.release.placement import Placement
@@ -22,7 +22,7 @@ from pipeline.rules.rules import drop_order
 from pipeline.storage.store import Store
 
 if TYPE_CHECKING:
-    from pipeline.session import Session
+    from pipeline.planning.session import Session
 
 
 def summary(

@@ -15,6 +15,12 @@ import pyarrow.compute as pc
 
 from pipeline.config.run_file import RunFile
 from pipeline.errors import ConfigError
+from pipeline.keyed_hash import keyed_hash
+from pipeline.mix.config import Mix
+from pipeline.mix.order import copies, group_index, positions, realised
+from pipeline.mix.plan import MixPlan, count_tokens
+from pipeline.mix.plan import plan as plan_quotas
+from pipeline.mix.repeat import Repeat
 from pipeline.schema import ROW
 
 
@@ -54,9 +60,7 @@ class Placement:
     mixes: Mapping[str, Mapping[str, Any]]  # Any: plain JSON
 
 
-def place(
-    run: RunFile, facts: pa.Table, mixer: Any, planned: Mapping[str, Any]
-) -> Placement:  # Any: of the mix module
+def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placement:
     """Order documents by keyed hash per language, plan every mix, and cut both into parts by text bytes.
 
     Args: facts, one row per kept document in row order: row, doc_id, language, n_tokens, text_bytes, module (of a
@@ -68,7 +72,7 @@ def place(
     chosen: list[pa.Table] = []
     data_part = np.zeros(len(sizes), np.int32)
     data_row = np.zeros(len(sizes), np.int32)
-    hashes = mixer.keyed_hash(facts["doc_id"], run.release.seed)
+    hashes = keyed_hash(facts["doc_id"], run.release.seed)
     for name in sorted(set(language)):
         rows = np.flatnonzero(language == name)
         rows = rows[np.argsort(hashes[rows], kind="stable")]
@@ -87,7 +91,7 @@ def place(
         outputs.append(Output(str(folder), None, n_parts, True, module=module))
     orders, mixes = {}, {}
     for name, mix in sorted(planned.items()):
-        order, report = _mix_order(run, facts, mixer, mix)
+        order, report = _mix_order(run, facts, mix)
         document = order["document"].to_numpy()
         part, row_of_part = cut_parts(sizes[document], run.release.part_bytes)
         chosen.append(_chosen(facts, document, len(outputs), part))
@@ -135,14 +139,14 @@ def _chosen(facts: pa.Table, rows: np.ndarray, output: int, part: np.ndarray) ->
     )
 
 
-def to_fit(run: RunFile) -> tuple[tuple[str, Any], ...]:  # Any: the mix module's own class
+def to_fit(run: RunFile) -> tuple[tuple[str, Repeat], ...]:
     """The repeats that follow from what rules remove, by mix."""
     mixes = sorted(run.mix.mixes.items())
     return tuple((name, mix.repeat) for name, mix in mixes if mix.repeat and mix.repeat.fit)
 
 
-def fitted_mixes(run: RunFile, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All mixes by name, with repeats fitted to the sum of what shards report; see release.counts_to_fit."""
+def fitted_mixes(run: RunFile, reports: Sequence[Mapping[str, Any]]) -> dict[str, Mix]:
+    """All mixes by name, with repeats fitted to the sum of what shards report; see facts.counts_to_fit."""
     mixes = dict(run.mix.mixes)
     for name, repeat in to_fit(run):
         counts = np.zeros((len(repeat.bounds) + 1, 2), np.int64)
@@ -153,8 +157,8 @@ def fitted_mixes(run: RunFile, reports: Sequence[Mapping[str, Any]]) -> dict[str
 
 
 def plan_mix(
-    run: RunFile, facts: pa.Table, mixer: Any, mix: Any
-) -> tuple[Any, pa.ChunkedArray, np.ndarray, np.ndarray]:
+    run: RunFile, facts: pa.Table, mix: Mix
+) -> tuple[MixPlan, pa.ChunkedArray, np.ndarray, np.ndarray]:
     """Token quotas of one mix, with the stratum and the tokens of each document, and how often it is repeated.
 
     Raises: MixError when its shares cannot be met.
@@ -163,24 +167,24 @@ def plan_mix(
     tokens = count_column(facts, mix)
     times = mix.repeat.of(facts[mix.repeat.column]) if mix.repeat else np.ones(facts.num_rows, np.int64)
     return (
-        mixer.plan(mixer.count_tokens(strata, tokens * times), mix, run.mix.max_discard),
+        plan_quotas(count_tokens(strata, tokens * times), mix, run.mix.max_discard),
         strata,
         tokens,
         times,
     )
 
 
-def _mix_order(run: RunFile, facts: pa.Table, mixer: Any, mix: Any) -> tuple[pa.Table, dict[str, Any]]:
+def _mix_order(run: RunFile, facts: pa.Table, mix: Mix) -> tuple[pa.Table, dict[str, Any]]:
     """Plan one mix and put its copies into training order."""
-    plan, strata, tokens, times = plan_mix(run, facts, mixer, mix)
-    groups = mixer.group_index(strata, plan)
-    hashes = mixer.keyed_hash(facts["doc_id"], mix.seed)
-    n_copies = mixer.copies(groups, tokens, hashes, plan, times)
-    order = mixer.positions(hashes, n_copies, groups, tokens, plan)
-    realised = mixer.realised(groups, tokens, n_copies, plan).to_pylist()
+    plan, strata, tokens, times = plan_mix(run, facts, mix)
+    groups = group_index(strata, plan)
+    hashes = keyed_hash(facts["doc_id"], mix.seed)
+    n_copies = copies(groups, tokens, hashes, plan, times)
+    order = positions(hashes, n_copies, groups, tokens, plan)
+    realised_groups = realised(groups, tokens, n_copies, plan).to_pylist()
     left_out = int(tokens[n_copies == 0].sum())
     report = {
-        "groups": realised, "tokens": sum(g["tokens"] for g in realised), "available": int(tokens.sum()),
+        "groups": realised_groups, "tokens": sum(g["tokens"] for g in realised_groups), "available": int(tokens.sum()),
         "discarded_share": left_out / max(int(tokens.sum()), 1), "documents": len(order),
     }  # fmt: skip
     if mix.repeat:
@@ -188,7 +192,7 @@ def _mix_order(run: RunFile, facts: pa.Table, mixer: Any, mix: Any) -> tuple[pa.
     return order, report
 
 
-def count_column(facts: pa.Table, mix: Any) -> np.ndarray:
+def count_column(facts: pa.Table, mix: Mix) -> np.ndarray:
     """Tokens of each document, int64; zeros where the run counts no tokens and the mix needs none.
 
     Raises: ConfigError if a mix asks for tokens and a kept document has no count.

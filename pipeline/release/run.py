@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,12 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import __version__
-from pipeline.annotate.addresses import Phase
-from pipeline.config.run_file import RunFile, plain_edits
+from pipeline.config.phases import Phase
+from pipeline.config.release_columns import mix_columns, release_columns, release_layout
+from pipeline.config.run_file import plain_edits
+from pipeline.dataset.release_schema import ORDER
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
+from pipeline.planning.session import Session
 from pipeline.recipe import digest
 from pipeline.release.clusters import ClusterTask, count_parts, write_clusters
+from pipeline.release.facts import FactsTask, collect_facts
 from pipeline.release.files import (
     FileReport,
     PartTask,
@@ -28,6 +31,7 @@ from pipeline.release.files import (
     put_table,
     put_text,
     to_json,
+    token_writer,
     write_part,
     write_tokens,
 )
@@ -41,18 +45,10 @@ from pipeline.release.numbers import (
     table_schemas,
 )
 from pipeline.release.placement import Placement, by_shard, fitted_mixes, place, to_fit
-from pipeline.release.write import (
-    FactsTask,
-    Layout,
-    ShardReport,
-    WriteTask,
-    collect_facts,
-    exchange_key,
-    layout,
-    write_shard,
-)
+from pipeline.release.write import ShardReport, WriteTask, exchange_key, write_shard
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
+from pipeline.report.release_pages import pages as release_pages
 from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered
 from pipeline.schema import ROW_BITS
 from pipeline.select.guards import (
@@ -65,19 +61,8 @@ from pipeline.select.guards import (
     warnings_of,
 )
 from pipeline.select.selector import Selection, Selector
-from pipeline.select.verdicts import Decision, decision_columns, mix_columns
-from pipeline.session import Session
+from pipeline.select.verdicts import Decision
 from pipeline.storage.lease import Lease, commit, hold
-
-
-def release_layout(run: RunFile) -> Layout:
-    """What the files of a run's release look like."""
-    return layout(run, _module(run.release.module))
-
-
-def release_columns(run: RunFile) -> set[str]:
-    """Every annotation column that a run's decisions and release read."""
-    return decision_columns(run, release_layout(run).sources())
 
 
 class Releasing:
@@ -85,8 +70,6 @@ class Releasing:
 
     def __init__(self, session: Session) -> None:
         self.session, self.run_file, self.store = session, session.run_file, session.store
-        self.module: Any = _module(self.run_file.release.module)
-        self.mixer: Any = _module(self.run_file.mix_module)
         self.layout = release_layout(self.run_file)
         self.columns = release_columns(self.run_file)
         self.selector = Selector(session, self.columns)
@@ -159,7 +142,7 @@ class Releasing:
     def tokens_recipe(self) -> object:
         """What the token files depend on, the tokenizer by its digest."""
         tokens = self.run_file.tokens
-        return None if tokens is None else [tokens.mixes, _module(tokens.module).describe(tokens.config)]
+        return None if tokens is None else [tokens.mixes, token_writer(tokens.module).describe(tokens.config)]
 
     # Writing
 
@@ -190,7 +173,7 @@ class Releasing:
         reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
         self.check_copies(reports, decisions, host_keys, n_parts)
         facts = read_exchange(self.store, facts_keys, 0)
-        placement = place(self.run_file, facts, self.mixer, fitted_mixes(self.run_file, reports))
+        placement = place(self.run_file, facts, fitted_mixes(self.run_file, reports))
         tables = by_shard(placement, len(decisions), ROW_BITS)
         place_keys = [f"{self.work}/place-{i:06d}.arrow" for i in range(len(decisions))]
         for key, table in zip(place_keys, tables, strict=True):
@@ -330,14 +313,14 @@ class Releasing:
                 for r in reports
                 if r.prefix.startswith(f"{folder}/")
             ]
-            page = {**_module(tokens.module).describe(tokens.config), "mix": mix, "parts": parts}
+            page = {**token_writer(tokens.module).describe(tokens.config), "mix": mix, "parts": parts}
             files.append(put_text(self.store, f"{folder}/tokens.json", to_json(page)))
         return files
 
     def write_orders(self, placement: Placement) -> list[FileReport]:
         """Write the training order of each mix."""
         return [
-            put_table(self.store, f"{self.folder}/mixes/{mix}/order.parquet", order.cast(self.module.ORDER))
+            put_table(self.store, f"{self.folder}/mixes/{mix}/order.parquet", order.cast(ORDER))
             for mix, order in sorted(placement.orders.items())
         ]
 
@@ -370,7 +353,7 @@ class Releasing:
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])
         schemas = table_schemas(self.store, self.folder, files)
-        return written + self.put_pages(self.module.pages(report, listed, schemas))
+        return written + self.put_pages(release_pages(report, listed, schemas))
 
     def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
         """Write text files of the release, by name."""
@@ -381,7 +364,3 @@ class Releasing:
         for key, _ in list(self.store.list(self.folder)):
             if key not in keys:
                 self.store.delete(key)
-
-
-def _module(name: str) -> Any:  # Any: a module, loaded by name
-    return importlib.import_module(name)

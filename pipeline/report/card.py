@@ -45,7 +45,7 @@ def card(
 ) -> str:
     """Return the text of README.md.
 
-    Args: report, files and schemas, as in `pipeline.dataset.release_schema.pages`; meanings, of each column.
+    Args: report, files and schemas, as in `pipeline.report.release_pages.pages`; meanings, of each column.
     """
     sections = [
         [f"# {escaped(report['name'])}", "", *introduction(report)],

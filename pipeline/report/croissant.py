@@ -90,7 +90,7 @@ def croissant(
 ) -> str:
     """Return the text of croissant.json.
 
-    Args: report, files and schemas, as in `pipeline.dataset.release_schema.pages`; meanings, of each column.
+    Args: report, files and schemas, as in `pipeline.report.release_pages.pages`; meanings, of each column.
     Raises: TypeError if a column has a type that Croissant 1.0 cannot express.
     """
     counts = report["counts"]

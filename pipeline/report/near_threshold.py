@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.annotate.wave import view_text
-from pipeline.ingest.ingest import read_shard_rows
-from pipeline.release.write import Layout, languages
+from pipeline.annotate.views import view_text
+from pipeline.config.release_columns import Layout, languages
+from pipeline.dataset.shard import read_shard_rows
 from pipeline.report.text_diff import differences
 from pipeline.schema import ROW_BITS
 from pipeline.select.verdicts import Decision
 
 if TYPE_CHECKING:
-    from pipeline.session import Session
+    from pipeline.planning.session import Session
 
 N_SAMPLES = 5
 """Pairs of a language on each side of the threshold, those closest to it."""

@@ -18,8 +18,8 @@ from pipeline.rules.rules import Condition
 from pipeline.select.verdicts import Decision, Kept
 
 if TYPE_CHECKING:
-    from pipeline.annotate.wave import Columns
-    from pipeline.release.write import Layout
+    from pipeline.config.release_columns import Layout
+    from pipeline.dataset.shard import Columns
 
 Profile = dict[str, Any]
 """Plain JSON. Groups are nested by name, with a list of integers for each; see the tuples of measures below."""

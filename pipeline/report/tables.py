@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.report.profile import TALLY
 
 Numbers = dict[str, Any]
-"""Plain JSON: what pages.report_numbers gives, and the lengths; older releases have the summary alone."""
+"""Plain JSON: what numbers.report_numbers gives, and the lengths; older releases have the summary alone."""
 
 SHOWN_PANELS = 4
 """Languages with a picture or rows of their own, the largest; report.json has them all."""

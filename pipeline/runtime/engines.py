@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import resource
 import threading
 import time
 from collections import deque
@@ -19,8 +20,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pipeline.credentials import FILE, load_credentials, write_credentials
 from pipeline.errors import BicorpusError, UsageError
+from pipeline.storage.credentials import FILE, load_credentials, write_credentials
 from pipeline.storage.scratch import scratch
 
 Task = TypeVar("Task")
@@ -307,3 +308,8 @@ def _source_path() -> str:
 def _passed_environment() -> dict[str, str]:
     """Settings of the driver that workers share. Ray logs them: nothing that is secret belongs here."""
     return {name: value for name, value in os.environ.items() if name == "NUMBA_CACHE_DIR"}
+
+
+def peak_rss_bytes() -> int:
+    """Largest memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

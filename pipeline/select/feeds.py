@@ -1,46 +1,29 @@
-"""Steps with repeated passages, as `keep_one.passages` names them, and what they say about a shard, step by step."""
+"""Feeds of the steps that choose documents: rows of keepers, of owners of passages, and rows that pass base rules."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.sidecars import Shard
-from pipeline.errors import ConfigError
-from pipeline.names import nearest
-from pipeline.schema import ROW
-from pipeline.select.verdicts import Copies, Decision
+from pipeline.config.run_file import NEW_LOSES, OLD_LOSES, KeepOne
+from pipeline.dataset.shard import Columns, Shard
+from pipeline.rules.rules import judge
+from pipeline.schema import HANDED, ROW
+from pipeline.select.verdicts import Decision, final
 from pipeline.storage.store import Store
 
 COLUMNS = ("passages", "n_chars")
 """What the step that chooses owners reads of each step, under the name of `substring`."""
 
 
-def parse_passages(value: Any, steps: Collection[str], where: str) -> tuple[str, ...]:
-    """Names of steps from `keep_one.passages`: none, one or a list. Any: whatever the YAML page holds there.
-
-    Raises: ConfigError for anything else, a name that is no step, and one that stands twice.
-    """
-    where = f"{where}.passages"
-    names = [] if value is None else value if isinstance(value, list) else [value]
-    for name in names:
-        if not isinstance(name, str):
-            raise ConfigError(f"{where} is {value!r}; expected a step or a list of steps, as [substring]")
-        if name not in steps:
-            raise ConfigError(f"{where}: no step {name!r}{nearest(name, steps)}")
-        if names.count(name) > 1:
-            raise ConfigError(f"{where}: {name!r} stands twice; name each step once")
-    return tuple(names)
-
-
 @dataclass(frozen=True)
 class Passages:
     """Feeds the step that chooses owners: one table of the whole shard for each step with passages.
 
-    Each has the columns of the step, its number as `step`, and what decide.Copies says of the documents.
+    Each has the columns of the step, its number as `step`, and what Copies says of the documents.
     """
 
     decision: Decision
@@ -48,14 +31,99 @@ class Passages:
 
     @property
     def shard(self) -> Shard:
-        """See feed.Feed."""
+        """See feeds.Feed."""
         return self.decision.shard
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See feed.Feed."""
+        """See feeds.Feed."""
         own = tuple(name for name in reads if name != "step")
         for number, step in enumerate(self.steps):
             columns = {f"substring.{name}": f"{step}.{name}" for name in COLUMNS}
             for table in Copies(self.decision, columns).batches(store, own, first_row):
                 numbers = pa.repeat(pa.scalar(number, pa.int32()), table.num_rows)
                 yield table.append_column("step", numbers).select([*reads, ROW])
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
+
+    columns: what the step reads under the names of the default steps -> the run's own column. Also `doc_id`,
+    `eligible` (nothing so far drops the row), `fixed` (it stands whatever it is like) and `order` (list<float64>,
+    larger is better).
+    """
+
+    decision: Decision
+    columns: Mapping[str, str]
+
+    @property
+    def shard(self) -> Shard:
+        """See feeds.Feed."""
+        return self.decision.shard
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See feeds.Feed."""
+        keep_one = self.decision.keep_one
+        assert keep_one is not None
+        prefer = {name for name, _ in keep_one.prefer}
+        found = self.decision.read(store, {*self.columns.values(), *prefer})
+        table = pa.table(
+            {
+                "doc_id": found["doc_id"],
+                **{name: found[column] for name, column in self.columns.items()},
+                "eligible": final(self.decision, store).may_stand,
+                "fixed": self.decision.references(store),
+                "order": order_column(keep_one, found, self.shard.n_rows, self.first(store)),
+                ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
+            }
+        )
+        for name in set(reads) - set(table.column_names):  # hashes that the run file does not measure
+            table = table.append_column(name, pa.nulls(self.shard.n_rows))
+        yield table.select([*reads, ROW])
+
+    def first(self, store: Store) -> np.ndarray:
+        """What counts before all preferences, larger is better: float64 (n_rows,)."""
+        decision = self.decision
+        rank = decision.references(store).astype(np.float64) * 2
+        mode = decision.keep_one.against.mode if decision.keep_one and decision.keep_one.against else None
+        if mode in (NEW_LOSES, OLD_LOSES):
+            rank += decision.kept_earlier(store) * (1.0 if mode == NEW_LOSES else -1.0)
+        return rank
+
+
+@dataclass(frozen=True)
+class BaseRows:
+    """Feeds a global step that asks which documents pass the base rules; decision: with those rules alone."""
+
+    decision: Decision
+
+    @property
+    def shard(self) -> Shard:
+        """See feeds.Feed."""
+        return self.decision.shard
+
+    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
+        """See feeds.Feed."""
+        own = [name for name in reads if name not in HANDED]
+        columns = self.decision.read(store, {*own, *self.decision.rule_columns()})
+        passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)
+        rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
+        given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
+        yield pa.table({name: given[name] if name in given else columns[name] for name in (*reads, ROW)})
+
+
+def order_column(
+    keep_one: KeepOne, columns: Columns, n_rows: int, first: np.ndarray | None = None
+) -> pa.Array:
+    """The preference of each row as list<float64>, larger is better; null counts as worst.
+
+    Args: first, float64 (n_rows,), counts before all else.
+    """
+    keys = [] if first is None else [first]
+    for column, high in keep_one.prefer:
+        values = columns[column].cast(pa.float64()).fill_null(float("nan")).to_numpy()
+        values = np.where(np.isnan(values), -np.inf, values if high else -values)
+        keys.append(values)
+    flat = np.stack(keys, axis=1).ravel() if keys else np.empty(0)
+    offsets = pa.array(np.arange(n_rows + 1) * len(keys), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float64()))

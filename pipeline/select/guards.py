@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipeline.annotate.wave import Columns
 from pipeline.config.run_file import Guards, RunFile
+from pipeline.dataset.shard import Columns
 from pipeline.errors import ExpectationError
 from pipeline.mapreduce.shuffle import read_exchange
 from pipeline.select.verdicts import Decision, Kept, final

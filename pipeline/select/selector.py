@@ -11,15 +11,16 @@ import pyarrow.parquet as pq
 
 from pipeline.annotate.addresses import GlobalResult
 from pipeline.config.run_file import Step
-from pipeline.dataset.sidecars import Shard, SidecarRef
+from pipeline.dataset.shard import Shard
+from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import UsageError
 from pipeline.mapreduce.feeds import Feed
+from pipeline.planning.session import Session
 from pipeline.recipe import digest, step_recipe
 from pipeline.rules.rules import Cuts, Rule
 from pipeline.schema import OWNERS
-from pipeline.select.feeds import Passages
+from pipeline.select.feeds import Copies, Passages
 from pipeline.select.verdicts import (
-    Copies,
     Decision,
     PopulationTask,
     VerdictTask,
@@ -28,7 +29,6 @@ from pipeline.select.verdicts import (
     final_ref,
     store_verdict,
 )
-from pipeline.session import Session
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ a rule drops. A derived document stays only with its parent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.annotate.wave import Columns, _nulls
-from pipeline.config.run_file import EXCLUDE, NEW_LOSES, OLD_LOSES, KeepOne, RunFile
-from pipeline.dataset.sidecars import Shard, SidecarRef, read_columns, read_sidecar, write_sidecar
+from pipeline.config.run_file import EXCLUDE, KeepOne
+from pipeline.dataset.shard import Columns, Shard, null_column
+from pipeline.dataset.sidecars import SidecarRef, read_columns, read_sidecar, write_sidecar
 from pipeline.errors import AlignmentError
 from pipeline.recipe import digest
 from pipeline.rules.rules import Cuts, Rule, first_failing, judge, population_counts
-from pipeline.schema import CANONICAL, HANDED, OWNERS, REFERENCE, ROW
+from pipeline.schema import CANONICAL, OWNERS, REFERENCE
 from pipeline.storage.store import MissingError, Store
 
 
@@ -90,7 +90,7 @@ class Decision:
         columns |= read_columns(store, self.shard, self.refs, stored)
         n_rows = self.shard.n_rows
         columns |= {
-            c: _nulls(kind, n_rows) for c, kind in self.loose.items() if c in names and c not in columns
+            c: null_column(kind, n_rows) for c, kind in self.loose.items() if c in names and c not in columns
         }
         columns["rank"] = pa.chunked_array([pa.repeat(pa.scalar(self.rank, pa.int32()), n_rows)])
         columns["profile"] = pa.chunked_array([pa.repeat(self.profile, n_rows)])
@@ -286,107 +286,3 @@ def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], s
     population = judge(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
     population &= ~decision.references(task.store)
     return population_counts(decision.rules, columns, population)
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
-
-    columns: what the step reads under the names of the default steps -> the run's own column. Also `doc_id`,
-    `eligible` (nothing so far drops the row), `fixed` (it stands whatever it is like) and `order` (list<float64>,
-    larger is better).
-    """
-
-    decision: Decision
-    columns: Mapping[str, str]
-
-    @property
-    def shard(self) -> Shard:
-        """See feed.Feed."""
-        return self.decision.shard
-
-    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See feed.Feed."""
-        keep_one = self.decision.keep_one
-        assert keep_one is not None
-        prefer = {name for name, _ in keep_one.prefer}
-        found = self.decision.read(store, {*self.columns.values(), *prefer})
-        table = pa.table(
-            {
-                "doc_id": found["doc_id"],
-                **{name: found[column] for name, column in self.columns.items()},
-                "eligible": final(self.decision, store).may_stand,
-                "fixed": self.decision.references(store),
-                "order": order_column(keep_one, found, self.shard.n_rows, self.first(store)),
-                ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
-            }
-        )
-        for name in set(reads) - set(table.column_names):  # hashes that the run file does not measure
-            table = table.append_column(name, pa.nulls(self.shard.n_rows))
-        yield table.select([*reads, ROW])
-
-    def first(self, store: Store) -> np.ndarray:
-        """What counts before all preferences, larger is better: float64 (n_rows,)."""
-        decision = self.decision
-        rank = decision.references(store).astype(np.float64) * 2
-        mode = decision.keep_one.against.mode if decision.keep_one and decision.keep_one.against else None
-        if mode in (NEW_LOSES, OLD_LOSES):
-            rank += decision.kept_earlier(store) * (1.0 if mode == NEW_LOSES else -1.0)
-        return rank
-
-
-@dataclass(frozen=True)
-class BaseRows:
-    """Feeds a global step that asks which documents pass the base rules; decision: with those rules alone."""
-
-    decision: Decision
-
-    @property
-    def shard(self) -> Shard:
-        """See feed.Feed."""
-        return self.decision.shard
-
-    def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """See feed.Feed."""
-        own = [name for name in reads if name not in HANDED]
-        columns = self.decision.read(store, {*own, *self.decision.rule_columns()})
-        passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)
-        rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
-        given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
-        yield pa.table({name: given[name] if name in given else columns[name] for name in (*reads, ROW)})
-
-
-def order_column(
-    keep_one: KeepOne, columns: Columns, n_rows: int, first: np.ndarray | None = None
-) -> pa.Array:
-    """The preference of each row as list<float64>, larger is better; null counts as worst.
-
-    Args: first, float64 (n_rows,), counts before all else.
-    """
-    keys = [] if first is None else [first]
-    for column, high in keep_one.prefer:
-        values = columns[column].cast(pa.float64()).fill_null(float("nan")).to_numpy()
-        values = np.where(np.isnan(values), -np.inf, values if high else -values)
-        keys.append(values)
-    flat = np.stack(keys, axis=1).ravel() if keys else np.empty(0)
-    offsets = pa.array(np.arange(n_rows + 1) * len(keys), pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float64()))
-
-
-def mix_columns(run: RunFile) -> tuple[str, ...]:
-    """Columns that mixes go by, or repeat documents by."""
-    mixes = run.mix.mixes.values()
-    names = {mix.by for mix in mixes if mix.by} | {mix.repeat.column for mix in mixes if mix.repeat}
-    return tuple(sorted(names))
-
-
-def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
-    """Every annotation column that decisions or the release read."""
-    names = {c for rule in run.select for c in rule.columns()} | release_columns
-    names |= {column for rule in run.select for column, _ in rule.trim}
-    names |= {column for column, _ in run.release.edits.spans}
-    names |= set(run.release.edits.convert.step.reads if run.release.edits.convert else ())
-    if run.keep_one:
-        names |= run.keep_one.columns()
-    names |= set(mix_columns(run))
-    return {name for name in names if "." in name}

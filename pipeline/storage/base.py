@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from pipeline.credentials import masked
 from pipeline.errors import ConflictError, StoreError
+from pipeline.storage.credentials import masked
 
 if TYPE_CHECKING:
     import pyarrow as pa

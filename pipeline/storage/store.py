@@ -14,11 +14,11 @@ from fnmatch import fnmatchcase
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from pipeline.credentials import check_url
 from pipeline.errors import ConfigError, InputError, StoreError
 from pipeline.recipe import digest, file_digest
 from pipeline.storage.base import MissingError, Store
 from pipeline.storage.bucket import BucketStore
+from pipeline.storage.credentials import check_url
 from pipeline.storage.local import FolderStore
 
 __all__ = [

@@ -20,7 +20,8 @@ import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from classifiers.language import STAGE, Config
+from classifiers.language import STAGE
+from classifiers.language.config import Config
 from pipeline.stage import Annotate
 
 LIMIT, LINES = 300, 15

@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from classifiers.language import MODEL_PATH, STAGE, Config
+from classifiers.language import STAGE
+from classifiers.language.config import MODEL_PATH, Config
 from stages.kernels.fasttext import predict
 
 NAMES = {

@@ -24,10 +24,9 @@ import yaml
 
 from pipeline.build.build import Build
 from pipeline.config.load import load_run
-from pipeline.ingest.ingest import peak_rss_bytes
-from pipeline.runtime.engines import LocalEngine
+from pipeline.planning.session import Session
+from pipeline.runtime.engines import LocalEngine, peak_rss_bytes
 from pipeline.runtime.progress import Progress
-from pipeline.session import Session
 from pipeline.storage.store import open_store
 from scripts.bench.bench_stages import machine, sources_of
 from scripts.warm import warm

@@ -29,7 +29,7 @@ from pipeline.build.build import Build
 from pipeline.runtime.engines import LocalEngine
 from pipeline.config.load import load_run
 from pipeline.runtime.progress import Progress
-from pipeline.session import Session
+from pipeline.planning.session import Session
 from pipeline.storage.store import open_store
 engine = LocalEngine(1)
 build = Build(Session(load_run(sys.argv[1]), open_store(sys.argv[2]), engine, Progress()))

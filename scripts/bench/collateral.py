@@ -30,9 +30,9 @@ from pipeline.config.load import load_run
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import open_build
 from pipeline.inspect.query import select
+from pipeline.planning.session import Session
 from pipeline.runtime.engines import open_engine
 from pipeline.runtime.progress import Progress
-from pipeline.session import Session
 from pipeline.storage.store import open_store
 from scripts.bench.bench_stages import machine, sources_of
 from scripts.warm import with_sources

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classifiers import language
-from pipeline.rules.rules import Rule, parse_rules
+from pipeline.rules.parse import parse_rules
+from pipeline.rules.rules import Rule
 from stages import signals
 from stages.kernels.text.tables import DIGIT, load_tables
 from stages.kernels.text.text import view

@@ -29,12 +29,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config.run_file import Step
-from pipeline.dataset.sidecars import Shard, SidecarRef, read_sidecar
-from pipeline.ingest.ingest import peak_rss_bytes
+from pipeline.dataset.shard import Shard
+from pipeline.dataset.sidecars import SidecarRef, read_sidecar
 from pipeline.mapreduce.feeds import Annotations
 from pipeline.mapreduce.index import Index
 from pipeline.mapreduce.run import run_global
-from pipeline.runtime.engines import LocalEngine, SerialEngine
+from pipeline.runtime.engines import LocalEngine, SerialEngine, peak_rss_bytes
 from pipeline.runtime.progress import Progress
 from pipeline.schema import KNOWN, ROW, ROW_BITS
 from pipeline.storage.store import Store, open_store

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dataset.sidecars import Shard, SidecarRef, write_sidecar
+from pipeline.dataset.shard import Shard
+from pipeline.dataset.sidecars import SidecarRef, write_sidecar
 from pipeline.ingest.ingest import ROW_GROUP_ROWS
 from pipeline.schema import CANONICAL, ROW_BITS
 from pipeline.storage.store import Store

@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classifiers import quality
+from classifiers.linear.families import CHARACTERS, WORDS
 from classifiers.linear.odds import WEIGHT_STEP
 from classifiers.linear.train import Settings, auc, fit
-from classifiers.quality.features import CHARACTERS, N_FAMILIES, N_ROWS, WORDS, list_features
+from classifiers.quality.features import N_FAMILIES, N_ROWS, list_features
 from scripts.training.quality_examples import DAMAGE, NO_PROSE, Maker
 from stages.kernels.text.text import load_tables, view
 

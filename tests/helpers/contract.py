@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from pipeline.check_global import corpus_of, outcome_values
+from pipeline.checking.check_global import corpus_of, outcome_values
 from tests.helpers.golden import DOCUMENTS
 from tests.helpers.steps import globals_, loaded, stages, values
 

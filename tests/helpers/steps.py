@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipeline import in_memory
-from pipeline.in_memory import cut, values
+from pipeline.checking import in_memory
+from pipeline.checking.in_memory import cut, values
 from pipeline.recipe import absent
 from pipeline.stage import Annotate, Global, Stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from pipeline.in_memory import table_of
+from pipeline.checking.in_memory import table_of
 
 __all__ = ["PIECES", "SEPARATORS", "documents", "table_of", "texts"]
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.check_global import (
+from pipeline.checking.check_global import (
     GLOBAL_CHECKS,
     FaultError,
     SkipError,
@@ -28,10 +28,10 @@ from pipeline.check_global import (
     flat,
     same_in_processes,
 )
+from pipeline.checking.in_memory import PACKAGES, Corpus, cut, find_step, loaded, table_of, values
+from pipeline.checking.sample_texts import TEXTS
 from pipeline.errors import StageError
-from pipeline.in_memory import PACKAGES, Corpus, cut, find_step, loaded, table_of, values
 from pipeline.recipe import canonical_json, config_of, step_recipe
-from pipeline.sample_texts import TEXTS
 from pipeline.schema import CANONICAL, HANDED, SPANS
 from pipeline.spans import check_spans
 from pipeline.stage import Global, Stage, shortened

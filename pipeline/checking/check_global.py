@@ -1,4 +1,4 @@
-"""The contract of global steps as checks, and what checks of any step share; see `pipeline.check_stage`."""
+"""The contract of global steps as checks, and what checks of any step share; see `pipeline.checking.check_stage`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.checking.in_memory import PACKAGES, Corpus, cut, find_step, run_global, table_of, values
 from pipeline.errors import StageError
-from pipeline.in_memory import PACKAGES, Corpus, cut, find_step, run_global, table_of, values
 from pipeline.schema import ROW, widened
 from pipeline.stage import Global, Outcome, Stage
 
@@ -115,7 +115,7 @@ def same_in_processes(step: Stage | Global, config: Any, tables: list[pa.Table])
     task = pickle.dumps((step, config, tables))
     if b"__main__" in task:
         raise SkipError("defined in a notebook or script; other processes need a module that they can import")
-    code = "from pipeline.check_global import print_values; print_values()"
+    code = "from pipeline.checking.check_global import print_values; print_values()"
     found = set()
     for seed in ("1", "20240229"):
         environment = {

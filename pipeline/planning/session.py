@@ -14,15 +14,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import __version__
-from pipeline.annotate.addresses import GlobalResult, Phase
+from pipeline.annotate.addresses import GlobalResult
 from pipeline.annotate.wave import WaveReport, WaveTask, annotate_shard
+from pipeline.config.phases import Phase
 from pipeline.config.run_file import RunFile, Step
-from pipeline.dataset.sidecars import Shard, SidecarRef
+from pipeline.dataset.shard import SHARDS, Shard
+from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.index import open_index, recipes_of
 from pipeline.mapreduce.run import run_global
-from pipeline.planning.plan import SHARDS, State, parents_of, shards_of
+from pipeline.planning.state import State, parents_of, shards_of
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.schema import OWNERS

@@ -1,0 +1,78 @@
+"""Views of a text: spans replaced or removed, and whole texts converted, as a release would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config.run_file import Conversion, Edits
+from pipeline.dataset.shard import Columns
+from pipeline.recipe import digest
+from pipeline.schema import SPAN, SPANS
+from pipeline.spans import edit_column
+
+_CONVERTERS: dict[str, Callable[[pa.Table], pa.Array]] = {}
+"""Loaded conversions of this process, likewise."""
+
+
+def converter(conversion: Conversion) -> Callable[[pa.Table], pa.Array]:
+    """What turns the texts of a batch into their other form, loaded once per process."""
+    key = digest([conversion.module, conversion.config])
+    if key not in _CONVERTERS:
+        _CONVERTERS[key] = conversion.step.load(conversion.config)
+    return _CONVERTERS[key]
+
+
+def view_text(view: Edits, columns: Columns) -> pa.Array:
+    """The text of a batch with a view's spans applied, trims only where their rule fails, and then converted."""
+    spans, kinds = _view_columns(view, columns)
+    text = edit_column(columns["text"], spans, view.replace, kinds)
+    if view.convert is None:
+        return text
+    return converter(view.convert)(
+        pa.table({"text": text, **{c: columns[c] for c in view.convert.step.reads}})
+    )
+
+
+def edit_spans(view: Edits, columns: Columns) -> pa.Array:
+    """The spans of a batch that a view applies, by start: SPANS, none of them null."""
+    found = [_flat_spans(*pair) for pair in zip(*_view_columns(view, columns), strict=True)]
+    table = pa.concat_tables([_NO_SPANS, *found])
+    order = pc.sort_indices(table, [(name, "ascending") for name in ("row", "start", "end", "kind")])
+    table = table.take(order).combine_chunks()
+    n_rows = len(columns["text"])
+    offsets = np.searchsorted(table["row"].to_numpy(), np.arange(n_rows + 1))
+    columns_ = [table[field.name].combine_chunks() for field in SPAN]
+    spans = pa.StructArray.from_arrays(columns_, fields=list(SPAN))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), spans)
+
+
+_NO_SPANS = pa.schema([pa.field("row", pa.int64()), *SPAN]).empty_table()
+
+
+def _flat_spans(column: pa.ChunkedArray, kinds: frozenset[str] | None) -> pa.Table:
+    """One row for each span of a column with one of these kinds."""
+    lists = column.combine_chunks()
+    rows, flat = pc.list_parent_indices(lists).cast(pa.int64()), pc.list_flatten(lists)
+    table = pa.table([rows, *(flat.field(field.name) for field in SPAN)], schema=_NO_SPANS.schema)
+    return (
+        table
+        if kinds is None
+        else table.filter(pc.is_in(table["kind"], pa.array(sorted(kinds), pa.string())))
+    )
+
+
+def _view_columns(view: Edits, columns: Columns) -> tuple[list[pa.ChunkedArray], list[frozenset[str] | None]]:
+    """Columns of spans, and which kinds of each count; trims are null where their rule holds."""
+    spans: list[pa.ChunkedArray] = [columns[name] for name, _ in view.spans]
+    kinds = [None if k is None else frozenset(k) for _, k in view.spans]
+    for rule in view.trims:
+        failing = pa.array(rule.fails(columns))
+        for name, wanted in rule.trim:
+            trimmed = pc.if_else(failing, columns[name].combine_chunks(), pa.scalar(None, SPANS))
+            spans.append(pa.chunked_array([trimmed]))
+            kinds.append(None if wanted is None else frozenset(wanted))
+    return spans, kinds

@@ -1,0 +1,95 @@
+"""Shards: immutable files of documents, their entries in the catalog, and how their rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import AlignmentError
+from pipeline.storage.store import Store
+
+INPUTS = "shards/inputs.json"
+SHARDS = "shards/catalog.json"
+
+
+@dataclass(frozen=True, order=True)
+class Shard:
+    """An immutable file of canonical documents: the unit of work and of address."""
+
+    id: str
+    source: str
+    n_rows: int
+    text_bytes: int
+    generation: int = 1
+
+    @property
+    def key(self) -> str:
+        """Where its documents lie in the store."""
+        return f"shards/{self.id}.parquet"
+
+
+REPEATING = (
+    "host", "snapshot", "source", "license", "provenance", "input", "language", "domain", "kind", "reason",
+)  # fmt: skip
+"""Columns of few different values."""
+
+
+def parquet_writer(path: str, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
+    """A Parquet writer for tables with text: zstd, dictionaries only where values repeat, no statistics of text."""
+    repeating = [n for n in REPEATING if n in schema.names]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=level,
+        use_dictionary=repeating,
+        write_statistics=False,
+    )
+
+
+def read_batches(store: Store, shard: Shard, columns: list[str]) -> Iterator[pa.Table]:
+    """Yield a shard's documents one row group at a time.
+
+    Raises: AlignmentError if the file does not hold the shard's rows.
+    """
+    with store.open(shard.key) as stream:
+        file = pq.ParquetFile(stream)
+        if file.metadata.num_rows != shard.n_rows:
+            raise AlignmentError(
+                f"{shard.key}: {file.metadata.num_rows:,} rows, expected {shard.n_rows:,}; the file was edited. "
+                "Delete shards/catalog.json's entry for it (or the store) and run again."
+            )
+        for i in range(file.num_row_groups):
+            yield file.read_row_group(i, columns)
+
+
+def read_shard_rows(
+    store: Store, shard: Shard, columns: list[str], wanted: np.ndarray
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (first row, table) for those row groups that hold a wanted row; wanted is a bool array (n_rows,)."""
+    with store.open(shard.key) as stream:
+        file = pq.ParquetFile(stream)
+        start = 0
+        for i in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(i).num_rows
+            if wanted[start : start + n_rows].any():
+                yield start, file.read_row_group(i, columns)
+            start += n_rows
+
+
+def parse_entry(entry: dict[str, object]) -> list[Shard]:
+    """Shards of a catalog entry."""
+    source = str(entry["source"])
+    return [Shard(s[0], source, s[1], s[2], s[3]) for s in entry["shards"]]  # type: ignore[attr-defined]
+
+
+Columns = dict[str, pa.ChunkedArray]
+
+
+def null_column(kind: pa.DataType, n_rows: int) -> pa.ChunkedArray:
+    """A column of nulls of a dtype."""
+    return pa.chunked_array([pa.nulls(n_rows, kind)])

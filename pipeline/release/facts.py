@@ -1,0 +1,134 @@
+"""Facts of kept documents, which placing needs, and each shard's part of the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config.release_columns import Layout, languages, release_column
+from pipeline.dataset.shard import Columns
+from pipeline.mapreduce.shuffle import write_exchange
+from pipeline.mix.repeat import Repeat
+from pipeline.release.clusters import eligible_rows, members, part_of
+from pipeline.report import profile
+from pipeline.schema import ROW, ROW_BITS
+from pipeline.select.guards import count_copies, count_hosts
+from pipeline.select.verdicts import Decision, Kept, final, outcome_names
+from pipeline.storage.store import Store
+
+
+@dataclass(frozen=True)
+class FactsTask:
+    """Collects what placing needs of one shard's kept documents, and the members of its clusters.
+
+    by: columns that mixes go by. fits: repeats to be fitted, by mix. cluster_parts, clusters_key: partitions of the
+    clusters, exchange file of the members. hosts_key: exchange file of the hosts, if a guard asks for them.
+    """
+
+    store: Store
+    decision: Decision
+    ordinal: int
+    layout: Layout
+    by: tuple[str, ...]
+    key: str
+    fits: tuple[tuple[str, Repeat], ...] = ()
+    cluster_parts: int = 1
+    clusters_key: str = ""
+    hosts_key: str = ""
+
+
+def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
+    """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
+    hosts = {"host"} if task.hosts_key else set()
+    columns, kept = decide_shard(task, task.layout.sources() | profile.READS | hosts)
+    table, report = facts_table(task, columns, kept)
+    write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
+    language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
+    report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
+    report["thresholds"] = profile.thresholds(task.decision, task.layout)
+    asked = {"source": columns["source"]}
+    if (sizes := task.layout.columns["cluster_size"]) is not None:
+        asked["cluster_size"] = columns[sizes]
+    report["copies"] = count_copies(asked, kept, language)
+    if task.hosts_key:
+        write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
+                       task.cluster_parts)  # fmt: skip
+    if (name := task.layout.columns["cluster"]) is not None:
+        named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
+        found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
+        parts = part_of(found["cluster"], task.cluster_parts)
+        write_exchange(task.store, task.clusters_key, found, parts, task.cluster_parts)
+    return report
+
+
+def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
+    """What placing needs of each kept document, and the shard's part of the funnel."""
+    return facts_table(task, *decide_shard(task, {"text_bytes"}))
+
+
+def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
+    """The verdict on a shard, with the columns of its facts and `extra`."""
+    known = task.layout.columns
+    extra = extra | {c for c in (known["language"], known["n_tokens"], known["cluster"], *task.by) if c}
+    columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
+    return columns, final(task.decision, task.store)
+
+
+def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table, dict[str, Any]]:
+    """See `facts_of`."""
+    decision, n_rows = task.decision, task.decision.shard.n_rows
+    language = languages(columns, task.layout, n_rows)
+    table = pa.table(
+        {
+            ROW: np.arange(n_rows, dtype=np.uint64) + np.uint64(task.ordinal << ROW_BITS),
+            "doc_id": columns["doc_id"],
+            "language": language,
+            "n_tokens": _tokens(task, columns),
+            "text_bytes": columns["text_bytes"],
+            "module": pa.repeat(
+                pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
+            ),
+            **{name: columns[name] for name in task.by},
+        }
+    ).filter(pa.array(kept.keep))
+    return table, funnel_of(task, kept, language) | {"fits": counts_to_fit(task, columns, kept)}
+
+
+def counts_to_fit(task: FactsTask, columns: Columns, kept: Kept) -> dict[str, Any]:
+    """Counts of what rules remove, for each mix whose repeats follow from it.
+
+    One document stands for each cluster, the one that names it, as if copies were dropped before any rule; documents
+    made of others do not count.
+    """
+    decision, name = task.decision, task.layout.columns["cluster"]
+    if not task.fits or decision.shard.source in task.layout.modules:
+        return {}
+    counted = np.ones(len(kept.keep), bool)
+    if name is not None:
+        leads = pc.equal(columns[name].cast(pa.string()), columns["doc_id"])
+        counted = np.asarray(pc.fill_null(leads, True).combine_chunks()).astype(bool)
+    removed = ~eligible_rows(kept.rule, decision.rules)[counted]
+    chosen = pa.array(counted)
+    return {mix: fit.count(columns[fit.column].filter(chosen), removed) for mix, fit in task.fits}
+
+
+def _tokens(task: FactsTask, columns: Columns) -> pa.ChunkedArray:
+    return release_column(columns, task.layout, "n_tokens", pa.int64(), task.decision.shard.n_rows)
+
+
+def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
+    """Documents by language and outcome, and how many fail each rule whatever dropped them."""
+    rules = task.decision.rules
+    outcomes = outcome_names(rules, task.layout.duplicate, task.layout.orphan, "kept")[kept.rule]
+    funnel: dict[str, dict[str, int]] = {}
+    for label, outcome in zip(language.to_pylist(), outcomes.tolist(), strict=True):
+        row = funnel.setdefault(label, {})
+        row[outcome] = row.get(outcome, 0) + 1
+    failed = dict.fromkeys((rule.name for rule in rules), 0)
+    for rule, rows in zip(rules, kept.failed, strict=True):
+        failed[rule.name] += int(rows.sum())
+    return {"funnel": funnel, "failed": failed}
