@@ -20,7 +20,7 @@ settings.register_profile(
 settings.load_profile("repository")
 
 
-RAY = ("test_cluster", "test_end_to_end", "test_whole_recipe")
+RAY = ("test_engines", "test_end_to_end", "test_secrets", "test_whole_recipe")
 """Files that start Ray: all in one worker, since Ray joins a cluster that it finds on the machine."""
 
 LONG = (
@@ -29,7 +29,7 @@ LONG = (
     "test_crash",
     "test_hostile_pages",
     "test_extract",
-    "test_import",
+    "test_import_tables",
     "test_passages",
 )
 """Files that take longest: first, so that no worker is left alone with one of them at the end."""

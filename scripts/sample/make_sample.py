@@ -2,7 +2,7 @@
 
 Reads a directory of Parquet tables (--data) with documents, file revisions and labelled bad text; writes JSONL (gzip
 and zstd), Parquet and WET files with different field names, a few broken records, and README.md with the numbers that
-tests/test_sample.py checks. The choice depends on SEED and document ids only: equal tables give equal files.
+tests/scripts/test_sample.py checks. The choice depends on SEED and document ids only: equal tables give equal files.
 
 Example: python -m scripts.sample.make_sample --data ../data --out sample
 """

@@ -13,8 +13,9 @@ import yaml
 
 from pipeline.checking.check_stage import check_stage
 from pipeline.schema import CANONICAL
+from tests.helpers.paths import ROOT
 
-PAGE = Path(__file__).parent.parent / "docs/adding-a-stage.md"
+PAGE = ROOT / "docs/adding-a-stage.md"
 MOST_LINES = 25
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import pyarrow as pa
 
 from stages.kernels.scripts.han_grams import count_marks
 from stages.kernels.text.text import view
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 KERNEL, ORACLE, RATIO = re.findall(
     r"^```python\n(.*?)^```$", (ROOT / "docs/kernels.md").read_text("utf-8"), re.S | re.M
 )
