@@ -15,7 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipeline import errors
+from pipeline import __version__, errors
 from pipeline.cli import main
 from pipeline.config.load import load_run
 from pipeline.config.run_file import Ingest
@@ -31,6 +31,17 @@ PAGES = sorted(
 )
 GENERATED = {"stages.md": "stage_tables", "cli.md": "cli_reference", "api.md": "api_reference"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+IDIOMS = re.compile(
+    r"\b(goes for|go for another|gone for|what loses|loses? passages|stands? in|(is|are) told by|told apart|"
+    r"tells? apart|as (they|it) lies?|hangs? together|(is|are) (like|gone)|alike|whatever|what (they|it) says?|"
+    r"says what|what stands)\b",
+    re.IGNORECASE,
+)
+"""Phrases with a plain equivalent, which CONTRIBUTING.md lists."""
+
+PLAIN = ("stages", "classifiers")
+"""Folders whose docstrings have none of IDIOMS."""
+
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
 BROKEN = (
     "Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refusal",
@@ -202,6 +213,43 @@ def test_commands_in_pages_exist(path: Path) -> None:
             command = command.commands.get(words[0], command)
         known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
         assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_pages_use_the_words_of_the_field() -> None:
+    """No page has an idiom for which CONTRIBUTING.md has an equivalent."""
+    skipped = {
+        "CONTRIBUTING.md",
+        "docs/cli.md",
+        "docs/api.md",
+    }  # the list itself, and what is written from docstrings
+    hits = [
+        f"{name}:{number}: {match[0]}"
+        for name, path in ((path.relative_to(ROOT).as_posix(), path) for path in PAGES)
+        if name not in skipped
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for match in IDIOMS.finditer(line)
+    ]
+    assert hits == []
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_docstrings_use_the_words_of_the_field(folder: str) -> None:
+    """No docstring has an idiom for which CONTRIBUTING.md has an equivalent."""
+    hits = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for match in IDIOMS.finditer(" ".join(str(node.value.value).split()))
+    ]
+    assert hits == []
+
+
+def test_the_citation_names_the_version() -> None:
+    """CITATION.cff gives the version of the package, and its licence."""
+    citation = yaml.safe_load(page("CITATION.cff"))
+    assert citation["version"] == __version__
+    assert citation["license"] == "Apache-2.0"
 
 
 def test_the_lock_holds_every_dependency() -> None:
