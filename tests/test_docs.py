@@ -215,6 +215,34 @@ def test_commands_in_pages_exist(path: Path) -> None:
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as a site, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    """Scripts, styles and pictures of the site are its own."""
+    loaded = re.compile(r"""(?:src=|<link[^>]*href=)["'](?:https?:)?//""")
+    assert [path.name for path in site.rglob("*.html") if loaded.search(path.read_text("utf-8"))] == []
+
+
+def test_the_site_shows_pages_as_code_hosts_do(site: Path) -> None:
+    """Every heading, table and list item of a page is one on the site."""
+    patterns = {r"^#+ ": r"<h\d id=", r"^\|[-: |]+\|$": "<table>", r"^ *(?:[-*]|\d{1,2}\.) ": "<li>"}
+    for path in (ROOT / "docs").rglob("*.md"):
+        name = path.relative_to(ROOT / "docs").as_posix().replace("README.md", "index.md")
+        text = re.sub(r"^ *```.*?^ *```", "", path.read_text("utf-8"), flags=re.S | re.M)
+        html = (site / name).with_suffix(".html").read_text("utf-8")
+        html = html.partition('role="main"')[2].partition("<footer")[0]
+        for source, result in patterns.items():
+            assert len(re.findall(source, text, re.M)) == len(re.findall(result, html)), (name, result)
+
+
 def test_pages_use_the_words_of_the_field() -> None:
     """No page has an idiom for which CONTRIBUTING.md has an equivalent."""
     skipped = {
@@ -258,10 +286,10 @@ def test_the_lock_holds_every_dependency() -> None:
 
     project = tomllib.loads(page("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["dev"], *extras["datatrove"]]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["datatrove"], *extras["docs"]]
     names = {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for text in wanted}
     lines = [line for line in page("requirements.lock").splitlines() if not line.startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+]+", line)] == []
     locked = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
-    assert names - {"bicorpus"} <= locked  # the dev extra names an extra of our own
+    assert names - {"bicorpus"} <= locked  # the dev extra names extras of our own
     assert not {name for name in locked if name.startswith(("torch", "nvidia", "triton"))}
