@@ -48,7 +48,7 @@ class Recipes:
                 self.static[step.name] = self._static(step)
         if run.owners and run.keep_one:
             upstream = [self.static[name] for name in (run.keep_one.of, *run.keep_one.passages) if name]
-            self.static[OWNERS] = step_recipe(run.owners.step, run.owners.config, upstream)
+            self.static[OWNERS] = step_recipe(run.owners.definition, run.owners.config, upstream)
         for step in run.late:
             self.static[step.name] = self._static(step)
 
@@ -57,16 +57,16 @@ class Recipes:
         gate = [condition.plain() for condition in step.gate]
         base = [rule.plain() for rule in step.base]
         extra: object = None
-        if gate or step.view or base or step.name != step.step.name:
+        if gate or step.view or base or step.name != step.definition.name:
             extra = [step.name, gate, plain_edits(step.view), *([base] if base else [])]
-        return step_recipe(step.step, step.config, upstream, extra)
+        return step_recipe(step.definition, step.config, upstream, extra)
 
     def folder(self, name: str) -> str:
         """`annotations/<stage>/v<n>-<recipe8>` or `global/<step>/<recipe8>` (needs the global's result)."""
         step = self.steps[name]
         if step.is_global:
             return f"global/{name}/{self.results[name].recipe[:8]}"
-        return f"annotations/{name}/v{step.step.version}-{self.static[name][:8]}"
+        return f"annotations/{name}/v{step.definition.version}-{self.static[name][:8]}"
 
     def full(self, name: str, shard: Shard) -> str | None:
         """Full recipe of a stage on a shard; None while a global result that it reads is not known."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import __version__
-from pipeline.config.run_file import Derived, RunFile, Source
+from pipeline.config.run_file import Derived, GlobalStep, RunFile, Source
 from pipeline.dataset.shard import Shard
 from pipeline.errors import ExpectationError
 from pipeline.release.files import FileReport
@@ -82,14 +82,14 @@ def lineage(session: Session) -> dict[str, Any]:
         for f in group["files"]
     }
     steps = {
-        s.name: {"module": s.module, "version": s.step.version, "recipe": recipes.static[s.name]}
+        s.name: {"module": s.module, "version": s.definition.version, "recipe": recipes.static[s.name]}
         for s in (*run.annotate, *run.globals)
     }
     derived = {
         d.name: {
             "module": d.module,
-            "version": d.step.version,
-            "part": d.step.part,
+            "version": d.definition.version,
+            "part": d.definition.part,
             "parents": list(d.parents),
         }
         for d in run.derived
@@ -126,7 +126,11 @@ def report_numbers(
         ),
         "scripts": script_rows([s.languages for s in shards], release_labels(run)),
         "steps": [
-            {"name": s.name, **made["steps"][s.name], "kind": "global" if s.is_global else "row"}
+            {
+                "name": s.name,
+                **made["steps"][s.name],
+                "kind": "global" if isinstance(s, GlobalStep) else "row",
+            }
             for s in (*run.annotate, *run.globals)
         ],
         "edits": {"spans": edits, "trims": [rule.name for rule in run.release.edits.trims], **converted(run)},

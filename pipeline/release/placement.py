@@ -81,13 +81,13 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
         chosen.append(_chosen(facts, rows, len(outputs), part))
         outputs.append(Output(f"data/{name}", None, int(part.max()) + 1, True))
     modules = facts["module"].to_numpy(zero_copy_only=False).astype(object)
-    for module in sorted({derived.module for derived in run.derived if derived.step.part}):
+    for module in sorted({derived.module for derived in run.derived if derived.definition.part}):
         rows = np.flatnonzero(modules == module)
         rows = rows[np.argsort(hashes[rows], kind="stable")]
         part, _ = cut_parts(sizes[rows], run.release.part_bytes)
         chosen.append(_chosen(facts, rows, len(outputs), part))
         n_parts = int(part.max()) + 1 if len(part) else 0
-        folder = next(derived.step.part for derived in run.derived if derived.module == module)
+        folder = next(derived.definition.part for derived in run.derived if derived.module == module)
         outputs.append(Output(str(folder), None, n_parts, True, module=module))
     orders, mixes = {}, {}
     for name, mix in sorted(planned.items()):

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import __version__
-from pipeline.config.phases import Phase
+from pipeline.config.phases import Wave
 from pipeline.config.release_columns import mix_columns, release_columns, release_layout
 from pipeline.config.run_file import plain_edits
 from pipeline.dataset.release_schema import ORDER
@@ -232,7 +232,7 @@ class Releasing:
         self.session.add_owners(selection.owners, selection.owners_result)
         if not late:
             return selection.decisions
-        self.session.wave(Phase("wave", late))
+        self.session.wave(Wave(late))
         return [
             replace(d, refs={**d.refs, **{step.name: recipes.ref(step.name, d.shard) for step in late}})
             for d in selection.decisions
