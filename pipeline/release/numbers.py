@@ -16,7 +16,8 @@ from pipeline.errors import ExpectationError
 from pipeline.release.files import FileReport
 from pipeline.release.placement import Placement
 from pipeline.release.write import ShardReport
-from pipeline.report.profile import TALLY, Profile, merge
+from pipeline.report.profile import Profile, merge
+from pipeline.report.release_numbers import Tally
 from pipeline.report.script_shares import script_rows
 from pipeline.rules.rules import drop_order
 from pipeline.storage.store import Store
@@ -68,7 +69,7 @@ def snapshot_counts(reports: Sequence[dict[str, Any]]) -> dict[str, dict[str, in
         return None
     names = ("documents", "kept", "copies")
     return {
-        snapshot: {name: row[TALLY.index(name)] for name in names}
+        snapshot: {name: getattr(Tally(*row), name) for name in names}
         for snapshot, row in sorted(tallies.items())
     }
 
@@ -156,7 +157,7 @@ def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
     sources: list[Source | Derived] = [*session.run_file.sources, *session.run_file.derived]
     for source in sources:
         groups = [group for group in session.groups().values() if group["source"] == source.name]
-        counts = profile["sources"].get(source.name, [0] * len(TALLY))
+        counts = Tally(*profile["sources"].get(source.name, ()))
         provenances = (profile["provenances"] or {}).get(source.name, {})
         rows.append(
             {
@@ -166,8 +167,8 @@ def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
                 "input_bytes": sum(file["size"] for group in groups for file in group.get("files", ())),
                 "read": sum(group["read"] for group in groups),
                 "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
-                **dict(zip(TALLY, counts, strict=True)),
-                "provenances": {name: row[TALLY.index("kept")] for name, row in provenances.items()},
+                **counts._asdict(),
+                "provenances": {name: Tally(*row).kept for name, row in provenances.items()},
             }
         )  # fmt: skip
     return rows

@@ -48,6 +48,7 @@ from pipeline.release.placement import Placement, by_shard, fitted_mixes, place,
 from pipeline.release.write import ShardReport, WriteTask, exchange_key, write_shard
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
+from pipeline.report.release_numbers import check_numbers, plain_numbers
 from pipeline.report.release_pages import pages as release_pages
 from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered
 from pipeline.schema import ROW_BITS
@@ -338,15 +339,17 @@ class Releasing:
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
-        report = {
-            **report_numbers(self.session, numbers, reports, shards),
-            "lengths": lengths_of(facts),
-            "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
-        }
+        report = check_numbers(
+            {
+                **report_numbers(self.session, numbers, reports, shards),
+                "lengths": lengths_of(facts),
+                "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
+            }
+        )
         pages = {
             "lineage.json": to_json({**lineage(self.session), **numbers}),
             "report.html": page(report),
-            "report.json": to_json(report),
+            "report.json": to_json(plain_numbers(report)),
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
         }
