@@ -22,7 +22,7 @@ def converter(conversion: Conversion) -> Callable[[pa.Table], pa.Array]:
     """What turns the texts of a batch into their other form, loaded once per process."""
     key = digest([conversion.module, conversion.config])
     if key not in _CONVERTERS:
-        _CONVERTERS[key] = conversion.step.load(conversion.config)
+        _CONVERTERS[key] = conversion.definition.load(conversion.config)
     return _CONVERTERS[key]
 
 
@@ -33,7 +33,7 @@ def view_text(view: Edits, columns: Columns) -> pa.Array:
     if view.convert is None:
         return text
     return converter(view.convert)(
-        pa.table({"text": text, **{c: columns[c] for c in view.convert.step.reads}})
+        pa.table({"text": text, **{c: columns[c] for c in view.convert.definition.reads}})
     )
 
 

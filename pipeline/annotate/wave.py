@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.annotate.views import view_text
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import StageStep
 from pipeline.dataset.shard import Columns, Shard, null_column, read_batches
 from pipeline.dataset.sidecars import SidecarRef, read_columns, write_sidecar
 from pipeline.errors import BicorpusError, StageError
@@ -24,7 +24,7 @@ from pipeline.rules.rules import Condition
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL, SPANS
 from pipeline.spans import check_spans
-from pipeline.stage import Annotate, Stage
+from pipeline.stage import Annotate
 from pipeline.storage.store import Store
 
 
@@ -38,7 +38,7 @@ class WaveTask:
 
     store: Store
     shard: Shard
-    steps: tuple[Step, ...]
+    steps: tuple[StageStep, ...]
     refs: Mapping[str, SidecarRef]
     outputs: Mapping[str, SidecarRef]
     loose: Mapping[str, pa.DataType] = field(default_factory=dict)
@@ -53,6 +53,7 @@ class WaveReport:
     outputs: Mapping[str, SidecarRef]
     cpu_s: dict[str, float] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
+    last_error: dict[str, str] = field(default_factory=dict)
     gated_out: dict[str, int] = field(default_factory=dict)
     n_bytes: int = 0
     peak_rss: int = 0
@@ -62,12 +63,11 @@ _LOADED: dict[str, Annotate] = {}
 """Loaded stages of this process by module and config: the one cache of models."""
 
 
-def loaded(step: Step) -> Annotate:
+def loaded(step: StageStep) -> Annotate:
     """The step's annotate function, loaded once per process."""
-    assert isinstance(step.step, Stage)
     key = digest([step.module, step.config])
     if key not in _LOADED:
-        _LOADED[key] = step.step.load(step.config)
+        _LOADED[key] = step.definition.load(step.config)
     return _LOADED[key]
 
 
@@ -107,7 +107,11 @@ def annotate_shard(task: WaveTask) -> WaveReport:
         failed = report.failed.get(step.name, [])
         if len(failed) > step.max_failed_share * task.shard.n_rows:
             raise StageError(_failure_message(step, task.shard, failed, report))
-        table = pa.concat_tables(results[step.name]) if results[step.name] else step.step.writes.empty_table()
+        table = (
+            pa.concat_tables(results[step.name])
+            if results[step.name]
+            else step.definition.writes.empty_table()
+        )
         write_sidecar(task.store, task.outputs[step.name], table, task.shard)
     clock.lap("write")
     report.n_bytes = task.shard.text_bytes
@@ -134,10 +138,10 @@ class _Clock:
         self.last = now
 
 
-def run_stage(step: Step, columns: Columns, shard: Shard, report: WaveReport) -> pa.Table:
+def run_stage(step: StageStep, columns: Columns, shard: Shard, report: WaveReport) -> pa.Table:
     """Annotate one batch: its view, its gate, its contract; rows outside the gate are null."""
-    table = pa.table({name: columns[name] for name in step.step.reads})
-    if step.view is not None and "text" in step.step.reads:
+    table = pa.table({name: columns[name] for name in step.definition.reads})
+    if step.view is not None and "text" in step.definition.reads:
         edited = view_text(step.view, columns)
         table = table.set_column(table.column_names.index("text"), "text", edited)
     inside = gate_rows(step.gate, columns) if step.gate else None
@@ -153,6 +157,7 @@ def run_stage(step: Step, columns: Columns, shard: Shard, report: WaveReport) ->
         raise StageError(f"{error} ({doc_ids[error.row].as_py()} of {shard.id})") from error
     if bad:
         report.failed.setdefault(step.name, []).extend(doc_ids[row].as_py() for row in bad)
+        report.last_error[step.name] = bad[max(bad)]
     for name in result.column_names:
         if result.schema.field(name).type == SPANS and step.view is None:
             check_spans(result[name], table["text"], f"{step.name}.{name} of {shard.id}")
@@ -177,15 +182,15 @@ def scatter(table: pa.Table, inside: np.ndarray) -> pa.Table:
     return table.take(indices)
 
 
-def bisect(step: Step, table: pa.Table, start: int = 0) -> tuple[pa.Table, list[int]]:
+def bisect(step: StageStep, table: pa.Table, start: int = 0) -> tuple[pa.Table, dict[int, str]]:
     """Annotate a table; where the stage raises, halve until the rows at fault are alone and null.
 
     Args: start, the row of the batch that the table starts at.
-    Returns: the annotations, and the numbers of the rows at fault.
+    Returns: the annotations, and the rows at fault by number, with the error that each raised.
     Raises: StageError if the stage breaks its contract; its `row` counts from the start of the batch.
     """
     try:
-        return checked(step, table), []
+        return checked(step, table), {}
     except BicorpusError as error:
         if isinstance(error, StageError) and error.row is not None:
             error.row += start
@@ -194,22 +199,21 @@ def bisect(step: Step, table: pa.Table, start: int = 0) -> tuple[pa.Table, list[
         if table.num_rows == 0:
             raise StageError(f"{step.name}: raised on an empty batch: {error!r}") from error
         if table.num_rows == 1:
-            _LAST_ERROR[step.name] = error
-            return pa.table([pa.nulls(1, f.type) for f in step.step.writes], schema=step.step.writes), [start]
+            writes = step.definition.writes
+            return pa.table([pa.nulls(1, f.type) for f in writes], schema=writes), {start: repr(error)}
     half = table.num_rows // 2
     left, bad_left = bisect(step, table.slice(0, half), start)
     right, bad_right = bisect(step, table.slice(half), start + half)
-    return pa.concat_tables([left, right]), bad_left + bad_right
+    return pa.concat_tables([left, right]), bad_left | bad_right
 
 
-_LAST_ERROR: dict[str, Exception] = {}
-
-
-def checked(step: Step, table: pa.Table) -> pa.Table:
+def checked(step: StageStep, table: pa.Table) -> pa.Table:
     """Annotate and hold the stage to its contract: as many rows, its own schema."""
     result = loaded(step)(table)
-    if not result.schema.equals(step.step.writes):
-        raise StageError(f"{step.name}: wrote {_flat(result.schema)}; it declares {_flat(step.step.writes)}")
+    if not result.schema.equals(step.definition.writes):
+        raise StageError(
+            f"{step.name}: wrote {_flat(result.schema)}; it declares {_flat(step.definition.writes)}"
+        )
     if result.num_rows != table.num_rows:
         raise StageError(f"{step.name}: wrote {result.num_rows:,} rows for {table.num_rows:,} documents")
     return result
@@ -219,10 +223,10 @@ def _flat(schema: pa.Schema) -> str:
     return ", ".join(f"{f.name}: {f.type}" for f in schema)
 
 
-def _failure_message(step: Step, shard: Shard, failed: list[str], report: WaveReport) -> str:
+def _failure_message(step: StageStep, shard: Shard, failed: list[str], report: WaveReport) -> str:
     names = ", ".join(failed[:5]) + (f" and {len(failed) - 5:,} more" if len(failed) > 5 else "")
     return (
         f"{step.name} raised on {len(failed):,} of {shard.n_rows:,} documents of {shard.id}: {names}; the last error "
-        f"was {_LAST_ERROR.get(step.name)!r}. Look at one with `bicorpus explain`, or set max_failed_share on the "
+        f"was {report.last_error[step.name]}. Look at one with `bicorpus explain`, or set max_failed_share on the "
         "stage to write nulls for them"
     )

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TypeVar
 
-from pipeline.config.phases import phases
-from pipeline.config.run_file import Step, inputs
+from pipeline.config.phases import Wave, phases
+from pipeline.config.run_file import GlobalStep, inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
 from pipeline.errors import InputError, LeaseError, QuarantineError
 from pipeline.ingest.derive import DeriveTask, derive_shard
@@ -49,7 +49,7 @@ class Build:
             self.derive()
             for phase in phases(self.session.run_file):
                 with self.timed(phase.label):
-                    self.session.wave(phase) if phase.kind == "wave" else self.global_step(phase.steps[0])
+                    self.session.wave(phase) if isinstance(phase, Wave) else self.global_step(phase.step)
             self.remember_recipes()
             self.release()
             self.sweep()
@@ -120,8 +120,9 @@ class Build:
         if not run.derived:
             return
         first = phases(run)[0]
-        with self.timed(first.label):
-            session.wave(first)
+        if isinstance(first, Wave):
+            with self.timed(first.label):
+                session.wave(first)
         names, missing = known_derivations(run, session.state, session.recipes, session.shards)
         edits = run.release.edits.of_parents()
         columns = [inputs(derived, edits) for derived, _, _ in missing]
@@ -210,7 +211,7 @@ class Build:
 
     # Global steps
 
-    def global_step(self, step: Step) -> None:
+    def global_step(self, step: GlobalStep) -> None:
         """Run a global step unless its result is there."""
         recipe = self.session.recipes.global_recipe(step, self.session.shards)
         assert recipe is not None
@@ -218,13 +219,13 @@ class Build:
         folder = f"global/{step.name}/{recipe[:8]}"
         self.session.add_result(step, self.session.find_or_run(step, recipe, feeds, folder))
 
-    def feed(self, step: Step, shard: Shard) -> Annotations | BaseRows:
+    def feed(self, step: GlobalStep, shard: Shard) -> Annotations | BaseRows:
         """What a global step reads of a shard."""
-        if "passes_base" in step.step.reads:
+        if "passes_base" in step.definition.reads:
             return BaseRows(Selector(self.session, step.reads()).plain(shard, step.base))
         return Annotations(
             shard, self.session.recipes.refs(step.reads(), shard), self.session.recipes.loose(step.reads(), shard),
-            step.step.sparse,  # type: ignore[union-attr]  # a global step
+            step.definition.sparse,
         )  # fmt: skip
 
     def sweep(self) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipeline.config.quantities import share, whole
-from pipeline.config.run_file import MODES, Against, Guards, KeepOne, Step
+from pipeline.config.run_file import MODES, Against, GlobalStep, Guards, KeepOne, Step
 from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.schema import OWNERS
+from pipeline.stage import Global
 
 KEYS = ("use", "config", "of", "passages", "prefer", "against", "guards")
 
@@ -33,7 +34,7 @@ def parse_keep_one(
     if of is not None and of not in steps:
         raise ConfigError(f"{where}.of: no global step {of!r}{nearest(str(of), steps)}")
     return KeepOne(
-        step=chooser("keepers", page.get("use", "stages.dedup.keepers"), page.get("config"), where) if of else None,
+        keepers=chooser("keepers", page.get("use", "stages.dedup.keepers"), page.get("config"), where) if of else None,
         of=of, prefer=parse_prefer(page.get("prefer") or [], where), passages=passages,
         owners=chooser(OWNERS, "stages.passages.owners", None, where) if passages else None,
         against=parse_against(page.get("against"), where, release), guards=parse_guards(page.get("guards"), where),
@@ -87,10 +88,13 @@ def parse_guards(page: Any, where: str) -> Guards:  # Any: whatever the YAML pag
     return Guards(**limits)
 
 
-def chooser(name: str, module: str, settings: Any, where: str) -> Step:  # Any: whatever the YAML page holds
+def chooser(
+    name: str, module: str, settings: Any, where: str
+) -> GlobalStep:  # Any: whatever the YAML page holds
     """A global step that the rules feed."""
-    step = load_step(module, "GLOBAL", where)
-    return Step(name=name, module=module, step=step, config=config_of(step, settings, f"{where}.config"))
+    definition: Global = load_step(module, "GLOBAL", where)
+    config = config_of(definition, settings, f"{where}.config")
+    return GlobalStep(name=name, module=module, definition=definition, config=config)
 
 
 def parse_passages(value: Any, steps: Collection[str], where: str) -> tuple[str, ...]:

@@ -18,10 +18,12 @@ from pipeline.config.run_file import (
     Conversion,
     Derived,
     Edits,
+    GlobalStep,
     Ingest,
     Release,
     RunFile,
     Source,
+    StageStep,
     Step,
     Tokens,
 )
@@ -37,7 +39,7 @@ from pipeline.rules.parse import parse_conditions, parse_rules
 from pipeline.rules.presets import expand_presets
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, OWNERS
-from pipeline.stage import Derive, Reader
+from pipeline.stage import Derive, Global, Reader
 from pipeline.storage.credentials import check_text
 from pipeline.storage.store import Store
 
@@ -128,10 +130,10 @@ class _Parser:
                 self.add(entry, "STAGE", f"annotate[{i}]", edits)
         for i, entry in enumerate(self.page.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
-        for step in list(self.steps.values()):
+        annotate = tuple(step for step in self.steps.values() if isinstance(step, StageStep))
+        for step in annotate:
             self.add_needed(step, edits)
-        annotate = tuple(step for step in self.steps.values() if not step.is_global)
-        globals_ = tuple(step for step in self.steps.values() if step.is_global)
+        globals_ = tuple(step for step in self.steps.values() if isinstance(step, GlobalStep))
         release = self.release(release_page, edits, corpus)
         keep_one = parse_keep_one(
             self.mapping("keep_one"), self.steps, f"{self.path}: keep_one", release.name
@@ -141,7 +143,7 @@ class _Parser:
             path=self.path, text=self.text, corpus=corpus, sources=sources, ingest=ingest, annotate=annotate,
             globals=globals_, select=rules, keep_one=keep_one, mix=mix,
             release=release, tokens=self.tokens(mix), derived=derived,
-            late=tuple(self.late_step(self.steps[name], edits) for name in self.late),
+            late=tuple(self.late_step(step, edits) for step in annotate if step.name in self.late),
         )  # fmt: skip
         check_columns(run)
         return run
@@ -221,7 +223,7 @@ class _Parser:
                 )
         config = config_of(step, entry.get("config"), f"{where}.config")
         return Derived(
-            name=name, module=entry["derive"], step=step, config=config,
+            name=name, module=entry["derive"], definition=step, config=config,
             parents=(parents,) if isinstance(parents, str) else tuple(parents),
             rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
         )  # fmt: skip
@@ -270,7 +272,7 @@ class _Parser:
         check_keys(entry, ("use", "config"), where)
         step = load_step(entry["use"], "CONVERT", where)
         config = config_of(step, entry.get("config"), f"{where}.config")
-        return Conversion(module=entry["use"], step=step, config=config)
+        return Conversion(module=entry["use"], definition=step, config=config)
 
     def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
         """Take up one entry of `annotate` or `global`; a stage may be named under either."""
@@ -292,25 +294,29 @@ class _Parser:
             if key in settings:
                 settings[key] = self.resolve_files(settings[key], f"{where}.config.{key}")
         config = config_of(step, settings, f"{where}.config")
-        self.steps[name] = Step(
-            name=name, module=entry["use"], step=reading_named(step, config), config=config,
+        definition = reading_named(step, config)
+        common: dict[str, Any] = dict(
+            name=name, module=entry["use"], config=config,
             gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
             max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
             base=tuple(rule for rule in self.rules if rule.base and "passes_base" in step.reads),
         )  # fmt: skip
+        self.steps[name] = (
+            GlobalStep(definition=definition, **common)
+            if isinstance(definition, Global)
+            else StageStep(definition=definition, **common)
+        )
         if entry.get("view") == "release" and edits.late:
             self.late.append(name)
 
-    def add_needed(self, step: Step, edits: Edits) -> None:
-        """Take up the global steps that a stage rests on and that the run file does not name."""
-        if step.is_global:
-            return
-        for module in step.step.needs:  # type: ignore[union-attr]  # a stage
+    def add_needed(self, step: StageStep, edits: Edits) -> None:
+        """Add the global steps that a stage depends on and that the run file does not name."""
+        for module in step.definition.needs:
             if load_step(module, "GLOBAL", self.path).name not in self.steps:
                 self.add(module, "GLOBAL", f"what {step.name} needs", edits)
 
-    def late_step(self, step: Step, edits: Edits) -> Step:
+    def late_step(self, step: StageStep, edits: Edits) -> StageStep:
         """The step once more, for documents that lose repeated passages, with all edits of the release."""
         gate = (*step.gate, Condition(column=f"{OWNERS}.n_removed", min=1))
         return replace(step, name=f"{step.name}{EDITED}", gate=gate, view=edits)
@@ -325,8 +331,12 @@ class _Parser:
         if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
             raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
         stage, config = find_import(self.store, table, where)
-        self.steps[name] = Step(
-            name=name, module="pipeline.dataset.imported_table", step=stage, config=config, nullable=True
+        self.steps[name] = StageStep(
+            name=name,
+            module="pipeline.dataset.imported_table",
+            definition=stage,
+            config=config,
+            nullable=True,
         )
 
     def view(self, value: Any, where: str, edits: Edits) -> Edits | None:

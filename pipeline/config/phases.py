@@ -4,23 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from pipeline.config.run_file import RunFile, Step
+from pipeline.config.run_file import GlobalStep, RunFile, StageStep, Step
 from pipeline.errors import ConfigError
 from pipeline.schema import split_column
 
 
 @dataclass(frozen=True)
-class Phase:
-    """Steps that run together: a wave of stages over one read of each shard, or one global step."""
+class Wave:
+    """Stages that run together, over one read of each shard."""
 
-    kind: str  # "wave" | "global"
-    steps: tuple[Step, ...]
+    steps: tuple[StageStep, ...]
+    kind: ClassVar[str] = "wave"
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The names of its stages."""
         return ", ".join(step.name for step in self.steps)
+
+
+@dataclass(frozen=True)
+class GlobalPhase:
+    """One global step."""
+
+    step: GlobalStep
+    kind: ClassVar[str] = "global"
+
+    @property
+    def steps(self) -> tuple[GlobalStep]:
+        """The step, as a wave has its steps."""
+        return (self.step,)
+
+    @property
+    def label(self) -> str:
+        """The name of the step."""
+        return self.step.name
+
+
+Phase = Wave | GlobalPhase
 
 
 def phases(run: RunFile) -> list[Phase]:
@@ -29,19 +51,21 @@ def phases(run: RunFile) -> list[Phase]:
     Raises: ConfigError if steps read each other in a circle.
     """
     imported = {key.partition(".")[0] for source in run.sources for key in source.columns if "." in key}
-    waiting = {step.name: step for step in (*run.annotate, *run.globals)}
+    waiting: dict[str, Step] = {step.name: step for step in (*run.annotate, *run.globals)}
     done: set[str] = set(imported)
     order: list[Phase] = []
     while waiting:
         ready = _closure(waiting, done)
-        other = [s for s in waiting.values() if not s.is_global and read_steps(s) <= done]
-        globals_ = [s for s in waiting.values() if s.is_global and read_steps(s) <= done]
+        runnable = [step for step in waiting.values() if read_steps(step) <= done]
+        other = [step for step in runnable if isinstance(step, StageStep)]
+        globals_ = [step for step in runnable if isinstance(step, GlobalStep)]
+        phase: Phase
         if ready:
-            phase = Phase("wave", tuple(ready))
+            phase = Wave(tuple(ready))
         elif other:
-            phase = Phase("wave", (other[0],))
+            phase = Wave((other[0],))
         elif globals_:
-            phase = Phase("global", (globals_[0],))
+            phase = GlobalPhase(globals_[0])
         else:
             names = ", ".join(sorted(waiting))
             raise ConfigError(f"{run.path}: these steps read each other in a circle: {names}")
@@ -52,16 +76,17 @@ def phases(run: RunFile) -> list[Phase]:
     return order
 
 
-def _closure(waiting: Mapping[str, Step], done: set[str]) -> list[Step]:
+def _closure(waiting: Mapping[str, Step], done: set[str]) -> list[StageStep]:
     """CPU stages that can run in one wave, in dependency order."""
-    ready: list[Step] = []
+    ready: list[StageStep] = []
     have = set(done)
     grew = True
     while grew:
         grew = False
         for step in waiting.values():
-            cpu = not step.is_global and step.step.kind == "cpu"  # type: ignore[union-attr]
-            if cpu and step not in ready and read_steps(step) <= have:
+            if not isinstance(step, StageStep) or step.definition.kind != "cpu" or step in ready:
+                continue
+            if read_steps(step) <= have:
                 ready.append(step)
                 have.add(step.name)
                 grew = True

@@ -71,7 +71,7 @@ def layout(run: RunFile) -> Layout:
     edited = {
         f"{step.name.removesuffix(EDITED)}.{name}": f"{step.name}.{name}"
         for step in run.late
-        for name in step.step.writes.names
+        for name in step.definition.writes.names
     }
     return Layout(
         data_schema(list(found)), LEDGER, columns, found, DUPLICATE, ORPHAN,
@@ -132,7 +132,7 @@ def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
     names = {c for rule in run.select for c in rule.columns()} | release_columns
     names |= {column for rule in run.select for column, _ in rule.trim}
     names |= {column for column, _ in run.release.edits.spans}
-    names |= set(run.release.edits.convert.step.reads if run.release.edits.convert else ())
+    names |= set(run.release.edits.convert.definition.reads if run.release.edits.convert else ())
     if run.keep_one:
         names |= run.keep_one.columns()
     names |= set(mix_columns(run))

@@ -76,18 +76,18 @@ class Conversion:
     """What turns whole texts into another form as they are released."""
 
     module: str
-    step: Convert
+    definition: Convert
     config: Any  # Any: each module has its own config class
 
     @property
     def labels(self) -> Mapping[str, str]:
         """What the language labels of converted documents become."""
-        return self.step.labels(self.config)
+        return self.definition.labels(self.config)
 
     def plain(self) -> list[Any]:
         """The part that enters a recipe."""
-        digests = [file_digest(path) for path in self.step.data(self.config)]
-        return [self.step.name, self.step.version, self.config, digests]
+        digests = [file_digest(path) for path in self.definition.data(self.config)]
+        return [self.definition.name, self.definition.version, self.config, digests]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,9 @@ class Edits:
 
     def columns(self) -> set[str]:
         """Every annotation column that the edited text depends on."""
-        found = {column for column, _ in self.spans} | set(self.convert.step.reads if self.convert else ())
+        found = {column for column, _ in self.spans} | set(
+            self.convert.definition.reads if self.convert else ()
+        )
         for rule in self.trims:
             found |= {column for column, _ in rule.trim} | rule.columns()
         return found
@@ -131,12 +133,12 @@ class Step:
     """A stage or a global step as the run file uses it; name is its column prefix.
 
     base: the base rules, for a global step that reads `passes_base`.
-    nullable: it writes nulls whatever its gate is, as an imported table does for documents that it does not have.
+    nullable: its columns may be null even without a gate, as those of an imported table for documents it does not have.
     """
 
     name: str
     module: str
-    step: Stage | Global
+    definition: Stage | Global
     config: Any  # Any: each stage has its own config class
     gate: tuple[Condition, ...] = ()
     view: Edits | None = None
@@ -145,21 +147,30 @@ class Step:
     nullable: bool = False
 
     @property
-    def is_global(self) -> bool:
-        """Whether the step looks across documents."""
-        return isinstance(self.step, Global)
-
-    @property
     def reads_text(self) -> bool:
         """Whether the step reads text, canonical or through its view."""
-        return "text" in self.step.reads or self.view is not None
+        return "text" in self.definition.reads or self.view is not None
 
     def reads(self) -> set[str]:
-        """Columns read in any way: by the step, its gate, its view or the base rules that it asks for."""
+        """Columns read by the step, its gate, its view or the base rules that it depends on."""
         extra = {column for condition in self.gate for column in condition.columns()}
         extra |= {column for rule in self.base for column in rule.columns()} - set(VIRTUAL)
-        own = set(self.step.reads) - set(HANDED)
+        own = set(self.definition.reads) - set(HANDED)
         return own | extra | (self.view.columns() if self.view else set())
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStep(Step):
+    """A stage of a run file: it annotates each document on its own."""
+
+    definition: Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalStep(Step):
+    """A global step of a run file: it looks across documents."""
+
+    definition: Global
 
 
 NEW_LOSES, OLD_LOSES, EXCLUDE = "new_loses", "old_loses", "exclude"
@@ -196,15 +207,15 @@ class Guards:
 class KeepOne:
     """Which copy stays, by the order `prefer`: of documents, and of passages.
 
-    of: the global step with cluster and pairs, whose keepers `step` chooses; either both or none. passages: the steps
-    with repeated passages, whose owners `owners` chooses among the documents that stay; None where there are none.
+    of: the global step with cluster and pairs; keepers chooses one document of each cluster; either both or none.
+    passages: the steps with repeated passages; owners chooses their owners among kept documents, None without passages.
     hashes: columns that say whether two documents have the same text.
     """
 
-    step: Step | None
+    keepers: GlobalStep | None
     of: str | None
     prefer: tuple[tuple[str, bool], ...]  # column, True when high is better
-    owners: Step | None = None
+    owners: GlobalStep | None = None
     passages: tuple[str, ...] = ()
     against: Against | None = None
     guards: Guards = field(default_factory=Guards)
@@ -223,7 +234,7 @@ class Derived:
 
     name: str
     module: str
-    step: Derive
+    definition: Derive
     config: Any  # Any: each module has its own config class
     parents: tuple[str, ...]
     rank: int = 0
@@ -263,18 +274,18 @@ class RunFile:
     corpus: str
     sources: tuple[Source, ...]
     ingest: Ingest
-    annotate: tuple[Step, ...]
-    globals: tuple[Step, ...]
+    annotate: tuple[StageStep, ...]
+    globals: tuple[GlobalStep, ...]
     select: tuple[Rule, ...]
     keep_one: KeepOne | None
     mix: MixSection
     release: Release
     tokens: Tokens | None
     derived: tuple[Derived, ...] = ()
-    late: tuple[Step, ...] = ()
+    late: tuple[StageStep, ...] = ()
 
     @property
-    def owners(self) -> Step | None:
+    def owners(self) -> GlobalStep | None:
         """The step that chooses the owners of repeated passages."""
         return self.keep_one.owners if self.keep_one else None
 
@@ -296,14 +307,14 @@ class RunFile:
     def annotation_columns(self) -> set[str]:
         """Columns named `stage.column`: those of every step, and scores that came with the records."""
         steps = (*self.annotate, *self.globals, *([self.owners] if self.owners else []))
-        written = {f"{step.name}.{column}" for step in steps for column in step.step.writes.names}
+        written = {f"{step.name}.{column}" for step in steps for column in step.definition.writes.names}
         return written | {key for source in self.sources for key in source.columns if "." in key}
 
     def column_types(self) -> dict[str, pa.DataType]:
         """Types of the columns that this run computes, of canonical and of virtual ones."""
         types = {f.name: f.type for f in CANONICAL} | {"rank": pa.int32(), "profile": pa.string()}
         for step in (*self.annotate, *self.globals, *([self.owners] if self.owners else [])):
-            types |= {f"{step.name}.{f.name}": f.type for f in step.step.writes}
+            types |= {f"{step.name}.{f.name}": f.type for f in step.definition.writes}
         return types
 
 
@@ -327,4 +338,4 @@ def ingest_recipe(source: Source, ingest: Ingest) -> str:
 
 def inputs(derived: Derived, edits: Edits) -> set[str]:
     """Columns that a derived source rests on."""
-    return set(derived.step.reads) | edits.columns()
+    return set(derived.definition.reads) | edits.columns()

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from pipeline.config.phases import phases
 from pipeline.config.release_columns import release_layout
-from pipeline.config.run_file import Derived, RunFile, inputs
+from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, inputs
 from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.recipe import named_columns
@@ -24,11 +24,11 @@ def check_columns(run: RunFile) -> None:
     for column, _ in run.release.edits.spans:
         check_spans(run, column, f"{run.path}: release.edits")
     if run.release.edits.convert:
-        check_known(set(run.release.edits.convert.step.reads), early, f"{run.path}: release.convert")
+        check_known(set(run.release.edits.convert.definition.reads), early, f"{run.path}: release.convert")
     for step in (*run.annotate, *run.globals):
         check_known(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
         check_types(run, step.gate, f"{run.path}: {step.name}.gate")
-        numbers = named_columns(step.config, getattr(step.step, "numbers", ()))
+        numbers = named_columns(step.config, getattr(step.definition, "numbers", ()))
         check_types(
             run, tuple(Condition(column=c, min=0) for c in numbers), f"{run.path}: {step.name}.config"
         )
@@ -155,12 +155,12 @@ def check_nulls(run: RunFile, rule: Rule) -> None:
     """A rule over a column that may be null must say what null means."""
     if rule.if_null is not None:
         return
-    steps = {step.name: step for step in (*run.annotate, *run.globals)}
+    steps: dict[str, Step] = {step.name: step for step in (*run.annotate, *run.globals)}
     for column in sorted(rule.tested()):
         stage, _ = split_column(column)
         step = steps.get(stage or "")
         whole = step is not None and not (
-            step.gate or step.is_global or step.max_failed_share or step.nullable
+            step.gate or isinstance(step, GlobalStep) or step.max_failed_share or step.nullable
         )
         always = column in NEVER_NULL or whole
         if not always:

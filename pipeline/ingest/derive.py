@@ -52,13 +52,17 @@ def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> 
     upstream = [recipes.full(name, shard) if name in recipes.steps else "imported" for name in steps]
     made = [
         derived.name,
-        derived.step.name,
-        derived.step.version,
+        derived.definition.name,
+        derived.definition.version,
         derived.config,
         upstream,
         plain_edits(edits),
     ]
-    made += [[file_digest(path) for path in derived.step.data(derived.config)]] if derived.step.data else []
+    made += (
+        [[file_digest(path) for path in derived.definition.data(derived.config)]]
+        if derived.definition.data
+        else []
+    )
     return f"{derived.name}-{digest([shard.id, shard.generation, made])[:16]}"
 
 
@@ -108,9 +112,9 @@ def derive_batch(derived: Derived, edits: Edits, columns: Columns) -> pa.Table:
 
     Raises: StageError if the module breaks its contract.
     """
-    reads = {name: columns[name] for name in derived.step.reads}
+    reads = {name: columns[name] for name in derived.definition.reads}
     table = pa.table({**reads, "edits": edit_spans(edits, columns)})
-    made = derived.step.derive(table, derived.config, edits.replace)
+    made = derived.definition.derive(table, derived.config, edits.replace)
     if not made.schema.equals(DERIVED):
         raise StageError(
             f"{derived.module} made {made.schema.names}; expected {DERIVED.names} as in stage.DERIVED"

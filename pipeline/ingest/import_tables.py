@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.annotate.wave import WaveTask, annotate_shard, loaded
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import StageStep
 from pipeline.dataset.imported_table import Lookup, describe, name_import, prepare, put_import, with_key
 from pipeline.dataset.shard import SHARDS, Shard, parse_entry
 from pipeline.dataset.sidecars import SidecarRef
@@ -35,7 +35,7 @@ class AlignTask:
 
     store: Store
     shard: Shard
-    step: Step
+    step: StageStep
     ref: SidecarRef
     is_done: bool
 
@@ -80,7 +80,7 @@ def import_table(
     keyed = with_key(read, on)
     table = prepare(keyed)
     stage, config = put_import(store, name, table)
-    step = Step(name=name, module=MODULE, step=stage, config=config, nullable=True)
+    step = StageStep(name=name, module=MODULE, definition=stage, config=config, nullable=True)
     matched = np.zeros(table.num_rows, bool)
     n_documents = n_unmatched = 0
     for report in align(store, step, engine, progress):
@@ -98,12 +98,12 @@ def import_table(
     }  # fmt: skip
 
 
-def align(store: Store, step: Step, engine: Engine, progress: Progress) -> Iterator[AlignReport]:
+def align(store: Store, step: StageStep, engine: Engine, progress: Progress) -> Iterator[AlignReport]:
     """Align every shard of the store; what is finished is in the catalog of the sidecars when this ends."""
     entries = Catalog.load(store, SHARDS).entries
     shards = sorted(shard for name in entries for shard in parse_entry(entries[name]))
-    recipe = step_recipe(step.step, step.config, [])
-    folder = f"annotations/{step.name}/v{step.step.version}-{recipe[:8]}"
+    recipe = step_recipe(step.definition, step.config, [])
+    folder = f"annotations/{step.name}/v{step.definition.version}-{recipe[:8]}"
     catalog = Catalog.load(store, f"{folder}/catalog.json")
     wanted = {shard.id: {"recipe": recipe, "generation": shard.generation} for shard in shards}
     tasks = [

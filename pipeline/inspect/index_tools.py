@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.annotate.addresses import Recipes
-from pipeline.config.phases import Phase, phases, upstream_of
-from pipeline.config.run_file import RunFile, Step
+from pipeline.config.phases import upstream_of
+from pipeline.config.run_file import GlobalStep, RunFile
 from pipeline.dataset.shard import SHARDS, Columns, Shard, parse_entry, read_shard_rows
 from pipeline.errors import UsageError
 from pipeline.ingest.canonical import Rows, SourceInfo
 from pipeline.inspect.opened import Finished
-from pipeline.inspect.rederive import measure_again
+from pipeline.inspect.rederive import all_steps, measure_again
 from pipeline.mapreduce.feeds import Annotations
 from pipeline.mapreduce.index import (
     PART_ROWS,
@@ -46,13 +46,13 @@ MAX_CANDIDATES = 200
 """Documents that a query is compared with at most: those that share most keys with it."""
 
 
-def indexed_step(run: RunFile) -> Step:
+def indexed_step(run: RunFile) -> GlobalStep:
     """The global step of a run file that has an index.
 
     Raises: UsageError if there is none.
     """
     for step in run.globals:
-        if isinstance(step.step, Global) and step.step.indexed:
+        if step.definition.indexed:
             return step
     raise UsageError(f"{run.path}: no global step with an index; stages.dedup.candidates has one")
 
@@ -175,8 +175,8 @@ def erase(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
     with hold(finished.store, index.lease):
         n_keys = index.erase(rows)
         for step in finished.run.globals:
-            if isinstance(step.step, Global) and step.step.memory is not None:
-                folder = memory_folder(step.step, step.config)
+            if isinstance(step.definition, Global) and step.definition.memory is not None:
+                folder = memory_folder(step.definition, step.config)
                 n_pairs += forget(finished.store, folder, rows)
     return {"documents": len(set(doc_ids)), "keys": n_keys, "pairs": n_pairs}
 
@@ -230,22 +230,22 @@ def as_documents(texts: Sequence[str]) -> pa.Table:
 
 def measured(finished: Finished, documents: pa.Table, names: Sequence[str]) -> Columns:
     """Columns of some steps over documents in memory."""
-    wanted = [
-        Phase(phase.kind, tuple(s for s in phase.steps if s.name in names)) for phase in phases(finished.run)
-    ]
-    return measure_again(finished, documents, {}, wanted)
+    steps = [step for step in all_steps(finished.run) if step.name in names]
+    return measure_again(finished, documents, {}, steps)
 
 
-def look_up(finished: Finished, step: Step, index: Index, columns: Columns) -> list[pa.Table]:
+def look_up(finished: Finished, step: GlobalStep, index: Index, columns: Columns) -> list[pa.Table]:
     """Documents of the build that share a key with some of those in `columns`."""
-    assert isinstance(step.step, Global)
     shards = finished.session.shards
     n_rows = len(columns["doc_id"])
-    table = pa.table({name: columns[name] for name in step.step.reads})
-    keyed = step.step.map(table.append_column(ROW, pa.array(np.arange(n_rows, dtype=np.uint64))), step.config)
+    table = pa.table({name: columns[name] for name in step.definition.reads})
+    keyed = step.definition.map(
+        table.append_column(ROW, pa.array(np.arange(n_rows, dtype=np.uint64))), step.config
+    )
     recipes, reads = finished.session.recipes, step.reads()
     feeds = [
-        Annotations(s, recipes.refs(reads, s), recipes.loose(reads, s), step.step.sparse) for s in shards
+        Annotations(s, recipes.refs(reads, s), recipes.loose(reads, s), step.definition.sparse)
+        for s in shards
     ]
     wanted: dict[Holding, int] = {holding_of(feed): i for i, feed in enumerate(feeds)}
     slices, _ = index.cover(wanted)

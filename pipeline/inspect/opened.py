@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config.phases import Phase, phases
+from pipeline.config.phases import GlobalPhase, Wave, phases
 from pipeline.config.release_columns import Layout, mix_columns, release_columns
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import Columns, Shard, read_shard_rows
@@ -132,8 +132,8 @@ def open_build(
     for phase in phases(run):
         result = known_result(phase, session.recipes, session.state, session.shards)
         plan = plan_phase(phase, session.recipes, session.state, session.shards, result)
-        if result is not None:
-            session.add_result(phase.steps[0], result)
+        if isinstance(phase, GlobalPhase) and result is not None:
+            session.add_result(phase.step, result)
         absent = {name for name, n in plan.steps.items() if n} - unused
         if absent:
             names_ = ", ".join(sorted(absent))
@@ -160,7 +160,7 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
         if selection and run.late:
             session = releasing.session
             session.add_owners(selection.owners, selection.owners_result)
-            phase = plan_phase(Phase("wave", run.late), session.recipes, session.state, session.shards)
+            phase = plan_phase(Wave(run.late), session.recipes, session.state, session.shards)
             plan.phases.append(phase)
             decisions = decisions if phase.n_tasks else releasing.measure_edited(selection)
         by, fits = mix_columns(run), to_fit(run)
@@ -175,7 +175,7 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
             }  # fmt: skip
     if run.keep_one is not None:
         n_tasks = 0 if selection else 1
-        for step in (run.keep_one.step, run.keep_one.owners):
+        for step in (run.keep_one.keepers, run.keep_one.owners):
             if step is not None:
                 reasons = {} if selection else {step.name: "rules, order, clusters or passages changed"}
                 plan.phases.append(

@@ -9,7 +9,7 @@ buckets and owners of passages, is taken as it is stored.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ import xxhash
 
 from pipeline.annotate.views import view_text
 from pipeline.annotate.wave import WaveReport, run_stage
-from pipeline.config.phases import Phase, phases
-from pipeline.config.run_file import Source, Step
+from pipeline.config.phases import phases
+from pipeline.config.run_file import GlobalStep, RunFile, Source, StageStep, Step
 from pipeline.dataset.shard import Columns, Shard
 from pipeline.errors import UsageError
 from pipeline.ingest.canonical import Rows, SourceInfo
@@ -35,7 +35,7 @@ from pipeline.rules.rules import judge
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
 from pipeline.select.feeds import Copies, order_column
 from pipeline.select.verdicts import Decision
-from pipeline.stage import Global, Record
+from pipeline.stage import Record
 from pipeline.storage.store import Store, open_input
 
 SHARDS_PER_SAMPLE = 16
@@ -185,7 +185,7 @@ def decide_again(
     documents = pa.concat_tables(
         [documents, *derive_again(finished, documents, rows)], promote_options="default"
     )
-    columns = measure_again(finished, documents, rows, phases(run))
+    columns = measure_again(finished, documents, rows, all_steps(run))
     names = columns["source"].to_pylist()
     standing = [run.standing(name) for name in names]
     columns["rank"] = pa.chunked_array([pa.array([rank for rank, _ in standing], pa.int32())])
@@ -197,22 +197,29 @@ def decide_again(
     return columns, outcomes, view_text(run.release.edits, columns).to_pylist()
 
 
+def all_steps(run: RunFile) -> list[StageStep | GlobalStep]:
+    """The steps of a run file in the order in which they run."""
+    return [step for phase in phases(run) for step in phase.steps]
+
+
 def measure_again(
-    finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]], wanted: list[Phase]
+    finished: Finished,
+    documents: pa.Table,
+    rows: dict[str, dict[str, Any]],
+    steps: Sequence[StageStep | GlobalStep],
 ) -> Columns:
-    """Run the steps of these phases over documents in memory."""
+    """Run steps, in their order, over documents in memory."""
     columns: Columns = {name: documents[name] for name in documents.column_names}
     shard = Shard("sample", "sample", documents.num_rows, 0)
     again = clustering(finished)
-    for phase in wanted:
-        for step in phase.steps:
-            if not step.is_global:
-                table = _annotate(step, columns, shard)
-            elif step.name in again:
-                table = run_in_memory(step, columns, shard)
-            else:
-                table = stored_rows(finished, step, columns["doc_id"].to_pylist(), rows)
-            columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
+    for step in steps:
+        if isinstance(step, StageStep):
+            table = run_stage(step, columns, shard, WaveReport(shard, {}))
+        elif step.name in again:
+            table = run_in_memory(step, columns, shard)
+        else:
+            table = stored_rows(finished, step, columns["doc_id"].to_pylist(), rows)
+        columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
     return columns
 
 
@@ -223,7 +230,7 @@ def derive_again(
     run = finished.run
     if not run.derived or not documents.num_rows:
         return
-    columns = measure_again(finished, documents, rows, phases(run)[:1])
+    columns = measure_again(finished, documents, rows, phases(run)[0].steps)
     for derived in run.derived:
         inside = pc.is_in(columns["source"], pa.array(derived.parents))
         parents = {name: column.filter(inside) for name, column in columns.items()}
@@ -277,7 +284,7 @@ def late_rows(finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, 
     """What late rules saw of some documents, as it is stored; None where passages have no owners."""
     if finished.run.owners is None:
         return None
-    schema = finished.run.owners.step.writes
+    schema = finished.run.owners.definition.writes
     values: dict[str, dict[str, Any]] = {}
     shards = {rows[doc_id]["shard"] for doc_id in doc_ids}
     for decision in finished.decisions():
@@ -316,7 +323,7 @@ def stored_rows(
     finished: Finished, step: Step, doc_ids: list[str], rows: dict[str, dict[str, Any]]
 ) -> pa.Table:
     """A global step's stored values for some documents, in their order."""
-    names = [f"{step.name}.{column}" for column in step.step.writes.names]
+    names = [f"{step.name}.{column}" for column in step.definition.writes.names]
     values: dict[str, dict[str, Any]] = {}
     shards = {rows[doc_id]["shard"] for doc_id in doc_ids}
     for decision in finished.decisions():
@@ -329,22 +336,17 @@ def stored_rows(
         values |= dict(zip(mine, found, strict=True))
     columns = [
         pa.array([values[doc_id][name] for doc_id in doc_ids], field.type)
-        for name, field in zip(names, step.step.writes, strict=True)
+        for name, field in zip(names, step.definition.writes, strict=True)
     ]
-    return pa.table(columns, schema=step.step.writes)
+    return pa.table(columns, schema=step.definition.writes)
 
 
-def _annotate(step: Step, columns: Columns, shard: Shard) -> pa.Table:
-    return run_stage(step, columns, shard, WaveReport(shard, {}))
-
-
-def run_in_memory(step: Step, columns: Columns, shard: Shard) -> pa.Table:
+def run_in_memory(step: GlobalStep, columns: Columns, shard: Shard) -> pa.Table:
     """Run a global step over one table as if it were the only shard; returns its row-aligned columns."""
-    assert isinstance(step.step, Global)
     rows = np.arange(shard.n_rows, dtype=np.uint64)
-    table = pa.table({**{name: columns[name] for name in step.step.reads}, ROW: rows})
-    keyed = sort_keyed(step.step.map(table, step.config))
-    outcome = step.step.finish(step.step.reduce(keyed, step.config), step.config)
+    table = pa.table({**{name: columns[name] for name in step.definition.reads}, ROW: rows})
+    keyed = sort_keyed(step.definition.map(table, step.config))
+    outcome = step.definition.finish(step.definition.reduce(keyed, step.config), step.config)
     ((_, values),) = cut_rows(step, outcome, {0: shard})
     return values
 
@@ -352,14 +354,14 @@ def run_in_memory(step: Step, columns: Columns, shard: Shard) -> pa.Table:
 def lost_rows(decision: Decision, columns: Mapping[str, Any], first: np.ndarray, shard: Shard) -> list[int]:
     """Rows that go because another member of their cluster stays; columns: also `eligible` and `fixed`, bool."""
     keep_one = decision.keep_one
-    assert keep_one is not None and keep_one.step is not None
+    assert keep_one is not None and keep_one.keepers is not None
     given = dict(columns)
     given["dedup.cluster"] = columns[f"{keep_one.of}.cluster"]
     given["dedup.pairs"] = columns[f"{keep_one.of}.pairs"]
     for name in ("eligible", "fixed"):
         given[name] = pa.chunked_array([pa.array(columns[name])])
     given["order"] = pa.chunked_array([order_column(keep_one, dict(columns), shard.n_rows, first)])
-    values = run_in_memory(keep_one.step, given, shard)
+    values = run_in_memory(keep_one.keepers, given, shard)
     is_keeper = values["is_keeper"].fill_null(True).to_pylist()
     return [row for row in range(shard.n_rows) if columns["eligible"][row] and not is_keeper[row]]
 
@@ -380,8 +382,8 @@ def compare_annotations(
     report: Report,
 ) -> None:
     """Compare the stored annotations of stages with those measured from the raw records."""
-    steps = [step for step in finished.run.annotate if step.step.kind == "cpu"]  # type: ignore[union-attr]
-    names = sorted(f"{step.name}.{column}" for step in steps for column in step.step.writes.names)
+    steps = [step for step in finished.run.annotate if step.definition.kind == "cpu"]
+    names = sorted(f"{step.name}.{column}" for step in steps for column in step.definition.writes.names)
     by_shard: dict[str, list[dict[str, Any]]] = {}
     for row in sample:
         by_shard.setdefault(row["shard"], []).append(row)

@@ -156,10 +156,10 @@ class Index:
 
 def open_index(store: Store, step: Step, recipes: Recipes) -> Index | None:
     """The index of a step as the run file sets it up; None for a step that has none."""
-    if not isinstance(step.step, Global) or not step.step.indexed:
+    if not isinstance(step.definition, Global) or not step.definition.indexed:
         return None
     steps = [recipes.steps[name] for name in upstream_of(step.name, recipes.steps)]
-    parameters = {s.name: {"version": s.step.version, **dataclasses.asdict(s.config)} for s in steps}
+    parameters = {s.name: {"version": s.definition.version, **dataclasses.asdict(s.config)} for s in steps}
     return Index(store, step.name, recipes.static[step.name], parameters)
 
 

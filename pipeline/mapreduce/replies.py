@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import GlobalStep
 from pipeline.errors import StageError
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.rows import write_rows
@@ -59,12 +59,11 @@ def ordered(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
     return pick(table, numbers, order), order
 
 
-def answer_partition(store: Store, step: Step, maps: Sequence[str], partition: int, key: str) -> int:
+def answer_partition(store: Store, step: GlobalStep, maps: Sequence[str], partition: int, key: str) -> int:
     """Answer one partition; the file has a record batch for each map."""
-    assert isinstance(step.step, Global)
     asked = [read_questions(store, name, partition) for name in maps]
     sizes = [table.num_rows for table in asked]
-    answers = answered(step.step, pa.concat_tables(asked), step.config)
+    answers = answered(step.definition, pa.concat_tables(asked), step.config)
     write_exchange(store, key, answers, np.repeat(np.arange(len(maps)), sizes), len(maps))
     return answers.num_rows
 
@@ -95,7 +94,7 @@ class AnswerTask:
     """The end of a step that answers, for one shard; place, among the maps."""
 
     store: Store
-    step: Step
+    step: GlobalStep
     feed: Feed
     ordinal: int
     place: int
@@ -106,8 +105,8 @@ class AnswerTask:
 
 def answer_shard(task: AnswerTask) -> dict[str, dict[str, str]]:
     """Write the sidecar of a shard that was answered; returns the digest of each column, by shard."""
-    step, shard = task.step.step, task.feed.shard
-    assert isinstance(step, Global) and step.answer is not None
+    step, shard = task.step.definition, task.feed.shard
+    assert step.answer is not None
     reads = tuple(name for name in step.reads if name != "text")
     table = pa.concat_tables(task.feed.batches(task.store, reads, task.ordinal << ROW_BITS)).combine_chunks()
     answers = read_answers(task.store, task.parts, task.place)

@@ -22,7 +22,7 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
 
     Args: shards, by the ordinal that their rows are numbered with.
     """
-    schema = step.step.writes
+    schema = step.definition.writes
     values = (
         outcome.rows if outcome.rows is not None else pa.schema([(ROW, pa.uint64()), *schema]).empty_table()
     )

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.annotate.addresses import GlobalResult
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import GlobalStep
 from pipeline.dataset.shard import Shard
 from pipeline.errors import StageError
 from pipeline.mapreduce.feeds import Annotations, Feed
@@ -63,7 +63,7 @@ class MapTask:
     """One shard of a global step; ordinal numbers the shards of the run."""
 
     store: Store
-    step: Step
+    step: GlobalStep
     feed: Feed
     ordinal: int
     n_partitions: int
@@ -87,7 +87,7 @@ class ReduceTask:
     """One partition of a global step, from the files of its maps or from its index."""
 
     store: Store
-    step: Step
+    step: GlobalStep
     maps: tuple[str, ...]
     partition: int
     n_partitions: int
@@ -100,7 +100,7 @@ class FinishTask:
     """The end of a global step: parts, in key order, become artefacts and one row sidecar per shard."""
 
     store: Store
-    step: Step
+    step: GlobalStep
     parts: tuple[str, ...]
     shards: Mapping[int, Shard]  # by ordinal
     folder: str
@@ -110,8 +110,7 @@ class FinishTask:
 
 def map_shard(task: MapTask) -> int:
     """Map one shard and write its exchange file; returns the number of keyed rows."""
-    step, first_row = task.step.step, task.ordinal << ROW_BITS
-    assert isinstance(step, Global)
+    step, first_row = task.step.definition, task.ordinal << ROW_BITS
     batches = task.feed.batches(task.store, step.reads, first_row)
     table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
     table = without(table, np.array(task.erased, np.uint64) + np.uint64(first_row))
@@ -139,15 +138,14 @@ def add_part(task: AddTask) -> tuple[int, int]:
 
 def reduce_partition(task: ReduceTask) -> int:
     """Reduce one partition and write its part; returns its number of rows."""
-    assert isinstance(task.step.step, Global)
-    if task.step.step.answer is not None:
+    if task.step.definition.answer is not None:
         return answer_partition(task.store, task.step, task.maps, task.partition, task.key)
     if task.index:
         tables = read_range(task.store, task.index, task.partition, task.n_partitions)
     else:
         tables = [read_exchange(task.store, task.maps, task.partition)]
     table = sort_keyed(pa.concat_tables(tables))
-    result = task.step.step.reduce(table, task.step.config)
+    result = task.step.definition.reduce(table, task.step.config)
     write_exchange(task.store, task.key, result, np.zeros(result.num_rows, np.int64), 1)
     return result.num_rows
 
@@ -163,8 +161,7 @@ class FinishReport:
 
 def read_parts(task: FinishTask) -> pa.Table:
     """Read the parts of a global step; those that say the same again are combined on the way."""
-    assert isinstance(task.step.step, Global)
-    combine, tables, n_rows, n_combined = task.step.step.combine, [], 0, 0
+    combine, tables, n_rows, n_combined = task.step.definition.combine, [], 0, 0
     for part in task.parts:
         tables.append(read_exchange(task.store, [part], 0))
         n_rows += tables[-1].num_rows
@@ -176,8 +173,7 @@ def read_parts(task: FinishTask) -> pa.Table:
 
 def finish_step(task: FinishTask) -> FinishReport:
     """Finish a global step: write its artefacts and its row sidecars."""
-    assert isinstance(task.step.step, Global)
-    outcome = task.step.step.finish(read_parts(task), task.step.config)
+    outcome = task.step.definition.finish(read_parts(task), task.step.config)
     for name, artefact in sorted(outcome.artefacts.items()):
         sink = pa.BufferOutputStream()
         pq.write_table(artefact, sink, compression="zstd")
@@ -188,19 +184,18 @@ def finish_step(task: FinishTask) -> FinishReport:
     return FinishReport(digests, {n: t.num_rows for n, t in outcome.artefacts.items()}, peak_rss_bytes())
 
 
-def count_partitions(step: Step, shards: Sequence[Shard]) -> int:
+def count_partitions(step: GlobalStep, shards: Sequence[Shard]) -> int:
     """Partitions of a global step: from the size of the data alone, so that workers change nothing."""
     by_rows = sum(shard.n_rows for shard in shards) * ROWS_PER_DOCUMENT / ROWS_PER_PARTITION
-    assert isinstance(step.step, Global)
-    n_bytes = sum(shard.text_bytes for shard in shards) * step.step.expands
-    by_text = n_bytes / TEXT_PER_PARTITION if "text" in step.step.reads else 0
+    n_bytes = sum(shard.text_bytes for shard in shards) * step.definition.expands
+    by_text = n_bytes / TEXT_PER_PARTITION if "text" in step.definition.reads else 0
     return max(1, math.ceil(by_rows), math.ceil(by_text))
 
 
 def run_global(
     engine: Engine,
     store: Store,
-    step: Step,
+    step: GlobalStep,
     recipe: str,
     feeds: Sequence[Feed],
     folder: str,
@@ -217,14 +212,13 @@ def run_global(
     index, of a step that has one: only shards that it lacks are mapped, and then it has them.
     """
     work = f"exchange/{step.name}-{recipe[:8]}"
-    assert isinstance(step.step, Global)
     numbers = list(range(len(feeds)) if ordinals is None else ordinals)
     shards = {number: feed.shard for feed, number in zip(feeds, numbers, strict=True)}
     memory = None
-    if step.step.memory is not None:
-        memory, listed = memory_folder(step.step, step.config), f"{work}/shards.json"
+    if step.definition.memory is not None:
+        memory, listed = memory_folder(step.definition, step.config), f"{work}/shards.json"
         write_shards(store, listed, shards)
-        feeds = [remembering(step.step, feed, memory, listed) for feed in feeds]
+        feeds = [remembering(step.definition, feed, memory, listed) for feed in feeds]
     fed = dict(zip(numbers, feeds, strict=True))
     run = _Exchange(engine, store, step, work, progress, n_partitions)
     if index is None:
@@ -239,7 +233,7 @@ def run_global(
     with progress.phase(f"{step.name}: reduce", n_partitions, "partitions") as phase:
         for _ in engine.map(reduce_partition, reduces):
             phase.step()
-    if step.step.answer is not None:
+    if step.definition.answer is not None:
         asked = [AnswerTask(store, step, fed[n], n, i, parts, folder, recipe) for i, n in enumerate(fed)]
         with progress.phase(f"{step.name}: answer", len(asked)) as phase:
             digests: dict[str, dict[str, str]] = {}
@@ -261,7 +255,7 @@ class _Exchange:
 
     engine: Engine
     store: Store
-    step: Step
+    step: GlobalStep
     work: str
     progress: Progress
     n_partitions: int | None

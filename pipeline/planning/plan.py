@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
 from pipeline.config.phases import Phase, phases
-from pipeline.config.run_file import RunFile, Step
+from pipeline.config.run_file import GlobalStep, RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
 from pipeline.planning.state import State, known_derivations, known_groups, shards_of
 from pipeline.recipe import digest, source_digest
-from pipeline.stage import Stage
 from pipeline.storage.store import Store
 
 LAST_RUNS = 20
@@ -94,7 +93,7 @@ def make_plan(run: RunFile, state: State) -> Plan:
     plan.notes = [
         f"{step.name}: {line}"
         for step in run.annotate
-        for line in (step.step.notes(step.config) if isinstance(step.step, Stage) and step.step.notes else ())
+        for line in (step.definition.notes(step.config) if step.definition.notes else ())
     ]
     return plan
 
@@ -159,7 +158,9 @@ def plan_phase(
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
     """The reason that a stage has work, in a few words."""
-    if any(recipes.steps[n].is_global and n not in recipes.results for n in upstream(step, recipes)):
+    if any(
+        isinstance(recipes.steps[n], GlobalStep) and n not in recipes.results for n in upstream(step, recipes)
+    ):
         return "after a global step that has to run"
     if n_pending < n_shards:
         return f"{n_pending:,} new shards"
@@ -182,11 +183,11 @@ def describe(step: Step, recipes: Recipes) -> dict[str, object]:
 
     from pipeline.config.run_file import plain_edits
 
-    facts: dict[str, object] = {"version": step.step.version, "code": source_digest(step.module)}
+    facts: dict[str, object] = {"version": step.definition.version, "code": source_digest(step.module)}
     facts |= {
         f"config.{k}": digest(v)
         for k, v in dataclasses.asdict(step.config).items()
-        if k not in step.step.files
+        if k not in step.definition.files
     }
     facts |= {"gate": digest([c.plain() for c in step.gate]), "view": digest(plain_edits(step.view))}
     facts |= {name: recipes.static[name] for name in upstream(step, recipes)}
@@ -202,8 +203,8 @@ def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
         now = describe(step, recipes)
         if before and before["version"] == now["version"] and before["code"] != now["code"]:
             warnings.append(
-                f"{step.name}: its code changed but its version is still {step.step.version}; old results are reused. "
-                "Raise the version if its output changed"
+                f"{step.name}: its code changed but its version is still {step.definition.version}; old results are "
+                "reused. Raise the version if its output changed"
             )
     return warnings
 

@@ -16,8 +16,8 @@ from typing import Any
 from pipeline import __version__
 from pipeline.annotate.addresses import GlobalResult
 from pipeline.annotate.wave import WaveReport, WaveTask, annotate_shard
-from pipeline.config.phases import Phase
-from pipeline.config.run_file import RunFile, Step
+from pipeline.config.phases import Wave
+from pipeline.config.run_file import GlobalStep, RunFile
 from pipeline.dataset.shard import SHARDS, Shard
 from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import LeaseError
@@ -102,7 +102,7 @@ class Session:
 
     # Annotation
 
-    def wave(self, phase: Phase) -> None:
+    def wave(self, phase: Wave) -> None:
         """Run the pending stages of a wave, one task per shard."""
         tasks = list(self.wave_tasks(phase))
         if not tasks:
@@ -124,7 +124,7 @@ class Session:
             finally:
                 self.note_annotated(waiting)
 
-    def wave_tasks(self, phase: Phase) -> Iterator[WaveTask]:
+    def wave_tasks(self, phase: Wave) -> Iterator[WaveTask]:
         """One task per shard that lacks annotations of this wave."""
         for shard in self.shards:
             steps = tuple(s for s in phase.steps if not self.state.done(self.recipes, s, shard))
@@ -157,7 +157,7 @@ class Session:
 
     # Global steps
 
-    def find_or_run(self, step: Step, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
+    def find_or_run(self, step: GlobalStep, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
         """A global result from the store, or computed now; one run at a time computes the same one."""
         result = self.state.global_result(step.name, recipe)
         if result is not None:
@@ -180,7 +180,7 @@ class Session:
                     ordinals, index,
                 )  # fmt: skip
 
-    def add_result(self, step: Step, result: GlobalResult) -> None:
+    def add_result(self, step: GlobalStep, result: GlobalResult) -> None:
         """Note the result of a global step: recipes of what reads it depend on it."""
         self.recipes.results[step.name] = result
 

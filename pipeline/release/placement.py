@@ -21,6 +21,7 @@ from pipeline.mix.order import copies, group_index, positions, realised
 from pipeline.mix.plan import MixPlan, count_tokens
 from pipeline.mix.plan import plan as plan_quotas
 from pipeline.mix.repeat import Repeat
+from pipeline.release.facts import ShardFacts
 from pipeline.schema import ROW
 
 
@@ -81,13 +82,13 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
         chosen.append(_chosen(facts, rows, len(outputs), part))
         outputs.append(Output(f"data/{name}", None, int(part.max()) + 1, True))
     modules = facts["module"].to_numpy(zero_copy_only=False).astype(object)
-    for module in sorted({derived.module for derived in run.derived if derived.step.part}):
+    for module in sorted({derived.module for derived in run.derived if derived.definition.part}):
         rows = np.flatnonzero(modules == module)
         rows = rows[np.argsort(hashes[rows], kind="stable")]
         part, _ = cut_parts(sizes[rows], run.release.part_bytes)
         chosen.append(_chosen(facts, rows, len(outputs), part))
         n_parts = int(part.max()) + 1 if len(part) else 0
-        folder = next(derived.step.part for derived in run.derived if derived.module == module)
+        folder = next(derived.definition.part for derived in run.derived if derived.module == module)
         outputs.append(Output(str(folder), None, n_parts, True, module=module))
     orders, mixes = {}, {}
     for name, mix in sorted(planned.items()):
@@ -145,13 +146,13 @@ def to_fit(run: RunFile) -> tuple[tuple[str, Repeat], ...]:
     return tuple((name, mix.repeat) for name, mix in mixes if mix.repeat and mix.repeat.fit)
 
 
-def fitted_mixes(run: RunFile, reports: Sequence[Mapping[str, Any]]) -> dict[str, Mix]:
+def fitted_mixes(run: RunFile, reports: Sequence[ShardFacts]) -> dict[str, Mix]:
     """All mixes by name, with repeats fitted to the sum of what shards report; see facts.counts_to_fit."""
     mixes = dict(run.mix.mixes)
     for name, repeat in to_fit(run):
         counts = np.zeros((len(repeat.bounds) + 1, 2), np.int64)
         for report in reports:
-            counts += np.array(report["fits"].get(name, 0), np.int64)
+            counts += np.array(report.fits.get(name, 0), np.int64)
         mixes[name] = replace(mixes[name], repeat=repeat.fitted(counts.tolist()))
     return mixes
 

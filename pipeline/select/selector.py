@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.annotate.addresses import GlobalResult
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import GlobalStep
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import UsageError
@@ -45,7 +45,7 @@ class Selection:
     lost_passages: int = 0
 
 
-Choose = Callable[[Step, str, list[Any], str], GlobalResult]
+Choose = Callable[[GlobalStep, str, list[Any], str], GlobalResult]
 """Finds or computes a global result: step, recipe, feeds (Feed), folder."""
 
 
@@ -84,7 +84,7 @@ class Selector:
     def find(self) -> Selection | None:
         """The decisions, if all that they need is in the store; None if keepers or owners are still to be chosen."""
 
-        def look_up(step: Step, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
+        def look_up(step: GlobalStep, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
             result = self.session.state.global_result(step.name, recipe)
             if result is None:
                 raise _NotChosenError(folder)
@@ -234,11 +234,11 @@ class Selector:
 
     def keepers(self, decisions: Sequence[Decision], choose: Choose) -> dict[str, SidecarRef]:
         """The keepers of all clusters: their sidecar per shard."""
-        assert self.run_file.keep_one is not None and self.run_file.keep_one.step is not None
+        assert self.run_file.keep_one is not None and self.run_file.keep_one.keepers is not None
         recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
         columns = {f"dedup.{name}": f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
         columns |= {name: name for name in self.run_file.keep_one.hashes}
-        step = self.run_file.keep_one.step
+        step = self.run_file.keep_one.keepers
         folder = _folder(step, recipe)
         choose(step, recipe, [Copies(d, columns) for d in decisions], folder)
         return _row_refs(decisions, folder, recipe)
@@ -259,11 +259,11 @@ class Selector:
 
     def keepers_static(self) -> str:
         """Recipe of the keepers step, shards aside; empty where none are chosen."""
-        step = self.run_file.keep_one.step if self.run_file.keep_one else None
-        return step_recipe(step.step, step.config, []) if step else ""
+        step = self.run_file.keep_one.keepers if self.run_file.keep_one else None
+        return step_recipe(step.definition, step.config, []) if step else ""
 
 
-def _folder(step: Step, recipe: str) -> str:
+def _folder(step: GlobalStep, recipe: str) -> str:
     return f"global/{step.name}/{recipe[:8]}"
 
 

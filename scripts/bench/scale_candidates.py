@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import GlobalStep
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef, read_sidecar
 from pipeline.mapreduce.feeds import Annotations
@@ -237,8 +237,11 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
     ]
     for _ in engine.map(write_documents, tasks):
         pass
-    step = Step(
-        name="candidates", module=candidates.__name__, step=candidates.GLOBAL, config=candidates.Config()
+    step = GlobalStep(
+        name="candidates",
+        module=candidates.__name__,
+        definition=candidates.GLOBAL,
+        config=candidates.Config(),
     )
     index = Index(store, "candidates", RECIPE, {"candidates": asdict(step.config)})
     progress = Progress(quiet=not options.verbose)

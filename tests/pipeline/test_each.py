@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.annotate.wave import bisect
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import StageStep
 from pipeline.errors import ConfigError, StageError
 from pipeline.runtime.progress import Progress
 from pipeline.stage import NoConfig, Stage, bind, each
@@ -120,10 +120,10 @@ def test_the_row_of_an_error_counts_from_the_start_of_the_batch() -> None:
     def frail(text: str) -> dict[str, Any]:
         return measure(text) | ({"n_char": 1} if text == "wrong" else {})
 
-    step = Step(name="own", module="tests.frail", step=stage_of(frail), config=NoConfig())
+    step = StageStep(name="own", module="tests.frail", definition=stage_of(frail), config=NoConfig())
     result, bad = bisect(step, table_of("a", "b", "none", "c", "none"))
-    assert bad == [2, 4] and result["n_chars"].to_pylist() == [1, 1, None, 1, None]
-    step = Step(name="own", module="tests.wrong", step=stage_of(frail), config=NoConfig())
+    assert sorted(bad) == [2, 4] and result["n_chars"].to_pylist() == [1, 1, None, 1, None]
+    step = StageStep(name="own", module="tests.wrong", definition=stage_of(frail), config=NoConfig())
     with pytest.raises(StageError, match=r"own\.n_char") as caught:
         bisect(step, table_of("a", "none", "b", "c", "wrong"))
     assert caught.value.row == 4

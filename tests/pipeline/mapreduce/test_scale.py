@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.run_file import Step
+from pipeline.config.run_file import GlobalStep
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef, read_sidecar, write_sidecar
 from pipeline.mapreduce import run
@@ -113,10 +113,10 @@ def test_runs_of_bounded_size_give_the_same(tmp_path: Path, monkeypatch: pytest.
         store = open_store(tmp_path / name)
         index = Index(store, "candidates", "r" * 32, {})
         feeds = [Annotations(shard, refs) for shard, refs in small_shards(store)]
-        step = Step(
+        step = GlobalStep(
             name="candidates",
             module="stages.dedup.candidates",
-            step=candidates.GLOBAL,
+            definition=candidates.GLOBAL,
             config=candidates.Config(),
         )
         engine, progress = SerialEngine(), Progress(quiet=True)
