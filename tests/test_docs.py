@@ -39,7 +39,7 @@ IDIOMS = re.compile(
 )
 """Phrases with a plain equivalent, which CONTRIBUTING.md lists."""
 
-PLAIN = ("stages", "classifiers")
+PLAIN = ("stages", "classifiers", "scripts")
 """Folders whose docstrings have none of IDIOMS."""
 
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
@@ -123,6 +123,12 @@ def test_readmes_name_the_same_commands_and_pages() -> None:
         for text in map(page, READMES)
     )
     assert english == chinese
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_readmes_are_short(readme: str) -> None:
+    """A README has at most 100 lines; figures, comparisons and words are in pages of their own."""
+    assert page(readme).count("\n") <= 100
 
 
 def test_readmes_show_the_same_run_file() -> None:
