@@ -190,4 +190,4 @@ def _is_dead(record: Record) -> bool:
         return True
     except PermissionError:  # another user's, whose start time may be hidden
         return False
-    return _started(pid) != record["started"]
+    return bool(_started(pid) != record["started"])
