@@ -29,7 +29,7 @@ from tests.helpers.paths import ROOT, SAMPLE
 EXAMPLES = ROOT / "examples"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
 BLOCK = re.compile(r"```bash\n(?P<commands>.*?)```(?:\n\n```text\n(?P<shown>.*?)```)?", re.S)
-SECONDS = 120
+SECONDS = 400
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("bicorpus", "-P -m pipeline"),
     ):  # -P: not from the working directory
         script = folder / "bin" / name
-        search = f'PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}{ROOT}"'
+        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        search = f'PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}{paths}"'
         script.write_text(f'#!/usr/bin/env bash\n{search} exec {sys.executable} {options} "$@"\n', "utf-8")
         script.chmod(0o755)
     return folder
