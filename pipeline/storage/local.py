@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import xxhash
 
@@ -101,11 +101,18 @@ class FolderStore(Store):
                 shutil.rmtree(path)
 
     def open(self, key: str) -> BinaryIO:
-        """Open the file; it stays readable when another replaces it."""
+        """Open the file; it stays readable when another replaces it.
+
+        It is opened by Arrow, whose threads then read it without Python: a thread that waits for the interpreter while
+        that is shutting down would abort the process.
+        """
         path = self._path(key)
         with explained(path):
             try:
-                return open(path, "rb")
+                with open(path, "rb"):  # raises what is wrong with it, in the words of the system
+                    from pyarrow import OSFile
+
+                    return cast(BinaryIO, OSFile(str(path), "rb"))
             except (IsADirectoryError, NotADirectoryError) as error:  # a folder is no object
                 if not self.path.is_dir():  # but a store that lies at or below a file is none at all
                     raise
