@@ -97,7 +97,7 @@ def test_list_is_sorted_by_code_point_and_a_prefix_is_a_folder(store: Store) -> 
 
 
 def test_bad_keys_are_refused(store: Store) -> None:
-    """A key that leaves the store or has empty parts raises StoreError."""
+    """A key that leaves the store or has an empty name raises StoreError."""
     for key in ("../outside", "a/../../b", "a//b", "/a"):
         with pytest.raises(StoreError, match="plain names"):
             store.put(key, b"x")
@@ -281,8 +281,8 @@ def test_check_names_what_is_wrong(tmp_path: Path, s3: str, monkeypatch: pytest.
     """A store that cannot serve raises one line that names it, at once."""
     (tmp_path / "file").write_bytes(b"x")
     for url, write, found in (
-        (tmp_path / "file", True, "a file lies where a folder is expected"),
-        (tmp_path / "file/below", True, "a file lies where a folder is expected"),
+        (tmp_path / "file", True, "found a file, expected a folder"),
+        (tmp_path / "file/below", True, "found a file, expected a folder"),
         (tmp_path / "file", False, "found a file, expected the folder"),
         (tmp_path / "none", False, "found nothing, expected the folder"),
         ("s3://no-such-bucket/x", True, "bucket"),
@@ -297,7 +297,7 @@ def test_check_names_what_is_wrong(tmp_path: Path, s3: str, monkeypatch: pytest.
     with pytest.raises(StoreError, match="endpoint"):
         open_store(s3).check()
     assert time.monotonic() - began < 5
-    with pytest.raises(StoreError, match="unknown kind of store"):
+    with pytest.raises(StoreError, match="unknown scheme of a store"):
         open_store("ftp://host/x")
 
 
