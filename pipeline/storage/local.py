@@ -32,6 +32,9 @@ N_LOCKS = 256
 UMASK = "BICORPUS_UMASK"
 """Environment variable: umask of the files and folders of a store, in octal; 027 if it is not set."""
 
+N_TRIES = 16
+"""Attempts to create a file whose new, still empty folder is removed by another process."""
+
 STALE_S = 86_400
 """Age in seconds from which `check` removes a temporary file; no single write takes a day."""
 
@@ -94,11 +97,14 @@ class FolderStore(Store):
             self._path(key).unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> None:
-        """See Store.delete_prefix."""
+        """See Store.delete_prefix; folders above it are removed if they are empty."""
         path = self._path(folder_name(prefix))
         with explained(path):
             if path.is_dir():
                 shutil.rmtree(path)
+        with suppress(OSError):  # a folder that is not empty, or that another process has removed
+            for folder in path.parents[: len(path.relative_to(self.path).parts) - 1]:
+                folder.rmdir()
 
     def open(self, key: str) -> BinaryIO:
         """See Store.open; an open file stays readable when it is replaced."""
@@ -154,10 +160,9 @@ class FolderStore(Store):
         """Fill a temporary file beside the object, flush it to the disk, then rename it to the object."""
         path = self._path(key)
         with explained(path):
-            self._make_folder(path.parent)
-            temporary = path.with_name(TEMPORARY + uuid.uuid4().hex)
+            temporary, file = self._open_temporary(path.parent)
             try:
-                with open(temporary, "xb", opener=_private) as file:
+                with file:
                     fill(file)
                     os.fchmod(file.fileno(), 0o666 & ~self.umask)
                     file.flush()
@@ -165,7 +170,19 @@ class FolderStore(Store):
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync(path.parent)
+            with suppress(FileNotFoundError):  # another process has deleted the object and its folder
+                _sync(path.parent)
+
+    def _open_temporary(self, folder: Path, n_tries: int = N_TRIES) -> tuple[Path, BinaryIO]:
+        """Create a temporary file and the folders above it; `delete_prefix` may remove those while they are empty."""
+        path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            self._make_folder(folder)
+            return path, open(path, "xb", opener=_private)
+        except FileNotFoundError:
+            if n_tries == 1:
+                raise
+            return self._open_temporary(folder, n_tries - 1)
 
     def _make_folder(self, path: Path) -> None:
         """Create a folder and its missing parents with the permissions of the store."""

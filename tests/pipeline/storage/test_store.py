@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConflictError, StoreError
+from pipeline.storage.local import FolderStore
 from pipeline.storage.store import MissingError, Store, open_store
 
 if TYPE_CHECKING:
@@ -124,6 +125,36 @@ def test_delete_prefix(store: Store) -> None:
     for everything in ("", "/"):
         with pytest.raises(StoreError, match="whole store"):
             store.delete_prefix(everything)
+
+
+def test_delete_prefix_leaves_no_empty_folder(tmp_path: Path) -> None:
+    """The folders above a deleted one are removed if they are empty, up to the store's own."""
+    store = FolderStore(tmp_path / "above/store")
+    for key in ("exchange/a/b", "kept/c", "kept/d/e"):
+        store.put(key, b"x")
+    store.delete_prefix("exchange/a")
+    store.delete_prefix("kept/d")
+    assert [path.name for path in store.path.iterdir()] == ["kept"]
+    store.delete_prefix("kept/none/below")
+    assert keys(store) == ["kept/c"]
+    store.delete_prefix("kept")
+    assert store.path.is_dir() and not any(store.path.iterdir())
+
+
+CREATE_AND_DELETE = """
+import sys
+from pipeline.storage.store import open_store
+store = open_store(sys.argv[1])
+for i in range(200):
+    store.put(f"work/{sys.argv[2]}/{i}", b"x")
+    store.delete_prefix(f"work/{sys.argv[2]}")
+"""
+
+
+def test_folders_are_removed_while_others_write_below(tmp_path: Path, start: Start) -> None:
+    """Processes that delete the last folder of a common one do not fail those that create another there."""
+    processes = [start(CREATE_AND_DELETE, str(tmp_path / "store"), str(i)) for i in range(3)]
+    assert [process.wait(60) for process in processes] == [0] * 3
 
 
 def test_pickle(store: Store) -> None:
