@@ -40,7 +40,7 @@ def import_(
 
     Example: bicorpus import reviews verdicts/*.csv --on doc_id --store ./store
     """
-    from pipeline.ingest.import_tables import import_table, lines
+    from pipeline.ingest.import_tables import import_lines, import_table
     from pipeline.runtime.engines import SerialEngine, open_engine
     from pipeline.storage.store import open_store
 
@@ -51,7 +51,7 @@ def import_(
         found = import_table(open_store(store_url), name, files, on, chosen, engine, progress)
     finally:
         engine.close()
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines(found)))
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(import_lines(found)))
 
 
 @click.command()

@@ -173,7 +173,7 @@ def name_import(store: Store, name: str, config: Config, facts: Mapping[str, Any
     return bool(before != config.table)
 
 
-def describe(name: str, entry: Mapping[str, Any]) -> str:
+def describe_import(name: str, entry: Mapping[str, Any]) -> str:
     """One line on an imported table: its rows, key and columns. Any: plain JSON."""
     kinds = ", ".join(f"{column} {kind}" for column, kind in sorted(entry["columns"].items()))
     return f"{name}: {entry['rows']:,} rows by {entry['on']}: {kinds}"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.fields import Value, as_number, as_string, find, string_array, to_json, to_raw
+from pipeline.ingest.fields import Value, as_number, as_string, encode_json, find_field, string_array, to_raw
 from pipeline.names import check_keys
 from pipeline.schema import CANONICAL, QUARANTINE, split_column
 from pipeline.stage import Record
@@ -180,11 +180,13 @@ class Rows:
             return
         used: set[str] = set()
         try:
-            text = canonical_text(find(fields, self._text_names, used), self._source.max_doc_bytes)
-            values = {column: as_string(find(fields, names, used)) for column, names in self._names.items()}
-            existing = {column: find(fields, names, used) for column, names in self._scores.items()}
+            text = canonical_text(find_field(fields, self._text_names, used), self._source.max_doc_bytes)
+            values = {
+                column: as_string(find_field(fields, names, used)) for column, names in self._names.items()
+            }
+            existing = {column: find_field(fields, names, used) for column, names in self._scores.items()}
             rest = {name: value for name, value in fields.items() if name not in used and value is not None}
-            meta = to_json(rest) if rest else None
+            meta = encode_json(rest) if rest else None
         except _BrokenError as error:
             reason, detail = error.args
             self._quarantine(Record(record.position, None, reason, detail, to_raw(fields)))

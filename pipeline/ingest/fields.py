@@ -20,7 +20,7 @@ Value = Any
 """A field's value: whatever the input format holds."""
 
 
-def find(fields: Mapping[str, Value], names: tuple[str, ...], used: set[str]) -> Value:
+def find_field(fields: Mapping[str, Value], names: tuple[str, ...], used: set[str]) -> Value:
     """Return the first value that is not null, and note its field as used; None if there is none."""
     for name in names:
         value = fields.get(name)
@@ -46,7 +46,7 @@ def as_string(value: Value) -> str | None:
         return value.decode("utf-8", "replace") or None
     if isinstance(value, (int, float, Decimal)):  # an int of 400 digits has no float to test
         return str(value) if isinstance(value, int) or math.isfinite(value) else None
-    return to_json(value).decode()
+    return encode_json(value).decode()
 
 
 def as_number(value: Value) -> float | None:
@@ -60,7 +60,7 @@ def as_number(value: Value) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def to_json(value: Value) -> bytes:
+def encode_json(value: Value) -> bytes:
     """Encode as compact JSON with sorted keys; bytes become base64, times ISO 8601, NaN and infinity null."""
     try:
         return ENCODER.encode(value)
@@ -80,7 +80,7 @@ def to_raw(fields: Mapping[str, Value]) -> bytes | None:
     """Encode a record for the quarantine, long strings cut; None if it cannot be encoded."""
     try:
         short = {k: v[:RAW_BYTES] if isinstance(v, (str, bytes)) else v for k, v in fields.items()}
-        return to_json(short)[:RAW_BYTES]
+        return encode_json(short)[:RAW_BYTES]
     except RecursionError:
         return None
 

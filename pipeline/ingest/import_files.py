@@ -38,8 +38,8 @@ def read_tables(patterns: Sequence[str], on: str, columns: Sequence[str] | None)
     typed: list[pa.Table] = []
     cells: list[pa.Table] = []
     for file in files.values():
-        table, is_text = read_file(file)
-        chosen = choose(table, on, columns, file.path)
+        table, is_text = read_table(file)
+        chosen = select_columns(table, on, columns, file.path)
         (cells if is_text else typed).append(chosen)
     if cells:
         typed.append(infer(concat(cells), on))
@@ -59,7 +59,7 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
         ) from error
 
 
-def read_file(file: InputFile) -> tuple[pa.Table, bool]:
+def read_table(file: InputFile) -> tuple[pa.Table, bool]:
     """One file as a table, and whether its columns are cells of text that have no type yet."""
     with open_input(file.path) as stream:
         if stream.read(4) == b"PAR1":
@@ -134,7 +134,7 @@ def read_csv(data: bytes) -> pa.Table:
     return pyarrow.csv.read_csv(pa.BufferReader(source), parse_options=options, convert_options=convert)
 
 
-def choose(table: pa.Table, on: str, columns: Sequence[str] | None, path: str) -> pa.Table:
+def select_columns(table: pa.Table, on: str, columns: Sequence[str] | None, path: str) -> pa.Table:
     """The key column and the chosen ones, each of a type that is allowed."""
     names = table.column_names
     for name in (on, *(columns or ())):

@@ -13,7 +13,14 @@ import pyarrow.parquet as pq
 
 from pipeline.annotate.wave import WaveTask, annotate_shard, loaded
 from pipeline.config.run_file import StageStep
-from pipeline.dataset.imported_table import Lookup, describe, name_import, prepare, put_import, with_key
+from pipeline.dataset.imported_table import (
+    Lookup,
+    describe_import,
+    name_import,
+    prepare,
+    put_import,
+    with_key,
+)
 from pipeline.dataset.shard import SHARDS, Shard, parse_entry
 from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import UsageError
@@ -83,7 +90,7 @@ def import_table(
     step = StageStep(name=name, module=MODULE, definition=stage, config=config, nullable=True)
     matched = np.zeros(table.num_rows, bool)
     n_documents = n_unmatched = 0
-    for report in align(store, step, engine, progress):
+    for report in align_shards(store, step, engine, progress):
         matched[report.rows] = True
         n_documents += report.shard.n_rows
         n_unmatched += report.n_unmatched
@@ -98,7 +105,7 @@ def import_table(
     }  # fmt: skip
 
 
-def align(store: Store, step: StageStep, engine: Engine, progress: Progress) -> Iterator[AlignReport]:
+def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progress) -> Iterator[AlignReport]:
     """Align every shard of the store; what is finished is in the catalog of the sidecars when this ends."""
     entries = Catalog.load(store, SHARDS).entries
     shards = sorted(shard for name in entries for shard in parse_entry(entries[name]))
@@ -121,10 +128,10 @@ def align(store: Store, step: StageStep, engine: Engine, progress: Progress) -> 
         catalog.update(wanted)
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def import_lines(found: dict[str, Any]) -> list[str]:
     """The result for a terminal."""
     result = [
-        describe(found["name"], found) + ("" if found["changed"] else " (as it was)"),
+        describe_import(found["name"], found) + ("" if found["changed"] else " (as it was)"),
         f"{found['matched']:,} of {found['documents']:,} documents in the store have a row, {found['unmatched']:,} "
         "have none (null)",
     ]

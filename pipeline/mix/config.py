@@ -38,7 +38,7 @@ Shares = Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Phase:
+class MixPhase:
     """Shares that apply until a fraction, in (0, 1], of the training order."""
 
     until: float
@@ -61,7 +61,7 @@ class Mix:
     name: str
     by: str | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    phases: tuple[Phase, ...] = ()
+    phases: tuple[MixPhase, ...] = ()
     alpha: float = 1.0
     tokens: int | None = None
     max_epochs: float = 1.0
@@ -91,7 +91,7 @@ class MixSection:
     mixes: Mapping[str, Mix] = field(default_factory=lambda: {NATURAL: Mix(name=NATURAL)})
 
 
-def parse(settings: Mapping[str, Any] | None, where: str) -> MixSection:
+def parse_mix(settings: Mapping[str, Any] | None, where: str) -> MixSection:
     """Parse the `mix` section of a run file; `where` is its name in errors.
 
     Raises: ConfigError if a setting is unknown, out of range or in conflict with another.
@@ -184,13 +184,13 @@ def _groups(settings: Any, where: str) -> dict[str, tuple[str, ...]]:
     return groups
 
 
-def _phases(settings: Mapping[str, Any], where: str) -> tuple[Phase, ...]:
+def _phases(settings: Mapping[str, Any], where: str) -> tuple[MixPhase, ...]:
     if "share" in settings:
-        return (Phase(until=1.0, share=_share(settings["share"], f"{where}.share")),)
+        return (MixPhase(until=1.0, share=_share(settings["share"], f"{where}.share")),)
     entries = settings.get("schedule", [])
     if not isinstance(entries, list) or ("schedule" in settings and not 0 < len(entries) <= MAX_PHASES):
         raise ConfigError(f"{where}.schedule: expected 1 to {MAX_PHASES} entries of `until` and `share`")
-    phases: list[Phase] = []
+    phases: list[MixPhase] = []
     for i, entry in enumerate(entries):
         where_entry = f"{where}.schedule[{i}]"
         entry = _mapping(entry, where_entry)
@@ -198,7 +198,7 @@ def _phases(settings: Mapping[str, Any], where: str) -> tuple[Phase, ...]:
         until = _number(entry.get("until"), f"{where_entry}.until", 0, 1)
         if until <= (phases[-1].until if phases else 0):
             raise ConfigError(f"{where_entry}.until: found {until}; expected more than in the previous phase")
-        phases.append(Phase(until=until, share=_share(entry.get("share"), f"{where_entry}.share")))
+        phases.append(MixPhase(until=until, share=_share(entry.get("share"), f"{where_entry}.share")))
     if phases and phases[-1].until != 1:
         raise ConfigError(f"{where}.schedule: the last phase ends at {phases[-1].until}; expected 1.0")
     return tuple(phases)

@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from pipeline.errors import ExpectationError
 from pipeline.keyed_hash import GOLDEN, keyed_hash, scramble
-from pipeline.mix.config import NATURAL, Mix, MixSection, Phase, parse
-from pipeline.mix.plan import GroupPlan, MixPlan, count_tokens, plan
+from pipeline.mix.config import NATURAL, Mix, MixPhase, MixSection, parse_mix
+from pipeline.mix.plan import GroupPlan, MixPlan, count_tokens, plan_quotas
 from pipeline.mix.repeat import Repeat
 
 __all__ = [
-    "NATURAL", "GroupPlan", "Mix", "MixPlan", "MixSection", "Phase", "Repeat", "copies", "count_tokens", "group_index",
-    "keyed_hash", "parse", "plan", "positions", "realised",
+    "NATURAL", "GroupPlan", "Mix", "MixPhase", "MixPlan", "MixSection", "Repeat", "copies", "count_tokens",
+    "group_index", "keyed_hash", "parse_mix", "plan_quotas", "positions", "realised",
 ]  # fmt: skip
 
 

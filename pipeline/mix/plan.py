@@ -79,7 +79,7 @@ def count_tokens(strata: pa.Array | pa.ChunkedArray, tokens: np.ndarray) -> dict
     return dict(sorted(zip(sums["stratum"].to_pylist(), sums["tokens_sum"].to_pylist(), strict=True)))
 
 
-def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
+def plan_quotas(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
     """Compute the exact token quotas of each group of a mix.
 
     Args: tokens_by_stratum, tokens of the available documents, including repeats; max_discard, the largest share of

@@ -41,7 +41,7 @@ def part_fields(kind: pa.DataType) -> tuple[str, ...]:
     return names if all("." in name for name in names) else ()
 
 
-def part_rows(
+def language_part_rows(
     table: Mapping[str, pa.ChunkedArray], column: str, names: Iterable[str]
 ) -> tuple[np.ndarray, dict[str, pa.ChunkedArray]]:
     """The parts of all documents as rows: int64 (n_parts,), the row of its document, and the columns asked for.

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ExpectationError
-from pipeline.rules.language_parts import part_rows
+from pipeline.rules.language_parts import language_part_rows
 from pipeline.schema import OWNERS
 
 GROUP_SEPARATOR = ", "
@@ -124,7 +124,7 @@ class Rule:
         """
         failing = self._fails(table, cuts)
         if self.parts is not None:
-            rows, parts = part_rows(table, self.parts, self.columns() - {self.parts})
+            rows, parts = language_part_rows(table, self.parts, self.columns() - {self.parts})
             key = table[self.parts].type.value_type[0].name
             if len(rows) and key not in self.tested():
                 failing[rows] = False
@@ -175,7 +175,7 @@ class Verdicts:
     passes_base: np.ndarray
 
 
-def judge(
+def judge_rules(
     rules: Iterable[Rule],
     table: Mapping[str, pa.ChunkedArray],
     cuts: Cuts | None = None,
@@ -257,7 +257,7 @@ def group_values(by: tuple[str, ...], table: Mapping[str, pa.ChunkedArray]) -> p
     return pc.binary_join_element_wise(*columns, GROUP_SEPARATOR)
 
 
-def group_name(by: tuple[str, ...], values: Mapping[str, Any]) -> str:  # Any: values of any column
+def quantile_group(by: tuple[str, ...], values: Mapping[str, Any]) -> str:  # Any: values of any column
     """The group of one row, given its values by column; see group_values."""
     columns = {name: pa.chunked_array([[values[name]]]) for name in by}
     return str(group_values(by, columns or {"": pa.chunked_array([[None]])})[0].as_py())

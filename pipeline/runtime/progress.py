@@ -20,9 +20,9 @@ class Progress:
         self.started = time.monotonic()
 
     @contextmanager
-    def phase(self, name: str, n_tasks: int, unit: str = "shards") -> Iterator[Phase]:
+    def phase(self, name: str, n_tasks: int, unit: str = "shards") -> Iterator[ProgressPhase]:
         """Follow `n_tasks` of one phase; a phase without tasks prints nothing."""
-        phase = Phase(self, name, n_tasks, unit)
+        phase = ProgressPhase(self, name, n_tasks, unit)
         if not n_tasks:
             yield phase
             return
@@ -46,7 +46,7 @@ class Progress:
             print(text, file=self.stream, flush=True)
 
 
-class Phase:
+class ProgressPhase:
     """Progress of one phase; `step` is called as tasks finish."""
 
     def __init__(self, progress: Progress, name: str, n_tasks: int, unit: str) -> None:

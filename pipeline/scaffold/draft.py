@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.scaffold.find_files import Unread, find_files
 from pipeline.scaffold.infer import CHINESE, LATIN
 from pipeline.scaffold.proposal import Proposal, propose, relative
-from pipeline.scaffold.survey import survey
+from pipeline.scaffold.survey import survey_files
 
 MAX_LISTED = 20
 """Paths without a source that the page lists; the command prints all of them."""
@@ -58,7 +58,7 @@ global: # across documents
 
 
 @dataclass(frozen=True)
-class Draft:
+class RunFileDraft:
     """A run file that was written, the sources in it, and the paths that are in none of them."""
 
     path: str
@@ -67,7 +67,7 @@ class Draft:
 
     def notes(self) -> list[str]:
         """One line for each source, and for each path without one."""
-        found = [f"{source.name}: {describe(source)}" for source in self.sources]
+        found = [f"{source.name}: {describe_source(source)}" for source in self.sources]
         return [*found, *(f"not used: {printable(u.path)}: {printable(u.reason)}" for u in self.unread)]
 
     def plain(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Draft:
 
 def write_draft(
     paths: Sequence[str], out_path: str, force: bool = False, follow_links: bool = False
-) -> Draft:
+) -> RunFileDraft:
     """Look at files and folders and write a run file that reads them.
 
     Args: follow_links, read links to files outside of the folders that were named.
@@ -98,7 +98,7 @@ def write_draft(
     target = os.path.abspath(out_path)
     looked = [find_files(path, target, follow_links) for path in paths]
     files = sorted({file.path: file for found, _ in looked for file in found}.values(), key=lambda f: f.path)
-    samples, refused = survey(files)
+    samples, refused = survey_files(files)
     unread = [*(item for _, items in looked for item in items), *refused]
     if not samples:
         why = "; ".join(f"{printable(item.path)}: {printable(item.reason)}" for item in unread[:3])
@@ -106,8 +106,8 @@ def write_draft(
             f"{', '.join(paths)}: no file that can be read ({why or 'there are no files'}); expected JSON "
             "Lines or Parquet with a field of text, WARC, WET, HTML, Markdown or text, plain or compressed"
         )
-    draft = Draft(out_path, propose(samples, os.path.dirname(target)), tuple(unread))
-    _write(target, render(draft, _corpus_name(paths[0])))
+    draft = RunFileDraft(out_path, propose(samples, os.path.dirname(target)), tuple(unread))
+    _write(target, render_run_file(draft, _corpus_name(paths[0])))
     return draft
 
 
@@ -125,7 +125,7 @@ def _corpus_name(path: str) -> str:
     return re.sub(r"[^\w-]+", "_", base).strip("_") or "corpus"
 
 
-def describe(source: Proposal) -> str:
+def describe_source(source: Proposal) -> str:
     """Say what a source holds, in one line."""
     shares = [f"{name} {_percent(n, source.n_docs)}" for name, n in source.languages().most_common()]
     return (
@@ -134,7 +134,7 @@ def describe(source: Proposal) -> str:
     )
 
 
-def render(draft: Draft, corpus: str) -> str:
+def render_run_file(draft: RunFileDraft, corpus: str) -> str:
     """Write the page."""
     labels = {
         profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in (*LANGUAGES, WORDLESS)
@@ -168,7 +168,7 @@ def render(draft: Draft, corpus: str) -> str:
 
 
 def _source_lines(source: Proposal) -> Iterable[str]:
-    yield f"  - name: {_flow(source.name)} # {describe(source)}"
+    yield f"  - name: {_flow(source.name)} # {describe_source(source)}"
     yield f"    reader: {source.reader_name}"
     yield f"    files: {_flow(source.patterns[0] if len(source.patterns) == 1 else list(source.patterns))}"
     if source.follow_links:

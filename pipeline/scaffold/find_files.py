@@ -13,7 +13,7 @@ from pipeline.storage.store import fixed_folder, leads_out, list_inputs
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A file to look at; root: the folder that was asked for, "" for a glob, None for a file named itself.
 
     leads_out: it is a link to a file outside of that folder.
@@ -38,7 +38,9 @@ class Unread:
     reason: str
 
 
-def find_files(path: str, ignored: str = "", follow_links: bool = False) -> tuple[list[Found], list[Unread]]:
+def find_files(
+    path: str, ignored: str = "", follow_links: bool = False
+) -> tuple[list[FoundFile], list[Unread]]:
     """List the files that a path, a folder, a glob or a URL names, in order.
 
     Hidden files, links to folders and stores of this tool are not looked into. ignored: a file to leave out.
@@ -48,7 +50,7 @@ def find_files(path: str, ignored: str = "", follow_links: bool = False) -> tupl
     """
     if not os.path.isdir(path):
         return _list_named(path, follow_links), []
-    root, found = os.path.abspath(path), list[Found]()
+    root, found = os.path.abspath(path), list[FoundFile]()
     unread: list[Unread] = []
 
     def note(error: OSError) -> None:
@@ -80,24 +82,24 @@ def _leave_out(folder: str, names: list[str], files: list[str]) -> Iterator[Unre
     files[:] = sorted(set(files) - set(hidden))
 
 
-def _list_named(path: str, follow_links: bool) -> list[Found]:
+def _list_named(path: str, follow_links: bool) -> list[FoundFile]:
     """List what a path or glob names; what is no object in a bucket is taken for a folder."""
     root = "" if glob.has_magic(path) and not os.path.exists(path) else None
     try:
         files = list_inputs(path, follow_links)
         folder = None if root is None or "://" in path else fixed_folder(os.path.abspath(path))
         return [
-            Found(file.path, file.size, root, folder is not None and leads_out(file.path, folder))
+            FoundFile(file.path, file.size, root, folder is not None and leads_out(file.path, folder))
             for file in files
         ]
     except InputError:
         if "://" not in path or glob.has_magic(path):
             raise
     root = path.rstrip("/")
-    return [Found(file.path, file.size, root) for file in list_inputs(f"{root}/**")]
+    return [FoundFile(file.path, file.size, root) for file in list_inputs(f"{root}/**")]
 
 
-def _look_at(path: str, root: str, found: list[Found], unread: list[Unread], follow_links: bool) -> None:
+def _look_at(path: str, root: str, found: list[FoundFile], unread: list[Unread], follow_links: bool) -> None:
     """Add a file of a folder to those found or unread."""
     linked = leads_out(path, root)
     if linked and not follow_links and os.path.exists(path):
@@ -112,6 +114,6 @@ def _look_at(path: str, root: str, found: list[Found], unread: list[Unread], fol
         unread.append(Unread(path, str(error.strerror)))
     else:
         if stat.S_ISREG(status.st_mode):
-            found.append(Found(path, status.st_size, root, linked))
+            found.append(FoundFile(path, status.st_size, root, linked))
         else:
             unread.append(Unread(path, "not a regular file"))

@@ -76,7 +76,7 @@ def flatten(fields: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iter
             yield f"{prefix}{name}", value
 
 
-def as_text(value: Any) -> str:  # Any: a field's value
+def text_value(value: Any) -> str:  # Any: a field's value
     """Return a value that a document's text can be, else an empty string."""
     if isinstance(value, bytes):
         try:
@@ -101,7 +101,7 @@ def count_fields(rows: list[dict[str, Any]]) -> dict[str, Field]:
 
 
 def _count_values(values: list[Any]) -> Field:
-    texts = [as_text(value) for value in values]
+    texts = [text_value(value) for value in values]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     scalars = {value for value in values if isinstance(value, (str, int)) and not isinstance(value, bool)}
     return Field(
@@ -145,7 +145,7 @@ def _is_likely(column: str, name: str, found: Field) -> bool:
     return bool(NAMES[column].search(name)) and holds.get(column, found.n_values) >= most
 
 
-def count_scripts(text: str) -> Counter[str]:
+def count_letters(text: str) -> Counter[str]:
     """Count the letters of a text by script: Latin, Han, Kana, Hangul, other."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     block = np.searchsorted(_FIRST, codes, side="right") - 1
@@ -163,7 +163,7 @@ def guess_language(text: str) -> str:
     One Han character says as much as several Latin letters, and Japanese is told by its kana, so that a fifth
     of Han makes a text Chinese and a tenth of kana makes it Japanese.
     """
-    counts = count_scripts(text[:LOOK_CHARS])
+    counts = count_letters(text[:LOOK_CHARS])
     share = {script: n / counts.total() for script, n in counts.items()}
     for script, least, language in (
         ("Kana", 0.1, "Japanese"), ("Hangul", 0.2, "Korean"), ("Han", 0.2, CHINESE), ("Latin", 0.5, LATIN),

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
 from pipeline.recipe import config_of, load_step
-from pipeline.scaffold.find_files import Found, Unread
+from pipeline.scaffold.find_files import FoundFile, Unread
 from pipeline.scaffold.foreign_layouts import DOLMA, attribute_names
-from pipeline.scaffold.infer import Field, as_text, choose_text, count_fields, flatten, guess_language
+from pipeline.scaffold.infer import Field, choose_text, count_fields, flatten, guess_language, text_value
 from pipeline.stage import Reader, Record
 from pipeline.storage.store import open_input
 
@@ -59,7 +59,7 @@ class Sample:
     doubt: why no source can be made of this file alone, though files of its kind may have it among them.
     """
 
-    file: Found
+    file: FoundFile
     reader_name: str
     fields: Mapping[str, Field]
     text_field: str
@@ -88,7 +88,7 @@ class _Head:
         return self.n_sound + self.broken.total()
 
 
-def sniff(file: Found, n_files: int = 1) -> Sample | Unread:
+def sniff(file: FoundFile, n_files: int = 1) -> Sample | Unread:
     """Tell what a file holds from its start. n_files: how many share the bytes that are read in all."""
     n_bytes = min(max(TOTAL_BYTES // max(n_files, 1), MIN_BYTES), MAX_BYTES)
     page_bytes = min(max(PAGE_BYTES // max(n_files, 1), MIN_PAGE_BYTES), MAX_BYTES)
@@ -101,7 +101,7 @@ def sniff(file: Found, n_files: int = 1) -> Sample | Unread:
         return Unread(file.path, f"cannot be read: {error.__cause__ or error}")
 
 
-def _sniff_start(file: Found, n_bytes: int, page_bytes: int) -> Sample | Unread:
+def _sniff_start(file: FoundFile, n_bytes: int, page_bytes: int) -> Sample | Unread:
     with open_input(file.path) as stream:
         data = stream.read(n_bytes)
         if data.startswith(b"PAR1"):
@@ -137,7 +137,7 @@ class _Start(io.BytesIO):
 
 
 def _sniff_lines(
-    file: Found, reader_name: str, data: bytes, config: Mapping[str, Any] | None = None
+    file: FoundFile, reader_name: str, data: bytes, config: Mapping[str, Any] | None = None
 ) -> Sample | Unread:  # Any: the reader's settings
     """Read the start of a file of records."""
     cut = len(data) < file.size
@@ -145,7 +145,7 @@ def _sniff_lines(
     return _sample(file, reader_name, head, file.size / len(data), config)
 
 
-def _sniff_archive(file: Found, data: bytes, page_bytes: int) -> Sample | Unread:
+def _sniff_archive(file: FoundFile, data: bytes, page_bytes: int) -> Sample | Unread:
     """Read the start of a WARC file: of extracted texts (WET) or, if it has none, of pages."""
     texts = _sniff_lines(file, WET, data)
     if isinstance(texts, Sample):
@@ -154,7 +154,7 @@ def _sniff_archive(file: Found, data: bytes, page_bytes: int) -> Sample | Unread
     return pages if isinstance(pages, Sample) or "no records" not in pages.reason else texts
 
 
-def _sniff_whole(file: Found, reader_name: str, must_look_so: bool = False) -> Sample | None:
+def _sniff_whole(file: FoundFile, reader_name: str, must_look_so: bool = False) -> Sample | None:
     """Read a file that is one document; None if it must look like a page of HTML and does not."""
     if must_look_so:
         text = _whole_text(file, TEXT)
@@ -164,7 +164,7 @@ def _sniff_whole(file: Found, reader_name: str, must_look_so: bool = False) -> S
     if isinstance(record, Record):
         return _blank(file, reader_name, str(record.reason), f"{record.reason} ({record.detail})")
     fields = dict(flatten(record))
-    if not as_text(fields.get("text")):
+    if not text_value(fields.get("text")):
         return _blank(file, reader_name, "empty_text", "holds no text")
     counts = count_fields([fields])
     return Sample(
@@ -175,7 +175,7 @@ def _sniff_whole(file: Found, reader_name: str, must_look_so: bool = False) -> S
     )  # fmt: skip
 
 
-def _whole_text(file: Found, reader_name: str) -> Mapping[str, Any] | Record:  # Any: a reader's fields
+def _whole_text(file: FoundFile, reader_name: str) -> Mapping[str, Any] | Record:  # Any: a reader's fields
     """The fields of the one record of a file, or the record if it is broken."""
     reader: Reader = load_step(reader_name, "READER", "init")
     with open_input(file.path) as stream:
@@ -183,13 +183,13 @@ def _whole_text(file: Found, reader_name: str) -> Mapping[str, Any] | Record:  #
     return record if record.fields is None else record.fields
 
 
-def _blank(file: Found, reader_name: str, reason: str, doubt: str) -> Sample:
+def _blank(file: FoundFile, reader_name: str, reason: str, doubt: str) -> Sample:
     """A file of which a run makes a record in quarantine."""
     return Sample(file, reader_name, {}, "text", 1, Counter([reason]), 0, 0, {}, doubt=doubt)
 
 
 def _sniff_parquet(
-    stream: Any, file: Found, n_bytes: int
+    stream: Any, file: FoundFile, n_bytes: int
 ) -> Sample | Unread:  # Any: the stream of open_input
     """Read as many rows as make about n_bytes of a file as it lies; its footer says how many there are."""
     try:
@@ -233,7 +233,7 @@ def _read_head(
 
 
 def _sample(
-    file: Found, reader_name: str, head: _Head, n_times: float, config: Mapping[str, Any] | None = None
+    file: FoundFile, reader_name: str, head: _Head, n_times: float, config: Mapping[str, Any] | None = None
 ) -> Sample | Unread:  # Any: the reader's settings
     """Sum up the records of a head, which the whole file holds n_times as many of."""
     if head.n_sound <= head.broken.total():
@@ -244,7 +244,7 @@ def _sample(
     text_field = choose_text(fields, reader.fields["text"])
     if text_field is None:
         return Unread(file.path, f"no field holds text; fields are {', '.join(sorted(fields)) or '(none)'}")
-    texts = [text for row in rows if (text := as_text(row.get(text_field)))]
+    texts = [text for row in rows if (text := text_value(row.get(text_field)))]
     n_docs = round(head.n_sound * len(texts) / len(rows))
     n_bytes = sum(len(text.encode("utf-8", "replace")) for text in texts)
     guesses = Counter(guess_language(text) for text in texts)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.scaffold.find_files import Found, Unread
+from pipeline.scaffold.find_files import FoundFile, Unread
 from pipeline.scaffold.foreign_layouts import DOLMA, documents_of
 from pipeline.scaffold.sniff import HTML_NAME, TEXT, TEXT_NAME, WHOLE, Sample, sniff
 
@@ -23,7 +23,7 @@ ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNOREC
 """Names of files that describe others."""
 
 
-def survey(files: Sequence[Found]) -> tuple[list[Sample], list[Unread]]:
+def survey_files(files: Sequence[FoundFile]) -> tuple[list[Sample], list[Unread]]:
     """Tell what files hold, in order; and which of them no source can be made of, and why."""
     attributes = {file.path: documents for file in files if (documents := documents_of(file.path))}
     looked = _look([file for file in files if file.path not in attributes])
@@ -43,9 +43,11 @@ def survey(files: Sequence[Found]) -> tuple[list[Sample], list[Unread]]:
     return [s for s in samples if s.file.path not in out], sorted(unread, key=lambda item: item.path)
 
 
-def _look(files: Sequence[Found]) -> list[Sample | Unread]:
+def _look(files: Sequence[FoundFile]) -> list[Sample | Unread]:
     """Sniff files; of many that their names say to be single documents, only some."""
-    kinds = [(place(file), ending) if (ending := whole_ending(file.path)) else None for file in files]
+    kinds = [
+        (sampling_folder(file), ending) if (ending := whole_ending(file.path)) else None for file in files
+    ]
     n_of, n_seen = Counter(kinds), Counter[object]()
     like: dict[object, Sample] = {}
     found: list[Sample | Unread] = []
@@ -66,7 +68,7 @@ def whole_ending(path: str) -> str:
     return match[0] if match else ""
 
 
-def place(file: Found) -> str:
+def sampling_folder(file: FoundFile) -> str:
     """Where files of single documents are looked for together: the folder that was asked for, or their own."""
     return file.root or file.folder
 
@@ -91,7 +93,7 @@ def _refused(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
     found += [(sample, why) for sample in samples if sample.fields.keys() >= BENCHMARK]
     known = {sample.file.path for sample in about}
     sound = {
-        (place(s.file), s.reader_name)
+        (sampling_folder(s.file), s.reader_name)
         for s in samples
         if s.reader_name in WHOLE and not s.doubt and s.file.path not in known
     }
@@ -99,7 +101,7 @@ def _refused(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
         if (
             sample.doubt
             and sample.file.path not in known
-            and (place(sample.file), sample.reader_name) not in sound
+            and (sampling_folder(sample.file), sample.reader_name) not in sound
         ):
             reader = sample.reader_name.rpartition(".")[2]
             found.append((sample, f"read as {reader}: {sample.doubt}"))

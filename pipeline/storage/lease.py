@@ -29,7 +29,7 @@ RENEWALS = 3
 N_TRIES = 16
 """Swaps that a commit may lose to other writers of the same token before it fails."""
 
-Record = dict[str, Any]
+LeaseRecord = dict[str, Any]
 """What a lease object holds: token, owner (host:pid:random), machine and started (to tell whether the process
 lives), since, expires (s since 1970), released."""
 
@@ -41,7 +41,7 @@ class Lease:
     without renewal.
     """
 
-    def __init__(self, store: Store, key: str, record: Record, tag: str | None, ttl: float) -> None:
+    def __init__(self, store: Store, key: str, record: LeaseRecord, tag: str | None, ttl: float) -> None:
         self.store, self.key, self.ttl = store, key, ttl
         self.token: int = record["token"]
         self.owner: str = record["owner"]
@@ -117,10 +117,10 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     """
     key = f"leases/{name}.json"
     tagged = store.get_with_tag(key)
-    previous: Record = json.loads(tagged[0]) if tagged else {"token": 0, "released": True}
+    previous: LeaseRecord = json.loads(tagged[0]) if tagged else {"token": 0, "released": True}
     if not (previous["released"] or previous["expires"] < time.time() or _is_dead(previous)):
         raise LeaseError(_held(key, previous))
-    record: Record = {
+    record: LeaseRecord = {
         "token": previous["token"] + 1,
         "owner": f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
         "machine": _machine(),
@@ -159,7 +159,7 @@ def _encode(content: dict[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _held(key: str, record: Record) -> str:
+def _held(key: str, record: LeaseRecord) -> str:
     expires = datetime.fromtimestamp(record["expires"], UTC).isoformat(timespec="seconds")
     return (
         f"{key}: held by {record['owner']} since {record['since']}; wait for that run to end "
@@ -189,7 +189,7 @@ def _started(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _is_dead(record: Record) -> bool:
+def _is_dead(record: LeaseRecord) -> bool:
     """Return whether the holder ran on this machine and is dead; False if that is unknown."""
     if not record["machine"] or record["machine"] != _machine():
         return False
