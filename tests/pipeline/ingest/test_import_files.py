@@ -31,8 +31,8 @@ def refused(folder: Path, data: bytes, *options: object, on: str = "doc_id", nam
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("doc_id,v\na,好\nb,x\na,差\n", "the doc_id 'a' stands twice with different values: v '好' and '差'"),
-        ("doc_id,v\na,1\nb,x\na,\nb,2\n", "'a' stands twice with different values: v '1' and None; so do 1 more"),
+        ("doc_id,v\na,好\nb,x\na,差\n", "the doc_id 'a' has two rows with different values: v '好' and '差'"),
+        ("doc_id,v\na,1\nb,x\na,\nb,2\n", "'a' has two rows with different values: v '1' and None, and so for 1 more"),
         ('{"doc_id": "a", "v": [1]}\n{"doc_id": "a", "v": [1, 2]}\n', "v [1] and [1, 2]"),
         ("docid,v\na,1\n", "the column 'doc_id' is not there; did you mean 'docid'"),
         ("doc_id,v,v\na,1,2\n", "the column 'v' stands twice or has no name"),
@@ -94,7 +94,7 @@ def test_repeated_keys_must_agree(rows: list[tuple[str, float | None]]) -> None:
     nested = table.append_column("w", pa.array([[value] for value in values], pa.list_(pa.float64())))
     for each in (table, nested, nested.select(["doc_id", "w"])):
         if len(set(rows)) > len(set(keys)):
-            with pytest.raises(InputError, match="stands twice with different values"):
+            with pytest.raises(InputError, match="has two rows with different values"):
                 prepare(each)
         else:
             assert prepare(each)["doc_id"].to_pylist() == sorted(set(keys), key=lambda key: key.encode())
