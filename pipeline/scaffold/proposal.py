@@ -225,7 +225,7 @@ def _shared_start(names: list[str]) -> str:
 
 
 def _name(group: list[Sample], alone: bool) -> str:
-    """Return the name of a source: that of its folder if it is the only source in it, else the common start of its files."""
+    """Return the name of a source: that of its folder if no other source is in it, else of its files."""
     names = [os.path.basename(sample.file.path).split(".")[0] for sample in group]
     stem = re.sub(r"[-_0-9]+$", "", _shared_start(names))
     folder = os.path.basename(_folder(group))
