@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.config.phases import phases, read_steps
-from pipeline.config.run_file import Ingest, RunFile, Source, Step, ingest_recipe, plain_edits
+from pipeline.config.run_file import GlobalStep, Ingest, RunFile, Source, Step, ingest_recipe, plain_edits
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef
 from pipeline.recipe import digest, step_recipe
@@ -32,8 +32,8 @@ class Recipes:
 
     def __init__(self, run: RunFile, erased: Mapping[str, Mapping[str, list[int]]] | None = None) -> None:
         self.run = run
-        owners = (run.owners,) if run.owners else ()
-        self.steps = {step.name: step for step in (*run.annotate, *run.globals, *owners, *run.late)}
+        steps: list[Step] = [*run.annotate, *run.globals, *([run.owners] if run.owners else []), *run.late]
+        self.steps = {step.name: step for step in steps}
         self.owners: dict[str, SidecarRef] = {}  # by shard, once they are chosen
         self.erased = erased or {}  # by step: rows by shard that its index leaves out
         self.results: dict[str, GlobalResult] = {}
@@ -64,7 +64,7 @@ class Recipes:
     def folder(self, name: str) -> str:
         """`annotations/<stage>/v<n>-<recipe8>` or `global/<step>/<recipe8>` (needs the global's result)."""
         step = self.steps[name]
-        if step.is_global:
+        if isinstance(step, GlobalStep):
             return f"global/{name}/{self.results[name].recipe[:8]}"
         return f"annotations/{name}/v{step.definition.version}-{self.static[name][:8]}"
 
@@ -76,7 +76,7 @@ class Recipes:
             stage, plain = split_column(column)
             if stage is None or stage in self.imported:
                 continue
-            if self.steps[stage].is_global:
+            if isinstance(self.steps[stage], GlobalStep):
                 result = self.results.get(stage)
                 if result is None:
                     return None
@@ -98,7 +98,7 @@ class Recipes:
             return imported_ref(name, source, self.run.ingest, shard)
         if name == OWNERS:
             return self.owners[shard.id]
-        if self.steps[name].is_global:
+        if isinstance(self.steps[name], GlobalStep):
             result = self.results[name]
             return SidecarRef(f"{self.folder(name)}/rows/{shard.id}.parquet", result.recipe)
         recipe = self.full(name, shard)
@@ -131,10 +131,11 @@ class Recipes:
     def global_recipe(self, step: Step, shards: Iterable[Shard]) -> str | None:
         """Full recipe of a global step over these shards; None while a global that it reads is not known."""
         inputs: list[object] = []
-        globals_ = sorted(n for n in read_steps(step) if n in self.steps and self.steps[n].is_global)
+        known = sorted(read_steps(step) & self.steps.keys())
+        globals_ = [name for name in known if isinstance(self.steps[name], GlobalStep)]
         if any(name not in self.results for name in globals_):
             return None
-        stages = sorted(n for n in read_steps(step) if n in self.steps and not self.steps[n].is_global)
+        stages = [name for name in known if not isinstance(self.steps[name], GlobalStep)]
         erased = self.erased.get(step.name, {})
         for shard in shards:
             recipes = [self.full(name, shard) for name in stages]

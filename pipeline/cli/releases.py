@@ -67,6 +67,7 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
 
     from pipeline.errors import UsageError
     from pipeline.report.page import page
+    from pipeline.report.release_numbers import read_numbers
     from pipeline.storage.store import open_store
 
     if (target is None) != as_json:
@@ -76,11 +77,11 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
         raise UsageError(
             f"{release.url}: no report.json, so not a release; expected the folder of one, such as store/releases/v1"
         )
-    numbers = release.get("report.json").decode()
+    data = release.get("report.json")
     if target is None:
-        click.echo(numbers.rstrip())
+        click.echo(data.decode().rstrip())
     else:
-        Path(target).write_text(page(json.loads(numbers)), encoding="utf-8")
+        Path(target).write_text(page(read_numbers(data)), encoding="utf-8")
         click.echo(target)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
 from pipeline.config.phases import Phase, phases
-from pipeline.config.run_file import RunFile, Step
+from pipeline.config.run_file import GlobalStep, RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
 from pipeline.planning.state import State, known_derivations, known_groups, shards_of
@@ -158,7 +158,9 @@ def plan_phase(
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
     """The reason that a stage has work, in a few words."""
-    if any(recipes.steps[n].is_global and n not in recipes.results for n in upstream(step, recipes)):
+    if any(
+        isinstance(recipes.steps[n], GlobalStep) and n not in recipes.results for n in upstream(step, recipes)
+    ):
         return "after a global step that has to run"
     if n_pending < n_shards:
         return f"{n_pending:,} new shards"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ from pipeline.dataset.shard import Columns
 from pipeline.mapreduce.shuffle import write_exchange
 from pipeline.mix.repeat import Repeat
 from pipeline.release.clusters import eligible_rows, members, part_of
-from pipeline.report import profile
+from pipeline.report.profile import READS, Profile, profile_shard, thresholds
 from pipeline.schema import ROW, ROW_BITS
 from pipeline.select.guards import count_copies, count_hosts
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
@@ -41,19 +42,34 @@ class FactsTask:
     hosts_key: str = ""
 
 
-def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
+class ShardFacts(msgspec.Struct, kw_only=True):
+    """A shard's part of the report, in numbers that add up over shards.
+
+    funnel: language -> outcome -> documents. failed: documents that fail each rule. fits: mix -> counts that its
+    repeats are fitted to. profile, thresholds: see pipeline.report.profile; copies: see select.guards.count_copies.
+    """
+
+    funnel: dict[str, dict[str, int]]
+    failed: dict[str, int]
+    fits: dict[str, list[list[int]]]
+    profile: Profile = {}
+    thresholds: dict[str, list[dict[str, Any]]] = {}  # Any: release_numbers.Cut as plain data
+    copies: dict[str, Any] = {}  # Any: nested counts
+
+
+def collect_facts(task: FactsTask) -> ShardFacts:
     """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
     hosts = {"host"} if task.hosts_key else set()
-    columns, kept = decide_shard(task, task.layout.sources() | profile.READS | hosts)
-    table, report = facts_table(task, columns, kept)
+    columns, kept = decide_shard(task, task.layout.sources() | READS | hosts)
+    table, facts = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
-    report["profile"] = profile.profile_shard(task.layout, columns, language, n_tokens, kept)
-    report["thresholds"] = profile.thresholds(task.decision, task.layout)
+    facts.profile = profile_shard(task.layout, columns, language, n_tokens, kept)
+    facts.thresholds = thresholds(task.decision, task.layout)
     asked = {"source": columns["source"]}
     if (sizes := task.layout.columns["cluster_size"]) is not None:
         asked["cluster_size"] = columns[sizes]
-    report["copies"] = count_copies(asked, kept, language)
+    facts.copies = count_copies(asked, kept, language)
     if task.hosts_key:
         write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
                        task.cluster_parts)  # fmt: skip
@@ -62,10 +78,10 @@ def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
         found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
         parts = part_of(found["cluster"], task.cluster_parts)
         write_exchange(task.store, task.clusters_key, found, parts, task.cluster_parts)
-    return report
+    return facts
 
 
-def facts_of(task: FactsTask) -> tuple[pa.Table, dict[str, Any]]:
+def facts_of(task: FactsTask) -> tuple[pa.Table, ShardFacts]:
     """What placing needs of each kept document, and the shard's part of the funnel."""
     return facts_table(task, *decide_shard(task, {"text_bytes"}))
 
@@ -78,7 +94,7 @@ def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
     return columns, final(task.decision, task.store)
 
 
-def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table, dict[str, Any]]:
+def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table, ShardFacts]:
     """See `facts_of`."""
     decision, n_rows = task.decision, task.decision.shard.n_rows
     language = languages(columns, task.layout, n_rows)
@@ -95,10 +111,11 @@ def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table
             **{name: columns[name] for name in task.by},
         }
     ).filter(pa.array(kept.keep))
-    return table, funnel_of(task, kept, language) | {"fits": counts_to_fit(task, columns, kept)}
+    funnel, failed = funnel_of(task, kept, language)
+    return table, ShardFacts(funnel=funnel, failed=failed, fits=counts_to_fit(task, columns, kept))
 
 
-def counts_to_fit(task: FactsTask, columns: Columns, kept: Kept) -> dict[str, Any]:
+def counts_to_fit(task: FactsTask, columns: Columns, kept: Kept) -> dict[str, list[list[int]]]:
     """Counts of what rules remove, for each mix whose repeats follow from it.
 
     One document stands for each cluster, the one that names it, as if copies were dropped before any rule; documents
@@ -120,8 +137,10 @@ def _tokens(task: FactsTask, columns: Columns) -> pa.ChunkedArray:
     return release_column(columns, task.layout, "n_tokens", pa.int64(), task.decision.shard.n_rows)
 
 
-def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
-    """Documents by language and outcome, and how many fail each rule whatever dropped them."""
+def funnel_of(
+    task: FactsTask, kept: Kept, language: pa.ChunkedArray
+) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Documents by language and outcome, and how many fail each rule, whichever rule dropped them."""
     rules = task.decision.rules
     outcomes = outcome_names(rules, task.layout.duplicate, task.layout.orphan, "kept")[kept.rule]
     funnel: dict[str, dict[str, int]] = {}
@@ -131,4 +150,4 @@ def funnel_of(task: FactsTask, kept: Kept, language: pa.ChunkedArray) -> dict[st
     failed = dict.fromkeys((rule.name for rule in rules), 0)
     for rule, rows in zip(rules, kept.failed, strict=True):
         failed[rule.name] += int(rows.sum())
-    return {"funnel": funnel, "failed": failed}
+    return funnel, failed

@@ -13,10 +13,12 @@ from pipeline import __version__
 from pipeline.config.run_file import Derived, GlobalStep, RunFile, Source
 from pipeline.dataset.shard import Shard
 from pipeline.errors import ExpectationError
+from pipeline.release.facts import ShardFacts
 from pipeline.release.files import FileReport
 from pipeline.release.placement import Placement
 from pipeline.release.write import ShardReport
-from pipeline.report.profile import TALLY, Profile, merge
+from pipeline.report.profile import Profile, merge
+from pipeline.report.release_numbers import Tally
 from pipeline.report.script_shares import script_rows
 from pipeline.rules.rules import drop_order
 from pipeline.storage.store import Store
@@ -26,18 +28,18 @@ if TYPE_CHECKING:
 
 
 def summary(
-    session: Session, recipe: str, reports: Sequence[dict[str, Any]], facts: pa.Table, placement: Placement
+    session: Session, recipe: str, reports: Sequence[ShardFacts], facts: pa.Table, placement: Placement
 ) -> dict[str, Any]:
     """The numbers of a release: conservation, funnel by language, mixes."""
     groups = session.groups().values()
     funnel: dict[str, dict[str, int]] = {}
     failed: dict[str, int] = {}
     for report in reports:
-        for language, row in report["funnel"].items():
+        for language, row in report.funnel.items():
             total = funnel.setdefault(language, {})
             for outcome, count in row.items():
                 total[outcome] = total.get(outcome, 0) + count
-        for rule, count in report["failed"].items():
+        for rule, count in report.failed.items():
             failed[rule] = failed.get(rule, 0) + count
     ingested = sum(sum(row.values()) for row in funnel.values())
     kept = sum(row.get("kept", 0) for row in funnel.values())
@@ -58,17 +60,17 @@ def summary(
     }  # fmt: skip
 
 
-def snapshot_counts(reports: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]] | None:
+def snapshot_counts(reports: Sequence[ShardFacts]) -> dict[str, dict[str, int]] | None:
     """Documents, kept ones and copies (dropped because another is kept) of each snapshot; "" is none.
 
     None for more snapshots than a profile counts.
     """
-    tallies = merge({"snapshots": report["profile"]["snapshots"]} for report in reports).get("snapshots", {})
+    tallies = merge({"snapshots": report.profile["snapshots"]} for report in reports).get("snapshots", {})
     if tallies is None:
         return None
     names = ("documents", "kept", "copies")
     return {
-        snapshot: {name: row[TALLY.index(name)] for name in names}
+        snapshot: {name: getattr(Tally(*row), name) for name in names}
         for snapshot, row in sorted(tallies.items())
     }
 
@@ -108,18 +110,18 @@ def lineage(session: Session) -> dict[str, Any]:
 def report_numbers(
     session: Session,
     numbers: dict[str, Any],
-    reports: Sequence[dict[str, Any]],
+    reports: Sequence[ShardFacts],
     shards: Sequence[ShardReport],
 ) -> dict[str, Any]:
     """All that the report and the card tell: the summary, the profile, sources and licences, how it was made."""
     made, run = lineage(session), session.run_file
-    profile = merge(report["profile"] for report in reports)
+    profile = merge(report.profile for report in reports)
     edits = {column: None if kinds is None else list(kinds) for column, kinds in run.release.edits.spans}
     return {
         **numbers,
         "quarantined": made["quarantined"],
         "profile": profile,
-        "thresholds": reports[0]["thresholds"] if reports else {},
+        "thresholds": reports[0].thresholds if reports else {},
         "sources": source_rows(session, profile),
         "licenses": license_rows(
             [(s.source, report) for s, report in zip(session.shards, shards, strict=True)]
@@ -156,7 +158,7 @@ def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
     sources: list[Source | Derived] = [*session.run_file.sources, *session.run_file.derived]
     for source in sources:
         groups = [group for group in session.groups().values() if group["source"] == source.name]
-        counts = profile["sources"].get(source.name, [0] * len(TALLY))
+        counts = Tally(*profile["sources"].get(source.name, ()))
         provenances = (profile["provenances"] or {}).get(source.name, {})
         rows.append(
             {
@@ -166,8 +168,8 @@ def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
                 "input_bytes": sum(file["size"] for group in groups for file in group.get("files", ())),
                 "read": sum(group["read"] for group in groups),
                 "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
-                **dict(zip(TALLY, counts, strict=True)),
-                "provenances": {name: row[TALLY.index("kept")] for name, row in provenances.items()},
+                **counts._asdict(),
+                "provenances": {name: Tally(*row).kept for name, row in provenances.items()},
             }
         )  # fmt: skip
     return rows

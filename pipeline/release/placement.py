@@ -20,6 +20,7 @@ from pipeline.mix.config import Mix
 from pipeline.mix.order import copies, group_index, positions, realised
 from pipeline.mix.plan import MixPlan, count_tokens, plan_quotas
 from pipeline.mix.repeat import Repeat
+from pipeline.release.facts import ShardFacts
 from pipeline.schema import ROW
 
 
@@ -144,13 +145,13 @@ def to_fit(run: RunFile) -> tuple[tuple[str, Repeat], ...]:
     return tuple((name, mix.repeat) for name, mix in mixes if mix.repeat and mix.repeat.fit)
 
 
-def fitted_mixes(run: RunFile, reports: Sequence[Mapping[str, Any]]) -> dict[str, Mix]:
+def fitted_mixes(run: RunFile, reports: Sequence[ShardFacts]) -> dict[str, Mix]:
     """All mixes by name, with repeats fitted to the sum of what shards report; see facts.counts_to_fit."""
     mixes = dict(run.mix.mixes)
     for name, repeat in to_fit(run):
         counts = np.zeros((len(repeat.bounds) + 1, 2), np.int64)
         for report in reports:
-            counts += np.array(report["fits"].get(name, 0), np.int64)
+            counts += np.array(report.fits.get(name, 0), np.int64)
         mixes[name] = replace(mixes[name], repeat=repeat.fitted(counts.tolist()))
     return mixes
 

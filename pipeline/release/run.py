@@ -22,7 +22,7 @@ from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.planning.session import Session
 from pipeline.recipe import digest
 from pipeline.release.clusters import ClusterTask, count_parts, write_clusters
-from pipeline.release.facts import FactsTask, collect_facts
+from pipeline.release.facts import FactsTask, ShardFacts, collect_facts
 from pipeline.release.files import (
     FileReport,
     PartTask,
@@ -45,9 +45,11 @@ from pipeline.release.numbers import (
     table_schemas,
 )
 from pipeline.release.placement import Placement, by_shard, fitted_mixes, place, to_fit
-from pipeline.release.write import ShardReport, WriteTask, exchange_key, write_shard
+from pipeline.release.work_folder import WorkFolder
+from pipeline.release.write import ShardReport, WriteTask, write_shard
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
+from pipeline.report.release_numbers import check_numbers, plain_numbers
 from pipeline.report.release_pages import pages as release_pages
 from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered
 from pipeline.schema import ROW_BITS
@@ -57,7 +59,6 @@ from pipeline.select.guards import (
     check_guards,
     guards_of,
     hosts_above,
-    hosts_keys,
     warnings_of,
 )
 from pipeline.select.selector import Selection, Selector
@@ -75,8 +76,7 @@ class Releasing:
         self.selector = Selector(session, self.columns)
         self.recipe = self.release_recipe()
         self.folder = f"releases/{self.run_file.release.name}"
-        self.work = f"{self.work_folder()}/{self.recipe[:8]}"
-        self.done: set[str] = set()
+        self.work = WorkFolder(self.store, self.run_file.release.name, self.recipe)
         self.copies: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.selection = Selection([])
@@ -88,29 +88,15 @@ class Releasing:
             self.tidy()
             return self.folder
         with hold(self.store, f"release-{self.run_file.release.name}") as lease:
-            self.resume()
+            self.work.resume()
             self.write(lease)
         return self.folder
 
     def tidy(self) -> None:
-        """Delete what a run left that was stopped between its last file and its tidying up."""
-        if next(self.store.list(self.work_folder()), None) is not None:
+        """Delete what was left by a run that was stopped between its last file and the deletion of its work folder."""
+        if not self.work.is_empty():
             with suppress(LeaseError), hold(self.store, f"release-{self.run_file.release.name}"):
-                self.store.delete_prefix(self.work_folder())
-
-    def resume(self) -> None:
-        """Find what an interrupted run of this recipe finished; what another recipe's run left is worthless.
-
-        It is deleted, because its notes speak of files of the release that are overwritten from here on.
-        """
-        keys = [key for key, _ in self.store.list(self.work_folder())]
-        self.done = {key for key in keys if key.startswith(f"{self.work}/")}
-        for folder in sorted({key[: len(self.work)] for key in keys} - {self.work}):
-            self.store.delete_prefix(folder)
-
-    def work_folder(self) -> str:
-        """Where runs that write this release keep what they have finished; gone once it is complete."""
-        return f"releases/_work/{self.run_file.release.name}"
+                self.work.delete()
 
     def head_key(self) -> str:
         """Where it is recorded which recipe a release's files follow."""
@@ -150,81 +136,81 @@ class Releasing:
         """Write every file of the release, the checksums last."""
         self.selection = self.selector.decide()
         decisions = self.measure_edited(self.selection)
-        by, fits = mix_columns(self.run_file), to_fit(self.run_file)
-        facts_keys = [f"{self.work}/facts-{i:06d}.arrow" for i in range(len(decisions))]
-        cluster_keys = tuple(f"{self.work}/clusters-{i:06d}.arrow" for i in range(len(decisions)))
-        n_parts = count_parts(sum(shard.n_rows for shard in self.session.shards))
-        host_keys = hosts_keys(guards_of(self.run_file), self.work, len(decisions))
-        facts_tasks = [
-            FactsTask(
-                self.store,
-                d,
-                i,
-                self.layout,
-                by,
-                facts_keys[i],
-                fits,
-                n_parts,
-                cluster_keys[i],
-                host_keys[i],
-            )
-            for i, d in enumerate(decisions)
-        ]
-        reports = self.resumable("decide", collect_facts, facts_tasks, "facts", dict[str, Any])
-        self.check_copies(reports, decisions, host_keys, n_parts)
-        facts = read_exchange(self.store, facts_keys, 0)
-        placement = place(self.run_file, facts, fitted_mixes(self.run_file, reports))
-        tables = by_shard(placement, len(decisions), ROW_BITS)
-        place_keys = [f"{self.work}/place-{i:06d}.arrow" for i in range(len(decisions))]
-        for key, table in zip(place_keys, tables, strict=True):
-            write_exchange(self.store, key, table, np.zeros(len(table), np.int64), 1)
-        default = [output.mix for output in placement.outputs].index(self.run_file.mix.default)
+        facts = self.collect(decisions)
+        table = read_exchange(self.store, [self.work.facts(i) for i in range(len(decisions))], 0)
+        placement = self.place(table, facts)
         self.store.delete(f"{self.folder}/checksums.sha256")  # not before the new one is known to be possible
-        tasks = [
-            WriteTask(
-                self.store, d, i, self.layout, self.run_file.release.edits, placement.outputs, default, place_keys[i],
-                self.work, self.folder,
-            )
-            for i, d in enumerate(decisions)
-        ]  # fmt: skip
-        shards: list[ShardReport] = self.resumable(
-            "write ledger, edit text", write_shard, tasks, "shard", ShardReport
-        )
+        shards = self.write_shards(decisions, placement)
         files = [report.ledger for report in shards]
-        files += self.resumable("write clusters", write_clusters, self.cluster_tasks(cluster_keys, n_parts), "clusters",
-                                FileReport)  # fmt: skip
+        files += self.resumable(
+            "write clusters", write_clusters, self.cluster_tasks(), "clusters", FileReport
+        )
         files += self.resumable("write parts", write_part, self.part_tasks(placement), "part", FileReport)
         files += self.write_tokens(placement)
         files += self.write_orders(placement)
-        files += self.write_pages(reports, facts, placement, shards, files)
-        lease.check()
-        commit(
-            self.store, self.head_key(), {"recipe": self.recipe, "release": self.run_file.release.name}, lease
-        )
-        self.remove_strays({file.key for file in files})
-        lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
-        self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
-        self.store.delete_prefix(self.work_folder())
-        self.selector.remove_other_verdicts(self.selection)
+        files += self.write_pages(facts, table, placement, shards, files)
+        self.commit(lease, files)
 
-    def check_copies(
-        self,
-        reports: Sequence[dict[str, Any]],
-        decisions: Sequence[Decision],
-        hosts: tuple[str, ...],
-        n_parts: int,
-    ) -> None:
-        """Add up what copies take out; stop if the guards say so, and say what people should look at."""
+    @property
+    def n_partitions(self) -> int:
+        """Partitions of the clusters and of the hosts."""
+        return count_parts(sum(shard.n_rows for shard in self.session.shards))
+
+    def collect(self, decisions: Sequence[Decision]) -> list[ShardFacts]:
+        """Collect the facts of every shard, and stop if the guards do not allow what duplicates take out."""
         guards = guards_of(self.run_file)
-        self.copies = add_up([report["copies"] for report in reports])
-        tasks = [HostTask(self.store, hosts, i, guards) for i in range(n_parts if any(hosts) else 0)]
-        above = self.resumable("add up hosts", hosts_above, tasks, "hosts", dict[str, Any]) if tasks else []
-        check_guards(
-            guards, self.copies, above, decisions, self.store, self.layout.columns["cluster_size"] or ""
-        )
+        by, fits = mix_columns(self.run_file), to_fit(self.run_file)
+        tasks = [
+            FactsTask(
+                store=self.store, decision=decision, ordinal=i, layout=self.layout, by=by, key=self.work.facts(i),
+                fits=fits, cluster_parts=self.n_partitions, clusters_key=self.work.clusters(i),
+                hosts_key="" if guards.host_share is None else self.work.hosts(i),
+            )
+            for i, decision in enumerate(decisions)
+        ]  # fmt: skip
+        facts = self.resumable("collect facts", collect_facts, tasks, "facts", ShardFacts)
+        self.copies = add_up([report.copies for report in facts])
+        host_tasks = []
+        if guards.host_share is not None:
+            keys = tuple(self.work.hosts(i) for i in range(len(decisions)))
+            host_tasks = [HostTask(self.store, keys, i, guards) for i in range(self.n_partitions)]
+        above = self.resumable("add up hosts", hosts_above, host_tasks, "hosts", dict[str, Any])
+        sizes = self.layout.columns["cluster_size"] or ""
+        check_guards(guards, self.copies, above, decisions, self.store, sizes)
         self.warnings = warnings_of(self.copies, guards)
         for warning in self.warnings:
             self.session.progress.say(f"warning: {warning}")
+        return facts
+
+    def place(self, table: pa.Table, facts: Sequence[ShardFacts]) -> Placement:
+        """Decide where every kept document goes, and write each shard's share to its exchange file."""
+        placement = place(self.run_file, table, fitted_mixes(self.run_file, facts))
+        for i, rows in enumerate(by_shard(placement, len(facts), ROW_BITS)):
+            write_exchange(self.store, self.work.positions(i), rows, np.zeros(len(rows), np.int64), 1)
+        return placement
+
+    def write_shards(self, decisions: Sequence[Decision], placement: Placement) -> list[ShardReport]:
+        """Write the ledger, and the edited text of kept documents into exchange files."""
+        default = [output.mix for output in placement.outputs].index(self.run_file.mix.default)
+        tasks = [
+            WriteTask(
+                store=self.store, decision=decision, ordinal=i, layout=self.layout, edits=self.run_file.release.edits,
+                outputs=placement.outputs, default_mix=default, work=self.work, folder=self.folder,
+            )
+            for i, decision in enumerate(decisions)
+        ]  # fmt: skip
+        return self.resumable("write ledger, edit text", write_shard, tasks, "shard", ShardReport)
+
+    def commit(self, lease: Lease, files: Sequence[FileReport]) -> None:
+        """Make the files the release, if no other run took its name meanwhile, and delete what is not part of it."""
+        lease.check()
+        name = self.run_file.release.name
+        commit(self.store, self.head_key(), {"recipe": self.recipe, "release": name}, lease)
+        self.remove_strays({file.key for file in files})
+        lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
+        self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
+        self.work.delete()
+        self.selector.remove_other_verdicts(self.selection)
 
     def measure_edited(self, selection: Selection) -> list[Decision]:
         """Run the stages that see the released text again, on documents from which passages were removed."""
@@ -245,8 +231,8 @@ class Releasing:
         results: dict[int, Result] = {}
         missing = []
         for i, task in enumerate(tasks):
-            key = f"{self.work}/{name}-{i:06d}.json"
-            if key in self.done:
+            key = self.work.result(name, i)
+            if key in self.work.done:
                 results[i] = msgspec.json.decode(self.store.get(key), type=kind)
             else:
                 missing.append(Numbered(fn, i, task, key, self.store))
@@ -270,7 +256,7 @@ class Releasing:
         maps: dict[tuple[int, int], list[str]] = {}
         for o, p, ordinal in present.T.tolist():
             if placement.outputs[o].gathered:
-                maps.setdefault((o, p), []).append(exchange_key(self.work, o, ordinal))
+                maps.setdefault((o, p), []).append(self.work.rows(o, ordinal))
         return {place: tuple(keys) for place, keys in sorted(maps.items())}
 
     def part_tasks(self, placement: Placement) -> list[PartTask]:
@@ -281,14 +267,15 @@ class Releasing:
             if placement.outputs[o].materialise
         ]
 
-    def cluster_tasks(self, keys: tuple[str, ...], n_parts: int) -> list[ClusterTask]:
-        """One task per partition of the clusters, if the run looks for copies."""
-        schema, folder = self.layout.clusters, f"{self.folder}/clusters"
-        if self.layout.columns["cluster"] is None or not keys:
+    def cluster_tasks(self) -> list[ClusterTask]:
+        """One task per partition of the clusters, if the run looks for duplicates."""
+        if self.layout.columns["cluster"] is None or not self.session.shards:
             return []
+        keys = tuple(self.work.clusters(i) for i in range(len(self.session.shards)))
+        schema, folder = self.layout.clusters, f"{self.folder}/clusters"
         return [
-            ClusterTask(self.store, keys, part, schema, f"{folder}/part-{part:05d}.parquet")
-            for part in range(n_parts)
+            ClusterTask(self.store, keys, partition, schema, f"{folder}/part-{partition:05d}.parquet")
+            for partition in range(self.n_partitions)
         ]
 
     def write_tokens(self, placement: Placement) -> list[FileReport]:
@@ -326,27 +313,29 @@ class Releasing:
 
     def write_pages(
         self,
-        reports: Sequence[dict[str, Any]],
-        facts: pa.Table,
+        facts: Sequence[ShardFacts],
+        table: pa.Table,
         placement: Placement,
         shards: Sequence[ShardReport],
         files: Sequence[FileReport],
     ) -> list[FileReport]:
         """Write lineage, licences, report and run file, then what describes all files; check conservation first."""
-        numbers = summary(self.session, self.recipe, reports, facts, placement)
+        numbers = summary(self.session, self.recipe, facts, table, placement)
         numbers["counts"]["lost_passages"] = self.selection.lost_passages
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
-        report = {
-            **report_numbers(self.session, numbers, reports, shards),
-            "lengths": lengths_of(facts),
-            "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
-        }
+        report = check_numbers(
+            {
+                **report_numbers(self.session, numbers, facts, shards),
+                "lengths": lengths_of(table),
+                "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
+            }
+        )
         pages = {
             "lineage.json": to_json({**lineage(self.session), **numbers}),
             "report.html": page(report),
-            "report.json": to_json(report),
+            "report.json": to_json(plain_numbers(report)),
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
         }

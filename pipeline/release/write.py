@@ -20,6 +20,7 @@ from pipeline.errors import StageError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.release.files import FileReport, put_table
 from pipeline.release.placement import Output
+from pipeline.release.work_folder import WorkFolder
 from pipeline.report.script_shares import tally_languages
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL, ROW
@@ -39,8 +40,7 @@ class WriteTask:
     edits: Edits
     outputs: tuple[Output, ...]
     default_mix: int
-    place_key: str
-    work: str
+    work: WorkFolder
     folder: str
 
 
@@ -66,7 +66,7 @@ def write_shard(task: WriteTask) -> ShardReport:
     left_out = {"text"} if shard.source in task.layout.modules else {"text", "meta"}
     columns = decision.read(task.store, annotated | (set(CANONICAL.names) - left_out))
     kept = final(decision, task.store)
-    placed = read_exchange(task.store, [task.place_key], 0)
+    placed = read_exchange(task.store, [task.work.positions(task.ordinal)], 0)
     ledger = write_ledger(task, columns, kept, placed)
     rows = np.flatnonzero(kept.keep)
     texts = edited_texts(task, columns, kept.keep)
@@ -86,7 +86,7 @@ def write_shard(task: WriteTask) -> ShardReport:
         chosen = chosen.append_column("position", mine["position"])
         write_exchange(
             task.store,
-            exchange_key(task.work, i, task.ordinal),
+            task.work.rows(i, task.ordinal),
             chosen,
             mine["part"].to_numpy(),
             output.n_parts,
@@ -113,11 +113,6 @@ def part_rows(module: str, documents: pa.Table) -> pa.Table:
             f"{module}: {rows.num_rows:,} rows of {rows.schema.names} for {documents.num_rows:,} documents"
         )
     return rows
-
-
-def exchange_key(work: str, output: int, ordinal: int) -> str:
-    """Exchange file of one shard for one output."""
-    return f"{work}/map-{output:03d}-{ordinal:06d}.arrow"
 
 
 def edited_texts(task: WriteTask, columns: Columns, keep: np.ndarray) -> pa.Array:

@@ -13,7 +13,6 @@ import pyarrow as pa
 import yaml
 
 from pipeline.report.card_files import (
-    Report,
     checking_section,
     column_section,
     file_section,
@@ -23,13 +22,11 @@ from pipeline.report.card_files import (
 )
 from pipeline.report.card_scripts import script_section
 from pipeline.report.markdown import code, escaped, few, in_bytes, markdown, share
+from pipeline.report.release_numbers import Mix, ReleaseNumbers, Repeat, Split, present
+from pipeline.report.shown import license_rows, mix_rows
 
 SHOWN_LANGUAGES = 6
 """Number of languages, the largest, with a column or row of their own; report.json has all."""
-
-TALLY = {"documents": 0, "kept": 1, "copies": 2, "bytes": 3, "kept_bytes": 4, "kept_tokens": 5}
-SPLIT = {"kept": 0, "dropped": 1, "kept_bytes": 2, "dropped_bytes": 3}
-"""Index of each number in the rows of a profile."""
 
 PRIVACY = ("pii",)
 HARM = ("toxicity",)
@@ -38,7 +35,7 @@ BENCHMARKS = ("decontaminate",)
 
 
 def card(
-    report: Report,
+    report: ReleaseNumbers,
     files: Sequence[Mapping[str, Any]],
     schemas: Mapping[str, pa.Schema],
     meanings: Mapping[str, str],
@@ -48,7 +45,7 @@ def card(
     Args: report, files and schemas, as in `pipeline.report.release_pages.pages`; meanings, of each column.
     """
     sections = [
-        [f"# {escaped(report['name'])}", "", *introduction(report)],
+        [f"# {escaped(report.name)}", "", *introduction(report)],
         funnel_section(report), language_section(report), script_section(report), source_section(report),
         license_section(report), quality_section(report), copies_section(report), domain_section(report),
         *map(mix_section, mixes(report)), making_section(report), limits_section(report), file_section(files),
@@ -58,48 +55,44 @@ def card(
     return f"---\n{head}---\n\n" + "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
-def introduction(report: Report) -> list[str]:
+def introduction(report: ReleaseNumbers) -> list[str]:
     """Return lines that describe the release in a paragraph."""
-    counts, languages = report["counts"], report["profile"]["languages"]
-    size = sum(row[TALLY["kept_bytes"]] for row in languages.values())
+    counts, languages = report.counts, report.profile.languages
+    size = sum(row.kept_bytes for row in languages.values())
     largest = kept_languages(report)[:SHOWN_LANGUAGES]
-    shares = [f"{escaped(name)} {share(languages[name][TALLY['kept_bytes']], size)}" for name in largest]
+    shares = [f"{escaped(name)} {share(languages[name].kept_bytes, size)}" for name in largest]
     return [
-        f"Text for pretraining language models: **{counts['kept']:,} documents, {counts['kept_tokens']:,} tokens**, "
-        f"{in_bytes(size)} of text before edits, kept of {counts['ingested']:,} documents of the corpus "
-        f"{code(report['corpus'])}. By bytes: {', '.join(shares) or 'nothing was kept'}.",
+        f"Text for pretraining language models: **{counts.kept:,} documents, {counts.kept_tokens:,} tokens**, "
+        f"{in_bytes(size)} of text before edits, kept of {counts.ingested:,} documents of the corpus "
+        f"{code(report.corpus)}. By bytes: {', '.join(shares) or 'nothing was kept'}.",
         "",
-        f"Built with bicorpus {report['version']} from `run.yaml`; recipe `{report['recipe']}`. `lineage.json` names "
+        f"Built with bicorpus {report.version} from `run.yaml`; recipe `{report.recipe}`. `lineage.json` names "
         "every input file by its digest; `report.html` shows the same numbers as pictures.",
     ]  # fmt: skip
 
 
-def funnel_section(report: Report) -> list[str]:
+def funnel_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on all records, by language and rule, and the counts of rules that only flag."""
-    counts = report["counts"]
+    counts = report.counts
     lines = [
         "## Where every record went",
         "",
-        f"rows read {counts['read']:,} = ingested {counts['ingested']:,} + quarantined {counts['quarantined']:,} + "
-        f"erased {counts['erased']:,}; ingested = kept {counts['kept']:,} + dropped {counts['dropped']:,}."
-        + (
-            f" Of those read, {counts['derived']:,} are made of others' documents."
-            if counts["derived"]
-            else ""
-        ),
+        f"rows read {counts.read:,} = ingested {counts.ingested:,} + quarantined {counts.quarantined:,} + "
+        f"erased {counts.erased:,}; ingested = kept {counts.kept:,} + dropped {counts.dropped:,}."
+        + (f" Of those read, {counts.derived:,} are made of others' documents." if counts.derived else ""),
         "",
         "Documents by the first rule that dropped them; the last column counts all that fail the rule.",
         "",
-        *funnel_table(report["funnel"], report["rules"], report["failed"]),
+        *funnel_table(report.funnel, report.rules, report.failed),
         *copies_line(report),
     ]
-    flags = [[name, n] for name, n in sorted(report["failed"].items()) if name not in report["rules"]]
+    flags = [[name, n] for name, n in sorted(report.failed.items()) if name not in report.rules]
     if flags:
         lines += ["", "Rules that flag or trim and drop nothing; the ledger names them in `flags`:", ""]
         lines += markdown(["rule", "documents"], flags)
     reasons = [
         [source, reason, n]
-        for source, counts_by_reason in sorted(report["quarantined"].items())
+        for source, counts_by_reason in sorted(report.quarantined.items())
         for reason, n in sorted(counts_by_reason.items())
     ]
     if reasons:
@@ -112,9 +105,9 @@ def funnel_section(report: Report) -> list[str]:
     return lines
 
 
-def copies_line(report: Report) -> list[str]:
+def copies_line(report: ReleaseNumbers) -> list[str]:
     """Return a line on how duplicates are similar to their keepers; no line without duplicates."""
-    kinds = report["duplicates"].get("language", {}).values()
+    kinds = report.duplicates.get("language", {}).values()
     raw, exact, near = (sum(row.get(kind, 0) for row in kinds) for kind in ("raw", "exact", "near"))
     if not raw + exact + near:
         return []
@@ -156,14 +149,14 @@ def funnel_table(
     return markdown(heads, rows)
 
 
-def language_section(report: Report) -> list[str]:
+def language_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on documents, bytes and tokens of each language that has a kept document."""
-    tallies = report["profile"]["languages"]
-    total = sum(row[TALLY["kept_tokens"]] for row in tallies.values())
+    tallies = report.profile.languages
+    total = sum(row.kept_tokens for row in tallies.values())
     rows = [
         [
-            name, row[TALLY["documents"]], row[TALLY["kept"]], share(row[TALLY["kept"]], row[TALLY["documents"]]),
-            in_bytes(row[TALLY["kept_bytes"]]), row[TALLY["kept_tokens"]], share(row[TALLY["kept_tokens"]], total),
+            name, row.documents, row.kept, share(row.kept, row.documents),
+            in_bytes(row.kept_bytes), row.kept_tokens, share(row.kept_tokens, total),
         ]
         for name in kept_languages(report)
         for row in [tallies[name]]
@@ -172,18 +165,16 @@ def language_section(report: Report) -> list[str]:
     return ["## Languages", "", *markdown(heads, rows)]
 
 
-def source_section(report: Report) -> list[str]:
+def source_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on what was read and what was kept of each source."""
     rows = []
-    for source in report["sources"]:
-        licenses = [
-            row["license"] or "none" for row in report["licenses"] if source["source"] in row["sources"]
-        ]
-        provenances = [name or "not said" for name, kept in sorted(source["provenances"].items()) if kept]
+    for source in report.sources:
+        licenses = [row.license or "none" for row in report.licenses if source.source in row.sources]
+        provenances = [name or "not said" for name, kept in sorted(source.provenances.items()) if kept]
         rows.append(
             [
-                source["source"], source["files"], in_bytes(source["input_bytes"]), source["read"], source["kept"],
-                share(source["kept"], source["documents"]), source["kept_tokens"], ", ".join(provenances) or "—",
+                source.source, source.files, in_bytes(source.input_bytes), source.read, source.kept,
+                share(source.kept, source.documents), source.kept_tokens, ", ".join(provenances) or "—",
                 few(licenses),
             ]
         )  # fmt: skip
@@ -201,26 +192,16 @@ def source_section(report: Report) -> list[str]:
     return ["## Sources", "", *markdown(heads, rows)]
 
 
-def license_section(report: Report) -> list[str]:
-    """Return the section on kept documents and tokens by licence, as given in the documents."""
-    tokens = sum(row["tokens"] for row in report["licenses"])
-    rows = [
-        [
-            row["license"] or "(none)",
-            row["documents"],
-            row["tokens"],
-            share(row["tokens"], tokens),
-            few(row["sources"]),
-        ]
-        for row in report["licenses"]
-    ]
-    heads = ["licence", "documents", "tokens", "share of tokens", "sources"]
+def license_section(report: ReleaseNumbers) -> list[str]:
+    """Return the section on the licences of kept documents."""
+    heads, rows = license_rows(report.licenses)
+    rows = [[*row, few(sources)] for *row, sources in rows]
     return ["## Licences", "", "Each document carries its own in `license`.", "", *markdown(heads, rows)]
 
 
-def quality_section(report: Report) -> list[str]:
+def quality_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on the share of kept bytes in each tier and bucket; empty without them."""
-    tiers, buckets = (report["profile"].get(name) or {} for name in ("tiers", "buckets"))
+    tiers, buckets = present(report.profile.tiers), present(report.profile.buckets)
     languages = [name for name in kept_languages(report) if name in {**tiers, **buckets}][:SHOWN_LANGUAGES]
     if not languages:
         return []
@@ -237,130 +218,115 @@ def quality_section(report: Report) -> list[str]:
             row: list[Any] = [f"{kind} {name}"]
             for language in languages:
                 groups = table.get(language, {})
-                total = sum(group[SPLIT["kept_bytes"]] for group in groups.values())
-                row.append(share(groups.get(name, [0] * len(SPLIT))[SPLIT["kept_bytes"]], total))
+                total = sum(group.kept_bytes for group in groups.values())
+                row.append(share(groups.get(name, Split()).kept_bytes, total))
             rows.append(row)
     return lines + markdown(["", *languages], rows)
 
 
-def copies_section(report: Report) -> list[str]:
+def copies_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on clusters of duplicates and on documents removed in favour of another member."""
-    clusters = report["profile"].get("clusters")
+    clusters = present(report.profile.clusters)
     if not clusters:
         return []
-    n_clusters, n_documents, n_copies = (sum(row[i] for row in clusters.values()) for i in range(3))
+    n_clusters, n_documents, n_copies = (sum(column) for column in zip(*clusters.values(), strict=True))
     return [
         "## Copies", "",
-        f"{n_documents:,} of {report['counts']['ingested']:,} documents are in {n_clusters:,} clusters of copies and "
+        f"{n_documents:,} of {report.counts.ingested:,} documents are in {n_clusters:,} clusters of copies and "
         f"near copies. {n_copies:,} documents that pass every rule were dropped because another member was kept; the "
         "ledger names it in `keeper_id`.",
     ]  # fmt: skip
 
 
-def domain_section(report: Report) -> list[str]:
+def domain_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on documents by domain; empty if the run does not label domains."""
-    domains = report["profile"].get("domains")
+    domains = present(report.profile.domains)
     if not domains:
         return []
     rows = [
-        [name, row[TALLY["documents"]], row[TALLY["kept"]], share(row[TALLY["kept"]], row[TALLY["documents"]]),
-         row[TALLY["kept_tokens"]]]
-        for name, row in sorted(domains.items(), key=lambda item: (-item[1][0], item[0]))
+        [name, row.documents, row.kept, share(row.kept, row.documents),
+         row.kept_tokens]
+        for name, row in sorted(domains.items(), key=lambda item: (-item[1].documents, item[0]))
     ]  # fmt: skip
     return ["## Domains", "", *markdown(["domain", "documents", "kept", "kept %", "kept tokens"], rows)]
 
 
-def mixes(report: Report) -> list[tuple[str, Mapping[str, Any], bool]]:
+def mixes(report: ReleaseNumbers) -> list[tuple[str, Mix, bool]]:
     """Return for every mix its name, its numbers and whether it is the default."""
-    return [(name, mix, name == report["default_mix"]) for name, mix in sorted(report["mixes"].items())]
+    return [(name, mix, name == report.default_mix) for name, mix in sorted(report.mixes.items())]
 
 
-def mix_section(named: tuple[str, Mapping[str, Any], bool]) -> list[str]:
+def mix_section(named: tuple[str, Mix, bool]) -> list[str]:
     """Return the section on one mix: requested and realised shares."""
     name, mix, is_default = named
-    rows = [
-        [
-            g["group"],
-            g["n_docs"],
-            g["tokens"],
-            f"{g['asked_share']:.2%}",
-            f"{g['share']:.2%}",
-            f"{g['epochs']:.2f}",
-        ]
-        for g in mix["groups"]
-    ]
     lines = [
         f"## Mix {code(name)}" + (", the default" if is_default else ""), "",
-        f"{mix['documents']:,} documents, {mix['tokens']:,} tokens in training order; {mix['discarded_share']:.1%} of "
+        f"{mix.documents:,} documents, {mix.tokens:,} tokens in training order; {mix.discarded_share:.1%} of "
         "the kept tokens are left out.", "",
-        *markdown(["group", "documents", "tokens", "share asked", "share", "epochs"], rows),
+        *markdown(*mix_rows(mix)),
     ]  # fmt: skip
-    return lines + repeat_lines(mix["repeat"]) if "repeat" in mix else lines
+    return lines + repeat_lines(mix.repeat) if isinstance(mix.repeat, Repeat) else lines
 
 
-def repeat_lines(repeat: Mapping[str, Any]) -> list[str]:
+def repeat_lines(repeat: Repeat) -> list[str]:
     """Return lines on how often documents of each class are taken in one epoch and, if fitted, their removal rates."""
-    fitted = repeat["fit"] is not None
+    fitted = repeat.fit is not None
     rows = [
         [
-            "less" if row["from"] is None else row["from"],
-            *(row[name] for name in ("times", "documents", "copies", "tokens")),
-            *([f"{row['removed_share']:.1%}"] if fitted else []),
+            "less" if row.least is None else row.least,
+            row.times, row.documents, row.copies, row.tokens,
+            *([f"{row.removed_share:.1%}"] if fitted else []),
         ]
-        for row in repeat["classes"]
+        for row in repeat.classes
     ]  # fmt: skip
     heads = ["from", "times", "documents", "copies", "tokens", *(["removed by rules"] if fitted else [])]
-    why = (
-        f"; the weights follow from what rules removed, {repeat['removed_share']:.1%} of all"
-        if fitted
-        else ""
-    )
-    sentence = f"An epoch holds documents more than once, by {code(repeat['column'])}{why}:"
+    why = f"; the weights follow from what rules removed, {repeat.removed_share:.1%} of all" if fitted else ""
+    sentence = f"An epoch holds documents more than once, by {code(repeat.column)}{why}:"
     return ["", sentence, "", *markdown(heads, rows)]
 
 
-def making_section(report: Report) -> list[str]:
+def making_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on steps, with versions and recipes, and on edits of the text."""
     rows = [
         [
-            code(s["module"]), s["version"], "across documents" if s["kind"] == "global" else "each document",
-            code(s["recipe"][:8]),
+            code(s.module), s.version, "across documents" if s.kind == "global" else "each document",
+            code(s.recipe[:8]),
         ]
-        for s in report["steps"]
+        for s in report.steps
     ]  # fmt: skip
-    readers = sorted({source["reader"] for source in report["sources"] if source["reader"]})
+    readers = sorted({source.reader for source in report.sources if source.reader})
     lines = [
         "## How it was made",
         "",
         f"Read by {', '.join(code(name) for name in readers)}; text is UTF-8.",
     ]
-    for source in report["sources"]:
-        if source["derived_by"]:
+    for source in report.sources:
+        if source.derived_by:
             lines += [
                 "",
-                f"Source {code(source['source'])} is made of others' documents by {code(source['derived_by'])}.",
+                f"Source {code(source.source)} is made of others' documents by {code(source.derived_by)}.",
             ]
     if rows:
         lines += ["", "Measured by these steps, in this order:", ""]
         lines += markdown(["step", "version", "looks at", "recipe"], rows)
     spans = [
         f"{code(column)} ({'all kinds' if kinds is None else escaped(', '.join(kinds))})"
-        for column, kinds in sorted(report["edits"]["spans"].items())
+        for column, kinds in sorted(report.edits.spans.items())
     ]
-    spans += [f"what rule {code(rule)} trims" for rule in report["edits"]["trims"]]
+    spans += [f"what rule {code(rule)} trims" for rule in report.edits.trims]
     edits = f"Cut out or replaced in the text: {', '.join(spans)}." if spans else "The text was not edited."
     return [*lines, "", edits]
 
 
-def limits_section(report: Report) -> list[str]:
+def limits_section(report: ReleaseNumbers) -> list[str]:
     """Return the section on known limits; each line follows from the numbers or the steps."""
-    steps, counts = {s["name"] for s in report["steps"]}, report["counts"]
-    edited = {column.partition(".")[0] for column in report["edits"]["spans"]}
-    without = sum(row["documents"] for row in report["licenses"] if not row["license"])
-    flagged = {name: n for name, n in report["failed"].items() if name not in report["rules"] and n}
+    steps, counts = {s.name for s in report.steps}, report.counts
+    edited = {column.partition(".")[0] for column in report.edits.spans}
+    without = sum(row.documents for row in report.licenses if not row.license)
+    flagged = {name: n for name, n in report.failed.items() if name not in report.rules and n}
     lines = ["Labels, scores and verdicts are a program's; no person has checked the documents one by one."]
     if without:
-        lines.append(f"{without:,} kept documents ({share(without, counts['kept'])}) came without a licence.")
+        lines.append(f"{without:,} kept documents ({share(without, counts.kept)}) came without a licence.")
     if flagged:
         names = ", ".join(f"{code(name)} ({n:,})" for name, n in sorted(flagged.items()))
         lines.append(f"Rules that only flag leave what they find in: {names}, dropped documents included.")
@@ -374,12 +340,12 @@ def limits_section(report: Report) -> list[str]:
         lines.append("It was not compared with benchmarks: it may hold test questions.")
     if steps.isdisjoint(HARM):
         lines.append("No step looked for toxic or harmful text.")
-    if not report["profile"].get("clusters"):
+    if not report.profile.clusters:
         lines.append("Near copies were not looked for.")
-    if counts["lost_passages"]:
+    if counts.lost_passages:
         lines.append(
-            f"{counts['lost_passages']:,} repeated passages are gone from every document that held them."
+            f"{counts.lost_passages:,} repeated passages are gone from every document that held them."
         )
-    if not counts["kept_tokens"]:
+    if not counts.kept_tokens:
         lines.append("Tokens were not counted.")
     return ["## Known limits", "", *(f"- {line}" for line in lines)]

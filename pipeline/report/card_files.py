@@ -13,21 +13,19 @@ import pyarrow as pa
 
 from pipeline.report.hub import hub_languages, hub_licenses, hub_size
 from pipeline.report.markdown import Markup, code, few, in_bytes, markdown, type_name
-
-Report = Mapping[str, Any]
-"""Parsed report.json of a release."""
+from pipeline.report.release_numbers import ReleaseNumbers
 
 
-def front_matter(report: Report, schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
+def front_matter(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
     """Return the front matter: name, languages, licences, size, and a configuration for each table and language."""
     kept = kept_languages(report)
-    metadata: dict[str, Any] = {"pretty_name": report["name"]}
+    metadata: dict[str, Any] = {"pretty_name": report.name}
     if languages := hub_languages(kept):
         metadata["language"] = languages
         metadata["multilinguality"] = ["multilingual" if len(languages) > 1 else "monolingual"]
-    if licenses := hub_licenses(row["license"] for row in report["licenses"]):
+    if licenses := hub_licenses(row.license for row in report.licenses):
         metadata["license"] = licenses
-    metadata["size_categories"] = [hub_size(report["counts"]["kept"])]
+    metadata["size_categories"] = [hub_size(report.counts.kept)]
     metadata["task_categories"] = ["text-generation"]
     metadata["tags"] = ["pretraining", "bicorpus"]
     configs = {"default": "data/*/part-*.parquet"} if kept else {}
@@ -49,9 +47,9 @@ def config_name(folder: str) -> str:
     return re.sub(r"[^\w.-]+", "-", folder.replace("mixes/", "mix-", 1))
 
 
-def kept_languages(report: Report) -> list[str]:
+def kept_languages(report: ReleaseNumbers) -> list[str]:
     """Return the languages with a kept document, the largest first."""
-    kept = {name: row["kept"] for name, row in report["funnel"].items() if row.get("kept")}
+    kept = {name: row["kept"] for name, row in report.funnel.items() if row.get("kept")}
     return sorted(kept, key=lambda name: (-kept[name], name))
 
 
@@ -95,7 +93,7 @@ def column_section(schemas: Mapping[str, pa.Schema], meanings: Mapping[str, str]
     return lines if listed else []
 
 
-def loading_section(report: Report, schemas: Mapping[str, pa.Schema]) -> list[str]:
+def loading_section(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) -> list[str]:
     """Return the section with code that reads the release with three libraries; Datasets does not accept "."."""
     languages = kept_languages(report)
     if not languages:
@@ -107,7 +105,7 @@ def loading_section(report: Report, schemas: Mapping[str, pa.Schema]) -> list[st
     lines = [
         "## Loading it", "", "```python",
         "import polars as pl", "import pyarrow.dataset as ds", "from datasets import load_dataset", "",
-        f'release = "./{report["name"]}"  # where it lies',
+        f'release = "./{report.name}"  # where it lies',
         f'documents = load_dataset(release, "{languages[0]}", split="train", streaming=True)',
     ]  # fmt: skip
     if mix:

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.report.hub import hub_languages
+from pipeline.report.release_numbers import ReleaseNumbers
 
 Json = dict[str, Any]
 """A JSON-LD node."""
@@ -83,7 +84,7 @@ TABLES = {
 
 
 def croissant(
-    report: Mapping[str, Any],
+    report: ReleaseNumbers,
     files: Sequence[Mapping[str, Any]],
     schemas: Mapping[str, pa.Schema],
     meanings: Mapping[str, str],
@@ -93,19 +94,19 @@ def croissant(
     Args: report, files and schemas, as in `pipeline.report.release_pages.pages`; meanings, of each column.
     Raises: TypeError if a column has a type that Croissant 1.0 cannot express.
     """
-    counts = report["counts"]
+    counts = report.counts
     sets = {folder: is_set(folder) for folder in schemas}
-    licenses = [row["license"] for row in report["licenses"] if row["license"]]
+    licenses = [row.license for row in report.licenses if row.license]
     dataset: Json = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
-        "name": report["name"],
+        "name": report.name,
         "description": (
-            f"{counts['kept']:,} documents, {counts['kept_tokens']:,} tokens, kept of {counts['ingested']:,} documents "
-            f"of the corpus {report['corpus']}. Built with bicorpus {report['version']}; recipe {report['recipe']}."
+            f"{counts.kept:,} documents, {counts.kept_tokens:,} tokens, kept of {counts.ingested:,} documents "
+            f"of the corpus {report.corpus}. Built with bicorpus {report.version}; recipe {report.recipe}."
         ),
-        "inLanguage": hub_languages(name for name, row in report["funnel"].items() if row.get("kept")),
+        "inLanguage": hub_languages(name for name, row in report.funnel.items() if row.get("kept")),
         "isLiveDataset": False,
         "keywords": ["text", "language modelling", "pretraining corpus"],
         "distribution": [file_set(folder) for folder in sets if sets[folder]]

@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.report.figures import DROPPED, KEPT
-from pipeline.report.profile import CLUSTERS, SPLIT, TALLY, edges_of
+from pipeline.report.profile import edges_of
+from pipeline.report.release_numbers import ClusterTally, Cut, Split, Tally
 
 LOST = DROPPED[0]
 LINES = ("#1d3557", "#e08e45", "#8c6bb1", "#5b8db8")
@@ -33,8 +34,8 @@ TOO_FEW = 50
 TAIL = 0.002
 """Share of the documents at either end of a logarithmic axis that may lie outside the picture."""
 
-Groups = Mapping[str, Sequence[int]]
-Cuts = Sequence[Mapping[str, Any]]  # Any: see pipeline.report.profile.thresholds
+SplitBins = Mapping[str, Split]
+Cuts = Sequence[Cut]
 
 QUARTER = 4
 """Bins of the profile that a logarithmic histogram joins into one."""
@@ -47,12 +48,14 @@ STEPS = 32
 """Bars of a linear histogram between zero and its end, a power of two, so that no bin of the profile is cut."""
 
 
-def draw_buckets(axes: Axes, language: str, groups: Groups, n_buckets: int, cuts: Cuts, legend: bool) -> None:
+def draw_buckets(
+    axes: Axes, language: str, groups: SplitBins, n_buckets: int, cuts: Cuts, legend: bool
+) -> None:
     """Bytes in each quality bucket as a share of the language's, kept and dropped, and where a rule cuts."""
     kept, dropped = np.zeros(n_buckets), np.zeros(n_buckets)
     for bucket, counts in groups.items():
-        kept[int(bucket)] = counts[SPLIT.index("kept_bytes")]
-        dropped[int(bucket)] = counts[SPLIT.index("dropped_bytes")]
+        kept[int(bucket)] = counts.kept_bytes
+        dropped[int(bucket)] = counts.dropped_bytes
     total = max((kept + dropped).sum(), 1)
     axes.bar(range(n_buckets), 100 * kept / total, color=KEPT, width=0.85, label="kept")
     axes.bar(
@@ -65,26 +68,19 @@ def draw_buckets(axes: Axes, language: str, groups: Groups, n_buckets: int, cuts
     )
     axes.axhline(100 / n_buckets, color="#555", lw=0.8, ls=(0, (4, 3)))
     axes.set_ylim(0, axes.get_ylim()[1] * 1.2)
-    between = [
-        {**cut, "shown": cut["value"], "value": cut["value"] + (-0.5 if cut["side"] == "min" else 0.5)}
-        for cut in cuts
-    ]
     axes.set_xlim(-0.7, n_buckets - 0.3)
-    draw_cuts(axes, language, between)
+    draw_cuts(axes, language, cuts, between=0.5)
     axes.set_xticks(range(0, n_buckets, max(1, n_buckets // 10)))
     axes.set_xlabel("quality bucket, best at the right", fontsize=9)
     axes.set_ylabel("% of bytes", fontsize=9)
-    axes.set_title(f"{language} ({sum(map(documents, groups.values())):,})", loc="left", fontsize=10)
+    axes.set_title(
+        f"{language} ({sum(split.documents for split in groups.values()):,})", loc="left", fontsize=10
+    )
     if legend:
         axes.legend(fontsize=8, frameon=False, **ABOVE)
 
 
-def documents(counts: Sequence[int]) -> int:
-    """Documents of a split count, kept and dropped."""
-    return counts[SPLIT.index("kept")] + counts[SPLIT.index("dropped")]
-
-
-def draw_perplexity(axes: Axes, language: str, groups: Groups, cuts: Cuts) -> None:
+def draw_perplexity(axes: Axes, language: str, groups: SplitBins, cuts: Cuts) -> None:
     """Kept and dropped documents of a language by perplexity, on a logarithmic axis, and where a rule cuts."""
     bars = logarithmic(groups)
     for i, (name, color) in enumerate((("kept", KEPT), ("dropped", LOST))):
@@ -106,24 +102,24 @@ def draw_perplexity(axes: Axes, language: str, groups: Groups, cuts: Cuts) -> No
     axes.legend(fontsize=8, frameon=False, **ABOVE)
 
 
-def logarithmic(groups: Groups) -> list[tuple[float, float, list[int]]]:
+def logarithmic(groups: SplitBins) -> list[tuple[float, float, Split]]:
     """(lower, upper edge, counts) of joined bins from the least value above zero to the greatest, empty ones too."""
-    joined: dict[int, list[int]] = {}
+    joined: dict[int, Split] = {}
     for code, counts in groups.items():
         if int(code) > 0:
-            total = joined.setdefault((int(code) - 1) // QUARTER, [0] * len(SPLIT))
-            total[:] = [a + b for a, b in zip(total, counts, strict=True)]
+            bar = (int(code) - 1) // QUARTER
+            joined[bar] = Split(*(a + b for a, b in zip(joined.get(bar, Split()), counts, strict=True)))
     if not joined:
         return []
     return [
-        (edges_of(QUARTER * i + 1)[0], edges_of(QUARTER * i + QUARTER)[1], joined.get(i, [0] * len(SPLIT)))
+        (edges_of(QUARTER * i + 1)[0], edges_of(QUARTER * i + QUARTER)[1], joined.get(i, Split()))
         for i in range(min(joined), max(joined) + 1)
     ]
 
 
-def middle(bars: Sequence[tuple[float, float, list[int]]]) -> tuple[float, float]:
+def middle(bars: Sequence[tuple[float, float, Split]]) -> tuple[float, float]:
     """Where an axis begins and ends, so that at most TAIL of the documents lie outside at either end."""
-    sums = np.cumsum([documents(counts) for _, _, counts in bars])
+    sums = np.cumsum([counts.documents for _, _, counts in bars])
     first = int(np.searchsorted(sums, TAIL * sums[-1], "right"))
     last = int(np.searchsorted(sums, (1 - TAIL) * sums[-1], "left"))
     return bars[first][0], bars[last][1]
@@ -141,25 +137,32 @@ def plain_ticks(axes: Axes) -> None:
     axes.set_xticks([], minor=True)
 
 
-def draw_cuts(axes: Axes, language: str | None, cuts: Cuts) -> None:
-    """A line with the rule and its bound for each cut that is for this language; None is no language of its own."""
+def draw_cuts(axes: Axes, language: str | None, cuts: Cuts, between: float = 0.0) -> None:
+    """A line with the rule and its bound for each cut that applies to this language; None draws those of all languages.
+
+    between: how far from its value a cut is drawn, towards what it drops: half a step between whole numbers.
+    """
     is_log = axes.get_xscale() == "log"
     for cut in cuts:
-        if (cut["languages"] is None or language in cut["languages"]) and not (is_log and cut["value"] <= 0):
-            low, high = axes.get_xlim()  # a cut that no document comes near is shown too
-            axes.set_xlim(min(low, cut["value"]), max(high, cut["value"]))
-            axes.axvline(cut["value"], color="#333", lw=1, ls=(0, (2, 2)))
-            sign, value = "≥" if cut["side"] == "min" else "≤", cut.get("shown", cut["value"])
-            number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
-            axes.annotate(
-                f"{cut['rule']} {sign} {number}", (cut["value"], 0.98), xycoords=("data", "axes fraction"), rotation=90,
-                ha="right", va="top", fontsize=7.5, color="#333", xytext=(-2, 0), textcoords="offset points",
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
-            )  # fmt: skip
+        if language is not None and cut.languages is not None and language not in cut.languages:
+            continue
+        if is_log and cut.value <= 0:
+            continue
+        x = cut.value - between if cut.side == "min" else cut.value + between
+        low, high = axes.get_xlim()  # a cut far from every document is shown too
+        axes.set_xlim(min(low, x), max(high, x))
+        axes.axvline(x, color="#333", lw=1, ls=(0, (2, 2)))
+        sign = "≥" if cut.side == "min" else "≤"
+        number = f"{cut.value:,.0f}" if abs(cut.value) >= 100 else f"{cut.value:,.3g}"
+        axes.annotate(
+            f"{cut.rule} {sign} {number}", (x, 0.98), xycoords=("data", "axes fraction"), rotation=90,
+            ha="right", va="top", fontsize=7.5, color="#333", xytext=(-2, 0), textcoords="offset points",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
+        )  # fmt: skip
 
 
 def draw_scores(
-    axes: Axes, scorer: str, languages: Mapping[str, Groups], shown: Sequence[str], cuts: Cuts
+    axes: Axes, scorer: str, languages: Mapping[str, SplitBins], shown: Sequence[str], cuts: Cuts
 ) -> None:
     """Kept documents of the largest languages by score, and the dropped ones of all languages together."""
     end = extent(languages)
@@ -172,7 +175,7 @@ def draw_scores(
     filled = np.flatnonzero(kept + dropped)
     draw_line(axes, dropped, end, "all languages, dropped", LOST, (0, (3, 2)))
     axes.set_xlim((filled[0] - STEPS - 0.3) * end / STEPS, (filled[-1] + 1 - STEPS + 0.3) * end / STEPS)
-    draw_cuts(axes, None, [{**cut, "languages": None} for cut in cuts])
+    draw_cuts(axes, None, cuts)
     axes.set_xlabel(f"score, in steps of {end / STEPS:g}", fontsize=9)
     axes.set_ylabel("% of documents", fontsize=9)
     axes.set_title(scorer, loc="left", fontsize=10)
@@ -180,19 +183,19 @@ def draw_scores(
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2)
 
 
-def extent(languages: Mapping[str, Groups]) -> float:
+def extent(languages: Mapping[str, SplitBins]) -> float:
     """The smallest power of two that no score exceeds, signs aside."""
     greatest = max((abs(int(code)) for groups in languages.values() for code in groups), default=0)
     return float(2.0 ** np.ceil(np.log2(edges_of(greatest)[1]))) if greatest else 1.0
 
 
-def linear(groups: Groups, end: float, what: str) -> np.ndarray:
+def linear(groups: SplitBins, end: float, what: str) -> np.ndarray:
     """Documents in each of 2 * STEPS equal intervals from -end to end; int64."""
     counts = np.zeros(2 * STEPS, np.int64)
     for code, row in groups.items():
         upper = edges_of(int(code))[1]
         place = int(np.ceil(upper * STEPS / end)) - 1 if int(code) else 0
-        counts[STEPS + max(place, -STEPS)] += row[SPLIT.index(what)]
+        counts[STEPS + max(place, -STEPS)] += getattr(row, what)
     return counts
 
 
@@ -208,10 +211,10 @@ def draw_line(axes: Axes, counts: np.ndarray, end: float, label: str, color: str
     )
 
 
-def draw_cluster_sizes(axes: Axes, clusters: Groups) -> None:
+def draw_cluster_sizes(axes: Axes, clusters: Mapping[str, ClusterTally]) -> None:
     """How many clusters of copies there are of each size, on a logarithmic axis."""
-    sizes = sorted(int(size) for size in clusters if clusters[size][CLUSTERS.index("clusters")])
-    counts = [clusters[str(size)][CLUSTERS.index("clusters")] for size in sizes]
+    sizes = sorted(int(size) for size in clusters if clusters[size].clusters)
+    counts = [clusters[str(size)].clusters for size in sizes]
     names = [str(size) if size < 3 else f"{size // 2 + 1}–{size}" for size in sizes]
     axes.bar(names, counts, color=LINES[0], width=0.7)
     for i, count in enumerate(counts):
@@ -226,12 +229,10 @@ def draw_cluster_sizes(axes: Axes, clusters: Groups) -> None:
     axes.set_title("Clusters of copies, by size", loc="left", fontsize=10)
 
 
-def draw_copies(axes: Axes, tallies: Groups, what: str, shown: int) -> None:
+def draw_copies(axes: Axes, tallies: Mapping[str, Tally], what: str, shown: int) -> None:
     """Share of the documents that were dropped as copies, for the largest groups."""
     names = largest(tallies, shown)[::-1]
-    counts = [
-        (tallies[name][TALLY.index("copies")], tallies[name][TALLY.index("documents")]) for name in names
-    ]
+    counts = [(tallies[name].copies, tallies[name].documents) for name in names]
     shares = [100 * copies / total for copies, total in counts]
     axes.barh(names, shares, color=LOST, height=0.7)
     axes.set_ylim(min(0, len(names) - LEAST_BARS) - 0.6, len(names) - 0.4)
@@ -245,11 +246,11 @@ def draw_copies(axes: Axes, tallies: Groups, what: str, shown: int) -> None:
     axes.set_title(f"Dropped as copies, by {what}", loc="left", fontsize=10)
 
 
-def draw_domains(axes: Axes, tallies: Groups, shown: int) -> None:
+def draw_domains(axes: Axes, tallies: Mapping[str, Tally], shown: int) -> None:
     """Documents of the largest domains, and in front those that were kept."""
     names = largest(tallies, shown)[::-1]
-    total = [tallies[name][TALLY.index("documents")] for name in names]
-    kept = [tallies[name][TALLY.index("kept")] for name in names]
+    total = [tallies[name].documents for name in names]
+    kept = [tallies[name].kept for name in names]
     axes.barh(names, total, color="#e6c9c4", height=0.7, label="dropped")
     axes.barh(names, kept, color=KEPT, height=0.7, label="kept")
     for i, (k, n) in enumerate(zip(kept, total, strict=True)):
@@ -260,12 +261,12 @@ def draw_domains(axes: Axes, tallies: Groups, shown: int) -> None:
     axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
-def largest(tallies: Groups, shown: int) -> list[str]:
+def largest(tallies: Mapping[str, Tally], shown: int) -> list[str]:
     """Names of the groups with most documents."""
-    return sorted(tallies, key=lambda name: (-tallies[name][TALLY.index("documents")], name))[:shown]
+    return sorted(tallies, key=lambda name: (-tallies[name].documents, name))[:shown]
 
 
-def draw_similarities(axes: Axes, rows: list[list[Any]], threshold: float | None) -> None:
+def draw_similarities(axes: Axes, rows: Sequence[tuple[float, bool, int]], threshold: float | None) -> None:
     """Compared pairs by similarity, verified ones and others, with the threshold.
 
     Args: rows, lower edge of a bin of 0.01, whether the pairs are verified, how many.

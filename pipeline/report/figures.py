@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from pipeline.report.release_numbers import Mix
+
 KEPT = "#2a7f62"
 DROPPED = ("#c9503c", "#e08e45", "#d8b04a", "#8c6bb1", "#5b8db8", "#9a9a9a")
 """The commonest reasons get a colour each, all others together the last one."""
@@ -63,20 +65,20 @@ def draw_funnel(axes: Axes, funnel: dict[str, dict[str, int]]) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncol=3, fontsize=8, frameon=False)
 
 
-def draw_mix(axes: Axes, name: str, mix: dict[str, Any]) -> None:
-    """Two bars per group: its share of what is available, and of the mix; Any: JSON values."""
-    groups = mix["groups"]
-    available = [group["available_tokens"] for group in groups]
+def draw_mix(axes: Axes, name: str, mix: Mix) -> None:
+    """Two bars per group: its share of the available tokens, and of the mix."""
+    groups = mix.groups
+    available = [group.available_tokens for group in groups]
     everything = max(sum(available), 1)
     for i, group in enumerate(groups):
-        shares = (100 * available[i] / everything, 100 * group["share"])
+        shares = (100 * available[i] / everything, 100 * group.share)
         for j, (share, color) in enumerate(zip(shares, MIX, strict=True)):
             axes.bar(i + 0.38 * (j - 0.5), share, width=0.36, color=color)
             axes.text(i + 0.38 * (j - 0.5), share + 1, f"{share:.1f}", ha="center", fontsize=8)
-    axes.set_xticks(range(len(groups)), [group["group"] for group in groups])
+    axes.set_xticks(range(len(groups)), [group.group for group in groups])
     axes.set_ylim(0, 110)
     axes.set_ylabel("% of tokens")
-    axes.set_title(f"Mix {name}: {mix['tokens']:,} tokens", loc="left", fontsize=11)
+    axes.set_title(f"Mix {name}: {mix.tokens:,} tokens", loc="left", fontsize=11)
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in MIX]
     axes.legend(
         handles,

@@ -8,18 +8,18 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from pipeline.report.markdown import share
 from pipeline.report.profile import MAX_GROUPS
+from pipeline.report.release_numbers import ReleaseNumbers, present
+from pipeline.report.shown import license_rows, mix_rows
 from pipeline.report.tables import (
-    Numbers,
     kinds_table,
     language_table,
     largest_of,
     megabytes,
-    mix_table,
     quarantine_table,
     sample_table,
     script_table,
-    share,
     table,
     tier_table,
 )
@@ -58,14 +58,14 @@ def lengths_of(facts: pa.Table) -> dict[str, list[int]]:
     }
 
 
-def page(numbers: Numbers) -> str:
+def page(numbers: ReleaseNumbers) -> str:
     """Write the HTML page; sections that a run has no numbers for are left out."""
     sections = [
         *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *source_parts(numbers),
         *quality_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers), *domain_parts(numbers),
         *mix_parts(numbers), *license_parts(numbers), *making_parts(numbers),
     ]  # fmt: skip
-    body, title = "\n".join(sections), html.escape(numbers["name"])
+    body, title = "\n".join(sections), html.escape(numbers.name)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
@@ -77,64 +77,64 @@ def section(title: str, *parts: str, note: str = "") -> list[str]:
     return [f"<h2>{html.escape(title)}</h2>", *([f"<p>{html.escape(note)}</p>"] if note else []), *parts]
 
 
-def head(numbers: Numbers) -> list[str]:
+def head(numbers: ReleaseNumbers) -> list[str]:
     """The name of the release and its largest numbers."""
-    counts = numbers["counts"]
+    counts = numbers.counts
     heads = [
-        (counts["read"], "records read"), (counts["ingested"], "documents"), (counts["kept"], "kept"),
-        (counts["kept_tokens"], "tokens kept"), (counts["quarantined"], "in quarantine"),
+        (counts.read, "records read"), (counts.ingested, "documents"), (counts.kept, "kept"),
+        (counts.kept_tokens, "tokens kept"), (counts.quarantined, "in quarantine"),
     ]  # fmt: skip
     return [
-        f"<h1>{html.escape(numbers['name'])}</h1>",
-        f"<p>bicorpus {html.escape(numbers['version'])}, corpus {html.escape(numbers['corpus'])}</p>",
-        *(f"<p><b>Look at this:</b> {html.escape(warning)}</p>" for warning in numbers.get("warnings", ())),
+        f"<h1>{html.escape(numbers.name)}</h1>",
+        f"<p>bicorpus {html.escape(numbers.version)}, corpus {html.escape(numbers.corpus)}</p>",
+        *(f"<p><b>Look at this:</b> {html.escape(warning)}</p>" for warning in numbers.warnings),
         '<div class="numbers">' + "".join(f"<div><b>{n:,}</b>{name}</div>" for n, name in heads) + "</div>",
     ]
 
 
-def funnel_parts(numbers: Numbers) -> list[str]:
+def funnel_parts(numbers: ReleaseNumbers) -> list[str]:
     """What became of every document, and what each rule took."""
     from pipeline.report.figures import draw_funnel, draw_rules, svg
 
-    parts = section("Funnel", svg(lambda axes: draw_funnel(axes, numbers["funnel"]), 8.5, 4.2))
-    n_rules = sum(1 for rule in numbers["rules"] if numbers["failed"].get(rule))
+    parts = section("Funnel", svg(lambda axes: draw_funnel(axes, numbers.funnel), 8.5, 4.2))
+    n_rules = sum(1 for rule in numbers.rules if numbers.failed.get(rule))
     if n_rules:
         draw = svg(
-            lambda axes: draw_rules(axes, numbers["funnel"], numbers["failed"], numbers["rules"]),
+            lambda axes: draw_rules(axes, numbers.funnel, numbers.failed, numbers.rules),
             8,
             0.4 * n_rules + 1.2,
         )
         parts += section("Rules", draw)
-    flags = [[rule, n] for rule, n in sorted(numbers["failed"].items()) if n and rule not in numbers["rules"]]
+    flags = [[rule, n] for rule, n in sorted(numbers.failed.items()) if n and rule not in numbers.rules]
     if flags:
         note = "Rules that only flag or trim; they drop nothing, and the ledger names them."
         parts += section("Flags", table(["rule", "documents"], flags), note=note)
     return parts
 
 
-def language_parts(numbers: Numbers) -> list[str]:
+def language_parts(numbers: ReleaseNumbers) -> list[str]:
     """Languages, and the lengths of kept documents."""
     from pipeline.report.figures import draw_lengths, svg
 
     parts = section("Languages", language_table(numbers))
-    if scripts := numbers.get("scripts"):
+    if scripts := numbers.scripts:
         parts += section(
             "Chinese by script", script_table(scripts), note="Of kept documents, by their released text."
         )
-    if numbers["lengths"]:
-        parts += section("Lengths", svg(lambda axes: draw_lengths(axes, numbers["lengths"]), 7.5, 3.4))
+    if numbers.lengths:
+        parts += section("Lengths", svg(lambda axes: draw_lengths(axes, numbers.lengths), 7.5, 3.4))
     return parts
 
 
-def source_parts(numbers: Numbers) -> list[str]:
+def source_parts(numbers: ReleaseNumbers) -> list[str]:
     """What was read of each source and what is left of it, and the records in quarantine."""
     parts = []
-    if sources := numbers.get("sources"):
+    if sources := numbers.sources:
         rows = [
             [
-                s["source"], s["files"], megabytes(s["input_bytes"]), s["read"], s["documents"], s["kept"],
-                share(s["kept"], s["documents"]), s["copies"], s["kept_tokens"],
-                ", ".join(name or "not said" for name, n in sorted(s["provenances"].items()) if n),
+                s.source, s.files, megabytes(s.input_bytes), s.read, s.documents, s.kept,
+                share(s.kept, s.documents), s.copies, s.kept_tokens,
+                ", ".join(name or "not said" for name, n in sorted(s.provenances.items()) if n),
             ]
             for s in sources
         ]  # fmt: skip
@@ -151,19 +151,19 @@ def source_parts(numbers: Numbers) -> list[str]:
             "provenance",
         ]
         parts += section("Sources", table(heads, rows))
-    if any(numbers["quarantined"].values()):
-        parts += section("Quarantine", quarantine_table(numbers["quarantined"]))
+    if any(numbers.quarantined.values()):
+        parts += section("Quarantine", quarantine_table(numbers.quarantined))
     return parts
 
 
-def quality_parts(numbers: Numbers) -> list[str]:
+def quality_parts(numbers: ReleaseNumbers) -> list[str]:
     """Buckets and tiers, scores and perplexity."""
     from pipeline.report.distributions import draw_buckets, draw_perplexity, draw_scores
     from pipeline.report.figures import svg
 
-    profile, cuts = numbers.get("profile", {}), numbers.get("thresholds", {})
+    profile, cuts = numbers.profile, numbers.thresholds
     parts: list[str] = []
-    buckets = profile.get("buckets") or {}
+    buckets = present(profile.buckets)
     places = [int(bucket) for groups in buckets.values() for bucket in groups]
     if (
         places and min(places) >= 0 and max(places) < MAX_GROUPS
@@ -183,9 +183,9 @@ def quality_parts(numbers: Numbers) -> list[str]:
         ]
         note = "Where documents stand by quality among all of their language; dashed, an equal share for each bucket."
         parts += section("Quality buckets", svg(draws, *grid(len(draws)), 2), note=note)
-    if tiers := profile.get("tiers"):
+    if tiers := present(profile.tiers):
         parts += section("Quality tiers", tier_table(tiers))
-    if scores := profile.get("scores"):
+    if scores := present(profile.scores):
         draws = [
             partial(
                 draw_scores,
@@ -199,7 +199,7 @@ def quality_parts(numbers: Numbers) -> list[str]:
         ]
         note = "Each line adds up to 100 %; dotted, where rules cut."
         parts += section("Scores", svg(draws, *grid(len(draws), 4.0), 2), note=note) if draws else []
-    if perplexity := profile.get("perplexity"):
+    if perplexity := present(profile.perplexity):
         limits = cuts.get("perplexity", [])
         draws = [
             partial(draw_perplexity, language=name, groups=perplexity[name], cuts=limits)
@@ -211,53 +211,53 @@ def quality_parts(numbers: Numbers) -> list[str]:
     return parts
 
 
-def copies_parts(numbers: Numbers) -> list[str]:
+def copies_parts(numbers: ReleaseNumbers) -> list[str]:
     """Sizes of clusters of copies, and where copies were dropped."""
     from pipeline.report.distributions import draw_cluster_sizes, draw_copies
     from pipeline.report.figures import svg
 
-    profile = numbers.get("profile", {})
-    clusters = profile.get("clusters") or {}
-    if not any(row[0] for row in clusters.values()):
+    profile = numbers.profile
+    clusters = present(profile.clusters)
+    if not any(row.clusters for row in clusters.values()):
         return []
     draws = [
         partial(draw_cluster_sizes, clusters=clusters),
-        partial(draw_copies, tallies=profile["languages"], what="language", shown=SHOWN_GROUPS),
-        partial(draw_copies, tallies=profile["sources"], what="source", shown=SHOWN_GROUPS),
+        partial(draw_copies, tallies=profile.languages, what="language", shown=SHOWN_GROUPS),
+        partial(draw_copies, tallies=profile.sources, what="source", shown=SHOWN_GROUPS),
     ]
-    n_clusters, n_documents, n_copies = (sum(row[i] for row in clusters.values()) for i in range(3))
+    n_clusters, n_documents, n_copies = (sum(column) for column in zip(*clusters.values(), strict=True))
     note = (
         f"{n_documents:,} documents in {n_clusters:,} clusters; {n_copies:,} that pass every rule were dropped because "
         "another member is kept."
     )
     parts = section("Copies", svg(draws, 10, 6.2, 2), note=note)
-    for by, kinds in sorted(numbers.get("duplicates", {}).items()):
-        parts.append(kinds_table(by, kinds, profile[f"{by}s"]))
+    for by, kinds in sorted(numbers.duplicates.items()):
+        parts.append(kinds_table(by, kinds, profile.sources if by == "source" else profile.languages))
     return parts
 
 
-def threshold_parts(numbers: Numbers) -> list[str]:
+def threshold_parts(numbers: ReleaseNumbers) -> list[str]:
     """How similar compared pairs are, and pairs just below and above the threshold side by side."""
     from pipeline.report.distributions import draw_similarities
     from pipeline.report.figures import svg
 
-    found = numbers.get("near_duplicates")
-    if not found or not found["histogram"]:
+    found = numbers.near_duplicates
+    if not found or not found.histogram:
         return []
-    draw = partial(draw_similarities, rows=found["histogram"], threshold=found["threshold"])
+    draw = partial(draw_similarities, rows=found.histogram, threshold=found.threshold)
     parts = section("Similarity", svg(draw, 8, 3.2))
-    if found["samples"]:
+    if found.samples:
         note = "Pairs closest to the threshold on both sides: what differs is in brackets. Would you call them copies?"
-        parts += section("Around the threshold", sample_table(found["samples"]), note=note)
+        parts += section("Around the threshold", sample_table(found.samples), note=note)
     return parts
 
 
-def domain_parts(numbers: Numbers) -> list[str]:
+def domain_parts(numbers: ReleaseNumbers) -> list[str]:
     """Documents and kept documents by domain."""
     from pipeline.report.distributions import draw_domains
     from pipeline.report.figures import svg
 
-    domains = numbers.get("profile", {}).get("domains")
+    domains = present(numbers.profile.domains)
     if not domains:
         return []
     n = min(len(domains), SHOWN_DOMAINS)
@@ -265,36 +265,30 @@ def domain_parts(numbers: Numbers) -> list[str]:
     return section("Domains", svg(lambda axes: draw_domains(axes, domains, n), 8, 0.32 * n + 1.2), note=note)
 
 
-def mix_parts(numbers: Numbers) -> list[str]:
+def mix_parts(numbers: ReleaseNumbers) -> list[str]:
     """What each mix was asked to hold, and holds."""
     from pipeline.report.figures import draw_mix, svg
 
     parts = []
-    for name, mix in sorted(numbers["mixes"].items()):
-        parts += section(f"Mix {name}", mix_table(mix))
-        if len(mix["groups"]) > 1:
+    for name, mix in sorted(numbers.mixes.items()):
+        parts += section(f"Mix {name}", table(*mix_rows(mix)))
+        if len(mix.groups) > 1:
             parts.append(svg(partial(draw_mix, name=name, mix=mix), 4.5, 3.2))
     return parts
 
 
-def license_parts(numbers: Numbers) -> list[str]:
+def license_parts(numbers: ReleaseNumbers) -> list[str]:
     """Kept documents and tokens by licence."""
-    licenses = numbers.get("licenses")
-    if not licenses:
+    if not numbers.licenses:
         return []
-    tokens = sum(row["tokens"] for row in licenses)
-    rows = [
-        [row["license"] or "(none)", row["documents"], row["tokens"], share(row["tokens"], tokens),
-         ", ".join(row["sources"])]
-        for row in licenses
-    ]  # fmt: skip
-    heads = ["licence", "documents", "tokens", "share of tokens", "sources"]
+    heads, rows = license_rows(numbers.licenses)
+    rows = [[*row, ", ".join(sources)] for *row, sources in rows]
     return section("Licences", table(heads, rows), note="Of kept documents, as each of them carries it.")
 
 
-def making_parts(numbers: Numbers) -> list[str]:
+def making_parts(numbers: ReleaseNumbers) -> list[str]:
     """Steps with their versions and recipes."""
-    rows = [[s["module"], s["version"], s["recipe"][:8]] for s in numbers.get("steps", ())]
+    rows = [[s.module, s.version, s.recipe[:8]] for s in numbers.steps]
     return section("Steps", table(["step", "version", "recipe"], rows)) if rows else []
 
 

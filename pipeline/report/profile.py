@@ -22,20 +22,10 @@ if TYPE_CHECKING:
     from pipeline.dataset.shard import Columns
 
 Profile = dict[str, Any]
-"""Plain JSON. Groups are nested by name, with a list of integers for each; see the tuples of measures below."""
+"""Plain JSON: groups nested by name, with a list of integers for each, as in release_numbers.Profile."""
 
 READS = frozenset({"doc_id", "source", "snapshot", "provenance", "text_bytes"})
 """Canonical columns that a profile counts by, beside those of the release."""
-
-TALLY = ("documents", "kept", "copies", "bytes", "kept_bytes", "kept_tokens")
-"""What is counted for each language, source, snapshot ("" is none), domain and provenance. copies: dropped because
-another is kept."""
-
-SPLIT = ("kept", "dropped", "kept_bytes", "dropped_bytes")
-"""What is counted for each bucket, tier and bin of a histogram."""
-
-CLUSTERS = ("clusters", "documents", "copies")
-"""What is counted for each size of cluster; sizes are rounded up to a power of two."""
 
 MAX_GROUPS = 1000
 LIMITED = ("snapshots", "domains", "provenances", "buckets", "tiers")

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.report.card import card
 from pipeline.report.croissant import croissant
+from pipeline.report.release_numbers import ReleaseNumbers
 
 MEANINGS: Mapping[str, str] = {
     "doc_id": "Id of the document: a hash of its source, input file and record number.",
@@ -67,7 +68,7 @@ MEANINGS: Mapping[str, str] = {
 
 
 def pages(
-    report: Mapping[str, Any],  # Any: the numbers of a release, plain JSON
+    report: ReleaseNumbers,
     files: Sequence[Mapping[str, Any]],
     schemas: Mapping[str, pa.Schema],
 ) -> dict[str, str]:

@@ -73,12 +73,6 @@ def guards_of(run: RunFile) -> Guards:
     return run.keep_one.guards if run.keep_one else Guards()
 
 
-def hosts_keys(guards: Guards, work: str, n_shards: int) -> tuple[str, ...]:
-    """Exchange files of the hosts of each shard; empty names where no guard asks for them."""
-    asked = guards.host_share is not None
-    return tuple(f"{work}/hosts-{i:06d}.arrow" if asked else "" for i in range(n_shards))
-
-
 @dataclass(frozen=True)
 class HostTask:
     """Adds up the hosts of one partition. maps: exchange files of count_hosts."""

@@ -11,9 +11,11 @@ import argparse
 import json
 from pathlib import Path
 
+import msgspec
 from matplotlib.figure import Figure
 
 from pipeline.report.figures import draw_funnel, draw_mix
+from pipeline.report.release_numbers import Mix
 
 
 def draw(release: Path, target: Path) -> None:
@@ -23,7 +25,7 @@ def draw(release: Path, target: Path) -> None:
     figure = Figure(figsize=(11, 4.4))
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     draw_funnel(left, lineage["funnel"])
-    draw_mix(right, default, lineage["mixes"][default])
+    draw_mix(right, default, msgspec.convert(lineage["mixes"][default], Mix))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(target, dpi=130, bbox_inches="tight", metadata={"Software": None})

@@ -19,6 +19,7 @@ from pipeline.report.card import card
 from pipeline.report.croissant import column_field
 from pipeline.report.hub import hub_languages, hub_licenses, hub_size
 from pipeline.report.markdown import in_bytes, markdown
+from pipeline.report.release_numbers import check_numbers
 from pipeline.report.release_pages import MEANINGS
 from stages.cot.documents import ROWS
 from tests.helpers.build import build, cli, ledger, reference, texts, tiny, write_run
@@ -240,7 +241,7 @@ def test_many_languages_share_a_column(labelled: Path) -> None:
     funnel = {f"l{i:02d}_Latn": {"kept": 20 - i, "odd": i} for i in range(9)}
     numbers |= {"funnel": funnel, "failed": {"odd": 40, "poor": 0}}
     numbers["profile"]["languages"] = {name: [20, 20 - i, 0, 9, 9, 9] for i, name in enumerate(funnel)}
-    body = card(numbers, [], {}, MEANINGS)
+    body = card(check_numbers(numbers), [], {}, MEANINGS)
     (line,) = re.findall(r"^\| odd \|.*$", body, re.M)
     cells = [int(cell) for cell in re.findall(r"\d+", line)]
     assert cells == [0, 1, 2, 3, 4, 5, 6 + 7 + 8, 36, 40] and "3 others" in body

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from xml.dom import minidom
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -34,6 +35,7 @@ from pipeline.report.profile import (
     merge,
     thresholds,
 )
+from pipeline.report.release_numbers import Counts, check_numbers, plain_numbers, read_numbers
 from pipeline.rules.parse import parse_rules
 from pipeline.rules.rules import Cuts
 from pipeline.select.verdicts import Decision
@@ -53,7 +55,7 @@ def test_the_page_stands_alone_and_tells_the_numbers(tmp_path: Path) -> None:
     assert len(figures) >= 4
     for figure in figures:
         minidom.parseString(figure.encode())
-    assert page(numbers) == text
+    assert page(check_numbers(numbers)) == text
     cli("report", release, "--to", tmp_path / "report.html").ok()
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
 
@@ -62,10 +64,10 @@ def test_names_from_a_run_file_are_text_and_not_markup() -> None:
     """A corpus or source named like a tag shows as such."""
     numbers = {
         "name": "<b>", "corpus": "c", "version": "0", "mixes": {}, "rules": [], "failed": {}, "lengths": {},
-        "counts": dict.fromkeys(("read", "ingested", "kept", "kept_tokens", "quarantined"), 1),
+        "counts": dict.fromkeys(Counts.__struct_fields__, 1), "recipe": "", "default_mix": "",
         "funnel": {"eng_Latn": {"kept": 1}}, "quarantined": {"<i>": {"empty_text": 1}},
     }  # fmt: skip
-    text = page(numbers)
+    text = page(check_numbers(numbers))
     assert "<b>1</b>" in text and "<h1>&lt;b&gt;</h1>" in text and "&lt;i&gt;" in text
 
 
@@ -73,6 +75,18 @@ def test_lengths_fall_into_powers_of_two() -> None:
     """1 is in the first bin, 2 and 3 in the second, 4 in the third; the largest languages only."""
     facts = pa.table({"language": ["a"] * 4, "n_tokens": [1, 2, 3, 4]})
     assert lengths_of(facts) == {"a": [1, 2, 1]}
+
+
+def test_numbers_are_written_and_read_through_one_schema() -> None:
+    """Every number of report.json has a field, and a release that lacks those of later versions can be read."""
+    data = Path(reference().store, reference().record["release"], "report.json").read_bytes()
+    numbers = json.loads(data)
+    assert json.loads(json.dumps(plain_numbers(read_numbers(data)))) == numbers
+    early = {name: numbers[name] for name in ("name", "corpus", "version", "recipe", "counts", "funnel", "failed",
+                                              "rules", "mixes", "default_mix", "quarantined")}  # fmt: skip
+    assert "<h2>Funnel</h2>" in page(check_numbers(early))
+    with pytest.raises(msgspec.ValidationError, match="kept"):
+        check_numbers({**early, "counts": {**numbers["counts"], "kept": "many"}})
 
 
 def released() -> dict[str, Any]:
@@ -118,9 +132,9 @@ def test_what_was_measured_is_drawn() -> None:
     numbers = measured()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        text = page(numbers)
+        text = page(check_numbers(numbers))
     assert [name for name in HEADS if f"<h2>{name}</h2>" not in text] == []
-    assert text == page(json.loads(json.dumps(numbers)))
+    assert text == page(check_numbers(json.loads(json.dumps(numbers))))
     for shown in (
         "医学",
         "$x^{$",
@@ -144,7 +158,7 @@ def test_what_is_absent_is_left_out(part: str, head: int) -> None:
     """Without one part of the profile its section is missing, and all others are there."""
     numbers = measured()
     del numbers["profile"][part]
-    text = page(numbers)
+    text = page(check_numbers(numbers))
     assert [f"<h2>{name}</h2>" in text for name in HEADS] == [i != head for i in range(len(HEADS))]
 
 
@@ -158,14 +172,13 @@ def test_distributions_without_a_shape() -> None:
         "und": {},
     }
     profile["buckets"] = {"eng_Latn": {"0": [0, 1, 0, 9]}}
-    assert "Quality buckets" not in page(
-        numbers | {"profile": profile | {"buckets": {"und": {"-1": [1, 1, 9, 9]}}}}
-    )
+    other = numbers | {"profile": profile | {"buckets": {"und": {"-1": [1, 1, 9, 9]}}}}
+    assert "Quality buckets" not in page(check_numbers(other))
     cut = {"rule": "far", "action": "flag", "side": "max", "value": 12345.0, "languages": None}
     numbers["thresholds"] = {
         name: [cut, {**cut, "value": 0.0}] for name in ("perplexity", "quality.one", "quality_bucket")
     }
-    text = page(numbers)
+    text = page(check_numbers(numbers))
     assert text.count("far ≤ 12,345") == 3 and text.count("far ≤ 0") == 2  # a logarithmic axis has no zero
     assert ">none<" not in text and "one, kept" not in text and "eng_Latn, kept (1): too few to draw" in text
 

@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.errors import InputError, StoreError, UsageError
 from pipeline.report.card import license_section
+from pipeline.report.release_numbers import Counts, LicenseNumbers, ReleaseNumbers
 from pipeline.storage.base import explained
 from pipeline.storage.credentials import (
     FILE,
@@ -270,8 +271,13 @@ def test_hostile_licences_come_to_nothing(tmp_path: Path) -> None:
 
 def test_sources_of_a_licence_are_escaped() -> None:
     """Names in lists are escaped as well as those in cells of their own."""
-    rows = [{"license": "MIT", "documents": 1, "tokens": 2, "sources": ["<b>", "c"]}]
-    assert "| &lt;b&gt;, c |" in "\n".join(license_section({"licenses": rows}))
+    row = LicenseNumbers(license="MIT", documents=1, tokens=2, sources=["<b>", "c"])
+    counts = Counts(read=1, quarantined=0, erased=0, ingested=1, kept=1, dropped=0)
+    report = ReleaseNumbers(
+        name="", corpus="", version="", recipe="", counts=counts, funnel={}, failed={}, rules=[], mixes={},
+        default_mix="", quarantined={}, licenses=[row],
+    )  # fmt: skip
+    assert "| &lt;b&gt;, c |" in "\n".join(license_section(report))
 
 
 # Permissions
