@@ -170,7 +170,7 @@ STEP_PACKAGES = ("stages", "classifiers")
 
 
 def source_digest(module: str) -> str:
-    """Return the hash of the source of a step's module and of the modules of STEP_PACKAGES that it imports, transitively.
+    """Return the hash of the source of a step's module and of all modules of STEP_PACKAGES that it imports.
 
     Import statements are found in the text of a file, also within functions. The digest is recorded so that `plan` can
     warn about changed code; it is not part of a recipe.
