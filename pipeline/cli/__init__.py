@@ -222,7 +222,7 @@ def show(
 )
 @click.option(
     "--input",
-    "place",
+    "input_record",
     metavar="FILE:RECORD",
     help="A record of an input file, from 0: line 18 of a .jsonl is record 17.",
 )
@@ -233,7 +233,7 @@ def explain(
     doc_id: str | None,
     url: str | None,
     text_file: str | None,
-    place: str | None,
+    input_record: str | None,
     as_json: bool,
 ) -> None:
     """Explain one document: every annotation, and every rule with value, threshold and margin.
@@ -248,13 +248,13 @@ def explain(
     from pipeline.inspect.explain import as_text, find
     from pipeline.inspect.explain import explain as explain_document
 
-    if sum(option is not None for option in (doc_id, url, text_file, place)) != 1:
+    if sum(option is not None for option in (doc_id, url, text_file, input_record)) != 1:
         raise UsageError("name one document: DOC_ID, --url, --text-file or --input FILE:RECORD")
     where = None
-    if place is not None:
-        path, _, record = place.rpartition(":")
+    if input_record is not None:
+        path, _, record = input_record.rpartition(":")
         if not path or not record.isdigit():
-            raise UsageError(f"--input {place!r}: expected FILE:RECORD, such as docs.jsonl.gz:17")
+            raise UsageError(f"--input {input_record!r}: expected FILE:RECORD, such as docs.jsonl.gz:17")
         where = (path, int(record))
     text = Path(text_file).read_bytes().decode("utf-8") if text_file else None
     finished = finished_build(run_path, store_url)

@@ -113,11 +113,11 @@ def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progre
     recipe = step_recipe(step.definition, step.config, [])
     folder = f"annotations/{step.name}/v{step.definition.version}-{recipe[:8]}"
     catalog = Catalog.load(store, f"{folder}/catalog.json")
-    wanted = {shard.id: {"recipe": recipe, "generation": shard.generation} for shard in shards}
+    expected = {shard.id: {"recipe": recipe, "generation": shard.generation} for shard in shards}
     tasks = [
         AlignTask(
             store, shard, step, SidecarRef(f"{folder}/{shard.id}.parquet", recipe),
-            catalog.entries.get(shard.id) == wanted[shard.id],
+            catalog.entries.get(shard.id) == expected[shard.id],
         )
         for shard in shards
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progre
             phase.step()
             yield report
     if any(not task.is_done for task in tasks):
-        catalog.update(wanted)
+        catalog.update(expected)
 
 
 def import_lines(result: dict[str, Any]) -> list[str]:

@@ -54,7 +54,7 @@ class Mix:
     phases: shares over training order; one phase for a plain share, none for alpha.
     alpha: a group of n tokens has a share p ∝ n^alpha; 1 is natural, 0 uniform.
     tokens: requested total; None is the largest total that shares and max_epochs allow.
-    max_epochs: largest number of times that a document is taken.
+    max_epochs: largest number of passes over a group; with repeats, of copies of a document.
     repeat: how often documents are taken in one pass over a group; None is once.
     seed: of the keyed hash that chooses and orders documents.
     materialise: write the text of the mix to files of its own.

@@ -48,7 +48,7 @@ def copies(
 ) -> np.ndarray:
     """Return how often each document is in the mix.
 
-    Every document of a group is taken floor(epochs) times its repeats. The remaining tokens come from one more copy of
+    Every document of a group is taken floor(epochs) times its repeats. The remaining tokens come from further copies of
     documents in keyed-hash order, skipping documents that no longer fit; finally the shortest remaining document is
     added if that brings the group closer to its target. Hash ties are resolved by row order. Repeats of a document have
     separate positions in that order, so that in a partial pass a document with five repeats is taken about five times

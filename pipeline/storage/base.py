@@ -141,9 +141,10 @@ class Store(ABC):
     def open(self, key: str) -> BinaryIO:
         """Open an object for random access.
 
-        All reads return the version that was opened; a store that cannot guarantee that raises StoreError.
+        All reads return the version that was opened.
 
-        Raises: MissingError if there is no such object.
+        Raises: MissingError if there is no such object; a read raises StoreError if that version was replaced and is
+        no longer available.
         """
 
     @abstractmethod

@@ -30,8 +30,8 @@ N_TRIES = 16
 """Swaps that a commit may lose to other writers of the same token before it fails."""
 
 LeaseRecord = dict[str, Any]
-"""What a lease object holds: token, owner (host:pid:random), machine and started (to tell whether the process
-lives), since, expires (s since 1970), released."""
+"""The fields of a lease object: token, owner (host:pid:random), machine and started (to detect whether the process is
+alive), since, expires (s since 1970), released."""
 
 
 class Lease:
