@@ -15,7 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipeline import errors
+from pipeline import __version__, errors
 from pipeline.cli import main
 from pipeline.config.load import load_run
 from pipeline.config.run_file import Ingest
@@ -23,9 +23,25 @@ from tests.helpers.paths import ROOT
 
 READMES = ("README.md", "README.zh-CN.md")
 PAGES = sorted(
-    [*(ROOT / name for name in (*READMES, "CHANGELOG.md", "CONTRIBUTING.md")), *(ROOT / "docs").rglob("*.md")]
+    [
+        *ROOT.glob("*.md"),
+        ROOT / "scripts/README.md",
+        *(path for folder in ("docs", "examples") for path in (ROOT / folder).rglob("*.md")),
+    ]
 )
+GENERATED = {"stages.md": "stage_tables", "cli.md": "cli_reference", "api.md": "api_reference"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+IDIOMS = re.compile(
+    r"\b(goes for|go for another|gone for|what loses|loses? passages|stands? in|(is|are) told by|told apart|"
+    r"tells? apart|as (they|it) lies?|hangs? together|(is|are) (like|gone)|alike|whatever|what (they|it) says?|"
+    r"says what|what stands)\b",
+    re.IGNORECASE,
+)
+"""Phrases with a plain equivalent, which CONTRIBUTING.md lists."""
+
+PLAIN = ("stages", "classifiers", "scripts")
+"""Folders whose docstrings have none of IDIOMS."""
+
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
 BROKEN = (
     "Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refusal",
@@ -59,10 +75,9 @@ def tuples_of_keys(path: str) -> Iterator[str]:
 
 def reasons() -> Iterator[str]:
     """Reasons that readers and ingest quarantine records for."""
-    for path in (
-        "pipeline/ingest/canonical.py",
-        *(p.relative_to(ROOT) for p in (ROOT / "stages/readers").glob("*.py")),
-    ):
+    folders = ("readers", "extraction", "decoding")
+    paths = [p.relative_to(ROOT) for name in folders for p in (ROOT / "stages" / name).glob("*.py")]
+    for path in ("pipeline/ingest/canonical.py", *paths):
         for node in ast.walk(ast.parse(page(str(path)))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in BROKEN:
                 values = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
@@ -87,17 +102,33 @@ def test_commands_have_help_and_an_example(command: click.Command) -> None:
     assert [o.name for o in options if not (o.help or o.show_default)] == []
 
 
-@pytest.mark.parametrize("readme", READMES)
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
-def test_readmes_name_every_command(command: click.Command, readme: str) -> None:
-    """Both READMEs show every command once in their table."""
-    assert page(readme).count(f"| `bicorpus {command.name} ") == 1
+def test_the_command_reference_names_every_command(command: click.Command) -> None:
+    """docs/cli.md shows every command once in its table, and has a section on it."""
+    text = page("docs/cli.md")
+    assert text.count(f"| [`bicorpus {command.name}`](#bicorpus-{command.name}) |") == 1
+    assert text.count(f"\n## bicorpus {command.name}\n") == 1
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pages_name_no_other_command(path: Path) -> None:
+    """Every command that a page names exists."""
+    assert set(re.findall(r"`bicorpus ([a-z][\w-]*)", path.read_text("utf-8"))) <= set(main.commands)
+
+
+def test_readmes_name_the_same_commands_and_pages() -> None:
+    """Both READMEs lead to the same commands and, but for translations, to the same pages."""
+    english, chinese = (
+        {*re.findall(r"`bicorpus ([\w-]+)", text), *(t.replace(".zh-CN", "") for t in LINK.findall(text))}
+        for text in map(page, READMES)
+    )
+    assert english == chinese
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_readmes_name_no_other_command(readme: str) -> None:
-    """Whatever a README calls is a command."""
-    assert set(re.findall(r"`bicorpus ([\w-]+)", page(readme))) <= set(main.commands)
+def test_readmes_are_short(readme: str) -> None:
+    """A README has at most 100 lines; figures, comparisons and words are in pages of their own."""
+    assert page(readme).count("\n") <= 100
 
 
 def test_readmes_show_the_same_run_file() -> None:
@@ -131,11 +162,23 @@ def test_every_key_of_the_run_file_is_documented() -> None:
     assert sorted(key for key in known if f"`{key}`" not in page("docs/run-file.md")) == []
 
 
-def test_the_tables_of_stages_are_up_to_date() -> None:
-    """docs/stages.md shows each step, its settings and its columns, as the script writes them from the code."""
-    command = [sys.executable, "-m", "scripts.maintenance.stage_tables", "--check"]
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    """Stages, commands and Python interfaces are documented as the scripts write them from the code."""
+    command = [sys.executable, "-m", f"scripts.maintenance.{GENERATED[name]}", "--check"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_every_page_is_listed_once() -> None:
+    """docs/README.md lists every page of docs/ once, docs/decisions/README.md every decision."""
+    for index in ("docs/README.md", "docs/decisions/README.md"):
+        folder = (ROOT / index).parent
+        pages = {path.relative_to(folder).as_posix() for path in folder.glob("*.md")} - {"README.md"}
+        pages |= {"decisions/README.md"} if folder.name == "docs" else set()
+        rows = [line for line in page(index).splitlines() if line.startswith(("- ", "| "))]
+        listed = [target for line in rows for target in LINK.findall(line)]
+        assert sorted(listed) == sorted(pages)
 
 
 def test_every_reason_is_documented() -> None:
@@ -169,10 +212,78 @@ def test_commands_in_pages_exist(path: Path) -> None:
     """Command lines in code blocks use options that the command has."""
     for line in re.findall(r"^\s*(?:bicorpus )(.+)$", path.read_text("utf-8"), re.M):
         name, *words = line.split()
-        if name not in main.commands:
+        command = main.commands.get(name)
+        if command is None:
             continue
-        known = {option for p in main.commands[name].params for option in (*p.opts, *p.secondary_opts)}
+        if isinstance(command, click.Group):
+            command = command.commands.get(words[0], command)
+        known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
         assert {word for word in words if word.startswith("--")} <= known, line
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as a site, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    """Scripts, styles and pictures of the site are its own."""
+    loaded = re.compile(r"""(?:src=|<link[^>]*href=)["'](?:https?:)?//""")
+    assert [path.name for path in site.rglob("*.html") if loaded.search(path.read_text("utf-8"))] == []
+
+
+def test_the_site_shows_pages_as_code_hosts_do(site: Path) -> None:
+    """Every heading, table and list item of a page is one on the site."""
+    patterns = {r"^#+ ": r"<h\d id=", r"^\|[-: |]+\|$": "<table>", r"^ *(?:[-*]|\d{1,2}\.) ": "<li>"}
+    for path in (ROOT / "docs").rglob("*.md"):
+        name = path.relative_to(ROOT / "docs").as_posix().replace("README.md", "index.md")
+        text = re.sub(r"^ *```.*?^ *```", "", path.read_text("utf-8"), flags=re.S | re.M)
+        html = (site / name).with_suffix(".html").read_text("utf-8")
+        html = html.partition('role="main"')[2].partition("<footer")[0]
+        for source, result in patterns.items():
+            assert len(re.findall(source, text, re.M)) == len(re.findall(result, html)), (name, result)
+
+
+def test_pages_use_the_words_of_the_field() -> None:
+    """No page has an idiom for which CONTRIBUTING.md has an equivalent."""
+    skipped = {
+        "CONTRIBUTING.md",
+        "docs/cli.md",
+        "docs/api.md",
+    }  # the list itself, and what is written from docstrings
+    hits = [
+        f"{name}:{number}: {match[0]}"
+        for name, path in ((path.relative_to(ROOT).as_posix(), path) for path in PAGES)
+        if name not in skipped
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for match in IDIOMS.finditer(line)
+    ]
+    assert hits == []
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_docstrings_use_the_words_of_the_field(folder: str) -> None:
+    """No docstring has an idiom for which CONTRIBUTING.md has an equivalent."""
+    hits = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for match in IDIOMS.finditer(" ".join(str(node.value.value).split()))
+    ]
+    assert hits == []
+
+
+def test_the_citation_names_the_version() -> None:
+    """CITATION.cff gives the version of the package, and its licence."""
+    citation = yaml.safe_load(page("CITATION.cff"))
+    assert citation["version"] == __version__
+    assert citation["license"] == "Apache-2.0"
 
 
 def test_the_lock_holds_every_dependency() -> None:
@@ -181,10 +292,10 @@ def test_the_lock_holds_every_dependency() -> None:
 
     project = tomllib.loads(page("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["dev"], *extras["datatrove"]]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["datatrove"], *extras["docs"]]
     names = {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for text in wanted}
     lines = [line for line in page("requirements.lock").splitlines() if not line.startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+]+", line)] == []
     locked = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
-    assert names - {"bicorpus"} <= locked  # the dev extra names an extra of our own
+    assert names - {"bicorpus"} <= locked  # the dev extra names extras of our own
     assert not {name for name in locked if name.startswith(("torch", "nvidia", "triton"))}

@@ -1,4 +1,4 @@
-"""Clusters of copies as a release tells them: size, who is kept, and how many members lie in which snapshot and source.
+"""The clusters of duplicates of a release: size, kept members, and members by snapshot and source.
 
 No text is read. Members go through exchange files to partitions by the name of their cluster, so that each cluster is
 counted in one place; the partitions' tables, one after the other, are sorted by cluster whatever their number.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.rules.rules import Rule
 
 DOCUMENTS_PER_PART = 2 << 20
-"""Aim of ingested documents per part: about 0.8 GB of memory where all of them are in clusters, at 400 bytes each."""
+"""Target of ingested documents per partition: about 0.8 GB of memory if all are in clusters, at 400 bytes each."""
 
 DIGITS = np.frombuffer(b"234567abcdefghijklmnopqrstuvwxyz", np.uint8)
 """The characters of a document id in byte order."""
@@ -38,8 +38,8 @@ MEMBERS = pa.schema(
         "kept": pa.bool_(),
     }
 )
-"""One row for each document with a cluster. doc_id: null where it is not kept. eligible: no rule that decides before
-keepers drops it."""
+"""One row for each document with a cluster. doc_id: null where it is not kept. eligible: passes all rules that
+decide before keepers."""
 
 
 def members(
@@ -63,7 +63,7 @@ def eligible_rows(rule: np.ndarray, rules: Sequence[Rule]) -> np.ndarray:
 
 
 def count_parts(n_docs: int) -> int:
-    """Partitions of the clusters of so many ingested documents: from the size of the data alone."""
+    """Number of partitions of the clusters for a number of ingested documents; depends on nothing else."""
     return max(1, math.ceil(n_docs / DOCUMENTS_PER_PART))
 
 
@@ -87,7 +87,7 @@ def part_of(cluster: pa.ChunkedArray | pa.Array, n_parts: int) -> np.ndarray:
 def counts_by(
     cluster: pa.ChunkedArray | pa.Array, value: pa.ChunkedArray | pa.Array, kept: pa.ChunkedArray | pa.Array
 ) -> pa.Table:
-    """Count the documents of each cluster by a value, such as their snapshot; documents of no cluster do not count.
+    """Count the documents of each cluster by a value, such as their snapshot; those without a cluster are not counted.
 
     Args: kept, bool; all (n_rows,).
     Returns: cluster, value, n_docs, n_kept (int64): one row for each pair that occurs, sorted by both, null last.

@@ -1,4 +1,4 @@
-"""Facts of kept documents, which placing needs, and each shard's part of the report."""
+"""Facts of kept documents for placement, and each shard's counts for the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.storage.store import Store
 
 @dataclass(frozen=True)
 class FactsTask:
-    """Collects what placing needs of one shard's kept documents, and the members of its clusters.
+    """Collects the facts of one shard's kept documents for placement, and the members of its clusters.
 
     by: columns that mixes go by. fits: repeats to be fitted, by mix. cluster_parts, clusters_key: partitions of the
     clusters, exchange file of the members. hosts_key: exchange file of the hosts, if a guard asks for them.
@@ -58,7 +58,7 @@ class ShardFacts(msgspec.Struct, kw_only=True):
 
 
 def collect_facts(task: FactsTask) -> ShardFacts:
-    """Write the facts of a shard's kept documents and its members of clusters; return its part of the report."""
+    """Write the facts of a shard's kept documents and its members of clusters; return its counts."""
     hosts = {"host"} if task.hosts_key else set()
     columns, kept = decide_shard(task, task.layout.sources() | READS | hosts)
     table, facts = facts_table(task, columns, kept)
@@ -82,7 +82,7 @@ def collect_facts(task: FactsTask) -> ShardFacts:
 
 
 def facts_of(task: FactsTask) -> tuple[pa.Table, ShardFacts]:
-    """What placing needs of each kept document, and the shard's part of the funnel."""
+    """The facts of each kept document, and the shard's counts of outcomes."""
     return facts_table(task, *decide_shard(task, {"text_bytes"}))
 
 
@@ -116,10 +116,10 @@ def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table
 
 
 def counts_to_fit(task: FactsTask, columns: Columns, kept: Kept) -> dict[str, list[list[int]]]:
-    """Counts of what rules remove, for each mix whose repeats follow from it.
+    """Counts of documents that rules remove, for each mix whose repeats are fitted to them.
 
-    One document stands for each cluster, the one that names it, as if copies were dropped before any rule; documents
-    made of others do not count.
+    Each cluster is represented by the document that names it, as if duplicates were removed before any rule; derived
+    documents are not counted.
     """
     decision, name = task.decision, task.layout.columns["cluster"]
     if not task.fits or decision.shard.source in task.layout.modules:

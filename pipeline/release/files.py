@@ -135,5 +135,5 @@ def put_text(store: Store, key: str, text: str) -> FileReport:
 
 
 def to_json(value: object) -> str:
-    """JSON as releases hold it: sorted, indented, the same bytes for the same value."""
+    """JSON in the form of a release's files: sorted and indented, the same bytes for the same value."""
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""The numbers of a release: what became of every record, what each mix holds, and what it was all made of."""
+"""The numbers of a release: outcomes of all records, contents of each mix, and lineage."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def summary(
 
 
 def snapshot_counts(reports: Sequence[ShardFacts]) -> dict[str, dict[str, int]] | None:
-    """Documents, kept ones and copies (dropped because another is kept) of each snapshot; "" is none.
+    """Documents, kept documents and removed duplicates of each snapshot; "" for documents without one.
 
     None for more snapshots than a profile counts.
     """
@@ -76,7 +76,7 @@ def snapshot_counts(reports: Sequence[ShardFacts]) -> dict[str, dict[str, int]] 
 
 
 def lineage(session: Session) -> dict[str, Any]:
-    """What the release was made of: inputs by digest, shards, and the recipe of every step."""
+    """Lineage of the release: inputs by digest, shards, and the recipe of every step."""
     run, recipes = session.run_file, session.recipes
     inputs = {
         f"{group['source']}/{f['path']}": {"digest": f["digest"], "bytes": f["size"]}
@@ -141,18 +141,18 @@ def report_numbers(
 
 
 def release_labels(run: RunFile) -> Mapping[str, str]:
-    """Labels of documents that are converted -> those they are released with."""
+    """Labels of converted documents -> labels that they are released with."""
     return run.release.edits.convert.labels if run.release.edits.convert else {}
 
 
 def converted(run: RunFile) -> dict[str, Any]:
-    """What the numbers say of a conversion; nothing where there is none."""
+    """The conversion of a run as plain data; empty without one."""
     convert = run.release.edits.convert
     return {"convert": {"module": convert.module, "labels": dict(convert.labels)}} if convert else {}
 
 
 def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
-    """One row for each source of the run file, derived ones last: what was read, and what is left of it."""
+    """One row for each source of the run file, derived ones last: records read and documents kept."""
     rows = []
     made_by = {d.name: d.module for d in session.run_file.derived}
     sources: list[Source | Derived] = [*session.run_file.sources, *session.run_file.derived]
@@ -219,7 +219,7 @@ def listed_files(folder: str, files: Sequence[FileReport]) -> list[dict[str, Any
 
 
 def table_schemas(store: Store, folder: str, files: Sequence[FileReport]) -> dict[str, pa.Schema]:
-    """Schemas of a release's Parquet files by their folder, data/ as a whole; order files stand alone."""
+    """Schemas of a release's Parquet files by their folder, data/ as one folder; order files by their own path."""
     schemas: dict[str, pa.Schema] = {}
     for file in sorted(files, key=lambda file: file.key):
         path = file.key[len(folder) + 1 :]

@@ -1,6 +1,6 @@
-"""Where every kept document goes in a release: its part of the data, and its places in each mix.
+"""Placement of kept documents in a release: the part in data/, and the positions in each mix.
 
-Held on one node: about 100 bytes per kept document and mix.
+Computed on one node: about 100 bytes of memory per kept document and mix.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Output:
 
     @property
     def gathered(self) -> bool:
-        """Whether the texts of its parts have to be brought together."""
+        """Whether texts are gathered for its parts."""
         return self.materialise or self.tokens
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Outputs and the rows that go there.
+    """Outputs and the rows written to them.
 
     table: row (uint64), output (int32), part (int32), position (int64, order inside the output). orders: mix ->
     table of pipeline.dataset.release_schema.ORDER. plans and groups: mix -> what was planned and what was realised,
@@ -140,7 +140,7 @@ def _chosen(facts: pa.Table, rows: np.ndarray, output: int, part: np.ndarray) ->
 
 
 def to_fit(run: RunFile) -> tuple[tuple[str, Repeat], ...]:
-    """The repeats that follow from what rules remove, by mix."""
+    """The repeats that are fitted to documents removed by rules, by mix."""
     mixes = sorted(run.mix.mixes.items())
     return tuple((name, mix.repeat) for name, mix in mixes if mix.repeat and mix.repeat.fit)
 
@@ -175,7 +175,7 @@ def plan_mix(
 
 
 def _mix_order(run: RunFile, facts: pa.Table, mix: Mix) -> tuple[pa.Table, dict[str, Any]]:
-    """Plan one mix and put its copies into training order."""
+    """Plan one mix and put its documents, repeats included, into training order."""
     plan, strata, tokens, times = plan_mix(run, facts, mix)
     groups = group_index(strata, plan)
     hashes = keyed_hash(facts["doc_id"], mix.seed)

@@ -1,4 +1,4 @@
-"""The last part of a run: verdicts, keepers, mixes and the files of a release, under a lease on its name."""
+"""The last part of a run: decisions, mixes and the files of a release, under a lease on its name."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ from pipeline.storage.lease import Lease, commit, hold
 
 
 class Releasing:
-    """Decides over a build's annotations and writes its release, unless that very release is there."""
+    """Decides over the annotations of a run and writes its release, unless it is up to date."""
 
     def __init__(self, session: Session) -> None:
         self.session, self.run_file, self.store = session, session.run_file, session.store
@@ -99,7 +99,7 @@ class Releasing:
                 self.work.delete()
 
     def head_key(self) -> str:
-        """Where it is recorded which recipe a release's files follow."""
+        """Key of the record of the recipe that a release was written by."""
         return f"releases/_heads/{self.run_file.release.name}.json"
 
     def is_current(self) -> bool:
@@ -109,7 +109,7 @@ class Releasing:
         return current and self.store.exists(f"{self.folder}/checksums.sha256")
 
     def release_recipe(self) -> str:
-        """Hash all that a release depends on."""
+        """Hash everything that a release depends on: 32 hex digits."""
         run, recipes = self.run_file, self.session.recipes
         shards = [
             [s.id, s.generation, {name: ref.recipe for name, ref in recipes.refs(self.columns, s).items()}]
@@ -126,7 +126,7 @@ class Releasing:
         return digest([__version__, shards, settings])
 
     def tokens_recipe(self) -> object:
-        """What the token files depend on, the tokenizer by its digest."""
+        """Everything that the token files depend on, the tokenizer by its digest; None without token files."""
         tokens = self.run_file.tokens
         return None if tokens is None else [tokens.mixes, token_writer(tokens.module).describe(tokens.config)]
 
@@ -157,7 +157,10 @@ class Releasing:
         return count_parts(sum(shard.n_rows for shard in self.session.shards))
 
     def collect(self, decisions: Sequence[Decision]) -> list[ShardFacts]:
-        """Collect the facts of every shard, and stop if the guards do not allow what duplicates take out."""
+        """Collect the facts of every shard.
+
+        Raises: ExpectationError if more documents were removed as duplicates than the guards allow.
+        """
         guards = guards_of(self.run_file)
         by, fits = mix_columns(self.run_file), to_fit(self.run_file)
         tasks = [
@@ -183,7 +186,7 @@ class Releasing:
         return facts
 
     def place(self, table: pa.Table, facts: Sequence[ShardFacts]) -> Placement:
-        """Decide where every kept document goes, and write each shard's share to its exchange file."""
+        """Place every kept document, and write the positions of each shard's documents to its exchange file."""
         placement = place(self.run_file, table, fitted_mixes(self.run_file, facts))
         for i, rows in enumerate(by_shard(placement, len(facts), ROW_BITS)):
             write_exchange(self.store, self.work.positions(i), rows, np.zeros(len(rows), np.int64), 1)
@@ -227,7 +230,7 @@ class Releasing:
     def resumable(
         self, label: str, fn: Callable[[Task], Result], tasks: Sequence[Task], name: str, kind: type[Result]
     ) -> list[Result]:
-        """Run tasks, keep each result in the work folder, and skip those whose result is there already."""
+        """Run tasks and keep their results in the work folder; tasks whose result is there already are skipped."""
         results: dict[int, Result] = {}
         missing = []
         for i, task in enumerate(tasks):
@@ -279,7 +282,7 @@ class Releasing:
         ]
 
     def write_tokens(self, placement: Placement) -> list[FileReport]:
-        """Write the token files of every mix that has some, and beside them what they are."""
+        """Write the token files of the mixes that have some, and tokens.json beside them."""
         tokens = self.run_file.tokens
         if tokens is None:
             return []
@@ -319,7 +322,7 @@ class Releasing:
         shards: Sequence[ShardReport],
         files: Sequence[FileReport],
     ) -> list[FileReport]:
-        """Write lineage, licences, report and run file, then what describes all files; check conservation first."""
+        """Check conservation, write lineage, licences, report and run file, then the pages that describe all files."""
         numbers = summary(self.session, self.recipe, facts, table, placement)
         numbers["counts"]["lost_passages"] = self.selection.lost_passages
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
@@ -349,7 +352,7 @@ class Releasing:
         return [put_text(self.store, f"{self.folder}/{name}", text) for name, text in pages.items()]
 
     def remove_strays(self, keys: set[str]) -> None:
-        """Delete files that an earlier release of the same name left."""
+        """Delete files of an earlier release of the same name."""
         for key, _ in list(self.store.list(self.folder)):
             if key not in keys:
                 self.store.delete(key)

@@ -46,7 +46,7 @@ class WriteTask:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What a shard gave to a release.
+    """Counts of what one shard contributed to a release.
 
     licenses: license -> documents and tokens. languages: label as it was read -> documents, characters and tokens.
     """

@@ -29,10 +29,10 @@ ABOVE: Any = {
 """Place of a legend beside the title, where it can cover nothing. Any: keywords of matplotlib's."""
 
 TOO_FEW = 50
-"""Documents below which a distribution is not drawn: its shape would be noise."""
+"""Fewest documents for which a distribution is drawn; the shape of fewer would be noise."""
 
 TAIL = 0.002
-"""Share of the documents at either end of a logarithmic axis that may lie outside the picture."""
+"""Share of documents at each end of a logarithmic axis that may be outside the plot."""
 
 SplitBins = Mapping[str, Split]
 Cuts = Sequence[Cut]
@@ -42,7 +42,7 @@ QUARTER = 4
 
 MAX_TICKS = 8
 LEAST_BARS = 5
-"""Room that a figure with fewer bars leaves for as many, so that they are not as thick as beams."""
+"""Minimum number of bars that a figure leaves room for, so that few bars are not too wide."""
 
 STEPS = 32
 """Bars of a linear histogram between zero and its end, a power of two, so that no bin of the profile is cut."""
@@ -118,7 +118,7 @@ def logarithmic(groups: SplitBins) -> list[tuple[float, float, Split]]:
 
 
 def middle(bars: Sequence[tuple[float, float, Split]]) -> tuple[float, float]:
-    """Where an axis begins and ends, so that at most TAIL of the documents lie outside at either end."""
+    """Limits of an axis that leave at most TAIL of the documents out at each end."""
     sums = np.cumsum([counts.documents for _, _, counts in bars])
     first = int(np.searchsorted(sums, TAIL * sums[-1], "right"))
     last = int(np.searchsorted(sums, (1 - TAIL) * sums[-1], "left"))
@@ -126,7 +126,7 @@ def middle(bars: Sequence[tuple[float, float, Split]]) -> tuple[float, float]:
 
 
 def plain_ticks(axes: Axes) -> None:
-    """Ticks at round numbers inside a logarithmic axis, written out, and not too many of them."""
+    """At most MAX_TICKS ticks at round numbers of a logarithmic axis, with plain labels."""
     low, high = axes.get_xlim()
     ticks: list[float] = []
     for factors in ((1, 2, 5), (1, 3), (1,)):
@@ -184,7 +184,7 @@ def draw_scores(
 
 
 def extent(languages: Mapping[str, SplitBins]) -> float:
-    """The smallest power of two that no score exceeds, signs aside."""
+    """The smallest power of two that no absolute score exceeds."""
     greatest = max((abs(int(code)) for groups in languages.values() for code in groups), default=0)
     return float(2.0 ** np.ceil(np.log2(edges_of(greatest)[1]))) if greatest else 1.0
 
@@ -200,7 +200,7 @@ def linear(groups: SplitBins, end: float, what: str) -> np.ndarray:
 
 
 def draw_line(axes: Axes, counts: np.ndarray, end: float, label: str, color: str, style: Any) -> None:
-    """One distribution as a stepped line; the half below zero only where there is something."""
+    """One distribution as a stepped line; the half below zero only if it has documents."""
     total, first = int(counts.sum()), 0 if counts[:STEPS].any() else STEPS
     if total < TOO_FEW:
         axes.plot([], [], color=color, ls=style, label=f"{label} ({total:,}): too few to draw")
@@ -212,7 +212,7 @@ def draw_line(axes: Axes, counts: np.ndarray, end: float, label: str, color: str
 
 
 def draw_cluster_sizes(axes: Axes, clusters: Mapping[str, ClusterTally]) -> None:
-    """How many clusters of copies there are of each size, on a logarithmic axis."""
+    """Number of clusters of duplicates by size, on a logarithmic axis."""
     sizes = sorted(int(size) for size in clusters if clusters[size].clusters)
     counts = [clusters[str(size)].clusters for size in sizes]
     names = [str(size) if size < 3 else f"{size // 2 + 1}–{size}" for size in sizes]
@@ -230,7 +230,7 @@ def draw_cluster_sizes(axes: Axes, clusters: Mapping[str, ClusterTally]) -> None
 
 
 def draw_copies(axes: Axes, tallies: Mapping[str, Tally], what: str, shown: int) -> None:
-    """Share of the documents that were dropped as copies, for the largest groups."""
+    """Share of documents that were removed as duplicates, for the largest groups."""
     names = largest(tallies, shown)[::-1]
     counts = [(tallies[name].copies, tallies[name].documents) for name in names]
     shares = [100 * copies / total for copies, total in counts]
@@ -247,7 +247,7 @@ def draw_copies(axes: Axes, tallies: Mapping[str, Tally], what: str, shown: int)
 
 
 def draw_domains(axes: Axes, tallies: Mapping[str, Tally], shown: int) -> None:
-    """Documents of the largest domains, and in front those that were kept."""
+    """Documents of the largest domains, kept ones in front."""
     names = largest(tallies, shown)[::-1]
     total = [tallies[name].documents for name in names]
     kept = [tallies[name].kept for name in names]
@@ -262,7 +262,7 @@ def draw_domains(axes: Axes, tallies: Mapping[str, Tally], shown: int) -> None:
 
 
 def largest(tallies: Mapping[str, Tally], shown: int) -> list[str]:
-    """Names of the groups with most documents."""
+    """Names of the groups with the most documents."""
     return sorted(tallies, key=lambda name: (-tallies[name].documents, name))[:shown]
 
 

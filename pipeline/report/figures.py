@@ -1,4 +1,4 @@
-"""Figures of a release: the funnel per language, what each rule took, lengths, the mixes.
+"""Figures of a release: funnel by language, documents dropped by each rule, lengths, mixes.
 
 Drawn with matplotlib from a release's numbers; the same numbers give the same bytes.
 """
@@ -20,14 +20,14 @@ from pipeline.report.release_numbers import Mix
 
 KEPT = "#2a7f62"
 DROPPED = ("#c9503c", "#e08e45", "#d8b04a", "#8c6bb1", "#5b8db8", "#9a9a9a")
-"""The commonest reasons get a colour each, all others together the last one."""
+"""A colour for each of the most frequent reasons; the last one is for all others together."""
 
 MIX = (KEPT, "#1d3557")
 """Share of the kept tokens, share of the mix."""
 
 
 MAX_LANGUAGES = 8
-"""Languages with a bar of their own, the largest; all others share one."""
+"""Number of languages, the largest, with a bar of their own; all others share one."""
 
 
 def draw_funnel(axes: Axes, funnel: dict[str, dict[str, int]]) -> None:
@@ -94,7 +94,7 @@ def draw_mix(axes: Axes, name: str, mix: Mix) -> None:
 def draw_rules(
     axes: Axes, funnel: dict[str, dict[str, int]], failed: dict[str, int], rules: list[str]
 ) -> None:
-    """One bar per rule: documents that fail it, and in front those that it decided, being the first to fail."""
+    """One bar per rule: documents that fail it, in front those for which it is the first failing rule."""
     decided = {rule: sum(row.get(rule, 0) for row in funnel.values()) for rule in rules}
     names = [rule for rule in dict.fromkeys(rules) if failed.get(rule)][::-1]
     axes.barh(names, [failed[name] for name in names], color="#e6c9c4", height=0.7, label="fail the rule")
@@ -130,7 +130,7 @@ Draw = Callable[[Axes], None]
 
 
 def svg(draws: Draw | Sequence[Draw], width: float, height: float, columns: int = 1) -> str:
-    """One figure as an SVG element, without date or random ids; several drawings stand in rows of `columns`.
+    """One figure as an SVG element, without date or random ids; several drawings are arranged in rows of `columns`.
 
     width, height: of the whole figure, in inches.
     """

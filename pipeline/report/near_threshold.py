@@ -1,4 +1,4 @@
-"""What lies around the threshold of near duplicates: how similar compared pairs are, and some of them to look at."""
+"""Similarity histogram and sample pairs near the deduplication threshold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.planning.session import Session
 
 N_SAMPLES = 5
-"""Pairs of a language on each side of the threshold, those closest to it."""
+"""Number of sample pairs per language on each side of the threshold, the closest ones."""
 
 N_LANGUAGES = 4
 N_PLACES = 3
@@ -29,7 +29,7 @@ N_PLACES = 3
 def around_threshold(
     session: Session, layout: Layout, decisions: Sequence[Decision]
 ) -> dict[str, Any] | None:
-    """The histogram of similarities and sample pairs; None if no step of the run compares pairs or says so.
+    """The histogram of similarities and sample pairs; None if no step of the run writes similarities of pairs.
 
     Texts are shown as they would be released.
     """
@@ -54,7 +54,7 @@ def around_threshold(
 def samples(
     session: Session, layout: Layout, decisions: Sequence[Decision], pairs: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Pairs closest to the threshold, below and above it, of the languages that have most of them."""
+    """Pairs closest to the threshold, below and above it, for the languages with the most pairs."""
     shown: dict[int, Shown] = {}
     for pair in pairs:
         for end in ("row_a", "row_b"):
@@ -82,14 +82,14 @@ def samples(
 
 
 class Shown:
-    """Documents of one shard as a report may show them."""
+    """Documents of one shard in the form in which a report shows them."""
 
     def __init__(self, decision: Decision, session: Session, layout: Layout) -> None:
         self.decision, self.session, self.layout = decision, session, layout
         self.labels: pa.ChunkedArray | None = None
 
     def language(self, row: int) -> str:
-        """The label of a document."""
+        """The language label of a document."""
         if self.labels is None:
             name = self.layout.columns["language"]
             columns = self.decision.read(self.session.store, {name} if name else set())

@@ -27,7 +27,7 @@ from pipeline.report.tables import (
 SHOWN_LANGUAGES = 5
 SHOWN_GROUPS = 8
 SHOWN_DOMAINS = 20
-"""Languages with a line of their own, and bars of one figure; report.json has them all."""
+"""Number of languages with a line of their own, and of bars in one figure; report.json has all."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -59,7 +59,7 @@ def lengths_of(facts: pa.Table) -> dict[str, list[int]]:
 
 
 def page(numbers: ReleaseNumbers) -> str:
-    """Write the HTML page; sections that a run has no numbers for are left out."""
+    """Return the HTML page; sections without numbers are left out."""
     sections = [
         *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *source_parts(numbers),
         *quality_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers), *domain_parts(numbers),
@@ -73,7 +73,7 @@ def page(numbers: ReleaseNumbers) -> str:
 
 
 def section(title: str, *parts: str, note: str = "") -> list[str]:
-    """A heading, a line that says what is shown, and the figures and tables."""
+    """A heading, a line of explanation, and the figures and tables."""
     return [f"<h2>{html.escape(title)}</h2>", *([f"<p>{html.escape(note)}</p>"] if note else []), *parts]
 
 
@@ -93,7 +93,7 @@ def head(numbers: ReleaseNumbers) -> list[str]:
 
 
 def funnel_parts(numbers: ReleaseNumbers) -> list[str]:
-    """What became of every document, and what each rule took."""
+    """Documents by outcome, and documents dropped by each rule."""
     from pipeline.report.figures import draw_funnel, draw_rules, svg
 
     parts = section("Funnel", svg(lambda axes: draw_funnel(axes, numbers.funnel), 8.5, 4.2))
@@ -127,7 +127,7 @@ def language_parts(numbers: ReleaseNumbers) -> list[str]:
 
 
 def source_parts(numbers: ReleaseNumbers) -> list[str]:
-    """What was read of each source and what is left of it, and the records in quarantine."""
+    """Records read and documents kept of each source, and quarantined records."""
     parts = []
     if sources := numbers.sources:
         rows = [
@@ -212,7 +212,7 @@ def quality_parts(numbers: ReleaseNumbers) -> list[str]:
 
 
 def copies_parts(numbers: ReleaseNumbers) -> list[str]:
-    """Sizes of clusters of copies, and where copies were dropped."""
+    """Sizes of clusters of duplicates, and where duplicates were removed."""
     from pipeline.report.distributions import draw_cluster_sizes, draw_copies
     from pipeline.report.figures import svg
 
@@ -237,7 +237,7 @@ def copies_parts(numbers: ReleaseNumbers) -> list[str]:
 
 
 def threshold_parts(numbers: ReleaseNumbers) -> list[str]:
-    """How similar compared pairs are, and pairs just below and above the threshold side by side."""
+    """Similarities of compared pairs, and pairs just below and above the threshold side by side."""
     from pipeline.report.distributions import draw_similarities
     from pipeline.report.figures import svg
 
@@ -266,7 +266,7 @@ def domain_parts(numbers: ReleaseNumbers) -> list[str]:
 
 
 def mix_parts(numbers: ReleaseNumbers) -> list[str]:
-    """What each mix was asked to hold, and holds."""
+    """Requested and realised shares of each mix."""
     from pipeline.report.figures import draw_mix, svg
 
     parts = []
@@ -293,5 +293,5 @@ def making_parts(numbers: ReleaseNumbers) -> list[str]:
 
 
 def grid(n_draws: int, height: float = 3.1) -> tuple[float, float]:
-    """Width and height in inches of a figure with this many drawings, two beside each other."""
+    """Width and height in inches of a figure with this many drawings, two per row."""
     return 10.0, height * -(-n_draws // 2)

@@ -1,4 +1,4 @@
-"""The profile of a release: exact counts over its documents, kept and dropped, that add across shards.
+"""The profile of a release: exact counts over kept and dropped documents, which add up across shards.
 
 Every number is an integer sum, so that a corpus has one profile however it was cut into shards. Memory is bounded:
 values fall into log-linear bins, and a column with more than MAX_GROUPS different values is left out.
@@ -25,11 +25,11 @@ Profile = dict[str, Any]
 """Plain JSON: groups nested by name, with a list of integers for each, as in release_numbers.Profile."""
 
 READS = frozenset({"doc_id", "source", "snapshot", "provenance", "text_bytes"})
-"""Canonical columns that a profile counts by, beside those of the release."""
+"""Canonical columns that a profile counts by, besides those of the release."""
 
 MAX_GROUPS = 1000
 LIMITED = ("snapshots", "domains", "provenances", "buckets", "tiers")
-"""Parts of a profile whose groups are what a column holds, whatever that is."""
+"""Counts of a profile that are grouped by arbitrary values of a column."""
 
 OCTAVE = 16
 """Bins of a histogram between one power of two and the next."""
@@ -61,7 +61,7 @@ def edges_of(code: int) -> tuple[float, float]:
 def profile_shard(
     layout: Layout, columns: Columns, language: pa.ChunkedArray, n_tokens: pa.ChunkedArray, kept: Kept
 ) -> Profile:
-    """Count a shard's documents by everything that the release knows of them; columns it lacks are left out.
+    """Count a shard's documents by the columns of the release; columns that the run lacks are left out.
 
     Args: columns, READS and `layout.sources()`; language, of each row, never null; n_tokens, of each row as it is
     released, null for not counted.
@@ -100,7 +100,7 @@ def profile_shard(
 
 
 def binned(values: pa.ChunkedArray) -> pa.Array:
-    """The bin of each value; null for null and for what is not a finite number."""
+    """The bin of each value; null for null and for values that are not finite."""
     numbers = pc.cast(values, pa.float64()).to_numpy()
     finite = np.isfinite(numbers)
     return pa.array(bin_of(np.where(finite, numbers, 0.0)), mask=~finite)
@@ -109,7 +109,7 @@ def binned(values: pa.ChunkedArray) -> pa.Array:
 def count_clusters(
     cluster: pa.ChunkedArray, size: pa.ChunkedArray, doc_id: pa.ChunkedArray, copies: np.ndarray
 ) -> dict[str, list[int]]:
-    """Clusters, their documents and the copies that were dropped, by size; a cluster is named after a member."""
+    """Clusters, their documents and removed duplicates, by size; a cluster is named after one of its members."""
     leads = pc.fill_null(pc.equal(pc.cast(cluster, pa.string()), doc_id), False).to_numpy().astype(np.int64)
     exponent = np.frexp(pc.fill_null(size, 1).to_numpy().astype(np.float64) - 1)[1]
     rounded = pa.array(1 << np.maximum(exponent, 0).astype(np.int64), mask=pc.is_null(cluster).to_numpy())
@@ -117,7 +117,7 @@ def count_clusters(
 
 
 def add_up(keys: Sequence[pa.Array | pa.ChunkedArray], measures: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Sum int64 measures (n_rows,) by the values of one or more columns; rows with a null among these do not count."""
+    """Sum int64 measures (n_rows,) by the values of one or more columns; rows with a null key are not counted."""
     names, sums = [f"key{i}" for i in range(len(keys))], [f"sum{i}" for i in range(len(measures))]
     table = pa.table([*(pc.cast(key, pa.string()) for key in keys), *measures], names=[*names, *sums])
     for name in names:
@@ -139,7 +139,7 @@ def limited(groups: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def count_leaves(groups: Mapping[str, Any]) -> int:
-    """How many groups a nested count has."""
+    """Number of groups of a nested count."""
     return sum(count_leaves(value) if isinstance(value, Mapping) else 1 for value in groups.values())
 
 
@@ -191,7 +191,7 @@ def thresholds(decision: Decision, layout: Layout) -> dict[str, list[dict[str, A
 def bounds(
     condition: Condition, decision: Decision, label: str | None
 ) -> list[tuple[str, float, list[str] | None]]:
-    """(side, value, languages) of a condition's bounds, those by quantile as they came out."""
+    """(side, value, languages) of a condition's bounds; quantiles by their computed values."""
     found: list[tuple[str, float, list[str] | None]] = [
         (side, float(value), None)
         for side, value in (("min", condition.min), ("max", condition.max))

@@ -1,6 +1,7 @@
 """Chinese by script in a release: how much is Simplified, Traditional, Cantonese or classical, and what was converted.
 
-Counts are of released texts, by the language label that was read; another stands beside it where texts were converted.
+Counts are of released texts, by the language label that was read; the label that converted texts are released with is
+given as well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 COUNTED = ("documents", "characters", "tokens")
 
 CHINESE = ("zho", "yue", "lzh", "wuu", "nan", "hak", "cdo", "gan")
-"""Languages of ISO 639-3 that are written in Han characters of either script."""
+"""ISO 639-3 codes of languages written in Han characters, simplified or traditional."""
 
 
 def tally_languages(language: pa.ChunkedArray, table: pa.Table) -> dict[str, list[int]]:

@@ -18,7 +18,7 @@ from pipeline.report.release_numbers import (
 from pipeline.report.shown import script_rows
 
 SHOWN_PANELS = 4
-"""Languages with a picture or rows of their own, the largest; report.json has them all."""
+"""Number of languages, the largest, with a figure or rows of their own; report.json has all."""
 
 TIERS = {"high": 0, "medium": 1, "low": 2}
 """Order of the tiers; any others come after them."""
@@ -84,7 +84,7 @@ def tier_table(tiers: Splits) -> str:
 
 
 def kinds_table(by: str, kinds: dict[str, dict[str, int]], tallies: Tallies) -> str:
-    """Copies by source or language: the same text, the same match text, near, and their share of the documents."""
+    """Duplicates by source or language: same text, same match text, near duplicates, and their share of documents."""
     rows = []
     for name in sorted(kinds, key=lambda name: (-sum(kinds[name].values()), name)):
         counts = [kinds[name].get(kind, 0) for kind in ("raw", "exact", "near")]
@@ -94,7 +94,7 @@ def kinds_table(by: str, kinds: dict[str, dict[str, int]], tallies: Tallies) -> 
 
 
 def sample_table(samples: list[SamplePair]) -> str:
-    """Pairs near the threshold with what differs in them."""
+    """Pairs near the threshold, with the places where they differ."""
     rows = []
     for pair in samples:
         verdict = "above" if pair.verified else "below"
@@ -119,6 +119,6 @@ def megabytes(n_bytes: int) -> str:
 
 
 def largest_of(groups: Splits) -> list[str]:
-    """Languages of a split count with most documents."""
+    """Languages with the most documents."""
     totals = {name: sum(row.documents for row in rows.values()) for name, rows in groups.items()}
     return sorted(totals, key=lambda name: (-totals[name], name))[:SHOWN_PANELS]

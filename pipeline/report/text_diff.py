@@ -1,4 +1,4 @@
-"""Two texts beside each other where they differ, for a terminal, a page or a program."""
+"""Differences between two texts, side by side, for a terminal, an HTML page or a program."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 MAX_CHARS = 20_000
-"""Characters of each text that are looked at: explaining a document never takes long."""
+"""Number of characters compared of each text, which bounds the time of `explain`."""
 
 MAX_PIECES = 1_500
-"""Words and characters of one changed passage that are compared one by one."""
+"""Number of words and characters of one changed passage that are compared one by one."""
 
 CONTEXT = 10
-"""Words and characters shown around a difference."""
+"""Number of words and characters shown around a difference."""
 
 MAX_SHOWN = 36
-"""Characters of a difference that are shown."""
+"""Number of characters shown of a difference."""
 
 MARKS = {"\n": "↵", "\t": "⇥", "\u3000": "␣"}
-"""Blanks that would look like a space."""
+"""White space that looks like a space."""
 
 Place = dict[str, str]
-"""One difference: `removed` and `kept`, a little of each text with what differs in brackets."""
+"""One difference: `removed` and `kept`, an excerpt of each text with the differing part in brackets."""
 
 
 def differences(removed: str, kept: str) -> list[Place]:
-    """Places where two texts differ, in order, from the first on and as far as they are looked at."""
+    """Places where two texts differ, in order, within the compared characters."""
     left, right, is_cut = _window(removed, kept)
     a, b = left.splitlines(keepends=True), right.splitlines(keepends=True)
     places: list[Place] = []
@@ -39,7 +39,7 @@ def differences(removed: str, kept: str) -> list[Place]:
 
 
 def _window(removed: str, kept: str) -> tuple[str, str, bool]:
-    """What is looked at of two texts: lines in which they differ, at most MAX_CHARS, and whether more is left out."""
+    """The lines in which two texts differ, at most MAX_CHARS of each, and whether more are left out."""
     same = _common(removed, kept)
     start = max(removed.rfind("\n", 0, same) + 1, same - MAX_SHOWN * 2)
     left, right = removed[start:], kept[start:]
@@ -50,7 +50,7 @@ def _window(removed: str, kept: str) -> tuple[str, str, bool]:
 
 
 def _common(a: str, b: str) -> int:
-    """How many characters two texts begin with in common."""
+    """Length of the common prefix of two texts in characters."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
@@ -62,7 +62,7 @@ def _common(a: str, b: str) -> int:
 
 
 def _pieces(text: str) -> list[str]:
-    """Words, single ideographs, marks and runs of blanks."""
+    """Split a text into words, single ideographs, punctuation marks and runs of white space."""
     return re.findall(r"[^\W\u2e80-\ud7ff]+|\s+|.", text)
 
 
@@ -98,7 +98,7 @@ def columns(places: Sequence[Place], width: int, titles: tuple[str, str] = ("rem
 
 
 def fit(text: str, cells: int) -> str:
-    """Cut or pad a text to a number of terminal cells; the difference in brackets stays in sight."""
+    """Truncate or pad a text to a number of terminal cells, keeping the difference in brackets visible."""
     start = text.find("[")
     while wide(text) > cells and start > 4:
         text = "…" + text[2:] if text.startswith("…") else "…" + text[1:]

@@ -131,7 +131,7 @@ def facts(step: Definition) -> list[str]:
         found += ["needs the package " + ", ".join(step.requires)] if step.requires else []
     if isinstance(step, Global):
         found.append(f"key: {step.key}")
-        found += ["kept in the [index](index.md)"] if step.indexed or step.memory else []
+        found += ["kept in the [index](incremental.md)"] if step.indexed or step.memory else []
     if not dataclasses.fields(step.config):
         found.append("no settings")
     own = {f"{step.name}.md", PAGES.get(step.name, ""), "readers.md" if isinstance(step, Reader) else ""}

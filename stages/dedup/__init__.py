@@ -7,7 +7,8 @@ Similarity is the Jaccard index of sets of shingles of match text. Shingles are 
 blanks, for documents with a fair share of ideographs, kana, Hangul or other scripts without blanks; runs of five words
 for all others. A pair with one document of each sort is compared by characters. A document of fewer than five units is
 a single shingle, so that it equals only the same text. Exact copies (equal match hashes) have similarity 1 without
-comparison. Pairs of texts from one template, with different numbers, headings or scripts, are rejected (see `apart`).
+comparison. Pairs of texts from one template, with different numbers, headings or scripts, are rejected (see
+`stages.dedup.differences`).
 
 The similarity of a pair is stored regardless of the threshold: each pair is compared once in the life of a store, and a
 new threshold reads no text.

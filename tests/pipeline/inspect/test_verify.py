@@ -155,7 +155,8 @@ def test_shifted_removal_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         small_page(keep_one={}, select=[{"name": "short", "tokens.n_tokens": {"min": 300}}])
     )
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.release.write.final", shifted)
+        for module in ("facts", "write"):
+            patch.setattr(f"pipeline.release.{module}.final", shifted)
         build(run_path, store)
     lineage = json.loads((store / "releases/v1/lineage.json").read_text(encoding="utf-8"))
     assert lineage["counts"]["dropped"] > 50
