@@ -1,4 +1,4 @@
-"""Errors for unknown names: where, what was found, and the most similar existing name."""
+"""Errors for unknown names: where, the unknown name, and the most similar known one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pipeline.errors import ConfigError
 
 
 def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Check that all keys are known; `where` is the setting that an error names.
+    """Check that all keys are known.
 
+    Args: where, the setting that an error names.
     Raises: ConfigError for the first unknown key, with the most similar known one.
     """
     known = list(known)
@@ -20,7 +21,9 @@ def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message: the known name most similar to `name`, or a list of all."""
+    """Return the end of an error message: the known name most similar to `name`, or a list of all known names."""
     known = sorted(known)
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {match[0]!r}?" if match else f"; expected one of {', '.join(known) or '(none)'}"
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return (
+        f"; did you mean {matches[0]!r}?" if matches else f"; expected one of {', '.join(known) or '(none)'}"
+    )

@@ -30,8 +30,7 @@ from pipeline.config.run_file import (
 from pipeline.config.validate import check_columns
 from pipeline.dataset.imported_table import find_import
 from pipeline.errors import ConfigError
-from pipeline.mix.config import MixSection
-from pipeline.mix.config import parse as parse_mix
+from pipeline.mix.config import MixSection, parse_mix
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules.language_parts import find_parts

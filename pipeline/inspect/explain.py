@@ -18,8 +18,8 @@ from pipeline.ingest.canonical import text_hash
 from pipeline.inspect.opened import Finished, Judged
 from pipeline.inspect.query import shortest
 from pipeline.report.text_diff import columns, differences
-from pipeline.rules.language_parts import part_rows
-from pipeline.rules.rules import Condition, Rule, group_name
+from pipeline.rules.language_parts import language_part_rows
+from pipeline.rules.rules import Condition, Rule, quantile_group
 from pipeline.schema import CANONICAL
 from pipeline.select.verdicts import Decision
 
@@ -190,7 +190,7 @@ def find_part(rule: Rule, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, A
     """Values of the part that decides a rule for a document, given its row; None where it is judged as a whole."""
     if rule.parts is None:
         return None
-    rows, table = part_rows(columns, rule.parts, rule.columns() - {rule.parts})
+    rows, table = language_part_rows(columns, rule.parts, rule.columns() - {rule.parts})
     parts = shortest(columns[rule.parts][0].as_py(), columns[rule.parts].type) if len(rows) else []
     if not parts:
         return None
@@ -209,7 +209,7 @@ def explain_condition(condition: Condition, values: dict[str, Any], decision: De
     low, high = condition.min, condition.max
     if condition.quantile is not None and decision.cuts is not None:
         q_low, q_high, by = condition.quantile
-        group = group_name(by, values)
+        group = quantile_group(by, values)
         low = None if q_low is None else decision.cuts.cut(condition.column, by, group, q_low)
         high = None if q_high is None else decision.cuts.cut(condition.column, by, group, q_high)
     margins = []

@@ -31,7 +31,7 @@ from pipeline.inspect.release_files import read_checksums, read_parts, text_dige
 from pipeline.inspect.verify import Report, compare
 from pipeline.mapreduce.rows import cut_rows
 from pipeline.mapreduce.shuffle import sort_keyed
-from pipeline.rules.rules import judge
+from pipeline.rules.rules import judge_rules
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
 from pipeline.select.feeds import Copies, order_column
 from pipeline.select.verdicts import Decision
@@ -244,7 +244,7 @@ def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[st
     doc_ids, parent_ids = columns["doc_id"].to_pylist(), columns["parent_id"].to_pylist()
     late = late_rows(finished, doc_ids, rows)
     references, first = standing(finished, doc_ids, rows)
-    verdicts = judge(run.select, columns, decision.cuts, late)
+    verdicts = judge_rules(run.select, columns, decision.cuts, late)
     outcomes: list[str | None] = [run.select[i].name if i >= 0 else None for i in verdicts.rule]
     shard = Shard("sample", "sample", len(doc_ids), 0)
     for derived in (False, True):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pipeline.dataset.imported_table import CATALOG as IMPORTS
-from pipeline.dataset.imported_table import describe
+from pipeline.dataset.imported_table import describe_import
 from pipeline.dataset.shard import SHARDS
 from pipeline.errors import UsageError
 from pipeline.storage.catalog import Catalog
@@ -64,7 +64,7 @@ def status_lines(found: dict[str, Any]) -> list[str]:
         f"step {name} v{step['version']} {step['recipe'][:8]}"
         for name, step in sorted(found["steps"].items())
     ]
-    lines += [f"import {describe(name, entry)}" for name, entry in sorted(found["imports"].items())]
+    lines += [f"import {describe_import(name, entry)}" for name, entry in sorted(found["imports"].items())]
     lines += [f"release {name}: {state}" for name, state in sorted(found["releases"].items())]
     for run in found["runs"]:
         tasks = ", ".join(f"{kind} {n:,}" for kind, n in run["tasks"].items())

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.config.run_file import NEW_LOSES, OLD_LOSES, KeepOne
 from pipeline.dataset.shard import Columns, Shard
-from pipeline.rules.rules import judge
+from pipeline.rules.rules import judge_rules
 from pipeline.schema import HANDED, ROW
 from pipeline.select.verdicts import Decision, final
 from pipeline.storage.store import Store
@@ -106,7 +106,7 @@ class BaseRows:
         """See feeds.Feed."""
         own = [name for name in reads if name not in HANDED]
         columns = self.decision.read(store, {*own, *self.decision.rule_columns()})
-        passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)
+        passes = judge_rules(self.decision.rules, columns).passes_base & ~self.decision.references(store)
         rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
         given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
         yield pa.table({name: given[name] if name in given else columns[name] for name in (*reads, ROW)})

@@ -20,7 +20,7 @@ from pipeline.dataset.shard import Columns, Shard, null_column
 from pipeline.dataset.sidecars import SidecarRef, read_columns, read_sidecar, write_sidecar
 from pipeline.errors import AlignmentError
 from pipeline.recipe import digest
-from pipeline.rules.rules import Cuts, Rule, first_failing, judge, population_counts
+from pipeline.rules.rules import Cuts, Rule, first_failing, judge_rules, population_counts
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE
 from pipeline.storage.store import MissingError, Store
 
@@ -174,14 +174,14 @@ def _work_out(decision: Decision, store: Store, lost: np.ndarray) -> tuple[np.nd
     early = _stored(store, decision.early, decision)
     if early is None:
         columns = decision.read(store, decision.rule_columns())
-        failed = judge(decision.rules, columns, decision.cuts, late_columns).failed
+        failed = judge_rules(decision.rules, columns, decision.cuts, late_columns).failed
     else:
         failed = _failures(early, decision)
         late = [i for i, rule in enumerate(decision.rules) if rule.is_late]
         if late and late_columns is not None:
             rules = [decision.rules[i] for i in late]
             columns = decision.read(store, replace(decision, rules=tuple(rules)).rule_columns())
-            failed[late] = judge(rules, columns, decision.cuts, late_columns).failed
+            failed[late] = judge_rules(rules, columns, decision.cuts, late_columns).failed
     first, first_late = first_failing(decision.rules, failed)
     rule = first.astype(np.int32)
     if decision.parent is not None:
@@ -217,7 +217,7 @@ def store_verdict(task: VerdictTask) -> None:
     decision = task.decision
     if task.early:
         columns = decision.read(task.store, decision.rule_columns())
-        failed, ref = judge(decision.rules, columns, decision.cuts).failed, decision.early
+        failed, ref = judge_rules(decision.rules, columns, decision.cuts).failed, decision.early
         arrays: dict[str, pa.Array] = {}
     else:
         kept = final(replace(decision, verdict=None), task.store)
@@ -283,6 +283,6 @@ def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], s
     decision = task.decision
     columns = decision.read(task.store, decision.rule_columns())
     base = tuple(rule for rule in decision.rules if rule.base)
-    population = judge(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
+    population = judge_rules(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
     population &= ~decision.references(task.store)
     return population_counts(decision.rules, columns, population)
