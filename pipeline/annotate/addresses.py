@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.config.phases import phases, read_steps
-from pipeline.config.run_file import Ingest, RunFile, Source, Step, ingest_recipe, plain_edits
+from pipeline.config.run_file import GlobalStep, Ingest, RunFile, Source, Step, ingest_recipe, plain_edits
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef
 from pipeline.recipe import digest, step_recipe
@@ -33,7 +33,8 @@ class Recipes:
     def __init__(self, run: RunFile, erased: Mapping[str, Mapping[str, list[int]]] | None = None) -> None:
         self.run = run
         owners = (run.owners,) if run.owners else ()
-        self.steps = {step.name: step for step in (*run.annotate, *run.globals, *owners, *run.late)}
+        steps: tuple[Step, ...] = (*run.annotate, *run.globals, *owners, *run.late)
+        self.steps = {step.name: step for step in steps}
         self.owners: dict[str, SidecarRef] = {}  # by shard, once they are chosen
         self.erased = erased or {}  # by step: rows by shard that its index leaves out
         self.results: dict[str, GlobalResult] = {}
@@ -61,10 +62,14 @@ class Recipes:
             extra = [step.name, gate, plain_edits(step.view), *([base] if base else [])]
         return step_recipe(step.definition, step.config, upstream, extra)
 
+    def is_global(self, name: str) -> bool:
+        """Whether the run file has a global step of this name."""
+        return isinstance(self.steps.get(name), GlobalStep)
+
     def folder(self, name: str) -> str:
         """`annotations/<stage>/v<n>-<recipe8>` or `global/<step>/<recipe8>` (needs the global's result)."""
         step = self.steps[name]
-        if step.is_global:
+        if isinstance(step, GlobalStep):
             return f"global/{name}/{self.results[name].recipe[:8]}"
         return f"annotations/{name}/v{step.definition.version}-{self.static[name][:8]}"
 
@@ -76,7 +81,7 @@ class Recipes:
             stage, plain = split_column(column)
             if stage is None or stage in self.imported:
                 continue
-            if self.steps[stage].is_global:
+            if self.is_global(stage):
                 result = self.results.get(stage)
                 if result is None:
                     return None
@@ -98,7 +103,7 @@ class Recipes:
             return imported_ref(name, source, self.run.ingest, shard)
         if name == OWNERS:
             return self.owners[shard.id]
-        if self.steps[name].is_global:
+        if self.is_global(name):
             result = self.results[name]
             return SidecarRef(f"{self.folder(name)}/rows/{shard.id}.parquet", result.recipe)
         recipe = self.full(name, shard)
@@ -131,10 +136,10 @@ class Recipes:
     def global_recipe(self, step: Step, shards: Iterable[Shard]) -> str | None:
         """Full recipe of a global step over these shards; None while a global that it reads is not known."""
         inputs: list[object] = []
-        globals_ = sorted(n for n in read_steps(step) if n in self.steps and self.steps[n].is_global)
+        globals_ = sorted(n for n in read_steps(step) if self.is_global(n))
         if any(name not in self.results for name in globals_):
             return None
-        stages = sorted(n for n in read_steps(step) if n in self.steps and not self.steps[n].is_global)
+        stages = sorted(n for n in read_steps(step) if n in self.steps and not self.is_global(n))
         erased = self.erased.get(step.name, {})
         for shard in shards:
             recipes = [self.full(name, shard) for name in stages]

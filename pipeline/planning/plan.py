@@ -158,7 +158,7 @@ def plan_phase(
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
     """The reason that a stage has work, in a few words."""
-    if any(recipes.steps[n].is_global and n not in recipes.results for n in upstream(step, recipes)):
+    if any(recipes.is_global(n) and n not in recipes.results for n in upstream(step, recipes)):
         return "after a global step that has to run"
     if n_pending < n_shards:
         return f"{n_pending:,} new shards"
