@@ -21,6 +21,11 @@ from pipeline.mapreduce.shuffle import partition_of
 from pipeline.schema import CANONICAL, ROW, ROW_BITS, SPANS
 from pipeline.stage import Annotate, Global, Outcome, Stage
 
+FORMAL = {
+    "cluster": "dedup.cluster", "pairs": "dedup.pairs", "passages": "substring.passages", "n_chars": "substring.n_chars",
+}  # fmt: skip
+"""Formal columns of keepers and owners -> the columns that take their place where no run file names others."""
+
 PACKAGES = ("classifiers", "stages")
 """Packages in which `find_step` looks for steps."""
 
@@ -93,15 +98,25 @@ def number_rows(shards: Sequence[pa.Table]) -> list[pa.Table]:
 
 
 def run_global(step: Global, shards: Sequence[pa.Table], config: object, n_partitions: int = 1) -> Outcome:
-    """Run `step` over shards that have the columns of its `reads` and `row`."""
+    """Run `step` over shards that have the columns of its `reads` and `row`.
+
+    A formal column that a shard lacks is taken from the column that FORMAL names.
+    """
     if step.answer is not None:
         return Outcome(rows=run_answering(step, shards, config, n_partitions))
-    mapped = pa.concat_tables([step.map(shard.select([*step.reads, "row"]), config) for shard in shards])
+    mapped = pa.concat_tables([step.map(_inputs(step, shard), config) for shard in shards])
     order = [("key", "ascending"), *([("row", "ascending")] if "row" in mapped.column_names else [])]
     bounds = np.array([(i << 64) // n_partitions for i in range(1, n_partitions)], np.uint64)
     partition = np.searchsorted(bounds, mapped["key"].to_numpy(), side="right")
     parts = [mapped.filter(pa.array(partition == i)).sort_by(order) for i in range(n_partitions)]
     return step.finish(pa.concat_tables([step.reduce(part, config) for part in parts]), config)
+
+
+def _inputs(step: Global, shard: pa.Table) -> pa.Table:
+    """The columns of a step's `reads`, and `row`."""
+    names = [*step.reads, ROW]
+    stored = [name if name in shard.column_names else FORMAL.get(name, name) for name in names]
+    return shard.select(stored).rename_columns(names)
 
 
 def run_answering(
@@ -181,6 +196,7 @@ class Corpus:
         return run_global(step, self.inputs(step), step.config(), n_partitions)
 
     def _column(self, name: str) -> list[pa.ChunkedArray | pa.Array]:
+        name = FORMAL.get(name, name)
         prefix, dot, column = name.partition(".")
         if not dot:
             known = name == ROW or name in CANONICAL.names

@@ -356,8 +356,8 @@ def lost_rows(decision: Decision, columns: Mapping[str, Any], first: np.ndarray,
     keep_one = decision.keep_one
     assert keep_one is not None and keep_one.keepers is not None
     given = dict(columns)
-    given["dedup.cluster"] = columns[f"{keep_one.of}.cluster"]
-    given["dedup.pairs"] = columns[f"{keep_one.of}.pairs"]
+    given["cluster"] = columns[f"{keep_one.of}.cluster"]
+    given["pairs"] = columns[f"{keep_one.of}.pairs"]
     for name in ("eligible", "fixed"):
         given[name] = pa.chunked_array([pa.array(columns[name])])
     given["order"] = pa.chunked_array([order_column(keep_one, dict(columns), shard.n_rows, first)])

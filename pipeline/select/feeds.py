@@ -15,8 +15,8 @@ from pipeline.schema import HANDED, ROW
 from pipeline.select.verdicts import Decision, final
 from pipeline.storage.store import Store
 
-COLUMNS = ("passages", "n_chars")
-"""What the step that chooses owners reads of each step, under the name of `substring`."""
+PASSAGE_COLUMNS = ("passages", "n_chars")
+"""Columns of each step with passages that the owners step reads, under these plain names."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Passages:
         """See feeds.Feed."""
         own = tuple(name for name in reads if name != "step")
         for number, step in enumerate(self.steps):
-            columns = {f"substring.{name}": f"{step}.{name}" for name in COLUMNS}
+            columns = {name: f"{step}.{name}" for name in PASSAGE_COLUMNS}
             for table in Copies(self.decision, columns).batches(store, own, first_row):
                 numbers = pa.repeat(pa.scalar(number, pa.int32()), table.num_rows)
                 yield table.append_column("step", numbers).select([*reads, ROW])
@@ -48,7 +48,7 @@ class Passages:
 class Copies:
     """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
 
-    columns: what the step reads under the names of the default steps -> the run's own column. Also `doc_id`,
+    columns: name in the table -> column of the run, for those that the run file chooses. Also `doc_id`,
     `eligible` (nothing so far drops the row), `fixed` (it stands whatever it is like) and `order` (list<float64>,
     larger is better).
     """

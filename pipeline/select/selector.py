@@ -236,7 +236,7 @@ class Selector:
         """The keepers of all clusters: their sidecar per shard."""
         assert self.run_file.keep_one is not None and self.run_file.keep_one.keepers is not None
         recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
-        columns = {f"dedup.{name}": f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
+        columns = {name: f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
         columns |= {name: name for name in self.run_file.keep_one.hashes}
         step = self.run_file.keep_one.keepers
         folder = _folder(step, recipe)
