@@ -21,9 +21,8 @@ from pipeline.mapreduce.shuffle import partition_of
 from pipeline.schema import CANONICAL, ROW, ROW_BITS, SPANS
 from pipeline.stage import Annotate, Global, Outcome, Stage
 
-FORMAL = {
-    "cluster": "dedup.cluster", "pairs": "dedup.pairs", "passages": "substring.passages", "n_chars": "substring.n_chars",
-}  # fmt: skip
+FORMAL = {name: f"dedup.{name}" for name in ("cluster", "pairs")}
+FORMAL |= {name: f"substring.{name}" for name in ("passages", "n_chars")}
 """Formal columns of keepers and owners -> the columns that take their place where no run file names others."""
 
 PACKAGES = ("classifiers", "stages")

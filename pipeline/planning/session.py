@@ -23,7 +23,7 @@ from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.index import open_index, recipes_of
-from pipeline.mapreduce.run import run_global
+from pipeline.mapreduce.run import Job, run_global
 from pipeline.planning.state import State, parents_of, shards_of
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
@@ -170,15 +170,13 @@ class Session:
             self.record.tasks["global"] += 1
             self.record.text_tasks += len(feeds) * step.reads_text
             positions = {shard.id: i for i, shard in enumerate(self.shards)}
-            ordinals = [positions[feed.shard.id] for feed in feeds]
+            by_ordinal = {positions[feed.shard.id]: feed for feed in feeds}
             with ExitStack() as stack:
                 index = open_index(self.store, step, self.recipes)
                 if index is not None:
                     stack.enter_context(self.hold(index.lease))
-                return run_global(
-                    self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions,
-                    ordinals, index,
-                )  # fmt: skip
+                job = Job(self.store, step, recipe, folder, by_ordinal, self.n_partitions, index)
+                return run_global(job, self.engine, self.progress)
 
     def add_result(self, step: GlobalStep, result: GlobalResult) -> None:
         """Note the result of a global step: recipes of what reads it depend on it."""
