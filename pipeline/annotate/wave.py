@@ -63,7 +63,7 @@ _LOADED: dict[str, Annotate] = {}
 """Loaded stages of this process by module and config: the one cache of models."""
 
 
-def loaded(step: StageStep) -> Annotate:
+def load_once(step: StageStep) -> Annotate:
     """The step's annotate function, loaded once per process."""
     key = digest([step.module, step.config])
     if key not in _LOADED:
@@ -209,7 +209,7 @@ def bisect(step: StageStep, table: pa.Table, start: int = 0) -> tuple[pa.Table, 
 
 def checked(step: StageStep, table: pa.Table) -> pa.Table:
     """Annotate and hold the stage to its contract: as many rows, its own schema."""
-    result = loaded(step)(table)
+    result = load_once(step)(table)
     if not result.schema.equals(step.definition.writes):
         raise StageError(
             f"{step.name}: wrote {_flat(result.schema)}; it declares {_flat(step.definition.writes)}"

@@ -14,18 +14,18 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from pipeline.config.phases import Wave, phases
-from pipeline.config.run_file import GlobalStep, inputs
+from pipeline.config.run_file import GlobalStep, derived_inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
 from pipeline.errors import InputError, LeaseError, QuarantineError
 from pipeline.ingest.derive import DeriveTask, derive_shard
 from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group
 from pipeline.mapreduce.feeds import Annotations, Feed
-from pipeline.planning.plan import describe
-from pipeline.planning.session import FLUSH_S, Record, Session
-from pipeline.planning.state import known_derivations, known_groups
+from pipeline.planning.plan import step_facts
+from pipeline.planning.session import FLUSH_S, RunRecord, Session
+from pipeline.planning.state import derived_groups, ingested_groups
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import peak_rss_bytes
-from pipeline.select.feeds import BaseRows
+from pipeline.select.feeds import BaseRulesFeed
 from pipeline.select.selector import Selector
 from pipeline.storage.lease import hold
 
@@ -38,7 +38,7 @@ class Build:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def run(self) -> Record:
+    def run(self) -> RunRecord:
         """Build everything up to and including the release; write the run record whatever happens.
 
         Raises: QuarantineError, when all is built, if more input was quarantined than the run file allows.
@@ -103,10 +103,13 @@ class Build:
     def ingest(self) -> None:
         """Ingest groups that the store does not have, and check the quarantined share."""
         run = self.session.run_file
-        names, missing = known_groups(run, self.session.state)
+        names, missing = ingested_groups(run, self.session.state)
         tasks = [
             IngestTask(
-                self.session.store, group, run.ingest, tuple(self.session.state.known_digests(group).items())
+                self.session.store,
+                group,
+                run.ingest,
+                tuple(self.session.state.unchanged_digests(group).items()),
             )
             for group in missing
         ]
@@ -123,9 +126,9 @@ class Build:
         if isinstance(first, Wave):
             with self.timed(first.label):
                 session.wave(first)
-        names, missing = known_derivations(run, session.state, session.recipes, session.shards)
+        names, missing = derived_groups(run, session.state, session.recipes, session.shards)
         edits = run.release.edits.of_parents()
-        columns = [inputs(derived, edits) for derived, _, _ in missing]
+        columns = [derived_inputs(derived, edits) for derived, _, _ in missing]
         tasks = [
             DeriveTask(
                 session.store, derived, shard, name, edits, session.recipes.refs(reads, shard),
@@ -206,7 +209,7 @@ class Build:
         """Record what each step is made of, so that the next plan can say what changed."""
         steps = (*self.session.run_file.annotate, *self.session.run_file.globals)
         self.session.state.catalog("annotations/recipes.json").update(
-            {s.name: describe(s, self.session.recipes) for s in steps}
+            {s.name: step_facts(s, self.session.recipes) for s in steps}
         )
 
     # Global steps
@@ -219,10 +222,10 @@ class Build:
         folder = f"global/{step.name}/{recipe[:8]}"
         self.session.add_result(step, self.session.find_or_run(step, recipe, feeds, folder))
 
-    def feed(self, step: GlobalStep, shard: Shard) -> Annotations | BaseRows:
+    def feed(self, step: GlobalStep, shard: Shard) -> Annotations | BaseRulesFeed:
         """What a global step reads of a shard."""
         if "passes_base" in step.definition.reads:
-            return BaseRows(Selector(self.session, step.reads()).plain(shard, step.base))
+            return BaseRulesFeed(Selector(self.session, step.reads()).plain(shard, step.base))
         return Annotations(
             shard, self.session.recipes.refs(step.reads(), shard), self.session.recipes.loose(step.reads(), shard),
             step.definition.sparse,

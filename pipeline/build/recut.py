@@ -8,13 +8,13 @@ from pipeline.build.build import Build
 from pipeline.config.run_file import RunFile
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import open_build
-from pipeline.planning.session import Record
+from pipeline.planning.session import RunRecord
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.storage.store import Store
 
 
-def cut_release(run: RunFile, store: Store, engine: Engine, progress: Progress, replace: bool) -> Record:
+def cut_release(run: RunFile, store: Store, engine: Engine, progress: Progress, replace: bool) -> RunRecord:
     """Write the release that a run file names from what its store holds.
 
     Args: run, with the release's own name; replace, whether a release of that name which holds anything else may go.

@@ -12,7 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.checking.in_memory import PACKAGES, Corpus, cut, find_step, run_global, table_of, values
+from pipeline.checking.in_memory import (
+    PACKAGES,
+    Corpus,
+    find_step,
+    run_global,
+    split_batches,
+    table_of,
+    values,
+)
 from pipeline.errors import StageError
 from pipeline.schema import ROW, widened
 from pipeline.stage import Global, Outcome, Stage
@@ -64,7 +72,7 @@ def check_partitions(step: Global, config: Any, shards: list[pa.Table]) -> None:
     """1, 4 and 7 partitions and any cut of the shards into map batches leave the same rows and artefacts."""
     whole = outcome_values(step, run_global(step, shards, config, 1))
     for n_partitions, sizes in ((4, []), (7, [1, 0, 2, 5]), (1, [3] * 20), (7, [1] * 40)):
-        batches = [batch for shard in shards for batch in cut(shard, sizes)]
+        batches = [batch for shard in shards for batch in split_batches(shard, sizes)]
         found = outcome_values(step, run_global(step, batches, config, n_partitions))
         how = f"map batches of {sizes[:4]} rows" if sizes else "whole shards"
         expect(found == whole, f"other rows or artefacts with {n_partitions} partitions and {how}")

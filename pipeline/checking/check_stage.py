@@ -28,7 +28,7 @@ from pipeline.checking.check_global import (
     flat,
     same_in_processes,
 )
-from pipeline.checking.in_memory import PACKAGES, Corpus, cut, find_step, loaded, table_of, values
+from pipeline.checking.in_memory import PACKAGES, Corpus, find_step, loaded, split_batches, table_of, values
 from pipeline.checking.sample_texts import TEXTS
 from pipeline.errors import StageError
 from pipeline.recipe import canonical_json, config_of, step_recipe
@@ -180,7 +180,7 @@ def check_boundaries(subject: Subject, texts: Texts, at: int | None = None) -> N
     whole, n_rows = subject.run(table), table.num_rows
     splits = [[at], [1] * n_rows, [n_rows // 3]] if at is not None else [[1] * n_rows, [n_rows // 2]]
     for sizes in splits:
-        parts = cut(table, sizes)
+        parts = split_batches(table, sizes)
         expect_same(pa.concat_tables([subject.annotate(part) for part in parts]), whole, "in a smaller batch")
         expect_same(subject.run(pa.concat_tables(parts)), whole, "in a batch of several chunks")
 

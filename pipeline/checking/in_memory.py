@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from pipeline.mapreduce.replies import answered, ordered
+from pipeline.mapreduce.replies import answer_rows, sort_by_key
 from pipeline.mapreduce.shuffle import partition_of
 from pipeline.schema import CANONICAL, ROW, ROW_BITS, SPANS
 from pipeline.stage import Annotate, Global, Outcome, Stage
@@ -123,13 +123,13 @@ def run_answering(
 ) -> pa.Table:
     """Rows of a step that answers: each shard, here a batch, asks in order of its keys."""
     assert step.answer is not None
-    asked = [ordered(step.map(shard.select([*step.reads, "row"]), config))[0] for shard in shards]
+    asked = [sort_by_key(step.map(shard.select([*step.reads, "row"]), config))[0] for shard in shards]
     parts = [partition_of(table["key"].to_numpy(), n_partitions) for table in asked]
     pieces = [
         [table.filter(pa.array(part == i)) for table, part in zip(asked, parts, strict=True)]
         for i in range(n_partitions)
     ]
-    said = [answered(step, pa.concat_tables(piece), config) for piece in pieces]
+    said = [answer_rows(step, pa.concat_tables(piece), config) for piece in pieces]
     rows = []
     for number, shard in enumerate(shards):
         begins = [sum(table.num_rows for table in piece[:number]) for piece in pieces]
@@ -199,7 +199,7 @@ class Corpus:
         prefix, dot, column = name.partition(".")
         if not dot:
             known = name == ROW or name in CANONICAL.names
-            return [shard[name] if known else handed(name, shard.num_rows) for shard in self.shards]
+            return [shard[name] if known else formal_values(name, shard.num_rows) for shard in self.shards]
         if prefix not in self.written:
             try:
                 step = self.find(prefix)
@@ -237,7 +237,7 @@ def sample_values(column: str, n_rows: int) -> pa.Array:
     return pa.array([("eng_Latn", "zho_Hans", None)[row % 3] for row in range(n_rows)], pa.string())
 
 
-def handed(name: str, n_rows: int) -> pa.Array:
+def formal_values(name: str, n_rows: int) -> pa.Array:
     """A plain column that the engine hands to a step itself: an order to compare by, or a yes or no."""
     numbers = np.arange(n_rows) * 7 % 5
     if name == "order":
@@ -247,7 +247,7 @@ def handed(name: str, n_rows: int) -> pa.Array:
     return pa.array(numbers != 3)
 
 
-def cut(table: pa.Table, sizes: Iterable[int]) -> list[pa.Table]:
+def split_batches(table: pa.Table, sizes: Iterable[int]) -> list[pa.Table]:
     """Cut a table into batches of these sizes and a rest; at least one batch."""
     parts, start = [], 0
     for size in sizes:

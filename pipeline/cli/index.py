@@ -27,11 +27,11 @@ def index() -> None:
 def show(run_path: str, store_url: str, as_json: bool) -> None:
     """Say what the index of RUN.yaml holds and with which parameters it was made."""
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import describe, index_of
+    from pipeline.inspect.index_tools import describe_index, index_of
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
-    found = describe(index_of(load_run(run_path, store=store), store))
+    found = describe_index(index_of(load_run(run_path, store=store), store))
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -64,7 +64,7 @@ def query(
     Example: bicorpus index query run.yaml --store ./store --text-file page.txt
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import query as ask
+    from pipeline.inspect.index_tools import find_near_duplicates
     from pipeline.inspect.opened import open_build
     from pipeline.storage.store import open_store
 
@@ -73,7 +73,7 @@ def query(
         raise UsageError("nothing to look for; name a --text-file or give a --text")
     given = [*(read_text(path) for path in paths), *texts]
     store = open_store(store_url)
-    found = ask(open_build(load_run(run_path, store=store), store), given)
+    found = find_near_duplicates(open_build(load_run(run_path, store=store), store), given)
     if as_json:
         click.echo(json.dumps(dict(zip(named, found, strict=True)), ensure_ascii=False))
         return
@@ -107,15 +107,14 @@ def compact(run_path: str, store_url: str, workers: int | None, quiet: bool, as_
     A run is added each time that new shards are; merge them when a build reads too many files.
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import compact as merge
-    from pipeline.inspect.index_tools import index_of
+    from pipeline.inspect.index_tools import compact_index, index_of
     from pipeline.runtime.engines import open_engine
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
     engine = open_engine("local", workers)
     try:
-        found = merge(
+        found = compact_index(
             index_of(load_run(run_path, store=store), store), engine, Progress(quiet=quiet, as_json=as_json)
         )
     finally:
@@ -141,12 +140,12 @@ def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], as_json: bool
     The next run compares them with nothing. Their text and annotations stay: this erases from the index alone.
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import erase as take_out
+    from pipeline.inspect.index_tools import erase_documents
     from pipeline.inspect.opened import open_build
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
-    found = take_out(open_build(load_run(run_path, store=store), store), doc_ids)
+    found = erase_documents(open_build(load_run(run_path, store=store), store), doc_ids)
     click.echo(
         json.dumps(found)
         if as_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipeline.config.quantities import share, whole
+from pipeline.config.quantities import parse_share, parse_whole
 from pipeline.config.run_file import MODES, Against, GlobalStep, Guards, KeepOne, Step
 from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
@@ -33,10 +33,12 @@ def parse_keep_one(
     of = page.get("of", None if passages and "dedup" not in steps else "dedup")
     if of is not None and of not in steps:
         raise ConfigError(f"{where}.of: no global step {of!r}{nearest(str(of), steps)}")
+    module = page.get("use", "stages.dedup.keepers")
+    keepers = choosing_step("keepers", module, page.get("config"), where) if of else None
     return KeepOne(
-        keepers=chooser("keepers", page.get("use", "stages.dedup.keepers"), page.get("config"), where) if of else None,
+        keepers=keepers,
         of=of, prefer=parse_prefer(page.get("prefer") or [], where), passages=passages,
-        owners=chooser(OWNERS, "stages.passages.owners", None, where) if passages else None,
+        owners=choosing_step(OWNERS, "stages.passages.owners", None, where) if passages else None,
         against=parse_against(page.get("against"), where, release), guards=parse_guards(page.get("guards"), where),
         hashes=HASHES if of and "exact" in steps else (),
     )  # fmt: skip
@@ -82,13 +84,15 @@ def parse_guards(page: Any, where: str) -> Guards:  # Any: whatever the YAML pag
         raise ConfigError(f"{where} is {page!r}; expected a mapping such as {{source_share: 0.9}}")
     check_keys(page, Guards.__dataclass_fields__, where)
     limits: dict[str, Any] = {  # Any: shares and whole numbers
-        key: share(value, f"{where}.{key}") if key.endswith("_share") else whole(value, f"{where}.{key}")
+        key: parse_share(value, f"{where}.{key}")
+        if key.endswith("_share")
+        else parse_whole(value, f"{where}.{key}")
         for key, value in page.items()
     }
     return Guards(**limits)
 
 
-def chooser(
+def choosing_step(
     name: str, module: str, settings: Any, where: str
 ) -> GlobalStep:  # Any: whatever the YAML page holds
     """A global step that the rules feed."""

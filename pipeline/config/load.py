@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pipeline.config.keep_one import parse_keep_one
-from pipeline.config.quantities import MiB, boolean, parse_bytes, share, whole
+from pipeline.config.quantities import MiB, parse_boolean, parse_bytes, parse_share, parse_whole
 from pipeline.config.run_file import (
     EDITED,
     Conversion,
@@ -27,7 +27,7 @@ from pipeline.config.run_file import (
     Step,
     Tokens,
 )
-from pipeline.config.validate import check_columns
+from pipeline.config.validate import check_run_file
 from pipeline.dataset.imported_table import find_import
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection
@@ -145,7 +145,7 @@ class _Parser:
             release=release, tokens=self.tokens(mix), derived=derived,
             late=tuple(self.late_step(step, edits) for step in annotate if step.name in self.late),
         )  # fmt: skip
-        check_columns(run)
+        check_run_file(run)
         return run
 
     def required(self, key: str, kind: type) -> Any:
@@ -199,9 +199,9 @@ class _Parser:
             reader_config=config_of(reader, entry.get("config"), f"{where}.config"),
             files=tuple(self.input_path(file) for file in files), columns=columns,
             license=entry.get("license"), provenance=entry.get("provenance"), snapshot=entry.get("snapshot"),
-            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
-            reference=boolean(entry.get("reference", False), f"{where}.reference"),
-            follow_links=boolean(entry.get("follow_links", False), f"{where}.follow_links"),
+            rank=parse_whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            reference=parse_boolean(entry.get("reference", False), f"{where}.reference"),
+            follow_links=parse_boolean(entry.get("follow_links", False), f"{where}.follow_links"),
         )  # fmt: skip
 
     def derived(self, i: int, entry: dict[str, Any], sources: tuple[Source, ...]) -> Derived:
@@ -225,7 +225,7 @@ class _Parser:
         return Derived(
             name=name, module=entry["derive"], definition=step, config=config,
             parents=(parents,) if isinstance(parents, str) else tuple(parents),
-            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            rank=parse_whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
         )  # fmt: skip
 
     def input_path(self, path: str) -> str:
@@ -299,7 +299,7 @@ class _Parser:
             name=name, module=entry["use"], config=config,
             gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
-            max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
+            max_failed_share=parse_share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
             base=tuple(rule for rule in self.rules if rule.base and "passes_base" in step.reads),
         )  # fmt: skip
         self.steps[name] = (
@@ -403,6 +403,6 @@ class _Parser:
             raise ConfigError(f"{where}.profile: {page['profile']!r}; expected internal")
         part_bytes = parse_bytes(page.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
         return Release(
-            name=name, edits=edits, columns=page.get("columns") or {}, seed=whole(page.get("seed", 0), f"{where}.seed"),
-            part_bytes=part_bytes,
+            name=name, edits=edits, columns=page.get("columns") or {}, part_bytes=part_bytes,
+            seed=parse_whole(page.get("seed", 0), f"{where}.seed"),
         )  # fmt: skip

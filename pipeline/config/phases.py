@@ -42,10 +42,10 @@ class GlobalPhase:
         return self.step.name
 
 
-Phase = Wave | GlobalPhase
+RunPhase = Wave | GlobalPhase
 
 
-def phases(run: RunFile) -> list[Phase]:
+def phases(run: RunFile) -> list[RunPhase]:
     """Order all steps: a wave of every CPU stage that can run, then other kinds, then global steps, and again.
 
     Raises: ConfigError if steps read each other in a circle.
@@ -53,13 +53,13 @@ def phases(run: RunFile) -> list[Phase]:
     imported = {key.partition(".")[0] for source in run.sources for key in source.columns if "." in key}
     waiting: dict[str, Step] = {step.name: step for step in (*run.annotate, *run.globals)}
     done: set[str] = set(imported)
-    order: list[Phase] = []
+    order: list[RunPhase] = []
     while waiting:
         ready = _closure(waiting, done)
         runnable = [step for step in waiting.values() if read_steps(step) <= done]
         other = [step for step in runnable if isinstance(step, StageStep)]
         globals_ = [step for step in runnable if isinstance(step, GlobalStep)]
-        phase: Phase
+        phase: RunPhase
         if ready:
             phase = Wave(tuple(ready))
         elif other:

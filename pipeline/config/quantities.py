@@ -22,21 +22,21 @@ def parse_bytes(value: int | str, where: str) -> int:
     return int(float(match[1]) * UNITS[match[2]])
 
 
-def whole(value: Any, where: str) -> int:
+def parse_whole(value: Any, where: str) -> int:
     """Check a whole number of at least 0. Any: whatever the YAML page holds there."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConfigError(f"{where} is {value!r}; expected a whole number of at least 0")
     return value
 
 
-def share(value: Any, where: str) -> float:
+def parse_share(value: Any, where: str) -> float:
     """Check a share. Any: whatever the YAML page holds there."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
     return float(value)
 
 
-def boolean(value: Any, where: str) -> bool:  # Any: whatever the YAML page holds
+def parse_boolean(value: Any, where: str) -> bool:  # Any: whatever the YAML page holds
     """True or false.
 
     Raises: ConfigError for anything else.

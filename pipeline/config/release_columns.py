@@ -50,7 +50,7 @@ class Layout:
         return {c for c in (*self.columns.values(), *self.scores.values()) if c}
 
 
-def layout(run: RunFile) -> Layout:
+def release_layout(run: RunFile) -> Layout:
     """Resolve a run's release columns against what its steps write; defaults that no step writes are null.
 
     Raises: ConfigError for a release column that does not exist, or a named column that no step writes.
@@ -108,11 +108,6 @@ def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
 def measured_languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
     """The label of each row as it was read, never null."""
     return release_column(columns, layout, "language", pa.string(), n_rows).fill_null(layout.no_language)
-
-
-def release_layout(run: RunFile) -> Layout:
-    """What the files of a run's release look like."""
-    return layout(run)
 
 
 def release_columns(run: RunFile) -> set[str]:

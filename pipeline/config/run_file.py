@@ -336,6 +336,6 @@ def ingest_recipe(source: Source, ingest: Ingest) -> str:
     return digest(shape)
 
 
-def inputs(derived: Derived, edits: Edits) -> set[str]:
+def derived_inputs(derived: Derived, edits: Edits) -> set[str]:
     """Columns that a derived source rests on."""
     return set(derived.definition.reads) | edits.columns()

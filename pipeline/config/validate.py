@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from pipeline.config.phases import phases
 from pipeline.config.release_columns import release_layout
-from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, inputs
+from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, derived_inputs
 from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.recipe import named_columns
@@ -17,12 +17,12 @@ NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "i
 """Columns of a document that always have a value."""
 
 
-def check_columns(run: RunFile) -> None:
+def check_run_file(run: RunFile) -> None:
     """Every column named anywhere exists, has a type that fits its use, and spans are spans."""
     known = run.annotation_columns() | {*CANONICAL.names, *VIRTUAL}
     early = {column for column in known if not column.startswith(f"{OWNERS}.")}
     for column, _ in run.release.edits.spans:
-        check_spans(run, column, f"{run.path}: release.edits")
+        check_span_column(run, column, f"{run.path}: release.edits")
     if run.release.edits.convert:
         check_known(set(run.release.edits.convert.definition.reads), early, f"{run.path}: release.convert")
     for step in (*run.annotate, *run.globals):
@@ -33,15 +33,15 @@ def check_columns(run: RunFile) -> None:
             run, tuple(Condition(column=c, min=0) for c in numbers), f"{run.path}: {step.name}.config"
         )
         for column, _ in step.view.spans if step.view else ():
-            check_spans(run, column, f"{run.path}: {step.name}.view")
+            check_span_column(run, column, f"{run.path}: {step.name}.view")
     for rule in run.select:
         where = f"{run.path}: select.{rule.name}"
         check_known(rule.columns(), known - {"text"}, where)
         check_types(run, (*rule.conditions, *rule.where), where)
-        check_nulls(run, rule)
+        check_if_null(run, rule)
         check_order(rule, where)
         for column, _ in rule.trim:
-            check_spans(run, column, f"{where}.trim")
+            check_span_column(run, column, f"{where}.trim")
     for name, mix in run.mix.mixes.items():
         check_known({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
         if mix.repeat:
@@ -61,7 +61,7 @@ def check_columns(run: RunFile) -> None:
         wanted = {f"{name}.{column}" for name in run.keep_one.passages for column in ("passages", "n_chars")}
         check_known(wanted, early, f"{run.path}: keep_one.passages")
     for derived in run.derived:
-        check_derived(run, derived, early)
+        check_derived_source(run, derived, early)
     check_references(run)
 
 
@@ -83,10 +83,10 @@ def check_references(run: RunFile) -> None:
         raise ConfigError(f"{run.path}: every source is a reference; nothing would be released")
 
 
-def check_derived(run: RunFile, derived: Derived, known: set[str]) -> None:
+def check_derived_source(run: RunFile, derived: Derived, known: set[str]) -> None:
     """A derived source rests on columns of the first wave alone, because its documents take part in all the rest."""
     where = f"{run.path}: sources.{derived.name}"
-    wanted = inputs(derived, run.release.edits.of_parents())
+    wanted = derived_inputs(derived, run.release.edits.of_parents())
     check_known(wanted, known, where)
     first = phases(run)[0]
     there = {step.name for step in first.steps} if first.kind == "wave" else set()
@@ -123,7 +123,7 @@ def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> 
                 raise ConfigError(f"{where}: {condition.column} is {kind}; found {list(values)}") from error
 
 
-def check_spans(run: RunFile, column: str, where: str) -> None:
+def check_span_column(run: RunFile, column: str, where: str) -> None:
     """Raise ConfigError unless a column holds spans."""
     if run.column_types().get(column) == SPANS:
         return
@@ -151,7 +151,7 @@ def check_order(rule: Rule, where: str) -> None:
         )
 
 
-def check_nulls(run: RunFile, rule: Rule) -> None:
+def check_if_null(run: RunFile, rule: Rule) -> None:
     """A rule over a column that may be null must say what null means."""
     if rule.if_null is not None:
         return

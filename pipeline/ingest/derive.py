@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline.annotate.addresses import Recipes
 from pipeline.annotate.views import edit_spans
-from pipeline.config.run_file import Derived, Edits, RunFile, inputs, plain_edits
+from pipeline.config.run_file import Derived, Edits, RunFile, derived_inputs, plain_edits
 from pipeline.dataset.shard import Columns, Shard, null_column, parquet_writer, read_batches
 from pipeline.dataset.sidecars import SidecarRef, read_columns
 from pipeline.errors import StageError
@@ -48,7 +48,7 @@ class DeriveTask:
 def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> str:
     """`<source>-<inputs16>`: the parent's shard and how documents are made out of it decide the name."""
     edits = run.release.edits.of_parents()
-    steps = sorted({column.partition(".")[0] for column in inputs(derived, edits) if "." in column})
+    steps = sorted({column.partition(".")[0] for column in derived_inputs(derived, edits) if "." in column})
     upstream = [recipes.full(name, shard) if name in recipes.steps else "imported" for name in steps]
     made = [
         derived.name,
@@ -77,7 +77,7 @@ def derivations(run: RunFile, shards: Iterable[Shard]) -> list[tuple[Derived, Sh
 def derive_shard(task: DeriveTask) -> IngestReport:
     """Make the documents of one parent's shard, and write them as a shard if there are any."""
     report = IngestReport(task.name, task.derived.name, [], parent=task.shard.id)
-    reads = inputs(task.derived, task.edits)
+    reads = derived_inputs(task.derived, task.edits)
     canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id", "text", *INHERITED})
     brought = reads - task.loose.keys()
     stored = [column for column in brought if "." in column and column.partition(".")[0] in task.refs]

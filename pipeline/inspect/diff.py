@@ -91,7 +91,7 @@ def changed_steps(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return sorted(name for name in names if old["steps"].get(name) != new["steps"].get(name))
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def diff_lines(found: dict[str, Any]) -> list[str]:
     """The comparison for a terminal."""
     old, new = found["old"], found["new"]
     result = [f"{'':<24} {'old':>12} {'new':>12}"]

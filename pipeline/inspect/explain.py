@@ -28,7 +28,7 @@ N_COPIES = 5
 N_PLACES = 8
 
 
-def find(
+def find_document(
     finished: Finished, doc_id: str | None, url: str | None, text: str | None, place: tuple[str, int] | None
 ) -> tuple[Decision, int]:
     """Find one document by exactly one of: id, URL, its whole text, or (input path or its end, record number).
@@ -42,10 +42,10 @@ def find(
     if text is not None:
         return finished.locate_by("text_hash", text_hash(text.replace("\r\n", "\n").replace("\r", "\n")))
     assert place is not None
-    return find_place(finished, *place)
+    return find_record(finished, *place)
 
 
-def find_place(finished: Finished, path: str, row: int) -> tuple[Decision, int]:
+def find_record(finished: Finished, path: str, row: int) -> tuple[Decision, int]:
     """Find the record `row` (from 0) of an input file, named by its path below the source root or a longer path."""
     for name, group in finished.session.groups().items():
         for file in group["files"]:
@@ -73,10 +73,10 @@ def quarantine_note(finished: Finished, source: str, group: str, path: str, row:
     return f"{path} has no record {row}; records count from 0"
 
 
-def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
+def explain_document(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
     """All that is known of one document, as plain data."""
     names = finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"})
-    judged = finished.judge(decision, names)
+    judged = finished.judge_shard(decision, names)
     values = {
         name: shortest(column[row].as_py(), column.type) for name, column in sorted(judged.columns.items())
     }
@@ -143,7 +143,7 @@ def kept_for(finished: Finished, doc_id: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     n_copies = 0
     for decision in finished.decisions() if finished.run.keep_one else ():
-        judged = finished.judge(decision, set())
+        judged = finished.judge_shard(decision, set())
         mine = np.asarray(pc.fill_null(pc.equal(judged.kept.keeper_id, doc_id), False)) & judged.kept.is_copy
         n_copies += int(mine.sum())
         for row in np.flatnonzero(mine)[: N_COPIES - len(found)]:
@@ -222,7 +222,7 @@ def explain_condition(condition: Condition, values: dict[str, Any], decision: De
     return {key: item for key, item in found.items() if item is not None or key in ("column", "value")}
 
 
-def as_text(found: dict[str, Any]) -> str:
+def explanation_text(found: dict[str, Any]) -> str:
     """The explanation for a terminal."""
     document = found["document"]
     verdict = "kept" if found["keep"] else f"dropped by {found['rule']}"

@@ -29,7 +29,7 @@ from pipeline.mapreduce.index import (
     open_index,
     read_range,
     run_name,
-    write_part,
+    write_index_part,
 )
 from pipeline.mapreduce.pair_memory import forget, memory_folder
 from pipeline.mapreduce.run import holding_of
@@ -69,7 +69,8 @@ def index_of(run: RunFile, store: Store) -> Index:
         return index
     if others := index.others():
         said = "; ".join(
-            f"{folder}: {', '.join(differences(index.parameters, p))}" for folder, p in others.items()
+            f"{folder}: {', '.join(parameter_differences(index.parameters, p))}"
+            for folder, p in others.items()
         )
         raise UsageError(
             f"{store.url}: the index of {step.name} was made with other parameters ({said}); use the run file that it "
@@ -78,7 +79,7 @@ def index_of(run: RunFile, store: Store) -> Index:
     raise UsageError(f"{store.url}: {step.name} has no index yet; run `bicorpus run` first")
 
 
-def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+def parameter_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """How the parameters of another index differ, in words."""
     found = []
     for step in sorted({*mine, *theirs}):
@@ -93,7 +94,7 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     return found or ["files that its stages load"]
 
 
-def describe(index: Index) -> dict[str, Any]:
+def describe_index(index: Index) -> dict[str, Any]:
     """What an index holds, as plain data."""
     runs = [
         {"run": name, "shards": len(entry["shards"]), **{k: entry[k] for k in ("parts", "rows", "bytes")}}
@@ -119,10 +120,10 @@ def compact_part(task: CompactTask) -> tuple[int, int]:
     """Write one part of the merged run; returns its rows and bytes."""
     tables = read_range(task.store, task.slices, task.part, task.n_parts)
     table = sort_keyed(pa.concat_tables(tables))
-    return table.num_rows, write_part(task.store, task.folder, task.part, table)
+    return table.num_rows, write_index_part(task.store, task.folder, task.part, table)
 
 
-def compact(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
+def compact_index(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
     """Merge all runs of an index into one, without shards that the store no longer has as they were indexed.
 
     Parts of runs that were never finished go as well.
@@ -130,7 +131,7 @@ def compact(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
     store = index.store
     with hold(store, index.lease):
         index.catalog.refresh()
-        before = describe(index)
+        before = describe_index(index)
         current = current_shards(store)
         held = sorted({h for entry in index.runs.values() for h in holdings(entry)})
         live = [h for h in held if current.get(h.shard) == h.generation]
@@ -150,7 +151,7 @@ def compact(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
         if live:
             index.replace([run for run in old if run != name])
         index.sweep()
-    return {"before": before, "after": describe(index), "shards_gone": len(held) - len(live)}
+    return {"before": before, "after": describe_index(index), "shards_gone": len(held) - len(live)}
 
 
 def current_shards(store: Store) -> dict[str, int]:
@@ -161,7 +162,7 @@ def current_shards(store: Store) -> dict[str, int]:
     return {shard.id: shard.generation for entry in entries.values() for shard in parse_entry(entry)}
 
 
-def erase(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
+def erase_documents(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
     """Erase what an index and the memory of pairs hold of some documents.
 
     They remove no other document from then on and are removed for none. Raises: UsageError for an id that the build
@@ -181,7 +182,7 @@ def erase(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
     return {"documents": len(set(doc_ids)), "keys": n_keys, "pairs": n_pairs}
 
 
-def query(finished: Finished, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+def find_near_duplicates(finished: Finished, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
     """Near duplicates of some texts among the documents of a build, most similar first.
 
     The texts are measured as the build's documents were, their keys are looked up in the index, and what shares a key

@@ -14,10 +14,12 @@ from pipeline.inspect.release_files import read_checksums, read_parts
 from pipeline.names import nearest
 from pipeline.storage.store import Store
 
-COLUMNS = ["doc_id", "language", "source", "url", "n_tokens", "lineage"]
+SHOWN_COLUMNS = ["doc_id", "language", "source", "url", "n_tokens", "lineage"]
 
 
-def locate(release: Store, mix: str, first: int, last: int) -> list[dict[str, Any]]:  # Any: plain rows
+def locate_documents(
+    release: Store, mix: str, first: int, last: int
+) -> list[dict[str, Any]]:  # Any: plain rows
     """Documents whose tokens, end token included, lie at positions [first, last) of a mix in training order.
 
     Returns: rows with doc_id, part, row, epoch, first_token, n_tokens, language, source, url and lineage.
@@ -42,7 +44,7 @@ def locate(release: Store, mix: str, first: int, last: int) -> list[dict[str, An
         {
             **at,
             "first_token": int(starts[low + i]),
-            **{name: row[name] for name in COLUMNS if name != "doc_id"},
+            **{name: row[name] for name in SHOWN_COLUMNS if name != "doc_id"},
         }
         for i, (at, row) in enumerate(zip(placed, rows, strict=True))
     ]
@@ -51,10 +53,10 @@ def locate(release: Store, mix: str, first: int, last: int) -> list[dict[str, An
 def in_order(release: Store, mix: str, order: pa.Table) -> pa.Table:
     """Facts of a mix's documents in training order: from its own parts, or from data/ by id."""
     listed = read_checksums(release)
-    own = read_parts(release, listed, f"mixes/{mix}/", COLUMNS)
+    own = read_parts(release, listed, f"mixes/{mix}/", SHOWN_COLUMNS)
     if own.num_rows:
         return own
-    data = read_parts(release, listed, "data/", COLUMNS)
+    data = read_parts(release, listed, "data/", SHOWN_COLUMNS)
     place = {doc_id: i for i, doc_id in enumerate(data["doc_id"].to_pylist())}
     return data.take(pa.array([place[doc_id] for doc_id in order["doc_id"].to_pylist()], pa.int64()))
 
@@ -71,7 +73,7 @@ def parse_range(text: str, length: int) -> tuple[int, int]:
     return start * length, (int(last) if colon else start + 1) * length
 
 
-def lines(found: list[dict[str, Any]]) -> list[str]:
+def document_lines(found: list[dict[str, Any]]) -> list[str]:
     """The documents for a terminal."""
     return [
         f"{row['first_token']:>14,}  {row['n_tokens'] or 0:>8,} tokens  {row['doc_id']}  epoch {row['epoch']}  "

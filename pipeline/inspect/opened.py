@@ -15,9 +15,9 @@ from pipeline.config.release_columns import Layout, mix_columns, release_columns
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import Columns, Shard, read_shard_rows
 from pipeline.errors import UsageError
-from pipeline.planning.plan import PhasePlan, Plan, known_result, plan_phase
+from pipeline.planning.plan import PhasePlan, Plan, plan_phase, stored_result
 from pipeline.planning.session import Session
-from pipeline.planning.state import known_derivations, known_groups
+from pipeline.planning.state import derived_groups, ingested_groups
 from pipeline.release.facts import FactsTask, facts_of
 from pipeline.release.placement import fitted_mixes, plan_mix, to_fit
 from pipeline.release.run import Releasing
@@ -60,7 +60,7 @@ class Finished:
         """Decisions over every shard."""
         return self.selection.decisions
 
-    def judge(self, decision: Decision, columns: set[str]) -> Judged:
+    def judge_shard(self, decision: Decision, columns: set[str]) -> Judged:
         """Read the columns that are asked for and decide over a shard."""
         refs = self.session.recipes.refs(columns | self.releasing.columns, decision.shard)
         loose = self.session.recipes.loose(columns | self.releasing.columns, decision.shard)
@@ -119,18 +119,18 @@ def open_build(
     """
     store.check(write=False)
     session = Session(run, store, engine or SerialEngine(), progress or Progress(quiet=True))
-    names, missing = known_groups(run, session.state)
+    names, missing = ingested_groups(run, session.state)
     if missing:
         raise UsageError(
             f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
         )
     session.add_groups(names)
-    derived, to_derive = known_derivations(run, session.state, session.recipes, session.shards)
+    derived, to_derive = derived_groups(run, session.state, session.recipes, session.shards)
     if to_derive:
         raise UsageError(f"{store.url}: {to_derive[0][0].name} is not derived yet; run `bicorpus run` first")
     session.add_derived(derived)
     for phase in phases(run):
-        result = known_result(phase, session.recipes, session.state, session.shards)
+        result = stored_result(phase, session.recipes, session.state, session.shards)
         plan = plan_phase(phase, session.recipes, session.state, session.shards, result)
         if isinstance(phase, GlobalPhase) and result is not None:
             session.add_result(phase.step, result)

@@ -76,7 +76,7 @@ def columns_of(finished: Finished) -> set[str]:
     return finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"}) | set(DECIDED)
 
 
-def table_of(finished: Finished, judged: Judged) -> pa.Table:
+def judged_table(finished: Finished, judged: Judged) -> pa.Table:
     """Columns of a judged shard and what was decided."""
     table = pa.table(
         {name: column for name, column in judged.columns.items() if name not in ("rank", "profile")}
@@ -88,7 +88,7 @@ def table_of(finished: Finished, judged: Judged) -> pa.Table:
     return table.append_column("duplicate", judged.kept.duplicate)
 
 
-def select(
+def select_rows(
     finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None
 ) -> Iterator[pa.Table]:
     """Yield matching rows shard by shard, with `text` where it is asked for or searched."""
@@ -96,8 +96,8 @@ def select(
     left = limit
     for decision in finished.decisions():
         wanted = {where.column for where in wheres} | columns
-        judged = finished.judge(decision, wanted - set(DECIDED) - {"text"})
-        table = table_of(finished, judged)
+        judged = finished.judge_shard(decision, wanted - set(DECIDED) - {"text"})
+        table = judged_table(finished, judged)
         rows = np.ones(table.num_rows, bool)
         for where in wheres:
             rows &= where.rows(table)
@@ -119,7 +119,7 @@ def select(
             return
 
 
-def export(tables: Iterator[pa.Table], path: str) -> int:
+def export_tables(tables: Iterator[pa.Table], path: str) -> int:
     """Write rows to a .jsonl or .parquet file; returns how many.
 
     Raises: UsageError for another ending.
@@ -145,7 +145,7 @@ def show_lines(
     known = columns_of(finished)
     check_columns(extra, known)
     columns = {"doc_id", "rule", "text", *extra}
-    for table in select(finished, [parse_where(where, known) for where in wheres], columns, grep, limit):
+    for table in select_rows(finished, [parse_where(where, known) for where in wheres], columns, grep, limit):
         for plain in table.to_pylist():
             row = {field.name: shortest(plain[field.name], field.type) for field in table.schema}
             if as_json:
@@ -160,8 +160,9 @@ def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str],
     """Write the chosen columns of all matching rows; returns how many rows."""
     known = columns_of(finished)
     check_columns(columns, known)
-    return export(
-        select(finished, [parse_where(where, known) for where in wheres], set(columns), None, None), target
+    return export_tables(
+        select_rows(finished, [parse_where(where, known) for where in wheres], set(columns), None, None),
+        target,
     )
 
 

@@ -28,12 +28,12 @@ from pipeline.ingest.derive import derive_batch
 from pipeline.ingest.ingest import find_groups
 from pipeline.inspect.opened import Finished
 from pipeline.inspect.release_files import read_checksums, read_parts, text_digest
-from pipeline.inspect.verify import Report, compare
+from pipeline.inspect.verify import VerifyReport, compare
 from pipeline.mapreduce.rows import cut_rows
 from pipeline.mapreduce.shuffle import sort_keyed
 from pipeline.rules.rules import judge
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
-from pipeline.select.feeds import Copies, order_column
+from pipeline.select.feeds import KeeperFeed, order_column
 from pipeline.select.verdicts import Decision
 from pipeline.stage import Record
 from pipeline.storage.store import Store, open_input
@@ -42,12 +42,12 @@ SHARDS_PER_SAMPLE = 16
 """Raw inputs are read whole, so a sample comes from the documents of a few shards."""
 
 
-def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 0) -> Report:
+def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 0) -> VerifyReport:
     """Compare a sample of the release's decisions and texts with what its raw records give.
 
     Raises: UsageError if the release was not cut from this build.
     """
-    report = Report()
+    report = VerifyReport()
     lineage = json.loads(release.get("lineage.json"))
     if lineage["recipe"] != finished.releasing.recipe:
         raise UsageError(
@@ -56,7 +56,7 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
     listed = read_checksums(release)
     ledger = read_parts(release, listed, "ledger/", None)
     rows = {row["doc_id"]: row for row in ledger.to_pylist()}
-    sample = choose(list(rows.values()), n_sample, seed)
+    sample = choose_sample(list(rows.values()), n_sample, seed)
     wanted = with_relatives(finished, sample, rows)
     columns, verdicts, texts = decide_again(finished, read_again(finished, wanted), wanted)
     position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
@@ -83,7 +83,7 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
     return report
 
 
-def choose(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[str, Any]]:
+def choose_sample(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[str, Any]]:
     """Choose documents by a keyed hash, from a few shards that are chosen the same way."""
 
     def rank(name: str) -> int:
@@ -243,7 +243,7 @@ def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[st
     run, decision, layout = finished.run, finished.decisions()[0], finished.releasing.layout
     doc_ids, parent_ids = columns["doc_id"].to_pylist(), columns["parent_id"].to_pylist()
     late = late_rows(finished, doc_ids, rows)
-    references, first = standing(finished, doc_ids, rows)
+    references, first = precedence(finished, doc_ids, rows)
     verdicts = judge(run.select, columns, decision.cuts, late)
     outcomes: list[str | None] = [run.select[i].name if i >= 0 else None for i in verdicts.rule]
     shard = Shard("sample", "sample", len(doc_ids), 0)
@@ -263,7 +263,7 @@ def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[st
     return [REFERENCE if r else outcome for r, outcome in zip(references, outcomes, strict=True)]
 
 
-def standing(
+def precedence(
     finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which documents only take others out, bool, and what counts before all preferences, float64: of each."""
@@ -272,7 +272,7 @@ def standing(
     for decision in finished.decisions():
         if decision.shard.id in wanted:
             references[decision.shard.id] = decision.references(finished.store)
-            first[decision.shard.id] = Copies(decision, {}).first(finished.store)
+            first[decision.shard.id] = KeeperFeed(decision, {}).first(finished.store)
     places = [(rows[doc_id]["shard"], rows[doc_id]["row"]) for doc_id in doc_ids]
     return (
         np.array([references[shard][row] for shard, row in places], bool),
@@ -329,7 +329,7 @@ def stored_rows(
     for decision in finished.decisions():
         if decision.shard.id not in shards:
             continue
-        judged = finished.judge(decision, set(names))
+        judged = finished.judge_shard(decision, set(names))
         mine = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
         numbers = pa.array([rows[doc_id]["row"] for doc_id in mine])
         found = pa.table({name: judged.columns[name].take(numbers) for name in names}).to_pylist()
@@ -379,7 +379,7 @@ def compare_annotations(
     columns: Columns,
     sample: list[dict[str, Any]],
     position: dict[str, int],
-    report: Report,
+    report: VerifyReport,
 ) -> None:
     """Compare the stored annotations of stages with those measured from the raw records."""
     steps = [step for step in finished.run.annotate if step.definition.kind == "cpu"]
@@ -392,7 +392,7 @@ def compare_annotations(
         rows = by_shard.get(decision.shard.id)
         if not rows:
             continue
-        judged = finished.judge(decision, set(names) | (set(CANONICAL.names) & {"text_hash"}))
+        judged = finished.judge_shard(decision, set(names) | (set(CANONICAL.names) & {"text_hash"}))
         stored = np.array([row["row"] for row in rows])
         again = np.array([position[row["doc_id"]] for row in rows])
         for name in [*names, "text_hash"]:

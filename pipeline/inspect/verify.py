@@ -29,7 +29,7 @@ EXAMPLES = 5
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """Checks by name: how many things were looked at, and what was wrong."""
 
     checks: dict[str, int] = field(default_factory=dict)
@@ -57,14 +57,14 @@ class Report:
         return lines
 
 
-def verify_files(release: Store) -> Report:
+def verify_files(release: Store) -> VerifyReport:
     """Check a release from its own files: digests, conservation, ledger against data, mixes against ledger.
 
     Raises: UsageError if there is no complete release.
     """
     if not release.exists("checksums.sha256"):
         raise UsageError(f"{release.url}: no checksums.sha256; not a release, or one that was not finished")
-    report = Report()
+    report = VerifyReport()
     listed = read_checksums(release)
     check_checksums(release, listed, report)
     lineage = json.loads(release.get("lineage.json"))
@@ -80,7 +80,7 @@ def verify_files(release: Store) -> Report:
     return report
 
 
-def check_checksums(release: Store, listed: dict[str, str], report: Report) -> None:
+def check_checksums(release: Store, listed: dict[str, str], report: VerifyReport) -> None:
     """Every listed file has its digest, and no other file is there."""
     faults = []
     for name, expected in sorted(listed.items()):
@@ -96,7 +96,7 @@ def check_checksums(release: Store, listed: dict[str, str], report: Report) -> N
     report.check("files have their checksums", len(listed), faults)
 
 
-def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: Report) -> None:
+def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport) -> None:
     """Conservation: read = ingested + quarantined + erased, ingested = kept + dropped, and the ledger agrees."""
     counts, faults = lineage["counts"], []
     kept = sum(ledger["keep"].to_pylist())
@@ -132,7 +132,9 @@ def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: Report) -> N
     report.check("a rule where dropped, a kept keeper for copies", ledger.num_rows, faults)
 
 
-def check_data(release: Store, listed: dict[str, str], ledger: pa.Table, report: Report) -> dict[str, str]:
+def check_data(
+    release: Store, listed: dict[str, str], ledger: pa.Table, report: VerifyReport
+) -> dict[str, str]:
     """Data holds exactly the kept documents, each once, under its language; returns doc_id -> digest of its text."""
     kept = {
         row["doc_id"]: row["language"]
@@ -160,7 +162,7 @@ def check_data(release: Store, listed: dict[str, str], ledger: pa.Table, report:
 
 
 def check_derived(
-    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: Report
+    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport
 ) -> None:
     """Kept derived documents stand with kept parents, and once more in the part of their source."""
     if not lineage["derived"]:
@@ -185,7 +187,7 @@ def check_derived(
 
 
 def check_clusters(
-    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: Report
+    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport
 ) -> None:
     """The table of clusters is what the ledger's rows add up to, in order."""
     found = read_parts(release, listed, "clusters/", None)
@@ -210,7 +212,7 @@ def check_mix(
     lineage: dict[str, Any],
     ledger: pa.Table,
     data: dict[str, str],
-    report: Report,
+    report: VerifyReport,
 ) -> None:
     """A mix's order, parts, epochs and token sums agree with each other, with data/ and with the ledger's copies."""
     with release.open(f"mixes/{mix}/order.parquet") as stream:
@@ -246,7 +248,7 @@ def check_mix(
     report.check(f"mix {mix}: order, parts, copies", len(rows), faults)
 
 
-def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: Report) -> None:
+def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: VerifyReport) -> None:
     """Token files hold the mix's documents, and its counted tokens with one end token for each document."""
     page = json.loads(release.get(f"tokens/{mix}/tokens.json"))
     n_docs = sum(part["documents"] for part in page["parts"])
@@ -268,7 +270,7 @@ def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: Repo
 
 
 def compare(
-    report: Report, name: str, pairs: list[tuple[str, Any, Any]], describe: Callable[[Any], str] = str
+    report: VerifyReport, name: str, pairs: list[tuple[str, Any, Any]], describe: Callable[[Any], str] = str
 ) -> None:
     """Record one check of (what, found, expected) triples."""
     faults = [

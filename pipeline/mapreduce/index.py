@@ -103,7 +103,7 @@ class Index:
     def slice(self, name: str, ordinals: Sequence[int]) -> Slice:
         """A run with the numbers of its shards."""
         entry = self.runs[name]
-        erased = rows_of(entry, self.erased)
+        erased = run_rows(entry, self.erased)
         return Slice(f"{self.folder}/{name}", entry["parts"], np.array(ordinals, np.int64), erased)
 
     def commit(self, run: str, held: Sequence[Holding], n_parts: int, n_rows: int, n_bytes: int) -> None:
@@ -134,15 +134,17 @@ class Index:
         )
         n_gone = 0
         for name, entry in self.runs.items():
-            gone = rows_of(entry, rows)
+            gone = run_rows(entry, rows)
             if not len(gone):
                 continue
             sizes = []
             for part in range(entry["parts"]):
-                table = read_part(self.store, f"{self.folder}/{name}", part)
-                left = without(table, gone)
+                table = read_index_part(self.store, f"{self.folder}/{name}", part)
+                left = drop_rows(table, gone)
                 n_gone += table.num_rows - left.num_rows
-                sizes.append((write_part(self.store, f"{self.folder}/{name}", part, left), left.num_rows))
+                sizes.append(
+                    (write_index_part(self.store, f"{self.folder}/{name}", part, left), left.num_rows)
+                )
             n_bytes, n_rows = (sum(column) for column in zip(*sizes, strict=True))
             self.catalog.update({name: {**entry, "rows": n_rows, "bytes": n_bytes}})
         return n_gone
@@ -181,13 +183,13 @@ def run_name(held: Sequence[Holding]) -> str:
     return digest([[h.shard, h.generation, h.recipe] for h in held])[:16]
 
 
-def rows_of(entry: Mapping[str, Any], rows: Mapping[str, Sequence[int]]) -> np.ndarray:
+def run_rows(entry: Mapping[str, Any], rows: Mapping[str, Sequence[int]]) -> np.ndarray:
     """Rows of shards as a run numbers them: uint64."""
     shards = enumerate(holding.shard for holding in holdings(entry))
     return np.array([(i << ROW_BITS) + row for i, shard in shards for row in rows.get(shard, ())], np.uint64)
 
 
-def without(table: pa.Table, gone: np.ndarray) -> pa.Table:
+def drop_rows(table: pa.Table, gone: np.ndarray) -> pa.Table:
     """Leave out what is of some rows; gone, uint64, numbered as those of the table."""
     return table.filter(pa.array(~np.isin(table[ROW].to_numpy(), gone))) if len(gone) else table
 
@@ -209,7 +211,7 @@ def renumber(table: pa.Table, ordinals: np.ndarray) -> pa.Table:
     return table if wanted.all() else table.filter(pa.array(wanted))
 
 
-def bounds(partition: int, n_partitions: int) -> tuple[int, int]:
+def key_bounds(partition: int, n_partitions: int) -> tuple[int, int]:
     """The upper 32 bits of the keys of a partition: from, up to but not including."""
     low, high = (-(-(i << 32) // n_partitions) for i in (partition, partition + 1))
     return low, high
@@ -217,21 +219,21 @@ def bounds(partition: int, n_partitions: int) -> tuple[int, int]:
 
 def read_range(store: Store, slices: Sequence[Slice], partition: int, n_partitions: int) -> list[pa.Table]:
     """The rows of a partition of keys in some runs, sorted by key in each, numbered as the slices say."""
-    low, high = bounds(partition, n_partitions)
+    low, high = key_bounds(partition, n_partitions)
     if low == high:  # more partitions than values of 32 bits: no key is here
         return []
     tables = []
     for run in slices:
         first, last = low * run.n_parts >> 32, (high - 1) * run.n_parts >> 32
         for part in range(first, last + 1):
-            table = without(read_part(store, run.folder, part, (low << 32, high << 32)), run.erased)
+            table = drop_rows(read_index_part(store, run.folder, part, (low << 32, high << 32)), run.erased)
             tables.append(renumber(table, run.ordinals))
     return tables
 
 
-def read_part(store: Store, folder: str, part: int, span: tuple[int, int] | None = None) -> pa.Table:
+def read_index_part(store: Store, folder: str, part: int, span: tuple[int, int] | None = None) -> pa.Table:
     """A part of a run; with `span`, its rows with a key from the first to before the second."""
-    with store.open(part_key(folder, part)) as stream:
+    with store.open(index_part_key(folder, part)) as stream:
         file = pq.ParquetFile(stream)
         if span is None:
             return file.read()
@@ -256,7 +258,7 @@ def find_keys(store: Store, run: Slice, keys: np.ndarray) -> pa.Table:
     parts = (keys >> np.uint64(32)) * np.uint64(run.n_parts) >> np.uint64(32)
     for part in np.unique(parts).tolist():
         mine = keys[parts == part]
-        with store.open(part_key(run.folder, part)) as stream:
+        with store.open(index_part_key(run.folder, part)) as stream:
             file = pq.ParquetFile(stream)
             chosen = [
                 i
@@ -265,11 +267,11 @@ def find_keys(store: Store, run: Slice, keys: np.ndarray) -> pa.Table:
             ]
             table = file.read_row_groups(chosen)
         table = table.filter(pa.array(np.isin(table["key"].to_numpy(), mine)))
-        tables.append(renumber(without(table, run.erased), run.ordinals))
+        tables.append(renumber(drop_rows(table, run.erased), run.ordinals))
     return pa.concat_tables(tables)
 
 
-def write_part(store: Store, folder: str, part: int, table: pa.Table) -> int:
+def write_index_part(store: Store, folder: str, part: int, table: pa.Table) -> int:
     """Write a part of a run, sorted by key; returns its bytes."""
     sink = pa.BufferOutputStream()
     names = table.column_names
@@ -282,10 +284,10 @@ def write_part(store: Store, folder: str, part: int, table: pa.Table) -> int:
         column_encoding={name: encoding[name] for name in names if name in encoding},
     )  # fmt: skip
     buffer = sink.getvalue()
-    store.put(part_key(folder, part), buffer)
+    store.put(index_part_key(folder, part), buffer)
     return int(buffer.size)
 
 
-def part_key(folder: str, part: int) -> str:
+def index_part_key(folder: str, part: int) -> str:
     """Where a part of a run lies."""
     return f"{folder}/part-{part:05d}.parquet"

@@ -38,7 +38,7 @@ def memory_folder(step: Global, config: Any) -> str:  # Any: each step has its o
     return f"index/{step.name}/{recipe[:8]}"
 
 
-def write_shards(store: Store, key: str, shards: Mapping[int, Shard]) -> None:
+def write_shard_list(store: Store, key: str, shards: Mapping[int, Shard]) -> None:
     """Write the list of a run's shards by number, for tasks that need all of them."""
     page = {number: [shard.id, shard.generation] for number, shard in shards.items()}
     store.put(key, json.dumps(page).encode())
@@ -51,7 +51,7 @@ def _numbers(store: Store, key: str) -> dict[tuple[str, int], int]:
 
 
 @dataclass(frozen=True)
-class Remembering:
+class MemoryFeed:
     """Feeds a global step with a memory: text only of the rows that it asks for, and what is known of every row.
 
     folder: of the memory; listed: key of the list of the run's shards.
@@ -76,7 +76,7 @@ class Remembering:
             documents = pq.read_table(stream, columns=plain)
         columns |= {c: documents[c] for c in plain}
         columns[ROW] = pa.chunked_array([np.arange(shard.n_rows, dtype=np.uint64) + np.uint64(first_row)])
-        columns[KNOWN] = pa.chunked_array([self.known(store)])
+        columns[KNOWN] = pa.chunked_array([self.stored_pairs(store)])
         table = pa.table(columns)
         wanted = pa.array(np.ones(shard.n_rows, bool))
         if self.sparse is not None:
@@ -94,7 +94,7 @@ class Remembering:
             cut = table.slice(start, batch.num_rows).append_column("text", batch["text"])
             yield cut.filter(inside).select(names)
 
-    def known(self, store: Store) -> pa.ListArray:
+    def stored_pairs(self, store: Store) -> pa.ListArray:
         """What is known of each row of the shard and of documents of this run."""
         fields = [pa.field(ROW, pa.uint64()), *self.memory.schema]
         catalog = Catalog.load(store, f"{self.folder}/catalog.json")
@@ -128,10 +128,10 @@ def memory_key(folder: str, shard: Shard) -> str:
 def read_memory(catalog: Catalog, folder: str, shard: Shard) -> tuple[pa.Table, list[tuple[str, int]]] | None:
     """What is known of a shard, by row, and the shards that it names; None if nothing is. catalog: of the folder."""
     key = memory_key(folder, shard)
-    return read_file(catalog.store, key) if key.rpartition("/")[2] in catalog.entries else None
+    return read_pairs(catalog.store, key) if key.rpartition("/")[2] in catalog.entries else None
 
 
-def read_file(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
+def read_pairs(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
     """One file of a memory."""
     with store.open(key) as stream:
         table = pq.read_table(stream)
@@ -140,7 +140,7 @@ def read_file(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
     ]
 
 
-def remember(store: Store, folder: str, known: pa.Table, shards: Mapping[int, Shard]) -> None:
+def update_memory(store: Store, folder: str, known: pa.Table, shards: Mapping[int, Shard]) -> None:
     """Write what is known after a run, shard by shard, together with what was known of documents outside it.
 
     Args: known, Outcome.known; shards, those of the run by number.
@@ -170,7 +170,7 @@ def remember(store: Store, folder: str, known: pa.Table, shards: Mapping[int, Sh
             continue
         found = {"digest": digest([table_digest(table), listed]), "pairs": table.num_rows}
         if catalog.entries.get(name) != found:
-            write_memory(store, key, table, listed)
+            write_pairs(store, key, table, listed)
             entries[name] = found
     catalog.update(entries)
 
@@ -194,7 +194,7 @@ def _join(
     return joined.sort_by([("row", "ascending"), ("shard", "ascending"), ("other", "ascending")]), names
 
 
-def write_memory(store: Store, key: str, table: pa.Table, listed: Sequence[tuple[str, int]]) -> None:
+def write_pairs(store: Store, key: str, table: pa.Table, listed: Sequence[tuple[str, int]]) -> None:
     """Write one shard's file."""
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({LIST: json.dumps(listed)}), sink, compression="zstd")
@@ -207,7 +207,7 @@ def forget(store: Store, folder: str, rows: Mapping[str, Sequence[int]]) -> int:
     entries, n_gone = {}, 0
     for name in sorted(catalog.entries):
         key = f"{folder}/{name}"
-        table, listed = read_file(store, key)
+        table, listed = read_pairs(store, key)
         own = name.rpartition("-")[0]
         gone = np.isin(table["row"].to_numpy(), np.array(rows.get(own, ()), np.uint32))
         for number, (other, _) in enumerate(listed):
@@ -216,7 +216,7 @@ def forget(store: Store, folder: str, rows: Mapping[str, Sequence[int]]) -> int:
         if gone.any():
             n_gone += int(gone.sum())
             table = table.filter(pa.array(~gone)).replace_schema_metadata()
-            write_memory(store, key, table, listed)
+            write_pairs(store, key, table, listed)
             entries[name] = {"digest": digest([table_digest(table), listed]), "pairs": table.num_rows}
     catalog.update(entries)
     return n_gone

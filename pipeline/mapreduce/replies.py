@@ -28,7 +28,7 @@ zero or small compress."""
 
 def write_questions(store: Store, key: str, table: pa.Table, n_partitions: int) -> None:
     """Write what a map gave, in order of (key, place)."""
-    table = ordered(table)[0]
+    table = sort_by_key(table)[0]
     keys = table["key"].to_numpy()
     partitions = partition_of(keys, n_partitions)
     begins = np.append(True, partitions[1:] != partitions[:-1])[: len(keys)]
@@ -49,7 +49,7 @@ def read_questions(store: Store, key: str, partition: int) -> pa.Table:
     return packed.drop_columns(list(PLANES)).add_column(0, "key", pa.array(keys, pa.uint64()))
 
 
-def ordered(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
+def sort_by_key(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
     """A table in order of (key, place), and where each of its rows was: uint32 (n_rows,)."""
     from pipeline.keysort import key_order  # loads numba, which most commands can do without
 
@@ -63,17 +63,17 @@ def answer_partition(store: Store, step: GlobalStep, maps: Sequence[str], partit
     """Answer one partition; the file has a record batch for each map."""
     asked = [read_questions(store, name, partition) for name in maps]
     sizes = [table.num_rows for table in asked]
-    answers = answered(step.definition, pa.concat_tables(asked), step.config)
+    answers = answer_rows(step.definition, pa.concat_tables(asked), step.config)
     write_exchange(store, key, answers, np.repeat(np.arange(len(maps)), sizes), len(maps))
     return answers.num_rows
 
 
-def answered(step: Global, table: pa.Table, config: object) -> pa.Table:
+def answer_rows(step: Global, table: pa.Table, config: object) -> pa.Table:
     """What a step says to each row of a partition, in the order in which they stand.
 
     Raises: StageError unless reduce returns one row for each.
     """
-    table, order = ordered(table)
+    table, order = sort_by_key(table)
     answers = step.reduce(table, config).combine_chunks()
     if answers.num_rows != table.num_rows:
         raise StageError(

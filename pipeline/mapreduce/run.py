@@ -26,13 +26,13 @@ from pipeline.mapreduce.index import (
     Holding,
     Index,
     Slice,
+    drop_rows,
     read_range,
     renumber,
     run_name,
-    without,
-    write_part,
+    write_index_part,
 )
-from pipeline.mapreduce.pair_memory import Remembering, memory_folder, remember, write_shards
+from pipeline.mapreduce.pair_memory import MemoryFeed, memory_folder, update_memory, write_shard_list
 from pipeline.mapreduce.replies import AnswerTask, answer_partition, answer_shard, write_questions
 from pipeline.mapreduce.rows import write_rows
 from pipeline.mapreduce.shuffle import partition_of, read_exchange, sort_keyed, write_exchange
@@ -113,7 +113,7 @@ def map_shard(task: MapTask) -> int:
     step, first_row = task.step.definition, task.ordinal << ROW_BITS
     batches = task.feed.batches(task.store, step.reads, first_row)
     table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
-    table = without(table, np.array(task.erased, np.uint64) + np.uint64(first_row))
+    table = drop_rows(table, np.array(task.erased, np.uint64) + np.uint64(first_row))
     if step.answer is not None:
         write_questions(task.store, task.key, table, task.n_partitions)
         return table.num_rows
@@ -133,7 +133,7 @@ def _keyed(step: Global, table: pa.Table) -> pa.Table:
 def add_part(task: AddTask) -> tuple[int, int]:
     """Write one part of a run of the index; returns its rows and bytes."""
     table = sort_keyed(renumber(read_exchange(task.store, task.maps, task.part), task.ordinals))
-    return table.num_rows, write_part(task.store, task.folder, task.part, table)
+    return table.num_rows, write_index_part(task.store, task.folder, task.part, table)
 
 
 def reduce_partition(task: ReduceTask) -> int:
@@ -158,7 +158,7 @@ class FinishReport:
     artefacts: dict[str, int]
 
 
-def read_parts(task: FinishTask) -> pa.Table:
+def read_results(task: FinishTask) -> pa.Table:
     """Read the parts of a global step; those that say the same again are combined on the way."""
     combine, tables, n_rows, n_combined = task.step.definition.combine, [], 0, 0
     for part in task.parts:
@@ -172,13 +172,13 @@ def read_parts(task: FinishTask) -> pa.Table:
 
 def finish_step(task: FinishTask) -> FinishReport:
     """Finish a global step: write its artefacts and its row sidecars."""
-    outcome = task.step.definition.finish(read_parts(task), task.step.config)
+    outcome = task.step.definition.finish(read_results(task), task.step.config)
     for name, artefact in sorted(outcome.artefacts.items()):
         sink = pa.BufferOutputStream()
         pq.write_table(artefact, sink, compression="zstd")
         task.store.put(f"{task.folder}/{name}.parquet", sink.getvalue())
     if task.memory is not None and outcome.known is not None:
-        remember(task.store, task.memory, outcome.known, task.shards)
+        update_memory(task.store, task.memory, outcome.known, task.shards)
     digests = write_rows(task.store, task.step, task.folder, task.recipe, outcome, task.shards)
     return FinishReport(digests, {n: t.num_rows for n, t in outcome.artefacts.items()})
 
@@ -252,9 +252,9 @@ def run_global(job: Job, engine: Engine, progress: Progress) -> GlobalResult:
 def with_memory(job: Job, folder: str) -> Job:
     """Return the job with feeds that also contain the stored pairs of each row."""
     list_key = f"{job.work}/shards.json"
-    write_shards(job.store, list_key, job.shards)
+    write_shard_list(job.store, list_key, job.shards)
     definition = job.step.definition
-    feeds = {n: remembering(definition, feed, folder, list_key) for n, feed in job.feeds.items()}
+    feeds = {n: memory_feed(definition, feed, folder, list_key) for n, feed in job.feeds.items()}
     return replace(job, feeds=feeds)
 
 
@@ -364,8 +364,8 @@ def holding_of(feed: Feed) -> Holding:
     return Holding(feed.shard.id, feed.shard.generation, digest(recipes))
 
 
-def remembering(step: Global, feed: Feed, folder: str, listed: str) -> Remembering:
+def memory_feed(step: Global, feed: Feed, folder: str, listed: str) -> MemoryFeed:
     """A feed that brings what the step knows."""
     assert isinstance(feed, Annotations), "only a step that reads stored columns has a memory"
     assert step.memory is not None
-    return Remembering(feed.shard, feed.refs, feed.loose, feed.sparse, step.memory, folder, listed)
+    return MemoryFeed(feed.shard, feed.refs, feed.loose, feed.sparse, step.memory, folder, listed)

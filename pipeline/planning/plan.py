@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
-from pipeline.config.phases import Phase, phases
+from pipeline.config.phases import RunPhase, phases
 from pipeline.config.run_file import RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
-from pipeline.planning.state import State, known_derivations, known_groups, shards_of
+from pipeline.planning.state import State, derived_groups, ingested_groups, shards_of
 from pipeline.recipe import digest, source_digest
 from pipeline.storage.store import Store
 
@@ -67,7 +67,7 @@ class Plan:
 def make_plan(run: RunFile, state: State) -> Plan:
     """Compare a run file with a store."""
     plan = Plan()
-    names, missing = known_groups(run, state)
+    names, missing = ingested_groups(run, state)
     shards = shards_of(names, state)
     for group in missing:
         new = not any(
@@ -78,13 +78,13 @@ def make_plan(run: RunFile, state: State) -> Plan:
             {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
         )
     recipes = recipes_of(run, state.store)
-    derived, to_derive = known_derivations(run, state, recipes, shards)
+    derived, to_derive = derived_groups(run, state, recipes, shards)
     shards = shards_of([*names, *derived], state)
     plan.derive = [{"source": d.name, "shard": shard.id} for d, shard, _ in to_derive]
     plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
     plan.text_bytes = sum(shard.text_bytes for shard in shards)
     for phase in phases(run):
-        result = None if missing or to_derive else known_result(phase, recipes, state, shards)
+        result = None if missing or to_derive else stored_result(phase, recipes, state, shards)
         plan.phases.append(plan_phase(phase, recipes, state, shards, result))
         if result is not None:
             recipes.results[phase.steps[0].name] = result
@@ -112,7 +112,9 @@ def core_seconds(plan: Plan, store: Store) -> float | None:
     return round(sum(rates[name] * n for name, n in pending), 1)
 
 
-def known_result(phase: Phase, recipes: Recipes, state: State, shards: list[Shard]) -> GlobalResult | None:
+def stored_result(
+    phase: RunPhase, recipes: Recipes, state: State, shards: list[Shard]
+) -> GlobalResult | None:
     """The result of a phase that is a global step, if the store has it."""
     if phase.kind != "global":
         return None
@@ -121,7 +123,7 @@ def known_result(phase: Phase, recipes: Recipes, state: State, shards: list[Shar
 
 
 def plan_phase(
-    phase: Phase, recipes: Recipes, state: State, shards: list[Shard], result: GlobalResult | None = None
+    phase: RunPhase, recipes: Recipes, state: State, shards: list[Shard], result: GlobalResult | None = None
 ) -> PhasePlan:
     """Count one phase's tasks. result: of a phase that is a global step, see known_result."""
     if phase.kind == "global":
@@ -158,24 +160,24 @@ def plan_phase(
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
     """The reason that a stage has work, in a few words."""
-    if any(recipes.is_global(n) and n not in recipes.results for n in upstream(step, recipes)):
+    if any(recipes.is_global(n) and n not in recipes.results for n in read_step_names(step, recipes)):
         return "after a global step that has to run"
     if n_pending < n_shards:
         return f"{n_pending:,} new shards"
     recorded = state.catalog("annotations/recipes.json").entries.get(step.name)
     if recorded is None:
         return "new stage"
-    now = describe(step, recipes)
+    now = step_facts(step, recipes)
     changed = [key for key in now if key != "recipe" and now[key] != recorded.get(key)]
     return f"changed: {', '.join(changed)}" if changed else "missing"
 
 
-def upstream(step: Step, recipes: Recipes) -> list[str]:
+def read_step_names(step: Step, recipes: Recipes) -> list[str]:
     """Names of the steps that a step reads."""
     return sorted({c.partition(".")[0] for c in step.reads() if "." in c} & set(recipes.steps))
 
 
-def describe(step: Step, recipes: Recipes) -> dict[str, object]:
+def step_facts(step: Step, recipes: Recipes) -> dict[str, object]:
     """What `plan` compares to say what changed; recorded after each run."""
     import dataclasses
 
@@ -188,7 +190,7 @@ def describe(step: Step, recipes: Recipes) -> dict[str, object]:
         if k not in step.definition.files
     }
     facts |= {"gate": digest([c.plain() for c in step.gate]), "view": digest(plain_edits(step.view))}
-    facts |= {name: recipes.static[name] for name in upstream(step, recipes)}
+    facts |= {name: recipes.static[name] for name in read_step_names(step, recipes)}
     return {**facts, "recipe": recipes.static[step.name]}
 
 
@@ -198,7 +200,7 @@ def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
     recorded: Mapping[str, Mapping[str, object]] = state.catalog("annotations/recipes.json").entries
     for step in (*run.annotate, *run.globals):
         before = recorded.get(step.name)
-        now = describe(step, recipes)
+        now = step_facts(step, recipes)
         if before and before["version"] == now["version"] and before["code"] != now["code"]:
             warnings.append(
                 f"{step.name}: its code changed but its version is still {step.definition.version}; old results are "

@@ -36,7 +36,7 @@ FLUSH_S = 5.0
 
 
 @dataclass
-class Record:
+class RunRecord:
     """What a run did, kept under runs/. cpu_s: CPU-seconds by stage; tasks: by phase kind."""
 
     id: str
@@ -77,7 +77,7 @@ class Session:
         self.state = State(store)
         started = datetime.now(UTC)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-        self.record = Record(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
+        self.record = RunRecord(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
         self.group_names: list[str] = []
         self.shards: list[Shard] = []
         self.parents: dict[str, str] = {}  # shards of derived documents -> the shards they were made from

@@ -35,7 +35,7 @@ class State:
             self.catalogs[key] = Catalog.load(self.store, key)
         return self.catalogs[key]
 
-    def known_digests(self, group: Group) -> dict[str, str]:
+    def unchanged_digests(self, group: Group) -> dict[str, str]:
         """Digests of those input files whose size and stamp are as they were."""
         known = {}
         for file in group.files:
@@ -46,7 +46,7 @@ class State:
 
     def ingested(self, group: Group, run: RunFile) -> str | None:
         """The group's name if it was ingested as it is; None if it has to be."""
-        digests = self.known_digests(group)
+        digests = self.unchanged_digests(group)
         if len(digests) < len(group.files):
             return None
         name = group_name(group, run.ingest, digests)
@@ -68,7 +68,7 @@ class State:
         return GlobalResult(recipe, {key: value for key, value in entries.items() if key})
 
 
-def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
+def ingested_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
     """Names of the groups that are ingested as they are, and the groups that have to be."""
     names: list[str] = []
     missing: list[Group] = []
@@ -82,7 +82,7 @@ def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
     return names, missing
 
 
-def known_derivations(
+def derived_groups(
     run: RunFile, state: State, recipes: Recipes, shards: list[Shard]
 ) -> tuple[list[str], list[tuple[Derived, Shard, str]]]:
     """Names of the derived groups that are there, and what has to be made, out of which shard, by which name.

@@ -16,7 +16,7 @@ from pipeline.mix.repeat import Repeat
 from pipeline.release.clusters import eligible_rows, members, part_of
 from pipeline.report import profile
 from pipeline.schema import ROW, ROW_BITS
-from pipeline.select.guards import count_copies, count_hosts
+from pipeline.select.guards import count_duplicates, count_hosts
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 from pipeline.storage.store import Store
 
@@ -53,7 +53,7 @@ def collect_facts(task: FactsTask) -> dict[str, Any]:  # Any: counts by name
     asked = {"source": columns["source"]}
     if (sizes := task.layout.columns["cluster_size"]) is not None:
         asked["cluster_size"] = columns[sizes]
-    report["copies"] = count_copies(asked, kept, language)
+    report["copies"] = count_duplicates(asked, kept, language)
     if task.hosts_key:
         write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
                        task.cluster_parts)  # fmt: skip

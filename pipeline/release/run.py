@@ -53,11 +53,11 @@ from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered
 from pipeline.schema import ROW_BITS
 from pipeline.select.guards import (
     HostTask,
-    add_up,
     check_guards,
     guards_of,
     hosts_above,
     hosts_keys,
+    sum_counts,
     warnings_of,
 )
 from pipeline.select.selector import Selection, Selector
@@ -216,7 +216,7 @@ class Releasing:
     ) -> None:
         """Add up what copies take out; stop if the guards say so, and say what people should look at."""
         guards = guards_of(self.run_file)
-        self.copies = add_up([report["copies"] for report in reports])
+        self.copies = sum_counts([report["copies"] for report in reports])
         tasks = [HostTask(self.store, hosts, i, guards) for i in range(n_parts if any(hosts) else 0)]
         above = self.resumable("add up hosts", hosts_above, tasks, "hosts", dict[str, Any]) if tasks else []
         check_guards(

@@ -20,7 +20,7 @@ PASSAGE_COLUMNS = ("passages", "n_chars")
 
 
 @dataclass(frozen=True)
-class Passages:
+class OwnerFeed:
     """Feeds the step that chooses owners: one table of the whole shard for each step with passages.
 
     Each has the columns of the step, its number as `step`, and what Copies says of the documents.
@@ -39,13 +39,13 @@ class Passages:
         own = tuple(name for name in reads if name != "step")
         for number, step in enumerate(self.steps):
             columns = {name: f"{step}.{name}" for name in PASSAGE_COLUMNS}
-            for table in Copies(self.decision, columns).batches(store, own, first_row):
+            for table in KeeperFeed(self.decision, columns).batches(store, own, first_row):
                 numbers = pa.repeat(pa.scalar(number, pa.int32()), table.num_rows)
                 yield table.append_column("step", numbers).select([*reads, ROW])
 
 
 @dataclass(frozen=True)
-class Copies:
+class KeeperFeed:
     """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
 
     columns: name in the table -> column of the run, for those that the run file chooses. Also `doc_id`,
@@ -71,7 +71,7 @@ class Copies:
             {
                 "doc_id": found["doc_id"],
                 **{name: found[column] for name, column in self.columns.items()},
-                "eligible": final(self.decision, store).may_stand,
+                "eligible": final(self.decision, store).may_be_keeper,
                 "fixed": self.decision.references(store),
                 "order": order_column(keep_one, found, self.shard.n_rows, self.first(store)),
                 ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
@@ -92,7 +92,7 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class BaseRows:
+class BaseRulesFeed:
     """Feeds a global step that asks which documents pass the base rules; decision: with those rules alone."""
 
     decision: Decision

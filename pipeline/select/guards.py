@@ -32,7 +32,7 @@ N_EXAMPLES = 3
 NO_HOST = "(no host)"
 
 
-def count_copies(columns: Columns, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
+def count_duplicates(columns: Columns, kept: Kept, language: pa.ChunkedArray) -> dict[str, Any]:
     """What copies take out of a shard, in numbers that add up.
 
     Args: columns, `source`, and `cluster_size` where it is to be counted. Returns: `kinds`, source and language -> name
@@ -108,7 +108,7 @@ def groups_above(
     return list(found)
 
 
-def add_up(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def sum_counts(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The numbers of all shards."""
     kinds: dict[str, dict[str, dict[str, int]]] = {}
     asked: dict[str, dict[str, list[int]]] = {}

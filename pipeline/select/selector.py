@@ -19,7 +19,7 @@ from pipeline.planning.session import Session
 from pipeline.recipe import digest, step_recipe
 from pipeline.rules.rules import Cuts, Rule
 from pipeline.schema import OWNERS
-from pipeline.select.feeds import Copies, Passages
+from pipeline.select.feeds import KeeperFeed, OwnerFeed
 from pipeline.select.verdicts import (
     Decision,
     PopulationTask,
@@ -114,7 +114,7 @@ class Selector:
             wave: Sequence[Decision] = [d for d in plain if (d.shard.id in parents) == derived]
             if derived:
                 wave = [replace(d, parent=done[parents[d.shard.id]]) for d in wave]
-            wave, chosen = self.with_copies(wave, choose)
+            wave, chosen = self.with_duplicates(wave, choose)
             if chosen is not None:
                 owners |= chosen.refs
                 digests |= chosen.result.digests
@@ -126,7 +126,7 @@ class Selector:
         result = GlobalResult(recipe, digests) if owners else None
         return Selection([done[d.shard.id] for d in plain], owners, result, n_lost)
 
-    def with_copies(
+    def with_duplicates(
         self, decisions: Sequence[Decision], choose: Choose
     ) -> tuple[Sequence[Decision], ChosenOwners | None]:
         """Add keepers and owners to the decisions of rules and parents."""
@@ -207,7 +207,7 @@ class Selector:
                 phase.step()
         return cuts
 
-    def copies_recipe(self, decisions: Sequence[Decision]) -> str:
+    def choice_recipe(self, decisions: Sequence[Decision]) -> str:
         """Hash all that the choice of keepers and owners depends on, the steps themselves aside."""
         run = self.run_file
         assert run.keep_one is not None
@@ -235,21 +235,21 @@ class Selector:
     def keepers(self, decisions: Sequence[Decision], choose: Choose) -> dict[str, SidecarRef]:
         """The keepers of all clusters: their sidecar per shard."""
         assert self.run_file.keep_one is not None and self.run_file.keep_one.keepers is not None
-        recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
+        recipe = digest([self.keepers_static(), self.choice_recipe(decisions)])
         columns = {name: f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
         columns |= {name: name for name in self.run_file.keep_one.hashes}
         step = self.run_file.keep_one.keepers
         folder = _folder(step, recipe)
-        choose(step, recipe, [Copies(d, columns) for d in decisions], folder)
+        choose(step, recipe, [KeeperFeed(d, columns) for d in decisions], folder)
         return _row_refs(decisions, folder, recipe)
 
     def owners(self, decisions: Sequence[Decision], choose: Choose) -> ChosenOwners:
         """The owners of all passages among the documents that are kept so far."""
         assert self.run_file.keep_one is not None and self.run_file.owners is not None
         steps, step = self.run_file.keep_one.passages, self.run_file.owners
-        recipe = digest([self.session.recipes.static[OWNERS], self.copies_recipe(decisions)])
+        recipe = digest([self.session.recipes.static[OWNERS], self.choice_recipe(decisions)])
         folder = _folder(step, recipe)
-        result = choose(step, recipe, [Passages(d, steps) for d in decisions], folder)
+        result = choose(step, recipe, [OwnerFeed(d, steps) for d in decisions], folder)
         return ChosenOwners(_row_refs(decisions, folder, recipe), result, folder)
 
     def count_passages(self, owners: ChosenOwners) -> int:

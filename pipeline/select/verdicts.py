@@ -133,7 +133,7 @@ class Kept:
         return pc.if_else(pa.array(self.is_copy), self.kind, pa.scalar(None, pa.string()))
 
     @property
-    def may_stand(self) -> np.ndarray:
+    def may_be_keeper(self) -> np.ndarray:
         """Which rows others may go for: those that stay, and references. bool (n_rows,)."""
         return self.keep | (self.rule == len(self.failed) + 2)
 

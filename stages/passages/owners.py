@@ -44,9 +44,9 @@ n_removed, removed_share: characters in spans of any kind; n_chars_left: all oth
 document without repeated passages, and for a dropped one."""
 
 READS = ("doc_id", "passages", "n_chars", "step", "eligible", "order")
-"""The engine passes one table for each step that `keep_one.passages` names, with the step's `passages`
-and `n_chars`, and its index as `step`: the same text may be a passage of two steps, and passage ids of different steps are unrelated.
-"""
+"""The engine passes one table for each step that `keep_one.passages` names, with the `passages` and `n_chars` of the
+step and its index as `step`: the same text may be a passage of two steps, and passage ids of different steps are
+unrelated."""
 
 GONE = pa.schema(
     {
