@@ -19,7 +19,7 @@ _CONVERTERS: dict[str, Callable[[pa.Table], pa.Array]] = {}
 
 
 def converter(conversion: Conversion) -> Callable[[pa.Table], pa.Array]:
-    """Return the function that converts the texts of a batch, loaded once per process: table -> large_string (n_rows,)."""
+    """Return the function of a batch that converts its texts, loaded once per process; see stage.Convert.load."""
     key = digest([conversion.module, conversion.config])
     if key not in _CONVERTERS:
         _CONVERTERS[key] = conversion.definition.load(conversion.config)

@@ -1,8 +1,8 @@
 """Global steps: map over shards, exchange through files, reduce by key range, finish once.
 
-Each map task writes one Arrow IPC file with one record batch per partition; the file's footer is the offset index,
-so a reducer range-reads its batch from every file. Partitions are ranges of the 64-bit key: all rows of a key meet in
-one partition, and concatenating the partitions gives the same order whatever their number.
+Each map task writes one Arrow IPC file with one record batch per partition; the footer contains the offsets, so that a
+reducer range-reads its batch from every file. Partitions are ranges of the 64-bit key: all rows of a key are in one
+partition, and the concatenated partitions have the same order regardless of their number.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
 
 ROWS_PER_PARTITION = 8 << 20
-"""Aim of keyed rows per partition: about 1 GB of memory for a reducer of ten 64-bit columns."""
+"""Target number of keyed rows per partition: about 1 GB of memory for a reducer of ten 64-bit columns."""
 
 ROWS_PER_DOCUMENT = 32
-"""Keyed rows that a document may give, as far as the number of partitions goes."""
+"""Keyed rows per document that the number of partitions is computed from."""
 
 RUN_DOCUMENTS = 16 << 20
-"""Documents of a run of the index: as much is mapped before it is sorted, so that what lies between maps and sorting,
-and how many files a sorter reads from, have bounds; a build that is stopped keeps the runs that it has."""
+"""Documents per run of an index: bounds intermediate data and the fan-in of the sort; a build that is stopped keeps its
+finished runs."""
 
 TEXT_PER_PARTITION = 256 << 20
-"""Aim of text behind a partition of a step that reads text: its rows may be as large as the text itself."""
+"""Target bytes of text per partition of a step that reads text: its rows may be as large as the text itself."""
 
 
 @dataclass(frozen=True)
 class MapTask:
-    """One shard of a global step; ordinal numbers the shards of the run."""
+    """Maps one shard. ordinal: of the shard in the run; key: of the exchange file; erased: rows to leave out."""
 
     store: Store
     step: GlobalStep
@@ -73,7 +73,7 @@ class MapTask:
 
 @dataclass(frozen=True)
 class AddTask:
-    """Sorts what maps gave into one part of a run of the index. ordinals: see index.Slice."""
+    """Sorts one partition of exchange files into a part of an index run. ordinals: see index.Slice."""
 
     store: Store
     maps: tuple[str, ...]
@@ -84,7 +84,7 @@ class AddTask:
 
 @dataclass(frozen=True)
 class ReduceTask:
-    """One partition of a global step, from the files of its maps or from its index."""
+    """Reduces one partition, from the exchange files of the maps or from slices of the index. key: of the result."""
 
     store: Store
     step: GlobalStep
@@ -97,11 +97,11 @@ class ReduceTask:
 
 @dataclass(frozen=True)
 class FinishTask:
-    """The end of a global step: parts, in key order, become artefacts and one row sidecar per shard."""
+    """Writes the artefacts and one row sidecar per shard. results: keys of the reduced partitions, in key order."""
 
     store: Store
     step: GlobalStep
-    parts: tuple[str, ...]
+    results: tuple[str, ...]
     shards: Mapping[int, Shard]  # by ordinal
     folder: str
     recipe: str
@@ -109,7 +109,10 @@ class FinishTask:
 
 
 def map_shard(task: MapTask) -> int:
-    """Map one shard and write its exchange file; returns the number of keyed rows."""
+    """Map one shard and write its exchange file; returns the number of keyed rows.
+
+    Raises: StageError if the map output has no uint64 column `key`.
+    """
     step, first_row = task.step.definition, task.ordinal << ROW_BITS
     batches = task.feed.batches(task.store, step.reads, first_row)
     table = pa.concat_tables([_keyed(step, step.map(batch, task.step.config)) for batch in batches])
@@ -125,19 +128,19 @@ def map_shard(task: MapTask) -> int:
 def _keyed(step: Global, table: pa.Table) -> pa.Table:
     if "key" not in table.column_names or table.schema.field("key").type != pa.uint64():
         raise StageError(
-            f"{step.name}.map wrote {table.column_names}; expected a uint64 column `key` among them"
+            f"{step.name}.map returned {table.column_names}; expected a uint64 column `key` among them"
         )
     return table
 
 
 def add_part(task: AddTask) -> tuple[int, int]:
-    """Write one part of a run of the index; returns its rows and bytes."""
+    """Write one part of an index run; returns its number of rows and its bytes."""
     table = sort_keyed(renumber(read_exchange(task.store, task.maps, task.part), task.ordinals))
     return table.num_rows, write_index_part(task.store, task.folder, task.part, table)
 
 
 def reduce_partition(task: ReduceTask) -> int:
-    """Reduce one partition and write its part; returns its number of rows."""
+    """Reduce one partition and write the result; returns its number of rows."""
     if task.step.definition.answer is not None:
         return answer_partition(task.store, task.step, task.maps, task.partition, task.key)
     if task.index:
@@ -152,17 +155,17 @@ def reduce_partition(task: ReduceTask) -> int:
 
 @dataclass(frozen=True)
 class FinishReport:
-    """What a global step left: per shard the digest of each column, and the sizes of its artefacts."""
+    """Summary of a finished step. digests: of each column, by shard id; artefacts: number of rows, by name."""
 
     digests: dict[str, dict[str, str]]
     artefacts: dict[str, int]
 
 
 def read_results(task: FinishTask) -> pa.Table:
-    """Read the parts of a global step; those that say the same again are combined on the way."""
+    """Read and concatenate the reduced partitions, reduced in size by the step's combiner if it has one."""
     combine, tables, n_rows, n_combined = task.step.definition.combine, [], 0, 0
-    for part in task.parts:
-        tables.append(read_exchange(task.store, [part], 0))
+    for key in task.results:
+        tables.append(read_exchange(task.store, [key], 0))
         n_rows += tables[-1].num_rows
         if combine is not None and n_rows > 1.5 * n_combined + ROWS_PER_PARTITION:
             tables = [combine(pa.concat_tables(tables), task.step.config)]
@@ -171,7 +174,7 @@ def read_results(task: FinishTask) -> pa.Table:
 
 
 def finish_step(task: FinishTask) -> FinishReport:
-    """Finish a global step: write its artefacts and its row sidecars."""
+    """Finish a global step: write its artefacts, its memory and its row sidecars."""
     outcome = task.step.definition.finish(read_results(task), task.step.config)
     for name, artefact in sorted(outcome.artefacts.items()):
         sink = pa.BufferOutputStream()
@@ -184,7 +187,7 @@ def finish_step(task: FinishTask) -> FinishReport:
 
 
 def count_partitions(step: GlobalStep, shards: Sequence[Shard]) -> int:
-    """Partitions of a global step: from the size of the data alone, so that workers change nothing."""
+    """Number of partitions, from the size of the data alone, so that it does not depend on the workers."""
     by_rows = sum(shard.n_rows for shard in shards) * ROWS_PER_DOCUMENT / ROWS_PER_PARTITION
     n_bytes = sum(shard.text_bytes for shard in shards) * step.definition.expands
     by_text = n_bytes / TEXT_PER_PARTITION if "text" in step.definition.reads else 0
@@ -351,21 +354,21 @@ class _JobRun:
 
 
 def in_runs(missing: Sequence[Holding], sizes: Mapping[Holding, int]) -> Iterator[list[Holding]]:
-    """Cut shards into runs of about RUN_DOCUMENTS."""
+    """Yield shards in groups of about RUN_DOCUMENTS documents. sizes: documents by shard."""
     before = np.cumsum([0, *(sizes[holding] for holding in missing)])[:-1]
-    for _, held in groupby(zip(before // RUN_DOCUMENTS, missing, strict=True), key=itemgetter(0)):
-        yield [holding for _, holding in held]
+    for _, group in groupby(zip(before // RUN_DOCUMENTS, missing, strict=True), key=itemgetter(0)):
+        yield [holding for _, holding in group]
 
 
 def holding_of(feed: Feed) -> Holding:
-    """What an index holds of a shard that is fed like this."""
+    """The shard as an index identifies it, with a recipe of the sidecars that are read."""
     assert isinstance(feed, Annotations), "only a step that reads stored columns has an index"
     recipes = [ref.recipe for _, ref in sorted(feed.refs.items())]
     return Holding(feed.shard.id, feed.shard.generation, digest(recipes))
 
 
 def memory_feed(step: Global, feed: Feed, folder: str, listed: str) -> MemoryFeed:
-    """A feed that brings what the step knows."""
+    """A feed with the same columns and the stored pairs of the step. folder, listed: see MemoryFeed."""
     assert isinstance(feed, Annotations), "only a step that reads stored columns has a memory"
     assert step.memory is not None
     return MemoryFeed(feed.shard, feed.refs, feed.loose, feed.sparse, step.memory, folder, listed)

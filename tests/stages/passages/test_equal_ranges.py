@@ -211,7 +211,7 @@ def test_an_answer_for_each_row_or_none() -> None:
     short = Global(**{**ECHO.__dict__, "reduce": lambda table, config: table.slice(1)})
     table = pa.table({"key": pa.array([3, 1], pa.uint64())})
     assert sort_by_key(table)[0]["key"].to_pylist() == [1, 3]
-    with pytest.raises(StageError, match=r"echo.reduce gave 1 answers to 2 rows; expected one to each"):
+    with pytest.raises(StageError, match=r"echo.reduce returned 1 rows for 2; expected one for each"):
         answer_rows(short, table, None)
 
 
