@@ -155,7 +155,7 @@ def reader_as_stage(page: Page) -> None:
         (gated_without_meaning, "tokens.n_tokens, which may be null"),
         (bad_shares, "m.share.docs: found -0.5; expected a number from 0"),
         (uncounted_tokens, "mix.mixes.m shares out tokens, which no stage counts"),
-        (bad_amount, "ingest.shard_bytes: '4 gigs' is no amount"),
+        (bad_amount, "ingest.shard_bytes: found '4 gigs'"),
         (bad_release_name, "release.name: '../elsewhere'"),
         (reader_as_stage, "stages.readers.jsonl has no STAGE"),
     ],
