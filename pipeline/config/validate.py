@@ -136,7 +136,7 @@ def check_span_column(run: RunFile, column: str, where: str) -> None:
     globals_ = {step.name for step in run.globals}
     if column.partition(".")[0] in globals_ or f"{column.partition('.')[0]}.passages" in run.column_types():
         raise ConfigError(
-            f"{where}: {column} is no column of spans; which occurrence of a passage is removed is decided by `{OWNERS}`: "
+            f"{where}: {column} is no column of spans; which occurrence of a passage is removed is up to `{OWNERS}`: "
             f"write `{OWNERS}: all` here, and `passages: {column.partition('.')[0]}` in keep_one"
         )
     raise ConfigError(f"{where}: {column} is no column of spans; name a stage that writes spans")

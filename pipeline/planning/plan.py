@@ -1,4 +1,4 @@
-"""What a run would do and why, from catalogs alone: no input is read but for its size and time stamp."""
+"""The plan of a run, with reasons, from catalogs alone: of inputs only size and time stamp are read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from pipeline.recipe import digest, source_digest
 from pipeline.storage.store import Store
 
 LAST_RUNS = 20
-"""Run records that an estimate looks at."""
+"""Number of recent run records that an estimate uses."""
 
 
 @dataclass
 class PhasePlan:
-    """One phase: how many shards need which of its steps, and why. text_tasks: those that read a shard's text."""
+    """Pending tasks of one phase.
+
+    steps: pending shards by step; reasons: by step; text_tasks: tasks that read the text of a shard; text_bytes:
+    pending bytes of text by step.
+    """
 
     label: str
     kind: str
@@ -35,9 +39,9 @@ class PhasePlan:
 
 @dataclass
 class Plan:
-    """What a run would do. Tasks over the shards of new inputs are known once those are ingested.
+    """The work of a run. Tasks over shards of new inputs are counted only once these are ingested.
 
-    core_s: CPU-seconds of the pending stages at the rates of the store's earlier runs; None where one has no rate.
+    core_s: CPU-seconds of the pending stages at the rates of earlier runs in the store; None if a stage has no rate.
     """
 
     ingest: list[dict[str, object]] = field(default_factory=list)
@@ -54,26 +58,26 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would run."""
+        """Whether there is nothing to do."""
         pending = self.ingest or self.derive or any(p.n_tasks for p in self.phases)
         return not pending and self.release == "up to date"
 
     @property
     def text_tasks(self) -> int:
-        """Tasks that read text before the release."""
+        """Number of tasks that read text before the release."""
         return len(self.derive) + sum(phase.text_tasks for phase in self.phases)
 
 
 def make_plan(run: RunFile, state: State) -> Plan:
-    """Compare a run file with a store."""
+    """Compare a run file with a store; the release is planned by inspect.opened.plan_release."""
     plan = Plan()
     names, missing = ingested_groups(run, state)
     shards = shards_of(names, state)
     for group in missing:
-        new = not any(
+        is_new = not any(
             f"{group.source.name}/{f.relative}" in state.catalog(INPUTS).entries for f in group.files
         )
-        reason = "new input" if new else "input or ingest settings changed"
+        reason = "new input" if is_new else "input or ingest settings changed"
         plan.ingest.append(
             {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
         )
@@ -99,7 +103,7 @@ def make_plan(run: RunFile, state: State) -> Plan:
 
 
 def core_seconds(plan: Plan, store: Store) -> float | None:
-    """Estimate pending work from the CPU-seconds per byte that the last runs took for each stage."""
+    """Estimate pending CPU-seconds from the rate of each stage, in CPU-seconds per byte, in recent runs."""
     rates: dict[str, float] = {}
     for key, _ in list(store.list("runs"))[-LAST_RUNS:]:
         record = json.loads(store.get(key))
@@ -115,7 +119,7 @@ def core_seconds(plan: Plan, store: Store) -> float | None:
 def stored_result(
     phase: RunPhase, recipes: Recipes, state: State, shards: list[Shard]
 ) -> GlobalResult | None:
-    """The result of a phase that is a global step, if the store has it."""
+    """The result of a global phase, if the store has it; None for a wave."""
     if phase.kind != "global":
         return None
     recipe = recipes.global_recipe(phase.steps[0], shards)
@@ -125,7 +129,7 @@ def stored_result(
 def plan_phase(
     phase: RunPhase, recipes: Recipes, state: State, shards: list[Shard], result: GlobalResult | None = None
 ) -> PhasePlan:
-    """Count one phase's tasks. result: of a phase that is a global step, see known_result."""
+    """Count the pending tasks of a phase. result: of a global phase, see stored_result."""
     if phase.kind == "global":
         (step,) = phase.steps
         n = 0 if result else 1
@@ -159,7 +163,7 @@ def plan_phase(
 
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
-    """The reason that a stage has work, in a few words."""
+    """Why a stage has pending shards, in a few words."""
     if any(recipes.is_global(n) and n not in recipes.results for n in read_step_names(step, recipes)):
         return "after a global step that has to run"
     if n_pending < n_shards:
@@ -178,7 +182,7 @@ def read_step_names(step: Step, recipes: Recipes) -> list[str]:
 
 
 def step_facts(step: Step, recipes: Recipes) -> dict[str, object]:
-    """What `plan` compares to say what changed; recorded after each run."""
+    """Facts of a step that are recorded after each run, so that `plan` can name those that changed."""
     import dataclasses
 
     from pipeline.config.run_file import plain_edits
@@ -195,7 +199,7 @@ def step_facts(step: Step, recipes: Recipes) -> dict[str, object]:
 
 
 def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
-    """Warn where a stage's source changed and its version did not."""
+    """Warnings for steps of which the source code changed but not the version."""
     warnings = []
     recorded: Mapping[str, Mapping[str, object]] = state.catalog("annotations/recipes.json").entries
     for step in (*run.annotate, *run.globals):
@@ -215,10 +219,10 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{plan.shards:,} shards, {plan.documents:,} documents, {plan.text_bytes / 1e6:,.1f} MB of text in the store"
     ]
     for item in plan.ingest:
-        lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes as they lie)  {item['reason']}")
+        lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes on disk)  {item['reason']}")
     if plan.derive:
         names = ", ".join(sorted({item["source"] for item in plan.derive}))
-        lines.append(f"derive   {names}: out of {len(plan.derive):,} shards")
+        lines.append(f"derive   {names}: from {len(plan.derive):,} shards")
     n_new = f" and the shards of {len(plan.ingest):,} new inputs" if plan.ingest else ""
     for phase in plan.phases:
         if phase.kind == "global":
@@ -235,13 +239,15 @@ def plan_lines(plan: Plan) -> list[str]:
         for name, reason in phase.reasons.items():
             lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
     if plan.core_s:
-        lines.append(f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, as in the last runs")
+        lines.append(
+            f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, at the rates of the last runs"
+        )
     lines.append(f"release  {plan.release}")
     for name, mix in sorted(plan.mixes.items()):
         repeated = mix["available"] != mix["distinct"]
-        again = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
+        repeats = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
         lines.append(
-            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{again}, "
+            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
             f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
         )
     lines += [f"note     {note}" for note in plan.notes]

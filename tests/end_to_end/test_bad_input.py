@@ -215,7 +215,7 @@ def test_empty_input(tmp_path: Path) -> None:
     """A corpus without a single document: exit 2, nothing to build."""
     page = tiny(tmp_path)
     (tmp_path / "docs.jsonl").write_bytes(b"")
-    assert "the sources give no document at all" in one_line(run(tmp_path, page), 2)
+    assert "the sources contain no documents" in one_line(run(tmp_path, page), 2)
 
 
 def test_an_empty_file_among_others(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_too_much_quarantine(tmp_path: Path) -> None:
     with (tmp_path / "docs.jsonl").open("ab") as stream:
         stream.writelines(line for _, line in broken_rows()[:1])
     message = one_line(run(tmp_path, page), 3)
-    assert "1 of 9 records went to quarantine (invalid_utf8 1); allowed are 5.0%" in message
+    assert "1 of 9 records were quarantined (invalid_utf8 1); allowed are 5.0%" in message
     record = run(tmp_path, page | {"ingest": {"max_quarantined_share": 0.2}}).ok().json
     assert record["tasks"]["ingest"] == 0
 
