@@ -200,8 +200,8 @@ class Build:
                 reason_counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
                 faults.append(
                     f"source {source}: {n_bad:,} of {n_read[source]:,} records were quarantined ({reason_counts}); "
-                    f"allowed are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; `columns` "
-                    "in the run file says which field is the text"
+                    f"allowed are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; "
+                    "`columns` in the run file names the field with the text"
                 )
         return faults
 

@@ -46,7 +46,7 @@ def page(**guards: object) -> dict[str, Any]:
     [
         ({"source_share": 0.9}, "of the 40 documents of source shop"),
         ({"host_share": 0.9}, "of the 40 documents of host shop.example"),
-        ({"largest_cluster": 20}, "a cluster of 40 like documents, at most 20 may be"),
+        ({"largest_cluster": 20}, "a cluster has 40 documents; allowed are 20"),
     ],
 )
 def test_a_guard_stops_the_run_and_names_examples(
