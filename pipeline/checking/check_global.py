@@ -76,9 +76,9 @@ def check_partitions(step: Global, config: Any, shards: list[pa.Table]) -> None:
     expected = outcome_values(step, run_global(step, shards, config, 1))
     for n_partitions, sizes in ((4, []), (7, [1, 0, 2, 5]), (1, [3] * 20), (7, [1] * 40)):
         batches = [batch for shard in shards for batch in split_batches(shard, sizes)]
-        values_ = outcome_values(step, run_global(step, batches, config, n_partitions))
+        result = outcome_values(step, run_global(step, batches, config, n_partitions))
         setup = f"map batches of {sizes[:4]} rows" if sizes else "whole shards"
-        expect(values_ == expected, f"other rows or artefacts with {n_partitions} partitions and {setup}")
+        expect(result == expected, f"other rows or artefacts with {n_partitions} partitions and {setup}")
 
 
 def check_empty_shards(step: Global, config: Any, shards: list[pa.Table]) -> None:

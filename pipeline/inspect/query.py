@@ -1,4 +1,4 @@
-"""Rows of a build by what was measured and decided: `show` prints some, `export` writes all."""
+"""Select rows of a build by annotations and decisions: `show` prints some, `export` writes all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.names import nearest
 from pipeline.schema import CANONICAL
 
 DECIDED = ("keep", "rule", "keeper_id", "similarity", "duplicate")
-"""Columns that come from the decisions."""
+"""Columns with the decisions."""
 
 SHOWN_CHARS = 80
 
@@ -31,25 +31,33 @@ OPERATORS = {
 
 @dataclass(frozen=True)
 class Where:
-    """One comparison: column, operator, value as written."""
+    """One comparison: column, operator, and value as text."""
 
     column: str
     operator: str
     value: str
 
     def rows(self, table: pa.Table) -> np.ndarray:
-        """Boolean (n_rows,); null never matches."""
+        """Which rows match: bool (n_rows,); null never does.
+
+        Raises: UsageError if the value cannot be cast to the dtype of the column.
+        """
         column = table[self.column]
         try:
             value = pa.scalar(self.value).cast(column.type)
         except pa.ArrowInvalid as error:
-            raise UsageError(f"--where {self.column}: {self.value!r} is no {column.type}") from error
-        found = pc.fill_null(OPERATORS[self.operator](column, value), False)
-        return np.asarray(found.combine_chunks()).astype(bool)
+            raise UsageError(
+                f"--where {self.column}: {self.value!r} is no value of dtype {column.type}"
+            ) from error
+        matches = pc.fill_null(OPERATORS[self.operator](column, value), False)
+        return np.asarray(matches.combine_chunks()).astype(bool)
 
 
 def parse_where(text: str, known: set[str]) -> Where:
-    """Read `column>=value`; operators are = != > >= < <=."""
+    """Parse `column>=value`; operators are = != > >= < <=.
+
+    Raises: UsageError for another form, or a column that is not in `known`.
+    """
     match = re.fullmatch(r"\s*([\w.]+)\s*(>=|<=|!=|=|>|<)\s*(.*)", text)
     if not match:
         raise UsageError(
@@ -60,8 +68,8 @@ def parse_where(text: str, known: set[str]) -> Where:
     return Where(match[1], match[2], match[3].strip())
 
 
-def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: whatever as_py returns for the dtype
-    """A value of an Arrow column for people: float32 in the fewest digits that name it, 0.292 for 0.2919999957."""
+def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: as returned by as_py
+    """A value for display: float32 with the fewest digits that identify it, 0.292 for 0.2919999957."""
     if value is None or not (pa.types.is_nested(dtype) or dtype == pa.float32()):
         return value
     if pa.types.is_struct(dtype):
@@ -72,12 +80,12 @@ def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: whatever as_py retu
 
 
 def columns_of(finished: Finished) -> set[str]:
-    """Columns that rows may be chosen by or exported with; `text` comes on top."""
+    """Columns that rows can be selected by or exported with, besides `text`."""
     return finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"}) | set(DECIDED)
 
 
 def judged_table(finished: Finished, judged: Judged) -> pa.Table:
-    """Columns of a judged shard and what was decided."""
+    """Columns of a judged shard, and DECIDED."""
     table = pa.table(
         {name: column for name, column in judged.columns.items() if name not in ("rank", "profile")}
     )
@@ -91,9 +99,12 @@ def judged_table(finished: Finished, judged: Judged) -> pa.Table:
 def select_rows(
     finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None
 ) -> Iterator[pa.Table]:
-    """Yield matching rows shard by shard, with `text` where it is asked for or searched."""
+    """Yield a table of matching rows for each shard that has some, with those of `columns` that the build has.
+
+    Args: grep, a regular expression that the text must contain; limit, maximum number of rows.
+    """
     pattern = re.compile(grep) if grep else None
-    left = limit
+    n_left = limit
     for decision in finished.decisions():
         wanted = {where.column for where in wheres} | columns
         judged = finished.judge_shard(decision, wanted - set(DECIDED) - {"text"})
@@ -101,28 +112,28 @@ def select_rows(
         rows = np.ones(table.num_rows, bool)
         for where in wheres:
             rows &= where.rows(table)
-        chosen = np.flatnonzero(rows)
-        if left is not None and pattern is None:
-            chosen = chosen[:left]
-        table = table.take(pa.array(chosen))
+        indices = np.flatnonzero(rows)
+        if n_left is not None and pattern is None:
+            indices = indices[:n_left]
+        table = table.take(pa.array(indices))
         if "text" in columns or pattern:
-            texts = [text for _, text in finished.text(decision.shard, chosen)]
+            texts = [text for _, text in finished.text(decision.shard, indices)]
             table = table.append_column("text", pa.array(texts, pa.large_string()))
             if pattern:
                 table = table.filter(pa.array([bool(pattern.search(text)) for text in texts], pa.bool_()))
-        if left is not None:
-            table = table.slice(0, left)
-            left -= table.num_rows
+        if n_left is not None:
+            table = table.slice(0, n_left)
+            n_left -= table.num_rows
         if table.num_rows:
             yield table.select(sorted(columns & set(table.column_names)))
-        if left == 0:
+        if n_left == 0:
             return
 
 
 def export_tables(tables: Iterator[pa.Table], path: str) -> int:
-    """Write rows to a .jsonl or .parquet file; returns how many.
+    """Write rows to a .jsonl or .parquet file; returns their number.
 
-    Raises: UsageError for another ending.
+    Raises: UsageError for another file extension.
     """
     target = Path(path)
     if target.suffix == ".parquet":
@@ -135,13 +146,16 @@ def export_tables(tables: Iterator[pa.Table], path: str) -> int:
                     stream.write(json.dumps(row, ensure_ascii=False, default=_plain) + "\n")
                 n_rows += table.num_rows
         return n_rows
-    raise UsageError(f"--to {path}: expected a file that ends in .jsonl or .parquet")
+    raise UsageError(f"--to {path}: expected a file name with the extension .jsonl or .parquet")
 
 
 def show_lines(
     finished: Finished, wheres: tuple[str, ...], extra: list[str], grep: str | None, limit: int, as_json: bool
 ) -> Iterator[str]:
-    """Lines that `show` prints: id, rule or kept, further columns, start of the text."""
+    """Lines that `show` prints: id, rule or `kept`, further columns, start of the text.
+
+    Raises: UsageError for an unknown column or a wrong comparison.
+    """
     known = columns_of(finished)
     check_columns(extra, known)
     columns = {"doc_id", "rule", "text", *extra}
@@ -157,7 +171,10 @@ def show_lines(
 
 
 def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str], target: str) -> int:
-    """Write the chosen columns of all matching rows; returns how many rows."""
+    """Write columns of all matching rows to a file; returns the number of rows.
+
+    Raises: UsageError for an unknown column, a wrong comparison or another file extension.
+    """
     known = columns_of(finished)
     check_columns(columns, known)
     return export_tables(
@@ -186,5 +203,5 @@ def _export_parquet(tables: Iterator[pa.Table], target: Path) -> int:
     return n_rows
 
 
-def _plain(value: Any) -> str:  # Any: whatever JSON does not know
+def _plain(value: Any) -> str:  # Any: a value that JSON cannot represent
     return value.hex() if isinstance(value, bytes) else str(value)

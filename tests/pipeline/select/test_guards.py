@@ -121,9 +121,9 @@ def test_explain_shows_both_texts_side_by_side() -> None:
     assert keeper["margin"] == pytest.approx(row["similarity"] - 0.8, abs=1e-5)
     assert keeper["differences"] and all("[" in place["removed"] for place in keeper["differences"])
     text = cli("explain", done.run_path, row["doc_id"], "--store", done.store).ok().out
-    assert "a near copy: similarity" in text and "removed" in text and " | kept" in text
+    assert "a near duplicate: similarity" in text and "removed" in text and " | kept" in text
     kept = cli("explain", done.run_path, row["keeper_id"], "--store", done.store).ok().out
-    assert "kept for " in kept
+    assert "keeper of " in kept
     same = next(r for r in ledger(done.store) if r["duplicate"] == "raw")
     assert "the same text" in cli("explain", done.run_path, same["doc_id"], "--store", done.store).ok().out
 
