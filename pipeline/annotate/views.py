@@ -75,8 +75,8 @@ def _view_columns(view: Edits, columns: Columns) -> tuple[list[pa.ChunkedArray],
     kinds = [None if k is None else frozenset(k) for _, k in view.spans]
     for rule in view.trims:
         failing = pa.array(rule.fails(columns))
-        for name, wanted in rule.trim:
+        for name, trim_kinds in rule.trim:
             trimmed = pc.if_else(failing, columns[name].combine_chunks(), pa.scalar(None, SPANS))
             spans.append(pa.chunked_array([trimmed]))
-            kinds.append(None if wanted is None else frozenset(wanted))
+            kinds.append(None if trim_kinds is None else frozenset(trim_kinds))
     return spans, kinds

@@ -214,9 +214,9 @@ def bisect(step: StageStep, table: pa.Table, start: int = 0) -> tuple[pa.Table, 
             writes = step.definition.writes
             return pa.table([pa.nulls(1, f.type) for f in writes], schema=writes), {start: repr(error)}
     half = table.num_rows // 2
-    left, bad_left = bisect(step, table.slice(0, half), start)
-    right, bad_right = bisect(step, table.slice(half), start + half)
-    return pa.concat_tables([left, right]), bad_left | bad_right
+    first_half, bad_first = bisect(step, table.slice(0, half), start)
+    second_half, bad_second = bisect(step, table.slice(half), start + half)
+    return pa.concat_tables([first_half, second_half]), bad_first | bad_second
 
 
 def annotate_checked(step: StageStep, table: pa.Table) -> pa.Table:

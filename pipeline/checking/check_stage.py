@@ -188,9 +188,11 @@ def check_boundaries(subject: Subject, texts: Texts, at: int | None = None) -> N
     whole, n_rows = subject.run(table), table.num_rows
     splits = [[at], [1] * n_rows, [n_rows // 3]] if at is not None else [[1] * n_rows, [n_rows // 2]]
     for sizes in splits:
-        parts = split_batches(table, sizes)
-        expect_same(pa.concat_tables([subject.annotate(part) for part in parts]), whole, "in a smaller batch")
-        expect_same(subject.run(pa.concat_tables(parts)), whole, "in a batch of several chunks")
+        batches = split_batches(table, sizes)
+        expect_same(
+            pa.concat_tables([subject.annotate(batch) for batch in batches]), whole, "in a smaller batch"
+        )
+        expect_same(subject.run(pa.concat_tables(batches)), whole, "in a batch of several chunks")
 
 
 def check_neighbours(subject: Subject, texts: Texts) -> None:

@@ -23,7 +23,7 @@ from pipeline.stage import Annotate, Global, Outcome, Stage
 
 FORMAL = {name: f"dedup.{name}" for name in ("cluster", "pairs")}
 FORMAL |= {name: f"substring.{name}" for name in ("passages", "n_chars")}
-"""Formal columns of keepers and owners -> the columns that take their place where no run file names others."""
+"""Formal columns of keepers and owners -> the columns used instead in memory, where no run file names a step."""
 
 PACKAGES = ("classifiers", "stages")
 """Packages in which `find_step` looks for steps."""
@@ -108,8 +108,8 @@ def run_global(step: Global, shards: Sequence[pa.Table], config: object, n_parti
     order = [("key", "ascending"), *([("row", "ascending")] if "row" in mapped.column_names else [])]
     bounds = np.array([(i << 64) // n_partitions for i in range(1, n_partitions)], np.uint64)
     partition = np.searchsorted(bounds, mapped["key"].to_numpy(), side="right")
-    parts = [mapped.filter(pa.array(partition == i)).sort_by(order) for i in range(n_partitions)]
-    return step.finish(pa.concat_tables([step.reduce(part, config) for part in parts]), config)
+    partitions = [mapped.filter(pa.array(partition == i)).sort_by(order) for i in range(n_partitions)]
+    return step.finish(pa.concat_tables([step.reduce(rows, config) for rows in partitions]), config)
 
 
 def _inputs(step: Global, shard: pa.Table) -> pa.Table:
@@ -125,9 +125,12 @@ def run_answering(
     """Run a step with `answer` over shards, each of which is one batch; returns its rows."""
     assert step.answer is not None
     questions = [sort_by_key(step.map(shard.select([*step.reads, "row"]), config))[0] for shard in shards]
-    parts = [partition_of(table["key"].to_numpy(), n_partitions) for table in questions]
+    partitions = [partition_of(table["key"].to_numpy(), n_partitions) for table in questions]
     pieces = [
-        [table.filter(pa.array(part == i)) for table, part in zip(questions, parts, strict=True)]
+        [
+            table.filter(pa.array(partition == i))
+            for table, partition in zip(questions, partitions, strict=True)
+        ]
         for i in range(n_partitions)
     ]
     answers = [answer_rows(step, pa.concat_tables(piece), config) for piece in pieces]

@@ -107,8 +107,8 @@ class _Parser:
     Every method raises ConfigError for a fault in its section.
     """
 
-    def __init__(self, path: str, text: str, page: dict[str, Any], store: Store | None) -> None:
-        self.path, self.text, self.page, self.store = path, text, page, store
+    def __init__(self, path: str, text: str, sections: dict[str, Any], store: Store | None) -> None:
+        self.path, self.text, self.sections, self.store = path, text, sections, store
         self.folder = Path(path).resolve().parent
         self.steps: dict[str, Step] = {}
         self.rules: tuple[Rule, ...] = ()
@@ -123,17 +123,17 @@ class _Parser:
         self.unique([*(s.name for s in sources), *(s.name for s in derived)], "sources")
         ingest = self.ingest()
         release_section = self.mapping("release")
-        select_section = expand_presets(self.page.get("select") or [], f"{self.path}: select")
-        parts = find_parts(self.page.get("annotate"), f"{self.path}: annotate")
+        select_section = expand_presets(self.sections.get("select") or [], f"{self.path}: select")
+        parts = find_parts(self.sections.get("annotate"), f"{self.path}: annotate")
         rules = tuple(rule.by_part(parts) for rule in parse_rules(select_section, f"{self.path}: select"))
         self.rules = rules
         edits = self.edits(release_section, rules)
-        for i, entry in enumerate(self.page.get("annotate") or []):
+        for i, entry in enumerate(self.sections.get("annotate") or []):
             if isinstance(entry, dict) and "import" in entry:
                 self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
             else:
                 self.add(entry, "STAGE", f"annotate[{i}]", edits)
-        for i, entry in enumerate(self.page.get("global") or []):
+        for i, entry in enumerate(self.sections.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
         annotate = tuple(step for step in self.steps.values() if isinstance(step, StageStep))
         for step in annotate:
@@ -155,7 +155,7 @@ class _Parser:
 
     def required(self, key: str, expected_type: type) -> Any:
         """A required section, not empty."""
-        value = self.page.get(key)
+        value = self.sections.get(key)
         if not isinstance(value, expected_type) or not value:
             noun = "a name" if expected_type is str else "a list with at least one entry"
             raise ConfigError(f"{self.path}: {key} is {value!r}; expected {noun}")
@@ -163,7 +163,7 @@ class _Parser:
 
     def mapping(self, key: str) -> dict[str, Any]:
         """A section that is a mapping, empty when it is absent."""
-        value = self.page.get(key) or {}
+        value = self.sections.get(key) or {}
         if not isinstance(value, dict):
             raise ConfigError(f"{self.path}: {key} is {value!r}; expected a mapping")
         return value
@@ -172,9 +172,7 @@ class _Parser:
         """Raise ConfigError for the first repeated name."""
         for name in names:
             if names.count(name) > 1:
-                raise ConfigError(
-                    f"{self.path}: {where} has two entries named {name!r}; give one another name"
-                )
+                raise ConfigError(f"{self.path}: {where} has two entries named {name!r}; rename one of them")
 
     def source(self, i: int, entry: Any) -> Source:
         """Parse one entry of `sources` with files."""
@@ -287,7 +285,7 @@ class _Parser:
         step = load_step(entry["use"], attribute, where, *(("STAGE",) if attribute == "GLOBAL" else ()))
         name = entry.get("as") or step.name
         if name in self.steps:
-            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+            raise ConfigError(f"{where}: {name!r} is used twice; rename one of them with `as`")
         if name in ("keepers", OWNERS) or name.endswith(EDITED):
             raise ConfigError(
                 f"{where}: the name {name!r} is reserved for steps that `keep_one` adds; choose another with `as`"
@@ -332,7 +330,7 @@ class _Parser:
             raise ConfigError(f"{where}: the import {table!r} is stored in a store; name one with --store")
         name = str(entry.get("as") or table)
         if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
-            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+            raise ConfigError(f"{where}: {name!r} is used twice; rename one of them with `as`")
         stage, config = find_import(self.store, table, where)
         self.steps[name] = StageStep(
             name=name,

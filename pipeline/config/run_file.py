@@ -122,12 +122,12 @@ class Edits:
 
     def columns(self) -> set[str]:
         """Every annotation column that the edited text depends on."""
-        found = {column for column, _ in self.spans} | set(
+        names = {column for column, _ in self.spans} | set(
             self.convert.definition.reads if self.convert else ()
         )
         for rule in self.trims:
-            found |= {column for column, _ in rule.trim} | rule.columns()
-        return found
+            names |= {column for column, _ in rule.trim} | rule.columns()
+        return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +159,8 @@ class Step:
         """Columns read by the step, its gate, its view or the base rules that it depends on."""
         extra = {column for condition in self.gate for column in condition.columns()}
         extra |= {column for rule in self.base for column in rule.columns()} - set(VIRTUAL)
-        own = set(self.definition.reads) - set(HANDED)
-        return own | extra | (self.view.columns() if self.view else set())
+        definition_columns = set(self.definition.reads) - set(HANDED)
+        return definition_columns | extra | (self.view.columns() if self.view else set())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,9 +27,11 @@ def check_run_file(run: RunFile) -> None:
     for column, _ in run.release.edits.spans:
         check_span_column(run, column, f"{run.path}: release.edits")
     if run.release.edits.convert:
-        check_known(set(run.release.edits.convert.definition.reads), early, f"{run.path}: release.convert")
+        check_available(
+            set(run.release.edits.convert.definition.reads), early, f"{run.path}: release.convert"
+        )
     for step in (*run.annotate, *run.globals):
-        check_known(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
+        check_available(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
         check_types(run, step.gate, f"{run.path}: {step.name}.gate")
         numbers = named_columns(step.config, getattr(step.definition, "numbers", ()))
         check_types(
@@ -39,17 +41,17 @@ def check_run_file(run: RunFile) -> None:
             check_span_column(run, column, f"{run.path}: {step.name}.view")
     for rule in run.select:
         where = f"{run.path}: select.{rule.name}"
-        check_known(rule.columns(), available - {"text"}, where)
+        check_available(rule.columns(), available - {"text"}, where)
         check_types(run, (*rule.conditions, *rule.where), where)
         check_if_null(run, rule)
         check_order(rule, where)
         for column, _ in rule.trim:
             check_span_column(run, column, f"{where}.trim")
     for name, mix in run.mix.mixes.items():
-        check_known({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
+        check_available({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
         if mix.repeat:
             where = f"{run.path}: mix.mixes.{name}.repeat.column"
-            check_known({mix.repeat.column}, early, where)
+            check_available({mix.repeat.column}, early, where)
             check_types(run, (Condition(column=mix.repeat.column, min=0),), where)
         if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
             raise ConfigError(
@@ -59,12 +61,12 @@ def check_run_file(run: RunFile) -> None:
     if run.keep_one:
         where = f"{run.path}: keep_one.prefer"
         prefer = sorted(column for column, _ in run.keep_one.prefer)
-        check_known(set(prefer), early, where)
+        check_available(set(prefer), early, where)
         check_types(run, tuple(Condition(column=column, min=0) for column in prefer), where)
         passage_columns = {
             f"{name}.{column}" for name in run.keep_one.passages for column in ("passages", "n_chars")
         }
-        check_known(passage_columns, early, f"{run.path}: keep_one.passages")
+        check_available(passage_columns, early, f"{run.path}: keep_one.passages")
     for derived in run.derived:
         check_derived_source(run, derived, early)
     check_references(run)
@@ -88,28 +90,28 @@ def check_references(run: RunFile) -> None:
         raise ConfigError(f"{run.path}: every source is a reference; nothing would be released")
 
 
-def check_derived_source(run: RunFile, derived: Derived, known: set[str]) -> None:
+def check_derived_source(run: RunFile, derived: Derived, available: set[str]) -> None:
     """Check that a derived source depends only on the first wave, because its documents take part in all later
     phases."""
     where = f"{run.path}: sources.{derived.name}"
     needed = derived_inputs(derived, run.release.edits.of_parents())
-    check_known(needed, known, where)
-    first = phases(run)[0]
-    in_first_wave = {step.name for step in first.steps} if first.kind == "wave" else set()
+    check_available(needed, available, where)
+    first_phase = phases(run)[0]
+    in_first_wave = {step.name for step in first_phase.steps} if first_phase.kind == "wave" else set()
     late = {step.name for step in (*run.annotate, *run.globals)} - in_first_wave
     for column in sorted(needed):
         if column.partition(".")[0] in late:
             raise ConfigError(
                 f"{where}: {column} comes from a global step or a wave of a model; documents are derived before those, "
-                "so it cannot be made out of that column or edited by it"
+                "so a derived source cannot read that column or be edited by it"
             )
 
 
-def check_known(columns: set[str], known: set[str], where: str) -> None:
+def check_available(columns: set[str], available: set[str], where: str) -> None:
     """Raise ConfigError for a column that no step writes."""
     for column in sorted(columns):
-        if column not in known:
-            raise ConfigError(f"{where}: no column {column!r}{nearest(column, known)}")
+        if column not in available:
+            raise ConfigError(f"{where}: no column {column!r}{nearest(column, available)}")
 
 
 def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> None:
@@ -152,7 +154,7 @@ def check_order(rule: Rule, where: str) -> None:
         )
     if rule.is_late and (rule.base or quantile or rule.action == "trim"):
         raise ConfigError(
-            f"{where}: `{OWNERS}` is known after all other rules and keepers; a rule that reads it takes numbers, and "
+            f"{where}: `{OWNERS}` is computed after other rules and keepers; a rule that reads it takes numbers, and "
             "neither `base`, `quantile` nor `trim`"
         )
 
@@ -171,6 +173,6 @@ def check_if_null(run: RunFile, rule: Rule) -> None:
         is_never_null = column in NEVER_NULL or is_complete
         if not is_never_null:
             raise ConfigError(
-                f"{run.path}: select.{rule.name} reads {column}, which may be null; say `if_null: keep` or "
+                f"{run.path}: select.{rule.name} reads {column}, which may be null; add `if_null: keep` or "
                 "`if_null: drop`"
             )

@@ -54,13 +54,13 @@ def find_record(finished: Finished, path: str, row: int) -> tuple[Decision, int]
         for file in group["files"]:
             if path != file["path"] and not path.endswith("/" + file["path"]):
                 continue
-            wanted = make_doc_id(group["source"], file["path"], row)
+            doc_id = make_doc_id(group["source"], file["path"], row)
             for decision in finished.decisions():
                 if decision.shard.id.rpartition("-")[0] != name:
                     continue
                 ids = finished.document_column(decision.shard, "doc_id").to_pylist()
-                if wanted in ids:
-                    return decision, ids.index(wanted)
+                if doc_id in ids:
+                    return decision, ids.index(doc_id)
             raise UsageError(quarantine_note(finished, group["source"], name, file["path"], row))
     raise UsageError(f"no input {path!r} in this build")
 
@@ -274,9 +274,9 @@ def keeper_lines(explanation: dict[str, Any]) -> list[str]:
     """The keeper of a duplicate, with excerpts where the two differ, or the duplicates of a keeper."""
     keeper, copies = explanation["keeper"], explanation["kept_for"]
     if copies and copies["copies"]:
-        some = ", ".join(f"{c['doc_id']} ({c['kind']}, {c['similarity']:.3f})" for c in copies["some"])
+        examples = ", ".join(f"{c['doc_id']} ({c['kind']}, {c['similarity']:.3f})" for c in copies["some"])
         return [
-            f"keeper of {copies['copies']:,} duplicates: {some}{', …' if copies['copies'] > N_COPIES else ''}"
+            f"keeper of {copies['copies']:,} duplicates: {examples}{', …' if copies['copies'] > N_COPIES else ''}"
         ]
     if keeper is None:
         return []

@@ -258,8 +258,8 @@ def look_up(finished: Finished, step: GlobalStep, index: Index, columns: Columns
         Annotations(s, recipes.refs(reads, s), recipes.loose(reads, s), step.definition.sparse)
         for s in shards
     ]
-    wanted: dict[Holding, int] = {holding_of(feed): i for i, feed in enumerate(feeds)}
-    slices, _ = index.cover(wanted)
+    ordinals: dict[Holding, int] = {holding_of(feed): i for i, feed in enumerate(feeds)}
+    slices, _ = index.cover(ordinals)
     keys = np.unique(keyed["key"].to_numpy())
     hits = pa.concat_tables([find_keys(finished.store, run, keys).select(["key", ROW]) for run in slices])
     hits = hits.rename_columns(["key", "found"]).join(keyed.select(["key", ROW]), "key", join_type="inner")
@@ -274,9 +274,9 @@ def look_up(finished: Finished, step: GlobalStep, index: Index, columns: Columns
 
 def documents_at(store: Store, shard: Shard, rows: np.ndarray) -> pa.Table:
     """Canonical documents at some rows of a shard. rows: int64 (n,)."""
-    wanted = np.zeros(shard.n_rows, bool)
-    wanted[rows] = True
+    is_read = np.zeros(shard.n_rows, bool)
+    is_read[rows] = True
     return pa.concat_tables(
-        batch.filter(pa.array(wanted[start : start + batch.num_rows]))
-        for start, batch in read_shard_rows(store, shard, CANONICAL.names, wanted)
+        batch.filter(pa.array(is_read[start : start + batch.num_rows]))
+        for start, batch in read_shard_rows(store, shard, CANONICAL.names, is_read)
     )

@@ -70,10 +70,10 @@ class Finished:
 
     def text(self, shard: Shard, rows: np.ndarray) -> Iterator[tuple[int, str]]:
         """Yield (row, canonical text) of some rows of a shard, in row order. rows: integers (n,)."""
-        wanted = np.zeros(shard.n_rows, bool)
-        wanted[rows] = True
-        for start, batch in read_shard_rows(self.store, shard, ["text"], wanted):
-            for row in np.flatnonzero(wanted[start : start + batch.num_rows]):
+        is_read = np.zeros(shard.n_rows, bool)
+        is_read[rows] = True
+        for start, batch in read_shard_rows(self.store, shard, ["text"], is_read):
+            for row in np.flatnonzero(is_read[start : start + batch.num_rows]):
                 yield start + int(row), batch["text"][int(row)].as_py()
 
     def locate(self, doc_id: str) -> tuple[Decision, int]:

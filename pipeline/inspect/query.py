@@ -53,18 +53,18 @@ class Where:
         return np.asarray(matches.combine_chunks()).astype(bool)
 
 
-def parse_where(text: str, known: set[str]) -> Where:
+def parse_where(text: str, available: set[str]) -> Where:
     """Parse `column>=value`; operators are = != > >= < <=.
 
-    Raises: UsageError for another form, or a column that is not in `known`.
+    Raises: UsageError for another form, or a column that is not in `available`.
     """
     match = re.fullmatch(r"\s*([\w.]+)\s*(>=|<=|!=|=|>|<)\s*(.*)", text)
     if not match:
         raise UsageError(
             f"--where {text!r}: expected a comparison such as language.label=zho_Hans or signals.n_chars>=100"
         )
-    if match[1] not in known:
-        raise UsageError(f"--where: no column {match[1]!r}{nearest(match[1], known)}")
+    if match[1] not in available:
+        raise UsageError(f"--where: no column {match[1]!r}{nearest(match[1], available)}")
     return Where(match[1], match[2], match[3].strip())
 
 
@@ -156,10 +156,12 @@ def show_lines(
 
     Raises: UsageError for an unknown column or a wrong comparison.
     """
-    known = columns_of(finished)
-    check_columns(extra, known)
+    available = columns_of(finished)
+    check_columns(extra, available)
     columns = {"doc_id", "rule", "text", *extra}
-    for table in select_rows(finished, [parse_where(where, known) for where in wheres], columns, grep, limit):
+    for table in select_rows(
+        finished, [parse_where(where, available) for where in wheres], columns, grep, limit
+    ):
         for plain in table.to_pylist():
             row = {field.name: shortest(plain[field.name], field.type) for field in table.schema}
             if as_json:
@@ -175,19 +177,19 @@ def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str],
 
     Raises: UsageError for an unknown column, a wrong comparison or another file extension.
     """
-    known = columns_of(finished)
-    check_columns(columns, known)
+    available = columns_of(finished)
+    check_columns(columns, available)
     return export_tables(
-        select_rows(finished, [parse_where(where, known) for where in wheres], set(columns), None, None),
+        select_rows(finished, [parse_where(where, available) for where in wheres], set(columns), None, None),
         target,
     )
 
 
-def check_columns(names: list[str], known: set[str]) -> None:
+def check_columns(names: list[str], available: set[str]) -> None:
     """Raise UsageError for a column that the build does not have."""
     for name in names:
-        if name != "text" and name not in known:
-            raise UsageError(f"no column {name!r}{nearest(name, known)}")
+        if name != "text" and name not in available:
+            raise UsageError(f"no column {name!r}{nearest(name, available)}")
 
 
 def _export_parquet(tables: Iterator[pa.Table], target: Path) -> int:

@@ -144,17 +144,17 @@ def read_again(finished: Finished, rows: dict[str, dict[str, Any]]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default")  # sources import different scores
 
 
-def read_records(finished: Finished, source: Source, places: dict[str, set[int]]) -> Iterator[pa.Table]:
-    """Yield the documents at some records of a source's files. places: input path -> record positions."""
+def read_records(finished: Finished, source: Source, positions: dict[str, set[int]]) -> Iterator[pa.Table]:
+    """Yield the documents at some records of a source's files. positions: input path -> record positions."""
     files = {f.relative: f for group in find_groups(source, finished.run.ingest) for f in group.files}
-    for name, wanted in sorted(places.items()):
+    for name, file_positions in sorted(positions.items()):
         info = SourceInfo(
             name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
             columns=source.columns, fields=source.reader.fields, max_doc_bytes=finished.run.ingest.max_doc_bytes,
             input=name,
         )  # fmt: skip
         rows = Rows(info)
-        missing = set(wanted)
+        missing = set(file_positions)
         with open_input(files[name].path) as stream:
             for record in source.reader.read(stream, name, source.reader_config):
                 if record.position in missing and _is_document(record):
@@ -379,8 +379,8 @@ def lost_rows(decision: Decision, columns: Mapping[str, Any], first: np.ndarray,
 def released_texts(release: Store, listed: dict[str, str], doc_ids: set[str]) -> dict[str, str]:
     """Digest of the released text of some documents, by doc_id; those that are not in data/ are absent."""
     table = read_parts(release, listed, "data/", ["doc_id", "text"])
-    wanted = pa.array(sorted(doc_ids), pa.string())
-    table = table.filter(pc.is_in(table["doc_id"], wanted)) if table.num_rows else table
+    ids = pa.array(sorted(doc_ids), pa.string())
+    table = table.filter(pc.is_in(table["doc_id"], ids)) if table.num_rows else table
     return {row["doc_id"]: text_digest(row["text"]) for row in table.to_pylist()}
 
 
@@ -404,9 +404,9 @@ def compare_annotations(
             continue
         judged = finished.judge_shard(decision, set(names) | (set(CANONICAL.names) & {"text_hash"}))
         stored = np.array([row["row"] for row in rows])
-        again = np.array([position[row["doc_id"]] for row in rows])
+        positions = np.array([position[row["doc_id"]] for row in rows])
         for name in [*names, "text_hash"]:
             found = judged.columns[name].take(pa.array(stored)).to_pylist()
-            expected = columns[name].take(pa.array(again)).to_pylist()
+            expected = columns[name].take(pa.array(positions)).to_pylist()
             pairs += [(f"{r['doc_id']} {name}", f, e) for r, f, e in zip(rows, found, expected, strict=True)]
     compare(report, "stored annotations measured again", pairs, lambda value: repr(value)[:80])

@@ -193,19 +193,19 @@ def check_clusters(
     release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport
 ) -> None:
     """The table of clusters equals the one computed from the ledger."""
-    found = read_parts(release, listed, "clusters/", None)
-    if not found.column_names:
+    clusters = read_parts(release, listed, "clusters/", None)
+    if not clusters.column_names:
         return
     names = ledger["cluster"], ledger["doc_id"], ledger["snapshot"], ledger["source"]
     kept = np.asarray(ledger["keep"].combine_chunks()).astype(bool)
     late = pa.array(["duplicate", *lineage["late_rules"]], pa.string())  # rules that come after keepers
     eligible = kept | np.asarray(pc.is_in(ledger["rule"], late).combine_chunks()).astype(bool)
-    expected = cluster_table(members(names, eligible, kept), found.schema)
+    expected = cluster_table(members(names, eligible, kept), clusters.schema)
     faults = []
-    if not found.equals(expected):
-        pairs = zip_longest(found.to_pylist(), expected.to_pylist())
+    if not clusters.equals(expected):
+        pairs = zip_longest(clusters.to_pylist(), expected.to_pylist())
         faults = [f"row {i}: {a}, the ledger has {b}" for i, (a, b) in enumerate(pairs) if a != b]
-    report.check("clusters are what the ledger says", found.num_rows, faults)
+    report.check("clusters are what the ledger says", clusters.num_rows, faults)
 
 
 def check_mix(
@@ -224,12 +224,12 @@ def check_mix(
     parts = [name for name in sorted(listed) if name.startswith(f"mixes/{mix}/part-")]
     rows = order.to_pylist()
     if parts:
-        found = read_parts(release, listed, f"mixes/{mix}/", ["doc_id", "text"]).to_pylist()
-        if [row["doc_id"] for row in found] != [row["doc_id"] for row in rows]:
+        texts = read_parts(release, listed, f"mixes/{mix}/", ["doc_id", "text"]).to_pylist()
+        if [row["doc_id"] for row in texts] != [row["doc_id"] for row in rows]:
             faults.append("the files of the mix are not in the order of order.parquet")
         faults += [
             f"{r['doc_id']}: other text than in data/"
-            for r in found
+            for r in texts
             if text_digest(r["text"]) != data.get(r["doc_id"])
         ]
     n_copies: Counter[str] = Counter()

@@ -50,17 +50,17 @@ class Annotations:
         if not canonical:
             yield pa.table({**{c: columns[c] for c in reads}, ROW: rows})
             return
-        wanted = np.ones(self.shard.n_rows, bool)
+        needed = np.ones(self.shard.n_rows, bool)
         if self.sparse is not None:
-            wanted = np.asarray(columns[self.sparse].combine_chunks().is_valid())
-        is_read = False
-        for start, batch in read_shard_rows(store, self.shard, canonical, wanted):
-            is_read = True
+            needed = np.asarray(columns[self.sparse].combine_chunks().is_valid())
+        has_batches = False
+        for start, batch in read_shard_rows(store, self.shard, canonical, needed):
+            has_batches = True
             n_rows = batch.num_rows
             sliced = {c: batch[c] if c in canonical else columns[c].slice(start, n_rows) for c in reads}
             table = pa.table({**sliced, ROW: rows.slice(start, n_rows)})
-            inside = wanted[start : start + n_rows]
+            inside = needed[start : start + n_rows]
             yield table if inside.all() else table.filter(pa.array(inside))
-        if not is_read:  # one batch without rows, so that the map returns its schema
+        if not has_batches:  # one batch without rows, so that the map returns its schema
             dtypes = {c: CANONICAL.field(c).type if c in canonical else columns[c].type for c in reads}
             yield pa.schema([*dtypes.items(), (ROW, pa.uint64())]).empty_table()

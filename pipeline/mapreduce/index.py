@@ -90,18 +90,18 @@ class Index:
         """Rows of erased documents by shard id; they apply to every index of the step, future ones included."""
         return {shard: entry["rows"] for shard, entry in self.erasures.entries.items()}
 
-    def cover(self, wanted: Mapping[Holding, int]) -> tuple[tuple[Slice, ...], list[Holding]]:
+    def cover(self, ordinals: Mapping[Holding, int]) -> tuple[tuple[Slice, ...], list[Holding]]:
         """Find the runs that contain some shards, each once.
 
-        Args: wanted, shards with their ordinals.
+        Args: ordinals, of the shards.
         Returns: the runs with these ordinals, and the shards that no run contains.
         """
-        missing = dict(wanted)
+        missing = dict(ordinals)
         slices = []
         for name, entry in self.runs.items():
-            numbers = [missing.pop(holding, -1) for holding in holdings(entry)]
-            if any(number >= 0 for number in numbers):
-                slices.append(self.slice(name, numbers))
+            run_ordinals = [missing.pop(holding, -1) for holding in holdings(entry)]
+            if any(ordinal >= 0 for ordinal in run_ordinals):
+                slices.append(self.slice(name, run_ordinals))
         return tuple(slices), list(missing)
 
     def slice(self, name: str, ordinals: Sequence[int]) -> Slice:
@@ -237,8 +237,8 @@ def read_range(store: Store, slices: Sequence[Slice], partition: int, n_partitio
         return []
     tables = []
     for run in slices:
-        first, last = low * run.n_parts >> 32, (high - 1) * run.n_parts >> 32
-        for part in range(first, last + 1):
+        first_part, last_part = low * run.n_parts >> 32, (high - 1) * run.n_parts >> 32
+        for part in range(first_part, last_part + 1):
             table = drop_rows(read_index_part(store, run.folder, part, (low << 32, high << 32)), run.erased)
             tables.append(renumber(table, run.ordinals))
     return tables

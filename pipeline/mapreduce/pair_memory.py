@@ -79,15 +79,15 @@ class MemoryFeed:
         columns[ROW] = pa.chunked_array([np.arange(shard.n_rows, dtype=np.uint64) + np.uint64(first_row)])
         columns[KNOWN] = pa.chunked_array([self.stored_pairs(store)])
         table = pa.table(columns)
-        wanted = pa.array(np.ones(shard.n_rows, bool))
+        is_dense = pa.array(np.ones(shard.n_rows, bool))
         if self.sparse is not None:
-            wanted = table[self.sparse].combine_chunks().is_valid()
+            is_dense = table[self.sparse].combine_chunks().is_valid()
         needed = np.zeros(shard.n_rows, bool)
-        needed[np.flatnonzero(wanted)] = self.memory.needs_text(table.filter(wanted))
+        needed[np.flatnonzero(is_dense)] = self.memory.needs_text(table.filter(is_dense))
         names = [*reads, ROW, KNOWN]
-        rest = table.filter(pc.and_not(wanted, pa.array(needed)))
+        rest = table.filter(pc.and_not(is_dense, pa.array(needed)))
         if "text" not in reads:
-            yield table.filter(wanted).select(names)
+            yield table.filter(is_dense).select(names)
             return
         yield rest.append_column("text", pa.nulls(rest.num_rows, pa.large_string())).select(names)
         for start, batch in read_shard_rows(store, shard, ["text"], needed):
@@ -141,20 +141,20 @@ def read_pairs(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]
     ]
 
 
-def update_memory(store: Store, folder: str, known: pa.Table, shards: Mapping[int, Shard]) -> None:
+def update_memory(store: Store, folder: str, all_pairs: pa.Table, shards: Mapping[int, Shard]) -> None:
     """Write the pairs of a run, shard by shard, and keep stored pairs with documents of other shards.
 
-    Args: known, Outcome.known; shards, those of the run by ordinal.
+    Args: all_pairs, Outcome.known; shards, those of the run by ordinal.
     """
     catalog = Catalog.load(store, f"{folder}/catalog.json")
     numbers = {(shard.id, shard.generation): number for number, shard in shards.items()}
-    order = np.lexsort((known[KNOWN].to_numpy(), known[ROW].to_numpy()))
-    known = known.take(pa.array(order))
-    rows = known[ROW].to_numpy()
+    order = np.lexsort((all_pairs[KNOWN].to_numpy(), all_pairs[ROW].to_numpy()))
+    all_pairs = all_pairs.take(pa.array(order))
+    rows = all_pairs[ROW].to_numpy()
     entries = {}
     for number, shard in shards.items():
         low, high = np.searchsorted(rows, [np.uint64(n << ROW_BITS) for n in (number, number + 1)])
-        pairs = known.slice(low, high - low).combine_chunks()
+        pairs = all_pairs.slice(low, high - low).combine_chunks()
         others = pairs[KNOWN].to_numpy() >> np.uint64(ROW_BITS)
         partners = np.unique(others).astype(np.int64)
         listed = [(shards[n].id, shards[n].generation) for n in partners.tolist()]
@@ -163,7 +163,9 @@ def update_memory(store: Store, folder: str, known: pa.Table, shards: Mapping[in
             "shard": np.searchsorted(partners, others.astype(np.int64)).astype(np.int32),
             "other": pairs[KNOWN].to_numpy().astype(np.uint32),
         }
-        table = pa.table({**columns, **{n: pairs[n] for n in known.column_names if n not in (ROW, KNOWN)}})
+        table = pa.table(
+            {**columns, **{n: pairs[n] for n in all_pairs.column_names if n not in (ROW, KNOWN)}}
+        )
         table, listed = _join(table, listed, read_memory(catalog, folder, shard), numbers)
         key = memory_key(folder, shard)
         name = key.rpartition("/")[2]
@@ -179,19 +181,21 @@ def update_memory(store: Store, folder: str, known: pa.Table, shards: Mapping[in
 def _join(
     table: pa.Table,
     listed: list[tuple[str, int]],
-    before: tuple[pa.Table, list[tuple[str, int]]] | None,
+    stored: tuple[pa.Table, list[tuple[str, int]]] | None,
     numbers: Mapping[tuple[str, int], int],
 ) -> tuple[pa.Table, list[tuple[str, int]]]:
     """Add the stored pairs with documents of shards outside the run. numbers: ordinals of the run's shards."""
-    if before is None:
+    if stored is None:
         return table, listed
-    earlier, names = before
+    outside_pairs, names = stored
     outside = np.array([name not in numbers for name in names] + [False], bool)
-    earlier = earlier.filter(pa.array(outside[earlier["shard"].to_numpy()]))
-    indices = earlier["shard"].to_numpy() + len(listed)
-    earlier = earlier.set_column(1, "shard", pa.array(indices.astype(np.int32))).replace_schema_metadata()
-    joined = pa.concat_tables([table, earlier.select(table.column_names)])
-    names = [*listed, *names] if earlier.num_rows else listed
+    outside_pairs = outside_pairs.filter(pa.array(outside[outside_pairs["shard"].to_numpy()]))
+    indices = outside_pairs["shard"].to_numpy() + len(listed)
+    outside_pairs = outside_pairs.set_column(
+        1, "shard", pa.array(indices.astype(np.int32))
+    ).replace_schema_metadata()
+    joined = pa.concat_tables([table, outside_pairs.select(table.column_names)])
+    names = [*listed, *names] if outside_pairs.num_rows else listed
     return joined.sort_by([("row", "ascending"), ("shard", "ascending"), ("other", "ascending")]), names
 
 

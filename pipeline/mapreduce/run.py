@@ -355,8 +355,8 @@ class _JobRun:
 
 def in_runs(missing: Sequence[Holding], sizes: Mapping[Holding, int]) -> Iterator[list[Holding]]:
     """Yield shards in groups of about RUN_DOCUMENTS documents. sizes: documents by shard."""
-    before = np.cumsum([0, *(sizes[holding] for holding in missing)])[:-1]
-    for _, group in groupby(zip(before // RUN_DOCUMENTS, missing, strict=True), key=itemgetter(0)):
+    offsets = np.cumsum([0, *(sizes[holding] for holding in missing)])[:-1]
+    for _, group in groupby(zip(offsets // RUN_DOCUMENTS, missing, strict=True), key=itemgetter(0)):
         yield [holding for _, holding in group]
 
 

@@ -69,8 +69,8 @@ def write_exchange(
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=LEVEL))
     with pa.ipc.new_file(sink, table.schema, options=options) as writer:
         for low, high in pairwise(bounds):
-            part = pick(table, numbers, order[low:high])
-            batches = part.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+            rows = pick(table, numbers, order[low:high])
+            batches = rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
             writer.write_batch(batches[0])
     store.put(key, sink.getvalue())
 

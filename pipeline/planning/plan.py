@@ -203,9 +203,9 @@ def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
     warnings = []
     recorded: Mapping[str, Mapping[str, object]] = state.catalog("annotations/recipes.json").entries
     for step in (*run.annotate, *run.globals):
-        before = recorded.get(step.name)
-        now = step_facts(step, recipes)
-        if before and before["version"] == now["version"] and before["code"] != now["code"]:
+        last_facts = recorded.get(step.name)
+        facts = step_facts(step, recipes)
+        if last_facts and last_facts["version"] == facts["version"] and last_facts["code"] != facts["code"]:
             warnings.append(
                 f"{step.name}: its code changed but its version is still {step.definition.version}; old results are "
                 "reused. Raise the version if its output changed"

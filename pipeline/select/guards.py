@@ -49,9 +49,9 @@ def count_duplicates(columns: Columns, kept: Kept, language: pa.ChunkedArray) ->
         for row in rows:
             kinds.setdefault(by, {}).setdefault(row[by], {})[row["kind"]] = row["count_all"]
     rows = count_by(columns["source"], kept).to_pylist()
-    asked = {"source": {row["name"]: [row["n_documents"], row["n_copies"]] for row in rows}}
+    totals = {"source": {row["name"]: [row["n_documents"], row["n_copies"]] for row in rows}}
     largest = pc.max(columns["cluster_size"]).as_py() if "cluster_size" in columns else None
-    return {"kinds": kinds, "asked": asked, "largest": int(largest or 0)}
+    return {"kinds": kinds, "asked": totals, "largest": int(largest or 0)}
 
 
 def count_by(names: pa.ChunkedArray, kept: Kept) -> pa.Table:
@@ -117,7 +117,7 @@ def groups_above(
 def sum_counts(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum the counts of count_duplicates over all shards."""
     kinds: dict[str, dict[str, dict[str, int]]] = {}
-    asked: dict[str, dict[str, list[int]]] = {}
+    totals: dict[str, dict[str, list[int]]] = {}
     for report in reports:
         for by, names in report["kinds"].items():
             for name, counts_by_kind in names.items():
@@ -126,12 +126,12 @@ def sum_counts(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                     total[kind] = total.get(kind, 0) + n
         for by, counts in report["asked"].items():
             for name, (n_documents, n_copies) in counts.items():
-                pair = asked.setdefault(by, {}).setdefault(name, [0, 0])
+                pair = totals.setdefault(by, {}).setdefault(name, [0, 0])
                 pair[0] += n_documents
                 pair[1] += n_copies
     return {
         "kinds": kinds,
-        "asked": asked,
+        "asked": totals,
         "largest": max((report["largest"] for report in reports), default=0),
     }
 
@@ -161,8 +161,8 @@ def check_guards(
             _message("largest_cluster", fault, _examples(decisions, store, sizes, totals["largest"]))
         )
     sources = groups_above(totals["asked"].get("source", {}), guards.source_share, guards.min_documents)
-    n_hosts = sum(part["above"] for part in hosts)
-    worst_hosts = [part["worst"] for part in hosts if part["worst"]]
+    n_hosts = sum(partition["above"] for partition in hosts)
+    worst_hosts = [partition["worst"] for partition in hosts if partition["worst"]]
     for by, limit, n_above, above in (
         ("source", guards.source_share, len(sources), sources),
         ("host", guards.host_share, n_hosts, worst_hosts),

@@ -141,9 +141,9 @@ class Selector:
         owners, n_lost = self.owners(decisions, choose), 0
         decisions = [replace(d, judged=owners.refs[d.shard.id]) for d in decisions]
         if any(rule.is_late and rule.action == "drop" for rule in self.run_file.select):
-            before = self.count_passages(owners)
+            n_passages = self.count_passages(owners)
             owners = self.owners(decisions, choose)  # again, among the documents that pass the late rules
-            n_lost = before - self.count_passages(owners)
+            n_lost = n_passages - self.count_passages(owners)
         decisions = [replace(d, refs={**d.refs, OWNERS: owners.refs[d.shard.id]}) for d in decisions]
         return decisions, replace(owners, n_lost=n_lost)
 

@@ -158,23 +158,25 @@ def final(decision: Decision, store: Store) -> Kept:
     It is read from the store if a run has stored it, else computed from annotations.
     """
     chosen = [pa.nulls(decision.shard.n_rows, dtype) for dtype in CHOSEN.values()]
-    is_removed = np.zeros(decision.shard.n_rows, bool)
+    not_keeper = np.zeros(decision.shard.n_rows, bool)
     if decision.keepers is not None:
         table = read_sidecar(store, decision.keepers, decision.shard)
-        is_removed = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
+        not_keeper = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
         chosen = [table[name].combine_chunks() for name in CHOSEN]
     keeper_id, similarity, kind, verified = chosen
     stored = _stored(store, decision.verdict, decision)
     if stored is not None:
         rule, failed = stored.column("rule").to_numpy(), _failures(stored, decision)
     else:
-        rule, failed = _compute(decision, store, is_removed)
+        rule, failed = _compute(decision, store, not_keeper)
     return Kept(rule == -1, rule, failed, keeper_id, similarity, kind, verified)
 
 
-def _compute(decision: Decision, store: Store, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute Kept.rule and Kept.failed of a shard; lost, bool (n_rows,): rows that another document is a keeper
-    for."""
+def _compute(decision: Decision, store: Store, not_keeper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute Kept.rule and Kept.failed of a shard.
+
+    Args: not_keeper, bool (n_rows,), cluster members that are not keepers.
+    """
     n_rules = len(decision.rules)
     late_columns = decision.late_columns(store)
     early = _stored(store, decision.early, decision)
@@ -193,7 +195,7 @@ def _compute(decision: Decision, store: Store, lost: np.ndarray) -> tuple[np.nda
     if decision.parent is not None:
         parent_ids = decision.read(store, {"parent_id"})["parent_id"]
         rule[(rule == -1) & ~parents_kept(decision.parent, parent_ids, store)] = n_rules + 1
-    rule[lost & (rule == -1)] = n_rules
+    rule[not_keeper & (rule == -1)] = n_rules
     rule = np.where(rule == -1, first_late, rule)
     rule[decision.references(store)] = n_rules + 2
     return rule, failed

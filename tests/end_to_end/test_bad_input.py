@@ -151,7 +151,7 @@ def reader_as_stage(page: Page) -> None:
         (unknown_module, "no module 'stages.tokenz'"),
         (duplicate_steps, "exact"),
         (duplicate_sources, "two entries named 'docs'"),
-        (null_without_meaning, "repeats.n_same, which may be null; say `if_null: keep` or `if_null: drop`"),
+        (null_without_meaning, "repeats.n_same, which may be null; add `if_null: keep` or `if_null: drop`"),
         (gated_without_meaning, "tokens.n_tokens, which may be null"),
         (bad_shares, "m.share.docs: found -0.5; expected a number from 0"),
         (uncounted_tokens, "mix.mixes.m shares out tokens, which no stage counts"),

@@ -104,7 +104,7 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
         ({"annotate": [{"use": "stages.minhash", "config": {"bands": 3}}]}, "'bands'; did you mean 'n_bands'"),
         ({"annotate": [{"use": "stages.tokens", "config": {"tokenizer": "no.json"}}]}, "does not exist"),
         ({"select": [{"name": "x", "tokens.n_token": {"min": 1}}]}, "no column 'tokens.n_token'; did you mean"),
-        ({"select": [{"name": "x", "url": {"in": ["u"]}}]}, "may be null; say `if_null"),
+        ({"select": [{"name": "x", "url": {"in": ["u"]}}]}, "may be null; add `if_null"),
         ({"select": [{"name": "x", "tokens.n_tokens": {"in": ["many"]}}]}, "n_tokens is int32"),
         ({"select": [{"name": "x", "source": {"min": 3}}]}, "expected a column of numbers"),
         ({"keep_one": {"of": "dedupe"}}, "no global step 'dedupe'; did you mean 'dedup'"),
