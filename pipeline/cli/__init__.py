@@ -245,8 +245,7 @@ def explain(
     from pathlib import Path
 
     from pipeline.errors import UsageError
-    from pipeline.inspect.explain import as_text, find
-    from pipeline.inspect.explain import explain as explain_document
+    from pipeline.inspect.explain import explain_document, explanation_text, find_document
 
     if sum(option is not None for option in (doc_id, url, text_file, input_record)) != 1:
         raise UsageError("name one document: DOC_ID, --url, --text-file or --input FILE:RECORD")
@@ -258,8 +257,10 @@ def explain(
         where = (path, int(record))
     text = Path(text_file).read_bytes().decode("utf-8") if text_file else None
     finished = finished_build(run_path, store_url)
-    explanation = explain_document(finished, *find(finished, doc_id, url, text, where))
-    click.echo(json.dumps(explanation, ensure_ascii=False, default=str) if as_json else as_text(explanation))
+    explanation = explain_document(finished, *find_document(finished, doc_id, url, text, where))
+    click.echo(
+        json.dumps(explanation, ensure_ascii=False, default=str) if as_json else explanation_text(explanation)
+    )
 
 
 @main.command()

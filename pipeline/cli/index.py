@@ -29,11 +29,11 @@ def index() -> None:
 def show(run_path: str, store_url: str, as_json: bool) -> None:
     """Print the size, runs and parameters of the index of RUN.yaml."""
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import describe, index_of
+    from pipeline.inspect.index_tools import describe_index, index_of
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
-    facts = describe(index_of(load_run(run_path, store=store), store))
+    facts = describe_index(index_of(load_run(run_path, store=store), store))
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
@@ -66,7 +66,7 @@ def query(
     Example: bicorpus index query run.yaml --store ./store --text-file page.txt
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import query as query_index
+    from pipeline.inspect.index_tools import find_near_duplicates
     from pipeline.inspect.opened import open_build
     from pipeline.storage.store import open_store
 
@@ -75,7 +75,7 @@ def query(
         raise UsageError("no text to search for; use --text-file or --text")
     all_texts = [*(read_text(path) for path in paths), *texts]
     store = open_store(store_url)
-    duplicates = query_index(open_build(load_run(run_path, store=store), store), all_texts)
+    duplicates = find_near_duplicates(open_build(load_run(run_path, store=store), store), all_texts)
     if as_json:
         click.echo(json.dumps(dict(zip(names, duplicates, strict=True)), ensure_ascii=False))
         return
@@ -109,8 +109,7 @@ def compact(run_path: str, store_url: str, workers: int | None, quiet: bool, as_
     Every build with new shards adds a run; merge them when a build has to read too many files.
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import compact as compact_index
-    from pipeline.inspect.index_tools import index_of
+    from pipeline.inspect.index_tools import compact_index, index_of
     from pipeline.runtime.engines import open_engine
     from pipeline.storage.store import open_store
 
@@ -143,7 +142,7 @@ def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], as_json: bool
     The next run does not compare them with other documents. Their text and annotations are kept.
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import erase as erase_documents
+    from pipeline.inspect.index_tools import erase_documents
     from pipeline.inspect.opened import open_build
     from pipeline.storage.store import open_store
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pipeline.planning.session import Record
+    from pipeline.planning.session import RunRecord
     from pipeline.storage.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -37,7 +37,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
     return command
 
 
-def print_record(record: Record, store: Store, as_json: bool) -> None:
+def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
     """Print the result of a run or a release: the URL of the release to stdout, counts and time to stderr."""
     if as_json:
         click.echo(json.dumps(asdict(record), ensure_ascii=False))

@@ -105,12 +105,11 @@ def locate(release_url: str, mix: str, position: str, length: int, as_json: bool
 
     Example: bicorpus locate store/releases/v1 --mix zh50 --at 1200:1208 --sequence-length 4096
     """
-    from pipeline.inspect.locate import lines, parse_range
-    from pipeline.inspect.locate import locate as locate_documents
+    from pipeline.inspect.locate import document_lines, locate_documents, parse_range
     from pipeline.storage.store import open_store
 
     documents = locate_documents(open_store(release_url), mix, *parse_range(position, length))
-    click.echo(json.dumps(documents, ensure_ascii=False) if as_json else "\n".join(lines(documents)))
+    click.echo(json.dumps(documents, ensure_ascii=False) if as_json else "\n".join(document_lines(documents)))
 
 
 @click.command()
@@ -122,11 +121,11 @@ def diff(old_url: str, new_url: str, as_json: bool) -> None:
 
     Example: bicorpus diff store/releases/v1 store/releases/v2
     """
-    from pipeline.inspect.diff import compare_releases, lines
+    from pipeline.inspect.diff import compare_releases, diff_lines
     from pipeline.storage.store import open_store
 
     changes = compare_releases(open_store(old_url), open_store(new_url))
-    click.echo(json.dumps(changes, ensure_ascii=False) if as_json else "\n".join(lines(changes)))
+    click.echo(json.dumps(changes, ensure_ascii=False) if as_json else "\n".join(diff_lines(changes)))
 
 
 COMMANDS = (verify, report, locate, diff)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.annotate.addresses import Recipes
 from pipeline.annotate.views import edit_spans
-from pipeline.config.run_file import Derived, Edits, RunFile, inputs, plain_edits
+from pipeline.config.run_file import Derived, Edits, RunFile, derived_inputs, plain_edits
 from pipeline.dataset.shard import Columns, Shard, null_column, parquet_writer, read_batches
 from pipeline.dataset.sidecars import SidecarRef, read_columns
 from pipeline.errors import StageError
@@ -53,7 +53,7 @@ class DeriveTask:
 def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> str:
     """Return the name `<source>-<inputs16>`: a hash of the parent shard, the derivation and its upstream recipes."""
     edits = run.release.edits.of_parents()
-    steps = sorted({column.partition(".")[0] for column in inputs(derived, edits) if "." in column})
+    steps = sorted({column.partition(".")[0] for column in derived_inputs(derived, edits) if "." in column})
     upstream = [recipes.full(name, shard) if name in recipes.steps else "imported" for name in steps]
     inputs_of_name = [
         derived.name,
@@ -85,7 +85,7 @@ def derive_shard(task: DeriveTask) -> IngestReport:
     Raises: StageError if the module breaks its contract.
     """
     report = IngestReport(task.name, task.derived.name, [], parent=task.shard.id)
-    reads = inputs(task.derived, task.edits)
+    reads = derived_inputs(task.derived, task.edits)
     canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id", "text", *INHERITED})
     available = reads - task.loose.keys()
     stored = [column for column in available if "." in column and column.partition(".")[0] in task.refs]

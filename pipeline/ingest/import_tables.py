@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.annotate.wave import WaveTask, annotate_shard, loaded
+from pipeline.annotate.wave import WaveTask, annotate_shard, load_once
 from pipeline.config.run_file import StageStep
 from pipeline.dataset.imported_table import (
     Lookup,
@@ -61,7 +61,7 @@ def align_shard(task: AlignTask) -> AlignReport:
     if not task.is_done:
         outputs = {task.step.name: task.ref}
         annotate_shard(WaveTask(task.store, task.shard, (task.step,), {}, outputs))
-    lookup = loaded(task.step)
+    lookup = load_once(task.step)
     assert isinstance(lookup, Lookup)
     with task.store.open(task.shard.key) as stream:
         rows = lookup.rows(pq.read_table(stream, columns=[lookup.on])[lookup.on])

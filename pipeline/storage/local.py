@@ -109,7 +109,7 @@ class FolderStore(Store):
     def open(self, key: str) -> BinaryIO:
         """See Store.open; an open file stays readable when it is replaced.
 
-        It is opened by Arrow, whose threads then read it without Python. A thread that waits for the interpreter lock while
+        Arrow opens it, so that its threads read without Python. A thread that waits for the interpreter lock while
         the interpreter shuts down would abort the process.
         """
         path = self._path(key)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.load import load_run
-from pipeline.inspect.locate import locate
+from pipeline.inspect.locate import locate_documents as locate
 from pipeline.scaffold.draft import write_draft
 from pipeline.storage.store import open_store
 from tests.helpers.paths import ROOT, SAMPLE
