@@ -1,6 +1,6 @@
 """A keyed 64-bit hash of document ids: the only source of pseudo-random choices and orders.
 
-It depends on the id and the seed alone, and is vectorised over documents.
+It depends on the id and the seed only, and is vectorised over documents.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of
 
 
 def scramble(words: np.ndarray) -> np.ndarray:
-    """Permute 64-bit words so that each input bit changes about half of the output bits.
+    """Return a permutation of 64-bit words in which each input bit changes about half of the output bits.
 
-    Args: words, uint64, any shape. Returns: uint64, the same shape.
+    Args: words, uint64, any shape.
+    Returns: uint64, the same shape.
     Source: the finaliser of SplitMix64, Steele, Lea and Flood, OOPSLA 2014 (variant 13 of Stafford).
     """
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -25,7 +26,7 @@ def scramble(words: np.ndarray) -> np.ndarray:
 
 
 def keyed_hash(doc_ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
-    """Hash document ids.
+    """Return the keyed hash of document ids.
 
     Args: doc_ids, strings of 26 ASCII characters, (n_docs,), without nulls; seed, 0 to 2**64 - 1.
     Returns: uint64 (n_docs,).
@@ -39,7 +40,7 @@ def keyed_hash(doc_ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
         else np.zeros(1, int)
     )
     if np.any(np.diff(offsets) != DOC_ID_BYTES):
-        raise ValueError(f"document ids must have {DOC_ID_BYTES} characters")
+        raise ValueError(f"found a document id of another length; expected {DOC_ID_BYTES} characters")
     words = np.zeros((len(ids), 32), np.uint8)
     if len(ids):
         data = np.frombuffer(ids.buffers()[2], np.uint8, len(ids) * DOC_ID_BYTES, int(offsets[0]))

@@ -1,4 +1,4 @@
-"""Sorting of keyed rows by radix sort: keys are hashes, so that few rows are tied after their leading bits."""
+"""Radix sort of keyed rows: keys are hashes, so few rows are tied in their leading bits."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import numba as nb
 import numpy as np
 
 DIGIT_BITS = 12
-"""Bits of one pass, such that its counters fit into the L1 cache."""
+"""Bits per counting pass, such that its counters fit into the L1 cache."""
 
 FEW = 32
-"""Largest group that is sorted by insertion sort."""
+"""Largest group of tied rows that is sorted by insertion sort."""
 
 
 @nb.njit(cache=True, nogil=True)
 def is_sorted(keys: np.ndarray, rows: np.ndarray) -> bool:
-    """Return whether rows are sorted by (key, row); keys and rows, uint64 (n,)."""
+    """Return whether rows are sorted by (key, row).
+
+    Args: keys and rows, uint64 (n,).
+    """
     for i in range(1, len(keys)):
         if keys[i] < keys[i - 1] or (keys[i] == keys[i - 1] and rows[i] < rows[i - 1]):
             return False
@@ -26,7 +29,7 @@ def key_order(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the stable order by (key, row).
 
     Two counting passes sort by the leading bits of the range of keys; tied rows are then sorted by insertion sort, or
-    by merge sort for large groups, such as the copies of one page.
+    by merge sort for large groups, such as identical documents.
 
     Args: keys and rows, uint64 (n,), n below 2**32.
     Returns: uint32 (n,), indices.
@@ -59,34 +62,41 @@ def key_order(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def _scatter(
     leading: np.ndarray, numbers: np.ndarray, shift: int, out: np.ndarray, out_numbers: np.ndarray
 ) -> None:
-    """One stable counting pass by a digit of DIGIT_BITS bits."""
+    """Sort by one digit of DIGIT_BITS bits in a stable counting pass.
+
+    Args: leading, uint32 (n,), the leading bits of keys; numbers, uint32 (n,), indices of rows; shift, of the digit;
+    out and out_numbers, uint32 (n,), the sorted result.
+    """
     mask = np.uint32((1 << DIGIT_BITS) - 1)
-    places = np.zeros((1 << DIGIT_BITS) + 1, np.int64)
+    offsets = np.zeros((1 << DIGIT_BITS) + 1, np.int64)
     for value in leading:
-        places[((value >> np.uint32(shift)) & mask) + 1] += 1
+        offsets[((value >> np.uint32(shift)) & mask) + 1] += 1
     for digit in range(1 << DIGIT_BITS):
-        places[digit + 1] += places[digit]
+        offsets[digit + 1] += offsets[digit]
     for i in range(len(leading)):
         digit = (leading[i] >> np.uint32(shift)) & mask
-        out[places[digit]] = leading[i]
-        out_numbers[places[digit]] = numbers[i]
-        places[digit] += 1
+        out[offsets[digit]] = leading[i]
+        out_numbers[offsets[digit]] = numbers[i]
+        offsets[digit] += 1
 
 
 @nb.njit(cache=True, nogil=True)
 def settle(numbers: np.ndarray, keys: np.ndarray, rows: np.ndarray) -> None:
-    """Sort numbers, indices of rows in ascending order, in place by their key and row."""
+    """Sort indices of rows in place by key, then row.
+
+    Args: numbers, uint32 (n,), indices in ascending order; keys and rows, uint64, of all rows.
+    """
     if len(numbers) <= FEW:
         for i in range(1, len(numbers)):
-            number, place = numbers[i], i
+            number, position = numbers[i], i
             key, row = keys[number], rows[number]
-            while place > 0:
-                other = numbers[place - 1]
+            while position > 0:
+                other = numbers[position - 1]
                 if keys[other] < key or (keys[other] == key and rows[other] <= row):
                     break
-                numbers[place] = other
-                place -= 1
-            numbers[place] = number
+                numbers[position] = other
+                position -= 1
+            numbers[position] = number
     elif not is_sorted(keys[numbers], rows[numbers]):
         by_row = numbers[np.argsort(rows[numbers], kind="mergesort")]
         numbers[:] = by_row[np.argsort(keys[by_row], kind="mergesort")]

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Errors for unknown names: where, what was found, and the most similar existing name, or the new name of a module."""
+=======
+"""Errors for unknown names: where, the unknown name, and the most similar known one."""
+>>>>>>> main
 
 from __future__ import annotations
 
@@ -32,8 +36,9 @@ MOVED = {
 
 
 def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Check that all keys are known; `where` is the setting that an error names.
+    """Check that all keys are known.
 
+    Args: where, the setting that an error names.
     Raises: ConfigError for the first unknown key, with the most similar known one.
     """
     known = list(known)
@@ -43,7 +48,9 @@ def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message: the known name most similar to `name`, or a list of all."""
+    """Return the end of an error message: the known name most similar to `name`, or a list of all known names."""
     known = sorted(known)
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {match[0]!r}?" if match else f"; expected one of {', '.join(known) or '(none)'}"
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return (
+        f"; did you mean {matches[0]!r}?" if matches else f"; expected one of {', '.join(known) or '(none)'}"
+    )

@@ -1,4 +1,4 @@
-"""Recipes: the hash that addresses an output by what it was computed from, never by where or from which path."""
+"""Recipes: the hash of everything that determines an output, used as its address; it depends on no path or machine."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 
 def canonical_json(value: object) -> str:
-    """Serialise plain data with sorted keys; raise on anything that has no single plain form.
+    """Return plain data as JSON with sorted keys, the same for equal data.
 
-    Raises: ConfigError naming the type, because hashing a repr or an address would change from run to run.
+    Raises: ConfigError for a value of any other type; its repr may contain an address, which changes from run to run.
     """
 
     def plain(item: object) -> object:
@@ -49,12 +49,18 @@ def canonical_json(value: object) -> str:
 
 
 def digest(value: object) -> str:
-    """Hash plain data to 32 hex digits (BLAKE2b-128 of its canonical JSON)."""
+    """Return the hash of plain data, 32 hex digits: BLAKE2b-128 of its canonical JSON.
+
+    Raises: ConfigError for a value without canonical JSON.
+    """
     return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
-    """Hash a file's bytes to 32 hex digits (XXH3-128); remembered per (path, size, modification time)."""
+    """Return the hash of a file's bytes, 32 hex digits: XXH3-128, cached by path, size and modification time.
+
+    Raises: ConfigError if the file does not exist.
+    """
     try:
         stat = os.stat(path)
     except OSError as error:
@@ -72,7 +78,7 @@ def _file_digest(path: str, _size: int, _mtime_ns: int) -> str:
 
 
 def table_digest(table: pa.Table) -> str:
-    """Hash a table's values to 32 hex digits, whatever its chunks, offsets and buffer padding are."""
+    """Return the hash of a table's values, 32 hex digits, regardless of chunks, offsets and padding of buffers."""
     sink = pa.BufferOutputStream()
     compact = pa.Table.from_batches(
         table.combine_chunks().to_batches(), schema=table.schema.remove_metadata()
@@ -86,9 +92,10 @@ def table_digest(table: pa.Table) -> str:
 def config_of(
     step: Stage | Global | Reader | Derive | Convert, settings: Mapping[str, Any] | None, where: str
 ) -> Any:
-    """Build a step's config from a run file's mapping.
+    """Return the config of a step with the settings of a run file.
 
-    Raises: ConfigError with the place, the unknown name and the nearest known one.
+    Args: where, the name of the settings in errors.
+    Raises: ConfigError if a setting is unknown, naming the most similar one, or has a wrong value.
     """
     from pipeline.names import check_keys
 
@@ -103,12 +110,12 @@ def config_of(
 
 
 def _freeze(value: Any) -> Any:
-    """Lists become tuples, so that a frozen config is hashable as far as it can be."""
+    """Convert lists to tuples, so that a frozen config is hashable where its other values are."""
     return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
 
 
 def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
-    """Files that a step loads: config field (or "data") -> paths; of a field that names them, in its order."""
+    """Return the files that a step loads: config field, or "data" for its own -> paths, in the order of the field."""
     files = {}
     for name in step.files:
         value = getattr(config, name)
@@ -121,11 +128,12 @@ def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
 
 
 def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extra: object = None) -> str:
-    """Hash what determines a step's output: name, version, config, file digests and upstream recipes.
+    """Return the recipe of a step: the hash of its name, version, config, file digests and upstream recipes.
 
-    Args: upstream, recipes of the annotations that the step reads, in the order of `reads`; extra, whatever
-    else the run file adds (gate, view).
+    Args: upstream, recipes of the annotations that the step reads, in the order of `reads`; extra, further settings of
+    the run file (gate, view) as plain data.
     Returns: 32 hex digits.
+    Raises: ConfigError if a file does not exist.
     """
     plain = dataclasses.asdict(config)
     for name, paths in named_files(step, config).items():
@@ -138,14 +146,14 @@ def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extr
 
 
 def named_columns(config: Any, fields: Iterable[str]) -> list[str]:
-    """Columns that these config fields name, each once."""
+    """Return the columns that these config fields name, without duplicates."""
     values = [getattr(config, name) for name in fields]
     flat = [item for value in values for item in ((value,) if isinstance(value, str) else value)]
     return list(dict.fromkeys(name for name in flat if name))
 
 
 def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
-    """The step with the columns that its config names among its `reads`; see Global.named."""
+    """Return the step with `reads` extended by the columns that its config names; see Global.named."""
     more = named_columns(config, step.named) if isinstance(step, Global) else []
     return (
         replace(step, reads=(*step.reads, *(name for name in more if name not in step.reads)))
@@ -160,14 +168,14 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 STEP_PACKAGES = ("stages", "classifiers")
-"""Packages whose modules belong to the code of a step, beside the package that its own module is in."""
+"""Packages whose modules belong to the code of a step, in addition to the package of its own module."""
 
 
 def source_digest(module: str) -> str:
-    """Hash the sources of a step's module and of all that it imports from packages of steps, directly or not.
+    """Return the hash of the source of a step's module and of all modules of STEP_PACKAGES that it imports.
 
-    Imports are those that the text of a file names, inside functions as well. The digest is recorded, never part of a
-    recipe, so that `plan` can warn.
+    Import statements are found in the text of a file, also within functions. The digest is recorded so that `plan` can
+    warn about changed code; it is not part of a recipe.
 
     Args: module, the dotted name of the step's module.
     Returns: 32 hex digits.
@@ -187,25 +195,25 @@ def source_digest(module: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _source_file(module: str) -> str | None:
-    """The file of a module; None where there is no such module or it is no Python source."""
+    """Return the file of a module; None if there is no such module or it is not Python source."""
     try:
         spec = importlib.util.find_spec(module)
     except (
         ImportError,
         AttributeError,
         ValueError,
-    ):  # a name that is no module: `from module import function`
+    ):  # a name that is not a module: `from module import function`
         return None
     return spec.origin if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
 @functools.lru_cache(maxsize=4096)
 def _imports(path: str, _digest: str, module: str) -> list[str]:
-    """Dotted names that a source file may import: each base, each name below it, and the packages above the module."""
-    found = [module.rpartition(".")[0]] if "." in module else []
+    """Return the dotted names that a source file may import: modules, names imported from them, and parent packages."""
+    imported = [module.rpartition(".")[0]] if "." in module else []
     for match in _IMPORT.finditer(Path(path).read_text(encoding="utf-8")):
         if match["modules"]:
-            found += [name.split()[0] for name in match["modules"].split(",") if name.strip()]
+            imported += [name.split()[0] for name in match["modules"].split(",") if name.strip()]
             continue
         base = match["base"]
         if base.startswith("."):
@@ -213,16 +221,21 @@ def _imports(path: str, _digest: str, module: str) -> list[str]:
             above = module.split(".") if path.endswith("__init__.py") else module.split(".")[:-1]
             base = ".".join([*above[: len(above) - level + 1], *filter(None, [base.lstrip(".")])])
         names = re.findall(r"(\w+)(?:[ \t]+as[ \t]+\w+)?", re.sub(r"#[^\n]*", "", match["names"]))
-        found += [base, *(f"{base}.{name}" for name in names)]
-    return found
+        imported += [base, *(f"{base}.{name}" for name in names)]
+    return imported
 
 
 def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
-    """Import `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
+    """Import the module `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
+<<<<<<< HEAD
     Args: others, attributes that will do as well, in order, where the module lacks `attribute`.
     Raises: ConfigError with the place when there is no such module or attribute (with the new name if the module was
     renamed), or a package that it requires is not installed.
+=======
+    Args: where, the setting that an error names; others, attributes to try in order if the module lacks `attribute`.
+    Raises: ConfigError if there is no such module or attribute, or a package that it requires is not installed.
+>>>>>>> main
     """
     try:
         module = importlib.import_module(name)
@@ -236,7 +249,7 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
                     "parent from PYTHONPATH"
                 ) from error
             raise ConfigError(
-                f"{where}: no module {name!r}; name one that is installed or below a folder of PYTHONPATH"
+                f"{where}: no module {name!r}; name one that is installed or in a folder of PYTHONPATH"
             ) from error
         raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
     step = next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None)
@@ -247,6 +260,7 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     return step
 
 
+<<<<<<< HEAD
 def _hides_ours(package: str) -> str | None:
     """Folder of an imported package that has the name of one of bicorpus and is found before it."""
     ours = Path(__file__).resolve().parent.parent / package / "__init__.py"
@@ -256,9 +270,13 @@ def _hides_ours(package: str) -> str | None:
 
 def absent(step: Any) -> list[str]:  # Any: whatever load_step returns
     """Modules that a stage requires and that are not installed."""
+=======
+def absent(step: Any) -> list[str]:  # Any: the result of load_step
+    """Return the modules that a step requires and that are not installed."""
+>>>>>>> main
     return [name for name in getattr(step, "requires", ()) if importlib.util.find_spec(name) is None]
 
 
 def package_file(module_file: str, *parts: str) -> str:
-    """Path of a file shipped beside a module."""
+    """Return the path of a file that is shipped beside a module."""
     return os.path.normpath(Path(module_file).parent.joinpath(*parts))

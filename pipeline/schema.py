@@ -55,11 +55,13 @@ SPANS = pa.list_(SPAN)
 VIRTUAL = ("rank", "profile")
 """Columns that are taken from the run file's sources at decision time and never stored."""
 
-HANDED = ("eligible", "fixed", "order", "passes_base", "step")
-"""Columns that the engine computes for global steps that read them. eligible: whether the document may be kept.
+HANDED = ("eligible", "fixed", "order", "passes_base", "step", "cluster", "pairs", "passages", "n_chars")
+"""Columns that the engine passes to global steps that read them. eligible: whether the document may be kept.
 fixed: never removed as a duplicate (reference documents). order: preference, list<float64>, larger is better.
 passes_base: whether it passes the base rules. step: int32, for the owners of passages, index of the step that found the
-row's passages."""
+row's passages.
+cluster, pairs: for keepers, these columns of the step that `keep_one.of` names. passages, n_chars: for owners, these
+columns of each step that `keep_one.passages` names."""
 
 REFERENCE = "reference"
 """Rule name of reference documents: duplicates of them are removed, and they are in no release themselves. They come

@@ -356,7 +356,7 @@ class Record:
     """
 
     position: int
-    fields: dict[str, Any] | None  # Any: whatever the input format holds
+    fields: dict[str, Any] | None  # Any: values of the input format
     reason: str | None = None
     detail: str | None = None
     raw: bytes | None = None

@@ -1,1 +1,1 @@
-"""Stages over shards: what addresses their results, views of the text, and the waves that compute them."""
+"""Stages over shards: addresses of their results, views of the text, and the waves that compute them."""

@@ -1,4 +1,4 @@
-"""What depends on what: the order of waves and global steps, and the recipe of every output."""
+"""Recipes and storage keys of every step's output, computed from the steps that it depends on."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ class GlobalResult:
 class Recipes:
     """Recipes and addresses of every step's output over one run file.
 
-    A step's static recipe holds for all shards. Where a step reads a global result, its full recipe on a shard
-    also takes the digest of the rows that it reads there, so that a new shard elsewhere changes nothing.
+    A step's static recipe applies to all shards. If a step reads a global result, its full recipe on a shard also
+    contains the digest of the rows that it reads there, so that a new shard elsewhere does not change it.
     """
 
     def __init__(self, run: RunFile, erased: Mapping[str, Mapping[str, list[int]]] | None = None) -> None:
         self.run = run
-        steps: list[Step] = [*run.annotate, *run.globals, *([run.owners] if run.owners else []), *run.late]
+        owners = (run.owners,) if run.owners else ()
+        steps: tuple[Step, ...] = (*run.annotate, *run.globals, *owners, *run.late)
         self.steps = {step.name: step for step in steps}
-        self.owners: dict[str, SidecarRef] = {}  # by shard, once they are chosen
-        self.erased = erased or {}  # by step: rows by shard that its index leaves out
+        self.owners: dict[str, SidecarRef] = {}  # by shard id, once they are chosen
+        self.erased = erased or {}  # step -> shard id -> rows that its index leaves out
         self.results: dict[str, GlobalResult] = {}
         self.static: dict[str, str] = {}
         self.imported: dict[str, set[str]] = {}
@@ -61,22 +62,26 @@ class Recipes:
             extra = [step.name, gate, plain_edits(step.view), *([base] if base else [])]
         return step_recipe(step.definition, step.config, upstream, extra)
 
+    def is_global(self, name: str) -> bool:
+        """Whether the run file has a global step of this name."""
+        return isinstance(self.steps.get(name), GlobalStep)
+
     def folder(self, name: str) -> str:
-        """`annotations/<stage>/v<n>-<recipe8>` or `global/<step>/<recipe8>` (needs the global's result)."""
+        """`annotations/<stage>/v<n>-<recipe8>`, or `global/<step>/<recipe8>`, for which the result must be known."""
         step = self.steps[name]
         if isinstance(step, GlobalStep):
             return f"global/{name}/{self.results[name].recipe[:8]}"
         return f"annotations/{name}/v{step.definition.version}-{self.static[name][:8]}"
 
     def full(self, name: str, shard: Shard) -> str | None:
-        """Full recipe of a stage on a shard; None while a global result that it reads is not known."""
+        """Full recipe of a stage on a shard; None while a global result that it reads is missing."""
         step = self.steps[name]
         digests: list[object] = []
         for column in sorted(step.reads()):
             stage, plain = split_column(column)
             if stage is None or stage in self.imported:
                 continue
-            if isinstance(self.steps[stage], GlobalStep):
+            if self.is_global(stage):
                 result = self.results.get(stage)
                 if result is None:
                     return None
@@ -90,15 +95,13 @@ class Recipes:
         return digest([self.static[name], digests]) if digests else self.static[name]
 
     def ref(self, name: str, shard: Shard) -> SidecarRef:
-        """Where a step's rows for a shard lie; global results they rest on must be known."""
+        """Sidecar of a step for a shard; the global results that it depends on must be known."""
         if name in self.imported:
-            pass
-
             source = next(s for s in self.run.sources if s.name == shard.source)
             return imported_ref(name, source, self.run.ingest, shard)
         if name == OWNERS:
             return self.owners[shard.id]
-        if isinstance(self.steps[name], GlobalStep):
+        if self.is_global(name):
             result = self.results[name]
             return SidecarRef(f"{self.folder(name)}/rows/{shard.id}.parquet", result.recipe)
         recipe = self.full(name, shard)
@@ -106,9 +109,9 @@ class Recipes:
         return SidecarRef(f"{self.folder(name)}/{shard.id}.parquet", recipe)
 
     def refs(self, columns: Iterable[str], shard: Shard) -> dict[str, SidecarRef]:
-        """Refs of every step whose columns are named and which the shard has.
+        """Sidecars of a shard by step, of every step that writes one of `columns`.
 
-        Imported scores may be absent, and so are owners until they are chosen.
+        Imported scores that the source lacks are left out, and so are owners until they are chosen.
         """
         names = {stage for stage, _ in map(split_column, columns) if stage is not None}
         return {
@@ -119,36 +122,35 @@ class Recipes:
         }
 
     def loose(self, columns: Iterable[str], shard: Shard) -> dict[str, pa.DataType]:
-        """Imported columns that the shard's source does not bring, with their types: they read as null."""
-        brought = next((set(s.columns) for s in self.run.sources if s.name == shard.source), set())
-        kinds = {}
+        """Imported columns that the shard's source lacks, with their dtypes: they are read as null."""
+        own_columns = next((set(s.columns) for s in self.run.sources if s.name == shard.source), set())
+        dtypes = {}
         for source in self.run.sources:
             for column, fields in source.columns.items():
-                if "." in column and column in columns and column not in brought:
-                    kinds[column] = pa.string() if str(fields).endswith(":string") else pa.float64()
-        return kinds
+                if "." in column and column in columns and column not in own_columns:
+                    dtypes[column] = pa.string() if str(fields).endswith(":string") else pa.float64()
+        return dtypes
 
     def global_recipe(self, step: Step, shards: Iterable[Shard]) -> str | None:
-        """Full recipe of a global step over these shards; None while a global that it reads is not known."""
+        """Full recipe of a global step over these shards; None while a global result that it reads is missing."""
         inputs: list[object] = []
-        known = sorted(read_steps(step) & self.steps.keys())
-        globals_ = [name for name in known if isinstance(self.steps[name], GlobalStep)]
+        globals_ = sorted(n for n in read_steps(step) if self.is_global(n))
         if any(name not in self.results for name in globals_):
             return None
-        stages = [name for name in known if not isinstance(self.steps[name], GlobalStep)]
+        stages = sorted(n for n in read_steps(step) if n in self.steps and not self.is_global(n))
         erased = self.erased.get(step.name, {})
         for shard in shards:
             recipes = [self.full(name, shard) for name in stages]
             if None in recipes:
                 return None
             standing = [self.run.standing(shard.source)] if step.base else []
-            stale = [r for r in recipes if r not in self.static.values()]
-            gone = [erased[shard.id]] if shard.id in erased else []
-            inputs.append([shard.id, shard.generation, stale, *standing, *gone])
+            changed = [r for r in recipes if r not in self.static.values()]
+            erased_rows = [erased[shard.id]] if shard.id in erased else []
+            inputs.append([shard.id, shard.generation, changed, *standing, *erased_rows])
         return digest([self.static[step.name], [self.results[name].recipe for name in globals_], inputs])
 
 
 def imported_ref(prefix: str, source: Source, ingest: Ingest, shard: Shard) -> SidecarRef:
-    """Where scores that came with the records lie: a sidecar whose recipe is the ingest's."""
+    """Sidecar of scores that were imported with the records; its recipe is the recipe of the ingest."""
     recipe = ingest_recipe(source, ingest)
     return SidecarRef(f"annotations/{prefix}/v0-{recipe[:8]}/{shard.id}.parquet", recipe)

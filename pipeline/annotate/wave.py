@@ -1,7 +1,7 @@
-"""One shard through one wave: its text is read once, and every pending stage sees each batch in turn.
+"""One wave over one shard: the text is read once, and every pending stage annotates each batch in turn.
 
-Each stage gets exactly the columns that it declares. Its answer is checked against its contract, a failing batch is
-bisected to its rows, and the result is written as one sidecar per stage.
+Each stage receives exactly the columns that it declares. Its result is checked against the contract, a failing batch is
+bisected to single rows, and the result is written as one sidecar per stage.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from pipeline.storage.store import Store
 class WaveTask:
     """One shard and the stages to run on it, in dependency order.
 
-    refs: sidecars to read, by step name; outputs: where each stage's result goes; loose: columns that may be
-    absent (imported scores of other sources); batch_rows: largest batch, for tests; row groups otherwise.
+    refs: sidecars to read, by step name; outputs: sidecars to write, by step name; loose: columns that may be absent
+    (imported scores of other sources), with dtypes; batch_rows: largest batch, for tests; None for row groups.
     """
 
     store: Store
@@ -47,7 +47,11 @@ class WaveTask:
 
 @dataclass
 class WaveReport:
-    """What a wave task did. cpu_s: CPU-seconds by stage, `read` and `write` included; failed: doc_ids by stage."""
+    """Summary of a wave task.
+
+    outputs: sidecars written, by stage. cpu_s: CPU-seconds by stage, `read` and `write` included. failed: doc_ids by
+    stage. gated_out: rows outside the gate, by stage. n_bytes: of text; peak_rss: bytes.
+    """
 
     shard: Shard
     outputs: Mapping[str, SidecarRef]
@@ -60,10 +64,10 @@ class WaveReport:
 
 
 _LOADED: dict[str, Annotate] = {}
-"""Loaded stages of this process by module and config: the one cache of models."""
+"""Loaded stages of this process by module and config: the cache of models."""
 
 
-def loaded(step: StageStep) -> Annotate:
+def load_once(step: StageStep) -> Annotate:
     """The step's annotate function, loaded once per process."""
     key = digest([step.module, step.config])
     if key not in _LOADED:
@@ -72,23 +76,26 @@ def loaded(step: StageStep) -> Annotate:
 
 
 def annotate_shard(task: WaveTask) -> WaveReport:
-    """Run a wave's stages over a shard and write their sidecars."""
+    """Run the stages of a wave over a shard and write their sidecars.
+
+    Raises: StageError if a stage breaks its contract, or fails on more documents than max_failed_share allows.
+    """
     report = WaveReport(task.shard, task.outputs)
     clock = _Clock(report.cpu_s)
-    own = {step.name for step in task.steps}
+    pending = {step.name for step in task.steps}
     reads = set().union(*(step.reads() for step in task.steps))
     text = {"text"} if any(step.reads_text for step in task.steps) else set()
     canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id"} | text)
     stored = {
         c
         for c in reads - task.loose.keys()
-        if "." in c and c.partition(".")[0] not in own and c.partition(".")[0] in task.refs
+        if "." in c and c.partition(".")[0] not in pending and c.partition(".")[0] in task.refs
     }
     sidecars = read_columns(task.store, task.shard, task.refs, stored)
     results: dict[str, list[pa.Table]] = {step.name: [] for step in task.steps}
     start = 0
     clock.lap("read")
-    for batch in _cut(read_batches(task.store, task.shard, canonical), task.batch_rows):
+    for batch in _slices(read_batches(task.store, task.shard, canonical), task.batch_rows):
         columns: Columns = {name: batch[name] for name in canonical}
         columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
         columns |= {
@@ -119,14 +126,14 @@ def annotate_shard(task: WaveTask) -> WaveReport:
     return report
 
 
-def _cut(batches: Iterator[pa.Table], batch_rows: int | None) -> Iterator[pa.Table]:
+def _slices(batches: Iterator[pa.Table], batch_rows: int | None) -> Iterator[pa.Table]:
     for batch in batches:
-        step = batch_rows or max(batch.num_rows, 1)
-        yield from (batch.slice(start, step) for start in range(0, batch.num_rows, step))
+        n_rows = batch_rows or max(batch.num_rows, 1)
+        yield from (batch.slice(start, n_rows) for start in range(0, batch.num_rows, n_rows))
 
 
 class _Clock:
-    """Adds CPU time since the last lap to a name."""
+    """Adds up CPU seconds by name."""
 
     def __init__(self, totals: dict[str, float]) -> None:
         self.totals, self.last = totals, time.process_time()
@@ -139,7 +146,12 @@ class _Clock:
 
 
 def run_stage(step: StageStep, columns: Columns, shard: Shard, report: WaveReport) -> pa.Table:
-    """Annotate one batch: its view, its gate, its contract; rows outside the gate are null."""
+    """Annotate one batch: apply the view and the gate, run the stage and check its result.
+
+    Args: columns, by name, all that step.reads() names and `doc_id`; report, to which failures are added.
+    Returns: the columns of the stage's `writes`, (n_rows,); rows outside the gate are null.
+    Raises: StageError if the stage breaks its contract, with the doc_id of the row if there is one.
+    """
     table = pa.table({name: columns[name] for name in step.definition.reads})
     if step.view is not None and "text" in step.definition.reads:
         edited = view_text(step.view, columns)
@@ -165,7 +177,7 @@ def run_stage(step: StageStep, columns: Columns, shard: Shard, report: WaveRepor
 
 
 def gate_rows(gate: tuple[Condition, ...], columns: Columns) -> np.ndarray:
-    """Boolean (n_rows,): rows inside the gate; null is outside."""
+    """Which rows pass all conditions of a gate: bool (n_rows,). A null value does not pass."""
     inside = np.ones(len(columns["doc_id"]), bool)
     for condition in gate:
         passed = pc.fill_null(condition.passes(columns), False)
@@ -174,7 +186,7 @@ def gate_rows(gate: tuple[Condition, ...], columns: Columns) -> np.ndarray:
 
 
 def scatter(table: pa.Table, inside: np.ndarray) -> pa.Table:
-    """Spread rows back to where they came from; the others are null."""
+    """Put rows back at their positions; the others are null. inside: bool (n_rows,), true for the rows of the table."""
     index = np.where(inside, np.cumsum(inside) - 1, 0)
     indices = pa.array(index, mask=~inside)
     if table.num_rows == 0:
@@ -183,33 +195,36 @@ def scatter(table: pa.Table, inside: np.ndarray) -> pa.Table:
 
 
 def bisect(step: StageStep, table: pa.Table, start: int = 0) -> tuple[pa.Table, dict[int, str]]:
-    """Annotate a table; where the stage raises, halve until the rows at fault are alone and null.
+    """Annotate a table; if the stage raises, halve the table until each row at fault is alone, and write null for it.
 
-    Args: start, the row of the batch that the table starts at.
-    Returns: the annotations, and the rows at fault by number, with the error that each raised.
-    Raises: StageError if the stage breaks its contract; its `row` counts from the start of the batch.
+    Args: start, row of the batch at which the table begins.
+    Returns: the annotations, and the error by row at fault.
+    Raises: StageError if the stage breaks its contract; its `row` is relative to the batch.
     """
     try:
-        return checked(step, table), {}
+        return annotate_checked(step, table), {}
     except BicorpusError as error:
         if isinstance(error, StageError) and error.row is not None:
             error.row += start
         raise
-    except Exception as error:  # a stage may raise anything; its rows are found and named
+    except Exception as error:  # a stage may raise anything; the rows at fault are reported
         if table.num_rows == 0:
             raise StageError(f"{step.name}: raised on an empty batch: {error!r}") from error
         if table.num_rows == 1:
             writes = step.definition.writes
             return pa.table([pa.nulls(1, f.type) for f in writes], schema=writes), {start: repr(error)}
     half = table.num_rows // 2
-    left, bad_left = bisect(step, table.slice(0, half), start)
-    right, bad_right = bisect(step, table.slice(half), start + half)
-    return pa.concat_tables([left, right]), bad_left | bad_right
+    first_half, bad_first = bisect(step, table.slice(0, half), start)
+    second_half, bad_second = bisect(step, table.slice(half), start + half)
+    return pa.concat_tables([first_half, second_half]), bad_first | bad_second
 
 
-def checked(step: StageStep, table: pa.Table) -> pa.Table:
-    """Annotate and hold the stage to its contract: as many rows, its own schema."""
-    result = loaded(step)(table)
+def annotate_checked(step: StageStep, table: pa.Table) -> pa.Table:
+    """Annotate a table and check the result.
+
+    Raises: StageError unless it has the declared schema and a row for each document.
+    """
+    result = load_once(step)(table)
     if not result.schema.equals(step.definition.writes):
         raise StageError(
             f"{step.name}: wrote {_flat(result.schema)}; it declares {_flat(step.definition.writes)}"

@@ -1,1 +1,1 @@
-"""The order of a run, and another release of a finished one."""
+"""The order of a run, and further releases of a finished build."""

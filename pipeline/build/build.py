@@ -1,7 +1,7 @@
-"""One run: ingest what is new, annotate what is missing, run the global steps, decide, release.
+"""One run: ingest new inputs, compute missing annotations, run the global steps, decide, release.
 
-Everything it does is idempotent: results are found by recipe, so a run that was stopped anywhere, or that finds
-another run's results, computes only what is missing.
+All steps are idempotent: results are found by recipe, so a run that was stopped, or that finds results of another run,
+computes only the missing ones.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from pipeline.config.phases import Wave, phases
-from pipeline.config.run_file import GlobalStep, inputs
+from pipeline.config.run_file import GlobalStep, derived_inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
 from pipeline.errors import InputError, LeaseError, QuarantineError
 from pipeline.ingest.derive import DeriveTask, derive_shard
 from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group
 from pipeline.mapreduce.feeds import Annotations, Feed
-from pipeline.planning.plan import describe
-from pipeline.planning.session import FLUSH_S, Record, Session
-from pipeline.planning.state import known_derivations, known_groups
+from pipeline.planning.plan import step_facts
+from pipeline.planning.session import FLUSH_S, RunRecord, Session
+from pipeline.planning.state import derived_groups, ingested_groups
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import peak_rss_bytes
-from pipeline.select.feeds import BaseRows
+from pipeline.select.feeds import BaseRulesFeed
 from pipeline.select.selector import Selector
 from pipeline.storage.lease import hold
 
@@ -33,15 +33,15 @@ Task = TypeVar("Task")
 
 
 class Build:
-    """The order of one run over one store. Call `run`; the record of the session says what it did."""
+    """The order of one run over one store. Call `run`; the session's record contains what it did."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def run(self) -> Record:
-        """Build everything up to and including the release; write the run record whatever happens.
+    def run(self) -> RunRecord:
+        """Build everything up to and including the release; the run record is written even after an error.
 
-        Raises: QuarantineError, when all is built, if more input was quarantined than the run file allows.
+        Raises: QuarantineError, after everything is built, if more input was quarantined than the run file allows.
         """
         self.session.store.check()
         with self.recorded():
@@ -56,7 +56,7 @@ class Build:
         return self.session.record
 
     def release(self) -> None:
-        """Decide and write the release, and note what it holds."""
+        """Decide, write the release, and record its counts."""
         store, record = self.session.store, self.session.record
         with self.timed("release"):
             record.release = Releasing(self.session).run()
@@ -65,9 +65,9 @@ class Build:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Write the run record at the end, whatever happens.
+        """Write the run record at the end, even after an error.
 
-        Raises: QuarantineError, when all else is done, if more input was quarantined than the run file allows.
+        Raises: QuarantineError, after everything else, if more input was quarantined than the run file allows.
         """
         begin = time.monotonic()
         try:
@@ -93,20 +93,23 @@ class Build:
         )
 
     def write_record(self) -> None:
-        """Put the run record; a run that did nothing leaves none."""
+        """Write the run record, unless the run did nothing."""
         if any(self.session.record.tasks.values()) or self.session.record.status != "done":
-            page = json.dumps(asdict(self.session.record), indent=1, sort_keys=True, ensure_ascii=False)
-            self.session.store.put(f"runs/{self.session.record.id}.json", page.encode())
+            document = json.dumps(asdict(self.session.record), indent=1, sort_keys=True, ensure_ascii=False)
+            self.session.store.put(f"runs/{self.session.record.id}.json", document.encode())
 
     # Ingest
 
     def ingest(self) -> None:
-        """Ingest groups that the store does not have, and check the quarantined share."""
+        """Ingest groups that the store lacks, and check the quarantined share."""
         run = self.session.run_file
-        names, missing = known_groups(run, self.session.state)
+        names, missing = ingested_groups(run, self.session.state)
         tasks = [
             IngestTask(
-                self.session.store, group, run.ingest, tuple(self.session.state.known_digests(group).items())
+                self.session.store,
+                group,
+                run.ingest,
+                tuple(self.session.state.unchanged_digests(group).items()),
             )
             for group in missing
         ]
@@ -115,17 +118,17 @@ class Build:
         self.count_quarantined()
 
     def derive(self) -> None:
-        """Make the documents of derived sources, once what they rest on is measured, and add their shards."""
+        """Derive the documents of derived sources after the first wave, and add their shards."""
         session, run = self.session, self.session.run_file
         if not run.derived:
             return
-        first = phases(run)[0]
-        if isinstance(first, Wave):
-            with self.timed(first.label):
-                session.wave(first)
-        names, missing = known_derivations(run, session.state, session.recipes, session.shards)
+        first_phase = phases(run)[0]
+        if isinstance(first_phase, Wave):
+            with self.timed(first_phase.label):
+                session.wave(first_phase)
+        names, missing = derived_groups(run, session.state, session.recipes, session.shards)
         edits = run.release.edits.of_parents()
-        columns = [inputs(derived, edits) for derived, _, _ in missing]
+        columns = [derived_inputs(derived, edits) for derived, _, _ in missing]
         tasks = [
             DeriveTask(
                 session.store, derived, shard, name, edits, session.recipes.refs(reads, shard),
@@ -140,26 +143,26 @@ class Build:
     def make_shards(
         self, label: str, fn: Callable[[Task], IngestReport], tasks: Sequence[Task], unit: str
     ) -> list[str]:
-        """Run tasks that make groups of shards, commit these as they come, and return their names."""
+        """Run tasks that write groups of shards, commit the groups as they finish, and return their names."""
         names: list[str] = []
         if not tasks:
             return names
         with self.timed(label), self.session.progress.phase(label, len(tasks), unit) as phase:
-            waiting: list[IngestReport] = []
-            last = time.monotonic()
+            reports: list[IngestReport] = []
+            last_flush = time.monotonic()
             for report in self.session.engine.map(fn, tasks):
                 names.append(report.name)
-                waiting.append(report)
+                reports.append(report)
                 self.session.record.peak_rss = max(self.session.record.peak_rss, report.peak_rss)
                 phase.step(sum(shard.text_bytes for shard in report.shards))
-                if time.monotonic() - last > FLUSH_S:
-                    self.note_ingested(waiting)
-                    waiting, last = [], time.monotonic()
-            self.note_ingested(waiting)
+                if time.monotonic() - last_flush > FLUSH_S:
+                    self.note_ingested(reports)
+                    reports, last_flush = [], time.monotonic()
+            self.note_ingested(reports)
         return names
 
     def note_ingested(self, reports: list[IngestReport]) -> None:
-        """Commit groups to the manifest."""
+        """Commit groups and the digests of their input files to the catalogs."""
         files = {
             f"{r.source}/{f['path']}": {k: f[k] for k in ("size", "stamp", "digest")}
             for r in reports
@@ -169,9 +172,9 @@ class Build:
         self.session.state.catalog(INPUTS).update(files)
 
     def count_quarantined(self) -> None:
-        """Add up quarantined records by source and reason.
+        """Count quarantined records by source and reason.
 
-        Raises: if there is no document at all, QuarantineError or, when there is no record either, InputError.
+        Raises: without any document, QuarantineError if records were quarantined, else InputError.
         """
         for entry in self.session.groups().values():
             reasons = self.session.record.quarantined.setdefault(entry["source"], {})
@@ -181,11 +184,11 @@ class Build:
         for fault in faults:
             self.session.progress.say(f"warning: {fault}")
         if not self.session.shards:
-            message = f"{self.session.run_file.path}: the sources give no document at all"
+            message = f"{self.session.run_file.path}: the sources contain no documents"
             raise QuarantineError(f"{message}: {'; '.join(faults)}") if faults else InputError(message)
 
     def quarantine_faults(self) -> list[str]:
-        """One line for each source of which more records went to quarantine than the run file allows."""
+        """One message for each source with more quarantined records than the run file allows."""
         limit = self.session.run_file.ingest.max_quarantined_share
         n_read: dict[str, int] = {}
         for entry in self.session.groups().values():
@@ -194,42 +197,42 @@ class Build:
         for source, reasons in sorted(self.session.record.quarantined.items()):
             n_bad = sum(reasons.values())
             if n_bad > limit * n_read[source]:
-                found = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+                reason_counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
                 faults.append(
-                    f"source {source}: {n_bad:,} of {n_read[source]:,} records went to quarantine ({found}); allowed "
-                    f"are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; `columns` "
-                    "in the run file says which field is the text"
+                    f"source {source}: {n_bad:,} of {n_read[source]:,} records were quarantined ({reason_counts}); "
+                    f"allowed are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; "
+                    "`columns` in the run file names the field with the text"
                 )
         return faults
 
     def remember_recipes(self) -> None:
-        """Record what each step is made of, so that the next plan can say what changed."""
+        """Record facts of each step, so that the next plan can name those that changed."""
         steps = (*self.session.run_file.annotate, *self.session.run_file.globals)
         self.session.state.catalog("annotations/recipes.json").update(
-            {s.name: describe(s, self.session.recipes) for s in steps}
+            {s.name: step_facts(s, self.session.recipes) for s in steps}
         )
 
     # Global steps
 
     def global_step(self, step: GlobalStep) -> None:
-        """Run a global step unless its result is there."""
+        """Run a global step unless the store has its result."""
         recipe = self.session.recipes.global_recipe(step, self.session.shards)
         assert recipe is not None
         feeds: list[Feed] = [self.feed(step, shard) for shard in self.session.shards]
         folder = f"global/{step.name}/{recipe[:8]}"
         self.session.add_result(step, self.session.find_or_run(step, recipe, feeds, folder))
 
-    def feed(self, step: GlobalStep, shard: Shard) -> Annotations | BaseRows:
-        """What a global step reads of a shard."""
+    def feed(self, step: GlobalStep, shard: Shard) -> Annotations | BaseRulesFeed:
+        """The input of a global step from a shard."""
         if "passes_base" in step.definition.reads:
-            return BaseRows(Selector(self.session, step.reads()).plain(shard, step.base))
+            return BaseRulesFeed(Selector(self.session, step.reads()).plain(shard, step.base))
         return Annotations(
             shard, self.session.recipes.refs(step.reads(), shard), self.session.recipes.loose(step.reads(), shard),
             step.definition.sparse,
         )  # fmt: skip
 
     def sweep(self) -> None:
-        """Delete exchange files that a run which was killed left behind, unless a run is using them."""
+        """Delete exchange files of killed runs, except those of a run in progress."""
         for work in sorted({"/".join(key.split("/")[:2]) for key, _ in self.session.store.list("exchange")}):
             with suppress(LeaseError), hold(self.session.store, f"global-{work.partition('/')[2]}"):
                 self.session.store.delete_prefix(work)

@@ -1,1 +1,1 @@
-"""The contract of stages and global steps, checked over a step in anybody's package."""
+"""The contract of stages and global steps as checks that apply to a step of any package."""

@@ -1,4 +1,4 @@
-"""The contract of global steps as checks, and what checks of any step share; see `pipeline.checking.check_stage`."""
+"""Checks of the contract of global steps, and helpers for checks of any step; see `pipeline.checking.check_stage`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.checking.in_memory import PACKAGES, Corpus, cut, find_step, run_global, table_of, values
+from pipeline.checking.in_memory import (
+    PACKAGES,
+    Corpus,
+    find_step,
+    run_global,
+    split_batches,
+    table_of,
+    values,
+)
 from pipeline.errors import StageError
 from pipeline.schema import ROW, widened
 from pipeline.stage import Global, Outcome, Stage
@@ -21,7 +29,7 @@ Texts = Sequence[str | None]
 
 
 class FaultError(StageError):
-    """A step does not keep to the contract."""
+    """A step violates the contract."""
 
 
 def expect(condition: bool, fault: str) -> None:
@@ -36,16 +44,19 @@ def flat(schema: pa.Schema) -> str:
 
 
 def corpus_of(texts: Texts, packages: Sequence[str] = PACKAGES) -> Corpus:
-    """Three shards in which documents meet copies, near copies and parts of themselves."""
-    some = [text for text in texts if text]
-    second = [text.upper() for text in some[::2]] + [some[0] + "\n" + some[-1], *some[:5]]
-    third = [text[: len(text) * 9 // 10] or text for text in some]
-    shards = [table_of([*some, some[0] * 3]), table_of(second, 100), table_of(third, 200)]
+    """Three shards that contain documents, identical copies, near duplicates and prefixes of them."""
+    nonempty = [text for text in texts if text]
+    second = [text.upper() for text in nonempty[::2]] + [nonempty[0] + "\n" + nonempty[-1], *nonempty[:5]]
+    third = [text[: len(text) * 9 // 10] or text for text in nonempty]
+    shards = [table_of([*nonempty, nonempty[0] * 3]), table_of(second, 100), table_of(third, 200)]
     return Corpus(shards, lambda name: find_step(name, packages))
 
 
 def outcome_values(step: Global, outcome: Outcome) -> str:
-    """Row values in row order, and artefacts by name; raises FaultError for rows that the step does not declare."""
+    """Rows in row order and artefacts by name, as text.
+
+    Raises: FaultError if the rows differ from the declared schema, or a row number is repeated.
+    """
     rows = "none"
     if outcome.rows is not None:
         written = outcome.rows.drop_columns([ROW]).schema
@@ -55,51 +66,55 @@ def outcome_values(step: Global, outcome: Outcome) -> str:
         )
         expect(fits, f"wrote {flat(written)}; declares {flat(step.writes)}")
         expect(outcome.rows.schema.field(ROW).type == pa.uint64(), "row is not uint64")
-        expect(len(pc.unique(outcome.rows[ROW])) == outcome.rows.num_rows, "a row has more than one value")
+        expect(len(pc.unique(outcome.rows[ROW])) == outcome.rows.num_rows, "a row number is repeated")
         rows = values(outcome.rows.sort_by(ROW))
     return "\n".join([rows, *(f"{name}\n{values(t)}" for name, t in sorted(outcome.artefacts.items()))])
 
 
 def check_partitions(step: Global, config: Any, shards: list[pa.Table]) -> None:
-    """1, 4 and 7 partitions and any cut of the shards into map batches leave the same rows and artefacts."""
-    whole = outcome_values(step, run_global(step, shards, config, 1))
+    """1, 4 and 7 partitions, and any split of the shards into map batches, give the same rows and artefacts."""
+    expected = outcome_values(step, run_global(step, shards, config, 1))
     for n_partitions, sizes in ((4, []), (7, [1, 0, 2, 5]), (1, [3] * 20), (7, [1] * 40)):
-        batches = [batch for shard in shards for batch in cut(shard, sizes)]
-        found = outcome_values(step, run_global(step, batches, config, n_partitions))
-        how = f"map batches of {sizes[:4]} rows" if sizes else "whole shards"
-        expect(found == whole, f"other rows or artefacts with {n_partitions} partitions and {how}")
+        batches = [batch for shard in shards for batch in split_batches(shard, sizes)]
+        result = outcome_values(step, run_global(step, batches, config, n_partitions))
+        setup = f"map batches of {sizes[:4]} rows" if sizes else "whole shards"
+        expect(result == expected, f"other rows or artefacts with {n_partitions} partitions and {setup}")
 
 
 def check_empty_shards(step: Global, config: Any, shards: list[pa.Table]) -> None:
-    """No documents at all, and shards without documents beside others, are fine."""
-    nothing = run_global(step, [shards[0].slice(0, 0), shards[1].slice(0, 0)], config, 3)
-    expect(nothing.rows is None or nothing.rows.num_rows == 0, "rows for a corpus without documents")
-    outcome_values(step, nothing)
+    """A corpus without documents works, and empty shards do not change the rows of others."""
+    no_documents = run_global(step, [shards[0].slice(0, 0), shards[1].slice(0, 0)], config, 3)
+    expect(
+        no_documents.rows is None or no_documents.rows.num_rows == 0, "rows for a corpus without documents"
+    )
+    outcome_values(step, no_documents)
     holes = [shards[0], shards[0].slice(0, 0), *shards[1:]]
-    found = outcome_values(step, run_global(step, holes, config, 4))
-    expect(found == outcome_values(step, run_global(step, shards, config, 4)), "an empty shard changes rows")
+    outcome = outcome_values(step, run_global(step, holes, config, 4))
+    expect(
+        outcome == outcome_values(step, run_global(step, shards, config, 4)), "an empty shard changes rows"
+    )
 
 
 def check_sparse(step: Global, config: Any, shards: list[pa.Table]) -> None:
-    """Leaving out the rows whose sparse column is null changes nothing."""
+    """Omitting the rows whose sparse column is null gives the same result."""
     if step.sparse is None:
         return
     dense = [shard.filter(pc.is_valid(shard[step.sparse])) for shard in shards]
-    found = outcome_values(step, run_global(step, dense, config))
+    outcome = outcome_values(step, run_global(step, dense, config))
     expect(
-        found == outcome_values(step, run_global(step, shards, config)),
+        outcome == outcome_values(step, run_global(step, shards, config)),
         "rows depend on ones that `sparse` skips",
     )
 
 
 def check_functions_pickle(step: Global, config: Any = None, shards: Sequence[pa.Table] = ()) -> None:
-    """Map, reduce, finish and answer can travel to a worker."""
+    """The functions of a step can be pickled by name, for workers."""
     for function in (step.map, step.reduce, step.finish, step.answer, step.combine):
         expect(pickle.loads(pickle.dumps(function)) is function, f"{function} does not pickle by its name")
 
 
 def check_global_seeds(step: Global, config: Any, shards: list[pa.Table]) -> None:
-    """Processes with other PYTHONHASHSEEDs leave the same rows and artefacts."""
+    """Processes with different PYTHONHASHSEEDs give the same rows and artefacts."""
     same_in_processes(step, config, shards)
 
 
@@ -116,7 +131,7 @@ def same_in_processes(step: Stage | Global, config: Any, tables: list[pa.Table])
     if b"__main__" in task:
         raise SkipError("defined in a notebook or script; other processes need a module that they can import")
     code = "from pipeline.checking.check_global import print_values; print_values()"
-    found = set()
+    outputs = set()
     for seed in ("1", "20240229"):
         environment = {
             **os.environ,
@@ -129,12 +144,12 @@ def same_in_processes(step: Stage | Global, config: Any, tables: list[pa.Table])
         expect(
             run.returncode == 0, f"raised in another process: {run.stderr.decode(errors='replace')[-300:]}"
         )
-        found.add(run.stdout)
-    expect(len(found) == 1, "other rows with another PYTHONHASHSEED")
+        outputs.add(run.stdout)
+    expect(len(outputs) == 1, "other rows with another PYTHONHASHSEED")
 
 
 def print_values() -> None:
-    """Write what the step on stdin gives for its tables; for `same_in_processes`."""
+    """Write the results of the pickled step and tables on stdin to stdout; for `same_in_processes`."""
     step, config, tables = pickle.load(sys.stdin.buffer)
     if isinstance(step, Global):
         text = outcome_values(step, run_global(step, tables, config, 4))
@@ -150,4 +165,4 @@ GLOBAL_CHECKS: dict[str, tuple[Callable[[Global, Any, list[pa.Table]], None], st
     "pickling": (check_functions_pickle, "Use module-level functions: no lambdas."),
     "hash seeds": (check_global_seeds, "Sort what comes out of sets, and do not use hash()."),
 }  # fmt: skip
-"""Checks of global steps by name, likewise."""
+"""Checks of global steps by name: (function, what to do when it fails)."""

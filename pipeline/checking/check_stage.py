@@ -1,5 +1,4 @@
-"""The contract of stages and global steps as checks that anybody can run on their own, as scikit-learn's
-`check_estimator`.
+"""Checks of the contract of stages and global steps, for authors of own steps, like scikit-learn's `check_estimator`.
 
 `check_stage(STAGE)` yields one named check after another; `bicorpus check-stage my.module` prints them. The project's
 own tests call the same functions, with more texts.
@@ -28,7 +27,7 @@ from pipeline.checking.check_global import (
     flat,
     same_in_processes,
 )
-from pipeline.checking.in_memory import PACKAGES, Corpus, cut, find_step, loaded, table_of, values
+from pipeline.checking.in_memory import PACKAGES, Corpus, find_step, loaded, split_batches, table_of, values
 from pipeline.checking.sample_texts import TEXTS
 from pipeline.errors import StageError
 from pipeline.recipe import canonical_json, config_of, step_recipe
@@ -37,13 +36,16 @@ from pipeline.spans import check_spans
 from pipeline.stage import Global, Stage, shortened
 
 SHRINK_TRIES = 300
-"""Most calls of a check to find the shortest text that fails it."""
+"""Maximum number of calls of a check to find the shortest text that fails it."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check. fault: what was found, empty if it passed; advice: what to do; text: the shortest that
-    shows the fault, None if it needs none; skipped: why it was not run."""
+    """The outcome of one check.
+
+    fault: what was found, empty if the check passed; advice: what to do; text: the shortest one that fails the check,
+    None if texts do not matter; skipped: why it was not run.
+    """
 
     name: str
     fault: str = ""
@@ -67,7 +69,7 @@ class Check:
 class Subject:
     """A loaded stage, and the batches that it reads.
 
-    packages: where the steps are looked for whose columns it reads.
+    packages: searched for the steps whose columns the stage reads.
     """
 
     def __init__(self, stage: Stage, config: Any = None, packages: Sequence[str] = PACKAGES) -> None:
@@ -76,16 +78,19 @@ class Subject:
         self.annotate = loaded(stage) if config is None else stage.load(config)
 
     def batch(self, texts: Texts) -> pa.Table:
-        """The columns that the stage reads of these texts."""
+        """The columns that the stage reads, for documents with these texts."""
         return self.batch_of(table_of(texts))
 
     def batch_of(self, documents: pa.Table) -> pa.Table:
-        """The columns that the stage reads of canonical documents."""
+        """The columns that the stage reads, for canonical documents."""
         (table,) = Corpus([documents], self.find).inputs(self.stage)
         return table
 
     def run(self, table: pa.Table) -> pa.Table:
-        """Annotate a batch and hold the result to the declared schema, rows and spans."""
+        """Annotate a batch and check the schema, number of rows and spans of the result.
+
+        Raises: FaultError or StageError if the result violates the contract.
+        """
         result, stage = self.annotate(table), self.stage
         expect(isinstance(result, pa.Table), f"load gave a function that returns {type(result).__name__}")
         expect(
@@ -106,7 +111,7 @@ class Subject:
 
 
 def expect_same(found: pa.Table, expected: pa.Table, what: str) -> None:
-    """Raise FaultError naming the first column and value that differ."""
+    """Raise FaultError with the first column and value that differ; what: the circumstance, for the message."""
     if values(found) == values(expected):
         return
     for name in expected.column_names:
@@ -121,7 +126,7 @@ def expect_same(found: pa.Table, expected: pa.Table, what: str) -> None:
 
 
 def check_declaration(step: Stage | Global, packages: Sequence[str] = PACKAGES) -> None:
-    """Names are snake_case, what is read is canonical or written by a step, and columns carry plain names."""
+    """Names are snake_case, columns that are read are canonical or written by a step, and column names are plain."""
     expect(bool(re.fullmatch(r"[a-z][a-z0-9_]*", step.name)), f"name is {step.name!r}; expected snake_case")
     expect(step.version >= 1, f"version is {step.version}; expected 1 or more")
     for name in step.writes.names:
@@ -144,7 +149,7 @@ def check_declaration(step: Stage | Global, packages: Sequence[str] = PACKAGES) 
 
 
 def check_config(step: Stage | Global) -> None:
-    """A config is a frozen dataclass that its fields rebuild, that JSON can hold and that makes a recipe."""
+    """A config is a frozen dataclass that can be rebuilt from its fields, written as JSON and hashed to a recipe."""
     expect(dataclasses.is_dataclass(step.config), "config is no dataclass; expected @dataclass(frozen=True)")
     config = step.config()
     try:
@@ -154,16 +159,19 @@ def check_config(step: Stage | Global) -> None:
     else:
         raise FaultError("config is not frozen; expected @dataclass(frozen=True, kw_only=True)")
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    expect(step.config(**fields) == config, "a config made of the fields of another is not equal to it")
+    expect(step.config(**fields) == config, "a config built from the fields of another is not equal to it")
     expect(
         step.config(**dataclasses.asdict(config)) == config, "dataclasses.asdict does not rebuild the config"
     )
     expect(config_of(step, {}, step.name) == config, "an empty `config:` of a run file is not the default")
     canonical_json(config)
-    expect(bool(re.fullmatch(r"[0-9a-f]{32}", step_recipe(step, config, ()))), "the config makes no recipe")
+    expect(
+        bool(re.fullmatch(r"[0-9a-f]{32}", step_recipe(step, config, ()))),
+        "the config cannot be hashed to a recipe",
+    )
 
 
-# Checks of stages: each takes texts and raises where one of them shows a fault
+# Checks of stages: each takes texts and raises FaultError or StageError if the stage fails on them
 
 
 def check_schema(subject: Subject, texts: Texts) -> None:
@@ -172,21 +180,23 @@ def check_schema(subject: Subject, texts: Texts) -> None:
 
 
 def check_boundaries(subject: Subject, texts: Texts, at: int | None = None) -> None:
-    """Any split of a batch gives the same rows: after `at`, or after each document; so do chunks.
+    """Any split of a batch, after `at` or after each document, gives the same rows, and so do several chunks.
 
-    texts may be canonical documents too.
+    texts: texts, or a table of canonical documents.
     """
     table = subject.batch_of(texts) if isinstance(texts, pa.Table) else subject.batch(texts)
     whole, n_rows = subject.run(table), table.num_rows
     splits = [[at], [1] * n_rows, [n_rows // 3]] if at is not None else [[1] * n_rows, [n_rows // 2]]
     for sizes in splits:
-        parts = cut(table, sizes)
-        expect_same(pa.concat_tables([subject.annotate(part) for part in parts]), whole, "in a smaller batch")
-        expect_same(subject.run(pa.concat_tables(parts)), whole, "in a batch of several chunks")
+        batches = split_batches(table, sizes)
+        expect_same(
+            pa.concat_tables([subject.annotate(batch) for batch in batches]), whole, "in a smaller batch"
+        )
+        expect_same(subject.run(pa.concat_tables(batches)), whole, "in a batch of several chunks")
 
 
 def check_neighbours(subject: Subject, texts: Texts) -> None:
-    """A document gets the row alone and in any order that it gets among others."""
+    """The row of a document does not depend on the other documents of the batch, or their order."""
     table = subject.batch([TEXTS[0], *texts, TEXTS[3]])
     whole, n_rows = subject.run(table), table.num_rows
     expect_same(subject.run(table.slice(1, len(texts))), whole.slice(1, len(texts)), "without its neighbours")
@@ -195,36 +205,36 @@ def check_neighbours(subject: Subject, texts: Texts) -> None:
 
 
 def check_empty(subject: Subject, texts: Texts = ()) -> None:
-    """A batch of no documents gives no rows and the declared schema."""
+    """An empty batch gives no rows and the declared schema."""
     subject.run(subject.batch([]))
 
 
 def check_nulls(subject: Subject, texts: Texts) -> None:
-    """A document whose text is null raises nothing and changes no other row."""
-    holes = [None if i % 2 else texts[i // 2] for i in range(2 * len(texts))]
-    table = subject.batch(holes)
-    result, kept = subject.run(table), list(range(0, len(holes), 2))
+    """A document whose text is null raises no error and changes no other row."""
+    with_nulls = [None if i % 2 else texts[i // 2] for i in range(2 * len(texts))]
+    table = subject.batch(with_nulls)
+    result, kept = subject.run(table), list(range(0, len(with_nulls), 2))
     expect_same(result.take(kept), subject.run(table.take(kept)), "beside a document whose text is null")
-    subject.run(table.take([1]) if len(holes) > 1 else table)
+    subject.run(table.take([1]) if len(with_nulls) > 1 else table)
 
 
 def check_repeats(subject: Subject, texts: Texts) -> None:
-    """The same batch gives the same rows twice and is not changed: other stages read it too."""
-    table, before = subject.batch(texts), subject.batch(texts)
-    once = subject.run(table)
-    expect_same(table, before, "in the batch after annotate")
-    expect_same(subject.run(table), once, "when the batch is annotated again")
+    """Annotating a batch twice gives the same rows, and does not change it, because other stages read it too."""
+    table, copy = subject.batch(texts), subject.batch(texts)
+    result = subject.run(table)
+    expect_same(table, copy, "in the batch after annotate")
+    expect_same(subject.run(table), result, "when the batch is annotated again")
 
 
 def check_pickling(subject: Subject, texts: Texts) -> None:
-    """What load returns can travel to a worker and does the same there."""
+    """The function that `load` returns can be pickled, and the copy gives the same rows."""
     table = subject.batch(texts)
     copy = pickle.loads(pickle.dumps(subject.annotate))
     expect_same(copy(table), subject.annotate(table), "from a pickled copy")
 
 
 def check_rounding(subject: Subject, texts: Texts) -> None:
-    """Floats are finite, and rounded in themselves, in their logarithm (perplexity) or in their log-odds (scores)."""
+    """Floats are finite, and rounded as they are, as logarithms (perplexity) or as log-odds (scores)."""
     result = subject.run(subject.batch(texts))
     for field in result.schema:
         if not pa.types.is_floating(field.type):
@@ -234,7 +244,7 @@ def check_rounding(subject: Subject, texts: Texts) -> None:
             raise FaultError(f"{field.name} is {number}; expected a finite number or null")
         with np.errstate(divide="ignore", invalid="ignore"):
             odds = np.log(numbers / (1 - numbers))
-            slack = 1e-6 + 1e-6 * np.abs(numbers)  # what float32 leaves open
+            slack = 1e-6 + 1e-6 * np.abs(numbers)  # precision of float32
             near_one = 1e-5 + 1.2e-7 / np.abs(1 - numbers)
             forms = ((numbers, 4, slack), (np.log(numbers), 3, slack), (odds, 3, near_one))
         if not any(_is_rounded(*form) for form in forms):
@@ -243,13 +253,16 @@ def check_rounding(subject: Subject, texts: Texts) -> None:
 
 
 def _is_rounded(numbers: np.ndarray, n_decimals: int, slack: np.ndarray) -> bool:
-    """Whether numbers have at most so many decimals, give or take slack; infinities count as rounded."""
-    some = np.isfinite(numbers)
-    return bool(np.all(np.abs(numbers[some] - np.round(numbers[some], n_decimals)) <= slack[some]))
+    """Whether numbers have at most n_decimals decimals, within slack; infinities count as rounded. float64 (n,)
+    each."""
+    is_finite = np.isfinite(numbers)
+    return bool(
+        np.all(np.abs(numbers[is_finite] - np.round(numbers[is_finite], n_decimals)) <= slack[is_finite])
+    )
 
 
 def check_seeds(subject: Subject, texts: Texts) -> None:
-    """Processes with other PYTHONHASHSEEDs give the same rows."""
+    """Processes with different PYTHONHASHSEEDs give the same rows."""
     same_in_processes(subject.stage, subject.config, [subject.batch(texts)])
 
 
@@ -272,18 +285,19 @@ def check_stage(
 ) -> Iterator[Check]:
     """Check a stage or global step against the contract, one named check at a time.
 
-    Args: texts, to check it on, those of `sample_texts` if None; config, the default one if None; packages, where the
-    steps are looked for whose columns it reads: without them, sample values of a guessed dtype take their place.
+    Args: texts, to check the step with, those of `sample_texts` if None; config, the default one if None; packages,
+    searched for the steps whose columns it reads: columns of steps that are not found get sample values of a guessed
+    dtype.
     """
     texts = TEXTS if texts is None else texts
-    found = _attempt(
+    outcome = _attempt(
         "declaration", lambda: check_declaration(step, packages), "Correct the definition of the step."
     )
-    yield found
+    yield outcome
     yield _attempt(
         "config", lambda: check_config(step), "Make the config a frozen dataclass of plain values."
     )
-    if not found.ok:
+    if not outcome.ok:
         return
     if isinstance(step, Global):
         config = step.config() if config is None else config
@@ -292,11 +306,11 @@ def check_stage(
             yield _attempt(name, lambda check=check_global: check(step, config, shards), advice)  # type: ignore[misc]
         return
     subjects: list[Subject] = []
-    found = _attempt(
+    outcome = _attempt(
         "load", lambda: subjects.append(Subject(step, config, packages)), "Let load work with this config."
     )
-    yield found
-    for name, (check, advice) in STAGE_CHECKS.items() if found.ok else ():
+    yield outcome
+    for name, (check, advice) in STAGE_CHECKS.items() if outcome.ok else ():
         yield _shrunk(name, check, subjects[0], texts, advice)
 
 
@@ -307,7 +321,7 @@ def _attempt(name: str, call: Callable[[], object], advice: str, text: str | Non
         return Check(name, skipped=str(reason))
     except FaultError as fault:
         return Check(name, str(fault), advice, text)
-    except Exception as error:  # whatever the step raises is a finding
+    except Exception as error:  # any error of the step is a fault
         shown = str(error) if isinstance(error, StageError) else f"raised {type(error).__name__}: {error}"
         return Check(name, shown, advice, text)
     return Check(name)
@@ -316,10 +330,10 @@ def _attempt(name: str, call: Callable[[], object], advice: str, text: str | Non
 def _shrunk(
     name: str, check: Callable[[Subject, Texts], None], subject: Subject, texts: Texts, advice: str
 ) -> Check:
-    """Run a check; where it fails, find the shortest text that fails it alone, if one does."""
-    found = _attempt(name, lambda: check(subject, texts), advice)
-    if found.ok or check in (check_empty, check_seeds):
-        return found
+    """Run a check; if it fails, find the shortest text that fails it alone, if there is one."""
+    outcome = _attempt(name, lambda: check(subject, texts), advice)
+    if outcome.ok or check in (check_empty, check_seeds):
+        return outcome
     tries = iter(range(SHRINK_TRIES))
 
     def fault_of(text: str) -> Check | None:
@@ -329,20 +343,20 @@ def _shrunk(
         return None if alone.ok else alone
 
     for text in sorted((text for text in texts if text is not None), key=len):
-        if shown := fault_of(text):
-            return _shortest(shown, fault_of)
-    return found
+        if failed := fault_of(text):
+            return _shortest(failed, fault_of)
+    return outcome
 
 
-def _shortest(found: Check, fault_of: Callable[[str], Check | None]) -> Check:
-    """Cut pieces out of the text, half of it, then smaller ones, as long as the check still fails."""
-    size = len(found.text or "") // 2
+def _shortest(failed: Check, fault_of: Callable[[str], Check | None]) -> Check:
+    """Remove pieces of the text, first halves, then smaller ones, as long as the check still fails."""
+    size = len(failed.text or "") // 2
     while size:
-        text, start = found.text or "", 0
+        text, start = failed.text or "", 0
         while start < len(text):
             if shorter := fault_of(text[:start] + text[start + size :]):
-                found, text = shorter, shorter.text or ""
+                failed, text = shorter, shorter.text or ""
             else:
                 start += size
         size //= 2
-    return found
+    return failed

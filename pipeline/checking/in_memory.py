@@ -1,7 +1,7 @@
-"""Steps run in memory, without engine or store, on texts: what tests, checks and notebooks need.
+"""Steps run in memory on texts, without engine or store, for tests, checks and notebooks.
 
-A step that reads columns of others gets them from the others, run first on the same documents. A global step runs the
-way the engine runs it: map, exchange by key range, reduce, finish.
+Columns of other steps that a step reads are computed first, on the same documents. A global step runs as in the engine:
+map, exchange by key range, reduce, finish.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from pipeline.mapreduce.replies import answered, ordered
+from pipeline.mapreduce.replies import answer_rows, sort_by_key
 from pipeline.mapreduce.shuffle import partition_of
 from pipeline.schema import CANONICAL, ROW, ROW_BITS, SPANS
 from pipeline.stage import Annotate, Global, Outcome, Stage
+
+FORMAL = {name: f"dedup.{name}" for name in ("cluster", "pairs")}
+FORMAL |= {name: f"substring.{name}" for name in ("passages", "n_chars")}
+"""Formal columns of keepers and owners -> the columns used instead in memory, where no run file names a step."""
 
 PACKAGES = ("classifiers", "stages")
 """Packages in which `find_step` looks for steps."""
 
 
 def find_step(name: str, packages: Sequence[str] = PACKAGES) -> Stage | Global:
-    """The step that writes the columns `name.*`: of the module of that name, else of any module of the packages.
+    """Find the step that writes the columns `name.*`: in the module of that name, else in any module of the packages.
 
     Raises: LookupError if there is none.
     """
     for module in _modules(name, packages):
         try:
             definitions = vars(importlib.import_module(module))
-        except Exception:  # a module that cannot be imported here does not write the column here
+        except Exception:  # a module that cannot be imported here cannot compute the column either
             continue
         for attribute in ("STAGE", "GLOBAL"):
             step = definitions.get(attribute)
@@ -54,9 +58,10 @@ def _modules(name: str, packages: Sequence[str]) -> Iterator[str]:
 
 
 def table_of(documents: Sequence[str | None], first: int = 0) -> pa.Table:
-    """Canonical documents from texts, with plausible values in the other columns.
+    """Return canonical documents with these texts, and plausible values in the other columns.
 
-    Args: first, number of the first document in its file; doc_ids follow from it, source_ids repeat.
+    Args: first, position of the first document in its file, from which doc_ids are computed; source_ids repeat.
+    Returns: a table of schema.CANONICAL.
     """
     rows = [
         {
@@ -83,7 +88,7 @@ def table_of(documents: Sequence[str | None], first: int = 0) -> pa.Table:
 
 
 def number_rows(shards: Sequence[pa.Table]) -> list[pa.Table]:
-    """Append the column `row`: shard ordinal << 32 | row of the shard."""
+    """Append the column `row`, uint64: shard ordinal << 32 | row of the shard."""
     return [
         shard.append_column(
             "row", pa.array((ordinal << ROW_BITS) + np.arange(shard.num_rows, dtype=np.uint64), pa.uint64())
@@ -93,50 +98,65 @@ def number_rows(shards: Sequence[pa.Table]) -> list[pa.Table]:
 
 
 def run_global(step: Global, shards: Sequence[pa.Table], config: object, n_partitions: int = 1) -> Outcome:
-    """Run `step` over shards that have the columns of its `reads` and `row`."""
+    """Run `step` over shards that have the columns of its `reads` and `row`.
+
+    A formal column that a shard lacks is taken from the column that FORMAL names.
+    """
     if step.answer is not None:
         return Outcome(rows=run_answering(step, shards, config, n_partitions))
-    mapped = pa.concat_tables([step.map(shard.select([*step.reads, "row"]), config) for shard in shards])
+    mapped = pa.concat_tables([step.map(_inputs(step, shard), config) for shard in shards])
     order = [("key", "ascending"), *([("row", "ascending")] if "row" in mapped.column_names else [])]
     bounds = np.array([(i << 64) // n_partitions for i in range(1, n_partitions)], np.uint64)
     partition = np.searchsorted(bounds, mapped["key"].to_numpy(), side="right")
-    parts = [mapped.filter(pa.array(partition == i)).sort_by(order) for i in range(n_partitions)]
-    return step.finish(pa.concat_tables([step.reduce(part, config) for part in parts]), config)
+    partitions = [mapped.filter(pa.array(partition == i)).sort_by(order) for i in range(n_partitions)]
+    return step.finish(pa.concat_tables([step.reduce(rows, config) for rows in partitions]), config)
+
+
+def _inputs(step: Global, shard: pa.Table) -> pa.Table:
+    """The columns of a step's `reads`, and `row`."""
+    names = [*step.reads, ROW]
+    stored = [name if name in shard.column_names else FORMAL.get(name, name) for name in names]
+    return shard.select(stored).rename_columns(names)
 
 
 def run_answering(
     step: Global, shards: Sequence[pa.Table], config: object, n_partitions: int = 1
 ) -> pa.Table:
-    """Rows of a step that answers: each shard, here a batch, asks in order of its keys."""
+    """Run a step with `answer` over shards, each of which is one batch; returns its rows."""
     assert step.answer is not None
-    asked = [ordered(step.map(shard.select([*step.reads, "row"]), config))[0] for shard in shards]
-    parts = [partition_of(table["key"].to_numpy(), n_partitions) for table in asked]
+    questions = [sort_by_key(step.map(shard.select([*step.reads, "row"]), config))[0] for shard in shards]
+    partitions = [partition_of(table["key"].to_numpy(), n_partitions) for table in questions]
     pieces = [
-        [table.filter(pa.array(part == i)) for table, part in zip(asked, parts, strict=True)]
+        [
+            table.filter(pa.array(partition == i))
+            for table, partition in zip(questions, partitions, strict=True)
+        ]
         for i in range(n_partitions)
     ]
-    said = [answered(step, pa.concat_tables(piece), config) for piece in pieces]
+    answers = [answer_rows(step, pa.concat_tables(piece), config) for piece in pieces]
     rows = []
     for number, shard in enumerate(shards):
-        begins = [sum(table.num_rows for table in piece[:number]) for piece in pieces]
-        mine = [
-            table.slice(begin, piece[number].num_rows)
-            for table, begin, piece in zip(said, begins, pieces, strict=True)
+        offsets = [sum(table.num_rows for table in piece[:number]) for piece in pieces]
+        shard_answers = [
+            table.slice(offset, piece[number].num_rows)
+            for table, offset, piece in zip(answers, offsets, pieces, strict=True)
         ]
         names = [name for name in step.reads if name != "text"]
         rows.append(
-            step.answer(shard.select([*names, "row"]), pa.concat_tables(mine).combine_chunks(), config)
+            step.answer(
+                shard.select([*names, "row"]), pa.concat_tables(shard_answers).combine_chunks(), config
+            )
         )
     return pa.concat_tables(rows)
 
 
 def align(outcome: Outcome, shards: Sequence[pa.Table], step: Global) -> list[pa.Table]:
-    """Append the row-aligned columns of an outcome to the shards as `step.column`; absent rows get null."""
+    """Append the row-aligned columns of an outcome to the shards as `step.column`; missing rows are null."""
     assert outcome.rows is not None
-    places = {row: i for i, row in enumerate(outcome.rows["row"].to_pylist())}
+    positions = {row: i for i, row in enumerate(outcome.rows["row"].to_pylist())}
     joined = []
     for shard in shards:
-        index = pa.array([places.get(row) for row in shard["row"].to_pylist()], pa.int64())
+        index = pa.array([positions.get(row) for row in shard["row"].to_pylist()], pa.int64())
         for field in step.writes:
             column = outcome.rows[field.name].take(index).cast(field.type)
             shard = shard.append_column(f"{step.name}.{field.name}", column)
@@ -147,7 +167,7 @@ def align(outcome: Outcome, shards: Sequence[pa.Table], step: Global) -> list[pa
 def extend(
     step: Stage | Global, shards: Sequence[pa.Table], config: object, n_partitions: int = 1
 ) -> list[pa.Table]:
-    """Append the columns of a step to shards that have the columns of its `reads` and `row`."""
+    """Append the columns of a step to shards that have the columns of its `reads`, and `row`."""
     if isinstance(step, Global):
         return align(run_global(step, shards, config, n_partitions), shards, step)
     annotate, extended = step.load(config), []
@@ -160,9 +180,9 @@ def extend(
 
 
 class Corpus:
-    """Canonical documents in shards, and the columns of other steps on them, computed when asked for.
+    """Canonical documents in shards, with columns of other steps, which are computed when they are needed.
 
-    find: name of a step -> the step; its LookupError means that typed sample values have to do.
+    find: name of a step -> the step; if it raises LookupError, sample values take the place of the columns.
     """
 
     def __init__(self, shards: Sequence[pa.Table], find: Callable[[str], Stage | Global] = find_step) -> None:
@@ -171,7 +191,7 @@ class Corpus:
         self.written: dict[str, list[pa.Table]] = {}
 
     def inputs(self, step: Stage | Global) -> list[pa.Table]:
-        """The columns that a step reads, a table for each shard; a global step also gets `row`."""
+        """The columns that a step reads, one table per shard; for a global step also `row`."""
         names = [*step.reads, ROW] if isinstance(step, Global) else list(step.reads)
         columns = [self._column(name) for name in names]
         return [pa.table(list(values), names=names) for values in zip(*columns, strict=True)]
@@ -181,10 +201,13 @@ class Corpus:
         return run_global(step, self.inputs(step), step.config(), n_partitions)
 
     def _column(self, name: str) -> list[pa.ChunkedArray | pa.Array]:
+        name = FORMAL.get(name, name)
         prefix, dot, column = name.partition(".")
         if not dot:
-            known = name == ROW or name in CANONICAL.names
-            return [shard[name] if known else handed(name, shard.num_rows) for shard in self.shards]
+            is_canonical = name == ROW or name in CANONICAL.names
+            return [
+                shard[name] if is_canonical else formal_values(name, shard.num_rows) for shard in self.shards
+            ]
         if prefix not in self.written:
             try:
                 step = self.find(prefix)
@@ -212,7 +235,7 @@ def loaded(stage: Stage) -> Annotate:
 
 
 def sample_values(column: str, n_rows: int) -> pa.Array:
-    """Values of a column of a stage that is not installed, its dtype guessed from the ending of the name."""
+    """Sample values for a column of a step that was not found: (n_rows,), with a dtype guessed from the name."""
     if column.startswith("n_"):
         return pa.array(np.arange(n_rows) * 7 % 50, pa.int32())
     if column.endswith(("share", "score", "ratio")):
@@ -222,8 +245,8 @@ def sample_values(column: str, n_rows: int) -> pa.Array:
     return pa.array([("eng_Latn", "zho_Hans", None)[row % 3] for row in range(n_rows)], pa.string())
 
 
-def handed(name: str, n_rows: int) -> pa.Array:
-    """A plain column that the engine hands to a step itself: an order to compare by, or a yes or no."""
+def formal_values(name: str, n_rows: int) -> pa.Array:
+    """Sample values (n_rows,) for a column of schema.HANDED: `order`, `step`, or a bool column."""
     numbers = np.arange(n_rows) * 7 % 5
     if name == "order":
         return pa.array([[float(number)] for number in numbers], pa.list_(pa.float64()))
@@ -232,8 +255,8 @@ def handed(name: str, n_rows: int) -> pa.Array:
     return pa.array(numbers != 3)
 
 
-def cut(table: pa.Table, sizes: Iterable[int]) -> list[pa.Table]:
-    """Cut a table into batches of these sizes and a rest; at least one batch."""
+def split_batches(table: pa.Table, sizes: Iterable[int]) -> list[pa.Table]:
+    """Split a table into batches of these sizes and a rest; at least one batch."""
     parts, start = [], 0
     for size in sizes:
         if start < table.num_rows:
@@ -245,5 +268,5 @@ def cut(table: pa.Table, sizes: Iterable[int]) -> list[pa.Table]:
 
 
 def values(table: pa.Table) -> str:
-    """A table's schema and values in a form in which equal means equal, NaN included."""
+    """Schema and values of a table as text, so that equal tables compare equal, NaN included."""
     return f"{table.schema}\n{table.to_pylist()}"

@@ -1,4 +1,4 @@
-"""Texts that show most mistakes of a stage: prose in Chinese and English, and what a crawl brings besides."""
+"""Texts that reveal most faults of a stage: prose in Chinese and English, and unusual texts of web crawls."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ TEXTS = (
     "ａｂｃ１２３，．！？",
 )
 """Empty and white space, one character of each class, lone combining marks, emoji, invisible characters, null bytes,
-text from right to left, code, a table, CRLF, characters beyond 16 bits, very long lines."""
+right-to-left text, code, a table, CRLF, characters beyond 16 bits, very long lines."""

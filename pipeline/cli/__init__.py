@@ -1,4 +1,4 @@
-"""The command `bicorpus`: parse, call, print. Results go to stdout, progress and errors to stderr."""
+"""The command `bicorpus`: parses arguments, calls the library and prints results to stdout, the rest to stderr."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ where_option = click.option(
 
 
 class Commands(click.Group):
-    """Turns the errors of errors.py into one line on stderr and their exit code."""
+    """Converts the errors of errors.py to one line on stderr and their exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:  # Any: as click declares it
         """Run a command."""
@@ -44,7 +44,7 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo(
-                "\nbicorpus: interrupted; what was finished is kept, the same command goes on from there",
+                "\nbicorpus: interrupted; finished work is kept, and the same command resumes from it",
                 err=True,
             )
             ctx.exit(130)
@@ -53,17 +53,17 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="bicorpus")
 def main() -> None:
-    """Build bilingual pretraining corpora: every document measured once, every decision explained."""
+    """Build bilingual pretraining corpora: documents are measured once, every decision is explained."""
 
 
 @main.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--out", "out_path", default="run.yaml", show_default=True, help="The run file to write.")
 @click.option("--force", is_flag=True, help="Replace the run file if it exists.")
-@click.option("--follow-links", is_flag=True, help="Read links to files outside of the folders named.")
+@click.option("--follow-links", is_flag=True, help="Read links to files outside the named folders.")
 @json_option
 def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool, as_json: bool) -> None:
-    """Look at files and folders and write a commented run file that reads them.
+    """Inspect files and folders and write a commented run file that reads them.
 
     Example: bicorpus init crawl/ books.parquet --out run.yaml
     """
@@ -80,7 +80,7 @@ def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool,
 @store_option
 @engine_options
 @click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests.")
-@click.option("--batch-rows", type=int, hidden=True, help="Largest batch that a stage sees, for tests.")
+@click.option("--batch-rows", type=int, hidden=True, help="Rows of the largest batch of a stage, for tests.")
 @json_option
 @quiet_option
 def run(
@@ -94,9 +94,9 @@ def run(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Build everything RUN.yaml asks for, release included.
+    """Run RUN.yaml: ingest, annotate, select and write the release.
 
-    Run it again after a change, a crash or Ctrl-C: only what is missing is computed.
+    Run it again after a change, a crash or Ctrl-C: only missing results are computed.
 
     Example: bicorpus run configs/quickstart.yaml --store ./quickstart-store
     """
@@ -109,11 +109,11 @@ def run(
     progress = Progress(quiet=quiet, as_json=as_json)
     store = open_store(store_url)
     parsed = load_run(run_path, store=store)
-    workers_of = open_engine(engine, workers, address)
+    opened_engine = open_engine(engine, workers, address)
     try:
-        record = Build(Session(parsed, store, workers_of, progress, partitions, batch_rows)).run()
+        record = Build(Session(parsed, store, opened_engine, progress, partitions, batch_rows)).run()
     finally:
-        workers_of.close()
+        opened_engine.close()
     print_record(record, store, as_json)
 
 
@@ -122,7 +122,7 @@ def run(
 @store_option
 @json_option
 def plan(run_path: str, store_url: str, as_json: bool) -> None:
-    """Say what `run` would compute and why; compute nothing.
+    """List the tasks that `run` would compute, and why; compute nothing.
 
     Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
     """
@@ -136,32 +136,35 @@ def plan(run_path: str, store_url: str, as_json: bool) -> None:
 
     store = open_store(store_url)
     run = load_run(run_path, store=store)
-    found = make_plan(run, State(store))
-    plan_release(found, run, store)
+    run_plan = make_plan(run, State(store))
+    plan_release(run_plan, run, store)
     if as_json:
-        page = {**asdict(found), "empty": found.is_empty, "text_tasks": found.text_tasks}
-        click.echo(json.dumps(page, ensure_ascii=False))
+        fields = {**asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks}
+        click.echo(json.dumps(fields, ensure_ascii=False))
     else:
-        click.echo("\n".join(plan_lines(found)))
+        click.echo("\n".join(plan_lines(run_plan)))
 
 
 @main.command()
 @store_option
 @json_option
 def status(store_url: str, as_json: bool) -> None:
-    """Say what a store holds: sources, annotations, releases, the last runs.
+    """List the contents of a store: sources, annotations, releases, the last runs.
 
     Example: bicorpus status --store ./quickstart-store
     """
     from pipeline.inspect.status import status_lines, status_of
     from pipeline.storage.store import open_store
 
-    found = status_of(open_store(store_url))
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(status_lines(found)))
+    contents = status_of(open_store(store_url))
+    click.echo(json.dumps(contents, ensure_ascii=False) if as_json else "\n".join(status_lines(contents)))
 
 
 def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, imported late
-    """Open a finished build."""
+    """Return the finished build of a run file.
+
+    Raises: UsageError if the store does not contain it.
+    """
     from pipeline.config.load import load_run
     from pipeline.inspect.opened import open_build
     from pipeline.storage.store import open_store
@@ -179,7 +182,7 @@ def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, impo
 @click.option("--grep", metavar="RE", help="Documents whose text matches.")
 @click.option("--dropped", is_flag=True, help="Dropped documents only.")
 @click.option("--columns", help="Further columns to print, comma-separated.")
-@click.option("--limit", type=int, default=20, show_default=True, help="Print at most so many.")
+@click.option("--limit", type=int, default=20, show_default=True, help="Largest number of documents.")
 @json_option
 def show(
     run_path: str,
@@ -211,13 +214,15 @@ def show(
 @run_argument
 @store_option
 @click.argument("doc_id", required=False)
-@click.option("--url", help="The document with this URL.")
+@click.option("--url", help="URL of the document.")
 @click.option(
-    "--text-file", type=click.Path(exists=True, dir_okay=False), help="The document with exactly this text."
+    "--text-file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="File with the exact text of the document.",
 )
 @click.option(
     "--input",
-    "place",
+    "input_record",
     metavar="FILE:RECORD",
     help="A record of an input file, from 0: line 18 of a .jsonl is record 17.",
 )
@@ -228,31 +233,34 @@ def explain(
     doc_id: str | None,
     url: str | None,
     text_file: str | None,
-    place: str | None,
+    input_record: str | None,
     as_json: bool,
 ) -> None:
     """Explain one document: every annotation, and every rule with value, threshold and margin.
+
+    Name the document by its id DOC_ID, --url, --text-file or --input.
 
     Example: bicorpus explain run.yaml --store ./store --input docs.jsonl.gz:17
     """
     from pathlib import Path
 
     from pipeline.errors import UsageError
-    from pipeline.inspect.explain import as_text, find
-    from pipeline.inspect.explain import explain as explain_document
+    from pipeline.inspect.explain import explain_document, explanation_text, find_document
 
-    if sum(option is not None for option in (doc_id, url, text_file, place)) != 1:
+    if sum(option is not None for option in (doc_id, url, text_file, input_record)) != 1:
         raise UsageError("name one document: DOC_ID, --url, --text-file or --input FILE:RECORD")
     where = None
-    if place is not None:
-        path, _, record = place.rpartition(":")
+    if input_record is not None:
+        path, _, record = input_record.rpartition(":")
         if not path or not record.isdigit():
-            raise UsageError(f"--input {place!r}: expected FILE:RECORD, such as docs.jsonl.gz:17")
+            raise UsageError(f"--input {input_record!r}: expected FILE:RECORD, such as docs.jsonl.gz:17")
         where = (path, int(record))
     text = Path(text_file).read_bytes().decode("utf-8") if text_file else None
     finished = finished_build(run_path, store_url)
-    found = explain_document(finished, *find(finished, doc_id, url, text, where))
-    click.echo(json.dumps(found, ensure_ascii=False, default=str) if as_json else as_text(found))
+    explanation = explain_document(finished, *find_document(finished, doc_id, url, text, where))
+    click.echo(
+        json.dumps(explanation, ensure_ascii=False, default=str) if as_json else explanation_text(explanation)
+    )
 
 
 @main.command()
@@ -267,7 +275,7 @@ def explain(
 def export(
     run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool
 ) -> None:
-    """Write rows of a build with any columns.
+    """Write rows of a build, with any columns, to a file.
 
     Example: bicorpus export run.yaml --store ./store --where keep=false --columns doc_id,rule,text --to dropped.jsonl
     """
@@ -281,13 +289,13 @@ def export(
 @main.command("check-stage")
 @click.argument("module")
 @click.option(
-    "--config", "settings", metavar="YAML", default="{}", help="Settings to check it with, as `{least: 3}`."
+    "--config", "settings", metavar="YAML", default="{}", help="Settings of the stage, such as `{least: 3}`."
 )
 @json_option
 def check_stage(module: str, settings: str, as_json: bool) -> None:
     """Check the stage or global step of MODULE against the contract; exit 1 if a check fails.
 
-    One line for each check: ok, or what was found, the shortest text that shows it, and what to do.
+    Prints one line per check: ok, or the fault, the shortest text that shows it, and what to do.
 
     Example: bicorpus check-stage stages.dedup.exact
     """

@@ -1,4 +1,4 @@
-"""The commands `bicorpus index …`: what a store keeps so that new documents meet the old ones."""
+"""The commands `bicorpus index …` for the index of band keys, which finds near duplicates of new documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pipeline.runtime.progress import Progress
 
 @click.group()
 def index() -> None:
-    """The index of band keys: new documents meet the old ones in it. `bicorpus run` adds to it by itself.
+    """Commands for the index of band keys, in which `bicorpus run` finds near duplicates of new documents.
+
+    `bicorpus run` adds documents to the index.
 
     Example: bicorpus index query run.yaml --store ./store --text-file page.txt
     """
@@ -25,26 +27,26 @@ def index() -> None:
 @store_option
 @json_option
 def show(run_path: str, store_url: str, as_json: bool) -> None:
-    """Say what the index of RUN.yaml holds and with which parameters it was made."""
+    """Print the size, runs and parameters of the index of RUN.yaml."""
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import describe, index_of
+    from pipeline.inspect.index_tools import describe_index, index_of
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
-    found = describe(index_of(load_run(run_path, store=store), store))
+    facts = describe_index(index_of(load_run(run_path, store=store), store))
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(facts, ensure_ascii=False))
         return
     click.echo(
-        f"{found['index']}: {found['rows']:,} keys of {found['shards']:,} shards, {found['bytes']:,} bytes"
+        f"{facts['index']}: {facts['rows']:,} keys of {facts['shards']:,} shards, {facts['bytes']:,} bytes"
     )
-    for run in found["runs"]:
+    for run in facts["runs"]:
         click.echo(
-            f"  {run['run']}  {run['rows']:>14,} keys  {run['shards']:>6,} shards  {run['parts']:>5,} parts"
+            f"  {run['run']}  {run['rows']:>14,} keys  {run['shards']:>6,} shards  {run['parts']:>5,} partitions"
         )
-    if found["erased"]:
-        click.echo(f"  {found['erased']:,} documents erased")
-    for name, values in found["parameters"].items():
+    if facts["erased"]:
+        click.echo(f"  {facts['erased']:,} documents erased")
+    for name, values in facts["parameters"].items():
         click.echo(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
 
 
@@ -54,7 +56,7 @@ def show(run_path: str, store_url: str, as_json: bool) -> None:
 @click.option(
     "--text-file", "paths", multiple=True, type=click.Path(exists=True, dir_okay=False), help="Repeatable."
 )
-@click.option("--text", "texts", multiple=True, help="A text itself; repeatable.")
+@click.option("--text", "texts", multiple=True, help="A text; repeatable.")
 @json_option
 def query(
     run_path: str, store_url: str, paths: tuple[str, ...], texts: tuple[str, ...], as_json: bool
@@ -64,20 +66,20 @@ def query(
     Example: bicorpus index query run.yaml --store ./store --text-file page.txt
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import query as ask
+    from pipeline.inspect.index_tools import find_near_duplicates
     from pipeline.inspect.opened import open_build
     from pipeline.storage.store import open_store
 
-    named = [*paths, *(f"text {i + 1}" for i in range(len(texts)))]
-    if not named:
-        raise UsageError("nothing to look for; name a --text-file or give a --text")
-    given = [*(read_text(path) for path in paths), *texts]
+    names = [*paths, *(f"text {i + 1}" for i in range(len(texts)))]
+    if not names:
+        raise UsageError("no text to search for; use --text-file or --text")
+    all_texts = [*(read_text(path) for path in paths), *texts]
     store = open_store(store_url)
-    found = ask(open_build(load_run(run_path, store=store), store), given)
+    duplicates = find_near_duplicates(open_build(load_run(run_path, store=store), store), all_texts)
     if as_json:
-        click.echo(json.dumps(dict(zip(named, found, strict=True)), ensure_ascii=False))
+        click.echo(json.dumps(dict(zip(names, duplicates, strict=True)), ensure_ascii=False))
         return
-    for name, documents in zip(named, found, strict=True):
+    for name, documents in zip(names, duplicates, strict=True):
         click.echo(f"{name}: {len(documents):,} near duplicates")
         for document in documents:
             url = f"  {document['url']}" if document["url"] else ""
@@ -85,7 +87,7 @@ def query(
 
 
 def read_text(path: str) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Raises: UsageError if it is not UTF-8.
     """
@@ -102,55 +104,54 @@ def read_text(path: str) -> str:
 @quiet_option
 @json_option
 def compact(run_path: str, store_url: str, workers: int | None, quiet: bool, as_json: bool) -> None:
-    """Merge the index's runs into one and leave out shards that the store no longer has.
+    """Merge the runs of the index into one, without shards that are no longer in the store.
 
-    A run is added each time that new shards are; merge them when a build reads too many files.
+    Every build with new shards adds a run; merge them when a build has to read too many files.
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import compact as merge
-    from pipeline.inspect.index_tools import index_of
+    from pipeline.inspect.index_tools import compact_index, index_of
     from pipeline.runtime.engines import open_engine
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
     engine = open_engine("local", workers)
     try:
-        found = merge(
+        result = compact_index(
             index_of(load_run(run_path, store=store), store), engine, Progress(quiet=quiet, as_json=as_json)
         )
     finally:
         engine.close()
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(result, ensure_ascii=False))
         return
-    before, after = found["before"], found["after"]
+    before, after = result["before"], result["after"]
     click.echo(
         f"{after['index']}: {len(before['runs'])} runs, {before['bytes']:,} bytes -> {len(after['runs'])} run, "
-        f"{after['bytes']:,} bytes; {found['shards_gone']:,} shards gone"
+        f"{after['bytes']:,} bytes; {result['shards_gone']:,} shards removed"
     )
 
 
 @index.command()
 @run_argument
 @store_option
-@click.option("--doc-id", "doc_ids", multiple=True, required=True, help="A document; repeatable.")
+@click.option("--doc-id", "doc_ids", multiple=True, required=True, help="Id of a document; repeatable.")
 @json_option
 def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], as_json: bool) -> None:
-    """Erase the keys of documents, and what is remembered of them, from the index.
+    """Erase the keys and remembered pairs of documents from the index.
 
-    The next run compares them with nothing. Their text and annotations stay: this erases from the index alone.
+    The next run does not compare them with other documents. Their text and annotations are kept.
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import erase as take_out
+    from pipeline.inspect.index_tools import erase_documents
     from pipeline.inspect.opened import open_build
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
-    found = take_out(open_build(load_run(run_path, store=store), store), doc_ids)
+    erased = erase_documents(open_build(load_run(run_path, store=store), store), doc_ids)
     click.echo(
-        json.dumps(found)
+        json.dumps(erased)
         if as_json
-        else f"erased {found['documents']:,} documents: {found['keys']:,} keys, {found['pairs']:,} remembered pairs"
+        else f"erased {erased['documents']:,} documents: {erased['keys']:,} keys, {erased['pairs']:,} remembered pairs"
     )
 
 

@@ -1,4 +1,4 @@
-"""Commands that look at finished releases: check one, report on one, compare two, find what was trained on."""
+"""Commands that read finished releases: verify and report on one, compare two, locate documents of training order."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pipeline.cli.options import json_option
 @click.command()
 @click.argument("release_url", metavar="RELEASE")
 @click.option(
-    "--store", "store_url", metavar="URL", help="Also derive decisions again from raw bytes; needs --run."
+    "--store", "store_url", metavar="URL", help="Also recompute decisions from the raw inputs; needs --run."
 )
 @click.option("--run", "run_path", metavar="RUN.yaml", type=click.Path(), help="The run file of the release.")
-@click.option("--sample", type=int, default=1000, show_default=True, help="Decisions to derive again.")
+@click.option("--sample", type=int, default=1000, show_default=True, help="Decisions to recompute.")
 @json_option
 def verify(release_url: str, store_url: str | None, run_path: str | None, sample: int, as_json: bool) -> None:
     """Check a release: files, conservation, ledger, mixes; with --store also a sample of its decisions.
 
-    Exits 5 if anything is wrong.
+    Exits with 5 if a check fails.
 
     Example: bicorpus verify store/releases/v1 --store ./store --run run.yaml
     """
@@ -51,7 +51,7 @@ def verify(release_url: str, store_url: str | None, run_path: str | None, sample
     else:
         click.echo("\n".join(line for report in reports for line in report.lines()))
     if not all(report.passed for report in reports):
-        raise ExpectationError(f"{release_url}: the release does not hold; see the faults above")
+        raise ExpectationError(f"{release_url}: the release is faulty; see the faults above")
 
 
 @click.command()
@@ -71,11 +71,11 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
     from pipeline.storage.store import open_store
 
     if (target is None) != as_json:
-        raise UsageError("say --to report.html, or --json for the numbers")
+        raise UsageError("expected either --to report.html, or --json for the numbers")
     release = open_store(release_url)
     if not release.exists("report.json"):
         raise UsageError(
-            f"{release.url}: no report.json; not a release. Give the folder of one, such as store/releases/v1"
+            f"{release.url}: no report.json, so not a release; expected the folder of one, such as store/releases/v1"
         )
     data = release.get("report.json")
     if target is None:
@@ -87,10 +87,10 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("release_url", metavar="RELEASE")
-@click.option("--mix", required=True, help="The mix that was trained on.")
+@click.option("--mix", required=True, help="Name of the mix.")
 @click.option(
     "--at",
-    "place",
+    "position",
     required=True,
     metavar="N[:M]",
     help="Position, or range of positions, in training order.",
@@ -100,17 +100,16 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
     help="Tokens of one training sequence; positions then count sequences.",
 )  # fmt: skip
 @json_option
-def locate(release_url: str, mix: str, place: str, length: int, as_json: bool) -> None:
-    """Find the documents at a place of the training order.
+def locate(release_url: str, mix: str, position: str, length: int, as_json: bool) -> None:
+    """Find the documents at a position of the training order.
 
     Example: bicorpus locate store/releases/v1 --mix zh50 --at 1200:1208 --sequence-length 4096
     """
-    from pipeline.inspect.locate import lines, parse_range
-    from pipeline.inspect.locate import locate as locate_documents
+    from pipeline.inspect.locate import document_lines, locate_documents, parse_range
     from pipeline.storage.store import open_store
 
-    found = locate_documents(open_store(release_url), mix, *parse_range(place, length))
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines(found)))
+    documents = locate_documents(open_store(release_url), mix, *parse_range(position, length))
+    click.echo(json.dumps(documents, ensure_ascii=False) if as_json else "\n".join(document_lines(documents)))
 
 
 @click.command()
@@ -118,15 +117,15 @@ def locate(release_url: str, mix: str, place: str, length: int, as_json: bool) -
 @click.argument("new_url", metavar="NEW")
 @json_option
 def diff(old_url: str, new_url: str, as_json: bool) -> None:
-    """Compare two releases: documents that came, went or changed their verdict.
+    """Compare two releases: documents that were added, removed or got another verdict.
 
     Example: bicorpus diff store/releases/v1 store/releases/v2
     """
-    from pipeline.inspect.diff import compare_releases, lines
+    from pipeline.inspect.diff import compare_releases, diff_lines
     from pipeline.storage.store import open_store
 
-    found = compare_releases(open_store(old_url), open_store(new_url))
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines(found)))
+    changes = compare_releases(open_store(old_url), open_store(new_url))
+    click.echo(json.dumps(changes, ensure_ascii=False) if as_json else "\n".join(diff_lines(changes)))
 
 
 COMMANDS = (verify, report, locate, diff)

@@ -1,4 +1,4 @@
-"""Commands that add to a finished store without measuring its texts: import a table, cut another release."""
+"""Commands that add to a finished store without measuring its texts: import a table, write another release."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ KEY_COLUMNS = ("doc_id", "url", "text_hash")
 @click.argument("files", nargs=-1, required=True)
 @click.option(
     "--on", type=click.Choice(KEY_COLUMNS), required=True,
-    help="The column, of the files and of documents, that says what belongs together.",
+    help="The column, in the files and of documents, to join by.",
 )  # fmt: skip
 @store_option
 @click.option("--columns", help="Columns to import, comma-separated.  [default: all but the key]")
-@click.option("--workers", type=int, help="Processes to use at once.  [default: all cores]")
+@click.option("--workers", type=int, help="Number of processes.  [default: all cores]")
 @quiet_option
 @json_option
 def import_(
     name: str, files: tuple[str, ...], on: str, store_url: str, columns: str | None, workers: int | None,
     quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Import outside scores or verdicts from Parquet, JSON lines or CSV as columns of every document.
+    """Import external scores or verdicts from Parquet, JSON Lines or CSV as columns of every document.
 
-    NAME is the prefix of the columns. A run file takes them up with `{import: NAME}` in `annotate`.
+    NAME is the prefix of the columns. A run file uses them with `{import: NAME}` in `annotate`.
 
     Example: bicorpus import reviews verdicts/*.csv --on doc_id --store ./store
     """
-    from pipeline.ingest.import_tables import import_table, lines
+    from pipeline.ingest.import_tables import import_lines, import_table
     from pipeline.runtime.engines import SerialEngine, open_engine
     from pipeline.storage.store import open_store
 
-    chosen = columns.split(",") if columns else None
+    names = columns.split(",") if columns else None
     engine = SerialEngine() if workers == 1 else open_engine("local", workers)
     try:
         progress = Progress(quiet=quiet, as_json=as_json)
-        found = import_table(open_store(store_url), name, files, on, chosen, engine, progress)
+        result = import_table(open_store(store_url), name, files, on, names, engine, progress)
     finally:
         engine.close()
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines(found)))
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else "\n".join(import_lines(result)))
 
 
 @click.command()
 @run_argument
 @store_option
-@click.option("--name", required=True, help="The name of the release.")
-@click.option("--mix", help="The default mix.  [default: the run file's]")
-@click.option("--force", is_flag=True, help="Replace a release of this name that was cut otherwise.")
+@click.option("--name", required=True, help="Name of the release.")
+@click.option("--mix", help="Default mix.  [default: that of the run file]")
+@click.option("--force", is_flag=True, help="Replace a release of this name with another recipe.")
 @engine_options
 @quiet_option
 @json_option
@@ -69,9 +69,9 @@ def release(
     run_path: str, store_url: str, name: str, mix: str | None, force: bool, engine: str, workers: int | None,
     address: str | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Cut another release from a finished store; stop if anything would have to be measured first.
+    """Write another release of a finished store; fail if that would need new measurements.
 
-    Thresholds, rules, keepers, edits that were counted, ratios and release columns may differ from the last run.
+    Thresholds, rules, keepers, counted edits, ratios and release columns may differ from the last run.
 
     Example: bicorpus release strict.yaml --store ./store --name strict
     """
@@ -83,11 +83,11 @@ def release(
     store = open_store(store_url)
     overrides = {"release": {"name": name}} | ({"mix": {"default": mix}} if mix else {})
     run = load_run(run_path, overrides, store)
-    workers_of = open_engine(engine, workers, address)
+    opened_engine = open_engine(engine, workers, address)
     try:
-        record = cut_release(run, store, workers_of, Progress(quiet=quiet, as_json=as_json), force)
+        record = cut_release(run, store, opened_engine, Progress(quiet=quiet, as_json=as_json), force)
     finally:
-        workers_of.close()
+        opened_engine.close()
     print_record(record, store, as_json)
 
 

@@ -1,11 +1,11 @@
-"""Read `keep_one`: which of several like documents stays, and which occurrence of a repeated passage."""
+"""Parse `keep_one`: which of several duplicates is kept, and which occurrence of a repeated passage."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipeline.config.quantities import share, whole
+from pipeline.config.quantities import parse_share, parse_whole
 from pipeline.config.run_file import MODES, Against, GlobalStep, Guards, KeepOne, Step
 from pipeline.errors import ConfigError
 from pipeline.names import check_keys, nearest
@@ -16,36 +16,41 @@ from pipeline.stage import Global
 KEYS = ("use", "config", "of", "passages", "prefer", "against", "guards")
 
 HASHES = ("exact.match_hash", "exact.raw_hash")
-"""Columns of the default stage that says which texts are the same."""
+"""Hash columns of the default stage for exact duplicates."""
 
 
 def parse_keep_one(
-    page: dict[str, Any], steps: Mapping[str, Step], where: str, release: str
+    section: dict[str, Any], steps: Mapping[str, Step], where: str, release: str
 ) -> KeepOne | None:
-    """The section `keep_one`; None where it is empty.
+    """Parse the section `keep_one`; None if it is empty.
 
-    Args: steps, of the run file by name; release, the name of the run file's own release.
+    Args: steps, of the run file by name; where, prefix of messages; release, the name of the run file's own release.
+    Raises: ConfigError for an unknown key or step, or a value of the wrong form.
     """
-    if not page:
+    if not section:
         return None
-    check_keys(page, KEYS, where)
-    passages = parse_passages(page.get("passages"), steps, where)
-    of = page.get("of", None if passages and "dedup" not in steps else "dedup")
+    check_keys(section, KEYS, where)
+    passages = parse_passages(section.get("passages"), steps, where)
+    of = section.get("of", None if passages and "dedup" not in steps else "dedup")
     if of is not None and of not in steps:
         raise ConfigError(f"{where}.of: no global step {of!r}{nearest(str(of), steps)}")
+    module = section.get("use", "stages.dedup.keepers")
+    keepers = choosing_step("keepers", module, section.get("config"), where) if of else None
     return KeepOne(
-        keepers=chooser("keepers", page.get("use", "stages.dedup.keepers"), page.get("config"), where) if of else None,
-        of=of, prefer=parse_prefer(page.get("prefer") or [], where), passages=passages,
-        owners=chooser(OWNERS, "stages.passages.owners", None, where) if passages else None,
-        against=parse_against(page.get("against"), where, release), guards=parse_guards(page.get("guards"), where),
+        keepers=keepers,
+        of=of, prefer=parse_prefer(section.get("prefer") or [], where), passages=passages,
+        owners=choosing_step(OWNERS, "stages.passages.owners", None, where) if passages else None,
+        against=parse_against(section.get("against"), where, release),
+        guards=parse_guards(section.get("guards"), where),
         hashes=HASHES if of and "exact" in steps else (),
     )  # fmt: skip
 
 
-def parse_prefer(
-    entries: Any, where: str
-) -> tuple[tuple[str, bool], ...]:  # Any: whatever the YAML page holds
-    """Columns with whether high is better."""
+def parse_prefer(entries: Any, where: str) -> tuple[tuple[str, bool], ...]:  # Any: a YAML value
+    """Parse `prefer`: columns, and whether high values are better.
+
+    Raises: ConfigError for anything else than mappings of a column to `high` or `low`.
+    """
     prefer = []
     for item in entries:
         if not isinstance(item, dict) or len(item) != 1 or next(iter(item.values())) not in ("high", "low"):
@@ -55,52 +60,61 @@ def parse_prefer(
     return tuple(prefer)
 
 
-def parse_against(page: Any, where: str, release: str) -> Against | None:  # Any: whatever the YAML page holds
-    """An earlier release and what becomes of its documents."""
-    if page is None:
+def parse_against(section: Any, where: str, release: str) -> Against | None:  # Any: a YAML value
+    """Parse `against`: an earlier release and how its documents take part.
+
+    Raises: ConfigError for another form, an unknown mode, or the run file's own release.
+    """
+    if section is None:
         return None
     where = f"{where}.against"
-    if not isinstance(page, dict):
-        raise ConfigError(f"{where} is {page!r}; expected {{release: NAME, mode: {' | '.join(MODES)}}}")
-    check_keys(page, ("release", "mode"), where)
-    name, mode = str(page.get("release") or ""), page.get("mode")
+    if not isinstance(section, dict):
+        raise ConfigError(f"{where} is {section!r}; expected {{release: NAME, mode: {' | '.join(MODES)}}}")
+    check_keys(section, ("release", "mode"), where)
+    name, mode = str(section.get("release") or ""), section.get("mode")
     if mode not in MODES:
         raise ConfigError(f"{where}.mode is {mode!r}; expected one of {', '.join(MODES)}")
     if name in ("", release):
         raise ConfigError(
-            f"{where}.release is {name!r}; expected an earlier release, not the one being cut ({release})"
+            f"{where}.release is {name!r}; expected an earlier release, not the run file's own ({release})"
         )
     return Against(name, mode)
 
 
-def parse_guards(page: Any, where: str) -> Guards:  # Any: whatever the YAML page holds
-    """Limits on what copies may take out."""
+def parse_guards(section: Any, where: str) -> Guards:  # Any: a YAML value
+    """Parse `guards`: limits on the documents removed as duplicates.
+
+    Raises: ConfigError for an unknown key or a value of the wrong form.
+    """
     where = f"{where}.guards"
-    if page is None:
+    if section is None:
         return Guards()
-    if not isinstance(page, dict):
-        raise ConfigError(f"{where} is {page!r}; expected a mapping such as {{source_share: 0.9}}")
-    check_keys(page, Guards.__dataclass_fields__, where)
+    if not isinstance(section, dict):
+        raise ConfigError(f"{where} is {section!r}; expected a mapping such as {{source_share: 0.9}}")
+    check_keys(section, Guards.__dataclass_fields__, where)
     limits: dict[str, Any] = {  # Any: shares and whole numbers
-        key: share(value, f"{where}.{key}") if key.endswith("_share") else whole(value, f"{where}.{key}")
-        for key, value in page.items()
+        key: parse_share(value, f"{where}.{key}")
+        if key.endswith("_share")
+        else parse_whole(value, f"{where}.{key}")
+        for key, value in section.items()
     }
     return Guards(**limits)
 
 
-def chooser(
-    name: str, module: str, settings: Any, where: str
-) -> GlobalStep:  # Any: whatever the YAML page holds
-    """A global step that the rules feed."""
+def choosing_step(name: str, module: str, settings: Any, where: str) -> GlobalStep:  # Any: a YAML value
+    """A step that chooses among documents by rules and order (keepers, owners).
+
+    Raises: ConfigError if the module or its settings cannot be loaded.
+    """
     definition: Global = load_step(module, "GLOBAL", where)
     config = config_of(definition, settings, f"{where}.config")
     return GlobalStep(name=name, module=module, definition=definition, config=config)
 
 
 def parse_passages(value: Any, steps: Collection[str], where: str) -> tuple[str, ...]:
-    """Names of steps from `keep_one.passages`: none, one or a list. Any: whatever the YAML page holds there.
+    """Parse `keep_one.passages`: no step, one or a list. Any: a YAML value.
 
-    Raises: ConfigError for anything else, a name that is no step, and one that stands twice.
+    Raises: ConfigError for anything else, an unknown step, and a repeated one.
     """
     where = f"{where}.passages"
     names = [] if value is None else value if isinstance(value, list) else [value]
@@ -110,5 +124,5 @@ def parse_passages(value: Any, steps: Collection[str], where: str) -> tuple[str,
         if name not in steps:
             raise ConfigError(f"{where}: no step {name!r}{nearest(name, steps)}")
         if names.count(name) > 1:
-            raise ConfigError(f"{where}: {name!r} stands twice; name each step once")
+            raise ConfigError(f"{where}: {name!r} is named twice; name each step once")
     return tuple(names)

@@ -1,4 +1,4 @@
-"""Read a run file: one strict YAML page, parsed once, here; code behind this trusts it."""
+"""Load a run file: one strict YAML document, parsed and checked here once; later code does not check again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pipeline.config.keep_one import parse_keep_one
-from pipeline.config.quantities import MiB, boolean, parse_bytes, share, whole
+from pipeline.config.quantities import MiB, parse_boolean, parse_bytes, parse_share, parse_whole
 from pipeline.config.run_file import (
     EDITED,
     Conversion,
@@ -27,11 +27,10 @@ from pipeline.config.run_file import (
     Step,
     Tokens,
 )
-from pipeline.config.validate import check_columns
+from pipeline.config.validate import check_run_file
 from pipeline.dataset.imported_table import find_import
 from pipeline.errors import ConfigError
-from pipeline.mix.config import MixSection
-from pipeline.mix.config import parse as parse_mix
+from pipeline.mix.config import MixSection, parse_mix
 from pipeline.names import check_keys, nearest
 from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
@@ -56,40 +55,42 @@ def load_run(
 ) -> RunFile:
     """Parse a run file.
 
-    Args: overrides, section -> mapping merged over it (for tools that sweep a setting); store, which knows the types
-    of the imported tables that the run file names.
-
-    Raises: ConfigError with the place in the file for everything that could be known to be wrong by now.
+    Args: overrides, section -> mapping merged over it (for tools that sweep a setting); store, needed for the dtypes of
+    the imported tables that the run file names.
+    Raises: ConfigError with the position in the file for every fault that can be found without reading inputs.
     """
     path = os.fspath(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
-        check_text(text, path)  # before any message shows a piece of it
-        page = yaml.load(text, Loader=_UniqueKeys)
+        check_text(text, path)  # before any message quotes the text
+        mapping = yaml.load(text, Loader=_UniqueKeys)
     except OSError as error:
         raise ConfigError(
             f"{path}: {error.strerror}; name a run file (`bicorpus init` writes one)"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(page, dict):
+    if not isinstance(mapping, dict):
         raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
-    check_keys(page, KEYS, path)
+    check_keys(mapping, KEYS, path)
     for section, values in (overrides or {}).items():
-        if isinstance(page.get(section) or {}, dict):  # else the parser says what is wrong
-            page[section] = {**(page.get(section) or {}), **values}
-    return _Parser(path, text, page, store).run_file()
+        if isinstance(mapping.get(section) or {}, dict):  # else the parser raises
+            mapping[section] = {**(mapping.get(section) or {}), **values}
+    return _Parser(path, text, mapping, store).run_file()
 
 
-def _is_derived(entry: Any) -> bool:  # Any: whatever the YAML page holds there
+def _is_derived(entry: Any) -> bool:  # Any: a YAML value
     return isinstance(entry, dict) and "derive" in entry
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a repeated key is an error instead of the last one winning."""
+    """A YAML loader that raises for a repeated key instead of taking the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a repeated key, then build the mapping."""
+        """Build a mapping.
+
+        Raises: YAMLError for a repeated key.
+        """
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
@@ -100,41 +101,44 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 class _Parser:
-    """One parse of one page; holds what later sections need of earlier ones."""
+    """Parses one run file; keeps the results of earlier sections that later ones need.
 
-    def __init__(self, path: str, text: str, page: dict[str, Any], store: Store | None) -> None:
-        self.path, self.text, self.page, self.store = path, text, page, store
+    Every method raises ConfigError for a fault in its section.
+    """
+
+    def __init__(self, path: str, text: str, sections: dict[str, Any], store: Store | None) -> None:
+        self.path, self.text, self.sections, self.store = path, text, sections, store
         self.folder = Path(path).resolve().parent
         self.steps: dict[str, Step] = {}
         self.rules: tuple[Rule, ...] = ()
         self.late: list[str] = []
 
     def run_file(self) -> RunFile:
-        """Parse every section in the order in which they need each other, then check the whole."""
+        """Parse every section in order of dependency, then check the whole."""
         corpus = self.required("corpus", str)
         entries = list(enumerate(self.required("sources", list)))
         sources = tuple(self.source(i, entry) for i, entry in entries if not _is_derived(entry))
         derived = tuple(self.derived(i, entry, sources) for i, entry in entries if _is_derived(entry))
         self.unique([*(s.name for s in sources), *(s.name for s in derived)], "sources")
         ingest = self.ingest()
-        release_page = self.mapping("release")
-        select_page = expand_presets(self.page.get("select") or [], f"{self.path}: select")
-        parts = find_parts(self.page.get("annotate"), f"{self.path}: annotate")
-        rules = tuple(rule.by_part(parts) for rule in parse_rules(select_page, f"{self.path}: select"))
+        release_section = self.mapping("release")
+        select_section = expand_presets(self.sections.get("select") or [], f"{self.path}: select")
+        parts = find_parts(self.sections.get("annotate"), f"{self.path}: annotate")
+        rules = tuple(rule.by_part(parts) for rule in parse_rules(select_section, f"{self.path}: select"))
         self.rules = rules
-        edits = self.edits(release_page, rules)
-        for i, entry in enumerate(self.page.get("annotate") or []):
+        edits = self.edits(release_section, rules)
+        for i, entry in enumerate(self.sections.get("annotate") or []):
             if isinstance(entry, dict) and "import" in entry:
                 self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
             else:
                 self.add(entry, "STAGE", f"annotate[{i}]", edits)
-        for i, entry in enumerate(self.page.get("global") or []):
+        for i, entry in enumerate(self.sections.get("global") or []):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
         annotate = tuple(step for step in self.steps.values() if isinstance(step, StageStep))
         for step in annotate:
             self.add_needed(step, edits)
         globals_ = tuple(step for step in self.steps.values() if isinstance(step, GlobalStep))
-        release = self.release(release_page, edits, corpus)
+        release = self.release(release_section, edits, corpus)
         keep_one = parse_keep_one(
             self.mapping("keep_one"), self.steps, f"{self.path}: keep_one", release.name
         )
@@ -145,34 +149,32 @@ class _Parser:
             release=release, tokens=self.tokens(mix), derived=derived,
             late=tuple(self.late_step(step, edits) for step in annotate if step.name in self.late),
         )  # fmt: skip
-        check_columns(run)
+        check_run_file(run)
         return run
 
-    def required(self, key: str, kind: type) -> Any:
-        """A section that must be there and not be empty."""
-        value = self.page.get(key)
-        if not isinstance(value, kind) or not value:
-            noun = "a name" if kind is str else "a list with at least one entry"
+    def required(self, key: str, expected_type: type) -> Any:
+        """A required section, not empty."""
+        value = self.sections.get(key)
+        if not isinstance(value, expected_type) or not value:
+            noun = "a name" if expected_type is str else "a list with at least one entry"
             raise ConfigError(f"{self.path}: {key} is {value!r}; expected {noun}")
         return value
 
     def mapping(self, key: str) -> dict[str, Any]:
         """A section that is a mapping, empty when it is absent."""
-        value = self.page.get(key) or {}
+        value = self.sections.get(key) or {}
         if not isinstance(value, dict):
             raise ConfigError(f"{self.path}: {key} is {value!r}; expected a mapping")
         return value
 
     def unique(self, names: list[str], where: str) -> None:
-        """Raise ConfigError for the first name that stands twice."""
+        """Raise ConfigError for the first repeated name."""
         for name in names:
             if names.count(name) > 1:
-                raise ConfigError(
-                    f"{self.path}: {where} has two entries named {name!r}; give one another name"
-                )
+                raise ConfigError(f"{self.path}: {where} has two entries named {name!r}; rename one of them")
 
     def source(self, i: int, entry: Any) -> Source:
-        """One entry of `sources`."""
+        """Parse one entry of `sources` with files."""
         where = f"{self.path}: sources[{i}]"
         if not isinstance(entry, dict):
             raise ConfigError(f"{where} is {entry!r}; expected a mapping with {', '.join(SOURCE_KEYS)}")
@@ -183,86 +185,84 @@ class _Parser:
         name = str(entry["name"])
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise ConfigError(
-                f"{where}: name {name!r} may hold letters, digits and _ only (it names shard files)"
+                f"{where}: name {name!r} may contain letters, digits and _ only (shard files are named after it)"
             )
         reader: Reader = load_step(entry["reader"], "READER", where)
         files = [entry["files"]] if isinstance(entry["files"], str) else list(entry["files"])
         columns = dict(entry.get("columns") or {})
-        known = [
+        allowed = [
             n
             for n in CANONICAL.names
             if n not in ("doc_id", "source", "text_hash", "input", "input_row", "meta")
         ]
-        check_keys([key for key in columns if "." not in key], known, f"{where}.columns")
+        check_keys([key for key in columns if "." not in key], allowed, f"{where}.columns")
         return Source(
             name=name, reader_name=entry["reader"], reader=reader,
             reader_config=config_of(reader, entry.get("config"), f"{where}.config"),
             files=tuple(self.input_path(file) for file in files), columns=columns,
             license=entry.get("license"), provenance=entry.get("provenance"), snapshot=entry.get("snapshot"),
-            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
-            reference=boolean(entry.get("reference", False), f"{where}.reference"),
-            follow_links=boolean(entry.get("follow_links", False), f"{where}.follow_links"),
+            rank=parse_whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            reference=parse_boolean(entry.get("reference", False), f"{where}.reference"),
+            follow_links=parse_boolean(entry.get("follow_links", False), f"{where}.follow_links"),
         )  # fmt: skip
 
     def derived(self, i: int, entry: dict[str, Any], sources: tuple[Source, ...]) -> Derived:
-        """One entry of `sources` with `derive`."""
+        """Parse one entry of `sources` with `derive`."""
         where = f"{self.path}: sources[{i}]"
         check_keys(entry, DERIVED_KEYS, where)
         name = str(entry.get("name") or "")
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-            raise ConfigError(
-                f"{where}: name {name!r} may hold letters, digits and _ only, and must be there"
-            )
+            raise ConfigError(f"{where}: name {name!r} must consist of letters, digits and _")
         step: Derive = load_step(entry["derive"], "DERIVE", where)
-        known = [source.name for source in sources]
-        parents = entry.get("of") or known
+        source_names = [source.name for source in sources]
+        parents = entry.get("of") or source_names
         for parent in [parents] if isinstance(parents, str) else parents:
-            if parent not in known:
+            if parent not in source_names:
                 raise ConfigError(
-                    f"{where}.of: no source {parent!r} that is read{nearest(str(parent), known)}"
+                    f"{where}.of: no source {parent!r} with files{nearest(str(parent), source_names)}"
                 )
         config = config_of(step, entry.get("config"), f"{where}.config")
         return Derived(
             name=name, module=entry["derive"], definition=step, config=config,
             parents=(parents,) if isinstance(parents, str) else tuple(parents),
-            rank=whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            rank=parse_whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
         )  # fmt: skip
 
     def input_path(self, path: str) -> str:
-        """A URL as it is; a path relative to the run file."""
+        """Resolve a path relative to the run file; a URL is returned unchanged."""
         return path if "://" in path else os.path.join(self.folder, os.path.expanduser(path))
 
     def ingest(self) -> Ingest:
-        """The section `ingest`."""
-        page = self.mapping("ingest")
-        check_keys(page, Ingest.__dataclass_fields__, f"{self.path}: ingest")
+        """Parse the section `ingest`."""
+        section = self.mapping("ingest")
+        check_keys(section, Ingest.__dataclass_fields__, f"{self.path}: ingest")
         sizes = {
             key: parse_bytes(value, f"{self.path}: ingest.{key}")
-            for key, value in page.items()
+            for key, value in section.items()
             if "bytes" in key
         }
         try:
-            return Ingest(**{**page, **sizes})
+            return Ingest(**{**section, **sizes})
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from error
 
-    def edits(self, page: dict[str, Any], rules: tuple[Rule, ...]) -> Edits:
-        """The edits of `release`, with the trim rules of `select`."""
+    def edits(self, section: dict[str, Any], rules: tuple[Rule, ...]) -> Edits:
+        """Parse the edits of `release`, and add the trim rules of `select`."""
         where = f"{self.path}: release.edits"
         spans = []
-        for name, kinds in (page.get("edits") or {}).items():
+        for name, kinds in (section.get("edits") or {}).items():
             column = name if "." in name else f"{name}.spans"
             if kinds != "all" and not (isinstance(kinds, list) and kinds):
                 raise ConfigError(f"{where}.{name} is {kinds!r}; expected `all` or a list of span kinds")
             spans.append((column, None if kinds == "all" else tuple(kinds)))
-        replace = {str(kind): str(text) for kind, text in (page.get("replace") or {}).items()}
+        replace = {str(kind): str(text) for kind, text in (section.get("replace") or {}).items()}
         return Edits(
             spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim"),
-            convert=self.conversion(page.get("convert")),
+            convert=self.conversion(section.get("convert")),
         )  # fmt: skip
 
     def conversion(self, entry: Any) -> Conversion | None:
-        """The `convert` of `release`: a module, alone or with its settings."""
+        """Parse `convert` of `release`: a module, alone or with its settings."""
         where = f"{self.path}: release.convert"
         if entry is None:
             return None
@@ -274,9 +274,9 @@ class _Parser:
         config = config_of(step, entry.get("config"), f"{where}.config")
         return Conversion(module=entry["use"], definition=step, config=config)
 
-    def add(self, entry: Any, attribute: str, place: str, edits: Edits) -> None:
-        """Take up one entry of `annotate` or `global`; a stage may be named under either."""
-        where = f"{self.path}: {place}"
+    def add(self, entry: Any, attribute: str, label: str, edits: Edits) -> None:
+        """Add one entry of `annotate` or `global`; a stage may be named under either."""
+        where = f"{self.path}: {label}"
         entry = {"use": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or not entry.get("use"):
             raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
@@ -284,10 +284,10 @@ class _Parser:
         step = load_step(entry["use"], attribute, where, *(("STAGE",) if attribute == "GLOBAL" else ()))
         name = entry.get("as") or step.name
         if name in self.steps:
-            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+            raise ConfigError(f"{where}: {name!r} is used twice; rename one of them with `as`")
         if name in ("keepers", OWNERS) or name.endswith(EDITED):
             raise ConfigError(
-                f"{where}: the name {name!r} is taken by what `keep_one` adds; choose another with `as`"
+                f"{where}: the name {name!r} is reserved for steps that `keep_one` adds; choose another with `as`"
             )
         settings = dict(entry.get("config") or {})
         for key in step.files:
@@ -299,7 +299,7 @@ class _Parser:
             name=name, module=entry["use"], config=config,
             gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
-            max_failed_share=share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
+            max_failed_share=parse_share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
             base=tuple(rule for rule in self.rules if rule.base and "passes_base" in step.reads),
         )  # fmt: skip
         self.steps[name] = (
@@ -311,25 +311,25 @@ class _Parser:
             self.late.append(name)
 
     def add_needed(self, step: StageStep, edits: Edits) -> None:
-        """Add the global steps that a stage depends on and that the run file does not name."""
+        """Add global steps that a stage depends on and that the run file does not name."""
         for module in step.definition.needs:
             if load_step(module, "GLOBAL", self.path).name not in self.steps:
                 self.add(module, "GLOBAL", f"what {step.name} needs", edits)
 
     def late_step(self, step: StageStep, edits: Edits) -> StageStep:
-        """The step once more, for documents that lose repeated passages, with all edits of the release."""
+        """A copy of a step for documents from which repeated passages were removed, with all edits of the release."""
         gate = (*step.gate, Condition(column=f"{OWNERS}.n_removed", min=1))
         return replace(step, name=f"{step.name}{EDITED}", gate=gate, view=edits)
 
     def add_import(self, entry: dict[str, Any], where: str, sources: tuple[Source, ...]) -> None:
-        """Take up one entry of `annotate` that names an imported table."""
+        """Add one entry of `annotate` that names an imported table."""
         check_keys(entry, ("import", "as"), where)
         table = str(entry["import"])
         if self.store is None:
-            raise ConfigError(f"{where}: the import {table!r} lies in a store, and none was named")
+            raise ConfigError(f"{where}: the import {table!r} is stored in a store; name one with --store")
         name = str(entry.get("as") or table)
         if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
-            raise ConfigError(f"{where}: {name!r} is used twice; give one of them another name with `as`")
+            raise ConfigError(f"{where}: {name!r} is used twice; rename one of them with `as`")
         stage, config = find_import(self.store, table, where)
         self.steps[name] = StageStep(
             name=name,
@@ -340,7 +340,7 @@ class _Parser:
         )
 
     def view(self, value: Any, where: str, edits: Edits) -> Edits | None:
-        """The `view` of an entry: the release's edits, or all spans of some stages."""
+        """Parse `view` of an entry: the edits of the release, or all spans of some stages."""
         if value is None:
             return None
         if value == "release":
@@ -350,7 +350,7 @@ class _Parser:
         return Edits(spans=tuple(sorted((n if "." in n else f"{n}.spans", None) for n in value)))
 
     def resolve_files(self, value: Any, where: str) -> Any:
-        """Files of a config, relative to the run file; they must exist."""
+        """Resolve files of a config relative to the run file; they must exist."""
         if isinstance(value, list):
             return [self.resolve_files(item, where) for item in value]
         if isinstance(value, dict):
@@ -361,48 +361,50 @@ class _Parser:
         return path
 
     def tokens(self, mix: MixSection) -> Tokens | None:
-        """The section `tokens`."""
-        page = self.mapping("tokens")
-        if not page:
+        """Parse the section `tokens`."""
+        section = self.mapping("tokens")
+        if not section:
             return None
         where = f"{self.path}: tokens"
-        check_keys(page, ("use", "mixes", "count", "config"), where)
-        counter = str(page.get("count", "tokens"))
+        check_keys(section, ("use", "mixes", "count", "config"), where)
+        counter = str(section.get("count", "tokens"))
         step = self.steps.get(counter)
         if step is None or not hasattr(step.config, "tokenizer"):
             raise ConfigError(
-                f"{where}.count: {counter!r} counts no tokens here; name the annotate entry with the tokenizer "
-                "(stages.tokens)"
+                f"{where}.count: {counter!r} is no stage that counts tokens here; name the annotate entry with "
+                "the tokenizer (stages.tokens)"
             )
-        mixes = page.get("mixes") or [mix.default]
+        mixes = section.get("mixes") or [mix.default]
         for name in mixes:
             if name not in mix.mixes:
                 raise ConfigError(f"{where}.mixes: no mix {name!r}{nearest(str(name), mix.mixes)}")
-        module = page.get("use", "stages.tokens.files")
-        settings = {**(page.get("config") or {}), "tokenizer": step.config.tokenizer}
-        kind = load_step(module, "Config", where)
-        check_keys(settings, kind.__dataclass_fields__, f"{where}.config")
+        module = section.get("use", "stages.tokens.files")
+        settings = {**(section.get("config") or {}), "tokenizer": step.config.tokenizer}
+        config_class = load_step(module, "Config", where)
+        check_keys(settings, config_class.__dataclass_fields__, f"{where}.config")
         try:
-            config = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+            config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from error
         return Tokens(mixes=tuple(mixes), module=module, config=config)
 
-    def release(self, page: dict[str, Any], edits: Edits, corpus: str) -> Release:
-        """The section `release`."""
+    def release(self, section: dict[str, Any], edits: Edits, corpus: str) -> Release:
+        """Parse the section `release`."""
         where = f"{self.path}: release"
         check_keys(
-            page, ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile"), where
+            section,
+            ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile"),
+            where,
         )
-        name = str(page.get("name", corpus))
+        name = str(section.get("name", corpus))
         if not re.fullmatch(r"[^\W_][\w.-]*", name):
             raise ConfigError(
                 f"{where}.name: {name!r}; expected a letter or digit, then those, dots, dashes and _"
             )
-        if page.get("profile", "internal") != "internal":
-            raise ConfigError(f"{where}.profile: {page['profile']!r}; expected internal")
-        part_bytes = parse_bytes(page.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
+        if section.get("profile", "internal") != "internal":
+            raise ConfigError(f"{where}.profile: {section['profile']!r}; expected internal")
+        part_bytes = parse_bytes(section.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
         return Release(
-            name=name, edits=edits, columns=page.get("columns") or {}, seed=whole(page.get("seed", 0), f"{where}.seed"),
-            part_bytes=part_bytes,
+            name=name, edits=edits, columns=section.get("columns") or {}, part_bytes=part_bytes,
+            seed=parse_whole(section.get("seed", 0), f"{where}.seed"),
         )  # fmt: skip

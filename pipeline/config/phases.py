@@ -1,4 +1,4 @@
-"""Phases of a run: waves of stages and global steps, in the order of what they read."""
+"""Phases of a run: waves of stages, and global steps, in order of dependency."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GlobalPhase:
 
     @property
     def steps(self) -> tuple[GlobalStep]:
-        """The step, as a wave has its steps."""
+        """The step as a tuple, like Wave.steps."""
         return (self.step,)
 
     @property
@@ -42,67 +42,68 @@ class GlobalPhase:
         return self.step.name
 
 
-Phase = Wave | GlobalPhase
+RunPhase = Wave | GlobalPhase
 
 
-def phases(run: RunFile) -> list[Phase]:
-    """Order all steps: a wave of every CPU stage that can run, then other kinds, then global steps, and again.
+def phases(run: RunFile) -> list[RunPhase]:
+    """Order all steps by dependency: repeatedly a wave of all CPU stages that can run, else another stage, else a
+    global step.
 
     Raises: ConfigError if steps read each other in a circle.
     """
     imported = {key.partition(".")[0] for source in run.sources for key in source.columns if "." in key}
-    waiting: dict[str, Step] = {step.name: step for step in (*run.annotate, *run.globals)}
+    pending: dict[str, Step] = {step.name: step for step in (*run.annotate, *run.globals)}
     done: set[str] = set(imported)
-    order: list[Phase] = []
-    while waiting:
-        ready = _closure(waiting, done)
-        runnable = [step for step in waiting.values() if read_steps(step) <= done]
-        other = [step for step in runnable if isinstance(step, StageStep)]
+    order: list[RunPhase] = []
+    while pending:
+        ready = _closure(pending, done)
+        runnable = [step for step in pending.values() if read_steps(step) <= done]
+        any_stages = [step for step in runnable if isinstance(step, StageStep)]
         globals_ = [step for step in runnable if isinstance(step, GlobalStep)]
-        phase: Phase
+        phase: RunPhase
         if ready:
             phase = Wave(tuple(ready))
-        elif other:
-            phase = Wave((other[0],))
+        elif any_stages:
+            phase = Wave((any_stages[0],))
         elif globals_:
             phase = GlobalPhase(globals_[0])
         else:
-            names = ", ".join(sorted(waiting))
+            names = ", ".join(sorted(pending))
             raise ConfigError(f"{run.path}: these steps read each other in a circle: {names}")
         order.append(phase)
         for step in phase.steps:
             done.add(step.name)
-            del waiting[step.name]
+            del pending[step.name]
     return order
 
 
-def _closure(waiting: Mapping[str, Step], done: set[str]) -> list[StageStep]:
-    """CPU stages that can run in one wave, in dependency order."""
+def _closure(pending: Mapping[str, Step], done: set[str]) -> list[StageStep]:
+    """CPU stages that can run in one wave, in order of dependency."""
     ready: list[StageStep] = []
-    have = set(done)
-    grew = True
-    while grew:
-        grew = False
-        for step in waiting.values():
+    available = set(done)
+    has_grown = True
+    while has_grown:
+        has_grown = False
+        for step in pending.values():
             if not isinstance(step, StageStep) or step.definition.kind != "cpu" or step in ready:
                 continue
-            if read_steps(step) <= have:
+            if read_steps(step) <= available:
                 ready.append(step)
-                have.add(step.name)
-                grew = True
+                available.add(step.name)
+                has_grown = True
     return ready
 
 
 def upstream_of(name: str, steps: Mapping[str, Step]) -> list[str]:
-    """A step and all steps that its columns rest on, sorted."""
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        name = waiting.pop()
-        if name in steps and name not in found:
-            found.add(name)
-            waiting += read_steps(steps[name])
-    return sorted(found)
+    """Names of a step and of all steps that it depends on, sorted."""
+    names: set[str] = set()
+    pending = [name]
+    while pending:
+        name = pending.pop()
+        if name in steps and name not in names:
+            names.add(name)
+            pending += read_steps(steps[name])
+    return sorted(names)
 
 
 def read_steps(step: Step) -> set[str]:

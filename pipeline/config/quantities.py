@@ -1,4 +1,7 @@
-"""Amounts in a run file: sizes with units, whole numbers and shares, each with an error that names its place."""
+"""Quantities in a run file: sizes with units, whole numbers, shares and booleans.
+
+`where` is the position in the run file, with which messages begin. Any: a YAML value.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +16,38 @@ UNITS |= {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "kib": 1 << 10, "mib"
 
 
 def parse_bytes(value: int | str, where: str) -> int:
-    """Read `64MiB`, `256MB`, `1.5B` or a plain number."""
+    """Parse `64MiB`, `256MB`, `1.5B` or a plain number.
+
+    Raises: ConfigError for anything else.
+    """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
     if not match or match[2] not in UNITS:
-        raise ConfigError(
-            f"{where}: {value!r} is no amount; expected a number with an optional unit such as 64MiB"
-        )
+        raise ConfigError(f"{where}: found {value!r}; expected a number with an optional unit, such as 64MiB")
     return int(float(match[1]) * UNITS[match[2]])
 
 
-def whole(value: Any, where: str) -> int:
-    """Check a whole number of at least 0. Any: whatever the YAML page holds there."""
+def parse_whole(value: Any, where: str) -> int:
+    """Return a whole number of at least 0.
+
+    Raises: ConfigError for anything else.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConfigError(f"{where} is {value!r}; expected a whole number of at least 0")
     return value
 
 
-def share(value: Any, where: str) -> float:
-    """Check a share. Any: whatever the YAML page holds there."""
+def parse_share(value: Any, where: str) -> float:
+    """Return a share in [0, 1].
+
+    Raises: ConfigError for anything else.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
     return float(value)
 
 
-def boolean(value: Any, where: str) -> bool:  # Any: whatever the YAML page holds
-    """True or false.
+def parse_boolean(value: Any, where: str) -> bool:
+    """Return true or false.
 
     Raises: ConfigError for anything else.
     """

@@ -1,4 +1,4 @@
-"""Columns of a release: which annotation column each one is filled from, and all columns that decisions read."""
+"""Columns of a release: the annotation column that each is filled from, and all columns that decisions read."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ from pipeline.names import check_keys, nearest
 
 @dataclass(frozen=True)
 class Layout:
-    """What the release module says of a release's files; loaded by name, so plain data here.
+    """Schemas and columns of a release of one run.
 
-    columns: release column -> annotation column (None when the run has none); scores: names of the quality
-    struct's fields -> annotation columns. edited: annotation column -> the same, measured once more for documents
-    that lose repeated passages. modules: of derived sources, by their names. duplicate, orphan: rule names of copies,
-    and of derived documents without parents. relabel: languages of converted documents -> those they are released with.
+    columns: release column -> annotation column (None if the run has none); scores: fields of the quality struct ->
+    annotation columns. edited: annotation column -> its re-measured version for documents from which repeated passages
+    were removed. modules: of derived sources, by their names. duplicate, orphan: rule names of duplicates, and of
+    derived documents whose parent was dropped. relabel: language of a converted document -> its language in the
+    release.
     """
 
     data: pa.Schema
@@ -50,69 +51,66 @@ class Layout:
         return {c for c in (*self.columns.values(), *self.scores.values()) if c}
 
 
-def layout(run: RunFile) -> Layout:
-    """Resolve a run's release columns against what its steps write; defaults that no step writes are null.
+def release_layout(run: RunFile) -> Layout:
+    """Match the release columns of a run with the columns that its steps write; defaults that no step writes are null.
 
     Raises: ConfigError for a release column that does not exist, or a named column that no step writes.
     """
-    known = run.annotation_columns()
+    available = run.annotation_columns()
     check_keys(run.release.columns, COLUMNS, "release.columns")
-    asked = dict(run.release.columns)
-    scores = asked.pop("quality", None) or {}
-    for column in (*asked.values(), *scores.values()):
-        if column not in known:
-            raise ConfigError(f"release.columns: no column {column!r}{nearest(str(column), known)}")
-    named = {**COLUMNS, **asked}
-    scores = scores or named["quality"]
+    chosen = dict(run.release.columns)
+    scores = chosen.pop("quality", None) or {}
+    for column in (*chosen.values(), *scores.values()):
+        if column not in available:
+            raise ConfigError(f"release.columns: no column {column!r}{nearest(str(column), available)}")
+    columns_by_name = {**COLUMNS, **chosen}
+    scores = scores or columns_by_name["quality"]
     columns = {
-        name: column if column in known else None for name, column in named.items() if name != "quality"
+        name: column if column in available else None
+        for name, column in columns_by_name.items()
+        if name != "quality"
     }
-    found = {name: column if column in known else None for name, column in sorted(scores.items())}
+    score_columns = {name: column if column in available else None for name, column in sorted(scores.items())}
     edited = {
         f"{step.name.removesuffix(EDITED)}.{name}": f"{step.name}.{name}"
         for step in run.late
         for name in step.definition.writes.names
     }
     return Layout(
-        data_schema(list(found)), LEDGER, columns, found, DUPLICATE, ORPHAN,
+        data_schema(list(score_columns)), LEDGER, columns, score_columns, DUPLICATE, ORPHAN,
         NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived}, CLUSTERS,
         run.release.edits.convert.labels if run.release.edits.convert else {},
     )  # fmt: skip
 
 
 def release_column(
-    columns: Columns, layout: Layout, name: str, kind: pa.DataType, n_rows: int
+    columns: Columns, layout: Layout, name: str, dtype: pa.DataType, n_rows: int
 ) -> pa.ChunkedArray:
-    """An annotation column under its name in the release, cast to `kind`; nulls where no step writes it."""
+    """The annotation behind a release column, cast to `dtype`: (n_rows,), null if no step writes it."""
     source = layout.columns[name]
     if source is None:
-        return pa.chunked_array([pa.nulls(n_rows, kind)])
-    return current(columns, layout, source).cast(kind)
+        return pa.chunked_array([pa.nulls(n_rows, dtype)])
+    return current(columns, layout, source).cast(dtype)
 
 
 def current(columns: Columns, layout: Layout, name: str) -> pa.ChunkedArray:
-    """An annotation of the documents as they are released: measured once more where passages go."""
+    """An annotation of the released documents: re-measured where repeated passages were removed. (n_rows,)."""
     edited = layout.edited.get(name)
     return columns[name] if edited not in columns else pc.coalesce(columns[edited], columns[name])
 
 
 def languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
-    """The label of each row as it is released, never null."""
-    found = measured_languages(columns, layout, n_rows)
+    """The language of each document in the release: string (n_rows,), never null."""
+    labels = measured_languages(columns, layout, n_rows)
     if not layout.relabel:
-        return found
-    places = pc.index_in(found, pa.array(list(layout.relabel), pa.string()))
-    return pc.coalesce(pa.array(list(layout.relabel.values()), pa.string()).take(places), found)
+        return labels
+    indices = pc.index_in(labels, pa.array(list(layout.relabel), pa.string()))
+    return pc.coalesce(pa.array(list(layout.relabel.values()), pa.string()).take(indices), labels)
 
 
 def measured_languages(columns: Columns, layout: Layout, n_rows: int) -> pa.ChunkedArray:
-    """The label of each row as it was read, never null."""
+    """The language of each document before conversion: string (n_rows,), never null."""
     return release_column(columns, layout, "language", pa.string(), n_rows).fill_null(layout.no_language)
-
-
-def release_layout(run: RunFile) -> Layout:
-    """What the files of a run's release look like."""
-    return layout(run)
 
 
 def release_columns(run: RunFile) -> set[str]:
@@ -121,7 +119,7 @@ def release_columns(run: RunFile) -> set[str]:
 
 
 def mix_columns(run: RunFile) -> tuple[str, ...]:
-    """Columns that mixes go by, or repeat documents by."""
+    """Columns that mixes group documents by, or repeat them by."""
     mixes = run.mix.mixes.values()
     names = {mix.by for mix in mixes if mix.by} | {mix.repeat.column for mix in mixes if mix.repeat}
     return tuple(sorted(names))

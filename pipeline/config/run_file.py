@@ -1,6 +1,6 @@
-"""What a run file says, parsed: sources, steps, rules, mixes, release. See load.py for how it is read.
+"""A parsed run file: sources, steps, rules, mixes, release. Module `load` parses it.
 
-Nothing in a run file says where or how a build runs; that is the command line's part and never enters a recipe.
+A run file does not contain where or how a build runs; these are options of the command line and never enter a recipe.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
 from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 EDITED = "_edited"
-"""Ending of the name of a step that measures once more the documents that lose repeated passages."""
+"""Suffix of the name of a step that is re-run on documents from which repeated passages were removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One source of documents. rank: smaller is preferred as keeper; profile: a word that rules can ask for.
+    """One source of documents.
 
-    license, provenance, snapshot: of records that name none. reference: its documents take others out and are in no
-    release themselves. follow_links: its globs may match links that lead out of their folder.
+    rank: smaller is preferred as keeper; profile: a word that rules can test. license, provenance, snapshot: for
+    records without their own. reference: duplicates of its documents are removed, and its documents are in no release.
+    follow_links: its globs may match links that lead out of their folder.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Ingest:
-    """How records become shards. Bytes count UTF-8 text, except pack_bytes: the size of a file as it lies."""
+    """How records become shards. Bytes are of UTF-8 text, except pack_bytes: size of a file on disk."""
 
     shard_bytes: int = 256 * MiB
     pack_bytes: int = 64 << 10
@@ -73,7 +74,7 @@ class Ingest:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What turns whole texts into another form as they are released."""
+    """A conversion of whole texts as the last edit of a release."""
 
     module: str
     definition: Convert
@@ -81,20 +82,21 @@ class Conversion:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """What the language labels of converted documents become."""
+        """Language label -> label of converted documents."""
         return self.definition.labels(self.config)
 
     def plain(self) -> list[Any]:
-        """The part that enters a recipe."""
+        """The plain values that enter a recipe."""
         digests = [file_digest(path) for path in self.definition.data(self.config)]
         return [self.definition.name, self.definition.version, self.config, digests]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edits:
-    """Which spans change the text: (span column, kinds or None for all), replacements by kind, trims by rule.
+    """Edits of a text: spans to remove or replace, trims, and a conversion.
 
-    trims: (rule, span column, kinds); the spans apply only to rows that fail the rule. convert: applied last.
+    spans: (span column, kinds or None for all). replace: kind -> replacement; spans of other kinds are removed. trims:
+    rules whose spans (Rule.trim) apply only to rows that fail them. convert: applied last.
     """
 
     spans: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
@@ -104,7 +106,7 @@ class Edits:
 
     @property
     def late(self) -> bool:
-        """Whether repeated passages are among the edits: which of them go is known after rules and keepers."""
+        """Whether repeated passages are among the edits; which are removed is known only after rules and keepers."""
         return any(column.startswith(f"{OWNERS}.") for column, _ in self.spans)
 
     def early(self) -> Edits:
@@ -112,28 +114,30 @@ class Edits:
         return replace(self, spans=tuple(s for s in self.spans if not s[0].startswith(f"{OWNERS}.")))
 
     def of_parents(self) -> Edits:
-        """The edits that documents are derived with: the spans known by then.
+        """The edits that apply to parents when documents are derived: those known by then, without conversion.
 
-        What is made of them is converted like any other document, when it is released.
+        Derived documents are converted at release, like all others.
         """
         return replace(self.early(), convert=None)
 
     def columns(self) -> set[str]:
         """Every annotation column that the edited text depends on."""
-        found = {column for column, _ in self.spans} | set(
+        names = {column for column, _ in self.spans} | set(
             self.convert.definition.reads if self.convert else ()
         )
         for rule in self.trims:
-            found |= {column for column, _ in rule.trim} | rule.columns()
-        return found
+            names |= {column for column, _ in rule.trim} | rule.columns()
+        return names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """A stage or a global step as the run file uses it; name is its column prefix.
 
-    base: the base rules, for a global step that reads `passes_base`.
-    nullable: its columns may be null even without a gate, as those of an imported table for documents it does not have.
+    gate: conditions of the documents to annotate; others are null. view: edits applied to text before the step reads
+    it. max_failed_share: of a shard's documents that may raise and become null. base: the base rules, for a global step
+    that reads `passes_base`. nullable: its columns may be null even without a gate (an imported table without the
+    document).
     """
 
     name: str
@@ -155,20 +159,20 @@ class Step:
         """Columns read by the step, its gate, its view or the base rules that it depends on."""
         extra = {column for condition in self.gate for column in condition.columns()}
         extra |= {column for rule in self.base for column in rule.columns()} - set(VIRTUAL)
-        own = set(self.definition.reads) - set(HANDED)
-        return own | extra | (self.view.columns() if self.view else set())
+        definition_columns = set(self.definition.reads) - set(HANDED)
+        return definition_columns | extra | (self.view.columns() if self.view else set())
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageStep(Step):
-    """A stage of a run file: it annotates each document on its own."""
+    """A stage of a run file: it annotates each document independently."""
 
     definition: Stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalStep(Step):
-    """A global step of a run file: it looks across documents."""
+    """A global step of a run file: it compares or counts documents across shards."""
 
     definition: Global
 
@@ -179,10 +183,10 @@ MODES = (NEW_LOSES, OLD_LOSES, EXCLUDE)
 
 @dataclass(frozen=True)
 class Against:
-    """What becomes of documents that an earlier release kept.
+    """How documents that an earlier release kept take part.
 
-    mode: NEW_LOSES, they come before all others in the order of keepers; OLD_LOSES, after all others; EXCLUDE, they
-    take others out and are not in this release.
+    mode: NEW_LOSES, they precede all others in the order of keepers; OLD_LOSES, they follow all others; EXCLUDE,
+    duplicates of them are removed, and they are not in this release.
     """
 
     release: str
@@ -191,10 +195,10 @@ class Against:
 
 @dataclass(frozen=True, kw_only=True)
 class Guards:
-    """Limits on what copies may take out; None for none. A run that goes beyond one stops before it writes a release.
+    """Limits on removed duplicates; None for no limit. A run that exceeds one stops before it writes a release.
 
     largest_cluster: documents of a cluster. source_share, host_share: of the documents of a source or host that pass
-    the rules, how many may go as copies; min_documents: smaller sources and hosts are not asked.
+    the rules, the share that may be removed as duplicates; min_documents: smaller sources and hosts are not checked.
     """
 
     largest_cluster: int | None = None
@@ -205,16 +209,17 @@ class Guards:
 
 @dataclass(frozen=True, kw_only=True)
 class KeepOne:
-    """Which copy stays, by the order `prefer`: of documents, and of passages.
+    """Which duplicate is kept, by the order `prefer`: of documents, and of repeated passages.
 
-    of: the global step with cluster and pairs; keepers chooses one document of each cluster; either both or none.
-    passages: the steps with repeated passages; owners chooses their owners among kept documents, None without passages.
-    hashes: columns that say whether two documents have the same text.
+    of: the global step with clusters and pairs; keepers: the step that chooses the kept documents; both or neither is
+    None. prefer: (column, whether high is better). passages: steps with repeated passages; owners: the step that
+    chooses the occurrences to keep, None without passages. hashes: columns that are equal for documents of the same
+    text.
     """
 
     keepers: GlobalStep | None
     of: str | None
-    prefer: tuple[tuple[str, bool], ...]  # column, True when high is better
+    prefer: tuple[tuple[str, bool], ...]
     owners: GlobalStep | None = None
     passages: tuple[str, ...] = ()
     against: Against | None = None
@@ -222,7 +227,7 @@ class KeepOne:
     hashes: tuple[str, ...] = ()
 
     def columns(self) -> set[str]:
-        """Annotation columns, and those of `prefer`, that the choice reads."""
+        """Columns that the choice reads: annotations, and those of `prefer`."""
         names = {column for column, _ in self.prefer} | set(self.hashes)
         names |= {f"{self.of}.cluster", f"{self.of}.pairs"} if self.of else set()
         return names | {f"{step}.{name}" for step in self.passages for name in ("passages", "n_chars")}
@@ -230,7 +235,7 @@ class KeepOne:
 
 @dataclass(frozen=True, kw_only=True)
 class Derived:
-    """A source whose documents are made out of those of others. parents: their names."""
+    """A source whose documents are derived from those of other sources. parents: names of these."""
 
     name: str
     module: str
@@ -243,7 +248,7 @@ class Derived:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What a release is called and how it is cut. part_bytes: text per part; seed: of every order in it."""
+    """Name and settings of a release. part_bytes: text per release file; seed: of every order in it."""
 
     name: str
     edits: Edits = field(default_factory=Edits)
@@ -255,7 +260,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Token files to write: for which mixes, and the config of the module that writes them."""
+    """Token files to write. mixes: for which; module, config: of the writer."""
 
     mixes: tuple[str, ...]
     module: str
@@ -264,9 +269,10 @@ class Tokens:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFile:
-    """A parsed run file; `text` is the page as it was read, for the release.
+    """A parsed run file.
 
-    late: stages that measure once more, those documents that lose repeated passages.
+    text: its content, which the release contains. late: stages that are re-run on documents from which repeated
+    passages were removed.
     """
 
     path: str
@@ -294,7 +300,7 @@ class RunFile:
         return next((rank, profile) for name, rank, profile in self.standings() if name == source)
 
     def is_reference(self, source: str) -> bool:
-        """Whether a source's documents only take others out; of a derived one, whether they come from such only."""
+        """Whether a source is a reference; a derived one is if all its parents are."""
         names = {s.name for s in self.sources if s.reference}
         derived = next((s for s in self.derived if s.name == source), None)
         return source in names or (derived is not None and set(derived.parents) <= names)
@@ -305,13 +311,13 @@ class RunFile:
         return read + [(s.name, s.rank, s.profile) for s in self.derived]
 
     def annotation_columns(self) -> set[str]:
-        """Columns named `stage.column`: those of every step, and scores that came with the records."""
+        """Columns named `stage.column`: those of every step, and scores imported with the records."""
         steps = (*self.annotate, *self.globals, *([self.owners] if self.owners else []))
         written = {f"{step.name}.{column}" for step in steps for column in step.definition.writes.names}
         return written | {key for source in self.sources for key in source.columns if "." in key}
 
     def column_types(self) -> dict[str, pa.DataType]:
-        """Types of the columns that this run computes, of canonical and of virtual ones."""
+        """Dtypes of the columns that this run computes, and of canonical and virtual ones."""
         types = {f.name: f.type for f in CANONICAL} | {"rank": pa.int32(), "profile": pa.string()}
         for step in (*self.annotate, *self.globals, *([self.owners] if self.owners else [])):
             types |= {f"{step.name}.{f.name}": f.type for f in step.definition.writes}
@@ -319,7 +325,7 @@ class RunFile:
 
 
 def plain_edits(edits: Edits | None) -> object:
-    """The part of edits that enters a recipe."""
+    """The plain values of edits that enter a recipe."""
     if edits is None:
         return None
     kinds = {kind: text for kind, text in edits.replace.items()}
@@ -328,7 +334,7 @@ def plain_edits(edits: Edits | None) -> object:
 
 
 def ingest_recipe(source: Source, ingest: Ingest) -> str:
-    """Hash what shapes a source's shards, input files aside: 32 hex digits."""
+    """Hash all settings that the shards of a source depend on, input files aside: 32 hex digits."""
     shape = [
         source.name, source.reader.name, source.reader.version, source.reader_config, dict(source.columns),
         source.license, source.provenance, source.snapshot, ingest.shard_bytes, ingest.pack_bytes, ingest.max_doc_bytes,
@@ -336,6 +342,6 @@ def ingest_recipe(source: Source, ingest: Ingest) -> str:
     return digest(shape)
 
 
-def inputs(derived: Derived, edits: Edits) -> set[str]:
-    """Columns that a derived source rests on."""
+def derived_inputs(derived: Derived, edits: Edits) -> set[str]:
+    """Columns that a derived source depends on."""
     return set(derived.definition.reads) | edits.columns()

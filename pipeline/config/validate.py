@@ -1,4 +1,7 @@
-"""Check a parsed run file against itself: every column it names exists, has the right type, and null has a meaning."""
+"""Check a parsed run file for consistency: its columns exist and have suitable dtypes, and rules define null.
+
+Every function raises ConfigError, which states the position in the run file, for the first fault.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.config.phases import phases
 from pipeline.config.release_columns import release_layout
-from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, inputs
+from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, derived_inputs
 from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.recipe import named_columns
@@ -17,36 +20,38 @@ NEVER_NULL = ("doc_id", "text", "source", "text_hash", "text_bytes", "input", "i
 """Columns of a document that always have a value."""
 
 
-def check_columns(run: RunFile) -> None:
-    """Every column named anywhere exists, has a type that fits its use, and spans are spans."""
-    known = run.annotation_columns() | {*CANONICAL.names, *VIRTUAL}
-    early = {column for column in known if not column.startswith(f"{OWNERS}.")}
+def check_run_file(run: RunFile) -> None:
+    """Check that all columns of a run file exist and have a dtype that fits their use."""
+    available = run.annotation_columns() | {*CANONICAL.names, *VIRTUAL}
+    early = {column for column in available if not column.startswith(f"{OWNERS}.")}
     for column, _ in run.release.edits.spans:
-        check_spans(run, column, f"{run.path}: release.edits")
+        check_span_column(run, column, f"{run.path}: release.edits")
     if run.release.edits.convert:
-        check_known(set(run.release.edits.convert.definition.reads), early, f"{run.path}: release.convert")
+        check_available(
+            set(run.release.edits.convert.definition.reads), early, f"{run.path}: release.convert"
+        )
     for step in (*run.annotate, *run.globals):
-        check_known(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
+        check_available(step.reads(), early - {*VIRTUAL}, f"{run.path}: {step.name}")
         check_types(run, step.gate, f"{run.path}: {step.name}.gate")
         numbers = named_columns(step.config, getattr(step.definition, "numbers", ()))
         check_types(
             run, tuple(Condition(column=c, min=0) for c in numbers), f"{run.path}: {step.name}.config"
         )
         for column, _ in step.view.spans if step.view else ():
-            check_spans(run, column, f"{run.path}: {step.name}.view")
+            check_span_column(run, column, f"{run.path}: {step.name}.view")
     for rule in run.select:
         where = f"{run.path}: select.{rule.name}"
-        check_known(rule.columns(), known - {"text"}, where)
+        check_available(rule.columns(), available - {"text"}, where)
         check_types(run, (*rule.conditions, *rule.where), where)
-        check_nulls(run, rule)
+        check_if_null(run, rule)
         check_order(rule, where)
         for column, _ in rule.trim:
-            check_spans(run, column, f"{where}.trim")
+            check_span_column(run, column, f"{where}.trim")
     for name, mix in run.mix.mixes.items():
-        check_known({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
+        check_available({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
         if mix.repeat:
             where = f"{run.path}: mix.mixes.{name}.repeat.column"
-            check_known({mix.repeat.column}, early, where)
+            check_available({mix.repeat.column}, early, where)
             check_types(run, (Condition(column=mix.repeat.column, min=0),), where)
         if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
             raise ConfigError(
@@ -56,88 +61,91 @@ def check_columns(run: RunFile) -> None:
     if run.keep_one:
         where = f"{run.path}: keep_one.prefer"
         prefer = sorted(column for column, _ in run.keep_one.prefer)
-        check_known(set(prefer), early, where)
+        check_available(set(prefer), early, where)
         check_types(run, tuple(Condition(column=column, min=0) for column in prefer), where)
-        wanted = {f"{name}.{column}" for name in run.keep_one.passages for column in ("passages", "n_chars")}
-        check_known(wanted, early, f"{run.path}: keep_one.passages")
+        passage_columns = {
+            f"{name}.{column}" for name in run.keep_one.passages for column in ("passages", "n_chars")
+        }
+        check_available(passage_columns, early, f"{run.path}: keep_one.passages")
     for derived in run.derived:
-        check_derived(run, derived, early)
+        check_derived_source(run, derived, early)
     check_references(run)
 
 
 def check_references(run: RunFile) -> None:
-    """A reference source has something to take out, and no rule has the name that says so."""
+    """Check that duplicates of reference sources can be removed, and that no rule has a reserved name."""
     reserved = (release_layout(run).duplicate, release_layout(run).orphan, REFERENCE)
     for rule in run.select:
         if rule.name in reserved:
             raise ConfigError(
-                f"{run.path}: select.{rule.name}: the name is taken by what the ledger says of copies, of children "
-                "without a parent and of references; choose another"
+                f"{run.path}: select.{rule.name}: the name is reserved for duplicates, derived documents without a "
+                "parent, or references in the ledger; choose another"
             )
     for source in run.sources:
         if source.reference and run.keep_one is None:
             raise ConfigError(
-                f"{run.path}: sources.{source.name} is a reference, but without `keep_one` it takes nothing out"
+                f"{run.path}: sources.{source.name} is a reference, but without `keep_one` no duplicates are removed"
             )
     if all(source.reference for source in run.sources):
         raise ConfigError(f"{run.path}: every source is a reference; nothing would be released")
 
 
-def check_derived(run: RunFile, derived: Derived, known: set[str]) -> None:
-    """A derived source rests on columns of the first wave alone, because its documents take part in all the rest."""
+def check_derived_source(run: RunFile, derived: Derived, available: set[str]) -> None:
+    """Check that a derived source depends only on the first wave, because its documents take part in all later
+    phases."""
     where = f"{run.path}: sources.{derived.name}"
-    wanted = inputs(derived, run.release.edits.of_parents())
-    check_known(wanted, known, where)
-    first = phases(run)[0]
-    there = {step.name for step in first.steps} if first.kind == "wave" else set()
-    late = {step.name for step in (*run.annotate, *run.globals)} - there
-    for column in sorted(wanted):
+    needed = derived_inputs(derived, run.release.edits.of_parents())
+    check_available(needed, available, where)
+    first_phase = phases(run)[0]
+    in_first_wave = {step.name for step in first_phase.steps} if first_phase.kind == "wave" else set()
+    late = {step.name for step in (*run.annotate, *run.globals)} - in_first_wave
+    for column in sorted(needed):
         if column.partition(".")[0] in late:
             raise ConfigError(
                 f"{where}: {column} comes from a global step or a wave of a model; documents are derived before those, "
-                "so it cannot be made out of that column or edited by it"
+                "so a derived source cannot read that column or be edited by it"
             )
 
 
-def check_known(columns: set[str], known: set[str], where: str) -> None:
-    """Raise ConfigError for a column that nothing writes."""
+def check_available(columns: set[str], available: set[str], where: str) -> None:
+    """Raise ConfigError for a column that no step writes."""
     for column in sorted(columns):
-        if column not in known:
-            raise ConfigError(f"{where}: no column {column!r}{nearest(column, known)}")
+        if column not in available:
+            raise ConfigError(f"{where}: no column {column!r}{nearest(column, available)}")
 
 
 def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> None:
-    """Numbers are compared with numeric columns, and listed values are of the column's type."""
+    """Check that bounds apply to numeric columns, and that listed values have the dtype of their column."""
     types = run.column_types()
     for condition in conditions:
-        kind = types.get(condition.column)
-        if kind is None:
-            continue  # an imported score, whose type the source says
+        dtype = types.get(condition.column)
+        if dtype is None:
+            continue  # an imported score, whose dtype depends on the source
         ordered = (condition.min, condition.max, condition.quantile) != (None, None, None)
-        if ordered and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            raise ConfigError(f"{where}: {condition.column} is {kind}; expected a column of numbers")
+        if ordered and not (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
+            raise ConfigError(f"{where}: {condition.column} is {dtype}; expected a column of numbers")
         for values in (condition.among or (), condition.not_among or ()):
             try:
-                pa.array(values, None if values else kind).cast(kind)
+                pa.array(values, None if values else dtype).cast(dtype)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise ConfigError(f"{where}: {condition.column} is {kind}; found {list(values)}") from error
+                raise ConfigError(f"{where}: {condition.column} is {dtype}; found {list(values)}") from error
 
 
-def check_spans(run: RunFile, column: str, where: str) -> None:
-    """Raise ConfigError unless a column holds spans."""
+def check_span_column(run: RunFile, column: str, where: str) -> None:
+    """Raise ConfigError unless a column contains spans."""
     if run.column_types().get(column) == SPANS:
         return
     globals_ = {step.name for step in run.globals}
     if column.partition(".")[0] in globals_ or f"{column.partition('.')[0]}.passages" in run.column_types():
         raise ConfigError(
-            f"{where}: {column} is no column of spans; which copy of a passage goes is said by `{OWNERS}`: write "
-            f"`{OWNERS}: all` here, and `passages: {column.partition('.')[0]}` in keep_one"
+            f"{where}: {column} is no column of spans; which occurrence of a passage is removed is up to `{OWNERS}`: "
+            f"write `{OWNERS}: all` here, and `passages: {column.partition('.')[0]}` in keep_one"
         )
     raise ConfigError(f"{where}: {column} is no column of spans; name a stage that writes spans")
 
 
 def check_order(rule: Rule, where: str) -> None:
-    """Raise ConfigError for a rule that would have to be judged before what it reads is known."""
+    """Raise ConfigError for a rule that reads columns which are computed only after it applies."""
     quantile = next((c for c in (*rule.conditions, *rule.where) if c.quantile), None)
     if rule.base and quantile:
         raise ConfigError(
@@ -146,25 +154,25 @@ def check_order(rule: Rule, where: str) -> None:
         )
     if rule.is_late and (rule.base or quantile or rule.action == "trim"):
         raise ConfigError(
-            f"{where}: `{OWNERS}` is known after all other rules and keepers; a rule that reads it takes numbers, and "
+            f"{where}: `{OWNERS}` is computed after other rules and keepers; a rule that reads it takes numbers, and "
             "neither `base`, `quantile` nor `trim`"
         )
 
 
-def check_nulls(run: RunFile, rule: Rule) -> None:
-    """A rule over a column that may be null must say what null means."""
+def check_if_null(run: RunFile, rule: Rule) -> None:
+    """Raise ConfigError for a rule without `if_null` that reads a column which may be null."""
     if rule.if_null is not None:
         return
     steps: dict[str, Step] = {step.name: step for step in (*run.annotate, *run.globals)}
     for column in sorted(rule.tested()):
         stage, _ = split_column(column)
         step = steps.get(stage or "")
-        whole = step is not None and not (
+        is_complete = step is not None and not (
             step.gate or isinstance(step, GlobalStep) or step.max_failed_share or step.nullable
         )
-        always = column in NEVER_NULL or whole
-        if not always:
+        is_never_null = column in NEVER_NULL or is_complete
+        if not is_never_null:
             raise ConfigError(
-                f"{run.path}: select.{rule.name} reads {column}, which may be null; say `if_null: keep` or "
+                f"{run.path}: select.{rule.name} reads {column}, which may be null; add `if_null: keep` or "
                 "`if_null: drop`"
             )

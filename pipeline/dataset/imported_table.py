@@ -1,8 +1,8 @@
-"""Imported tables: outside scores and verdicts that a store keeps by name, as a stage that looks documents up.
+"""Imported tables: external scores and verdicts stored under a name, and the stage that joins them to documents.
 
-A run file names one in `annotate`. The stage reads the key column, and so it aligns the table with any shard,
-also with one that is ingested later. A worker holds the whole table once; a batch is found in it by one binary
-search of all its keys at a time, so no row becomes a Python object.
+A run file names an imported table in `annotate`. The stage joins by the key column, so it works for any shard,
+including shards that are ingested later. A worker loads the whole table once; the keys of a batch are looked up by one
+vectorised binary search, so that no row becomes a Python object.
 """
 
 from __future__ import annotations
@@ -28,18 +28,23 @@ from pipeline.storage.store import Store
 
 CATALOG = "imports/catalog.json"
 VERSION = 1
+<<<<<<< HEAD
+=======
+KEY_COLUMNS = ("doc_id", "url", "text_hash")
+"""Canonical columns that a table can be joined by."""
+>>>>>>> main
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """on: the canonical column that documents are found by; table: digest of the imported table, key and values."""
+    """on: the canonical column to join by; table: digest of the imported table, key and values."""
 
     on: str
     table: str
 
 
 class Lookup:
-    """Annotates documents with the rows of a table whose first column, sorted, holds their keys, each once."""
+    """Joins documents to the rows of a table, whose first column contains the keys, sorted and unique."""
 
     def __init__(self, table: pa.Table) -> None:
         self.on = table.column_names[0]
@@ -47,20 +52,26 @@ class Lookup:
         self.values = table.drop_columns([self.on]).combine_chunks()
 
     def rows(self, keys: pa.ChunkedArray) -> np.ndarray:
-        """Row of each key in the table, int64 (n,); -1 for a key that it does not have, and for null."""
-        wanted = keys.cast(pa.large_string()).combine_chunks()
+        """Return the row of each key in the table: int64 (n,), -1 for null and for keys that are not in it.
+
+        Args: keys, string (n,).
+        """
+        targets = keys.cast(pa.large_string()).combine_chunks()
         last = len(self.keys) - 1
-        low, high = np.zeros(len(wanted), np.int64), np.full(len(wanted), last + 1)
+        low, high = np.zeros(len(targets), np.int64), np.full(len(targets), last + 1)
         for _ in range((last + 1).bit_length()):
             middle = (low + high) // 2
-            before = _true(pc.less(self.keys.take(pa.array(np.minimum(middle, last))), wanted))
-            open_ = low < high
-            low, high = np.where(open_ & before, middle + 1, low), np.where(open_ & ~before, middle, high)
-        at = np.minimum(low, last)
-        return np.where(_true(pc.equal(self.keys.take(pa.array(at)), wanted)), at, -1)
+            before = _true(pc.less(self.keys.take(pa.array(np.minimum(middle, last))), targets))
+            searching = low < high
+            low, high = (
+                np.where(searching & before, middle + 1, low),
+                np.where(searching & ~before, middle, high),
+            )
+        rows = np.minimum(low, last)
+        return np.where(_true(pc.equal(self.keys.take(pa.array(rows)), targets)), rows, -1)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """The table's values for each document of a batch; null for documents that it does not have."""
+        """Return the table's values for each document of a batch, null for documents without a row."""
         rows = self.rows(batch[self.on])
         return self.values.take(pa.array(rows, mask=rows < 0))
 
@@ -71,15 +82,15 @@ def _true(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Stored:
-    """Loads an imported table from its store, once in each worker: the `load` of its stage."""
+    """Loads an imported table from its store, once per worker; it is the `load` of the stage."""
 
     store: Store
     key: str
 
     def __call__(self, config: Config) -> Lookup:
-        """Read the table.
+        """Return the lookup for the table.
 
-        Raises: AlignmentError if the file is not the table that the recipe names.
+        Raises: AlignmentError if the file does not contain the table with the digest of the config.
         """
         with self.store.open(self.key) as stream:
             table = pq.read_table(stream)
@@ -93,7 +104,7 @@ class Stored:
 
 
 def with_key(table: pa.Table, on: str) -> pa.Table:
-    """The rows that have a key.
+    """Return the rows that have a key.
 
     Raises: InputError if there is none.
     """
@@ -106,7 +117,7 @@ def with_key(table: pa.Table, on: str) -> pa.Table:
 def prepare(table: pa.Table) -> pa.Table:
     """Sort a table by its first column, the key, keep one row per key, and order the other columns by name.
 
-    Raises: InputError naming a key that stands twice with different values.
+    Raises: InputError, naming the key, if two rows of one key have different values.
     """
     on = table.column_names[0]
     table = table.select([on, *sorted(table.column_names[1:])]).take(pc.sort_indices(table[on]))
@@ -114,20 +125,23 @@ def prepare(table: pa.Table) -> pa.Table:
     repeated = _true(pc.equal(later[on], earlier[on]))
     for name in table.column_names[1:]:
         rows = np.flatnonzero(repeated)
-        taken = pa.array(rows)
-        differs = different(earlier[name].take(taken), later[name].take(taken))
+        indices = pa.array(rows)
+        differs = different(earlier[name].take(indices), later[name].take(indices))
         if differs.any():
             row = int(rows[differs.argmax()])
-            more = f"; so do {int(differs.sum()) - 1:,} more" if differs.sum() > 1 else ""
+            more = f", and so for {int(differs.sum()) - 1:,} more" if differs.sum() > 1 else ""
             raise InputError(
-                f"the {on} {table[on][row].as_py()!r} stands twice with different values: {name} "
+                f"the {on} {table[on][row].as_py()!r} has two rows with different values: {name} "
                 f"{earlier[name][row].as_py()!r} and {later[name][row].as_py()!r}{more}. Keep one row for each {on}"
             )
     return table.filter(pa.array(np.concatenate([[True], ~repeated]))).combine_chunks()
 
 
 def different(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
-    """Boolean (n,): whether two values differ; null equals null. Lists and structs are compared by what they print."""
+    """Return for each row whether two columns of (n,) differ: bool (n,).
+
+    Two nulls are equal; lists and structs are compared by their `repr`.
+    """
     if pa.types.is_nested(left.type):
         pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
         return np.array([repr(a) != repr(b) for a, b in pairs], bool)
@@ -137,21 +151,21 @@ def different(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
 
 
 def stage_of(store: Store, name: str, on: str, digest: str, values: pa.Schema) -> Stage:
-    """The stage that writes an imported table's values. Spans among them are checked against the text."""
-    spans = any(kind == SPANS for kind in values.types)
+    """Return the stage that writes the values of an imported table; it reads text only to check spans."""
+    has_spans = any(dtype == SPANS for dtype in values.types)
     return Stage(
-        name=name, version=VERSION, config=Config, reads=(on, "text") if spans else (on,), writes=values,
+        name=name, version=VERSION, config=Config, reads=(on, "text") if has_spans else (on,), writes=values,
         load=Stored(store, table_key(name, digest)),
     )  # fmt: skip
 
 
 def table_key(name: str, digest: str) -> str:
-    """Where an imported table lies in the store."""
+    """Return the key of an imported table in the store."""
     return f"imports/{name}/{digest[:16]}.parquet"
 
 
 def put_import(store: Store, name: str, table: pa.Table) -> tuple[Stage, Config]:
-    """Put a prepared table into the store under its digest; `name_import` makes it the one that the name means."""
+    """Store a prepared table under its digest and return its stage and config; `name_import` then names it."""
     on, values = table.column_names[0], table.drop_columns([table.column_names[0]])
     config = Config(on=on, table=table_digest(table))
     key = table_key(name, config.table)
@@ -164,22 +178,22 @@ def put_import(store: Store, name: str, table: pa.Table) -> tuple[Stage, Config]
 
 
 def name_import(store: Store, name: str, config: Config, facts: Mapping[str, Any]) -> bool:
-    """Make a table the one that a name stands for; returns whether it was another. Any: plain JSON."""
+    """Make a name refer to a table; return whether it referred to another or none before. Any: plain JSON."""
     catalog = Catalog.load(store, CATALOG)
     entry = {"on": config.on, "table": config.table, **facts}
-    before = catalog.entries.get(name, {}).get("table")
+    previous = catalog.entries.get(name, {}).get("table")
     catalog.update({name: entry})
-    return bool(before != config.table)
+    return bool(previous != config.table)
 
 
-def describe(name: str, entry: Mapping[str, Any]) -> str:
-    """One line on an imported table: its rows, key and columns. Any: plain JSON."""
-    kinds = ", ".join(f"{column} {kind}" for column, kind in sorted(entry["columns"].items()))
-    return f"{name}: {entry['rows']:,} rows by {entry['on']}: {kinds}"
+def describe_import(name: str, entry: Mapping[str, Any]) -> str:
+    """Return one line about an imported table: its rows, key and columns. Any: plain JSON."""
+    columns = ", ".join(f"{column} {dtype}" for column, dtype in sorted(entry["columns"].items()))
+    return f"{name}: {entry['rows']:,} rows by {entry['on']}: {columns}"
 
 
 def find_import(store: Store, name: str, where: str) -> tuple[Stage, Config]:
-    """The stage of an imported table.
+    """Return the stage and config of an imported table; `where` is the setting that an error names.
 
     Raises: ConfigError if the store has no import of that name.
     """

@@ -1,6 +1,6 @@
-"""Contents of a release: the schema of every file, the meaning of each column, and the card and Croissant description.
+"""The schemas of the files of a release and the annotation columns behind their columns.
 
-The annotation column behind each release column is set in the run file's `release.columns`; COLUMNS is the default.
+The run file's `release.columns` sets the annotation column of each release column; COLUMNS is the default.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ COLUMNS: Mapping[str, Any] = {
     "n_tokens": "tokens.n_tokens",
     "tier": "cuts.tier",
 }
-"""Release column -> annotation column; `quality` maps score names to columns. Missing annotations become nulls.
+"""Release column -> annotation column; `quality` maps names of scores to columns. Missing annotations become nulls.
 
-`tier` is counted in the report and in the card; it is not a column of the files."""
+`tier` is counted in the report and the card; it is not a column of the files."""
 
 NO_LANGUAGE = "und"
 """Folder of documents without a language label."""
@@ -33,7 +33,7 @@ LINEAGE = pa.struct({"input": pa.string(), "row": pa.int64(), "text_hash": pa.st
 
 
 def data_schema(scores: Sequence[str]) -> pa.Schema:
-    """Return the schema of data and mix files; scores, names of the fields of the struct `quality`, at least one."""
+    """Return the schema of data and mix files; scores: fields of the struct `quality`, at least one."""
     quality = pa.struct({name: pa.float32() for name in scores})
     return pa.schema(
         {
@@ -80,9 +80,9 @@ LEDGER = pa.schema(
         "copies": pa.int32(),
     }
 )
-"""One row for every ingested document. rule: the first failing rule, null exactly when kept; duplicate: for the rule
-DUPLICATE, whether it has the same text as its keeper (raw), the same match text (exact) or a similar text (near);
-copies: times in the default mix, 0 when the ratio left the document out."""
+"""One row for every ingested document. rule: the first rule that it fails, null if and only if it is kept; duplicate:
+for the rule DUPLICATE, whether it has the text of its keeper (raw), the same match text (exact) or a similar text
+(near); copies: how often the document is in the default mix, 0 if it was left out to reach the ratio."""
 
 
 def _counts(name: str) -> pa.DataType:
@@ -103,7 +103,8 @@ CLUSTERS = pa.schema(
 """One row for every cluster of duplicates, in the order of `cluster`."""
 
 ORDER = pa.schema({"doc_id": pa.string(), "part": pa.int32(), "row": pa.int32(), "epoch": pa.int32()})
-"""One row per document of a mix, in training order; part and row refer to the files of the mix, or of the data."""
+"""One row per document of a mix, in training order; part and row: number of the release file of the mix, or of the data
+files if the mix has none, and the row in it."""
 
 DUPLICATE = "duplicate"
 """Rule name of documents for which another member of their cluster was kept."""

@@ -1,4 +1,4 @@
-"""Shards: immutable files of documents, their entries in the catalog, and how their rows are read."""
+"""Shards: immutable files of documents, their catalog entries, and the functions that read their rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ SHARDS = "shards/catalog.json"
 
 @dataclass(frozen=True, order=True)
 class Shard:
-    """An immutable file of canonical documents: the unit of work and of address."""
+    """An immutable file of canonical documents, the unit of work.
+
+    n_rows: its documents. text_bytes: bytes of their text in UTF-8.
+    """
 
     id: str
     source: str
@@ -28,18 +31,18 @@ class Shard:
 
     @property
     def key(self) -> str:
-        """Where its documents lie in the store."""
+        """Key of its file in the store."""
         return f"shards/{self.id}.parquet"
 
 
 REPEATING = (
     "host", "snapshot", "source", "license", "provenance", "input", "language", "domain", "kind", "reason",
 )  # fmt: skip
-"""Columns of few different values."""
+"""Columns with few distinct values, which are dictionary-encoded."""
 
 
 def parquet_writer(path: str, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
-    """A Parquet writer for tables with text: zstd, dictionaries only where values repeat, no statistics of text."""
+    """Return a Parquet writer for tables with text: zstd, dictionaries only for REPEATING columns, no statistics."""
     repeating = [n for n in REPEATING if n in schema.names]
     return pq.ParquetWriter(
         path,
@@ -54,7 +57,7 @@ def parquet_writer(path: str, schema: pa.Schema, level: int = 1) -> pq.ParquetWr
 def read_batches(store: Store, shard: Shard, columns: list[str]) -> Iterator[pa.Table]:
     """Yield a shard's documents one row group at a time.
 
-    Raises: AlignmentError if the file does not hold the shard's rows.
+    Raises: AlignmentError if the file has another number of rows than the shard.
     """
     with store.open(shard.key) as stream:
         file = pq.ParquetFile(stream)
@@ -70,7 +73,10 @@ def read_batches(store: Store, shard: Shard, columns: list[str]) -> Iterator[pa.
 def read_shard_rows(
     store: Store, shard: Shard, columns: list[str], wanted: np.ndarray
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (first row, table) for those row groups that hold a wanted row; wanted is a bool array (n_rows,)."""
+    """Yield (first row, table) for each row group with a wanted row.
+
+    Args: wanted, bool (n_rows,).
+    """
     with store.open(shard.key) as stream:
         file = pq.ParquetFile(stream)
         start = 0
@@ -82,7 +88,7 @@ def read_shard_rows(
 
 
 def parse_entry(entry: dict[str, object]) -> list[Shard]:
-    """Shards of a catalog entry."""
+    """Return the shards of a catalog entry."""
     source = str(entry["source"])
     return [Shard(s[0], source, s[1], s[2], s[3]) for s in entry["shards"]]  # type: ignore[attr-defined]
 
@@ -90,6 +96,6 @@ def parse_entry(entry: dict[str, object]) -> list[Shard]:
 Columns = dict[str, pa.ChunkedArray]
 
 
-def null_column(kind: pa.DataType, n_rows: int) -> pa.ChunkedArray:
-    """A column of nulls of a dtype."""
-    return pa.chunked_array([pa.nulls(n_rows, kind)])
+def null_column(dtype: pa.DataType, n_rows: int) -> pa.ChunkedArray:
+    """Return a column of n_rows nulls."""
+    return pa.chunked_array([pa.nulls(n_rows, dtype)])

@@ -1,4 +1,7 @@
-"""Sidecars: one stage's annotations for one shard, row for row, refused when they belong to anything else."""
+"""Sidecars: files with one stage's annotations of one shard, one row per document in the order of the shard.
+
+A sidecar whose footer names another shard, generation, row count or recipe is rejected.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +21,26 @@ FOOTER = b"bicorpus"
 
 @dataclass(frozen=True)
 class SidecarRef:
-    """Where one stage's annotations of one shard lie, and the recipe they must carry."""
+    """The key of a sidecar in the store, and the recipe that its footer must contain."""
 
     key: str
     recipe: str
 
 
 def footer_of(shard: Shard, recipe: str) -> dict[bytes, bytes]:
-    """What a sidecar says of itself."""
+    """Return the metadata of a sidecar of a shard: shard id, generation, row count and recipe, as JSON."""
     facts = {"shard": shard.id, "generation": shard.generation, "rows": shard.n_rows, "recipe": recipe}
     return {FOOTER: json.dumps(facts, sort_keys=True).encode()}
 
 
 def write_sidecar(store: Store, ref: SidecarRef, table: pa.Table, shard: Shard) -> int:
-    """Write annotations of a whole shard; returns bytes written.
+    """Write the annotations of a whole shard; return the number of bytes written.
 
-    Raises: AlignmentError if the rows are not the shard's.
+    Raises: AlignmentError if the table has another number of rows than the shard.
     """
     if table.num_rows != shard.n_rows:
         raise AlignmentError(
-            f"{ref.key}: {table.num_rows:,} rows for {shard.n_rows:,} documents of {shard.id}"
+            f"{ref.key}: {table.num_rows:,} rows for {shard.n_rows:,} documents of shard {shard.id}"
         )
     sink = pa.BufferOutputStream()
     table = table.replace_schema_metadata(footer_of(shard, ref.recipe))
@@ -50,9 +53,10 @@ def write_sidecar(store: Store, ref: SidecarRef, table: pa.Table, shard: Shard) 
 def read_sidecar(
     store: Store, ref: SidecarRef, shard: Shard, columns: Iterable[str] | None = None
 ) -> pa.Table:
-    """Read annotations of a shard, all of them or some columns.
+    """Return the annotations of a shard, all columns or some.
 
-    Raises: AlignmentError unless shard, generation, row count and recipe are the expected ones.
+    Raises: AlignmentError unless shard, generation, row count and recipe are the expected ones; StoreError if the
+    file is damaged.
     """
     with store.open(ref.key) as stream:
         try:
@@ -64,11 +68,14 @@ def read_sidecar(
 
 
 def check_footer(file: pq.ParquetFile, ref: SidecarRef, shard: Shard) -> None:
-    """Raise AlignmentError unless a Parquet file is the sidecar that is asked for."""
-    found = json.loads((file.schema_arrow.metadata or {}).get(FOOTER, b"{}"))
+    """Check that a Parquet file is the expected sidecar.
+
+    Raises: AlignmentError if its footer or its number of rows differs.
+    """
+    footer = json.loads((file.schema_arrow.metadata or {}).get(FOOTER, b"{}"))
     expected = json.loads(footer_of(shard, ref.recipe)[FOOTER])
-    if found != expected or file.metadata.num_rows != shard.n_rows:
-        facts = {**found, "rows in file": file.metadata.num_rows}
+    if footer != expected or file.metadata.num_rows != shard.n_rows:
+        facts = {**footer, "rows in file": file.metadata.num_rows}
         raise AlignmentError(
             f"{ref.key}: found {facts}, expected {expected}; the file is stale or was edited. Delete it and run again."
         )
@@ -77,14 +84,18 @@ def check_footer(file: pq.ParquetFile, ref: SidecarRef, shard: Shard) -> None:
 def read_columns(
     store: Store, shard: Shard, refs: Mapping[str, SidecarRef], columns: Iterable[str]
 ) -> dict[str, pa.ChunkedArray]:
-    """Read annotation columns named `stage.column` of one shard, each sidecar opened once."""
+    """Return annotation columns, named `stage.column`, of one shard; each sidecar is opened once.
+
+    Args: refs, stage -> its sidecar of this shard.
+    Raises: AlignmentError if a sidecar belongs to another shard or recipe; StoreError if one is damaged.
+    """
     by_stage: dict[str, list[str]] = {}
     for column in sorted(set(columns)):
         stage, _, name = column.partition(".")
         by_stage.setdefault(stage, []).append(name)
-    found = {}
+    values = {}
     for stage, names in by_stage.items():
         table = read_sidecar(store, refs[stage], shard, names)
         for name in names:
-            found[f"{stage}.{name}"] = table[name]
-    return found
+            values[f"{stage}.{name}"] = table[name]
+    return values

@@ -1,8 +1,7 @@
-"""Canonical rows: what a record of any reader becomes before anything measures it.
+"""Canonical rows: records of any reader converted to documents, quarantined rows and existing scores.
 
-Turns records into tables of documents, quarantined rows and existing scores. Pure: finding files, choosing
-shards and deciding how much quarantine is too much are up to the engine. Reasons of its own: no_text,
-text_not_string, invalid_utf8, invalid_unicode, empty_text, nul_bytes, too_long, too_deep.
+Pure: files and shards are chosen in pipeline.ingest.ingest, which also limits the share of quarantined rows. Quarantine
+reasons added here: no_text, text_not_string, invalid_utf8, invalid_unicode, empty_text, nul_bytes, too_long, too_deep.
 """
 
 from __future__ import annotations
@@ -16,31 +15,34 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.fields import Value, as_number, as_string, find, string_array, to_json, to_raw
+from pipeline.ingest.fields import Value, as_number, as_string, encode_json, find_field, string_array, to_raw
 from pipeline.names import check_keys
 from pipeline.schema import CANONICAL, QUARANTINE, split_column
 from pipeline.stage import Record
 
 MAPPED = ("text", "source_id", "url", "date", "snapshot", "license", "provenance", "parent_id")
-"""Canonical columns that a source may map to its own fields."""
+"""Canonical columns that a source can map to its own fields."""
 
 STRING_SUFFIX = ":string"
-"""Ending of a mapped field that makes an existing score a column of labels instead of numbers."""
+"""Suffix of a mapped field that makes an existing score a column of strings instead of numbers."""
 
 ALPHABET = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", np.uint8)
-"""Base32 of RFC 4648 in lower case."""
+"""The base32 alphabet of RFC 4648 in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceInfo:
-    """What a source says about the records of one of its files.
+    """The settings of a source that apply to the records of one of its files.
 
-    name, license, provenance, snapshot: of the source; a record's own license, provenance and snapshot win.
+    name, license, provenance, snapshot: of the source; license, provenance and snapshot of a record take precedence.
     columns: canonical column -> field name, or names to try in order. Also `stage.column` -> field: an
         existing score, a float64 column, or a string column if the field's name ends in `:string`. A dot in a
-        field name reaches into nested objects (`quality.fine_web`), unless a field has that very name.
-    fields: the reader's own names, used where `columns` says nothing.
+        field name refers to a nested object (`quality.fine_web`), unless a field has exactly that name.
+    fields: canonical column -> field names that the reader defines, used for columns that are not in `columns`.
     input: path of the file below the source root.
+    max_doc_bytes: largest text in bytes of UTF-8.
+
+    Raises: ConfigError for an unknown column, or max_doc_bytes out of range.
     """
 
     name: str
@@ -53,35 +55,38 @@ class SourceInfo:
     max_doc_bytes: int = 16 << 20
 
     def __post_init__(self) -> None:
-        known = [column for column in self.columns if "." in column]
-        check_keys(self.columns, [*MAPPED, *known], f"sources.{self.name}.columns")
+        scores = [column for column in self.columns if "." in column]
+        check_keys(self.columns, [*MAPPED, *scores], f"sources.{self.name}.columns")
         if not 1 <= self.max_doc_bytes < 1 << 31:
             raise ConfigError(f"ingest.max_doc_bytes is {self.max_doc_bytes}; expected 1 to 2 GiB")
 
 
 def text_hash(text: str | bytes) -> str:
-    """Hash a text to 32 hex digits: XXH3-128 of its UTF-8."""
+    """Return the hash of a text, 32 hex digits: XXH3-128 of its UTF-8."""
     return xxhash.xxh3_128_hexdigest(text.encode() if isinstance(text, str) else text)
 
 
 def doc_id(source: str, input: str, row: int) -> str:
-    """Name a document by where it was found: 26 characters of base32, see `doc_ids`."""
+    """Return the id of one document, 26 characters of base32; see `doc_ids`."""
     return doc_ids(source, input, [row])[0].as_py()
 
 
 def doc_ids(source: str, input: str, rows: Sequence[int]) -> pa.StringArray:
-    """Name documents of one file: base32, lower case, unpadded, of XXH3-128(source, input, row).
+    """Return the ids of documents of one file: base32, lower case, unpadded, of XXH3-128(source, input, row).
 
-    Hashed are both names, each after its length in bytes, then the row as a signed 64-bit little-endian
-    number: two different places never give the same bytes.
+    The hashed bytes are source and input, each preceded by its length in bytes, then the row as a signed 64-bit
+    little-endian integer, so that they differ for any two records.
+
+    Args: source, name of the source; input, path of the file below the source root; rows, record numbers (n,).
+    Returns: string (n,), 26 characters each.
     """
     names = [name.encode() for name in (source, input)]
-    start = xxhash.xxh3_128(b"".join(len(name).to_bytes(8, "little") + name for name in names))
+    file_hasher = xxhash.xxh3_128(b"".join(len(name).to_bytes(8, "little") + name for name in names))
     digests = bytearray()
     for row in rows:
-        place = start.copy()
-        place.update(row.to_bytes(8, "little", signed=True))
-        digests += place.digest()
+        hasher = file_hasher.copy()
+        hasher.update(row.to_bytes(8, "little", signed=True))
+        digests += hasher.digest()
     bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(len(rows), 16), axis=1)
     fives = np.pad(bits, ((0, 0), (0, 2))).reshape(len(rows), 26, 5) @ np.array([16, 8, 4, 2, 1], np.uint8)
     offsets = np.arange(0, 26 * (len(rows) + 1), 26, dtype=np.int32)
@@ -89,25 +94,25 @@ def doc_ids(source: str, input: str, rows: Sequence[int]) -> pa.StringArray:
 
 
 def host_of(url: str | None) -> str | None:
-    """Return a URL's host in lower case, without user and port, internationalised or not as found."""
+    """Return the host of a URL in lower case, without user and port; punycode is neither added nor decoded."""
     try:
         return (urlsplit(url).hostname or None) if url else None
-    except ValueError:  # brackets that are no IPv6 address, characters that normalise to a separator
+    except ValueError:  # brackets without an IPv6 address, characters that normalise to a separator
         return None
 
 
 class _BrokenError(Exception):
-    """A record is no document; args: reason, detail."""
+    """A record cannot become a document; args: reason, detail."""
 
 
 def canonical_text(value: Value, max_doc_bytes: int) -> bytes:
     r"""Return the canonical text of a field as UTF-8.
 
-    Line breaks \r\n and \r become \n and one leading U+FEFF is dropped; nothing else changes. Text is not
-    normalised: NFC already replaces CJK compatibility ideographs, NFKC also full-width forms, which signals
-    measure and Chinese readers expect; it could not be undone, and stages fold what they compare themselves.
+    Line breaks \r\n and \r become \n, and one leading U+FEFF is removed; nothing else changes. Text is not normalised:
+    NFC replaces CJK compatibility ideographs, and NFKC also full-width forms, which signals measure and Chinese readers
+    expect. Normalisation could not be undone, and stages that compare text normalise it themselves.
 
-    Raises: _BrokenError for what cannot be a document.
+    Raises: _BrokenError if the value cannot be the text of a document.
     """
     if value is None:
         raise _BrokenError("no_text", "no field with text")
@@ -119,8 +124,8 @@ def canonical_text(value: Value, max_doc_bytes: int) -> bytes:
     except UnicodeDecodeError as error:
         raise _BrokenError("invalid_utf8", f"byte 0x{value[error.start]:02x} at {error.start:,}") from error
     except UnicodeEncodeError as error:
-        found = f"U+{ord(error.object[error.start]):04X} at character {error.start:,}"
-        raise _BrokenError("invalid_unicode", f"lone surrogate {found}") from error
+        surrogate = f"U+{ord(error.object[error.start]):04X} at character {error.start:,}"
+        raise _BrokenError("invalid_unicode", f"lone surrogate {surrogate}") from error
     if text.startswith("\ufeff"):
         text, data = text[1:], data[3:]
     if not text or text.isspace():
@@ -135,7 +140,7 @@ def canonical_text(value: Value, max_doc_bytes: int) -> bytes:
 
 
 class Rows:
-    """Collects records of one file until `take` makes tables of them."""
+    """Collects the records of one file until `take` returns them as tables."""
 
     def __init__(self, source: SourceInfo) -> None:
         self._source = source
@@ -159,32 +164,34 @@ class Rows:
 
     @property
     def n_docs(self) -> int:
-        """Documents waiting for `take`."""
+        """Documents added since the last `take`."""
         return len(self._rows)
 
     @property
     def text_bytes(self) -> int:
-        """Bytes of their text in UTF-8."""
+        """Bytes of the text of these documents in UTF-8."""
         return len(self._text)
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of text, meta and quarantined records waiting for `take`: what to bound memory by."""
+        """Bytes of text, meta and quarantined records added since the last `take`, to bound memory by."""
         return len(self._text) + self._other_bytes
 
     def add(self, record: Record) -> None:
-        """Turn one record into a document or a quarantined row."""
+        """Add one record, as a document or a quarantined row."""
         fields = record.fields
         if fields is None:
             self._quarantine(record)
             return
         used: set[str] = set()
         try:
-            text = canonical_text(find(fields, self._text_names, used), self._source.max_doc_bytes)
-            values = {column: as_string(find(fields, names, used)) for column, names in self._names.items()}
-            existing = {column: find(fields, names, used) for column, names in self._scores.items()}
+            text = canonical_text(find_field(fields, self._text_names, used), self._source.max_doc_bytes)
+            values = {
+                column: as_string(find_field(fields, names, used)) for column, names in self._names.items()
+            }
+            existing = {column: find_field(fields, names, used) for column, names in self._scores.items()}
             rest = {name: value for name, value in fields.items() if name not in used and value is not None}
-            meta = to_json(rest) if rest else None
+            meta = encode_json(rest) if rest else None
         except _BrokenError as error:
             reason, detail = error.args
             self._quarantine(Record(record.position, None, reason, detail, to_raw(fields)))
@@ -209,10 +216,10 @@ class Rows:
         self._other_bytes += len(record.raw or b"")
 
     def take(self) -> tuple[pa.Table, pa.Table, dict[str, pa.Table]]:
-        """Return what has been added since the last call, and start anew.
+        """Return the records added since the last call as tables, and remove them.
 
-        Returns: documents (CANONICAL), quarantined rows (QUARANTINE), and for each stage that `columns` names
-        a table of existing scores, row by row with the documents; a score that is no finite number is null.
+        Returns: documents (CANONICAL); quarantined rows (QUARANTINE); for each stage in `columns`, a table of existing
+        scores with one row per document, in which a score that is not a finite number is null.
         """
         tables = self._documents(), self._quarantined(), self._existing_tables()
         self._clear()
@@ -220,7 +227,7 @@ class Rows:
 
     def _documents(self) -> pa.Table:
         source, n = self._source, self.n_docs
-        values = {column: string_array(found) for column, found in self._values.items()}
+        values = {column: string_array(strings) for column, strings in self._values.items()}
         for column in ("license", "provenance", "snapshot"):
             default = getattr(source, column)
             if default is not None:

@@ -1,7 +1,8 @@
-"""Derived sources: documents made out of those of finished shards, one shard of them for each of their parents'.
+"""Derived sources: documents computed from the documents of finished shards, one derived shard per parent shard.
 
-A derived shard is named after its parent's shard and all that its making depends on, so that one new parent makes one
-new shard. Its documents are canonical ones: stages, rules, mixes and the ledger treat them like any other.
+The name of a derived shard is a hash of its parent shard and of everything else that its content depends on, so a new
+parent shard adds one derived shard. Derived documents are canonical: stages, rules, mixes and the ledger treat them
+like any other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.annotate.addresses import Recipes
 from pipeline.annotate.views import edit_spans
-from pipeline.config.run_file import Derived, Edits, RunFile, inputs, plain_edits
+from pipeline.config.run_file import Derived, Edits, RunFile, derived_inputs, plain_edits
 from pipeline.dataset.shard import Columns, Shard, null_column, parquet_writer, read_batches
 from pipeline.dataset.sidecars import SidecarRef, read_columns
 from pipeline.errors import StageError
@@ -29,12 +30,16 @@ from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
 
 INHERITED = ("url", "host", "date", "snapshot", "license", "provenance")
-"""Columns that a derived document takes from its parent."""
+"""Columns that a derived document inherits from its parent."""
 
 
 @dataclass(frozen=True)
 class DeriveTask:
-    """One shard and the source that is made out of it; name: of the group, see group_of."""
+    """Derive the documents of one source from one shard.
+
+    name: of the derived group, see group_of. edits: of the parents' text. refs: stage -> sidecar of
+    the shard. loose: columns that are null for this shard -> their dtypes.
+    """
 
     store: Store
     derived: Derived
@@ -46,11 +51,11 @@ class DeriveTask:
 
 
 def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> str:
-    """`<source>-<inputs16>`: the parent's shard and how documents are made out of it decide the name."""
+    """Return the name `<source>-<inputs16>`: a hash of the parent shard, the derivation and its upstream recipes."""
     edits = run.release.edits.of_parents()
-    steps = sorted({column.partition(".")[0] for column in inputs(derived, edits) if "." in column})
+    steps = sorted({column.partition(".")[0] for column in derived_inputs(derived, edits) if "." in column})
     upstream = [recipes.full(name, shard) if name in recipes.steps else "imported" for name in steps]
-    made = [
+    inputs_of_name = [
         derived.name,
         derived.definition.name,
         derived.definition.version,
@@ -58,16 +63,16 @@ def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> 
         upstream,
         plain_edits(edits),
     ]
-    made += (
+    inputs_of_name += (
         [[file_digest(path) for path in derived.definition.data(derived.config)]]
         if derived.definition.data
         else []
     )
-    return f"{derived.name}-{digest([shard.id, shard.generation, made])[:16]}"
+    return f"{derived.name}-{digest([shard.id, shard.generation, inputs_of_name])[:16]}"
 
 
 def derivations(run: RunFile, shards: Iterable[Shard]) -> list[tuple[Derived, Shard]]:
-    """Every derived source with every shard of its parents."""
+    """Return every pair of a derived source and a shard of one of its parents."""
     shards = list(shards)
     return [
         (derived, shard) for derived in run.derived for shard in shards if shard.source in derived.parents
@@ -75,19 +80,22 @@ def derivations(run: RunFile, shards: Iterable[Shard]) -> list[tuple[Derived, Sh
 
 
 def derive_shard(task: DeriveTask) -> IngestReport:
-    """Make the documents of one parent's shard, and write them as a shard if there are any."""
+    """Derive the documents of one parent shard and write them as a shard, unless there are none.
+
+    Raises: StageError if the module breaks its contract.
+    """
     report = IngestReport(task.name, task.derived.name, [], parent=task.shard.id)
-    reads = inputs(task.derived, task.edits)
+    reads = derived_inputs(task.derived, task.edits)
     canonical = sorted((reads & set(CANONICAL.names)) | {"doc_id", "text", *INHERITED})
-    brought = reads - task.loose.keys()
-    stored = [column for column in brought if "." in column and column.partition(".")[0] in task.refs]
+    available = reads - task.loose.keys()
+    stored = [column for column in available if "." in column and column.partition(".")[0] in task.refs]
     sidecars = read_columns(task.store, task.shard, task.refs, stored)
     tables = []
     start = 0
     for batch in read_batches(task.store, task.shard, canonical):
         columns: Columns = {name: batch[name] for name in canonical}
         columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
-        columns |= {name: null_column(kind, batch.num_rows) for name, kind in task.loose.items()}
+        columns |= {name: null_column(dtype, batch.num_rows) for name, dtype in task.loose.items()}
         tables.append(derive_batch(task.derived, task.edits, columns))
         start += batch.num_rows
     documents = pa.concat_tables(tables) if tables else CANONICAL.empty_table()
@@ -108,34 +116,35 @@ def derive_shard(task: DeriveTask) -> IngestReport:
 
 
 def derive_batch(derived: Derived, edits: Edits, columns: Columns) -> pa.Table:
-    """Canonical rows of the documents made out of one batch.
+    """Return the documents derived from one batch of parents as canonical rows.
 
     Raises: StageError if the module breaks its contract.
     """
     reads = {name: columns[name] for name in derived.definition.reads}
     table = pa.table({**reads, "edits": edit_spans(edits, columns)})
-    made = derived.definition.derive(table, derived.config, edits.replace)
-    if not made.schema.equals(DERIVED):
+    derivatives = derived.definition.derive(table, derived.config, edits.replace)
+    if not derivatives.schema.equals(DERIVED):
         raise StageError(
-            f"{derived.module} made {made.schema.names}; expected {DERIVED.names} as in stage.DERIVED"
+            f"{derived.module}: returned columns {derivatives.schema.names}; expected {DERIVED.names} "
+            "with the dtypes of pipeline.stage.DERIVED"
         )
-    parents = made["parent"].combine_chunks()
-    texts = made["text"].to_pylist()
+    parents = derivatives["parent"].combine_chunks()
+    texts = derivatives["text"].to_pylist()
     if not all(texts):
-        raise StageError(f"{derived.module} made a document without text")
+        raise StageError(f"{derived.module}: returned a document without text; leave such documents out")
     parent_ids = columns["doc_id"].take(parents).to_pylist()
-    numbers = made["number"].to_pylist()
+    numbers = derivatives["number"].to_pylist()
     ids = [doc_ids(derived.name, name, [n])[0].as_py() for name, n in zip(parent_ids, numbers, strict=True)]
-    filled = {name: columns[name].take(parents) for name in INHERITED} | {
+    documents = {name: columns[name].take(parents) for name in INHERITED} | {
         "doc_id": pa.array(ids, pa.string()),
-        "text": made["text"],
+        "text": derivatives["text"],
         "source_id": pa.nulls(len(ids), pa.string()),
         "source": pa.repeat(pa.scalar(derived.name, pa.string()), len(ids)),
         "parent_id": pa.array(parent_ids, pa.string()),
-        "meta": made["meta"],
+        "meta": derivatives["meta"],
         "text_hash": pa.array([text_hash(text) for text in texts], pa.string()),
         "text_bytes": pa.array([len(text.encode()) for text in texts], pa.int32()),
         "input": pa.array(parent_ids, pa.string()),
-        "input_row": made["number"],
+        "input_row": derivatives["number"],
     }
-    return pa.table([filled[name] for name in CANONICAL.names], schema=CANONICAL)
+    return pa.table([documents[name] for name in CANONICAL.names], schema=CANONICAL)

@@ -1,4 +1,4 @@
-"""Fields of a record, of any type its format has: find them; write them as text, numbers or JSON."""
+"""Fields of a record, of any type of its format: lookup and conversion to text, numbers or JSON."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ import msgspec
 import pyarrow as pa
 
 RAW_BYTES = 1 << 16
-"""How much of a quarantined record is kept."""
+"""Largest number of bytes of a quarantined record that are stored."""
 
 ENCODER = msgspec.json.Encoder(order="sorted", enc_hook=str, decimal_format="string")
 
 Value = Any
-"""A field's value: whatever the input format holds."""
+"""The value of a field, of any type of the input format."""
 
 
-def find(fields: Mapping[str, Value], names: tuple[str, ...], used: set[str]) -> Value:
-    """Return the first value that is not null, and note its field as used; None if there is none."""
+def find_field(fields: Mapping[str, Value], names: tuple[str, ...], used: set[str]) -> Value:
+    """Return the first value among the named fields that is not null; None if there is none.
+
+    Args: names, field names to try in order; a dot refers to a nested object unless a field has exactly that name.
+    used: the name of a field at top level is added to it.
+    """
     for name in names:
         value = fields.get(name)
         if value is not None:
@@ -29,28 +33,28 @@ def find(fields: Mapping[str, Value], names: tuple[str, ...], used: set[str]) ->
             return value
         if "." in name:
             value = fields
-            for part in name.split("."):
-                value = value.get(part) if isinstance(value, Mapping) else None
-            if value is not None:  # its top-level object keeps its place in meta
+            for key in name.split("."):
+                value = value.get(key) if isinstance(value, Mapping) else None
+            if value is not None:  # its top-level object is kept in meta
                 return value
     return None
 
 
 def as_string(value: Value) -> str | None:
-    """Write an identifier, address or date as text; an empty one and NaN are null."""
+    """Return an identifier, address or date as text; None for an empty string and for a number that is not finite."""
     if value is None or isinstance(value, str):
         return value or None
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace") or None
-    if isinstance(value, (int, float, Decimal)):  # an int of 400 digits has no float to test
+    if isinstance(value, (int, float, Decimal)):  # an int of 400 digits cannot be converted to a float
         return str(value) if isinstance(value, int) or math.isfinite(value) else None
-    return to_json(value).decode()
+    return encode_json(value).decode()
 
 
 def as_number(value: Value) -> float | None:
-    """Read a score; anything but a finite number is null, also a truth value and a number in a string."""
+    """Return a score as a float; None for any value but a finite number, including booleans and numbers in strings."""
     if not isinstance(value, (int, float, Decimal)) or isinstance(value, bool):
         return None
     try:
@@ -60,11 +64,11 @@ def as_number(value: Value) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def to_json(value: Value) -> bytes:
-    """Encode as compact JSON with sorted keys; bytes become base64, times ISO 8601, NaN and infinity null."""
+def encode_json(value: Value) -> bytes:
+    """Return compact JSON with sorted keys; bytes become base64, times ISO 8601, NaN and infinity null."""
     try:
         return ENCODER.encode(value)
-    except (TypeError, ValueError):  # keys that are no strings, lone surrogates
+    except (TypeError, ValueError):  # keys that are not strings, lone surrogates
         return ENCODER.encode(_plain(value))
 
 
@@ -77,10 +81,10 @@ def _plain(value: Value) -> Value:
 
 
 def to_raw(fields: Mapping[str, Value]) -> bytes | None:
-    """Encode a record for the quarantine, long strings cut; None if it cannot be encoded."""
+    """Return a record as JSON for the quarantine, truncated to RAW_BYTES; None if it is nested too deeply."""
     try:
         short = {k: v[:RAW_BYTES] if isinstance(v, (str, bytes)) else v for k, v in fields.items()}
-        return to_json(short)[:RAW_BYTES]
+        return encode_json(short)[:RAW_BYTES]
     except RecursionError:
         return None
 
@@ -90,7 +94,7 @@ def _without_surrogates(text: str) -> str:
 
 
 def string_array(values: list[str | None]) -> pa.StringArray:
-    """Build a string column; a lone surrogate, which UTF-8 cannot hold, becomes U+FFFD."""
+    """Return a string column; lone surrogates, which UTF-8 cannot represent, become U+FFFD."""
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""Ingest: input files become canonical shards, once, and what cannot become a document goes to quarantine.
+"""Ingest: converts each input file once to canonical shards; records that cannot become documents are quarantined.
 
-A shard is named after the source and what its input files hold, so that another file, another path or another
-machine renames nothing. Files are read as streams and written in row groups, whatever their size.
+The name of a shard depends on its source and the content of its input files only, so other files, another path or
+another machine do not rename it. Files of any size are read as streams and written in row groups.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from pipeline.storage.store import InputFile, Store, input_digest, list_inputs, 
 ROW_GROUP_ROWS = 1024
 ROW_GROUP_BYTES = 16 << 20
 PACK_FILES = 64
-"""Small files share a shard; a file whose path hash is a multiple of this closes a group."""
+"""Small files share a shard; a file whose path hash is a multiple of this number ends a group."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Input files that are ingested together: one large file, or a run of small ones in path order."""
+    """Input files that are ingested together: one large file, or consecutive small files in the order of paths."""
 
     source: Source
     files: tuple[InputFile, ...]
 
     @property
     def n_bytes(self) -> int:
-        """Size of the files as they lie."""
+        """Size of the files on disk (compressed)."""
         return sum(file.size for file in self.files)
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """Description for messages."""
         more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
         return f"{self.source.name}: {self.files[0].relative}{more}"
 
 
 @dataclass(frozen=True)
 class IngestTask:
-    """Everything that a worker needs to ingest a group; digests are those already known, by relative path."""
+    """Ingest one group. digests: (relative path, digest) of the files whose digest was computed before."""
 
     store: Store
     group: Group
@@ -65,7 +65,11 @@ class IngestTask:
 
 @dataclass
 class IngestReport:
-    """What became of a group; parent: the shard that a derived one was made of."""
+    """The result of ingesting a group.
+
+    n_read: records read. quarantined: reason -> records. peak_rss: bytes. parent: id of the parent shard of a derived
+    group.
+    """
 
     name: str
     source: str
@@ -77,19 +81,21 @@ class IngestReport:
     parent: str | None = None
 
     def entry(self) -> dict[str, object]:
-        """The catalog entry."""
+        """Return the entry of the group in the catalog of shards."""
         shards = [[s.id, s.n_rows, s.text_bytes, s.generation] for s in self.shards]
         quarantined = dict(sorted(self.quarantined.items()))
-        made_of = {"parent": self.parent} if self.parent else {}
+        parent = {"parent": self.parent} if self.parent else {}
         return {"source": self.source, "files": self.files, "shards": shards, "read": self.n_read,
-                "quarantined": quarantined, **made_of}  # fmt: skip
+                "quarantined": quarantined, **parent}  # fmt: skip
 
 
 def find_groups(source: Source, ingest: Ingest) -> list[Group]:
-    """List a source's input files, each with those that its reader reads beside it, and pack the small ones.
+    """Return the input files of a source as groups; small files share a group.
 
-    Raises: InputError if a pattern matches nothing, a file beside an input is missing or two inputs have the same path
-    below their roots.
+    Each file includes the siblings that the reader reads with it.
+
+    Raises: InputError if a pattern matches nothing, a sibling is missing, or two inputs have the same path below
+    their roots.
     """
     files: dict[str, InputFile] = {}
     for pattern in source.files:
@@ -100,13 +106,13 @@ def find_groups(source: Source, ingest: Ingest) -> list[Group]:
                     f"source {source.name}: {file.path} and {other.path} are both {file.relative!r} below their "
                     "folders; documents are named after that path, so give each folder a source of its own"
                 )
-    found = sorted(files.values(), key=lambda file: file.relative)
-    if beside := source.reader.siblings:
-        found = [
-            with_siblings(file, beside(file.path, source.reader_config), source.follow_links)
-            for file in found
+    inputs = sorted(files.values(), key=lambda file: file.relative)
+    if siblings := source.reader.siblings:
+        inputs = [
+            with_siblings(file, siblings(file.path, source.reader_config), source.follow_links)
+            for file in inputs
         ]
-    return list(_pack(source, found, ingest))
+    return list(_pack(source, inputs, ingest))
 
 
 def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Group]:
@@ -125,18 +131,21 @@ def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Gr
 
 
 def group_name(group: Group, ingest: Ingest, digests: dict[str, str]) -> str:
-    """`<source>-<inputs16>`: what the group holds and how it is read decide its name.
+    """Return the name `<source>-<inputs16>`: a hash of the digests of the group's files and the settings of ingest.
 
-    64 bits: at 10^6 files of a source, two groups share a name once in 4 * 10^7 corpora.
+    It has 64 bits: with 10^6 files in a source, two groups have the same name in one of 4 * 10^7 corpora.
     """
     inputs = [[file.relative, digests[file.relative]] for file in group.files]
     return f"{group.source.name}-{digest([ingest_recipe(group.source, ingest), inputs])[:16]}"
 
 
 def ingest_group(task: IngestTask) -> IngestReport:
-    """Read a group's files and write its shards and its quarantine; what lies there already is replaced."""
-    group, known = task.group, dict(task.digests)
-    digests = {file.relative: known.get(file.relative) or input_digest(file) for file in group.files}
+    """Read the files of a group and write its shards and its quarantine, replacing existing ones.
+
+    Raises: InputError if a file cannot be read.
+    """
+    group, computed = task.group, dict(task.digests)
+    digests = {file.relative: computed.get(file.relative) or input_digest(file) for file in group.files}
     files: list[dict[str, str | int]] = [
         {"path": f.relative, "size": f.size, "stamp": f.stamp, "digest": digests[f.relative]}
         for f in group.files
@@ -169,7 +178,7 @@ def _read_file(file: InputFile, task: IngestTask, writer: _ShardWriter) -> None:
 
 
 class _ShardWriter:
-    """Cuts a group's documents into shards of bounded text size, one row group at a time."""
+    """Writes the documents of a group to shards of bounded text size, one row group at a time."""
 
     def __init__(self, task: IngestTask, report: IngestReport, folder: str) -> None:
         self.task, self.report, self.folder = task, report, folder
@@ -180,11 +189,11 @@ class _ShardWriter:
 
     @property
     def shard_path(self) -> str:
-        """Local file of the shard that is being written."""
+        """Path of the local file of the open shard."""
         return os.path.join(self.folder, "shard.parquet")
 
     def add(self, documents: pa.Table, quarantined: pa.Table, scores: dict[str, pa.Table]) -> None:
-        """Take what one row group's worth of records became."""
+        """Add the documents, quarantined rows and existing scores of one row group."""
         if quarantined.num_rows:
             self.add_quarantined(quarantined)
         start = 0
@@ -193,16 +202,16 @@ class _ShardWriter:
             room = self.task.ingest.shard_bytes - self.text_bytes
             n_rows = int((sizes[start:].cumsum() <= room).sum())
             if n_rows == 0 and self.n_rows == 0:
-                n_rows = 1  # a document larger than a shard has one to itself
+                n_rows = 1  # a document larger than shard_bytes gets a shard of its own
             if n_rows:
-                cut = {prefix: table.slice(start, n_rows) for prefix, table in scores.items()}
-                self.write(documents.slice(start, n_rows), cut, int(sizes[start : start + n_rows].sum()))
+                slices = {prefix: table.slice(start, n_rows) for prefix, table in scores.items()}
+                self.write(documents.slice(start, n_rows), slices, int(sizes[start : start + n_rows].sum()))
             if start + n_rows < documents.num_rows:
                 self.end_shard()
             start += n_rows
 
     def write(self, documents: pa.Table, scores: dict[str, pa.Table], text_bytes: int) -> None:
-        """Write documents that fit into the open shard."""
+        """Write documents to the open shard, which has room for them."""
         if self.file is None:
             self.file = parquet_writer(self.shard_path, CANONICAL)
         self.file.write_table(documents, row_group_size=documents.num_rows)
@@ -212,7 +221,7 @@ class _ShardWriter:
         self.text_bytes += text_bytes
 
     def end_shard(self) -> None:
-        """Close the open shard and put it into the store."""
+        """Close the open shard and copy it to the store."""
         if self.file is None:
             return
         self.file.close()
@@ -233,7 +242,7 @@ class _ShardWriter:
         self.report.quarantined.update(table["reason"].to_pylist())
 
     def close(self) -> None:
-        """End the last shard and put the quarantine into the store."""
+        """End the last shard and copy the quarantine to the store."""
         self.end_shard()
         if self.quarantine is not None:
             self.quarantine.close()

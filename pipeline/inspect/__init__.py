@@ -1,1 +1,1 @@
-"""Commands that look at a finished build or release."""
+"""Commands that inspect a finished build or a release."""

@@ -1,4 +1,4 @@
-"""Compare two releases: which documents came, went or changed their verdict, by language and by rule."""
+"""Compare two releases: documents added, removed or with another verdict, by language and by rule."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ABSENT = "not ingested"
 
 
 def compare_releases(old: Store, new: Store) -> dict[str, Any]:  # Any: plain JSON
-    """What changed from one release to another, document by document.
+    """Compare two releases document by document.
 
-    Returns: counts of both, `changes` (from, to, documents, examples) by outcome, kept documents by language,
-    documents with another text, and the tokens of the mixes.
-    Raises: UsageError if one is no finished release.
+    Returns: counts of both (`old`, `new`), `changes` (from, to, documents, examples) by outcome, kept documents by
+    language, `texts`, the number of documents with another text, tokens of the mixes, and changed steps.
+    Raises: UsageError if one of them is not a finished release.
     """
     for release in (old, new):
         if not release.exists("checksums.sha256"):
             raise UsageError(
-                f"{release.url}: no checksums.sha256; not a release, or one that was not finished"
+                f"{release.url}: no checksums.sha256; this is no release, or it was not finished"
             )
     before, after = outcomes(old), outcomes(new)
     changed: Counter[tuple[str, str]] = Counter()
@@ -57,7 +57,7 @@ def compare_releases(old: Store, new: Store) -> dict[str, Any]:  # Any: plain JS
 
 
 def outcomes(release: Store) -> dict[str, tuple[str, str]]:
-    """doc_id -> (rule or kept, language)."""
+    """Outcome of every document of a release: doc_id -> (rule or KEPT, language)."""
     ledger = read_parts(release, read_checksums(release), "ledger/", ["doc_id", "rule", "language"])
     columns = (ledger[name].to_pylist() for name in ("doc_id", "rule", "language"))
     return {doc_id: (rule or KEPT, language) for doc_id, rule, language in zip(*columns, strict=True)}
@@ -66,15 +66,19 @@ def outcomes(release: Store) -> dict[str, tuple[str, str]]:
 def by_language(
     before: dict[str, tuple[str, str]], after: dict[str, tuple[str, str]]
 ) -> dict[str, list[int]]:
-    """Language -> kept documents before and after."""
+    """Number of kept documents before and after, by language."""
     counts = [
-        Counter(language for rule, language in side.values() if rule == KEPT) for side in (before, after)
+        Counter(language for rule, language in release_outcomes.values() if rule == KEPT)
+        for release_outcomes in (before, after)
     ]
-    return {name: [side[name] for side in counts] for name in sorted(counts[0].keys() | counts[1].keys())}
+    return {
+        name: [release_outcomes[name] for release_outcomes in counts]
+        for name in sorted(counts[0].keys() | counts[1].keys())
+    }
 
 
 def changed_texts(old: Store, new: Store) -> int:
-    """Documents in both releases whose record itself holds another text now."""
+    """Number of documents kept in both releases whose record has another text."""
     tables = []
     for release in (old, new):
         data = read_parts(release, read_checksums(release), "data/", ["doc_id", "lineage"])
@@ -86,29 +90,31 @@ def changed_texts(old: Store, new: Store) -> int:
 
 
 def changed_steps(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Names of steps that were added, removed or given another recipe."""
+    """Names of steps that were added, removed or have another recipe. Args: lineages."""
     names = old["steps"].keys() | new["steps"].keys()
     return sorted(name for name in names if old["steps"].get(name) != new["steps"].get(name))
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def diff_lines(comparison: dict[str, Any]) -> list[str]:
     """The comparison for a terminal."""
-    old, new = found["old"], found["new"]
+    old, new = comparison["old"], comparison["new"]
     result = [f"{'':<24} {'old':>12} {'new':>12}"]
     result += [
         f"{name:<24} {old[name]:>12,} {new[name]:>12,}"
         for name in ("read", "ingested", "kept", "kept_tokens")
     ]
-    result += [f"kept {name:<19} {a:>12,} {b:>12,}" for name, (a, b) in found["languages"].items()]
+    result += [f"kept {name:<19} {a:>12,} {b:>12,}" for name, (a, b) in comparison["languages"].items()]
     result += [
-        f"mix {name:<20} {a or 0:>12,} {b or 0:>12,} tokens" for name, (a, b) in found["mixes"].items()
+        f"mix {name:<20} {a or 0:>12,} {b or 0:>12,} tokens" for name, (a, b) in comparison["mixes"].items()
     ]
     result += [
         f"{change['documents']:>8,}  {change['from']} -> {change['to']}  e.g. {change['examples'][0]}"
-        for change in found["changes"]
+        for change in comparison["changes"]
     ]
-    result += [f"{found['texts']:>8,}  documents with another text"] if found["texts"] else []
-    result += [f"steps that changed: {', '.join(found['steps'])}"] if found["steps"] else []
+    result += [f"{comparison['texts']:>8,}  documents with another text"] if comparison["texts"] else []
+    result += [f"steps that changed: {', '.join(comparison['steps'])}"] if comparison["steps"] else []
     return (
-        result if found["changes"] or found["steps"] or found["texts"] else [*result, "no document changed"]
+        result
+        if comparison["changes"] or comparison["steps"] or comparison["texts"]
+        else [*result, "no document changed"]
     )

@@ -1,4 +1,4 @@
-"""Why a document is in a release or not: every annotation, every rule with value, threshold and margin."""
+"""Why a document is kept or dropped: every annotation, and every rule with value, threshold and margin."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pipeline.ingest.canonical import text_hash
 from pipeline.inspect.opened import Finished, Judged
 from pipeline.inspect.query import shortest
 from pipeline.report.text_diff import columns, differences
-from pipeline.rules.language_parts import part_rows
-from pipeline.rules.rules import Condition, Rule, group_name
+from pipeline.rules.language_parts import language_part_rows
+from pipeline.rules.rules import Condition, Rule, quantile_group
 from pipeline.schema import CANONICAL
 from pipeline.select.verdicts import Decision
 
@@ -28,12 +28,12 @@ N_COPIES = 5
 N_PLACES = 8
 
 
-def find(
-    finished: Finished, doc_id: str | None, url: str | None, text: str | None, place: tuple[str, int] | None
+def find_document(
+    finished: Finished, doc_id: str | None, url: str | None, text: str | None, record: tuple[str, int] | None
 ) -> tuple[Decision, int]:
-    """Find one document by exactly one of: id, URL, its whole text, or (input path or its end, record number).
+    """Find one document by exactly one of: id, URL, its whole text, or (path of the input or its end, record number).
 
-    Raises: UsageError when nothing is found; a quarantined record is named with its reason.
+    Raises: UsageError if there is none, with the reason if the record was quarantined.
     """
     if doc_id:
         return finished.locate(doc_id)
@@ -41,29 +41,32 @@ def find(
         return finished.locate_by("url", url)
     if text is not None:
         return finished.locate_by("text_hash", text_hash(text.replace("\r\n", "\n").replace("\r", "\n")))
-    assert place is not None
-    return find_place(finished, *place)
+    assert record is not None
+    return find_record(finished, *record)
 
 
-def find_place(finished: Finished, path: str, row: int) -> tuple[Decision, int]:
-    """Find the record `row` (from 0) of an input file, named by its path below the source root or a longer path."""
+def find_record(finished: Finished, path: str, row: int) -> tuple[Decision, int]:
+    """Find the record `row` (from 0) of an input file, given its path below the source root, or a longer path.
+
+    Raises: UsageError if there is none, with the reason if the record was quarantined.
+    """
     for name, group in finished.session.groups().items():
         for file in group["files"]:
             if path != file["path"] and not path.endswith("/" + file["path"]):
                 continue
-            wanted = make_doc_id(group["source"], file["path"], row)
+            doc_id = make_doc_id(group["source"], file["path"], row)
             for decision in finished.decisions():
                 if decision.shard.id.rpartition("-")[0] != name:
                     continue
                 ids = finished.document_column(decision.shard, "doc_id").to_pylist()
-                if wanted in ids:
-                    return decision, ids.index(wanted)
+                if doc_id in ids:
+                    return decision, ids.index(doc_id)
             raise UsageError(quarantine_note(finished, group["source"], name, file["path"], row))
     raise UsageError(f"no input {path!r} in this build")
 
 
 def quarantine_note(finished: Finished, source: str, group: str, path: str, row: int) -> str:
-    """Say why a record of an input is no document."""
+    """Return why a record of an input is not a document."""
     key = f"quarantine/{source}/{group}.parquet"
     if finished.store.exists(key):
         with finished.store.open(key) as stream:
@@ -73,22 +76,24 @@ def quarantine_note(finished: Finished, source: str, group: str, path: str, row:
     return f"{path} has no record {row}; records count from 0"
 
 
-def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
-    """All that is known of one document, as plain data."""
+def explain_document(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
+    """All annotations, rules and verdicts of one document, as plain data."""
     names = finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"})
-    judged = finished.judge(decision, names)
+    judged = finished.judge_shard(decision, names)
     values = {
         name: shortest(column[row].as_py(), column.type) for name, column in sorted(judged.columns.items())
     }
-    ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any index array will do
+    ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any sequence of rows works
     outcome = judged.outcomes(finished.releasing.layout)[row]
-    here = {name: column.slice(row, 1) for name, column in judged.columns.items()}
+    row_columns = {name: column.slice(row, 1) for name, column in judged.columns.items()}
     late = {
         name: shortest(column[row].as_py(), column.type)
         for name, column in (decision.late_columns(finished.store) or {}).items()
     }
     rules = [
-        explain_rule(rule, values | late, bool(judged.kept.failed[i, row]), decision, find_part(rule, here))
+        explain_rule(
+            rule, values | late, bool(judged.kept.failed[i, row]), decision, find_part(rule, row_columns)
+        )
         for i, rule in enumerate(decision.rules)
     ]
     return {
@@ -110,28 +115,29 @@ def explain(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
 
 
 def explain_keeper(finished: Finished, judged: Judged, row: int, text: str) -> dict[str, Any] | None:
-    """The document that one of a cluster goes for, how like it is, and where the two differ; None for no such."""
+    """The document in favour of which a document is removed: their similarity, and where they differ; None without
+    one."""
     kept = judged.kept
     doc_id = kept.keeper_id[row].as_py()
     similarity = shortest(kept.similarity[row].as_py(), kept.similarity.type)
     if doc_id is None:
         return None
-    decision, place = finished.locate(doc_id)
-    ((_, other),) = finished.text(decision.shard, np.array([place]))
+    decision, keeper_row = finished.locate(doc_id)
+    ((_, keeper_text),) = finished.text(decision.shard, np.array([keeper_row]))
     origin = {
-        name: finished.document_column(decision.shard, name)[place].as_py() for name in ("source", "url")
+        name: finished.document_column(decision.shard, name)[keeper_row].as_py() for name in ("source", "url")
     }
     threshold = threshold_of(finished)
     return {
         "doc_id": doc_id, **origin, "kind": kept.kind[row].as_py(), "similarity": similarity,
         "compared": kept.verified[row].as_py(), "threshold": threshold,
         "margin": None if threshold is None else round(similarity - threshold, 6),
-        "differences": differences(text, other),
+        "differences": differences(text, keeper_text),
     }  # fmt: skip
 
 
 def threshold_of(finished: Finished) -> float | None:
-    """Least similarity of a verified pair, where the step that verifies has such a setting."""
+    """The similarity threshold of the step that verifies pairs; None if it has no such setting."""
     keep_one = finished.run.keep_one
     steps = {step.name: step for step in finished.run.globals}
     config = steps[keep_one.of].config if keep_one and keep_one.of else None
@@ -139,14 +145,16 @@ def threshold_of(finished: Finished) -> float | None:
 
 
 def kept_for(finished: Finished, doc_id: str) -> dict[str, Any]:
-    """How many copies a document was kept for, and a few of them."""
-    found: list[dict[str, Any]] = []
+    """Number of duplicates removed in favour of a document, and a few of them."""
+    examples: list[dict[str, Any]] = []
     n_copies = 0
     for decision in finished.decisions() if finished.run.keep_one else ():
-        judged = finished.judge(decision, set())
-        mine = np.asarray(pc.fill_null(pc.equal(judged.kept.keeper_id, doc_id), False)) & judged.kept.is_copy
-        n_copies += int(mine.sum())
-        for row in np.flatnonzero(mine)[: N_COPIES - len(found)]:
+        judged = finished.judge_shard(decision, set())
+        is_removed = (
+            np.asarray(pc.fill_null(pc.equal(judged.kept.keeper_id, doc_id), False)) & judged.kept.is_copy
+        )
+        n_copies += int(is_removed.sum())
+        for row in np.flatnonzero(is_removed)[: N_COPIES - len(examples)]:
             similarity = shortest(judged.kept.similarity[int(row)].as_py(), judged.kept.similarity.type)
             kind = judged.kept.kind[int(row)].as_py()
             copy = {
@@ -154,12 +162,12 @@ def kept_for(finished: Finished, doc_id: str) -> dict[str, Any]:
                 "kind": kind,
                 "similarity": similarity,
             }
-            found.append(copy)
-    return {"copies": n_copies, "some": found}
+            examples.append(copy)
+    return {"copies": n_copies, "some": examples}
 
 
 def readable(value: Any) -> Any:  # Any: a value of any column
-    """Hashes in hex."""
+    """Return hashes in hex, and other values unchanged."""
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -170,10 +178,9 @@ def explain_rule(
     decision: Decision,
     part: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One rule against one document: does it apply, does it fail, and by how much.
+    """One rule and one document: whether the document fails it, and each condition with its margin.
 
-    part: values of the part that decides a rule by parts, the first that fails, else the first that the rule is for;
-    its language is named.
+    part: for a rule by language parts, the values of the deciding part, see find_part; its language is included.
     """
     values = values | (part or {})
     return {
@@ -187,54 +194,59 @@ def explain_rule(
 
 
 def find_part(rule: Rule, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Any] | None:
-    """Values of the part that decides a rule for a document, given its row; None where it is judged as a whole."""
+    """Values of the language part that decides a rule for a document: the first that fails, else the first in its
+    scope.
+
+    Args: columns, of the one row.
+    Returns: None if the rule applies to the whole document, or it has no parts.
+    """
     if rule.parts is None:
         return None
-    rows, table = part_rows(columns, rule.parts, rule.columns() - {rule.parts})
+    rows, table = language_part_rows(columns, rule.parts, rule.columns() - {rule.parts})
     parts = shortest(columns[rule.parts][0].as_py(), columns[rule.parts].type) if len(rows) else []
     if not parts:
         return None
-    whole = replace(rule, parts=None)
-    meant = np.ones(len(rows), bool)
+    undivided = replace(rule, parts=None)
+    in_scope = np.ones(len(rows), bool)
     for condition in rule.where:
-        meant &= np.asarray(condition.passes(table).fill_null(False).combine_chunks()).astype(bool)
-    order = np.lexsort((~meant, ~whole.fails(table)))
-    found: dict[str, Any] = parts[order[0]]
-    return found
+        in_scope &= np.asarray(condition.passes(table).fill_null(False).combine_chunks()).astype(bool)
+    order = np.lexsort((~in_scope, ~undivided.fails(table)))
+    values: dict[str, Any] = parts[order[0]]
+    return values
 
 
 def explain_condition(condition: Condition, values: dict[str, Any], decision: Decision) -> dict[str, Any]:
-    """Value against threshold; margin is how far a number is inside (positive) or outside (negative)."""
+    """Value and thresholds of a condition; margin: distance to the threshold, positive if the number passes."""
     value = values.get(condition.column)
     low, high = condition.min, condition.max
     if condition.quantile is not None and decision.cuts is not None:
         q_low, q_high, by = condition.quantile
-        group = group_name(by, values)
+        group = quantile_group(by, values)
         low = None if q_low is None else decision.cuts.cut(condition.column, by, group, q_low)
         high = None if q_high is None else decision.cuts.cut(condition.column, by, group, q_high)
     margins = []
     if isinstance(value, (int, float)):
         margins += [value - low] if low is not None else []
         margins += [high - value] if high is not None else []
-    found: dict[str, Any] = {"column": condition.column, "value": value, "min": low, "max": high}
-    found |= {"in": condition.among, "not_in": condition.not_among, "quantile": condition.quantile}
-    found["margin"] = round(min(margins), 6) if margins else None
-    return {key: item for key, item in found.items() if item is not None or key in ("column", "value")}
+    explanation: dict[str, Any] = {"column": condition.column, "value": value, "min": low, "max": high}
+    explanation |= {"in": condition.among, "not_in": condition.not_among, "quantile": condition.quantile}
+    explanation["margin"] = round(min(margins), 6) if margins else None
+    return {key: item for key, item in explanation.items() if item is not None or key in ("column", "value")}
 
 
-def as_text(found: dict[str, Any]) -> str:
-    """The explanation for a terminal."""
-    document = found["document"]
-    verdict = "kept" if found["keep"] else f"dropped by {found['rule']}"
+def explanation_text(explanation: dict[str, Any]) -> str:
+    """The explanation as text for a terminal."""
+    document = explanation["document"]
+    verdict = "kept" if explanation["keep"] else f"dropped by {explanation['rule']}"
     lines = [
-        f"{found['doc_id']}  {verdict}",
+        f"{explanation['doc_id']}  {verdict}",
         f"  {document['source']}/{document['input']}:{document['input_row']}  "
-        f"shard {found['shard']} row {found['row']}",
+        f"shard {explanation['shard']} row {explanation['row']}",
     ]
     lines += [f"  url {document['url']}"] if document["url"] else []
-    start = " ".join(found["excerpt"].split())
+    start = " ".join(explanation["excerpt"].split())
     lines += [f"  text {start[:100]}{'…' if len(start) > 100 else ''}", "rules"]
-    for rule in found["rules"]:
+    for rule in explanation["rules"]:
         mark = "FAILS" if rule["fails"] else "ok"
         tests = "; ".join(condition_text(condition) for condition in rule["conditions"])
         where = " and ".join(condition_text(condition) for condition in rule["where"])
@@ -243,9 +255,9 @@ def as_text(found: dict[str, Any]) -> str:
             + (f"  where {where}" if where else "")
             + (f"  (the {rule['part']} part)" if "part" in rule else "")
         )
-    lines += keeper_lines(found)
+    lines += keeper_lines(explanation)
     lines.append("annotations")
-    for name, value in found["annotations"].items():
+    for name, value in explanation["annotations"].items():
         text = repr(value)
         lines.append(f"  {name:<32} {text if len(text) < 100 else text[:97] + '...'}")
     return "\n".join(lines)
@@ -253,34 +265,36 @@ def as_text(found: dict[str, Any]) -> str:
 
 KINDS = {
     "raw": "the same text",
-    "exact": "the same but for width, case, marks or script",
-    "near": "a near copy",
+    "exact": "the same text except for width, case, marks or script",
+    "near": "a near duplicate",
 }
 
 
-def keeper_lines(found: dict[str, Any]) -> list[str]:
-    """The keeper of a copy with both texts where they differ, or the copies of a keeper."""
-    keeper, copies = found["keeper"], found["kept_for"]
+def keeper_lines(explanation: dict[str, Any]) -> list[str]:
+    """The keeper of a duplicate, with excerpts where the two differ, or the duplicates of a keeper."""
+    keeper, copies = explanation["keeper"], explanation["kept_for"]
     if copies and copies["copies"]:
-        some = ", ".join(f"{c['doc_id']} ({c['kind']}, {c['similarity']:.3f})" for c in copies["some"])
-        return [f"kept for {copies['copies']:,} copies: {some}{', …' if copies['copies'] > N_COPIES else ''}"]
+        examples = ", ".join(f"{c['doc_id']} ({c['kind']}, {c['similarity']:.3f})" for c in copies["some"])
+        return [
+            f"keeper of {copies['copies']:,} duplicates: {examples}{', …' if copies['copies'] > N_COPIES else ''}"
+        ]
     if keeper is None:
         return []
-    how = "" if keeper["compared"] else ", at least: both are that close to a third document"
+    bound = "" if keeper["compared"] else " or more, from their similarities to a third document"
     limit = (
         f" (threshold {keeper['threshold']}, margin {keeper['margin']:+.3f})" if keeper["threshold"] else ""
     )
     lines = [
         f"keeper {keeper['doc_id']}  {keeper['source']}  {keeper['url'] or ''}".rstrip(),
-        f"  {KINDS[keeper['kind']]}: similarity {keeper['similarity']:.3f}{how}{limit}; cluster of "
-        f"{found['cluster_size']}",
+        f"  {KINDS[keeper['kind']]}: similarity {keeper['similarity']:.3f}{bound}{limit}; cluster of "
+        f"{explanation['cluster_size']}",
     ]
-    places = keeper["differences"]
-    if places:
+    excerpts = keeper["differences"]
+    if excerpts:
         width = shutil.get_terminal_size((120, 24)).columns - 2
-        lines += [f"  {line}" for line in columns(places[:N_PLACES], width)]
-        if len(places) > N_PLACES:
-            lines.append(f"  and {len(places) - N_PLACES:,} more places")
+        lines += [f"  {line}" for line in columns(excerpts[:N_PLACES], width)]
+        if len(excerpts) > N_PLACES:
+            lines.append(f"  and {len(excerpts) - N_PLACES:,} more differences")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What people do with the index of a store: look at it, ask it for the copies of a text, compact it, erase from it."""
+"""Tools for the index of a store: describe it, look up near duplicates of a text, compact it, erase documents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.mapreduce.index import (
     open_index,
     read_range,
     run_name,
-    write_part,
+    write_index_part,
 )
 from pipeline.mapreduce.pair_memory import forget, memory_folder
 from pipeline.mapreduce.run import holding_of
@@ -43,7 +43,7 @@ from pipeline.storage.lease import hold
 from pipeline.storage.store import Store
 
 MAX_CANDIDATES = 200
-"""Documents that a query is compared with at most: those that share most keys with it."""
+"""Maximum number of candidates per query: those that share the most keys with it."""
 
 
 def indexed_step(run: RunFile) -> GlobalStep:
@@ -58,9 +58,9 @@ def indexed_step(run: RunFile) -> GlobalStep:
 
 
 def index_of(run: RunFile, store: Store) -> Index:
-    """The index that a run file's step made.
+    """The index of a run file's indexed step.
 
-    Raises: UsageError if the store has none, or only one that was made with other parameters.
+    Raises: UsageError if the store has none, or only indexes with other parameters.
     """
     step = indexed_step(run)
     index = open_index(store, step, Recipes(run))
@@ -68,33 +68,34 @@ def index_of(run: RunFile, store: Store) -> Index:
     if index.runs:
         return index
     if others := index.others():
-        said = "; ".join(
-            f"{folder}: {', '.join(differences(index.parameters, p))}" for folder, p in others.items()
+        description = "; ".join(
+            f"{folder}: {', '.join(parameter_differences(index.parameters, p))}"
+            for folder, p in others.items()
         )
         raise UsageError(
-            f"{store.url}: the index of {step.name} was made with other parameters ({said}); use the run file that it "
-            "was made with, or `bicorpus run` with this one, which makes another"
+            f"{store.url}: the index of {step.name} has other parameters ({description}); use the run file that it was "
+            "built with, or `bicorpus run` with this one, which builds another"
         )
     raise UsageError(f"{store.url}: {step.name} has no index yet; run `bicorpus run` first")
 
 
-def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """How the parameters of another index differ, in words."""
-    found = []
-    for step in sorted({*mine, *theirs}):
-        a, b = mine.get(step), theirs.get(step)
+def parameter_differences(parameters: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """A phrase for each parameter that differs in another index."""
+    lines = []
+    for step in sorted({*parameters, *other}):
+        a, b = parameters.get(step), other.get(step)
         if a is None or b is None:
-            found.append(f"{step} is {'missing there' if b is None else 'only there'}")
+            lines.append(f"{step} is {'missing there' if b is None else 'only there'}")
             continue
         for name in sorted({*a, *b}):
             if a.get(name) != b.get(name):
-                here, there = (canonical_json(value.get(name)) for value in (a, b))
-                found.append(f"{step}.{name} is {there} there, {here} here")
-    return found or ["files that its stages load"]
+                value_here, value_there = (canonical_json(config.get(name)) for config in (a, b))
+                lines.append(f"{step}.{name} is {value_there} there, {value_here} here")
+    return lines or ["files that its stages load"]
 
 
-def describe(index: Index) -> dict[str, Any]:
-    """What an index holds, as plain data."""
+def describe_index(index: Index) -> dict[str, Any]:
+    """Runs, sizes and parameters of an index, as plain data."""
     runs = [
         {"run": name, "shards": len(entry["shards"]), **{k: entry[k] for k in ("parts", "rows", "bytes")}}
         for name, entry in index.runs.items()
@@ -116,28 +117,30 @@ class CompactTask:
 
 
 def compact_part(task: CompactTask) -> tuple[int, int]:
-    """Write one part of the merged run; returns its rows and bytes."""
+    """Write one part of the merged run; returns its number of rows and its bytes."""
     tables = read_range(task.store, task.slices, task.part, task.n_parts)
     table = sort_keyed(pa.concat_tables(tables))
-    return table.num_rows, write_part(task.store, task.folder, task.part, table)
+    return table.num_rows, write_index_part(task.store, task.folder, task.part, table)
 
 
-def compact(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
-    """Merge all runs of an index into one, without shards that the store no longer has as they were indexed.
+def compact_index(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
+    """Merge all runs of an index into one, without shards that the store no longer has in their indexed generation.
 
-    Parts of runs that were never finished go as well.
+    Parts of unfinished runs are deleted too.
     """
     store = index.store
     with hold(store, index.lease):
         index.catalog.refresh()
-        before = describe(index)
+        before = describe_index(index)
         current = current_shards(store)
-        held = sorted({h for entry in index.runs.values() for h in holdings(entry)})
-        live = [h for h in held if current.get(h.shard) == h.generation]
-        old = list(index.runs)
-        name = run_name(live)
-        if live and (len(old) > 1 or len(live) < len(held)):
-            slices, _ = index.cover({holding: i for i, holding in enumerate(live)})
+        indexed = sorted({holding for entry in index.runs.values() for holding in holdings(entry)})
+        current_holdings = [
+            holding for holding in indexed if current.get(holding.shard) == holding.generation
+        ]
+        run_names = list(index.runs)
+        name = run_name(current_holdings)
+        if current_holdings and (len(run_names) > 1 or len(current_holdings) < len(indexed)):
+            slices, _ = index.cover({holding: i for i, holding in enumerate(current_holdings)})
             n_parts = max(1, math.ceil(before["rows"] / PART_ROWS))
             tasks = [CompactTask(store, slices, i, n_parts, f"{index.folder}/{name}") for i in range(n_parts)]
             with progress.phase("compact", n_parts, "parts") as phase:
@@ -146,26 +149,31 @@ def compact(index: Index, engine: Engine, progress: Progress) -> dict[str, Any]:
                     sizes.append(size)
                     phase.step()
             n_rows, n_bytes = (sum(column) for column in zip(*sizes, strict=True))
-            index.commit(name, live, n_parts, n_rows, n_bytes)
-        if live:
-            index.replace([run for run in old if run != name])
+            index.commit(name, current_holdings, n_parts, n_rows, n_bytes)
+        if current_holdings:
+            index.replace([run for run in run_names if run != name])
         index.sweep()
-    return {"before": before, "after": describe(index), "shards_gone": len(held) - len(live)}
+    return {
+        "before": before,
+        "after": describe_index(index),
+        "shards_gone": len(indexed) - len(current_holdings),
+    }
 
 
 def current_shards(store: Store) -> dict[str, int]:
-    """Generation of every shard of a store."""
+    """Generation of every shard of a store, by id."""
     from pipeline.storage.catalog import Catalog
 
     entries = Catalog.load(store, SHARDS).entries
     return {shard.id: shard.generation for entry in entries.values() for shard in parse_entry(entry)}
 
 
-def erase(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
-    """Erase what an index and the memory of pairs hold of some documents.
+def erase_documents(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
+    """Erase documents from the index and from the pair memory.
 
-    They remove no other document from then on and are removed for none. Raises: UsageError for an id that the build
-    does not have, before anything is erased.
+    From then on they are not removed as duplicates, and no other document is removed in favour of them.
+
+    Raises: UsageError for an id that the build does not have, before anything is erased.
     """
     rows: dict[str, list[int]] = {}
     for doc_id in doc_ids:
@@ -181,31 +189,34 @@ def erase(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
     return {"documents": len(set(doc_ids)), "keys": n_keys, "pairs": n_pairs}
 
 
-def query(finished: Finished, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+def find_near_duplicates(finished: Finished, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
     """Near duplicates of some texts among the documents of a build, most similar first.
 
-    The texts are measured as the build's documents were, their keys are looked up in the index, and what shares a key
-    is compared from text. Returns: for each text its documents: doc_id, similarity, source, url.
+    The texts are annotated like the documents of the build, their keys are looked up in the index, and documents that
+    share a key are compared from text.
+
+    Returns: for each text its near duplicates: doc_id, similarity, source, url.
+    Raises: UsageError without an index, or without `keep_one.of`.
     """
     run = finished.run
     step, index = indexed_step(run), index_of(run, finished.store)
     if run.keep_one is None or run.keep_one.of is None:
-        raise UsageError(f"{run.path}: no keep_one.of; nothing says which step compares the candidates")
-    asked = as_documents(texts)
+        raise UsageError(f"{run.path}: no keep_one.of; name the global step that compares candidates")
+    queries = as_documents(texts)
     columns = measured(
-        finished, asked, upstream_of(step.name, {s.name: s for s in run.annotate} | {step.name: step})
+        finished, queries, upstream_of(step.name, {s.name: s for s in run.annotate} | {step.name: step})
     )
-    found = look_up(finished, step, index, columns)
-    documents = pa.concat_tables([asked, *found], promote_options="default")
+    candidates = look_up(finished, step, index, columns)
+    documents = pa.concat_tables([queries, *candidates], promote_options="default")
     columns = measured(finished, documents, upstream_of(run.keep_one.of, Recipes(run).steps))
     return [
         [
             {
-                **{name: columns[name][place].as_py() for name in ("doc_id", "source", "url")},
+                **{name: columns[name][row].as_py() for name in ("doc_id", "source", "url")},
                 "similarity": pair["similarity"],
             }
             for pair in sorted(pairs or (), key=lambda p: (-p["similarity"], p["doc_id"]))
-            if (place := int(pair["row"])) >= len(texts)
+            if (row := int(pair["row"])) >= len(texts)
         ]
         for pairs in columns[f"{run.keep_one.of}.pairs"].to_pylist()[: len(texts)]
     ]
@@ -229,13 +240,13 @@ def as_documents(texts: Sequence[str]) -> pa.Table:
 
 
 def measured(finished: Finished, documents: pa.Table, names: Sequence[str]) -> Columns:
-    """Columns of some steps over documents in memory."""
+    """Run some steps over documents in memory; returns columns by name."""
     steps = [step for step in all_steps(finished.run) if step.name in names]
     return measure_again(finished, documents, {}, steps)
 
 
 def look_up(finished: Finished, step: GlobalStep, index: Index, columns: Columns) -> list[pa.Table]:
-    """Documents of the build that share a key with some of those in `columns`."""
+    """Documents of the build that share a key with documents in `columns`: canonical tables, one per shard."""
     shards = finished.session.shards
     n_rows = len(columns["doc_id"])
     table = pa.table({name: columns[name] for name in step.definition.reads})
@@ -247,8 +258,8 @@ def look_up(finished: Finished, step: GlobalStep, index: Index, columns: Columns
         Annotations(s, recipes.refs(reads, s), recipes.loose(reads, s), step.definition.sparse)
         for s in shards
     ]
-    wanted: dict[Holding, int] = {holding_of(feed): i for i, feed in enumerate(feeds)}
-    slices, _ = index.cover(wanted)
+    ordinals: dict[Holding, int] = {holding_of(feed): i for i, feed in enumerate(feeds)}
+    slices, _ = index.cover(ordinals)
     keys = np.unique(keyed["key"].to_numpy())
     hits = pa.concat_tables([find_keys(finished.store, run, keys).select(["key", ROW]) for run in slices])
     hits = hits.rename_columns(["key", "found"]).join(keyed.select(["key", ROW]), "key", join_type="inner")
@@ -262,10 +273,10 @@ def look_up(finished: Finished, step: GlobalStep, index: Index, columns: Columns
 
 
 def documents_at(store: Store, shard: Shard, rows: np.ndarray) -> pa.Table:
-    """Canonical documents at some rows of a shard."""
-    wanted = np.zeros(shard.n_rows, bool)
-    wanted[rows] = True
+    """Canonical documents at some rows of a shard. rows: int64 (n,)."""
+    is_read = np.zeros(shard.n_rows, bool)
+    is_read[rows] = True
     return pa.concat_tables(
-        batch.filter(pa.array(wanted[start : start + batch.num_rows]))
-        for start, batch in read_shard_rows(store, shard, CANONICAL.names, wanted)
+        batch.filter(pa.array(is_read[start : start + batch.num_rows]))
+        for start, batch in read_shard_rows(store, shard, CANONICAL.names, is_read)
     )

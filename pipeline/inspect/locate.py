@@ -1,4 +1,4 @@
-"""From a place in training back to the documents that were there: loss spikes have an address."""
+"""Find the documents at token positions of a mix, for example those behind a loss spike in training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from pipeline.inspect.release_files import read_checksums, read_parts
 from pipeline.names import nearest
 from pipeline.storage.store import Store
 
-COLUMNS = ["doc_id", "language", "source", "url", "n_tokens", "lineage"]
+SHOWN_COLUMNS = ["doc_id", "language", "source", "url", "n_tokens", "lineage"]
 
 
-def locate(release: Store, mix: str, first: int, last: int) -> list[dict[str, Any]]:  # Any: plain rows
-    """Documents whose tokens, end token included, lie at positions [first, last) of a mix in training order.
+def locate_documents(
+    release: Store, mix: str, first: int, last: int
+) -> list[dict[str, Any]]:  # Any: plain rows
+    """Documents with tokens, end token included, at positions [first, last) of a mix in training order.
 
     Returns: rows with doc_id, part, row, epoch, first_token, n_tokens, language, source, url and lineage.
-    Raises: UsageError if the release has no such mix, or the mix no such position.
+    Raises: UsageError if the release has no such mix, or the mix has no such position.
     """
     lineage = json.loads(release.get("lineage.json"))
     if mix not in lineage["mixes"]:
@@ -37,30 +39,30 @@ def locate(release: Store, mix: str, first: int, last: int) -> list[dict[str, An
     low = int(np.searchsorted(starts, first, side="right")) - 1
     high = int(np.searchsorted(starts, last, side="left"))
     rows = documents.slice(low, high - low).to_pylist()
-    placed = order.slice(low, high - low).to_pylist()
+    entries = order.slice(low, high - low).to_pylist()
     return [
         {
-            **at,
+            **entry,
             "first_token": int(starts[low + i]),
-            **{name: row[name] for name in COLUMNS if name != "doc_id"},
+            **{name: row[name] for name in SHOWN_COLUMNS if name != "doc_id"},
         }
-        for i, (at, row) in enumerate(zip(placed, rows, strict=True))
+        for i, (entry, row) in enumerate(zip(entries, rows, strict=True))
     ]
 
 
 def in_order(release: Store, mix: str, order: pa.Table) -> pa.Table:
-    """Facts of a mix's documents in training order: from its own parts, or from data/ by id."""
+    """SHOWN_COLUMNS of the documents of a mix in training order, from the files of the mix, or from data/ by id."""
     listed = read_checksums(release)
-    own = read_parts(release, listed, f"mixes/{mix}/", COLUMNS)
-    if own.num_rows:
-        return own
-    data = read_parts(release, listed, "data/", COLUMNS)
-    place = {doc_id: i for i, doc_id in enumerate(data["doc_id"].to_pylist())}
-    return data.take(pa.array([place[doc_id] for doc_id in order["doc_id"].to_pylist()], pa.int64()))
+    documents = read_parts(release, listed, f"mixes/{mix}/", SHOWN_COLUMNS)
+    if documents.num_rows:
+        return documents
+    data = read_parts(release, listed, "data/", SHOWN_COLUMNS)
+    position = {doc_id: i for i, doc_id in enumerate(data["doc_id"].to_pylist())}
+    return data.take(pa.array([position[doc_id] for doc_id in order["doc_id"].to_pylist()], pa.int64()))
 
 
 def parse_range(text: str, length: int) -> tuple[int, int]:
-    """Read `N`, one position, or `N:M`; times length, the tokens of a training sequence, when that is not 1.
+    """Parse `N`, one position, or the half-open range `N:M`, in units of `length` tokens; returns token positions.
 
     Raises: UsageError for anything else.
     """
@@ -71,10 +73,10 @@ def parse_range(text: str, length: int) -> tuple[int, int]:
     return start * length, (int(last) if colon else start + 1) * length
 
 
-def lines(found: list[dict[str, Any]]) -> list[str]:
+def document_lines(documents: list[dict[str, Any]]) -> list[str]:
     """The documents for a terminal."""
     return [
         f"{row['first_token']:>14,}  {row['n_tokens'] or 0:>8,} tokens  {row['doc_id']}  epoch {row['epoch']}  "
         f"{row['language']}  {row['source']}/{row['lineage']['input']}:{row['lineage']['row']}  {row['url'] or ''}"
-        for row in found
+        for row in documents
     ]

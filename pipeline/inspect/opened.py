@@ -1,4 +1,4 @@
-"""A finished build, opened to be looked at: its shards, its annotations and its decisions, nothing computed anew."""
+"""A finished build, opened for inspection: its shards, annotations and decisions, without recomputing them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pipeline.config.release_columns import Layout, mix_columns, release_columns
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import Columns, Shard, read_shard_rows
 from pipeline.errors import UsageError
-from pipeline.planning.plan import PhasePlan, Plan, known_result, plan_phase
+from pipeline.planning.plan import PhasePlan, Plan, plan_phase, stored_result
 from pipeline.planning.session import Session
-from pipeline.planning.state import known_derivations, known_groups
+from pipeline.planning.state import derived_groups, ingested_groups
 from pipeline.release.facts import FactsTask, facts_of
 from pipeline.release.placement import fitted_mixes, plan_mix, to_fit
 from pipeline.release.run import Releasing
@@ -30,7 +30,7 @@ from pipeline.storage.store import Store
 
 @dataclass(frozen=True)
 class Judged:
-    """One shard with its decision: columns by name (annotations and canonical ones, no text)."""
+    """One shard with its verdict. columns: by name, annotations and canonical ones, without text."""
 
     shard: Shard
     decision: Decision
@@ -38,12 +38,12 @@ class Judged:
     kept: Kept
 
     def outcomes(self, layout: Layout) -> np.ndarray:
-        """Name of the rule that dropped each row; None for a kept one."""
+        """Name of the rule that dropped each row, None for a kept row: object (n_rows,)."""
         return outcome_names(self.decision.rules, layout.duplicate, layout.orphan, None)[self.kept.rule]
 
 
 class Finished:
-    """A run file and a store that has everything the run file asks for, the release aside; see open_build."""
+    """A run file, and a store that has all of its annotations and global results; see open_build."""
 
     def __init__(self, session: Session) -> None:
         self.session, self.run, self.store = session, session.run_file, session.store
@@ -51,7 +51,7 @@ class Finished:
 
     @cached_property
     def selection(self) -> Selection:
-        """The decisions over every shard, made once; keepers and owners that the store lacks are chosen now."""
+        """The decisions over every shard, made once; keepers and owners that the store lacks are computed."""
         selection = self.releasing.selector.decide(store=False)
         self.session.add_owners(selection.owners, selection.owners_result)
         return selection
@@ -60,24 +60,24 @@ class Finished:
         """Decisions over every shard."""
         return self.selection.decisions
 
-    def judge(self, decision: Decision, columns: set[str]) -> Judged:
-        """Read the columns that are asked for and decide over a shard."""
+    def judge_shard(self, decision: Decision, columns: set[str]) -> Judged:
+        """Read columns of a shard and its verdict."""
         refs = self.session.recipes.refs(columns | self.releasing.columns, decision.shard)
         loose = self.session.recipes.loose(columns | self.releasing.columns, decision.shard)
         decision = replace(decision, refs={**decision.refs, **refs}, loose=loose)
-        found = decision.read(self.store, columns | decision.rule_columns())
-        return Judged(decision.shard, decision, found, final(decision, self.store))
+        values = decision.read(self.store, columns | decision.rule_columns())
+        return Judged(decision.shard, decision, values, final(decision, self.store))
 
     def text(self, shard: Shard, rows: np.ndarray) -> Iterator[tuple[int, str]]:
-        """Yield (row, canonical text) of some rows of a shard, in row order."""
-        wanted = np.zeros(shard.n_rows, bool)
-        wanted[rows] = True
-        for start, batch in read_shard_rows(self.store, shard, ["text"], wanted):
-            for row in np.flatnonzero(wanted[start : start + batch.num_rows]):
+        """Yield (row, canonical text) of some rows of a shard, in row order. rows: integers (n,)."""
+        is_read = np.zeros(shard.n_rows, bool)
+        is_read[rows] = True
+        for start, batch in read_shard_rows(self.store, shard, ["text"], is_read):
+            for row in np.flatnonzero(is_read[start : start + batch.num_rows]):
                 yield start + int(row), batch["text"][int(row)].as_py()
 
     def locate(self, doc_id: str) -> tuple[Decision, int]:
-        """Find a document by id.
+        """Find a document by id: its decision and its row.
 
         Raises: UsageError if no shard of the run has it.
         """
@@ -111,42 +111,43 @@ def open_build(
     engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> Finished:
-    """Open a build in which everything that the run file asks for, the release aside, has been computed.
+    """Open a build for which everything except the release has been computed.
 
-    Args: unused, steps that may be missing, because no decision reads them; engine and progress, for a release that
-    is written from it (default: this process, silent).
-    Raises: UsageError naming what is missing; StoreError if the store cannot be read.
+    Args: unused, steps that may be missing, because no decision reads them; engine and progress, for writing a release
+    (default: this process, silent).
+    Raises: UsageError with the first missing inputs, derived source or steps; StoreError if the store cannot be read.
     """
     store.check(write=False)
     session = Session(run, store, engine or SerialEngine(), progress or Progress(quiet=True))
-    names, missing = known_groups(run, session.state)
+    names, missing = ingested_groups(run, session.state)
     if missing:
         raise UsageError(
             f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
         )
     session.add_groups(names)
-    derived, to_derive = known_derivations(run, session.state, session.recipes, session.shards)
+    derived, to_derive = derived_groups(run, session.state, session.recipes, session.shards)
     if to_derive:
         raise UsageError(f"{store.url}: {to_derive[0][0].name} is not derived yet; run `bicorpus run` first")
     session.add_derived(derived)
     for phase in phases(run):
-        result = known_result(phase, session.recipes, session.state, session.shards)
+        result = stored_result(phase, session.recipes, session.state, session.shards)
         plan = plan_phase(phase, session.recipes, session.state, session.shards, result)
         if isinstance(phase, GlobalPhase) and result is not None:
             session.add_result(phase.step, result)
-        absent = {name for name, n in plan.steps.items() if n} - unused
-        if absent:
-            names_ = ", ".join(sorted(absent))
+        pending = {name for name, n in plan.steps.items() if n} - unused
+        if pending:
+            names_ = ", ".join(sorted(pending))
             raise UsageError(f"{store.url}: not computed: {names_}; run `bicorpus run` first")
     return Finished(session)
 
 
 def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
-    """Complete a plan: is the release there, must keepers and owners be chosen, and what would each mix hold.
+    """Complete a plan with the release, keepers and owners, and the sizes of the mixes.
 
-    The mixes are known once every annotation is there; until keepers are chosen, copies still count as available, and
-    until owners are, repeated passages.
-    Raises: MixError when a ratio cannot be met.
+    Mixes are planned once all annotations exist. Until keepers are chosen, duplicates count as available; until owners
+    are, so do repeated passages.
+
+    Raises: MixError if a ratio cannot be met.
     """
     pending = {name for phase in plan.phases for name, n in phase.steps.items() if n}
     needed = {column.partition(".")[0] for column in release_columns(run)}

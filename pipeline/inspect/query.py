@@ -1,4 +1,4 @@
-"""Rows of a build by what was measured and decided: `show` prints some, `export` writes all."""
+"""Select rows of a build by annotations and decisions: `show` prints some, `export` writes all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.names import nearest
 from pipeline.schema import CANONICAL
 
 DECIDED = ("keep", "rule", "keeper_id", "similarity", "duplicate")
-"""Columns that come from the decisions."""
+"""Columns with the decisions."""
 
 SHOWN_CHARS = 80
 
@@ -31,37 +31,45 @@ OPERATORS = {
 
 @dataclass(frozen=True)
 class Where:
-    """One comparison: column, operator, value as written."""
+    """One comparison: column, operator, and value as text."""
 
     column: str
     operator: str
     value: str
 
     def rows(self, table: pa.Table) -> np.ndarray:
-        """Boolean (n_rows,); null never matches."""
+        """Which rows match: bool (n_rows,); null never does.
+
+        Raises: UsageError if the value cannot be cast to the dtype of the column.
+        """
         column = table[self.column]
         try:
             value = pa.scalar(self.value).cast(column.type)
         except pa.ArrowInvalid as error:
-            raise UsageError(f"--where {self.column}: {self.value!r} is no {column.type}") from error
-        found = pc.fill_null(OPERATORS[self.operator](column, value), False)
-        return np.asarray(found.combine_chunks()).astype(bool)
+            raise UsageError(
+                f"--where {self.column}: {self.value!r} is no value of dtype {column.type}"
+            ) from error
+        matches = pc.fill_null(OPERATORS[self.operator](column, value), False)
+        return np.asarray(matches.combine_chunks()).astype(bool)
 
 
-def parse_where(text: str, known: set[str]) -> Where:
-    """Read `column>=value`; operators are = != > >= < <=."""
+def parse_where(text: str, available: set[str]) -> Where:
+    """Parse `column>=value`; operators are = != > >= < <=.
+
+    Raises: UsageError for another form, or a column that is not in `available`.
+    """
     match = re.fullmatch(r"\s*([\w.]+)\s*(>=|<=|!=|=|>|<)\s*(.*)", text)
     if not match:
         raise UsageError(
             f"--where {text!r}: expected a comparison such as language.label=zho_Hans or signals.n_chars>=100"
         )
-    if match[1] not in known:
-        raise UsageError(f"--where: no column {match[1]!r}{nearest(match[1], known)}")
+    if match[1] not in available:
+        raise UsageError(f"--where: no column {match[1]!r}{nearest(match[1], available)}")
     return Where(match[1], match[2], match[3].strip())
 
 
-def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: whatever as_py returns for the dtype
-    """A value of an Arrow column for people: float32 in the fewest digits that name it, 0.292 for 0.2919999957."""
+def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: as returned by as_py
+    """A value for display: float32 with the fewest digits that identify it, 0.292 for 0.2919999957."""
     if value is None or not (pa.types.is_nested(dtype) or dtype == pa.float32()):
         return value
     if pa.types.is_struct(dtype):
@@ -72,12 +80,12 @@ def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: whatever as_py retu
 
 
 def columns_of(finished: Finished) -> set[str]:
-    """Columns that rows may be chosen by or exported with; `text` comes on top."""
+    """Columns that rows can be selected by or exported with, besides `text`."""
     return finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"}) | set(DECIDED)
 
 
-def table_of(finished: Finished, judged: Judged) -> pa.Table:
-    """Columns of a judged shard and what was decided."""
+def judged_table(finished: Finished, judged: Judged) -> pa.Table:
+    """Columns of a judged shard, and DECIDED."""
     table = pa.table(
         {name: column for name, column in judged.columns.items() if name not in ("rank", "profile")}
     )
@@ -88,41 +96,44 @@ def table_of(finished: Finished, judged: Judged) -> pa.Table:
     return table.append_column("duplicate", judged.kept.duplicate)
 
 
-def select(
+def select_rows(
     finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None
 ) -> Iterator[pa.Table]:
-    """Yield matching rows shard by shard, with `text` where it is asked for or searched."""
+    """Yield a table of matching rows for each shard that has some, with those of `columns` that the build has.
+
+    Args: grep, a regular expression that the text must contain; limit, maximum number of rows.
+    """
     pattern = re.compile(grep) if grep else None
-    left = limit
+    n_left = limit
     for decision in finished.decisions():
         wanted = {where.column for where in wheres} | columns
-        judged = finished.judge(decision, wanted - set(DECIDED) - {"text"})
-        table = table_of(finished, judged)
+        judged = finished.judge_shard(decision, wanted - set(DECIDED) - {"text"})
+        table = judged_table(finished, judged)
         rows = np.ones(table.num_rows, bool)
         for where in wheres:
             rows &= where.rows(table)
-        chosen = np.flatnonzero(rows)
-        if left is not None and pattern is None:
-            chosen = chosen[:left]
-        table = table.take(pa.array(chosen))
+        indices = np.flatnonzero(rows)
+        if n_left is not None and pattern is None:
+            indices = indices[:n_left]
+        table = table.take(pa.array(indices))
         if "text" in columns or pattern:
-            texts = [text for _, text in finished.text(decision.shard, chosen)]
+            texts = [text for _, text in finished.text(decision.shard, indices)]
             table = table.append_column("text", pa.array(texts, pa.large_string()))
             if pattern:
                 table = table.filter(pa.array([bool(pattern.search(text)) for text in texts], pa.bool_()))
-        if left is not None:
-            table = table.slice(0, left)
-            left -= table.num_rows
+        if n_left is not None:
+            table = table.slice(0, n_left)
+            n_left -= table.num_rows
         if table.num_rows:
             yield table.select(sorted(columns & set(table.column_names)))
-        if left == 0:
+        if n_left == 0:
             return
 
 
-def export(tables: Iterator[pa.Table], path: str) -> int:
-    """Write rows to a .jsonl or .parquet file; returns how many.
+def export_tables(tables: Iterator[pa.Table], path: str) -> int:
+    """Write rows to a .jsonl or .parquet file; returns their number.
 
-    Raises: UsageError for another ending.
+    Raises: UsageError for another file extension.
     """
     target = Path(path)
     if target.suffix == ".parquet":
@@ -135,17 +146,22 @@ def export(tables: Iterator[pa.Table], path: str) -> int:
                     stream.write(json.dumps(row, ensure_ascii=False, default=_plain) + "\n")
                 n_rows += table.num_rows
         return n_rows
-    raise UsageError(f"--to {path}: expected a file that ends in .jsonl or .parquet")
+    raise UsageError(f"--to {path}: expected a file name with the extension .jsonl or .parquet")
 
 
 def show_lines(
     finished: Finished, wheres: tuple[str, ...], extra: list[str], grep: str | None, limit: int, as_json: bool
 ) -> Iterator[str]:
-    """Lines that `show` prints: id, rule or kept, further columns, start of the text."""
-    known = columns_of(finished)
-    check_columns(extra, known)
+    """Lines that `show` prints: id, rule or `kept`, further columns, start of the text.
+
+    Raises: UsageError for an unknown column or a wrong comparison.
+    """
+    available = columns_of(finished)
+    check_columns(extra, available)
     columns = {"doc_id", "rule", "text", *extra}
-    for table in select(finished, [parse_where(where, known) for where in wheres], columns, grep, limit):
+    for table in select_rows(
+        finished, [parse_where(where, available) for where in wheres], columns, grep, limit
+    ):
         for plain in table.to_pylist():
             row = {field.name: shortest(plain[field.name], field.type) for field in table.schema}
             if as_json:
@@ -157,19 +173,23 @@ def show_lines(
 
 
 def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str], target: str) -> int:
-    """Write the chosen columns of all matching rows; returns how many rows."""
-    known = columns_of(finished)
-    check_columns(columns, known)
-    return export(
-        select(finished, [parse_where(where, known) for where in wheres], set(columns), None, None), target
+    """Write columns of all matching rows to a file; returns the number of rows.
+
+    Raises: UsageError for an unknown column, a wrong comparison or another file extension.
+    """
+    available = columns_of(finished)
+    check_columns(columns, available)
+    return export_tables(
+        select_rows(finished, [parse_where(where, available) for where in wheres], set(columns), None, None),
+        target,
     )
 
 
-def check_columns(names: list[str], known: set[str]) -> None:
+def check_columns(names: list[str], available: set[str]) -> None:
     """Raise UsageError for a column that the build does not have."""
     for name in names:
-        if name != "text" and name not in known:
-            raise UsageError(f"no column {name!r}{nearest(name, known)}")
+        if name != "text" and name not in available:
+            raise UsageError(f"no column {name!r}{nearest(name, available)}")
 
 
 def _export_parquet(tables: Iterator[pa.Table], target: Path) -> int:
@@ -185,5 +205,5 @@ def _export_parquet(tables: Iterator[pa.Table], target: Path) -> int:
     return n_rows
 
 
-def _plain(value: Any) -> str:  # Any: whatever JSON does not know
+def _plain(value: Any) -> str:  # Any: a value that JSON cannot represent
     return value.hex() if isinstance(value, bytes) else str(value)

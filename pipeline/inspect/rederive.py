@@ -1,9 +1,8 @@
-"""Derive a sample of decisions again from raw bytes: read the records anew, measure them, judge them, compare.
+"""Recompute a sample of decisions from raw records, and compare them with those of the build.
 
-The sample's documents, with the keepers that they were dropped for and the parents that they were derived from, make a
-corpus of their own; every stage and global step runs over it in memory. A document dropped as a copy has its keeper in
-that corpus, so each must get the verdict that it got in the full build. What only the whole corpus can say, such as
-buckets and owners of passages, is taken as it is stored.
+The documents of the sample, their keepers and their parents form a small corpus, over which every stage and global step
+runs in memory. It contains the keeper of each removed duplicate, so that every document must get the same verdict as in
+the build. Results that depend on the whole corpus, such as buckets and owners of passages, are read from the store.
 """
 
 from __future__ import annotations
@@ -28,37 +27,38 @@ from pipeline.ingest.derive import derive_batch
 from pipeline.ingest.ingest import find_groups
 from pipeline.inspect.opened import Finished
 from pipeline.inspect.release_files import read_checksums, read_parts, text_digest
-from pipeline.inspect.verify import Report, compare
+from pipeline.inspect.verify import VerifyReport, compare
 from pipeline.mapreduce.rows import cut_rows
 from pipeline.mapreduce.shuffle import sort_keyed
-from pipeline.rules.rules import judge
+from pipeline.rules.rules import judge_rules
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
-from pipeline.select.feeds import Copies, order_column
+from pipeline.select.feeds import KeeperFeed, order_column
 from pipeline.select.verdicts import Decision
 from pipeline.stage import Record
 from pipeline.storage.store import Store, open_input
 
 SHARDS_PER_SAMPLE = 16
-"""Raw inputs are read whole, so a sample comes from the documents of a few shards."""
+"""Number of shards that a sample is taken from, at first; few, because raw inputs are read whole."""
 
 
-def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 0) -> Report:
-    """Compare a sample of the release's decisions and texts with what its raw records give.
+def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 0) -> VerifyReport:
+    """Compare a sample of the decisions and texts of a release with those recomputed from raw records.
 
-    Raises: UsageError if the release was not cut from this build.
+    Args: release, its folder; n_sample, number of documents; seed, of the sample.
+    Raises: UsageError if the release was not written from this build in its present state.
     """
-    report = Report()
+    report = VerifyReport()
     lineage = json.loads(release.get("lineage.json"))
     if lineage["recipe"] != finished.releasing.recipe:
         raise UsageError(
-            f"{release.url} was not cut from this run file and store as they are now; run `bicorpus run` again first"
+            f"{release.url} was not written from this run file and store as they are now; run `bicorpus run` first"
         )
     listed = read_checksums(release)
     ledger = read_parts(release, listed, "ledger/", None)
     rows = {row["doc_id"]: row for row in ledger.to_pylist()}
-    sample = choose(list(rows.values()), n_sample, seed)
-    wanted = with_relatives(finished, sample, rows)
-    columns, verdicts, texts = decide_again(finished, read_again(finished, wanted), wanted)
+    sample = choose_sample(list(rows.values()), n_sample, seed)
+    ledger_rows = with_relatives(finished, sample, rows)
+    columns, verdicts, texts = decide_again(finished, read_again(finished, ledger_rows), ledger_rows)
     position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
     missing = [row for row in sample if row["doc_id"] not in position]
     report.check(
@@ -72,19 +72,19 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
     released = released_texts(release, listed, {row["doc_id"] for row in sample})
     pairs = []
     for row in sample:
-        again = (
+        digest = (
             text_digest(texts[position[row["doc_id"]]])
             if verdicts[position[row["doc_id"]]] is None
             else "absent"
         )
-        pairs.append((row["doc_id"], released.get(row["doc_id"], "absent"), again))
+        pairs.append((row["doc_id"], released.get(row["doc_id"], "absent"), digest))
     compare(report, "released texts derived again", pairs)
     compare_annotations(finished, columns, sample, position, report)
     return report
 
 
-def choose(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[str, Any]]:
-    """Choose documents by a keyed hash, from a few shards that are chosen the same way."""
+def choose_sample(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[str, Any]]:
+    """Sample ledger rows by a keyed hash of doc_id, from a few shards that are sampled in the same way."""
 
     def rank(name: str) -> int:
         return xxhash.xxh3_64_intdigest(name.encode(), seed=seed)
@@ -101,28 +101,28 @@ def choose(rows: list[dict[str, Any]], n_sample: int, seed: int) -> list[dict[st
 def with_relatives(
     finished: Finished, sample: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Ledger rows by doc_id: the sample, the keepers that its documents go for, their parents, and so on."""
+    """Ledger rows by doc_id: the sample, the keepers and parents of its documents, and recursively theirs."""
     shards = {shard.id: shard for shard in finished.session.shards}
-    found: dict[str, dict[str, Any]] = {}
-    waiting = list(sample)
-    while waiting:
-        row = waiting.pop()
-        if row["doc_id"] in found:
+    relatives: dict[str, dict[str, Any]] = {}
+    pending = list(sample)
+    while pending:
+        row = pending.pop()
+        if row["doc_id"] in relatives:
             continue
-        found[row["doc_id"]] = row
+        relatives[row["doc_id"]] = row
         names = [row["keeper_id"]]
         if row["shard"] in finished.session.parents:
             names.append(finished.document_column(shards[row["shard"]], "parent_id")[row["row"]].as_py())
-        waiting += [rows[name] for name in names if name in rows]
-    return found
+        pending += [rows[name] for name in names if name in rows]
+    return relatives
 
 
 def read_again(finished: Finished, rows: dict[str, dict[str, Any]]) -> pa.Table:
-    """Read the raw records of ledger rows, derived ones aside; canonical columns, in no particular order.
+    """Read the raw records of ledger rows, except of derived documents; canonical columns, in any order.
 
-    Raises: InputError if an input file is gone.
+    Raises: InputError if an input file no longer exists.
     """
-    places: dict[str, dict[str, set[int]]] = {}
+    positions: dict[str, dict[str, set[int]]] = {}
     shards = {shard.id: shard for shard in finished.session.shards}
     by_shard: dict[str, list[int]] = {}
     for row in rows.values():
@@ -132,35 +132,35 @@ def read_again(finished: Finished, rows: dict[str, dict[str, Any]]) -> pa.Table:
         if shard_id in finished.session.parents:
             continue
         inputs = finished.document_column(shard, "input").take(pa.array(numbers)).to_pylist()
-        positions = finished.document_column(shard, "input_row").take(pa.array(numbers)).to_pylist()
-        for name, position in zip(inputs, positions, strict=True):
-            places.setdefault(shard.source, {}).setdefault(name, set()).add(position)
+        input_rows = finished.document_column(shard, "input_row").take(pa.array(numbers)).to_pylist()
+        for name, position in zip(inputs, input_rows, strict=True):
+            positions.setdefault(shard.source, {}).setdefault(name, set()).add(position)
     tables = [
         table
         for source in finished.run.sources
-        if source.name in places
-        for table in read_records(finished, source, places[source.name])
+        if source.name in positions
+        for table in read_records(finished, source, positions[source.name])
     ]
-    return pa.concat_tables(tables, promote_options="default")  # not every source brings the same scores
+    return pa.concat_tables(tables, promote_options="default")  # sources import different scores
 
 
-def read_records(finished: Finished, source: Source, places: dict[str, set[int]]) -> Iterator[pa.Table]:
-    """Stream a source's files once and keep the records at the given positions."""
+def read_records(finished: Finished, source: Source, positions: dict[str, set[int]]) -> Iterator[pa.Table]:
+    """Yield the documents at some records of a source's files. positions: input path -> record positions."""
     files = {f.relative: f for group in find_groups(source, finished.run.ingest) for f in group.files}
-    for name, wanted in sorted(places.items()):
+    for name, file_positions in sorted(positions.items()):
         info = SourceInfo(
             name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
             columns=source.columns, fields=source.reader.fields, max_doc_bytes=finished.run.ingest.max_doc_bytes,
             input=name,
         )  # fmt: skip
         rows = Rows(info)
-        left = set(wanted)
+        missing = set(file_positions)
         with open_input(files[name].path) as stream:
             for record in source.reader.read(stream, name, source.reader_config):
-                if record.position in left and _is_document(record):
+                if record.position in missing and _is_document(record):
                     rows.add(record)
-                    left.discard(record.position)
-                if not left:
+                    missing.discard(record.position)
+                if not missing:
                     break
         documents, _, scores = rows.take()
         for prefix, table in scores.items():
@@ -176,10 +176,10 @@ def _is_document(record: Record) -> bool:
 def decide_again(
     finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]]
 ) -> tuple[Columns, list[str | None], list[str]]:
-    """Run every step over documents in memory and judge them; also returns the text as it would be released.
+    """Run every step over documents in memory and judge them.
 
-    Args: documents, those that were read; derived ones are made out of them again. rows, the ledger's row of each
-    document by id.
+    Args: documents, those that were read; derived ones are derived from them again. rows, ledger rows by doc_id.
+    Returns: columns by name; the rule that drops each document, or None; and its text with the edits of the release.
     """
     run = finished.run
     documents = pa.concat_tables(
@@ -198,7 +198,7 @@ def decide_again(
 
 
 def all_steps(run: RunFile) -> list[StageStep | GlobalStep]:
-    """The steps of a run file in the order in which they run."""
+    """The steps of a run file, in the order in which they run."""
     return [step for phase in phases(run) for step in phase.steps]
 
 
@@ -208,14 +208,17 @@ def measure_again(
     rows: dict[str, dict[str, Any]],
     steps: Sequence[StageStep | GlobalStep],
 ) -> Columns:
-    """Run steps, in their order, over documents in memory."""
+    """Run steps, in order, over documents in memory; returns columns by name.
+
+    Global steps outside `clustering` are not run: their stored rows are read.
+    """
     columns: Columns = {name: documents[name] for name in documents.column_names}
     shard = Shard("sample", "sample", documents.num_rows, 0)
-    again = clustering(finished)
+    clustering_steps = clustering(finished)
     for step in steps:
         if isinstance(step, StageStep):
             table = run_stage(step, columns, shard, WaveReport(shard, {}))
-        elif step.name in again:
+        elif step.name in clustering_steps:
             table = run_in_memory(step, columns, shard)
         else:
             table = stored_rows(finished, step, columns["doc_id"].to_pylist(), rows)
@@ -226,7 +229,7 @@ def measure_again(
 def derive_again(
     finished: Finished, documents: pa.Table, rows: dict[str, dict[str, Any]]
 ) -> Iterator[pa.Table]:
-    """The wanted documents of derived sources, made out of documents that were read again."""
+    """Derive the documents of derived sources that are in `rows` from documents that were read again."""
     run = finished.run
     if not run.derived or not documents.num_rows:
         return
@@ -234,54 +237,58 @@ def derive_again(
     for derived in run.derived:
         inside = pc.is_in(columns["source"], pa.array(derived.parents))
         parents = {name: column.filter(inside) for name, column in columns.items()}
-        made = derive_batch(derived, run.release.edits.of_parents(), parents)
-        yield made.filter(pc.is_in(made["doc_id"], pa.array(sorted(rows), pa.string())))
+        derived_documents = derive_batch(derived, run.release.edits.of_parents(), parents)
+        yield derived_documents.filter(
+            pc.is_in(derived_documents["doc_id"], pa.array(sorted(rows), pa.string()))
+        )
 
 
 def outcomes_again(finished: Finished, columns: Columns, rows: dict[str, dict[str, Any]]) -> list[str | None]:
-    """The rule that drops each document, or None: rules, parents, keepers, late rules, parents before children."""
+    """The rule that drops each document, or None, by rules, parents, keepers and late rules; parents come first."""
     run, decision, layout = finished.run, finished.decisions()[0], finished.releasing.layout
     doc_ids, parent_ids = columns["doc_id"].to_pylist(), columns["parent_id"].to_pylist()
     late = late_rows(finished, doc_ids, rows)
-    references, first = standing(finished, doc_ids, rows)
-    verdicts = judge(run.select, columns, decision.cuts, late)
+    references, first = precedence(finished, doc_ids, rows)
+    verdicts = judge_rules(run.select, columns, decision.cuts, late)
     outcomes: list[str | None] = [run.select[i].name if i >= 0 else None for i in verdicts.rule]
     shard = Shard("sample", "sample", len(doc_ids), 0)
     for derived in (False, True):
-        mine = [(parent in rows) == derived for parent in parent_ids]
+        in_turn = [(parent in rows) == derived for parent in parent_ids]
         if derived:
             kept = {doc_id for doc_id, outcome in zip(doc_ids, outcomes, strict=True) if outcome is None}
-            for i in np.flatnonzero(mine):
+            for i in np.flatnonzero(in_turn):
                 outcomes[i] = outcomes[i] or (None if parent_ids[i] in kept else layout.orphan)
-        eligible = np.array(mine) & (references | np.array([outcome is None for outcome in outcomes], bool))
+        eligible = np.array(in_turn) & (
+            references | np.array([outcome is None for outcome in outcomes], bool)
+        )
         if run.keep_one is not None and run.keep_one.of:
-            given = {"eligible": eligible, "fixed": references}
-            for row in lost_rows(decision, {**columns, **given}, first, shard):
+            computed = {"eligible": eligible, "fixed": references}
+            for row in lost_rows(decision, {**columns, **computed}, first, shard):
                 outcomes[row] = layout.duplicate
-        for i in np.flatnonzero(np.array(mine) & (verdicts.late >= 0)):
+        for i in np.flatnonzero(np.array(in_turn) & (verdicts.late >= 0)):
             outcomes[i] = outcomes[i] or run.select[verdicts.late[i]].name
     return [REFERENCE if r else outcome for r, outcome in zip(references, outcomes, strict=True)]
 
 
-def standing(
+def precedence(
     finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which documents only take others out, bool, and what counts before all preferences, float64: of each."""
+    """Which documents are references, bool (n_docs,), and the first value of their order, float64 (n_docs,)."""
     references, first = {}, {}
-    wanted = {rows[doc_id]["shard"] for doc_id in doc_ids}
+    shard_ids = {rows[doc_id]["shard"] for doc_id in doc_ids}
     for decision in finished.decisions():
-        if decision.shard.id in wanted:
+        if decision.shard.id in shard_ids:
             references[decision.shard.id] = decision.references(finished.store)
-            first[decision.shard.id] = Copies(decision, {}).first(finished.store)
-    places = [(rows[doc_id]["shard"], rows[doc_id]["row"]) for doc_id in doc_ids]
+            first[decision.shard.id] = KeeperFeed(decision, {}).first(finished.store)
+    positions = [(rows[doc_id]["shard"], rows[doc_id]["row"]) for doc_id in doc_ids]
     return (
-        np.array([references[shard][row] for shard, row in places], bool),
-        np.array([first[shard][row] for shard, row in places], np.float64),
+        np.array([references[shard][row] for shard, row in positions], bool),
+        np.array([first[shard][row] for shard, row in positions], np.float64),
     )
 
 
 def late_rows(finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, Any]]) -> Columns | None:
-    """What late rules saw of some documents, as it is stored; None where passages have no owners."""
+    """Stored columns of owners that late rules read, for some documents; None without owners."""
     if finished.run.owners is None:
         return None
     schema = finished.run.owners.definition.writes
@@ -290,10 +297,10 @@ def late_rows(finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, 
     for decision in finished.decisions():
         late = decision.late_columns(finished.store) if decision.shard.id in shards else None
         if late is not None:
-            mine = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
-            numbers = pa.array([rows[doc_id]["row"] for doc_id in mine], pa.int64())
-            found = pa.table({name: column.take(numbers) for name, column in late.items()}).to_pylist()
-            values |= dict(zip(mine, found, strict=True))
+            ids = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
+            numbers = pa.array([rows[doc_id]["row"] for doc_id in ids], pa.int64())
+            stored = pa.table({name: column.take(numbers) for name, column in late.items()}).to_pylist()
+            values |= dict(zip(ids, stored, strict=True))
     return {
         f"{OWNERS}.{field.name}": pa.chunked_array(
             [pa.array([values[doc_id][f"{OWNERS}.{field.name}"] for doc_id in doc_ids], field.type)]
@@ -303,37 +310,37 @@ def late_rows(finished: Finished, doc_ids: list[str], rows: dict[str, dict[str, 
 
 
 def clustering(finished: Finished) -> set[str]:
-    """Global steps that the clusters rest on: a sample holds what decides them, its documents with their keepers.
+    """Names of the global steps that clusters depend on; documents and their keepers suffice to compute them.
 
-    Others (buckets over the whole corpus, say) mean nothing over a sample; their stored rows are taken.
+    Other steps, such as buckets over the whole corpus, are meaningless over a sample.
     """
     steps = {step.name: step for step in finished.run.globals}
     keep_one = finished.run.keep_one
-    found: set[str] = set()
-    waiting = [keep_one.of] if keep_one and keep_one.of else []
-    while waiting:
-        name = waiting.pop()
-        if name in steps and name not in found:
-            found.add(name)
-            waiting += [column.partition(".")[0] for column in steps[name].reads()]
-    return found
+    names: set[str] = set()
+    pending = [keep_one.of] if keep_one and keep_one.of else []
+    while pending:
+        name = pending.pop()
+        if name in steps and name not in names:
+            names.add(name)
+            pending += [column.partition(".")[0] for column in steps[name].reads()]
+    return names
 
 
 def stored_rows(
     finished: Finished, step: Step, doc_ids: list[str], rows: dict[str, dict[str, Any]]
 ) -> pa.Table:
-    """A global step's stored values for some documents, in their order."""
+    """Stored rows of a global step for some documents, in their order."""
     names = [f"{step.name}.{column}" for column in step.definition.writes.names]
     values: dict[str, dict[str, Any]] = {}
     shards = {rows[doc_id]["shard"] for doc_id in doc_ids}
     for decision in finished.decisions():
         if decision.shard.id not in shards:
             continue
-        judged = finished.judge(decision, set(names))
-        mine = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
-        numbers = pa.array([rows[doc_id]["row"] for doc_id in mine])
-        found = pa.table({name: judged.columns[name].take(numbers) for name in names}).to_pylist()
-        values |= dict(zip(mine, found, strict=True))
+        judged = finished.judge_shard(decision, set(names))
+        ids = [doc_id for doc_id in doc_ids if rows[doc_id]["shard"] == decision.shard.id]
+        numbers = pa.array([rows[doc_id]["row"] for doc_id in ids])
+        stored = pa.table({name: judged.columns[name].take(numbers) for name in names}).to_pylist()
+        values |= dict(zip(ids, stored, strict=True))
     columns = [
         pa.array([values[doc_id][name] for doc_id in doc_ids], field.type)
         for name, field in zip(names, step.definition.writes, strict=True)
@@ -342,7 +349,7 @@ def stored_rows(
 
 
 def run_in_memory(step: GlobalStep, columns: Columns, shard: Shard) -> pa.Table:
-    """Run a global step over one table as if it were the only shard; returns its row-aligned columns."""
+    """Run a global step over one table as the only shard; returns its row-aligned columns."""
     rows = np.arange(shard.n_rows, dtype=np.uint64)
     table = pa.table({**{name: columns[name] for name in step.definition.reads}, ROW: rows})
     keyed = sort_keyed(step.definition.map(table, step.config))
@@ -352,25 +359,28 @@ def run_in_memory(step: GlobalStep, columns: Columns, shard: Shard) -> pa.Table:
 
 
 def lost_rows(decision: Decision, columns: Mapping[str, Any], first: np.ndarray, shard: Shard) -> list[int]:
-    """Rows that go because another member of their cluster stays; columns: also `eligible` and `fixed`, bool."""
+    """Rows removed in favour of another member of their cluster.
+
+    Args: columns, by name, with `eligible` and `fixed`, bool (n_rows,); first, float64 (n_rows,), see order_column.
+    """
     keep_one = decision.keep_one
     assert keep_one is not None and keep_one.keepers is not None
-    given = dict(columns)
-    given["dedup.cluster"] = columns[f"{keep_one.of}.cluster"]
-    given["dedup.pairs"] = columns[f"{keep_one.of}.pairs"]
+    inputs = dict(columns)
+    inputs["cluster"] = columns[f"{keep_one.of}.cluster"]
+    inputs["pairs"] = columns[f"{keep_one.of}.pairs"]
     for name in ("eligible", "fixed"):
-        given[name] = pa.chunked_array([pa.array(columns[name])])
-    given["order"] = pa.chunked_array([order_column(keep_one, dict(columns), shard.n_rows, first)])
-    values = run_in_memory(keep_one.keepers, given, shard)
+        inputs[name] = pa.chunked_array([pa.array(columns[name])])
+    inputs["order"] = pa.chunked_array([order_column(keep_one, dict(columns), shard.n_rows, first)])
+    values = run_in_memory(keep_one.keepers, inputs, shard)
     is_keeper = values["is_keeper"].fill_null(True).to_pylist()
     return [row for row in range(shard.n_rows) if columns["eligible"][row] and not is_keeper[row]]
 
 
 def released_texts(release: Store, listed: dict[str, str], doc_ids: set[str]) -> dict[str, str]:
-    """Digest of the released text of some documents; those that are not in data/ are absent."""
+    """Digest of the released text of some documents, by doc_id; those that are not in data/ are absent."""
     table = read_parts(release, listed, "data/", ["doc_id", "text"])
-    wanted = pa.array(sorted(doc_ids), pa.string())
-    table = table.filter(pc.is_in(table["doc_id"], wanted)) if table.num_rows else table
+    ids = pa.array(sorted(doc_ids), pa.string())
+    table = table.filter(pc.is_in(table["doc_id"], ids)) if table.num_rows else table
     return {row["doc_id"]: text_digest(row["text"]) for row in table.to_pylist()}
 
 
@@ -379,9 +389,9 @@ def compare_annotations(
     columns: Columns,
     sample: list[dict[str, Any]],
     position: dict[str, int],
-    report: Report,
+    report: VerifyReport,
 ) -> None:
-    """Compare the stored annotations of stages with those measured from the raw records."""
+    """Compare the stored annotations of stages with those computed from the raw records."""
     steps = [step for step in finished.run.annotate if step.definition.kind == "cpu"]
     names = sorted(f"{step.name}.{column}" for step in steps for column in step.definition.writes.names)
     by_shard: dict[str, list[dict[str, Any]]] = {}
@@ -392,11 +402,11 @@ def compare_annotations(
         rows = by_shard.get(decision.shard.id)
         if not rows:
             continue
-        judged = finished.judge(decision, set(names) | (set(CANONICAL.names) & {"text_hash"}))
+        judged = finished.judge_shard(decision, set(names) | (set(CANONICAL.names) & {"text_hash"}))
         stored = np.array([row["row"] for row in rows])
-        again = np.array([position[row["doc_id"]] for row in rows])
+        positions = np.array([position[row["doc_id"]] for row in rows])
         for name in [*names, "text_hash"]:
             found = judged.columns[name].take(pa.array(stored)).to_pylist()
-            expected = columns[name].take(pa.array(again)).to_pylist()
+            expected = columns[name].take(pa.array(positions)).to_pylist()
             pairs += [(f"{r['doc_id']} {name}", f, e) for r, f, e in zip(rows, found, expected, strict=True)]
     compare(report, "stored annotations measured again", pairs, lambda value: repr(value)[:80])

@@ -1,4 +1,4 @@
-"""Files of a release: their checksums and tables, read again."""
+"""Reading of a release: checksums and tables of its files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from pipeline.storage.store import Store
 
 
 def read_checksums(release: Store) -> dict[str, str]:
-    """File -> SHA-256 in hex, of every file of a release."""
+    """SHA-256 in hex of every file of a release, by name."""
     lines = release.get("checksums.sha256").decode().splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def read_parts(release: Store, listed: dict[str, str], prefix: str, columns: list[str] | None) -> pa.Table:
-    """All parts below a prefix, in name order."""
+    """Read and concatenate the release files `part-*` below a prefix, in order of name; empty if there are none.
+
+    Args: listed, of read_checksums; columns, all if None.
+    """
     tables = []
     for name in sorted(name for name in listed if name.startswith(prefix) and "/part-" in name):
         with release.open(name) as stream:
@@ -26,5 +29,5 @@ def read_parts(release: Store, listed: dict[str, str], prefix: str, columns: lis
 
 
 def text_digest(text: str) -> str:
-    """A short digest of a released text."""
+    """Digest of a released text: 32 hex digits."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What a store holds, from its catalogs and run records alone."""
+"""Contents of a store, from its catalogs and run records alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pipeline.dataset.imported_table import CATALOG as IMPORTS
-from pipeline.dataset.imported_table import describe
+from pipeline.dataset.imported_table import describe_import
 from pipeline.dataset.shard import SHARDS
 from pipeline.errors import UsageError
 from pipeline.storage.catalog import Catalog
@@ -18,13 +18,13 @@ LAST_RUNS = 5
 def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
     """Sources, annotations, imported tables, releases and the last runs of a store.
 
-    Raises: UsageError if the store holds nothing.
+    Raises: UsageError if the store has no ingested inputs.
     """
     store.check(write=False)
     groups = Catalog.load(store, SHARDS).entries
     if not groups:
         raise UsageError(
-            f"{store.url}: nothing is built here yet; `bicorpus run RUN.yaml --store {store.url}` does"
+            f"{store.url}: nothing is built here yet; run `bicorpus run RUN.yaml --store {store.url}`"
         )
     sources: dict[str, dict[str, int]] = {}
     for group in groups.values():
@@ -49,24 +49,24 @@ def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
     }  # fmt: skip
 
 
-def status_lines(found: dict[str, Any]) -> list[str]:
-    """The status for a terminal."""
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """The status as lines for a terminal."""
     lines = [
-        found["store"],
+        status["store"],
         f"{'source':<24} {'files':>7} {'shards':>7} {'documents':>12} {'MB':>10} {'quarantined':>12}",
     ]
-    for name, s in sorted(found["sources"].items()):
+    for name, s in sorted(status["sources"].items()):
         lines.append(
             f"{name:<24} {s['files']:>7,} {s['shards']:>7,} {s['documents']:>12,} {s['bytes'] / 1e6:>10,.1f} "
             f"{s['quarantined']:>12,}"
         )
     lines += [
         f"step {name} v{step['version']} {step['recipe'][:8]}"
-        for name, step in sorted(found["steps"].items())
+        for name, step in sorted(status["steps"].items())
     ]
-    lines += [f"import {describe(name, entry)}" for name, entry in sorted(found["imports"].items())]
-    lines += [f"release {name}: {state}" for name, state in sorted(found["releases"].items())]
-    for run in found["runs"]:
+    lines += [f"import {describe_import(name, entry)}" for name, entry in sorted(status["imports"].items())]
+    lines += [f"release {name}: {state}" for name, state in sorted(status["releases"].items())]
+    for run in status["runs"]:
         tasks = ", ".join(f"{kind} {n:,}" for kind, n in run["tasks"].items())
         lines.append(f"run {run['id']}: {run['status']}, {run['seconds'].get('total', 0):.0f} s; {tasks}")
     return lines

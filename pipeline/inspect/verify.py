@@ -1,7 +1,7 @@
-"""Check a release: from its files alone, and by deriving a sample of its decisions again from raw bytes.
+"""Check a release from its files alone; `rederive` also recomputes a sample of its decisions from raw records.
 
-The second check catches what no count can: a removal list shifted by one row balances, but a document that a rule
-drops is then kept, and its raw record says so.
+The second check detects faults that counts cannot: if a list of removed rows is shifted by one row, all counts agree,
+but a document that a rule drops is kept.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ EXAMPLES = 5
 
 
 @dataclass
-class Report:
-    """Checks by name: how many things were looked at, and what was wrong."""
+class VerifyReport:
+    """Results of checks by name: the number of items checked, and the faults."""
 
     checks: dict[str, int] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether there are no faults."""
         return not self.faults
 
     def lines(self) -> list[str]:
@@ -57,14 +57,14 @@ class Report:
         return lines
 
 
-def verify_files(release: Store) -> Report:
+def verify_files(release: Store) -> VerifyReport:
     """Check a release from its own files: digests, conservation, ledger against data, mixes against ledger.
 
-    Raises: UsageError if there is no complete release.
+    Raises: UsageError if the release is not complete.
     """
     if not release.exists("checksums.sha256"):
-        raise UsageError(f"{release.url}: no checksums.sha256; not a release, or one that was not finished")
-    report = Report()
+        raise UsageError(f"{release.url}: no checksums.sha256; this is no release, or it was not finished")
+    report = VerifyReport()
     listed = read_checksums(release)
     check_checksums(release, listed, report)
     lineage = json.loads(release.get("lineage.json"))
@@ -80,8 +80,8 @@ def verify_files(release: Store) -> Report:
     return report
 
 
-def check_checksums(release: Store, listed: dict[str, str], report: Report) -> None:
-    """Every listed file has its digest, and no other file is there."""
+def check_checksums(release: Store, listed: dict[str, str], report: VerifyReport) -> None:
+    """Every listed file has its digest, and there are no other files."""
     faults = []
     for name, expected in sorted(listed.items()):
         if not release.exists(name):
@@ -96,7 +96,7 @@ def check_checksums(release: Store, listed: dict[str, str], report: Report) -> N
     report.check("files have their checksums", len(listed), faults)
 
 
-def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: Report) -> None:
+def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport) -> None:
     """Conservation: read = ingested + quarantined + erased, ingested = kept + dropped, and the ledger agrees."""
     counts, faults = lineage["counts"], []
     kept = sum(ledger["keep"].to_pylist())
@@ -114,26 +114,30 @@ def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: Report) -> N
             faults.append(f"{what}: {found:,}, expected {expected:,}")
     report.check("counts are conserved", counts["read"], faults)
     faults = [
-        f"{doc_id} stands {n} times" for doc_id, n in Counter(ledger["doc_id"].to_pylist()).items() if n > 1
+        f"{doc_id} occurs {n} times" for doc_id, n in Counter(ledger["doc_id"].to_pylist()).items() if n > 1
     ]
     report.check("ledger names every document once", ledger.num_rows, faults)
     faults = []
     keepers = {
         d for d, keep in zip(ledger["doc_id"].to_pylist(), ledger["keep"].to_pylist(), strict=True) if keep
     }
-    # a keeper may still go for what its passages leave of it, or be a document that only takes others out
+    # a keeper may still be dropped by a late rule, or be a reference
     late = {*lineage["late_rules"], REFERENCE}
-    hollow = {row["doc_id"] for row in ledger.select(["doc_id", "rule"]).to_pylist() if row["rule"] in late}
+    dropped_late = {
+        row["doc_id"] for row in ledger.select(["doc_id", "rule"]).to_pylist() if row["rule"] in late
+    }
     for row in ledger.select(["doc_id", "keep", "rule", "keeper_id"]).to_pylist():
         if row["keep"] != (row["rule"] is None):
             faults.append(f"{row['doc_id']}: keep is {row['keep']}, rule is {row['rule']}")
-        if row["rule"] == "duplicate" and row["keeper_id"] not in keepers | hollow:
+        if row["rule"] == "duplicate" and row["keeper_id"] not in keepers | dropped_late:
             faults.append(f"{row['doc_id']}: dropped for {row['keeper_id']}, which is not kept")
     report.check("a rule where dropped, a kept keeper for copies", ledger.num_rows, faults)
 
 
-def check_data(release: Store, listed: dict[str, str], ledger: pa.Table, report: Report) -> dict[str, str]:
-    """Data holds exactly the kept documents, each once, under its language; returns doc_id -> digest of its text."""
+def check_data(
+    release: Store, listed: dict[str, str], ledger: pa.Table, report: VerifyReport
+) -> dict[str, str]:
+    """Data contains exactly the kept documents, each once, under its language; returns doc_id -> digest of its text."""
     kept = {
         row["doc_id"]: row["language"]
         for row in ledger.select(["doc_id", "language", "keep"]).to_pylist()
@@ -148,7 +152,7 @@ def check_data(release: Store, listed: dict[str, str], ledger: pa.Table, report:
         for row in table.to_pylist():
             doc_id = row["doc_id"]
             if doc_id in texts:
-                faults.append(f"{doc_id} stands twice in data/")
+                faults.append(f"{doc_id} occurs twice in data/")
             if kept.get(doc_id) != row["language"] or row["language"] != folder:
                 faults.append(
                     f"{doc_id} in {name}: language {row['language']}, ledger has {kept.get(doc_id)}"
@@ -160,47 +164,48 @@ def check_data(release: Store, listed: dict[str, str], ledger: pa.Table, report:
 
 
 def check_derived(
-    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: Report
+    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport
 ) -> None:
-    """Kept derived documents stand with kept parents, and once more in the part of their source."""
+    """Parents of kept derived documents are kept, and the release folder of each derived source contains its
+    documents."""
     if not lineage["derived"]:
         return
     kept = {row["doc_id"]: row["source"] for row in ledger.to_pylist() if row["keep"]}
-    wanted: dict[str, set[str]] = {}
+    expected: dict[str, set[str]] = {}
     for doc_id, source in kept.items():
         if source in lineage["derived"]:
-            wanted.setdefault(lineage["derived"][source]["part"] or "data", set()).add(doc_id)
+            expected.setdefault(lineage["derived"][source]["part"] or "data", set()).add(doc_id)
     faults = []
     for part in sorted({derived["part"] or "data" for derived in lineage["derived"].values()}):
         table = read_parts(release, listed, f"{part}/", ["doc_id", "parent_id"])
-        rows = [row for row in table.to_pylist() if part != "data" or row["doc_id"] in wanted.get(part, ())]
-        if sorted(row["doc_id"] for row in rows) != sorted(wanted.get(part, ())):
-            faults.append(f"{part}/ does not hold the kept documents of its sources, each once")
+        rows = [row for row in table.to_pylist() if part != "data" or row["doc_id"] in expected.get(part, ())]
+        if sorted(row["doc_id"] for row in rows) != sorted(expected.get(part, ())):
+            faults.append(f"{part}/ does not contain the kept documents of its sources, each once")
         faults += [
             f"{row['doc_id']} is kept, its parent {row['parent_id']} is not"
             for row in rows
             if row["parent_id"] not in kept
         ]
-    report.check("derived documents with their parents", sum(map(len, wanted.values())), faults)
+    report.check("derived documents with their parents", sum(map(len, expected.values())), faults)
 
 
 def check_clusters(
-    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: Report
+    release: Store, listed: dict[str, str], lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport
 ) -> None:
-    """The table of clusters is what the ledger's rows add up to, in order."""
-    found = read_parts(release, listed, "clusters/", None)
-    if not found.column_names:
+    """The table of clusters equals the one computed from the ledger."""
+    clusters = read_parts(release, listed, "clusters/", None)
+    if not clusters.column_names:
         return
     names = ledger["cluster"], ledger["doc_id"], ledger["snapshot"], ledger["source"]
     kept = np.asarray(ledger["keep"].combine_chunks()).astype(bool)
     late = pa.array(["duplicate", *lineage["late_rules"]], pa.string())  # rules that come after keepers
     eligible = kept | np.asarray(pc.is_in(ledger["rule"], late).combine_chunks()).astype(bool)
-    expected = cluster_table(members(names, eligible, kept), found.schema)
+    expected = cluster_table(members(names, eligible, kept), clusters.schema)
     faults = []
-    if not found.equals(expected):
-        pairs = zip_longest(found.to_pylist(), expected.to_pylist())
+    if not clusters.equals(expected):
+        pairs = zip_longest(clusters.to_pylist(), expected.to_pylist())
         faults = [f"row {i}: {a}, the ledger has {b}" for i, (a, b) in enumerate(pairs) if a != b]
-    report.check("clusters are what the ledger says", found.num_rows, faults)
+    report.check("clusters are what the ledger says", clusters.num_rows, faults)
 
 
 def check_mix(
@@ -210,69 +215,69 @@ def check_mix(
     lineage: dict[str, Any],
     ledger: pa.Table,
     data: dict[str, str],
-    report: Report,
+    report: VerifyReport,
 ) -> None:
-    """A mix's order, parts, epochs and token sums agree with each other, with data/ and with the ledger's copies."""
+    """Order, files, epochs and token sums of a mix agree with each other, with data/ and with the ledger."""
     with release.open(f"mixes/{mix}/order.parquet") as stream:
         order = pq.read_table(stream)
     faults = []
     parts = [name for name in sorted(listed) if name.startswith(f"mixes/{mix}/part-")]
     rows = order.to_pylist()
     if parts:
-        found = read_parts(release, listed, f"mixes/{mix}/", ["doc_id", "text"]).to_pylist()
-        if [row["doc_id"] for row in found] != [row["doc_id"] for row in rows]:
-            faults.append("the parts are not in the order of order.parquet")
+        texts = read_parts(release, listed, f"mixes/{mix}/", ["doc_id", "text"]).to_pylist()
+        if [row["doc_id"] for row in texts] != [row["doc_id"] for row in rows]:
+            faults.append("the files of the mix are not in the order of order.parquet")
         faults += [
             f"{r['doc_id']}: other text than in data/"
-            for r in found
+            for r in texts
             if text_digest(r["text"]) != data.get(r["doc_id"])
         ]
-    seen: Counter[str] = Counter()
+    n_copies: Counter[str] = Counter()
     for row in rows:
-        if row["epoch"] != seen[row["doc_id"]]:
-            faults.append(f"{row['doc_id']}: epoch {row['epoch']} at copy {seen[row['doc_id']]}")
-        seen[row["doc_id"]] += 1
-    faults += [f"{doc_id} is in the mix but not in data/" for doc_id in sorted(set(seen) - set(data))]
+        if row["epoch"] != n_copies[row["doc_id"]]:
+            faults.append(f"{row['doc_id']}: epoch {row['epoch']} at copy {n_copies[row['doc_id']]}")
+        n_copies[row["doc_id"]] += 1
+    faults += [f"{doc_id} is in the mix but not in data/" for doc_id in sorted(set(n_copies) - set(data))]
     if mix == lineage["default_mix"]:
         copies = dict(zip(ledger["doc_id"].to_pylist(), ledger["copies"].to_pylist(), strict=True))
         faults += [
-            f"{d}: {n} copies in the ledger, {seen[d]} in the mix" for d, n in copies.items() if n != seen[d]
+            f"{d}: {n} copies in the ledger, {n_copies[d]} in the mix"
+            for d, n in copies.items()
+            if n != n_copies[d]
         ]
     repeat = lineage["mixes"][mix].get("repeat")
     if repeat and (n := sum(row["copies"] for row in repeat["classes"])) != len(rows):
         faults.append(f"{len(rows):,} documents, the classes of its repeats have {n:,}")
     if len(rows) != lineage["mixes"][mix]["documents"]:
-        faults.append(f"{len(rows):,} documents, lineage says {lineage['mixes'][mix]['documents']:,}")
+        faults.append(f"{len(rows):,} documents, the lineage has {lineage['mixes'][mix]['documents']:,}")
     report.check(f"mix {mix}: order, parts, copies", len(rows), faults)
 
 
-def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: Report) -> None:
-    """Token files hold the mix's documents, and its counted tokens with one end token for each document."""
-    page = json.loads(release.get(f"tokens/{mix}/tokens.json"))
-    n_docs = sum(part["documents"] for part in page["parts"])
-    n_tokens = sum(part["tokens"] for part in page["parts"])
+def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: VerifyReport) -> None:
+    """Token files contain the documents and counted tokens of a mix, with one end token for each document."""
+    index = json.loads(release.get(f"tokens/{mix}/tokens.json"))
+    n_docs = sum(part["documents"] for part in index["parts"])
+    n_tokens = sum(part["tokens"] for part in index["parts"])
     expected, faults = lineage["mixes"][mix], []
     if n_docs != expected["documents"]:
         faults.append(f"{n_docs:,} documents, the mix has {expected['documents']:,}")
     if n_tokens != expected["tokens"] + n_docs:
-        faults.append(
-            f"{n_tokens:,} tokens; the mix has {expected['tokens']:,}, and {n_docs:,} documents end"
-        )
-    for part in page["parts"]:
-        size = part["tokens"] * page["token_bytes"]
-        for ending, wanted in (("bin", "megatron"), ("ds", "ds")):
+        faults.append(f"{n_tokens:,} tokens; the mix has {expected['tokens']:,}, plus {n_docs:,} end tokens")
+    for part in index["parts"]:
+        size = part["tokens"] * index["token_bytes"]
+        for ending, format_name in (("bin", "megatron"), ("ds", "ds")):
             key = f"tokens/{mix}/{part['part']}.{ending}"
-            if wanted in page["formats"] and release.size(key) != size:
+            if format_name in index["formats"] and release.size(key) != size:
                 faults.append(f"{key} has {release.size(key):,} bytes, expected {size:,}")
     report.check(f"token files of {mix}: documents, tokens, bytes", n_tokens, faults)
 
 
 def compare(
-    report: Report, name: str, pairs: list[tuple[str, Any, Any]], describe: Callable[[Any], str] = str
+    report: VerifyReport, name: str, pairs: list[tuple[str, Any, Any]], describe: Callable[[Any], str] = str
 ) -> None:
-    """Record one check of (what, found, expected) triples."""
+    """Record one check of (name of the item, value found, value expected) triples."""
     faults = [
-        f"{what}: {describe(found)}, derived again {describe(expected)}"
+        f"{what}: {describe(found)}, recomputed {describe(expected)}"
         for what, found, expected in pairs
         if found != expected
     ]

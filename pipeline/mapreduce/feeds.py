@@ -1,4 +1,4 @@
-"""What the map tasks of a global step are fed with: a shard, its sidecars, and the numbers of its rows."""
+"""Inputs of the map tasks of a global step: columns of a shard and of its sidecars, with row numbers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from pipeline.storage.store import Store
 
 
 class Feed(Protocol):
-    """Where a map task's batches come from."""
+    """Source of the batches of a map task."""
 
     @property
     def shard(self) -> Shard:
-        """The shard whose rows are fed."""
+        """The shard that is read."""
         ...
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
-        """Yield at least one table with the columns of `reads` and `row`, numbered from first_row."""
+        """Yield at least one table with the columns of `reads` and `row`, uint64, numbered from first_row."""
         ...
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """Feeds a global step from a shard and its sidecars; see Global.sparse for what it skips."""
+    """Batches of a shard and its sidecars, without the rows that Global.sparse skips.
+
+    refs: sidecars by step; loose: columns that the shard may lack, with dtypes; sparse: see Global.
+    """
 
     shard: Shard
     refs: Mapping[str, SidecarRef]
@@ -41,23 +44,23 @@ class Annotations:
         """See Feed.batches."""
         stored = [c for c in reads if "." in c and c not in self.loose]
         columns = read_columns(store, self.shard, self.refs, stored)
-        columns |= {c: null_column(kind, self.shard.n_rows) for c, kind in self.loose.items()}
+        columns |= {c: null_column(dtype, self.shard.n_rows) for c, dtype in self.loose.items()}
         rows = pa.array(np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row))
         canonical = [c for c in reads if c in CANONICAL.names]
         if not canonical:
             yield pa.table({**{c: columns[c] for c in reads}, ROW: rows})
             return
-        wanted = np.ones(self.shard.n_rows, bool)
+        needed = np.ones(self.shard.n_rows, bool)
         if self.sparse is not None:
-            wanted = np.asarray(columns[self.sparse].combine_chunks().is_valid())
-        found = False
-        for start, batch in read_shard_rows(store, self.shard, canonical, wanted):
-            found = True
+            needed = np.asarray(columns[self.sparse].combine_chunks().is_valid())
+        has_batches = False
+        for start, batch in read_shard_rows(store, self.shard, canonical, needed):
+            has_batches = True
             n_rows = batch.num_rows
-            cut = {c: batch[c] if c in canonical else columns[c].slice(start, n_rows) for c in reads}
-            table = pa.table({**cut, ROW: rows.slice(start, n_rows)})
-            inside = wanted[start : start + n_rows]
+            sliced = {c: batch[c] if c in canonical else columns[c].slice(start, n_rows) for c in reads}
+            table = pa.table({**sliced, ROW: rows.slice(start, n_rows)})
+            inside = needed[start : start + n_rows]
             yield table if inside.all() else table.filter(pa.array(inside))
-        if not found:  # one batch without rows, so that the map can say its schema
-            kinds = {c: CANONICAL.field(c).type if c in canonical else columns[c].type for c in reads}
-            yield pa.schema([*kinds.items(), (ROW, pa.uint64())]).empty_table()
+        if not has_batches:  # one batch without rows, so that the map returns its schema
+            dtypes = {c: CANONICAL.field(c).type if c in canonical else columns[c].type for c in reads}
+            yield pa.schema([*dtypes.items(), (ROW, pa.uint64())]).empty_table()

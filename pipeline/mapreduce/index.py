@@ -1,9 +1,9 @@
-"""The index of a global step: what its map gave, sorted by key and kept under `index/`, so that a later run maps only
-the shards that it does not hold.
+"""The index of a global step: its map output, sorted by key and stored under `index/`, so that a later run maps only
+shards that the index lacks.
 
-An index belongs to one set of parameters: its folder is named by their recipe. It is made of sorted runs, one for each
-time that shards were added; a run lies in parts, which are ranges of the key. A row says which document it is of by the
-shard's place in the list of its run and the row of the shard: 8 bytes.
+An index belongs to one set of parameters: its folder is named by their recipe. It consists of sorted runs, one for each
+time that shards were added, and each run consists of files (parts), which are ranges of the key. A row identifies its
+document by the position of the shard in the shard list of its run, and the row of the shard: 8 bytes.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
 
 ROW_GROUP = 1 << 16
-"""Rows that are read together at least, where a range of keys is asked for."""
+"""Rows of a row group: the least that is read for a range of keys."""
 
 PART_ROWS = 8 << 20
-"""Aim of rows in a part of a compacted run."""
+"""Target number of rows in a part of a compacted run."""
 
 
 @dataclass(frozen=True, order=True)
 class Holding:
-    """A shard as an index holds it: what was mapped."""
+    """A shard of an index. recipe: digest of the sidecars that were mapped."""
 
     shard: str
     generation: int
@@ -45,10 +45,10 @@ class Holding:
 
 @dataclass(frozen=True)
 class Slice:
-    """What of a run another numbering of shards wants.
+    """A run of an index, with the shard ordinals of the current build.
 
-    folder: of its parts. ordinals: int64 (n_shards,), the number that a shard of the run has now, -1 for one that is
-    not asked for. erased: uint64, rows of the run that count as gone, whether or not they have left its parts.
+    folder: of its parts. ordinals: int64 (n_shards,), current ordinal of each shard of the run, -1 for shards to leave
+    out. erased: uint64 (n_erased,), rows of the run to leave out, whether or not its parts still contain them.
     """
 
     folder: str
@@ -60,7 +60,7 @@ class Slice:
 class Index:
     """The index of one step with one set of parameters.
 
-    parameters: what the recipe was made of, for people.
+    parameters: plain values that the recipe was computed from, for display.
     """
 
     def __init__(self, store: Store, step: str, recipe: str, parameters: Mapping[str, Any]) -> None:
@@ -72,90 +72,101 @@ class Index:
 
     @property
     def lease(self) -> str:
-        """Name of the lease that whoever changes the index, or reads it for a run, holds."""
+        """Name of the lease to hold while changing the index, or reading it for a build."""
         return self.folder.replace("/", "-")
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the index was made with: configs by step."""
+        """Versions and configs of the steps that the index depends on, by step."""
         return dict(self.catalog.header["parameters"])
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
-        """Entries of the sorted runs by id, the largest first."""
+        """Catalog entries of the sorted runs by id, largest first."""
         return dict(sorted(self.catalog.entries.items(), key=lambda item: (-item[1]["rows"], item[0])))
 
     @property
     def erased(self) -> dict[str, list[int]]:
-        """Rows of erased documents by shard; they hold for every index of the step, also for those still to come."""
+        """Rows of erased documents by shard id; they apply to every index of the step, future ones included."""
         return {shard: entry["rows"] for shard, entry in self.erasures.entries.items()}
 
-    def cover(self, wanted: Mapping[Holding, int]) -> tuple[tuple[Slice, ...], list[Holding]]:
-        """Which runs hold these shards, each once, under the numbers they are given; and the shards that none holds."""
-        left = dict(wanted)
+    def cover(self, ordinals: Mapping[Holding, int]) -> tuple[tuple[Slice, ...], list[Holding]]:
+        """Find the runs that contain some shards, each once.
+
+        Args: ordinals, of the shards.
+        Returns: the runs with these ordinals, and the shards that no run contains.
+        """
+        missing = dict(ordinals)
         slices = []
         for name, entry in self.runs.items():
-            numbers = [left.pop(holding, -1) for holding in holdings(entry)]
-            if any(number >= 0 for number in numbers):
-                slices.append(self.slice(name, numbers))
-        return tuple(slices), list(left)
+            run_ordinals = [missing.pop(holding, -1) for holding in holdings(entry)]
+            if any(ordinal >= 0 for ordinal in run_ordinals):
+                slices.append(self.slice(name, run_ordinals))
+        return tuple(slices), list(missing)
 
     def slice(self, name: str, ordinals: Sequence[int]) -> Slice:
-        """A run with the numbers of its shards."""
+        """A run with ordinals for its shards, in its order."""
         entry = self.runs[name]
-        erased = rows_of(entry, self.erased)
+        erased = run_rows(entry, self.erased)
         return Slice(f"{self.folder}/{name}", entry["parts"], np.array(ordinals, np.int64), erased)
 
-    def commit(self, run: str, held: Sequence[Holding], n_parts: int, n_rows: int, n_bytes: int) -> None:
-        """Take up a run all of whose parts are written."""
-        shards = [[h.shard, h.generation, h.recipe] for h in held]
+    def commit(self, run: str, holdings: Sequence[Holding], n_parts: int, n_rows: int, n_bytes: int) -> None:
+        """Add a run to the catalog, once all of its parts are written."""
+        shards = [[holding.shard, holding.generation, holding.recipe] for holding in holdings]
         self.catalog.update({run: {"shards": shards, "parts": n_parts, "rows": n_rows, "bytes": n_bytes}})
 
     def replace(self, names: Iterable[str]) -> None:
-        """Forget runs and delete their parts."""
+        """Remove runs from the catalog and delete their parts."""
         names = list(names)
         self.catalog.update({}, remove=names)
         for name in names:
             self.store.delete_prefix(f"{self.folder}/{name}")
 
     def sweep(self) -> None:
-        """Delete parts of runs that were never taken up: whoever wrote them was stopped."""
+        """Delete parts of runs that are not in the catalog, because their build was stopped."""
         folders = {key.rpartition("/")[0] for key, _ in self.store.list(self.folder)} - {self.folder}
         for folder in sorted(folders - {f"{self.folder}/{name}" for name in self.runs}):
             self.store.delete_prefix(folder)
 
     def erase(self, rows: Mapping[str, Sequence[int]]) -> int:
-        """Take the keys of documents out of every run and keep them out; returns how many rows went.
+        """Remove the rows of documents from every run, for good; returns how many rows were removed.
 
-        They count as gone from the first write on; a second call ends what one that was stopped left in the parts.
+        They are left out as soon as the catalog is written; if a call is stopped, a second one removes the rest.
+
+        Args: rows, by shard id.
         """
         self.erasures.update(
             {shard: {"rows": sorted({*self.erased.get(shard, ()), *new})} for shard, new in rows.items()}
         )
-        n_gone = 0
+        n_removed = 0
         for name, entry in self.runs.items():
-            gone = rows_of(entry, rows)
-            if not len(gone):
+            erased = run_rows(entry, rows)
+            if not len(erased):
                 continue
             sizes = []
             for part in range(entry["parts"]):
-                table = read_part(self.store, f"{self.folder}/{name}", part)
-                left = without(table, gone)
-                n_gone += table.num_rows - left.num_rows
-                sizes.append((write_part(self.store, f"{self.folder}/{name}", part, left), left.num_rows))
+                table = read_index_part(self.store, f"{self.folder}/{name}", part)
+                remaining = drop_rows(table, erased)
+                n_removed += table.num_rows - remaining.num_rows
+                sizes.append(
+                    (
+                        write_index_part(self.store, f"{self.folder}/{name}", part, remaining),
+                        remaining.num_rows,
+                    )
+                )
             n_bytes, n_rows = (sum(column) for column in zip(*sizes, strict=True))
             self.catalog.update({name: {**entry, "rows": n_rows, "bytes": n_bytes}})
-        return n_gone
+        return n_removed
 
     def others(self) -> dict[str, dict[str, Any]]:
-        """Parameters of the store's other indexes of this step, by folder."""
+        """Parameters of the other indexes of this step in the store, by folder."""
         keys = [key for key, _ in self.store.list(f"index/{self.step}") if key.endswith("/catalog.json")]
-        found = {key.rpartition("/")[0]: Catalog.load(self.store, key).header for key in sorted(keys)}
-        return {folder: h.get("parameters", {}) for folder, h in found.items() if folder != self.folder}
+        headers = {key.rpartition("/")[0]: Catalog.load(self.store, key).header for key in sorted(keys)}
+        return {folder: h.get("parameters", {}) for folder, h in headers.items() if folder != self.folder}
 
 
 def open_index(store: Store, step: Step, recipes: Recipes) -> Index | None:
-    """The index of a step as the run file sets it up; None for a step that has none."""
+    """The index of a step with the settings of the run file; None for a step that is not indexed."""
     if not isinstance(step.definition, Global) or not step.definition.indexed:
         return None
     steps = [recipes.steps[name] for name in upstream_of(step.name, recipes.steps)]
@@ -164,7 +175,7 @@ def open_index(store: Store, step: Step, recipes: Recipes) -> Index | None:
 
 
 def recipes_of(run: RunFile, store: Store) -> Recipes:
-    """Recipes of a run over a store, whose indexes may leave documents out: that changes what a step finds."""
+    """Recipes of a run over a store; documents erased from its indexes change the results of global steps."""
     recipes = Recipes(run)
     indexes = [(step.name, open_index(store, step, recipes)) for step in run.globals]
     erased = {name: index.erased for name, index in indexes if index is not None and index.erased}
@@ -172,66 +183,70 @@ def recipes_of(run: RunFile, store: Store) -> Recipes:
 
 
 def holdings(entry: Mapping[str, Any]) -> list[Holding]:
-    """The shards of a run's entry, in the order in which its rows number them."""
+    """The shards of a run's catalog entry, in the order of the ordinals in its rows."""
     return [Holding(*shard) for shard in entry["shards"]]
 
 
-def run_name(held: Sequence[Holding]) -> str:
-    """Name of a run that holds these shards."""
-    return digest([[h.shard, h.generation, h.recipe] for h in held])[:16]
+def run_name(holdings: Sequence[Holding]) -> str:
+    """Name of a run of these shards: 16 hex digits."""
+    return digest([[holding.shard, holding.generation, holding.recipe] for holding in holdings])[:16]
 
 
-def rows_of(entry: Mapping[str, Any], rows: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """Rows of shards as a run numbers them: uint64."""
+def run_rows(entry: Mapping[str, Any], rows: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """Row numbers of a run, uint64 (n,), for rows of shards. rows: by shard id."""
     shards = enumerate(holding.shard for holding in holdings(entry))
     return np.array([(i << ROW_BITS) + row for i, shard in shards for row in rows.get(shard, ())], np.uint64)
 
 
-def without(table: pa.Table, gone: np.ndarray) -> pa.Table:
-    """Leave out what is of some rows; gone, uint64, numbered as those of the table."""
-    return table.filter(pa.array(~np.isin(table[ROW].to_numpy(), gone))) if len(gone) else table
+def drop_rows(table: pa.Table, erased: np.ndarray) -> pa.Table:
+    """Remove rows by their number, `row`. erased: uint64 (n_erased,)."""
+    return table.filter(pa.array(~np.isin(table[ROW].to_numpy(), erased))) if len(erased) else table
 
 
 def renumber(table: pa.Table, ordinals: np.ndarray) -> pa.Table:
-    """Give the shards of rows other numbers; rows of shards with a negative one are left out."""
-    if len(ordinals) and ordinals[0] >= 0 and (np.diff(ordinals) == 1).all():  # most often all move together
+    """Replace the shard ordinal i in `row` by ordinals[i]; rows are left out where that is negative.
+
+    Args: ordinals, int64 (n_shards,).
+    """
+    # the common case: all shards shift by the same number
+    if len(ordinals) and ordinals[0] >= 0 and (np.diff(ordinals) == 1).all():
         if not ordinals[0]:
             return table
         rows = table[ROW].to_numpy() + np.uint64(int(ordinals[0]) << ROW_BITS)
         return table.set_column(table.schema.get_field_index(ROW), ROW, pa.array(rows))
     rows = table[ROW].to_numpy()
     number = ordinals[(rows >> np.uint64(ROW_BITS)).astype(np.int64)]
-    wanted = number >= 0
+    is_kept = number >= 0
     inside = rows & np.uint64((1 << ROW_BITS) - 1)
     rows = (number.astype(np.uint64) << np.uint64(ROW_BITS)) | inside
-    place = table.schema.get_field_index(ROW)
-    table = table.set_column(place, ROW, pa.array(rows))
-    return table if wanted.all() else table.filter(pa.array(wanted))
+    index = table.schema.get_field_index(ROW)
+    table = table.set_column(index, ROW, pa.array(rows))
+    return table if is_kept.all() else table.filter(pa.array(is_kept))
 
 
-def bounds(partition: int, n_partitions: int) -> tuple[int, int]:
-    """The upper 32 bits of the keys of a partition: from, up to but not including."""
+def key_bounds(partition: int, n_partitions: int) -> tuple[int, int]:
+    """Range of the upper 32 bits of the keys of a partition, half-open."""
     low, high = (-(-(i << 32) // n_partitions) for i in (partition, partition + 1))
     return low, high
 
 
 def read_range(store: Store, slices: Sequence[Slice], partition: int, n_partitions: int) -> list[pa.Table]:
-    """The rows of a partition of keys in some runs, sorted by key in each, numbered as the slices say."""
-    low, high = bounds(partition, n_partitions)
+    """Read the rows of one partition of the keys: a table for each part, sorted by key, with current row numbers."""
+    low, high = key_bounds(partition, n_partitions)
     if low == high:  # more partitions than values of 32 bits: no key is here
         return []
     tables = []
     for run in slices:
-        first, last = low * run.n_parts >> 32, (high - 1) * run.n_parts >> 32
-        for part in range(first, last + 1):
-            table = without(read_part(store, run.folder, part, (low << 32, high << 32)), run.erased)
+        first_part, last_part = low * run.n_parts >> 32, (high - 1) * run.n_parts >> 32
+        for part in range(first_part, last_part + 1):
+            table = drop_rows(read_index_part(store, run.folder, part, (low << 32, high << 32)), run.erased)
             tables.append(renumber(table, run.ordinals))
     return tables
 
 
-def read_part(store: Store, folder: str, part: int, span: tuple[int, int] | None = None) -> pa.Table:
-    """A part of a run; with `span`, its rows with a key from the first to before the second."""
-    with store.open(part_key(folder, part)) as stream:
+def read_index_part(store: Store, folder: str, part: int, span: tuple[int, int] | None = None) -> pa.Table:
+    """Read a part of a run, or its rows with keys in the half-open range `span`."""
+    with store.open(index_part_key(folder, part)) as stream:
         file = pq.ParquetFile(stream)
         if span is None:
             return file.read()
@@ -244,33 +259,37 @@ def read_part(store: Store, folder: str, part: int, span: tuple[int, int] | None
 
 
 def key_ranges(file: pq.ParquetFile) -> list[tuple[int, int, int]]:
-    """Row groups of a part that hold rows: number, least and greatest key."""
+    """Index, least and greatest key of each row group that is not empty."""
     groups = [(i, file.metadata.row_group(i)) for i in range(file.num_row_groups)]
     statistics = [(i, group.column(0).statistics) for i, group in groups if group.num_rows]
     return [(i, column.min, column.max) for i, column in statistics]
 
 
 def find_keys(store: Store, run: Slice, keys: np.ndarray) -> pa.Table:
-    """Rows of a run with one of some keys, sorted and distinct; only the row groups that may hold one are read."""
+    """Read the rows of a run with one of `keys`, from only the row groups that may contain one.
+
+    Args: keys, uint64 (n_keys,), sorted and distinct.
+    """
     tables = []
     parts = (keys >> np.uint64(32)) * np.uint64(run.n_parts) >> np.uint64(32)
     for part in np.unique(parts).tolist():
-        mine = keys[parts == part]
-        with store.open(part_key(run.folder, part)) as stream:
+        part_keys = keys[parts == part]
+        with store.open(index_part_key(run.folder, part)) as stream:
             file = pq.ParquetFile(stream)
             chosen = [
                 i
                 for i, low, high in key_ranges(file)
-                if np.searchsorted(mine, np.uint64(low)) < np.searchsorted(mine, np.uint64(high), "right")
+                if np.searchsorted(part_keys, np.uint64(low))
+                < np.searchsorted(part_keys, np.uint64(high), "right")
             ]
             table = file.read_row_groups(chosen)
-        table = table.filter(pa.array(np.isin(table["key"].to_numpy(), mine)))
-        tables.append(renumber(without(table, run.erased), run.ordinals))
+        table = table.filter(pa.array(np.isin(table["key"].to_numpy(), part_keys)))
+        tables.append(renumber(drop_rows(table, run.erased), run.ordinals))
     return pa.concat_tables(tables)
 
 
-def write_part(store: Store, folder: str, part: int, table: pa.Table) -> int:
-    """Write a part of a run, sorted by key; returns its bytes."""
+def write_index_part(store: Store, folder: str, part: int, table: pa.Table) -> int:
+    """Write a part of a run; returns its size in bytes. table: sorted by key."""
     sink = pa.BufferOutputStream()
     names = table.column_names
     table = table.select(["key", *(name for name in names if name != "key")])
@@ -282,10 +301,10 @@ def write_part(store: Store, folder: str, part: int, table: pa.Table) -> int:
         column_encoding={name: encoding[name] for name in names if name in encoding},
     )  # fmt: skip
     buffer = sink.getvalue()
-    store.put(part_key(folder, part), buffer)
+    store.put(index_part_key(folder, part), buffer)
     return int(buffer.size)
 
 
-def part_key(folder: str, part: int) -> str:
-    """Where a part of a run lies."""
+def index_part_key(folder: str, part: int) -> str:
+    """Key of a part of a run in the store."""
     return f"{folder}/part-{part:05d}.parquet"

@@ -1,6 +1,7 @@
-"""What a global step knows of pairs of documents from earlier runs: one file a shard under `index/`.
+"""Memory of a global step: results for pairs of documents from earlier runs, one file per shard under `index/`.
 
-A pair stands at both its ends, and the other end is named by shard and row, so that it means the same in every run.
+A pair is stored with both of its documents; each entry identifies the other document by shard and row, so that it is
+valid in every run.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
 
 LIST = "shards"
-"""Key of the footer of a file: id and generation of the shards that its rows name by number."""
+"""Metadata key of a file: id and generation of the shards that its rows refer to by index."""
 
 
 def memory_folder(step: Global, config: Any) -> str:  # Any: each step has its own config class
-    """Where the memory of a step lies: it depends on what shapes its values, not on what is decided by them."""
+    """Folder of the memory of a step, from the settings that affect the stored values (Memory.config) alone."""
     assert step.memory is not None
     plain = dataclasses.asdict(config)
     shape = {name: plain[name] for name in step.memory.config}
@@ -38,23 +39,23 @@ def memory_folder(step: Global, config: Any) -> str:  # Any: each step has its o
     return f"index/{step.name}/{recipe[:8]}"
 
 
-def write_shards(store: Store, key: str, shards: Mapping[int, Shard]) -> None:
-    """Write the list of a run's shards by number, for tasks that need all of them."""
-    page = {number: [shard.id, shard.generation] for number, shard in shards.items()}
-    store.put(key, json.dumps(page).encode())
+def write_shard_list(store: Store, key: str, shards: Mapping[int, Shard]) -> None:
+    """Write id and generation of all shards of a run, by ordinal, for tasks that need the whole list."""
+    entries = {number: [shard.id, shard.generation] for number, shard in shards.items()}
+    store.put(key, json.dumps(entries).encode())
 
 
 @functools.lru_cache(maxsize=2)
 def _numbers(store: Store, key: str) -> dict[tuple[str, int], int]:
-    page = json.loads(store.get(key))
-    return {(shard, generation): int(number) for number, (shard, generation) in page.items()}
+    entries = json.loads(store.get(key))
+    return {(shard, generation): int(number) for number, (shard, generation) in entries.items()}
 
 
 @dataclass(frozen=True)
-class Remembering:
-    """Feeds a global step with a memory: text only of the rows that it asks for, and what is known of every row.
+class MemoryFeed:
+    """Batches for a global step with a memory: the stored pairs of every row, and text only where it is needed.
 
-    folder: of the memory; listed: key of the list of the run's shards.
+    folder: of the memory; listed: key of the list of the run's shards. For the other fields see feeds.Annotations.
     """
 
     shard: Shard
@@ -70,38 +71,38 @@ class Remembering:
         shard = self.shard
         stored = [c for c in reads if "." in c and c not in self.loose]
         columns = read_columns(store, shard, self.refs, stored)
-        columns |= {c: null_column(kind, shard.n_rows) for c, kind in self.loose.items()}
+        columns |= {c: null_column(dtype, shard.n_rows) for c, dtype in self.loose.items()}
         plain = [c for c in reads if c in CANONICAL.names and c != "text"]
         with store.open(shard.key) as stream:
             documents = pq.read_table(stream, columns=plain)
         columns |= {c: documents[c] for c in plain}
         columns[ROW] = pa.chunked_array([np.arange(shard.n_rows, dtype=np.uint64) + np.uint64(first_row)])
-        columns[KNOWN] = pa.chunked_array([self.known(store)])
+        columns[KNOWN] = pa.chunked_array([self.stored_pairs(store)])
         table = pa.table(columns)
-        wanted = pa.array(np.ones(shard.n_rows, bool))
+        is_dense = pa.array(np.ones(shard.n_rows, bool))
         if self.sparse is not None:
-            wanted = table[self.sparse].combine_chunks().is_valid()
+            is_dense = table[self.sparse].combine_chunks().is_valid()
         needed = np.zeros(shard.n_rows, bool)
-        needed[np.flatnonzero(wanted)] = self.memory.needs_text(table.filter(wanted))
+        needed[np.flatnonzero(is_dense)] = self.memory.needs_text(table.filter(is_dense))
         names = [*reads, ROW, KNOWN]
-        rest = table.filter(pc.and_not(wanted, pa.array(needed)))
+        rest = table.filter(pc.and_not(is_dense, pa.array(needed)))
         if "text" not in reads:
-            yield table.filter(wanted).select(names)
+            yield table.filter(is_dense).select(names)
             return
         yield rest.append_column("text", pa.nulls(rest.num_rows, pa.large_string())).select(names)
         for start, batch in read_shard_rows(store, shard, ["text"], needed):
             inside = pa.array(needed[start : start + batch.num_rows])
-            cut = table.slice(start, batch.num_rows).append_column("text", batch["text"])
-            yield cut.filter(inside).select(names)
+            part = table.slice(start, batch.num_rows).append_column("text", batch["text"])
+            yield part.filter(inside).select(names)
 
-    def known(self, store: Store) -> pa.ListArray:
-        """What is known of each row of the shard and of documents of this run."""
+    def stored_pairs(self, store: Store) -> pa.ListArray:
+        """Stored pairs of each row with documents of this run: list<struct<row: uint64, …>> (n_rows,)."""
         fields = [pa.field(ROW, pa.uint64()), *self.memory.schema]
         catalog = Catalog.load(store, f"{self.folder}/catalog.json")
-        found = read_memory(catalog, self.folder, self.shard)
-        if found is None:
+        stored = read_memory(catalog, self.folder, self.shard)
+        if stored is None:
             return pa.nulls(self.shard.n_rows, pa.list_(pa.struct(fields)))
-        table, names = found
+        table, names = stored
         numbers = _numbers(store, self.listed)
         ordinals = np.array([numbers.get(name, -1) for name in names], np.int64)[table["shard"].to_numpy()]
         table = (
@@ -121,18 +122,18 @@ class Remembering:
 
 
 def memory_key(folder: str, shard: Shard) -> str:
-    """Where what is known of a shard lies."""
+    """Key of a shard's file in the store."""
     return f"{folder}/{shard.id}-{shard.generation}.parquet"
 
 
 def read_memory(catalog: Catalog, folder: str, shard: Shard) -> tuple[pa.Table, list[tuple[str, int]]] | None:
-    """What is known of a shard, by row, and the shards that it names; None if nothing is. catalog: of the folder."""
+    """Stored pairs of a shard, by row, and the shards they refer to; None if it has no file. catalog: of the folder."""
     key = memory_key(folder, shard)
-    return read_file(catalog.store, key) if key.rpartition("/")[2] in catalog.entries else None
+    return read_pairs(catalog.store, key) if key.rpartition("/")[2] in catalog.entries else None
 
 
-def read_file(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
-    """One file of a memory."""
+def read_pairs(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
+    """Read one file: its pairs, and id and generation of the shards that column `shard` refers to by index."""
     with store.open(key) as stream:
         table = pq.read_table(stream)
     return table, [
@@ -140,83 +141,87 @@ def read_file(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
     ]
 
 
-def remember(store: Store, folder: str, known: pa.Table, shards: Mapping[int, Shard]) -> None:
-    """Write what is known after a run, shard by shard, together with what was known of documents outside it.
+def update_memory(store: Store, folder: str, all_pairs: pa.Table, shards: Mapping[int, Shard]) -> None:
+    """Write the pairs of a run, shard by shard, and keep stored pairs with documents of other shards.
 
-    Args: known, Outcome.known; shards, those of the run by number.
+    Args: all_pairs, Outcome.known; shards, those of the run by ordinal.
     """
     catalog = Catalog.load(store, f"{folder}/catalog.json")
     numbers = {(shard.id, shard.generation): number for number, shard in shards.items()}
-    order = np.lexsort((known[KNOWN].to_numpy(), known[ROW].to_numpy()))
-    known = known.take(pa.array(order))
-    rows = known[ROW].to_numpy()
+    order = np.lexsort((all_pairs[KNOWN].to_numpy(), all_pairs[ROW].to_numpy()))
+    all_pairs = all_pairs.take(pa.array(order))
+    rows = all_pairs[ROW].to_numpy()
     entries = {}
     for number, shard in shards.items():
         low, high = np.searchsorted(rows, [np.uint64(n << ROW_BITS) for n in (number, number + 1)])
-        mine = known.slice(low, high - low).combine_chunks()
-        others = mine[KNOWN].to_numpy() >> np.uint64(ROW_BITS)
-        named = np.unique(others).astype(np.int64)
-        listed = [(shards[n].id, shards[n].generation) for n in named.tolist()]
+        pairs = all_pairs.slice(low, high - low).combine_chunks()
+        others = pairs[KNOWN].to_numpy() >> np.uint64(ROW_BITS)
+        partners = np.unique(others).astype(np.int64)
+        listed = [(shards[n].id, shards[n].generation) for n in partners.tolist()]
         columns = {
-            "row": mine[ROW].to_numpy().astype(np.uint32),
-            "shard": np.searchsorted(named, others.astype(np.int64)).astype(np.int32),
-            "other": mine[KNOWN].to_numpy().astype(np.uint32),
+            "row": pairs[ROW].to_numpy().astype(np.uint32),
+            "shard": np.searchsorted(partners, others.astype(np.int64)).astype(np.int32),
+            "other": pairs[KNOWN].to_numpy().astype(np.uint32),
         }
-        table = pa.table({**columns, **{n: mine[n] for n in known.column_names if n not in (ROW, KNOWN)}})
+        table = pa.table(
+            {**columns, **{n: pairs[n] for n in all_pairs.column_names if n not in (ROW, KNOWN)}}
+        )
         table, listed = _join(table, listed, read_memory(catalog, folder, shard), numbers)
         key = memory_key(folder, shard)
         name = key.rpartition("/")[2]
         if not table.num_rows and name not in catalog.entries:
             continue
-        found = {"digest": digest([table_digest(table), listed]), "pairs": table.num_rows}
-        if catalog.entries.get(name) != found:
-            write_memory(store, key, table, listed)
-            entries[name] = found
+        entry = {"digest": digest([table_digest(table), listed]), "pairs": table.num_rows}
+        if catalog.entries.get(name) != entry:
+            write_pairs(store, key, table, listed)
+            entries[name] = entry
     catalog.update(entries)
 
 
 def _join(
     table: pa.Table,
     listed: list[tuple[str, int]],
-    before: tuple[pa.Table, list[tuple[str, int]]] | None,
+    stored: tuple[pa.Table, list[tuple[str, int]]] | None,
     numbers: Mapping[tuple[str, int], int],
 ) -> tuple[pa.Table, list[tuple[str, int]]]:
-    """Add what was known of documents of shards that the run does not have."""
-    if before is None:
+    """Add the stored pairs with documents of shards outside the run. numbers: ordinals of the run's shards."""
+    if stored is None:
         return table, listed
-    old, names = before
+    outside_pairs, names = stored
     outside = np.array([name not in numbers for name in names] + [False], bool)
-    old = old.filter(pa.array(outside[old["shard"].to_numpy()]))
-    moved = old["shard"].to_numpy() + len(listed)
-    old = old.set_column(1, "shard", pa.array(moved.astype(np.int32))).replace_schema_metadata()
-    joined = pa.concat_tables([table, old.select(table.column_names)])
-    names = [*listed, *names] if old.num_rows else listed
+    outside_pairs = outside_pairs.filter(pa.array(outside[outside_pairs["shard"].to_numpy()]))
+    indices = outside_pairs["shard"].to_numpy() + len(listed)
+    outside_pairs = outside_pairs.set_column(
+        1, "shard", pa.array(indices.astype(np.int32))
+    ).replace_schema_metadata()
+    joined = pa.concat_tables([table, outside_pairs.select(table.column_names)])
+    names = [*listed, *names] if outside_pairs.num_rows else listed
     return joined.sort_by([("row", "ascending"), ("shard", "ascending"), ("other", "ascending")]), names
 
 
-def write_memory(store: Store, key: str, table: pa.Table, listed: Sequence[tuple[str, int]]) -> None:
-    """Write one shard's file."""
+def write_pairs(store: Store, key: str, table: pa.Table, listed: Sequence[tuple[str, int]]) -> None:
+    """Write one file. listed: id and generation of the shards that column `shard` refers to."""
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({LIST: json.dumps(listed)}), sink, compression="zstd")
     store.put(key, sink.getvalue())
 
 
 def forget(store: Store, folder: str, rows: Mapping[str, Sequence[int]]) -> int:
-    """Take the pairs of documents out of the memory, at both ends; returns how many entries went. rows: by shard."""
+    """Remove all pairs of some documents; returns how many entries were removed. rows: by shard id."""
     catalog = Catalog.load(store, f"{folder}/catalog.json")
-    entries, n_gone = {}, 0
+    entries, n_removed = {}, 0
     for name in sorted(catalog.entries):
         key = f"{folder}/{name}"
-        table, listed = read_file(store, key)
-        own = name.rpartition("-")[0]
-        gone = np.isin(table["row"].to_numpy(), np.array(rows.get(own, ()), np.uint32))
+        table, listed = read_pairs(store, key)
+        shard_id = name.rpartition("-")[0]
+        is_removed = np.isin(table["row"].to_numpy(), np.array(rows.get(shard_id, ()), np.uint32))
         for number, (other, _) in enumerate(listed):
             others = np.array(rows.get(other, ()), np.uint32)
-            gone |= (table["shard"].to_numpy() == number) & np.isin(table["other"].to_numpy(), others)
-        if gone.any():
-            n_gone += int(gone.sum())
-            table = table.filter(pa.array(~gone)).replace_schema_metadata()
-            write_memory(store, key, table, listed)
+            is_removed |= (table["shard"].to_numpy() == number) & np.isin(table["other"].to_numpy(), others)
+        if is_removed.any():
+            n_removed += int(is_removed.sum())
+            table = table.filter(pa.array(~is_removed)).replace_schema_metadata()
+            write_pairs(store, key, table, listed)
             entries[name] = {"digest": digest([table_digest(table), listed]), "pairs": table.num_rows}
     catalog.update(entries)
-    return n_gone
+    return n_removed

@@ -1,7 +1,7 @@
-"""Global steps that answer: every row that a map gave gets one back, by its place in the order of keys.
+"""Global steps that return one value per mapped row, joined back by key order.
 
-A map's rows lie sorted by key, so that a key costs what it adds to the one before it, and neither they nor the answers
-say which document they belong to: the shard works that out anew, from its own columns.
+The rows of a map are stored sorted by (key, position in the map output), so that keys are stored as differences, and
+neither they nor the answers contain a document id: the shard computes the assignment again from its own columns.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pipeline.stage import Global, Outcome
 from pipeline.storage.store import Store
 
 PLANES = tuple(f"key_{i}" for i in range(8))
-"""Bytes of the difference between a key and the one before it, from the lowest: a column each, so that those that are
+"""Bytes of the difference between a key and the previous one, lowest first, one column each, so that bytes that are
 zero or small compress."""
 
 
 def write_questions(store: Store, key: str, table: pa.Table, n_partitions: int) -> None:
-    """Write what a map gave, in order of (key, place)."""
-    table = ordered(table)[0]
+    """Write the output of a map in order of (key, position), in one record batch per partition."""
+    table = sort_by_key(table)[0]
     keys = table["key"].to_numpy()
     partitions = partition_of(keys, n_partitions)
     begins = np.append(True, partitions[1:] != partitions[:-1])[: len(keys)]
@@ -42,15 +42,15 @@ def write_questions(store: Store, key: str, table: pa.Table, n_partitions: int) 
 
 
 def read_questions(store: Store, key: str, partition: int) -> pa.Table:
-    """Read one partition of what a map gave."""
+    """Read one partition of the output of a map, in order of (key, position)."""
     packed = read_exchange(store, [key], partition)
     planes = np.stack([packed[name].to_numpy() for name in PLANES], axis=1)
     keys = np.cumsum(np.ascontiguousarray(planes).view("<u8").ravel().astype(np.uint64), dtype=np.uint64)
     return packed.drop_columns(list(PLANES)).add_column(0, "key", pa.array(keys, pa.uint64()))
 
 
-def ordered(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
-    """A table in order of (key, place), and where each of its rows was: uint32 (n_rows,)."""
+def sort_by_key(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """Sort a table by (key, position); returns it and the former position of each row: uint32 (n_rows,)."""
     from pipeline.keysort import key_order  # loads numba, which most commands can do without
 
     table = table.combine_chunks()
@@ -60,55 +60,55 @@ def ordered(table: pa.Table) -> tuple[pa.Table, np.ndarray]:
 
 
 def answer_partition(store: Store, step: GlobalStep, maps: Sequence[str], partition: int, key: str) -> int:
-    """Answer one partition; the file has a record batch for each map."""
-    asked = [read_questions(store, name, partition) for name in maps]
-    sizes = [table.num_rows for table in asked]
-    answers = answered(step.definition, pa.concat_tables(asked), step.config)
+    """Reduce one partition and write its answers, in one record batch per map; returns the number of answers."""
+    tables = [read_questions(store, name, partition) for name in maps]
+    sizes = [table.num_rows for table in tables]
+    answers = answer_rows(step.definition, pa.concat_tables(tables), step.config)
     write_exchange(store, key, answers, np.repeat(np.arange(len(maps)), sizes), len(maps))
     return answers.num_rows
 
 
-def answered(step: Global, table: pa.Table, config: object) -> pa.Table:
-    """What a step says to each row of a partition, in the order in which they stand.
+def answer_rows(step: Global, table: pa.Table, config: object) -> pa.Table:
+    """Reduce a partition; returns one answer per row, in the order of the table.
 
     Raises: StageError unless reduce returns one row for each.
     """
-    table, order = ordered(table)
+    table, order = sort_by_key(table)
     answers = step.reduce(table, config).combine_chunks()
     if answers.num_rows != table.num_rows:
         raise StageError(
-            f"{step.name}.reduce gave {answers.num_rows:,} answers to {table.num_rows:,} rows; expected one to each"
+            f"{step.name}.reduce returned {answers.num_rows:,} rows for {table.num_rows:,}; expected one for each"
         )
-    back = np.empty(len(order), np.intp)
-    back[order] = np.arange(len(order))
-    return pick(answers, number_columns(answers), back)
+    inverse = np.empty(len(order), np.intp)
+    inverse[order] = np.arange(len(order))
+    return pick(answers, number_columns(answers), inverse)
 
 
-def read_answers(store: Store, parts: Sequence[str], place: int) -> pa.Table:
-    """What all partitions say to the rows of one map, in order of (key, place)."""
-    return read_exchange(store, parts, place).combine_chunks()
+def read_answers(store: Store, results: Sequence[str], position: int) -> pa.Table:
+    """Read the answers of all partitions to the rows of one map, in order of (key, position)."""
+    return read_exchange(store, results, position).combine_chunks()
 
 
 @dataclass(frozen=True)
 class AnswerTask:
-    """The end of a step that answers, for one shard; place, among the maps."""
+    """Last task of a step with `answer`, for one shard. position: of its map; results: keys of the answers."""
 
     store: Store
     step: GlobalStep
     feed: Feed
     ordinal: int
-    place: int
-    parts: tuple[str, ...]
+    position: int
+    results: tuple[str, ...]
     folder: str
     recipe: str
 
 
 def answer_shard(task: AnswerTask) -> dict[str, dict[str, str]]:
-    """Write the sidecar of a shard that was answered; returns the digest of each column, by shard."""
+    """Join the answers to a shard and write its row sidecar; returns the digest of each column, by shard id."""
     step, shard = task.step.definition, task.feed.shard
     assert step.answer is not None
     reads = tuple(name for name in step.reads if name != "text")
     table = pa.concat_tables(task.feed.batches(task.store, reads, task.ordinal << ROW_BITS)).combine_chunks()
-    answers = read_answers(task.store, task.parts, task.place)
+    answers = read_answers(task.store, task.results, task.position)
     outcome = Outcome(rows=step.answer(table, answers, task.step.config))
     return write_rows(task.store, task.step, task.folder, task.recipe, outcome, {task.ordinal: shard})

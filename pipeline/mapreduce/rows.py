@@ -1,4 +1,4 @@
-"""Row values of a global step, written as one sidecar per shard."""
+"""Row-aligned results of a global step, written as one sidecar per shard."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from pipeline.storage.store import Store
 
 
 def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Iterator[tuple[Shard, pa.Table]]:
-    """Cut a step's row values into one full-length table per shard; rows without a value are null.
+    """Yield one table per shard with a row for each document; rows without a result are null.
 
-    Args: shards, by the ordinal that their rows are numbered with.
+    Args: shards, by the ordinal in their row numbers.
+    Raises: StageError if finish returned columns other than declared, or two rows with the same number.
     """
     schema = step.definition.writes
     values = (
@@ -28,14 +29,14 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
     )
     if set(values.column_names) != {ROW, *schema.names}:
         raise StageError(
-            f"{step.name}.finish wrote {values.column_names}; it declares row, {', '.join(schema.names)}"
+            f"{step.name}.finish returned {values.column_names}; expected row, {', '.join(schema.names)}"
         )
     order = np.argsort(values[ROW].to_numpy(), kind="stable")
     numbers = values[ROW].to_numpy()[order]
-    # once, because it copies even a single chunk; wide, because it holds all shards
+    # combined once, because that copies even a single chunk; widened, because all shards are in one column
     whole = {f.name: values[f.name].cast(widened(f.type)).combine_chunks() for f in schema}
     if len(numbers) and (np.diff(numbers) == 0).any():
-        raise StageError(f"{step.name}.finish gave a row more than one value")
+        raise StageError(f"{step.name}.finish returned more than one row with the same `row`")
     for ordinal, shard in shards.items():
         index = np.full(shard.n_rows, -1, np.int64)
         low, high = (np.searchsorted(numbers, np.uint64(n << ROW_BITS)) for n in (ordinal, ordinal + 1))
@@ -52,7 +53,7 @@ def cut_rows(step: Step, outcome: Outcome, shards: Mapping[int, Shard]) -> Itera
 def write_rows(
     store: Store, step: Step, folder: str, recipe: str, outcome: Outcome, shards: Mapping[int, Shard]
 ) -> dict[str, dict[str, str]]:
-    """Write the row sidecars of shards, by ordinal; returns the digest of each column, by shard."""
+    """Write the row sidecars of shards, by ordinal; returns the digest of each column, by shard id."""
     digests = {}
     for shard, rows in cut_rows(step, outcome, shards):
         ref = SidecarRef(f"{folder}/rows/{shard.id}.parquet", recipe)

@@ -1,4 +1,4 @@
-"""Keyed rows, what the maps of a global step give: exchanged through files, and sorted."""
+"""Keyed rows, the output of the maps of a global step: sorted, and exchanged through files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.schema import ROW
 from pipeline.storage.store import Store
 
 LEVEL = 3
-"""Of zstd: a third smaller than 1 where rows hold text, for a tenth of the time that it takes to make them."""
+"""zstd level: a third smaller than level 1 if rows contain text, for a tenth of the time of computing them."""
 
 
 def sort_keyed(table: pa.Table) -> pa.Table:
-    """Sort by (key, row), or by key where there is no row; what is sorted already, as a run of an index, is kept."""
+    """Sort by (key, row), or by key in a table without `row`; a sorted table, as of an index, is returned as it is."""
     from pipeline.keysort import is_sorted, key_order  # loads numba, which most commands can do without
 
     table = table.combine_chunks()
@@ -27,7 +27,7 @@ def sort_keyed(table: pa.Table) -> pa.Table:
 
 
 def number_columns(table: pa.Table) -> dict[str, np.ndarray]:
-    """Columns of integers and floats without nulls."""
+    """Columns of integers and floats without nulls, as arrays (n_rows,) by name."""
     return {
         name: column.to_numpy()
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -35,27 +35,33 @@ def number_columns(table: pa.Table) -> dict[str, np.ndarray]:
     }
 
 
-def pick(table: pa.Table, numbers: dict[str, np.ndarray], places: np.ndarray) -> pa.Table:
-    """Take rows of a table by their places; numbers are cheaper to take one array at a time."""
-    places = places.astype(np.intp, copy=False)
+def pick(table: pa.Table, numbers: dict[str, np.ndarray], positions: np.ndarray) -> pa.Table:
+    """Take rows of a table by position.
+
+    Args: numbers, of number_columns, which are taken with numpy, because that is faster; positions, integers (n,).
+    """
+    positions = positions.astype(np.intp, copy=False)
     columns = [
-        pa.array(numbers[name][places]) if name in numbers else table[name].take(pa.array(places))
+        pa.array(numbers[name][positions]) if name in numbers else table[name].take(pa.array(positions))
         for name in table.column_names
     ]
     return pa.table(columns, schema=table.schema).combine_chunks()
 
 
 def partition_of(keys: np.ndarray, n_partitions: int) -> np.ndarray:
-    """Partition of each key: equal ranges of its upper 32 bits. uint64 (n,) -> int64 (n,)."""
+    """Partition of each key, by equal ranges of its upper 32 bits: uint64 (n,) -> int64 (n,)."""
     return (((keys >> np.uint64(32)) * np.uint64(n_partitions)) >> np.uint64(32)).astype(np.int64)
 
 
 def write_exchange(
     store: Store, key: str, table: pa.Table, partitions: np.ndarray, n_partitions: int
 ) -> None:
-    """Write one exchange file: record batch i holds the rows of partition i, in the table's order."""
-    kind = np.uint16 if n_partitions <= 1 << 16 else np.int64  # of 16 bits numpy makes a counting sort
-    order = np.argsort(partitions.astype(kind), kind="stable")
+    """Write one exchange file: record batch i contains the rows of partition i, in the order of the table.
+
+    Args: partitions, int64 (n_rows,), of each row.
+    """
+    dtype = np.uint16 if n_partitions <= 1 << 16 else np.int64  # numpy uses radix sort for 16 bits
+    order = np.argsort(partitions.astype(dtype), kind="stable")
     bounds = np.append(0, np.cumsum(np.bincount(partitions, minlength=n_partitions)))
     table = table.combine_chunks()
     numbers = number_columns(table)
@@ -63,14 +69,14 @@ def write_exchange(
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=LEVEL))
     with pa.ipc.new_file(sink, table.schema, options=options) as writer:
         for low, high in pairwise(bounds):
-            part = pick(table, numbers, order[low:high])
-            batches = part.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+            rows = pick(table, numbers, order[low:high])
+            batches = rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
             writer.write_batch(batches[0])
     store.put(key, sink.getvalue())
 
 
 def read_exchange(store: Store, keys: Sequence[str], partition: int) -> pa.Table:
-    """Read one partition from every map's file, in the order of the files."""
+    """Read one partition from exchange files, in the order of `keys`."""
     tables = []
     for key in keys:
         with store.open(key) as stream:

@@ -1,1 +1,1 @@
-"""Mixes: quotas of tokens per group, repetitions, and training order."""
+"""Mixes: token quotas of groups, repeats of documents, and training order."""

@@ -3,7 +3,7 @@
 Grammar; all keys are optional:
 
     mix:
-      default: zh50                # the mix whose copies the ledger counts
+      default: zh50                # the mix that the column `copies` of the ledger counts
       max_discard: 0.6             # largest share of the available tokens that a mix may leave out
       mixes:
         zh50:
@@ -38,7 +38,7 @@ Shares = Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Phase:
+class MixPhase:
     """Shares that apply until a fraction, in (0, 1], of the training order."""
 
     until: float
@@ -50,18 +50,20 @@ class Mix:
     """The settings of one mix.
 
     by: column whose values are the strata; None puts every document into one group.
-    groups: name -> strata; a stratum outside all groups is left out unless a share names it.
+    groups: name -> strata; a stratum in no group is left out unless a share names it.
     phases: shares over training order; one phase for a plain share, none for alpha.
     alpha: a group of n tokens has a share p ∝ n^alpha; 1 is natural, 0 uniform.
-    tokens: requested total; None is the largest that shares and max_epochs allow.
+    tokens: requested total; None is the largest total that shares and max_epochs allow.
+    max_epochs: largest number of passes over a group; with repeats, of copies of a document.
     repeat: how often documents are taken in one pass over a group; None is once.
     seed: of the keyed hash that chooses and orders documents.
+    materialise: write the text of the mix to files of its own.
     """
 
     name: str
     by: str | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    phases: tuple[Phase, ...] = ()
+    phases: tuple[MixPhase, ...] = ()
     alpha: float = 1.0
     tokens: int | None = None
     max_epochs: float = 1.0
@@ -71,19 +73,17 @@ class Mix:
 
     @property
     def passes(self) -> Fraction:
-        """Largest number of passes over a group.
-
-        With repeats it is a whole number, such that no document is taken more often than max_epochs.
-        """
+        """Largest number of passes over a group; with repeats a whole number that observes max_epochs."""
         epochs = Fraction(str(self.max_epochs))
         return epochs if self.repeat is None else Fraction(epochs // self.repeat.max)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixSection:
-    """The `mix` section of a run file; the mix `natural`, every kept document once, always exists.
+    """The `mix` section of a run file. The mix `natural`, every kept document once, always exists.
 
-    Unless the run file names `natural` or makes it the default, only its order is written, referring to the data files.
+    Unless the run file names `natural` or makes it the default, only its training order is written, which refers to
+    rows of the data files.
     """
 
     default: str = NATURAL
@@ -91,15 +91,15 @@ class MixSection:
     mixes: Mapping[str, Mix] = field(default_factory=lambda: {NATURAL: Mix(name=NATURAL)})
 
 
-def parse(settings: Mapping[str, Any] | None, where: str) -> MixSection:
+def parse_mix(settings: Mapping[str, Any] | None, where: str) -> MixSection:
     """Parse the `mix` section of a run file; `where` is its name in errors.
 
-    Raises: ConfigError if a setting is unknown, out of range or in conflict with another.
+    Raises: ConfigError if a setting is unknown, out of range or conflicts with another.
     """
     settings = _mapping(settings or {}, where)
     check_keys(settings, ("default", "max_discard", "mixes"), where)
-    named = _mapping(settings.get("mixes") or {}, f"{where}.mixes")
-    mixes = {name: _mix(name, value or {}, f"{where}.mixes.{name}") for name, value in named.items()}
+    entries = _mapping(settings.get("mixes") or {}, f"{where}.mixes")
+    mixes = {name: _mix(name, value or {}, f"{where}.mixes.{name}") for name, value in entries.items()}
     default = settings.get("default", NATURAL)
     mixes.setdefault(NATURAL, Mix(name=NATURAL, materialise=default == NATURAL))
     if default not in mixes:
@@ -130,20 +130,18 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
     if by is not None and not isinstance(by, str):
         raise ConfigError(f"{where}.by: found {by!r}; name one text column")
     if by is None and (share_settings or "groups" in settings):
-        raise ConfigError(
-            f"{where}: {(*share_settings, 'groups')[0]} needs `by`, the column that holds the strata"
-        )
+        raise ConfigError(f"{where}: {(*share_settings, 'groups')[0]} needs `by`, the column of the strata")
     if not isinstance(materialise, bool):
         raise ConfigError(f"{where}.materialise: found {materialise!r}; expected true or false")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise ConfigError(f"{where}.seed: found {seed!r}; expected a whole number from 0 to 2**64 - 1")
     groups = _groups(settings.get("groups") or {}, f"{where}.groups")
     phases = _phases(settings, where)
-    shared = {group for phase in phases for group in phase.share}
-    if phases and (without_share := sorted(groups.keys() - shared)):
+    with_share = {group for phase in phases for group in phase.share}
+    if phases and (without_share := sorted(groups.keys() - with_share)):
         raise ConfigError(f"{where}: group {without_share[0]!r} has no share; give it one (0 leaves it out)")
     if in_both := sorted(
-        shared & {stratum for strata in groups.values() for stratum in strata} - groups.keys()
+        with_share & {stratum for strata in groups.values() for stratum in strata} - groups.keys()
     ):
         raise ConfigError(
             f"{where}: {in_both[0]!r} is in a group and has a share of its own; keep one of them"
@@ -152,7 +150,7 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
     max_epochs = _number(settings.get("max_epochs", 1.0), f"{where}.max_epochs", 1, 1e6)
     if repeat and repeat.max > max_epochs:
         raise ConfigError(
-            f"{where}.repeat: documents are taken up to {repeat.max} times and max_epochs is {max_epochs:g}; "
+            f"{where}.repeat: documents are repeated up to {repeat.max} times, but max_epochs is {max_epochs:g}; "
             f"set max_epochs to {repeat.max} or more, or lower the repeats"
         )
     return Mix(
@@ -184,13 +182,13 @@ def _groups(settings: Any, where: str) -> dict[str, tuple[str, ...]]:
     return groups
 
 
-def _phases(settings: Mapping[str, Any], where: str) -> tuple[Phase, ...]:
+def _phases(settings: Mapping[str, Any], where: str) -> tuple[MixPhase, ...]:
     if "share" in settings:
-        return (Phase(until=1.0, share=_share(settings["share"], f"{where}.share")),)
+        return (MixPhase(until=1.0, share=_share(settings["share"], f"{where}.share")),)
     entries = settings.get("schedule", [])
     if not isinstance(entries, list) or ("schedule" in settings and not 0 < len(entries) <= MAX_PHASES):
         raise ConfigError(f"{where}.schedule: expected 1 to {MAX_PHASES} entries of `until` and `share`")
-    phases: list[Phase] = []
+    phases: list[MixPhase] = []
     for i, entry in enumerate(entries):
         where_entry = f"{where}.schedule[{i}]"
         entry = _mapping(entry, where_entry)
@@ -198,7 +196,7 @@ def _phases(settings: Mapping[str, Any], where: str) -> tuple[Phase, ...]:
         until = _number(entry.get("until"), f"{where_entry}.until", 0, 1)
         if until <= (phases[-1].until if phases else 0):
             raise ConfigError(f"{where_entry}.until: found {until}; expected more than in the previous phase")
-        phases.append(Phase(until=until, share=_share(entry.get("share"), f"{where_entry}.share")))
+        phases.append(MixPhase(until=until, share=_share(entry.get("share"), f"{where_entry}.share")))
     if phases and phases[-1].until != 1:
         raise ConfigError(f"{where}.schedule: the last phase ends at {phases[-1].until}; expected 1.0")
     return tuple(phases)

@@ -1,8 +1,8 @@
-"""Ratio-controlled mixing: which documents are in a mix, how often, and in what training order.
+"""Ratio-controlled mixing: the documents of a mix, how often each is taken, and their training order.
 
-Takes each document's stratum, token count and keyed hash, and the token quotas of pipeline.mix.plan. Every
-choice is made by the hash of the document id, so that the mix depends on the documents and the seed, not on
-sharding. Text is written by release.
+Computed from each document's stratum, token count and keyed hash, and the token quotas of pipeline.mix.plan. Choices
+depend on the keyed hash of the document id only, so the mix depends on the documents and the seed, not on sharding.
+Text is written by the release.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ import pyarrow as pa
 
 from pipeline.errors import ExpectationError
 from pipeline.keyed_hash import GOLDEN, keyed_hash, scramble
-from pipeline.mix.config import NATURAL, Mix, MixSection, Phase, parse
-from pipeline.mix.plan import GroupPlan, MixPlan, count_tokens, plan
+from pipeline.mix.config import NATURAL, Mix, MixPhase, MixSection, parse_mix
+from pipeline.mix.plan import GroupPlan, MixPlan, count_tokens, plan_quotas
 from pipeline.mix.repeat import Repeat
 
 __all__ = [
-    "NATURAL", "GroupPlan", "Mix", "MixPlan", "MixSection", "Phase", "Repeat", "copies", "count_tokens", "group_index",
-    "keyed_hash", "parse", "plan", "positions", "realised",
+    "NATURAL", "GroupPlan", "Mix", "MixPhase", "MixPlan", "MixSection", "Repeat", "copies", "count_tokens",
+    "group_index", "keyed_hash", "parse_mix", "plan_quotas", "positions", "realised",
 ]  # fmt: skip
 
 
 def group_index(strata: pa.Array | pa.ChunkedArray, plan: MixPlan) -> np.ndarray:
-    """Return the index of each document's group in `plan.groups`: string (n_docs,) to int32 (n_docs,), -1 for none."""
+    """Return the index of each document's group in `plan.groups`.
+
+    Args: strata, string (n_docs,), plain or dictionary-encoded.
+    Returns: int32 (n_docs,), -1 for documents in no group.
+    """
     if plan.mix.by is None:
         return np.zeros(len(strata), np.int32)
     group_of = {stratum: i for i, group in enumerate(plan.groups) for stratum in group.strata}
@@ -44,11 +48,11 @@ def copies(
 ) -> np.ndarray:
     """Return how often each document is in the mix.
 
-    Every document of a group is taken floor(epochs) times, multiplied by its repeats. The remaining tokens come from
-    further copies of documents in keyed-hash order, skipping those that no longer fit; finally the shortest remaining
-    document is added if that brings the group nearer to its target. Hash ties are resolved by row order. Repeats of a
-    document have separate positions in that order, so that in part of a pass a document with five repeats is taken
-    about five times as often as another.
+    Every document of a group is taken floor(epochs) times its repeats. The remaining tokens come from further copies of
+    documents in keyed-hash order, skipping documents that no longer fit; finally the shortest remaining document is
+    added if that brings the group closer to its target. Hash ties are resolved by row order. Repeats of a document have
+    separate positions in that order, so that in a partial pass a document with five repeats is taken about five times
+    as often as a document with one.
 
     Args: group_index, int32, -1 for documents in no group; tokens, int64; hashes, uint64; times, int64, how often a
     document is taken in one pass, None for once; all (n_docs,).
@@ -63,23 +67,24 @@ def copies(
         if available != group.available:
             raise ExpectationError(
                 f"mix {plan.mix.name}: group {group.name!r} has {available:,} tokens; the plan counted "
-                f"{group.available:,}. Plan again with the documents of this mix"
+                f"{group.available:,}. Plan the mix again with its present documents"
             )
         if group.asked == group.available:  # also when no document has a token
             result[rows] = times[rows] if group.share > 0 else 0
             continue
         epochs, missing = divmod(group.asked, available)
         document = _walk(hashes[rows], times[rows])
-        taken = document[_nearest(sizes[document], missing)]
-        result[rows] = epochs * times[rows] + np.bincount(taken, minlength=len(rows))
+        more = document[_nearest(sizes[document], missing)]
+        result[rows] = epochs * times[rows] + np.bincount(more, minlength=len(rows))
     return result
 
 
 def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Documents of a group, each repeated `times` times, in the order in which copies are chosen.
+    """Return the documents of a group, each repeated `times` times, in the order in which copies are chosen.
 
     Args: hashes, uint64, ascending; times, int64; both (n_docs,).
-    Returns: int64 (sum(times),), indices of documents; the first copy of a document is ordered by its own hash.
+    Returns: int64 (sum(times),), indices of documents. The first copy of a document is ordered by the document's hash,
+    further copies by hashes derived from it.
     """
     document = np.repeat(np.arange(len(times)), times)
     number = np.arange(len(document)) - np.repeat(np.cumsum(times) - times, times)
@@ -90,20 +95,25 @@ def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _by_group(group_index: np.ndarray, keys: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    """Rows of each group, sorted by key, then row."""
+    """Return the rows of each group, sorted by key, then row."""
     order = np.lexsort((keys, group_index))
     bounds = np.searchsorted(group_index[order], np.arange(n_groups + 1))
     return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
-    """Take sizes in order, each if it still fits, then the smallest remaining one if that ends nearer to target.
+    """Choose sizes whose sum is close to a target.
 
-    Returns: bool (n,), the sizes taken.
+    Sizes are chosen in order if they still fit, then the smallest remaining one if that brings the sum closer.
+
+    Args: sizes, int64 (n,).
+    Returns: bool (n,), the chosen sizes.
     """
     taken = np.zeros(len(sizes), bool)
     rest, missing = np.arange(len(sizes)), target
-    while missing and len(rest):  # few rounds: each ends at a size that does not fit and drops all above it
+    while missing and len(
+        rest
+    ):  # few rounds: each ends at a size that does not fit and removes all larger ones
         rest = rest[sizes[rest] <= missing]
         n_fit = int(np.searchsorted(np.cumsum(sizes[rest]), missing, side="right"))
         taken[rest[:n_fit]] = True
@@ -119,10 +129,10 @@ def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
 def positions(
     hashes: np.ndarray, n_copies: np.ndarray, group_index: np.ndarray, tokens: np.ndarray, plan: MixPlan
 ) -> pa.Table:
-    """Arrange all copies of all documents in training order.
+    """Return all copies of all documents in training order.
 
     Copies are interleaved uniformly by a hash of (document hash, copy number). With a schedule, the copies of
-    each group are first assigned to phases by the group's quotas, in the order of another such hash.
+    each group are first assigned to phases by the group's quotas, in the order of a second such hash.
 
     Args: arrays (n_docs,), as for `copies`; n_copies, its result.
     Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 for the first
@@ -141,16 +151,20 @@ def positions(
 
 
 def _phase_of(key: np.ndarray, group: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> np.ndarray:
-    """Assign the copies of each group to phases by token quotas, in key order: uint64 (n_copies,)."""
+    """Assign the copies of each group to phases by token quotas, in key order.
+
+    Args: key, uint64; group, int32; sizes, int64, tokens; all (n_copies,).
+    Returns: uint64 (n_copies,).
+    """
     phase = np.zeros(len(key), np.uint64)
     if len(plan.mix.phases) < 2:
         return phase
-    for planned, rows in zip(plan.groups, _by_group(group, key, len(plan.groups)), strict=True):
+    for group_plan, rows in zip(plan.groups, _by_group(group, key, len(plan.groups)), strict=True):
         ends = np.cumsum(sizes[rows])
-        realised = int(ends[-1]) if len(ends) else 0
-        asked_ends = list(itertools.accumulate(planned.quotas))[:-1]
-        bounds = [2 * realised * end // max(planned.asked, 1) for end in asked_ends]
-        middles = 2 * ends - sizes[rows]  # doubled, to stay whole
+        total = int(ends[-1]) if len(ends) else 0
+        asked_ends = list(itertools.accumulate(group_plan.quotas))[:-1]
+        bounds = [2 * total * end // max(group_plan.asked, 1) for end in asked_ends]
+        middles = 2 * ends - sizes[rows]  # doubled, so that they are whole numbers
         phase[rows] = np.searchsorted(bounds, middles, side="right")
     return phase
 

@@ -1,7 +1,7 @@
 """Token accounting of a mix: the number of tokens of each group, in exact integers.
 
-Takes token counts by stratum. Shares are exact fractions, rounded once by largest remainder, so that the
-quotas always add up. Which documents provide the tokens is decided in pipeline.mix.order.
+Computed from token counts by stratum. Shares are exact fractions, rounded once by largest remainder, so that the
+quotas always add up to the total. The documents are chosen in pipeline.mix.order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipeline.errors import MixError
 from pipeline.mix.config import Mix
 
-WHOLE = "all"  # the one group of a mix that names no column
+WHOLE = "all"  # the only group of a mix without a column
 NO_STRATUM = ""  # stratum of documents without a value; it belongs to no group
 
 Phases = list[tuple[Fraction, dict[str, Fraction]]]
@@ -26,9 +26,10 @@ Phases = list[tuple[Fraction, dict[str, Fraction]]]
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPlan:
-    """One group of a planned mix, in tokens; there is one quota per phase.
+    """One group of a planned mix.
 
-    available: tokens of one pass over its documents, including repeats.
+    available: tokens of one pass over its documents, including repeats. share: of the mix, in [0, 1]. quotas: tokens
+    in each phase.
     """
 
     name: str
@@ -50,7 +51,11 @@ class GroupPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class MixPlan:
-    """Exact token quotas of a mix; groups are sorted by name, and group indices refer to this order."""
+    """Exact token quotas of a mix.
+
+    groups: sorted by name; group indices refer to this order. available: tokens of all documents, including repeats.
+    discarded: those of them that the mix leaves out.
+    """
 
     mix: Mix
     groups: tuple[GroupPlan, ...]
@@ -79,8 +84,8 @@ def count_tokens(strata: pa.Array | pa.ChunkedArray, tokens: np.ndarray) -> dict
     return dict(sorted(zip(sums["stratum"].to_pylist(), sums["tokens_sum"].to_pylist(), strict=True)))
 
 
-def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
-    """Compute the exact token quotas of each group of a mix.
+def plan_quotas(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
+    """Return the exact token quotas of each group of a mix.
 
     Args: tokens_by_stratum, tokens of the available documents, including repeats; max_discard, the largest share of
     them that the mix may leave out.
@@ -93,7 +98,7 @@ def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> 
         raise MixError(f"mix {mix.name}: its groups have no tokens; values of {mix.by} found: {values}")
     phases = _weights(mix, available)
     share = {
-        name: sum((part * shares.get(name, Fraction()) for part, shares in phases), Fraction())
+        name: sum((length * shares.get(name, Fraction()) for length, shares in phases), Fraction())
         for name in members
     }
     capacity = {name: int(mix.passes * n) for name, n in available.items()}
@@ -117,7 +122,10 @@ def plan(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> 
 
 
 def _check(plan: MixPlan, capacity: Mapping[str, int], largest: int, max_discard: float) -> None:
-    """Raise MixError for the first group with too few tokens for its share, then if too many tokens are left out."""
+    """Check that every group has enough tokens, then that the mix does not leave out too many.
+
+    Raises: MixError for the first check that fails.
+    """
     mix = plan.mix
     for group in plan.groups:
         if mix.by and group.share and not group.available:
@@ -137,7 +145,7 @@ def _check(plan: MixPlan, capacity: Mapping[str, int], largest: int, max_discard
 
 
 def _members(mix: Mix, strata: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Groups and their strata: the named groups, strata named in shares, or one group per stratum."""
+    """Return groups and their strata: the named groups, strata named in shares, or one group per stratum."""
     if mix.by is None:
         return {WHOLE: tuple(sorted(strata))}
     if mix.phases:
@@ -147,21 +155,21 @@ def _members(mix: Mix, strata: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _weights(mix: Mix, available: Mapping[str, int]) -> Phases:
-    """Exact phases of a mix; natural proportions and alpha have one phase, empty groups have no share."""
+    """Return the exact phases of a mix; natural proportions and alpha have one phase, empty groups have no share."""
     if mix.by is None:
         return [(Fraction(1), {WHOLE: Fraction(1)})]
     if not mix.phases:
-        # decimals have the same digits on every machine, unlike the C library's pow
+        # decimals give the same digits on every machine, unlike pow of the C library
         with decimal.localcontext(decimal.Context(prec=28)):
             alpha = decimal.Decimal(str(mix.alpha))
             weights = {name: Fraction(decimal.Decimal(n) ** alpha) for name, n in available.items() if n}
         return [(Fraction(1), _normalised(weights))]
-    parts, start = [], Fraction()
+    phases, start = [], Fraction()
     for phase in mix.phases:
         end = _exact(phase.until)
-        parts.append((end - start, _normalised({g: _exact(p) for g, p in phase.share.items()})))
+        phases.append((end - start, _normalised({g: _exact(p) for g, p in phase.share.items()})))
         start = end
-    return parts
+    return phases
 
 
 def _normalised(weights: Mapping[str, Fraction]) -> dict[str, Fraction]:
@@ -170,18 +178,18 @@ def _normalised(weights: Mapping[str, Fraction]) -> dict[str, Fraction]:
 
 
 def _exact(number: float) -> Fraction:
-    """The number as written in decimal: 0.1 is one tenth."""
+    """Return the number as it is written in decimal: 0.1 becomes one tenth."""
     return Fraction(str(number))
 
 
 def _quotas(total: int, phases: Phases) -> list[dict[str, int]]:
     """Divide whole tokens among phases and, in each phase, among groups."""
-    per_phase = largest_remainder(total, {str(i).zfill(3): part for i, (part, _) in enumerate(phases)})
+    per_phase = largest_remainder(total, {str(i).zfill(3): length for i, (length, _) in enumerate(phases)})
     return [largest_remainder(n, share) for n, (_, share) in zip(per_phase.values(), phases, strict=True)]
 
 
 def _largest_total(phases: Phases, share: Mapping[str, Fraction], capacity: Mapping[str, int]) -> int:
-    """Largest number of tokens whose quotas do not exceed any group's capacity."""
+    """Return the largest number of tokens whose quotas do not exceed any group's capacity."""
     total = min(int(capacity[name] / p) for name, p in share.items() if p)
     while True:
         quotas = _quotas(total, phases)
@@ -193,18 +201,18 @@ def _largest_total(phases: Phases, share: Mapping[str, Fraction], capacity: Mapp
 
 
 def largest_remainder(total: int, share: Mapping[str, Fraction]) -> dict[str, int]:
-    """Divide a whole number by shares that sum to 1, each result being its quota rounded down or up.
+    """Divide a whole number in proportion to shares that sum to 1; each result is its exact quota rounded down or up.
 
-    The units left by rounding down go to the largest remainders, ties by name.
+    The units left after rounding down are given to the largest remainders, ties in the order of names.
 
     Source: Hamilton's method of apportionment.
     """
-    quota = {name: total * share[name] for name in sorted(share)}
-    parts = {name: int(value) for name, value in quota.items()}
-    by_remainder = sorted(quota, key=lambda name: (parts[name] - quota[name], name))
-    for name in by_remainder[: total - sum(parts.values())]:
-        parts[name] += 1
-    return parts
+    quotas = {name: total * share[name] for name in sorted(share)}
+    rounded = {name: int(quota) for name, quota in quotas.items()}
+    by_remainder = sorted(quotas, key=lambda name: (rounded[name] - quotas[name], name))
+    for name in by_remainder[: total - sum(rounded.values())]:
+        rounded[name] += 1
+    return rounded
 
 
 def _discard_message(plan: MixPlan, max_discard: float) -> str:

@@ -1,8 +1,8 @@
-"""How often a mix repeats a document: by the class of a numeric column, such as the size of its duplicate cluster.
+"""Repeats of documents in a mix, by classes of a numeric column such as the size of the duplicate cluster.
 
-Repeat counts are given, or fitted as in FineWeb-2: of one document per cluster, the share that the filters remove is
-measured for each class of cluster sizes, and documents of classes below the overall rate are repeated. Which documents
-are taken, and their order, is decided in pipeline.mix.order.
+Repeat counts are given, or fitted as in FineWeb-2: with one document per cluster, the share that the filters remove is
+measured for each class of cluster sizes, and documents of classes below the overall rate are repeated. Documents are
+chosen and ordered in pipeline.mix.order.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Repeat:
 
     column: a numeric column; null counts as 1. bounds: lower bound of each class, ascending; documents with a smaller
     value belong to no class and are taken once. times: how often documents of each class are taken, whole numbers;
-    empty until fitted. fit: the method of fitting; max: the largest of times; least_documents: of a class that is
-    fitted. counts: the counts that times were fitted to, see `count`.
+    empty until fitted. fit: the method of fitting. max: the largest value of times. least_documents: classes with fewer
+    documents are not fitted. counts: the counts that times were fitted to, see `count`.
     """
 
     column: str
@@ -69,29 +69,27 @@ class Repeat:
     def fitted(self, counts: Sequence[Sequence[int]]) -> Repeat:
         """Return a copy with `times` fitted to removal rates.
 
-        1 for classes whose rate is at least that of all documents, `max` for the class of the lowest rate, linear
-        between, rounded to the nearest whole number, halves up.
+        It is 1 for classes whose rate is at least that of all documents, `max` for the class of the lowest rate, linear
+        in between, rounded to the nearest whole number, halves up.
 
         Args: counts, the sum over all shards of the results of `count`.
         """
         n_docs, n_removed = (sum(row[i] for row in counts) for i in (0, 1))
-        everywhere = Fraction(n_removed, max(n_docs, 1))
+        overall = Fraction(n_removed, max(n_docs, 1))
         rates = [Fraction(r, n) if n >= max(self.least_documents, 1) else None for n, r in counts[1:]]
-        lowest = min((rate for rate in rates if rate is not None), default=everywhere)
+        lowest = min((rate for rate in rates if rate is not None), default=overall)
         times = []
         for rate in rates:
             advantage = (
-                Fraction()
-                if rate is None or rate >= everywhere
-                else (everywhere - rate) / (everywhere - lowest)
+                Fraction() if rate is None or rate >= overall else (overall - rate) / (overall - lowest)
             )
             times.append(int(1 + (self.max - 1) * advantage + Fraction(1, 2)))
         return replace(self, times=tuple(times), counts=tuple((int(n), int(r)) for n, r in counts))
 
     def report(self, values: pa.ChunkedArray, tokens: np.ndarray, n_copies: np.ndarray) -> dict[str, Any]:
-        """Summarise the classes in a mix as plain data; copies and tokens add up to those of the mix.
+        """Summarise the classes of a mix as plain data; copies and tokens add up to those of the mix.
 
-        Args: values, (n_docs,); tokens and n_copies, int64 (n_docs,), tokens of a document and times it is taken.
+        Args: values, (n_docs,); tokens and n_copies, int64 (n_docs,), tokens of a document and how often it is taken.
         """
         classes = self.classes(values)
         rows = []
@@ -117,6 +115,7 @@ class Repeat:
 def parse_repeat(settings: Any, where: str) -> Repeat | None:
     """Parse the `repeat` key of a mix; None where it is absent.
 
+    Args: settings, parsed YAML; where, the name of the key in errors.
     Raises: ConfigError if a setting is unknown, missing or out of range.
     """
     if settings is None:
@@ -141,7 +140,7 @@ def parse_repeat(settings: Any, where: str) -> Repeat | None:
     bounds = settings.get("bounds", list(BOUNDS))
     if not isinstance(bounds, list) or not bounds:
         raise ConfigError(
-            f"{where}.bounds: found {bounds!r}; expected the least value of each class, as {[*BOUNDS]}"
+            f"{where}.bounds: found {bounds!r}; expected the smallest value of each class, such as {[*BOUNDS]}"
         )
     numbers = [_whole(bound, f"{where}.bounds", 0, 2**53) for bound in bounds]
     if numbers != sorted(set(numbers)):
@@ -155,7 +154,7 @@ def parse_repeat(settings: Any, where: str) -> Repeat | None:
 def _weights(settings: Any, where: str) -> dict[int, int]:
     if not isinstance(settings, Mapping) or not settings:
         raise ConfigError(
-            f"{where}: found {settings!r}; expected least values and times, as {{1: 1, 2: 2, 5: 4}}"
+            f"{where}: found {settings!r}; expected smallest values and times, such as {{1: 1, 2: 2, 5: 4}}"
         )
     weights = {
         _whole(bound, where, 0, 2**53): _whole(times, f"{where}.{bound}", 1, MAX_TIMES)

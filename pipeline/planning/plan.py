@@ -1,4 +1,4 @@
-"""What a run would do and why, from catalogs alone: no input is read but for its size and time stamp."""
+"""The plan of a run, with reasons, from catalogs alone: of inputs only size and time stamp are read."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
-from pipeline.config.phases import Phase, phases
-from pipeline.config.run_file import GlobalStep, RunFile, Step
+from pipeline.config.phases import RunPhase, phases
+from pipeline.config.run_file import RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
-from pipeline.planning.state import State, known_derivations, known_groups, shards_of
+from pipeline.planning.state import State, derived_groups, ingested_groups, shards_of
 from pipeline.recipe import digest, source_digest
 from pipeline.storage.store import Store
 
 LAST_RUNS = 20
-"""Run records that an estimate looks at."""
+"""Number of recent run records that an estimate uses."""
 
 
 @dataclass
 class PhasePlan:
-    """One phase: how many shards need which of its steps, and why. text_tasks: those that read a shard's text."""
+    """Pending tasks of one phase.
+
+    steps: pending shards by step; reasons: by step; text_tasks: tasks that read the text of a shard; text_bytes:
+    pending bytes of text by step.
+    """
 
     label: str
     kind: str
@@ -35,9 +39,9 @@ class PhasePlan:
 
 @dataclass
 class Plan:
-    """What a run would do. Tasks over the shards of new inputs are known once those are ingested.
+    """The work of a run. Tasks over shards of new inputs are counted only once these are ingested.
 
-    core_s: CPU-seconds of the pending stages at the rates of the store's earlier runs; None where one has no rate.
+    core_s: CPU-seconds of the pending stages at the rates of earlier runs in the store; None if a stage has no rate.
     """
 
     ingest: list[dict[str, object]] = field(default_factory=list)
@@ -54,37 +58,37 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would run."""
+        """Whether there is nothing to do."""
         pending = self.ingest or self.derive or any(p.n_tasks for p in self.phases)
         return not pending and self.release == "up to date"
 
     @property
     def text_tasks(self) -> int:
-        """Tasks that read text before the release."""
+        """Number of tasks that read text before the release."""
         return len(self.derive) + sum(phase.text_tasks for phase in self.phases)
 
 
 def make_plan(run: RunFile, state: State) -> Plan:
-    """Compare a run file with a store."""
+    """Compare a run file with a store; the release is planned by inspect.opened.plan_release."""
     plan = Plan()
-    names, missing = known_groups(run, state)
+    names, missing = ingested_groups(run, state)
     shards = shards_of(names, state)
     for group in missing:
-        new = not any(
+        is_new = not any(
             f"{group.source.name}/{f.relative}" in state.catalog(INPUTS).entries for f in group.files
         )
-        reason = "new input" if new else "input or ingest settings changed"
+        reason = "new input" if is_new else "input or ingest settings changed"
         plan.ingest.append(
             {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
         )
     recipes = recipes_of(run, state.store)
-    derived, to_derive = known_derivations(run, state, recipes, shards)
+    derived, to_derive = derived_groups(run, state, recipes, shards)
     shards = shards_of([*names, *derived], state)
     plan.derive = [{"source": d.name, "shard": shard.id} for d, shard, _ in to_derive]
     plan.shards, plan.documents = len(shards), sum(shard.n_rows for shard in shards)
     plan.text_bytes = sum(shard.text_bytes for shard in shards)
     for phase in phases(run):
-        result = None if missing or to_derive else known_result(phase, recipes, state, shards)
+        result = None if missing or to_derive else stored_result(phase, recipes, state, shards)
         plan.phases.append(plan_phase(phase, recipes, state, shards, result))
         if result is not None:
             recipes.results[phase.steps[0].name] = result
@@ -99,7 +103,7 @@ def make_plan(run: RunFile, state: State) -> Plan:
 
 
 def core_seconds(plan: Plan, store: Store) -> float | None:
-    """Estimate pending work from the CPU-seconds per byte that the last runs took for each stage."""
+    """Estimate pending CPU-seconds from the rate of each stage, in CPU-seconds per byte, in recent runs."""
     rates: dict[str, float] = {}
     for key, _ in list(store.list("runs"))[-LAST_RUNS:]:
         record = json.loads(store.get(key))
@@ -112,8 +116,10 @@ def core_seconds(plan: Plan, store: Store) -> float | None:
     return round(sum(rates[name] * n for name, n in pending), 1)
 
 
-def known_result(phase: Phase, recipes: Recipes, state: State, shards: list[Shard]) -> GlobalResult | None:
-    """The result of a phase that is a global step, if the store has it."""
+def stored_result(
+    phase: RunPhase, recipes: Recipes, state: State, shards: list[Shard]
+) -> GlobalResult | None:
+    """The result of a global phase, if the store has it; None for a wave."""
     if phase.kind != "global":
         return None
     recipe = recipes.global_recipe(phase.steps[0], shards)
@@ -121,9 +127,9 @@ def known_result(phase: Phase, recipes: Recipes, state: State, shards: list[Shar
 
 
 def plan_phase(
-    phase: Phase, recipes: Recipes, state: State, shards: list[Shard], result: GlobalResult | None = None
+    phase: RunPhase, recipes: Recipes, state: State, shards: list[Shard], result: GlobalResult | None = None
 ) -> PhasePlan:
-    """Count one phase's tasks. result: of a phase that is a global step, see known_result."""
+    """Count the pending tasks of a phase. result: of a global phase, see stored_result."""
     if phase.kind == "global":
         (step,) = phase.steps
         n = 0 if result else 1
@@ -157,28 +163,26 @@ def plan_phase(
 
 
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
-    """The reason that a stage has work, in a few words."""
-    if any(
-        isinstance(recipes.steps[n], GlobalStep) and n not in recipes.results for n in upstream(step, recipes)
-    ):
+    """Why a stage has pending shards, in a few words."""
+    if any(recipes.is_global(n) and n not in recipes.results for n in read_step_names(step, recipes)):
         return "after a global step that has to run"
     if n_pending < n_shards:
         return f"{n_pending:,} new shards"
     recorded = state.catalog("annotations/recipes.json").entries.get(step.name)
     if recorded is None:
         return "new stage"
-    now = describe(step, recipes)
+    now = step_facts(step, recipes)
     changed = [key for key in now if key != "recipe" and now[key] != recorded.get(key)]
     return f"changed: {', '.join(changed)}" if changed else "missing"
 
 
-def upstream(step: Step, recipes: Recipes) -> list[str]:
+def read_step_names(step: Step, recipes: Recipes) -> list[str]:
     """Names of the steps that a step reads."""
     return sorted({c.partition(".")[0] for c in step.reads() if "." in c} & set(recipes.steps))
 
 
-def describe(step: Step, recipes: Recipes) -> dict[str, object]:
-    """What `plan` compares to say what changed; recorded after each run."""
+def step_facts(step: Step, recipes: Recipes) -> dict[str, object]:
+    """Facts of a step that are recorded after each run, so that `plan` can name those that changed."""
     import dataclasses
 
     from pipeline.config.run_file import plain_edits
@@ -190,18 +194,18 @@ def describe(step: Step, recipes: Recipes) -> dict[str, object]:
         if k not in step.definition.files
     }
     facts |= {"gate": digest([c.plain() for c in step.gate]), "view": digest(plain_edits(step.view))}
-    facts |= {name: recipes.static[name] for name in upstream(step, recipes)}
+    facts |= {name: recipes.static[name] for name in read_step_names(step, recipes)}
     return {**facts, "recipe": recipes.static[step.name]}
 
 
 def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
-    """Warn where a stage's source changed and its version did not."""
+    """Warnings for steps of which the source code changed but not the version."""
     warnings = []
     recorded: Mapping[str, Mapping[str, object]] = state.catalog("annotations/recipes.json").entries
     for step in (*run.annotate, *run.globals):
-        before = recorded.get(step.name)
-        now = describe(step, recipes)
-        if before and before["version"] == now["version"] and before["code"] != now["code"]:
+        last_facts = recorded.get(step.name)
+        facts = step_facts(step, recipes)
+        if last_facts and last_facts["version"] == facts["version"] and last_facts["code"] != facts["code"]:
             warnings.append(
                 f"{step.name}: its code changed but its version is still {step.definition.version}; old results are "
                 "reused. Raise the version if its output changed"
@@ -215,10 +219,10 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{plan.shards:,} shards, {plan.documents:,} documents, {plan.text_bytes / 1e6:,.1f} MB of text in the store"
     ]
     for item in plan.ingest:
-        lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes as they lie)  {item['reason']}")
+        lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes on disk)  {item['reason']}")
     if plan.derive:
         names = ", ".join(sorted({item["source"] for item in plan.derive}))
-        lines.append(f"derive   {names}: out of {len(plan.derive):,} shards")
+        lines.append(f"derive   {names}: from {len(plan.derive):,} shards")
     n_new = f" and the shards of {len(plan.ingest):,} new inputs" if plan.ingest else ""
     for phase in plan.phases:
         if phase.kind == "global":
@@ -235,13 +239,15 @@ def plan_lines(plan: Plan) -> list[str]:
         for name, reason in phase.reasons.items():
             lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
     if plan.core_s:
-        lines.append(f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, as in the last runs")
+        lines.append(
+            f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, at the rates of the last runs"
+        )
     lines.append(f"release  {plan.release}")
     for name, mix in sorted(plan.mixes.items()):
         repeated = mix["available"] != mix["distinct"]
-        again = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
+        repeats = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
         lines.append(
-            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{again}, "
+            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
             f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
         )
     lines += [f"note     {note}" for note in plan.notes]

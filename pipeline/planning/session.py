@@ -1,6 +1,6 @@
-"""A run file over a store: what the store has of it, and the means to compute and record what it lacks.
+"""A session: one run file, one store and an engine, with methods that compute and record missing results.
 
-Results of global steps and the owners of passages enter the recipes here, and nowhere else.
+Results of global steps and owners of passages are added to the recipes here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.index import open_index, recipes_of
-from pipeline.mapreduce.run import run_global
+from pipeline.mapreduce.run import Job, run_global
 from pipeline.planning.state import State, parents_of, shards_of
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
@@ -32,12 +32,16 @@ from pipeline.storage.lease import Lease, hold
 from pipeline.storage.store import Store
 
 FLUSH_S = 5.0
-"""Seconds between catalog updates: what a killed run may have to do again."""
+"""Seconds between catalog updates: the work that a killed run may lose."""
 
 
 @dataclass
-class Record:
-    """What a run did, kept under runs/. cpu_s: CPU-seconds by stage; tasks: by phase kind."""
+class RunRecord:
+    """The record of a run, stored under runs/.
+
+    tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; seconds: wall time by phase.
+    quarantined: records by source and reason; failed: doc_ids by stage.
+    """
 
     id: str
     run: str
@@ -61,7 +65,7 @@ class Record:
 
 
 class Session:
-    """One run file over one store, with an engine. Its shards are set once the groups of inputs are known."""
+    """One run file over one store, with an engine. Shards are added once the input groups are known."""
 
     def __init__(
         self,
@@ -77,10 +81,10 @@ class Session:
         self.state = State(store)
         started = datetime.now(UTC)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-        self.record = Record(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
+        self.record = RunRecord(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
         self.group_names: list[str] = []
         self.shards: list[Shard] = []
-        self.parents: dict[str, str] = {}  # shards of derived documents -> the shards they were made from
+        self.parents: dict[str, str] = {}  # shard id of derived documents -> shard id of their parents
         self.recipes = recipes_of(run, store)
 
     # Shards
@@ -91,12 +95,12 @@ class Session:
         self.shards = shards_of(self.group_names, self.state)
 
     def add_derived(self, names: list[str]) -> None:
-        """Add derived groups, their shards and the shards that these were made from."""
+        """Add derived groups, their shards and the shards of their parents."""
         self.add_groups(names)
         self.parents = parents_of(names, self.state)
 
     def groups(self) -> dict[str, dict[str, Any]]:
-        """Catalog entries of the groups of this run, by name; a group may have no document at all."""
+        """Catalog entries of the groups of this run, by name; a group may have no documents."""
         entries = self.state.catalog(SHARDS).entries
         return {name: entries[name] for name in sorted(self.group_names)}
 
@@ -112,17 +116,17 @@ class Session:
         names = sorted({step.name for task in tasks for step in task.steps})
         label = ", ".join(names) if len(names) < 3 else f"annotate ({len(names)} stages)"
         with self.progress.phase(label, len(tasks)) as progress:
-            waiting: list[WaveReport] = []
-            last = time.monotonic()
+            reports: list[WaveReport] = []
+            last_flush = time.monotonic()
             try:
                 for report in self.engine.map(annotate_shard, tasks):
-                    waiting.append(report)
+                    reports.append(report)
                     progress.step(report.n_bytes)
-                    if time.monotonic() - last > FLUSH_S:
-                        self.note_annotated(waiting)
-                        waiting, last = [], time.monotonic()
+                    if time.monotonic() - last_flush > FLUSH_S:
+                        self.note_annotated(reports)
+                        reports, last_flush = [], time.monotonic()
             finally:
-                self.note_annotated(waiting)
+                self.note_annotated(reports)
 
     def wave_tasks(self, phase: Wave) -> Iterator[WaveTask]:
         """One task per shard that lacks annotations of this wave."""
@@ -130,8 +134,8 @@ class Session:
             steps = tuple(s for s in phase.steps if not self.state.done(self.recipes, s, shard))
             if not steps:
                 continue
-            own = {step.name for step in steps}
-            reads = {c for step in steps for c in step.reads() if c.partition(".")[0] not in own}
+            pending = {step.name for step in steps}
+            reads = {c for step in steps for c in step.reads() if c.partition(".")[0] not in pending}
             yield WaveTask(
                 store=self.store, shard=shard, steps=steps, refs=self.recipes.refs(reads, shard),
                 outputs={step.name: self.recipes.ref(step.name, shard) for step in steps},
@@ -152,13 +156,13 @@ class Session:
             for name, doc_ids in report.failed.items():
                 self.record.failed.setdefault(name, []).extend(doc_ids)
             self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)
-        for folder, finished in entries.items():
-            self.state.catalog(f"{folder}/catalog.json").update(finished)
+        for folder, new_entries in entries.items():
+            self.state.catalog(f"{folder}/catalog.json").update(new_entries)
 
     # Global steps
 
     def find_or_run(self, step: GlobalStep, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
-        """A global result from the store, or computed now; one run at a time computes the same one."""
+        """Return a global result from the store, or compute it; only one process at a time computes the same one."""
         result = self.state.global_result(step.name, recipe)
         if result is not None:
             return result
@@ -170,28 +174,26 @@ class Session:
             self.record.tasks["global"] += 1
             self.record.text_tasks += len(feeds) * step.reads_text
             positions = {shard.id: i for i, shard in enumerate(self.shards)}
-            ordinals = [positions[feed.shard.id] for feed in feeds]
+            by_ordinal = {positions[feed.shard.id]: feed for feed in feeds}
             with ExitStack() as stack:
                 index = open_index(self.store, step, self.recipes)
                 if index is not None:
                     stack.enter_context(self.hold(index.lease))
-                return run_global(
-                    self.engine, self.store, step, recipe, feeds, folder, self.progress, self.n_partitions,
-                    ordinals, index,
-                )  # fmt: skip
+                job = Job(self.store, step, recipe, folder, by_ordinal, self.n_partitions, index)
+                return run_global(job, self.engine, self.progress)
 
     def add_result(self, step: GlobalStep, result: GlobalResult) -> None:
-        """Note the result of a global step: recipes of what reads it depend on it."""
+        """Record the result of a global step, on which recipes of steps that read it depend."""
         self.recipes.results[step.name] = result
 
     def add_owners(self, refs: Mapping[str, SidecarRef], result: GlobalResult | None) -> None:
-        """Note the chosen owners of passages, by shard: edits and late stages read them."""
+        """Record the owners of passages, by shard id; edits and late stages read them."""
         if result is not None:
             self.recipes.results[OWNERS] = result
             self.recipes.owners.update(refs)
 
     def hold(self, name: str) -> Lease:
-        """Take a lease, waiting while another run that does the same work holds it."""
+        """Take a lease; wait while another process has it."""
         while True:
             try:
                 return hold(self.store, name)

@@ -1,4 +1,4 @@
-"""What a store has of a run: ingested groups, shards, sidecars and results of global steps."""
+"""Contents of a store that a run can reuse: ingested groups, shards, sidecars and results of global steps."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipeline.storage.store import Store
 
 @dataclass
 class State:
-    """What a store already holds, read catalog by catalog and kept for one run."""
+    """Catalogs and JSON objects of a store, each read once and cached for one run."""
 
     store: Store
     catalogs: dict[str, Catalog] = field(default_factory=dict)
     pages: dict[str, Any] = field(default_factory=dict)  # Any: JSON
 
-    def page(self, key: str) -> Any:  # Any: whatever the object holds
+    def page(self, key: str) -> Any:  # Any: JSON
         """A JSON object, read once."""
         if key not in self.pages:
             self.pages[key] = json.loads(self.store.get(key))
@@ -35,25 +35,25 @@ class State:
             self.catalogs[key] = Catalog.load(self.store, key)
         return self.catalogs[key]
 
-    def known_digests(self, group: Group) -> dict[str, str]:
-        """Digests of those input files whose size and stamp are as they were."""
-        known = {}
+    def unchanged_digests(self, group: Group) -> dict[str, str]:
+        """Digests of input files whose size and time stamp have not changed, by path."""
+        digests = {}
         for file in group.files:
             entry = self.catalog(INPUTS).entries.get(f"{group.source.name}/{file.relative}")
             if entry and (entry["size"], entry["stamp"]) == (file.size, file.stamp):
-                known[file.relative] = entry["digest"]
-        return known
+                digests[file.relative] = entry["digest"]
+        return digests
 
     def ingested(self, group: Group, run: RunFile) -> str | None:
-        """The group's name if it was ingested as it is; None if it has to be."""
-        digests = self.known_digests(group)
+        """The name of a group that is ingested in its present form; else None."""
+        digests = self.unchanged_digests(group)
         if len(digests) < len(group.files):
             return None
         name = group_name(group, run.ingest, digests)
         return name if name in self.catalog(SHARDS).entries else None
 
     def done(self, recipes: Recipes, step: Step, shard: Shard) -> bool:
-        """Whether a stage's sidecar for a shard is there with the recipe that is wanted."""
+        """Whether a stage's sidecar for a shard exists with the current recipe."""
         recipe = recipes.full(step.name, shard)
         if recipe is None:
             return False
@@ -61,15 +61,15 @@ class State:
         return entry == {"recipe": recipe, "generation": shard.generation}
 
     def global_result(self, name: str, recipe: str) -> GlobalResult | None:
-        """A finished global step."""
+        """The result of a finished global step; None if the store lacks it."""
         entries = self.catalog(f"global/{name}/{recipe[:8]}/catalog.json").entries
         if entries.get("", {}).get("recipe") != recipe:
             return None
         return GlobalResult(recipe, {key: value for key, value in entries.items() if key})
 
 
-def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
-    """Names of the groups that are ingested as they are, and the groups that have to be."""
+def ingested_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
+    """Names of the groups that are ingested in their present form, and the groups to ingest."""
     names: list[str] = []
     missing: list[Group] = []
     for source in run.sources:
@@ -82,12 +82,12 @@ def known_groups(run: RunFile, state: State) -> tuple[list[str], list[Group]]:
     return names, missing
 
 
-def known_derivations(
+def derived_groups(
     run: RunFile, state: State, recipes: Recipes, shards: list[Shard]
 ) -> tuple[list[str], list[tuple[Derived, Shard, str]]]:
-    """Names of the derived groups that are there, and what has to be made, out of which shard, by which name.
+    """Names of the derived groups in the store, and those to derive: source, shard of the parents, name.
 
-    Args: shards, those that were read; derived ones are passed over.
+    Args: shards, of inputs; derived ones are ignored.
     """
     names: list[str] = []
     missing: list[tuple[Derived, Shard, str]] = []
@@ -101,12 +101,12 @@ def known_derivations(
 
 
 def parents_of(names: list[str], state: State) -> dict[str, str]:
-    """Shards of derived groups -> the shards that they were made of."""
+    """Shard id of each derived shard -> shard id of its parents."""
     entries = state.catalog(SHARDS).entries
     return {shard.id: entries[name]["parent"] for name in names for shard in parse_entry(entries[name])}
 
 
 def shards_of(names: list[str], state: State) -> list[Shard]:
-    """Shards of ingested groups in the run's order, which is by id."""
+    """Shards of ingested groups in the order of the run, by id."""
     entries = state.catalog(SHARDS).entries
     return sorted(shard for name in names for shard in parse_entry(entries[name]))

@@ -1,7 +1,7 @@
 """The clusters of duplicates of a release: size, kept members, and members by snapshot and source.
 
 No text is read. Members go through exchange files to partitions by the name of their cluster, so that each cluster is
-counted in one place; the partitions' tables, one after the other, are sorted by cluster whatever their number.
+counted in one place; the partitions' tables, one after the other, are sorted by cluster, for any number of partitions.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pipeline.mix.repeat import Repeat
 from pipeline.release.clusters import eligible_rows, members, part_of
 from pipeline.report.profile import READS, Profile, profile_shard, thresholds
 from pipeline.schema import ROW, ROW_BITS
-from pipeline.select.guards import count_copies, count_hosts
+from pipeline.select.guards import count_duplicates, count_hosts
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 from pipeline.storage.store import Store
 
@@ -69,7 +69,7 @@ def collect_facts(task: FactsTask) -> ShardFacts:
     asked = {"source": columns["source"]}
     if (sizes := task.layout.columns["cluster_size"]) is not None:
         asked["cluster_size"] = columns[sizes]
-    facts.copies = count_copies(asked, kept, language)
+    facts.copies = count_duplicates(asked, kept, language)
     if task.hosts_key:
         write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
                        task.cluster_parts)  # fmt: skip

@@ -18,8 +18,7 @@ from pipeline.errors import ConfigError
 from pipeline.keyed_hash import keyed_hash
 from pipeline.mix.config import Mix
 from pipeline.mix.order import copies, group_index, positions, realised
-from pipeline.mix.plan import MixPlan, count_tokens
-from pipeline.mix.plan import plan as plan_quotas
+from pipeline.mix.plan import MixPlan, count_tokens, plan_quotas
 from pipeline.mix.repeat import Repeat
 from pipeline.release.facts import ShardFacts
 from pipeline.schema import ROW

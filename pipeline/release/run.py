@@ -55,10 +55,10 @@ from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered
 from pipeline.schema import ROW_BITS
 from pipeline.select.guards import (
     HostTask,
-    add_up,
     check_guards,
     guards_of,
     hosts_above,
+    sum_counts,
     warnings_of,
 )
 from pipeline.select.selector import Selection, Selector
@@ -172,7 +172,7 @@ class Releasing:
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
         facts = self.resumable("collect facts", collect_facts, tasks, "facts", ShardFacts)
-        self.copies = add_up([report.copies for report in facts])
+        self.copies = sum_counts([report.copies for report in facts])
         host_tasks = []
         if guards.host_share is not None:
             keys = tuple(self.work.hosts(i) for i in range(len(decisions)))

@@ -244,7 +244,7 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers of a release.
 
     funnel: language -> outcome (`kept`, or the rule that dropped) -> documents. failed: documents that fail each rule,
-    whatever dropped them. rules: drop rules in the order in which they decide; late_rules: those after keepers.
+    whichever rule dropped them. rules: drop rules in the order in which they decide; late_rules: those after keepers.
     duplicates: `source` or `language` -> name -> kind of copy -> documents. lengths: language -> kept documents per
     power of two of tokens. thresholds: release column -> cuts.
     """

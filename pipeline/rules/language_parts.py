@@ -1,8 +1,9 @@
-"""Rules by part: in a document with parts, a rule for some languages judges the part in its own language.
+"""Rules by language part: in a document of several languages, a rule for some languages applies to its part in them.
 
-A column of parts is a list of structs whose fields are named as the columns that they stand for, the first for the one
-that tells parts apart (`language.label`). Where the run file annotates with a stage that writes such a column, rules
-judge by part whose `where` asks for the first field and whose conditions test another, or that test the first.
+A column of language parts is a list of structs. Its fields have the names of the columns that they replace for a part;
+the first is the key, which distinguishes the parts (`language.label`). If the run file annotates with a stage that
+writes such a column, two sorts of rules are evaluated by part: those whose `where` names the key and whose conditions
+test another field, and those that test the key.
 """
 
 from __future__ import annotations
@@ -18,41 +19,45 @@ from pipeline.recipe import load_step
 
 
 def find_parts(entries: Any, where: str) -> dict[str, tuple[str, ...]]:
-    """Columns of parts among what the entries of `annotate` write, each with its fields.
+    """Return the columns of language parts that the stages under `annotate` write, each with its fields.
 
-    Any: whatever the YAML page holds there; what is wrong with an entry is said where it is taken up.
+    Args: entries, parsed YAML (hence Any); malformed entries are skipped here and reported by the parser of the run
+    file; where, the name of the setting in errors.
+    Raises: ConfigError if a module does not exist or defines no stage.
     """
-    found = {}
+    columns = {}
     for i, entry in enumerate(entries if isinstance(entries, list) else ()):
-        page = entry if isinstance(entry, dict) else {"use": entry}
-        if isinstance(page.get("use"), str):
-            stage = load_step(page["use"], "STAGE", f"{where}[{i}]")
+        settings = entry if isinstance(entry, dict) else {"use": entry}
+        if isinstance(settings.get("use"), str):
+            stage = load_step(settings["use"], "STAGE", f"{where}[{i}]")
             for field in stage.writes:
                 if fields := part_fields(field.type):
-                    found[f"{page.get('as') or stage.name}.{field.name}"] = fields
-    return found
+                    columns[f"{settings.get('as') or stage.name}.{field.name}"] = fields
+    return columns
 
 
-def part_fields(kind: pa.DataType) -> tuple[str, ...]:
-    """Fields of a column of parts; none for another column."""
-    if not (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)):
+def part_fields(dtype: pa.DataType) -> tuple[str, ...]:
+    """Return the fields of a column of language parts, given its dtype; none for any other column."""
+    if not (pa.types.is_list(dtype) and pa.types.is_struct(dtype.value_type)):
         return ()
-    names = tuple(field.name for field in kind.value_type)
+    names = tuple(field.name for field in dtype.value_type)
     return names if all("." in name for name in names) else ()
 
 
-def part_rows(
+def language_part_rows(
     table: Mapping[str, pa.ChunkedArray], column: str, names: Iterable[str]
 ) -> tuple[np.ndarray, dict[str, pa.ChunkedArray]]:
-    """The parts of all documents as rows: int64 (n_parts,), the row of its document, and the columns asked for.
+    """Return one row for each language part of each document.
 
-    A part has its document's value of what is no field of its own.
+    Args: table, columns of (n_docs,); column, the column of language parts; names, the columns to return.
+    Returns: int64 (n_parts,), the row of the document of each part; the columns (n_parts,), with the part's own value
+    if it has a field of that name, else its document's.
     """
     parts = table[column].combine_chunks()
     rows, values = pc.list_parent_indices(parts).cast(pa.int64()), pc.list_flatten(parts)
-    own = {field.name for field in values.type}
-    found = {
-        name: pa.chunked_array([values.field(name)]) if name in own else table[name].take(rows)
+    fields = {field.name for field in values.type}
+    columns = {
+        name: pa.chunked_array([values.field(name)]) if name in fields else table[name].take(rows)
         for name in names
     }
-    return rows.to_numpy(), found
+    return rows.to_numpy(), columns

@@ -1,8 +1,8 @@
-"""Presets: named lists of rules that `select` may name instead of spelling them out.
+"""Presets: named lists of rules that an entry of `select` can refer to.
 
 The lists are data of `stages.languages`: the defaults of a language (`zho`, `eng`, `und`, ...) and published filters
-(`gopher`, `fineweb`, ...). An entry of a run file becomes plain rules here, before any rule is read, so that whatever
-comes later, recipes included, sees rules alone.
+(`gopher`, `fineweb`, ...). An entry that names a preset is expanded before rules are parsed; the parser and recipes
+see plain rules only.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ PRESETS = "stages.languages"
 PRESET_KEYS = ("preset", "as", "only", "except", "where", "judged", "base", "action")
 
 
-def expand_presets(page: Any, where: str) -> Any:  # Any: whatever the YAML page holds there
-    """Put the rules of a preset in the place of each entry of `select` that names one; all else stays.
+def expand_presets(entries: Any, where: str) -> Any:  # Any: parsed YAML
+    """Replace each entry of `select` that names a preset by the rules of the preset; other entries are kept.
 
-    Raises: ConfigError for a preset or a rule of it that does not exist, and for conditions that no document can meet.
+    Raises: ConfigError if a preset, or a rule named in `only` or `except`, does not exist, or if a rule's condition
+    and the entry's exclude each other.
     """
-    if not isinstance(page, list):
-        return page
+    if not isinstance(entries, list):
+        return entries
     rules: list[Any] = []
-    for i, entry in enumerate(page):
+    for i, entry in enumerate(entries):
         if isinstance(entry, Mapping) and "preset" in entry:
             rules += _expand(entry, f"{where}[{i}]")
         else:
@@ -34,66 +35,75 @@ def expand_presets(page: Any, where: str) -> Any:  # Any: whatever the YAML page
     return rules
 
 
-def _expand(entry: Mapping[str, Any], place: str) -> list[dict[str, Any]]:  # Any: YAML values, here and below
-    """Rules of one entry, with its conditions, under its name."""
-    check_keys(entry, PRESET_KEYS, place)
-    presets = load_step(PRESETS, "presets", place)()
+def _expand(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]]:  # Any: YAML values, here and below
+    """Return the rules of one entry, with its name and conditions.
+
+    Raises: ConfigError if there is no such preset or rule.
+    """
+    check_keys(entry, PRESET_KEYS, where)
+    presets = load_step(PRESETS, "presets", where)()
     name = entry["preset"]
     if name not in presets:
         raise ConfigError(
-            f"{place}: no preset {name!r}{nearest(str(name), presets)}; there are {', '.join(presets)}"
+            f"{where}: no preset {name!r}{nearest(str(name), presets)}; there are {', '.join(presets)}"
         )
-    found = {rule["name"]: rule for rule in presets[name]}
-    chosen = _names(entry, "only", found, place) or list(found)
-    left_out = _names(entry, "except", found, place)
+    rules = {rule["name"]: rule for rule in presets[name]}
+    included = _names(entry, "only", rules, where) or list(rules)
+    excluded = _names(entry, "except", rules, where)
     return [
-        _with_entry(rule, entry, f"{place}: {name}.{rule['name']}")
-        for rule in found.values()
-        if rule["name"] in chosen and rule["name"] not in left_out
+        _with_entry(rule, entry, f"{where}: {name}.{rule['name']}")
+        for rule in rules.values()
+        if rule["name"] in included and rule["name"] not in excluded
     ]
 
 
-def _names(entry: Mapping[str, Any], key: str, known: Mapping[str, Any], place: str) -> list[str]:
-    """Names of rules under `only` or `except`; all of them exist."""
+def _names(entry: Mapping[str, Any], key: str, rules: Mapping[str, Any], where: str) -> list[str]:
+    """Return the names of rules under `only` or `except`.
+
+    Raises: ConfigError if they are not a list, or a rule does not exist.
+    """
     names = entry.get(key) or []
     if not isinstance(names, list):
-        raise ConfigError(f"{place}.{key} is {names!r}; expected a list of names of rules")
+        raise ConfigError(f"{where}.{key} is {names!r}; expected a list of names of rules")
     for name in names:
-        if name not in known:
-            raise ConfigError(f"{place}.{key}: no rule {name!r} in it{nearest(str(name), known)}")
+        if name not in rules:
+            raise ConfigError(f"{where}.{key}: no rule {name!r} in the preset{nearest(str(name), rules)}")
     return names
 
 
-def _with_entry(rule: Mapping[str, Any], entry: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """A rule of a preset with the entry's name, conditions, base mark and action."""
+def _with_entry(rule: Mapping[str, Any], entry: Mapping[str, Any], setting: str) -> dict[str, Any]:
+    """Return a rule of a preset with the entry's name prefix, conditions, `base` and action."""
     changed = {**rule, "name": f"{entry.get('as', entry['preset'])}_{rule['name']}"}
     if "base" in entry:
         changed["base"] = entry["base"]
     if "action" in entry and rule.get("action", "drop") == "drop":
         changed["action"] = entry["action"]
-    where = _merge(rule.get("where") or {}, entry.get("where") or {}, place)
+    where = _merge(rule.get("where") or {}, entry.get("where") or {}, setting)
     if not changed.get("base") and changed.get("action", "drop") == "drop":
-        where = _merge(where, entry.get("judged") or {}, place)
+        where = _merge(where, entry.get("judged") or {}, setting)
     return {**changed, "where": where} if where else changed
 
 
-def _merge(mine: Mapping[str, Any], more: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Conditions that hold where both do.
+def _merge(conditions: Mapping[str, Any], others: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the conjunction of two mappings of columns to conditions.
 
-    Raises: ConfigError if there is no such row, or a column has two quantiles.
+    Raises: ConfigError if no row can pass both, or a column has two quantiles.
     """
-    if not isinstance(more, Mapping):
-        raise ConfigError(f"{place}: {more!r}; expected a mapping of columns to conditions")
-    merged = dict(mine)
-    for column, test in more.items():
-        merged[column] = _both(merged[column], test, f"{place}: {column}") if column in merged else test
+    if not isinstance(others, Mapping):
+        raise ConfigError(f"{where}: {others!r}; expected a mapping of columns to conditions")
+    merged = dict(conditions)
+    for column, test in others.items():
+        merged[column] = _both(merged[column], test, f"{where}: {column}") if column in merged else test
     return merged
 
 
-def _both(one: Any, other: Any, place: str) -> dict[str, Any]:
-    """One condition for what two ask of a column."""
-    merged = _tests(one)
-    for key, value in _tests(other).items():
+def _both(left: Any, right: Any, where: str) -> dict[str, Any]:
+    """Return the conjunction of two conditions on one column.
+
+    Raises: ConfigError if no value can pass both, or both have a quantile.
+    """
+    merged = _tests(left)
+    for key, value in _tests(right).items():
         if key not in merged or merged[key] == value:
             merged[key] = value
         elif key == "in":
@@ -103,16 +113,16 @@ def _both(one: Any, other: Any, place: str) -> dict[str, Any]:
         elif key in ("min", "max"):
             merged[key] = max(merged[key], value) if key == "min" else min(merged[key], value)
         else:
-            raise ConfigError(f"{place}: {key} stands in the rule and in the entry; leave one of them out")
+            raise ConfigError(f"{where}: {key} is in the rule and in the entry; leave one of them out")
     if merged.get("in") == []:
         raise ConfigError(
-            f"{place}: no value passes the rule's condition and the entry's; leave the rule out"
+            f"{where}: no value passes the rule's condition and the entry's; leave the rule out"
         )
     return merged
 
 
 def _tests(test: Any) -> dict[str, Any]:
-    """A condition as a mapping: a list or a value alone is `in`."""
+    """Return a condition as a mapping of tests; a single value or a list becomes `in`."""
     if isinstance(test, Mapping):
         return {("in" if key == "is" else key): [v] if key == "is" else v for key, v in test.items()}
     return {"in": test if isinstance(test, list) else [test]}

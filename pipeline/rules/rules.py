@@ -1,6 +1,6 @@
-"""Rules: named conditions over columns, evaluated for a whole shard at a time without touching text.
+"""Rules: named conditions over columns, evaluated for a whole shard at a time without reading text.
 
-The first failing drop rule in run-file order is a document's verdict; flags and trims are recorded beside it.
+A document's verdict is the first drop rule, in run-file order, that it fails; flags and trims are recorded separately.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ExpectationError
-from pipeline.rules.language_parts import part_rows
+from pipeline.rules.language_parts import language_part_rows
 from pipeline.schema import OWNERS
 
 GROUP_SEPARATOR = ", "
-"""Between the values that name a group of several columns."""
+"""Separates the values in the name of a group of several columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What a passing row looks like in one column.
+    """A condition on one column.
 
-    quantile: (low, high, by): between those quantiles of the rows that pass the base rules, for each combination of
-    values of the columns `by`.
+    min, max: inclusive bounds. among, not_among: allowed and excluded values. quantile: (low, high, by), between these
+    quantiles of the rows that pass the base rules, for each combination of values of the columns `by`.
     """
 
     column: str
@@ -37,15 +37,18 @@ class Condition:
     quantile: tuple[float | None, float | None, tuple[str, ...]] | None = None
 
     def columns(self) -> set[str]:
-        """Columns that the condition reads."""
+        """Return the columns that the condition reads."""
         return {self.column, *(self.quantile[2] if self.quantile else ())}
 
     def plain(self) -> list[Any]:
-        """The condition as plain data, for recipes and reports."""
+        """Return the condition as plain data, for recipes and reports."""
         return [self.column, self.min, self.max, self.among, self.not_among, self.quantile]
 
     def passes(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> pa.ChunkedArray:
-        """Boolean per row; null where the column is null."""
+        """Return for each row whether it passes: bool (n_rows,), null where the column is null.
+
+        Args: table, columns of (n_rows,); cuts, quantiles; without them the condition `quantile` is not evaluated.
+        """
         values = table[self.column]
         result = (
             pa.chunked_array([pa.repeat(True, len(values))])
@@ -72,10 +75,12 @@ class Condition:
 class Rule:
     """A named predicate with an action: drop the document, flag it, or trim some of its spans.
 
-    where: rows the rule applies to (all conditions hold, null does not). base: judged before the population of
-    quality buckets and quantiles is drawn. trim: span columns and kinds that release removes from failing rows.
-    parts: the column of parts by which it judges (`by_part`): a document with parts fails if one of them does, and a
-    rule on what tells parts apart (`language.label`) judges the document as well.
+    conditions: a row fails unless all of them hold. where: the rule applies to rows for which all of these hold; a
+    null does not pass. if_null: whether a null in a tested column passes (`keep`) or fails (`drop`). base: evaluated
+    first; the population of quality buckets and quantiles are the rows that pass the base rules. trim: span columns and
+    kinds that a release removes from failing rows. parts: the column of language parts by which the rule is evaluated
+    (`by_part`): a document with parts fails if one of them fails; a rule that tests the key of the parts
+    (`language.label`) also applies to the document as a whole.
     """
 
     name: str
@@ -88,43 +93,48 @@ class Rule:
     parts: str | None = None
 
     def columns(self) -> set[str]:
-        """Columns that the rule reads."""
+        """Return the columns that the rule reads."""
         columns = {c for condition in (*self.conditions, *self.where) for c in condition.columns()}
         return columns | ({self.parts} if self.parts else set())
 
     @property
     def is_late(self) -> bool:
-        """Whether the rule judges what is left of a document without its repeated passages."""
+        """Whether the rule tests a document after the removal of its repeated passages."""
         return any(column.startswith(f"{OWNERS}.") for column in self.columns())
 
     def by_part(self, parts: Mapping[str, tuple[str, ...]]) -> Rule:
-        """The rule as it is judged where these columns of parts are; quantiles and late rules are of documents."""
-        asked, tested = {condition.column for condition in self.where}, self.tested()
-        whole = self.is_late or any(c.quantile for c in (*self.conditions, *self.where))
+        """Return the rule with the column of language parts by which it is evaluated, if there is one.
+
+        Late rules and rules with quantiles always apply to whole documents.
+
+        Args: parts, columns of language parts -> their fields, the key first.
+        """
+        gates, tested = {condition.column for condition in self.where}, self.tested()
+        is_whole = self.is_late or any(c.quantile for c in (*self.conditions, *self.where))
         for column, (key, *fields) in parts.items():
-            if not whole and (key in tested or (key in asked and tested & set(fields))):
+            if not is_whole and (key in tested or (key in gates and tested & set(fields))):
                 return replace(self, parts=column)
         return self
 
     def tested(self) -> set[str]:
-        """Columns whose null needs a meaning."""
+        """Return the columns that the conditions test; `if_null` defines the meaning of their nulls."""
         return {condition.column for condition in self.conditions}
 
     def plain(self) -> list[Any]:
-        """The rule as plain data, for recipes and reports."""
+        """Return the rule as plain data, for recipes and reports."""
         return [
             self.name, [c.plain() for c in self.conditions], [c.plain() for c in self.where], self.action,
             self.if_null, self.base, self.trim, self.parts,
         ]  # fmt: skip
 
     def fails(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> np.ndarray:
-        """Boolean (n_rows,): whether each row fails this rule.
+        """Return for each row whether it fails the rule: bool (n_rows,).
 
-        Raises: ExpectationError if a tested column is null and the rule does not say what that means.
+        Raises: ExpectationError if a tested column is null and the rule has no `if_null`.
         """
         failing = self._fails(table, cuts)
         if self.parts is not None:
-            rows, parts = part_rows(table, self.parts, self.columns() - {self.parts})
+            rows, parts = language_part_rows(table, self.parts, self.columns() - {self.parts})
             key = table[self.parts].type.value_type[0].name
             if len(rows) and key not in self.tested():
                 failing[rows] = False
@@ -143,17 +153,17 @@ class Rule:
                 nulls = ~np.asarray(pc.is_valid(passed)) & applies
                 if nulls.any():
                     raise ExpectationError(
-                        f"rule {self.name}: {condition.column} is null in row {int(nulls.argmax())}; say what null "
-                        "means with `if_null: keep` or `if_null: drop`"
+                        f"rule {self.name}: {condition.column} is null in row {int(nulls.argmax())}; set "
+                        "`if_null: keep` or `if_null: drop`"
                     )
             failing |= ~_to_bool(passed, self.if_null != "drop")
         return failing & applies
 
 
 def comparable(values: pa.ChunkedArray, bound: float) -> tuple[pa.ChunkedArray, pa.Scalar]:
-    """A column and a bound in one type: a float32 share of 0.3 meets a bound written as 0.3."""
-    kind = values.type if pa.types.is_floating(values.type) else pa.float64()
-    return pc.cast(values, kind), pa.scalar(bound, pa.float64()).cast(kind)
+    """Return a column and a bound in one dtype, so that a float32 share of 0.3 equals a bound written as 0.3."""
+    dtype = values.type if pa.types.is_floating(values.type) else pa.float64()
+    return pc.cast(values, dtype), pa.scalar(bound, pa.float64()).cast(dtype)
 
 
 def _to_bool(values: pa.ChunkedArray, null: bool) -> np.ndarray:
@@ -162,11 +172,11 @@ def _to_bool(values: pa.ChunkedArray, null: bool) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What the rules say of each row of a shard.
+    """The results of the rules for each row of a shard.
 
-    rule: int16 (n_rows,), index of the first failing drop rule, late ones aside, -1 when none fails; late: int16
-    (n_rows,), that of the first failing late one. failed: bool (n_rules, n_rows), every rule's own answer.
-    passes_base: bool (n_rows,).
+    rule: int16 (n_rows,), index of the first drop rule that the row fails, without late rules, -1 for none; late:
+    int16 (n_rows,), the same for late rules. failed: bool (n_rules, n_rows), whether the row fails each rule.
+    passes_base: bool (n_rows,), whether it passes all base rules.
     """
 
     rule: np.ndarray
@@ -175,16 +185,19 @@ class Verdicts:
     passes_base: np.ndarray
 
 
-def judge(
+def judge_rules(
     rules: Iterable[Rule],
     table: Mapping[str, pa.ChunkedArray],
     cuts: Cuts | None = None,
     owners: Mapping[str, pa.ChunkedArray] | None = None,
 ) -> Verdicts:
-    """Evaluate all rules over one shard's columns.
+    """Evaluate all rules over the columns of one shard.
 
-    Base rules come first whatever their place, then the others in run-file order, late ones last; flags and trims
-    never drop. Args: owners, the columns of OWNERS; without them late rules fail for no row.
+    Base rules come first regardless of their order in the run file, then the others in that order, late rules last;
+    flags and trims never drop.
+
+    Args: table and owners, columns of (n_rows,); owners, those of OWNERS, without which no row fails a late rule.
+    Raises: ExpectationError if a tested column is null and its rule has no `if_null`.
     """
     rules = list(rules)
     n_rows = len(next(iter(table.values())))
@@ -200,10 +213,10 @@ def judge(
 
 
 def first_failing(rules: Sequence[Rule], failed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the first drop rule that each row fails, late rules aside, and of the first late one; -1 for none.
+    """Return the index of the first drop rule that each row fails, for rules that are not late and for late ones.
 
     Args: failed, bool (n_rules, n_rows).
-    Returns: two arrays, int16 (n_rows,).
+    Returns: two arrays, int16 (n_rows,), -1 for none.
     """
     first, late = (np.full(failed.shape[1], -1, np.int16) for _ in range(2))
     for i in drop_order(rules)[::-1]:
@@ -212,25 +225,25 @@ def first_failing(rules: Sequence[Rule], failed: np.ndarray) -> tuple[np.ndarray
 
 
 def drop_order(rules: Sequence[Rule]) -> list[int]:
-    """Indices of the drop rules in the order in which they decide: base rules first, late ones last."""
+    """Return the indices of the drop rules in the order of evaluation: base rules first, late rules last."""
     drops = [i for i, rule in enumerate(rules) if rule.action == "drop"]
     return sorted(drops, key=lambda i: (not rules[i].base, rules[i].is_late))
 
 
 class Cuts:
-    """Quantile cuts per condition and group, from exact counts of values."""
+    """Exact quantiles for each condition and group, from counts of values."""
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, tuple[str, ...], str], dict[float, int]] = {}
 
     def add(self, column: str, by: tuple[str, ...], group: str, values: Mapping[float, int]) -> None:
-        """Add one shard's value counts; the sum does not depend on order."""
-        total = self.counts.setdefault((column, by, group), {})
+        """Add the value counts of one shard; the result does not depend on the order of shards."""
+        totals = self.counts.setdefault((column, by, group), {})
         for value, count in values.items():
-            total[value] = total.get(value, 0) + count
+            totals[value] = totals.get(value, 0) + count
 
     def cut(self, column: str, by: tuple[str, ...], group: str, share: float) -> float:
-        """The smallest value with at least `share` of the population at or below it; nan for no population."""
+        """Return the smallest value with at least `share` of the population at or below it; nan for no population."""
         counts = self.counts.get((column, by, group))
         if not counts:
             return float("nan")
@@ -239,7 +252,7 @@ class Cuts:
         return float(values[min(np.searchsorted(cumulative, share * cumulative[-1]), len(values) - 1)])
 
     def bounds(self, condition: Condition, table: Mapping[str, pa.ChunkedArray]) -> tuple[pa.Array, pa.Array]:
-        """Lower and upper bound of each row, by its group."""
+        """Return the lower and upper bound of each row, by its group: float64 (n_rows,) each."""
         assert condition.quantile is not None
         low, high, by = condition.quantile
         groups = group_values(by, table).dictionary_encode()
@@ -250,15 +263,15 @@ class Cuts:
 
 
 def group_values(by: tuple[str, ...], table: Mapping[str, pa.ChunkedArray]) -> pa.StringArray:
-    """The group of each row: its values of `by` as text, joined by GROUP_SEPARATOR; null is written `null`."""
+    """Return the group of each row: its values of `by` as text, joined by GROUP_SEPARATOR; null becomes `null`."""
     if not by:
         return pa.repeat("", len(next(iter(table.values()))))
     columns = [table[name].cast(pa.string()).fill_null("null").combine_chunks() for name in by]
     return pc.binary_join_element_wise(*columns, GROUP_SEPARATOR)
 
 
-def group_name(by: tuple[str, ...], values: Mapping[str, Any]) -> str:  # Any: values of any column
-    """The group of one row, given its values by column; see group_values."""
+def quantile_group(by: tuple[str, ...], values: Mapping[str, Any]) -> str:  # Any: values of any column
+    """Return the group of one row, given its values by column; see group_values."""
     columns = {name: pa.chunked_array([[values[name]]]) for name in by}
     return str(group_values(by, columns or {"": pa.chunked_array([[None]])})[0].as_py())
 
@@ -266,21 +279,25 @@ def group_name(by: tuple[str, ...], values: Mapping[str, Any]) -> str:  # Any: v
 def population_counts(
     rules: Iterable[Rule], table: Mapping[str, pa.ChunkedArray], population: np.ndarray
 ) -> list[tuple[str, tuple[str, ...], str, dict[float, int]]]:
-    """Value counts of every quantile condition's column over the population, per group: what Cuts adds up."""
-    found = []
-    asked = {
+    """Count the values of the column of every quantile condition over a population, by group; see Cuts.add.
+
+    Args: table, columns of (n_rows,); population, bool (n_rows,).
+    Returns: (column, by, group, value -> count) for each condition and group.
+    """
+    counts_by_group = []
+    columns = {
         (condition.column, condition.quantile[2]): None
         for rule in rules
         for condition in (*rule.conditions, *rule.where)
         if condition.quantile is not None
     }
-    for column, by in asked:
+    for column, by in columns:
         values = pc.cast(table[column], pa.float64()).to_numpy()
         inside = population & ~np.isnan(values)
-        counted = pa.table({"group": group_values(by, table), "value": values}).filter(pa.array(inside))
-        counted = counted.group_by(["group", "value"]).aggregate([([], "count_all")])
+        rows = pa.table({"group": group_values(by, table), "value": values}).filter(pa.array(inside))
+        counts_table = rows.group_by(["group", "value"]).aggregate([([], "count_all")])
         groups: dict[str, dict[float, int]] = {}
-        for row in counted.to_pylist():
+        for row in counts_table.to_pylist():
             groups.setdefault(row["group"], {})[row["value"]] = row["count_all"]
-        found += [(column, by, group, counts) for group, counts in sorted(groups.items())]
-    return found
+        counts_by_group += [(column, by, group, counts) for group, counts in sorted(groups.items())]
+    return counts_by_group

@@ -1,4 +1,4 @@
-"""Tasks whose results outlive the run: each is written as it comes, so that a stopped run goes on from there."""
+"""Checkpointed tasks: each result is stored as soon as it is computed, so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Numbered(Generic[Task, Result]):
-    """A task with its number and the key that its result is kept under."""
+    """A task with its number and the key under which its result is stored."""
 
     fn: Callable[[Task], Result]
     number: int
@@ -26,7 +26,7 @@ class Numbered(Generic[Task, Result]):
 
 
 def run_numbered(task: Numbered[Task, Result]) -> tuple[int, Result]:
-    """Run a task and keep its result, as JSON."""
+    """Run a task, store its result as JSON, and return its number and result."""
     result = task.fn(task.task)
     task.store.put(task.key, msgspec.json.encode(result))
     return task.number, result

@@ -1,7 +1,7 @@
-"""Run many tasks: on Ray, or in a process pool on this machine. The only file that imports Ray.
+"""Engines that run many tasks: on Ray, or in a process pool on this machine. The only module that imports Ray.
 
-A task is a picklable function and one picklable argument; both are small, because data travels through the
-store. Tasks are pure up to atomic writes of the same bytes, so a task that died with its worker runs again.
+A task is a picklable function and one picklable argument; both are small, because data is exchanged through the
+store. Tasks are pure except for atomic writes of the same bytes, so a task that lost its worker is run again.
 """
 
 from __future__ import annotations
@@ -27,29 +27,33 @@ from pipeline.storage.scratch import scratch
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 MAX_ATTEMPTS = 5
-"""How often a task may lose its worker (killed, out of memory, node gone) before the run stops."""
+"""Largest number of workers that a task may lose (killed, out of memory, node lost) before the run fails."""
 
 MAX_FAILED_STARTS = 20
-"""Workers in a row that may die before their first answer: nodes may come and go, a broken one must not loop."""
+"""Consecutive workers that may die while starting: nodes may be added and lost, but a broken one must not loop."""
 
 
 class Engine(Protocol):
-    """Where tasks run; started at the first task, so that an empty plan starts nothing."""
+    """Runs tasks. It is started by the first task, so that an empty plan starts nothing."""
 
     def map(self, fn: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-        """Yield results as tasks finish, in any order. An error of a task is raised here."""
+        """Yield results as tasks finish, in any order.
+
+        Raises: the error of the first task that fails; BicorpusError if a task lost too many workers.
+        """
         ...
 
     def close(self) -> None:
-        """Stop workers; tasks under way are given up."""
+        """Stop the workers; running tasks are aborted."""
         ...
 
 
 def open_engine(kind: str, workers: int | None = None, address: str | None = None) -> Engine:
     """Return the engine `local` or `ray`.
 
-    Args: workers, processes to use at once (default: all cores of the machine, or of the cluster); address, a
-    running Ray cluster; none starts Ray on this machine.
+    Args: workers, number of processes (default: all cores of the machine or cluster); address, of a running Ray
+    cluster; None starts Ray on this machine.
+    Raises: UsageError if workers is below 1.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}; expected at least 1")
@@ -57,7 +61,7 @@ def open_engine(kind: str, workers: int | None = None, address: str | None = Non
 
 
 class LocalEngine:
-    """A process pool that replaces dead workers."""
+    """A process pool on this machine that replaces dead workers."""
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
@@ -80,19 +84,19 @@ class LocalEngine:
                     lost = [(task, attempt), *running.values()]
                     running.clear()
                     self.stop(kill=True)
-                    waiting.extendleft(_again(*each, error) for each in lost)
+                    waiting.extendleft(_retry(*each, error) for each in lost)
                     break
                 yield result
 
     def start(self) -> ProcessPoolExecutor:
-        """The pool, started on first use."""
+        """Return the pool, started on first use."""
         if self.pool is None:
             context = multiprocessing.get_context("forkserver")
             self.pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_quiet_worker)
         return self.pool
 
     def stop(self, kill: bool) -> None:
-        """Shut the pool down; kill does not wait for tasks under way."""
+        """Shut the pool down; with `kill`, without waiting for running tasks."""
         if self.pool is None:
             return
         processes = list((self.pool._processes or {}).values())
@@ -108,18 +112,18 @@ class LocalEngine:
 
 
 class SerialEngine:
-    """Runs tasks one after another in this process: for commands that look at a finished build."""
+    """Runs tasks one after another in this process, for commands that read a finished build."""
 
     def map(self, fn: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """See Engine.map."""
         return map(fn, tasks)
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Do nothing: there is no worker to stop."""
 
 
 def _quiet_worker() -> None:
-    """Workers leave Ctrl-C to the driver, end with it, and keep libraries from starting threads of their own."""
+    """Make a worker ignore Ctrl-C, exit with the driver and restrict the threads of libraries."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -128,7 +132,7 @@ def _quiet_worker() -> None:
 
 
 def _end_with_driver() -> None:
-    """Exit when the driver is gone: a killed one closes no queue, and its workers would wait for ever."""
+    """Exit when the driver exits: a killed driver closes no queue, and its workers would wait for ever."""
     driver = multiprocessing.parent_process()
     assert driver is not None
     driver.join()
@@ -143,7 +147,11 @@ def _one_thread() -> None:
     pa.set_io_thread_count(2)
 
 
-def _again(task: Task, attempt: int, error: BaseException) -> tuple[Task, int]:
+def _retry(task: Task, attempt: int, error: BaseException) -> tuple[Task, int]:
+    """Return the task with its next attempt.
+
+    Raises: BicorpusError after MAX_ATTEMPTS.
+    """
     if attempt >= MAX_ATTEMPTS:
         raise BicorpusError(
             f"{_label(task)}: lost its worker {attempt} times ({error or type(error).__name__}); it may need more "
@@ -153,7 +161,7 @@ def _again(task: Task, attempt: int, error: BaseException) -> tuple[Task, int]:
 
 
 def _label(task: object) -> str:
-    """A task in a few words, for messages: its kind and what it works on."""
+    """Return a short description of a task for messages: its type and the shard, group or key it works on."""
     for name in ("group.label", "shard.id", "key", "folder"):
         with contextlib.suppress(AttributeError):
             return f"{type(task).__name__} of {attrgetter(name)(task)}"
@@ -161,10 +169,10 @@ def _label(task: object) -> str:
 
 
 class RayEngine:
-    """A pool of single-core Ray actors, so that models load once a worker and lost nodes lose only their tasks.
+    """A pool of single-core Ray actors: each loads a model once, and a lost node costs only its running tasks.
 
-    Actors are never restarted by Ray: a dead one gives its task back to the queue and a new one is asked for,
-    which joins when the cluster has a core for it.
+    Ray never restarts actors. The task of a dead actor returns to the queue, and a new actor is requested, which
+    starts when the cluster has a free core.
     """
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
@@ -173,7 +181,7 @@ class RayEngine:
         self.idle: list[Any] = []  # Any: Ray has no static type for an actor handle or a reference
         self.starting: dict[Any, Any] = {}
         self.failed_starts = 0
-        self.private = contextlib.ExitStack()  # the folder of the file with credentials
+        self.private = contextlib.ExitStack()  # removes the folder of the file with credentials
 
     def map(self, fn: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """See Engine.map."""
@@ -210,7 +218,11 @@ class RayEngine:
     def lost(
         self, reference: Any, running: dict[Any, Any], waiting: deque[Any], error: BaseException
     ) -> None:
-        """Give a dead actor's task back and ask for another actor."""
+        """Return the task of a dead actor to the queue and request another actor.
+
+        Raises: BicorpusError if the task lost MAX_ATTEMPTS workers, or MAX_FAILED_STARTS actors in a row died while
+        starting.
+        """
         import ray
 
         if reference in self.starting:
@@ -223,13 +235,13 @@ class RayEngine:
                 ) from error
         else:
             actor, task, attempt = running.pop(reference)
-            waiting.appendleft(_again(task, attempt, error))
-        ray.kill(actor)  # one that only lost touch would go on holding its core
+            waiting.appendleft(_retry(task, attempt, error))
+        ray.kill(actor)  # an actor that only lost its connection would keep its core
         time.sleep(0.2)
         self.add_actor()
 
     def start(self) -> None:
-        """Connect or start Ray and ask for the actors, once."""
+        """Connect to Ray or start it, and request the actors, once."""
         import ray
 
         if not ray.is_initialized():
@@ -240,7 +252,7 @@ class RayEngine:
                 self.add_actor()
 
     def options(self) -> dict[str, Any]:
-        """Arguments of ray.init: quiet, no dashboard, and an object store no larger than paths need."""
+        """Return the arguments of ray.init: quiet, no dashboard, an object store of 200 MiB, enough for tasks."""
         variables = {"PYTHONPATH": _source_path(), **_passed_environment()}
         if path := write_credentials(self.private.enter_context(scratch())):
             variables[FILE] = str(path)
@@ -258,7 +270,7 @@ class RayEngine:
         }
 
     def add_actor(self) -> None:
-        """Ask for one actor; it counts as idle once it has answered."""
+        """Request one actor; it is idle once its `ready` has returned."""
         import ray
 
         actor: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Worker).remote()
@@ -270,7 +282,7 @@ class RayEngine:
             self.stop()
 
     def stop(self) -> None:
-        """End Ray where this engine started it, else its actors."""
+        """Shut Ray down if this engine started it; otherwise kill the engine's actors."""
         if not self.idle and not self.starting and not self.started_ray:
             return
         import ray
@@ -279,37 +291,37 @@ class RayEngine:
             ray.shutdown()
             return
         for actor in [*self.idle, *self.starting.values()]:
-            with contextlib.suppress(Exception):  # the node may be gone already
+            with contextlib.suppress(Exception):  # the node may be lost already
                 ray.kill(actor)
 
 
 class _Worker:
-    """The actor: runs one task at a time."""
+    """The class of the actors; an actor runs one task at a time."""
 
     def __init__(self) -> None:
         load_credentials()
         _one_thread()
 
     def ready(self) -> bool:
-        """Answer once the actor is up."""
+        """Return True; the call returns once the actor has started."""
         return True
 
     def run(self, fn: Callable[[Task], Result], task: Task) -> Result:
-        """Run one task."""
+        """Run one task and return its result."""
         return fn(task)
 
 
 def _source_path() -> str:
-    """Import path of workers: where this package lies, before whatever was set."""
-    here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+    """Return the PYTHONPATH of workers: the folder of this package, then the driver's PYTHONPATH."""
+    root = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _passed_environment() -> dict[str, str]:
-    """Settings of the driver that workers share. Ray logs them: nothing that is secret belongs here."""
+    """Return the driver's environment variables that workers share. Ray logs them, so none may be secret."""
     return {name: value for name, value in os.environ.items() if name == "NUMBA_CACHE_DIR"}
 
 
 def peak_rss_bytes() -> int:
-    """Largest memory that this process has held."""
+    """Return the peak resident set size of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

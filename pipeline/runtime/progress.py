@@ -1,4 +1,4 @@
-"""Progress on stderr: what runs, how far it is, how fast, how long it may take; and a structured log beside it."""
+"""Progress on stderr: phase, finished tasks, speed and estimated time left, for people or as JSON lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 
 class Progress:
-    """One line per phase on a terminal, redrawn; one line at the start and end of a phase in a log."""
+    """On a terminal, one line per phase, which is redrawn; elsewhere, a line every 30 s and at the end of a phase."""
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False, as_json: bool = False) -> None:
         self.stream = stream or sys.stderr
@@ -20,9 +20,9 @@ class Progress:
         self.started = time.monotonic()
 
     @contextmanager
-    def phase(self, name: str, n_tasks: int, unit: str = "shards") -> Iterator[Phase]:
-        """Follow `n_tasks` of one phase; a phase without tasks prints nothing."""
-        phase = Phase(self, name, n_tasks, unit)
+    def phase(self, name: str, n_tasks: int, unit: str = "shards") -> Iterator[ProgressPhase]:
+        """Show the progress of a phase of `n_tasks` tasks; a phase without tasks prints nothing."""
+        phase = ProgressPhase(self, name, n_tasks, unit)
         if not n_tasks:
             yield phase
             return
@@ -35,18 +35,18 @@ class Progress:
         phase.finish()
 
     def event(self, kind: str, **values: Any) -> None:  # Any: values go straight to JSON
-        """Write one structured log line; only when asked for JSON."""
+        """Write one JSON line, only with `as_json`."""
         if self.as_json:
             line = {"event": kind, "s": round(time.monotonic() - self.started, 3), **values}
             print(json.dumps(line, ensure_ascii=False), file=self.stream, flush=True)
 
     def say(self, text: str) -> None:
-        """Write one line for people."""
+        """Write one line of text, unless `quiet` or `as_json`."""
         if not self.quiet and not self.as_json:
             print(text, file=self.stream, flush=True)
 
 
-class Phase:
+class ProgressPhase:
     """Progress of one phase; `step` is called as tasks finish."""
 
     def __init__(self, progress: Progress, name: str, n_tasks: int, unit: str) -> None:
@@ -55,18 +55,18 @@ class Phase:
         self.start = self.last = time.monotonic()
 
     def begin(self) -> None:
-        """Open the phase."""
+        """Report the start of the phase."""
         self.progress.event("start", phase=self.name, tasks=self.n_tasks)
         self.draw(force=True)
 
     def step(self, n_bytes: int = 0) -> None:
-        """Count one finished task and the bytes of text it went through."""
+        """Count one finished task and the bytes of text that it processed."""
         self.done += 1
         self.bytes += n_bytes
         self.draw()
 
     def draw(self, force: bool = False) -> None:
-        """Redraw the line on a terminal, at most five times a second; in a log, every 30 s."""
+        """Redraw the line, at most five times a second on a terminal and every 30 s elsewhere."""
         now = time.monotonic()
         if not force and now - self.last < (0.2 if self.progress.live else 30):
             return
@@ -78,22 +78,22 @@ class Phase:
             self.progress.event("progress", phase=self.name, done=self.done, tasks=self.n_tasks)
 
     def line(self, now: float) -> str:
-        """`signals  12/40 shards  8.1 MB/s  0:42 left`."""
+        """Return the line of the phase, such as `signals  12/40 shards  8.1 MB/s  0:42 left`."""
         seconds = max(now - self.start, 1e-9)
-        parts = [f"{self.name:<24} {self.done}/{self.n_tasks} {self.unit}"]
+        fields = [f"{self.name:<24} {self.done}/{self.n_tasks} {self.unit}"]
         if self.bytes:
-            parts.append(f"{self.bytes / 1e6 / seconds:.1f} MB/s")
+            fields.append(f"{self.bytes / 1e6 / seconds:.1f} MB/s")
         if 0 < self.done < self.n_tasks:
-            parts.append(f"{clock((self.n_tasks - self.done) * seconds / self.done)} left")
-        return "  ".join(parts)
+            fields.append(f"{clock((self.n_tasks - self.done) * seconds / self.done)} left")
+        return "  ".join(fields)
 
     def stop(self) -> None:
-        """End the line that is being redrawn, so that an error has a line of its own."""
+        """End the line that is being redrawn, so that an error starts on a new line."""
         if self.progress.live:
             print(file=self.progress.stream, flush=True)
 
     def finish(self) -> None:
-        """Close the phase with its totals."""
+        """Report the end of the phase with its totals."""
         seconds = time.monotonic() - self.start
         text = f"{self.line(time.monotonic())}  in {seconds:.1f} s"
         self.progress.say(f"\r\x1b[K{text}" if self.progress.live else text)
@@ -103,7 +103,7 @@ class Phase:
 
 
 def clock(seconds: float) -> str:
-    """Write a duration as h:mm:ss or m:ss."""
+    """Format a duration in seconds as h:mm:ss or m:ss."""
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

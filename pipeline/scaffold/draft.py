@@ -1,7 +1,7 @@
-"""A run file to start from: what the input files hold as sources and remarks, and defaults for all the rest.
+"""The command `init`: writes a commented run file with the sources found in the input files and defaults for the rest.
 
-Steps are named by dotted name, as in any run file; thresholds are those of the language profiles, read as
-data. The page depends on the files alone: no time, no machine.
+Steps are named by dotted name, as in any run file; thresholds are those of the language profiles, read as data. The
+run file depends on the input files only, not on the time or the machine.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.scaffold.find_files import Unread, find_files
 from pipeline.scaffold.infer import CHINESE, LATIN
 from pipeline.scaffold.proposal import Proposal, propose, relative
-from pipeline.scaffold.survey import survey
+from pipeline.scaffold.survey import survey_files
 
 MAX_LISTED = 20
-"""Paths without a source that the page lists; the command prints all of them."""
+"""Largest number of paths without a source that the run file lists; the command prints all of them."""
 
 LEAST_SHARE = 0.01
-"""Share of the documents from which a language is worth a mix."""
+"""Share of the documents that each of two languages must exceed for a proposed mix of them."""
 
 OTHER_TEXT_SHARE = 0.3
-"""A field with this much text for each character of the text field is worth a remark."""
+"""Characters of a field per character of the text field, from which a comment mentions the field."""
 
 PROFILES = "stages.languages"
 LANGUAGES = ("zho", "eng")
@@ -40,10 +40,10 @@ WORDLESS = "zxx"
 MIXED = "mul"
 
 STEPS = """
-annotate: # each document on its own; all of these share one read of the text
+annotate: # per document; the text is read once for all of these
   - classifiers.language
   - stages.signals
-  - stages.parts # of documents in several languages: rules for a language judge its part
+  - stages.parts # language parts: in documents of several languages, rules for a language apply to its part
   - classifiers.quality
   - stages.web.boilerplate
   - stages.dedup.exact
@@ -58,20 +58,20 @@ global: # across documents
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A run file that was written, the sources in it, and the paths that are in none of them."""
+class RunFileDraft:
+    """A run file that was written, its sources, and the paths that are in none of them."""
 
     path: str
     sources: tuple[Proposal, ...]
     unread: tuple[Unread, ...]
 
     def notes(self) -> list[str]:
-        """One line for each source, and for each path without one."""
-        found = [f"{source.name}: {describe(source)}" for source in self.sources]
-        return [*found, *(f"not used: {printable(u.path)}: {printable(u.reason)}" for u in self.unread)]
+        """Return one line for each source and for each path without one."""
+        sources = [f"{source.name}: {describe_source(source)}" for source in self.sources]
+        return [*sources, *(f"not used: {printable(u.path)}: {printable(u.reason)}" for u in self.unread)]
 
     def plain(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """Return path, sources and unused paths as plain data."""
         sources = [
             {
                 "name": source.name, "reader": source.reader_name, "files": source.patterns,
@@ -86,28 +86,30 @@ class Draft:
 
 def write_draft(
     paths: Sequence[str], out_path: str, force: bool = False, follow_links: bool = False
-) -> Draft:
-    """Look at files and folders and write a run file that reads them.
+) -> RunFileDraft:
+    """Inspect files and folders and write a run file that reads them.
 
-    Args: follow_links, read links to files outside of the folders that were named.
+    Args: paths, files, folders, globs or URLs; follow_links, read links to files outside the named folders.
     Raises: ConfigError if the run file exists and `force` is off, or cannot be written; InputError if a path
     does not exist or no file can be read.
     """
     if os.path.isdir(out_path) or (os.path.exists(out_path) and not force):
         raise ConfigError(f"{out_path}: exists; name another file with --out, or replace it with --force")
     target = os.path.abspath(out_path)
-    looked = [find_files(path, target, follow_links) for path in paths]
-    files = sorted({file.path: file for found, _ in looked for file in found}.values(), key=lambda f: f.path)
-    samples, refused = survey(files)
-    unread = [*(item for _, items in looked for item in items), *refused]
+    listings = [find_files(path, target, follow_links) for path in paths]
+    files = sorted(
+        {file.path: file for listed, _ in listings for file in listed}.values(), key=lambda f: f.path
+    )
+    samples, rejected = survey_files(files)
+    unread = [*(item for _, items in listings for item in items), *rejected]
     if not samples:
-        why = "; ".join(f"{printable(item.path)}: {printable(item.reason)}" for item in unread[:3])
+        reasons = "; ".join(f"{printable(item.path)}: {printable(item.reason)}" for item in unread[:3])
         raise InputError(
-            f"{', '.join(paths)}: no file that can be read ({why or 'there are no files'}); expected JSON "
-            "Lines or Parquet with a field of text, WARC, WET, HTML, Markdown or text, plain or compressed"
+            f"{', '.join(paths)}: no file that can be read ({reasons or 'there are no files'}); expected JSON "
+            "Lines or Parquet with a text field, WARC, WET, HTML, Markdown or text, plain or compressed"
         )
-    draft = Draft(out_path, propose(samples, os.path.dirname(target)), tuple(unread))
-    _write(target, render(draft, _corpus_name(paths[0])))
+    draft = RunFileDraft(out_path, propose(samples, os.path.dirname(target)), tuple(unread))
+    _write(target, render_run_file(draft, _corpus_name(paths[0])))
     return draft
 
 
@@ -125,8 +127,8 @@ def _corpus_name(path: str) -> str:
     return re.sub(r"[^\w-]+", "_", base).strip("_") or "corpus"
 
 
-def describe(source: Proposal) -> str:
-    """Say what a source holds, in one line."""
+def describe_source(source: Proposal) -> str:
+    """Return one line about a source: files, size on disk, estimated documents, text and languages."""
     shares = [f"{name} {_percent(n, source.n_docs)}" for name, n in source.languages().most_common()]
     return (
         f"{_count(len(source.samples), 'file')}, {_size(source.n_bytes)}: about "
@@ -134,41 +136,41 @@ def describe(source: Proposal) -> str:
     )
 
 
-def render(draft: Draft, corpus: str) -> str:
-    """Write the page."""
+def render_run_file(draft: RunFileDraft, corpus: str) -> str:
+    """Return the text of the run file; corpus: name of the corpus and the release."""
     labels = {
         profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in (*LANGUAGES, WORDLESS)
     }
-    known = [label for profile in labels for label in labels[profile]]
+    covered = [label for profile in labels for label in labels[profile]]
     run_folder, name = os.path.split(os.path.abspath(draft.path))
     lines = [
-        "# A run file to start from, by `bicorpus init`; numbers are estimates from the start of each file.",
+        "# A first run file, written by `bicorpus init`; numbers are estimated from the start of each file.",
         f"#   bicorpus run {printable(shlex.quote(name))} --store ./store",
         f"corpus: {_flow(corpus)}",
         "",
-        "sources: # more keys: license, provenance: of records that name none; rank: smaller stays of copies",
+        "sources: # more keys: license, provenance: for records without; rank: of duplicates, the smallest is kept",
         *(line for source in draft.sources for line in _source_lines(source)),
         *_unread_lines(draft.unread, run_folder),
         "",
-        f"ingest: {{max_quarantined_share: {Ingest.max_quarantined_share}}} # of each source, or a run fails",
+        f"ingest: {{max_quarantined_share: {Ingest.max_quarantined_share}}} # per source; above it, a run fails",
         STEPS,
-        "select: # the first failing rule is the reason; edit any line and run again: no text is read",
-        f"  - {{name: language, language.label: {_flow([*known, MIXED])}, base: true}}",
+        "select: # the first failing rule is the reason; after a change, a run reads no text again",
+        f"  - {{name: language, language.label: {_flow([*covered, MIXED])}, base: true}}",
         *(line for profile in labels for line in _rule_lines(profile, labels[profile])),
-        *_rule_lines(GENERIC, {"not_in": known}),
+        *_rule_lines(GENERIC, {"not_in": covered}),
         "  - {name: same_source_id, repeats.n_same: {max: 1}, if_null: keep, action: flag}",
         "",
-        "keep_one: {of: dedup, prefer: [{rank: low}, {signals.n_chars: high}]} # of nearly equal documents",
+        "keep_one: {of: dedup, prefer: [{rank: low}, {signals.n_chars: high}]} # of near duplicates",
         "",
         *_mix_lines(draft.sources, labels),
         "",
-        f"release: {{name: {_flow(corpus)}, edits: {{boilerplate: all}}}} # edits: cut out of the text",
+        f"release: {{name: {_flow(corpus)}, edits: {{boilerplate: all}}}} # edits: spans removed from the text",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _source_lines(source: Proposal) -> Iterable[str]:
-    yield f"  - name: {_flow(source.name)} # {describe(source)}"
+    yield f"  - name: {_flow(source.name)} # {describe_source(source)}"
     yield f"    reader: {source.reader_name}"
     yield f"    files: {_flow(source.patterns[0] if len(source.patterns) == 1 else list(source.patterns))}"
     if source.follow_links:
@@ -179,20 +181,20 @@ def _source_lines(source: Proposal) -> Iterable[str]:
     if not source.is_plain():
         yield f"    columns: {_flow(columns)}"
     if scores := [name for name in columns if "." in name]:
-        yield f"    # came with the records, for rules: {printable(', '.join(scores))}"
+        yield f"    # existing scores, for rules: {printable(', '.join(scores))}"
     rest = sorted(set(fields) - set(columns.values()))
     if rest:
         yield f"    # kept as meta: {printable(', '.join(rest))}"
     least = OTHER_TEXT_SHARE * fields[source.text_field].text_chars
     if long := [name for name in rest if fields[name].text_chars >= least]:
-        yield f"    # also long: {printable(', '.join(long))}; columns.text says which field is the text"
+        yield f"    # also long: {printable(', '.join(long))}; columns.text sets the text field"
     broken = sum((sample.broken for sample in source.samples), Counter[str]())
     if broken:
         n_read = sum(sample.n_read for sample in source.samples)
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(broken.items()))
         too_many = broken.total() > Ingest.max_quarantined_share * n_read
-        remark = f"{broken.total():,} of the first {n_read:,} records are broken ({reasons})"
-        yield f"    # {remark}{': more than ingest allows' if too_many else ''}"
+        comment = f"{broken.total():,} of the first {n_read:,} records are broken ({reasons})"
+        yield f"    # {comment}{': more than ingest allows' if too_many else ''}"
 
 
 def _unread_lines(unread: Sequence[Unread], run_folder: str) -> Iterable[str]:
@@ -205,28 +207,28 @@ def _unread_lines(unread: Sequence[Unread], run_folder: str) -> Iterable[str]:
 
 
 def _rule_lines(profile: str, labels: list[str] | dict[str, list[str]]) -> Iterable[str]:
-    """Default rules of a profile, for labels that pass this test, with the remarks they have there."""
+    """Yield the default rules of a profile, for documents whose label is in `labels`, with their comments."""
     text = _read(f"{profile}.rules.yaml")
     yield f"  # {PROFILES.replace('.', '/')}/{profile}.rules.yaml:"
-    labelled = f"language.label: &{profile} {_flow(labels)}"
+    label_test = f"language.label: &{profile} {_flow(labels)}"
     for rule in yaml.safe_load(text)["rules"]:
-        remark = re.search(rf"\{{name: {re.escape(rule['name'])},.*\}}( #.*)$", text, re.MULTILINE)
-        rest = _flow({key: value for key, value in rule.items() if key not in ("name", "where")})[1:-1]
-        where = ", ".join([labelled, *([_flow(rule["where"])[1:-1]] if "where" in rule else [])])
-        yield f"  - {{name: {profile}_{rule['name']}, where: {{{where}}}, {rest}}}{remark[1] if remark else ''}"
-        labelled = f"language.label: *{profile}"
+        comment = re.search(rf"\{{name: {re.escape(rule['name'])},.*\}}( #.*)$", text, re.MULTILINE)
+        conditions = _flow({key: value for key, value in rule.items() if key not in ("name", "where")})[1:-1]
+        where = ", ".join([label_test, *([_flow(rule["where"])[1:-1]] if "where" in rule else [])])
+        yield f"  - {{name: {profile}_{rule['name']}, where: {{{where}}}, {conditions}}}{comment[1] if comment else ''}"
+        label_test = f"language.label: *{profile}"
 
 
 def _mix_lines(sources: Sequence[Proposal], labels: dict[str, list[str]]) -> Iterable[str]:
-    """Every kept document once; and a ratio to switch on, if there is text in both languages."""
-    yield "mix: # which kept documents a training order holds, and how often"
+    """Yield the natural mix and, if there is text in both languages, a commented-out ratio."""
+    yield "mix: # the kept documents of a training order, and how often each is repeated"
     yield "  default: natural"
     yield "  mixes:"
     yield "    natural: {seed: 0} # every kept document once"
     languages = sum((source.languages() for source in sources), Counter[str]())
     if min(languages[CHINESE], languages[LATIN]) <= LEAST_SHARE * languages.total():
         return
-    yield "    # half Chinese and half English, by tokens; `default: zh50` lets the ledger count its copies:"
+    yield "    # half Chinese and half English, by tokens; with `default: zh50` the ledger counts its copies:"
     yield "    # zh50:"
     yield "    #   by: language.label"
     yield f"    #   groups: {{zh: {_flow(labels['zho'])}, en: {_flow(labels['eng'])}}}"
@@ -239,7 +241,7 @@ def _read(name: str) -> str:
 
 
 def _flow(value: Any) -> str:  # Any: plain data
-    """Write plain data as YAML on one line, quoted so that it can stand inside brackets."""
+    """Return plain data as YAML on one line, quoted so that it is valid inside brackets."""
     text = yaml.safe_dump(
         [value], default_flow_style=True, allow_unicode=True, sort_keys=False, width=1 << 30
     )
@@ -247,7 +249,7 @@ def _flow(value: Any) -> str:  # Any: plain data
 
 
 def printable(text: str) -> str:
-    """Text for one line of a comment; control characters and bytes that are not UTF-8 are shown escaped."""
+    """Return text for one line of a comment, with control characters and bytes that are not UTF-8 escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -1,4 +1,4 @@
-"""The files that paths, folders, globs and URLs name, for `init`: those to look at, and those that cannot be."""
+"""Lists the files that paths, folders, globs and URLs name, for `init`: files to inspect, and paths left out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pipeline.storage.store import fixed_folder, leads_out, list_inputs
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file to look at; root: the folder that was asked for, "" for a glob, None for a file named itself.
+class FoundFile:
+    """A file to inspect.
 
-    leads_out: it is a link to a file outside of that folder.
+    size: bytes. root: the folder named by the user, "" for a glob, None for a file named by its path. leads_out: the
+    file is a link to a file outside that folder.
     """
 
     path: str
@@ -26,52 +27,54 @@ class Found:
 
     @property
     def folder(self) -> str:
-        """The folder it lies in."""
+        """Folder of the file."""
         return os.path.dirname(self.path)
 
 
 @dataclass(frozen=True)
 class Unread:
-    """A path that no source can be made of, and why."""
+    """A path that is not part of any source, and why."""
 
     path: str
     reason: str
 
 
-def find_files(path: str, ignored: str = "", follow_links: bool = False) -> tuple[list[Found], list[Unread]]:
-    """List the files that a path, a folder, a glob or a URL names, in order.
+def find_files(
+    path: str, ignored: str = "", follow_links: bool = False
+) -> tuple[list[FoundFile], list[Unread]]:
+    """List the files that a path, a folder, a glob or a URL names, in order, and the paths that are left out.
 
-    Hidden files, links to folders and stores of this tool are not looked into. ignored: a file to leave out.
-    follow_links: read links to files outside of the folder.
+    Hidden files, links to folders and stores of this tool are left out.
 
-    Raises: InputError if there is nothing of that name, or a glob matches a link that leads out of its folder.
+    Args: ignored, a file to skip; follow_links, include links to files outside the folder.
+    Raises: InputError if the path does not exist, or a glob matches a link that leads out of its folder.
     """
     if not os.path.isdir(path):
         return _list_named(path, follow_links), []
-    root, found = os.path.abspath(path), list[Found]()
+    root, found = os.path.abspath(path), list[FoundFile]()
     unread: list[Unread] = []
 
-    def note(error: OSError) -> None:
+    def add_unread(error: OSError) -> None:
         unread.append(Unread(error.filename, str(error.strerror)))
 
-    for folder, names, files in os.walk(root, onerror=note):
+    for folder, names, files in os.walk(root, onerror=add_unread):
         if os.path.exists(os.path.join(folder, "shards", "catalog.json")):
-            unread.append(Unread(folder, "a store; name a folder of one of its releases to read that"))
+            unread.append(Unread(folder, "a store; to read a release of it, name the folder of the release"))
             names.clear()
             continue
         unread.extend(_leave_out(folder, names, files))
         for name in files:
             file = os.path.join(folder, name)
             if file != ignored:
-                _look_at(file, root, found, unread, follow_links)
+                _add_file(file, root, found, unread, follow_links)
     return found, unread
 
 
 def _leave_out(folder: str, names: list[str], files: list[str]) -> Iterator[Unread]:
-    """Take hidden names, which no glob matches, and links to folders out of both lists; sort what is left."""
+    """Remove hidden names, which no glob matches, and links to folders from both lists, and sort the lists."""
     hidden = [name for name in (*names, *files) if name.startswith(".")]
     if hidden:
-        yield Unread(folder, f"{len(hidden):,} hidden, such as {min(hidden)}; rename them to read them")
+        yield Unread(folder, f"{len(hidden):,} hidden, such as {min(hidden)}; to read them, rename them")
     for name in sorted(names):
         if os.path.islink(os.path.join(folder, name)):
             yield Unread(os.path.join(folder, name), "a link to a folder; name that folder as well")
@@ -80,27 +83,27 @@ def _leave_out(folder: str, names: list[str], files: list[str]) -> Iterator[Unre
     files[:] = sorted(set(files) - set(hidden))
 
 
-def _list_named(path: str, follow_links: bool) -> list[Found]:
-    """List what a path or glob names; what is no object in a bucket is taken for a folder."""
+def _list_named(path: str, follow_links: bool) -> list[FoundFile]:
+    """List the files that a path or glob names; a URL that is not an object is treated as a folder of a bucket."""
     root = "" if glob.has_magic(path) and not os.path.exists(path) else None
     try:
         files = list_inputs(path, follow_links)
         folder = None if root is None or "://" in path else fixed_folder(os.path.abspath(path))
         return [
-            Found(file.path, file.size, root, folder is not None and leads_out(file.path, folder))
+            FoundFile(file.path, file.size, root, folder is not None and leads_out(file.path, folder))
             for file in files
         ]
     except InputError:
         if "://" not in path or glob.has_magic(path):
             raise
     root = path.rstrip("/")
-    return [Found(file.path, file.size, root) for file in list_inputs(f"{root}/**")]
+    return [FoundFile(file.path, file.size, root) for file in list_inputs(f"{root}/**")]
 
 
-def _look_at(path: str, root: str, found: list[Found], unread: list[Unread], follow_links: bool) -> None:
-    """Add a file of a folder to those found or unread."""
-    linked = leads_out(path, root)
-    if linked and not follow_links and os.path.exists(path):
+def _add_file(path: str, root: str, found: list[FoundFile], unread: list[Unread], follow_links: bool) -> None:
+    """Add a file of a folder to `found`, or to `unread` with the reason."""
+    is_outside = leads_out(path, root)
+    if is_outside and not follow_links and os.path.exists(path):
         unread.append(Unread(path, "a link that leads out of the folder; name it, or use --follow-links"))
         return
     try:
@@ -112,6 +115,6 @@ def _look_at(path: str, root: str, found: list[Found], unread: list[Unread], fol
         unread.append(Unread(path, str(error.strerror)))
     else:
         if stat.S_ISREG(status.st_mode):
-            found.append(Found(path, status.st_size, root, linked))
+            found.append(FoundFile(path, status.st_size, root, is_outside))
         else:
             unread.append(Unread(path, "not a regular file"))

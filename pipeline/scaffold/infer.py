@@ -1,7 +1,7 @@
-"""What the fields of records are, told from their values: which one holds the text, and in what languages.
+"""Infers the text field, the fields of canonical columns and the languages of records from their values.
 
-Pure and rough: names that a reader knows count, else the values decide; languages are guessed from scripts
-alone, without a model.
+Pure and approximate: field names that the reader defines take precedence over values; languages are guessed from
+scripts, without a model.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 LOOK_CHARS = 2000
-"""Characters of a text that are enough to tell prose and script."""
+"""Characters at the start of a text that are used to detect prose and scripts."""
 
 MAX_DEPTH = 3
-"""Objects inside objects that fields are looked for in, as `meta.source.url`."""
+"""Levels of nested objects that are searched for fields, as in `meta.source.url`."""
 
 PROSE = re.compile(r"[^\W\d_]\s+[^\W\d_]|[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-"""Two words, or one character of a script without blanks; neither is in an identifier, address or hash."""
+"""Two words, or one character of a script without spaces; identifiers, addresses and hashes contain neither."""
 
 MARKUP = re.compile(r"\s*(<|\{\s*\"|\[\s*[{\"])")
 WEB_ADDRESS = re.compile(r"https?://\S+$")
@@ -34,7 +34,7 @@ NAMES = {
     "license": re.compile(r"licen[cs]e|许可", re.IGNORECASE),
     "snapshot": re.compile(r"(^|\.)(snapshot|dump|crawl)$"),
 }
-"""How fields are called that no reader knows by name; ids must be unique, and dates be dates, as well."""
+"""Patterns of field names that no reader defines; values of ids must also be unique, and those of dates be dates."""
 
 SCRIPTS = (
     ("Latin", 0x41, 0x5A), ("Latin", 0x61, 0x7A), ("Latin", 0xC0, 0x24F), ("other", 0x370, 0x10FF),
@@ -44,7 +44,7 @@ SCRIPTS = (
     ("Hangul", 0xAC00, 0xD7A3), ("Han", 0xF900, 0xFAFF), ("Latin", 0xFF21, 0xFF3A), ("Latin", 0xFF41, 0xFF5A),
     ("Kana", 0xFF66, 0xFF9D), ("Han", 0x20000, 0x3FFFF),
 )  # fmt: skip
-"""Script, first and last code point, in order: blocks of the Unicode Standard, good enough for a share."""
+"""Script, first and last code point, in ascending order: blocks of the Unicode Standard, precise enough for shares."""
 
 _FIRST = np.array([first for _, first, _ in SCRIPTS], np.uint32)
 _LAST = np.array([last for _, _, last in SCRIPTS], np.uint32)
@@ -54,7 +54,7 @@ CHINESE, LATIN = "Chinese", "Latin script"
 
 @dataclass
 class Field:
-    """Counts over the values of one field; text_chars: characters of the different values that are prose."""
+    """Counts of the values of one field; text_chars: characters of its distinct values that are prose."""
 
     n_values: int = 0
     n_distinct: int = 0
@@ -68,7 +68,7 @@ class Field:
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
-    """Yield every value that is not null, by its name as `columns` writes it: `meta.url` in an object."""
+    """Yield (name, value) for every value that is not null; a name within an object has dots, as in `meta.url`."""
     for name, value in fields.items():
         if isinstance(value, Mapping) and depth < MAX_DEPTH:
             yield from flatten(value, f"{prefix}{name}.", depth + 1)
@@ -76,8 +76,8 @@ def flatten(fields: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iter
             yield f"{prefix}{name}", value
 
 
-def as_text(value: Any) -> str:  # Any: a field's value
-    """Return a value that a document's text can be, else an empty string."""
+def text_value(value: Any) -> str:  # Any: a field's value
+    """Return a value as text if it can be the text of a document, else an empty string."""
     if isinstance(value, bytes):
         try:
             value = value.decode("utf-8")
@@ -87,21 +87,21 @@ def as_text(value: Any) -> str:  # Any: a field's value
 
 
 def prose_chars(text: str) -> int:
-    """Length of a text that has words and is no markup or JSON, else 0."""
+    """Return the length of a text that has words and is not markup or JSON, else 0."""
     return len(text) if PROSE.search(text, 0, LOOK_CHARS) and not MARKUP.match(text) else 0
 
 
 def count_fields(rows: list[dict[str, Any]]) -> dict[str, Field]:
-    """Count what each field of flat records holds."""
+    """Return counts of the values of each field of flat records."""
     values: dict[str, list[Any]] = {}
     for row in rows:
         for name, value in row.items():
             values.setdefault(name, []).append(value)
-    return {name: _count_values(found) for name, found in values.items()}
+    return {name: _count_values(field_values) for name, field_values in values.items()}
 
 
 def _count_values(values: list[Any]) -> Field:
-    texts = [as_text(value) for value in values]
+    texts = [text_value(value) for value in values]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     scalars = {value for value in values if isinstance(value, (str, int)) and not isinstance(value, bool)}
     return Field(
@@ -115,7 +115,14 @@ def _count_values(values: list[Any]) -> Field:
 
 
 def choose_text(fields: Mapping[str, Field], known: tuple[str, ...]) -> str | None:
-    """Name the field with the most prose, or a known one with at least half as much; None if none has any."""
+    """Return the name of the text field.
+
+    It is the first field in `known` with at least half as much prose as any other field, else the field with the most
+    prose.
+
+    Args: known, names of the text field that the reader defines.
+    Returns: None if no field contains prose.
+    """
     most = max((f.text_chars for f in fields.values()), default=0)
     if not most:
         return None
@@ -126,7 +133,10 @@ def choose_text(fields: Mapping[str, Field], known: tuple[str, ...]) -> str | No
 def choose_columns(
     fields: Mapping[str, Field], text_field: str, known: Mapping[str, tuple[str, ...]]
 ) -> dict[str, str]:
-    """Name the field of each canonical column: by the names that the reader knows, else by its values."""
+    """Return canonical column -> field, by the names that the reader defines, else by the values.
+
+    Args: known, canonical column -> field names that the reader defines.
+    """
     columns = {"text": text_field}
     for column in ("source_id", "url", "date", "snapshot", "license"):
         left = {name: f for name, f in fields.items() if name not in columns.values()}
@@ -137,16 +147,16 @@ def choose_columns(
     return columns
 
 
-def _is_likely(column: str, name: str, found: Field) -> bool:
-    most = 0.9 * found.n_values
+def _is_likely(column: str, name: str, field: Field) -> bool:
+    least = 0.9 * field.n_values
     if column == "url":
-        return found.n_urls >= most and not IMAGE.search(name)
-    holds = {"source_id": found.n_distinct, "date": found.n_dates}
-    return bool(NAMES[column].search(name)) and holds.get(column, found.n_values) >= most
+        return field.n_urls >= least and not IMAGE.search(name)
+    n_fitting = {"source_id": field.n_distinct, "date": field.n_dates}
+    return bool(NAMES[column].search(name)) and n_fitting.get(column, field.n_values) >= least
 
 
-def count_scripts(text: str) -> Counter[str]:
-    """Count the letters of a text by script: Latin, Han, Kana, Hangul, other."""
+def count_letters(text: str) -> Counter[str]:
+    """Return the number of letters of a text by script: Latin, Han, Kana, Hangul, other."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     block = np.searchsorted(_FIRST, codes, side="right") - 1
     inside = (block >= 0) & (codes <= _LAST[block])
@@ -158,12 +168,12 @@ def count_scripts(text: str) -> Counter[str]:
 
 
 def guess_language(text: str) -> str:
-    """Guess a document's language from the scripts of its first characters.
+    """Guess a document's language from the scripts of its first LOOK_CHARS characters.
 
-    One Han character says as much as several Latin letters, and Japanese is told by its kana, so that a fifth
-    of Han makes a text Chinese and a tenth of kana makes it Japanese.
+    One Han character carries as much text as several Latin letters, so a fifth of Han is enough for Chinese; Japanese
+    is detected from a tenth of kana.
     """
-    counts = count_scripts(text[:LOOK_CHARS])
+    counts = count_letters(text[:LOOK_CHARS])
     share = {script: n / counts.total() for script, n in counts.items()}
     for script, least, language in (
         ("Kana", 0.1, "Japanese"), ("Hangul", 0.2, "Korean"), ("Han", 0.2, CHINESE), ("Latin", 0.5, LATIN),

@@ -1,4 +1,4 @@
-"""Feeds of the steps that choose documents: rows of keepers, of owners of passages, and rows that pass base rules."""
+"""Inputs of global steps that need decisions: keepers, owners of passages, and steps that read `passes_base`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import pyarrow as pa
 
 from pipeline.config.run_file import NEW_LOSES, OLD_LOSES, KeepOne
 from pipeline.dataset.shard import Columns, Shard
-from pipeline.rules.rules import judge
+from pipeline.rules.rules import judge_rules
 from pipeline.schema import HANDED, ROW
 from pipeline.select.verdicts import Decision, final
 from pipeline.storage.store import Store
 
-COLUMNS = ("passages", "n_chars")
-"""What the step that chooses owners reads of each step, under the name of `substring`."""
+PASSAGE_COLUMNS = ("passages", "n_chars")
+"""Columns of each step with passages that the owners step reads, under these plain names."""
 
 
 @dataclass(frozen=True)
-class Passages:
-    """Feeds the step that chooses owners: one table of the whole shard for each step with passages.
+class OwnerFeed:
+    """Input of the owners step: one table of the whole shard for each step with passages.
 
-    Each has the columns of the step, its number as `step`, and what Copies says of the documents.
+    Each table has PASSAGE_COLUMNS of the step, its index as `step`, and the document columns of KeeperFeed.
     """
 
     decision: Decision
@@ -36,21 +36,21 @@ class Passages:
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
         """See feeds.Feed."""
-        own = tuple(name for name in reads if name != "step")
+        stored = tuple(name for name in reads if name != "step")
         for number, step in enumerate(self.steps):
-            columns = {f"substring.{name}": f"{step}.{name}" for name in COLUMNS}
-            for table in Copies(self.decision, columns).batches(store, own, first_row):
+            columns = {name: f"{step}.{name}" for name in PASSAGE_COLUMNS}
+            for table in KeeperFeed(self.decision, columns).batches(store, stored, first_row):
                 numbers = pa.repeat(pa.scalar(number, pa.int32()), table.num_rows)
                 yield table.append_column("step", numbers).select([*reads, ROW])
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Feeds a step that chooses among copies: its columns, and of each document whether it may stay and its order.
+class KeeperFeed:
+    """Input of a step that chooses among documents: its columns, and the eligibility and order of each document.
 
-    columns: what the step reads under the names of the default steps -> the run's own column. Also `doc_id`,
-    `eligible` (nothing so far drops the row), `fixed` (it stands whatever it is like) and `order` (list<float64>,
-    larger is better).
+    columns: name in the table -> column of the run, for those that the run file chooses. Further columns: `doc_id`,
+    `eligible` (nothing so far drops the document), `fixed` (a reference: never removed as a duplicate) and `order`
+    (list<float64>, larger is better).
     """
 
     decision: Decision
@@ -66,23 +66,23 @@ class Copies:
         keep_one = self.decision.keep_one
         assert keep_one is not None
         prefer = {name for name, _ in keep_one.prefer}
-        found = self.decision.read(store, {*self.columns.values(), *prefer})
+        values = self.decision.read(store, {*self.columns.values(), *prefer})
         table = pa.table(
             {
-                "doc_id": found["doc_id"],
-                **{name: found[column] for name, column in self.columns.items()},
-                "eligible": final(self.decision, store).may_stand,
+                "doc_id": values["doc_id"],
+                **{name: values[column] for name, column in self.columns.items()},
+                "eligible": final(self.decision, store).may_be_keeper,
                 "fixed": self.decision.references(store),
-                "order": order_column(keep_one, found, self.shard.n_rows, self.first(store)),
+                "order": order_column(keep_one, values, self.shard.n_rows, self.first(store)),
                 ROW: np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row),
             }
         )
-        for name in set(reads) - set(table.column_names):  # hashes that the run file does not measure
+        for name in set(reads) - set(table.column_names):  # hashes that no stage of the run file computes
             table = table.append_column(name, pa.nulls(self.shard.n_rows))
         yield table.select([*reads, ROW])
 
     def first(self, store: Store) -> np.ndarray:
-        """What counts before all preferences, larger is better: float64 (n_rows,)."""
+        """First value of `order`, before all preferences, larger is better: float64 (n_rows,)."""
         decision = self.decision
         rank = decision.references(store).astype(np.float64) * 2
         mode = decision.keep_one.against.mode if decision.keep_one and decision.keep_one.against else None
@@ -92,8 +92,8 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class BaseRows:
-    """Feeds a global step that asks which documents pass the base rules; decision: with those rules alone."""
+class BaseRulesFeed:
+    """Input of a global step that reads `passes_base`. decision: with the base rules alone."""
 
     decision: Decision
 
@@ -104,20 +104,22 @@ class BaseRows:
 
     def batches(self, store: Store, reads: tuple[str, ...], first_row: int) -> Iterator[pa.Table]:
         """See feeds.Feed."""
-        own = [name for name in reads if name not in HANDED]
-        columns = self.decision.read(store, {*own, *self.decision.rule_columns()})
-        passes = judge(self.decision.rules, columns).passes_base & ~self.decision.references(store)
+        stored = [name for name in reads if name not in HANDED]
+        columns = self.decision.read(store, {*stored, *self.decision.rule_columns()})
+        passes = judge_rules(self.decision.rules, columns).passes_base & ~self.decision.references(store)
         rows = np.arange(self.shard.n_rows, dtype=np.uint64) + np.uint64(first_row)
-        given = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
-        yield pa.table({name: given[name] if name in given else columns[name] for name in (*reads, ROW)})
+        computed = {"passes_base": pa.array(passes), ROW: pa.array(rows)}
+        yield pa.table(
+            {name: computed[name] if name in computed else columns[name] for name in (*reads, ROW)}
+        )
 
 
 def order_column(
     keep_one: KeepOne, columns: Columns, n_rows: int, first: np.ndarray | None = None
 ) -> pa.Array:
-    """The preference of each row as list<float64>, larger is better; null counts as worst.
+    """The order of rows by preference: list<float64> (n_rows,), larger is better; null and NaN are worst.
 
-    Args: first, float64 (n_rows,), counts before all else.
+    Args: first, float64 (n_rows,), values to compare before the preferences.
     """
     keys = [] if first is None else [first]
     for column, high in keep_one.prefer:

@@ -1,4 +1,4 @@
-"""The decisions of a run: every shard's rules with quantile cuts, keepers and owners of passages."""
+"""The decisions of a run: for each shard its rules with quantile thresholds, keepers and owners of passages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.planning.session import Session
 from pipeline.recipe import digest, step_recipe
 from pipeline.rules.rules import Cuts, Rule
 from pipeline.schema import OWNERS
-from pipeline.select.feeds import Copies, Passages
+from pipeline.select.feeds import KeeperFeed, OwnerFeed
 from pipeline.select.verdicts import (
     Decision,
     PopulationTask,
@@ -35,8 +35,8 @@ from pipeline.select.verdicts import (
 class Selection:
     """The decisions over all shards of a run, in their order.
 
-    owners, owners_result: sidecars with the owners of passages by shard, and the global result they belong to.
-    lost_passages: passages that no kept document contains, because late rules dropped all that did.
+    owners, owners_result: sidecars of the owners of passages by shard id, and the global result they belong to.
+    lost_passages: passages that no kept document contains, because late rules dropped all documents with them.
     """
 
     decisions: list[Decision]
@@ -46,12 +46,12 @@ class Selection:
 
 
 Choose = Callable[[GlobalStep, str, list[Any], str], GlobalResult]
-"""Finds or computes a global result: step, recipe, feeds (Feed), folder."""
+"""Finds or computes a global result: (step, recipe, feeds, folder) -> result."""
 
 
 @dataclass(frozen=True)
 class ChosenOwners:
-    """The owners of passages, by shard, and the result they belong to. n_lost: see Selection.lost_passages."""
+    """The owners of passages, by shard id, and the result they belong to. n_lost: see Selection.lost_passages."""
 
     refs: dict[str, SidecarRef]
     result: GlobalResult
@@ -60,11 +60,11 @@ class ChosenOwners:
 
 
 class _NotChosenError(Exception):
-    """Keepers or owners are not in the store, and are not to be chosen now."""
+    """The store lacks keepers or owners, and they must not be computed."""
 
 
 class Selector:
-    """Makes the decisions of a run: finds or chooses keepers and owners, and stores verdicts; computes nothing else.
+    """Makes the decisions of a run: finds or computes keepers and owners, and stores verdicts; computes nothing else.
 
     columns: annotation columns that decisions and the release read.
     """
@@ -75,14 +75,14 @@ class Selector:
         self.earlier, self.against = earlier_ledgers(session)
 
     def decide(self, store: bool = True) -> Selection:
-        """Decide over every shard: quantile cuts, keepers and owners are computed where the store lacks them.
+        """Decide over every shard: quantile thresholds, keepers and owners are computed if the store lacks them.
 
-        Args: store, keep the verdicts in the store, so that everything later reads them.
+        Args: store, whether to write the verdicts to the store, from which all later steps read them.
         """
         return self._select(self.session.find_or_run, store)
 
     def find(self) -> Selection | None:
-        """The decisions, if all that they need is in the store; None if keepers or owners are still to be chosen."""
+        """The decisions, from stored keepers and owners; None if the store lacks these."""
 
         def look_up(step: GlobalStep, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
             result = self.session.state.global_result(step.name, recipe)
@@ -96,25 +96,25 @@ class Selector:
             return None
 
     def _select(self, choose: Choose, store: bool) -> Selection:
-        """Decide over parents first: documents derived from others are kept only with their parents.
+        """Decide over parents first, because derived documents are kept only with their parents.
 
-        No cluster and no passage contains documents of both kinds.
+        No cluster and no passage contains both parents and derived documents.
         """
-        done: dict[str, Decision] = {}
+        decided: dict[str, Decision] = {}
         owners: dict[str, SidecarRef] = {}
         digests: dict[str, Mapping[str, str]] = {}
         recipe, n_lost = "", 0
         parents, release = self.session.parents, self.run_file.release.name
-        plain = self.rules_only()
-        rules = self.rules_digest(plain)
-        plain = [replace(d, early=early_ref(d, release, rules)) for d in plain]
+        by_rules = self.rules_only()
+        rules = self.rules_digest(by_rules)
+        by_rules = [replace(d, early=early_ref(d, release, rules)) for d in by_rules]
         if store:
-            self.store_verdicts("judge rules", plain, early=True)
+            self.store_verdicts("judge rules", by_rules, early=True)
         for derived in (False, True):
-            wave: Sequence[Decision] = [d for d in plain if (d.shard.id in parents) == derived]
+            wave: Sequence[Decision] = [d for d in by_rules if (d.shard.id in parents) == derived]
             if derived:
-                wave = [replace(d, parent=done[parents[d.shard.id]]) for d in wave]
-            wave, chosen = self.with_copies(wave, choose)
+                wave = [replace(d, parent=decided[parents[d.shard.id]]) for d in wave]
+            wave, chosen = self.with_duplicates(wave, choose)
             if chosen is not None:
                 owners |= chosen.refs
                 digests |= chosen.result.digests
@@ -122,11 +122,11 @@ class Selector:
             wave = [replace(d, verdict=final_ref(d, release, rules)) for d in wave]
             if store:
                 self.store_verdicts("decide", wave, early=False)
-            done |= {d.shard.id: d for d in wave}
+            decided |= {d.shard.id: d for d in wave}
         result = GlobalResult(recipe, digests) if owners else None
-        return Selection([done[d.shard.id] for d in plain], owners, result, n_lost)
+        return Selection([decided[d.shard.id] for d in by_rules], owners, result, n_lost)
 
-    def with_copies(
+    def with_duplicates(
         self, decisions: Sequence[Decision], choose: Choose
     ) -> tuple[Sequence[Decision], ChosenOwners | None]:
         """Add keepers and owners to the decisions of rules and parents."""
@@ -141,25 +141,25 @@ class Selector:
         owners, n_lost = self.owners(decisions, choose), 0
         decisions = [replace(d, judged=owners.refs[d.shard.id]) for d in decisions]
         if any(rule.is_late and rule.action == "drop" for rule in self.run_file.select):
-            before = self.count_passages(owners)
-            owners = self.owners(decisions, choose)  # again, among the documents that the late rules keep
-            n_lost = before - self.count_passages(owners)
+            n_passages = self.count_passages(owners)
+            owners = self.owners(decisions, choose)  # again, among the documents that pass the late rules
+            n_lost = n_passages - self.count_passages(owners)
         decisions = [replace(d, refs={**d.refs, OWNERS: owners.refs[d.shard.id]}) for d in decisions]
         return decisions, replace(owners, n_lost=n_lost)
 
     def rules_only(self) -> list[Decision]:
-        """What the rules decide over each shard, quantile cuts included, keepers not."""
-        plain = [self.plain(shard, self.run_file.select) for shard in self.session.shards]
-        cuts = self.cuts(plain)
-        return [replace(d, cuts=cuts) for d in plain]
+        """Decisions of the rules over each shard, with quantile thresholds, without keepers."""
+        decisions = [self.plain(shard, self.run_file.select) for shard in self.session.shards]
+        cuts = self.cuts(decisions)
+        return [replace(d, cuts=cuts) for d in decisions]
 
     def rules_digest(self, decisions: Sequence[Decision]) -> str:
-        """Digest of the rules, their quantile cuts, references and the earlier release."""
+        """Digest of the rules, their quantile thresholds, references and the earlier release."""
         rules = [rule.plain() for rule in self.run_file.select]
         return digest([rules, _cuts_digest(decisions), *self.references()])
 
     def store_verdicts(self, label: str, decisions: Sequence[Decision], early: bool) -> None:
-        """Work out and store the rules' answers, or the final verdicts, that the store lacks."""
+        """Compute and store the results of the rules, or the final verdicts, that the store lacks."""
         present = {key for key, _ in self.store.list(f"verdicts/{self.run_file.release.name}")}
         refs = [d.early if early else d.verdict for d in decisions]
         tasks = [
@@ -173,7 +173,7 @@ class Selector:
                     phase.step()
 
     def remove_other_verdicts(self, selection: Selection) -> None:
-        """Delete stored verdicts of this release's name that its decisions do not use."""
+        """Delete stored verdicts under this release's name that its decisions do not use."""
         refs = [ref for d in selection.decisions for ref in (d.early, d.verdict) if ref is not None]
         used = {ref.key for ref in refs}
         for key, _ in list(self.store.list(f"verdicts/{self.run_file.release.name}")):
@@ -181,7 +181,7 @@ class Selector:
                 self.store.delete(key)
 
     def plain(self, shard: Shard, rules: Sequence[Rule]) -> Decision:
-        """Rules over a shard, without what has to be worked out first."""
+        """The decision over a shard by rules alone, without thresholds, keepers and owners."""
         run, recipes = self.run_file, self.session.recipes
         rank, profile = run.standing(shard.source)
         columns = self.columns | {column for rule in rules for column in rule.columns()}
@@ -193,7 +193,7 @@ class Selector:
         )  # fmt: skip
 
     def cuts(self, decisions: Sequence[Decision]) -> Cuts | None:
-        """Quantile cuts over the population, if any rule asks for one."""
+        """Value counts of the population for quantile thresholds; None if no rule has a quantile."""
         conditions = [c for rule in self.run_file.select for c in (*rule.conditions, *rule.where)]
         if not any(condition.quantile for condition in conditions):
             return None
@@ -207,8 +207,8 @@ class Selector:
                 phase.step()
         return cuts
 
-    def copies_recipe(self, decisions: Sequence[Decision]) -> str:
-        """Hash all that the choice of keepers and owners depends on, the steps themselves aside."""
+    def choice_recipe(self, decisions: Sequence[Decision]) -> str:
+        """Hash everything that the choice of keepers and owners depends on, except the steps themselves."""
         run = self.run_file
         assert run.keep_one is not None
         names = {c for rule in run.select for c in rule.columns()} | run.keep_one.columns()
@@ -222,43 +222,52 @@ class Selector:
         chosen = [[ref.recipe for ref in _chosen(d)] for d in decisions]
         parents = [[ref.recipe for ref in _chosen(d.parent)] if d.parent else None for d in decisions]
         rules = [rule.plain() for rule in run.select if rule.action == "drop"]
-        one = run.keep_one
+        keep_one = run.keep_one
         return digest(
-            [one.of, one.prefer, rules, _cuts_digest(decisions), shards, chosen, parents, *self.references()]
+            [
+                keep_one.of,
+                keep_one.prefer,
+                rules,
+                _cuts_digest(decisions),
+                shards,
+                chosen,
+                parents,
+                *self.references(),
+            ]
         )
 
     def references(self) -> list[object]:
-        """What recipes take of references and earlier releases; nothing where there are none."""
+        """Parts of recipes for references and earlier releases; empty if there are none."""
         sources = sorted(source.name for source in self.run_file.sources if source.reference)
         return [sources, self.against] if sources or self.against else []
 
     def keepers(self, decisions: Sequence[Decision], choose: Choose) -> dict[str, SidecarRef]:
-        """The keepers of all clusters: their sidecar per shard."""
+        """Choose the keepers of all clusters; returns their sidecar by shard id."""
         assert self.run_file.keep_one is not None and self.run_file.keep_one.keepers is not None
-        recipe = digest([self.keepers_static(), self.copies_recipe(decisions)])
-        columns = {f"dedup.{name}": f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
+        recipe = digest([self.keepers_static(), self.choice_recipe(decisions)])
+        columns = {name: f"{self.run_file.keep_one.of}.{name}" for name in ("cluster", "pairs")}
         columns |= {name: name for name in self.run_file.keep_one.hashes}
         step = self.run_file.keep_one.keepers
         folder = _folder(step, recipe)
-        choose(step, recipe, [Copies(d, columns) for d in decisions], folder)
+        choose(step, recipe, [KeeperFeed(d, columns) for d in decisions], folder)
         return _row_refs(decisions, folder, recipe)
 
     def owners(self, decisions: Sequence[Decision], choose: Choose) -> ChosenOwners:
-        """The owners of all passages among the documents that are kept so far."""
+        """Choose the owners of all passages among the documents that are kept so far."""
         assert self.run_file.keep_one is not None and self.run_file.owners is not None
         steps, step = self.run_file.keep_one.passages, self.run_file.owners
-        recipe = digest([self.session.recipes.static[OWNERS], self.copies_recipe(decisions)])
+        recipe = digest([self.session.recipes.static[OWNERS], self.choice_recipe(decisions)])
         folder = _folder(step, recipe)
-        result = choose(step, recipe, [Passages(d, steps) for d in decisions], folder)
+        result = choose(step, recipe, [OwnerFeed(d, steps) for d in decisions], folder)
         return ChosenOwners(_row_refs(decisions, folder, recipe), result, folder)
 
     def count_passages(self, owners: ChosenOwners) -> int:
-        """Passages that some document which may be kept contains."""
+        """Number of passages in documents that are kept so far."""
         with self.store.open(f"{owners.folder}/summary.parquet") as stream:
             return int(pc.sum(pq.read_table(stream)["passages"]).as_py() or 0)
 
     def keepers_static(self) -> str:
-        """Recipe of the keepers step, shards aside; empty where none are chosen."""
+        """Recipe of the keepers step without shards; empty without such a step."""
         step = self.run_file.keep_one.keepers if self.run_file.keep_one else None
         return step_recipe(step.definition, step.config, []) if step else ""
 
@@ -268,20 +277,20 @@ def _folder(step: GlobalStep, recipe: str) -> str:
 
 
 def _row_refs(decisions: Sequence[Decision], folder: str, recipe: str) -> dict[str, SidecarRef]:
-    """The row sidecars of a global result, by shard."""
+    """The row sidecars of a global result, by shard id."""
     return {d.shard.id: SidecarRef(f"{folder}/rows/{d.shard.id}.parquet", recipe) for d in decisions}
 
 
 def _cuts_digest(decisions: Sequence[Decision]) -> str:
-    """Digest of the value counts that quantile cuts are computed from; all decisions share them."""
+    """Digest of the value counts behind quantile thresholds, which all decisions share."""
     counts = decisions[0].cuts.counts if decisions and decisions[0].cuts else {}
     return digest(sorted([str(key), sorted(values.items())] for key, values in counts.items()))
 
 
 def earlier_ledgers(session: Session) -> tuple[dict[str, str], list[str]]:
-    """The ledger of each shard in the release that `keep_one.against` names, and what a recipe takes of it.
+    """The ledger of each shard in the release that `keep_one.against` names, and the values that enter recipes.
 
-    Raises: UsageError if the store has no such release, or the run file lacks documents that it holds.
+    Raises: UsageError if the store has no such release, or this run does not read all of its shards.
     """
     keep_one = session.run_file.keep_one
     if keep_one is None or keep_one.against is None:
@@ -295,8 +304,8 @@ def earlier_ledgers(session: Session) -> tuple[dict[str, str], list[str]]:
     if missing:
         source = missing[0].rsplit("-", 2)[0]
         raise UsageError(
-            f"{where}: release {name} was cut from {len(missing):,} shards that this run does not read ({missing[0]}); "
-            f"list source {source} with the same files here: what is ingested is not read again"
+            f"{where}: release {name} contains {len(missing):,} shards that this run does not read ({missing[0]}); "
+            f"list source {source} with the same files here; files that are ingested are not read again"
         )
     ledgers = {
         shard: f"releases/{name}/ledger/part-{i:05d}.parquet"
@@ -306,6 +315,6 @@ def earlier_ledgers(session: Session) -> tuple[dict[str, str], list[str]]:
 
 
 def _chosen(decision: Decision) -> list[SidecarRef]:
-    """What was chosen so far for a decision's shard."""
-    found = (decision.keepers, decision.judged, decision.refs.get(OWNERS))
-    return [ref for ref in found if ref is not None]
+    """The sidecars of keepers and owners chosen so far for a decision's shard."""
+    refs = (decision.keepers, decision.judged, decision.refs.get(OWNERS))
+    return [ref for ref in refs if ref is not None]

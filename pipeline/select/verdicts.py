@@ -1,8 +1,8 @@
-"""Decisions: verdicts of the rules, keepers of the clusters, and the facts that mixing needs. No text is read.
+"""Verdicts on documents: rules, keepers of clusters, parents, late rules. No text is read.
 
 The order is fixed: base rules, the population of quantiles, the other rules, keepers, owners of passages, late rules,
-mix. A document outside the base population or failing a rule cannot be a keeper, so no cluster is lost to a keeper that
-a rule drops. A derived document stays only with its parent.
+mix. A document that fails a rule cannot be a keeper, so no cluster is removed in favour of a document that is dropped.
+A derived document is kept only with its parent.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from pipeline.dataset.shard import Columns, Shard, null_column
 from pipeline.dataset.sidecars import SidecarRef, read_columns, read_sidecar, write_sidecar
 from pipeline.errors import AlignmentError
 from pipeline.recipe import digest
-from pipeline.rules.rules import Cuts, Rule, first_failing, judge, population_counts
+from pipeline.rules.rules import Cuts, Rule, first_failing, judge_rules, population_counts
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE
 from pipeline.storage.store import MissingError, Store
 
 
 @dataclass(frozen=True)
 class Decision:
-    """All that decides over one shard's documents, ready to be evaluated anywhere.
+    """The inputs of all decisions over one shard's documents, ready to be evaluated in any process.
 
-    refs: sidecars by step; loose: columns that may be absent, with their types; rank and profile: the source's.
-    keepers, and owners among `refs`: once they are chosen. judged: the owners as late rules saw them, before the
-    documents that those dropped gave up theirs. parent: the decision over the shard that a derived one was made of.
-    reference: whether all its documents only take others out. earlier: the ledger of the shard in an earlier release.
-    early, verdict: where the answers of the rules, and the final verdict, are stored if a run has computed them.
+    refs: sidecars by step; loose: columns that may be absent, with their dtypes; rank, profile: of the source. cuts:
+    value counts for quantile thresholds. keepers, and owners in `refs`: set once they are chosen. judged: the owners
+    that late rules read, chosen before late rules dropped documents. parent: the decision over the parents of a derived
+    shard. reference: whether all documents are references. earlier: key of the shard's ledger in an earlier release.
+    early, verdict: sidecars of the results of the rules, and of the final verdict, if a run has stored them.
     """
 
     shard: Shard
@@ -53,19 +53,22 @@ class Decision:
     verdict: SidecarRef | None = None
 
     def rule_columns(self) -> set[str]:
-        """Columns that the rules read, those of owners aside."""
+        """Columns that the rules read, except those of owners."""
         names = {column for rule in self.rules for column in rule.columns()}
         return {name for name in names if not name.startswith(f"{OWNERS}.")}
 
     def references(self, store: Store) -> np.ndarray:
-        """Which rows take others out without being in the release themselves: bool (n_rows,)."""
+        """Which rows are references: bool (n_rows,)."""
         if self.reference:
             return np.ones(self.shard.n_rows, bool)
         mode = self.keep_one.against.mode if self.keep_one and self.keep_one.against else None
         return self.kept_earlier(store) if mode == EXCLUDE else np.zeros(self.shard.n_rows, bool)
 
     def kept_earlier(self, store: Store) -> np.ndarray:
-        """Which rows the earlier release kept: bool (n_rows,)."""
+        """Which rows the earlier release kept: bool (n_rows,).
+
+        Raises: AlignmentError if the ledger is not of this shard.
+        """
         kept = np.zeros(self.shard.n_rows, bool)
         if self.earlier is not None:
             with store.open(self.earlier) as stream:
@@ -74,13 +77,13 @@ class Decision:
                 self.shard.id
             }:
                 raise AlignmentError(
-                    f"{self.earlier}: not the ledger of {self.shard.id}; cut that release again"
+                    f"{self.earlier}: not the ledger of {self.shard.id}; write that release again"
                 )
             kept[table["row"].to_numpy()] = np.asarray(table["keep"].combine_chunks())
         return kept
 
     def read(self, store: Store, names: set[str]) -> Columns:
-        """Columns of the shard by name, `doc_id`, `rank` and `profile` always among them, text never."""
+        """Columns of the shard by name, always with `doc_id`, `rank` and `profile`, never with text."""
         names = names | {"doc_id"}
         canonical = sorted((names & set(CANONICAL.names)) - {"text"})
         with store.open(self.shard.key) as stream:
@@ -90,14 +93,16 @@ class Decision:
         columns |= read_columns(store, self.shard, self.refs, stored)
         n_rows = self.shard.n_rows
         columns |= {
-            c: null_column(kind, n_rows) for c, kind in self.loose.items() if c in names and c not in columns
+            c: null_column(dtype, n_rows)
+            for c, dtype in self.loose.items()
+            if c in names and c not in columns
         }
         columns["rank"] = pa.chunked_array([pa.repeat(pa.scalar(self.rank, pa.int32()), n_rows)])
         columns["profile"] = pa.chunked_array([pa.repeat(self.profile, n_rows)])
         return columns
 
     def late_columns(self, store: Store) -> Columns | None:
-        """The columns of owners as late rules see them; None before owners are chosen."""
+        """The columns of owners that late rules read; None before owners are chosen."""
         if self.judged is None:
             return None
         table = read_sidecar(store, self.judged, self.shard)
@@ -106,12 +111,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Kept:
-    """The final word on each row of a shard.
+    """The verdict on each row of a shard.
 
     keep: bool (n_rows,). rule: int32 (n_rows,), index of the rule that drops the row, len(rules) for a duplicate,
-    len(rules) + 1 for a derived document without its parent, len(rules) + 2 for a reference, -1 for a kept one.
-    failed: bool (n_rules, n_rows), the answer of every rule. keeper_id, similarity, kind, verified: see
-    stages.dedup.keepers; null but for members of a cluster in which another member was kept.
+    len(rules) + 1 for a derived document whose parent is dropped, len(rules) + 2 for a reference, -1 for a kept row.
+    failed: bool (n_rules, n_rows), whether the row fails each rule. keeper_id, similarity, kind, verified: see
+    stages.dedup.keepers; null except for members of a cluster that are similar to a kept one.
     """
 
     keep: np.ndarray
@@ -124,77 +129,80 @@ class Kept:
 
     @property
     def is_copy(self) -> np.ndarray:
-        """Which rows go because another document is kept for them: bool (n_rows,)."""
+        """Which rows are removed in favour of another document: bool (n_rows,)."""
         return self.rule == len(self.failed)
 
     @property
     def duplicate(self) -> pa.Array:
-        """How each copy is like its keeper; null for all other rows."""
+        """Kind of each removed duplicate, string (n_rows,); null for all other rows."""
         return pc.if_else(pa.array(self.is_copy), self.kind, pa.scalar(None, pa.string()))
 
     @property
-    def may_stand(self) -> np.ndarray:
-        """Which rows others may go for: those that stay, and references. bool (n_rows,)."""
+    def may_be_keeper(self) -> np.ndarray:
+        """Rows that may act as keepers, kept documents and references: bool (n_rows,)."""
         return self.keep | (self.rule == len(self.failed) + 2)
 
 
 CHOSEN = {"keeper_id": pa.string(), "similarity": pa.float32(), "kind": pa.string(), "verified": pa.bool_()}
-"""What the choice of keepers says of a document that goes for another."""
+"""Columns of keepers about a document that is removed in favour of another."""
 
 
 def outcome_names(rules: Sequence[Rule], duplicate: str, orphan: str, kept: str | None) -> np.ndarray:
-    """Names by Kept.rule, of which -1 is the last."""
+    """Names of verdicts, to be indexed with Kept.rule: object (n_rules + 4,); the last, `kept`, is for -1."""
     return np.array([*(rule.name for rule in rules), duplicate, orphan, REFERENCE, kept], object)
 
 
 def final(decision: Decision, store: Store) -> Kept:
-    """The verdict on a shard's documents: rules, parents, keepers and late rules, as far as they are known.
+    """The verdict on a shard's documents, by rules, parents, keepers and late rules, as far as these are known.
 
-    Read from the store where a run has stored it, else worked out from annotations.
+    It is read from the store if a run has stored it, else computed from annotations.
     """
     chosen = [pa.nulls(decision.shard.n_rows, dtype) for dtype in CHOSEN.values()]
-    lost = np.zeros(decision.shard.n_rows, bool)
+    not_keeper = np.zeros(decision.shard.n_rows, bool)
     if decision.keepers is not None:
         table = read_sidecar(store, decision.keepers, decision.shard)
-        lost = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
+        not_keeper = ~np.asarray(table["is_keeper"].fill_null(True).combine_chunks()).astype(bool)
         chosen = [table[name].combine_chunks() for name in CHOSEN]
     keeper_id, similarity, kind, verified = chosen
     stored = _stored(store, decision.verdict, decision)
     if stored is not None:
         rule, failed = stored.column("rule").to_numpy(), _failures(stored, decision)
     else:
-        rule, failed = _work_out(decision, store, lost)
+        rule, failed = _compute(decision, store, not_keeper)
     return Kept(rule == -1, rule, failed, keeper_id, similarity, kind, verified)
 
 
-def _work_out(decision: Decision, store: Store, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kept.rule and Kept.failed of a shard; lost: rows for which another member of their cluster was kept."""
+def _compute(decision: Decision, store: Store, not_keeper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute Kept.rule and Kept.failed of a shard.
+
+    Args: not_keeper, bool (n_rows,), cluster members that are not keepers.
+    """
     n_rules = len(decision.rules)
     late_columns = decision.late_columns(store)
     early = _stored(store, decision.early, decision)
     if early is None:
         columns = decision.read(store, decision.rule_columns())
-        failed = judge(decision.rules, columns, decision.cuts, late_columns).failed
+        failed = judge_rules(decision.rules, columns, decision.cuts, late_columns).failed
     else:
         failed = _failures(early, decision)
         late = [i for i, rule in enumerate(decision.rules) if rule.is_late]
         if late and late_columns is not None:
             rules = [decision.rules[i] for i in late]
             columns = decision.read(store, replace(decision, rules=tuple(rules)).rule_columns())
-            failed[late] = judge(rules, columns, decision.cuts, late_columns).failed
-    first, first_late = first_failing(decision.rules, failed)
-    rule = first.astype(np.int32)
+            failed[late] = judge_rules(rules, columns, decision.cuts, late_columns).failed
+    first_failed, first_late = first_failing(decision.rules, failed)
+    rule = first_failed.astype(np.int32)
     if decision.parent is not None:
         parent_ids = decision.read(store, {"parent_id"})["parent_id"]
         rule[(rule == -1) & ~parents_kept(decision.parent, parent_ids, store)] = n_rules + 1
-    rule[lost & (rule == -1)] = n_rules
+    rule[not_keeper & (rule == -1)] = n_rules
     rule = np.where(rule == -1, first_late, rule)
     rule[decision.references(store)] = n_rules + 2
     return rule, failed
 
 
 def parents_kept(parent: Decision, parent_ids: pa.ChunkedArray, store: Store) -> np.ndarray:
-    """Whether the parent of each derived document is kept: bool (n_rows,)."""
+    """Whether the parent of each derived document is kept: bool (n_rows,). parent_ids: doc_ids, string (n_rows,)."""
     doc_ids = parent.read(store, set())["doc_id"].combine_chunks()
     position = pc.index_in(parent_ids, doc_ids).fill_null(-1).to_numpy()
     return np.append(final(parent, store).keep, False)[position]
@@ -205,7 +213,7 @@ def parents_kept(parent: Decision, parent_ids: pa.ChunkedArray, store: Store) ->
 
 @dataclass(frozen=True)
 class VerdictTask:
-    """Works out the rules' answers over one shard (early), or its final verdict, and stores it."""
+    """Computes and stores the results of the rules over one shard (early), or its final verdict."""
 
     store: Store
     decision: Decision
@@ -213,11 +221,11 @@ class VerdictTask:
 
 
 def store_verdict(task: VerdictTask) -> None:
-    """Write the sidecar of a VerdictTask: a bool column for each rule and, of a final verdict, Kept.rule."""
+    """Write the sidecar of a VerdictTask: a bool column for each rule and, for a final verdict, Kept.rule."""
     decision = task.decision
     if task.early:
         columns = decision.read(task.store, decision.rule_columns())
-        failed, ref = judge(decision.rules, columns, decision.cuts).failed, decision.early
+        failed, ref = judge_rules(decision.rules, columns, decision.cuts).failed, decision.early
         arrays: dict[str, pa.Array] = {}
     else:
         kept = final(replace(decision, verdict=None), task.store)
@@ -229,7 +237,7 @@ def store_verdict(task: VerdictTask) -> None:
 
 
 def early_ref(decision: Decision, release: str, rules: str) -> SidecarRef | None:
-    """Where the rules' answers over a shard are stored; None without rules. rules: digest of rules and cuts."""
+    """Sidecar for the results of the rules over a shard; None without rules. rules: see Selector.rules_digest."""
     if not decision.rules:
         return None
     stages = {name.partition(".")[0] for name in decision.rule_columns()}
@@ -241,7 +249,7 @@ def early_ref(decision: Decision, release: str, rules: str) -> SidecarRef | None
 
 
 def final_ref(decision: Decision, release: str, rules: str) -> SidecarRef:
-    """Where the final verdict on a shard is stored. rules: as in early_ref, with references and earlier releases."""
+    """Sidecar for the final verdict on a shard. rules: see Selector.rules_digest."""
     sidecars = [ref and ref.recipe for ref in (decision.early, decision.keepers, decision.judged)]
     parent = decision.parent.verdict.recipe if decision.parent and decision.parent.verdict else None
     facts = [decision.shard.generation, decision.reference, decision.earlier]
@@ -253,7 +261,7 @@ def _verdict_ref(shard: Shard, release: str, recipe: str) -> SidecarRef:
 
 
 def _stored(store: Store, ref: SidecarRef | None, decision: Decision) -> pa.Table | None:
-    """A stored verdict; None where there is none."""
+    """A stored verdict, or None."""
     if ref is None:
         return None
     try:
@@ -263,7 +271,7 @@ def _stored(store: Store, ref: SidecarRef | None, decision: Decision) -> pa.Tabl
 
 
 def _failures(table: pa.Table, decision: Decision) -> np.ndarray:
-    """The answers of the rules in a stored verdict: bool (n_rules, n_rows)."""
+    """Kept.failed of a stored verdict: bool (n_rules, n_rows)."""
     failed = np.zeros((len(decision.rules), decision.shard.n_rows), bool)
     for i in range(len(decision.rules)):
         failed[i] = np.asarray(table[f"failed_{i:03d}"].combine_chunks())
@@ -272,17 +280,17 @@ def _failures(table: pa.Table, decision: Decision) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PopulationTask:
-    """Counts the values behind one shard's quantile conditions."""
+    """Counts the values of one shard for quantile conditions."""
 
     store: Store
     decision: Decision
 
 
 def count_population(task: PopulationTask) -> list[tuple[str, tuple[str, ...], str, dict[float, int]]]:
-    """Value counts of quantile columns over rows that pass the base rules."""
+    """Count the values of quantile columns over rows that pass the base rules; see rules.population_counts."""
     decision = task.decision
     columns = decision.read(task.store, decision.rule_columns())
     base = tuple(rule for rule in decision.rules if rule.base)
-    population = judge(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
+    population = judge_rules(base, columns).passes_base if base else np.ones(decision.shard.n_rows, bool)
     population &= ~decision.references(task.store)
     return population_counts(decision.rules, columns, population)

@@ -1,1 +1,1 @@
-"""Objects by key, in a folder or a bucket, with catalogs and leases on them."""
+"""Object stores in a local folder or a bucket, and the catalogs and leases built on them."""

@@ -1,8 +1,7 @@
-"""What a store is: objects by key, read and written whole, whatever holds them.
+"""The interface of a store: objects by key, read and written whole, in a folder or a bucket.
 
-A write is atomic: a reader sees the object that was there before or the new one, never a part of either.
-`put_if` is compare-and-swap, which catalogs and leases are built on. Keys are names joined by `/`; a prefix
-is a whole folder.
+Writes are atomic: a reader sees the previous object or the new one, never a mixture. `put_if` is compare-and-swap;
+catalogs and leases are built on it. Keys are names joined by `/`; a prefix is a whole folder.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TEMPORARY = ".tmp-"
-"""Start of the names of files that are not finished yet; they are never listed."""
+"""Prefix of the names of unfinished files, which are never listed."""
 
 _ANOTHER = "name another --store"
 _ADVICE = {
@@ -34,8 +33,8 @@ _ADVICE = {
     errno.EROFS: f"mount it writable or {_ANOTHER}",
     errno.EACCES: f"give this user access or {_ANOTHER}",
     errno.EPERM: f"give this user access or {_ANOTHER}",
-    errno.ENOTDIR: f"a file lies where a folder is expected; {_ANOTHER}",
-    errno.EEXIST: f"a file lies where a folder is expected; {_ANOTHER}",
+    errno.ENOTDIR: f"found a file, expected a folder; {_ANOTHER}",
+    errno.EEXIST: f"found a file, expected a folder; {_ANOTHER}",
     errno.ENAMETOOLONG: "use shorter source and release names",
     errno.ENOLCK: f"this file system has no locks; {_ANOTHER}",
 }
@@ -46,14 +45,18 @@ _BUCKET_ADVICE = (
 
 
 class MissingError(StoreError):
-    """There is no object under this key."""
+    """No object exists under this key."""
 
 
 @contextmanager
 def explained(where: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn errors of the system or the object store into a StoreError with the place and what to do.
+    """Convert errors of the operating system or the object store into a StoreError that states where and what to do.
 
-    An error whose text shows a credential is not chained, so that no traceback prints it.
+    An error whose text contains a credential is not chained, so that no traceback prints it.
+
+    Args: where, the path, key or URL that the error names.
+    Raises: ConflictError if another writer changed the object; MissingError if there is no such object; StoreError
+    for any other failure.
     """
     try:
         yield
@@ -68,9 +71,9 @@ def explained(where: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "check the disk and run again")
         raise StoreError(f"{where}: {error.strerror or error}; {advice}") from error
-    except ValueError as error:  # what obstore raises for a key it cannot parse
+    except ValueError as error:  # obstore raises it for a key that it cannot parse
         raise StoreError(
-            f"{where}: {_first_line(error)}; use plain names without empty parts or '..'"
+            f"{where}: {_first_line(error)}; use plain names, none of them empty or '..'"
         ) from _harmless(error)
 
 
@@ -79,70 +82,88 @@ def _first_line(error: Exception) -> str:
 
 
 def _harmless(error: Exception) -> Exception | None:
-    """The error, unless its text shows a credential."""
+    """Return the error, or None if its text contains a credential."""
     return error if masked(str(error)) == str(error) else None
 
 
 class Store(ABC):
-    """Objects by key. Pickles as its URL; clients are opened in the process that uses them.
+    """Objects by key. A store is pickled as its URL; each process opens its own client.
 
-    Every method raises StoreError, with the place and what to do, when the store cannot serve it.
+    Every method raises StoreError, which states where and what to do, if the store cannot serve the request.
     """
 
     url: str
 
     @abstractmethod
     def get_with_tag(self, key: str) -> tuple[bytes, str] | None:
-        """Read an object and the tag of its content for `put_if`; None when there is none."""
+        """Return an object and the tag of its content for `put_if`; None if there is no such object."""
 
     @abstractmethod
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
-        """Write an object, replacing what was there."""
+        """Write an object, replacing any existing one."""
 
     @abstractmethod
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
-        """Write an object from a local file of any size, which stays where it is."""
+        """Copy a local file of any size to an object."""
 
     @abstractmethod
     def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
-        """Write an object only if its tag is still `tag`, or if there is none yet and `tag` is None.
+        """Write an object only if its tag is still `tag`, or if it does not exist yet and `tag` is None.
 
         Returns: the new tag.
-        Raises: ConflictError if another writer was first. A bucket may also raise it after one's own write
-        whose reply was lost, so a caller reads again before it concludes anything.
+        Raises: ConflictError if another writer was first. A bucket may also raise it after the caller's own write if
+        the response was lost, so the caller has to read the object again before it draws a conclusion.
         """
 
     @abstractmethod
     def size(self, key: str) -> int:
-        """Size in bytes; MissingError if there is no such object."""
+        """Return the size of an object in bytes.
+
+        Raises: MissingError if there is no such object.
+        """
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """(key, size in bytes) of the finished objects below a folder, sorted by key."""
+        """Yield (key, size in bytes) of the finished objects below a folder, sorted by key."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Delete an object if it is there."""
+        """Delete an object; a missing one is no error."""
 
     @abstractmethod
     def delete_prefix(self, prefix: str) -> None:
-        """Delete everything below a folder; never the whole store."""
+        """Delete a folder with everything below it.
+
+        Raises: StoreError for the empty prefix, which would delete the whole store.
+        """
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """Open for random access; the reader keeps the version that it opened, or raises StoreError."""
+        """Open an object for random access.
+
+        All reads return the version that was opened.
+
+        Raises: MissingError if there is no such object; a read raises StoreError if that version was replaced and is
+        no longer available.
+        """
 
     @abstractmethod
     def check(self, write: bool = True) -> None:
-        """Raise one clear StoreError now if the store cannot be read or, with `write`, written later."""
+        """Check early that the store can be read and, with `write`, written.
+
+        Raises: StoreError if it cannot.
+        """
 
     def get(self, key: str) -> bytes:
-        """Read a whole object; MissingError if there is none."""
+        """Return the content of an object.
+
+        Raises: MissingError if there is no such object.
+        """
         with self.open(key) as stream:
             return stream.read()
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is an object under this key."""
+        """Return whether an object exists under this key."""
         try:
             self.size(key)
         except MissingError:
@@ -150,11 +171,14 @@ class Store(ABC):
         return True
 
     def local_path(self, key: str) -> Path | None:
-        """Path of an object, present or not, when the store is a local folder."""
+        """Return the path of an object, existing or not, in a local folder; None for a bucket."""
         return None
 
     def _check_swap(self) -> None:
-        """Write twice what must be written once: some servers accept conditions and ignore them."""
+        """Check that the second of two conditional writes fails: some servers accept conditions and ignore them.
+
+        Raises: StoreError if it succeeds.
+        """
         key = f"{TEMPORARY}check-{uuid.uuid4().hex}"
         try:
             self.put_if(key, b"1", None)
@@ -164,20 +188,27 @@ class Store(ABC):
         finally:
             self.delete(key)
         raise StoreError(
-            f"{self.url}: overwrote an object that it was told to keep; expected a store with conditional "
-            "writes (If-None-Match). Upgrade the server or name another --store"
+            f"{self.url}: overwrote an existing object despite If-None-Match; expected a store with conditional "
+            "writes. Upgrade the server or name another --store"
         )
 
 
 def checked_key(key: str) -> str:
-    """Refuse a key that could leave the store or that not every kind of store can hold."""
+    """Return the key after checking it.
+
+    Raises: StoreError for a key with an empty name, `.` or `..`, which could lead out of the store or which some
+    stores cannot represent.
+    """
     if key and {"", ".", ".."}.intersection(key.split("/")):
-        raise StoreError(f"the key {key!r} has an empty part, '.' or '..'; use plain names joined by '/'")
+        raise StoreError(f"the key {key!r} has an empty name, '.' or '..'; use plain names joined by '/'")
     return key
 
 
 def folder_name(prefix: str) -> str:
-    """Refuse the empty prefix, which would delete the whole store."""
+    """Return a prefix without leading and trailing slashes.
+
+    Raises: StoreError for the empty prefix, which would delete the whole store.
+    """
     if not prefix.strip("/"):
         raise StoreError("delete_prefix needs the name of a folder; delete a whole store by hand")
     return prefix.strip("/")

@@ -1,8 +1,8 @@
-"""A store in a bucket (S3 and its look-alikes, Google Cloud Storage, Azure) through Rust's object_store.
+"""A store in a bucket (S3 and compatible servers, Google Cloud Storage, Azure) through Rust's object_store.
 
 Credentials and endpoints come from the environment of the process that opens the client (AWS_ACCESS_KEY_ID,
-AWS_ENDPOINT_URL, ...); they are never pickled. A writer that is killed inside a multipart upload leaves parts
-that no reader sees; a lifecycle rule of the bucket (AbortIncompleteMultipartUpload) is what removes them.
+AWS_ENDPOINT_URL, ...); they are never pickled. A writer killed during a multipart upload leaves upload parts that no
+reader sees; remove them with a lifecycle rule of the bucket (AbortIncompleteMultipartUpload).
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 READ_BYTES = 1 << 20
-"""Read-ahead of random access; a larger read is one request of its own."""
+"""Read-ahead of random access in bytes; a larger read is a single request."""
 
 PART_BYTES, MAX_PARTS, N_UPLOADS = 8 << 20, 9_000, 8
-"""Multipart uploads: part size, parts at most (S3 allows 10,000), parts in flight (64 MiB of memory)."""
+"""Multipart uploads: bytes per upload part, largest number of parts (S3 allows 10,000), parts in flight (64 MiB of
+memory)."""
 
 N_RETRIES, TIMEOUT = 10, "10min"
-"""Retries with exponential backoff, 3 minutes in all; time for one request with its body (object_store's 30 s
-would cut a large object short on a slow line)."""
+"""Retries with exponential backoff, 3 minutes in total; time limit of one request with its body (object_store's
+default of 30 s is too short for a large object on a slow line)."""
 
 
 class BucketStore(Store):
@@ -50,7 +51,10 @@ class BucketStore(Store):
 
     @property
     def client(self) -> ObjectStore:
-        """The connection of this process; StoreError in a forked child, where it would hang for ever."""
+        """The client of this process.
+
+        Raises: StoreError in a forked process, where the client would hang for ever.
+        """
         process = os.getpid()
         BucketStore._first_process = BucketStore._first_process or process
         if BucketStore._first_process != process:
@@ -65,33 +69,36 @@ class BucketStore(Store):
         return self._client
 
     def head(self, key: str) -> ObjectMeta:
-        """Size, ETag and version of an object; MissingError if there is none."""
+        """Return size, ETag and version of an object.
+
+        Raises: MissingError if there is no such object.
+        """
         with explained(self._where(key)):
             return self.client.head(key)
 
     def get_with_tag(self, key: str) -> tuple[bytes, str] | None:
-        """One request; the tag is ETag and version."""
+        """See Store.get_with_tag; one request. The tag consists of ETag and version."""
         try:
             with explained(self._where(key)):
-                found = self.client.get(key)
-                return bytes(found.bytes()), _tag(found.meta)
+                response = self.client.get(key)
+                return bytes(response.bytes()), _tag(response.meta)
         except MissingError:
             return None
 
     def get(self, key: str) -> bytes:
-        """One request, where `open` would need two."""
-        found = self.get_with_tag(key)
-        if found is None:
+        """See Store.get; one request, where `open` would need two."""
+        tagged = self.get_with_tag(key)
+        if tagged is None:
             raise MissingError(f"{self._where(key)}: not found")
-        return found[0]
+        return tagged[0]
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
-        """One PUT, or a multipart upload above PART_BYTES."""
+        """See Store.put; one PUT, or a multipart upload above PART_BYTES."""
         with explained(self._where(key)):
             self.client.put(key, memoryview(data).cast("B"), chunk_size=PART_BYTES, max_concurrency=N_UPLOADS)
 
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
-        """Stream the file as a multipart upload, with parts that grow so that any size fits."""
+        """See Store.put_file; a streamed multipart upload of at most MAX_PARTS parts."""
         with explained(local_path):
             size = os.stat(local_path).st_size
         with explained(self._where(key)):
@@ -99,7 +106,7 @@ class BucketStore(Store):
             self.client.put(key, Path(local_path), chunk_size=part_bytes, max_concurrency=N_UPLOADS)
 
     def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
-        """One PUT with If-None-Match or If-Match."""
+        """See Store.put_if; one PUT with If-None-Match or If-Match."""
         with explained(self._where(key)):
             mode: PutMode = "create" if tag is None else _condition(tag)
             try:
@@ -110,46 +117,46 @@ class BucketStore(Store):
                 raise ConflictError(f"{self._where(key)}: deleted by another writer") from error
 
     def size(self, key: str) -> int:
-        """One HEAD request."""
+        """See Store.size; one HEAD request."""
         return self.head(key)["size"]
 
     def objects(self, prefix: str = "") -> Iterator[ObjectMeta]:
-        """Key (`path`), size, ETag and version of the objects below a folder."""
+        """Yield key (`path`), size, ETag and version of the objects below a folder."""
         prefix = prefix.strip("/")
         with explained(self._where(prefix)):
             for chunk in self.client.list(prefix or None):
                 yield from chunk
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Read the whole listing, then sort it: not every server sorts by code point."""
-        found = ((entry["path"], entry["size"]) for entry in self.objects(prefix))
-        return iter(sorted(pair for pair in found if not pair[0].rpartition("/")[2].startswith(TEMPORARY)))
+        """See Store.list; sorted here, because not every server sorts by code point."""
+        sizes = ((entry["path"], entry["size"]) for entry in self.objects(prefix))
+        return iter(sorted(pair for pair in sizes if not pair[0].rpartition("/")[2].startswith(TEMPORARY)))
 
     def delete(self, key: str) -> None:
-        """One request."""
+        """See Store.delete; one request."""
         try:
             with explained(self._where(key)):
                 self.client.delete(key)
-        except MissingError:  # Azure and Google say so, S3 does not
+        except MissingError:  # Azure and Google report it, S3 does not
             return
 
     def delete_prefix(self, prefix: str) -> None:
-        """List, then delete in bulk requests."""
+        """See Store.delete_prefix; a listing, then bulk requests."""
         folder = folder_name(prefix)
         keys = [entry["path"] for entry in self.objects(folder)]
         with explained(self._where(folder)):
             self.client.delete(keys)
 
     def open(self, key: str, read_bytes: int = READ_BYTES) -> BinaryIO:
-        """Read ranges on demand, at least `read_bytes` at a time."""
+        """See Store.open; ranges are read on demand, at least `read_bytes` at a time."""
         return io.BufferedReader(_ObjectFile(self, key), read_bytes)
 
     def check(self, write: bool = True) -> None:
-        """List once and, with `write`, write an object conditionally and delete it."""
-        hasty = BucketStore(self.url, n_retries=1)  # a wrong endpoint should not take minutes to say so
-        next(hasty.objects(), None)
+        """See Store.check; lists once and, with `write`, writes an object conditionally and deletes it."""
+        store = BucketStore(self.url, n_retries=1)  # so that a wrong endpoint fails in seconds, not minutes
+        next(store.objects(), None)
         if write:
-            hasty._check_swap()
+            store._check_swap()
 
     def _where(self, key: str) -> str:
         return f"{self.url}/{checked_key(key)}"
@@ -164,25 +171,28 @@ class _ObjectFile(io.RawIOBase):
         self.size, self.etag = head["size"], head["e_tag"]
 
     def readable(self) -> bool:
-        """Tell BufferedReader that this can be read."""
+        """Return True; BufferedReader requires it."""
         return True
 
     def seekable(self) -> bool:
-        """Tell readers of Parquet that this can seek."""
+        """Return True; readers of Parquet require it."""
         return True
 
     def tell(self) -> int:
-        """Position in bytes."""
+        """Return the position in bytes."""
         return self.position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move without reading; past the end is allowed, as in a file."""
+        """Set and return the position in bytes; a position past the end is allowed, as in a file."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
         self.position = max(0, base + offset)
         return self.position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any writable buffer, as RawIOBase's
-        """Fill the buffer as far as the object goes; StoreError if it was replaced since it was opened."""
+        """Read from the position into the buffer, at most to the end of the object, and return the number of bytes.
+
+        Raises: StoreError if the object was replaced since it was opened.
+        """
         end = min(self.size, self.position + len(buffer))
         if end <= self.position:
             return 0
@@ -195,7 +205,7 @@ class _ObjectFile(io.RawIOBase):
 
 
 def _tag(meta: ObjectMeta | PutResult) -> str:
-    """Pack what identifies a version: the ETag on S3 and Azure, the version on Google; no space in either."""
+    """Pack the ETag (S3, Azure) and the version (Google) of an object into one string; neither contains a space."""
     return f"{meta['e_tag'] or ''} {meta['version'] or ''}"
 
 

@@ -1,7 +1,7 @@
-"""Catalogs: one object that says what lies beside it, so that nothing is listed or opened file by file.
+"""Catalogs: one object that describes the objects beside it, so that none of them has to be listed or opened.
 
-A catalog maps names (shard ids) to small entries. Any number of runs may update the same one: each update
-reads, merges and swaps, and reads again when another run was first. The bytes depend on the entries alone.
+A catalog maps names (shard ids) to small entries. Any number of runs may update the same catalog: an update reads,
+merges and swaps, and starts again if another run was first. The bytes depend on the entries and the header alone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pipeline.errors import AlignmentError, ConflictError, StoreError
 from pipeline.storage.base import Store
 
 Entry = dict[str, Any]
-"""Plain JSON data; what is in it is up to whoever wrote it."""
+"""Plain JSON data, defined by the module that writes it."""
 
 COMPRESS_BYTES = 1 << 16
-"""Catalogs larger than this are compressed; a smaller one can be read with any tool."""
+"""Catalogs larger than this are compressed; smaller ones stay readable with any tool."""
 
 N_TRIES = 64
-"""Swaps lost in a row before giving up: of n writers one wins each round, and they wait random times."""
+"""Consecutive lost swaps before an update fails: of n writers one wins each round; the others wait a random time."""
 
 MAX_WAIT_S = 1.0
 
@@ -42,9 +42,9 @@ class Catalog:
 
     @classmethod
     def load(cls, store: Store, key: str, header: Mapping[str, Any] | None = None) -> Catalog:
-        """Read a catalog; empty if there is none.
+        """Read a catalog; a missing one is empty.
 
-        Args: header, what all entries have in common (the full recipe); written with them.
+        Args: header, plain data common to all entries (the full recipe), written with them.
         Raises: AlignmentError if the catalog was written with another header; StoreError if it is damaged.
         """
         catalog = cls(store, key, header)
@@ -52,27 +52,30 @@ class Catalog:
         return catalog
 
     def refresh(self) -> None:
-        """Read the entries again."""
-        found = self.store.get_with_tag(self.key)
-        data, self._tag = found or (b"", None)
-        header, self.entries = _decode(data, f"{self.store.url}/{self.key}") if found else (self.header, {})
+        """Read the entries again.
+
+        Raises: AlignmentError if the catalog was written with another header; StoreError if it is damaged.
+        """
+        tagged = self.store.get_with_tag(self.key)
+        data, self._tag = tagged or (b"", None)
+        header, self.entries = _decode(data, f"{self.store.url}/{self.key}") if tagged else (self.header, {})
         if self.header and header != self.header:
             raise AlignmentError(
                 f"{self.store.url}/{self.key}: found header {_short(header)}, expected {_short(self.header)};"
-                " it belongs to something else. Delete it and run again"
+                " it was written for another recipe. Delete it and run again"
             )
         self.header = header
 
     def update(self, entries: Mapping[str, Entry], remove: Iterable[str] = ()) -> None:
-        """Add or replace entries and remove others, keeping what other runs wrote meanwhile.
+        """Add or replace entries and remove others; entries that other runs wrote in the meantime are kept.
 
-        One update rewrites the catalog, so gather the entries of many shards for one call.
+        Every update rewrites the catalog; callers collect the entries of many shards for one call.
 
         Raises: StoreError if other runs were first N_TRIES times in a row.
         """
         remove = frozenset(remove)
         for attempt in range(N_TRIES):
-            self.refresh()  # an entry that looks right here may have been changed meanwhile
+            self.refresh()  # the entries read before may be out of date
             kept = {name: entry for name, entry in self.entries.items() if name not in remove}
             merged = kept | dict(entries)
             if merged == self.entries:

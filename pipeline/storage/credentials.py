@@ -1,9 +1,9 @@
-"""Credentials of object stores: handed to workers in a private file, refused in URLs, masked in messages.
+"""Credentials of object stores: passed to workers in a private file, rejected in URLs, masked in messages.
 
-The clients read them from environment variables (AWS_*, GOOGLE_*, AZURE_*). Workers of a process pool inherit those.
-Ray writes the variables of a runtime environment, and the arguments of tasks, into logs that every user of a machine
-can read, so its workers get the path of a file instead: mode 600, in a scratch folder of mode 700, deleted when the
-run ends. A worker that cannot read it, as on another machine, uses the credentials of its own node.
+The clients read them from environment variables (AWS_*, GOOGLE_*, AZURE_*), which workers of a process pool inherit.
+Ray writes the variables of a runtime environment and the arguments of tasks into logs that every user of a machine
+can read; its workers therefore get the path of a file instead: mode 600, in a scratch folder of mode 700, deleted at
+the end of the run. A worker that cannot read it, such as one on another machine, uses the credentials of its own node.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 """Environment variables that configure access to an object store."""
 
 FILE = "BICORPUS_CREDENTIALS"
-"""Environment variable of a worker: the path of the file with the variables of the driver."""
+"""Environment variable of a worker: path of the file with the variables of the driver."""
 
 MASK = "***"
 
@@ -33,18 +33,18 @@ _SIGNATURE = re.compile(
     re.IGNORECASE,
 )
 _NAME_ALLOWED = ("abfs", "abfss", "adl", "ssh", "git", "git+ssh")
-"""Schemes in which a name before the `@` is no secret, as in Azure's `abfss://container@account…`."""
+"""Schemes in which a name before the `@` is not a secret, such as Azure's `abfss://container@account…`."""
 
 
 def store_variables() -> dict[str, str]:
-    """The variables of this process that configure access to object stores."""
+    """Return the environment variables of this process that configure access to object stores."""
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIXES)}
 
 
 def write_credentials(folder: str | os.PathLike[str]) -> Path | None:
     """Write the variables of this process into a new file of mode 600 in a private folder.
 
-    Returns: its path; None where there are no variables.
+    Returns: the path of the file; None if there are no variables to write.
     """
     variables = store_variables()
     if not variables:
@@ -57,7 +57,7 @@ def write_credentials(folder: str | os.PathLike[str]) -> Path | None:
 
 
 def load_credentials() -> None:
-    """Take up the variables of the driver in a worker; those of its own node where the file cannot be read."""
+    """Set the driver's variables in a worker; if the file cannot be read, the variables of its node are kept."""
     try:
         variables = json.loads(Path(os.environ[FILE]).read_text("utf-8"))
     except (KeyError, OSError):
@@ -66,20 +66,19 @@ def load_credentials() -> None:
 
 
 def check_url(url: str) -> str:
-    """Refuse a URL that holds a user, a password or a signature.
+    """Return the URL after checking it for credentials.
 
-    Returns: the URL.
-    Raises: UsageError that names none of them.
+    Raises: UsageError if it contains a user, a password or a signature; the message shows none of them.
     """
     check_text(url, masked(url))
     return url
 
 
 def check_text(text: str, where: str) -> None:
-    """Refuse a text, such as a run file, with such a URL anywhere in it.
+    """Check a text, such as a run file, for URLs with credentials.
 
-    Args: where, for the message; of a text of several lines, the number of the line is added.
-    Raises: UsageError that shows nothing of the URL but its scheme.
+    Args: where, named in the message, with the line number for a text of several lines.
+    Raises: UsageError if a URL contains a user, a password or a signature; the message shows none of them.
     """
     for match in (*_USER_INFO.finditer(text), *_SIGNATURE.finditer(text)):
         if _is_secret(match):
@@ -92,7 +91,7 @@ def check_text(text: str, where: str) -> None:
 
 
 def masked(text: str) -> str:
-    """The text without user info and signatures of URLs, and without the secrets of this process's variables."""
+    """Return the text with user info and signatures of URLs, and secrets of this process's variables, masked."""
     text = _USER_INFO.sub(lambda m: f"{m['scheme']}://{MASK}@" if _is_secret(m) else m[0], text)
     text = _SIGNATURE.sub(lambda m: f"{m['name']}{MASK}", text)
     for name, value in store_variables().items():

@@ -1,9 +1,9 @@
-"""Leases: one run at a time moves a name (a release, an index); one that was overtaken cannot.
+"""Leases: at most one run at a time publishes under a name (a release, an index); a run whose lease expired cannot.
 
-A lease is a small object, `leases/<name>.json`, taken and renewed by compare-and-swap. Its token grows with
-every holder; `commit` refuses to replace what a higher token wrote, so that a holder which slept through its
-time does no harm (fencing: Kleppmann, Designing Data-Intensive Applications, chapter 8). Expiry compares the
-clocks of two machines and takes them to agree within a small part of the ttl; the token relies on no clock.
+A lease is a small object, `leases/<name>.json`, taken and renewed by compare-and-swap. Its token increases with every
+holder; `commit` does not replace an object written under a higher token, so a holder that was suspended beyond its
+expiry does no harm (fencing: Kleppmann, Designing Data-Intensive Applications, chapter 8). Expiry compares the clocks
+of two machines and assumes that they agree within a small fraction of the ttl; the token depends on no clock.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from pipeline.errors import ConflictError, LeaseError, StoreError
 from pipeline.storage.base import Store
 
 RENEWALS = 3
-"""Renewals per ttl: two may fail before the lease is lost."""
+"""Renewals per ttl; two may fail before the lease is lost."""
 
 N_TRIES = 16
-"""Swaps that a commit may lose to other writers of the same token before it gives up."""
+"""Swaps that a commit may lose to other writers of the same token before it fails."""
 
-Record = dict[str, Any]
-"""What a lease object holds: token, owner (host:pid:random), machine and started (to tell whether the process
-lives), since, expires (s since 1970), released."""
+LeaseRecord = dict[str, Any]
+"""The fields of a lease object: token, owner (host:pid:random), machine and started (to detect whether the process is
+alive), since, expires (s since 1970), released."""
 
 
 class Lease:
-    """A held lease, renewed by a thread until it is released, lost, or the process ends.
+    """A held lease, renewed by a thread until it is released or lost or the process ends.
 
-    token: higher than that of every earlier holder. owner: host:pid:random.
+    token: higher than the token of every earlier holder. owner: host:pid:random. ttl: seconds until it expires
+    without renewal.
     """
 
-    def __init__(self, store: Store, key: str, record: Record, tag: str | None, ttl: float) -> None:
+    def __init__(self, store: Store, key: str, record: LeaseRecord, tag: str | None, ttl: float) -> None:
         self.store, self.key, self.ttl = store, key, ttl
         self.token: int = record["token"]
         self.owner: str = record["owner"]
@@ -59,33 +60,41 @@ class Lease:
         self.release()
 
     def check(self) -> None:
-        """Raise LeaseError if the lease is lost or may be: another run took it, or renewal failed."""
+        """Check that the lease is still held.
+
+        Raises: LeaseError if another run took it or it was not renewed in time.
+        """
         if self._lost or time.monotonic() > self._deadline:
-            raise LeaseError(f"{self.key}: lost, to another run or for want of renewal in time; run again")
+            raise LeaseError(f"{self.key}: lost to another run, or not renewed in time; run again")
 
     def release(self) -> None:
-        """Let the next run take the name at once; the token stays, so that it goes on growing."""
+        """Release the lease for the next run; the token is kept in the object, so that the next one is higher."""
         self._stop.set()
         self._thread.join()
         if not self._lost:
-            with suppress(StoreError):  # then it expires by itself; an error here would hide the run's own
+            with suppress(
+                StoreError
+            ):  # it then expires by itself; an error here would hide the error of the run
                 self._write(released=True)
 
     def _write(self, released: bool = False) -> None:
-        """Write the record with a new expiry; ConflictError if another holder's is there.
+        """Write the record with a new expiry.
 
-        When the reply to a write was lost, the tag is no longer known but the owner, which is unique, is.
+        If the response to an earlier write was lost, the tag is out of date, and the record is recognised by its
+        unique owner.
+
+        Raises: ConflictError if the record is that of another holder.
         """
-        asked = time.monotonic()
+        start = time.monotonic()
         data = _encode(self._record | {"expires": round(time.time() + self.ttl, 3), "released": released})
         try:
             self._tag = self.store.put_if(self.key, data, self._tag)
         except ConflictError:
-            found = self.store.get_with_tag(self.key)
-            if found is None or json.loads(found[0])["owner"] != self.owner:
+            tagged = self.store.get_with_tag(self.key)
+            if tagged is None or json.loads(tagged[0])["owner"] != self.owner:
                 raise
-            self._tag = self.store.put_if(self.key, data, found[1])
-        self._deadline = asked + self.ttl
+            self._tag = self.store.put_if(self.key, data, tagged[1])
+        self._deadline = start + self.ttl
 
     def _renew_until_stopped(self) -> None:
         while not self._stop.wait(self.ttl / RENEWALS):
@@ -94,32 +103,31 @@ class Lease:
             except ConflictError:
                 self._lost = True
                 return
-            except StoreError:  # the store may come back before the deadline, which `check` watches
+            except StoreError:  # the store may recover before the deadline, which `check` compares
                 continue
 
 
 def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     """Take the lease of a name and keep it renewed.
 
-    One that is held but expired, or whose holder ran on this machine and is dead, is taken over with a higher
-    token.
+    A lease that has expired, or whose holder ran on this machine and is dead, is taken over with a higher token.
 
-    Args: ttl, seconds after which a silent holder may be overtaken.
-    Raises: LeaseError naming the holder, and since when, if another run holds it.
+    Args: ttl, seconds without renewal after which another run may take the lease over.
+    Raises: LeaseError, naming the holder and since when, if another run holds it.
     """
     key = f"leases/{name}.json"
-    found = store.get_with_tag(key)
-    last: Record = json.loads(found[0]) if found else {"token": 0, "released": True}
-    if not (last["released"] or last["expires"] < time.time() or _is_dead(last)):
-        raise LeaseError(_held(key, last))
-    record: Record = {
-        "token": last["token"] + 1,
+    tagged = store.get_with_tag(key)
+    previous: LeaseRecord = json.loads(tagged[0]) if tagged else {"token": 0, "released": True}
+    if not (previous["released"] or previous["expires"] < time.time() or _is_dead(previous)):
+        raise LeaseError(_held(key, previous))
+    record: LeaseRecord = {
+        "token": previous["token"] + 1,
         "owner": f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
         "machine": _machine(),
         "started": _started(os.getpid()),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    lease = Lease(store, key, record, found[1] if found else None, ttl)
+    lease = Lease(store, key, record, tagged[1] if tagged else None, ttl)
     try:
         lease._write()
     except ConflictError as error:
@@ -131,17 +139,18 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
 def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
     """Replace a JSON object with `data` and the lease's token, unless a later holder has written it.
 
-    Raises: LeaseError if the lease is lost or the object carries a higher token.
+    Raises: LeaseError if the lease is lost or the object has a higher token; ConflictError if other writers were
+    first N_TRIES times in a row.
     """
     content = _encode(data | {"token": lease.token})
     for _ in range(N_TRIES):
         lease.check()
-        found = store.get_with_tag(key)
-        token = json.loads(found[0]).get("token", 0) if found else 0
+        tagged = store.get_with_tag(key)
+        token = json.loads(tagged[0]).get("token", 0) if tagged else 0
         if token > lease.token:
             raise LeaseError(f"{key}: written by a later run (token {token}, ours {lease.token}); run again")
         with suppress(ConflictError):
-            store.put_if(key, content, found[1] if found else None)
+            store.put_if(key, content, tagged[1] if tagged else None)
             return
     raise ConflictError(f"{store.url}/{key}: {N_TRIES} commits in a row lost to other writers; run again")
 
@@ -150,16 +159,16 @@ def _encode(content: dict[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _held(key: str, record: Record) -> str:
+def _held(key: str, record: LeaseRecord) -> str:
     expires = datetime.fromtimestamp(record["expires"], UTC).isoformat(timespec="seconds")
     return (
-        f"{key}: held by {record['owner']} since {record['since']}; wait for that run to end, "
-        f"or, if it is gone, until {expires}"
+        f"{key}: held by {record['owner']} since {record['since']}; wait for that run to end "
+        f"or, if it is dead, until {expires}"
     )
 
 
 def _machine() -> str:
-    """What a process number is valid in: one boot of one kernel, one process namespace; "" where unknown."""
+    """Return the scope in which a process id is unique: boot id and process namespace; "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
@@ -168,9 +177,10 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Start time of a running process in clock ticks, which tells it from a later one of the same number.
+    """Return the start time of a running process in clock ticks, to distinguish processes that reuse an id.
 
-    None if there is none, or it is dead and waits to be reaped. Source: proc(5), /proc/pid/stat fields 3, 22.
+    Returns: None if there is no such process or it is a zombie.
+    Source: proc(5), /proc/pid/stat fields 3 and 22.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -179,15 +189,15 @@ def _started(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _is_dead(record: Record) -> bool:
-    """Tell whether the holder ran on this machine and is gone; False where that cannot be known."""
+def _is_dead(record: LeaseRecord) -> bool:
+    """Return whether the holder ran on this machine and is dead; False if that is unknown."""
     if not record["machine"] or record["machine"] != _machine():
         return False
     pid = int(record["owner"].rsplit(":", 2)[1])
     try:
-        os.kill(pid, 0)  # signal 0 only asks
+        os.kill(pid, 0)  # signal 0 only tests whether the process exists
     except ProcessLookupError:
         return True
-    except PermissionError:  # another user's, whose start time may be hidden
+    except PermissionError:  # a process of another user, whose start time may be hidden
         return False
     return bool(_started(pid) != record["started"])

@@ -1,4 +1,4 @@
-"""A store in a local folder: temporary file, fsync and rename to write; a file lock to compare and swap."""
+"""A store in a local folder: writes by temporary file, fsync and rename; compare-and-swap under a file lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import xxhash
 
@@ -24,20 +24,23 @@ if TYPE_CHECKING:
 
 LOCKS = ".locks"
 COPY_BYTES = 1 << 20
-"""Buffer of a copied file."""
+"""Bytes of the buffer for copying a file."""
 
 N_LOCKS = 256
-"""Lock files of a store: a key hashes to one of them, so that none ever needs deleting, which would race."""
+"""Lock files of a store. A key hashes to one of them; none is ever deleted, because that would race."""
 
 UMASK = "BICORPUS_UMASK"
-"""Environment variable: the permissions that files and folders of a store do not get, in octal; 027 unless set."""
+"""Environment variable: umask of the files and folders of a store, in octal; 027 if it is not set."""
+
+N_TRIES = 16
+"""Attempts to create a file whose new, still empty folder is removed by another process."""
 
 STALE_S = 86_400
-"""Age at which `check` removes a temporary file: no single write takes a day."""
+"""Age in seconds from which `check` removes a temporary file; no single write takes a day."""
 
 
 class FolderStore(Store):
-    """A store in a local folder; workers get the umask with it, whatever their own environment is."""
+    """A store in a local folder. The umask is pickled with it, so that it is the same in every worker."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(os.path.abspath(path))
@@ -45,7 +48,7 @@ class FolderStore(Store):
         self.umask = umask()
 
     def get_with_tag(self, key: str) -> tuple[bytes, str] | None:
-        """The tag is the XXH3-128 of the content."""
+        """See Store.get_with_tag; the tag is the XXH3-128 of the content."""
         try:
             data = self.get(key)
         except MissingError:
@@ -53,81 +56,96 @@ class FolderStore(Store):
         return data, xxhash.xxh3_128_hexdigest(data)
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
-        """Durable when it returns."""
-        self._place(key, lambda file: file.write(data))
+        """See Store.put; the object is durable on return."""
+        self._write(key, lambda file: file.write(data))
 
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
-        """Copy the file; durable when it returns."""
+        """See Store.put_file; the object is durable on return."""
         with explained(local_path):
             source = open(local_path, "rb")
         with source:
-            self._place(key, lambda file: shutil.copyfileobj(source, file, COPY_BYTES))
+            self._write(key, lambda file: shutil.copyfileobj(source, file, COPY_BYTES))
 
     def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
-        """Compare and write under the lock of the key, which holds across processes and threads."""
+        """See Store.put_if; the lock of the key excludes other processes and threads."""
         with self._locked(key):
-            found = self.get_with_tag(key)
-            if (found and found[1]) != tag:
+            tagged = self.get_with_tag(key)
+            if (tagged and tagged[1]) != tag:
                 raise ConflictError(f"{self._path(key)}: changed by another writer; read it again and retry")
             self.put(key, data)
         return xxhash.xxh3_128_hexdigest(data)
 
     def size(self, key: str) -> int:
-        """Size of the file; a folder has none."""
+        """See Store.size; a folder is not an object."""
         with self.open(key) as stream:
             return os.fstat(stream.fileno()).st_size
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Walk the folder, then sort; temporary files and locks are left out."""
-        found = []
+        """See Store.list; temporary files and locks are left out."""
+        sizes = []
         for path in self._files(prefix):
             if not path.name.startswith(TEMPORARY):
                 try:
-                    found.append((path.relative_to(self.path).as_posix(), path.stat().st_size))
+                    sizes.append((path.relative_to(self.path).as_posix(), path.stat().st_size))
                 except FileNotFoundError:  # deleted since its folder was read
                     continue
-        return iter(sorted(found))
+        return iter(sorted(sizes))
 
     def delete(self, key: str) -> None:
-        """Delete the file; its folder stays."""
+        """See Store.delete; the folder of the file is kept."""
         with explained(self._path(key)):
             self._path(key).unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> None:
-        """Delete the folder."""
+        """See Store.delete_prefix; folders above it are removed if they are empty."""
         path = self._path(folder_name(prefix))
         with explained(path):
             if path.is_dir():
                 shutil.rmtree(path)
+        with suppress(OSError):  # a folder that is not empty, or that another process has removed
+            for folder in path.parents[: len(path.relative_to(self.path).parts) - 1]:
+                folder.rmdir()
 
     def open(self, key: str) -> BinaryIO:
-        """Open the file; it stays readable when another replaces it."""
+        """See Store.open; an open file stays readable when it is replaced.
+
+        Arrow opens it, so that its threads read without Python. A thread that waits for the interpreter lock while
+        the interpreter shuts down would abort the process.
+        """
         path = self._path(key)
         with explained(path):
             try:
-                return open(path, "rb")
-            except (IsADirectoryError, NotADirectoryError) as error:  # a folder is no object
-                if not self.path.is_dir():  # but a store that lies at or below a file is none at all
+                with open(path, "rb"):  # raises the system's error
+                    from pyarrow import OSFile
+
+                    return cast(BinaryIO, OSFile(str(path), "rb"))
+            except (IsADirectoryError, NotADirectoryError) as error:  # a folder is not an object
+                if not self.path.is_dir():  # a file at or above the store's path: there is no store
                     raise
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
 
     def local_path(self, key: str) -> Path | None:
-        """Path below the folder."""
+        """See Store.local_path."""
         return self._path(key)
 
     def check(self, write: bool = True) -> None:
-        """List once and, with `write`, create the folder, write to it and remove stale temporary files."""
+        """See Store.check; with `write`, also creates the folder and removes stale temporary files."""
         with explained(self.path):
             if write:
                 self._make_folder(self.path)
             if not self.path.is_dir():
-                found = "a file" if self.path.exists() else "nothing"
-                raise StoreError(f"{self.path}: found {found}, expected the folder of a store; check --store")
+                actual = "a file" if self.path.exists() else "nothing"
+                raise StoreError(
+                    f"{self.path}: found {actual}, expected the folder of a store; check --store"
+                )
             os.listdir(self.path)
         if write:
             self._check_swap()
             for path in self._files(""):
-                with explained(path), suppress(FileNotFoundError):  # another run has just placed it
+                with (
+                    explained(path),
+                    suppress(FileNotFoundError),
+                ):  # another run has just renamed or removed it
                     if path.name.startswith(TEMPORARY) and time.time() - path.stat().st_mtime > STALE_S:
                         path.unlink()
 
@@ -135,24 +153,23 @@ class FolderStore(Store):
         return self.path / checked_key(key)
 
     def _files(self, prefix: str) -> Iterator[Path]:
-        def unreadable(error: OSError) -> None:
+        def raise_unless_missing(error: OSError) -> None:
             if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
                 raise error
 
         root = self._path(prefix.strip("/"))
         with explained(root):
-            for folder, folders, names in os.walk(root, onerror=unreadable):
+            for folder, folders, names in os.walk(root, onerror=raise_unless_missing):
                 folders[:] = [name for name in folders if name != LOCKS]
                 yield from (Path(folder, name) for name in names)
 
-    def _place(self, key: str, fill: Callable[[BinaryIO], object]) -> None:
-        """Fill a temporary file beside the object, make it durable, then rename it into place."""
+    def _write(self, key: str, fill: Callable[[BinaryIO], object]) -> None:
+        """Fill a temporary file beside the object, flush it to the disk, then rename it to the object."""
         path = self._path(key)
         with explained(path):
-            self._make_folder(path.parent)
-            temporary = path.with_name(TEMPORARY + uuid.uuid4().hex)
+            temporary, file = self._open_temporary(path.parent)
             try:
-                with open(temporary, "xb", opener=_private) as file:
+                with file:
                     fill(file)
                     os.fchmod(file.fileno(), 0o666 & ~self.umask)
                     file.flush()
@@ -160,16 +177,28 @@ class FolderStore(Store):
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync(path.parent)
+            with suppress(FileNotFoundError):  # another process has deleted the object and its folder
+                _sync(path.parent)
+
+    def _open_temporary(self, folder: Path, n_tries: int = N_TRIES) -> tuple[Path, BinaryIO]:
+        """Create a temporary file and the folders above it; `delete_prefix` may remove those while they are empty."""
+        path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            self._make_folder(folder)
+            return path, open(path, "xb", opener=_private)
+        except FileNotFoundError:
+            if n_tries == 1:
+                raise
+            return self._open_temporary(folder, n_tries - 1)
 
     def _make_folder(self, path: Path) -> None:
-        """Make a folder and those above it that are not there, with the permissions of the store."""
+        """Create a folder and its missing parents with the permissions of the store."""
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
             with suppress(FileExistsError):  # another process was first
                 folder.mkdir()
                 folder.chmod(0o777 & ~self.umask)
-        path.mkdir(parents=True, exist_ok=True)  # raises what is wrong with a path that is no folder
+        path.mkdir(parents=True, exist_ok=True)  # raises the right error if the path is not a folder
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
@@ -186,7 +215,7 @@ class FolderStore(Store):
 
 
 def umask() -> int:
-    """The permissions that files and folders of a store do not get.
+    """Return the permission bits that files and folders of a store do not get, from the variable UMASK.
 
     Raises: UsageError if the variable is not an octal number from 0 to 077.
     """
@@ -197,12 +226,12 @@ def umask() -> int:
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that nobody else may read until it gets its permissions."""
+    """Open a file that only its owner can read until its permissions are set."""
     return os.open(path, flags, 0o600)
 
 
 def _sync(path: Path) -> None:
-    """Flush the names in a folder to the disk."""
+    """Flush the entries of a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

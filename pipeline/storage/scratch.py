@@ -1,4 +1,4 @@
-"""Local scratch folders that do not outlive their process: text must not rest where nobody looks for it."""
+"""Local scratch folders that are removed with their process, so that no text is left behind unnoticed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 PREFIX = "bicorpus-"
 LOCK = ".lock"
 NEW_S = 60.0
-"""A younger folder may not have taken its lock yet, and is left alone."""
+"""Age in seconds below which a folder is not swept, because it may not have taken its lock yet."""
 
 
 @contextmanager
 def scratch() -> Iterator[str]:
-    """A new local folder, gone at the end; what killed processes left is swept on the way.
+    """Create a local folder that is removed at the end, after sweeping the folders of killed processes.
 
-    The folder's lock is held by the process, so that a folder whose lock is free has no owner any more, whatever
-    process ids mean in this container.
+    The process holds a lock on its folder, so a folder whose lock is free has no owner. Process ids would not do:
+    they differ between containers.
     """
     sweep()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, open(Path(folder, LOCK), "wb") as lock:
@@ -41,5 +41,5 @@ def sweep() -> None:
             with path.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path.parent, ignore_errors=True)
-        except OSError:  # it is held, or another process was first
+        except OSError:  # the lock is held, or another process was first
             continue

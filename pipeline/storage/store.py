@@ -1,7 +1,7 @@
-"""The store and the input files of a run by URL: the only module that knows what a URL is.
+"""The store and the input files of a run by URL; no other module parses URLs.
 
-A store is a local folder or a bucket (see `objects.Store` for what it promises). Inputs are files that a
-pattern names, in a folder or a bucket; they are read, never written.
+A store is a local folder or a bucket (see `base.Store` for its guarantees). Inputs are files matched by a pattern, in
+a folder or a bucket; they are read, never written.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = [
 BUCKET_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 
 STREAM_BYTES = 8 << 20
-"""Read-ahead of an input in a bucket, which is read from start to end: one request for each of these."""
+"""Read-ahead of an input in a bucket in bytes, one request each; inputs are read from start to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """One input file.
 
-    path: URL or absolute path. relative: its path below the fixed folder of the pattern that named it, the
-    part of its identity that survives a move of the source. size: bytes. stamp: mtime in ns, or ETag. siblings: files
-    that are read with it, which its stamp and its digest cover.
+    path: URL or absolute path. relative: path below the fixed folder of its pattern, which identifies the file even
+    after the source was moved. size: bytes. stamp: mtime in ns, or ETag. siblings: files that are read with it; stamp
+    and digest cover them.
     """
 
     path: str
@@ -48,50 +48,52 @@ class InputFile:
 
 
 def open_store(url: str | os.PathLike[str]) -> Store:
-    """Open a store: a path, file://, s3://bucket/prefix, gs:// or az://; nothing is read or written yet.
+    """Return the store of a path, file://, s3://bucket/prefix, gs:// or az:// URL; reads and writes nothing.
 
-    Raises: StoreError for another scheme; UsageError for a URL that holds a user, a password or a signature.
+    Raises: StoreError for another scheme; UsageError for a URL that contains a user, a password or a signature.
     """
     check_url(str(url))
     path = _local_path(url)
     if path is not None:
         return FolderStore(path)
     if not _is_bucket(str(url)):
-        raise StoreError(f"{url}: unknown kind of store; expected a folder, s3://, gs:// or az://")
+        raise StoreError(f"{url}: unknown scheme of a store; expected a folder, s3://, gs:// or az://")
     return BucketStore(str(url))
 
 
 def list_inputs(pattern: str, follow_links: bool = False) -> list[InputFile]:
-    """Files that a path, a glob (`*`, `?`, `[...]`, `**` for any folders) or a URL with a glob names.
+    """List the files matched by a path, a glob (`*`, `?`, `[...]`, `**` for any folders) or a URL with a glob.
 
-    Hidden files match only a pattern that names the dot. A link that leads out of the folder before the first
-    wildcard is refused: whoever may write into an input folder could otherwise bring any readable file into a release.
+    Hidden files are matched only by a pattern with the dot. A link out of the folder before the first wildcard is
+    rejected: otherwise anyone with write access to an input folder could bring any readable file into a release.
 
     Args: follow_links, accept such links.
     Returns: at least one file, sorted by `relative`.
-    Raises: InputError naming the pattern when it matches nothing or is a folder, a file whose name is not UTF-8, or
-    a link that leads out; UsageError for a URL that holds a user, a password or a signature.
+    Raises: InputError if the pattern matches nothing or is a folder, for a file whose name is not UTF-8, and for a
+    link out of the folder; UsageError for a URL that contains a user, a password or a signature.
     """
     check_url(pattern)
     path = _local_path(pattern)
     if path is None and not _is_bucket(pattern):
-        raise InputError(f"{pattern}: unknown kind of input; expected a path or s3://, gs:// or az://")
-    files = _local_inputs(path, follow_links) if path else _bucket_inputs(pattern)
-    found = sorted(files, key=lambda file: file.relative)
-    if not found:
+        raise InputError(f"{pattern}: unknown scheme of an input; expected a path or s3://, gs:// or az://")
+    matches = _local_inputs(path, follow_links) if path else _bucket_inputs(pattern)
+    files = sorted(matches, key=lambda file: file.relative)
+    if not files:
         raise InputError(f"{pattern}: no such file; expected a file or a pattern that matches at least one")
-    for file in found:
-        if any("\ud800" <= char <= "\udfff" for char in file.relative):  # how Python shows undecodable bytes
+    for file in files:
+        if any(
+            "\ud800" <= char <= "\udfff" for char in file.relative
+        ):  # Python's escapes of undecodable bytes
             raise InputError(
                 f"{file.path!a}: the name is not UTF-8 (GBK?); rename it, for example with convmv"
             )
-    return found
+    return files
 
 
 def with_siblings(file: InputFile, paths: Sequence[str], follow_links: bool = False) -> InputFile:
-    """Make files that are read with an input a part of its identity.
+    """Return an input with the files that are read with it, which become part of its identity.
 
-    Raises: InputError if one of them is not there, or is a link that leads out of the folder that holds both.
+    Raises: InputError if one of them does not exist, or is a link out of the folder that contains both.
     """
     siblings = tuple(sibling for path in paths for sibling in list_inputs(path))
     for sibling in siblings:
@@ -104,7 +106,10 @@ def with_siblings(file: InputFile, paths: Sequence[str], follow_links: bool = Fa
 
 
 def open_input(url_or_path: str | os.PathLike[str]) -> BinaryIO:
-    """Open an input's raw bytes, seekable; InputError if it cannot be opened."""
+    """Open the raw bytes of an input as a seekable stream.
+
+    Raises: InputError if it cannot be opened; UsageError for a URL that contains a user, a password or a signature.
+    """
     check_url(str(url_or_path))
     path = _local_path(url_or_path)
     try:
@@ -119,10 +124,12 @@ def open_input(url_or_path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def input_digest(file: InputFile) -> str:
-    """Identify an input's content by 32 hex digits.
+    """Return the digest of an input's content, 32 hex digits.
 
-    A local file's bytes are hashed (XXH3-128); for an object its ETag and size are, which cost no download. Files that
-    are read with it count as its own content.
+    It is the XXH3-128 of the bytes of a local file; of an object in a bucket, a hash of ETag and size, which needs no
+    download. The digests of its siblings are included.
+
+    Raises: InputError if the file cannot be read.
     """
     if file.siblings:
         return digest([input_digest(replace(file, siblings=())), *map(input_digest, file.siblings)])
@@ -135,22 +142,25 @@ def input_digest(file: InputFile) -> str:
 
 
 def leads_out(path: str, folder: str) -> bool:
-    """Whether a path below a folder is, or passes, a link to something outside of the folder."""
+    """Return whether a path below a folder is a link, or passes through one, to a file outside the folder."""
     root = os.path.realpath(folder)
     return os.path.commonpath([root, os.path.realpath(path)]) != root
 
 
 def refuse_outward_link(path: str, folder: str) -> None:
-    """Raise InputError for a path that leads out of the folder that was named."""
+    """Check that a path does not leave its folder through a link.
+
+    Raises: InputError if it does.
+    """
     if leads_out(path, folder):
         raise InputError(
-            f"{path}: a link that leads out of {folder}; name the file that it leads to, or set "
+            f"{path}: a link that leads out of {folder}; name the target of the link, or set "
             "`follow_links: true` for the source"
         )
 
 
 def _local_path(url: str | os.PathLike[str]) -> str | None:
-    """Absolute path of a path or file:// URL; None for any other URL."""
+    """Return the absolute path of a path or file:// URL; None for any other URL."""
     url = os.fspath(url)
     if url.startswith("file://"):
         return unquote(urlsplit(url).path)
@@ -162,16 +172,16 @@ def _is_bucket(url: str) -> bool:
 
 
 def fixed_folder(pattern: str) -> str:
-    """Leading folders of a pattern, up to the first name with a wildcard; never the last name."""
-    parts = pattern.split("/")[:-1]
-    n_fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
-    return "/".join(parts[:n_fixed])
+    """Return the leading folders of a pattern, up to the first name with a wildcard, without the last name."""
+    folders = pattern.split("/")[:-1]
+    n_fixed = next((i for i, folder in enumerate(folders) if glob.has_magic(folder)), len(folders))
+    return "/".join(folders[:n_fixed])
 
 
 def _local_inputs(pattern: str, follow_links: bool) -> Iterator[InputFile]:
     if os.path.isdir(pattern):
         raise InputError(f"{pattern}: a folder; expected files, such as {pattern}/**/*.jsonl.gz")
-    is_file = os.path.exists(pattern)  # a name may itself hold brackets
+    is_file = os.path.exists(pattern)  # the name of a file may contain brackets
     folder = os.path.dirname(pattern) if is_file else fixed_folder(pattern)
     for path in {pattern} if is_file else set(glob.glob(pattern, recursive=True)):
         try:
@@ -202,7 +212,7 @@ def _bucket_inputs(url: str) -> Iterator[InputFile]:
 
 
 def _matches(names: list[str], pattern: list[str]) -> bool:
-    """Match names as glob.glob does paths: wildcards stay inside one name, `**` is any visible folders."""
+    """Match names like glob.glob matches paths: a wildcard matches within one name, `**` any visible folders."""
     if not names or not pattern:
         return not names and not pattern
     hidden = names[0].startswith(".")

@@ -69,8 +69,8 @@ def lost(docs: pa.Table, passages: pa.Table) -> dict[str, list[float]]:
     rows = passages[ROW].to_numpy().astype(np.int64)
     columns = {
         "doc_id": docs["doc_id"].take(pa.array(rows)),
-        "substring.passages": passages["passages"],
-        "substring.n_chars": passages["n_chars"],
+        "passages": passages["passages"],
+        "n_chars": passages["n_chars"],
         "step": pa.repeat(pa.scalar(0, pa.int32()), len(rows)),
         "eligible": pa.repeat(True, len(rows)),
         "order": pa.array([[]] * len(rows), pa.list_(pa.float64())),

@@ -29,7 +29,7 @@ from pipeline.build.build import Build
 from pipeline.config.load import load_run
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import open_build
-from pipeline.inspect.query import select
+from pipeline.inspect.query import select_rows
 from pipeline.planning.session import Session
 from pipeline.runtime.engines import open_engine
 from pipeline.runtime.progress import Progress
@@ -97,7 +97,7 @@ def judge(run_path: str, store_path: str, workers: int) -> list[dict[str, Any]]:
         for row in pq.read_table(path, columns=["doc_id", "source", "rule", "flags"]).to_pylist():
             row["rule"] = None if row["rule"] in copies else row["rule"]
             ledger[row["doc_id"]] = row
-    for table in select(open_build(run, store), [], {"doc_id", GROUP}, None, None):
+    for table in select_rows(open_build(run, store), [], {"doc_id", GROUP}, None, None):
         for row in table.to_pylist():
             ledger[row["doc_id"]]["group"] = row[GROUP]
     source_names = {source.name for source in run.sources}  # without derived documents

@@ -35,7 +35,7 @@ def removed(finished: Finished, languages: set[str]) -> list[dict[str, Any]]:
     assert label is not None
     rows = []
     for decision in finished.decisions():
-        judged = finished.judge(decision, {label})
+        judged = finished.judge_shard(decision, {label})
         outcomes, labels = judged.outcomes(layout), judged.columns[label].to_pylist()
         ids, keepers = judged.columns["doc_id"].to_pylist(), judged.kept.keeper_id.to_pylist()
         similarities = judged.kept.similarity.to_pylist()

@@ -33,7 +33,7 @@ from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef, read_sidecar
 from pipeline.mapreduce.feeds import Annotations
 from pipeline.mapreduce.index import Index
-from pipeline.mapreduce.run import run_global
+from pipeline.mapreduce.run import Job, run_global
 from pipeline.runtime.engines import LocalEngine, SerialEngine, peak_rss_bytes
 from pipeline.runtime.progress import Progress
 from pipeline.schema import KNOWN, ROW, ROW_BITS
@@ -248,9 +248,8 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
     taken = []
     for run, used in (("old", shards[:n_old]), ("all", shards))[: 2 if n_batch else 1]:
         feeds = [Annotations(shard, refs_of(shard)) for shard in used]
-        run_global(
-            engine, store, step, RECIPE, feeds, f"global/{run}", progress, options.partitions, index=index
-        )
+        job = Job(store, step, RECIPE, f"global/{run}", dict(enumerate(feeds)), options.partitions, index)
+        run_global(job, engine, progress)
         taken.append(joined(engine.phases))
         engine.phases.clear()
     task = ClusterTask(

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.mapreduce.replies import answered, ordered
+from pipeline.mapreduce.replies import answer_rows, sort_by_key
 from pipeline.mapreduce.shuffle import partition_of
 from pipeline.stage import Global
 from stages.kernels.passages.anchors import wide_table
@@ -71,14 +71,14 @@ def in_partitions(step: Global, table: pa.Table) -> pa.Table:
     assert step.answer is not None
     half, names = table.num_rows // 2, [*step.reads, "row"]
     shards = [partition.select(names) for partition in (table[:half], table[half:])]
-    queries = [ordered(step.map(shard, step.config()))[0] for shard in shards]
+    queries = [sort_by_key(step.map(shard, step.config()))[0] for shard in shards]
     partitions = [partition_of(query["key"].to_numpy(), N_PARTITIONS) for query in queries]
     answers_by_shard: list[list[pa.Table]] = [[], []]
     for i in range(N_PARTITIONS):
         in_partition = [
             q.filter(pa.array(partition == i)) for q, partition in zip(queries, partitions, strict=True)
         ]
-        answers = answered(step, pa.concat_tables(in_partition), step.config())
+        answers = answer_rows(step, pa.concat_tables(in_partition), step.config())
         answers_by_shard[0].append(answers[: in_partition[0].num_rows])
         answers_by_shard[1].append(answers[in_partition[0].num_rows :])
     rows = [

@@ -368,6 +368,7 @@ def cluster_texts(
     lengths = pc.utf8_length(table["text"]).cast(pa.float64()).combine_chunks()
     order = pa.ListArray.from_arrays(pa.array(np.arange(n_rows + 1), pa.int32()), lengths)
     settings = {"order": order, "eligible": pa.repeat(True, n_rows), "fixed": pa.repeat(False, n_rows)}
+    settings |= {name: table[f"dedup.{name}"] for name in ("cluster", "pairs")}
     for name, column in settings.items():
         table = table.append_column(name, column)
     chosen = _run(keepers.GLOBAL, table, keepers.Config(threshold=config.threshold))

@@ -47,7 +47,7 @@ RAW, EXACT, NEAR = "raw", "exact", "near"
 HASHES = ("match_hash", "raw_hash")
 
 READS = (
-    "doc_id", "dedup.cluster", "dedup.pairs", "exact.match_hash", "exact.raw_hash", "eligible", "fixed", "order",
+    "doc_id", "cluster", "pairs", "exact.match_hash", "exact.raw_hash", "eligible", "fixed", "order",
 )  # fmt: skip
 KEPT = pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
 
@@ -74,14 +74,14 @@ def map_members(table: pa.Table, config: Config) -> pa.Table:
     Args: table, with READS and `row`.
     Returns: one row per member: `key` uint64, `row`, `doc_id`, `eligible`, `fixed`, `order`, `pairs` and both hashes.
     """
-    members = table.filter(pc.is_valid(table["dedup.cluster"]))
+    members = table.filter(pc.is_valid(table["cluster"]))
     columns = {
-        "key": string_keys(members["dedup.cluster"]),
+        "key": string_keys(members["cluster"]),
         "row": members["row"],
         "doc_id": members["doc_id"],
     }
     columns |= {name: members[name] for name in ("eligible", "fixed", "order")}
-    columns |= {"pairs": members["dedup.pairs"]}
+    columns |= {"pairs": members["pairs"]}
     columns |= {name: members[f"exact.{name}"].cast(exact.HASH) for name in HASHES}
     return pa.table(columns)
 

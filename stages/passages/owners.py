@@ -43,10 +43,10 @@ SCHEMA = pa.schema(
 n_removed, removed_share: characters in spans of any kind; n_chars_left: all others of the document. All null for a
 document without repeated passages, and for a dropped one."""
 
-READS = ("doc_id", "substring.passages", "substring.n_chars", "step", "eligible", "order")
-"""The engine passes one table for each step that `keep_one.passages` names, with the step's columns under these names
-and its index as `step`: the same text may be a passage of two steps, and passage ids of different steps are unrelated.
-"""
+READS = ("doc_id", "passages", "n_chars", "step", "eligible", "order")
+"""The engine passes one table for each step that `keep_one.passages` names, with the `passages` and `n_chars` of the
+step and its index as `step`: the same text may be a passage of two steps, and passage ids of different steps are
+unrelated."""
 
 GONE = pa.schema(
     {
@@ -69,11 +69,11 @@ def map_passages(table: pa.Table, config: NoConfig) -> pa.Table:
     Args: table, with READS and `row`.
     Returns: `key`, `row`, `doc_id`, `order`, `n_chars`, `step`, `start`, `end`, `kind` and `passage`.
     """
-    kept = table.filter(pc.and_(table["eligible"], pc.is_valid(table["substring.passages"])))
-    passages = kept["substring.passages"].combine_chunks()
+    kept = table.filter(pc.and_(table["eligible"], pc.is_valid(table["passages"])))
+    passages = kept["passages"].combine_chunks()
     rows = pc.list_parent_indices(passages)
     flat = pc.list_flatten(passages)
-    taken = kept.select(["row", "doc_id", "order", "substring.n_chars", "step"]).take(rows)
+    taken = kept.select(["row", "doc_id", "order", "n_chars", "step"]).take(rows)
     columns = {name: flat.field(name) for name in ("start", "end", "kind", "passage")}
     return pa.table(
         {
@@ -81,7 +81,7 @@ def map_passages(table: pa.Table, config: NoConfig) -> pa.Table:
             "row": taken["row"],
             "doc_id": taken["doc_id"],
             "order": taken["order"],
-            "n_chars": taken["substring.n_chars"],
+            "n_chars": taken["n_chars"],
             "step": taken["step"].cast(pa.int32()),
             **columns,
         }

@@ -151,11 +151,11 @@ def reader_as_stage(page: Page) -> None:
         (unknown_module, "no module 'stages.tokenz'"),
         (duplicate_steps, "exact"),
         (duplicate_sources, "two entries named 'docs'"),
-        (null_without_meaning, "repeats.n_same, which may be null; say `if_null: keep` or `if_null: drop`"),
+        (null_without_meaning, "repeats.n_same, which may be null; add `if_null: keep` or `if_null: drop`"),
         (gated_without_meaning, "tokens.n_tokens, which may be null"),
         (bad_shares, "m.share.docs: found -0.5; expected a number from 0"),
         (uncounted_tokens, "mix.mixes.m shares out tokens, which no stage counts"),
-        (bad_amount, "ingest.shard_bytes: '4 gigs' is no amount"),
+        (bad_amount, "ingest.shard_bytes: found '4 gigs'"),
         (bad_release_name, "release.name: '../elsewhere'"),
         (reader_as_stage, "stages.readers.jsonl has no STAGE"),
     ],
@@ -215,7 +215,7 @@ def test_empty_input(tmp_path: Path) -> None:
     """A corpus without a single document: exit 2, nothing to build."""
     page = tiny(tmp_path)
     (tmp_path / "docs.jsonl").write_bytes(b"")
-    assert "the sources give no document at all" in one_line(run(tmp_path, page), 2)
+    assert "the sources contain no documents" in one_line(run(tmp_path, page), 2)
 
 
 def test_an_empty_file_among_others(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_too_much_quarantine(tmp_path: Path) -> None:
     with (tmp_path / "docs.jsonl").open("ab") as stream:
         stream.writelines(line for _, line in broken_rows()[:1])
     message = one_line(run(tmp_path, page), 3)
-    assert "1 of 9 records went to quarantine (invalid_utf8 1); allowed are 5.0%" in message
+    assert "1 of 9 records were quarantined (invalid_utf8 1); allowed are 5.0%" in message
     record = run(tmp_path, page | {"ingest": {"max_quarantined_share": 0.2}}).ok().json
     assert record["tasks"]["ingest"] == 0
 

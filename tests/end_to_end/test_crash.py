@@ -98,7 +98,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
         member.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert "interrupted; what was finished is kept" in err and "Traceback" not in err
+    assert "interrupted; finished work is kept" in err and "Traceback" not in err
     deadline = time.monotonic() + 20
     while list(group_members(process.pid)):
         assert time.monotonic() < deadline, "workers outlive Ctrl-C"

@@ -299,7 +299,7 @@ def test_new_pages_leave_old_solutions_alone(tmp_path: Path) -> None:
         ({"keep_one": {"of": "dedup", "passages": "substrings"}}, "did you mean 'substring'"),
         ({"keep_one": {"of": "dedups", "passages": "substring"}}, "no global step 'dedups'; did you mean 'dedup'"),
         ({"keep_one": {"of": "dedup", "passages": ["substring", "repeated"]}}, "keep_one.passages: no step 'repeated'"),
-        ({"keep_one": {"of": "dedup", "passages": ["substring", "substring"]}}, "'substring' stands twice"),
+        ({"keep_one": {"of": "dedup", "passages": ["substring", "substring"]}}, "'substring' is named twice"),
         ({"keep_one": {"of": "dedup", "passages": {"substring": "all"}}}, "expected a step or a list of steps"),
         ({"keep_one": {"of": "dedup", "passages": ["substring", "signals"]}}, "no column 'signals.passages'"),
         ({"release": {"edits": {"substring": "all"}}}, "owners: all"),

@@ -15,7 +15,7 @@ import zstandard
 
 from pipeline.config.load import load_run
 from pipeline.config.run_file import RunFile
-from pipeline.scaffold.draft import Draft, write_draft
+from pipeline.scaffold.draft import RunFileDraft, write_draft
 from pipeline.storage.store import list_inputs
 
 ZH = "今天下午，图书馆的自习室里坐满了人，大家都在准备考试。" * 4
@@ -52,7 +52,7 @@ def parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def init(folder: Path, *paths: Path) -> tuple[Draft, RunFile]:
+def init(folder: Path, *paths: Path) -> tuple[RunFileDraft, RunFile]:
     """Write a run file into a folder, over these paths or all of the folder, and load it."""
     draft = write_draft([str(path) for path in paths or [folder]], str(folder / "run.yaml"))
     return draft, load_run(draft.path)

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline.checking import in_memory
-from pipeline.checking.in_memory import cut, values
+from pipeline.checking.in_memory import values
 from pipeline.recipe import absent
 from pipeline.stage import Annotate, Global, Stage
 
-__all__ = ["Corpus", "cut", "found", "globals_", "loaded", "modules", "producer", "stages", "values"]
+__all__ = ["Corpus", "found", "globals_", "loaded", "modules", "producer", "stages", "values"]
 
 PACKAGES = ("stages", "classifiers")
 

@@ -31,17 +31,17 @@ def refused(folder: Path, data: bytes, *options: object, on: str = "doc_id", nam
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("doc_id,v\na,好\nb,x\na,差\n", "the doc_id 'a' stands twice with different values: v '好' and '差'"),
-        ("doc_id,v\na,1\nb,x\na,\nb,2\n", "'a' stands twice with different values: v '1' and None; so do 1 more"),
+        ("doc_id,v\na,好\nb,x\na,差\n", "the doc_id 'a' has two rows with different values: v '好' and '差'"),
+        ("doc_id,v\na,1\nb,x\na,\nb,2\n", "'a' has two rows with different values: v '1' and None, and so for 1 more"),
         ('{"doc_id": "a", "v": [1]}\n{"doc_id": "a", "v": [1, 2]}\n', "v [1] and [1, 2]"),
-        ("docid,v\na,1\n", "the column 'doc_id' is not there; did you mean 'docid'"),
-        ("doc_id,v,v\na,1,2\n", "the column 'v' stands twice or has no name"),
-        ("doc_id\na\n", "no column beside 'doc_id'"),
+        ("docid,v\na,1\n", "the column 'doc_id' is missing; did you mean 'docid'"),
+        ("doc_id,v,v\na,1,2\n", "the column 'v' occurs twice or has no name"),
+        ("doc_id\na\n", "no column besides 'doc_id'"),
         ("doc_id,v\n", "no rows"),
         ("doc_id,v\n,1\n", "no row has a doc_id"),
         ('{"doc_id": 1, "v": 2}\n', "the column 'doc_id' is int64; expected text"),
-        ('[{"doc_id": "a"}]', "a JSON array; expected one JSON object a line"),
-        ('{"doc_id": "a", "v": 1}\n{"doc_id": "a", "v":', "read as JSON lines"),
+        ('[{"doc_id": "a"}]', "a JSON array; expected one JSON object per line"),
+        ('{"doc_id": "a", "v": 1}\n{"doc_id": "a", "v":', "read as JSON Lines"),
         ("doc_id,v\na,1,2,3\n", "read as CSV"),
     ],
 )  # fmt: skip
@@ -55,7 +55,7 @@ def test_other_bad_input_is_refused(tmp_path: Path) -> None:
     packed = gzip.compress(b"doc_id,v\na,1\n" * 99)
     assert "truncated" in refused(tmp_path, packed[:-9])
     assert "read as CSV" in refused(tmp_path, "doc_id,评语\na,好\n".encode("gb18030"))
-    assert "the column 'w' is not there" in refused(tmp_path, b"doc_id,v\na,1\n", "--columns", "w")
+    assert "the column 'w' is missing" in refused(tmp_path, b"doc_id,v\na,1\n", "--columns", "w")
     assert "the name 'my-reviews'" in refused(tmp_path, b"doc_id,v\na,1\n", name="my-reviews")
     assert cli("import", "r", tmp_path / "none", "--on", "url", "--store", tmp_path / "store").code == 2
 
@@ -94,7 +94,7 @@ def test_repeated_keys_must_agree(rows: list[tuple[str, float | None]]) -> None:
     nested = table.append_column("w", pa.array([[value] for value in values], pa.list_(pa.float64())))
     for each in (table, nested, nested.select(["doc_id", "w"])):
         if len(set(rows)) > len(set(keys)):
-            with pytest.raises(InputError, match="stands twice with different values"):
+            with pytest.raises(InputError, match="has two rows with different values"):
                 prepare(each)
         else:
             assert prepare(each)["doc_id"].to_pylist() == sorted(set(keys), key=lambda key: key.encode())

@@ -288,7 +288,7 @@ def test_a_missing_import_says_what_to_do(built: tuple[Path, list[dict[str, Any]
     )
     unsaid = {key: value for key, value in HUMAN.items() if key != "if_null"}
     page: list[tuple[Page, str]] = [
-        ({"rules": (unsaid,)}, "which may be null; say `if_null"),
+        ({"rules": (unsaid,)}, "which may be null; add `if_null"),
         ({"annotate": ["stages.tokens", {"import": "reviews", "gate": {}}]}, "unknown key 'gate'"),
         ({"annotate": [{"import": "reviews"}, {"import": "reviews"}]}, "'reviews' is used twice"),
         ({"rules": ({**HUMAN, "reviews.verdict": {"min": 1}},)}, "expected a column of numbers"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.inspect.diff import compare_releases, lines
+from pipeline.inspect.diff import compare_releases, diff_lines
 from pipeline.storage.store import open_store
 from tests.helpers.build import build, tiny, write_run
 
@@ -32,11 +32,11 @@ def test_changes_are_counted_by_what_they_were_and_are(tmp_path: Path) -> None:
     assert changes == {("kept", "short"): n_short, ("not ingested", "kept"): 1}
     assert found["texts"] == 1
     assert found["languages"] == {"und": [6, 7 - n_short]}
-    assert any("kept -> short" in line for line in lines(found))
+    assert any("kept -> short" in line for line in diff_lines(found))
 
 
 def test_a_release_equals_itself(tmp_path: Path) -> None:
     """A comparison without changes is reported as such."""
     record = build(write_run(tmp_path, tiny(tmp_path)), tmp_path / "store")
     release = open_store(f"{tmp_path}/store/{record['release']}")
-    assert lines(compare_releases(release, release))[-1] == "no document changed"
+    assert diff_lines(compare_releases(release, release))[-1] == "no document changed"

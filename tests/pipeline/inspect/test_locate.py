@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.inspect.locate import locate, parse_range
+from pipeline.inspect.locate import locate_documents, parse_range
 from pipeline.storage.store import open_store
 from tests.helpers.build import reference
 
@@ -21,14 +21,14 @@ def release() -> str:
 def test_every_position_belongs_to_one_document(release: str, mix: str) -> None:
     """Documents follow each other without gaps, and a position inside one finds exactly it."""
     store = open_store(release)
-    everything = locate(store, mix, 0, 1 << 60)
+    everything = locate_documents(store, mix, 0, 1 << 60)
     ends = np.cumsum([row["n_tokens"] + 1 for row in everything])
     assert [row["first_token"] for row in everything] == [0, *ends[:-1].tolist()]
     for i in (0, len(everything) // 2, len(everything) - 1):
         last = int(ends[i]) - 1
-        assert locate(store, mix, last, last + 1) == [everything[i]]
+        assert locate_documents(store, mix, last, last + 1) == [everything[i]]
     with pytest.raises(UsageError, match="expected a range within"):
-        locate(store, mix, int(ends[-1]), int(ends[-1]) + 1)
+        locate_documents(store, mix, int(ends[-1]), int(ends[-1]) + 1)
 
 
 def test_ranges() -> None:
@@ -42,4 +42,4 @@ def test_ranges() -> None:
 def test_an_unknown_mix_is_named(release: str) -> None:
     """A misspelt mix gets the nearest one."""
     with pytest.raises(UsageError, match="did you mean"):
-        locate(open_store(release), "natral", 0, 1)
+        locate_documents(open_store(release), "natral", 0, 1)

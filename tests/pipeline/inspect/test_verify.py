@@ -131,7 +131,8 @@ def test_reordered_mix(store: Path) -> None:
     """A mix whose rows are not in the order of its order.parquet is found."""
     edit(part(store, "mixes"), lambda table: swap(swap(table, "doc_id", 0, 1), "text", 0, 1))
     assert (
-        "the parts are not in the order of order.parquet" in faults(store)["mix half: order, parts, copies"]
+        "the files of the mix are not in the order of order.parquet"
+        in faults(store)["mix half: order, parts, copies"]
     )
 
 
@@ -181,7 +182,7 @@ def test_edited_store(store: Path) -> None:
 def test_what_is_no_release(tmp_path: Path, store: Path) -> None:
     """A folder without checksums, or half of the options, ends with exit 2 and says so."""
     ended = cli("verify", tmp_path)
-    assert ended.code == 2 and "not a release, or one that was not finished" in ended.err
+    assert ended.code == 2 and "this is no release, or it was not finished" in ended.err
     ended = cli("verify", store / "releases/v1", "--store", store)
     assert ended.code == 2 and "--store and --run go together" in ended.err
 

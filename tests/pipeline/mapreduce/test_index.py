@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.load import load_run
-from pipeline.inspect.index_tools import compact
+from pipeline.inspect.index_tools import compact_index
 from pipeline.inspect.opened import open_build
 from pipeline.mapreduce import pair_memory, run, shuffle
-from pipeline.mapreduce.index import Holding, Index, find_keys, read_range, renumber, write_part
+from pipeline.mapreduce.index import Holding, Index, find_keys, read_range, renumber, write_index_part
 from pipeline.runtime.engines import LocalEngine, SerialEngine
 from pipeline.runtime.progress import Progress
 from pipeline.schema import ROW_BITS
@@ -133,11 +133,11 @@ def test_compaction_drops_shards_that_the_store_no_longer_has(tmp_path: Path) ->
     held = [Holding("a-0-0", 1, "r"), Holding("b-0-0", 1, "r")]
     table = pa.table({"key": pa.array([1, 2], pa.uint64()), "row": pa.array([0, 1 << ROW_BITS], pa.uint64())})
 
-    write_part(store, f"{index.folder}/r1", 0, table)
+    write_index_part(store, f"{index.folder}/r1", 0, table)
     index.commit("r1", held, 1, 2, 100)
     entry = {"source": "b", "shards": [["b-0-0", 5, 100, 1]]}
     store.put("shards/catalog.json", json.dumps({"entries": {"b-0": entry}, "header": {}}).encode())
-    found = compact(index, SerialEngine(), Progress(quiet=True))
+    found = compact_index(index, SerialEngine(), Progress(quiet=True))
     assert found["shards_gone"] == 1 and found["after"]["rows"] == 1
 
 
@@ -246,7 +246,7 @@ def test_ranges_of_runs_are_what_filtering_gives(
     held = [Holding(f"s-{i}-0", 1, "r") for i in range(3)]
     parts = shuffle.partition_of(keys, n_parts)
     for part in range(n_parts):
-        write_part(store, f"{index.folder}/r", part, table.filter(pa.array(parts == part)))
+        write_index_part(store, f"{index.folder}/r", part, table.filter(pa.array(parts == part)))
     index.commit("r", held, n_parts, n_rows, 1)
     slices, missing = index.cover({held[0]: 7, held[2]: 4, Holding("new-0-0", 1, "r"): 5})
     assert [holding.shard for holding in missing] == ["new-0-0"]
@@ -299,7 +299,7 @@ def test_an_erasure_that_was_stopped_counts_from_its_beginning(tmp_path: Path) -
     index = Index(store, "candidates", "2" * 32, {})
     rows = np.array([0, 1, (1 << ROW_BITS) + 1], np.uint64)
     table = pa.table({"key": pa.array([1, 2, 3], pa.uint64()), "row": rows})
-    write_part(store, f"{index.folder}/r", 0, table)
+    write_index_part(store, f"{index.folder}/r", 0, table)
     held = [Holding("a-0-0", 1, "r"), Holding("b-0-0", 1, "r")]
     index.commit("r", held, 1, 3, 1)
     index.erasures.update({"b-0-0": {"rows": [1]}})  # as far as a killed call came

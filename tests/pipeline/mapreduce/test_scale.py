@@ -120,7 +120,8 @@ def test_runs_of_bounded_size_give_the_same(tmp_path: Path, monkeypatch: pytest.
             config=candidates.Config(),
         )
         engine, progress = SerialEngine(), Progress(quiet=True)
-        run.run_global(engine, store, step, "r", feeds, "global/c", progress, 3, index=index)
+        job = run.Job(store, step, "r", "global/c", dict(enumerate(feeds)), 3, index)
+        run.run_global(job, engine, progress)
         assert not list(store.list("exchange"))
         tables = [
             read_sidecar(store, SidecarRef(f"global/c/rows/{feed.shard.id}.parquet", "r"), feed.shard)

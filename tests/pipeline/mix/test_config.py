@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.mix.config import Mix, MixSection, Phase, parse
+from pipeline.mix.config import Mix, MixPhase, MixSection, parse_mix
 from pipeline.recipe import canonical_json
 
 
@@ -36,8 +36,8 @@ def test_a_whole_section_is_read() -> None:
         by="language.label",
         groups={"zh": ("zho_Hans", "zho_Hant"), "en": ("eng_Latn",)},
         phases=(
-            Phase(until=0.8, share={"zh": 1.0, "en": 9.0}),
-            Phase(until=1.0, share={"zh": 0.5, "en": 0.5}),
+            MixPhase(until=0.8, share={"zh": 1.0, "en": 9.0}),
+            MixPhase(until=1.0, share={"zh": 0.5, "en": 0.5}),
         ),
         tokens=2_000_000,
         max_epochs=4.0,
@@ -45,7 +45,7 @@ def test_a_whole_section_is_read() -> None:
         materialise=False,
     )
     mixes = {"zh50": zh50, "natural": Mix(name="natural", materialise=False)}
-    section = parse(settings, "mix")
+    section = parse_mix(settings, "mix")
     assert section == MixSection(default="zh50", max_discard=0.8, mixes=mixes)
     assert canonical_json(section)
 
@@ -56,7 +56,7 @@ WRITTEN = [("max", None), ("200M", 2 * 10**8), ("1.5B", 15 * 10**8), (1_000, 1_0
 @pytest.mark.parametrize(("written", "tokens"), WRITTEN)
 def test_token_counts_can_be_written_short(written: Any, tokens: int | None) -> None:
     """Totals are whole numbers, with a decimal unit if one likes."""
-    assert parse({"mixes": {"m": {"by": "c", "tokens": written}}}, "mix").mixes["m"].tokens == tokens
+    assert parse_mix({"mixes": {"m": {"by": "c", "tokens": written}}}, "mix").mixes["m"].tokens == tokens
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ def test_token_counts_can_be_written_short(written: Any, tokens: int | None) -> 
 def test_a_bad_mix_section_names_the_place(settings: dict[str, Any], message: str) -> None:
     """Every mistake is refused with the place, the value found and the value expected."""
     with pytest.raises(ConfigError, match=message):
-        parse(settings, "mix")
+        parse_mix(settings, "mix")

@@ -19,8 +19,8 @@ from pipeline.mix.order import (
     count_tokens,
     group_index,
     keyed_hash,
-    parse,
-    plan,
+    parse_mix,
+    plan_quotas,
     positions,
     realised,
 )
@@ -33,12 +33,12 @@ COUNTS = {"eng_Latn": 4_000, "jpn_Jpan": 500, "zho_Hans": 900, "zho_Hant": 100}
 
 def a_mix(**settings: Any) -> Mix:
     """Parse one mix by language, as in a run file."""
-    return parse({"mixes": {"m": {"by": "language.label", **settings}}}, "run.yaml: mix").mixes["m"]
+    return parse_mix({"mixes": {"m": {"by": "language.label", **settings}}}, "run.yaml: mix").mixes["m"]
 
 
 def mixed(docs: dict[str, Any], mix: Mix) -> tuple[MixPlan, np.ndarray, np.ndarray]:
     """Plan a mix over documents: the plan, their groups and copies."""
-    planned = plan(count_tokens(docs["labels"], docs["tokens"]), mix, 1.0)
+    planned = plan_quotas(count_tokens(docs["labels"], docs["tokens"]), mix, 1.0)
     groups = group_index(docs["labels"], planned)
     return planned, groups, copies(groups, docs["tokens"], docs["hashes"], planned)
 
@@ -60,9 +60,9 @@ def nearest_in_order(sizes: list[int], target: int) -> set[int]:
 
 def test_natural_is_every_document_once() -> None:
     """Without a mix section each document is taken once, also one without a token or a label."""
-    section = parse(None, "mix")
+    section = parse_mix(None, "mix")
     labels, tokens = pa.array(["eng_Latn", None, "zho_Hans"]), np.array([5, 7, 0])
-    planned = plan(count_tokens(labels, tokens), section.mixes[section.default], section.max_discard)
+    planned = plan_quotas(count_tokens(labels, tokens), section.mixes[section.default], section.max_discard)
     n_copies = copies(group_index(labels, planned), tokens, np.arange(3, dtype=np.uint64), planned)
     assert (section.default, planned.total, planned.discarded, n_copies.tolist()) == (
         "natural", 12, 0, [1, 1, 1],
@@ -72,7 +72,7 @@ def test_natural_is_every_document_once() -> None:
 def test_nothing_to_mix_is_an_empty_natural_mix() -> None:
     """A corpus without surviving rows has a natural mix without rows."""
     empty = np.zeros(0, np.int64)
-    planned = plan({}, parse({}, "mix").mixes["natural"], 0.6)
+    planned = plan_quotas({}, parse_mix({}, "mix").mixes["natural"], 0.6)
     n_copies = copies(empty, empty, empty.astype(np.uint64), planned)
     order = positions(empty.astype(np.uint64), n_copies, empty, empty, planned)
     assert (planned.total, len(n_copies), order.num_rows) == (0, 0, 0)
@@ -80,7 +80,7 @@ def test_nothing_to_mix_is_an_empty_natural_mix() -> None:
 
 def test_max_is_the_largest_total_that_shares_allow() -> None:
     """Half and half of 4,000 and 1,000 tokens is 2,000; what is left out is counted, Japanese included."""
-    planned = plan(COUNTS, a_mix(groups=LANGUAGES, share={"zh": 0.5, "en": 0.5}), 1.0)
+    planned = plan_quotas(COUNTS, a_mix(groups=LANGUAGES, share={"zh": 0.5, "en": 0.5}), 1.0)
     assert [(g.name, g.available, g.asked, g.epochs) for g in planned.groups] == [
         ("en", 4_000, 1_000, 0.25),
         ("zh", 1_000, 1_000, 1.0),
@@ -90,13 +90,13 @@ def test_max_is_the_largest_total_that_shares_allow() -> None:
 
 def test_shares_are_relative_and_epochs_stretch_a_small_group() -> None:
     """Weights 1 and 1 mean half each, and two epochs of the small group double the total."""
-    planned = plan(COUNTS, a_mix(groups=LANGUAGES, share={"zh": 1, "en": 1}, max_epochs=2), 1.0)
+    planned = plan_quotas(COUNTS, a_mix(groups=LANGUAGES, share={"zh": 1, "en": 1}, max_epochs=2), 1.0)
     assert [(g.asked, g.epochs) for g in planned.groups] == [(2_000, 0.5), (2_000, 2.0)]
 
 
 def test_a_share_may_name_a_stratum_without_a_group() -> None:
     """A value of the column is its own group when a share names it."""
-    planned = plan(COUNTS, a_mix(groups={"zh": ["zho_Hans"]}, share={"zh": 0.9, "jpn_Jpan": 0.1}), 1.0)
+    planned = plan_quotas(COUNTS, a_mix(groups={"zh": ["zho_Hans"]}, share={"zh": 0.9, "jpn_Jpan": 0.1}), 1.0)
     assert [(g.name, g.strata, g.asked) for g in planned.groups] == [
         ("jpn_Jpan", ("jpn_Jpan",), 100),
         ("zh", ("zho_Hans",), 900),
@@ -115,7 +115,7 @@ def test_quotas_are_exact(available: dict[str, int], weights: list[int], total: 
         return
     limits = {name: int(Fraction(str(epochs)) * n) for name, n in available.items()}
     try:
-        planned = plan(available, a_mix(share=share, tokens=total, max_epochs=epochs), 1.0)
+        planned = plan_quotas(available, a_mix(share=share, tokens=total, max_epochs=epochs), 1.0)
     except MixError:
         quotas = largest_remainder(total, {k: Fraction(v, sum(share.values())) for k, v in share.items()})
         assert any(quotas[name] > limits[name] for name in share)
@@ -135,7 +135,7 @@ def test_max_fits_and_one_more_token_may_not(
     shares = [dict(zip(names, weights[i:], strict=False)) for i in (0, 6)]
     schedule = [{"until": until, "share": shares[0]}, {"until": 1.0, "share": shares[1]}]
     for settings in ({"share": shares[0]}, {"schedule": schedule}):
-        planned = plan(available, a_mix(**settings), 1.0)
+        planned = plan_quotas(available, a_mix(**settings), 1.0)
         assert all(group.asked <= group.available for group in planned.groups)
         spare = min((group.available - group.asked) / group.share for group in planned.groups)
         assert spare <= max(2, 4 / min(group.share for group in planned.groups))
@@ -144,20 +144,20 @@ def test_max_fits_and_one_more_token_may_not(
 @given(counts, st.floats(0, 3))
 def test_alpha_is_the_closed_form(available: dict[str, int], alpha: float) -> None:
     """Shares are n^alpha over their sum: 1 gives natural proportions, 0 the same to all."""
-    planned = plan(available, a_mix(alpha=alpha), 1.0)
+    planned = plan_quotas(available, a_mix(alpha=alpha), 1.0)
     powers = {name: float(n) ** alpha for name, n in available.items()}
     for group in planned.groups:
         assert group.share == pytest.approx(powers[group.name] / sum(powers.values()), rel=1e-9)
-    natural = plan(available, a_mix(alpha=1), 1.0)
+    natural = plan_quotas(available, a_mix(alpha=1), 1.0)
     assert {group.name: group.asked for group in natural.groups} == available
-    uniform = plan(available, a_mix(alpha=0), 1.0)
+    uniform = plan_quotas(available, a_mix(alpha=0), 1.0)
     assert len({group.share for group in uniform.groups}) == 1
     assert max(g.asked for g in uniform.groups) - min(g.asked for g in uniform.groups) <= 1
 
 
 def test_a_mix_by_a_column_alone_is_natural() -> None:
     """Without share, alpha or schedule the groups keep their natural proportions."""
-    planned = plan(COUNTS, a_mix(groups=LANGUAGES), 0.6)
+    planned = plan_quotas(COUNTS, a_mix(groups=LANGUAGES), 0.6)
     assert {group.name: group.asked for group in planned.groups} == {"en": 4_000, "zh": 1_000}
 
 
@@ -179,7 +179,7 @@ def test_copies_follow_the_hash_order_by_hand(sizes: list[int], tenths: int, ran
     order = list(range(len(sizes)))
     random.shuffle(order)
     hashes = np.array(order, np.uint64)
-    planned = plan({"a": sum(sizes)}, a_mix(share={"a": 1}, tokens=asked, max_epochs=3), 1.0)
+    planned = plan_quotas({"a": sum(sizes)}, a_mix(share={"a": 1}, tokens=asked, max_epochs=3), 1.0)
     tokens = np.array(sizes, np.int64)
     n_copies = copies(np.zeros(len(sizes), np.int32), tokens, hashes, planned)
     walk = np.argsort(hashes).tolist()
@@ -281,7 +281,7 @@ def test_a_group_may_wait_for_its_phase() -> None:
 def test_the_seed_changes_choice_and_order() -> None:
     """Another seed chooses other documents; the same seed the same ones."""
     ids, tokens = doc_ids(1_000), np.full(1_000, 10)
-    planned = plan({"a": 10_000}, a_mix(share={"a": 1}, tokens=5_000), 1.0)
+    planned = plan_quotas({"a": 10_000}, a_mix(share={"a": 1}, tokens=5_000), 1.0)
     groups = np.zeros(1_000, np.int32)
     first, again, other = (copies(groups, tokens, keyed_hash(ids, seed), planned) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
@@ -290,7 +290,7 @@ def test_the_seed_changes_choice_and_order() -> None:
 
 def test_groups_of_documents_come_from_the_plan() -> None:
     """Labels map to the places of their groups; null and ungrouped labels to none, in any encoding."""
-    planned = plan(COUNTS, a_mix(groups=LANGUAGES, share={"zh": 1, "en": 1}), 1.0)
+    planned = plan_quotas(COUNTS, a_mix(groups=LANGUAGES, share={"zh": 1, "en": 1}), 1.0)
     labels = pa.array(["zho_Hant", None, "eng_Latn", "jpn_Jpan", "zho_Hans"])
     assert group_index(labels, planned).tolist() == [1, -1, 0, -1, 1]
     assert group_index(labels.dictionary_encode(), planned).tolist() == [1, -1, 0, -1, 1]
@@ -302,7 +302,7 @@ def test_groups_of_documents_come_from_the_plan() -> None:
 
 def test_documents_must_be_the_planned_ones() -> None:
     """Copies are refused when the documents do not have the planned tokens."""
-    planned = plan({"a": 10}, a_mix(share={"a": 1}), 1.0)
+    planned = plan_quotas({"a": 10}, a_mix(share={"a": 1}), 1.0)
     with pytest.raises(ExpectationError, match="has 9 tokens; the plan counted 10"):
         copies(np.zeros(1, np.int32), np.array([9]), np.array([1], np.uint64), planned)
 
@@ -326,5 +326,5 @@ def test_documents_must_be_the_planned_ones() -> None:
 def test_an_impossible_ratio_says_what_to_do(settings: dict[str, Any], message: str) -> None:
     """Groups without tokens, too few tokens and too much left out end with exit code 2 and the figures."""
     with pytest.raises(MixError, match=message) as caught:
-        plan(COUNTS, a_mix(**settings), 0.6)
+        plan_quotas(COUNTS, a_mix(**settings), 0.6)
     assert caught.value.exit_code == 2

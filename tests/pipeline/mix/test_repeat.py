@@ -21,8 +21,8 @@ from pipeline.mix.order import (
     count_tokens,
     group_index,
     keyed_hash,
-    parse,
-    plan,
+    parse_mix,
+    plan_quotas,
     positions,
 )
 from pipeline.mix.repeat import BOUNDS, MAX_TIMES, Repeat
@@ -36,7 +36,7 @@ WEIGHTS = {1: 1, 2: 2, 5: 4, 10: 5, 30: 3, 75: 1}
 def a_mix(repeat: dict[str, Any] | None, **settings: Any) -> Mix:
     """Parse one mix that repeats documents."""
     more = {} if repeat is None else {"repeat": {"column": SIZE, **repeat}}
-    return parse({"mixes": {"m": {**more, **settings}}}, "run.yaml: mix").mixes["m"]
+    return parse_mix({"mixes": {"m": {**more, **settings}}}, "run.yaml: mix").mixes["m"]
 
 
 def a_repeat(**settings: Any) -> Repeat:
@@ -50,7 +50,7 @@ def mixed(docs: dict[str, Any], sizes: pa.ChunkedArray, mix: Mix) -> tuple[MixPl
     """Plan a mix over documents: the plan, how often each comes in a pass, and in the mix."""
     times = mix.repeat.of(sizes) if mix.repeat else np.ones(len(sizes), np.int64)
     labels = docs["labels"] if mix.by else pa.chunked_array([pa.repeat("", len(sizes))])
-    planned = plan(count_tokens(labels, docs["tokens"] * times), mix, 1.0)
+    planned = plan_quotas(count_tokens(labels, docs["tokens"] * times), mix, 1.0)
     groups = group_index(docs["labels"], planned)
     return planned, times, copies(groups, docs["tokens"], docs["hashes"], planned, times)
 
@@ -111,7 +111,7 @@ def test_copies_are_exact_and_bounded(
     random.shuffle(order)
     hashes = np.array(order, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     try:
-        planned = plan({"": pool}, mix, 1.0)
+        planned = plan_quotas({"": pool}, mix, 1.0)
     except MixError:
         assert asked > passes * pool
         return
@@ -124,9 +124,8 @@ def test_copies_are_exact_and_bounded(
     assert ((n_copies >= whole * times) & (n_copies <= (whole + 1) * times)).all()
     left = [int(t) for t, n, w in zip(tokens, n_copies, times, strict=True) if n < (whole + 1) * w]
     held = int((tokens * n_copies).sum())
-    assert held == planned.total or (
-        rest and left and abs(held - planned.total) <= max(min(left), int(tokens.min()))
-    )
+    shortest = max(min(left, default=int(tokens.max())), int(tokens.min()))
+    assert held == planned.total or (rest and abs(held - planned.total) <= shortest)
     turned = np.array(order)
     again = copies(np.zeros(len(docs), np.int32), tokens[turned], hashes[turned], planned, times[turned])
     assert again.tolist() == n_copies[turned].tolist()
@@ -256,14 +255,14 @@ def test_counts_add_across_shards() -> None:
         ({"column": SIZE, "weights": {1: 1}, "max": 4}, r"repeat: unknown key 'max'"),
         (
             {"column": SIZE, "weights": {5: 9}},
-            r"up to 9 times and max_epochs is 8; set max_epochs to 9 or more",
+            r"up to 9 times, but max_epochs is 8; set max_epochs to 9 or more",
         ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(repeat: Any, message: str) -> None:
     """The message names the place, the value found and the value expected."""
     with pytest.raises(ConfigError, match=message):
-        parse({"mixes": {"m": {"repeat": repeat, "max_epochs": 8}}}, "run.yaml: mix")
+        parse_mix({"mixes": {"m": {"repeat": repeat, "max_epochs": 8}}}, "run.yaml: mix")
     assert a_mix({"weights": {5: 8}}, max_epochs=8).passes == 1
 
 
@@ -272,7 +271,11 @@ def test_first_copies_go_by_the_document_s_own_hash() -> None:
     hashes = keyed_hash(doc_ids(8), 0)
     mix = a_mix({"weights": {1: 1, 2: 3}}, max_epochs=3, tokens=1)
     n_copies = copies(
-        np.zeros(8, np.int32), np.ones(8, np.int64), hashes, plan({"": 8}, mix, 1.0), np.ones(8, np.int64)
+        np.zeros(8, np.int32),
+        np.ones(8, np.int64),
+        hashes,
+        plan_quotas({"": 8}, mix, 1.0),
+        np.ones(8, np.int64),
     )
     assert np.flatnonzero(n_copies).tolist() == [int(hashes.argmin())]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, ExpectationError
 from pipeline.rules.parse import parse_rules
-from pipeline.rules.rules import Cuts, judge, population_counts
+from pipeline.rules.rules import Cuts, judge_rules, population_counts
 
 
 def columns(**values: list[Any]) -> dict[str, pa.ChunkedArray]:
@@ -33,7 +33,7 @@ def test_the_first_failing_rule_is_the_verdict_and_base_rules_come_first() -> No
         {"name": "many", "s.m": {"max": 5}, "base": True},
         {"name": "flagged", "s.n": {"max": 20}, "action": "flag"},
     )
-    found = judge(parsed, table)
+    found = judge_rules(parsed, table)
     assert found.rule.tolist() == [1, 1, -1]
     assert found.failed.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
     assert found.passes_base.tolist() == [False, False, True]
@@ -116,9 +116,11 @@ def test_late_rules_are_judged_apart() -> None:
         {"name": "short", "s.n": {"min": 5}},
     )
     table = columns(s__n=[1, 9, 9, 9])
-    before = judge((late, early), table)
+    before = judge_rules((late, early), table)
     assert before.rule.tolist() == [1, -1, -1, -1] and before.late.tolist() == [-1] * 4
-    after = judge((late, early), table, None, {"owners.n_chars_left": pa.chunked_array([[10, 10, None, 80]])})
+    after = judge_rules(
+        (late, early), table, None, {"owners.n_chars_left": pa.chunked_array([[10, 10, None, 80]])}
+    )
     assert after.rule.tolist() == [1, -1, -1, -1] and after.late.tolist() == [0, 0, -1, -1]
 
 

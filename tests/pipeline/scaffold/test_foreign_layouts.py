@@ -129,7 +129,7 @@ def test_datatrove_metadata_become_columns(tmp_path: Path, kind: str) -> None:
     }  # fmt: skip
     page = Path(draft.path).read_text("utf-8")
     assert (
-        "# came with the records, for rules: metadata.language_score, metadata.token_count, metadata.language"
+        "# existing scores, for rules: metadata.language_score, metadata.token_count, metadata.language"
         in page
     )
     rules = """select:

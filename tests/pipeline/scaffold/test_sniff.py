@@ -13,22 +13,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scaffold.find_files import Found, Unread
-from pipeline.scaffold.infer import count_scripts, guess_language
+from pipeline.scaffold.find_files import FoundFile, Unread
+from pipeline.scaffold.infer import count_letters, guess_language
 from pipeline.scaffold.sniff import Sample, sniff
 from tests.helpers.inputs import EN, HANT, JA, KO, ZH, init, jsonl, parquet, wet
 
 
 def look(path: Path) -> Sample:
     """Sniff a file that must be recognised."""
-    found = sniff(Found(str(path), path.stat().st_size))
+    found = sniff(FoundFile(str(path), path.stat().st_size))
     assert isinstance(found, Sample), found
     return found
 
 
 def refuse(path: Path) -> str:
     """Sniff a file that must not be recognised; why it was not."""
-    found = sniff(Found(str(path), path.stat().st_size))
+    found = sniff(FoundFile(str(path), path.stat().st_size))
     assert isinstance(found, Unread), found
     return found.reason
 
@@ -78,8 +78,8 @@ def test_wet_is_told_by_content(tmp_path: Path) -> None:
         ('{"text": "网页 正文"}\n'.encode("gbk"), "invalid_utf8"),
         (b"PAR1 and nothing else", "read as parquet: unreadable_parquet"),
         (b"\n\n", "read as jsonl: no records"),
-        (b'{"id": "a1", "n": 2}\n{"id": "b2"}\n', "no field holds text; fields are id, n"),
-        (b'{"html": "<p>one two three</p>"}\n', "no field holds text; fields are html"),
+        (b'{"id": "a1", "n": 2}\n{"id": "b2"}\n', "no field contains text; fields are id, n"),
+        (b'{"html": "<p>one two three</p>"}\n', "no field contains text; fields are html"),
         (b'{"text": "one two"}\nno\nno\nno\n', "3 of 4 records broken, the first by invalid_json"),
         (gzip.compress(b"\x00\x01\x02" * 999, mtime=0), "invalid_json"),
     ],
@@ -126,7 +126,7 @@ def test_a_long_warc_is_estimated(tmp_path: Path) -> None:
         [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + b for b in bodies],
         "response",
     )
-    found = sniff(Found(str(path), path.stat().st_size), n_files=10**6)
+    found = sniff(FoundFile(str(path), path.stat().st_size), n_files=10**6)
     assert isinstance(found, Sample)
     assert found.n_read < 100 and found.n_docs == pytest.approx(400, rel=0.2)
 
@@ -199,7 +199,7 @@ def test_samples_are_spread(tmp_path: Path) -> None:
 def test_a_first_record_longer_than_the_share_of_a_file_is_read(tmp_path: Path) -> None:
     """Among many files each gets few bytes, but enough to see one whole record."""
     path = jsonl(tmp_path / "a.jsonl", [{"text": EN * 2000}, {"text": EN}])
-    found = sniff(Found(str(path), path.stat().st_size), n_files=10**6)
+    found = sniff(FoundFile(str(path), path.stat().st_size), n_files=10**6)
     assert isinstance(found, Sample) and found.n_docs == 2
 
 
@@ -273,11 +273,11 @@ def test_other_long_fields_are_named(tmp_path: Path) -> None:
 @given(st.text())
 def test_scripts_count_letters_once(text: str) -> None:
     """Every character counts for at most one script, ASCII letters always and other ASCII never."""
-    counts = count_scripts(text)
+    counts = count_letters(text)
     assert counts.total() <= len(text)
     ascii_letters = sum(char in string.ascii_letters for char in text)
     assert counts["Latin"] >= ascii_letters
-    assert not count_scripts("".join(char for char in text if char in string.punctuation + string.digits))
+    assert not count_letters("".join(char for char in text if char in string.punctuation + string.digits))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.scaffold import survey
-from pipeline.scaffold.find_files import Found, Unread, find_files
+from pipeline.scaffold.find_files import FoundFile, Unread, find_files
 from pipeline.scaffold.sniff import Sample, sniff
 from pipeline.storage.store import list_inputs
 from tests.helpers.build import build
@@ -98,7 +98,7 @@ def test_of_many_files_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.Mo
     tree(tmp_path / "in", {f"{i:03}.txt": ZH if i < 80 else EN for i in range(100)})
     looked: list[str] = []
 
-    def note(file: Found, n: int) -> Sample | Unread:
+    def note(file: FoundFile, n: int) -> Sample | Unread:
         looked.append(file.path)
         return sniff(file, n)
 
@@ -134,5 +134,5 @@ def test_files_are_listed_once(tmp_path: Path) -> None:
     )
     jsonl(tmp_path / "e.jsonl", [{"text": EN}])
     files, _ = find_files(str(tmp_path))
-    samples, unread = survey.survey(files)
+    samples, unread = survey.survey_files(files)
     assert sorted([s.file.path for s in samples] + [u.path for u in unread]) == [f.path for f in files]

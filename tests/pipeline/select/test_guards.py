@@ -46,7 +46,7 @@ def page(**guards: object) -> dict[str, Any]:
     [
         ({"source_share": 0.9}, "of the 40 documents of source shop"),
         ({"host_share": 0.9}, "of the 40 documents of host shop.example"),
-        ({"largest_cluster": 20}, "a cluster of 40 like documents, at most 20 may be"),
+        ({"largest_cluster": 20}, "a cluster has 40 documents; allowed are 20"),
     ],
 )
 def test_a_guard_stops_the_run_and_names_examples(
@@ -121,9 +121,9 @@ def test_explain_shows_both_texts_side_by_side() -> None:
     assert keeper["margin"] == pytest.approx(row["similarity"] - 0.8, abs=1e-5)
     assert keeper["differences"] and all("[" in place["removed"] for place in keeper["differences"])
     text = cli("explain", done.run_path, row["doc_id"], "--store", done.store).ok().out
-    assert "a near copy: similarity" in text and "removed" in text and " | kept" in text
+    assert "a near duplicate: similarity" in text and "removed" in text and " | kept" in text
     kept = cli("explain", done.run_path, row["keeper_id"], "--store", done.store).ok().out
-    assert "kept for " in kept
+    assert "keeper of " in kept
     same = next(r for r in ledger(done.store) if r["duplicate"] == "raw")
     assert "the same text" in cli("explain", done.run_path, same["doc_id"], "--store", done.store).ok().out
 

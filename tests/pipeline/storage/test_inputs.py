@@ -67,7 +67,7 @@ def test_no_inputs(inputs: str, tmp_path: Path) -> None:
             list_inputs(f"{inputs}/{name}")
     with pytest.raises(InputError, match="none"):
         open_input(f"{inputs}/none")
-    with pytest.raises(InputError, match="unknown kind"):
+    with pytest.raises(InputError, match="unknown scheme"):
         list_inputs("ftp://host/*.gz")
 
 

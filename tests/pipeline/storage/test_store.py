@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConflictError, StoreError
+from pipeline.storage.local import FolderStore
 from pipeline.storage.store import MissingError, Store, open_store
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def test_list_is_sorted_by_code_point_and_a_prefix_is_a_folder(store: Store) -> 
 
 
 def test_bad_keys_are_refused(store: Store) -> None:
-    """A key that leaves the store or has empty parts raises StoreError."""
+    """A key that leaves the store or has an empty name raises StoreError."""
     for key in ("../outside", "a/../../b", "a//b", "/a"):
         with pytest.raises(StoreError, match="plain names"):
             store.put(key, b"x")
@@ -124,6 +125,36 @@ def test_delete_prefix(store: Store) -> None:
     for everything in ("", "/"):
         with pytest.raises(StoreError, match="whole store"):
             store.delete_prefix(everything)
+
+
+def test_delete_prefix_leaves_no_empty_folder(tmp_path: Path) -> None:
+    """The folders above a deleted one are removed if they are empty, up to the store's own."""
+    store = FolderStore(tmp_path / "above/store")
+    for key in ("exchange/a/b", "kept/c", "kept/d/e"):
+        store.put(key, b"x")
+    store.delete_prefix("exchange/a")
+    store.delete_prefix("kept/d")
+    assert [path.name for path in store.path.iterdir()] == ["kept"]
+    store.delete_prefix("kept/none/below")
+    assert keys(store) == ["kept/c"]
+    store.delete_prefix("kept")
+    assert store.path.is_dir() and not any(store.path.iterdir())
+
+
+CREATE_AND_DELETE = """
+import sys
+from pipeline.storage.store import open_store
+store = open_store(sys.argv[1])
+for i in range(200):
+    store.put(f"work/{sys.argv[2]}/{i}", b"x")
+    store.delete_prefix(f"work/{sys.argv[2]}")
+"""
+
+
+def test_folders_are_removed_while_others_write_below(tmp_path: Path, start: Start) -> None:
+    """Processes that delete the last folder of a common one do not fail those that create another there."""
+    processes = [start(CREATE_AND_DELETE, str(tmp_path / "store"), str(i)) for i in range(3)]
+    assert [process.wait(60) for process in processes] == [0] * 3
 
 
 def test_pickle(store: Store) -> None:
@@ -281,8 +312,8 @@ def test_check_names_what_is_wrong(tmp_path: Path, s3: str, monkeypatch: pytest.
     """A store that cannot serve raises one line that names it, at once."""
     (tmp_path / "file").write_bytes(b"x")
     for url, write, found in (
-        (tmp_path / "file", True, "a file lies where a folder is expected"),
-        (tmp_path / "file/below", True, "a file lies where a folder is expected"),
+        (tmp_path / "file", True, "found a file, expected a folder"),
+        (tmp_path / "file/below", True, "found a file, expected a folder"),
         (tmp_path / "file", False, "found a file, expected the folder"),
         (tmp_path / "none", False, "found nothing, expected the folder"),
         ("s3://no-such-bucket/x", True, "bucket"),
@@ -297,7 +328,7 @@ def test_check_names_what_is_wrong(tmp_path: Path, s3: str, monkeypatch: pytest.
     with pytest.raises(StoreError, match="endpoint"):
         open_store(s3).check()
     assert time.monotonic() - began < 5
-    with pytest.raises(StoreError, match="unknown kind of store"):
+    with pytest.raises(StoreError, match="unknown scheme of a store"):
         open_store("ftp://host/x")
 
 

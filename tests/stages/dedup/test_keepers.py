@@ -53,8 +53,8 @@ def tables(
     table = pa.table(
         {
             "doc_id": list(names),
-            "dedup.cluster": pa.array(clusters or ["c"] * len(names), pa.string()),
-            "dedup.pairs": pa.array([partners[name] for name in names], pa.list_(PAIRS)),
+            "cluster": pa.array(clusters or ["c"] * len(names), pa.string()),
+            "pairs": pa.array([partners[name] for name in names], pa.list_(PAIRS)),
             "eligible": [name not in ineligible for name in names],
             "fixed": [name in fixed for name in names],
             "exact.match_hash": pa.array([name.lower().encode() * 16 for name in names], pa.binary(16)),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StageError
-from pipeline.mapreduce.replies import answered, ordered, read_answers, read_questions, write_questions
+from pipeline.mapreduce.replies import answer_rows, read_answers, read_questions, sort_by_key, write_questions
 from pipeline.mapreduce.shuffle import write_exchange
 from pipeline.stage import Global
 from pipeline.storage.store import open_store
@@ -192,7 +192,7 @@ def test_every_row_gets_the_answer_to_its_own_key(
     for i, part in enumerate(parts if names else []):
         tables = [read_questions(store, name, i) for name in names]
         sizes = [table.num_rows for table in tables]
-        said = answered(ECHO, pa.concat_tables(tables), None)
+        said = answer_rows(ECHO, pa.concat_tables(tables), None)
         write_exchange(store, part, said, np.repeat(np.arange(len(names)), sizes), len(names))
     for place, mine in enumerate(keys):
         answers = read_answers(store, parts, place)
@@ -210,9 +210,9 @@ def test_an_answer_for_each_row_or_none() -> None:
     """A reduce that leaves rows out stops the step with the number of missing rows."""
     short = Global(**{**ECHO.__dict__, "reduce": lambda table, config: table.slice(1)})
     table = pa.table({"key": pa.array([3, 1], pa.uint64())})
-    assert ordered(table)[0]["key"].to_pylist() == [1, 3]
-    with pytest.raises(StageError, match=r"echo.reduce gave 1 answers to 2 rows; expected one to each"):
-        answered(short, table, None)
+    assert sort_by_key(table)[0]["key"].to_pylist() == [1, 3]
+    with pytest.raises(StageError, match=r"echo.reduce returned 1 rows for 2; expected one for each"):
+        answer_rows(short, table, None)
 
 
 def test_keys_travel_as_what_they_add_to_the_one_before(tmp_path: pytest.TempPathFactory) -> None:

@@ -109,8 +109,8 @@ def choose(
                 for doc, rows in zip(shard["doc_id"].to_pylist(), said, strict=True)
             ]
             columns = {
-                "substring.passages": pa.array(said, SCHEMA.field("passages").type),
-                "substring.n_chars": pa.array(n_chars, pa.int32()),
+                "passages": pa.array(said, SCHEMA.field("passages").type),
+                "n_chars": pa.array(n_chars, pa.int32()),
                 "step": pa.array([number] * len(said), pa.int32()),
             }
             fed.append(pa.table({**{name: shard[name] for name in shard.column_names}, **columns}))
