@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Errors for unknown names: where, what was found, and the most similar existing name, or the new name of a module."""
-=======
-"""Errors for unknown names: where, the unknown name, and the most similar known one."""
->>>>>>> main
+"""Errors for unknown names: where, the unknown name, and the most similar known one, or the new name of a module."""
 
 from __future__ import annotations
 

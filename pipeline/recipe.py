@@ -228,14 +228,9 @@ def _imports(path: str, _digest: str, module: str) -> list[str]:
 def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     """Import the module `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
-<<<<<<< HEAD
-    Args: others, attributes that will do as well, in order, where the module lacks `attribute`.
-    Raises: ConfigError with the place when there is no such module or attribute (with the new name if the module was
-    renamed), or a package that it requires is not installed.
-=======
     Args: where, the setting that an error names; others, attributes to try in order if the module lacks `attribute`.
-    Raises: ConfigError if there is no such module or attribute, or a package that it requires is not installed.
->>>>>>> main
+    Raises: ConfigError if there is no such module (with the new name if it was renamed) or attribute, or a package that it
+    requires is not installed.
     """
     try:
         module = importlib.import_module(name)
@@ -260,7 +255,6 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     return step
 
 
-<<<<<<< HEAD
 def _hides_ours(package: str) -> str | None:
     """Folder of an imported package that has the name of one of bicorpus and is found before it."""
     ours = Path(__file__).resolve().parent.parent / package / "__init__.py"
@@ -268,12 +262,8 @@ def _hides_ours(package: str) -> str | None:
     return os.path.dirname(path) if path and ours.exists() and Path(path).resolve() != ours else None
 
 
-def absent(step: Any) -> list[str]:  # Any: whatever load_step returns
-    """Modules that a stage requires and that are not installed."""
-=======
 def absent(step: Any) -> list[str]:  # Any: the result of load_step
     """Return the modules that a step requires and that are not installed."""
->>>>>>> main
     return [name for name in getattr(step, "requires", ()) if importlib.util.find_spec(name) is None]
 
 

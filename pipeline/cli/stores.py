@@ -17,7 +17,7 @@ from pipeline.cli.options import (
 from pipeline.runtime.progress import Progress
 
 KEY_COLUMNS = ("doc_id", "url", "text_hash")
-"""Columns that an imported table may be joined on."""
+"""Canonical columns that a table can be joined by."""
 
 
 @click.command("import")

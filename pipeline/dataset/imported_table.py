@@ -28,11 +28,6 @@ from pipeline.storage.store import Store
 
 CATALOG = "imports/catalog.json"
 VERSION = 1
-<<<<<<< HEAD
-=======
-KEY_COLUMNS = ("doc_id", "url", "text_hash")
-"""Canonical columns that a table can be joined by."""
->>>>>>> main
 
 
 @dataclass(frozen=True, kw_only=True)
