@@ -49,7 +49,7 @@ def cut_sample(folder: Path) -> None:
         compressed = path.read_bytes()
         if path.suffix == ".gz":
             lines = gzip.decompress(compressed).splitlines(keepends=True)
-            (sample / path.name).write_bytes(gzip.compress(b"".join(lines[:LINES])))
+            (sample / path.name).write_bytes(gzip.compress(b"".join(lines[:LINES]), mtime=0))
         else:
             text = zstandard.ZstdDecompressor().decompressobj().decompress(compressed)
             lines = text.splitlines(keepends=True)
