@@ -21,7 +21,8 @@ def scramble(words: np.ndarray) -> np.ndarray:
     """
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    scrambled: np.ndarray = words ^ (words >> np.uint64(31))
+    return scrambled
 
 
 def keyed_hash(doc_ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:

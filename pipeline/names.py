@@ -1,4 +1,4 @@
-"""Errors for unknown names: where, the unknown name, and the most similar known one."""
+"""Errors for unknown names: where, the unknown name, and the most similar known one or the new name of a module."""
 
 from __future__ import annotations
 
@@ -6,6 +6,29 @@ import difflib
 from collections.abc import Iterable
 
 from pipeline.errors import ConfigError
+
+MOVED = {
+    "stages.exact": "stages.dedup.exact",
+    "stages.candidates": "stages.dedup.candidates",
+    "stages.keepers": "stages.dedup.keepers",
+    "stages.repeats": "stages.dedup.repeated_ids",
+    "stages.anchors": "stages.passages.anchors",
+    "stages.shared_anchors": "stages.passages.shared_anchors",
+    "stages.equal_ranges": "stages.passages.equal_ranges",
+    "stages.repeated_windows": "stages.passages.repeated_windows",
+    "stages.substring": "stages.passages.substring",
+    "stages.owners": "stages.passages.owners",
+    "stages.paragraphs": "stages.passages.paragraphs",
+    "stages.repeated_paragraphs": "stages.passages.repeated_paragraphs",
+    "stages.similar_lines": "stages.passages.similar_lines",
+    "stages.boilerplate": "stages.web.boilerplate",
+    "stages.caps": "stages.web.caps",
+    "stages.claims": "stages.web.claims",
+    "stages.line_rules": "stages.web.line_rules",
+    "stages.urls": "stages.web.urls",
+    "stages.token_files": "stages.tokens.files",
+}
+"""Modules that a run file could name and that were renamed: old name -> new name. docs/upgrading.md lists them."""
 
 
 def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
+from pipeline.names import MOVED
 from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 
@@ -227,12 +229,20 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     """Import the module `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
     Args: where, the setting that an error names; others, attributes to try in order if the module lacks `attribute`.
-    Raises: ConfigError if there is no such module or attribute, or a package that it requires is not installed.
+    Raises: ConfigError if there is no such module (with its new name if it was renamed) or attribute, or a package that
+    it requires is not installed.
     """
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
+            if name in MOVED:
+                raise ConfigError(f"{where}: {name} has moved: use {MOVED[name]}") from error
+            if other := _hides_ours(name.partition(".")[0]):
+                raise ConfigError(
+                    f"{where}: no module {name!r}: {other} hides the package of bicorpus; rename it, or remove its "
+                    "parent from PYTHONPATH"
+                ) from error
             raise ConfigError(
                 f"{where}: no module {name!r}; name one that is installed or in a folder of PYTHONPATH"
             ) from error
@@ -243,6 +253,13 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     if missing := absent(step):
         raise ConfigError(f"{where}: {name} needs {missing[0]!r}, which is not installed")
     return step
+
+
+def _hides_ours(package: str) -> str | None:
+    """Folder of an imported package that has the name of one of bicorpus and is found before it."""
+    ours = Path(__file__).resolve().parent.parent / package / "__init__.py"
+    path = getattr(sys.modules.get(package), "__file__", None)
+    return os.path.dirname(path) if path and ours.exists() and Path(path).resolve() != ours else None
 
 
 def absent(step: Any) -> list[str]:  # Any: the result of load_step

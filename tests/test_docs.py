@@ -19,6 +19,7 @@ from pipeline import __version__, errors
 from pipeline.cli import main
 from pipeline.config.load import load_run
 from pipeline.config.run_file import Ingest
+from pipeline.names import MOVED
 from tests.helpers.paths import ROOT
 
 READMES = ("README.md", "README.zh-CN.md")
@@ -168,6 +169,19 @@ def test_generated_pages_are_up_to_date(name: str) -> None:
     command = [sys.executable, "-m", f"scripts.maintenance.{GENERATED[name]}", "--check"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_every_renamed_module_is_in_the_upgrade_notes() -> None:
+    """docs/upgrading.md lists each renamed module with its new name, and no other."""
+    rows = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", page("docs/upgrading.md"), re.M)
+    assert dict(rows) == MOVED
+
+
+def test_the_changelog_has_this_version() -> None:
+    """CHANGELOG.md starts with `Unreleased`, then the present version with its date."""
+    titles = re.findall(r"^## (.+)$", page("CHANGELOG.md"), re.M)
+    assert titles[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", titles[1])
 
 
 def test_every_page_is_listed_once() -> None:

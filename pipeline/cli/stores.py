@@ -14,8 +14,10 @@ from pipeline.cli.options import (
     run_argument,
     store_option,
 )
-from pipeline.dataset.imported_table import KEY_COLUMNS
 from pipeline.runtime.progress import Progress
+
+KEY_COLUMNS = ("doc_id", "url", "text_hash")
+"""Columns that an imported table may be joined on."""
 
 
 @click.command("import")

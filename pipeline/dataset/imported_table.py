@@ -28,8 +28,6 @@ from pipeline.storage.store import Store
 
 CATALOG = "imports/catalog.json"
 VERSION = 1
-KEY_COLUMNS = ("doc_id", "url", "text_hash")
-"""Canonical columns that a table can be joined by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +141,8 @@ def different(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
         pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
         return np.array([repr(a) != repr(b) for a, b in pairs], bool)
     both_null = _true(pc.and_(pc.is_null(left), pc.is_null(right)))
-    return ~(_true(pc.equal(left, right)) | both_null)
+    differs: np.ndarray = ~(_true(pc.equal(left, right)) | both_null)
+    return differs
 
 
 def stage_of(store: Store, name: str, on: str, digest: str, values: pa.Schema) -> Stage:

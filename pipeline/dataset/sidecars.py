@@ -47,7 +47,7 @@ def write_sidecar(store: Store, ref: SidecarRef, table: pa.Table, shard: Shard) 
     pq.write_table(table, sink, compression="zstd", row_group_size=1 << 16, write_statistics=False)
     buffer = sink.getvalue()
     store.put(ref.key, buffer)
-    return buffer.size
+    return int(buffer.size)
 
 
 def read_sidecar(

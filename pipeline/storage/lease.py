@@ -200,4 +200,4 @@ def _is_dead(record: LeaseRecord) -> bool:
         return True
     except PermissionError:  # a process of another user, whose start time may be hidden
         return False
-    return _started(pid) != record["started"]
+    return bool(_started(pid) != record["started"])

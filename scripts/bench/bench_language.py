@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import fasttext as library
@@ -46,7 +47,7 @@ def scores(truth: np.ndarray, found: np.ndarray, name: str) -> tuple[float, floa
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-def settle_mixed(truth: np.ndarray, labels: np.ndarray, shares: list[list[dict]]) -> np.ndarray:
+def settle_mixed(truth: np.ndarray, labels: np.ndarray, shares: list[list[dict[str, Any]]]) -> np.ndarray:
     """Labels with `mul` for mixed lines that are labelled correctly: `mul`, or Chinese with an English share."""
     settled = labels.copy()
     for i in np.flatnonzero(truth == "mul"):

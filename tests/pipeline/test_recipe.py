@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +13,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.names import MOVED
 from pipeline.recipe import canonical_json, config_of, digest, load_step, step_recipe, table_digest
 from pipeline.stage import Stage, bind
+from tests.helpers.paths import ROOT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,3 +80,28 @@ def test_unknown_settings_and_modules_are_named() -> None:
         config_of(STAGE, {"modle": "x"}, "annotate[0]")
     with pytest.raises(ConfigError, match=r"annotate\[1\]: no module 'stages.nothing'"):
         load_step("stages.nothing", "STAGE", "annotate[1]")
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_a_renamed_module_is_refused_with_its_new_name(old: str) -> None:
+    """The error for the old name of a module gives the new one, which defines what the old one defined."""
+    with pytest.raises(ConfigError, match=rf"^run\.yaml: annotate\[0\]: {old} has moved: use {MOVED[old]}$"):
+        load_step(old, "STAGE", "run.yaml: annotate[0]")
+    load_step(MOVED[old], "STAGE", "annotate[0]", "GLOBAL", "Config")
+
+
+def test_a_package_that_hides_ours_is_named(tmp_path: Path) -> None:
+    """Where a folder of PYTHONPATH has a package `stages`, the error for a module of ours gives its path."""
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/__init__.py").touch()
+    code = (
+        "from pipeline.recipe import load_step; load_step('stages.readers.nothing', 'READER', 'sources[0]')"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )  # fmt: skip
+    assert (
+        f"no module 'stages.readers.nothing': {tmp_path / 'stages'} hides the package of bicorpus"
+        in run.stderr
+    )

@@ -62,7 +62,9 @@ def document(fields: dict[str, Any], **values: Any) -> dict[str, Any]:
         ({"text": "x" * 101}, "too_long"),
     ],
 )
-def test_a_record_that_is_no_document_is_quarantined_with_its_reason(fields: dict, reason: str) -> None:
+def test_a_record_that_is_no_document_is_quarantined_with_its_reason(
+    fields: dict[str, Any], reason: str
+) -> None:
     """Each kind of unusable text has its own reason, keeps its position and is kept as JSON."""
     documents, quarantine, _ = take({"text": "好 good"}, fields, max_doc_bytes=100)
     row = quarantine.to_pylist()[0]

@@ -45,7 +45,7 @@ def scope_of(row: Row, scope: str) -> tuple[Any, ...]:
 def test_salts_are_equal_exactly_within_a_scope(rows: list[Row], cut: int, scope: str) -> None:
     """However the rows are chunked: one salt for a scope, other scopes another one; a scope's name counts by kind."""
     salts = scope_salt(table(rows, min(cut, len(rows))), scope)
-    assert (salts.dtype, salts.shape) == (np.uint64, (len(rows),))
+    assert salts.dtype == np.uint64 and salts.shape == (len(rows),)
     assert salts.tolist() == scope_salt(table(rows), scope).tolist()
     for i, first in enumerate(rows):
         for j, second in enumerate(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +30,8 @@ def annotate(docs: list[str], labels: list[str | None]) -> list[dict[str, float]
     return MEASURE(table).to_pylist()
 
 
-def signals(text: str, label: str | None = "zho_Hans") -> dict[str, float]:
-    """The signals of one text."""
+def signals(text: str, label: str | None = "zho_Hans") -> dict[str, Any]:
+    """The signals of one text: numbers, and the name of its form."""
     return annotate([text], [label])[0]
 
 
