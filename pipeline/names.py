@@ -1,4 +1,4 @@
-"""Errors for unknown names: where, the unknown name, and the most similar known one, or the new name of a module."""
+"""Errors for unknown names: where, the unknown name, and the most similar known one or the new name of a module."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     """Import the module `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
     Args: where, the setting that an error names; others, attributes to try in order if the module lacks `attribute`.
-    Raises: ConfigError if there is no such module (with the new name if it was renamed) or attribute, or a package that
+    Raises: ConfigError if there is no such module (with its new name if it was renamed) or attribute, or a package that
     it requires is not installed.
     """
     try:

@@ -265,7 +265,7 @@ class Global:
         combiner -> Outcome.
     key: description of the key, for `plan` and the docs.
     writes: the row-aligned columns of Outcome.rows; an empty schema if it writes artefacts only.
-    reads: columns of documents and steps; also those of schema.HANDED, which the engine computes from the rules.
+    reads: columns of documents and steps; also those of schema.HANDED, which the engine passes.
     sparse: a column of `reads`; rows with null in it are skipped. For maps that return no rows for most documents: the
         engine then reads text only where the column is not null.
     expands: upper bound of the ratio of a map's output in memory to its text, in bytes; determines the number of

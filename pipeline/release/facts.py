@@ -46,7 +46,7 @@ class ShardFacts(msgspec.Struct, kw_only=True):
     """A shard's part of the report, in numbers that add up over shards.
 
     funnel: language -> outcome -> documents. failed: documents that fail each rule. fits: mix -> counts that its
-    repeats are fitted to. profile, thresholds: see pipeline.report.profile; copies: see select.guards.count_copies.
+    repeats are fitted to. profile, thresholds: see pipeline.report.profile; copies: see select.guards.count_duplicates.
     """
 
     funnel: dict[str, dict[str, int]]

@@ -29,7 +29,7 @@ class Output:
     """A set of parts that release writes: data of one language, a mix, or derived documents in a form of their own.
 
     folder: below the release. materialise: whether the parts are written with their text; tokens: whether token files
-    are. module: of the derived documents, which says what a row is.
+    are. module: of the derived documents; it defines the rows.
     """
 
     folder: str
