@@ -75,7 +75,7 @@ def test_store_below_a_file(tmp_path: Path) -> None:
     page = tiny(tmp_path)
     (tmp_path / "file").write_text("x")
     ended = run(tmp_path, page, tmp_path / "file" / "store")
-    assert "file lies where a folder is expected" in one_line(ended, 1)
+    assert "found a file, expected a folder" in one_line(ended, 1)
     for name in ("plan", "status"):
         arguments = [tmp_path / "run.yaml"] if name == "plan" else []
         assert one_line(cli(name, *arguments, "--store", tmp_path / "file" / "store"), 1)
