@@ -26,7 +26,12 @@ MASK = "***"
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SAS", re.IGNORECASE)
 _MIN_SECRET_CHARS = 6  # a shorter value, such as the `test` of a test server, would mask words of a message
 
-_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#\"'<>]*)@")
+_USER_INFO = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
+    r"(?P<user>[^\s/?#\"'<>:@]*:(?!\d+(?:[/?#\s\"'<>]|$))[^\s\"'<>@]*|[^\s/?#\"'<>@]*)@"
+)
+"""A password may contain `/`, as the secret keys of AWS do; digits after the colon are a port."""
+
 _SIGNATURE = re.compile(
     r"(?P<name>[?&](?:sig|signature|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature"
     r"|x-goog-credential|awsaccesskeyid|access_token|access_key\w*|secret\w*|password|token)=)[^&\s\"'<>]+",

@@ -153,7 +153,7 @@ def test_the_file_of_workers_is_private(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "url",
     [
-        "s3://AKIAEXAMPLE:hidden/word@bucket/prefix".replace("/word", "word"), "s3://AKIAHIDDENWORD@bucket/x",
+        "s3://AKIAEXAMPLE:hiddenword@bucket/prefix", "s3://AKIAEXAMPLE:hidden/wo+rd/x@bucket", "s3://AKIAHIDDENWORD@b/x",
         "gs://user:hiddenword@bucket", "az://box/x?sv=2024&sig=hiddenword", "abfss://box:hiddenword@account/x",
         "https://e.cn/x?X-Amz-Signature=hiddenword&a=b",
     ],
@@ -179,7 +179,13 @@ def test_a_url_with_a_secret_is_refused(url: str, tmp_path: Path) -> None:
 
 def test_other_urls_are_as_before() -> None:
     """A container of Azure, an `@` in a path and ssh addresses are no secrets."""
-    for url in ("abfss://box@account.dfs.core.windows.net/x", "s3://bucket/a@b.jsonl", "ssh://git@host/x"):
+    for url in (
+        "abfss://box@account.dfs.core.windows.net/x",
+        "s3://bucket/a@b.jsonl",
+        "ssh://git@host/x",
+        "http://host:9000/a@b",
+        "s3://bucket/a:b@c",
+    ):
         assert check_url(url) == url and masked(url) == url
 
 
