@@ -21,7 +21,7 @@ from pipeline.annotate.addresses import GlobalResult
 from pipeline.config.run_file import GlobalStep
 from pipeline.dataset.shard import Shard
 from pipeline.errors import StageError
-from pipeline.mapreduce.feeds import Annotations, Feed
+from pipeline.mapreduce.feeds import Annotations, Feed, MemoryFeed
 from pipeline.mapreduce.index import (
     Holding,
     Index,
@@ -32,7 +32,7 @@ from pipeline.mapreduce.index import (
     run_name,
     write_index_part,
 )
-from pipeline.mapreduce.pair_memory import MemoryFeed, memory_folder, update_memory, write_shard_list
+from pipeline.mapreduce.pair_memory import memory_folder, update_memory, write_shard_list
 from pipeline.mapreduce.replies import AnswerTask, answer_partition, answer_shard, write_questions
 from pipeline.mapreduce.rows import write_rows
 from pipeline.mapreduce.shuffle import partition_of, read_exchange, sort_keyed, write_exchange

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pipeline.config.load import load_run
 from pipeline.inspect.index_tools import compact_index
 from pipeline.inspect.opened import open_build
-from pipeline.mapreduce import pair_memory, run, shuffle
+from pipeline.mapreduce import feeds, run, shuffle
 from pipeline.mapreduce.index import Holding, Index, find_keys, read_range, renumber, write_index_part
 from pipeline.runtime.engines import LocalEngine, SerialEngine
 from pipeline.runtime.progress import Progress
@@ -153,7 +153,7 @@ def test_another_threshold_reads_no_text(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError("a document's text was read")
 
     with monkeypatch.context() as patch, counted():
-        patch.setattr(pair_memory, "read_shard_rows", lambda *a: refuse() if a[3].any() else iter(()))
+        patch.setattr(feeds, "read_shard_rows", lambda *a: refuse() if a[3].any() else iter(()))
         build(run_path, store)
     build(run_path, tmp_path / "scratch")
     assert digests(store) == digests(tmp_path / "scratch") != done.digests
