@@ -5,7 +5,7 @@ without any it runs all tests. That takes about twice as long as the tests alone
 `--append`, such as one for each folder of tests. numba kernels are not counted (they run as machine code); see
 `[tool.coverage]` in pyproject.toml.
 
-Example: python -m scripts.maintenance.coverage --check
+Example: python -m scripts.maintenance.coverage --check -- -n 2 --dist loadfile --no-loadscope-reorder
 Example: python -m scripts.maintenance.coverage --append -- tests/stages
 Example: python -m scripts.maintenance.coverage --report --check
 """
