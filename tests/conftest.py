@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.helpers")  # so that an assertion in a helper shows its values as well
 
-from tests.helpers.golden import Golden  # noqa: E402  # after the line above
+from tests.helpers.build import SHARED  # noqa: E402  # after the line above
+from tests.helpers.golden import Golden  # noqa: E402
 
 # kernels compile on their first example, which no deadline can know; the same examples everywhere
 settings.register_profile(
@@ -33,6 +36,14 @@ LONG = (
     "test_passages",
 )
 """Files that take longest: first, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that all workers share, before they start."""
+    if SHARED not in os.environ:
+        folder = tempfile.mkdtemp(prefix="bicorpus-test-")
+        os.environ[SHARED] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.hookimpl(optionalhook=True)

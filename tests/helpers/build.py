@@ -5,7 +5,7 @@ The inputs are 362 documents of every container, some of them copies and near co
 
 from __future__ import annotations
 
-import atexit
+import fcntl
 import functools
 import gzip
 import hashlib
@@ -271,15 +271,28 @@ class Reference:
 
     def variant(self, page: dict[str, Any]) -> Path:
         """Another run file over the same inputs."""
-        text = yaml.safe_dump(page)
-        return write_run(self.inputs, page, f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml")
+        name = hashlib.sha256(yaml.safe_dump(page).encode()).hexdigest()[:8]
+        return write_run(self.inputs, page, f"{name}-{os.getpid()}.yaml")
+
+
+SHARED = "BICORPUS_TEST_FOLDER"
+"""Environment variable with a folder that all workers of one test run share; tests/conftest.py makes and removes it."""
 
 
 @functools.cache
 def reference() -> Reference:
-    """Build the small corpus once for all tests: two local workers, in a process of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="bicorpus-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """Build the small corpus once for all tests and workers: two local workers, in a process of its own."""
+    folder = Path(os.environ[SHARED])
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "reference.pickle"
+        if not made.exists():
+            made.write_bytes(pickle.dumps(_build_reference(Path(tempfile.mkdtemp(dir=folder)))))
+        found: Reference = pickle.loads(made.read_bytes())
+        return found
+
+
+def _build_reference(folder: Path) -> Reference:
     run_path = write_run(write_inputs(folder / "inputs"), small_page())
     store = folder / "store"
     record = (
