@@ -47,7 +47,7 @@ def test_parquet_values_become_plain_python() -> None:
         "text": "文".encode(),
         "meta": {"tags": ["a", None], "seen": us},
         "when": us.replace(tzinfo=datetime.UTC),
-        "pairs": [("k", 1)],
+        "pairs": {"k": 1},
         "took": datetime.timedelta(milliseconds=1),
     }
 
@@ -146,11 +146,15 @@ def test_wet_a_truncated_file_says_so() -> None:
         assert (last.position, last.reason) == (-1, "truncated")
 
 
-def test_wet_bytes_that_are_no_record_end_the_file() -> None:
-    """Without a header there is no telling where the next record starts."""
-    for junk in (b"no warc at all\n" * 9, b"WARC/1.0\r\n" + b"a" * (1 << 20)):
-        records = read(wet.READER, conversion(b"good") + junk + conversion(b"lost"))
+def test_wet_bytes_that_are_no_record_cost_themselves() -> None:
+    """Reading goes on at the next line that begins a record; without one, the rest of the file is lost and counted."""
+    junk = b"no warc at all\n" * 9
+    records = read(wet.READER, conversion(b"good") + junk + conversion(b"found"))
+    assert reasons(records) == [(0, None), (1, "corrupt_warc"), (2, None)]
+    for tail in (junk, b"WARC/1.0\r\n" + b"a" * (1 << 21)):
+        *_, last = records = read(wet.READER, conversion(b"good") + tail)
         assert reasons(records) == [(0, None), (-1, "corrupt_warc")]
+        assert last.lost_bytes == pytest.approx(len(tail), abs=4)
 
 
 def test_wet_real_file() -> None:
