@@ -59,7 +59,7 @@ class Ingest:
     """How records become shards. Bytes are of UTF-8 text, except pack_bytes: size of a file on disk."""
 
     shard_bytes: int = 256 * MiB
-    pack_bytes: int = 64 << 10
+    pack_bytes: int = 1 << 20
     max_doc_bytes: int = 16 * MiB
     max_quarantined_share: float = 0.05
 

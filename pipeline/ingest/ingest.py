@@ -18,11 +18,11 @@ import xxhash
 
 from pipeline.annotate.addresses import imported_ref
 from pipeline.config.run_file import Ingest, Source, ingest_recipe
+from pipeline.dataset.partitions import partitions_of
 from pipeline.dataset.shard import Shard, parquet_writer
 from pipeline.dataset.sidecars import write_sidecar
 from pipeline.errors import InputError
 from pipeline.ingest.canonical import Rows, SourceInfo
-from pipeline.ingest.partitions import partitions_of
 from pipeline.ingest.tally import ANSWERED, Tally
 from pipeline.recipe import digest
 from pipeline.runtime.engines import peak_rss_bytes
@@ -32,8 +32,14 @@ from pipeline.storage.store import InputFile, Store, input_digest, list_inputs, 
 
 ROW_GROUP_ROWS = 1024
 ROW_GROUP_BYTES = 16 << 20
-PACK_FILES = 64
-"""Small files share a shard; a file whose path hash is a multiple of this number ends a group."""
+PACK_BYTES = 8 << 20
+"""Mean size on disk of a group of small files, which share a shard: a few seconds of work even if all are web pages."""
+
+FILE_BYTES = 1 << 10
+"""Least size that a small file counts with, so that a group of empty files has an end."""
+
+MAX_PACKS = 8
+"""A group ends at this multiple of PACK_BYTES in any case."""
 
 
 @dataclass(frozen=True)
@@ -141,16 +147,26 @@ def find_groups(source: Source, ingest: Ingest) -> list[Group]:
 
 
 def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Group]:
+    """Group files: one large file, or consecutive small ones.
+
+    A small file ends its group with a probability proportional to its size, decided by the hash of its path. So groups
+    have the same mean size whatever the size of the files, and a new file changes its own group only.
+    """
     small_bytes = min(ingest.pack_bytes, ingest.shard_bytes // 8)
+    mean_bytes = min(PACK_BYTES, ingest.shard_bytes)
     pack: list[InputFile] = []
+    n_bytes = 0
     for file in files:
         if file.size > small_bytes:
             yield Group(source, (file,))
             continue
         pack.append(file)
-        if xxhash.xxh3_64_intdigest(file.relative.encode()) % PACK_FILES == 0:
+        size = max(file.size, FILE_BYTES)
+        n_bytes += size
+        hashed = xxhash.xxh3_64_intdigest(file.relative.encode())
+        if hashed < (size << 64) // mean_bytes or n_bytes >= MAX_PACKS * mean_bytes:
             yield Group(source, tuple(pack))
-            pack = []
+            pack, n_bytes = [], 0
     if pack:
         yield Group(source, tuple(pack))
 

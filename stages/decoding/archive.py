@@ -23,6 +23,7 @@ from stages.decoding.record_heads import (
     Head,
     arc_fields,
     arc_head,
+    lines_lost_cr,
     warc_head,
 )
 from stages.decoding.streams import RAW_BYTES, Bounds, Inflated
@@ -187,7 +188,9 @@ class Archive:
             if (at := next(window.record_ends(length), None)) is not None:
                 return self._trimmed(at), at
             if not is_filled:
-                whole = is_member and window.ends_at(window.n_bytes) and not self._source.damage
+                whole = is_member and window.ends_at(window.n_bytes)
+                whole |= lines_lost_cr(window.peek(MAX_HEAD_BYTES), length - window.n_bytes)
+                whole &= not self._source.damage
                 return self._trimmed(
                     window.n_bytes
                 ) if whole else window.n_bytes, window.n_bytes if whole else -1
@@ -199,7 +202,7 @@ class Archive:
         at = window.find_record(length or 0, (length or 0) + LOOK_BYTES)
         if at is not None:
             return self._trimmed(at), at
-        if length is None or (is_member and window.ends_at(window.n_bytes)):
+        if length is None or (not self._source.damage and window.n_bytes <= length + LOOK_BYTES):
             return self._trimmed(window.n_bytes), window.n_bytes
         return length, length
 

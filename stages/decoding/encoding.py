@@ -189,10 +189,10 @@ def _mostly_utf8(data: bytes) -> str | None:
 
 
 def _mostly_ascii(data: bytes) -> str | None:
-    """Decode declared UTF-8 with at most one broken sequence in a thousand characters that fits no other encoding."""
+    """Decode declared UTF-8 with at most one broken place in a thousand characters that fits no other encoding."""
     text = data.decode("utf-8", "replace")
-    few = undecoded(data, text) <= len(text) * MAX_BROKEN_SHARE
-    return text if few and not BINARY.search(text) else None
+    n_runs = len(re.findall("\ufffd+", text)) - data.count(REPLACED)
+    return text if n_runs <= len(text) * MAX_BROKEN_SHARE and not BINARY.search(text) else None
 
 
 def _better(data: bytes, text: str, name: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """HTTP responses as archives store them, parsed leniently, and what kind of page their body is.
 
-Line ends may be LF or CR LF; blank lines before the status line, missing protocol versions and lines without a colon
+Line ends may be LF or CR LF; blank lines before the status line, odd protocols and lines without a colon
 are passed over. The type of a body is that of its headers, as browsers read them (the last valid one of several), and
 without a valid one that of its first bytes.
 Sources: RFC 9112, section 2.2; fetch.spec.whatwg.org, "extract a MIME type"; mimesniff.spec.whatwg.org, section 7.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from stages.decoding.record_heads import decode_head
 
 STATUS_LINE = re.compile(
-    rb"[\r\n]{0,16}(?:HTTP(?:/\d{1,3}(?:\.\d{1,3})?)?|ICY)[ \t]+(\d{3})(?!\d)[^\r\n]*\r*\n?", re.I
+    rb"[\r\n]{0,16}(?:[A-Za-z]{3,12}/\d{1,3}(?:\.\d{1,3})?|HTTP|ICY)[ \t]+(\d{3})(?!\d)[^\r\n]*\r*\n?", re.I
 )
 HEAD_END = re.compile(rb"\n\r*\n|\n(?=<[!?a-zA-Z])")
 """The blank line after the headers; markup begins the body without one."""

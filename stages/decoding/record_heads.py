@@ -1,6 +1,6 @@
 """Heads of archive records: the header lines of WARC and the one-line heads of ARC.
 
-Lines may end in LF or CR LF, names are in any case, a value may go on in indented lines: as lenient readers read them.
+Lines may end in LF, CR LF or CR CR LF, names are in any case, and a value may go on in indented lines.
 Sources: ISO 28500:2017, sections 4 and 5; the ARC file format, archive.org/web/researcher/ArcFileFormat.php.
 """
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 WARC_START, ARC_START = b"WARC/", b"filedesc:"
 
-WARC_LINE = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]*\r?\n")
+WARC_LINE = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]*\r*\n")
 ARC_LINE = re.compile(
     rb"[a-z][a-z0-9+.-]{1,20}:[^\r\n]{1,8000} \d{12,17} [^ \r\n]{1,200}(?: [^\r\n]{1,8000})? -?\d+\r?\n"
 )
 """The first line of a record: of WARC its version, of ARC its whole head."""
 
-HEAD_END = re.compile(rb"\n\r?\n")
+HEAD_END = re.compile(rb"\n\r*\n")
 MAX_HEAD_BYTES = 1 << 20
 ARC_FIELDS = 5
 """Fields of a head of version 1: URL, IP address, date, content type, length."""
@@ -46,7 +46,7 @@ def warc_head(data: bytes) -> Head | None:
         return None
     headers: dict[str, str] = {}
     last = ""
-    for line in decode_head(data[: end.start()]).replace("\r\n", "\n").split("\n")[1:]:
+    for line in decode_head(data[: end.start()]).replace("\r", "").split("\n")[1:]:
         if line[:1] in (" ", "\t"):
             if last:
                 headers[last] += f" {line.strip()}"
@@ -75,6 +75,12 @@ def arc_head(data: bytes, n_fields: int) -> Head | None:
         headers["warc-date"] = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:]}Z"
     kind = "warcinfo" if url.startswith(ARC_START.decode()) else "response"
     return Head(kind, headers, end + 1, _length(words[-1]))
+
+
+def lines_lost_cr(block: bytes, n_missing: int) -> bool:
+    """Whether a block is short only because the CR LF of its HTTP headers became LF, as git and text modes do."""
+    head = block[:MAX_HEAD_BYTES].partition(b"\n\n")[0]
+    return block.startswith(b"HTTP/") and b"\r" not in head and n_missing <= head.count(b"\n") + 2
 
 
 def arc_fields(block: bytes) -> int:

@@ -12,6 +12,13 @@ FOLDER = re.compile(r"([A-Za-z_][\w.-]{0,99})=(.+)", re.ASCII)
 NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
+def dataset_folder(folder: str) -> str:
+    """Return a folder without the partitions at its end: where the data set that they divide begins."""
+    while FOLDER.fullmatch(folder.rpartition("/")[2]):
+        folder = folder.rpartition("/")[0]
+    return folder
+
+
 def partitions_of(path: str, relative: str) -> dict[str, str]:
     """Return column -> value of the folders of a file.
 
