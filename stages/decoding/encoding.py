@@ -81,6 +81,11 @@ encoding most bytes above 127 are no valid sequences. A page is not lost for a c
 SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 """A character beyond U+FFFF as CESU-8: each half of its surrogate pair as three bytes. Source: Unicode TR 26."""
 
+PUNCTUATED = re.compile(
+    rb"(?:[\x00-\x7f]{4,}[\x85\x91-\x97\x99\xa0\xa9\xab\xae\xb0\xb7\xbb]{1,2})+[\x00-\x7f]{4,}"
+)
+"""ASCII with quotation marks, dashes and signs, which all encodings of the windows-125x family have at these bytes."""
+
 REPLACED = b"\xef\xbf\xbd"
 """U+FFFD as UTF-8: text that was already damaged when it was encoded."""
 
@@ -124,6 +129,8 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
     name = _name(detect_encoding(data, html5_compatible=False) or "")
     guessed = _strict(data, name) if name in GUESSED else None
     if guessed is None or (name not in CODECS and reads(guessed) < CLEAR):
+        if not name and PUNCTUATED.fullmatch(data) and b"\0" not in data:
+            return data.decode("cp1252"), "windows-1252"
         if is_declared_utf8 and (mended := _mostly_ascii(data)) is not None:
             return mended, "utf-8"
         declared_names = ", ".join(names[:-1]) or "nothing"
