@@ -350,9 +350,12 @@ JSON object."""
 class Record:
     """One record of an input file, as yielded by a reader.
 
-    position: index of the record in its file, from 0; the same whenever the file is read.
-    fields: the record's own field names and values; None if the record is broken.
+    position: index of the record in its file, from 0; the same whenever the file is read. -1: the rest of the file.
+    fields: the record's own field names and values; None if the record is broken or skipped.
     reason, detail, raw: of a broken record: a short machine-readable reason, details, and the bytes.
+    skipped: the record is sound but no document (an image, a redirect): only its reason is counted.
+    n_bytes: size of the record, decompressed, for formats whose records are text; 0 if unknown.
+    lost_bytes: bytes of the file, as stored, that cannot be read because of the damage that a record reports.
     """
 
     position: int
@@ -360,6 +363,9 @@ class Record:
     reason: str | None = None
     detail: str | None = None
     raw: bytes | None = None
+    skipped: bool = False
+    n_bytes: int = 0
+    lost_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,7 +374,8 @@ class Reader:
 
     read(stream, path, config): the file's raw bytes (seekable), and its path below the source root; yields records
         in file order, one at a time, so that files of any size can be streamed. Broken records are yielded with a
-        reason; if the rest of the file cannot be read, the last record has position -1 and the reason.
+        reason, and so are records that are no documents by design (`skipped`); if the rest of the file cannot be read,
+        the last record has position -1, the reason and the bytes that are lost.
     fields: canonical column -> field names to try in order; the source's `columns` override it.
     siblings(path, config): paths of other files that `read` opens for an input, in a fixed order. They count as part
         of the input: when one of them changes, the input is read again.

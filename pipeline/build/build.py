@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from pipeline.build.losses import check_columns, loss_fault, loss_lines
 from pipeline.config.phases import Wave, phases
 from pipeline.config.run_file import GlobalStep, derived_inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
@@ -172,38 +173,43 @@ class Build:
         self.session.state.catalog(INPUTS).update(files)
 
     def count_quarantined(self) -> None:
-        """Count quarantined records by source and reason.
+        """Count quarantined records by source and reason, and say what was lost and skipped.
 
-        Raises: without any document, QuarantineError if records were quarantined, else InputError.
+        Raises: without any document, QuarantineError if records were quarantined, else InputError; ConfigError if a
+        mapped column has no value in any record.
         """
         for entry in self.session.groups().values():
             reasons = self.session.record.quarantined.setdefault(entry["source"], {})
             for reason, count in entry["quarantined"].items():
                 reasons[reason] = reasons.get(reason, 0) + count
+        for source, entries in self.entries_by_source().items():
+            for line in loss_lines(source, entries):
+                self.session.progress.say(line)
         faults = self.quarantine_faults()
         for fault in faults:
             self.session.progress.say(f"warning: {fault}")
         if not self.session.shards:
             message = f"{self.session.run_file.path}: the sources contain no documents"
             raise QuarantineError(f"{message}: {'; '.join(faults)}") if faults else InputError(message)
+        for warning in check_columns(self.session.run_file, self.session.groups().values()):
+            self.session.progress.say(warning)
+
+    def entries_by_source(self) -> dict[str, list[dict[str, Any]]]:  # Any: JSON
+        """Entries of the catalog of shards by source, in the order of the run file."""
+        entries: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.session.groups().values():
+            entries.setdefault(entry["source"], []).append(entry)
+        return entries
 
     def quarantine_faults(self) -> list[str]:
-        """One message for each source with more quarantined records than the run file allows."""
+        """One message for each source that lost more than the run file allows."""
         limit = self.session.run_file.ingest.max_quarantined_share
-        n_read: dict[str, int] = {}
-        for entry in self.session.groups().values():
-            n_read[entry["source"]] = n_read.get(entry["source"], 0) + entry["read"]
-        faults = []
-        for source, reasons in sorted(self.session.record.quarantined.items()):
-            n_bad = sum(reasons.values())
-            if n_bad > limit * n_read[source]:
-                reason_counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-                faults.append(
-                    f"source {source}: {n_bad:,} of {n_read[source]:,} records were quarantined ({reason_counts}); "
-                    f"allowed are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; "
-                    "`columns` in the run file names the field with the text"
-                )
-        return faults
+        quarantined, entries = self.session.record.quarantined, self.entries_by_source()
+        faults = (
+            loss_fault(source, entries.get(source, ()), reasons, limit)
+            for source, reasons in sorted(quarantined.items())
+        )
+        return [fault for fault in faults if fault]
 
     def remember_recipes(self) -> None:
         """Record facts of each step, so that the next plan can name those that changed."""

@@ -43,9 +43,11 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
         click.echo(json.dumps(asdict(record), ensure_ascii=False))
         return
     tasks = ", ".join(f"{count:,} {name}" for name, count in record.tasks.items())
+    n_quarantined = sum(count for reasons in record.quarantined.values() for count in reasons.values())
     click.echo(f"{store.url}/{record.release}")
     click.echo(
-        f"{record.kept:,} of {record.ingested:,} documents kept, {record.seconds['total']:.1f} s; tasks: {tasks}; "
+        f"{record.kept:,} of {record.ingested:,} documents kept, {n_quarantined:,} records in quarantine, "
+        f"{record.seconds['total']:.1f} s; tasks: {tasks}; "
         f"{record.text_tasks:,} of them read text before the release",
         err=True,
     )

@@ -189,7 +189,7 @@ class _Parser:
             )
         reader: Reader = load_step(entry["reader"], "READER", where)
         files = [entry["files"]] if isinstance(entry["files"], str) else list(entry["files"])
-        columns = dict(entry.get("columns") or {})
+        columns = _columns(entry.get("columns") or {}, f"{where}.columns")
         allowed = [
             n
             for n in CANONICAL.names
@@ -408,3 +408,21 @@ class _Parser:
             name=name, edits=edits, columns=section.get("columns") or {}, part_bytes=part_bytes,
             seed=parse_whole(section.get("seed", 0), f"{where}.seed"),
         )  # fmt: skip
+
+
+def _columns(section: Any, where: str) -> dict[str, str | tuple[str, ...]]:  # Any: YAML
+    """Parse `columns`: column -> field, or a list of fields to try in order.
+
+    Raises: ConfigError for anything else.
+    """
+    if not isinstance(section, dict):
+        raise ConfigError(f"{where} is {section!r}; expected a mapping of columns to fields")
+    columns: dict[str, str | tuple[str, ...]] = {}
+    for column, names in section.items():
+        listed = names if isinstance(names, list) else [names]
+        if not listed or not all(isinstance(name, str) and name for name in listed):
+            raise ConfigError(
+                f"{where}.{column} is {names!r}; expected the name of a field, or a list of names"
+            )
+        columns[str(column)] = tuple(listed) if isinstance(names, list) else names
+    return columns

@@ -29,7 +29,8 @@ class Source:
 
     rank: smaller is preferred as keeper; profile: a word that rules can test. license, provenance, snapshot: for
     records without their own. reference: duplicates of its documents are removed, and its documents are in no release.
-    follow_links: its globs may match links that lead out of their folder.
+    follow_links: its globs may match links that lead out of their folder. columns: column -> field, or fields to try in
+    order.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Source:
     reader: Reader
     reader_config: Any  # Any: each reader has its own config class
     files: tuple[str, ...]
-    columns: Mapping[str, str]
+    columns: Mapping[str, str | tuple[str, ...]]
     license: str | None = None
     provenance: str | None = None
     snapshot: str | None = None
@@ -58,7 +59,7 @@ class Ingest:
     """How records become shards. Bytes are of UTF-8 text, except pack_bytes: size of a file on disk."""
 
     shard_bytes: int = 256 * MiB
-    pack_bytes: int = 64 << 10
+    pack_bytes: int = 1 << 20
     max_doc_bytes: int = 16 * MiB
     max_quarantined_share: float = 0.05
 

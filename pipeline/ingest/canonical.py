@@ -7,7 +7,7 @@ reasons added here: no_text, text_not_string, invalid_utf8, invalid_unicode, emp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -15,7 +15,17 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.fields import Value, as_number, as_string, encode_json, find_field, string_array, to_raw
+from pipeline.ingest.fields import (
+    Value,
+    as_number,
+    as_string,
+    encode_json,
+    find_field,
+    find_text,
+    string_array,
+    to_raw,
+)
+from pipeline.ingest.tally import ABSENT, ANSWERED, UNUSABLE, Tally, presence
 from pipeline.names import check_keys
 from pipeline.schema import CANONICAL, QUARANTINE, split_column
 from pipeline.stage import Record
@@ -25,6 +35,9 @@ MAPPED = ("text", "source_id", "url", "date", "snapshot", "license", "provenance
 
 STRING_SUFFIX = ":string"
 """Suffix of a mapped field that makes an existing score a column of strings instead of numbers."""
+
+LOOK_RECORDS = 64
+"""Records of a file whose field names are kept for suggestions."""
 
 ALPHABET = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", np.uint8)
 """The base32 alphabet of RFC 4648 in lower case."""
@@ -40,6 +53,7 @@ class SourceInfo:
         field name refers to a nested object (`quality.fine_web`), unless a field has exactly that name.
     fields: canonical column -> field names that the reader defines, used for columns that are not in `columns`.
     input: path of the file below the source root.
+    partitions: columns in the names of the file's folders; a record's own field of that name takes precedence.
     max_doc_bytes: largest text in bytes of UTF-8.
 
     Raises: ConfigError for an unknown column, or max_doc_bytes out of range.
@@ -52,6 +66,7 @@ class SourceInfo:
     snapshot: str | None = None
     columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    partitions: Mapping[str, str] = field(default_factory=dict)
     max_doc_bytes: int = 16 << 20
 
     def __post_init__(self) -> None:
@@ -152,6 +167,9 @@ class Rows:
         scores = {column: fields for column, fields in sorted(source.columns.items()) if "." in column}
         self._scores = {column: _names(fields) for column, fields in scores.items()}
         self._labels = {column for column, fields in scores.items() if _is_label(fields)}
+        self._partitions = dict(source.partitions)
+        self._unseen = {column for column in source.columns if column != "text"}
+        self.tally = Tally(columns=dict.fromkeys(self._unseen, ABSENT))
         self._clear()
 
     def _clear(self) -> None:
@@ -178,14 +196,20 @@ class Rows:
         return len(self._text) + self._other_bytes
 
     def add(self, record: Record) -> None:
-        """Add one record, as a document or a quarantined row."""
-        fields = record.fields
-        if fields is None:
+        """Add one record, as a document or a quarantined row; a skipped one is only counted."""
+        if record.skipped:
+            self.tally.skip(record)
+            return
+        self.tally.read(record)
+        if record.fields is None:
             self._quarantine(record)
             return
+        fields = self._with_partitions(record.fields)
+        if self._unseen:
+            self._look(fields)
         used: set[str] = set()
         try:
-            text = canonical_text(find_field(fields, self._text_names, used), self._source.max_doc_bytes)
+            text = canonical_text(find_text(fields, self._text_names, used), self._source.max_doc_bytes)
             values = {
                 column: as_string(find_field(fields, names, used)) for column, names in self._names.items()
             }
@@ -194,11 +218,13 @@ class Rows:
             meta = encode_json(rest) if rest else None
         except _BrokenError as error:
             reason, detail = error.args
-            self._quarantine(Record(record.position, None, reason, detail, to_raw(fields)))
+            self._quarantine(replace(record, fields=None, reason=reason, detail=detail, raw=to_raw(fields)))
             return
         except RecursionError:
             detail = "fields are nested too deeply to be written as JSON"
-            self._quarantine(Record(record.position, None, "too_deep", detail, to_raw(fields)))
+            self._quarantine(
+                replace(record, fields=None, reason="too_deep", detail=detail, raw=to_raw(fields))
+            )
             return
         self._text += text
         self._offsets.append(len(self._text))
@@ -211,8 +237,30 @@ class Rows:
         for column, score in existing.items():
             self._existing[column].append(score)
 
+    def _with_partitions(self, fields: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Add the columns of folders that a record does not have itself."""
+        missing = {name: value for name, value in self._partitions.items() if fields.get(name) is None}
+        return {**fields, **missing} if missing else fields
+
+    def _look(self, fields: Mapping[str, Value]) -> None:
+        """Note which mapped columns a record answers, until each was answered once."""
+        tally = self.tally
+        if tally.n_read <= LOOK_RECORDS:
+            tally.note_names(fields)
+        for column in list(self._unseen):
+            names = self._scores.get(column) or self._names[column]
+            value = find_field(fields, names, set())
+            if value is None:
+                tally.note(column, presence(fields, names))
+            elif column in self._names or column in self._labels or as_number(value) is not None:
+                tally.note(column, ANSWERED)
+                self._unseen.discard(column)
+            else:
+                tally.note(column, UNUSABLE)
+
     def _quarantine(self, record: Record) -> None:
         self._broken.append(record)
+        self.tally.broken_bytes += record.n_bytes
         self._other_bytes += len(record.raw or b"")
 
     def take(self) -> tuple[pa.Table, pa.Table, dict[str, pa.Table]]:

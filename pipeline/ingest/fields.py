@@ -21,36 +21,61 @@ Value = Any
 
 
 def find_field(fields: Mapping[str, Value], names: tuple[str, ...], used: set[str]) -> Value:
-    """Return the first value among the named fields that is not null; None if there is none.
+    """Return the first value among the named fields that is neither null nor an empty string; None if there is none.
 
     Args: names, field names to try in order; a dot refers to a nested object unless a field has exactly that name.
     used: the name of a field at top level is added to it.
     """
     for name in names:
         value = fields.get(name)
-        if value is not None:
+        if not (value is None or value == ""):
             used.add(name)
             return value
         if "." in name:
             value = fields
             for key in name.split("."):
                 value = value.get(key) if isinstance(value, Mapping) else None
-            if value is not None:  # its top-level object is kept in meta
+            if not (value is None or value == ""):  # its top-level object is kept in meta
                 return value
     return None
 
 
+def find_text(fields: Mapping[str, Value], names: tuple[str, ...], used: set[str]) -> Value:
+    """Return the first of the named fields that has visible text, else the first that is not null, else None."""
+    first: Value = None
+    for name in names:
+        found: set[str] = set()
+        value = find_field(fields, (name,), found)
+        if value is None and fields.get(name) == "":
+            value = ""
+        if isinstance(value, (str, bytes)) and value.strip():
+            used |= found
+            return value
+        if first is None and value is not None:
+            first = value
+            used |= found
+    return first
+
+
 def as_string(value: Value) -> str | None:
-    """Return an identifier, address or date as text; None for an empty string and for a number that is not finite."""
+    """Return an identifier, address or date as text; None for an empty string and for a number that is not finite.
+
+    A UUID, a time or a duration is the text that JSON has for it, without quotation marks; binary that is not UTF-8 is
+    hexadecimal, so that different ones stay different.
+    """
     if value is None or isinstance(value, str):
         return value or None
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace") or None
+        try:
+            return value.decode("utf-8") or None
+        except UnicodeDecodeError:
+            return value.hex()
     if isinstance(value, (int, float, Decimal)):  # an int of 400 digits cannot be converted to a float
         return str(value) if isinstance(value, int) or math.isfinite(value) else None
-    return encode_json(value).decode()
+    encoded = encode_json(value)
+    return msgspec.json.decode(encoded, type=str) if encoded.startswith(b'"') else encoded.decode()
 
 
 def as_number(value: Value) -> float | None:

@@ -18,10 +18,12 @@ import xxhash
 
 from pipeline.annotate.addresses import imported_ref
 from pipeline.config.run_file import Ingest, Source, ingest_recipe
+from pipeline.dataset.partitions import partitions_of
 from pipeline.dataset.shard import Shard, parquet_writer
 from pipeline.dataset.sidecars import write_sidecar
 from pipeline.errors import InputError
 from pipeline.ingest.canonical import Rows, SourceInfo
+from pipeline.ingest.tally import ANSWERED, Tally
 from pipeline.recipe import digest
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL, QUARANTINE
@@ -30,8 +32,14 @@ from pipeline.storage.store import InputFile, Store, input_digest, list_inputs, 
 
 ROW_GROUP_ROWS = 1024
 ROW_GROUP_BYTES = 16 << 20
-PACK_FILES = 64
-"""Small files share a shard; a file whose path hash is a multiple of this number ends a group."""
+PACK_BYTES = 8 << 20
+"""Mean size on disk of a group of small files, which share a shard: a few seconds of work even if all are web pages."""
+
+FILE_BYTES = 1 << 10
+"""Least size that a small file counts with, so that a group of empty files has an end."""
+
+MAX_PACKS = 8
+"""A group ends at this multiple of PACK_BYTES in any case."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,8 @@ class IngestReport:
     """The result of ingesting a group.
 
     n_read: records read. quarantined: reason -> records. peak_rss: bytes. parent: id of the parent shard of a derived
-    group.
+    group. tally: what reading cost and showed. ended: path, reason and lost bytes of files that end early; empty:
+    path and reason of files without a document. partitions: columns in the names of folders.
     """
 
     name: str
@@ -79,6 +88,10 @@ class IngestReport:
     quarantined: Counter[str] = field(default_factory=Counter)
     peak_rss: int = 0
     parent: str | None = None
+    tally: Tally = field(default_factory=Tally)
+    ended: list[list[str | int]] = field(default_factory=list)
+    empty: list[list[str]] = field(default_factory=list)
+    partitions: set[str] = field(default_factory=set)
 
     def entry(self) -> dict[str, object]:
         """Return the entry of the group in the catalog of shards."""
@@ -86,7 +99,25 @@ class IngestReport:
         quarantined = dict(sorted(self.quarantined.items()))
         parent = {"parent": self.parent} if self.parent else {}
         return {"source": self.source, "files": self.files, "shards": shards, "read": self.n_read,
-                "quarantined": quarantined, **parent}  # fmt: skip
+                "quarantined": quarantined, **parent, **self.losses()}  # fmt: skip
+
+    def losses(self) -> dict[str, object]:
+        """Return what is stored of the tally: bytes lost, skipped records, columns without values; without zeros."""
+        tally = self.tally
+        columns = {column: seen for column, seen in tally.columns.items() if seen < ANSWERED}
+        found: dict[str, object] = {
+            "lost_bytes": tally.lost_bytes,
+            "missing_bytes": tally.missing_bytes,
+            "record_bytes": tally.record_bytes if tally.broken_bytes else 0,
+            "broken_bytes": tally.broken_bytes,
+            "skipped": dict(sorted(tally.skipped.items())),
+            "ended": self.ended,
+            "empty": self.empty,
+            "partitions": sorted(self.partitions),
+            "unanswered": columns,
+            "fields": sorted(tally.names) if columns else [],
+        }
+        return {name: value for name, value in found.items() if value}
 
 
 def find_groups(source: Source, ingest: Ingest) -> list[Group]:
@@ -116,16 +147,26 @@ def find_groups(source: Source, ingest: Ingest) -> list[Group]:
 
 
 def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Group]:
+    """Group files: one large file, or consecutive small ones.
+
+    A small file ends its group with a probability proportional to its size, decided by the hash of its path. So groups
+    have the same mean size whatever the size of the files, and a new file changes its own group only.
+    """
     small_bytes = min(ingest.pack_bytes, ingest.shard_bytes // 8)
+    mean_bytes = min(PACK_BYTES, ingest.shard_bytes)
     pack: list[InputFile] = []
+    n_bytes = 0
     for file in files:
         if file.size > small_bytes:
             yield Group(source, (file,))
             continue
         pack.append(file)
-        if xxhash.xxh3_64_intdigest(file.relative.encode()) % PACK_FILES == 0:
+        size = max(file.size, FILE_BYTES)
+        n_bytes += size
+        hashed = xxhash.xxh3_64_intdigest(file.relative.encode())
+        if hashed < (size << 64) // mean_bytes or n_bytes >= MAX_PACKS * mean_bytes:
             yield Group(source, tuple(pack))
-            pack = []
+            pack, n_bytes = [], 0
     if pack:
         yield Group(source, tuple(pack))
 
@@ -135,8 +176,27 @@ def group_name(group: Group, ingest: Ingest, digests: dict[str, str]) -> str:
 
     It has 64 bits: with 10^6 files in a source, two groups have the same name in one of 4 * 10^7 corpora.
     """
-    inputs = [[file.relative, digests[file.relative]] for file in group.files]
+    inputs: list[object] = [[file.relative, digests[file.relative]] for file in group.files]
+    if above := {file.relative: found for file in group.files if (found := _partitions_above(file))}:
+        inputs.append(above)
     return f"{group.source.name}-{digest([ingest_recipe(group.source, ingest), inputs])[:16]}"
+
+
+def _partitions_above(file: InputFile) -> dict[str, str]:
+    """Columns in the names of folders that are not part of `relative`."""
+    below = partitions_of(file.relative, file.relative)
+    return {
+        name: value for name, value in partitions_of(file.path, file.relative).items() if name not in below
+    }
+
+
+def source_info(source: Source, file: InputFile, ingest: Ingest) -> SourceInfo:
+    """Return the settings of a source for the records of one of its files."""
+    return SourceInfo(
+        name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
+        columns=source.columns, fields=source.reader.fields, max_doc_bytes=ingest.max_doc_bytes,
+        input=file.relative, partitions=partitions_of(file.path, file.relative),
+    )  # fmt: skip
 
 
 def ingest_group(task: IngestTask) -> IngestReport:
@@ -161,20 +221,26 @@ def ingest_group(task: IngestTask) -> IngestReport:
 
 
 def _read_file(file: InputFile, task: IngestTask, writer: _ShardWriter) -> None:
-    source = task.group.source
-    info = SourceInfo(
-        name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
-        columns=source.columns, fields=source.reader.fields, max_doc_bytes=task.ingest.max_doc_bytes,
-        input=file.relative,
-    )  # fmt: skip
-    rows = Rows(info)
+    source, report = task.group.source, writer.report
+    info = source_info(source, file, task.ingest)
+    rows, n_docs = Rows(info), 0
+    report.partitions.update(info.partitions)
     with open_input(file.path) as stream:
         for record in source.reader.read(stream, file.relative, source.reader_config):
-            writer.report.n_read += 1
             rows.add(record)
             if rows.n_docs >= ROW_GROUP_ROWS or rows.held_bytes >= ROW_GROUP_BYTES:
+                n_docs += rows.n_docs
                 writer.add(*rows.take())
+    n_docs += rows.n_docs
+    before = report.quarantined.copy()
     writer.add(*rows.take())
+    reasons: Counter[str] = rows.tally.skipped + (report.quarantined - before)
+    report.n_read += rows.tally.n_read
+    report.tally.add(rows.tally)
+    report.ended += [[file.relative, end, rows.tally.lost_bytes] for end in rows.tally.ends]
+    if n_docs == 0 and file.size and not rows.tally.ends:
+        common = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(3))
+        report.empty.append([file.relative, common or "no records"])
 
 
 class _ShardWriter:

@@ -22,9 +22,9 @@ from pipeline.config.phases import phases
 from pipeline.config.run_file import GlobalStep, RunFile, Source, StageStep, Step
 from pipeline.dataset.shard import Columns, Shard
 from pipeline.errors import UsageError
-from pipeline.ingest.canonical import Rows, SourceInfo
+from pipeline.ingest.canonical import Rows
 from pipeline.ingest.derive import derive_batch
-from pipeline.ingest.ingest import find_groups
+from pipeline.ingest.ingest import find_groups, source_info
 from pipeline.inspect.opened import Finished
 from pipeline.inspect.release_files import read_checksums, read_parts, text_digest
 from pipeline.inspect.verify import VerifyReport, compare
@@ -148,12 +148,7 @@ def read_records(finished: Finished, source: Source, positions: dict[str, set[in
     """Yield the documents at some records of a source's files. positions: input path -> record positions."""
     files = {f.relative: f for group in find_groups(source, finished.run.ingest) for f in group.files}
     for name, file_positions in sorted(positions.items()):
-        info = SourceInfo(
-            name=source.name, license=source.license, provenance=source.provenance, snapshot=source.snapshot,
-            columns=source.columns, fields=source.reader.fields, max_doc_bytes=finished.run.ingest.max_doc_bytes,
-            input=name,
-        )  # fmt: skip
-        rows = Rows(info)
+        rows = Rows(source_info(source, files[name], finished.run.ingest))
         missing = set(file_positions)
         with open_input(files[name].path) as stream:
             for record in source.reader.read(stream, name, source.reader_config):

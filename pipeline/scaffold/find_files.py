@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.dataset.partitions import dataset_folder, partitions_of
 from pipeline.errors import InputError
 from pipeline.storage.store import fixed_folder, leads_out, list_inputs
 
@@ -29,6 +30,16 @@ class FoundFile:
     def folder(self) -> str:
         """Folder of the file."""
         return os.path.dirname(self.path)
+
+    @property
+    def dataset(self) -> str:
+        """Folder of its data set: the folder of the file without partitions such as `language=zh`."""
+        return dataset_folder(self.folder)
+
+    @property
+    def partitions(self) -> dict[str, str]:
+        """Columns in the names of folders."""
+        return partitions_of(self.path, os.path.basename(self.path))
 
 
 @dataclass(frozen=True)

@@ -106,11 +106,13 @@ class Proposal:
 def propose(samples: Sequence[Sample], run_folder: str) -> tuple[Proposal, ...]:
     """Return one source for similar files of each folder or, if those are too many, of each named folder.
 
+    Folders that are partitions of one data set (`dump=…/language=…`) count as one.
+
     Args: samples, by path; run_folder, the folder of the run file: paths below it become relative to it.
     """
     groups = [
         subgroup
-        for group in _group(samples, lambda s: s.file.folder)
+        for group in _group(samples, lambda s: s.file.dataset)
         for subgroup in _by_pattern(group, run_folder)
     ]
     patterns = [_patterns(group, run_folder) for group in groups]
@@ -166,11 +168,12 @@ def _is_deep(group: list[Sample]) -> bool:
 
 
 def _folder(group: list[Sample]) -> str:
-    """Return the folder of a group: that of its files, or else their common folder or the named one."""
+    """Return the folder of a group: that of its files or of their data set, else their common or the named one."""
     if not _is_deep(group):
         return group[0].file.folder
     if not _is_whole(group):
-        return str(group[0].file.root)
+        datasets = {sample.file.dataset for sample in group}
+        return datasets.pop() if len(datasets) == 1 else str(group[0].file.root)
     folders = [sample.file.folder.split("/") for sample in group]
     first, last = min(folders), max(folders)
     n_shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))

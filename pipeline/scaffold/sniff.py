@@ -80,6 +80,7 @@ class _Head:
     first_broken: Record | None = None
     begins_broken: bool = False
     broken: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     n_sound: int = 0
 
     @property
@@ -115,7 +116,7 @@ def _sniff_start(file: FoundFile, n_bytes: int, page_bytes: int) -> Sample | Unr
         return _blank(file, reader_name, "empty_text", "empty") if reader_name else Unread(file.path, "empty")
     head = _read_head(JSONL, _Start(data, file.path), file.path, len(data) < file.size)
     first = (head.first_broken.raw or b"").lstrip() if head.first_broken and head.begins_broken else b""
-    if first.startswith(b"WARC/"):
+    if first.startswith((b"WARC/", b"filedesc:")):
         return _sniff_archive(file, data, page_bytes)
     is_jsonl = head.n_sound > head.broken.total()
     is_html_name = not is_jsonl and bool(HTML_NAME.search(file.path))
@@ -222,6 +223,9 @@ def _read_head(
     settings = config_of(reader, config, "init")
     head, record, step = _Head(), None, 1
     for record in itertools.islice(reader.read(stream, path, settings), limit):
+        if record.skipped:
+            head.skipped[str(record.reason)] += 1
+            continue
         if record.fields is None:
             if head.first_broken is None:
                 head.first_broken, head.begins_broken = record, not head.n_sound
@@ -234,7 +238,7 @@ def _read_head(
         head.n_sound += 1
         if len(head.records) == 2 * SAMPLE_RECORDS:
             head.records, step = head.records[::2], 2 * step
-    if is_truncated and head.n_sound and record and record.fields is None:
+    if is_truncated and head.n_sound and record and record.fields is None and not record.skipped:
         head.broken[str(record.reason)] -= 1  # broken by the truncation
     return head
 
@@ -246,7 +250,7 @@ def _sample(
     if head.n_sound <= head.broken.total():
         return Unread(file.path, f"read as {reader_name.rpartition('.')[2]}: {_describe_broken(head)}")
     reader: Reader = load_step(reader_name, "READER", "init")
-    rows = [dict(flatten(record)) for record in head.records]
+    rows = [dict(flatten({**file.partitions, **record})) for record in head.records]
     fields = count_fields(rows)
     text_field = choose_text(fields, reader.fields["text"])
     if text_field is None:
@@ -268,7 +272,8 @@ def _sample(
 def _describe_broken(head: _Head) -> str:
     first = head.first_broken
     if first is None:
-        return "no records"
+        common = ", ".join(f"{reason} {count:,}" for reason, count in head.skipped.most_common(5))
+        return f"no records{f' that are documents, only {common}' if common else ''}"
     counted = (
         f"{head.broken.total():,} of {head.n_read:,} records broken, the first by " if head.n_sound else ""
     )

@@ -73,6 +73,22 @@ BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff
 
 HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 
+UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+VALID_PER_BROKEN = 20
+"""Valid sequences of UTF-8 for each broken one that make text UTF-8 regardless of declarations: in text of any other
+encoding most bytes above 127 are no valid sequences. A page is not lost for a comment cut inside a character."""
+
+SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+"""A character beyond U+FFFF as CESU-8: each half of its surrogate pair as three bytes. Source: Unicode TR 26."""
+
+PUNCTUATED = re.compile(
+    rb"(?:[\x00-\x7f]{4,}[\x85\x91-\x97\x99\xa0\xa9\xab\xae\xb0\xb7\xbb]{1,2})+[\x00-\x7f]{4,}"
+)
+"""ASCII with quotation marks, dashes and signs, which all encodings of the windows-125x family have at these bytes."""
+
+REPLACED = b"\xef\xbf\xbd"
+"""U+FFFD as UTF-8: text that was already damaged when it was encoded."""
+
 
 class EncodingError(ValueError):
     """The encoding of the bytes cannot be determined with confidence."""
@@ -93,6 +109,7 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
         names.insert(0, "iso-2022-jp")
     if (wide := _wide(data)) is not None:
         return wide
+    data = joined_surrogates(data)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -101,6 +118,9 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
         sure = len(data) - len(text) >= SURE_BYTES or (data.isascii() and b"\x1b" not in data)
         if (sure or set(names) <= {"utf-8"}) and data.count(0) * 20 <= len(data):
             return text, "utf-8"
+    if (mended := _mostly_utf8(data)) is not None:
+        return mended, "utf-8"
+    is_declared_utf8 = names[:1] == ["utf-8"]
     names.append("utf-8")
     for decode_as in (_strict, _tolerant):
         for name in names:
@@ -109,11 +129,77 @@ def decode(data: bytes, declared: Iterable[str] = ()) -> tuple[str, str]:
     name = _name(detect_encoding(data, html5_compatible=False) or "")
     guessed = _strict(data, name) if name in GUESSED else None
     if guessed is None or (name not in CODECS and reads(guessed) < CLEAR):
+        if not name and PUNCTUATED.fullmatch(data) and b"\0" not in data:
+            return data.decode("cp1252"), "windows-1252"
+        if is_declared_utf8 and (mended := _mostly_ascii(data)) is not None:
+            return mended, "utf-8"
         declared_names = ", ".join(names[:-1]) or "nothing"
         raise EncodingError(
             f"declared {declared_names}, looks like {name or 'nothing known'}; neither fits, nor UTF-8"
         )
     return guessed, name
+
+
+def decode_utf8(data: bytes | bytearray) -> tuple[str, int]:
+    """Decode text of a format that is UTF-8 by definition, by the same rules as a page that declares it.
+
+    Returns: the text, and how many of its U+FFFD stand for bytes that could not be decoded.
+    Raises: EncodingError if it is in another encoding, or if more than a few bytes are broken.
+    """
+    try:
+        return data.decode("utf-8"), 0
+    except UnicodeDecodeError as error:
+        first = f"byte 0x{data[error.start]:02x} at {error.start:,}: {error.reason}"
+    text, name = None, ""
+    try:
+        text, name = decode(bytes(data), ("utf-8",))
+    except EncodingError:
+        pass
+    if text is None or name not in ("utf-8", "windows-1252"):
+        raise EncodingError(first + (f"; looks like {name}" if name else ""))
+    return text, undecoded(data, text)
+
+
+def undecoded(data: bytes | bytearray, text: str) -> int:
+    """Return how many U+FFFD of a decoded text stand for bytes that could not be decoded."""
+    n = text.count("\ufffd")
+    return max(n - data.count(REPLACED), 0) if n else 0
+
+
+def joined_surrogates(data: bytes) -> bytes:
+    """Return bytes with the surrogate pairs of CESU-8, as Java and MySQL write emoji, as UTF-8."""
+    if b"\xed" not in data:
+        return data
+    return SURROGATES.sub(
+        lambda pair: (
+            pair[0]
+            .decode("utf-8", "surrogatepass")
+            .encode("utf-16", "surrogatepass")
+            .decode("utf-16")
+            .encode()
+        ),
+        data,
+    )
+
+
+def _mostly_utf8(data: bytes) -> str | None:
+    """Decode UTF-8 with few broken sequences among many valid ones, each of them U+FFFD; None if it is not so."""
+    text = data.decode("utf-8", "replace")
+    whole = text.rstrip("\ufffd") if len(text) - len(text.rstrip("\ufffd")) <= 3 else text
+    n_broken = undecoded(data, whole)
+    n_valid = sum(1 for _ in UTF8_SEQUENCE.finditer(data))
+    if n_valid < max(SURE_BYTES // 2, VALID_PER_BROKEN * n_broken):
+        return None
+    if sum(1 for _ in BINARY.finditer(whole)) > len(whole) * MAX_BROKEN_SHARE:
+        return None
+    return whole
+
+
+def _mostly_ascii(data: bytes) -> str | None:
+    """Decode declared UTF-8 with at most one broken place in a thousand characters that fits no other encoding."""
+    text = data.decode("utf-8", "replace")
+    n_runs = len(re.findall("\ufffd+", text)) - data.count(REPLACED)
+    return text if n_runs <= len(text) * MAX_BROKEN_SHARE and not BINARY.search(text) else None
 
 
 def _better(data: bytes, text: str, name: str) -> tuple[str, str]:

@@ -45,8 +45,34 @@ LEAST_BYTES = 8
 """Least number of such bytes in a text to be repaired: fewer may be intended."""
 
 
+MAX_TURNS = 4
+"""Errors that are undone one after the other: text that was read wrongly, saved, and read wrongly again."""
+
+LEFT = "mojibake left as it is"
+"""Instead of the errors: the text is mojibake, but too many bytes were lost to undo it."""
+
+LEFT_SHARE = 0.05
+"""Pairs of a leading and a continuation byte per character above which a text is mojibake."""
+
+
 def repair(text: str) -> tuple[str, str | None]:
-    """Return the text, repaired if it is mojibake beyond doubt, and the error that was repaired, or None."""
+    """Return the text, repaired if it is mojibake beyond doubt, and the errors that were undone, or None.
+
+    Errors are undone until none is found, the last one first: `ERROR; ERROR` names two. If what results is mojibake
+    still, because bytes were lost, the text is returned unchanged, with LEFT instead of the error.
+    """
+    repaired, accidents = text, list[str]()
+    while len(accidents) < MAX_TURNS and (turn := _turn(repaired)) is not None:
+        repaired = turn[0]
+        accidents.append(turn[1])
+    n_signs = sum(1 for _ in LATIN_SIGN.finditer(repaired, 0, LOOK_CHARS))
+    if n_signs >= LEAST_BYTES and n_signs > LEFT_SHARE * min(len(repaired), LOOK_CHARS):
+        return text, LEFT
+    return repaired, "; ".join(accidents) or None
+
+
+def _turn(text: str) -> tuple[str, str] | None:
+    """Undo one error; None if there is none beyond doubt."""
     head = text[:LOOK_CHARS]
     if LATIN_SIGN.search(head) and (repaired := _from_latin(text)) is not None:
         return repaired, UTF8_AS_LATIN
@@ -59,18 +85,22 @@ def repair(text: str) -> tuple[str, str | None]:
         for codec, name in (("gb18030", GBK_AS_LATIN), ("cp950", BIG5_AS_LATIN)):
             if (repaired := _from_pairs(text, codec)) is not None:
                 return repaired, name
-    return text, None
+    return None
 
 
-def repair_as(text: str, accident: str) -> str:
+def repair_as(text: str, accidents: str) -> str:
     """Return a short text, such as a title, repaired in the same way if all of it maps back, else unchanged."""
+    repaired = text
     try:
-        if accident == UTF8_AS_GBK:
-            return text.encode("gb18030").decode("utf-8")
-        codec = {UTF8_AS_LATIN: "utf-8", GBK_AS_LATIN: "gb18030", BIG5_AS_LATIN: "cp950"}[accident]
-        return bytes(ord(char) if char < "\x80" else SLOPPY[char] for char in text).decode(codec)
+        for accident in accidents.split("; "):
+            if accident == UTF8_AS_GBK:
+                repaired = repaired.encode("gb18030").decode("utf-8")
+                continue
+            codec = {UTF8_AS_LATIN: "utf-8", GBK_AS_LATIN: "gb18030", BIG5_AS_LATIN: "cp950"}[accident]
+            repaired = bytes(ord(char) if char < "\x80" else SLOPPY[char] for char in repaired).decode(codec)
     except (UnicodeError, KeyError):
         return text
+    return repaired
 
 
 def _latin_bytes(run: str) -> bytes:

@@ -7,27 +7,20 @@ a broken file.
 
 from __future__ import annotations
 
-import bz2
-import lzma
-import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import zstandard
-
 from pipeline.errors import ConfigError
 from pipeline.stage import Record
+from stages.decoding.inflate import DamageError, Gap, decompress
 
 RAW_BYTES = 1 << 16
 """Bytes of a broken record that are kept."""
 
 READ_BYTES = 1 << 17
-STEP_BYTES = 1 << 18
-"""Compressed bytes read at once; decompressed bytes produced at once (zstd: at most 32 MiB, see `_unzstd`)."""
-
-MAX_WINDOW_BYTES = 1 << 27
-"""Largest zstd window or xz dictionary: the limit of the zstd command line without `--long`."""
+"""Compressed bytes read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,22 +84,26 @@ class Watched:
         """Do nothing: the stream is closed by its owner."""
 
 
-class _DamageError(Exception):
-    """The compressed data are truncated or invalid; args: reason, detail."""
-
-
 class Inflated:
     """The decompressed bytes of a file, in a single pass: `chunks()`, or `read(size)` as for a file.
 
     damage: set if the bytes ended before the file: a record of position -1 with reason
-        `truncated`, `corrupt_stream` or `decompression_bomb`.
+        `truncated`, `corrupt_stream`, `decompression_bomb` or `no_dictionary`.
+    starts: with them, damage inside a gzip member or zstd frame ends only that one: reading resumes at the next whose
+        content begins so. ends: offsets at which members ended; gaps: those that were cut short, as offset of their
+        begin and end, detail, and bytes of the file passed over.
+
+    Nobody knows how much a truncated file lacks: `damage.lost_bytes` is then as much again as the file has.
     """
 
-    def __init__(self, stream: BinaryIO, bounds: Bounds) -> None:
-        self._stream, self._bounds = Watched(stream), bounds
+    def __init__(self, stream: BinaryIO, bounds: Bounds, starts: tuple[bytes, ...] = ()) -> None:
+        self._stream, self._bounds, self._starts = Watched(stream), bounds, starts
         self._n_in = self._n_out = 0
         self._chunks, self._rest = self.chunks(), memoryview(b"")
         self.damage: Record | None = None
+        self.ends: deque[int] = deque()
+        self.gaps: deque[tuple[int, int, str, int]] = deque()
+        self._member = 0
 
     @property
     def failure(self) -> Exception | None:
@@ -116,16 +113,28 @@ class Inflated:
     def chunks(self) -> Iterator[bytes]:
         """Yield decompressed bytes, never an empty chunk, until the end of the file or the first damage."""
         try:
-            for chunk in self._decompress():
-                self._n_out += len(chunk)
+            for piece in decompress(self._fill(), self._fill, self._starts):
+                if not isinstance(piece, bytes):
+                    self._note_end(piece)
+                    continue
+                self._n_out += len(piece)
                 if excess := self._bounds.exceeded(self._n_in, self._n_out):
-                    self.damage = Record(-1, None, "decompression_bomb", excess)
+                    self.damage = Record(-1, None, "decompression_bomb", excess, lost_bytes=self.size())
                     return
-                if chunk:
-                    yield chunk
-        except _DamageError as error:
-            reason, detail = error.args
-            self.damage = Record(-1, None, reason, f"{detail}; after {self._n_out:,} readable bytes")
+                if piece:
+                    yield piece
+        except DamageError as error:
+            reason, detail, n_left = error.args
+            lost = self.size() if reason == "truncated" else n_left + self.rest_bytes()
+            detail = f"{detail}; after {self._n_out:,} readable bytes"
+            self.damage = Record(-1, None, reason, detail, lost_bytes=lost)
+
+    def _note_end(self, piece: Gap | None) -> None:
+        if self._starts:
+            self.ends.append(self._n_out)
+        if piece is not None:
+            self.gaps.append((self._member, self._n_out, piece.detail, piece.n_bytes))
+        self._member = self._n_out
 
     def read(self, size: int) -> bytes:
         """Return 1 to `size` bytes, or none at the end."""
@@ -133,114 +142,25 @@ class Inflated:
         self._rest = data[size:]
         return bytes(data[:size])
 
-    def tell(self) -> int:
-        """Return how many bytes `read` has returned."""
-        return self._n_out - len(self._rest)
+    def size(self) -> int:
+        """Return the size of the file as stored, or the bytes read so far if the stream cannot seek."""
+        try:
+            at = self._stream.tell()
+            end = self._stream.seek(0, 2)
+            self._stream.seek(at)
+        except (OSError, AttributeError):
+            self._stream.failure = None
+            return self._n_in
+        return max(end, self._n_in)
+
+    def rest_bytes(self) -> int:
+        """Return how many bytes of the file have not been read."""
+        return self.size() - self._n_in
 
     def _fill(self) -> bytes:
         data = self._stream.read(READ_BYTES)
         self._n_in += len(data)
         return data
-
-    def _decompress(self) -> Iterator[bytes]:
-        data = self._fill()
-        if data.startswith(b"\x1f\x8b"):
-            return _gunzip(data, self._fill)
-        if data.startswith(b"\x28\xb5\x2f\xfd") or (data[1:4] == b"\x2a\x4d\x18" and data[0] >> 4 == 5):
-            return _unzstd(data, self._fill)  # the second form is a skippable frame, RFC 8878 section 3.1.2
-        if data.startswith(b"BZh"):
-            return _unpack(bz2.BZ2Decompressor, data, self._fill)
-        if data.startswith(b"\xfd7zXZ\x00"):
-            return _unpack(lambda: lzma.LZMADecompressor(memlimit=MAX_WINDOW_BYTES), data, self._fill)
-        return _plain(data, self._fill)
-
-
-Fill = Callable[[], bytes]
-
-
-def _plain(data: bytes, fill: Fill) -> Iterator[bytes]:
-    while data:
-        yield data
-        data = fill()
-
-
-def _next_member(data: bytes, fill: Fill) -> bytes:
-    """Skip zero padding after a member, as gzip and xz allow; return the bytes of the next one, or none."""
-    while not (data := data.lstrip(b"\0")):
-        if not (data := fill()):
-            return b""
-    return data
-
-
-def _gunzip(data: bytes, fill: Fill) -> Iterator[bytes]:
-    """Decompress gzip members, up to the damage if there is any."""
-    while data:
-        member = zlib.decompressobj(wbits=31)
-        while not member.eof:
-            if not data and not (data := fill()):
-                yield member.flush()
-                raise _DamageError("truncated", "the file ends inside a gzip member")
-            before = member.copy()
-            try:
-                chunk = member.decompress(data, STEP_BYTES)
-            except zlib.error as error:
-                yield from _salvage(before, data, STEP_BYTES >> 6)
-                raise _DamageError("corrupt_stream", f"gzip: {error}") from error
-            yield chunk
-            data = member.unconsumed_tail
-        data = _next_member(member.unused_data, fill)
-
-
-def _salvage(member: Any, data: bytes, step: int) -> Iterator[bytes]:  # Any: zlib does not name its class
-    """Yield the output of `data` before the invalid byte; a call that fails loses its output, so steps get smaller."""
-    while data:
-        before = member.copy()
-        try:
-            chunk = member.decompress(data, step)
-        except zlib.error:
-            if step > 1:
-                yield from _salvage(before, data, step >> 6 or 1)
-            return
-        yield chunk
-        data = member.unconsumed_tail
-
-
-def _unzstd(data: bytes, fill: Fill) -> Iterator[bytes]:
-    """Decompress zstd frames.
-
-    The library cannot limit its output, so that it is fed 1 KiB at a time: at most 256 blocks of 4 bytes, each of
-    which may expand to 128 KiB.
-    """
-    library = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
-    while data:
-        frame, view = library.decompressobj(), memoryview(data)
-        while not frame.eof:
-            if not view and not (view := memoryview(fill())):
-                raise _DamageError("truncated", "the file ends inside a zstd frame")
-            try:
-                yield frame.decompress(view[:1024])
-            except zstandard.ZstdError as error:
-                raise _DamageError("corrupt_stream", f"zstd: {error}") from error
-            view = view[1024:]
-        data = frame.unused_data + bytes(view) or fill()
-
-
-def _unpack(
-    new: Callable[[], Any], data: bytes, fill: Fill
-) -> Iterator[bytes]:  # Any: a bz2 or an lzma object
-    """Decompress bzip2 or xz streams."""
-    while data:
-        member = new()
-        while not member.eof:
-            if member.needs_input and not data and not (data := fill()):
-                raise _DamageError("truncated", "the file ends inside a bzip2 or xz stream")
-            try:
-                chunk = member.decompress(data, STEP_BYTES)
-            except (OSError, ValueError, lzma.LZMAError) as error:
-                raise _DamageError("corrupt_stream", f"bzip2 or xz: {error}") from error
-            yield chunk
-            data = b""
-        data = _next_member(member.unused_data, fill)
 
 
 def split_lines(chunks: Iterator[bytes], max_bytes: int) -> Iterator[tuple[bytes | bytearray, int]]:

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Record
-from stages.decoding.encoding import EncodingError, declared_in_page, decode
+from stages.decoding.encoding import EncodingError, declared_in_page, decode, undecoded
 from stages.decoding.mojibake import repair, repair_as
 from stages.decoding.streams import RAW_BYTES, Bounds, Inflated
 from stages.extraction.claim_values import url_date
@@ -121,7 +121,10 @@ def text_record(
         decoded, encoding = decode(text, declared)
     except EncodingError as error:
         return Record(position, None, "unknown_encoding", str(error), text[:RAW_BYTES])
-    return Record(position, fields | {"text": decoded, "encoding": encoding})
+    known: dict[str, Any] = {"text": decoded, "encoding": encoding}
+    if n := undecoded(text, decoded):
+        known["undecoded"] = n
+    return Record(position, fields | known)
 
 
 def read_start(source: Inflated, max_bytes: int) -> bytes:

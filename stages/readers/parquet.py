@@ -1,11 +1,14 @@
 """Parquet: every column of every row, nested values as Python objects; position is the row number in the file.
 
-Reads a few MB at a time, row group by row group. Reasons of broken records: invalid_utf8, unreadable_value;
-at position -1: unreadable_parquet, decompression_bomb, corrupt_row_group (rows before it are used).
+Reads a few MB at a time, row group by row group. Extension types are the values that they stand for, such as UUIDs, and
+maps are objects. Two columns of one name are refused, since nothing tells which is meant. Reasons of broken records:
+invalid_utf8, unreadable_value; at position -1: unreadable_parquet, decompression_bomb, corrupt_row_group (rows before
+it are used).
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -49,25 +52,67 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     except UNREADABLE as error:
         if watched.failure:
             raise
-        yield Record(-1, None, "unreadable_parquet", _one_line(error))
+        yield Record(-1, None, "unreadable_parquet", _one_line(error), lost_bytes=_size(watched))
         return
-    if excess := config.exceeded(n_in, n_out):
-        yield Record(-1, None, "decompression_bomb", excess)
+    fault = _repeated_name(file.schema_arrow)
+    if fault or (excess := config.exceeded(n_in, n_out)):
+        reason = "unreadable_parquet" if fault else "decompression_bomb"
+        yield Record(-1, None, reason, fault or excess, lost_bytes=_size(watched))
         return
+    uuids = _uuid_columns(file)
     n_rows = file.metadata.num_rows
     batch_rows = min(max(BATCH_BYTES * n_rows // max(n_out, 1), 1), MAX_BATCH_ROWS)
     position = 0
     try:
         for group in range(file.num_row_groups):
             for batch in file.iter_batches(batch_rows, row_groups=[group], use_threads=False):
-                for fields in _rows(batch):
+                for fields in _rows(batch, uuids):
                     yield _as_record(position, fields)
                     position += 1
     except UNREADABLE as error:
         if watched.failure:
             raise
         detail = f"{_one_line(error)}; {position:,} of {n_rows:,} rows were read"
-        yield Record(-1, None, "corrupt_row_group", detail)
+        lost = _size(watched) * (n_rows - position) // max(n_rows, 1)
+        yield Record(-1, None, "corrupt_row_group", detail, lost_bytes=lost)
+
+
+def _size(watched: Watched) -> int:
+    return watched.seek(0, 2)
+
+
+def _repeated_name(schema: pa.Schema) -> str | None:
+    """Return a message if two columns, or two fields of one struct, have the same name, else None."""
+
+    def repeated(fields: list[pa.Field], where: str) -> str | None:
+        names = [field.name for field in fields]
+        for name in names:
+            if names.count(name) > 1:
+                return f"{names.count(name)} {where} are named {name!r}; rename them, or keep one"
+        inner = (repeated(_inner(field.type), f"fields of {field.name!r}") for field in fields)
+        return next((message for message in inner if message), None)
+
+    return repeated(list(schema), "columns")
+
+
+def _inner(dtype: pa.DataType) -> list[pa.Field]:
+    """The fields of a struct, also inside lists and maps."""
+    if pa.types.is_struct(dtype):
+        return list(dtype)
+    if pa.types.is_map(dtype):
+        return _inner(dtype.item_type)
+    return _inner(dtype.value_type) if _is_list(dtype) else []
+
+
+def _is_list(dtype: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype)
+
+
+def _uuid_columns(file: pq.ParquetFile) -> frozenset[str]:
+    """Names of top-level columns that Parquet declares as UUID and that Arrow reads as plain bytes."""
+    leaves = (file.schema.column(i) for i in range(len(file.schema)))
+    return frozenset(leaf.path for leaf in leaves if str(leaf.logical_type) == "UUID")
 
 
 def _stated_bytes(metadata: pq.FileMetaData) -> tuple[int, int]:
@@ -80,9 +125,17 @@ def _stated_bytes(metadata: pq.FileMetaData) -> tuple[int, int]:
     return sum(c.total_compressed_size for c in chunks), sum(c.total_uncompressed_size for c in chunks)
 
 
-def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+def _rows(batch: pa.RecordBatch, uuids: frozenset[str]) -> list[dict[str, Any]]:
     names = batch.schema.names
-    return [dict(zip(names, row, strict=True)) for row in zip(*map(_values, batch.columns), strict=True)]
+    columns = [
+        _uuids(values) if name in uuids else values
+        for name, values in zip(names, map(_values, batch.columns), strict=True)
+    ]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _uuids(values: list[Any]) -> list[Any]:
+    return [uuid.UUID(bytes=value) if isinstance(value, bytes) else value for value in values]
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -90,14 +143,14 @@ def _values(column: pa.Array) -> list[Any]:
     if not plain.equals(column.type):
         column = column.cast(plain, safe=False)
     try:
-        return column.to_pylist()
+        return column.to_pylist(maps_as_pydicts="lossy")
     except (ValueError, OverflowError):
         return [_value(scalar) for scalar in column]
 
 
 def _value(scalar: pa.Scalar) -> Any:
     try:
-        return scalar.as_py()
+        return scalar.as_py(maps_as_pydicts="lossy")
     except UnicodeDecodeError as error:
         raw = error.object[:RAW_BYTES]
         return _Unreadable(
@@ -108,8 +161,13 @@ def _value(scalar: pa.Scalar) -> Any:
 
 
 def _plain_type(dtype: pa.DataType) -> pa.DataType:
-    """The dtype with times in microseconds and UTC, because nanoseconds and time zones depend on the machine."""
+    """The dtype with times in microseconds and UTC, because nanoseconds and time zones depend on the machine.
+
+    Extension types but UUID, of which Arrow makes Python's, become the type that they are stored as.
+    """
     types = pa.types
+    if isinstance(dtype, pa.BaseExtensionType) and not isinstance(dtype, pa.UuidType):
+        return _plain_type(dtype.storage_type)
     if types.is_timestamp(dtype):
         return pa.timestamp("us" if dtype.unit == "ns" else dtype.unit, "UTC" if dtype.tz else None)
     if types.is_duration(dtype) and dtype.unit == "ns":
@@ -135,4 +193,4 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-READER = Reader(name="parquet", version=1, config=Config, read=read, fields=FIELDS)
+READER = Reader(name="parquet", version=2, config=Config, read=read, fields=FIELDS)

@@ -78,4 +78,4 @@ def _yaml(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
-READER = Reader(name="textfile", version=2, config=Config, read=read, fields={**FIELDS, "text": ("text",)})
+READER = Reader(name="textfile", version=3, config=Config, read=read, fields={**FIELDS, "text": ("text",)})

@@ -1,24 +1,23 @@
 """WET: the extracted text of Common Crawl, WARC `conversion` records, plain or compressed.
 
-Yields text, url, date, source_id, language (as detected by the crawler, if it was) and snapshot (`isPartOf` of
-the preceding `warcinfo` record); position counts all WARC records of the file, including `warcinfo`. Reasons of broken
-records: not_conversion, record_too_long, invalid_utf8; at position -1: truncated, corrupt_stream,
-decompression_bomb, corrupt_warc.
+Yields text, url, date, source_id, language (as detected by the crawler, if it was), snapshot (`isPartOf` of
+the preceding `warcinfo` record) and undecoded, how many bytes or sequences became U+FFFD because they are not UTF-8;
+position counts all WARC records of the file, including `warcinfo`, which is skipped. Reasons of broken records:
+not_conversion, record_too_long, invalid_utf8, corrupt_stream, corrupt_warc; at position -1: truncated, corrupt_stream,
+decompression_bomb, no_dictionary, corrupt_warc.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
-
-from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+from typing import Any, BinaryIO
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Reader, Record
-from stages.decoding.archive import snapshot_of
-from stages.decoding.streams import RAW_BYTES, Bounds, Inflated
+from stages.decoding.archive import Archive, Entry, snapshot_of
+from stages.decoding.encoding import EncodingError, decode_utf8
+from stages.decoding.streams import RAW_BYTES, Bounds
 from stages.extraction.pages import mended
 from stages.readers import FIELDS
 
@@ -44,68 +43,40 @@ class Config(Bounds):
 
 
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
-    """Yield one record per WARC record that is not `warcinfo`, in order; see `Reader`."""
-    source = Inflated(stream, config)
-    end: Record | None = None
+    """Yield one record per record of the archive, `warcinfo` skipped, in order; see `Reader`."""
     snapshot: str | None = None
+    for item in Archive(stream, config, config.max_record_bytes):
+        if isinstance(item, Record):
+            yield item
+        elif item.head.kind == "warcinfo":
+            snapshot = snapshot_of(item.block)
+            yield Record(item.position, None, "warcinfo", skipped=True)
+        else:
+            yield _as_record(item, snapshot, config.max_record_bytes)
+
+
+def _as_record(entry: Entry, snapshot: str | None, max_bytes: int) -> Record:
+    raw = entry.block[:RAW_BYTES]
+    if entry.head.kind != "conversion":
+        warc_type = entry.get("WARC-Type") or "no type"
+        detail = f"WARC-Type {warc_type}; expected conversion"
+        return Record(entry.position, None, "not_conversion", detail, raw)
+    if entry.n_bytes > max_bytes:
+        detail = f"{entry.n_bytes:,} bytes; expected at most {max_bytes:,}"
+        return Record(entry.position, None, "record_too_long", detail, raw, n_bytes=entry.n_bytes)
     try:
-        # The library only calls read and tell, though it declares more.
-        archive = ArchiveIterator(source, parse_http=False)  # type: ignore[arg-type]
-        for position, warc in enumerate(archive):
-            payload, n_bytes = _payload(warc, config.max_record_bytes)
-            if "Content-Length" not in warc.headers or n_bytes < warc.content_length:
-                detail = f"WARC record {position:,} ends after {n_bytes:,} of {warc.content_length:,} bytes"
-                end = Record(-1, None, "truncated", detail, payload[:RAW_BYTES])
-                break
-            if warc.record_type == WarcRecordType.warcinfo:
-                snapshot = snapshot_of(payload)
-            else:
-                yield _as_record(position, warc, payload, snapshot, config.max_record_bytes)
-    except OSError as error:
-        if source.failure:
-            raise
-        end = Record(-1, None, "corrupt_warc", str(error))
-    if source.damage:
-        end = dataclasses.replace(source.damage, raw=end.raw if end else None)
-    if end:
-        yield end
-
-
-def _payload(warc: WarcRecord, max_bytes: int) -> tuple[bytes, int]:
-    """Read a record to its end.
-
-    Returns: the first max_bytes bytes of the payload; the number of payload bytes in the file.
-    """
-    payload = warc.reader.read(min(warc.content_length, max_bytes))
-    n_bytes = len(payload)
-    while n_bytes < warc.content_length and (more := warc.reader.read(1 << 16)):
-        n_bytes += len(more)
-    return payload, n_bytes
-
-
-def _as_record(
-    position: int, warc: WarcRecord, payload: bytes, snapshot: str | None, max_bytes: int
-) -> Record:
-    raw = payload[:RAW_BYTES]
-    if warc.record_type != WarcRecordType.conversion:
-        warc_type = warc.headers.get("WARC-Type", "no type")
-        return Record(position, None, "not_conversion", f"WARC-Type {warc_type}; expected conversion", raw)
-    if warc.content_length > max_bytes:
-        detail = f"{warc.content_length:,} bytes; expected at most {max_bytes:,}"
-        return Record(position, None, "record_too_long", detail, raw)
-    try:
-        fields = {"text": payload.decode("utf-8")}
-    except UnicodeDecodeError as error:
-        detail = f"byte 0x{payload[error.start]:02x} at {error.start:,}: {error.reason}"
-        return Record(position, None, "invalid_utf8", detail, raw)
+        text, undecoded = decode_utf8(entry.block)
+    except EncodingError as error:
+        return Record(entry.position, None, "invalid_utf8", str(error), raw, n_bytes=entry.n_bytes)
+    fields: dict[str, Any] = {"text": text} | ({"undecoded": undecoded} if undecoded else {})
     for name, header in HEADERS.items():
-        if value := warc.headers.get(header):
+        if value := entry.get(header):
             fields[name] = value
     if snapshot:
         fields["snapshot"] = snapshot
-    return Record(position, mended(fields))
+    return Record(entry.position, mended(fields), n_bytes=entry.n_bytes)
 
 
 READER = Reader(
-    name="wet", version=3, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
+    name="wet", version=4, config=Config, read=read, fields={**FIELDS, "source_id": ("source_id",)}
 )

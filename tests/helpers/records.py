@@ -31,6 +31,11 @@ PIECES = st.lists(st.sampled_from([b"{}", b'{"a":1}', b"\n", b"\xff", b"[", b" "
 
 
 def read(reader: Reader, data: bytes, **config: Any) -> list[Record]:
+    """All records of a file with these bytes but for skipped ones."""
+    return [record for record in read_all(reader, data, **config) if not record.skipped]
+
+
+def read_all(reader: Reader, data: bytes, **config: Any) -> list[Record]:
     """All records of a file with these bytes."""
     return list(reader.read(io.BytesIO(data), "a/file", reader.config(**config)))
 

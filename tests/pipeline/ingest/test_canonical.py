@@ -296,3 +296,31 @@ def test_every_record_is_accounted_for(records: list[dict[str, Any]]) -> None:
     assert scores["edu"].num_rows == scores["lang"].num_rows == documents.num_rows
     for meta in documents["meta"].to_pylist():
         assert meta is None or isinstance(json.loads(meta), dict)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"text": "", "content": "正文"}, "正文"),
+        ({"text": " \n", "raw_content": "正文"}, "正文"),
+        ({"text": None, "body": "正文"}, "正文"),
+        ({"text": 7, "content": "正文"}, "正文"),
+        ({"text": "first", "content": "second"}, "first"),
+        ({"content": b"bytes"}, "bytes"),
+    ],
+)
+def test_candidates_for_text_are_tried_in_order(fields: dict[str, Any], text: str) -> None:
+    """The first one that has visible text counts; an empty one beside a full one costs no document."""
+    rows = Rows(SourceInfo(name="s", input="f", fields=FIELDS))
+    rows.add(Record(0, fields))
+    assert rows.take()[0]["text"].to_pylist() == [text]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"), [({"text": ""}, "empty_text"), ({"text": 7}, "text_not_string"), ({}, "no_text")]
+)
+def test_without_text_the_first_candidate_says_why(fields: dict[str, Any], reason: str) -> None:
+    """An empty text, a text of another type and no text at all have reasons of their own."""
+    rows = Rows(SourceInfo(name="s", input="f", fields=FIELDS))
+    rows.add(Record(0, fields))
+    assert rows.take()[1]["reason"].to_pylist() == [reason]

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.decoding.encoding import EncodingError, declared_in_header, declared_in_page, decode
+from stages.decoding.encoding import (
+    EncodingError,
+    declared_in_header,
+    declared_in_page,
+    decode,
+    decode_utf8,
+    undecoded,
+)
 from tests.helpers.encoded_texts import FR, JA, KO, ZH_HANS, ZH_HANT
 
 REAL = {
@@ -209,3 +216,58 @@ def test_a_declaration_is_believed_where_nothing_reads_better() -> None:
         assert decode(data, [{"cp950": "big5", "cp1251": "windows-1251"}.get(codec, "gbk")])[
             0
         ] == data.decode(codec)
+
+
+def stray(text: str, *places: int, junk: bytes = b"\xff") -> bytes:
+    """UTF-8 with junk at some bytes."""
+    data = text.encode()
+    for place in sorted(places, reverse=True):
+        data = data[:place] + junk + data[place:]
+    return data
+
+
+LONG_ZH = "讨论城市的历史与文化。这是用统一码写的页面，其中的内容很长。" * 12
+
+
+@pytest.mark.parametrize("labels", [[], ["utf-8"], ["gbk"], ["iso-8859-1"]])
+@pytest.mark.parametrize("junk", [b"\xff", b"\xe4\xb8", b"\x87\xa0\xff"])
+def test_utf8_but_for_a_few_bytes_is_utf8(labels: list[str], junk: bytes) -> None:
+    """Many valid sequences are no accident; each broken one is U+FFFD, and counted (fhamborg/news-please#198)."""
+    data = stray(LONG_ZH, 100, 500, 900, junk=junk)
+    text, name = decode(data, labels)
+    assert name == "utf-8"
+    assert undecoded(data, text) == text.count("\ufffd") >= 3
+    assert len(text.replace("\ufffd", "")) >= len(LONG_ZH) - 6
+
+
+def test_declared_ascii_with_a_few_bytes_that_nothing_explains_is_utf8() -> None:
+    """An English page is not lost for junk in it; bytes that read as windows-1252 are read so."""
+    text = "The river rose in the night, and by morning the lower fields were under water. " * 40
+    assert decode(stray(text, 200, 1500, junk=b"\x81\xfe"), ["utf-8"])[1] == "utf-8"
+    quoted = text.replace("river", "river\u2019s")
+    assert decode(quoted.encode("cp1252"), ["utf-8"])[0] == quoted
+
+
+def cesu8(text: str) -> bytes:
+    """CESU-8 of a text: surrogates one by one."""
+    units = text.encode("utf-16-be")
+    pairs = (units[i : i + 2] for i in range(0, len(units), 2))
+    return b"".join(chr(int.from_bytes(pair)).encode("utf-8", "surrogatepass") for pair in pairs)
+
+
+@pytest.mark.parametrize("text", ["表情测试 😀 的页面，𠮷野家。", "An emoji 😀 in English.", "🎉🎉🎉"])
+@pytest.mark.parametrize("labels", [[], ["utf-8"], ["cesu-8"]])
+def test_cesu8_is_read_as_utf8(text: str, labels: list[str]) -> None:
+    """Java and MySQL write characters beyond U+FFFF as two halves; half a pair stays broken."""
+    assert decode(cesu8(text), labels) == (text, "utf-8")
+    assert decode_utf8(cesu8(text)) == (text, 0)
+
+
+@pytest.mark.parametrize("codec", ["gb18030", "big5", "shift_jis", "euc-kr"])
+def test_text_of_a_format_that_is_utf8_is_no_other_encoding(codec: str) -> None:
+    """JSON Lines and WET in another encoding are refused, and the error names it where it is clear."""
+    text = {"shift_jis": "これは日本語の文章です。", "euc-kr": "이것은 한국어 문장입니다. "}.get(
+        codec, "這是我們的文章。" if codec == "big5" else "这是我们的文章。"
+    )
+    with pytest.raises(EncodingError, match=f"byte 0x.*looks like {codec}".replace("shift_jis", "shift_jis")):
+        decode_utf8((text * 20).encode(codec))

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.decoding.mojibake import BIG5_AS_LATIN, GBK_AS_LATIN, UTF8_AS_GBK, UTF8_AS_LATIN, repair
+from stages.decoding.mojibake import (
+    BIG5_AS_LATIN,
+    GBK_AS_LATIN,
+    LEFT,
+    UTF8_AS_GBK,
+    UTF8_AS_LATIN,
+    repair,
+    repair_as,
+)
 from stages.decoding.plausible import reads
 from stages.readers import textfile, warc, wet
 from tests.helpers.encoded_texts import FR, JA, KO, ZH_HANS, ZH_HANT
@@ -121,3 +129,32 @@ def test_no_clean_document_is_repaired() -> None:
     for path in paths:
         for text in pq.read_table(path, columns=["text"])["text"].to_pylist()[::5]:
             assert repair(text) == (text, None)
+
+
+TWICE = {
+    "chinese": "城市交通系统的改善需要长期规划，也需要稳定的资金来源。",
+    "traditional": "三月的風吹過湖面，岸邊的柳樹剛剛發芽。",
+    "japanese": "東京の天気は晴れです。明日は雨が降るでしょう。",
+    "russian": "Река поднялась ночью, и к утру луга были под водой.",
+    "quotes": "“Don’t go”, she said — “it’s late”, and he didn’t.",
+}
+
+
+@pytest.mark.parametrize("turns", [2, 3])
+@pytest.mark.parametrize("codec", ["latin-1", "browser"])
+@pytest.mark.parametrize("name", TWICE)
+def test_errors_on_top_of_each_other_are_all_undone(name: str, codec: str, turns: int) -> None:
+    """Text that was read wrongly, saved, and read wrongly again (oscar-project/ungoliant#20)."""
+    text = broken = TWICE[name] * 3
+    for _ in range(turns):
+        broken = latin(broken.encode()) if codec == "browser" else broken.encode().decode("latin-1")
+    repaired, accidents = repair(broken)
+    assert (repaired, accidents) == (text, "; ".join([UTF8_AS_LATIN] * turns))
+    assert repair_as(broken, str(accidents)) == text
+
+
+def test_mojibake_that_cannot_be_undone_is_left_and_marked() -> None:
+    """Bytes that were lost between two errors: half repaired would be mojibake still."""
+    once = latin((TWICE["chinese"] * 3).encode())
+    for lossy in (latin(once.replace("ç", "?").encode()), once.encode("cp1252", "replace").decode("cp1252")):
+        assert repair(lossy) == (lossy, LEFT)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.ingest.canonical import Rows, SourceInfo
 from stages.readers import parquet, wet
 from tests.helpers.paths import DEV_DATA
 from tests.helpers.records import PACK, conversion, documents, lines, parquet_bytes, read, reasons
@@ -47,7 +48,7 @@ def test_parquet_values_become_plain_python() -> None:
         "text": "文".encode(),
         "meta": {"tags": ["a", None], "seen": us},
         "when": us.replace(tzinfo=datetime.UTC),
-        "pairs": [("k", 1)],
+        "pairs": {"k": 1},
         "took": datetime.timedelta(milliseconds=1),
     }
 
@@ -146,11 +147,15 @@ def test_wet_a_truncated_file_says_so() -> None:
         assert (last.position, last.reason) == (-1, "truncated")
 
 
-def test_wet_bytes_that_are_no_record_end_the_file() -> None:
-    """Without a header there is no telling where the next record starts."""
-    for junk in (b"no warc at all\n" * 9, b"WARC/1.0\r\n" + b"a" * (1 << 20)):
-        records = read(wet.READER, conversion(b"good") + junk + conversion(b"lost"))
+def test_wet_bytes_that_are_no_record_cost_themselves() -> None:
+    """Reading goes on at the next line that begins a record; without one, the rest of the file is lost and counted."""
+    junk = b"no warc at all\n" * 9
+    records = read(wet.READER, conversion(b"good") + junk + conversion(b"found"))
+    assert reasons(records) == [(0, None), (1, "corrupt_warc"), (2, None)]
+    for tail in (junk, b"WARC/1.0\r\n" + b"a" * (1 << 21)):
+        *_, last = records = read(wet.READER, conversion(b"good") + tail)
         assert reasons(records) == [(0, None), (-1, "corrupt_warc")]
+        assert last.lost_bytes == pytest.approx(len(tail), abs=4)
 
 
 def test_wet_real_file() -> None:
@@ -163,3 +168,67 @@ def test_wet_real_file() -> None:
     assert record.fields is not None
     assert record.fields["text"].startswith("Escopete - Biquipedia, a enciclopedia libre\n")
     assert record.fields["language"] == "spa"
+
+
+@pytest.mark.parametrize("names", [["text", "text"], ["text", "id", "id"], ["url", "text", "x", "url"]])
+def test_parquet_two_columns_of_one_name_are_refused(names: list[str]) -> None:
+    """Nothing tells which one is meant; the last must not win in silence (apache/datafusion#24381, polars#27393)."""
+    table = pa.table([pa.array([f"value {i}"]) for i in range(len(names))], names=names)
+    (record,) = read(parquet.READER, parquet_bytes(table))
+    repeated = next(name for name in names if names.count(name) > 1)
+    assert (record.position, record.reason) == (-1, "unreadable_parquet")
+    assert f"2 columns are named '{repeated}'" in str(record.detail)
+    assert record.lost_bytes == len(parquet_bytes(table))
+
+
+def test_parquet_two_fields_of_one_name_are_refused() -> None:
+    """In a struct as well."""
+    dtype = pa.struct([pa.field("a", pa.int64()), pa.field("a", pa.int64())])
+    column = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], fields=list(dtype))
+    (record,) = read(parquet.READER, parquet_bytes(pa.table({"text": ["x"], "meta": column})))
+    assert record.reason == "unreadable_parquet" and "fields of 'meta'" in str(record.detail)
+
+
+LOGICAL = {
+    "uuid": (
+        pa.array([bytes(15) + b"\7"], pa.binary(16)).cast(pa.uuid()),
+        "00000000-0000-0000-0000-000000000007",
+    ),
+    "binary": (pa.array([b"\xff\xfe" * 8], pa.binary(16)), "fffe" * 8),
+    "text as binary": (pa.array(["编号".encode()], pa.binary()), "编号"),
+    "time": (pa.array([datetime.time(8, 30)], pa.time64("us")), "08:30:00"),
+    "date": (pa.array([datetime.date(2024, 5, 1)]), "2024-05-01"),
+    "duration": (pa.array([datetime.timedelta(days=1)], pa.duration("s")), "P1D"),
+    "decimal": (pa.array(["12.50"]).cast(pa.decimal128(5, 2)), "12.50"),
+    "dictionary": (pa.array(["a"]).dictionary_encode(), "a"),
+    "list of uuids": (pa.array([["a"]]), '["a"]'),
+}
+
+
+@pytest.mark.parametrize("name", LOGICAL)
+def test_logical_types_come_out_as_their_text(name: str) -> None:
+    """An id is the text of its value, without quotation marks (apache/arrow#43807, #48169)."""
+    column, expected = LOGICAL[name]
+    rows = Rows(SourceInfo(name="s", input="f", fields=parquet.READER.fields))
+    for record in read(parquet.READER, parquet_bytes(pa.table({"text": ["正文"], "id": column}))):
+        rows.add(record)
+    (row,) = rows.take()[0].to_pylist()
+    assert row["source_id"] == expected
+
+
+def test_parquet_extension_types_are_what_they_are_stored_as() -> None:
+    """JSON and 8-bit booleans of Arrow; the fields of a map are mapped by name."""
+    table = pa.table(
+        {
+            "text": ["x"],
+            "j": pa.array(['{"k": 1}']).cast(pa.json_()),
+            "b": pa.array([1], pa.int8()).cast(pa.bool8()),
+            "m": pa.array([[("dump", "d1")]], pa.map_(pa.string(), pa.string())),
+        }
+    )
+    (record,) = read(parquet.READER, parquet_bytes(table))
+    assert record.fields is not None
+    assert record.fields["j"] == '{"k": 1}' and record.fields["b"] in (True, 1)
+    rows = Rows(SourceInfo(name="s", input="f", columns={"snapshot": "m.dump"}, fields=parquet.READER.fields))
+    rows.add(record)
+    assert rows.take()[0]["snapshot"].to_pylist() == ["d1"]

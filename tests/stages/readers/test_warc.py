@@ -19,7 +19,7 @@ from stages.readers.warc import READER, Config
 from tests.helpers.build import build, cli, write_run
 from tests.helpers.build import texts as released_texts
 from tests.helpers.paths import DEV_DATA
-from tests.helpers.records import PACK, read, reasons
+from tests.helpers.records import PACK, read, read_all, reasons
 from tests.helpers.warc import HEAD, ZH, ZH_HANT, page, response, warc
 
 HANG = "<p " + " ".join(f"a{i}=1" for i in range(200_000)) + ">"
@@ -62,8 +62,8 @@ def test_a_page_gives_all_fields() -> None:
     }
 
 
-def test_other_records_are_passed_over_and_counted() -> None:
-    """Only HTML and plain text with status 200 are pages; positions count every record."""
+def test_other_records_are_skipped_with_a_reason_each() -> None:
+    """Only HTML and plain text with status 200 are pages; every other record has a reason; positions count all."""
     data = b"".join(
         [
             warc(b"software: x\r\n", "warcinfo"),
@@ -72,7 +72,9 @@ def test_other_records_are_passed_over_and_counted() -> None:
             response(b"\x89PNG", kind="image/png"),
             response(page("gone"), status="404 Not Found"),
             response("two", kind="Text/Plain; charset=utf-8"),
-            warc(b"20240518 example.org 1.2.3.4", "response"),
+            warc(b"20240518 example.org 1.2.3.4", "response").replace(
+                "http://例子.cn".encode(), b"dns:example.org"
+            ),
             response("", kind="text/html", status="302 Found"),
             warc(b"x", "metadata"),
             response(page("three"), kind="application/xhtml+xml"),
@@ -81,6 +83,16 @@ def test_other_records_are_passed_over_and_counted() -> None:
     records = read(READER, data)
     assert [record.position for record in records] == [2, 5, 9]
     assert texts(data) == ["one", "two", "three"]
+    skipped = {record.position: record.reason for record in read_all(READER, data) if record.skipped}
+    assert skipped == {
+        0: "warcinfo",
+        1: "request",
+        3: "content type image/png",
+        4: "status 404",
+        6: "no HTTP",
+        7: "status 302",
+        8: "metadata",
+    }
 
 
 def test_pages_know_the_crawl_of_the_warcinfo_before_them() -> None:
@@ -275,7 +287,7 @@ def test_reading_twice_gives_the_same_records() -> None:
         def read(self, size: int | None = -1) -> bytes:
             return super().read(7 if size and size > 7 else size)
 
-    assert list(READER.read(Slow(GOOD), "f", Config())) == read(READER, GOOD)
+    assert list(READER.read(Slow(GOOD), "f", Config())) == read_all(READER, GOOD)
 
 
 REAL = {
