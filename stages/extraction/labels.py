@@ -5,6 +5,7 @@ Words in classes and ids, none of them of one site; `main_text` decides what fol
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from html import unescape
@@ -12,12 +13,25 @@ from html import unescape
 ATTRIBUTE = re.compile(r'\s([^\s>/]+?)="([^"]*)"')
 
 FURNITURE = re.compile(
-    r"(?:^|[\s_-])(?:bread-?crumbs?|crumbs?|comment\w*|disqus|related\w*|recommend\w*|share\w*|social|toolbar|paginat\w+|pager"
-    r"|copyright|newsletter|subscribe|side-?bar|popup|modal|cookies?|tooltip|hot-?news|rank(?:ing)?|foot(?:er)?|toc"
-    r"|nav\w*|menu|ad|ads|adbox|advert\w*|login|skip\w*|sponsor\w*|promo\w*)(?:$|[\s_-]|\d)",
+    r"(?:^|[\s_-])(?:(comment\w*|disqus|related\w*|recommend\w*|side-?bar|newsletter|subscribe|popup|modal|cookies?|foot(?:er)?"
+    r"|sponsor\w*|promo\w*|advert\w*|hot-?news|disclaim\w*)|copyright|bread-?crumbs?|crumbs?|share\w*|social|toolbar|paginat\w+|pager"
+    r"|tooltip|rank(?:ing)?|toc|nav\w*|menu|ad|ads|adbox|login|skip\w*)(?:$|[\s_-]|\d)",
     re.IGNORECASE,
 )
-"""Words in the class or id of boilerplate elements; ignored if the element contains much of the page."""
+"""Words in the class or id of boilerplate elements; ignored if the element contains much of the page. Those of the group may
+contain prose; the others are no boilerplate if they do."""
+
+DETAILS = re.compile(
+    r"(?:^|[\s_-])(?:by-?line|date-?line|author\w*|writer|editors?|meta|post-?info|article-?info|info|source|origin|time-?stamp|(?:pub-?)?(?:date|time)"
+    r"|tags?|key-?words?|actions?|operat\w+|tools?|btns?|buttons?|votes?|likes?|prais\w*|zan|counts?|stats?|views|qr-?code|erweima"
+    r"|player|audio|statement|declar\w*|repl(?:y|ies)-?(?:btn|bar|box|tip)?|report|feed-?back|prev|next|prev-?next|user-?\w*|tips?|edit)"
+    r"(?:$|[\s_-]|\d)",
+    re.IGNORECASE,
+)
+"""Words in the class or id of details of a text: its author, date, source, tags, counters and buttons. An element with one
+of them is no text if it contains no prose and few characters."""
+
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 NEVER = frozenset(
     "linenos linenodiv lineno lnt line-numbers-rows hljs-ln-numbers rouge-gutter blob-num copybtn headerlink header-anchor"
@@ -55,12 +69,14 @@ TEXTUAL = frozenset(("p", "pre", "code", "h1", "h2", "h3", "h4", "h5", "h6"))
 class Label:
     """What an element's attributes say: `kind` is its class, `words` class and id, `hidden` one of SHOWN, UNDISPLAYED,
     INVISIBLE.
-    never: never text; code: a line of code; pre: white space counts.
+    strong: boilerplate even if it contains prose; details: see DETAILS; never: never text; code: a line of code; pre: white space counts.
     """
 
     kind: str = ""
     words: str = ""
     furniture: bool = False
+    strong: bool = False
+    details: bool = False
     hidden: int = SHOWN
     never: bool = False
     code: bool = False
@@ -78,19 +94,34 @@ def label_of(tag: str, markup: str) -> Label:
     """Return the label of an element from its tag and the attributes of its serialised start tag."""
     values = attributes(markup)
     kind = values.get("class", "")
-    words = f"{kind} {values.get('id', '') if tag not in SECTIONS else ''}"
+    name = values.get("id", "")
+    words = CAMEL.sub("-", f"{kind} {name if tag not in SECTIONS else ''}"[:1000])
     style = values.get("style", "")
     if NO_DISPLAY.search(style) or values.get("hidden", "until-found") != "until-found":
         hidden = UNDISPLAYED
     else:
         hidden = INVISIBLE if NOT_VISIBLE.search(style) else SHOWN
+    furniture, strong, details = (
+        words_of(words) if len(words) > 1 and tag not in MAINS else (False, False, False)
+    )
     return Label(
         kind=kind,
-        words=f"{kind} {values.get('id', '')}",
-        furniture=tag in ASIDES
-        or (tag not in MAINS and len(words) > 1 and FURNITURE.search(words[:1000]) is not None),
+        words=f"{kind} {name}",
+        furniture=furniture or tag in ASIDES,
+        strong=strong or tag in ASIDES,
+        details=details and tag not in TEXTUAL,
         hidden=hidden,
         never=any(word in NEVER for word in kind.lower().split()) if kind else False,
         code=CODE.search(kind) is not None,
         pre=tag != "pre" and "white-space:pre;" in style.replace(" ", "") + ";",
     )
+
+
+@functools.lru_cache(1 << 14)
+def words_of(words: str) -> tuple[bool, bool, bool]:
+    """Whether the words of a class and id are those of boilerplate, strongly so, or of details."""
+    strong = found = False
+    for match in FURNITURE.finditer(words):
+        found = True
+        strong = strong or match[1] is not None
+    return found, strong, DETAILS.search(words) is not None

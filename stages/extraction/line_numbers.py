@@ -53,8 +53,8 @@ def _beside_code(page: Page, node: Node, starts: list[int]) -> bool:
         around = page.parent(around) if around is not None else None
         if around is None or around.tag == "body":
             return False
-        inside = bisect(starts, around.end) - bisect(starts, around.start)
-        own = bisect(starts, node.end) - bisect(starts, node.start - 1)
+        inside = bisect(starts, around.end - 1) - bisect(starts, around.start)
+        own = bisect(starts, node.end - 1) - bisect(starts, node.start - 1)
         if around.tag == "pre" or inside > own:
             return True
     return False

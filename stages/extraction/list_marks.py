@@ -37,7 +37,7 @@ class Numbering:
         self.ordered = node.tag == "ol"
         self.indents = 1
         self.page = page
-        found = STYLE.search(node.markup) if "list-style" in node.markup else None
+        found = STYLE.search(node.markup) if "style=" in node.markup else None
         kind = TYPES.get(node.attribute("type"), "decimal") if self.ordered else "disc"
         self.style = found[1].lower() if found else kind
         self.step = -1 if self.ordered and "reversed" in node.markup else 1
@@ -49,11 +49,11 @@ class Numbering:
     def mark(self, item: Node, is_section: bool) -> str:
         """Return the mark of the next item, "" for none."""
         style = self.style
-        if "list-style" in item.markup and (found := STYLE.search(item.markup)):
+        if "style=" in item.markup and (found := STYLE.search(item.markup)):
             style = found[1].lower()
         if not self.ordered:
             self.indents = 0 if is_section else 1
-            return "" if is_section else "•"
+            return "" if is_section or style == "none" else "•"
         style = TYPES.get(item.attribute("type"), style)
         if value := INTEGER.match(item.attribute("value")):
             self.next = int(value[1])

@@ -13,7 +13,8 @@ import re
 from stages.extraction.labels import INVISIBLE, SECTIONS, SHOWN, UNDISPLAYED
 from stages.extraction.layout import Layout
 from stages.extraction.line_numbers import drop_line_numbers
-from stages.extraction.page_tree import LEAVES, Node, Page, parse, prose_of
+from stages.extraction.page_tree import BLOCKS, LEAVES, Node, Page, parse, prose_of
+from stages.extraction.trim import trim
 
 __all__ = ["parse", "prose", "text_of"]
 
@@ -39,20 +40,13 @@ LOST = 0.02
 NO_LISTS = SECTIONS | LEAVES | {"a"}
 """Elements that are not removed as lists of links."""
 
+MAX_DETAIL = 120
+"""Most characters of an element that shows details."""
+
+TITLES = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "ol"))
+
 LEAST = 3.0
 """Least weight of a page with prose; of other pages all that is not boilerplate is text."""
-
-ENDS = re.compile(
-    r"(?:跳[转到过至].{0,6}(?:内容|导航)?|分享[到至]?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
-    r"|[上下]一[篇页章条].{0,60}|(?:责任)?编辑|责编|当前位置|您的位置|相关(?:阅读|新闻|推荐|文章|链接)|推荐阅读"
-    r"|热门.{0,4}|扫一扫.{0,20}|关注公众号.{0,20}|版权所有.{0,80}"
-    r"|skip to (?:main )?(?:content|navigation)|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail|back to top"
-    r"|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?"
-    r"|(?:all rights reserved|copyright|©).{0,80})[\s:：|/>»]*",
-    re.IGNORECASE,
-)
-"""Complete boilerplate lines at the ends of a text, in Chinese and in English."""
-
 
 RIVAL = 1.4
 """An invisible text is waiting for a script if it has this many times the prose of any visible element beside it; beside
@@ -76,14 +70,16 @@ def text_of(page: Page) -> str:
         return ""
     drop_line_numbers(page)
     if body.full < LEAST:
-        return _trim(_without_prose(page, body))
+        return trim(_without_prose(page, body))
     _unwrap(body)
     if body.weight < LEAST_PLAIN * body.full:
         _ignore_labels(body)
     main = _narrow(body)
     _clean(main)
     _hide(page, main)
-    return _trim(Layout(page).write(main))
+    text = trim(Layout(page).write(main))
+    title = _title(page, main, text)
+    return f"{title}\n\n{text.lstrip()}" if title else text
 
 
 def prose(text: str) -> float:
@@ -142,16 +138,32 @@ def _alike(part: Node, best: Node) -> bool:
 
 
 def _clean(main: Node) -> None:
-    """Drop boilerplate and lists of links from the main element."""
+    """Drop boilerplate, details such as author and date, and lists of links from the main element."""
     limit = MAX_FURNITURE * main.weight
-    stack = list(main.parts)
+    stack = [(part, main) for part in main.parts]
     while stack:
-        part = stack.pop()
-        is_list = part.weight < 0.5 and part.linked > 0.5 * part.chars and part.tag not in NO_LISTS
-        if (part.furniture and part.counted <= limit) or is_list:
+        part, parent = stack.pop()
+        if (part.furniture and part.counted <= limit) or _is_link_list(part, parent) or _is_detail(part):
             part.dropped = True
         else:
-            stack += part.parts
+            stack += ((below, part) for below in part.parts)
+
+
+def _is_link_list(part: Node, parent: Node) -> bool:
+    """Whether an element is navigation: mostly links, and not a list below an item of a text."""
+    if part.weight >= 0.5 or part.linked <= 0.5 * part.chars or part.tag in NO_LISTS:
+        return False
+    return not (parent.tag == "li" and parent.own > 0)
+
+
+def _is_detail(part: Node) -> bool:
+    """Whether an element shows details of the text, and is no text itself: no heading, code or sentence."""
+    return (
+        part.label.details
+        and part.full < 0.5
+        and 0 < part.chars <= MAX_DETAIL
+        and not any(below.tag in TITLES for below in part.parts)
+    )
 
 
 def _hide(page: Page, main: Node) -> None:
@@ -177,7 +189,8 @@ def _hide(page: Page, main: Node) -> None:
         return
     buttons = _buttons(page, main)
     for node in hidden:
-        text = node.full >= 1.0 and not node.furniture
+        weight = node.full if node.tag in BLOCKS or node.parts else prose(page.text(node))
+        text = weight >= 1.0 and not node.furniture
         invisible = node.label.hidden == INVISIBLE and text and node.full > RIVAL * _rival(page, node, main)
         most = node.label.hidden == UNDISPLAYED and text and node.full > 0.5 * main.full
         if not (invisible or most or (text and _folded(page, node, buttons))):
@@ -241,16 +254,32 @@ def _without_prose(page: Page, body: Node) -> str:
     return Layout(page).write(body)
 
 
-def _trim(text: str) -> str:
-    """Remove boilerplate lines before the first line of prose and after the last; without prose keep all lines."""
-    lines = text.split("\n")
-    first = next((i for i, line in enumerate(lines) if prose(line.strip())), None)
-    if first is None:
-        return text
-    last = next(i for i in range(len(lines) - 1, -1, -1) if prose(lines[i].strip()))
-    kept = [
-        line
-        for i, line in enumerate(lines)
-        if first <= i <= last or not (len(line) < 100 and ENDS.fullmatch(line.strip(" \t\u3000•*-【[】]")))
-    ]
-    return "\n".join(kept)
+def _title(page: Page, main: Node, text: str) -> str:
+    """Return the title of a page as it is shown, if it stands outside the main element, and "" if it is in the text.
+
+    It is the longest text in front of the main element that is part of `<title>`, first of all a heading.
+    """
+    named = page.named.get("title", ())
+    title = _letters(page.text(named[0])) if named else ""
+    if not title or page.body is None:
+        return ""
+    best, start = "", _letters(text[: 4 * len(title) + 400])
+    for heading in page.named.get("h1", ()):
+        if heading.label.hidden == SHOWN and not heading.label.never:
+            best = _longer(best, page.text(heading), title)
+    if not best:
+        for item in page.items[page.body.start : main.start]:
+            if isinstance(item, str):
+                best = _longer(best, item, title)
+    return "" if _letters(best) in start else " ".join(best.split())
+
+
+def _longer(best: str, found: str, title: str) -> str:
+    """The longer of two texts, if the second is part of a title and much of it."""
+    letters = _letters(found[:300])
+    is_title = len(letters) >= 4 and letters in title and 3 * len(letters) >= len(title)
+    return found if is_title and len(letters) > len(_letters(best)) else best
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).lower()

@@ -33,11 +33,11 @@ HELD_BY_NAV = ("<article", "<main", "<h1", "<p>")
 
 INNERMOST = re.compile(
     r"<(span|b|i|em|strong|code|font|sub|sup|u|small|mark|tt|var|kbd)"
-    r"(?: (?![^<>]*(?i:hidden|display|visib|line|lnt|gutter|katex|mathjax|itemprop|header|date|publish|number|\bnum))[^<>]*)?>"
+    r"(?: class=\"(?!lnt?\")(?:\w{1,4}|(?:hljs|pl|token|cm|pre)[ -][\w -]*)\"| style=\"(?:color|font)[^\"<>;]*;?\")?>"
     r"([^<]*)</\1>"
 )
-"""An element within a line that contains text alone, and whose attributes say nothing; see `labels`. In code there are
-thousands of them."""
+"""An element within a line that contains text alone and whose attributes only colour it, as highlighters write thousands
+of them in code."""
 
 TAG = re.compile(r'[a-zA-Z][^\s/>]*(?: =?[^\s/>=]+="[^"]*")*+>')
 """A start tag without its first bracket. Names of attributes may contain quotation marks, values may contain brackets."""
@@ -79,6 +79,9 @@ LEAVES = frozenset(("p", "pre", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", 
 UNCOUNTED = frozenset(("head", "button", "title"))
 """Elements whose text has no weight."""
 
+LEAST_TEXT = 3.0
+"""An element with this much prose and few links is no menu, toolbar or table of contents, whatever its class is."""
+
 LONG_RUN = 200
 """At a line break a run of at least this many characters is weighed as a block of its own."""
 
@@ -89,7 +92,7 @@ STOPS = re.compile(r"[，。！？；：、…．]|[,.!?;:](?=\s|$)")
 WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 
 PLAIN = Label()
-ASIDE = Label(furniture=True)
+ASIDE = Label(furniture=True, strong=True)
 
 
 class Node:
@@ -160,10 +163,23 @@ class Page:
 def parse(html: str) -> Page:
     """Parse a page, with formulas converted to TeX."""
     page = Page()
-    document = HTMLTree.parse(restore(html)).document
+    document = HTMLTree.parse(restore(_without_templates(html))).document
     if document is not None:
         _read(page, _without_raw(page, document.html))
     return page
+
+
+def _without_templates(html: str) -> str:
+    """Cut instructions to a server that it did not carry out, `<% ... %>`."""
+    at = html.find("<%")
+    if at < 0:
+        return html
+    parts, done = [], 0
+    while at >= 0 and (end := html.find("%>", at)) >= 0:
+        parts.append(html[done:at])
+        done = end + 2
+        at = html.find("<%", done)
+    return "".join(parts) + html[done:]
 
 
 def prose(chars: int, wide: int, stops: int) -> float:
@@ -213,7 +229,13 @@ def _without_raw(page: Page, source: str) -> str:
         if name in ("xmp", "plaintext"):
             parts += ("<pre>", escape(source[opened:last], quote=False), "</pre>")
         done = at = done_next
-    return INNERMOST.sub(r"\2", INNERMOST.sub(r"\2", "".join(parts) + source[done:]))
+    return _without_inner(_without_inner("".join(parts) + source[done:]))
+
+
+def _without_inner(source: str) -> str:
+    pieces = INNERMOST.split(source)  # text, tag, content, text, ...
+    del pieces[1::3]
+    return "".join(pieces)
 
 
 def _end_of(source: str, name: str, at: int) -> int:
@@ -381,6 +403,13 @@ def _close(node: Node, parent: Node) -> None:
         return
     if node.line:
         _flush(node)
+    if (
+        node.furniture
+        and not node.label.strong
+        and node.full >= LEAST_TEXT
+        and node.linked < 0.3 * node.chars
+    ):
+        node.furniture = False
     if linked or (node.furniture and node.stops * 300 < node.chars):  # a menu: few sentence marks
         node.weight = node.full = node.own = 0.0
         node.linked = node.chars
