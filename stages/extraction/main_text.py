@@ -48,6 +48,12 @@ TITLES = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "o
 LEAST = 3.0
 """Least weight of a page with prose; of other pages all that is not boilerplate is text."""
 
+FEED = 5.0
+"""Less weight of prose for each item with a headline makes a list of other pages."""
+
+LEAD = 1.5
+"""Least weight of prose between the heading and the main element that belongs to it."""
+
 RIVAL = 1.4
 """An invisible text is waiting for a script if it has this many times the prose of any visible element beside it; beside
 more it is hidden on purpose."""
@@ -74,7 +80,8 @@ def text_of(page: Page) -> str:
     _unwrap(body)
     if body.weight < LEAST_PLAIN * body.full:
         _ignore_labels(body)
-    main = _narrow(body)
+    heading = _heading(page)
+    main = _with_lead(page, _beside_feed(page, _narrow(body), heading), heading)
     _clean(main)
     _hide(page, main)
     text = trim(Layout(page).write(main))
@@ -128,6 +135,72 @@ def _narrow(page: Node) -> Node:
             break
         at = best
     return at
+
+
+def _heading(page: Page) -> Node | None:
+    """The heading of a page that is its title, the longest if there are several."""
+    named = page.named.get("title", ())
+    title = _letters(page.text(named[0])) if named else ""
+    best, n = None, 3
+    for heading in page.named.get("h1", ()):
+        letters = _letters(page.text(heading)[:300])
+        if len(letters) > n and letters in title and heading.label.hidden == SHOWN:
+            best, n = heading, len(letters)
+    return best
+
+
+def _is_feed(node: Node) -> bool:
+    """Whether an element is a list of other pages: most of its prose is in parts of which each has a headline."""
+    while (
+        node.parts and (best := max(node.parts, key=lambda part: part.full)).full >= WRAPPER * node.full > 0
+    ):
+        node = best
+    items = [part for part in node.parts if part.headlines and part.tag not in LEAVES]
+    prose_in_items = sum(part.full for part in items)
+    return len(items) >= 5 and prose_in_items >= HELD * node.full and prose_in_items < FEED * len(items)
+
+
+def _beside_feed(page: Page, main: Node, heading: Node | None) -> Node:
+    """Return the text below the heading of a page if its main element is a list of other pages."""
+    if heading is None or not _is_feed(main):
+        return main
+    best, around = main, page.parent(heading)
+    while around is not None and around is not main and not _is_feed(around):
+        best, around = around, page.parent(around)
+    return best if best.full >= LEAST else main
+
+
+def _with_lead(page: Page, main: Node, heading: Node | None) -> Node:
+    """Return the element that also contains the prose between the heading and the main element.
+
+    It is the lead of an article or the opening post of a thread.
+    """
+    best, at = main, main
+    while (
+        heading is not None
+        and heading.start < at.start
+        and (parent := page.parent(at)) is not None
+        and at.tag != "body"
+    ):
+        before = [part for part in parent.parts if part.start < at.start and part.end > heading.start]
+        leads = [part for part in before if _is_lead(part)]
+        if leads:
+            for part in parent.parts:
+                part.dropped |= (
+                    part is not at and part not in leads and not (part.start > at.start and _alike(part, at))
+                )
+            best = parent
+        at = parent
+    return best
+
+
+def _is_lead(part: Node) -> bool:
+    return (
+        part.weight >= LEAD
+        and not part.furniture
+        and not part.label.details
+        and part.linked < 0.3 * part.chars
+    )
 
 
 def _alike(part: Node, best: Node) -> bool:

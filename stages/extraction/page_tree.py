@@ -100,14 +100,14 @@ class Node:
 
     parent: position of its parent. parts: elements below it that are blocks. weight: of its prose, with boilerplate
     weighted down; full: without; own: of its own paragraphs. chars, linked, stops: characters, those in links, and
-    sentence marks. line, line_linked: texts of the line that is being read, its characters in links. dropped, shown, code: not
+    sentence marks. headlines: blocks that are one link, as in lists of other pages. line, line_linked: texts of the line that is being read, its characters in links. dropped, shown, code: not
     written; written although it is hidden; written with its blanks.
     """
 
     # Defaults of the class: most elements change few of them.
     end = 0
     weight = full = own = 0.0
-    chars = linked = stops = 0
+    chars = linked = stops = headlines = 0
     line: list[str] | None = None
     line_linked = 0
     dropped = shown = code = False
@@ -413,12 +413,15 @@ def _close(node: Node, parent: Node) -> None:
     if linked or (node.furniture and node.stops * 300 < node.chars):  # a menu: few sentence marks
         node.weight = node.full = node.own = 0.0
         node.linked = node.chars
+    if 10 <= node.chars <= 200 and node.linked >= 0.9 * node.chars:
+        node.headlines = 1
     if parent.parts == ():
         parent.parts = []
     parent.parts.append(node)
     if node.chars:
         parent.weight += node.counted
         parent.full += node.full
+        parent.headlines += node.headlines
         if tag in LEAVES:
             parent.own += node.counted
         parent.chars += node.chars

@@ -6,6 +6,8 @@ A line is removed for its words, only near an end of the text, and only if it is
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import pairwise
 
 from stages.extraction.page_tree import prose_of
 
@@ -59,6 +61,27 @@ NOTICE = re.compile(
 )
 """The start of a notice behind a text: rights, sources, invitations to subscribe."""
 
+BUTTON = re.compile(
+    r"(?:复制链接|电梯直达|只看(?:该|此)作者|只看楼主|倒序浏览|阅读模式|显示全部楼层|使用道具|新手上路|发消息|加好友|收听TA|向TA提问|私信TA|采纳数|获赞数|抢首赞|已赞过|已踩过|添加评论"
+    r"|注册时间|最后登录|在线时间|该用户从未签到|当前离线|在线状态|赞同|帖子|积分|主题|精华|威望|金钱|楼主|沙发|板凳|地板|回复|举报|支持|反对|评论|收藏|分享|喜欢|点赞|收起|展开全部|引用|顶一下|踩一下|播报文章|语音播报|不感兴趣|不喜欢"
+    r"|joined|posts|reputation|reply(?: to this)?|quote|report(?: post)?|like|dislike|share|permalink|upvote|downvote|follow|offline|online"
+    r"|[#＃]\d+|\d+[#＃楼])",
+    re.IGNORECASE,
+)
+"""Buttons and counters of forums and answer sites, as their software labels them."""
+
+BUTTONS = re.compile(rf"(?:{BUTTON.pattern}[\s\d,.|·•/:：，()（）<>»▲▼+k万-]*)+", re.IGNORECASE)
+
+RECORD = re.compile(
+    r"(?:作\s*者|作者单位|作者简介|刊\s*名|英文刊名|期刊|年，卷\(期\)|卷\(期\)|分类号|中图分类号|机标分类号|机标关键词|关键词|基金项目|收稿日期|在线出版日期|本文链接|文章编号|页\s*码|页\s*数|doi|issn|isbn|cn"
+    r"|authors?|affiliations?|journal|volume|issue|pages?|keywords?|received|accepted|subject|citation|publisher|classification)\s*[:：]",
+    re.IGNORECASE,
+)
+"""Fields of a bibliographic record."""
+
+N_FIELDS = 4
+"""Least number of fields that make a record."""
+
 MAX_LINE = 160
 """Longest line that is removed."""
 
@@ -77,9 +100,47 @@ def trim(text: str) -> str:
     dropped |= {
         i for i in full[full.index(first) : full.index(first) + 3] if ORIGINAL.fullmatch(_bare(lines[i]))
     }
+    dropped |= _buttons(lines, full) | _record(lines, full)
     tail = [i for i in full if i > last]
     dropped |= {i for i in tail if _furniture(lines[i]) or _notice(lines[i])}
     return "\n".join(line for i, line in enumerate(lines) if i not in dropped)
+
+
+def _buttons(lines: list[str], full: list[int]) -> set[int]:
+    """Positions of lines of buttons: several on one line, or one that occurs again; numbers beside them are counters."""
+    marked = {i for i in full if len(lines[i]) <= 80 and BUTTONS.fullmatch(_bare(lines[i]))}
+    names = Counter(BUTTON.match(_bare(lines[i]))[0] for i in marked)  # type: ignore[index]  # they match
+    dropped = {
+        i
+        for i in marked
+        if len(found := BUTTON.findall(_bare(lines[i]))) > 1
+        or names[BUTTON.match(_bare(lines[i]))[0]] > 1  # type: ignore[index]
+        or len(found[0]) > 3
+        and not found[0].isascii()
+    }
+    for before, i in pairwise(full):
+        if (
+            lines[i].strip().isdigit()
+            and before in dropped
+            or lines[before].strip().isdigit()
+            and i in dropped
+        ):
+            dropped |= {before, i}
+    return dropped
+
+
+def _record(lines: list[str], full: list[int]) -> set[int]:
+    """Positions of the lines of a bibliographic record: its fields, and values below names without one."""
+    fields = [k for k, i in enumerate(full) if len(lines[i]) <= 200 and RECORD.match(_bare(lines[i]))]
+    if len(fields) < N_FIELDS or fields[-1] - fields[0] > 4 * len(fields):
+        return set()
+    dropped = set()
+    for k in fields:
+        dropped.add(full[k])
+        alone = RECORD.fullmatch(_bare(lines[full[k]])) is not None
+        if alone and k + 1 < len(full) and k + 1 not in fields and not prose_of(lines[full[k + 1]].strip()):
+            dropped.add(full[k + 1])
+    return dropped
 
 
 def _bare(line: str) -> str:
