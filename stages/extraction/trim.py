@@ -65,12 +65,26 @@ BUTTON = re.compile(
     r"(?:复制链接|电梯直达|只看(?:该|此)作者|只看楼主|倒序浏览|阅读模式|显示全部楼层|使用道具|新手上路|发消息|加好友|收听TA|向TA提问|私信TA|采纳数|获赞数|抢首赞|已赞过|已踩过|添加评论"
     r"|注册时间|最后登录|在线时间|该用户从未签到|当前离线|在线状态|赞同|帖子|积分|主题|精华|威望|金钱|楼主|沙发|板凳|地板|回复|举报|支持|反对|评论|收藏|分享|喜欢|点赞|收起|展开全部|引用|顶一下|踩一下|播报文章|语音播报|不感兴趣|不喜欢"
     r"|joined|posts|reputation|reply(?: to this)?|quote|report(?: post)?|like|dislike|share|permalink|upvote|downvote|follow|offline|online"
-    r"|[#＃]\d+|\d+[#＃楼])",
+    r"|注册会员|(?:初级|中级|高级|金牌)会员|论坛元老|管理员|版主|[#＃]\d+|\d+[#＃楼])",
     re.IGNORECASE,
 )
 """Buttons and counters of forums and answer sites, as their software labels them."""
 
 BUTTONS = re.compile(rf"(?:{BUTTON.pattern}[\s\d,.|·•/:：，()（）<>»▲▼+k万-]*)+", re.IGNORECASE)
+
+POSTED = re.compile(
+    r"(?:发表于|发布于|发布|回复于|编辑于|看过|读过|听过|有用|只看该作者|来自|属地|楼|发表|\b(?:posted|wrote|replied|said|joined|edited)\b)",
+    re.IGNORECASE,
+)
+"""Words in the line above a post of a thread, beside its date."""
+
+N_POSTS = 3
+"""Least number of such lines in a thread."""
+
+RIGHTS = re.compile(
+    r"版权所有|举报电话|公网安备|ICP备|icp证|许可证(?:编)?号|备案号|all rights reserved|copyright ©|©\s*(?:19|20)\d\d", re.IGNORECASE
+)
+"""Statements in the footer of a site."""
 
 RECORD = re.compile(
     r"(?:作\s*者|作者单位|作者简介|刊\s*名|英文刊名|期刊|年，卷\(期\)|卷\(期\)|分类号|中图分类号|机标分类号|机标关键词|关键词|基金项目|收稿日期|在线出版日期|本文链接|文章编号|页\s*码|页\s*数|doi|issn|isbn|cn"
@@ -81,6 +95,8 @@ RECORD = re.compile(
 
 N_FIELDS = 4
 """Least number of fields that make a record."""
+
+ENDING = re.compile(r"[。！？!?]|\.$")
 
 MAX_LINE = 160
 """Longest line that is removed."""
@@ -107,26 +123,30 @@ def trim(text: str) -> str:
 
 
 def _buttons(lines: list[str], full: list[int]) -> set[int]:
-    """Positions of lines of buttons: several on one line, or one that occurs again; numbers beside them are counters."""
-    marked = {i for i in full if len(lines[i]) <= 80 and BUTTONS.fullmatch(_bare(lines[i]))}
-    names = Counter(BUTTON.match(_bare(lines[i]))[0] for i in marked)  # type: ignore[index]  # they match
+    """Positions of lines of buttons and of lines above posts, with the counters beside them.
+
+    A button is several on one line, or one whose line occurs again, or one of several words; a single word may be a heading.
+    """
+    found = {i: BUTTON.findall(_bare(lines[i])) for i in full if len(lines[i]) <= 80 and BUTTONS.fullmatch(_bare(lines[i]))}
+    first = Counter(names[0] for names in found.values())
     dropped = {
         i
-        for i in marked
-        if len(found := BUTTON.findall(_bare(lines[i]))) > 1
-        or names[BUTTON.match(_bare(lines[i]))[0]] > 1  # type: ignore[index]
-        or len(found[0]) > 3
-        and not found[0].isascii()
+        for i, names in found.items()
+        if len(names) > 1 or first[names[0]] > 1 or (len(names[0]) > 3 and not names[0].isascii())
     }
-    for before, i in pairwise(full):
-        if (
-            lines[i].strip().isdigit()
-            and before in dropped
-            or lines[before].strip().isdigit()
-            and i in dropped
-        ):
-            dropped |= {before, i}
+    posts = [i for i in full if len(lines[i]) <= 80 and _is_post_line(lines[i])]
+    if len(posts) >= N_POSTS:
+        dropped.update(posts)
+    small = found.keys() | {i for i in full if lines[i].strip().isdigit()}
+    for pairs in (pairwise(full), pairwise(reversed(full))):
+        for before, i in pairs:
+            if i in small and before in dropped:
+                dropped.add(i)
     return dropped
+
+
+def _is_post_line(line: str) -> bool:
+    return DATE.search(line) is not None and POSTED.search(line) is not None and ENDING.search(line) is None
 
 
 def _record(lines: list[str], full: list[int]) -> set[int]:
@@ -167,4 +187,6 @@ def _dated(bare: str) -> bool:
 
 def _notice(line: str) -> bool:
     bare = _bare(line)
-    return len(bare) <= MAX_LINE and (_furniture(line) or NOTICE.match(bare) is not None)
+    return len(bare) <= MAX_LINE and (
+        _furniture(line) or NOTICE.match(bare) is not None or RIGHTS.search(bare) is not None
+    )
