@@ -151,9 +151,7 @@ def _heading(page: Page) -> Node | None:
 
 def _is_feed(node: Node) -> bool:
     """Whether an element is a list of other pages: most of its prose is in parts of which each has a headline."""
-    while (
-        node.parts and (best := max(node.parts, key=lambda part: part.full)).full >= WRAPPER * node.full > 0
-    ):
+    while node.parts and (best := max(node.parts, key=lambda part: part.full)).full >= HELD * node.full > 0:
         node = best
     items = [part for part in node.parts if part.headlines and part.tag not in LEAVES]
     prose_in_items = sum(part.full for part in items)
@@ -165,7 +163,7 @@ def _beside_feed(page: Page, main: Node, heading: Node | None) -> Node:
     if heading is None or not _is_feed(main):
         return main
     best, around = main, page.parent(heading)
-    while around is not None and around is not main and not _is_feed(around):
+    while around is not None and around.tag != "html" and around is not main and not _is_feed(around):
         best, around = around, page.parent(around)
     return best if best.full >= LEAST else main
 

@@ -82,6 +82,9 @@ UNCOUNTED = frozenset(("head", "button", "title"))
 LEAST_TEXT = 3.0
 """An element with this much prose and few links is no menu, toolbar or table of contents, whatever its class is."""
 
+MAX_HEADLINE = 200
+"""Most characters of a block that is one link and so a headline; the least is 10."""
+
 LONG_RUN = 200
 """At a line break a run of at least this many characters is weighed as a block of its own."""
 
@@ -372,6 +375,8 @@ def _flush(node: Node, least: int = 0) -> None:
         weight = min(n / 100, 5.0)
     else:
         weight = prose(n, 0 if text.isascii() else len(WIDE.findall(text)), stops)
+    if 10 <= n <= MAX_HEADLINE and node.line_linked >= 0.9 * n:
+        node.headlines += 1
     if weight and node.line_linked:
         weight *= max(1 - 1.5 * node.line_linked / n, 0.0)
     if weight:
@@ -413,7 +418,7 @@ def _close(node: Node, parent: Node) -> None:
     if linked or (node.furniture and node.stops * 300 < node.chars):  # a menu: few sentence marks
         node.weight = node.full = node.own = 0.0
         node.linked = node.chars
-    if 10 <= node.chars <= 200 and node.linked >= 0.9 * node.chars:
+    if linked and 10 <= node.chars <= MAX_HEADLINE:
         node.headlines = 1
     if parent.parts == ():
         parent.parts = []

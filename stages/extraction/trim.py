@@ -33,7 +33,7 @@ ORIGINAL = re.compile(r"[(（【\[]?\s*原(?:标题|標題|题|文标题)\s*[:�
 CREDITS = re.compile(
     r"[(（【\[]?\s*(?:(?:本[文期]|责任|責任|值班|执行|终审|美术|视频|新媒体|文字|见习|实习|特约|本报|本网)?(?:编辑|編輯|主编|编审|责编|記者|记者|校对|审核|审校|初审|复审|终审"
     r"|二审|三审|审签|监制|总监制|监审|策划|统筹|编导|摄影|摄像|供稿|供图|通讯员|作者|来源|來源|稿源|出处|文/图|图/文|图片来源|文章来源|信息来源|签发|责任人|制作|排版)"
-    r"[^。！？；，]{0,3}[:：丨|/／]|(?:written |posted |reported |edited )?by [A-Z]|(?:source|author|editor|photo|tags?|via|filed under|posted in|categories|category)\s*:|标签\s*[:：]|关键词\s*[:：])"
+    r"[^。！？；，]{0,3}[:：丨|/／]|(?:(?:written|posted|reported|edited) )?by (?-i:[A-Z])[^:,]{0,40}$|(?:source|author|editor|photo|tags?|via|filed under|posted in|categories|category)\s*:|标签\s*[:：]|关键词\s*[:：])"
     r"[^。！？]{0,50}",
     re.IGNORECASE,
 )
@@ -45,6 +45,14 @@ DATE = re.compile(
     rf"|\d{{1,2}}(?:st|nd|rd|th)?\s+{MONTH},?\s+(?:19|20)\d\d|{MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+(?:19|20)\d\d",
     re.IGNORECASE,
 )
+KEPT = re.compile(
+    r"^(?:[表图圖附第]|table|fig)|施行|公布|通过|通過|修正|修订|修訂|批准|令第|[。\"{}=`]", re.IGNORECASE
+)
+"""Marks of a date that is part of a text, such as those of laws and tables."""
+
+SIGNED = re.compile(r"(?:19|20)\d\d\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日")
+"""A date alone at the end of a text signs a letter or notice."""
+
 FILLER = re.compile(
     r"\d{1,2}[:：]\d\d(?:[:：]\d\d)?(?:\s*[ap]\.?m\.?)?|\b(?:[ECMP][DS]T|GMT|UTC|BST)\b|发布|發佈|发表|更新|修改|时间|日期|于|來源|来源|作者|编辑|记者|责编|浏览|阅读|点击|评论|次数?|人气|字号"
     r"|\b(?:published|updated|posted|modified|last|on|at|by|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\b|min(?:ute)?s? read|[\d\s:：|,，·•/()（）\[\]【】-]+",
@@ -65,7 +73,7 @@ BUTTON = re.compile(
     r"(?:复制链接|电梯直达|只看(?:该|此)作者|只看楼主|倒序浏览|阅读模式|显示全部楼层|使用道具|新手上路|发消息|加好友|收听TA|向TA提问|私信TA|采纳数|获赞数|抢首赞|已赞过|已踩过|添加评论"
     r"|注册时间|最后登录|在线时间|该用户从未签到|当前离线|在线状态|赞同|帖子|积分|主题|精华|威望|金钱|楼主|沙发|板凳|地板|回复|举报|支持|反对|评论|收藏|分享|喜欢|点赞|收起|展开全部|引用|顶一下|踩一下|播报文章|语音播报|不感兴趣|不喜欢"
     r"|joined|posts|reputation|reply(?: to this)?|quote|report(?: post)?|like|dislike|share|permalink|upvote|downvote|follow|offline|online"
-    r"|注册会员|(?:初级|中级|高级|金牌)会员|论坛元老|管理员|版主|[#＃]\d+|\d+[#＃楼])",
+    r"|注册会员|(?:初级|中级|高级|金牌)会员|论坛元老|[#＃]\d+|\d+[#＃楼])",
     re.IGNORECASE,
 )
 """Buttons and counters of forums and answer sites, as their software labels them."""
@@ -82,7 +90,8 @@ N_POSTS = 3
 """Least number of such lines in a thread."""
 
 RIGHTS = re.compile(
-    r"版权所有|举报电话|公网安备|ICP备|icp证|许可证(?:编)?号|备案号|all rights reserved|copyright ©|©\s*(?:19|20)\d\d", re.IGNORECASE
+    r"版权所有|举报电话|公网安备|ICP备|icp证|许可证(?:编)?号|备案号|all rights reserved|copyright ©|©\s*(?:19|20)\d\d",
+    re.IGNORECASE,
 )
 """Statements in the footer of a site."""
 
@@ -118,7 +127,8 @@ def trim(text: str) -> str:
     }
     dropped |= _buttons(lines, full) | _record(lines, full)
     tail = [i for i in full if i > last]
-    dropped |= {i for i in tail if _furniture(lines[i]) or _notice(lines[i])}
+    dropped |= {i for i in tail if _notice(lines[i]) and not SIGNED.fullmatch(_bare(lines[i]))}
+    dropped |= {i + 1 for i in dropped if i + 1 < len(lines) and not lines[i + 1].strip()}
     return "\n".join(line for i, line in enumerate(lines) if i not in dropped)
 
 
@@ -127,7 +137,11 @@ def _buttons(lines: list[str], full: list[int]) -> set[int]:
 
     A button is several on one line, or one whose line occurs again, or one of several words; a single word may be a heading.
     """
-    found = {i: BUTTON.findall(_bare(lines[i])) for i in full if len(lines[i]) <= 80 and BUTTONS.fullmatch(_bare(lines[i]))}
+    found = {
+        i: BUTTON.findall(_bare(lines[i]))
+        for i in full
+        if len(lines[i]) <= 80 and BUTTONS.fullmatch(_bare(lines[i]))
+    }
     first = Counter(names[0] for names in found.values())
     dropped = {
         i
@@ -181,8 +195,13 @@ def _credit(line: str) -> bool:
 
 
 def _dated(bare: str) -> bool:
-    """Whether a line is a date, with a source or an author at most."""
-    return len(bare) <= 80 and DATE.search(bare) is not None and len(FILLER.sub("", DATE.sub("", bare))) <= 16
+    """Whether a line is a date, with a source or an author at most; the dates of laws and lines of code are not."""
+    return (
+        len(bare) <= 80
+        and DATE.search(bare) is not None
+        and KEPT.search(bare) is None
+        and len(FILLER.sub("", DATE.sub("", bare))) <= 16
+    )
 
 
 def _notice(line: str) -> bool:
