@@ -34,9 +34,9 @@ def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
 
     Raises: AbsurdSpanError if a table cell has an impossible span.
     """
-    tree = parse(html)
-    check_spans(tree)
-    return claims(tree, html) | {"text": text_of(tree)}
+    page = parse(html)
+    check_spans(page)
+    return claims(page) | {"text": text_of(page)}
 
 
 def read_message(stream: IO[bytes]) -> bytes | None:

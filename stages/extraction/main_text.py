@@ -1,52 +1,25 @@
-"""The main text of a page, extracted by resiliparse after the page is narrowed to its prose and cleaned.
+"""The main text of a page: the element with most of its prose, cleaned of boilerplate.
 
-Three steps, none of them specific to a site. *Formulas* are converted to TeX. *Narrow*: find the smallest element that
-contains most of the prose, weighted by length and sentence punctuation (including full-width marks), without links;
-within it, remove lists of links, and elements labelled as boilerplate (comments, related pages, toolbars) if they
-contain little prose. *Trim*: remove short boilerplate lines before the first sentence and after the last.
+Four steps, none of them specific to a site. *Narrow*: find the smallest element that contains most of the prose, weighed
+by length and sentence punctuation (including full-width marks), without links. *Clean*: within it, remove lists of
+links, and elements labelled as boilerplate (comments, related pages, toolbars) if they contain little prose. *Write*:
+see `layout`. *Trim*: remove short boilerplate lines before the first sentence and after the last.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.html import HTMLTree, NodeType
+from stages.extraction.labels import INVISIBLE, SECTIONS, SHOWN, UNDISPLAYED
+from stages.extraction.layout import Layout
+from stages.extraction.line_numbers import drop_line_numbers
+from stages.extraction.page_tree import BLOCKS, LEAVES, Node, Page, parse, prose_of
+from stages.extraction.trim import trim
 
-from stages.extraction.formulas import restore
-
-SKIP = [
-    # not displayed; the parser keeps the markup inside the first two as plain text
-    "noframes", "noembed", "template", "script", "style",
-    # numbers and buttons beside code, anchors beside headings
-    "td.linenos", "td.gutter", "td.rouge-gutter", "td.blob-num", ".linenodiv", ".lineno", ".linenos", ".lnt",
-    ".line-numbers-rows", ".hljs-ln-numbers", ".gutter > .line", "button", ".copybtn", ".headerlink", ".header-anchor",
-    ".anchorjs-link", ".hash-link", ".mw-editsection",
-    # duplicate renderings of formulas as text
-    ".katex-html", ".MathJax_Preview",
-]  # fmt: skip
-"""Elements that are never text."""
-
-HIDDEN = [
-    "[hidden]", '[style*="display:none" i]', '[style*="display: none" i]', '[style*="visibility:hidden" i]',
-    '[style*="visibility: hidden" i]',
-]  # fmt: skip
-"""Hidden elements. They are not text, unless nearly all text is hidden: some pages hide it until a script has run."""
+__all__ = ["parse", "prose", "text_of"]
 
 MOSTLY_HIDDEN = 0.1
 """If less than this share of the main element's characters is visible, its text is taken to be hidden."""
-
-FURNITURE = re.compile(
-    r"(?:^|[\s_-])(?:bread-?crumbs?|crumbs?|comment\w*|disqus|related\w*|recommend\w*|share\w*|social|toolbar|paginat\w+|pager"
-    r"|copyright|newsletter|subscribe|side-?bar|popup|modal|cookies?|tooltip|hot-?news|rank(?:ing)?|foot(?:er)?|toc"
-    r"|nav\w*|menu|ad|ads|adbox|advert\w*|login|skip\w*|sponsor\w*|promo\w*)(?:$|[\s_-]|\d)",
-    re.IGNORECASE,
-)
-"""Words in the class or id of boilerplate elements; ignored if the element contains much of the page."""
-
-FURNITURE_WEIGHT = 0.1
-"""Weight of prose in boilerplate elements: comments may be longer than the article, and a `modal` may be the page."""
 
 MAX_FURNITURE = 0.25
 """A boilerplate element with more than this share of the main text's weighted prose is kept; without prose, of its
@@ -58,227 +31,105 @@ WRAPPER = 0.9
 LEAST_PLAIN = 0.15
 """If weighted prose is less than this share of all prose, labels are ignored: nearly all text is labelled `comment`."""
 
-UNSEEN = frozenset(
-    ("script", "style", "template", "noscript", "noframes", "noembed", "svg", "nav", "select", "iframe", "button",
-     "textarea", "object", "head", "video", "audio", "canvas", "input", "img", "br", "hr")
-)  # fmt: skip
-LEAVES = frozenset(
-    ("p", "pre", "blockquote", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "math")
-)
-INLINE = frozenset(
-    (
-        "a",
-        "span",
-        "b",
-        "i",
-        "em",
-        "strong",
-        "font",
-        "code",
-        "u",
-        "sub",
-        "sup",
-        "small",
-        "label",
-        "time",
-        "mark",
-        "kbd",
-    )
-)
-SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "blockquote"))
-"""Sections of a text: the main text is never narrowed to the longest of several."""
-
-ASIDES = frozenset(("aside", "footer"))
-MAINS = frozenset(("main", "article", "body"))
-
-STOPS = re.compile(r"[，。！？；：、…．]|[,.!?;:](?=\s|$)")
-WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-
-TEXT, ELEMENT = NodeType.TEXT, NodeType.ELEMENT
-
 HELD = 0.7
 """Least share of the page's prose in the main element."""
 
 LOST = 0.02
 """Largest share of prose in a similar sibling of the main element, or in its parent's own paragraphs."""
 
+NO_LISTS = SECTIONS | LEAVES | {"a"}
+"""Elements that are not removed as lists of links."""
+
+MAX_DETAIL = 120
+"""Most characters of an element that shows details."""
+
+TITLES = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "ol"))
+
 LEAST = 3.0
-"""Least weight of a page with prose; for other pages resiliparse alone chooses the text."""
+"""Least weight of a page with prose; of other pages all that is not boilerplate is text."""
 
-MAX_DEPTH = 200
-"""Elements nested deeper are ignored when weighing."""
+FEED = 5.0
+"""Less weight of prose for each item with a headline makes a list of other pages."""
 
-LONG_INLINE = 400
-"""Inline elements of at least this many characters may contain blocks, such as `<font>` around a whole old page."""
+LEAD = 1.5
+"""Least weight of prose between the heading and the main element that belongs to it."""
 
-ENDS = re.compile(
-    r"(?:跳[转到过至].{0,6}(?:内容|导航)?|分享[到至]?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
-    r"|[上下]一[篇页章条].{0,60}|(?:责任)?编辑|责编|当前位置|您的位置|相关(?:阅读|新闻|推荐|文章|链接)|推荐阅读"
-    r"|热门.{0,4}|扫一扫.{0,20}|关注公众号.{0,20}|版权所有.{0,80}"
-    r"|skip to (?:main )?(?:content|navigation)|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail|back to top"
-    r"|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?"
-    r"|(?:all rights reserved|copyright|©).{0,80})[\s:：|/>»]*",
+RIVAL = 1.4
+"""An invisible text is waiting for a script if it has this many times the prose of any visible element beside it; beside
+more it is hidden on purpose."""
+
+FOLD = re.compile(
+    r"(?:点击)?(?:展开|阅读|查看|显示|加载)(?:全文|全部|更多|剩余|余下|完整)(?:内容|文章|正文)?|(?:read|show|view|see|load) (?:more|all|the rest|full "
+    r"(?:article|story|text))|continue reading|expand(?: all| article)?",
     re.IGNORECASE,
 )
-"""Complete boilerplate lines at the ends of a text, in Chinese and in English."""
+"""What stands on the button that shows the hidden half of a text."""
+
+FOLD_LEVELS = 3
+"""The button stands in an element at most this far above the hidden half."""
 
 
-class Part:
-    """An element and its children `parts`.
-
-    weight: of its prose, with boilerplate weighted down; full: without; own: of its own paragraphs. chars, linked:
-    characters, and those in links.
-    """
-
-    __slots__ = ("chars", "full", "furniture", "kind", "linked", "node", "own", "parts", "tag", "weight")
-
-    def __init__(
-        self, node: Any, tag: str, kind: str, name: str
-    ) -> None:  # Any: the library publishes no types of nodes
-        self.node, self.tag, self.kind = node, tag, kind
-        self.weight = self.full = self.own = 0.0
-        self.chars = self.linked = 0
-        self.parts: list[Part] = []
-        words = f"{kind} {name}"  # name is "" for sections, whose ids are made from headings
-        self.furniture = tag in ASIDES or (
-            tag not in MAINS and len(words) > 1 and FURNITURE.search(words) is not None
-        )
-
-    @property
-    def counted(self) -> float:
-        """Its contribution to the weight of its parent."""
-        return self.weight * (FURNITURE_WEIGHT if self.furniture else 1.0)
-
-
-def parse(html: str) -> HTMLTree:
-    """Parse a page, with formulas converted to TeX."""
-    return HTMLTree.parse(restore(html))
-
-
-def text_of(tree: HTMLTree) -> str:
-    """Return the main text of a tree; the tree is modified."""
-    if tree.body is None:
-        return extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP)
-    page = _weigh(tree.body, "body", 0)
-    _unwrap(page)
-    if page.full < LEAST:
-        _clear(page)
-        return _trim(extract_plain_text(tree, main_content=True, alt_texts=False, skip_elements=SKIP))
-    labelled = page.weight >= LEAST_PLAIN * page.full
-    main = _narrow(page if labelled else _weigh(tree.body, "body", 0, labelled=False))
-    n_chars = main.chars - _clean(main)
-    _isolate(tree.body, main.node)
-    text = extract_plain_text(tree, main_content=False, alt_texts=False, skip_elements=SKIP + HIDDEN)
-    if len(text) < MOSTLY_HIDDEN * n_chars:
-        whole = extract_plain_text(
-            tree, main_content=False, alt_texts=False, hidden_elements=True, skip_elements=SKIP
-        )
-        text = whole if len(whole) > 2 * len(text) else text
-    return _trim(text)
+def text_of(page: Page) -> str:
+    """Return the main text of a page; elements of the page are marked as dropped."""
+    body = page.body
+    if body is None:
+        return ""
+    drop_line_numbers(page)
+    if body.full < LEAST:
+        return trim(_without_prose(page, body))
+    _unwrap(body)
+    if body.weight < LEAST_PLAIN * body.full:
+        _ignore_labels(body)
+    heading = _heading(page)
+    main = _with_lead(page, _beside_feed(page, _narrow(body), heading), heading)
+    _clean(main)
+    _hide(page, main)
+    text = trim(Layout(page).write(main))
+    title = _title(page, main, text)
+    return f"{title}\n\n{text.lstrip()}" if title else text
 
 
 def prose(text: str) -> float:
-    """Return the weight of a block of text as prose: 0 for a label or heading, about 1 for a sentence, at most 8.3."""
-    n = len(text)
-    if n < 12:
-        return 0.0
-    columns = n + len(WIDE.findall(text))
-    stops = len(STOPS.findall(text))
-    if columns < 50 and not stops:
-        return 0.0
-    return min(columns / 100, 5.0) + min(stops, 10) / 3
+    """Return the weight of a block of text as prose, see `page_tree.prose`."""
+    return prose_of(text)
 
 
-def prose_like(text: str) -> bool:
-    """Return whether a text may contain prose: at least one sentence mark per 300 characters."""
-    return len(STOPS.findall(text)) * 300 >= len(text)
-
-
-def _weigh(node: Any, tag: str, depth: int, labelled: bool = True) -> Part:
-    """Weigh an element and its descendants, visiting each block once; labelled: whether boilerplate labels count."""
-    part = Part(node, tag, node.class_name or "", (node.id or "") if tag not in SECTIONS else "")
-    if part.furniture and labelled and not prose_like(text := node.text):
-        part.chars = part.linked = len(text.strip())  # treated as a menu
-        return part
-    texts: list[str] = []
-    linked = 0
-    child = node.first_child
-    while child is not None:
-        kind = child.type
-        if kind == TEXT:
-            texts.append(child.value)
-        elif kind == ELEMENT and (name := child.tag) not in UNSEEN:
-            if name in LEAVES:
-                _add_leaf(part, child, name)
-            elif name in INLINE and (len(text := child.text) < LONG_INLINE or name == "a"):
-                if name == "a":
-                    linked += len(text)
-                else:
-                    texts.append(text)
-            elif depth < MAX_DEPTH:
-                below = _weigh(child, name, depth + 1, labelled)
-                part.parts.append(below)
-                part.weight += below.counted
-                part.full += below.full
-                part.chars += below.chars
-                part.linked += below.linked
-        child = child.next_sibling
-    text = "".join(texts).strip()
-    part.chars += len(text) + linked
-    part.linked += linked
-    if text and linked <= len(text):
-        weight = prose(text)
-        _add(part, weight)
-    if not labelled:
-        part.furniture = False
-    return part
-
-
-def _add(part: Part, weight: float) -> None:
-    part.own += weight
-    part.weight += weight
-    part.full += weight
-
-
-def _unwrap(page: Part) -> None:
+def _unwrap(page: Node) -> None:
     """Ignore the boilerplate label of elements that contain nearly the whole page, such as `<div class="modal">`."""
     path = [page]
-    while path[-1].parts:
-        best = max(path[-1].parts, key=lambda part: part.full)
+    while blocks := _blocks(path[-1]):
+        best = max(blocks, key=lambda part: part.full)
         if best.full < WRAPPER * page.full:
             break
         best.furniture = False
+        best.shown = True
         path.append(best)
     for part in reversed(path):
-        part.weight = part.own + sum(below.counted for below in part.parts)
+        part.weight = part.own + sum(below.counted for below in _blocks(part))
 
 
-def _add_leaf(part: Part, node: Any, tag: str) -> None:
-    text = node.text.strip()
-    n = len(text)
-    part.chars += n
-    if tag == "pre":
-        weight = min(n / 100, 5.0)
-    elif weight := prose(text) if n else 0.0:
-        linked = 0
-        child = node.first_child
-        while child is not None:
-            if child.type == ELEMENT and child.tag == "a":
-                linked += len(child.text)
-            child = child.next_sibling
-        part.linked += linked
-        weight *= max(1 - 1.5 * linked / n, 0.0)
-    _add(part, weight)
+def _blocks(node: Node) -> list[Node]:
+    """The parts of an element that may be the main element: all but paragraphs and headings."""
+    return [part for part in node.parts if part.tag not in LEAVES]
 
 
-def _narrow(page: Part) -> Part:
+def _ignore_labels(page: Node) -> None:
+    stack = [page]
+    while stack:
+        part = stack.pop()
+        part.furniture = False
+        part.weight = part.full
+        stack += part.parts
+
+
+def _narrow(page: Node) -> Node:
     """Descend from the page to the smallest element that contains most of its prose and has no similar siblings."""
     at, share = page, 1.0
-    while at.parts:
-        best = max(at.parts, key=lambda part: part.counted)
+    while at.weight and (blocks := _blocks(at)):
+        best = max(blocks, key=lambda part: part.counted)
         share *= best.counted / at.weight
         others = any(
-            _alike(part, best) and part.counted > LOST * at.weight for part in at.parts if part is not best
+            _alike(part, best) and part.counted > LOST * at.weight for part in blocks if part is not best
         )
         if share < HELD or at.own > LOST * at.weight or others:
             break
@@ -286,57 +137,220 @@ def _narrow(page: Part) -> Part:
     return at
 
 
-def _alike(part: Part, best: Part) -> bool:
+def _heading(page: Page) -> Node | None:
+    """The heading of a page that is its title, the longest if there are several."""
+    named = page.named.get("title", ())
+    title = _letters(page.text(named[0])) if named else ""
+    best, n = None, 3
+    for heading in page.named.get("h1", ()):
+        letters = _letters(page.text(heading)[:300])
+        if len(letters) > n and letters in title and heading.label.hidden == SHOWN:
+            best, n = heading, len(letters)
+    return best
+
+
+def _is_feed(node: Node) -> bool:
+    """Whether an element is a list of other pages: most of its prose is in parts of which each has a headline."""
+    while node.parts and (best := max(node.parts, key=lambda part: part.full)).full >= HELD * node.full > 0:
+        node = best
+    items = [part for part in node.parts if part.headlines and part.tag not in LEAVES]
+    prose_in_items = sum(part.full for part in items)
+    return len(items) >= 5 and prose_in_items >= HELD * node.full and prose_in_items < FEED * len(items)
+
+
+def _beside_feed(page: Page, main: Node, heading: Node | None) -> Node:
+    """Return the text below the heading of a page if its main element is a list of other pages."""
+    if heading is None or not _is_feed(main):
+        return main
+    best, around = main, page.parent(heading)
+    while around is not None and around.tag != "html" and around is not main and not _is_feed(around):
+        best, around = around, page.parent(around)
+    return best if best.full >= LEAST else main
+
+
+def _with_lead(page: Page, main: Node, heading: Node | None) -> Node:
+    """Return the element that also contains the prose between the heading and the main element.
+
+    It is the lead of an article or the opening post of a thread.
+    """
+    best, at = main, main
+    while (
+        heading is not None
+        and heading.start < at.start
+        and (parent := page.parent(at)) is not None
+        and at.tag != "body"
+    ):
+        before = [part for part in parent.parts if part.start < at.start and part.end > heading.start]
+        leads = [part for part in before if _is_lead(part)]
+        if leads:
+            for part in parent.parts:
+                part.dropped |= (
+                    part is not at and part not in leads and not (part.start > at.start and _alike(part, at))
+                )
+            best = parent
+        at = parent
+    return best
+
+
+def _is_lead(part: Node) -> bool:
+    return (
+        part.weight >= LEAD
+        and not part.furniture
+        and not part.label.details
+        and part.linked < 0.3 * part.chars
+    )
+
+
+def _alike(part: Node, best: Node) -> bool:
     """Whether two siblings seem to belong to one text: both are sections, or blocks of the same class."""
-    return part.tag == best.tag and (part.tag in SECTIONS or (part.kind == best.kind and part.kind != ""))
+    return part.tag == best.tag and (
+        part.tag in SECTIONS or (part.label.kind == best.label.kind and part.label.kind != "")
+    )
 
 
-def _clean(main: Part) -> int:
-    """Remove boilerplate and lists of links from the main element; return the number of characters removed."""
+def _clean(main: Node) -> None:
+    """Drop boilerplate, details such as author and date, and lists of links from the main element."""
     limit = MAX_FURNITURE * main.weight
-    stack = list(main.parts)
-    n_removed = 0
+    stack = [(part, main) for part in main.parts]
     while stack:
-        part = stack.pop()
-        is_list = part.weight < 0.5 and part.linked > 0.5 * part.chars and part.tag not in SECTIONS
-        if (part.furniture and part.counted <= limit) or is_list:
-            n_removed += part.chars
-            part.node.decompose()
+        part, parent = stack.pop()
+        if (part.furniture and part.counted <= limit) or _is_link_list(part, parent) or _is_detail(part):
+            part.dropped = True
         else:
-            stack += part.parts
-    return n_removed
+            stack += ((below, part) for below in part.parts)
 
 
-def _clear(page: Part) -> None:
-    """Remove boilerplate that contains little of the text from a page without prose."""
-    stack = list(page.parts)
-    while stack:
-        part = stack.pop()
-        if part.furniture and part.chars <= MAX_FURNITURE * page.chars:
-            part.node.decompose()
-        else:
-            stack += part.parts
+def _is_link_list(part: Node, parent: Node) -> bool:
+    """Whether an element is navigation: mostly links, and not a list below an item of a text."""
+    if part.weight >= 0.5 or part.linked <= 0.5 * part.chars or part.tag in NO_LISTS:
+        return False
+    return not (parent.tag == "li" and parent.own > 0)
 
 
-def _isolate(body: Any, node: Any) -> None:
-    """Remove everything from the body but one element."""
-    if node == body:
-        return
-    body.append_child(node)
-    while body.first_child != node:
-        body.first_child.decompose()
+def _is_detail(part: Node) -> bool:
+    """Whether an element shows details of the text, and is no text itself: no heading, code or sentence."""
+    return (
+        part.label.details
+        and part.full < 0.5
+        and 0 < part.chars <= MAX_DETAIL
+        and not any(below.tag in TITLES for below in part.parts)
+    )
 
 
-def _trim(text: str) -> str:
-    """Remove boilerplate lines before the first line of prose and after the last; without prose keep all lines."""
-    lines = text.split("\n")
-    first = next((i for i, line in enumerate(lines) if prose(line.strip())), None)
-    if first is None:
-        return text
-    last = next(i for i in range(len(lines) - 1, -1, -1) if prose(lines[i].strip()))
-    kept = [
-        line
-        for i, line in enumerate(lines)
-        if first <= i <= last or not (len(line) < 100 and ENDS.fullmatch(line.strip(" \t\u3000•*-【[】]")))
+def _hide(page: Page, main: Node) -> None:
+    """Drop hidden elements of the main element, but for those that are part of its text.
+
+    Pages hide a text until a script has run (it is invisible, or most of the page's prose), and the second half of a
+    text until a button is pressed.
+    """
+    hidden = [
+        item
+        for item in page.items[main.start : main.end]
+        if isinstance(item, Node) and item.label.hidden != SHOWN and not item.shown and item is not main
     ]
-    return "\n".join(kept)
+    if not hidden:
+        return
+    outermost, end = [], 0
+    for node in hidden:
+        if node.start >= end:
+            outermost.append(node)
+            end = node.end
+    n_hidden = sum(node.chars for node in outermost if not node.dropped)
+    if n_hidden > (1 - MOSTLY_HIDDEN) * main.chars:
+        return
+    buttons = _buttons(page, main)
+    for node in hidden:
+        weight = node.full if node.tag in BLOCKS or node.parts else prose(page.text(node))
+        text = weight >= 1.0 and not node.furniture
+        invisible = node.label.hidden == INVISIBLE and text and node.full > RIVAL * _rival(page, node, main)
+        most = node.label.hidden == UNDISPLAYED and text and node.full > 0.5 * main.full
+        if not (invisible or most or (text and _folded(page, node, buttons))):
+            node.dropped = True
+
+
+def _rival(page: Page, node: Node, main: Node) -> float:
+    """The most prose in one visible element beside a hidden one, or beside an element around it, in the main element."""
+    most = 0.0
+    around: Node | None = node
+    while around is not None and around is not main:
+        parent = page.parent(around)
+        for part in parent.parts if parent is not None else ():
+            if part is not around and part.label.hidden == SHOWN:
+                most = max(most, part.full)
+        around = parent
+    return most
+
+
+def _buttons(page: Page, main: Node) -> list[int]:
+    """Positions of the texts in an element that stand on buttons to show more."""
+    return [
+        i
+        for i, item in enumerate(page.items[main.start : main.end], main.start)
+        if isinstance(item, str)
+        and len(item) < 60
+        and FOLD.fullmatch(item.strip(" \t\r\n\u3000>»…↓▼.[]【】()（）"))
+    ]
+
+
+def _folded(page: Page, node: Node, buttons: list[int]) -> bool:
+    """Whether a hidden element is the half of a text that a button shows."""
+    around: Node | None = node
+    for _ in range(FOLD_LEVELS if buttons else 0):
+        around = page.parent(around) if around is not None else None
+        if around is None or around.tag == "body":
+            return False
+        if any(around.start < i < around.end for i in buttons):
+            return True
+    return False
+
+
+def _without_prose(page: Page, body: Node) -> str:
+    """Return the text of a page without prose: verse, tables, a list of links."""
+    stack, lists = list(body.parts), []
+    left = body.chars
+    while stack:
+        part = stack.pop()
+        if (
+            part.furniture or part.tag == "header" or part.label.hidden
+        ) and part.chars <= MAX_FURNITURE * left:
+            part.dropped = True
+            left -= part.chars
+        elif part.linked > 0.5 * part.chars and part.tag not in NO_LISTS:
+            lists.append(part)
+        else:
+            stack += part.parts
+    if sum(part.chars for part in lists) < left:
+        for part in lists:
+            part.dropped = True
+    return Layout(page).write(body)
+
+
+def _title(page: Page, main: Node, text: str) -> str:
+    """Return the title of a page as it is shown, if it stands outside the main element, and "" if it is in the text.
+
+    It is the longest text in front of the main element that is part of `<title>`, first of all a heading.
+    """
+    named = page.named.get("title", ())
+    title = _letters(page.text(named[0])) if named else ""
+    if not title or page.body is None:
+        return ""
+    best, start = "", _letters(text[: 4 * len(title) + 400])
+    for heading in page.named.get("h1", ()):
+        if heading.label.hidden == SHOWN and not heading.label.never:
+            best = _longer(best, page.text(heading), title)
+    if not best:
+        for item in page.items[page.body.start : main.start]:
+            if isinstance(item, str):
+                best = _longer(best, item, title)
+    return "" if _letters(best) in start else " ".join(best.split())
+
+
+def _longer(best: str, found: str, title: str) -> str:
+    """The longer of two texts, if the second is part of a title and much of it."""
+    letters = _letters(found[:300])
+    is_title = len(letters) >= 4 and letters in title and 3 * len(letters) >= len(title)
+    return found if is_title and len(letters) > len(_letters(best)) else best
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).lower()

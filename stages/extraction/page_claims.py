@@ -11,9 +11,9 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from resiliparse.parse.html import HTMLTree
 
 from stages.extraction.claim_values import iso_date, license_id
+from stages.extraction.page_tree import Node, Page
 
 MAX_LINKS = 100
 MAX_CHARS = 500
@@ -24,12 +24,36 @@ MAX_JSON_NODES = 2000
 
 DATE_METAS = (
     "article:published_time", "article:published", "og:published_time", "bytedance:published_time",
-    "weibo:article:create_at", "datepublished", "publishdate", "pubdate", "publish_date", "publish-date",
-    "dc.date.issued", "dcterms.issued", "dcterms.created", "dc.date", "citation_publication_date", "parsely-pub-date",
-    "sailthru.date", "firstpublishedtime",
+    "weibo:article:create_at", "og:article:published_time", "og:publish_date", "datepublished", "date_published",
+    "date-published", "publishdate", "publisheddate", "published_date", "publishedat", "published_time", "published",
+    "publish_time", "pubdate", "pub_date", "publish_date", "publish-date", "publication_date", "rbpubdate",
+    "originalpublicationdate", "article_date_original", "article:post_date", "dcsext.articlefirstpublished",
+    "dc.date.issued", "dcterms.issued", "dc.date.created", "dcterms.created", "dc.created", "datecreated", "dc.date",
+    "citation_publication_date", "citation_online_date", "citation_date", "parsely-pub-date", "sailthru.date",
+    "firstpublishedtime", "cxenseparse:recs:publishtime", "shareaholic:article_published_time", "displaydate",
+    "release_date", "og:release_date",
 )  # fmt: skip
 """Names of `<meta>` elements with the date of publication, most explicit first; the first five are those of Open Graph
-and of Chinese portals."""
+and of Chinese portals. Names of the last modification (`article:modified_time`, `og:updated_time`, `last-modified`,
+`revised`) are not among them."""
+
+MODIFIED = re.compile(
+    r"updat|modifi|revis|edited|last[ _-]?(?:mod|chang|edit)|更新|修改|修订|修訂|编辑于|編輯|最后|最後|更正",
+    re.IGNORECASE,
+)
+PUBLISHED = re.compile(
+    r"publi(?:sh|cat)|pub-?date|posted|created|issued|entry-date|post-date|发布|發布|发表|發表|刊登|发帖|發佈|创建|首发",
+    re.IGNORECASE,
+)
+"""Words in the attributes of a date, or directly before it, that say which one it is."""
+
+N_TIMES = 200
+"""Elements with dates that are examined."""
+
+OTHER_WORKS = frozenset(("comment", "review", "answer", "userreview", "critiquereview", "claimreview"))
+"""Types of linked data that are answers to the page; their dates are not its own. Source: schema.org."""
+
+DATE_PUBLISHED = re.compile(r'"datePublished"\s*:\s*"([^"]{8,40})"')
 
 ROBOTS = re.compile(
     r"robots|[\w-]*bot|[\w-]*spider|slurp|google-extended|applebot-extended|anthropic-ai|claude-web|cohere-ai"
@@ -37,16 +61,13 @@ ROBOTS = re.compile(
 )
 """Names of `<meta>` elements addressed to all crawlers or to one."""
 
-LICENSE_LINKS = '[rel~="license" i][href], a[href*="creativecommons.org/" i]'
-"""Links to licences. Source: HTML standard, section 4.6.7.7 (link type license)."""
-
 FOOTERS = re.compile(
     r"(?:^|[\s_-])(?:foot\w*|copyright|colophon|license|licence|bottom)(?:$|[\s_-])", re.IGNORECASE
 )
 
 
-def claims(tree: HTMLTree, html: str) -> dict[str, Any]:  # Any: strings and lists of strings
-    """Return the claims of a page about itself; `html` is its source.
+def claims(page: Page) -> dict[str, Any]:  # Any: strings and lists of strings
+    """Return the claims of a page about itself.
 
     Returns: the following, where present: title; language (`<html lang>`); canonical_url; published, an ISO date or
     time, and published_from, its source (`json-ld`, `meta`, `itemprop`, `time`); robots, one statement for each
@@ -56,49 +77,38 @@ def claims(tree: HTMLTree, html: str) -> dict[str, Any]:  # Any: strings and lis
     unless it names several.
     """
     fields: dict[str, Any] = {}
-    if title := " ".join((tree.title or "").split()):
-        fields["title"] = title
-    document = tree.document
-    if document is None:
-        return fields
-    root = document.query_selector("html")
-    if root is not None and (language := _attribute(root, "lang")):
-        fields["language"] = language[:MAX_CHARS]
-    heads = list(_heads(tree, html))
-    metas = [
-        (_attribute(node, "name") or _attribute(node, "property"), _attribute(node, "content"))
-        for node in heads
-        if node.tag == "meta"
-    ]
-    metas = [(name.lower(), content) for name, content in metas if name and content]
+    for node in page.named.get("title", ())[:1]:
+        if title := " ".join(page.text(node).split()):
+            fields["title"] = title
+    for node in page.named.get("html", ())[:1]:
+        if language := node.attribute("lang"):
+            fields["language"] = language[:MAX_CHARS]
+    metas = _contents(page)
     fields |= _metas(metas)
-    fields |= _published(document, heads, metas, html)
-    for node in heads:
+    fields |= _published(page, metas)
+    for node in page.named.get("marked", ()):
+        if page.head is None or node.start > page.head.end:
+            break
         if (
             node.tag == "link"
-            and _attribute(node, "rel").lower() == "canonical"
-            and (href := _attribute(node, "href"))
+            and node.attribute("rel").lower() == "canonical"
+            and (href := node.attribute("href"))
         ):
             fields["canonical_url"] = href[: 2 * MAX_CHARS]
             break
-    if "license" in html or "creativecommons.org" in html or "LICENSE" in html:
-        fields |= _licenses(document)
-    return fields
+    return fields | _licenses(page)
 
 
-def _heads(tree: HTMLTree, html: str) -> Iterator[Any]:
-    """Yield the elements of `<head>`, then the metas that a malformed page has in its body."""
-    head = tree.head
-    node = head.first_child if head is not None else None
-    for _ in range(10 * MAX_LINKS):
-        if node is None:
-            break
-        if node.tag in ("meta", "link", "script"):
-            yield node
-        node = node.next_sibling
-    body = html.find("<body")
-    if tree.document is not None and body >= 0 and html.find("<meta", body) > 0:
-        yield from list(tree.document.query_selector_all("body meta[content]")[: MAX_LINKS // 4])
+def _contents(page: Page) -> list[tuple[str, str]]:
+    """Name and content of the metas of a page; a malformed page has some in its body."""
+    metas = []
+    for node in page.named.get("meta", ())[: 10 * MAX_LINKS]:
+        values = node.attributes()
+        name = (values.get("name") or values.get("property") or "").strip().lower()
+        content = values.get("content", "").strip()
+        if name and content:
+            metas.append((name, content))
+    return metas
 
 
 def _metas(metas: list[tuple[str, str]]) -> dict[str, Any]:
@@ -112,30 +122,33 @@ def _metas(metas: list[tuple[str, str]]) -> dict[str, Any]:
     return fields | ({"robots": "; ".join(statements)[:MAX_CHARS]} if statements else {})
 
 
-def _published(document: Any, heads: list[Any], metas: list[tuple[str, str]], html: str) -> dict[str, str]:
-    for source, value in chain(_linked_data(document, html), _date_metas(metas), _dated(document, html)):
+def _published(page: Page, metas: list[tuple[str, str]]) -> dict[str, str]:
+    for source, value in chain(_linked_data(page), _date_metas(metas), _dated(page)):
         if date := iso_date(value):
             return {"published": date, "published_from": source}
     return {}
 
 
-def _linked_data(document: Any, html: str) -> Iterator[tuple[str, str]]:
-    """Yield datePublished of JSON-LD, anywhere in a graph. Source: schema.org."""
-    if "datePublished" not in html or "ld+json" not in html:
-        return
-    for node in list(document.query_selector_all('script[type="application/ld+json" i]')[:10]):
-        text = node.text
+def _linked_data(page: Page) -> Iterator[tuple[str, str]]:
+    """Yield datePublished of JSON-LD, anywhere in a graph but in comments and reviews. Source: schema.org."""
+    for text in page.linked_data[:10]:
         if len(text) > MAX_JSON_LD or "datePublished" not in text:
             continue
         try:
             stack = [msgspec.json.decode(text)]
         except (msgspec.DecodeError, RecursionError):
-            continue
+            stack = []
+            yield from (("json-ld", date) for date in DATE_PUBLISHED.findall(text)[:1])
         for _ in range(MAX_JSON_NODES):
             if not stack:
                 break
             value = stack.pop()
             if isinstance(value, dict):
+                types = value.get("@type", "")
+                if {
+                    str(kind).lower() for kind in (types if isinstance(types, list) else [types])
+                } & OTHER_WORKS:
+                    continue
                 if isinstance(date := value.get("datePublished"), str):
                     yield "json-ld", date
                 stack += reversed(value.values())
@@ -150,35 +163,89 @@ def _date_metas(metas: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
             yield "meta", by_name[name]
 
 
-def _dated(document: Any, html: str) -> Iterator[tuple[str, str]]:
-    if (
-        "datePublished" in html
-        and (node := document.query_selector('[itemprop="datePublished"]')) is not None
-    ):
-        yield (
-            "itemprop",
-            _attribute(node, "datetime") or _attribute(node, "content") or node.text[:100].strip(),
-        )
-    if "<time" in html:
-        for where in ("time[pubdate][datetime]", "article time[datetime]", "main time[datetime]"):
-            if (node := document.query_selector(where)) is not None:
-                yield "time", _attribute(node, "datetime")
+def _dated(page: Page) -> Iterator[tuple[str, str]]:
+    """Yield the dates of elements, those that are marked as publication first, without those of a modification."""
+    for node in page.named.get("marked", ())[:N_TIMES]:
+        if "datepublished" in node.attribute("itemprop").lower().split():
+            yield "itemprop", _value(page, node)
+    marked, plain = [], []
+    for node in (*page.named.get("time", ())[:N_TIMES], *page.named.get("dated", ())[:N_TIMES]):
+        words = f"{_before(page, node)} {node.markup.partition('datetime=')[0]}"
+        published = PUBLISHED.search(words) is not None or " pubdate" in node.markup
+        if (MODIFIED.search(words + page.text(node)[:50]) and not published) or _in_furniture(page, node):
+            continue
+        if published:
+            marked.append(node)
+        elif node.tag == "time" and _in_main(page, node):
+            plain.append(node)
+    for node in (*marked, *plain):
+        yield "time", _value(page, node)
 
 
-def _licenses(document: Any) -> dict[str, Any]:
-    links = list(
-        document.query_selector_all(LICENSE_LINKS)[:MAX_LINKS]
-    )  # the cost of each further node grows with the number before it
-    hrefs = {_attribute(link, "href")[:MAX_CHARS]: None for link in links}  # in order, each once
+def _value(page: Page, node: Node) -> str:
+    """The date that an element gives to programs, or shows."""
+    values = node.attributes()
+    return (
+        values.get("datetime")
+        or values.get("content")
+        or values.get("title")
+        or page.text(node)[:100].strip()
+    )
+
+
+def _before(page: Page, node: Node) -> str:
+    """The words directly before an element, in its own line."""
+    words = ""
+    for item in reversed(page.items[max(node.start - 6, 0) : node.start]):
+        if isinstance(item, Node) and item.tag in ("br", "time", "p", "li"):
+            break
+        if (
+            isinstance(item, int)
+            and isinstance(closed := page.items[-item], Node)
+            and closed.tag not in ("span", "a")
+        ):
+            break
+        if isinstance(item, str) and not item.isspace():
+            words = item.strip()[-20:]
+            break
+    return words
+
+
+def _around(page: Page, node: Node) -> Iterator[Node]:
+    """Yield the elements around a node, at most 50."""
+    around = page.parent(node)
+    for _ in range(50):
+        if around is None:
+            break
+        yield around
+        around = page.parent(around)
+
+
+def _in_furniture(page: Page, node: Node) -> bool:
+    return any(around.label.furniture for around in _around(page, node))
+
+
+def _in_main(page: Page, node: Node) -> bool:
+    return any(around.tag in ("article", "main") for around in _around(page, node))
+
+
+def _licenses(page: Page) -> dict[str, Any]:
+    links = [
+        node
+        for node in page.named.get("marked", ())
+        if node.tag in ("a", "link", "area")
+        and (href := node.attribute("href"))
+        and ("license" in node.attribute("rel").lower().split() or "creativecommons.org/" in href.lower())
+    ][:MAX_LINKS]
+    hrefs = {link.attribute("href")[:MAX_CHARS]: None for link in links}  # in order, each once
     declared: set[str] = set()
     places: dict[str, set[str]] = {}
     for link in links:
-        href = _attribute(link, "href")[:MAX_CHARS]
-        place = _place(link)
-        if "license" in _attribute(link, "rel").lower().split():
+        href = link.attribute("href")[:MAX_CHARS]
+        if "license" in link.attribute("rel").lower().split():
             declared.add(href)
         if name := license_id(href):
-            places.setdefault(place, set()).add(name)
+            places.setdefault(_place(page, link), set()).add(name)
     fields: dict[str, Any] = {"license_links": list(hrefs)} if hrefs else {}
     if len(declared) == 1:
         fields["rel_license"] = declared.pop()
@@ -188,22 +255,13 @@ def _licenses(document: Any) -> dict[str, Any]:
     return fields
 
 
-def _place(link: Any) -> str:
+def _place(page: Page, link: Node) -> str:
     """Region of the page that contains a link: a footer applies to the page, the main text perhaps to a picture."""
-    node = link.parent
-    for _ in range(50):
-        if node is None or node.tag in (None, "", "html"):
-            break
+    for node in _around(page, link):
         if node.tag in ("head", "footer"):
             return node.tag
-        words = f"{node.class_name or ''} {node.id or ''}"
-        if node.tag != "body" and FOOTERS.search(words):
+        if node.tag not in ("html", "body") and FOOTERS.search(node.label.words):
             return "footer"
         if node.tag in ("article", "main"):
             return "main"
-        node = node.parent
     return "body"
-
-
-def _attribute(node: Any, name: str) -> str:
-    return (node.getattr(name) or "").strip()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 
-from resiliparse.parse.html import HTMLTree
+from stages.extraction.page_tree import Page
 
 MAX_SPAN = (1 << 31) - 1
 """Largest span that is accepted: the largest signed 32-bit integer."""
 
-SPANS = {"td, th": ("colspan", "rowspan"), "col, colgroup": ("span",)}
+SPANS = {"td": ("colspan", "rowspan"), "th": ("colspan", "rowspan"), "col": ("span",), "colgroup": ("span",)}
 """Table elements -> their span attributes."""
 
 NUMBER = re.compile(r"[\t\n\f\r ]*\+?0*([0-9]+)")
@@ -25,18 +25,18 @@ class AbsurdSpanError(Exception):
     """A cell of a page spans more than MAX_SPAN; the message names it."""
 
 
-def check_spans(tree: HTMLTree) -> None:
+def check_spans(page: Page) -> None:
     """Check the spans of all table cells of a page.
 
     Raises: AbsurdSpanError if a cell spans more than MAX_SPAN columns or rows.
     """
-    if tree.document is None:
-        return
-    for elements, names in SPANS.items():
-        for cell in tree.document.query_selector_all(elements):
+    for tag, names in SPANS.items():
+        for cell in page.named.get(tag, ()):
+            if "span" not in cell.markup:
+                continue
             for name in names:
-                match = NUMBER.match(cell.getattr(name, "") or "")
+                match = NUMBER.match(cell.attributes().get(name, ""))
                 if match and (len(match[1]) > 10 or int(match[1]) > MAX_SPAN):
                     raise AbsurdSpanError(
-                        f'<{cell.tag} {name}="{match[1][:40]}">; expected at most {MAX_SPAN:,} columns or rows'
+                        f'<{tag} {name}="{match[1][:40]}">; expected at most {MAX_SPAN:,} columns or rows'
                     )

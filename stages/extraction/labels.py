@@ -1,0 +1,127 @@
+"""What the attributes of an element say about it: boilerplate, hidden, code, never text.
+
+Words in classes and ids, none of them of one site; `main_text` decides what follows from them.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from html import unescape
+
+ATTRIBUTE = re.compile(r'\s([^\s>/]+?)="([^"]*)"')
+
+FURNITURE = re.compile(
+    r"(?:^|[\s_-])(?:(comment\w*|disqus|related\w*|recommend\w*|side-?bar|newsletter|subscribe|popup|modal|cookies?|foot(?:er)?"
+    r"|sponsor\w*|promo\w*|advert\w*|hot-?news|disclaim\w*)|copyright|bread-?crumbs?|crumbs?|share\w*|social|toolbar|paginat\w+|pager"
+    r"|tooltip|rank(?:ing)?|toc|nav\w*|menu|ad|ads|adbox|login|skip\w*)(?:$|[\s_-]|\d)",
+    re.IGNORECASE,
+)
+"""Words in the class or id of boilerplate elements; ignored if the element contains much of the page. Those of the group may
+contain prose; the others are no boilerplate if they do."""
+
+DETAILS = re.compile(
+    r"(?:^|[\s_-])(?:by-?line|date-?line|author\w*|writer|editors?|meta|post-?info|article-?info|info|source|origin|time-?stamp|(?:pub-?)?(?:date|time)"
+    r"|tags?|key-?words?|actions?|operat\w+|tools?|btns?|buttons?|votes?|likes?|prais\w*|zan|counts?|stats?|views|qr-?code|erweima"
+    r"|player|audio|statement|declar\w*|repl(?:y|ies)-?(?:btn|bar|box|tip)?|report|feed-?back|prev|next|prev-?next|user-?\w*|tips?|edit)"
+    r"(?:$|[\s_-]|\d)",
+    re.IGNORECASE,
+)
+"""Words in the class or id of details of a text: its author, date, source, tags, counters and buttons. An element with one
+of them is no text if it contains no prose and few characters."""
+
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+NEVER = frozenset(
+    "linenos linenodiv lineno lnt line-numbers-rows hljs-ln-numbers rouge-gutter blob-num copybtn headerlink header-anchor"
+    " anchorjs-link hash-link mw-editsection katex-html mathjax_preview".split()
+)
+"""Classes of elements that are never text: numbers beside code, anchors beside headings, formulas rendered twice."""
+
+CODE = re.compile(
+    r"(?:^|[\s_-])(?:blob-code|hljs-ln-code|code-?line|line-?code|file-line|diff-?line)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
+"""Classes of table cells that contain a line of code."""
+
+NUMBERS = re.compile(
+    r"gutter|line-?n(?:o|um)|number(?:ing|s)?(?:$|[\s_-])|linenr|(?:^|[\s_-])(?:ln|nums?)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
+"""Classes of elements with numbers of lines, which are no text beside code if they are digits alone."""
+
+NO_DISPLAY = re.compile(r"display\s*:\s*none", re.IGNORECASE)
+NOT_VISIBLE = re.compile(r"visibility\s*:\s*hidden", re.IGNORECASE)
+
+SHOWN, UNDISPLAYED, INVISIBLE = 0, 1, 2
+"""Whether an element is shown, has no box, or an invisible one, as pages have it until a script has run."""
+
+SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "blockquote"))
+"""Sections of a text: the main text is never narrowed to the longest of several; their ids are made from headings."""
+
+ASIDES = frozenset(("aside", "footer", "nav"))
+MAINS = frozenset(("main", "article", "body", "html"))
+TEXTUAL = frozenset(("p", "pre", "code", "h1", "h2", "h3", "h4", "h5", "h6"))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What an element's attributes say: `kind` is its class, `words` class and id, `hidden` one of SHOWN, UNDISPLAYED,
+    INVISIBLE.
+    strong: boilerplate even if it contains prose; details: see DETAILS; never: never text; code: a line of code; pre: white space counts.
+    """
+
+    kind: str = ""
+    words: str = ""
+    furniture: bool = False
+    strong: bool = False
+    details: bool = False
+    hidden: int = SHOWN
+    never: bool = False
+    code: bool = False
+    pre: bool = False
+
+
+def attributes(markup: str) -> dict[str, str]:
+    """Return the attributes of a serialised start tag; names are in lower case."""
+    return {
+        name.lower(): unescape(value) if "&" in value else value for name, value in ATTRIBUTE.findall(markup)
+    }
+
+
+def label_of(tag: str, markup: str) -> Label:
+    """Return the label of an element from its tag and the attributes of its serialised start tag."""
+    values = attributes(markup)
+    kind = values.get("class", "")
+    name = values.get("id", "")
+    words = CAMEL.sub("-", f"{kind} {name if tag not in SECTIONS else ''}"[:1000])
+    style = values.get("style", "")
+    if NO_DISPLAY.search(style) or values.get("hidden", "until-found") != "until-found":
+        hidden = UNDISPLAYED
+    else:
+        hidden = INVISIBLE if NOT_VISIBLE.search(style) else SHOWN
+    furniture, strong, details = (
+        words_of(words) if len(words) > 1 and tag not in MAINS else (False, False, False)
+    )
+    return Label(
+        kind=kind,
+        words=f"{kind} {name}",
+        furniture=furniture or tag in ASIDES,
+        strong=strong or tag in ASIDES,
+        details=details and tag not in TEXTUAL,
+        hidden=hidden,
+        never=any(word in NEVER for word in kind.lower().split()) if kind else False,
+        code=CODE.search(kind) is not None,
+        pre=tag != "pre" and "white-space:pre;" in style.replace(" ", "") + ";",
+    )
+
+
+@functools.lru_cache(1 << 14)
+def words_of(words: str) -> tuple[bool, bool, bool]:
+    """Whether the words of a class and id are those of boilerplate, strongly so, or of details."""
+    strong = found = False
+    for match in FURNITURE.finditer(words):
+        found = True
+        strong = strong or match[1] is not None
+    return found, strong, DETAILS.search(words) is not None

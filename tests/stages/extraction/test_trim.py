@@ -1,0 +1,154 @@
+"""Lines that are not a text's own go from its ends; everything else stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from stages.extraction.main_text import parse, text_of
+from stages.extraction.trim import trim
+
+ZH = "城市交通系统的改善需要长期规划，也需要稳定的资金来源，这一点在许多城市的经验中都得到了证实。"
+EN = "The committee met on Tuesday to discuss the new transport plan, which will cost four million dollars over three years."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2024-05-08 23:23", "2021年3月5日 10:20 来源：新华网", "发布时间：2020/07/04 12:10　浏览：1024 次", "来源：人民日报",
+        "作者：张三", "By Jane Doe", "Posted on February 3rd, 2020 by Jane", "March 5, 2021 | 4 min read", "3 Mar 2021, 10:15 GMT",
+        "（原标题：城市交通的出路）", "分享到：", "字号", "Tags: transport, city",
+    ],
+)  # fmt: skip
+def test_bylines_go_from_the_head(line: str) -> None:
+    """Dates, sources, authors and buttons before the first sentence are removed."""
+    assert trim(f"标题\n\n{line}\n\n{ZH}\n\n{EN}") == f"标题\n\n{ZH}\n\n{EN}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "责任编辑：李四", "(责编：王五、赵六)", "【编辑:孙七】", "本文编辑：周八", "校对 | 吴九", "来源：新华社", "（原标题：城市交通的出路）",
+        "免责声明：本文来自网络，版权归原作者所有，如有侵权请联系删除。", "未经授权，不得转载。", "特别声明：以上内容仅代表作者本人观点。",
+        "更多精彩内容，请关注我们的公众号。", "上一篇：旧事", "版权所有 © 某某网", "京ICP备12345678号", "Copyright © 2020 Example. All rights reserved.",
+        "Follow us on Twitter for more news.", "This article was originally published on example.org.", "Share this", "Back to top",
+    ],
+)  # fmt: skip
+def test_credits_and_notices_go_from_the_tail(line: str) -> None:
+    """Editors, sources, notices of rights and invitations behind the last sentence are removed, sentences or not."""
+    assert trim(f"{ZH}\n{EN}\n{line}").strip() == f"{ZH}\n{EN}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2011年7月26日 国务院令第601号公布", "第三十八条 本办法自2005年1月1日起施行。", "2023年5月1日", "某某市人民政府", "此致敬礼", "By the end of this section, you will be able to:",
+        "编辑部的故事还在继续。", "来源不明的数据不能用。", "他关注的是城市。", "1.5 kg", "表 1：2020 年 5 月 1 日的人口", "支持管理员",
+    ],
+)  # fmt: skip
+def test_lines_of_the_text_stay(line: str) -> None:
+    """Dates of laws, signatures of letters, sentences and headings stay at the end and between paragraphs."""
+    assert line in trim(f"{ZH}\n{line}\n{EN}\n{line}").split("\n")[1]
+    assert trim(f"{ZH}\n{EN}\n{line}").endswith(line)
+
+
+def test_a_credit_between_paragraphs_stays() -> None:
+    """A line that names an author is removed only near an end."""
+    assert "作者：张三" in trim(f"{ZH}\n作者：张三\n{EN}")
+
+
+def test_advertisement_marks_go_anywhere() -> None:
+    """A line that says only that an advertisement follows is never text."""
+    assert trim(f"{ZH}\n广告\n{EN}\nAdvertisement\n{ZH}") == f"{ZH}\n{EN}\n{ZH}"
+
+
+@pytest.mark.parametrize(
+    "posts",
+    [
+        [("张三 发表于 2024-4-5 23:20:45 | 只看该作者", "回复 举报"), ("李四 发表于 2024-4-6 11:52:24", "回复 举报"), ("王五 发表于 2024-4-7 11:32:04", "回复 举报")],
+        [("5254 有用 张三 看过 2024-04-09 09:36:18", "赞同 12 · 添加评论"), ("3302 有用 李四 看过 2024-04-07 02:34:58", "赞同 3 · 添加评论"), ("17 有用 王五 看过 2024-04-07 12:34:58", "赞同 1 · 添加评论")],
+        [("Jane posted on 2021-03-05 10:15", "Reply Quote"), ("Joe replied on 2021-03-06 08:01", "Reply Quote"), ("Ann wrote on 2021-03-07 22:40", "Reply Quote")],
+        [("沙发 2024-4-5 回复", "积分"), ("板凳 2024-4-6 回复", "积分"), ("地板 2024-4-7 回复", "积分")],
+    ],
+)  # fmt: skip
+def test_lines_around_posts_are_no_text(posts: list[tuple[str, str]]) -> None:
+    """Names with dates above posts, and buttons below them, as forums and answer sites write them."""
+    text = "\n".join(f"{above}\n{ZH}\n{below}\n128" for above, below in posts)
+    assert trim(text).split() == [ZH] * len(posts)
+
+
+def test_dates_of_a_schedule_and_single_words_stay() -> None:
+    """A list of dates that no word of a forum accompanies, and a heading that is also the name of a button."""
+    dates = "\n".join(f"2024-05-0{i} 09:00 开幕式第{i}场" for i in range(1, 5))
+    assert trim(f"{ZH}\n{dates}\n{EN}") == f"{ZH}\n{dates}\n{EN}"
+    assert "评论" in trim(f"{ZH}\n评论\n{EN}")
+
+
+def test_a_bibliographic_record_is_no_text() -> None:
+    """The fields of a record beside an abstract are removed; fewer than four fields are not a record."""
+    record = "作　者：\n张三\n作者单位：\n某某大学\n刊　名：\n学术交流\n关键词：\n媒体"
+    assert trim(f"{ZH}\n{record}\n{EN}").split("\n") == [ZH, EN]
+    assert "关键词" in trim(f"{ZH}\n关键词：媒体\n{EN}")
+
+
+PAGE = "<html><head><title>{title}</title></head><body>{body}</body></html>"
+TEXT = f"<div class=body>{f'<p>{ZH}</p>' * 4}</div>"
+
+
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("城市交通的出路_某某网", f"<div><h1>城市交通的出路</h1></div>{TEXT}"),
+        ("城市交通的出路 - 某某网", f"<div class=top><div class=tit>城市交通的出路</div></div>{TEXT}"),
+        ("城市交通的出路", f"<header><h1><a href=/>某某网</a></h1></header><h1>城市交通的出路</h1>{TEXT}"),
+        ("城市交通的出路", f"<div class=body><h1>城市交通的出路</h1>{f'<p>{ZH}</p>' * 4}</div>"),
+        ("某某网 | 城市交通的出路", f"<div><span>城市交通的出路</span></div>{TEXT}"),
+    ],
+)
+def test_the_title_is_the_first_line_once(title: str, body: str) -> None:
+    """The heading of a page is in its text, wherever it stands, and once."""
+    found = text_of(parse(PAGE.format(title=title, body=body)))
+    assert found.strip().startswith("城市交通的出路\n") and found.count("城市交通的出路") == 1
+
+
+def test_the_name_of_a_site_is_no_title() -> None:
+    """A heading that is not part of `<title>`, or only a little of it, is not put before the text."""
+    body = f"<div><h1>某某网</h1></div>{TEXT}"
+    assert (
+        text_of(parse(PAGE.format(title="城市交通的出路在于规划和资金_某某网", body=body)))
+        .strip()
+        .startswith(ZH)
+    )
+
+
+def test_a_short_text_is_preferred_to_the_feed_beside_it() -> None:
+    """The text below the heading is the page's, however long the summaries of other pages are."""
+    item = "<div class=item><h3><a href=/x>另一条新闻的标题在这里</a></h3><p>{}</p></div>"
+    feed = "<div class=stream>" + item.format(EN * 2) * 12 + "</div>"
+    text = f"<div class=art><h1>城市交通的出路</h1><p>{ZH}</p><p>{ZH}</p><p>{ZH}</p></div>"
+    found = text_of(parse(PAGE.format(title="城市交通的出路", body=f"<div>{text}{feed}</div>")))
+    assert found.count(ZH) == 3 and EN not in found
+
+
+def test_the_opening_post_of_a_thread_is_text() -> None:
+    """A post that stands apart, above many answers, belongs to the thread."""
+    answers = "".join(f"<div class=answer><p>回答{i}：{ZH * 2}</p></div>" for i in range(9))
+    body = f"<div><h1>请教一个问题</h1><div class=opening><p>问题：{ZH}{EN}</p></div><div class=list>{answers}</div></div>"
+    found = text_of(parse(PAGE.format(title="请教一个问题", body=body)))
+    assert "问题：" in found and all(f"回答{i}：" in found for i in range(9))
+
+
+@pytest.mark.parametrize(
+    "label", ["markdown-toc", "menu-text", "CopyrightRichText", "share-story", "rank1 body"]
+)
+def test_a_text_with_an_unlucky_class_is_text(label: str) -> None:
+    """A word of menus in the class of an element does not remove its paragraphs."""
+    body = f"<div>{f'<p>{EN}</p>' * 9}<div class='{label}'>{f'<p>{ZH}</p>' * 3}</div></div>"
+    assert text_of(parse(PAGE.format(title="x", body=body))).count(ZH) == 3
+
+
+def test_instructions_to_a_server_are_no_text() -> None:
+    """What a server should have replaced is cut; an unfinished one stays."""
+    assert "page" not in text_of(
+        parse(f"<%@ page language=java %><p>{ZH * 3}</p><%@include file=page.jsp %>")
+    )
+    assert "a <% b" in text_of(parse(f"<p>{ZH * 3} a <% b</p>"))
