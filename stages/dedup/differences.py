@@ -1,4 +1,4 @@
-"""Checks that reject false near duplicates: similar texts with different numbers, headings or scripts.
+"""Checks that reject false near duplicates: similar texts with different numbers, headings, scripts or signs.
 
 A similarity threshold cannot separate them: pages of one template may differ less than two versions of one page.
 """
@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.kernels.dedup.forms import load_match_fold
+from stages.kernels.dedup.formulas import load_sign_set
 from stages.kernels.dedup.jaccard import count_shared, sort_rows, sort_sets
-from stages.kernels.dedup.minhash import NOTHING, WORDS, MatchText, hash_units, match_text
+from stages.kernels.dedup.minhash import NOTHING, SYMBOLS_BELOW, WORDS, MatchText, hash_units, load_roles, match_text
 from stages.kernels.dedup.names import (
     MAX_HEADING,
     MIN_HEADING,
@@ -20,14 +22,16 @@ from stages.kernels.dedup.names import (
     weigh_names,
 )
 from stages.kernels.dedup.numbers import hash_numbers, tell_apart
+from stages.kernels.dedup.sign_contexts import count_conflicts, hash_contexts, have_other_signs
 from stages.kernels.scripts.writing import SCRIPTS, count_scripts, have_other_scripts
 from stages.kernels.text.ragged import from_binary, to_binary
-from stages.kernels.text.text import load_tables
+from stages.kernels.text.text import load_tables, view
 
-COLUMNS = ("numbers", "units", "names", "times", "heading", "scripts")
+COLUMNS = ("numbers", "units", "names", "times", "heading", "scripts", "contexts", "sign_keys", "signs", "n_codes")
 """Of each text, as bytes (see kernels.text.ragged): hashes of its numbers; hashes of its units, sorted; hashes of the
 units of its first line that recur in it, and how often each does; hashes of the units of the Markdown heading that it
-begins with; number of units of each script."""
+begins with; number of units of each script; hashes of neighbouring units; of those with signs between them, their hashes
+and the hashes of units and signs; number of code points of match text."""
 
 COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
 """Blanks and HTML comments before the first line."""
@@ -43,25 +47,33 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     columns are needed.
     Returns: large_binary (n_docs,) by name of column.
     """
-    classes, modes = load_tables().classes, np.where(compared, WORDS, NOTHING).astype(np.uint8)
-    numbers = sort_sets(*hash_numbers(*match, classes))
-    units, starts = sort_rows(*hash_units(match, modes))
+    tables, modes = load_tables(), np.where(compared, WORDS, NOTHING).astype(np.uint8)
+    decoded = view(text)
+    numbers = sort_sets(*hash_numbers(decoded.codes, decoded.starts, decoded.classes, load_match_fold(), compared))
+    neighbours, neighbour_starts, keys, signs, sign_starts, n_codes = hash_contexts(
+        *match, load_roles(), load_sign_set(), compared
+    )
+    contexts = sort_sets(neighbours, neighbour_starts)
+    units, starts = sort_rows(*hash_units(match, modes, symbols=False))
     lines = first_lines(text)
     marked = np.asarray(pc.starts_with(lines, MARK).combine_chunks())
-    head, head_starts = hash_units(match_text(lines), modes)
+    head, head_starts = hash_units(match_text(lines), modes, symbols=False)
     short = marked & (np.diff(head_starts) < MIN_HEADING)
     if short.any():  # a generic section heading; the line after it names the subject
         longer = first_lines(text.filter(pa.array(short)), 2)
         lines = pc.replace_with_mask(lines, pa.array(short), longer.combine_chunks())
-        head, head_starts = hash_units(match_text(lines), modes)
-    scripts = count_scripts(*match, classes) * compared[:, None]
+        head, head_starts = hash_units(match_text(lines), modes, symbols=False)
+    scripts = count_scripts(*match, tables.classes) * compared[:, None]
     script_starts = np.arange(len(scripts) + 1) * len(SCRIPTS)
     names, times, name_starts = find_names(units, starts, head, head_starts)
     marked &= ~short & (np.diff(head_starts) <= MAX_HEADING)
     kept = np.repeat(marked, np.diff(head_starts))
     heading = sort_sets(head[kept], np.append(0, np.cumsum(np.diff(head_starts) * marked)))
     counted = (scripts.reshape(-1), script_starts)
-    rows = (numbers, (units, starts), (names, name_starts), (times, name_starts), heading, counted)
+    rows = (
+        numbers, (units, starts), (names, name_starts), (times, name_starts), heading, counted,
+        contexts, (keys, sign_starts), (signs, sign_starts), (n_codes, np.arange(len(n_codes) + 1)),
+    )  # fmt: skip
     return {name: to_binary(*row) for name, row in zip(COLUMNS, rows, strict=True)}
 
 
@@ -73,15 +85,15 @@ def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
     return pc.list_element(pc.split_pattern(begun, "\n", max_splits=1), 0)
 
 
-def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compare the texts of each pair: whether their numbers, their names or headings, and their scripts differ.
+def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Compare the texts of each pair: whether numbers, names or headings, scripts, and signs between words differ.
 
     Args: texts, a table with COLUMNS; left and right, int64 (n_pairs,), positions of both ends in `texts`.
-    Returns: bool (n_pairs,) each: other numbers, other names or headings, other scripts.
+    Returns: bool (n_pairs,) each: other numbers, other names or headings, other scripts, other signs.
     """
     values, ends = {}, {}
     for name in COLUMNS:
-        dtype = np.int64 if name in ("times", "scripts") else np.uint64
+        dtype = np.int64 if name in ("times", "scripts", "n_codes") else np.uint64
         values[name], starts = from_binary(texts[name].combine_chunks(), dtype)
         ranges = np.stack([starts[:-1], starts[1:]], axis=1)
         ends[name] = ranges[left], ranges[right]
@@ -95,7 +107,27 @@ def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.nda
         for i in (0, 1)
     ]
     other_names = have_other_names((weights[0], weights[1]), (n_left, n_right))
-    other_names |= have_other_headings(shared["heading"], sizes["heading"][0], sizes["heading"][1])
+    each = np.ones(len(values["heading"]), np.int64)
+    missing = [
+        weigh_names(values["heading"], each, ends["heading"][i], values["units"], ends["units"][1 - i])
+        for i in (0, 1)
+    ]
+    other_names |= have_other_headings(shared["heading"], sizes["heading"], np.minimum(*missing))
     scripts = values["scripts"].reshape(-1, len(SCRIPTS))
     other_scripts = have_other_scripts(scripts[left], scripts[right], np.minimum(n_left, n_right))
-    return other_numbers, other_names, other_scripts
+    sorted_signs = sort_rows(values["signs"].copy(), _starts_of(texts["signs"]))[0]
+    conflicts = [
+        count_conflicts(
+            values["sign_keys"], values["signs"], ends["signs"][i],
+            values["contexts"], ends["contexts"][1 - i], sorted_signs, ends["signs"][1 - i],
+        )
+        for i in (0, 1)
+    ]  # fmt: skip
+    is_short = np.maximum(values["n_codes"][left], values["n_codes"][right]) < SYMBOLS_BELOW
+    other_signs = have_other_signs((conflicts[0], conflicts[1]), sizes["signs"], is_short)
+    return other_numbers, other_names, other_scripts, other_signs
+
+
+def _starts_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Where the values of each row begin, int64 (n_rows + 1,)."""
+    return from_binary(column.combine_chunks(), np.uint64)[1]

@@ -88,12 +88,16 @@ def have_other_names(
     return np.logical_and(*has_names)
 
 
-def have_other_headings(shared: np.ndarray, n_left: np.ndarray, n_right: np.ndarray) -> np.ndarray:
-    """Whether two marked headings share a form but name different subjects: they share half of the shorter, not all.
+def have_other_headings(
+    shared: np.ndarray, n_units: list[np.ndarray], n_missing: np.ndarray
+) -> np.ndarray:
+    """Whether two marked headings share a form but name different subjects: they share half of the shorter one, and each
+    has a unit that the other text does not contain. A heading that was worded anew has words of its text.
 
-    Args: int64 (n_pairs,) each: shared, distinct units in both headings; n_left and n_right, distinct units of either
-    heading, 0 for a text that does not begin with a marked heading.
+    Args: int64 (n_pairs,) each: shared, distinct units in both headings; n_units, distinct units of either heading, 0
+    for a text that does not begin with a marked heading; n_missing, the smaller number of units of a heading that the
+    other text does not contain.
     Returns: bool (n_pairs,).
     """
-    least = np.minimum(n_left, n_right)
-    return (least >= MIN_HEADING) & (shared < least) & (2 * shared >= least)
+    least = np.minimum(*n_units)
+    return (least >= MIN_HEADING) & (shared < least) & (n_missing > 0) & (2 * shared >= least)
