@@ -5,6 +5,8 @@ A similarity threshold cannot separate them: pages of one template may differ le
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +27,7 @@ from stages.kernels.dedup.numbers import hash_numbers, tell_apart
 from stages.kernels.dedup.sign_contexts import count_conflicts, hash_contexts, have_other_signs
 from stages.kernels.scripts.writing import SCRIPTS, count_scripts, have_other_scripts
 from stages.kernels.text.ragged import from_binary, to_binary
+from stages.kernels.text.tables import HAN
 from stages.kernels.text.text import load_tables, view
 
 COLUMNS = ("numbers", "units", "names", "times", "heading", "scripts", "contexts", "sign_keys", "signs", "n_codes")
@@ -35,6 +38,13 @@ and the hashes of units and signs; number of code points of match text."""
 
 COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
 """Blanks and HTML comments before the first line."""
+
+NO_WORDS = r"\A(#+\s+)(?:\d+(?:\.\d+)*[.、]?\s+)|\]\([^()\s]*\)"
+"""What is no part of a heading's words: the number of a section, which changes with the sections before it, and the
+target of a link in Markdown."""
+
+ORDER = "〇零一二三四五六七八九十百千万上中下前后东西南北甲乙丙丁戊己庚辛壬癸"
+"""Ideographs of which a single one distinguishes two subjects: 一年级, 二年级."""
 
 MARK = "#"
 """First character of a heading in Markdown."""
@@ -55,12 +65,12 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     )
     contexts = sort_sets(neighbours, neighbour_starts)
     units, starts = sort_rows(*hash_units(match, modes, symbols=False))
-    lines = first_lines(text)
+    lines = _words_of(first_lines(text))
     marked = np.asarray(pc.starts_with(lines, MARK).combine_chunks())
     head, head_starts = hash_units(match_text(lines), modes, symbols=False)
     short = marked & (np.diff(head_starts) < MIN_HEADING)
     if short.any():  # a generic section heading; the line after it names the subject
-        longer = first_lines(text.filter(pa.array(short)), 2)
+        longer = _words_of(first_lines(text.filter(pa.array(short)), 2))
         lines = pc.replace_with_mask(lines, pa.array(short), longer.combine_chunks())
         head, head_starts = hash_units(match_text(lines), modes, symbols=False)
     scripts = count_scripts(*match, tables.classes) * compared[:, None]
@@ -75,6 +85,27 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
         contexts, (keys, sign_starts), (signs, sign_starts), (n_codes, np.arange(len(n_codes) + 1)),
     )  # fmt: skip
     return {name: to_binary(*row) for name, row in zip(COLUMNS, rows, strict=True)}
+
+
+def _words_of(lines: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(lines, NO_WORDS, r"\1")
+
+
+@cache
+def _weak_units() -> np.ndarray:
+    """Load the hashes of ideographs that are only a part of a name: sorted uint64."""
+    classes, fold = load_tables().classes, load_match_fold()
+    codes = np.unique(fold[classes == HAN])
+    codes = codes[~np.isin(codes, [0, *map(ord, ORDER)])].astype(np.uint32)
+    match = MatchText(codes, np.array([0, len(codes)]))
+    return np.sort(hash_units(match, np.array([WORDS], np.uint8), symbols=False)[0])
+
+
+def _weights(units: np.ndarray) -> np.ndarray:
+    """Weight of each unit of a heading: 1 for an ideograph, which is half of a name, 2 for a word: int64 (n_units,)."""
+    weak = _weak_units()
+    index = np.minimum(np.searchsorted(weak, units), len(weak) - 1)
+    return 2 - (weak[index] == units).astype(np.int64)
 
 
 def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
@@ -107,7 +138,7 @@ def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.nda
         for i in (0, 1)
     ]
     other_names = have_other_names((weights[0], weights[1]), (n_left, n_right))
-    each = np.ones(len(values["heading"]), np.int64)
+    each = _weights(values["heading"])
     missing = [
         weigh_names(values["heading"], each, ends["heading"][i], values["units"], ends["units"][1 - i])
         for i in (0, 1)
@@ -115,19 +146,23 @@ def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.nda
     other_names |= have_other_headings(shared["heading"], sizes["heading"], np.minimum(*missing))
     scripts = values["scripts"].reshape(-1, len(SCRIPTS))
     other_scripts = have_other_scripts(scripts[left], scripts[right], np.minimum(n_left, n_right))
-    sorted_signs = sort_rows(values["signs"].copy(), _starts_of(texts["signs"]))[0]
-    conflicts = [
-        count_conflicts(
-            values["sign_keys"], values["signs"], ends["signs"][i],
-            values["contexts"], ends["contexts"][1 - i], sorted_signs, ends["signs"][1 - i],
-        )
-        for i in (0, 1)
-    ]  # fmt: skip
     is_short = np.maximum(values["n_codes"][left], values["n_codes"][right]) < SYMBOLS_BELOW
-    other_signs = have_other_signs((conflicts[0], conflicts[1]), sizes["signs"], is_short)
+    starts = from_binary(texts["signs"].combine_chunks(), np.uint64)[1]
+    in_order = {name: sort_rows(values[name].copy(), starts)[0] for name in ("sign_keys", "signs")}
+
+    def most_conflicts(neighbours: np.ndarray, ranges: str) -> np.ndarray:
+        counts = [
+            count_conflicts(
+                values["sign_keys"], values["signs"], ends["signs"][i],
+                neighbours, ends[ranges][1 - i], in_order["signs"], ends["signs"][1 - i],
+            )
+            for i in (0, 1)
+        ]  # fmt: skip
+        return np.maximum(*counts)
+
+    conflicts, exchanged = (
+        most_conflicts(values["contexts"], "contexts"), most_conflicts(in_order["sign_keys"], "signs")
+    )  # fmt: skip
+    other_signs = have_other_signs(conflicts, exchanged, (sizes["signs"][0], sizes["signs"][1]), is_short)
     return other_numbers, other_names, other_scripts, other_signs
 
-
-def _starts_of(column: pa.ChunkedArray) -> np.ndarray:
-    """Where the values of each row begin, int64 (n_rows + 1,)."""
-    return from_binary(column.combine_chunks(), np.uint64)[1]

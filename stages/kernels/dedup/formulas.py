@@ -207,7 +207,9 @@ def _is_sign(codes, classes, kinds, signs, low, i, high, kind):  # type: ignore[
     if left >= 2 and right >= 2:
         if classes[before] == DIGIT and classes[after] == DIGIT:
             return not _is_date(codes, classes, low, i, high)
-        return kind != STRICT or sign != ord("/") or (touches_left and touches_right)
+        if sign == ord("/"):  # between links it separates
+            return touches_left and touches_right and max(classes[before], classes[after]) >= MARK
+        return True
     if kind == DASH and touches_right and right >= 2 and before != i - 1:
         return _is_hyphen(codes[i])  # a negative number after a blank or at the beginning
     return kind == DASH and touches_right and right >= 2 and (left == 0 or classes[before] >= HAN)

@@ -75,11 +75,12 @@ def _add(left, right, between, contexts, keys, signs, n, n_signs):  # type: igno
 
 @nb.njit(cache=True, nogil=True)
 def count_conflicts(keys, signs, left, contexts, right, other_signs, other):  # type: ignore[no-untyped-def]
-    """Count neighbours in one text of each pair that the other text has with other signs, or none, between them.
+    """Count neighbours in one text of each pair that the other text has with other signs between them.
 
     Args: keys and signs, from hash_contexts; left, int64 (n_pairs, 2), the range of the one text in both; contexts,
-    uint64, sorted within each text; right, the range of the other text in contexts; other_signs, uint64, sorted within
-    each text; other, the range of the other text in other_signs.
+    uint64, sorted within each text: all neighbours, or those with signs, if none is no other sign; right, the range of
+    the other text in contexts; other_signs, uint64, sorted within each text; other, the range of the other text in
+    other_signs.
     Returns: int64 (n_pairs,).
     """
     conflicts = np.zeros(len(left), np.int64)
@@ -98,14 +99,16 @@ def _contains(values, value):  # type: ignore[no-untyped-def]
 
 
 def have_other_signs(
-    conflicts: tuple[np.ndarray, np.ndarray], n_signs: tuple[np.ndarray, np.ndarray], is_short: np.ndarray
+    conflicts: np.ndarray, exchanged: np.ndarray, n_signs: tuple[np.ndarray, np.ndarray], is_short: np.ndarray
 ) -> np.ndarray:
     """Whether signs differ between the same units of both texts: any in short texts, most of them in longer ones.
 
-    Args: conflicts, from count_conflicts in both directions, and n_signs, signs of both texts: int64 (n_pairs,) each;
-    is_short, bool (n_pairs,), whether both texts are short.
+    In a longer text a sign may be missing because a line is no longer taken for code, so there it counts only where the
+    other text has another one.
+
+    Args: int64 (n_pairs,) each: conflicts, the greater count of both directions; exchanged, the same of units between
+    which both texts have signs; n_signs, signs of both texts. is_short, bool (n_pairs,), whether both texts are short.
     Returns: bool (n_pairs,).
     """
-    most = np.maximum(*conflicts)
     least = np.maximum(MIN_DIFFERENT, MIN_OTHER * np.minimum(*n_signs))
-    return most >= np.where(is_short, 1, least)
+    return np.where(is_short, conflicts > 0, exchanged >= least)
