@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from pipeline.stage import DERIVED, Convert, Derive
+from stages.conversion_words import hold, settle
 from stages.kernels.scripts.chinese import chinese_mask
 from stages.kernels.text.text import view
 
@@ -114,11 +115,11 @@ def _named_files(page: Any) -> Iterator[str]:  # Any: parsed JSON
 
 @cache
 def converter(scheme: str) -> Callable[[str], str]:
-    """Return OpenCC's conversion function of a scheme."""
+    """Return OpenCC's conversion function of a scheme, corrected for names and authors (`conversion_words`)."""
     import opencc
 
     convert: Callable[[str], str] = opencc.OpenCC(scheme).convert
-    return convert
+    return lambda text: settle(convert(hold(text, scheme)))
 
 
 def pieces(text: str, mask: np.ndarray) -> Iterator[tuple[str, bool]]:
@@ -194,7 +195,7 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
 
 DERIVE = Derive(
     name="conversion",
-    version=1,
+    version=2,
     config=Config,
     reads=("text", LABEL),
     derive=make_documents,
@@ -203,7 +204,7 @@ DERIVE = Derive(
 
 CONVERT = Convert(
     name="conversion",
-    version=1,
+    version=2,
     config=Config,
     reads=(LABEL,),
     load=load,

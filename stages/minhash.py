@@ -67,7 +67,7 @@ def signatures(text: pa.ChunkedArray | pa.Array, config: Config) -> tuple[np.nda
     Args: text, strings, (n_docs,).
     Returns: uint32 (n_docs, n_bands * band_rows); bool (n_docs,), False for texts without a unit.
     """
-    match = match_text(text)
+    match = match_text(text, marks=True)
     n_docs = len(match.starts) - 1
     units = hash_units(match, np.full(n_docs, WORDS, np.uint8))
     hashes, starts = hash_shingles(*units, np.full(n_docs, config.shingle_units))

@@ -1,7 +1,8 @@
 """Measure deduplication against known pairs of documents; prints Markdown.
 
 DOCS has the columns doc_id, text, lang, key (the file of which a text is a version) and kind; PAIRS has id_a, id_b,
-jaccard5 for every pair within one language above 0.2; pairs not listed are less similar. Each language is deduplicated
+jaccard5 for pairs within one language; the similarity of a removed document and its keeper that are not listed is
+computed (`exact_jaccard`). Each language is deduplicated
 by `stages.dedup.cluster_texts` at its default threshold. A pair is `met` (a candidate pair) if it shares a band key or
 the match hash, and `merged` if both documents are in one cluster and at most one is kept.
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
@@ -122,6 +124,21 @@ def measure(documents: pa.Table, pairs: pa.Table) -> tuple[list[str], dict[str, 
     ]
     rows = {kind: [share(m, n, f" of {n}") if n else "" for n, m in counts] for kind, counts in table.items()}
     return figures, rows
+
+
+def exact_jaccard(left: str, right: str, lang: str) -> float:
+    """Jaccard index of the sets of 5-grams, of characters for zh and of words else, three decimals.
+
+    Text is NFKC in lower case, each run of other characters than letters, marks and numbers one blank; none for zh.
+    """
+    a, b = (_grams(text, lang) for text in (left, right))
+    return round(len(a & b) / len(a | b), 3) if a | b else float(left == right)
+
+
+def _grams(text: str, lang: str) -> set[tuple[str, ...]]:
+    words = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).lower()).split()
+    units = [*"".join(words)] if lang == "zh" else words
+    return {tuple(units[i : i + 5]) for i in range(max(len(units) - 4, min(len(units), 1)))}
 
 
 def meeting_keys(text: pa.ChunkedArray) -> list[set[object]]:

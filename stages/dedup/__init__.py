@@ -7,7 +7,7 @@ Similarity is the Jaccard index of sets of shingles of match text. Shingles are 
 blanks, for documents with a fair share of ideographs, kana, Hangul or other scripts without blanks; runs of five words
 for all others. A pair with one document of each sort is compared by characters. A document of fewer than five units is
 a single shingle, so that it equals only the same text. Exact copies (equal match hashes) have similarity 1 without
-comparison. Pairs of texts from one template, with different numbers, headings or scripts, are rejected (see
+comparison. Pairs of texts from one template, with different numbers, headings, scripts or signs, are rejected (see
 `stages.dedup.differences`).
 
 The similarity of a pair is stored regardless of the threshold: each pair is compared once in the life of a store, and a
@@ -66,11 +66,12 @@ MEMORY = pa.schema(
         "other_numbers": pa.bool_(),
         "other_names": pa.bool_(),
         "other_scripts": pa.bool_(),
+        "other_signs": pa.bool_(),
     }
 )
 """Stored results of a compared pair: Jaccard index; share of the smaller set that is contained in the other; whether
 their numbers differ too much for duplicates; whether their headings differ in their names; whether one has text in a
-script that the other hardly uses."""
+script that the other hardly uses; whether signs between the same words differ."""
 
 SET = pa.large_binary()
 """A set of hashes: sorted uint64, as bytes."""
@@ -105,7 +106,8 @@ class Config:
     disable. Their similarity is still the Jaccard index. other_numbers: whether pairs are accepted although their
     numbers differ, as in problems and notices from one template; other_names: although their headings name different
     things, as in pages from one template; other_scripts: although one has text in a script that the other hardly uses,
-    as in a translation of a page of code. shingle_chars, shingle_words: units of a shingle, for documents compared by
+    as in a translation of a page of code; other_signs: although signs differ between the same words, as in exercises of
+    mathematics. shingle_chars, shingle_words: units of a shingle, for documents compared by
     characters and by words.
     """
 
@@ -114,6 +116,7 @@ class Config:
     other_numbers: bool = False
     other_names: bool = False
     other_scripts: bool = False
+    other_signs: bool = False
     shingle_chars: int = 5
     shingle_words: int = 5
 
@@ -219,7 +222,7 @@ def _filled(columns: dict[str, pa.Array], n_rows: int) -> pa.Table:
 
 def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
     """Columns for comparison: kind of shingles, shingle sets, character sets of mixed documents, COLUMNS of apart."""
-    match = match_text(members["text"])
+    match = match_text(members["text"], marks=True)
     n_words, n_single = count_units(match).T
     share = n_single / np.maximum(n_words + n_single, 1)
     kind = np.where(share >= CHARACTERS_SHARE, CHARACTERS, WORDS).astype(np.uint8)
@@ -313,7 +316,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     verified = pairs["jaccard"].to_numpy() >= np.float32(config.threshold)
     if config.containment is not None:
         verified |= pairs["containment"].to_numpy() >= np.float32(config.containment)
-    for name in ("other_numbers", "other_names", "other_scripts"):
+    for name in ("other_numbers", "other_names", "other_scripts", "other_signs"):
         if not getattr(config, name):
             verified &= ~np.asarray(pairs[name].combine_chunks())
     doc_ids = named["doc_id"].cast(pa.large_string()).combine_chunks()

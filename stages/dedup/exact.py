@@ -31,7 +31,7 @@ def annotate(batch: pa.Table) -> pa.Table:
     Returns: a table of SCHEMA, fixed_size_binary(16) (n_docs,) each, null for null texts.
     """
     text = batch["text"]
-    decoded, match = view(text), match_text(text)
+    decoded, match = view(text), match_text(text, marks=True)
     raw, folded = hash128_codes(decoded.codes, decoded.starts), hash128_codes(*match)
     empty = np.diff(match.starts) == 0
     folded[empty] = raw[empty]

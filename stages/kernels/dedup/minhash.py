@@ -15,34 +15,36 @@ import numpy as np
 import pyarrow as pa
 
 from stages.kernels.code.lines import find_code
-from stages.kernels.code.signs import load_symbols
+from stages.kernels.dedup.forms import load_match_fold
+from stages.kernels.dedup.formulas import POWER, SHORT, find_signs, load_code_symbols, load_kinds, load_signs
 from stages.kernels.text.hashing import ODD_A, ODD_B, mix, mix_all, step
 from stages.kernels.text.text import HANGUL, MARK, OTHER, TextView, load_tables, view
 
 NOTHING, WORDS, CHARACTERS = 0, 1, 2
 """Units of a document: none, words and single ideographs, every code point."""
 
-SYMBOLS_BELOW = 300
-"""Texts of fewer code points are compared with their symbols of code. At 300 code points, about fifty words, the
-Jaccard index after a change of one symbol is 0.8. In longer texts, symbols distinguish only rewritten code, which
-differs in its words too."""
+SYMBOLS_BELOW = SHORT
+"""Texts of fewer code points are compared with their symbols of code and signs of mathematics. In longer texts, symbols
+distinguish only rewritten code, which differs in its words too."""
 
 BLANK = np.uint32(0x20)
+CELSIUS, FAHRENHEIT = 0x2103, 0x2109
+"""Signs that match text has as a degree sign and a letter."""
 
 _NO_WORD, _IN_WORD, _AFTER_WORD = 0, 8, 16
 """States of `_put`: the latest kept code point is outside words, in a word, in a word followed by a gap. The value of a
 state is the right shift of a fold of `_load_folds` by which the byte for that state becomes the lowest."""
 
-_BLANK_BEFORE, _KEPT, _AS_SYMBOL, _IS_SYMBOL, _FOLDED = (np.uint64(bit) for bit in (6, 7, 24, 31, 43))
+_BLANK_BEFORE, _KEPT, _AS_SYMBOL, _IS_SYMBOL, _FOLDED = (np.uint64(bit) for bit in (6, 7, 24, 40, 43))
 """Bits of a fold. Each of the lowest three bytes, one per state, contains the next state, whether a blank precedes the
-code point, and whether match text keeps it. Above them: the symbol of code that the code point represents, seven bits,
-a blank for none; whether it is a symbol; the code point in match text, a blank if it is left out."""
+code point, and whether match text keeps it. Above them: the symbol of code that the code point represents, 16 bits, a
+blank for none; whether it is a symbol; the code point in match text, a blank if it is left out."""
 
 PLACES = mix_all(np.arange(1, 1025, dtype=np.uint64) * ODD_A) | np.uint64(1)
 """Odd multipliers for the code points of a unit, used cyclically for units of more than 1,024 code points."""
 
 _COUNTS, _JOINS, _LEAVES_WORD_OPEN, _OPENS_WORD, _SYMBOL = (np.uint64(bit) for bit in range(5))
-"""Bits of `_load_roles`: is part of a unit, continues an open word, does not close an open word, opens a word, is a
+"""Bits of `load_roles`: is part of a unit, continues an open word, does not close an open word, opens a word, is a
 symbol of code."""
 
 _OPEN, _VALUE = np.uint32(4), np.uint32(11)
@@ -61,33 +63,40 @@ class MatchText(NamedTuple):
 class _Last:
     """Cache of one entry, the match text of the latest view: exact hash and signature of a batch share it."""
 
-    entry: tuple[TextView, MatchText] | None = None
+    entry: tuple[TextView, bool, MatchText] | None = None
 
 
-def match_text(text: pa.ChunkedArray | pa.Array) -> MatchText:
+def match_text(text: pa.ChunkedArray | pa.Array, marks: bool = False) -> MatchText:
     """Fold a text column for comparison; null is empty. The result for the latest view is cached and read-only.
 
-    Width, case and Traditional forms are folded; punctuation, symbols and blanks are removed. One blank is kept between
+    Width, case, Traditional and regional forms are folded; punctuation, symbols and blanks are removed. One blank is kept between
     two words, none beside an ideograph, because authors differ in whether they write one. Lines of code keep their
-    operators and brackets, without blanks before them.
+    operators and brackets, and formulas their signs (`kernels.dedup.formulas`), without blanks before them.
+
+    Args: marks, whether texts of fewer than SYMBOLS_BELOW code points keep question and exclamation marks too, as whole
+    documents do.
     """
     decoded, last = view(text), _Last.entry
-    if last is not None and last[0] is decoded:
-        return last[1]
-    match = MatchText(*_fold(decoded.codes, decoded.starts, *find_code(decoded), _load_folds()))
+    if last is not None and last[0] is decoded and last[1] == marks:
+        return last[2]
+    signs = load_signs()
+    codes, starts, classes = decoded
+    positions = find_signs(codes, classes, starts, load_kinds(), signs, load_match_fold(), marks)
+    folded = _fold(codes, starts, *find_code(decoded), _load_folds(), positions, signs, load_kinds())
+    match = MatchText(*folded)
     for array in match:
         array.setflags(write=False)  # shared by stages, as the view is
-    _Last.entry = (decoded, match)
+    _Last.entry = (decoded, marks, match)
     return match
 
 
 @cache
 def _load_folds() -> np.ndarray:
     """Load the fold of each code point for `_put`: uint64 (0x110000,), bits named above."""
-    tables = load_tables()
-    kept = tables.fold > 0
-    classes = np.where(kept, tables.classes[tables.fold], tables.classes)
-    symbols = np.where(kept, 0, np.pad(load_symbols(), (0, len(kept) - 0x10000)))
+    classes, fold = load_tables().classes, load_match_fold()
+    kept = fold > 0
+    classes = np.where(kept, classes[fold], classes)
+    symbols = np.where(kept, 0, np.pad(load_code_symbols(), (0, len(kept) - 0x10000)))
     keep, blank = 1 << int(_KEPT), 1 << int(_BLANK_BEFORE)
     folds = np.select(
         [kept & (classes < HANGUL) & (classes != MARK), kept & (classes == MARK), kept, classes != OTHER],
@@ -101,7 +110,7 @@ def _load_folds() -> np.ndarray:
     ).astype(np.uint64)
     folds |= (symbols > 0).astype(np.uint64) << _IS_SYMBOL
     folds |= np.where(symbols > 0, symbols, BLANK).astype(np.uint64) << _AS_SYMBOL
-    folds |= np.where(kept, tables.fold, BLANK).astype(np.uint64) << _FOLDED
+    folds |= np.where(kept, fold, BLANK).astype(np.uint64) << _FOLDED
     folds.setflags(write=False)
     return folds
 
@@ -119,11 +128,14 @@ def _fold(
     line_ends: np.ndarray,
     line_starts: np.ndarray,
     folds: np.ndarray,
+    positions: np.ndarray,
+    signs: np.ndarray,
+    kinds: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     # twice the size for blanks after symbols of code; any other blank replaces at least one dropped code point
     match_codes = np.empty(2 * len(codes) + 1, np.uint32)
     match_starts = np.empty(len(starts), np.int64)
-    n = ZERO
+    n, sign = ZERO, 0
     for doc in range(len(starts) - 1):
         match_starts[doc] = n
         first = n + ONE
@@ -138,12 +150,29 @@ def _fold(
                 for code in codes[low:high]:
                     fold = folds[code]
                     is_symbol = (fold >> _IS_SYMBOL) & ONE
-                    match_codes[n] = np.uint32((fold >> _AS_SYMBOL) & np.uint64(0x7F))
+                    match_codes[n] = np.uint32((fold >> _AS_SYMBOL) & np.uint64(0xFFFF))
                     n += is_symbol
                     is_first = is_symbol & np.uint64(n == first)
                     state |= is_first * np.uint64(_IN_WORD)  # a symbol at the start is treated as a word
                     n, state = _put(match_codes, n, fold, state)
+                while sign < len(positions) and positions[sign] < high:
+                    sign += 1
             else:
+                while sign < len(positions) and positions[sign] < high:
+                    at = positions[sign]
+                    for code in codes[low:at]:
+                        n, state = _put(match_codes, n, folds[code], state)
+                    code, low, sign = codes[at], at + 1, sign + 1
+                    match_codes[n] = signs[code]
+                    n += ONE
+                    match_codes[n] = BLANK  # counts if a word follows
+                    if n == first or (state & np.uint64(63)) != _NO_WORD:
+                        state = np.uint64(_AFTER_WORD)  # a word after a sign has a blank before it
+                    if kinds[code] == POWER:
+                        n, state = _put(match_codes, n, folds[code], state)
+                    elif code == CELSIUS or code == FAHRENHEIT:
+                        letter = folds[ord("c") if code == CELSIUS else ord("f")]
+                        n, state = _put(match_codes, n, letter, state)
                 for code in codes[low:high]:
                     n, state = _put(match_codes, n, folds[code], state)
             low = high
@@ -164,11 +193,12 @@ def _put(match: np.ndarray, n: np.uint64, fold: np.uint64, state: np.uint64) -> 
 
 
 @cache
-def _load_roles() -> np.ndarray:
+def load_roles() -> np.ndarray:
     """Load the roles of code points of match text: uint8 (0x110000,), bits named above; blanks have none."""
     classes = load_tables().classes
     blank = np.arange(len(classes)) == BLANK
     symbol = (np.arange(len(classes)) < 0x80) & (classes < MARK) & ~blank
+    symbol[np.unique(load_signs())[1:]] = True
     mark, single = classes == MARK, classes >= HANGUL
     word = ~(blank | symbol | mark | single)
     flags = (
@@ -193,7 +223,7 @@ def _load_steps() -> np.ndarray:
     one if it is part of a unit; then follows the next state. The bits from _VALUE on are the code point, 0 if it is no
     part of a unit.
     """
-    roles = _load_roles().astype(np.uint32)
+    roles = load_roles().astype(np.uint32)
     counts, opens = roles & 1, roles >> np.uint32(_OPENS_WORD) & 1
     joins, leaves = roles >> np.uint32(_JOINS) & 1, roles >> np.uint32(_LEAVES_WORD_OPEN) & 1
     steps = counts | counts << 1 | opens * _OPEN
@@ -208,7 +238,7 @@ def count_units(match: MatchText) -> np.ndarray:
 
     Returns: int64 (n_docs, 2), words and single code points.
     """
-    return _count_units(*match, _load_roles())
+    return _count_units(*match, load_roles())
 
 
 @nb.njit(cache=True, nogil=True)
@@ -226,22 +256,22 @@ def _count_units(codes: np.ndarray, starts: np.ndarray, roles: np.ndarray) -> np
     return counts
 
 
-def hash_units(match: MatchText, modes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def hash_units(match: MatchText, modes: np.ndarray, symbols: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Hash each unit of each match text: the sum of its code points, each times the multiplier of its position, mixed.
 
     In a text with fewer than SYMBOLS_BELOW other code points, a symbol of code belongs to the unit before it, or is a
     unit at the beginning; in a longer text, symbols are ignored.
 
-    Args: modes, uint8 (n_docs,), NOTHING, WORDS or CHARACTERS.
+    Args: modes, uint8 (n_docs,), NOTHING, WORDS or CHARACTERS; symbols, False to ignore symbols in every text.
     Returns: uint64 (n_units,), hashes; int64 (n_docs + 1,), where the units of each document begin.
     Source: Carter and Wegman, Universal classes of hash functions, JCSS 18(2), 1979, on sums of products.
     """
-    return _hash_units(match.codes, match.starts, _load_roles(), _load_steps(), modes)
+    return _hash_units(match.codes, match.starts, load_roles(), _load_steps(), modes, symbols)
 
 
 @nb.njit(cache=True, nogil=True)
 def _hash_units(
-    codes: np.ndarray, starts: np.ndarray, roles: np.ndarray, steps: np.ndarray, modes: np.ndarray
+    codes: np.ndarray, starts: np.ndarray, roles: np.ndarray, steps: np.ndarray, modes: np.ndarray, symbols: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     units = np.empty(
         len(codes) + 1, np.uint64
@@ -254,9 +284,10 @@ def _hash_units(
             continue
         text = codes[starts[doc] : starts[doc + 1]]
         in_word, in_unit = ZERO, ZERO
-        if modes[doc] == CHARACTERS or _is_short(text, roles):
+        is_short = symbols and _is_short(text, roles)
+        if modes[doc] == CHARACTERS or is_short:
             # symbols count and join units; in a text of characters, nothing else joins
-            with_symbols, joining = np.uint64(_is_short(text, roles)), np.uint64(modes[doc] != CHARACTERS)
+            with_symbols, joining = np.uint64(is_short), np.uint64(modes[doc] != CHARACTERS)
             for code in text:
                 role = np.uint64(roles[code])
                 symbol = (role >> _SYMBOL) & with_symbols
