@@ -158,7 +158,7 @@ def _rounded(values: np.ndarray) -> pa.Array:
 
 STAGE = Stage(
     name="language",
-    version=2,
+    version=3,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

@@ -12,7 +12,8 @@ from classifiers.language.tables import UND, LabelTables
 from stages.kernels.fasttext import predict as fasttext
 from stages.kernels.scripts import scripts
 from stages.kernels.scripts.han_grams import count_marks, sum_weights
-from stages.kernels.scripts.scripts import HANG, HANI, JPAN, LATN, UNITS_LETTER, Survey, copy_parts
+from stages.kernels.scripts.plain_copy import copy_parts, find_forms
+from stages.kernels.scripts.scripts import HANG, HANI, JPAN, LATN, UNITS_LETTER, Survey
 from stages.kernels.text.text import TextView, utf8_buffers
 
 if TYPE_CHECKING:
@@ -130,9 +131,14 @@ def plan(found: Survey, config: Config) -> tuple[Parts, np.ndarray]:
 def predict(
     column: pa.ChunkedArray, text: TextView, found: Survey, parts: Parts, model: fasttext.FastText
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predict the best labels of each part and their probabilities: int32 and float32 (n_parts, _TOP)."""
+    """Predict the best labels of each part in plain form, and their probabilities.
+
+    Returns: int32 and float32 (n_parts, _TOP).
+    """
     data, offsets = utf8_buffers(column)
-    whole, sliced = np.flatnonzero(parts.whole), np.flatnonzero(~parts.whole)
+    forms = find_forms(text)
+    as_is = parts.whole & (forms[parts.doc] == 0)
+    whole, sliced = np.flatnonzero(as_is), np.flatnonzero(~as_is)
     labels = np.empty((len(parts.doc), _TOP), np.int32)
     probabilities = np.empty((len(parts.doc), _TOP), np.float32)
     doc = parts.doc[whole]
@@ -140,7 +146,14 @@ def predict(
         model, data, offsets[doc], offsets[doc + 1], _TOP
     )
     data, offsets = copy_parts(
-        text, found, parts.doc[sliced], parts.group[sliced], parts.terms[sliced], np.diff(offsets)
+        text,
+        found,
+        parts.doc[sliced],
+        parts.group[sliced],
+        parts.terms[sliced],
+        parts.whole[sliced],
+        forms,
+        np.diff(offsets),
     )
     labels[sliced], probabilities[sliced] = fasttext.predict_utf8(
         model, data, offsets[:-1], offsets[1:], _TOP

@@ -19,6 +19,7 @@ from pipeline.schema import SPANS
 from pipeline.stage import Stage
 from stages.kernels.patterns.pii import candidate_text, find_candidates
 from stages.kernels.text.text import TABLES_PATH, view
+from stages.pii.neighbours import NEIGHBOURS_PATH
 from stages.pii.rules import KINDS, RULES, Rule
 
 SCHEMA = pa.schema({"spans": SPANS})
@@ -102,10 +103,10 @@ def _to_columns(spans: list[Found], n_docs: int) -> pa.Table:
 
 STAGE = Stage(
     name="pii",
-    version=1,
+    version=2,
     config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=PersonalData,
-    data=(TABLES_PATH,),
+    data=(TABLES_PATH, NEIGHBOURS_PATH),
 )

@@ -11,7 +11,8 @@ import datetime
 import ipaddress
 import re
 
-from stages.kernels.patterns.pii import BEFORE_CHARS, MAX_DOMAIN, MAX_LOCAL
+from stages.kernels.patterns.pii import MAX_DOMAIN, MAX_LOCAL
+from stages.pii.neighbours import before, is_counted_or_serial, is_free, is_version
 
 Match = re.Match[str]
 
@@ -19,11 +20,6 @@ Match = re.Match[str]
 def digits(match: Match, group: str = "v") -> str:
     """Return the digits of a group of a match."""
     return re.sub(r"\D", "", match[group])
-
-
-def before(match: Match, n_chars: int = BEFORE_CHARS) -> str:
-    """Return up to n_chars characters before the value."""
-    return match.string[max(match.start("v") - n_chars, 0) : match.start("v")]
 
 
 def stands_alone(match: Match) -> bool:
@@ -42,15 +38,22 @@ FILE_SUFFIXES = frozenset(
 )
 """File extensions, as in icon@2x.png, that are not top-level domains."""
 
+MESSAGE_ID = re.compile(
+    r"(?:(?:message|content)-id:?|in-reply-to:|references:)\s{0,2}<?$|\bid <$|\bcid:$", re.I | re.A
+)
+"""Headers of mail (RFC 5322, section 3.6.4) before an identifier in the form of an address."""
+
 
 def is_email(match: Match) -> bool:
-    """Reject file names, packages with a version, and hosts of remote paths."""
+    """Reject file names, packages with a version, hosts of remote paths, and ids of messages."""
     local, _, domain = match["v"].partition("@")
     if (
         len(local) > MAX_LOCAL
         or len(domain) > MAX_DOMAIN
         or domain.rpartition(".")[2].lower() in FILE_SUFFIXES
     ):
+        return False
+    if MESSAGE_ID.search(before(match)):
         return False
     return not re.match(r":[\w.~-]{0,14}/", match.string[match.end("v") :], re.ASCII)
 
@@ -67,29 +70,13 @@ NOT_PUBLIC = [
 ]
 """Networks that are not global. Source: IANA special-purpose registries of IPv4 and IPv6, multicast, reserved."""
 
-VERSION_WORD = re.compile(
-    r"(?:\b(?:version|ver|v|release|build|section|sec|chapter|rfc|oid)|版本|版|修订|修訂|章节|章節|章|节|節|第)"
-    r"[.号號]?\s?[:=]?\s?$",
-    re.I | re.A,
-)
-ADDRESS_WORD = re.compile(r"\bip|地址|位址|address|server|服务器|伺服器|host|ping|dns|://", re.I | re.A)
-SMALL = 64
-
 
 def is_public_ipv4(match: Match) -> bool:
-    """Reject networks, special addresses, version numbers and section numbers.
-
-    Four numbers below 64 are more often versions and sections than hosts (0.4 % of all addresses), and are accepted
-    only after a word that announces an address.
-    """
+    """Reject networks, special addresses, version numbers and section numbers."""
     parts = match["v"].split(".")
     if any((len(part) > 1 and part[0] == "0") or int(part) > 255 for part in parts) or parts[3] == "0":
         return False
-    if VERSION_WORD.search(before(match, 16)):
-        return False
-    if all(int(part) < SMALL for part in parts) and not ADDRESS_WORD.search(before(match, 24)):
-        return False
-    return not _is_special(ipaddress.ip_address(match["v"]))
+    return not _is_special(ipaddress.ip_address(match["v"])) and not is_version(match)
 
 
 def is_public_ipv6(match: Match) -> bool:
@@ -119,12 +106,23 @@ NANP = re.compile(r"(?!888|877|866|855|844|833|822|.00|.11)[2-9][0-8]\d(?!.11)[2
 """A North American number (NANPA numbering plan), without the toll-free and service codes of companies."""
 
 
+def is_mobile_cn(match: Match) -> bool:
+    """Reject order numbers, amounts and the like, unless a country code makes the number a telephone number."""
+    if not is_free(match) or not stands_alone(match):
+        return False
+    return match["cc"] is not None or not is_counted_or_serial(match)
+
+
 def is_landline_cn(match: Match) -> bool:
     """Reject serial numbers and dates; a number needs a country code, a separator or a telephone word before it."""
     prefix, area, joint, local = match["cc"], match["area"], match["joint"], digits(match, "local")
     if (len(area) == 2 and len(local) != 8) or re.match(r"20\d\d(?:0[1-9]|1[0-2])(?:[012]\d|3[01])$", local):
         return False
-    return bool(prefix or joint or PHONE_WORD.search(before(match)))
+    if not is_free(match):
+        return False
+    if prefix:
+        return True
+    return bool(joint or PHONE_WORD.search(before(match))) and not is_counted_or_serial(match)
 
 
 def is_international(match: Match) -> bool:
@@ -139,7 +137,9 @@ def is_international(match: Match) -> bool:
 
 def is_us_phone(match: Match) -> bool:
     """Accept North American numbers written with their usual separators."""
-    return stands_alone(match) and bool(NANP.fullmatch(digits(match)[-10:]))
+    if not NANP.fullmatch(digits(match)[-10:]):
+        return False
+    return stands_alone(match) and is_free(match)
 
 
 # Identity and bank cards
@@ -175,7 +175,7 @@ def is_id_cn(match: Match) -> bool:
     """Check region, date of birth and check character (GB 11643-1999, ISO 7064 MOD 11-2)."""
     number = re.sub(r"[ -]", "", match["v"]).upper()
     total = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, number, strict=False))
-    if number[:2] not in REGIONS or "10X98765432"[total % 11] != number[17]:
+    if number[:2] not in REGIONS or "10X98765432"[total % 11] != number[17] or not is_free(match):
         return False
     return _is_date(number[6:10], number[10:12], number[12:14])
 
@@ -201,7 +201,9 @@ def is_bank_card(match: Match) -> bool:
         return False
     doubled = [int(digit) * (1 + i % 2) for i, digit in enumerate(reversed(number))]
     luhn = sum(value - 9 * (value > 9) for value in doubled) % 10
-    return luhn == 0 and len(set(number)) > 1 and stands_alone(match)
+    if luhn != 0 or len(set(number)) == 1 or not stands_alone(match) or not is_free(match):
+        return False
+    return bool(CARD_WORD.search(before(match))) or not is_counted_or_serial(match)
 
 
 SSN_WORD = re.compile(r"ssn|social security", re.I)

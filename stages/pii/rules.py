@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stages.kernels.patterns.pii import ACCOUNT, EMAIL, IPV6, KEY_BLOCK, NUMBER, TOKEN
-from stages.pii import checks
+from stages.pii import checks, neighbours
 
 
 class Rule(NamedTuple):
@@ -25,8 +25,15 @@ class Rule(NamedTuple):
 
 LEFT = r"(?<![0-9A-Za-z_])(?<![0-9][.,\-])(?<![0-9A-Za-z][/=&#?\-])(?<![¥￥$€£])"
 """The value is not part of a word, a longer number, or the path or query of a URL, and is not a price."""
-PHONE_LEFT = rf"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|{LEFT})"
+JOINED = r"(?<=[0-9Xx][/,])"
+"""Behind another number; `neighbours.is_free` decides whether that one is of the same sort."""
+PHONE_LEFT = (
+    rf"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|{JOINED}|{LEFT})"
+)
 RIGHT = r"(?![0-9A-Za-z_@])(?![.,\-][0-9])"
+NEXT = r"(?:1[3-9]\d[ -]?\d{4}[ -]?\d{4}|0\d{2,3}[ -]?\d{4}|\d{3}-\d{3}-\d{4}|\d{14})"
+JOINED_RIGHT = rf"(?![0-9A-Za-z_@])(?![.\-][0-9])(?!,(?!{NEXT})[0-9])"
+"""As RIGHT, but another number of its own may follow a comma."""
 NO_UNIT = r"(?! ?[元圆%万萬亿億股吨人次])"
 
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -45,6 +52,10 @@ ACCOUNT_NOUN = r"(?:号码?|號碼?|帐号|账号|帳號| ?[Ii][Dd])"
 WECHAT = r"(?:微信|(?<![A-Za-z0-9])(?:[Ww]e[Cc]hat|WECHAT|[Vv][Xx]|[Vv]信))"
 QQ = r"(?:(?<![A-Za-z0-9])[Qq][Qq]|扣扣)"
 IS = r"(?: ?[是为為])?"
+QQ_HEAD = rf"{QQ}(?:{ACCOUNT_NOUN}|群号?)?{IS}[ :]{{0,2}}"
+QQ_NUMBER = r"[1-9]\d{4,10}"
+QQ_JOINT = r" ?(?:[/、,，;或和及]|or) ?"
+QQ_RIGHT = rf"(?![0-9A-Za-z_@])(?![.\-][0-9])(?!,[0-9]{{1,4}}(?![0-9])){NO_UNIT}"
 
 RULES = (
     Rule(
@@ -92,11 +103,18 @@ RULES = (
     Rule(
         "id_cn",
         NUMBER,
-        re.compile(rf"{LEFT}(?P<v>[1-9]\d{{5}}[ -]?(?:1[89]|20)\d{{6}}[ -]?\d{{3}}[0-9Xx]){RIGHT}"),
+        re.compile(
+            rf"(?:{JOINED}|{LEFT})(?P<v>[1-9]\d{{5}}[ -]?(?:1[89]|20)\d{{6}}[ -]?\d{{3}}[0-9Xx]){JOINED_RIGHT}"
+        ),
         checks.is_id_cn,
     ),
     Rule("id_cn", NUMBER, re.compile(rf"{LEFT}(?P<v>[1-9]\d{{14}}){RIGHT}"), checks.is_old_id_cn),
-    Rule("bank_card", NUMBER, re.compile(rf"{LEFT}(?P<v>{CARD}){RIGHT}{NO_UNIT}"), checks.is_bank_card),
+    Rule(
+        "bank_card",
+        NUMBER,
+        re.compile(rf"(?:{JOINED}|{LEFT})(?P<v>{CARD}){JOINED_RIGHT}{NO_UNIT}"),
+        checks.is_bank_card,
+    ),
     Rule(
         "wechat",
         ACCOUNT,
@@ -109,36 +127,55 @@ RULES = (
     Rule(
         "qq",
         ACCOUNT,
-        re.compile(rf"{QQ}(?:{ACCOUNT_NOUN}|群号?)?{IS}[ :]{{0,2}}(?P<v>[1-9]\d{{4,10}}){RIGHT}{NO_UNIT}"),
+        re.compile(rf"{QQ_HEAD}(?P<v>{QQ_NUMBER}){QQ_RIGHT}"),
+        checks.always,
+    ),
+    Rule(
+        "qq",
+        ACCOUNT,
+        re.compile(rf"{QQ_HEAD}{QQ_NUMBER}{QQ_JOINT}(?P<v>{QQ_NUMBER}){QQ_RIGHT}"),
+        checks.always,
+    ),
+    Rule(
+        "qq",
+        ACCOUNT,
+        re.compile(rf"{QQ_HEAD}(?:{QQ_NUMBER}{QQ_JOINT}){{2}}(?P<v>{QQ_NUMBER}){QQ_RIGHT}"),
         checks.always,
     ),
     Rule(
         "phone_cn",
         NUMBER,
         re.compile(
-            rf"{PHONE_LEFT}(?P<v>(?:{PREFIX_CN}|86[ -]?)?1[3-9]\d[ -]?\d{{4}}[ -]?\d{{4}}){RIGHT}{NO_UNIT}"
+            rf"{PHONE_LEFT}(?P<v>(?P<cc>{PREFIX_CN}|86[ -]?)?1[3-9]\d[ -]?\d{{4}}[ -]?\d{{4}}){JOINED_RIGHT}{NO_UNIT}"
         ),
-        checks.stands_alone,
+        checks.is_mobile_cn,
     ),
     Rule(
         "phone_cn",
         NUMBER,
         re.compile(
             rf"{PHONE_LEFT}(?P<v>(?:(?P<cc>{PREFIX_CN})|(?=\(?0))(?P<open>\()?0?(?P<area>{AREA_CN})"
-            rf"(?P<joint>(?(open)\)[ -]?|[ -]?))(?P<local>[2-8]\d{{2,3}}[ -]?\d{{4}})(?:-\d{{1,5}})?){RIGHT}{NO_UNIT}"
+            rf"(?P<joint>(?(open)\)[ -]?|[ -]?))(?P<local>[2-8]\d{{2,3}}[ -]?\d{{4}})(?:-\d{{1,5}})?)"
+            rf"{JOINED_RIGHT}{NO_UNIT}"
         ),
         checks.is_landline_cn,
     ),
     Rule(
+        "phone_cn",
+        NUMBER,
+        re.compile(rf"(?<![0-9A-Za-z_.\-])(?P<v>[2-8]\d{{6,7}}){JOINED_RIGHT}{NO_UNIT}"),
+        neighbours.continues_landline,
+    ),
+    Rule(
         "phone",
         NUMBER,
-        re.compile(rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+\d(?:[ .()-]{{0,2}}\d){{7,14}}){RIGHT}"),
+        re.compile(rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+\d(?:[ .()-]{{0,2}}\d){{7,14}}){JOINED_RIGHT}"),
         checks.is_international,
     ),
     Rule(
         "phone",
         NUMBER,
-        re.compile(rf"{PHONE_LEFT}(?P<v>(?:1[ .-])?(?:{US})\d{{4}}){RIGHT}"),
+        re.compile(rf"{PHONE_LEFT}(?P<v>(?:1[ .-])?(?:{US})\d{{4}}){JOINED_RIGHT}"),
         checks.is_us_phone,
     ),
     Rule(

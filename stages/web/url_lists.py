@@ -54,12 +54,18 @@ KINDS = {
 
 @dataclass(frozen=True)
 class UrlList:
-    """One list of the config: its name, the kind of its entries, whether it allows, and its file."""
+    """One list of the config: its name, the kind of its entries, whether it allows, and its file.
+
+    own: the kind of words included with the stage, which the address around them may make soft; site: whether these
+    block by the registered domain alone.
+    """
 
     name: str
     kind: str
     allow: bool
     path: str = ""
+    own: str = ""
+    site: bool = False
 
 
 def to_plain(data: np.ndarray, offsets: np.ndarray, is_entry: bool) -> Plain:
@@ -188,7 +194,7 @@ def load_words(lists: Sequence[UrlList], entries: Mapping[int, Sequence[str]]) -
     """
     rows: dict[bytes, list[tuple[int, str, int, int]]] = {}
     for number, words in entries.items():
-        kind = lists[number].kind
+        kind = lists[number].own or lists[number].kind
         for line in words:
             word, weight = weighed(line, lists[number])
             for data, flags in encodings(word):

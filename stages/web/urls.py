@@ -7,6 +7,7 @@ docs/urls.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,8 +67,8 @@ class Config:
     hosts: the host alone, with or without `www.`. suffixes: a domain and all its subdomains. prefixes: a host and the
     beginning of a path. subwords: anywhere in the url. words: delimited by characters other than ASCII letters and
     digits. soft_words: words that block if the sum of their weights reaches soft_score. own_words: also use the word
-    lists included with the stage. private_suffixes: count private suffixes such as `github.io`, so that each site below
-    them is a domain of its own.
+    lists included with the stage; words that honest pages are about block by the registered domain alone.
+    private_suffixes: count private suffixes such as `github.io`, so that each site below them is a domain of its own.
     """
 
     block_hosts: Files = field(default_factory=dict)  # hosts to block
@@ -106,9 +107,11 @@ class Urls:
         shipped = own_words() if config.own_words else {}
         for setting in (*BLOCKS, *ALLOWS):
             kind = setting.removeprefix("block_").removeprefix("allow_")
-            for name, words in shipped.get(kind, {}).items() if setting in BLOCKS else ():
-                entries[len(self.lists)] = words
-                self.lists.append(UrlList(name, KINDS[kind], False, WORDS_PATH))
+            for site in (kind, f"site_{kind}"):
+                for name, words in shipped.get(site, {}).items() if setting in BLOCKS else ():
+                    entries[len(self.lists)] = words
+                    own = KINDS[kind] if KINDS[kind] != "soft" else ""
+                    self.lists.append(UrlList(name, "soft", False, WORDS_PATH, own, site != kind))
             for name, path in getattr(config, setting).items():
                 if "words" in kind:
                     entries[len(self.lists)] = read_words(path)
@@ -145,11 +148,24 @@ class Urls:
         weights = (
             self.table.weights[found.rows] * (found.rows >= 0) if len(self.table.weights) else 0 * found.rows
         )
-        soft = np.array([one.kind == "soft" for one in self.lists] or [False])[found.lists]
-        score = np.bincount(found.urls[soft], weights[soft], n).astype(np.int32)
+        counted = np.array([one.kind == "soft" for one in self.lists] or [False])[found.lists]
         matches: dict[int, list[dict[str, Any]]] = {}  # Any: fields of MATCH
+        seen: set[tuple[int, str]] = set()
+        covered: dict[int, list[tuple[int, int]]] = {}
         for event in np.lexsort((found.starts, found.lists, found.urls)).tolist():
-            matches.setdefault(int(found.urls[event]), []).append(self.match(plain, found, event))
+            row, of = int(found.urls[event]), self.lists[found.lists[event]]
+            match = self.match(plain, found, event)
+            matches.setdefault(row, []).append(match)
+            if not counted[event] or of.path != WORDS_PATH:
+                continue
+            span, spans = (found.starts[event], found.ends[event]), covered.setdefault(row, [])
+            once = (row, of.name) if of.own else None
+            overlaps = any(span[0] < end and start < span[1] for start, end in spans)
+            counted[event] = match["kind"] == "soft" and once not in seen and not overlaps
+            if counted[event]:
+                spans.append(span)
+                seen |= {once} if once else set()
+        score = np.bincount(found.urls[counted], weights[counted], n).astype(np.int32)
         verdicts: list[list[Any]] = [[None] * n for _ in range(3)]  # list, entry, allowed_by
         for row, url_matches in matches.items():
             hard = score[row] >= self.config.soft_score
@@ -172,7 +188,42 @@ class Urls:
         url_list, row = self.lists[found.lists[event]], int(found.rows[event])
         data = plain.data[found.starts[event] : found.ends[event]].tobytes()
         entry = self.table.texts[row] if row >= 0 else data.decode(errors="replace")
-        return {"list": url_list.name, "kind": url_list.kind, "entry": entry, "allow": url_list.allow}
+        kind = url_list.kind
+        if url_list.own:
+            url = int(found.urls[event])
+            bounds = plain.starts[url], found.domains[url], plain.hosts[url], plain.starts[url + 1]
+            host, domain, path = (
+                plain.data[a:b].tobytes().decode(errors="replace")
+                for a, b in ((bounds[0], bounds[2]), bounds[1:3], bounds[2:])
+            )
+            informs = url_list.site or INFORMS_HOST.search(host) or INFORMS_PATH.search(path)
+            kind = "soft" if informs and not names_site(domain, entry, url_list.own) else url_list.own
+        return {"list": url_list.name, "kind": kind, "entry": entry, "allow": url_list.allow}
+
+
+INFORMS_HOST = re.compile(
+    r"(?:^|\.)(?:wiki|baike|dict|news|library|[\w-]*wikipedia|wiktionary)\.|\.(?:gov|edu|ac|mil)(?:\.[a-z]{2})?$"
+)
+INFORMS_PATH = re.compile(
+    r"/(?:wiki|baike|item|dict|dictionary|define|definition|entry|news|article|articles|story|topics?|[12]\d{3}/[01]?\d)[/.]",
+    re.I,
+)
+"""Hosts of governments, universities and reference works, and paths of entries and news, which are about a word."""
+
+
+def names_site(domain: str, word: str, kind: str) -> bool:
+    """Return whether a registered domain contains a word, by which its owner names the site.
+
+    A host below a domain, or a page of it, may be about the word without being what the word means: xxx.itp.ac.cn is a
+    mirror of arXiv, and an encyclopaedia has a page on bookmakers.
+    """
+    try:
+        name = domain.encode().decode("idna") if "xn--" in domain else domain
+    except UnicodeError:
+        name = domain
+    if kind == "word" and word.isascii():
+        return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", name) is not None
+    return word in name
 
 
 def entry_of(blocks: list[dict[str, Any]]) -> str:
@@ -203,7 +254,7 @@ def load(config: Config) -> Urls:
 
 STAGE = Stage(
     name="urls",
-    version=1,
+    version=2,
     config=Config,
     reads=("url",),
     writes=SCHEMA,

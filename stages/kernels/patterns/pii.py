@@ -69,8 +69,11 @@ _ROLES, _STOPS = _roles(), _stops()
 
 @njit(cache=True, nogil=True)
 def plain(code):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Fold a full-width character, dash or blank to ASCII; other characters are returned unchanged."""
-    if code < 0x80:
+    """Fold a full-width character, dash or blank to ASCII; other characters are returned unchanged.
+
+    The full-width comma is one of these: it separates numbers and is never a part of one.
+    """
+    if code < 0x80 or code == 0xFF0C:
         return code
     if 0xFF01 <= code <= 0xFF5E:
         return np.uint32(code - np.uint32(0xFEE0))
@@ -119,11 +122,26 @@ def _ipv6(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _is_joined(codes, i, start):  # type: ignore[no-untyped-def]
+    """Whether a number ends before i, with one of `/ 、 , ， ; 或 和` and at most two blanks between."""
+    k = i - 1
+    if k > start and plain(codes[k]) == 0x20:
+        k -= 1
+    if k <= start or plain(codes[k]) not in (0x2F, 0x3001, 0x2C, 0xFF0C, 0x3B, 0x6216, 0x548C):
+        return False
+    k -= 1
+    if k > start and plain(codes[k]) == 0x20:
+        k -= 1
+    return _is(codes[k], _DIGIT)
+
+
+@njit(cache=True, nogil=True)
 def _number(codes, i, start, end):  # type: ignore[no-untyped-def]
     """Read groups of digits from i on, with at most two joints between groups.
 
     Returns: start, including a bracket or plus before it; end; whether the groups have a known shape: a long group, a
-    group after an area code, 3-3-4, 3-2-4 or 3-4-4, 4-6-5 of a card, four numbers with dots, or a plus.
+    group after an area code or another number, 3-3-4, 3-2-4 or 3-4-4, 4-6-5 of a card, four numbers with dots, or a
+    plus.
     """
     first = i
     has_plus = False
@@ -138,6 +156,8 @@ def _number(codes, i, start, end):  # type: ignore[no-untyped-def]
             i += 1
         group_size = i - group
         n_digits += group_size
+        if group == first and 7 <= group_size <= 8:
+            shaped |= _is_joined(codes, group, start)
         if not after_dot:  # digits after a decimal point identify nobody
             shaped |= group_size == 9 or 11 <= group_size <= 19 or (group_size >= 7 and last_size >= 2)
         shaped |= (group_size == 4 and 2 <= last_size <= 4 and second_last_size >= 3) or (

@@ -110,26 +110,6 @@ def survey(
     return result
 
 
-def copy_parts(
-    text: TextView,
-    found: Survey,
-    docs: np.ndarray,
-    groups: np.ndarray,
-    terms: np.ndarray,
-    n_bytes: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Write the text of some groups of some documents as UTF-8, with one blank for each gap.
-
-    Args: docs and groups, int64 (n_parts,), document and group of each language part; terms, bool (n_parts,), whether
-    the part includes the TERM text of the document; n_bytes, int64 (n_docs,), size of each document.
-    Returns: uint8 (n_bytes,), text of the parts; int64 (n_parts + 1,) offsets.
-    """
-    out = np.empty(int(n_bytes[docs].sum()) + len(docs), np.uint8)
-    offsets = np.zeros(len(docs) + 1, np.int64)
-    _copy_parts(text.codes, text.starts, found.groups, found.short_group, docs, groups, terms, out, offsets)
-    return out, offsets
-
-
 @njit(cache=True, nogil=True)
 def _survey(  # type: ignore[no-untyped-def]  # numba infers types
     codes, starts, classes, scripts, flags, is_code, min_words, min_kana, groups, units, counts, short_group
@@ -412,24 +392,6 @@ def _regroup(groups, start, end, group):  # type: ignore[no-untyped-def]
     for i in range(start, end):
         if groups[i] == HANI:
             groups[i] = group
-
-
-@njit(cache=True, nogil=True)
-def _copy_parts(codes, starts, groups, short_group, docs, part_groups, terms, out, offsets):  # type: ignore[no-untyped-def]
-    size = 0
-    for part in range(len(docs)):
-        doc, gap = docs[part], False
-        for i in range(starts[doc], starts[doc + 1]):
-            group = short_group[doc] if groups[i] == SHORT else groups[i]
-            if group != part_groups[part] and not (terms[part] and group == TERM):
-                gap = True
-                continue
-            if gap:
-                out[size] = ord(" ")
-                size += 1
-                gap = False
-            size = encode(codes[i], out, size)
-        offsets[part + 1] = size
 
 
 @njit(cache=True, nogil=True)

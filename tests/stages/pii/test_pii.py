@@ -35,24 +35,34 @@ FOUND = {
         "服务器地址是【47.95.12.8】，请勿外传", "http://【121.40.88.9】:8080/index",
         "from 【2400:3200::1】 port 22",
         "IP：【1.12.3.4】", "Host 【2001:4860:4860::8888】 answered",
-        "来自【１１４．１１４．２００．１】的请求",
+        "来自【１１４．１１４．２００．１】的请求", "The attack came from 【47.95.12.8】 at noon.",
+        "登录IP 【8.13.66.7】 不在本地", 'nameservers = ["【1.1.1.1】"]',
+        "start -N 【1.2.3.4】:2379,【1.2.3.5】:2379",
     ],
     "phone_cn": [
         "电话【13800138000】找他", "手机：【１３９１２３４５６７８】",
         "call 【+86 138-0013-8000】 now", "【0086-13800138000】",
         "【86 13800138000】", "【138 0013 8000】", "加我tel【13800138000】",
+        "电话：【13812345678】/【13912345678】", "电话：【13812345678】、【13912345678】",
+        "手机【13812345678】或【13912345678】均可", "Tel: 【13812345678】,【13912345678】",
+        "电话：【13812345678】，【13912345678】，【0571-87654321】", "打【13812345678】，3天内有效",
+        "座机【0571-87654321】/【87654322】", "电话【0898-65530442】、【65691794】(日间)",
+        "【(0755) 61527537】 【61596029】", "昌硕路88号【13812345678】（张先生）", "有事打【13812345678】张经理",
+        "电话：【13812345678】 条件面议",
         "办公室【010-62551234】转", "传真【(0571)87654321】",
         "【+86 10 6255 1234】", "座机【0731-8234567-801】", "热线【02162551234】", "（【021-62551234】）",
     ],
     "id_cn": [
         "身份证号【11010519491231002X】，", "【11010519491231002x】", "公民【110105 19491231 002X】",
         "【１１０１０５１９４９１２３１００２Ｘ】", "身份证：【110105491231002】",
+        "【11010519491231002X】/【11010519491231002X】",
     ],
     "bank_card": [
         "卡号【6222021234567890128】开户行", "Visa 【4111 1111 1111 1111】 exp", "【5555-5555-5555-4444】",
         "Amex 【3782 822463 10005】", "【378282246310005】", "银行卡【4222222222222】",
     ],
     "phone": [
+        "Call 【212-555-0143】/【212-555-0144】 today", "【(324) 468-4781】 Click here",
         "call 【(212) 555-0143】 today", "Fax: 【212-555-0143】", "【1-212-555-0143】",
         "【212.555.0143】", "电话【+1 212 555 0143】",
         "London 【+44 20 7946 0958】,", "【+33 1 23 45 67 89】", "香港【+852-2345-6789】",
@@ -69,7 +79,8 @@ FOUND = {
         "VX：【zs888888】", "WeChat ID: 【john_smith】",
         "微信：【ｚｈａｎｇｓａｎ】！",
     ],
-    "qq": ["QQ：【12345678】", "QQ号【123456】，", "加扣扣【87654321】", "qq 【1234567890】"],
+    "qq": ["QQ：【12345678】", "QQ号【123456】，", "加扣扣【87654321】", "qq 【1234567890】",
+           "QQ：【12345678】/【87654321】", "QQ 【12345678】、【87654321】或【11223344】"],
 }  # fmt: skip
 """Texts with what must be found in 【】, which the test takes out again where they mark a value."""
 
@@ -108,6 +119,27 @@ NOT_FOUND = [
     "QQ：1234", "微信 Android", "微信：https://x.cn",
 ]  # fmt: skip
 
+OTHER_THINGS = [
+    "订单号：13812345678，请在三天内付款。", "内存大小为 17179869184 字节，即 16 GiB。",
+    "快递单号 15912345678 已签收。",
+    "GitHub run 13812345678 failed after two minutes.", "报告期末资产总额：13861234567，同比增长。",
+    '{"orderId": "18612345678", "state": "paid"}', "Invoice no. 13712345678 was paid on Monday.",
+    "数据库里共有 13812345678 条记录。", "The corpus holds 15812345678 tokens in all.", "注册资本：13912345678日元",
+    "宇宙诞生于13800000000年前。", "The universe is 13800000000 years old.", "[memory total=14388137984]",
+    "共有文件 15032385536，其中", "订单号：13812345678/13912345678", "流水号 13812345678、13912345678",
+    "第13812345678号提案", "case #13812345678 was closed", "The build (13812345678) passed.", "| 编号 | 13812345678 |",
+    "净利润为13861234567，", "13812345678（订单号）", "order number: 4242424242424242",
+]  # fmt: skip
+"""Numbers of things, amounts and sizes, which the text before or behind them names."""
+
+VERSIONS = [
+    "请安装 Flash Player 32.0.0.171 以修复漏洞。", "微信 8.0.48.123 内测版发布。", "见《规范》条款 3.2.118.5 的规定。",
+    "显卡驱动 31.0.15.122 已经更新。", "Adobe Reader 121.40.88.9 fixes two bugs.", "如图 4.12.150.7 所示，温度升高。",
+    "Clause 5.3.97.2 applies to all members.", "固件升级到 112.64.3.9 版。", "|T55/T56|58.15.0.124|",
+    "from version 131.0.15.122 to 131.4.15.186", "SQL Server 15.0.18.124 or later", "软件版本为 121.40.88.9。",
+    "revision 121.40.88.9", "use 121.40.88.9 or newer",
+]  # fmt: skip
+
 Span = tuple[int, int, str]
 
 
@@ -143,6 +175,25 @@ def test_personal_data_is_found(kind: str, marked: str) -> None:
 def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
     """Versions, prices, dates, hashes, ids, examples and private networks are no personal data."""
     assert find(text, f"正文 {text} 正文", f"See {text}, and so on.") == [[], [], []]
+
+
+@pytest.mark.parametrize("text", OTHER_THINGS)
+def test_the_word_beside_a_number_makes_it_no_telephone(text: str) -> None:
+    """Order numbers, runs, amounts, sizes and years of eleven digits are no telephone numbers."""
+    assert find(text, f"正文。{text}") == [[], []]
+
+
+@pytest.mark.parametrize("text", VERSIONS)
+def test_a_version_or_clause_is_no_address(text: str) -> None:
+    """Four numbers behind a program, a clause or a figure, or before 版 or `or later`, are no host."""
+    assert find(text, f"正文。{text}") == [[], []]
+
+
+@pytest.mark.parametrize("head", ["Message-ID: <", "In-Reply-To: <", " with ESMTP id <", "Content-Id: <"])
+def test_the_id_of_a_message_is_no_mailbox(head: str) -> None:
+    """Identifiers in headers of mail have the form of an address and reach nobody."""
+    assert find(f"{head}63e14.p408@example.com>") == [[]]
+    assert len(find("From: <63e14.p408@example.com>")[0]) == 1
 
 
 def test_every_kind_has_examples() -> None:

@@ -187,7 +187,44 @@ def test_own_words_know_chinese_spam_and_spare_programs() -> None:
         "https://zh.wikipedia.org/wiki/%E5%8D%9A%E5%BD%A9", "https://pinyin.com/bocaihua", "https://a.org/adult-education",
     ):  # fmt: skip
         assert look(url)["blocked"] is False, url
-    assert set(own_words()) == {"subwords", "words", "soft_words"}
+    assert set(own_words()) == {"subwords", "words", "site_subwords", "site_words", "soft_words"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://xxx.itp.ac.cn/abs/hep-th/9901001", "https://xxx.lanl.gov/abs/quant-ph/9508027",
+        "https://en.wikipedia.org/wiki/Bookmaker", "https://en.wikipedia.org/wiki/Hentai", "https://en.wikipedia.org/wiki/Pornhub",
+        "https://www.drugs.com/viagra.html", "https://www.drugs.com/compare/cialis-vs-viagra",
+        "https://www.nhs.uk/medicines/sildenafil-viagra/", "https://fapiao.chinatax.gov.cn/", "https://fapiao.baidu.com/help",
+        "https://www.reuters.com/business/bookmaker-flutter-results-2023", "https://baike.baidu.com/item/博彩网/12345",
+        "https://zh.wikipedia.org/wiki/六合彩", "https://www.example.edu/essaywriting/", "https://search.example.com/?p=porn",
+        "https://www.example.com/news/2020/sexchat-blackmail.html",
+    ],
+)  # fmt: skip
+def test_a_page_about_a_word_is_not_blocked_by_it(url: str) -> None:
+    """One word below an honest domain or in a path is what the page is about (nextdns/metadata#62)."""
+    assert look(url)["blocked"] is False
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://free-porn-videos.xxx/", "http://www.xxx-teen-tube.com/", "http://best-porn.net/latest", "https://de.pornhub.com/",
+        "http://buy-viagra-online.net/", "http://daikai-fapiao.cn/", "http://bocai-8888.com/", "http://porn.porn-hub.net/",
+        "http://blog.example.com/xxx/free-teen-clips.html", "http://a.com/buy-cheap-viagra.html", "http://a.cn/代开发票/1.html",
+    ],
+)  # fmt: skip
+def test_a_site_of_a_word_is_blocked(url: str) -> None:
+    """A word of the registered domain blocks everything below it, and two different words block a path."""
+    assert look(url)["blocked"]
+
+
+def test_words_that_overlap_count_once() -> None:
+    """博彩网 contains 博彩: one word of the address, so one count."""
+    found = look("https://a.org/wiki/博彩网")
+    assert (found["soft_score"], found["blocked"]) == (1, False)
+    assert {match["entry"] for match in found["matches"]} == {"博彩网", "博彩"}
 
 
 def test_a_host_list_refuses_paths(tmp_path: Path) -> None:

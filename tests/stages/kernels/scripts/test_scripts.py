@@ -204,24 +204,3 @@ def test_survey_equals_its_reference(text: str, min_words: int) -> None:
     assert found.groups.tolist() == groups
     assert {g: n for g, n in enumerate(found.units[0].tolist()) if n} == units
     assert found.counts[0].tolist() == totals
-
-
-@given(TEXTS)
-@settings(max_examples=40)
-def test_parts_are_copied_as_text(text: str) -> None:
-    """A copied part is valid UTF-8 and contains the group's code points in order, with a blank for each gap."""
-    column = pa.array([text], pa.large_string())
-    view, n_groups = kernels.view(column), int(load_scripts().max()) + 1
-    found = scripts.survey(view, load_scripts(), load_flags(), n_groups, 5, 0.1)
-    for group, terms in [(i, False) for i in range(n_groups)] + [(scripts.LATN, True)]:
-        out, offsets = scripts.copy_parts(
-            view, found, np.array([0]), np.array([group]), np.array([terms]), np.array([len(text.encode())])
-        )
-        part = bytes(out[: offsets[1]]).decode()
-        of = [
-            group,
-            *([scripts.SHORT] if found.short_group[0] == group else []),
-            *([scripts.TERM] if terms else []),
-        ]
-        kept = "".join(char for char, g in zip(text, found.groups, strict=True) if g in of)
-        assert part.replace(" ", "") == kept.replace(" ", "")
