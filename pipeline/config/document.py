@@ -1,4 +1,4 @@
-"""Read a run file as plain data: YAML without repeated keys, whose values are text, numbers, booleans, lists and mappings.
+"""Read a run file as plain data: text, numbers, booleans, lists and mappings, without repeated keys.
 
 The parsers of its sections rely on that, and check only the form of what they read.
 """

@@ -408,6 +408,7 @@ class _Parser:
             raise ConfigError(f"{where}.profile: {brief(section['profile'])}; expected internal")
         part_bytes = parse_bytes(section.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
         return Release(
-            name=name, edits=edits, columns=parse_mapping(section.get("columns"), f"{where}.columns"), part_bytes=part_bytes,
+            name=name, edits=edits, part_bytes=part_bytes,
+            columns=parse_mapping(section.get("columns"), f"{where}.columns"),
             seed=parse_whole(section.get("seed", 0), f"{where}.seed"),
         )  # fmt: skip
