@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any  # values of parsed YAML
 
 from pipeline.errors import ConfigError
 
@@ -31,8 +32,15 @@ MOVED = {
 """Modules that a run file could name and that were renamed: old name -> new name. docs/upgrading.md lists them."""
 
 
-def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Check that all keys are known.
+MAX_LISTED = 24
+"""Largest number of names that a message lists."""
+
+MAX_QUOTED = 60
+"""Largest number of characters of a value that a message quotes."""
+
+
+def check_keys(found: Iterable[Any], known: Iterable[str], where: str) -> None:
+    """Check that all keys are known. found: keys of parsed YAML, which are text or numbers.
 
     Args: where, the setting that an error names.
     Raises: ConfigError for the first unknown key, with the most similar known one.
@@ -40,13 +48,39 @@ def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
     known = list(known)
     for key in found:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}{nearest(str(key), known)}")
+            raise ConfigError(f"{where}: unknown key {brief(key)}{nearest(str(key), known)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message: the known name most similar to `name`, or a list of all known names."""
-    known = sorted(known)
-    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return (
-        f"; did you mean {matches[0]!r}?" if matches else f"; expected one of {', '.join(known) or '(none)'}"
-    )
+    """Return the end of an error message: the known name most similar to `name`, or a list of known names.
+
+    Case makes no difference, nor do `-` for `_` and `/` for `.`; failing that, a name that contains `name` counts.
+    """
+    known = sorted({str(item) for item in known})
+    by_folded = {_folded(item): item for item in reversed(known)}
+    folded = _folded(name)
+    matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    if not matches and len(folded) >= MIN_CONTAINED:
+        last = folded.rpartition(".")[2]
+        matches = [item for item in sorted(by_folded, key=len) if folded in item or item.endswith(f".{last}")]
+    if matches:
+        return f"; did you mean {by_folded[matches[0]]!r}?"
+    more = f" and {len(known) - MAX_LISTED:,} more" if len(known) > MAX_LISTED else ""
+    return f"; expected one of {', '.join(known[:MAX_LISTED]) or '(none)'}{more}"
+
+
+MIN_CONTAINED = 4
+"""Characters from which a name that another contains is taken for a part of it."""
+
+
+def brief(value: object) -> str:
+    """Return the `repr` of a value for a message on one line, at most MAX_QUOTED characters of it."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = "a very long number"
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "_").replace("/", ".")

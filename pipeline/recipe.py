@@ -20,7 +20,8 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
-from pipeline.names import MOVED
+from pipeline.names import MOVED, brief, check_keys, nearest
+from pipeline.settings import check_settings
 from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 
@@ -97,13 +98,14 @@ def config_of(
     Args: where, the name of the settings in errors.
     Raises: ConfigError if a setting is unknown, naming the most similar one, or has a wrong value.
     """
-    from pipeline.names import check_keys
-
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ConfigError(f"{where} is {brief(settings)}; expected a mapping of settings")
     settings = dict(settings or {})
     fields = {f.name: f for f in dataclasses.fields(step.config)}
     check_keys(settings, fields, where)
     frozen = {key: _freeze(value) for key, value in settings.items()}
     try:
+        check_settings(step.config, frozen)
         return step.config(**frozen)
     except (TypeError, ConfigError) as error:
         raise ConfigError(f"{where}: {error}") from error
@@ -229,9 +231,13 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     """Import the module `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
     Args: where, the setting that an error names; others, attributes to try in order if the module lacks `attribute`.
-    Raises: ConfigError if there is no such module (with its new name if it was renamed) or attribute, or a package that
-    it requires is not installed.
+    Raises: ConfigError if `name` is no name, there is no such module (with its new name if it was renamed, or the most
+    similar one) or attribute, or a package that it requires is not installed.
     """
+    if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
+        raise ConfigError(
+            f"{where}: {brief(name)} is no module; expected a dotted name, such as stages.signals"
+        )
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -244,7 +250,8 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
                     "parent from PYTHONPATH"
                 ) from error
             raise ConfigError(
-                f"{where}: no module {name!r}; name one that is installed or in a folder of PYTHONPATH"
+                f"{where}: no module {name!r}{_similar_module(name, (attribute, *others))}; name one that is installed "
+                "or in a folder of PYTHONPATH"
             ) from error
         raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
     step = next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None)
@@ -253,6 +260,18 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     if missing := absent(step):
         raise ConfigError(f"{where}: {name} needs {missing[0]!r}, which is not installed")
     return step
+
+
+def _similar_module(name: str, attributes: tuple[str, ...]) -> str:
+    """Return the end of a message: the module most similar to `name` that defines one of these attributes, if any."""
+    root = Path(__file__).resolve().parent.parent
+    pattern = re.compile(rf"^(?:{'|'.join(attributes)})\b", re.MULTILINE)
+    files = [path for package in STEP_PACKAGES for path in (root / package).rglob("*.py")]
+    defining = [
+        path.relative_to(root).with_suffix("") for path in files if pattern.search(path.read_text("utf-8"))
+    ]
+    similar = nearest(name, [".".join(path.parts).removesuffix(".__init__") for path in defining])
+    return similar if "did you mean" in similar else ""
 
 
 def _hides_ours(package: str) -> str | None:

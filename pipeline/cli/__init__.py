@@ -11,11 +11,14 @@ import click
 from pipeline import __version__
 from pipeline.cli import index, releases, stores
 from pipeline.cli.options import (
+    check_target,
     engine_options,
     json_option,
     print_record,
     quiet_option,
+    read_text,
     run_argument,
+    split_names,
     store_option,
 )
 from pipeline.errors import BicorpusError
@@ -182,7 +185,9 @@ def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, impo
 @click.option("--grep", metavar="RE", help="Documents whose text matches.")
 @click.option("--dropped", is_flag=True, help="Dropped documents only.")
 @click.option("--columns", help="Further columns to print, comma-separated.")
-@click.option("--limit", type=int, default=20, show_default=True, help="Largest number of documents.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Largest number of documents."
+)
 @json_option
 def show(
     run_path: str,
@@ -200,14 +205,19 @@ def show(
 
     Example: bicorpus show run.yaml --store ./store --rule too_short --limit 5
     """
-    from pipeline.inspect.query import show_lines
+    from pipeline.inspect.query import compiled, show_lines
 
-    wheres += tuple(f"{c}={v}" for c, v in (("rule", rule), ("host", host)) if v) + (
-        ("keep=false",) if dropped else ()
-    )
-    extra = columns.split(",") if columns else []
-    for line in show_lines(finished_build(run_path, store_url), wheres, extra, grep, limit, as_json):
+    wheres += tuple(f"{c}={v}" for c, v in (("rule", rule), ("host", host)) if v is not None)
+    wheres += ("keep=false",) if dropped else ()
+    if grep is not None:
+        compiled(grep)  # before the build is opened
+    n_lines = 0
+    build = finished_build(run_path, store_url)
+    for line in show_lines(build, wheres, split_names(columns), grep, limit, as_json):
         click.echo(line)
+        n_lines += 1
+    if not n_lines:
+        click.echo("0 documents", err=as_json)
 
 
 @main.command()
@@ -226,6 +236,7 @@ def show(
     metavar="FILE:RECORD",
     help="A record of an input file, from 0: line 18 of a .jsonl is record 17.",
 )
+@click.option("--all", "everything", is_flag=True, help="Also print every rule and annotation.")
 @json_option
 def explain(
     run_path: str,
@@ -234,18 +245,18 @@ def explain(
     url: str | None,
     text_file: str | None,
     input_record: str | None,
+    everything: bool,
     as_json: bool,
 ) -> None:
-    """Explain one document: every annotation, and every rule with value, threshold and margin.
+    """Explain one document: why it is kept or dropped, with value, threshold and margin of each rule that it fails.
 
-    Name the document by its id DOC_ID, --url, --text-file or --input.
+    Name the document by its id DOC_ID, --url, --text-file or --input. --json always prints everything.
 
     Example: bicorpus explain run.yaml --store ./store --input docs.jsonl.gz:17
     """
-    from pathlib import Path
-
     from pipeline.errors import UsageError
-    from pipeline.inspect.explain import explain_document, explanation_text, find_document
+    from pipeline.inspect.explain import explain_document, find_document
+    from pipeline.inspect.explain_text import explanation_text
 
     if sum(option is not None for option in (doc_id, url, text_file, input_record)) != 1:
         raise UsageError("name one document: DOC_ID, --url, --text-file or --input FILE:RECORD")
@@ -255,12 +266,13 @@ def explain(
         if not path or not record.isdigit():
             raise UsageError(f"--input {input_record!r}: expected FILE:RECORD, such as docs.jsonl.gz:17")
         where = (path, int(record))
-    text = Path(text_file).read_bytes().decode("utf-8") if text_file else None
+    text = read_text(text_file) if text_file else None
     finished = finished_build(run_path, store_url)
     explanation = explain_document(finished, *find_document(finished, doc_id, url, text, where))
-    click.echo(
-        json.dumps(explanation, ensure_ascii=False, default=str) if as_json else explanation_text(explanation)
-    )
+    if as_json:
+        click.echo(json.dumps(explanation, ensure_ascii=False, default=str))
+    else:
+        click.echo(explanation_text(explanation, everything))
 
 
 @main.command()
@@ -281,7 +293,8 @@ def export(
     """
     from pipeline.inspect.query import export_rows
 
-    names = columns.split(",") if columns else ["doc_id", "text", "keep", "rule"]
+    check_target(target)
+    names = split_names(columns) or ["doc_id", "text", "keep", "rule"]
     n_rows = export_rows(finished_build(run_path, store_url), wheres, names, target)
     click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
-from pipeline.cli.options import json_option, quiet_option, run_argument, store_option
+from pipeline.cli.options import json_option, quiet_option, read_text, run_argument, store_option
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
 
@@ -68,6 +67,7 @@ def query(
     from pipeline.config.load import load_run
     from pipeline.inspect.index_tools import find_near_duplicates
     from pipeline.inspect.opened import open_build
+    from pipeline.inspect.query import similarity_text
     from pipeline.storage.store import open_store
 
     names = [*paths, *(f"text {i + 1}" for i in range(len(texts)))]
@@ -83,18 +83,9 @@ def query(
         click.echo(f"{name}: {len(documents):,} near duplicates")
         for document in documents:
             url = f"  {document['url']}" if document["url"] else ""
-            click.echo(f"  {document['doc_id']}  {document['similarity']:.3f}  {document['source']}{url}")
-
-
-def read_text(path: str) -> str:
-    """Return the text of a file.
-
-    Raises: UsageError if it is not UTF-8.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 ({error}); convert it first, for example with iconv") from error
+            click.echo(
+                f"  {document['doc_id']}  {similarity_text(document['similarity'])}  {document['source']}{url}"
+            )
 
 
 @index.command()

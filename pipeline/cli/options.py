@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.planning.session import RunRecord
@@ -23,6 +27,36 @@ store_option = click.option(
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Do not show progress.")
 run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
+
+
+def read_text(path: str) -> str:
+    """Return the text of a file, with its line ends.
+
+    Raises: UsageError if it is not UTF-8, or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; name a file that can be read") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 ({error}); convert it first, for example with iconv") from error
+
+
+def check_target(path: str) -> None:
+    """Check that a file can be written, before anything is computed for it.
+
+    Raises: UsageError if its folder does not exist, or it is not writable.
+    """
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise UsageError(f"--to {path}: no folder {folder!r}; make it first, or name another file")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise UsageError(f"--to {path}: no permission to write; name another file")
+
+
+def split_names(columns: str | None) -> list[str]:
+    """Return the names of a comma-separated list; blanks around them are no part of them."""
+    return [name.strip() for name in (columns or "").split(",") if name.strip()]
 
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from pipeline.cli.options import json_option
+from pipeline.cli.options import check_target, json_option
 
 
 @click.command()
@@ -72,6 +72,8 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
 
     if (target is None) != as_json:
         raise UsageError("expected either --to report.html, or --json for the numbers")
+    if target is not None:
+        check_target(target)
     release = open_store(release_url)
     if not release.exists("report.json"):
         raise UsageError(

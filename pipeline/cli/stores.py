@@ -12,6 +12,7 @@ from pipeline.cli.options import (
     print_record,
     quiet_option,
     run_argument,
+    split_names,
     store_option,
 )
 from pipeline.runtime.progress import Progress
@@ -46,7 +47,7 @@ def import_(
     from pipeline.runtime.engines import SerialEngine, open_engine
     from pipeline.storage.store import open_store
 
-    names = columns.split(",") if columns else None
+    names = split_names(columns) or None
     engine = SerialEngine() if workers == 1 else open_engine("local", workers)
     try:
         progress = Progress(quiet=quiet, as_json=as_json)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipeline.config.quantities import parse_share, parse_whole
+from pipeline.config.quantities import parse_list, parse_share, parse_text, parse_whole
 from pipeline.config.run_file import MODES, Against, GlobalStep, Guards, KeepOne, Step
 from pipeline.errors import ConfigError
-from pipeline.names import check_keys, nearest
+from pipeline.names import brief, check_keys, nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.schema import OWNERS
 from pipeline.stage import Global
@@ -32,13 +32,13 @@ def parse_keep_one(
     check_keys(section, KEYS, where)
     passages = parse_passages(section.get("passages"), steps, where)
     of = section.get("of", None if passages and "dedup" not in steps else "dedup")
-    if of is not None and of not in steps:
-        raise ConfigError(f"{where}.of: no global step {of!r}{nearest(str(of), steps)}")
+    if of is not None and parse_text(of, f"{where}.of") not in steps:
+        raise ConfigError(f"{where}.of: no global step {of!r}{nearest(of, steps)}")
     module = section.get("use", "stages.dedup.keepers")
     keepers = choosing_step("keepers", module, section.get("config"), where) if of else None
     return KeepOne(
         keepers=keepers,
-        of=of, prefer=parse_prefer(section.get("prefer") or [], where), passages=passages,
+        of=of, prefer=parse_prefer(parse_list(section.get("prefer"), f"{where}.prefer"), where), passages=passages,
         owners=choosing_step(OWNERS, "stages.passages.owners", None, where) if passages else None,
         against=parse_against(section.get("against"), where, release),
         guards=parse_guards(section.get("guards"), where),
@@ -54,7 +54,9 @@ def parse_prefer(entries: Any, where: str) -> tuple[tuple[str, bool], ...]:  # A
     prefer = []
     for item in entries:
         if not isinstance(item, dict) or len(item) != 1 or next(iter(item.values())) not in ("high", "low"):
-            raise ConfigError(f"{where}.prefer: {item!r}; expected entries such as {{signals.n_chars: high}}")
+            raise ConfigError(
+                f"{where}.prefer: {brief(item)}; expected entries such as {{signals.n_chars: high}}"
+            )
         ((column, direction),) = item.items()
         prefer.append((str(column), direction == "high"))
     return tuple(prefer)
@@ -69,12 +71,14 @@ def parse_against(section: Any, where: str, release: str) -> Against | None:  # 
         return None
     where = f"{where}.against"
     if not isinstance(section, dict):
-        raise ConfigError(f"{where} is {section!r}; expected {{release: NAME, mode: {' | '.join(MODES)}}}")
+        raise ConfigError(
+            f"{where} is {brief(section)}; expected {{release: NAME, mode: {' | '.join(MODES)}}}"
+        )
     check_keys(section, ("release", "mode"), where)
-    name, mode = str(section.get("release") or ""), section.get("mode")
+    name, mode = section.get("release") or "", section.get("mode")
     if mode not in MODES:
-        raise ConfigError(f"{where}.mode is {mode!r}; expected one of {', '.join(MODES)}")
-    if name in ("", release):
+        raise ConfigError(f"{where}.mode is {brief(mode)}; expected one of {', '.join(MODES)}")
+    if not isinstance(name, str) or name in ("", release):
         raise ConfigError(
             f"{where}.release is {name!r}; expected an earlier release, not the run file's own ({release})"
         )
@@ -90,7 +94,7 @@ def parse_guards(section: Any, where: str) -> Guards:  # Any: a YAML value
     if section is None:
         return Guards()
     if not isinstance(section, dict):
-        raise ConfigError(f"{where} is {section!r}; expected a mapping such as {{source_share: 0.9}}")
+        raise ConfigError(f"{where} is {brief(section)}; expected a mapping such as {{source_share: 0.9}}")
     check_keys(section, Guards.__dataclass_fields__, where)
     limits: dict[str, Any] = {  # Any: shares and whole numbers
         key: parse_share(value, f"{where}.{key}")
@@ -120,7 +124,9 @@ def parse_passages(value: Any, steps: Collection[str], where: str) -> tuple[str,
     names = [] if value is None else value if isinstance(value, list) else [value]
     for name in names:
         if not isinstance(name, str):
-            raise ConfigError(f"{where} is {value!r}; expected a step or a list of steps, as [substring]")
+            raise ConfigError(
+                f"{where} is {brief(value)}; expected a step or a list of steps, as [substring]"
+            )
         if name not in steps:
             raise ConfigError(f"{where}: no step {name!r}{nearest(name, steps)}")
         if names.count(name) > 1:

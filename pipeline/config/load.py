@@ -9,10 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pipeline.config.document import read_document
 from pipeline.config.keep_one import parse_keep_one
-from pipeline.config.quantities import MiB, parse_boolean, parse_bytes, parse_share, parse_whole
+from pipeline.config.quantities import (
+    MiB,
+    parse_boolean,
+    parse_bytes,
+    parse_list,
+    parse_mapping,
+    parse_share,
+    parse_text,
+    parse_texts,
+    parse_whole,
+)
 from pipeline.config.run_file import (
     EDITED,
     Conversion,
@@ -31,15 +40,15 @@ from pipeline.config.validate import check_run_file
 from pipeline.dataset.imported_table import find_import
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
-from pipeline.names import check_keys, nearest
+from pipeline.names import brief, check_keys, nearest
 from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
 from pipeline.rules.presets import expand_presets
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, OWNERS
+from pipeline.settings import check_settings
 from pipeline.stage import Derive, Global, Reader
-from pipeline.storage.credentials import check_text
 from pipeline.storage.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
@@ -60,16 +69,7 @@ def load_run(
     Raises: ConfigError with the position in the file for every fault that can be found without reading inputs.
     """
     path = os.fspath(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        check_text(text, path)  # before any message quotes the text
-        mapping = yaml.load(text, Loader=_UniqueKeys)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror}; name a run file (`bicorpus init` writes one)"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    text, mapping = read_document(path)
     if not isinstance(mapping, dict):
         raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
     check_keys(mapping, KEYS, path)
@@ -81,23 +81,6 @@ def load_run(
 
 def _is_derived(entry: Any) -> bool:  # Any: a YAML value
     return isinstance(entry, dict) and "derive" in entry
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that raises for a repeated key instead of taking the last value."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping.
-
-        Raises: YAMLError for a repeated key.
-        """
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if key in seen:
-                raise yaml.YAMLError(f"key {key!r} appears twice{key_node.start_mark}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 class _Parser:
@@ -122,17 +105,17 @@ class _Parser:
         self.unique([*(s.name for s in sources), *(s.name for s in derived)], "sources")
         ingest = self.ingest()
         release_section = self.mapping("release")
-        select_section = expand_presets(self.sections.get("select") or [], f"{self.path}: select")
+        select_section = expand_presets(self.entries("select"), f"{self.path}: select")
         parts = find_parts(self.sections.get("annotate"), f"{self.path}: annotate")
         rules = tuple(rule.by_part(parts) for rule in parse_rules(select_section, f"{self.path}: select"))
         self.rules = rules
         edits = self.edits(release_section, rules)
-        for i, entry in enumerate(self.sections.get("annotate") or []):
+        for i, entry in enumerate(self.entries("annotate")):
             if isinstance(entry, dict) and "import" in entry:
                 self.add_import(entry, f"{self.path}: annotate[{i}]", sources)
             else:
                 self.add(entry, "STAGE", f"annotate[{i}]", edits)
-        for i, entry in enumerate(self.sections.get("global") or []):
+        for i, entry in enumerate(self.entries("global")):
             self.add(entry, "GLOBAL", f"global[{i}]", edits)
         annotate = tuple(step for step in self.steps.values() if isinstance(step, StageStep))
         for step in annotate:
@@ -157,15 +140,16 @@ class _Parser:
         value = self.sections.get(key)
         if not isinstance(value, expected_type) or not value:
             noun = "a name" if expected_type is str else "a list with at least one entry"
-            raise ConfigError(f"{self.path}: {key} is {value!r}; expected {noun}")
+            raise ConfigError(f"{self.path}: {key} is {brief(value)}; expected {noun}")
         return value
+
+    def entries(self, key: str) -> list[Any]:
+        """A section that is a list, empty when it is absent."""
+        return parse_list(self.sections.get(key), f"{self.path}: {key}")
 
     def mapping(self, key: str) -> dict[str, Any]:
         """A section that is a mapping, empty when it is absent."""
-        value = self.sections.get(key) or {}
-        if not isinstance(value, dict):
-            raise ConfigError(f"{self.path}: {key} is {value!r}; expected a mapping")
-        return value
+        return parse_mapping(self.sections.get(key), f"{self.path}: {key}")
 
     def unique(self, names: list[str], where: str) -> None:
         """Raise ConfigError for the first repeated name."""
@@ -177,19 +161,19 @@ class _Parser:
         """Parse one entry of `sources` with files."""
         where = f"{self.path}: sources[{i}]"
         if not isinstance(entry, dict):
-            raise ConfigError(f"{where} is {entry!r}; expected a mapping with {', '.join(SOURCE_KEYS)}")
+            raise ConfigError(f"{where} is {brief(entry)}; expected a mapping with {', '.join(SOURCE_KEYS)}")
         check_keys(entry, SOURCE_KEYS, where)
         for key in ("name", "reader", "files"):
             if not entry.get(key):
                 raise ConfigError(f"{where}: {key} is missing; every source needs name, reader and files")
-        name = str(entry["name"])
+        name = parse_text(entry["name"], f"{where}.name")
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise ConfigError(
                 f"{where}: name {name!r} may contain letters, digits and _ only (shard files are named after it)"
             )
         reader: Reader = load_step(entry["reader"], "READER", where)
-        files = [entry["files"]] if isinstance(entry["files"], str) else list(entry["files"])
-        columns = _columns(entry.get("columns") or {}, f"{where}.columns")
+        files = parse_texts(entry["files"], f"{where}.files")
+        columns = _columns(entry.get("columns"), f"{where}.columns")
         allowed = [
             n
             for n in CANONICAL.names
@@ -200,8 +184,9 @@ class _Parser:
             name=name, reader_name=entry["reader"], reader=reader,
             reader_config=config_of(reader, entry.get("config"), f"{where}.config"),
             files=tuple(self.input_path(file) for file in files), columns=columns,
-            license=entry.get("license"), provenance=entry.get("provenance"), snapshot=entry.get("snapshot"),
-            rank=parse_whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            **{key: parse_text(entry[key], f"{where}.{key}")
+               for key in ("license", "provenance", "snapshot", "profile") if entry.get(key) is not None},
+            rank=parse_whole(entry.get("rank", 0), f"{where}.rank"),
             reference=parse_boolean(entry.get("reference", False), f"{where}.reference"),
             follow_links=parse_boolean(entry.get("follow_links", False), f"{where}.follow_links"),
         )  # fmt: skip
@@ -210,13 +195,13 @@ class _Parser:
         """Parse one entry of `sources` with `derive`."""
         where = f"{self.path}: sources[{i}]"
         check_keys(entry, DERIVED_KEYS, where)
-        name = str(entry.get("name") or "")
+        name = parse_text(entry.get("name"), f"{where}.name")
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise ConfigError(f"{where}: name {name!r} must consist of letters, digits and _")
         step: Derive = load_step(entry["derive"], "DERIVE", where)
         source_names = [source.name for source in sources]
-        parents = entry.get("of") or source_names
-        for parent in [parents] if isinstance(parents, str) else parents:
+        parents = parse_texts(entry.get("of"), f"{where}.of") or source_names
+        for parent in parents:
             if parent not in source_names:
                 raise ConfigError(
                     f"{where}.of: no source {parent!r} with files{nearest(str(parent), source_names)}"
@@ -224,8 +209,8 @@ class _Parser:
         config = config_of(step, entry.get("config"), f"{where}.config")
         return Derived(
             name=name, module=entry["derive"], definition=step, config=config,
-            parents=(parents,) if isinstance(parents, str) else tuple(parents),
-            rank=parse_whole(entry.get("rank", 0), f"{where}.rank"), profile=str(entry.get("profile", "")),
+            parents=tuple(parents), rank=parse_whole(entry.get("rank", 0), f"{where}.rank"),
+            profile=parse_text(entry["profile"], f"{where}.profile") if entry.get("profile") else "",
         )  # fmt: skip
 
     def input_path(self, path: str) -> str:
@@ -236,11 +221,14 @@ class _Parser:
         """Parse the section `ingest`."""
         section = self.mapping("ingest")
         check_keys(section, Ingest.__dataclass_fields__, f"{self.path}: ingest")
-        sizes = {
+        sizes: dict[str, Any] = {  # Any: whole numbers and a share
             key: parse_bytes(value, f"{self.path}: ingest.{key}")
             for key, value in section.items()
             if "bytes" in key
         }
+        if "max_quarantined_share" in section:
+            share = section["max_quarantined_share"]
+            sizes["max_quarantined_share"] = parse_share(share, f"{self.path}: ingest.max_quarantined_share")
         try:
             return Ingest(**{**section, **sizes})
         except ConfigError as error:
@@ -250,12 +238,19 @@ class _Parser:
         """Parse the edits of `release`, and add the trim rules of `select`."""
         where = f"{self.path}: release.edits"
         spans = []
-        for name, kinds in (section.get("edits") or {}).items():
+        for name, kinds in parse_mapping(section.get("edits"), where).items():
             column = name if "." in name else f"{name}.spans"
-            if kinds != "all" and not (isinstance(kinds, list) and kinds):
-                raise ConfigError(f"{where}.{name} is {kinds!r}; expected `all` or a list of span kinds")
+            if kinds != "all" and not (
+                isinstance(kinds, list) and kinds and all(isinstance(k, str) for k in kinds)
+            ):
+                raise ConfigError(f"{where}.{name} is {brief(kinds)}; expected `all` or a list of span kinds")
             spans.append((column, None if kinds == "all" else tuple(kinds)))
-        replace = {str(kind): str(text) for kind, text in (section.get("replace") or {}).items()}
+        replace = parse_mapping(section.get("replace"), f"{self.path}: release.replace")
+        for kind, text in replace.items():
+            if not isinstance(text, str):
+                raise ConfigError(
+                    f"{self.path}: release.replace.{kind} is {brief(text)}; expected text in quotes"
+                )
         return Edits(
             spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim"),
             convert=self.conversion(section.get("convert")),
@@ -268,7 +263,7 @@ class _Parser:
             return None
         entry = {"use": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or not entry.get("use"):
-            raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
+            raise ConfigError(f"{where} is {brief(entry)}; expected at least `use: module.name`")
         check_keys(entry, ("use", "config"), where)
         step = load_step(entry["use"], "CONVERT", where)
         config = config_of(step, entry.get("config"), f"{where}.config")
@@ -279,17 +274,17 @@ class _Parser:
         where = f"{self.path}: {label}"
         entry = {"use": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or not entry.get("use"):
-            raise ConfigError(f"{where} is {entry!r}; expected at least `use: module.name`")
+            raise ConfigError(f"{where} is {brief(entry)}; expected at least `use: module.name`")
         check_keys(entry, ("use", "config", "gate", "view", "as", "max_failed_share"), where)
         step = load_step(entry["use"], attribute, where, *(("STAGE",) if attribute == "GLOBAL" else ()))
-        name = entry.get("as") or step.name
+        name = parse_text(entry.get("as", step.name), f"{where}.as")
         if name in self.steps:
             raise ConfigError(f"{where}: {name!r} is used twice; rename one of them with `as`")
         if name in ("keepers", OWNERS) or name.endswith(EDITED):
             raise ConfigError(
                 f"{where}: the name {name!r} is reserved for steps that `keep_one` adds; choose another with `as`"
             )
-        settings = dict(entry.get("config") or {})
+        settings = dict(parse_mapping(entry.get("config"), f"{where}.config"))
         for key in step.files:
             if key in settings:
                 settings[key] = self.resolve_files(settings[key], f"{where}.config.{key}")
@@ -297,7 +292,7 @@ class _Parser:
         definition = reading_named(step, config)
         common: dict[str, Any] = dict(
             name=name, module=entry["use"], config=config,
-            gate=parse_conditions(entry.get("gate") or {}, f"{where}.gate"),
+            gate=parse_conditions(parse_mapping(entry.get("gate"), f"{where}.gate"), f"{where}.gate"),
             view=self.view(entry.get("view"), where, edits),
             max_failed_share=parse_share(entry.get("max_failed_share", 0), f"{where}.max_failed_share"),
             base=tuple(rule for rule in self.rules if rule.base and "passes_base" in step.reads),
@@ -324,10 +319,10 @@ class _Parser:
     def add_import(self, entry: dict[str, Any], where: str, sources: tuple[Source, ...]) -> None:
         """Add one entry of `annotate` that names an imported table."""
         check_keys(entry, ("import", "as"), where)
-        table = str(entry["import"])
+        table = parse_text(entry["import"], f"{where}.import")
         if self.store is None:
             raise ConfigError(f"{where}: the import {table!r} is stored in a store; name one with --store")
-        name = str(entry.get("as") or table)
+        name = parse_text(entry.get("as", table), f"{where}.as")
         if name in self.steps or any(c.startswith(f"{name}.") for source in sources for c in source.columns):
             raise ConfigError(f"{where}: {name!r} is used twice; rename one of them with `as`")
         stage, config = find_import(self.store, table, where)
@@ -345,8 +340,10 @@ class _Parser:
             return None
         if value == "release":
             return edits.early()
-        if not isinstance(value, list):
-            raise ConfigError(f"{where}.view is {value!r}; expected `release` or a list of stages with spans")
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise ConfigError(
+                f"{where}.view is {brief(value)}; expected `release` or a list of stages with spans"
+            )
         return Edits(spans=tuple(sorted((n if "." in n else f"{n}.spans", None) for n in value)))
 
     def resolve_files(self, value: Any, where: str) -> Any:
@@ -355,7 +352,7 @@ class _Parser:
             return [self.resolve_files(item, where) for item in value]
         if isinstance(value, dict):
             return {name: self.resolve_files(item, f"{where}.{name}") for name, item in value.items()}
-        path = os.path.join(self.folder, os.path.expanduser(str(value)))
+        path = os.path.join(self.folder, os.path.expanduser(parse_text(value, where)))
         if not os.path.exists(path):
             raise ConfigError(f"{where}: {path} does not exist; name a file relative to the run file")
         return path
@@ -367,22 +364,26 @@ class _Parser:
             return None
         where = f"{self.path}: tokens"
         check_keys(section, ("use", "mixes", "count", "config"), where)
-        counter = str(section.get("count", "tokens"))
+        counter = parse_text(section.get("count", "tokens"), f"{where}.count")
         step = self.steps.get(counter)
         if step is None or not hasattr(step.config, "tokenizer"):
             raise ConfigError(
                 f"{where}.count: {counter!r} is no stage that counts tokens here; name the annotate entry with "
                 "the tokenizer (stages.tokens)"
             )
-        mixes = section.get("mixes") or [mix.default]
+        mixes = parse_texts(section.get("mixes"), f"{where}.mixes") or [mix.default]
         for name in mixes:
             if name not in mix.mixes:
                 raise ConfigError(f"{where}.mixes: no mix {name!r}{nearest(str(name), mix.mixes)}")
         module = section.get("use", "stages.tokens.files")
-        settings = {**(section.get("config") or {}), "tokenizer": step.config.tokenizer}
+        settings = {
+            **parse_mapping(section.get("config"), f"{where}.config"),
+            "tokenizer": step.config.tokenizer,
+        }
         config_class = load_step(module, "Config", where)
         check_keys(settings, config_class.__dataclass_fields__, f"{where}.config")
         try:
+            check_settings(config_class, settings)
             config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from error
@@ -396,33 +397,26 @@ class _Parser:
             ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile"),
             where,
         )
-        name = str(section.get("name", corpus))
+        name = parse_text(section.get("name", corpus), f"{where}.name")
         if not re.fullmatch(r"[^\W_][\w.-]*", name):
             raise ConfigError(
                 f"{where}.name: {name!r}; expected a letter or digit, then those, dots, dashes and _"
             )
         if section.get("profile", "internal") != "internal":
-            raise ConfigError(f"{where}.profile: {section['profile']!r}; expected internal")
+            raise ConfigError(f"{where}.profile: {brief(section['profile'])}; expected internal")
         part_bytes = parse_bytes(section.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
         return Release(
-            name=name, edits=edits, columns=section.get("columns") or {}, part_bytes=part_bytes,
+            name=name, edits=edits, part_bytes=part_bytes,
+            columns=parse_mapping(section.get("columns"), f"{where}.columns"),
             seed=parse_whole(section.get("seed", 0), f"{where}.seed"),
         )  # fmt: skip
 
 
 def _columns(section: Any, where: str) -> dict[str, str | tuple[str, ...]]:  # Any: YAML
-    """Parse `columns`: column -> field, or a list of fields to try in order.
-
-    Raises: ConfigError for anything else.
-    """
-    if not isinstance(section, dict):
-        raise ConfigError(f"{where} is {section!r}; expected a mapping of columns to fields")
+    """Parse `columns`: column -> field, or a list of fields to try in order. Raises: ConfigError for anything else."""
     columns: dict[str, str | tuple[str, ...]] = {}
-    for column, names in section.items():
-        listed = names if isinstance(names, list) else [names]
-        if not listed or not all(isinstance(name, str) and name for name in listed):
-            raise ConfigError(
-                f"{where}.{column} is {names!r}; expected the name of a field, or a list of names"
-            )
-        columns[str(column)] = tuple(listed) if isinstance(names, list) else names
+    for column, names in parse_mapping(section, where).items():
+        place = f"{where}.{column}"
+        has_several = isinstance(names, list) and names
+        columns[column] = tuple(parse_texts(names, place)) if has_several else parse_text(names, place)
     return columns

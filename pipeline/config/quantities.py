@@ -1,4 +1,4 @@
-"""Quantities in a run file: sizes with units, whole numbers, shares and booleans.
+"""Values of a run file: sizes with units, whole numbers, shares, booleans, text, lists and mappings.
 
 `where` is the position in the run file, with which messages begin. Any: a YAML value.
 """
@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.names import brief
 
 MiB = 1 << 20
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -21,8 +22,10 @@ def parse_bytes(value: int | str, where: str) -> int:
     Raises: ConfigError for anything else.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
-    if not match or match[2] not in UNITS:
-        raise ConfigError(f"{where}: found {value!r}; expected a number with an optional unit, such as 64MiB")
+    if isinstance(value, bool) or not match or match[2] not in UNITS:
+        raise ConfigError(
+            f"{where}: found {brief(value)}; expected a number with an optional unit, such as 64MiB"
+        )
     return int(float(match[1]) * UNITS[match[2]])
 
 
@@ -32,7 +35,7 @@ def parse_whole(value: Any, where: str) -> int:
     Raises: ConfigError for anything else.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{where} is {value!r}; expected a whole number of at least 0")
+        raise ConfigError(f"{where} is {brief(value)}; expected a whole number of at least 0")
     return value
 
 
@@ -42,7 +45,7 @@ def parse_share(value: Any, where: str) -> float:
     Raises: ConfigError for anything else.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"{where} is {value!r}; expected a share from 0 to 1")
+        raise ConfigError(f"{where} is {brief(value)}; expected a share from 0 to 1")
     return float(value)
 
 
@@ -52,5 +55,53 @@ def parse_boolean(value: Any, where: str) -> bool:
     Raises: ConfigError for anything else.
     """
     if not isinstance(value, bool):
-        raise ConfigError(f"{where} is {value!r}; expected true or false")
+        raise ConfigError(f"{where} is {brief(value)}; expected true or false")
     return value
+
+
+def parse_text(value: Any, where: str) -> str:
+    """Return text that is not empty.
+
+    Raises: ConfigError for anything else.
+    """
+    if not isinstance(value, str) or not value:
+        raise ConfigError(
+            f"{where} is {brief(value)}; expected text{' in quotes' if value is not None else ''}"
+        )
+    return value
+
+
+def parse_texts(value: Any, where: str) -> list[str]:
+    """Return a list of texts; one text is a list of one, null is an empty list.
+
+    Raises: ConfigError for anything else.
+    """
+    values = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) and item for item in values):
+        raise ConfigError(f"{where} is {brief(value)}; expected text, or a list of texts")
+    return values
+
+
+def parse_mapping(value: Any, where: str) -> dict[str, Any]:
+    """Return a mapping whose keys are text; null is an empty one.
+
+    Raises: ConfigError for anything else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} is {brief(value)}; expected a mapping")
+    for key in value:
+        if not isinstance(key, str):
+            raise ConfigError(f"{where}: the key {brief(key)} is a number; put it in quotes if it is text")
+    return value
+
+
+def parse_list(value: Any, where: str) -> list[Any]:
+    """Return a list; null is an empty one.
+
+    Raises: ConfigError for anything else.
+    """
+    if value is not None and not isinstance(value, list):
+        raise ConfigError(f"{where} is {brief(value)}; expected a list")
+    return value or []

@@ -20,7 +20,7 @@ from pipeline.dataset.release_schema import (
 )
 from pipeline.dataset.shard import Columns
 from pipeline.errors import ConfigError
-from pipeline.names import check_keys, nearest
+from pipeline.names import brief, check_keys, nearest
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,15 @@ def release_layout(run: RunFile) -> Layout:
     Raises: ConfigError for a release column that does not exist, or a named column that no step writes.
     """
     available = run.annotation_columns()
-    check_keys(run.release.columns, COLUMNS, "release.columns")
+    where = f"{run.path}: release.columns"
+    check_keys(run.release.columns, COLUMNS, where)
     chosen = dict(run.release.columns)
     scores = chosen.pop("quality", None) or {}
+    if not isinstance(scores, dict):
+        raise ConfigError(f"{where}.quality is {brief(scores)}; expected a mapping of scores to columns")
     for column in (*chosen.values(), *scores.values()):
-        if column not in available:
-            raise ConfigError(f"release.columns: no column {column!r}{nearest(str(column), available)}")
+        if not isinstance(column, str) or column not in available:
+            raise ConfigError(f"{where}: no column {brief(column)}{nearest(str(column), available)}")
     columns_by_name = {**COLUMNS, **chosen}
     scores = scores or columns_by_name["quality"]
     columns = {

@@ -11,7 +11,7 @@ from pipeline.config.phases import phases
 from pipeline.config.release_columns import release_layout
 from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, derived_inputs
 from pipeline.errors import ConfigError
-from pipeline.names import nearest
+from pipeline.names import brief, nearest
 from pipeline.recipe import named_columns
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, SPANS, VIRTUAL, split_column
@@ -111,7 +111,19 @@ def check_available(columns: set[str], available: set[str], where: str) -> None:
     """Raise ConfigError for a column that no step writes."""
     for column in sorted(columns):
         if column not in available:
-            raise ConfigError(f"{where}: no column {column!r}{nearest(column, available)}")
+            raise ConfigError(f"{where}: no column {brief(column)}{nearest_column(column, available)}")
+
+
+def nearest_column(column: str, available: set[str]) -> str:
+    """Return the end of a message about a column that does not exist: the most similar one, or what is missing."""
+    similar = nearest(column, available)
+    stage = column.partition(".")[0]
+    stages = {name.partition(".")[0] for name in available if "." in name}
+    if "did you mean" in similar or "." not in column:
+        return similar
+    if stage in stages:
+        return nearest(column, (name for name in available if name.startswith(f"{stage}.")))
+    return f"; no step {stage!r} under `annotate` or `global`{nearest(stage, stages)}"
 
 
 def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> None:
@@ -127,8 +139,10 @@ def check_types(run: RunFile, conditions: tuple[Condition, ...], where: str) -> 
         for values in (condition.among or (), condition.not_among or ()):
             try:
                 pa.array(values, None if values else dtype).cast(dtype)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise ConfigError(f"{where}: {condition.column} is {dtype}; found {list(values)}") from error
+            except (pa.ArrowException, OverflowError, TypeError) as error:
+                raise ConfigError(
+                    f"{where}: {condition.column} is {dtype}; found {brief(list(values))}"
+                ) from error
 
 
 def check_span_column(run: RunFile, column: str, where: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,8 +15,9 @@ from pipeline.errors import UsageError
 from pipeline.ingest.canonical import doc_id as make_doc_id
 from pipeline.ingest.canonical import text_hash
 from pipeline.inspect.opened import Finished, Judged
-from pipeline.inspect.query import shortest
-from pipeline.report.text_diff import columns, differences
+from pipeline.inspect.query import shortest, shortest_bound
+from pipeline.names import nearest
+from pipeline.report.text_diff import differences
 from pipeline.rules.language_parts import language_part_rows
 from pipeline.rules.rules import Condition, Rule, quantile_group
 from pipeline.schema import CANONICAL
@@ -25,7 +25,6 @@ from pipeline.select.verdicts import Decision
 
 EXCERPT = 200
 N_COPIES = 5
-N_PLACES = 8
 
 
 def find_document(
@@ -62,7 +61,8 @@ def find_record(finished: Finished, path: str, row: int) -> tuple[Decision, int]
                 if doc_id in ids:
                     return decision, ids.index(doc_id)
             raise UsageError(quarantine_note(finished, group["source"], name, file["path"], row))
-    raise UsageError(f"no input {path!r} in this build")
+    paths = {file["path"] for group in finished.session.groups().values() for file in group["files"]}
+    raise UsageError(f"no input {path!r} in this build{nearest(path, paths)}")
 
 
 def quarantine_note(finished: Finished, source: str, group: str, path: str, row: int) -> str:
@@ -178,19 +178,39 @@ def explain_rule(
     decision: Decision,
     part: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One rule and one document: whether the document fails it, and each condition with its margin.
+    """One rule and one document: whether the rule applies, the document fails it, and each condition with its margin.
+
+    A rule whose `where` the document does not match does not apply, and its conditions have no margins.
 
     part: for a rule by language parts, the values of the deciding part, see find_part; its language is included.
     """
     values = values | (part or {})
+    where = [explain_condition(condition, values, decision) for condition in rule.where]
+    applies = failed or all(matches(condition) for condition in where)
+    conditions = [explain_condition(condition, values, decision) for condition in rule.conditions]
+    if not applies:
+        conditions = [{k: v for k, v in condition.items() if k != "margin"} for condition in conditions]
     return {
         "name": rule.name,
         "action": rule.action,
+        "applies": applies,
         "fails": failed,
         **({"part": next(iter(part.values()))} if part else {}),
-        "conditions": [explain_condition(condition, values, decision) for condition in rule.conditions],
-        "where": [explain_condition(condition, values, decision) for condition in rule.where],
+        "conditions": conditions,
+        "where": where,
     }
+
+
+def matches(condition: Mapping[str, Any]) -> bool:
+    """Whether the value of an explained condition passes its tests; null does not."""
+    value = condition["value"]
+    return (
+        value is not None
+        and ("in" not in condition or value in condition["in"])
+        and ("not_in" not in condition or value not in condition["not_in"])
+        and ("min" not in condition or value >= condition["min"])
+        and ("max" not in condition or value <= condition["max"])
+    )
 
 
 def find_part(rule: Rule, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Any] | None:
@@ -222,8 +242,10 @@ def explain_condition(condition: Condition, values: dict[str, Any], decision: De
     if condition.quantile is not None and decision.cuts is not None:
         q_low, q_high, by = condition.quantile
         group = quantile_group(by, values)
-        low = None if q_low is None else decision.cuts.cut(condition.column, by, group, q_low)
-        high = None if q_high is None else decision.cuts.cut(condition.column, by, group, q_high)
+        low = None if q_low is None else shortest_bound(decision.cuts.cut(condition.column, by, group, q_low))
+        high = (
+            None if q_high is None else shortest_bound(decision.cuts.cut(condition.column, by, group, q_high))
+        )
     margins = []
     if isinstance(value, (int, float)):
         margins += [value - low] if low is not None else []
@@ -232,75 +254,3 @@ def explain_condition(condition: Condition, values: dict[str, Any], decision: De
     explanation |= {"in": condition.among, "not_in": condition.not_among, "quantile": condition.quantile}
     explanation["margin"] = round(min(margins), 6) if margins else None
     return {key: item for key, item in explanation.items() if item is not None or key in ("column", "value")}
-
-
-def explanation_text(explanation: dict[str, Any]) -> str:
-    """The explanation as text for a terminal."""
-    document = explanation["document"]
-    verdict = "kept" if explanation["keep"] else f"dropped by {explanation['rule']}"
-    lines = [
-        f"{explanation['doc_id']}  {verdict}",
-        f"  {document['source']}/{document['input']}:{document['input_row']}  "
-        f"shard {explanation['shard']} row {explanation['row']}",
-    ]
-    lines += [f"  url {document['url']}"] if document["url"] else []
-    start = " ".join(explanation["excerpt"].split())
-    lines += [f"  text {start[:100]}{'…' if len(start) > 100 else ''}", "rules"]
-    for rule in explanation["rules"]:
-        mark = "FAILS" if rule["fails"] else "ok"
-        tests = "; ".join(condition_text(condition) for condition in rule["conditions"])
-        where = " and ".join(condition_text(condition) for condition in rule["where"])
-        lines.append(
-            f"  {mark:<5} {rule['name']:<28} {tests}"
-            + (f"  where {where}" if where else "")
-            + (f"  (the {rule['part']} part)" if "part" in rule else "")
-        )
-    lines += keeper_lines(explanation)
-    lines.append("annotations")
-    for name, value in explanation["annotations"].items():
-        text = repr(value)
-        lines.append(f"  {name:<32} {text if len(text) < 100 else text[:97] + '...'}")
-    return "\n".join(lines)
-
-
-KINDS = {
-    "raw": "the same text",
-    "exact": "the same text except for width, case, marks or script",
-    "near": "a near duplicate",
-}
-
-
-def keeper_lines(explanation: dict[str, Any]) -> list[str]:
-    """The keeper of a duplicate, with excerpts where the two differ, or the duplicates of a keeper."""
-    keeper, copies = explanation["keeper"], explanation["kept_for"]
-    if copies and copies["copies"]:
-        examples = ", ".join(f"{c['doc_id']} ({c['kind']}, {c['similarity']:.3f})" for c in copies["some"])
-        return [
-            f"keeper of {copies['copies']:,} duplicates: {examples}{', …' if copies['copies'] > N_COPIES else ''}"
-        ]
-    if keeper is None:
-        return []
-    bound = "" if keeper["compared"] else " or more, from their similarities to a third document"
-    limit = (
-        f" (threshold {keeper['threshold']}, margin {keeper['margin']:+.3f})" if keeper["threshold"] else ""
-    )
-    lines = [
-        f"keeper {keeper['doc_id']}  {keeper['source']}  {keeper['url'] or ''}".rstrip(),
-        f"  {KINDS[keeper['kind']]}: similarity {keeper['similarity']:.3f}{bound}{limit}; cluster of "
-        f"{explanation['cluster_size']}",
-    ]
-    excerpts = keeper["differences"]
-    if excerpts:
-        width = shutil.get_terminal_size((120, 24)).columns - 2
-        lines += [f"  {line}" for line in columns(excerpts[:N_PLACES], width)]
-        if len(excerpts) > N_PLACES:
-            lines.append(f"  and {len(excerpts) - N_PLACES:,} more differences")
-    return lines
-
-
-def condition_text(condition: dict[str, Any]) -> str:
-    """`signals.n_chars 37 (min 100, margin -63)`."""
-    facts = [
-        f"{k} {condition[k]}" for k in ("min", "max", "in", "not_in", "quantile", "margin") if k in condition
-    ]
-    return f"{condition['column']} {condition['value']!r} ({', '.join(facts)})"

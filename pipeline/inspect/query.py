@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +19,14 @@ import pyarrow.parquet as pq
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import Finished, Judged
 from pipeline.names import nearest
+from pipeline.report.cells import clip, pad, visible, wide
 from pipeline.schema import CANONICAL
 
 DECIDED = ("keep", "rule", "keeper_id", "similarity", "duplicate")
 """Columns with the decisions."""
 
 SHOWN_CHARS = 80
+"""Largest number of terminal cells of a text."""
 
 OPERATORS = {
     ">=": pc.greater_equal, "<=": pc.less_equal, "!=": pc.not_equal, "=": pc.equal, ">": pc.greater, "<": pc.less,
@@ -43,9 +47,11 @@ class Where:
         Raises: UsageError if the value cannot be cast to the dtype of the column.
         """
         column = table[self.column]
+        if pa.types.is_nested(column.type) or pa.types.is_null(column.type):
+            raise UsageError(f"--where {self.column}: a {column.type}; expected a column of text or numbers")
         try:
             value = pa.scalar(self.value).cast(column.type)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise UsageError(
                 f"--where {self.column}: {self.value!r} is no value of dtype {column.type}"
             ) from error
@@ -79,6 +85,20 @@ def shortest(value: Any, dtype: pa.DataType) -> Any:  # Any: as returned by as_p
     return float(str(np.float32(value)))
 
 
+def shortest_bound(value: float | None) -> float | None:
+    """A threshold for display: one that is a float32 with the fewest digits that identify it as such."""
+    return (
+        float(str(np.float32(value)))
+        if isinstance(value, float) and float(np.float32(value)) == value
+        else value
+    )
+
+
+def similarity_text(similarity: float) -> str:
+    """A similarity with three decimals, rounded down: only texts of similarity 1 print 1.000."""
+    return f"{math.floor(similarity * 1000 + 1e-6) / 1000:.3f}"
+
+
 def columns_of(finished: Finished) -> set[str]:
     """Columns that rows can be selected by or exported with, besides `text`."""
     return finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"}) | set(DECIDED)
@@ -103,7 +123,7 @@ def select_rows(
 
     Args: grep, a regular expression that the text must contain; limit, maximum number of rows.
     """
-    pattern = re.compile(grep) if grep else None
+    pattern = compiled(grep) if grep else None
     n_left = limit
     for decision in finished.decisions():
         wanted = {where.column for where in wheres} | columns
@@ -130,19 +150,80 @@ def select_rows(
             return
 
 
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a regular expression.
+
+    Raises: UsageError if it is none.
+    """
+    try:
+        return re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(
+            f"--grep {pattern!r}: no regular expression ({error}); a backslash before a special character takes it as "
+            "it is"
+        ) from error
+
+
+def check_rules(finished: Finished, wheres: list[Where]) -> None:
+    """Check that rules whose documents are asked for exist.
+
+    Raises: UsageError with the most similar rule.
+    """
+    layout = finished.releasing.layout
+    dropping = [rule.name for rule in finished.run.select if rule.action == "drop"]
+    names = {*dropping, layout.duplicate, layout.orphan}
+    others = {rule.name: rule.action for rule in finished.run.select if rule.name not in names}
+    for where in wheres:
+        if where.column != "rule" or where.operator != "=" or where.value in names:
+            continue
+        if where.value in others:
+            raise UsageError(
+                f"the rule {where.value!r} has action {others[where.value]}: it drops no document"
+            )
+        raise UsageError(f"no rule {where.value!r} in {finished.run.path}{nearest(where.value, names)}")
+
+
+def check_values(finished: Finished, wheres: list[Where]) -> None:
+    """Explain an empty answer.
+
+    Raises: UsageError for a text that no document has in its column, with the most similar one.
+    """
+    for where in wheres:
+        if where.operator != "=" or where.column in DECIDED:
+            continue
+        values: set[str] = set()
+        for decision in finished.decisions():
+            column = finished.judge_shard(decision, {where.column}).columns[where.column]
+            if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+                break
+            values.update(value for value in pc.unique(column).to_pylist() if value is not None)
+        if values and where.value not in values:
+            similar = nearest(where.value, values) if len(values) <= MAX_VALUES else ""
+            raise UsageError(f"no document has {where.column} {where.value!r}{similar}")
+
+
+MAX_VALUES = 100_000
+"""Largest number of values among which a similar one is looked for."""
+
+
 def export_tables(tables: Iterator[pa.Table], path: str) -> int:
     """Write rows to a .jsonl or .parquet file; returns their number.
 
     Raises: UsageError for another file extension.
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise UsageError(
+            f"--to {path}: no folder {str(target.parent)!r}; make it first, or name another file"
+        )
     if target.suffix == ".parquet":
         return _export_parquet(tables, target)
     if target.suffix == ".jsonl":
         n_rows = 0
         with target.open("w", encoding="utf-8") as stream:
             for table in tables:
-                for row in table.to_pylist():
+                for plain in table.to_pylist():
+                    row = {field.name: shortest(plain[field.name], field.type) for field in table.schema}
                     stream.write(json.dumps(row, ensure_ascii=False, default=_plain) + "\n")
                 n_rows += table.num_rows
         return n_rows
@@ -152,24 +233,42 @@ def export_tables(tables: Iterator[pa.Table], path: str) -> int:
 def show_lines(
     finished: Finished, wheres: tuple[str, ...], extra: list[str], grep: str | None, limit: int, as_json: bool
 ) -> Iterator[str]:
-    """Lines that `show` prints: id, rule or `kept`, further columns, start of the text.
+    """Lines that `show` prints: id, rule or `kept`, further columns, start of the text; nothing if no document matches.
 
-    Raises: UsageError for an unknown column or a wrong comparison.
+    Raises: UsageError for an unknown column, rule or value, or a wrong comparison.
     """
     available = columns_of(finished)
     check_columns(extra, available)
+    parsed = [parse_where(where, available) for where in wheres]
+    check_rules(finished, parsed)
     columns = {"doc_id", "rule", "text", *extra}
-    for table in select_rows(
-        finished, [parse_where(where, available) for where in wheres], columns, grep, limit
-    ):
+    rows: list[list[str]] = []
+    n_rows = 0
+    for table in select_rows(finished, parsed, columns, grep, limit):
+        n_rows += table.num_rows
         for plain in table.to_pylist():
             row = {field.name: shortest(plain[field.name], field.type) for field in table.schema}
             if as_json:
                 yield json.dumps(row, ensure_ascii=False, default=_plain)
-                continue
-            values = "  ".join(f"{name}={row[name]!r}" for name in extra)
-            start = " ".join(row["text"][: 4 * SHOWN_CHARS].split())[:SHOWN_CHARS]
-            yield f"{row['doc_id']}  {row['rule'] or 'kept':<20} {values}  {start}"
+            else:
+                values = (f"{name}={visible(repr(row[name]))}" for name in extra)
+                rows.append(
+                    [row["doc_id"], row["rule"] or "kept", *values, visible(row["text"][: 4 * SHOWN_CHARS])]
+                )
+    if not n_rows:
+        check_values(finished, parsed)
+    yield from _aligned(rows)
+
+
+def _aligned(rows: list[list[str]]) -> Iterator[str]:
+    """Rows with columns of equal width in terminal cells, the last one cut to the width of the terminal."""
+    terminal = shutil.get_terminal_size((0, 24)).columns
+    widths = [max(map(wide, column)) for column in zip(*rows, strict=True)][:-1]
+    last = max(min(terminal - sum(widths) - 2 * len(widths), SHOWN_CHARS), 20) if terminal else SHOWN_CHARS
+    for *cells, text in rows:
+        yield "  ".join(
+            [*(pad(cell, width) for cell, width in zip(cells, widths, strict=True)), clip(text, last)]
+        )
 
 
 def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str], target: str) -> int:

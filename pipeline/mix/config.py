@@ -29,7 +29,7 @@ from typing import Any  # values of a parsed YAML file
 
 from pipeline.errors import ConfigError
 from pipeline.mix.repeat import Repeat, parse_repeat
-from pipeline.names import check_keys, nearest
+from pipeline.names import brief, check_keys, nearest
 
 NATURAL = "natural"
 MAX_PHASES = 256  # a training position has 8 bits for its phase
@@ -102,8 +102,8 @@ def parse_mix(settings: Mapping[str, Any] | None, where: str) -> MixSection:
     mixes = {name: _mix(name, value or {}, f"{where}.mixes.{name}") for name, value in entries.items()}
     default = settings.get("default", NATURAL)
     mixes.setdefault(NATURAL, Mix(name=NATURAL, materialise=default == NATURAL))
-    if default not in mixes:
-        raise ConfigError(f"{where}.default: no mix {default!r}{nearest(str(default), mixes)}")
+    if not isinstance(default, str) or default not in mixes:
+        raise ConfigError(f"{where}.default: no mix {brief(default)}{nearest(str(default), mixes)}")
     max_discard = _number(settings.get("max_discard", 0.6), f"{where}.max_discard", 0, 1)
     return MixSection(default=default, max_discard=max_discard, mixes=mixes)
 
@@ -128,13 +128,13 @@ def _mix(name: str, settings: Mapping[str, Any], where: str) -> Mix:
         raise ConfigError(f"{where}: found {' and '.join(share_settings)}; keep one of them")
     by, seed, materialise = settings.get("by"), settings.get("seed", 0), settings.get("materialise", True)
     if by is not None and not isinstance(by, str):
-        raise ConfigError(f"{where}.by: found {by!r}; name one text column")
+        raise ConfigError(f"{where}.by: found {brief(by)}; name one text column")
     if by is None and (share_settings or "groups" in settings):
         raise ConfigError(f"{where}: {(*share_settings, 'groups')[0]} needs `by`, the column of the strata")
     if not isinstance(materialise, bool):
-        raise ConfigError(f"{where}.materialise: found {materialise!r}; expected true or false")
+        raise ConfigError(f"{where}.materialise: found {brief(materialise)}; expected true or false")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise ConfigError(f"{where}.seed: found {seed!r}; expected a whole number from 0 to 2**64 - 1")
+        raise ConfigError(f"{where}.seed: found {brief(seed)}; expected a whole number from 0 to 2**64 - 1")
     groups = _groups(settings.get("groups") or {}, f"{where}.groups")
     phases = _phases(settings, where)
     with_share = {group for phase in phases for group in phase.share}
@@ -172,7 +172,9 @@ def _groups(settings: Any, where: str) -> dict[str, tuple[str, ...]]:
     owner: dict[str, str] = {}
     for name, strata in _mapping(settings, where).items():
         if not isinstance(strata, list) or not strata or not all(isinstance(s, str) and s for s in strata):
-            raise ConfigError(f"{where}.{name}: found {strata!r}; expected a list of values of the column")
+            raise ConfigError(
+                f"{where}.{name}: found {brief(strata)}; expected a list of values of the column"
+            )
         for stratum in strata:
             if owner.setdefault(stratum, name) != name:
                 raise ConfigError(
@@ -213,13 +215,13 @@ def _share(settings: Any, where: str) -> dict[str, float]:
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ConfigError(f"{where}: found {value!r}; expected names and their settings")
+        raise ConfigError(f"{where}: found {brief(value)}; expected names and their settings")
     return value
 
 
 def _number(value: Any, where: str, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ConfigError(f"{where}: found {value!r}; expected a number from {low:g} to {high:g}")
+        raise ConfigError(f"{where}: found {brief(value)}; expected a number from {low:g} to {high:g}")
     return float(value)
 
 
@@ -228,8 +230,8 @@ def _tokens(value: Any, where: str) -> int | None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBT]?)", str(value).replace("_", ""))
     if isinstance(value, bool) or not match:
-        raise ConfigError(f"{where}: found {value!r}; expected max or a number such as 200M or 1.5B")
+        raise ConfigError(f"{where}: found {brief(value)}; expected max or a number such as 200M or 1.5B")
     tokens = Fraction(match[1]) * 1000 ** " KMBT".index(match[2] or " ")
     if tokens.denominator != 1 or not tokens:
-        raise ConfigError(f"{where}: found {value!r}; expected a whole number of tokens above 0")
+        raise ConfigError(f"{where}: found {brief(value)}; expected a whole number of tokens above 0")
     return int(tokens)

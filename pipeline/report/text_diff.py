@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
+
+from pipeline.report.cells import wide
 
 MAX_CHARS = 20_000
 """Number of characters compared of each text, which bounds the time of `explain`."""
@@ -111,11 +112,3 @@ def fit(text: str, cells: int) -> str:
             break
         kept, used = kept + char, used + size
     return kept + " " * (cells - used)
-
-
-def wide(text: str) -> int:
-    """Terminal cells that a text takes."""
-    sizes = (
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
-    return sum(sizes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.names import check_keys
+from pipeline.names import brief, check_keys
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, VIRTUAL
 
@@ -20,7 +20,7 @@ def parse_conditions(settings: Mapping[str, Any], where: str) -> tuple[Condition
     Raises: ConfigError if a condition is malformed.
     """
     if not isinstance(settings, Mapping):
-        raise ConfigError(f"{where} is {settings!r}; expected a mapping of columns to conditions")
+        raise ConfigError(f"{where} is {brief(settings)}; expected a mapping of columns to conditions")
     conditions = []
     for column, test in settings.items():
         if isinstance(test, list):
@@ -29,7 +29,7 @@ def parse_conditions(settings: Mapping[str, Any], where: str) -> tuple[Condition
             test = {"is": test}
         setting = f"{where}.{column}"
         check_keys(test, TESTS, setting)
-        if not test:
+        if not test or test == {"is": None}:
             raise ConfigError(f"{setting} is empty; expected one of {', '.join(TESTS)}")
         conditions.append(_condition(str(column), test, setting))
     return tuple(conditions)
@@ -38,26 +38,31 @@ def parse_conditions(settings: Mapping[str, Any], where: str) -> tuple[Condition
 def _condition(column: str, test: Mapping[str, Any], where: str) -> Condition:
     for key in ("min", "max"):
         if key in test and (isinstance(test[key], bool) or not isinstance(test[key], (int, float))):
-            raise ConfigError(f"{where}.{key} is {test[key]!r}; expected a number")
+            raise ConfigError(f"{where}.{key} is {brief(test[key])}; expected a number")
     for key in ("in", "not_in"):
         if key in test and not (isinstance(test[key], list) and test[key]):
-            raise ConfigError(f"{where}.{key} is {test[key]!r}; expected a list with at least one value")
+            raise ConfigError(f"{where}.{key} is {brief(test[key])}; expected a list with at least one value")
+    for value in (*test.get("in", ()), *test.get("not_in", ()), *([test["is"]] if "is" in test else [])):
+        if not isinstance(value, (str, int, float)):
+            raise ConfigError(
+                f"{where}: {brief(value)} is no value of a column; expected text, numbers or booleans"
+            )
     among = tuple(test["in"]) if "in" in test else (test["is"],) if "is" in test else None
     quantile = None
     if "quantile" in test:
         spec = test["quantile"]
         if not isinstance(spec, Mapping):
             raise ConfigError(
-                f"{where}.quantile is {spec!r}; expected {{min: 0.01, max: 0.99, by: column or [columns]}}"
+                f"{where}.quantile is {brief(spec)}; expected {{min: 0.01, max: 0.99, by: column or [columns]}}"
             )
         check_keys(spec, ("min", "max", "by"), f"{where}.quantile")
         by = spec.get("by") or ()
         if not isinstance(by, (str, list, tuple)) or not all(isinstance(name, str) for name in by):
-            raise ConfigError(f"{where}.quantile.by is {by!r}; expected a column or a list of columns")
+            raise ConfigError(f"{where}.quantile.by is {brief(by)}; expected a column or a list of columns")
         for bound in ("min", "max"):
             if bound in spec and not (isinstance(spec[bound], (int, float)) and 0 <= spec[bound] <= 1):
                 raise ConfigError(
-                    f"{where}.quantile.{bound} is {spec[bound]!r}; expected a share from 0 to 1"
+                    f"{where}.quantile.{bound} is {brief(spec[bound])}; expected a share from 0 to 1"
                 )
         quantile = (spec.get("min"), spec.get("max"), (by,) if isinstance(by, str) else tuple(by))
     not_among = tuple(test["not_in"]) if "not_in" in test else None
@@ -90,29 +95,46 @@ def parse_rules(entries: Any, where: str) -> tuple[Rule, ...]:
 
 
 def _rule(i: int, entry: Any, where: str) -> Rule:
-    if not isinstance(entry, Mapping) or not entry.get("name"):
-        raise ConfigError(f"{where}[{i}] is {entry!r}; every rule needs a name")
-    setting = f"{where}[{i}] ({entry['name']})"
+    if not isinstance(entry, Mapping):
+        raise ConfigError(
+            f"{where}[{i}] is {brief(entry)}; expected a rule: a mapping with a name and a condition"
+        )
+    if not isinstance(entry.get("name"), str) or not entry["name"]:
+        found = f"name is {brief(entry['name'])}" if "name" in entry else f"no name in {brief(dict(entry))}"
+        raise ConfigError(f"{where}[{i}]: {found}; every rule needs a name, which is text")
+    setting = f"{where}[{i}] ({brief(entry['name'])[1:-1]})"
     tests = {key: value for key, value in entry.items() if key not in RULE_KEYS}
     for key in tests:
         if "." not in str(key) and key not in PLAIN_COLUMNS:
             check_keys([key], (*RULE_KEYS, *PLAIN_COLUMNS), setting)
+    for key in ("where", "trim"):
+        if not isinstance(entry.get(key) or {}, Mapping):
+            raise ConfigError(f"{setting}.{key} is {brief(entry[key])}; expected a mapping of columns")
+    if not isinstance(entry.get("base", False), bool):
+        raise ConfigError(f"{setting}.base is {brief(entry['base'])}; expected true or false")
     if not tests:
         raise ConfigError(
             f"{setting} has no condition; name a column, such as `signals.n_chars: {{min: 100}}`"
         )
     action = entry.get("action", "drop")
     if action not in ("drop", "flag", "trim"):
-        raise ConfigError(f"{setting}.action is {action!r}; expected drop, flag or trim")
+        raise ConfigError(f"{setting}.action is {brief(action)}; expected drop, flag or trim")
     if entry.get("if_null") not in (None, "keep", "drop"):
-        raise ConfigError(f"{setting}.if_null is {entry['if_null']!r}; expected keep or drop")
+        raise ConfigError(f"{setting}.if_null is {brief(entry['if_null'])}; expected keep or drop")
     trim = []
     for name, kinds in (entry.get("trim") or {}).items():
-        trim.append((name if "." in name else f"{name}.spans", None if kinds == "all" else tuple(kinds)))
+        if kinds != "all" and not (
+            isinstance(kinds, list) and kinds and all(isinstance(k, str) for k in kinds)
+        ):
+            raise ConfigError(
+                f"{setting}.trim.{name} is {brief(kinds)}; expected `all` or a list of span kinds"
+            )
+        column = name if "." in str(name) else f"{name}.spans"
+        trim.append((column, None if kinds == "all" else tuple(kinds)))
     if (action == "trim") != bool(trim):
         raise ConfigError(f"{setting}: `action: trim` and `trim: {{stage: [kinds]}}` go together")
     return Rule(
-        name=str(entry["name"]), conditions=parse_conditions(tests, setting),
+        name=entry["name"], conditions=parse_conditions(tests, setting),
         where=parse_conditions(entry.get("where") or {}, f"{setting}.where"), action=action,
-        if_null=entry.get("if_null"), base=bool(entry.get("base", False)), trim=tuple(trim),
+        if_null=entry.get("if_null"), base=entry.get("base", False), trim=tuple(trim),
     )  # fmt: skip

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.names import check_keys, nearest
+from pipeline.names import brief, check_keys, nearest
 from pipeline.recipe import load_step
+from pipeline.rules.parse import parse_conditions
 
 PRESETS = "stages.languages"
 PRESET_KEYS = ("preset", "as", "only", "except", "where", "judged", "base", "action")
@@ -43,9 +44,13 @@ def _expand(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]]:  # An
     check_keys(entry, PRESET_KEYS, where)
     presets = load_step(PRESETS, "presets", where)()
     name = entry["preset"]
-    if name not in presets:
+    if not isinstance(name, str) or name not in presets:
         raise ConfigError(
-            f"{where}: no preset {name!r}{nearest(str(name), presets)}; there are {', '.join(presets)}"
+            f"{where}: no preset {brief(name)}{nearest(str(name), presets)}; there are {', '.join(presets)}"
+        )
+    if not isinstance(entry.get("as", name), str):
+        raise ConfigError(
+            f"{where}.as is {brief(entry['as'])}; expected text, which begins the names of rules"
         )
     rules = {rule["name"]: rule for rule in presets[name]}
     included = _names(entry, "only", rules, where) or list(rules)
@@ -63,8 +68,8 @@ def _names(entry: Mapping[str, Any], key: str, rules: Mapping[str, Any], where: 
     Raises: ConfigError if they are not a list, or a rule does not exist.
     """
     names = entry.get(key) or []
-    if not isinstance(names, list):
-        raise ConfigError(f"{where}.{key} is {names!r}; expected a list of names of rules")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{where}.{key} is {brief(names)}; expected a list of names of rules")
     for name in names:
         if name not in rules:
             raise ConfigError(f"{where}.{key}: no rule {name!r} in the preset{nearest(str(name), rules)}")
@@ -90,7 +95,8 @@ def _merge(conditions: Mapping[str, Any], others: Mapping[str, Any], where: str)
     Raises: ConfigError if no row can pass both, or a column has two quantiles.
     """
     if not isinstance(others, Mapping):
-        raise ConfigError(f"{where}: {others!r}; expected a mapping of columns to conditions")
+        raise ConfigError(f"{where}: {brief(others)}; expected a mapping of columns to conditions")
+    parse_conditions(others, where)  # before its values are compared with those of the rule
     merged = dict(conditions)
     for column, test in others.items():
         merged[column] = _both(merged[column], test, f"{where}: {column}") if column in merged else test

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from stages.cot.detect import Mark
 from stages.cot.judge import judge
+from stages.cot.line_table import LastWhere, LineTable
 from stages.cot.patterns import Patterns
 from stages.cot.segment import FENCE, HEADING, RULE, Range, fences, is_apart, lines, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
@@ -25,6 +26,7 @@ BEFORE = re.compile(
 )  # before the word of a mark
 BEFORE_CHARS = 24
 COMMENT = "<!--"
+ENDS_QUESTION = ("answer", "solution")
 ANCHORS = ("solution", "answer", "step", "reason", "open", "result")
 LOOK_BACK_CHARS = 1200
 LOOK_BACK = 3  # paragraphs before an unmarked question's solution
@@ -48,6 +50,10 @@ class Page:
             if not self.in_code(mark.start) and not text.startswith(COMMENT, mark.begin)
         ]
         self.begins = [mark.begin for mark in self.marks]
+        self.lines = LineTable(text)
+        self.last_telling = LastWhere(self.is_telling)
+        self.last_question = {False: LastWhere(self.is_question), True: LastWhere(self.is_open_question)}
+        self.ended_by, self.end_before = ended_by(self.marks)
 
     def span_to(self, start: int, end: int) -> Range:
         """Return the range from start to the mark at end, without the mark's decorations."""
@@ -131,16 +137,9 @@ class Page:
     def question_before(self, i: int, floor: int) -> tuple[Range | None, bool]:
         """Return the question before mark i, or None, and whether it is marked."""
         mark = self.marks[i]
-        limit = mark.begin
-        for before in reversed(
-            self.marks_within(max(floor, mark.begin - self.config.max_question_chars), mark.begin)
-        ):
-            if before.role == "question":
-                start, end = self.span_to(before.end, limit)
-                if end - start >= self.config.min_question_chars and self.is_open(mark, start, end):
-                    return (start, end), True
-            elif before.role in ("answer", "solution"):
-                limit = before.begin
+        marked = self.marked_question(mark, floor)
+        if marked:
+            return marked, True
         if mark.role not in ("solution", "step"):
             return None, False
         before = self.marks[i - 1] if i else mark
@@ -151,47 +150,100 @@ class Page:
             before.begin if is_side else mark.begin, floor, mark.role == "step"
         ), False
 
-    def is_open(self, mark: Mark, start: int, end: int) -> bool:
-        """Return whether a marked question is complete before the mark; only then may a reason begin a solution."""
-        return mark.role != "reason" or self.asks(start, end, 1)
+    def marked_question(self, mark: Mark, floor: int) -> Range | None:
+        """Return the last marked question before a mark that is long enough and, before a reason, complete."""
+        low = bisect_left(self.begins, max(floor, mark.begin - self.config.max_question_chars))
+        k = bisect_left(self.begins, mark.begin) - 1
+        is_reason = mark.role == "reason"
+        while k >= low:
+            if (
+                self.marks[k].role in ENDS_QUESTION
+            ):  # what precedes it has its own end, whichever mark comes after
+                found = self.last_question[is_reason].at_most(k, low)
+                return None if found is None else self.question_at(found)
+            if self.marks[k].role == "question":
+                start, end = self.span_to(self.marks[k].end, mark.begin)
+                if end - start >= self.config.min_question_chars:
+                    if not is_reason or self.asks(start, end, 1):
+                        return start, end
+                    last = self.lines.last_sentences(start, end, 1)
+                    if last and last[0][0] > start:  # the same sentence ends all longer ranges
+                        k = self.end_before[k]
+                        continue
+            k -= 1
+        return None
+
+    def question_at(self, k: int) -> Range:
+        """Return the text from mark k, a question, to the answer or solution after it."""
+        return self.span_to(self.marks[k].end, self.ended_by[k])
+
+    def is_question(self, k: int) -> bool:
+        """Return whether mark k begins a question that is long enough and followed by an answer or solution."""
+        if self.marks[k].role != "question" or self.ended_by[k] < 0:
+            return False
+        start, end = self.question_at(k)
+        return end - start >= self.config.min_question_chars
+
+    def is_open_question(self, k: int) -> bool:
+        """Return whether mark k begins such a question and it asks; only then may a reason begin a solution."""
+        return self.is_question(k) and self.asks(*self.question_at(k), 1)
 
     def asks(self, start: int, end: int, n_last: int) -> bool:
         """Return whether one of the last n_last sentences of a range is a question."""
-        last = sentences(self.text, start, end)[-n_last:]
+        last = self.lines.last_sentences(start, end, n_last)
         return any(self.patterns.asks.search(self.text, *sentence) for sentence in last)
+
+    def divides(self, start: int, end: int) -> bool:
+        """Return whether a line is a heading, a fence of code or a rule."""
+        divider = HEADING.match(self.text, start) or FENCE.match(self.text, start)
+        return bool(divider or RULE.match(self.text, start, end))
+
+    def is_telling(self, k: int) -> bool:
+        """Return whether line k ends the search for a question: it asks one, or divides the text."""
+        line = self.lines.clipped(k, *self.lines.lines[k])
+        return line is not None and (self.divides(*line) or self.asks(*line, 2))
 
     def unmarked_question(self, limit: int, floor: int, strict: bool) -> Range | None:
         """Return the closest paragraph before limit that asks a question; strict: it must end there in `?`."""
-        candidate_lines = list(lines(self.text, max(floor, limit - LOOK_BACK_CHARS), limit))
-        if not candidate_lines or (strict and self.text[candidate_lines[-1][1] - 1] not in "?？"):
+        low, table = max(floor, limit - LOOK_BACK_CHARS), self.lines
+        last = next(table.backwards(low, limit), None)
+        if last is None or (strict and self.text[last[1][1] - 1] not in "?？"):
             return None
-        n_paragraphs = 0
-        for k in range(len(candidate_lines) - 1, -1, -1):
-            start, end = candidate_lines[k]
-            if (
-                HEADING.match(self.text, start)
-                or FENCE.match(self.text, start)
-                or RULE.match(self.text, start, end)
-            ):
-                return None
-            if self.asks(start, end, 2):
-                while (
-                    k
-                    and not is_apart(self.text, candidate_lines[k - 1][1], candidate_lines[k][0])
-                    and candidate_lines[-1][1] - candidate_lines[k - 1][0] < PARAGRAPH_CHARS
-                ):
-                    k -= 1
-                return self.span_to(candidate_lines[k][0], limit)
-            n_paragraphs += k > 0 and is_apart(self.text, candidate_lines[k - 1][1], start)
-            if n_paragraphs >= LOOK_BACK:
-                return None
-        return None
+        k = self.telling_line(last[0], low, limit)
+        if k is None or table.n_apart[last[0]] - table.n_apart[k] >= LOOK_BACK:
+            return None
+        line = table.clipped(k, low, limit)
+        if line is None or self.divides(*line):
+            return None
+        start = line[0]
+        for _, (first, end) in table.backwards(low, start):
+            if is_apart(self.text, end, start) or last[1][1] - first >= PARAGRAPH_CHARS:
+                break
+            start = first
+        return self.span_to(start, limit)
+
+    def telling_line(self, k: int, low: int, limit: int) -> int | None:
+        """Return the index of the last line, from k back, that ends the search for a question within a range.
+
+        The first and the last line may be in the range in part only, and then that part is what counts.
+        """
+        table = self.lines
+        whole = bisect_left(table.starts, low)
+        if table.lines[k][1] > limit or k < whole:
+            line = table.clipped(k, low, limit)
+            if line and (self.divides(*line) or self.asks(*line, 2)):
+                return k
+            k -= 1
+        found = self.last_telling.at_most(k, whole)
+        if found is not None or whole == 0 or table.lines[whole - 1][1] <= low:
+            return found
+        line = table.clipped(whole - 1, low, limit)
+        return whole - 1 if line and (self.divides(*line) or self.asks(*line, 2)) else None
 
     def draft_result(self, mark: Mark, floor: int) -> Draft | None:
         """Return a solution in the format of GSM8K, or None: a question, lines, the result after four hash marks."""
-        before = list(lines(self.text, max(floor, mark.begin - self.config.max_solution_chars), mark.begin))
-        for k in range(len(before) - 1, -1, -1):
-            start, end = before[k]
+        low = max(floor, mark.begin - self.config.max_solution_chars)
+        for _, (start, end) in self.lines.backwards(low, mark.begin):
             if HEADING.match(self.text, start) or FENCE.match(self.text, start):
                 return None
             stop = max(
@@ -205,7 +257,8 @@ class Page:
 
     def after_mark(self, start: int, floor: int) -> int:
         """Return the offset of a line's text, after the mark of role `question` that begins it, if any."""
-        ends = [mark.end for mark in self.marks if mark.begin == start >= floor and mark.role == "question"]
+        marks = self.marks_within(start, start + 1) if start >= floor else []
+        ends = [mark.end for mark in marks if mark.role == "question"]
         return max(ends, default=start)
 
     def draft_tags(self, i: int, floor: int) -> Draft | None:
@@ -249,16 +302,9 @@ class Page:
         start = draft.solution[0]
         stop = min(len(self.text), start + self.config.max_solution_chars)
         ahead = [mark for mark in self.marks_within(start, stop) if mark.begin > self.marks[i].begin]
-        stop = min(
-            [
-                stop,
-                *(
-                    self.span_to(start, mark.begin)[1]
-                    for mark in ahead
-                    if mark.role in ("question", "open", "end")
-                ),
-            ]
-        )
+        following = next((mark for mark in ahead if mark.role in ("question", "open", "end")), None)
+        if following:
+            stop = min(stop, self.span_to(start, following.begin)[1])
         answers = [mark for mark in ahead if mark.role in ("answer", "result") and start < mark.begin < stop]
         mark_at = {mark.begin: mark for mark in ahead}
         end, n_plain, n_lines = start, 0, 0
@@ -310,3 +356,15 @@ class Page:
         while clean[1] - clean[0] > 1 and self.text[clean[1] - 1] in "*_":
             clean = clean[0], clean[1] - 1
         return clean, end
+
+
+def ended_by(marks: Sequence[Mark]) -> tuple[list[int], list[int]]:
+    """For each mark: offset of the next one that ends a question, and index of the last such one; -1 for none."""
+    begins, indices, begin, index = [], [], -1, -1
+    for mark in reversed(marks):
+        begins.append(begin)
+        begin = mark.begin if mark.role in ENDS_QUESTION else begin
+    for k, mark in enumerate(marks):
+        indices.append(index)
+        index = k if mark.role in ENDS_QUESTION else index
+    return begins[::-1], indices

@@ -174,7 +174,7 @@ def test_a_run_drops_what_filters_refuse_and_explains_it(tmp_path: Path) -> None
         values = found["annotations"]
         assert (values["gopher_en.keep"], values["gopher_en.reason"]) == (keep_en, reason_en)
         assert values["gopher_zh.reason"] == reason_zh
-        shown = cli(*place).ok().out
+        shown = cli(*place, "--all").ok().out
         assert (f"dropped by {rule}" if rule else "kept") in shown.splitlines()[0]
         assert repr(reason_en or reason_zh) in shown
     assert build(run_path, store)["tasks"]["annotate"] == 0

@@ -98,7 +98,7 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
         ({"sources": [PAGE["sources"][0]] * 2}, "two entries named 'a'"),
         ({"sources": [{**PAGE["sources"][0], "name": "a-b"}]}, "letters, digits and _"),
         ({"ingest": {"shard_bytes": "big"}}, "found 'big'; expected a number with an optional unit"),
-        ({"ingest": {"max_quarantined_share": 2}}, "expected 0 to 1"),
+        ({"ingest": {"max_quarantined_share": 2}}, "expected a share from 0 to 1"),
         ({"annotate": ["stages.dedup.exact", "stages.dedup.exact"]}, "'exact' is used twice"),
         ({"annotate": ["stages.nothing"]}, r"annotate\[0\]: no module 'stages.nothing'"),
         ({"annotate": [{"use": "stages.minhash", "config": {"bands": 3}}]}, "'bands'; did you mean 'n_bands'"),

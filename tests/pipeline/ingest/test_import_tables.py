@@ -95,7 +95,7 @@ def test_verdicts_by_doc_id_drop_exactly_their_documents(built: tuple[Path, list
     assert record["text_tasks"] == 0 and record["tasks"]["annotate"] == 0
     explained = cli("explain", run_path, "--store", folder / "store", rows[3]["doc_id"]).ok().out
     assert "FAILS low_score" in explained and "reviews.score 0.25 (min 0.5, margin -0.25)" in explained
-    assert "reviews.verdict                  'good'" in explained
+    assert "reviews.verdict 'good'" in explained
     shown = cli("show", run_path, "--store", folder / "store", "--where", "reviews.score>=0.9").ok().out
     assert shown.split()[0] == rows[0]["doc_id"] and len(shown.splitlines()) == 1
     target = folder / "rows.jsonl"
@@ -193,7 +193,7 @@ def test_a_shard_that_comes_later_is_aligned_by_the_run(built: tuple[Path, list[
     (dropped,) = [row for row in ledger(folder / "store") if not row["keep"]]
     assert dropped["rule"] == "human"
     explained = cli("explain", run_path, "--store", folder / "store", "--input", "later.jsonl:0").ok().out
-    assert "FAILS human" in explained and "reviews.verdict '差' (not_in ('差',))" in explained
+    assert "FAILS human" in explained and "reviews.verdict '差' (not_in 差)" in explained
 
 
 def test_an_import_before_the_first_run_waits_for_its_documents(tmp_path: Path) -> None:

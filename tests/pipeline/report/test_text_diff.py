@@ -7,7 +7,8 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.text_diff import columns, differences, fit, wide
+from pipeline.report.cells import wide
+from pipeline.report.text_diff import columns, differences, fit
 
 
 def test_one_changed_word_is_shown_with_what_is_around_it() -> None:
