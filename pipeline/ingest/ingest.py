@@ -150,7 +150,7 @@ def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Gr
     """Group files: one large file, or consecutive small ones.
 
     A small file ends its group with a probability proportional to its size, decided by the hash of its path. So groups
-    have the same mean size whatever the size of the files, and a new file changes its own group only.
+    have the same mean size for files of any size, and a new file changes its own group only.
     """
     small_bytes = min(ingest.pack_bytes, ingest.shard_bytes // 8)
     mean_bytes = min(PACK_BYTES, ingest.shard_bytes)
