@@ -45,7 +45,7 @@ PLAIN = ("pipeline", "stages", "classifiers", "scripts", "examples")
 
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
 BROKEN = (
-    "Record", "_BrokenError", "_broken", "_DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refusal",
+    "Record", "_BrokenError", "_broken", "DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refusal",
 )  # fmt: skip
 
 

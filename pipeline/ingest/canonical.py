@@ -222,9 +222,8 @@ class Rows:
             return
         except RecursionError:
             detail = "fields are nested too deeply to be written as JSON"
-            self._quarantine(
-                replace(record, fields=None, reason="too_deep", detail=detail, raw=to_raw(fields))
-            )
+            broken = Record(record.position, None, "too_deep", detail, to_raw(fields), n_bytes=record.n_bytes)
+            self._quarantine(broken)
             return
         self._text += text
         self._offsets.append(len(self._text))

@@ -150,7 +150,7 @@ def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Gr
     """Group files: one large file, or consecutive small ones.
 
     A small file ends its group with a probability proportional to its size, decided by the hash of its path. So groups
-    have the same mean size whatever the size of the files, and a new file changes its own group only.
+    have the same mean size for files of any size, and a new file changes its own group only.
     """
     small_bytes = min(ingest.pack_bytes, ingest.shard_bytes // 8)
     mean_bytes = min(PACK_BYTES, ingest.shard_bytes)
@@ -243,6 +243,32 @@ def _read_file(file: InputFile, task: IngestTask, writer: _ShardWriter) -> None:
         report.empty.append([file.relative, common or "no records"])
 
 
+class _Waiting:
+    """Tables of small files, and their scores, that are written together."""
+
+    def __init__(self) -> None:
+        self.tables: list[tuple[pa.Table, dict[str, pa.Table]]] = []
+        self.n_rows = self.n_bytes = 0
+
+    def is_full_with(self, table: pa.Table) -> bool:
+        """Whether another table would make more than one row group of them."""
+        n_rows, n_bytes = self.n_rows + table.num_rows, self.n_bytes + table.nbytes
+        return n_rows > ROW_GROUP_ROWS or n_bytes > ROW_GROUP_BYTES
+
+    def append(self, table: pa.Table, scores: dict[str, pa.Table]) -> None:
+        """Add a table."""
+        self.tables.append((table, scores))
+        self.n_rows, self.n_bytes = self.n_rows + table.num_rows, self.n_bytes + table.nbytes
+
+    def take(self) -> tuple[pa.Table, dict[str, pa.Table]]:
+        """Return all tables as one, and their scores, and remove them."""
+        tables, self.tables, self.n_rows, self.n_bytes = self.tables, [], 0, 0
+        joined = pa.concat_tables([table for table, _ in tables]).combine_chunks()
+        return joined, {
+            name: pa.concat_tables([scores[name] for _, scores in tables]) for name in tables[0][1]
+        }
+
+
 class _ShardWriter:
     """Writes the documents of a group to shards of bounded text size, one row group at a time."""
 
@@ -251,6 +277,8 @@ class _ShardWriter:
         self.file: pq.ParquetWriter | None = None
         self.n_rows = self.text_bytes = 0
         self.scores: dict[str, list[pa.Table]] = {}
+        self.waiting = _Waiting()
+        self.waiting_quarantine = _Waiting()
         self.quarantine: pq.ParquetWriter | None = None
 
     @property
@@ -259,9 +287,25 @@ class _ShardWriter:
         return os.path.join(self.folder, "shard.parquet")
 
     def add(self, documents: pa.Table, quarantined: pa.Table, scores: dict[str, pa.Table]) -> None:
-        """Add the documents, quarantined rows and existing scores of one row group."""
+        """Add documents, quarantined rows and existing scores, at most a row group of each.
+
+        Those of small files wait for others: with a row group for each file, every stage would read them one by one.
+        """
         if quarantined.num_rows:
-            self.add_quarantined(quarantined)
+            self.report.quarantined.update(quarantined["reason"].to_pylist())
+            if self.waiting_quarantine.is_full_with(quarantined):
+                self.flush_quarantine()
+            self.waiting_quarantine.append(quarantined, {})
+        if documents.num_rows:
+            if self.waiting.is_full_with(documents):
+                self.flush()
+            self.waiting.append(documents, scores)
+
+    def flush(self) -> None:
+        """Write the waiting documents as a row group, or more if they fill a shard."""
+        if not self.waiting.n_rows:
+            return
+        documents, scores = self.waiting.take()
         start = 0
         sizes = documents["text_bytes"].to_numpy().astype(np.int64)
         while start < documents.num_rows:
@@ -300,15 +344,18 @@ class _ShardWriter:
         self.report.shards.append(shard)
         self.file, self.n_rows, self.text_bytes, self.scores = None, 0, 0, {}
 
-    def add_quarantined(self, table: pa.Table) -> None:
-        """Write quarantined rows and count their reasons."""
+    def flush_quarantine(self) -> None:
+        """Write the waiting quarantined rows."""
+        if not self.waiting_quarantine.n_rows:
+            return
         if self.quarantine is None:
             self.quarantine = parquet_writer(os.path.join(self.folder, "quarantine.parquet"), QUARANTINE)
-        self.quarantine.write_table(table)
-        self.report.quarantined.update(table["reason"].to_pylist())
+        self.quarantine.write_table(self.waiting_quarantine.take()[0])
 
     def close(self) -> None:
         """End the last shard and copy the quarantine to the store."""
+        self.flush()
+        self.flush_quarantine()
         self.end_shard()
         if self.quarantine is not None:
             self.quarantine.close()

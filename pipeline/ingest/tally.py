@@ -82,7 +82,7 @@ class Tally:
 
 
 def presence(fields: Mapping[str, Any], names: Iterable[str]) -> int:  # Any: values of the format
-    """Return NULL if a record has one of the named fields, whatever its value, else ABSENT."""
+    """Return NULL if a record has one of the named fields, regardless of its value, else ABSENT."""
     for name in names:
         if name in fields:
             return NULL

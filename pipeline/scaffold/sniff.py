@@ -156,7 +156,7 @@ def _sniff_archive(file: FoundFile, data: bytes, page_bytes: int) -> Sample | Un
     if isinstance(texts, Sample):
         return texts
     pages = _sniff_records(file, WARC, data[:page_bytes])
-    return pages if isinstance(pages, Sample) or "no records" not in pages.reason else texts
+    return pages if isinstance(pages, Sample) or "not_conversion" in texts.reason else texts
 
 
 def _sniff_whole(file: FoundFile, reader_name: str, check_start: bool = False) -> Sample | None:

@@ -1,8 +1,8 @@
 """Bodies of HTTP responses, decoded piece by piece, so that only the bytes that are read are decompressed.
 
 Recorders undo codings and keep the headers, or store codings that no header names. Each coding is tried on its own; one
-that the bytes do not have was undone before, and bytes with the magic number of gzip or zstd are decompressed whatever
-the headers state. A body that ends early gives its beginning, and the coding that was cut short.
+that the bytes do not have was undone before, and bytes with the magic number of gzip or zstd are decompressed even
+if the headers name no coding. A body that ends early gives its beginning, and the coding that was cut short.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Decompressors of gzip, zstd, bzip2 and xz, fed piece by piece: damage is told from the end of the data, and may be
 passed over where the next member can be read on its own.
 
-The size of a piece is bounded whatever the input: STEP_BYTES, for zstd 32 MiB (see `unzstd`).
+The size of a piece is bounded for any input: STEP_BYTES, for zstd 32 MiB (see `unzstd`).
 """
 
 from __future__ import annotations

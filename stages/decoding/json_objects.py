@@ -83,7 +83,7 @@ class Pending:
         yield position, b"\n".join(lines)
 
     def is_broken_by(self, line: bytes) -> bool:
-        """Whether a line begins the next object although this one has not ended: both stand alike in their line.
+        """Whether a line begins the next object although this one has not ended: both have the same indentation.
 
         In an object that is printed with indentation, an inner one stands further to the right.
         """

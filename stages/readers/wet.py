@@ -50,7 +50,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
             yield item
         elif item.head.kind == "warcinfo":
             snapshot = snapshot_of(item.block)
-            yield Record(item.position, None, "warcinfo", skipped=True)
+            yield Record(position=item.position, fields=None, reason="warcinfo", skipped=True)
         else:
             yield _as_record(item, snapshot, config.max_record_bytes)
 
