@@ -18,6 +18,7 @@ from stages.kernels.dedup.minhash import NOTHING, SYMBOLS_BELOW, WORDS, MatchTex
 from stages.kernels.dedup.names import (
     MAX_HEADING,
     MIN_HEADING,
+    MIN_WEIGHT,
     find_names,
     have_other_headings,
     have_other_names,
@@ -101,11 +102,10 @@ def _weak_units() -> np.ndarray:
     return np.sort(hash_units(match, np.array([WORDS], np.uint8), symbols=False)[0])
 
 
-def _weights(units: np.ndarray) -> np.ndarray:
-    """Weight of each unit of a heading: 1 for an ideograph, which is half of a name, 2 for a word: int64 (n_units,)."""
+def _is_weak(units: np.ndarray) -> np.ndarray:
+    """Whether each unit of a heading is an ideograph of `_weak_units`: bool (n_units,)."""
     weak = _weak_units()
-    index = np.minimum(np.searchsorted(weak, units), len(weak) - 1)
-    return 2 - (weak[index] == units).astype(np.int64)
+    return np.asarray(weak[np.minimum(np.searchsorted(weak, units), len(weak) - 1)] == units)
 
 
 def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
@@ -138,9 +138,13 @@ def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.nda
         for i in (0, 1)
     ]
     other_names = have_other_names((weights[0], weights[1]), (n_left, n_right))
-    each = _weights(values["heading"])
+    is_weak = _is_weak(values["heading"])
+    weights_of = (is_weak.astype(np.int64), np.where(is_weak, 0, MIN_WEIGHT))
     missing = [
-        weigh_names(values["heading"], each, ends["heading"][i], values["units"], ends["units"][1 - i])
+        sum(
+            weigh_names(values["heading"], weight, ends["heading"][i], values[name], ends[name][1 - i])
+            for weight, name in zip(weights_of, ("units", "heading"), strict=True)
+        )
         for i in (0, 1)
     ]
     other_names |= have_other_headings(shared["heading"], sizes["heading"], np.minimum(*missing))

@@ -161,13 +161,13 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
 
 @nb.njit(cache=True, nogil=True)
 def _is_short(codes, fold, low, high):  # type: ignore[no-untyped-def]
-    """Whether match text has fewer than SHORT code points of a text."""
+    """Whether match text has code points of a text, and fewer than SHORT."""
     n = 0
     for code in codes[low:high]:
         n += fold[code] > 0
         if n == SHORT:
             return False
-    return True
+    return n > 0
 
 
 @nb.njit(cache=True, nogil=True)
