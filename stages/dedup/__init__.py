@@ -231,7 +231,7 @@ def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
     mixed = compared & (kind == WORDS) & (share >= CHARACTERS_SHARE / 2)
     columns = {"kind": pa.array(kind)}
     for name, modes in (("shingles", np.where(compared, kind, NOTHING)), ("characters", mixed * CHARACTERS)):
-        units = hash_units(match, modes.astype(np.uint8))
+        units = hash_units(match, modes.astype(np.uint8), symbols=False)
         values, starts = sort_sets(*_shingles(*units, modes, config))
         columns[name] = to_binary(values, starts)
     return columns | differences.columns_of(members["text"], match, compared)

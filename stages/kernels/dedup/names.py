@@ -91,12 +91,10 @@ def have_other_names(
     return np.logical_and(*has_names)
 
 
-def have_other_headings(
-    shared: np.ndarray, n_units: list[np.ndarray], n_missing: np.ndarray
-) -> np.ndarray:
-    """Whether two marked headings share a form but name different subjects: they share half of the shorter one, and each
-    has a word that the other heading lacks, or two ideographs that the other text lacks: a Chinese heading that was
-    worded anew has ideographs of its text.
+def have_other_headings(shared: np.ndarray, n_units: list[np.ndarray], n_missing: np.ndarray) -> np.ndarray:
+    """Whether two marked headings share a form but name different subjects: they share half of the shorter, and
+    each has a word that the other heading lacks, or two ideographs that the other text lacks: a Chinese heading
+    that was worded anew has ideographs of its text.
 
     Args: int64 (n_pairs,) each: shared, distinct units in both headings; n_units, distinct units of either heading, 0
     for a text that does not begin with a marked heading; n_missing, the smaller weight of the missing units of

@@ -95,7 +95,9 @@ def test_reports_of_two_years_are_two() -> None:
 def test_stamps_of_a_long_page_are_not_its_content() -> None:
     """A few dates, versions, digests and counters, all of them changed, do not make two pages of one."""
     page = "".join(chr(0x4E00 + 37 * i % 5000) for i in range(2500))
-    stamps = "更新于20{0}年{1}月{1}日，版本 {0}.{1}.4，提交 {0}ab{1}cd9e，阅读{0}{1}7次，下载{1}{0}次，评论{0}条。"
+    stamps = (
+        "更新于20{0}年{1}月{1}日，版本 {0}.{1}.4，提交 {0}ab{1}cd9e，阅读{0}{1}7次，下载{1}{0}次，评论{0}条。"
+    )
     texts = [stamps.format(*numbers) + page for numbers in ((21, 3), (24, 8))]
     assert len(set(cluster_texts(texts)["keeper"].to_pylist())) == 1
 
