@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from pipeline.stage import DERIVED, Convert, Derive
-from stages.conversion_words import hold, settle
+from stages.conversion_words import convert_words
 from stages.kernels.scripts.chinese import chinese_mask
 from stages.kernels.text.text import view
 
@@ -119,7 +119,7 @@ def converter(scheme: str) -> Callable[[str], str]:
     import opencc
 
     convert: Callable[[str], str] = opencc.OpenCC(scheme).convert
-    return lambda text: settle(convert(hold(text, scheme)))
+    return lambda text: convert_words(text, scheme, convert)
 
 
 def pieces(text: str, mask: np.ndarray) -> Iterator[tuple[str, bool]]:

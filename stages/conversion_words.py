@@ -1,6 +1,6 @@
 """Characters of Chinese whose conversion depends on words that OpenCC's dictionaries cannot list: names and authors.
 
-Taiwan writes 著 for the aspect particle 着 and for `author of`; 乾 is 干 in Simplified text, but not in a personal name; 发卡
+Taiwan writes 著 for the aspect particle 着 and for `author of`; 乾 is 干 in Simplified text, but not in names; 发卡
 is a hairpin, but in 发卡行 the issue of a card. `hold` marks those that a conversion would change wrongly, and `settle`
 replaces the marks after it.
 """
@@ -8,6 +8,7 @@ replaces the marks after it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _SURNAMES = (
     "趙錢孫李周吳鄭王馮陳褚衛蔣沈韓楊朱秦尤許何呂施張孔曹嚴華金魏陶姜戚謝鄒喻柏竇章蘇潘葛奚范彭郎魯韋昌馬苗鳳方俞任袁柳酆"
@@ -23,7 +24,9 @@ _HAN = "\u3400-\u9fff"
 _NAME = rf"(?:[{_SURNAMES}][{_HAN}]{{1,3}}|[{_HAN}]{{1,8}}[·．‧・][{_HAN}·．‧・]{{1,12}})"
 _ENDS = r"$|[\s，。、；,;.）)譯編/／]"
 _END = rf"(?={_ENDS})"
-_TITLES = "先生|女士|小姐|教授|老師|同學|博士|主任|醫師|說|表示|認為|指出|等人|[和與及、，。；：,;.（(）)！？\\s]|$"
+_TITLES = (
+    "先生|女士|小姐|教授|老師|同學|博士|主任|醫師|說|表示|認為|指出|等人|[和與及、，。；：,;.（(）)！？\\s]|$"
+)
 
 _AUTHORS = re.compile(
     rf"""
@@ -32,7 +35,7 @@ _AUTHORS = re.compile(
     | [》〉』」][，、,\s]*{_NAME}著{_END}                                                         # 《圍城》，錢鍾書著
     | [\[［〔【（(][{_HAN}]{{1,5}}[\]］〕】）)]\s*[{_HAN}·．‧・]{{2,14}}著(?={_ENDS}|[《〈「『])  # （清）曹雪芹著
     | (?<![{_HAN}]){_NAME}著(?=[《〈「『])                                                        # 魯迅著《吶喊》
-    | (?<![{_HAN}]){_NAME}著(?=[，、,\s]+[^\s，。]{{0,12}}(?:出版|書局|書店|書社|印書館|譯))       # 魯迅著，人民文學出版社
+    | (?<![{_HAN}]){_NAME}著(?=[，、,\s]+[^\s，。]{{0,12}}(?:出版|書局|書店|書社|印書館|譯))  # 魯迅著，人民文學出版社
     | (?<![靠接逼貼附])近著 | (?<![討談議爭辯評])論著 | (?<!翻)譯著 | (?<!杜)撰著 | (?<!改)編著(?!辮)
     | [原專拙遺土卓所新]著 | 見微知著 | 彰明較著
     | (?:^|(?<=[，。；,\s]))著有(?=[《〈「『])
@@ -57,8 +60,6 @@ _SETTLED = str.maketrans({AUTHOR: "著", QIAN: "乾", ISSUE: "發"})
 
 def hold(text: str, scheme: str) -> str:
     """Replace characters of a text that a scheme of OpenCC would convert wrongly by marks of one character each."""
-    if any(mark in text for mark in (AUTHOR, QIAN, ISSUE)):
-        return text
     if scheme.startswith("tw2s") and "著" in text:
         text = _ASPECT.sub("着", text)
         text = _AUTHORS.sub(lambda found: found.group().replace("著", AUTHOR), text)
@@ -73,3 +74,10 @@ def hold(text: str, scheme: str) -> str:
 def settle(text: str) -> str:
     """Replace the marks of `hold` in a converted text."""
     return text.translate(_SETTLED)
+
+
+def convert_words(text: str, scheme: str, convert: Callable[[str], str]) -> str:
+    """Convert a text by a scheme of OpenCC with names held; a text that contains a mark is only converted."""
+    if any(mark in text for mark in (AUTHOR, QIAN, ISSUE)):
+        return convert(text)
+    return settle(convert(hold(text, scheme)))

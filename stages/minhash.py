@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage, bind
+from stages.kernels.dedup.forms import FORMS_PATH
 from stages.kernels.dedup.minhash import (
     WORDS,
     hash_bands,
@@ -102,11 +103,11 @@ def notes(config: Config) -> list[str]:
 
 STAGE = Stage(
     name="minhash",
-    version=3,
+    version=4,
     config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=bind(annotate),
-    data=(TABLES_PATH,),
+    data=(TABLES_PATH, FORMS_PATH),
     notes=notes,
 )

@@ -35,7 +35,9 @@ def git(checkout: Path, *args: str, stdin: bytes = b"") -> bytes:
 
     Raises: CalledProcessError if git fails.
     """
-    return subprocess.run(["git", "-C", str(checkout), *args], input=stdin, capture_output=True, check=True).stdout
+    return subprocess.run(
+        ["git", "-C", str(checkout), *args], input=stdin, capture_output=True, check=True
+    ).stdout
 
 
 def versions(checkout: Path) -> dict[str, list[tuple[str, str]]]:
@@ -58,8 +60,8 @@ def versions(checkout: Path) -> dict[str, list[tuple[str, str]]]:
 
 def texts_of(checkout: Path, blobs: list[str]) -> list[str | None]:
     """Text of each blob; None if it is missing, no UTF-8, or too short or long."""
-    texts, out = [], git(checkout, "cat-file", "--batch", stdin="\n".join(blobs).encode() + b"\n")
-    at = 0
+    texts: list[str | None] = []
+    out, at = git(checkout, "cat-file", "--batch", stdin="\n".join(blobs).encode() + b"\n"), 0
     for _ in blobs:
         end = out.index(b"\n", at)
         head, at = out[at:end].split(), end + 1
@@ -88,7 +90,9 @@ def language(text: str) -> str:
 @click.option("--files", default=80, show_default=True, help="Files drawn from each checkout.")
 @click.option("--each", default=4, show_default=True, help="Versions drawn from each file.")
 @click.option("--seed", default=1, show_default=True)
-def main(checkouts: tuple[Path, ...], docs_path: str, pairs_path: str, files: int, each: int, seed: int) -> None:
+def main(
+    checkouts: tuple[Path, ...], docs_path: str, pairs_path: str, files: int, each: int, seed: int
+) -> None:
     """Write documents and pairs of CHECKOUTS, folders with git histories."""
     docs, pairs = [], []
     for checkout in checkouts:
@@ -104,7 +108,11 @@ def main(checkouts: tuple[Path, ...], docs_path: str, pairs_path: str, files: in
             ]  # fmt: skip
             docs += kept
             pairs += [
-                {"id_a": a["doc_id"], "id_b": b["doc_id"], "jaccard5": exact_jaccard(a["text"], b["text"], a["lang"])}
+                {
+                    "id_a": a["doc_id"],
+                    "id_b": b["doc_id"],
+                    "jaccard5": exact_jaccard(a["text"], b["text"], a["lang"]),
+                }
                 for a, b in combinations(kept, 2)
                 if a["lang"] == b["lang"]
             ]

@@ -29,6 +29,7 @@ from pipeline.stage import Global, Memory, Outcome
 from stages import minhash
 from stages.dedup import candidates, differences, exact, keepers
 from stages.dedup.clusters import PAIRS, clusters_of
+from stages.kernels.dedup.forms import FORMS_PATH
 from stages.kernels.dedup.jaccard import count_shared, sort_sets
 from stages.kernels.dedup.minhash import (
     CHARACTERS,
@@ -230,7 +231,7 @@ def _sets(members: pa.Table, config: Config) -> dict[str, pa.Array]:
     mixed = compared & (kind == WORDS) & (share >= CHARACTERS_SHARE / 2)
     columns = {"kind": pa.array(kind)}
     for name, modes in (("shingles", np.where(compared, kind, NOTHING)), ("characters", mixed * CHARACTERS)):
-        units = hash_units(match, modes.astype(np.uint8))
+        units = hash_units(match, modes.astype(np.uint8), symbols=False)
         values, starts = sort_sets(*_shingles(*units, modes, config))
         columns[name] = to_binary(values, starts)
     return columns | differences.columns_of(members["text"], match, compared)
@@ -327,7 +328,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="dedup",
-    version=3,
+    version=4,
     config=Config,
     reads=READS,
     writes=SCHEMA,
@@ -337,7 +338,7 @@ GLOBAL = Global(
     finish=finish,
     sparse="candidates.groups",
     memory=Memory(MEMORY, ("shingle_chars", "shingle_words"), needs_text),
-    data=(TABLES_PATH,),
+    data=(TABLES_PATH, FORMS_PATH),
 )
 
 

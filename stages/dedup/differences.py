@@ -14,10 +14,19 @@ import pyarrow.compute as pc
 from stages.kernels.dedup.forms import load_match_fold
 from stages.kernels.dedup.formulas import load_sign_set
 from stages.kernels.dedup.jaccard import count_shared, sort_rows, sort_sets
-from stages.kernels.dedup.minhash import NOTHING, SYMBOLS_BELOW, WORDS, MatchText, hash_units, load_roles, match_text
+from stages.kernels.dedup.minhash import (
+    NOTHING,
+    SYMBOLS_BELOW,
+    WORDS,
+    MatchText,
+    hash_units,
+    load_roles,
+    match_text,
+)
 from stages.kernels.dedup.names import (
     MAX_HEADING,
     MIN_HEADING,
+    MIN_WEIGHT,
     find_names,
     have_other_headings,
     have_other_names,
@@ -30,11 +39,22 @@ from stages.kernels.text.ragged import from_binary, to_binary
 from stages.kernels.text.tables import HAN
 from stages.kernels.text.text import load_tables, view
 
-COLUMNS = ("numbers", "units", "names", "times", "heading", "scripts", "contexts", "sign_keys", "signs", "n_codes")
+COLUMNS = (
+    "numbers",
+    "units",
+    "names",
+    "times",
+    "heading",
+    "scripts",
+    "contexts",
+    "sign_keys",
+    "signs",
+    "n_codes",
+)
 """Of each text, as bytes (see kernels.text.ragged): hashes of its numbers; hashes of its units, sorted; hashes of the
 units of its first line that recur in it, and how often each does; hashes of the units of the Markdown heading that it
-begins with; number of units of each script; hashes of neighbouring units; of those with signs between them, their hashes
-and the hashes of units and signs; number of code points of match text."""
+begins with; number of units of each script; hashes of neighbouring units; of those with signs between them, their
+hashes and the hashes of units and signs; number of code points of match text."""
 
 COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
 """Blanks and HTML comments before the first line."""
@@ -59,7 +79,9 @@ def columns_of(text: pa.ChunkedArray, match: MatchText, compared: np.ndarray) ->
     """
     tables, modes = load_tables(), np.where(compared, WORDS, NOTHING).astype(np.uint8)
     decoded = view(text)
-    numbers = sort_sets(*hash_numbers(decoded.codes, decoded.starts, decoded.classes, load_match_fold(), compared))
+    numbers = sort_sets(
+        *hash_numbers(decoded.codes, decoded.starts, decoded.classes, load_match_fold(), compared)
+    )
     neighbours, neighbour_starts, keys, signs, sign_starts, n_codes = hash_contexts(
         *match, load_roles(), load_sign_set(), compared
     )
@@ -101,11 +123,10 @@ def _weak_units() -> np.ndarray:
     return np.sort(hash_units(match, np.array([WORDS], np.uint8), symbols=False)[0])
 
 
-def _weights(units: np.ndarray) -> np.ndarray:
-    """Weight of each unit of a heading: 1 for an ideograph, which is half of a name, 2 for a word: int64 (n_units,)."""
+def _is_weak(units: np.ndarray) -> np.ndarray:
+    """Whether each unit of a heading is an ideograph of `_weak_units`: bool (n_units,)."""
     weak = _weak_units()
-    index = np.minimum(np.searchsorted(weak, units), len(weak) - 1)
-    return 2 - (weak[index] == units).astype(np.int64)
+    return np.asarray(weak[np.minimum(np.searchsorted(weak, units), len(weak) - 1)] == units)
 
 
 def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
@@ -138,12 +159,20 @@ def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.nda
         for i in (0, 1)
     ]
     other_names = have_other_names((weights[0], weights[1]), (n_left, n_right))
-    each = _weights(values["heading"])
+    is_weak = _is_weak(values["heading"])
+    weights_of = (is_weak.astype(np.int64), np.where(is_weak, 0, MIN_WEIGHT))
     missing = [
-        weigh_names(values["heading"], each, ends["heading"][i], values["units"], ends["units"][1 - i])
+        np.add(
+            *(
+                weigh_names(values["heading"], weight, ends["heading"][i], values[name], ends[name][1 - i])
+                for weight, name in zip(weights_of, ("units", "heading"), strict=True)
+            )
+        )
         for i in (0, 1)
     ]
-    other_names |= have_other_headings(shared["heading"], sizes["heading"], np.minimum(*missing))
+    other_names |= have_other_headings(
+        shared["heading"], sizes["heading"], np.minimum(missing[0], missing[1])
+    )
     scripts = values["scripts"].reshape(-1, len(SCRIPTS))
     other_scripts = have_other_scripts(scripts[left], scripts[right], np.minimum(n_left, n_right))
     is_short = np.maximum(values["n_codes"][left], values["n_codes"][right]) < SYMBOLS_BELOW
@@ -165,4 +194,3 @@ def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.nda
     )  # fmt: skip
     other_signs = have_other_signs(conflicts, exchanged, (sizes["signs"][0], sizes["signs"][1]), is_short)
     return other_numbers, other_names, other_scripts, other_signs
-

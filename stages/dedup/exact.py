@@ -1,7 +1,8 @@
 """Identity of a document: 128-bit hashes of its match text and of its canonical text.
 
 Reads text; writes the two hashes. Texts with equal match hashes differ at most in width, case, blanks, punctuation
-outside code, and Traditional or Simplified characters. Which of them is kept is decided by `stages.dedup.keepers`.
+outside code and formulas, and forms of ideographs. Texts of fewer than 300 code points differ in question and
+exclamation marks too. Which of them is kept is decided by `stages.dedup.keepers`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.stage import Stage, bind
+from stages.kernels.dedup.forms import FORMS_PATH
 from stages.kernels.dedup.minhash import match_text
 from stages.kernels.text.hashing import hash128_codes
 from stages.kernels.text.text import TABLES_PATH, view
 
 HASH = pa.binary(16)
 SCHEMA = pa.schema({"match_hash": HASH, "raw_hash": HASH})
-"""match_hash: of the match text; equal for copies that differ in width, case, punctuation, blanks or Traditional
-against Simplified characters at most. raw_hash: of the canonical text."""
+"""match_hash: of the match text; equal for copies that differ in width, case, punctuation, blanks or the forms of
+ideographs (Traditional, Simplified, Taiwan's, Hong Kong's) at most. raw_hash: of the canonical text."""
 
 
 def annotate(batch: pa.Table) -> pa.Table:
@@ -47,9 +49,9 @@ def _binary(hashes: np.ndarray, valid: np.ndarray) -> pa.Array:
 
 STAGE = Stage(
     name="exact",
-    version=3,
+    version=4,
     reads=("text",),
     writes=SCHEMA,
     load=bind(annotate),
-    data=(TABLES_PATH,),
+    data=(TABLES_PATH, FORMS_PATH),
 )

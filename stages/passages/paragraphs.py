@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage, bind
+from stages.kernels.dedup.forms import FORMS_PATH
 from stages.kernels.passages.passages import find_units
 from stages.kernels.text.text import TABLES_PATH, view
 
@@ -82,10 +83,10 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
 
 STAGE = Stage(
     name="paragraphs",
-    version=1,
+    version=2,
     config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=bind(annotate),
-    data=(TABLES_PATH,),
+    data=(TABLES_PATH, FORMS_PATH),
 )

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Stage
+from stages.kernels.dedup.forms import FORMS_PATH
 from stages.kernels.dedup.minhash import match_text, permutations
 from stages.kernels.passages.anchors import wide_table
 from stages.kernels.passages.passages import Units, passage_ids, unit_texts
@@ -108,10 +109,10 @@ def _to_columns(
 
 STAGE = Stage(
     name="similar_lines",
-    version=1,
+    version=2,
     config=Config,
     reads=("text", "doc_id"),
     writes=SCHEMA,
     load=SimilarLines,
-    data=(TABLES_PATH, PUNCTUATION_PATH),
+    data=(TABLES_PATH, FORMS_PATH, PUNCTUATION_PATH),
 )

@@ -77,6 +77,37 @@ def test_what_stands_in_chinese_lines_is_left_alone(kept: str, template: str) ->
     assert simplify(template) != template
 
 
+@pytest.mark.parametrize(
+    ("scheme", "text", "expected"),
+    [
+        ("tw2s", "高爾基 著，他睡著了。", "高尔基 著，他睡着了。"),
+        ("tw2s", "魯迅著，人民文學出版社。", "鲁迅著，人民文学出版社。"),
+        ("tw2s", "《圍城》，錢鍾書 著", "《围城》，钱锺书 著"),
+        ("tw2s", "原著：金庸；編著：李明", "原著：金庸；编著：李明"),
+        ("tw2sp", "作者：張大春著", "作者：张大春著"),
+        ("tw2s", "（清）曹雪芹著《紅樓夢》", "（清）曹雪芹著《红楼梦》"),
+        ("tw2s", "約翰·史密斯著，王明譯", "约翰·史密斯著，王明译"),
+        ("tw2s", "當地土著所著的小說", "当地土著所著的小说"),
+        ("tw2s", "他拿著書走著，高興著，張望著。", "他拿着书走着，高兴着，张望着。"),
+        ("tw2s", "討論著、翻譯著、靠近著", "讨论着、翻译着、靠近着"),
+        ("tw2s", "王小明 著急了，看著《論語》", "王小明 着急了，看着《论语》"),
+        ("t2s", "張乾，男；他叫李乾。", "张乾，男；他叫李乾。"),
+        ("t2s", "陳乾生教授與王乾 先生", "陈乾生教授与王乾 先生"),
+        ("hk2s", "餅乾、豆乾、葡萄乾，衣服乾了，湯乾了。", "饼干、豆干、葡萄干，衣服干了，汤干了。"),
+        ("s2t", "信用卡发卡行；她的发卡", "信用卡發卡行；她的髮卡"),
+        ("s2tw", "理发师发现了一根白发，出发去发廊。", "理髮師發現了一根白髮，出發去髮廊。"),
+    ],
+)
+def test_names_and_authors_are_converted_by_their_context(scheme: str, text: str, expected: str) -> None:
+    """著 after an author and 乾 in a name are kept, the particle and `dry` are converted; 发卡行 has no hair."""
+    assert conversion.convert_texts(pa.array([text], pa.large_string()), scheme) == [expected]
+
+
+def test_a_text_with_marks_of_its_own_is_converted_as_opencc_does() -> None:
+    """Noncharacters in a text are kept; names are then not recognised."""
+    assert conversion.converter("t2s")("\ufdd1張乾，") == "\ufdd1张干，"
+
+
 def test_a_document_in_two_languages() -> None:
     """In a mostly Japanese document Chinese lines change and Japanese ones without kana do not."""
     japanese = ["駅前の図書館は、毎週月曜日が休館日です。", "國立國會圖書館", "返却された本は、入口へ。"]

@@ -1,6 +1,6 @@
 """Forms of ideographs that match text does not distinguish, beyond Traditional and Simplified ones.
 
-Taiwan writes 著, 裡 and 簷 where others write 着, 裏 and 檐, Hong Kong 枱 and 衞, and words such as 答覆 and 藉口 have other
+Taiwan writes 著, 裡 and 簷 where others write 着, 裏 and 檐, Hong Kong 枱 and 衞; words like 答覆 and 藉口 have other
 characters in Simplified text than their own. `scripts/maintenance/make_forms.py` derives the groups from the
 dictionaries of OpenCC (https://github.com/BYVoid/OpenCC, Apache-2.0).
 """

@@ -14,7 +14,18 @@ import numba as nb
 import numpy as np
 
 from stages.kernels.code.signs import load_symbols
-from stages.kernels.text.tables import DIGIT, HAN, HANGUL, LATIN, MARK, NEWLINE, PUNCT, SPACE, SYMBOL, load_tables
+from stages.kernels.text.tables import (
+    DIGIT,
+    HAN,
+    HANGUL,
+    LATIN,
+    MARK,
+    NEWLINE,
+    PUNCT,
+    SPACE,
+    SYMBOL,
+    load_tables,
+)
 
 ALWAYS, LOOSE, COMPARE, STRICT, DASH, RAISE, ROOT, UNIT, BANG, ASK, OPEN, CLOSE, POWER = range(1, 14)
 """Kinds of symbols by the rule that decides whether they are signs; 0 for all other characters."""
@@ -77,7 +88,9 @@ def load_signs() -> np.ndarray:
     kinds, symbols = load_kinds(), load_symbols()
     signs = np.where(symbols > 0, symbols, np.arange(0x10000, dtype=np.uint32))
     own = kinds == ALWAYS
-    signs[own] = np.flatnonzero(own)  # in code `≤` may be written for `<`; in a formula it is another relation
+    signs[own] = np.flatnonzero(
+        own
+    )  # in code `≤` may be written for `<`; in a formula it is another relation
     signs[[0x2103, 0x2109]] = 0xB0
     signs[kinds == POWER] = ord("^")
     signs = np.where(kinds > 0, signs, np.uint32(0)).astype(np.uint32)
@@ -87,9 +100,10 @@ def load_signs() -> np.ndarray:
 
 @cache
 def load_sign_set() -> np.ndarray:
-    """Load whether a symbol of match text is a sign of mathematics or a mark, and not of code alone: bool (0x10000,)."""
+    """Load whether a symbol of match text is an operator, a bracket, a unit or a mark: bool (0x10000,)."""
     is_sign = np.zeros(0x10000, bool)
     is_sign[np.unique(load_signs())[1:]] = True
+    is_sign[[ord(char) for char in "&|~"]] = True  # operators of code
     is_sign.setflags(write=False)
     return is_sign
 
@@ -123,8 +137,8 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
     for doc in range(len(starts) - 1):
         low, high = starts[doc], starts[doc + 1]
         with_marks = marks and _is_short(codes, fold, low, high)
-        kept, tag, opened = 0, False, 0  # opened: bits of the open brackets that are kept, the innermost lowest
-        depth = 0
+        tag, depth = False, 0
+        opened = np.int64(0)  # whether each open bracket is kept, a bit each, the innermost lowest
         while mark < n_found and found[mark] < high:
             i = found[mark]
             mark += 1
@@ -161,13 +175,13 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
 
 @nb.njit(cache=True, nogil=True)
 def _is_short(codes, fold, low, high):  # type: ignore[no-untyped-def]
-    """Whether match text has fewer than SHORT code points of a text."""
+    """Whether match text has code points of a text, and fewer than SHORT."""
     n = 0
     for code in codes[low:high]:
         n += fold[code] > 0
         if n == SHORT:
             return False
-    return True
+    return n > 0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -199,7 +213,9 @@ def _is_sign(codes, classes, kinds, signs, low, i, high, kind):  # type: ignore[
         if i + 2 < high and i >= low + 2 and codes[i + 1] == codes[i] and codes[i - 1] == codes[i]:
             return False  # a line under a heading
     if kind == LOOSE:
-        return (left > 0 and right > 0) or (sign == ord("+") and touches_left) or (touches_right and right == 2)
+        return (
+            (left > 0 and right > 0) or (sign == ord("+") and touches_left) or (touches_right and right == 2)
+        )
     if kind == COMPARE:
         return left > 0 and right > 0 and max(left, right) >= 2
     if kind == RAISE:
@@ -231,8 +247,8 @@ def _skip(classes, i, high):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _operand(codes, classes, kinds, signs, low, i, high, way):  # type: ignore[no-untyped-def]
-    """Classify what begins (way 1) or ends (way -1) at i: 0 nothing, 1 a word or an ideograph, 2 a number, a variable, a
-    bracket or a sign.
+    """Classify what begins (way 1) or ends (way -1) at i: 0 nothing, 1 a word or an ideograph, 2 a number, a variable,
+    a bracket or a sign.
 
     A variable is a single letter or a word with a digit.
     """
@@ -314,7 +330,9 @@ def _is_factorial(codes, classes, low, i, high):  # type: ignore[no-untyped-def]
         return False
     before = classes[i - 1]
     single = before == LATIN and (i < low + 2 or not MARK <= classes[i - 2] < HANGUL)
-    if not (before == DIGIT or single or (codes[i - 1] == ord(")") and i > low + 1 and classes[i - 2] == LATIN)):
+    if not (
+        before == DIGIT or single or (codes[i - 1] == ord(")") and i > low + 1 and classes[i - 2] == LATIN)
+    ):
         return False
     after = _skip(classes, i + 1, high)
     return after < high and classes[after] != NEWLINE and (classes[after] >= HAN or after == i + 1)

@@ -69,9 +69,9 @@ class _Last:
 def match_text(text: pa.ChunkedArray | pa.Array, marks: bool = False) -> MatchText:
     """Fold a text column for comparison; null is empty. The result for the latest view is cached and read-only.
 
-    Width, case, Traditional and regional forms are folded; punctuation, symbols and blanks are removed. One blank is kept between
-    two words, none beside an ideograph, because authors differ in whether they write one. Lines of code keep their
-    operators and brackets, and formulas their signs (`kernels.dedup.formulas`), without blanks before them.
+    Width, case, Traditional and regional forms are folded; punctuation, symbols and blanks are removed. One blank is
+    kept between two words, none beside an ideograph, because authors differ in whether they write one. Lines of code keep
+    their operators and brackets, and formulas their signs (`kernels.dedup.formulas`), without blanks before them.
 
     Args: marks, whether texts of fewer than SYMBOLS_BELOW code points keep question and exclamation marks too, as whole
     documents do.
@@ -271,7 +271,12 @@ def hash_units(match: MatchText, modes: np.ndarray, symbols: bool = True) -> tup
 
 @nb.njit(cache=True, nogil=True)
 def _hash_units(
-    codes: np.ndarray, starts: np.ndarray, roles: np.ndarray, steps: np.ndarray, modes: np.ndarray, symbols: bool
+    codes: np.ndarray,
+    starts: np.ndarray,
+    roles: np.ndarray,
+    steps: np.ndarray,
+    modes: np.ndarray,
+    symbols: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     units = np.empty(
         len(codes) + 1, np.uint64

@@ -16,7 +16,7 @@ MIN_HEADING = 3
 """Least number of units of a heading that names a subject; a shorter one names a section: `## Introduction`."""
 
 MIN_WEIGHT = 2
-"""Least weight of the words of a heading that the other text lacks: one word, or two ideographs."""
+"""Least weight of the missing units of a heading: one word, or two ideographs."""
 
 MIN_TIMES = 2
 """Least number of occurrences of a name in its text: once in the heading and once more."""
@@ -91,15 +91,14 @@ def have_other_names(
     return np.logical_and(*has_names)
 
 
-def have_other_headings(
-    shared: np.ndarray, n_units: list[np.ndarray], n_missing: np.ndarray
-) -> np.ndarray:
-    """Whether two marked headings share a form but name different subjects: they share half of the shorter one, and each
-    has a word, or two ideographs, that the other text does not contain. A heading worded anew has words of its text.
+def have_other_headings(shared: np.ndarray, n_units: list[np.ndarray], n_missing: np.ndarray) -> np.ndarray:
+    """Whether two marked headings share a form but name different subjects: they share half of the shorter, and
+    each has a word that the other heading lacks, or two ideographs that the other text lacks: a Chinese heading
+    that was worded anew has ideographs of its text.
 
     Args: int64 (n_pairs,) each: shared, distinct units in both headings; n_units, distinct units of either heading, 0
-    for a text that does not begin with a marked heading; n_missing, the smaller weight of the units of a heading that
-    the other text does not contain, 2 for a word and 1 for an ideograph.
+    for a text that does not begin with a marked heading; n_missing, the smaller weight of the missing units of
+    either heading, MIN_WEIGHT for a word and 1 for an ideograph.
     Returns: bool (n_pairs,).
     """
     least = np.minimum(*n_units)

@@ -1,6 +1,6 @@
 """Numbers of a text, each with the unit before it, by which texts from one template are distinguished.
 
-Reads the text view; writes one hash per number. Two problems or two notices from one template can be near duplicates but
+Reads the text view; writes one hash per number. Two problems or notices from one template can be near duplicates but
 have different content, because their numbers differ. A decimal, a date, a time, a version, an IP address or a number
 with separators is one number. Addresses of pages, digests and identifiers contain no numbers: they differ between two
 versions of a page without a difference in content.
@@ -18,7 +18,7 @@ POINT, COLON, SLASH = ord("."), ord(":"), ord("/")
 """What is hashed between the parts of a number: of a decimal or a version, of a time, of a date or a fraction."""
 
 MIN_DIGEST = 7
-"""Least length of a word of hexadecimal digits, letters among them, that is a digest; Git abbreviates its own to it ..."""
+"""Least length of a word of hexadecimal digits, letters among them, that is a digest, as Git abbreviates its own ..."""
 
 MIN_ID = 20
 """... and of any word of letters and digits that is an identifier."""
@@ -60,7 +60,9 @@ def hash_numbers(codes, starts, classes, fold, wanted):  # type: ignore[no-untyp
                     hashes[n] = mix(number)
                     n += 1
                 i, in_word = stop, False
-            elif code == 0 or classes[i] < MARK:  # a blank or a symbol ends a word, which is still the context
+            elif (
+                code == 0 or classes[i] < MARK
+            ):  # a blank or a symbol ends a word, which is still the context
                 in_word = in_word and classes[i] == OTHER
                 i = _end_of_address(codes, classes, i, high)
             else:
@@ -105,7 +107,9 @@ def _read_number(codes, classes, fold, number, low, i, high):  # type: ignore[no
             joint = COLON if width <= 2 and size == 2 else 0
         elif size > 0 and (mark == SLASH or mark == ord("-")):
             three = stop + 1 < high and codes[stop] == mark and classes[stop + 1] == DIGIT
-            if separator == mark or (n_parts == 1 and size <= 2 and (three or mark == SLASH or (width == 4 and size == 2))):
+            if separator == mark or (
+                n_parts == 1 and size <= 2 and (three or mark == SLASH or (width == 4 and size == 2))
+            ):
                 joint, separator = SLASH, mark
         else:
             part = _next_part(codes, classes, fold, i, high)
@@ -149,7 +153,14 @@ def _skip_blanks(classes, i, high):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _separates_thousands(code):  # type: ignore[no-untyped-def]
     """Whether a character separates groups of three digits: a comma, an apostrophe, a narrow or a no-break space."""
-    return code == ord(",") or code == ord("'") or code == 0x2019 or code == 0xA0 or code == 0x2009 or code == 0x202F
+    return (
+        code == ord(",")
+        or code == ord("'")
+        or code == 0x2019
+        or code == 0xA0
+        or code == 0x2009
+        or code == 0x202F
+    )
 
 
 @nb.njit(cache=True, nogil=True)
@@ -235,7 +246,9 @@ def _is_month(codes, fold, at, stop):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _pack(codes, fold, at):  # type: ignore[no-untyped-def]
     """Pack three letters."""
-    return np.int64(fold[codes[at]]) << 16 | np.int64(fold[codes[at + 1]]) << 8 | np.int64(fold[codes[at + 2]])
+    return (
+        np.int64(fold[codes[at]]) << 16 | np.int64(fold[codes[at + 1]]) << 8 | np.int64(fold[codes[at + 2]])
+    )
 
 
 @nb.njit(cache=True, nogil=True)

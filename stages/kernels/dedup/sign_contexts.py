@@ -85,7 +85,10 @@ def count_conflicts(keys, signs, left, contexts, right, other_signs, other):  # 
     """
     conflicts = np.zeros(len(left), np.int64)
     for pair in range(len(left)):
-        neighbours, known = contexts[right[pair, 0] : right[pair, 1]], other_signs[other[pair, 0] : other[pair, 1]]
+        neighbours, known = (
+            contexts[right[pair, 0] : right[pair, 1]],
+            other_signs[other[pair, 0] : other[pair, 1]],
+        )
         for i in range(left[pair, 0], left[pair, 1]):
             conflicts[pair] += _contains(neighbours, keys[i]) and not _contains(known, signs[i])
     return conflicts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from stages.kernels.code.lines import find_code
-from stages.kernels.code.signs import load_symbols
+from stages.kernels.dedup.forms import load_match_fold
+from stages.kernels.dedup.formulas import POWER, find_signs, load_code_symbols, load_kinds, load_signs
 from stages.kernels.dedup.minhash import SYMBOLS_BELOW
 from stages.kernels.text.tables import HANGUL, MARK, NEWLINE, OTHER, load_tables
 from stages.kernels.text.text import view
@@ -17,15 +18,29 @@ def code_lines(text: str) -> list[bool]:
     return find_code(decoded).is_code.tolist()
 
 
-def match_reference(text: str) -> str:
+def sign_positions(text: str, marks: bool) -> set[int]:
+    """Positions of signs of mathematics in a text, as the kernel judges them."""
+    codes, starts, classes = view(pa.array([text], pa.large_string()))
+    found = find_signs(codes, classes, starts, load_kinds(), load_signs(), load_match_fold(), marks)
+    return {int(position) for position in found}
+
+
+def match_reference(text: str, marks: bool = True) -> str:
     """Match text of one document, character by character."""
-    tables, match, after_word, gap = load_tables(), "", False, False
-    is_code, line = code_lines(text), 0
-    for char in text:
-        code = int(tables.fold[ord(char)])
+    classes, fold = load_tables().classes, load_match_fold()
+    match, after_word, gap = "", False, False
+    is_code, signs, line = code_lines(text), sign_positions(text, marks), 0
+    for place, char in enumerate(text):
+        code, kind = int(fold[ord(char)]), classes[ord(char)]
+        if place in signs and not is_code[line]:
+            match += chr(load_signs()[ord(char)])
+            after_word, gap = after_word or len(match) == 1, True
+            if load_kinds()[ord(char)] != POWER:
+                code = {"℃": ord("c"), "℉": ord("f")}.get(char, 0)
+                if not code:
+                    continue
         if not code:
-            kind = tables.classes[ord(char)]
-            symbol = int(load_symbols()[ord(char)]) if ord(char) < 0x10000 else 0
+            symbol = int(load_code_symbols()[ord(char)]) if ord(char) < 0x10000 else 0
             if kind == NEWLINE:
                 line += 1
             elif is_code[line] and symbol:
@@ -33,7 +48,7 @@ def match_reference(text: str) -> str:
                 after_word = after_word or len(match) == 1
             gap = gap or kind != OTHER
             continue
-        kind = tables.classes[code]
+        kind = classes[code]
         is_word = kind < HANGUL and (kind != MARK or after_word)
         match += (" " if is_word and after_word and gap else "") + chr(code)
         after_word, gap = is_word, False
@@ -41,8 +56,10 @@ def match_reference(text: str) -> str:
 
 
 def is_symbol(char: str) -> bool:
-    """Whether a character of match text is a symbol of code."""
-    return char < "\x80" and char != " " and load_tables().classes[ord(char)] < MARK
+    """Whether a character of match text is a symbol of code or a sign."""
+    if char == " " or load_tables().classes[ord(char)] >= MARK:
+        return False
+    return char < "\x80" or ord(char) in set(load_signs().tolist())
 
 
 def units_reference(text: str, by_character: bool = False) -> list[str]:

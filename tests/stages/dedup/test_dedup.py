@@ -71,7 +71,7 @@ def test_partitions_and_order_of_shards_do_not_matter(seed: int, data: st.DataOb
 
 
 def test_short_chinese_texts_neither_vanish_nor_merge() -> None:
-    """Texts with fewer than five characters or clauses are duplicates only if they are identical."""
+    """Texts with fewer than five characters or clauses are duplicates only if they are identical, marks included."""
     texts = [
         "你好",
         "谢谢",
@@ -88,9 +88,9 @@ def test_short_chinese_texts_neither_vanish_nor_merge() -> None:
     ]
     result = cluster_texts(texts)
     assert result.schema.types == [pa.int64(), pa.int32(), pa.int64()]
-    assert result["cluster"].to_pylist() == [0, 1, 0, 3, 4, 5, 6, 7, 8, 9, 10, 10]
-    assert result["cluster_size"].to_pylist() == [2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 2]
-    assert result["keeper"].to_pylist() == [2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 11]
+    assert result["cluster"].to_pylist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert result["cluster_size"].to_pylist() == [1] * 12
+    assert result["keeper"].to_pylist() == [*range(12)]
 
 
 def test_simplified_and_traditional_copies_meet() -> None:

@@ -55,6 +55,13 @@ def test_pages_of_one_template_stay(left: str, right: str) -> None:
 @pytest.mark.parametrize(
     ("left", "right"),
     [
+        (
+            f"## 11.3 电话会议功能\n\n{BODY_ZH}{BODY_ZH[::-1]}",
+            f"## 14.3 电话会议功能\n\n{BODY_ZH}{BODY_ZH[::-1]}",
+        ),
+        (f"# 音频会议功能简介\n\n{BODY_ZH}", f"# 音频会议功能介绍\n\n{BODY_ZH}"),
+        (f"# 通话计划的购买办法\n\n{BODY_ZH}", f"# 通话计划的管理方式\n\n{BODY_ZH}购买的方式见上。"),
+        (f"# [通话计划](a/old-page_1.md)\n\n{BODY_ZH}", f"# [通话计划](b/new-page_2.md)\n\n{BODY_ZH}"),
         (f"# 功能和价格\n\n{BODY_ZH}", f"# 功能和价格\n\n{BODY_ZH}（已更新）"),
         (f"## 引入\n\n{BODY_ZH}", f"## 简介\n\n{BODY_ZH}"),
         (f"Prices go up - The Daily Post\n{BODY_EN}", f"Prices go up | City News\n{BODY_EN}"),
