@@ -31,6 +31,7 @@ from classifiers.language.tables import (
     load_labels,
     load_scripts,
     load_wu_marks,
+    load_yue_words,
 )
 from pipeline.stage import Annotate, Stage
 from stages.kernels.code.commands import WORDS_PATH
@@ -65,7 +66,8 @@ def load(config: Config) -> Annotate:
     """
     model = fasttext.load(config.model)
     labels = load_labels(model.labels, config.model)
-    loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags(), load_wu_marks())
+    marks = load_wu_marks(), *load_yue_words()
+    loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags(), *marks)
     return partial(annotate, model=loaded, config=config)
 
 

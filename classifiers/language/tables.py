@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from stages.kernels.scripts import scripts
 from stages.kernels.scripts.scripts import HANG, HANI, JPAN, LATN, OTHERS
+from stages.kernels.text.tables import load_tables
 
 LANGUAGES_PATH = package_file(__file__, "..", "models", "languages.tsv")
 SCRIPTS_PATH = package_file(__file__, "..", "models", "scripts.tsv")
@@ -141,6 +142,23 @@ def load_wu_marks() -> np.ndarray:
     for column, kind in enumerate(("wuu", "wuu_too"), start=1):
         table[[ord(char) for char in kinds[kind]]] = column
     return table
+
+
+def load_yue_words() -> tuple[np.ndarray, np.ndarray]:
+    """Words that decide on Cantonese, for `kernels.scripts.han_words`.
+
+    Returns: uint8 (0x110000,), 1 for a Cantonese word, 2 for a particle that standard Chinese has too, 3 for a word of
+    standard Chinese alone; uint64 (n_pairs,), sorted, Cantonese words of two characters, in both scripts.
+    """
+    kinds = {row["kind"]: row["characters"] for row in _rows(MARKERS_PATH)}
+    marks = np.zeros(_N_CODES, np.uint8)
+    for value, names in enumerate((("yue", "yue_too"), ("yue_final",), ("not_yue",)), start=1):
+        marks[[ord(char) for name in names for char in kinds[name]]] = value
+    codes = np.array([ord(char) for char in kinds["yue_pairs"]], np.uint64).reshape(-1, 2)
+    simplified = load_tables().fold[codes].astype(np.uint64)
+    simplified = simplified[(codes != ord("係")).all(axis=1)]  # 都係, but not 都系 (of 系在)
+    both = np.concatenate([codes, simplified])
+    return marks, np.unique(both[:, 0] << np.uint64(32) | both[:, 1])
 
 
 def _characters(encoding: str, end: int = 0xFF) -> set[str]:
