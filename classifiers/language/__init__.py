@@ -23,12 +23,15 @@ from classifiers.language.tables import (
     LANGUAGES_PATH,
     MARKERS_PATH,
     MUL,
+    ROMANISED_PATH,
     SCRIPTS_PATH,
     UND,
     VARIANTS_PATH,
     ZXX,
+    group_labels,
     load_flags,
     load_labels,
+    load_romanised,
     load_scripts,
     load_wu_marks,
     load_yue_words,
@@ -66,7 +69,7 @@ def load(config: Config) -> Annotate:
     """
     model = fasttext.load(config.model)
     labels = load_labels(model.labels, config.model)
-    marks = load_wu_marks(), *load_yue_words()
+    marks = load_wu_marks(), *load_yue_words(), load_romanised(), group_labels(labels, config.groups)
     loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags(), *marks)
     return partial(annotate, model=loaded, config=config)
 
@@ -172,6 +175,7 @@ STAGE = Stage(
         SCRIPTS_PATH,
         VARIANTS_PATH,
         MARKERS_PATH,
+        ROMANISED_PATH,
         TABLES_PATH,
         WORDS_PATH,
     ),

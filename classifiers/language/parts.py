@@ -14,6 +14,14 @@ from stages.kernels.scripts import scripts
 from stages.kernels.scripts.han_grams import count_marks, sum_weights
 from stages.kernels.scripts.han_words import N_KINDS, count_words
 from stages.kernels.scripts.plain_copy import copy_parts, find_forms
+from stages.kernels.scripts.romanised import (
+    RARE_LETTERS,
+    SYLLABLES,
+    TONE_DIGITS,
+    TONE_LETTERS,
+    WORDS,
+    count_romanised,
+)
 from stages.kernels.scripts.scripts import HANG, HANI, JPAN, LATN, UNITS_LETTER, Survey
 from stages.kernels.text.text import TextView, utf8_buffers
 
@@ -41,10 +49,18 @@ and four of their paragraphs reach it. With one exclusive word, the threshold is
 _JPN_SHARE = 0.04
 """Minimum share of exclusively Japanese characters for labelling Han text without kana as Japanese."""
 
+_MIN_ROMANISED, _TONED_SHARE, _ZHUANG_SHARE, _RARE_SHARE, _SYLLABIC_SHARE = 5, 0.5, 0.3, 0.05, 0.9
+"""Minimum number of Latin words, and minimum shares of words with a tone digit, with a tone letter of Zhuang and with a
+rare one, and of words of Chinese syllables, for text in a Chinese language that the model does not know."""
+
 
 class Model(NamedTuple):
-    """Models and tables of the stage; scripts, flags (see `kernels.scripts.scripts`), wu_marks and yue_marks are indexed
-    by code point; yue_pairs are words of two characters (see `kernels.scripts.han_words`)."""
+    """Models and tables of the stage.
+
+    scripts, flags (see `kernels.scripts.scripts`), wu_marks and yue_marks are indexed by code point; yue_pairs are
+    words of two characters (see `kernels.scripts.han_words`); romanised, from `load_romanised`; confusable, from
+    `group_labels`.
+    """
 
     fasttext: fasttext.FastText
     chinese: chinese.ChineseModel
@@ -54,6 +70,8 @@ class Model(NamedTuple):
     wu_marks: np.ndarray
     yue_marks: np.ndarray
     yue_pairs: np.ndarray
+    romanised: tuple[np.ndarray, np.ndarray, np.ndarray]
+    confusable: np.ndarray
 
 
 class Parts(NamedTuple):
@@ -184,12 +202,16 @@ def name_parts(
     by_group = model.labels.by_group[parts.group[:, None], labels]
     fits = (labels >= 0) & (by_group >= 0)
     best = fits.argmax(axis=1)
-    score = np.where(fits[rows, best], probabilities[rows, best], 0.0)
+    numbers = model.confusable[by_group]
+    with_best = fits & (numbers == numbers[rows, best][:, None])
+    score = np.where(fits[rows, best], np.where(with_best, probabilities, 0.0).sum(axis=1), 0.0)
     label = np.where(score >= config.min_score, by_group[rows, best], UND).astype(np.int64)
     n_letters = found.counts[parts.doc][:, [scripts.TERM_LETTERS, scripts.NAME_LETTERS]].sum(axis=1)
     unsure = (score < _SURE_TERMS) | (n_letters < _MIN_TERMS)
     english = (parts.group == LATN) & (parts.prose == 0) & unsure
     label = np.where(english, index["eng_Latn"], label)
+    unknown = _are_romanised(text, parts, score, model)
+    label, score = np.where(unknown, UND, label), np.where(unknown, 0.0, score)
     label = np.where(parts.group == JPAN, index["jpn_Jpan"], label)
     label = np.where(parts.group == HANG, index["kor_Hang"], label)
     of = np.flatnonzero(parts.group == HANI)
@@ -268,6 +290,22 @@ def _name_chinese(
     label = np.where(is_yue | by_words, np.where(hans > hant, index["yue_Hans"], index["yue_Hant"]), label)
     score = np.where(by_words, any_chinese, score)
     return label, np.where(is_yue, any_chinese * kinds[:, 1], score)
+
+
+def _are_romanised(text: TextView, parts: Parts, score: np.ndarray, model: Model) -> np.ndarray:
+    """Whether a Latin part is a Chinese language in Latin letters, which the model does not know: bool (n_parts,)."""
+    result = np.zeros(len(score), np.bool_)
+    maybe = np.flatnonzero((parts.group == LATN) & (parts.prose > 0) & (score < _SURE_TERMS))
+    if len(maybe):
+        counts = count_romanised(text, parts.doc[maybe], *model.romanised)
+        n_words = counts[:, WORDS]
+        zhuang = (counts[:, TONE_LETTERS] >= _ZHUANG_SHARE * n_words) & (
+            counts[:, RARE_LETTERS] >= _RARE_SHARE * n_words
+        )
+        toned = counts[:, TONE_DIGITS] >= _TONED_SHARE * n_words
+        syllabic = counts[:, SYLLABLES] >= _SYLLABIC_SHARE * n_words
+        result[maybe] = (n_words >= _MIN_ROMANISED) & (toned | zhuang | syllabic)
+    return result
 
 
 def _count_yue(
