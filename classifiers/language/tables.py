@@ -197,7 +197,7 @@ def load_romanised() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     initials, finals = (tables["jyutping"][name].split() for name in ("initials", "finals"))
     letters = np.full(0x250, 27, np.uint8)
     for code in range(len(letters)):
-        base, *signs = unicodedata.normalize("NFD", chr(code).lower())
+        base, *signs = list(unicodedata.normalize("NFD", chr(code).lower()))
         if "a" <= base <= "z" and set(signs) <= _TONE_MARKS:
             letters[code] = ord(base) - ord("a") + 1
     jyutping = [initial + final for initial in initials for final in finals]
