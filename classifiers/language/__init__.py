@@ -23,14 +23,18 @@ from classifiers.language.tables import (
     LANGUAGES_PATH,
     MARKERS_PATH,
     MUL,
+    ROMANISED_PATH,
     SCRIPTS_PATH,
     UND,
     VARIANTS_PATH,
     ZXX,
+    group_labels,
     load_flags,
     load_labels,
+    load_romanised,
     load_scripts,
     load_wu_marks,
+    load_yue_words,
 )
 from pipeline.stage import Annotate, Stage
 from stages.kernels.code.commands import WORDS_PATH
@@ -65,7 +69,8 @@ def load(config: Config) -> Annotate:
     """
     model = fasttext.load(config.model)
     labels = load_labels(model.labels, config.model)
-    loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags(), load_wu_marks())
+    marks = load_wu_marks(), *load_yue_words(), load_romanised(), group_labels(labels, config.groups)
+    loaded = Model(model, chinese.load(), labels, load_scripts(), load_flags(), *marks)
     return partial(annotate, model=loaded, config=config)
 
 
@@ -170,6 +175,7 @@ STAGE = Stage(
         SCRIPTS_PATH,
         VARIANTS_PATH,
         MARKERS_PATH,
+        ROMANISED_PATH,
         TABLES_PATH,
         WORDS_PATH,
     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
@@ -27,6 +28,9 @@ class Config:
         letters, the number of Latin letters in it, and the letters of other scripts are all below these.
     min_run_words: minimum length of a run of Latin words that is prose; a shorter run is a term or a name.
     kana_share: minimum share of kana among Han and kana for a Japanese line.
+    groups: name -> labels of languages that are often taken for each other, such as {malay: [msa_Latn, ind_Latn]}. The
+        label is the most probable one, its score the sum of the probabilities of its group. Han, kana and Hangul, which
+        are not decided by the model, are in no group.
     yue_score, lzh_score: minimum probability for the labels of Cantonese and of classical Chinese.
     """
 
@@ -45,6 +49,7 @@ class Config:
     kana_share: float = 0.1
     yue_score: float = 0.7
     lzh_score: float = 0.95
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

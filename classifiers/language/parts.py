@@ -12,7 +12,16 @@ from classifiers.language.tables import UND, LabelTables
 from stages.kernels.fasttext import predict as fasttext
 from stages.kernels.scripts import scripts
 from stages.kernels.scripts.han_grams import count_marks, sum_weights
+from stages.kernels.scripts.han_words import N_KINDS, count_words
 from stages.kernels.scripts.plain_copy import copy_parts, find_forms
+from stages.kernels.scripts.romanised import (
+    RARE_LETTERS,
+    SYLLABLES,
+    TONE_DIGITS,
+    TONE_LETTERS,
+    WORDS,
+    count_romanised,
+)
 from stages.kernels.scripts.scripts import HANG, HANI, JPAN, LATN, UNITS_LETTER, Survey
 from stages.kernels.text.text import TextView, utf8_buffers
 
@@ -28,7 +37,7 @@ _SURE = 0.5
 _SURE_TERMS, _MIN_TERMS = 0.9, 60
 """Minimum probability and number of letters for labelling terms in another script as anything but English."""
 _SHORT_YUE, _SHORT_LZH = 4, 10
-"""Minimum number of Han characters for Cantonese without an exclusively Cantonese word, and for classical Chinese."""
+"""Minimum number of Han characters for Cantonese by a final particle alone, and for classical Chinese."""
 _MIN_YUE, _YUE_SHARE = 2, 0.03
 """Minimum number of exclusively Cantonese words, and minimum share of Han characters, for the label Cantonese even if
 the character model disagrees: for some subjects (law) it was trained on modern Chinese only. In Cantonese about one
@@ -40,10 +49,18 @@ and four of their paragraphs reach it. With one exclusive word, the threshold is
 _JPN_SHARE = 0.04
 """Minimum share of exclusively Japanese characters for labelling Han text without kana as Japanese."""
 
+_MIN_ROMANISED, _TONED_SHARE, _ZHUANG_SHARE, _RARE_SHARE, _SYLLABIC_SHARE = 5, 0.5, 0.3, 0.05, 0.9
+"""Minimum number of Latin words, and minimum shares of words with a tone digit, with a tone letter of Zhuang and with a
+rare one, and of words of Chinese syllables, for text in a Chinese language that the model does not know."""
+
 
 class Model(NamedTuple):
-    """Models and tables of the stage; scripts, flags (see `kernels.scripts.scripts`) and wu_marks are indexed by code
-    point."""
+    """Models and tables of the stage.
+
+    scripts, flags (see `kernels.scripts.scripts`), wu_marks and yue_marks are indexed by code point; yue_pairs are
+    words of two characters (see `kernels.scripts.han_words`); romanised, from `load_romanised`; confusable, from
+    `group_labels`.
+    """
 
     fasttext: fasttext.FastText
     chinese: chinese.ChineseModel
@@ -51,6 +68,10 @@ class Model(NamedTuple):
     scripts: np.ndarray
     flags: np.ndarray
     wu_marks: np.ndarray
+    yue_marks: np.ndarray
+    yue_pairs: np.ndarray
+    romanised: tuple[np.ndarray, np.ndarray, np.ndarray]
+    confusable: np.ndarray
 
 
 class Parts(NamedTuple):
@@ -181,12 +202,16 @@ def name_parts(
     by_group = model.labels.by_group[parts.group[:, None], labels]
     fits = (labels >= 0) & (by_group >= 0)
     best = fits.argmax(axis=1)
-    score = np.where(fits[rows, best], probabilities[rows, best], 0.0)
+    numbers = model.confusable[by_group]
+    with_best = fits & (numbers == numbers[rows, best][:, None])
+    score = np.where(fits[rows, best], np.where(with_best, probabilities, 0.0).sum(axis=1), 0.0)
     label = np.where(score >= config.min_score, by_group[rows, best], UND).astype(np.int64)
     n_letters = found.counts[parts.doc][:, [scripts.TERM_LETTERS, scripts.NAME_LETTERS]].sum(axis=1)
     unsure = (score < _SURE_TERMS) | (n_letters < _MIN_TERMS)
     english = (parts.group == LATN) & (parts.prose == 0) & unsure
     label = np.where(english, index["eng_Latn"], label)
+    unknown = _are_romanised(text, parts, score, model)
+    label, score = np.where(unknown, UND, label), np.where(unknown, 0.0, score)
     label = np.where(parts.group == JPAN, index["jpn_Jpan"], label)
     label = np.where(parts.group == HANG, index["kor_Hang"], label)
     of = np.flatnonzero(parts.group == HANI)
@@ -201,6 +226,7 @@ def name_parts(
             kinds,
             n_cells,
             count_marks(text, parts.doc[of], model.wu_marks),
+            _count_yue(text, parts.doc[of], kinds, model, config),
             model.labels,
             config,
         )
@@ -214,6 +240,7 @@ def _name_chinese(
     kinds: np.ndarray,
     n_cells: np.ndarray,
     wu_words: np.ndarray,
+    yue_words: np.ndarray,
     tables: LabelTables,
     config: Config,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +252,7 @@ def _name_chinese(
 
     Args: kinds, float64 (n, 3), from `chinese.probabilities`; n_cells, int64 (n,), from `sum_weights`, two per
     character, without immediate repeats, which are not informative (啊啊啊); wu_words, int64 (n, 2), from
-    `count_marks`.
+    `count_marks`; yue_words, int64 (n, N_KINDS), from `count_words`, zero where the model excludes Cantonese.
     """
     index = tables.indices
     n_han, hans, hant, yue, jpn, not_jpn = (
@@ -245,7 +272,10 @@ def _name_chinese(
     traditional = hant > hans
     sided = np.where(hans + hant > 0, np.maximum(hans, hant) / np.maximum(hans + hant, 1), 0.5)
     label = np.where(traditional, index["zho_Hant"], index["zho_Hans"])
-    score = any_chinese * sided * kinds[:, 0]
+    own_yue, final, standard = yue_words[:, 1] + yue, yue_words[:, 2], yue_words[:, 3]
+    is_yue = (own_yue > 0) | ((final > 0) & (standard == 0) & (n_telling >= _SHORT_YUE))
+    is_yue &= kinds[:, 1] >= config.yue_score
+    score = any_chinese * sided * (kinds[:, 0] + np.where(is_yue, 0.0, kinds[:, 1]))
     own, any_wu = wu_words[:, 0], wu_words.sum(axis=1)
     is_wu = (wu >= _SURE) | ((own >= 2) & (any_wu >= _WU_SHARE * n_han))
     is_wu |= (own >= 1) & (any_wu >= 2) & (any_wu >= _YUE_SHARE * n_han)
@@ -256,11 +286,36 @@ def _name_chinese(
     score = np.where(is_classical, any_chinese * kinds[:, 2], score)
     is_jpn = (jpn > 0) & (jpn >= _JPN_SHARE * n_han) & (10 * not_jpn <= jpn)
     label, score = np.where(is_jpn, index["jpn_Jpan"], label), np.where(is_jpn, 1 - any_chinese, score)
-    is_yue = (kinds[:, 1] >= config.yue_score) & ((n_telling >= _SHORT_YUE) | (yue > 0))
     by_words = (yue >= _MIN_YUE) & (yue >= _YUE_SHARE * n_han)
     label = np.where(is_yue | by_words, np.where(hans > hant, index["yue_Hans"], index["yue_Hant"]), label)
     score = np.where(by_words, any_chinese, score)
     return label, np.where(is_yue, any_chinese * kinds[:, 1], score)
+
+
+def _are_romanised(text: TextView, parts: Parts, score: np.ndarray, model: Model) -> np.ndarray:
+    """Whether a Latin part is a Chinese language in Latin letters, which the model does not know: bool (n_parts,)."""
+    result = np.zeros(len(score), np.bool_)
+    maybe = np.flatnonzero((parts.group == LATN) & (parts.prose > 0) & (score < _SURE_TERMS))
+    if len(maybe):
+        counts = count_romanised(text, parts.doc[maybe], *model.romanised)
+        n_words = counts[:, WORDS]
+        zhuang = (counts[:, TONE_LETTERS] >= _ZHUANG_SHARE * n_words) & (
+            counts[:, RARE_LETTERS] >= _RARE_SHARE * n_words
+        )
+        toned = counts[:, TONE_DIGITS] >= _TONED_SHARE * n_words
+        syllabic = counts[:, SYLLABLES] >= _SYLLABIC_SHARE * n_words
+        result[maybe] = (n_words >= _MIN_ROMANISED) & (toned | zhuang | syllabic)
+    return result
+
+
+def _count_yue(
+    text: TextView, docs: np.ndarray, kinds: np.ndarray, model: Model, config: Config
+) -> np.ndarray:
+    """Count the words that decide on Cantonese in documents that the model of characters labels so: (n, N_KINDS)."""
+    counts = np.zeros((len(docs), N_KINDS), np.int64)
+    maybe = np.flatnonzero(kinds[:, 1] >= config.yue_score)
+    counts[maybe] = count_words(text, docs[maybe], model.yue_marks, model.yue_pairs)
+    return counts
 
 
 def merge(parts: Parts, label: np.ndarray, score: np.ndarray) -> Named:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import yaml
 
 from pipeline.errors import ConfigError
+from pipeline.names import nearest
 from pipeline.recipe import package_file
 from stages.kernels.scripts import scripts
+from stages.kernels.scripts.romanised import syllable_table
 from stages.kernels.scripts.scripts import HANG, HANI, JPAN, LATN, OTHERS
+from stages.kernels.text.tables import load_tables
 
 LANGUAGES_PATH = package_file(__file__, "..", "models", "languages.tsv")
 SCRIPTS_PATH = package_file(__file__, "..", "models", "scripts.tsv")
 VARIANTS_PATH = package_file(__file__, "..", "models", "variants.tsv")
 MARKERS_PATH = package_file(__file__, "..", "models", "markers.tsv")
+ROMANISED_PATH = package_file(__file__, "..", "models", "romanised.yaml")
 
 UND, ZXX, MUL = 0, 1, 2
 """Labels that are not languages; indices into LabelTables.names."""
@@ -98,6 +104,26 @@ def load_labels(model_labels: Sequence[str], path: str) -> LabelTables:
     return LabelTables(tuple(names), by_group, {name: i for i, name in enumerate(names)})
 
 
+def group_labels(tables: LabelTables, groups: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Number the groups of confusable languages: int64 (n_names + 1,), by output label; a label in no group is its own.
+
+    The last entry is for -1, no label.
+
+    Raises: ConfigError if a label is unknown or in two groups.
+    """
+    numbers = np.arange(len(tables.names) + 1)
+    for name, labels in groups.items():
+        for label in labels:
+            if label not in tables.indices:
+                raise ConfigError(
+                    f"language.groups.{name}: unknown label {label!r}{nearest(label, tables.names)}"
+                )
+            if numbers[tables.indices[label]] != tables.indices[label]:
+                raise ConfigError(f"language.groups: {label} is in two groups; name it in one")
+            numbers[tables.indices[label]] = len(tables.names) + 1 + list(groups).index(name)
+    return numbers
+
+
 def load_scripts() -> np.ndarray:
     """Group of every letter of a script other than Latin, Han, kana and Hangul: uint8 (0x110000,).
 
@@ -141,6 +167,41 @@ def load_wu_marks() -> np.ndarray:
     for column, kind in enumerate(("wuu", "wuu_too"), start=1):
         table[[ord(char) for char in kinds[kind]]] = column
     return table
+
+
+def load_yue_words() -> tuple[np.ndarray, np.ndarray]:
+    """Words that decide on Cantonese, for `kernels.scripts.han_words`.
+
+    Returns: uint8 (0x110000,), 1 for a Cantonese word, 2 for a particle that standard Chinese has too, 3 for a word of
+    standard Chinese alone; uint64 (n_pairs,), sorted, Cantonese words of two characters, in both scripts.
+    """
+    kinds = {row["kind"]: row["characters"] for row in _rows(MARKERS_PATH)}
+    marks = np.zeros(_N_CODES, np.uint8)
+    for value, names in enumerate((("yue", "yue_too"), ("yue_final",), ("not_yue",)), start=1):
+        marks[[ord(char) for name in names for char in kinds[name]]] = value
+    codes = np.array([ord(char) for char in kinds["yue_pairs"]], np.uint64).reshape(-1, 2)
+    simplified = load_tables().fold[codes].astype(np.uint64)
+    simplified = simplified[(codes != ord("係")).all(axis=1)]  # 都係, but not 都系 (of 系在)
+    both = np.concatenate([codes, simplified])
+    return marks, np.unique(both[:, 0] << np.uint64(32) | both[:, 1])
+
+
+_TONE_MARKS = {"\u0300", "\u0301", "\u0304", "\u030c", "\u0308"}
+
+
+def load_romanised() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Letters and syllables for `kernels.scripts.romanised`: letters, syllables of pinyin, syllables of Jyutping."""
+    with open(ROMANISED_PATH, encoding="utf-8") as stream:
+        tables = yaml.safe_load(stream)
+    pinyin = [initial + final for initial, finals in tables["pinyin"].items() for final in finals.split()]
+    initials, finals = (tables["jyutping"][name].split() for name in ("initials", "finals"))
+    letters = np.full(0x250, 27, np.uint8)
+    for code in range(len(letters)):
+        base, *signs = list(unicodedata.normalize("NFD", chr(code).lower()))
+        if "a" <= base <= "z" and set(signs) <= _TONE_MARKS:
+            letters[code] = ord(base) - ord("a") + 1
+    jyutping = [initial + final for initial in initials for final in finals]
+    return letters, syllable_table(pinyin), syllable_table(jyutping)
 
 
 def _characters(encoding: str, end: int = 0xFF) -> set[str]:

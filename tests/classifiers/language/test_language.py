@@ -98,6 +98,81 @@ def test_capitals_are_no_other_language(annotate: Annotate, text: str, expected:
     assert label(annotate, text)[0]["label"] == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你知道嗎？", "我們走吧。", "有何關係？", "你來得正好。", "請問洗手間在哪裡？", "他昨天沒有來。",
+        "你想喝咖啡嗎？", "有密切關係。", "電腦一樣。", "我叫你，何曾應半句兒？", "你都回去。",
+        "多謝你來看我！", "叫聲先生。",
+    ],
+)  # fmt: skip
+def test_short_chinese_is_not_cantonese(annotate: Annotate, text: str) -> None:
+    """Without a word that Cantonese has, a short text in Traditional script is standard Chinese."""
+    (row,) = label(annotate, text)
+    assert row["label"].startswith("zho")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "佢喺邊度？", "我唔知點解。", "食咗飯未？", "啲細路冇返學。", "係咪呀？", "呢個係第一點。",
+        "你做晒嗱？", "好正㗎，坐郵輪㗎！",
+        "你睇下啦。", "行得未呀？", "但係而家講得好清楚。", "我知呀，呢個。", "你坐低，你坐低！", "我默書一百分呀。",
+    ],
+)  # fmt: skip
+def test_words_of_cantonese_decide(annotate: Annotate, text: str) -> None:
+    """A Cantonese word (係咪, 呢個, 嘅), or a final particle without words of standard Chinese, makes it Cantonese."""
+    assert label(annotate, text)[0]["label"].startswith("yue")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nei5 hou2, ngo5 hai6 hoeng1 gong2 jan4, nei5 giu3 me1 meng2 aa3",
+        "nei hou ngo hai hoeng gong jan nei giu me meng aa",
+        "ni3 hao3 wo3 shi4 zhong1 guo2 ren2 ni3 ne5",
+        "Gyoengq vunz miz lijsing caeuq liengzsim, wngdang daih gyoengq beixnuengx ityiengh.",
+        "Boux boux ma daengz lajmbwn couh miz cwyouz, cinhyenz caeuq genzli bouxboux bingzdaengj.",
+        "wo men ming tian qu bei jing kan peng you, ni yao bu yao yi qi qu",
+        "Wǒmen míngtiān qù Běijīng kàn péngyou, nǐ yào bu yào yìqǐ qù?",
+        "Women mingtian qu Beijing kan pengyou, ranhou zuo huoche hui Shanghai.",
+    ],
+)
+def test_chinese_in_latin_letters_is_unknown(annotate: Annotate, text: str) -> None:
+    """Jyutping, Zhuang and pinyin, with tones or without, are no English."""
+    (row,) = label(annotate, text)
+    assert (row["label"], row["score"]) == ("und", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("He can run on the big road and then she got in", "eng_Latn"),
+        ("A man can be a banana or a panda in China", "eng_Latn"),
+        ("Covers 29 to 54 MHz, 108 to 174 MHz, 216 to 512 MHz, and 806 to 956 MHz.", "eng_Latn"),
+        ("De procéder aux remboursements des prestations dues aux assurés sociaux.", "fra_Latn"),
+        ("Saya makan nasi di rumah bersama keluarga saya", "ind_Latn"),
+    ],
+)
+def test_words_like_syllables_keep_their_language(annotate: Annotate, text: str, expected: str) -> None:
+    """Words of other languages that end in z or x, or resemble syllables of pinyin, do not make a text unknown."""
+    assert label(annotate, text)[0]["label"] == expected
+
+
+def test_a_group_has_the_probability_of_its_languages() -> None:
+    """Languages of a group are not uncertain because of each other: the score is the sum of their probabilities."""
+    text = "Pemerintah akan membuka jalan baru pada bulan depan untuk orang ramai di bandar itu."
+    groups = {"malay": ("msa_Latn", "ind_Latn")}
+    alone, together = (label(STAGE.load(Config(groups=of)), text)[0] for of in ({}, groups))
+    assert alone["label"] == together["label"]
+    assert alone["label"] in groups["malay"]
+    assert alone["score"] < together["score"] <= 1
+    with pytest.raises(ConfigError, match=r"'ind_latn'.*did you mean 'ind_Latn'"):
+        STAGE.load(Config(groups={"malay": ("msa_Latn", "ind_latn")}))
+    with pytest.raises(ConfigError, match="ind_Latn is in two groups"):
+        STAGE.load(Config(groups={"a": ("ind_Latn", "msa_Latn"), "b": ("ind_Latn", "jav_Latn")}))
+
+
 def test_every_label_of_the_model_has_a_name() -> None:
     """All 176 labels map to one ISO 639-3 code and script each, and foreign labels are refused."""
     labels = predict.load(Config().model).labels
