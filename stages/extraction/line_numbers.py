@@ -28,7 +28,7 @@ def drop_line_numbers(page: Page) -> None:
     starts = [node.start for node in page.named.get("pre", ())]
     for tag in ("ul", "ol", "pre", "numbers") if starts else ():
         for node in page.named.get(tag, ()):
-            if _counts(page, node) and _beside_code(page, node, starts):
+            if not node.stops and not node.linked and _counts(page, node) and _beside_code(page, node, starts):
                 node.dropped = True
     for table in page.named.get("table", ()):
         if CODE_TABLE.search(table.label.kind) or (starts and _within(page, table, "pre")):
