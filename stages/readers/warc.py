@@ -133,7 +133,7 @@ def _all(http: WarcRecord, name: str) -> list[str]:
 
 READER = Reader(
     name="warc",
-    version=4,
+    version=5,
     config=Config,
     read=read,
     fields={**FIELDS, "text": ("text",), "source_id": ("source_id",), "date": ("date",)},
