@@ -22,7 +22,7 @@ from typing import IO, Any
 import msgspec
 
 from pipeline.errors import StageError
-from stages.extraction.extract_worker import MEMORY_EXIT, WALL_FACTOR, read_message, write_message
+from stages.extraction.extract_worker import MEMORY_EXIT, WALL_FACTOR, read_message, seconds_of, write_message
 
 MEMORY_WORDS = ("memory allocation of", "MemoryError", "bad_alloc", "out of memory")
 """Messages on stderr of a process that could not allocate memory: Rust, Python, C++, others."""
@@ -86,7 +86,7 @@ class Extractor:
             self.close()  # interrupted between request and response: the next response would belong to this page
             raise
         if answer is None:
-            raise self._verdict(*self._reap())
+            raise self._verdict(*self._reap(), seconds_of(self._limits[0], len(page)))
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -124,9 +124,9 @@ class Extractor:
             log.seek(max(log.seek(0, os.SEEK_END) - 2000, 0))
             return status, log.read().decode("utf-8", "replace").strip()
 
-    def _verdict(self, status: int, stderr: str) -> _DiedError:
+    def _verdict(self, status: int, stderr: str, seconds: float) -> _DiedError:
         """Return the reason why the process ended."""
-        seconds, memory_bytes = self._limits
+        memory_bytes = self._limits[1]
         if status == -signal.SIGPROF:
             return _DiedError("extractor_timeout", f"more than {seconds:g} s of processor time")
         if status == -signal.SIGALRM:

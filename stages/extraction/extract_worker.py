@@ -29,6 +29,15 @@ WALL_FACTOR = 20
 """Ratio of the limits of wall-clock time and processor time; a page must not fail because the machine is busy."""
 
 
+SECONDS_BYTES = 1 << 20
+"""Size of a page up to which the limit of time is as configured; that of a larger page grows with it."""
+
+
+def seconds_of(seconds: float, n_bytes: int) -> float:
+    """Return the limit of processor time for a page of `n_bytes` bytes."""
+    return seconds * max(1.0, n_bytes / SECONDS_BYTES)
+
+
 def extract(html: str) -> dict[str, Any]:  # Any: strings and lists of strings
     """Return a page's main text (`text`, see `main_text`) and its claims about itself (see `page_claims`).
 
@@ -92,7 +101,7 @@ def serve(seconds: float, memory_bytes: int) -> None:
     limit(memory_bytes)
     write_message(answers, b"ready")
     while (page := read_message(pages)) is not None:
-        set_timers(seconds)
+        set_timers(seconds_of(seconds, len(page)))
         try:
             answer = msgspec.msgpack.encode(extract(page.decode("utf-8")))
         except MemoryError:

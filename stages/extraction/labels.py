@@ -51,6 +51,8 @@ NUMBERS = re.compile(
 )
 """Classes of elements with numbers of lines, which are no text beside code if they are digits alone."""
 
+CLASS = re.compile(r'\sclass="([^"]*)"')
+ID = re.compile(r'\sid="([^"]*)"')
 NO_DISPLAY = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 NOT_VISIBLE = re.compile(r"visibility\s*:\s*hidden", re.IGNORECASE)
 
@@ -58,7 +60,7 @@ SHOWN, UNDISPLAYED, INVISIBLE = 0, 1, 2
 """Whether an element is shown, has no box, or an invisible one, as pages have it until a script has run."""
 
 SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "blockquote"))
-"""Sections of a text: the main text is never narrowed to the longest of several; their ids are made from headings."""
+"""Sections of a text: the main text is never narrowed to the longest of several; their ids, and those of headings, are made from text."""
 
 ASIDES = frozenset(("aside", "footer", "nav"))
 MAINS = frozenset(("main", "article", "body", "html"))
@@ -69,7 +71,7 @@ TEXTUAL = frozenset(("p", "pre", "code", "h1", "h2", "h3", "h4", "h5", "h6"))
 class Label:
     """What an element's attributes say: `kind` is its class, `words` class and id, `hidden` one of SHOWN, UNDISPLAYED,
     INVISIBLE.
-    strong: boilerplate even if it contains prose; details: see DETAILS; never: never text; code: a line of code; pre: white space counts.
+    strong: boilerplate even if it contains prose; details: see DETAILS; never: never text; code: a line of code; pre: white space counts; numbers: see NUMBERS.
     """
 
     kind: str = ""
@@ -81,6 +83,7 @@ class Label:
     never: bool = False
     code: bool = False
     pre: bool = False
+    numbers: bool = False
 
 
 def attributes(markup: str) -> dict[str, str]:
@@ -92,36 +95,34 @@ def attributes(markup: str) -> dict[str, str]:
 
 def label_of(tag: str, markup: str) -> Label:
     """Return the label of an element from its tag and the attributes of its serialised start tag."""
-    values = attributes(markup)
-    kind = values.get("class", "")
-    name = values.get("id", "")
-    words = CAMEL.sub("-", f"{kind} {name if tag not in SECTIONS else ''}"[:1000])
-    style = values.get("style", "")
-    if NO_DISPLAY.search(style) or values.get("hidden", "until-found") != "until-found":
-        hidden = UNDISPLAYED
+    kind = found[1] if (found := CLASS.search(markup)) else ""
+    name = found[1] if (found := ID.search(markup)) else ""
+    if "style=" in markup or "hidden" in markup:
+        values = attributes(markup)
+        style = values.get("style", "")
+        if NO_DISPLAY.search(style) or values.get("hidden", "until-found") != "until-found":
+            hidden = UNDISPLAYED
+        else:
+            hidden = INVISIBLE if NOT_VISIBLE.search(style) else SHOWN
+        pre = "white-space:pre;" in style.replace(" ", "") + ";"
     else:
-        hidden = INVISIBLE if NOT_VISIBLE.search(style) else SHOWN
-    furniture, strong, details = (
-        words_of(words) if len(words) > 1 and tag not in MAINS else (False, False, False)
-    )
-    return Label(
-        kind=kind,
-        words=f"{kind} {name}",
-        furniture=furniture or tag in ASIDES,
-        strong=strong or tag in ASIDES,
-        details=details and tag not in TEXTUAL,
-        hidden=hidden,
-        never=any(word in NEVER for word in kind.lower().split()) if kind else False,
-        code=CODE.search(kind) is not None,
-        pre=tag != "pre" and "white-space:pre;" in style.replace(" ", "") + ";",
-    )
+        hidden, pre = SHOWN, False
+    return _labelled(tag, kind, "" if tag in SECTIONS or tag in TEXTUAL else name, hidden, pre)
 
 
 @functools.lru_cache(1 << 14)
-def words_of(words: str) -> tuple[bool, bool, bool]:
-    """Whether the words of a class and id are those of boilerplate, strongly so, or of details."""
-    strong = found = False
-    for match in FURNITURE.finditer(words):
-        found = True
-        strong = strong or match[1] is not None
-    return found, strong, DETAILS.search(words) is not None
+def _labelled(tag: str, kind: str, name: str, hidden: int, pre: bool) -> Label:
+    words = CAMEL.sub("-", f"{kind} {name}"[:1000])
+    found = list(FURNITURE.finditer(words)) if len(words) > 1 and tag not in MAINS else []
+    return Label(
+        kind=kind,
+        words=f"{kind} {name}",
+        furniture=tag in ASIDES or len(found) > 0,
+        strong=tag in ASIDES or any(match[1] for match in found),
+        details=tag not in TEXTUAL and tag not in MAINS and DETAILS.search(words) is not None,
+        hidden=hidden,
+        never=any(word in NEVER for word in kind.lower().split()) if kind else False,
+        code=CODE.search(kind) is not None,
+        pre=tag != "pre" and pre,
+        numbers=NUMBERS.search(kind) is not None,
+    )

@@ -36,6 +36,9 @@ SPACED = {"p": 2, "h1": 2, "h2": 2, "h3": 2, "h4": 2, "h5": 2, "h6": 2, "blockqu
 
 LISTS = frozenset(("ul", "ol", "menu", "dir"))
 
+MAX_INDENT = 20
+"""Most levels of indentation of a list, so that deep lists cost linear time."""
+
 LONG_ITEM = 5.0
 """An item of an unordered list with at least this weight of prose is a section of a page, and has no bullet."""
 
@@ -129,7 +132,7 @@ class Layout:
         if self.out:
             self.out.append("\n" * self.breaks)
             self.n_lines += 1
-        indent = sum(numbering.indents for numbering in self.lists)
+        indent = sum(numbering.indents for numbering in self.lists[-MAX_INDENT:])
         if self.mark:
             self.out.append("  " * indent + self.mark + " ")
             self.mark = ""

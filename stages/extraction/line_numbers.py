@@ -27,8 +27,12 @@ def drop_line_numbers(page: Page) -> None:
     """Mark the line numbers of a page as dropped, and cells with lines of code as code."""
     starts = [node.start for node in page.named.get("pre", ())]
     for tag in ("ul", "ol", "pre", "numbers") if starts else ():
+        end = 0
         for node in page.named.get(tag, ()):
-            if _counts(page, node) and _beside_code(page, node, starts):
+            if node.start < end:
+                continue  # within another of its kind
+            end = node.end
+            if not node.stops and not node.linked and _counts(page, node) and _beside_code(page, node, starts):
                 node.dropped = True
     for table in page.named.get("table", ()):
         if CODE_TABLE.search(table.label.kind) or (starts and _within(page, table, "pre")):
@@ -75,7 +79,9 @@ def _drop_column(page: Page, table: Node) -> None:
     """Drop the first cells of a table of code if they are consecutive numbers, and keep the blanks of the others."""
     rows = [row for body in (table, *table.parts) for row in body.parts if row.tag == "tr"]
     firsts = [next((cell for cell in row.parts if cell.tag in ("td", "th")), None) for row in rows]
-    numbers = [page.text(cell).strip() if cell is not None else "" for cell in firsts]
+    numbers = [
+        ("x" if cell.end - cell.start > 50 else page.text(cell).strip()) if cell is not None else "" for cell in firsts
+    ]
     if not rows or not all(number.isdigit() or not number for number in numbers):
         return
     counted = [int(number) for number in numbers if number and len(number) < 7]

@@ -9,6 +9,7 @@ see `layout`. *Trim*: remove short boilerplate lines before the first sentence a
 from __future__ import annotations
 
 import re
+from bisect import bisect
 
 from stages.extraction.labels import INVISIBLE, SECTIONS, SHOWN, UNDISPLAYED
 from stages.extraction.layout import Layout
@@ -53,6 +54,9 @@ FEED = 5.0
 
 LEAD = 1.5
 """Least weight of prose between the heading and the main element that belongs to it."""
+
+MAX_LEVELS = 50
+"""Elements around another one that are examined, and hidden elements that are compared with those beside them."""
 
 RIVAL = 1.4
 """An invisible text is waiting for a script if it has this many times the prose of any visible element beside it; beside
@@ -142,7 +146,7 @@ def _heading(page: Page) -> Node | None:
     named = page.named.get("title", ())
     title = _letters(page.text(named[0])) if named else ""
     best, n = None, 3
-    for heading in page.named.get("h1", ()):
+    for heading in page.named.get("h1", ())[:MAX_LEVELS]:
         letters = _letters(page.text(heading)[:300])
         if len(letters) > n and letters in title and heading.label.hidden == SHOWN:
             best, n = heading, len(letters)
@@ -163,7 +167,9 @@ def _beside_feed(page: Page, main: Node, heading: Node | None) -> Node:
     if heading is None or not _is_feed(main):
         return main
     best, around = main, page.parent(heading)
-    while around is not None and around.tag != "html" and around is not main and not _is_feed(around):
+    for _ in range(MAX_LEVELS):
+        if around is None or around.tag == "html" or around is main or _is_feed(around):
+            break
         best, around = around, page.parent(around)
     return best if best.full >= LEAST else main
 
@@ -259,20 +265,30 @@ def _hide(page: Page, main: Node) -> None:
     if n_hidden > (1 - MOSTLY_HIDDEN) * main.chars:
         return
     buttons = _buttons(page, main)
+    n_compared = end = 0
     for node in hidden:
+        if node.start < end:
+            continue
         weight = node.full if node.tag in BLOCKS or node.parts else prose(page.text(node))
         text = weight >= 1.0 and not node.furniture
-        invisible = node.label.hidden == INVISIBLE and text and node.full > RIVAL * _rival(page, node, main)
-        most = node.label.hidden == UNDISPLAYED and text and node.full > 0.5 * main.full
-        if not (invisible or most or (text and _folded(page, node, buttons))):
+        shown = text and (
+            (node.label.hidden == UNDISPLAYED and node.full > 0.5 * main.full) or _folded(page, node, buttons)
+        )
+        if text and not shown and node.label.hidden == INVISIBLE and n_compared < MAX_LEVELS:
+            n_compared += 1
+            shown = node.full > RIVAL * _rival(page, node, main)
+        if not shown:
             node.dropped = True
+            end = node.end
 
 
 def _rival(page: Page, node: Node, main: Node) -> float:
     """The most prose in one visible element beside a hidden one, or beside an element around it, in the main element."""
     most = 0.0
     around: Node | None = node
-    while around is not None and around is not main:
+    for _ in range(MAX_LEVELS):
+        if around is None or around is main:
+            break
         parent = page.parent(around)
         for part in parent.parts if parent is not None else ():
             if part is not around and part.label.hidden == SHOWN:
@@ -299,7 +315,7 @@ def _folded(page: Page, node: Node, buttons: list[int]) -> bool:
         around = page.parent(around) if around is not None else None
         if around is None or around.tag == "body":
             return False
-        if any(around.start < i < around.end for i in buttons):
+        if bisect(buttons, around.end) > bisect(buttons, around.start):
             return True
     return False
 
@@ -335,7 +351,7 @@ def _title(page: Page, main: Node, text: str) -> str:
     if not title or page.body is None:
         return ""
     best, start = "", _letters(text[: 4 * len(title) + 400])
-    for heading in page.named.get("h1", ()):
+    for heading in page.named.get("h1", ())[:MAX_LEVELS]:
         if heading.label.hidden == SHOWN and not heading.label.never:
             best = _longer(best, page.text(heading), title)
     if not best:

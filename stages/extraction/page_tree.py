@@ -15,7 +15,7 @@ from typing import NamedTuple
 from resiliparse.parse.html import HTMLTree
 
 from stages.extraction.formulas import restore
-from stages.extraction.labels import ASIDES, NUMBERS, UNDISPLAYED, Label, attributes, label_of
+from stages.extraction.labels import ASIDES, UNDISPLAYED, Label, attributes, label_of
 
 RAW = ("script", "style", "iframe", "noembed", "noframes", "xmp", "plaintext")
 """Elements whose content is serialised without escaping (HTML standard, section 13.3)."""
@@ -45,8 +45,8 @@ TAG = re.compile(r'[a-zA-Z][^\s/>]*(?: =?[^\s/>=]+="[^"]*")*+>')
 NO_ELEMENTS = ("!", "?", "")
 """First characters of document types, processing instructions, and of no tag at all."""
 
-DATED = re.compile(r'class="[^"]*(?:publish|pub-?date|entry-date|post-date)', re.IGNORECASE)
-"""Attributes of elements that show when a page was published."""
+DATED = re.compile(r"publish|pub-?date|entry-date|post-date", re.IGNORECASE)
+"""Classes of elements that show when a page was published."""
 
 VOID = frozenset(
     ("area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link",
@@ -285,9 +285,9 @@ def _head(written: str) -> Head:
     names = [tag] if tag in NAMED else []
     if "rel=" in markup or "itemprop" in markup or "creativecommons" in markup:
         names.append("marked")
-    if label.kind and NUMBERS.search(label.kind):
+    if label.numbers:
         names.append("numbers")
-    if tag != "time" and DATED.search(markup):
+    if label.kind and tag != "time" and DATED.search(label.kind):
         names.append("dated")
     labelled = label.furniture or label.hidden or label.never
     node = bool(names or labelled or tag not in PLAIN_INLINE)

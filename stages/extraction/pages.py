@@ -38,7 +38,7 @@ class TextBounds(Bounds):
 class PageBounds(TextBounds):
     """Limits of a reader of HTML pages; pages that exceed them are quarantined, and reading continues.
 
-    page_seconds: processor time for the extraction of one page.
+    page_seconds: processor time for the extraction of one page of at most 1 MiB; a larger one has more in proportion.
     page_memory_bytes: memory of the extraction process; the program itself needs about 40 MB of it.
     """
 

@@ -15,6 +15,7 @@ import pytest
 import zstandard
 
 from stages.extraction.extract import ExtractionError, Extractor
+from stages.extraction.extract_worker import extract
 from stages.readers.warc import READER
 from tests.helpers.paths import ROOT
 from tests.helpers.records import read, reasons
@@ -121,6 +122,32 @@ def test_a_trap_ends_within_the_bounds(extractor: Extractor, trap: str) -> None:
         )
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 8
     assert extractor.extract("<p>next")["text"].strip() == "next"
+
+
+SHAPES = {
+    "cells": lambda n: "<table>" + "<tr><td>a<td>b<td>c<td>d" * (n // 4) + "</table>",
+    "divs": lambda n: "<div>" * n + "x",
+    "nested tables": lambda n: "<table><tr><td>" * (n // 4) + "x",
+    "nested lists": lambda n: "<ul><li>x" * (n // 4),
+}
+"""Pages of n elements."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_time_is_linear_in_cells_and_depth(shape: str) -> None:
+    """Eight times the elements cost less than 24 times the time; 64 times if it were quadratic."""
+    sentence = "<p>In March the wind crossed the lake, and the willows on its shore were just in bud.</p>" * 3
+
+    def seconds(n: int) -> float:
+        page = sentence + SHAPES[shape](n)
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            extract(page)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(16_000) < 24 * seconds(2_000)
 
 
 def test_traps_in_an_archive_are_quarantined_with_reasons() -> None:

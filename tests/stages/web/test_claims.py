@@ -138,6 +138,33 @@ def test_a_page_says_when_it_was_published(head: str, found: tuple[str | None, s
     assert (fields.get("published"), fields.get("published_from")) == found
 
 
+@pytest.mark.parametrize(
+    ("html", "date"),
+    [
+        ("<article><time class=updated datetime=2023-01-01>更新</time><time class=published datetime=2021-05-06>发布</time></article>", "2021-05-06"),
+        ("<article><time class='entry-date published updated' datetime=2021-05-06>x</time></article>", "2021-05-06"),
+        ("<article><p>Last updated: <time datetime=2023-01-01>x</time></p><p>Published: <time datetime=2021-05-06>x</time></p></article>", "2021-05-06"),
+        ("<main><span>最后修改于 <time datetime=2023-01-01>x</time></span><span>发布于 <time datetime=2021-05-06>x</time></span></main>", "2021-05-06"),
+        ("<article><time itemprop=dateModified datetime=2023-01-01>x</time><time datetime=2021-05-06>x</time></article>", "2021-05-06"),
+        ("<article><p>Updated <time datetime=2023-01-01>x</time></p></article>", None),
+        ("<article><time class=date-modified datetime=2023-01-01>x</time></article>", None),
+        ("<article><abbr class=published title=2021-05-06T10:00:00>May</abbr><abbr class=updated title=2023-01-01>x</abbr></article>", "2021-05-06T10:00:00"),
+        ("<article><span class=post-date>2021-05-06</span></article>", "2021-05-06"),
+        ("<div class=comments><article><time datetime=2023-01-01>x</time></article></div><article><time datetime=2021-05-06>x</time></article>", "2021-05-06"),
+        ('<meta property="article:modified_time" content="2023-01-01"><p>x', None),
+        ('<meta property="og:updated_time" content="2023-01-01"><meta name="publish_time" content="2021-05-06"><p>x', "2021-05-06"),
+        ('<meta name="last-modified" content="2023-01-01"><meta name="dcterms.modified" content="2023-01-01"><p>x', None),
+        (LD.format('{"dateModified": "2023-01-01", "datePublished": "2021-05-06"}'), "2021-05-06"),
+        (LD.format('{"dateModified": "2023-01-01"}'), None),
+        (LD.format('{"@graph": [{"@type": "Comment", "datePublished": "2023-01-01"}, {"@type": ["Article", "BlogPosting"], "datePublished": "2021-05-06"}]}'), "2021-05-06"),
+        (LD.format('{"datePublished": "2021-05-06", "dateModified": "2023-01-01",}'), "2021-05-06"),
+    ],
+)  # fmt: skip
+def test_a_modification_is_no_publication(html: str, date: str | None) -> None:
+    """Dates that are marked as those of an update are passed over, whichever comes first (adbar/htmldate#10)."""
+    assert extract(f"<html><body>{html}<p>text").get("published") == date
+
+
 def test_the_address_of_a_page_completes_its_claims() -> None:
     """A relative canonical address becomes whole; an address with a day dates a page without one, and no other."""
     known = {"url": "https://a.cn/2019/02/20/x.html"}
