@@ -174,8 +174,11 @@ class _Parser:
         reader: Reader = load_step(entry["reader"], "READER", where)
         files = parse_texts(entry["files"], f"{where}.files")
         columns = parse_mapping(entry.get("columns"), f"{where}.columns")
-        for column, field in columns.items():
-            parse_text(field, f"{where}.columns.{column}")
+        for column, fields in columns.items():
+            if not parse_texts(fields, f"{where}.columns.{column}"):
+                raise ConfigError(
+                    f"{where}.columns.{column} is {brief(fields)}; expected the name of a field"
+                )
         allowed = [
             n
             for n in CANONICAL.names

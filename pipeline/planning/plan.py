@@ -1,4 +1,5 @@
-"""The plan of a run, with reasons, from catalogs alone: of inputs only size and time stamp are read."""
+"""The plan of a run, with reasons, from catalogs: of inputs only size and time stamp are read, and of new sources the
+first records."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pipeline.config.phases import RunPhase, phases
 from pipeline.config.run_file import RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
+from pipeline.planning.mapped import missing_fields
 from pipeline.planning.state import State, derived_groups, ingested_groups, shards_of
 from pipeline.recipe import digest, source_digest
 from pipeline.storage.store import Store
@@ -93,7 +95,7 @@ def make_plan(run: RunFile, state: State) -> Plan:
         if result is not None:
             recipes.results[phase.steps[0].name] = result
     plan.core_s = core_seconds(plan, state.store)
-    plan.warnings = changed_code(run, state, recipes)
+    plan.warnings = [*changed_code(run, state, recipes), *missing_fields(missing)]
     plan.notes = [
         f"{step.name}: {line}"
         for step in run.annotate
