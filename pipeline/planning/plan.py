@@ -248,9 +248,14 @@ def plan_lines(plan: Plan) -> list[str]:
     for name, mix in sorted(plan.mixes.items()):
         repeated = mix["available"] != mix["distinct"]
         repeats = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
+        early = (
+            ""
+            if mix["deduplicated"]
+            else "; duplicates are still counted, as no keepers are chosen for these rules"
+        )
         lines.append(
             f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
-            f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
+            f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%}){early}"
         )
     lines += [f"note     {note}" for note in plan.notes]
     lines += [f"warning  {warning}" for warning in plan.warnings]
