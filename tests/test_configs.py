@@ -135,7 +135,15 @@ def test_collateral_counts_per_source_and_kind(tmp_path: Path) -> None:
     bad += [{"text": ZH + EN, "label": "good", "extra": None}]
     pq.write_table(pa.Table.from_pylist(bad), tmp_path / "bad.parquet")
     options = ["--bad", "bad.parquet", "--bad-where", "label=bad", "--bad-by", "extra.kind"]
-    preset = ROOT / "configs" / "quickstart.yaml"
+    page = page_of(ROOT / "configs" / "quickstart.yaml")
+    page["select"] = [
+        {"name": "language", "language.label": ["zho_Hans", "zho_Hant", "eng_Latn"], "base": True},
+        {"name": "too_short", "signals.n_chars": {"min": 20}, "base": True},
+        {"name": "many_digits", "signals.digit_share": {"max": 0.3}, "base": True},
+    ]
+    (entry,) = [step for step in page["annotate"] if "stages.decontaminate" in str(step)]
+    entry["config"] = {"benchmarks": [str(ROOT / "sample" / "benchmarks.parquet")]}
+    preset = write_run(tmp_path, page)
     done = subprocess.run(
         [sys.executable, "-m", "scripts.bench.collateral", preset, "docs.jsonl", *options],
         cwd=tmp_path, check=True, text=True,

@@ -19,6 +19,7 @@ from pipeline.cli.options import (
     read_text,
     run_argument,
     split_names,
+    start_engine,
     store_option,
 )
 from pipeline.errors import BicorpusError
@@ -106,13 +107,12 @@ def run(
     from pipeline.build.build import Build
     from pipeline.config.load import load_run
     from pipeline.planning.session import Session
-    from pipeline.runtime.engines import open_engine
     from pipeline.storage.store import open_store
 
     progress = Progress(quiet=quiet, as_json=as_json)
     store = open_store(store_url)
     parsed = load_run(run_path, store=store)
-    opened_engine = open_engine(engine, workers, address)
+    opened_engine = start_engine(parsed, engine, workers, address, progress)
     try:
         record = Build(Session(parsed, store, opened_engine, progress, partitions, batch_rows)).run()
     finally:

@@ -14,7 +14,10 @@ import click
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    from pipeline.config.run_file import RunFile
     from pipeline.planning.session import RunRecord
+    from pipeline.runtime.engines import Engine
+    from pipeline.runtime.progress import Progress
     from pipeline.storage.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -62,8 +65,9 @@ def split_names(columns: str | None) -> list[str]:
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands
     """Add the options that determine where a run is executed; none of them changes its result."""
     for option in (
-        click.option("--engine", type=click.Choice(["ray", "local"]), default="ray", show_default=True,
-                     help="Ray, or a process pool on this machine."),
+        click.option("--engine", type=click.Choice(["auto", "local", "ray"]), default="auto", show_default=True,
+                     help="A process pool on this machine, or Ray; auto: Ray with --address, or from 2 GB of input per "
+                     "worker."),
         click.option("--workers", type=int, help="Number of processes.  [default: all cores]"),
         click.option("--address", help="Address of a running Ray cluster.  [default: start Ray on this machine]"),
     ):  # fmt: skip
@@ -71,11 +75,38 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
     return command
 
 
+def start_engine(
+    run: RunFile, kind: str, workers: int | None, address: str | None, progress: Progress
+) -> Engine:
+    """Return the engine of a run, and report which one `auto` chose.
+
+    Raises: InputError if the inputs cannot be listed; UsageError for an address of an engine that takes none.
+    """
+    from pipeline.runtime.engines import choose_engine, open_engine
+    from pipeline.storage.store import list_inputs
+
+    if kind == "local" and address is not None:
+        raise UsageError("--address is of a Ray cluster, and --engine is local; leave one of them out")
+
+    def n_bytes() -> int:
+        files = (f for s in run.sources for pattern in s.files for f in list_inputs(pattern, s.follow_links))
+        return sum(file.size for file in files)
+
+    kind, reason = choose_engine(kind, workers, address, n_bytes)
+    if reason:
+        progress.say(reason)
+        progress.event("engine", engine=kind, reason=reason)
+    return open_engine(kind, workers, address)
+
+
 def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
-    """Print the result of a run or a release: the URL of the release to stdout, counts and time to stderr."""
+    """Print the result of a run or a release: its URL to stdout, the funnel, counts and time to stderr."""
     if as_json:
         click.echo(json.dumps(asdict(record), ensure_ascii=False))
         return
+    from pipeline.report.summary import summary
+
+    click.echo(summary(json.loads(store.get(f"{record.release}/lineage.json"))) + "\n", err=True)
     tasks = ", ".join(f"{count:,} {name}" for name, count in record.tasks.items())
     n_quarantined = sum(count for reasons in record.quarantined.values() for count in reasons.values())
     click.echo(f"{store.url}/{record.release}")

@@ -13,6 +13,7 @@ from pipeline.cli.options import (
     quiet_option,
     run_argument,
     split_names,
+    start_engine,
     store_option,
 )
 from pipeline.runtime.progress import Progress
@@ -78,15 +79,15 @@ def release(
     """
     from pipeline.build.recut import cut_release
     from pipeline.config.load import load_run
-    from pipeline.runtime.engines import open_engine
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
+    progress = Progress(quiet=quiet, as_json=as_json)
     overrides = {"release": {"name": name}} | ({"mix": {"default": mix}} if mix else {})
     run = load_run(run_path, overrides, store)
-    opened_engine = open_engine(engine, workers, address)
+    opened_engine = start_engine(run, engine, workers, address, progress)
     try:
-        record = cut_release(run, store, opened_engine, Progress(quiet=quiet, as_json=as_json), force)
+        record = cut_release(run, store, opened_engine, progress, force)
     finally:
         opened_engine.close()
     print_record(record, store, as_json)

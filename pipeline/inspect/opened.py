@@ -172,7 +172,7 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
             planned, _, tokens, _ = plan_mix(run, facts, mix)
             plan.mixes[name] = {
                 "available": planned.available, "asked": planned.total, "discarded": planned.discarded,
-                "distinct": int(tokens.sum()),
+                "distinct": int(tokens.sum()), "deduplicated": selection is not None or run.keep_one is None,
             }  # fmt: skip
     if run.keep_one is not None:
         n_tasks = 0 if selection else 1

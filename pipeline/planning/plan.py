@@ -1,4 +1,5 @@
-"""The plan of a run, with reasons, from catalogs alone: of inputs only size and time stamp are read."""
+"""The plan of a run, with reasons, from catalogs: of inputs only size and time stamp are read, and of new sources the
+first records."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pipeline.config.phases import RunPhase, phases
 from pipeline.config.run_file import RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
+from pipeline.planning.mapped import missing_fields
 from pipeline.planning.state import State, derived_groups, ingested_groups, shards_of
 from pipeline.recipe import digest, source_digest
 from pipeline.storage.store import Store
@@ -93,7 +95,7 @@ def make_plan(run: RunFile, state: State) -> Plan:
         if result is not None:
             recipes.results[phase.steps[0].name] = result
     plan.core_s = core_seconds(plan, state.store)
-    plan.warnings = changed_code(run, state, recipes)
+    plan.warnings = [*changed_code(run, state, recipes), *missing_fields(missing)]
     plan.notes = [
         f"{step.name}: {line}"
         for step in run.annotate
@@ -246,9 +248,14 @@ def plan_lines(plan: Plan) -> list[str]:
     for name, mix in sorted(plan.mixes.items()):
         repeated = mix["available"] != mix["distinct"]
         repeats = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
+        early = (
+            ""
+            if mix["deduplicated"]
+            else "; duplicates are still counted, as no keepers are chosen for these rules"
+        )
         lines.append(
             f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
-            f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
+            f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%}){early}"
         )
     lines += [f"note     {note}" for note in plan.notes]
     lines += [f"warning  {warning}" for warning in plan.warnings]

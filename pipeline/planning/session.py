@@ -193,10 +193,15 @@ class Session:
             self.recipes.owners.update(refs)
 
     def hold(self, name: str) -> Lease:
-        """Take a lease; wait while another process has it."""
+        """Take a lease; wait while another process has it, and say so once for each holder."""
+        said = ""
         while True:
             try:
                 return hold(self.store, name)
             except LeaseError as error:
-                self.progress.say(f"waiting: {error}")
+                holder = str(error).partition("; wait")[0]
+                if holder != said:
+                    self.progress.say(f"waiting: {error}")
+                    self.progress.event("waiting", reason=str(error))
+                    said = holder
                 time.sleep(2)

@@ -87,7 +87,12 @@ class Releasing:
             self.session.progress.say(f"release {self.run_file.release.name} is up to date")
             self.tidy()
             return self.folder
-        with hold(self.store, f"release-{self.run_file.release.name}") as lease:
+        with self.session.hold(f"release-{self.run_file.release.name}") as lease:
+            if self.is_current():  # another run has written it in the meantime
+                self.session.progress.say(
+                    f"release {self.run_file.release.name} was written by the other run"
+                )
+                return self.folder
             self.work.resume()
             self.write(lease)
         return self.folder

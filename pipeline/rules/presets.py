@@ -52,11 +52,13 @@ def _expand(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]]:  # An
         raise ConfigError(
             f"{where}.as is {brief(entry['as'])}; expected text, which begins the names of rules"
         )
+    combined = load_step(PRESETS, "combined_presets", where)()
+    prefix = entry.get("as", "" if name in combined else name)
     rules = {rule["name"]: rule for rule in presets[name]}
     included = _names(entry, "only", rules, where) or list(rules)
     excluded = _names(entry, "except", rules, where)
     return [
-        _with_entry(rule, entry, f"{where}: {name}.{rule['name']}")
+        _with_entry(rule, entry, prefix, f"{where}: {name}.{rule['name']}")
         for rule in rules.values()
         if rule["name"] in included and rule["name"] not in excluded
     ]
@@ -76,9 +78,14 @@ def _names(entry: Mapping[str, Any], key: str, rules: Mapping[str, Any], where: 
     return names
 
 
-def _with_entry(rule: Mapping[str, Any], entry: Mapping[str, Any], setting: str) -> dict[str, Any]:
-    """Return a rule of a preset with the entry's name prefix, conditions, `base` and action."""
-    changed = {**rule, "name": f"{entry.get('as', entry['preset'])}_{rule['name']}"}
+def _with_entry(
+    rule: Mapping[str, Any], entry: Mapping[str, Any], prefix: str, setting: str
+) -> dict[str, Any]:
+    """Return a rule of a preset with the entry's name prefix, conditions, `base` and action.
+
+    The prefix of names is `as`, by default the preset's name; a preset that combines others has none by default.
+    """
+    changed = {**rule, "name": f"{prefix}_{rule['name']}" if prefix else rule["name"]}
     if "base" in entry:
         changed["base"] = entry["base"]
     if "action" in entry and rule.get("action", "drop") == "drop":

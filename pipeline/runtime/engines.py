@@ -48,6 +48,33 @@ class Engine(Protocol):
         ...
 
 
+RAY_BYTES = 2_000_000_000
+"""Bytes of input per worker from which `auto` starts Ray on this machine.
+
+Starting Ray and its actors takes some 45 s. A worker reads 1 to 2 MB of compressed input in a second, so that the start
+is more than 2 to 4 % of a run of less."""
+
+
+def choose_engine(
+    kind: str, workers: int | None, address: str | None, n_bytes: Callable[[], int]
+) -> tuple[str, str]:
+    """Return the engine that `auto` stands for, and why; another kind is returned as it is, with no reason.
+
+    Args: workers, None for all cores; address, of a running Ray cluster; n_bytes, returns the size of the input.
+    """
+    if kind != "auto":
+        return kind, ""
+    if address is not None:
+        return "ray", f"engine ray, at {address}"
+    bound = RAY_BYTES * (workers or len(os.sched_getaffinity(0)))
+    size = n_bytes()
+    kind = "local" if size < bound else "ray"
+    return (
+        kind,
+        f"engine {kind}: {size / 1e6:,.1f} MB of input (ray from {bound / 1e9:,.0f} GB; --engine sets it)",
+    )
+
+
 def open_engine(kind: str, workers: int | None = None, address: str | None = None) -> Engine:
     """Return the engine `local` or `ray`.
 

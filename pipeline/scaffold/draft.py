@@ -1,7 +1,7 @@
 """The command `init`: writes a commented run file with the sources found in the input files and defaults for the rest.
 
-Steps are named by dotted name, as in any run file; thresholds are those of the language profiles, read as data. The
-run file depends on the input files only, not on the time or the machine.
+Steps are named by dotted name, as in any run file; rules are those of the preset `recommended`. The run file depends on
+the input files only, not on the time or the machine.
 """
 
 from __future__ import annotations
@@ -35,9 +35,6 @@ OTHER_TEXT_SHARE = 0.3
 
 PROFILES = "stages.languages"
 LANGUAGES = ("zho", "eng")
-GENERIC = "und"
-WORDLESS = "zxx"
-MIXED = "mul"
 
 STEPS = """
 annotate: # per document; the text is read once for all of these
@@ -138,10 +135,7 @@ def describe_source(source: Proposal) -> str:
 
 def render_run_file(draft: RunFileDraft, corpus: str) -> str:
     """Return the text of the run file; corpus: name of the corpus and the release."""
-    labels = {
-        profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in (*LANGUAGES, WORDLESS)
-    }
-    covered = [label for profile in labels for label in labels[profile]]
+    labels = {profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in LANGUAGES}
     run_folder, name = os.path.split(os.path.abspath(draft.path))
     lines = [
         "# A first run file, written by `bicorpus init`; numbers are estimated from the start of each file.",
@@ -155,9 +149,10 @@ def render_run_file(draft: RunFileDraft, corpus: str) -> str:
         f"ingest: {{max_quarantined_share: {Ingest.max_quarantined_share}}} # per source; above it, a run fails",
         STEPS,
         "select: # the first failing rule is the reason; after a change, a run reads no text again",
-        f"  - {{name: language, language.label: {_flow([*covered, MIXED])}, base: true}}",
-        *(line for profile in labels for line in _rule_lines(profile, labels[profile])),
-        *_rule_lines(GENERIC, {"not_in": covered}),
+        "  # Rules by language, such as zho_too_short, listed with their sources in stages/languages/*.rules.yaml;",
+        "  # `except: [eng_short_lines]` leaves one out, and a rule of your own may take its place.",
+        "  - {preset: recommended}",
+        "  # - {name: too_short, signals.n_chars: {min: 200}} # a rule of your own: documents below are dropped",
         "  - {name: same_source_id, repeats.n_same: {max: 1}, if_null: keep, action: flag}",
         "",
         "keep_one: {of: dedup, prefer: [{rank: low}, {signals.n_chars: high}]} # of near duplicates",
@@ -204,19 +199,6 @@ def _unread_lines(unread: Sequence[Unread], run_folder: str) -> Iterable[str]:
         yield f"  #   {printable(relative(item.path, run_folder))}: {printable(item.reason)}"
     if len(unread) > MAX_LISTED:
         yield f"  #   and {len(unread) - MAX_LISTED:,} more"
-
-
-def _rule_lines(profile: str, labels: list[str] | dict[str, list[str]]) -> Iterable[str]:
-    """Yield the default rules of a profile, for documents whose label is in `labels`, with their comments."""
-    text = _read(f"{profile}.rules.yaml")
-    yield f"  # {PROFILES.replace('.', '/')}/{profile}.rules.yaml:"
-    label_test = f"language.label: &{profile} {_flow(labels)}"
-    for rule in yaml.safe_load(text)["rules"]:
-        comment = re.search(rf"\{{name: {re.escape(rule['name'])},.*\}}( #.*)$", text, re.MULTILINE)
-        conditions = _flow({key: value for key, value in rule.items() if key not in ("name", "where")})[1:-1]
-        where = ", ".join([label_test, *([_flow(rule["where"])[1:-1]] if "where" in rule else [])])
-        yield f"  - {{name: {profile}_{rule['name']}, where: {{{where}}}, {conditions}}}{comment[1] if comment else ''}"
-        label_test = f"language.label: *{profile}"
 
 
 def _mix_lines(sources: Sequence[Proposal], labels: dict[str, list[str]]) -> Iterable[str]:

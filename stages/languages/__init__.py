@@ -91,16 +91,17 @@ def load_profiles() -> tuple[Profile, ...]:
 
 
 def preset_paths() -> tuple[str, ...]:
-    """Return the files of presets of published filters, sorted by name."""
+    """Return the files of presets: published filters, and `recommended`; sorted by name."""
     return tuple(sorted(map(str, (_FOLDER / "presets").glob("*.yaml"))))
 
 
 @cache
 def presets() -> dict[str, tuple[dict[str, Any], ...]]:  # Any: YAML values of a rule
-    """Return lists of rules that a run file may name: the defaults of each profile, and published filters.
+    """Return lists of rules that a run file may name: the defaults of each profile, published filters, `recommended`.
 
     Rules of a profile apply to its labels, those of `und` to labels that no other profile has. The `where` of a
-    published filter applies to all its rules.
+    published filter applies to all its rules. A preset with `combines` has the rules of these profiles after its own;
+    their names begin with that of the profile.
     """
     other_labels = [
         label for profile in load_profiles() if profile.name != GENERIC for label in profile.labels
@@ -111,12 +112,24 @@ def presets() -> dict[str, tuple[dict[str, Any], ...]]:  # Any: YAML values of a
         rules_by_name[profile.name] = _ask_for({"language.label": labels}, profile.rules)
     for path in preset_paths():
         preset = load_yaml(path)
-        rules_by_name[Path(path).stem] = _ask_for(preset.get("where") or {}, preset["rules"])
+        rules = _ask_for(preset.get("where") or {}, preset["rules"])
+        for name in preset.get("combines", ()):
+            rules += tuple({**rule, "name": f"{name}_{rule['name']}"} for rule in rules_by_name[name])
+        rules_by_name[Path(path).stem] = rules
     return rules_by_name
 
 
+@cache
+def combined_presets() -> frozenset[str]:
+    """Return the names of the presets that combine others, whose rules already have a prefix."""
+    return frozenset(Path(path).stem for path in preset_paths() if "combines" in load_yaml(path))
+
+
 def _ask_for(where: dict[str, Any], rules: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    return tuple({**rule, "where": {**where, **rule.get("where", {})}} for rule in rules)
+    return tuple(
+        {**rule, "where": found} if (found := {**where, **rule.get("where", {})}) else dict(rule)
+        for rule in rules
+    )
 
 
 def load_profile(label: str | None) -> Profile:

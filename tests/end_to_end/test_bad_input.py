@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,11 +201,13 @@ def test_impossible_ratio(tmp_path: Path) -> None:
 
 
 def test_held_release(tmp_path: Path) -> None:
-    """A release that another run is writing: exit 75, with the holder."""
+    """A release that another run is writing: the second run says once for whom it waits, then writes its own."""
     page = tiny(tmp_path)
-    with hold(open_store(tmp_path / "store"), "release-tiny"):
-        message = one_line(run(tmp_path, page), 75)
-    assert "held by" in message
+    lease = hold(open_store(tmp_path / "store"), "release-tiny")
+    threading.Timer(6.0, lease.release).start()
+    run_path = write_run(tmp_path, page)
+    done = cli("run", run_path, "--store", tmp_path / "store", "--engine", "local").ok()
+    assert done.err.count("waiting: leases/release-tiny.json: held by ") == 1
     assert run(tmp_path, page).code == 0
 
 

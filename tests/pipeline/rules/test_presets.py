@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.errors import ConfigError
 from pipeline.rules.parse import parse_rules
@@ -13,6 +14,7 @@ from pipeline.rules.presets import expand_presets
 from pipeline.rules.rules import Rule
 from stages.languages import load_profiles, presets
 from tests.helpers.build import build, ledger, tiny, write_run
+from tests.helpers.paths import ROOT
 from tests.helpers.rule_texts import GOOD, faults
 
 PUBLISHED = ("c4", "cci4", "fineweb", "fineweb2_zh", "gopher", "mapneo", "refinedweb")
@@ -31,10 +33,33 @@ def bound(rule: Rule) -> tuple[float | None, float | None]:
 
 def test_presets_are_the_profiles_and_the_published_filters() -> None:
     """Every profile of a language and every file of a published filter has a name, and rules that parse."""
-    assert set(presets()) == {*(profile.name for profile in load_profiles()), *PUBLISHED}
-    for name in presets():
+    assert set(presets()) == {*(profile.name for profile in load_profiles()), *PUBLISHED, "recommended"}
+    for name in set(presets()) - {"recommended"}:
         rules = expand({"preset": name})
         assert rules and all(rule.startswith(f"{name}_") for rule in rules)
+
+
+def test_recommended_rules_are_those_of_all_profiles() -> None:
+    """Languages with a profile, then each profile's rules as its own preset gives them; `as` adds a prefix."""
+    found = expand({"preset": "recommended"})
+    profiles = {
+        name: rule for profile in load_profiles() for name, rule in expand({"preset": profile.name}).items()
+    }
+    language = found.pop("language")
+    assert found == profiles
+    labels = {label for profile in load_profiles() if profile.name != "und" for label in profile.labels}
+    assert set(language.conditions[0].among or ()) == {*labels, "mul"} and language.base
+    assert "ours_zho_too_short" in expand({"preset": "recommended", "as": "ours"})
+    assert set(expand({"preset": "recommended", "only": ["zho_damaged"]})) == {"zho_damaged"}
+
+
+def test_the_demo_and_init_name_the_same_rules() -> None:
+    """configs/quickstart.yaml has the preset and no other rule that drops documents for their form."""
+    page = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text("utf-8"))
+    assert page["select"][0] == {"preset": "recommended"}
+    dropping = {rule["name"] for rule in page["select"][1:] if rule.get("action", "drop") == "drop"}
+    assert dropping == {"contaminated", "hollow"}
+    assert "stages.parts" in page["annotate"]
 
 
 def test_published_numbers_are_as_published() -> None:

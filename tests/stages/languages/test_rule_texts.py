@@ -12,7 +12,7 @@ from classifiers import language, quality
 from pipeline.rules.parse import parse_rules
 from pipeline.rules.rules import Condition, Rule
 from stages import signals
-from stages.languages import load_profiles, presets
+from stages.languages import combined_presets, load_profiles, presets
 from stages.web import line_rules
 from tests.helpers.rule_texts import GOOD, PAGES, faults
 
@@ -22,8 +22,9 @@ LOW_SCORE = "low score"
 
 
 def rules() -> list[tuple[str, Rule]]:
-    """Name of preset and rule, of all presets."""
-    return [(name, rule) for name, page in presets().items() for rule in parse_rules(list(page), name)]
+    """Name of preset and rule, of all presets but those that combine others."""
+    own = {name: page for name, page in presets().items() if name not in combined_presets()}
+    return [(name, rule) for name, page in own.items() for rule in parse_rules(list(page), name)]
 
 
 def label_of(rule: Rule, lang: str) -> str | None:

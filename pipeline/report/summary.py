@@ -1,0 +1,78 @@
+"""The summary of a release for a terminal: the funnel per language, and each mix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.cells import pad, wide
+
+MAX_LANGUAGES = 10
+"""Number of languages with their own row, the largest first; all others are summed."""
+
+MAX_REASONS = 5
+"""Number of drop reasons with their own column, most frequent first; all others are summed. The README of the release
+lists all of them."""
+
+
+def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
+    """A table row per language: documents, kept, then dropped by reason, most frequent reasons first."""
+    ranked = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
+    reasons: dict[str, int] = {}
+    for row in funnel.values():
+        for reason, count in row.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    kept = reasons.pop("kept", 0)
+    order = sorted(reasons, key=lambda name: (-reasons[name], name))
+    columns = {"kept": ["kept"]} if kept else {}
+    columns |= {name: [name] for name in order[:MAX_REASONS]}
+    if order[MAX_REASONS:]:
+        columns["other rules"] = order[MAX_REASONS:]
+    groups = [(name, [name]) for name in ranked[:MAX_LANGUAGES]]
+    if rest := ranked[MAX_LANGUAGES:]:
+        groups.append((f"{len(rest)} others", rest))
+    groups.append(("all", ranked))
+    lines = [["language", "documents", *columns]]
+    for label, names in groups:
+        rows = [funnel[name] for name in names]
+        counts = [sum(row.get(r, 0) for row in rows for r in members) for members in columns.values()]
+        lines.append([label, f"{sum(counts):,}", *(f"{count:,}" if count else "." for count in counts)])
+    return lines
+
+
+def by_group(mix: dict[str, Any]) -> list[list[str]]:
+    """A table row per group of a mix; Any: JSON values."""
+    lines = [["group", "documents", "tokens", "of available", "share asked", "share"]]
+    for group in mix["groups"]:
+        tokens = (f"{group['tokens']:,}", f"{group['available_tokens']:,}")
+        shares = (f"{group['asked_share']:.2%}", f"{group['share']:.2%}")
+        lines.append([group["group"], f"{group['n_docs']:,}", *tokens, *shares])
+    return lines
+
+
+def align(lines: list[list[str]]) -> str:
+    """Columns of equal width, the first left-aligned, all others right-aligned."""
+    widths = [max(map(wide, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        [" " * (width - wide(cell)) + cell for cell, width in zip(line, widths, strict=True)]
+        for line in lines
+    ]
+    heads = [pad(line[0], widths[0]) for line in lines]
+    return "\n".join("  ".join([head, *line[1:]]) for head, line in zip(heads, padded, strict=True))
+
+
+def summary(lineage: dict[str, Any]) -> str:
+    """The summary as text; Any: JSON values of lineage.json."""
+    counts = lineage["counts"]
+    parts = [
+        f"{counts['read']:,} records read = {counts['ingested']:,} documents + {counts['quarantined']:,} in quarantine",
+        f"{counts['ingested']:,} documents = {counts['kept']:,} kept + {counts['dropped']:,} dropped, by reason:",
+        "",
+        align(by_language(lineage["funnel"])),
+    ]
+    for name, mix in sorted(lineage["mixes"].items()):
+        parts += [
+            "",
+            f"mix {name}: {mix['tokens']:,} tokens of {counts['kept_tokens']:,} kept",
+            align(by_group(mix)),
+        ]
+    return "\n".join(parts)
