@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable
 
 from pipeline.errors import ConfigError
+
+LOG = logging.getLogger("bicorpus")
 
 MOVED = {
     "stages.exact": "stages.dedup.exact",
@@ -29,6 +32,14 @@ MOVED = {
     "stages.token_files": "stages.tokens.files",
 }
 """Modules that a run file could name and that were renamed: old name -> new name. docs/upgrading.md lists them."""
+
+
+def present_name(module: str, where: str) -> str:
+    """Return the present name of a module that a run file names; log a former one, which still works."""
+    if module not in MOVED:
+        return module
+    LOG.warning("%s: %s is now %s; the former name still works", where, module, MOVED[module])
+    return MOVED[module]
 
 
 def check_keys(found: Iterable[str], known: Iterable[str], where: str) -> None:
