@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable
 from typing import Any  # values of parsed YAML
 
 from pipeline.errors import ConfigError
+
+LOG = logging.getLogger("bicorpus")
 
 MOVED = {
     "stages.exact": "stages.dedup.exact",
@@ -37,6 +40,14 @@ MAX_LISTED = 24
 
 MAX_QUOTED = 60
 """Largest number of characters of a value that a message quotes."""
+
+
+def present_name(module: str, where: str) -> str:
+    """Return the present name of a module that a run file names; log a former one, which still works."""
+    if module not in MOVED:
+        return module
+    LOG.warning("%s: %s is now %s; the former name still works", where, module, MOVED[module])
+    return MOVED[module]
 
 
 def check_keys(found: Iterable[Any], known: Iterable[str], where: str) -> None:

@@ -3,6 +3,9 @@
 Every edit of text is a span with a kind. Overlapping spans that were applied one after another, to text already
 shortened, would remove the wrong characters; therefore the spans of a text are merged first, then applied to the
 canonical text.
+
+Where text is deleted, the texts on both sides remain separated: of the blanks and line breaks at both ends of the
+deleted range, inside and outside of it, those that separate more are kept, once.
 """
 
 from __future__ import annotations
@@ -14,6 +17,14 @@ import pyarrow as pa
 from pipeline.errors import StageError
 
 Span = tuple[int, int, str]
+
+LINE_BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
+
+FIRST_WIDE = "\u2e80"
+"""First character of the scripts of East Asia, which put no blanks between sentences."""
+
+APPLY_VERSION = 2
+"""Version of `apply_spans`, which the recipes of edited texts contain."""
 
 
 def check_spans(spans: pa.ChunkedArray | pa.Array, text: pa.ChunkedArray | pa.Array, where: str) -> None:
@@ -66,12 +77,67 @@ def merge_spans(
 
 
 def apply_spans(text: str, spans: Iterable[Span], replace: Mapping[str, str] | None = None) -> str:
-    """Return the text with the union of its spans deleted or replaced; see merge_spans."""
+    """Return the text with the union of its spans deleted or replaced; see merge_spans and separator."""
+    merged = _join_deleted(text, merge_spans(spans, replace))
     pieces, position = [], 0
-    for start, end, replacement in merge_spans(spans, replace):
+    for i, (start, end, replacement) in enumerate(merged):
+        if not replacement and not text[start:end].isspace():
+            limit = merged[i + 1][0] if i + 1 < len(merged) else len(text)
+            replacement, start, end = separator(text, position, start, end, limit)
         pieces += [text[position:start], replacement]
         position = end
     return "".join([*pieces, text[position:]])
+
+
+def _join_deleted(text: str, merged: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Merge deleted ranges that only blanks and line breaks separate."""
+    joined: list[tuple[int, int, str]] = []
+    for start, end, replacement in merged:
+        if joined and not replacement and not joined[-1][2] and text[joined[-1][1] : start].isspace():
+            joined[-1] = (joined[-1][0], end, replacement)
+        else:
+            joined.append((start, end, replacement))
+    return joined
+
+
+def separator(text: str, low: int, start: int, end: int, high: int) -> tuple[str, int, int]:
+    """Return what separates the texts before and after a deleted range, and the range with the blanks around it.
+
+    The blanks at each end of the range form a run, inside and outside of it. An empty line separates more than a line
+    break, and that more than a blank; of two equal runs the first is kept, with the indentation of the line that
+    follows. A blank on one side only is not kept beside a character of a script without blanks. At the start of the
+    text nothing but indentation is kept, at its end a last line break.
+
+    Args: low, high: bounds of the blanks around the range [start, end), which are the ends of neighbouring spans.
+    Returns: the separator, start and end of the range that it replaces.
+    """
+    first, last = start, end
+    while first > low and text[first - 1].isspace():
+        first -= 1
+    while last < high and text[last].isspace():
+        last += 1
+    inside = text[start:end]
+    before = text[first:start] + inside[: len(inside) - len(inside.lstrip())]
+    after = inside[len(inside.rstrip()) :] + text[end:last]
+    last_break = _last_break(after)
+    if last == len(text):
+        return (text[-1] if first and _last_break(text[-1]) else ""), first, last
+    if first == 0:
+        return after[last_break:] if last_break else "", first, last
+    breaks = [min(sum(char in LINE_BREAKS for char in run), 2) for run in (before, after)]
+    if breaks[1] > breaks[0]:
+        return after, first, last
+    if breaks[1]:
+        return before[: _last_break(before)] + after[last_break:], first, last
+    if breaks[0] or (before and after):
+        return before, first, last
+    joins_wide = text[first - 1 if not before else last] >= FIRST_WIDE
+    return "" if joins_wide else before or after, first, last
+
+
+def _last_break(run: str) -> int:
+    """Return one past the last line break of a run, 0 without any."""
+    return max(run.rfind(char) for char in LINE_BREAKS) + 1
 
 
 def edit_column(

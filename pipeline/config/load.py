@@ -40,7 +40,7 @@ from pipeline.config.validate import check_run_file
 from pipeline.dataset.imported_table import find_import
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
-from pipeline.names import brief, check_keys, nearest
+from pipeline.names import brief, check_keys, nearest, present_name
 from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
@@ -76,7 +76,24 @@ def load_run(
     for section, values in (overrides or {}).items():
         if isinstance(mapping.get(section) or {}, dict):  # else the parser raises
             mapping[section] = {**(mapping.get(section) or {}), **values}
-    return _Parser(path, text, mapping, store).run_file()
+    return _Parser(path, text, _with_present_names(mapping, path), store).run_file()
+
+
+def _with_present_names(sections: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the sections, changed in place to the present names of modules; malformed entries are left as they are."""
+    for section in ("annotate", "global"):
+        entries = sections.get(section)
+        if not isinstance(entries, list):
+            continue
+        for i, entry in enumerate(entries):
+            where = f"{path}: {section}[{i}]"
+            if isinstance(entry, str):
+                entries[i] = present_name(entry, where)
+            elif isinstance(entry, dict) and isinstance(entry.get("use"), str):
+                entry["use"] = present_name(entry["use"], where)
+    if isinstance(sections.get("tokens"), dict) and isinstance(sections["tokens"].get("use"), str):
+        sections["tokens"]["use"] = present_name(sections["tokens"]["use"], f"{path}: tokens")
+    return sections
 
 
 def _is_derived(entry: Any) -> bool:  # Any: a YAML value

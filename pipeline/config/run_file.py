@@ -17,6 +17,7 @@ from pipeline.mix.config import MixSection
 from pipeline.recipe import digest, file_digest
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
+from pipeline.spans import APPLY_VERSION
 from pipeline.stage import Convert, Derive, Global, Reader, Stage
 
 EDITED = "_edited"
@@ -331,7 +332,8 @@ def plain_edits(edits: Edits | None) -> object:
         return None
     kinds = {kind: text for kind, text in edits.replace.items()}
     converted = [edits.convert.plain()] if edits.convert else []
-    return [list(edits.spans), kinds, [rule.plain() for rule in edits.trims], *converted]
+    version = [APPLY_VERSION] if edits.spans or edits.trims else []
+    return [list(edits.spans), kinds, [rule.plain() for rule in edits.trims], *converted, *version]
 
 
 def ingest_recipe(source: Source, ingest: Ingest) -> str:

@@ -26,6 +26,9 @@ COLUMNS: Mapping[str, Any] = {
 
 `tier` is counted in the report and the card; it is not a column of the files."""
 
+FORMAT = 2
+"""Version of the files of a release: raised if the same decisions are written in another way or order."""
+
 NO_LANGUAGE = "und"
 """Folder of documents without a language label."""
 
@@ -42,6 +45,7 @@ def data_schema(scores: Sequence[str]) -> pa.Schema:
             "language": pa.string(),
             "language_score": pa.float32(),
             "source": pa.string(),
+            "source_id": pa.string(),
             "domain": pa.string(),
             "url": pa.string(),
             "date": pa.string(),
@@ -63,6 +67,7 @@ LEDGER = pa.schema(
     {
         "doc_id": pa.string(),
         "source": pa.string(),
+        "source_id": pa.string(),
         "snapshot": pa.string(),
         "shard": pa.string(),
         "row": pa.int32(),
@@ -80,9 +85,10 @@ LEDGER = pa.schema(
         "copies": pa.int32(),
     }
 )
-"""One row for every ingested document. rule: the first rule that it fails, null if and only if it is kept; duplicate:
-for the rule DUPLICATE, whether it has the text of its keeper (raw), the same match text (exact) or a similar text
-(near); copies: how often the document is in the default mix, 0 if it was left out to reach the ratio."""
+"""One row for every ingested document. source_id: the id that came with it. rule: the first rule that it fails, null if
+and only if it is kept; duplicate: for the rule DUPLICATE, whether it has the text of its keeper (raw), the same match
+text (exact) or a similar text (near); copies: how often the document is in the default mix, 0 if it was left out to
+reach the ratio."""
 
 
 def _counts(name: str) -> pa.DataType:
@@ -101,6 +107,15 @@ CLUSTERS = pa.schema(
     }
 )
 """One row for every cluster of duplicates, in the order of `cluster`."""
+
+
+def order_path(mix: str) -> str:
+    """Return the path in a release of the training order of a mix.
+
+    It is outside the folder of the mix, so that a loader of all Parquet files of that folder finds documents only.
+    """
+    return f"orders/{mix}.parquet"
+
 
 ORDER = pa.schema({"doc_id": pa.string(), "part": pa.int32(), "row": pa.int32(), "epoch": pa.int32()})
 """One row per document of a mix, in training order; part and row: number of the release file of the mix, or of the data

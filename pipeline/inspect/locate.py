@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
-from pipeline.inspect.release_files import read_checksums, read_parts
+from pipeline.inspect.release_files import read_checksums, read_order, read_parts
 from pipeline.names import nearest
 from pipeline.storage.store import Store
 
@@ -28,8 +27,7 @@ def locate_documents(
     lineage = json.loads(release.get("lineage.json"))
     if mix not in lineage["mixes"]:
         raise UsageError(f"no mix {mix!r} in this release{nearest(mix, lineage['mixes'])}")
-    with release.open(f"mixes/{mix}/order.parquet") as stream:
-        order = pq.read_table(stream)
+    order = read_order(release, mix)
     documents = in_order(release, mix, order)
     sizes = documents["n_tokens"].fill_null(0).to_numpy().astype(np.int64) + 1
     starts = np.cumsum(sizes) - sizes

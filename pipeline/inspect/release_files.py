@@ -7,6 +7,7 @@ import hashlib
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.dataset.release_schema import order_path
 from pipeline.storage.store import Store
 
 
@@ -26,6 +27,13 @@ def read_parts(release: Store, listed: dict[str, str], prefix: str, columns: lis
         with release.open(name) as stream:
             tables.append(pq.read_table(stream, columns=columns))
     return pa.concat_tables(tables) if tables else pa.table({})
+
+
+def read_order(release: Store, mix: str) -> pa.Table:
+    """Read the training order of a mix, a table of ORDER; version 0.1.0 wrote it into the folder of the mix."""
+    path = order_path(mix)
+    with release.open(path if release.exists(path) else f"mixes/{mix}/order.parquet") as stream:
+        return pq.read_table(stream)
 
 
 def text_digest(text: str) -> str:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
-from pipeline.inspect.release_files import read_checksums, read_parts, text_digest
+from pipeline.inspect.release_files import read_checksums, read_order, read_parts, text_digest
 from pipeline.release.clusters import cluster_table, members
 from pipeline.schema import REFERENCE
 from pipeline.storage.store import Store
@@ -218,15 +218,14 @@ def check_mix(
     report: VerifyReport,
 ) -> None:
     """Order, files, epochs and token sums of a mix agree with each other, with data/ and with the ledger."""
-    with release.open(f"mixes/{mix}/order.parquet") as stream:
-        order = pq.read_table(stream)
+    order = read_order(release, mix)
     faults = []
     parts = [name for name in sorted(listed) if name.startswith(f"mixes/{mix}/part-")]
     rows = order.to_pylist()
     if parts:
         texts = read_parts(release, listed, f"mixes/{mix}/", ["doc_id", "text"]).to_pylist()
         if [row["doc_id"] for row in texts] != [row["doc_id"] for row in rows]:
-            faults.append("the files of the mix are not in the order of order.parquet")
+            faults.append("the files of the mix are not in its training order")
         faults += [
             f"{r['doc_id']}: other text than in data/"
             for r in texts

@@ -129,25 +129,51 @@ def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
 def positions(
     hashes: np.ndarray, n_copies: np.ndarray, group_index: np.ndarray, tokens: np.ndarray, plan: MixPlan
 ) -> pa.Table:
-    """Return all copies of all documents in training order.
+    """Return all copies of all documents in training order, in which every stretch has the shares of the whole.
 
-    Copies are interleaved uniformly by a hash of (document hash, copy number). With a schedule, the copies of
-    each group are first assigned to phases by the group's quotas, in the order of a second such hash.
+    The copies of a group are ordered by a hash of (document hash, copy number), and each is placed at the share of the
+    group's tokens up to its middle; groups are merged by these positions. So in any stretch, the tokens of a group
+    differ from its share by less than about one document at each end, however long the stretch is. With a schedule, the
+    copies of each group are first assigned to phases by the group's quotas, in the order of a second such hash, and
+    each phase is merged by itself.
 
     Args: arrays (n_docs,), as for `copies`; n_copies, its result.
     Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 for the first
-    occurrence of a document; position, uint64, the phase in the top 8 bits and a hash below.
+    occurrence of a document; position, uint64, the phase in the top 8 bits and a fraction of the phase below.
     """
     document = np.repeat(np.arange(len(n_copies)), n_copies)
     number = np.arange(len(document)) - np.repeat(np.cumsum(n_copies) - n_copies, n_copies)
     key = scramble(hashes[document] + (number + 1).astype(np.uint64) * GOLDEN)
     phase = _phase_of(key, group_index[document], tokens[document], plan)
-    position = (phase << np.uint64(56)) | (scramble(key + GOLDEN) >> np.uint64(8))
-    order = np.lexsort((number, hashes[document], position))
+    place = scramble(key + GOLDEN) >> np.uint64(8)
+    stratum = (phase.astype(np.int64) << 32) + group_index[document]
+    by_stratum = np.lexsort((number, hashes[document], place, stratum))
+    sizes, sorted_strata = tokens[document][by_stratum], stratum[by_stratum]
+    position = phase << np.uint64(56)
+    bounds = np.flatnonzero(np.append(True, sorted_strata[1:] != sorted_strata[:-1])[: len(sorted_strata)])
+    for first, last in itertools.pairwise([*bounds.tolist(), len(document)]):
+        rows = by_stratum[first:last]
+        stretch = sizes[first:last] if sizes[first:last].any() else np.ones(last - first, np.int64)
+        position[rows] += fractions(stretch, 0, int(stretch.sum()))
+    order = np.lexsort((number, hashes[document], place, position))
     document, position = document[order], position[order]
     epoch = np.empty(len(document), np.int32)
     epoch[np.argsort(document, kind="stable")] = number  # the first copy in training order is epoch 0
     return pa.table({"document": document, "epoch": epoch, "position": position})
+
+
+def fractions(sizes: np.ndarray, before: int, total: int) -> np.ndarray:
+    """Return the place of each copy of a stratum: the share of the stratum's tokens up to the middle of the copy.
+
+    Nothing but sums is needed from other copies, so the places of a range of keys may be computed without the rest.
+
+    Args: sizes, int64 (n,), tokens in the order of the stratum; before, tokens of the stratum in front of them; total,
+    tokens of the stratum, 1 to 2**52.
+    Returns: uint64 (n,), in units of 2**-56.
+    """
+    middles = 2 * (before + np.cumsum(sizes)) - sizes  # doubled, so that they are whole numbers
+    shares = middles / (2 * total)  # both are exact, and division is rounded in one way everywhere
+    return np.minimum((shares * 2.0**56).astype(np.uint64), np.uint64((1 << 56) - 1))
 
 
 def _phase_of(key: np.ndarray, group: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> np.ndarray:

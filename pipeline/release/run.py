@@ -16,7 +16,7 @@ from pipeline import __version__
 from pipeline.config.phases import Wave
 from pipeline.config.release_columns import mix_columns, release_columns, release_layout
 from pipeline.config.run_file import plain_edits
-from pipeline.dataset.release_schema import ORDER
+from pipeline.dataset.release_schema import FORMAT, ORDER, order_path
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.planning.session import Session
@@ -128,7 +128,7 @@ class Releasing:
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
             run.standings(), self.tokens_recipe(), *self.selector.references(),
         ]  # fmt: skip
-        return digest([__version__, shards, settings])
+        return digest([__version__, FORMAT, shards, settings])
 
     def tokens_recipe(self) -> object:
         """Everything that the token files depend on, the tokenizer by its digest; None without token files."""
@@ -315,7 +315,7 @@ class Releasing:
     def write_orders(self, placement: Placement) -> list[FileReport]:
         """Write the training order of each mix."""
         return [
-            put_table(self.store, f"{self.folder}/mixes/{mix}/order.parquet", order.cast(ORDER))
+            put_table(self.store, f"{self.folder}/{order_path(mix)}", order.cast(ORDER))
             for mix, order in sorted(placement.orders.items())
         ]
 

@@ -129,7 +129,17 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
     """Data rows of a shard's kept documents, in the release's one schema."""
     schema, indices, n_rows = task.layout.data, pa.array(rows), task.decision.shard.n_rows
     filled: dict[str, pa.ChunkedArray | pa.Array] = {"text": texts}
-    for name in ("doc_id", "source", "url", "date", "snapshot", "license", "provenance", "parent_id"):
+    for name in (
+        "doc_id",
+        "source",
+        "source_id",
+        "url",
+        "date",
+        "snapshot",
+        "license",
+        "provenance",
+        "parent_id",
+    ):
         filled[name] = columns[name].take(indices)
     for name in ("language_score", "domain", "quality_bucket", "perplexity", "cluster_size", "n_tokens"):
         filled[name] = release_column(columns, task.layout, name, schema.field(name).type, n_rows).take(
@@ -166,7 +176,8 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
     np.add.at(copies, placed[ROW].to_numpy()[placed["output"].to_numpy() == task.default_mix], 1)
     schema = task.layout.ledger
     filled = {
-        "doc_id": columns["doc_id"], "source": columns["source"], "snapshot": columns["snapshot"],
+        "doc_id": columns["doc_id"], "source": columns["source"],
+        "source_id": columns["source_id"], "snapshot": columns["snapshot"],
         "shard": pa.repeat(decision.shard.id, n_rows), "row": pa.array(np.arange(n_rows), pa.int32()),
         "language": languages(columns, task.layout, n_rows), "keep": pa.array(kept.keep),
         "rule": pa.array(names[kept.rule], pa.string()), "flags": pa.array(flags, pa.list_(pa.string())),

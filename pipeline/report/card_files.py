@@ -55,7 +55,8 @@ def kept_languages(report: ReleaseNumbers) -> list[str]:
 
 FILES = (
     ("data/", "every kept document once, a folder for each language"),
-    ("mixes/", "documents in training order; `order.parquet` says which, and how often"),
+    ("mixes/", "documents in training order, with their text"),
+    ("orders/", "which documents a mix contains, and how often, in training order"),
     ("tokens/", "the same documents tokenised, in the same order"),
     ("cot/", "worked solutions found in the documents"),
     ("ledger/", "one row for every ingested document with the rule that dropped it"),
@@ -99,7 +100,7 @@ def loading_section(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) ->
     if not languages:
         return []
     mix = next(
-        (folder for folder in schemas if folder.startswith("mixes/") and not folder.endswith(".parquet")),
+        (folder for folder in schemas if folder.startswith("mixes/")),
         None,
     )
     lines = [

@@ -168,8 +168,9 @@ def node_id(name: str) -> str:
 
 def describe(folder: str) -> str:
     """Return the description of a table."""
-    if folder.endswith("order.parquet"):
-        return f"Documents of the mix {folder.split('/')[1]} in training order, by part and row."
+    if folder.startswith("orders/"):
+        mix = folder.removeprefix("orders/").removesuffix(".parquet")
+        return f"Documents of the mix {mix} in training order, by part and row."
     if folder.startswith("mixes/"):
         return f"Documents of the mix {folder.split('/')[1]} in training order, with their text."
     return TABLES.get(folder, folder)

@@ -17,6 +17,7 @@ MEANINGS: Mapping[str, str] = {
     "language": "Language and script, ISO 639-3 and ISO 15924; `mul` is mixed, `zxx` no language, `und` unknown.",
     "language_score": "How sure the language label is, 0 to 1.",
     "source": "Source of the document, as the run file names it.",
+    "source_id": "Id that came with the document; null where none did.",
     "domain": "Subject label.",
     "url": "Address the document was read from.",
     "date": "Date that came with the document, as it was written there.",

@@ -24,6 +24,7 @@ _FOLDER = Path(__file__).parent
 GENERIC = "und"
 PUNCTUATION_PATH = str(_FOLDER / "punctuation.yaml")
 ENDINGS_PATH = str(_FOLDER / "endings.yaml")
+ASKING_PATH = str(_FOLDER / "asking.yaml")
 PHRASES_PATH = str(_FOLDER / "phrases.yaml")
 
 
@@ -163,6 +164,11 @@ def load_roles() -> np.ndarray:
         for mark in marks[name]:
             roles[ord(mark)] |= 1 << bit
     return roles
+
+
+def load_asking() -> tuple[str, ...]:
+    """Return the words that ask, in all languages."""
+    return tuple(word for words in load_yaml(ASKING_PATH)["asking"] for word in words)
 
 
 def load_endings() -> tuple[str, ...]:

@@ -16,7 +16,8 @@ removed character is kept at an earlier position:
 - If another passage, of any step, removes the owner's character, the owner of that passage has an equal character at a
   still earlier position. There are finitely many positions, so this chain ends at a character that no span contains. No
   step depends on what others remove, and passages may overlap or nest.
-- A release that ignores spans of some kinds only keeps more text.
+- A release that ignores spans of some kinds only keeps more text, and so does moving the ends of removed text inwards,
+  to a sentence or at least to a word of its document, after occurrences that overlap or touch are merged.
 
 Equal means equal for the step: a removed paragraph is kept as the same match text, possibly in another width, case or
 script and with other punctuation; a removed line of `similar_lines` is represented by the earlier line of its document
@@ -39,7 +40,8 @@ KIND = "passage"
 SCHEMA = pa.schema(
     {"spans": SPANS, "n_removed": pa.int32(), "removed_share": pa.float32(), "n_chars_left": pa.int32()}
 )
-"""spans: the union of the removed occurrences, for each kind of passage, by start; spans of two kinds may overlap.
+"""spans: the union of the removed occurrences, for each kind of passage, by start, its ends moved inwards so that no
+sentence, or at least no word, is cut (`cut_start` and `cut_end` of `substring`); spans of two kinds may overlap.
 n_removed, removed_share: characters in spans of any kind; n_chars_left: all others of the document. All null for a
 document without repeated passages, and for a dropped one."""
 
@@ -54,6 +56,8 @@ GONE = pa.schema(
         "n_chars": pa.int32(),
         "start": pa.int32(),
         "end": pa.int32(),
+        "cut_start": pa.int32(),
+        "cut_end": pa.int32(),
         "kind": pa.string(),
         "step": pa.int32(),
         "passage": pa.uint64(),
@@ -67,7 +71,8 @@ def map_passages(table: pa.Table, config: NoConfig) -> pa.Table:
     """Return one row for each occurrence in a kept document, keyed by the passage.
 
     Args: table, with READS and `row`.
-    Returns: `key`, `row`, `doc_id`, `order`, `n_chars`, `step`, `start`, `end`, `kind` and `passage`.
+    Returns: `key`, `row`, `doc_id`, `order`, `n_chars`, `step`, `start`, `end`, `cut_start`, `cut_end` (those of the
+    occurrence if its step does not write any), `kind` and `passage`.
     """
     kept = table.filter(pc.and_(table["eligible"], pc.is_valid(table["passages"])))
     passages = kept["passages"].combine_chunks()
@@ -75,6 +80,8 @@ def map_passages(table: pa.Table, config: NoConfig) -> pa.Table:
     flat = pc.list_flatten(passages)
     taken = kept.select(["row", "doc_id", "order", "n_chars", "step"]).take(rows)
     columns = {name: flat.field(name) for name in ("start", "end", "kind", "passage")}
+    has_cuts = flat.type.get_field_index("cut_start") >= 0
+    columns |= {f"cut_{edge}": flat.field(f"cut_{edge}" if has_cuts else edge) for edge in ("start", "end")}
     return pa.table(
         {
             "key": columns["passage"],
@@ -117,7 +124,8 @@ def finish(table: pa.Table, config: NoConfig) -> Outcome:
     distinct, begins = np.unique(rows, return_index=True)
     removed_rows = table.filter(pc.invert(table["is_owner"]))
     doc_rows, starts, ends = (removed_rows[name].to_numpy() for name in ("row", "start", "end"))
-    spans, removed = merge(distinct, doc_rows, starts, ends, removed_rows["kind"].combine_chunks())
+    cuts = removed_rows["cut_start"].to_numpy(), removed_rows["cut_end"].to_numpy()
+    spans, removed = merge(distinct, doc_rows, starts, ends, removed_rows["kind"].combine_chunks(), cuts)
     lengths = n_chars[begins]
     columns = [
         distinct,
@@ -141,12 +149,13 @@ def merge(
     starts: np.ndarray,
     ends: np.ndarray,
     kinds: pa.Array | None = None,
+    cuts: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[pa.ListArray, np.ndarray]:
-    """Merge overlapping ranges of each row and kind.
+    """Merge overlapping ranges of each row and kind, then move their ends inwards.
 
     Args: distinct, sorted row numbers, (n_rows,), which include all of rows; rows, starts, ends and kinds, (n_ranges,),
     of ranges in any order, which may overlap and nest. Without kinds all are of kind KIND. Ranges of different kinds
-    are not merged.
+    are not merged. cuts: where a range that begins or ends with this one may be cut, (n_ranges,) each.
     Returns: for each of `distinct` the list of spans, (n_rows,), and the characters in any of them, int64 (n_rows,).
     """
     indices = np.searchsorted(distinct, rows)
@@ -155,10 +164,12 @@ def merge(
         coded = kinds.dictionary_encode()
         names, ranks = np.unique(np.asarray(coded.dictionary.to_pylist()), return_inverse=True)
         codes = ranks[coded.indices.to_numpy()].astype(np.int64)
-    whole, first, last = union(indices, starts, ends)
-    n_chars = np.bincount(whole, last - first, len(distinct)).astype(np.int64)
-    groups, first, last = union(indices * len(names) + codes, starts, ends)
+    groups = indices * len(names) + codes
+    unions = union(groups, starts, ends)
+    groups, first, last = unions if cuts is None else _cut(unions, groups, starts, ends, *cuts)
     indices, codes = np.divmod(groups, len(names))
+    whole, low, high = union(indices, first, last)
+    n_chars = np.bincount(whole, high - low, len(distinct)).astype(np.int64)
     order = np.lexsort((codes, first, indices))
     kind = pa.array(names[codes[order]].tolist(), pa.string())
     spans = pa.StructArray.from_arrays(
@@ -188,9 +199,35 @@ def union(
     return groups, first[begins] - base[begins], reach[last] - base[last]
 
 
+def _cut(
+    unions: tuple[np.ndarray, np.ndarray, np.ndarray],
+    groups: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    cut_starts: np.ndarray,
+    cut_ends: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut each union where the ranges that begin and end with it may be cut; the result has no empty ranges.
+
+    Only the ends of a union are moved: where ranges overlap or touch, no text is left between them.
+
+    Args: unions, of `union`, from groups, starts and ends; cut_starts, cut_ends, integers (n_ranges,).
+    Returns: int64 (n_cut_unions,) each: group, start and end, in the order of unions.
+    """
+    group, first, last = unions
+    base = group << np.int64(32)
+    at = np.searchsorted(base + first, (groups << np.int64(32)) + starts, side="right") - 1
+    opens, closes = starts == first[at], ends == last[at]
+    cut_first, cut_last = last.copy(), first.copy()
+    np.minimum.at(cut_first, at[opens], cut_starts[opens])
+    np.maximum.at(cut_last, at[closes], cut_ends[closes])
+    left = cut_first < cut_last
+    return group[left], cut_first[left], cut_last[left]
+
+
 GLOBAL = Global(
     name="owners",
-    version=2,
+    version=3,
     reads=READS,
     writes=SCHEMA,
     key="passage",

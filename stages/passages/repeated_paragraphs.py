@@ -21,7 +21,7 @@ from pipeline.stage import Global, Outcome
 from stages.kernels.passages.passages import passage_ids
 from stages.kernels.text.hashing import salt
 from stages.passages.paragraphs import UNITS
-from stages.passages.substring import PASSAGE, SCHEMA
+from stages.passages.substring import PASSAGE, WHOLE
 
 READS = (
     "parent_id",
@@ -102,7 +102,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     """Return the occurrences of each document by start, and a summary.
 
     Args: table, of FOUND, of all partitions.
-    Returns: rows of `row` and SCHEMA; the artefact `summary`.
+    Returns: rows of `row` and WHOLE; the artefact `summary`.
     """
     rows, starts = table["row"].to_numpy(), table["start"].to_numpy()
     order = np.lexsort((starts, rows))
@@ -124,7 +124,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     }
     return Outcome(
         rows=pa.table(
-            [distinct, lists, lengths, share], schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])
+            [distinct, lists, lengths, share], schema=pa.schema([pa.field("row", pa.uint64()), *WHOLE])
         ),
         artefacts={"summary": pa.table(summary)},
     )
@@ -135,7 +135,7 @@ GLOBAL = Global(
     version=1,
     config=Config,
     reads=READS,
-    writes=SCHEMA,
+    writes=WHOLE,
     key="hash of the match text of the paragraph",
     map=map_keys,
     reduce=find_repeated,

@@ -30,7 +30,7 @@ from stages.kernels.text.hashing import string_keys
 from stages.kernels.text.text import TABLES_PATH, load_tables, utf8_buffers, view
 from stages.languages import PUNCTUATION_PATH, load_roles
 from stages.passages.paragraphs import MAX_CHARS
-from stages.passages.substring import PASSAGE, SCHEMA
+from stages.passages.substring import PASSAGE, WHOLE
 
 KIND = "similar_line"
 SEED = 1
@@ -71,7 +71,7 @@ class SimilarLines:
         """Find the similar sentences within each document.
 
         Args: batch, with string columns `text` and `doc_id`, (n_docs,).
-        Returns: a table of SCHEMA, (n_docs,), null for documents without similar sentences.
+        Returns: a table of WHOLE, (n_docs,), null for documents without similar sentences.
         """
         text, config = batch["text"], self.config
         decoded = view(text)
@@ -93,7 +93,7 @@ class SimilarLines:
 def _to_columns(
     n_chars: np.ndarray, docs: np.ndarray, starts: np.ndarray, ends: np.ndarray, ids: np.ndarray
 ) -> pa.Table:
-    """Return occurrences, in order of document and start, as the columns of SCHEMA."""
+    """Return occurrences, in order of document and start, as the columns of WHOLE."""
     bounds = [pa.array(values, pa.int32()) for values in (starts, ends)]
     occurrences = pa.StructArray.from_arrays(
         [*bounds, pa.repeat(KIND, len(docs)), pa.array(ids)], fields=list(PASSAGE)
@@ -104,7 +104,7 @@ def _to_columns(
     before = np.append(0, np.cumsum(ends - starts))
     share = np.round(np.diff(before[offsets]) / np.maximum(n_chars, 1), 3).astype(np.float32)
     columns = [lists, pa.array(n_chars, pa.int32(), mask=none), pa.array(share, mask=none)]
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table(columns, schema=WHOLE)
 
 
 STAGE = Stage(
@@ -112,7 +112,7 @@ STAGE = Stage(
     version=2,
     config=Config,
     reads=("text", "doc_id"),
-    writes=SCHEMA,
+    writes=WHOLE,
     load=SimilarLines,
     data=(TABLES_PATH, FORMS_PATH, PUNCTUATION_PATH),
 )

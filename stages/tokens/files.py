@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from tokenizers import Tokenizer
 
 from pipeline.errors import ConfigError
 from stages.tokens import encode, load_tokenizer
 
 FORMATS = ("megatron", "ds")
-MAX_TOKENS_IN_2_BYTES = 1 << 16
+MAX_ID_IN_2_BYTES = (1 << 16) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,13 @@ class Config:
 
 
 def describe(config: Config) -> dict[str, Any]:  # Any: plain JSON
-    """Return the facts a training job needs to read the files: digest of the tokenizer, end token, bytes per token."""
+    """Return what a training job needs to read the files: digest of the tokenizer, tokens in its vocabulary, largest id
+    (an embedding needs one row more), end token, bytes per token."""
     tokenizer = load_tokenizer(config.tokenizer)
     return {
         "tokenizer_sha256": hashlib.sha256(Path(config.tokenizer).read_bytes()).hexdigest(),
         "vocabulary": tokenizer.get_vocab_size(),
+        "largest_id": largest_id(tokenizer),
         "end_token": config.end_token,
         "end_token_id": tokenizer.token_to_id(config.end_token),
         "token_bytes": token_bytes(config),
@@ -56,8 +59,16 @@ def describe(config: Config) -> dict[str, Any]:  # Any: plain JSON
 
 
 def token_bytes(config: Config) -> int:
-    """Return the bytes per token: 2 for vocabularies of up to 65,536 tokens, else 4."""
-    return 2 if load_tokenizer(config.tokenizer).get_vocab_size() <= MAX_TOKENS_IN_2_BYTES else 4
+    """Return the bytes per token: 2 if the largest token id is at most 65,535, else 4."""
+    return 2 if largest_id(load_tokenizer(config.tokenizer)) <= MAX_ID_IN_2_BYTES else 4
+
+
+def largest_id(tokenizer: Tokenizer) -> int:
+    """Return the largest id of a tokenizer, special and added tokens included.
+
+    It may be far above the number of tokens: vocabularies have gaps, and special tokens are often numbered apart.
+    """
+    return max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 
 def write_part(texts: pa.ChunkedArray, folder: str, name: str, config: Config) -> int:

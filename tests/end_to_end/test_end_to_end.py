@@ -179,7 +179,7 @@ def test_release_is_replaced_whole(tmp_path: Path) -> None:
     page = small_page(mix={})
     changed = done.variant(page)
     build(changed, store)
-    assert "mixes/half/order.parquet" not in digests(store)
+    assert "orders/half.parquet" not in digests(store)
     build(changed, tmp_path / "fresh")
     assert digests(store) == digests(tmp_path / "fresh")
     cli("verify", store / "releases" / "v1").ok()

@@ -169,7 +169,7 @@ def test_ranks_and_workers_read_a_prefix_of_the_order(
 
 def test_texts_come_in_training_order(trained_on: Path, reading: ModuleType) -> None:
     """Texts of all positions are the rows of the mix in order, and reading may begin anywhere."""
-    order = pq.read_table(trained_on / "mixes/zh50/order.parquet")["doc_id"].to_pylist()
+    order = pq.read_table(trained_on / "orders/zh50.parquet")["doc_id"].to_pylist()
     texts = reading.Texts(trained_on, "zh50")
     assert len(texts.paths) > 1 and len(texts) == len(order)
     rows = list(texts.read(iter(range(len(texts)))))
@@ -186,7 +186,7 @@ def test_sequences_are_those_that_locate_counts(trained_on: Path, reading: Modul
     rows = list(tokens.read(iter(range(len(tokens)))))
     read = np.concatenate([row["tokens"] for row in rows])
     assert np.array_equal(read, np.concatenate(files)[: len(tokens) * length])
-    order = pq.read_table(trained_on / "mixes/zh50/order.parquet")["doc_id"].to_pylist()
+    order = pq.read_table(trained_on / "orders/zh50.parquet")["doc_id"].to_pylist()
     release = open_store(str(trained_on))
     for position in (0, len(tokens) // 2, len(tokens) - 1):
         located = locate(release, "zh50", position * length, (position + 1) * length)

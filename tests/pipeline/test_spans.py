@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import StageError
 from pipeline.schema import SPANS
-from pipeline.spans import apply_spans, check_spans, edit_column, merge_spans
+from pipeline.spans import LINE_BREAKS, apply_spans, check_spans, edit_column, merge_spans
 
 TEXT = "0123456789ABCDEF"
 
@@ -27,10 +27,74 @@ def texts_and_spans(draw: st.DrawFn) -> tuple[str, list[tuple[int, int, str]]]:
 def test_deletion_leaves_exactly_the_uncovered_characters(
     case: tuple[str, list[tuple[int, int, str]]],
 ) -> None:
-    """Characters that no span covers are kept, once and in order, for any overlaps."""
+    """Visible characters that no span covers are kept, once and in order, for any overlaps; without blanks all are."""
     text, spans = case
     covered = {i for start, end, _ in spans for i in range(start, end)}
-    assert apply_spans(text, spans) == "".join(c for i, c in enumerate(text) if i not in covered)
+    left = "".join(c for i, c in enumerate(text) if i not in covered)
+    assert "".join(apply_spans(text, spans).split()) == "".join(left.split())
+    if text == "".join(text.split()):
+        assert apply_spans(text, spans) == left
+
+
+@given(texts_and_spans())
+def test_deletion_joins_no_two_texts_that_were_separated(
+    case: tuple[str, list[tuple[int, int, str]]],
+) -> None:
+    """Where a deleted range begins or ends with a blank or has one beside it, one is left, a line break if any was."""
+    text, spans = case
+    for start, end, _ in merge_spans(spans)[:1]:
+        before, after = text[:start].rstrip(), text[end:].lstrip()
+        edge = text[len(before) : len(text) - len(after)]
+        if not before or not after or edge.isspace():
+            continue
+        inside = text[start:end]
+        runs = (
+            text[len(before) : start] + inside[: len(inside) - len(inside.lstrip())],
+            inside[len(inside.rstrip()) :] + text[end : len(text) - len(after)],
+        )
+        left = apply_spans(text, [(start, end, "k")])
+        between = left[len(before) : len(left) - len(after)]
+        assert (left[: len(before)], left[len(left) - len(after) :]) == (before, after)
+        assert between == "" or between.isspace()
+        n_breaks = [min(sum(char in LINE_BREAKS for char in run), 2) for run in (*runs, between)]
+        assert n_breaks[2] == max(n_breaks[:2])
+        assert between or not all(runs)
+
+
+@pytest.mark.parametrize(
+    ("marked", "left"),
+    [
+        ("archive. [The toys. ]These", "archive. These"),
+        ("archive.[ The toys. ]These", "archive. These"),
+        ("archive. [The toys.] These", "archive. These"),
+        ("one.\n[two.] three", "one.\nthree"),
+        ("one. [two.]\nthree", "one.\nthree"),
+        ("one.\n\n[two.\n]three", "one.\n\nthree"),
+        ("if x:\n[    # why\n]    go()", "if x:\n    go()"),
+        ("一。[二。]三", "一。三"),
+        ("一。\n　　[二。\n]　　三", "一。\n　　三"),
+        ("[one.\n\n]two", "two"),
+        ("one.\n[two.]\n", "one.\n"),
+        ("one.\n\n[two.]", "one."),
+        ("一。\n\n[二。\n\n\n]三", "一。\n\n三"),
+        ("一。[二。 ]三", "一。三"),
+        ("end[. Two. ]Three", "end Three"),
+        ("one [two] [three] four", "one four"),
+    ],
+)
+def test_one_blank_or_line_break_is_left_where_text_is_deleted(marked: str, left: str) -> None:
+    """The separation that was stronger is kept, and no second one; brackets mark what is deleted."""
+    text, spans = "", []
+    for piece in marked.split("["):
+        inside, closed, rest = piece.partition("]")
+        spans += [(len(text), len(text) + len(inside), "k")] if closed else []
+        text += inside + rest
+    assert apply_spans(text, spans) == left
+
+
+def test_a_span_of_blanks_is_deleted_as_it_is() -> None:
+    """A stage that deletes blanks means them."""
+    assert apply_spans("a  \n b", [(1, 3, "k")]) == "a\n b"
 
 
 @given(texts_and_spans())

@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.recipe import step_recipe
 from pipeline.stage import Annotate
 from stages import decontaminate
+from stages.choices import question_end
 from stages.decontaminate import STAGE, Benchmarks, Config
 from stages.kernels.text.tables import load_tables
 from tests.helpers.golden import DOCUMENTS
@@ -244,6 +245,118 @@ def test_short_items_must_be_whole(tmp_path: Path) -> None:
     assert find(stage, "Which is true? 下列正确的是", "?!") == [[], []]
 
 
+WAVES = (
+    "When a wave moves from shallow water into deep water and keeps its direction of travel, which of these is true?",
+    "the frequency decreases, the wavelength increases, and the speed increases",
+    "the frequency does not change, the wavelength increases, and the speed increases",
+    "the frequency does not change, the wavelength decreases, and the speed decreases",
+    "the frequency does not change, the wavelength increases, and the speed decreases",
+)
+PERMIT = (
+    "关于申请采伐许可证的程序，下列哪些说法是正确的？",
+    "采伐申请应当采用格式文本，并写明林地的位置与面积",
+    "申请书格式文本中不得包含与采伐没有直接关系的内容",
+    "发证机关提供申请书格式文本，可以收取合理的成本费用",
+    "申请人可以委托代理人提出采伐申请，但不得转让许可证",
+)
+PERIOD = (
+    "采伐许可证的持有人在有效期届满之前申请延期，且林地的界址与面积没有变更的，发证机关应当在多长时间内予以答复？",
+    "五日", "十日", "十五日", "三十日",
+)  # fmt: skip
+STATUTE = (
+    "第九条 采伐申请应当采用格式文本，并写明林地的位置与面积。\n申请书格式文本中不得包含与采伐没有直接关系的内容。\n"
+    "第十条 申请人可以委托代理人提出采伐申请，但不得转让许可证。\n第十一条 持有人在有效期届满之前申请延期，"
+    "且林地的界址与面积没有变更的，发证机关应当在十五日内书面答复，并说明理由。"
+)
+TEXTBOOK = (
+    "In shallow water the frequency does not change, the wavelength decreases, and the speed decreases. Beyond the bar "
+    "the wavelength increases, and the speed increases; behind it the wavelength decreases, and the speed decreases."
+)
+
+
+def lettered(item: Sequence[str], form: str = "({})") -> str:
+    """A question and its choices with letters."""
+    return "\n".join([item[0], *(f"{form.format('ABCD'[i])} {choice}" for i, choice in enumerate(item[1:]))])
+
+
+FORMS = {
+    "(A)": lettered,
+    "A.": lambda item: lettered(item, "{}."),
+    "A、": lambda item: lettered(item, "{}、"),
+    "lines": "\n".join,
+    "heading": lambda item: "\n".join([item[0], "Options:", *(f"- {choice}" for choice in item[1:])]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_choices_alone_are_their_source(tmp_path: Path, form: str) -> None:
+    """A statute or textbook that choices quote, or whose words a question takes, is clean; the items are found."""
+    items = [FORMS[form](item) for item in (WAVES, PERMIT, PERIOD)]
+    stage = STAGE.load(Config(benchmarks=(write(tmp_path, [("b", str(i), q) for i, q in enumerate(items)]),)))
+    assert find(stage, STATUTE, TEXTBOOK, *("\n".join(item[1:]) for item in (WAVES, PERMIT))) == [[]] * 4
+    for i, item in enumerate(items):
+        for text in (item, item.upper(), item[: len(item) * 7 // 10], item.replace("，", " ")):
+            assert [hit["item"] for hit in find(stage, around(text)[0])[0]] == [str(i)], text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_question_without_its_choices_is_found(tmp_path: Path, form: str) -> None:
+    """The question alone, with other choices or in running text, is one hit on the question."""
+    items = [FORMS[form](item) for item in (WAVES, PERMIT, PERIOD)]
+    stage = STAGE.load(Config(benchmarks=(write(tmp_path, [("b", str(i), q) for i, q in enumerate(items)]),)))
+    for i, item in enumerate((WAVES, PERMIT, PERIOD)):
+        for text in (item[0], f"{item[0]}\nA. 都不对\nB. 都对", edit(item[0], 0.05, 3)):
+            text, start = around(text)
+            (hits,) = find(stage, text)
+            assert [hit["item"] for hit in hits] == [str(i)]
+            assert abs(hits[0]["start"] - start) < 12
+
+
+def test_choices_in_another_order_are_the_same_item(tmp_path: Path) -> None:
+    """Shuffled choices, other letters and none do not hide an item."""
+    stage = STAGE.load(Config(benchmarks=(write(tmp_path, [("b", "0", lettered(PERMIT))]),)))
+    for text in (
+        lettered([PERMIT[0], *PERMIT[:0:-1]]),
+        lettered(PERMIT, "{}、"),
+        "\n".join(PERMIT),
+        PERMIT[0] + "".join(f"①{choice}；" for choice in PERMIT[1:]),
+    ):
+        assert [hit["item"] for hit in find(stage, around(text)[0])[0]] == ["0"]
+
+
+def test_a_question_that_asks_nothing_of_its_own_is_no_item(tmp_path: Path) -> None:
+    """A question that many items share is found with choices only."""
+    form = "Which of the following statements about the history of the town of Lowell is not true?"
+    items = [("b", str(i), lettered([form, *(f"{w} {i} was built in the year {1800 + i}" for w in ("Mill", "Dam"))]))
+             for i in range(9)]  # fmt: skip
+    stage = STAGE.load(Config(benchmarks=(write(tmp_path, items),)))
+    assert find(stage, form) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("item", "question"),
+    [
+        ("What is it?\n(A) one\n(B) two", "What is it?\n"),
+        ("What is it? A. one B. two C. three", "What is it? "),
+        ("这是什么？A．一 B．二", "这是什么？"),
+        ("这是什么？\nＡ、一\nＢ、二", "这是什么？\n"),
+        ("Pick one:\na) one\nb) two", "Pick one:\n"),
+        ("Which letter comes after A. in a list?\n(A) b\n(B) c", "Which letter comes after A. in a list?\n"),
+        ("It is\none\ntwo\nthree\nfour", "It is"),
+        ("Is it so?\nOptions:\n- yes\n- no", "Is it so?\n"),
+        ("A robe takes 2 bolts. How many in total?", None),
+        ("Vitamin A. is found in carrots. Why?", None),
+        ("(A) one\n(B) two", None),
+        ("one\ntwo\nthree\nfour", None),
+        ("", None),
+    ],
+)
+def test_where_choices_begin(item: str, question: str | None) -> None:
+    """Letters in any form, a heading, or four last lines; nothing else is a choice."""
+    end = question_end(item)
+    assert (None if end is None else item[:end]) == question
+
+
 def test_settings_change_what_counts(path: str) -> None:
     """A larger share or window refuses a copy that the default finds; a smaller share finds half a question."""
     edited, half = edit(QUESTIONS["en"], 0.1, 2), QUESTIONS["en"][: len(QUESTIONS["en"]) * 2 // 5]
@@ -268,6 +381,7 @@ def test_the_files_enter_the_recipe(tmp_path: Path, path: str) -> None:
         ({"window": 1}, "window is 1; expected 2 or more"),
         ({"min_coverage": 0.0}, "min_coverage is 0.0"),
         ({"min_coverage": 1.5}, "min_coverage is 1.5"),
+        ({"min_question": 0.0}, "min_question is 0.0"),
         ({"max_shared": 0}, "max_shared is 0"),
         ({"benchmarks": "q.parquet"}, "expected a list"),
     ],

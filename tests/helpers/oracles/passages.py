@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline.spans import apply_spans
 from stages.kernels.passages.anchors import WIDE_RANGES
 from stages.passages import anchors, equal_ranges, owners, repeated_windows, shared_anchors, substring
+from tests.helpers.oracles.breaks import moved
 from tests.helpers.run_global import extend, number_rows
 
 STEPS = (shared_anchors.GLOBAL, equal_ranges.GLOBAL, repeated_windows.GLOBAL, substring.STAGE)
@@ -102,6 +103,29 @@ def reference(
     return found
 
 
+def cut_of(text: str, start: int, end: int, config: anchors.Config) -> tuple[int, int]:
+    """Where an occurrence may be cut."""
+    han, other = config.least
+    return moved(text, start, end, han * other // 2, lambda char: other if is_wide(char) else han)
+
+
+def cut_unions(removed: list[tuple[int, int, int, int]]) -> list[tuple[int, int]]:
+    """Ranges to remove, from occurrences (start, end, cut_start, cut_end): merged, then cut at both ends."""
+    unions: list[list[tuple[int, int, int, int]]] = []
+    for one in sorted(removed):
+        if unions and one[0] <= max(other[1] for other in unions[-1]):
+            unions[-1].append(one)
+        else:
+            unions.append([one])
+    ranges = []
+    for union in unions:
+        first, last = min(one[0] for one in union), max(one[1] for one in union)
+        start = min(one[2] for one in union if one[0] == first)
+        end = max(one[3] for one in union if one[1] == last)
+        ranges += [(start, end)] if start < end else []
+    return ranges
+
+
 def check(docs: dict[str, str], config: anchors.Config = SMALL, **how: Any) -> dict[str, dict[str, Any]]:
     """Hold the steps to the reference; return what they found.
 
@@ -123,9 +147,11 @@ def check(docs: dict[str, str], config: anchors.Config = SMALL, **how: Any) -> d
         assert found[doc]["substring.repeated_share"] == share
         if doc in gone:
             continue
-        covered = {i for start, end, stays in expected[doc] if not stays for i in range(start, end)}
-        assert [i for s in spans or () for i in range(s["start"], s["end"])] == sorted(covered)
-        assert all(a["end"] < b["start"] for a, b in pairwise(spans or ()))
+        cuts = [cut_of(text, start, end, config) for start, end, _ in expected[doc]]
+        assert [(p["cut_start"], p["cut_end"]) for p in passages or ()] == cuts
+        wanted = cut_unions([(*o[:2], *cut) for o, cut in zip(expected[doc], cuts, strict=True) if not o[2]])
+        assert [(s["start"], s["end"]) for s in spans or ()] == wanted
+        covered = {i for start, end in wanted for i in range(start, end)}
         share = np.float32(np.round(len(covered) / len(text), 3)) if expected[doc] else None
         assert found[doc]["owners.removed_share"] == share
         if expected[doc]:

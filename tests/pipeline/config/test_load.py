@@ -130,6 +130,22 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, changes: dict[str, 
     assert "\n" not in str(caught.value)
 
 
+def test_former_module_names_still_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run file of an earlier version has the steps and recipes of one with present names, and says what to change."""
+    old = ["stages.exact", {"use": "stages.boilerplate"}, *PAGE["annotate"][1:2], *PAGE["annotate"][3:]]
+    new = ["stages.dedup.exact", {"use": "stages.web.boilerplate"}, *old[2:]]
+    former = load(tmp_path, annotate=old, **{"global": ["stages.candidates", "stages.dedup"]})
+    messages = [record.getMessage() for record in caplog.records]
+    assert [m.partition("run.yaml: ")[2] for m in messages] == [
+        "annotate[0]: stages.exact is now stages.dedup.exact; the former name still works",
+        "annotate[1]: stages.boilerplate is now stages.web.boilerplate; the former name still works",
+        "global[0]: stages.candidates is now stages.dedup.candidates; the former name still works",
+    ]
+    present = load(tmp_path, annotate=new)
+    assert Recipes(former).static == Recipes(present).static
+    assert [step.module for step in former.annotate] == [step.module for step in present.annotate]
+
+
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     """YAML would let the last one win in silence."""
     path = tmp_path / "run.yaml"

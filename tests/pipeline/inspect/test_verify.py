@@ -128,10 +128,10 @@ def test_removed_ledger_row(store: Path) -> None:
 
 
 def test_reordered_mix(store: Path) -> None:
-    """A mix whose rows are not in the order of its order.parquet is found."""
+    """A mix whose rows are not in its training order is found."""
     edit(part(store, "mixes"), lambda table: swap(swap(table, "doc_id", 0, 1), "text", 0, 1))
     assert (
-        "the files of the mix are not in the order of order.parquet"
+        "the files of the mix are not in its training order"
         in faults(store)["mix half: order, parts, copies"]
     )
 

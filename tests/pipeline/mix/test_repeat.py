@@ -311,7 +311,7 @@ def test_a_release_repeats_documents(tmp_path: Path) -> None:
     page = a_page(tmp_path, weights={2: 2, 4: 3})
     build(write_run(tmp_path, page), tmp_path / "store")
     release = tmp_path / "store" / "releases" / "v1"
-    order = pq.read_table(release / "mixes/again/order.parquet")
+    order = pq.read_table(release / "orders/again.parquet")
     assert order.num_rows == 10 * (1 + 2 + 2 + 3) and max(order["epoch"].to_pylist()) == 2
     found = {row["row"]: row["copies"] for row in ledger(tmp_path / "store")}
     assert [found[i] for i in range(60)] == [1, 2, 2, 3] * 10 + [0] * 20

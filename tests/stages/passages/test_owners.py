@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.spans import apply_spans
 from stages.kernels.dedup.minhash import match_text
 from stages.passages import anchors, owners, paragraphs, repeated_paragraphs
-from stages.passages.substring import SCHEMA
+from stages.passages.substring import PASSAGE
 from tests.helpers.oracles.paragraphs import table_of
 from tests.helpers.oracles.passages import SMALL, STEPS, check, documents, han, removed, windows_of
 from tests.helpers.run_global import align, extend, number_rows, run_global
@@ -109,7 +109,7 @@ def choose(
                 for doc, rows in zip(shard["doc_id"].to_pylist(), said, strict=True)
             ]
             columns = {
-                "passages": pa.array(said, SCHEMA.field("passages").type),
+                "passages": pa.array(said, pa.list_(PASSAGE)),
                 "n_chars": pa.array(n_chars, pa.int32()),
                 "step": pa.array([number] * len(said), pa.int32()),
             }
@@ -239,7 +239,10 @@ def test_characters_that_passages_and_paragraphs_remove_still_stand(
         shards = extend(step, shards, step.config())
         if "passages" in step.writes.names:
             said = zip(docs, shards[0][f"{step.name}.passages"].to_pylist(), strict=True)
-            steps.append([Occurrence(doc, **place) for doc, places in said for place in places or ()])
+            names = Occurrence._fields[1:]
+            steps.append(
+                [Occurrence(doc, *(p[name] for name in names)) for doc, places in said for p in places or ()]
+            )
     gone = frozenset(doc for doc in docs if dropped[doc])
     found = choose(docs, steps, gone, prefer)
     left = {doc: set(range(len(text))) for doc, text in docs.items() if doc not in gone}

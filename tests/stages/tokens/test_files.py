@@ -9,6 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from pipeline.errors import ConfigError
 from stages.tokens import Config as CountConfig
@@ -25,12 +28,12 @@ def read_megatron(path: Path) -> list[np.ndarray]:
     index = path.with_suffix(".idx").read_bytes()
     assert index[:9] == b"MMIDIDX\x00\x00"
     assert int.from_bytes(index[9:17], "little") == 1
-    assert index[17] == 8  # uint16
+    dtype = {8: np.uint16, 4: np.int32}[index[17]]
     n_docs = int.from_bytes(index[18:26], "little")
     lengths = np.frombuffer(index, np.int32, n_docs, 34)
     pointers = np.frombuffer(index, np.int64, n_docs, 34 + 4 * n_docs)
     data = path.with_suffix(".bin").read_bytes()
-    return [np.frombuffer(data, np.uint16, n, p) for n, p in zip(lengths, pointers, strict=True)]
+    return [np.frombuffer(data, dtype, n, p) for n, p in zip(lengths, pointers, strict=True)]
 
 
 def test_both_formats_hold_every_text_and_its_end(tmp_path: Path) -> None:
@@ -52,6 +55,42 @@ def test_what_a_training_job_must_know() -> None:
     facts = describe(CONFIG)
     assert (facts["token_bytes"], facts["end_token_id"]) == (2, 0) == (token_bytes(CONFIG), 0)
     assert len(facts["tokenizer_sha256"]) == 64
+
+
+def tokenizer_with(path: Path, ids: dict[str, int], added: tuple[str, ...] = ()) -> str:
+    """A tokenizer.json of the 256 bytes, further tokens with these ids, and added special tokens."""
+    alphabet = sorted(ByteLevel.alphabet())
+    tokenizer = Tokenizer(BPE({**{char: i for i, char in enumerate(alphabet)}, **ids}, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.add_special_tokens([*(AddedToken(name, special=True) for name in (*ids, *added))])
+    tokenizer.save(str(path))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "added", "width"),
+    [
+        ({"<|endoftext|>": 256}, (), 2),
+        ({"<|endoftext|>": 65_535}, (), 2),
+        ({"<|endoftext|>": 65_536}, (), 4),
+        ({"<|endoftext|>": 70_000}, (), 4),
+        ({"<|endoftext|>": 256, "<|pad|>": 100_000}, (), 4),
+        ({"<|endoftext|>": 256, "字": 65_535}, ("<|im_end|>",), 2),
+    ],
+)
+def test_the_width_of_a_token_follows_the_largest_id(
+    tmp_path: Path, ids: dict[str, int], added: tuple[str, ...], width: int
+) -> None:
+    """A small vocabulary with a large special id takes 4 bytes, and its files hold every id."""
+    config = Config(tokenizer=tokenizer_with(tmp_path / "t.json", ids, added), formats=("megatron", "ds"))
+    facts = describe(config)
+    assert (facts["token_bytes"], facts["largest_id"]) == (width, max(ids.values()))
+    write_part(pa.chunked_array([pa.array(["ab", "字"], pa.large_string())]), str(tmp_path), "part", config)
+    tokenizer = load_tokenizer(config.tokenizer)
+    expected = [[*encode(text, tokenizer), ids["<|endoftext|>"]] for text in ("ab", "字")]
+    assert [d.tolist() for d in read_megatron(tmp_path / "part")] == expected
+    flat = np.frombuffer((tmp_path / "part.ds").read_bytes(), np.uint16 if width == 2 else np.uint32)
+    assert flat.tolist() == [token for document in expected for token in document]
 
 
 @pytest.mark.parametrize("settings", [{"formats": ("npy",)}, {"end_token": "<eos>"}])
