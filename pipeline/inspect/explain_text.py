@@ -16,7 +16,7 @@ N_FAILED = 6
 N_PLACES = 5
 """Differences to the keeper that the short form lists."""
 
-MAX_BESIDE = 6
+MAX_BESIDE = 12
 """Columns that a step may have for the short form to print them beside the rule that dropped the document."""
 
 N_VALUES = 4
