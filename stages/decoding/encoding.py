@@ -71,6 +71,8 @@ MAX_BROKEN_SHARE = 0.001
 BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff]")
 """Control and private-use characters, which result from wrong decoding."""
 
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
 HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 
 UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -190,9 +192,10 @@ def _mostly_utf8(data: bytes) -> str | None:
     n_valid = sum(1 for _ in UTF8_SEQUENCE.finditer(data))
     if n_valid < max(SURE_BYTES // 2, VALID_PER_BROKEN * n_broken):
         return None
-    if sum(1 for _ in BINARY.finditer(whole)) > len(whole) * MAX_BROKEN_SHARE:
-        return None
-    return whole
+    n_controls = sum(
+        1 for _ in CONTROLS.finditer(data)
+    )  # private-use characters are valid, in text of PDF files
+    return whole if n_controls <= len(data) * MAX_BROKEN_SHARE else None
 
 
 def _mostly_ascii(data: bytes) -> str | None:

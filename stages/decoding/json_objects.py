@@ -89,7 +89,11 @@ class Pending:
         """
         first = self.lines[0][1]
         indent = len(first) - len(first.lstrip(b" \t"))
-        if line[:indent] != first[:indent] or line[indent : indent + 1] != b"{" or self.start != indent:
+        if line[:indent] != first[:indent] or self.start != indent:
+            return False
+        if line[indent : indent + 1] == b"[":
+            return len(self.lines) == 1
+        if line[indent : indent + 1] != b"{":
             return False
         inner = self.lines[1][1] if len(self.lines) > 1 else b""
         return line.strip() != b"{" or len(inner) - len(inner.lstrip(b" \t")) > indent

@@ -142,7 +142,8 @@ class _Lines:
         yield from self._give_up()
 
     def _begins_anew(self, line: bytes) -> bool:
-        return line.strip() == b"{" or _look_again(0, line.rstrip().rstrip(b",")).fields is not None
+        record = _look_again(0, line.rstrip().rstrip(b","))
+        return line.strip() == b"{" or record.fields is not None or record.reason == "not_an_object"
 
     def _objects(self, position: int, line: bytes) -> Iterator[Record]:
         """Yield the objects that end on a line, and keep the one that does not."""
