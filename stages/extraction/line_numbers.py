@@ -20,7 +20,7 @@ MAX_ITEMS = 200_000
 """Texts and elements of one column that are examined."""
 
 LEVELS = 4
-"""Code stands in an element at most this far above its line numbers."""
+"""Code is in an element at most this far above its line numbers."""
 
 
 def drop_line_numbers(page: Page) -> None:

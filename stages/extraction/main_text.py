@@ -68,10 +68,10 @@ FOLD = re.compile(
     r"|expand(?: all| article)?",
     re.IGNORECASE,
 )
-"""What stands on the button that shows the hidden half of a text."""
+"""The words of a button that shows the hidden half of a text."""
 
 FOLD_LEVELS = 3
-"""The button stands in an element at most this far above the hidden half."""
+"""The button is in an element at most this far above the hidden half."""
 
 
 def text_of(page: Page) -> str:
@@ -300,7 +300,7 @@ def _rival(page: Page, node: Node, main: Node) -> float:
 
 
 def _buttons(page: Page, main: Node) -> list[int]:
-    """Positions of the texts in an element that stand on buttons to show more."""
+    """Positions of the texts in an element of buttons that show more."""
     return [
         i
         for i, item in enumerate(page.items[main.start : main.end], main.start)

@@ -2,7 +2,7 @@
 
 The parser builds the tree that browsers build and serialises it; the serialised page is read once, with one Python
 object for each block, link and labelled element. The weight of an element is complete when it ends, so the cost is
-linear in the page, whatever its depth. Queries through the parser's own nodes take a time per node that grows with the
+linear in the page, at any depth. Queries through the parser's own nodes take a time per node that grows with the
 nodes before.
 """
 
@@ -83,7 +83,7 @@ UNCOUNTED = frozenset(("head", "button", "title"))
 """Elements whose text has no weight."""
 
 LEAST_TEXT = 3.0
-"""An element with this much prose and few links is no menu, toolbar or table of contents, whatever its class is."""
+"""An element with this much prose and few links is no menu, toolbar or table of contents, of any class."""
 
 MAX_HEADLINE = 200
 """Most characters of a block that is one link and so a headline; the least is 10."""

@@ -63,7 +63,7 @@ FILLER = re.compile(
     r"|sun)(?:day)?\b|min(?:ute)?s? read|[\d\s:：|,，·•/()（）\[\]【】-]+",
     re.IGNORECASE,
 )
-"""What stands beside a date in the line below a headline."""
+"""Words beside a date in the line below a headline."""
 
 NOTICE = re.compile(
     r"(?:[(（【\[※*]\s*)?(?:(?:特别|免责|版权|本站|重要|郑重)?(?:声明|聲明|申明)[:：\s]|转载(?:请|須|须|时|自|声明|本)|未经.{0,12}(?:授权|许可|允许)|本(?:文|站|网|作品|内容|图文|回答).{0,24}(?:转载|出处|版权|侵权|授权|原创|不代表|仅代表|仅供参考)"
