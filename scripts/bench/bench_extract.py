@@ -5,8 +5,8 @@ character, or a run of other letters and digits. A page on which a tool fails sc
 time on one core, best of --repeats. Sources are split into `development`, used to choose settings, and `held out`. For
 a few Chinese news pages the gold text is the passage between two manually chosen phrases.
 
-Example: ~/extract-env/bin/python -m scripts.bench.bench_extract web_pages.parquet web_pages_thirdparty.parquet
-    (in an environment made from scripts/bench/requirements-extract.txt)
+Example: ~/extract-env/bin/python -m scripts.bench.bench_extract web_pages.parquet web_pages_thirdparty.parquet \\
+    web_gold_zh.parquet (in an environment made from scripts/bench/requirements-extract.txt)
 """
 
 from __future__ import annotations
@@ -181,19 +181,18 @@ def read(paths: tuple[str, ...], limit: int) -> list[Page]:
     for path in paths:
         for row in pq.read_table(path).to_pylist():
             html = row["html"].decode("utf-8", "replace")
-            language = (
-                "zh"
-                if row["lang_hint"].startswith("zh")
-                else "en"
-                if row["lang_hint"][:2] == "en"
-                else "other"
-            )
+            hint = row.get("lang_hint", "zh")
+            language = "zh" if hint.startswith("zh") else "en" if hint[:2] == "en" else "other"
             source, gold = row["source"], row["gold_text"]
+            if "kind" in row:  # pages of many sites: group by kind, split by page
+                source = f"gold, {row['kind']}"
             if row["path"] in MARKED:
                 source, gold = "news, marked", between(html, *MARKED[row["path"]])
             if gold:
-                held_out = source in HELD_OUT or (
-                    source == "readability-tests" and zlib.crc32(row["path"].encode()) % 2
+                held_out = (
+                    source in HELD_OUT
+                    or (source == "readability-tests" and zlib.crc32(row["path"].encode()) % 2)
+                    or ("kind" in row and zlib.crc32(row["id"].encode()) % 2)
                 )
                 groups[source, language].append(Page(source, language, html, gold, bool(held_out)))
     return [page for pages in groups.values() for page in pages[:: max(1, -(-len(pages) // limit))]]

@@ -18,8 +18,8 @@ FURNITURE = re.compile(
     r"|tooltip|rank(?:ing)?|toc|nav\w*|menu|ad|ads|adbox|login|skip\w*)(?:$|[\s_-]|\d)",
     re.IGNORECASE,
 )
-"""Words in the class or id of boilerplate elements; ignored if the element contains much of the page. Those of the group may
-contain prose; the others are no boilerplate if they do."""
+"""Words in the class or id of boilerplate elements; ignored if the element contains much of the page. Those of the
+group may contain prose; the others are no boilerplate if they do."""
 
 DETAILS = re.compile(
     r"(?:^|[\s_-])(?:by-?line|date-?line|author\w*|writer|editors?|meta|post-?info|article-?info|info|source|origin|time-?stamp|(?:pub-?)?(?:date|time)"
@@ -28,13 +28,14 @@ DETAILS = re.compile(
     r"(?:$|[\s_-]|\d)",
     re.IGNORECASE,
 )
-"""Words in the class or id of details of a text: its author, date, source, tags, counters and buttons. An element with one
-of them is no text if it contains no prose and few characters."""
+"""Words in the class or id of details of a text: its author, date, source, tags, counters and buttons. An element
+with one of them is no text if it contains no prose and few characters."""
 
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 NEVER = frozenset(
-    "linenos linenodiv lineno lnt line-numbers-rows hljs-ln-numbers rouge-gutter blob-num copybtn headerlink header-anchor"
+    "linenos linenodiv lineno lnt line-numbers-rows hljs-ln-numbers rouge-gutter blob-num copybtn"
+    " headerlink header-anchor"
     " anchorjs-link hash-link mw-editsection katex-html mathjax_preview".split()
 )
 """Classes of elements that are never text: numbers beside code, anchors beside headings, formulas rendered twice."""
@@ -60,7 +61,8 @@ SHOWN, UNDISPLAYED, INVISIBLE = 0, 1, 2
 """Whether an element is shown, has no box, or an invisible one, as pages have it until a script has run."""
 
 SECTIONS = frozenset(("section", "details", "li", "td", "tr", "tbody", "dl", "blockquote"))
-"""Sections of a text: the main text is never narrowed to the longest of several; their ids, and those of headings, are made from text."""
+"""Sections of a text: the main text is never narrowed to the longest of several; their ids, and those of headings,
+are made from text."""
 
 ASIDES = frozenset(("aside", "footer", "nav"))
 MAINS = frozenset(("main", "article", "body", "html"))
@@ -71,7 +73,8 @@ TEXTUAL = frozenset(("p", "pre", "code", "h1", "h2", "h3", "h4", "h5", "h6"))
 class Label:
     """What an element's attributes say: `kind` is its class, `words` class and id, `hidden` one of SHOWN, UNDISPLAYED,
     INVISIBLE.
-    strong: boilerplate even if it contains prose; details: see DETAILS; never: never text; code: a line of code; pre: white space counts; numbers: see NUMBERS.
+    strong: boilerplate even if it contains prose; details: see DETAILS; never: never text; code: a line of code;
+    pre: white space counts; numbers: see NUMBERS.
     """
 
     kind: str = ""

@@ -20,7 +20,7 @@ MAX_ITEMS = 200_000
 """Texts and elements of one column that are examined."""
 
 LEVELS = 4
-"""Code stands in an element at most this far above its line numbers."""
+"""Code is in an element at most this far above its line numbers."""
 
 
 def drop_line_numbers(page: Page) -> None:
@@ -32,7 +32,12 @@ def drop_line_numbers(page: Page) -> None:
             if node.start < end:
                 continue  # within another of its kind
             end = node.end
-            if not node.stops and not node.linked and _counts(page, node) and _beside_code(page, node, starts):
+            if (
+                not node.stops
+                and not node.linked
+                and _counts(page, node)
+                and _beside_code(page, node, starts)
+            ):
                 node.dropped = True
     for table in page.named.get("table", ()):
         if CODE_TABLE.search(table.label.kind) or (starts and _within(page, table, "pre")):
@@ -51,7 +56,8 @@ def _counts(page: Page, node: Node) -> bool:
 
 
 def _beside_code(page: Page, node: Node, starts: list[int]) -> bool:
-    """Whether an element is within preformatted text, or beside other preformatted text; `starts` is where these begin."""
+    """Whether an element is within preformatted text, or beside other preformatted text; `starts` is where these
+    begin."""
     around: Node | None = node
     for _ in range(LEVELS):
         around = page.parent(around) if around is not None else None
@@ -80,7 +86,8 @@ def _drop_column(page: Page, table: Node) -> None:
     rows = [row for body in (table, *table.parts) for row in body.parts if row.tag == "tr"]
     firsts = [next((cell for cell in row.parts if cell.tag in ("td", "th")), None) for row in rows]
     numbers = [
-        ("x" if cell.end - cell.start > 50 else page.text(cell).strip()) if cell is not None else "" for cell in firsts
+        ("x" if cell.end - cell.start > 50 else page.text(cell).strip()) if cell is not None else ""
+        for cell in firsts
     ]
     if not rows or not all(number.isdigit() or not number for number in numbers):
         return

@@ -1,9 +1,9 @@
 """The main text of a page: the element with most of its prose, cleaned of boilerplate.
 
-Four steps, none of them specific to a site. *Narrow*: find the smallest element that contains most of the prose, weighed
-by length and sentence punctuation (including full-width marks), without links. *Clean*: within it, remove lists of
-links, and elements labelled as boilerplate (comments, related pages, toolbars) if they contain little prose. *Write*:
-see `layout`. *Trim*: remove short boilerplate lines before the first sentence and after the last.
+Four steps, none of them specific to a site. *Narrow*: find the smallest element that contains most of the prose,
+weighed by length and sentence punctuation (including full-width marks), without links. *Clean*: within it, remove
+lists of links, and elements labelled as boilerplate (comments, related pages, toolbars) if they contain little prose.
+*Write*: see `layout`. *Trim*: see `trim`.
 """
 
 from __future__ import annotations
@@ -59,18 +59,19 @@ MAX_LEVELS = 50
 """Elements around another one that are examined, and hidden elements that are compared with those beside them."""
 
 RIVAL = 1.4
-"""An invisible text is waiting for a script if it has this many times the prose of any visible element beside it; beside
-more it is hidden on purpose."""
+"""An invisible text is waiting for a script if it has this many times the prose of any visible element beside it;
+beside more it is hidden on purpose."""
 
 FOLD = re.compile(
-    r"(?:点击)?(?:展开|阅读|查看|显示|加载)(?:全文|全部|更多|剩余|余下|完整)(?:内容|文章|正文)?|(?:read|show|view|see|load) (?:more|all|the rest|full "
-    r"(?:article|story|text))|continue reading|expand(?: all| article)?",
+    r"(?:点击)?(?:展开|阅读|查看|显示|加载)(?:全文|全部|更多|剩余|余下|完整)(?:内容|文章|正文)?"
+    r"|(?:read|show|view|see|load) (?:more|all|the rest|full (?:article|story|text))|continue reading"
+    r"|expand(?: all| article)?",
     re.IGNORECASE,
 )
-"""What stands on the button that shows the hidden half of a text."""
+"""The words of a button that shows the hidden half of a text."""
 
 FOLD_LEVELS = 3
-"""The button stands in an element at most this far above the hidden half."""
+"""The button is in an element at most this far above the hidden half."""
 
 
 def text_of(page: Page) -> str:
@@ -283,7 +284,8 @@ def _hide(page: Page, main: Node) -> None:
 
 
 def _rival(page: Page, node: Node, main: Node) -> float:
-    """The most prose in one visible element beside a hidden one, or beside an element around it, in the main element."""
+    """The most prose in one visible element beside a hidden one, or beside an element around it, in the main
+    element."""
     most = 0.0
     around: Node | None = node
     for _ in range(MAX_LEVELS):
@@ -298,7 +300,7 @@ def _rival(page: Page, node: Node, main: Node) -> float:
 
 
 def _buttons(page: Page, main: Node) -> list[int]:
-    """Positions of the texts in an element that stand on buttons to show more."""
+    """Positions of the texts in an element of buttons that show more."""
     return [
         i
         for i, item in enumerate(page.items[main.start : main.end], main.start)

@@ -1,14 +1,15 @@
 """A parsed page as one list of texts and elements, each element with the weight of the prose inside it.
 
-The parser builds the tree that browsers build and serialises it; the serialised page is read once, with one Python object
-for each block, link and labelled element. The weight of an element is complete when it ends, so the cost is linear in
-the page, whatever its depth. Queries through the parser's own nodes take a time per node that grows with the nodes before.
+The parser builds the tree that browsers build and serialises it; the serialised page is read once, with one Python
+object for each block, link and labelled element. The weight of an element is complete when it ends, so the cost is
+linear in the page, at any depth. Queries through the parser's own nodes take a time per node that grows with the
+nodes before.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape, unescape
 from typing import NamedTuple
 
@@ -36,11 +37,12 @@ INNERMOST = re.compile(
     r"(?: class=\"(?!lnt?\")(?:\w{1,4}|(?:hljs|pl|token|cm|pre)[ -][\w -]*)\"| style=\"(?:color|font)[^\"<>;]*;?\")?>"
     r"([^<]*)</\1>"
 )
-"""An element within a line that contains text alone and whose attributes only colour it, as highlighters write thousands
-of them in code."""
+"""An element within a line that contains text alone and whose attributes only colour it, as highlighters write
+thousands of them in code."""
 
 TAG = re.compile(r'[a-zA-Z][^\s/>]*(?: =?[^\s/>=]+="[^"]*")*+>')
-"""A start tag without its first bracket. Names of attributes may contain quotation marks, values may contain brackets."""
+"""A start tag without its first bracket. Names of attributes may contain quotation marks, values may contain
+brackets."""
 
 NO_ELEMENTS = ("!", "?", "")
 """First characters of document types, processing instructions, and of no tag at all."""
@@ -58,7 +60,8 @@ PLAIN_INLINE = frozenset(
     ("abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd",
      "label", "mark", "nobr", "q", "rb", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt",
      "u", "var", "semantics", "mrow", "mi", "mn", "mo", "ms", "mtext", "mspace", "msup", "msub", "msubsup", "mfrac",
-     "msqrt", "mroot", "mover", "munder", "munderover", "mstyle", "mtable", "mtr", "mtd", "mpadded", "mphantom", "img", "wbr", "input", "source", "track", "area", "param", "embed", "base")
+     "msqrt", "mroot", "mover", "munder", "munderover", "mstyle", "mtable", "mtr", "mtd", "mpadded", "mphantom",
+     "img", "wbr", "input", "source", "track", "area", "param", "embed", "base")
 )  # fmt: skip
 """Elements that change nothing in a text unless they are labelled; what they contain belongs to their parent."""
 
@@ -71,8 +74,8 @@ BLOCKS = frozenset(
 """Elements that stand on lines of their own (HTML standard, section 15.3). All others are within a line; those that
 contain blocks are weighed as blocks, such as `<a>` around a card."""
 
-NAMED = frozenset(("html", "head", "body", "title", "meta", "link", "time", "h1", "td", "th", "col", "colgroup", "button", "pre",
-                   "ul", "ol", "table"))  # fmt: skip
+NAMED = frozenset(("html", "head", "body", "title", "meta", "link", "time", "h1", "td", "th", "col", "colgroup",
+                   "button", "pre", "ul", "ol", "table"))  # fmt: skip
 """Elements that a page lists by name."""
 
 LEAVES = frozenset(("p", "pre", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption"))
@@ -80,7 +83,7 @@ UNCOUNTED = frozenset(("head", "button", "title"))
 """Elements whose text has no weight."""
 
 LEAST_TEXT = 3.0
-"""An element with this much prose and few links is no menu, toolbar or table of contents, whatever its class is."""
+"""An element with this much prose and few links is no menu, toolbar or table of contents, of any class."""
 
 MAX_HEADLINE = 200
 """Most characters of a block that is one link and so a headline; the least is 10."""
@@ -103,8 +106,9 @@ class Node:
 
     parent: position of its parent. parts: elements below it that are blocks. weight: of its prose, with boilerplate
     weighted down; full: without; own: of its own paragraphs. chars, linked, stops: characters, those in links, and
-    sentence marks. headlines: blocks that are one link, as in lists of other pages. line, line_linked: texts of the line that is being read, its characters in links. dropped, shown, code: not
-    written; written although it is hidden; written with its blanks.
+    sentence marks. headlines: blocks that are one link, as in lists of other pages. line, line_linked: texts of the
+    line that is being read, its characters in links. dropped, shown, code: not written; written although it is hidden;
+    written with its blanks.
     """
 
     # Defaults of the class: most elements change few of them.
@@ -114,7 +118,7 @@ class Node:
     line: list[str] | None = None
     line_linked = 0
     dropped = shown = code = False
-    parts: list[Node] | tuple[()] = ()
+    parts: Sequence[Node] = ()
 
     def __init__(self, tag: str, markup: str, label: Label, parent: int, start: int) -> None:
         self.tag, self.markup, self.label, self.parent, self.start = tag, markup, label, parent, start
@@ -420,9 +424,10 @@ def _close(node: Node, parent: Node) -> None:
         node.linked = node.chars
     if linked and 10 <= node.chars <= MAX_HEADLINE:
         node.headlines = 1
-    if parent.parts == ():
-        parent.parts = []
-    parent.parts.append(node)
+    if isinstance(parent.parts, list):
+        parent.parts.append(node)
+    else:
+        parent.parts = [node]
     if node.chars:
         parent.weight += node.counted
         parent.full += node.full

@@ -15,15 +15,18 @@ ENDS = re.compile(
     r"(?:跳[转到过至].{0,6}(?:内容|导航)?|分享[到至]?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
     r"|[上下]一[篇页章条].{0,60}|当前位置|您的位置|相关(?:阅读|新闻|推荐|文章|链接)|推荐阅读|更多|展开|收起"
     r"|热门.{0,4}|扫一扫.{0,20}|关注公众号.{0,20}|版权所有.{0,80}|(?:点击)?(?:展开|阅读|查看|显示)(?:全文|全部|更多|原文)"
-    r"|skip to (?:main )?(?:content|navigation)|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail|back to top|comments?"
-    r"|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?|read (?:more|next)|view (?:all|comments)"
+    r"|skip to (?:main )?(?:content|navigation)|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail"
+    r"|back to top|comments?"
+    r"|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?|read (?:more|next)"
+    r"|view (?:all|comments)"
     r"|(?:all rights reserved|copyright|©).{0,80})[\s:：|/>»]*",
     re.IGNORECASE,
 )
 """Complete boilerplate lines at the ends of a text, in Chinese and in English."""
 
 ANYWHERE = re.compile(
-    r"广告|廣告|advertisement|advertising|sponsored|(?:article|story) continues (?:below|after)(?: this)?(?: ad(?:vertisement)?)?",
+    r"广告|廣告|advertisement|advertising|sponsored|(?:article|story) continues (?:below"
+    r"|after)(?: this)?(?: ad(?:vertisement)?)?",
     re.IGNORECASE,
 )
 """Complete lines that are not text wherever they stand."""
@@ -33,7 +36,8 @@ ORIGINAL = re.compile(r"[(（【\[]?\s*原(?:标题|標題|题|文标题)\s*[:�
 CREDITS = re.compile(
     r"[(（【\[]?\s*(?:(?:本[文期]|责任|責任|值班|执行|终审|美术|视频|新媒体|文字|见习|实习|特约|本报|本网)?(?:编辑|編輯|主编|编审|责编|記者|记者|校对|审核|审校|初审|复审|终审"
     r"|二审|三审|审签|监制|总监制|监审|策划|统筹|编导|摄影|摄像|供稿|供图|通讯员|作者|来源|來源|稿源|出处|文/图|图/文|图片来源|文章来源|信息来源|签发|责任人|制作|排版)"
-    r"[^。！？；，]{0,3}[:：丨|/／]|(?:(?:written|posted|reported|edited) )?by (?-i:[A-Z])[^:,]{0,40}$|(?:source|author|editor|photo|tags?|via|filed under|posted in|categories|category)\s*:|标签\s*[:：]|关键词\s*[:：])"
+    r"[^。！？；，]{0,3}[:：丨|/／]|(?:(?:written|posted|reported|edited) )?by (?-i:[A-Z])[^:,]{0,40}$|(?:source"
+    r"|author|editor|photo|tags?|via|filed under|posted in|categories|category)\s*:|标签\s*[:：]|关键词\s*[:：])"
     r"[^。！？]{0,50}",
     re.IGNORECASE,
 )
@@ -55,16 +59,19 @@ SIGNED = re.compile(r"(?:19|20)\d\d\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日")
 
 FILLER = re.compile(
     r"\d{1,2}[:：]\d\d(?:[:：]\d\d)?(?:\s*[ap]\.?m\.?)?|\b(?:[ECMP][DS]T|GMT|UTC|BST)\b|发布|發佈|发表|更新|修改|时间|日期|于|來源|来源|作者|编辑|记者|责编|浏览|阅读|点击|评论|次数?|人气|字号"
-    r"|\b(?:published|updated|posted|modified|last|on|at|by|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\b|min(?:ute)?s? read|[\d\s:：|,，·•/()（）\[\]【】-]+",
+    r"|\b(?:published|updated|posted|modified|last|on|at|by|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?"
+    r"|sun)(?:day)?\b|min(?:ute)?s? read|[\d\s:：|,，·•/()（）\[\]【】-]+",
     re.IGNORECASE,
 )
-"""What stands beside a date in the line below a headline."""
+"""Words beside a date in the line below a headline."""
 
 NOTICE = re.compile(
     r"(?:[(（【\[※*]\s*)?(?:(?:特别|免责|版权|本站|重要|郑重)?(?:声明|聲明|申明)[:：\s]|转载(?:请|須|须|时|自|声明|本)|未经.{0,12}(?:授权|许可|允许)|本(?:文|站|网|作品|内容|图文|回答).{0,24}(?:转载|出处|版权|侵权|授权|原创|不代表|仅代表|仅供参考)"
     r"|以上(?:内容|文章|图文).{0,40}(?:不代表|仅代表|上传|转载|侵权|存储)|(?:如有|若有|如).{0,8}侵权|更多.{0,40}(?:关注|敬请|请(?:点击|访问|查看|关注))|(?:欢迎|敬请)(?:关注|订阅|扫码|转发|分享)|(?:微信|长按|扫码|扫描).{0,20}(?:关注|二维码)"
-    r"|需要?\s*登[录陆].{0,30}|还没有(?:账号|帐号)|[(（]?快捷键|(?:©|copyright\b|all rights reserved)|disclaimer\s*:|this (?:article|post|story) (?:was )?(?:originally|first) (?:appeared|published)"
-    r"|(?:follow|like|join|find) us (?:on|at)|sign up (?:for|to)|subscribe (?:to|for|now)|click here (?:to|for)|(?:read|see) (?:more|also)\s*[:：]|related\s*:|share this\b)",
+    r"|需要?\s*登[录陆].{0,30}|还没有(?:账号|帐号)|[(（]?快捷键|(?:©|copyright\b|all rights reserved)|disclaimer\s*:"
+    r"|this (?:article|post|story) (?:was )?(?:originally|first) (?:appeared|published)"
+    r"|(?:follow|like|join|find) us (?:on|at)|sign up (?:for|to)|subscribe (?:to|for|now)|click here (?:to"
+    r"|for)|(?:read|see) (?:more|also)\s*[:：]|related\s*:|share this\b)",
     re.IGNORECASE,
 )
 """The start of a notice behind a text: rights, sources, invitations to subscribe."""
@@ -72,7 +79,8 @@ NOTICE = re.compile(
 BUTTON = re.compile(
     r"(?:复制链接|电梯直达|只看(?:该|此)作者|只看楼主|倒序浏览|阅读模式|显示全部楼层|使用道具|新手上路|发消息|加好友|收听TA|向TA提问|私信TA|采纳数|获赞数|抢首赞|已赞过|已踩过|添加评论"
     r"|注册时间|最后登录|在线时间|该用户从未签到|当前离线|在线状态|赞同|帖子|积分|主题|精华|威望|金钱|楼主|沙发|板凳|地板|回复|举报|支持|反对|评论|收藏|分享|喜欢|点赞|收起|展开全部|引用|顶一下|踩一下|播报文章|语音播报|不感兴趣|不喜欢"
-    r"|joined|posts|reputation|reply(?: to this)?|quote|report(?: post)?|like|dislike|share|permalink|upvote|downvote|follow|offline|online"
+    r"|joined|posts|reputation|reply(?: to this)?|quote|report(?: post)?|like|dislike|share|permalink|upvote"
+    r"|downvote|follow|offline|online"
     r"|注册会员|(?:初级|中级|高级|金牌)会员|论坛元老|[#＃]\d+|\d+[#＃楼])",
     re.IGNORECASE,
 )
@@ -135,7 +143,8 @@ def trim(text: str) -> str:
 def _buttons(lines: list[str], full: list[int]) -> set[int]:
     """Positions of lines of buttons and of lines above posts, with the counters beside them.
 
-    A button is several on one line, or one whose line occurs again, or one of several words; a single word may be a heading.
+    A button is several on one line, or one whose line occurs again, or one of several words; a single word may be a
+    heading.
     """
     found = {
         i: BUTTON.findall(_bare(lines[i]))

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from stages.extraction.extract import ExtractionError, Extractor
-from stages.extraction.extract_worker import extract
+from stages.extraction.extract_worker import extract, seconds_of
 from stages.readers.warc import READER
 from tests.helpers.paths import ROOT
 from tests.helpers.records import read, reasons
@@ -120,7 +120,8 @@ def test_a_trap_ends_within_the_bounds(extractor: Extractor, trap: str) -> None:
             "extractor_failed",
             "table_too_large",
         )
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 8
+    bound = 4 + 2 * seconds_of(2.0, len(TRAPS[trap].encode()))
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < bound
     assert extractor.extract("<p>next")["text"].strip() == "next"
 
 

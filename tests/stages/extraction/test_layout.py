@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a page or line of a case stands on one line
 """How a text is laid out: numbers of lists, line breaks in Chinese, code in tables, captions, hidden halves."""
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ def test_the_folded_half_of_a_text_is_text(html: str) -> None:
     [
         f"<div style='display:none'><p>{ZH}甲</p></div>",
         f"<div class=modal hidden><p>{ZH}甲</p></div><button>Read more</button>",
-        f"<div hidden><a href=x>甲</a></div><button>展开全文</button>",
+        "<div hidden><a href=x>甲</a></div><button>展开全文</button>",
         f"<p style='visibility:hidden'>{ZH}甲</p><p>{ZH}</p><p>{EN}</p>",
     ],
 )

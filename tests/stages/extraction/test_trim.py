@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a page or line of a case stands on one line
 """Lines that are not a text's own go from its ends; everything else stays."""
 
 from __future__ import annotations

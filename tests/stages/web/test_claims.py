@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a page or line of a case stands on one line
 """What pages claim about themselves: read from the page, put into one form, and used by rules."""
 
 from __future__ import annotations
