@@ -64,7 +64,7 @@ _AREA = ord("m")
 
 @cache
 def load_kinds() -> np.ndarray:
-    """Load the kind of symbol of each character below U+10000: uint8 (0x10000,)."""
+    """Load the kind of symbol of each character: uint8 (0x110000,), 0 from U+10000 on."""
     kinds, symbols, classes = np.zeros(0x10000, np.uint8), load_symbols(), load_tables().classes
     for low, high in _OPERATORS:
         kinds[low:high] = ALWAYS
@@ -78,6 +78,7 @@ def load_kinds() -> np.ndarray:
         if unicodedata.decomposition(chr(code)).startswith("<super>") and chr(code).isdigit():
             kinds[code] = POWER
     kinds[(classes[:0x10000] != PUNCT) & (classes[:0x10000] != SYMBOL)] = 0
+    kinds = np.pad(kinds, (0, len(classes) - len(kinds)))
     kinds.setflags(write=False)
     return kinds
 
@@ -85,7 +86,7 @@ def load_kinds() -> np.ndarray:
 @cache
 def load_signs() -> np.ndarray:
     """Load what match text has for each sign below U+10000: uint32 (0x10000,), 0 for other characters."""
-    kinds, symbols = load_kinds(), load_symbols()
+    kinds, symbols = load_kinds()[:0x10000], load_symbols()
     signs = np.where(symbols > 0, symbols, np.arange(0x10000, dtype=np.uint32))
     own = kinds == ALWAYS
     signs[own] = np.flatnonzero(
@@ -115,7 +116,7 @@ def load_code_symbols() -> np.ndarray:
     A sign of mathematics without a key of its own is itself; in `load_symbols`, `≤` is written for `<`.
     """
     signs, symbols = load_signs(), load_symbols()
-    symbols = np.where((signs >= 0x80) & (load_kinds() != POWER), signs, symbols).astype(np.uint32)
+    symbols = np.where((signs >= 0x80) & (load_kinds()[:0x10000] != POWER), signs, symbols).astype(np.uint32)
     symbols.setflags(write=False)
     return symbols
 
@@ -132,7 +133,7 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
     n_found = np.uint64(0)
     for i in range(len(codes)):  # without branches: a symbol in ten characters would be mispredicted
         found[n_found] = i
-        n_found += np.uint64((classes[i] == PUNCT) | (classes[i] == SYMBOL))
+        n_found += np.uint64(kinds[codes[i]] > 0)
     n, mark = 0, np.int64(0)
     for doc in range(len(starts) - 1):
         low, high = starts[doc], starts[doc + 1]
@@ -142,12 +143,7 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
         while mark < n_found and found[mark] < high:
             i = found[mark]
             mark += 1
-            if codes[i] >= 0x10000:
-                continue
-            kind = kinds[codes[i]]
-            if kind == 0:
-                continue
-            keep = False
+            kind, keep = kinds[codes[i]], False
             if kind == OPEN:
                 keep = _opens(codes, classes, kinds, signs, low, i, high)
                 opened, depth = (opened << 1 | np.int64(keep)) & 0xFFFFFF, depth + 1

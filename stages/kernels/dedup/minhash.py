@@ -70,8 +70,8 @@ def match_text(text: pa.ChunkedArray | pa.Array, marks: bool = False) -> MatchTe
     """Fold a text column for comparison; null is empty. The result for the latest view is cached and read-only.
 
     Width, case, Traditional and regional forms are folded; punctuation, symbols and blanks are removed. One blank is
-    kept between two words, none beside an ideograph, because authors differ in whether they write one. Lines of code keep
-    their operators and brackets, and formulas their signs (`kernels.dedup.formulas`), without blanks before them.
+    kept between two words, none beside an ideograph, because authors differ in whether they write one. Code keeps its
+    operators and brackets, and formulas their signs (`kernels.dedup.formulas`), without blanks before them.
 
     Args: marks, whether texts of fewer than SYMBOLS_BELOW code points keep question and exclamation marks too, as whole
     documents do.
