@@ -143,12 +143,13 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
         while mark < n_found and found[mark] < high:
             i = found[mark]
             mark += 1
-            kind, keep = kinds[codes[i]], False
+            kind = kinds[codes[i]]
+            keep = False
             if kind == OPEN:
                 keep = _opens(codes, classes, kinds, signs, low, i, high)
                 opened, depth = (opened << 1 | np.int64(keep)) & 0xFFFFFF, depth + 1
             elif kind == CLOSE:
-                keep = depth > 0 and opened & 1 > 0
+                keep = bool(depth > 0 and opened & 1 > 0)
                 opened, depth = opened >> 1, max(depth - 1, 0)
             elif kind == COMPARE:
                 sign = signs[codes[i]]
