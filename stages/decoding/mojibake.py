@@ -44,6 +44,9 @@ SHARE = 0.95
 LEAST_BYTES = 8
 """Least number of such bytes in a text to be repaired: fewer may be intended."""
 
+FURTHER = 2
+"""The same for UTF-8 read as windows-1252 in a text of which one error was undone: each turn halves the bytes."""
+
 
 MAX_TURNS = 4
 """Errors that are undone one after the other: text that was read wrongly, saved, and read wrongly again."""
@@ -62,7 +65,7 @@ def repair(text: str) -> tuple[str, str | None]:
     still, because bytes were lost, the text is returned unchanged, with LEFT instead of the error.
     """
     repaired, accidents = text, list[str]()
-    while len(accidents) < MAX_TURNS and (turn := _turn(repaired)) is not None:
+    while len(accidents) < MAX_TURNS and (turn := _turn(repaired, FURTHER if accidents else LEAST_BYTES)):
         repaired = turn[0]
         accidents.append(turn[1])
     n_signs = sum(1 for _ in LATIN_SIGN.finditer(repaired, 0, LOOK_CHARS))
@@ -71,10 +74,10 @@ def repair(text: str) -> tuple[str, str | None]:
     return repaired, "; ".join(accidents) or None
 
 
-def _turn(text: str) -> tuple[str, str] | None:
-    """Undo one error; None if there is none beyond doubt."""
+def _turn(text: str, least: int) -> tuple[str, str] | None:
+    """Undo one error; None if there is none beyond doubt. least: see _from_latin."""
     head = text[:LOOK_CHARS]
-    if LATIN_SIGN.search(head) and (repaired := _from_latin(text)) is not None:
+    if LATIN_SIGN.search(head) and (repaired := _from_latin(text, least)) is not None:
         return repaired, UTF8_AS_LATIN
     if (
         len(GBK_SIGN.findall(head)) * 50 > len(HAN.findall(head)) > 0
@@ -107,8 +110,8 @@ def _latin_bytes(run: str) -> bytes:
     return bytes(SLOPPY[char] for char in run)
 
 
-def _from_latin(text: str) -> str | None:
-    """Repair UTF-8 read as windows-1252, run by run; None unless nearly all runs are valid UTF-8."""
+def _from_latin(text: str, least: int) -> str | None:
+    """Repair UTF-8 read as windows-1252 by runs; None unless nearly all, `least` bytes or more, are valid UTF-8."""
     n_all = n_good = n_bytes = 0
 
     def back(match: re.Match[str]) -> str:
@@ -125,7 +128,7 @@ def _from_latin(text: str) -> str | None:
 
     repaired = LATIN_RUN.sub(back, text)
     foreign = len(re.findall("[^\x00-\x7f]", text))  # characters that map to no byte were decoded correctly
-    if n_bytes < LEAST_BYTES or n_good < SHARE * n_all or n_all < 0.5 * foreign:
+    if n_bytes < least or n_good < SHARE * n_all or n_all < 0.5 * foreign:
         return None
     return repaired
 

@@ -158,3 +158,11 @@ def test_mojibake_that_cannot_be_undone_is_left_and_marked() -> None:
     once = latin((TWICE["chinese"] * 3).encode())
     for lossy in (latin(once.replace("ç", "?").encode()), once.encode("cp1252", "replace").decode("cp1252")):
         assert repair(lossy) == (lossy, LEFT)
+
+
+def test_the_second_error_of_a_few_bytes_is_undone_as_well() -> None:
+    """One apostrophe, read wrongly three times, has 8 bytes at first and 3 at last; alone, 3 are left."""
+    text = "The harbour doesn’t close before the first snow."
+    thrice = latin(latin(latin(text.encode()).encode()).encode())
+    assert repair(thrice) == (text, f"{UTF8_AS_LATIN}; {UTF8_AS_LATIN}; {UTF8_AS_LATIN}")
+    assert repair(latin(text.encode())) == (latin(text.encode()), None)
