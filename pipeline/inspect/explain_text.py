@@ -122,12 +122,12 @@ def _annotations(annotations: dict[str, Any]) -> list[str]:
 
 def rule_text(rule: Explanation, everything: bool) -> str:
     """The conditions of a rule with their values, and for a rule that does not apply, those that say so."""
-    part = f"  (the {rule['part']} part)" if "part" in rule else ""
+    part = f"(the {rule['part']} part)  " if "part" in rule else ""
     where = " and ".join(condition_text(condition, everything) for condition in rule["where"])
     if not rule["applies"]:
-        return f"does not apply: where {where}{part}"
+        return f"{part}does not apply: where {where}"
     tests = "; ".join(condition_text(condition, everything) for condition in rule["conditions"])
-    return f"{tests}{f'  where {where}' if where and everything else ''}{part}"
+    return f"{part}{tests}{f'  where {where}' if where and everything else ''}"
 
 
 def condition_text(condition: Explanation, everything: bool) -> str:

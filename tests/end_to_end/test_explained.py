@@ -35,7 +35,7 @@ DOCUMENTS = {
     "版权所有 未经许可不得转载",
     "exam": f"{WELL[:60]}\n{QUESTION}",
     "twice-1": FERRY + " The timetable hangs beside the door.",
-    "twice-2": FERRY + " The timetable hangs beside the door!",
+    "twice-2": FERRY + " The timetable hangs beside the door",
     "whole": f"{prose(1, 260)}\n{prose(2, 150)}",
     "hollow": f"{prose(1, 260)[60:]}",
     "page": f"{prose(5, 150)}\n\n{SOLVED}",

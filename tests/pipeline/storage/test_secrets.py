@@ -120,7 +120,7 @@ def test_ray_is_told_no_secret(
             for name, value in (environment | PLANTED).items():
                 monkeypatch.setenv(name, value)
             url = f"s3://{BUCKET}/corpus"
-            where = ("--address", nodes.address) if nodes else ("--workers", "1")
+            where = ("--address", nodes.address) if nodes else ("--engine", "ray", "--workers", "1")
             out, err, seen = watched(start("run", run_path, "--store", url, "--json", *where))
             stored = objects(url, tmp_path / "stored")
         finally:

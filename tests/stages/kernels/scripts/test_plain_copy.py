@@ -15,11 +15,13 @@ from tests.helpers.language_texts import TEXTS
 
 N_GROUPS = int(load_scripts().max()) + 1
 
+SCRIPTS, FLAGS = load_scripts(), load_flags()
+
 
 def copy(text: str, group: int, *, terms: bool = False, whole: bool = False, as_is: bool = False) -> str:
     """The copy of one part of a text."""
     decoded = view(pa.array([text], pa.large_string()))
-    found = scripts.survey(decoded, load_scripts(), load_flags(), N_GROUPS, 5, 0.1)
+    found = scripts.survey(decoded, SCRIPTS, FLAGS, N_GROUPS, 5, 0.1)
     forms = np.zeros(1, np.uint8) if as_is else find_forms(decoded)
     out, offsets = copy_parts(
         decoded, found, np.array([0]), np.array([group]), np.array([terms]), np.array([whole]), forms,
@@ -31,8 +33,9 @@ def copy(text: str, group: int, *, terms: bool = False, whole: bool = False, as_
 @given(TEXTS)
 @settings(max_examples=40)
 def test_parts_are_copied_as_text(text: str) -> None:
-    """A part of a text without other forms contains its code points in order, with a blank for each gap."""
-    found = scripts.survey(view(pa.array([text])), load_scripts(), load_flags(), N_GROUPS, 5, 0.1)
+    """A part of a text without other forms contains its code points but NUL in order, with a blank for each gap."""
+    text = text.replace("\0", "")
+    found = scripts.survey(view(pa.array([text])), SCRIPTS, FLAGS, N_GROUPS, 5, 0.1)
     for group, terms in [(i, False) for i in range(N_GROUPS)] + [(scripts.LATN, True)]:
         of = [
             group,
