@@ -169,7 +169,8 @@ def _buttons(lines: list[str], full: list[int]) -> set[int]:
 
 
 def _is_post_line(line: str) -> bool:
-    return DATE.search(line) is not None and POSTED.search(line) is not None and ENDING.search(line) is None
+    has_year = "20" in line or "19" in line  # every date has one, and most lines have none
+    return has_year and all(p.search(line) for p in (DATE, POSTED)) and ENDING.search(line) is None
 
 
 def _record(lines: list[str], full: list[int]) -> set[int]:
