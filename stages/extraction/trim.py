@@ -120,13 +120,17 @@ MAX_LINE = 160
 
 
 def trim(text: str) -> str:
-    """Return a text without the lines at its ends that are not its own; without prose keep all lines."""
+    """Return a text without the lines at its ends that are not its own.
+
+    A text keeps all lines if it has no prose, or if all its prose is credits and notices.
+    """
     lines = text.split("\n")
     full = [i for i, line in enumerate(lines) if line.strip()]
-    first = next((i for i in full if prose_of(lines[i].strip()) and not _credit(lines[i])), None)
-    if first is None:
+    prose = [i for i in full if prose_of(lines[i].strip())]
+    first = next((i for i in prose if not _credit(lines[i])), None)
+    last = next((i for i in reversed(prose) if not _notice(lines[i])), None)
+    if first is None or last is None:
         return text
-    last = next(i for i in reversed(full) if prose_of(lines[i].strip()) and not _notice(lines[i]))
     dropped = {i for i in full if ANYWHERE.fullmatch(_bare(lines[i]))}
     head = [i for i in full if i < first]
     dropped |= {i for i in head if _furniture(lines[i])}

@@ -4,12 +4,21 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.extraction.main_text import parse, text_of
 from stages.extraction.trim import trim
 
 ZH = "城市交通系统的改善需要长期规划，也需要稳定的资金来源，这一点在许多城市的经验中都得到了证实。"
 EN = "The committee met on Tuesday to discuss the new transport plan, which will cost four million dollars over three years."
+
+LINES = [
+    ZH, EN, "", " ", "标题", "来源：新华社", "版权所有：某某市人民政府办公厅，未经书面授权不得以任何方式转载。", "2024-05-08 23:23", "广告", "回复 举报",
+    "作者：张三，一位长期研究城市交通的学者，他认为这一问题并不简单。", "Copyright © 2020 Example. All rights reserved worldwide.", "关键词：", "12",
+    "（原标题：城市交通的出路）", "Joined: 2 Mar 2019 Posts: 12",
+]  # fmt: skip
+"""Prose, credits, notices, buttons, blank lines."""
 
 
 @pytest.mark.parametrize(
@@ -50,6 +59,26 @@ def test_lines_of_the_text_stay(line: str) -> None:
     """Dates of laws, signatures of letters, sentences and headings stay at the end and between paragraphs."""
     assert line in trim(f"{ZH}\n{line}\n{EN}\n{line}").split("\n")[1]
     assert trim(f"{ZH}\n{EN}\n{line}").endswith(line)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "版权所有：某某市人民政府办公厅，未经书面授权不得以任何方式转载，违者将依法追究责任。",
+        "首页\n\n免责声明：本站所有内容均来自网络，版权归原作者所有，如有侵权请联系我们删除，谢谢合作。\n\n京ICP备12345678号",
+        "This article was originally published on example.org and may not be copied without a licence.",
+    ],
+)
+def test_a_text_that_is_only_a_notice_stays(text: str) -> None:
+    """Without a line of its own a text keeps what it has, so that the quality rules can see it."""
+    assert trim(text) == text
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=12))
+def test_any_order_of_lines(lines: list[str]) -> None:
+    """Trimming never fails, and only removes lines."""
+    rest = iter(lines)
+    assert all(line in rest for line in trim("\n".join(lines)).split("\n") if line)
 
 
 def test_a_credit_between_paragraphs_stays() -> None:
