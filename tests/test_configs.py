@@ -69,6 +69,22 @@ def test_a_preset_builds_the_sample(path: Path, tmp_path: Path) -> None:
     cli("verify", tmp_path / "store" / "releases" / page["release"]["name"]).ok()
 
 
+def test_the_quickstart_reads_its_sources(tmp_path: Path) -> None:
+    """As shipped, every source of the quickstart is within the share of damage that the run file allows."""
+    page = page_of(ROOT / "configs" / "quickstart.yaml")
+    sources = [source for source in page["sources"] if "derive" not in source]
+    for source in sources:
+        names = [source["files"]] if isinstance(source["files"], str) else source["files"]
+        source["files"] = [str(ROOT / "configs" / name) for name in names]
+    run = write_run(
+        tmp_path,
+        {"corpus": "sources", "sources": sources, "ingest": page["ingest"], "release": {"name": "all"}},
+    )
+    record = build(run, tmp_path / "store")
+    assert record["ingested"] > 3_000
+    assert record["quarantined"]
+
+
 def bounds(conditions: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:  # Any: Condition, and its values
     """Column -> bounds and values of conditions on measured columns, buckets excepted."""
     return {
