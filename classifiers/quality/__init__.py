@@ -1,18 +1,21 @@
 """Quality of whole documents by linear models over hashed n-grams, all scorers in one pass over the text.
 
-Reads canonical text and its language; writes one score in [0, 1] per scorer:
+Reads text and its language label only, so that a call on text alone gives the same scores as a run. Writes one score in
+[0, 1] per scorer:
 
-- `reference`: reference and teaching prose (1) as opposed to menus, lists, adverts, chat or damaged text;
-- `intact`: intact text (1) as opposed to mojibake, word salad, Markov text, keyword stuffing, repetition.
+- `value`: the value for pretraining that a reader would give, from 0 (spam, menus, gibberish) to 1 (textbook,
+  encyclopaedia, literature), calibrated to labels from 0 to 5 divided by 5;
+- `keep`, `spam`, `furniture`, `spun`: probabilities that a reader would keep the document in a general corpus, and that
+  it is spam (gambling, adult, link farm, mail or SMS spam, fraud, advertisement), furniture of a site (menus, errors,
+  boilerplate), or spun or badly machine-translated;
+- `intact`: intact text (1) as opposed to mojibake, word salad, Markov text, keyword stuffing, repetition (0).
 
 There is one model for texts in ideographs and kana (n-grams of up to three units of match text) and one for all others
 (up to two units). The script of the language label selects the model; for labels without a script, the majority of the
-units does. Only Chinese and English were trained and evaluated extensively; other languages use the model of their
-script. Choosing documents is up to buckets (`stages.cuts`) and rules.
+units does. Only Chinese and English were trained and evaluated; other languages use the model of their script. Choosing
+documents is up to buckets (`stages.cuts`) and rules.
 
-The form is that of fastText (Joulin et al. 2016, arXiv 1607.01759), reduced to one weight per feature and scorer: the
-mean weight of the n-grams of a document. Some shares of the whole text are added, such as that of repeated n-grams,
-because a bag of n-grams does not capture repetition.
+The form is that of fastText (Joulin et al. 2016, arXiv 1607.01759), reduced to one weight per feature and scorer.
 """
 
 from __future__ import annotations
@@ -25,63 +28,85 @@ import numpy as np
 import pyarrow as pa
 
 from classifiers.linear.families import find_families
-from classifiers.linear.odds import WEIGHT_STEP, to_scores, to_steps
-from classifiers.quality.features import N_FAMILIES, N_ROWS, sum_weights
+from classifiers.linear.odds import to_scores, to_steps
+from classifiers.quality.features import N_CELLS, N_FAMILIES, N_ROWS, sum_weights
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
 from stages.kernels.text.text import TABLES_PATH, load_tables, view
 
-MODEL_PATH = package_file(__file__, "..", "models", "quality_ngrams.npz")
-SCORERS = ("reference", "intact")
-SCHEMA = pa.schema({name: pa.float32() for name in SCORERS})
-"""reference: 1 for text that reads like reference and teaching prose, 0 for menus, lists, adverts, chat or damage.
-intact: 1 for whole text, 0 for mojibake, word salad, Markov text, keyword stuffing or repetition. Null for a
-document without text, or without a single unit, mark or symbol."""
+VALUE_PATH = package_file(__file__, "..", "models", "quality_value.npz")
+INTACT_PATH = package_file(__file__, "..", "models", "quality_intact.npz")
+LABELLED = ("value", "keep", "spam", "furniture", "spun")
+"""Scorers trained on labels of web text; all are in one file."""
+SCORERS = ("intact", *LABELLED)
+"""Columns of a Model."""
+SCHEMA = pa.schema({name: pa.float32() for name in (*LABELLED, "intact")})
+"""value: expected label of a reader, from 0 to 5, divided by 5. keep: probability that a reader would keep the document.
+spam: that it is gambling, adult, link-farm, mail or SMS spam, fraud or an advertisement. furniture: that it is menus,
+an error page or boilerplate. spun: that it is spun or badly machine-translated. intact: 1 for whole text, 0 for
+mojibake, word salad, Markov text, keyword stuffing or repetition. Null for a document without text, or without a single
+unit, mark or symbol."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """model: weights written by `scripts/training/train_quality.py`."""
+    """model: weights of value, keep, spam, furniture and spun, written by `scripts/training/train_quality.py`.
 
-    model: str = MODEL_PATH
+    intact_model: weights of intact, written by `scripts/training/train_intact.py`.
+    """
+
+    model: str = VALUE_PATH
+    intact_model: str = INTACT_PATH
 
 
 class Model(NamedTuple):
     """Weights of all scorers, adjacent in memory, so that all are read in one look-up.
 
-    weights: int16 (2 families, N_ROWS, n_scorers), in WEIGHT_STEP. bias: float64 (2, n_scorers), log-odds.
+    weights: int16 (2 families, N_ROWS, n_scorers), columns as SCORERS. steps: float64 (2, n_scorers), log-odds per unit
+    of a weighted sum. bias: float64 (2, n_scorers), log-odds.
     """
 
     weights: np.ndarray
+    steps: np.ndarray
     bias: np.ndarray
 
 
-def load_model(path: str) -> Model:
-    """Read a model.
+def load_model(value_path: str, intact_path: str) -> Model:
+    """Read the models of both files into one table.
 
-    Raises: ConfigError if the file is not a model with these scorers and this number of features.
+    Raises: ConfigError if a file is not a model with these scorers and this number of features.
     """
+    value, steps, value_bias = _read(value_path, LABELLED, N_CELLS, "train_quality")
+    intact, intact_steps, intact_bias = _read(intact_path, ("intact",), N_ROWS, "train_intact")
+    weights = np.zeros((N_FAMILIES, N_ROWS, len(SCORERS)), np.int16)
+    weights[:, :, :1] = intact
+    weights[:, :N_CELLS, 1:] = value
+    return Model(weights, np.hstack([intact_steps, steps]), np.hstack([intact_bias, value_bias]))
+
+
+def _read(
+    path: str, scorers: tuple[str, ...], n_rows: int, script: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, steps and bias of a file."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            model = Model(stored["weights"], stored["bias"])
-            scorers = tuple(stored["scorers"].tolist())
+            weights, steps, bias = stored["weights"], stored["steps"], stored["bias"]
+            names = tuple(stored["scorers"].tolist())
     except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"quality model {path}: {error}; expected a file of scripts/training/{script}.py") from error
+    shape = (N_FAMILIES, n_rows, len(scorers))
+    if names != scorers or weights.shape != shape or weights.dtype != np.int16:
         raise ConfigError(
-            f"quality.model {path}: {error}; expected a file of scripts/training/train_quality.py"
-        ) from error
-    expected = (N_FAMILIES, N_ROWS, len(SCORERS))
-    if scorers != SCORERS or model.weights.shape != expected or model.weights.dtype != np.int16:
-        raise ConfigError(
-            f"quality.model {path} contains {model.weights.dtype} weights {model.weights.shape} of {scorers}; "
-            f"expected int16 {expected} of {SCORERS}; train it again with this version"
+            f"quality model {path} contains {weights.dtype} weights {weights.shape} of {names}; "
+            f"expected int16 {shape} of {scorers}; train it again with this version"
         )
-    return model
+    return weights, steps, bias
 
 
 def load(config: Config) -> Annotate:
-    """Read the model; see `load_model`."""
-    return partial(annotate, model=load_model(config.model))
+    """Read the models; see `load_model`."""
+    return partial(annotate, model=load_model(config.model, config.intact_model))
 
 
 def annotate(batch: pa.Table, model: Model) -> pa.Table:
@@ -89,18 +114,19 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
     text = view(batch["text"])
     families = find_families(text, batch["language.label"])
     fold = load_tables().fold
-    means, counts = sum_weights(text.codes, text.classes, text.starts, fold, families, model.weights)
-    scores = to_scores(to_steps(means * WEIGHT_STEP + model.bias[families]))
-    return pa.table([pa.array(column, mask=counts == 0) for column in scores.T], schema=SCHEMA)
+    sums, counts = sum_weights(text.codes, text.classes, text.starts, fold, families, model.weights)
+    scores = to_scores(to_steps(sums * model.steps[families] + model.bias[families]))
+    columns = dict(zip(SCORERS, scores.T, strict=True))
+    return pa.table([pa.array(columns[name], mask=counts == 0) for name in SCHEMA.names], schema=SCHEMA)
 
 
 STAGE = Stage(
     name="quality",
-    version=1,
+    version=2,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,
     load=load,
-    files=("model",),
+    files=("model", "intact_model"),
     data=(TABLES_PATH,),
 )

@@ -9,6 +9,8 @@ other family.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -36,17 +38,28 @@ _NUMBER, _BREAK, _STRAY, _MARK = np.uint64(1), np.uint64(2), np.uint64(3), np.ui
 _SEEN_SLOTS = 1 << 14
 
 
+LOG_STEP = 256
+"""Resolution of `LOGS`."""
+LOGS = np.rint(LOG_STEP * np.log1p(np.arange(1 << 12))).astype(np.int64)
+"""log(1 + n) of the number of times an n-gram occurs in a document, times LOG_STEP; larger numbers count as the last."""
+
+
 @njit(cache=True, nogil=True)
 def sum_weights(codes, classes, starts, fold, families, weights):  # type: ignore[no-untyped-def]
-    """Mean weight of the n-grams of each document plus the weights of its shapes.
+    """Sum the weights of the n-grams of each document for all scorers, each distinct n-gram being looked up once.
 
-    Args: codes, classes, starts, a TextView; fold, of match text; families, int64 (n_docs,); weights, of a Model.
-    Returns: float64 (n_docs, n_scorers), in WEIGHT_STEP; int64 (n_docs,), number of n-grams of each document.
+    The first scorer takes the mean over all n-grams plus the weights of the shapes. The others take a vector of length
+    one, whose entries are log(1 + number of occurrences) of each distinct n-gram, so a document's length does not count.
+
+    Args: codes, classes, starts, a TextView; fold, of match text; families, int64 (n_docs,); weights, int16 (2, N_ROWS,
+    n_scorers), of a Model.
+    Returns: float64 (n_docs, n_scorers), in steps of the weights; int64 (n_docs,), number of n-grams of each document.
     """
     n_docs, n_scorers = len(starts) - 1, weights.shape[2]
     means, counts = np.zeros((n_docs, n_scorers)), np.zeros(n_docs, np.int64)
     rows, shapes = make_rows(starts), np.empty(SHAPES_PER_DOC, np.int64)
     seen, totals = np.empty(_SEEN_SLOTS, np.uint64), np.empty(n_scorers, np.int64)
+    times = np.zeros(N_CELLS, np.int32)
     for doc in range(n_docs):
         family = families[doc]
         n = note_features(codes, classes, fold, starts[doc], starts[doc + 1], family, seen, rows, shapes)
@@ -54,15 +67,41 @@ def sum_weights(codes, classes, starts, fold, families, weights):  # type: ignor
         if n == 0:
             continue
         table = weights[family]
+        n_distinct = count_rows(rows, n, times)
         totals[:] = 0
-        for i in range(n):
-            for k in range(n_scorers):
-                totals[k] += table[rows[i], k]
-        for k in range(n_scorers):
-            means[doc, k] = totals[k] / n
-            for i in range(len(shapes)):
-                means[doc, k] += table[shapes[i], k]
+        square = 0
+        for i in range(n_distinct):
+            row = rows[i]
+            n_times = times[row]
+            times[row] = 0
+            log = LOGS[min(n_times, len(LOGS) - 1)]
+            square += log * log
+            totals[0] += n_times * table[row, 0]
+            for k in range(1, n_scorers):
+                totals[k] += log * table[row, k]
+        means[doc, 0] = totals[0] / n
+        for i in range(len(shapes)):
+            means[doc, 0] += table[shapes[i], 0]
+        length = math.sqrt(square)
+        for k in range(1, n_scorers):
+            means[doc, k] = totals[k] / length
     return means, counts
+
+
+@njit(cache=True, nogil=True)
+def count_rows(rows, n, times):  # type: ignore[no-untyped-def]
+    """Count the occurrences of each of the first `n` cells in `times`, zero before, and move the distinct cells to front.
+
+    Returns: the number of distinct cells.
+    """
+    n_distinct = 0
+    for i in range(n):
+        row = rows[i]
+        if times[row] == 0:
+            rows[n_distinct] = row
+            n_distinct += 1
+        times[row] += 1
+    return n_distinct
 
 
 @njit(cache=True, nogil=True)

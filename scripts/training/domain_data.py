@@ -37,7 +37,7 @@ from scripts.training.domain_sources import (
     TOPICS,
     UNLABELLED_DOCUMENTS,
 )
-from scripts.training.train_quality import cut, language_of, plain
+from scripts.training.train_intact import cut, language_of, plain
 
 
 class Document(NamedTuple):

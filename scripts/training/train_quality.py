@@ -1,188 +1,209 @@
-"""Train the shipped quality model: linear scorers over hashed n-grams, from open documents and damaged copies of them.
+"""Train the scorers value, keep, spam, furniture and spun of classifiers.quality from labelled web text.
 
-Reads docs_zh_en-*.parquet (columns text, source, lang_hint) below --data; writes the model and prints a Markdown table
-of areas under the ROC curve on held-out sources, by scorer and language. Equal input gives an equal file.
+Reads Parquet files with columns text, lang (zh or en), source, score (0 to 5), keep, kind, flags (the rubric is in
+docs/quality.md), and optionally fold; files of --sms with columns lang, text, label (spam or ham) train `spam` alone.
+Documents of --good (columns text, lang_hint, source), drawn from each source, count as good prose of score 4: books,
+laws, documentation, of which a crawl's labels have few. Writes the model, and prints Markdown tables of what five folds by source predict for documents of left-out sources.
+Equal input gives an equal file. Needs the extra `train` (scikit-learn).
 
-Example: python -m scripts.training.train_quality --data FOLDER --out classifiers/models/quality_ngrams.npz
+The method is ridge regression on n-gram vectors of length one (Hoerl and Kennard, Technometrics 12, 1970), calibrated
+by a logistic function of the left-out predictions (Platt, 1999), for `value` with the labels divided by five as soft
+targets.
+
+Example: python -m scripts.training.train_quality labels.parquet --out classifiers/models/quality_value.npz
 """
 
 from __future__ import annotations
 
 import argparse
-import random
-import re
-import zlib
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
+import scipy.sparse
+from sklearn.linear_model import LogisticRegression, Ridge  # type: ignore[import-untyped]
 
 from classifiers import quality
 from classifiers.linear.families import CHARACTERS, WORDS
-from classifiers.linear.odds import WEIGHT_STEP
-from classifiers.linear.train import Settings, auc, fit
-from classifiers.quality.features import N_FAMILIES, N_ROWS, list_features
-from scripts.training.quality_examples import DAMAGE, NO_PROSE, Maker
+from classifiers.quality.features import LOG_STEP, LOGS, N_CELLS, N_FAMILIES, list_features
 from stages.kernels.text.text import load_tables, view
 
-HELD_OUT = frozenset(
-    "drcd d2l-zh vue-docs-zh ms-sfb-zh-tw ms-sfb-zh-cn xquad openstax-sociology owasp-cheatsheets opensource-guide "
-    "eips se-sherlock".split()
-)
-"""Sources used for evaluation only. Chinese: Wikipedia (Taiwan), textbook, documentation; English: Wikipedia, textbook,
-handbook, standards, fiction."""
-NO_REFERENCE = frozenset(
-    "classic-novels chinese-poetry classical-prose gutenberg se-sherlock leetcode-en leetcode-zh 18f-blog".split()
-)
-"""Intact text that is neither a positive nor a negative example of reference prose: literature, code tasks, a blog."""
-
-MARKUP = (
-    (re.compile(r"```.*?(```|\Z)", re.S), ""),
-    (re.compile(r"<[^<>\n]{1,200}>|\{[:%#{][^{}\n]*\}+|!\[[^\]]*\]\([^)]*\)"), ""),
-    (re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),
-    (re.compile(r"^[#>\s]*[#>]\s+|[`*]{1,3}|^\s*[-:|]{3,}\s*$", re.M), ""),
-    (re.compile(r"\n{3,}"), "\n\n"),
-)
-"""Markdown, removed because nearly all sources have it and crawled text does not: the model must not rely on it."""
+FAMILIES = {"zh": CHARACTERS, "en": WORDS}
+N_FOLDS = 5
+N_GOOD, GOOD_SCORE, GOOD_CHARS = 5, 4.0, 6000
+"""Documents drawn from each source of --good, their score, and the maximum length of each."""
+PENALTY = 0.3
+"""Ridge penalty for vectors of length one; 0.1 and 1 differ by less than 0.01 of rank correlation."""
+SPAM = ("gambling", "adult", "medical_ad", "mail_spam", "sms_spam", "seo", "ad")
+FURNITURE = ("nav", "error")
 
 
-class Example(NamedTuple):
-    """A text with a label per scorer: 1, 0, or -1 for neither."""
+class Labels(NamedTuple):
+    """Labelled documents of one language; targets: float64 (n, n_scorers) in [0, 1], NaN where a label is missing."""
 
-    text: str
-    source: str
-    language: str
-    kind: str
-    reference: int
-    intact: int
+    rows: pl.DataFrame
+    targets: np.ndarray
+    folds: np.ndarray
 
 
-def load_documents(folder: Path) -> list[dict[str, str]]:
-    """Read the documents, in a fixed order."""
-    rows: list[dict[str, str]] = []
-    for path in sorted(folder.glob("docs_zh_en-*.parquet")):
-        rows += pq.read_table(path, columns=["text", "source", "lang_hint"]).to_pylist()
-    return rows
-
-
-def plain(text: str) -> str:
-    """Text without Markdown."""
-    for pattern, replacement in MARKUP:
-        text = pattern.sub(replacement, text)
-    return text.strip()
-
-
-def cut(text: str, rng: random.Random) -> str:
-    """Consecutive paragraphs of random total length, in a third of cases without line breaks."""
-    size, lines = int(rng.choice((150, 400, 1000, 3000)) * rng.uniform(0.5, 1.5)), text.split("\n")
-    at, taken, n = rng.randrange(len(lines)), [], 0
-    while at < len(lines) and n < size:
-        taken.append(lines[at])
-        n += len(lines[at])
-        at += 1
-    piece = "\n".join(taken)[: 2 * size].strip()
-    if rng.random() >= 0.33:
-        return piece
-    return re.sub(r"\n+", "" if re.search(r"[\u3400-\u9fff]", piece) else " ", piece)
-
-
-def make_examples(documents: list[dict[str, str]], per_source: int, seed: int) -> Iterator[Example]:
-    """Passages of the documents, each with one damaged copy and one page without prose generated from it."""
-    by_source: dict[tuple[str, str], list[str]] = {}
-    for row in documents:
-        by_source.setdefault((row["source"], language_of(row["lang_hint"])), []).append(row["text"])
-    for (source, language), texts in sorted(by_source.items()):
-        rng = random.Random(zlib.crc32(f"{source} {language} {seed}".encode()))
-        n_pieces = per_source * (
-            2 if source in NO_REFERENCE else 1
-        )  # compensates for few sources of literature
-        for _ in range(min(n_pieces, 4 * len(texts))):
-            text = rng.choice(texts)
-            piece = cut(plain(text) if rng.random() < 0.85 else text, rng)
-            if len(piece) < 60:
-                continue
-            reference = -1 if source in NO_REFERENCE or language == "other" else 1
-            yield Example(piece, source, language, "good", reference, 1)
-            makers: tuple[Maker, Maker] = (rng.choice(DAMAGE), rng.choice(NO_PROSE))
-            damaged, no_prose = (make(piece, rng) for make in makers)
-            spoilt = min(reference, 0)  # otherwise literary words would count against a text
-            yield Example(damaged, source, language, makers[0].__name__, spoilt, 0)
-            yield Example(no_prose, source, language, makers[1].__name__, spoilt, -1)
-
-
-def language_of(hint: str) -> str:
-    """zh (all variants of Chinese), en, ja or other."""
-    if hint.startswith(("zh", "lzh", "yue")):
-        return "zh"
-    return hint if hint in ("en", "ja") else "other"
-
-
-def featurise(examples: list[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Family, n-gram cells, offsets of the cells of each example, and shapes; see `list_features`."""
-    text = view(pa.array([e.text for e in examples], pa.large_string()))
-    families = np.array([CHARACTERS if e.language in ("zh", "ja") else WORDS for e in examples])
-    fold = load_tables().fold
-    return families, *list_features(text.codes, text.classes, text.starts, fold, families)
-
-
-def train(examples: list[Example], settings: Settings) -> dict[str, np.ndarray]:
-    """Fit every scorer for both families; returns the arrays of the model file."""
-    families, rows, starts, shapes = featurise(examples)
-    weights = np.zeros((N_FAMILIES, N_ROWS, len(quality.SCORERS)), np.int16)
-    bias = np.zeros((N_FAMILIES, len(quality.SCORERS)))
-    for family in (CHARACTERS, WORDS):
-        for k, scorer in enumerate(quality.SCORERS):
-            labels = np.array([getattr(e, scorer) for e in examples], np.int8)
-            labels[families != family] = -1
-            fitted, bias[family, k] = fit(rows, starts, shapes, labels, N_ROWS, settings)
-            weights[family, :, k] = np.clip(np.rint(fitted / WEIGHT_STEP), -32767, 32767)
-    return {"weights": weights, "bias": bias, "scorers": np.array(quality.SCORERS)}
-
-
-def measure(model: quality.Model, examples: list[Example]) -> Iterator[str]:
-    """Rows of a Markdown table of areas under the ROC curve, against all kinds of bad text and against each kind."""
-    labels = [
-        {"zh": "zho_Hans", "en": "eng_Latn", "ja": "jpn_Jpan"}.get(e.language, "fra_Latn") for e in examples
+def read_labels(paths: Sequence[Path], sms: Sequence[Path], good: Sequence[Path], lang: str) -> Labels:
+    """Read the documents of a language; sources without a fold are assigned one by their hash."""
+    columns = {"text": pl.String, "lang": pl.String, "source": pl.String, "score": pl.Float64, "keep": pl.Boolean}
+    columns |= {"kind": pl.String, "flags": pl.List(pl.String), "fold": pl.Int64}  # type: ignore[dict-item]
+    frames = [pl.read_parquet(path) for path in paths]
+    frames += [draw_good(path) for path in good]
+    frames += [
+        pl.read_parquet(path).select(
+            "text", "lang", pl.lit("sms").alias("source"),
+            pl.when(pl.col("label") == "spam").then(pl.lit("sms_spam")).otherwise(pl.lit("ham")).alias("kind"),
+        ) for path in sms
+    ]  # fmt: skip
+    rows = pl.concat(
+        [
+            frame.select(
+                pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
+                for name, dtype in columns.items()
+            )
+            for frame in frames
+        ]
+    ).filter(pl.col("lang") == lang)
+    kinds, flags = rows["kind"].to_list(), [set(flags or ()) for flags in rows["flags"].to_list()]
+    scores = rows["score"].to_numpy()
+    labelled = ~np.isnan(scores)
+    spam = [kind in SPAM or "fraud" in flag for kind, flag in zip(kinds, flags, strict=True)]
+    furniture = [
+        kind in FURNITURE or ("boilerplate" in flag and score <= 1)
+        for kind, flag, score in zip(kinds, flags, scores, strict=True)
     ]
-    batch = pa.table(
-        {"text": pa.array([e.text for e in examples], pa.large_string()), "language.label": labels}
+    spun = [
+        kind == "spun" or ("mt" in flag and score <= 2) for kind, flag, score in zip(kinds, flags, scores, strict=True)
+    ]
+    keep = rows["keep"].cast(pl.Float64).to_numpy()
+    targets = np.column_stack([scores / 5, keep, spam, furniture, spun]).astype(np.float64)
+    targets[~labelled] = np.where(np.arange(5) == quality.LABELLED.index("spam"), targets[~labelled], np.nan)
+    folds = [
+        fold if fold is not None else int(hashlib.sha256(source.encode()).hexdigest(), 16) % N_FOLDS
+        for fold, source in zip(rows["fold"], rows["source"], strict=True)
+    ]
+    return Labels(rows, targets, np.array(folds))
+
+
+def draw_good(path: Path) -> pl.DataFrame:
+    """Draw N_GOOD documents of each source and language, the same ones each time."""
+    rows = pl.read_parquet(path, columns=["text", "lang_hint", "source"])
+    lang = pl.col("lang_hint")
+    rows = rows.with_columns(
+        lang=pl.when(lang.str.contains("^(zh|lzh|yue)")).then(pl.lit("zh")).otherwise(lang),
+        order=pl.col("text").hash(1),
+    ).filter(pl.col("text").str.len_chars() >= 200)
+    drawn = rows.sort("order").group_by("lang", "source", maintain_order=True).head(N_GOOD)
+    return drawn.select(
+        pl.col("text").str.slice(0, GOOD_CHARS), "lang", "source", pl.lit(GOOD_SCORE).alias("score"),
+        pl.lit(True).alias("keep"), pl.lit("good").alias("kind"),
+    )  # fmt: skip
+
+
+def vectors(texts: Sequence[str], family: int) -> scipy.sparse.csr_matrix:
+    """Vectors of length one, of log(1 + occurrences) of each distinct n-gram, as `sum_weights` has them."""
+    text = view(pa.array(texts, pa.large_string()))
+    families = np.full(len(texts), family)
+    cells, begins, _ = list_features(text.codes, text.classes, text.starts, load_tables().fold, families)
+    matrix = scipy.sparse.csr_matrix(
+        (np.ones(len(cells), np.int32), cells, begins), shape=(len(texts), N_CELLS)
     )
-    scores = quality.annotate(batch, model)
-    language, kinds = np.array([e.language for e in examples]), np.array([e.kind for e in examples])
-    for scorer in quality.SCORERS:
-        truth = np.array([getattr(e, scorer) for e in examples])
-        values = scores[scorer].to_numpy(zero_copy_only=False)
-        for kind in ("all", *sorted(set(kinds[truth == 0]))):
-            cells = []
-            for name in ("zh", "en"):
-                chosen = (language == name) & (
-                    (truth == 1) | ((truth == 0) & ((kind == "all") | (kinds == kind)))
-                )
-                cells.append(f"{auc(values[chosen], truth[chosen] == 1):.3f}")
-            yield f"| {scorer} | {kind} | {' | '.join(cells)} |"
+    matrix.sum_duplicates()
+    matrix = matrix.astype(np.float64)
+    matrix.data = LOGS[np.minimum(matrix.data.astype(np.int64), len(LOGS) - 1)] / LOG_STEP
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    return (scipy.sparse.diags_array(1 / np.maximum(lengths, 1e-9)) @ matrix).tocsr()
+
+
+def fit(matrix: scipy.sparse.csr_matrix, targets: np.ndarray, chosen: np.ndarray) -> Ridge:
+    """Ridge regression on the chosen documents that have a label."""
+    chosen = chosen & ~np.isnan(targets)
+    return Ridge(alpha=PENALTY, solver="sparse_cg", tol=1e-4).fit(matrix[chosen], targets[chosen])
+
+
+def predict_left_out(matrix: scipy.sparse.csr_matrix, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Predict each target of each document by a model without the sources of its fold; float64 (n, n_scorers)."""
+    predicted = np.zeros(targets.shape)
+    for fold in range(N_FOLDS):
+        for k in range(targets.shape[1]):
+            model = fit(matrix, targets[:, k], folds != fold)
+            predicted[folds == fold, k] = model.predict(matrix[folds == fold])
+    return predicted
+
+
+def calibrate(predicted: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of the log-odds of a target in [0, 1], given left-out predictions."""
+    known = ~np.isnan(targets)
+    x, y = predicted[known][:, None], targets[known]
+    model = LogisticRegression(C=1e6).fit(
+        np.vstack([x, x]), np.repeat([1, 0], len(y)), sample_weight=np.concatenate([y, 1 - y])
+    )
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def train_language(labels: Labels, family: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit and calibrate all scorers of a language.
+
+    Returns: float64 (N_CELLS, n_scorers) weights and float64 (n_scorers,) bias, both as log-odds; float64 (n,
+    n_scorers), score of each document by models that knew no source of its fold, but the same two numbers of the
+    calibration.
+    """
+    rows, targets, folds = labels
+    n, everything = targets.shape[1], np.ones(len(folds), bool)
+    matrix = vectors(rows["text"].to_list(), family)
+    predicted = predict_left_out(matrix, targets, folds)
+    weights, bias, left_out = np.zeros((N_CELLS, n)), np.zeros(n), np.zeros(targets.shape)
+    for k in range(n):
+        model = fit(matrix, targets[:, k], everything)
+        slope, intercept = calibrate(predicted[:, k], targets[:, k])
+        weights[:, k], bias[k] = slope * model.coef_, slope * model.intercept_ + intercept
+        left_out[:, k] = 1 / (1 + np.exp(-(slope * predicted[:, k] + intercept)))
+    return weights, bias, left_out
+
+
+def train(labels: dict[str, Labels]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Train both languages; returns the arrays of the model file, and left-out scores per language."""
+    n = len(quality.LABELLED)
+    weights = np.zeros((N_FAMILIES, N_CELLS, n), np.int16)
+    steps, bias, left_out = np.zeros((N_FAMILIES, n)), np.zeros((N_FAMILIES, n)), {}
+    for lang, family in FAMILIES.items():
+        fitted, bias[family], left_out[lang] = train_language(labels[lang], family)
+        steps[family] = np.abs(fitted).max(axis=0) / 32767
+        weights[family] = np.rint(fitted / steps[family])
+    stored = {"weights": weights, "steps": steps, "bias": bias, "scorers": np.array(quality.LABELLED)}
+    return stored, left_out
 
 
 def main() -> None:
     """Read the command line, train, write and measure."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet")
-    parser.add_argument("--out", type=Path, default=Path(quality.MODEL_PATH))
-    parser.add_argument(
-        "--per-source", type=int, default=700, help="maximum number of passages per source and language"
-    )
+    parser.add_argument("labels", type=Path, nargs="+", help="Parquet files of labelled documents")
+    parser.add_argument("--sms", type=Path, nargs="*", default=[], help="Parquet files of messages, spam or ham")
+    parser.add_argument("--good", type=Path, nargs="*", default=[], help="Parquet files of good documents")
+    parser.add_argument("--out", type=Path, default=Path(quality.VALUE_PATH))
+    parser.add_argument("--left-out", type=Path, help="write left-out scores to this Parquet file")
     arguments = parser.parse_args()
-    settings = Settings()
-    examples = list(make_examples(load_documents(arguments.data), arguments.per_source, settings.seed))
-    stored = train([e for e in examples if e.source not in HELD_OUT], settings)
+    labels = {lang: read_labels(arguments.labels, arguments.sms, arguments.good, lang) for lang in FAMILIES}
+    stored, left_out = train(labels)
     np.savez_compressed(arguments.out, **stored)  # type: ignore[arg-type]  # arrays, by name
-    print("| scorer | against | zh | en |\n|---|---|---|---|")
-    for line in measure(
-        quality.load_model(str(arguments.out)), [e for e in examples if e.source in HELD_OUT]
-    ):
-        print(line)
+    frames = [
+        labels[lang].rows.with_columns(
+            *(pl.Series(name, scores[:, k]) for k, name in enumerate(quality.LABELLED) if name != "keep"),
+            pl.Series("keep_probability", scores[:, quality.LABELLED.index("keep")]),
+            pl.Series("fold", labels[lang].folds),
+        )
+        for lang, scores in left_out.items()
+    ]
+    table = pl.concat(frames)
+    if arguments.left_out:
+        table.write_parquet(arguments.left_out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Bad examples generated from good text: known types of damage, and pages without prose.
+"""Bad examples generated from good text: known types of damage, and menus.
 
 Every function takes real text and a random.Random; equal seeds give equal examples.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 PIECE = re.compile(r"[A-Za-zÀ-ɏͰ-ӿ0-9]+(?:['’][a-z]+)?|[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]|\S")
 HAN = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]")
@@ -23,34 +23,6 @@ MENU_EN = (
     "Links|Bookmark|Popular|Related posts|Latest news|Categories|Tags|Download|Forum|Cart|My account|Support|Share|"
     "Tweet|Like|Comments (0)|Reply|Print|Email|Subscribe|RSS|Read more|Click here|View all|FAQ|Careers|Store|Help|"
     "Follow us|Newsletter|Advertise|Gallery|Videos|Archives|Register|Forgot password?|All rights reserved"
-).split("|")
-AD_ZH = (
-    "限时优惠，全场{n}折起！|加微信 {w}{n} 领取红包|点击下载APP，新用户立减{n}元|{f}厂家直销，价格优惠，欢迎来电咨询|"
-    "专业{f}，{n}年经验，服务热线：{n}|月入{n}元不是梦，在家就能做|包邮 {f} 正品保证 假一赔十|办理{f}，联系QQ：{n}|"
-    "本店新到{f}，现货供应，量大从优|免费领取{f}资料，先到先得|{f}多少钱？{f}哪家好？{f}价格表|真人在线，注册就送{n}|"
-    "买一送一，仅剩{n}件，手慢无！|{f}最新报价 {f}批发 {f}代理 {f}加盟|恭喜您中奖，请拨打{n}领取"
-).split("|")
-AD_EN = (
-    (
-        "Buy {f} online now! Only ${n}!!!|Cheap {f}, free shipping, order today|FREE {w} - txt WIN to {n} now|"
-        "Call {n} to claim your prize|Best price on {f} | Save {n}% | Limited offer|Earn ${n} a week from home|"
-        "Click here for {f} deals|You have won a {n} cash reward, reply YES|{f} reviews {f} coupons {f} discount|"
-        "Add to cart $ {n}.99 In stock|Sign up now and get {n}% off {f}|Hot singles near you, text {n}|"
-        "Lose weight fast with {w}! 100% guaranteed|Download {f} full version crack free|Replica {w} wholesale ${n}"
-    )
-    .replace(" | ", " / ")
-    .split("|")
-)
-CHAT_ZH = (
-    "哈哈哈哈|楼主好人|顶|沙发|+1|同问|求{f}|真的假的？？|我也是啊。。|不懂就问，{f}是啥|{f}？？？|笑死|6666|"
-    "谢谢分享|路过|在吗|好的好的|嗯嗯|呵呵|这个我知道，{f}嘛|别闹|有没有人啊|急！！在线等|太坑了吧|支持一下|"
-    "@{w} 你看看|图呢？|已私信|楼上说的对|我觉得还行吧，就那样|回复 {n}楼：{f}|卧槽|啥情况|明天再说吧|睡了睡了"
-).split("|")
-CHAT_EN = (
-    "lol|+1|this|same here|thx!!|anyone know {f}??|idk man|u there?|ok cool|haha yeah|brb|nope|what about {f}|"
-    "bump|first!|nice pic|cant believe it...|pm sent|me too|wtf|@{w} check this out|so true|omg|k see u later|"
-    "gonna try {f} tmrw|plz help its urgent|i think its fine tbh|dunno, {f} i guess|quote from post #{n}|yep|"
-    "where r u now|sorry cant talk, call u l8r|good night x|any1 tried {f}?|not again :(|happy bday!!"
 ).split("|")
 
 
@@ -190,39 +162,7 @@ def menu(text: str, rng: random.Random) -> str:
     return rng.choice(("\n", " | ", " ", "\n- ", " > ", "\n\n", " · ")).join(items)
 
 
-def advert(text: str, rng: random.Random) -> str:
-    """Advertisements and spam that mention words of the text."""
-    return _lines(AD_ZH if is_han(text) else AD_EN, text, rng)
-
-
-def chat(text: str, rng: random.Random) -> str:
-    """Short forum posts or chat messages that mention words of the text."""
-    return _lines(CHAT_ZH if is_han(text) else CHAT_EN, text, rng)
-
-
-def _lines(templates: Sequence[str], text: str, rng: random.Random) -> str:
-    def line() -> str:
-        filled = rng.choice(templates).replace("{n}", str(rng.randint(1, 10 ** rng.randint(1, 8))))
-        filled = filled.replace("{w}", fragment(text, rng, 1))
-        while "{f}" in filled:
-            filled = filled.replace("{f}", fragment(text, rng), 1)
-        return filled
-
-    return rng.choice(("\n", " ", "\n\n", "，")).join(line() for _ in range(rng.randint(1, 40)))
-
-
-def listing(text: str, rng: random.Random) -> str:
-    """A list of headlines or files with dates, without sentences."""
-    rows = (
-        f"{rng.choice('-*•·')} {fragment(text, rng, 8)} {rng.randint(1999, 2025)}-{rng.randint(1, 12):02d}"
-        f"-{rng.randint(1, 28):02d}" + rng.choice(("", f" ({rng.randint(0, 999)})"))
-        for _ in range(rng.randint(8, 40))
-    )
-    return "\n".join(rows)
-
-
 Maker = Callable[[str, random.Random], str]
 DAMAGE: tuple[Maker, ...] = (
     shuffle_words, shuffle_lines, markov, repeat, mojibake, keywords, digits, truncate, garble, menu,
 )  # fmt: skip
-NO_PROSE: tuple[Maker, ...] = (menu, advert, chat, listing, truncate)
