@@ -14,10 +14,10 @@ def model_bytes(
     *, loss: int, minn: int, maxn: int, word_ngrams: int = 1, dim: int = 8, version: int = 12, bucket: int = 200,
     words: list[str] = WORDS, quantised: bool = False, kept: float | None = None, norm: bool = False,
     output: bool = False, kind: int = 3, labels: list[str] = LABELS, vectors: np.ndarray | None = None,
-    outputs: np.ndarray | None = None,
+    outputs: np.ndarray | None = None, seed: int = 7,
 ) -> bytes:  # fmt: skip
     """A random model as fastText 0.9.2 writes it, or one with these dense matrices."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
 
     def quantiser(dim: int, width: int) -> bytes:
         parts = -(-dim // width)
