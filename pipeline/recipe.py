@@ -155,7 +155,10 @@ def named_columns(config: Any, fields: Iterable[str]) -> list[str]:
 
 
 def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
-    """Return the step with `reads` extended by the columns that its config names; see Global.named."""
+    """Return the step with the columns of its config: `reads` extended by Global.named, or those of Stage.columns."""
+    if isinstance(step, Stage) and step.columns is not None:
+        reads, writes = step.columns(config)
+        return replace(step, reads=reads, writes=writes)
     more = named_columns(config, step.named) if isinstance(step, Global) else []
     return (
         replace(step, reads=(*step.reads, *(name for name in more if name not in step.reads)))

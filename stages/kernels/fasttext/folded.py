@@ -104,6 +104,11 @@ def key_of(model: FastText) -> Key:
     return Key(max(tables.word_ngrams, 1), *grams, tables.bucket, len(tables.kept) > 0, odd)
 
 
+def can_fold(model: FastText) -> bool:
+    """Whether scores follow from one number per row and label: not for a tree of more than two labels."""
+    return model.tables.loss != HIERARCHICAL or len(model.labels) == 2
+
+
 def unite(scorers: Sequence[Scorer]) -> list[Group]:
     """Fold the models of all scorers and unite those with equal keys.
 
@@ -135,6 +140,19 @@ def score(groups: Sequence[Group], data: np.ndarray, starts: np.ndarray, ends: n
         for member, layer in zip(group.members, group.layers, strict=True):
             _finish(odds, *layer, scores[:, member])
     return scores
+
+
+@njit(cache=True, nogil=True)
+def count_words(data, starts, ends):  # type: ignore[no-untyped-def]  # numba infers types
+    """Words of each document, at the blanks of fastText: int32 (n_docs,)."""
+    counts = np.zeros(len(starts), np.int32)
+    for doc in range(len(starts)):
+        inside = False
+        for i in range(starts[doc], ends[doc]):
+            blank = data[i] == 0x20 or 0x09 <= data[i] <= 0x0D or data[i] == 0
+            counts[doc] += not blank and not inside
+            inside = not blank
+    return counts
 
 
 @njit(cache=True, nogil=True)
