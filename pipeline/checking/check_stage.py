@@ -74,7 +74,9 @@ class Subject:
 
     def __init__(self, stage: Stage, config: Any = None, packages: Sequence[str] = PACKAGES) -> None:
         self.config = stage.config() if config is None else config
-        self.stage = stage if config is None else reading_named(stage, config)
+        shaped = stage if config is None else reading_named(stage, config)
+        assert isinstance(shaped, Stage)  # a stage keeps its class
+        self.stage = shaped
         self.find: Callable[[str], Stage | Global] = lambda name: find_step(name, packages)
         self.annotate = loaded(stage) if config is None else stage.load(config)
 

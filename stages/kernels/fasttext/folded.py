@@ -217,7 +217,8 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 def _unite(key: Key, members: tuple[int, ...], scorers: Sequence[Scorer]) -> Group:
-    layers, directions = [], []
+    layers: list[Layer] = []
+    directions: list[np.ndarray] = []
     for scorer in scorers:
         layer, rows = _layer(scorer, sum(len(d) for d in directions))
         layers.append(layer)
@@ -343,7 +344,7 @@ def _fold(vectors: np.ndarray, start: int, end: int, directions: np.ndarray) -> 
     """Dot products of rows start to end with each direction: float32 (n_rows, n_directions)."""
     folded = np.empty((end - start, len(directions)), np.float32)
     for first in range(start, end, _CHUNK):
-        rows = np.require(vectors[first : min(first + _CHUNK, end)], np.float32, "CA").view()
+        rows = np.require(vectors[first : min(first + _CHUNK, end)], np.float32, ["C", "A"]).view()
         rows.setflags(write=False)  # one numba type
         _dot_rows(rows, directions, folded[first - start : first - start + len(rows)])
     return folded

@@ -1,0 +1,195 @@
+"""Training of two-label fastText models, and mining of documents that resemble a seed set.
+
+The library trains, in one thread, so that a model is the same on every run; `classifiers.fasttext` scores, in the
+evaluation as in a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from classifiers.fasttext import STAGE, Config
+from classifiers.fasttext.forms import Form, make_form
+from classifiers.training.data import Labelled, left_out, training_rows, with_negatives
+from classifiers.training.head import Trained
+from classifiers.training.page import evaluation_page, summary_of
+from pipeline.errors import ConfigError, UsageError
+
+POSITIVE, NEGATIVE = "hq", "lq"
+SETTINGS: dict[str, Any] = {  # Any: arguments of the library
+    "lr": 0.3, "dim": 16, "epoch": 10, "minCount": 2, "wordNgrams": 2, "bucket": 500_000, "loss": "softmax",
+}  # fmt: skip
+_FIXED: dict[str, Any] = {"thread": 1, "verbose": 0, "seed": 1}
+
+
+def train_fasttext(
+    data: Labelled, out: str, form: str, settings: dict[str, Any], negatives: pa.Table | None = None
+) -> Trained:
+    """Train a model on the two classes, evaluate it on sources left out, and write model, card and evaluation page.
+
+    The scores of the evaluation are written too, by row, so that a head can learn from them as it will use them.
+
+    Args: out, path of the model (.bin); form, of the text, one that needs no file; settings, in addition to SETTINGS,
+    by the names of the library; negatives, further documents of the lower class (text, lang, source), learnt from and
+    not evaluated on.
+    """
+    settings = SETTINGS | settings
+    everything = data if negatives is None else with_negatives(data, negatives)
+    lines = training_lines(everything.table["text"], everything.good, form)
+    scores = np.empty(len(data.good))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "fold.bin")
+        for fold in np.unique(data.folds):
+            own = data.folds == fold
+            chosen = np.flatnonzero(training_rows(everything, fold))
+            fit([lines[i] for i in chosen], path, settings)
+            scores[own] = score(path, data.table.filter(pa.array(own))["text"], form)
+    fit(lines, out, settings)
+    stem = Path(out).with_suffix("")
+    about = [
+        f"A fastText model of the labels {POSITIVE} and {NEGATIVE}; the score is the probability of "
+        f"{POSITIVE}, uncalibrated: a head over its column calibrates it.",
+    ]
+    page = evaluation_page(stem.name, data, scores, scores, about)
+    Path(f"{stem}.evaluation.md").write_text(page, encoding="utf-8")
+    Path(f"{stem}.md").write_text(
+        card(stem.name, everything, data, form, settings, negatives), encoding="utf-8"
+    )
+    pq.write_table(left_out(data, f"fasttext.{stem.name}", scores), f"{stem}.left_out.parquet")
+    files = (out, f"{stem}.md", f"{stem}.evaluation.md", f"{stem}.left_out.parquet")
+    return Trained(files, summary_of(page))
+
+
+def training_lines(texts: pa.ChunkedArray, good: np.ndarray, form: str) -> list[str]:
+    """Training lines of the library: a label, then the text on one line, without words that look like labels."""
+    prepared = make_form(Form(form))(texts).to_pylist()
+    labels = [f"__label__{POSITIVE if is_good else NEGATIVE}" for is_good in good]
+    return [
+        f"{label} {' '.join(re.sub('__label__', '__label_', text or '').split())}"
+        for label, text in zip(labels, prepared, strict=True)
+    ]
+
+
+def fit(lines: list[str], path: str, settings: dict[str, Any]) -> None:
+    """Train a model on these lines and write it.
+
+    Raises: ConfigError if the library is not installed or cannot train, UsageError for a setting that it refuses.
+    """
+    try:
+        from fasttext import train_supervised
+    except ImportError as error:
+        raise ConfigError("train fasttext needs fasttext-community: pip install 'bicorpus[train]'") from error
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as stream:
+        stream.write("\n".join(lines) + "\n")
+        stream.flush()
+        try:
+            model = train_supervised(input=stream.name, **(settings | _FIXED))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"train fasttext: {error}; settings of the library, such as dim=16") from error
+    model.save_model(path)
+
+
+def score(path: str, texts: pa.ChunkedArray, form: str) -> np.ndarray:
+    """Scores of texts by the stage: float64 (n,); texts without a feature have 0."""
+    config = Config(models={"model": path}, labels={"model": POSITIVE}, text={"model": form})
+    table = STAGE.load(config)(pa.table({"text": texts.cast(pa.large_string())}))
+    return np.asarray(table["model"].fill_null(0).combine_chunks(), np.float64)
+
+
+def mine(
+    seeds: pa.Table,
+    pool: pa.Table,
+    out: str,
+    form: str,
+    settings: dict[str, Any],
+    rounds: int,
+    share: float,
+    seed: int,
+) -> Trained:
+    """Find documents of a pool that resemble a seed set, in rounds: train against the pool, add what scores best.
+
+    The first round takes random documents of the pool as negatives, later ones documents below the median. A fifth of
+    the sources of the seeds is left out, to measure how many of their documents are found again.
+
+    Args: seeds and pool, with columns text and source; rounds, at least 1; share, of the pool to add per round.
+    Source: DeepSeekMath, Shao et al. 2024, arXiv 2402.03300, section 2.1.
+    """
+    settings = SETTINGS | settings
+    random = np.random.Generator(np.random.PCG64(seed))
+    sources = np.array([str(source) for source in seeds["source"].to_pylist()])
+    names = np.unique(sources)
+    if len(names) < 2 or pool.num_rows < 10:
+        raise UsageError(
+            f"{len(names)} sources of seeds, {pool.num_rows} documents; expected 2 and 10 at least"
+        )
+    held = np.isin(sources, random.permutation(names)[: max(1, len(names) // 5)])
+    known, hidden = seeds["text"].filter(pa.array(~held)), seeds["text"].filter(pa.array(held))
+    added, found, report = np.zeros(pool.num_rows, bool), np.zeros(pool.num_rows), []
+    for number in range(rounds):
+        below = np.ones(pool.num_rows, bool) if number == 0 else found <= np.median(found)
+        n_seeds = len(known) + int(added.sum())
+        negatives = random.permutation(np.flatnonzero(below & ~added))[:n_seeds]
+        texts = [known, pool["text"].filter(pa.array(added)), pool["text"].take(pa.array(negatives))]
+        good = np.concatenate([np.ones(n_seeds, bool), np.zeros(len(negatives), bool)])
+        fit(training_lines(_joined(texts), good, form), out, settings)
+        found, again = score(out, pool["text"], form), score(out, hidden, form)
+        cut = float(np.quantile(found, 1 - share))
+        added |= found >= cut
+        report.append(
+            f"round {number + 1}: {int(added.sum()):,} of {pool.num_rows:,} documents added at {cut:.4f} and above; "
+            f"{100 * float((again >= cut).mean()):.1f} % of {len(hidden):,} seeds of left-out sources score as high"
+        )
+    stem = Path(out).with_suffix("")
+    order = np.argsort(-found, kind="stable")
+    order = order[added[order]]
+    mined = pool.take(pa.array(order)).append_column("mined_score", pa.array(found[order]))
+    pq.write_table(mined, f"{stem}.mined.parquet", compression="zstd")
+    card_lines = [
+        f"# {stem.name}: card", "", f"Mined from {pool.num_rows:,} documents by {len(seeds):,} seeds of {len(names):,} "
+        f"sources, form {form}, seed {seed}. The documents in {stem.name}.mined.parquet resemble the seeds; nobody has "
+        "read them.", "", *(f"- {line}" for line in report), "",
+    ]  # fmt: skip
+    Path(f"{stem}.md").write_text("\n".join(card_lines), encoding="utf-8")
+    return Trained((out, f"{stem}.md", f"{stem}.mined.parquet"), tuple(report))
+
+
+def _joined(texts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    return pa.chunked_array(
+        [chunk for text in texts for chunk in text.cast(pa.large_string()).chunks], pa.large_string()
+    )
+
+
+def card(
+    name: str,
+    everything: Labelled,
+    data: Labelled,
+    form: str,
+    settings: dict[str, Any],
+    negatives: pa.Table | None,
+) -> str:
+    """The card of a model: what it is, what it learnt from, how it is used, what it is not for."""
+    languages, counts = np.unique(everything.languages, return_counts=True)
+    more = f", {negatives.num_rows:,} negatives of a pool" if negatives is not None else ""
+    lines = [
+        f"# {name}: card", "",
+        "| | |", "|---|---|",
+        f"| What | two-label fastText model, labels {POSITIVE} and {NEGATIVE}, loaded by the library as well |",
+        f"| Text | form `{form}` |",
+        f"| Learnt from | {len(data.good):,} labelled documents of {len(set(data.sources)):,} sources{more}: "
+        f"{', '.join(f'{language} {count:,}' for language, count in zip(languages, counts, strict=True))}; "
+        f"{100 * float(everything.good.mean()):.1f} % {POSITIVE} |",
+        f"| Settings | {', '.join(f'{key} {value}' for key, value in sorted(settings.items()))} |",
+        f"| Figures | [{name}.evaluation.md]({name}.evaluation.md), on sources left out |",
+        "| Use | `{use: classifiers.fasttext, config: {models: {" + f"{name}: {name}.bin" + "}, text: {"
+        + f"{name}: {form}" + "}}}` |",
+        "| Not for | languages and kinds of page that are not in the evaluation; a label is what its labeller saw |",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
