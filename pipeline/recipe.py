@@ -289,6 +289,17 @@ def absent(step: Any) -> list[str]:  # Any: the result of load_step
     return [name for name in getattr(step, "requires", ()) if importlib.util.find_spec(name) is None]
 
 
+def optional_module(name: str, package: str, extra: str, where: str) -> Any:  # Any: a module without types
+    """Import a module that only an extra installs.
+
+    Raises: ConfigError if it is not installed, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{where} needs {package} ({error}): pip install 'bicorpus[{extra}]'") from error
+
+
 def package_file(module_file: str, *parts: str) -> str:
     """Return the path of a file that is shipped beside a module."""
     return os.path.normpath(Path(module_file).parent.joinpath(*parts))

@@ -1,7 +1,7 @@
 """Scores by any number of fastText models, named by path: published ones as they are, or your own.
 
 Reads canonical text; writes one probability per named model: that of its positive label, as the library returns it.
-Models that prepare, split and hash text alike share one pass, so that five of them cost little more than one
+Models that prepare, split and hash text in the same way share one pass, so that five cost little more than one
 (`stages.kernels.fasttext.folded`). Which documents to keep is up to rules and buckets.
 
 A model expects text in the form it was trained on; `text` names that form (`forms`). Sources of the forms of published

@@ -22,6 +22,7 @@ import pyarrow as pa
 from numba import njit
 
 from pipeline.errors import ConfigError
+from pipeline.recipe import optional_module
 from stages.kernels.text.text import HAN, utf8_buffers, view
 
 FORMS = ("plain", "dclm", "characters", "jieba", "ultra_fineweb")
@@ -116,10 +117,7 @@ def _lines(path: str | None) -> list[str]:
 
 
 def _jieba(stopwords: list[str], removed: list[str]) -> Callable[[str], str]:
-    try:
-        import jieba
-    except ImportError as error:
-        raise ConfigError("fasttext: text jieba needs jieba: pip install 'bicorpus[train]'") from error
+    jieba = optional_module("jieba", "jieba", "train", "fasttext: text jieba")
     jieba.setLogLevel(60)
     jieba.initialize()
     stop = frozenset(stopwords)

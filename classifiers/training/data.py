@@ -1,7 +1,7 @@
 """Labelled documents: columns text, lang, label or score, source; and where else examples come from.
 
-Folds are by source, always: documents of one source are alike, so a model that has seen some of them is not tested by
-the others.
+Folds are by source, always: documents of one source are similar, so a model that has seen some of them is not tested
+by the others.
 """
 
 from __future__ import annotations

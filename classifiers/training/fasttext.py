@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from classifiers.fasttext import STAGE, Config
+import classifiers.fasttext as scorer
 from classifiers.fasttext.forms import Form, make_form
 from classifiers.training.data import Labelled, left_out, training_rows, with_negatives
 from classifiers.training.head import Trained
 from classifiers.training.page import evaluation_page, summary_of
 from pipeline.errors import ConfigError, UsageError
+from pipeline.recipe import optional_module
 
 POSITIVE, NEGATIVE = "hq", "lq"
 SETTINGS: dict[str, Any] = {  # Any: arguments of the library
@@ -83,15 +84,16 @@ def fit(lines: list[str], path: str, settings: dict[str, Any]) -> None:
 
     Raises: ConfigError if the library is not installed or cannot train, UsageError for a setting that it refuses.
     """
-    try:
-        from fasttext import train_supervised
-    except ImportError as error:
-        raise ConfigError("train fasttext needs fasttext-community: pip install 'bicorpus[train]'") from error
+    library = optional_module("fasttext", "fasttext-community", "train", "train fasttext")
+    if not hasattr(library, "train_supervised"):
+        raise ConfigError(
+            "train fasttext: another package provides `fasttext`; install fasttext-community instead"
+        )
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
         stream.flush()
         try:
-            model = train_supervised(input=stream.name, **(settings | _FIXED))
+            model = library.train_supervised(input=stream.name, **(settings | _FIXED))
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"train fasttext: {error}; settings of the library, such as dim=16") from error
     model.save_model(path)
@@ -99,8 +101,8 @@ def fit(lines: list[str], path: str, settings: dict[str, Any]) -> None:
 
 def score(path: str, texts: pa.ChunkedArray, form: str) -> np.ndarray:
     """Scores of texts by the stage: float64 (n,); texts without a feature have 0."""
-    config = Config(models={"model": path}, labels={"model": POSITIVE}, text={"model": form})
-    table = STAGE.load(config)(pa.table({"text": texts.cast(pa.large_string())}))
+    config = scorer.Config(models={"model": path}, labels={"model": POSITIVE}, text={"model": form})
+    table = scorer.STAGE.load(config)(pa.table({"text": texts.cast(pa.large_string())}))
     return np.asarray(table["model"].fill_null(0).combine_chunks(), np.float64)
 
 

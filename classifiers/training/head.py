@@ -15,7 +15,8 @@ from classifiers.training.data import Labelled, left_out, training_rows
 from classifiers.training.figures import fit_line
 from classifiers.training.page import evaluation_page, summary_of
 from classifiers.trees.lightgbm import pack
-from pipeline.errors import ConfigError, UsageError
+from pipeline.errors import UsageError
+from pipeline.recipe import optional_module
 
 SETTINGS: dict[str, Any] = {  # Any: settings of LightGBM
     "n_trees": 300, "learning_rate": 0.03, "num_leaves": 15, "min_data_in_leaf": 20, "feature_fraction": 0.5,
@@ -77,10 +78,7 @@ def fit(
     rows: np.ndarray, targets: np.ndarray, columns: list[str], settings: dict[str, Any], seed: int
 ) -> Head:
     """Fit trees to targets in [0, 1] by cross-entropy; the same trees on every run. rows: float64 (n, n_columns)."""
-    try:
-        import lightgbm
-    except ImportError as error:
-        raise ConfigError(f"train head: {error}; pip install 'bicorpus[train]'") from error
+    lightgbm = optional_module("lightgbm", "LightGBM", "train", "train head")
     names = [f"c{i}" for i in range(len(columns))]
     parameters = (
         {name: value for name, value in settings.items() if name != "n_trees"} | _FIXED | {"seed": seed}

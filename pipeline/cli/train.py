@@ -61,6 +61,8 @@ def train() -> None:
     """Train a model from labelled Parquet or JSON Lines files, evaluated on sources left out.
 
     The files have the columns text, lang, source and a label. Needs the extra `train`.
+
+    Example: bicorpus train head labels.parquet --label score --good keep --out value.npz
     """
 
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.kernels.fasttext import folded, model
-from tests.helpers.fasttext_model import WORDS, model_bytes
-from tests.stages.kernels.fasttext.test_predict import MODELS, TEXTS
+from tests.helpers.fasttext_model import MODELS, TEXTS, WORDS, model_bytes
 
 FORMS: dict[str, dict[str, Any]] = {  # Any: arguments of model_bytes
     **{name: form for name, form in MODELS.items() if form["loss"] != 1},
