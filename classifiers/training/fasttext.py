@@ -1,4 +1,4 @@
-"""Training of two-label fastText models, and mining of documents that resemble a seed set.
+"""Training of two-label fastText models.
 
 The library trains, in one thread, so that a model is the same on every run; `classifiers.fasttext` scores, in the
 evaluation as in a run.
@@ -26,8 +26,11 @@ from pipeline.recipe import optional_module
 
 POSITIVE, NEGATIVE = "hq", "lq"
 SETTINGS: dict[str, Any] = {  # Any: arguments of the library
-    "lr": 0.3, "dim": 16, "epoch": 10, "minCount": 2, "wordNgrams": 2, "bucket": 500_000, "loss": "softmax",
+    "lr": 0.3, "dim": 16, "minCount": 2, "wordNgrams": 2, "bucket": 500_000, "loss": "softmax",
 }  # fmt: skip
+N_STEPS, MAX_EPOCHS = 50_000, 100
+"""Documents that a training reads, repeated ones included, unless the settings name `epoch`: with few labels a fixed
+number of passes ends before the model has learnt."""
 _FIXED: dict[str, Any] = {"thread": 1, "verbose": 0, "seed": 1}
 
 
@@ -42,8 +45,8 @@ def train_fasttext(
     by the names of the library; negatives, further documents of the lower class (text, lang, source), learnt from and
     not evaluated on.
     """
-    settings = SETTINGS | settings
     everything = data if negatives is None else with_negatives(data, negatives)
+    settings = SETTINGS | {"epoch": epochs_for(len(everything.good))} | settings
     lines = training_lines(everything.table["text"], everything.good, form)
     scores = np.empty(len(data.good))
     with tempfile.TemporaryDirectory() as folder:
@@ -79,6 +82,11 @@ def training_lines(texts: pa.ChunkedArray, good: np.ndarray, form: str) -> list[
     ]
 
 
+def epochs_for(n_documents: int) -> int:
+    """Passes over this number of documents: 5 at least, MAX_EPOCHS at most."""
+    return max(5, min(MAX_EPOCHS, N_STEPS // max(n_documents, 1)))
+
+
 def fit(lines: list[str], path: str, settings: dict[str, Any]) -> None:
     """Train a model on these lines and write it.
 
@@ -93,7 +101,8 @@ def fit(lines: list[str], path: str, settings: dict[str, Any]) -> None:
         stream.write("\n".join(lines) + "\n")
         stream.flush()
         try:
-            model = library.train_supervised(input=stream.name, **(settings | _FIXED))
+            passes = {"epoch": epochs_for(len(lines))}
+            model = library.train_supervised(input=stream.name, **(passes | settings | _FIXED))
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"train fasttext: {error}; settings of the library, such as dim=16") from error
     model.save_model(path)
@@ -104,69 +113,6 @@ def score(path: str, texts: pa.ChunkedArray, form: str) -> np.ndarray:
     config = scorer.Config(models={"model": path}, labels={"model": POSITIVE}, text={"model": form})
     table = scorer.STAGE.load(config)(pa.table({"text": texts.cast(pa.large_string())}))
     return np.asarray(table["model"].fill_null(0).combine_chunks(), np.float64)
-
-
-def mine(
-    seeds: pa.Table,
-    pool: pa.Table,
-    out: str,
-    form: str,
-    settings: dict[str, Any],
-    rounds: int,
-    share: float,
-    seed: int,
-) -> Trained:
-    """Find documents of a pool that resemble a seed set, in rounds: train against the pool, add what scores best.
-
-    The first round takes random documents of the pool as negatives, later ones documents below the median. A fifth of
-    the sources of the seeds is left out, to measure how many of their documents are found again.
-
-    Args: seeds and pool, with columns text and source; rounds, at least 1; share, of the pool to add per round.
-    Source: DeepSeekMath, Shao et al. 2024, arXiv 2402.03300, section 2.1.
-    """
-    settings = SETTINGS | settings
-    random = np.random.Generator(np.random.PCG64(seed))
-    sources = np.array([str(source) for source in seeds["source"].to_pylist()])
-    names = np.unique(sources)
-    if len(names) < 2 or pool.num_rows < 10:
-        raise UsageError(
-            f"{len(names)} sources of seeds, {pool.num_rows} documents; expected 2 and 10 at least"
-        )
-    held = np.isin(sources, random.permutation(names)[: max(1, len(names) // 5)])
-    known, hidden = seeds["text"].filter(pa.array(~held)), seeds["text"].filter(pa.array(held))
-    added, found, report = np.zeros(pool.num_rows, bool), np.zeros(pool.num_rows), []
-    for number in range(rounds):
-        below = np.ones(pool.num_rows, bool) if number == 0 else found <= np.median(found)
-        n_seeds = len(known) + int(added.sum())
-        negatives = random.permutation(np.flatnonzero(below & ~added))[:n_seeds]
-        texts = [known, pool["text"].filter(pa.array(added)), pool["text"].take(pa.array(negatives))]
-        good = np.concatenate([np.ones(n_seeds, bool), np.zeros(len(negatives), bool)])
-        fit(training_lines(_joined(texts), good, form), out, settings)
-        found, again = score(out, pool["text"], form), score(out, hidden, form)
-        cut = float(np.quantile(found, 1 - share))
-        added |= found >= cut
-        report.append(
-            f"round {number + 1}: {int(added.sum()):,} of {pool.num_rows:,} documents added at {cut:.4f} and above; "
-            f"{100 * float((again >= cut).mean()):.1f} % of {len(hidden):,} seeds of left-out sources score as high"
-        )
-    stem = Path(out).with_suffix("")
-    order = np.argsort(-found, kind="stable")
-    order = order[added[order]]
-    mined = pool.take(pa.array(order)).append_column("mined_score", pa.array(found[order]))
-    pq.write_table(mined, f"{stem}.mined.parquet", compression="zstd")
-    card_lines = [
-        f"# {stem.name}: card", "", f"Mined from {pool.num_rows:,} documents by {len(seeds):,} seeds of {len(names):,} "
-        f"sources, form {form}, seed {seed}. The documents in {stem.name}.mined.parquet resemble the seeds; nobody has "
-        "read them.", "", *(f"- {line}" for line in report), "",
-    ]  # fmt: skip
-    Path(f"{stem}.md").write_text("\n".join(card_lines), encoding="utf-8")
-    return Trained((out, f"{stem}.md", f"{stem}.mined.parquet"), tuple(report))
-
-
-def _joined(texts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    return pa.chunked_array(
-        [chunk for text in texts for chunk in text.cast(pa.large_string()).chunks], pa.large_string()
-    )
 
 
 def card(

@@ -163,7 +163,7 @@ def mine(
     """
     arguments = _settings(settings)
     _print(
-        _module("fasttext").mine(_read(files), _read(pool_paths), out, form, arguments, rounds, share, seed),
+        _module("mine").mine(_read(files), _read(pool_paths), out, form, arguments, rounds, share, seed),
         as_json,
     )
 
