@@ -109,7 +109,7 @@ def fasttext(
 @files_argument
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="The model to write, .npz.")
 @click.option(
-    "--columns", default="signals,language,fluency,quality", show_default=True,
+    "--columns", default="signals,language,fluency", show_default=True,
     help="Columns to learn from, or stages for all their numbers; computed from the text if the files lack them.",
 )  # fmt: skip
 @click.option("--join", "more", multiple=True, type=click.Path(exists=True, dir_okay=False),
