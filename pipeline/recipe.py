@@ -155,7 +155,10 @@ def named_columns(config: Any, fields: Iterable[str]) -> list[str]:
 
 
 def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
-    """Return the step with `reads` extended by the columns that its config names; see Global.named."""
+    """Return the step with the columns of its config: `reads` extended by Global.named, or those of Stage.columns."""
+    if isinstance(step, Stage) and step.columns is not None:
+        reads, writes = step.columns(config)
+        return replace(step, reads=reads, writes=writes)
     more = named_columns(config, step.named) if isinstance(step, Global) else []
     return (
         replace(step, reads=(*step.reads, *(name for name in more if name not in step.reads)))
@@ -284,6 +287,17 @@ def _hides_ours(package: str) -> str | None:
 def absent(step: Any) -> list[str]:  # Any: the result of load_step
     """Return the modules that a step requires and that are not installed."""
     return [name for name in getattr(step, "requires", ()) if importlib.util.find_spec(name) is None]
+
+
+def optional_module(name: str, package: str, extra: str, where: str) -> Any:  # Any: a module without types
+    """Import a module that only an extra installs.
+
+    Raises: ConfigError if it is not installed, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{where} needs {package} ({error}): pip install 'bicorpus[{extra}]'") from error
 
 
 def package_file(module_file: str, *parts: str) -> str:

@@ -45,6 +45,10 @@ class Stage:
     kind: "cpu" stages run in the first wave that has their columns; "torch" and "service" stages run in separate waves,
         and only "service" stages may be impure.
     needs: modules of global steps without settings whose columns it reads; a run file need not name them.
+    columns: config -> (reads, writes), for a stage whose columns depend on its settings, such as one column per named
+        model; `reads` and `writes` are then those of the default config.
+    exact: floats follow from additions, multiplications, divisions and comparisons in a fixed order alone, so they are
+        equal on all machines without being rounded.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Stage:
     requires: tuple[str, ...] = ()
     notes: Callable[[Any], list[str]] | None = None
     needs: tuple[str, ...] = ()
+    columns: Callable[[Any], tuple[tuple[str, ...], pa.Schema]] | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.load, each):

@@ -193,14 +193,15 @@ class Corpus:
     def inputs(self, step: Stage | Global) -> list[pa.Table]:
         """The columns that a step reads, one table per shard; for a global step also `row`."""
         names = [*step.reads, ROW] if isinstance(step, Global) else list(step.reads)
-        columns = [self._column(name) for name in names]
+        columns = [self.column(name) for name in names]
         return [pa.table(list(values), names=names) for values in zip(*columns, strict=True)]
 
     def outcome(self, step: Global, n_partitions: int = 1) -> Outcome:
         """Run a global step with its default config."""
         return run_global(step, self.inputs(step), step.config(), n_partitions)
 
-    def _column(self, name: str) -> list[pa.ChunkedArray | pa.Array]:
+    def column(self, name: str) -> list[pa.ChunkedArray | pa.Array]:
+        """A canonical column, or one of a step, `stage.column`: one array per shard."""
         name = FORMAL.get(name, name)
         prefix, dot, column = name.partition(".")
         if not dot:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline import __version__
-from pipeline.cli import index, releases, stores
+from pipeline.cli import index, releases, stores, train
 from pipeline.cli.options import (
     check_target,
     engine_options,
@@ -333,7 +333,7 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-for command in (*releases.COMMANDS, *stores.COMMANDS, *index.COMMANDS):
+for command in (*releases.COMMANDS, *stores.COMMANDS, *index.COMMANDS, *train.COMMANDS):
     main.add_command(command)
 
 

@@ -40,7 +40,7 @@ _ARGS = (
     "maxn",
     "rate",
 )
-_ENTRY_TAIL = struct.Struct("<qb")  # count, type (0 a word, 1 a label)
+_ENTRY_TAIL = 9  # bytes of an entry after its name and NUL: count (8), type (1; 0 a word, 1 a label)
 _CENTROIDS = 256
 _LINE = 64  # bytes of a cache line
 
@@ -87,9 +87,11 @@ class FastText:
     tables: Tables
 
 
-def load(path: str | os.PathLike[str]) -> FastText:
+def load(path: str | os.PathLike[str], mapped: bool = False) -> FastText:
     """Read a supervised model; dense matrices stay memory-mapped if they are aligned in the file.
 
+    Args: mapped, leave all dense matrices memory-mapped, also those that kernels cannot read because they are not
+    aligned; gigabytes are then read only where they are used.
     Raises: ConfigError if the file is missing, is no fastText model, is truncated or contains word vectors only.
     """
     try:
@@ -99,7 +101,7 @@ def load(path: str | os.PathLike[str]) -> FastText:
         raise ConfigError(f"{path}: {error.strerror or error}; name an existing fastText model") from error
     except ValueError as error:  # an empty file cannot be mapped
         raise ConfigError(f"{path}: empty file; expected a fastText model (.bin or .ftz)") from error
-    reader = _Reader(data)
+    reader = _Reader(data, mapped)
     try:
         return _read_model(reader, path)
     except (struct.error, ValueError, IndexError) as error:
@@ -120,7 +122,7 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
         raise ConfigError(f"{path}: contains word vectors only; expected a supervised fastText model")
     if version < _VERSION:
         args["maxn"] = 0  # models of version 11 have no character n-grams, regardless of maxn
-    names, counts, n_words, n_pruned, pruned = reader.dictionary()
+    entries, bounds, counts, n_words, n_pruned, pruned = reader.dictionary()
     quantised = reader.flag()
     vectors = reader.matrix(quantised)
     quantised_output = reader.flag()
@@ -128,20 +130,18 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
     kept, ranks = np.empty(0, np.uint64), np.empty(0, np.int32)
     if n_pruned > 0:
         order = np.argsort(pruned[:, 0])
-        kept, ranks = _bitmap(pruned[order, 0], args["bucket"])
+        kept, ranks = bitmap(pruned[order, 0], args["bucket"])
         rows = np.concatenate([np.arange(n_words), n_words + pruned[order, 1]])
         vectors = np.take(vectors, rows, 0, out=aligned((len(rows), args["dim"]), np.float32))
-    entries = np.frombuffer(b"".join(names), np.uint8)
-    bounds = np.concatenate([[0], np.cumsum([len(name) for name in names])]).astype(np.int64)
     hierarchical = args["loss"] == HIERARCHICAL
     tables = Tables(
         vectors=vectors,
         output=output,
-        slots=_index(entries, bounds),
+        slots=index_entries(entries, bounds),
         entries=entries,
         bounds=bounds,
         n_words=n_words,
-        longest_entry=max(map(len, names)),
+        longest_entry=int(np.diff(bounds).max()),
         kept=kept,
         ranks=ranks,
         n_rows=0 if n_pruned == 0 else len(vectors) - n_words,
@@ -152,14 +152,15 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
         loss=args["loss"],
         children=_huffman(counts[n_words:]) if hierarchical else np.empty((0, 2), np.int32),
     )
-    return FastText(tuple(name.decode().removeprefix("__label__") for name in names[n_words:]), tables)
+    names = [entries[bounds[i] : bounds[i + 1]].tobytes().decode() for i in range(n_words, len(bounds) - 1)]
+    return FastText(tuple(name.removeprefix("__label__") for name in names), tables)
 
 
 class _Reader:
     """A position in the bytes of a model."""
 
-    def __init__(self, data: mmap.mmap) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: mmap.mmap, mapped: bool) -> None:
+        self.data, self.at, self.mapped = data, 0, mapped
 
     def take(self, form: str) -> tuple[Any, ...]:  # Any: the types of the struct format
         """Unpack the next values."""
@@ -175,26 +176,32 @@ class _Reader:
         """Read the next `count` numbers, copied only if they are not aligned in the file; (count,) of this dtype."""
         values = np.frombuffer(self.data, dtype, count, self.at)
         self.at += values.nbytes
-        return np.require(values, requirements="A")
+        return values if self.mapped else np.require(values, requirements="A")
 
-    def dictionary(self) -> tuple[list[bytes], np.ndarray, int, int, np.ndarray]:
+    def dictionary(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int, np.ndarray]:
         """Read the dictionary: words, then labels.
 
-        Returns: names; int64 (n_entries,), counts; number of words; number of n-grams kept by pruning, -1 for a model
-        that was not pruned; int32 (n_kept, 2), bucket and row of these n-grams.
+        Returns: uint8, all names, one after another; int64 (n_entries + 1,), where each begins in them; int64
+        (n_entries,), counts; number of words; number of n-grams kept by pruning, -1 for a model that was not pruned;
+        int32 (n_kept, 2), bucket and row of these n-grams.
         """
         size, n_words, _, _, n_pruned = self.take("<iiiqq")
-        names, counts, kinds = [], np.empty(size, np.int64), np.empty(size, np.int8)
-        for entry in range(size):
-            end = self.data.find(b"\0", self.at)
-            if end < 0:
-                raise ValueError("a dictionary entry without an end")
-            names.append(self.data[self.at : end])
-            counts[entry], kinds[entry] = _ENTRY_TAIL.unpack_from(self.data, end + 1)
-            self.at = end + 1 + _ENTRY_TAIL.size
+        left = np.frombuffer(self.data, np.uint8, offset=self.at)
+        bounds, counts, kinds = (
+            np.zeros(size + 1, np.int64),
+            np.empty(size, np.int64),
+            np.empty(size, np.int8),
+        )
+        n_bytes = _find_entries(left, bounds, counts, kinds)
+        if n_bytes < 0:
+            raise ValueError("a dictionary entry without an end")
+        entries = np.empty(bounds[-1], np.uint8)
+        _copy_entries(left, bounds, entries)
+        self.at += n_bytes
         if not np.array_equal(kinds, np.arange(size) >= n_words):
             raise ValueError("words and labels are not in order")
-        return names, counts, n_words, n_pruned, self.array(np.int32, 2 * max(n_pruned, 0)).reshape(-1, 2)
+        pruned = np.require(self.array(np.int32, 2 * max(n_pruned, 0)), requirements="A")
+        return entries, bounds, counts, n_words, n_pruned, pruned.reshape(-1, 2)
 
     def matrix(self, quantised: bool) -> np.ndarray:
         """Read a dense matrix, or decode a product-quantised one: float32 (n_rows, n_columns)."""
@@ -228,7 +235,7 @@ def aligned(shape: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
     return space[first : first + size].view(dtype).reshape(shape)
 
 
-def _bitmap(buckets: np.ndarray, n_buckets: int) -> tuple[np.ndarray, np.ndarray]:
+def bitmap(buckets: np.ndarray, n_buckets: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a bitmap of sorted buckets, uint64, and the number of buckets before each of its words, int32."""
     bits = np.zeros(-(-n_buckets // 64) * 64, np.uint8)
     bits[buckets] = 1
@@ -269,7 +276,39 @@ def fnv(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _index(entries: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+def _find_entries(data, bounds, counts, kinds):  # type: ignore[no-untyped-def]
+    """Write where each name begins, if they are put together, its count and its type; return the bytes of all entries.
+
+    -1 if the data ends before the last entry does.
+    """
+    at = 0
+    for entry in range(len(counts)):
+        start = at
+        while at < len(data) and data[at] != 0:
+            at += 1
+        if at + 1 + _ENTRY_TAIL > len(data):
+            return -1
+        bounds[entry + 1] = bounds[entry] + at - start
+        count = np.uint64(0)
+        for i in range(8):
+            count |= np.uint64(data[at + 1 + i]) << np.uint64(8 * i)
+        counts[entry] = np.int64(count)
+        kinds[entry] = data[at + _ENTRY_TAIL]
+        at += 1 + _ENTRY_TAIL
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _copy_entries(data, bounds, entries):  # type: ignore[no-untyped-def]
+    at = 0
+    for entry in range(len(bounds) - 1):
+        for i in range(bounds[entry], bounds[entry + 1]):
+            entries[i] = data[at + i - bounds[entry]]
+        at += bounds[entry + 1] - bounds[entry] + 1 + _ENTRY_TAIL
+
+
+@njit(cache=True, nogil=True)
+def index_entries(entries: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Build an open-addressing table of the dictionary entries, at most half full: int32."""
     size = 16
     while size < 2 * len(bounds):

@@ -156,7 +156,7 @@ def _score_all(output, loss, hidden, scores):  # type: ignore[no-untyped-def]
         scores[label] = _dot(output, label, hidden)
     if loss != SOFTMAX:
         for label in range(len(scores)):
-            scores[label] = _sigmoid(scores[label])
+            scores[label] = sigmoid(scores[label])
         return
     highest, total = scores.max(), np.float32(0)
     for label in range(len(scores)):
@@ -167,7 +167,8 @@ def _score_all(output, loss, hidden, scores):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):  # type: ignore[no-untyped-def]
+    """The logistic function of a float32 as the library looks it up, float32."""
     if x < -_SIGMOID_SPAN:
         return np.float32(0)
     if x > _SIGMOID_SPAN:

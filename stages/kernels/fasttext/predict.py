@@ -75,16 +75,21 @@ def predict_utf8(
     labels, probabilities = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
     data = data.view()
     data.setflags(write=False)  # one numba type for the kernel
-    n_words = 256
-    while n_words < _MEMO_WORDS and n_words * _MEMO_BYTES < len(data):
-        n_words *= 2
-    memo = aligned((n_words, _MEMO_WIDTH), np.int32)
-    keys = memo.view(np.uint64)
-    _predict(model.tables, data, _octets(data), starts, ends, labels, probabilities, memo, keys)
+    memo, keys = make_memo(len(data))
+    _predict(model.tables, data, octets_of(data), starts, ends, labels, probabilities, memo, keys)
     return labels, probabilities
 
 
-def _octets(data: np.ndarray) -> np.ndarray:
+def make_memo(n_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Allocate the cache of words for a batch of this size: int32 (n, _MEMO_WIDTH) and the same memory as uint64."""
+    n_words = 256
+    while n_words < _MEMO_WORDS and n_words * _MEMO_BYTES < n_bytes:
+        n_words *= 2
+    memo = aligned((n_words, _MEMO_WIDTH), np.int32)
+    return memo, memo.view(np.uint64)
+
+
+def octets_of(data: np.ndarray) -> np.ndarray:
     """Return the eight bytes from each byte on as one number: uint64 (n_bytes - 7,), a view of the same memory.
 
     Fewer than 16 bytes are copied, because numba infers another type for such a short array.
@@ -103,7 +108,7 @@ def _predict(  # type: ignore[no-untyped-def]  # numba infers types
     longest = 0
     for doc in range(len(starts)):
         longest = max(longest, ends[doc] - starts[doc])
-    scratch, walk = _make_scratch(tables, longest), make_walk(len(tables.output), labels.shape[1])
+    scratch, walk = make_scratch(tables, longest), make_walk(len(tables.output), labels.shape[1])
     hidden = np.empty(tables.vectors.shape[1], np.float32)
     for doc in range(len(starts)):
         hidden[:] = 0
@@ -116,7 +121,7 @@ def _predict(  # type: ignore[no-untyped-def]  # numba infers types
 
 
 @njit(cache=True, nogil=True)
-def _make_scratch(tables, n_bytes):  # type: ignore[no-untyped-def]
+def make_scratch(tables, n_bytes):  # type: ignore[no-untyped-def]
     """Allocate scratch memory for documents of at most `n_bytes`; untouched pages cost nothing."""
     room = 1 + _MEMO_ROWS + tables.word_ngrams
     values, grams, found = make_space(tables.maxn)
@@ -133,12 +138,34 @@ def _make_scratch(tables, n_bytes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _sum_features(tables, data, octets, at, end, hidden, scratch, memo, keys):  # type: ignore[no-untyped-def]
-    """Add up the rows of all features of data[at:end] in `hidden`; return the number of features.
+    """Add up the rows of all features of data[at:end] in `hidden`; return the number of features."""
+    n_features, n_hashes = sum_words(tables, data, octets, at, end, hidden, scratch, memo, keys)
+    if tables.n_rows > 0:
+        n_features += sum_word_ngrams(tables, tables.vectors, tables.n_words, n_hashes, hidden, scratch)
+    return n_features
+
+
+@njit(cache=True, nogil=True)
+def sum_word_ngrams(tables, vectors, first, n_hashes, hidden, scratch):  # type: ignore[no-untyped-def]
+    """Add up the rows of word n-grams, of which vectors[first] is the first, in `hidden`; return their number."""
+    rows = scratch.rows
+    n_added, n_rows = note_word_ngrams(
+        scratch.hashes, n_hashes, tables.word_ngrams, tables.bucket, tables.kept, tables.ranks, first, rows, 0,
+        vectors, hidden,
+    )  # fmt: skip
+    add_rows(vectors, rows, n_rows, hidden)
+    return n_added + n_rows
+
+
+@njit(cache=True, nogil=True)
+def sum_words(tables, data, octets, at, end, hidden, scratch, memo, keys):  # type: ignore[no-untyped-def]
+    """Add up the rows of the words of data[at:end] and of their character n-grams in `hidden`.
 
     Functions called for each word are inlined and take plain arrays, otherwise numba counts references atomically.
+    Returns: the number of rows, and the number of hashes of words written to `scratch.hashes`.
 
     Args: memo and keys, int32 (n, _MEMO_WIDTH) and the same memory as uint64, a hash table of earlier words of the
-    batch; octets, from _octets.
+    batch; octets, from octets_of.
     """
     slots, entries, bounds, vectors = tables.slots, tables.entries, tables.bounds, tables.vectors
     kept, ranks, n_words, bucket = tables.kept, tables.ranks, tables.n_words, tables.bucket
@@ -198,10 +225,5 @@ def _sum_features(tables, data, octets, at, end, hidden, scratch, memo, keys):  
         if len(hashes) > 0:
             hashes[n_hashes] = np.int32(value)
             n_hashes += 1
-    if tables.n_rows > 0:
-        n_new, n_rows = note_word_ngrams(
-            hashes, n_hashes, tables.word_ngrams, bucket, kept, ranks, n_words, rows, n_rows, vectors, hidden
-        )
-        n_added += n_new
     add_rows(vectors, rows, n_rows, hidden)
-    return n_added + n_rows
+    return n_added + n_rows, n_hashes

@@ -14,34 +14,10 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from stages.kernels.fasttext import predict
-from tests.helpers.fasttext_model import LABELS, WORDS, model_bytes
+from tests.helpers.fasttext_model import MODELS, TEXTS, model_bytes
 from tests.helpers.paths import ROOT
 
 LID = ROOT / "classifiers" / "models" / "lid.176.ftz"
-PIECES = [*WORDS, *LABELS, "__label__new", "__label_", " ", "\n", "\t", "\r", "\v", "\0", "\u3000", "\u00a0"]
-PIECES += ["ab", "中文没有空格", "😀", "é", "ÿ", "<", ">", "z" * 35, "　全角", "hello hello"]
-TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=60)
-MODELS: dict[str, dict[str, Any]] = {  # Any: arguments of model_bytes
-    "hierarchical": {"loss": 1, "minn": 2, "maxn": 4},
-    "negative": {"loss": 2, "minn": 3, "maxn": 3},
-    "softmax": {"loss": 3, "minn": 1, "maxn": 6, "word_ngrams": 3},
-    "one_vs_all": {"loss": 4, "minn": 0, "maxn": 0, "word_ngrams": 2},
-    "words_only": {"loss": 3, "minn": 0, "maxn": 0},
-    "no_end_token": {"loss": 3, "minn": 0, "maxn": 0, "words": WORDS[1:]},
-    "old_version": {"loss": 3, "minn": 2, "maxn": 3, "version": 11},
-    "quantised": {"loss": 3, "minn": 2, "maxn": 4, "quantised": True, "dim": 7},
-    "pruned": {
-        "loss": 1,
-        "minn": 1,
-        "maxn": 4,
-        "word_ngrams": 2,
-        "quantised": True,
-        "kept": 0.5,
-        "norm": True,
-    },
-    "pruned_all": {"loss": 3, "minn": 2, "maxn": 4, "word_ngrams": 2, "quantised": True, "kept": 0.0},
-    "quantised_output": {"loss": 3, "minn": 2, "maxn": 2, "quantised": True, "output": True, "norm": True},
-}
 Pair = tuple[predict.FastText, Any]
 """A model and the library's own, which has no types."""
 

@@ -1,0 +1,1 @@
+"""Training from labelled tables: fastText models and heads, with their evaluation on sources left out."""

@@ -1,0 +1,223 @@
+"""Commands that train models from labelled files: fastText models, heads over columns, mining of similar documents.
+
+Training is in `classifiers`, which is loaded by name; this module reads the files and prints what was written.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+import click
+
+from pipeline.cli.options import json_option, split_names
+
+TRAINING = "classifiers.training"
+
+files_argument = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
+)
+seed_option = click.option("--seed", type=int, default=1, show_default=True, help="Seed of everything drawn.")
+settings_option = click.option("--settings", help="Settings of the library, such as dim=16,epoch=5.")
+FORMS = ("plain", "dclm", "characters", "jieba")
+form_option = click.option(
+    "--text", "form", default="characters", show_default=True, type=click.Choice(FORMS),
+    help="Form of the text; name it in the run file too.",
+)  # fmt: skip
+
+
+def label_options(command: Any) -> Any:  # Any: a function before and after click's decorators
+    """Add the options that say what is learnt and what is left out."""
+    options = (
+        click.option(
+            "--label", default="label", show_default=True, help="Column of labels: two values, or grades."
+        ),
+        click.option(
+            "--good", help="The upper class: a column of booleans, or >=NUMBER.  [default: upper half]"
+        ),
+        click.option(
+            "--fold", help="Column of folds, or `source` for one per source.  [default: --folds by size]"
+        ),
+        click.option(
+            "--folds",
+            "n_folds",
+            type=click.IntRange(2),
+            default=5,
+            show_default=True,
+            help="Folds by source.",
+        ),
+        settings_option,
+        seed_option,
+        json_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def train() -> None:
+    """Train a model from labelled Parquet or JSON Lines files, evaluated on sources left out.
+
+    The files have the columns text, lang, source and a label. Needs the extra `train`.
+
+    Example: bicorpus train head labels.parquet --label score --good keep --out value.npz
+    """
+
+
+@train.command()
+@files_argument
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The model to write, .bin.")
+@form_option
+@click.option(
+    "--pool",
+    "pool_path",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Unlabelled documents with a score.",
+)
+@click.option(
+    "--pool-score", help="Column of the pool; negatives are drawn between its median and third quartile."
+)
+@click.option(
+    "--negatives", type=click.IntRange(1), default=1000, show_default=True, help="Negatives from the pool."
+)
+@label_options
+def fasttext(
+    files: tuple[str, ...], out: str, form: str, pool_path: str | None, pool_score: str | None, negatives: int,
+    label: str, good: str | None, fold: str | None, n_folds: int, settings: str | None, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Train a two-label fastText model; write it with a card and an evaluation page.
+
+    Example: bicorpus train fasttext labels.parquet --label score --good keep --fold fold --out keep.bin
+    """
+    from pipeline.errors import UsageError
+
+    if (pool_path is None) != (pool_score is None):
+        raise UsageError("--pool and --pool-score go together")
+    training = _module("data")
+    data = training.read_labelled(_read(files), label, good, fold, n_folds)
+    if "text" not in data.table.column_names:
+        raise UsageError("no column 'text' in the labelled files")
+    drawn = None
+    if pool_path is not None:
+        drawn = training.third_quartile(_read((pool_path,)), pool_score, negatives, seed)
+    _print(_module("fasttext").train_fasttext(data, out, form, _settings(settings), drawn), as_json)
+
+
+@train.command()
+@files_argument
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The model to write, .npz.")
+@click.option(
+    "--columns", default="signals,language,fluency", show_default=True,
+    help="Columns to learn from, or stages for all their numbers; computed from the text if the files lack them.",
+)  # fmt: skip
+@click.option("--join", "more", multiple=True, type=click.Path(exists=True, dir_okay=False),
+              help="Files with further columns, such as labels of rows of a store; repeatable.")  # fmt: skip
+@click.option("--on", default="row", show_default=True, help="Key of --join; `row` is the position in FILES.")
+@label_options
+def head(
+    files: tuple[str, ...], out: str, columns: str, more: tuple[str, ...], on: str, label: str, good: str | None,
+    fold: str | None, n_folds: int, settings: str | None, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Train trees over columns of stages, of your own or imported; write them with a card and an evaluation page.
+
+    FILES may be rows of a store, written by `bicorpus export` with the columns to learn from.
+
+    Example: bicorpus train head labels.parquet --label score --good keep --fold fold --out value.npz
+    """
+    from dataclasses import replace
+
+    from pipeline.checking.computed import with_columns
+
+    table = _read(files)
+    for path in more:
+        table = _module("data").joined(table, _read((path,)), on, path)
+    data = _module("data").read_labelled(table, label, good, fold, n_folds)
+    table, names = with_columns(data.table, split_names(columns) or [])
+    data = replace(data, table=table)
+    _print(_module("head").train_head(data, names, out, _settings(settings), seed), as_json)
+
+
+@train.command()
+@files_argument
+@click.option("--pool", "pool_paths", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False),
+              help="Documents to search; repeatable.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The model to write, .bin.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=2, show_default=True, help="Trainings, one after another."
+)
+@click.option("--share", type=click.FloatRange(0, 0.5, min_open=True), default=0.05, show_default=True,
+              help="Share of the pool to add per round.")  # fmt: skip
+@form_option
+@settings_option
+@seed_option
+@json_option
+def mine(
+    files: tuple[str, ...], pool_paths: tuple[str, ...], out: str, rounds: int, share: float, form: str,
+    settings: str | None, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Find documents of a pool that resemble the seed set in FILES; write them, best first, and the fastText model.
+
+    Example: bicorpus train mine textbooks.parquet --pool crawl.parquet --out textbook.bin
+    """
+    arguments = _settings(settings)
+    _print(
+        _module("mine").mine(_read(files), _read(pool_paths), out, form, arguments, rounds, share, seed),
+        as_json,
+    )
+
+
+def _module(name: str) -> Any:  # Any: a module of the package that this one must not import
+    return importlib.import_module(f"{TRAINING}.{name}")
+
+
+def _read(paths: tuple[str, ...]) -> Any:  # Any: pyarrow.Table, imported late
+    """Rows of Parquet and JSON Lines files.
+
+    Raises: UsageError for a file that is neither, or files whose columns have different types.
+    """
+    import pyarrow as pa
+    import pyarrow.json
+    import pyarrow.parquet
+
+    from pipeline.errors import UsageError
+
+    tables = []
+    for path in paths:
+        try:
+            read = pyarrow.parquet.read_table if path.endswith(".parquet") else pyarrow.json.read_json
+            tables.append(read(path))
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{path}: {error}; expected Parquet or JSON Lines") from error
+    try:
+        return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    except pa.ArrowException as error:
+        raise UsageError(f"{', '.join(paths)}: {error}; expected the same columns in each") from error
+
+
+def _settings(text: str | None) -> dict[str, Any]:  # Any: a number or text
+    """Settings NAME=VALUE, numbers as numbers."""
+    from pipeline.errors import UsageError
+
+    settings: dict[str, Any] = {}
+    for item in split_names(text) or []:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"--settings {item!r}; expected NAME=VALUE, such as dim=16")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
+
+
+def _print(trained: Any, as_json: bool) -> None:  # Any: Trained, of a package that this one must not import
+    if as_json:
+        click.echo(json.dumps({"files": trained.files, "lines": trained.lines}, ensure_ascii=False))
+        return
+    for line in (*trained.lines, *trained.files):
+        click.echo(line)
+
+
+COMMANDS = (train,)
