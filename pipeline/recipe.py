@@ -155,8 +155,14 @@ def named_columns(config: Any, fields: Iterable[str]) -> list[str]:
 
 
 def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
-    """Return the step with `reads` extended by the columns that its config names; see Global.named."""
-    more = named_columns(config, step.named) if isinstance(step, Global) else []
+    """Return the step with the `reads` and `writes` of its config; see Global.named, reads_of and writes_of."""
+    if not isinstance(step, Global):
+        return step
+    if step.reads_of is not None:
+        step = replace(step, reads=step.reads_of(config))
+    if step.writes_of is not None:
+        step = replace(step, writes=step.writes_of(config))
+    more = named_columns(config, step.named)
     return (
         replace(step, reads=(*step.reads, *(name for name in more if name not in step.reads)))
         if more

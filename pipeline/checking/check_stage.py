@@ -30,7 +30,7 @@ from pipeline.checking.check_global import (
 from pipeline.checking.in_memory import PACKAGES, Corpus, find_step, loaded, split_batches, table_of, values
 from pipeline.checking.sample_texts import TEXTS
 from pipeline.errors import StageError
-from pipeline.recipe import canonical_json, config_of, step_recipe
+from pipeline.recipe import canonical_json, config_of, reading_named, step_recipe
 from pipeline.schema import CANONICAL, HANDED, SPANS
 from pipeline.spans import check_spans
 from pipeline.stage import Global, Stage, shortened
@@ -301,6 +301,9 @@ def check_stage(
         return
     if isinstance(step, Global):
         config = step.config() if config is None else config
+        named = reading_named(step, config)
+        assert isinstance(named, Global)
+        step = named
         shards = corpus_of(texts, packages).inputs(step)
         for name, (check_global, advice) in GLOBAL_CHECKS.items():
             yield _attempt(name, lambda check=check_global: check(step, config, shards), advice)  # type: ignore[misc]
