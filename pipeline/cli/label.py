@@ -21,7 +21,10 @@ answers_argument = click.argument("files", metavar="ANSWERS...", nargs=-1, requi
 
 @click.group()
 def label() -> None:
-    """Label documents by reading: draw a sheet, import the answers, compare labellers."""
+    """Label documents by reading: draw a sheet, import the answers, compare labellers.
+
+    Example: bicorpus label sheet run.yaml --store ./store --to labels.html
+    """
 
 
 @label.command()

@@ -1,8 +1,8 @@
 """Draws documents of a build for labelling: spread over languages, scores, lengths and domains.
 
 Each language gets the same number, and within it each quantile of the score. Within a quantile, documents are taken in
-turn from each length class, and within that in turn from each domain. Ties are decided by a keyed hash of the document's
-id, so that a draw is repeated by the same seed, and does not depend on shards.
+turn from each length class, and within that in turn from each domain. Ties are decided by a keyed hash of the
+document's id, so that a draw is repeated by the same seed, and does not depend on shards.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ function go(to) {
   keep();
   show();
   window.scrollTo(0, 0);
+  $("questions").scrollTop = 0;
 }
 function goOpen() {
   const n = documents.length;
@@ -128,6 +129,8 @@ function show() {
     label.append(box, " ", make("kbd", choice.key), " " + choice[language]);
     return label;
   });
+  const flagged = field(rubric.flags.title[language], "", ...flags);
+  flagged.firstChild.append(" ", make("kbd", "Shift +"));
   const note = make("textarea", undefined, {id: "note", maxlength: "500", "aria-label": w.note});
   note.value = one.note || "";
   note.addEventListener("input", () => { answer().note = note.value; keep(); });
@@ -140,7 +143,7 @@ function show() {
     field(rubric.keep.title[language], rubric.keep[language],
       pressed(w.yes, "y", one.keep === true, () => set("keep", true), {id: "yes"}), " ",
       pressed(w.no, "n", one.keep === false, () => set("keep", false), {id: "no"})),
-    list("kind", "k", one), field(rubric.flags.title[language], "", ...flags), list("domain", "d", one), noted,
+    list("kind", "k", one), flagged, list("domain", "d", one), noted,
   );
   if (active && $(active)) $(active).focus();
   progress();

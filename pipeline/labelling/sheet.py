@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 FIELDS = ("doc_id", "score", "keep", "kind", "flags", "domain", "note", "labeller")
 """Columns of answers; flags are separated by `|`."""
 CUT = "\n\n[…]\n\n"
-"""What stands for the parts of a long text that are left out."""
+"""In place of the parts of a long text that are left out."""
 
 
 def shown_text(text: str, max_chars: int) -> str:

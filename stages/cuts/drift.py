@@ -1,8 +1,8 @@
 """Drift of a population against edges that were given: how its shares differ from those that the edges were made for.
 
 The population stability index (PSI) sums (a - e) * ln(a / e) over the buckets, where e and a are the expected and the
-actual share of each; shares below LEAST count as LEAST, so that an empty bucket has a finite part. By a rule of thumb of
-credit scoring, below 0.1 there is hardly any drift, above 0.25 a large one.
+actual share of each; shares below LEAST count as LEAST, so that an empty bucket has a finite part. By a rule of thumb
+of credit scoring, below 0.1 there is hardly any drift, above 0.25 a large one.
 Source: Siddiqi, Credit Risk Scorecards, 2006, chapter 9.
 """
 
