@@ -43,7 +43,7 @@ from stages.cuts.edges import (
     to_keys,
 )
 from stages.cuts.given import Given, given_edges
-from stages.cuts.overview import OVERLAP, overlap, samples
+from stages.cuts.overview import OVERLAP, add_up, overlap, samples
 from stages.kernels.text.hashing import ODD_A, string_keys
 
 SCORES = ("quality.reference", "quality.intact")
@@ -196,7 +196,12 @@ def map_scores(table: pa.Table, config: Config) -> pa.Table:
 
     Args: table, with the columns of `reads_of` and `row`.
     Returns: `key`, the columns of `rows_schema`, `cluster` and `doc_id`.
+    Raises: ConfigError if a scorer or the size is no column of numbers, which is known late of columns of records.
     """
+    for name in (*config.columns, config.size_column):
+        dtype = table[name].type
+        if not (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
+            raise ConfigError(f"cuts: {name} is {dtype}; expected a column of numbers")
     keys = [to_keys(table[name], name in config.low_is_best) for name in config.columns]
     scored = np.any([column != NO_SCORE for column in keys], axis=0)
     columns = [pa.array(column[scored]) for column in keys]
@@ -265,18 +270,16 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     everyone = {**groups, ALL: np.arange(len(weight))}
     shown = placed | {ENSEMBLE: ensemble}
     listed = edges if config.given else _with_ensemble(edges, everyone, ensemble, weight, config.n_buckets)
+    overlaps = [
+        line
+        for language, rows in groups.items()
+        if np.any(weight[rows])
+        for line in overlap(language, _of(shown, rows), weight[rows], config.n_buckets - 1)
+    ]
     artefacts = {
         "edges": list_edges(listed, config.low_is_best),
         "summary": summary(edges, everyone, weight, ensemble, config),
-        "overlap": pa.Table.from_pylist(
-            [
-                line
-                for language, rows in everyone.items()
-                if np.any(weight[rows])
-                for line in overlap(language, _of(shown, rows), weight[rows], config.n_buckets - 1)
-            ],
-            schema=OVERLAP,
-        ),
+        "overlap": pa.Table.from_pylist([*overlaps, *add_up(overlaps)], schema=OVERLAP),
         "samples": samples(groups, shown, weight, table["draw"].to_numpy(), row, config.n_buckets),
     }
     if config.given:

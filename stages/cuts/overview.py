@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,17 +30,20 @@ SAMPLES = pa.schema(
 SAMPLE_LANGUAGES = 4
 SAMPLE_DOCUMENTS = 2
 """Number of languages, the largest, with samples, and of documents per bucket."""
+FIRST = 50
+"""Documents per bucket, on average, among which samples are looked for first."""
 
 
 def overlap(
     language: str, placed: Mapping[str, np.ndarray], weight: np.ndarray, top: int
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:  # Any: text or numbers
     """Rows of OVERLAP of one language.
 
     Args: placed, scorer -> int32 (n_rows,), bucket or -1; weight, int32 (n_rows,); top, the last bucket.
     """
-    counted = weight > 0
-    in_top = {scorer: counted & (buckets == top) for scorer, buckets in placed.items()}
+    chosen = np.flatnonzero(np.any([buckets == top for buckets in placed.values()], axis=0) & (weight > 0))
+    weight = weight[chosen]
+    in_top = {scorer: buckets[chosen] == top for scorer, buckets in placed.items()}
     rows = []
     for scorer, ours in in_top.items():
         total = int(weight[ours].sum(dtype=np.int64))
@@ -50,6 +54,21 @@ def overlap(
             row = (language, scorer, other, int(np.count_nonzero(both)), size, share)
             rows.append(dict(zip(OVERLAP.names, row, strict=True)))
     return rows
+
+
+def add_up(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:  # Any: text or numbers
+    """Rows of OVERLAP for all languages together, from those of each."""
+    total: dict[tuple[str, str], list[int]] = {}
+    for line in rows:
+        sums = total.setdefault((line["scorer"], line["other"]), [0, 0])
+        sums[0] += line["documents"]
+        sums[1] += line["size"]
+    lines = []
+    for (scorer, other), (documents, size) in total.items():
+        own = total[scorer, scorer][1]
+        row = (ALL, scorer, other, documents, size, round(size / own, 6) if own else None)
+        lines.append(dict(zip(OVERLAP.names, row, strict=True)))
+    return lines
 
 
 def samples(
@@ -68,17 +87,20 @@ def samples(
     tables = []
     for language in largest[:SAMPLE_LANGUAGES]:
         rows = groups[language][weight[groups[language]] > 0]
+        first = _smallest(rows, draw, row, FIRST * n_buckets)
         for scorer, buckets in placed.items():
             for bucket in range(n_buckets):
-                drawn = _smallest(rows[buckets[rows] == bucket], draw, row)
+                drawn = first[buckets[first] == bucket][:SAMPLE_DOCUMENTS]
+                if len(drawn) < SAMPLE_DOCUMENTS:  # a small bucket: all of its documents have to be looked at
+                    drawn = _smallest(rows[buckets[rows] == bucket], draw, row, SAMPLE_DOCUMENTS)
                 labels = [pa.repeat(value, len(drawn)) for value in (language, scorer, np.int32(bucket))]
                 tables.append(pa.table([*labels, pa.array(row[drawn])], schema=SAMPLES))
     return pa.concat_tables(tables) if tables else SAMPLES.empty_table()
 
 
-def _smallest(members: np.ndarray, draw: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """The SAMPLE_DOCUMENTS members with the smallest (draw, row), in this order, without sorting all of them."""
-    if len(members) > SAMPLE_DOCUMENTS:
+def _smallest(members: np.ndarray, draw: np.ndarray, row: np.ndarray, n: int) -> np.ndarray:
+    """The n members with the smallest (draw, row), in this order, without sorting all of them."""
+    if len(members) > n:
         draws = draw[members]
-        members = members[draws <= np.partition(draws, SAMPLE_DOCUMENTS - 1)[SAMPLE_DOCUMENTS - 1]]
-    return members[np.lexsort((row[members], draw[members]))][:SAMPLE_DOCUMENTS]
+        members = members[draws <= np.partition(draws, n - 1)[n - 1]]
+    return members[np.lexsort((row[members], draw[members]))][:n]

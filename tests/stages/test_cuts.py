@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError, ExpectationError
 from pipeline.recipe import reading_named
 from pipeline.stage import Global, Outcome
-from stages.cuts import GLOBAL, Config
+from stages.cuts import GLOBAL, Config, map_scores
 from stages.cuts.edges import ALL, ENSEMBLE, NO_SCORE, to_keys, to_value
 from stages.cuts.given import COLUMNS
 from tests.helpers.run_global import number_rows, run_global
@@ -342,6 +342,13 @@ def test_buckets_hold_equal_tokens() -> None:
     assert outcome.rows is not None
     assert outcome.rows.sort_by("row")["b_bucket"].to_pylist() == [0, 0, 0, 1]
     assert {row["unit"] for row in outcome.artefacts["summary"].to_pylist()} == {"tokens.n_tokens"}
+
+
+def test_text_is_no_score() -> None:
+    """A column of text, whose dtype is known only when records are read, is named."""
+    table = any_table({"a.b": [1.0]}).set_column(0, "a.b", pa.chunked_array([["high"]]))
+    with pytest.raises(ConfigError, match=r"cuts: a\.b is string; expected a column of numbers"):
+        map_scores(number_rows([table])[0], Config(scores=("a.b",), size="tokens.n_tokens"))
 
 
 def test_the_head_decides() -> None:
