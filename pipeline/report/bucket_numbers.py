@@ -42,7 +42,7 @@ def bucket_numbers(
         if name != "drift" or store.exists(f"{folder}/drift.parquet"):
             with store.open(f"{folder}/{name}.parquet") as stream:
                 tables[name] = pq.read_table(stream)
-    edges = tables["edges"].select(["language", "scorer", "bucket", "lower", "size"])
+    edges = tables["edges"].select(["language", "scorer", "bucket", "lower", "size", "effective"])
     return {
         "step": step,
         "edges": [list(row.values()) for row in edges.to_pylist()],

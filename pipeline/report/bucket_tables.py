@@ -51,13 +51,23 @@ def drift_table(drift: Sequence[Drift]) -> str:
     ordered = sorted(drift, key=lambda row: (-row.psi, row.language, row.scorer))[:SHOWN_DRIFTS]
     rows = [
         [
-            f"{row.language}, {row.scorer}", row.documents, f"{row.psi:.4f}", f"{row.moved:.1%}",
+            f"{row.language}, {row.scorer}", row.documents, f"{row.psi:.4f}", f"{row.chance:.4f}",
+            f"{row.moved:.1%}",
             f"{row.worst_bucket}: {row.expected:.1%} → {row.actual:.1%}", row.cut_by,
         ]
         for row in ordered
     ]  # fmt: skip
     return table(
-        ["language, scorer", "documents", "psi", "moved", "bucket that differs most", "edges of"], rows
+        [
+            "language, scorer",
+            "documents",
+            "psi",
+            "by chance",
+            "moved",
+            "bucket that differs most",
+            "edges of",
+        ],
+        rows,
     )
 
 

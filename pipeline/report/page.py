@@ -230,7 +230,8 @@ def scorer_parts(numbers: ReleaseNumbers) -> list[str]:
     if found.drift is not None:
         note = (
             "Against the documents that the given bucket edges were made from. The population stability index (psi) is "
-            "small below 0.1 and large above 0.25; moved is the share of the population in other buckets than expected."
+            "small below 0.1 and large above 0.25; by chance alone, one of a thousand samples of this size exceeds the "
+            "next number. Moved is the share of the population in other buckets than expected."
         )
         parts += section("Drift", drift_table(found.drift), note=note)
     if found.samples:

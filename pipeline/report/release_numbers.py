@@ -241,13 +241,15 @@ class NearDuplicates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BucketEdge(NamedTuple):
-    """A bucket of a scorer (its column, or `ensemble`); lower: its least value; size: of the population then."""
+    """A bucket of a scorer (its column, or `ensemble`); lower: its least value; size: of the population then;
+    effective: documents of equal size that all of it is worth."""
 
     language: str
     scorer: str
     bucket: int
     lower: float | None
     size: int
+    effective: int
 
 
 class BucketSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,6 +284,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     cut_by: str
     documents: int
     psi: float
+    chance: float
     moved: float
     worst_bucket: int
     expected: float

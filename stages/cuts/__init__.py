@@ -36,6 +36,7 @@ from stages.cuts.edges import (
     Cut,
     Edges,
     cut,
+    effective,
     histogram,
     list_edges,
     read_edges,
@@ -78,7 +79,8 @@ class Config:
     where it has none. high, medium: least bucket of these tiers; lower ones are `low`. min_rows: a language with fewer
     documents in the population uses the bucket edges of all languages. edges: `fit`, `release:NAME`, or a file: the
     artefact `edges` of an earlier run, or report.json of a release. max_drift: largest population stability index of
-    given edges, null for no limit. given: edges that `edges` was replaced by.
+    given edges that stops no run, null for no limit; what chance alone may cause never does. given: edges that `edges`
+    was replaced by.
     """
 
     scores: tuple[str, ...] = SCORES
@@ -299,17 +301,15 @@ def fit(
     parts |= {
         name: rows for name, rows in groups.items() if np.count_nonzero(weight[rows]) >= config.min_rows
     }
-    found = {
-        language: {
-            scorer: cut(*histogram(column[rows], weight[rows]), config.n_buckets)
-            for scorer, column in keys.items()
-        }
-        for language, rows in parts.items()
-    }
-    return {
-        language: {scorer: one for scorer, one in by_scorer.items() if one is not None}
-        for language, by_scorer in found.items()
-    }
+    found: dict[str, dict[str, Cut]] = {}
+    for language, rows in parts.items():
+        found[language] = {}
+        for scorer, column in keys.items():
+            one = cut(*histogram(column[rows], weight[rows]), config.n_buckets)
+            if one is not None:
+                worth = effective(weight[rows][column[rows] != NO_SCORE])
+                found[language][scorer] = one._replace(effective=worth)
+    return found
 
 
 def _edges_of(edges: Edges, language: str, scorer: str) -> Cut | None:
@@ -361,7 +361,11 @@ def _with_ensemble(
     for language, by_scorer in edges.items():
         rows = groups[language]
         sizes = sizes_of(ensemble[rows], weight[rows], n_buckets)
-        extended[language] = {**by_scorer, ENSEMBLE: Cut(np.zeros(n_buckets, np.int64), sizes, sizes > 0)}
+        worth = effective(weight[rows][ensemble[rows] >= 0])
+        extended[language] = {
+            **by_scorer,
+            ENSEMBLE: Cut(np.zeros(n_buckets, np.int64), sizes, sizes > 0, worth),
+        }
     return extended
 
 
@@ -398,7 +402,8 @@ def drift_of(
             after = sizes_of(buckets[rows], weight[rows], config.n_buckets)
             documents = int(np.count_nonzero(counted))
             cut_by = _cut_by(edges, language)
-            lines.append(compare(language, scorer, cut_by, documents, before.sizes, after))
+            now = effective(weight[rows][counted])
+            lines.append(compare(language, scorer, cut_by, documents, before, after, now))
     return pa.Table.from_pylist(lines, schema=DRIFT)
 
 
@@ -412,7 +417,7 @@ def check_drift(drift: pa.Table, config: Config) -> None:
     above = [
         row
         for row in drift.to_pylist()
-        if row["psi"] > config.max_drift and row["documents"] >= config.min_rows
+        if row["psi"] > max(config.max_drift, row["chance"]) and row["documents"] >= config.min_rows
     ]
     if not above:
         return

@@ -30,11 +30,13 @@ EDGES = pa.schema(
         "bucket": pa.int32(),
         "lower": pa.float64(),
         "size": pa.int64(),
+        "effective": pa.int64(),
         "share": pa.float64(),
     }
 )
 """scorer: its column, or `ensemble`. lower: least value of the bucket, null for the first, for empty buckets and for
-the ensemble. size and share: of the population, in the unit of the summary."""
+the ensemble. size and share: of the population, in the unit of the summary. effective: documents of equal size that the
+population of all buckets is worth, see `effective`."""
 
 
 def to_keys(values: pa.ChunkedArray, low_is_best: bool = False) -> np.ndarray:
@@ -68,12 +70,13 @@ class Cut(NamedTuple):
     """Bucket edges of one scorer in one language.
 
     lower: int64 (n_buckets,), least key of this bucket or a later one; the first is below all. sizes: int64
-    (n_buckets,), of the population. used: bool (n_buckets,), False for empty buckets.
+    (n_buckets,), of the population. used: bool (n_buckets,), False for empty buckets. effective: of the population.
     """
 
     lower: np.ndarray
     sizes: np.ndarray
     used: np.ndarray
+    effective: int = 0
 
     def place(self, keys: np.ndarray) -> np.ndarray:
         """Return the bucket of each key: int32 (n_rows,) to int32 (n_rows,), -1 for NO_SCORE."""
@@ -117,6 +120,19 @@ def cut(values: np.ndarray, weights: np.ndarray, n_buckets: int) -> Cut | None:
     return Cut(lower, np.diff(below), np.diff(first) > 0)
 
 
+def effective(weight: np.ndarray) -> int:
+    """Return the number of documents of equal size that have the same sampling error, rounded down.
+
+    It is the squared sum of the sizes divided by the sum of their squares, in whole numbers.
+
+    Args: weight, int32 (n_rows,).
+    Source: Kish, Survey Sampling, 1965, section 11.7.
+    """
+    high, low = weight.astype(np.int64) >> 16, weight.astype(np.int64) & 0xFFFF
+    squares = (int((high * high).sum()) << 32) + (int((high * low).sum()) << 17) + int((low * low).sum())
+    return int(weight.sum(dtype=np.int64)) ** 2 // max(squares, 1)
+
+
 def sizes_of(buckets: np.ndarray, weight: np.ndarray, n_buckets: int) -> np.ndarray:
     """Return the weight in each bucket: int32 (n_rows,), -1 for none, and int32 (n_rows,) to int64 (n_buckets,)."""
     sums = np.zeros(n_buckets, np.int64)
@@ -139,18 +155,20 @@ def list_edges(edges: Edges, low: Sequence[str] = ()) -> pa.Table:
                 has_lower = scorer != ENSEMBLE and one.used[bucket] and bucket
                 lower = to_value(int(one.lower[bucket]), scorer in low) if has_lower else None
                 share = round(size / total, 6) if total else None
-                rows.append((language, scorer, bucket, lower, size, share))
+                rows.append((language, scorer, bucket, lower, size, one.effective, share))
     return pa.Table.from_pylist([dict(zip(EDGES.names, row, strict=True)) for row in rows], schema=EDGES)
 
 
-def read_edges(rows: Sequence[tuple[str, str, int, float | None, int]], low: Sequence[str] = ()) -> Edges:
+def read_edges(
+    rows: Sequence[tuple[str, str, int, float | None, int, int]], low: Sequence[str] = ()
+) -> Edges:
     """Return the edges of rows of EDGES without shares; the inverse of `list_edges`."""
-    grouped: dict[tuple[str, str], list[tuple[int, float | None, int]]] = {}
-    for language, scorer, bucket, lower, size in rows:
-        grouped.setdefault((language, scorer), []).append((bucket, lower, size))
+    grouped: dict[tuple[str, str], list[tuple[int, float | None, int, int]]] = {}
+    for language, scorer, *rest in rows:
+        grouped.setdefault((language, scorer), []).append(tuple(rest))
     edges: dict[str, dict[str, Cut]] = {}
     for (language, scorer), group in grouped.items():
-        _, lowers, sizes = zip(*sorted(group), strict=True)
+        _, lowers, sizes, effectives = zip(*sorted(group, key=lambda row: row[0]), strict=True)
         keys = np.full(len(group), ABOVE, np.int64)
         for bucket, lower in enumerate(lowers):
             if lower is not None:
@@ -160,5 +178,5 @@ def read_edges(rows: Sequence[tuple[str, str, int, float | None, int]], low: Seq
         ].copy()  # an empty bucket begins where the next one does
         keys[0] = NO_SCORE
         counts = np.array(sizes, np.int64)
-        edges.setdefault(language, {})[scorer] = Cut(keys, counts, counts > 0)
+        edges.setdefault(language, {})[scorer] = Cut(keys, counts, counts > 0, effectives[0])
     return edges

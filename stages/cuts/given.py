@@ -14,10 +14,10 @@ from pipeline.names import nearest
 from pipeline.stage import RunContext
 from stages.cuts.edges import ALL, EDGES, ENSEMBLE
 
-Given = tuple[tuple[str, str, int, float | None, int], ...]
-"""Language, scorer, bucket, lower and size of each row of EDGES."""
+Given = tuple[tuple[str, str, int, float | None, int, int], ...]
+"""Language, scorer, bucket, lower, size and effective of each row of EDGES."""
 
-COLUMNS = EDGES.names[:5]
+COLUMNS = EDGES.names[:6]
 RELEASE = "release:"
 
 
@@ -50,7 +50,10 @@ def _from_file(data: bytes, where: str) -> Given:
 def _from_report(data: bytes, where: str) -> Given:
     try:
         rows = json.loads(data)["buckets"]["edges"]
-        return tuple((str(a), str(b), int(c), d if d is None else float(d), int(e)) for a, b, c, d, e in rows)
+        return tuple(
+            (str(a), str(b), int(c), d if d is None else float(d), int(e), int(f))
+            for a, b, c, d, e, f in rows
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{where}: found no bucket edges; expected the artefact edges.parquet of stages.cuts, or report.json of a "

@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, ExpectationError
 from pipeline.recipe import reading_named
 from pipeline.stage import Global, Outcome
 from stages.cuts import GLOBAL, Config, map_scores
-from stages.cuts.edges import ALL, ENSEMBLE, NO_SCORE, to_keys, to_value
+from stages.cuts.edges import ALL, ENSEMBLE, NO_SCORE, effective, to_keys, to_value
 from stages.cuts.given import COLUMNS
 from tests.helpers.run_global import number_rows, run_global
 
@@ -272,7 +272,12 @@ def test_other_documents_by_given_edges_drift() -> None:
     better: list[Row] = [(0.5 + i / 2000, 0.5, "eng_Latn", 10, None, True) for i in range(1000)]
     drift = run(better, pinned(fitted, config)).artefacts["drift"].to_pylist()
     (row,) = [row for row in drift if row["scorer"] == "quality.reference"]
-    assert row["moved"] == 0.5 and row["psi"] > 3 and row["worst_bucket"] == 0 and row["actual"] == 0
+    assert (
+        row["moved"] == 0.5
+        and row["psi"] > 3 > 0.1 > row["chance"]
+        and row["worst_bucket"] == 0
+        and row["actual"] == 0
+    )
     expected = sum((a - e) * math.log(a / e) for e, a in [(0.05, 1e-4)] * 10 + [(0.05, 0.1)] * 10)
     assert row["psi"] == round(expected, 4)
     with pytest.raises(ExpectationError, match="eng_Latn has a population stability index of"):
@@ -282,6 +287,32 @@ def test_other_documents_by_given_edges_drift() -> None:
     new: list[Row] = [(*row[:2], "zho_Hans", *row[3:]) for row in better]
     with pytest.raises(ExpectationError, match="it had none of its own"):
         run(new, pinned(fitted, config, max_drift=0.25))
+
+
+def test_chance_alone_stops_no_run() -> None:
+    """Two random samples of one population have an index below `chance`, which is larger for fewer documents."""
+    rng = np.random.default_rng(0)
+
+    def sample(n: int) -> list[Row]:
+        sizes = rng.lognormal(6, 1, n).astype(int) + 1  # a few long documents have most of the bytes
+        scores = rng.random(n)
+        return [(float(x), 0.5, "eng_Latn", int(b), None, True) for x, b in zip(scores, sizes, strict=True)]
+
+    chances = []
+    for n in (300, 3000):
+        config = Config(min_rows=10, scores=("quality.reference", "quality.intact"))
+        outcome = run(sample(n), pinned(run(sample(n), config), config, max_drift=1e-3))
+        (row,) = [r for r in outcome.artefacts["drift"].to_pylist() if r["scorer"] == "quality.reference"]
+        assert 0.2 * row["chance"] < row["psi"] < row["chance"]
+        chances.append(row["chance"])
+    assert 5 < chances[0] / chances[1] < 20
+
+
+@given(st.lists(st.integers(1, 2**31 - 1), min_size=1))
+def test_effective_documents_are_counted_exactly(sizes: list[int]) -> None:
+    """The squared sum of the sizes over the sum of their squares, rounded down; equal sizes count each."""
+    assert effective(np.array(sizes, np.int32)) == sum(sizes) ** 2 // sum(size**2 for size in sizes)
+    assert effective(np.full(7, sizes[0], np.int32)) == 7
 
 
 def any_table(columns: dict[str, list[float | None]], sizes: list[int] | None = None) -> pa.Table:
