@@ -164,8 +164,8 @@ def read_edges(
 ) -> Edges:
     """Return the edges of rows of EDGES without shares; the inverse of `list_edges`."""
     grouped: dict[tuple[str, str], list[tuple[int, float | None, int, int]]] = {}
-    for language, scorer, *rest in rows:
-        grouped.setdefault((language, scorer), []).append(tuple(rest))
+    for language, scorer, bucket, lower, size, worth in rows:
+        grouped.setdefault((language, scorer), []).append((bucket, lower, size, worth))
     edges: dict[str, dict[str, Cut]] = {}
     for (language, scorer), group in grouped.items():
         _, lowers, sizes, effectives = zip(*sorted(group, key=lambda row: row[0]), strict=True)
