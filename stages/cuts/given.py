@@ -57,7 +57,7 @@ def _from_report(data: bytes, where: str) -> Given:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{where}: found no bucket edges; expected the artefact edges.parquet of stages.cuts, or report.json of a "
-            "release that was made with bicorpus 0.2 or later and has quality buckets"
+            "release with quality buckets, made after bicorpus 0.1.0"
         ) from error
 
 
