@@ -155,11 +155,19 @@ def named_columns(config: Any, fields: Iterable[str]) -> list[str]:
 
 
 def reading_named(step: Stage | Global, config: Any) -> Stage | Global:
-    """Return the step with the columns of its config: `reads` extended by Global.named, or those of Stage.columns."""
-    if isinstance(step, Stage) and step.columns is not None:
+    """Return the step with the columns of its config; see Stage.columns, Global.named, reads_of and writes_of."""
+    if isinstance(step, Stage):
+        if step.columns is None:
+            return step
         reads, writes = step.columns(config)
         return replace(step, reads=reads, writes=writes)
-    more = named_columns(config, step.named) if isinstance(step, Global) else []
+    if not isinstance(step, Global):
+        return step
+    if step.reads_of is not None:
+        step = replace(step, reads=step.reads_of(config))
+    if step.writes_of is not None:
+        step = replace(step, writes=step.writes_of(config))
+    more = named_columns(config, step.named)
     return (
         replace(step, reads=(*step.reads, *(name for name in more if name not in step.reads)))
         if more

@@ -250,6 +250,21 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What the settings of a global step may refer to in the run that it is part of.
+
+    n_tokens: the column of token counts of the release, None if the run counts none. is_before(column): whether a
+        column can be computed before the step. file(path): bytes of a file, relative to the run file.
+        released(name, file): bytes of a file of a finished release of the store. The last two raise ConfigError.
+    """
+
+    n_tokens: str | None
+    is_before: Callable[[str], bool]
+    file: Callable[[str], bytes]
+    released: Callable[[str, str], bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Global:
     """A measurement across documents: map over shards, exchange by key, reduce by partition, finish once.
 
@@ -279,7 +294,11 @@ class Global:
     indexed: whether the map output is stored, sorted, under `index/`, so that later runs map only new shards.
     memory: stored results for pairs of documents; the result must be the same with and without it.
     named: config fields that name columns, or lists of columns, which are read too; "" names none. numbers: those of
-        them that name numeric columns.
+        them, or other attributes of the config, that name numeric columns.
+    reads_of, writes_of: config -> `reads` and `writes`, for a step in which they depend on its settings; `reads` and
+        `writes` are then those of the default config.
+    resolve(config, context): the config with settings that refer to the rest of the run, such as another release,
+        replaced by what they refer to; called once, when the run file is loaded.
     """
 
     name: str
@@ -301,6 +320,9 @@ class Global:
     answer: Callable[[pa.Table, pa.Table, Any], pa.Table] | None = None
     named: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    reads_of: Callable[[Any], tuple[str, ...]] | None = None
+    writes_of: Callable[[Any], pa.Schema] | None = None
+    resolve: Callable[[Any, RunContext], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

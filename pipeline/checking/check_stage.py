@@ -306,6 +306,9 @@ def check_stage(
         return
     if isinstance(step, Global):
         config = step.config() if config is None else config
+        named = reading_named(step, config)
+        assert isinstance(named, Global)
+        step = named
         shards = corpus_of(texts, packages).inputs(step)
         for name, (check_global, advice) in GLOBAL_CHECKS.items():
             yield _attempt(name, lambda check=check_global: check(step, config, shards), advice)  # type: ignore[misc]

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from pipeline import __version__
-from pipeline.cli import index, releases, stores, train
+from pipeline.cli import index, label, releases, stores, train
+from pipeline.cli.finished import finished_build
 from pipeline.cli.options import (
     check_target,
     engine_options,
@@ -161,19 +162,6 @@ def status(store_url: str, as_json: bool) -> None:
 
     contents = status_of(open_store(store_url))
     click.echo(json.dumps(contents, ensure_ascii=False) if as_json else "\n".join(status_lines(contents)))
-
-
-def finished_build(run_path: str, store_url: str) -> Any:  # Any: Finished, imported late
-    """Return the finished build of a run file.
-
-    Raises: UsageError if the store does not contain it.
-    """
-    from pipeline.config.load import load_run
-    from pipeline.inspect.opened import open_build
-    from pipeline.storage.store import open_store
-
-    store = open_store(store_url)
-    return open_build(load_run(run_path, store=store), store)
 
 
 @main.command()
@@ -333,7 +321,9 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-for command in (*releases.COMMANDS, *stores.COMMANDS, *index.COMMANDS, *train.COMMANDS):
+for command in (
+    *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS,
+):  # fmt: skip
     main.add_command(command)
 
 

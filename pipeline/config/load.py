@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.document import read_document
 from pipeline.config.keep_one import parse_keep_one
+from pipeline.config.phases import read_steps
 from pipeline.config.quantities import (
     MiB,
     parse_boolean,
@@ -38,6 +40,7 @@ from pipeline.config.run_file import (
 )
 from pipeline.config.validate import check_run_file
 from pipeline.dataset.imported_table import find_import
+from pipeline.dataset.release_schema import COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
 from pipeline.names import brief, check_keys, nearest, present_name
@@ -46,9 +49,9 @@ from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
 from pipeline.rules.presets import expand_presets
 from pipeline.rules.rules import Condition, Rule
-from pipeline.schema import CANONICAL, OWNERS
+from pipeline.schema import CANONICAL, OWNERS, split_column
 from pipeline.settings import check_settings
-from pipeline.stage import Derive, Global, Reader
+from pipeline.stage import Derive, Global, Reader, RunContext
 from pipeline.storage.store import Store
 
 KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
@@ -137,6 +140,7 @@ class _Parser:
         annotate = tuple(step for step in self.steps.values() if isinstance(step, StageStep))
         for step in annotate:
             self.add_needed(step, edits)
+        self.resolve_globals(release_section)
         globals_ = tuple(step for step in self.steps.values() if isinstance(step, GlobalStep))
         release = self.release(release_section, edits, corpus)
         keep_one = parse_keep_one(
@@ -327,6 +331,62 @@ class _Parser:
         for module in step.definition.needs:
             if load_step(module, "GLOBAL", self.path).name not in self.steps:
                 self.add(module, "GLOBAL", f"what {step.name} needs", edits)
+
+    def resolve_globals(self, release_section: dict[str, Any]) -> None:
+        """Replace settings of global steps that refer to the rest of the run; see Global.resolve."""
+        chosen = parse_mapping(release_section.get("columns"), f"{self.path}: release.columns")
+        n_tokens = chosen.get("n_tokens", COLUMNS["n_tokens"])
+        for name, step in list(self.steps.items()):
+            if not isinstance(step, GlobalStep) or step.definition.resolve is None:
+                continue
+            where = f"{self.path}: {name}.config"
+            context = RunContext(
+                n_tokens=n_tokens if self.counts_all(n_tokens) else None,
+                is_before=partial(self.is_before, name),
+                file=partial(self.read_file, where),
+                released=partial(self.read_released, where),
+            )
+            config = step.definition.resolve(step.config, context)
+            definition = reading_named(step.definition, config)
+            assert isinstance(definition, Global)
+            self.steps[name] = replace(step, config=config, definition=definition)
+
+    def counts_all(self, column: object) -> bool:
+        """Whether a step writes this column for every document."""
+        stage, plain = split_column(column) if isinstance(column, str) else (None, "")
+        step = self.steps.get(stage or "")
+        return step is not None and plain in step.definition.writes.names and not step.gate
+
+    def is_before(self, step: str, column: str) -> bool:
+        """Whether a column does not depend on a step, through any steps between them."""
+        waiting, reached = [split_column(column)[0]], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name is None or name in reached or name not in self.steps:
+                continue
+            reached.add(name)
+            waiting += read_steps(self.steps[name])
+        return step not in reached
+
+    def read_file(self, where: str, path: str) -> bytes:
+        """Bytes of a file relative to the run file; where, the setting, for errors."""
+        full = os.path.join(self.folder, os.path.expanduser(path))
+        try:
+            return Path(full).read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"{where}: {full}: {error.strerror}; name a file relative to the run file"
+            ) from error
+
+    def read_released(self, where: str, name: str, file: str) -> bytes:
+        """Bytes of a file of a finished release of the store; where, the setting, for errors."""
+        if self.store is None:
+            raise ConfigError(f"{where}: release {name!r} is in a store; name one with --store")
+        if not self.store.exists(f"releases/{name}/checksums.sha256"):
+            raise ConfigError(
+                f"{where}: {self.store.url} has no finished release {name!r}; name one that it has"
+            )
+        return self.store.get(f"releases/{name}/{file}")
 
     def late_step(self, step: StageStep, edits: Edits) -> StageStep:
         """A copy of a step for documents from which repeated passages were removed, with all edits of the release."""

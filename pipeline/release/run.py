@@ -47,6 +47,7 @@ from pipeline.release.numbers import (
 from pipeline.release.placement import Placement, by_shard, fitted_mixes, place, to_fit
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
+from pipeline.report.bucket_numbers import bucket_numbers
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
 from pipeline.report.release_numbers import check_numbers, plain_numbers
@@ -338,6 +339,7 @@ class Releasing:
                 **report_numbers(self.session, numbers, facts, shards),
                 "lengths": lengths_of(table),
                 "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
+                "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
             }
         )
         pages = {

@@ -207,8 +207,8 @@ def quality_section(report: ReleaseNumbers) -> list[str]:
         return []
     lines = [
         "## Quality", "",
-        "A bucket is a rank by quality within a language, cut in equal shares of bytes before copies were dropped; the "
-        "table has the share of the language's kept bytes that each tier and bucket came to.", "",
+        f"A bucket is a rank by quality within a language, cut in equal shares of {bucket_unit(report)} before copies "
+        "were dropped; the table has the share of the language's kept bytes that each tier and bucket came to.", "",
     ]  # fmt: skip
     rows = []
     for kind, table in (("tier", tiers), ("bucket", buckets)):
@@ -222,6 +222,12 @@ def quality_section(report: ReleaseNumbers) -> list[str]:
                 row.append(share(groups.get(name, Split()).kept_bytes, total))
             rows.append(row)
     return lines + markdown(["", *languages], rows)
+
+
+def bucket_unit(report: ReleaseNumbers) -> str:
+    """Return what quality buckets hold equal shares of."""
+    units = {row.unit for row in report.buckets.summary} if report.buckets else {"text_bytes"}
+    return "bytes" if units <= {"text_bytes"} else f"tokens ({code(min(units))})"
 
 
 def copies_section(report: ReleaseNumbers) -> list[str]:

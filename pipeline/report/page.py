@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from pipeline.report.bucket_tables import drift_table, largest_buckets, overlap_table, sample_details
 from pipeline.report.markdown import share
 from pipeline.report.profile import MAX_GROUPS
 from pipeline.report.release_numbers import ReleaseNumbers, present
@@ -38,6 +39,9 @@ td:first-child, th:first-child, .text { text-align: left }
 h2 + p { margin-top: -.4rem; color: #555 }
 .numbers { display: flex; gap: 2.5rem; flex-wrap: wrap } .numbers b { display: block; font-size: 1.5rem }
 svg { max-width: 100%; height: auto }
+details { margin: .3rem 0 } summary { cursor: pointer } details table { font-size: .85rem }
+details td:last-child { overflow-wrap: anywhere; white-space: normal }
+.heat td { min-width: 4.5rem } caption { text-align: left; font-weight: 600; padding: .8rem 0 .2rem }
 """
 
 
@@ -62,8 +66,8 @@ def page(numbers: ReleaseNumbers) -> str:
     """Return the HTML page; sections without numbers are left out."""
     sections = [
         *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *source_parts(numbers),
-        *quality_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers), *domain_parts(numbers),
-        *mix_parts(numbers), *license_parts(numbers), *making_parts(numbers),
+        *quality_parts(numbers), *scorer_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers),
+        *domain_parts(numbers), *mix_parts(numbers), *license_parts(numbers), *making_parts(numbers),
     ]  # fmt: skip
     body, title = "\n".join(sections), html.escape(numbers.name)
     return (
@@ -208,6 +212,31 @@ def quality_parts(numbers: ReleaseNumbers) -> list[str]:
         ]
         note = "Kept and dropped documents, each adding up to 100 %; dotted, where rules cut."
         parts += section("Perplexity", svg(draws, *grid(len(draws)), 2), note=note) if draws else []
+    return parts
+
+
+def scorer_parts(numbers: ReleaseNumbers) -> list[str]:
+    """Overlap of the scorers' top buckets, drift of given edges, and sample documents of each bucket."""
+    found = numbers.buckets
+    if found is None:
+        return []
+    languages = largest_buckets(found)
+    note = (
+        "Share of the top bucket of the scorer in a row that is also in the top bucket of the one in a column, by "
+        f"{'bytes' if found.summary[0].unit == 'text_bytes' else found.summary[0].unit}. Population only: documents "
+        "that pass the base rules, one of each cluster."
+    ) if found.summary else ""  # fmt: skip
+    parts = section("Scorers", *(overlap_table(found, name) for name in languages), note=note)
+    if found.drift is not None:
+        note = (
+            "Against the documents that the given bucket edges were made from. The population stability index (psi) is "
+            "small below 0.1 and large above 0.25; by chance alone, one of a thousand samples of this size exceeds the "
+            "next number. Moved is the share of the population in other buckets than expected."
+        )
+        parts += section("Drift", drift_table(found.drift), note=note)
+    if found.samples:
+        note = "Documents drawn from each bucket, the best first. Would you put them there?"
+        parts += section("Samples by bucket", *sample_details(found), note=note)
     return parts
 
 

@@ -240,6 +240,79 @@ class NearDuplicates(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[SamplePair]
 
 
+class BucketEdge(NamedTuple):
+    """A bucket of a scorer (its column, or `ensemble`); lower: its least value; size: of the population then;
+    effective: documents of equal size that all of it is worth."""
+
+    language: str
+    scorer: str
+    bucket: int
+    lower: float | None
+    size: int
+    effective: int
+
+
+class BucketSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A language in the buckets, `*` for all; unit: the column that sizes are sums of."""
+
+    language: str
+    cut_by: str
+    unit: str
+    documents: int
+    population: int
+    size: int
+    top_size: int
+    top_share: float | None
+
+
+class Overlap(msgspec.Struct, frozen=True, kw_only=True):
+    """Documents in the top bucket of two scorers, and their share of the first one's."""
+
+    language: str
+    scorer: str
+    other: str
+    documents: int
+    size: int
+    share: float | None
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """How the shares of a scorer's buckets differ from those that given edges were made for."""
+
+    language: str
+    scorer: str
+    cut_by: str
+    documents: int
+    psi: float
+    chance: float
+    moved: float
+    worst_bucket: int
+    expected: float
+    actual: float
+
+
+class BucketSample(msgspec.Struct, frozen=True, kw_only=True):
+    """A document in a bucket of a scorer."""
+
+    language: str
+    scorer: str
+    bucket: int
+    doc_id: str
+    keep: bool
+    text: str
+
+
+class BucketNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """Quality buckets by scorer; drift: None for edges that were fitted in this run."""
+
+    step: str
+    edges: list[BucketEdge]
+    summary: list[BucketSummary]
+    overlap: list[Overlap]
+    drift: list[Drift] | None
+    samples: list[BucketSample]
+
+
 class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers of a release.
 
@@ -274,6 +347,7 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     edits: EditNumbers = EditNumbers()
     release: ReleaseSettings | None = None
     near_duplicates: NearDuplicates | None = None
+    buckets: BucketNumbers | None = None
 
 
 def present(groups: dict[str, Groups] | msgspec.UnsetType | None) -> dict[str, Groups]:

@@ -24,7 +24,8 @@ MEANINGS: Mapping[str, str] = {
     "snapshot": "Crawl or dump that the document came from; null where nothing says.",
     "license": "Licence that came with the document, or that of its source; null where neither says.",
     "provenance": "Who wrote the text: human, post-edited, machine-translated or LLM; null where nothing says.",
-    "quality_bucket": "Rank among documents of its language by quality, in equal shares of bytes; the highest is best.",
+    "quality_bucket": "Rank among documents of its language by quality, in equal shares of tokens or bytes; highest is "
+    "best.",
     "quality": "Scores of the quality classifiers.",
     "perplexity": "Perplexity under the language model of its language; lower is more fluent.",
     "cluster": "Cluster of near copies that the document belongs to; null for none.",

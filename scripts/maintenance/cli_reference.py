@@ -31,6 +31,7 @@ ARGUMENTS = {
     "MODULE": "dotted name of the module with `STAGE` or `GLOBAL`",
     "NAME": "the prefix of the columns",
     "FILES...": "Parquet, JSON Lines or CSV files",
+    "ANSWERS...": "files of [answers](label.md#answers)",
     "RELEASE": "folder or URL of a [release](release.md)",
     "OLD": "folder or URL of the first release",
     "NEW": "folder or URL of the second release",

@@ -1,0 +1,1 @@
+"""Labels by people: documents drawn from a store, a sheet to read them in, and their answers."""

@@ -1,0 +1,105 @@
+"""Writes a labelling sheet: one HTML file that works without network, and the same rows as CSV for spreadsheets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.labelling.rubric import Rubric
+from pipeline.recipe import digest
+from pipeline.release.numbers import csv_text
+
+FOLDER = Path(__file__).parent
+FIELDS = ("doc_id", "score", "keep", "kind", "flags", "domain", "note", "labeller")
+"""Columns of answers; flags are separated by `|`."""
+CUT = "\n\n[…]\n\n"
+"""In place of the parts of a long text that are left out."""
+
+
+def shown_text(text: str, max_chars: int) -> str:
+    """Return a text, or the beginning (60 %), middle (20 %) and end (20 %) of one that is longer, cut at line ends.
+
+    max_chars: 0 for no limit.
+    """
+    if not max_chars or len(text) <= max_chars:
+        return text
+    head, part = max_chars * 6 // 10, max_chars * 2 // 10
+    middle = (head + len(text) - part) // 2 - part // 2
+    pieces = text[:head], text[middle : middle + part], text[-part:]
+    return CUT.join((_cut_end(pieces[0]), _cut_end(_cut_start(pieces[1])), _cut_start(pieces[2])))
+
+
+def _cut_end(text: str) -> str:
+    """The text up to its last line end, if that is in its last third."""
+    end = text.rfind("\n")
+    return text[:end] if end > len(text) * 2 // 3 else text
+
+
+def _cut_start(text: str) -> str:
+    start = text.find("\n")
+    return text[start + 1 :] if 0 <= start < len(text) // 3 else text
+
+
+def documents_of(drawn: pa.Table, max_chars: int) -> list[dict[str, Any]]:  # Any: plain JSON
+    """What a sheet shows of each document: neither score nor domain nor source, so that they do not sway the reader."""
+    rows = drawn.select(["doc_id", "language", "text"]).to_pylist()
+    return [
+        {
+            "doc_id": row["doc_id"], "language": row["language"], "chars": len(row["text"]),
+            "cut": shown_text(row["text"], max_chars) != row["text"], "text": shown_text(row["text"], max_chars),
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def sheet_html(name: str, rubric: Rubric, documents: Sequence[dict[str, Any]]) -> str:
+    """Return the page. Texts are in a block of JSON that no parser reads as HTML, and scripts set them as plain text.
+
+    Its policy allows the page's own script and style by their hashes and nothing else: no request, no other script.
+    """
+    style, script = ((FOLDER / f"sheet.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    data = {"name": name, "rubric": rubric, "documents": list(documents)}
+    data["id"] = digest(data)[:16]
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    parts = {
+        "policy": policy, "title": html.escape(name), "style": style, "script": script, "data": json_block(data),
+    }  # fmt: skip
+    pieces = (FOLDER / "sheet.html").read_text(encoding="utf-8").split("{{")
+    page = pieces[0]
+    for piece in pieces[1:]:  # in one pass: what is put in is not searched for further places
+        key, _, rest = piece.partition("}}")
+        page += parts[key] + rest
+    return page
+
+
+def json_block(value: object) -> str:
+    """JSON for a script element: no character in it can end the element or begin a comment or entity."""
+    text = json.dumps(value, ensure_ascii=False)
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def sheet_csv(documents: Sequence[dict[str, Any]]) -> str:
+    """Return the rows with empty answers, for spreadsheets: quoted, no cell is run as a formula, UTF-8 with a mark."""
+    lines = [",".join((*FIELDS, "language", "text"))]
+    for row in documents:
+        empty = [""] * (len(FIELDS) - 1)
+        lines.append(
+            ",".join(csv_text(value) for value in (row["doc_id"], *empty, row["language"], row["text"]))
+        )
+    return "\ufeff" + "\r\n".join(lines) + "\r\n"
