@@ -16,7 +16,7 @@ from tests.helpers.paths import ROOT
 
 PACKAGES = ("pipeline", "stages", "classifiers")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-OPTIONAL: dict[str, tuple[str, ...]] = {"datatrove": ("regex",)}
+OPTIONAL: dict[str, tuple[str, ...]] = {"datatrove": ("regex",), "kenlm": ("kenlm",)}
 """Extra of pyproject.toml -> modules that a step names in `requires`, because a library that it calls imports them."""
 
 

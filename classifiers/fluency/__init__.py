@@ -64,8 +64,8 @@ SCHEMA = pa.schema(
 )
 """perplexity: per token, of the model for the language; null for a language without a model. n_tokens: tokens that were
 scored. char_perplexity: the same log probability, per character of these tokens. context_gain: by how many nats, on
-average, the tokens before a token make it likelier, whatever its own frequency; 0 for unknown tokens. unknown_share: share
-of the tokens that the model does not know."""
+average, the tokens before a token make it likelier than it is alone; 0 for unknown tokens. unknown_share:
+share of the tokens that the model does not know."""
 
 
 class Fluency:

@@ -42,8 +42,8 @@ class Model(NamedTuple):
     """An n-gram model.
 
     fingerprints: uint16 or uint32 (n_slots,), part of the hash of the n-gram, 0 for a free slot. slots: uint16 or
-    uint32 (n_slots,), row of `values`. values: float32 (n_values, 2), natural logarithms of probability and backoff. order:
-    maximum n-gram length. specials: uint64 (5,), token key of each of SPECIALS, 0 if the model does not have it.
+    uint32 (n_slots,), row of `values`. values: float32 (n_values, 2), natural logarithms of probability and backoff.
+    order: maximum n-gram length. specials: uint64 (5,), token key of each of SPECIALS, 0 if the model does not have it.
     """
 
     fingerprints: np.ndarray

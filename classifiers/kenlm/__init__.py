@@ -1,9 +1,9 @@
 """Perplexity by KenLM models in KenLM's own format, such as CCNet's: binary (probing, trie) or ARPA files.
 
 Reads canonical text and the language label; writes `perplexity`, 10 to the mean negative log10 probability of a token
-and of the end of each line, rounded to one decimal as CCNet rounds it, and `n_tokens`, the number of these. Both are null
-for a language without a model and for a text without tokens. It needs the optional packages of the extra `kenlm`; models
-that `classifiers.fluency` can read need none.
+and of the end of each line, rounded to one decimal as CCNet rounds it, and `n_tokens`, the number of these. Both are
+null for a language without a model; perplexity is also null for a text without tokens. It needs the optional packages
+of the extra `kenlm`; models that `classifiers.fluency` can read need none.
 """
 
 from __future__ import annotations

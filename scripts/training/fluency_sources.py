@@ -1,6 +1,7 @@
 """Texts of public repositories for the training of the n-gram models: which files, under which licence, read how.
 
-A repository is read from a git directory named owner+name below --repositories, at the commit given here.
+A repository is read from a git directory, owner+name/repo in the folder of --repositories, at its HEAD; the model
+cards name the commits of the shipped models.
 """
 
 from __future__ import annotations

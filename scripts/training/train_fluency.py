@@ -1,7 +1,7 @@
 """Train the n-gram models of classifiers.fluency: modified Kneser-Ney, pruned and quantised.
 
-Reads docs_zh_en-*.parquet (text, source, lang_hint, note) and web_labels.parquet (text, lang, score, fold) in --data, and
-the repositories of `fluency_sources` below --repositories; without machine-translated documents, code blocks,
+Reads docs_zh_en-*.parquet (text, source, lang_hint, note) and web_labels.parquet (text, lang, score, fold) in --data,
+and the repositories of `fluency_sources` in --repositories; without machine-translated documents, code blocks,
 duplicates, web texts of a score below 3, the sources in HELD_OUT and the sources of fold 0. Writes fluency_zh.bin and
 fluency_en.bin into --out, and prints the figures of the model cards: sizes, and an evaluation on the held-out sources.
 Equal input gives equal files.

@@ -135,4 +135,9 @@ def read(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     codes, starts, classes = view(pa.array([text], pa.large_string()))
     size, end = len(codes) + 1, starts[1]
     keys, kinds, sizes = np.zeros(size, np.uint64), np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-    return keys, kinds, sizes, read_tokens(codes, classes, load_tables().fold, 0, end, end, keys, kinds, sizes)
+    return (
+        keys,
+        kinds,
+        sizes,
+        read_tokens(codes, classes, load_tables().fold, 0, end, end, keys, kinds, sizes),
+    )
