@@ -140,7 +140,7 @@ class KenLM:
     """`annotate` with its models."""
 
     def __init__(self, config: Config) -> None:
-        self.scorers = {}
+        self.scorers: dict[str, Scorer] = {}
         tokens, normalizer = read_tokens(config), NORMALIZERS[config.normalize]
         for path, split, labels in zip(config.models, tokens, config.labels, strict=True):
             scorer = Scorer(path, split, normalizer)
