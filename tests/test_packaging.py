@@ -16,8 +16,10 @@ from tests.helpers.paths import ROOT
 
 PACKAGES = ("pipeline", "stages", "classifiers")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-OPTIONAL: dict[str, tuple[str, ...]] = {"datatrove": ("regex",)}
-"""Extra of pyproject.toml -> modules that a step names in `requires`, because a library that it calls imports them."""
+OPTIONAL: dict[str, tuple[str, ...]] = {"datatrove": ("regex",), "kenlm": ("kenlm",)}
+"""Extra of pyproject.toml -> modules that a step names in `requires`: it, or a library that it calls, imports them."""
+DISTRIBUTIONS = {"kenlm": "ufal-kenlm"}
+"""Module -> distribution of another name."""
 
 
 def name_of(requirement: str) -> str:
@@ -80,7 +82,8 @@ def test_optional_packages_are_in_an_extra() -> None:
     assert named - core == {module for modules in OPTIONAL.values() for module in modules}
     for extra, modules in OPTIONAL.items():
         requirements = PROJECT["project"]["optional-dependencies"][extra]
-        assert set(modules) <= {name_of(requirement) for requirement in requirements}
+        distributions = {DISTRIBUTIONS.get(module, module) for module in modules}
+        assert distributions <= {name_of(requirement) for requirement in requirements}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -19,7 +19,7 @@ from classifiers.fluency import ngram
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
-from stages.kernels.text.ngrams import score_documents
+from stages.kernels.text.ngrams import ALONE, N_CHARS, N_TOKENS, N_UNKNOWN, TOTAL, score_documents
 from stages.kernels.text.text import TABLES_PATH, load_tables, view
 
 ZH_PATH = package_file(__file__, "..", "models", "fluency_zh.bin")
@@ -53,9 +53,19 @@ class Config:
             raise ConfigError("fluency.max_tokens and fluency.windows must be 1 or more")
 
 
-SCHEMA = pa.schema({"perplexity": pa.float32(), "n_tokens": pa.int32()})
+SCHEMA = pa.schema(
+    {
+        "perplexity": pa.float32(),
+        "n_tokens": pa.int32(),
+        "char_perplexity": pa.float32(),
+        "context_gain": pa.float32(),
+        "unknown_share": pa.float32(),
+    }
+)
 """perplexity: per token, of the model for the language; null for a language without a model. n_tokens: tokens that were
-scored."""
+scored. char_perplexity: the same log probability, per character of these tokens. context_gain: by how many nats, on
+average, the tokens before a token make it likelier than it is alone; 0 for unknown tokens. unknown_share:
+share of the tokens that the model does not know."""
 
 
 class Fluency:
@@ -69,16 +79,30 @@ class Fluency:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Score each document of a batch whose language has a model."""
         text, labels = view(batch["text"]), batch["language.label"].to_numpy(zero_copy_only=False)
-        loss, n_tokens = np.full(len(labels), np.nan), np.full(len(labels), -1, np.int64)
+        sums = np.full((len(labels), 5), np.nan)
         max_tokens = min(
             self.config.max_tokens, int(np.diff(text.starts).max(initial=0))
         )  # bounds the buffer
         for model, named in zip(self.models, self.config.labels, strict=True):
             rows = np.flatnonzero(np.isin(labels.astype(str), named))
-            score_documents(text, rows, self.fold, model, max_tokens, self.config.windows, loss, n_tokens)
-        perplexity = [None if math.isnan(x) else math.exp(x) for x in np.round(loss, 3).tolist()]
-        counts = pa.array(np.maximum(n_tokens, 0), pa.int32(), mask=n_tokens < 0)
-        return pa.Table.from_arrays([pa.array(perplexity, pa.float32()), counts], schema=SCHEMA)
+            score_documents(text, rows, self.fold, model, max_tokens, self.config.windows, sums)
+        return to_columns(sums)
+
+
+def to_columns(sums: np.ndarray) -> pa.Table:
+    """The columns of SCHEMA from the sums of `score_documents`, float64 (n_docs, 5); nan for a document not scored."""
+    n_tokens, n_chars = sums[:, N_TOKENS], sums[:, N_CHARS]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        losses = -sums[:, TOTAL] / n_tokens, -sums[:, TOTAL] / n_chars
+        gain = (sums[:, TOTAL] - sums[:, ALONE]) / n_tokens
+        unknown = sums[:, N_UNKNOWN] / n_tokens
+    perplexity, char_perplexity = (
+        pa.array([None if math.isnan(x) else math.exp(x) for x in np.round(loss, 3).tolist()], pa.float32())
+        for loss in losses
+    )
+    counts = pa.array(np.nan_to_num(n_tokens).astype(np.int32), mask=np.isnan(n_tokens))
+    shares = [pa.array(np.round(x, 3), pa.float32(), from_pandas=True) for x in (gain, unknown)]
+    return pa.Table.from_arrays([perplexity, counts, char_perplexity, *shares], schema=SCHEMA)
 
 
 def load(config: Config) -> Annotate:
@@ -91,7 +115,7 @@ def load(config: Config) -> Annotate:
 
 STAGE = Stage(
     name="fluency",
-    version=1,
+    version=2,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,

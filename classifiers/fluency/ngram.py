@@ -2,11 +2,13 @@
 
 A model is one open-addressing hash table over the n-grams of all orders. An n-gram is hashed from its last token to its
 first, so that a look-up of increasing orders extends one hash. An n-gram matches if its slot and 31 further bits of its
-hash agree: of 10**8 look-ups of absent n-grams, fewer than one is a false positive.
+hash agree: of 10**8 look-ups of absent n-grams, fewer than one is a false positive. With 15 bits, as in the shipped
+models, it is 3 of 10,000, and the table has two thirds of the size.
 
 Tokens are those of match text: a Han, kana or Thai character, a number, a word, a run of punctuation (`spell` is the
 reference in Python). An unknown word is mapped to `<word>` if the model has that entry, else to `<unk>`; numbers are
-mapped to `<num>` likewise. `<pause>` represents punctuation in models that have it and is skipped in others.
+mapped to `<num>` likewise, and an unknown single character to `<char>`. `<pause>` represents punctuation in models that
+have it and is skipped in others.
 """
 
 from __future__ import annotations
@@ -27,18 +29,21 @@ from stages.kernels.text.units import hash_unit, unit_end
 
 MAX_LOAD = 0.75  # load factor of slots: about 8 probes for an absent n-gram
 MAGIC = b"NGRAMS\x00\x01"
-_HEADER_BYTES = 64  # magic; order, n_slots, n_values, bytes of an entry of slots as uint64; zeros
+_HEADER_BYTES = (
+    64  # magic; order, n_slots, n_values, bytes of an entry of slots and of fingerprints as uint64; zeros
+)
 
-SPECIALS = ("<pause>", "<num>", "<word>", "<unk>")
-"""Entries that represent a kind of token, in the order of the kinds; an unknown character is `<unk>`."""
+SPECIALS = ("<pause>", "<num>", "<word>", "<unk>", "<char>")
+"""Entries that represent a kind of token, in the order of the kinds; an unknown character is `<char>` in a model with
+this entry, such as one of words, else `<unk>`."""
 
 
 class Model(NamedTuple):
     """An n-gram model.
 
-    fingerprints: uint32 (n_slots,), part of the hash of the n-gram, 0 for a free slot. slots: uint16 or uint32
-    (n_slots,), row of `values`. values: float32 (n_values, 2), natural logarithms of probability and backoff. order:
-    maximum n-gram length. specials: uint64 (4,), token key of each of SPECIALS, 0 if the model does not have it.
+    fingerprints: uint16 or uint32 (n_slots,), part of the hash of the n-gram, 0 for a free slot. slots: uint16 or
+    uint32 (n_slots,), row of `values`. values: float32 (n_values, 2), natural logarithms of probability and backoff.
+    order: maximum n-gram length. specials: uint64 (5,), token key of each of SPECIALS, 0 if the model does not have it.
     """
 
     fingerprints: np.ndarray
@@ -58,9 +63,10 @@ def load(path: str) -> Model:
 
 def save(model: Model, path: str) -> None:
     """Write a packed model: header, fingerprints, values, slots; little-endian."""
-    sizes = [model.order, len(model.fingerprints), len(model.values), model.slots.itemsize]
+    widths = model.slots.itemsize, model.fingerprints.itemsize
+    sizes = [model.order, len(model.fingerprints), len(model.values), *widths]
     header = MAGIC + np.array(sizes, "<u8").tobytes()
-    parts = (model.fingerprints.astype("<u4"), model.values.astype("<f4"), model.slots)
+    parts = (model.fingerprints, model.values.astype("<f4"), model.slots)
     Path(path).write_bytes(header.ljust(_HEADER_BYTES, b"\0") + b"".join(part.tobytes() for part in parts))
 
 
@@ -71,15 +77,16 @@ def _load_packed(path: str) -> Model:
         raise ConfigError(f"{path}: {error}; name an n-gram model") from error
     if data[: len(MAGIC)].tobytes() != MAGIC or len(data) < _HEADER_BYTES:
         raise ConfigError(f"{path}: not a packed n-gram model; name one, or an .arpa or .arpa.gz file")
-    order, n_slots, n_values, width = map(int, data[len(MAGIC) : len(MAGIC) + 32].view("<u8"))
-    bounds = np.cumsum([_HEADER_BYTES, 4 * n_slots, 8 * n_values, width * n_slots])
-    if width not in (2, 4) or not 1 <= order <= MAX_ORDER or bounds[-1] != len(data):
+    order, n_slots, n_values, width, print_width = map(int, data[len(MAGIC) : len(MAGIC) + 40].view("<u8"))
+    print_width = print_width or 4  # the form before there were two
+    bounds = np.cumsum([_HEADER_BYTES, print_width * n_slots, 8 * n_values, width * n_slots])
+    if not {width, print_width} <= {2, 4} or not 1 <= order <= MAX_ORDER or bounds[-1] != len(data):
         raise ConfigError(
             f"{path}: {len(data):,} bytes, expected {bounds[-1]:,}; the file is truncated or damaged"
         )
     fingerprints, values, slots = (data[a:b] for a, b in pairwise(bounds))
     model = Model(
-        fingerprints.view("<u4"),
+        fingerprints.view(f"<u{print_width}"),
         slots.view(f"<u{width}"),
         values.view("<f4").reshape(-1, 2),
         order,
@@ -107,20 +114,27 @@ def _with_specials(model: Model, path: str) -> Model:
     return model
 
 
-def pack(hashes: np.ndarray, log_prob: np.ndarray, backoff: np.ndarray, order: int, path: str) -> Model:
+def pack(
+    hashes: np.ndarray,
+    log_prob: np.ndarray,
+    backoff: np.ndarray,
+    order: int,
+    path: str,
+    fingerprint: type[np.unsignedinteger] = np.uint32,
+) -> Model:
     """Pack n-grams into a hash table.
 
     Args: hashes, uint64 (n_grams,), from `hash_grams`, distinct; log_prob and backoff, natural logarithms; path, for
-    error messages.
+    error messages; fingerprint, uint16 or uint32.
     """
     pairs = np.stack([log_prob, backoff], 1).astype(np.float32)
     values, index = np.unique(pairs.view(np.uint64).ravel(), return_inverse=True)
     n_slots = math.ceil(len(hashes) / MAX_LOAD) + 1
-    fingerprints = np.zeros(n_slots, np.uint32)
+    fingerprints = np.zeros(n_slots, fingerprint)
     slots = np.zeros(n_slots, np.uint16 if len(values) <= 1 << 16 else np.uint32)
     insert(hashes, index, fingerprints, slots)
     table = values.view(np.float32).reshape(-1, 2)
-    return _with_specials(Model(fingerprints, slots, table, order, np.zeros(4, np.uint64)), path)
+    return _with_specials(Model(fingerprints, slots, table, order, np.zeros(len(SPECIALS), np.uint64)), path)
 
 
 def from_arpa(path: str) -> Model:

@@ -19,7 +19,7 @@ from pipeline.inspect.query import shortest, shortest_bound
 from pipeline.names import nearest
 from pipeline.report.text_diff import differences
 from pipeline.rules.language_parts import language_part_rows
-from pipeline.rules.rules import Condition, Rule, quantile_group
+from pipeline.rules.rules import Condition, Rule, explain_limits
 from pipeline.schema import CANONICAL
 from pipeline.select.verdicts import Decision
 
@@ -240,17 +240,19 @@ def explain_condition(condition: Condition, values: dict[str, Any], decision: De
     value = values.get(condition.column)
     low, high = condition.min, condition.max
     if condition.quantile is not None and decision.cuts is not None:
-        q_low, q_high, by = condition.quantile
-        group = quantile_group(by, values)
-        low = None if q_low is None else shortest_bound(decision.cuts.cut(condition.column, by, group, q_low))
-        high = (
-            None if q_high is None else shortest_bound(decision.cuts.cut(condition.column, by, group, q_high))
+        low, high = (
+            None if limit is None else shortest_bound(limit)
+            for limit in explain_limits(decision.cuts, condition, values)
         )
     margins = []
     if isinstance(value, (int, float)):
         margins += [value - low] if low is not None else []
         margins += [high - value] if high is not None else []
     explanation: dict[str, Any] = {"column": condition.column, "value": value, "min": low, "max": high}
-    explanation |= {"in": condition.among, "not_in": condition.not_among, "quantile": condition.quantile}
+    explanation |= {
+        "in": condition.among,
+        "not_in": condition.not_among,
+        "quantile": condition.quantile and condition.quantile.plain(),
+    }
     explanation["margin"] = round(min(margins), 6) if margins else None
     return {key: item for key, item in explanation.items() if item is not None or key in ("column", "value")}

@@ -199,11 +199,12 @@ def bounds(
     ]
     if condition.quantile is None or decision.cuts is None:
         return found
-    *shares, by = condition.quantile
+    by = condition.quantile.by
     groups = sorted(g for c, b, g in decision.cuts.counts if c == condition.column and b == by)
     for group in groups if by in ((), (label,)) else ():
-        for side, share in zip(("min", "max"), shares, strict=True):
-            if share is not None:
-                value = decision.cuts.cut(condition.column, by, group, share)
+        chain = [group if some else "" for some in condition.quantile.groupings()]
+        limits = decision.cuts.limits(condition.column, condition.quantile, chain)
+        for side, value in zip(("min", "max"), limits, strict=True):
+            if math.isfinite(value):
                 found.append((side, round(value, 6), [group] if by else None))
     return found

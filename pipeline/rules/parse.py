@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.names import brief, check_keys
-from pipeline.rules.rules import Condition, Rule
+from pipeline.rules.rules import Condition, Quantile, Rule
 from pipeline.schema import CANONICAL, VIRTUAL
 
 TESTS = ("min", "max", "in", "is", "not_in", "quantile")
@@ -55,7 +55,7 @@ def _condition(column: str, test: Mapping[str, Any], where: str) -> Condition:
             raise ConfigError(
                 f"{where}.quantile is {brief(spec)}; expected {{min: 0.01, max: 0.99, by: column or [columns]}}"
             )
-        check_keys(spec, ("min", "max", "by"), f"{where}.quantile")
+        check_keys(spec, ("min", "max", "by", "documents", "beyond"), f"{where}.quantile")
         by = spec.get("by") or ()
         if not isinstance(by, (str, list, tuple)) or not all(isinstance(name, str) for name in by):
             raise ConfigError(f"{where}.quantile.by is {brief(by)}; expected a column or a list of columns")
@@ -64,7 +64,15 @@ def _condition(column: str, test: Mapping[str, Any], where: str) -> Condition:
                 raise ConfigError(
                     f"{where}.quantile.{bound} is {brief(spec[bound])}; expected a share from 0 to 1"
                 )
-        quantile = (spec.get("min"), spec.get("max"), (by,) if isinstance(by, str) else tuple(by))
+        documents, beyond = spec.get("documents", 1), spec.get("beyond")
+        if isinstance(documents, bool) or not isinstance(documents, int) or documents < 1:
+            raise ConfigError(
+                f"{where}.quantile.documents is {brief(documents)}; expected a whole number from 1"
+            )
+        if beyond is not None and (isinstance(beyond, bool) or not isinstance(beyond, (int, float))):
+            raise ConfigError(f"{where}.quantile.beyond is {brief(beyond)}; expected a number")
+        columns = (by,) if isinstance(by, str) else tuple(by)
+        quantile = Quantile(spec.get("min"), spec.get("max"), columns, documents, beyond)
     not_among = tuple(test["not_in"]) if "not_in" in test else None
     return Condition(
         column=column,

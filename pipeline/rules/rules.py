@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +21,35 @@ GROUP_SEPARATOR = ", "
 """Separates the values in the name of a group of several columns."""
 
 
+class Quantile(NamedTuple):
+    """Between two quantiles of the rows that pass the base rules, for each combination of values of the columns `by`.
+
+    documents: fewest rows of a group with quantiles of its own; a smaller group takes those of the group without the
+    last column of `by`, and so on; if all rows are fewer, nothing fails. beyond: a value that no bound cuts inside of:
+    an upper bound is at least `beyond`, a lower one at most.
+    """
+
+    low: float | None
+    high: float | None
+    by: tuple[str, ...]
+    documents: int = 1
+    beyond: float | None = None
+
+    def plain(self) -> tuple[Any, ...]:
+        """Return the quantile as plain data, without settings that are not in use."""
+        return tuple(self) if (self.documents, self.beyond) != (1, None) else tuple(self[:3])
+
+    def groupings(self) -> list[tuple[str, ...]]:
+        """Return the columns by which rows are grouped: all of `by`, then fewer, where small groups need them."""
+        lengths = range(len(self.by), -1 if self.documents > 1 else len(self.by) - 1, -1)
+        return [self.by[:n] for n in lengths]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """A condition on one column.
 
-    min, max: inclusive bounds. among, not_among: allowed and excluded values. quantile: (low, high, by), between these
-    quantiles of the rows that pass the base rules, for each combination of values of the columns `by`.
+    min, max: inclusive bounds. among, not_among: allowed and excluded values. quantile: see Quantile.
     """
 
     column: str
@@ -34,15 +57,16 @@ class Condition:
     max: float | None = None
     among: tuple[Any, ...] | None = None  # Any: values of the column's own type
     not_among: tuple[Any, ...] | None = None
-    quantile: tuple[float | None, float | None, tuple[str, ...]] | None = None
+    quantile: Quantile | None = None
 
     def columns(self) -> set[str]:
         """Return the columns that the condition reads."""
-        return {self.column, *(self.quantile[2] if self.quantile else ())}
+        return {self.column, *(self.quantile.by if self.quantile else ())}
 
     def plain(self) -> list[Any]:
         """Return the condition as plain data, for recipes and reports."""
-        return [self.column, self.min, self.max, self.among, self.not_among, self.quantile]
+        quantile = self.quantile.plain() if self.quantile else None
+        return [self.column, self.min, self.max, self.among, self.not_among, quantile]
 
     def passes(self, table: Mapping[str, pa.ChunkedArray], cuts: Cuts | None = None) -> pa.ChunkedArray:
         """Return for each row whether it passes: bool (n_rows,), null where the column is null.
@@ -251,15 +275,38 @@ class Cuts:
         cumulative = np.cumsum([counts[value] for value in values])
         return float(values[min(np.searchsorted(cumulative, share * cumulative[-1]), len(values) - 1)])
 
+    def limits(self, column: str, quantile: Quantile, groups: Sequence[str]) -> tuple[float, float]:
+        """Return the lower and upper bound of a group; infinite where nothing fails, nan for no population.
+
+        Args: groups, names of the group by each of `quantile.groupings()`.
+        """
+        for by, group in zip(quantile.groupings(), groups, strict=True):
+            if quantile.documents == 1 or self.size(column, by, group) >= quantile.documents:
+                break
+        else:
+            return -np.inf, np.inf
+        low = -np.inf if quantile.low is None else self.cut(column, by, group, quantile.low)
+        high = np.inf if quantile.high is None else self.cut(column, by, group, quantile.high)
+        if quantile.beyond is None:
+            return low, high
+        return min(low, quantile.beyond), max(high, quantile.beyond)
+
+    def size(self, column: str, by: tuple[str, ...], group: str) -> int:
+        """Return the number of values in a group."""
+        return sum(self.counts.get((column, by, group), {}).values())
+
     def bounds(self, condition: Condition, table: Mapping[str, pa.ChunkedArray]) -> tuple[pa.Array, pa.Array]:
         """Return the lower and upper bound of each row, by its group: float64 (n_rows,) each."""
         assert condition.quantile is not None
-        low, high, by = condition.quantile
+        by, *fewer = condition.quantile.groupings()
         groups = group_values(by, table).dictionary_encode()
-        names = groups.dictionary.to_pylist()
-        lows = [-np.inf if low is None else self.cut(condition.column, by, g, low) for g in names]
-        highs = [np.inf if high is None else self.cut(condition.column, by, g, high) for g in names]
-        return tuple(pa.array(bounds, pa.float64()).take(groups.indices) for bounds in (lows, highs))
+        codes, first = np.unique(groups.indices.to_numpy(), return_index=True)
+        rows = {name: table[name].take(pa.array(first)) for name in by or list(table)[:1]}
+        names = [groups.dictionary.take(pa.array(codes)).to_pylist()]
+        names += [group_values(some, rows).to_pylist() for some in fewer]
+        limits = [self.limits(condition.column, condition.quantile, g) for g in zip(*names, strict=True)]
+        pairs = np.array(limits, np.float64).reshape(-1, 2)[np.searchsorted(codes, groups.indices.to_numpy())]
+        return pa.array(pairs[:, 0]), pa.array(pairs[:, 1])
 
 
 def group_values(by: tuple[str, ...], table: Mapping[str, pa.ChunkedArray]) -> pa.StringArray:
@@ -276,6 +323,17 @@ def quantile_group(by: tuple[str, ...], values: Mapping[str, Any]) -> str:  # An
     return str(group_values(by, columns or {"": pa.chunked_array([[None]])})[0].as_py())
 
 
+def explain_limits(
+    cuts: Cuts, condition: Condition, values: Mapping[str, Any]
+) -> tuple[float | None, float | None]:  # Any: values of any column
+    """Return the bounds of a condition with a quantile for one row; None for a side without a bound."""
+    assert condition.quantile is not None
+    groups = [quantile_group(by, values) for by in condition.quantile.groupings()]
+    limits = cuts.limits(condition.column, condition.quantile, groups)
+    low, high = (None if np.isinf(limit) else limit for limit in limits)
+    return low, high
+
+
 def population_counts(
     rules: Iterable[Rule], table: Mapping[str, pa.ChunkedArray], population: np.ndarray
 ) -> list[tuple[str, tuple[str, ...], str, dict[float, int]]]:
@@ -286,10 +344,11 @@ def population_counts(
     """
     counts_by_group = []
     columns = {
-        (condition.column, condition.quantile[2]): None
+        (condition.column, by): None
         for rule in rules
         for condition in (*rule.conditions, *rule.where)
         if condition.quantile is not None
+        for by in condition.quantile.groupings()
     }
     for column, by in columns:
         values = pc.cast(table[column], pa.float64()).to_numpy()

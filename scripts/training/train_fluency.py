@@ -1,10 +1,12 @@
 """Train the n-gram models of classifiers.fluency: modified Kneser-Ney, pruned and quantised.
 
-Reads docs_zh_en-*.parquet (text, source, lang_hint, note) below --data, without machine-translated documents, code
-blocks, duplicates and the sources in HELD_OUT; writes fluency_zh.bin and fluency_en.bin into --out, and prints the
-figures of the model cards: sizes, and an evaluation on the held-out sources. Equal input gives equal files.
+Reads docs_zh_en-*.parquet (text, source, lang_hint, note) and web_labels.parquet (text, lang, score, fold) in --data,
+and the repositories of `fluency_sources` in --repositories; without machine-translated documents, code blocks,
+duplicates, web texts of a score below 3, the sources in HELD_OUT and the sources of fold 0. Writes fluency_zh.bin and
+fluency_en.bin into --out, and prints the figures of the model cards: sizes, and an evaluation on the held-out sources.
+Equal input gives equal files.
 
-Example: python -m scripts.training.train_fluency --data data --out classifiers/models
+Example: python -m scripts.training.train_fluency --data data --repositories repositories --out classifiers/models
 """
 
 from __future__ import annotations
@@ -21,26 +23,48 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classifiers.fluency import ngram
+from scripts.training.fluency_sources import Text, read_repositories
 from stages.dedup import cluster_texts
-from stages.kernels.text.ngrams import UNKNOWN, WORD, hash_grams, read_tokens, score_documents
+from stages.kernels.text.ngrams import (
+    N_TOKENS,
+    TOTAL,
+    UNKNOWN,
+    WORD,
+    hash_grams,
+    read_tokens,
+    score_documents,
+)
 from stages.kernels.text.text import load_tables, view
 
 HELD_OUT = {
     "zh": ("drcd", "fcc-news-zh", "d2l-zh", "vue-docs-zh", "xquad"),
     "en": ("18f-blog", "openstax-psychology", "owasp-cheatsheets", "se-sherlock", "xquad"),
 }
+HELD_OUT_FOLD = 0  # of web_labels.parquet, whose folds are by source
 HINTS = {"zh": r"^(zh|lzh)", "en": r"^en$"}
 SOURCE_CHARS = 3_000_000  # maximum per source, so that no source dominates
-ORDER = {"zh": 4, "en": 3}
-VOCABULARY = {"zh": 8_000, "en": 30_000}
+MANUAL_CHARS = 1_000_000  # of each of MANUALS, which repeat themselves
+MANUALS = frozenset(
+    "leetcode-zh leetcode-en ms-office-dev-zh ms-office-dev-en ms-sfb-zh-cn ms-sfb-zh-tw pingcap-docs-cn tf-docs-l10n "
+    "tf-docs-l10n-nb tf-docs-en peps eips oi-wiki".split()
+)
+LARGE = {"lctt": 8_000_000, "digital-gov": 8_000_000, "standard-ebooks": 8_000_000}
+"""Prose by many authors."""
+ORDER = {"zh": 5, "en": 3}
+VOCABULARY = {"zh": 8_000, "en": 50_000}
+MAX_TOKENS = 1 << 20  # whole documents
 MIN_COUNT = 3  # a rarer token is <unk>
-N_GRAMS = 350_000  # 2.8 MB, with 6 bytes per slot and a quarter of the slots free
+N_GRAMS = 1_850_000  # 9.9 MB, with 4 bytes per slot and a quarter of the slots free
 PROB_LEVELS, BACKOFF_LEVELS = 128, 64  # quantised to at most 8,192 pairs, 64 KB
 
-START_ID, UNK_ID, PAUSE_ID, NUM_ID, WORD_ID = range(
-    5
-)  # ids of <s> and of the special tokens; then the vocabulary
-NAMES = ("<s>", "<unk>", "<pause>", "<num>", "<word>")
+START_ID, UNK_ID, PAUSE_ID, NUM_ID, CLASS_ID = range(5)
+"""Ids of <s> and of the special tokens; then the vocabulary."""
+NAMES = ("<s>", "<unk>", "<pause>", "<num>")
+OWN = {"zh": (UNKNOWN,), "en": (WORD,)}  # kinds of tokens that are distinguished
+CLASS = {
+    "zh": "<word>",
+    "en": "<char>",
+}  # what is not scored: words in a model of characters, characters in one of words
 
 
 class Level(NamedTuple):
@@ -64,63 +88,82 @@ class Grams(NamedTuple):
     log_backoff: np.ndarray
 
 
-def read_documents(folder: Path) -> pa.Table:
-    """Distinct documents that are not machine-translated, without code blocks."""
+def read_documents(folder: Path) -> list[Text]:
+    """Texts of docs_zh_en-*.parquet that are not machine-translated, without code blocks."""
     columns = ["text", "source", "lang_hint", "note"]
     table = pa.concat_tables(
         pq.read_table(path, columns=columns) for path in sorted(folder.glob("docs_zh_en-*.parquet"))
     )
-    used = pc.match_substring_regex(table["lang_hint"], "|".join(HINTS.values()))
-    table = table.filter(pc.and_(used, pc.equal(pc.fill_null(table["note"], ""), "")))
+    table = table.filter(pc.equal(pc.fill_null(table["note"], ""), ""))
     fences = re.compile(r"^```.*?^```|\$\$.*?\$\$", re.S | re.M)
-    texts = pa.array([fences.sub("\n", text) for text in table["text"].to_pylist()], pa.large_string())
-    table = table.set_column(0, "text", texts)
-    return table.filter(pc.equal(cluster_texts(texts)["keeper"], pa.array(np.arange(len(texts)))))
+    return [
+        Text(row["source"], language, fences.sub("\n", row["text"]))
+        for row in table.to_pylist()
+        for language, hint in HINTS.items()
+        if re.search(hint, row["lang_hint"])
+    ]
 
 
-def select(table: pa.Table, language: str, held_out: bool, source_chars: int) -> list[str]:
-    """Texts of a language, from held-out sources or from all others, about source_chars characters per source."""
-    table = table.filter(pc.match_substring_regex(table["lang_hint"], HINTS[language]))
+def read_web(folder: Path) -> list[Text]:
+    """Web texts that readers would keep."""
+    table = pq.read_table(folder / "web_labels.parquet", columns=["text", "lang", "score", "fold"])
+    return [
+        Text(f"web-{row['fold']}", row["lang"], row["text"]) for row in table.to_pylist() if row["score"] >= 3
+    ]
+
+
+def distinct(texts: list[Text]) -> list[Text]:
+    """The texts without near duplicates."""
+    keepers = cluster_texts(pa.array([text.text for text in texts], pa.large_string()))["keeper"].to_pylist()
+    return [text for i, text in enumerate(texts) if keepers[i] == i]
+
+
+def select(texts: list[Text], language: str, held_out: bool) -> list[str]:
+    """Texts of a language, from held-out sources or from all others, a limited number of characters per source."""
+    names = {*HELD_OUT[language], f"web-{HELD_OUT_FOLD}"}
     chars: dict[str, int] = {}
-    texts = []
-    for source, text in zip(table["source"].to_pylist(), table["text"].to_pylist(), strict=True):
-        if (source in HELD_OUT[language]) == held_out and chars.get(source, 0) < source_chars:
+    chosen = []
+    for source, of, text in texts:
+        limit = LARGE.get(source, MANUAL_CHARS if source in MANUALS else SOURCE_CHARS)
+        if of == language and (source in names) == held_out and chars.get(source, 0) < limit:
             chars[source] = chars.get(source, 0) + len(text)
-            texts.append(text)
-    return texts
+            chosen.append(text)
+    return chosen
 
 
 def read_keys(texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens of texts: keys, kinds (see `ngram.read_tokens`) and offsets of the texts, int64 (n_texts + 1,)."""
     text, fold = view(pa.array(texts, pa.large_string())), load_tables().fold
-    keys, kinds = np.empty(len(text.codes), np.uint64), np.empty(len(text.codes), np.uint8)
+    size = len(text.codes)
+    keys, kinds, sizes = np.empty(size, np.uint64), np.empty(size, np.uint8), np.empty(size, np.uint8)
     starts = [0]
     for start, end in zip(text.starts[:-1], text.starts[1:], strict=True):
         at = starts[-1]
-        n = read_tokens(text.codes, text.classes, fold, start, end, end, keys[at:], kinds[at:])
+        n = read_tokens(text.codes, text.classes, fold, start, end, end, keys[at:], kinds[at:], sizes[at:])
         starts.append(at + n)
     return keys[: starts[-1]], kinds[: starts[-1]], np.array(starts)
 
 
 def number(
-    keys: np.ndarray, kinds: np.ndarray, starts: np.ndarray, size: int, words: bool
+    keys: np.ndarray, kinds: np.ndarray, starts: np.ndarray, size: int, own: tuple[int, ...], class_name: str
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Number the tokens by descending count and insert <s> before each text.
 
-    Args: size, of the vocabulary; words, whether words are distinguished (otherwise all are <word>).
+    Args: size, of the vocabulary; own, kinds of tokens that are distinguished; class_name, what the others are if not
+    all words and characters are own, else empty.
     Returns: int32 tokens; uint64 keys by id; number of distinct tokens mapped to <unk>.
     """
-    is_own = (kinds == UNKNOWN) | ((kinds == WORD) & words)
+    is_own = np.isin(kinds, own)
     distinct, inverse, counts = np.unique(keys[is_own], return_inverse=True, return_counts=True)
-    order = np.lexsort((distinct, -counts))[: size - len(NAMES)]
+    names = [ngram.token_key(name) for name in (*NAMES, class_name) if name]
+    order = np.lexsort((distinct, -counts))[: size - len(names)]
     order = order[counts[order] >= MIN_COUNT]
     ids = np.full(len(distinct), UNK_ID)
-    ids[order] = len(NAMES) + np.arange(len(order))
-    tokens = np.array([PAUSE_ID, NUM_ID, WORD_ID, UNK_ID])[kinds]
+    ids[order] = len(names) + np.arange(len(order))
+    tokens = np.array([PAUSE_ID, NUM_ID, CLASS_ID, CLASS_ID])[kinds]
     tokens[is_own] = ids[inverse]
-    names = np.array([ngram.token_key(name) for name in NAMES], np.uint64)
     stream = np.insert(tokens, starts[:-1], START_ID).astype(np.int32)
-    return stream, np.concatenate([names, distinct[order]]), len(distinct) - len(order)
+    return stream, np.concatenate([np.array(names, np.uint64), distinct[order]]), len(distinct) - len(order)
 
 
 def count_grams(tokens: np.ndarray, n_ids: int, order: int) -> list[Level]:
@@ -260,13 +303,16 @@ def to_model(
         quantise(np.concatenate(backoff), BACKOFF_LEVELS),
         len(levels),
         "model in training",
+        np.uint16,
     )
 
 
 def train(texts: list[str], language: str) -> tuple[ngram.Model, dict[str, int]]:
     """Train one model; returns it and its sizes."""
     keys, kinds, starts = read_keys(texts)
-    tokens, vocabulary, n_unknown = number(keys, kinds, starts, VOCABULARY[language], language == "en")
+    tokens, vocabulary, n_unknown = number(
+        keys, kinds, starts, VOCABULARY[language], OWN[language], CLASS[language]
+    )
     levels = count_grams(tokens, len(vocabulary), ORDER[language])
     grams = estimate(levels)
     masks = prune(levels, grams, N_GRAMS)
@@ -278,21 +324,26 @@ def train(texts: list[str], language: str) -> tuple[ngram.Model, dict[str, int]]
 
 def losses(model: ngram.Model, texts: list[str]) -> np.ndarray:
     """Mean negative log probability per token of each text, float64 (n_texts,), NaN for texts without tokens."""
-    loss, n_tokens = np.full(len(texts), np.nan), np.zeros(len(texts), np.int64)
+    sums = np.zeros((len(texts), 5))
     text = view(pa.array(texts, pa.large_string()))
-    rows = np.arange(len(texts))
-    score_documents(text, rows, load_tables().fold, model, 1 << 20, 1, loss, n_tokens)
-    return loss
+    score_documents(text, np.arange(len(texts)), load_tables().fold, model, MAX_TOKENS, 1, sums)
+    with np.errstate(invalid="ignore"):
+        return -sums[:, TOTAL] / sums[:, N_TOKENS]
 
 
 def sentences(texts: list[str], language: str) -> list[str]:
-    """Sentences of 10 to 60 tokens, at most 20 per text and 5,000 in total."""
+    """Sentences of 10 to 60 tokens that are scored, at most 20 per text and 5,000 in total."""
     chosen = []
     for text in texts:
         parts = re.split(r"(?<=[。！？])|\n" if language == "zh" else r"(?<=[.!?])\s+|\n\s*\n", text)
-        fit = [part for part in parts if part and 10 <= len(ngram.spell(part)) <= 60]
-        chosen += fit[:20]
+        chosen += [part for part in parts if part and 10 <= n_scored(part, language) <= 60][:20]
     return chosen[:5000]
+
+
+def n_scored(text: str, language: str) -> int:
+    """Number of tokens of a language's own kind."""
+    tokens = [token for token in ngram.spell(text) if not token.startswith("<")]
+    return sum((token[0] > "\u2e80") == (language == "zh") for token in tokens)
 
 
 def shuffle(sentence: str, language: str, rng: random.Random) -> str:
@@ -344,16 +395,23 @@ def measure(model: ngram.Model, texts: list[str], language: str) -> dict[str, fl
 def main() -> None:
     """Read the command line, train, write and measure."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of docs_zh_en-*.parquet, web_labels.parquet"
+    )
+    parser.add_argument(
+        "--repositories", type=Path, required=True, help="folder of git directories, owner+name/repo"
+    )
     parser.add_argument("--out", type=Path, default=Path("classifiers/models"))
     arguments = parser.parse_args()
-    documents = read_documents(arguments.data)
+    repositories = read_repositories(arguments.repositories)
+    texts = [*distinct(read_documents(arguments.data)), *repositories, *read_web(arguments.data)]
+    random.Random(0).shuffle(texts)  # what is left of a large source is a sample of it
     for language in HINTS:
-        model, sizes = train(select(documents, language, False, SOURCE_CHARS), language)
+        model, sizes = train(select(texts, language, False), language)
         path = arguments.out / f"fluency_{language}.bin"
         ngram.save(model, str(path))
-        print(language, {**sizes, "bytes": path.stat().st_size})
-        print(measure(model, select(documents, language, True, SOURCE_CHARS), language))
+        print(language, {**sizes, "bytes": path.stat().st_size}, flush=True)
+        print(measure(model, select(texts, language, True), language), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from classifiers.fluency import ngram
-from stages.kernels.text.ngrams import read_tokens, score_tokens
+from stages.kernels.text.ngrams import N_TOKENS, TOTAL, read_tokens, score_tokens
 from stages.kernels.text.text import load_tables, view
 
 Gram = tuple[str, ...]
@@ -24,19 +24,23 @@ CORPUS = (
 )
 
 
-def count_raw(corpus: tuple[str, ...], order: int) -> list[Counter[Gram]]:
-    """Occurrences of n-grams by order, each text after an <s>."""
+def count_raw(sentences: list[list[str]], order: int) -> list[Counter[Gram]]:
+    """Occurrences of n-grams by order."""
     counts: list[Counter[Gram]] = [Counter() for _ in range(order)]
-    for text in corpus:
-        tokens = ["<s>", *ngram.spell(text)]
+    for tokens in sentences:
         for n in range(1, order + 1):
             counts[n - 1].update(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
     return counts
 
 
 def kneser_ney(corpus: tuple[str, ...], order: int, discount: float = 0.6) -> ngram.Grams:
-    """Interpolated Kneser-Ney with one discount, as log10; written for reading."""
-    raw = count_raw(corpus, order)
+    """Interpolated Kneser-Ney with one discount, as log10, of texts that each follow an <s>."""
+    return kneser_ney_of([["<s>", *ngram.spell(text)] for text in corpus], order, discount)
+
+
+def kneser_ney_of(sentences: list[list[str]], order: int, discount: float = 0.6) -> ngram.Grams:
+    """The same of sentences in tokens; written for reading."""
+    raw = count_raw(sentences, order)
     counts: list[dict[Gram, float]] = []
     for n in range(1, order + 1):
         left: defaultdict[Gram, set[str]] = defaultdict(set)
@@ -82,32 +86,58 @@ def write_arpa(grams: ngram.Grams, path: Path) -> str:
     return str(path)
 
 
+def scored(grams: ngram.Grams, tokens: list[str]) -> list[bool]:
+    """Whether each token is scored: words that are of no class of the model, and punctuation behind them."""
+    flags: list[bool] = []
+    for token in tokens:
+        is_char = len(token) == 1 and not token.isascii()
+        name = "<char>" if is_char else "<word>"
+        if token == "<pause>":
+            flags.append(bool(flags) and flags[-1])
+        else:
+            flags.append(token != "<num>" and ((token,) in grams[0] or (name,) not in grams[0]))
+    return flags
+
+
 def reference(grams: ngram.Grams, tokens: list[str]) -> list[float]:
-    """Natural log probability of each token by the definition of backoff."""
+    """Natural log probability of each scored token by the definition of backoff."""
     order, scores = len(grams), []
-    known = [token if (token,) in grams[0] else "<unk>" for token in tokens]
-    if ("<word>",) in grams[0]:
-        latin = [t.isalpha() and t.isascii() for t in tokens]
-        known = [
-            "<word>" if k == "<unk>" and is_latin else k for k, is_latin in zip(known, latin, strict=True)
-        ]
     if ("<pause>",) not in grams[0]:
-        known = [k for k, token in zip(known, tokens, strict=True) if token != "<pause>"]
-    for i in range(len(known)):
-        scores.append(math.log(10) * ngram.backed_off(grams, tuple(known[max(0, i - order + 1) : i + 1])))
+        tokens = [token for token in tokens if token != "<pause>"]
+    known = []
+    for token in tokens:
+        name = "<char>" if len(token) == 1 and not token.isascii() else "<word>"
+        is_class = (name,) in grams[0] and not token.startswith("<")
+        known.append(token if (token,) in grams[0] else name if is_class else "<unk>")
+    for i, is_scored in enumerate(scored(grams, tokens)):
+        if is_scored:
+            log_prob = ngram.backed_off(grams, tuple(known[max(0, i - order + 1) : i + 1]))
+            scores.append(math.log(10) * log_prob)
     return scores
 
 
 def scores(model: ngram.Model, text: str) -> list[float]:
-    """Natural log probability of each token by the kernel: differences of sums."""
-    keys, kinds, n = read(text)
-    sums = [score_tokens(keys, kinds, i, 0, model) for i in range(n + 1)]
-    return [sums[i + 1][0] - sums[i][0] for i in range(n) if sums[i + 1][1] > sums[i][1]]
+    """Natural log probability of each scored token by the kernel: differences of sums."""
+    keys, kinds, sizes, n = read(text)
+    found = []
+    previous = np.zeros(5)
+    for i in range(n + 1):
+        sums = np.zeros(5)
+        score_tokens(keys, kinds, sizes, i, 0, model, sums)
+        if sums[N_TOKENS] > previous[N_TOKENS]:
+            found.append(float(sums[TOTAL] - previous[TOTAL]))
+        previous = sums
+    return found
 
 
-def read(text: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """Keys, kinds and number of the tokens of a text."""
+def read(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Keys, kinds, sizes and number of the tokens of a text."""
     codes, starts, classes = view(pa.array([text], pa.large_string()))
-    keys, kinds = np.zeros(len(codes) + 1, np.uint64), np.zeros(len(codes) + 1, np.uint8)
-    end = starts[1]
-    return keys, kinds, read_tokens(codes, classes, load_tables().fold, 0, end, end, keys, kinds)
+    size, end = len(codes) + 1, starts[1]
+    keys, kinds, sizes = np.zeros(size, np.uint64), np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    return (
+        keys,
+        kinds,
+        sizes,
+        read_tokens(codes, classes, load_tables().fold, 0, end, end, keys, kinds, sizes),
+    )

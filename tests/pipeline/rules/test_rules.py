@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,46 @@ def test_quantiles_go_by_several_columns() -> None:
     assert cuts.cut("s.n", ("l.label", "d.label"), "b, x", 0.5) == 100
 
 
+def _cuts(rule: Any, table: Mapping[str, pa.ChunkedArray]) -> Cuts:
+    cuts = Cuts()
+    for count in population_counts([rule], table, np.ones(len(table["s.n"]), bool)):
+        cuts.add(*count)
+    return cuts
+
+
+def test_small_groups_take_the_quantiles_of_a_larger_one() -> None:
+    """A group below `documents` falls back to fewer columns of `by`; below it in all, nothing fails."""
+    table = columns(
+        s__n=[1, 2, 3, 50, 9, 60, 70],
+        l__label=["a"] * 5 + ["b"] * 2,
+        d__label=["x"] * 4 + ["y"] + ["x"] * 2,
+    )
+    quantile = {"max": 0.5, "by": ["l.label", "d.label"], "documents": 4}
+    (rule,) = rules({"name": "tail", "s.n": {"quantile": quantile}})
+    # a, x has 4 documents: 2. a, y takes the 5 of a: 3. b has 2, so it takes all 7: 9.
+    assert rule.fails(table, _cuts(rule, table)).tolist() == [False, False, True, True, True, True, True]
+    (rule,) = rules({"name": "tail", "s.n": {"quantile": {**quantile, "documents": 8}}})
+    assert not rule.fails(table, _cuts(rule, table)).any()
+
+
+def test_no_quantile_cuts_inside_of_beyond() -> None:
+    """Values up to `beyond` pass, whatever the quantile; above it the quantile decides."""
+    table = columns(s__n=[1, 2, 3, 50, 60])
+    for beyond, expected in ((2.5, [False] * 3 + [True] * 2), (55, [False] * 4 + [True]), (99, [False] * 5)):
+        (rule,) = rules({"name": "tail", "s.n": {"quantile": {"max": 0.6, "beyond": beyond}}})
+        assert rule.fails(table, _cuts(rule, table)).tolist() == expected
+    (rule,) = rules({"name": "tail", "s.n": {"quantile": {"min": 0.4, "beyond": 1.5}}})
+    assert rule.fails(table, _cuts(rule, table)).tolist() == [True] + [False] * 4
+
+
+def test_unused_settings_of_a_quantile_change_no_digest() -> None:
+    """`documents` and `beyond` are part of a rule's plain form only where they are set."""
+    (old,) = rules({"name": "r", "s.n": {"quantile": {"max": 0.6, "by": "l.label"}}})
+    (new,) = rules({"name": "r", "s.n": {"quantile": {"max": 0.6, "by": "l.label", "documents": 200}}})
+    assert old.conditions[0].plain()[-1] == (None, 0.6, ("l.label",))
+    assert new.conditions[0].plain()[-1] == (None, 0.6, ("l.label",), 200, None)
+
+
 def test_late_rules_are_judged_apart() -> None:
     """A rule over owners fails nothing before they are known, and then drops after all others."""
     late, early = rules(
@@ -138,6 +179,8 @@ def test_late_rules_are_judged_apart() -> None:
         ({"name": "r", "s.n": 1, "if_null": "maybe"}, "keep or drop"),
         ({"name": "r", "s.n": 1, "actoin": "flag"}, "did you mean 'action'"),
         ({"name": "r", "s.n": {"quantile": {"max": 2}}}, "a share from 0 to 1"),
+        ({"name": "r", "s.n": {"quantile": {"max": 0.9, "documents": 0}}}, "a whole number from 1"),
+        ({"name": "r", "s.n": {"quantile": {"max": 0.9, "beyond": "x"}}}, "expected a number"),
     ],
 )
 def test_bad_rules_say_where_and_what(entry: dict[str, Any], message: str) -> None:
