@@ -103,7 +103,7 @@ def notes(config: Config) -> list[str]:
 
 STAGE = Stage(
     name="minhash",
-    version=4,
+    version=5,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

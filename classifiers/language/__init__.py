@@ -74,6 +74,14 @@ def load(config: Config) -> Annotate:
     return partial(annotate, model=loaded, config=config)
 
 
+def label_names(config: Config) -> tuple[str, ...]:
+    """Labels that the stage can assign with this config, those that are no language among them.
+
+    Raises: ConfigError as in `load`.
+    """
+    return load_labels(fasttext.load(config.model).labels, config.model).names
+
+
 def annotate(batch: pa.Table, model: Model, config: Config) -> pa.Table:
     """Label the documents of one batch."""
     text, n_groups = view(batch["text"]), len(model.labels.by_group)

@@ -265,6 +265,7 @@ def _name_chinese(
     n_telling = np.minimum(n_han, n_cells // 2)
 
     def probability(*names: str) -> np.ndarray:
+        """Sum of the model's probabilities of some labels: float64 (n,)."""
         return np.where(np.isin(labels, [index[name] for name in names]), probabilities, 0.0).sum(axis=1)
 
     wu = probability("wuu_Hans")

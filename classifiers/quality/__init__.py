@@ -94,7 +94,9 @@ def _read(
             weights, steps, bias = stored["weights"], stored["steps"], stored["bias"]
             names = tuple(stored["scorers"].tolist())
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"quality model {path}: {error}; expected a file of scripts/training/{script}.py") from error
+        raise ConfigError(
+            f"quality model {path}: {error}; expected a file of scripts/training/{script}.py"
+        ) from error
     shape = (N_FAMILIES, n_rows, len(scorers))
     if names != scorers or weights.shape != shape or weights.dtype != np.int16:
         raise ConfigError(

@@ -59,6 +59,7 @@ def loss_fault(source: str, entries: Iterable[Entry], reasons: Mapping[str, int]
     n_bad, n_read = sum(reasons.values()), sum(entry["read"] for entry in entries)
 
     def total(name: str) -> int:
+        """Sum of a count over the catalog entries."""
         return sum(entry.get(name, 0) for entry in entries)
 
     n_bytes = sum(file["size"] for entry in entries for file in entry.get("files", ()))

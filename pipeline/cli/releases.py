@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from pipeline.cli.options import check_target, json_option
+
+if TYPE_CHECKING:
+    from pipeline.report.held import HeldNumbers
+    from pipeline.storage.store import Store
 
 
 @click.command()
@@ -57,21 +63,39 @@ def verify(release_url: str, store_url: str | None, run_path: str | None, sample
 @click.command()
 @click.argument("release_url", metavar="RELEASE")
 @click.option("--to", "target", type=click.Path(dir_okay=False), help="The HTML page to write.")
+@click.option(
+    "--held", "held_path", metavar="FILE",
+    help="Texts of known language (Parquet, JSON Lines or CSV with the columns text and lang): show what the language "
+    "stage of the release makes of them.",
+)  # fmt: skip
+@click.option(
+    "--run", "run_path", metavar="RUN.yaml", type=click.Path(),
+    help="With --held: the run file of the language stage.  [default: that of the release]",
+)  # fmt: skip
 @json_option
-def report(release_url: str, target: str | None, as_json: bool) -> None:
+def report(
+    release_url: str, target: str | None, held_path: str | None, run_path: str | None, as_json: bool
+) -> None:
     """Write the report of a release as one HTML page, or print its numbers as JSON.
+
+    With --held alone, print the figures of the held sample.
 
     Example: bicorpus report store/releases/v1 --to report.html
     """
     from pathlib import Path
 
     from pipeline.errors import UsageError
+    from pipeline.report.held import held_lines
     from pipeline.report.page import page
     from pipeline.report.release_numbers import read_numbers
     from pipeline.storage.store import open_store
 
-    if (target is None) != as_json:
+    if (target is None) != as_json and (target is not None or not held_path):
         raise UsageError("expected either --to report.html, or --json for the numbers")
+    if run_path and not held_path:
+        raise UsageError(
+            "--run is the run file of the language stage for --held; expected --held FILE as well"
+        )
     if target is not None:
         check_target(target)
     release = open_store(release_url)
@@ -80,11 +104,40 @@ def report(release_url: str, target: str | None, as_json: bool) -> None:
             f"{release.url}: no report.json, so not a release; expected the folder of one, such as store/releases/v1"
         )
     data = release.get("report.json")
-    if target is None:
-        click.echo(data.decode().rstrip())
-    else:
-        Path(target).write_text(page(read_numbers(data)), encoding="utf-8")
+    held = measure_sample(release, held_path, run_path) if held_path else None
+    if target is not None:
+        Path(target).write_text(page(read_numbers(data), held), encoding="utf-8")
         click.echo(target)
+    elif held is None:
+        click.echo(data.decode().rstrip())
+    elif as_json:
+        numbers = {**json.loads(data), "held": msgspec.to_builtins(held)}
+        click.echo(json.dumps(numbers, indent=1, sort_keys=True, ensure_ascii=False))
+    else:
+        click.echo(held_lines(held))
+
+
+def measure_sample(release: Store, held_path: str, run_path: str | None) -> HeldNumbers:
+    """Label a held sample with the language stage of a release.
+
+    Raises: UsageError, ConfigError or InputError if the stage or the sample cannot be read; see measure_held.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from pipeline.errors import ConfigError
+    from pipeline.report.held import measure_held
+
+    if run_path:
+        return measure_held(held_path, run_path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run.yaml")
+        path.write_bytes(release.get("run.yaml"))
+        try:
+            return measure_held(held_path, str(path))
+        except ConfigError as error:  # such as a model, whose path is relative to the run file
+            message = str(error).replace(folder, release.url)
+            raise ConfigError(f"{message}; name the run file of the release with --run") from error
 
 
 @click.command()

@@ -82,6 +82,31 @@ def load_run(
     return _Parser(path, text, _with_present_names(mapping, path), store).run_file()
 
 
+def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageStep, str] | None:
+    """Parse the one entry of `annotate` that writes a column of the release, and nothing else of a run file.
+
+    Args: column, of the release, such as `language`.
+    Returns: the stage with its settings, and the name of the column in it; None if no entry writes the column.
+    Raises: ConfigError if the file cannot be read, or the entry is malformed.
+    """
+    path = os.fspath(path)
+    text, sections = read_document(path)
+    parser = _Parser(path, text, _with_present_names(parse_mapping(sections, path), path), None)
+    named = parse_mapping(parser.mapping("release").get("columns"), f"{path}: release.columns")
+    step_name, _, stage_column = str(named.get(column, COLUMNS[column])).partition(".")
+    entries = [(i, {"use": e} if isinstance(e, str) else e) for i, e in enumerate(parser.entries("annotate"))]
+    for i, entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
+            continue
+        where = f"annotate[{i}]"
+        name = entry.get("as") or load_step(entry["use"], "STAGE", f"{path}: {where}").name
+        if name == step_name:
+            parser.add({**entry, "view": None}, "STAGE", where, Edits())
+            step = parser.steps[name]
+            return (step, stage_column) if isinstance(step, StageStep) else None
+    return None
+
+
 def _with_present_names(sections: dict[str, Any], path: str) -> dict[str, Any]:
     """Return the sections, changed in place to the present names of modules; malformed entries are left as they are."""
     for section in ("annotate", "global"):

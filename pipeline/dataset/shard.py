@@ -41,11 +41,11 @@ REPEATING = (
 """Columns with few distinct values, which are dictionary-encoded."""
 
 
-def parquet_writer(path: str, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
+def parquet_writer(sink: str | pa.NativeFile, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
     """Return a Parquet writer for tables with text: zstd, dictionaries only for REPEATING columns, no statistics."""
     repeating = [n for n in REPEATING if n in schema.names]
     return pq.ParquetWriter(
-        path,
+        sink,
         schema,
         compression="zstd",
         compression_level=level,

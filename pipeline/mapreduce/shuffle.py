@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -60,19 +60,24 @@ def write_exchange(
 
     Args: partitions, int64 (n_rows,), of each row.
     """
-    dtype = np.uint16 if n_partitions <= 1 << 16 else np.int64  # numpy uses radix sort for 16 bits
-    order = np.argsort(partitions.astype(dtype), kind="stable")
-    bounds = np.append(0, np.cumsum(np.bincount(partitions, minlength=n_partitions)))
     table = table.combine_chunks()
-    numbers = number_columns(table)
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=LEVEL))
     with pa.ipc.new_file(sink, table.schema, options=options) as writer:
-        for low, high in pairwise(bounds):
-            rows = pick(table, numbers, order[low:high])
+        for rows in [table] if n_partitions == 1 else _split(table, partitions, n_partitions):
             batches = rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
             writer.write_batch(batches[0])
     store.put(key, sink.getvalue())
+
+
+def _split(table: pa.Table, partitions: np.ndarray, n_partitions: int) -> Iterator[pa.Table]:
+    """The rows of each partition, in the order of the table."""
+    dtype = np.uint16 if n_partitions <= 1 << 16 else np.int64  # numpy uses radix sort for 16 bits
+    order = np.argsort(partitions.astype(dtype), kind="stable")
+    bounds = np.append(0, np.cumsum(np.bincount(partitions, minlength=n_partitions)))
+    numbers = number_columns(table)
+    for low, high in pairwise(bounds):
+        yield pick(table, numbers, order[low:high])
 
 
 def read_exchange(store: Store, keys: Sequence[str], partition: int) -> pa.Table:

@@ -111,14 +111,16 @@ def write_tokens(task: TokenTask) -> TokenReport:
 
 
 def put_table(store: Store, key: str, table: pa.Table) -> FileReport:
-    """Write a table as one Parquet file of fixed row groups and report its digest."""
-    with scratch() as folder:
-        path = os.path.join(folder, "part.parquet")
-        with parquet_writer(path, table.schema, level=3) as writer:
-            writer.write_table(table, row_group_size=PART_ROW_GROUP)
-        digest, size = sha256_file(path), os.path.getsize(path)
-        store.put_file(key, path)
-    return FileReport(key, table.num_rows, digest, size, peak_rss_bytes())
+    """Write a table as one Parquet file of fixed row groups and report its digest.
+
+    The file is made in memory, where the table is, because a release has one such file for each shard.
+    """
+    sink = pa.BufferOutputStream()
+    with parquet_writer(sink, table.schema, level=3) as writer:
+        writer.write_table(table, row_group_size=PART_ROW_GROUP)
+    data = sink.getvalue()
+    store.put(key, data)
+    return FileReport(key, table.num_rows, hashlib.sha256(data).hexdigest(), data.size, peak_rss_bytes())
 
 
 def sha256_file(path: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.report.bucket_tables import drift_table, largest_buckets, overlap_table, sample_details
+from pipeline.report.held import HeldNumbers, group_rows, held_rows
 from pipeline.report.markdown import share
 from pipeline.report.profile import MAX_GROUPS
 from pipeline.report.release_numbers import ReleaseNumbers, present
@@ -29,6 +30,9 @@ SHOWN_LANGUAGES = 5
 SHOWN_GROUPS = 8
 SHOWN_DOMAINS = 20
 """Number of languages with a line of their own, and of bars in one figure; report.json has all."""
+
+SHOWN_TRUE, SHOWN_FOREIGN = 24, 6
+"""Number of languages of a held sample in the matrix, the largest, and of labels that are none of them."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -62,10 +66,10 @@ def lengths_of(facts: pa.Table) -> dict[str, list[int]]:
     }
 
 
-def page(numbers: ReleaseNumbers) -> str:
-    """Return the HTML page; sections without numbers are left out."""
+def page(numbers: ReleaseNumbers, held: HeldNumbers | None = None) -> str:
+    """Return the HTML page; sections without numbers are left out. held: numbers of a sample of known language."""
     sections = [
-        *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *source_parts(numbers),
+        *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *held_parts(held), *source_parts(numbers),
         *quality_parts(numbers), *scorer_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers),
         *domain_parts(numbers), *mix_parts(numbers), *license_parts(numbers), *making_parts(numbers),
     ]  # fmt: skip
@@ -127,6 +131,34 @@ def language_parts(numbers: ReleaseNumbers) -> list[str]:
         )
     if numbers.lengths:
         parts += section("Lengths", svg(lambda axes: draw_lengths(axes, numbers.lengths), 7.5, 3.4))
+    return parts
+
+
+def held_parts(held: HeldNumbers | None) -> list[str]:
+    """What the language stage makes of a held sample: confusion matrix, figures of each language, confusable ones."""
+    from pipeline.report.confusion import confusion, draw_confusion
+    from pipeline.report.figures import svg
+
+    if held is None:
+        return []
+    note = (
+        f"{held.correct:,} of {held.texts:,} texts of known language have their label "
+        f"({share(held.correct, held.texts)}), by {held.module}, version {held.version}. A row of the matrix adds up "
+        "to the texts of a language."
+    )
+    drawn = held.languages[:SHOWN_TRUE]
+    rows, columns, counts = confusion({row.language: row.labels for row in drawn}, SHOWN_FOREIGN)
+    figure = svg(
+        lambda axes: draw_confusion(axes, rows, columns, counts),
+        1.6 + 0.56 * len(columns), 1.4 + 0.38 * len(rows),
+    )  # fmt: skip
+    parts = section("Languages of a held sample", figure, table(*held_rows(held)), note=note)
+    if held.groups:
+        note = (
+            "Languages that are taken for each other, with the recall of their own labels and of any label of the "
+            "group. The setting `groups` of the language stage gives such languages one score."
+        )
+        parts += section("Confusable languages", table(*group_rows(held)), note=note)
     return parts
 
 

@@ -87,7 +87,7 @@ class Decision:
         names = names | {"doc_id"}
         canonical = sorted((names & set(CANONICAL.names)) - {"text"})
         with store.open(self.shard.key) as stream:
-            documents = pq.read_table(stream, columns=canonical)
+            documents = pq.ParquetFile(stream).read(canonical)  # read_table plans a data set, for each shard
         columns: Columns = {name: documents[name] for name in canonical}
         stored = {c for c in names if c.partition(".")[0] in self.refs and "." in c and c not in self.loose}
         columns |= read_columns(store, self.shard, self.refs, stored)

@@ -112,12 +112,14 @@ class FolderStore(Store):
         Arrow opens it, so that its threads read without Python. A thread that waits for the interpreter lock while
         the interpreter shuts down would abort the process.
         """
+        from pyarrow import OSFile
+
         path = self._path(key)
         with explained(path):
+            with suppress(OSError):
+                return cast(BinaryIO, OSFile(str(path), "rb"))
             try:
                 with open(path, "rb"):  # raises the system's error
-                    from pyarrow import OSFile
-
                     return cast(BinaryIO, OSFile(str(path), "rb"))
             except (IsADirectoryError, NotADirectoryError) as error:  # a folder is not an object
                 if not self.path.is_dir():  # a file at or above the store's path: there is no store
@@ -174,22 +176,26 @@ class FolderStore(Store):
                     os.fchmod(file.fileno(), 0o666 & ~self.umask)
                     file.flush()
                     os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+                os.replace(temporary, path)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
             with suppress(FileNotFoundError):  # another process has deleted the object and its folder
                 _sync(path.parent)
 
-    def _open_temporary(self, folder: Path, n_tries: int = N_TRIES) -> tuple[Path, BinaryIO]:
-        """Create a temporary file and the folders above it; `delete_prefix` may remove those while they are empty."""
-        path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
-        try:
-            self._make_folder(folder)
-            return path, open(path, "xb", opener=_private)
-        except FileNotFoundError:
-            if n_tries == 1:
-                raise
-            return self._open_temporary(folder, n_tries - 1)
+    def _open_temporary(self, folder: Path) -> tuple[str, BinaryIO]:
+        """Create a temporary file, and the folders above it only if they are missing: a run writes many small files.
+
+        `delete_prefix` may remove the folders while they are empty.
+        """
+        path = os.path.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}")
+        for _ in range(N_TRIES - 1):
+            with suppress(FileNotFoundError):
+                return path, open(path, "xb", opener=_private)
+            with suppress(FileNotFoundError):  # a folder above it was removed meanwhile
+                self._make_folder(folder)
+        return path, open(path, "xb", opener=_private)
 
     def _make_folder(self, path: Path) -> None:
         """Create a folder and its missing parents with the permissions of the store."""

@@ -1,6 +1,6 @@
 """Count what warcio and trafilatura find in archives; prints JSON. `bench_archives` runs it in another interpreter.
 
-Example: /tmp/peers/bin/python scripts/bench/archive_peers.py archives
+Example: peers/bin/python scripts/bench/archive_peers.py archives
 """
 
 from __future__ import annotations

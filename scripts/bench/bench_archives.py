@@ -4,7 +4,7 @@ FOLDER has .warc, .warc.gz, .warc.zst and .arc files in folders by tool, for exa
 warcio, pywb and jwarc. PYTHON is an interpreter that has warcio and trafilatura; without one, their columns are empty.
 A page is a record with status 200 of a page's content type, as warcio finds it.
 
-Example: python -m scripts.bench.bench_archives archives --peers /tmp/peers/bin/python
+Example: python -m scripts.bench.bench_archives archives --peers peers/bin/python
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 
 from classifiers.language import STAGE
 from classifiers.language.config import MODEL_PATH, Config
+from pipeline.report.confusion import confusion, draw_confusion
 from stages.kernels.fasttext import predict
 
 NAMES = {
@@ -81,24 +82,12 @@ def print_table(title: str, truth: np.ndarray, found: np.ndarray, bare: np.ndarr
 
 
 def draw(truth: np.ndarray, found: np.ndarray, path: Path) -> None:
-    """Draw the confusion matrix: share of each label within each true language."""
-    rows = [name for name in dict.fromkeys(NAMES.values()) if np.any(truth == name)]
-    columns = [*rows, *sorted({"lzh_Hani", "und"} - set(rows)), "other"]
-    counts = np.zeros((len(rows), len(columns)), int)
-    for a, b in zip(truth, found, strict=True):
-        counts[rows.index(a), columns.index(b if b in columns else "other")] += 1
-    shares = counts / counts.sum(axis=1, keepdims=True)
+    """Draw the confusion matrix: number of texts with each label within each true language."""
+    names = [name for name in dict.fromkeys(NAMES.values()) if np.any(truth == name)]
+    labels = {name: dict(Counter(found[truth == name].tolist())) for name in names}
     figure = Figure(figsize=(8.4, 6.6))
     axes = figure.subplots()
-    axes.imshow(shares**0.35, cmap="Blues", vmin=0, vmax=1.15)  # makes small errors visible
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=8, color=color)
-    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(range(len(rows)), rows, fontsize=8)
-    axes.set_xlabel("label")
-    axes.set_ylabel("true language")
+    draw_confusion(axes, *confusion(labels, extra=("lzh_Hani", "und")))
     axes.set_title("Sentences, lines and code by label", fontsize=10)
     figure.savefig(path, dpi=130, bbox_inches="tight", metadata={"Software": None})
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from scripts.bench.dedup_truth import exact_jaccard
 
-PROSE = re.compile(r"\.(?:md|mdx|rst|txt|adoc|mediawiki)$", re.IGNORECASE)
+PROSE = re.compile(r"\.(?:md|mdx|rst|txt|adoc|asc|mediawiki)$", re.IGNORECASE)
 MIN_CHARS, MAX_CHARS = 200, 200_000
 HAN = re.compile("[\u4e00-\u9fff]")
 HAN_SHARE = 0.1

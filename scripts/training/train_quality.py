@@ -52,7 +52,13 @@ class Labels(NamedTuple):
 
 def read_labels(paths: Sequence[Path], sms: Sequence[Path], good: Sequence[Path], lang: str) -> Labels:
     """Read the documents of a language; sources without a fold are assigned one by their hash."""
-    columns = {"text": pl.String, "lang": pl.String, "source": pl.String, "score": pl.Float64, "keep": pl.Boolean}
+    columns = {
+        "text": pl.String,
+        "lang": pl.String,
+        "source": pl.String,
+        "score": pl.Float64,
+        "keep": pl.Boolean,
+    }
     columns |= {"kind": pl.String, "flags": pl.List(pl.String), "fold": pl.Int64}  # type: ignore[dict-item]
     frames = [pl.read_parquet(path) for path in paths]
     frames += [draw_good(path) for path in good]
@@ -80,7 +86,8 @@ def read_labels(paths: Sequence[Path], sms: Sequence[Path], good: Sequence[Path]
         for kind, flag, score in zip(kinds, flags, scores, strict=True)
     ]
     spun = [
-        kind == "spun" or ("mt" in flag and score <= 2) for kind, flag, score in zip(kinds, flags, scores, strict=True)
+        kind == "spun" or ("mt" in flag and score <= 2)
+        for kind, flag, score in zip(kinds, flags, scores, strict=True)
     ]
     keep = rows["keep"].cast(pl.Float64).to_numpy()
     targets = np.column_stack([scores / 5, keep, spam, furniture, spun]).astype(np.float64)
@@ -185,7 +192,9 @@ def main() -> None:
     """Read the command line, train, write and measure."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("labels", type=Path, nargs="+", help="Parquet files of labelled documents")
-    parser.add_argument("--sms", type=Path, nargs="*", default=[], help="Parquet files of messages, spam or ham")
+    parser.add_argument(
+        "--sms", type=Path, nargs="*", default=[], help="Parquet files of messages, spam or ham"
+    )
     parser.add_argument("--good", type=Path, nargs="*", default=[], help="Parquet files of good documents")
     parser.add_argument("--out", type=Path, default=Path(quality.VALUE_PATH))
     parser.add_argument("--left-out", type=Path, help="write left-out scores to this Parquet file")

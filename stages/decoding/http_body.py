@@ -123,6 +123,9 @@ def _joined(body: bytes) -> Undone:
     return (b"".join(parts), False) if parts else None
 
 
+EMPTY = "the compressed data end before the first byte"
+
+
 def _inflated(body: bytes, wbits: int, max_bytes: int) -> Undone:
     """Decompress gzip members, or deflate with or without the zlib header, up to the damage.
 
@@ -136,18 +139,14 @@ def _inflated(body: bytes, wbits: int, max_bytes: int) -> Undone:
             try:
                 part = member.decompress(step, max_bytes - n_bytes)
             except zlib.error as error:
-                if not n_bytes:
-                    raise OSError(f"{'deflate' if wbits < 31 else 'gzip'}: {error}") from error
-                return b"".join(parts), False
+                return _damaged(parts, f"{'deflate' if wbits < 31 else 'gzip'}: {error}", error)
             parts.append(part)
             n_bytes += len(part)
             at += len(step) - len(member.unconsumed_tail) - len(member.unused_data)
         if n_bytes >= max_bytes:
             return b"".join(parts), True
         if not member.eof:
-            if not n_bytes:
-                raise OSError("the compressed data end before the first byte")
-            return b"".join(parts), False
+            return _damaged(parts, EMPTY)
         if wbits != 31 or not body[at : at + 2] == GZIP:
             return b"".join(parts), True
 
@@ -160,16 +159,23 @@ def _unzstd(body: bytes, max_bytes: int) -> Undone:
         try:
             part = frame.decompress(body[at : at + 1024])
         except zstandard.ZstdError as error:
-            if not n_bytes:
-                raise OSError(f"zstd: {error}") from error
-            return b"".join(parts), False
+            return _damaged(parts, f"zstd: {error}", error)
         parts.append(part)
         n_bytes += len(part)
         if frame.eof or n_bytes >= max_bytes:
             return b"".join(parts)[:max_bytes], True
-    if not n_bytes:
-        raise OSError("the compressed data end before the first byte")
-    return b"".join(parts), False
+    return _damaged(parts, EMPTY)
+
+
+def _damaged(parts: list[bytes], reason: str, error: Exception | None = None) -> Undone:
+    """Return what was decompressed before the damage.
+
+    Raises: OSError with the reason if that is nothing.
+    """
+    data = b"".join(parts)
+    if not data:
+        raise OSError(reason) from error
+    return data, False
 
 
 def _unbrotli(body: bytes, max_bytes: int) -> Undone:

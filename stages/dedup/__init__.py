@@ -328,7 +328,7 @@ def finish(table: pa.Table, config: Config) -> Outcome:
 
 GLOBAL = Global(
     name="dedup",
-    version=4,
+    version=5,
     config=Config,
     reads=READS,
     writes=SCHEMA,

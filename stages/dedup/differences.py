@@ -26,10 +26,13 @@ from stages.kernels.dedup.minhash import (
 from stages.kernels.dedup.names import (
     MAX_HEADING,
     MIN_HEADING,
-    MIN_WEIGHT,
+    ORDINAL,
+    PART,
+    WORD,
     find_names,
     have_other_headings,
     have_other_names,
+    weigh_headings,
     weigh_names,
 )
 from stages.kernels.dedup.numbers import hash_numbers, tell_apart
@@ -56,15 +59,29 @@ units of its first line that recur in it, and how often each does; hashes of the
 begins with; number of units of each script; hashes of neighbouring units; of those with signs between them, their
 hashes and the hashes of units and signs; number of code points of match text."""
 
+ROMAN = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")
+
 COMMENT = r"\A\s*(?:<!--[\s\S]*?-->\s*)*"
 """Blanks and HTML comments before the first line."""
 
-NO_WORDS = r"\A(#+\s+)(?:\d+(?:\.\d+)*[.、]?\s+)|\]\([^()\s]*\)"
-"""What is no part of a heading's words: the number of a section, which changes with the sections before it, and the
-target of a link in Markdown."""
+NO_WORDS = (
+    r"(?i)\A(#+\s+)(?:\d+(?:\.\d+)*[.、]?\s+"
+    r"|第\s*(?:\d+|[〇零一二三四五六七八九十百两兩]+)\s*[章节節篇编編部卷讲講]\s*[:：、.]?\s*"
+    r"|(?:chapter|part|section|appendix)\s+(?:\d+|[ivx]+|[a-z])\s*(?:[:.–—-]\s*|$))"
+    r"|\]\([^()\s]*\)"
+)
+"""What is no part of a heading's words: the number of a section or a chapter, which changes with those before it and is
+written in digits or words, and the target of a link in Markdown."""
 
 ORDER = "〇零一二三四五六七八九十百千万上中下前后东西南北甲乙丙丁戊己庚辛壬癸"
 """Ideographs of which a single one distinguishes two subjects: 一年级, 二年级."""
+
+ORDINALS = (
+    *map(str, range(2100)),
+    *"abcdefghjklmnopqrstuwyz",
+    *(t + u for t in ("", "x", "xx") for u in ROMAN),
+)
+"""Words that distinguish pages of a series: numbers, years among them, letters, and Roman numerals up to 29."""
 
 MARK = "#"
 """First character of a heading in Markdown."""
@@ -114,19 +131,24 @@ def _words_of(lines: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 @cache
-def _weak_units() -> np.ndarray:
-    """Load the hashes of ideographs that are only a part of a name: sorted uint64."""
+def _known_units() -> tuple[np.ndarray, np.ndarray]:
+    """Load the hashes of ideographs and of ordinals, uint64, sorted; the kind of each, PART or ORDINAL, uint8."""
     classes, fold = load_tables().classes, load_match_fold()
     codes = np.unique(fold[classes == HAN])
     codes = codes[~np.isin(codes, [0, *map(ord, ORDER)])].astype(np.uint32)
     match = MatchText(codes, np.array([0, len(codes)]))
-    return np.sort(hash_units(match, np.array([WORDS], np.uint8), symbols=False)[0])
+    parts = hash_units(match, np.array([WORDS], np.uint8), symbols=False)[0]
+    ordinals = match_text(pa.chunked_array([pa.array([" ".join((*ORDINALS, *ORDER))], pa.large_string())]))
+    order = hash_units(ordinals, np.array([WORDS], np.uint8), symbols=False)[0]
+    units, places = np.unique(np.concatenate([order, parts]), return_index=True)
+    return units, np.where(places < len(order), ORDINAL, PART).astype(np.uint8)
 
 
-def _is_weak(units: np.ndarray) -> np.ndarray:
-    """Whether each unit of a heading is an ideograph of `_weak_units`: bool (n_units,)."""
-    weak = _weak_units()
-    return np.asarray(weak[np.minimum(np.searchsorted(weak, units), len(weak) - 1)] == units)
+def _kinds_of(units: np.ndarray) -> np.ndarray:
+    """The kind of each unit of a heading, see `kernels.dedup.names`: uint8 (n_units,)."""
+    known, kinds = _known_units()
+    places = np.minimum(np.searchsorted(known, units), len(known) - 1)
+    return np.where(known[places] == units, kinds[places], WORD).astype(np.uint8)
 
 
 def first_lines(text: pa.ChunkedArray, n_lines: int = 1) -> pa.ChunkedArray:
@@ -159,14 +181,11 @@ def differ(texts: pa.Table, left: np.ndarray, right: np.ndarray) -> tuple[np.nda
         for i in (0, 1)
     ]
     other_names = have_other_names((weights[0], weights[1]), (n_left, n_right))
-    is_weak = _is_weak(values["heading"])
-    weights_of = (is_weak.astype(np.int64), np.where(is_weak, 0, MIN_WEIGHT))
+    kinds = _kinds_of(values["heading"])
+    heading, units = ends["heading"], ends["units"]
     missing = [
-        np.add(
-            *(
-                weigh_names(values["heading"], weight, ends["heading"][i], values[name], ends[name][1 - i])
-                for weight, name in zip(weights_of, ("units", "heading"), strict=True)
-            )
+        weigh_headings(
+            values["heading"], kinds, heading[i], heading[1 - i], values["units"], units[i], units[1 - i]
         )
         for i in (0, 1)
     ]

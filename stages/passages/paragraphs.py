@@ -83,7 +83,7 @@ def annotate(batch: pa.Table, config: Config) -> pa.Table:
 
 STAGE = Stage(
     name="paragraphs",
-    version=2,
+    version=3,
     config=Config,
     reads=("text",),
     writes=SCHEMA,

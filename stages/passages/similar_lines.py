@@ -109,7 +109,7 @@ def _to_columns(
 
 STAGE = Stage(
     name="similar_lines",
-    version=2,
+    version=3,
     config=Config,
     reads=("text", "doc_id"),
     writes=WHOLE,

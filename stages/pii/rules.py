@@ -124,23 +124,14 @@ RULES = (
         ),
         checks.always,
     ),
-    Rule(
-        "qq",
-        ACCOUNT,
-        re.compile(rf"{QQ_HEAD}(?P<v>{QQ_NUMBER}){QQ_RIGHT}"),
-        checks.always,
-    ),
-    Rule(
-        "qq",
-        ACCOUNT,
-        re.compile(rf"{QQ_HEAD}{QQ_NUMBER}{QQ_JOINT}(?P<v>{QQ_NUMBER}){QQ_RIGHT}"),
-        checks.always,
-    ),
-    Rule(
-        "qq",
-        ACCOUNT,
-        re.compile(rf"{QQ_HEAD}(?:{QQ_NUMBER}{QQ_JOINT}){{2}}(?P<v>{QQ_NUMBER}){QQ_RIGHT}"),
-        checks.always,
+    *(  # alone, or after one or two others: QQ：123456、234567 或 345678
+        Rule(
+            "qq",
+            ACCOUNT,
+            re.compile(rf"{QQ_HEAD}(?:{QQ_NUMBER}{QQ_JOINT}){{{n}}}(?P<v>{QQ_NUMBER}){QQ_RIGHT}"),
+            checks.always,
+        )
+        for n in range(3)
     ),
     Rule(
         "phone_cn",

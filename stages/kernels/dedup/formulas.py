@@ -14,6 +14,7 @@ import numba as nb
 import numpy as np
 
 from stages.kernels.code.signs import load_symbols
+from stages.kernels.dedup.blanks import skip_blanks, skip_blanks_back
 from stages.kernels.text.tables import (
     DIGIT,
     HAN,
@@ -57,6 +58,9 @@ MAX_TOKEN = 16
 SHORT = 300
 """Texts of fewer code points of match text are short: in these, question and exclamation marks are content too. At 300
 code points, about fifty words, the Jaccard index after a change of one symbol is 0.8."""
+
+MAX_LINK = 500
+"""Most characters that are read of the words or the address of a link."""
 
 _AREA = ord("m")
 """The unit of length, alone or as the end of `km`: `km²` is written `km2` as well."""
@@ -146,7 +150,12 @@ def find_signs(codes, classes, starts, kinds, signs, fold, marks):  # type: igno
             kind = kinds[codes[i]]
             keep = False
             if kind == OPEN:
-                keep = _opens(codes, classes, kinds, signs, low, i, high)
+                target = _end_of_target(codes, classes, low, i, high)
+                if target > i:  # the address of a link in Markdown contains no signs
+                    while mark < n_found and found[mark] < target:
+                        mark += 1
+                elif not _is_link(codes, classes, i, high):
+                    keep = _opens(codes, classes, kinds, signs, low, i, high)
                 opened, depth = (opened << 1 | np.int64(keep)) & 0xFFFFFF, depth + 1
             elif kind == CLOSE:
                 keep = bool(depth > 0 and opened & 1 > 0)
@@ -186,7 +195,7 @@ def _is_sign(codes, classes, kinds, signs, low, i, high, kind):  # type: ignore[
     """Whether the symbol at i, which is no bracket, mark or tag, is a sign of mathematics."""
     if kind == ALWAYS:
         return True
-    before, after = _skip_back(classes, low, i - 1), _skip(classes, i + 1, high)
+    before, after = skip_blanks_back(classes, low, i - 1), skip_blanks(classes, i + 1, high)
     left = _operand(codes, classes, kinds, signs, low, before, high, -1)
     right = _operand(codes, classes, kinds, signs, low, after, high, 1)
     touches_left, touches_right = before == i - 1 and left > 0, after == i + 1 and right > 0
@@ -229,20 +238,6 @@ def _is_sign(codes, classes, kinds, signs, low, i, high, kind):  # type: ignore[
 
 
 @nb.njit(cache=True, nogil=True)
-def _skip_back(classes, low, i):  # type: ignore[no-untyped-def]
-    while i >= low and classes[i] <= SPACE:
-        i -= 1
-    return i
-
-
-@nb.njit(cache=True, nogil=True)
-def _skip(classes, i, high):  # type: ignore[no-untyped-def]
-    while i < high and classes[i] <= SPACE:
-        i += 1
-    return i
-
-
-@nb.njit(cache=True, nogil=True)
 def _operand(codes, classes, kinds, signs, low, i, high, way):  # type: ignore[no-untyped-def]
     """Classify what begins (way 1) or ends (way -1) at i: 0 nothing, 1 a word or an ideograph, 2 a number, a variable,
     a bracket or a sign.
@@ -270,7 +265,7 @@ def _operand(codes, classes, kinds, signs, low, i, high, way):  # type: ignore[n
     if kind == UNIT:
         return 2 if way == -1 else 0
     if way == 1 and (kind == DASH or (kind == LOOSE and signs[codes[i]] == ord("+"))):
-        following = _skip(classes, i + 1, high)
+        following = skip_blanks(classes, i + 1, high)
         return 2 if following == i + 1 and following < high and MARK <= classes[following] < HANGUL else 0
     return 0
 
@@ -294,6 +289,50 @@ def _is_date(codes, classes, low, i, high):  # type: ignore[no-untyped-def]
     second = right + 1 < high and codes[right] == codes[i] and classes[right + 1] == DIGIT
     first = left > low and codes[left] == codes[i] and classes[left - 1] == DIGIT
     return first or second
+
+
+@nb.njit(cache=True, nogil=True)
+def _is_link(codes, classes, i, high):  # type: ignore[no-untyped-def]
+    """Whether the square bracket at i begins the words of a link in Markdown: `[chapter 2](02.md)`."""
+    if codes[i] != ord("["):
+        return False
+    depth, at = 0, i
+    while at + 1 < high and at < i + MAX_LINK and classes[at] != NEWLINE:
+        depth += (codes[at] == ord("[")) - (codes[at] == ord("]"))
+        if depth == 0:
+            return _end_of_target(codes, classes, i, at + 1, high) > at + 1
+        at += 1
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
+def _end_of_target(codes, classes, low, i, high):  # type: ignore[no-untyped-def]
+    """Return the end of the address of a link in Markdown that begins with the bracket at i, i if it is none.
+
+    An address follows `](`, has no blanks, and begins with a point, a slash or `#`, or has `://`, a name of two letters
+    or more before or after a slash, or an extension of letters at its end: `[a](b)` is a product.
+    """
+    if codes[i] != ord("(") or i <= low or codes[i - 1] != ord("]"):
+        return i
+    at, n_letters, is_address = i + 1, 0, False
+    while at < high and at < i + MAX_LINK and classes[at] > NEWLINE and codes[at] != ord(")"):
+        code = codes[at]
+        if code == ord("/") or code == ord("#") or code == ord("."):
+            is_address = is_address or at == i + 1 or (n_letters >= 2 and code == ord("/"))
+            is_address = is_address or (code == ord("/") and codes[at - 1] == ord(":"))
+            n_letters = 0
+        elif classes[at] == LATIN or classes[at] == DIGIT:
+            n_letters += 1
+        else:
+            n_letters = 0
+        at += 1
+    if at >= high or at == i + 1 or (codes[at] != ord(")") and classes[at] > SPACE):
+        return i
+    first = at
+    while classes[first - 1] == LATIN:
+        first -= 1
+    has_extension = at - first >= 2 and codes[first - 1] == ord(".")
+    return at if is_address or has_extension else i
 
 
 @nb.njit(cache=True, nogil=True)
@@ -331,7 +370,7 @@ def _is_factorial(codes, classes, low, i, high):  # type: ignore[no-untyped-def]
         before == DIGIT or single or (codes[i - 1] == ord(")") and i > low + 1 and classes[i - 2] == LATIN)
     ):
         return False
-    after = _skip(classes, i + 1, high)
+    after = skip_blanks(classes, i + 1, high)
     return after < high and classes[after] != NEWLINE and (classes[after] >= HAN or after == i + 1)
 
 
@@ -353,7 +392,7 @@ def _opens(codes, classes, kinds, signs, low, i, high):  # type: ignore[no-untyp
     end = i + 1
     while end < high and MARK <= classes[end] < HANGUL:
         end += 1
-    after = _skip(classes, end, high)
+    after = skip_blanks(classes, end, high)
     if after >= high or codes[after] >= 0x10000:
         return False
     kind = kinds[codes[after]]

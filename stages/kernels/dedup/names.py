@@ -18,6 +18,17 @@ MIN_HEADING = 3
 MIN_WEIGHT = 2
 """Least weight of the missing units of a heading: one word, or two ideographs."""
 
+PART, ORDINAL, WORD = range(1, 4)
+"""Kinds of units of a heading: an ideograph that is only a part of a name; a numeral, a letter or an ideograph of order
+(these distinguish pages of a series and need not occur below); any other word."""
+
+LONG = 2000
+"""Units from which a text is long: a name in its heading occurs in its text too. If only the heading of a long text
+differs, the page or the book it belongs to was renamed."""
+
+MIN_EXCESS = 2
+"""Least excess of a name in a long text over the other text: once in the heading, once more below."""
+
 MIN_TIMES = 2
 """Least number of occurrences of a name in its text: once in the heading and once more."""
 
@@ -49,7 +60,7 @@ def find_names(
         for i in range(len(heading)):
             if i and heading[i] == heading[i - 1]:
                 continue
-            count = np.searchsorted(text_units, heading[i], "right") - np.searchsorted(text_units, heading[i])
+            count = _count(text_units, heading[i])
             if count >= MIN_TIMES:
                 names[n], times[n] = heading[i], count
                 n += 1
@@ -77,6 +88,41 @@ def weigh_names(
     return weights
 
 
+@nb.njit(cache=True, nogil=True)
+def weigh_headings(heading, kinds, own, other, units, own_units, other_units):  # type: ignore[no-untyped-def]
+    """Weigh the units of one heading of each pair that name another subject than the other heading.
+
+    A word or an ordinal that the other heading lacks weighs MIN_WEIGHT, in a LONG text only if the text has the word
+    more often than the other one, by MIN_EXCESS; an ideograph that the other text lacks weighs 1.
+
+    Args: heading, uint64, units of headings, sorted within each; kinds, uint8, PART, ORDINAL or WORD of each; own and
+    other, int64 (n_pairs, 2), ranges of both headings; units, uint64, units of texts, sorted within each; own_units and
+    other_units, ranges of both texts.
+    Returns: int64 (n_pairs,).
+    """
+    weights = np.zeros(len(own), np.int64)
+    for pair in range(len(own)):
+        theirs = heading[other[pair, 0] : other[pair, 1]]
+        mine = units[own_units[pair, 0] : own_units[pair, 1]]
+        others = units[other_units[pair, 0] : other_units[pair, 1]]
+        is_long = min(len(mine), len(others)) >= LONG
+        for i in range(own[pair, 0], own[pair, 1]):
+            unit = heading[i]
+            if kinds[i] == PART:
+                weights[pair] += _count(others, unit) == 0
+            elif _count(theirs, unit) == 0:
+                is_name = not is_long or kinds[i] == ORDINAL
+                if is_name or _count(mine, unit) - _count(others, unit) >= MIN_EXCESS:
+                    weights[pair] += MIN_WEIGHT
+    return weights
+
+
+@nb.njit(cache=True, nogil=True)
+def _count(values, value):  # type: ignore[no-untyped-def]
+    """Occurrences of a value among sorted values."""
+    return np.searchsorted(values, value, "right") - np.searchsorted(values, value)
+
+
 def have_other_names(
     weights: tuple[np.ndarray, np.ndarray], n_units: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
@@ -93,12 +139,12 @@ def have_other_names(
 
 def have_other_headings(shared: np.ndarray, n_units: list[np.ndarray], n_missing: np.ndarray) -> np.ndarray:
     """Whether two marked headings share a form but name different subjects: they share half of the shorter, and
-    each has a word that the other heading lacks, or two ideographs that the other text lacks: a Chinese heading
-    that was worded anew has ideographs of its text.
+    each has a name of its own, a word or two ideographs: a Chinese heading that was worded anew has ideographs of its
+    text.
 
     Args: int64 (n_pairs,) each: shared, distinct units in both headings; n_units, distinct units of either heading, 0
-    for a text that does not begin with a marked heading; n_missing, the smaller weight of the missing units of
-    either heading, MIN_WEIGHT for a word and 1 for an ideograph.
+    for a text that does not begin with a marked heading; n_missing, the smaller weight of either heading, from
+    weigh_headings.
     Returns: bool (n_pairs,).
     """
     least = np.minimum(*n_units)

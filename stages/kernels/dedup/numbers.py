@@ -2,8 +2,8 @@
 
 Reads the text view; writes one hash per number. Two problems or notices from one template can be near duplicates but
 have different content, because their numbers differ. A decimal, a date, a time, a version, an IP address or a number
-with separators is one number. Addresses of pages, digests and identifiers contain no numbers: they differ between two
-versions of a page without a difference in content.
+with separators is one number. Addresses of pages, digests, identifiers, the numbers of sections and list items, and
+front matter contain no numbers: they differ between two versions of a page without a difference in content.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from stages.kernels.dedup.blanks import skip_blanks
 from stages.kernels.text.hashing import ODD_A, ODD_B, mix, step
-from stages.kernels.text.tables import DIGIT, HANGUL, LATIN, MARK, NEWLINE, OTHER, SPACE
+from stages.kernels.text.tables import DIGIT, HANGUL, LATIN, LETTER, MARK, NEWLINE, OTHER, SPACE
 
 POINT, COLON, SLASH = ord("."), ord(":"), ord("/")
 """What is hashed between the parts of a number: of a decimal or a version, of a time, of a date or a fraction."""
@@ -22,6 +23,15 @@ MIN_DIGEST = 7
 
 MIN_ID = 20
 """... and of any word of letters and digits that is an identifier."""
+
+MIN_ENCODED = 40
+"""Least length of a run of letters, digits and `+/=`, with letters of both cases, that is a key or a file in base64."""
+
+MIN_OF_EACH = 3
+"""Least number of capitals, of small letters and of digits in base64."""
+
+MAX_MARKER = 3
+"""Most digits of the number of a list item; a longer one at the beginning of a line is a year."""
 
 MONTHS = np.array(
     [
@@ -50,16 +60,19 @@ def hash_numbers(codes, starts, classes, fold, wanted):  # type: ignore[no-untyp
         hash_starts[doc] = n
         context, in_word = ODD_B, False
         low, high = starts[doc], starts[doc + 1] if wanted[doc] else starts[doc]
-        i = low
+        i = _end_of_front_matter(codes, classes, low, high)
         while i < high:
             code = fold[codes[i]]
             if _is_digit(code, classes[i]):
                 stop = _end_of_digest(codes, classes, low, i, high)
                 if stop == i:
+                    stop = _end_of_marker(codes, classes, low, i, high)
+                if stop == i:
                     number, stop = _read_number(codes, classes, fold, context, low, i, high)
                     hashes[n] = mix(number)
                     n += 1
-                i, in_word = stop, False
+                # of a list of numbers, only the first has the word before it: else one changed word changes all
+                i, in_word, context = stop, False, ODD_B
             elif (
                 code == 0 or classes[i] < MARK
             ):  # a blank or a symbol ends a word, which is still the context
@@ -81,6 +94,69 @@ def _is_digit(code, char_class):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def _end_of_front_matter(codes, classes, low, high):  # type: ignore[no-untyped-def]
+    """Return the end of the metadata between two lines of `---` at the beginning, low if there are none.
+
+    They are dates, positions in menus and identifiers. A text that is mostly such data is read as a whole.
+    """
+    i = low
+    while i < high and classes[i] <= NEWLINE:
+        i += 1
+    if not _is_rule(codes, classes, i, high):
+        return low
+    for at in range(i + 3, low + (high - low) // 2):
+        if classes[at - 1] == NEWLINE and _is_rule(codes, classes, at, high):
+            return at + 3
+    return low
+
+
+@nb.njit(cache=True, nogil=True)
+def _is_rule(codes, classes, i, high):  # type: ignore[no-untyped-def]
+    """Whether a line of three hyphens begins at i."""
+    if i + 3 >= high or codes[i] != ord("-") or codes[i + 1] != ord("-") or codes[i + 2] != ord("-"):
+        return False
+    end = skip_blanks(classes, i + 3, high)
+    return end < high and classes[end] == NEWLINE
+
+
+@nb.njit(cache=True, nogil=True)
+def _end_of_marker(codes, classes, low, i, high):  # type: ignore[no-untyped-def]
+    """Return the end of the number of a list item or a section that the digit at i belongs to, i if it is none.
+
+    At the beginning of a line, up to MAX_MARKER digits with a full stop, a bracket or a comma of enumeration after them
+    (`1. `, `2) `, `（3）`, `4、`); after the marks of a heading also `12.7 `.
+    """
+    at, marked = i - 1, False
+    while at >= low and classes[at] != NEWLINE:
+        code = codes[at]
+        if classes[at] > SPACE and code != ord("#") and code != ord("(") and code != 0xFF08:
+            return i
+        marked = marked or code == ord("#")
+        at -= 1
+    stop = _end_of_digits(classes, i, high)
+    if stop - i > MAX_MARKER:
+        return i
+    if marked:
+        while stop + 1 < high and codes[stop] == ord(".") and classes[stop + 1] == DIGIT:
+            stop = _end_of_digits(classes, stop + 1, high)
+        if stop < high and classes[stop] == SPACE:
+            return stop
+    if stop >= high or not _ends_marker(codes[stop]):
+        return i
+    after = skip_blanks(classes, stop + 1, high)
+    if after >= high or classes[after] == NEWLINE or (classes[after] == DIGIT and after == stop + 1):
+        return i  # the number is all that the line has, or it is a decimal
+    return stop
+
+
+@nb.njit(cache=True, nogil=True)
+def _ends_marker(code):  # type: ignore[no-untyped-def]
+    return (
+        code == ord(".") or code == ord(")") or code == 0x3001 or code == 0xFF09 or code == 0xFF0E  # 、 ） ．
+    )
+
+
+@nb.njit(cache=True, nogil=True)
 def _read_number(codes, classes, fold, number, low, i, high):  # type: ignore[no-untyped-def]
     """Read the number at i: the hash of what is before it, extended by the number, and the end of the number.
 
@@ -94,6 +170,12 @@ def _read_number(codes, classes, fold, number, low, i, high):  # type: ignore[no
         if year > 0:
             month = _month_at(codes, classes, fold, low, first, i, high)
             return _read_digits(codes, classes, fold, step(number, month, ODD_B), year, high)
+        year = _year_after_words(codes, classes, i, high)
+        if year > 0:
+            for at in range(i, year):
+                if classes[at] >= MARK:
+                    number = step(number, fold[codes[at]], ODD_B)
+            return _read_digits(codes, classes, fold, number, year, high)
     while i + 1 < high:
         mark, joint, part = codes[i], 0, i + 1
         stop = _end_of_digits(classes, part, high)
@@ -114,7 +196,7 @@ def _read_number(codes, classes, fold, number, low, i, high):  # type: ignore[no
         else:
             part = _next_part(codes, classes, fold, i, high)
             if part > 0:
-                mark = fold[codes[_skip_blanks(classes, i, high)]]
+                mark = fold[codes[skip_blanks(classes, i, high)]]
                 joint = SLASH if mark == YEAR or mark == MONTH else COLON
         if joint == 0:
             break
@@ -144,13 +226,6 @@ def _end_of_digits(classes, i, high):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _skip_blanks(classes, i, high):  # type: ignore[no-untyped-def]
-    while i < high and classes[i] <= SPACE:
-        i += 1
-    return i
-
-
-@nb.njit(cache=True, nogil=True)
 def _separates_thousands(code):  # type: ignore[no-untyped-def]
     """Whether a character separates groups of three digits: a comma, an apostrophe, a narrow or a no-break space."""
     return (
@@ -166,15 +241,15 @@ def _separates_thousands(code):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _next_part(codes, classes, fold, i, high):  # type: ignore[no-untyped-def]
     """Return where the next number of a Chinese date or time begins that goes on at i, as in `5 月 3 日`, 0 if none."""
-    at = _skip_blanks(classes, i, high)
+    at = skip_blanks(classes, i, high)
     if at >= high:
         return 0
     word = fold[codes[at]]
     if word != YEAR and word != MONTH and word != HOUR and word != O_CLOCK and word != MINUTE:
         return 0
-    part = _skip_blanks(classes, at + 1, high)
+    part = skip_blanks(classes, at + 1, high)
     stop = _end_of_digits(classes, part, high)
-    after = _skip_blanks(classes, stop, high)
+    after = skip_blanks(classes, stop, high)
     if stop == part or stop > part + 2 or after >= high:
         return 0
     following = fold[codes[after]]
@@ -194,7 +269,7 @@ def _year_after(codes, classes, fold, low, first, i, high):  # type: ignore[no-u
     """Return where the year of an English date begins whose day is at [first, i), 0 if there is none."""
     at = i
     if _month_before(codes, classes, fold, low, first) == 0:
-        at = _skip_blanks(classes, at, high)
+        at = skip_blanks(classes, at, high)
         stop = at
         while stop < high and classes[stop] == LATIN:
             stop += 1
@@ -203,15 +278,47 @@ def _year_after(codes, classes, fold, low, first, i, high):  # type: ignore[no-u
         at = stop
     if at < high and (codes[at] == ord(",") or codes[at] == ord(".")):
         at += 1
-    year = _skip_blanks(classes, at, high)
+    year = skip_blanks(classes, at, high)
     return year if year > at and _end_of_digits(classes, year, high) == year + 4 else 0
+
+
+@nb.njit(cache=True, nogil=True)
+def _year_after_words(codes, classes, i, high):  # type: ignore[no-untyped-def]
+    """Return where the year of a date in another language begins whose day ends at i, 0 if there is none.
+
+    Between both is one word of three letters or more, the month, and words of two at most, as in `1 de noviembre de
+    2023`, `26 août 2015`, `3. Mai 1999`; the year is of the twentieth century or later.
+    """
+    at, n_months = i + 1 if i < high and codes[i] == ord(".") else i, 0
+    for _ in range(4):  # the words, then the year
+        word = at
+        while word < high and classes[word] == SPACE:
+            word += 1
+        if word == at or word >= high:
+            return 0
+        if classes[word] == DIGIT:
+            century = codes[word] == ord("1") and codes[word + 1] == ord("9") if word + 1 < high else False
+            if word + 1 < high and codes[word] == ord("2") and codes[word + 1] == ord("0"):
+                century = True
+            return (
+                word if century and n_months == 1 and _end_of_digits(classes, word, high) == word + 4 else 0
+            )
+        at = word
+        while at < high and (classes[at] == LATIN or classes[at] == LETTER or classes[at] == MARK):
+            at += 1
+        if at == word:
+            return 0
+        n_months += at > word + 2
+        if at < high and (codes[at] == ord(".") or codes[at] == ord(",")):
+            at += 1
+    return 0
 
 
 @nb.njit(cache=True, nogil=True)
 def _month_at(codes, classes, fold, low, first, i, high):  # type: ignore[no-untyped-def]
     """Return the packed letters of the month beside the day at [first, i)."""
     before = _month_before(codes, classes, fold, low, first)
-    at = _skip_blanks(classes, i, high)
+    at = skip_blanks(classes, i, high)
     return before if before else _pack(codes, fold, at)
 
 
@@ -266,6 +373,9 @@ def _end_of_digest(codes, classes, low, i, high):  # type: ignore[no-untyped-def
         n_hex += classes[stop] == DIGIT or ord("a") <= code <= ord("f")
         stop += 1
     size = stop - first
+    encoded = _end_of_encoded(codes, classes, low, i, high)
+    if encoded > i:
+        return encoded
     if n_letters == 0 or size < MIN_DIGEST or (n_hex < size and (size < MIN_ID or n_digits < 4)):
         return i
     while stop < high and codes[stop] == ord("-"):  # the parts of a UUID
@@ -276,6 +386,35 @@ def _end_of_digest(codes, classes, low, i, high):  # type: ignore[no-untyped-def
             break
         stop = part
     return stop
+
+
+@nb.njit(cache=True, nogil=True)
+def _end_of_encoded(codes, classes, low, i, high):  # type: ignore[no-untyped-def]
+    """Return the end of the base64 that the digit at i is in, i if it is in none."""
+    first, stop = i, i
+    while first > low and _is_encoded(codes[first - 1]):
+        first -= 1
+    while stop < high and _is_encoded(codes[stop]):
+        stop += 1
+    if stop - first < MIN_ENCODED:
+        return i
+    n_upper, n_lower, n_digits = 0, 0, 0
+    for code in codes[first:stop]:
+        n_upper += ord("A") <= code <= ord("Z")
+        n_lower += ord("a") <= code <= ord("z")
+        n_digits += ord("0") <= code <= ord("9")
+    return stop if min(n_upper, n_lower, n_digits) >= MIN_OF_EACH else i
+
+
+@nb.njit(cache=True, nogil=True)
+def _is_encoded(code):  # type: ignore[no-untyped-def]
+    return (
+        ord("a") <= code <= ord("z")
+        or ord("A") <= code <= ord("Z")
+        or ord("/") <= code <= ord("9")
+        or code == ord("+")
+        or code == ord("=")
+    )
 
 
 @nb.njit(cache=True, nogil=True)

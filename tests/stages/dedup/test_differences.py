@@ -67,11 +67,38 @@ def test_pages_of_one_template_stay(left: str, right: str) -> None:
         (f"Prices go up - The Daily Post\n{BODY_EN}", f"Prices go up | City News\n{BODY_EN}"),
         (f"{BODY_EN} One.", f"{BODY_EN} Two."),
         (f"# A guide to properties\n\n{BODY_EN}", BODY_EN),
+        (f"# 第2章 通话编程\n\n{BODY_ZH}", f"# 第二章 通话编程\n\n{BODY_ZH}"),
+        (f"# Chapter 3: Calls and plans\n\n{BODY_EN}", f"# Chapter IV: Calls and plans\n\n{BODY_EN}"),
     ],
 )
 def test_versions_of_one_page_go(left: str, right: str) -> None:
     """The same heading, a heading of a part, the name of a site in a title, or no heading at all: copies."""
     assert len(set(keepers(left, right))) == 1
+
+
+def long_body(*names: str) -> str:
+    """A text of more than 2,000 words that names something now and then."""
+    words = (
+        f"{a}{b}{c}" for a in "bdfklm" for b in ("ane", "ilo", "uro", "eka", "oti") for c in "aeiouy" * 15
+    )
+    return " ".join(
+        f"{word} {names[i % len(names)]}" if names and i % 400 == 0 else word for i, word in enumerate(words)
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        (f"# A book: Sync & Async\n\n{long_body()}", f"# A book: Async & Performance\n\n{long_body()}", True),
+        (f"# The book: Sync\n\n{long_body('sync')}", f"# The book: Speed\n\n{long_body('sync')}", True),
+        (f"# The EOF property\n\n{long_body('EOF')}", f"# The BOF property\n\n{long_body('BOF')}", False),
+        (f"# A long task II\n\n{long_body()}", f"# A long task III\n\n{long_body()}", False),
+        (f"# Report of 2016\n\n{long_body()}", f"# Report of 2017\n\n{long_body()}", False),
+    ],
+)
+def test_a_name_in_the_heading_of_a_long_text_is_in_the_text_too(left: str, right: str, same: bool) -> None:
+    """A book that was renamed in the heading of each chapter is the same book; ordinals distinguish by themselves."""
+    assert (len(set(keepers(left, right))) == 1) == same
 
 
 def test_a_translated_page_of_code_stays() -> None:

@@ -48,6 +48,8 @@ FORMULAS = [
     ("求10²的值", "求102的值"),
     ("f(x)=|x|+1 的最小值", "f(x)=x+1 的最小值"),
     ("区间[0,1)上的函数", "区间(0,1)上的函数"),
+    ("化简[a+b](c+d)的结果", "化简a+b(c+d)的结果"),
+    ("化简[a/b](c/d)的结果", "化简a/b c/d 的结果"),
 ]
 
 
@@ -103,6 +105,8 @@ def test_question_and_exclamation_marks_decide_in_short_texts(left: str, right: 
         ("真的吗？？？", "真的吗？"),
         ("面积为5km²", "面积为5km2"),
         ("> 引用 5 行", "引用 5 行"),
+        ("参看[6.4](06.4.md)一节", "参看 6.4 06.4.md 一节"),
+        ("见[第 15 章](https://example.org/a-1/b_2?x=1)", "见第 15 章 https example org a 1 b 2 x 1"),
     ],
 )
 def test_punctuation_of_prose_decides_nothing(left: str, right: str) -> None:

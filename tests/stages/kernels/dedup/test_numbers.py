@@ -26,7 +26,7 @@ def numbers_of(text: str) -> list[int]:
     return [int(value) for value in hashes]
 
 
-@given(words=st.lists(st.sampled_from(["apples", "cost", "12", "7", "2024", "元", "共", "第"]), max_size=12))
+@given(words=st.lists(st.sampled_from(["apples", "cost", "12", "7", "1824", "元", "共", "第"]), max_size=12))
 def test_a_number_is_known_with_what_stands_before_it(words: list[str]) -> None:
     """As many numbers as runs of digits; the same number after the same word is the same, after another it is not."""
     text = " ".join(words)
@@ -52,6 +52,9 @@ def test_a_number_is_known_with_what_stands_before_it(words: list[str]) -> None:
         ("version 4.12.1 works", "Version 4.12.1 works"),
         ("host 10.0.12.7 answers", "host 10.0.12.7, answers"),
         ("耗时 １２．５ 秒", "耗时 12.5 秒"),
+        ("en vigor desde el 1 de noviembre de 2023", "en vigor desde el 1 de noviembre de 2023."),
+        ("26 août 2015", "26  Août 2015"),
+        ("am 3. Mai 1999 neu", "am 3. Mai 1999, neu"),
     ],
 )
 def test_a_number_with_separators_is_one(text: str, same: str) -> None:
@@ -73,11 +76,28 @@ def test_a_number_with_separators_is_one(text: str, same: str) -> None:
         ("[chapter](11.3_cgroups.md)", 0),
         ("GPT4 and B2B", 2),
         ("共 ② 项", 1),
+        ("1. Heat the oven\n2) stir it\n  （3）冷却\n4、装盘", 0),
+        ("## 12.7 用 defer 关闭\n# 3. Scope", 0),
+        ("3.5 million\n2019. It rained\n12.\nno 4. x", 4),
+        (
+            "---\ndate: 2020-01-02\norder: 7\n---\nIt has 12 parts, and each of these has a name of its own.",
+            1,
+        ),
+        ("---\ndate: 2020-01-02\norder: 7\n---\n12", 3),
+        ("--- 5\n--- 6\nlong enough to be a text", 2),
+        ("mDMEaURZwxYJKwYBBAHaRw8BAQdAg7ZWj5TyaA/C590af0ldWITh7zd8Z17NYH0f", 0),
+        ("docs/v2/2020/03/a-page/of/its/own/with/a/long/path/5", 3),
     ],
 )
 def test_what_is_no_number_or_several(text: str, n: int) -> None:
     """Lists and ranges are several numbers; digests, identifiers and addresses contain none."""
     assert len(numbers_of(text)) == n
+
+
+def test_only_the_first_number_of_a_list_has_the_word_before_it() -> None:
+    """A word that changes before a table or a list of values leaves all but the first of them as they are."""
+    first, second = numbers_of("values 3, 5, 8, 13"), numbers_of("the numbers 3, 5, 8, 13")
+    assert first[0] != second[0] and first[1:] == second[1:]
 
 
 REPORT = (
