@@ -42,11 +42,11 @@ LABELLED = ("value", "keep", "spam", "furniture", "spun")
 SCORERS = ("intact", *LABELLED)
 """Columns of a Model."""
 SCHEMA = pa.schema({name: pa.float32() for name in (*LABELLED, "intact")})
-"""value: expected label of a reader, from 0 to 5, divided by 5. keep: probability that a reader would keep the document.
+"""value: expected label of a reader, 0 to 5, divided by 5. keep: probability that a reader would keep the document.
 spam: that it is gambling, adult, link-farm, mail or SMS spam, fraud or an advertisement. furniture: that it is menus,
 an error page or boilerplate. spun: that it is spun or badly machine-translated. intact: 1 for whole text, 0 for
-mojibake, word salad, Markov text, keyword stuffing or repetition. Null for a document without text, or without a single
-unit, mark or symbol."""
+mojibake, word salad, Markov text, keyword stuffing or repetition. Null for a document without text, or without a
+single unit, mark or symbol."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ _SEEN_SLOTS = 1 << 14
 LOG_STEP = 256
 """Resolution of `LOGS`."""
 LOGS = np.rint(LOG_STEP * np.log1p(np.arange(1 << 12))).astype(np.int64)
-"""log(1 + n) of the number of times an n-gram occurs in a document, times LOG_STEP; larger numbers count as the last."""
+"""log(1 + n) times LOG_STEP, by n, how often an n-gram occurs in a document; larger numbers count as the last."""
 
 
 @njit(cache=True, nogil=True)
@@ -49,7 +49,8 @@ def sum_weights(codes, classes, starts, fold, families, weights):  # type: ignor
     """Sum the weights of the n-grams of each document for all scorers, each distinct n-gram being looked up once.
 
     The first scorer takes the mean over all n-grams plus the weights of the shapes. The others take a vector of length
-    one, whose entries are log(1 + number of occurrences) of each distinct n-gram, so a document's length does not count.
+    one, whose entries are log(1 + number of occurrences) of each distinct n-gram, so the length of a document does not
+    count.
 
     Args: codes, classes, starts, a TextView; fold, of match text; families, int64 (n_docs,); weights, int16 (2, N_ROWS,
     n_scorers), of a Model.
@@ -90,8 +91,9 @@ def sum_weights(codes, classes, starts, fold, families, weights):  # type: ignor
 
 @njit(cache=True, nogil=True)
 def count_rows(rows, n, times):  # type: ignore[no-untyped-def]
-    """Count the occurrences of each of the first `n` cells in `times`, zero before, and move the distinct cells to front.
+    """Count the occurrences of each of the first `n` cells in `times`, which is zero before.
 
+    The distinct cells are moved to the front of `rows`.
     Returns: the number of distinct cells.
     """
     n_distinct = 0

@@ -15,7 +15,7 @@ COLUMNS: Mapping[str, Any] = {
     "language_score": "language.score",
     "domain": "domain.label",
     "quality_bucket": "cuts.bucket",
-    "quality": {"reference": "quality.reference", "intact": "quality.intact"},
+    "quality": {"value": "quality.value", "keep": "quality.keep", "intact": "quality.intact"},
     "perplexity": "fluency.perplexity",
     "cluster": "dedup.cluster",
     "cluster_size": "dedup.cluster_size",

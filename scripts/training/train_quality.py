@@ -1,10 +1,11 @@
 """Train the scorers value, keep, spam, furniture and spun of classifiers.quality from labelled web text.
 
 Reads Parquet files with columns text, lang (zh or en), source, score (0 to 5), keep, kind, flags (the rubric is in
-docs/quality.md), and optionally fold; files of --sms with columns lang, text, label (spam or ham) train `spam` alone.
+docs/quality.md), and optionally fold. Files of --sms (columns lang, text, label: spam or ham) train `spam` alone.
 Documents of --good (columns text, lang_hint, source), drawn from each source, count as good prose of score 4: books,
-laws, documentation, of which a crawl's labels have few. Writes the model, and prints Markdown tables of what five folds by source predict for documents of left-out sources.
-Equal input gives an equal file. Needs the extra `train` (scikit-learn).
+laws, documentation, of which labels of crawled pages have few. Writes the model, and prints Markdown tables of the
+scores that five folds by source give to documents of left-out sources. Equal input gives an equal file. Needs the
+extra `train`.
 
 The method is ridge regression on n-gram vectors of length one (Hoerl and Kennard, Technometrics 12, 1970), calibrated
 by a logistic function of the left-out predictions (Platt, 1999), for `value` with the labels divided by five as soft

@@ -47,8 +47,8 @@ from stages.cuts.given import Given, given_edges
 from stages.cuts.overview import OVERLAP, add_up, overlap, samples
 from stages.kernels.text.hashing import ODD_A, string_keys
 
-SCORES = ("quality.reference", "quality.intact")
-"""The default scorers."""
+SCORES = ("quality.value", "quality.keep")
+"""The default scorers; `quality.intact` finds damage, and a rule uses it."""
 
 SUMMARY = pa.schema(
     {
@@ -181,7 +181,7 @@ def writes_of(config: Config) -> pa.Schema:
 
 
 SCHEMA = writes_of(Config())
-"""bucket and tier: of the ensemble; null for a document without any score. reference_bucket, intact_bucket: bucket of
+"""bucket and tier: of the ensemble; null for a document without any score. value_bucket, keep_bucket: bucket of
 one score; there is one such column for each of `scores`."""
 
 

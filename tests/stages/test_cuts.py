@@ -20,18 +20,18 @@ from stages.cuts.given import COLUMNS
 from tests.helpers.run_global import number_rows, run_global
 
 Row = tuple[float | None, float | None, str | None, int, str | None, bool]
-"""reference, intact, language, bytes, cluster, whether it passes the base rules."""
+"""value, keep, language, bytes, cluster, whether it passes the base rules."""
 
 
 def table_of(rows: list[Row]) -> pa.Table:
     """What the step reads; doc_ids are d0, d1, ..."""
     columns = list(zip(*rows, strict=True)) or [()] * 6
     kinds = (pa.float32(), pa.float32(), pa.string(), pa.int32(), pa.string(), pa.bool_())
-    reference, intact, language, n_bytes, cluster, passes = (
+    value, keep, language, n_bytes, cluster, passes = (
         pa.array(c, k) for c, k in zip(columns, kinds, strict=True)
     )
     doc_id = pa.array([f"d{i}" for i in range(len(rows))], pa.string())
-    return pa.table([reference, intact, language, n_bytes, doc_id, cluster, passes], names=list(GLOBAL.reads))
+    return pa.table([value, keep, language, n_bytes, doc_id, cluster, passes], names=list(GLOBAL.reads))
 
 
 def run(rows: list[Row], config: Config) -> Outcome:
@@ -149,7 +149,7 @@ def test_buckets_are_what_the_definition_says(
     half = len(rows) // 2
     for i, expected in enumerate(oracle(rows, config)):
         row = found.get(i if i < half else (1 << 32) + i - half)
-        seen = row and (row["bucket"], row["reference_bucket"], row["intact_bucket"])
+        seen = row and (row["bucket"], row["value_bucket"], row["keep_bucket"])
         assert (seen or (None, None, None)) == expected
         assert (row is not None) == (rows[i][0] is not None or rows[i][1] is not None)
 
@@ -169,7 +169,7 @@ def test_buckets_hold_equal_bytes() -> None:
     best = max(range(4000), key=lambda i: rows[i][0] or 0)
     row = best if best < 2000 else (1 << 32) + best - 2000
     (found,) = [r for r in outcome.rows.to_pylist() if r["row"] == row]
-    assert found["reference_bucket"] == 19 and found["tier"] == "high"
+    assert found["value_bucket"] == 19 and found["tier"] == "high"
     total = outcome.artefacts["summary"].to_pylist()[-1]
     assert total["language"] == ALL and abs(total["top_share"] - (1 - 0.95**2)) < 0.02
 
@@ -198,7 +198,7 @@ def test_few_documents_are_placed_among_all() -> None:
         ALL: ALL,
     }
     assert outcome.rows is not None
-    assert outcome.rows.sort_by("row")["reference_bucket"].to_pylist()[-3:] == [19] * 3
+    assert outcome.rows.sort_by("row")["value_bucket"].to_pylist()[-3:] == [19] * 3
 
 
 def test_one_value_for_all_is_in_the_middle() -> None:
@@ -252,7 +252,7 @@ def test_given_edges_repeat_the_run_that_made_them(
     """The same documents get the same buckets by given edges, which are passed on unchanged; nothing has drifted."""
     config = Config(
         n_buckets=n_buckets, ensemble=ensemble, high=1, medium=0, min_rows=3,  # type: ignore[arg-type]
-        low_is_best=("quality.intact",) if low else (),
+        low_is_best=("quality.keep",) if low else (),
     )  # fmt: skip
     fitted = run(rows, config)
     again = run(
@@ -271,7 +271,7 @@ def test_other_documents_by_given_edges_drift() -> None:
     fitted = run([(i / 1000, 0.5, "eng_Latn", 10, None, True) for i in range(1000)], config)
     better: list[Row] = [(0.5 + i / 2000, 0.5, "eng_Latn", 10, None, True) for i in range(1000)]
     drift = run(better, pinned(fitted, config)).artefacts["drift"].to_pylist()
-    (row,) = [row for row in drift if row["scorer"] == "quality.reference"]
+    (row,) = [row for row in drift if row["scorer"] == "quality.value"]
     assert (
         row["moved"] == 0.5
         and row["psi"] > 3 > 0.1 > row["chance"]
@@ -300,9 +300,9 @@ def test_chance_alone_stops_no_run() -> None:
 
     chances = []
     for n in (300, 3000):
-        config = Config(min_rows=10, scores=("quality.reference", "quality.intact"))
+        config = Config(min_rows=10, scores=("quality.value", "quality.keep"))
         outcome = run(sample(n), pinned(run(sample(n), config), config, max_drift=1e-3))
-        (row,) = [r for r in outcome.artefacts["drift"].to_pylist() if r["scorer"] == "quality.reference"]
+        (row,) = [r for r in outcome.artefacts["drift"].to_pylist() if r["scorer"] == "quality.value"]
         assert 0.2 * row["chance"] < row["psi"] < row["chance"]
         chances.append(row["chance"])
     assert 5 < chances[0] / chances[1] < 20
@@ -422,12 +422,12 @@ def test_samples_are_of_their_bucket() -> None:
     assert outcome.rows is not None
     placed = {row["row"]: row for row in outcome.rows.to_pylist()}
     drawn = outcome.artefacts["samples"].to_pylist()
-    named = {"quality.reference": "reference_bucket", "quality.intact": "intact_bucket", ENSEMBLE: "bucket"}
+    named = {"quality.value": "value_bucket", "quality.keep": "keep_bucket", ENSEMBLE: "bucket"}
     assert all(placed[row["row"]][named[row["scorer"]]] == row["bucket"] for row in drawn)
     assert all(
         row["row"] % (1 << 32) % 5 for row in drawn
     )  # shards of 250 rows: multiples of five fail the rule
-    assert len([row for row in drawn if row["scorer"] == "quality.intact"]) == 2 * 20
+    assert len([row for row in drawn if row["scorer"] == "quality.keep"]) == 2 * 20
     table = table_of(rows)
     other = run_global(GLOBAL, number_rows([table]), Config(min_rows=10), 1).artefacts["samples"]
     assert other["row"].to_pylist() == [(n >> 32) * 250 + n % (1 << 32) for n in (r["row"] for r in drawn)]
@@ -442,7 +442,7 @@ def test_samples_are_of_their_bucket() -> None:
         {"medium": 18},
         {"min_rows": 0},
         {"scores": ()},
-        {"scores": "quality.intact"},
+        {"scores": "quality.keep"},
         {"scores": ("a.b", "a.b")},
         {"head": "a.b"},
         {"votes": 1},

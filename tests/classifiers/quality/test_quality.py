@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,17 @@ from hypothesis import strategies as st
 
 from classifiers.linear.families import CHARACTERS, WORDS
 from classifiers.linear.train import Settings, auc, fit
-from classifiers.quality import MODEL_PATH, SCORERS, STAGE, Config, Model, load_model
+from classifiers.quality import (
+    INTACT_PATH,
+    LABELLED,
+    SCHEMA,
+    SCORERS,
+    STAGE,
+    VALUE_PATH,
+    Config,
+    Model,
+    load_model,
+)
 from classifiers.quality.features import LENGTHS, N_CELLS, N_STEPS, ORDERS, PER_MILLE
 from pipeline.errors import ConfigError
 from stages.kernels.text.tables import load_tables
@@ -105,11 +116,18 @@ def measure(text: str, family: int, model: Model) -> list[float] | None:
     length = sum(len(keys) >= bound for bound in LENGTHS)
     rows = [N_CELLS + length * N_STEPS + step_of(repeats, len(keys))]
     rows += [N_CELLS + (5 + i) * N_STEPS + step_of(total, len(keys)) for i, total in enumerate(totals)]
+    times = Counter(gram >> 46 for gram in grams)
+    logs = {cell: round(256 * math.log1p(n)) for cell, n in times.items()}
+    length = math.sqrt(sum(log * log for log in logs.values()))
     scores = []
-    for k in range(len(SCORERS)):
+    for k, name in enumerate(SCORERS):
         weights = model.weights[family, :, k]
-        odds = sum(int(weights[gram >> 46]) for gram in grams) / len(grams)
-        odds = (odds + sum(int(weights[row]) for row in rows)) / 64 + float(model.bias[family, k])
+        if name == "intact":
+            total = sum(int(weights[cell]) * n for cell, n in times.items()) / len(grams)
+            total += sum(int(weights[row]) for row in rows)
+        else:
+            total = sum(int(weights[cell]) * log for cell, log in logs.items()) / length
+        odds = total * float(model.steps[family, k]) + float(model.bias[family, k])
         odds = round(max(-8.0, min(8.0, odds)), 3)
         scores.append(1 / (1 + math.exp(-odds)))
     return scores
@@ -123,28 +141,29 @@ def step_of(part: int, whole: int) -> int:
 @given(st.lists(texts(), min_size=1, max_size=4), st.sampled_from(["zho_Hans", "eng_Latn"]))
 def test_scores_equal_the_plain_measure(docs: list[str], label: str) -> None:
     """The kernel gives the scores that the definition gives, to the rounding step of log-odds."""
-    model, family = load_model(MODEL_PATH), CHARACTERS if label == "zho_Hans" else WORDS
+    model, family = load_model(VALUE_PATH, INTACT_PATH), CHARACTERS if label == "zho_Hans" else WORDS
     for text, row in zip(docs, annotate(docs, [label] * len(docs)), strict=True):
         expected = measure(text, family, model)
         if expected is None:
             assert set(row.values()) == {None}
             continue
-        for found, value in zip(row.values(), expected, strict=True):
+        for name, value in zip(SCORERS, expected, strict=True):
+            found = row[name]
             assert found is not None
             assert abs(math.log(found / (1 - found)) - math.log(value / (1 - value))) < 0.0015
 
 
 @pytest.mark.parametrize("text,label", [(ZH, "zho_Hans"), (EN, "eng_Latn")])
 def test_prose_scores_above_what_was_done_to_it(text: str, label: str) -> None:
-    """Encyclopedic prose is intact and reference; its words out of order, stuffed or wrongly decoded are neither."""
+    """Encyclopedic prose is intact and of value; its words stuffed or wrongly decoded are neither."""
     words = text.split() if label == "eng_Latn" else [text[i : i + 2] for i in range(0, len(text), 2)]
     salad = (" " if label == "eng_Latn" else "").join(sorted(words))
     wrong = text.encode("utf-16-le").decode("gbk", "replace")
     stuffed = ", ".join([words[0], words[3]] * 40)
     good, *bad = annotate([text, salad, wrong, stuffed], [label] * 4)
-    assert good["reference"] > 0.5 and good["intact"] > 0.5
+    assert good["value"] > 0.5 and good["keep"] > 0.5 and good["intact"] > 0.5
     for row in bad:
-        assert row["intact"] < 0.5 and row["intact"] < good["intact"] and row["reference"] < good["reference"]
+        assert row["intact"] < 0.5 and row["intact"] < good["intact"] and row["value"] < good["value"]
 
 
 @pytest.mark.parametrize(
@@ -155,14 +174,23 @@ def test_prose_scores_above_what_was_done_to_it(text: str, label: str) -> None:
             "zho_Hans",
         ),
         ("哈哈哈哈\n楼主好人\n顶\n真的假的？？\n+1\n同问", "zho_Hans"),
+        ("澳门新葡京娱乐场官网 送彩金 百家乐 时时彩平台 注册送88元 真人荷官在线 彩票开户", "zho_Hans"),
         ("Home | Login | Register | About us\nPrevious | Next\nAdd to cart\nAll rights reserved", "eng_Latn"),
         ("FREE prize!!! Call 09061701461 now to claim your 1000 cash reward, txt WIN to 80086", "eng_Latn"),
     ],
 )
-def test_menus_chat_and_adverts_are_no_reference(text: str, label: str) -> None:
-    """Menus, small talk and advertisements score low as reference prose."""
+def test_menus_chat_and_adverts_are_of_little_value(text: str, label: str) -> None:
+    """Menus, small talk, betting and advertisements would not be kept; the recommended cuts are above them."""
     (row,) = annotate([text], [label])
-    assert row["reference"] is not None and row["reference"] < 0.2
+    assert row["value"] < (0.4 if label == "zho_Hans" else 0.35) and row["keep"] < 0.5
+
+
+def test_kinds_of_junk_are_told_apart() -> None:
+    """Betting spam is spam rather than furniture, and a menu is furniture rather than spam."""
+    betting = "澳门新葡京娱乐场官网 送彩金 百家乐 时时彩平台 注册送88元 真人荷官在线 彩票开户"
+    menu = "首页 | 登录 | 注册 | 关于我们 | 联系我们\n网站地图\n友情链接\n返回顶部\n上一页 下一页"
+    spam, furniture = annotate([betting, menu], ["zho_Hans"] * 2)
+    assert spam["spam"] > furniture["spam"] and furniture["furniture"] > spam["furniture"]
 
 
 def test_scripts_choose_the_model() -> None:
@@ -192,10 +220,13 @@ def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
     """A missing file, a file of another kind and a model of another shape each stop with a sentence."""
     other, shape = tmp_path / "other.npz", tmp_path / "shape.npz"
     other.write_bytes(b"PK nothing of the kind")
-    np.savez(shape, weights=np.zeros((2, 5, 2), np.int16), bias=np.zeros((2, 2)), scorers=np.array(SCORERS))
+    arrays = {"steps": np.zeros((2, 5)), "bias": np.zeros((2, 5)), "scorers": np.array(LABELLED)}
+    np.savez(shape, weights=np.zeros((2, 5, 5), np.int16), **arrays)  # type: ignore[arg-type]  # arrays, by name
     for path in (tmp_path / "missing.npz", other, shape):
         with pytest.raises(ConfigError, match="expected"):
-            load_model(str(path))
+            load_model(str(path), INTACT_PATH)
+        with pytest.raises(ConfigError, match="expected"):
+            load_model(VALUE_PATH, str(path))
 
 
 def test_training_finds_what_separates() -> None:
