@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import scipy.sparse
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
+from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression, Ridge  # type: ignore[import-untyped]
 
 from classifiers import quality
@@ -189,7 +189,12 @@ def train(labels: dict[str, Labels]) -> tuple[dict[str, np.ndarray], dict[str, n
         fitted, bias[family], left_out[lang] = train_language(labels[lang], family)
         steps[family] = np.abs(fitted).max(axis=0) / 32767
         weights[family] = np.rint(fitted / steps[family])
-    stored = {"weights": weights, "steps": steps, "bias": bias, "scorers": np.array(quality.LABELLED)}
+    stored: dict[str, np.ndarray] = {
+        "weights": weights,
+        "steps": steps,
+        "bias": bias,
+        "scorers": np.array(quality.LABELLED),
+    }
     return stored, left_out
 
 
@@ -228,7 +233,8 @@ def report(table: pl.DataFrame) -> Iterator[str]:
     yield "\n| language, kind | documents | label | " + " | ".join(names) + " |"
     yield "|---" * 8 + "|"
     for (lang, kind), group in rows.sort("lang", "kind").group_by("lang", "kind", maintain_order=True):
-        cells = [f"{group['score'].mean() / 5:.2f}", *(f"{group[name].mean():.2f}" for name in names)]
+        means = [group["score"].to_numpy().mean() / 5, *(group[name].to_numpy().mean() for name in names)]
+        cells = [f"{mean:.2f}" for mean in means]
         yield f"| {lang}, {kind} | {len(group)} | {' | '.join(cells)} |"
 
 

@@ -122,8 +122,8 @@ def measure(text: str, family: int, model: Model) -> list[float] | None:
     for k, name in enumerate(SCORERS):
         weights = model.weights[family, :, k]
         if name == "intact":
-            total = sum(int(weights[cell]) * n for cell, n in times.items()) / len(grams)
-            total += sum(int(weights[row]) for row in rows)
+            mean = sum(int(weights[cell]) * n for cell, n in times.items()) / len(grams)
+            total = mean + sum(int(weights[row]) for row in rows)
         else:
             total = sum(int(weights[cell]) * log for cell, log in logs.items()) / length
         odds = total * float(model.steps[family, k]) + float(model.bias[family, k])
