@@ -117,7 +117,7 @@ def measure(text: str, family: int, model: Model) -> list[float] | None:
     rows += [N_CELLS + (5 + i) * N_STEPS + step_of(total, len(keys)) for i, total in enumerate(totals)]
     times = Counter(gram >> 46 for gram in grams)
     logs = {cell: round(256 * math.log1p(n)) for cell, n in times.items()}
-    length = math.sqrt(sum(log * log for log in logs.values()))
+    norm = math.sqrt(sum(log * log for log in logs.values()))
     scores = []
     for k, name in enumerate(SCORERS):
         weights = model.weights[family, :, k]
@@ -125,7 +125,7 @@ def measure(text: str, family: int, model: Model) -> list[float] | None:
             mean = sum(int(weights[cell]) * n for cell, n in times.items()) / len(grams)
             total = mean + sum(int(weights[row]) for row in rows)
         else:
-            total = sum(int(weights[cell]) * log for cell, log in logs.items()) / length
+            total = sum(int(weights[cell]) * log for cell, log in logs.items()) / norm
         odds = total * float(model.steps[family, k]) + float(model.bias[family, k])
         odds = round(max(-8.0, min(8.0, odds)), 3)
         scores.append(1 / (1 + math.exp(-odds)))
