@@ -168,10 +168,10 @@ def test_english_word_length_rule_is_not_applied_to_chinese() -> None:
     assert failed(found, "zho_Hans") == []
 
 
-def failed(found: dict[str, float], label: str) -> list[str]:
-    """Names of the default rules that would drop a document with these signals."""
+def failed(found: dict[str, float], label: str, action: str = "drop") -> list[str]:
+    """Names of the default rules that would drop, or flag, a document with these signals."""
     columns = {f"signals.{name}": pa.chunked_array([[value]]) for name, value in found.items()}
-    rules = [rule for rule in parse_rules(list(load_profile(label).rules), label) if rule.action == "drop"]
+    rules = [rule for rule in parse_rules(list(load_profile(label).rules), label) if rule.action == action]
     return [rule.name for rule in rules if rule.columns() <= columns.keys() and rule.fails(columns).any()]
 
 
@@ -199,13 +199,13 @@ def test_verse_and_hard_wrapped_prose_pass() -> None:
     assert failed(verse, "zho_Hans") == failed(wrapped, "eng_Latn") == []
 
 
-def test_lists_without_sentences_are_dropped() -> None:
+def test_lists_without_sentences_are_flagged() -> None:
     """Menus of short lines have no sentences, so that their layout counts."""
     zh = signals("\n".join(f"第{chr(0x4E00 + 97 * i)}栏目的年和日" for i in range(40)))
-    assert {"few_terminal_lines"} <= set(failed(zh, "zho_Hans"))
+    assert {"few_terminal_lines"} <= set(failed(zh, "zho_Hans", "flag"))
     words = "the harbour of boats and lamps with ropes that drift be winter".split()
     en = signals("\n".join(f"{a} {b}" for a in words for b in words if a != b), "eng_Latn")
-    assert {"few_terminal_lines", "short_lines", "list_like"} <= set(failed(en, "eng_Latn"))
+    assert {"few_terminal_lines", "short_lines", "list_like"} <= set(failed(en, "eng_Latn", "flag"))
 
 
 def test_code_among_chinese_prose_passes() -> None:
@@ -301,6 +301,7 @@ def test_profiles_hold_together(profile: Profile) -> None:
     columns += [key for rule in profile.rules for key in rule.get("where", {})]
     assert set(columns) <= {
         "quality.intact",
+        "quality.value",
         "language.hant_share",
         *(f"signals.{name}" for name in SCHEMA.names),
     }
