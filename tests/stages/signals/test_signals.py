@@ -303,6 +303,7 @@ def test_profiles_hold_together(profile: Profile) -> None:
         "quality.intact",
         "quality.value",
         "language.hant_share",
+        "language.label",
         *(f"signals.{name}" for name in SCHEMA.names),
     }
 
