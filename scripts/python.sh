@@ -38,14 +38,16 @@ install_into_venv() {
     fi
 }
 
-# Install an editable path by uv, which reads none of pip's settings: index and certificates are passed on.
-install_with_uv() {
-    local pip=(.venv/bin/python -m pip) index
-    "${pip[@]}" install --quiet --constraint requirements.lock uv || return
-    index=${PIP_INDEX_URL:-$("${pip[@]}" config get global.index-url)} || index=
-    UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index} SSL_CERT_FILE=${SSL_CERT_FILE:-${PIP_CERT:-}} \
-        .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint requirements.lock --editable "$1"
-}
+# Install an editable path by uv, which reads none of pip's settings: index and certificates are passed on, in the
+# environment, since an index may name a password.
+install_with_uv() (
+    pip=(.venv/bin/python -m pip)
+    "${pip[@]}" install --quiet --constraint requirements.lock uv || exit
+    index=${PIP_INDEX_URL:-$("${pip[@]}" config get global.index-url || true)}
+    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"; fi
+    if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint requirements.lock --editable "$1"
+)
 
 # Compiled kernels are cached in the repository and shared by all workers and later runs.
 export NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-$PWD/.numba_cache}"

@@ -3,8 +3,7 @@
 Tokens are units in match text (`kernels.text.units`); all numbers are one token, and so are runs of line breaks and
 stray invisible characters; punctuation marks and symbols are single tokens. Shapes are the share of repeated n-grams,
 by text length, and the shares of numbers, line breaks, punctuation, symbols and strays, capitalised words, and units
-of the
-other family.
+of the other family.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Reads Parquet files with columns text, lang (zh or en), source, score (0 to 5), keep, kind, flags (the rubric is in
 docs/quality.md), and optionally fold. Files of --sms (columns lang, text, label: spam or ham) train `spam` alone.
 Documents of --good (columns text, lang_hint, source), drawn from each source, count as good prose of score 4: books,
-laws, documentation, of which labels of crawled pages have few. Writes the model, and prints Markdown tables of the
+laws, documentation, of which labels of crawled pages have few; worked solutions of --solutions (columns question,
+solution, lang, source) do as well. Writes the model, and prints Markdown tables of the
 scores that five folds by source give to documents of left-out sources. Equal input gives an equal file. Needs the
 extra `train`.
 
@@ -37,8 +38,12 @@ from stages.kernels.text.text import load_tables, view
 
 FAMILIES = {"zh": CHARACTERS, "en": WORDS}
 N_FOLDS = 5
-N_GOOD, GOOD_SCORE, GOOD_CHARS = 5, 4.0, 6000
+N_GOOD, GOOD_SCORE, GOOD_CHARS = 12, 4.0, 6000
 """Documents drawn from each source of --good, their score, and the maximum length of each."""
+N_SOLUTIONS, SOLUTION_SCORE = 40, 4.0
+"""Worked solutions drawn from each source of --solutions, and their score."""
+N_MESSAGES = 400
+"""Messages drawn from each file of --sms."""
 PENALTY = 0.3
 """Ridge penalty for vectors of length one; 0.1 and 1 differ by less than 0.01 of rank correlation."""
 SPAM = ("gambling", "adult", "medical_ad", "mail_spam", "sms_spam", "seo", "ad")
@@ -55,7 +60,9 @@ class Labels(NamedTuple):
     folds: np.ndarray
 
 
-def read_labels(paths: Sequence[Path], sms: Sequence[Path], good: Sequence[Path], lang: str) -> Labels:
+def read_labels(
+    paths: Sequence[Path], sms: Sequence[Path], good: Sequence[Path], solutions: Sequence[Path], lang: str
+) -> Labels:
     """Read the documents of a language; sources without a fold are assigned one by their hash."""
     columns = {
         "text": pl.String,
@@ -66,13 +73,8 @@ def read_labels(paths: Sequence[Path], sms: Sequence[Path], good: Sequence[Path]
     }
     columns |= {"kind": pl.String, "flags": pl.List(pl.String), "fold": pl.Int64}  # type: ignore[dict-item]
     frames = [pl.read_parquet(path) for path in paths]
-    frames += [draw_good(path) for path in good]
-    frames += [
-        pl.read_parquet(path).select(
-            "text", "lang", pl.lit("sms").alias("source"),
-            pl.when(pl.col("label") == "spam").then(pl.lit("sms_spam")).otherwise(pl.lit("ham")).alias("kind"),
-        ) for path in sms
-    ]  # fmt: skip
+    frames += draw_good(good, solutions)
+    frames += [draw_messages(path) for path in sms]
     rows = pl.concat(
         [
             frame.select(
@@ -104,17 +106,51 @@ def read_labels(paths: Sequence[Path], sms: Sequence[Path], good: Sequence[Path]
     return Labels(rows, targets, np.array(folds))
 
 
-def draw_good(path: Path) -> pl.DataFrame:
-    """Draw N_GOOD documents of each source and language, the same ones each time."""
-    rows = pl.read_parquet(path, columns=["text", "lang_hint", "source"])
+def draw_good(good: Sequence[Path], solutions: Sequence[Path]) -> list[pl.DataFrame]:
+    """Draw N_GOOD documents of each source and language, and N_SOLUTIONS worked solutions, the same ones each time."""
     lang = pl.col("lang_hint")
-    rows = rows.with_columns(
-        lang=pl.when(lang.str.contains("^(zh|lzh|yue)")).then(pl.lit("zh")).otherwise(lang),
-        order=pl.col("text").hash(1),
-    ).filter(pl.col("text").str.len_chars() >= 200)
-    drawn = rows.sort("order").group_by("lang", "source", maintain_order=True).head(N_GOOD)
+    lang = pl.when(lang.str.contains("^(zh|lzh|yue)")).then(pl.lit("zh")).otherwise(lang).alias("lang")
+    documents = [
+        pl.read_parquet(path, columns=["text", "lang_hint", "source"]).select("text", lang, "source")
+        for path in good
+    ]
+    solved = [
+        pl.read_parquet(path, columns=["question", "solution", "lang", "source"]).select(
+            pl.concat_str("question", "solution", separator="\n\n").alias("text"), "lang", "source"
+        )
+        for path in solutions
+    ]
+    return [
+        _draw(pl.concat(frames), n, score, least)
+        for frames, n, score, least in (
+            (documents, N_GOOD, GOOD_SCORE, 200),
+            (solved, N_SOLUTIONS, SOLUTION_SCORE, 0),
+        )
+        if frames
+    ]
+
+
+def draw_messages(path: Path) -> pl.DataFrame:
+    """Draw N_MESSAGES messages with the label spam or ham."""
+    rows = pl.read_parquet(path, columns=["text", "lang", "label"]).filter(
+        pl.col("label").is_in(["spam", "ham"])
+    )
+    kind = pl.when(pl.col("label") == "spam").then(pl.lit("sms_spam")).otherwise(pl.lit("ham")).alias("kind")
+    return _in_order(rows).head(N_MESSAGES).select("text", "lang", pl.lit("sms").alias("source"), kind)
+
+
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows in the order of a hash of their text, which is random but the same on every machine."""
+    order = [hashlib.sha256(text.encode()).hexdigest() for text in rows["text"]]
+    return rows.with_columns(pl.Series("order", order)).sort("order")
+
+
+def _draw(rows: pl.DataFrame, n: int, score: float, least: int) -> pl.DataFrame:
+    """The first `n` documents of each source and language by the hash of their text, of at least `least` characters."""
+    rows = _in_order(rows.filter(pl.col("text").str.len_chars() >= least))
+    drawn = rows.group_by("lang", "source", maintain_order=True).head(n).sort("order")
     return drawn.select(
-        pl.col("text").str.slice(0, GOOD_CHARS), "lang", "source", pl.lit(GOOD_SCORE).alias("score"),
+        pl.col("text").str.slice(0, GOOD_CHARS), "lang", "source", pl.lit(score).alias("score"),
         pl.lit(True).alias("keep"), pl.lit("good").alias("kind"),
     )  # fmt: skip
 
@@ -246,10 +282,16 @@ def main() -> None:
         "--sms", type=Path, nargs="*", default=[], help="Parquet files of messages, spam or ham"
     )
     parser.add_argument("--good", type=Path, nargs="*", default=[], help="Parquet files of good documents")
+    parser.add_argument(
+        "--solutions", type=Path, nargs="*", default=[], help="Parquet files of worked solutions"
+    )
     parser.add_argument("--out", type=Path, default=Path(quality.VALUE_PATH))
     parser.add_argument("--left-out", type=Path, help="write left-out scores to this Parquet file")
     arguments = parser.parse_args()
-    labels = {lang: read_labels(arguments.labels, arguments.sms, arguments.good, lang) for lang in FAMILIES}
+    labels = {
+        lang: read_labels(arguments.labels, arguments.sms, arguments.good, arguments.solutions, lang)
+        for lang in FAMILIES
+    }
     stored, left_out = train(labels)
     np.savez_compressed(arguments.out, **stored)  # type: ignore[arg-type]  # arrays, by name
     frames = [
