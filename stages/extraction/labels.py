@@ -14,12 +14,20 @@ ATTRIBUTE = re.compile(r'\s([^\s>/]+?)="([^"]*)"')
 
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:(comment\w*|disqus|related\w*|recommend\w*|side-?bar|newsletter|subscribe|popup|modal|cookies?|foot(?:er)?"
-    r"|sponsor\w*|promo\w*|advert\w*|hot-?news|disclaim\w*)|copyright|bread-?crumbs?|crumbs?|share\w*|social|toolbar|paginat\w+|pager"
+    r"|sponsor\w*|promo\w*|advert\w*|hot-?news|disclaim\w*|consent|gdpr|sign-?up|opt-?in|right-?rail|outbrain\w*|taboola\w*|zergnet"
+    r"|most-?(?:popular|read|viewed|recent|shared|commented)\w*|trending\w*|popular-?(?:posts?|stories|now|news|articles)"
+    r"|top-?stories|latest-?(?:news|stories|posts|videos)|recirc\w*|ticker|marquee|(?:read|up|watch)-?next"
+    r"|more-?(?:news|stories|from|like|posts|articles|videos|coverage|headlines)|(?:may|might|also)-?(?:also-?)?(?:like|read)"
+    r"|(?:about-?(?:the-?)?|post-?|entry-?)author|author-?(?:bio\w*|box|content|desc\w*|about|profile)"
+    r"|galler(?:y|ies)|slide-?shows?|carousel\w*|swiper\w*|lightbox)|copyright|bread-?crumbs?|crumbs?|share\w*|social|toolbar|paginat\w+|pager"
     r"|tooltip|rank(?:ing)?|toc|nav\w*|menu|ad|ads|adbox|login|skip\w*)(?:$|[\s_-]|\d)",
     re.IGNORECASE,
 )
 """Words in the class or id of boilerplate elements; ignored if the element contains much of the page. Those of the
 group may contain prose; the others are no boilerplate if they do."""
+
+BESIDE = re.compile(r"(?:^|[\s_-])(?:has|with|without|no|enable|hide|show)[\s_-]+$", re.IGNORECASE)
+"""Words in front of those of FURNITURE in the class of an element that has a boilerplate element beside or in it."""
 
 DETAILS = re.compile(
     r"(?:^|[\s_-])(?:by-?line|date-?line|author\w*|writer|editors?|meta|post-?info|article-?info|info|source|origin|time-?stamp|(?:pub-?)?(?:date|time)"
@@ -66,6 +74,7 @@ are made from text."""
 
 ASIDES = frozenset(("aside", "footer", "nav"))
 MAINS = frozenset(("main", "article", "body", "html"))
+TABULAR = frozenset(("tr", "td", "th", "tbody", "thead", "tfoot"))
 TEXTUAL = frozenset(("p", "pre", "code", "h1", "h2", "h3", "h4", "h5", "h6"))
 
 
@@ -117,12 +126,13 @@ def label_of(tag: str, markup: str) -> Label:
 def _labelled(tag: str, kind: str, name: str, hidden: int, pre: bool) -> Label:
     words = CAMEL.sub("-", f"{kind} {name}"[:1000])
     found = list(FURNITURE.finditer(words)) if len(words) > 1 and tag not in MAINS else []
+    found = [match for match in found if not BESIDE.search(words, 0, match.start() + 1)]
     return Label(
         kind=kind,
         words=f"{kind} {name}",
         furniture=tag in ASIDES or len(found) > 0,
         strong=tag in ASIDES or any(match[1] for match in found),
-        details=tag not in TEXTUAL and tag not in MAINS and DETAILS.search(words) is not None,
+        details=tag not in TEXTUAL | MAINS | TABULAR and DETAILS.search(words) is not None,
         hidden=hidden,
         never=any(word in NEVER for word in kind.lower().split()) if kind else False,
         code=CODE.search(kind) is not None,

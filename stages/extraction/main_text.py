@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from collections.abc import Iterator
 
 from stages.extraction.labels import INVISIBLE, SECTIONS, SHOWN, UNDISPLAYED
 from stages.extraction.layout import Layout
@@ -26,8 +27,9 @@ MAX_FURNITURE = 0.25
 """A boilerplate element with more than this share of the main text's weighted prose is kept; without prose, of its
 text."""
 
-WRAPPER = 0.9
-"""An element with at least this share of the page's prose is the page, regardless of its label."""
+WRAPPER, WRAPPED_TITLE = 0.9, 0.5
+"""An element with at least this share of the page's prose is the page, regardless of its label; the second is for an
+element that contains its title or an `<article>`, except one of comments or related pages."""
 
 LEAST_PLAIN = 0.15
 """If weighted prose is less than this share of all prose, labels are ignored: nearly all text is labelled `comment`."""
@@ -41,6 +43,48 @@ LOST = 0.02
 NO_LISTS = SECTIONS | LEAVES | {"a"}
 """Elements that are not removed as lists of links."""
 
+MORE = re.compile(
+    r"(?:(?:more|also) (?:from|in|on|by|like|stories|news|great|coverage|articles|posts|reading|to read)\b"
+    r"|(?:see|read|watch) (?:more|also|next)\b|(?:most|top|popular|trending|latest|recent|our latest|editors?['’]s?)"
+    r" (?:popular|read|viewed|shared|commented|stories|news|posts|articles|videos|picks?|headlines|now|on)\b"
+    r"|breaking news$|related\b(?: \w+){0,2}$|recommended\b(?: \w+){0,3}$|trending$|popular$|don['’]t miss\b"
+    r"|more\s*[:：]?$|up next$|what to read next"
+    r"|you (?:may|might|could)(?: also)? (?:like|be interested|enjoy|want)|want more\b|if you (?:liked|enjoyed) this"
+    r"|sponsored (?:links?|content|stories)|around the web|from (?:around )?the web|partner (?:news|content)"
+    r"|in this (?:story|series)$"
+    r"|(?:相关|相關|推荐|推薦|热门|熱門|延伸|更多|最新|精彩|猜你)(?:的)?(?:阅读|閱讀|文章|新闻|新聞|推荐|推薦|资讯|資訊|内容|內容|报道|報導|链接|連結|帖子|喜欢|喜歡|话题|專題|专题)"
+    r"|大家(?:都|还)?在(?:看|搜)|看了(?:本文|又看|还看)|関連記事|人気記事|おすすめ)",
+    re.IGNORECASE,
+)
+"""The start of the heading of a list of other pages."""
+
+COMMENTS = re.compile(
+    r"(?:(?:\d[\d,]*|one|two|no|view|leave|post|add|join|write)(?: an?| all| your| the)?|user|reader|readers['’])"
+    r" (?:comments?|responses?|thoughts|reply|conversation|discussion)\b(?! section)"
+    r"|comments?\s*(?:[(（]\d+[)）])?\s*[:：]?$"
+    r"|(?:(?:网友|網友|精彩|最新|全部|热门|熱門|发表|發表|文章|读者)(?:的)?)?(?:评论|評論|留言|跟帖)(?:\s*[(（]?\s*\d*\s*(?:条|则)?[)）]?|区|列表)\s*[:：]?$",
+    re.IGNORECASE,
+)
+"""The heading of comments."""
+
+LEAST_CAPITALS = 20
+"""Least characters of a paragraph in capital letters that is a link to another page."""
+
+MAX_MORE = 60
+"""Most characters of such a heading."""
+
+MAX_OTHERS = 0.5
+"""A list of other pages has at most this share of the prose of the main element."""
+
+RANKS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
+
+TABLES = frozenset(("table", "tbody", "tr"))
+
+ARTICLES = frozenset(("article", "main"))
+
+OTHERS = re.compile(r"comment|disqus|related|recommend|respon[ds]|repl(?:y|ies)", re.IGNORECASE)
+"""Words in the class or id of comments and other pages, which may contain an `<article>`."""
+
 MAX_DETAIL = 120
 """Most characters of an element that shows details."""
 
@@ -51,6 +95,9 @@ LEAST = 3.0
 
 FEED = 5.0
 """Less weight of prose for each item with a headline makes a list of other pages."""
+
+N_ITEMS = 5
+"""Least number of such items."""
 
 LEAD = 1.5
 """Least weight of prose between the heading and the main element that belongs to it."""
@@ -82,12 +129,13 @@ def text_of(page: Page) -> str:
     drop_line_numbers(page)
     if body.full < LEAST:
         return trim(_without_prose(page, body))
-    _unwrap(body)
+    heading = _heading(page)
+    _unwrap(body, heading)
     if body.weight < LEAST_PLAIN * body.full:
         _ignore_labels(body)
-    heading = _heading(page)
     main = _with_lead(page, _beside_feed(page, _narrow(body), heading), heading)
-    _clean(main)
+    _clean(page, main)
+    _drop_more(page, main)
     _hide(page, main)
     text = trim(Layout(page).write(main))
     title = _title(page, main, text)
@@ -99,18 +147,35 @@ def prose(text: str) -> float:
     return prose_of(text)
 
 
-def _unwrap(page: Node) -> None:
+def _unwrap(page: Node, heading: Node | None) -> None:
     """Ignore the boilerplate label of elements that contain nearly the whole page, such as `<div class="modal">`."""
     path = [page]
     while blocks := _blocks(path[-1]):
         best = max(blocks, key=lambda part: part.full)
-        if best.full < WRAPPER * page.full:
+        if best.full < (WRAPPED_TITLE if _holds_title(best, heading) else WRAPPER) * page.full:
             break
         best.furniture = False
         best.shown = True
         path.append(best)
     for part in reversed(path):
         part.weight = part.own + sum(below.counted for below in _blocks(part))
+
+
+def _holds_title(node: Node, heading: Node | None) -> bool:
+    """Whether an element contains the title of the page, or its one article, and is none of comments or other pages."""
+    if OTHERS.search(node.label.words):
+        return False
+    if heading is not None and node.start < heading.start < node.end:
+        return True
+    return any(part.full >= HELD * node.full for part in _within(node, 3) if part.tag in ARTICLES)
+
+
+def _within(node: Node, levels: int) -> Iterator[Node]:
+    """The blocks of an element, down to some levels below it."""
+    for part in node.parts:
+        yield part
+        if levels > 1:
+            yield from _within(part, levels - 1)
 
 
 def _blocks(node: Node) -> list[Node]:
@@ -160,7 +225,32 @@ def _is_feed(node: Node) -> bool:
         node = best
     items = [part for part in node.parts if part.headlines and part.tag not in LEAVES]
     prose_in_items = sum(part.full for part in items)
-    return len(items) >= 5 and prose_in_items >= HELD * node.full and prose_in_items < FEED * len(items)
+    if node.tag in TABLES:
+        return False
+    return len(items) >= N_ITEMS and HELD * node.full <= prose_in_items < FEED * len(items)
+
+
+def _leads_away(page: Page, node: Node) -> bool:
+    """Whether most links of an element lead to other pages; headings of a document may link to themselves."""
+    links = [
+        item.attribute("href")
+        for item in page.items[node.start : node.end]
+        if isinstance(item, Node) and item.tag == "a"
+    ]
+    return sum(not link.startswith("#") for link in links) > 0.5 * len(links)
+
+
+def _is_headline(page: Page, part: Node) -> bool:
+    """Whether a paragraph is one link in capital letters, or a list has headings alone that are links."""
+    if part.tag in ("ul", "ol"):
+        items = part.parts
+        return len(items) > 0 and all(
+            item.headlines and not item.full and any(below.tag in RANKS for below in item.parts)
+            for item in items
+        )
+    if part.tag != "p" or part.headlines != 1 or part.parts or part.chars < LEAST_CAPITALS:
+        return False
+    return page.text(part).isupper()
 
 
 def _beside_feed(page: Page, main: Node, heading: Node | None) -> Node:
@@ -210,21 +300,86 @@ def _is_lead(part: Node) -> bool:
 
 def _alike(part: Node, best: Node) -> bool:
     """Whether two siblings seem to belong to one text: both are sections, or blocks of the same class."""
-    return part.tag == best.tag and (
-        part.tag in SECTIONS or (part.label.kind == best.label.kind and part.label.kind != "")
+    if part.tag != best.tag:
+        return False
+    kind = part.label.kind
+    block, element, _ = kind.partition("__")  # names of the form block__element, as BEM has them
+    return (
+        part.tag in SECTIONS
+        or (kind == best.label.kind and kind != "")
+        or (element != "" and best.label.kind.startswith(f"{block}__"))
     )
 
 
-def _clean(main: Node) -> None:
+def _clean(page: Page, main: Node) -> None:
     """Drop boilerplate, details such as author and date, and lists of links from the main element."""
-    limit = MAX_FURNITURE * main.weight
+    limit, other = MAX_FURNITURE * main.weight, MAX_OTHERS * main.full
     stack = [(part, main) for part in main.parts]
     while stack:
         part, parent = stack.pop()
-        if (part.furniture and part.counted <= limit) or _is_link_list(part, parent) or _is_detail(part):
+        furniture = part.furniture and part.counted <= limit
+        feed = (
+            part.headlines >= N_ITEMS
+            and 0 < part.full <= other
+            and _is_feed(part)
+            and _leads_away(page, part)
+        )
+        if furniture or feed or _is_link_list(part, parent) or _is_detail(part) or _is_headline(page, part):
             part.dropped = True
         else:
             stack += ((below, part) for below in part.parts)
+
+
+def _drop_more(page: Page, main: Node) -> None:
+    """Drop comments, and lists of other pages, that begin with a heading inside the main element.
+
+    If the heading begins an element, that element is dropped; otherwise all that follows it up to the next heading of
+    its rank, unless it is text without links.
+    """
+    stack = list(main.parts)
+    while stack:
+        part = stack.pop()
+        if part.dropped:
+            continue
+        if part.parts or part.chars < 4:
+            stack += part.parts
+            continue
+        text = page.text(part).strip()
+        comments = part.chars <= MAX_MORE and COMMENTS.match(text) is not None
+        if not comments and not MORE.match(text):
+            continue
+        if part.chars > MAX_MORE:
+            part.dropped = _linked(page, part) >= 0.5 * part.chars
+            continue
+        group, parent = [part], page.parent(part)
+        while parent is not None and parent is not main and parent.parts[0] is group[0]:
+            group, parent = [parent], page.parent(parent)
+        if parent is None:
+            continue
+        if group[0] is part or group[0].chars <= MAX_MORE:
+            at = next(i for i, beside in enumerate(parent.parts) if beside is group[0])
+            for beside in parent.parts[at + 1 :]:
+                if beside.tag == group[0].tag and beside.tag in RANKS:
+                    break
+                group.append(beside)
+        full = sum(beside.full for beside in group)
+        of_links = sum(beside.headlines for beside in group) >= 2 or (
+            sum(beside.linked for beside in group) >= 0.3 * sum(beside.chars for beside in group)
+        )
+        if main.full - full >= LEAST if comments else of_links and full <= MAX_OTHERS * main.full:
+            for beside in group:
+                beside.dropped = True
+
+
+def _linked(page: Page, node: Node) -> int:
+    """The characters of an element that are in links."""
+    n = end = 0
+    for i, item in enumerate(page.items[node.start : node.end], node.start):
+        if isinstance(item, Node):
+            end = max(end, item.end) if item.tag == "a" else end
+        elif isinstance(item, str) and i < end:
+            n += len(item.strip())
+    return n
 
 
 def _is_link_list(part: Node, parent: Node) -> bool:

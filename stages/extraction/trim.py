@@ -15,8 +15,11 @@ ENDS = re.compile(
     r"(?:跳[转到过至].{0,6}(?:内容|导航)?|分享[到至]?|字号|字体|打印|收藏|举报|点赞|评论|返回(?:顶部|首页|列表)?"
     r"|[上下]一[篇页章条].{0,60}|当前位置|您的位置|相关(?:阅读|新闻|推荐|文章|链接)|推荐阅读|更多|展开|收起"
     r"|热门.{0,4}|扫一扫.{0,20}|关注公众号.{0,20}|版权所有.{0,80}|(?:点击)?(?:展开|阅读|查看|显示)(?:全文|全部|更多|原文)"
-    r"|skip to (?:main )?(?:content|navigation)|share(?: this)?(?: on.{0,20})?|tweet|print|e?-?mail"
-    r"|back to top|comments?"
+    r"|skip to (?:main )?(?:content|navigation)|share(?: this)?(?: (?:story|article|page|post))?(?: on.{0,20})?|tweet"
+    r"|print(?: (?:this )?(?:article|page|story))?|e?-?mail(?: (?:this )?(?:article|page|story))?"
+    r"|(?:share|tell us) (?:your thoughts|what you think).{0,40}|like this (?:story|article|post)\?.{0,40}"
+    r"|follow(?: us)?"
+    r"|back to top|(?:\d+ )?comments?|(?:leave|post|add) an? (?:comment|reply)|loading comments[ .…]*|@\w{2,30}"
     r"|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?|read (?:more|next)"
     r"|view (?:all|comments)"
     r"|(?:all rights reserved|copyright|©).{0,80})[\s:：|/>»]*",
@@ -25,8 +28,16 @@ ENDS = re.compile(
 """Complete boilerplate lines at the ends of a text, in Chinese and in English."""
 
 ANYWHERE = re.compile(
-    r"广告|廣告|advertisement|advertising|sponsored|(?:article|story) continues (?:below"
-    r"|after)(?: this)?(?: ad(?:vertisement)?)?",
+    r"广告|廣告|adverts?|advertisement|advertising|sponsored(?: links?)?|(?:article|story) continues (?:below"
+    r"|after)(?: this)?(?: ad(?:vertisement)?)?|sharing is caring!?|back to gallery"
+    r"|this slideshow requires javascript\.?"
+    r"|click here (?:to|for) (?:get|read|subscribe|sign|join|watch|buy|order|listen|more|our|the latest)\b.{0,80}"
+    r"|.{0,60} by clicking here\.?"
+    r"|(?:see|read|watch) (?:more|also|next)\s*[:：].{0,150}"
+    r"|related(?: (?:post|article|story|stories|posts|articles|coverage|content))?\s*[:：].{0,150}"
+    r"|\(?(?:photos?|images?|pictures?|pic|photographs?|video)(?: (?:credit|courtesy|source|by))?\s*[:：/].{1,60}"
+    r"|\(?(?:additional )?reporting (?:by|from) .{0,150}"
+    r"|.{2,120} contributed (?:reporting|to this (?:report|article|story))(?: from .{0,40})?\.?",
     re.IGNORECASE,
 )
 """Complete lines that are not text wherever they stand."""
@@ -46,7 +57,7 @@ CREDITS = re.compile(
 MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
 DATE = re.compile(
     r"(?:19|20)\d\d\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*[日号]?|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d"
-    rf"|\d{{1,2}}(?:st|nd|rd|th)?\s+{MONTH},?\s+(?:19|20)\d\d|{MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+(?:19|20)\d\d",
+    rf"|\d{{1,2}}/\d{{1,2}}/\d\d(?!\d)|\d{{1,2}}(?:st|nd|rd|th)?\s+{MONTH},?\s+(?:19|20)\d\d|{MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+(?:19|20)\d\d",
     re.IGNORECASE,
 )
 KEPT = re.compile(
@@ -58,7 +69,7 @@ SIGNED = re.compile(r"(?:19|20)\d\d\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日")
 """A date alone at the end of a text signs a letter or notice."""
 
 FILLER = re.compile(
-    r"\d{1,2}[:：]\d\d(?:[:：]\d\d)?(?:\s*[ap]\.?m\.?)?|\b(?:[ECMP][DS]T|GMT|UTC|BST)\b|发布|發佈|发表|更新|修改|时间|日期|于|來源|来源|作者|编辑|记者|责编|浏览|阅读|点击|评论|次数?|人气|字号"
+    r"\d{1,2}[:：]\d\d(?:[:：]\d\d)?(?:\s*[ap]\.?m\.?)?|\b(?:[ECMP][DS]?T|GMT|UTC|BST|IST|AEST)\b|发布|發佈|发表|更新|修改|时间|日期|于|來源|来源|作者|编辑|记者|责编|浏览|阅读|点击|评论|次数?|人气|字号"
     r"|\b(?:published|updated|posted|modified|last|on|at|by|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?"
     r"|sun)(?:day)?\b|min(?:ute)?s? read|[\d\s:：|,，·•/()（）\[\]【】-]+",
     re.IGNORECASE,
@@ -115,6 +126,18 @@ N_FIELDS = 4
 
 ENDING = re.compile(r"[。！？!?]|\.$")
 
+N_HEAD, N_SENTENCES = 12, 2
+"""The lines below a headline end with the second sentence, and are at most twelve."""
+
+LEAST_SENTENCE = 40
+"""Least characters of a sentence of a text, and of a caption that is repeated."""
+
+MAX_DATED = 4
+"""Most lines with a date of a text that is no chronicle."""
+
+N_REPEATS = 3
+"""Least number of equal lines of a gallery."""
+
 MAX_LINE = 160
 """Longest line that is removed."""
 
@@ -134,6 +157,8 @@ def trim(text: str) -> str:
     dropped = {i for i in full if ANYWHERE.fullmatch(_bare(lines[i]))}
     head = [i for i in full if i < first]
     dropped |= {i for i in head if _furniture(lines[i])}
+    dropped |= _below_headline(lines, full)
+    dropped |= _repeats(lines, full)
     dropped |= {
         i for i in full[full.index(first) : full.index(first) + 3] if ORIGINAL.fullmatch(_bare(lines[i]))
     }
@@ -142,6 +167,45 @@ def trim(text: str) -> str:
     dropped |= {i for i in tail if _notice(lines[i]) and not SIGNED.fullmatch(_bare(lines[i]))}
     dropped |= {i + 1 for i in dropped if i + 1 < len(lines) and not lines[i + 1].strip()}
     return "\n".join(line for i, line in enumerate(lines) if i not in dropped)
+
+
+def _below_headline(lines: list[str], full: list[int]) -> set[int]:
+    """Positions of bylines, dates and buttons below the headline of a text, up to its second sentence: the first may be
+    a summary.
+
+    A text with more dated lines is a chronicle, whose dates are text.
+    """
+    dropped: set[int] = set()
+    n_sentences, has_headline = 0, False
+    for i in full[:N_HEAD]:
+        n_sentences += len(lines[i]) >= LEAST_SENTENCE and ENDING.search(lines[i].strip()) is not None
+        if n_sentences == N_SENTENCES or (n_sentences and not has_headline):
+            break
+        is_credit = _credit(lines[i]) and not SIGNED.fullmatch(_bare(lines[i]))
+        if is_credit if n_sentences else _furniture(lines[i]):
+            dropped.add(i)
+        has_headline = True
+    n_dated = sum(_dated(_bare(lines[i])) for i in full)
+    return dropped if n_dated <= MAX_DATED else set()
+
+
+def _repeats(lines: list[str], full: list[int]) -> set[int]:
+    """Positions of lines that repeat the line before, as the captions of a gallery do, if there are three at least."""
+    dropped: set[int] = set()
+    run: list[int] = []
+    for i in full:
+        if (
+            run
+            and lines[i] == lines[run[0]]
+            and len(lines[i]) >= LEAST_SENTENCE
+            and not ENDING.search(lines[i])
+        ):
+            run.append(i)
+        else:
+            run = [i]
+        if len(run) >= N_REPEATS:
+            dropped.update(run[1:])
+    return dropped
 
 
 def _buttons(lines: list[str], full: list[int]) -> set[int]:

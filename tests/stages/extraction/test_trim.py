@@ -182,3 +182,103 @@ def test_instructions_to_a_server_are_no_text() -> None:
         parse(f"<%@ page language=java %><p>{ZH * 3}</p><%@include file=page.jsp %>")
     )
     assert "a <% b" in text_of(parse(f"<p>{ZH * 3} a <% b</p>"))
+
+
+@pytest.mark.parametrize(
+    "line", ["By Jane Doe", "Updated 5:27 am CST, Wednesday, November 20, 2019", "11/19/19 06:56 AM EST"]
+)
+def test_bylines_go_from_below_a_long_headline_and_its_summary(line: str) -> None:
+    """A headline of 50 columns and a summary are prose by weight, yet the byline between them and the text goes."""
+    headline = "Amnesty says that more than one hundred protesters were killed in the unrest of the week"
+    summary = "The organisation counted deaths in twenty-one cities."
+    assert trim("\n\n".join([headline, line, summary, line, EN, ZH])) == "\n\n".join(
+        [headline, summary, EN, ZH]
+    )
+
+
+def test_dates_below_a_headline_stay_in_a_chronicle_and_a_signature_stays() -> None:
+    """Where most lines are dated they are text; a notice of one sentence keeps its date of signature."""
+    dated = [f"2024-05-0{i} 09:00" for i in range(1, 7)]
+    assert trim("\n".join(["大事记", ZH, *dated, EN])).count("2024") == 6
+    assert "2018年12月21日" in trim(f"停水通知\n{ZH}\n2018年12月21日")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Advert", "Sharing is caring!", "Photo: Jane Doe, AP", "(Image: GETTY )", "READ MORE: How the plan was made", "Click here to get our app",
+        "Associated Press writer Jane Doe contributed to this report.", "(Reporting by Jane Doe, editing by John Roe.)",
+    ],
+)  # fmt: skip
+def test_lines_that_are_never_text_go_from_anywhere(line: str) -> None:
+    """Advertisements, credits of pictures and reporters, and links to other articles, between paragraphs as well."""
+    assert trim(f"{EN}\n{line}\n{ZH}") == f"{EN}\n{ZH}"
+
+
+def test_captions_of_a_gallery_are_written_once() -> None:
+    """Equal lines in a row are one, unless they are sentences, of which verse and tests repeat some."""
+    caption = "Scene of the play at the welcome festival in the old theatre"
+    assert trim("\n\n".join([EN, *[caption] * 4, ZH])).count(caption) == 1
+    assert trim("\n\n".join([EN, *[ZH] * 4])).count(ZH) == 4
+
+
+def more(heading: str, n: int, link: str = "/{0}") -> str:
+    """A heading and a list of other pages, each with a headline and a sentence."""
+    items = "".join(
+        f"<div><h4><a href='{link.format(i)}'>Headline number {i} of the list</a></h4><p>{EN[:60]}</p></div>"
+        for i in range(n)
+    )
+    return f"<h3>{heading}</h3><div>{items}</div>"
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "More in Sports",
+        "Most popular",
+        "You may also like",
+        "Related stories",
+        "相关阅读",
+        "热门文章",
+        "猜你喜欢",
+    ],
+)
+def test_lists_of_other_pages_below_a_heading_go(heading: str) -> None:
+    """What follows such a heading goes, whether or not the classes of the page say so."""
+    body = f"<article><h1>The plan of the city</h1>{f'<p>{EN} {ZH}</p>' * 4}{more(heading, 3)}</article>"
+    found = text_of(parse(PAGE.format(title="The plan of the city", body=body)))
+    assert "Headline" not in found and heading not in found and found.count(EN) == 4
+
+
+def test_a_feed_without_a_heading_goes_and_headings_that_are_anchors_stay() -> None:
+    """Five cards or more of other pages are no text; the sections of a document may link to themselves."""
+    prose = f"<h1>The plan</h1>{f'<p>{EN} {ZH}</p>' * 8}"
+    cards = PAGE.format(title="The plan", body=f"<div>{prose}<div>{more('', 6)}</div></div>")
+    anchors = PAGE.format(title="The plan", body=f"<div>{prose}<div>{more('', 6, '#s{0}')}</div></div>")
+    assert "Headline" not in text_of(parse(cards))
+    assert text_of(parse(anchors)).count("Headline") == 6
+
+
+@pytest.mark.parametrize(
+    "heading", ["34 Responses to “The plan”", "Comments (12)", "网友评论", "12 Comments"]
+)
+def test_comments_below_a_heading_go(heading: str) -> None:
+    """Comments without a class are known by their heading, and may be longer than the text."""
+    comments = "".join(f"<li><b>reader{i}</b><p>{EN}</p></li>" for i in range(8))
+    body = f"<div><h1>The plan</h1><p>{ZH}{ZH}{ZH}</p><p>{ZH}</p><h3>{heading}</h3><ol>{comments}</ol></div>"
+    found = text_of(parse(PAGE.format(title="The plan", body=body)))
+    assert "reader" not in found and found.count(ZH) == 4
+
+
+@pytest.mark.parametrize("kind", ["lm-grid--with-right-rail", "has-sidebar", "l-sidebar-fixed"])
+def test_an_element_with_the_title_is_no_sidebar(kind: str) -> None:
+    """A class may name what is beside the text."""
+    body = f"<div><div class='{kind}'><h1>The plan</h1>{f'<p>{EN} {ZH}</p>' * 4}</div><div><p>{EN}</p></div></div>"
+    assert text_of(parse(PAGE.format(title="The plan", body=body))).count(ZH) == 4
+
+
+def test_rows_of_a_table_are_text_whatever_their_class() -> None:
+    """Details such as `player` are labels of elements, not of table rows."""
+    rows = "".join(f"<tr class='player-{i}'><td>{i}<td>Driver {i}<td>{500 - i}</tr>" for i in range(9))
+    body = f"<div><h1>The plan</h1><p>{EN} {ZH}</p><p>{ZH}</p><table>{rows}</table></div>"
+    assert "7\t\tDriver 7\t\t493" in text_of(parse(PAGE.format(title="The plan", body=body)))
