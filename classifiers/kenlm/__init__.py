@@ -80,6 +80,7 @@ class Scorer:
         kenlm = importlib.import_module("kenlm")
         config = kenlm.Config()
         config.show_progress = False
+        config.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
             self.model = kenlm.Model(path, config)
         except (OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Commands that train models from labelled files: fastText models, heads over columns, mining of similar documents.
+"""Commands that train models from labelled files: fastText and KenLM models, heads over columns, mining.
 
 Training is in `classifiers`, which is loaded by name; this module reads the files and prints what was written.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +19,24 @@ TRAINING = "classifiers.training"
 files_argument = click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
 )
+
+
+def _in_a_folder(context: click.Context, option: click.Parameter, path: str) -> str:
+    """Refuse an output in a folder that does not exist, before hours of training."""
+    del context, option
+    if not Path(path).resolve().parent.is_dir():
+        raise click.BadParameter(f"{path}: no such folder; create it first")
+    return path
+
+
+def out_option(ending: str) -> Any:  # Any: what click's decorators are
+    """The option for the model to write."""
+    return click.option(
+        "--out", required=True, type=click.Path(dir_okay=False), callback=_in_a_folder,
+        help=f"The model to write, {ending}.",
+    )  # fmt: skip
+
+
 seed_option = click.option("--seed", type=int, default=1, show_default=True, help="Seed of everything drawn.")
 settings_option = click.option("--settings", help="Settings of the library, such as dim=16,epoch=5.")
 FORMS = ("plain", "dclm", "characters", "jieba")
@@ -68,7 +87,7 @@ def train() -> None:
 
 @train.command()
 @files_argument
-@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The model to write, .bin.")
+@out_option(".bin")
 @form_option
 @click.option(
     "--pool",
@@ -107,7 +126,7 @@ def fasttext(
 
 @train.command()
 @files_argument
-@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The model to write, .npz.")
+@out_option(".npz")
 @click.option(
     "--columns", default="signals,language,fluency", show_default=True,
     help="Columns to learn from, or stages for all their numbers; computed from the text if the files lack them.",
@@ -141,9 +160,56 @@ def head(
 
 @train.command()
 @files_argument
+@out_option(".arpa")
+@click.option("--lang", help="Documents to use, such as zh, if the files have several languages.")
+@click.option("--order", type=click.IntRange(2, 6), default=5, show_default=True, help="Longest n-grams.")
+@click.option("--prune", default="0", show_default=True,
+              help="Leave out n-grams that occur no more often than this, by order: 0,0,1.")  # fmt: skip
+@click.option("--tokens", default="characters", show_default=True,
+              type=click.Choice(["characters", "words", "sentencepiece"]))  # fmt: skip
+@click.option("--sentencepiece", type=click.Path(exists=True, dir_okay=False), help="SentencePiece model.")
+@click.option("--normalize", default="ccnet", show_default=True, type=click.Choice(["ccnet", "none"]))
+@click.option(
+    "--lmplz", default="auto", show_default=True, help="KenLM's program: auto, own (not used), or a path."
+)
+@label_options
+def kenlm(
+    files: tuple[str, ...], out: str, lang: str | None, order: int, prune: str, tokens: str, sentencepiece: str | None,
+    normalize: str, lmplz: str, label: str, good: str | None, fold: str | None, n_folds: int, settings: str | None,
+    seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Train a KenLM model on the upper class of labelled documents; write it with a card and an evaluation page.
+
+    Needs the extra `kenlm`. If KenLM's lmplz is on the PATH it estimates, otherwise bicorpus does, in memory.
+
+    Example: bicorpus train kenlm labels.parquet --lang zh --label score --good ">=3" --out zh.arpa
+    """
+    from pipeline.errors import UsageError
+
+    if (tokens == "sentencepiece") != (sentencepiece is not None):
+        raise UsageError("--tokens sentencepiece and --sentencepiece MODEL go together")
+    if settings:
+        raise UsageError("--settings: train kenlm has none; use --order and --prune")
+    try:
+        thresholds = tuple(int(value) for value in prune.split(","))
+    except ValueError as error:
+        raise UsageError(f"--prune {prune}; expected numbers such as 0,0,1") from error
+    training, data_module = _module("kenlm"), _module("data")
+    data = data_module.read_labelled(_read(files), label, good, fold, n_folds)
+    if lang is not None:
+        data = data.take(data.languages == data_module.language_of(lang))
+    model = training.Model(
+        order=order, prune=thresholds, tokens=tokens, normalize=normalize, sentencepiece=sentencepiece,
+        lmplz=training.find_lmplz(lmplz),
+    )  # fmt: skip
+    _print(training.train_kenlm(data, out, model), as_json)
+
+
+@train.command()
+@files_argument
 @click.option("--pool", "pool_paths", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False),
               help="Documents to search; repeatable.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The model to write, .bin.")
+@out_option(".bin")
 @click.option(
     "--rounds", type=click.IntRange(1), default=2, show_default=True, help="Trainings, one after another."
 )

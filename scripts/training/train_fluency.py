@@ -15,7 +15,6 @@ import argparse
 import random
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classifiers.fluency import ngram
+from classifiers.training.kneser_ney import Grams, Level, count_grams, estimate
 from scripts.training.fluency_sources import Text, read_repositories
 from stages.dedup import cluster_texts
 from stages.kernels.text.ngrams import (
@@ -65,27 +65,6 @@ CLASS = {
     "zh": "<word>",
     "en": "<char>",
 }  # what is not scored: words in a model of characters, characters in one of words
-
-
-class Level(NamedTuple):
-    """The distinct n-grams of one order, sorted by prefix.
-
-    prefix, suffix: int64, rows of the level below, for the n-gram without its last and without its first token. last:
-    int64, the last token. counts: float64, occurrences. starts: bool, whether the first token is <s>.
-    """
-
-    prefix: np.ndarray
-    suffix: np.ndarray
-    last: np.ndarray
-    counts: np.ndarray
-    starts: np.ndarray
-
-
-class Grams(NamedTuple):
-    """The probabilities of one order, float64: log_prob and, for n-grams that are contexts, log_backoff."""
-
-    log_prob: np.ndarray
-    log_backoff: np.ndarray
 
 
 def read_documents(folder: Path) -> list[Text]:
@@ -164,68 +143,6 @@ def number(
     tokens[is_own] = ids[inverse]
     stream = np.insert(tokens, starts[:-1], START_ID).astype(np.int32)
     return stream, np.concatenate([np.array(names, np.uint64), distinct[order]]), len(distinct) - len(order)
-
-
-def count_grams(tokens: np.ndarray, n_ids: int, order: int) -> list[Level]:
-    """Count the n-grams of all orders within texts."""
-    position = np.arange(len(tokens)) - np.maximum.accumulate(
-        np.where(tokens == START_ID, np.arange(len(tokens)), 0)
-    )
-    count = np.bincount(tokens, minlength=n_ids).astype(np.float64)
-    ids = np.arange(n_ids)
-    none = np.full(n_ids, -1)
-    levels = [Level(none, none, ids, count, ids == START_ID)]
-    gram = tokens.astype(np.int64)
-    for n in range(2, order + 1):
-        ends = np.flatnonzero(position >= n - 1)
-        pairs = gram[ends - 1] * n_ids + tokens[ends]
-        pairs, first, inverse, counts = np.unique(
-            pairs, return_index=True, return_inverse=True, return_counts=True
-        )
-        prefix = pairs // n_ids
-        starts = levels[-1].starts[prefix]
-        levels.append(Level(prefix, gram[ends[first]], pairs % n_ids, counts.astype(np.float64), starts))
-        gram = np.full(len(tokens), -1)
-        gram[ends] = inverse
-    return levels
-
-
-def estimate(levels: list[Level]) -> list[Grams]:
-    """Interpolated modified Kneser-Ney, with the discounts of Chen and Goodman (1999) as lmplz computes them.
-
-    Below the highest order, the count of an n-gram is the number of distinct tokens before it, not of its occurrences,
-    except for n-grams that start with <s>.
-    Returns: one Grams per order.
-    """
-    below = np.full(len(levels[0].last), -np.log(len(levels[0].last) - 1))
-    result: list[Grams] = []
-    for n, level in enumerate(levels):
-        count = level.counts
-        if n + 1 < len(levels):
-            extensions = np.bincount(levels[n + 1].suffix, minlength=len(count)).astype(np.float64)
-            count = np.where(level.starts, count, extensions)
-        if n == 0:
-            count = np.where(level.starts, 0.0, count)  # <s> is never predicted
-        discount = discounts(count)[np.minimum(count, 3).astype(np.int64)]
-        group, n_groups = (
-            (level.prefix, len(levels[n - 1].last)) if n else (np.zeros(len(count), np.int64), 1)
-        )
-        total = np.bincount(group, count, n_groups)
-        left_over = np.bincount(group, discount, n_groups) / np.maximum(total, 1)
-        lower = np.exp(result[-1].log_prob[level.suffix] if n else below)
-        prob = (count - discount) / total[group] + left_over[group] * lower
-        if n:
-            is_context = total > 0
-            result[-1].log_backoff[is_context] = np.log(left_over[is_context])
-        result.append(Grams(np.log(prob), np.zeros(len(prob))))
-    return result
-
-
-def discounts(count: np.ndarray) -> np.ndarray:
-    """Discounts of n-grams with counts 0, 1, 2, and 3 or more: float64 (4,)."""
-    n = np.bincount(np.minimum(count, 5).astype(np.int64), minlength=6).astype(np.float64)
-    y = n[1] / (n[1] + 2 * n[2])
-    return np.array([0.0, *(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))])
 
 
 def prune(levels: list[Level], grams: list[Grams], budget: int) -> list[np.ndarray]:
@@ -313,7 +230,7 @@ def train(texts: list[str], language: str) -> tuple[ngram.Model, dict[str, int]]
     tokens, vocabulary, n_unknown = number(
         keys, kinds, starts, VOCABULARY[language], OWN[language], CLASS[language]
     )
-    levels = count_grams(tokens, len(vocabulary), ORDER[language])
+    levels = count_grams(tokens, len(vocabulary), ORDER[language], START_ID)
     grams = estimate(levels)
     masks = prune(levels, grams, N_GRAMS)
     renormalise(levels, grams, masks)

@@ -245,3 +245,68 @@ def test_mistakes_are_named(tmp_path: Path, arguments: list[str], message: str) 
         "train", "fasttext", write_labelled(tmp_path), "--out", tmp_path / "m.bin", *arguments, code=2
     )
     assert message in result.output
+
+
+@pytest.mark.parametrize("tokens", ["characters", "words"])
+def test_a_kenlm_model_is_trained_and_used_by_path(tmp_path: Path, tokens: str) -> None:
+    """ARPA, card, page and left-out scores are written, repeat, and the stage scores by the model."""
+    kenlm = pytest.importorskip("kenlm", reason="the extra `kenlm` is not installed")
+    path = write_labelled(tmp_path)
+    options = ("--lang", "zh", "--order", 3, "--prune", "0,0,1", "--tokens", tokens, "--lmplz", "own")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        command("train", "kenlm", path, *options, "--out", tmp_path / name / "zh.arpa")
+    for name in ("zh.arpa", "zh.md", "zh.evaluation.md"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert kenlm.Model(str(tmp_path / "one" / "zh.arpa")).order == 3
+    assert "KenLM model of order 3" in (tmp_path / "one" / "zh.md").read_text("utf-8")
+    scores = pq.read_table(tmp_path / "one" / "zh.left_out.parquet")["kenlm.perplexity"].to_pylist()
+    assert all(score > 1 for score in scores) and len(set(scores)) > 10
+    (tmp_path / "docs.jsonl").write_text(
+        json.dumps({"text": labelled_sample()["text"][0].as_py()}) + "\n", "utf-8"
+    )
+    run = {
+        "corpus": "scored",
+        "sources": [{"name": "docs", "files": str(tmp_path / "docs.jsonl"), "reader": "stages.readers.jsonl"}],
+        "annotate": [
+            "classifiers.language",
+            {"use": "classifiers.kenlm", "config": {"models": [str(tmp_path / "one" / "zh.arpa")],
+             "labels": [["zho_Hans", "zho_Hant"]], "tokens": tokens}},
+        ],
+        "release": {"name": "r"},
+    }  # fmt: skip
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
+    command(
+        "run",
+        tmp_path / "run.yaml",
+        "--store",
+        tmp_path / "s",
+        "--engine",
+        "local",
+        "--workers",
+        1,
+        "--quiet",
+    )
+    command(
+        "export", tmp_path / "run.yaml", "--store", tmp_path / "s", "--columns", "kenlm.perplexity", "--to",
+        tmp_path / "rows.parquet",
+    )  # fmt: skip
+    (value,) = pq.read_table(tmp_path / "rows.parquet")["kenlm.perplexity"].to_pylist()
+    assert value > 1
+
+
+def test_what_train_kenlm_cannot_do_is_said(tmp_path: Path) -> None:
+    """Two languages at once, an output in no folder, a program that is none, pruning of words."""
+    pytest.importorskip("kenlm", reason="the extra `kenlm` is not installed")
+    path, out = write_labelled(tmp_path), tmp_path / "zh.arpa"
+    assert "choose one by --lang" in command("train", "kenlm", path, "--out", out, code=2).output
+    assert (
+        "no such folder"
+        in command("train", "kenlm", path, "--out", tmp_path / "x" / "zh.arpa", code=2).output
+    )
+    for option, value, said in (
+        ("--lmplz", "/nowhere", "no such program"),
+        ("--prune", "1", "expected 0 first"),
+    ):
+        result = command("train", "kenlm", path, "--lang", "zh", "--out", out, option, value, code=2)
+        assert said in result.output
