@@ -26,6 +26,9 @@ Annotate = Callable[[pa.Table], pa.Table]
 """Same rows, same order; the result's schema is the stage's `writes`."""
 
 
+_NO_COLUMNS = pa.schema([])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """A measurement of each document, independent of all others.
@@ -47,6 +50,8 @@ class Stage:
     needs: modules of global steps without settings whose columns it reads; a run file need not name them.
     columns: config -> (reads, writes), for a stage whose columns depend on its settings, such as one column per named
         model; `reads` and `writes` are then those of the default config.
+    optional: columns of `reads`, with their dtypes, that may be null; a table without them is completed with nulls, so
+        that a call on text alone works.
     exact: floats follow from additions, multiplications, divisions and comparisons in a fixed order alone, so they are
         equal on all machines without being rounded.
     """
@@ -64,11 +69,39 @@ class Stage:
     notes: Callable[[Any], list[str]] | None = None
     needs: tuple[str, ...] = ()
     columns: Callable[[Any], tuple[tuple[str, ...], pa.Schema]] | None = None
+    optional: pa.Schema = _NO_COLUMNS
     exact: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.load, each):
             object.__setattr__(self, "load", self.load.of(self))
+        if self.optional.names:
+            object.__setattr__(self, "load", Completing(self.load, self.optional))
+
+
+class Completing:
+    """A picklable loader of a stage with optional columns; its functions accept tables without them."""
+
+    def __init__(self, load: Callable[[Any], Annotate], optional: pa.Schema) -> None:
+        self.load, self.optional = load, optional
+
+    def __call__(self, config: Any) -> Annotate:
+        """Load, and complete each batch before it is annotated."""
+        return Completed(self.load(config), self.optional)
+
+
+class Completed:
+    """A picklable `annotate` that adds columns of nulls for the optional columns that a batch lacks."""
+
+    def __init__(self, annotate: Annotate, optional: pa.Schema) -> None:
+        self.annotate, self.optional = annotate, optional
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Annotate one batch."""
+        for column in self.optional:
+            if column.name not in batch.column_names:
+                batch = batch.append_column(column, pa.nulls(len(batch), column.type))
+        return self.annotate(batch)
 
 
 class Bound:

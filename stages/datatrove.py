@@ -244,5 +244,6 @@ STAGE = Stage(
     reads=("text", "url"),
     writes=SCHEMA,
     load=Verdicts,
+    optional=pa.schema({"url": pa.string()}),
     requires=("datatrove", "regex"),
 )

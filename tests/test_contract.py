@@ -113,6 +113,19 @@ COMMENTED = (
 )
 
 
+@every({name: stage for name, stage in stages().items() if stage.optional.names})
+def test_optional_columns_may_be_absent(step: Stage) -> None:
+    """A call without the optional columns gives what nulls in them give, and text gives values."""
+    batch = pa.table({"text": pa.array(TEXTS, pa.large_string())})
+    full = batch
+    for column in step.optional:
+        full = full.append_column(column, pa.nulls(len(batch), column.type))
+    assert set(step.reads) == set(full.column_names)
+    result = step.load(step.config())(batch)
+    assert result.equals(step.load(step.config())(full))
+    assert any(column.null_count < len(result) for column in result.columns)
+
+
 def test_stages_that_share_a_batch_do_not_change_it_for_each_other() -> None:
     """After any other stage on the same batch, each stage has the output that it has on a batch of its own."""
     texts = [DOCUMENTS[0], COMMENTED, DOCUMENTS[3], f"{DOCUMENTS[2]}\n{COMMENTED}"]

@@ -145,4 +145,5 @@ STAGE = Stage(
     load=load,
     files=("model",),
     data=(TABLES_PATH,),
+    optional=pa.schema({"url": pa.string()}),
 )

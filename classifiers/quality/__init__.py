@@ -130,5 +130,6 @@ STAGE = Stage(
     writes=SCHEMA,
     load=load,
     files=("model", "intact_model"),
+    optional=pa.schema({"language.label": pa.string()}),
     data=(TABLES_PATH,),
 )

@@ -122,5 +122,6 @@ STAGE = Stage(
     writes=SCHEMA,
     load=load,
     files=("model",),
+    optional=pa.schema({"language.label": pa.string()}),
     data=(TABLES_PATH,),
 )

@@ -107,5 +107,6 @@ STAGE = Stage(
     reads=("text", "language.label"),
     writes=SCHEMA,
     load=Finder,
+    optional=pa.schema({"language.label": pa.string()}),
     data=(TABLES_PATH, *pattern_paths(), *profile_paths()),
 )

@@ -309,5 +309,6 @@ STAGE = Stage(
     reads=("text", "language.label"),
     writes=SCHEMA,
     load=Signals,
+    optional=pa.schema({"language.label": pa.string()}),
     data=(TABLES_PATH, ENDINGS_PATH, *profile_paths()),
 )

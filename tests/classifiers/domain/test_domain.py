@@ -220,6 +220,14 @@ def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
             load_model(str(tmp_path / f"{name}.npz"))
 
 
+def test_a_call_without_urls_equals_one_with_null() -> None:
+    """The column url may be absent."""
+    docs = [text for _, text in COMMON]
+    assert STAGE.load(Config())(
+        pa.table({"text": pa.array(docs, pa.large_string())})
+    ).to_pylist() == annotate(docs)
+
+
 def test_packing_keeps_every_weight() -> None:
     """Each lane contains its weight, and a cell without weights has row 0."""
     random = np.random.default_rng(0)
