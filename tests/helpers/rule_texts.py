@@ -63,6 +63,7 @@ def faults(lang: str) -> dict[str, str]:
             f"00:00:{i}.000 --> 00:00:{i}.500\n{i * 7919} {stop} {i * 104729}" for i in range(10, 50)
         ),
         "signs of code": "\n".join(f"{{[]}} += ({i} && !{i}); <{{{i}}}> ^= [{i}] == {i};" for i in range(9, 60)),
+        "long lines of code": "\n".join(f"x[{i}] = f(a[{i}], b[{i}]); " * 9 for i in range(20)),
         "hash marks": "# # # # # # # # " * 12 + lines[0].replace("。", "，"),
         "hash lines": "\n".join(f"# # # # {words[i % 9]} {words[i % 7]} {stop} {stop}" for i in range(40)),
         "ellipses": page.replace("，", "……，").replace(" ", "... ")

@@ -17,7 +17,9 @@ from tests.helpers.build import build, ledger, tiny, write_run
 from tests.helpers.paths import ROOT
 from tests.helpers.rule_texts import GOOD, faults
 
-PUBLISHED = ("c4", "cci4", "fineweb", "fineweb2_zh", "gopher", "mapneo", "refinedweb")
+PUBLISHED = (
+    "c4", "cci4", "fineweb", "fineweb2_zh", "gopher", "mapneo", "opencoder", "refinedweb", "starcoder", "starcoder2",
+)  # fmt: skip
 
 
 def expand(*entries: dict[str, Any]) -> dict[str, Rule]:

@@ -19,11 +19,17 @@ from tests.helpers.rule_texts import GOOD, PAGES, faults
 LANGUAGES = ("zho", "eng")
 OWN_LABEL = {"zho": "zho_Hans", "eng": "eng_Latn"}
 LOW_SCORE = "low score"
+FOR_FILES = ("opencoder", "starcoder", "starcoder2")
+"""Presets for source files: tests/stages/source_code/test_source_presets.py has texts for them."""
 
 
 def rules() -> list[tuple[str, Rule]]:
-    """Name of preset and rule, of all presets but those that combine others."""
-    own = {name: page for name, page in presets().items() if name not in combined_presets()}
+    """Name of preset and rule, of all presets but those that combine others or are for source files."""
+    own = {
+        name: page
+        for name, page in presets().items()
+        if name not in combined_presets() and name not in FOR_FILES
+    }
     return [(name, rule) for name, page in own.items() for rule in parse_rules(list(page), name)]
 
 
