@@ -51,7 +51,8 @@ TITLES = {
     "reader": "Readers: `reader` of a source",
 }
 PAGES = {
-    "signals": "presets.md", "source_code": "presets.md", "parts": "language.md", "anchors": "substring.md", "shared_anchors": "substring.md",
+    "signals": "presets.md", "source_code": "presets.md",
+    "parts": "language.md", "anchors": "substring.md", "shared_anchors": "substring.md",
     "equal_ranges": "substring.md", "repeated_windows": "substring.md", "repeated_paragraphs": "paragraphs.md",
     "similar_lines": "paragraphs.md", "owners": "substring.md", "candidates": "dedup.md", "keepers": "dedup.md",
     "minhash": "dedup.md", "exact": "dedup.md", "decontaminate": "decontamination.md", "claims": "readers.md",
