@@ -17,7 +17,8 @@ find_python() {
 # Create .venv if it does not exist, and install this repository into it with an extra: "" or "[dev]".
 #
 # Versions come from requirements.lock, packages from the index that pip is configured for. Nothing is done if the
-# same was installed before from the same lock and pyproject.toml. Modules are compiled on all cores; pip uses one.
+# same was installed before from the same lock and pyproject.toml. Python compiles modules when they are first imported:
+# all of them would take 50 CPU seconds, and most are never used.
 # uv, which downloads and unpacks several packages at once, installs in a fifth of pip's time; where it cannot, pip does.
 install_into_venv() {
     local extra=$1 python inputs stamp=.venv/installed
@@ -33,7 +34,6 @@ install_into_venv() {
     if ! grep -qxF -e "$inputs$extra" -e "$inputs[dev]" "$stamp" 2> /dev/null; then
         install_with_uv ".$extra" 2> /dev/null ||
             .venv/bin/python -m pip install --quiet --no-compile --constraint requirements.lock --editable ".$extra"
-        .venv/bin/python -m compileall -q -j 0 .venv/lib > /dev/null 2>&1 || true # some packages ship templates
         echo "$inputs$extra" > "$stamp"
     fi
 }

@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -128,6 +129,9 @@ def draw_lengths(axes: Axes, lengths: dict[str, list[int]]) -> None:
 
 Draw = Callable[[Axes], None]
 
+PADDING = 0.1
+"""Inches around a figure."""
+
 
 def svg(draws: Draw | Sequence[Draw], width: float, height: float, columns: int = 1) -> str:
     """One figure as an SVG element, without date or random ids; several drawings are arranged in rows of `columns`.
@@ -137,12 +141,14 @@ def svg(draws: Draw | Sequence[Draw], width: float, height: float, columns: int 
     draws = [draws] if callable(draws) else list(draws)
     settings: Any = {  # Any: matplotlib types every key
         "svg.hashsalt": "bicorpus", "svg.fonttype": "none", "font.family": "sans-serif",
+        "figure.dpi": 72,  # of SVG, so that the space for labels is measured as it is drawn
         "text.parse_math": False,  # names of rules, sources and domains may hold dollar signs
     }  # fmt: skip
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # The browser has the font for a name in Chinese; matplotlib only measures it, and says that it lacks a glyph.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure = Figure(figsize=(width, height))
+        FigureCanvasSVG(figure)
         n_rows = -(-len(draws) // columns)
         panels = figure.subplots(n_rows, columns, squeeze=False).ravel()
         for axes, draw in zip(panels, draws, strict=False):
@@ -153,6 +159,7 @@ def svg(draws: Draw | Sequence[Draw], width: float, height: float, columns: int 
         if len(draws) > 1:
             figure.tight_layout(w_pad=3, h_pad=2.5)
         sink = io.StringIO()
-        figure.savefig(sink, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        around = figure.get_tightbbox().padded(PADDING)  # "tight" would draw it once more
+        figure.savefig(sink, format="svg", bbox_inches=around, metadata={"Date": None, "Creator": None})
     text = sink.getvalue()
     return text[text.index("<svg") :]

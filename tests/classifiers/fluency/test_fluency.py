@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from classifiers.fluency import SCHEMA, STAGE, Config, ngram
+from classifiers.training import kneser_ney as kneser_ney_module
 from pipeline.errors import ConfigError
 from stages.kernels.text.ngrams import UNKNOWN, WORD
 from tests.helpers.oracles.ngram import CORPUS, kneser_ney, reference, scores, write_arpa
@@ -219,10 +220,10 @@ def test_training_without_pruning_is_kneser_ney(trainer: ModuleType, monkeypatch
     """With room for all n-grams, the trained model gives the probabilities of the plain Python definition."""
     corpus = [text for text in CORPUS for _ in range(1)]
     monkeypatch.setattr(trainer, "MIN_COUNT", 1)
-    monkeypatch.setattr(trainer, "discounts", lambda count: np.array([0, 0.6, 0.6, 0.6]))
+    monkeypatch.setattr(kneser_ney_module, "discounts", lambda count, fallback: np.array([0, 0.6, 0.6, 0.6]))
     keys, kinds, starts = trainer.read_keys(corpus)
     tokens, vocabulary, n_unknown = trainer.number(keys, kinds, starts, 1000, (WORD, UNKNOWN), "")
-    levels = trainer.count_grams(tokens, len(vocabulary), 3)
+    levels = trainer.count_grams(tokens, len(vocabulary), 3, trainer.START_ID)
     grams = trainer.estimate(levels)
     monkeypatch.setattr(trainer, "quantise", lambda values, n_levels: values)
     masks = [np.ones(len(level.last), bool) for level in levels]
@@ -244,7 +245,7 @@ def test_pruned_models_are_distributions(trainer: ModuleType, monkeypatch: pytes
     """With a third of the n-grams the probabilities after a context still add up to 1, and prefixes are kept."""
     monkeypatch.setattr(trainer, "MIN_COUNT", 1)
     tokens, vocabulary, _ = trainer.number(*trainer.read_keys([*CORPUS]), 1000, (WORD, UNKNOWN), "")
-    levels = trainer.count_grams(tokens, len(vocabulary), 3)
+    levels = trainer.count_grams(tokens, len(vocabulary), 3, trainer.START_ID)
     grams = trainer.estimate(levels)
     budget = len(vocabulary) + 60
     masks = trainer.prune(levels, grams, budget)

@@ -16,6 +16,7 @@ from stages.kernels.text import text as kernels
 from stages.kernels.text.tables import load_tables
 from tests.helpers.language_texts import TEXTS
 
+SCRIPTS, FLAGS = load_scripts(), load_flags()
 TAG = re.compile(r"<[A-Za-z/!][^<>]*>")
 
 
@@ -99,7 +100,7 @@ def reference(
     text: str, is_code: list[int], min_words: int, min_kana: float
 ) -> tuple[list[int], dict[int, int], list[int]]:
     """What `kernels.scripts.survey` does, for one document, written for reading: groups, units and counts."""
-    classes, flags, table = load_tables().classes, load_flags(), load_scripts()
+    classes, flags, table = load_tables().classes, FLAGS, SCRIPTS
     groups: list[int] = []
     units: dict[int, int] = {}
     totals, short = [0] * scripts.N_COUNTS, []
@@ -198,8 +199,8 @@ def reference(
 @settings(max_examples=150)
 def test_survey_equals_its_reference(text: str, min_words: int) -> None:
     """The kernel's groups and counts equal those of the plain reference."""
-    n_groups, view = int(load_scripts().max()) + 1, kernels.view(pa.array([text]))
-    found = scripts.survey(view, load_scripts(), load_flags(), n_groups, min_words, 0.1)
+    n_groups, view = int(SCRIPTS.max()) + 1, kernels.view(pa.array([text]))
+    found = scripts.survey(view, SCRIPTS, FLAGS, n_groups, min_words, 0.1)
     groups, units, totals = reference(text, mark_code(view, min_words).tolist(), min_words, 0.1)
     assert found.groups.tolist() == groups
     assert {g: n for g, n in enumerate(found.units[0].tolist()) if n} == units
