@@ -46,8 +46,13 @@ NO_LISTS = SECTIONS | LEAVES | {"a"}
 MORE = re.compile(
     r"(?:(?:more|also) (?:from|in|on|by|like|stories|news|great|coverage|articles|posts|reading|to read)\b"
     r"|(?:see|read|watch) (?:more|also|next)\b|(?:most|top|popular|trending|latest|recent|our latest|editors?['’]s?)"
-    r" (?:popular|read|viewed|shared|commented|stories|news|posts|articles|videos|picks?|headlines|now|on)\b"
-    r"|breaking news$|related\b(?: \w+){0,2}$|recommended\b(?: \w+){0,3}$|trending$|popular$|don['’]t miss\b"
+    r" (?:popular|read|viewed|shared|commented|stories|news|posts|articles|videos|picks?|headlines|now)"
+    r"(?: (?:in|on|from|now|today|this|of the|stories|news|posts|articles|videos)\b.*)?$"
+    r"|breaking news$"
+    r"|related(?: (?:stories|articles?|posts?|news|content|topics|links|coverage|reading|videos"
+    r"|searches|pages))?\s*[:：]?$"
+    r"|recommended(?: (?:for you|by .*|reading|stories|articles|posts|videos|content))?$"
+    r"|trending$|popular$|don['’]t miss\b"
     r"|more\s*[:：]?$|up next$|what to read next"
     r"|you (?:may|might|could)(?: also)? (?:like|be interested|enjoy|want)|want more\b|if you (?:liked|enjoyed) this"
     r"|sponsored (?:links?|content|stories)|around the web|from (?:around )?the web|partner (?:news|content)"
@@ -59,13 +64,14 @@ MORE = re.compile(
 """The start of the heading of a list of other pages."""
 
 COMMENTS = re.compile(
-    r"(?:(?:\d[\d,]*|one|two|no|view|leave|post|add|join|write)(?: an?| all| your| the)?|user|reader|readers['’])"
-    r" (?:comments?|responses?|thoughts|reply|conversation|discussion)\b(?! section)"
-    r"|comments?\s*(?:[(（]\d+[)）])?\s*[:：]?$"
-    r"|(?:(?:网友|網友|精彩|最新|全部|热门|熱門|发表|發表|文章|读者)(?:的)?)?(?:评论|評論|留言|跟帖)(?:\s*[(（]?\s*\d*\s*(?:条|则)?[)）]?|区|列表)\s*[:：]?$",
+    r"(?:\d[\d,]*|one|two|no) (?:(?:user|reader) )?(?:comments?|responses?|thoughts)(?: (?:to|on|so far)\b.*)?$"
+    r"|(?:view|see|show)(?: all)? \d[\d,]* comments?$|(?:leave|post|add|write) (?:a|your) (?:comment|reply)$"
+    r"|join the (?:conversation|discussion)\W*$|(?:user|reader|readers['’]) comments?$|comments?\s*[(（]\d[\d,]*[)）]$"
+    r"|(?:网友|網友|精彩|最新|全部|热门|熱門|发表|發表|文章|读者|讀者)(?:的)?(?:评论|評論|留言|跟帖)(?:\s*[(（]?\s*\d*\s*(?:条|则|條|則)?[)）]?|区|列表)$"
+    r"|(?:评论|評論|留言|跟帖)\s*[(（]\s*\d+\s*(?:条|则|條|則)?[)）]$",
     re.IGNORECASE,
 )
-"""The heading of comments."""
+"""The heading of comments; the bare word is a section of many manuals."""
 
 LEAST_CAPITALS = 20
 """Least characters of a paragraph in capital letters that is a link to another page."""

@@ -260,7 +260,7 @@ def test_a_feed_without_a_heading_goes_and_headings_that_are_anchors_stay() -> N
 
 
 @pytest.mark.parametrize(
-    "heading", ["34 Responses to “The plan”", "Comments (12)", "网友评论", "12 Comments"]
+    "heading", ["34 Responses to “The plan”", "Comments (12)", "网友评论", "12 Comments", "Leave a comment"]
 )
 def test_comments_below_a_heading_go(heading: str) -> None:
     """Comments without a class are known by their heading, and may be longer than the text."""
@@ -282,3 +282,21 @@ def test_rows_of_a_table_are_text_whatever_their_class() -> None:
     rows = "".join(f"<tr class='player-{i}'><td>{i}<td>Driver {i}<td>{500 - i}</tr>" for i in range(9))
     body = f"<div><h1>The plan</h1><p>{EN} {ZH}</p><p>{ZH}</p><table>{rows}</table></div>"
     assert "7\t\tDriver 7\t\t493" in text_of(parse(PAGE.format(title="The plan", body=body)))
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Comments",
+        "评论",
+        "Add comments to your code",
+        "Related work",
+        "Recommended dosage",
+        "Most popular languages",
+    ],
+)
+def test_sections_of_a_text_with_such_words_stay(heading: str) -> None:
+    """Manuals have a section on comments, papers one on related work, and both have links."""
+    body = f"<div><h1>The plan</h1><p>{ZH}{ZH}</p><p>{ZH}</p>{more(heading, 2)}<h3>End</h3><p>{ZH}</p></div>"
+    found = text_of(parse(PAGE.format(title="The plan", body=body)))
+    assert heading in found and found.count("Headline") == 2
