@@ -45,7 +45,8 @@ NO_LISTS = SECTIONS | LEAVES | {"a"}
 
 MORE = re.compile(
     r"(?:(?:more|also) (?:from|in|on|by|like|stories|news|great|coverage|articles|posts|reading|to read)\b"
-    r"|(?:see|read|watch) (?:more|also|next)\b|(?:most|top|popular|trending|latest|recent|our latest|editors?['’]s?)"
+    r"|(?:see|watch) more\b|read (?:more|also|next)\b|watch next\b"
+    r"|(?:most|top|popular|trending|latest|recent|our latest|editors?['’]s?)"
     r" (?:popular|read|viewed|shared|commented|stories|news|posts|articles|videos|picks?|headlines|now)"
     r"(?: (?:in|on|from|now|today|this|of the|stories|news|posts|articles|videos)\b.*)?$"
     r"|breaking news$"

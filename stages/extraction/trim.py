@@ -19,7 +19,7 @@ ENDS = re.compile(
     r"|print(?: (?:this )?(?:article|page|story))?|e?-?mail(?: (?:this )?(?:article|page|story))?"
     r"|(?:share|tell us) (?:your thoughts|what you think).{0,40}|like this (?:story|article|post)\?.{0,40}"
     r"|follow(?: us)?"
-    r"|back to top|(?:\d+ )?comments?|(?:leave|post|add) an? (?:comment|reply)|loading comments[ .…]*|@\w{2,30}"
+    r"|back to top|(?:\d+ )?comments?|(?:leave|post|add) an? (?:comment|reply)|loading comments[ .…]*"
     r"|related (?:posts|articles|stories)|(?:previous|next)(?: post| page| article)?|read (?:more|next)"
     r"|view (?:all|comments)"
     r"|(?:all rights reserved|copyright|©).{0,80})[\s:：|/>»]*",
@@ -33,9 +33,10 @@ ANYWHERE = re.compile(
     r"|this slideshow requires javascript\.?"
     r"|click here (?:to|for) (?:get|read|subscribe|sign|join|watch|buy|order|listen|more|our|the latest)\b.{0,80}"
     r"|.{0,60} by clicking here\.?"
-    r"|(?:see|read|watch) (?:more|also|next)\s*[:：].{0,150}"
-    r"|related(?: (?:post|article|story|stories|posts|articles|coverage|content))?\s*[:：].{0,150}"
-    r"|\(?(?:photos?|images?|pictures?|pic|photographs?|video)(?: (?:credit|courtesy|source|by))?\s*[:：/].{1,60}"
+    r"|(?:(?:see|watch) more|read (?:more|also|next)|watch next)\s*[:：].{0,150}"
+    r"|related (?:post|article|story|stories|posts|articles|coverage|content)\s*[:：].{0,150}"
+    r"|\(?(?-i:Photo|Image|Picture|Pic|Photograph|PHOTO|IMAGE)s?(?: (?:credit|courtesy|source|by))?\s*[:：]"
+    r"\s*(?-i:[A-Z][^:=]{1,60})"
     r"|\(?(?:additional )?reporting (?:by|from) .{0,150}"
     r"|.{2,120} contributed (?:reporting|to this (?:report|article|story))(?: from .{0,40})?\.?",
     re.IGNORECASE,

@@ -215,6 +215,19 @@ def test_lines_that_are_never_text_go_from_anywhere(line: str) -> None:
     assert trim(f"{EN}\n{line}\n{ZH}") == f"{EN}\n{ZH}"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "image: nginx:1.25", "  image: registry.example.org/app", "images/photo.png", "video: lesson-3.mp4", "Image: nginx",
+        "See also: the chapter on loops", "Related: RFC 2119",
+    ],
+)  # fmt: skip
+def test_keys_of_settings_and_references_stay(line: str) -> None:
+    """A key of a configuration file is no credit of a picture, and manuals refer to other chapters."""
+    assert line in trim(f"{EN}\n{line}\n{ZH}").split("\n")
+    assert "@Override" in trim(f"{EN}\n{line}\n{ZH}\n@Override\nvoid run() {{")
+
+
 def test_captions_of_a_gallery_are_written_once() -> None:
     """Equal lines in a row are one, unless they are sentences, of which verse and tests repeat some."""
     caption = "Scene of the play at the welcome festival in the old theatre"
