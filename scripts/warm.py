@@ -1,8 +1,8 @@
 """Compile all kernels used by a run file into NUMBA_CACHE_DIR.
 
 With an empty cache, every worker compiles the same kernels. This builds a corpus of six tiny documents with the steps
-of the run file in a temporary store and discards the result. A second process does the same with only the global steps
-and their inputs, so that the first one, which reaches them last, finds their kernels in the cache.
+of the run file in a temporary store and discards the result. A second process applies the stages that need only text,
+the last one first, so that the first process finds their kernels in the cache when it reaches them.
 
 Example: NUMBA_CACHE_DIR=.numba_cache python -m scripts.warm configs/quickstart.yaml
 """
@@ -10,7 +10,6 @@ Example: NUMBA_CACHE_DIR=.numba_cache python -m scripts.warm configs/quickstart.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -18,11 +17,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from pipeline.build.build import Build
 from pipeline.config.load import load_run
-from pipeline.config.run_file import Release, RunFile
 from pipeline.planning.session import Session
 from pipeline.runtime.engines import SerialEngine
 from pipeline.runtime.progress import Progress
@@ -67,33 +66,29 @@ def _absolute(value: Any, folder: Path) -> Any:
     return str((folder / value).resolve()) if is_file else value
 
 
-def only_global(run: RunFile) -> RunFile:
-    """A run file with the global steps and the stages that they read, without keepers, derived documents and edits."""
-    names, needed = {step.name for step in run.annotate}, {step.name for step in run.globals}
-    steps = {step.name: step for step in (*run.annotate, *run.globals)}
-    while more := {c.partition(".")[0] for name in needed for c in steps[name].reads()} & names - needed:
-        needed |= more
-    annotate = tuple(step for step in run.annotate if step.name in needed)
-    release = Release(name=run.release.name)
-    return dataclasses.replace(run, annotate=annotate, keep_one=None, derived=(), late=(), release=release)
+def annotate_texts(run_path: str) -> None:
+    """Apply the stages of a run file that need nothing but text to TEXTS, in this process, the last one first."""
+    table = pa.table({"text": pa.array(TEXTS, pa.large_string())})
+    for step in reversed(load_run(run_path).annotate):
+        if set(step.reads()) - set(step.definition.optional.names) == {"text"}:
+            step.definition.load(step.config)(table)
 
 
-def build(run_path: str, is_global: bool) -> None:
-    """Run the steps of a run file on TEXTS, in this process. is_global: see only_global."""
+def build(run_path: str) -> None:
+    """Run all steps of a run file on TEXTS, in this process."""
     with tempfile.TemporaryDirectory(prefix="bicorpus-warm-") as folder:
         documents = Path(folder, "documents.jsonl")
         documents.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), encoding="utf-8")
         sources = [{"name": "warm", "reader": "stages.readers.jsonl", "files": str(documents)}]
         run = load_run(with_sources(run_path, folder, sources, select=[], mix={}, tokens={}, ingest={}))
-        run = only_global(run) if is_global else run
         Build(Session(run, open_store(f"{folder}/store"), SerialEngine(), Progress(quiet=True))).run()
 
 
 def warm(run_path: str) -> None:
     """Compile all kernels used by a run file."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        beside = pool.submit(build, run_path, True)
-        build(run_path, False)
+        beside = pool.submit(annotate_texts, run_path)
+        build(run_path)
         beside.result()
 
 
