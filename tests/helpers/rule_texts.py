@@ -15,6 +15,12 @@ GOOD: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".ya
 
 PAGES = ("page", "notice", "letter", "traditional")
 
+_COLUMNS = {
+    "zho": "|  | 首页 | 关于我们 | 联系我们 |\n|---|---|---|---|\n|  | 登录 | 注册 | 帮助 |\n"
+    "|  | 充值 | 提现 | 客服 |\n|  | 下载 | 优惠 | 代理 |\n|  | 公告 | 规则 | 返回 |\n",
+    "eng": "|  | Home | About us | Contact |\n|---|---|---|---|\n|  | Login | Register | Help |\n"
+    "|  | Cart | Checkout | Search |\n|  | Privacy | Terms | Sitemap |\n|  | Page 1 | Page 2 | Next |\n",
+}
 _MENU = {
     "zho": "首页\n新闻中心\n产品展示\n在线留言\n联系我们\n",
     "eng": "Home\nOur news\nProducts\nShop with us\nContact\n",
@@ -72,6 +78,7 @@ def faults(lang: str) -> dict[str, str]:
         "read more": "\n".join(f"{line[:60]} {'展开' if lang == 'zho' else 'read more'}" for line in lines * 2),
         "bullets": "\n".join(f"- {line[:30]}" for line in _lines(page + GOOD["dialogue"][lang])),
         "menu": _MENU[lang] + many.replace("0", ""),
+        "menu in columns": _COLUMNS[lang] * 2,
         "menu of sentences": _MENU[lang] * 3 + "\n".join(f"{w} {i}" for i, w in enumerate(words)),
         "headlines": "\n".join(f"{line[:16]}" for line in page.replace("，", "\n").replace(", ", "\n").split("\n")),
         "teasers": "\n".join(line[:180].rstrip(".。") for line in lines) if lang == "eng" else "",
