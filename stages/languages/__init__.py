@@ -3,8 +3,8 @@
 `<name>.yaml` contains the data for measurements (labels, stop words, line length); its digest enters the recipes of the
 stages that load it. `<name>.rules.yaml` contains the default `select` rules, in a separate file, so that a new
 threshold recomputes nothing; `presets/<name>.yaml` those of a published filter. `<name>.lines.yaml` contains patterns
-of boilerplate lines, `<name>.cot.yaml` those of worked solutions. `punctuation.yaml`, `endings.yaml` and `phrases.yaml`
-apply to all languages, because documents mix them. Labels without a profile use `und`.
+of boilerplate lines, `<name>.cot.yaml` those of worked solutions. `punctuation.yaml`, `endings.yaml`, `phrases.yaml`
+and `turns.yaml` apply to all languages, because documents mix them. Labels without a profile use `und`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PUNCTUATION_PATH = str(_FOLDER / "punctuation.yaml")
 ENDINGS_PATH = str(_FOLDER / "endings.yaml")
 ASKING_PATH = str(_FOLDER / "asking.yaml")
 PHRASES_PATH = str(_FOLDER / "phrases.yaml")
+TURNS_PATH = str(_FOLDER / "turns.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
