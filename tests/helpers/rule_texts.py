@@ -79,6 +79,10 @@ def faults(lang: str) -> dict[str, str]:
         "bullets": "\n".join(f"- {line[:30]}" for line in _lines(page + GOOD["dialogue"][lang])),
         "menu": _MENU[lang] + many.replace("0", ""),
         "menu in columns": _COLUMNS[lang] * 2,
+        "advertising in short lines": "\n\n".join(
+            f"the cheapest of the {w},\na discount on {w},\nsign up to our {w},\nand order the best {w},"
+            for w in ("casino bonus", "poker online", "loans today", "pills for sale")
+        ),
         "menu of sentences": _MENU[lang] * 3 + "\n".join(f"{w} {i}" for i, w in enumerate(words)),
         "headlines": "\n".join(f"{line[:16]}" for line in page.replace("，", "\n").replace(", ", "\n").split("\n")),
         "teasers": "\n".join(line[:180].rstrip(".。") for line in lines) if lang == "eng" else "",
