@@ -19,7 +19,18 @@ PACKAGES = ("pipeline", "stages", "classifiers")
 FOLDERS = (*PACKAGES, "scripts", "tests")
 CONTRACT = {
     f"pipeline.{name}"
-    for name in ("stage", "schema", "errors", "spans", "names", "recipe", "keysort", "keyed_hash")
+    for name in (
+        "stage",
+        "service",
+        "schema",
+        "errors",
+        "spans",
+        "excerpt",
+        "names",
+        "recipe",
+        "keysort",
+        "keyed_hash",
+    )
 }
 
 
