@@ -79,6 +79,7 @@ class Client:
         }
         asked = {request.key: request for request in wanted if request.key not in answers}
         if asked:
+            self._raise_if_stopped()
             self.check()
             answers |= self._run(self._ask_all(list(asked.values())))
         in_order = [answers[request.key] for request in wanted]
@@ -111,13 +112,22 @@ class Client:
 
     def close(self) -> None:
         """Close the connections and the cache."""
+        self._stopped = self._stopped or "closed"
         if self._loop is not None:
-            if self._transport is not None:
-                self._run(self._transport.close())
+            self._run(self._end())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._loop = None
         self._writers.shutdown()
         self.cache.close()
+
+    async def _end(self) -> None:
+        """Abort what is in flight, for a run that is interrupted, and close the connections."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._transport is not None:
+            await self._transport.close()
 
     # Cache
 
@@ -191,9 +201,10 @@ class Client:
         for variant in request.variants():
             raw = _parsed(self.cache.get(variant.key))
             if raw is None:
-                raw = await self._fetch(variant)
-                if isinstance(raw, Answer):
-                    return raw
+                fetched = await self._fetch(variant)
+                if isinstance(fetched, Answer):
+                    return fetched
+                raw = fetched
             answer = read_answer(raw, variant, is_cached=False)
             if not answer.reason.startswith(INVALID):
                 break

@@ -121,10 +121,9 @@ def _message_of(error: Exception) -> str:
 
 def _answer_of(response: Any) -> dict[str, Any]:  # Any: what a server may send
     choices = getattr(response, "choices", None)
-    message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
-    if message is None:
+    if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
         raise Fault(RETRY, "an answer without choices")
-    content = getattr(message, "content", None)
+    content = getattr(choices[0].message, "content", None)
     if content is not None and not isinstance(content, str):
         raise Fault(RETRY, "an answer whose content is no text")
     usage = getattr(response, "usage", None)
