@@ -34,7 +34,7 @@ class Config:
     model: its name, as the servers file has it.
     rubric: a YAML file of questions; None for the one of `bicorpus label`.
     properties: those of the rubric to ask for; all if empty.
-    languages: language of the questions by the first part of a document's label; `en` for others.
+    languages: language of the questions by the first part of a document's label. language: for other labels.
     max_chars: characters shown of a longer text, from its beginning, middle and end; 0 for all.
     max_tokens: largest answer.
     temperature, seed: 0 and any seed make most servers repeat themselves.
@@ -46,6 +46,7 @@ class Config:
     rubric: str | None = None
     properties: tuple[str, ...] = ()
     languages: Mapping[str, str] = field(default_factory=lambda: dict(CHINESE))
+    language: str = "en"
     max_chars: int = 8000
     max_tokens: int = 256
     temperature: float = 0.0
@@ -54,11 +55,9 @@ class Config:
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
 
     def __post_init__(self) -> None:
-        for label, language in self.languages.items():
+        for name, language in {**self.languages, "language": self.language}.items():
             if language not in LANGUAGES:
-                raise ConfigError(
-                    f"llm_label.languages.{label} is {language!r}; expected {' or '.join(LANGUAGES)}"
-                )
+                raise ConfigError(f"llm_label: {name} is {language!r}; expected {' or '.join(LANGUAGES)}")
         for name, least in (("max_chars", 0), ("max_tokens", 1), ("again", 0), ("temperature", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"llm_label.{name} is {getattr(self, name)}; expected {least} or more")
@@ -123,10 +122,20 @@ class Labels:
                 rows.append({"reason": answer.reason})
         return pa.Table.from_pylist(rows, schema=self.schema)
 
+    def written(self, batch: pa.Table) -> list[str]:
+        """What the model wrote last about each document of a batch that was asked before; "" where it wrote nothing."""
+        texts, labels = batch["text"].to_pylist(), batch[LABEL].to_pylist()
+        found = []
+        for text, label in zip(texts, labels, strict=True):
+            is_asked = bool(text and text.strip())
+            answer = self.client.replayed(self.request(text, label)) if is_asked else None
+            found.append(answer.text if answer else "")
+        return found
+
     def request(self, text: str, label: str | None) -> Request:
         """The request about one document."""
         config = self.config
-        language = config.languages.get((label or "").partition("_")[0], "en")
+        language = config.languages.get((label or "").partition("_")[0], config.language)
         parameters = {"temperature": config.temperature, "seed": config.seed, "max_tokens": config.max_tokens}
         return Request(
             model=config.model, messages=self.questions.messages(excerpt(text, config.max_chars), language),

@@ -75,7 +75,7 @@ class Client:
         """
         wanted = list(requests)
         answers = {
-            request.key: answer for request in wanted if (answer := self._replayed(request)) is not None
+            request.key: answer for request in wanted if (answer := self.replayed(request)) is not None
         }
         asked = {request.key: request for request in wanted if request.key not in answers}
         if asked:
@@ -87,6 +87,20 @@ class Client:
             self._count(in_order)
         return in_order
 
+    def replayed(self, request: Request) -> Answer | None:
+        """The answer from the cache; None if a server has to be asked. Counts nothing."""
+        answer = None
+        for variant in request.variants():
+            data = self.cache.get(variant.key)
+            raw = _parsed(data)
+            if raw is None:
+                return None
+            answer = read_answer(raw, variant, is_cached=True)
+            self._learn(raw, variant)
+            if not answer.reason.startswith(INVALID):
+                return answer
+        return answer
+
     def estimate(self, requests: Iterable[Request]) -> Usage:
         """What these requests would use: those without an answer in the cache, once each.
 
@@ -95,7 +109,7 @@ class Client:
         """
         usage, open_ = Usage(), dict[str, Request]()
         for request in requests:
-            if self._replayed(request) is not None:
+            if self.replayed(request) is not None:
                 usage.cached += 1
             else:
                 open_[request.key] = request
@@ -130,20 +144,6 @@ class Client:
             await self._transport.close()
 
     # Cache
-
-    def _replayed(self, request: Request) -> Answer | None:
-        """The answer from the cache; None if a server has to be asked."""
-        answer = None
-        for variant in request.variants():
-            data = self.cache.get(variant.key)
-            raw = _parsed(data)
-            if raw is None:
-                return None
-            answer = read_answer(raw, variant, is_cached=True)
-            self._learn(raw, variant)
-            if not answer.reason.startswith(INVALID):
-                return answer
-        return answer
 
     def _learn(self, raw: dict[str, Any], request: Request) -> None:  # Any: JSON
         usage = raw.get("usage") or {}

@@ -1,4 +1,4 @@
-"""A service stage in a build: asked once, frozen, stopped by a budget, killed and resumed, replayed without a server."""
+"""A service stage in a build: asked once, frozen, stopped by a budget, killed, resumed, replayed without a server."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 def test_answers_become_columns_and_are_frozen(corpus: Corpus) -> None:
-    """Each document is asked about once, in the language of its text; a rerun asks nothing, without the cache as well."""
+    """Each document is asked about once, in the language of its text; a rerun asks nothing, nor without cache."""
     with serve(label) as server:
         corpus.servers(server, price={"input": 10, "output": 20})
         record = corpus.run()
