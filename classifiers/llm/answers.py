@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.recipe import canonical_json
+from pipeline.recipe import canonical_json, optional_module
 
 _THOUGHT = re.compile(r"<think>.*?</think>|^.*?</think>", re.DOTALL)
 _BLOCK = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
@@ -66,6 +66,5 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 @functools.lru_cache(maxsize=256)
 def _validator(schema: str) -> Any:  # Any: the package publishes no types
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(json.loads(schema))
+    package = optional_module("jsonschema", "the package jsonschema", "llm", "a schema of answers")
+    return package.Draft202012Validator(json.loads(schema))
