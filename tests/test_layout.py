@@ -203,7 +203,7 @@ def test_packages_have_an_init(path: Path) -> None:
     assert (path.parent / "__init__.py").exists()
 
 
-HEAVY = ("ray", "torch", "numba", "polars", "numpy", "pyarrow", "obstore")
+HEAVY = ("ray", "torch", "numba", "polars", "numpy", "pyarrow", "obstore", "openai", "jsonschema")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "--help"), ("import", "--help")])

@@ -19,14 +19,16 @@ from pipeline.errors import InputError, UsageError
 from pipeline.ingest.import_files import read_tables
 from pipeline.labelling.rubric import Rubric
 from pipeline.labelling.sheet import FIELDS
+from pipeline.planning.services import usage_line
 from pipeline.recipe import config_of, file_digest, load_step
 from pipeline.release.numbers import csv_text
 from pipeline.runtime.progress import Progress
+from pipeline.runtime.threads import ThreadEngine
 from pipeline.service import Services, Usage
 
 STAGE = "classifiers.llm_label"
-N_ROWS = 256
-"""Documents between two lines of progress."""
+N_ROWS = 64
+"""Documents of a thread at a time."""
 
 
 @dataclass(frozen=True)
@@ -114,19 +116,31 @@ def answers_of(
     """
     served = _served(settings, services)
     served.check()
-    rows, without, n_open = list[dict[str, Any]](), list[dict[str, str]](), 0
+    parts = [documents[start : start + N_ROWS] for start in range(0, len(documents), N_ROWS)]
+
+    def ask(number: int) -> tuple[int, pa.Table, list[str]]:
+        batch = _batch(parts[number])
+        return number, served(batch), served.written(batch)
+
+    def tell() -> None:
+        for model, usage in services.usage().items():
+            progress.say(usage_line(model, usage))
+            progress.event("asked", model=model, **usage)
+
+    found: list[tuple[int, pa.Table, list[str]]] = []
+    engine = ThreadEngine(services.close, tell)
     with progress.phase("ask", len(documents), "documents") as phase:
-        for start in range(0, len(documents), N_ROWS):
-            part = documents[start : start + N_ROWS]
-            batch = _batch(part)
-            answers = served(batch)
-            n_open += served.n_open(answers)
-            written = served.written(batch)
-            for document, answer, text in zip(part, answers.to_pylist(), written, strict=True):
-                if reason := answer.pop("reason"):
-                    without.append({"doc_id": document["doc_id"], "reason": reason, "answer": text})
-                rows.append({"doc_id": document["doc_id"], **answer})
+        for done in engine.map(ask, range(len(parts))):
+            found.append(done)
+            for _ in parts[done[0]]:
                 phase.step()
+    rows, without, n_open = list[dict[str, Any]](), list[dict[str, str]](), 0
+    for number, answers, written in sorted(found, key=lambda item: item[0]):
+        n_open += served.n_open(answers)
+        for document, answer, text in zip(parts[number], answers.to_pylist(), written, strict=True):
+            if reason := answer.pop("reason"):
+                without.append({"doc_id": document["doc_id"], "reason": reason, "answer": text})
+            rows.append({"doc_id": document["doc_id"], **answer})
     return Labels(rows, without, n_open)
 
 

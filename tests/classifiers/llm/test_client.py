@@ -6,6 +6,8 @@ import email.utils
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -24,6 +26,7 @@ from pipeline.service import MemoryCache, ServiceError
 from pipeline.storage.journal import Journal
 from pipeline.storage.store import open_store
 from tests.helpers.llm_server import Reply, Server, error, serve
+from tests.helpers.paths import ROOT
 
 pytest.importorskip("openai", reason="the extra llm is not installed")
 
@@ -378,7 +381,11 @@ def test_the_key_is_sent_and_shown_nowhere(
             error(401, f"Incorrect key: {KEY}"),
         ]
         for reply in replies:
-            with serve(lambda n, body, reply=reply: score(n, body) if n == 0 else reply) as server:
+
+            def script(n: int, body: dict[str, Any], reply: Reply = reply) -> Reply:
+                return score(n, body) if n == 0 else reply
+
+            with serve(script) as server:
                 journal = Journal(store, "requests/m")
                 client = Client(settings(server, key_variable="PLANTED", max_tries=2, concurrency=1), journal)
                 shown.append(repr(client.settings) + str(vars(client.settings)))
@@ -418,3 +425,21 @@ def test_what_is_missing_is_named() -> None:
         settings_of("m", {}, "llm_label")
     with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
         Client(Settings(base_url="http://host/v1", key_variable="NO_SUCH_KEY")).check()
+
+
+def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library, the message says what to install, before anything is asked."""
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(ConfigError, match=r"pip install 'bicorpus\[llm\]'") as caught:
+        Client(Settings(base_url="http://host/v1")).check()
+    assert "\n" not in str(caught.value)
+
+
+def test_stages_import_no_library_before_they_ask() -> None:
+    """The stage and its package can be loaded, and a run file with it checked, without the extra."""
+    code = (
+        "import sys, classifiers.llm_label, classifiers.llm.client\n"
+        "print(sorted({'openai', 'jsonschema'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

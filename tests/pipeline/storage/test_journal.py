@@ -114,10 +114,12 @@ def test_a_bucket_takes_records_as_well(s3: str) -> None:
     """In a bucket, records that wait share an object; closing leaves one object."""
     bucket = open_store(s3)
     journal = Journal(bucket, "j")
-    threads = [
-        threading.Thread(target=lambda k=k: [journal.put(key((k, i)), b"%d" % i) for i in range(5)])
-        for k in range(8)
-    ]
+
+    def put(k: int) -> None:
+        for i in range(5):
+            journal.put(key((k, i)), b"%d" % i)
+
+    threads = [threading.Thread(target=put, args=(k,)) for k in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
