@@ -122,14 +122,14 @@ class Labels:
                 rows.append({"reason": answer.reason})
         return pa.Table.from_pylist(rows, schema=self.schema)
 
-    def written(self, batch: pa.Table) -> list[str]:
-        """What the model wrote last about each document of a batch that was asked before; "" where it wrote nothing."""
+    def written(self, batch: pa.Table) -> list[tuple[str, int, int]]:
+        """What the model wrote last about each document of a batch that was asked before: text, tokens in and out."""
         texts, labels = batch["text"].to_pylist(), batch[LABEL].to_pylist()
         found = []
         for text, label in zip(texts, labels, strict=True):
             is_asked = bool(text and text.strip())
             answer = self.client.replayed(self.request(text, label)) if is_asked else None
-            found.append(answer.text if answer else "")
+            found.append((answer.text, answer.input_tokens, answer.output_tokens) if answer else ("", 0, 0))
         return found
 
     def request(self, text: str, label: str | None) -> Request:

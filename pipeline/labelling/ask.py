@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,20 @@ N_ROWS = 64
 """Documents of a thread at a time."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Labels:
     """What a model answered about the documents of a sheet.
 
     rows: doc_id and the answers of each document, None or empty without one. without: doc_id, reason and answer of
-    those without a valid one. n_open: of these, documents that the same command asks again.
+    those without a valid one. n_open: of these, documents that the same command asks again. input_tokens,
+    output_tokens: of all answers, whichever run asked for them.
     """
 
-    rows: list[dict[str, Any]]  # Any: answers
-    without: list[dict[str, str]]
-    n_open: int
+    rows: list[dict[str, Any]] = field(default_factory=list)  # Any: answers
+    without: list[dict[str, str]] = field(default_factory=list)
+    n_open: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 def read_sheet(path: str) -> list[dict[str, str]]:
@@ -118,7 +121,7 @@ def answers_of(
     served.check()
     parts = [documents[start : start + N_ROWS] for start in range(0, len(documents), N_ROWS)]
 
-    def ask(number: int) -> tuple[int, pa.Table, list[str]]:
+    def ask(number: int) -> tuple[int, pa.Table, list[tuple[str, int, int]]]:
         batch = _batch(parts[number])
         return number, served(batch), served.written(batch)
 
@@ -127,21 +130,25 @@ def answers_of(
             progress.say(usage_line(model, usage))
             progress.event("asked", model=model, **usage)
 
-    found: list[tuple[int, pa.Table, list[str]]] = []
+    found: list[tuple[int, pa.Table, list[tuple[str, int, int]]]] = []
     engine = ThreadEngine(services.close, tell)
     with progress.phase("ask", len(documents), "documents") as phase:
         for done in engine.map(ask, range(len(parts))):
             found.append(done)
             for _ in parts[done[0]]:
                 phase.step()
-    rows, without, n_open = list[dict[str, Any]](), list[dict[str, str]](), 0
+    labels = Labels()
     for number, answers, written in sorted(found, key=lambda item: item[0]):
-        n_open += served.n_open(answers)
-        for document, answer, text in zip(parts[number], answers.to_pylist(), written, strict=True):
+        labels.n_open += served.n_open(answers)
+        for document, answer, (text, n_input, n_output) in zip(
+            parts[number], answers.to_pylist(), written, strict=True
+        ):
             if reason := answer.pop("reason"):
-                without.append({"doc_id": document["doc_id"], "reason": reason, "answer": text})
-            rows.append({"doc_id": document["doc_id"], **answer})
-    return Labels(rows, without, n_open)
+                labels.without.append({"doc_id": document["doc_id"], "reason": reason, "answer": text})
+            labels.rows.append({"doc_id": document["doc_id"], **answer})
+            labels.input_tokens += n_input
+            labels.output_tokens += n_output
+    return labels
 
 
 def answers_csv(rows: Sequence[Mapping[str, Any]], labeller: str) -> str:  # Any: answers
@@ -163,7 +170,8 @@ def write_labels(
 ) -> list[Path]:  # Any: plain JSON
     """Write the answers, the documents without one, and what was asked; returns the paths.
 
-    record: settings and usage, which are written with the rubric's version and digest.
+    record: settings, and usage of this run, which are written with the rubric's version and digest, and the tokens of
+    all answers.
     """
     paths = target, target.with_suffix(".without.jsonl"), target.with_suffix(".asked.json")
     target.write_text(answers_csv(labels.rows, labeller), encoding="utf-8", newline="")
@@ -171,7 +179,8 @@ def write_labels(
     paths[1].write_text("".join(lines), encoding="utf-8")
     facts = {
         "labeller": labeller, "rubric": {"version": rubric.get("version"), "digest": file_digest(rubric_path)},
-        "documents": len(labels.rows), "without": len(labels.without), "open": labels.n_open, **record,
+        "documents": len(labels.rows), "without": len(labels.without), "open": labels.n_open,
+        "tokens": {"input": labels.input_tokens, "output": labels.output_tokens}, **record,
     }  # fmt: skip
     paths[2].write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return list(paths)

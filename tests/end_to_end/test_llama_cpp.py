@@ -60,9 +60,10 @@ def write(folder: Path, url: str) -> list[str]:
     """Write 50 documents of the sample, a run file and a servers file; returns the command."""
     texts = []
     for line in gzip.decompress((SAMPLE / "docs_zh-00.jsonl.gz").read_bytes()).splitlines():
-        row = json.loads(line) if line.endswith(b"}") else {"content": ""}  # the sample has a broken line
-        if len(row["content"]) > 200 and row["content"][:150] not in texts:
-            texts.append(row["content"][:150])
+        row = json.loads(line) if line.endswith(b"}") else {}  # the sample has broken lines
+        text = row.get("content") or ""
+        if len(text) > 200 and text[:150] not in texts:
+            texts.append(text[:150])
     lines = [json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(texts[:N_DOCUMENTS])]
     (folder / "docs.jsonl").write_text("".join(lines), encoding="utf-8")
     (folder / "rubric.yaml").write_text(yaml.safe_dump(RUBRIC, allow_unicode=True), encoding="utf-8")

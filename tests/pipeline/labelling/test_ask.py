@@ -106,6 +106,8 @@ def test_a_model_fills_a_sheet_as_people_do(sheet: Path) -> None:
         assert {a.body["messages"][0]["content"][0] for a in server.asked} == {"Y", "你"}
         assert len(server.asked) == 8 + 2  # invalid answers are asked for once more
         assert ask(sheet, server, "a").exit_code == 0 and len(server.asked) == 10
+        facts = json.loads((sheet.parent / "labels.a.asked.json").read_text())
+        assert facts["tokens"] == {"input": 800, "output": 80} and facts["usage"]["requests"] == 0
 
 
 def test_two_labellers_are_compared(sheet: Path) -> None:
