@@ -73,19 +73,18 @@ class Client:
         Raises: ServiceError if the server is lost or rejects every request; ConfigError without key or package. What
         was answered is in the cache in each case.
         """
-        wanted = list(requests)
-        answers = {
-            request.key: answer for request in wanted if (answer := self.replayed(request)) is not None
-        }
+        wanted, answers = list(requests), dict[str, Answer]()
+        for request in wanted:
+            answer = self.replayed(request)
+            if answer is not None:
+                answers[request.key] = answer
+                self._count(answer)
         asked = {request.key: request for request in wanted if request.key not in answers}
         if asked:
             self._raise_if_stopped()
             self.check()
             answers |= self._run(self._ask_all(list(asked.values())))
-        in_order = [answers[request.key] for request in wanted]
-        with self._lock:
-            self._count(in_order)
-        return in_order
+        return [answers[request.key] for request in wanted]
 
     def replayed(self, request: Request) -> Answer | None:
         """The answer from the cache; None if a server has to be asked. Counts nothing."""
@@ -178,7 +177,9 @@ class Client:
         async def work() -> None:
             for request in waiting:
                 async with self._slots:
-                    answers[request.key] = await self._resolve(request)
+                    answer = answers[request.key] = await self._resolve(request)
+                if not answer.reason.endswith(NOT_SURE):
+                    self._count(answer)
 
         tasks = [asyncio.ensure_future(work()) for _ in range(min(self.settings.concurrency, len(requests)))]
         try:
@@ -189,10 +190,13 @@ class Client:
             await asyncio.gather(*tasks, return_exceptions=True)
         for request in requests:
             answer = answers[request.key]
-            if self._has_answered and answer.reason.endswith(NOT_SURE):
+            if not answer.reason.endswith(NOT_SURE):
+                continue
+            if self._has_answered:
                 reason = answer.reason.removesuffix(NOT_SURE).strip()
                 await self._keep(request, {"refused": reason})
-                answers[request.key] = Answer(reason=reason)
+                answer = answers[request.key] = Answer(reason=reason)
+            self._count(answer)
         return answers
 
     async def _resolve(self, request: Request) -> Answer:
@@ -293,13 +297,11 @@ class Client:
         if self._stopped:
             raise ServiceError(self._stopped)
 
-    def _count(self, answers: list[Answer]) -> None:
-        for answer in answers:
+    def _count(self, answer: Answer) -> None:
+        word = answer.reason.partition(":")[0]
+        name = "unanswered" if answer.is_open else {"": "answered", INVALID: "invalid"}.get(word, "refused")
+        with self._lock:
             self.usage.cached += answer.is_cached
-            word = answer.reason.partition(":")[0]
-            name = (
-                "unanswered" if answer.is_open else {"": "answered", INVALID: "invalid"}.get(word, "refused")
-            )
             setattr(self.usage, name, getattr(self.usage, name) + 1)
 
 

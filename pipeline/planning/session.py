@@ -140,12 +140,13 @@ class Session:
     def engine_of(self, phase: Wave) -> Engine:
         """The engine of a wave: threads of this process for a stage that asks a server, so that limits, budget and key
         are in one process."""
-        steps = [step for step in phase.steps if step.definition.kind == "service"]
-        for step in steps:
+        if not phase.asks:
+            return self.engine
+        for step in phase.steps:
             served = serve(step, self.services)
             served.check()
             keep_served(step, served)
-        return ThreadEngine(self.stop_asking, self.tell_usage) if steps else self.engine
+        return ThreadEngine(self.stop_asking, self.tell_usage)
 
     def tell_usage(self) -> None:
         """Say what servers were asked so far, and record it."""
@@ -172,8 +173,8 @@ class Session:
 
     def take_open(self, phase: Wave) -> None:
         """Accept sidecars with unanswered rows as they are: a release was made with them."""
-        for step in phase.steps:
-            for shard in self.shards if step.definition.kind == "service" else ():
+        for step in phase.steps if phase.asks else ():
+            for shard in self.shards:
                 entries = self.state.catalog(f"{self.recipes.folder(step.name)}/catalog.json").entries
                 entry = entries.get(shard.id, {})
                 if "open" in entry and entry["base"] == self.recipes.full(step.name, shard):
