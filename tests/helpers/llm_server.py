@@ -54,6 +54,13 @@ def error(status: int, message: str, code: str = "", **headers: str) -> Reply:
     return Reply(status=status, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
+class Http(ThreadingHTTPServer):
+    """A server in threads that keeps many connections waiting, so that none is refused on a busy machine."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+
 class Server:
     """A running server. asked: all requests so far."""
 
@@ -71,8 +78,7 @@ class Server:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = Http(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
