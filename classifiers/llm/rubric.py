@@ -133,14 +133,12 @@ def _question(item: Property, language: str, words: Mapping[str, str]) -> str:
 
 
 def _form(properties: Sequence[Property]) -> str:
-    """The form of the answer, for a server that does not know schemas."""
-
-    def of(item: Property) -> str:
-        kind = item.schema["type"]
-        word = {"integer": "0", "number": "0.0", "boolean": "true", "string": '"…"', "array": '["…"]'}[kind]
-        return f'"{item.name}": {word}'
-
-    return "{" + ", ".join(map(of, properties)) + "}"
+    """The form of the answer, for a server that does not know schemas: places, since weak models copy sample values."""
+    places = {
+        "integer": "<integer>", "number": "<number>", "boolean": "<true|false>", "string": '"<text>"',
+        "array": '["<text>", …]',
+    }  # fmt: skip
+    return "{" + ", ".join(f'"{item.name}": {places[item.schema["type"]]}' for item in properties) + "}"
 
 
 @functools.cache
