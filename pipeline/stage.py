@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import ConfigError, StageError
+from pipeline.service import Served, Services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class Stage:
     notes: config -> lines about its consequences, which `plan` prints.
     kind: "cpu" stages run in the first wave that has their columns; "torch" and "service" stages run in separate waves,
         and only "service" stages may be impure.
+    serve: of a "service" stage: config, Services -> Served; the engine calls it instead of `load`.
     needs: modules of global steps without settings whose columns it reads; a run file need not name them.
     columns: config -> (reads, writes), for a stage whose columns depend on its settings, such as one column per named
         model; `reads` and `writes` are then those of the default config.
@@ -65,6 +67,7 @@ class Stage:
     files: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     kind: Literal["cpu", "torch", "service"] = "cpu"
+    serve: Callable[[Any, Services], Served] | None = None
     requires: tuple[str, ...] = ()
     notes: Callable[[Any], list[str]] | None = None
     needs: tuple[str, ...] = ()

@@ -19,7 +19,18 @@ PACKAGES = ("pipeline", "stages", "classifiers")
 FOLDERS = (*PACKAGES, "scripts", "tests")
 CONTRACT = {
     f"pipeline.{name}"
-    for name in ("stage", "schema", "errors", "spans", "names", "recipe", "keysort", "keyed_hash")
+    for name in (
+        "stage",
+        "service",
+        "schema",
+        "errors",
+        "spans",
+        "excerpt",
+        "names",
+        "recipe",
+        "keysort",
+        "keyed_hash",
+    )
 }
 
 
@@ -192,7 +203,7 @@ def test_packages_have_an_init(path: Path) -> None:
     assert (path.parent / "__init__.py").exists()
 
 
-HEAVY = ("ray", "torch", "numba", "polars", "numpy", "pyarrow", "obstore")
+HEAVY = ("ray", "torch", "numba", "polars", "numpy", "pyarrow", "obstore", "openai", "jsonschema")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "--help"), ("import", "--help")])

@@ -38,6 +38,9 @@ class Recipes:
         self.owners: dict[str, SidecarRef] = {}  # by shard id, once they are chosen
         self.erased = erased or {}  # step -> shard id -> rows that its index leaves out
         self.results: dict[str, GlobalResult] = {}
+        self.open: dict[
+            tuple[str, str], str
+        ] = {}  # step and shard id -> recipe of a sidecar with unanswered rows
         self.static: dict[str, str] = {}
         self.imported: dict[str, set[str]] = {}
         for source in run.sources:
@@ -75,6 +78,8 @@ class Recipes:
 
     def full(self, name: str, shard: Shard) -> str | None:
         """Full recipe of a stage on a shard; None while a global result that it reads is missing."""
+        if (name, shard.id) in self.open:
+            return self.open[name, shard.id]
         step = self.steps[name]
         digests: list[object] = []
         for column in sorted(step.reads()):

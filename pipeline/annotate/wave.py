@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from pipeline.recipe import digest
 from pipeline.rules.rules import Condition
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL, SPANS
+from pipeline.service import Served
 from pipeline.spans import check_spans
 from pipeline.stage import Annotate
 from pipeline.storage.store import Store
@@ -50,13 +51,15 @@ class WaveReport:
     """Summary of a wave task.
 
     outputs: sidecars written, by stage. cpu_s: CPU-seconds by stage, `read` and `write` included. failed: doc_ids by
-    stage. gated_out: rows outside the gate, by stage. n_bytes: of text; peak_rss: bytes.
+    stage. n_open: rows that a later run has to ask again, by stage; a sidecar with some has a recipe of its own.
+    gated_out: rows outside the gate, by stage. n_bytes: of text; peak_rss: bytes.
     """
 
     shard: Shard
     outputs: Mapping[str, SidecarRef]
     cpu_s: dict[str, float] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
+    n_open: dict[str, int] = field(default_factory=dict)
     last_error: dict[str, str] = field(default_factory=dict)
     gated_out: dict[str, int] = field(default_factory=dict)
     n_bytes: int = 0
@@ -73,6 +76,24 @@ def load_once(step: StageStep) -> Annotate:
     if key not in _LOADED:
         _LOADED[key] = step.definition.load(step.config)
     return _LOADED[key]
+
+
+def keep_served(step: StageStep, served: Served) -> None:
+    """Make a stage of kind service use this server in this process."""
+    _LOADED[digest([step.module, step.config])] = served
+
+
+def note_open(step: StageStep, table: pa.Table, report: WaveReport) -> None:
+    """Count rows that a service left open, and give their sidecar a recipe of its own, from which others follow."""
+    if step.definition.kind != "service":
+        return
+    served = load_once(step)
+    n_open = served.n_open(table)  # type: ignore[attr-defined]  # see keep_served
+    if n_open:
+        ref = report.outputs[step.name]
+        partial = replace(ref, recipe=digest([ref.recipe, "open", table.to_pylist()]))
+        report.outputs = {**report.outputs, step.name: partial}
+        report.n_open[step.name] = n_open
 
 
 def annotate_shard(task: WaveTask) -> WaveReport:
@@ -119,7 +140,8 @@ def annotate_shard(task: WaveTask) -> WaveReport:
             if results[step.name]
             else step.definition.writes.empty_table()
         )
-        write_sidecar(task.store, task.outputs[step.name], table, task.shard)
+        note_open(step, table, report)
+        write_sidecar(task.store, report.outputs[step.name], table, task.shard)
     clock.lap("write")
     report.n_bytes = task.shard.text_bytes
     report.peak_rss = peak_rss_bytes()

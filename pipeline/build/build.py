@@ -23,7 +23,7 @@ from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group
 from pipeline.mapreduce.feeds import Annotations, Feed
 from pipeline.planning.plan import step_facts
 from pipeline.planning.session import FLUSH_S, RunRecord, Session
-from pipeline.planning.state import derived_groups, ingested_groups
+from pipeline.planning.state import derived_groups, ingested_groups, shards_of
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.select.feeds import BaseRulesFeed
@@ -105,6 +105,7 @@ class Build:
         """Ingest groups that the store lacks, and check the quarantined share."""
         run = self.session.run_file
         names, missing = ingested_groups(run, self.session.state)
+        self.session.check_services(shards_of(names, self.session.state), bool(missing))
         tasks = [
             IngestTask(
                 self.session.store,

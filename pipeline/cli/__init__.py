@@ -19,6 +19,7 @@ from pipeline.cli.options import (
     quiet_option,
     read_text,
     run_argument,
+    servers_option,
     split_names,
     start_engine,
     store_option,
@@ -83,6 +84,7 @@ def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool,
 @main.command()
 @run_argument
 @store_option
+@servers_option
 @engine_options
 @click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests.")
 @click.option("--batch-rows", type=int, hidden=True, help="Rows of the largest batch of a stage, for tests.")
@@ -91,6 +93,7 @@ def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool,
 def run(
     run_path: str,
     store_url: str,
+    servers_path: str | None,
     engine: str,
     workers: int | None,
     address: str | None,
@@ -107,16 +110,20 @@ def run(
     """
     from pipeline.build.build import Build
     from pipeline.config.load import load_run
+    from pipeline.planning.services import open_services
     from pipeline.planning.session import Session
     from pipeline.storage.store import open_store
 
     progress = Progress(quiet=quiet, as_json=as_json)
     store = open_store(store_url)
     parsed = load_run(run_path, store=store)
+    services = open_services(store, servers_path)
     opened_engine = start_engine(parsed, engine, workers, address, progress)
     try:
-        record = Build(Session(parsed, store, opened_engine, progress, partitions, batch_rows)).run()
+        session = Session(parsed, store, opened_engine, progress, partitions, batch_rows, services)
+        record = Build(session).run()
     finally:
+        services.close()
         opened_engine.close()
     print_record(record, store, as_json)
 
@@ -124,8 +131,9 @@ def run(
 @main.command()
 @run_argument
 @store_option
+@servers_option
 @json_option
-def plan(run_path: str, store_url: str, as_json: bool) -> None:
+def plan(run_path: str, store_url: str, servers_path: str | None, as_json: bool) -> None:
     """List the tasks that `run` would compute, and why; compute nothing.
 
     Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
@@ -135,12 +143,15 @@ def plan(run_path: str, store_url: str, as_json: bool) -> None:
     from pipeline.config.load import load_run
     from pipeline.inspect.opened import plan_release
     from pipeline.planning.plan import make_plan, plan_lines
+    from pipeline.planning.services import open_services
     from pipeline.planning.state import State
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
     run = load_run(run_path, store=store)
-    run_plan = make_plan(run, State(store))
+    services = open_services(store, servers_path)
+    run_plan = make_plan(run, State(store), services)
+    services.close()
     plan_release(run_plan, run, store)
     if as_json:
         fields = {**asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks}

@@ -1,4 +1,4 @@
-"""The command `label`: sheets for people to read and label documents, and their answers."""
+"""The command `label`: sheets for people or models to read and label documents, and their answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import check_target, json_option, quiet_option, run_argument, store_option
+from pipeline.cli.options import (
+    check_target,
+    json_option,
+    quiet_option,
+    run_argument,
+    servers_option,
+    store_option,
+)
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
 
@@ -21,7 +28,7 @@ answers_argument = click.argument("files", metavar="ANSWERS...", nargs=-1, requi
 
 @click.group()
 def label() -> None:
-    """Label documents by reading: draw a sheet, import the answers, compare labellers.
+    """Label documents by reading: draw a sheet, ask a model, import the answers, compare labellers.
 
     Example: bicorpus label sheet run.yaml --store ./store --to labels.html
     """
@@ -110,6 +117,93 @@ def sheet(
     click.echo(
         f"open it in a browser, or fill {path.with_suffix('.csv')}; then: bicorpus label import NAME ANSWERS.csv"
     )
+
+
+@label.command()
+@click.argument("sheet_path", metavar="SHEET.csv", type=click.Path(exists=True, dir_okay=False))
+@store_option
+@servers_option
+@click.option("--model", required=True, help="The model to ask, as the file of servers names it.")
+@click.option(
+    "--to", "target", required=True, type=click.Path(dir_okay=False),
+    help="The answers, a .csv file; further files beside it have its name.",
+)  # fmt: skip
+@click.option("--labeller", help="Name of the labeller in the answers.  [default: the name of --to]")
+@rubric_option
+@click.option(
+    "--prompt", type=click.Choice(["auto", "en", "zh"]), default="auto", show_default=True,
+    help="Language of the questions; auto: Chinese about Chinese texts, else English.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed that the server is given.")
+@click.option(
+    "--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="0: the likeliest answer."
+)
+@click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="Largest answer.")
+@click.option(
+    "--again",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="How often an invalid answer is asked anew.",
+)
+@click.option("--extra", metavar="JSON", default="{}", help="Further fields of the request.")
+@click.option("--plan", "is_plan", is_flag=True, help="Print requests, tokens and cost, and ask nothing.")
+@quiet_option
+@json_option
+def ask(
+    sheet_path: str, store_url: str, servers_path: str | None, model: str, target: str, labeller: str | None,
+    rubric_path: str | None, prompt: str, seed: int, temperature: float, max_tokens: int, again: int, extra: str,
+    is_plan: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Have a language model fill a sheet: the same documents, questions and files of answers as for people.
+
+    Answers are kept in the store as they arrive: the same command goes on where it was stopped, and asks nothing twice.
+
+    Example: bicorpus label ask labels.csv --store ./store --servers servers.yaml --model qwen3 --to labels.qwen3.csv
+    """
+    from pipeline.labelling.ask import answers_of, read_sheet, settings_of_sheet, write_labels
+    from pipeline.labelling.ask import plan as plan_of
+    from pipeline.labelling.rubric import DEFAULT, read_rubric
+    from pipeline.planning.services import open_services, usage_line
+    from pipeline.storage.store import open_store
+
+    path = Path(target)
+    if path.suffix != ".csv":
+        raise UsageError(f"--to {target}: expected a file name with the extension .csv")
+    check_target(target)
+    rubric_file = str(rubric_path or DEFAULT)
+    rubric = read_rubric(rubric_file)
+    documents = read_sheet(sheet_path)
+    settings = settings_of_sheet(model, rubric_path, prompt, seed, temperature, max_tokens, again, extra)
+    services = open_services(open_store(store_url), servers_path)
+    try:
+        if is_plan:
+            usage = plan_of(documents, settings, services).plain()
+            click.echo(json.dumps(usage) if as_json else usage_line(model, usage))
+            return
+        labels = answers_of(documents, settings, services, Progress(quiet=quiet, as_json=as_json))
+        usage = services.usage()[model]
+    finally:
+        services.close()
+    record = {"settings": {key: value for key, value in settings.items() if key != "rubric"}, "usage": usage}
+    name = labeller or path.stem
+    write_labels(path, labels, name, rubric_file, rubric, record)
+    if as_json:
+        n = len(labels.without)
+        click.echo(
+            json.dumps({"documents": len(labels.rows), "without": n, "open": labels.n_open, "usage": usage})
+        )
+        return
+    click.echo(
+        f"{target}: {len(labels.rows) - len(labels.without):,} of {len(labels.rows):,} documents labelled by {name}"
+    )
+    if labels.without:
+        click.echo(
+            f"{path.with_suffix('.without.jsonl')}: {len(labels.without):,} documents without a valid answer"
+        )
+    if labels.n_open:
+        click.echo(f"{labels.n_open:,} of these have no answer yet; the same command asks for them again")
+    click.echo(usage_line(model, usage))
 
 
 @label.command("import")

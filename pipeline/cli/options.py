@@ -28,6 +28,13 @@ store_option = click.option(
     metavar="URL",
     help="Local folder or object store (s3://bucket/prefix).",
 )
+servers_option = click.option(
+    "--servers",
+    "servers_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Servers of language models in YAML: model -> address, limits, budget.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="Do not show progress.")
 run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
 
@@ -107,6 +114,15 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
     from pipeline.report.summary import summary
 
     click.echo(summary(json.loads(store.get(f"{record.release}/lineage.json"))) + "\n", err=True)
+    from pipeline.planning.services import usage_line
+
+    for model, usage in record.services.items():
+        click.echo(usage_line(model, usage), err=True)
+    for name, n_open in record.open.items():
+        click.echo(
+            f"warning: {name}: {n_open:,} documents have no answer yet, see {name}.reason; run again to go on",
+            err=True,
+        )
     tasks = ", ".join(f"{count:,} {name}" for name, count in record.tasks.items())
     n_quarantined = sum(count for reasons in record.quarantined.values() for count in reasons.values())
     click.echo(f"{store.url}/{record.release}")

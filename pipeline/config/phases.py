@@ -19,6 +19,12 @@ class Wave:
     kind: ClassVar[str] = "wave"
 
     @property
+    def asks(self) -> bool:
+        """Whether its stage asks a server. What follows depends on rows that it may leave unanswered, so its shards are
+        finished first."""
+        return any(step.definition.kind == "service" for step in self.steps)
+
+    @property
     def label(self) -> str:
         """The names of its stages."""
         return ", ".join(step.name for step in self.steps)

@@ -130,6 +130,8 @@ def open_build(
         raise UsageError(f"{store.url}: {to_derive[0][0].name} is not derived yet; run `bicorpus run` first")
     session.add_derived(derived)
     for phase in phases(run):
+        if isinstance(phase, Wave):
+            session.take_open(phase)
         result = stored_result(phase, session.recipes, session.state, session.shards)
         plan = plan_phase(phase, session.recipes, session.state, session.shards, result)
         if isinstance(phase, GlobalPhase) and result is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.excerpt import excerpt
 from pipeline.labelling.rubric import Rubric
 from pipeline.recipe import digest
 from pipeline.release.numbers import csv_text
@@ -19,32 +20,6 @@ from pipeline.release.numbers import csv_text
 FOLDER = Path(__file__).parent
 FIELDS = ("doc_id", "score", "keep", "kind", "flags", "domain", "note", "labeller")
 """Columns of answers; flags are separated by `|`."""
-CUT = "\n\n[…]\n\n"
-"""In place of the parts of a long text that are left out."""
-
-
-def shown_text(text: str, max_chars: int) -> str:
-    """Return a text, or the beginning (60 %), middle (20 %) and end (20 %) of one that is longer, cut at line ends.
-
-    max_chars: 0 for no limit.
-    """
-    if not max_chars or len(text) <= max_chars:
-        return text
-    head, part = max_chars * 6 // 10, max_chars * 2 // 10
-    middle = (head + len(text) - part) // 2 - part // 2
-    pieces = text[:head], text[middle : middle + part], text[-part:]
-    return CUT.join((_cut_end(pieces[0]), _cut_end(_cut_start(pieces[1])), _cut_start(pieces[2])))
-
-
-def _cut_end(text: str) -> str:
-    """The text up to its last line end, if that is in its last third."""
-    end = text.rfind("\n")
-    return text[:end] if end > len(text) * 2 // 3 else text
-
-
-def _cut_start(text: str) -> str:
-    start = text.find("\n")
-    return text[start + 1 :] if 0 <= start < len(text) // 3 else text
 
 
 def documents_of(drawn: pa.Table, max_chars: int) -> list[dict[str, Any]]:  # Any: plain JSON
@@ -53,7 +28,7 @@ def documents_of(drawn: pa.Table, max_chars: int) -> list[dict[str, Any]]:  # An
     return [
         {
             "doc_id": row["doc_id"], "language": row["language"], "chars": len(row["text"]),
-            "cut": shown_text(row["text"], max_chars) != row["text"], "text": shown_text(row["text"], max_chars),
+            "cut": excerpt(row["text"], max_chars) != row["text"], "text": excerpt(row["text"], max_chars),
         }
         for row in rows
     ]  # fmt: skip

@@ -13,8 +13,10 @@ from pipeline.config.run_file import RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
 from pipeline.planning.mapped import missing_fields
+from pipeline.planning.services import Expected, expectations, expected_lines
 from pipeline.planning.state import State, derived_groups, ingested_groups, shards_of
 from pipeline.recipe import digest, source_digest
+from pipeline.service import Services
 from pipeline.storage.store import Store
 
 LAST_RUNS = 20
@@ -44,6 +46,7 @@ class Plan:
     """The work of a run. Tasks over shards of new inputs are counted only once these are ingested.
 
     core_s: CPU-seconds of the pending stages at the rates of earlier runs in the store; None if a stage has no rate.
+    asks: what stages would ask servers.
     """
 
     ingest: list[dict[str, object]] = field(default_factory=list)
@@ -55,6 +58,7 @@ class Plan:
     release: str = "to be written"
     mixes: dict[str, dict[str, float]] = field(default_factory=dict)
     core_s: float | None = None
+    asks: dict[str, Expected] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -70,8 +74,11 @@ class Plan:
         return len(self.derive) + sum(phase.text_tasks for phase in self.phases)
 
 
-def make_plan(run: RunFile, state: State) -> Plan:
-    """Compare a run file with a store; the release is planned by inspect.opened.plan_release."""
+def make_plan(run: RunFile, state: State, services: Services | None = None) -> Plan:
+    """Compare a run file with a store; the release is planned by inspect.opened.plan_release.
+
+    services: of stages that ask a server, to estimate requests, tokens and cost.
+    """
     plan = Plan()
     names, missing = ingested_groups(run, state)
     shards = shards_of(names, state)
@@ -94,6 +101,7 @@ def make_plan(run: RunFile, state: State) -> Plan:
         plan.phases.append(plan_phase(phase, recipes, state, shards, result))
         if result is not None:
             recipes.results[phase.steps[0].name] = result
+    plan.asks = expectations(run, recipes, state, shards, services)
     plan.core_s = core_seconds(plan, state.store)
     plan.warnings = [*changed_code(run, state, recipes), *missing_fields(missing)]
     plan.notes = [
@@ -244,6 +252,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(
             f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, at the rates of the last runs"
         )
+    lines += expected_lines(plan.asks)
     lines.append(f"release  {plan.release}")
     for name, mix in sorted(plan.mixes.items()):
         repeated = mix["available"] != mix["distinct"]

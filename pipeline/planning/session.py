@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.annotate.addresses import GlobalResult
-from pipeline.annotate.wave import WaveReport, WaveTask, annotate_shard
+from pipeline.annotate.wave import WaveReport, WaveTask, annotate_shard, keep_served
 from pipeline.config.phases import Wave
 from pipeline.config.run_file import GlobalStep, RunFile
 from pipeline.dataset.shard import SHARDS, Shard
@@ -24,10 +24,13 @@ from pipeline.errors import LeaseError
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.index import open_index, recipes_of
 from pipeline.mapreduce.run import Job, run_global
+from pipeline.planning.services import serve, service_steps, usage_line
 from pipeline.planning.state import State, parents_of, shards_of
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
+from pipeline.runtime.threads import ThreadEngine
 from pipeline.schema import OWNERS
+from pipeline.service import Services
 from pipeline.storage.lease import Lease, hold
 from pipeline.storage.store import Store
 
@@ -40,7 +43,8 @@ class RunRecord:
     """The record of a run, stored under runs/.
 
     tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; seconds: wall time by phase.
-    quarantined: records by source and reason; failed: doc_ids by stage.
+    quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
+    open: rows by stage that a later run has to ask again.
     """
 
     id: str
@@ -58,6 +62,8 @@ class RunRecord:
     peak_rss: int = 0
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
+    services: dict[str, dict[str, int | float]] = field(default_factory=dict)
+    open: dict[str, int] = field(default_factory=dict)
     ingested: int = 0
     kept: int = 0
     release: str | None = None
@@ -75,9 +81,11 @@ class Session:
         progress: Progress,
         n_partitions: int | None = None,
         batch_rows: int | None = None,
+        services: Services | None = None,
     ) -> None:
         self.run_file, self.store, self.engine, self.progress = run, store, engine, progress
         self.n_partitions, self.batch_rows = n_partitions, batch_rows
+        self.services = services or Services()
         self.state = State(store)
         started = datetime.now(UTC)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
@@ -119,7 +127,7 @@ class Session:
             reports: list[WaveReport] = []
             last_flush = time.monotonic()
             try:
-                for report in self.engine.map(annotate_shard, tasks):
+                for report in self.engine_of(phase).map(annotate_shard, tasks):
                     reports.append(report)
                     progress.step(report.n_bytes)
                     if time.monotonic() - last_flush > FLUSH_S:
@@ -127,6 +135,50 @@ class Session:
                         reports, last_flush = [], time.monotonic()
             finally:
                 self.note_annotated(reports)
+                self.record.services = self.services.usage() or self.record.services
+
+    def engine_of(self, phase: Wave) -> Engine:
+        """The engine of a wave: threads of this process for a stage that asks a server, so that limits, budget and key
+        are in one process."""
+        if not phase.asks:
+            return self.engine
+        for step in phase.steps:
+            served = serve(step, self.services)
+            served.check()
+            keep_served(step, served)
+        return ThreadEngine(self.stop_asking, self.tell_usage)
+
+    def tell_usage(self) -> None:
+        """Say what servers were asked so far, and record it."""
+        self.record.services = self.services.usage()
+        for model, usage in self.record.services.items():
+            self.progress.say(usage_line(model, usage))
+            self.progress.event("asked", model=model, **usage)
+
+    def stop_asking(self) -> None:
+        """Close the clients of a wave that ends early, so that nothing waits for a server."""
+        self.record.services = self.services.usage()
+        self.services.close()
+
+    def check_services(self, shards: Sequence[Shard], has_new: bool) -> None:
+        """Check before any work that the servers of pending stages can be asked.
+
+        Args: shards, those ingested; has_new, whether others will be.
+        Raises: ConfigError if a server, package or key is missing.
+        """
+        for step in service_steps(self.run_file):
+            known = [shard for shard in shards if self.recipes.full(step.name, shard) is not None]
+            if has_new or any(not self.state.done(self.recipes, step, shard) for shard in known):
+                serve(step, self.services).check()
+
+    def take_open(self, phase: Wave) -> None:
+        """Accept sidecars with unanswered rows as they are: a release was made with them."""
+        for step in phase.steps if phase.asks else ():
+            for shard in self.shards:
+                entries = self.state.catalog(f"{self.recipes.folder(step.name)}/catalog.json").entries
+                entry = entries.get(shard.id, {})
+                if "open" in entry and entry["base"] == self.recipes.full(step.name, shard):
+                    self.recipes.open[step.name, shard.id] = entry["recipe"]
 
     def wave_tasks(self, phase: Wave) -> Iterator[WaveTask]:
         """One task per shard that lacks annotations of this wave."""
@@ -148,7 +200,11 @@ class Session:
         for report in reports:
             for name, ref in report.outputs.items():
                 folder = ref.key.rpartition("/")[0]
-                entry = {"recipe": ref.recipe, "generation": report.shard.generation}
+                entry: dict[str, Any] = {"recipe": ref.recipe, "generation": report.shard.generation}
+                if n_open := report.n_open.get(name):
+                    entry |= {"open": n_open, "base": self.recipes.full(name, report.shard)}
+                    self.recipes.open[name, report.shard.id] = ref.recipe
+                    self.record.open[name] = self.record.open.get(name, 0) + n_open
                 entries.setdefault(folder, {})[report.shard.id] = entry
                 self.record.stage_bytes[name] = self.record.stage_bytes.get(name, 0) + report.n_bytes
             for name, seconds in report.cpu_s.items():

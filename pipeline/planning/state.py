@@ -58,7 +58,7 @@ class State:
         if recipe is None:
             return False
         entry = self.catalog(f"{recipes.folder(step.name)}/catalog.json").entries.get(shard.id)
-        return entry == {"recipe": recipe, "generation": shard.generation}
+        return entry is not None and (entry["recipe"], entry["generation"]) == (recipe, shard.generation)
 
     def global_result(self, name: str, recipe: str) -> GlobalResult | None:
         """The result of a finished global step; None if the store lacks it."""

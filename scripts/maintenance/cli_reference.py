@@ -31,6 +31,7 @@ ARGUMENTS = {
     "MODULE": "dotted name of the module with `STAGE` or `GLOBAL`",
     "NAME": "the prefix of the columns",
     "FILES...": "Parquet, JSON Lines or CSV files",
+    "SHEET.csv": "the [sheet](label.md#sheet) as CSV",
     "ANSWERS...": "files of [answers](label.md#answers)",
     "RELEASE": "folder or URL of a [release](release.md)",
     "OLD": "folder or URL of the first release",

@@ -57,7 +57,7 @@ PAGES = {
     "similar_lines": "paragraphs.md", "owners": "substring.md", "candidates": "dedup.md", "keepers": "dedup.md",
     "minhash": "dedup.md", "exact": "dedup.md", "decontaminate": "decontamination.md", "claims": "readers.md",
     "caps": "urls.md", "cuts": "quality.md", "language_cuts": "language.md", "datatrove": "moving.md",
-    "conversion": "traditional.md", "documents": "cot.md", "dolma": "moving.md",
+    "llm_label": "llm.md", "conversion": "traditional.md", "documents": "cot.md", "dolma": "moving.md",
 }  # fmt: skip
 """Pages about a step whose name is another; docs/NAME.md is linked in any case, and docs/readers.md for readers."""
 

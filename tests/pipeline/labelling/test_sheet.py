@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
+from pipeline.excerpt import CUT, excerpt
 from pipeline.labelling.rubric import DEFAULT, LANGUAGES, names_of, read_rubric
-from pipeline.labelling.sheet import CUT, documents_of, sheet_csv, sheet_html, shown_text
+from pipeline.labelling.sheet import documents_of, sheet_csv, sheet_html
 from tests.helpers.hostile_texts import HOSTILE
 
 
@@ -89,12 +90,12 @@ def test_cells_are_no_formulas() -> None:
 def test_a_long_text_shows_beginning_middle_and_end() -> None:
     """What is left out is marked; a text within the limit is shown whole, and 0 is no limit."""
     text = "\n".join(f"line {i} of the text" for i in range(1000))
-    shown = shown_text(text, 1000)
+    shown = excerpt(text, 1000)
     parts = shown.split(CUT)
     assert len(parts) == 3 and len(shown) <= 1000 + 2 * len(CUT)
     assert text.startswith(parts[0]) and text.endswith(parts[2]) and parts[1] in text
     assert all(line in text.splitlines() for part in parts for line in part.splitlines())
-    assert shown_text(text, 0) == text == shown_text(text, len(text))
+    assert excerpt(text, 0) == text == excerpt(text, len(text))
     assert documents_of(pa.table({"doc_id": ["d"], "language": ["x"], "text": [text]}), 1000)[0]["cut"]
 
 

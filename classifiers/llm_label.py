@@ -1,0 +1,192 @@
+"""Labels by a language model: the questions of a rubric, asked of a server about each document.
+
+Reads canonical text and the language label, which decides whether the questions are in Chinese or English; writes a
+column for each property of the rubric, and `reason` where a document has no answer. The server is named by the model in
+a file of servers (`--servers`), so that its address, speed and key are no part of a recipe. Which documents to keep is
+up to rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from classifiers.llm.client import Client
+from classifiers.llm.open import client_of
+from classifiers.llm.requests import INVALID, Request, is_open
+from classifiers.llm.rubric import LANGUAGES, PEOPLE, PROMPTS, Questions, read_questions
+from pipeline.errors import ConfigError
+from pipeline.excerpt import excerpt
+from pipeline.service import Services, Usage
+from pipeline.stage import Annotate, Stage
+
+LABEL = "language.label"
+CHINESE = {"zho": "zh", "yue": "zh", "lzh": "zh", "wuu": "zh"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is asked.
+
+    model: its name, as the servers file has it.
+    rubric: a YAML file of questions; None for the one of `bicorpus label`.
+    properties: those of the rubric to ask for; all if empty.
+    languages: language of the questions by the first part of a document's label. language: for other labels.
+    max_chars: characters shown of a longer text, from its beginning, middle and end; 0 for all.
+    max_tokens: largest answer.
+    temperature, seed: 0 and any seed make most servers repeat themselves.
+    again: how often an invalid answer is asked for anew, with the next seed.
+    extra: further fields of the request, such as {chat_template_kwargs: {enable_thinking: false}} for Qwen3 on vLLM.
+    """
+
+    model: str = ""
+    rubric: str | None = None
+    properties: tuple[str, ...] = ()
+    languages: Mapping[str, str] = field(default_factory=lambda: dict(CHINESE))
+    language: str = "en"
+    max_chars: int = 8000
+    max_tokens: int = 256
+    temperature: float = 0.0
+    seed: int = 1
+    again: int = 1
+    extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+
+    def __post_init__(self) -> None:
+        for name, language in {**self.languages, "language": self.language}.items():
+            if language not in LANGUAGES:
+                raise ConfigError(f"llm_label: {name} is {language!r}; expected {' or '.join(LANGUAGES)}")
+        for name, least in (("max_chars", 0), ("max_tokens", 1), ("again", 0), ("temperature", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"llm_label.{name} is {getattr(self, name)}; expected {least} or more")
+        for name in (
+            "model",
+            "messages",
+            "response_format",
+            "max_tokens",
+            "temperature",
+            "seed",
+            "stream",
+            "n",
+        ):
+            if name in self.extra:
+                raise ConfigError(
+                    f"llm_label.extra.{name}: a setting of its own, or one that would change the answer's form"
+                )
+
+
+def questions_of(config: Config) -> Questions:
+    """The questions of a config. Raises: ConfigError if the rubric is none, or lacks a property."""
+    return read_questions(config.rubric or PEOPLE).only(config.properties, "llm_label.properties")
+
+
+def schema_of(questions: Questions) -> pa.Schema:
+    """The columns of the answers."""
+    return pa.schema([*((p.name, p.dtype) for p in questions.properties), ("reason", pa.string())])
+
+
+def columns(config: Config) -> tuple[tuple[str, ...], pa.Schema]:
+    """Columns read and written."""
+    return ("text", LABEL), schema_of(questions_of(config))
+
+
+SCHEMA = schema_of(read_questions(PEOPLE))
+"""score, keep, kind, flags, domain: answers to the rubric of `bicorpus label`; a rubric of your own has others. reason:
+why a document has no answer: `invalid: ...`, `refused: ...`, and for one that a later run asks again, `budget: ...` or
+`failed: ...`; null for an answer."""
+
+
+class Labels:
+    """`annotate` with its questions and client; see service.Served."""
+
+    def __init__(self, config: Config, client: Client) -> None:
+        self.config, self.client = config, client
+        self.questions = questions_of(config)
+        self.schema = schema_of(self.questions)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Ask about each document of a batch."""
+        texts, labels = batch["text"].to_pylist(), batch[LABEL].to_pylist()
+        requests = {i: self.request(text, labels[i]) for i, text in enumerate(texts) if text and text.strip()}
+        answers = dict(zip(requests, self.client.ask(requests.values()), strict=True))
+        rows: list[dict[str, Any]] = []
+        for i, text in enumerate(texts):
+            answer = answers.get(i)
+            if answer is None:
+                rows.append({} if text is None else {"reason": f"{INVALID}: no text"})
+            elif answer.ok:
+                rows.append({p.name: p.value(answer.value[p.name]) for p in self.questions.properties})
+            else:
+                rows.append({"reason": answer.reason})
+        return pa.Table.from_pylist(rows, schema=self.schema)
+
+    def written(self, batch: pa.Table) -> list[tuple[str, int, int]]:
+        """What the model wrote last about each document of a batch that was asked before: text, tokens in and out."""
+        texts, labels = batch["text"].to_pylist(), batch[LABEL].to_pylist()
+        found = []
+        for text, label in zip(texts, labels, strict=True):
+            is_asked = bool(text and text.strip())
+            answer = self.client.replayed(self.request(text, label)) if is_asked else None
+            found.append((answer.text, answer.input_tokens, answer.output_tokens) if answer else ("", 0, 0))
+        return found
+
+    def request(self, text: str, label: str | None) -> Request:
+        """The request about one document."""
+        config = self.config
+        language = config.languages.get((label or "").partition("_")[0], config.language)
+        parameters = {"temperature": config.temperature, "seed": config.seed, "max_tokens": config.max_tokens}
+        return Request(
+            model=config.model, messages=self.questions.messages(excerpt(text, config.max_chars), language),
+            schema=self.questions.schema, parameters={**parameters, **config.extra}, again=config.again,
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """See service.Served."""
+        self.client.check()
+
+    def estimate(self, batch: pa.Table) -> Usage:
+        """See service.Served."""
+        pairs = zip(batch["text"].to_pylist(), batch[LABEL].to_pylist(), strict=True)
+        usage = self.client.estimate(
+            self.request(text, label) for text, label in pairs if text and text.strip()
+        )
+        usage.documents = batch.num_rows
+        return usage
+
+    def n_open(self, table: pa.Table) -> int:
+        """See service.Served."""
+        return sum(map(is_open, table["reason"].to_pylist()))
+
+
+def serve(config: Config, services: Services) -> Labels:
+    """Labels by the server of the model.
+
+    Raises: ConfigError if no server has it.
+    """
+    return Labels(config, client_of(config.model, services, "llm_label"))
+
+
+def load(config: Config) -> Annotate:
+    """Labels without a store; for notebooks, call `serve` with servers.
+
+    Raises: ConfigError, since no server is known.
+    """
+    return serve(config, Services())
+
+
+STAGE = Stage(
+    name="llm_label",
+    version=1,
+    config=Config,
+    reads=("text", LABEL),
+    writes=SCHEMA,
+    load=load,
+    serve=serve,
+    kind="service",
+    files=("rubric",),
+    data=(PEOPLE, PROMPTS),
+    columns=columns,
+    optional=pa.schema({LABEL: pa.string()}),
+)
