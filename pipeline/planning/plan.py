@@ -193,7 +193,7 @@ def step_facts(step: Step, recipes: Recipes) -> dict[str, object]:
     facts |= {
         f"config.{k}": digest(v)
         for k, v in dataclasses.asdict(step.config).items()
-        if k not in step.definition.files
+        if k not in (*step.definition.files, *getattr(step.definition, "models", ()))
     }
     facts |= {"gate": digest([c.plain() for c in step.gate]), "view": digest(plain_edits(step.view))}
     facts |= {name: recipes.static[name] for name in read_step_names(step, recipes)}
