@@ -94,6 +94,8 @@ def run(
     engine: str,
     workers: int | None,
     address: str | None,
+    gpus: int | None,
+    gpu_share: float,
     partitions: int | None,
     batch_rows: int | None,
     as_json: bool,
@@ -113,7 +115,7 @@ def run(
     progress = Progress(quiet=quiet, as_json=as_json)
     store = open_store(store_url)
     parsed = load_run(run_path, store=store)
-    opened_engine = start_engine(parsed, engine, workers, address, progress)
+    opened_engine = start_engine(parsed, engine, workers, address, progress, gpus, gpu_share)
     try:
         record = Build(Session(parsed, store, opened_engine, progress, partitions, batch_rows)).run()
     finally:

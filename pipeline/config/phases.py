@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -75,6 +75,17 @@ def phases(run: RunFile) -> list[RunPhase]:
             done.add(step.name)
             del pending[step.name]
     return order
+
+
+def consecutive(order: Sequence[RunPhase]) -> list[list[RunPhase]]:
+    """Group waves that no global step separates, so that a shard can take them one after another."""
+    groups: list[list[RunPhase]] = []
+    for phase in order:
+        if groups and isinstance(phase, Wave) and isinstance(groups[-1][-1], Wave):
+            groups[-1].append(phase)
+        else:
+            groups.append([phase])
+    return groups
 
 
 def _closure(pending: Mapping[str, Step], done: set[str]) -> list[StageStep]:
