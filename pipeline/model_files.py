@@ -45,9 +45,7 @@ def cache_folder(model_id: str, revision: str) -> Path:
         os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"
     )
     cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
-    return Path(
-        os.path.expanduser(cache), f"models--{model_id.replace('/', '--')}", "snapshots", revision
-    )
+    return Path(os.path.expanduser(cache), f"models--{model_id.replace('/', '--')}", "snapshots", revision)
 
 
 def find_model(reference: str) -> Path:
@@ -68,11 +66,17 @@ def find_model(reference: str) -> Path:
                 f"{reference}: no such folder; a model of a hub is named with its commit, as org/name@<40 hex digits> "
                 f"(bicorpus models fetch {reference.partition('@')[0]} prints it)"
             )
-        raise ConfigError(f"{reference}: no such folder; name a folder with config.json and model.safetensors")
+        raise ConfigError(
+            f"{reference}: no such folder; name a folder with config.json and model.safetensors"
+        )
     if not (folder / "config.json").is_file():
-        raise ConfigError(f"{reference}: {folder} has no config.json; name the folder of a transformers model")
+        raise ConfigError(
+            f"{reference}: {folder} has no config.json; name the folder of a transformers model"
+        )
     if not any(folder.glob("model*.safetensors")):
-        others = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".gguf")))
+        others = ", ".join(
+            sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".gguf"))
+        )
         raise ConfigError(
             f"{reference}: {folder} has no model.safetensors{f', only {others}' if others else ''}; pickled weights can "
             "run code and are not loaded: convert them on a machine where that does no harm (docs/models.md)"

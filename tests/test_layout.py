@@ -19,7 +19,17 @@ PACKAGES = ("pipeline", "stages", "classifiers")
 FOLDERS = (*PACKAGES, "scripts", "tests")
 CONTRACT = {
     f"pipeline.{name}"
-    for name in ("stage", "schema", "errors", "spans", "names", "recipe", "keysort", "keyed_hash", "model_files")
+    for name in (
+        "stage",
+        "schema",
+        "errors",
+        "spans",
+        "names",
+        "recipe",
+        "keysort",
+        "keyed_hash",
+        "model_files",
+    )
 }
 
 

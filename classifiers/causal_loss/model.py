@@ -9,6 +9,7 @@ import numpy as np
 
 from classifiers.neural.batching import Batcher
 from classifiers.neural.device import Torch, device_of, dtype_of, torch_module, transformers_module
+from classifiers.neural.fetch import check_manifest
 from classifiers.neural.windows import CHARS_PER_TOKEN, chunks, load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.model_files import find_model
@@ -24,6 +25,7 @@ class CausalModel:
 
     def __init__(self, reference: str, max_tokens: int, dtype: str) -> None:
         folder = find_model(reference)
+        check_manifest(folder)
         self.device = device_of(WHERE)
         self.tokenizer = load_tokenizer(folder, WHERE)
         network = load_network(folder, self.device, dtype)
@@ -112,7 +114,8 @@ def losses_of(network: Torch) -> Callable[[Torch, Torch], Torch]:
         ends = range(1, ids.shape[1], POSITIONS)
         parts = (slice(end, min(end + POSITIONS, ids.shape[1])) for end in ends)
         return sum(
-            total(layer(hidden[:, part.start - 1 : part.stop - 1]), ids[:, part], mask[:, part]) for part in parts
+            total(layer(hidden[:, part.start - 1 : part.stop - 1]), ids[:, part], mask[:, part])
+            for part in parts
         )
 
     def at_once(ids: Torch, mask: Torch) -> Torch:

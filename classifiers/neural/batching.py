@@ -41,7 +41,9 @@ class Batcher:
         """
         torch = torch_module("")
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-        order = np.argsort(-lengths, kind="stable")  # the longest first, so that memory runs out early or never
+        order = np.argsort(
+            -lengths, kind="stable"
+        )  # the longest first, so that memory runs out early or never
         rows: list[np.ndarray | None] = [None] * len(sequences)
         waiting: list[tuple[np.ndarray, Torch]] = []
         start = 0

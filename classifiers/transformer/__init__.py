@@ -71,7 +71,9 @@ class Config:
                         f"transformer.{setting}: no model {name!r}{nearest(name, list(self.models))}"
                     )
         if self.max_windows < 1 or self.overlap < 0 or any(n < 8 for n in self.length.values()):
-            raise ConfigError("transformer: max_windows is at least 1, overlap at least 0, length at least 8 tokens")
+            raise ConfigError(
+                "transformer: max_windows is at least 1, overlap at least 0, length at least 8 tokens"
+            )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from classifiers.neural.batching import Batcher, prefetched
 from classifiers.neural.device import Torch, device_of, dtype_of, torch_module, transformers_module
+from classifiers.neural.fetch import check_manifest
 from classifiers.neural.windows import Windows, chunks, load_tokenizer, make_windows
 from classifiers.transformer.settings import Head
 from pipeline.errors import ConfigError
@@ -38,6 +39,7 @@ class Scorer:
 
     def __init__(self, reference: str, head: Head, reading: Reading, dtype: str) -> None:
         folder = find_model(reference)
+        check_manifest(folder)
         self.head, self.reading = head, reading
         self.device = device_of(WHERE)
         self.tokenizer = load_tokenizer(folder, WHERE)
@@ -114,7 +116,9 @@ def load_network(folder: Path, head: Head, device: str, dtype: str) -> Callable[
     weight, bias = _dense_layer(folder, torch, device)
 
     def forward(ids: Torch, mask: Torch) -> Torch:
-        vector = pool_tokens(network(input_ids=ids, attention_mask=mask).last_hidden_state.float(), mask, head.pooling)
+        vector = pool_tokens(
+            network(input_ids=ids, attention_mask=mask).last_hidden_state.float(), mask, head.pooling
+        )
         if head.normalize:
             vector = torch.nn.functional.normalize(vector, dim=1)
         return vector @ weight.T + bias

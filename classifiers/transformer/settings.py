@@ -58,7 +58,9 @@ def _dense(reference: str, config: Any, modules: list[dict[str, Any]], where: st
     modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}
     chosen = [name for name, mode in modes.items() if pooling.get(f"pooling_mode_{mode}")]
     if len(chosen) != 1:
-        raise ConfigError(f"{where}: {reference} pools tokens by {', '.join(chosen)}; expected one of cls, mean, max")
+        raise ConfigError(
+            f"{where}: {reference} pools tokens by {', '.join(chosen)}; expected one of cls, mean, max"
+        )
     dense = model_settings(reference, f"{modules[-1]['path']}/config.json")
     function = str(dense.get("activation_function", "")).rpartition(".")[2]
     if function != "Identity":

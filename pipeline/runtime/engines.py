@@ -43,7 +43,10 @@ class Engine(Protocol):
     """Runs tasks. It is started by the first task, so that an empty plan starts nothing."""
 
     def map(
-        self, fn: Callable[[Task], Result], tasks: Sequence[Task], follow: Callable[[Result], Task | None] | None = None
+        self,
+        fn: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        follow: Callable[[Result], Task | None] | None = None,
     ) -> Iterator[Result]:
         """Yield results as tasks finish, in any order.
 
@@ -277,7 +280,10 @@ class RayEngine:
         self.workers, self.address, self.gpus = workers, address, gpus or Gpus()
         self.started_ray = False
         self.n_gpu_workers = 0
-        self.idle: dict[str, list[Any]] = {CPU: [], GPU: []}  # Any: Ray has no static type for an actor handle
+        self.idle: dict[str, list[Any]] = {
+            CPU: [],
+            GPU: [],
+        }  # Any: Ray has no static type for an actor handle
         self.starting: dict[Any, tuple[Any, str]] = {}
         self.failed_starts = 0
         self.private = contextlib.ExitStack()  # removes the folder of the file with credentials
@@ -298,7 +304,9 @@ class RayEngine:
         while waiting or running:
             for pool, queue in waiting.queues.items():
                 if queue and pool == GPU:
-                    self.start_gpu_workers(sum(waiting.pool_of(task) == GPU for _, task, _ in running.values()))
+                    self.start_gpu_workers(
+                        sum(waiting.pool_of(task) == GPU for _, task, _ in running.values())
+                    )
                 while queue and self.idle[pool]:
                     actor = self.idle[pool].pop()
                     task, attempt = queue.popleft()

@@ -54,7 +54,19 @@ def test_a_killed_model_worker_loses_one_shard(tmp_path: Path) -> None:
     done = reference()
     path = done.variant(page_with_model(classifier(tmp_path / "m", num_labels=1)))
     run(path, tmp_path / "whole", "--engine", "local", "--workers", 2)
-    process = start("run", path, "--store", tmp_path / "killed", "--engine", "local", "--workers", 1, "--gpus", 1, "--json")
+    process = start(
+        "run",
+        path,
+        "--store",
+        tmp_path / "killed",
+        "--engine",
+        "local",
+        "--workers",
+        1,
+        "--gpus",
+        1,
+        "--json",
+    )
     store, deadline, killed = open_store(str(tmp_path / "killed")), time.monotonic() + 120, 0
     while process.poll() is None and time.monotonic() < deadline:
         if not killed and list(store.list("annotations/transformer")):
@@ -75,7 +87,9 @@ def _has_torch(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize("code", ["import pipeline, pipeline.cli", "from pipeline.cli import main; main(['--help'])"])
+@pytest.mark.parametrize(
+    "code", ["import pipeline, pipeline.cli", "from pipeline.cli import main; main(['--help'])"]
+)
 def test_help_imports_no_torch(code: str) -> None:
     """Neither the library nor the help of the command imports PyTorch, transformers or Ray."""
     check = f"import sys, atexit\natexit.register(lambda: print(sorted({{'torch', 'transformers', 'ray'}} & set(sys.modules))))\n{code}"
@@ -95,4 +109,7 @@ def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", code, "plan", str(path), "--store", str(tmp_path / "s")], cwd=ROOT,
                            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1
-    assert "classifiers.transformer needs 'torch', which is not installed: pip install 'bicorpus[models]'" in ended.stderr
+    assert (
+        "classifiers.transformer needs 'torch', which is not installed: pip install 'bicorpus[models]'"
+        in ended.stderr
+    )

@@ -39,7 +39,8 @@ def save_tokenizer(folder: Path, special: tuple[str, ...] = ("[PAD]", "[UNK]", "
     tokenizer.train_from_iterator(TEXTS, trainer)
     if "[CLS]" in special:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=[(name, special.index(name)) for name in ("[CLS]", "[SEP]")]
+            single="[CLS] $A [SEP]",
+            special_tokens=[(name, special.index(name)) for name in ("[CLS]", "[SEP]")],
         )
     named = {"pad_token": special[0]} | ({"unk_token": "[UNK]"} if "[UNK]" in special else {})
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **named).save_pretrained(folder)

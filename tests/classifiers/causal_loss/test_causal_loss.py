@@ -27,7 +27,10 @@ def test_it_is_the_loss_of_transformers(tmp_path: Path) -> None:
 
     folder = language_model(tmp_path / "m")
     rows = STAGE.load(Config(models={"lm": str(folder)}))(batch(DOCUMENTS)).to_pylist()
-    tokenizer, network = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer, network = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoModelForCausalLM.from_pretrained(folder).eval(),
+    )
     for text, row in zip(DOCUMENTS, rows, strict=True):
         if not text:
             assert row["lm"] is None and row["lm_byte"] is None and row["lm_tokens"] is None

@@ -78,7 +78,9 @@ def test_classifiers_write_labels_and_probabilities(tmp_path: Path) -> None:
         classifier(tmp_path / "many", id2label=names, num_labels=3, problem_type="multi_label_classification")
     )
     binary = str(classifier(tmp_path / "two", num_labels=2))
-    config = Config(models={"topic": one, "law": one, "flags": several, "good": binary}, labels={"law": "law"})
+    config = Config(
+        models={"topic": one, "law": one, "flags": several, "good": binary}, labels={"law": "law"}
+    )
     table = STAGE.load(config)(batch([TEXTS[0]]))
     expected = [
         "n_windows", "topic", "topic_score", "law", "flags_news", "flags_law", "flags_sports_and_games", "good",
@@ -148,7 +150,10 @@ def test_code_of_a_model_is_not_run(tmp_path: Path) -> None:
     """A model whose settings name code of its folder is refused, and the code is not imported."""
     model = classifier(tmp_path / "m", num_labels=1)
     settings = json.loads((model / "config.json").read_text())
-    settings |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModelForSequenceClassification": "own.M"}}
+    settings |= {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "own.Config", "AutoModelForSequenceClassification": "own.M"},
+    }
     (model / "config.json").write_text(json.dumps(settings))
     (model / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     with pytest.raises(ConfigError):
