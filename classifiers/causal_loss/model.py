@@ -16,8 +16,8 @@ from pipeline.model_files import find_model
 
 WHERE = "classifiers.causal_loss"
 POSITIONS = 512
-"""Positions of a sequence whose logits are computed at once: a vocabulary of 150,000 and 4,096 positions would take 2.5 GB
-for a single document."""
+"""Positions of a sequence whose logits are computed at once: a vocabulary of 150,000 and 4,096 positions would take
+2.5 GB for a single document."""
 
 
 class CausalModel:

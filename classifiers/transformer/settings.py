@@ -76,9 +76,9 @@ def _labels(config: Any, n: int) -> tuple[str, ...]:
 
 def _activation(config: Any, n_labels: int) -> str:
     """What transformers' own pipeline applies, except that a single output is a number."""
-    if n_labels == 1 or config.get("problem_type") == "regression":
-        return "none"
-    return "sigmoid" if config.get("problem_type") == "multi_label_classification" else "softmax"
+    if config.get("problem_type") == "multi_label_classification":
+        return "sigmoid"
+    return "none" if n_labels == 1 or config.get("problem_type") == "regression" else "softmax"
 
 
 def longest(reference: str) -> int:

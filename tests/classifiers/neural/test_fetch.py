@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.model_files import MANIFEST, find_model
 from pipeline.recipe import model_digest
-from tests.helpers.build import Ended, command, reference, small_page
+from tests.helpers.build import Ended, command, tiny, write_run
 from tests.helpers.hub_server import COMMIT, MODEL, Hub, serve_hub
 
 
@@ -74,8 +74,7 @@ def test_the_models_of_a_run_file(model: Path, tmp_path: Path, monkeypatch: pyte
     """A run file that names a model of the hub stops before any work until it is fetched, then reads it offline."""
     pytest.importorskip("torch", reason="needs the extra models: pip install 'bicorpus[models]'")
     entry = {"use": "classifiers.transformer", "config": {"models": {"edu": f"{MODEL}@{COMMIT}"}}}
-    page = small_page()
-    path = reference().variant(page | {"annotate": [*page["annotate"], entry]})
+    path = write_run(tmp_path, tiny(tmp_path, annotate=[entry]))
     with serve_hub(model) as hub:
         before = command("plan", path, "--store", tmp_path / "s", HF_HOME=str(tmp_path / "home"))
         assert before.code == 2 and f"bicorpus models fetch {MODEL}@{COMMIT}" in before.err
@@ -94,7 +93,5 @@ def test_models_that_cannot_be_fetched(model: Path, tmp_path: Path) -> None:
     assert unknown.code == 2 and unknown.err.count("\n") == 1 and "HF_ENDPOINT" in unknown.err
     gone = fetch(hub, tmp_path / "home", MODEL)
     assert gone.code == 2 and gone.err.count("\n") == 1
-    none = command("models", "fetch", reference().run_path)
+    none = command("models", "fetch", write_run(tmp_path, tiny(tmp_path, annotate=[{"use": "stages.tokens"}])))
     assert none.code == 2 and "no stage names a model of a hub" in none.err
-    (tmp_path / "empty.yaml").write_text("annotate: [{use: stages.tokens}]")
-    assert command("models", "fetch", tmp_path / "empty.yaml").code == 2
