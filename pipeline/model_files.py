@@ -78,8 +78,8 @@ def find_model(reference: str) -> Path:
             sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".gguf"))
         )
         raise ConfigError(
-            f"{reference}: {folder} has no model.safetensors{f', only {others}' if others else ''}; pickled weights can "
-            "run code and are not loaded: convert them on a machine where that does no harm (docs/models.md)"
+            f"{reference}: {folder} has no model.safetensors{f', only {others}' if others else ''}; pickled weights "
+            "can run code and are not loaded: convert them on a machine where that does no harm (docs/models.md)"
         )
     return folder
 

@@ -139,7 +139,7 @@ def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
 
 
 def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extra: object = None) -> str:
-    """Return the recipe of a step: the hash of its name, version, config, digests of files and models, upstream recipes.
+    """Return the recipe of a step: the hash of its name, version, config, digests of files, upstream recipes.
 
     Args: upstream, recipes of the annotations that the step reads, in the order of `reads`; extra, further settings of
     the run file (gate, view) as plain data.

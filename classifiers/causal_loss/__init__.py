@@ -23,7 +23,7 @@ from pipeline.model_files import model_settings
 from pipeline.stage import Annotate, Stage
 
 SCHEMA = pa.schema({"n_scored": pa.int32()})
-"""n_scored: models that scored the document. Besides, for each name in `models`: NAME, float32, nats per token, to three
+"""n_scored: models that scored the document. Besides, for each name in `models`: NAME, float32, nats per token, to 3
 decimals; NAME_byte, float32, nats per byte, to four; NAME_tokens, int32, tokens that were scored: all but the first,
 unless the tokenizer puts one in front. Null for a text of fewer than two tokens."""
 

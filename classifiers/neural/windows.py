@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from classifiers.neural.device import Torch, transformers_module
 from pipeline.errors import ConfigError
 
 CHARS_PER_TOKEN = 16
-"""Characters of a text that are tokenised for each token that is wanted; texts with fewer tokens are tokenised whole."""
+"""Characters of a text that are tokenised for each token that is wanted; texts with fewer are tokenised whole."""
 
 CHUNK_CHARS = 4_000_000
 """Characters of the texts that are sorted by length together."""
@@ -59,7 +60,7 @@ def make_windows(
     owners = np.array(encoded["overflow_to_sample_mapping"], np.int64)
     bounds = np.searchsorted(owners, np.arange(len(texts) + 1))
     chosen: list[int] = []
-    for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, end in pairwise(bounds):
         n = min(end - first, max_windows)
         chosen += np.unique(np.linspace(first, end - 1, n).round().astype(int)).tolist()
     ids = encoded["input_ids"]

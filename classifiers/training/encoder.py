@@ -1,4 +1,4 @@
-"""Training of a layer on top of a frozen encoder: logistic regression on its pooled vectors, L2 chosen on left-out sources.
+"""Training of a layer on a frozen encoder: logistic regression on pooled vectors, L2 chosen on left-out sources.
 
 For some thousand labels this is what an encoder gives without a GPU, and what a layer learns cannot be lost by training
 too long. The result is a folder that `classifiers.transformer` and the library sentence-transformers load: the encoder

@@ -108,7 +108,7 @@ def load_network(folder: Path, head: Head, device: str, dtype: str) -> Callable[
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key or head.kind == "sequence")
     if missing:
         raise ConfigError(
-            f"{WHERE}: {folder} has no weights for {', '.join(missing[:3])}; they would be random. Name a complete model"
+            f"{WHERE}: {folder} has no weights for {', '.join(missing[:3])}; they would be random; name a complete one"
         )
     network = network.to(device).eval()
     if head.kind == "sequence":

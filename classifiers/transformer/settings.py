@@ -51,7 +51,7 @@ def _dense(reference: str, config: Any, modules: list[dict[str, Any]], where: st
     kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
     if kinds not in (["Transformer", "Pooling", "Dense"], ["Transformer", "Pooling", "Normalize", "Dense"]):
         raise ConfigError(
-            f"{where}: {reference} has the modules {', '.join(kinds)}; expected Transformer, Pooling, Normalize or not, "
+            f"{where}: {reference} has the modules {', '.join(kinds)}; expected Transformer, Pooling, maybe Normalize, "
             "and Dense"
         )
     pooling = model_settings(reference, f"{modules[1]['path']}/config.json")

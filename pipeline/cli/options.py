@@ -70,7 +70,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
                      "worker."),
         click.option("--workers", type=int, help="Number of processes.  [default: all cores]"),
         click.option("--address", help="Address of a running Ray cluster.  [default: start Ray on this machine]"),
-        click.option("--gpus", type=int, help="GPUs for stages that run models; 0: they run on the CPU.  [default: all]"),
+        click.option("--gpus", type=int, help="GPUs for stages that run models; 0: on the CPU.  [default: all]"),
         click.option("--gpu-share", type=float, default=1.0, show_default=True,
                      help="Share of a GPU that one of their workers takes; 0.5 puts two on each."),
     ):  # fmt: skip

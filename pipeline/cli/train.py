@@ -175,7 +175,7 @@ def encoder(
 
     Needs the extra `models`. Nothing is drawn, so --seed has no effect.
 
-    Example: bicorpus train encoder labels.parquet --base models/bge-m3 --label score --good keep --fold fold --out value
+    Example: bicorpus train encoder labels.parquet --base models/bge-m3 --label score --good keep --out value
     """
     from pipeline.errors import UsageError
 

@@ -45,8 +45,8 @@ class Plan:
     """The work of a run. Tasks over shards of new inputs are counted only once these are ingested.
 
     core_s: CPU-seconds of the pending stages at the rates of earlier runs in the store; None if a stage has no rate.
-    models: stages that run models -> device and worker_s, hardware of the last run and seconds of workers at its rate, or
-    None for both.
+    models: stages that run models -> device and worker_s, hardware of the last run and seconds of workers at its rate,
+    or None for both.
     """
 
     ingest: list[dict[str, object]] = field(default_factory=list)

@@ -3,9 +3,9 @@
 A task is a picklable function and one picklable argument; both are small, because data is exchanged through the
 store. Tasks are pure except for atomic writes of the same bytes, so a task that lost its worker is run again.
 
-There are two pools of workers. A task whose attribute `pool` is `gpu` runs a model: it gets a worker with a GPU or a share
-of one, and an ordinary worker where there is no GPU. Both pools work at the same time, and the task that follows from a
-result starts as soon as its pool has a free worker, so no stage waits for the whole of another. Queues hold addresses
+There are two pools of workers. A task whose attribute `pool` is `gpu` runs a model: it gets a worker with a GPU or a
+share of one, and an ordinary worker where there is no GPU. Both pools work at the same time, and the task that follows
+from a result starts as soon as its pool has a free worker, so no stage waits for the whole of another. Queues hold addresses
 in the store, not data, so their length needs no bound.
 """
 
@@ -50,7 +50,7 @@ class Engine(Protocol):
     ) -> Iterator[Result]:
         """Yield results as tasks finish, in any order.
 
-        Args: follow, from a result, the task that was waiting for it, or None; it precedes the tasks that have not begun.
+        Args: follow, from a result, the task that waits for it, or None; it precedes those that have not begun.
         Raises: the error of the first task that fails; BicorpusError if a task lost too many workers.
         """
         ...
@@ -269,9 +269,9 @@ def _label(task: object) -> str:
 class RayEngine:
     """Pools of Ray actors: each loads a model once, and a lost node costs only its running tasks.
 
-    Ordinary actors have one core. Those that run models have a GPU or a share of one and reserve no core: the ordinary ones
-    take all, and a model is kept busy by its GPU. Ray never restarts actors. The task of a dead actor returns to the
-    queue, and a new actor is requested, which starts when the cluster has room for it.
+    Ordinary actors have one core. Those that run models have a GPU or a share of one and reserve no core: the ordinary
+    ones take all, and a model is kept busy by its GPU. Ray never restarts actors. The task of a dead actor returns to
+    the queue, and a new actor is requested, which starts when the cluster has room for it.
     """
 
     def __init__(

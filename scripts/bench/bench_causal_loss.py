@@ -48,7 +48,7 @@ def ngrams(texts: list[str], lang: str) -> dict[str, np.ndarray]:
 
 
 def compare(model: str, texts: list[str]) -> None:
-    """Print the largest difference from the loss that transformers returns, and the tokens of both in a second of CPU."""
+    """Print the largest difference from the loss that transformers returns, and CPU-seconds of both."""
     torch, library = torch_module(""), transformers_module("")
     began = time.process_time()
     own = losses(model, texts, 4096)["lm"]
@@ -63,8 +63,8 @@ def compare(model: str, texts: list[str]) -> None:
             n_tokens += ids.shape[1]
     other_s = time.process_time() - began
     click.echo(
-        f"{len(texts)} documents, {n_tokens:,} tokens: largest difference {max(gaps):.5f} (rounding 0.0005); CPU-seconds "
-        f"{own_s:.1f}, of transformers one document at a time {other_s:.1f}"
+        f"{len(texts)} documents, {n_tokens:,} tokens: largest difference {max(gaps):.5f} (rounding 0.0005); "
+        f"CPU-seconds {own_s:.1f}, of transformers one document at a time {other_s:.1f}"
     )
 
 

@@ -40,10 +40,10 @@ def serve_hub(folder: Path) -> Iterator[Hub]:
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-        def do_HEAD(self) -> None:  # noqa: N802 - as the library names it
+        def do_HEAD(self) -> None:
             self.answer(send_body=False)
 
-        def do_GET(self) -> None:  # noqa: N802 - as the library names it
+        def do_GET(self) -> None:
             self.answer(send_body=True)
 
         def answer(self, send_body: bool) -> None:

@@ -78,5 +78,7 @@ def test_logits_that_are_changed_behind_the_layer(tmp_path: Path) -> None:
 
 def test_other_models_are_refused(tmp_path: Path) -> None:
     """A classifier has no loss of tokens."""
-    with pytest.raises(ConfigError, match="is a BertForSequenceClassification; expected a ...ForCausalLM"):
+    with pytest.raises(
+        ConfigError, match=r"is a BertForSequenceClassification; expected a \.\.\.ForCausalLM"
+    ):
         columns(Config(models={"lm": str(classifier(tmp_path, num_labels=1))}))

@@ -93,5 +93,7 @@ def test_models_that_cannot_be_fetched(model: Path, tmp_path: Path) -> None:
     assert unknown.code == 2 and unknown.err.count("\n") == 1 and "HF_ENDPOINT" in unknown.err
     gone = fetch(hub, tmp_path / "home", MODEL)
     assert gone.code == 2 and gone.err.count("\n") == 1
-    none = command("models", "fetch", write_run(tmp_path, tiny(tmp_path, annotate=[{"use": "stages.tokens"}])))
+    none = command(
+        "models", "fetch", write_run(tmp_path, tiny(tmp_path, annotate=[{"use": "stages.tokens"}]))
+    )
     assert none.code == 2 and "no stage names a model of a hub" in none.err
