@@ -15,7 +15,10 @@ from pipeline.cli.options import json_option
 
 @click.group()
 def models() -> None:
-    """Models that stages load: fetch them before a run, which reads them from disk alone."""
+    """Models that stages load: fetch them before a run, which reads them from disk alone.
+
+    Example: bicorpus models fetch run.yaml
+    """
 
 
 @models.command()

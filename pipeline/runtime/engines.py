@@ -5,8 +5,8 @@ store. Tasks are pure except for atomic writes of the same bytes, so a task that
 
 There are two pools of workers. A task whose attribute `pool` is `gpu` runs a model: it gets a worker with a GPU or a
 share of one, and an ordinary worker where there is no GPU. Both pools work at the same time, and the task that follows
-from a result starts as soon as its pool has a free worker, so no stage waits for the whole of another. Queues hold addresses
-in the store, not data, so their length needs no bound.
+from a result starts as soon as its pool has a free worker, so no stage waits for the whole of another. Queues hold
+addresses in the store, not data, so their length needs no bound.
 """
 
 from __future__ import annotations
