@@ -20,6 +20,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.errors import ConfigError
+from pipeline.model_files import find_model, model_files, named_references
 from pipeline.names import MOVED, brief, check_keys, nearest
 from pipeline.settings import check_settings
 from pipeline.stage import Convert, Derive, Global, Reader, Stage
@@ -78,6 +79,14 @@ def _file_digest(path: str, _size: int, _mtime_ns: int) -> str:
     return hasher.hexdigest()
 
 
+def model_digest(reference: str) -> str:
+    """Return the hash of the files of a model that are loaded, 32 hex digits; see model_files.
+
+    Raises: ConfigError if the model is not on this machine.
+    """
+    return digest([[name, file_digest(path)] for name, path in model_files(find_model(reference))])
+
+
 def table_digest(table: pa.Table) -> str:
     """Return the hash of a table's values, 32 hex digits, regardless of chunks, offsets and padding of buffers."""
     sink = pa.BufferOutputStream()
@@ -130,7 +139,7 @@ def named_files(step: Stage | Global, config: Any) -> dict[str, list[str]]:
 
 
 def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extra: object = None) -> str:
-    """Return the recipe of a step: the hash of its name, version, config, file digests and upstream recipes.
+    """Return the recipe of a step: the hash of its name, version, config, digests of files, upstream recipes.
 
     Args: upstream, recipes of the annotations that the step reads, in the order of `reads`; extra, further settings of
     the run file (gate, view) as plain data.
@@ -144,6 +153,9 @@ def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extr
         plain[name] = (
             list(zip(names, digests, strict=True)) if names and isinstance(names, Mapping) else digests
         )
+    for name in step.models if isinstance(step, Stage) else ():
+        references = named_references(getattr(config, name))
+        plain[name] = {key: model_digest(reference) for key, reference in references.items()}
     return digest([step.name, step.version, plain, list(upstream), extra])
 
 
@@ -238,6 +250,10 @@ def _imports(path: str, _digest: str, module: str) -> list[str]:
     return imported
 
 
+EXTRAS = {"models": ("torch", "transformers"), "kenlm": ("kenlm", "sentencepiece")}
+"""Extras of this package, with the modules that they install and that a step may require."""
+
+
 def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     """Import the module `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
@@ -269,7 +285,8 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     if step is None:
         raise ConfigError(f"{where}: {name} has no {attribute}; expected a module that defines one")
     if missing := absent(step):
-        raise ConfigError(f"{where}: {name} needs {missing[0]!r}, which is not installed")
+        extra = next((f": pip install 'bicorpus[{e}]'" for e, m in EXTRAS.items() if missing[0] in m), "")
+        raise ConfigError(f"{where}: {name} needs {missing[0]!r}, which is not installed{extra}")
     return step
 
 

@@ -43,6 +43,8 @@ class Stage:
         function of one document, `bind(annotate)` from a function of a batch.
     files: config fields that contain files, lists of files, or files by name; the digests of the files and the names
         enter the recipe.
+    models: config fields that contain models, as folders or names of a hub with a pinned revision (`model_files`); the
+        digests of their files enter the recipe.
     data: package files that `load` reads regardless of the config; their digests enter the recipe.
     requires: modules of optional packages that `load` needs; a run without them stops before any work.
     notes: config -> lines about its consequences, which `plan` prints.
@@ -65,6 +67,7 @@ class Stage:
     writes: pa.Schema
     load: Callable[[Any], Annotate]  # Any: each stage has its own config class
     files: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     kind: Literal["cpu", "torch", "service"] = "cpu"
     serve: Callable[[Any, Services], Served] | None = None

@@ -30,6 +30,7 @@ CONTRACT = {
         "recipe",
         "keysort",
         "keyed_hash",
+        "model_files",
     )
 }
 

@@ -22,6 +22,7 @@ from pipeline.errors import BicorpusError, StageError
 from pipeline.recipe import digest
 from pipeline.rules.rules import Condition
 from pipeline.runtime.engines import peak_rss_bytes
+from pipeline.runtime.gpus import CPU, GPU
 from pipeline.schema import CANONICAL, SPANS
 from pipeline.service import Served
 from pipeline.spans import check_spans
@@ -45,6 +46,11 @@ class WaveTask:
     loose: Mapping[str, pa.DataType] = field(default_factory=dict)
     batch_rows: int | None = None
 
+    @property
+    def pool(self) -> str:
+        """The pool of workers that runs it: a stage of kind torch takes one with a GPU where there is one."""
+        return GPU if any(step.definition.kind == "torch" for step in self.steps) else CPU
+
 
 @dataclass
 class WaveReport:
@@ -52,7 +58,8 @@ class WaveReport:
 
     outputs: sidecars written, by stage. cpu_s: CPU-seconds by stage, `read` and `write` included. failed: doc_ids by
     stage. n_open: rows that a later run has to ask again, by stage; a sidecar with some has a recipe of its own.
-    gated_out: rows outside the gate, by stage. n_bytes: of text; peak_rss: bytes.
+    gated_out: rows outside the gate, by stage. n_bytes: of text; peak_rss: bytes. wall_s: seconds in the
+    worker, and devices: hardware, by stage of kind torch; began, ended: of the task, seconds since the epoch.
     """
 
     shard: Shard
@@ -64,6 +71,10 @@ class WaveReport:
     gated_out: dict[str, int] = field(default_factory=dict)
     n_bytes: int = 0
     peak_rss: int = 0
+    wall_s: dict[str, float] = field(default_factory=dict)
+    devices: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.time)
+    ended: float = 0.0
 
 
 _LOADED: dict[str, Annotate] = {}
@@ -126,7 +137,11 @@ def annotate_shard(task: WaveTask) -> WaveReport:
         }
         clock.lap("read")
         for step in task.steps:
+            began = time.monotonic()
             table = run_stage(step, columns, task.shard, report)
+            if step.definition.kind == "torch":
+                report.wall_s[step.name] = report.wall_s.get(step.name, 0.0) + time.monotonic() - began
+                report.devices[step.name] = getattr(load_once(step), "device", "CPU")
             results[step.name].append(table)
             columns |= {f"{step.name}.{name}": table[name] for name in table.column_names}
             clock.lap(step.name)
@@ -145,6 +160,7 @@ def annotate_shard(task: WaveTask) -> WaveReport:
     clock.lap("write")
     report.n_bytes = task.shard.text_bytes
     report.peak_rss = peak_rss_bytes()
+    report.ended = time.time()
     return report
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from pipeline.build.losses import check_columns, loss_fault, loss_lines
-from pipeline.config.phases import Wave, phases
+from pipeline.config.phases import GlobalPhase, Wave, consecutive, phases
 from pipeline.config.run_file import GlobalStep, derived_inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
 from pipeline.errors import InputError, LeaseError, QuarantineError
@@ -48,9 +48,12 @@ class Build:
         with self.recorded():
             self.ingest()
             self.derive()
-            for phase in phases(self.session.run_file):
-                with self.timed(phase.label):
-                    self.session.wave(phase) if isinstance(phase, Wave) else self.global_step(phase.step)
+            for group in consecutive(phases(self.session.run_file)):
+                with self.timed(", ".join(phase.label for phase in group)):
+                    if isinstance(group[0], GlobalPhase):
+                        self.global_step(group[0].step)
+                    else:
+                        self.session.wave(*(phase for phase in group if isinstance(phase, Wave)))
             self.remember_recipes()
             self.release()
             self.sweep()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline import __version__
-from pipeline.cli import index, label, releases, stores, train
+from pipeline.cli import index, label, models, releases, stores, train
 from pipeline.cli.finished import finished_build
 from pipeline.cli.options import (
     check_target,
@@ -97,6 +97,8 @@ def run(
     engine: str,
     workers: int | None,
     address: str | None,
+    gpus: int | None,
+    gpu_share: float,
     partitions: int | None,
     batch_rows: int | None,
     as_json: bool,
@@ -118,7 +120,7 @@ def run(
     store = open_store(store_url)
     parsed = load_run(run_path, store=store)
     services = open_services(store, servers_path)
-    opened_engine = start_engine(parsed, engine, workers, address, progress)
+    opened_engine = start_engine(parsed, engine, workers, address, progress, gpus, gpu_share)
     try:
         session = Session(parsed, store, opened_engine, progress, partitions, batch_rows, services)
         record = Build(session).run()
@@ -333,7 +335,7 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 
 for command in (
-    *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS,
+    *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS, *models.COMMANDS,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -77,21 +77,27 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
                      "worker."),
         click.option("--workers", type=int, help="Number of processes.  [default: all cores]"),
         click.option("--address", help="Address of a running Ray cluster.  [default: start Ray on this machine]"),
+        click.option("--gpus", type=int, help="GPUs for stages that run models; 0: on the CPU.  [default: all]"),
+        click.option("--gpu-share", type=float, default=1.0, show_default=True,
+                     help="Share of a GPU that one of their workers takes; 0.5 puts two on each."),
     ):  # fmt: skip
         command = option(command)
     return command
 
 
 def start_engine(
-    run: RunFile, kind: str, workers: int | None, address: str | None, progress: Progress
-) -> Engine:
+    run: RunFile, kind: str, workers: int | None, address: str | None, progress: Progress,
+    gpus: int | None = None, gpu_share: float = 1.0,
+) -> Engine:  # fmt: skip
     """Return the engine of a run, and report which one `auto` chose.
 
     Raises: InputError if the inputs cannot be listed; UsageError for an address of an engine that takes none.
     """
     from pipeline.runtime.engines import choose_engine, open_engine
+    from pipeline.runtime.gpus import Gpus
     from pipeline.storage.store import list_inputs
 
+    chosen = Gpus(gpus, gpu_share)
     if kind == "local" and address is not None:
         raise UsageError("--address is of a Ray cluster, and --engine is local; leave one of them out")
 
@@ -103,7 +109,7 @@ def start_engine(
     if reason:
         progress.say(reason)
         progress.event("engine", engine=kind, reason=reason)
-    return open_engine(kind, workers, address)
+    return open_engine(kind, workers, address, chosen)
 
 
 def print_record(record: RunRecord, store: Store, as_json: bool) -> None:

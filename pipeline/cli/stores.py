@@ -69,7 +69,7 @@ def import_(
 @json_option
 def release(
     run_path: str, store_url: str, name: str, mix: str | None, force: bool, engine: str, workers: int | None,
-    address: str | None, quiet: bool, as_json: bool,
+    address: str | None, gpus: int | None, gpu_share: float, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write another release of a finished store; fail if that would need new measurements.
 
@@ -85,7 +85,7 @@ def release(
     progress = Progress(quiet=quiet, as_json=as_json)
     overrides = {"release": {"name": name}} | ({"mix": {"default": mix}} if mix else {})
     run = load_run(run_path, overrides, store)
-    opened_engine = start_engine(run, engine, workers, address, progress)
+    opened_engine = start_engine(run, engine, workers, address, progress, gpus, gpu_share)
     try:
         record = cut_release(run, store, opened_engine, progress, force)
     finally:

@@ -160,6 +160,35 @@ def head(
 
 @train.command()
 @files_argument
+@click.option("--base", required=True, help="The encoder: a folder, or org/name@commit that was fetched.")
+@out_option("a folder")
+@click.option("--prefix", default="", help="Text that the encoder expects before each document.")
+@click.option(
+    "--length", type=click.IntRange(8), help="Tokens of a document to read.  [default: all, up to 512]"
+)
+@label_options
+def encoder(
+    files: tuple[str, ...], base: str, out: str, prefix: str, length: int | None, label: str, good: str | None,
+    fold: str | None, n_folds: int, settings: str | None, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Train a layer on a frozen encoder; write the model, which classifiers.transformer loads, with its evaluation.
+
+    Needs the extra `models`. Nothing is drawn, so --seed has no effect.
+
+    Example: bicorpus train encoder labels.parquet --base models/bge-m3 --label score --good keep --out value
+    """
+    from pipeline.errors import UsageError
+
+    if settings:
+        raise UsageError("--settings: train encoder has none; use --prefix and --length")
+    data = _module("data").read_labelled(_read(files), label, good, fold, n_folds)
+    if "text" not in data.table.column_names:
+        raise UsageError("no column 'text' in the labelled files")
+    _print(_module("encoder").train_encoder(data, base, out, prefix, length), as_json)
+
+
+@train.command()
+@files_argument
 @out_option(".arpa")
 @click.option("--lang", help="Documents to use, such as zh, if the files have several languages.")
 @click.option("--order", type=click.IntRange(2, 6), default=5, show_default=True, help="Longest n-grams.")

@@ -334,6 +334,9 @@ class _Parser:
         for key in step.files:
             if key in settings:
                 settings[key] = self.resolve_files(settings[key], f"{where}.config.{key}")
+        for key in getattr(step, "models", ()):
+            if key in settings:
+                settings[key] = resolve_models(settings[key], self.folder, f"{where}.config.{key}")
         config = config_of(step, settings, f"{where}.config")
         definition = reading_named(step, config)
         common: dict[str, Any] = dict(
@@ -512,6 +515,14 @@ class _Parser:
             columns=parse_mapping(section.get("columns"), f"{where}.columns"),
             seed=parse_whole(section.get("seed", 0), f"{where}.seed"),
         )  # fmt: skip
+
+
+def resolve_models(value: Any, folder: Path, where: str) -> Any:  # Any: YAML
+    """Resolve models of a config that are folders relative to the run file; names of a hub stay as they are."""
+    if isinstance(value, dict):
+        return {name: resolve_models(item, folder, f"{where}.{name}") for name, item in value.items()}
+    path = os.path.join(folder, os.path.expanduser(parse_text(value, where)))
+    return path if os.path.isdir(path) else value
 
 
 def _columns(section: Any, where: str) -> dict[str, str | tuple[str, ...]]:  # Any: YAML

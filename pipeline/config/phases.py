@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -81,6 +81,21 @@ def phases(run: RunFile) -> list[RunPhase]:
             done.add(step.name)
             del pending[step.name]
     return order
+
+
+def consecutive(order: Sequence[RunPhase]) -> list[list[RunPhase]]:
+    """Group waves that no global step separates, so that a shard can take them one after another.
+
+    A wave that asks a server is a group of its own: it runs elsewhere, and what follows depends on its answers.
+    """
+    groups: list[list[RunPhase]] = []
+    for phase in order:
+        last = groups[-1][-1] if groups else None
+        if isinstance(phase, Wave) and isinstance(last, Wave) and not (phase.asks or last.asks):
+            groups[-1].append(phase)
+        else:
+            groups.append([phase])
+    return groups
 
 
 def _closure(pending: Mapping[str, Step], done: set[str]) -> list[StageStep]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
 from pipeline.config.phases import RunPhase, phases
@@ -47,6 +48,8 @@ class Plan:
 
     core_s: CPU-seconds of the pending stages at the rates of earlier runs in the store; None if a stage has no rate.
     asks: what stages would ask servers.
+    models: stages that run models -> device and worker_s, hardware of the last run and seconds of workers at its rate,
+    or None for both.
     """
 
     ingest: list[dict[str, object]] = field(default_factory=list)
@@ -59,6 +62,7 @@ class Plan:
     mixes: dict[str, dict[str, float]] = field(default_factory=dict)
     core_s: float | None = None
     asks: dict[str, Expected] = field(default_factory=dict)
+    models: dict[str, dict[str, object]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -102,7 +106,9 @@ def make_plan(run: RunFile, state: State, services: Services | None = None) -> P
         if result is not None:
             recipes.results[phase.steps[0].name] = result
     plan.asks = expectations(run, recipes, state, shards, services)
-    plan.core_s = core_seconds(plan, state.store)
+    records = last_records(state.store)
+    plan.core_s = core_seconds(plan, records)
+    plan.models = model_seconds(plan, run, records)
     plan.warnings = [*changed_code(run, state, recipes), *missing_fields(missing)]
     plan.notes = [
         f"{step.name}: {line}"
@@ -112,11 +118,33 @@ def make_plan(run: RunFile, state: State, services: Services | None = None) -> P
     return plan
 
 
-def core_seconds(plan: Plan, store: Store) -> float | None:
+def last_records(store: Store) -> list[dict[str, Any]]:  # Any: JSON
+    """Records of recent runs, the oldest first."""
+    return [json.loads(store.get(key)) for key, _ in list(store.list("runs"))[-LAST_RUNS:]]
+
+
+def model_seconds(
+    plan: Plan, run: RunFile, records: list[dict[str, Any]]
+) -> dict[str, dict[str, object]]:  # Any: JSON
+    """Where pending stages that run models ran last, and seconds of workers at the rate of that run."""
+    found: dict[str, dict[str, object]] = {}
+    pending = {name: n for phase in plan.phases for name, n in phase.text_bytes.items()}
+    for step in run.annotate:
+        if step.definition.kind != "torch" or step.name not in pending:
+            continue
+        found[step.name] = {"device": None, "worker_s": None}
+        for record in records:
+            n_bytes, seconds = record["stage_bytes"].get(step.name), record.get("wall_s", {}).get(step.name)
+            if n_bytes and seconds is not None:
+                worker_s = round(seconds / n_bytes * pending[step.name], 1)
+                found[step.name] = {"device": record["devices"].get(step.name), "worker_s": worker_s}
+    return found
+
+
+def core_seconds(plan: Plan, records: list[dict[str, Any]]) -> float | None:  # Any: JSON
     """Estimate pending CPU-seconds from the rate of each stage, in CPU-seconds per byte, in recent runs."""
     rates: dict[str, float] = {}
-    for key, _ in list(store.list("runs"))[-LAST_RUNS:]:
-        record = json.loads(store.get(key))
+    for record in records:
         for name, n_bytes in record["stage_bytes"].items():
             if n_bytes:
                 rates[name] = record["cpu_s"].get(name, 0.0) / n_bytes
@@ -201,7 +229,7 @@ def step_facts(step: Step, recipes: Recipes) -> dict[str, object]:
     facts |= {
         f"config.{k}": digest(v)
         for k, v in dataclasses.asdict(step.config).items()
-        if k not in step.definition.files
+        if k not in (*step.definition.files, *getattr(step.definition, "models", ()))
     }
     facts |= {"gate": digest([c.plain() for c in step.gate]), "view": digest(plain_edits(step.view))}
     facts |= {name: recipes.static[name] for name in read_step_names(step, recipes)}
@@ -221,6 +249,14 @@ def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
                 "reused. Raise the version if its output changed"
             )
     return warnings
+
+
+def model_line(model: Mapping[str, object]) -> str:
+    """Where a stage runs its models, and for how long."""
+    where = "on workers with a GPU (--gpus, --gpu-share), on CPU workers where there is none"
+    if model["worker_s"] is None:
+        return f"{where}; no rate yet, run it on a part of the input first"
+    return f"{where}; about {model['worker_s']:,.0f} s of one worker at the rate of the last run, on {model['device']}"
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -248,6 +284,8 @@ def plan_lines(plan: Plan) -> list[str]:
         )
         for name, reason in phase.reasons.items():
             lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
+            if name in plan.models:
+                lines.append(f"  model  {name:<24} {model_line(plan.models[name])}")
     if plan.core_s:
         lines.append(
             f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, at the rates of the last runs"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class RunRecord:
     """The record of a run, stored under runs/.
 
     tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; seconds: wall time by phase.
+    wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
     open: rows by stage that a later run has to ask again.
     """
@@ -59,6 +61,8 @@ class RunRecord:
     cpu_s: dict[str, float] = field(default_factory=dict)
     stage_bytes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    wall_s: dict[str, float] = field(default_factory=dict)
+    devices: dict[str, str] = field(default_factory=dict)
     peak_rss: int = 0
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
@@ -114,11 +118,23 @@ class Session:
 
     # Annotation
 
-    def wave(self, phase: Wave) -> None:
-        """Run the pending stages of a wave, one task per shard."""
-        tasks = list(self.wave_tasks(phase))
+    def wave(self, *phases: Wave) -> None:
+        """Run the pending stages of consecutive waves, one task per shard and wave.
+
+        A shard takes the waves one after another and waits for no other shard: while one is on a GPU, others are
+        annotated by CPU stages.
+        """
+        tasks = [task for phase in phases for task in self.wave_tasks(phase)]
         if not tasks:
             return
+        chains: dict[str, deque[WaveTask]] = {}
+        for task in tasks:
+            chains.setdefault(task.shard.id, deque()).append(task)
+
+        def follow(report: WaveReport) -> WaveTask | None:
+            chain = chains[report.shard.id]
+            return chain.popleft() if chain else None
+
         self.record.tasks["annotate"] += len(tasks)
         self.record.text_tasks += sum(any(step.reads_text for step in task.steps) for task in tasks)
         names = sorted({step.name for task in tasks for step in task.steps})
@@ -127,7 +143,8 @@ class Session:
             reports: list[WaveReport] = []
             last_flush = time.monotonic()
             try:
-                for report in self.engine_of(phase).map(annotate_shard, tasks):
+                firsts = [chain.popleft() for chain in chains.values()]
+                for report in self.engine_of(phases[0]).map(annotate_shard, firsts, follow):
                     reports.append(report)
                     progress.step(report.n_bytes)
                     if time.monotonic() - last_flush > FLUSH_S:
@@ -209,6 +226,9 @@ class Session:
                 self.record.stage_bytes[name] = self.record.stage_bytes.get(name, 0) + report.n_bytes
             for name, seconds in report.cpu_s.items():
                 self.record.cpu_s[name] = round(self.record.cpu_s.get(name, 0.0) + seconds, 4)
+            for name, seconds in report.wall_s.items():
+                self.record.wall_s[name] = round(self.record.wall_s.get(name, 0.0) + seconds, 4)
+            self.record.devices |= report.devices
             for name, doc_ids in report.failed.items():
                 self.record.failed.setdefault(name, []).extend(doc_ids)
             self.record.peak_rss = max(self.record.peak_rss, report.peak_rss)

@@ -23,7 +23,12 @@ class ThreadEngine:
     ) -> None:
         self.abort, self.tick, self.n_threads = abort, tick, n_threads
 
-    def map(self, fn: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    def map(
+        self,
+        fn: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        follow: Callable[[Result], Task | None] | None = None,
+    ) -> Iterator[Result]:
         """See Engine.map."""
         with ThreadPoolExecutor(self.n_threads, thread_name_prefix="shard") as pool:
             running = {pool.submit(fn, task) for task in tasks}
@@ -31,7 +36,10 @@ class ThreadEngine:
                 while running:
                     done, running = wait(running, TICK_S, FIRST_COMPLETED)
                     self.tick()
-                    yield from (future.result() for future in done)
+                    for result in [future.result() for future in done]:
+                        if follow is not None and (task := follow(result)) is not None:
+                            running.add(pool.submit(fn, task))
+                        yield result
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self.abort()

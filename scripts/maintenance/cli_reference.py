@@ -29,6 +29,7 @@ ARGUMENTS = {
     "PATH...": "files and folders to read",
     "DOC_ID": "the document's id",
     "MODULE": "dotted name of the module with `STAGE` or `GLOBAL`",
+    "MODEL|RUN.yaml...": "models by name, `org/name@commit`, or run files that name them",
     "NAME": "the prefix of the columns",
     "FILES...": "Parquet, JSON Lines or CSV files",
     "SHEET.csv": "the [sheet](label.md#sheet) as CSV",

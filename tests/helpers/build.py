@@ -189,17 +189,22 @@ class Ended:
         return self
 
 
-def map_here(_: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+def map_here(
+    _: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any], follow: Callable[[Any], Any] | None = None
+) -> Iterator[Any]:
     """Run tasks one after another in this process, pickled like on the way to a worker and back, errors included.
 
     Any: tasks and results of any phase.
     """
-    for task in tasks:
-        call, argument = pickle.loads(pickle.dumps((fn, task)))
+    waiting = list(reversed(tasks))
+    while waiting:
+        call, argument = pickle.loads(pickle.dumps((fn, waiting.pop())))
         try:
             result = call(argument)
         except Exception as error:
             raise pickle.loads(pickle.dumps(error)) from error
+        if follow is not None and (following := follow(result)) is not None:
+            waiting.append(following)
         yield pickle.loads(pickle.dumps(result))
 
 
