@@ -26,7 +26,10 @@ from pipeline.runtime.progress import Progress
 from pipeline.storage.store import open_store
 
 WIDTH = 72
-CPU_STAGES = ["classifiers.language", "stages.signals", "classifiers.fluency", "classifiers.quality"]
+CPU_STAGES = [
+    "classifiers.language", "stages.signals", "classifiers.fluency", "classifiers.quality", "classifiers.toxicity",
+    "classifiers.domain", "stages.minhash", "stages.pii", "stages.cot", "stages.tokens",
+]  # fmt: skip
 
 
 class Recording(LocalEngine):
