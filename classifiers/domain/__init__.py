@@ -89,8 +89,8 @@ def load_model(path: str) -> Model:
     if not fits or bias.shape != (N_FAMILIES, len(LABELS)):
         raise ConfigError(
             f"domain.model {path} contains {weights.dtype} weights {weights.shape} of {len(labels)} labels; expected "
-            f"int8 weights ({N_FAMILIES}, up to {MAX_ROWS}, {len(LABELS)}) of the labels in classifiers.domain and a cell below "
-            f"{N_CELLS} per row; train it again with this version"
+            f"int8 weights ({N_FAMILIES}, up to {MAX_ROWS}, {len(LABELS)}) of the labels in classifiers.domain "
+            f"and a cell below {N_CELLS} per row; train it again with this version"
         )
     return Model(*pack(cells, weights), steps, bias)
 

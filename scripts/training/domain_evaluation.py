@@ -62,13 +62,9 @@ def evaluate(
         rows, odds = rows.filter(pl.Series(labelled)), odds[labelled]
         best, scores = domain.choose(np.rint(slopes[language] * odds * domain.ODDS_STEPS).astype(np.int64))
         right = is_accepted(rows)[np.arange(len(best)), best]
-        frames.append(
-            rows.with_columns(
-                pl.Series("found", [domain.LABELS[k] for k in best]),
-                pl.Series("score", scores),
-                pl.Series("right", right),
-            )  # fmt: skip
-        )
+        names = [domain.LABELS[k] for k in best]
+        found_columns = (pl.Series("found", names), pl.Series("score", scores), pl.Series("right", right))
+        frames.append(rows.with_columns(*found_columns))
     table = pl.concat(frames)
     if path:
         table.write_parquet(path)
@@ -79,23 +75,26 @@ def report(rows: pl.DataFrame, languages: list[str]) -> Iterator[str]:
     """Markdown tables of left-out labels: by domain, source and score, and the commonest errors."""
     for column in ("domain", "source"):
         yield f"\n| {column} | zh n | right | en n | right |\n|---|---|---|---|---|"
-        groups = rows.group_by(column, maintain_order=True).len().sort(column)
-        for name, n in groups.iter_rows():
-            if n >= 10 or column == "domain":
-                cells = []
-                for language in languages:
-                    here = rows.filter((pl.col(column) == name) & (pl.col("lang") == language))["right"]
-                    cells += [str(len(here)), f"{here.mean():.2f}" if len(here) else ""]
-                yield f"| {name} | {' | '.join(cells)} |"
+        for name, n in rows.group_by(column, maintain_order=True).len().sort(column).iter_rows():
+            if n < 10 and column != "domain":
+                continue
+            cells: list[str] = []
+            for language in languages:
+                right = rows.filter((pl.col(column) == name) & (pl.col("lang") == language))[
+                    "right"
+                ].to_numpy()
+                cells += [str(len(right)), f"{right.mean():.2f}" if len(right) else ""]
+            yield f"| {name} | {' | '.join(cells)} |"
     for language in languages:
         here = rows.filter(pl.col("lang") == language)
-        yield f"\nRight, {language}: {here['right'].mean():.3f} of {len(here)} documents"
+        right, scores = here["right"].to_numpy(), here["score"].to_numpy()
+        yield f"\nRight, {language}: {right.mean():.3f} of {len(here)} documents"
         wrong = here.filter(~pl.col("right"))
         common = Counter(zip(wrong["domain"], wrong["found"], strict=True)).most_common(12)
         yield "Commonest errors: " + "; ".join(f"{truth} as {name} {n}" for (truth, name), n in common)
         yield "\n| score | n | mean score | right |\n|---|---|---|---|"
         for low in np.arange(0, 1, 0.1):
-            bin_ = here.filter((pl.col("score") >= low) & (pl.col("score") < low + 0.1))
-            if len(bin_):
-                right, mean = bin_["right"].mean(), bin_["score"].mean()
-                yield f"| {low:.1f} to {low + 0.1:.1f} | {len(bin_)} | {mean:.2f} | {right:.2f} |"
+            inside = (scores >= low) & (scores < low + 0.1)
+            if inside.any():
+                mean = scores[inside].mean()
+                yield f"| {low:.1f} to {low + 0.1:.1f} | {inside.sum()} | {mean:.2f} | {right[inside].mean():.2f} |"

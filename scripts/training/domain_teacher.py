@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import os
 import re
 import sys
@@ -39,8 +40,8 @@ N_PASSAGES = 3
 WITHOUT = ("dictionary", "glosses")
 """Sources of entries instead of running text, which are not used."""
 MIN_TEXTS = {1: 3, 2: 5, 3: 8}
-"""Length of an n-gram (characters in Chinese) -> minimum number of texts; pairs of English words have that of 3, English
-words in Chinese text that of 4."""
+"""Length of an n-gram (characters in Chinese) -> minimum number of texts; pairs of English words need 6,
+English words in English text 3, in Chinese text 4."""
 MAX_NGRAMS = {"zh": 130_000, "en": 110_000}
 HEAD = 4000
 """Characters at the beginning of a text whose n-grams are counted."""
@@ -68,7 +69,7 @@ def ngrams(text: str, language: str) -> set[str]:
         words = [word for part in run.split() if (word := part.strip("'’").replace("’", "'"))]
         found.update(words)
         if language == "en":
-            found.update(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))
+            found.update(f"{a} {b}" for a, b in itertools.pairwise(words))
     if language == "zh":
         for run in _HAN.findall(lower):
             for n in (1, 2, 3):

@@ -30,7 +30,7 @@ import pyarrow as pa
 import scipy.sparse
 
 from classifiers import domain
-from classifiers.domain.features import LEVELS, MAX_ROWS
+from classifiers.domain.features import LEVELS, MAX_ROWS, pack
 from classifiers.linear.families import CHARACTERS, WORDS
 from classifiers.quality.features import N_CELLS, N_FAMILIES, list_features
 from scripts.training.domain_evaluation import calibrate, evaluate, fold_of, softmax
@@ -348,7 +348,7 @@ def predict(stored: dict[str, np.ndarray], rows: pl.DataFrame, family: int) -> n
             "language.label": pa.array([label] * len(rows)),
         }
     )
-    packed = domain.pack(stored["cells"], stored["weights"])
+    packed = pack(stored["cells"], stored["weights"])
     return (
         domain.find_odds(batch, domain.Model(*packed, stored["steps"], stored["bias"]))[0] / domain.ODDS_STEPS
     )
