@@ -56,8 +56,8 @@ def sum_weights(classes, starts, ngrams, urls, offsets, fold, families, index, p
     """Sum the weights of the distinct n-grams of each document, each times its level.
 
     Args: classes, starts, of a TextView; ngrams, the distinct n-grams of its documents, their numbers and the offsets
-    of the documents (`distinct`, `times` and `firsts` of `Ngrams`); urls, offsets, UTF-8 of the URLs; fold, of match text;
-    families, int64 (n_docs,); index, packed, see `pack`.
+    of the documents (`distinct`, `times` and `firsts` of `Ngrams`); urls, offsets, UTF-8 of the URLs; fold, of match
+    text; families, int64 (n_docs,); index, packed, see `pack`.
     Returns: int64 (n_docs, MAX_LABELS), sums; int64 (n_docs,), squared length of the vector of levels, 0 for a document
     whose text has no word.
     """

@@ -69,8 +69,8 @@ def measure(text: str, model: Model) -> tuple[str, float] | None:
             total += lane * int(LEVELS[min(n, len(LEVELS) - 1)])
         exact = total / length * float(model.steps[family]) + float(model.bias[family, k])
         odds.append(round(exact * ODDS_STEPS))
-    total = sum(math.exp((value - max(odds)) / ODDS_STEPS) for value in odds)
-    return LABELS[odds.index(max(odds))], 1 / total
+    powers = sum(math.exp((value - max(odds)) / ODDS_STEPS) for value in odds)
+    return LABELS[odds.index(max(odds))], 1 / powers
 
 
 @given(st.lists(texts(), min_size=1, max_size=4))
