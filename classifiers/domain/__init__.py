@@ -4,8 +4,9 @@ Reads canonical text and the words of its URL; writes the most probable of 26 do
 are those of nvidia/multilingual-domain-classifier, which published filters and mixes are based on. Choosing documents
 by domain is up to buckets and rules.
 
-Trained on Chinese and English. A document is represented by the sum of its n-grams divided by the square root of their
-number; without words in the vocabulary of the model, all domains are about equally probable and the score is low.
+Trained on Chinese and English: one weight table for texts in ideographs and kana, one for all others. The script of the
+language label selects the table, without a label the majority of the units. Without words in the vocabulary of the
+model, the score is low.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from classifiers.domain.features import MAX_ROWS, N_CELLS, pack, sum_weights
+from classifiers.domain.features import MAX_ROWS, pack, sum_weights
+from classifiers.linear.families import find_families
+from classifiers.quality.features import N_CELLS, N_FAMILIES
+from classifiers.quality.ngrams import find_ngrams
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
@@ -40,6 +44,9 @@ ODDS_STEPS, MAX_ODDS = 128, 16
 """Log-odds are in steps of 1/128; differences to the best label are limited to MAX_ODDS."""
 SCORE_STEPS = 1000
 """Scores have three decimals."""
+SHORT = 200
+"""Added to the squared length of the vector of levels, where an n-gram that occurs once has 4: a few n-grams are little
+evidence, so the log-odds of short texts are smaller."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +59,13 @@ class Config:
 class Model(NamedTuple):
     """Weights of all labels, adjacent in memory, so that all are read in one look-up.
 
-    rows: uint16 (N_CELLS,), and packed: uint64 (n_rows + 1, 8), see `domain_features.pack`. step: log-odds per unit of
-    weight. bias: float64 (n_labels,), log-odds.
+    rows: uint16 (2 families, N_CELLS), and packed: uint64 (2, n_rows + 1, 8), see `features.pack`. steps: float64 (2,),
+    log-odds per unit of a weighted sum. bias: float64 (2, n_labels), log-odds.
     """
 
     rows: np.ndarray
     packed: np.ndarray
-    step: float
+    steps: np.ndarray
     bias: np.ndarray
 
 
@@ -70,20 +77,22 @@ def load_model(path: str) -> Model:
     try:
         with np.load(path, allow_pickle=False) as stored:
             cells, weights, bias = stored["cells"], stored["weights"], stored["bias"]
-            step, labels = float(stored["step"]), tuple(stored["labels"].tolist())
+            steps, labels = stored["steps"], tuple(stored["labels"].tolist())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"domain.model {path}: {error}; expected a file of scripts/training/train_domain.py"
         ) from error
-    fits = labels == LABELS and weights.dtype == np.int8 and cells.dtype == np.uint32 and cells.ndim == 1
-    fits = fits and len(cells) <= MAX_ROWS and bool((cells < N_CELLS).all())
-    if not fits or weights.shape != (len(cells), len(LABELS)) or bias.shape != (len(LABELS),):
+    fits = labels == LABELS and weights.dtype == np.int8 and cells.dtype == np.uint32
+    fits = fits and cells.ndim == 2 and len(cells) == N_FAMILIES and cells.shape[1] <= MAX_ROWS
+    fits = fits and bool((cells < N_CELLS).all())
+    fits = fits and weights.shape == (*cells.shape, len(LABELS)) and steps.shape == (N_FAMILIES,)
+    if not fits or bias.shape != (N_FAMILIES, len(LABELS)):
         raise ConfigError(
             f"domain.model {path} contains {weights.dtype} weights {weights.shape} of {len(labels)} labels; expected "
-            f"int8 weights (up to {MAX_ROWS}, {len(LABELS)}) of the labels in classifiers.domain and a cell below "
-            f"{N_CELLS} per row; train it again with this version"
+            f"int8 weights ({N_FAMILIES}, up to {MAX_ROWS}, {len(LABELS)}) of the labels in classifiers.domain "
+            f"and a cell below {N_CELLS} per row; train it again with this version"
         )
-    return Model(*pack(cells, weights), step, bias)
+    return Model(*pack(cells, weights), steps, bias)
 
 
 def load(config: Config) -> Annotate:
@@ -93,20 +102,29 @@ def load(config: Config) -> Annotate:
 
 def annotate(batch: pa.Table, model: Model) -> pa.Table:
     """Label the documents of one batch."""
+    odds, empty = find_odds(batch, model)
+    best, scores = choose(odds)
+    labels = pa.DictionaryArray.from_arrays(pa.array(best, pa.int32(), mask=empty), pa.array(LABELS))
+    return pa.table([labels.cast(pa.string()), pa.array(scores, mask=empty)], schema=SCHEMA)
+
+
+def find_odds(batch: pa.Table, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of each label of each document, see `measure_odds`, and whether it is without a word."""
     text, (urls, offsets) = view(batch["text"]), utf8_buffers(batch["url"])
-    fold = load_tables().fold
-    totals, counts, own = sum_weights(
-        text.codes, text.classes, text.starts, urls, offsets, fold, model.rows, model.packed
+    families = find_families(text, batch["language.label"])
+    found, fold = find_ngrams(text, families), load_tables().fold
+    ngrams = (found.distinct, found.times, found.firsts)
+    totals, squares = sum_weights(
+        text.classes, text.starts, ngrams, urls, offsets, fold, families, model.rows, model.packed
     )
-    best, scores = choose(measure_odds(totals, counts, model))
-    labels = pa.DictionaryArray.from_arrays(pa.array(best, pa.int32(), mask=own == 0), pa.array(LABELS))
-    return pa.table([labels.cast(pa.string()), pa.array(scores, mask=own == 0)], schema=SCHEMA)
+    return measure_odds(totals, squares, families, model), squares == 0
 
 
-def measure_odds(totals: np.ndarray, counts: np.ndarray, model: Model) -> np.ndarray:
+def measure_odds(totals: np.ndarray, squares: np.ndarray, families: np.ndarray, model: Model) -> np.ndarray:
     """Log-odds of each label, in steps of 1/ODDS_STEPS: int64 (n_docs, n_labels)."""
-    sums = totals[:, : len(LABELS)] / np.sqrt(np.maximum(counts, 1))[:, None]
-    return np.rint((sums * model.step + model.bias) * ODDS_STEPS).astype(np.int64)
+    sums = totals[:, : len(LABELS)] / np.sqrt(squares + SHORT)[:, None]
+    odds = sums * model.steps[families][:, None] + model.bias[families]
+    return np.rint(odds * ODDS_STEPS).astype(np.int64)
 
 
 def choose(odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,12 +156,12 @@ _POWERS = _make_powers()
 
 STAGE = Stage(
     name="domain",
-    version=1,
+    version=2,
     config=Config,
-    reads=("text", "url"),
+    reads=("text", "url", "language.label"),
     writes=SCHEMA,
     load=load,
     files=("model",),
     data=(TABLES_PATH,),
-    optional=pa.schema({"url": pa.string()}),
+    optional=pa.schema({"url": pa.string(), "language.label": pa.string()}),
 )

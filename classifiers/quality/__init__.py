@@ -30,10 +30,11 @@ import pyarrow as pa
 from classifiers.linear.families import find_families
 from classifiers.linear.odds import to_scores, to_steps
 from classifiers.quality.features import N_CELLS, N_FAMILIES, N_ROWS, sum_weights
+from classifiers.quality.ngrams import find_ngrams
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
-from stages.kernels.text.text import TABLES_PATH, load_tables, view
+from stages.kernels.text.text import TABLES_PATH, view
 
 VALUE_PATH = package_file(__file__, "..", "models", "quality_value.npz")
 INTACT_PATH = package_file(__file__, "..", "models", "quality_intact.npz")
@@ -115,11 +116,13 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
     """Score the documents of one batch."""
     text = view(batch["text"])
     families = find_families(text, batch["language.label"])
-    fold = load_tables().fold
-    sums, counts = sum_weights(text.codes, text.classes, text.starts, fold, families, model.weights)
+    found = find_ngrams(text, families)
+    sums = sum_weights(
+        found.begins, found.distinct, found.times, found.firsts, found.shapes, families, model.weights
+    )
     scores = to_scores(to_steps(sums * model.steps[families] + model.bias[families]))
-    columns = dict(zip(SCORERS, scores.T, strict=True))
-    return pa.table([pa.array(columns[name], mask=counts == 0) for name in SCHEMA.names], schema=SCHEMA)
+    columns, empty = dict(zip(SCORERS, scores.T, strict=True)), found.begins[1:] == found.begins[:-1]
+    return pa.table([pa.array(columns[name], mask=empty) for name in SCHEMA.names], schema=SCHEMA)
 
 
 STAGE = Stage(

@@ -23,6 +23,8 @@ N_CELLS = 1 << HASH_BITS
 ORDERS = (3, 2)
 """Maximum n-gram length of each family, in tokens."""
 N_FAMILIES = len(ORDERS)
+N_SCORERS = 6
+"""Columns of a weight table."""
 LENGTHS = (32, 128, 512, 2048)
 PER_MILLE = (5, 15, 30, 60, 100, 150, 250, 400, 600)
 """Lower bounds of the steps of length, in tokens, and of shares."""
@@ -34,7 +36,8 @@ N_ROWS = N_CELLS + N_SHAPES
 SHAPES_PER_DOC = 1 + N_SHARES
 
 _NUMBER, _BREAK, _STRAY, _MARK = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(1 << 32)
-_SEEN_SLOTS = 1 << 14
+SEEN_SLOTS = 1 << 14
+"""Slots of the scratch of `note_features`."""
 
 
 LOG_STEP = 256
@@ -44,48 +47,53 @@ LOGS = np.rint(LOG_STEP * np.log1p(np.arange(1 << 12))).astype(np.int64)
 
 
 @njit(cache=True, nogil=True)
-def sum_weights(codes, classes, starts, fold, families, weights):  # type: ignore[no-untyped-def]
+def sum_weights(begins, distinct, times, firsts, shapes, families, weights):  # type: ignore[no-untyped-def]
     """Sum the weights of the n-grams of each document for all scorers, each distinct n-gram being looked up once.
 
     The first scorer takes the mean over all n-grams plus the weights of the shapes. The others take a vector of length
     one, whose entries are log(1 + number of occurrences) of each distinct n-gram, so the length of a document does not
     count.
 
-    Args: codes, classes, starts, a TextView; fold, of match text; families, int64 (n_docs,); weights, int16 (2, N_ROWS,
-    n_scorers), of a Model.
-    Returns: float64 (n_docs, n_scorers), in steps of the weights; int64 (n_docs,), number of n-grams of each document.
+    Args: begins, distinct, times, firsts, shapes, of `Ngrams`; families, int64 (n_docs,); weights, int16 (2, N_ROWS,
+    N_SCORERS), of a Model.
+    Returns: float64 (n_docs, N_SCORERS), in steps of the weights.
     """
-    n_docs, n_scorers = len(starts) - 1, weights.shape[2]
-    means, counts = np.zeros((n_docs, n_scorers)), np.zeros(n_docs, np.int64)
-    rows, shapes = make_rows(starts), np.empty(SHAPES_PER_DOC, np.int64)
-    seen, totals = np.empty(_SEEN_SLOTS, np.uint64), np.empty(n_scorers, np.int64)
-    times = np.zeros(N_CELLS, np.int32)
+    n_docs = len(begins) - 1
+    means = np.zeros((n_docs, N_SCORERS))
     for doc in range(n_docs):
-        family = families[doc]
-        n = note_features(codes, classes, fold, starts[doc], starts[doc + 1], family, seen, rows, shapes)
-        counts[doc] = n
+        n = begins[doc + 1] - begins[doc]
         if n == 0:
             continue
-        table = weights[family]
-        n_distinct = count_rows(rows, n, times)
-        totals[:] = 0
-        square = 0
-        for i in range(n_distinct):
-            row = rows[i]
-            n_times = times[row]
-            times[row] = 0
-            log = LOGS[min(n_times, len(LOGS) - 1)]
-            square += log * log
-            totals[0] += n_times * table[row, 0]
-            for k in range(1, n_scorers):
-                totals[k] += log * table[row, k]
+        low, high, table = firsts[doc], firsts[doc + 1], weights[families[doc]]
+        square, totals = add_rows(distinct[low:high], times[low:high], table)
         means[doc, 0] = totals[0] / n
-        for i in range(len(shapes)):
-            means[doc, 0] += table[shapes[i], 0]
+        for i in range(shapes.shape[1]):
+            means[doc, 0] += table[shapes[doc, i], 0]
         length = math.sqrt(square)
-        for k in range(1, n_scorers):
+        for k in range(1, N_SCORERS):
             means[doc, k] = totals[k] / length
-    return means, counts
+    return means
+
+
+@njit(cache=True, nogil=True)
+def add_rows(cells, times, table):  # type: ignore[no-untyped-def]
+    """Sum the weights of distinct cells, times their number for the first scorer and its logarithm for the others.
+
+    The sums are kept in registers; an array would be written to memory for each n-gram.
+    Returns: sum of squared logarithms; the sums of all scorers.
+    """
+    square = a = b = c = d = e = f = 0
+    for i in range(len(cells)):
+        row, n = cells[i], np.int64(times[i])
+        log = LOGS[min(n, len(LOGS) - 1)]
+        square += log * log
+        a += n * table[row, 0]
+        b += log * table[row, 1]
+        c += log * table[row, 2]
+        d += log * table[row, 3]
+        e += log * table[row, 4]
+        f += log * table[row, 5]
+    return square, (a, b, c, d, e, f)
 
 
 @njit(cache=True, nogil=True)
@@ -113,7 +121,7 @@ def list_features(codes, classes, starts, fold, families):  # type: ignore[no-un
     (n_docs, SHAPES_PER_DOC), rows of their shapes.
     """
     n_docs = len(starts) - 1
-    seen, buffer = np.empty(_SEEN_SLOTS, np.uint64), make_rows(starts)
+    seen, buffer = np.empty(SEEN_SLOTS, np.uint64), make_rows(starts)
     rows, begins = np.empty(3 * len(codes), np.int32), np.zeros(n_docs + 1, np.int64)
     shapes = np.empty((n_docs, SHAPES_PER_DOC), np.int64)
     for doc in range(n_docs):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.domain import LABELS, MODEL_PATH, ODDS_STEPS, STAGE, Config, Model, choose, load_model
-from classifiers.domain.features import HASH_BITS, MAX_SUM, N_CELLS, OFFSET, STEM_LETTERS, pack
+from classifiers.domain import LABELS, MODEL_PATH, ODDS_STEPS, SHORT, STAGE, Config, Model, choose, load_model
+from classifiers.domain.features import LEVELS, MAX_SUM, OFFSET, has_word, pack
+from classifiers.linear.families import families_by_units
 from classifiers.linear.train import Settings
 from classifiers.linear.train_classes import fit_classes
+from classifiers.quality.features import N_CELLS, list_features
 from pipeline.errors import ConfigError
-from stages.kernels.text.tables import load_tables
+from stages.kernels.text.text import load_tables, view
 from tests.helpers.paths import TESTS
 from tests.helpers.strategies import texts
-
-MASK = (1 << 64) - 1
-ODD_A, ODD_B, STEM = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95, 0x5DEECE66D
-CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.text.tables
-TOKEN = re.compile(
-    r"(?P<single>[HKU][mo]*)|(?P<word>[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<end>[onpym'])"
-)
 
 LINES = (TESTS / "domain_texts.tsv").read_text("utf-8").splitlines()
 TEXTS = [tuple(line.split("\t")) for line in LINES]
@@ -50,61 +44,33 @@ def annotate(docs: Sequence[str | None], urls: Sequence[str | None] | None = Non
     return STAGE.load(Config())(batch).to_pylist()
 
 
-def mix(value: int) -> int:
-    """SplitMix64's finaliser on Python integers."""
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
-    return value ^ (value >> 31)
-
-
-def unit_key(codes: list[int]) -> int:
-    """Hash of a unit's match text."""
-    fold, state = load_tables().fold, ODD_B
-    for code in codes:
-        if fold[code]:
-            state = ((state ^ int(fold[code])) * ODD_A) & MASK
-            state ^= state >> 32
-    return mix(state) | 1
-
-
-def cells_of(text: str) -> list[int]:
-    """Cells of a text's n-grams by the definition, from a spelling of the text with a letter for each class."""
-    classes = load_tables().classes
-    spelled = "".join("'" if c in "'\u2019" else CLASS_LETTERS[classes[ord(c)]] for c in text)
-    runs: list[list[tuple[int, bool]]] = [[]]
-    hashes = []
-    for match in TOKEN.finditer(spelled):
-        if match["end"] or match.group()[0] == "0":
-            runs.append([])
-            continue
-        codes = [ord(char) for char in text[match.start() : match.end()]]
-        runs[-1].append((unit_key(codes), match["single"] is not None))
-        hashes.append(mix(unit_key(codes)))
-        if len(codes) > STEM_LETTERS:
-            hashes.append(mix(unit_key(codes[:STEM_LETTERS]) ^ STEM))
-    for run in runs:
-        pairs = [mix((a * ODD_A + b) & MASK) for (a, _), (b, _) in itertools.pairwise(run)]
-        hashes += pairs
-        for i, pair in enumerate(pairs[:-1]):
-            if all(single for _, single in run[i : i + 3]):
-                hashes.append(mix((pair * ODD_A + run[i + 2][0]) & MASK))
-    return [value >> (64 - HASH_BITS) for value in hashes]
+def features_of(text: str) -> tuple[int, Counter[int]]:
+    """Family of a text, and its n-gram cells with their numbers, by the features of the quality models."""
+    seen = view(pa.array([text], pa.large_string()))
+    family = families_by_units(seen.classes, seen.starts, np.arange(1))
+    cells, _, _ = list_features(seen.codes, seen.classes, seen.starts, load_tables().fold, family)
+    if not has_word(seen.classes, 0, len(seen.classes)):
+        return int(family[0]), Counter()
+    return int(family[0]), Counter(cells.tolist())
 
 
 def measure(text: str, model: Model) -> tuple[str, float] | None:
-    """Label and score by the definition."""
-    cells = cells_of(text)
+    """Label and score by the definition, one n-gram and label at a time."""
+    family, cells = features_of(text)
     if not cells:
         return None
-    rows = [int(model.rows[cell]) for cell in cells]
+    length = math.sqrt(SHORT + sum(int(LEVELS[min(n, len(LEVELS) - 1)]) ** 2 for n in cells.values()))
     odds = []
     for k in range(len(LABELS)):
-        lane = [(int(model.packed[row, k // 4]) >> (16 * (k % 4)) & 0xFFFF) - OFFSET for row in rows if row]
-        odds.append(
-            round((sum(lane) / math.sqrt(len(cells)) * model.step + float(model.bias[k])) * ODDS_STEPS)
-        )
-    total = sum(math.exp((value - max(odds)) / ODDS_STEPS) for value in odds)
-    return LABELS[odds.index(max(odds))], 1 / total
+        total = 0
+        for cell, n in cells.items():
+            row = int(model.rows[family, cell])
+            lane = (int(model.packed[family, row, k // 4]) >> (16 * (k % 4)) & 0xFFFF) - OFFSET if row else 0
+            total += lane * int(LEVELS[min(n, len(LEVELS) - 1)])
+        exact = total / length * float(model.steps[family]) + float(model.bias[family, k])
+        odds.append(round(exact * ODDS_STEPS))
+    powers = sum(math.exp((value - max(odds)) / ODDS_STEPS) for value in odds)
+    return LABELS[odds.index(max(odds))], 1 / powers
 
 
 @given(st.lists(texts(), min_size=1, max_size=4))
@@ -125,7 +91,7 @@ def test_long_texts_equal_the_plain_measure(language: str) -> None:
     """Sums over more n-grams than one packed sum can hold are correct."""
     text = "\n".join(text for code, _, _, text in TEXTS if code == language)
     expected = measure(text, load_model(MODEL_PATH))
-    assert len(cells_of(text)) > 2 * MAX_SUM
+    assert len(features_of(text)[1]) > 2 * MAX_SUM
     assert expected is not None
     (row,) = annotate([text])
     assert row["label"] == expected[0]
@@ -208,9 +174,9 @@ def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
     good = dict(np.load(MODEL_PATH))
     broken = {
         "labels": {**good, "labels": np.array(LABELS[::-1])},
-        "shape": {**good, "weights": good["weights"][:, :5]},
+        "shape": {**good, "weights": good["weights"][:, :, :5]},
         "cells": {**good, "cells": good["cells"] + np.uint32(N_CELLS)},
-        "field": {name: value for name, value in good.items() if name != "step"},
+        "field": {name: value for name, value in good.items() if name != "steps"},
     }
     for name, arrays in broken.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
@@ -220,23 +186,23 @@ def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
             load_model(str(tmp_path / f"{name}.npz"))
 
 
-def test_a_call_without_urls_equals_one_with_null() -> None:
-    """The column url may be absent."""
-    docs = [text for _, text in COMMON]
-    assert STAGE.load(Config())(
-        pa.table({"text": pa.array(docs, pa.large_string())})
-    ).to_pylist() == annotate(docs)
-
-
 def test_packing_keeps_every_weight() -> None:
     """Each lane contains its weight, and a cell without weights has row 0."""
     random = np.random.default_rng(0)
-    weights, cells = random.integers(-127, 128, (50, 26)).astype(np.int8), random.permutation(N_CELLS)[:50]
+    weights = random.integers(-127, 128, (2, 50, 26)).astype(np.int8)
+    cells = np.stack([random.permutation(N_CELLS)[:50] for _ in range(2)])
     rows, packed = pack(cells, weights)
-    for k in range(26):
-        lane = (packed[rows[cells], k // 4] >> np.uint64(16 * (k % 4))) & np.uint64(0xFFFF)
-        assert (lane.astype(np.int64) - OFFSET == weights[:, k]).all()
-    assert np.count_nonzero(rows) == 50
+    for family in range(2):
+        for k in range(26):
+            lane = packed[family, rows[family, cells[family]], k // 4] >> np.uint64(16 * (k % 4))
+            assert ((lane & np.uint64(0xFFFF)).astype(np.int64) - OFFSET == weights[family, :, k]).all()
+    assert np.count_nonzero(rows) == 100
+
+
+def test_a_call_without_urls_equals_one_with_null() -> None:
+    """The column url may be absent."""
+    batch = pa.table({"text": pa.array([text for _, text in COMMON], pa.large_string())})
+    assert STAGE.load(Config())(batch).to_pylist() == annotate([text for _, text in COMMON])
 
 
 def test_training_finds_what_separates() -> None:

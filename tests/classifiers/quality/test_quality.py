@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,15 +30,9 @@ from classifiers.quality import (
 from classifiers.quality.features import LENGTHS, N_CELLS, N_STEPS, ORDERS, PER_MILLE
 from pipeline.errors import ConfigError
 from stages.kernels.text.tables import load_tables
+from tests.helpers.ngrams import CLASS_LETTERS, MASK, ODD_A, TOKEN, mix, unit_key
 from tests.helpers.paths import DEV_DATA
 from tests.helpers.strategies import texts
-
-MASK = (1 << 64) - 1
-ODD_A, ODD_B = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95
-CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.text.tables
-TOKEN = re.compile(
-    r"(?P<unit>[HKU][mo]*|[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<line>n[ns]*)|(?P<mark>[py'])|(?P<stray>[mo])"
-)
 
 ZH = (
     "光合作用是植物、藻类和某些细菌利用光能，把二氧化碳和水转化为有机物并释放氧气的过程。这一过程发生在叶绿体中，"
@@ -58,23 +51,6 @@ def annotate(docs: Sequence[str | None], labels: Sequence[str | None]) -> list[d
         {"text": pa.array(docs, pa.large_string()), "language.label": pa.array(labels, pa.string())}
     )
     return STAGE.load(Config())(batch).to_pylist()
-
-
-def mix(value: int) -> int:
-    """SplitMix64's finaliser on Python integers."""
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
-    return value ^ (value >> 31)
-
-
-def unit_key(codes: list[int]) -> int:
-    """Hash of a unit's match text."""
-    fold, state = load_tables().fold, ODD_B
-    for code in codes:
-        if fold[code]:
-            state = ((state ^ int(fold[code])) * ODD_A) & MASK
-            state ^= state >> 32
-    return mix(state) | 1
 
 
 def measure(text: str, family: int, model: Model) -> list[float] | None:
