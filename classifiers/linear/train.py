@@ -24,7 +24,8 @@ class Settings:
     epochs: passes over the examples. rate: learning rate of AdaGrad. decay: weight decay, applied each time a feature
     occurs. dropout: share of n-grams left out of an example each time, so that no rare n-gram decides alone. root:
     divide the sum of n-grams by the square root of their number rather than by their number, so that a few strong ones
-    count for more. seed: of the order of examples and of dropout.
+    count for more. least: an example with fewer n-grams counts as having this many, so that a few words do not weigh
+    like a whole text. seed: of the order of examples and of dropout.
     """
 
     epochs: int = 6
@@ -32,6 +33,7 @@ class Settings:
     decay: float = 1e-4
     dropout: float = 0.5
     root: bool = False
+    least: int = 1
     seed: int = 1
 
 
@@ -61,7 +63,7 @@ def fit(
         order = chosen[random.permutation(len(chosen))]
         _pass(
             rows, starts, shapes, labels, importance, order, weights, squares, state, settings.rate,
-            settings.decay, settings.dropout, settings.root, np.uint64(random.integers(1 << 62)),
+            settings.decay, settings.dropout, settings.root, settings.least, np.uint64(random.integers(1 << 62)),
         )  # fmt: skip
     return weights, float(state[0])
 
@@ -81,6 +83,7 @@ def _pass(  # type: ignore[no-untyped-def]  # numba infers types
     decay,
     dropout,
     root,
+    least,
     seed,
 ):
     """One pass of AdaGrad over the examples in this order; changes weights, squares and state in place."""
@@ -97,7 +100,9 @@ def _pass(  # type: ignore[no-untyped-def]  # numba infers types
         total = 0.0
         for i in range(n):
             total += weights[kept[i]]
-        size = math.sqrt(n) if root else float(n)
+        size = float(max(n, least))
+        if root:
+            size = math.sqrt(size)
         odds = state[0] + total / size
         for shape in shapes[doc]:
             odds += weights[shape]

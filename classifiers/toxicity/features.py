@@ -3,8 +3,9 @@
 Tokens are single ideographs, kana and emoji, and words of other scripts, all in match text. Spaces and marks such as *
 or . between ideographs are ignored. In a word, asterisks are kept, digits and marks between letters are replaced by the
 letters that they represent, a letter repeated three or more times counts once, and letters spelled one by one form one
-word. The features of a token are the token itself and the 2-grams and 3-grams that end with it; for words, also their
-first and last letters. Other punctuation and line breaks end n-grams.
+word. The features of a token are the token itself, the 2-gram and, for ideographs, the 3-gram that end with it; for
+words, also their first and last letters. Other punctuation and line breaks end n-grams and are no tokens, so that
+runs of marks say nothing.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from stages.kernels.text.hashing import ODD_A, mix, step
 from stages.kernels.text.tables import DIGIT, HAN, HANGUL, LATIN, MARK, OTHER, SPACE, SYMBOL
 from stages.kernels.text.units import unit_end
 
-HASH_BITS = 19
+HASH_BITS = 18
 N_CELLS = 1 << HASH_BITS
 N_FAMILIES = 2
 """Languages written without spaces between words, and all others; see `classifiers.linear.families.find_families`."""
 N_ROWS = N_CELLS + N_FAMILIES
 """Rows of the weight table: one cell per feature hash, then one per family."""
+LEAST = 48
+"""A window with fewer features counts as having this many, so that two or three words do not weigh like a passage."""
+N_SCORERS = 2
+"""Columns of the weight table: contempt and abuse, and self-harm."""
 BLOCK = 32
 """Tokens per block; a window, the unit of scoring, consists of two adjacent blocks."""
 MAX_LETTERS = 24
 """Maximum number of letters of a word that are used."""
-PER_TOKEN = 7
+PER_TOKEN = 6
 """Maximum number of features per token."""
 
 _EMOJI = 0x1F000
@@ -45,46 +50,79 @@ _FIRST_LETTER = np.uint32(ord("a"))
 
 @njit(cache=True, nogil=True)
 def list_features(codes, classes, starts, fold):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Features of each document as a whole, for training.
+    """Distinct features of each document as a whole, for training.
 
     Returns: int32, cells of all documents; int64 (n_docs + 1,), offsets of the documents in them.
     """
     n_docs = len(starts) - 1
     begins, out = np.zeros(n_docs + 1, np.int64), np.empty(PER_TOKEN * len(codes), np.int32)
     rows, ends = make_room(starts)
+    seen = np.zeros(N_CELLS, np.int32)
     for doc in range(n_docs):
         n_blocks = note_features(codes, classes, fold, starts[doc], starts[doc + 1], rows, ends)
-        n = ends[n_blocks - 1] if n_blocks else 0
-        out[begins[doc] : begins[doc] + n] = rows[:n]
-        begins[doc + 1] = begins[doc] + n
+        at = begins[doc]
+        for i in range(ends[n_blocks - 1] if n_blocks else 0):
+            if seen[rows[i]] != doc + 1:
+                seen[rows[i]] = doc + 1
+                out[at] = rows[i]
+                at += 1
+        begins[doc + 1] = at
     return out[: begins[n_docs]], begins
 
 
 @njit(cache=True, nogil=True)
-def sum_windows(codes, classes, starts, fold, weights):  # type: ignore[no-untyped-def]
+def sum_windows(codes, classes, starts, fold, weights, floors):  # type: ignore[no-untyped-def]
     """Sum the weights of each window of each document, divided by the square root of its number of features.
 
-    Args: codes, classes, starts, a TextView; fold, of match text; weights, int16 (N_ROWS,).
-    Returns: float64, sums of all windows; int64 (n_docs + 1,), offsets of the documents in them.
+    A window with a sum above its floor, which few are, is summed again with each distinct feature counted once, so that
+    a word repeated through a table or a cheer does not decide.
+
+    Args: codes, classes, starts, a TextView; fold, of match text; weights, int16 (N_ROWS, N_SCORERS); floors, float64
+    (n_docs, N_SCORERS), in steps of the weights.
+    Returns: float64 (n_windows, N_SCORERS), sums of all windows; int64 (n_docs + 1,), offsets of the documents in them.
     """
     n_docs = len(starts) - 1
-    begins, sums = np.zeros(n_docs + 1, np.int64), np.empty(len(codes) // BLOCK + n_docs + 1)
+    begins, sums = np.zeros(n_docs + 1, np.int64), np.empty((len(codes) // BLOCK + n_docs + 1, N_SCORERS))
     rows, ends = make_room(starts)
+    seen, now = np.zeros(N_CELLS, np.int32), 0
     for doc in range(n_docs):
         n_blocks = note_features(codes, classes, fold, starts[doc], starts[doc + 1], rows, ends)
         at = begins[doc]
-        done = total = before = n_before = 0
+        begin = done = toxic_before = harm_before = 0
         for block in range(n_blocks):
-            total = 0
+            toxic = harm = 0  # a loop over scorers takes a quarter longer
             for i in range(done, ends[block]):
-                total += weights[rows[i]]
-            n = ends[block] - done
+                toxic += weights[rows[i], 0]
+                harm += weights[rows[i], 1]
             if block > 0 or n_blocks == 1:
-                sums[at] = (before + total) / np.sqrt(n_before + n)
+                size = np.sqrt(max(ends[block] - begin, LEAST))
+                sums[at, 0], sums[at, 1] = (toxic_before + toxic) / size, (harm_before + harm) / size
+                if sums[at, 0] > floors[doc, 0] or sums[at, 1] > floors[doc, 1]:
+                    now += 1
+                    sum_distinct(rows, begin, ends[block], weights, seen, now, sums[at])
                 at += 1
-            before, n_before, done = total, n, ends[block]
+            begin, toxic_before, harm_before, done = done, toxic, harm, ends[block]
         begins[doc + 1] = at
     return sums[: begins[n_docs]], begins
+
+
+@njit(cache=True, nogil=True)
+def sum_distinct(rows, begin, end, weights, seen, now, sums):  # type: ignore[no-untyped-def]
+    """Sum one window with each feature counted once.
+
+    Args: rows[begin:end], the cells of its features; seen, int32 (N_CELLS,), with `now` for no cell yet.
+    Writes sums, float64 (N_SCORERS,), and seen.
+    """
+    toxic = harm = n = 0
+    for i in range(begin, end):
+        row = rows[i]
+        if seen[row] != now:
+            seen[row] = now
+            n += 1
+            toxic += weights[row, 0]
+            harm += weights[row, 1]
+    size = np.sqrt(max(n, LEAST))
+    sums[0], sums[1] = toxic / size, harm / size
 
 
 @njit(cache=True, nogil=True)
@@ -132,7 +170,7 @@ def note_features(codes, classes, fold, start, end, rows, ends):  # type: ignore
         if last:
             both = mix(last * ODD_A + key)
             n_rows = note_cell(both, rows, n_rows)
-            if pair:
+            if pair and kind >= HAN:
                 n_rows = note_cell(mix(pair * ODD_A + key), rows, n_rows)
         for size in range(4, min(n_letters, 5) + 1):
             n_rows = note_cell(hash_letters(letters, 0, size, _HEAD), rows, n_rows)
@@ -146,7 +184,7 @@ def note_features(codes, classes, fold, start, end, rows, ends):  # type: ignore
 @njit(cache=True, nogil=True, inline="always")
 def note_cell(key, rows, n_rows):  # type: ignore[no-untyped-def]
     """Append the cell of a feature; returns the new number of features."""
-    rows[n_rows] = mix(key) >> np.uint64(64 - HASH_BITS)
+    rows[n_rows] = key >> np.uint64(64 - HASH_BITS)
     return n_rows + 1
 
 

@@ -22,11 +22,7 @@ import yaml
 from scripts.training.toxicity_phrases import read_phrases
 
 PHRASES_PATH = Path(__file__).with_name("toxicity_phrases.txt")
-ABUSIVE = (
-    "vulgarity sex limerick hphobia misogyny ethnic racism black-humor privates misandry riddles songs-poems "
-    "definitions politics religion miscellaneous drugs"
-).split()
-"""Offensive sections of fortune-mod. Their texts are positive examples only if the teacher agrees."""
+SELF_HARM_PATH = Path(__file__).with_name("self_harm_phrases.txt")
 NEUTRAL = frozenset(
     "gay gays homosexual homosexuals queer negro black blacks jew jews jewish muslim muslims islam lesbian lesbians "
     "penis penises vagina anus semen breast breasts sex sexual rapist racist racism nazi nazis kill die death blood "
@@ -40,6 +36,30 @@ BODIES = frozenset(
     "卖淫 嫖娼 乱伦".split()
 )
 """Listed Chinese words for bodies and crimes, which are not abuse by themselves."""
+SEXUAL = frozenset(
+    (
+        "anal anus ass asses bdsm blowjob blowjobs bondage boob boobs busty butt clit cock cocks creampie cum "
+        "cumshot dick dicks dildo erotic fetish fuck fucked fucking gangbang handjob hardcore horny lesbian milf "
+        "naked nude nudes orgasm orgy penis porn porno pornstar pornstars pussies pussy sex sexy shemale slut "
+        "sluts squirting strapon threesome tit tits topless trannies tranny twink twinks vagina whore xxx"
+    ).split()
+)
+"""English words of adult pages: a list of them is pornography, which is not contempt."""
+GROUPS = {
+    "zh": (
+        "女人 男人 女性 男性 女生 男生 女孩 男孩 姑娘 妇女 女权 黑人 白人 亚裔 非裔 华人 外国人 老外 日本人 "
+        "韩国人 美国人 印度人 非洲人 中国人 河南人 东北人 上海人 北京人 广东人 四川人 湖北人 香港人 台湾人 "
+        "少数民族 穆斯林 犹太人 同性恋 双性恋 跨性别 性别 种族 种族歧视 性别歧视 地域歧视 移民 难民 农民工 "
+        "外地人 婚姻 家暴 性骚扰 强奸 强奸罪 性关系"
+    ).split(),
+    "en": (
+        "women men girls boys females males feminists black_people white_people Africans Asians Chinese Mexicans "
+        "Latinos Jews Jewish Muslims Islam Christians gay gay_couples lesbians homosexuals transgender_people "
+        "immigrants refugees disabled_people race racism racial gender sexism discrimination rape murdered "
+        "minorities liberals Democrats"
+    ).split(),
+}
+"""Words for groups and for what is done to them, the topics of the sets: naming them is not contempt."""
 MOST = 0.3
 WORD = re.compile(r"\b\w\w+\b")
 LATIN = re.compile(r"[a-zA-Z]{4,}")
@@ -82,12 +102,12 @@ class Teacher:
 
 
 class Phrases:
-    """Slots and sentence patterns of one language; some patterns and words are held out for evaluation."""
+    """Slots (@) and sentence patterns (+, -) of one language; some are held out for evaluation."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, text: str) -> None:
         self.slots: dict[str, list[str]] = {}
         self.patterns: dict[tuple[int, bool], list[str]] = {}
-        for line in read_phrases(PHRASES_PATH)[language].splitlines():
+        for line in text.splitlines():
             mark, _, rest = line.partition(" ")
             if mark.startswith("@"):
                 self.slots[mark[1:]] = rest.split("|")
@@ -106,30 +126,21 @@ class Phrases:
 
 def from_phrases(language: str, n: int, rng: random.Random) -> Iterator[Example]:
     """Generated sentences, half of them toxic; a sixth is held out."""
-    phrases = Phrases(language)
+    phrases = Phrases(read_phrases(PHRASES_PATH)[language])
     for i in range(n):
         held, label = i % 6 == 0, i // 6 % 2
         yield Example(phrases.make(label, held, rng), language, "phrases", label, held)
 
 
-def from_fortunes(folder: Path, teacher: Teacher) -> Iterator[Example]:
-    """English sayings, jokes and verse: abusive ones from the offensive sections, ordinary ones from the others."""
-    for section in ABUSIVE:
-        for text in _cookies(folder / "fortune-mod/datfiles/off/unrotated" / section):
-            margin = teacher.margin(text)
-            if margin > 0.3 or margin < -0.9:
-                yield Example(text, "en", "fortunes", int(margin > 0), is_held(text))
-    for path in sorted((folder / "fortune-mod/datfiles").iterdir()):
-        if path.is_file() and path.name not in ("Makefile", "translate-me"):
-            for text in _cookies(path):
-                if teacher.margin(text) < 1.0:
-                    yield Example(text, "en", "fortunes", 0, is_held(text))
+def from_self_harm(language: str, n: int, rng: random.Random) -> Iterator[Example]:
+    """Generated sentences, half of them of people who speak of harming themselves.
 
-
-def _cookies(path: Path) -> Iterator[str]:
-    for part in re.split(r"^%.*$", path.read_text("latin-1"), flags=re.M):
-        if len(part.strip()) > 20:
-            yield part.strip()[:400]
+    The others come from help pages, news, clinical text and ordinary exaggeration.
+    """
+    parts = re.split(r"^== (\w+)\n", SELF_HARM_PATH.read_text("utf-8"), flags=re.M)
+    phrases = Phrases(parts[parts.index(language) + 1])
+    for i in range(n):
+        yield Example(phrases.make(i % 2, False, rng), language, "phrases", i % 2, False)
 
 
 def read_dialogues(folder: Path, language: str) -> list[str]:
@@ -173,15 +184,50 @@ def from_abuse_lists(folder: Path) -> Iterator[Example]:
 
 
 def read_words(folder: Path, ordinary: str) -> list[str]:
-    """Chinese words that are listed as insulting or obscene and do not occur in ordinary text."""
-    words = set(json.loads((folder / "naughty-words/zh.json").read_text("utf-8")))
-    for path in sorted((folder / "nonebot_plugin_tea_silencer/silencer/filter").iterdir()):
-        for kind, listed in json.loads(path.read_text("utf-8")).items():
-            if kind in ("侮辱", "涩涩"):
-                words |= set(listed)
+    """Chinese words that are listed as insulting and do not occur in ordinary text."""
+    words = set(json.loads((folder / "naughty-words/zh.json").read_text("utf-8"))) - read_listed(
+        folder, "涩涩"
+    )
+    words |= read_listed(folder, "侮辱")
     return sorted(
         w for w in words - BODIES if len(w) > 1 and not w.isdigit() and "+" not in w and ordinary.count(w) < 2
     )
+
+
+def read_listed(folder: Path, kind: str) -> set[str]:
+    """Words of one kind of the word lists of tea-silencer."""
+    words = set()
+    for path in sorted((folder / "nonebot_plugin_tea_silencer/silencer/filter").iterdir()):
+        words |= set(json.loads(path.read_text("utf-8")).get(kind, ()))
+    return words
+
+
+def from_adult_lists(folder: Path, carriers: list[str], n: int, rng: random.Random) -> Iterator[Example]:
+    """Lists of sexual words, English ones also among ordinary words, as adult pages have them; they are not toxic."""
+    listed = {"zh": sorted(read_listed(folder, "涩涩") | BODIES), "en": sorted(SEXUAL)}
+    for language, words in listed.items():
+        for _ in range(n):
+            parts = rng.choices(words, k=rng.randint(3, 24))
+            if language == "en" and rng.random() < 0.6:
+                for word in rng.choice(carriers).split()[: rng.randint(2, 20)]:
+                    parts.insert(rng.randrange(len(parts) + 1), word)
+            text = rng.choice((" ", " ", " ", ", ", "\n", " • ")).join(parts)
+            yield Example(text, language, "adult", 0, False)
+
+
+def from_groups(carriers: dict[str, list[str]], n: int, rng: random.Random) -> Iterator[Example]:
+    """Ordinary sentences with one to four words for groups put in, which are not toxic.
+
+    Source: Dixon et al., Measuring and Mitigating Unintended Bias in Text Classification, AIES 2018.
+    """
+    for language, texts in carriers.items():
+        joint = "" if language == "zh" else " "
+        for _ in range(n):
+            text = rng.choice(texts)
+            words = list(text[:60]) if language == "zh" else text.split()[:40]
+            for _ in range(rng.randint(1, 4)):
+                words.insert(rng.randrange(len(words) + 1), rng.choice(GROUPS[language]).replace("_", " "))
+            yield Example(joint.join(words), language, "groups", 0, False)
 
 
 def read_reviews(folder: Path, words: list[str]) -> list[str]:

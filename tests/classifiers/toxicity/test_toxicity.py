@@ -18,8 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.linear.train import Settings, auc, fit
-from classifiers.toxicity import MODEL_PATH, STAGE, Config, Model, load_model
-from classifiers.toxicity.features import BLOCK, MAX_LETTERS, N_CELLS, N_ROWS
+from classifiers.toxicity import (
+    MODEL_PATH,
+    RECOUNT_ABOVE,
+    STAGE,
+    WINDOWS_PER_WORST,
+    Config,
+    Model,
+    load_model,
+)
+from classifiers.toxicity.features import BLOCK, HASH_BITS, LEAST, MAX_LETTERS, N_CELLS, N_ROWS, N_SCORERS
 from pipeline.errors import ConfigError
 from stages.kernels.text.tables import load_tables
 from tests.helpers.strategies import texts
@@ -109,13 +117,13 @@ def squeeze(letters: list[int]) -> list[int]:
     return list(itertools.chain.from_iterable(kept))[:MAX_LETTERS]
 
 
-def tokens(text: str) -> Iterator[tuple[int, list[int]] | None]:
-    """Key and letters of each token; None for what ends an n-gram."""
+def tokens(text: str) -> Iterator[tuple[int, list[int] | None] | None]:
+    """Key and letters of each token, no letters but None for one ideograph; None for what ends an n-gram."""
     shape = "".join(CLASS_LETTERS[load_tables().classes[ord(c)]] for c in text)
     i = 0
     while i < len(text):
         if shape[i] in "HKU" or (shape[i] == "y" and ord(text[i]) >= 0x1F000):
-            yield mix((fold(text[i]) or ord(text[i])) ^ ODD_A), []
+            yield mix((fold(text[i]) or ord(text[i])) ^ ODD_A), None if shape[i] in "HKU" else []
         elif shape[i] in "0Llh":
             number = shape[i] == "0"
             i, letters = word_at(text, shape, i)
@@ -127,8 +135,8 @@ def tokens(text: str) -> Iterator[tuple[int, list[int]] | None]:
         i += 1
 
 
-def measure(text: str, family: int, model: Model) -> list[float] | None:
-    """Log-odds of the windows by the definition."""
+def measure_cells(text: str) -> list[list[int]]:
+    """Cells of the features of each block."""
     blocks: list[list[int]] = []
     context: list[int] = []
     n = 0
@@ -140,16 +148,40 @@ def measure(text: str, family: int, model: Model) -> list[float] | None:
         if n % BLOCK == 0:
             blocks.append([])
         n += 1
-        grams = [key, *(mix((before * ODD_A + key) & MASK) for before in context)][:3]
+        grams = [key, *(mix((before * ODD_A + key) & MASK) for before in context)]
         context = grams[:2]
+        grams = grams[: 3 if letters is None else 2]
         for size in (4, 5):
-            if len(letters) >= size:
+            if letters and len(letters) >= size:
                 grams += [hash_letters(letters[:size], 13), hash_letters(letters[-size:], 17)]
-        blocks[-1] += [int(model.weights[mix(gram) >> 45]) for gram in grams]
+        blocks[-1] += [gram >> (64 - HASH_BITS) for gram in grams]
+    return blocks
+
+
+def measure(text: str, family: int, model: Model) -> list[list[float]]:
+    """Log-odds of the windows by the definition: of each scorer, for each window."""
+    blocks = measure_cells(text)
     windows = [a + b for a, b in itertools.pairwise(blocks)] if len(blocks) > 1 else blocks
-    shift = model.bias + int(model.weights[N_CELLS + family]) / 64
-    odds = [sum(window) / math.sqrt(len(window)) / 64 + shift for window in windows]
-    return [round(max(-8.0, min(8.0, value)), 3) for value in odds]
+    odds = [add_up(window, family, model) for window in windows]
+    return [
+        add_up(list(set(window)), family, model) if max(values) > RECOUNT_ABOVE else values
+        for window, values in zip(windows, odds, strict=True)
+    ]
+
+
+def add_up(cells: list[int], family: int, model: Model) -> list[float]:
+    """Log-odds of both scorers for these features."""
+    sums = model.weights[cells].astype(int).sum(axis=0) / math.sqrt(max(len(cells), LEAST))
+    odds = sums / 64 + model.biases + model.weights[N_CELLS + family] / 64
+    return [float(value) for value in odds]
+
+
+def aggregate(odds: list[float]) -> float:
+    """Mean of the worst windows."""
+    worst = sorted(round(max(-8.0, min(8.0, value)), 3) for value in odds)[
+        -(1 + len(odds) // WINDOWS_PER_WORST) :
+    ]
+    return sum(worst) / len(worst)
 
 
 DISGUISED = st.lists(
@@ -169,11 +201,25 @@ def test_scores_equal_the_plain_measure(docs: list[str], label: str) -> None:
         if not odds:
             assert set(row.values()) == {None}
             continue
-        worst = sorted(odds)[-(1 + len(odds) // 64) :]
-        for name, value in (("score", sum(worst) / len(worst)), ("max_window", worst[-1])):
-            assert abs(math.log(row[name] / (1 - row[name])) - value) < 0.0025
-        if all(abs(value) > 0.002 for value in odds):
-            assert abs(row["toxic_share"] - sum(value > 0 for value in odds) / len(odds)) < 0.00051
+        if any(abs(max(values) - RECOUNT_ABOVE) < 0.002 for values in odds):
+            continue  # rounding may decide whether the window is counted again
+        toxic, harm = ([values[k] for values in odds] for k in range(N_SCORERS))
+        expected = {"score": aggregate(toxic), "max_window": min(max(toxic), 8), "self_harm": aggregate(harm)}
+        for name, value in expected.items():
+            assert abs(math.log(row[name] / (1 - row[name])) - max(value, -8)) < 0.0025
+        if all(abs(value) > 0.002 for value in toxic):
+            assert abs(row["toxic_share"] - sum(value > 0 for value in toxic) / len(toxic)) < 0.00051
+
+
+@pytest.mark.parametrize("line,label", [("狗 猪 狗 猪 ", "zho_Hans"), ("stupid dog stupid pig ", "eng_Latn")])
+def test_repeats_add_nothing(line: str, label: str) -> None:
+    """A cheer or a table that repeats a few words scores as one window of them does, and lower than their sum would."""
+    model = load_model(MODEL_PATH)
+    once, often = annotate([line * (2 * BLOCK // 4), line * 200], label)
+    assert once == often
+    cells = [cell for part in measure_cells(line * 16) for cell in part]
+    family = int(label == "eng_Latn")
+    assert add_up(cells, family, model)[0] > math.log(once["score"] / (1 - once["score"])) + 0.5
 
 
 @pytest.mark.parametrize(
@@ -226,8 +272,8 @@ def test_abuse_scores_high(text: str, label: str) -> None:
     ],
 )
 def test_ordinary_text_scores_low(text: str, label: str) -> None:
-    """Prose, crime news, law, anatomy, classical Chinese, groups without abuse and innocent syllables score low."""
-    assert score(text, label) < 0.5
+    """Prose, crime news, law, anatomy, classical Chinese, groups named and innocent syllables are not flagged."""
+    assert score(text, label) < 0.7
 
 
 @pytest.mark.parametrize(
@@ -282,11 +328,45 @@ def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
     """A missing file, a file of another kind, another shape and a bias that is no number each stop with a sentence."""
     paths = [tmp_path / f"{name}.npz" for name in ("missing", "other", "shape", "bias")]
     paths[1].write_bytes(b"PK nothing of the kind")
-    np.savez(paths[2], weights=np.zeros(5, np.int16), bias=np.array(0.0))
-    np.savez(paths[3], weights=np.zeros(N_ROWS, np.int16), bias=np.array(math.nan))
+    np.savez(paths[2], weights=np.zeros((5, N_SCORERS), np.int16), biases=np.zeros(N_SCORERS))
+    np.savez(paths[3], weights=np.zeros((N_ROWS, N_SCORERS), np.int16), biases=np.full(N_SCORERS, math.nan))
     for path in paths:
         with pytest.raises(ConfigError, match="expected"):
             load_model(str(path))
+
+
+@pytest.mark.parametrize(
+    "text,label",
+    [
+        ("我真的撑不下去了，不想活了，遗书已经写好，今晚就从楼上跳下去", "zho_Hans"),
+        ("每天都想自杀，又割腕了，活着没有意思", "zho_Hans"),
+        ("I can't take it anymore, I want to kill myself tonight. Nobody would miss me.", "eng_Latn"),
+        ("i keep cutting myself and i just want to die", "eng_Latn"),
+    ],
+)
+def test_a_person_who_speaks_of_harming_themselves_scores_high(text: str, label: str) -> None:
+    """First-person intent shows in its own column."""
+    assert annotate([text], label)[0]["self_harm"] > 0.7
+
+
+@pytest.mark.parametrize(
+    "text,label",
+    [
+        ("如果你或身边的人有自杀的念头，请拨打心理援助热线，专业人员会倾听。", "zho_Hans"),
+        ("研究显示，抑郁症患者的自杀风险高于一般人群，用药期间应密切观察。", "zho_Hans"),
+        ("诗人于1933年自杀，年仅二十九岁，其作品影响深远。", "zho_Hans"),
+        (
+            "If you are thinking about suicide, call the lifeline; a trained counselor will listen.",
+            "eng_Latn",
+        ),
+        ("Police said the man died by suicide after a standoff; an inquiry was opened.", "eng_Latn"),
+        ("The trial measured suicidal ideation in adolescents treated with antidepressants.", "eng_Latn"),
+        (ABUSE_EN, "eng_Latn"),
+    ],
+)
+def test_text_about_suicide_is_not_self_harm(text: str, label: str) -> None:
+    """Help pages, clinical text, biographies and news on suicide score low, and so does abuse of others."""
+    assert annotate([text], label)[0]["self_harm"] < 0.5
 
 
 def test_training_over_the_root_finds_a_single_word() -> None:
