@@ -60,19 +60,29 @@ class Measured:
         self.exchange: dict[str, int] = {}
         self.peak_rss = 0
 
-    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-        """See Engine.map; Any: tasks and results of all steps."""
+    def map(
+        self,
+        fn: Callable[[Any], Any],
+        tasks: Sequence[Any],
+        follow: Callable[[Any], Any | None] | None = None,
+    ) -> Iterator[Any]:
+        """See Engine.map; tasks that follow run after all others. Any: tasks and results of all steps."""
+        later = []
         for result, seconds, peak in self.engine.map(partial(timed, fn), tasks):
             step = label(fn, tasks[0])
             self.seconds[step, fn.__name__] = self.seconds.get((step, fn.__name__), 0) + seconds
             if step in STEPS:
                 self.peak_rss = max(self.peak_rss, peak)
+            if follow is not None and (task := follow(result)) is not None:
+                later.append(task)
             yield result
         for task in tasks:
             if fn.__name__ in ("map_shard", "reduce_partition"):
                 step = label(fn, task)
                 written = (self.store / task.key).stat().st_size
                 self.exchange[step] = self.exchange.get(step, 0) + written
+        if later:
+            yield from self.map(fn, later, follow)
 
     def close(self) -> None:
         """Stop the worker."""

@@ -35,6 +35,7 @@ from pipeline.mapreduce.feeds import Annotations
 from pipeline.mapreduce.index import Index
 from pipeline.mapreduce.run import Job, run_global
 from pipeline.runtime.engines import LocalEngine, SerialEngine, peak_rss_bytes
+from pipeline.runtime.gpus import CPU
 from pipeline.runtime.progress import Progress
 from pipeline.schema import KNOWN, ROW, ROW_BITS
 from pipeline.storage.store import Store, open_store
@@ -176,8 +177,14 @@ class MeasuringEngine:
         self.workers, self.store, self.verbose = workers, store, verbose
         self.phases: list[Phase] = []
 
-    def map(self, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:  # Any: see Engine.map
-        """See Engine.map."""
+    def map(
+        self,
+        fn: Callable[[Any], Any],
+        tasks: Sequence[Any],
+        follow: Callable[[Any], Any | None] | None = None,
+    ) -> Iterator[Any]:  # Any: see Engine.map
+        """See Engine.map; tasks that follow run in a phase of their own."""
+        later = []
         phase = Phase(fn.__name__, len(tasks))
         engine = LocalEngine(self.workers) if self.workers else SerialEngine()
         start = time.monotonic()
@@ -186,16 +193,20 @@ class MeasuringEngine:
             phase.rss_bytes = max(phase.rss_bytes, report.rss_bytes)
             phase.read_bytes += report.read_bytes
             phase.written_bytes += report.written_bytes
+            if follow is not None and (task := follow(report.result)) is not None:
+                later.append(task)
             yield report.result
         phase.seconds = time.monotonic() - start
         if isinstance(engine, LocalEngine):
-            engine.stop(kill=False)
+            engine.stop(CPU, kill=False)
         for key, n_bytes in self.store.list():
             folder = key.partition("/")[0]
             phase.store_bytes[folder] = phase.store_bytes.get(folder, 0) + n_bytes
         self.phases.append(phase)
         if self.verbose:
             print(json.dumps(asdict(phase)), file=sys.stderr, flush=True)
+        if later:
+            yield from self.map(fn, later, follow)
 
     def close(self) -> None:
         """Do nothing: pools are closed after each phase."""
