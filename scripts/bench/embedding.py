@@ -75,7 +75,9 @@ def report_translations(pairs: list[Pair], stage: Callable[[pa.Table], pa.Table]
     chinese, zh_clusters = embed([zh for _, zh, _ in pairs], stage)
     english, en_clusters = embed([en for _, _, en in pairs], stage)
     sources = np.array([source for source, _, _ in pairs])
-    print("\n| source | pairs | nearer than a random one of the source | of any | nearest of any | of 10 | same cluster |")
+    print(
+        "\n| source | pairs | nearer than a random one of the source | of any | nearest of any | of 10 | same cluster |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|")
     near = chinese @ english.T
     own = np.diagonal(near)
@@ -113,7 +115,9 @@ def k_means(points: np.ndarray | sparse.csr_matrix, k: int, seed: int) -> np.nda
     centroids = start.toarray() if sparse.issparse(start) else start
     for _ in range(40):
         labels = np.asarray(points @ centroids.T).argmax(axis=1)
-        members = sparse.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), (k, len(labels)))
+        members = sparse.csr_matrix(
+            (np.ones(len(labels)), (labels, np.arange(len(labels)))), (k, len(labels))
+        )
         sums = members @ points
         sums = sums.toarray() if sparse.issparse(sums) else sums
         centroids = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
@@ -141,7 +145,9 @@ def report_clusters(data: Path, stage: Callable[[pa.Table], pa.Table]) -> None:
     domains = np.unique(np.asarray(rows["domain"]), return_inverse=True)[1]
     sources = np.asarray(rows["source"])
     vectors, _ = embed(texts, stage)
-    print("\n| language | documents | domains | NMI | NMI of tf-idf | neighbour of the domain | with tf-idf |")
+    print(
+        "\n| language | documents | domains | NMI | NMI of tf-idf | neighbour of the domain | with tf-idf |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|")
     for language in ("zh", "en", "both"):
         chosen = np.flatnonzero((languages == language) | (language == "both"))
@@ -174,7 +180,9 @@ def report_duplicates(data: Path, stage: Callable[[pa.Table], pa.Table]) -> None
     near = vectors @ vectors.T
     np.fill_diagonal(near, -2)
     unseen = {"tf-zh", "opensource-guide-en"}
-    print("\n| Jaccard | sources | pairs | nearest, or a nearer duplicate | of 10, likewise | median cosine | lowest tenth |")
+    print(
+        "\n| Jaccard | sources | pairs | nearest, or a nearer duplicate | of 10, likewise | median cosine | lowest tenth |"
+    )
     print("|---|---|---:|---:|---:|---:|---:|")
     for low, high in itertools.pairwise((0.2, 0.4, 0.6, 0.8, 1.01)):
         for name, test in (("all", lambda s: True), ("not seen", lambda s: s in unseen)):
@@ -186,7 +194,8 @@ def report_duplicates(data: Path, stage: Callable[[pa.Table], pa.Table]) -> None
             if not chosen:
                 continue
             ahead = [
-                sum(int(j) not in partners[a] for j in np.flatnonzero(near[a] > near[a, b])) for a, b in chosen
+                sum(int(j) not in partners[a] for j in np.flatnonzero(near[a] > near[a, b]))
+                for a, b in chosen
             ]
             cosines = [near[a, b] for a, b in chosen]
             first, ten = (np.mean([n < k for n in ahead]) for k in (1, 10))
@@ -197,17 +206,28 @@ def report_duplicates(data: Path, stage: Callable[[pa.Table], pa.Table]) -> None
 
 
 def list_neighbours(data: Path, stage: Callable[[pa.Table], pa.Table]) -> None:
-    """Print the nearest document of another source and the nearest in the other language, for N_LISTED documents."""
-    rows = pq.read_table(data / "web_labels.parquet")
-    rows = rows.filter(pc.equal(rows["fold"], TEST_FOLD)).to_pylist()
-    vectors, clusters = embed([row["text"] for row in rows], stage)
-    near = vectors @ vectors.T
-    languages, sources = (np.array([row[name] for row in rows]) for name in ("lang", "source"))
-    for i in np.random.default_rng(1).choice(len(rows), N_LISTED, replace=False):
-        print(f"\n{i} cluster {clusters[i]} {shown(rows[i]['text'])}")
-        for name, allowed in (("other source", sources != sources[i]), ("other language", languages != languages[i])):
-            j = int(np.where(allowed, near[i], -2).argmax())
-            print(f"  {name} {near[i, j]:.2f} cluster {clusters[j]} {shown(rows[j]['text'])}")
+    """Print the nearest document of another source and the nearest in the other language, for N_LISTED documents.
+
+    The documents are of TEST_FOLD, their neighbours of all labelled pages and the pool.
+    """
+    columns = ["text", "lang", "source"]
+    labelled = pq.read_table(data / "web_labels.parquet", columns=[*columns, "fold"])
+    test = np.flatnonzero(np.asarray(labelled["fold"]) == TEST_FOLD)
+    pool = pa.concat_tables(
+        [labelled.select(columns), pq.read_table(data / "web_pool.parquet", columns=columns)]
+    )
+    texts = pool["text"].to_pylist()
+    vectors, clusters = embed(texts, stage)
+    languages, sources = np.asarray(pool["lang"]), np.asarray(pool["source"])
+    for i in np.sort(np.random.default_rng(1).choice(test, N_LISTED, replace=False)):
+        print(f"\n{i} cluster {clusters[i]} {shown(texts[i])}")
+        near = vectors @ vectors[i]
+        for name, allowed in (
+            ("other source", sources != sources[i]),
+            ("other language", languages != languages[i]),
+        ):
+            j = int(np.where(allowed, near, -2).argmax())
+            print(f"  {name} {near[j]:.2f} cluster {clusters[j]} {shown(texts[j])}")
 
 
 def shown(text: str) -> str:
@@ -225,14 +245,18 @@ def report_time(data: Path) -> None:
         stages = (embedding.STAGE.load(embedding.Config()), quality.STAGE.load(quality.Config()))
         view(batch["text"])
         times: list[list[float]] = [[], []]
-        for turn, (stage, table) in itertools.product(range(7), zip(range(2), (batch, labelled), strict=True)):
+        for turn, (stage, table) in itertools.product(
+            range(7), zip(range(2), (batch, labelled), strict=True)
+        ):
             start = time.process_time()
             stages[stage](table)
             if turn:
                 times[stage].append(time.process_time() - start)
         mb = text.nbytes / 1e6
         mine, other = (min(part) for part in times)
-        print(f"{language}: {mb:.1f} MB; embedding {mb / mine:.0f} MB/s, quality {mb / other:.0f} MB/s, ratio {other / mine:.2f}")
+        print(
+            f"{language}: {mb:.1f} MB; embedding {mb / mine:.0f} MB/s, quality {mb / other:.0f} MB/s, ratio {other / mine:.2f}"
+        )
 
 
 def main() -> None:

@@ -69,7 +69,9 @@ def read_examples(table: pa.Table) -> Examples:
 
 def make_targets(table: pa.Table, is_entry: np.ndarray) -> np.ndarray:
     """Principal components of the teacher's vectors without the mean of each language."""
-    vectors = np.asarray(table["vector"].combine_chunks().flatten()).reshape(len(table), -1).astype(np.float32)
+    vectors = (
+        np.asarray(table["vector"].combine_chunks().flatten()).reshape(len(table), -1).astype(np.float32)
+    )
     is_chinese = np.asarray(table["language"]) == "zh"
     for of_language in (is_chinese, ~is_chinese):
         for of_kind in (is_entry, ~is_entry):
