@@ -1,9 +1,8 @@
 """Sums of the rows of an embedding matrix over the words of each document, in integers.
 
 Features are the units of match text (`kernels.text.units`) without numbers: each word, the first five letters of longer
-words, each single character and each pair of adjacent ones. Chinese and English share one table. A feature is known by 32
-bits of its hash, so that one of a thousand million unknown features is taken for a known one sixty-four times in a
-million, not one in four as with hashed cells of this number.
+words, each single character and each pair of adjacent ones. Chinese and English share one table. A feature is known by
+32 bits of its hash, so that fifteen of a million unknown features are taken for a known one.
 """
 
 from __future__ import annotations
@@ -36,7 +35,11 @@ _STEM = np.uint64(0x5DEECE66D)
 
 @njit(cache=True, nogil=True)
 def make_slots(hashes):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Hash table of the features: uint64 (N_SLOTS,), hash << 32 | row + 1 of hashes, uint32 (up to MAX_ROWS,); 0 is free."""
+    """Hash table of the features.
+
+    Args: hashes, uint32 (n_rows,), distinct, up to MAX_ROWS.
+    Returns: uint64 (N_SLOTS,), hash << 32 | row + 1; 0 for a free slot.
+    """
     slots = np.zeros(N_SLOTS, np.uint64)
     for row in range(len(hashes)):
         slot = np.int64(hashes[row] >> _SLOT_SHIFT)

@@ -1,7 +1,7 @@
 """Measure the embedding: translations, neighbours, clusters against labels, near duplicates, time.
 
 All on sources that the shipped model was not trained on: translations of the sources `HELD_OUT` in
-`scripts/training/embedding_teacher.py`, and of hello-algo if its folder is given; the labelled web pages of `TEST_FOLD`.
+`scripts/training/embedding_teacher.py`, and of hello-algo if its folder is given; labelled web pages of `TEST_FOLD`.
 Near duplicates are those of `dedup_pairs.parquet`; sources of the same name were seen in training, except tf-zh and
 opensource-guide-en, which are listed apart.
 
@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -108,8 +109,8 @@ def tf_idf(texts: list[str]) -> sparse.csr_matrix:
     return (sparse.diags(1 / np.maximum(lengths, 1e-9)) @ counts).tocsr()
 
 
-def k_means(points: np.ndarray | sparse.csr_matrix, k: int, seed: int) -> np.ndarray:
-    """Labels of spherical k-means from k random documents, int64 (n,)."""
+def k_means(points: Any, k: int, seed: int) -> np.ndarray:
+    """Labels of spherical k-means from k random documents, int64 (n,). Any: dense or sparse rows."""
     rng = np.random.default_rng(seed)
     start = points[rng.choice(points.shape[0], k, replace=False)]
     centroids = start.toarray() if sparse.issparse(start) else start
@@ -181,7 +182,8 @@ def report_duplicates(data: Path, stage: Callable[[pa.Table], pa.Table]) -> None
     np.fill_diagonal(near, -2)
     unseen = {"tf-zh", "opensource-guide-en"}
     print(
-        "\n| Jaccard | sources | pairs | nearest, or a nearer duplicate | of 10, likewise | median cosine | lowest tenth |"
+        "\n| Jaccard | sources | pairs | nearest, or a nearer duplicate | of 10, likewise | median cosine "
+        "| lowest tenth |"
     )
     print("|---|---|---:|---:|---:|---:|---:|")
     for low, high in itertools.pairwise((0.2, 0.4, 0.6, 0.8, 1.01)):
@@ -255,7 +257,8 @@ def report_time(data: Path) -> None:
         mb = text.nbytes / 1e6
         mine, other = (min(part) for part in times)
         print(
-            f"{language}: {mb:.1f} MB; embedding {mb / mine:.0f} MB/s, quality {mb / other:.0f} MB/s, ratio {other / mine:.2f}"
+            f"{language}: {mb:.1f} MB; embedding {mb / mine:.0f} MB/s, quality {mb / other:.0f} MB/s, "
+            f"ratio {other / mine:.2f}"
         )
 
 

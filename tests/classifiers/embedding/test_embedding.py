@@ -1,4 +1,4 @@
-"""Embedding: the kernel against a plain reading of the model, and the shipped model on texts written for these tests."""
+"""Embedding: the kernel against a plain reading of the model, and the shipped model on texts written for this test."""
 
 from __future__ import annotations
 
