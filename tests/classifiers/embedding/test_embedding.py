@@ -1,0 +1,264 @@
+"""Embedding: the kernel against a plain reading of the model, and the shipped model on texts written for this test."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.embedding import (
+    CENTROIDS_PATH,
+    MODEL_PATH,
+    STAGE,
+    Config,
+    annotate,
+    load_model,
+)
+from classifiers.embedding.features import (
+    LOG_STEP,
+    LOGS,
+    MAX_ROWS,
+    N_DIMENSIONS,
+    STEM_LETTERS,
+    TOP,
+    embed,
+    list_features,
+    make_slots,
+)
+from pipeline.errors import ConfigError
+from stages.kernels.text.tables import load_tables
+from stages.kernels.text.text import view
+from tests.helpers.strategies import texts
+
+MASK = (1 << 64) - 1
+ODD_A, ODD_B, STEM = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95, 0x5DEECE66D
+CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.text.tables
+TOKEN = re.compile(
+    r"(?P<single>[HKU][mo]*)|(?P<word>[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<end>[onpym'])"
+)
+PAIRS = [
+    (
+        "小行星是围绕太阳运行的岩石天体，大多数位于火星和木星的轨道之间。天文学家用望远镜测量它们的亮度和轨道。",
+        "Asteroids are rocky bodies that orbit the Sun, most of them between Mars and Jupiter. Astronomers measure "
+        "their brightness and orbits with telescopes.",
+    ),
+    (
+        "把面粉、鸡蛋和糖放进碗里搅拌，加入牛奶和融化的黄油，倒进模具，放入烤箱烤四十分钟。",
+        "Stir the flour, eggs and sugar in a bowl, add milk and melted butter, pour it into a tin and bake it in the "
+        "oven for forty minutes.",
+    ),
+    (
+        "法院认为，被告没有按照合同约定支付货款，应当承担违约责任，并赔偿原告的损失。",
+        "The court held that the defendant had not paid for the goods as the contract required, was liable for the "
+        "breach, and had to compensate the plaintiff for the loss.",
+    ),
+    (
+        "糖尿病患者应当控制饮食，定期测量血糖，并按照医生的处方注射胰岛素。",
+        "Patients with diabetes should watch their diet, measure their blood sugar regularly and inject insulin as "
+        "prescribed by the doctor.",
+    ),
+    (
+        "上半场第三十分钟，前锋接到传球后射门得分，主队以一比零领先，球迷欢呼起来。",
+        "In the thirtieth minute of the first half the striker received a pass and scored; the home team led one to "
+        "nil and the football fans cheered.",
+    ),
+    (
+        "央行提高了利率，股票市场应声下跌，投资者把资金转向债券和黄金。",
+        "The central bank raised interest rates; the stock market fell and investors moved their funds to bonds and "
+        "gold.",
+    ),
+    (
+        "神经网络的训练使用反向传播算法计算梯度，再用随机梯度下降更新每一层的权重。",
+        "Neural networks are trained by computing gradients with the backpropagation algorithm and updating the "
+        "weights of each layer with stochastic gradient descent.",
+    ),
+    (
+        "唐朝是中国历史上的一个朝代，都城在长安，皇帝派遣使者前往西域。",
+        "The Tang was a dynasty in the history of China; its capital was Chang'an, and the emperor sent envoys to the "
+        "western regions.",
+    ),
+]
+"""The same passage in Chinese and English."""
+
+
+def run(docs: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Vectors and clusters by the shipped model; Any: a list, a number or None."""
+    return STAGE.load(Config())(pa.table({"text": pa.array(docs, pa.large_string())})).to_pylist()
+
+
+def cosine(one: Sequence[int], other: Sequence[int]) -> float:
+    """Cosine of two vectors."""
+    return float(np.dot(one, other) / math.sqrt(np.dot(one, one) * np.dot(other, other)))
+
+
+def mix(value: int) -> int:
+    """SplitMix64's finaliser on Python integers."""
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
+    return value ^ (value >> 31)
+
+
+def unit_key(codes: list[int]) -> int:
+    """Hash of a unit's match text."""
+    fold, state = load_tables().fold, ODD_B
+    for code in codes:
+        if fold[code]:
+            state = ((state ^ int(fold[code])) * ODD_A) & MASK
+            state ^= state >> 32
+    return mix(state) | 1
+
+
+def features_of(text: str) -> list[int]:
+    """Hashes of a text's features by the definition, from a spelling of the text with a letter for each class."""
+    classes = load_tables().classes
+    spelled = "".join("'" if c in "'\u2019" else CLASS_LETTERS[classes[ord(c)]] for c in text)
+    found, last = [], None
+    for match in TOKEN.finditer(spelled):
+        if match["end"] or match.group()[0] == "0":
+            last = last if match["end"] == "s" else None
+            continue
+        codes = [ord(char) for char in text[match.start() : match.end()]]
+        key = unit_key(codes)
+        found.append(mix(key))
+        if match["single"]:
+            if last is not None:
+                found.append(mix((last * ODD_A + key) & MASK))
+            last = key
+        else:
+            last = None
+            if len(codes) > STEM_LETTERS:
+                found.append(mix(unit_key(codes[:STEM_LETTERS]) ^ STEM))
+    return [value >> 32 for value in found]
+
+
+def measure(text: str, rows: dict[int, list[int]], centroids: list[list[int]]) -> dict[str, Any]:
+    """Vector and cluster by the definition; Any: a list, a number or None."""
+    counts = Counter(feature for feature in features_of(text) if feature in rows)
+    sums = [0] * N_DIMENSIONS
+    for feature, n in counts.items():
+        weight = round(LOG_STEP * math.log1p(min(n, len(LOGS) - 1)))
+        sums = [total + weight * entry for total, entry in zip(sums, rows[feature], strict=True)]
+    top = max(map(abs, sums))
+    if not top:
+        return {"vector": None, "cluster": None}
+    vector = [math.floor(TOP * total / top + 0.5) for total in sums]
+    near = [sum(a * b for a, b in zip(vector, centroid, strict=True)) for centroid in centroids]
+    return {"vector": vector, "cluster": near.index(max(near))}
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[dict[int, list[int]], list[list[int]]]:
+    """Rows of the shipped matrix by hash, and the centroids."""
+    with np.load(MODEL_PATH) as stored:
+        rows = dict(zip(stored["hashes"].tolist(), stored["matrix"].tolist(), strict=True))
+    with np.load(CENTROIDS_PATH) as stored:
+        return rows, stored["centroids"].tolist()
+
+
+@given(docs=st.lists(texts(), min_size=1, max_size=4))
+def test_vectors_equal_the_plain_measure(
+    docs: list[str], plain: tuple[dict[int, list[int]], list[list[int]]]
+) -> None:
+    """The kernel gives the vectors and clusters that the definition gives."""
+    for text, row in zip(docs, run(docs), strict=True):
+        assert row == measure(text, *plain)
+
+
+def test_long_texts_equal_the_plain_measure(plain: tuple[dict[int, list[int]], list[list[int]]]) -> None:
+    """Words that occur many times, and in many documents of a batch, are counted for each document."""
+    docs = ["\n".join([zh * k, en * (50 - k)]) for k, (zh, en) in enumerate(PAIRS, 3)]
+    for text, row in zip(docs, run(docs), strict=True):
+        assert row == measure(text, *plain)
+
+
+def test_sums_cannot_overflow() -> None:
+    """A document with every row of a full matrix, each as often as counts, stays within 31 bits."""
+    assert MAX_ROWS * TOP * int(LOGS[-1]) < 1 << 31
+
+
+def test_full_tables_find_every_feature() -> None:
+    """A table of MAX_ROWS features finds each, also those whose hashes share their first bits."""
+    text = view(pa.array(["".join(chr(0x4E00 + i % 20000) for i in range(60000))], pa.large_string()))
+    fold = load_tables().fold
+    found = list_features(text.codes, text.classes, text.starts, fold)[0]
+    rng = np.random.default_rng(1)
+    others = rng.integers(0, 1 << 20, MAX_ROWS, dtype=np.uint32)  # crowded slots at the beginning
+    for hashed in np.unique(found)[:50]:
+        hashes = np.unique(np.append(others, hashed))  # fewer than MAX_ROWS, as some are drawn twice
+        matrix = np.zeros((len(hashes), N_DIMENSIONS), np.int8)
+        matrix[np.searchsorted(hashes, hashed), 0] = 1
+        vectors = embed(text.codes, text.classes, text.starts, fold, make_slots(hashes), matrix)
+        assert vectors[0, 0] == TOP
+
+
+def test_translations_are_nearest_to_each_other() -> None:
+    """Each passage is nearer to its translation than to any other passage in that language."""
+    chinese, english = (run(side) for side in zip(*PAIRS, strict=True))
+    near = np.array([[cosine(a["vector"], b["vector"]) for b in english] for a in chinese])
+    assert (near.argmax(axis=1) == np.arange(len(PAIRS))).all()
+    assert (near.argmax(axis=0) == np.arange(len(PAIRS))).all()
+
+
+def test_most_translations_share_a_cluster() -> None:
+    """An article in two languages has one cluster id more often than not; different articles seldom do."""
+    chinese, english = (run(side) for side in zip(*PAIRS, strict=True))
+    same = [a["cluster"] == b["cluster"] for a, b in zip(chinese, english, strict=True)]
+    other = [a["cluster"] == b["cluster"] for a, b in itertools.permutations(chinese, 2)]
+    assert np.mean(same) >= 0.6
+    assert np.mean(other) <= 0.1
+
+
+def test_scripts_and_widths_are_embedded_alike() -> None:
+    """The same text in Traditional characters, or in full width, has the same vector."""
+    assert run(["银行下调了贷款利率。 Stock market"]) == run(["銀行下調了貸款利率。 Ｓｔｏｃｋ ｍａｒｋｅｔ"])
+
+
+def test_texts_without_a_known_word_have_no_vector() -> None:
+    """Null, blank and empty texts and those of marks and numbers get null, not a direction."""
+    rows = run([None, "", " \t ", "12.5 %!", "足球"])
+    assert [row["vector"] is None for row in rows] == [True, True, True, True, False]
+    assert [row["cluster"] is None for row in rows] == [True, True, True, True, False]
+
+
+def test_centroids_of_ones_own_give_the_clusters(tmp_path: Path) -> None:
+    """The number of a cluster is the place of its centroid in the file; the first of equals is taken."""
+    with np.load(CENTROIDS_PATH) as stored:
+        centroids = stored["centroids"]
+    path = tmp_path / "mine.npz"
+    np.savez(path, centroids=np.concatenate([centroids[::-1], centroids]))
+    docs = pa.table({"text": pa.array([en for _, en in PAIRS], pa.large_string())})
+    found = annotate(docs, load_model(MODEL_PATH, str(path)))["cluster"].to_pylist()
+    shipped = annotate(docs, load_model(MODEL_PATH, CENTROIDS_PATH))["cluster"].to_pylist()
+    assert found == [len(centroids) - 1 - cluster for cluster in shipped]
+
+
+@pytest.mark.parametrize(
+    "arrays,setting",
+    [
+        ({"hashes": np.zeros(3, np.uint32), "matrix": np.zeros((3, 64), np.int8)}, "model"),
+        ({"hashes": np.zeros(3, np.uint64), "matrix": np.zeros((3, 128), np.int8)}, "model"),
+        ({"hashes": np.zeros(3, np.uint32)}, "model"),
+        ({"centroids": np.zeros((2, 128), np.int16)}, "centroids"),
+        ({"centroids": np.zeros((0, 128), np.int16)}, "centroids"),
+        ({"centroids": np.ones((2, 128), np.float32)}, "centroids"),
+    ],
+)
+def test_files_of_another_form_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], setting: str
+) -> None:
+    """A file that is not a model, or holds no centroids of the right length, is named in the error."""
+    path = tmp_path / "model.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # arrays, by name
+    paths = (str(path), CENTROIDS_PATH) if setting == "model" else (MODEL_PATH, str(path))
+    with pytest.raises(ConfigError, match=rf"embedding\.{setting}.*model\.npz"):
+        load_model(*paths)
