@@ -16,7 +16,11 @@ from tests.helpers.paths import ROOT
 
 PACKAGES = ("pipeline", "stages", "classifiers")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-OPTIONAL: dict[str, tuple[str, ...]] = {"datatrove": ("regex",), "kenlm": ("kenlm",)}
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "datatrove": ("regex",),
+    "kenlm": ("kenlm",),
+    "models": ("torch", "transformers"),
+}
 """Extra of pyproject.toml -> modules that a step names in `requires`: it, or a library that it calls, imports them."""
 DISTRIBUTIONS = {"kenlm": "ufal-kenlm"}
 """Module -> distribution of another name."""

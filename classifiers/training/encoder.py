@@ -26,6 +26,7 @@ from classifiers.transformer.model import pool_tokens
 from classifiers.transformer.settings import longest
 from pipeline.errors import ConfigError, UsageError
 from pipeline.model_files import MANIFEST, find_model, model_files, model_settings
+from pipeline.recipe import optional_module
 
 WHERE = "train encoder"
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)
@@ -170,7 +171,7 @@ def fit(vectors: np.ndarray, targets: np.ndarray, penalty: float) -> Layer:
 
 def save(base: str, out: str, form: Form, layer: Layer) -> None:
     """Write the encoder with the layer on top, in the form of sentence-transformers."""
-    from safetensors.numpy import save_file
+    save_file = optional_module("safetensors.numpy", "safetensors", "models", "classifiers.transformer").save_file
 
     folder = Path(out)
     for name, path in model_files(find_model(base)):

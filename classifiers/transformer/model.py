@@ -15,6 +15,7 @@ from classifiers.neural.windows import Windows, chunks, load_tokenizer, make_win
 from classifiers.transformer.settings import Head
 from pipeline.errors import ConfigError
 from pipeline.model_files import find_model, model_settings
+from pipeline.recipe import optional_module
 
 WHERE = "classifiers.transformer"
 
@@ -138,7 +139,7 @@ def pool_tokens(hidden: Torch, mask: Torch, pooling: str) -> Torch:
 
 def _dense_layer(folder: Path, torch: Torch, device: str) -> tuple[Torch, Torch]:
     """Weight and bias of the last module, float32."""
-    from safetensors.torch import load_file
+    load_file = optional_module("safetensors.torch", "safetensors", "models", "classifiers.transformer").load_file
 
     last = model_settings(str(folder), "modules.json")[-1]["path"]
     tensors = load_file(folder / last / "model.safetensors")
