@@ -171,7 +171,9 @@ def fit(vectors: np.ndarray, targets: np.ndarray, penalty: float) -> Layer:
 
 def save(base: str, out: str, form: Form, layer: Layer) -> None:
     """Write the encoder with the layer on top, in the form of sentence-transformers."""
-    save_file = optional_module("safetensors.numpy", "safetensors", "models", "classifiers.transformer").save_file
+    save_file = optional_module(
+        "safetensors.numpy", "safetensors", "models", "classifiers.transformer"
+    ).save_file
 
     folder = Path(out)
     for name, path in model_files(find_model(base)):

@@ -139,7 +139,9 @@ def pool_tokens(hidden: Torch, mask: Torch, pooling: str) -> Torch:
 
 def _dense_layer(folder: Path, torch: Torch, device: str) -> tuple[Torch, Torch]:
     """Weight and bias of the last module, float32."""
-    load_file = optional_module("safetensors.torch", "safetensors", "models", "classifiers.transformer").load_file
+    load_file = optional_module(
+        "safetensors.torch", "safetensors", "models", "classifiers.transformer"
+    ).load_file
 
     last = model_settings(str(folder), "modules.json")[-1]["path"]
     tensors = load_file(folder / last / "model.safetensors")
