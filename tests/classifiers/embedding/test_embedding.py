@@ -193,11 +193,13 @@ def test_full_tables_find_every_feature() -> None:
     found = list_features(text.codes, text.classes, text.starts, fold)[0]
     rng = np.random.default_rng(1)
     others = rng.integers(0, 1 << 20, MAX_ROWS, dtype=np.uint32)  # crowded slots at the beginning
-    for hashed in np.unique(found)[:50]:
-        hashes = np.unique(np.append(others, hashed))  # fewer than MAX_ROWS, as some are drawn twice
+    wanted = np.sort(rng.choice(np.unique(found), 5, replace=False))
+    hashes = np.unique(np.append(others[: MAX_ROWS - len(wanted)], wanted))  # fewer, as some are drawn twice
+    slots = make_slots(hashes)
+    for hashed in wanted:
         matrix = np.zeros((len(hashes), N_DIMENSIONS), np.int8)
         matrix[np.searchsorted(hashes, hashed), 0] = 1
-        vectors = embed(text.codes, text.classes, text.starts, fold, make_slots(hashes), matrix)
+        vectors = embed(text.codes, text.classes, text.starts, fold, slots, matrix)
         assert vectors[0, 0] == TOP
 
 

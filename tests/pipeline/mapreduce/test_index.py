@@ -66,10 +66,15 @@ def counted() -> Iterator[list[Any]]:
     """Note the tasks that a build in this process maps. Any: tasks of any phase."""
     mapped: list[Any] = []
 
-    def note(engine: LocalEngine, fn: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+    def note(
+        engine: LocalEngine,
+        fn: Callable[[Any], Any],
+        tasks: Sequence[Any],
+        follow: Callable[[Any], Any] | None = None,
+    ) -> Iterator[Any]:
         if fn is run.map_shard:
             mapped.extend(tasks)
-        return map_here(engine, fn, tasks)
+        return map_here(engine, fn, tasks, follow)
 
     with mock.patch("tests.helpers.build.map_here", note):
         yield mapped
