@@ -48,6 +48,9 @@ NEVER = frozenset(
 )
 """Classes of elements that are never text: numbers beside code, anchors beside headings, formulas rendered twice."""
 
+FORMULA = re.compile(r"(?:^|\s)(?:math|arithmatex|mathjax\w*|katex-display|equation)(?:$|\s)", re.IGNORECASE)
+"""Classes of formulas, which are text; their ids are made from chapters, and may contain words of FURNITURE."""
+
 CODE = re.compile(
     r"(?:^|[\s_-])(?:blob-code|hljs-ln-code|code-?line|line-?code|file-line|diff-?line)(?:$|[\s_-])",
     re.IGNORECASE,
@@ -125,7 +128,8 @@ def label_of(tag: str, markup: str) -> Label:
 @functools.lru_cache(1 << 14)
 def _labelled(tag: str, kind: str, name: str, hidden: int, pre: bool) -> Label:
     words = CAMEL.sub("-", f"{kind} {name}"[:1000])
-    found = list(FURNITURE.finditer(words)) if len(words) > 1 and tag not in MAINS else []
+    is_searched = len(words) > 1 and tag not in MAINS and not FORMULA.search(kind)
+    found = list(FURNITURE.finditer(words)) if is_searched else []
     found = [match for match in found if not BESIDE.search(words, 0, match.start() + 1)]
     return Label(
         kind=kind,

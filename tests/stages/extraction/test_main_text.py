@@ -151,3 +151,11 @@ def test_a_text_hidden_until_a_script_has_run_is_read() -> None:
 def test_sentences_weigh_and_labels_do_not(block: str, is_prose: bool) -> None:
     """Prose is recognised by length and by sentence marks of both scripts."""
     assert (prose(block) > 0.5) == is_prose
+
+
+def test_formulas_are_text_whatever_their_ids() -> None:
+    """Sphinx makes the id of a displayed formula from the chapter, which may be about ranking or recommendation."""
+    formula = '<div class="math notranslate" id="equation-chapter-2-ranking-0">L = a + b</div>'
+    page = f"<article><h1>Losses</h1><p>{EN * 3}</p>{formula}<p>{EN * 3}</p></article>"
+    assert "L = a + b" in text(page)
+    assert "L = a + b" not in text(page.replace("math notranslate", "box"))
