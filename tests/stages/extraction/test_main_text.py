@@ -153,7 +153,7 @@ def test_sentences_weigh_and_labels_do_not(block: str, is_prose: bool) -> None:
     assert (prose(block) > 0.5) == is_prose
 
 
-def test_formulas_are_text_whatever_their_ids() -> None:
+def test_formulas_are_text_for_any_id() -> None:
     """Sphinx makes the id of a displayed formula from the chapter, which may be about ranking or recommendation."""
     formula = '<div class="math notranslate" id="equation-chapter-2-ranking-0">L = a + b</div>'
     page = f"<article><h1>Losses</h1><p>{EN * 3}</p>{formula}<p>{EN * 3}</p></article>"
