@@ -19,7 +19,6 @@ from pipeline.errors import ConfigError, InputError, UsageError
 from pipeline.model_files import MANIFEST, PATTERNS, find_model, model_files
 from pipeline.recipe import model_digest, optional_module
 
-HUBS = ("huggingface", "modelscope")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

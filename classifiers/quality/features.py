@@ -97,23 +97,6 @@ def add_rows(cells, times, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def count_rows(rows, n, times):  # type: ignore[no-untyped-def]
-    """Count the occurrences of each of the first `n` cells in `times`, which is zero before.
-
-    The distinct cells are moved to the front of `rows`.
-    Returns: the number of distinct cells.
-    """
-    n_distinct = 0
-    for i in range(n):
-        row = rows[i]
-        if times[row] == 0:
-            rows[n_distinct] = row
-            n_distinct += 1
-        times[row] += 1
-    return n_distinct
-
-
-@njit(cache=True, nogil=True)
 def list_features(codes, classes, starts, fold, families):  # type: ignore[no-untyped-def]
     """Features of each document, for training.
 

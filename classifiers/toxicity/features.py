@@ -35,7 +35,7 @@ PER_TOKEN = 6
 """Maximum number of features per token."""
 
 _EMOJI = 0x1F000
-_WORD, _SPELLED = np.uint64(7), np.uint64(11)
+_WORD = np.uint64(7)
 _HEAD, _TAIL = np.uint64(13), np.uint64(17)
 _LONGEST_NUMBER = 4
 _STAR = np.uint32(ord("*"))

@@ -38,11 +38,10 @@ from classifiers.embedding.features import (
 from pipeline.errors import ConfigError
 from stages.kernels.text.tables import load_tables
 from stages.kernels.text.text import view
+from tests.helpers.ngrams import CLASS_LETTERS, MASK, ODD_A, mix, unit_key
 from tests.helpers.strategies import texts
 
-MASK = (1 << 64) - 1
-ODD_A, ODD_B, STEM = 0x9E3779B97F4A7C15, 0xD1342543DE82EF95, 0x5DEECE66D
-CLASS_LETTERS = "osnpym0LlhHKU"  # one letter for each class, in the order of kernels.text.tables
+STEM = 0x5DEECE66D
 TOKEN = re.compile(
     r"(?P<single>[HKU][mo]*)|(?P<word>[0Llh](?:[0Llhmo]|(?<=[Ll])'(?=[Ll]))*)|(?P<end>[onpym'])"
 )
@@ -99,23 +98,6 @@ def run(docs: Sequence[str | None]) -> list[dict[str, Any]]:
 def cosine(one: Sequence[int], other: Sequence[int]) -> float:
     """Cosine of two vectors."""
     return float(np.dot(one, other) / math.sqrt(np.dot(one, one) * np.dot(other, other)))
-
-
-def mix(value: int) -> int:
-    """SplitMix64's finaliser on Python integers."""
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
-    return value ^ (value >> 31)
-
-
-def unit_key(codes: list[int]) -> int:
-    """Hash of a unit's match text."""
-    fold, state = load_tables().fold, ODD_B
-    for code in codes:
-        if fold[code]:
-            state = ((state ^ int(fold[code])) * ODD_A) & MASK
-            state ^= state >> 32
-    return mix(state) | 1
 
 
 def features_of(text: str) -> list[int]:
