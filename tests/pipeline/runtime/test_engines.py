@@ -45,7 +45,9 @@ def cluster() -> Iterator[tuple[Any, Any]]:
     """A Ray cluster of two nodes with one core each on this machine; yields it and its second node."""
     from ray.cluster_utils import Cluster
 
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    dead_soon = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}  # 3 s instead of 15
+    head = {"num_cpus": 1, "object_store_memory": 100 << 20, "_system_config": dead_soon}
+    found = Cluster(initialize_head=True, head_node_args=head)
     try:
         node = found.add_node(num_cpus=1, object_store_memory=100 << 20)
         found.wait_for_nodes()
