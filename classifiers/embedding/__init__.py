@@ -56,21 +56,29 @@ def load_model(path: str, centroids_path: str) -> Model:
     Raises: ConfigError if a file is not what its name says.
     """
     hashes, matrix = _read(path, "model", ("hashes", "matrix"))
-    (centroids,) = _read(centroids_path, "centroids", ("centroids",))
     fits = hashes.dtype == np.uint32 and matrix.dtype == np.int8 and len(hashes) <= MAX_ROWS
     if not fits or matrix.shape != (*hashes.shape, N_DIMENSIONS):
         raise ConfigError(
             f"embedding.model {path} contains {matrix.dtype} vectors {matrix.shape} of {hashes.dtype} hashes "
             f"{hashes.shape}; expected int8 (up to {MAX_ROWS}, {N_DIMENSIONS}) of uint32; train it again"
         )
+    return Model(make_slots(hashes), matrix, load_centroids(centroids_path))
+
+
+def load_centroids(path: str) -> np.ndarray:
+    """Read centroids: int16 (n_clusters, N_DIMENSIONS), each of length CENTROID_LENGTH.
+
+    Raises: ConfigError if the file is something else.
+    """
+    (centroids,) = _read(path, "centroids", ("centroids",))
     lengths = np.sqrt((centroids.astype(np.float64) ** 2).sum(axis=-1))
     fits = centroids.dtype == np.int16 and centroids.ndim == 2 and centroids.shape[1] == N_DIMENSIONS
     if not fits or not len(centroids) or np.abs(lengths - CENTROID_LENGTH).max() > 0.01 * CENTROID_LENGTH:
         raise ConfigError(
-            f"embedding.centroids {centroids_path} contains {centroids.dtype} {centroids.shape}; expected int16 "
+            f"embedding.centroids {path} contains {centroids.dtype} {centroids.shape}; expected int16 "
             f"(1 or more, {N_DIMENSIONS}), each of length {CENTROID_LENGTH}"
         )
-    return Model(make_slots(hashes), matrix, centroids)
+    return centroids
 
 
 def _read(path: str, setting: str, names: tuple[str, ...]) -> list[np.ndarray]:

@@ -263,6 +263,22 @@ def mine(
     )
 
 
+@train.command()
+@files_argument
+@click.option("--pool", "pool_paths", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False),
+              help="Documents of the corpus; repeatable.")  # fmt: skip
+@out_option(".npz")
+@json_option
+def like(files: tuple[str, ...], pool_paths: tuple[str, ...], out: str, as_json: bool) -> None:
+    """Train a model of how much a document resembles those in FILES rather than a pool, for classifiers.like.
+
+    FILES have the columns text and source, a pool has text; a column lang in both adds figures by language.
+
+    Example: bicorpus train like textbooks.parquet --pool crawl.parquet --out textbooks.npz
+    """
+    _print(_module("like").train_like(_read(files), _read(pool_paths), out), as_json)
+
+
 def _module(name: str) -> Any:  # Any: a module of the package that this one must not import
     return importlib.import_module(f"{TRAINING}.{name}")
 

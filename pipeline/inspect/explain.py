@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import UsageError
 from pipeline.ingest.canonical import doc_id as make_doc_id
 from pipeline.ingest.canonical import text_hash
+from pipeline.inspect.neighbours import neighbours
 from pipeline.inspect.opened import Finished, Judged
 from pipeline.inspect.query import shortest, shortest_bound
 from pipeline.names import nearest
@@ -110,6 +111,7 @@ def explain_document(finished: Finished, decision: Decision, row: int) -> dict[s
         "cluster_size": values.get(finished.releasing.layout.columns["cluster_size"] or ""),
         "keeper": explain_keeper(finished, judged, row, text),
         "kept_for": kept_for(finished, values["doc_id"]) if outcome is None else None,
+        "neighbours": neighbours(finished, values),
         "annotations": {name: readable(value) for name, value in values.items() if "." in name},
     }
 

@@ -45,6 +45,7 @@ def explanation_text(explanation: Explanation, everything: bool = False) -> str:
         *_head(explanation, width),
         *_failed(explanation, everything),
         *_keeper(explanation, everything, width),
+        *_neighbours(explanation["neighbours"], width),
     ]
     if not everything:
         lines.append(_counts(explanation["rules"]))
@@ -96,6 +97,18 @@ def _beside(rule: Explanation, annotations: dict[str, Any]) -> list[str]:
             else []
         )
     return lines
+
+
+def _neighbours(listed: list[Explanation], width: int) -> list[str]:
+    """The documents nearest in meaning: relation, cosine, id, source and beginning of each."""
+    return [
+        clip(
+            f"  {found['relation']:<14} {found['cosine']:.3f}  {found['doc_id']}  {found['source']}  "
+            f"{visible(found['excerpt'])}",
+            max(width, 60),
+        )
+        for found in listed
+    ]
 
 
 def _counts(rules: list[Explanation]) -> str:
