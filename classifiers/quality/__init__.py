@@ -127,7 +127,7 @@ def annotate(batch: pa.Table, model: Model) -> pa.Table:
 
 STAGE = Stage(
     name="quality",
-    version=2,
+    version=3,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,
