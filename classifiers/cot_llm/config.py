@@ -1,0 +1,139 @@
+"""Settings of the four questions, and the columns that they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from classifiers.llm.instructions import LANGUAGES
+from pipeline.errors import ConfigError
+from pipeline.schema import SPANS
+
+STEPS = ("segment", "summary", "chain", "question")
+"""The questions, in the order in which they are asked."""
+CHINESE = {"zho": "zh", "yue": "zh", "lzh": "zh", "wuu": "zh"}
+ANSWER_TOKENS = {"segment": 1024, "summary": 256, "chain": 1536, "question": 192}
+OWN = ("model", "messages", "response_format", "max_tokens", "temperature", "seed", "stream", "n")
+"""Fields of a request that have settings of their own, or would change the form of an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is asked, and what is accepted.
+
+    model: its name, as the servers file has it. prompts: a YAML file of instructions; None for those of the package.
+    languages: language of instructions and answers by the first part of a document's label; language: for other labels.
+    min_chars: shorter documents are not asked about. max_chars: of a longer text only the beginning is, cut at a line.
+    max_tokens: largest answer of each question. temperature, seed: 0 and any seed make most servers repeat themselves.
+    repairs: how often a rejected answer is asked for anew, with the next seed and at least repair_temperature. extra: further fields of the request.
+    min_segment_chars, max_segments: of segments. min_steps, max_steps: of chains. max_summary_chars, max_step_chars,
+    max_answer_chars, min_question_chars, max_question_chars: lengths. min_support: least share of what a summary or a
+    step says that its segment says as well, and of what a question says that the document says. max_toxicity: of the
+    score of `classifiers.toxicity`.
+    """
+
+    model: str = ""
+    prompts: str | None = None
+    languages: Mapping[str, str] = field(default_factory=lambda: dict(CHINESE))
+    language: str = "en"
+    min_chars: int = 200
+    max_chars: int = 12_000
+    max_tokens: Mapping[str, int] = field(default_factory=lambda: dict(ANSWER_TOKENS))
+    temperature: float = 0.0
+    seed: int = 1
+    repairs: int = 1
+    repair_temperature: float = 0.7
+    extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    min_segment_chars: int = 20
+    max_segments: int = 12
+    min_steps: int = 3
+    max_steps: int = 16
+    max_summary_chars: int = 800
+    max_step_chars: int = 800
+    max_answer_chars: int = 600
+    min_question_chars: int = 8
+    max_question_chars: int = 600
+    min_support: float = 0.3
+    max_toxicity: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name, language in {**self.languages, "language": self.language}.items():
+            if language not in LANGUAGES:
+                raise ConfigError(f"cot_llm: {name} is {language!r}; expected {' or '.join(LANGUAGES)}")
+        least = {
+            "temperature": 0,
+            "repair_temperature": 0,
+            "repairs": 0,
+            "min_chars": 0,
+            "max_chars": 1,
+            "max_segments": 1,
+            "min_steps": 1,
+        }
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ConfigError(f"cot_llm.{name} is {getattr(self, name)}; expected {low} or more")
+        for name in ("min_support", "max_toxicity"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"cot_llm.{name} is {getattr(self, name)}; expected a number from 0 to 1")
+        for low_name, high_name in (("min_steps", "max_steps"), ("min_question_chars", "max_question_chars")):
+            if getattr(self, low_name) > getattr(self, high_name):
+                raise ConfigError(
+                    f"cot_llm.{low_name} is above cot_llm.{high_name}; lower one, raise the other"
+                )
+        if unknown := sorted(self.max_tokens.keys() - set(STEPS)):
+            raise ConfigError(f"cot_llm.max_tokens.{unknown[0]}: expected some of {', '.join(STEPS)}")
+        for name in OWN:
+            if name in self.extra:
+                raise ConfigError(f"cot_llm.extra.{name}: a setting of its own, or one of the answer's form")
+
+    def language_of(self, label: str | None) -> str:
+        """Language of the instructions and answers about a document with a label."""
+        return self.languages.get((label or "").partition("_")[0], self.language)
+
+    def tokens_of(self, step: str) -> int:
+        """Largest answer of a question."""
+        return self.max_tokens.get(step, ANSWER_TOKENS[step])
+
+
+REJECTS = pa.list_(
+    pa.struct(
+        {
+            "step": pa.string(),
+            "start": pa.int32(),
+            "end": pa.int32(),
+            "reason": pa.string(),
+            "detail": pa.string(),
+            "text": pa.string(),
+        }
+    )
+)
+
+SCHEMA = pa.schema(
+    {
+        "question": pa.large_string(),
+        "steps": pa.list_(pa.large_string()),
+        "answer": pa.large_string(),
+        "summaries": pa.list_(pa.large_string()),
+        "segments": SPANS,
+        "step_segments": pa.list_(pa.int32()),
+        "support": pa.float32(),
+        "language": pa.string(),
+        "model": pa.string(),
+        "prompts": pa.string(),
+        "seed": pa.int64(),
+        "n_rejects": pa.int32(),
+        "rejects": REJECTS,
+        "reason": pa.string(),
+    }
+)
+"""question, steps, answer: of the accepted chain, as the model wrote them; null without one. summaries, segments: of the
+parts of the document that the chain is about; segments are spans of canonical text of the kind `segment`. step_segments:
+for each step the position of its segment among these. support: mean share of what the steps say that their segments say.
+language: of instructions and answers, `en` or `zh`. model, prompts (versions), seed: what it was asked with. rejects:
+every answer that was rejected, those that a second try repaired as well: the question (`step`), the span that it was
+about, the reason, what was at fault, and the answer, with personal data masked. reason: why a document has no chain: the
+question and the reason of its last reject, or `short`; `budget: ...` and `failed: ...` for one that a later run asks
+again; null for a document with a chain. All columns are null for a document outside the gate and for derived ones."""
