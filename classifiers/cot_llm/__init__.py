@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from classifiers.cot_llm.checks import PHRASES, Checks
-from classifiers.cot_llm.config import SCHEMA, STEPS
+from classifiers.cot_llm.config import SCHEMA
+from classifiers.cot_llm.config import STEPS as STEPS
 from classifiers.cot_llm.config import Config as Config
 from classifiers.cot_llm.develop import Developer, Draft
 from classifiers.cot_llm.expect import expected_requests

@@ -1,4 +1,4 @@
-"""Checks of what a model wrote about a document: length, language, personal data, toxicity, and whether it is supported.
+"""Checks of what a model wrote about a document: length, language, personal data, toxicity and support.
 
 A summary is compared with its segment, a step with the segment that it names, the answer and the question with all of
 them. Every check has a reason; several may apply to one answer.

@@ -1,7 +1,7 @@
 """The way of one document through the four questions: segments, summaries, chain, question; each answer is checked.
 
-A segment whose markers or summary are rejected is left out of the chain; a chain or question that is rejected leaves the
-document without one. Every rejected answer is kept with its reason.
+A segment whose markers or summary are rejected is left out of the chain; a chain or question that is rejected leaves
+the document without one. Every rejected answer is kept with its reason.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Reject:
 
 @dataclass
 class Draft:
-    """What is known about one document. text: as it is sent; segments: ranges of it, with a summary each; steps: (number
-    of the segment, text); reason: why there is no chain, "" for one that has everything."""
+    """What is known about one document. text: as it is sent; segments: ranges of it, with a summary each; steps:
+    (number of the segment, text); reason: why there is no chain, "" for one that has everything."""
 
     text: str
     language: str

@@ -1,7 +1,7 @@
 """Markers of segments: the first and last words of each, found in the text that they were copied from.
 
-Models change blanks, quotation marks and mark-up when they copy; so only letters, digits and ideographs are compared, in
-lower case and in plain width.
+Models change blanks, quotation marks and mark-up when they copy; so only letters, digits and ideographs are compared,
+in lower case and in plain width.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A fault of an answer. number: of the request among those asked with it; attempt: from 0; text: of the answer, with
-    its first fault."""
+    """A fault of an answer. number: of the request among those asked with it; attempt: from 0; text: of the answer,
+    with its first fault."""
 
     number: int
     attempt: int

@@ -1,7 +1,7 @@
 """Layouts of a question, its chain and its answer as one text, with or without the document and with or without tags.
 
-A layout is a name: what it is made of, in this order, joined by `_`. The parts are separated by an empty line; the steps
-of a chain are on a line each, between `<think>` and `</think>` where the layout says `think`.
+A layout is a name: what it is made of, in this order, joined by `_`. The parts are separated by an empty line; the
+steps of a chain are on a line each, between `<think>` and `</think>` where the layout says `think`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ THINK = ("<think>", "</think>")
 def lay_out(layout: str, question: str, steps: Sequence[str], answer: str, document: str = "") -> str:
     """Return the text of a layout.
 
-    An answer that is part of the last step, such as a boxed one, is not repeated below a chain without tags. Tags within
-    the steps are broken, so that there is one pair.
+    An answer that is part of the last step, such as a boxed one, is not repeated below a chain without tags. Tags
+    within the steps are broken, so that there is one pair.
 
     Args: layout, one of LAYOUTS.
     """

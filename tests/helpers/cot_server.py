@@ -22,8 +22,8 @@ FAULTS = {
     "repeats": "chain: repeats", "refused": "chain: refused: 400 this request is too long", "segment": "chain: number",
     "toxic": "chain: toxic",
 }  # fmt: skip
-"""What goes wrong with the answers about a document, by its number modulo their number, and why it then has no chain; "" if
-it has one nevertheless."""
+"""What goes wrong with the answers about a document, by its number modulo their number, and why it then has no chain;
+"" if it has one nevertheless."""
 EMAIL, PHONE = "mei.lin@example-mail.org", "13912345678"
 """Personal data: in documents, and in answers with the fault `pii`."""
 PLANTED = "ling.zhou@planted-mail.org"
@@ -61,7 +61,7 @@ def step_of(body: dict[str, Any]) -> str:
 
 
 class Script:
-    """Answers requests. faults: of documents in turn. once: requests that fail once before they are answered, as seen."""
+    """Answers requests. faults: of documents in turn. failed: requests that failed once already."""
 
     def __init__(self, faults: Sequence[str] = tuple(FAULTS)) -> None:
         self.faults, self.failed = faults, set[str]()
