@@ -7,6 +7,7 @@ with its reason. `classifiers.cot_llm.documents` makes documents of the chains. 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from typing import Any
 
@@ -23,7 +24,7 @@ from classifiers.llm.client import Client
 from classifiers.llm.masking import Masked, mask
 from classifiers.llm.open import client_of
 from classifiers.llm.requests import Answer, Request, is_open
-from classifiers.llm.rounds import keys_of, replay, run
+from classifiers.llm.ways import keys_of, replay, run
 from pipeline.service import Services, Usage
 from pipeline.stage import Annotate, Stage
 
@@ -41,12 +42,15 @@ class Chains:
         self.config, self.client = config, client
         self.checks = Checks(config)
         self.developer = Developer(config, self.checks)
+        self.n_places = client.settings.concurrency
+        self._places = threading.Semaphore(self.n_places)  # of documents in progress, in all shards
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Ask about each document of a batch."""
         masked, languages = self._documents(batch)
         asked = [i for i, one in enumerate(masked) if one is not None]
-        drafts = run([way for way in self._ways(masked, languages) if way is not None], self.client.ask)
+        ways = [way for way in self._ways(masked, languages) if way is not None]
+        drafts = run(ways, self.client.ask, self._places, self.n_places)
         rows: list[dict[str, Any]] = [{} for _ in masked]  # Any: values of SCHEMA
         for i, draft in zip(asked, drafts, strict=True):
             one = masked[i]

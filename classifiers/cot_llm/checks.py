@@ -7,6 +7,7 @@ them. Every check has a reason; several may apply to one answer.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -18,8 +19,9 @@ from classifiers import language as languages
 from classifiers import toxicity
 from classifiers.cot_llm.config import Config
 from classifiers.llm.masking import PersonalData
-from classifiers.llm.rounds import Fault
+from classifiers.llm.ways import Fault
 from pipeline.recipe import package_file
+from pipeline.spans import Span
 from stages.checks.grounding import ungrounded
 from stages.checks.leaks import leaks
 from stages.checks.support import support
@@ -49,6 +51,7 @@ class Checks:
         self.personal = PersonalData()
         self._languages = languages.STAGE.load(languages.Config())
         self._toxicity = toxicity.STAGE.load(toxicity.Config())
+        self._lock = threading.Lock()  # stages are called by one thread at a time
 
     def field(self, text: str, language: str, low: int, high: int, at: int | None = None) -> list[Fault]:
         """Faults of any field: its length in characters, language, personal data, toxicity, words about its source."""
@@ -57,7 +60,7 @@ class Checks:
         faults = []
         if not self.is_in(text, language):
             faults.append(Fault("language", text[:40], at))
-        if spans := self.personal.find([text])[0]:
+        if spans := self.spans(text):
             faults.append(Fault("pii", spans[0][2], at))
         if self.toxicity(text, language) > self.config.max_toxicity:
             faults.append(Fault("toxic", "", at))
@@ -140,13 +143,20 @@ class Checks:
             return False
         if sum(char.isalpha() for char in prose) < LEAST_LETTERS:
             return True
-        (label,) = self._languages(_table(prose))["label"].to_pylist()
+        with self._lock:
+            (label,) = self._languages(_table(prose))["label"].to_pylist()
         return (label or "und").partition("_")[0] in OF_LANGUAGE[language]
+
+    def spans(self, text: str) -> list[Span]:
+        """Personal data in a text."""
+        with self._lock:
+            return self.personal.find([text])[0]
 
     def toxicity(self, text: str, language: str) -> float:
         """The score of `classifiers.toxicity`; 0 for a text without letters."""
         batch = _table(text).append_column("language.label", pa.array([LABELS[language]]))
-        (score,) = self._toxicity(batch)["score"].to_pylist()
+        with self._lock:
+            (score,) = self._toxicity(batch)["score"].to_pylist()
         return float(score or 0.0)
 
 

@@ -137,6 +137,6 @@ step_segments: for each step the position of its segment among these. support: m
 a step that its segment has. language: of instructions and answers, `en` or `zh`. model, prompts (versions), seed: what
 it was asked with. rejects: every fault of every answer that was rejected, those that a second try repaired as well: the
 question (`step`), the span that it was about, the reason, what was at fault, and with the first fault of an answer its
-text; personal data is masked. reason: why a document has no chain: the question and the first reason of its last try, or
-`short`; `budget: ...` and `failed: ...` for one that a later run asks again; null for a document with a chain. All
+text; personal data is masked. reason: why a document has no chain: the question and the first reason of its last try,
+or `short`; `budget: ...` and `failed: ...` for one that a later run asks again; null for a document with a chain. All
 columns are null for a document outside the gate and for derived ones."""

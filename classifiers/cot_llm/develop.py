@@ -16,7 +16,7 @@ from classifiers.cot_llm.markers import Segment, find_segments
 from classifiers.cot_llm.requests import Requests
 from classifiers.llm.masking import Masked
 from classifiers.llm.requests import Answer, Request
-from classifiers.llm.rounds import Checked, Fault, OpenAnswerError, Rejected, Repairs, ask_checked
+from classifiers.llm.ways import Checked, Fault, OpenAnswerError, Rejected, Repairs, ask_checked
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Developer:
         self.repairs = Repairs(config.repairs, config.repair_temperature)
 
     def way(self, masked: Masked, language: str) -> Generator[list[Request], list[Answer], Draft]:
-        """Take a document through all questions; see rounds.Way."""
+        """Take a document through all questions; see ways.Way."""
         draft = Draft(shown(masked.text, self.config.max_chars), language)
         if len(draft.text.strip()) < max(self.config.min_chars, 1):
             draft.reason = "short"

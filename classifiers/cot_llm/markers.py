@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from classifiers.llm.rounds import Fault
+from classifiers.llm.ways import Fault
 
 LEAST = 4
 """Characters from which a marker is one; shorter ones occur everywhere."""

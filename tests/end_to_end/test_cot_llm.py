@@ -106,7 +106,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
 def test_nothing_is_asked_twice_and_the_rate_is_bounded(corpus: Corpus) -> None:
     """A budget leaves documents open; the next run asks the rest alone, in even steps."""
     first, second = corpus.records
-    assert first["services"]["m"]["requests"] == BUDGET and 0 < first["open"]["cot_llm"] < N
+    assert first["services"]["m"]["requests"] == BUDGET and 0 < first["open"]["cot_llm"] <= N
     assert not second["open"] and second["services"]["m"]["unanswered"] == 0
     sent = Counter(json.dumps([a.body["messages"], a.body["seed"]]) for a in corpus.asked)
     again = {key: n for key, n in sent.items() if n > 1}
@@ -121,12 +121,8 @@ def test_nothing_is_asked_twice_and_the_rate_is_bounded(corpus: Corpus) -> None:
 def test_every_document_has_a_chain_or_a_reason(corpus: Corpus) -> None:
     """What is wrong with an answer is in the sidecar, and only accepted chains become documents."""
     rows = [row for row in corpus.rows("annotations/cot_llm") if row["language"]]
-    n_open = corpus.records[0]["open"]["cot_llm"]
-    assert sum((row["reason"] or "").startswith("budget: ") for row in rows) == n_open
-    final = Counter(row["reason"] or "" for row in rows) - Counter(
-        row["reason"] or "" for row in corpus.open_rows()
-    )
-    assert final == Counter(FAULTS.values()) + Counter(["", "short"])
+    reasons = Counter(row["reason"] or "" for row in rows)
+    assert reasons == Counter(FAULTS.values()) + Counter(["", "short"])
 
 
 def test_of_the_same_question_one_is_kept(corpus: Corpus) -> None:

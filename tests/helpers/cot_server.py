@@ -14,7 +14,8 @@ from typing import Any
 from tests.helpers.llm_server import Reply, error
 
 FAULTS = {
-    "": "", "number": "summary: number", "entity": "chain: entity", "unit": "chain: number", "arithmetic": "chain: arithmetic",
+    "": "", "number": "summary: number", "entity": "chain: entity", "unit": "chain: number",
+    "arithmetic": "chain: arithmetic",
     "markers": "segment: start_missing", "order": "chain: number", "language": "summary: language",
     "cut": "summary: invalid: cut off after 256 tokens", "prose": "question: invalid: no JSON", "429": "", "500": "",
     "stall": "", "pii": "chain: pii", "leak": "question: leaks", "unanswerable": "question: entity",
@@ -191,7 +192,7 @@ def _question(i: int, fault: str, body: dict[str, Any]) -> dict[str, Any]:
     zh, p, k = bool(i % 2), 100 + 3 * i, 2 + i % 5
     if fault == "leak":
         text = (f"第 {i} 号渡轮夏天每天载客多少人？答案是 {p * k} 人。" if zh
-                else f"How many passengers can ferry line {i} take a day in summer? The answer is {p * k}.")  # fmt: skip
+                else f"How many passengers can ferry line {i} take a day? The answer is {p * k}.")  # fmt: skip
         return {"question": text}
     if fault == "unanswerable":
         return {

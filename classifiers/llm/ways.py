@@ -1,14 +1,16 @@
 """Several questions about each document, where what is asked next depends on the answers so far.
 
 The way of one document is a generator: it yields the requests that it has now, gets their answers, and returns its
-result. `run` takes many documents through their ways in rounds: the requests that all of them wait for are asked
-together, so that a server has enough of them. Answers are cached by request, so that a changed question asks for itself
-and for what follows from it alone.
+result. `run` takes documents through their ways, as many at once as there are places, and finishes one before it begins
+another: a budget that is spent leaves few of them unfinished. Answers are cached by request, so that a changed question
+asks for itself and for what follows from it alone.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -28,26 +30,33 @@ class OpenAnswerError(Exception):
         self.reason = reason
 
 
-def run(ways: Sequence[Way[Result]], ask: Callable[[list[Request]], list[Answer]]) -> list[Result]:
-    """Take documents through their ways; returns their results in order."""
-    results: dict[int, Result] = {}
-    waiting: dict[int, list[Request]] = {}
+def run(
+    ways: Sequence[Way[Result]],
+    ask: Callable[[list[Request]], list[Answer]],
+    places: threading.Semaphore,
+    n_threads: int,
+) -> list[Result]:
+    """Take documents through their ways; returns their results in order.
 
-    def go(number: int, answers: list[Answer] | None) -> None:
+    Args: places, of documents in progress, which calls in several threads share; n_threads, of this call.
+    """
+
+    def follow(way: Way[Result]) -> Result:
+        with places:
+            try:
+                requests = next(way)
+                while True:
+                    requests = way.send(ask(requests))
+            except StopIteration as stop:
+                result: Result = stop.value
+                return result
+
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="document") as pool:
         try:
-            way = ways[number]
-            waiting[number] = next(way) if answers is None else way.send(answers)
-        except StopIteration as stop:
-            results[number] = stop.value
-
-    for number in range(len(ways)):
-        go(number, None)
-    while waiting:
-        now, waiting = waiting, {}
-        answers = iter(ask([request for requests in now.values() for request in requests]))
-        for number, requests in now.items():
-            go(number, [next(answers) for _ in requests])
-    return [results[number] for number in range(len(ways))]
+            return list(pool.map(follow, ways))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def replay(
