@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow as pa
 
 from classifiers.cot_llm.checks import PHRASES, Checks
-from classifiers.cot_llm.config import SCHEMA
 from classifiers.cot_llm.config import STEPS as STEPS
 from classifiers.cot_llm.config import Config as Config
 from classifiers.cot_llm.develop import Developer, Draft
@@ -25,12 +24,55 @@ from classifiers.llm.masking import Masked, mask
 from classifiers.llm.open import client_of
 from classifiers.llm.requests import Answer, Request, is_open
 from classifiers.llm.ways import keys_of, replay, run
+from pipeline.schema import SPANS
 from pipeline.service import Services, Usage
 from pipeline.stage import Annotate, Stage
 
 LABEL, PARENT = "language.label", "parent_id"
 MAX_TEXT, MAX_DETAIL = 4000, 80
 """Characters kept of a rejected answer, and of what was at fault in it."""
+
+REJECTS = pa.list_(
+    pa.struct(
+        {
+            "step": pa.string(),
+            "start": pa.int32(),
+            "end": pa.int32(),
+            "reason": pa.string(),
+            "detail": pa.string(),
+            "text": pa.string(),
+        }
+    )
+)
+
+SCHEMA = pa.schema(
+    {
+        "question": pa.large_string(),
+        "steps": pa.list_(pa.large_string()),
+        "answer": pa.large_string(),
+        "summaries": pa.list_(pa.large_string()),
+        "segments": SPANS,
+        "step_segments": pa.list_(pa.int32()),
+        "support": pa.float32(),
+        "language": pa.string(),
+        "model": pa.string(),
+        "prompts": pa.string(),
+        "seed": pa.int64(),
+        "n_rejects": pa.int32(),
+        "rejects": REJECTS,
+        "reason": pa.string(),
+    }
+)
+"""question, steps, answer: of the accepted chain, as the model wrote them; null without one. summaries: of the parts of
+the document that the chain is about. segments: these parts, spans of canonical text of the kind `segment`.
+step_segments: for each step the position of its segment among these. support: mean share of the words and characters of
+a step that its segment has. language: of instructions and answers, `en` or `zh`. model, seed: what it was asked with.
+prompts: versions of the four instructions. n_rejects: number of rejects. rejects: every fault of every answer that was
+rejected, those that a second try repaired as well, with the question (`step`), the span that it was about, the reason,
+what was at fault, and with the first fault of an answer its text, in which personal data is masked. reason: why a
+document has no chain, which is the question and the first reason of its last try, or `short`; `budget: ...` and
+`failed: ...` for one that a later run asks again; null for a document with a chain. All null for a document outside the
+gate and for a derived one."""
 
 Way = Generator[list[Request], list[Answer], Draft]
 

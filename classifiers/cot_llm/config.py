@@ -1,4 +1,4 @@
-"""Settings of the four questions, and the columns that they fill."""
+"""Settings of the four questions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
 from classifiers.llm.instructions import LANGUAGES
 from pipeline.errors import ConfigError
-from pipeline.schema import SPANS
 
 STEPS = ("segment", "summary", "chain", "question")
 """The questions, in the order in which they are asked."""
@@ -25,16 +22,18 @@ class Config:
     """What is asked, and what is accepted.
 
     model: its name, as the servers file has it. prompts: a YAML file of instructions; None for those of the package.
-    languages: language of instructions and answers by the first part of a document's label; language: for other labels.
+    languages: language of instructions and answers by the first part of a document's label. language: for other labels.
     min_chars: shorter documents are not asked about. max_chars: of a longer text only the beginning is, cut at a line.
     max_tokens: largest answer of each question. temperature, seed: 0 and any seed make most servers repeat themselves.
-    repairs: how often a rejected answer is asked for anew, with the next seed and at least repair_temperature.
+    repairs: how often a rejected answer is asked for anew, with the next seed. repair_temperature: least temperature of
+        such a try.
     extra: further fields of the request, such as {chat_template_kwargs: {enable_thinking: false}} for Qwen3 on vLLM.
-    min_segment_chars, max_segments: of segments. min_steps, max_steps: of chains. max_summary_chars, max_step_chars,
-    max_answer_chars, min_question_chars, max_question_chars: lengths.
+    min_segment_chars, max_segments: bounds of segments. min_steps, max_steps: bounds of a chain. max_summary_chars,
+        max_step_chars, max_answer_chars, min_question_chars, max_question_chars: bounds of the fields, in characters.
     min_support: least share of the words and characters of a summary or step that its segment has as well, and of a
-    question that document or chain have. 0.3 takes 95 % of the steps that people wrote and rejects half of those of
-    another problem. max_toxicity: of the score of `classifiers.toxicity`.
+        question that document or chain have. 0.3 takes 95 % of the steps that people wrote and rejects half of those of
+        another problem.
+    max_toxicity: largest score of `classifiers.toxicity`.
     """
 
     model: str = ""
@@ -98,45 +97,3 @@ class Config:
     def tokens_of(self, step: str) -> int:
         """Largest answer of a question."""
         return self.max_tokens.get(step, ANSWER_TOKENS[step])
-
-
-REJECTS = pa.list_(
-    pa.struct(
-        {
-            "step": pa.string(),
-            "start": pa.int32(),
-            "end": pa.int32(),
-            "reason": pa.string(),
-            "detail": pa.string(),
-            "text": pa.string(),
-        }
-    )
-)
-
-SCHEMA = pa.schema(
-    {
-        "question": pa.large_string(),
-        "steps": pa.list_(pa.large_string()),
-        "answer": pa.large_string(),
-        "summaries": pa.list_(pa.large_string()),
-        "segments": SPANS,
-        "step_segments": pa.list_(pa.int32()),
-        "support": pa.float32(),
-        "language": pa.string(),
-        "model": pa.string(),
-        "prompts": pa.string(),
-        "seed": pa.int64(),
-        "n_rejects": pa.int32(),
-        "rejects": REJECTS,
-        "reason": pa.string(),
-    }
-)
-"""question, steps, answer: of the accepted chain, as the model wrote them; null without one. summaries, segments: of
-the parts of the document that the chain is about; segments are spans of canonical text of the kind `segment`.
-step_segments: for each step the position of its segment among these. support: mean share of the words and characters of
-a step that its segment has. language: of instructions and answers, `en` or `zh`. model, prompts (versions), seed: what
-it was asked with. rejects: every fault of every answer that was rejected, those that a second try repaired as well: the
-question (`step`), the span that it was about, the reason, what was at fault, and with the first fault of an answer its
-text; personal data is masked. reason: why a document has no chain: the question and the first reason of its last try,
-or `short`; `budget: ...` and `failed: ...` for one that a later run asks again; null for a document with a chain. All
-columns are null for a document outside the gate and for derived ones."""

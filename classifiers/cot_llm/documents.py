@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
-from pipeline.names import nearest
 from pipeline.spans import Span, apply_spans
 from pipeline.stage import DERIVED, Derive
 from stages.cot.documents import ROWS
-from stages.cot.layouts import LAYOUTS, lay_out
+from stages.cot.layouts import LAYOUTS, check_layout, lay_out
 
 EXTRACTOR = "classifiers.cot_llm"
 KINDS = ("generated",)
@@ -37,11 +36,7 @@ class Config:
     min_support: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise ConfigError(
-                f"cot_llm.documents.layout is {self.layout!r}{nearest(str(self.layout), LAYOUTS)}; expected one of "
-                f"{', '.join(LAYOUTS)}"
-            )
+        check_layout(self.layout, "cot_llm.documents.layout")
         if not 0 <= self.min_support <= 1:
             raise ConfigError(
                 f"cot_llm.documents.min_support is {self.min_support}; expected a number from 0 to 1"

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.errors import ConfigError
+from pipeline.names import nearest
+
 LAYOUTS = (
     "question_chain_answer",
     "question_think_answer",
@@ -17,6 +20,12 @@ LAYOUTS = (
     "document_question_think_answer",
 )
 THINK = ("<think>", "</think>")
+
+
+def check_layout(layout: str, where: str) -> None:
+    """Raise ConfigError, which names the setting, unless a layout is one of LAYOUTS."""
+    if layout not in LAYOUTS:
+        raise ConfigError(f"{where}: unknown layout {layout!r}{nearest(layout, LAYOUTS)}")
 
 
 def lay_out(layout: str, question: str, steps: Sequence[str], answer: str, document: str = "") -> str:

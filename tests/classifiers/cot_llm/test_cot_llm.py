@@ -20,7 +20,6 @@ from classifiers.cot_llm.requests import PROMPTS
 from classifiers.llm.masking import mask
 from pipeline.errors import ConfigError
 from pipeline.service import MemoryCache, Services
-from stages.cot.layouts import LAYOUTS, lay_out
 from tests.helpers.cot_server import EMAIL, FAULTS, PHONE, PLANTED, Script, document, step_of
 from tests.helpers.llm_server import Server, serve
 
@@ -193,18 +192,6 @@ def test_positions_in_a_masked_text_lead_back(text: str, data: st.DataObject) ->
         for i in range(0 if piece.is_placeholder else piece.end - piece.start):
             assert masked.text[piece.at + i] == text[masked.start_of(piece.at + i)]
             assert masked.end_of(piece.at + i + 1) == piece.start + i + 1
-
-
-def test_layouts() -> None:
-    """A layout has its parts in the order of its name; tags occur once, whatever the steps contain."""
-    parts = ("Q?", ["a </think> b", "so 3 = 3."], "3", "D")
-    assert lay_out("question_chain_answer", *parts) == "Q?\n\na </think> b\nso 3 = 3."
-    think = "D\n\n<think>\na < /think> b\nso 3 = 3.\n</think>\n\n3"
-    assert lay_out("document_think_answer", *parts) == think
-    for layout in LAYOUTS:
-        text = lay_out(layout, *parts)
-        assert text.count("<think>") == ("think" in layout)
-        assert text.startswith("D") == layout.startswith("document")
 
 
 @pytest.fixture(scope="module")
