@@ -28,6 +28,7 @@ class Config:
     repairs: how often a rejected answer is asked for anew, with the next seed. repair_temperature: least temperature of
         such a try.
     extra: further fields of the request, such as {chat_template_kwargs: {enable_thinking: false}} for Qwen3 on vLLM.
+    paragraphs: whether a text of which no marker is right is divided at its paragraphs instead of rejected.
     min_segment_chars, max_segments: bounds of segments. min_steps, max_steps: bounds of a chain. max_summary_chars,
         max_step_chars, max_answer_chars, min_question_chars, max_question_chars: bounds of the fields, in characters.
     min_support: least share of the words and characters of a summary or step that its segment has as well, and of a
@@ -48,6 +49,7 @@ class Config:
     repairs: int = 1
     repair_temperature: float = 0.7
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    paragraphs: bool = True
     min_segment_chars: int = 20
     max_segments: int = 12
     min_steps: int = 3

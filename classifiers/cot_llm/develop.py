@@ -1,7 +1,8 @@
 """The way of one document through the four questions: segments, summaries, chain, question; each answer is checked.
 
-A segment whose markers or summary are rejected is left out of the chain; a chain or question that is rejected leaves
-the document without one. Every rejected answer is kept with its reason.
+A segment whose markers or summary are rejected is left out of the chain; a text without any right marker is divided at
+its paragraphs. A chain or question that is rejected leaves the document without one. Every rejected answer is kept with
+its reason.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from typing import Any
 
 from classifiers.cot_llm.checks import Checks, clean
 from classifiers.cot_llm.config import Config
-from classifiers.cot_llm.markers import Segment, find_segments
+from classifiers.cot_llm.markers import SEGMENT_CHARS, Segment, divide, find_segments
 from classifiers.cot_llm.requests import Requests
 from classifiers.llm.masking import Masked
-from classifiers.llm.requests import Answer, Request
+from classifiers.llm.requests import REFUSED, Answer, Request
 from classifiers.llm.ways import Checked, Fault, OpenAnswerError, Rejected, Repairs, ask_checked
+
+NOTHING = "no_segments"
+"""Reason of an empty list of segments: the model found nothing that explains, argues, calculates or describes."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,18 @@ class Developer:
 
         def check(number: int, value: Any) -> list[Fault]:  # Any: JSON that fits the schema
             del number
-            return find(value)[1] if value["segments"] else [Fault("no_segments")]
+            return find(value)[1] if value["segments"] else [Fault(NOTHING)]
 
         request = self.requests.segment(draft.text, draft.language)
         checked = yield from ask_checked([request], check, self.repairs, lambda value: len(find(value)[0]))
         self._note(draft, "segment", checked.rejected)
-        if checked.values[0] is None:
+        if checked.values[0] is not None:
+            draft.segments, _ = find(checked.values[0])
+            return True
+        if not self.config.paragraphs or checked.reason.startswith((NOTHING, REFUSED)):
             return self._without(draft, "segment", checked)
-        draft.segments, _ = find(checked.values[0])
+        size = SEGMENT_CHARS[draft.language]
+        draft.segments = divide(draft.text, size, self.config.max_segments)
         return True
 
     def _summarise(self, draft: Draft) -> Step:

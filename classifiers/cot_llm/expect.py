@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from classifiers.cot_llm.config import STEPS
 from classifiers.cot_llm.develop import Developer, shown
+from classifiers.cot_llm.markers import SEGMENT_CHARS
 from classifiers.llm.requests import Request
 
-SEGMENT_CHARS = {"en": 2400, "zh": 900}
-"""Characters of a segment that a plan expects: some 600 tokens."""
 SUMMARY_SHARE, MAX_SUMMARY = 0.2, 400
 """Length of a summary, as a share of its segment, in characters."""
 STEP_CHARS, N_STEPS = {"en": 160, "zh": 60}, 6

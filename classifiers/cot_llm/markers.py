@@ -1,4 +1,5 @@
-"""Markers of segments: the first and last words of each, found in the text that they were copied from.
+"""Segments by their markers, the first and last words of each, found in the text that they were copied from; or by
+paragraphs.
 
 Models change blanks, quotation marks and mark-up when they copy; so only letters, digits and ideographs are compared,
 in lower case and in plain width.
@@ -6,12 +7,17 @@ in lower case and in plain width.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from classifiers.llm.ways import Fault
 
+SEGMENT_CHARS = {"en": 2400, "zh": 900}
+"""Characters of a segment where the markers say nothing: some 600 tokens."""
+_EMPTY_LINE, _LINE = re.compile(r"\n[^\S\n]*\n\s*"), re.compile(r"\n\s*")
 LEAST = 4
 """Characters from which a marker is one; shorter ones occur everywhere."""
 
@@ -68,6 +74,25 @@ def find_segments(
         segments.append(segment)
         at = last
     return segments, faults
+
+
+def divide(text: str, size: int, most: int) -> list[Segment]:
+    """Divide a text at empty lines, where there are none at line ends, into parts of about `size` characters.
+
+    Args: most, number of parts, which are larger where the text is longer.
+    Returns: segments without blanks around them, in order.
+    """
+    size = max(size, len(text) // most + 1)
+    edges = [match.end() for match in _EMPTY_LINE.finditer(text)] or [m.end() for m in _LINE.finditer(text)]
+    segments, start = list[Segment](), 0
+    for edge, following in pairwise([*edges, len(text), len(text) + size]):
+        if (following - start > size and len(segments) < most - 1) or edge == len(text):
+            part = text[start:edge]
+            begin = start + len(part) - len(part.lstrip())
+            if part.strip():
+                segments.append(Segment(begin, start + len(part.rstrip())))
+            start = edge
+    return segments
 
 
 def _find(index: Index, start: str, end: str, at: int) -> tuple[int, int] | str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from classifiers import cot_llm
 from classifiers.cot_llm.checks import Checks
-from classifiers.cot_llm.markers import find_segments
+from classifiers.cot_llm.markers import divide, find_segments
 from classifiers.cot_llm.requests import PROMPTS
 from classifiers.llm.masking import mask
 from pipeline.errors import ConfigError
@@ -27,7 +27,7 @@ pytest.importorskip("openai", reason="the extra llm is not installed")
 
 NAMES = list(FAULTS)
 N = 2 * len(NAMES)  # an odd number of faults, so that each is planted in both languages
-SETTINGS: dict[str, Any] = {"model": "m", "min_chars": 60}
+SETTINGS: dict[str, Any] = {"model": "m", "min_chars": 60, "paragraphs": False}
 
 
 def batch(numbers: range) -> pa.Table:
@@ -134,6 +134,30 @@ def test_a_changed_question_asks_for_itself_alone(asked: Asked, tmp_path: Path) 
     assert sum(row["question"] is not None for row in rows) > sum(
         r["question"] is not None for r in asked.rows
     )
+
+
+def test_without_a_right_marker_paragraphs_are_segments(asked: Asked) -> None:
+    """A text of which no marker is right is divided at paragraphs, and the wrong markers are kept."""
+    i = NAMES.index("markers")
+    with serve(Script()) as server:
+        chains = stage(server, asked.cache, paragraphs=True)
+        (row,) = chains(batch(range(i, i + 1))).to_pylist()
+        chains.client.close()
+        assert "segment" not in {step_of(a.body) for a in server.asked}
+    parts = [document(i)[s["start"] : s["end"]] for s in row["segments"]]
+    assert parts == [document(i)] and row["reason"] is None and row["n_rejects"] == 4
+
+
+@settings(max_examples=40)
+@given(st.text("ab\n ", max_size=60), st.integers(1, 30), st.integers(1, 5))
+def test_parts_cover_all_that_is_written(text: str, size: int, most: int) -> None:
+    """Parts are in order, at most so many, without blanks around them, and nothing but blanks is outside."""
+    parts = divide(text, size, most)
+    assert len(parts) <= most and all(text[a:b] == text[a:b].strip() != "" for a, b in parts)
+    outside = text
+    for a, b in reversed(parts):
+        outside = outside[:a] + outside[b:]
+    assert not outside.strip()
 
 
 def test_derived_and_short_documents_are_not_asked_about(asked: Asked) -> None:
