@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from classifiers.cot_llm.checks import PHRASES, Checks
+from classifiers.cot_llm.checks import DATA, Checks
 from classifiers.cot_llm.config import STEPS as STEPS
 from classifiers.cot_llm.config import Config as Config
 from classifiers.cot_llm.develop import Developer, Draft
@@ -210,6 +210,6 @@ STAGE = Stage(
     serve=serve,
     kind="service",
     files=("prompts",),
-    data=(PROMPTS, PHRASES),
+    data=(PROMPTS, *DATA),
     optional=pa.schema({LABEL: pa.string(), PARENT: pa.string()}),
 )

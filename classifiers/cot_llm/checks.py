@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import yaml
 
@@ -22,11 +23,20 @@ from classifiers.llm.masking import PersonalData
 from classifiers.llm.ways import Fault
 from pipeline.recipe import package_file
 from pipeline.spans import Span
+from stages import pii
+from stages.checks.entities import NAMES_PATH
 from stages.checks.grounding import ungrounded
 from stages.checks.leaks import leaks
 from stages.checks.support import support
+from stages.checks.units import UNITS_PATH
+from stages.kernels.text.text import load_tables
 
 PHRASES = package_file(__file__, "phrases.yaml")
+DATA = (
+    PHRASES, NAMES_PATH, UNITS_PATH, *pii.STAGE.data, *toxicity.STAGE.data, toxicity.MODEL_PATH,
+    *languages.STAGE.data, languages.Config().model,
+)  # fmt: skip
+"""Files that a check depends on."""
 LABELS = {"en": "eng_Latn", "zh": "zho_Hans"}
 OF_LANGUAGE = {"en": ("eng", "zxx", "und", "mul"), "zh": ("zho", "yue", "lzh", "wuu", "zxx", "und", "mul")}
 """First parts of the labels that a field in a language may have. Formulas and code have none; terms make it mixed."""
@@ -118,6 +128,7 @@ class Checks:
     ) -> list[Fault]:
         """What of a text its source does not state: numbers, units, dates, formulas and names; false equations; and
         whether it has little in common with it."""
+        text, source = simplified(text), simplified(source)
         found = ungrounded(text, source, LABELS[language], derived=True)
         faults = [Fault(one.kind, one.value, at) for one in found]
         share = support(text, source, n=1)
@@ -188,6 +199,14 @@ def _repeats(steps: Sequence[str], summaries: Sequence[str]) -> list[Fault]:
         return [Fault("repeats", next(text for i, text in enumerate(steps) if text in steps[:i]))]
     n_copied = sum(any(step in summary for summary in summaries) for step in steps)
     return [Fault("repeats_summaries", f"{n_copied} of {len(steps)}")] if 2 * n_copied > len(steps) else []
+
+
+def simplified(text: str) -> str:
+    """A text with Simplified for Traditional characters, as far as one stands for the other, and of the same length."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
+    is_han = (codes >= 0x3400) & (codes <= 0x9FFF)
+    codes[is_han] = load_tables().fold[codes[is_han]]
+    return codes.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def clean(text: str) -> str:

@@ -36,7 +36,8 @@ RUN: dict[str, Any] = {
     ],
     "annotate": [
         "classifiers.language", "stages.pii", "stages.cot",
-        {"use": "classifiers.cot_llm", "config": {"model": "m", "min_chars": 80, "paragraphs": False}}, "stages.cot.questions",
+        {"use": "classifiers.cot_llm", "config": {"model": "m", "min_chars": 80, "paragraphs": False}},
+        "stages.cot.questions",
     ],
     "global": [{"use": "stages.web.caps", "config": {"by": ["source", "questions.key"], "slice": "none"}}],
     "select": [{"name": "same_question", "caps.rank": {"max": 1}, "if_null": "keep"}],

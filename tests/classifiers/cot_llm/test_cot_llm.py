@@ -241,6 +241,14 @@ def test_language_of_a_field(text: str, language: str, is_in: bool, checks: Chec
     assert checks.is_in(text, language) == is_in
 
 
+def test_traditional_and_simplified_are_compared_as_equal(checks: Checks) -> None:
+    """A Simplified summary of a Traditional text has its names; another name is a fault."""
+    source = "臺灣電力公司在1946年成立，負責全島的供電。"
+    assert checks.summary("台湾电力公司1946年成立，负责供电。", source, "zh") == []
+    faults = checks.summary("台湾自来水公司1964年成立，负责供电。", source, "zh")
+    assert {fault.reason for fault in faults} >= {"entity", "date"}
+
+
 def test_settings_are_checked() -> None:
     """A setting out of range is an error that names it."""
     wrong: list[tuple[dict[str, Any], str]] = [
