@@ -27,7 +27,7 @@ from stages import pii
 from stages.checks.entities import NAMES_PATH
 from stages.checks.grounding import ungrounded
 from stages.checks.leaks import leaks
-from stages.checks.support import support
+from stages.checks.support import support, units
 from stages.checks.units import UNITS_PATH
 from stages.kernels.text.text import load_tables
 
@@ -45,6 +45,8 @@ LEAST_LETTERS = 40
 HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 OTHER = re.compile(r"[\u3040-\u30ff\uac00-\ud7af\u0400-\u04ff\u0600-\u06ff\u0e00-\u0e7f]")
 WORD = re.compile(r"(?<![\\A-Za-z_])[A-Za-zÀ-ɏ]{2,}(?![A-Za-z_])")
+LEAST_GRAMS = 24
+"""Three words or characters in a row, from so many on of which half are different in any text that is no loop."""
 LEAST_SUMMARY = 80
 """Characters that the summary of a shorter segment may have."""
 NO_PROSE = re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]|https?://\S+", re.DOTALL)
@@ -67,7 +69,7 @@ class Checks:
         """Faults of any field: its length in characters, language, personal data, toxicity, words about its source."""
         if not low <= len(text) <= high:
             return [Fault("length", f"{len(text):,} characters", at)]
-        faults = []
+        faults = [Fault("repetitive", "", at)] if is_repetitive(text) else []
         if not self.is_in(text, language):
             faults.append(Fault("language", text[:40], at))
         if spans := self.spans(text):
@@ -173,6 +175,13 @@ class Checks:
 
 def _table(text: str) -> pa.Table:
     return pa.table({"text": pa.array([text], pa.large_string())})
+
+
+def is_repetitive(text: str) -> bool:
+    """Whether most of a text repeats what it has said, as models do that do not find an end."""
+    sequence = units(text)
+    grams = list(zip(sequence, sequence[1:], sequence[2:], strict=False))
+    return len(grams) >= LEAST_GRAMS and 2 * len(set(grams)) < len(grams)
 
 
 def speaks_of_source(text: str, language: str) -> str:

@@ -249,6 +249,15 @@ def test_traditional_and_simplified_are_compared_as_equal(checks: Checks) -> Non
     assert {fault.reason for fault in faults} >= {"entity", "date"}
 
 
+def test_loops_are_repetitive(checks: Checks) -> None:
+    """A text that repeats itself without an end is rejected, one with a recurring phrase is not."""
+    loop = "It is a summary of the interface. " * 6
+    assert [fault.reason for fault in checks.field(loop, "en", 1, 800)] == ["repetitive"]
+    assert not checks.field(
+        "首先" + "因为天冷，" * 2 + "所以船停了，岛上没有人，邮件也停了，要等到春天才能再送。", "zh", 1, 800
+    )
+
+
 def test_settings_are_checked() -> None:
     """A setting out of range is an error that names it."""
     wrong: list[tuple[dict[str, Any], str]] = [
