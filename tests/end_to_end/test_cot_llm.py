@@ -64,7 +64,7 @@ class Corpus:
     def run(self, server: Server | None, store: str = "store", **values: Any) -> dict[str, Any]:
         """Build; returns the record."""
         url = server.url if server else "http://127.0.0.1:9/v1"
-        entry = {"base_url": url, "backoff_s": 0.01, "read_s": 0.7, "max_tries": 5, **values}
+        entry = {"base_url": url, "backoff_s": 0.01, "read_s": 2, "max_tries": 8, **values}
         (self.folder / "servers.yaml").write_text(yaml.safe_dump({"m": entry}), "utf-8")
         result = CliRunner().invoke(
             main, ["run", str(self.folder / "run.yaml"), "--store", str(self.folder / store), "--engine", "local",
@@ -98,16 +98,16 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
     """A corpus that was built with a small budget, then without one, at 60 requests per second."""
     corpus = Corpus(tmp_path_factory.mktemp("cot_llm"))
     with serve(Script()) as server:
-        corpus.records.append(corpus.run(server, budget={"requests": BUDGET}))
+        corpus.records.append(corpus.run(server, budget={"requests": BUDGET}, concurrency=4))
         corpus.records.append(corpus.run(server, requests_per_minute=3600))
         corpus.asked = list(server.asked)
     yield corpus
 
 
 def test_nothing_is_asked_twice_and_the_rate_is_bounded(corpus: Corpus) -> None:
-    """A budget leaves documents open; the next run asks the rest alone, in even steps."""
+    """A spent budget leaves some documents open and others finished; the next run asks the rest alone, at its rate."""
     first, second = corpus.records
-    assert first["services"]["m"]["requests"] == BUDGET and 0 < first["open"]["cot_llm"] <= N
+    assert first["services"]["m"]["requests"] == BUDGET and 0 < first["open"]["cot_llm"] < N
     assert not second["open"] and second["services"]["m"]["unanswered"] == 0
     sent = Counter(json.dumps([a.body["messages"], a.body["seed"]]) for a in corpus.asked)
     again = {key: n for key, n in sent.items() if n > 1}
@@ -116,7 +116,7 @@ def test_nothing_is_asked_twice_and_the_rate_is_bounded(corpus: Corpus) -> None:
     )
     assert sum(n - 1 for n in again.values()) <= planted
     times = [a.at for a in corpus.asked[BUDGET:]]
-    assert all(later - earlier > 0.9 for earlier, later in zip(times, times[60:], strict=False))
+    assert times[-1] - times[0] > 0.8 * (len(times) - 1) / 60
 
 
 def test_every_document_has_a_chain_or_a_reason(corpus: Corpus) -> None:

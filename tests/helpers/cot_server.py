@@ -77,12 +77,13 @@ class Script:
         i, step = number_of(body), step_of(body)
         fault = self.fault(i)
         key = json.dumps(body["messages"])
-        if fault in ("429", "500", "stall") and key not in self.failed:
+        is_broken = fault in ("429", "500") or (fault == "stall" and step == "segment")
+        if is_broken and key not in self.failed:
             self.failed.add(key)
             return {
                 "429": error(429, "slow down", retry_after="0.05"),
                 "500": error(500, "oops"),
-                "stall": Reply(stall_s=1.2),
+                "stall": Reply(stall_s=2.5),
             }[fault]
         if fault == "refused" and step == "chain":
             return error(400, "this request is too long")

@@ -43,7 +43,7 @@ def batch(numbers: range) -> pa.Table:
 
 def stage(server: Server, cache: MemoryCache, **values: Any) -> cot_llm.Chains:
     """The stage with a server."""
-    entry = {"base_url": server.url, "backoff_s": 0.01, "read_s": 0.7, "concurrency": 32}
+    entry = {"base_url": server.url, "backoff_s": 0.01, "read_s": 2, "max_tries": 8, "concurrency": 32}
     return cot_llm.serve(cot_llm.Config(**SETTINGS | values), Services({"m": entry}, lambda name: cache))
 
 
