@@ -155,6 +155,12 @@ class Labels:
         usage.documents = batch.num_rows
         return usage
 
+    def keys(self, batch: pa.Table) -> list[str]:
+        """See service.Served."""
+        pairs = zip(batch["text"].to_pylist(), batch[LABEL].to_pylist(), strict=True)
+        requests = (self.request(text, label) for text, label in pairs if text and text.strip())
+        return [variant.key for request in requests for variant in request.variants()]
+
     def n_open(self, table: pa.Table) -> int:
         """See service.Served."""
         return sum(map(is_open, table["reason"].to_pylist()))

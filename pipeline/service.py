@@ -138,6 +138,10 @@ class Served(Protocol):
         """What this batch would ask; asks nothing."""
         ...
 
+    def keys(self, batch: pa.Table) -> list[str]:
+        """Keys of the answers in the cache that are about documents of this batch; asks nothing."""
+        ...
+
     def n_open(self, table: pa.Table) -> int:
         """Rows of a result that a later run has to ask again, because a budget was spent or the server failed."""
         ...

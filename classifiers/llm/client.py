@@ -58,7 +58,7 @@ class Client:
         self._given_up = self._n_refused = 0
         self._stopped = ""
         self._has_answered = False
-        self._known = [0, 0, 0, 0]  # of cached answers: number, tokens in and estimate of these, tokens out
+        self._known: dict[str, list[int]] = {}  # by instructions, see _learn
 
     def check(self) -> None:
         """Raise ConfigError unless the packages and the key are there; asks nothing."""
@@ -103,8 +103,8 @@ class Client:
     def estimate(self, requests: Iterable[Request]) -> Usage:
         """What these requests would use: those without an answer in the cache, once each.
 
-        Tokens are estimated from characters, and an answer is as long as it may be, until the cache has answers from
-        which both are corrected.
+        Tokens are estimated from characters, and an answer is as long as it may be, until the cache has answers to the
+        same instructions, from which both are corrected.
         """
         usage, open_ = Usage(), dict[str, Request]()
         for request in requests:
@@ -112,9 +112,9 @@ class Client:
                 usage.cached += 1
             else:
                 open_[request.key] = request
-        n, n_input, n_estimated, n_output = self._known
         for request in open_.values():
             usage.requests += 1
+            n, n_input, n_estimated, n_output = self._known.get(request.instructions, (0, 0, 0, 0))
             is_known = n >= MIN_KNOWN and n_estimated > 0
             usage.input_tokens += (
                 round(request.n_tokens * n_input / n_estimated) if is_known else request.n_tokens
@@ -145,11 +145,13 @@ class Client:
     # Cache
 
     def _learn(self, raw: dict[str, Any], request: Request) -> None:  # Any: JSON
+        """Add a cached answer to those of its instructions: number, tokens in and estimate of these, tokens out."""
         usage = raw.get("usage") or {}
         if usage.get("input") and usage.get("output"):
             with self._lock:
                 values = (1, usage["input"], request.n_tokens, usage["output"])
-                self._known = [a + b for a, b in zip(self._known, values, strict=True)]
+                known = self._known.get(request.instructions, [0, 0, 0, 0])
+                self._known[request.instructions] = [a + b for a, b in zip(known, values, strict=True)]
 
     async def _keep(self, request: Request, raw: dict[str, Any]) -> None:  # Any: JSON
         data = json.dumps(raw, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()

@@ -41,6 +41,11 @@ class Request:
         return digest([self.model, self.messages, dict(self.parameters), self.schema and dict(self.schema)])
 
     @property
+    def instructions(self) -> str:
+        """The first of several messages, which requests about other documents share; "" if there is none."""
+        return self.messages[0][1] if len(self.messages) > 1 else ""
+
+    @property
     def max_tokens(self) -> int:
         """Largest number of tokens of the answer."""
         return int(self.parameters.get("max_tokens", MAX_TOKENS))

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from pipeline.build.losses import check_columns, loss_fault, loss_lines
-from pipeline.config.phases import GlobalPhase, Wave, consecutive, phases
+from pipeline.config.phases import GlobalPhase, Wave, before_derived, consecutive, phases
 from pipeline.config.run_file import GlobalStep, derived_inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
 from pipeline.errors import InputError, LeaseError, QuarantineError
@@ -123,14 +123,13 @@ class Build:
         self.count_quarantined()
 
     def derive(self) -> None:
-        """Derive the documents of derived sources after the first wave, and add their shards."""
+        """Derive the documents of derived sources after the waves that they read, and add their shards."""
         session, run = self.session, self.session.run_file
         if not run.derived:
             return
-        first_phase = phases(run)[0]
-        if isinstance(first_phase, Wave):
-            with self.timed(first_phase.label):
-                session.wave(first_phase)
+        for wave in before_derived(run):
+            with self.timed(wave.label):
+                session.wave(wave)
         names, missing = derived_groups(run, session.state, session.recipes, session.shards)
         edits = run.release.edits.of_parents()
         columns = [derived_inputs(derived, edits) for derived, _, _ in missing]

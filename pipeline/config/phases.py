@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.config.run_file import GlobalStep, RunFile, StageStep, Step
+from pipeline.config.run_file import GlobalStep, RunFile, StageStep, Step, derived_inputs
 from pipeline.errors import ConfigError
 from pipeline.schema import split_column
 
@@ -96,6 +97,22 @@ def consecutive(order: Sequence[RunPhase]) -> list[list[RunPhase]]:
         else:
             groups.append([phase])
     return groups
+
+
+def before_derived(run: RunFile) -> list[Wave]:
+    """The waves after which documents are derived: the first one, and those up to the last that a derived source reads.
+
+    They precede all global steps, in which derived documents take part. Later ones are not waited for, so that what
+    derived sources do not read may still depend on a global step.
+    """
+    order = phases(run)
+    leading = list(itertools.takewhile(lambda phase: isinstance(phase, Wave), order))
+    edits = run.release.edits.of_parents()
+    read = {column.partition(".")[0] for derived in run.derived for column in derived_inputs(derived, edits)}
+    last = max(
+        (i for i, phase in enumerate(leading) if read & {step.name for step in phase.steps}), default=0
+    )
+    return [phase for phase in leading[: last + 1] if isinstance(phase, Wave)]
 
 
 def _closure(pending: Mapping[str, Step], done: set[str]) -> list[StageStep]:

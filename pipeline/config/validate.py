@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipeline.config.phases import phases
+from pipeline.config.phases import before_derived
 from pipeline.config.release_columns import release_layout
 from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, derived_inputs
 from pipeline.errors import ConfigError
@@ -97,18 +97,16 @@ def check_references(run: RunFile) -> None:
 
 
 def check_derived_source(run: RunFile, derived: Derived, available: set[str]) -> None:
-    """Check that a derived source depends only on the first wave, because its documents take part in all later
-    phases."""
+    """Check that a derived source depends on no global step, because its documents take part in all of them."""
     where = f"{run.path}: sources.{derived.name}"
     needed = derived_inputs(derived, run.release.edits.of_parents())
     check_available(needed, available, where)
-    first_phase = phases(run)[0]
-    in_first_wave = {step.name for step in first_phase.steps} if first_phase.kind == "wave" else set()
-    late = {step.name for step in (*run.annotate, *run.globals)} - in_first_wave
+    early = {step.name for wave in before_derived(run) for step in wave.steps}
+    late = {step.name for step in (*run.annotate, *run.globals)} - early
     for column in sorted(needed):
         if column.partition(".")[0] in late:
             raise ConfigError(
-                f"{where}: {column} comes from a global step or a wave of a model; documents are derived before those, "
+                f"{where}: {column} comes from a global step, or depends on one; documents are derived before those, "
                 "so a derived source cannot read that column or be edited by it"
             )
 

@@ -147,4 +147,6 @@ def derive_batch(derived: Derived, edits: Edits, columns: Columns) -> pa.Table:
         "input": pa.array(parent_ids, pa.string()),
         "input_row": derivatives["number"],
     }
+    if derived.definition.provenance is not None:
+        documents["provenance"] = pa.repeat(pa.scalar(derived.definition.provenance, pa.string()), len(ids))
     return pa.table([documents[name] for name in CANONICAL.names], schema=CANONICAL)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config.phases import GlobalPhase, Wave, phases
+from pipeline.config.phases import GlobalPhase, Wave, before_derived, phases
 from pipeline.config.release_columns import Layout, mix_columns, release_columns
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import Columns, Shard, read_shard_rows
@@ -125,6 +125,8 @@ def open_build(
             f"{store.url}: {len(missing):,} inputs are not ingested ({missing[0].label}); run `bicorpus run` first"
         )
     session.add_groups(names)
+    for wave in before_derived(run) if run.derived else ():
+        session.take_open(wave)
     derived, to_derive = derived_groups(run, session.state, session.recipes, session.shards)
     if to_derive:
         raise UsageError(f"{store.url}: {to_derive[0][0].name} is not derived yet; run `bicorpus run` first")

@@ -18,7 +18,7 @@ import xxhash
 
 from pipeline.annotate.views import view_text
 from pipeline.annotate.wave import WaveReport, run_stage
-from pipeline.config.phases import phases
+from pipeline.config.phases import before_derived, phases
 from pipeline.config.run_file import GlobalStep, RunFile, Source, StageStep, Step
 from pipeline.dataset.shard import Columns, Shard
 from pipeline.errors import UsageError
@@ -205,15 +205,15 @@ def measure_again(
 ) -> Columns:
     """Run steps, in order, over documents in memory; returns columns by name.
 
-    Global steps outside `clustering` are not run: their stored rows are read.
+    Global steps outside `clustering` and stages that ask a server are not run: their stored rows are read.
     """
     columns: Columns = {name: documents[name] for name in documents.column_names}
     shard = Shard("sample", "sample", documents.num_rows, 0)
     clustering_steps = clustering(finished)
     for step in steps:
-        if isinstance(step, StageStep):
+        if isinstance(step, StageStep) and step.definition.kind != "service":
             table = run_stage(step, columns, shard, WaveReport(shard, {}))
-        elif step.name in clustering_steps:
+        elif isinstance(step, GlobalStep) and step.name in clustering_steps:
             table = run_in_memory(step, columns, shard)
         else:
             table = stored_rows(finished, step, columns["doc_id"].to_pylist(), rows)
@@ -228,7 +228,8 @@ def derive_again(
     run = finished.run
     if not run.derived or not documents.num_rows:
         return
-    columns = measure_again(finished, documents, rows, phases(run)[0].steps)
+    steps = [step for wave in before_derived(run) for step in wave.steps]
+    columns = measure_again(finished, documents, rows, steps)
     for derived in run.derived:
         inside = pc.is_in(columns["source"], pa.array(derived.parents))
         parents = {name: column.filter(inside) for name, column in columns.items()}
@@ -324,7 +325,7 @@ def clustering(finished: Finished) -> set[str]:
 def stored_rows(
     finished: Finished, step: Step, doc_ids: list[str], rows: dict[str, dict[str, Any]]
 ) -> pa.Table:
-    """Stored rows of a global step for some documents, in their order."""
+    """Stored rows of a step for some documents, in their order."""
     names = [f"{step.name}.{column}" for column in step.definition.writes.names]
     values: dict[str, dict[str, Any]] = {}
     shards = {rows[doc_id]["shard"] for doc_id in doc_ids}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from pipeline.annotate.addresses import Recipes
@@ -102,18 +103,24 @@ def expected(
     share = min(1.0, MAX_ESTIMATED / max(n_rows, 1))
     for shard in shards:
         usage, n_read = Usage(), math.ceil(shard.n_rows * share)
-        for batch, is_exact in _inputs(step, shard, recipes, state, n_read):
+        for batch, is_exact in inputs(step, shard, recipes, state, n_read):
             usage.add(served.estimate(batch))
             is_most |= not is_exact
         total.add(usage, shard.n_rows / max(n_read, 1))
     return Expected(n_rows, total, is_most)
 
 
-def _inputs(
-    step: StageStep, shard: Shard, recipes: Recipes, state: State, n_rows: int
+def inputs(
+    step: StageStep,
+    shard: Shard,
+    recipes: Recipes,
+    state: State,
+    n_rows: int,
+    doc_ids: frozenset[str] | None = None,
 ) -> Iterator[tuple[pa.Table, bool]]:
     """The first rows of a shard as a stage reads them; columns that are not computed yet are null.
 
+    doc_ids: of these documents alone; None for all.
     Yields: tables, and whether gate and view were applied; without their columns, all rows are taken as they are.
     """
     reads = step.reads()
@@ -127,6 +134,9 @@ def _inputs(
         batch = whole.slice(0, max(n_rows - start, 0))
         columns: Columns = {name: batch[name] for name in canonical}
         columns |= {name: column.slice(start, batch.num_rows) for name, column in sidecars.items()}
+        if doc_ids is not None:
+            chosen = pc.is_in(columns["doc_id"], pa.array(sorted(doc_ids)))
+            columns = {name: column.filter(chosen) for name, column in columns.items()}
         needed = {c for condition in step.gate for c in condition.columns()} | (
             step.view.columns() if step.view else set()
         )
@@ -136,7 +146,7 @@ def _inputs(
         table = pa.table({c: columns[c] for c in step.definition.reads if c in columns})
         for column in step.definition.optional:
             if column.name not in columns:
-                table = table.append_column(column, pa.nulls(batch.num_rows, column.type))
+                table = table.append_column(column, pa.nulls(table.num_rows, column.type))
         if is_exact and step.gate:
             table = table.filter(pa.array(gate_rows(step.gate, columns)))
         yield table, is_exact

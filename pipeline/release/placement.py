@@ -29,7 +29,7 @@ class Output:
     """A set of parts that release writes: data of one language, a mix, or derived documents in a form of their own.
 
     folder: below the release. materialise: whether the parts are written with their text; tokens: whether token files
-    are. module: of the derived documents; it defines the rows.
+    are. is_part: whether the modules of derived documents define the rows; several may write to one folder.
     """
 
     folder: str
@@ -37,7 +37,7 @@ class Output:
     n_parts: int
     materialise: bool
     tokens: bool = False
-    module: str | None = None
+    is_part: bool = False
 
     @property
     def gathered(self) -> bool:
@@ -81,14 +81,14 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
         chosen.append(_chosen(facts, rows, len(outputs), part))
         outputs.append(Output(f"data/{name}", None, int(part.max()) + 1, True))
     modules = facts["module"].to_numpy(zero_copy_only=False).astype(object)
-    for module in sorted({derived.module for derived in run.derived if derived.definition.part}):
-        rows = np.flatnonzero(modules == module)
+    folders = {derived.module: derived.definition.part for derived in run.derived if derived.definition.part}
+    for folder in sorted(set(folders.values()), key=str):
+        rows = np.flatnonzero([folders.get(module) == folder for module in modules])
         rows = rows[np.argsort(hashes[rows], kind="stable")]
         part, _ = cut_parts(sizes[rows], run.release.part_bytes)
         chosen.append(_chosen(facts, rows, len(outputs), part))
         n_parts = int(part.max()) + 1 if len(part) else 0
-        folder = next(derived.definition.part for derived in run.derived if derived.module == module)
-        outputs.append(Output(str(folder), None, n_parts, True, module=module))
+        outputs.append(Output(str(folder), None, n_parts, True, is_part=True))
     orders, mixes = {}, {}
     for name, mix in sorted(planned.items()):
         order, report = _mix_order(run, facts, mix)

@@ -80,9 +80,9 @@ def write_shard(task: WriteTask) -> ShardReport:
         if not mine.num_rows:
             continue
         chosen = table.take(pa.array(local[mine[ROW].to_numpy()]))
-        if output.module:
+        if output.is_part:
             meta = columns["meta"].take(pa.array(mine[ROW].to_numpy()))
-            chosen = part_rows(output.module, chosen.append_column("meta", meta))
+            chosen = part_rows(task.layout.modules[shard.source], chosen.append_column("meta", meta))
         chosen = chosen.append_column("position", mine["position"])
         write_exchange(
             task.store,

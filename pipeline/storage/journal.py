@@ -15,7 +15,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -120,6 +120,39 @@ class Journal:
                 merged, where = np.concatenate(keys), np.concatenate(places)
                 order = np.lexsort((merged[:, 1], merged[:, 0]))  # stable: of equal keys the newest is last
                 self._keys, self._places = merged[order], where[order]
+
+    def find(self, matches: Callable[[bytes], bool]) -> list[str]:
+        """Keys of the records whose data matches, each once, sorted; all versions of a record are looked at."""
+        self.close()
+        keys = set()
+        for segment, _ in self.store.list(self.folder):
+            for line in bytes(self.store.get(segment)).split(b"\n"):
+                if len(line) >= HEAD and matches(line[HEAD:]):
+                    keys.add(line[:KEY_CHARS].decode("ascii", "replace"))
+        return sorted(keys)
+
+    def erase(self, keys: Iterable[str], data: bytes) -> int:
+        """Remove all records of some keys from the files, and keep others in their place; returns how many there were.
+
+        Lines that are no records are removed as well, since nobody can say whose they were. No other process may
+        append meanwhile: its file would be replaced under it.
+
+        Args: data, of the record that takes the place of each key that had one.
+        """
+        self.close()
+        wanted, erased = {key.encode() for key in keys}, set[bytes]()
+        for segment, _ in self.store.list(self.folder):
+            lines = bytes(self.store.get(segment)).split(b"\n")
+            kept = [line for line in lines if len(line) >= HEAD and line[:KEY_CHARS] not in wanted]
+            erased |= {line[:KEY_CHARS] for line in lines if len(line) >= HEAD} & wanted
+            if len(kept) < sum(map(bool, lines)):
+                self.store.put(segment, b"".join(line + b"\n" for line in kept))
+        self._segments, self._read = [], {}
+        self._keys, self._places = np.zeros((0, 2), np.uint64), np.zeros((0, 3), np.int64)
+        for key in sorted(erased):
+            self.put(key.decode(), data)
+        self.close()
+        return len(erased)
 
     def close(self) -> None:
         """Flush what was appended; in a bucket, merge the objects of this process into one."""

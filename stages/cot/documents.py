@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.schema import SPANS
+from pipeline.spans import apply_spans
 from pipeline.stage import DERIVED, Derive
+from stages.cot.layouts import check_layout, lay_out
 from stages.cot.render import join, list_spans, render
 
 EXTRACTOR = "stages.cot"
@@ -48,15 +50,19 @@ in this order. model, prompt_version and seed are null, because nothing is gener
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """min_support: templates with less support (see `stages.cot.support`) are skipped."""
+    """min_support: templates with less support (see `stages.cot.support`) are skipped. layout: one of
+    `stages.cot.layouts.LAYOUTS`; None for the parts as their author wrote them, one below the other."""
 
     min_support: float = 0.0
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_support <= 1:
             raise ConfigError(
                 f"cot.documents.min_support is {self.min_support}; expected a number from 0 to 1"
             )
+        if self.layout is not None:
+            check_layout(self.layout, "cot.documents.layout")
 
 
 def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) -> pa.Table:
@@ -77,9 +83,13 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
                 continue
             rendered = render(document["text"], template, edits, replace)
             if all(rendered.values()):
+                text = join(rendered)
+                if config.layout is not None:
+                    edited = apply_spans(document["text"], edits, replace).strip()
+                    text = lay_out(config.layout, **rendered, document=edited)
                 parts = {**rendered, "kinds": template["kinds"], "spans": list_spans(template)}
                 meta = json.dumps({**parts, "support": round(template["support"], 6)}, ensure_ascii=False)
-                rows.append({"parent": parent, "number": number, "text": join(rendered), "meta": meta})
+                rows.append({"parent": parent, "number": number, "text": text, "meta": meta})
     return pa.Table.from_pylist(rows, schema=DERIVED)
 
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.recipe import digest
 from pipeline.storage import journal as module
 from pipeline.storage.journal import Journal
-from pipeline.storage.store import open_store
+from pipeline.storage.store import Store, open_store
 
 pytest_plugins = ["tests.helpers.stores"]
 
@@ -132,3 +132,19 @@ def test_a_bucket_takes_records_as_well(s3: str) -> None:
     assert len(list(bucket.list("j"))) == 1
     for each in (journal, reader, Journal(bucket, "j")):
         assert all(each.get(key((k, i))) == b"%d" % i for k in range(8) for i in range(5))
+
+
+def test_erased_records_are_in_no_file(store: Store) -> None:
+    """All records of a key are replaced by one, in segments of other processes too; the others are kept."""
+    first, second = Journal(store, "j"), Journal(store, "j")
+    for i in range(6):
+        first.put(key(i), b"secret %d" % i)
+        second.put(key(i), b"secret again %d" % i)
+    second.close()
+    assert first.find(lambda data: data.endswith(b"3")) == [key(3)]
+    assert first.erase([key(2), key(3), key(99)], b"erased") == 2
+    for journal in (first, Journal(store, "j")):
+        assert [journal.get(key(i)) for i in (2, 3, 99)] == [b"erased", b"erased", None]
+        assert journal.get(key(4)) in (b"secret 4", b"secret again 4")
+    raw = b"".join(bytes(store.get(name)) for name, _ in store.list("j"))
+    assert b"secret 3" not in raw and b"secret again 2" not in raw and raw.count(b"secret") == 8
