@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from stages.checks import dates, entities, units
 from stages.checks.arithmetic import find_equations
-from stages.checks.evaluate import Undecidable, values_of
+from stages.checks.evaluate import UndecidableError, values_of
 from stages.checks.fold import fold
 from stages.checks.formulas import MIRRORED, Formula, find_formulas
 from stages.checks.numbers import Number, find_numbers
@@ -311,7 +311,7 @@ def _numeric_is_known(formula: Formula, allowed: set[Fraction]) -> bool:
         return True
     try:
         return any(value in allowed for value in values_of(formula.tokens))
-    except Undecidable:
+    except UndecidableError:
         return True
 
 
