@@ -26,10 +26,12 @@ from stages.checks.grounding import claimed_numbers, ungrounded
 from stages.checks.numbers import DIGITS, find_numbers
 from stages.checks.support import support
 
-MIN_SUPPORT = 0.3
+MIN_SUPPORT = 0.5
 ERRORS = ("number", "number_of_source", "entity", "unit", "sign", "step")
 """number_of_source: a number that the source has elsewhere, which no comparison of values can notice: reported apart."""
 _WHOLE = re.compile(rf"(?<![0-9A-Za-z_.,^{{}}/\\-])(?:{DIGITS})(?![0-9A-Za-z.,%_^{{}}/万千百亿年月日号-])")
+_BOILERPLATE = re.compile("复杂度|complexity|相似题目|^(?:Finally|最后)")
+"""Steps that many solutions have in the same words: they are true of most of them."""
 _HAN = "零一二三四五六七八九"
 _WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 
@@ -58,7 +60,9 @@ def read_solutions(folder: Path) -> Iterator[Solution]:
         for item in row["items"]:
             question = row["text"][item["question_start"] : item["question_end"]]
             solution = row["text"][item["solution_start"] : item["solution_end"]]
-            steps = tuple(part for part in re.split(r"(?<=[。！？\n])|(?<=[.!?])\s", solution) if part.strip())
+            steps = tuple(
+                part for part in re.split(r"(?<=[。！？\n])|(?<=[.!?])\s", solution) if part.strip()
+            )
             yield Solution(row["lang"], f"cot_real/{row['source']}", question, steps)
 
 
@@ -93,7 +97,14 @@ def reformat(text: str, language: str, rng: random.Random) -> str:
         return rng.choice(forms)(plain)
 
     text = _WHOLE.sub(number, text)
-    for one, other in ((r"\times", "×"), ("*", "×"), ("＝", "="), (r"\dfrac", r"\frac"), ("，", ","), (" = ", "=")):
+    for one, other in (
+        (r"\times", "×"),
+        ("*", "×"),
+        ("＝", "="),
+        (r"\dfrac", r"\frac"),
+        ("，", ","),
+        (" = ", "="),
+    ):
         if rng.random() < 0.3:
             text = text.replace(one, other)
     return text
@@ -111,7 +122,9 @@ def drop_clauses(steps: tuple[str, ...], rng: random.Random) -> list[str]:
     return kept or list(steps)
 
 
-def plant(claim: list[str], kind: str, solution: Solution, others: list[Solution], rng: random.Random) -> list[str] | None:
+def plant(
+    claim: list[str], kind: str, solution: Solution, others: list[Solution], rng: random.Random
+) -> list[str] | None:
     """Return a claim with one error of a kind; None if it has nothing to change."""
     order = list(range(len(claim)))
     rng.shuffle(order)
@@ -129,17 +142,28 @@ def _number(step: str, solution: Solution, others: list[Solution], rng: random.R
     rng.shuffle(numbers)
     for number in numbers:
         value = int(number.value)
-        wrong = next((w for w in (value + 1, value * 10, value + 10, value + 7, value + 123) if Fraction(w) not in present), None)
+        wrong = next(
+            (
+                w
+                for w in (value + 1, value * 10, value + 10, value + 7, value + 123)
+                if Fraction(w) not in present
+            ),
+            None,
+        )
         if wrong is not None:
             written = to_han(wrong) if number.form == "han" and 0 < wrong < 10_000 else str(wrong)
             return step[: number.start] + written + step[number.end :]
     return None
 
 
-def _number_of_source(step: str, solution: Solution, others: list[Solution], rng: random.Random) -> str | None:
+def _number_of_source(
+    step: str, solution: Solution, others: list[Solution], rng: random.Random
+) -> str | None:
     del others
     numbers = [n for n in claimed_numbers(step) if n.form == "digits" and n.value.denominator == 1]
-    known = sorted({n.value for n in find_numbers(solution.text) if n.form == "digits" and n.value.denominator == 1})
+    known = sorted(
+        {n.value for n in find_numbers(solution.text) if n.form == "digits" and n.value.denominator == 1}
+    )
     rng.shuffle(numbers)
     for number in numbers:
         if wrong := [value for value in known if value != number.value]:
@@ -148,7 +172,7 @@ def _number_of_source(step: str, solution: Solution, others: list[Solution], rng
 
 
 def _entity(step: str, solution: Solution, others: list[Solution], rng: random.Random) -> str | None:
-    found = [e for e in entities.find_entities(step) if e.kind in ("name", "title", "organisation", "place")]
+    found = [e for e in entities.find_entities(step) if e.kind in ("name", "title")]
     rng.shuffle(found)
     folded = fold(solution.text).lower()
     for entity in found:
@@ -161,7 +185,11 @@ def _entity(step: str, solution: Solution, others: list[Solution], rng: random.R
 
 def _unit(step: str, solution: Solution, others: list[Solution], rng: random.Random) -> str | None:
     del others
-    quantities = [q for q in units.find_quantities(step) if step[q.number.end : q.end].strip() and q.end > q.number.end]
+    quantities = [
+        q
+        for q in units.find_quantities(step)
+        if q.number.form == "digits" and step[q.number.end : q.end].strip() and q.end > q.number.end
+    ]
     rng.shuffle(quantities)
     for quantity in quantities:
         loaded = units.load_units()
@@ -176,23 +204,48 @@ def _unit(step: str, solution: Solution, others: list[Solution], rng: random.Ran
 
 def _sign(step: str, solution: Solution, others: list[Solution], rng: random.Random) -> str | None:
     del solution, others
-    places = [m for m in re.finditer(r"(?<=[0-9A-Za-z)}\]]) ?(\+|-|\*|/|×|÷|\\times|\\div|<|>) ?(?=[0-9A-Za-z(\\{\[])", step)]
+    places = [
+        m
+        for m in re.finditer(
+            r"(?<=[0-9A-Za-z)}\]]) ?(\+|-|\*|/|×|÷|\\times|\\div|<|>) ?(?=[0-9A-Za-z(\\{\[])", step
+        )
+    ]
     places = [m for m in places if re.search("[0-9=<>]", step[max(0, m.start() - 12) : m.end() + 12])]
     formulas = [m for m in places if not re.search(r"[A-Za-z]-[A-Za-z]", step[m.start() - 1 : m.end() + 1])]
+    formulas = [m for m in formulas if m[1] not in "<>" or m.group().strip() != m.group() or "$" in step]
+    formulas = [
+        m
+        for m in formulas
+        if m[1] != "-" or re.search(r"[=$`<>]", step[max(0, m.start() - 25) : m.end() + 25])
+    ]
     if not formulas:
         return None
     match = rng.choice(formulas)
-    swap = {"+": "-", "-": "+", "*": "+", "/": "*", "×": "+", "÷": "×", "\\times": "+", "\\div": "\\times ", "<": ">", ">": "<"}
+    swap = {
+        "+": "-",
+        "-": "+",
+        "*": "+",
+        "/": "*",
+        "×": "+",
+        "÷": "×",
+        "\\times": "+",
+        "\\div": "\\times ",
+        "<": ">",
+        ">": "<",
+    }
     return step[: match.start(1)] + swap[match[1]] + step[match.end(1) :]
 
 
 def _step(step: str, solution: Solution, others: list[Solution], rng: random.Random) -> str | None:
     del step
     for other in rng.sample(others, 20):
-        if other.source != solution.source:
-            continue
         wrong = rng.choice(other.steps)
-        if 12 <= len(wrong) <= 400:
+        if (
+            other.question != solution.question
+            and 16 <= len(wrong) <= 400
+            and wrong.strip() not in solution.text
+            and not _BOILERPLATE.search(wrong)
+        ):
             return wrong
     return None
 
@@ -215,11 +268,17 @@ def judge(claim: list[str], source: str, language: str) -> tuple[str, str] | Non
 
 def main() -> None:
     """Measure both rates by language and source, and list rejected true chains."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--per-source", type=int, default=300)
-    parser.add_argument("--rejected", type=int, default=0, help="how many rejected true chains to list by language")
-    parser.add_argument("--missed", type=int, default=0, help="how many missed errors to list by kind and language")
+    parser.add_argument(
+        "--rejected", type=int, default=0, help="how many rejected true chains to list by language"
+    )
+    parser.add_argument(
+        "--missed", type=int, default=0, help="how many missed errors to list by kind and language"
+    )
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
@@ -233,21 +292,31 @@ def main() -> None:
         for solution in rng.sample(solutions, min(arguments.per_source, len(solutions))):
             claim = [reformat(step, language, rng) for step in drop_clauses(solution.steps, rng)]
             # what the author computed wrongly is no fault of grounding
-            is_sound = not any(f.kind == "arithmetic" for f in ungrounded(solution.text, solution.text, language))
+            is_sound = not any(
+                f.kind == "arithmetic" for f in ungrounded(solution.text, solution.text, language)
+            )
             verdict = judge(claim, solution.text, language)
             true[language, source, verdict[0] if verdict else "accepted"] += is_sound
             if verdict and is_sound:
-                listed.append(f"{language} {source} {verdict[0]}: {verdict[1]!r} in {' '.join(claim)[:160]!r}")
+                listed.append(
+                    f"{language} {source} {verdict[0]}: {verdict[1]!r} in {' '.join(claim)[:160]!r}"
+                )
             if verdict:
                 continue
             for kind in ERRORS:
-                wrong = plant(claim, kind, solution, solutions if len(solutions) > 40 else solutions * 40, rng)
+                wrong = plant(
+                    claim, kind, solution, solutions if len(solutions) > 40 else solutions * 40, rng
+                )
                 if wrong is not None:
                     caught = judge(wrong, solution.text, language) is not None
                     planted[language, kind, caught] += 1
-                    if not caught and sum(line.startswith(f"missed {language} {kind}") for line in listed) < arguments.missed:
+                    if (
+                        not caught
+                        and sum(line.startswith(f"missed {language} {kind}") for line in listed)
+                        < arguments.missed
+                    ):
                         changed = [step for step in wrong if step not in claim]
-                        listed.append(f"missed {language} {kind} {source}: {changed[0][:200]!r}")
+                        listed.append(f"missed {language} {kind} {source}: {(changed or wrong)[0][:200]!r}")
     _show(true, planted)
     rng.shuffle(listed)
     for language in ("zh", "en"):
@@ -261,7 +330,9 @@ def _show(true: Counter[tuple[str, str, str]], planted: Counter[tuple[str, str, 
     for language in ("zh", "en"):
         rows = {source for lang, source, _ in true if lang == language}
         for source in sorted(rows):
-            counts = Counter({reason: n for (lang, name, reason), n in true.items() if (lang, name) == (language, source)})
+            counts = Counter(
+                {reason: n for (lang, name, reason), n in true.items() if (lang, name) == (language, source)}
+            )
             total = sum(counts.values())
             wrong = {reason: n for reason, n in counts.items() if reason != "accepted" and n}
             print(f"true {language} {source}: {total - counts['accepted']} of {total} rejected {wrong}")
@@ -272,7 +343,9 @@ def _show(true: Counter[tuple[str, str, str]], planted: Counter[tuple[str, str, 
         print(f"true {language}: {(total - counts['accepted']) / max(total, 1):.3f} of {total} rejected")
         for kind in ERRORS:
             caught, missed = planted[language, kind, True], planted[language, kind, False]
-            print(f"planted {language} {kind}: {caught / max(caught + missed, 1):.3f} of {caught + missed} caught")
+            print(
+                f"planted {language} {kind}: {caught / max(caught + missed, 1):.3f} of {caught + missed} caught"
+            )
         main_kinds = [kind for kind in ERRORS if kind != "number_of_source"]
         caught = sum(planted[language, kind, True] for kind in main_kinds)
         missed = sum(planted[language, kind, False] for kind in main_kinds)

@@ -29,9 +29,7 @@ _SKIPPED_LINE = re.compile(
     r"[A-Za-z]\s*[*@#&◆△☆※⊕]\s*[A-Za-z]\s*\$?\s*="
 )
 """Lines whose signs may mean something else: other bases, congruences, code, operations that are defined there."""
-_COLLECTIVE = frozenset(
-    "dozen dozens pair pairs couple score gross week weeks year years 打 双 对 周 年 星期 刻 箱 副".split()
-)
+_COLLECTIVE = frozenset("dozen dozens pair pairs couple score gross 打 双 对 刻 箱 副".split())
 _CENTS = frozenset("cent cents penny pennies 分 角 美分".split())
 
 

@@ -177,7 +177,12 @@ def _is_binomial(parts: Sequence[Token]) -> bool:
     if len(parts) < 3 or parts[0].kind != OPEN or parts[0].sign != "(" or parts[0].end - parts[0].start > 1:
         return False
     inside = parts[1]
-    return inside.kind == OPEN and inside.end - inside.start > 1 and parts[-1].kind == CLOSE and parts[-2].kind == CLOSE
+    return (
+        inside.kind == OPEN
+        and inside.end - inside.start > 1
+        and parts[-1].kind == CLOSE
+        and parts[-2].kind == CLOSE
+    )
 
 
 def _is_range(parts: Sequence[Token]) -> bool:
@@ -330,7 +335,9 @@ def _ends_sentence(tokens: Sequence[Token], index: int) -> bool:
             or not (after.kind in (OPERATOR, RELATION, CLOSE) or after.sign == "$")
         )
     is_plain = token.sign == "*" and token.end - token.start == 1
-    return is_plain and (after is None or after.kind in (BREAK, HAN, OPERATOR) or after.sign in ",.;:，。；、!?")
+    return is_plain and (
+        after is None or after.kind in (BREAK, HAN, OPERATOR) or after.sign in ",.;:，。；、!?"
+    )
 
 
 def _last_unit(tokens: Sequence[Token], position: int) -> tuple[str, int]:
@@ -347,7 +354,7 @@ def _last_unit(tokens: Sequence[Token], position: int) -> tuple[str, int]:
         start + len(words) < len(tokens) and len(words) < 3 and tokens[start + len(words)].kind in (WORD, HAN)
     ):
         words.append(tokens[start + len(words)])
-    if not words or words[0].sign[0] == "\\":
+    if not words or words[0].sign[0] == "\\" or words[0].sign.lower() in _NO_UNITS:
         return "", position
     is_closed = start > position and start + 1 < len(tokens) and tokens[start + 1].kind == CLOSE
     for length in range(len(words), 0, -1):
