@@ -29,7 +29,7 @@ _SKIPPED_LINE = re.compile(
     r"[A-Za-z]\s*[*@#&◆△☆※⊕]\s*[A-Za-z]\s*\$?\s*="
 )
 """Lines whose signs may mean something else: other bases, congruences, code, operations that are defined there."""
-_COLLECTIVE = frozenset("dozen dozens pair pairs couple score gross 打 双 对 刻 箱 副".split())
+_COLLECTIVE = frozenset("dozen dozens pair pairs couple score gross 打 对 刻".split())
 _CENTS = frozenset("cent cents penny pennies 分 角 美分".split())
 
 
@@ -162,7 +162,7 @@ def _is_true(left: Side, right: Side, sign: str, is_rounded: bool) -> bool:
         return True
     lefts, rights = list(values_of(left.tokens)), list(values_of(right.tokens))
     if right.remainder is not None and rights[0].denominator == 1:
-        return _has_remainder(left, rights[0], right.remainder)
+        return rights[0] in lefts or _has_remainder(left, rights[0], right.remainder)
     decimals = _shown_decimals(right)
     is_near = sign == "≈" or is_rounded or right.is_open_ended
     if any(_agree(one, other, decimals, is_near) for one in lefts for other in rights):
@@ -221,18 +221,16 @@ def _agree(value: Fraction, shown: Fraction, decimals: int | None, is_near: bool
 
 
 def _has_remainder(left: Side, quotient: Fraction, remainder: Fraction) -> bool:
-    """Whether a division has this quotient and remainder, 17 ÷ 5 = 3 …… 2, or none that can be recomputed."""
-    divisions = 0
+    """Whether a division has this quotient and remainder: 17 ÷ 5 = 3 …… 2."""
     for index, token in enumerate(left.tokens):
         if token.kind == OPERATOR and token.sign == "/":
             try:
                 above, below = next(values_of(left.tokens[:index])), next(values_of(left.tokens[index + 1 :]))
             except UndecidableError:
                 continue
-            divisions += 1
             if above == quotient * below + remainder:
                 return True
-    return not divisions
+    return False
 
 
 def _is_true_otherwise(

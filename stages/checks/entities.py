@@ -71,7 +71,9 @@ def _chinese_patterns() -> tuple[re.Pattern[str], ...]:
     return (
         re.compile(rf"(?<![大微缩减])小(?![{data['no_nicknames_zh']}]){_HAN}"),
         re.compile(rf"(?<!{_HAN})[老小]?[{surname}]{_HAN}?{_HAN}?(?:{titles})"),
-        re.compile(rf"(?<!{_HAN})[{surname}]{_HAN}{{1,2}}(?=[{data['verbs_zh']}])"),
+        re.compile(
+            rf"(?<!{_HAN})(?!{'|'.join(data['no_names_zh'].split())})[{surname}]{_HAN}{{1,2}}(?=[{data['verbs_zh']}])"
+        ),
         re.compile(rf"{_HAN}{{2,8}}(?:{organisations})"),
         re.compile(rf"{_HAN}{{2}}(?:{places})"),
         re.compile(r"(?<![甲乙丙丁戊己庚辛])[甲乙丙丁戊己庚辛](?![甲乙丙丁戊己庚辛醇烷烯炔酸苯方级等])"),

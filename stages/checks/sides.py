@@ -383,7 +383,9 @@ def _remainder(tokens: Sequence[Token], position: int) -> tuple[Fraction | None,
         marks += 1
     if marks == place and marks < len(tokens) and tokens[marks].sign in ("余", "R", "r", "remainder"):
         marks += 1
-    if marks > place and marks < len(tokens) and tokens[marks].kind == NUMBER:
+    after = tokens[marks + 1] if marks + 1 < len(tokens) else None
+    goes_on = after is not None and after.kind in (OPERATOR, RELATION, OPEN) and after.sign != "("
+    if marks > place and marks < len(tokens) and tokens[marks].kind == NUMBER and not goes_on:
         return tokens[marks].value, marks + 1
     return None, position
 
