@@ -1,8 +1,8 @@
 """How often grounding rejects true chains, and how often it catches planted errors.
 
 Each claim is a worked solution that people wrote, changed as a careful summary would change it: clauses are dropped and
-numbers, formulas and units take another form. It must be grounded in its question and solution. The planted half has one
-error: a number, a name, a unit, a sign, or a step of another solution.
+numbers, formulas and units take another form. It must be grounded in its question and solution. The planted
+half has one error: a number, a name, a unit, a sign, or a step of another solution.
 
     python -m scripts.bench.bench_grounding ../shared/data --rejected 40
 """
@@ -28,7 +28,9 @@ from stages.checks.support import support
 
 MIN_SUPPORT = 0.5
 ERRORS = ("number", "number_of_source", "entity", "unit", "sign", "step")
-"""number_of_source: a number that the source has elsewhere, which no comparison of values can notice: reported apart."""
+"""number_of_source: a number that the source has elsewhere, which no comparison of values can notice:
+reported apart.
+"""
 _WHOLE = re.compile(rf"(?<![0-9A-Za-z_.,^{{}}/\\-])(?:{DIGITS})(?![0-9A-Za-z.,%_^{{}}/万千百亿年月日号-])")
 _BOILERPLATE = re.compile("复杂度|complexity|相似题目|^(?:Finally|最后)")
 """Steps that many solutions have in the same words: they are true of most of them."""
@@ -194,8 +196,14 @@ def _unit(step: str, solution: Solution, others: list[Solution], rng: random.Ran
     for quantity in quantities:
         loaded = units.load_units()
         chinese = bool(re.search(r"[\u3400-\u9fff]", step[quantity.number.end : quantity.end]))
-        names = [n for n, u in loaded.items() if u.symbol != quantity.unit.symbol and ("\u3400" <= n[0] <= "\u9fff") == chinese
-                 and len(n) > (2 if not chinese else 0) and n not in solution.text and u.symbol not in solution.text]  # fmt: skip
+        names = [
+            name
+            for name, unit in loaded.items()
+            if unit.symbol != quantity.unit.symbol
+            and ("\u3400" <= name[0] <= "\u9fff") == chinese
+            and len(name) > (0 if chinese else 2)
+            and not any(known in solution.text for known in (name, unit.symbol))
+        ]
         if names:
             gap = " " if not chinese else ""
             return step[: quantity.number.end] + gap + rng.choice(names) + step[quantity.end :]
@@ -251,7 +259,8 @@ def _step(step: str, solution: Solution, others: list[Solution], rng: random.Ran
 
 
 PLANTERS: dict[str, Callable[[str, Solution, list[Solution], random.Random], str | None]] = {
-    "number": _number, "number_of_source": _number_of_source, "entity": _entity, "unit": _unit, "sign": _sign, "step": _step,
+    "number": _number, "number_of_source": _number_of_source, "entity": _entity, "unit": _unit,
+    "sign": _sign, "step": _step,
 }  # fmt: skip
 
 

@@ -1,14 +1,13 @@
 r"""Equations between numbers, recomputed: which of a text are certainly false.
 
-Finds `3+4=7`, `$\frac{12}{4}=3$`, `5×8=40（元）`, `20% of 50`, chains `a = b = c`, in text of any language. A side is an
-expression only where its ends are: with a variable, a function or an open sum beside it, it is left undecided. A side
-may be rounded to the digits it shows. Congruences, bases, assignments, comparisons of code and ratios are no equations.
+Finds `3+4=7`, `$\frac{12}{4}=3$`, `5×8=40（元）`, `20% of 50`, chains `a = b = c`, in text of any language.
+A side is an expression only where its ends are: with a variable, a function or an open sum beside it, it is
+left undecided. A side may be rounded to the digits it shows. Congruences, bases, assignments, comparisons of
+code and ratios are no equations.
 """
 
 from __future__ import annotations
 
-import math
-import re
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -184,7 +183,9 @@ def _mixes_units(side: Side) -> bool:
 
 
 def _shown_decimals(side: Side) -> int | None:
-    """Decimals that a side shows, negative for 1.4×10³, if it is one number with a sign or a percent sign; else None."""
+    """Decimals that a side shows, negative for 1.4×10³, if it is one number with a sign or a percent sign;
+    else None.
+    """
     numbers = [token for token in side.tokens if token.kind == NUMBER]
     signs = "".join(token.sign for token in side.tokens if token.kind != NUMBER).lstrip("+-").strip("()")
     if len(numbers) == 3 and numbers[1].value == 10 and signs.replace("(", "") in ("*^", "*^-"):

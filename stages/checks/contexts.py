@@ -46,7 +46,9 @@ def read_contexts(text: str, numbers: Iterable[Number]) -> Contexts:
 
 
 def contradicts(text: str, number: Number, known: Contexts) -> bool:
-    """Whether a source has other numbers in the contexts of a number, on both sides, and never this one in any of them."""
+    """Whether a source has other numbers in the contexts of a number, on both sides, and never this one in
+    any of them.
+    """
     contexts = [context for context in _beside(fold(text), number) if context in known]
     values = {value for context in contexts for value in known[context]}
     if values & set(number.values) or not any(context[0] == "both" for context in contexts):

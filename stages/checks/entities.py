@@ -1,7 +1,7 @@
 """Named entities without a model: proper names, quoted titles, names of people and organisations, identifiers.
 
-Proper names of Latin script by their capitals, Chinese names by surnames, titles and endings, identifiers and versions by
-their form. Precision comes first: a name that the forms do not show is not reported.
+Proper names of Latin script by their capitals, Chinese names by surnames, titles and endings, identifiers
+and versions by their form. Precision comes first: a name that the forms do not show is not reported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Values of an expression under all its readings, as exact rationals.
 
-An expression is written in many ways: `1/2*3` may be 1.5 or 1/6, `5 ^ 3` a power or an exclusive or, `100 + 20%` 100.2 or 120.
-An expression has a value for each way of reading; a statement is false only if it is under all of them.
+An expression is written in many ways: `1/2*3` may be 1.5 or 1/6, `5 ^ 3` a power or an exclusive or, `100 +
+20%` 100.2 or 120. An expression has a value for each way of reading; a statement is false only if it is
+under all of them.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ MAX_DEPTH = 40
 
 
 class Reading(NamedTuple):
-    """How to read signs. percent: hundredth, number or share of what it is added to; caret: power or xor; slash: `tight`
-    binds the products after it into the denominator, `fraction` a fraction without blanks; mixed: a fraction after a whole
-    number is added to it, or is a factor.
+    """How to read signs. percent: hundredth, number or share of what it is added to; caret: power or xor;
+    slash: `tight` binds the products after it into the denominator, `fraction` a fraction without blanks;
+    mixed: a fraction after a whole number is added to it, or is a factor.
     """
 
     percent: str = "hundredth"

@@ -1,7 +1,7 @@
 r"""Formulas of a text in one form: `\frac{a}{b}` as `a/b`, `2 \cdot x` as `2x`, numbers by value.
 
-A formula is a run of operands and signs with at least one operator or relation. Two formulas are the same if their signs
-are, in their order.
+A formula is a run of operands and signs with at least one operator or relation. Two formulas are the same if
+their signs are, in their order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether a source contains everything that a claim states: numbers, units, dates, formulas and names.
 
-Values are compared, not strings: `1,000`, `１０００`, `一千` and `one thousand` are one number, `$x \\times 2$` and `2x` one
-formula. What arithmetic in the claim derives from grounded numbers may be allowed. A fault is certain: what a reader may
-take from the source in another form is not reported.
+Values are compared, not strings: `1,000`, `１０００`, `一千` and `one thousand` are one number, `$x \\times
+2$` and `2x` one formula. What arithmetic in the claim derives from grounded numbers may be allowed. A fault
+is certain: what a reader may take from the source in another form is not reported.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """All numbers of a text as exact values, however they are written.
 
 Digits (full width, separators of thousands, decimals, powers of ten), scales (3万5千, 1.5 million), percentages,
-fractions (3/4, three quarters, 四分之三, LaTeX), Chinese numerals and spelled English numbers. Where a number can be read
-in several ways, all readings are listed.
+fractions (3/4, three quarters, 四分之三, LaTeX), Chinese numerals and spelled English numbers. Where a
+number can be read in several ways, all readings are listed.
 """
 
 from __future__ import annotations

@@ -29,14 +29,15 @@ from stages.checks.units import unit_of
 MAX_TOKENS = 120
 CURRENCY = "$¥€£￥"
 _OPEN_WORDS = frozenset(
-    "of twice thrice double triple half square cube root minus plus sum product than average mean mod log ln lg sin cos tan "
-    "cot sec exp max min gcd lcm lim det deg per from by over times divided multiplied remainder version ratio step score "
-    "between equal percent least most rate factor".split()
+    "of twice thrice double triple half square cube root minus plus sum product than average mean mod "
+    "log ln lg sin cos tan cot sec exp max min gcd lcm lim det deg per from by over times divided "
+    "multiplied remainder version ratio step score between equal percent least most rate factor".split()
 )
 """Words before which an expression may begin earlier, or after which it may go on."""
 _NO_UNITS = _OPEN_WORDS | frozenset(
-    "to and or each more less is are was were be would will can could should has have had cost costs in on at for then as if "
-    "when that with because so since but which this these those they he she it we i you the a an not also only".split()
+    "to and or each more less is are was were be would will can could should has have had cost costs in "
+    "on at for then as if when that with because so since but which this these those they he she it we "
+    "i you the a an not also only".split()
 )
 """Words that are no units."""
 _AFTER_WORDS = _OPEN_WORDS - frozenset("of times step from per by least most than".split())
@@ -49,8 +50,8 @@ _BLANK_AFTER = ",;，；。、∵∴？?．*#>【】《》“”"
 class Side(NamedTuple):
     """One side: the tokens of its calculation, its offsets, and the units in it, the last one after it.
 
-    remainder: of a division, after its quotient. is_open_ended: its digits go on (0.333…). is_labelled: it is one number
-    after a word, which may be a label: Figure 2.
+    remainder: of a division, after its quotient. is_open_ended: its digits go on (0.333…). is_labelled: it
+    is one number after a word, which may be a label: Figure 2.
     """
 
     tokens: tuple[Token, ...]
@@ -173,7 +174,9 @@ def right_side(tokens: Sequence[Token], index: int) -> Side | None:
 
 
 def _is_binomial(parts: Sequence[Token]) -> bool:
-    """Whether a side is one fraction in brackets: a binomial coefficient, or a Legendre symbol, of which the form is lost."""
+    """Whether a side is one fraction in brackets: a binomial coefficient, or a Legendre symbol, of which the
+    form is lost.
+    """
     if len(parts) < 3 or parts[0].kind != OPEN or parts[0].sign != "(" or parts[0].end - parts[0].start > 1:
         return False
     inside = parts[1]
@@ -424,5 +427,5 @@ def _is_clean_after(tokens: Sequence[Token], position: int, has_unit: bool) -> b
         and later.kind == WORD
         and (later.sign[0] == "\\" or (after.sign == "$" and later.sign.startswith("percent")))
     ):
-        return after.sign != "." and after.sign != "$" or later.sign[0] == "\\" and after.sign == "$"
+        return (after.sign != "." and after.sign != "$") or (later.sign[0] == "\\" and after.sign == "$")
     return after.sign not in "_'\"^&|\\{°′″℃@#~◆△☆※"

@@ -6,6 +6,7 @@ formula contains, and whether or not its parts are found: that also applies to f
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -70,7 +71,7 @@ def adjacent(text: str) -> set[tuple[str, str, str]]:
     tokens = _unwrapped([token for token in tokenize(text) if token.sign not in _HIDDEN])
     return {
         (_operand(tokens, i, -1), "*", _operand(tokens, i + 1, 1))
-        for i, (one, other) in enumerate(zip(tokens, tokens[1:], strict=False))
+        for i, (one, other) in enumerate(itertools.pairwise(tokens))
         if one.kind in (NUMBER, WORD, CLOSE) and other.kind in (NUMBER, WORD, OPEN)
     }
 

@@ -27,8 +27,10 @@ _SIGNS = {
 _DOTS = {"dots", "ldots", "cdots", "dotsb", "dotsc", "vdots"}
 _BLANK = {
     "left", "right", "displaystyle", "textstyle", "quad", "qquad", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl",
-    "Bigr", "limits", "nolimits", "boldsymbol", "mathbf", "mathrm", "mathit", "mathsf", "text", "textbf", "textit", "mbox",
-    "mathop", "operatorname", "boxed", "underline", "color", "rm", "bf", "it", "phantom", "hspace", "hline", "thinspace",
+    "Bigr", "limits", "nolimits", "boldsymbol", "mathbf", "mathrm", "mathit", "mathsf", "text", "textbf",
+    "textit", "mbox",
+    "mathop", "operatorname", "boxed", "underline", "color", "rm", "bf", "it", "phantom", "hspace", "hline",
+    "thinspace",
     "begin", "end", "label", "tag", "cancel", "overline",
 }  # fmt: skip
 _TRANSPARENT = _BLANK - {
@@ -45,7 +47,8 @@ _TRANSPARENT = _BLANK - {
 }
 _HIDDEN = {"phantom", "hspace", "begin", "end", "label", "tag", "color"}
 _WORDS = {
-    "plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "equals": "=", "加上": "+", "减去": "-", "乘以": "*", "除以": "/", "加": "+", "减": "-",
+    "plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "equals": "=",
+    "加上": "+", "减去": "-", "乘以": "*", "除以": "/", "加": "+", "减": "-",
     "乘": "*", "等于": "=", "约等于": "≈", "约为": "≈",
 }  # fmt: skip
 _OPERATORS = {
@@ -73,7 +76,7 @@ _TOKEN = re.compile(
     |(?P<escaped>\\[%$#&_|{{}}])
     |(?P<spoken>(?:加上|减去|乘以|除以|加|减|乘|约?等于|约为)(?=\s?[0-9(\[]))
     |(?P<said>\b(?:plus|minus|times|multiplied\ by|divided\ by|equals)\b(?=\s\$?[0-9(-]))
-    |(?P<cross>(?<=[0-9])[xX](?=[0-9])|(?<=[0-9]\ )[xX](?=\ [$]?[0-9]))
+    |(?P<cross>(?<=%\ )of(?=\ [$]?[0-9])|(?<=[0-9])[xX](?=[0-9])|(?<=[0-9]\ )[xX](?=\ [$]?[0-9]))
     |(?P<word>[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff]+)
     |(?P<han>[\u3400-\u9fff\U00020000-\U0003ffff]+)
     |(?P<dots>\.\.\.+|…+|⋯+)

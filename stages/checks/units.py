@@ -92,7 +92,9 @@ def find_quantities(text: str) -> list[Quantity]:
 
 
 def _is_price(text: str, number: Number) -> bool:
-    """Whether a dollar sign before a number begins no formula: none closes it on the line after signs and symbols only."""
+    """Whether a dollar sign before a number begins no formula: none closes it on the line after signs and
+    symbols only.
+    """
     line_end = text.find("\n", number.end)
     inside, closing, after = text[number.end : line_end if line_end >= 0 else len(text)].partition("$")
     if not closing or after[:1].isdigit():
