@@ -352,7 +352,7 @@ def _last_unit(tokens: Sequence[Token], position: int) -> tuple[str, int]:
         and (tokens[start].sign in "$(" and tokens[start].kind in (OTHER, OPEN))
     ):
         start += 1
-    words = []
+    words: list[Token] = []
     while (
         start + len(words) < len(tokens) and len(words) < 3 and tokens[start + len(words)].kind in (WORD, HAN)
     ):
