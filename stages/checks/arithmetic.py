@@ -17,7 +17,7 @@ from typing import NamedTuple
 from stages.checks.evaluate import UndecidableError, values_of
 from stages.checks.sides import Side, left_side, right_side
 from stages.checks.tokens import BREAK, HAN, NUMBER, OPERATOR, OTHER, PERCENT, RELATION, WORD, Token, tokenize
-from stages.checks.units import unit_of
+from stages.checks.units import load_units, unit_of
 
 NEAR = Fraction(1, 50)  # relative difference that `≈` may have
 CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`", re.DOTALL)
@@ -42,7 +42,10 @@ class Fault(NamedTuple):
 
 
 class Equation(NamedTuple):
-    """A statement that was recomputed: its offsets, both values as written, and whether it is true under a reading."""
+    """A statement that was recomputed: its offsets, both values as written, and whether it is true under a reading.
+
+    is_open: it is called true only because units or brackets leave it undecided.
+    """
 
     start: int
     end: int
@@ -50,6 +53,7 @@ class Equation(NamedTuple):
     right: Fraction
     is_true: bool
     n_operators: int
+    is_open: bool = False
 
 
 def false_equations(text: str) -> list[Fault]:
@@ -121,10 +125,11 @@ def _read_equation(tokens: Sequence[Token], index: int) -> Iterator[Equation]:
         return
     try:
         values = next(values_of(left.tokens)), next(values_of(right.tokens))
-        is_true = _is_true(left, right, tokens[index].sign, _is_rounded_before(tokens, index))
+        is_open = _is_open(left, right)
+        is_true = is_open or _is_true(left, right, tokens[index].sign, _is_rounded_before(tokens, index))
     except UndecidableError:
         return
-    yield Equation(left.start, right.end, *values, is_true, n_operators)
+    yield Equation(left.start, right.end, *values, is_true, n_operators, is_open)
 
 
 def _continues(tokens: Sequence[Token], index: int) -> bool:
@@ -150,15 +155,17 @@ def _is_rounded_before(tokens: Sequence[Token], index: int) -> bool:
     return False
 
 
+def _is_open(left: Side, right: Side) -> bool:
+    """Whether units that count several things, units that are mixed, or floor brackets leave an equation undecided."""
+    units = (*left.units, *right.units)
+    if any(unit in _COLLECTIVE for unit in units) or _mixes_units(left) or _mixes_units(right):
+        return True
+    return any(token.sign == "[" for token in (*left.tokens, *right.tokens))
+
+
 def _is_true(left: Side, right: Side, sign: str, is_rounded: bool) -> bool:
-    """Whether an equation is true under one of its readings, or may be under one that is not known."""
+    """Whether an equation is true under one of its readings."""
     tokens = (*left.tokens, *right.tokens)
-    if any(unit in _COLLECTIVE for unit in (*left.units, *right.units)) or any(
-        token.sign == "[" for token in tokens
-    ):
-        return True
-    if _mixes_units(left) or _mixes_units(right):
-        return True
     lefts, rights = list(values_of(left.tokens)), list(values_of(right.tokens))
     if right.remainder is not None and rights[0].denominator == 1:
         return rights[0] in lefts or _has_remainder(left, rights[0], right.remainder)
@@ -238,8 +245,7 @@ def _is_true_otherwise(
     left: Side, right: Side, lefts: Sequence[Fraction], rights: Sequence[Fraction]
 ) -> bool:
     """Whether it is true of binary digits, of joined digits, after a dash or a list mark, or of converted units."""
-    digits = [token.sign for token in (*left.tokens, *right.tokens) if token.kind == NUMBER]
-    if all(set(sign) <= {"0", "1"} for sign in digits) and any(len(sign) > 1 for sign in digits):
+    if _is_binary(left, right):
         return True
     joined = "".join(token.sign for token in left.tokens if token.kind == NUMBER)
     if (
@@ -254,6 +260,20 @@ def _is_true_otherwise(
         except UndecidableError:
             continue
     return _converts(left, right, lefts, rights)
+
+
+def _is_binary(left: Side, right: Side) -> bool:
+    """Whether all numbers have binary digits only, and the equation is true of those."""
+    sides = []
+    for side in (left, right):
+        if any(set(token.sign) - {"0", "1"} for token in side.tokens if token.kind == NUMBER):
+            return False
+        tokens = [t._replace(value=Fraction(int(t.sign, 2))) if t.kind == NUMBER else t for t in side.tokens]
+        try:
+            sides.append(next(values_of(tokens)))
+        except UndecidableError:
+            return False
+    return sides[0] == sides[1]
 
 
 def _without_marks(tokens: Sequence[Token]) -> Iterator[tuple[Token, ...]]:
@@ -273,8 +293,8 @@ def _converts(left: Side, right: Side, lefts: Sequence[Fraction], rights: Sequen
     if set(left.units) != set(right.units):
         if left.units and right.units and any(_is_power_of_ten(one / other, 1) for one, other in pairs):
             return True
-        known = [unit for unit in right.units[-1:] if unit_of(unit) or unit in _CENTS]
-        if known and any(_is_power_of_ten(one / other, 2) for one, other in pairs):
+        ratios = {ratio for unit in right.units[-1:] for ratio in _ratios(unit)}
+        if any(one / other in ratios for one, other in pairs):
             return True
     units = {unit for unit in map(unit_of, {*left.units, *right.units}) if unit}
     if len({unit.dimension for unit in units}) == len(units):
@@ -283,6 +303,18 @@ def _converts(left: Side, right: Side, lefts: Sequence[Fraction], rights: Sequen
     return any(
         abs(one - other * ratio) * 20 <= abs(one) for one, other in pairs for ratio in ratios if ratio != 1
     )
+
+
+def _ratios(name: str) -> set[Fraction]:
+    """Return the factors between a unit and the others of its dimension."""
+    if name in _CENTS:
+        return {Fraction(100), Fraction(1, 100)}
+    unit = unit_of(name)
+    if unit is None:
+        return set()
+    return {
+        unit.factor / other.factor for other in load_units().values() if other.dimension == unit.dimension
+    }
 
 
 def _is_power_of_ten(value: Fraction, least: int) -> bool:

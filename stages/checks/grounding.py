@@ -90,7 +90,11 @@ def read_source(text: str) -> Source:
     values.update(Fraction(int(digits)) for digits in re.findall("[0-9]{1,18}", folded))
     for match in _SPOKEN.finditer(folded):
         values.update(map(Fraction, _SPOKEN_VALUES[match.group().lower()]))
-    values.update(Fraction(equation.right) for equation in find_equations(text) if equation.is_true)
+    values.update(
+        Fraction(equation.right)
+        for equation in find_equations(text)
+        if equation.is_true and not equation.is_open
+    )
     quantities = units.find_quantities(text)
     in_units = {quantity.number.start for quantity in quantities}
     shown = {(value, quantity.unit.symbol) for quantity in quantities for value in quantity.number.values}
@@ -147,7 +151,11 @@ def ungrounded(claim: str, source: str, language: str = "und", *, derived: bool 
         if _is_converted(quantity, known)
     ]
     numbers = [number for number in claimed_numbers(claim) if not _inside(number.start, skipped)]
-    computed = [(equation.start, equation.end) for equation in find_equations(claim) if equation.is_true]
+    computed = [
+        (equation.start, equation.end)
+        for equation in find_equations(claim)
+        if equation.is_true and not equation.is_open
+    ]
     wrong = [
         number
         for number in numbers
@@ -198,7 +206,7 @@ def _derive(claim: str, allowed: set[Fraction]) -> set[Fraction]:
     """Return the values that the equations of a claim compute from allowed ones, step after step."""
     found: set[Fraction] = set()
     for equation in find_equations(claim):
-        if not equation.is_true:
+        if not equation.is_true or equation.is_open:
             continue
         left, right = claim[equation.start : equation.end], None
         tokens = [token for token in tokenize(left) if token.value or token.kind == "number"]

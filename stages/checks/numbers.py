@@ -45,7 +45,7 @@ _MIXED = re.compile(
 )
 _NUMBER = re.compile(
     rf"""(?P<frac>\\[dtc]?frac\s*(?:\{{\s*(?P<n>-?(?:{DIGITS}))\s*\}}\s*\{{\s*(?P<d>{DIGITS})\s*\}}|(?P<n1>[0-9])(?P<d1>[0-9])))
-    |(?P<digits>(?<![0-9A-Za-z_.])(?:{DIGITS})(?:[eE][+-]?[0-9]{{1,3}}(?![0-9A-Za-z]))?)
+    |(?P<digits>(?<![0-9A-Za-z_.])(?<!&\#)(?:{DIGITS})(?:[eE][+-]?[0-9]{{1,3}}(?![0-9A-Za-z]))?)
     |(?P<vulgar>[{"".join(VULGAR)}])
     |(?P<han_part>(?:百分之|千分之|[{_HAN}]+分之)(?:[{_HAN}]+(?:点[{_HAN}]+)?|(?:{DIGITS})))
     |(?P<han>[{_HAN}]+(?:点[{_HAN}]+)?)
