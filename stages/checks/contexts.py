@@ -21,10 +21,10 @@ _WINDOW = 40
 
 def _beside(text: str, number: Number) -> list[tuple[str, ...]]:
     """Return the contexts of a number: the words on both sides, the two before, the two after."""
-    before = [unit.lower() for unit in _UNIT.findall(text[max(0, number.start - _WINDOW) : number.start])][
-        -2:
-    ]
-    after = [unit.lower() for unit in _UNIT.findall(text[number.end : number.end + _WINDOW])][:2]
+    before = [
+        unit.lower() for unit in _UNIT.findall(fold(text[max(0, number.start - _WINDOW) : number.start]))
+    ][-2:]
+    after = [unit.lower() for unit in _UNIT.findall(fold(text[number.end : number.end + _WINDOW]))][:2]
     contexts: list[tuple[str, ...]] = []
     if before and after:
         contexts.append(("both", before[-1], after[0]))
@@ -37,10 +37,9 @@ def _beside(text: str, number: Number) -> list[tuple[str, ...]]:
 
 def read_contexts(text: str, numbers: Iterable[Number]) -> Contexts:
     """Return the values of all numbers of a text by what is beside them."""
-    folded = fold(text)
     found: dict[tuple[str, ...], set[Fraction]] = {}
     for number in numbers:
-        for context in _beside(folded, number):
+        for context in _beside(text, number):
             found.setdefault(context, set()).update(number.values)
     return {context: frozenset(values) for context, values in found.items()}
 
@@ -49,7 +48,7 @@ def contradicts(text: str, number: Number, known: Contexts) -> bool:
     """Whether a source has other numbers in the contexts of a number, on both sides, and never this one in
     any of them.
     """
-    contexts = [context for context in _beside(fold(text), number) if context in known]
+    contexts = [context for context in _beside(text, number) if context in known]
     values = {value for context in contexts for value in known[context]}
     if values & set(number.values) or not any(context[0] == "both" for context in contexts):
         return False

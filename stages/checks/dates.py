@@ -56,13 +56,13 @@ def find_dates(text: str) -> list[Date]:
     """
     folded = fold(text)
     dates: list[Date] = []
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(folded) + 1)
     for pattern in _PATTERNS:
         for match in pattern.finditer(folded):
-            if not any(match.start() < end and start < match.end() for start, end in taken):
-                if date := _read(match):
-                    dates.append(date)
-                    taken.append(match.span())
+            start, end = match.span()
+            if not any(taken[start:end]) and (date := _read(match)):
+                dates.append(date)
+                taken[start:end] = b"\1" * (end - start)
     return sorted(dates, key=lambda date: date.start)
 
 

@@ -150,28 +150,34 @@ def ungrounded(claim: str, source: str, language: str = "und", *, derived: bool 
         for quantity in units.find_quantities(claim)
         if _is_converted(quantity, known)
     ]
-    numbers = [number for number in claimed_numbers(claim) if not _inside(number.start, skipped)]
-    computed = [
+    hidden = _mask(claim, skipped)
+    numbers = [number for number in claimed_numbers(claim) if not hidden[number.start]]
+    equations = [
         (equation.start, equation.end)
         for equation in find_equations(claim)
         if equation.is_true and not equation.is_open
     ]
+    computed = _mask(claim, equations)
     wrong = [
         number
         for number in numbers
         if not _is_known(number, allowed)
-        or (not _inside(number.start, computed) and contexts.contradicts(claim, number, known.contexts))
+        or (not computed[number.start] and contexts.contradicts(claim, number, known.contexts))
     ]
     faults += [
         Fault("number", claim[number.start : number.end], number.start, number.end) for number in wrong
     ]
     faults += _check_units(claim, known, allowed, derived)
-    faults += _check_signs(claim, known, allowed, [*date_spans, *computed])
+    faults += _check_signs(claim, known, allowed, _mask(claim, [*date_spans, *equations]))
     return sorted(_merged(faults), key=lambda fault: fault.start)
 
 
-def _inside(position: int, spans: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= position < end for start, end in spans)
+def _mask(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
+    """Return 1 for each character of a text that is inside a span."""
+    mask = bytearray(len(text) + 1)
+    for start, end in spans:
+        mask[start:end] = b"\1" * (end - start)
+    return mask
 
 
 def claimed_numbers(text: str) -> list[Number]:
@@ -179,12 +185,11 @@ def claimed_numbers(text: str) -> list[Number]:
     folded = fold(text)
     spans = [match.span() for pattern in (_ITEM, _ORDINAL) for match in pattern.finditer(folded)]
     spans += [match.span() for match in _HAN_WORDS.finditer(folded)]
+    hidden = _mask(text, spans)
     kept = []
     for number in find_numbers(text):
         written = folded[number.start : number.end].lower()
-        if written in _SMALL_WORDS or any(
-            start <= number.start and number.end <= end for start, end in spans
-        ):
+        if written in _SMALL_WORDS or all(hidden[number.start : number.end]):
             continue
         if number.form == "han" and (
             (len(written) == 1 and written in "一十百千万亿两零") or number.value < 2
@@ -284,9 +289,7 @@ def _says_unit(quantity: units.Quantity, claim: str, known: Source) -> bool:
     return False
 
 
-def _check_signs(
-    claim: str, known: Source, allowed: set[Fraction], spans: list[tuple[int, int]]
-) -> list[Fault]:
+def _check_signs(claim: str, known: Source, allowed: set[Fraction], hidden: bytearray) -> list[Fault]:
     """Signs of formulas that the source does not have, apart from those of true equations and of dates."""
     return [
         Fault(
@@ -296,7 +299,7 @@ def _check_signs(
             min(len(claim), sign.end + 8),
         )
         for sign in find_signs(claim)
-        if not _inside(sign.start, spans) and not _is_known_sign(sign, known, allowed)
+        if not hidden[sign.start] and not _is_known_sign(sign, known, allowed)
     ]
 
 
@@ -328,10 +331,9 @@ def _is_computed(sign: Sign, allowed: set[Fraction]) -> bool:
 def _merged(faults: list[Fault]) -> list[Fault]:
     """Drop faults inside others of the same kind."""
     kept: list[Fault] = []
+    ends: dict[str, int] = {}
     for fault in sorted(faults, key=lambda fault: (fault.start, -fault.end)):
-        if not any(
-            other.kind == fault.kind and other.start <= fault.start and fault.end <= other.end
-            for other in kept
-        ):
+        if fault.end > ends.get(fault.kind, -1):
             kept.append(fault)
+            ends[fault.kind] = fault.end
     return kept

@@ -217,6 +217,8 @@ def _scaled(
 
 
 def _read_han_part(match: re.Match[str]) -> Number | None:
+    if match.end() - match.start() > MAX_DIGITS:
+        return None
     below_text, above_text = match["han_part"].split("分之", 1)
     below = {"百": Fraction(100), "千": Fraction(1000)}.get(below_text) or han_value(below_text)
     above = _han_decimal(above_text)
@@ -238,7 +240,7 @@ def _han_decimal(text: str) -> Fraction | None:
 
 def _read_han(text: str, match: re.Match[str]) -> Number | None:
     written = match["han"]
-    if not HAN_NUMERAL.match(written) or not set(written) - set("百千万亿"):
+    if len(written) > MAX_DIGITS or not HAN_NUMERAL.match(written) or not set(written) - set("百千万亿"):
         return None  # 千米, 万一
     value = _han_decimal(written)
     whole = written.partition("点")[0]

@@ -263,6 +263,8 @@ def _unit_after(tokens: Sequence[Token], position: int, parts: Sequence[Token]) 
 
 def _is_clean_before(tokens: Sequence[Token], index: int) -> bool:
     """Whether the token before an expression cannot be part of it."""
+    while index >= 0 and tokens[index].kind == OTHER and tokens[index].sign in CURRENCY:
+        index -= 1
     if index < 0:
         return True
     token, glued = tokens[index], tokens[index + 1].glued
@@ -286,8 +288,6 @@ def _is_clean_before(tokens: Sequence[Token], index: int) -> bool:
     if token.sign == ":":
         is_value = before is not None and before.kind in (NUMBER, CLOSE)
         return not is_value or (index > 1 and tokens[index - 2].kind in (WORD, HAN))
-    if token.sign in CURRENCY:
-        return _is_clean_before(tokens, index - 1)
     if (
         token.sign == ","
         and before is not None

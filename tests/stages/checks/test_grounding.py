@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,3 +95,16 @@ def test_support() -> None:
     assert support("Natalia sold 24 clips", SOURCE) >= 0.6
     assert support("小明每天读三十二页", QUELLE) > 0.6 > support("正方形的面积是边长的平方", QUELLE)
     assert support("", SOURCE) == 1.0
+
+
+HOSTILE = ("$" * 3000 + "3+4=9", "1=" * 1000, "(" * 2000 + "1" + ")" * 2000 + "=1", "亿" * 3000 + "=1",
+           "9^" * 300 + "9=1",
+           "\\frac{" * 500 + "1=2", "-" * 2000 + "1=1", "1/" * 700 + "1=2", "one " * 1000)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=[text[:6] for text in HOSTILE])
+def test_hostile_texts_have_a_result(text: str) -> None:
+    """Deep brackets, towers of powers and endless runs of signs neither raise nor take long."""
+    begin = time.process_time()
+    assert isinstance(ungrounded(text, SOURCE), list)
+    assert time.process_time() - begin < 5
