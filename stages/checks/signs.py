@@ -1,7 +1,8 @@
 r"""Signs of formulas with what is beside them: `x + 3` is one, `\frac{a}{b}` another.
 
-A claim that writes `x - 3` where its source has `x + 3` has a sign that the source does not have, whatever else the
-formula contains, and whether or not its parts are found: that also applies to formulas in code and in prose.
+A claim that writes `x - 3` where its source has `x + 3` has a sign that the source does not have, regardless
+of what else the formula contains, and whether or not its parts are found: that also applies to formulas in
+code and in prose.
 """
 
 from __future__ import annotations

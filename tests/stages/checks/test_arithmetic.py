@@ -60,7 +60,7 @@ FORMS = st.sampled_from(
 def test_a_computed_result_is_true_and_another_is_false(
     a: int, sign: str, b: int, form: str, more: int
 ) -> None:
-    """Whatever the form, the right result passes and one that differs by a whole number does not."""
+    """In each form, the right result passes and one that differs by a whole number does not."""
     result = {"+": a + b, "-": a - b, "*": a * b, "/": Fraction(a, b)}[sign]
     if isinstance(result, Fraction) and result.denominator != 1:
         return
