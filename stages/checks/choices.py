@@ -60,7 +60,8 @@ def choice_faults(question: str, answer: str, solution: str = "") -> list[str]:
     """Return what is wrong about the choice of an option; empty if nothing is, or if the question has no options.
 
     `no_such_option`: the letter is not among the options. `other_choice`: the solution chooses another letter than the
-    answer. `other_value`: the solution ends with a number that is the value of another option, and not of the chosen one.
+    answer. `other_value`: the solution ends with a number that is the value of another option, and not of
+    the chosen one.
     """
     options = find_options(question)
     if not options:

@@ -9,7 +9,10 @@ from stages.checks.fold import fold
 from stages.checks.numerals import han_value
 
 MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_MONTH = r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+_MONTH = (
+    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
+    r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
 _HAN = "零一二三四五六七八九十廿"
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -53,13 +56,13 @@ def find_dates(text: str) -> list[Date]:
     """
     folded = fold(text)
     dates: list[Date] = []
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(folded) + 1)
     for pattern in _PATTERNS:
         for match in pattern.finditer(folded):
-            if not any(match.start() < end and start < match.end() for start, end in taken):
-                if date := _read(match):
-                    dates.append(date)
-                    taken.append(match.span())
+            start, end = match.span()
+            if not any(taken[start:end]) and (date := _read(match)):
+                dates.append(date)
+                taken[start:end] = b"\1" * (end - start)
     return sorted(dates, key=lambda date: date.start)
 
 

@@ -1,7 +1,7 @@
 """Named entities without a model: proper names, quoted titles, names of people and organisations, identifiers.
 
-Proper names of Latin script by their capitals, Chinese names by surnames, titles and endings, identifiers and versions by
-their form. Precision comes first: a name that the forms do not show is not reported.
+Proper names of Latin script by their capitals, Chinese names by surnames, titles and endings, identifiers
+and versions by their form. Precision comes first: a name that the forms do not show is not reported.
 """
 
 from __future__ import annotations
@@ -34,6 +34,15 @@ _MATH_WORDS = frozenset(
 )
 
 
+_NO_NAME = re.compile(r"(?:tion|sion|ment|ness|ity|ing|ance|ence|ed|ly|ure|sis|[^s]s|al|ic|ive|ous)$")
+_DOES = re.compile(
+    r"\s+(?:has|had|was|can|could|will|would|needs?|makes?|made|buys?|bought|sells?|sold|spends?|spent|earns?|earned|gives?|gave|"
+    r"gets?|got|goes|went|walks?|walked|runs?|ran|eats?|ate|reads?|wrote|writes?|says?|said|wants?|wanted|works?|worked|pays?|"
+    r"paid|bakes?|baked|drives?|drove|takes?|took|uses|used|saves?|saved|starts?|started|leaves?|left|collects?|collected|"
+    r"receives?|received|picks?|picked|owns?|owned|and\s+(?:[A-Z][a-z]+|his|her)|must|should|did|does|also|then|still|now)\b"
+)
+
+
 class Entity(NamedTuple):
     """A name in a text: how it is searched for in a source, its offsets and its kind."""
 
@@ -60,9 +69,11 @@ def _chinese_patterns() -> tuple[re.Pattern[str], ...]:
         "|".join(data[key]) for key in ("titles_zh", "organisations_zh", "places_zh")
     )
     return (
-        re.compile(rf"小[{data['nicknames_zh']}](?!{'|'.join('时级组队数')})"),
+        re.compile(rf"(?<![大微缩减])小(?![{data['no_nicknames_zh']}]){_HAN}"),
         re.compile(rf"(?<!{_HAN})[老小]?[{surname}]{_HAN}?{_HAN}?(?:{titles})"),
-        re.compile(rf"(?<!{_HAN})[{surname}]{_HAN}{{1,2}}(?=[{data['verbs_zh']}])"),
+        re.compile(
+            rf"(?<!{_HAN})(?!{'|'.join(data['no_names_zh'].split())})[{surname}]{_HAN}{{1,2}}(?=[{data['verbs_zh']}])"
+        ),
         re.compile(rf"{_HAN}{{2,8}}(?:{organisations})"),
         re.compile(rf"{_HAN}{{2}}(?:{places})"),
         re.compile(r"(?<![甲乙丙丁戊己庚辛])[甲乙丙丁戊己庚辛](?![甲乙丙丁戊己庚辛醇烷烯炔酸苯方级等])"),
@@ -118,9 +129,20 @@ def _latin(text: str) -> list[Entity]:
             if lower not in data["openers_en"]:
                 entities.append(Entity(lower, match.start(), match.start() + len(bare), "word"))
         elif bare[0].isupper() and lower not in data["openers_en"]:
-            if bare in data["given_en"] or not _opens_sentence(text, match.start()):
+            if (
+                bare in data["given_en"]
+                or not _opens_sentence(text, match.start())
+                or _is_subject(text, match)
+            ):
                 entities.append(Entity(lower, match.start(), match.start() + len(bare), "name"))
     return entities
+
+
+def _is_subject(text: str, match: re.Match[str]) -> bool:
+    """Whether a word at the beginning of a sentence does what people do, or has something."""
+    if _NO_NAME.search(match.group()):
+        return False
+    return match.group().endswith("'s") or bool(_DOES.match(text, match.end()))
 
 
 def _in_formula(text: str, match: re.Match[str]) -> bool:

@@ -1,7 +1,8 @@
 """Values of an expression under all its readings, as exact rationals.
 
-An expression is written in many ways: `1/2*3` may be 1.5 or 1/6, `5 ^ 3` a power or an exclusive or, `100 + 20%` 100.2 or 120.
-An expression has a value for each way of reading; a statement is false only if it is under all of them.
+An expression is written in many ways: `1/2*3` may be 1.5 or 1/6, `5 ^ 3` a power or an exclusive or, `100 +
+20%` 100.2 or 120. An expression has a value for each way of reading; a statement is false only if it is
+under all of them.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ MAX_DEPTH = 40
 
 
 class Reading(NamedTuple):
-    """How to read signs. percent: hundredth, number or share of what it is added to; caret: power or xor; slash: `tight`
-    binds the products after it into the denominator.
+    """How to read signs. percent: hundredth, number or share of what it is added to; caret: power or xor;
+    slash: `tight` binds the products after it into the denominator, `fraction` a fraction without blanks;
+    mixed: a fraction after a whole number is added to it, or is a factor.
     """
 
     percent: str = "hundredth"
     caret: str = "power"
     slash: str = "left"
+    mixed: str = "added"
 
 
 READINGS = (
@@ -35,10 +38,12 @@ READINGS = (
     Reading(percent="share"),
     Reading(caret="xor"),
     Reading(slash="tight"),
+    Reading(slash="fraction"),
+    Reading(mixed="factor"),
 )
 
 
-class Undecidable(Exception):
+class UndecidableError(Exception):
     """An expression without a value: malformed, irrational, too large, or a division by zero."""
 
 
@@ -51,7 +56,7 @@ class _Parser:
     def parse(self) -> Fraction:
         value = self.sum()
         if self.position < len(self.tokens):
-            raise Undecidable
+            raise UndecidableError
         return value
 
     def peek(self) -> Token | None:
@@ -87,7 +92,7 @@ class _Parser:
                     while self.take("*"):
                         other *= self.power()
                 value = _bounded(value * other if sign == "*" else _divide(value, other))
-            elif self.peek() and self.peek().kind == OPEN:  # type: ignore[union-attr]  # 2(3+4)
+            elif (token := self.peek()) and token.kind == OPEN:  # 2(3+4)
                 value = _bounded(value * self.power())
             else:
                 return value
@@ -105,22 +110,43 @@ class _Parser:
         self.depth += 1
         token = self.peek()
         if token is None or self.depth > MAX_DEPTH:
-            raise Undecidable
+            raise UndecidableError
         self.position += 1
         if token.kind == NUMBER:
-            value = token.value
+            value = self.with_fraction(token.value)
         elif token.kind == OPEN:
             value = self.sum()
             end = self.peek()
             if end is None or end.kind != CLOSE:
-                raise Undecidable
+                raise UndecidableError
             self.position += 1
         elif token.kind == OPERATOR and token.sign == "√":
             value = _root(self.atom())
         else:
-            raise Undecidable
+            raise UndecidableError
         self.depth -= 1
         return self.suffix(value)
+
+    def with_fraction(self, value: Fraction) -> Fraction:
+        """A number with the fraction after it: 2½ in LaTeX, or 1/5 without blanks where a fraction binds first."""
+        after = self.tokens[self.position : self.position + 2]
+        if (
+            self.reading.mixed == "added"
+            and value.denominator == 1
+            and after
+            and _is_latex_fraction(after[0])
+        ):
+            return value + self.atom()
+        if (
+            self.reading.slash == "fraction"
+            and len(after) == 2
+            and after[0].sign == "/"
+            and after[1].kind == NUMBER
+        ):
+            if after[0].glued and after[1].glued:
+                self.position += 2
+                return _divide(value, after[1].value)
+        return value
 
     def suffix(self, value: Fraction) -> Fraction:
         while token := self.peek():
@@ -129,7 +155,7 @@ class _Parser:
                 value = value / per if self.reading.percent == "hundredth" else value
             elif token.kind == OPERATOR and token.sign == "!":
                 if value.denominator != 1 or not 0 <= value <= MAX_FACTORIAL:
-                    raise Undecidable
+                    raise UndecidableError
                 value = Fraction(math.factorial(int(value)))
             else:
                 break
@@ -137,36 +163,41 @@ class _Parser:
         return value
 
 
+def _is_latex_fraction(token: Token) -> bool:
+    """Whether a bracket is that of a fraction command, directly after a number."""
+    return token.kind == OPEN and token.end - token.start > 1 and token.glued
+
+
 def _bounded(value: Fraction) -> Fraction:
     if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
-        raise Undecidable
+        raise UndecidableError
     return value
 
 
 def _divide(value: Fraction, other: Fraction) -> Fraction:
     if not other:
-        raise Undecidable
+        raise UndecidableError
     return value / other
 
 
 def _raise(value: Fraction, exponent: Fraction, caret: str) -> Fraction:
     if exponent.denominator != 1:
-        raise Undecidable
+        raise UndecidableError
     if caret == "xor":
         if value.denominator != 1 or value < 0 or exponent < 0:
-            raise Undecidable
+            raise UndecidableError
         return Fraction(int(value) ^ int(exponent))
     if abs(exponent) > MAX_POWER or (not value and exponent <= 0):
-        raise Undecidable
+        raise UndecidableError
     return _bounded(value ** int(exponent))
 
 
 def _root(value: Fraction) -> Fraction:
     if value < 0:
-        raise Undecidable
+        raise UndecidableError
     above, below = math.isqrt(value.numerator), math.isqrt(value.denominator)
     if above * above != value.numerator or below * below != value.denominator:
-        raise Undecidable
+        raise UndecidableError
     return Fraction(above, below)
 
 
@@ -174,7 +205,7 @@ def values_of(tokens: Sequence[Token]) -> Iterator[Fraction]:
     """Yield the value of an expression under each of its readings, the plain one first.
 
     Args: tokens: numbers, operators, percent signs and brackets.
-    Raises: Undecidable, if it has no value under the plain reading.
+    Raises: UndecidableError, if it has no value under the plain reading.
     """
     yield _Parser(tokens, READINGS[0]).parse()
     signs = {token.sign for token in tokens}
@@ -183,10 +214,12 @@ def values_of(tokens: Sequence[Token]) -> Iterator[Fraction]:
         "share": signs & {"%"},
         "xor": signs & {"^"},
         "tight": signs & {"/"},
+        "fraction": signs & {"/"},
+        "factor": any(map(_is_latex_fraction, tokens)),
     }
     for reading in READINGS[1:]:
         if any(needed.get(name) for name in reading):
             try:
                 yield _Parser(tokens, reading).parse()
-            except Undecidable:
+            except UndecidableError:
                 continue

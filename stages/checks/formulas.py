@@ -1,7 +1,7 @@
 r"""Formulas of a text in one form: `\frac{a}{b}` as `a/b`, `2 \cdot x` as `2x`, numbers by value.
 
-A formula is a run of operands and signs with at least one operator or relation. Two formulas are the same if their signs
-are, in their order.
+A formula is a run of operands and signs with at least one operator or relation. Two formulas are the same if
+their signs are, in their order.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ FUNCTIONS = frozenset(
 MIRRORED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 _MEMBERS = (NUMBER, OPERATOR, RELATION, OPEN, CLOSE, PERCENT, DOTS)
 _GLUE = "_'|"
+_BRACKETS = {"[": "(", "]": ")"}
 _SKIPPED = "$\\{}"
 
 
@@ -70,7 +71,7 @@ def find_formulas(text: str) -> list[Formula]:
         ):
             _close_run(run, formulas)
             run = []
-        elif run and _is_value(token) and _ends_value(run) and not token.glued and token.sign != "(":
+        elif run and _is_value(token) and _ends_value(run) and not token.glued and token.kind != OPEN:
             if token.kind == NUMBER or run[-1].kind == NUMBER or len(token.sign) > 1 or not _in_formula(run):
                 _close_run(run, formulas)
                 run = []
@@ -156,7 +157,9 @@ def _normal(members: Sequence[Token]) -> tuple[str, ...]:
     signs: list[str] = []
     kinds: list[str] = []
     for token in members:
-        sign = str(token.value) if token.kind == NUMBER else token.sign.lstrip("\\")
+        sign = (
+            str(token.value) if token.kind == NUMBER else _BRACKETS.get(token.sign, token.sign.lstrip("\\"))
+        )
         signs.append(sign)
         kinds.append(token.kind)
     signs, kinds = _unwrap(signs, kinds)

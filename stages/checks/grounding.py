@@ -1,8 +1,8 @@
 """Whether a source contains everything that a claim states: numbers, units, dates, formulas and names.
 
-Values are compared, not strings: `1,000`, `１０００`, `一千` and `one thousand` are one number, `$x \\times 2$` and `2x` one
-formula. What arithmetic in the claim derives from grounded numbers may be allowed. A fault is certain: what a reader may
-take from the source in another form is not reported.
+Values are compared, not strings: `1,000`, `１０００`, `一千` and `one thousand` are one number, `$x \\times
+2$` and `2x` one formula. What arithmetic in the claim derives from grounded numbers may be allowed. A fault
+is certain: what a reader may take from the source in another form is not reported.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from stages.checks import dates, entities, units
+from stages.checks import contexts, dates, entities, units
 from stages.checks.arithmetic import find_equations
-from stages.checks.evaluate import Undecidable, values_of
 from stages.checks.fold import fold
-from stages.checks.formulas import MIRRORED, Formula, find_formulas
 from stages.checks.numbers import Number, find_numbers
-from stages.checks.tokens import OPERATOR, tokenize
+from stages.checks.signs import Sign, adjacent, find_signs
+from stages.checks.tokens import tokenize
 
 _ITEM = re.compile(
     r"(?:^|\n)\s*(?:[-*]\s*)?(?:\*\*)?(?:第\s?[0-9一二三四五六七八九十]+\s?[步、]|步骤\s?[0-9一二三四五六七八九十]+|[Ss]tep\s+[0-9]+|[(]?[0-9]{1,2}[).、:](?![0-9])|[一二三四五六七八九十]{1,2}、)|"
@@ -74,8 +73,9 @@ class Source(NamedTuple):
     units: frozenset[str]
     bare: frozenset[Fraction]
     dates: tuple[dates.Date, ...]
-    formula_text: str
-    variables: frozenset[str]
+    signs: frozenset[tuple[str, str, str]]
+    beside_signs: dict[tuple[str, ...], set[str]]
+    contexts: contexts.Contexts
 
 
 @lru_cache(maxsize=64)
@@ -90,7 +90,11 @@ def read_source(text: str) -> Source:
     values.update(Fraction(int(digits)) for digits in re.findall("[0-9]{1,18}", folded))
     for match in _SPOKEN.finditer(folded):
         values.update(map(Fraction, _SPOKEN_VALUES[match.group().lower()]))
-    values.update(Fraction(equation.right) for equation in find_equations(text) if equation.is_true)
+    values.update(
+        Fraction(equation.right)
+        for equation in find_equations(text)
+        if equation.is_true and not equation.is_open
+    )
     quantities = units.find_quantities(text)
     in_units = {quantity.number.start for quantity in quantities}
     shown = {(value, quantity.unit.symbol) for quantity in quantities for value in quantity.number.values}
@@ -100,18 +104,16 @@ def read_source(text: str) -> Source:
         if number.start not in in_units
         for value in (*number.values, *number.parts)
     }
-    all_formulas = find_formulas(text)
-    stream = "\x1e".join(_joined(formula.signs) for formula in all_formulas)
-    names = {sign for formula in all_formulas for sign in formula.signs if sign.isalpha()}
+    found = find_signs(text)
+    signs = {key for sign in found for key in (sign.key, sign.mirrored)} | adjacent(text)
+    beside: dict[tuple[str, ...], set[str]] = {}
+    for sign in found:
+        beside.setdefault((*sign.outside, sign.left, sign.right), set()).add(sign.sign)
     return Source(
         folded.lower(), frozenset(values), frozenset(shown),
         frozenset(quantity.unit.symbol for quantity in quantities), frozenset(bare), tuple(dates.find_dates(text)),
-        f"\x1e{stream}\x1e", frozenset(names),
+        frozenset(signs), beside, contexts.read_contexts(text, numbers),
     )  # fmt: skip
-
-
-def _joined(signs: Iterable[str]) -> str:
-    return "\x1f" + "\x1f".join(signs) + "\x1f"
 
 
 def ungrounded(claim: str, source: str, language: str = "und", *, derived: bool = False) -> list[Fault]:
@@ -148,18 +150,34 @@ def ungrounded(claim: str, source: str, language: str = "und", *, derived: bool 
         for quantity in units.find_quantities(claim)
         if _is_converted(quantity, known)
     ]
-    numbers = [number for number in claimed_numbers(claim) if not _inside(number.start, skipped)]
-    wrong = [number for number in numbers if not _is_known(number, allowed)]
+    hidden = _mask(claim, skipped)
+    numbers = [number for number in claimed_numbers(claim) if not hidden[number.start]]
+    equations = [
+        (equation.start, equation.end)
+        for equation in find_equations(claim)
+        if equation.is_true and not equation.is_open
+    ]
+    computed = _mask(claim, equations)
+    wrong = [
+        number
+        for number in numbers
+        if not _is_known(number, allowed)
+        or (not computed[number.start] and contexts.contradicts(claim, number, known.contexts))
+    ]
     faults += [
         Fault("number", claim[number.start : number.end], number.start, number.end) for number in wrong
     ]
     faults += _check_units(claim, known, allowed, derived)
-    faults += _check_formulas(claim, known, allowed)
+    faults += _check_signs(claim, known, allowed, _mask(claim, [*date_spans, *equations]))
     return sorted(_merged(faults), key=lambda fault: fault.start)
 
 
-def _inside(position: int, spans: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= position < end for start, end in spans)
+def _mask(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
+    """Return 1 for each character of a text that is inside a span."""
+    mask = bytearray(len(text) + 1)
+    for start, end in spans:
+        mask[start:end] = b"\1" * (end - start)
+    return mask
 
 
 def claimed_numbers(text: str) -> list[Number]:
@@ -167,12 +185,11 @@ def claimed_numbers(text: str) -> list[Number]:
     folded = fold(text)
     spans = [match.span() for pattern in (_ITEM, _ORDINAL) for match in pattern.finditer(folded)]
     spans += [match.span() for match in _HAN_WORDS.finditer(folded)]
+    hidden = _mask(text, spans)
     kept = []
     for number in find_numbers(text):
         written = folded[number.start : number.end].lower()
-        if written in _SMALL_WORDS or any(
-            start <= number.start and number.end <= end for start, end in spans
-        ):
+        if written in _SMALL_WORDS or all(hidden[number.start : number.end]):
             continue
         if number.form == "han" and (
             (len(written) == 1 and written in "一十百千万亿两零") or number.value < 2
@@ -194,7 +211,7 @@ def _derive(claim: str, allowed: set[Fraction]) -> set[Fraction]:
     """Return the values that the equations of a claim compute from allowed ones, step after step."""
     found: set[Fraction] = set()
     for equation in find_equations(claim):
-        if not equation.is_true:
+        if not equation.is_true or equation.is_open:
             continue
         left, right = claim[equation.start : equation.end], None
         tokens = [token for token in tokenize(left) if token.value or token.kind == "number"]
@@ -259,7 +276,10 @@ def _is_converted(quantity: units.Quantity, known: Source) -> bool:
 
 def _says_unit(quantity: units.Quantity, claim: str, known: Source) -> bool:
     """Whether a source has a name of the unit apart from a number."""
-    names = [name for name, unit in units.load_units().items() if unit.symbol == quantity.unit.symbol]
+    loaded = units.load_units().items()
+    names = [
+        name for name, unit in loaded if unit.symbol == quantity.unit.symbol and len(name) > name.isascii()
+    ]
     for name in names:
         if name.isascii() and name[-1:].isalpha():
             if re.search(rf"(?<![a-z]){re.escape(name.lower())}(?![a-z])", known.text):
@@ -269,59 +289,51 @@ def _says_unit(quantity: units.Quantity, claim: str, known: Source) -> bool:
     return False
 
 
-def _check_formulas(claim: str, known: Source, allowed: set[Fraction]) -> list[Fault]:
+def _check_signs(claim: str, known: Source, allowed: set[Fraction], hidden: bytearray) -> list[Fault]:
+    """Signs of formulas that the source does not have, apart from those of true equations and of dates."""
     return [
-        Fault("formula", claim[formula.start : formula.end], formula.start, formula.end)
-        for formula in find_formulas(claim)
-        if not _formula_is_known(formula, known, allowed)
+        Fault(
+            "formula",
+            claim[max(0, sign.start - 8) : sign.end + 8],
+            max(0, sign.start - 8),
+            min(len(claim), sign.end + 8),
+        )
+        for sign in find_signs(claim)
+        if not hidden[sign.start] and not _is_known_sign(sign, known, allowed)
     ]
 
 
-def _formula_is_known(formula: Formula, known: Source, allowed: set[Fraction]) -> bool:
-    if _joined(formula.signs) in known.formula_text:
-        return True
-    if formula.is_numeric:
-        return _numeric_is_known(formula, allowed)
-    sides, relations = formula.sides, formula.relations
-    if any(sign not in "=≈⇒→⟹" for sign in relations):
-        return (
-            len(sides) == 2
-            and _joined((*sides[1], MIRRORED.get(relations[0], relations[0]), *sides[0]))
-            in known.formula_text
-        )
-    for side in sides:
-        if len(side) == 1 and (
-            (side[0].isalpha() and side[0] in known.variables) or _is_value(side[0], allowed)
-        ):
-            continue
-        if _joined(side) not in known.formula_text:
-            return False
-    return True
+def _is_known_sign(sign: Sign, known: Source, allowed: set[Fraction]) -> bool:
+    """Whether the source has a sign with its operands, and no other one in the same context."""
+    there = known.beside_signs.get((*sign.outside, sign.left, sign.right), set())
+    if there and sign.sign not in there:
+        return False
+    return sign.key in known.signs or _is_computed(sign, allowed)
 
 
-def _is_value(sign: str, allowed: set[Fraction]) -> bool:
-    return sign[0].isdigit() and Fraction(sign) in allowed
-
-
-def _numeric_is_known(formula: Formula, allowed: set[Fraction]) -> bool:
-    """A formula of numbers only is an equation, which is checked as arithmetic, or has a value that the source has."""
-    if formula.relations:
-        return True
-    if sum(token.kind == OPERATOR for token in formula.tokens) == 0:
-        return True
-    try:
-        return any(value in allowed for value in values_of(formula.tokens))
-    except Undecidable:
-        return True
+def _is_computed(sign: Sign, allowed: set[Fraction]) -> bool:
+    """Whether a calculation with two numbers has a grounded result, or is a range or a fraction of grounded numbers."""
+    if not sign.are_numbers:
+        return False
+    left, right = Fraction(sign.left), Fraction(sign.right)
+    if sign.sign in "<>≤≥≠":
+        return {
+            "<": left < right,
+            ">": left > right,
+            "≤": left <= right,
+            "≥": left >= right,
+            "≠": left != right,
+        }[sign.sign]
+    results = {"+": left + right, "-": left - right, "*": left * right, "/": left / right if right else None}
+    return results[sign.sign] in allowed
 
 
 def _merged(faults: list[Fault]) -> list[Fault]:
     """Drop faults inside others of the same kind."""
     kept: list[Fault] = []
+    ends: dict[str, int] = {}
     for fault in sorted(faults, key=lambda fault: (fault.start, -fault.end)):
-        if not any(
-            other.kind == fault.kind and other.start <= fault.start and fault.end <= other.end
-            for other in kept
-        ):
+        if fault.end > ends.get(fault.kind, -1):
             kept.append(fault)
+            ends[fault.kind] = fault.end
     return kept

@@ -1,8 +1,8 @@
 """All numbers of a text as exact values, however they are written.
 
 Digits (full width, separators of thousands, decimals, powers of ten), scales (3万5千, 1.5 million), percentages,
-fractions (3/4, three quarters, 四分之三, LaTeX), Chinese numerals and spelled English numbers. Where a number can be read
-in several ways, all readings are listed.
+fractions (3/4, three quarters, 四分之三, LaTeX), Chinese numerals and spelled English numbers. Where a
+number can be read in several ways, all readings are listed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MIXED = re.compile(
 )
 _NUMBER = re.compile(
     rf"""(?P<frac>\\[dtc]?frac\s*(?:\{{\s*(?P<n>-?(?:{DIGITS}))\s*\}}\s*\{{\s*(?P<d>{DIGITS})\s*\}}|(?P<n1>[0-9])(?P<d1>[0-9])))
-    |(?P<digits>(?<![0-9A-Za-z_.])(?:{DIGITS})(?:[eE][+-]?[0-9]{{1,3}}(?![0-9A-Za-z]))?)
+    |(?P<digits>(?<![0-9A-Za-z_.])(?<!&\#)(?:{DIGITS})(?:[eE][+-]?[0-9]{{1,3}}(?![0-9A-Za-z]))?)
     |(?P<vulgar>[{"".join(VULGAR)}])
     |(?P<han_part>(?:百分之|千分之|[{_HAN}]+分之)(?:[{_HAN}]+(?:点[{_HAN}]+)?|(?:{DIGITS})))
     |(?P<han>[{_HAN}]+(?:点[{_HAN}]+)?)
@@ -217,6 +217,8 @@ def _scaled(
 
 
 def _read_han_part(match: re.Match[str]) -> Number | None:
+    if match.end() - match.start() > MAX_DIGITS:
+        return None
     below_text, above_text = match["han_part"].split("分之", 1)
     below = {"百": Fraction(100), "千": Fraction(1000)}.get(below_text) or han_value(below_text)
     above = _han_decimal(above_text)
@@ -238,7 +240,7 @@ def _han_decimal(text: str) -> Fraction | None:
 
 def _read_han(text: str, match: re.Match[str]) -> Number | None:
     written = match["han"]
-    if not HAN_NUMERAL.match(written) or not set(written) - set("百千万亿"):
+    if len(written) > MAX_DIGITS or not HAN_NUMERAL.match(written) or not set(written) - set("百千万亿"):
         return None  # 千米, 万一
     value = _han_decimal(written)
     whole = written.partition("点")[0]

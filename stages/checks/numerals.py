@@ -68,8 +68,8 @@ def han_value(text: str) -> Fraction | None:
 def english_value(text: str) -> Fraction | None:
     """Return the value of a spelled English number; None if the words form no number.
 
-    >>> [int(english_value(text)) for text in ("twenty-five", "one hundred and five", "two million", "three thousand six")]
-    [25, 105, 2000000, 3006]
+    >>> [int(english_value(text)) for text in ("twenty-five", "one hundred and five", "two million", "three
+    thousand six")] [25, 105, 2000000, 3006]
     """
     total = part = 0
     limit = 10**15

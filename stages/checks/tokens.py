@@ -27,8 +27,10 @@ _SIGNS = {
 _DOTS = {"dots", "ldots", "cdots", "dotsb", "dotsc", "vdots"}
 _BLANK = {
     "left", "right", "displaystyle", "textstyle", "quad", "qquad", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl",
-    "Bigr", "limits", "nolimits", "boldsymbol", "mathbf", "mathrm", "mathit", "mathsf", "text", "textbf", "textit", "mbox",
-    "mathop", "operatorname", "boxed", "underline", "color", "rm", "bf", "it", "phantom", "hspace", "hline", "thinspace",
+    "Bigr", "limits", "nolimits", "boldsymbol", "mathbf", "mathrm", "mathit", "mathsf", "text", "textbf",
+    "textit", "mbox",
+    "mathop", "operatorname", "boxed", "underline", "color", "rm", "bf", "it", "phantom", "hspace", "hline",
+    "thinspace",
     "begin", "end", "label", "tag", "cancel", "overline",
 }  # fmt: skip
 _TRANSPARENT = _BLANK - {
@@ -46,7 +48,7 @@ _TRANSPARENT = _BLANK - {
 _HIDDEN = {"phantom", "hspace", "begin", "end", "label", "tag", "color"}
 _WORDS = {
     "plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "equals": "=",
-    "is equal to": "=", "equal to": "=", "加上": "+", "减去": "-", "乘以": "*", "除以": "/", "加": "+", "减": "-",
+    "加上": "+", "减去": "-", "乘以": "*", "除以": "/", "加": "+", "减": "-",
     "乘": "*", "等于": "=", "约等于": "≈", "约为": "≈",
 }  # fmt: skip
 _OPERATORS = {
@@ -61,6 +63,9 @@ _OPERATORS = {
     "√": "√",
     "!": "!",
 }
+LENGTHS = frozenset(("mm", "cm", "dm", "m", "km"))
+"""Units that have squares and cubes."""
+
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _TOKEN = re.compile(
     rf"""(?P<blank>[ \t~]+|\\[,;:!>\ ]|&(?=\s*[=<>≈≤≥]))
@@ -70,8 +75,8 @@ _TOKEN = re.compile(
     |\\(?P<command>[A-Za-z]+)\*?
     |(?P<escaped>\\[%$#&_|{{}}])
     |(?P<spoken>(?:加上|减去|乘以|除以|加|减|乘|约?等于|约为)(?=\s?[0-9(\[]))
-    |(?P<said>\b(?:plus|minus|times|multiplied\ by|divided\ by|equals|is\ equal\ to|equal\ to)\b(?=\s\$?[0-9(-]))
-    |(?P<cross>(?<=[0-9])[xX](?=[0-9])|(?<=[0-9]\ )[xX](?=\ [$]?[0-9]))
+    |(?P<said>\b(?:plus|minus|times|multiplied\ by|divided\ by|equals)\b(?=\s\$?[0-9(-]))
+    |(?P<cross>(?<=%\ )of(?=\ [$]?[0-9])|(?<=[0-9])[xX](?=[0-9])|(?<=[0-9]\ )[xX](?=\ [$]?[0-9]))
     |(?P<word>[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u04ff]+)
     |(?P<han>[\u3400-\u9fff\U00020000-\U0003ffff]+)
     |(?P<dots>\.\.\.+|…+|⋯+)
@@ -81,7 +86,7 @@ _TOKEN = re.compile(
     |(?P<percent>%|‰)
     |(?P<open>[(\[])|(?P<close>[)\]])|(?P<brace>[{{}}])
     |(?P<currency>[$¥€£￥₹])
-    |(?P<operator>[-+*/×·÷^√!])
+    |(?P<operator>---?|[-+*/×·÷^√!])
     |(?P<rest>.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -100,6 +105,7 @@ class Token(NamedTuple):
     value: Fraction = Fraction(0)
     n_decimals: int = 0
     glued: bool = False
+    spoken: bool = False
 
 
 class _Braces:
@@ -129,8 +135,21 @@ def tokenize(text: str) -> list[Token]:
         before = len(tokens)
         if group != "blank":
             _add(tokens, match, group, braces, glued)
+            _join_power(tokens)
         glued = len(tokens) > before or (group != "blank" and glued)
     return tokens
+
+
+def _join_power(tokens: list[Token]) -> None:
+    """Make one token of a unit of area or volume: cm^2."""
+    if (
+        len(tokens) > 2
+        and tokens[-1].sign in ("2", "3")
+        and tokens[-2].sign == "^"
+        and tokens[-3].sign in LENGTHS
+    ):
+        sign = tokens[-3].sign + "²³"[tokens[-1].sign == "3"]
+        tokens[-3:] = [tokens[-3]._replace(sign=sign, end=tokens[-1].end)]
 
 
 def _scan(text: str, braces: _Braces):  # type: ignore[no-untyped-def]  # an iterator of matches
@@ -148,7 +167,7 @@ def _add(tokens: list[Token], match: re.Match[str], group: str, braces: _Braces,
     sign, start, end = match.group(), match.start(), match.end()
 
     def put(kind: str, sign: str, value: Fraction = Fraction(0), n_decimals: int = 0) -> None:
-        tokens.append(Token(kind, sign, start, end, value, n_decimals, glued))
+        tokens.append(Token(kind, sign, start, end, value, n_decimals, glued, group in ("spoken", "said")))
 
     if group == "command":
         _add_command(match["command"], put, braces)
@@ -164,6 +183,8 @@ def _add(tokens: list[Token], match: re.Match[str], group: str, braces: _Braces,
     elif group == "vulgar":
         above, below = VULGAR[sign]
         put(NUMBER, sign, Fraction(above, below))
+    elif group == "super" and sign in "²³" and tokens and glued and tokens[-1].sign in LENGTHS:
+        tokens[-1] = tokens[-1]._replace(sign=tokens[-1].sign + sign, end=end)
     elif group == "super":
         digits = sign.translate(_SUPERSCRIPTS)
         put(OPERATOR, "^")
@@ -179,7 +200,7 @@ def _add(tokens: list[Token], match: re.Match[str], group: str, braces: _Braces,
     elif group == "power":
         put(OPERATOR, "^")
     elif group == "operator":
-        put(OPERATOR, _OPERATORS[sign])
+        put(OPERATOR, _OPERATORS[sign[0]])
     elif group == "newline":
         put(BREAK, "\n")
     elif group == "escaped":
@@ -188,7 +209,7 @@ def _add(tokens: list[Token], match: re.Match[str], group: str, braces: _Braces,
         put(OTHER, sign)
     else:
         put({"relation": RELATION, "open": OPEN, "close": CLOSE, "percent": PERCENT, "word": WORD, "han": HAN,
-             "dots": DOTS}.get(group, OTHER), {"[": "(", "]": ")"}.get(sign, sign))  # fmt: skip
+             "dots": DOTS}.get(group, OTHER), sign)  # fmt: skip
     if closes is not None:
         _close(closes, put, braces)
 

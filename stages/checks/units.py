@@ -42,7 +42,7 @@ def load_units() -> dict[str, Unit]:
     for dimension, rows in table.items():
         for symbol, (factor, *names) in rows.items():
             unit = Unit(str(symbol).rstrip("_"), dimension, Fraction(factor))
-            units[fold(str(symbol))] = unit
+            units[fold(unit.symbol)] = unit
             for name in names:
                 units[fold(name)] = unit
                 if name.isascii() and len(name) > 3:
@@ -92,10 +92,14 @@ def find_quantities(text: str) -> list[Quantity]:
 
 
 def _is_price(text: str, number: Number) -> bool:
-    """Whether a dollar sign before a number is no sign of a formula: no second one closes it on the line."""
+    """Whether a dollar sign before a number begins no formula: none closes it on the line after signs and
+    symbols only.
+    """
     line_end = text.find("\n", number.end)
-    rest = text[number.end : line_end if line_end >= 0 else len(text)]
-    return "\\" not in rest.partition("$")[0] and not re.match(r"[^$ ]{0,40}\$(?!\d)", rest)
+    inside, closing, after = text[number.end : line_end if line_end >= 0 else len(text)].partition("$")
+    if not closing or after[:1].isdigit():
+        return "\\" not in inside
+    return bool(re.search(r"(?<![\\A-Za-z])[A-Za-z]{3,}", inside))
 
 
 def _is_calendar(text: str, number: Number, match: re.Match[str]) -> bool:

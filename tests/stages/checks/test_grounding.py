@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,22 +13,27 @@ from stages.checks.grounding import ungrounded
 from stages.checks.leaks import leaks
 from stages.checks.support import support
 
-SOURCE = """Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. She sold 48/2 = 24
-clips in May and 48+24 = 72 altogether, 5 km away, on Nov 30, 2026, for 1,500 dollars. Redis 7.2.1. If x + 3 = 7 then x > 2."""
+SOURCE = """Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May.
+She sold 48/2 = 24 clips in May and 48+24 = 72 altogether, 5 km away, on Nov 30, 2026, for 1,500 dollars.
+Redis 7.2.1. If x + 3 = 7 then x > 2."""
 QUELLE = (
     "小明读《红楼梦》，每天读三十二页，5天读了32×5=160页，占全书的百分之二十，走了5公里到北京大学。设x+3=7。"
 )
 
 GROUNDED = (
     (SOURCE, "In May Natalia sold ２４ clips; 48 + 24 = 72."), (SOURCE, r"forty-eight clips, $\frac{48}{2}=24$"),
-    (SOURCE, "It was 2026-11-30, 5 kilometers away."), (SOURCE, "Step 1: $x+3=7$."), (SOURCE, "They paid $1500 for redis 7.2.1."),
-    (SOURCE, "5000 m"), (QUELLE, "每天32页，一共一百六十页。"), (QUELLE, "占20%，路程为五千米。"), (QUELLE, "读《红楼梦》5×32=160"),
+    (SOURCE, "It was 2026-11-30, 5 kilometers away."), (SOURCE, "Step 1: $x+3=7$."), (SOURCE,
+    "They paid $1500 for redis 7.2.1."),
+    (SOURCE, "5000 m"), (QUELLE, "每天32页，一共一百六十页。"), (QUELLE, "占20%，路程为五千米。"), (QUELLE,
+    "读《红楼梦》5×32=160"),
 )  # fmt: skip
 WRONG = (
-    (SOURCE, "Natalia sold 25 clips.", "number"), (SOURCE, "Kevin sold 24 clips.", "entity"), (SOURCE, "48-24=72", "arithmetic"),
+    (SOURCE, "Natalia sold 25 clips.", "number"), (SOURCE, "Kevin sold 24 clips.", "entity"), (SOURCE,
+    "48-24=72", "arithmetic"),
     (SOURCE, "It is 5 kg.", "unit"), (SOURCE, "on 2026-11-29", "date"), (SOURCE, "x - 3 = 7", "formula"),
     (SOURCE, "x < 2", "formula"), (SOURCE, "Redis 7.2.2", "entity"), (QUELLE, "每天读三十三页", "number"),
-    (QUELLE, "小红读书", "entity"), (QUELLE, "读《水浒传》", "entity"), (QUELLE, "5公斤", "unit"), (QUELLE, "在清华大学", "entity"),
+    (QUELLE, "小红读书", "entity"), (QUELLE, "读《水浒传》", "entity"), (QUELLE, "5公斤", "unit"), (QUELLE,
+    "在清华大学", "entity"),
     (QUELLE, "设x-3=7", "formula"), (QUELLE, "32×5=170", "arithmetic"),
 )  # fmt: skip
 
@@ -88,3 +95,16 @@ def test_support() -> None:
     assert support("Natalia sold 24 clips", SOURCE) >= 0.6
     assert support("小明每天读三十二页", QUELLE) > 0.6 > support("正方形的面积是边长的平方", QUELLE)
     assert support("", SOURCE) == 1.0
+
+
+HOSTILE = ("$" * 3000 + "3+4=9", "1=" * 1000, "(" * 2000 + "1" + ")" * 2000 + "=1", "亿" * 3000 + "=1",
+           "9^" * 300 + "9=1",
+           "\\frac{" * 500 + "1=2", "-" * 2000 + "1=1", "1/" * 700 + "1=2", "one " * 1000)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=[text[:6] for text in HOSTILE])
+def test_hostile_texts_have_a_result(text: str) -> None:
+    """Deep brackets, towers of powers and endless runs of signs neither raise nor take long."""
+    begin = time.process_time()
+    assert isinstance(ungrounded(text, SOURCE), list)
+    assert time.process_time() - begin < 5
