@@ -148,7 +148,7 @@ def test_classifiers_import_kernels_languages_and_checks(path: Path) -> None:
     What a model wrote is judged by rules of stages for any text, and released as their worked solutions are.
     """
     others = {name for name in ours(path) if name.split(".")[0] != "classifiers"}
-    shared = ("stages.kernels", "stages.languages", "stages.checks")
+    shared: tuple[str, ...] = ("stages.kernels", "stages.languages", "stages.checks")
     if any(path.is_relative_to(ROOT / "classifiers" / name) for name in ("llm", "cot_llm")):
         shared += ("stages.pii", "stages.cot")
     assert {name for name in others if not name.startswith(shared)} <= CONTRACT

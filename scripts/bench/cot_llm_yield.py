@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -45,8 +46,8 @@ def main(
     tokens = Counter[tuple[str, str]]()
     ask = stage.client.ask
 
-    def counting(requests: list[Request]) -> list[Answer]:
-        answers = ask(requests)
+    def counting(requests: Iterable[Request]) -> list[Answer]:
+        answers = ask(requests := list(requests))
         for request, answer in zip(requests, answers, strict=True):
             step = step_of(stage, request)
             tokens[step, "requests"] += 1
