@@ -1,4 +1,5 @@
-"""Documents that a language model writes anew in other forms: questions and answers, table, lesson, article, translation.
+"""Documents that a language model writes anew in other forms: questions and answers, table, lesson, article,
+translation.
 
 Reads canonical text and its language; asks a server once for each form, with personal data masked, and checks every
 answer. Writes the accepted texts, and every rejected answer with its reason. `classifiers.rephrase.documents` makes
@@ -71,11 +72,11 @@ SCHEMA = pa.schema(
 )
 """texts: accepted ones, one per form at most, in the order of STYLES: form, language (`en` or `zh`), text, share of its
 words and characters that the document has as well, cosine of the vectors of both, tokens for one of the document's,
-name and version of the instruction. n_texts: their number. rejects: every fault of every answer that was rejected, those
-that a second try replaced as well: form, reason, what was at fault, and with the first fault of an answer its text, in
-which personal data is masked. n_rejects: their number. model, seed: what it was asked with. reason: why nothing was
-asked, `short`, or is to be asked again, `budget: ...` and `failed: ...`; null for an answered document. All null for a
-document outside the gate and for a derived one."""
+name and version of the instruction. n_texts: their number. rejects: every fault of every answer that was
+rejected, those that a second try replaced as well: form, reason, what was at fault, and with the first fault
+of an answer its text, in which personal data is masked. n_rejects: their number. model, seed: what it was
+asked with. reason: why nothing was asked, `short`, or is to be asked again, `budget: ...` and `failed: ...`;
+null for an answered document. All null for a document outside the gate and for a derived one."""
 
 
 @dataclass

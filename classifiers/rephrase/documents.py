@@ -56,7 +56,8 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
                 continue
             meta = {
                 "style": one["style"], "language": one["language"], "model": document["rephrase.model"],
-                "prompt_version": one["prompt"], "seed": document["rephrase.seed"], "is_translation": one["style"] == TRANSLATION,
+                "prompt_version": one["prompt"], "seed": document["rephrase.seed"],
+                "is_translation": one["style"] == TRANSLATION,
                 **{name: round(one[name], 3) for name in ("support", "similarity", "ratio")},
             }  # fmt: skip
             rows.append(

@@ -3,15 +3,17 @@
     python -m scripts.bench.rephrase_yield DOCS.parquet --servers servers.yaml --model Qwen/Qwen3-32B --store ./asked \
         --n 40 --to texts.jsonl
 
-DOCS has the columns text, source, and lang (`zh` or `en`) or lang_hint. Answers are kept in the store; a rerun asks nothing.
-Cost is that of 10^9 accepted tokens: tokens in and out of all requests, rejected ones included, for one accepted token, times
-the seconds that a GPU takes for them (`--prefill` and `--decode`, tokens per second of a server under load).
+DOCS has the columns text, source, and lang (`zh` or `en`) or lang_hint. Answers are kept in the store; a
+rerun asks nothing. Cost is that of 10^9 accepted tokens: tokens in and out of all requests, rejected ones
+included, for one accepted token, times the seconds that a GPU takes for them (`--prefill` and `--decode`,
+tokens per second of a server under load).
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -22,10 +24,9 @@ from classifiers import rephrase
 from classifiers.llm.requests import Answer, Request, tokens_of
 from pipeline.planning.services import open_services
 from pipeline.storage.store import open_store
+from stages.checks.grounding import ungrounded
 
 LABELS = {"zh": "zho_Hans", "en": "eng_Latn"}
-GROUNDED = ("number", "unit", "date", "formula", "entity", "arithmetic", "lost_numbers")
-"""Reasons that a text invents something or loses a number."""
 
 
 @click.command()
@@ -51,7 +52,8 @@ def main(
     tokens = Counter[tuple[str, str]]()
     ask = stage.client.ask
 
-    def counting(requests: list[Request]) -> list[Answer]:
+    def counting(asked: Iterable[Request]) -> list[Answer]:
+        requests = list(asked)
         answers = ask(requests)
         for request, answer in zip(requests, answers, strict=True):
             style = style_of(stage, request)
@@ -114,36 +116,42 @@ def style_of(stage: rephrase.Rewriter, request: Request) -> str:
     )
 
 
+def _line(documents: list[dict[str, Any]], found: list[dict[str, Any]], style: str, language: str) -> str:
+    """Texts of a form in a language: accepted, grounded among all that were written, and reasons of rejects."""
+    n_accepted, n_written, n_grounded, faults = 0, 0, 0, Counter[str]()
+    for document, row in zip(documents, found, strict=True):
+        if language_of(document) != language or row["reason"] is not None:
+            continue
+        kept = [one["text"] for one in row["texts"] if one["style"] == style]
+        rejects = [one for one in row["rejects"] if one["style"] == style]
+        rejected = [one["text"] for one in rejects if one["text"]]
+        n_accepted += len(kept)
+        n_written += len(kept) + len(rejected)
+        n_grounded += sum(not ungrounded(text, document["text"], derived=True) for text in (*kept, *rejected))
+        faults.update(one["reason"].partition(":")[0] for one in rejects)
+    return (
+        f"{n_accepted} accepted of {n_written} written, {n_grounded} grounded; {dict(faults.most_common())}"
+    )
+
+
 def report(
-    documents: list[dict[str, Any]], found: list[dict[str, Any]], tokens: Counter[tuple[str, str]], prefill: float, decode: float,
+    documents: list[dict[str, Any]], found: list[dict[str, Any]], tokens: Counter[tuple[str, str]],
+    prefill: float, decode: float,
 ) -> None:  # fmt: skip
     """Print yield, share grounded and reasons by form and language, then tokens and hours of a GPU for 10^9 tokens."""
     for style in rephrase.STYLES:
         for language in LABELS:
-            rows = [
-                row
-                for document, row in zip(documents, found, strict=True)
-                if language_of(document) == language
-            ]
-            rows = [row for row in rows if row["reason"] is None]
-            kept = [one for row in rows for one in row["texts"] if one["style"] == style]
-            faults = Counter(one["reason"] for row in rows for one in row["rejects"] if one["style"] == style)
-            invented = sum(
-                any(r["style"] == style and r["reason"] in GROUNDED for r in row["rejects"]) for row in rows
-            )
-            print(f"{style} {language}: {len(kept)} of {len(rows)} accepted, {len(rows) - invented} without an invented value; "
-                  f"{dict(faults.most_common())}")  # fmt: skip
+            print(f"{style} {language}: {_line(documents, found, style, language)}")
     n_accepted = sum(tokens_of(one["text"]) for row in found for one in row["texts"] or ())
     n_in, n_out = (sum(tokens[style, name] for style in rephrase.STYLES) for name in ("in", "out"))
     for style in rephrase.STYLES:
-        print(
-            f"{style}: {tokens[style, 'requests']} requests, {tokens[style, 'in']} tokens in, {tokens[style, 'out']} out"
-        )
+        n, read, written = (tokens[style, name] for name in ("requests", "in", "out"))
+        print(f"{style}: {n} requests, {read} tokens in, {written} out")
     print(f"{n_accepted} tokens accepted, {n_in} in and {n_out} out of all requests")
     if n_accepted:
         hours = 1e9 / n_accepted * (n_in / prefill + n_out / decode) / 3600
         print(
-            f"10^9 accepted tokens: {hours:,.0f} GPU-hours at {prefill:,.0f} tokens/s in and {decode:,.0f} tokens/s out"
+            f"10^9 accepted tokens: {hours:,.0f} GPU-hours at {prefill:,.0f} tokens/s in, {decode:,.0f} out"
         )
 
 

@@ -24,29 +24,13 @@ from pipeline.cli import main
 from pipeline.errors import ConfigError
 from tests.helpers.llm_server import Reply, Server, serve
 
-EN = """The Harbour Line is a ferry service that opened on 4 May 1987 between Oldport and Greenhaven. The crossing takes 35
-minutes and is 12 km long. Each of the 3 ships carries 240 passengers, so the line can move 3 × 240 = 720 people at once.
-Tickets cost 6 dollars for adults and 2 dollars for children. The ships were built because the old bridge closed after
-the storm of 1985, and repairs would have cost more than a new service. In winter the timetable has 8 departures a day."""
-ZH = """海港线是一条轮渡航线，1987年5月4日开通，连接旧港和绿湾两地。全程12公里，需要35分钟。航线有3艘船，每艘可载240人，
-因此一次最多能运送3×240=720人。成人票价6美元，儿童票价2美元。修建这条航线，是因为1985年的风暴之后老桥关闭，维修老桥的费用比开通新航线
-还要高。冬季每天有8个班次，夏季班次更多，周末常常需要提前买票。船上有座位、行李架和一个小卖部，乘客可以在甲板上看海。"""
+TEXTS = yaml.safe_load((Path(__file__).parent / "texts.yaml").read_text("utf-8"))
+EN, ZH = (TEXTS["documents"][language].strip() for language in ("en", "zh"))
 GOOD = {
-    ("faq", "en"): "Q: When did the Harbour Line open?\nA: The ferry service opened on 4 May 1987.\n\nQ: How many people can "
-    "the ships of the Harbour Line move?\nA: There are 3 ships for 240 passengers each, which makes 720 people.",
-    ("table", "en"): "The table shows facts of the Harbour Line ferry.\n\n| Fact | Value |\n|---|---|\n| Opened | 4 May 1987 |\n"
-    "| Crossing | 35 minutes |\n| Length | 12 km |",
-    ("tutorial", "en"): "# How many people the Harbour Line moves\n1. Count the ships: the line has 3 of them.\n2. Each ship carries "
-    "240 passengers.\n3. Multiply: 3 × 240 = 720 people can cross at once.",
-    ("wiki", "en"): "The Harbour Line is a ferry service between Oldport and Greenhaven.\n\n## History\nIt opened on 4 May 1987, after "
-    "a storm had closed the bridge.\n\n## Service\nShips need 35 minutes for the 12 km.",
-    ("translation", "en"): ZH,
-    ("faq", "zh"): "问：海港线什么时候开通？\n答：这条航线在1987年5月4日开通。\n\n问：海港线一次能运送多少人？\n答：3艘船，每艘240人，共720人。",
-    ("table", "zh"): "下表列出海港线的情况。\n\n| 项目 | 数值 |\n|---|---|\n| 开通 | 1987年5月4日 |\n| 全程 | 12公里 |\n| 时间 | 35分钟 |",
-    ("tutorial", "zh"): "# 海港线能运送多少人\n1. 先数船：航线有3艘船。\n2. 每艘船可载240人。\n3. 相乘：3×240=720，一次最多720人。",
-    ("wiki", "zh"): "海港线是连接旧港和绿湾的轮渡航线。\n\n## 历史\n航线于1987年5月4日开通，在此之前老桥因风暴关闭。\n\n## 班次\n冬季每天8个班次。",
-    ("translation", "zh"): EN + " There is more room in summer, and passengers can watch the sea from the deck.",
-}  # fmt: skip
+    (style, language): text.strip()
+    for language, texts in TEXTS["rewritten"].items()
+    for style, text in texts.items()
+}
 BAD = (
     ("faq", "en", "Sure, here is the FAQ:\n" + GOOD["faq", "en"], "talk"),
     ("faq", "zh", "好的，以下是问答：\n" + GOOD["faq", "zh"], "talk"),
@@ -66,7 +50,8 @@ BAD = (
     ("wiki", "en", GOOD["wiki", "en"].replace("Greenhaven", "Bristol"), "entity"),
     ("tutorial", "zh", GOOD["tutorial", "zh"].replace("=720", "=760"), "arithmetic"),
     ("table", "en", GOOD["table", "en"].replace("12 km", "12 kg"), "unit"),
-    ("translation", "en", ZH.replace("1987年5月4日", "当年").replace("3×240=720", "很多").replace("6美元", "少量"), "lost_numbers"),
+    ("translation", "en", ZH.replace("1987年5月4日", "当年").replace("3×240=720", "很多").replace("6美元",
+    "少量"), "lost_numbers"),
     ("translation", "en", ZH.replace("35分钟", "45分钟"), "number"),
 )  # fmt: skip
 
@@ -110,7 +95,13 @@ def test_a_block_around_a_text_and_thoughts_are_left_out() -> None:
 
 def test_settings_are_checked() -> None:
     """Unknown forms and bounds that are none are refused in one line."""
-    for values in ({"styles": ("poem",)}, {"styles": ()}, {"ratios": {"faq": (2, 1)}}, {"min_support": 2}, {"extra": {"n": 2}}):
+    for values in (
+        {"styles": ("poem",)},
+        {"styles": ()},
+        {"ratios": {"faq": (2, 1)}},
+        {"min_support": 2},
+        {"extra": {"n": 2}},
+    ):
         with pytest.raises(ConfigError, match="rephrase"):
             Config(**values)  # type: ignore[arg-type]
 
@@ -138,7 +129,10 @@ def script(number: int, body: dict[str, Any]) -> Reply:
     instructions = read_instructions(PROMPTS, STYLES)
     system, user = (message["content"] for message in body["messages"])
     style, language = next(
-        (name, lang) for name, one in instructions.items() for lang, text in one.texts.items() if text == system
+        (name, lang)
+        for name, one in instructions.items()
+        for lang, text in one.texts.items()
+        if text == system
     )
     text = GOOD[style, language]
     if "invented" in user and style == "wiki":
@@ -235,7 +229,11 @@ def test_a_replay_is_byte_identical(corpus: tuple[Corpus, Server]) -> None:
 
     def digests(store: str) -> dict[str, str]:
         root = found.folder / store
-        files = [p for name in ("releases/r/data", "annotations/rephrase") for p in (root / name).rglob("*.parquet")]
+        files = [
+            p
+            for name in ("releases/r/data", "annotations/rephrase")
+            for p in (root / name).rglob("*.parquet")
+        ]
         return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
     assert digests("other") == {k: v for k, v in digests("store").items() if k in digests("other")}
