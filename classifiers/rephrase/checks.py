@@ -104,7 +104,7 @@ class DocumentChecks:
         return []
 
     def _copies(self, text: str, source: str, style: str) -> list[Fault]:
-        repeated = repeated_share(text)
+        repeated = repeated_share(text) - repeated_share(source)  # code and tables repeat themselves
         if repeated > self.config.max_repeated:
             return [Fault("repeats", f"{repeated:.2f}")]
         if style in (TRANSLATION, "table"):

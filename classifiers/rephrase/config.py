@@ -33,7 +33,7 @@ class Config:
     extra: further fields of the request.
     ratios: form -> least and most tokens of its text for one of the document's, estimated from characters.
     max_copied: largest share of the text's 8-grams that the document has as well; not for tables, nor translations.
-    max_repeated: largest share of its lines and 8-grams that are repeated.
+    max_repeated: largest share of its lines and 8-grams that are repeated, above that of the document.
     min_support: least share of its words and characters that the document has as well; not for translations.
     min_similarity, min_translation_similarity: least cosine of the vectors of `classifiers.embedding` of text and
         document. 0.6 takes 95 % of the translations of people and 5 % of those of other documents of a glossary.

@@ -52,10 +52,10 @@ def main(
     tokens = Counter[tuple[str, str]]()
     ask = stage.client.ask
 
-    def counting(asked: Iterable[Request]) -> list[Answer]:
-        requests = list(asked)
-        answers = ask(requests)
-        for request, answer in zip(requests, answers, strict=True):
+    def counting(requests: Iterable[Request]) -> list[Answer]:
+        wanted = list(requests)
+        answers = ask(wanted)
+        for request, answer in zip(wanted, answers, strict=True):
             style = style_of(stage, request)
             tokens.update(
                 {
