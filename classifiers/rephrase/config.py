@@ -12,7 +12,9 @@ from pipeline.errors import ConfigError
 
 TRANSLATION = "translation"
 STYLES = ("faq", "table", "tutorial", "wiki", TRANSLATION)
-"""The forms, in the order of their numbers: a document of a form has the same id whatever others are asked for."""
+"""The forms, in the order of their numbers: a document of a form has the same id regardless of which others
+are asked for.
+"""
 RATIOS: Mapping[str, tuple[float, float]] = {
     "faq": (0.1, 2.0), "table": (0.05, 2.0), "tutorial": (0.1, 2.0), "wiki": (0.1, 2.0), TRANSLATION: (0.5, 2.0),
 }  # fmt: skip
