@@ -61,6 +61,15 @@ def load_cues() -> dict[str, tuple[Cue, ...]]:
     return {kind: tuple(entries) for kind, entries in cues.items()}
 
 
+def load_patterns(section: str) -> dict[str, list[str]]:
+    """Return the patterns of a section of the files without weights, of all languages together, by name."""
+    texts: dict[str, list[str]] = {}
+    for path in cue_paths():
+        for name, patterns in load_yaml(path)[section].items():
+            texts.setdefault(name, []).extend(_compile(path, text).pattern for text in patterns)
+    return texts
+
+
 def name_kinds(steps: Sequence[str]) -> list[str]:
     """Return the kind of each step of one solution, in order."""
     return [_name_kind(step, i == 0, i == len(steps) - 1) for i, step in enumerate(steps)]
@@ -76,7 +85,7 @@ def template_key(kinds: Sequence[str]) -> str:
 
 def score_kinds(step: str, is_first: bool, is_last: bool) -> dict[str, float]:
     """Return the score of each kind for a step: the sum of the weights of its cues."""
-    text = _match_text(step[:MAX_CHARS])
+    text = _NUMBER.sub("", match_text(step[:MAX_CHARS]))
     scores = dict.fromkeys(KINDS, 0.0)
     for extra in (BASE, FIRST if is_first else {}, LAST if is_last else {}):
         for kind, weight in extra.items():
@@ -91,14 +100,15 @@ def _name_kind(step: str, is_first: bool, is_last: bool) -> str:
     return max(KINDS, key=scores.__getitem__)
 
 
-def _match_text(text: str) -> str:
-    """Return a text in match characters, without a number or bullet at its beginning."""
+def match_text(text: str) -> str:
+    """Return a text in match characters, of the same length; operators in half width, other punctuation as written."""
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     folded = load_tables().fold[codes].astype(np.uint32)
-    kept = np.where(folded == 0, codes, folded)  # 0: not part of a word; punctuation stands as written
-    return _NUMBER.sub("", kept.astype("<u4").tobytes().decode("utf-32-le"))
+    kept = np.where(folded == 0, codes, folded)  # 0: not part of a word
+    return kept.astype("<u4").tobytes().decode("utf-32-le").translate(_OPERATORS)
 
 
+_OPERATORS = str.maketrans("＝＋－＜＞／＊", "=+-<>/*")
 _NUMBER = re.compile(
     r"^[\s#>*_-]*(?:(?:step|步骤|第)\s?[\d一二三四五六七八九十]{1,3}\s?步?[.:：、)）]?|[(（]?\d{1,2}[.、)）]|[①-⑳])?[\s*_]*"
 )
