@@ -374,6 +374,7 @@ class Derive:
     part: folder of a release with the kept documents in an additional format, or None; schema: of its rows.
     rows(table): kept documents (doc_id, parent_id, language, domain, license, meta) -> one row of `schema` for each.
     data(config): files that it loads; their digests enter the names of the shards.
+    counted: text columns of `schema` by which the report counts the rows; it measures the diversity of the last one.
     """
 
     name: str
@@ -385,6 +386,7 @@ class Derive:
     schema: pa.Schema | None = None
     rows: Callable[[pa.Table], pa.Table] | None = None
     data: Callable[[Any], list[str]] | None = None
+    counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,8 +48,8 @@ ROWS = pa.schema(
     }
 )
 """One row per kept document. spans: of question, steps and answer in the canonical text of parent_id, with these kinds,
-in this order. step_kinds: what each step does, see `stages.cot.step_kinds`; template: their sequence; task: what the question asks
-for, see `stages.cot.shape`. model, prompt_version and seed are null, because nothing is generated."""
+in this order. step_kinds: what each step does, see `stages.cot.step_kinds`; template: their sequence; task: what
+the question asks for, see `stages.cot.shape`. model, prompt_version and seed are null, because nothing is generated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,4 +110,5 @@ DERIVE = Derive(
     part="cot",
     schema=ROWS,
     rows=make_rows,
+    counted=("task", "template"),
 )

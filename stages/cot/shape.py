@@ -1,7 +1,7 @@
 """The shape of a worked solution that became a document: its template of kinds, its main kind, and what it asks for.
 
-Reads the `meta` that `stages.cot.documents` writes; all other documents have the value `none`. Strata of a mix and the report use
-the columns; what shares they should have is up to the run file.
+Reads the `meta` that `stages.cot.documents` writes; all other documents have the value `none`. The columns are strata
+of mixes; what shares they should have is up to the run file.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from stages.kernels.text.tables import TABLES_PATH
 SCHEMA = pa.schema(
     {"template": pa.string(), "main_kind": pa.string(), "task": pa.string(), "n_steps": pa.int32()}
 )
-"""template: kinds of the steps without repetitions, joined by `>`. main_kind: the most frequent one. task: one of TASKS.
-All are `none`, and n_steps is 0, for documents that are no worked solutions."""
+"""template: kinds of the steps without repetitions, joined by `>`. main_kind: the most frequent one. task: one of
+TASKS. n_steps: how many there are. All are `none`, and n_steps is 0, for documents that are not worked solutions."""
 
 TASKS = ("choice", "proof", "code", "why", "compute", "explain")
-"""choice: one of several options. proof: a statement to prove. code: the solution has code. why: a reason or a difference
-is asked for. compute: the solution evaluates numbers or formulas. explain: all others. The first that applies counts."""
+"""choice: one of several options. proof: a statement to prove. code: the solution has code. why: a reason or a
+difference is asked for. compute: the solution evaluates numbers or formulas. explain: all others. The first that
+applies counts."""
 
 NONE = "none"
 CODE = re.compile(r"(?:^|\n)\s*(?:```|~~~)")

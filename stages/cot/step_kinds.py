@@ -1,7 +1,7 @@
 """What each step of a worked solution does, and the sequence of these kinds: the template of the solution.
 
-Reads the texts of the steps; returns one kind for each. Cues are data (`languages/*.steps.yaml`) and all apply to every step, because pages
-mix languages. Which templates a corpus should hold is up to the mix of a run file.
+Reads the texts of the steps; returns one kind for each. Cues are data (`languages/*.steps.yaml`), and all apply to
+every step, because pages mix languages. Which templates a corpus should hold is up to the mix of a run file.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ KINDS = (
     "conclude", "check", "case", "goal", "given", "recall", "decompose", "compute", "reflect", "derive",
 )  # fmt: skip
 """goal: says what is sought. given: restates what is known or names it. decompose: plans, or splits the task. recall:
-cites a fact, rule or definition. derive: infers in words. compute: evaluates numbers or formulas, or is code. case: one of
-several cases or options. check: verifies a result. reflect: comments on method or cost. conclude: states the result.
-In the order in which equal scores are decided."""
+cites a fact, rule or definition. derive: infers in words. compute: evaluates numbers or formulas, or is code.
+case: one of several cases or options. check: verifies a result. reflect: comments on method or cost. conclude: states
+the result. In the order in which equal scores are decided."""
 
 DEFAULT = "derive"
 """Kind of a step without cues."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +256,14 @@ def test_worked_solutions_become_documents_of_their_own(tmp_path: Path) -> None:
         assert row["language"] == "zho_Hans" and len(row["steps"]) >= 3 and row["support"] > 0.4
         assert released[row["doc_id"]].startswith(row["question"])
         assert "wang@" not in row["answer"] + released[row["doc_id"]]
+        assert row["template"].startswith(row["step_kinds"][0]) and row["task"] == "compute"
     assert any("<EMAIL>" in text for text in released.values())
+    (part,) = json.loads((store / "releases/v1/report.json").read_text("utf-8"))["parts"]
+    assert part["part"] == "cot" and part["column"] == "template"
+    assert {row["by"]: row["documents"] for row in part["groups"]} == dict.fromkeys(
+        ("all", "language", "domain", "task"), 2
+    )
+    assert "cot/: diversity" in (store / "releases/v1/report.html").read_text("utf-8")
     counts = cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
     assert "derived documents with their parents" in counts.out
     assert build(run, store)["tasks"] == dict.fromkeys(record["tasks"], 0)

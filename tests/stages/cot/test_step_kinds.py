@@ -20,7 +20,7 @@ STEPS = {
     "goal": ["本题要求求出剩下的页数。", "We want to find the number of pages left."],
     "given": ["设原来有 x 个苹果。", "Let x be the number of apples."],
     "decompose": ["首先计算每个人的工作效率，", "First, we need to find the rate of each worker."],
-    "recall": ["根据勾股定理，直角三角形两直角边的平方和等于斜边的平方。", "By the Pythagorean theorem the squares of the legs add up to that of the hypotenuse."],
+    "recall": ["根据勾股定理，直角三角形两直角边的平方和等于斜边的平方。", "By the Pythagorean theorem it is 5."],
     "derive": ["由于两条直线平行，同位角相等，", "Since the lines are parallel, the angles are equal."],
     "compute": ["48 ÷ 4 = 12（元）", "$48 / 4 = 12$"],
     "case": ["当 x 为偶数时，和也是偶数。", "Case 2: x is odd."],
@@ -82,7 +82,12 @@ def test_tasks(question: str, steps: list[str], task: str) -> None:
 
 def test_only_documents_made_of_solutions_have_a_shape() -> None:
     """`meta` of solutions gives template, main kind and task; all other documents have `none`."""
-    solution = {"question": "3×4等于多少？", "steps": ["3×4=12", "所以答案是12。"], "answer": "12", "kinds": ["marker"]}
+    solution = {
+        "question": "3×4等于多少？",
+        "steps": ["3×4=12", "所以答案是12。"],
+        "answer": "12",
+        "kinds": ["marker"],
+    }
     metas = [json.dumps(solution), '{"title": "x"}', "[]", "not JSON", None]
     table = STAGE.load(NoConfig())(pa.table({"meta": pa.array(metas, pa.large_string())}))
     assert table.schema.equals(STAGE.writes)
@@ -95,7 +100,10 @@ def test_wrong_cues_are_named(tmp_path, monkeypatch) -> None:  # type: ignore[no
     """A cue file with an unknown kind or a pattern that does not compile is an error with its path."""
     path = tmp_path / "x.steps.yaml"
     monkeypatch.setattr(step_kinds, "cue_paths", lambda: (str(path),))
-    for text, found in (("cues: {guess: []}", "guess"), ("cues: {case: [{weight: 1, pattern: '('}]}", "pattern")):
+    for text, found in (
+        ("cues: {guess: []}", "guess"),
+        ("cues: {case: [{weight: 1, pattern: '('}]}", "pattern"),
+    ):
         load_cues.cache_clear()
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=found):
