@@ -1,0 +1,167 @@
+"""The question of a worked solution: after its mark, or the paragraphs or the section before the solution.
+
+Takes the layout of a document, its marks and patterns; returns ranges. A question asks or states a task; one without a
+mark must do so in plain words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from stages.cot.detect import Mark
+from stages.cot.layout import NO_HEADING, Layout
+from stages.cot.patterns import Patterns
+from stages.cot.segment import Range, sentences, trim
+
+LOOK_BACK_CHARS = 1500  # of an unmarked question
+LOOK_BACK = 3  # paragraphs before an unmarked question's solution
+EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and output
+ITEM = re.compile(r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)")
+SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
+BLANKS = re.compile(r"[(（][ \u3000]{1,12}[)）]|_{3,}")
+COMMENT = "<!--"
+
+
+class Question(NamedTuple):
+    """A question. is_marked: its author marked it. is_numbered: the mark has a number. is_claim: a theorem."""
+
+    start: int
+    end: int
+    is_marked: bool
+    is_numbered: bool = False
+    is_claim: bool = False
+
+    @property
+    def range(self) -> Range:
+        """Return the range of its text."""
+        return self.start, self.end
+
+
+class Asker:
+    """Finds questions in one document."""
+
+    def __init__(self, text: str, layout: Layout, patterns: Patterns, max_chars: int) -> None:
+        self.text, self.layout, self.patterns, self.max_chars = text, layout, patterns, max_chars
+
+    def asks(self, start: int, end: int) -> bool:
+        """Return whether a text that its author marked as a question asks something or states a task."""
+        return bool(self.patterns.asks.search(self.text, start, end))
+
+    def demands(self, start: int, end: int, n_last: int = 2) -> bool:
+        """Return whether one of the last sentences of prose, or the first one, asks something in plain words."""
+        pieces = [piece for piece in sentences(self.text, start, end) if not self.layout.code_at(piece[0])]
+        asked = [*pieces[:1], *pieces[1:][-n_last:]]
+        return any(self.patterns.demands.search(self.text[a:b]) for a, b in asked)
+
+    def defines(self, start: int, end: int) -> bool:
+        """Return whether a text begins with the definition of a term, as articles do."""
+        return bool(self.patterns.defines.match(self.text, start, end))
+
+    def clean(self, start: int, end: int) -> Range:
+        """Return a range without rules, mark-up, headings and list signs at its ends."""
+        start, end = trim(self.text, start, end)
+        while start < end:
+            k = self.layout.at(start)
+            if self.layout.starts[k] != start or not self.is_furniture(k):
+                break
+            start, end = trim(self.text, self.layout.ends[k], end) if self.layout.ends[k] < end else (end, end)
+        while start < end:
+            k = self.layout.at(end - 1)
+            begin = max(self.layout.starts[k], start)
+            line = self.text[begin:end]
+            if begin == start or not (self.is_furniture(k) or not any(map(str.isalnum, line)) and len(line) < 9):
+                break
+            if self.layout.code_at(begin) or line.startswith("$"):
+                break
+            start, end = trim(self.text, start, begin)
+        while start < end and self.text[start] in ">|":
+            start, end = trim(self.text, start + 1, end)
+        while end > start and self.text[end - 1] in "*_#>" and self.text[end - 1] * 3 != self.text[end - 3 : end]:
+            start, end = trim(self.text, start, end - 1)
+        return start, end
+
+    def is_furniture(self, k: int) -> bool:
+        """Return whether a line is a rule or mark-up without words."""
+        return self.layout.is_rule(k) or self.layout.is_markup(k)
+
+    def marked(self, mark: Mark, stop: int) -> Question:
+        """Return the question after its mark, up to an offset."""
+        start, end = self.clean(mark.end, stop)
+        word = self.text[mark.start : mark.end]
+        number = any(map(str.isdecimal, word)) or any(char in "一二三四五六七八九十①②③④⑤" for char in word[1:4])
+        return Question(start, end, True, number, mark.role == "claim")
+
+    def before(self, limit: int, floor: int) -> Question | None:
+        """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
+        low = max(floor, limit - LOOK_BACK_CHARS)
+        layout = self.layout
+        last = layout.at(limit) - (0 if self.starts_inside(limit) else 1)
+        while last >= 0 and layout.starts[last] >= low and self.is_furniture(last) and layout.ends[last] <= limit:
+            last -= 1
+        if last < 0 or layout.ends[last] <= low:
+            return None
+        first, n_apart, best = last, 0, None
+        for k in range(last, -1, -1):
+            start, end = layout.range(k)
+            if start < low:
+                if end > floor and floor > start:
+                    return self.checked(floor, limit, best)
+                break
+            code = layout.code_at(start)
+            if code is None:
+                if layout.is_rule(k):
+                    break
+                if layout.level(k) < NO_HEADING:
+                    return self.section(k, first, limit, best)
+                if not layout.is_option(k) and ITEM.match(self.text, start, end):
+                    found = self.checked(start, limit, None)
+                    if found:
+                        return found
+                if best is None and self.demands(start, min(end, limit), 1):
+                    best = start
+            first = k
+            if best is not None and (layout.is_apart(k) or k == 0):
+                return self.checked(start, limit, None)
+            if layout.is_apart(k) and not code and not layout.is_option(k):
+                n_apart += 1
+                if n_apart >= LOOK_BACK:
+                    break
+        return self.checked(best, limit, None) if best is not None else None
+
+    def starts_inside(self, limit: int) -> bool:
+        """Return whether an offset is inside a line."""
+        k = self.layout.at(limit)
+        return k < len(self.layout) and self.layout.starts[k] < limit
+
+    def section(self, k: int, first: int, limit: int, best: int | None) -> Question | None:
+        """Return the section under heading k as a question if it asks, with the heading if that asks."""
+        start, end = self.layout.range(k)
+        words = SECTION_NUMBER.match(self.text, start, end)
+        title = (words.end() if words else start), end
+        heading_asks = title[0] < title[1] and bool(self.patterns.demands.search(self.text[title[0] : title[1]]))
+        if heading_asks:
+            return self.checked(title[0], limit, title[0])
+        begin = self.layout.starts[first] if first > k else limit
+        if begin >= limit:
+            return None
+        return self.checked(begin, limit, best)
+
+    def checked(self, start: int, limit: int, asked: int | None) -> Question | None:
+        """Return a range as an unmarked question if it asks and does not define; asked: an offset known to ask."""
+        start, end = self.clean(start, limit)
+        number = ITEM.match(self.text, start, end)
+        if number:
+            start, end = trim(self.text, number.end(), end)
+        if start >= end or end - start > self.max_chars:
+            return None
+        if asked is None and not self.demands(start, end):
+            return None
+        if self.defines(start, end) and not self.text[start:end].rstrip("*_ ").endswith(("?", "？")):
+            return None
+        return Question(start, end, False, number is not None)
+
+
+def has_blank(text: str, start: int, end: int) -> bool:
+    """Return whether a question leaves a blank for its answer."""
+    return bool(BLANKS.search(text, start, end))
