@@ -13,16 +13,19 @@ from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config
 
 BOXED = re.compile(r"\\boxed\s*\{")
-VALUE = re.compile(r"[=＝≈]\s*([^=＝≈\s&\\{}][^=＝≈\n&]{0,40}?)[\s.。,，;；]*$")
+RELATION = re.compile(r"[=＝≈]|\\(?:approx|equiv|simeq)(?![a-z])|=>|[⇒→]")
+TAIL = re.compile(r"(?:\s|[.。,，;；!！|]|\\[\])]|\\end\{[a-z*]+\}|\$|</?[a-z][^<>]*>|\\\\|\*\*)+$")
+VALUE_CHARS = 80
 BEGIN, END = re.compile(r"\\begin\s*\{"), re.compile(r"\\end\s*\{")
+AMOUNT = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?=[\s,.;:?!)'’/-]|\Z)")
 PAIRS = ("「」", "《》", "“”", "【】")
 
 
 def is_whole(text: str, start: int, end: int) -> bool:
     """Return whether a range has no part of a formula, an environment or a quotation without its other part."""
     piece = text[start:end]
-    dollars = piece.replace("\\$", "").count("$")
-    if dollars % 2 and not (dollars == 1 and re.search(r"\$\s?\d", piece)):
+    dollars = piece.replace("\\$", "")
+    if dollars.count("$") % 2 and AMOUNT.sub("", dollars).count("$") % 2:
         return False
     if "\\" in piece or "{" in piece or "}" in piece:
         bare = piece.replace("\\{", "").replace("\\}", "")
@@ -58,12 +61,13 @@ def answer_within(
     if not prose:
         return steps, None, ""
     start, end = prose[-1]
-    last = sentences(text, start, end)[-1]
+    last = whole_sentence(text, start, end)
     named = list(patterns.settles.finditer(text, start, end))
     if named and named[-1].lastindex:
         found = trim(text, *named[-1].span(named[-1].lastindex))
         if is_whole(text, *found):
             return steps, found, "answer"
+    least = max(config.min_steps, 2)
     if layout.code_at(steps[-1][0]) and len(steps) > config.min_steps:
         return steps[:-1], steps[-1], ""
     if prose[-1] != steps[-1]:
@@ -71,12 +75,12 @@ def answer_within(
     if start < last[0] and patterns.concludes.match(text, last[0]) and is_whole(text, *last):
         return [*steps[:-1], trim(text, start, last[0])], last, ""
     concludes = patterns.concludes.match(text, start)
-    if concludes and len(steps) > config.min_steps:
+    if concludes and len(steps) > least:
         return steps[:-1], (start, end), ""
-    value = VALUE.search(text, *last)
-    if value and (concludes or not strict) and is_whole(text, *value.span(1)):
-        return steps, value.span(1), ""
-    if len(steps) > config.min_steps and not strict:
+    value = last_value(text, *last)
+    if value and (concludes or not strict):
+        return steps, value, ""
+    if len(steps) > least and not strict:
         return steps[:-1], (start, end), ""
     if last[0] > start and not strict and is_whole(text, *last):
         return [*steps[:-1], trim(text, start, last[0])], last, ""
@@ -91,3 +95,38 @@ def _closing_brace(text: str, start: int, end: int) -> int:
         if not depth:
             return i
     return end
+
+
+def whole_sentence(text: str, start: int, end: int) -> Range:
+    """Return the last sentence of a step, or more of it until no formula is cut."""
+    pieces = sentences(text, start, end)
+    for first, _ in reversed(pieces):
+        if is_whole(text, first, end):
+            return first, end
+    return start, end
+
+
+def last_value(text: str, start: int, end: int) -> Range | None:
+    """Return what follows the last relation sign of a sentence, without the ends of formulas; None if that is no value."""
+    relations = [match for match in RELATION.finditer(text, start, end)]
+    if not relations:
+        return None
+    first = relations[-1].end()
+    tail = TAIL.search(text, first, end)
+    first, last = trim(text, first, tail.start() if tail else end)
+    while first < last and text[first] in "&$ ":
+        first += 1
+    if not 0 < last - first <= VALUE_CHARS or "\n" in text[first:last] or not is_whole(text, first, last):
+        return None
+    return (first, last) if any(map(str.isalnum, text[first:last])) else None
+
+
+def whole_answer(text: str, steps: list[Range], answer: Range, config: Config) -> tuple[list[Range], Range]:
+    """Return steps and answer, where an answer too long is shortened to its last sentence, with the rest as a step."""
+    if answer[1] - answer[0] <= config.max_answer_chars or "```" in text[answer[0] : answer[1]]:
+        return steps, answer
+    last = whole_sentence(text, *answer)
+    if last[0] == answer[0]:
+        return steps, answer
+    rest = trim(text, answer[0], last[0])
+    return ([*steps, rest] if answer[0] >= steps[-1][1] else steps), last

@@ -11,18 +11,22 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from stages.cot.answer import last_value
 from stages.cot.detect import Mark
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
 from stages.cot.question import SECTION_NUMBER, Question
-from stages.cot.segment import trim
+from stages.cot.segment import sentences
 from stages.cot.template import Config
 
 LOOK_AHEAD = 2  # consecutive plain lines that a solution may contain
 LATER_ANSWER_CHARS = 120  # between a sentence that names the answer and the line that states it
 NUMBER = re.compile(r"(#{1,6}\s|\*\*|)([(（\[]?)(\d{1,3})([.．、)）\]]|\s?[:：])(?!\d)")
-CLOSED = re.compile(r"[ \t]*(?:\*\*|__)?[ \t]*$")
-OPENS_BLOCK = ("$", "\\", "|", ">", "!", "=", "&", "<", "-", "*")
+ENDS = re.compile(r"[。．.！!?？）)\]$}]\W{0,3}$")
+LINKS = re.compile(
+    r"又|再|同理|类似|另|若|当|则|其次|得|有|由|代入|下面|接下来|then|now|next|similarly|finally|also|but|if|when|case|for "
+)
+CONCLUDING = re.compile(r"所以|因此|故|综上|答案|therefore|hence|thus|(?<![a-z])answer(?![a-z])")
 
 
 class Extent(NamedTuple):
@@ -84,7 +88,7 @@ class Walker:
                 line_end = self.layout.ends[self.layout.at(chosen.end)] if chosen.role != "result" else chosen.end
                 if chosen.begin > begin and n_lines or chosen.begin > first:
                     return Extent(self.before(begin, chosen.begin), min(line_end, stop) if stop > chosen.end else chosen.end, chosen)
-            tells = level < 7 or self.tells(k, first, last, n_lines > 0)
+            tells = level < 7 or (self.tells(k, first, last, n_lines > 0) and self.continues(k, first, end, n_lines > 0))
             n_plain = 0 if tells else n_plain + 1
             if n_lines and n_plain > LOOK_AHEAD:
                 break
@@ -167,6 +171,31 @@ class Walker:
         if not inside or not self.layout.is_apart(k):
             return True
         return self.text[first] in "$\\" or bool(patterns.finishes.search(self.text, first, last)) and last - first < 20
+
+    def continues(self, k: int, first: int, end: int, inside: bool) -> bool:
+        """Return whether a paragraph goes on with the argument before it, which may have come to its end."""
+        if not inside or not self.layout.is_apart(k):
+            return True
+        before = self.text[max(0, end - 9) : end]
+        if not ENDS.search(before) or not self.concluded(end):
+            return True
+        if self.patterns.concludes.match(self.text, first) or self.patterns.starts.match(self.text, first):
+            return True
+        return (
+            self.text[first] in "$\\(（①②③④⑤"
+            or bool(NUMBER.match(self.text, first))
+            or bool(LINKS.match(self.text, first))
+        )
+
+    def concluded(self, end: int) -> bool:
+        """Return whether the line that ends at an offset draws a conclusion or ends in a value."""
+        start = self.layout.starts[self.layout.at(end - 1)]
+        last = sentences(self.text, start, end)[-1]
+        return bool(
+            CONCLUDING.search(self.text, *last)
+            or self.patterns.settles.search(self.text, *last)
+            or last_value(self.text, *last)
+        )
 
     def number(self, question: Question) -> tuple[tuple[str, ...], int] | None:
         """Return style and number of the item that a question is, or None."""

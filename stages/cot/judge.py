@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stages.cot.answer import answer_within, is_whole
-from stages.cot.choices import contradicts
+from stages.cot.answer import answer_within, is_whole, whole_answer
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import has_blank
+from stages.cot.choices import contradicts, labels
+from stages.cot.question import BLANKS
 from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
 from stages.cot.template import KINDS, Config, Draft, Reject, Template
@@ -20,6 +20,8 @@ from stages.cot.template import KINDS, Config, Draft, Reject, Template
 FINISH_CHARS = 24
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CODE_ANSWER_CHARS = 6000
+CHAIN = 3  # equations that one step counts for
+EXPLAINS_CHARS = 60  # of what explains a choice
 
 
 def judge(
@@ -32,12 +34,14 @@ def judge(
 ) -> Template | Reject:
     """Return the template of a draft, or the reason why it is rejected; text is in match characters."""
     solution = _without_finish(text, *draft.solution, patterns)
-    steps, cut = cut_steps(text, *solution, layout, patterns, config.min_steps + (draft.answer is None))
+    steps, cut = cut_steps(text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None))
     answer, kinds = draft.answer, set(draft.kinds)
     if answer is None:
         strict = draft.role in ("answer", "unmarked") and not draft.question.is_marked
         steps, answer, how = answer_within(text, steps, layout, patterns, config, strict)
         kinds |= {how} - {""}
+    if answer and not draft.named and answer is not draft.answer:
+        steps, answer = whole_answer(text, steps, answer, config)
     reason = _flaw(text, draft, steps, answer, kinds, layout, patterns, config)
     if not reason and answer:
         kinds |= evidence(text, steps, cut, layout, patterns)
@@ -85,7 +89,7 @@ def _flaw(
         return "no_task"
     if "tags" in kinds and draft.solution[0] == draft.solution[1]:
         return "unclosed"
-    if len(steps) < config.min_steps:
+    if len(steps) < config.min_steps or (len(steps) == 1 and not _is_chain(text, draft, steps[0], patterns)):
         return "few_steps"
     if len(steps) > config.max_steps:
         return "many_steps"
@@ -105,15 +109,24 @@ def _flaw(
     return ""
 
 
+def _is_chain(text: str, draft: Draft, step: Range, patterns: Patterns) -> bool:
+    """Whether the only step of a marked exercise is a chain of equations or gives a reason."""
+    if not draft.question.is_marked:
+        return False
+    return len(EQUALS.findall(text, *step)) > 1 or bool(patterns.argues.search(text, *step))
+
+
 def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
-    """Whether the question asks or states a task, or a claim is proved; one with a strong mark may be a formula."""
+    """Whether the question asks or states a task, or a claim is proved; what is set out as an exercise need not ask."""
     question = draft.question
     if question.is_claim or draft.role == "proof":
         return True
-    asks = patterns.asks.search(text, *question.range) or has_blank(text, *question.range)
-    if question.is_marked and question.is_numbered and draft.role == "solution":
-        return bool(asks) or bool(EQUALS.search(text, *question.range)) or "\\" in text[question.start : question.end]
-    return bool(asks)
+    if question.is_marked and draft.role == "solution" and (question.is_numbered or question.is_headed):
+        return not patterns.defines.match(text, *question.range)
+    searched = patterns.asks if question.is_marked else patterns.demands
+    return bool(
+        searched.search(text, *question.range) or BLANKS.search(text, *question.range) or labels(text, *question.range)
+    ) or not question.is_marked
 
 
 def _argues(
@@ -129,16 +142,25 @@ def _argues(
     """Whether enough steps argue or compute; a plan in words suffices where question and solution are marked."""
     last = [answer] if steps and answer and answer[0] >= steps[-1][1] and not draft.named else []
     parts = [part for part in [*steps, *last] if not layout.code_at(part[0])]
+    n_arguing = sum(bool(patterns.argues.search(text, *part)) for part in parts)
+    n_computing = sum(min(len(patterns.computes.findall(text, *part)), CHAIN) for part in parts)
     n_reasoning = sum(
         bool(patterns.argues.search(text, *part) or patterns.computes.search(text, *part)) for part in parts
     )
-    strong = draft.question.is_marked and not draft.is_weak
-    if strong and kinds & {"answer", "boxed", "tags"}:
-        return n_reasoning >= (0 if "marker" in kinds else 1)
-    if strong or (draft.question.is_marked and kinds & {"answer"}):
-        n_plans = sum(len(set(patterns.plans.findall(text, *part))) for part in parts)
-        return n_reasoning >= 2 or n_reasoning + n_plans >= 3 and len(parts) > 0
-    if kinds & {"tags", "boxed"}:
+    n_plans = sum(len(set(patterns.plans.findall(text, *part))) for part in parts)
+    has_choices = bool(labels(text, *draft.question.range))
+    if draft.role == "answer" and draft.answer is None and n_arguing == 0 and n_reasoning < 2:
+        return False
+    if has_choices and "answer" in kinds:
+        n_chars = sum(end - start for start, end in parts)
+        return n_arguing + n_reasoning + n_plans > 0 or (draft.role != "answer" and n_chars >= EXPLAINS_CHARS)
+    if draft.question.is_marked and (not draft.is_weak or draft.is_headed or draft.question.is_numbered):
+        if draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"}:
+            return True
+        return n_arguing + max(n_computing, n_reasoning) >= 2 or (n_arguing + n_reasoning + n_plans >= 3 and bool(parts)) or (
+            n_arguing >= 1 and draft.question.is_headed
+        )
+    if draft.question.is_marked and kinds & {"answer", "boxed", "tags"}:
         return n_reasoning >= 1
     return n_reasoning >= max(2, config.min_reasoning_share * len(parts))
 

@@ -20,11 +20,13 @@ from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
 from stages.cot.unmarked import divide
 
-MARKUP = re.compile(r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`]{1,3}|[ \t\u3000])*")  # after a mark
+MARKUP = re.compile(r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`]{1,3}|\{[.#][^{}\n]{1,60}\}|[ \t\u3000])*")  # after a mark
 BEFORE = re.compile(r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|[*_#>`【\[〖（(]|[ \t\u3000])+$")  # before a mark
 BEFORE_CHARS = 24
 SIDE_ANSWER_CHARS = 400  # at most, between an answer and an explanation that follows it
 SHORT_ANSWER_CHARS = 90
+ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
+PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
 OUTPUT = re.compile(r"(?:[-*>\s]|\*\*)*(?:输出|output|输入|input)", re.I)
 ASKED_BY = ("question", "claim")
 BEGINS = ("solution", "proof", "explanation", "answer", "step", "open", "result")
@@ -48,8 +50,11 @@ class Page:
         self.marks = [
             mark._replace(end=MARKUP.match(text, mark.end).end())  # type: ignore[union-attr]  # matches "" too
             for mark in marks
-            if not layout.code_at(mark.start) and not text.startswith("<!--", mark.begin) and not self.in_example(mark)
+            if not layout.code_at(mark.start) and not text.startswith("<!--", mark.begin)
+            and not self.in_example(mark) and not self.is_word(mark)
         ]
+        if not any(mark.role == "question" and text[mark.start] in "q问" for mark in self.marks):
+            self.marks = [mark for mark in self.marks if text[mark.start : mark.start + 2].strip("*_: ：") != "a"]
         self.begins = [mark.begin for mark in self.marks]
         self.asker = Asker(text, layout, patterns, config.max_question_chars)
         self.walker = Walker(text, layout, self.marks, patterns, config)
@@ -60,6 +65,15 @@ class Page:
             return False
         k = self.layout.at(mark.begin)
         return k > 0 and bool(OUTPUT.match(self.text, *self.layout.range(k - 1)))
+
+    def is_word(self, mark: Mark) -> bool:
+        """Return whether a blank alone sets a mark apart and no sentence ends before it, so that it is a mere word."""
+        if mark.role not in ("solution", "proof", "explanation") or not self.text[mark.end - 1].isalpha():
+            return False
+        if self.text[mark.end : mark.end + 1] not in (" ", "\u3000", "\t"):
+            return False
+        before = self.text[max(0, mark.begin - 4) : mark.begin]
+        return bool(before) and "\n" not in before and not ENDS_SENTENCE.search(before.rstrip())
 
     def read(self) -> tuple[list[Template], list[Reject]]:
         """Return all templates in order, which do not overlap, and all rejects."""
@@ -99,7 +113,7 @@ class Page:
         level = self.level_at(mark)
         if level < NO_HEADING:
             begin = self.layout.ends[self.layout.at(mark.begin)] if mark.role != "answer" else begin
-        draft = Draft(question, (begin, begin), role=mark.role, floor=mark.end)
+        draft = Draft(question, (begin, begin), role=mark.role, floor=mark.end, is_headed=level < NO_HEADING)
         side = self.side_answer(i, question) or (self.own_answer(i) if mark.role == "answer" else None)
         if side and mark.role == "answer":
             begin = side[1]
@@ -109,7 +123,7 @@ class Page:
 
     def fill(self, draft: Draft, begin: int, extent: Extent, side: Range | None) -> None:
         """Set solution, answer and end of a draft."""
-        draft.solution = trim(self.text, begin, extent.end)
+        draft.solution = self.without_markup(begin, extent.end)
         draft.end = max(extent.stop, draft.solution[1])
         if side:
             draft.answer = side
@@ -121,6 +135,15 @@ class Page:
             draft.kinds.add("answer")
         if draft.role in ("solution", "proof", "explanation"):
             draft.kinds.add("marker")
+
+    def without_markup(self, start: int, end: int) -> Range:
+        """Return a range without lines of mark-up and rules at its ends."""
+        lines = list(self.layout.within(start, end))
+        while lines and self.asker.is_furniture(lines[0][0]):
+            start = lines.pop(0)[2]
+        while lines and self.asker.is_furniture(lines[-1][0]):
+            end = lines.pop()[1]
+        return trim(self.text, start, end)
 
     def level_at(self, mark: Mark) -> int:
         """Return the level of the heading that a mark begins; NO_HEADING if it begins none."""
@@ -137,11 +160,13 @@ class Page:
         if after is None or after.role not in ("solution", "proof", "explanation", "open", "step", "answer"):
             return False
         if mark.role == "answer":
+            if not any(map(str.isalnum, self.text[mark.end : after.begin])):
+                return True
             if after.role == "answer":
                 return not self.text[mark.end : after.begin].strip("#*_ \n")
             return after.role != "step" and after.begin - mark.end <= SIDE_ANSWER_CHARS and self.is_short(mark, after)
         between = self.text[mark.end : after.begin]
-        return mark.role in ("solution", "explanation") and not any(map(str.isalnum, between))
+        return mark.role in ("solution", "explanation") and after.role != "step" and not any(map(str.isalnum, between))
 
     def is_short(self, mark: Mark, after: Mark) -> bool:
         """Return whether between two marks there are no more than two lines, without reasoning."""
@@ -241,7 +266,8 @@ class Page:
             if asked.role in ENDS_QUESTION:
                 if best is not None:
                     break
-                if asked.role in ("answer", "end") or (k == i - 1 and asked.role == "explanation"):
+                between = self.text[asked.end : stop]
+                if asked.role in ("answer", "end") or not any(map(str.isalnum, between)):
                     stop = self.span_to(floor, asked.begin)[1]
                     continue
                 break
@@ -253,7 +279,7 @@ class Page:
             if best is not None and (asked.role == "claim" or self.divides(asked.end, best.start)):
                 break
             best = question
-            if question.is_numbered or question.is_claim:
+            if question.is_numbered or question.is_claim or not PART.match(self.text, asked.start):
                 break
         return best
 
@@ -309,11 +335,13 @@ class Page:
         mark = self.marks[i]
         stop = min(len(self.text), mark.begin + self.config.max_question_chars + self.config.max_solution_chars)
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
-        if mark.role == "claim" or (following and following.begin < stop and following.role in BEGINS):
+        taken = following is not None and following.begin < stop and following.role in BEGINS
+        if mark.role == "claim":
             return None
         if following:
             stop = min(stop, following.begin)
-        cut = divide(self.text, mark.end, stop, self.layout, self.patterns)
+        headed = self.level_at(mark) < NO_HEADING
+        cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken)
         if cut is None:
             return None
         start, end = self.asker.clean(mark.end, cut)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from stages.cot.choices import labels
 from stages.cot.detect import Mark
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
@@ -19,17 +20,18 @@ LOOK_BACK = 3  # paragraphs before an unmarked question's solution
 EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and output
 ITEM = re.compile(r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)")
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
-BLANKS = re.compile(r"[(（][ \u3000]{1,12}[)）]|_{3,}")
+BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
 COMMENT = "<!--"
 
 
 class Question(NamedTuple):
-    """A question. is_marked: its author marked it. is_numbered: the mark has a number. is_claim: a theorem."""
+    """A question. is_marked: its author marked it. is_numbered: the mark has a number. is_headed: the mark is a heading. is_claim: a theorem."""
 
     start: int
     end: int
     is_marked: bool
     is_numbered: bool = False
+    is_headed: bool = False
     is_claim: bool = False
 
     @property
@@ -46,7 +48,8 @@ class Asker:
 
     def asks(self, start: int, end: int) -> bool:
         """Return whether a text that its author marked as a question asks something or states a task."""
-        return bool(self.patterns.asks.search(self.text, start, end))
+        text = self.text
+        return bool(self.patterns.asks.search(text, start, end) or BLANKS.search(text, start, end) or labels(text, start, end))
 
     def demands(self, start: int, end: int, n_last: int = 2) -> bool:
         """Return whether one of the last sentences of prose, or the first one, asks something in plain words."""
@@ -77,8 +80,11 @@ class Asker:
             start, end = trim(self.text, start, begin)
         while start < end and self.text[start] in ">|":
             start, end = trim(self.text, start + 1, end)
-        while end > start and self.text[end - 1] in "*_#>" and self.text[end - 1] * 3 != self.text[end - 3 : end]:
+        while end > start and self.text[end - 1] in "#>":
             start, end = trim(self.text, start, end - 1)
+        for sign in ("**", "__"):
+            if self.text.endswith(sign, start, end) and self.text.count(sign, start, end) % 2:
+                start, end = trim(self.text, start, end - 2)
         return start, end
 
     def is_furniture(self, k: int) -> bool:
@@ -90,7 +96,9 @@ class Asker:
         start, end = self.clean(mark.end, stop)
         word = self.text[mark.start : mark.end]
         number = any(map(str.isdecimal, word)) or any(char in "一二三四五六七八九十①②③④⑤" for char in word[1:4])
-        return Question(start, end, True, number, mark.role == "claim")
+        k = self.layout.at(mark.begin)
+        headed = k < len(self.layout) and self.layout.starts[k] == mark.begin and self.layout.level(k) < NO_HEADING
+        return Question(start, end, True, number, headed, mark.role == "claim")
 
     def before(self, limit: int, floor: int) -> Question | None:
         """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
@@ -161,7 +169,3 @@ class Asker:
             return None
         return Question(start, end, False, number is not None)
 
-
-def has_blank(text: str, start: int, end: int) -> bool:
-    """Return whether a question leaves a blank for its answer."""
-    return bool(BLANKS.search(text, start, end))

@@ -21,6 +21,7 @@ BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
 LINE = re.compile(rf"\S(?:[^{BREAKS}]*\S)?")
 COMMENT = re.compile(r"<!--.*-->$")
 SENTENCE_END = re.compile(r"[。！？；．][”’」』）)\"]*|[.!?;][\"')\]]*(?=\s|$)")
+PAIRED = (("\\begin", "\\end"), ("\\[", "\\]"))  # of displayed formulas
 HEADER_ROLES = ("solution", "proof", "explanation", "answer")
 HEADING = re.compile(r"#{1,6}\s")
 STARTS_LOWER = re.compile(r"[a-z(]")
@@ -165,6 +166,9 @@ def _goes_on(text: str, begin: int, end: int, first: int) -> bool:
     """Whether the line that begins at first continues the step before it."""
     if text.count("$$", begin, end) % 2 or (text[end - 1] in ":：" and text.startswith("$", first)):
         return True
+    for opening, closing in PAIRED:
+        if text.count(opening, begin, end) > text.count(closing, begin, end):
+            return True
     broken = end - begin >= WRAP_CHARS and not ENDS_SENTENCE.search(text[max(begin, end - 4) : end])
     return broken and bool(STARTS_LOWER.match(text, first)) and text.count("\n", end, first) < 2
 

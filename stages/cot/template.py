@@ -43,7 +43,7 @@ class Config:
     Raises: ConfigError if a bound is out of range, or a minimum is above its maximum.
     """
 
-    min_steps: int = 2  # least steps of a solution
+    min_steps: int = 1  # least steps of a solution
     max_steps: int = 64  # most steps of a solution
     min_question_chars: int = 6  # least characters of a question
     max_question_chars: int = 3000  # most characters of a question
@@ -91,7 +91,7 @@ class Draft:
     """A candidate during parsing: question and solution, the answer if one is marked, and the evidence.
 
     role: of the mark that begins the solution; `unmarked` if there is none. end: offset at which parsing continues if it
-    becomes a template; floor: if it is rejected. named: the answer has a mark after the solution.
+    becomes a template; floor: if it is rejected. named: the answer has a mark after the solution. is_headed: the solution has a heading.
     """
 
     question: Question
@@ -101,6 +101,7 @@ class Draft:
     answer: Range | None = None
     end: int = 0
     named: bool = False
+    is_headed: bool = False
     kinds: set[str] = field(default_factory=set)
 
     @property
