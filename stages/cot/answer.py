@@ -69,7 +69,7 @@ def answer_within(
             return steps, found, "answer"
     least = max(config.min_steps, 2)
     if layout.code_at(steps[-1][0]) and len(steps) > config.min_steps:
-        return steps[:-1], steps[-1], ""
+        return (steps[:-1] if len(steps) > least else steps), steps[-1], ""
     if prose[-1] != steps[-1]:
         return steps, last, ""
     if start < last[0] and patterns.concludes.match(text, last[0]) and is_whole(text, *last):

@@ -59,12 +59,17 @@ class Walker:
             stop = min(stop, ending.begin)
         answers = [] if has_answer else [m for m in ahead if m.role in ("answer", "result") and begin < m.begin < stop]
         number, end, n_plain, n_lines = self.number(question), begin, 0, 0
+        own = self.layout.at(self.marks[i].begin)
+        indent = self.layout.indent(own) if own < len(self.layout) and self.layout.is_admonition(own) else -1
+        level = 1 if indent >= 0 else level
         counted = 0
         skip_to = begin
         for k, first, last in self.layout.within(begin, stop):
             if first < skip_to:
                 continue
             code = self.layout.code_at(first)
+            if indent >= 0 and first == self.layout.starts[k] and k > own and self.layout.indent(k) <= indent:
+                break
             if code:
                 skip_to = code[1]
                 if n_lines == 0 and level == NO_HEADING and not self.goes_on(code[1], stop):
@@ -177,6 +182,8 @@ class Walker:
         if not inside or not self.layout.is_apart(k):
             return True
         before = self.text[max(0, end - 9) : end]
+        if self.settled(end):
+            return False
         if not ENDS.search(before) or not self.concluded(end):
             return True
         if self.patterns.concludes.match(self.text, first) or self.patterns.starts.match(self.text, first):
@@ -186,6 +193,10 @@ class Walker:
             or bool(NUMBER.match(self.text, first))
             or bool(LINKS.match(self.text, first))
         )
+
+    def settled(self, end: int) -> bool:
+        """Return whether the line that ends at an offset names the answer."""
+        return bool(self.patterns.settles.search(self.text, max(self.layout.starts[self.layout.at(end - 1)], end - 60), end))
 
     def concluded(self, end: int) -> bool:
         """Return whether the line that ends at an offset draws a conclusion or ends in a value."""

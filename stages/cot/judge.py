@@ -20,6 +20,7 @@ from stages.cot.template import KINDS, Config, Draft, Reject, Template
 FINISH_CHARS = 24
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CODE_ANSWER_CHARS = 6000
+LISTED = 2  # questions among the steps, from which on they may be exercises
 CHAIN = 3  # equations that one step counts for
 EXPLAINS_CHARS = 60  # of what explains a choice
 
@@ -97,6 +98,11 @@ def _flaw(
         return "no_reasoning"
     if answer is None:
         return "no_answer"
+    if len(steps) == 1 and steps[0] == answer and not kinds & {"answer"}:
+        return "few_steps"
+    n_asking = sum(bool(patterns.demands.search(text[a:b])) for a, b in steps if not layout.code_at(a))
+    if draft.role in ("unmarked", "explanation", "answer") and n_asking > LISTED and 3 * n_asking > len(steps):
+        return "lists_questions"
     if patterns.evades.match(text, *answer) or patterns.evades.match(text, *steps[0]) and len(steps) <= config.min_steps:
         return "evasive"
     is_code = layout.code_at(answer[0]) is not None
@@ -148,12 +154,17 @@ def _argues(
         bool(patterns.argues.search(text, *part) or patterns.computes.search(text, *part)) for part in parts
     )
     n_plans = sum(len(set(patterns.plans.findall(text, *part))) for part in parts)
+    asked = text[draft.question.start : draft.question.end]
     has_choices = bool(labels(text, *draft.question.range))
-    if draft.role == "answer" and draft.answer is None and n_arguing == 0 and n_reasoning < 2:
-        return False
+    if draft.role == "answer" and draft.answer is None and n_arguing == 0:
+        if n_reasoning < 2 or "\n" not in text[slice(*draft.solution)]:
+            return False
     if has_choices and "answer" in kinds:
         n_chars = sum(end - start for start, end in parts)
-        return n_arguing + n_reasoning + n_plans > 0 or (draft.role != "answer" and n_chars >= EXPLAINS_CHARS)
+        return n_arguing + n_reasoning + n_plans > 0 or n_chars >= EXPLAINS_CHARS
+    if draft.role == "explanation" and not (patterns.demands.search(asked) or BLANKS.search(asked) or draft.question.is_numbered):
+        if n_arguing < 2 and not draft.question.is_headed or n_arguing + n_plans < 2:
+            return False
     if draft.question.is_marked and (not draft.is_weak or draft.is_headed or draft.question.is_numbered):
         if draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"}:
             return True

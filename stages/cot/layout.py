@@ -128,10 +128,21 @@ class Layout:
     def is_markup(self, k: int) -> bool:
         """Return whether a line has no words of its own: tags, macros, images, a label of a folded part."""
         start, end = self.range(k)
+        if self.is_admonition(k):
+            return True
         if self.text[start] not in "<>{`:!" or end - start > MARKUP_CHARS:
             return False
         words = TAG.sub(" ", self.text[start:end]).strip("> \t")
         return not words or (words != self.text[start:end] and bool(LABEL.match(words)))
+
+    def indent(self, k: int) -> int:
+        """Return the number of characters before the text of a line."""
+        start = self.starts[k]
+        return start - 1 - self.text.rfind("\n", 0, start)
+
+    def is_admonition(self, k: int) -> bool:
+        """Return whether a line begins an admonition of MkDocs, whose text is indented."""
+        return self.text.startswith(("??? ", "???+", "!!! "), self.starts[k])
 
     def opens_fold(self, k: int) -> bool:
         """Return whether a folded or quoted part begins at a line."""

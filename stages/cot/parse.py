@@ -15,7 +15,8 @@ from stages.cot.extent import Extent, Walker
 from stages.cot.judge import judge
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.question import Asker, Question
+from stages.cot.choices import labels
+from stages.cot.question import BLANKS, Asker, Question
 from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
 from stages.cot.unmarked import divide
@@ -27,7 +28,10 @@ SIDE_ANSWER_CHARS = 400  # at most, between an answer and an explanation that fo
 SHORT_ANSWER_CHARS = 90
 ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
 PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
-OUTPUT = re.compile(r"(?:[-*>\s]|\*\*)*(?:输出|output|输入|input)", re.I)
+NAMES = re.compile(r"[是为选]|(?<![a-z])(?:is|be|equals)(?![a-z])")
+PROVES = re.compile(r"证明|求证|prove|show that")
+OUTPUT = re.compile(r"^(?:[-*>\s]|<[^<>\n]+>)*(?:输出|output)", re.M)
+EXAMPLE_CHARS = 400
 ASKED_BY = ("question", "claim")
 BEGINS = ("solution", "proof", "explanation", "answer", "step", "open", "result")
 ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "end", "open", "result"))
@@ -64,7 +68,8 @@ class Page:
         if mark.role != "explanation":
             return False
         k = self.layout.at(mark.begin)
-        return k > 0 and bool(OUTPUT.match(self.text, *self.layout.range(k - 1)))
+        before = self.text[max(0, mark.begin - EXAMPLE_CHARS) : mark.begin]
+        return k > 0 and bool(OUTPUT.search(before))
 
     def is_word(self, mark: Mark) -> bool:
         """Return whether a blank alone sets a mark apart and no sentence ends before it, so that it is a mere word."""
@@ -105,7 +110,7 @@ class Page:
         if mark.role == "result":
             return self.draft_result(mark, floor)
         question = self.question_before(i, floor)
-        if question is None:
+        if question is None or not self.may_follow(mark, question):
             return None
         if mark.role == "open":
             return self.draft_tags(i, question)
@@ -120,6 +125,23 @@ class Page:
         extent = self.walker.walk(begin, i, level, question, side is not None)
         self.fill(draft, begin, extent, side)
         return draft
+
+    def may_follow(self, mark: Mark, question: Question) -> bool:
+        """Return whether a mark may begin the solution of a question; without a mark of its own it needs a plain one."""
+        if question.is_marked:
+            return mark.role != "answer" or self.is_label(mark)
+        text = self.text[question.start : question.end]
+        if mark.role == "answer":
+            wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
+            return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
+        if mark.role in ("explanation", "proof"):
+            return question.is_numbered or text.rstrip("*_ ")[-1:] in "?？" or bool(PROVES.search(text))
+        return mark.role != "step"
+
+    def is_label(self, mark: Mark) -> bool:
+        """Return whether a mark is a label, `Answer:`, not a part of a sentence, `the answer is`."""
+        word = self.text[mark.start : mark.end].rstrip()
+        return not NAMES.search(word)
 
     def fill(self, draft: Draft, begin: int, extent: Extent, side: Range | None) -> None:
         """Set solution, answer and end of a draft."""
@@ -341,12 +363,14 @@ class Page:
         if following:
             stop = min(stop, following.begin)
         headed = self.level_at(mark) < NO_HEADING
+        if not (headed or any(map(str.isdecimal, self.text[mark.start : mark.end]))):
+            return None
         cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken)
         if cut is None:
             return None
         start, end = self.asker.clean(mark.end, cut)
         question = self.asker.marked(mark, end)
-        if not self.asker.asks(start, end):
+        if not self.asker.asks(start, end) or self.patterns.defines.match(self.text, start, end):
             return None
         extent = self.walker.walk(cut, i, NO_HEADING, question, False)
         draft = Draft(question, (cut, cut), role="unmarked", floor=mark.end)

@@ -63,29 +63,27 @@ class Asker:
 
     def clean(self, start: int, end: int) -> Range:
         """Return a range without rules, mark-up, headings and list signs at its ends."""
-        start, end = trim(self.text, start, end)
-        while start < end:
-            k = self.layout.at(start)
-            if self.layout.starts[k] != start or not self.is_furniture(k):
-                break
-            start, end = trim(self.text, self.layout.ends[k], end) if self.layout.ends[k] < end else (end, end)
-        while start < end:
-            k = self.layout.at(end - 1)
-            begin = max(self.layout.starts[k], start)
-            line = self.text[begin:end]
-            if begin == start or not (self.is_furniture(k) or not any(map(str.isalnum, line)) and len(line) < 9):
-                break
-            if self.layout.code_at(begin) or line.startswith("$"):
-                break
-            start, end = trim(self.text, start, begin)
+        lines = list(self.layout.within(start, end))
+        while lines and self.layout.starts[lines[0][0]] == lines[0][1] and self.is_furniture(lines[0][0]):
+            del lines[0]
+        while len(lines) > 1 and self.is_idle(*lines[-1]):
+            del lines[-1]
+        if not lines:
+            return end, end
+        start, end = trim(self.text, lines[0][1], lines[-1][2])
         while start < end and self.text[start] in ">|":
             start, end = trim(self.text, start + 1, end)
-        while end > start and self.text[end - 1] in "#>":
-            start, end = trim(self.text, start, end - 1)
         for sign in ("**", "__"):
             if self.text.endswith(sign, start, end) and self.text.count(sign, start, end) % 2:
                 start, end = trim(self.text, start, end - 2)
         return start, end
+
+    def is_idle(self, k: int, start: int, end: int) -> bool:
+        """Return whether a line, or the part of it in a range, may be left out at the end of a question."""
+        if self.layout.code_at(start) or self.text[start] == "$":
+            return False
+        is_short = end - start < 9 and not any(map(str.isalnum, self.text[start:end]))
+        return is_short or self.is_furniture(k)
 
     def is_furniture(self, k: int) -> bool:
         """Return whether a line is a rule or mark-up without words."""

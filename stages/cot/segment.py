@@ -74,7 +74,8 @@ def cut_steps(
         pieces = [line for a, b in prose for line in lines(text, a, b) if not _is_header(text, *line, patterns)]
         pieces, cut = _merge_short(text, _unwrap(text, pieces)), "lines"
         if len(pieces) + len(blocks) < 2:
-            pieces, cut = _merge_short(text, [part for a, b in prose for part in sentences(text, a, b)]), "sentences"
+            parts = [part for a, b in prose for part in sentences(text, a, b)]
+            pieces, cut = _merge_short(text, _unwrap(text, parts)), "sentences"
             if len(pieces) < least:
                 pieces = [part for piece in pieces for part in _clauses(text, *piece, patterns)]
     return sorted([*pieces, *blocks]), cut
@@ -164,6 +165,8 @@ def _unwrap(text: str, ranges: Iterable[Range]) -> list[Range]:
 
 def _goes_on(text: str, begin: int, end: int, first: int) -> bool:
     """Whether the line that begins at first continues the step before it."""
+    if text.count("$", begin, end) % 2 and "\n" not in text[end:first] and text.find("$", first, first + WRAP_CHARS) >= 0:
+        return True  # the end of a sentence inside a formula
     if text.count("$$", begin, end) % 2 or (text[end - 1] in ":：" and text.startswith("$", first)):
         return True
     for opening, closing in PAIRED:

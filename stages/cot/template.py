@@ -20,6 +20,7 @@ REASONS = (
     "many_steps",
     "no_reasoning",
     "no_answer",
+    "lists_questions",
     "evasive",
     "cut_formula",
     "answer_length",
