@@ -15,6 +15,8 @@ from stages.cot.template import Config
 BOXED = re.compile(r"\\boxed\s*\{")
 RELATION = re.compile(r"[=＝≈]|\\(?:approx|equiv|simeq)(?![a-z])|=>|[⇒→]")
 TAIL = re.compile(r"(?:\s|[.。,，;；!！|]|\\[\])]|\\end\{[a-z*]+\}|\$|</?[a-z][^<>]*>|\\\\|\*\*)+$")
+WORD = re.compile(r"(?<![a-z\\])[a-z]{3,}")
+VALUE_WORDS = 3
 VALUE_CHARS = 80
 BEGIN, END = re.compile(r"\\begin\s*\{"), re.compile(r"\\end\s*\{")
 AMOUNT = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?=[\s,.;:?!)'’/-]|\Z)")
@@ -118,7 +120,10 @@ def last_value(text: str, start: int, end: int) -> Range | None:
         first += 1
     if not 0 < last - first <= VALUE_CHARS or "\n" in text[first:last] or not is_whole(text, first, last):
         return None
-    return (first, last) if any(map(str.isalnum, text[first:last])) else None
+    value = text[first:last]
+    if value.count("(") != value.count(")") or value.count("`") % 2 or len(WORD.findall(value)) > VALUE_WORDS:
+        return None
+    return (first, last) if any(map(str.isalnum, value)) else None
 
 
 def whole_answer(text: str, steps: list[Range], answer: Range, config: Config) -> tuple[list[Range], Range]:

@@ -19,6 +19,7 @@ from stages.cot.question import SECTION_NUMBER, Question
 from stages.cot.segment import sentences
 from stages.cot.template import Config
 
+NEXT_PART_CHARS = 1500  # at most, between two parts of a solution that have marks
 LOOK_AHEAD = 2  # consecutive plain lines that a solution may contain
 LATER_ANSWER_CHARS = 120  # between a sentence that names the answer and the line that states it
 NUMBER = re.compile(r"(#{1,6}\s|\*\*|)([(（\[]?)(\d{1,3})([.．、)）\]]|\s?[:：])(?!\d)")
@@ -63,6 +64,7 @@ class Walker:
         indent = self.layout.indent(own) if own < len(self.layout) and self.layout.is_admonition(own) else -1
         level = 1 if indent >= 0 else level
         counted = 0
+        bound = self.bound(ahead, begin, ending)
         skip_to = begin
         for k, first, last in self.layout.within(begin, stop):
             if first < skip_to:
@@ -89,11 +91,13 @@ class Walker:
                     break
             named = [m for m in answers if first <= m.begin < last or (m.begin == first)]
             chosen = self.chosen(named, answers, k, first)
+            if chosen and level < 7 and not self.starts_line(chosen.begin):
+                chosen = None
             if chosen:
                 line_end = self.layout.ends[self.layout.at(chosen.end)] if chosen.role != "result" else chosen.end
                 if chosen.begin > begin and n_lines or chosen.begin > first:
                     return Extent(self.before(begin, chosen.begin), min(line_end, stop) if stop > chosen.end else chosen.end, chosen)
-            tells = level < 7 or (self.tells(k, first, last, n_lines > 0) and self.continues(k, first, end, n_lines > 0))
+            tells = level < 7 or first < bound or (self.tells(k, first, last, n_lines > 0) and self.continues(k, first, end, n_lines > 0))
             n_plain = 0 if tells else n_plain + 1
             if n_lines and n_plain > LOOK_AHEAD:
                 break
@@ -101,6 +105,17 @@ class Walker:
             if (tells or n_lines == 1) and not self.layout.is_markup(k):
                 end = last
         return Extent(end, end, None)
+
+    def bound(self, ahead: Sequence[Mark], begin: int, ending: Mark | None) -> int:
+        """Return the offset up to which the marks say that all text is of the solution; begin if they do not."""
+        if ending is not None and ending.role in ("end", "close"):
+            return ending.begin
+        last = begin
+        for mark in ahead:
+            if mark.begin - last > NEXT_PART_CHARS or (ending is not None and mark.begin >= ending.begin):
+                break
+            last = mark.begin if mark.role in ("solution", "proof", "step") and mark.begin > begin else last
+        return last
 
     def before(self, start: int, place: int) -> int:
         """Return the offset before a mark and its decorations."""

@@ -20,6 +20,7 @@ from stages.cot.template import KINDS, Config, Draft, Reject, Template
 FINISH_CHARS = 24
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CODE_ANSWER_CHARS = 6000
+GOES_ON = re.compile(r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$")
 LISTED = 2  # questions among the steps, from which on they may be exercises
 CHAIN = 3  # equations that one step counts for
 EXPLAINS_CHARS = 60  # of what explains a choice
@@ -90,6 +91,8 @@ def _flaw(
         return "no_task"
     if "tags" in kinds and draft.solution[0] == draft.solution[1]:
         return "unclosed"
+    if draft.is_cut:
+        return "solution_length"
     if len(steps) < config.min_steps or (len(steps) == 1 and not _is_chain(text, draft, steps[0], patterns)):
         return "few_steps"
     if len(steps) > config.max_steps:
@@ -106,6 +109,8 @@ def _flaw(
     if patterns.evades.match(text, *answer) or patterns.evades.match(text, *steps[0]) and len(steps) <= config.min_steps:
         return "evasive"
     is_code = layout.code_at(answer[0]) is not None
+    if not is_code and GOES_ON.search(text, *answer):
+        return "cut_formula"
     if not is_code and not (is_whole(text, *answer) and is_whole(text, start, end)):
         return "cut_formula"
     if answer[1] - answer[0] > (CODE_ANSWER_CHARS if is_code else config.max_answer_chars):

@@ -27,12 +27,13 @@ OPTION = re.compile(
     r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`", re.I
 )
 TAG = re.compile(
-    r"</?[a-z][^<>\n]*>|<!--.*?-->|\{[%{<][^{}\n]*[%}>]\}|`r [a-z]+\(\)`|:{3,}.*|!\[[^\]\n]*\]\([^)\n]*\)"
+    r"</?[a-z][^<>\n]*>|^:[a-z_]+:(?:`[^`]*`)?|<!--.*?-->|\{[%{<][^{}\n]*[%}>]\}|`r [a-z]+\(\)`|:{3,}.*|!\[[^\]\n]*\]\([^)\n]*\)"
 )
 LABEL = re.compile(
     r".{0,12}(?:点击|展开|查看|显示|答案|解答|解析|提示|show|reveal|click|hint|solutions?|answers?|explanation).{0,12}$"
 )
 MARKUP_CHARS = 400
+TITLE_CHARS = 80
 FOLD = re.compile(r"(?:>\s?)*(?:<(?:details|blockquote|summary)\b|\{%-?\s*(?:hint|fold|spoiler|details|cut)|:{3,}\s?\w|\?\?\?\+?\s|`r [a-z]*begin)")
 CLOSING = re.compile(r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\))")
 LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5}
@@ -113,6 +114,8 @@ class Layout:
             match = HEADING.match(self.text, start, end)
             if match:
                 return len(match.group(1)) if match.group(1) else LEVELS[match.group(2)]
+        elif k + 1 < len(self.starts) and self.breaks[k + 1] == 1 and self.text[self.starts[k + 1]] in "=-" and self.is_rule(k + 1):
+            return 2 if end - start < TITLE_CHARS else NO_HEADING
         elif first in "*_" and BOLD.match(self.text, start, end):
             return 7
         return NO_HEADING

@@ -25,9 +25,11 @@ MARKUP = re.compile(r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`]{1,
 BEFORE = re.compile(r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|[*_#>`【\[〖（(]|[ \t\u3000])+$")  # before a mark
 BEFORE_CHARS = 24
 SIDE_ANSWER_CHARS = 400  # at most, between an answer and an explanation that follows it
+SHORT_CHARS = 30
 SHORT_ANSWER_CHARS = 90
 ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
 PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
+LISTS = re.compile(r"exercises|problems|questions|练习|习题|思考")  # headings of lists of exercises
 NAMES = re.compile(r"[是为选]|(?<![a-z])(?:is|be|equals)(?![a-z])")
 PROVES = re.compile(r"证明|求证|prove|show that")
 OUTPUT = re.compile(r"^(?:[-*>\s]|<[^<>\n]+>)*(?:输出|output)", re.M)
@@ -57,6 +59,7 @@ class Page:
             if not layout.code_at(mark.start) and not text.startswith("<!--", mark.begin)
             and not self.in_example(mark) and not self.is_word(mark)
         ]
+        self.marks = [mark for mark in self.marks if self.stands_apart(mark)]
         if not any(mark.role == "question" and text[mark.start] in "q问" for mark in self.marks):
             self.marks = [mark for mark in self.marks if text[mark.start : mark.start + 2].strip("*_: ：") != "a"]
         self.begins = [mark.begin for mark in self.marks]
@@ -70,6 +73,13 @@ class Page:
         k = self.layout.at(mark.begin)
         before = self.text[max(0, mark.begin - EXAMPLE_CHARS) : mark.begin]
         return k > 0 and bool(OUTPUT.search(before))
+
+    def stands_apart(self, mark: Mark) -> bool:
+        """Return whether a mark that is a single letter, `Q:`, begins a line."""
+        if self.text[mark.start : mark.start + 1] not in "qa" or self.text[mark.start : mark.start + 2].isalpha():
+            return True
+        k = self.layout.at(mark.begin)
+        return k < len(self.layout) and self.layout.starts[k] == mark.begin
 
     def is_word(self, mark: Mark) -> bool:
         """Return whether a blank alone sets a mark apart and no sentence ends before it, so that it is a mere word."""
@@ -97,7 +107,7 @@ class Page:
                 floor = max(draft.end, outcome.answer[1], outcome.steps[-1][1])
             else:
                 rejects.append(outcome)
-                floor = max(floor, draft.floor)
+                floor = max(floor, draft.floor) if draft.role != "explanation" else floor
         return templates, rejects
 
     def draft(self, i: int, floor: int) -> Draft | None:
@@ -128,9 +138,15 @@ class Page:
 
     def may_follow(self, mark: Mark, question: Question) -> bool:
         """Return whether a mark may begin the solution of a question; without a mark of its own it needs a plain one."""
+        text = self.text[question.start : question.end]
+        demands = self.asker.demands(*question.range) or bool(BLANKS.search(text) or labels(self.text, *question.range))
+        if question.is_example and not demands:
+            return False
+        if question.is_marked and not (question.is_numbered or question.is_claim or question.is_exercise):
+            if not demands and (mark.role == "explanation" or not self.asker.asks(*question.range)):
+                return False
         if question.is_marked:
             return mark.role != "answer" or self.is_label(mark)
-        text = self.text[question.start : question.end]
         if mark.role == "answer":
             wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
             return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
@@ -147,6 +163,7 @@ class Page:
         """Set solution, answer and end of a draft."""
         draft.solution = self.without_markup(begin, extent.end)
         draft.end = max(extent.stop, draft.solution[1])
+        draft.is_cut = extent.end - begin >= self.config.max_solution_chars
         if side:
             draft.answer = side
         elif extent.answer is not None:
@@ -209,6 +226,9 @@ class Page:
         if k + 1 >= len(self.layout):
             return None
         start, end = trim(self.text, mark.end, self.layout.ends[k])
+        is_long = end - start > SHORT_CHARS
+        if is_long and not (self.layout.is_apart(k + 1) and self.text[end - 1] in ".。!！)）"):
+            return None
         if start >= end or end - start > SHORT_ANSWER_CHARS or self.patterns.argues.search(self.text, start, end):
             return None
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
@@ -264,7 +284,8 @@ class Page:
             return found
         before = self.marks[i - 1] if i else mark
         is_side = before.role == "answer" and floor <= before.begin and mark.begin - before.end <= SIDE_ANSWER_CHARS
-        limit = before.begin if is_side and mark.role != "answer" else mark.begin
+        is_plan = before.role == "explanation" and floor <= before.begin and i > 0 and mark.role == "solution"
+        limit = before.begin if is_plan or (is_side and mark.role != "answer") else mark.begin
         if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
             limit = self.span_to(max(floor, limit - BEFORE_CHARS), limit)[1]
         question = self.asker.before(limit, floor)
@@ -289,6 +310,9 @@ class Page:
                 if best is not None:
                     break
                 between = self.text[asked.end : stop]
+                if asked.role == "explanation" and k == i - 1:
+                    stop = self.span_to(floor, asked.begin)[1]
+                    continue
                 if asked.role in ("answer", "end") or not any(map(str.isalnum, between)):
                     stop = self.span_to(floor, asked.begin)[1]
                     continue
@@ -300,8 +324,13 @@ class Page:
                 continue
             if best is not None and (asked.role == "claim" or self.divides(asked.end, best.start)):
                 break
+            is_part = bool(PART.match(self.text, asked.start)) and not question.is_headed
+            if best is not None and not question.is_headed:
+                if is_part:
+                    continue
+                break
             best = question
-            if question.is_numbered or question.is_claim or not PART.match(self.text, asked.start):
+            if question.is_claim or not is_part:
                 break
         return best
 
@@ -363,14 +392,15 @@ class Page:
         if following:
             stop = min(stop, following.begin)
         headed = self.level_at(mark) < NO_HEADING
-        if not (headed or any(map(str.isdecimal, self.text[mark.start : mark.end]))):
+        numbered = any(map(str.isdecimal, self.text[mark.start : mark.end]))
+        if not (headed or numbered) or (not numbered and LISTS.match(self.text, mark.start)):
             return None
         cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken)
         if cut is None:
             return None
         start, end = self.asker.clean(mark.end, cut)
         question = self.asker.marked(mark, end)
-        if not self.asker.asks(start, end) or self.patterns.defines.match(self.text, start, end):
+        if not self.asker.demands(start, end) or question.is_example or self.patterns.defines.match(self.text, start, end):
             return None
         extent = self.walker.walk(cut, i, NO_HEADING, question, False)
         draft = Draft(question, (cut, cut), role="unmarked", floor=mark.end)

@@ -16,16 +16,19 @@ from stages.cot.patterns import Patterns
 from stages.cot.segment import Range, sentences, trim
 
 LOOK_BACK_CHARS = 1500  # of an unmarked question
+AFTER_CHARS = 400  # at most, between the sentence that asks and the solution
 LOOK_BACK = 3  # paragraphs before an unmarked question's solution
 EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and output
 ITEM = re.compile(r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)")
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
 BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
-COMMENT = "<!--"
+EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|riddle|puzzle|im_start|inst|user|human|q")
+EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
 
 
 class Question(NamedTuple):
-    """A question. is_marked: its author marked it. is_numbered: the mark has a number. is_headed: the mark is a heading. is_claim: a theorem."""
+    """A question. is_marked: its author marked it. is_numbered: the mark has a number. is_headed: the mark is a heading. is_claim: a theorem. is_example: its mark may begin an example of
+    anything, so that it must ask. is_exercise: its mark is used for exercises only."""
 
     start: int
     end: int
@@ -33,6 +36,8 @@ class Question(NamedTuple):
     is_numbered: bool = False
     is_headed: bool = False
     is_claim: bool = False
+    is_example: bool = False
+    is_exercise: bool = False
 
     @property
     def range(self) -> Range:
@@ -96,7 +101,7 @@ class Asker:
         number = any(map(str.isdecimal, word)) or any(char in "一二三四五六七八九十①②③④⑤" for char in word[1:4])
         k = self.layout.at(mark.begin)
         headed = k < len(self.layout) and self.layout.starts[k] == mark.begin and self.layout.level(k) < NO_HEADING
-        return Question(start, end, True, number, headed, mark.role == "claim")
+        return Question(start, end, True, number, headed, mark.role == "claim", bool(EXAMPLE.match(word)), bool(EXERCISE.match(word)))
 
     def before(self, limit: int, floor: int) -> Question | None:
         """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
@@ -107,7 +112,8 @@ class Asker:
             last -= 1
         if last < 0 or layout.ends[last] <= low:
             return None
-        first, n_apart, best = last, 0, None
+        first, n_apart, n_after = last, 0, 0
+        best: int | None = None
         for k in range(last, -1, -1):
             start, end = layout.range(k)
             if start < low:
@@ -126,6 +132,10 @@ class Asker:
                         return found
                 if best is None and self.demands(start, min(end, limit), 1):
                     best = start
+                if best is None and not layout.is_option(k):
+                    n_after += end - start
+                    if n_after > AFTER_CHARS:
+                        return None
             first = k
             if best is not None and (layout.is_apart(k) or k == 0):
                 return self.checked(start, limit, None)
@@ -149,7 +159,7 @@ class Asker:
         if heading_asks:
             return self.checked(title[0], limit, title[0])
         begin = self.layout.starts[first] if first > k else limit
-        if begin >= limit:
+        if begin >= limit or best is None:
             return None
         return self.checked(begin, limit, best)
 

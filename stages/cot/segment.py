@@ -20,7 +20,7 @@ Range = tuple[int, int]
 BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
 LINE = re.compile(rf"\S(?:[^{BREAKS}]*\S)?")
 COMMENT = re.compile(r"<!--.*-->$")
-SENTENCE_END = re.compile(r"[。！？；．][”’」』）)\"]*|[.!?;][\"')\]]*(?=\s|$)")
+SENTENCE_END = re.compile(r"[。！？；．][”’」』）)\"]*|(?<!\d\s)[.!?;][\"')\]]*(?=\s|$)|(?<=\d\s)[.!?;](?=\s\D|$)")
 PAIRED = (("\\begin", "\\end"), ("\\[", "\\]"))  # of displayed formulas
 HEADER_ROLES = ("solution", "proof", "explanation", "answer")
 HEADING = re.compile(r"#{1,6}\s")

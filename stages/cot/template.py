@@ -16,6 +16,7 @@ REASONS = (
     "question_length",
     "no_task",
     "unclosed",
+    "solution_length",
     "few_steps",
     "many_steps",
     "no_reasoning",
@@ -93,6 +94,7 @@ class Draft:
 
     role: of the mark that begins the solution; `unmarked` if there is none. end: offset at which parsing continues if it
     becomes a template; floor: if it is rejected. named: the answer has a mark after the solution. is_headed: the solution has a heading.
+    is_cut: it is longer than the limit.
     """
 
     question: Question
@@ -103,6 +105,7 @@ class Draft:
     end: int = 0
     named: bool = False
     is_headed: bool = False
+    is_cut: bool = False
     kinds: set[str] = field(default_factory=set)
 
     @property
