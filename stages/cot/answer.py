@@ -17,6 +17,7 @@ RELATION = re.compile(r"[=＝≈]|\\(?:approx|equiv|simeq)(?![a-z])|=>|[⇒→]"
 TAIL = re.compile(r"(?:\s|[.。,，;；!！|]|\\[\])]|\\end\{[a-z*]+\}|\$|</?[a-z][^<>]*>|\\\\|\*\*)+$")
 WORD = re.compile(r"(?<![a-z\\])[a-z]{3,}")
 VALUE_WORDS = 3
+REASON = re.compile(r"([^。.\n]{1,120}?)[,，;；]?\s*(?:because|(?<![a-z])since(?![a-z])|因为|由于)")
 VALUE_CHARS = 80
 BEGIN, END = re.compile(r"\\begin\s*\{"), re.compile(r"\\end\s*\{")
 AMOUNT = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?=[\s,.;:?!)'’/-]|\Z)")
@@ -27,6 +28,8 @@ def is_whole(text: str, start: int, end: int) -> bool:
     """Return whether a range has no part of a formula, an environment or a quotation without its other part."""
     piece = text[start:end]
     dollars = piece.replace("\\$", "")
+    if dollars.count("$$") % 2:
+        return False
     if dollars.count("$") % 2 and AMOUNT.sub("", dollars).count("$") % 2:
         return False
     if "\\" in piece or "{" in piece or "}" in piece:
@@ -62,6 +65,8 @@ def answer_within(
     prose = [step for step in steps if not layout.code_at(step[0])]
     if not prose:
         return steps, None, ""
+    if len(steps) == 1 and (reason := REASON.match(text, *steps[0])):
+        return steps, trim(text, *reason.span(1)), ""
     start, end = prose[-1]
     last = whole_sentence(text, start, end)
     named = list(patterns.settles.finditer(text, start, end))
@@ -103,7 +108,7 @@ def whole_sentence(text: str, start: int, end: int) -> Range:
     """Return the last sentence of a step, or more of it until no formula is cut."""
     pieces = sentences(text, start, end)
     for first, _ in reversed(pieces):
-        if is_whole(text, first, end):
+        if is_whole(text, first, end) and any(map(str.isalnum, text[first:end])):
             return first, end
     return start, end
 

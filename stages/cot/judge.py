@@ -21,6 +21,7 @@ FINISH_CHARS = 24
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$")
+SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 LISTED = 2  # questions among the steps, from which on they may be exercises
 CHAIN = 3  # equations that one step counts for
 EXPLAINS_CHARS = 60  # of what explains a choice
@@ -109,6 +110,8 @@ def _flaw(
     if patterns.evades.match(text, *answer) or patterns.evades.match(text, *steps[0]) and len(steps) <= config.min_steps:
         return "evasive"
     is_code = layout.code_at(answer[0]) is not None
+    if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
+        return "cut_formula"
     if not is_code and GOES_ON.search(text, *answer):
         return "cut_formula"
     if not is_code and not (is_whole(text, *answer) and is_whole(text, start, end)):

@@ -30,10 +30,13 @@ SHORT_ANSWER_CHARS = 90
 ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
 PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
 LISTS = re.compile(r"exercises|problems|questions|练习|习题|思考")  # headings of lists of exercises
+MANY = 60  # sentences: any of a question may ask
+REMEDY = re.compile(r"解决|原因")
 NAMES = re.compile(r"[是为选]|(?<![a-z])(?:is|be|equals)(?![a-z])")
 PROVES = re.compile(r"证明|求证|prove|show that")
 OUTPUT = re.compile(r"^(?:[-*>\s]|<[^<>\n]+>)*(?:输出|output)", re.M)
 EXAMPLE_CHARS = 400
+ASKED_CHARS = 1500  # at most, between the mark of a question and a word set apart by a blank
 ASKED_BY = ("question", "claim")
 BEGINS = ("solution", "proof", "explanation", "answer", "step", "open", "result")
 ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "end", "open", "result"))
@@ -54,10 +57,10 @@ class Page:
         self.text, self.layout, self.patterns, self.config = text, layout, patterns, config
         self.stop_words = stop_words
         self.marks = [
-            mark._replace(end=MARKUP.match(text, mark.end).end())  # type: ignore[union-attr]  # matches "" too
+            mark._replace(end=self.label_end(mark))
             for mark in marks
             if not layout.code_at(mark.start) and not text.startswith("<!--", mark.begin)
-            and not self.in_example(mark) and not self.is_word(mark)
+            and not self.in_example(mark) and not self.is_word(mark, marks)
         ]
         self.marks = [mark for mark in self.marks if self.stands_apart(mark)]
         if not any(mark.role == "question" and text[mark.start] in "q问" for mark in self.marks):
@@ -81,14 +84,25 @@ class Page:
         k = self.layout.at(mark.begin)
         return k < len(self.layout) and self.layout.starts[k] == mark.begin
 
-    def is_word(self, mark: Mark) -> bool:
+    def label_end(self, mark: Mark) -> int:
+        """Return the end of a mark with the mark-up after it; an admonition's title is a part of its mark."""
+        k = self.layout.at(mark.start)
+        if k < len(self.layout) and self.layout.is_admonition(k):
+            return self.layout.ends[k]
+        match = MARKUP.match(self.text, mark.end)
+        return match.end() if match else mark.end
+
+    def is_word(self, mark: Mark, marks: Sequence[Mark]) -> bool:
         """Return whether a blank alone sets a mark apart and no sentence ends before it, so that it is a mere word."""
         if mark.role not in ("solution", "proof", "explanation") or not self.text[mark.end - 1].isalpha():
             return False
         if self.text[mark.end : mark.end + 1] not in (" ", "\u3000", "\t"):
             return False
         before = self.text[max(0, mark.begin - 4) : mark.begin]
-        return bool(before) and "\n" not in before and not ENDS_SENTENCE.search(before.rstrip())
+        if not before or "\n" in before:
+            return False
+        asked = any(m.role == "question" and 0 < mark.begin - m.end < ASKED_CHARS for m in marks)
+        return not (asked and ENDS_SENTENCE.search(before.rstrip()))
 
     def read(self) -> tuple[list[Template], list[Reject]]:
         """Return all templates in order, which do not overlap, and all rejects."""
@@ -143,6 +157,8 @@ class Page:
         if question.is_example and not demands:
             return False
         if question.is_marked and not (question.is_numbered or question.is_claim or question.is_exercise):
+            if question.is_headed and self.level_at(mark) < NO_HEADING and REMEDY.match(self.text, mark.start):
+                return True
             if not demands and (mark.role == "explanation" or not self.asker.asks(*question.range)):
                 return False
         if question.is_marked:
@@ -150,8 +166,10 @@ class Page:
         if mark.role == "answer":
             wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
             return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
-        if mark.role in ("explanation", "proof"):
-            return question.is_numbered or text.rstrip("*_ ")[-1:] in "?？" or bool(PROVES.search(text))
+        if mark.role == "proof":
+            return bool(PROVES.search(text))
+        if mark.role == "explanation":
+            return demands and question.is_numbered
         return mark.role != "step"
 
     def is_label(self, mark: Mark) -> bool:
@@ -400,7 +418,7 @@ class Page:
             return None
         start, end = self.asker.clean(mark.end, cut)
         question = self.asker.marked(mark, end)
-        if not self.asker.demands(start, end) or question.is_example or self.patterns.defines.match(self.text, start, end):
+        if not self.asker.demands(start, end, MANY) or question.is_example or self.patterns.defines.match(self.text, start, end):
             return None
         extent = self.walker.walk(cut, i, NO_HEADING, question, False)
         draft = Draft(question, (cut, cut), role="unmarked", floor=mark.end)
