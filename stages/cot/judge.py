@@ -55,7 +55,8 @@ def judge(
             cut != "sentences",
         )
         structure = sum(map(bool, marked)) / len(marked)
-        score = support(text, draft.question.range, steps, answer, structure, stop_words)
+        prose = [step for step in steps if not layout.code_at(step[0])] or steps
+        score = support(text, draft.question.range, prose, answer, structure, stop_words)
         if score >= config.min_support:
             return Template(draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score)
         reason = "low_support"
@@ -104,8 +105,7 @@ def _flaw(
         return "no_answer"
     if len(steps) == 1 and steps[0] == answer and not kinds & {"answer"}:
         return "few_steps"
-    n_asking = sum(bool(patterns.demands.search(text[a:b])) for a, b in steps if not layout.code_at(a))
-    if draft.role in ("unmarked", "explanation", "answer") and n_asking > LISTED and 3 * n_asking > len(steps):
+    if draft.is_weak and _lists_questions(text, steps, layout, patterns):
         return "lists_questions"
     if patterns.evades.match(text, *answer) or patterns.evades.match(text, *steps[0]) and len(steps) <= config.min_steps:
         return "evasive"
@@ -121,6 +121,12 @@ def _flaw(
     if contradicts(text, (start, end), steps, answer):
         return "wrong_choice"
     return ""
+
+
+def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Patterns) -> bool:
+    """Whether many of the steps ask, as in a list of exercises."""
+    n_asking = sum(bool(patterns.demands.search(text[a:b])) for a, b in steps if not layout.code_at(a))
+    return n_asking > LISTED and 3 * n_asking > len(steps)
 
 
 def _is_chain(text: str, draft: Draft, step: Range, patterns: Patterns) -> bool:
@@ -156,30 +162,29 @@ def _argues(
     """Whether enough steps argue or compute; a plan in words suffices where question and solution are marked."""
     last = [answer] if steps and answer and answer[0] >= steps[-1][1] and not draft.named else []
     parts = [part for part in [*steps, *last] if not layout.code_at(part[0])]
-    n_arguing = sum(bool(patterns.argues.search(text, *part)) for part in parts)
-    n_computing = sum(min(len(patterns.computes.findall(text, *part)), CHAIN) for part in parts)
-    n_reasoning = sum(
-        bool(patterns.argues.search(text, *part) or patterns.computes.search(text, *part)) for part in parts
-    )
-    n_plans = sum(len(set(patterns.plans.findall(text, *part))) for part in parts)
-    asked = text[draft.question.start : draft.question.end]
-    has_choices = bool(labels(text, *draft.question.range))
+    argues, computes, plans = patterns.argues, patterns.computes, patterns.plans
+    question, asked = draft.question, text[draft.question.start : draft.question.end]
+    n_arguing = sum(bool(argues.search(text, *part)) for part in parts)
+    if draft.role == "explanation" and not question.is_numbered:
+        if not (patterns.demands.search(asked) or BLANKS.search(asked)) and n_arguing < 2:
+            return False
+    strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
+    if strong and (draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"} or n_arguing >= 2):
+        return True
+    n_reasoning = sum(bool(argues.search(text, *part) or computes.search(text, *part)) for part in parts)
     if draft.role == "answer" and draft.answer is None and n_arguing == 0:
         if n_reasoning < 2 or "\n" not in text[slice(*draft.solution)]:
             return False
-    if has_choices and "answer" in kinds:
+    if "answer" in kinds and labels(text, *question.range):
         n_chars = sum(end - start for start, end in parts)
-        return n_arguing + n_reasoning + n_plans > 0 or n_chars >= EXPLAINS_CHARS
-    if draft.role == "explanation" and not (patterns.demands.search(asked) or BLANKS.search(asked) or draft.question.is_numbered):
-        if n_arguing < 2 and not draft.question.is_headed or n_arguing + n_plans < 2:
-            return False
-    if draft.question.is_marked and (not draft.is_weak or draft.is_headed or draft.question.is_numbered):
-        if draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"}:
+        return n_reasoning > 0 or n_chars >= EXPLAINS_CHARS
+    if strong:
+        n_computing = sum(min(len(computes.findall(text, *part)), CHAIN) for part in parts)
+        if n_arguing + max(n_computing, n_reasoning) >= 2 or (n_arguing and question.is_headed):
             return True
-        return n_arguing + max(n_computing, n_reasoning) >= 2 or (n_arguing + n_reasoning + n_plans >= 3 and bool(parts)) or (
-            n_arguing >= 1 and draft.question.is_headed
-        )
-    if draft.question.is_marked and kinds & {"answer", "boxed", "tags"}:
+        n_plans = sum(len(set(plans.findall(text, *part))) for part in parts)
+        return n_arguing + n_reasoning + n_plans >= 3 and bool(parts)
+    if question.is_marked and kinds & {"answer", "boxed", "tags"}:
         return n_reasoning >= 1
     return n_reasoning >= max(2, config.min_reasoning_share * len(parts))
 

@@ -16,7 +16,7 @@ from stages.cot.judge import judge
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
 from stages.cot.choices import labels
-from stages.cot.question import BLANKS, Asker, Question
+from stages.cot.question import BLANKS, EXAMPLE, Asker, Question
 from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
 from stages.cot.unmarked import divide
@@ -402,23 +402,23 @@ class Page:
     def draft_unmarked(self, i: int) -> Draft | None:
         """Return the solution that follows a marked question without a mark of its own, or None."""
         mark = self.marks[i]
+        headed = self.level_at(mark) < NO_HEADING
+        numbered = any(map(str.isdecimal, self.text[mark.start : mark.end]))
+        if mark.role == "claim" or EXAMPLE.match(self.text, mark.start) or not (headed or numbered):
+            return None
+        if not numbered and LISTS.match(self.text, mark.start):
+            return None
         stop = min(len(self.text), mark.begin + self.config.max_question_chars + self.config.max_solution_chars)
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
         taken = following is not None and following.begin < stop and following.role in BEGINS
-        if mark.role == "claim":
-            return None
         if following:
             stop = min(stop, following.begin)
-        headed = self.level_at(mark) < NO_HEADING
-        numbered = any(map(str.isdecimal, self.text[mark.start : mark.end]))
-        if not (headed or numbered) or (not numbered and LISTS.match(self.text, mark.start)):
-            return None
         cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken)
         if cut is None:
             return None
         start, end = self.asker.clean(mark.end, cut)
         question = self.asker.marked(mark, end)
-        if not self.asker.demands(start, end, MANY) or question.is_example or self.patterns.defines.match(self.text, start, end):
+        if not self.asker.demands(start, end, MANY) or self.patterns.defines.match(self.text, start, end):
             return None
         extent = self.walker.walk(cut, i, NO_HEADING, question, False)
         draft = Draft(question, (cut, cut), role="unmarked", floor=mark.end)

@@ -22,6 +22,7 @@ LINE = re.compile(rf"\S(?:[^{BREAKS}]*\S)?")
 COMMENT = re.compile(r"<!--.*-->$")
 SENTENCE_END = re.compile(r"[。！？；．][”’」』）)\"]*|(?<!\d\s)[.!?;][\"')\]]*(?=\s|$)|(?<=\d\s)[.!?;](?=\s\D|$)")
 PAIRED = (("\\begin", "\\end"), ("\\[", "\\]"))  # of displayed formulas
+MAY_NUMBER = re.compile(r"[-*_#> \t【\[]*[\d(（第步s①-⑳]")
 HEADER_ROLES = ("solution", "proof", "explanation", "answer")
 HEADING = re.compile(r"#{1,6}\s")
 STARTS_LOWER = re.compile(r"[a-z(]")
@@ -116,7 +117,8 @@ def _preface(text: str, start: int, first: int) -> list[int]:
 
 def _numbered(text: str, prose: list[Range], patterns: Patterns) -> list[int]:
     """Offsets of steps numbered 1, 2, ..., in the style of numbering with most steps; empty if there are none."""
-    starts = [(first, end) for begin, end in prose for first, _ in sentences(text, begin, end)]
+    places = [(first, end) for begin, end in prose for first, _ in sentences(text, begin, end)]
+    starts = [(first, end) for first, end in places if MAY_NUMBER.match(text, first)]
     best: list[int] = []
     for pattern in patterns.numbers:
         run: list[int] = []
