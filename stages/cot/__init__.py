@@ -26,6 +26,8 @@ from stages.languages import load_profile, profile_paths
 
 __all__ = ["SCHEMA", "STAGE", "Config", "Finder"]
 
+DECIDING = frozenset(("question", "solution", "proof", "answer", "open", "result"))
+
 RANGE = pa.struct({"start": pa.int32(), "end": pa.int32()})
 TEMPLATE = pa.struct(
     {
@@ -71,8 +73,8 @@ class Finder:
 
 
 def may_solve(marks: Iterable[Mark]) -> bool:
-    """Return whether marks suffice for a worked solution: what begins or ends one, or a question."""
-    return not {mark.role for mark in marks} <= {"end", "close", "claim"}
+    """Return whether marks suffice for a worked solution: one that begins or ends it, or a question."""
+    return any(mark.role in DECIDING for mark in marks)
 
 
 def _to_row(templates: Iterable[Template], rejects: Iterable[Reject]) -> dict[str, object]:

@@ -25,7 +25,8 @@ LATER_ANSWER_CHARS = 120  # between a sentence that names the answer and the lin
 NUMBER = re.compile(r"(#{1,6}\s|\*\*|)([(（\[]?)(\d{1,3})([.．、)）\]]|\s?[:：])(?!\d)")
 ENDS = re.compile(r"[。．.！!?？）)\]$}]\W{0,3}$")
 LINKS = re.compile(
-    r"又|再|同理|类似|另|若|当|则|其次|得|有|由|代入|下面|接下来|then|now|next|similarly|finally|also|but|if|when|case|for "
+    r"又|再|同理|类似|另|若|当|则|其次|得|有|由|代入|下面|接下来|then|now|next|similarly|finally|also|but|if|when|case|for |the (?:solution|answer|result)"
+    r"|(?:divide|multiply|subtract|add|substitut|solv|simplif|combin|factor|tak|evaluat|apply|replac|set|plug|convert|us|find|check|writ)\w*\s"
 )
 CONCLUDING = re.compile(r"所以|因此|故|综上|答案|therefore|hence|thus|(?<![a-z])answer(?![a-z])")
 

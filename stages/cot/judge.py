@@ -131,7 +131,7 @@ def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Pa
 
 def _is_chain(text: str, draft: Draft, step: Range, patterns: Patterns) -> bool:
     """Whether the only step of a marked exercise is a chain of equations or gives a reason."""
-    if not draft.question.is_marked:
+    if not (draft.question.is_marked or draft.question.is_numbered):
         return False
     return len(EQUALS.findall(text, *step)) > 1 or bool(patterns.argues.search(text, *step))
 
@@ -166,7 +166,17 @@ def _argues(
     question, asked = draft.question, text[draft.question.start : draft.question.end]
     n_arguing = sum(bool(argues.search(text, *part)) for part in parts)
     if draft.role == "explanation" and not question.is_numbered:
-        if not (patterns.demands.search(asked) or BLANKS.search(asked)) and n_arguing < 2:
+        if not (patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))) and n_arguing < 2:
+            return False
+    n_listed = sum(any(number.match(text, *part) for number in patterns.numbers) for part in parts)
+    plain = question.is_exercise or bool(
+        patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
+    )
+    if (not plain or n_listed > 1) and not question.is_exercise and draft.role not in ("open", "proof") and (
+        n_arguing < 2 and not kinds & {"answer", "boxed"}
+    ):
+        n_sums = sum(bool(computes.search(text, *part)) for part in parts)
+        if n_sums < 2 or not (plain or question.is_numbered):
             return False
     strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
     if strong and (draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"} or n_arguing >= 2):
@@ -186,6 +196,8 @@ def _argues(
         return n_arguing + n_reasoning + n_plans >= 3 and bool(parts)
     if question.is_marked and kinds & {"answer", "boxed", "tags"}:
         return n_reasoning >= 1
+    if question.is_marked and n_arguing and len(parts) > 2:
+        return n_reasoning + sum(len(set(plans.findall(text, *part))) for part in parts) >= 3
     return n_reasoning >= max(2, config.min_reasoning_share * len(parts))
 
 

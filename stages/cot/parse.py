@@ -21,8 +21,8 @@ from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
 from stages.cot.unmarked import divide
 
-MARKUP = re.compile(r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`]{1,3}|\{[.#][^{}\n]{1,60}\}|[ \t\u3000])*")  # after a mark
-BEFORE = re.compile(r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|[*_#>`【\[〖（(]|[ \t\u3000])+$")  # before a mark
+MARKUP = re.compile(r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`}]{1,3}|\{[.#][^{}\n]{1,60}\}|[ \t\u3000])*")  # after a mark
+BEFORE = re.compile(r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|\\(?:textbf|textit|emph|bf|heiti|noindent|paragraph\*?)\s?|[*_#>`{【\[〖（(]|[ \t\u3000])+$")  # before a mark
 BEFORE_CHARS = 24
 SIDE_ANSWER_CHARS = 400  # at most, between an answer and an explanation that follows it
 SHORT_CHARS = 30
@@ -30,8 +30,11 @@ SHORT_ANSWER_CHARS = 90
 ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
 PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
 LISTS = re.compile(r"exercises|problems|questions|练习|习题|思考")  # headings of lists of exercises
+CLAIMS = re.compile(r"设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every ")
+PLAN_CHARS = 2000
 MANY = 60  # sentences: any of a question may ask
 REMEDY = re.compile(r"解决|原因")
+COMMAND = re.compile(r"(?:\{?\\[a-z]{2,12}\s?)+\Z")
 NAMES = re.compile(r"[是为选]|(?<![a-z])(?:is|be|equals)(?![a-z])")
 PROVES = re.compile(r"证明|求证|prove|show that")
 OUTPUT = re.compile(r"^(?:[-*>\s]|<[^<>\n]+>)*(?:输出|output)", re.M)
@@ -57,7 +60,7 @@ class Page:
         self.text, self.layout, self.patterns, self.config = text, layout, patterns, config
         self.stop_words = stop_words
         self.marks = [
-            mark._replace(end=self.label_end(mark))
+            mark._replace(begin=self.command_begin(mark), end=self.label_end(mark))
             for mark in marks
             if not layout.code_at(mark.start) and not text.startswith("<!--", mark.begin)
             and not self.in_example(mark) and not self.is_word(mark, marks)
@@ -83,6 +86,13 @@ class Page:
             return True
         k = self.layout.at(mark.begin)
         return k < len(self.layout) and self.layout.starts[k] == mark.begin
+
+    def command_begin(self, mark: Mark) -> int:
+        """Return the begin of a mark, or of the LaTeX command whose argument it is, as in `\\textbf{Example}`."""
+        if self.text[mark.begin] != "{":
+            return mark.begin
+        command = COMMAND.search(self.text, max(0, mark.begin - BEFORE_CHARS), mark.begin)
+        return command.start() if command else mark.begin
 
     def label_end(self, mark: Mark) -> int:
         """Return the end of a mark with the mark-up after it; an admonition's title is a part of its mark."""
@@ -134,7 +144,7 @@ class Page:
         if mark.role == "result":
             return self.draft_result(mark, floor)
         question = self.question_before(i, floor)
-        if question is None or not self.may_follow(mark, question):
+        if question is None or not self.may_follow(i, question):
             return None
         if mark.role == "open":
             return self.draft_tags(i, question)
@@ -150,9 +160,9 @@ class Page:
         self.fill(draft, begin, extent, side)
         return draft
 
-    def may_follow(self, mark: Mark, question: Question) -> bool:
+    def may_follow(self, i: int, question: Question) -> bool:
         """Return whether a mark may begin the solution of a question; without a mark of its own it needs a plain one."""
-        text = self.text[question.start : question.end]
+        mark, text = self.marks[i], self.text[question.start : question.end]
         demands = self.asker.demands(*question.range) or bool(BLANKS.search(text) or labels(self.text, *question.range))
         if question.is_example and not demands:
             return False
@@ -167,10 +177,15 @@ class Page:
             wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
             return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
         if mark.role == "proof":
-            return bool(PROVES.search(text))
+            return question.is_numbered or bool(PROVES.search(text) or CLAIMS.match(text))
         if mark.role == "explanation":
-            return demands and question.is_numbered
+            return demands and (question.is_numbered or self.is_plan(i))
         return mark.role != "step"
+
+    def is_plan(self, i: int) -> bool:
+        """Return whether the solution proper follows an explanation, as in `Strategy`, `Solution`."""
+        following = self.marks[i + 1] if i + 1 < len(self.marks) else None
+        return following is not None and following.role == "solution" and following.begin - self.marks[i].end < PLAN_CHARS
 
     def is_label(self, mark: Mark) -> bool:
         """Return whether a mark is a label, `Answer:`, not a part of a sentence, `the answer is`."""
@@ -306,7 +321,7 @@ class Page:
         limit = before.begin if is_plan or (is_side and mark.role != "answer") else mark.begin
         if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
             limit = self.span_to(max(floor, limit - BEFORE_CHARS), limit)[1]
-        question = self.asker.before(limit, floor)
+        question = self.asker.before(limit, floor, mark.role == "proof")
         if question is None or (mark.role == "step" and self.text[question.end - 1] not in "?？"):
             return None
         return question

@@ -103,7 +103,7 @@ class Asker:
         headed = k < len(self.layout) and self.layout.starts[k] == mark.begin and self.layout.level(k) < NO_HEADING
         return Question(start, end, True, number, headed, mark.role == "claim", bool(EXAMPLE.match(word)), bool(EXERCISE.match(word)))
 
-    def before(self, limit: int, floor: int) -> Question | None:
+    def before(self, limit: int, floor: int, is_claim: bool = False) -> Question | None:
         """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
         low = max(floor, limit - LOOK_BACK_CHARS)
         layout = self.layout
@@ -127,10 +127,13 @@ class Asker:
                 if layout.level(k) < NO_HEADING:
                     return self.section(k, first, limit, best)
                 if not layout.is_option(k) and ITEM.match(self.text, start, end):
-                    found = self.checked(start, limit, None)
+                    found = self.checked(start, limit, start if is_claim else None)
                     if found:
                         return found
-                if best is None and self.demands(start, min(end, limit), 1):
+                is_stem = k < last and layout.is_option(k + 1) and not layout.is_option(k)
+                if best is None and (is_stem or self.demands(start, min(end, limit), 1)):
+                    best = start
+                if best is None and is_claim and k == last:
                     best = start
                 if best is None and not layout.is_option(k):
                     n_after += end - start
@@ -171,7 +174,7 @@ class Asker:
             start, end = trim(self.text, number.end(), end)
         if start >= end or end - start > self.max_chars:
             return None
-        if asked is None and not self.demands(start, end):
+        if asked is None and not (self.demands(start, end) or labels(self.text, start, end)):
             return None
         if self.defines(start, end) and not self.text[start:end].rstrip("*_ ").endswith(("?", "？")):
             return None
