@@ -23,6 +23,7 @@ CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$")
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 LISTED = 2  # questions among the steps, from which on they may be exercises
+TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
 CHAIN = 3  # equations that one step counts for
 EXPLAINS_CHARS = 60  # of what explains a choice
 
@@ -177,6 +178,10 @@ def _argues(
     ):
         n_sums = sum(bool(computes.search(text, *part)) for part in parts)
         if n_sums < 2 or not (plain or question.is_numbered):
+            return False
+    if question.is_turn and draft.role != "open":
+        n_sums = sum(bool(computes.search(text, *part)) for part in parts)
+        if n_sums < 2 and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts)):
             return False
     strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
     if strong and (draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"} or n_arguing >= 2):

@@ -22,13 +22,15 @@ EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and
 ITEM = re.compile(r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)")
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
 BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
-EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle|im_start|inst|user|human|q")
+EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
+CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
 EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
 
 
 class Question(NamedTuple):
     """A question. is_marked: its author marked it. is_numbered: the mark has a number. is_headed: the mark is a heading. is_claim: a theorem. is_example: its mark may begin an example of
-    anything, so that it must ask. is_exercise: its mark is used for exercises only."""
+    anything, so that it must ask. is_exercise: its mark is used for exercises only. is_turn: a
+    turn of a chat."""
 
     start: int
     end: int
@@ -38,6 +40,7 @@ class Question(NamedTuple):
     is_claim: bool = False
     is_example: bool = False
     is_exercise: bool = False
+    is_turn: bool = False
 
     @property
     def range(self) -> Range:
@@ -101,7 +104,7 @@ class Asker:
         number = any(map(str.isdecimal, word)) or any(char in "一二三四五六七八九十①②③④⑤" for char in word[1:4])
         k = self.layout.at(mark.begin)
         headed = k < len(self.layout) and self.layout.starts[k] == mark.begin and self.layout.level(k) < NO_HEADING
-        return Question(start, end, True, number, headed, mark.role == "claim", bool(EXAMPLE.match(word)), bool(EXERCISE.match(word)))
+        return Question(start, end, True, number, headed, mark.role == "claim", bool(EXAMPLE.match(word)), bool(EXERCISE.match(word)), bool(CHAT.match(word)))
 
     def before(self, limit: int, floor: int, is_claim: bool = False) -> Question | None:
         """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
