@@ -75,6 +75,8 @@ class Walker:
                 break
             if code:
                 skip_to = code[1]
+                if self.marks[i].role == "proof" and n_lines:
+                    break
                 if n_lines == 0 and level == NO_HEADING and not self.goes_on(code[1], stop):
                     break
                 end = min(max(end, code[1]), len(self.text))
@@ -105,6 +107,8 @@ class Walker:
             n_lines += 1
             if (tells or n_lines == 1) and not self.layout.is_markup(k):
                 end = last
+            if self.marks[i].role == "proof" and self.patterns.finishes.search(self.text, max(first, last - 12), last):
+                break
         return Extent(end, end, None)
 
     def bound(self, ahead: Sequence[Mark], begin: int, ending: Mark | None) -> int:

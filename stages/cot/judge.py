@@ -22,6 +22,7 @@ EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$")
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
+INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that stands in another file
 LISTED = 2  # questions among the steps, from which on they may be exercises
 TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
 CHAIN = 3  # equations that one step counts for
@@ -39,6 +40,7 @@ def judge(
     """Return the template of a draft, or the reason why it is rejected; text is in match characters."""
     solution = _without_finish(text, *draft.solution, patterns)
     steps, cut = cut_steps(text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None))
+    steps = [step for step in steps if not (layout.code_at(step[0]) and INCLUDES.search(text, *step))]
     answer, kinds = draft.answer, set(draft.kinds)
     if answer is None:
         strict = draft.role in ("answer", "unmarked") and not draft.question.is_marked
@@ -68,7 +70,8 @@ def judge(
 def _without_finish(text: str, start: int, end: int, patterns: Patterns) -> Range:
     """The range without the words or the sign that end a proof, which are no step."""
     for match in patterns.finishes.finditer(text, max(start, end - FINISH_CHARS), end):
-        if not any(map(str.isalnum, text[match.end() : end])):
+        stands_alone = match.start() == start or text[match.start() - 1] in " \n\u3000。．.;；,，$"
+        if stands_alone and not any(map(str.isalnum, text[match.end() : end])):
             return trim(text, start, match.start())
     return start, end
 

@@ -30,13 +30,12 @@ SHORT_ANSWER_CHARS = 90
 ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
 PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
 LISTS = re.compile(r"exercises|problems|questions|练习|习题|思考")  # headings of lists of exercises
-CLAIMS = re.compile(r"设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every ")
 PLAN_CHARS = 2000
 MANY = 60  # sentences: any of a question may ask
+FAILS = re.compile(r"报错|失败|错误|异常|无法|不能|不会|超时|崩溃|没有响应|error|fail|exception|crash|cannot|can't|not work")
 REMEDY = re.compile(r"解决|原因")
 COMMAND = re.compile(r"(?:\{?\\[a-z]{2,12}\s?)+\Z")
 NAMES = re.compile(r"[是为选]|(?<![a-z])(?:is|be|equals)(?![a-z])")
-PROVES = re.compile(r"证明|求证|prove|show that")
 OUTPUT = re.compile(r"^(?:[-*>\s]|<[^<>\n]+>)*(?:输出|output)", re.M)
 EXAMPLE_CHARS = 400
 ASKED_CHARS = 1500  # at most, between the mark of a question and a word set apart by a blank
@@ -167,7 +166,9 @@ class Page:
         if question.is_example and not demands:
             return False
         if question.is_marked and not (question.is_numbered or question.is_claim or question.is_exercise):
-            if question.is_headed and self.level_at(mark) < NO_HEADING and REMEDY.match(self.text, mark.start):
+            if question.is_headed and self.level_at(mark) < NO_HEADING and (
+                REMEDY.match(self.text, mark.start) and FAILS.search(text)
+            ):
                 return True
             if not demands and (mark.role == "explanation" or not self.asker.asks(*question.range)):
                 return False
@@ -177,7 +178,7 @@ class Page:
             wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
             return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
         if mark.role == "proof":
-            return question.is_numbered or bool(PROVES.search(text) or CLAIMS.match(text))
+            return True
         if mark.role == "explanation":
             return demands and (question.is_numbered or self.is_plan(i))
         return mark.role != "step"

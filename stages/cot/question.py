@@ -22,6 +22,8 @@ EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and
 ITEM = re.compile(r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)")
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
 BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
+PROVES = re.compile(r"证明|求证|prove|show that")
+CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
 EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
 CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
 EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
@@ -115,6 +117,8 @@ class Asker:
             last -= 1
         if last < 0 or layout.ends[last] <= low:
             return None
+        if is_claim:
+            return self.claim(last, limit, low)
         first, n_apart, n_after = last, 0, 0
         best: int | None = None
         for k in range(last, -1, -1):
@@ -130,13 +134,11 @@ class Asker:
                 if layout.level(k) < NO_HEADING:
                     return self.section(k, first, limit, best)
                 if not layout.is_option(k) and ITEM.match(self.text, start, end):
-                    found = self.checked(start, limit, start if is_claim else None)
+                    found = self.checked(start, limit, None)
                     if found:
                         return found
                 is_stem = k < last and layout.is_option(k + 1) and not layout.is_option(k)
                 if best is None and (is_stem or self.demands(start, min(end, limit), 1)):
-                    best = start
-                if best is None and is_claim and k == last:
                     best = start
                 if best is None and not layout.is_option(k):
                     n_after += end - start
@@ -150,6 +152,20 @@ class Asker:
                 if n_apart >= LOOK_BACK:
                     break
         return self.checked(best, limit, None) if best is not None else None
+
+    def claim(self, last: int, limit: int, low: int) -> Question | None:
+        """Return the paragraph that ends in a line as a claim, if it is worded like one or is a numbered item."""
+        first = last
+        while first > 0 and not self.layout.is_apart(first) and self.layout.starts[first - 1] >= low:
+            first -= 1
+        begin = self.layout.starts[first]
+        if self.layout.level(first) < NO_HEADING or self.layout.code_at(begin) or begin < low:
+            return None
+        start, end = self.clean(begin, limit)
+        number = ITEM.match(self.text, start, end)
+        if number is None and not (PROVES.search(self.text, start, end) or CLAIMS.match(self.text, start)):
+            return None
+        return Question(*trim(self.text, number.end() if number else start, end), False, number is not None)
 
     def starts_inside(self, limit: int) -> bool:
         """Return whether an offset is inside a line."""
