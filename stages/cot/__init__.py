@@ -67,7 +67,8 @@ class Finder:
                 text = match_text(codes, starts[doc], starts[doc + 1])
                 stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
                 layout = Layout(text, find_lines(codes, classes, starts[doc], starts[doc + 1]))
-                solutions = Page(text, layout, marks, self.patterns, self.config, stop_words).read()
+                source = codes[starts[doc] : starts[doc + 1]].tobytes().decode("utf-32-le")
+                solutions = Page(text, source, layout, marks, self.patterns, self.config, stop_words).read()
                 rows[doc] = _to_row(*solutions)
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 

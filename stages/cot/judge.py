@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from stages.cot.answer import answer_within, is_whole, whole_answer
 from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.choices import contradicts, labels
+from stages.checks.arithmetic import false_equations
+from stages.checks.choices import choice_faults
+from stages.cot.choices import labels
 from stages.cot.question import BLANKS
 from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
@@ -31,13 +33,17 @@ EXPLAINS_CHARS = 60  # of what explains a choice
 
 def judge(
     text: str,
+    source: str,
     draft: Draft,
     layout: Layout,
     patterns: Patterns,
     config: Config,
     stop_words: frozenset[str],
 ) -> Template | Reject:
-    """Return the template of a draft, or the reason why it is rejected; text is in match characters."""
+    """Return the template of a draft, or the reason why it is rejected.
+
+    Args: text, in match characters; source, the same text as written.
+    """
     solution = _without_finish(text, *draft.solution, patterns)
     steps, cut = cut_steps(text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None))
     steps = [step for step in steps if not (layout.code_at(step[0]) and INCLUDES.search(text, *step))]
@@ -60,9 +66,12 @@ def judge(
         structure = sum(map(bool, marked)) / len(marked)
         prose = [step for step in steps if not layout.code_at(step[0])] or steps
         score = support(text, draft.question.range, prose, answer, structure, stop_words)
-        if score >= config.min_support:
+        if score < config.min_support:
+            reason = "low_support"
+        else:
+            reason = wrong_fact(source, draft.question.range, steps, answer, layout)
+        if not reason:
             return Template(draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score)
-        reason = "low_support"
     end = max(draft.end, draft.solution[1], draft.question.end)
     return Reject(draft.question.start, end, reason)
 
@@ -122,7 +131,18 @@ def _flaw(
         return "cut_formula"
     if answer[1] - answer[0] > (CODE_ANSWER_CHARS if is_code else config.max_answer_chars):
         return "answer_length"
-    if contradicts(text, (start, end), steps, answer):
+    return ""
+
+
+def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Range, layout: Layout) -> str:
+    """Return `wrong_arithmetic` or `wrong_choice` if a recomputed solution is certainly wrong, else "".
+
+    Args: source, the text as written, of which the ranges are.
+    """
+    prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
+    if false_equations(prose):
+        return "wrong_arithmetic"
+    if choice_faults(source[slice(*question)], source[slice(*answer)], prose):
         return "wrong_choice"
     return ""
 

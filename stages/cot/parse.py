@@ -1,6 +1,6 @@
 """Parse the worked solutions of one document: question, solution and answer around its marks.
 
-Takes a text in match characters (of the same length as the text itself), its layout, marks and patterns; returns
+Takes a text in match characters, the text as written, of the same length, its layout, marks and patterns; returns
 templates, which are spans, and rejects with reasons. Candidates are accepted or rejected by `stages.cot.judge`.
 """
 
@@ -50,13 +50,14 @@ class Page:
     def __init__(
         self,
         text: str,
+        source: str,
         layout: Layout,
         marks: Sequence[Mark],
         patterns: Patterns,
         config: Config,
         stop_words: frozenset[str],
     ) -> None:
-        self.text, self.layout, self.patterns, self.config = text, layout, patterns, config
+        self.text, self.source, self.layout, self.patterns, self.config = text, source, layout, patterns, config
         self.stop_words = stop_words
         self.marks = [
             mark._replace(begin=self.command_begin(mark), end=self.label_end(mark))
@@ -124,7 +125,7 @@ class Page:
             draft = self.draft(i, floor) if mark.begin >= floor else None
             if draft is None:
                 continue
-            outcome = judge(self.text, draft, self.layout, self.patterns, self.config, self.stop_words)
+            outcome = judge(self.text, self.source, draft, self.layout, self.patterns, self.config, self.stop_words)
             if isinstance(outcome, Template):
                 templates.append(outcome)
                 floor = max(draft.end, outcome.answer[1], outcome.steps[-1][1])

@@ -25,8 +25,9 @@ REASONS = (
     "evasive",
     "cut_formula",
     "answer_length",
-    "wrong_choice",
     "low_support",
+    "wrong_arithmetic",
+    "wrong_choice",
 )
 """Reasons for rejecting a candidate, in the order of the checks."""
 
