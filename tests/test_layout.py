@@ -142,10 +142,12 @@ def test_stages_import_the_contract_only(path: Path) -> None:
 
 
 @each("classifiers")
-def test_classifiers_import_kernels_and_languages(path: Path) -> None:
-    """classifiers imports itself, the contract modules of pipeline, and kernels and profiles of stages."""
+def test_classifiers_import_kernels_languages_and_checks(path: Path) -> None:
+    """classifiers imports itself, the contract modules of pipeline, and kernels, profiles and checks of stages."""
     others = {name for name in ours(path) if name.split(".")[0] != "classifiers"}
-    shared = {name for name in others if name.startswith(("stages.kernels", "stages.languages"))}
+    shared = {
+        name for name in others if name.startswith(("stages.kernels", "stages.languages", "stages.checks"))
+    }
     assert others - shared <= CONTRACT
 
 
