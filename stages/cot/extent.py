@@ -7,7 +7,7 @@ solution ends; without one it ends when paragraphs no longer argue or compute.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from stages.cot.segment import sentences
 from stages.cot.template import Config
 
 NEXT_PART_CHARS = 1500  # at most, between two parts of a solution that have marks
+ENDINGS = ("question", "end", "open", "close")  # roles of marks at which something else begins
 LOOK_AHEAD = 2  # consecutive plain lines that a solution may contain
 LATER_ANSWER_CHARS = 120  # between a sentence that names the answer and the line that states it
 NUMBER = re.compile(r"(#{1,6}\s|\*\*|)([(（\[]?)(\d{1,3})([.．、)）\]]|\s?[:：])(?!\d)")
@@ -46,7 +47,6 @@ class Walker:
         self, text: str, layout: Layout, marks: Sequence[Mark], patterns: Patterns, config: Config
     ) -> None:
         self.text, self.layout, self.marks, self.patterns, self.config = text, layout, marks, patterns, config
-        self.begins = [mark.begin for mark in marks]
         self.mark_at = {mark.begin: mark for mark in marks}
 
     def walk(self, begin: int, i: int, level: int, question: Question, has_answer: bool) -> Extent:
@@ -55,10 +55,16 @@ class Walker:
         Args: i, the mark that begins it; level, of its heading; has_answer, whether its answer stands before it.
         """
         stop = min(len(self.text), begin + self.config.max_solution_chars)
-        ahead = self.marks[i + 1 : bisect_left(self.begins, stop)]
-        ending = next((m for m in ahead if m.begin >= begin and m.role in ("question", "end", "open", "close")), None)
-        if ending:
-            stop = min(stop, ending.begin)
+        ahead: list[Mark] = []
+        ending = None
+        for k in range(i + 1, len(self.marks)):
+            mark = self.marks[k]
+            if mark.begin >= stop:
+                break
+            ahead.append(mark)
+            if mark.begin >= begin and mark.role in ENDINGS:
+                ending, stop = mark, mark.begin
+                break
         answers = [] if has_answer else [m for m in ahead if m.role in ("answer", "result") and begin < m.begin < stop]
         number, end, n_plain, n_lines = self.number(question), begin, 0, 0
         own = self.layout.at(self.marks[i].begin)

@@ -25,8 +25,10 @@ CODE_ANSWER_CHARS = 6000
 GOES_ON = re.compile(r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$")
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that stands in another file
+SUM = re.compile(r"[\d〇一二三四五六七八九十][^\n]*[=＝≈][^\n]*[\d〇一二三四五六七八九十]")
 LISTED = 2  # questions among the steps, from which on they may be exercises
 TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
+LETTER_CHARS = 24  # longest answer that names a choice
 CHAIN = 3  # equations that one step counts for
 EXPLAINS_CHARS = 60  # of what explains a choice
 
@@ -140,9 +142,9 @@ def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Ran
     Args: source, the text as written, of which the ranges are.
     """
     prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
-    if false_equations(prose):
+    if false_equations("\n".join(line for line in prose.split("\n") if SUM.search(line))):
         return "wrong_arithmetic"
-    if choice_faults(source[slice(*question)], source[slice(*answer)], prose):
+    if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(source[slice(*question)], answer_text, prose):
         return "wrong_choice"
     return ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from stages.cot.detect import Mark
 from stages.cot.extent import Extent, Walker
@@ -31,6 +31,7 @@ ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
 PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
 LISTS = re.compile(r"exercises|problems|questions|练习|习题|思考")  # headings of lists of exercises
 PLAN_CHARS = 2000
+MARKS_BACK = 12  # at most, between a solution and the mark of its question
 MANY = 60  # sentences: any of a question may ask
 FAILS = re.compile(r"报错|失败|错误|异常|无法|不能|不会|超时|崩溃|没有响应|error|fail|exception|crash|cannot|can't|not work")
 REMEDY = re.compile(r"解决|原因")
@@ -69,6 +70,9 @@ class Page:
         if not any(mark.role == "question" and text[mark.start] in "q问" for mark in self.marks):
             self.marks = [mark for mark in self.marks if text[mark.start : mark.start + 2].strip("*_: ：") != "a"]
         self.begins = [mark.begin for mark in self.marks]
+        self.begin_before = [-1]  # for each mark, and the end: the last mark before it that begins a solution
+        for k, mark in enumerate(self.marks):
+            self.begin_before.append(k if mark.role in BEGINS else self.begin_before[-1])
         self.asker = Asker(text, layout, patterns, config.max_question_chars)
         self.walker = Walker(text, layout, self.marks, patterns, config)
 
@@ -163,7 +167,11 @@ class Page:
     def may_follow(self, i: int, question: Question) -> bool:
         """Return whether a mark may begin the solution of a question; without a mark of its own it needs a plain one."""
         mark, text = self.marks[i], self.text[question.start : question.end]
-        demands = self.asker.demands(*question.range) or bool(BLANKS.search(text) or labels(self.text, *question.range))
+        if question.is_marked and not question.is_example and (question.is_numbered or question.is_claim or question.is_exercise):
+            return mark.role != "answer" or self.is_label(mark)
+        if question.is_marked and mark.role != "explanation" and not self.asker.asks(*question.range):
+            return False
+        demands = bool(BLANKS.search(text)) or self.asker.demands(*question.range) or bool(labels(text, 0, len(text)))
         if question.is_example and not demands:
             return False
         if question.is_marked and not (question.is_numbered or question.is_claim or question.is_exercise):
@@ -171,7 +179,7 @@ class Page:
                 REMEDY.match(self.text, mark.start) and FAILS.search(text)
             ):
                 return True
-            if not demands and (mark.role == "explanation" or not self.asker.asks(*question.range)):
+            if not demands and mark.role == "explanation":
                 return False
         if question.is_marked:
             return mark.role != "answer" or self.is_label(mark)
@@ -323,10 +331,21 @@ class Page:
         limit = before.begin if is_plan or (is_side and mark.role != "answer") else mark.begin
         if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
             limit = self.span_to(max(floor, limit - BEFORE_CHARS), limit)[1]
-        question = self.asker.before(limit, floor, mark.role == "proof")
+        question = self.asker.before(limit, max(floor, self.last_begin(i)), mark.role == "proof")
         if question is None or (mark.role == "step" and self.text[question.end - 1] not in "?？"):
             return None
         return question
+
+    def last_begin(self, i: int) -> int:
+        """Return the end of the last mark before mark i that begins a solution; no question goes back beyond it.
+
+        An answer or a plan between question and solution is passed over.
+        """
+        k = i - 1
+        while k >= max(0, i - 2) and self.marks[k].role in ("answer", "explanation") and self.marks[k].role != self.marks[i].role:
+            k -= 1
+        k = self.begin_before[k + 1]
+        return self.marks[k].end if k >= 0 else 0
 
     def near_end(self, i: int) -> bool:
         """Return whether the mark before mark i ends something else, so that no unmarked question is searched for."""
@@ -337,7 +356,7 @@ class Page:
         mark = self.marks[i]
         low = max(floor, mark.begin - self.config.max_question_chars - BEFORE_CHARS)
         stop, best = self.span_to(floor, mark.begin)[1], None
-        for k in range(i - 1, -1, -1):
+        for k in range(i - 1, max(i - 1 - MARKS_BACK, -1), -1):
             asked = self.marks[k]
             if asked.begin < low:
                 break
@@ -394,18 +413,24 @@ class Page:
         """Return the marks that begin in a range."""
         return self.marks[bisect_left(self.begins, start) : bisect_left(self.begins, stop)]
 
+    def marks_from(self, k: int, stop: int) -> Iterator[Mark]:
+        """Yield the marks from index k on that begin before an offset."""
+        while k < len(self.marks) and self.marks[k].begin < stop:
+            yield self.marks[k]
+            k += 1
+
     def draft_tags(self, i: int, question: Question) -> Draft:
         """Return a chain of thought between tags, with the answer after it."""
         mark = self.marks[i]
-        ahead = self.marks_within(mark.end, mark.end + self.config.max_solution_chars)
-        closing = next((after for after in ahead if after.role in ("open", "close")), None)
+        stop = mark.end + self.config.max_solution_chars
+        closing = next((after for after in self.marks_from(i + 1, stop) if after.role in ("open", "close")), None)
         draft = Draft(question, (mark.end, mark.end), role="open", floor=mark.end, end=mark.end, kinds={"tags"})
         if closing is None or closing.role != "close":
             return draft
         draft.solution = trim(self.text, mark.end, closing.begin)
         draft.end = closing.end
         limit = min(len(self.text), closing.end + self.config.max_answer_chars)
-        following = [m for m in self.marks_within(closing.end, limit)]
+        following = self.marks_within(closing.end, limit)
         limit = next((m.begin for m in following if m.role in ("end", *ASKED_BY)), limit)
         named = next((m for m in following if m.role == "answer" and m.begin < limit), None)
         line = next(self.layout.within(closing.end, limit), None)
