@@ -22,7 +22,7 @@ from stages.languages import load_yaml
 KINDS = (
     "conclude", "check", "case", "goal", "given", "recall", "decompose", "compute", "reflect", "derive",
 )  # fmt: skip
-"""goal: says what is sought. given: restates what is known or names it. decompose: plans, or splits the task. recall:
+"""goal: names what is sought. given: restates what is known or names it. decompose: plans, or splits the task. recall:
 cites a fact, rule or definition. derive: infers in words. compute: evaluates numbers or formulas, or is code.
 case: one of several cases or options. check: verifies a result. reflect: comments on method or cost. conclude: states
 the result. In the order in which equal scores are decided."""
