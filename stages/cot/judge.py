@@ -122,7 +122,7 @@ def _flaw(
         return "few_steps"
     if draft.is_weak and _lists_questions(text, steps, layout, patterns):
         return "lists_questions"
-    if patterns.evades.match(text, *answer) or patterns.evades.match(text, *steps[0]) and len(steps) <= config.min_steps:
+    if patterns.evades.match(text[slice(*answer)]) or patterns.evades.match(text[slice(*steps[0])]) and len(steps) <= config.min_steps:
         return "evasive"
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
@@ -168,10 +168,11 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
     if question.is_claim or draft.role == "proof":
         return True
     if question.is_marked and draft.role == "solution" and (question.is_numbered or question.is_headed):
-        return not patterns.defines.match(text, *question.range)
+        asked = text[slice(*question.range)]
+        return not patterns.defines.match(asked) or bool(patterns.asks.search(asked) or BLANKS.search(asked))
     searched = patterns.asks if question.is_marked else patterns.demands
     return bool(
-        searched.search(text, *question.range) or BLANKS.search(text, *question.range) or labels(text, *question.range)
+        searched.search(text[slice(*question.range)]) or BLANKS.search(text, *question.range) or labels(text, *question.range)
     ) or not question.is_marked
 
 
@@ -224,8 +225,10 @@ def _argues(
             return True
         n_plans = sum(len(set(plans.findall(text, *part))) for part in parts)
         return n_arguing + n_reasoning + n_plans >= 3 and bool(parts)
-    if question.is_marked and kinds & {"answer", "boxed", "tags"}:
+    if kinds & {"boxed", "tags"} or (question.is_marked and "answer" in kinds):
         return n_reasoning >= 1
+    if draft.role == "unmarked" and not any(computes.search(text, *part) for part in parts):
+        return False
     if question.is_marked and n_arguing and len(parts) > 2:
         return n_reasoning + sum(len(set(plans.findall(text, *part))) for part in parts) >= 3
     return n_reasoning >= max(2, config.min_reasoning_share * len(parts))

@@ -85,11 +85,12 @@ class Page:
         return k > 0 and bool(OUTPUT.search(before))
 
     def stands_apart(self, mark: Mark) -> bool:
-        """Return whether a mark that is a single letter, `Q:`, begins a line."""
+        """Return whether a mark that is a single letter, `Q:`, begins a line, or follows a question."""
         if self.text[mark.start : mark.start + 1] not in "qa" or self.text[mark.start : mark.start + 2].isalpha():
             return True
         k = self.layout.at(mark.begin)
-        return k < len(self.layout) and self.layout.starts[k] == mark.begin
+        before = self.text[max(0, mark.begin - 3) : mark.begin].rstrip()
+        return (k < len(self.layout) and self.layout.starts[k] == mark.begin) or before.endswith(("?", "？"))
 
     def command_begin(self, mark: Mark) -> int:
         """Return the begin of a mark, or of the LaTeX command whose argument it is, as in `\\textbf{Example}`."""
@@ -446,7 +447,8 @@ class Page:
         mark = self.marks[i]
         headed = self.level_at(mark) < NO_HEADING
         numbered = any(map(str.isdecimal, self.text[mark.start : mark.end]))
-        if mark.role == "claim" or EXAMPLE.match(self.text, mark.start) or not (headed or numbered):
+        labelled = self.text[mark.start : mark.end].rstrip("*_ ")[-1:] in ":："
+        if mark.role == "claim" or EXAMPLE.match(self.text, mark.start) or not (headed or numbered or labelled):
             return None
         if not numbered and LISTS.match(self.text, mark.start):
             return None
@@ -460,7 +462,7 @@ class Page:
             return None
         start, end = self.asker.clean(mark.end, cut)
         question = self.asker.marked(mark, end)
-        if not self.asker.demands(start, end, MANY) or self.patterns.defines.match(self.text, start, end):
+        if not self.asker.demands(start, end, MANY):
             return None
         extent = self.walker.walk(cut, i, NO_HEADING, question, False)
         draft = Draft(question, (cut, cut), role="unmarked", floor=mark.end)

@@ -69,7 +69,7 @@ class Asker:
 
     def defines(self, start: int, end: int) -> bool:
         """Return whether a text begins with the definition of a term, as articles do."""
-        return bool(self.patterns.defines.match(self.text, start, end))
+        return bool(self.patterns.defines.match(self.text[start:end]))
 
     def clean(self, start: int, end: int) -> Range:
         """Return a range without rules, mark-up, headings and list signs at its ends."""
