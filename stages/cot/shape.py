@@ -27,8 +27,8 @@ TASKS. n_steps: how many there are. All are `none`, and n_steps is 0, for docume
 
 TASKS = ("choice", "proof", "code", "why", "compute", "explain")
 """choice: one of several options. proof: a statement to prove. code: the solution has code. why: a reason or a
-difference is asked for. compute: the solution evaluates numbers or formulas. explain: all others. The first that
-applies counts."""
+difference is asked for. compute: a quantity is asked for, or the solution evaluates numbers or formulas. explain: all
+others. The first that applies counts, except that a statement whose solution says that it is a proof is a proof."""
 
 NONE = "none"
 CODE = re.compile(r"(?:^|\n)\s*(?:```|~~~)")
@@ -72,8 +72,11 @@ def name_task(question: str, steps: Sequence[str], answer: str, kinds: Sequence[
             return task
     if any(CODE.search(part) for part in (*steps, answer)):
         return "code"
-    if patterns["why"].search(asked):
-        return "why"
+    for task in ("why", "compute"):
+        if patterns[task].search(asked):
+            return task
+    if any(patterns["proving"].search(match_text(part[:MAX_CHARS])) for part in (*steps, answer)):
+        return "proof"
     return "compute" if "compute" in kinds else "explain"
 
 
