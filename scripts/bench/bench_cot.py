@@ -39,7 +39,9 @@ def load(folder: str | None = None) -> Annotate:
     if folder is None:
         stage = importlib.import_module("stages.cot").STAGE
         return stage.load(stage.config())
-    own = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("stages", "pipeline")}
+    own = {
+        name: module for name, module in sys.modules.items() if name.split(".")[0] in ("stages", "pipeline")
+    }
     for name in own:
         del sys.modules[name]
     sys.path.insert(0, folder)
@@ -80,7 +82,7 @@ def extent(template: dict[str, Any]) -> Range:
 def agrees(wanted: str | None, answer: str) -> bool:
     """Return whether an answer is the wanted one; any is, where none is marked."""
     first, second = SIGNS.sub("", wanted or "").lower(), SIGNS.sub("", answer).lower()
-    return not wanted or bool(second) and (first in second or second in first)
+    return not wanted or (bool(second) and (first in second or second in first))
 
 
 def text_of(text: str, span: dict[str, int]) -> str:
@@ -109,7 +111,10 @@ def labelled(annotate: Annotate, rows: list[dict[str, Any]]) -> str:
             answer = agrees(item["answer"], text_of(text, template["answer"]))
             counts.update({(lang, "found", item["form"]): 1, (lang, "solution"): 1})
             counts[lang, "right"] += question and answer
-    lines = ["| language | finds | solution right | question and answer too | marked | found |", "|---|--:|--:|--:|--:|--:|"]
+    lines = [
+        "| language | finds | solution right | question and answer too | marked | found |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for lang in sorted({key[0] for key in counts}):
         n_items = sum(n for key, n in counts.items() if key[:2] == (lang, "items"))
         finds, solution, right = (counts[lang, name] for name in ("finds", "solution", "right"))
@@ -174,7 +179,12 @@ def cpu(stages: dict[str, Annotate], paths: tuple[Path, ...], n_rounds: int) -> 
         for name, annotate in stages.items():
             taken, found[name] = seconds(annotate, batches(texts, ["und"] * len(texts)))
             best[name] = min(best.get(name, taken), taken)
-    lines = [f"{len(texts):,} documents, {n_mb:,.1f} MB", "", "| version | CPU-ms per MB | templates |", "|---|--:|--:|"]
+    lines = [
+        f"{len(texts):,} documents, {n_mb:,.1f} MB",
+        "",
+        "| version | CPU-ms per MB | templates |",
+        "|---|--:|--:|",
+    ]
     lines += [f"| {name} | {1000 * best[name] / n_mb:.1f} | {found[name]:,} |" for name in stages]
     return "\n".join(lines)
 

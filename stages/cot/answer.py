@@ -41,7 +41,9 @@ def is_whole(text: str, start: int, end: int) -> bool:
                 return False
         if depth or len(BEGIN.findall(piece)) != len(END.findall(piece)):
             return False
-        if piece.count("\\left") - piece.count("\\leftarrow") != piece.count("\\right") - piece.count("\\rightarrow"):
+        if piece.count("\\left") - piece.count("\\leftarrow") != piece.count("\\right") - piece.count(
+            "\\rightarrow"
+        ):
             return False
         if piece.count("\\(") != piece.count("\\)") or piece.count("\\[") != piece.count("\\]"):
             return False
@@ -114,7 +116,7 @@ def whole_sentence(text: str, start: int, end: int) -> Range:
 
 
 def last_value(text: str, start: int, end: int) -> Range | None:
-    """Return what follows the last relation sign of a sentence, without the ends of formulas; None if that is no value."""
+    """Return what follows the last relation sign of a sentence, without the ends of formulas, or None."""
     relations = [match for match in RELATION.finditer(text, start, end)]
     if not relations:
         return None

@@ -16,4 +16,3 @@ def labels(text: str, start: int, end: int) -> set[str]:
             break
         run.add(letter)
     return run if len(run) > 1 else set()
-

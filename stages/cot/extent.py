@@ -26,8 +26,10 @@ LATER_ANSWER_CHARS = 120  # between a sentence that names the answer and the lin
 NUMBER = re.compile(r"(#{1,6}\s|\*\*|)([(（\[]?)(\d{1,3})([.．、)）\]]|\s?[:：])(?!\d)")
 ENDS = re.compile(r"[。．.！!?？）)\]$}]\W{0,3}$")
 LINKS = re.compile(
-    r"又|再|同理|类似|另|若|当|则|其次|得|有|由|代入|下面|接下来|then|now|next|similarly|finally|also|but|if|when|case|for |the (?:solution|answer|result)"
-    r"|(?:divide|multiply|subtract|add|substitut|solv|simplif|combin|factor|tak|evaluat|apply|replac|set|plug|convert|us|find|check|writ)\w*\s"
+    r"又|再|同理|类似|另|若|当|则|其次|得|有|由|代入|下面|接下来|then|now|next|similarly|finally|also|but|if|when|case|"
+    r"for |the (?:solution|answer|result)|"
+    r"(?:divide|multiply|subtract|add|substitut|solv|simplif|combin|factor|tak|evaluat|apply|replac|set|plug|convert)\w*\s|"
+    r"(?:us|find|check|writ)\w*\s"
 )
 CONCLUDING = re.compile(r"所以|因此|故|综上|答案|therefore|hence|thus|(?<![a-z])answer(?![a-z])")
 
@@ -65,7 +67,11 @@ class Walker:
             if mark.begin >= begin and mark.role in ENDINGS:
                 ending, stop = mark, mark.begin
                 break
-        answers = [] if has_answer else [m for m in ahead if m.role in ("answer", "result") and begin < m.begin < stop]
+        answers = (
+            []
+            if has_answer
+            else [m for m in ahead if m.role in ("answer", "result") and begin < m.begin < stop]
+        )
         number, end, n_plain, n_lines = self.number(question), begin, 0, 0
         own = self.layout.at(self.marks[i].begin)
         indent = self.layout.indent(own) if own < len(self.layout) and self.layout.is_admonition(own) else -1
@@ -103,17 +109,29 @@ class Walker:
             if chosen and level < 7 and not self.starts_line(chosen.begin):
                 chosen = None
             if chosen:
-                line_end = self.layout.ends[self.layout.at(chosen.end)] if chosen.role != "result" else chosen.end
-                if chosen.begin > begin and n_lines or chosen.begin > first:
-                    return Extent(self.before(begin, chosen.begin), min(line_end, stop) if stop > chosen.end else chosen.end, chosen)
-            tells = level < 7 or first < bound or (self.tells(k, first, last, n_lines > 0) and self.continues(k, first, end, n_lines > 0))
+                line_end = (
+                    self.layout.ends[self.layout.at(chosen.end)] if chosen.role != "result" else chosen.end
+                )
+                if (chosen.begin > begin and n_lines) or chosen.begin > first:
+                    return Extent(
+                        self.before(begin, chosen.begin),
+                        min(line_end, stop) if stop > chosen.end else chosen.end,
+                        chosen,
+                    )
+            tells = (
+                level < 7
+                or first < bound
+                or (self.tells(k, first, last, n_lines > 0) and self.continues(k, first, end, n_lines > 0))
+            )
             n_plain = 0 if tells else n_plain + 1
             if n_lines and n_plain > LOOK_AHEAD:
                 break
             n_lines += 1
             if (tells or n_lines == 1) and not self.layout.is_markup(k):
                 end = last
-            if self.marks[i].role == "proof" and self.patterns.finishes.search(self.text, max(first, last - 12), last):
+            if self.marks[i].role == "proof" and self.patterns.finishes.search(
+                self.text, max(first, last - 12), last
+            ):
                 break
         return Extent(end, end, None)
 
@@ -161,7 +179,7 @@ class Walker:
         """Return whether something else begins at line k."""
         mark = self.mark_at.get(self.layout.starts[k])
         return (
-            mark is not None and mark.role in ("question", "claim", "end", "answer")
+            (mark is not None and mark.role in ("question", "claim", "end", "answer"))
             or self.layout.is_rule(k)
             or self.layout.level(k) < 7
             or self.layout.closes(k)
@@ -201,7 +219,9 @@ class Walker:
             return True
         if not inside or not self.layout.is_apart(k):
             return True
-        return self.text[first] in "$\\" or bool(patterns.finishes.search(self.text, first, last)) and last - first < 20
+        return self.text[first] in "$\\" or (
+            bool(patterns.finishes.search(self.text, first, last)) and last - first < 20
+        )
 
     def continues(self, k: int, first: int, end: int, inside: bool) -> bool:
         """Return whether a paragraph goes on with the argument before it, which may have come to its end."""
@@ -222,7 +242,11 @@ class Walker:
 
     def settled(self, end: int) -> bool:
         """Return whether the line that ends at an offset names the answer."""
-        return bool(self.patterns.settles.search(self.text, max(self.layout.starts[self.layout.at(end - 1)], end - 60), end))
+        return bool(
+            self.patterns.settles.search(
+                self.text, max(self.layout.starts[self.layout.at(end - 1)], end - 60), end
+            )
+        )
 
     def concluded(self, end: int) -> bool:
         """Return whether the line that ends at an offset draws a conclusion or ends in a value."""
@@ -243,5 +267,3 @@ class Walker:
         if match is None and k and not self.layout.is_apart(k):
             match = NUMBER.match(self.text, *self.layout.range(k - 1))
         return (match.group(1, 2, 4), int(match.group(3))) if match else None
-
-

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stages.cot.answer import answer_within, is_whole, whole_answer
-from stages.cot.layout import Layout
-from stages.cot.patterns import Patterns
 from stages.checks.arithmetic import false_equations
 from stages.checks.choices import choice_faults
+from stages.cot.answer import answer_within, is_whole, whole_answer
 from stages.cot.choices import labels
+from stages.cot.layout import Layout
+from stages.cot.patterns import Patterns
 from stages.cot.question import BLANKS
 from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
@@ -22,7 +22,9 @@ from stages.cot.template import KINDS, Config, Draft, Reject, Template
 FINISH_CHARS = 24
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
 CODE_ANSWER_CHARS = 6000
-GOES_ON = re.compile(r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$")
+GOES_ON = re.compile(
+    r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
+)
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that stands in another file
 SUM = re.compile(r"[\d〇一二三四五六七八九十][^\n]*[=＝≈][^\n]*[\d〇一二三四五六七八九十]")
@@ -47,7 +49,9 @@ def judge(
     Args: text, in match characters; source, the same text as written.
     """
     solution = _without_finish(text, *draft.solution, patterns)
-    steps, cut = cut_steps(text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None))
+    steps, cut = cut_steps(
+        text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None)
+    )
     steps = [step for step in steps if not (layout.code_at(step[0]) and INCLUDES.search(text, *step))]
     answer, kinds = draft.answer, set(draft.kinds)
     if answer is None:
@@ -73,7 +77,9 @@ def judge(
         else:
             reason = wrong_fact(source, draft.question.range, steps, answer, layout)
         if not reason:
-            return Template(draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score)
+            return Template(
+                draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score
+            )
     end = max(draft.end, draft.solution[1], draft.question.end)
     return Reject(draft.question.start, end, reason)
 
@@ -122,7 +128,9 @@ def _flaw(
         return "few_steps"
     if draft.is_weak and _lists_questions(text, steps, layout, patterns):
         return "lists_questions"
-    if patterns.evades.match(text[slice(*answer)]) or patterns.evades.match(text[slice(*steps[0])]) and len(steps) <= config.min_steps:
+    if patterns.evades.match(text[slice(*answer)]) or (
+        patterns.evades.match(text[slice(*steps[0])]) and len(steps) <= config.min_steps
+    ):
         return "evasive"
     is_code = layout.code_at(answer[0]) is not None
     if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
@@ -144,7 +152,9 @@ def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Ran
     prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
     if false_equations("\n".join(line for line in prose.split("\n") if SUM.search(line))):
         return "wrong_arithmetic"
-    if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(source[slice(*question)], answer_text, prose):
+    if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(
+        source[slice(*question)], answer_text, prose
+    ):
         return "wrong_choice"
     return ""
 
@@ -171,9 +181,14 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
         asked = text[slice(*question.range)]
         return not patterns.defines.match(asked) or bool(patterns.asks.search(asked) or BLANKS.search(asked))
     searched = patterns.asks if question.is_marked else patterns.demands
-    return bool(
-        searched.search(text[slice(*question.range)]) or BLANKS.search(text, *question.range) or labels(text, *question.range)
-    ) or not question.is_marked
+    return (
+        bool(
+            searched.search(text[slice(*question.range)])
+            or BLANKS.search(text, *question.range)
+            or labels(text, *question.range)
+        )
+        or not question.is_marked
+    )
 
 
 def _argues(
@@ -193,14 +208,20 @@ def _argues(
     question, asked = draft.question, text[draft.question.start : draft.question.end]
     n_arguing = sum(bool(argues.search(text, *part)) for part in parts)
     if draft.role == "explanation" and not question.is_numbered:
-        if not (patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))) and n_arguing < 2:
+        if (
+            not (patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked)))
+            and n_arguing < 2
+        ):
             return False
     n_listed = sum(any(number.match(text, *part) for number in patterns.numbers) for part in parts)
     plain = question.is_exercise or bool(
         patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
     )
-    if (not plain or n_listed > 1) and not question.is_exercise and draft.role not in ("open", "proof") and (
-        n_arguing < 2 and not kinds & {"answer", "boxed"}
+    if (
+        (not plain or n_listed > 1)
+        and not question.is_exercise
+        and draft.role not in ("open", "proof")
+        and (n_arguing < 2 and not kinds & {"answer", "boxed"})
     ):
         n_sums = sum(bool(computes.search(text, *part)) for part in parts)
         if n_sums < 2 or not (plain or question.is_numbered):
@@ -210,7 +231,9 @@ def _argues(
         if n_sums < 2 and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts)):
             return False
     strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
-    if strong and (draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"} or n_arguing >= 2):
+    if strong and (
+        (draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"}) or n_arguing >= 2
+    ):
         return True
     n_reasoning = sum(bool(argues.search(text, *part) or computes.search(text, *part)) for part in parts)
     if draft.role == "answer" and draft.answer is None and n_arguing == 0:

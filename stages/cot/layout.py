@@ -1,7 +1,7 @@
 """Lines of one document and what each is: heading, code, rule, option, mark-up, quotation.
 
-Takes a text in match characters and its decoded view; a kernel finds the lines, and a line is read when it is asked for.
-All offsets are code points of the text.
+Takes a text in match characters and its decoded view; a kernel finds the lines, and a line is read when it is
+asked for. All offsets are code points of the text.
 """
 
 from __future__ import annotations
@@ -24,18 +24,25 @@ BOLD = re.compile(r"(?:\*\*|__)[^*_\n]{1,80}(?:\*\*|__)[:：]?$")
 RULE = re.compile(r"(?:[-*_=]\s?){3,}$")
 COMMENT = re.compile(r"<!--.*-->$")
 OPTION = re.compile(
-    r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`", re.I
+    r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`",
+    re.I,
 )
 TAG = re.compile(
-    r"</?[a-z][^<>\n]*>|^:[a-z_]+:(?:`[^`]*`)?|<!--.*?-->|\{[%{<][^{}\n]*[%}>]\}|`r [a-z]+\(\)`|:{3,}.*|!\[[^\]\n]*\]\([^)\n]*\)"
+    r"</?[a-z][^<>\n]*>|^:[a-z_]+:(?:`[^`]*`)?|<!--.*?-->|\{[%{<][^{}\n]*[%}>]\}|`r [a-z]+\(\)`|:{3,}.*|"
+    r"!\[[^\]\n]*\]\([^)\n]*\)"
 )
 LABEL = re.compile(
     r".{0,12}(?:点击|展开|查看|显示|答案|解答|解析|提示|show|reveal|click|hint|solutions?|answers?|explanation).{0,12}$"
 )
 MARKUP_CHARS = 400
 TITLE_CHARS = 80
-FOLD = re.compile(r"(?:>\s?)*(?:<(?:details|blockquote|summary)\b|\{%-?\s*(?:hint|fold|spoiler|details|cut)|:{3,}\s?\w|\?\?\?\+?\s|`r [a-z]*begin)")
-CLOSING = re.compile(r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\))")
+FOLD = re.compile(
+    r"(?:>\s?)*(?:<(?:details|blockquote|summary)\b|\{%-?\s*(?:hint|fold|spoiler|details|cut)|"
+    r":{3,}\s?\w|\?\?\?\+?\s|`r [a-z]*begin)"
+)
+CLOSING = re.compile(
+    r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\))"
+)
 LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5}
 
 
@@ -44,8 +51,8 @@ def find_lines(codes, classes, start, end):  # type: ignore[no-untyped-def]  # n
     """Find the lines of a text that have a visible character.
 
     Args: codes, uint32, and classes, uint8, of the decoded view; start, end, of the text in them.
-    Returns: int32 (n_lines, 4): start and end of the visible part, relative to the text; number of line breaks since the
-    line before; first visible character.
+    Returns: int32 (n_lines, 4): start and end of the visible part, relative to the text; number of line breaks since
+    the line before; first visible character.
     """
     lines = np.empty((64, 4), np.int32)
     n_lines = n_breaks = 0
@@ -114,7 +121,12 @@ class Layout:
             match = HEADING.match(self.text, start, end)
             if match:
                 return len(match.group(1)) if match.group(1) else LEVELS[match.group(2)]
-        elif k + 1 < len(self.starts) and self.breaks[k + 1] == 1 and self.text[self.starts[k + 1]] in "=-" and self.is_rule(k + 1):
+        elif (
+            k + 1 < len(self.starts)
+            and self.breaks[k + 1] == 1
+            and self.text[self.starts[k + 1]] in "=-"
+            and self.is_rule(k + 1)
+        ):
             return 2 if end - start < TITLE_CHARS else NO_HEADING
         elif first in "*_" and BOLD.match(self.text, start, end):
             return 7

@@ -10,21 +10,27 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
+from stages.cot.choices import labels
 from stages.cot.detect import Mark
 from stages.cot.extent import Extent, Walker
 from stages.cot.judge import judge
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.choices import labels
 from stages.cot.question import BLANKS, EXAMPLE, Asker, Question
 from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
 from stages.cot.unmarked import divide
 
-MARKUP = re.compile(r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`}]{1,3}|\{[.#][^{}\n]{1,60}\}|[ \t\u3000])*")  # after a mark
-BEFORE = re.compile(r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|\\(?:textbf|textit|emph|bf|heiti|noindent|paragraph\*?)\s?|[*_#>`{【\[〖（(]|[ \t\u3000])+$")  # before a mark
+MARKUP = re.compile(
+    r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`}]{1,3}|\{[.#][^{}\n]{1,60}\}|[ \t\u3000])*"
+)  # after a mark
+BEFORE = re.compile(
+    r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|"
+    r"\\(?:textbf|textit|emph|bf|heiti|noindent|paragraph\*?)\s?|[*_#>`{【\[〖（(]|[ \t\u3000])+$"
+)  # before a mark
 BEFORE_CHARS = 24
 SIDE_ANSWER_CHARS = 400  # at most, between an answer and an explanation that follows it
+NEXT_ANSWER_CHARS = 200  # at most, between a short line and the answer that follows it
 SHORT_CHARS = 30
 SHORT_ANSWER_CHARS = 90
 ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
@@ -33,7 +39,9 @@ LISTS = re.compile(r"exercises|problems|questions|练习|习题|思考")  # head
 PLAN_CHARS = 2000
 MARKS_BACK = 12  # at most, between a solution and the mark of its question
 MANY = 60  # sentences: any of a question may ask
-FAILS = re.compile(r"报错|失败|错误|异常|无法|不能|不会|超时|崩溃|没有响应|error|fail|exception|crash|cannot|can't|not work")
+FAILS = re.compile(
+    r"报错|失败|错误|异常|无法|不能|不会|超时|崩溃|没有响应|error|fail|exception|crash|cannot|can't|not work"
+)
 REMEDY = re.compile(r"解决|原因")
 COMMAND = re.compile(r"(?:\{?\\[a-z]{2,12}\s?)+\Z")
 NAMES = re.compile(r"[是为选]|(?<![a-z])(?:is|be|equals)(?![a-z])")
@@ -58,17 +66,27 @@ class Page:
         config: Config,
         stop_words: frozenset[str],
     ) -> None:
-        self.text, self.source, self.layout, self.patterns, self.config = text, source, layout, patterns, config
+        self.text, self.source, self.layout, self.patterns, self.config = (
+            text,
+            source,
+            layout,
+            patterns,
+            config,
+        )
         self.stop_words = stop_words
         self.marks = [
             mark._replace(begin=self.command_begin(mark), end=self.label_end(mark))
             for mark in marks
-            if not layout.code_at(mark.start) and not text.startswith("<!--", mark.begin)
-            and not self.in_example(mark) and not self.is_word(mark, marks)
+            if not layout.code_at(mark.start)
+            and not text.startswith("<!--", mark.begin)
+            and not self.in_example(mark)
+            and not self.is_word(mark, marks)
         ]
         self.marks = [mark for mark in self.marks if self.stands_apart(mark)]
         if not any(mark.role == "question" and text[mark.start] in "q问" for mark in self.marks):
-            self.marks = [mark for mark in self.marks if text[mark.start : mark.start + 2].strip("*_: ：") != "a"]
+            self.marks = [
+                mark for mark in self.marks if text[mark.start : mark.start + 2].strip("*_: ：") != "a"
+            ]
         self.begins = [mark.begin for mark in self.marks]
         self.begin_before = [-1]  # for each mark, and the end: the last mark before it that begins a solution
         for k, mark in enumerate(self.marks):
@@ -86,7 +104,10 @@ class Page:
 
     def stands_apart(self, mark: Mark) -> bool:
         """Return whether a mark that is a single letter, `Q:`, begins a line, or follows a question."""
-        if self.text[mark.start : mark.start + 1] not in "qa" or self.text[mark.start : mark.start + 2].isalpha():
+        if (
+            self.text[mark.start : mark.start + 1] not in "qa"
+            or self.text[mark.start : mark.start + 2].isalpha()
+        ):
             return True
         k = self.layout.at(mark.begin)
         before = self.text[max(0, mark.begin - 3) : mark.begin].rstrip()
@@ -130,7 +151,9 @@ class Page:
             draft = self.draft(i, floor) if mark.begin >= floor else None
             if draft is None:
                 continue
-            outcome = judge(self.text, self.source, draft, self.layout, self.patterns, self.config, self.stop_words)
+            outcome = judge(
+                self.text, self.source, draft, self.layout, self.patterns, self.config, self.stop_words
+            )
             if isinstance(outcome, Template):
                 templates.append(outcome)
                 floor = max(draft.end, outcome.answer[1], outcome.steps[-1][1])
@@ -166,18 +189,28 @@ class Page:
         return draft
 
     def may_follow(self, i: int, question: Question) -> bool:
-        """Return whether a mark may begin the solution of a question; without a mark of its own it needs a plain one."""
+        """Return whether a mark may begin the solution of a question; an unmarked one must ask in plain words."""
         mark, text = self.marks[i], self.text[question.start : question.end]
-        if question.is_marked and not question.is_example and (question.is_numbered or question.is_claim or question.is_exercise):
+        if (
+            question.is_marked
+            and not question.is_example
+            and (question.is_numbered or question.is_claim or question.is_exercise)
+        ):
             return mark.role != "answer" or self.is_label(mark)
         if question.is_marked and mark.role != "explanation" and not self.asker.asks(*question.range):
             return False
-        demands = bool(BLANKS.search(text)) or self.asker.demands(*question.range) or bool(labels(text, 0, len(text)))
+        demands = (
+            bool(BLANKS.search(text))
+            or self.asker.demands(*question.range)
+            or bool(labels(text, 0, len(text)))
+        )
         if question.is_example and not demands:
             return False
         if question.is_marked and not (question.is_numbered or question.is_claim or question.is_exercise):
-            if question.is_headed and self.level_at(mark) < NO_HEADING and (
-                REMEDY.match(self.text, mark.start) and FAILS.search(text)
+            if (
+                question.is_headed
+                and self.level_at(mark) < NO_HEADING
+                and (REMEDY.match(self.text, mark.start) and FAILS.search(text))
             ):
                 return True
             if not demands and mark.role == "explanation":
@@ -196,7 +229,11 @@ class Page:
     def is_plan(self, i: int) -> bool:
         """Return whether the solution proper follows an explanation, as in `Strategy`, `Solution`."""
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
-        return following is not None and following.role == "solution" and following.begin - self.marks[i].end < PLAN_CHARS
+        return (
+            following is not None
+            and following.role == "solution"
+            and following.begin - self.marks[i].end < PLAN_CHARS
+        )
 
     def is_label(self, mark: Mark) -> bool:
         """Return whether a mark is a label, `Answer:`, not a part of a sentence, `the answer is`."""
@@ -247,9 +284,17 @@ class Page:
                 return True
             if after.role == "answer":
                 return not self.text[mark.end : after.begin].strip("#*_ \n")
-            return after.role != "step" and after.begin - mark.end <= SIDE_ANSWER_CHARS and self.is_short(mark, after)
+            return (
+                after.role != "step"
+                and after.begin - mark.end <= SIDE_ANSWER_CHARS
+                and self.is_short(mark, after)
+            )
         between = self.text[mark.end : after.begin]
-        return mark.role in ("solution", "explanation") and after.role != "step" and not any(map(str.isalnum, between))
+        return (
+            mark.role in ("solution", "explanation")
+            and after.role != "step"
+            and not any(map(str.isalnum, between))
+        )
 
     def is_short(self, mark: Mark, after: Mark) -> bool:
         """Return whether between two marks there are no more than two lines, without reasoning."""
@@ -273,10 +318,17 @@ class Page:
         is_long = end - start > SHORT_CHARS
         if is_long and not (self.layout.is_apart(k + 1) and self.text[end - 1] in ".。!！)）"):
             return None
-        if start >= end or end - start > SHORT_ANSWER_CHARS or self.patterns.argues.search(self.text, start, end):
+        if (
+            start >= end
+            or end - start > SHORT_ANSWER_CHARS
+            or self.patterns.argues.search(self.text, start, end)
+        ):
             return None
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
-        if following and following.begin < end and following.role != "answer":
+        if following and (
+            following.role == "result"
+            or following.begin < (end + NEXT_ANSWER_CHARS if following.role == "answer" else end)
+        ):
             return None
         return self.without_emphasis(start, end)
 
@@ -294,7 +346,12 @@ class Page:
         if code:
             return code
         listed = self.layout.starts[k] >= mark.end
-        while listed and k + 1 < len(self.layout) and not self.layout.is_apart(k + 1) and self.layout.ends[k + 1] <= limit:
+        while (
+            listed
+            and k + 1 < len(self.layout)
+            and not self.layout.is_apart(k + 1)
+            and self.layout.ends[k + 1] <= limit
+        ):
             if self.text[self.layout.starts[k + 1]] not in "-*+" or self.walker.is_boundary(k + 1):
                 break
             k, end = k + 1, self.layout.ends[k + 1]
@@ -324,10 +381,12 @@ class Page:
         """Return the question before mark i, marked or not, or None."""
         mark = self.marks[i]
         found = self.marked_question(i, floor)
-        if found or mark.role in ("step", "open") and self.near_end(i):
+        if found or (mark.role in ("step", "open") and self.near_end(i)):
             return found
         before = self.marks[i - 1] if i else mark
-        is_side = before.role == "answer" and floor <= before.begin and mark.begin - before.end <= SIDE_ANSWER_CHARS
+        is_side = (
+            before.role == "answer" and floor <= before.begin and mark.begin - before.end <= SIDE_ANSWER_CHARS
+        )
         is_plan = before.role == "explanation" and floor <= before.begin and i > 0 and mark.role == "solution"
         limit = before.begin if is_plan or (is_side and mark.role != "answer") else mark.begin
         if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
@@ -343,7 +402,11 @@ class Page:
         An answer or a plan between question and solution is passed over.
         """
         k = i - 1
-        while k >= max(0, i - 2) and self.marks[k].role in ("answer", "explanation") and self.marks[k].role != self.marks[i].role:
+        while (
+            k >= max(0, i - 2)
+            and self.marks[k].role in ("answer", "explanation")
+            and self.marks[k].role != self.marks[i].role
+        ):
             k -= 1
         k = self.begin_before[k + 1]
         return self.marks[k].end if k >= 0 else 0
@@ -394,17 +457,21 @@ class Page:
         return any(self.layout.is_rule(k) for k, _, _ in self.layout.within(start, stop))
 
     def draft_result(self, mark: Mark, floor: int) -> Draft | None:
-        """Return a solution in the format of GSM8K without marks, or None: a question, lines, the result after `####`."""
+        """Return a solution in the format of GSM8K without marks: a question, lines, the result after `####`."""
         layout, low = self.layout, max(floor, mark.begin - self.config.max_solution_chars)
         for k in range(layout.at(mark.begin) - 1, -1, -1):
             start, end = layout.range(k)
             if start < low or layout.level(k) < 7 or layout.code_at(start):
                 return None
-            stop = max((b for a, b in sentences(self.text, start, end) if self.text[b - 1] in "?？"), default=0)
+            stop = max(
+                (b for a, b in sentences(self.text, start, end) if self.text[b - 1] in "?？"), default=0
+            )
             if stop:
                 asked = next((m for m in self.marks_within(start, stop) if m.role in ASKED_BY), None)
                 question = Question(*trim(self.text, asked.end if asked else start, stop), asked is not None)
-                draft = Draft(question, trim(self.text, stop, mark.begin), role="result", floor=mark.end, end=mark.end)
+                draft = Draft(
+                    question, trim(self.text, stop, mark.begin), role="result", floor=mark.end, end=mark.end
+                )
                 draft.answer, draft.named = trim(self.text, mark.start + 4, mark.end), True
                 draft.kinds.add("answer")
                 return draft
@@ -424,8 +491,12 @@ class Page:
         """Return a chain of thought between tags, with the answer after it."""
         mark = self.marks[i]
         stop = mark.end + self.config.max_solution_chars
-        closing = next((after for after in self.marks_from(i + 1, stop) if after.role in ("open", "close")), None)
-        draft = Draft(question, (mark.end, mark.end), role="open", floor=mark.end, end=mark.end, kinds={"tags"})
+        closing = next(
+            (after for after in self.marks_from(i + 1, stop) if after.role in ("open", "close")), None
+        )
+        draft = Draft(
+            question, (mark.end, mark.end), role="open", floor=mark.end, end=mark.end, kinds={"tags"}
+        )
         if closing is None or closing.role != "close":
             return draft
         draft.solution = trim(self.text, mark.end, closing.begin)
@@ -448,11 +519,17 @@ class Page:
         headed = self.level_at(mark) < NO_HEADING
         numbered = any(map(str.isdecimal, self.text[mark.start : mark.end]))
         labelled = self.text[mark.start : mark.end].rstrip("*_ ")[-1:] in ":："
-        if mark.role == "claim" or EXAMPLE.match(self.text, mark.start) or not (headed or numbered or labelled):
+        if (
+            mark.role == "claim"
+            or EXAMPLE.match(self.text, mark.start)
+            or not (headed or numbered or labelled)
+        ):
             return None
         if not numbered and LISTS.match(self.text, mark.start):
             return None
-        stop = min(len(self.text), mark.begin + self.config.max_question_chars + self.config.max_solution_chars)
+        stop = min(
+            len(self.text), mark.begin + self.config.max_question_chars + self.config.max_solution_chars
+        )
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
         taken = following is not None and following.begin < stop and following.role in BEGINS
         if following:

@@ -19,8 +19,8 @@ ROLES = (
     "question", "claim", "solution", "proof", "explanation", "answer", "step", "open", "close", "result", "end",
 )  # fmt: skip
 SIGNS = (
-    "computes", "argues", "plans", "asks", "demands", "concludes", "finishes", "settles", "evades", "defines", "resumes",
-    "starts", "clauses", "number",
+    "computes", "argues", "plans", "asks", "demands", "concludes", "finishes", "settles", "evades", "defines",
+    "resumes", "starts", "clauses", "number",
 )  # fmt: skip
 
 

@@ -19,7 +19,9 @@ LOOK_BACK_CHARS = 1500  # of an unmarked question
 AFTER_CHARS = 400  # at most, between the sentence that asks and the solution
 LOOK_BACK = 3  # paragraphs before an unmarked question's solution
 EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and output
-ITEM = re.compile(r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)")
+ITEM = re.compile(
+    r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)"
+)
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
 BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
 PROVES = re.compile(r"证明|求证|prove|show that")
@@ -30,9 +32,12 @@ EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
 
 
 class Question(NamedTuple):
-    """A question. is_marked: its author marked it. is_numbered: the mark has a number. is_headed: the mark is a heading. is_claim: a theorem. is_example: its mark may begin an example of
-    anything, so that it must ask. is_exercise: its mark is used for exercises only. is_turn: a
-    turn of a chat."""
+    """A question, and what its mark, if it has one, is.
+
+    is_numbered: it has a number. is_headed: it is a heading. is_claim: of a theorem. is_example: it may begin an
+    example of anything, so that the question must ask. is_exercise: it is used for exercises only. is_turn: of a turn
+    of a chat.
+    """
 
     start: int
     end: int
@@ -59,7 +64,11 @@ class Asker:
     def asks(self, start: int, end: int) -> bool:
         """Return whether a text that its author marked as a question asks something or states a task."""
         text = self.text
-        return bool(self.patterns.asks.search(text, start, end) or BLANKS.search(text, start, end) or labels(text, start, end))
+        return bool(
+            self.patterns.asks.search(text, start, end)
+            or BLANKS.search(text, start, end)
+            or labels(text, start, end)
+        )
 
     def demands(self, start: int, end: int, n_last: int = 2) -> bool:
         """Return whether one of the last sentences of prose, or the first one, asks something in plain words."""
@@ -103,17 +112,36 @@ class Asker:
         """Return the question after its mark, up to an offset."""
         start, end = self.clean(mark.end, stop)
         word = self.text[mark.start : mark.end]
-        number = any(map(str.isdecimal, word)) or any(char in "一二三四五六七八九十①②③④⑤" for char in word[1:4])
+        number = any(map(str.isdecimal, word)) or any(
+            char in "一二三四五六七八九十①②③④⑤" for char in word[1:4]
+        )
         k = self.layout.at(mark.begin)
-        headed = k < len(self.layout) and self.layout.starts[k] == mark.begin and self.layout.level(k) < NO_HEADING
-        return Question(start, end, True, number, headed, mark.role == "claim", bool(EXAMPLE.match(word)), bool(EXERCISE.match(word)), bool(CHAT.match(word)))
+        headed = (
+            k < len(self.layout) and self.layout.starts[k] == mark.begin and self.layout.level(k) < NO_HEADING
+        )
+        return Question(
+            start,
+            end,
+            True,
+            number,
+            headed,
+            mark.role == "claim",
+            bool(EXAMPLE.match(word)),
+            bool(EXERCISE.match(word)),
+            bool(CHAT.match(word)),
+        )
 
     def before(self, limit: int, floor: int, is_claim: bool = False) -> Question | None:
         """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
         low = max(floor, limit - LOOK_BACK_CHARS)
         layout = self.layout
         last = layout.at(limit) - (0 if self.starts_inside(limit) else 1)
-        while last >= 0 and layout.starts[last] >= low and self.is_furniture(last) and layout.ends[last] <= limit:
+        while (
+            last >= 0
+            and layout.starts[last] >= low
+            and self.is_furniture(last)
+            and layout.ends[last] <= limit
+        ):
             last -= 1
         if last < 0 or layout.ends[last] <= low:
             return None
@@ -177,7 +205,9 @@ class Asker:
         start, end = self.layout.range(k)
         words = SECTION_NUMBER.match(self.text, start, end)
         title = (words.end() if words else start), end
-        heading_asks = title[0] < title[1] and bool(self.patterns.demands.search(self.text[title[0] : title[1]]))
+        heading_asks = title[0] < title[1] and bool(
+            self.patterns.demands.search(self.text[title[0] : title[1]])
+        )
         if heading_asks:
             return self.checked(title[0], limit, title[0])
         begin = self.layout.starts[first] if first > k else limit
@@ -198,4 +228,3 @@ class Asker:
         if self.defines(start, end) and not self.text[start:end].rstrip("*_ ").endswith(("?", "？")):
             return None
         return Question(start, end, False, number is not None)
-

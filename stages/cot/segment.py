@@ -20,7 +20,9 @@ Range = tuple[int, int]
 BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
 LINE = re.compile(rf"\S(?:[^{BREAKS}]*\S)?")
 COMMENT = re.compile(r"<!--.*-->$")
-SENTENCE_END = re.compile(r"[。！？；．][”’」』）)\"]*|(?<!\d\s)[.!?;][\"')\]]*(?=\s|$)|(?<=\d\s)[.!?;](?=\s\D|$)")
+SENTENCE_END = re.compile(
+    r"[。！？；．][”’」』）)\"]*|(?<!\d\s)[.!?;][\"')\]]*(?=\s|$)|(?<=\d\s)[.!?;](?=\s\D|$)"
+)
 PAIRED = (("\\begin", "\\end"), ("\\[", "\\]"))  # of displayed formulas
 MAY_NUMBER = re.compile(r"[-*_#> \t【\[]*[\d(（第步s①-⑳]")
 HEADER_ROLES = ("solution", "proof", "explanation", "answer")
@@ -72,7 +74,9 @@ def cut_steps(
     if starts:
         pieces, cut = _numbered_steps(text, prose, starts, patterns), "numbered"
     else:
-        pieces = [line for a, b in prose for line in lines(text, a, b) if not _is_header(text, *line, patterns)]
+        pieces = [
+            line for a, b in prose for line in lines(text, a, b) if not _is_header(text, *line, patterns)
+        ]
         pieces, cut = _merge_short(text, _unwrap(text, pieces)), "lines"
         if len(pieces) + len(blocks) < 2:
             parts = [part for a, b in prose for part in sentences(text, a, b)]
@@ -106,7 +110,11 @@ def _clauses(text: str, start: int, end: int, patterns: Patterns) -> list[Range]
 def _is_header(text: str, start: int, end: int, patterns: Patterns) -> bool:
     """Whether a line is a heading, or consists of a solution mark alone."""
     mark = patterns.marks.match(text, start)
-    is_mark = mark is not None and mark.lastgroup in HEADER_ROLES and not any(map(str.isalnum, text[mark.end() : end]))
+    is_mark = (
+        mark is not None
+        and mark.lastgroup in HEADER_ROLES
+        and not any(map(str.isalnum, text[mark.end() : end]))
+    )
     return is_mark or bool(HEADING.match(text, start, end))
 
 
@@ -167,7 +175,11 @@ def _unwrap(text: str, ranges: Iterable[Range]) -> list[Range]:
 
 def _goes_on(text: str, begin: int, end: int, first: int) -> bool:
     """Whether the line that begins at first continues the step before it."""
-    if text.count("$", begin, end) % 2 and "\n" not in text[end:first] and text.find("$", first, first + WRAP_CHARS) >= 0:
+    if (
+        text.count("$", begin, end) % 2
+        and "\n" not in text[end:first]
+        and text.find("$", first, first + WRAP_CHARS) >= 0
+    ):
         return True  # the end of a sentence inside a formula
     if text.count("$$", begin, end) % 2 or (text[end - 1] in ":：" and text.startswith("$", first)):
         return True

@@ -93,9 +93,9 @@ class Reject(NamedTuple):
 class Draft:
     """A candidate during parsing: question and solution, the answer if one is marked, and the evidence.
 
-    role: of the mark that begins the solution; `unmarked` if there is none. end: offset at which parsing continues if it
-    becomes a template; floor: if it is rejected. named: the answer has a mark after the solution. is_headed: the solution has a heading.
-    is_cut: it is longer than the limit.
+    role: of the mark that begins the solution; `unmarked` if there is none. end: offset at which parsing continues if
+    it becomes a template; floor: if it is rejected. named: the answer has a mark after the solution. is_headed: the
+    solution has a heading. is_cut: it is longer than the limit.
     """
 
     question: Question

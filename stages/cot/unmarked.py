@@ -11,15 +11,20 @@ from stages.cot.segment import sentences
 
 MAX_QUESTION_LINES = 40
 
-def divide(text: str, start: int, stop: int, layout: Layout, patterns: Patterns, headed: bool, folded: bool) -> int | None:
+
+def divide(
+    text: str, start: int, stop: int, layout: Layout, patterns: Patterns, headed: bool, folded: bool
+) -> int | None:
     """Return the offset at which the solution of a question begins, or None.
 
-    Args: start, stop: offsets of the question and of what follows question and solution; headed, whether a heading marks
-    the question, so that a further heading ends it; folded, whether only a folded part may.
+    Args: start, stop: offsets of the question and of what follows question and solution; headed, whether a heading
+    marks the question, so that a further heading ends it; folded, whether only a folded part may.
     """
     asked: int | None = None  # the end of the last sentence that asks
     if headed and not folded:
-        inner = [k for k, _, _ in layout.within(start, stop) if layout.level(k) < 7 and layout.starts[k] >= start]
+        inner = [
+            k for k, _, _ in layout.within(start, stop) if layout.level(k) < 7 and layout.starts[k] >= start
+        ]
         if inner and not layout.code_at(layout.starts[inner[0]]):
             return layout.ends[inner[0]] if layout.ends[inner[0]] < stop else None
     for n, (k, first, last) in enumerate(layout.within(start, stop)):
@@ -58,9 +63,8 @@ def divide(text: str, start: int, stop: int, layout: Layout, patterns: Patterns,
                 return first
     return None
 
+
 def _options_follow(layout: Layout, place: int, stop: int) -> bool:
     """Whether choices follow code."""
     k = layout.at(place)
     return k < len(layout) and layout.starts[k] < stop and layout.is_option(k)
-
-__all__ = ["divide", "trim"]

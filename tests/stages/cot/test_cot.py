@@ -259,13 +259,15 @@ FORMS = {
     "\\textbf{例题：} 求 $y=x^2$ 在 $x=1$ 处的导数。\n\n\\textbf{解：} 因为 $y'=2x$，所以 $y'(1)=2$。": "2",
     "\\begin{exercise}\nShow that the square of an odd number is odd.\n\\end{exercise}\n\\begin{solution}\n"
     "Let $n=2k+1$. Then $n^2=4k^2+4k+1$. Hence $n^2$ is odd.\n\\end{solution}": "Hence $n^2$ is odd.",
-    "## 题目描述\n\n给定一个整数数组，返回最大值。\n\n## 解题思路\n\n我们遍历数组，因为只需比较一次，如果更大则更新。\n\n"
+    "## 题目描述\n\n给定一个整数数组，返回最大值。\n\n## 解题思路\n\n我们遍历数组，因为只需比较一次，"
+    "如果更大则更新。\n\n"
     "```python\ndef most(a):\n    return max(a)\n```": "```python\ndef most(a):\n    return max(a)\n```",
 }
 """Forms that exams, harnesses, chats and textbooks use -> the answer."""
 
 REJECTED = {
-    "题目：小明有3个苹果，又买了4个，一共有几个？\n解：一共有3+4=9（个）。\n因为没有吃掉，所以是9个。\n答：9个。": "wrong_arithmetic",
+    "题目：小明有3个苹果，又买了4个，一共有几个？\n解：一共有3+4=9（个）。\n因为没有吃掉，所以是9个。\n"
+    "答：9个。": "wrong_arithmetic",
     "1. 1+1等于多少？（ ）\nA. 1\nB. 2\n【解析】因为1+1=2，故选B。\n【答案】A": "wrong_choice",
     "题目：求1到100的和。\n解答：略，见教材，因为显然。\n答案：见附录": "evasive",
     "例1 求方程的解。\n解：因为 $x=1$，\n所以得 $x$ 满足方程。\n答案：$\\frac{1": "cut_formula",

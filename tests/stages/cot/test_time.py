@@ -13,8 +13,10 @@ from stages.cot import STAGE
 SHAPES = (
     "Q: a?\nA: b\n", "解：\n", "解：x\n", "【解答】x。", "Q: a.\nBecause b.\n", "Step 1: x\n", "#### 5\n",
     "x?\n#### 5\n",
-    "问：甲？\n答：乙\n", "<think>\n", "Q:\n", "例1 求x。\n", "# Problem 1\n", "【分析】x。", "Strategy: x\n", "Example 1:\n",
-    "<|im_start|>user\n", "\\begin{proof}\n", "A. x\n答案：A\n", "### 1. x?\n", "Question: what is it?\nSolution: x\n", "例1 求x。\n解：x=1\n",
+    "问：甲？\n答：乙\n", "<think>\n", "Q:\n", "例1 求x。\n", "# Problem 1\n", "【分析】x。", 
+    "Strategy: x\n", "Example 1:\n",
+    "<|im_start|>user\n", "\\begin{proof}\n", "A. x\n答案：A\n", "### 1. x?\n",
+    "Question: what is it?\nSolution: x\n", "例1 求x。\n解：x=1\n",
 )  # fmt: skip
 
 
