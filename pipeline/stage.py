@@ -375,6 +375,7 @@ class Derive:
     rows(table): kept documents (doc_id, parent_id, language, domain, license, meta) -> one row of `schema` for each.
     data(config): files that it loads; their digests enter the names of the shards.
     provenance: who wrote the text of its documents, such as `LLM`; None for that of the parent.
+    counted: text columns of `schema` by which the report counts the rows; it measures the diversity of the last one.
     """
 
     name: str
@@ -387,6 +388,7 @@ class Derive:
     rows: Callable[[pa.Table], pa.Table] | None = None
     data: Callable[[Any], list[str]] | None = None
     provenance: str | None = None
+    counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from pipeline.release.facts import ShardFacts
 from pipeline.release.files import FileReport
 from pipeline.release.placement import Placement
 from pipeline.release.write import ShardReport
+from pipeline.report.part_numbers import part_numbers
 from pipeline.report.profile import Profile, merge
 from pipeline.report.release_numbers import Tally
 from pipeline.report.script_shares import script_rows
@@ -126,6 +128,7 @@ def report_numbers(
         "licenses": license_rows(
             [(s.source, report) for s, report in zip(session.shards, shards, strict=True)]
         ),
+        "parts": [msgspec.to_builtins(part) for part in part_numbers(report.parts for report in shards)],
         "scripts": script_rows([s.languages for s in shards], release_labels(run)),
         "steps": [
             {

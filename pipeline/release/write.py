@@ -21,6 +21,7 @@ from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.release.files import FileReport, put_table
 from pipeline.release.placement import Output
 from pipeline.release.work_folder import WorkFolder
+from pipeline.report.part_numbers import Tallies, tally_part
 from pipeline.report.script_shares import tally_languages
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL, ROW
@@ -49,6 +50,7 @@ class ShardReport:
     """Counts of what one shard contributed to a release.
 
     licenses: license -> documents and tokens. languages: label as it was read -> documents, characters and tokens.
+    parts: derived documents in parts of their own, see `part_numbers`.
     """
 
     ordinal: int
@@ -57,6 +59,7 @@ class ShardReport:
     text_bytes: int
     peak_rss: int
     languages: dict[str, list[int]]
+    parts: Tallies
 
 
 def write_shard(task: WriteTask) -> ShardReport:
@@ -71,6 +74,7 @@ def write_shard(task: WriteTask) -> ShardReport:
     rows = np.flatnonzero(kept.keep)
     texts = edited_texts(task, columns, kept.keep)
     table = data_table(task, columns, rows, texts)
+    parts: Tallies = {}
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))
     for i, output in enumerate(task.outputs):
@@ -82,7 +86,12 @@ def write_shard(task: WriteTask) -> ShardReport:
         chosen = table.take(pa.array(local[mine[ROW].to_numpy()]))
         if output.is_part:
             meta = columns["meta"].take(pa.array(mine[ROW].to_numpy()))
-            chosen = part_rows(task.layout.modules[shard.source], chosen.append_column("meta", meta))
+            module = task.layout.modules[shard.source]
+            tokens = chosen["n_tokens"].fill_null(0).to_pylist()
+            chosen = part_rows(module, chosen.append_column("meta", meta))
+            derive: Derive = importlib.import_module(module).DERIVE
+            if derive.part and derive.counted:
+                parts |= tally_part(derive.part, derive.counted, chosen, tokens)
         chosen = chosen.append_column("position", mine["position"])
         write_exchange(
             task.store,
@@ -99,7 +108,7 @@ def write_shard(task: WriteTask) -> ShardReport:
         count[1] += n_tokens
     language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
     counts = tally_languages(language, table)
-    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts)
+    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts, parts)
 
 
 def part_rows(module: str, documents: pa.Table) -> pa.Table:

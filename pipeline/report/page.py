@@ -13,7 +13,7 @@ from pipeline.report.held import HeldNumbers, group_rows, held_rows
 from pipeline.report.markdown import share
 from pipeline.report.profile import MAX_GROUPS
 from pipeline.report.release_numbers import ReleaseNumbers, present
-from pipeline.report.shown import license_rows, mix_rows
+from pipeline.report.shown import diversity_rows, license_rows, mix_rows, value_rows
 from pipeline.report.tables import (
     kinds_table,
     language_table,
@@ -71,7 +71,8 @@ def page(numbers: ReleaseNumbers, held: HeldNumbers | None = None) -> str:
     sections = [
         *head(numbers), *funnel_parts(numbers), *language_parts(numbers), *held_parts(held), *source_parts(numbers),
         *quality_parts(numbers), *scorer_parts(numbers), *copies_parts(numbers), *threshold_parts(numbers),
-        *domain_parts(numbers), *mix_parts(numbers), *license_parts(numbers), *making_parts(numbers),
+        *domain_parts(numbers), *derived_parts(numbers), *mix_parts(numbers), *license_parts(numbers),
+        *making_parts(numbers),
     ]  # fmt: skip
     body, title = "\n".join(sections), html.escape(numbers.name)
     return (
@@ -324,6 +325,20 @@ def domain_parts(numbers: ReleaseNumbers) -> list[str]:
     n = min(len(domains), SHOWN_DOMAINS)
     note = f"The largest {n} of {len(domains)}." if len(domains) > n else ""
     return section("Domains", svg(lambda axes: draw_domains(axes, domains, n), 8, 0.32 * n + 1.2), note=note)
+
+
+def derived_parts(numbers: ReleaseNumbers) -> list[str]:
+    """Diversity of derived documents by language, domain and class, and their most frequent values."""
+    parts = []
+    for part in numbers.parts:
+        note = (
+            f"Effective: how many equally frequent {part.column}s would be as diverse. A mix can limit the share of "
+            "those that are too frequent."
+        )
+        parts += section(
+            f"{part.part}/: diversity", table(*diversity_rows(part)), table(*value_rows(part)), note=note
+        )
+    return parts
 
 
 def mix_parts(numbers: ReleaseNumbers) -> list[str]:

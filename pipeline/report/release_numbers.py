@@ -168,6 +168,40 @@ class LicenseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[str]
 
 
+class PartGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Derived documents of a language, domain or class, and how diverse they are in a column.
+
+    by: `all`, `language`, `domain` or a counted column. values: distinct ones. effective: how many equally frequent
+    values would be as diverse. largest: the most frequent value.
+    """
+
+    by: str
+    group: str
+    documents: int
+    tokens: int
+    values: int
+    effective: float
+    largest: str
+    largest_share: float
+
+
+class PartValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A frequent value of the column, with its documents by language."""
+
+    value: str
+    documents: int
+    languages: dict[str, int]
+
+
+class PartNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """Diversity of one part of derived documents; column: the one whose values are counted."""
+
+    part: str
+    column: str
+    groups: list[PartGroup]
+    common: list[PartValue]
+
+
 class ScriptNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """Chinese of one label: released text, and its share of all Chinese."""
 
@@ -343,6 +377,7 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[SourceNumbers] = msgspec.field(default_factory=list)
     licenses: list[LicenseNumbers] = msgspec.field(default_factory=list)
     scripts: list[ScriptNumbers] = msgspec.field(default_factory=list)
+    parts: list[PartNumbers] = msgspec.field(default_factory=list)
     steps: list[StepNumbers] = msgspec.field(default_factory=list)
     edits: EditNumbers = EditNumbers()
     release: ReleaseSettings | None = None

@@ -57,7 +57,11 @@ MEANINGS: Mapping[str, str] = {
     "question": "The question of a worked solution.",
     "steps": "The steps of a worked solution, in order.",
     "answer": "The answer of a worked solution.",
-    "kinds": "What each step does.",
+    "kinds": "What showed that it is a worked solution.",
+    "step_kinds": "What each step does: goal, given, decompose, recall, derive, compute, case, check, reflect or "
+    "conclude.",
+    "template": "The kinds of the steps in order, without repetitions.",
+    "task": "What the question asks for: choice, proof, code, why, compute or explain.",
     "spans": "Where question, steps and answer stand in the text of `parent_id` before edits.",
     "support": "How much of the solution its document bears out, 0 to 1.",
     "extractor": "What found the solution.",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.report.markdown import share
-from pipeline.report.release_numbers import LicenseNumbers, Mix, ScriptNumbers
+from pipeline.report.release_numbers import LicenseNumbers, Mix, PartNumbers, ScriptNumbers
 
 Shown = tuple[list[str], list[list[Any]]]
 """Heads and rows; cells are numbers or text. Any: either."""
@@ -43,3 +43,38 @@ def license_rows(licenses: Sequence[LicenseNumbers]) -> Shown:
         for row in licenses
     ]
     return ["licence", "documents", "tokens", "share of tokens", "sources"], rows
+
+
+def diversity_rows(part: PartNumbers) -> Shown:
+    """Groups of derived documents: how many, and how diverse they are in the part's column."""
+    total = part.groups[0].documents
+    rows: list[list[Any]] = [
+        [
+            row.by, row.group, row.documents, share(row.documents, total), row.tokens,
+            row.values, f"{row.effective:.1f}",
+            row.largest, f"{row.largest_share:.1%}",
+        ]
+        for row in part.groups
+    ]  # fmt: skip
+    heads = [
+        "by",
+        "group",
+        "documents",
+        "share",
+        "tokens",
+        f"{part.column}s",
+        "effective",
+        "most frequent",
+        "its share",
+    ]
+    return heads, rows
+
+
+def value_rows(part: PartNumbers) -> Shown:
+    """The most frequent values of the part's column, with their documents by language."""
+    languages = sorted({language for row in part.common for language in row.languages})
+    rows: list[list[Any]] = [
+        [row.value, row.documents, *(row.languages.get(language, 0) for language in languages)]
+        for row in part.common
+    ]
+    return [part.column, "documents", *languages], rows

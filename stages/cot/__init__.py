@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from pipeline.stage import Stage
 from stages.cot.detect import Mark, break_table, find_places, head_table, match_text, read_marks
+from stages.cot.layout import Layout, find_lines
 from stages.cot.parse import Page
 from stages.cot.patterns import load_patterns, pattern_paths
 from stages.cot.template import Config, Reject, Template
@@ -24,6 +25,8 @@ from stages.kernels.text.text import TABLES_PATH, load_tables, view
 from stages.languages import load_profile, profile_paths
 
 __all__ = ["SCHEMA", "STAGE", "Config", "Finder"]
+
+DECIDING = frozenset(("question", "solution", "proof", "answer", "open", "result"))
 
 RANGE = pa.struct({"start": pa.int32(), "end": pa.int32()})
 TEMPLATE = pa.struct(
@@ -63,19 +66,16 @@ class Finder:
             if may_solve(marks):
                 text = match_text(codes, starts[doc], starts[doc + 1])
                 stop_words = frozenset(load_profile(labels[doc].as_py()).stop_words)
-                solutions = Page(text, marks, self.patterns, self.config, stop_words).read()
+                layout = Layout(text, find_lines(codes, classes, starts[doc], starts[doc + 1]))
+                source = codes[starts[doc] : starts[doc + 1]].tobytes().decode("utf-32-le")
+                solutions = Page(text, source, layout, marks, self.patterns, self.config, stop_words).read()
                 rows[doc] = _to_row(*solutions)
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def may_solve(marks: Iterable[Mark]) -> bool:
-    """Return whether marks suffice for a worked solution: a solution, step, tag or result, or a question with an answer
-    or a reason.
-    """
-    roles = {mark.role for mark in marks}
-    return bool(roles & {"solution", "step", "open", "result"}) or (
-        "question" in roles and bool(roles & {"answer", "reason"})
-    )
+    """Return whether marks suffice for a worked solution: one that begins or ends it, or a question."""
+    return any(mark.role in DECIDING for mark in marks)
 
 
 def _to_row(templates: Iterable[Template], rejects: Iterable[Reject]) -> dict[str, object]:
@@ -102,7 +102,7 @@ def _range(start: int, end: int) -> dict[str, int]:
 
 STAGE = Stage(
     name="cot",
-    version=1,
+    version=2,
     config=Config,
     reads=("text", "language.label"),
     writes=SCHEMA,

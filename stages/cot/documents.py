@@ -21,6 +21,8 @@ from pipeline.spans import apply_spans
 from pipeline.stage import DERIVED, Derive
 from stages.cot.layouts import check_layout, lay_out
 from stages.cot.render import join, list_spans, render
+from stages.cot.shape import name_task
+from stages.cot.step_kinds import name_kinds, template_key
 
 EXTRACTOR = "stages.cot"
 
@@ -33,6 +35,9 @@ ROWS = pa.schema(
         "steps": pa.list_(pa.large_string()),
         "answer": pa.large_string(),
         "kinds": pa.list_(pa.string()),
+        "step_kinds": pa.list_(pa.string()),
+        "template": pa.string(),
+        "task": pa.string(),
         "spans": SPANS,
         "support": pa.float32(),
         "extractor": pa.string(),
@@ -45,7 +50,8 @@ ROWS = pa.schema(
     }
 )
 """One row per kept document. spans: of question, steps and answer in the canonical text of parent_id, with these kinds,
-in this order. model, prompt_version and seed are null, because nothing is generated."""
+in this order. step_kinds: what each step does, see `stages.cot.step_kinds`; template: their sequence; task: what
+the question asks for, see `stages.cot.shape`. model, prompt_version and seed are null, because nothing is generated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +101,13 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
 
 def make_rows(table: pa.Table) -> pa.Table:
     """Return the rows of a release's `cot/`, a table of ROWS; see stage.Derive."""
-    rows = [
-        {**document, **json.loads(document.pop("meta")), "extractor": EXTRACTOR}
-        for document in table.to_pylist()
-    ]
+    rows = []
+    for document in table.to_pylist():
+        parts = json.loads(document.pop("meta"))
+        kinds = name_kinds(parts["steps"])
+        task = name_task(parts["question"], parts["steps"], parts["answer"], kinds)
+        shape = {"step_kinds": kinds, "template": template_key(kinds), "task": task}
+        rows.append({**document, **parts, **shape, "extractor": EXTRACTOR})
     return pa.Table.from_pylist(rows, schema=ROWS)
 
 
@@ -111,4 +120,5 @@ DERIVE = Derive(
     part="cot",
     schema=ROWS,
     rows=make_rows,
+    counted=("task", "template"),
 )

@@ -6,59 +6,89 @@ Takes a text in match characters and a draft; returns a template, or a reject wi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from stages.checks.arithmetic import false_equations
+from stages.checks.choices import choice_faults
+from stages.cot.answer import answer_within, is_whole, whole_answer
+from stages.cot.choices import labels
+from stages.cot.layout import Layout
 from stages.cot.patterns import Patterns
-from stages.cot.segment import Range, cut_steps, sentences, trim
+from stages.cot.question import BLANKS
+from stages.cot.segment import Range, cut_steps, trim
 from stages.cot.support import support
 from stages.cot.template import KINDS, Config, Draft, Reject, Template
 
-FINISH_CHARS = 8
-BOXED = re.compile(r"\\boxed\s*\{")
-VALUE = re.compile(r"[=＝≈]\s*([^=＝≈\s][^=＝≈\n]{0,40}?)[\s.。,，;；]*$")
+FINISH_CHARS = 24
 EQUALS = re.compile(r"[=＝≈≡≤≥]")
+CODE_ANSWER_CHARS = 6000
+GOES_ON = re.compile(
+    r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
+)
+SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
+INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that stands in another file
+SUM = re.compile(r"[\d〇一二三四五六七八九十][^\n]*[=＝≈][^\n]*[\d〇一二三四五六七八九十]")
+LISTED = 2  # questions among the steps, from which on they may be exercises
+TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
+LETTER_CHARS = 24  # longest answer that names a choice
+CHAIN = 3  # equations that one step counts for
+EXPLAINS_CHARS = 60  # of what explains a choice
 
 
 def judge(
     text: str,
+    source: str,
     draft: Draft,
-    in_code: Callable[[int], bool],
+    layout: Layout,
     patterns: Patterns,
     config: Config,
     stop_words: frozenset[str],
 ) -> Template | Reject:
     """Return the template of a draft, or the reason why it is rejected.
 
-    Args: text, in match characters; in_code, whether an offset is inside code, which is no step.
+    Args: text, in match characters; source, the same text as written.
     """
     solution = _without_finish(text, *draft.solution, patterns)
-    steps, cut = cut_steps(text, *solution, patterns, config.min_steps + (draft.answer is None))
-    steps = [step for step in steps if not in_code(step[0])]
+    steps, cut = cut_steps(
+        text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None)
+    )
+    steps = [step for step in steps if not (layout.code_at(step[0]) and INCLUDES.search(text, *step))]
     answer, kinds = draft.answer, set(draft.kinds)
     if answer is None:
-        steps, answer, how = answer_within(text, steps, patterns, config, draft.is_weak)
+        strict = draft.role in ("answer", "unmarked") and not draft.question.is_marked
+        steps, answer, how = answer_within(text, steps, layout, patterns, config, strict)
         kinds |= {how} - {""}
-    reason = _flaw(text, draft, steps, answer, kinds, patterns, config)
+    if answer and not draft.named and answer is not draft.answer:
+        steps, answer = whole_answer(text, steps, answer, config)
+    reason = _flaw(text, draft, steps, answer, kinds, layout, patterns, config)
     if not reason and answer:
-        kinds |= evidence(text, steps, cut, patterns)
+        kinds |= evidence(text, steps, cut, layout, patterns)
         marked = (
-            draft.question_marked,
+            draft.question.is_marked,
             kinds & {"marker", "tags"},
             kinds & {"answer", "boxed"},
             cut != "sentences",
         )
         structure = sum(map(bool, marked)) / len(marked)
-        score = support(text, draft.question, steps, answer, structure, stop_words)
-        if score >= config.min_support:
-            return Template(draft.question, answer, steps, [kind for kind in KINDS if kind in kinds], score)
-        reason = "low_support"
-    return Reject(draft.question[0], max(draft.end, draft.solution[1], draft.question[1]), reason)
+        prose = [step for step in steps if not layout.code_at(step[0])] or steps
+        score = support(text, draft.question.range, prose, answer, structure, stop_words)
+        if score < config.min_support:
+            reason = "low_support"
+        else:
+            reason = wrong_fact(source, draft.question.range, steps, answer, layout)
+        if not reason:
+            return Template(
+                draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score
+            )
+    end = max(draft.end, draft.solution[1], draft.question.end)
+    return Reject(draft.question.start, end, reason)
 
 
 def _without_finish(text: str, start: int, end: int, patterns: Patterns) -> Range:
     """The range without the words or the sign that end a proof, which are no step."""
     for match in patterns.finishes.finditer(text, max(start, end - FINISH_CHARS), end):
-        if not any(map(str.isalnum, text[match.end() : end])):
+        stands_alone = match.start() == start or text[match.start() - 1] in " \n\u3000。．.;；,，$"
+        if stands_alone and not any(map(str.isalnum, text[match.end() : end])):
             return trim(text, start, match.start())
     return start, end
 
@@ -69,81 +99,173 @@ def _flaw(
     steps: list[Range],
     answer: Range | None,
     kinds: set[str],
+    layout: Layout,
     patterns: Patterns,
     config: Config,
 ) -> str:
     """The first of REASONS that applies, except low_support; "" if none does."""
-    n_asked = draft.question[1] - draft.question[0]
-    last = [answer] if steps and answer and answer[0] >= steps[-1][1] and draft.answer is None else []
-    n_reasoning = sum(bool(patterns.reasoning.search(text, *part)) for part in [*steps, *last])
-    n_needed = max(2, config.min_reasoning_share * len(steps))
-    if kinds & {"tags", "answer", "boxed"}:
-        n_needed = 0 if draft.question_marked and "marker" in kinds else 1
-    checks = {
-        "no_question": n_asked <= 0,
-        "question_length": not config.min_question_chars <= n_asked <= config.max_question_chars,
-        "unclosed": "tags" in kinds and draft.solution[0] == draft.solution[1],
-        "few_steps": len(steps) < config.min_steps,
-        "many_steps": len(steps) > config.max_steps,
-        "no_reasoning": n_reasoning < n_needed,
-        "no_answer": answer is None,
-        "answer_length": answer is not None and answer[1] - answer[0] > config.max_answer_chars,
-    }
-    return next((reason for reason, holds in checks.items() if holds), "")
+    start, end = draft.question.range
+    n_asked = end - start
+    if n_asked <= 0:
+        return "no_question"
+    if not config.min_question_chars <= n_asked <= config.max_question_chars:
+        return "question_length"
+    if not _states_task(text, draft, patterns):
+        return "no_task"
+    if "tags" in kinds and draft.solution[0] == draft.solution[1]:
+        return "unclosed"
+    if draft.is_cut:
+        return "solution_length"
+    if len(steps) < config.min_steps or (len(steps) == 1 and not _is_chain(text, draft, steps[0], patterns)):
+        return "few_steps"
+    if len(steps) > config.max_steps:
+        return "many_steps"
+    if not _argues(text, draft, steps, answer, kinds, layout, patterns, config):
+        return "no_reasoning"
+    if answer is None:
+        return "no_answer"
+    if len(steps) == 1 and steps[0] == answer and not kinds & {"answer"}:
+        return "few_steps"
+    if draft.is_weak and _lists_questions(text, steps, layout, patterns):
+        return "lists_questions"
+    if patterns.evades.match(text[slice(*answer)]) or (
+        patterns.evades.match(text[slice(*steps[0])]) and len(steps) <= config.min_steps
+    ):
+        return "evasive"
+    is_code = layout.code_at(answer[0]) is not None
+    if not any(map(str.isalnum, text[slice(*answer)])) and not SIGN.fullmatch(text, *answer):
+        return "cut_formula"
+    if not is_code and GOES_ON.search(text, *answer):
+        return "cut_formula"
+    if not is_code and not (is_whole(text, *answer) and is_whole(text, start, end)):
+        return "cut_formula"
+    if answer[1] - answer[0] > (CODE_ANSWER_CHARS if is_code else config.max_answer_chars):
+        return "answer_length"
+    return ""
 
 
-def evidence(text: str, steps: Sequence[Range], cut: str, patterns: Patterns) -> set[str]:
-    """Return the kinds of evidence in the steps themselves: numbered, equation-lines, discourse."""
-    arguing = [match for step in steps for match in patterns.reasoning.finditer(text, *step)]
-    n_computing = sum(bool(EQUALS.search(text, *step)) for step in steps)
-    n_in_words = sum(not EQUALS.search(match.group()) for match in arguing)
+def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Range, layout: Layout) -> str:
+    """Return `wrong_arithmetic` or `wrong_choice` if a recomputed solution is certainly wrong, else "".
+
+    Args: source, the text as written, of which the ranges are.
+    """
+    prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
+    if false_equations("\n".join(line for line in prose.split("\n") if SUM.search(line))):
+        return "wrong_arithmetic"
+    if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(
+        source[slice(*question)], answer_text, prose
+    ):
+        return "wrong_choice"
+    return ""
+
+
+def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Patterns) -> bool:
+    """Whether many of the steps ask, as in a list of exercises."""
+    n_asking = sum(bool(patterns.demands.search(text[a:b])) for a, b in steps if not layout.code_at(a))
+    return n_asking > LISTED and 3 * n_asking > len(steps)
+
+
+def _is_chain(text: str, draft: Draft, step: Range, patterns: Patterns) -> bool:
+    """Whether the only step of a marked exercise is a chain of equations or gives a reason."""
+    if not (draft.question.is_marked or draft.question.is_numbered):
+        return False
+    return len(EQUALS.findall(text, *step)) > 1 or bool(patterns.argues.search(text, *step))
+
+
+def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
+    """Whether the question asks or states a task, or a claim is proved; what is set out as an exercise need not ask."""
+    question = draft.question
+    if question.is_claim or draft.role == "proof":
+        return True
+    if question.is_marked and draft.role == "solution" and (question.is_numbered or question.is_headed):
+        asked = text[slice(*question.range)]
+        return not patterns.defines.match(asked) or bool(patterns.asks.search(asked) or BLANKS.search(asked))
+    searched = patterns.asks if question.is_marked else patterns.demands
+    return (
+        bool(
+            searched.search(text[slice(*question.range)])
+            or BLANKS.search(text, *question.range)
+            or labels(text, *question.range)
+        )
+        or not question.is_marked
+    )
+
+
+def _argues(
+    text: str,
+    draft: Draft,
+    steps: list[Range],
+    answer: Range | None,
+    kinds: set[str],
+    layout: Layout,
+    patterns: Patterns,
+    config: Config,
+) -> bool:
+    """Whether enough steps argue or compute; a plan in words suffices where question and solution are marked."""
+    last = [answer] if steps and answer and answer[0] >= steps[-1][1] and not draft.named else []
+    parts = [part for part in [*steps, *last] if not layout.code_at(part[0])]
+    argues, computes, plans = patterns.argues, patterns.computes, patterns.plans
+    question, asked = draft.question, text[draft.question.start : draft.question.end]
+    n_arguing = sum(bool(argues.search(text, *part)) for part in parts)
+    if draft.role == "explanation" and not question.is_numbered:
+        if (
+            not (patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked)))
+            and n_arguing < 2
+        ):
+            return False
+    n_listed = sum(any(number.match(text, *part) for number in patterns.numbers) for part in parts)
+    plain = question.is_exercise or bool(
+        patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
+    )
+    if (
+        (not plain or n_listed > 1)
+        and not question.is_exercise
+        and draft.role not in ("open", "proof")
+        and (n_arguing < 2 and not kinds & {"answer", "boxed"})
+    ):
+        n_sums = sum(bool(computes.search(text, *part)) for part in parts)
+        if n_sums < 2 or not (plain or question.is_numbered):
+            return False
+    if question.is_turn and draft.role != "open":
+        n_sums = sum(bool(computes.search(text, *part)) for part in parts)
+        if n_sums < 2 and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts)):
+            return False
+    strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
+    if strong and (
+        (draft.role in ("solution", "proof", "open") and kinds & {"answer", "boxed"}) or n_arguing >= 2
+    ):
+        return True
+    n_reasoning = sum(bool(argues.search(text, *part) or computes.search(text, *part)) for part in parts)
+    if draft.role == "answer" and draft.answer is None and n_arguing == 0:
+        if n_reasoning < 2 or "\n" not in text[slice(*draft.solution)]:
+            return False
+    if "answer" in kinds and labels(text, *question.range):
+        n_chars = sum(end - start for start, end in parts)
+        return n_reasoning > 0 or n_chars >= EXPLAINS_CHARS
+    if strong:
+        n_computing = sum(min(len(computes.findall(text, *part)), CHAIN) for part in parts)
+        if n_arguing + max(n_computing, n_reasoning) >= 2 or (n_arguing and question.is_headed):
+            return True
+        n_plans = sum(len(set(plans.findall(text, *part))) for part in parts)
+        return n_arguing + n_reasoning + n_plans >= 3 and bool(parts)
+    if kinds & {"boxed", "tags"} or (question.is_marked and "answer" in kinds):
+        return n_reasoning >= 1
+    if draft.role == "unmarked" and not any(computes.search(text, *part) for part in parts):
+        return False
+    if question.is_marked and n_arguing and len(parts) > 2:
+        return n_reasoning + sum(len(set(plans.findall(text, *part))) for part in parts) >= 3
+    return n_reasoning >= max(2, config.min_reasoning_share * len(parts))
+
+
+def evidence(text: str, steps: Sequence[Range], cut: str, layout: Layout, patterns: Patterns) -> set[str]:
+    """Return the kinds of evidence in the steps themselves: numbered, equation-lines, discourse, code."""
+    prose = [step for step in steps if not layout.code_at(step[0])]
+    n_computing = sum(bool(EQUALS.search(text, *step)) for step in prose)
+    n_in_words = sum(len(patterns.argues.findall(text, *step)) for step in prose)
     conditions = {
         "numbered": cut == "numbered",
         "equation-lines": n_computing > 1,
         "discourse": n_in_words > 1,
+        "code": len(prose) < len(steps),
     }
     return {kind for kind, is_so in conditions.items() if is_so}
-
-
-def answer_within(
-    text: str, steps: list[Range], patterns: Patterns, config: Config, strict: bool
-) -> tuple[list[Range], Range | None, str]:
-    """Find the answer of a solution without a marked one: boxed, named, concluding, computed last, or the last step.
-
-    Args: strict, whether the last step is accepted only if it concludes.
-    Returns: the steps without the answer (one that is part of a sentence remains in its step); the answer, or None; its
-    kind: `boxed`, `answer` if words name it, else "".
-    """
-    for start, end in reversed(steps):
-        for match in reversed(list(BOXED.finditer(text, start, end))):
-            closed = _closing_brace(text, match.end(), end)
-            if trim(text, match.end(), closed)[0] < closed:
-                return steps, trim(text, match.end(), closed), "boxed"
-    if not steps:
-        return steps, None, ""
-    start, end = steps[-1]
-    named = patterns.settles.search(text, start, end)
-    if named and named.lastindex:
-        return steps, trim(text, *named.span(named.lastindex)), "answer"
-    last = sentences(text, start, end)[-1]
-    if start < last[0] and patterns.concludes.match(text, last[0]):
-        return [*steps[:-1], trim(text, start, last[0])], last, ""
-    concludes = patterns.concludes.match(text, start)
-    if concludes and len(steps) > config.min_steps:
-        return steps[:-1], (start, end), ""
-    value = VALUE.search(text, start, end)
-    if value and (concludes or not strict):
-        return steps, value.span(1), ""
-    if not strict and len(steps) > config.min_steps and patterns.reasoning.search(text, start, end):
-        return steps[:-1], (start, end), ""
-    return steps, None, ""
-
-
-def _closing_brace(text: str, start: int, end: int) -> int:
-    """Offset of the brace that closes the one before start; end if there is none."""
-    depth = 1
-    for i in range(start, end):
-        depth += (text[i] == "{") - (text[i] == "}")
-        if not depth:
-            return i
-    return end

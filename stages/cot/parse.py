@@ -1,74 +1,144 @@
 """Parse the worked solutions of one document: question, solution and answer around its marks.
 
-Takes a text in match characters (of the same length as the text itself), its marks and patterns; returns templates,
-which are spans, and rejects with reasons. Candidates are accepted or rejected by `stages.cot.judge`.
+Takes a text in match characters, the text as written, of the same length, its layout, marks and patterns; returns
+templates, which are spans, and rejects with reasons. Candidates are accepted or rejected by `stages.cot.judge`.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 
+from stages.cot.choices import labels
 from stages.cot.detect import Mark
+from stages.cot.extent import Extent, Walker
 from stages.cot.judge import judge
-from stages.cot.line_table import LastWhere, LineTable
+from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
-from stages.cot.segment import FENCE, HEADING, RULE, Range, fences, is_apart, lines, sentences, trim
+from stages.cot.question import BLANKS, EXAMPLE, Asker, Question
+from stages.cot.segment import Range, sentences, trim
 from stages.cot.template import Config, Draft, Reject, Template
+from stages.cot.unmarked import divide
 
 MARKUP = re.compile(
-    r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_]{1,3}|[ \t\u3000])*"
-)  # after the word of a mark
+    r"(?:</?(?:b|i|u|p|em|strong|span|div|br|h\d)\s?/?>|[*_`}]{1,3}|\{[.#][^{}\n]{1,60}\}|[ \t\u3000])*"
+)  # after a mark
 BEFORE = re.compile(
-    r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|[*_#>【\[〖（(]|[ \t\u3000])+$"
-)  # before the word of a mark
+    r"(?:<(?:b|i|u|p|em|strong|span|div|h\d)>|"
+    r"\\(?:textbf|textit|emph|bf|heiti|noindent|paragraph\*?)\s?|[*_#>`{【\[〖（(]|[ \t\u3000])+$"
+)  # before a mark
 BEFORE_CHARS = 24
-COMMENT = "<!--"
-ENDS_QUESTION = ("answer", "solution")
-ANCHORS = ("solution", "answer", "step", "reason", "open", "result")
-LOOK_BACK_CHARS = 1200
-LOOK_BACK = 3  # paragraphs before an unmarked question's solution
-LOOK_AHEAD = 2  # consecutive lines without reasoning that a solution may contain
-SIDE_ANSWER_CHARS = 300  # at most, between an answer and an explanation that follows it
-PARAGRAPH_CHARS = 600  # lines without an empty line between them form one question up to this length
-LONG_LINE_CHARS = 80  # only the first sentence of a longer line is the answer
+SIDE_ANSWER_CHARS = 400  # at most, between an answer and an explanation that follows it
+NEXT_ANSWER_CHARS = 200  # at most, between a short line and the answer that follows it
+SHORT_CHARS = 30
+SHORT_ANSWER_CHARS = 90
+ENDS_SENTENCE = re.compile(r"[。．.！!？?)）】\]>$]$")
+PART = re.compile(r"example|sample|例|题意")  # marks that may begin a part of a question
+LISTS = re.compile(r"exercises|problems|questions|练习|习题|思考")  # headings of lists of exercises
+PLAN_CHARS = 2000
+MARKS_BACK = 12  # at most, between a solution and the mark of its question
+MANY = 60  # sentences: any of a question may ask
+FAILS = re.compile(
+    r"报错|失败|错误|异常|无法|不能|不会|超时|崩溃|没有响应|error|fail|exception|crash|cannot|can't|not work"
+)
+REMEDY = re.compile(r"解决|原因")
+COMMAND = re.compile(r"(?:\{?\\[a-z]{2,12}\s?)+\Z")
+NAMES = re.compile(r"[是为选]|(?<![a-z])(?:is|be|equals)(?![a-z])")
+OUTPUT = re.compile(r"^(?:[-*>\s]|<[^<>\n]+>)*(?:输出|output)", re.M)
+EXAMPLE_CHARS = 400
+ASKED_CHARS = 1500  # at most, between the mark of a question and a word set apart by a blank
+ASKED_BY = ("question", "claim")
+BEGINS = ("solution", "proof", "explanation", "answer", "step", "open", "result")
+ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "end", "open", "result"))
 
 
 class Page:
-    """One document with its marks, outside code fences."""
+    """One document with its marks, outside code."""
 
     def __init__(
-        self, text: str, marks: Sequence[Mark], patterns: Patterns, config: Config, stop_words: frozenset[str]
+        self,
+        text: str,
+        source: str,
+        layout: Layout,
+        marks: Sequence[Mark],
+        patterns: Patterns,
+        config: Config,
+        stop_words: frozenset[str],
     ) -> None:
-        self.text, self.patterns, self.config, self.stop_words = text, patterns, config, stop_words
-        self.fences = fences(text)
+        self.text, self.source, self.layout, self.patterns, self.config = (
+            text,
+            source,
+            layout,
+            patterns,
+            config,
+        )
+        self.stop_words = stop_words
         self.marks = [
-            mark._replace(end=MARKUP.match(text, mark.end).end())  # type: ignore[union-attr]  # matches "" too
+            mark._replace(begin=self.command_begin(mark), end=self.label_end(mark))
             for mark in marks
-            if not self.in_code(mark.start) and not text.startswith(COMMENT, mark.begin)
+            if not layout.code_at(mark.start)
+            and not text.startswith("<!--", mark.begin)
+            and not self.in_example(mark)
+            and not self.is_word(mark, marks)
         ]
+        self.marks = [mark for mark in self.marks if self.stands_apart(mark)]
+        if not any(mark.role == "question" and text[mark.start] in "q问" for mark in self.marks):
+            self.marks = [
+                mark for mark in self.marks if text[mark.start : mark.start + 2].strip("*_: ：") != "a"
+            ]
         self.begins = [mark.begin for mark in self.marks]
-        self.lines = LineTable(text)
-        self.last_telling = LastWhere(self.is_telling)
-        self.last_question = {False: LastWhere(self.is_question), True: LastWhere(self.is_open_question)}
-        self.ended_by, self.end_before = ended_by(self.marks)
+        self.begin_before = [-1]  # for each mark, and the end: the last mark before it that begins a solution
+        for k, mark in enumerate(self.marks):
+            self.begin_before.append(k if mark.role in BEGINS else self.begin_before[-1])
+        self.asker = Asker(text, layout, patterns, config.max_question_chars)
+        self.walker = Walker(text, layout, self.marks, patterns, config)
 
-    def span_to(self, start: int, end: int) -> Range:
-        """Return the range from start to the mark at end, without the mark's decorations."""
-        begin = max(start, end - BEFORE_CHARS)
-        opening = BEFORE.search(self.text[begin:end])
-        return trim(self.text, start, begin + opening.start() if opening else end)
+    def in_example(self, mark: Mark) -> bool:
+        """Return whether a mark explains the output of an example in a question."""
+        if mark.role != "explanation":
+            return False
+        k = self.layout.at(mark.begin)
+        before = self.text[max(0, mark.begin - EXAMPLE_CHARS) : mark.begin]
+        return k > 0 and bool(OUTPUT.search(before))
 
-    def in_code(self, place: int) -> bool:
-        """Return whether an offset is inside code."""
-        k = bisect_right(self.fences, (place, len(self.text))) - 1
-        return k >= 0 and place < self.fences[k][1]
+    def stands_apart(self, mark: Mark) -> bool:
+        """Return whether a mark that is a single letter, `Q:`, begins a line, or follows a question."""
+        if (
+            self.text[mark.start : mark.start + 1] not in "qa"
+            or self.text[mark.start : mark.start + 2].isalpha()
+        ):
+            return True
+        k = self.layout.at(mark.begin)
+        before = self.text[max(0, mark.begin - 3) : mark.begin].rstrip()
+        return (k < len(self.layout) and self.layout.starts[k] == mark.begin) or before.endswith(("?", "？"))
 
-    def marks_within(self, start: int, stop: int) -> list[Mark]:
-        """Return the marks that begin in a range."""
-        return self.marks[bisect_left(self.begins, start) : bisect_left(self.begins, stop)]
+    def command_begin(self, mark: Mark) -> int:
+        """Return the begin of a mark, or of the LaTeX command whose argument it is, as in `\\textbf{Example}`."""
+        if self.text[mark.begin] != "{":
+            return mark.begin
+        command = COMMAND.search(self.text, max(0, mark.begin - BEFORE_CHARS), mark.begin)
+        return command.start() if command else mark.begin
+
+    def label_end(self, mark: Mark) -> int:
+        """Return the end of a mark with the mark-up after it; an admonition's title is a part of its mark."""
+        k = self.layout.at(mark.start)
+        if k < len(self.layout) and self.layout.is_admonition(k):
+            return self.layout.ends[k]
+        match = MARKUP.match(self.text, mark.end)
+        return match.end() if match else mark.end
+
+    def is_word(self, mark: Mark, marks: Sequence[Mark]) -> bool:
+        """Return whether a blank alone sets a mark apart and no sentence ends before it, so that it is a mere word."""
+        if mark.role not in ("solution", "proof", "explanation") or not self.text[mark.end - 1].isalpha():
+            return False
+        if self.text[mark.end : mark.end + 1] not in (" ", "\u3000", "\t"):
+            return False
+        before = self.text[max(0, mark.begin - 4) : mark.begin]
+        if not before or "\n" in before:
+            return False
+        asked = any(m.role == "question" and 0 < mark.begin - m.end < ASKED_CHARS for m in marks)
+        return not (asked and ENDS_SENTENCE.search(before.rstrip()))
 
     def read(self) -> tuple[list[Template], list[Reject]]:
         """Return all templates in order, which do not overlap, and all rejects."""
@@ -78,293 +148,400 @@ class Page:
         for i, mark in enumerate(self.marks):
             if len(templates) + len(rejects) == self.config.max_candidates:
                 break
-            draft = self.draft(i, floor) if mark.begin >= floor and mark.role in ANCHORS else None
+            draft = self.draft(i, floor) if mark.begin >= floor else None
             if draft is None:
                 continue
-            outcome = judge(self.text, draft, self.in_code, self.patterns, self.config, self.stop_words)
+            outcome = judge(
+                self.text, self.source, draft, self.layout, self.patterns, self.config, self.stop_words
+            )
             if isinstance(outcome, Template):
                 templates.append(outcome)
-                floor = draft.end
+                floor = max(draft.end, outcome.answer[1], outcome.steps[-1][1])
             else:
                 rejects.append(outcome)
-                floor = draft.solution[0]
+                floor = max(floor, draft.floor) if draft.role != "explanation" else floor
         return templates, rejects
 
     def draft(self, i: int, floor: int) -> Draft | None:
         """Return question and solution around mark i; None if it does not begin a solution."""
         mark = self.marks[i]
-        if mark.role == "open":
-            return self.draft_tags(i, floor)
+        if mark.role in ASKED_BY:
+            return self.draft_unmarked(i)
+        if mark.role not in BEGINS or self.gives_way(i):
+            return None
         if mark.role == "result":
             return self.draft_result(mark, floor)
-        question, marked = self.question_before(i, floor)
-        if question is None or self.gives_way(i):
+        question = self.question_before(i, floor)
+        if question is None or not self.may_follow(i, question):
             return None
-        begin = mark.end if mark.role in ("solution", "answer") else mark.begin
-        if HEADING.match(self.text, mark.begin):
-            begin = next(lines(self.text, mark.start, len(self.text)))[1]
-        draft = Draft(question, (begin, begin), question_marked=marked)
-        draft.is_weak = mark.role in ("reason", "answer")
-        if mark.role == "solution":
-            draft.kinds.add("marker")
-        self.walk(draft, i, self.side_answer(i, question))
+        if mark.role == "open":
+            return self.draft_tags(i, question)
+        begin = mark.begin if mark.role == "step" else mark.end
+        level = self.level_at(mark)
+        if level < NO_HEADING:
+            begin = self.layout.ends[self.layout.at(mark.begin)] if mark.role != "answer" else begin
+        draft = Draft(question, (begin, begin), role=mark.role, floor=mark.end, is_headed=level < NO_HEADING)
+        side = self.side_answer(i, question) or (self.own_answer(i) if mark.role == "answer" else None)
+        if side and mark.role == "answer":
+            begin = side[1]
+        extent = self.walker.walk(begin, i, level, question, side is not None)
+        self.fill(draft, begin, extent, side)
         return draft
 
-    def gives_way(self, i: int) -> bool:
-        """Return whether the solution begins at the next mark instead.
-
-        An answer may precede its explanation, and a heading another heading.
-        """
-        mark = self.marks[i]
-        after = self.marks[i + 1] if i + 1 < len(self.marks) else None
-        if after is None or after.role != "solution":
+    def may_follow(self, i: int, question: Question) -> bool:
+        """Return whether a mark may begin the solution of a question; an unmarked one must ask in plain words."""
+        mark, text = self.marks[i], self.text[question.start : question.end]
+        if (
+            question.is_marked
+            and not question.is_example
+            and (question.is_numbered or question.is_claim or question.is_exercise)
+        ):
+            return mark.role != "answer" or self.is_label(mark)
+        if question.is_marked and mark.role != "explanation" and not self.asker.asks(*question.range):
             return False
+        demands = (
+            bool(BLANKS.search(text))
+            or self.asker.demands(*question.range)
+            or bool(labels(text, 0, len(text)))
+        )
+        if question.is_example and not demands:
+            return False
+        if question.is_marked and not (question.is_numbered or question.is_claim or question.is_exercise):
+            if (
+                question.is_headed
+                and self.level_at(mark) < NO_HEADING
+                and (REMEDY.match(self.text, mark.start) and FAILS.search(text))
+            ):
+                return True
+            if not demands and mark.role == "explanation":
+                return False
+        if question.is_marked:
+            return mark.role != "answer" or self.is_label(mark)
         if mark.role == "answer":
-            return after.begin - mark.end <= SIDE_ANSWER_CHARS
+            wants = question.is_numbered or bool(labels(self.text, *question.range) or BLANKS.search(text))
+            return self.is_label(mark) and (wants or self.level_at(mark) < NO_HEADING)
+        if mark.role == "proof":
+            return True
+        if mark.role == "explanation":
+            return demands and (question.is_numbered or self.is_plan(i))
+        return mark.role != "step"
+
+    def is_plan(self, i: int) -> bool:
+        """Return whether the solution proper follows an explanation, as in `Strategy`, `Solution`."""
+        following = self.marks[i + 1] if i + 1 < len(self.marks) else None
         return (
-            mark.role == "solution"
-            and next(lines(self.text, mark.end, after.end), (after.begin,))[0] >= after.begin
+            following is not None
+            and following.role == "solution"
+            and following.begin - self.marks[i].end < PLAN_CHARS
         )
 
-    def side_answer(self, i: int, question: Range) -> Range | None:
+    def is_label(self, mark: Mark) -> bool:
+        """Return whether a mark is a label, `Answer:`, not a part of a sentence, `the answer is`."""
+        word = self.text[mark.start : mark.end].rstrip()
+        return not NAMES.search(word)
+
+    def fill(self, draft: Draft, begin: int, extent: Extent, side: Range | None) -> None:
+        """Set solution, answer and end of a draft."""
+        draft.solution = self.without_markup(begin, extent.end)
+        draft.end = max(extent.stop, draft.solution[1])
+        draft.is_cut = extent.end - begin >= self.config.max_solution_chars
+        if side:
+            draft.answer = side
+        elif extent.answer is not None:
+            draft.answer = self.answer_after(extent.answer)
+            draft.end = max(draft.end, draft.answer[1]) if draft.answer else draft.end
+            draft.named = True
+        if draft.answer:
+            draft.kinds.add("answer")
+        if draft.role in ("solution", "proof", "explanation"):
+            draft.kinds.add("marker")
+
+    def without_markup(self, start: int, end: int) -> Range:
+        """Return a range without lines of mark-up and rules at its ends."""
+        lines = list(self.layout.within(start, end))
+        while lines and self.asker.is_furniture(lines[0][0]):
+            start = lines.pop(0)[2]
+        while lines and self.asker.is_furniture(lines[-1][0]):
+            end = lines.pop()[1]
+        return trim(self.text, start, end)
+
+    def level_at(self, mark: Mark) -> int:
+        """Return the level of the heading that a mark begins; NO_HEADING if it begins none."""
+        k = self.layout.at(mark.begin)
+        if k >= len(self.layout) or self.layout.starts[k] != mark.begin:
+            return NO_HEADING
+        level = self.layout.level(k)
+        return NO_HEADING if level == 7 and mark.end < self.layout.ends[k] else level
+
+    def gives_way(self, i: int) -> bool:
+        """Return whether the solution begins at the next mark instead: an answer or a heading may precede it."""
+        mark = self.marks[i]
+        after = self.marks[i + 1] if i + 1 < len(self.marks) else None
+        if after is None or after.role not in ("solution", "proof", "explanation", "open", "step", "answer"):
+            return False
+        if mark.role == "answer":
+            if not any(map(str.isalnum, self.text[mark.end : after.begin])):
+                return True
+            if after.role == "answer":
+                return not self.text[mark.end : after.begin].strip("#*_ \n")
+            return (
+                after.role != "step"
+                and after.begin - mark.end <= SIDE_ANSWER_CHARS
+                and self.is_short(mark, after)
+            )
+        between = self.text[mark.end : after.begin]
+        return (
+            mark.role in ("solution", "explanation")
+            and after.role != "step"
+            and not any(map(str.isalnum, between))
+        )
+
+    def is_short(self, mark: Mark, after: Mark) -> bool:
+        """Return whether between two marks there are no more than two lines, without reasoning."""
+        lines = list(self.layout.within(mark.end, after.begin))
+        return len(lines) <= 2 and not any(self.patterns.argues.search(self.text, a, b) for _, a, b in lines)
+
+    def side_answer(self, i: int, question: Question) -> Range | None:
         """Return the answer between a question and its explanation, or None."""
         before = self.marks[i - 1] if i else None
-        if before and before.role == "answer" and before.begin >= question[1]:
-            start, end = self.span_to(before.end, self.marks[i].begin)
-            return (start, end) if start < end else None
+        if before and before.role == "answer" and before.begin >= question.end:
+            return self.answer_after(before, self.marks[i].begin)
         return None
 
-    def question_before(self, i: int, floor: int) -> tuple[Range | None, bool]:
-        """Return the question before mark i, or None, and whether it is marked."""
+    def own_answer(self, i: int) -> Range | None:
+        """Return the short line after an answer mark if more text follows it, or None."""
         mark = self.marks[i]
-        marked = self.marked_question(mark, floor)
-        if marked:
-            return marked, True
-        if mark.role not in ("solution", "step"):
-            return None, False
+        k = self.layout.at(mark.begin)
+        if k + 1 >= len(self.layout):
+            return None
+        start, end = trim(self.text, mark.end, self.layout.ends[k])
+        is_long = end - start > SHORT_CHARS
+        if is_long and not (self.layout.is_apart(k + 1) and self.text[end - 1] in ".。!！)）"):
+            return None
+        if (
+            start >= end
+            or end - start > SHORT_ANSWER_CHARS
+            or self.patterns.argues.search(self.text, start, end)
+        ):
+            return None
+        following = self.marks[i + 1] if i + 1 < len(self.marks) else None
+        if following and (
+            following.role == "result"
+            or following.begin < (end + NEXT_ANSWER_CHARS if following.role == "answer" else end)
+        ):
+            return None
+        return self.without_emphasis(start, end)
+
+    def answer_after(self, mark: Mark, stop: int | None = None) -> Range | None:
+        """Return the answer after its mark: the rest of the line, or the next paragraph; None if there is none."""
+        if mark.role == "result":
+            return trim(self.text, mark.start + 4, mark.end)
+        k = self.layout.at(mark.end)
+        limit = len(self.text) if stop is None else self.span_to(mark.end, stop)[1]
+        found = next(self.layout.within(mark.end, limit), None)
+        if found is None:
+            return None
+        k, start, end = found
+        code = self.layout.code_at(start)
+        if code:
+            return code
+        listed = self.layout.starts[k] >= mark.end
+        while (
+            listed
+            and k + 1 < len(self.layout)
+            and not self.layout.is_apart(k + 1)
+            and self.layout.ends[k + 1] <= limit
+        ):
+            if self.text[self.layout.starts[k + 1]] not in "-*+" or self.walker.is_boundary(k + 1):
+                break
+            k, end = k + 1, self.layout.ends[k + 1]
+        following = bisect_left(self.begins, max(start, mark.begin + 1))
+        if following < len(self.marks) and start < self.marks[following].begin < end:
+            start, end = self.span_to(start, self.marks[following].begin)
+        if not listed:
+            first = sentences(self.text, start, end)[:1]
+            end = first[0][1] if first and end - start > SHORT_ANSWER_CHARS else end
+        return self.without_emphasis(start, end) if start < end else None
+
+    def without_emphasis(self, start: int, end: int) -> Range:
+        """Return a range without the signs of emphasis at its ends."""
+        while end - start > 1 and self.text[start] in "*_":
+            start += 1
+        while end - start > 1 and self.text[end - 1] in "*_":
+            end -= 1
+        return trim(self.text, start, end)
+
+    def span_to(self, start: int, end: int) -> Range:
+        """Return the range from start to the mark at end, without the mark's decorations."""
+        begin = max(start, end - BEFORE_CHARS)
+        opening = BEFORE.search(self.text[begin:end])
+        return trim(self.text, start, begin + opening.start() if opening else end)
+
+    def question_before(self, i: int, floor: int) -> Question | None:
+        """Return the question before mark i, marked or not, or None."""
+        mark = self.marks[i]
+        found = self.marked_question(i, floor)
+        if found or (mark.role in ("step", "open") and self.near_end(i)):
+            return found
         before = self.marks[i - 1] if i else mark
         is_side = (
             before.role == "answer" and floor <= before.begin and mark.begin - before.end <= SIDE_ANSWER_CHARS
         )
-        return self.unmarked_question(
-            before.begin if is_side else mark.begin, floor, mark.role == "step"
-        ), False
-
-    def marked_question(self, mark: Mark, floor: int) -> Range | None:
-        """Return the last marked question before a mark that is long enough and, before a reason, complete."""
-        low = bisect_left(self.begins, max(floor, mark.begin - self.config.max_question_chars))
-        k = bisect_left(self.begins, mark.begin) - 1
-        is_reason = mark.role == "reason"
-        while k >= low:
-            if (
-                self.marks[k].role in ENDS_QUESTION
-            ):  # what precedes it has its own end, whichever mark comes after
-                found = self.last_question[is_reason].at_most(k, low)
-                return None if found is None else self.question_at(found)
-            if self.marks[k].role == "question":
-                start, end = self.span_to(self.marks[k].end, mark.begin)
-                if end - start >= self.config.min_question_chars:
-                    if not is_reason or self.asks(start, end, 1):
-                        return start, end
-                    last = self.lines.last_sentences(start, end, 1)
-                    if last and last[0][0] > start:  # the same sentence ends all longer ranges
-                        k = self.end_before[k]
-                        continue
-            k -= 1
-        return None
-
-    def question_at(self, k: int) -> Range:
-        """Return the text from mark k, a question, to the answer or solution after it."""
-        return self.span_to(self.marks[k].end, self.ended_by[k])
-
-    def is_question(self, k: int) -> bool:
-        """Return whether mark k begins a question that is long enough and followed by an answer or solution."""
-        if self.marks[k].role != "question" or self.ended_by[k] < 0:
-            return False
-        start, end = self.question_at(k)
-        return end - start >= self.config.min_question_chars
-
-    def is_open_question(self, k: int) -> bool:
-        """Return whether mark k begins such a question and it asks; only then may a reason begin a solution."""
-        return self.is_question(k) and self.asks(*self.question_at(k), 1)
-
-    def asks(self, start: int, end: int, n_last: int) -> bool:
-        """Return whether one of the last n_last sentences of a range is a question."""
-        last = self.lines.last_sentences(start, end, n_last)
-        return any(self.patterns.asks.search(self.text, *sentence) for sentence in last)
-
-    def divides(self, start: int, end: int) -> bool:
-        """Return whether a line is a heading, a fence of code or a rule."""
-        divider = HEADING.match(self.text, start) or FENCE.match(self.text, start)
-        return bool(divider or RULE.match(self.text, start, end))
-
-    def is_telling(self, k: int) -> bool:
-        """Return whether line k ends the search for a question: it asks one, or divides the text."""
-        line = self.lines.clipped(k, *self.lines.lines[k])
-        return line is not None and (self.divides(*line) or self.asks(*line, 2))
-
-    def unmarked_question(self, limit: int, floor: int, strict: bool) -> Range | None:
-        """Return the closest paragraph before limit that asks a question; strict: it must end there in `?`."""
-        low, table = max(floor, limit - LOOK_BACK_CHARS), self.lines
-        last = next(table.backwards(low, limit), None)
-        if last is None or (strict and self.text[last[1][1] - 1] not in "?？"):
+        is_plan = before.role == "explanation" and floor <= before.begin and i > 0 and mark.role == "solution"
+        limit = before.begin if is_plan or (is_side and mark.role != "answer") else mark.begin
+        if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
+            limit = self.span_to(max(floor, limit - BEFORE_CHARS), limit)[1]
+        question = self.asker.before(limit, max(floor, self.last_begin(i)), mark.role == "proof")
+        if question is None or (mark.role == "step" and self.text[question.end - 1] not in "?？"):
             return None
-        k = self.telling_line(last[0], low, limit)
-        if k is None or table.n_apart[last[0]] - table.n_apart[k] >= LOOK_BACK:
-            return None
-        line = table.clipped(k, low, limit)
-        if line is None or self.divides(*line):
-            return None
-        start = line[0]
-        for _, (first, end) in table.backwards(low, start):
-            if is_apart(self.text, end, start) or last[1][1] - first >= PARAGRAPH_CHARS:
-                break
-            start = first
-        return self.span_to(start, limit)
+        return question
 
-    def telling_line(self, k: int, low: int, limit: int) -> int | None:
-        """Return the index of the last line, from k back, that ends the search for a question within a range.
+    def last_begin(self, i: int) -> int:
+        """Return the end of the last mark before mark i that begins a solution; no question goes back beyond it.
 
-        The first and the last line may be in the range in part only, and then that part is what counts.
+        An answer or a plan between question and solution is passed over.
         """
-        table = self.lines
-        whole = bisect_left(table.starts, low)
-        if table.lines[k][1] > limit or k < whole:
-            line = table.clipped(k, low, limit)
-            if line and (self.divides(*line) or self.asks(*line, 2)):
-                return k
+        k = i - 1
+        while (
+            k >= max(0, i - 2)
+            and self.marks[k].role in ("answer", "explanation")
+            and self.marks[k].role != self.marks[i].role
+        ):
             k -= 1
-        found = self.last_telling.at_most(k, whole)
-        if found is not None or whole == 0 or table.lines[whole - 1][1] <= low:
-            return found
-        line = table.clipped(whole - 1, low, limit)
-        return whole - 1 if line and (self.divides(*line) or self.asks(*line, 2)) else None
+        k = self.begin_before[k + 1]
+        return self.marks[k].end if k >= 0 else 0
+
+    def near_end(self, i: int) -> bool:
+        """Return whether the mark before mark i ends something else, so that no unmarked question is searched for."""
+        return i > 0 and self.marks[i - 1].role == "end" and self.marks[i].begin - self.marks[i - 1].end < 9
+
+    def marked_question(self, i: int, floor: int) -> Question | None:
+        """Return the marked question before mark i: the nearest one, or an earlier one that it continues."""
+        mark = self.marks[i]
+        low = max(floor, mark.begin - self.config.max_question_chars - BEFORE_CHARS)
+        stop, best = self.span_to(floor, mark.begin)[1], None
+        for k in range(i - 1, max(i - 1 - MARKS_BACK, -1), -1):
+            asked = self.marks[k]
+            if asked.begin < low:
+                break
+            if asked.role in ENDS_QUESTION:
+                if best is not None:
+                    break
+                between = self.text[asked.end : stop]
+                if asked.role == "explanation" and k == i - 1:
+                    stop = self.span_to(floor, asked.begin)[1]
+                    continue
+                if asked.role in ("answer", "end") or not any(map(str.isalnum, between)):
+                    stop = self.span_to(floor, asked.begin)[1]
+                    continue
+                break
+            if asked.role not in ASKED_BY:
+                continue
+            question = self.asker.marked(asked, stop)
+            if question.end - question.start < self.config.min_question_chars:
+                continue
+            if best is not None and (asked.role == "claim" or self.divides(asked.end, best.start)):
+                break
+            is_part = bool(PART.match(self.text, asked.start)) and not question.is_headed
+            if best is not None and not question.is_headed:
+                if is_part:
+                    continue
+                break
+            best = question
+            if question.is_claim or not is_part:
+                break
+        return best
+
+    def divides(self, start: int, stop: int) -> bool:
+        """Return whether there is a rule between two offsets."""
+        return any(self.layout.is_rule(k) for k, _, _ in self.layout.within(start, stop))
 
     def draft_result(self, mark: Mark, floor: int) -> Draft | None:
-        """Return a solution in the format of GSM8K, or None: a question, lines, the result after four hash marks."""
-        low = max(floor, mark.begin - self.config.max_solution_chars)
-        for _, (start, end) in self.lines.backwards(low, mark.begin):
-            if HEADING.match(self.text, start) or FENCE.match(self.text, start):
+        """Return a solution in the format of GSM8K without marks: a question, lines, the result after `####`."""
+        layout, low = self.layout, max(floor, mark.begin - self.config.max_solution_chars)
+        for k in range(layout.at(mark.begin) - 1, -1, -1):
+            start, end = layout.range(k)
+            if start < low or layout.level(k) < 7 or layout.code_at(start):
                 return None
             stop = max(
                 (b for a, b in sentences(self.text, start, end) if self.text[b - 1] in "?？"), default=0
             )
             if stop:
-                question = trim(self.text, self.after_mark(start, floor), stop)
-                result = trim(self.text, mark.start + 4, mark.end)
-                return Draft(question, trim(self.text, stop, mark.begin), result, mark.end, kinds={"answer"})
+                asked = next((m for m in self.marks_within(start, stop) if m.role in ASKED_BY), None)
+                question = Question(*trim(self.text, asked.end if asked else start, stop), asked is not None)
+                draft = Draft(
+                    question, trim(self.text, stop, mark.begin), role="result", floor=mark.end, end=mark.end
+                )
+                draft.answer, draft.named = trim(self.text, mark.start + 4, mark.end), True
+                draft.kinds.add("answer")
+                return draft
         return None
 
-    def after_mark(self, start: int, floor: int) -> int:
-        """Return the offset of a line's text, after the mark of role `question` that begins it, if any."""
-        marks = self.marks_within(start, start + 1) if start >= floor else []
-        ends = [mark.end for mark in marks if mark.role == "question"]
-        return max(ends, default=start)
+    def marks_within(self, start: int, stop: int) -> list[Mark]:
+        """Return the marks that begin in a range."""
+        return self.marks[bisect_left(self.begins, start) : bisect_left(self.begins, stop)]
 
-    def draft_tags(self, i: int, floor: int) -> Draft | None:
-        """Return a chain of thought between tags, with the question before it and the answer after it."""
+    def marks_from(self, k: int, stop: int) -> Iterator[Mark]:
+        """Yield the marks from index k on that begin before an offset."""
+        while k < len(self.marks) and self.marks[k].begin < stop:
+            yield self.marks[k]
+            k += 1
+
+    def draft_tags(self, i: int, question: Question) -> Draft:
+        """Return a chain of thought between tags, with the answer after it."""
         mark = self.marks[i]
-        ahead = self.marks_within(mark.end, mark.end + self.config.max_solution_chars)
-        closing = next((after for after in ahead if after.role in ("open", "close")), None)
-        before = self.marks_within(max(floor, mark.begin - self.config.max_question_chars), mark.begin)
-        asked = max((m.end for m in before if m.role == "question"), default=None)
-        question = (
-            self.span_to(asked, mark.begin) if asked is not None else self.paragraph_before(mark.begin, floor)
+        stop = mark.end + self.config.max_solution_chars
+        closing = next(
+            (after for after in self.marks_from(i + 1, stop) if after.role in ("open", "close")), None
         )
-        draft = Draft(question, (mark.end, mark.end), None, mark.end, kinds={"tags"})
+        draft = Draft(
+            question, (mark.end, mark.end), role="open", floor=mark.end, end=mark.end, kinds={"tags"}
+        )
         if closing is None or closing.role != "close":
             return draft
         draft.solution = trim(self.text, mark.end, closing.begin)
         draft.end = closing.end
         limit = min(len(self.text), closing.end + self.config.max_answer_chars)
-        marked = [m for m in self.marks_within(closing.end, limit) if m.role == "answer"]
-        line = next(lines(self.text, closing.end, limit), None)
-        if marked:
-            draft.answer, draft.end = self.answer_at(marked[0])
+        following = self.marks_within(closing.end, limit)
+        limit = next((m.begin for m in following if m.role in ("end", *ASKED_BY)), limit)
+        named = next((m for m in following if m.role == "answer" and m.begin < limit), None)
+        line = next(self.layout.within(closing.end, limit), None)
+        if named:
+            draft.answer, draft.named = self.answer_after(named, limit), True
         elif line:
-            draft.answer, draft.end = line, line[1]
+            draft.answer = line[1:]
+        draft.end = draft.answer[1] if draft.answer else closing.end
         return draft
 
-    def paragraph_before(self, limit: int, floor: int) -> Range:
-        """Return the paragraph before limit that asks a question, or else the last paragraph."""
-        asking = self.unmarked_question(limit, floor, False)
-        if asking:
-            return asking
-        start, end = trim(self.text, max(floor, limit - LOOK_BACK_CHARS), limit)
-        line_ranges = list(lines(self.text, start, end))
-        for (_, before), (first, _) in reversed(list(itertools.pairwise(line_ranges))):
-            if is_apart(self.text, before, first):
-                return first, end
-        return start, end
-
-    def walk(self, draft: Draft, i: int, answer: Range | None) -> None:
-        """Extend a solution line by line while it contains reasoning, up to a marked answer; sets fields of draft."""
-        start = draft.solution[0]
-        stop = min(len(self.text), start + self.config.max_solution_chars)
-        ahead = [mark for mark in self.marks_within(start, stop) if mark.begin > self.marks[i].begin]
-        following = next((mark for mark in ahead if mark.role in ("question", "open", "end")), None)
+    def draft_unmarked(self, i: int) -> Draft | None:
+        """Return the solution that follows a marked question without a mark of its own, or None."""
+        mark = self.marks[i]
+        headed = self.level_at(mark) < NO_HEADING
+        numbered = any(map(str.isdecimal, self.text[mark.start : mark.end]))
+        labelled = self.text[mark.start : mark.end].rstrip("*_ ")[-1:] in ":："
+        if (
+            mark.role == "claim"
+            or EXAMPLE.match(self.text, mark.start)
+            or not (headed or numbered or labelled)
+        ):
+            return None
+        if not numbered and LISTS.match(self.text, mark.start):
+            return None
+        stop = min(
+            len(self.text), mark.begin + self.config.max_question_chars + self.config.max_solution_chars
+        )
+        following = self.marks[i + 1] if i + 1 < len(self.marks) else None
+        taken = following is not None and following.begin < stop and following.role in BEGINS
         if following:
-            stop = min(stop, self.span_to(start, following.begin)[1])
-        answers = [mark for mark in ahead if mark.role in ("answer", "result") and start < mark.begin < stop]
-        mark_at = {mark.begin: mark for mark in ahead}
-        end, n_plain, n_lines = start, 0, 0
-        for first, last in lines(self.text, start, stop):
-            if self.in_code(first) or self.ends(first, last, mark_at):
-                break
-            if answers and answers[0].begin < last and not answer:
-                draft.solution = self.span_to(start, answers[0].begin)
-                draft.answer, draft.end = self.answer_at(answers[0])
-                draft.kinds.add("answer")
-                return
-            argues = self.argues(first, last, n_lines and is_apart(self.text, end, first))
-            n_plain = 0 if argues else n_plain + 1
-            if n_lines and n_plain > LOOK_AHEAD:
-                break
-            n_lines += 1
-            end = last if argues or n_lines == 1 else end
-        draft.solution = trim(self.text, start, end)
-        draft.answer, draft.end = answer, end
-        if answer:
-            draft.kinds.add("answer")
-
-    def ends(self, first: int, last: int, own: dict[int, Mark]) -> bool:
-        """Return whether a line ends the solution: a horizontal rule, or a heading that is not a mark."""
-        if RULE.match(self.text, first, last):
-            return True
-        mark = own.get(first)
-        return bool(HEADING.match(self.text, first)) and (mark is None or mark.role == "reason")
-
-    def argues(self, first: int, last: int, apart: bool | int) -> bool:
-        """Return whether a line contains reasoning or computation, or is numbered; if not apart, any digit suffices."""
-        if self.patterns.reasoning.search(self.text, first, last):
-            return True
-        if any(number.match(self.text, first, last) for number in self.patterns.numbers):
-            return True
-        return not apart and any(char.isdecimal() for char in self.text[first:last])
-
-    def answer_at(self, mark: Mark) -> tuple[Range | None, int]:
-        """Return the answer after its mark, to the end of the line or, in a long line, of the sentence; and its end."""
-        limit = min(len(self.text), mark.end + 4 * self.config.max_answer_chars)
-        start, end = next(lines(self.text, mark.end, limit), (0, 0))
-        if not end:
-            return None, mark.end
-        if end - start > LONG_LINE_CHARS:
-            start, end = sentences(self.text, start, end)[0]
-        clean = start, max(start + 1, end)
-        while clean[1] - clean[0] > 1 and self.text[clean[0]] in "*_":
-            clean = clean[0] + 1, clean[1]
-        while clean[1] - clean[0] > 1 and self.text[clean[1] - 1] in "*_":
-            clean = clean[0], clean[1] - 1
-        return clean, end
-
-
-def ended_by(marks: Sequence[Mark]) -> tuple[list[int], list[int]]:
-    """For each mark: offset of the next one that ends a question, and index of the last such one; -1 for none."""
-    begins, indices, begin, index = [], [], -1, -1
-    for mark in reversed(marks):
-        begins.append(begin)
-        begin = mark.begin if mark.role in ENDS_QUESTION else begin
-    for k, mark in enumerate(marks):
-        indices.append(index)
-        index = k if mark.role in ENDS_QUESTION else index
-    return begins[::-1], indices
+            stop = min(stop, following.begin)
+        cut = divide(self.text, mark.end, stop, self.layout, self.patterns, headed, taken)
+        if cut is None:
+            return None
+        start, end = self.asker.clean(mark.end, cut)
+        question = self.asker.marked(mark, end)
+        if not self.asker.demands(start, end, MANY):
+            return None
+        extent = self.walker.walk(cut, i, NO_HEADING, question, False)
+        draft = Draft(question, (cut, cut), role="unmarked", floor=mark.end)
+        self.fill(draft, cut, extent, None)
+        return draft

@@ -15,27 +15,37 @@ from stages import languages
 from stages.kernels.text.tables import load_tables
 from stages.languages import load_yaml
 
-ROLES = ("question", "solution", "answer", "step", "reason", "open", "close", "result", "end")
-SIGNS = ("reasoning", "asks", "concludes", "finishes", "settles", "clauses", "number")
+ROLES = (
+    "question", "claim", "solution", "proof", "explanation", "answer", "step", "open", "close", "result", "end",
+)  # fmt: skip
+SIGNS = (
+    "computes", "argues", "plans", "asks", "demands", "concludes", "finishes", "settles", "evades", "defines",
+    "resumes", "starts", "clauses", "number",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """All patterns of all languages.
+    """All patterns of all languages; `languages/und.cot.yaml` describes each.
 
-    heads: beginnings of words at which marks are searched for. marks: one group per role, named after it.
-    reasoning, asks: searched for in a line. concludes: matched at the beginning of a sentence. finishes: end of a
-    proof. settles: searched for in the last step, with the answer as a group. clauses: separator before a clause that
-    is a step of its own. numbers: one pattern per style of numbering, with the number as its group.
+    heads: beginnings of words at which marks are searched for. marks: one group per role, named after it. numbers: one
+    pattern per style of numbering, with the number as its group.
     """
 
     heads: tuple[str, ...]
     marks: re.Pattern[str]
-    reasoning: re.Pattern[str]
+    computes: re.Pattern[str]
+    argues: re.Pattern[str]
+    plans: re.Pattern[str]
     asks: re.Pattern[str]
+    demands: re.Pattern[str]
     concludes: re.Pattern[str]
     finishes: re.Pattern[str]
     settles: re.Pattern[str]
+    evades: re.Pattern[str]
+    defines: re.Pattern[str]
+    resumes: re.Pattern[str]
+    starts: re.Pattern[str]
     clauses: re.Pattern[str]
     numbers: tuple[re.Pattern[str], ...]
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from stages.cot.patterns import Patterns
+
+if TYPE_CHECKING:
+    from stages.cot.layout import Layout
 
 Range = tuple[int, int]
 
 BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
 LINE = re.compile(rf"\S(?:[^{BREAKS}]*\S)?")
 COMMENT = re.compile(r"<!--.*-->$")
-SENTENCE_END = re.compile(r"[。！？；．][”’」』）)\"]*|[.!?;][\"')\]]*(?=\s|$)")
-FENCE = re.compile(r"```|~~~")
-PREFORMATTED = re.compile(r"<pre\b.*?(?:</pre>|\Z)", re.S)
-FENCES = re.compile(r"^[ \t]*(```|~~~).*$", re.M)
-RULE = re.compile(r"[-*_=]{3,}$")
+SENTENCE_END = re.compile(
+    r"[。！？；．][”’」』）)\"]*|(?<!\d\s)[.!?;][\"')\]]*(?=\s|$)|(?<=\d\s)[.!?;](?=\s\D|$)"
+)
+PAIRED = (("\\begin", "\\end"), ("\\[", "\\]"))  # of displayed formulas
+MAY_NUMBER = re.compile(r"[-*_#> \t【\[]*[\d(（第步s①-⑳]")
+HEADER_ROLES = ("solution", "proof", "explanation", "answer")
 HEADING = re.compile(r"#{1,6}\s")
 STARTS_LOWER = re.compile(r"[a-z(]")
 ENDS_SENTENCE = re.compile(r"[.!?:;。！？：；．,，、=$\]}>|][\"'”’)）*_]*$")
@@ -54,51 +59,45 @@ def sentences(text: str, start: int, end: int) -> list[Range]:
     return [(first, last) for first, last in pieces if first < last]
 
 
-def is_apart(text: str, end: int, start: int) -> bool:
-    """Return whether there is an empty line between two offsets."""
-    between = text[end:start].replace("\r\n", "\n")
-    return sum(between.count(char) for char in BREAKS) > 1
-
-
-def fences(text: str) -> list[Range]:
-    """Return the ranges of fenced code and preformatted text; unclosed ones extend to the end."""
-    ranges: list[Range] = [match.span() for match in PREFORMATTED.finditer(text)]
-    opened: tuple[int, str] | None = None
-    for match in FENCES.finditer(text):
-        if opened is None:
-            opened = match.start(), match.group(1)
-        elif match.group(1) == opened[1]:
-            ranges.append((opened[0], match.end()))
-            opened = None
-    if opened is not None:
-        ranges.append((opened[0], len(text)))
-    merged: list[Range] = []
-    for start, end in sorted(ranges):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def cut_steps(text: str, start: int, end: int, patterns: Patterns, least: int) -> tuple[list[Range], str]:
+def cut_steps(
+    text: str, start: int, end: int, layout: Layout, patterns: Patterns, least: int
+) -> tuple[list[Range], str]:
     """Split a solution into steps: at numbers, else at lines, else at sentences, and if there are fewer than `least`
-    sentences at clauses.
+    sentences at clauses. A piece of code is a step.
 
     Returns: the steps, and how they were split: `numbered`, `lines` or `sentences`.
     """
-    starts = _numbered(text, start, end, patterns)
+    blocks = [(max(a, start), min(b, end)) for a, b in layout.code if a < end and b > start]
+    gaps = [trim(text, a, b) for a, b in itertools.pairwise([start, *itertools.chain(*blocks), end])][::2]
+    prose = [(a, b) for a, b in gaps if a < b]
+    starts = _numbered(text, prose, patterns)
     if starts:
-        after = list(lines(text, starts[-1], end))[1:]
+        pieces, cut = _numbered_steps(text, prose, starts, patterns), "numbered"
+    else:
+        pieces = [
+            line for a, b in prose for line in lines(text, a, b) if not _is_header(text, *line, patterns)
+        ]
+        pieces, cut = _merge_short(text, _unwrap(text, pieces)), "lines"
+        if len(pieces) + len(blocks) < 2:
+            parts = [part for a, b in prose for part in sentences(text, a, b)]
+            pieces, cut = _merge_short(text, _unwrap(text, parts)), "sentences"
+            if len(pieces) < least:
+                pieces = [part for piece in pieces for part in _clauses(text, *piece, patterns)]
+    return sorted([*pieces, *blocks]), cut
+
+
+def _numbered_steps(text: str, prose: list[Range], starts: list[int], patterns: Patterns) -> list[Range]:
+    """Split prose before its numbered steps; a concluding line after the last one is a step of its own."""
+    steps: list[Range] = []
+    for begin, end in prose:
+        own = [first for first in starts if begin <= first < end]
+        if not own:
+            steps += [line for line in lines(text, begin, end) if not _is_header(text, *line, patterns)]
+            continue
+        after = list(lines(text, own[-1], end))[1:]
         concluding = [first for first, _ in after if patterns.concludes.match(text, first)]
-        return _ranges(text, [*_preface(text, start, starts[0]), *starts, *concluding[:1], end]), "numbered"
-    steps = _unwrap(text, [line for line in lines(text, start, end) if not _is_header(text, *line, patterns)])
-    if len(steps) > 1:
-        return _merge_short(text, steps), "lines"
-    steps = _merge_short(text, sentences(text, start, end))
-    if len(steps) < least:
-        steps = [part for sentence in steps for part in _clauses(text, *sentence, patterns)]
-    return steps, "sentences"
+        steps += _ranges(text, [*_preface(text, begin, own[0]), *own, *concluding[:1], end])
+    return steps
 
 
 def _clauses(text: str, start: int, end: int, patterns: Patterns) -> list[Range]:
@@ -111,7 +110,11 @@ def _clauses(text: str, start: int, end: int, patterns: Patterns) -> list[Range]
 def _is_header(text: str, start: int, end: int, patterns: Patterns) -> bool:
     """Whether a line is a heading, or consists of a solution mark alone."""
     mark = patterns.marks.match(text, start)
-    is_mark = mark is not None and mark.lastgroup == "solution" and mark.end() >= end
+    is_mark = (
+        mark is not None
+        and mark.lastgroup in HEADER_ROLES
+        and not any(map(str.isalnum, text[mark.end() : end]))
+    )
     return is_mark or bool(HEADING.match(text, start, end))
 
 
@@ -120,18 +123,20 @@ def _preface(text: str, start: int, first: int) -> list[int]:
     return [begin] if sum(map(str.isalnum, text[begin:end])) >= MIN_STEP_CHARS else []
 
 
-def _numbered(text: str, start: int, end: int, patterns: Patterns) -> list[int]:
+def _numbered(text: str, prose: list[Range], patterns: Patterns) -> list[int]:
     """Offsets of steps numbered 1, 2, ..., in the style of numbering with most steps; empty if there are none."""
-    starts = [first for first, _ in sentences(text, start, end)]
+    places = [(first, end) for begin, end in prose for first, _ in sentences(text, begin, end)]
+    starts = [(first, end) for first, end in places if MAY_NUMBER.match(text, first)]
     best: list[int] = []
     for pattern in patterns.numbers:
         run: list[int] = []
-        for first in starts:
+        for begin, end in starts:
+            first = begin
             while first < end and text[first] in "*_-#> \t【[":
                 first += 1
             match = pattern.match(text, first, end)
             if match and to_number(next(filter(None, match.groups()))) == len(run) + 1:
-                run.append(first)
+                run.append(begin)
         best = max(best, run, key=len)
     return best if len(best) > 1 else []
 
@@ -170,10 +175,19 @@ def _unwrap(text: str, ranges: Iterable[Range]) -> list[Range]:
 
 def _goes_on(text: str, begin: int, end: int, first: int) -> bool:
     """Whether the line that begins at first continues the step before it."""
+    if (
+        text.count("$", begin, end) % 2
+        and "\n" not in text[end:first]
+        and text.find("$", first, first + WRAP_CHARS) >= 0
+    ):
+        return True  # the end of a sentence inside a formula
     if text.count("$$", begin, end) % 2 or (text[end - 1] in ":：" and text.startswith("$", first)):
         return True
+    for opening, closing in PAIRED:
+        if text.count(opening, begin, end) > text.count(closing, begin, end):
+            return True
     broken = end - begin >= WRAP_CHARS and not ENDS_SENTENCE.search(text[max(begin, end - 4) : end])
-    return broken and bool(STARTS_LOWER.match(text, first)) and not is_apart(text, end, first)
+    return broken and bool(STARTS_LOWER.match(text, first)) and text.count("\n", end, first) < 2
 
 
 def _merge_short(text: str, ranges: list[Range]) -> list[Range]:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import ConfigError
 from stages.cot.segment import Range
 
+if TYPE_CHECKING:
+    from stages.cot.question import Question
+
 REASONS = (
     "no_question",
     "question_length",
+    "no_task",
     "unclosed",
+    "solution_length",
     "few_steps",
     "many_steps",
     "no_reasoning",
     "no_answer",
+    "lists_questions",
+    "evasive",
+    "cut_formula",
     "answer_length",
     "low_support",
+    "wrong_arithmetic",
+    "wrong_choice",
 )
 """Reasons for rejecting a candidate, in the order of the checks."""
 
-KINDS = ("marker", "tags", "numbered", "equation-lines", "discourse", "boxed", "answer")
+KINDS = ("marker", "tags", "numbered", "equation-lines", "discourse", "code", "boxed", "answer")
 """Evidence: a solution mark, tags, numbered steps, two or more lines with computations, two or more sentences of
-reasoning in words, a boxed answer, a marked answer."""
+reasoning in words, a step of code, a boxed answer, a marked answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,7 @@ class Config:
     Raises: ConfigError if a bound is out of range, or a minimum is above its maximum.
     """
 
-    min_steps: int = 2  # least steps of a solution
+    min_steps: int = 1  # least steps of a solution
     max_steps: int = 64  # most steps of a solution
     min_question_chars: int = 6  # least characters of a question
     max_question_chars: int = 3000  # most characters of a question
@@ -83,14 +93,23 @@ class Reject(NamedTuple):
 class Draft:
     """A candidate during parsing: question and solution, the answer if one is marked, and the evidence.
 
-    end: offset at which parsing continues if it becomes a template. is_weak: no mark begins the solution, so that it
-    must contain a conclusion.
+    role: of the mark that begins the solution; `unmarked` if there is none. end: offset at which parsing continues if
+    it becomes a template; floor: if it is rejected. named: the answer has a mark after the solution. is_headed: the
+    solution has a heading. is_cut: it is longer than the limit.
     """
 
-    question: Range
+    question: Question
     solution: Range
+    role: str
+    floor: int
     answer: Range | None = None
     end: int = 0
-    question_marked: bool = False
-    is_weak: bool = False
+    named: bool = False
+    is_headed: bool = False
+    is_cut: bool = False
     kinds: set[str] = field(default_factory=set)
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the mark that begins the solution, if there is one, begins many other texts too."""
+        return self.role in ("explanation", "answer", "unmarked", "step")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
@@ -242,7 +244,10 @@ def test_worked_solutions_become_documents_of_their_own(tmp_path: Path) -> None:
         {"id": "mail", "text": f"{OWN['c']}\n\n{mail.replace('水池', '油罐').replace('注', '灌')}"},
         {"id": "plain", "text": OWN["b"]},
     ]
-    run, store = write_run(tmp_path, solved_page(rows, tmp_path)), tmp_path / "store"
+    mix = {"mixes": {"sums": {"by": "shape.task", "share": {"none": 0.7, "compute": 0.3}}}}
+    page = solved_page(rows, tmp_path, mix=mix)
+    page["annotate"] += ["stages.cot.shape", {"use": "stages.tokens", "view": "release"}]
+    run, store = write_run(tmp_path, page), tmp_path / "store"
     record = build(run, store)
     assert record["tasks"]["derive"] == 1
     found = {row["doc_id"]: row for row in ledger(store)}
@@ -255,7 +260,19 @@ def test_worked_solutions_become_documents_of_their_own(tmp_path: Path) -> None:
         assert row["language"] == "zho_Hans" and len(row["steps"]) >= 3 and row["support"] > 0.4
         assert released[row["doc_id"]].startswith(row["question"])
         assert "wang@" not in row["answer"] + released[row["doc_id"]]
+        assert row["template"].startswith(row["step_kinds"][0]) and row["task"] == "compute"
+    mixed = [
+        pq.read_table(part, partitioning=None)
+        for part in sorted((store / "releases/v1/mixes/sums").rglob("*.parquet"))
+    ]
+    assert pa.concat_tables(mixed)["source"].to_pylist().count("solved") == 2
     assert any("<EMAIL>" in text for text in released.values())
+    (part,) = json.loads((store / "releases/v1/report.json").read_text("utf-8"))["parts"]
+    assert part["part"] == "cot" and part["column"] == "template"
+    assert {row["by"]: row["documents"] for row in part["groups"]} == dict.fromkeys(
+        ("all", "language", "domain", "task"), 2
+    )
+    assert "cot/: diversity" in (store / "releases/v1/report.html").read_text("utf-8")
     counts = cli("verify", store / "releases/v1", "--store", store, "--run", run).ok()
     assert "derived documents with their parents" in counts.out
     assert build(run, store)["tasks"] == dict.fromkeys(record["tasks"], 0)

@@ -81,7 +81,7 @@ SOLVED = {
     "应找回多少元？⟫\n⟨步骤1：先算价钱：5×6=30元⟩\n⟨步骤2：再算找回：50-30=20元⟩\n结论：⟦应找回20元⟧",
     "discourse: ": "问题：⟪苹果有5个，又买了3个，一共有几个？⟫⟨因为原来有5个，又买了3个，所以用加法。⟩"
     "⟨5+3=8。⟩⟦因此一共有8个。⟧",
-    "one-sentence: discourse": "问：⟪一个数的3倍是12，这个数是多少？⟫\n答：⟨设这个数是x，⟩⟨则3x=12，⟩"
+    "one-sentence: equation-lines": "问：⟪一个数的3倍是12，这个数是多少？⟫\n答：⟨设这个数是x，⟩⟨则3x=12，⟩"
     "⟨解得x=4。⟩⟦所以这个数是4。⟧",
     "Hant-proof: marker": "題目：⟪已知三角形兩邊相等，求證兩底角相等。⟫\n"
     "證明：⟨設等腰三角形ABC中AB=AC。⟩\n⟨作頂角平分線AD。⟩\n⟨因為AB=AC，AD公共，所以兩三角形全等。⟩\n"
@@ -244,6 +244,55 @@ PAGES = st.builds(
 )
 
 
+FORMS = {
+    "Question: A farmer has 12 cows and buys 8 more. How many cows does he have?\nAnswer: He has 12 + 8 = 20 cows.\n"
+    "So 20 is the number.\n#### 20": "20",
+    "<|im_start|>user\n求 3x-6=9 的解。<|im_end|>\n<|im_start|>assistant\n移项得 3x=15。\n两边除以 3，得 x=5。\n"
+    "所以解是 x=5。<|im_end|>": "所以解是 x=5。",
+    "### Instruction:\nA train goes 60 km in 2 hours. What is its speed?\n\n### Response:\nSpeed is distance by time.\n"
+    "60 / 2 = 30, so it is 15 * 2 = 30.\nHence the speed is 30 km/h.": "Hence the speed is 30 km/h.",
+    "12．下列说法正确的是（　　）\nA．速度越大，惯性越大\nB．质量越大，惯性越大\n【答案】B\n【解析】惯性只与质量有关，"
+    "因为质量是惯性的量度，所以B正确。": "B",
+    "3、已知集合A={1,2}，B={2,3}，则A∩B=____．\n【答案】{2}\n【详解】因为A={1,2}，B={2,3}，所以A∩B={2}.": "{2}",
+    "第1题\n甲、乙相距36千米，甲每小时行5千米，乙每小时行4千米，几小时后相遇？\n\n答案与解析\n36÷(5+4)=4（小时）\n"
+    "所以4小时后相遇。": "所以4小时后相遇。",
+    "\\textbf{例题：} 求 $y=x^2$ 在 $x=1$ 处的导数。\n\n\\textbf{解：} 因为 $y'=2x$，所以 $y'(1)=2$。": "2",
+    "\\begin{exercise}\nShow that the square of an odd number is odd.\n\\end{exercise}\n\\begin{solution}\n"
+    "Let $n=2k+1$. Then $n^2=4k^2+4k+1$. Hence $n^2$ is odd.\n\\end{solution}": "Hence $n^2$ is odd.",
+    "## 题目描述\n\n给定一个整数数组，返回最大值。\n\n## 解题思路\n\n我们遍历数组，因为只需比较一次，"
+    "如果更大则更新。\n\n"
+    "```python\ndef most(a):\n    return max(a)\n```": "```python\ndef most(a):\n    return max(a)\n```",
+}
+"""Forms that exams, harnesses, chats and textbooks use -> the answer."""
+
+REJECTED = {
+    "题目：小明有3个苹果，又买了4个，一共有几个？\n解：一共有3+4=9（个）。\n因为没有吃掉，所以是9个。\n"
+    "答：9个。": "wrong_arithmetic",
+    "1. 1+1等于多少？（ ）\nA. 1\nB. 2\n【解析】因为1+1=2，故选B。\n【答案】A": "wrong_choice",
+    "题目：求1到100的和。\n解答：略，见教材，因为显然。\n答案：见附录": "evasive",
+    "例1 求方程的解。\n解：因为 $x=1$，\n所以得 $x$ 满足方程。\n答案：$\\frac{1": "cut_formula",
+}
+"""Candidates -> the reason for which they are rejected."""
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_a_form_is_read(text: str) -> None:
+    """The answer of a solution in each form, and a question without mark-up."""
+    (row,) = rows(text)
+    (template,) = row["templates"]
+    rendered = render(text, template)
+    assert rendered["answer"] == FORMS[text]
+    assert not re.search(r"im_end|Response|解答|【|exercise|textbf", rendered["question"])
+
+
+@pytest.mark.parametrize("text", REJECTED)
+def test_a_wrong_solution_is_rejected(text: str) -> None:
+    """False arithmetic, a choice that the solution contradicts, no answer and a cut formula."""
+    (row,) = rows(text)
+    assert not row["templates"]
+    assert REJECTED[text] in [reject["reason"] for reject in row["rejects"]]
+
+
 @given(st.lists(PAGES, max_size=3), st.integers(0, 3))
 def test_spans_hold_in_any_text_and_batch(docs: list[str], cut: int) -> None:
     """Spans are valid in any text, and batch boundaries do not matter."""
@@ -349,7 +398,7 @@ def test_little_support_makes_no_document() -> None:
     [
         ({"min_steps": 0}, "min_steps is 0"),
         ({"min_support": 2.0}, "min_support is 2"),
-        ({"max_steps": 1}, "above"),
+        ({"max_steps": 1, "min_steps": 2}, "above"),
     ],
 )
 def test_a_bad_setting_is_refused(changed: dict[str, Any], message: str) -> None:

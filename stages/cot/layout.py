@@ -1,0 +1,216 @@
+"""Lines of one document and what each is: heading, code, rule, option, mark-up, quotation.
+
+Takes a text in match characters and its decoded view; a kernel finds the lines, and a line is read when it is
+asked for. All offsets are code points of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+import numpy as np
+from numba import njit
+
+from stages.cot.segment import Range, trim
+from stages.kernels.text.tables import NEWLINE, SPACE
+
+QUOTE = ord(">")
+NO_HEADING = 9
+
+HEADING = re.compile(r"(?:>\s?)*(#{1,6})\s|(?:>\s?)*\\((?:sub){0,2}section|chapter|paragraph)\*?\{")
+BOLD = re.compile(r"(?:\*\*|__)[^*_\n]{1,80}(?:\*\*|__)[:：]?$")
+RULE = re.compile(r"(?:[-*_=]\s?){3,}$")
+COMMENT = re.compile(r"<!--.*-->$")
+OPTION = re.compile(
+    r"(?:[-*+]\s+)?(?:[(（\[]?[a-h①-⑥][)）\]]?\s?[.．、:：)）]|[(（][a-h①-⑥x √✓]?[)）]\s|\[[ x]\]\s)|[-*+]\s+`",
+    re.I,
+)
+TAG = re.compile(
+    r"</?[a-z][^<>\n]*>|^:[a-z_]+:(?:`[^`]*`)?|<!--.*?-->|\{[%{<][^{}\n]*[%}>]\}|`r [a-z]+\(\)`|:{3,}.*|"
+    r"!\[[^\]\n]*\]\([^)\n]*\)"
+)
+LABEL = re.compile(
+    r".{0,12}(?:点击|展开|查看|显示|答案|解答|解析|提示|show|reveal|click|hint|solutions?|answers?|explanation).{0,12}$"
+)
+MARKUP_CHARS = 400
+TITLE_CHARS = 80
+FOLD = re.compile(
+    r"(?:>\s?)*(?:<(?:details|blockquote|summary)\b|\{%-?\s*(?:hint|fold|spoiler|details|cut)|"
+    r":{3,}\s?\w|\?\?\?\+?\s|`r [a-z]*begin)"
+)
+CLOSING = re.compile(
+    r"(?:>\s?)*(?:</(?:details|blockquote|div|section|article)>|\{%-?\s*end|:{3,}$|`r end[a-z]*\(\))"
+)
+LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5}
+
+
+@njit(cache=True, nogil=True)
+def find_lines(codes, classes, start, end):  # type: ignore[no-untyped-def]  # numba infers types
+    """Find the lines of a text that have a visible character.
+
+    Args: codes, uint32, and classes, uint8, of the decoded view; start, end, of the text in them.
+    Returns: int32 (n_lines, 4): start and end of the visible part, relative to the text; number of line breaks since
+    the line before; first visible character.
+    """
+    lines = np.empty((64, 4), np.int32)
+    n_lines = n_breaks = 0
+    i = start
+    while i < end:
+        first = last = i
+        seen = quoted = False
+        while i < end and classes[i] != NEWLINE:
+            if classes[i] != SPACE and classes[i] != 0:
+                if not seen:
+                    first, seen = i, True
+                quoted = quoted or codes[i] != QUOTE
+                last = i + 1
+            i += 1
+        if seen and quoted:
+            if n_lines == len(lines):
+                lines = np.concatenate((lines, np.empty_like(lines)))
+            lines[n_lines, 0], lines[n_lines, 1] = first - start, last - start
+            lines[n_lines, 2], lines[n_lines, 3] = n_breaks, np.int32(codes[first])
+            n_lines, n_breaks = n_lines + 1, 0
+        if i + 1 < end and codes[i] == 13 and codes[i + 1] == 10:
+            i += 1
+        i += 1
+        n_breaks += 1
+    return lines[:n_lines]
+
+
+class Layout:
+    """The lines of a text; a line is named by its index."""
+
+    def __init__(self, text: str, lines: np.ndarray) -> None:
+        self.text = text
+        starts, ends, breaks, firsts = (column.tolist() for column in lines.T)
+        self.starts: list[int] = starts
+        self.ends: list[int] = ends
+        self.breaks: list[int] = breaks
+        self.code = _code_lines(text, starts, ends, firsts)
+        self.code_starts = [start for start, _ in self.code]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def at(self, place: int) -> int:
+        """Return the index of the line at an offset, or of the first one after it."""
+        k = bisect_right(self.starts, place) - 1
+        return k if k >= 0 and place < self.ends[k] else k + 1
+
+    def range(self, k: int) -> Range:
+        """Return the range of a line."""
+        return self.starts[k], self.ends[k]
+
+    def is_apart(self, k: int) -> bool:
+        """Return whether an empty line precedes line k."""
+        return self.breaks[k] > 1
+
+    def code_at(self, place: int) -> Range | None:
+        """Return the range of the code at an offset, with its fences, or None."""
+        k = bisect_right(self.code_starts, place) - 1
+        return self.code[k] if k >= 0 and place < self.code[k][1] else None
+
+    def level(self, k: int) -> int:
+        """Return the level of a heading, 1 to 6, 7 for a line in bold type, NO_HEADING for another line."""
+        start, end = self.range(k)
+        first = self.text[start]
+        if first in "#>\\":
+            match = HEADING.match(self.text, start, end)
+            if match:
+                return len(match.group(1)) if match.group(1) else LEVELS[match.group(2)]
+        elif (
+            k + 1 < len(self.starts)
+            and self.breaks[k + 1] == 1
+            and self.text[self.starts[k + 1]] in "=-"
+            and self.is_rule(k + 1)
+        ):
+            return 2 if end - start < TITLE_CHARS else NO_HEADING
+        elif first in "*_" and BOLD.match(self.text, start, end):
+            return 7
+        return NO_HEADING
+
+    def is_rule(self, k: int) -> bool:
+        """Return whether a line is a horizontal rule."""
+        return self.text[self.starts[k]] in "-*_=" and bool(RULE.match(self.text, *self.range(k)))
+
+    def is_option(self, k: int) -> bool:
+        """Return whether a line is a choice of a multiple-choice question."""
+        return bool(OPTION.match(self.text, *self.range(k)))
+
+    def is_markup(self, k: int) -> bool:
+        """Return whether a line has no words of its own: tags, macros, images, a label of a folded part."""
+        start, end = self.range(k)
+        if self.is_admonition(k):
+            return True
+        if self.text[start] not in "<>{`:!" or end - start > MARKUP_CHARS:
+            return False
+        words = TAG.sub(" ", self.text[start:end]).strip("> \t")
+        return not words or (words != self.text[start:end] and bool(LABEL.match(words)))
+
+    def indent(self, k: int) -> int:
+        """Return the number of characters before the text of a line."""
+        start = self.starts[k]
+        return start - 1 - self.text.rfind("\n", 0, start)
+
+    def is_admonition(self, k: int) -> bool:
+        """Return whether a line begins an admonition of MkDocs, whose text is indented."""
+        return self.text.startswith(("??? ", "???+", "!!! "), self.starts[k])
+
+    def opens_fold(self, k: int) -> bool:
+        """Return whether a folded or quoted part begins at a line."""
+        return self.text[self.starts[k]] in "<>{:?`" and bool(FOLD.match(self.text, *self.range(k)))
+
+    def closes(self, k: int) -> bool:
+        """Return whether a line closes a folded part or an environment."""
+        return self.text[self.starts[k]] in "<>{:`" and bool(CLOSING.match(self.text, *self.range(k)))
+
+    def within(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Yield index, start and end of the lines in a range; lines that are only in part in it are clipped."""
+        k = self.at(start)
+        while k < len(self.starts) and self.starts[k] < stop:
+            first, last = self.starts[k], self.ends[k]
+            if first < start or last > stop:
+                first, last = trim(self.text, max(first, start), min(last, stop))
+            if first < last:
+                yield k, first, last
+            k += 1
+
+
+def _code_lines(text: str, starts: list[int], ends: list[int], firsts: list[int]) -> list[Range]:
+    """Ranges of fenced code and preformatted text, fences included; unclosed ones extend to the end."""
+    ranges: list[Range] = []
+    begin, fence = -1, ""
+    for k in (k for k, code in enumerate(firsts) if code in _FENCE_CODES):
+        start = starts[k]
+        if begin >= 0:
+            if fence == "<pre":
+                stop = text.find("</pre>", begin)
+                if stop < 0:
+                    break
+                ranges.append((begin, stop + 6))
+                begin = -1
+                if start < stop:
+                    continue
+            elif text.startswith(fence, start):
+                ranges.append((begin, ends[k]))
+                begin = -1
+                continue
+        if begin < 0:
+            fence = next((mark for mark in ("```", "~~~", "<pre") if text.startswith(mark, start)), "")
+            if fence and not (fence == "```" and text.find("```", start + 3, ends[k]) >= 0):
+                begin = start
+    if begin >= 0:
+        stop = text.find("</pre>", begin) + 6 if fence == "<pre" else 0
+        ranges.append((begin, stop if stop > begin else len(text)))
+    return ranges
+
+
+_FENCE_CODES = frozenset(map(ord, "`~<"))
+
+
+def position(starts: list[int], place: int) -> int:
+    """Return the index of the first of sorted starts at or after an offset."""
+    return bisect_left(starts, place)

@@ -1,0 +1,230 @@
+"""The question of a worked solution: after its mark, or the paragraphs or the section before the solution.
+
+Takes the layout of a document, its marks and patterns; returns ranges. A question asks or states a task; one without a
+mark must do so in plain words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from stages.cot.choices import labels
+from stages.cot.detect import Mark
+from stages.cot.layout import NO_HEADING, Layout
+from stages.cot.patterns import Patterns
+from stages.cot.segment import Range, sentences, trim
+
+LOOK_BACK_CHARS = 1500  # of an unmarked question
+AFTER_CHARS = 400  # at most, between the sentence that asks and the solution
+LOOK_BACK = 3  # paragraphs before an unmarked question's solution
+EXAMPLE_LINES = 14  # lines of a question that may begin an example of input and output
+ITEM = re.compile(
+    r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)"
+)
+SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
+BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
+PROVES = re.compile(r"证明|求证|prove|show that")
+CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
+EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
+CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
+EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
+
+
+class Question(NamedTuple):
+    """A question, and what its mark, if it has one, is.
+
+    is_numbered: it has a number. is_headed: it is a heading. is_claim: of a theorem. is_example: it may begin an
+    example of anything, so that the question must ask. is_exercise: it is used for exercises only. is_turn: of a turn
+    of a chat.
+    """
+
+    start: int
+    end: int
+    is_marked: bool
+    is_numbered: bool = False
+    is_headed: bool = False
+    is_claim: bool = False
+    is_example: bool = False
+    is_exercise: bool = False
+    is_turn: bool = False
+
+    @property
+    def range(self) -> Range:
+        """Return the range of its text."""
+        return self.start, self.end
+
+
+class Asker:
+    """Finds questions in one document."""
+
+    def __init__(self, text: str, layout: Layout, patterns: Patterns, max_chars: int) -> None:
+        self.text, self.layout, self.patterns, self.max_chars = text, layout, patterns, max_chars
+
+    def asks(self, start: int, end: int) -> bool:
+        """Return whether a text that its author marked as a question asks something or states a task."""
+        text = self.text
+        return bool(
+            self.patterns.asks.search(text, start, end)
+            or BLANKS.search(text, start, end)
+            or labels(text, start, end)
+        )
+
+    def demands(self, start: int, end: int, n_last: int = 2) -> bool:
+        """Return whether one of the last sentences of prose, or the first one, asks something in plain words."""
+        pieces = [piece for piece in sentences(self.text, start, end) if not self.layout.code_at(piece[0])]
+        asked = [*pieces[:1], *pieces[1:][-n_last:]]
+        return any(self.patterns.demands.search(self.text[a:b]) for a, b in asked)
+
+    def defines(self, start: int, end: int) -> bool:
+        """Return whether a text begins with the definition of a term, as articles do."""
+        return bool(self.patterns.defines.match(self.text[start:end]))
+
+    def clean(self, start: int, end: int) -> Range:
+        """Return a range without rules, mark-up, headings and list signs at its ends."""
+        lines = list(self.layout.within(start, end))
+        while lines and self.layout.starts[lines[0][0]] == lines[0][1] and self.is_furniture(lines[0][0]):
+            del lines[0]
+        while len(lines) > 1 and self.is_idle(*lines[-1]):
+            del lines[-1]
+        if not lines:
+            return end, end
+        start, end = trim(self.text, lines[0][1], lines[-1][2])
+        while start < end and self.text[start] in ">|":
+            start, end = trim(self.text, start + 1, end)
+        for sign in ("**", "__"):
+            if self.text.endswith(sign, start, end) and self.text.count(sign, start, end) % 2:
+                start, end = trim(self.text, start, end - 2)
+        return start, end
+
+    def is_idle(self, k: int, start: int, end: int) -> bool:
+        """Return whether a line, or the part of it in a range, may be left out at the end of a question."""
+        if self.layout.code_at(start) or self.text[start] == "$":
+            return False
+        is_short = end - start < 9 and not any(map(str.isalnum, self.text[start:end]))
+        return is_short or self.is_furniture(k)
+
+    def is_furniture(self, k: int) -> bool:
+        """Return whether a line is a rule or mark-up without words."""
+        return self.layout.is_rule(k) or self.layout.is_markup(k)
+
+    def marked(self, mark: Mark, stop: int) -> Question:
+        """Return the question after its mark, up to an offset."""
+        start, end = self.clean(mark.end, stop)
+        word = self.text[mark.start : mark.end]
+        number = any(map(str.isdecimal, word)) or any(
+            char in "一二三四五六七八九十①②③④⑤" for char in word[1:4]
+        )
+        k = self.layout.at(mark.begin)
+        headed = (
+            k < len(self.layout) and self.layout.starts[k] == mark.begin and self.layout.level(k) < NO_HEADING
+        )
+        return Question(
+            start,
+            end,
+            True,
+            number,
+            headed,
+            mark.role == "claim",
+            bool(EXAMPLE.match(word)),
+            bool(EXERCISE.match(word)),
+            bool(CHAT.match(word)),
+        )
+
+    def before(self, limit: int, floor: int, is_claim: bool = False) -> Question | None:
+        """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
+        low = max(floor, limit - LOOK_BACK_CHARS)
+        layout = self.layout
+        last = layout.at(limit) - (0 if self.starts_inside(limit) else 1)
+        while (
+            last >= 0
+            and layout.starts[last] >= low
+            and self.is_furniture(last)
+            and layout.ends[last] <= limit
+        ):
+            last -= 1
+        if last < 0 or layout.ends[last] <= low:
+            return None
+        if is_claim:
+            return self.claim(last, limit, low)
+        first, n_apart, n_after = last, 0, 0
+        best: int | None = None
+        for k in range(last, -1, -1):
+            start, end = layout.range(k)
+            if start < low:
+                if end > floor and floor > start:
+                    return self.checked(floor, limit, best)
+                break
+            code = layout.code_at(start)
+            if code is None:
+                if layout.is_rule(k):
+                    break
+                if layout.level(k) < NO_HEADING:
+                    return self.section(k, first, limit, best)
+                if not layout.is_option(k) and ITEM.match(self.text, start, end):
+                    found = self.checked(start, limit, None)
+                    if found:
+                        return found
+                is_stem = k < last and layout.is_option(k + 1) and not layout.is_option(k)
+                if best is None and (is_stem or self.demands(start, min(end, limit), 1)):
+                    best = start
+                if best is None and not layout.is_option(k):
+                    n_after += end - start
+                    if n_after > AFTER_CHARS:
+                        return None
+            first = k
+            if best is not None and (layout.is_apart(k) or k == 0):
+                return self.checked(start, limit, None)
+            if layout.is_apart(k) and not code and not layout.is_option(k):
+                n_apart += 1
+                if n_apart >= LOOK_BACK:
+                    break
+        return self.checked(best, limit, None) if best is not None else None
+
+    def claim(self, last: int, limit: int, low: int) -> Question | None:
+        """Return the paragraph that ends in a line as a claim, if it is worded like one or is a numbered item."""
+        first = last
+        while first > 0 and not self.layout.is_apart(first) and self.layout.starts[first - 1] >= low:
+            first -= 1
+        begin = self.layout.starts[first]
+        if self.layout.level(first) < NO_HEADING or self.layout.code_at(begin) or begin < low:
+            return None
+        start, end = self.clean(begin, limit)
+        number = ITEM.match(self.text, start, end)
+        if number is None and not (PROVES.search(self.text, start, end) or CLAIMS.match(self.text, start)):
+            return None
+        return Question(*trim(self.text, number.end() if number else start, end), False, number is not None)
+
+    def starts_inside(self, limit: int) -> bool:
+        """Return whether an offset is inside a line."""
+        k = self.layout.at(limit)
+        return k < len(self.layout) and self.layout.starts[k] < limit
+
+    def section(self, k: int, first: int, limit: int, best: int | None) -> Question | None:
+        """Return the section under heading k as a question if it asks, with the heading if that asks."""
+        start, end = self.layout.range(k)
+        words = SECTION_NUMBER.match(self.text, start, end)
+        title = (words.end() if words else start), end
+        heading_asks = title[0] < title[1] and bool(
+            self.patterns.demands.search(self.text[title[0] : title[1]])
+        )
+        if heading_asks:
+            return self.checked(title[0], limit, title[0])
+        begin = self.layout.starts[first] if first > k else limit
+        if begin >= limit or best is None:
+            return None
+        return self.checked(begin, limit, best)
+
+    def checked(self, start: int, limit: int, asked: int | None) -> Question | None:
+        """Return a range as an unmarked question if it asks and does not define; asked: an offset known to ask."""
+        start, end = self.clean(start, limit)
+        number = ITEM.match(self.text, start, end)
+        if number:
+            start, end = trim(self.text, number.end(), end)
+        if start >= end or end - start > self.max_chars:
+            return None
+        if asked is None and not (self.demands(start, end) or labels(self.text, start, end)):
+            return None
+        if self.defines(start, end) and not self.text[start:end].rstrip("*_ ").endswith(("?", "？")):
+            return None
+        return Question(start, end, False, number is not None)

@@ -1,0 +1,70 @@
+"""Divide a marked question from a solution that no mark begins.
+
+The question ends where a folded part or a heading begins, or at the last sentence that asks.
+"""
+
+from __future__ import annotations
+
+from stages.cot.layout import NO_HEADING, Layout
+from stages.cot.patterns import Patterns
+from stages.cot.segment import sentences
+
+MAX_QUESTION_LINES = 40
+
+
+def divide(
+    text: str, start: int, stop: int, layout: Layout, patterns: Patterns, headed: bool, folded: bool
+) -> int | None:
+    """Return the offset at which the solution of a question begins, or None.
+
+    Args: start, stop: offsets of the question and of what follows question and solution; headed, whether a heading
+    marks the question, so that a further heading ends it; folded, whether only a folded part may.
+    """
+    asked: int | None = None  # the end of the last sentence that asks
+    if headed and not folded:
+        inner = [
+            k for k, _, _ in layout.within(start, stop) if layout.level(k) < 7 and layout.starts[k] >= start
+        ]
+        if inner and not layout.code_at(layout.starts[inner[0]]):
+            return layout.ends[inner[0]] if layout.ends[inner[0]] < stop else None
+    for n, (k, first, last) in enumerate(layout.within(start, stop)):
+        if n > MAX_QUESTION_LINES:
+            return None
+        code = layout.code_at(first)
+        if code:
+            if folded:
+                continue
+            if asked is not None and first == code[0] and not _options_follow(layout, code[1], stop):
+                return first
+            asked = code[1] if asked is not None else None
+            continue
+        if layout.opens_fold(k) or (n and layout.closes(k)):
+            if asked is not None:
+                return last
+            continue
+        if folded:
+            asked = last if patterns.demands.search(text[first:last]) else asked
+            continue
+        if layout.is_option(k):
+            asked = last if asked is not None else None
+            continue
+        if n and layout.level(k) < NO_HEADING:
+            return last if asked is not None and layout.level(k) < 7 else None
+        if asked is not None and layout.is_apart(k) and not patterns.demands.search(text[first:last]):
+            begins = patterns.starts.match(text, first) or patterns.argues.search(text, first, last)
+            return first if headed or begins else None
+        for begin, end in sentences(text, first, last):
+            if patterns.demands.search(text[begin:end]):
+                asked = end
+            elif asked is not None and begin > first and patterns.starts.match(text, begin):
+                return begin
+        if asked is not None and asked < last and layout.starts[k] == first and asked < first:
+            if patterns.starts.match(text, first):
+                return first
+    return None
+
+
+def _options_follow(layout: Layout, place: int, stop: int) -> bool:
+    """Whether choices follow code."""
+    k = layout.at(place)
+    return k < len(layout) and layout.starts[k] < stop and layout.is_option(k)
