@@ -44,7 +44,7 @@ from pipeline.dataset.release_schema import COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
 from pipeline.names import brief, check_keys, nearest, present_name
-from pipeline.recipe import config_of, load_step, reading_named
+from pipeline.recipe import add_module_folder, config_of, full_name, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
 from pipeline.rules.presets import expand_presets
@@ -79,7 +79,19 @@ def load_run(
     for section, values in (overrides or {}).items():
         if isinstance(mapping.get(section) or {}, dict):  # else the parser raises
             mapping[section] = {**(mapping.get(section) or {}), **values}
-    return _Parser(path, text, _with_present_names(mapping, path), store).run_file()
+    return parse_run(mapping, path, text, store)
+
+
+def parse_run(
+    sections: dict[str, Any], path: str, text: str = "", store: Store | None = None
+) -> RunFile:  # Any: as in YAML
+    """Parse the sections of a run file, which are changed in place.
+
+    Modules beside the run file can be named in it. path: of the run file, for messages and relative paths.
+    Raises: ConfigError, as `load_run`.
+    """
+    add_module_folder(Path(path).resolve().parent)
+    return _Parser(path, text, _with_present_names(sections, path), store).run_file()
 
 
 def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageStep, str] | None:
@@ -91,6 +103,7 @@ def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageS
     """
     path = os.fspath(path)
     text, sections = read_document(path)
+    add_module_folder(Path(path).resolve().parent)
     parser = _Parser(path, text, _with_present_names(parse_mapping(sections, path), path), None)
     named = parse_mapping(parser.mapping("release").get("columns"), f"{path}: release.columns")
     step_name, _, stage_column = str(named.get(column, COLUMNS[column])).partition(".")
@@ -116,12 +129,18 @@ def _with_present_names(sections: dict[str, Any], path: str) -> dict[str, Any]:
         for i, entry in enumerate(entries):
             where = f"{path}: {section}[{i}]"
             if isinstance(entry, str):
-                entries[i] = present_name(entry, where)
+                entries[i] = _module_of(entry, where, section)
             elif isinstance(entry, dict) and isinstance(entry.get("use"), str):
-                entry["use"] = present_name(entry["use"], where)
+                entry["use"] = _module_of(entry["use"], where, section)
     if isinstance(sections.get("tokens"), dict) and isinstance(sections["tokens"].get("use"), str):
         sections["tokens"]["use"] = present_name(sections["tokens"]["use"], f"{path}: tokens")
     return sections
+
+
+def _module_of(name: str, where: str, section: str) -> str:
+    """The dotted name of a step that is named by its module, a former name of it, or its own name."""
+    attributes = ("STAGE",) if section == "annotate" else ("GLOBAL", "STAGE")
+    return full_name(present_name(name, where), attributes)
 
 
 def _is_derived(entry: Any) -> bool:  # Any: a YAML value
