@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Use = str | Mapping[str, Any] | Stage | each | Callable[..., Any]
     """What decides: a preset, a run file, a module, a comparison, a rule, or a function that returns what is kept."""
 
-__all__ = ["__version__", "annotate", "dedup", "each", "explain", "filter", "read_release"]
+__all__ = ["annotate", "dedup", "each", "explain", "filter", "read_release"]
 
 Table = TypeVar("Table")
 
@@ -67,7 +67,7 @@ def annotate(data: Any, stages: Any, *, text: str | None = None, workers: int = 
     >>> annotate(table, ["language", "signals"]).select(["id", "language.label", "signals.n_words"]).to_pylist()
     [{'id': 1, 'language.label': 'eng_Latn', 'signals.n_words': 9}]
 
-    A function is a stage; its column is named after it:
+    A function is a stage of its name, with one column of its name:
 
     >>> def length(text: str) -> int:
     ...     return len(text)
@@ -79,7 +79,7 @@ def annotate(data: Any, stages: Any, *, text: str | None = None, workers: int = 
     return annotate_table(data, [stages] if isinstance(stages, str) else stages, text, workers)
 
 
-def filter(  # noqa: A001 - named after the command
+def filter(
     data: Table,
     use: Use | Sequence[Use] = "recommended",
     *,
@@ -127,8 +127,8 @@ def dedup(
     `bicorpus.keeper` (number of the row that is kept in its place, its own if it is kept), `bicorpus.kind` (raw,
     exact, near) and `bicorpus.similarity`; text, workers: see annotate.
 
-    >>> dedup(["今天天气很好。", "今天天气很好！", "明天会下雨。"])
-    [{'text': '今天天气很好。'}, {'text': '明天会下雨。'}]
+    >>> dedup(["今天的天气很好。", "今天 的天氣很好", "明天会下雨。"])
+    [{'text': '今天的天气很好。'}, {'text': '明天会下雨。'}]
     """
     from pipeline.jobs.calls import dedup_table
     from pipeline.jobs.copies import DedupSettings

@@ -284,7 +284,7 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
                 f"{', '.join(_searched())}"
             ) from error
         raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
-    step = as_step(next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None))
+    step = as_step(next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None), name)
     if step is None:
         raise ConfigError(f"{where}: {name} has no {attribute}; expected a module that defines one")
     if missing := absent(step):

@@ -255,34 +255,34 @@ class OneValue:
         return {self.column: float(value) if is_number else value}
 
 
-def stage_of_function(function: Callable[..., Any]) -> Stage:
+def stage_of_function(function: Callable[..., Any], name: str = "") -> Stage:
     """Make a stage of a plain function of one document that returns a bool, an int, a float or text.
 
-    Its parameters are canonical columns (`text`, `url`, ...); its return annotation determines the dtype. The stage has
-    the name of the function's module, a function of a notebook or a script its own; the column has the name of the
-    function: `def keep(text: str) -> bool` in `my_filter.py` writes `my_filter.keep`.
+    Its parameters are canonical columns (`text`, `url`, ...); its return annotation determines the dtype. The column
+    has the name of the function: with `def keep(text: str) -> bool` and `STAGE = each(keep)`, `my_filter.py` writes
+    `my_filter.keep`.
 
+    Args: name, of the stage; that of the function if empty.
     Raises: ConfigError if the function has no such annotation, or a parameter is no canonical column.
     """
-    name = getattr(function, "__name__", "")
-    module = function.__module__.rpartition(".")[2]
-    stage = name if module == "__main__" else module
-    if not name.isidentifier():
+    column = getattr(function, "__name__", "")
+    stage = name or column
+    if not column.isidentifier():
         raise ConfigError(
-            f"each({name or function!r}): the column is named after the function; write it with `def`, "
+            f"each({column or function!r}): the column is named after the function; write it with `def`, "
             "as in `def keep(text: str) -> bool`"
         )
     reads = tuple(inspect.signature(function).parameters)
-    if unknown := [column for column in reads if column not in CANONICAL.names] or not reads:
-        found = ", ".join(unknown) if isinstance(unknown, list) else "nothing"
+    unknown = [parameter for parameter in reads if parameter not in CANONICAL.names]
+    if unknown or not reads:
         raise ConfigError(
-            f"{stage}.{name} takes {found}; expected columns of documents: text, url, host, date, source, license, ...; "
-            "write a Stage with `reads` for columns of other stages"
+            f"{stage}.{column} takes {', '.join(unknown) or 'nothing'}; expected columns of documents "
+            "(text, url, host, date, source, ...); write a Stage with `reads` for columns of other stages"
         )
-    dtype = _returned(function, f"{stage}.{name}")
+    dtype = _returned(function, f"{stage}.{column}")
     return Stage(
-        name=stage, version=1, reads=reads, writes=pa.schema([(name, dtype)]),
-        load=each(OneValue(function, name, dtype)),
+        name=stage, version=1, reads=reads, writes=pa.schema([(column, dtype)]),
+        load=each(OneValue(function, column, dtype)),
     )  # fmt: skip
 
 
@@ -301,12 +301,13 @@ def _returned(function: Callable[..., Any], where: str) -> pa.DataType:
     return _DTYPES[max(types_, key=lambda t: list(_DTYPES).index(t))]
 
 
-def as_step(value: Any) -> Any:  # Any: what a module defines as STAGE or GLOBAL
+def as_step(value: Any, module: str = "") -> Any:  # Any: what a module defines as STAGE or GLOBAL
     """Return the stage of `each(function)`, and anything else unchanged.
 
+    Args: module, that defines it, after whose last part the stage is named.
     Raises: ConfigError, see `stage_of_function`.
     """
-    return stage_of_function(value.measure) if isinstance(value, each) else value
+    return stage_of_function(value.measure, module.rpartition(".")[2]) if isinstance(value, each) else value
 
 
 def _array(values: list[Any], dtype: pa.DataType) -> pa.Array:

@@ -40,7 +40,7 @@ def find_step(name: str, packages: Sequence[str] = PACKAGES) -> Stage | Global:
         except Exception:  # a module that cannot be imported here cannot compute the column either
             continue
         for attribute in ("STAGE", "GLOBAL"):
-            step = as_step(definitions.get(attribute))
+            step = as_step(definitions.get(attribute), module)
             if isinstance(step, (Stage, Global)) and step.name == name:
                 return step
     raise LookupError(f"no stage or global step of {', '.join(packages)} is named {name!r}")

@@ -143,12 +143,12 @@ def score(
     def work(job: Job) -> JobReport:
         if target is not None:
             with TableFile(target) as file:
-                report = score_files(job, steps, lambda table: file.add(table) or True)
+                report = score_files(job, steps, file.add)
             report.outputs["scores"] = target
             return report
         if as_json:
             with TableFile("-") as file:
-                return score_files(job, steps, lambda table: file.add(table) or True)
+                return score_files(job, steps, file.add)
         n_left = SHOWN
 
         def show(table: pa.Table) -> bool:
@@ -156,12 +156,12 @@ def score(
             for row in table.slice(0, n_left).to_pylist():
                 click.echo(_score_text(row))
             n_left -= min(n_left, table.num_rows)
-            return n_left > 0
+            return bool(n_left > 0)
 
         return score_files(job, steps, show)
 
     _run("score", work, files, text_field, form, is_lines, as_json and target is not None, quiet or target is None,
-         workers=workers)  # fmt: skip
+         target or "-", workers=workers)  # fmt: skip
 
 
 def _score_text(row: dict[str, Any]) -> str:

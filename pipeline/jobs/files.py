@@ -220,13 +220,17 @@ class _Outputs:
 
     def close(self) -> None:
         """Finish all files."""
-        for writer in (*self.writers.values(), *([self.broken] if self.broken else [])):
+        for writer in self.writers.values():
             writer.close()
+        if self.broken is not None:
+            self.broken.close()
 
     def abort(self) -> None:
         """Remove all files that are not finished."""
-        for writer in (*self.writers.values(), *([self.broken] if self.broken else [])):
+        for writer in self.writers.values():
             writer.abort()
+        if self.broken is not None:
+            self.broken.abort()
 
 
 @contextmanager
@@ -390,10 +394,10 @@ def masked_text(
     return apply_spans(text, chosen, MASKS) if chosen else None
 
 
-def score_files(job: Job, steps: Sequence[StageStep], write: Callable[[pa.Table], bool]) -> JobReport:
+def score_files(job: Job, steps: Sequence[StageStep], write: Callable[[pa.Table], object]) -> JobReport:
     """Measure all documents; `write` receives tables of SCORED and the columns of the stages, one row a record.
 
-    It returns whether it wants more.
+    It returns False if it wants no more.
     """
     report, begin = JobReport(job.name), time.monotonic()
     with job.progress.phase(job.name, len(job.found.inputs), "files") as phase:
@@ -401,7 +405,7 @@ def score_files(job: Job, steps: Sequence[StageStep], write: Callable[[pa.Table]
             report.documents += batch.documents.num_rows - len(measured.failed)
             broken = Counter(batch.quarantined["reason"].to_pylist())
             report.quarantined += broken + Counter({STAGE_FAILED: len(measured.failed)})
-            if not write(scores_of(item.label, batch, measured)):
+            if write(scores_of(item.label, batch, measured)) is False:
                 break
     report.quarantined = +report.quarantined
     report.kept, report.seconds = report.documents, time.monotonic() - begin

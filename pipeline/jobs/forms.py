@@ -96,7 +96,7 @@ def open_writer(path: str, item: JobInput, columns: pa.Schema | None = None) -> 
         return Delimited(path, item, columns)
     if form == "lines":
         return Lines(path, item)
-    return TextFiles(path, item) if form == "textfile" else JsonLines(path, item)
+    return TextFiles(path) if form == "textfile" else JsonLines(path, item)
 
 
 class OutStream:
@@ -297,7 +297,8 @@ class Lines(_Streamed):
         values = columns.to_pylist() if columns is not None else None
         for i, row in enumerate(rows.tolist()):
             fields = batch.records[row].fields or {}
-            text = texts[i] if texts is not None and texts[i] is not None else fields["text"]
+            new = texts[i] if texts is not None else None
+            text = str(fields["text"] if new is None else new)
             cells = [*(str(cell(v)) for v in values[i].values())] if values else []
             self.stream.write(encode("\t".join([*cells, text]) + "\n", fields.get("encoding", "utf-8")))
 
@@ -305,8 +306,8 @@ class Lines(_Streamed):
 class TextFiles:
     """Files of one text each: copied into a folder; with columns, a table of paths and values instead."""
 
-    def __init__(self, path: str, item: JobInput) -> None:
-        self.path, self.item = path, item
+    def __init__(self, path: str) -> None:
+        self.path = path
         self.table: OutStream | None = None
 
     def add(
@@ -326,9 +327,9 @@ class TextFiles:
                 sys.stdout.buffer.write((fields["text"] if text is None else text).encode("utf-8", "replace"))
                 continue
             os.makedirs(self.path, exist_ok=True)
-            target = os.path.join(self.path, os.path.basename(self.item.label))
+            target = os.path.join(self.path, os.path.basename(batch.path))
             if text is None:
-                shutil.copyfile(self.item.file.path, target)
+                shutil.copyfile(batch.path, target)
             else:
                 stream = OutStream(target)
                 stream.write(
@@ -359,7 +360,7 @@ def set_text(fields: dict[str, Any], names: Sequence[str], text: str) -> None:  
     Raises: UsageError if the text is in no field that can be replaced.
     """
     used: set[str] = set()
-    old = find_text(fields, names, used)
+    old = find_text(fields, tuple(names), used)
     for name in names:
         if name in fields and fields[name] is old:
             fields[name] = text

@@ -61,13 +61,14 @@ class JobInput:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some records of one input, in order.
+    """Some records of one input, in order. label, path: of the input.
 
     records: sound and broken ones. documents: CANONICAL, of the sound ones; index: int64 (n_docs,), the record of each.
     quarantined: QUARANTINE, of the others. original: the rows of a Parquet file or a table with the records, if needed.
     """
 
     label: str
+    path: str
     records: Sequence[Record]
     documents: pa.Table
     index: np.ndarray
@@ -191,10 +192,10 @@ def read_batches(item: JobInput, originals: bool = False, max_rows: int = ROW_GR
                 continue
             records.append(record)
             if rows.n_docs >= max_rows or rows.held_bytes >= ROW_GROUP_BYTES:
-                yield _batch(item.label, records, rows, copies)
+                yield _batch(item.label, item.file.path, records, rows, copies)
                 records = []
     if records:
-        yield _batch(item.label, records, rows, copies)
+        yield _batch(item.label, item.file.path, records, rows, copies)
 
 
 def record_batches(
@@ -206,17 +207,17 @@ def record_batches(
     while chunk := list(itertools.islice(iterator, max_rows)):
         for record in chunk:
             rows.add(record)
-        batch = _batch(label, chunk, rows, None)
+        batch = _batch(label, label, chunk, rows, None)
         yield replace(batch, original=original.slice(start, len(chunk)))
         start += len(chunk)
 
 
-def _batch(label: str, records: list[Record], rows: Rows, copies: _Originals | None) -> Batch:
+def _batch(label: str, path: str, records: list[Record], rows: Rows, copies: _Originals | None) -> Batch:
     documents, quarantined, _ = rows.take()
     numbers = {record.position: i for i, record in enumerate(records)}
     index = np.array([numbers[row] for row in documents["input_row"].to_pylist()], np.int64)
     original = copies.take(sum(record.position >= 0 for record in records)) if copies else None
-    return Batch(label, records, documents, index, quarantined, original)
+    return Batch(label, path, records, documents, index, quarantined, original)
 
 
 class _Originals:
@@ -224,8 +225,12 @@ class _Originals:
 
     def __init__(self, path: str) -> None:
         self.file = pq.ParquetFile(pa.PythonFile(open_input(path), mode="r"), pre_buffer=False)
-        self.batches = self.file.iter_batches(ROW_GROUP_ROWS)
+        self.batches = self._batches()
         self.rest = self.file.schema_arrow.empty_table()
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for group in range(self.file.num_row_groups):  # nested dictionaries cannot be read across groups
+            yield from self.file.iter_batches(ROW_GROUP_ROWS, row_groups=[group])
 
     def take(self, n_rows: int) -> pa.Table:
         """Return the next rows."""

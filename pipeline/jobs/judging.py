@@ -33,9 +33,9 @@ from pipeline.rules.parse import parse_rules
 from pipeline.rules.presets import PRESETS, expand_presets
 from pipeline.rules.rules import Rule, drop_order, judge_rules
 from pipeline.schema import CANONICAL, VIRTUAL, split_column
-from pipeline.stage import Stage, as_step, stage_of_function
+from pipeline.stage import Stage, as_step, each, stage_of_function
 
-Use = str | Mapping[str, Any] | Callable[..., Any]
+Use = str | Mapping[str, Any] | Stage | each | Callable[..., Any]
 """What decides: the name of a preset, a run file, a module or .py file with a stage of one truth value, a comparison
 such as `signals.n_chars>=200`, a rule as in a run file, or a function of a document that returns whether it is kept."""
 

@@ -20,12 +20,12 @@ from pipeline.names import brief, check_keys, nearest
 from pipeline.recipe import config_of, full_name, load_step, reading_named, step_modules
 from pipeline.runtime.engines import LocalEngine
 from pipeline.schema import CANONICAL, split_column
-from pipeline.stage import Global, Stage, as_step, stage_of_function
+from pipeline.stage import Global, Stage, as_step, each, stage_of_function
 
 WORKER_BYTES = 64 << 20
 """Bytes of input from which another process pays for its start and its models."""
 
-Named = str | Mapping[str, Any] | Stage | Callable[..., Any]
+Named = str | Mapping[str, Any] | Stage | each | Callable[..., Any]
 """A stage by its name or module, with settings as in a run file, as it is, or a plain function of a document."""
 
 
@@ -58,7 +58,7 @@ def make_step(named: Named, where: str = "stages") -> StageStep:
     else:
         definition = as_step(named)
     name = str(entry.get("as") or getattr(definition, "name", ""))
-    if isinstance(definition, Global) or getattr(definition, "needs", ()):
+    if isinstance(definition, Global) or bool(getattr(definition, "needs", None)):
         raise ConfigError(f"{where}: {name} compares documents; use `dedup`, or a run file for other steps")
     if not isinstance(definition, Stage):
         raise ConfigError(
