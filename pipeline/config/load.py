@@ -79,19 +79,7 @@ def load_run(
     for section, values in (overrides or {}).items():
         if isinstance(mapping.get(section) or {}, dict):  # else the parser raises
             mapping[section] = {**(mapping.get(section) or {}), **values}
-    return parse_run(mapping, path, text, store)
-
-
-def parse_run(
-    sections: dict[str, Any], path: str, text: str = "", store: Store | None = None
-) -> RunFile:  # Any: as in YAML
-    """Parse the sections of a run file, which are changed in place.
-
-    Modules beside the run file can be named in it. path: of the run file, for messages and relative paths.
-    Raises: ConfigError, as `load_run`.
-    """
-    add_module_folder(Path(path).resolve().parent)
-    return _Parser(path, text, _with_present_names(sections, path), store).run_file()
+    return _Parser(path, text, _with_present_names(mapping, path), store).run_file()
 
 
 def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageStep, str] | None:
@@ -103,7 +91,6 @@ def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageS
     """
     path = os.fspath(path)
     text, sections = read_document(path)
-    add_module_folder(Path(path).resolve().parent)
     parser = _Parser(path, text, _with_present_names(parse_mapping(sections, path), path), None)
     named = parse_mapping(parser.mapping("release").get("columns"), f"{path}: release.columns")
     step_name, _, stage_column = str(named.get(column, COLUMNS[column])).partition(".")
@@ -121,7 +108,11 @@ def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageS
 
 
 def _with_present_names(sections: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return the sections, changed in place to the present names of modules; malformed entries are left as they are."""
+    """Return the sections, changed in place to the present names of modules; malformed entries are left as they are.
+
+    From here on, modules beside the run file can be imported.
+    """
+    add_module_folder(Path(path).resolve().parent)
     for section in ("annotate", "global"):
         entries = sections.get(section)
         if not isinstance(entries, list):
