@@ -186,7 +186,8 @@ def own(path: str) -> None:
             kept = pq.ParquetFile(f"{folder}/{job}.parquet").metadata.num_rows
             click.echo(
                 f"{job}: {kept:,} of {n_rows:,} rows kept, {n_rows / cost.cpu_s:,.0f} rows and "
-                f"{n_bytes / 1e6 / cost.cpu_s:.1f} MB a CPU-second, {cost.cpu_s:.0f} CPU-s in {cost.seconds:.0f} s, {cost.peak:,.0f} MB"
+                f"{n_bytes / 1e6 / cost.cpu_s:.1f} MB a CPU-second, {cost.cpu_s:.0f} CPU-s in {cost.seconds:.0f} s, "
+                f"{cost.peak:,.0f} MB"
             )
 
 
@@ -222,8 +223,8 @@ def build(path: str) -> None:
         found = set(pq.read_table(f"{folder}/unique.parquet", columns=["n"])["n"].to_pylist())
     click.echo(
         f"a build keeps {len(expected):,} rows, filter and dedup {len(found):,}; {len(expected ^ found):,} differ; "
-        f"CPU-seconds: "
-        f"build {built.cpu_s:.0f} (with release and report), filter {filtered.cpu_s:.0f}, dedup {unique.cpu_s:.0f}"
+        f"CPU-seconds: build {built.cpu_s:.0f} (with release and report), filter {filtered.cpu_s:.0f}, "
+        f"dedup {unique.cpu_s:.0f}"
     )
 
 
