@@ -284,7 +284,7 @@ def filter_files(job: Job, judge: Judge) -> JobReport:
             table = judge.columns(documents, columns)
             dropped = np.flatnonzero(failing >= 0)
             names = [judge.rules[failing[row]].name for row in dropped]
-            reasons = [judge.reason(int(failing[row]), int(row), table) for row in dropped]
+            reasons = judge.reasons(failing, table)
             records = batch.index[sound]
             outputs.add("kept", item, batch, records[failing < 0])
             why = pa.table({RULE: names, REASON: reasons}, schema=DROPPED)
