@@ -125,11 +125,12 @@ def make_judge(uses: Sequence[Use], excluded: Sequence[str] = (), given: Iterabl
     _check_excluded(excluded, rules)
     rules = tuple(rule for rule in rules if rule.name not in excluded)
     _check_alone(rules, set())
-    columns = {column for rule in rules for column in rule.columns()} - set(given)
+    every = {column for rule in rules for column in rule.columns()}
+    columns = every - set(given)
     stages = {stage for stage, _ in map(split_column, columns) if stage} - {step.name for step in own}
-    names = with_needed(sorted(stages))
-    if set(WITH_PARTS) <= set(names):
-        names += [name for name in with_needed(["parts"]) if name not in names]
+    names = with_needed(sorted(stages), given)
+    if set(WITH_PARTS) <= {*names, *(split_column(column)[0] for column in every)}:
+        names += [name for name in with_needed(["parts"], given) if name not in names]
     steps = [*(make_step(_with_preset(name, presets)) for name in names), *own]
     parts = {
         f"{step.name}.{column.name}": fields
