@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline import __version__
-from pipeline.cli import index, label, models, releases, requests, stores, train
+from pipeline.cli import index, jobs, label, models, releases, requests, stores, train
 from pipeline.cli.finished import finished_build
 from pipeline.cli.options import (
     check_target,
@@ -335,8 +335,8 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 
 for command in (
-    *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS, *models.COMMANDS,
-    *requests.COMMANDS,
+    *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS,
+    *models.COMMANDS, *requests.COMMANDS,
 ):  # fmt: skip
     main.add_command(command)
 
