@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 import click
 
 from pipeline import __version__
 from pipeline.cli import index, label, models, releases, stores, train
 from pipeline.cli.finished import finished_build
+from pipeline.cli.group import Group, common_options
 from pipeline.cli.options import (
     check_target,
     engine_options,
@@ -24,7 +24,6 @@ from pipeline.cli.options import (
     start_engine,
     store_option,
 )
-from pipeline.errors import BicorpusError
 from pipeline.runtime.progress import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -38,25 +37,7 @@ where_option = click.option(
 )
 
 
-class Commands(click.Group):
-    """Converts the errors of errors.py to one line on stderr and their exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:  # Any: as click declares it
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except BicorpusError as error:
-            click.echo(f"bicorpus: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo(
-                "\nbicorpus: interrupted; finished work is kept, and the same command resumes from it",
-                err=True,
-            )
-            ctx.exit(130)
-
-
-@click.group(cls=Commands, context_settings=CONTEXT)
+@click.group(cls=Group, context_settings=CONTEXT, params=common_options())
 @click.version_option(__version__, prog_name="bicorpus")
 def main() -> None:
     """Build bilingual pretraining corpora: documents are measured once, every decision is explained."""

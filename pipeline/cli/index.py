@@ -6,12 +6,13 @@ import json
 
 import click
 
+from pipeline.cli.group import Group
 from pipeline.cli.options import json_option, quiet_option, read_text, run_argument, store_option
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
 
 
-@click.group()
+@click.group(cls=Group)
 def index() -> None:
     """Commands for the index of band keys, in which `bicorpus run` finds near duplicates of new documents.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.group import Group
 from pipeline.cli.options import (
     check_target,
     json_option,
@@ -26,7 +27,7 @@ rubric_option = click.option(
 answers_argument = click.argument("files", metavar="ANSWERS...", nargs=-1, required=True)
 
 
-@click.group()
+@click.group(cls=Group)
 def label() -> None:
     """Label documents by reading: draw a sheet, ask a model, import the answers, compare labellers.
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from pipeline.cli.group import Group
 from pipeline.cli.options import json_option
 
 
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """Models that stages load: fetch them before a run, which reads them from disk alone.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.group import Group
 from pipeline.cli.options import json_option, split_names
 
 TRAINING = "classifiers.training"
@@ -75,7 +76,7 @@ def label_options(command: Any) -> Any:  # Any: a function before and after clic
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 def train() -> None:
     """Train a model from labelled Parquet or JSON Lines files, evaluated on sources left out.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 ZERO_WIDTH = ("Mn", "Me", "Cf")
@@ -39,3 +40,37 @@ def pad(text: str, cells: int) -> str:
 def visible(text: str) -> str:
     """Return a text on one line: runs of white space become a blank, control characters U+FFFD."""
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+
+
+NOT_FIRST = "，。；：、？！）》」』】…％”’,.;:?!)]}%"
+"""Marks that do not begin a line."""
+
+NOT_LAST = "（《「『【“‘([{"
+"""Marks that do not end a line."""
+
+PIECE = re.compile(r"\s+|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u2018-\u201d]+|.", re.DOTALL)
+"""Where a line may be broken: at blanks, and around each ideograph or full-width mark."""
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """Return the lines of a text, none wider than a number of cells unless a single word is.
+
+    Chinese is broken between any two characters but for marks that do not begin or end a line.
+    Source: Requirements for Chinese Text Layout (W3C), section 3.1.6, prohibition rules for line start and end.
+    """
+    units: list[str] = []
+    for piece in PIECE.findall(text):
+        begins = piece[0] in NOT_FIRST or (units and units[-1][-1] in NOT_LAST)
+        if units and begins and not units[-1].isspace():
+            units[-1] += piece
+        else:
+            units.append(piece)
+    lines = [""]
+    for unit in units:
+        if unit.isspace():
+            lines[-1] += unit if lines[-1] else ""
+        elif wide(lines[-1] + unit) <= cells or not lines[-1].strip():
+            lines[-1] += unit
+        else:
+            lines.append(unit)
+    return [line.rstrip() for line in lines]
