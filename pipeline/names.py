@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any  # values of parsed YAML
 
 from pipeline.errors import ConfigError
+from pipeline.translation import message
 
 LOG = logging.getLogger("bicorpus")
 
@@ -75,9 +76,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
         last = folded.rpartition(".")[2]
         matches = [item for item in sorted(by_folded, key=len) if folded in item or item.endswith(f".{last}")]
     if matches:
-        return f"; did you mean {by_folded[matches[0]]!r}?"
-    more = f" and {len(known) - MAX_LISTED:,} more" if len(known) > MAX_LISTED else ""
-    return f"; expected one of {', '.join(known[:MAX_LISTED]) or '(none)'}{more}"
+        return message(f"; did you mean {by_folded[matches[0]]!r}?")
+    more = message(f" and {len(known) - MAX_LISTED:,} more") if len(known) > MAX_LISTED else ""
+    return message(f"; expected one of {', '.join(known[:MAX_LISTED]) or '(none)'}{more}")
 
 
 MIN_CONTAINED = 4

@@ -1,13 +1,14 @@
 """Messages in the language of the reader: English as the code writes it, or its translation from a catalogue.
 
-Code writes messages in English as f-strings. Errors, logs, records and files keep them so; they are translated where they
-are printed. The catalogue (`locale/zh.po`) is keyed by the template of a message, the f-string with its fields by name:
+Code writes messages in English as f-strings. Errors, logs, records and files keep them so; they are translated where
+they are printed. The catalogue (`locale/zh.po`) is keyed by the template of a message, the f-string with its fields by
+name:
 
     {path}: {found:,} rows for {expected:,} documents
 
-A printed message is recognised by its template: the text between the fields is compared, and what is found at the fields
-is put into the translation. So no call site carries an id, an error from another process is translated as well, and a
-message without translation is printed in English. `scripts/maintenance/messages.py` collects the templates.
+A printed message is recognised by its template: the text between the fields is compared, and what is found at the
+fields is put into the translation. So no call site carries an id, an error from another process is translated as well,
+and a message without translation is printed in English. `scripts/maintenance/messages.py` collects the templates.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _OVERRIDE: ContextVar[str | None] = ContextVar("language", default=None)
 def chosen_language(environment: Mapping[str, str]) -> str:
     """Return the language that the environment asks for: BICORPUS_LANG, else the locale as gettext reads it.
 
-    The locale is the first of LC_ALL, LC_MESSAGES and LANG that is set. LANGUAGE is a list that goes before it, unless the
-    locale is C. A language without a catalogue is English.
+    The locale is the first of LC_ALL, LC_MESSAGES and LANG that is set. LANGUAGE, a list, takes precedence unless
+    the locale is C. A language without a catalogue is English.
     """
     if wanted := environment.get(VARIABLE):
         return supported(wanted) or "en"
@@ -102,6 +103,11 @@ def t(text: str) -> str:
     return found or text
 
 
+def labels(*texts: str) -> list[str]:
+    """Translate several short messages, such as the heads of a table."""
+    return [t(text) for text in texts]
+
+
 FIELD = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*)(![rsa])?(?::([^{}]*))?\}")
 """A field of a template, or a doubled brace."""
 
@@ -144,7 +150,9 @@ def compile_template(msgid: str, translation: str) -> Template:
         literals[-1] += msgid[last : match.start()]
         last = match.end()
         if match[1]:
-            adjoins = FIELD.match(msgid, last)  # such as the known name that a remark names after an unknown one
+            adjoins = FIELD.match(
+                msgid, last
+            )  # such as the known name that a remark names after an unknown one
             values = "[^;]*" if adjoins and adjoins[1] else _values_of(match[2], match[3])
             parts += [re.escape(literals[-1]), f"(?P<{match[1]}>{values})"]
             literals.append("")

@@ -10,7 +10,7 @@ import click
 from pipeline import __version__
 from pipeline.cli import index, label, models, releases, stores, train
 from pipeline.cli.finished import finished_build
-from pipeline.cli.group import Group, common_options
+from pipeline.cli.group import Group, common_options, say
 from pipeline.cli.options import (
     check_target,
     engine_options,
@@ -25,6 +25,7 @@ from pipeline.cli.options import (
     store_option,
 )
 from pipeline.runtime.progress import Progress
+from pipeline.translation import t
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -59,7 +60,7 @@ def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool,
     draft = write_draft(paths, out_path, force, follow_links)
     click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else draft.path)
     for line in draft.notes():
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 @main.command()
@@ -199,7 +200,7 @@ def show(
         click.echo(line)
         n_lines += 1
     if not n_lines:
-        click.echo("0 documents", err=as_json)
+        say("0 documents", err=as_json)
 
 
 @main.command()
@@ -278,7 +279,7 @@ def export(
     check_target(target)
     names = split_names(columns) or ["doc_id", "text", "keep", "rule"]
     n_rows = export_rows(finished_build(run_path, store_url), wheres, names, target)
-    click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
+    click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else t(f"{n_rows:,} rows to {target}"))
 
 
 @main.command("check-stage")

@@ -16,9 +16,9 @@ from typing import Any  # as click declares what it calls and is called with
 
 import click
 
+from pipeline.cells import pad, wide, wrap
 from pipeline.errors import BicorpusError
 from pipeline.names import nearest
-from pipeline.report.cells import pad, wide, wrap
 from pipeline.translation import LANGUAGES, VARIABLE, language, message, set_language, system_language, t
 
 VERBOSE = "bicorpus.verbose"
@@ -57,10 +57,14 @@ class HelpFormatter(click.HelpFormatter):
 
 
 def translated_help(text: str) -> str:
-    """Return the help of an option in the language of the reader; its defaults and limits are in brackets at the end."""
+    """Return the help of an option translated; its defaults and limits are in brackets at the end."""
     meaning, brackets, facts = text.partition("  [")
     shown = t(" ".join(meaning.split()))
-    return f"{shown}  [{'; '.join(t(fact) for fact in facts.removesuffix(']').split('; '))}]" if brackets else shown
+    return (
+        f"{shown}  [{'; '.join(t(fact) for fact in facts.removesuffix(']').split('; '))}]"
+        if brackets
+        else shown
+    )
 
 
 class Context(click.Context):
@@ -178,7 +182,13 @@ def _language_of(words: Sequence[str]) -> str:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word == "--":
             break
-        asked = following if word == "--lang" else word.removeprefix("--lang=") if word.startswith("--lang=") else ""
+        asked = (
+            following
+            if word == "--lang"
+            else word.removeprefix("--lang=")
+            if word.startswith("--lang=")
+            else ""
+        )
         found = asked if asked in LANGUAGES else found
     return found
 

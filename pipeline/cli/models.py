@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.group import Group
+from pipeline.cli.group import Group, say
 from pipeline.cli.options import json_option
 
 
@@ -54,8 +54,8 @@ def fetch(names: tuple[str, ...], to: str | None, hub: str, as_json: bool) -> No
             click.echo(json.dumps(asdict(fetched)))
             continue
         for name, facts in fetched.files.items():
-            click.echo(f"{facts['sha256']}  {facts['bytes']:>13,}  {name}")
-        click.echo(f"{fetched.reference}  in {fetched.folder}  digest {fetched.digest}")
+            say(f"{facts['sha256']}  {facts['bytes']:>13,}  {name}")
+        say(f"{fetched.reference}  in {fetched.folder}  digest {fetched.digest}")
 
 
 def _is_run_file(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.group import say
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,14 +126,14 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
     for model, usage in record.services.items():
         click.echo(usage_line(model, usage), err=True)
     for name, n_open in record.open.items():
-        click.echo(
+        say(
             f"warning: {name}: {n_open:,} documents have no answer yet, see {name}.reason; run again to go on",
             err=True,
         )
     tasks = ", ".join(f"{count:,} {name}" for name, count in record.tasks.items())
     n_quarantined = sum(count for reasons in record.quarantined.values() for count in reasons.values())
-    click.echo(f"{store.url}/{record.release}")
-    click.echo(
+    say(f"{store.url}/{record.release}")
+    say(
         f"{record.kept:,} of {record.ingested:,} documents kept, {n_quarantined:,} records in quarantine, "
         f"{record.seconds['total']:.1f} s; tasks: {tasks}; "
         f"{record.text_tasks:,} of them read text before the release",

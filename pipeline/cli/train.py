@@ -312,8 +312,10 @@ def _print(trained: Any, as_json: bool) -> None:  # Any: Trained, of a package t
     if as_json:
         click.echo(json.dumps({"files": trained.files, "lines": trained.lines}, ensure_ascii=False))
         return
-    for line in (*trained.lines, *trained.files):
+    for line in trained.lines:
         click.echo(line)
+    for path in trained.files:
+        click.echo(path)
 
 
 COMMANDS = (train,)

@@ -30,6 +30,7 @@ from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
+from pipeline.translation import t
 
 MODULE = "pipeline.dataset.imported_table"
 EXAMPLES = 5
@@ -132,15 +133,19 @@ def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progre
 def import_lines(result: dict[str, Any]) -> list[str]:
     """Return the result of import_table as lines for a terminal."""
     lines = [
-        describe_import(result["name"], result) + ("" if result["changed"] else " (unchanged)"),
-        f"{result['matched']:,} of {result['documents']:,} documents in the store have a row, {result['unmatched']:,} "
-        "have none (null)",
+        describe_import(result["name"], result) + ("" if result["changed"] else t(" (unchanged)")),
+        t(
+            f"{result['matched']:,} of {result['documents']:,} documents in the store have a row, "
+            f"{result['unmatched']:,} have none (null)"
+        ),
     ]
     if result["without_key"]:
-        lines.append(f"{result['without_key']:,} rows without a {result['on']} were left out")
+        lines.append(t(f"{result['without_key']:,} rows without a {result['on']} were left out"))
     if result["unknown_keys"]:
         more = ", …" if result["unknown_keys"] > len(result["examples"]) else ""
         lines.append(
-            f"{result['unknown_keys']:,} of the keys match no document: {', '.join(result['examples'])}{more}"
+            t(
+                f"{result['unknown_keys']:,} of the keys match no document: {', '.join(result['examples'])}{more}"
+            )
         )
-    return [*lines, f"use it in a run file with  annotate: [{{import: {result['name']}}}]"]
+    return [*lines, t(f"use it in a run file with  annotate: [{{import: {result['name']}}}]")]

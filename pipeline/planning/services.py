@@ -24,6 +24,7 @@ from pipeline.service import Served, Services, Usage
 from pipeline.storage.credentials import check_text
 from pipeline.storage.journal import Journal
 from pipeline.storage.store import Store
+from pipeline.translation import t
 
 CACHE = "requests"
 """Folder of the store with one folder of answers per model."""
@@ -166,11 +167,13 @@ def expected_lines(found: Mapping[str, Expected]) -> list[str]:
 
 def usage_line(model: str, usage: Mapping[str, int | float]) -> str:
     """What was asked of a model, for a terminal."""
-    parts = [f"{usage['answered']:,} answered", f"{usage['cached']:,} of all from the cache"]
+    parts = [t(f"{usage['answered']:,} answered"), t(f"{usage['cached']:,} of all from the cache")]
     parts += [
-        f"{usage[name]:,} {name}" for name in ("invalid", "refused", "unanswered", "retries") if usage[name]
+        t(f"{usage[name]:,} {name}")
+        for name in ("invalid", "refused", "unanswered", "retries")
+        if usage[name]
     ]
-    return (
+    return t(
         f"{model}: {', '.join(parts)}; {usage['requests']:,} requests, {usage['input_tokens']:,} tokens in, "
         f"{usage['output_tokens']:,} out, cost {usage['cost']:,.2f}"
     )

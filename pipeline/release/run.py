@@ -65,6 +65,7 @@ from pipeline.select.guards import (
 from pipeline.select.selector import Selection, Selector
 from pipeline.select.verdicts import Decision
 from pipeline.storage.lease import Lease, commit, hold
+from pipeline.translation import in_language
 
 
 class Releasing:
@@ -342,9 +343,11 @@ class Releasing:
                 "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
             }
         )
+        with in_language("en"):  # the files of a release are the same wherever it is built
+            html = page(report)
         pages = {
             "lineage.json": to_json({**lineage(self.session), **numbers}),
-            "report.html": page(report),
+            "report.html": html,
             "report.json": to_json(plain_numbers(report)),
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
@@ -352,7 +355,9 @@ class Releasing:
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])
         schemas = table_schemas(self.store, self.folder, files)
-        return written + self.put_pages(release_pages(report, listed, schemas))
+        with in_language("en"):
+            described = release_pages(report, listed, schemas)
+        return written + self.put_pages(described)
 
     def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
         """Write text files of the release, by name."""

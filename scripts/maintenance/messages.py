@@ -1,9 +1,9 @@
 """Bring pipeline/locale/zh.po up to date with the messages that the code can print.
 
-Messages are collected from the syntax trees of the packages: the texts of errors, of `t(...)`, `message(...)` and `say(...)`,
-warnings, help of commands and options. New ones are added without a translation, those that no code has any more
-are removed, translations are kept. `--check` writes nothing, and fails if the file would change or a translation
-is missing or has other fields than its message; `--missing` lists what is to be translated.
+Messages are collected from the syntax trees of the packages: texts of errors, of `t(...)`, `message(...)` and
+`say(...)`, warnings, help of commands and options. New ones are added without a translation, those that no code has
+any more are removed, translations are kept. `--check` writes nothing, and fails if the file would change or a
+translation is missing or has other fields than its message; `--missing` lists what is to be translated.
 
 Example: python -m scripts.maintenance.messages
 Example: python -m scripts.maintenance.messages --check
@@ -118,9 +118,16 @@ def messages_of(tree: ast.Module, errors: set[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
-            if node.args and (name in errors or name in PRINTED):
+            if name == "expect" and len(node.args) == 2:
+                yield from templates(node.args[1])
+            elif name == "labels":
+                for argument in node.args:
+                    yield from templates(argument)
+            elif node.args and (name in errors or name in PRINTED):
                 yield from templates(node.args[0])
-            elif node.args and name in LOGGED and getattr(getattr(node.func, "value", None), "id", "") == "LOG":
+            elif (
+                node.args and name in LOGGED and getattr(getattr(node.func, "value", None), "id", "") == "LOG"
+            ):
                 yield from (re.sub(r"%[sdr]", "{value}", text) for text in templates(node.args[0]))
             elif name in ("option", "Option"):
                 for keyword in node.keywords:
@@ -202,15 +209,20 @@ def name_of(value: ast.expr) -> str:
         inner = [name_of(arg) for arg in value.args[:1]]
         if function == "len" and inner:
             return f"n_{inner[0]}"
+        own = str(function or "value")
         if function in ("nearest", "quoted") or not inner:
-            return function
-        return inner[0] if inner[0] != "value" else function
+            return own
+        return inner[0] if inner[0] != "value" else own
     if isinstance(value, ast.Name):
         return value.id
     if isinstance(value, ast.Attribute):
         return value.attr
     if isinstance(value, ast.Subscript):
-        if isinstance(value.slice, ast.Constant) and isinstance(value.slice.value, str) and value.slice.value.isidentifier():
+        if (
+            isinstance(value.slice, ast.Constant)
+            and isinstance(value.slice.value, str)
+            and value.slice.value.isidentifier()
+        ):
             return value.slice.value
         return name_of(value.value)
     return "value"
@@ -220,7 +232,9 @@ def rendered(found: dict[str, list[str]], translations: dict[str, str]) -> str:
     """The catalogue as text: messages by the first file that has them."""
     parts = [HEADER]
     for text, paths in sorted(found.items(), key=lambda item: (item[1][0], list(found).index(item[0]))):
-        parts.append(f"#: {' '.join(paths[:3])}\n{quoted('msgid', text)}{quoted('msgstr', translations.get(text, ''))}")
+        parts.append(
+            f"#: {' '.join(paths[:3])}\n{quoted('msgid', text)}{quoted('msgstr', translations.get(text, ''))}"
+        )
     return "\n".join(parts)
 
 
@@ -236,7 +250,11 @@ def quoted(key: str, text: str) -> str:
 
 def faults(found: dict[str, list[str]], translations: dict[str, str]) -> list[str]:
     """What keeps the catalogue from being complete: a line for each fault."""
-    lines = [f"no translation: {text!r} ({paths[0]})" for text, paths in found.items() if not translations.get(text)]
+    lines = [
+        f"no translation: {text!r} ({paths[0]})"
+        for text, paths in found.items()
+        if not translations.get(text)
+    ]
     lines += [f"no code has it any more: {text!r}" for text in translations if text not in found]
     for text, translation in translations.items():
         if translation and sorted(set(fields_of(text))) != sorted(set(fields_of(translation))):

@@ -37,6 +37,11 @@ def pad(text: str, cells: int) -> str:
     return text + " " * (cells - wide(text))
 
 
+def pad_left(text: str, cells: int) -> str:
+    """Return a text with blanks before it, so that it ends at a number of cells; a longer text is returned as it is."""
+    return " " * (cells - wide(text)) + text
+
+
 def visible(text: str) -> str:
     """Return a text on one line: runs of white space become a blank, control characters U+FFFD."""
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
