@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -128,7 +129,9 @@ def messages_of(tree: ast.Module, errors: set[str]) -> Iterator[str]:
             elif (
                 node.args and name in LOGGED and getattr(getattr(node.func, "value", None), "id", "") == "LOG"
             ):
-                yield from (re.sub(r"%[sdr]", "{value}", text) for text in templates(node.args[0]))
+                for text in templates(node.args[0]):
+                    counter = itertools.count(1)
+                    yield re.sub(r"%[sdr]", lambda _, n=counter: f"{{value_{next(n)}}}", text)  # type: ignore[misc]
             elif name in ("option", "Option"):
                 for keyword in node.keywords:
                     if keyword.arg == "help":
