@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any  # values of parsed YAML
 
@@ -49,6 +51,22 @@ def present_name(module: str, where: str) -> str:
         return module
     LOG.warning("%s: %s is now %s; the former name still works", where, module, MOVED[module])
     return MOVED[module]
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name may begin file names and columns: letters of any script, digits and _, of at most 100 bytes.
+
+    In the composed form of Unicode (NFC): two forms of one name would be two sources that look the same.
+    """
+    return (
+        re.fullmatch(r"\w+", name) is not None
+        and unicodedata.is_normalized("NFC", name)
+        and len(name.encode()) <= MAX_NAME_BYTES
+    )
+
+
+MAX_NAME_BYTES = 100
+"""Largest length of a name in UTF-8; file systems allow 255, of which shards use 50."""
 
 
 def check_keys(found: Iterable[Any], known: Iterable[str], where: str) -> None:

@@ -8,13 +8,16 @@ import sys
 import click
 
 from pipeline import __version__
+from pipeline.cli import help as help_commands
 from pipeline.cli import index, label, models, releases, stores, train
 from pipeline.cli.finished import finished_build
 from pipeline.cli.group import Group, common_options, say
 from pipeline.cli.options import (
     check_target,
+    dry_run_option,
     engine_options,
     json_option,
+    print_plan,
     print_record,
     quiet_option,
     read_text,
@@ -25,7 +28,6 @@ from pipeline.cli.options import (
     store_option,
 )
 from pipeline.runtime.progress import Progress
-from pipeline.translation import t
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -71,6 +73,7 @@ def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool,
 @click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests.")
 @click.option("--batch-rows", type=int, hidden=True, help="Rows of the largest batch of a stage, for tests.")
 @json_option
+@dry_run_option
 @quiet_option
 def run(
     run_path: str,
@@ -84,6 +87,7 @@ def run(
     partitions: int | None,
     batch_rows: int | None,
     as_json: bool,
+    is_dry: bool,
     quiet: bool,
 ) -> None:
     """Run RUN.yaml: ingest, annotate, select and write the release.
@@ -92,6 +96,9 @@ def run(
 
     Example: bicorpus run configs/quickstart.yaml --store ./quickstart-store
     """
+    if is_dry:
+        print_plan(run_path, store_url, servers_path, as_json)
+        return
     from pipeline.build.build import Build
     from pipeline.config.load import load_run
     from pipeline.planning.services import open_services
@@ -122,26 +129,7 @@ def plan(run_path: str, store_url: str, servers_path: str | None, as_json: bool)
 
     Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
     """
-    from dataclasses import asdict
-
-    from pipeline.config.load import load_run
-    from pipeline.inspect.opened import plan_release
-    from pipeline.planning.plan import make_plan, plan_lines
-    from pipeline.planning.services import open_services
-    from pipeline.planning.state import State
-    from pipeline.storage.store import open_store
-
-    store = open_store(store_url)
-    run = load_run(run_path, store=store)
-    services = open_services(store, servers_path)
-    run_plan = make_plan(run, State(store), services)
-    services.close()
-    plan_release(run_plan, run, store)
-    if as_json:
-        fields = {**asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks}
-        click.echo(json.dumps(fields, ensure_ascii=False))
-    else:
-        click.echo("\n".join(plan_lines(run_plan)))
+    print_plan(run_path, store_url, servers_path, as_json)
 
 
 @main.command()
@@ -267,19 +255,25 @@ def explain(
     "--to", "target", required=True, type=click.Path(dir_okay=False), help="A .jsonl or .parquet file."
 )
 @json_option
+@dry_run_option
 def export(
-    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool
-) -> None:
+    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool,
+    is_dry: bool,
+) -> None:  # fmt: skip
     """Write rows of a build, with any columns, to a file.
 
     Example: bicorpus export run.yaml --store ./store --where keep=false --columns doc_id,rule,text --to dropped.jsonl
     """
-    from pipeline.inspect.query import export_rows
+    from pipeline.inspect.query import count_rows, export_rows
 
     check_target(target)
     names = split_names(columns) or ["doc_id", "text", "keep", "rule"]
-    n_rows = export_rows(finished_build(run_path, store_url), wheres, names, target)
-    click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else t(f"{n_rows:,} rows to {target}"))
+    finished = finished_build(run_path, store_url)
+    n_rows = count_rows(finished, wheres, names) if is_dry else export_rows(finished, wheres, names, target)
+    if as_json:
+        click.echo(json.dumps({"rows": n_rows, "to": target}))
+    else:
+        say(f"{n_rows:,} rows would go to {target}" if is_dry else f"{n_rows:,} rows to {target}")
 
 
 @main.command("check-stage")
@@ -318,6 +312,7 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 for command in (
     *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS, *models.COMMANDS,
+    *help_commands.COMMANDS,
 ):  # fmt: skip
     main.add_command(command)
 

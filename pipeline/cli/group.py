@@ -11,8 +11,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any  # as click declares what it calls and is called with
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any  # as click declares what it calls and is called with
 
 import click
 
@@ -20,6 +20,9 @@ from pipeline.cells import pad, wide, wrap
 from pipeline.errors import BicorpusError
 from pipeline.names import nearest
 from pipeline.translation import LANGUAGES, VARIABLE, language, message, set_language, system_language, t
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 VERBOSE = "bicorpus.verbose"
 """Key of the context of a command: whether --verbose was given."""
@@ -30,7 +33,9 @@ class HelpFormatter(click.HelpFormatter):
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """Write the usage of a command."""
-        super().write_usage(prog, args, f"{t('Usage:')} " if prefix is None else prefix)
+        before = t("Usage:")
+        gap = "" if before.endswith("：") else " "
+        super().write_usage(prog, args, before + gap if prefix is None else prefix)
 
     def write_heading(self, heading: str) -> None:
         """Write the heading of a section."""
@@ -58,13 +63,11 @@ class HelpFormatter(click.HelpFormatter):
 
 def translated_help(text: str) -> str:
     """Return the help of an option translated; its defaults and limits are in brackets at the end."""
-    meaning, brackets, facts = text.partition("  [")
+    meaning, brackets, facts = ("", "  [", text[1:]) if text.startswith("[") else text.partition("  [")
     shown = t(" ".join(meaning.split()))
-    return (
-        f"{shown}  [{'; '.join(t(fact) for fact in facts.removesuffix(']').split('; '))}]"
-        if brackets
-        else shown
-    )
+    if not brackets:
+        return shown
+    return f"{shown}  [{'; '.join(t(fact) for fact in facts.removesuffix(']').split('; '))}]".strip()
 
 
 class Context(click.Context):
@@ -86,6 +89,14 @@ class Group(click.Group):
         cmd.context_class = Context
         cmd.params += [option for option in common_options(hidden=True) if option.name not in names_of(cmd)]
         super().add_command(cmd, name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands, with their help translated, and options."""
+        found = super().shell_complete(ctx, incomplete)
+        for item in found:
+            if command := self.commands.get(str(item.value)):
+                item.help = first_sentence(command.help or "")
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with the first sentence of their help."""
@@ -115,7 +126,7 @@ class Group(click.Group):
     ) -> Any:
         """Run a command line; see click."""
         words = sys.argv[1:] if args is None else list(args)
-        set_language(_language_of(words))
+        set_language(_language_of(self, words))
         extra.setdefault("color", wants_color(os.environ))
         rest = (prog_name, complete_var)
         if not standalone_mode:
@@ -176,12 +187,17 @@ def wants_color(environment: Mapping[str, str]) -> bool | None:
     return False if environment.get("TERM") == "dumb" else None
 
 
-def _language_of(words: Sequence[str]) -> str:
-    """The language that a command line asks for, which is needed before it is parsed: `--help` ends the parsing."""
-    found = system_language()
+def _language_of(group: click.Group, words: Sequence[str]) -> str:
+    """The language that a command line asks for, which is needed before it is parsed: `--help` ends the parsing.
+
+    A command may have an option `--lang` of its own, with another meaning.
+    """
+    found, command = system_language(), group
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word == "--":
             break
+        if isinstance(command, click.Group) and word in command.commands:
+            command = command.commands[word]  # type: ignore[assignment]
         asked = (
             following
             if word == "--lang"
@@ -189,7 +205,8 @@ def _language_of(words: Sequence[str]) -> str:
             if word.startswith("--lang=")
             else ""
         )
-        found = asked if asked in LANGUAGES else found
+        if asked in LANGUAGES and any(option.callback is _keep_language for option in command.params):
+            found = asked
     return found
 
 
@@ -221,6 +238,3 @@ def _keep_verbose(context: click.Context, option: click.Parameter, value: bool) 
 def say(text: str, err: bool = False) -> None:
     """Print a message in the language of the reader."""
     click.echo(t(text), err=err)
-
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]

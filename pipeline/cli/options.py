@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,10 @@ servers_option = click.option(
     type=click.Path(dir_okay=False),
     help="Servers of language models in YAML: model -> address, limits, budget.",
 )
-quiet_option = click.option("--quiet", is_flag=True, help="Do not show progress.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Do not show progress.")
+dry_run_option = click.option(
+    "--dry-run", "is_dry", is_flag=True, help="Print what would be written, and write nothing."
+)
 run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
 
 
@@ -139,3 +142,31 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
         f"{record.text_tasks:,} of them read text before the release",
         err=True,
     )
+
+
+def print_plan(
+    run_path: str,
+    store_url: str,
+    servers_path: str | None,
+    as_json: bool,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Print what a run would compute. overrides: settings that replace those of the run file; Any: YAML."""
+    from pipeline.config.load import load_run
+    from pipeline.inspect.opened import plan_release
+    from pipeline.planning.plan import make_plan, plan_lines
+    from pipeline.planning.services import open_services
+    from pipeline.planning.state import State
+    from pipeline.storage.store import open_store
+
+    store = open_store(store_url)
+    run = load_run(run_path, overrides, store)
+    services = open_services(store, servers_path)
+    run_plan = make_plan(run, State(store), services)
+    services.close()
+    plan_release(run_plan, run, store)
+    if as_json:
+        fields = {**asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks}
+        click.echo(json.dumps(fields, ensure_ascii=False))
+    else:
+        click.echo("\n".join(plan_lines(run_plan)))

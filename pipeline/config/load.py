@@ -43,7 +43,7 @@ from pipeline.dataset.imported_table import find_import
 from pipeline.dataset.release_schema import COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
-from pipeline.names import brief, check_keys, nearest, present_name
+from pipeline.names import brief, check_keys, is_plain_name, nearest, present_name
 from pipeline.recipe import config_of, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
@@ -213,9 +213,10 @@ class _Parser:
             if not entry.get(key):
                 raise ConfigError(f"{where}: {key} is missing; every source needs name, reader and files")
         name = parse_text(entry["name"], f"{where}.name")
-        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        if not is_plain_name(name):
             raise ConfigError(
-                f"{where}: name {name!r} may contain letters, digits and _ only (shard files are named after it)"
+                f"{where}: name {name!r} may contain letters, digits and _ only, up to 100 bytes in NFC (shard files "
+                "are named after it)"
             )
         reader: Reader = load_step(entry["reader"], "READER", where)
         files = parse_texts(entry["files"], f"{where}.files")
@@ -242,8 +243,10 @@ class _Parser:
         where = f"{self.path}: sources[{i}]"
         check_keys(entry, DERIVED_KEYS, where)
         name = parse_text(entry.get("name"), f"{where}.name")
-        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-            raise ConfigError(f"{where}: name {name!r} must consist of letters, digits and _")
+        if not is_plain_name(name):
+            raise ConfigError(
+                f"{where}: name {name!r} must consist of letters, digits and _, up to 100 bytes in NFC"
+            )
         step: Derive = load_step(entry["derive"], "DERIVE", where)
         source_names = [source.name for source in sources]
         parents = parse_texts(entry.get("of"), f"{where}.of") or source_names

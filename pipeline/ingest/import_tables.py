@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from pipeline.dataset.shard import SHARDS, Shard, parse_entry
 from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import UsageError
 from pipeline.ingest.import_files import read_tables
+from pipeline.names import is_plain_name
 from pipeline.recipe import step_recipe
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
@@ -80,10 +80,7 @@ def import_table(
     Returns: plain JSON: rows, columns with their dtypes, matched and unmatched documents, keys without a document.
     Raises: InputError if a file cannot be read or two rows of one key differ; UsageError if the name is malformed.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise UsageError(
-            f"the name {name!r} is the prefix of the columns; expected letters, digits and _, a letter first"
-        )
+    check_prefix(name)
     store.check()
     read = read_tables(patterns, on, columns)
     keyed = with_key(read, on)
@@ -105,6 +102,27 @@ def import_table(
         "matched": n_documents - n_unmatched, "unmatched": n_unmatched, "unknown_keys": len(unknown_keys),
         "examples": unknown_keys.slice(0, EXAMPLES).to_pylist(),
     }  # fmt: skip
+
+
+def check_prefix(name: str) -> None:
+    """Raise UsageError unless a name can be the prefix of columns."""
+    if not is_plain_name(name) or not name[0].isalpha():
+        raise UsageError(
+            f"the name {name!r} is the prefix of the columns; expected letters, digits and _, a letter first"
+        )
+
+
+def describe_files(
+    name: str, patterns: Sequence[str], on: str, columns: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return rows and columns of files, as they would be imported; the store is not read.
+
+    Raises: as import_table.
+    """
+    check_prefix(name)
+    table = prepare(with_key(read_tables(patterns, on, columns), on))
+    dtypes = {field.name: str(field.type) for field in table.schema if field.name != on}
+    return {"name": name, "on": on, "rows": table.num_rows, "columns": dtypes}
 
 
 def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progress) -> Iterator[AlignReport]:

@@ -290,6 +290,17 @@ def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str],
     )
 
 
+def count_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str]) -> int:
+    """Number of rows that `export_rows` would write.
+
+    Raises: UsageError for an unknown column or a wrong comparison.
+    """
+    available = columns_of(finished)
+    check_columns(columns, available)
+    parsed = [parse_where(where, available) for where in wheres]
+    return sum(table.num_rows for table in select_rows(finished, parsed, {"doc_id"}, None, None))
+
+
 def check_columns(names: list[str], available: set[str]) -> None:
     """Raise UsageError for a column that the build does not have."""
     for name in names:

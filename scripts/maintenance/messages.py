@@ -70,6 +70,20 @@ CLICK = (
 )
 """Messages of click, as it prints them."""
 
+SYSTEM = (
+    "No such file or directory",
+    "Permission denied",
+    "Is a directory",
+    "Not a directory",
+    "File exists",
+    "Read-only file system",
+    "No space left on device",
+    "Too many open files",
+    "File name too long",
+    "Connection refused",
+)
+"""Causes that the operating system names, which errors quote."""
+
 HEADER = """\
 # Messages of bicorpus in Chinese.
 #
@@ -107,6 +121,7 @@ def collect() -> dict[str, list[str]]:
     trees = parsed_files()
     errors = error_names(trees)
     found: dict[str, list[str]] = {text: ["click"] for text in CLICK}
+    found |= {text: ["system"] for text in SYSTEM}
     for path, tree in trees.items():
         for text in messages_of(tree, errors):
             if re.search("[A-Za-z]{2}", FIELD.sub("", text)) and path not in found.setdefault(text, []):
