@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any  # values of an explanation, as of any column
 
+from pipeline.rules.meanings import meaning_of
 from pipeline.cells import clip, pad, visible, wide
 from pipeline.inspect.explain import N_COPIES
 from pipeline.inspect.query import similarity_text
@@ -83,6 +84,8 @@ def _failed(explanation: Explanation, everything: bool) -> list[str]:
     for rule in shown:
         effect = t("FAILS") if rule["action"] == "drop" else t(rule["action"])
         lines.append(f"  {pad(effect, 6)}{pad(rule['name'], width)}  {rule_text(rule, everything)}")
+        if rule["name"] == explanation["rule"] and (meaning := meaning_of(rule["name"])):
+            lines.append(f"        {t(meaning)}")
         if rule["name"] == explanation["rule"] and not everything:
             lines += _beside(rule, explanation["annotations"])
     if len(failed) > len(shown):
