@@ -147,13 +147,17 @@ def compile_template(msgid: str, translation: str) -> Template:
     """Return the pattern that the filled-in forms of a message match, with a group for each field."""
     parts, literals, last = [], [""], 0
     for match in FIELD.finditer(msgid):
+        adjoins, follows = FIELD.match(msgid, match.end()), bool(parts) and match.start() == last
         literals[-1] += msgid[last : match.start()]
         last = match.end()
         if match[1]:
-            adjoins = FIELD.match(
-                msgid, last
-            )  # such as the known name that a remark names after an unknown one
-            values = "[^;]*" if adjoins and adjoins[1] else _values_of(match[2], match[3])
+            values = _values_of(match[2], match[3])
+            if (
+                follows and values == ".*?"
+            ):  # a remark after a value, such as the name that may have been meant
+                values = "(?:[ ;,(].*)?"
+            elif adjoins and adjoins[1] and values == ".*?":
+                values = "[^;]*"
             parts += [re.escape(literals[-1]), f"(?P<{match[1]}>{values})"]
             literals.append("")
         else:

@@ -126,20 +126,26 @@ class Group(click.Group):
     ) -> Any:
         """Run a command line; see click."""
         words = sys.argv[1:] if args is None else list(args)
+        before = language()
         set_language(_language_of(self, words))
         extra.setdefault("color", wants_color(os.environ))
-        rest = (prog_name, complete_var)
-        if not standalone_mode:
-            return super().main(words, *rest, standalone_mode, **extra)
         try:
-            code = super().main(words, *rest, False, **extra)
+            code = super().main(words, prog_name, complete_var, False, **extra)
         except click.ClickException as error:
+            if not standalone_mode:
+                raise
             show(error)
             code = error.exit_code
         except click.Abort:
+            if not standalone_mode:
+                raise
             click.echo(t("Aborted!"), err=True)
             code = 1
-        sys.exit(code if isinstance(code, int) else 0)
+        finally:
+            set_language(before)
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -193,7 +199,7 @@ def _language_of(group: click.Group, words: Sequence[str]) -> str:
     A command may have an option `--lang` of its own, with another meaning.
     """
     found, command = system_language(), group
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if word == "--":
             break
         if isinstance(command, click.Group) and word in command.commands:

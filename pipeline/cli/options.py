@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli.group import say
 from pipeline.errors import UsageError
+from pipeline.translation import t
 
 if TYPE_CHECKING:
     from pipeline.config.run_file import RunFile
@@ -133,7 +134,7 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
             f"warning: {name}: {n_open:,} documents have no answer yet, see {name}.reason; run again to go on",
             err=True,
         )
-    tasks = ", ".join(f"{count:,} {name}" for name, count in record.tasks.items())
+    tasks = ", ".join(f"{count:,} {t(name)}" for name, count in record.tasks.items())
     n_quarantined = sum(count for reasons in record.quarantined.values() for count in reasons.values())
     say(f"{store.url}/{record.release}")
     say(

@@ -30,7 +30,7 @@ from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
-from pipeline.translation import t
+from pipeline.translation import message, t
 
 MODULE = "pipeline.dataset.imported_table"
 EXAMPLES = 5
@@ -140,7 +140,7 @@ def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progre
         )
         for shard in shards
     ]  # fmt: skip
-    with progress.phase(f"align {step.name}", len(tasks)) as phase:
+    with progress.phase(message(f"align {step.name}"), len(tasks)) as phase:
         for report in engine.map(align_shard, tasks):
             phase.step()
             yield report

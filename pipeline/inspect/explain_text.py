@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import Any  # values of an explanation, as of any column
 
-from pipeline.rules.meanings import meaning_of
 from pipeline.cells import clip, pad, visible, wide
 from pipeline.inspect.explain import N_COPIES
 from pipeline.inspect.query import similarity_text
 from pipeline.report.text_diff import columns
+from pipeline.rules.meanings import meaning_of
 from pipeline.translation import message, t
 
 N_FAILED = 6
@@ -83,7 +83,7 @@ def _failed(explanation: Explanation, everything: bool) -> list[str]:
     lines = []
     for rule in shown:
         effect = t("FAILS") if rule["action"] == "drop" else t(rule["action"])
-        lines.append(f"  {pad(effect, 6)}{pad(rule['name'], width)}  {rule_text(rule, everything)}")
+        lines.append(f"  {pad(effect, 5)} {pad(rule['name'], width)}  {rule_text(rule, everything)}")
         if rule["name"] == explanation["rule"] and (meaning := meaning_of(rule["name"])):
             lines.append(f"        {t(meaning)}")
         if rule["name"] == explanation["rule"] and not everything:
@@ -124,7 +124,7 @@ def _rules(rules: list[Explanation]) -> list[str]:
     lines = [t("rules")]
     for rule in rules:
         mark = t("FAILS") if rule["fails"] else t("ok") if rule["applies"] else "-"
-        lines.append(f"  {pad(mark, 6)}{pad(rule['name'], width)}  {rule_text(rule, True)}")
+        lines.append(f"  {pad(mark, 5)} {pad(rule['name'], width)}  {rule_text(rule, True)}")
     return lines
 
 

@@ -60,7 +60,7 @@ class Plan:
     shards: int = 0
     documents: int = 0
     text_bytes: int = 0
-    release: str = "to be written"
+    release: str = message("to be written")
     mixes: dict[str, dict[str, float]] = field(default_factory=dict)
     core_s: float | None = None
     asks: dict[str, Expected] = field(default_factory=dict)
@@ -306,7 +306,7 @@ def plan_lines(plan: Plan) -> list[str]:
             )
         )
     lines += expected_lines(plan.asks)
-    lines.append(t(f"release  {plan.release}"))
+    lines.append(t(f"release  {t(plan.release)}"))
     for name, mix in sorted(plan.mixes.items()):
         repeated = mix["available"] != mix["distinct"]
         repeats = t(f" with repeats ({mix['distinct']:,} without)") if repeated else ""

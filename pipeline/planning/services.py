@@ -14,6 +14,7 @@ import yaml
 from pipeline.annotate.addresses import Recipes
 from pipeline.annotate.views import view_text
 from pipeline.annotate.wave import gate_rows
+from pipeline.cells import pad
 from pipeline.config.run_file import RunFile, StageStep
 from pipeline.dataset.shard import Columns, Shard, read_batches
 from pipeline.dataset.sidecars import read_columns
@@ -153,14 +154,18 @@ def expected_lines(found: Mapping[str, Expected]) -> list[str]:
         if one.usage is None:
             if one.documents:
                 lines.append(
-                    f"ask      {name:<24} {one.documents:,} documents; --servers estimates tokens and cost"
+                    t(
+                        f"ask      {pad(name, 24)} {one.documents:,} documents; --servers estimates tokens and cost"
+                    )
                 )
             continue
-        most = "at most " if one.is_most else ""
+        most = t("at most ") if one.is_most else ""
         use = one.usage
         lines.append(
-            f"ask      {name:<24} {most}{use.requests:,} requests ({use.cached:,} more answered by the cache), about "
-            f"{use.input_tokens:,} tokens in, {use.output_tokens:,} out, cost {use.cost:,.2f}"
+            t(
+                f"ask      {pad(name, 24)} {most}{use.requests:,} requests ({use.cached:,} more answered by the "
+                f"cache), about {use.input_tokens:,} tokens in, {use.output_tokens:,} out, cost {use.cost:,.2f}"
+            )
         )
     return lines
 

@@ -15,8 +15,12 @@ MAX_REASONS = 5
 lists all of them."""
 
 
-def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
-    """A table row per language: documents, kept, then dropped by reason, most frequent reasons first."""
+WIDTH = 80
+"""Cells that the table of languages takes at most; every terminal has them."""
+
+
+def by_language(funnel: dict[str, dict[str, int]], n_reasons: int = MAX_REASONS) -> list[list[str]]:
+    """A table row per language: documents, kept, then dropped by reason, the `n_reasons` most frequent ones first."""
     ranked = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
     reasons: dict[str, int] = {}
     for row in funnel.values():
@@ -25,9 +29,9 @@ def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
     kept = reasons.pop("kept", 0)
     order = sorted(reasons, key=lambda name: (-reasons[name], name))
     columns = {t("kept"): ["kept"]} if kept else {}
-    columns |= {name: [name] for name in order[:MAX_REASONS]}
-    if order[MAX_REASONS:]:
-        columns[t("other rules")] = order[MAX_REASONS:]
+    columns |= {name: [name] for name in order[:n_reasons]}
+    if order[n_reasons:]:
+        columns[t("other rules")] = order[n_reasons:]
     groups = [(name, [name]) for name in ranked[:MAX_LANGUAGES]]
     if rest := ranked[MAX_LANGUAGES:]:
         groups.append((t(f"{len(rest)} others"), rest))
@@ -61,6 +65,15 @@ def align(lines: list[list[str]]) -> str:
     return "\n".join("  ".join([head, *line[1:]]) for head, line in zip(heads, padded, strict=True))
 
 
+def funnel_table(funnel: dict[str, dict[str, int]], cells: int) -> str:
+    """The table of `by_language` with as many reasons as fit into a number of cells, at least one."""
+    for n_reasons in range(MAX_REASONS, 0, -1):
+        table = align(by_language(funnel, n_reasons))
+        if max(map(wide, table.split("\n"))) <= cells:
+            break
+    return table
+
+
 def summary(lineage: dict[str, Any]) -> str:
     """The summary as text; Any: JSON values of lineage.json."""
     counts = lineage["counts"]
@@ -73,7 +86,7 @@ def summary(lineage: dict[str, Any]) -> str:
             f"{counts['ingested']:,} documents = {counts['kept']:,} kept + {counts['dropped']:,} dropped, by reason:"
         ),
         "",
-        align(by_language(lineage["funnel"])),
+        funnel_table(lineage["funnel"], WIDTH),
     ]
     for name, mix in sorted(lineage["mixes"].items()):
         parts += [

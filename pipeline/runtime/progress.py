@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from pipeline.cells import wide
-from pipeline.translation import t
+from pipeline.translation import message, t
+
+WORDS = (
+    message("ingest"), message("derive"), message("annotate"), message("global"), message("release"),
+    message("judge rules"), message("decide"), message("quantiles"), message("ask"), message("compact"),
+    message("shards"), message("parts"), message("partitions"), message("documents"), message("tasks"),
+    message("inputs"), message("running"), message("done"), message("failed"),
+)  # fmt: skip
+"""Names of phases, kinds and states of tasks, and units, as they are printed and recorded."""
 
 
 class Progress:

@@ -108,7 +108,7 @@ def parsed_files() -> dict[str, ast.Module]:
 def error_names(trees: dict[str, ast.Module]) -> set[str]:
     """Names of the classes of pipeline/errors.py and of those derived from them."""
     names = {"BicorpusError", "ClickException", "UsageError"}
-    classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = [node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)]
     while True:
         found = {c.name for c in classes if names & {getattr(base, "id", "") for base in c.bases}}
         if found <= names:
