@@ -23,7 +23,7 @@ from pipeline.errors import ConfigError
 from pipeline.model_files import find_model, model_files, named_references
 from pipeline.names import MOVED, brief, check_keys, nearest
 from pipeline.settings import check_settings
-from pipeline.stage import Convert, Derive, Global, Reader, Stage
+from pipeline.stage import Convert, Derive, Global, Reader, Stage, as_step
 
 
 def canonical_json(value: object) -> str:
@@ -257,14 +257,17 @@ EXTRAS = {"models": ("torch", "transformers"), "kenlm": ("kenlm", "sentencepiece
 def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     """Import the module `name` and return its STAGE, GLOBAL, READER, DERIVE or CONVERT.
 
+    A name without a dot that no module has is the name of a step: `quality` is `classifiers.quality`.
+
     Args: where, the setting that an error names; others, attributes to try in order if the module lacks `attribute`.
-    Raises: ConfigError if `name` is no name, there is no such module (with its new name if it was renamed, or the most
-    similar one) or attribute, or a package that it requires is not installed.
+    Raises: ConfigError if `name` is no name, there is no such module (with the folders that were searched, and its new
+    name if it was renamed, or the most similar one) or attribute, or a package that it requires is not installed.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
         raise ConfigError(
             f"{where}: {brief(name)} is no module; expected a dotted name, such as stages.signals"
         )
+    name = full_name(name, (attribute, *others))
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -277,11 +280,11 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
                     "parent from PYTHONPATH"
                 ) from error
             raise ConfigError(
-                f"{where}: no module {name!r}{_similar_module(name, (attribute, *others))}; name one that is installed "
-                "or in a folder of PYTHONPATH"
+                f"{where}: no module {name!r}{_similar_module(name, (attribute, *others))}; looked in "
+                f"{', '.join(_searched())}"
             ) from error
         raise ConfigError(f"{where}: {name} needs {error.name!r}, which is not installed") from error
-    step = next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None)
+    step = as_step(next((vars(module)[a] for a in (attribute, *others) if a in vars(module)), None), name)
     if step is None:
         raise ConfigError(f"{where}: {name} has no {attribute}; expected a module that defines one")
     if missing := absent(step):
@@ -290,16 +293,68 @@ def load_step(name: str, attribute: str, where: str, *others: str) -> Any:
     return step
 
 
-def _similar_module(name: str, attributes: tuple[str, ...]) -> str:
-    """Return the end of a message: the module most similar to `name` that defines one of these attributes, if any."""
+ATTRIBUTES = ("STAGE", "GLOBAL", "READER", "DERIVE", "CONVERT")
+"""What a module of a step defines."""
+
+_STEP = re.compile(rf"^({'|'.join(ATTRIBUTES)})\b[^=\n]*=\s*\w+\(\s*name=\"(\w+)\"", re.MULTILINE)
+
+
+@functools.cache
+def step_modules() -> dict[tuple[str, str], str]:
+    """Return the modules of this package that define steps: (attribute, name of the step) -> dotted name.
+
+    The files are read, not imported, so that a name costs no import of the others.
+    """
     root = Path(__file__).resolve().parent.parent
-    pattern = re.compile(rf"^(?:{'|'.join(attributes)})\b", re.MULTILINE)
-    files = [path for package in STEP_PACKAGES for path in (root / package).rglob("*.py")]
-    defining = [
-        path.relative_to(root).with_suffix("") for path in files if pattern.search(path.read_text("utf-8"))
-    ]
-    similar = nearest(name, [".".join(path.parts).removesuffix(".__init__") for path in defining])
-    return similar if "did you mean" in similar else ""
+    modules: dict[tuple[str, str], str] = {}
+    for path in sorted(path for package in STEP_PACKAGES for path in (root / package).rglob("*.py")):
+        module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        for attribute, name in _STEP.findall(path.read_text("utf-8")):
+            modules.setdefault((attribute, name), module)
+    return modules
+
+
+def full_name(name: str, attributes: Iterable[str]) -> str:
+    """Return the module of a step that is named without a dot.
+
+    A module of that name in a folder of one's own precedes the step; an installed package (`fasttext`) does not.
+
+    Args: attributes, of the module, in the order in which they are tried.
+    """
+    modules = step_modules() if "." not in name else {}
+    module = next((modules[a, name] for a in attributes if (a, name) in modules), None)
+    if module is None:
+        return name
+    own = _source_file(name)
+    return module if own is None or _is_installed(own) else name
+
+
+def add_module_folder(folder: str | os.PathLike[str]) -> None:
+    """Let modules beside a run file be imported, after those of all other folders; workers inherit the list."""
+    path = os.path.abspath(folder)
+    if path not in map(os.path.abspath, sys.path):
+        sys.path.append(path)
+        importlib.invalidate_caches()
+
+
+def _searched() -> list[str]:
+    """Folders in which modules are searched, for a message: without those of Python itself; packages as one."""
+    own = [os.path.abspath(folder) for folder in sys.path if folder and not folder.endswith(".zip")]
+    rest = [p for p in own if os.path.isdir(p) and not _is_installed(p)]
+    return [*dict.fromkeys(rest), "installed packages"]
+
+
+def _is_installed(path: str) -> bool:
+    is_python = path.startswith(os.path.dirname(os.__file__))
+    return is_python or "site-packages" in path or "dist-packages" in path
+
+
+def _similar_module(name: str, attributes: tuple[str, ...]) -> str:
+    """Return the end of a message: the module or step most similar to `name` that defines one of these attributes."""
+    modules = {key: module for key, module in step_modules().items() if key[0] in attributes}
+    beside = {path.stem for folder in sys.path[-2:] for path in Path(folder or ".").glob("*.py")}
+    similar = nearest(name, [*modules.values(), *(step for _, step in modules), *beside])
+    return similar.removesuffix("?") + "?" if "did you mean" in similar else ""
 
 
 def _hides_ours(package: str) -> str | None:

@@ -7,6 +7,7 @@ reader has `READER`. The engine loads them by dotted module name and knows nothi
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import ConfigError, StageError
+from pipeline.schema import CANONICAL
 from pipeline.service import Served, Services
 
 
@@ -144,6 +146,8 @@ class each:  # noqa: N801 - reads as the verb it is used as: load=each(measure)
     measure takes the columns that the stage reads, in the order of `reads`, and `config` last if it has a parameter of
     that name; it returns a dict of columns. Columns that the dict lacks are null. So are all columns of a document
     whose first column (`text`) is null, of which measure is not called, and of one for which it returns None.
+
+    A function that returns one value needs no `Stage`: `STAGE = each(keep)` in a module, see `stage_of_function`.
     """
 
     def __init__(self, measure: Measure) -> None:
@@ -231,6 +235,79 @@ class Each:
             f"{shortened(document[0])}; {hint}",
             row=number,
         )
+
+
+_DTYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+"""Type that a plain function returns -> dtype of its column."""
+
+
+class OneValue:
+    """A picklable measure with one column, from a function that returns its value."""
+
+    def __init__(self, function: Callable[..., Any], column: str, dtype: pa.DataType) -> None:
+        self.function, self.column, self.dtype = function, column, dtype
+        self.__signature__ = inspect.signature(function)
+
+    def __call__(self, *values: Any) -> dict[str, Any]:
+        """Call the function with the values of one document."""
+        value = self.function(*values)
+        is_number = pa.types.is_floating(self.dtype) and isinstance(value, (bool, int))
+        return {self.column: float(value) if is_number else value}
+
+
+def stage_of_function(function: Callable[..., Any], name: str = "") -> Stage:
+    """Make a stage of a plain function of one document that returns a bool, an int, a float or text.
+
+    Its parameters are canonical columns (`text`, `url`, ...); its return annotation determines the dtype. The column
+    has the name of the function: with `def keep(text: str) -> bool` and `STAGE = each(keep)`, `my_filter.py` writes
+    `my_filter.keep`.
+
+    Args: name, of the stage; that of the function if empty.
+    Raises: ConfigError if the function has no such annotation, or a parameter is no canonical column.
+    """
+    column = getattr(function, "__name__", "")
+    stage = name or column
+    if not column.isidentifier():
+        raise ConfigError(
+            f"each({column or function!r}): the column is named after the function; write it with `def`, "
+            "as in `def keep(text: str) -> bool`"
+        )
+    reads = tuple(inspect.signature(function).parameters)
+    unknown = [parameter for parameter in reads if parameter not in CANONICAL.names]
+    if unknown or not reads:
+        raise ConfigError(
+            f"{stage}.{column} takes {', '.join(unknown) or 'nothing'}; expected columns of documents "
+            "(text, url, host, date, source, ...); write a Stage with `reads` for columns of other stages"
+        )
+    dtype = _returned(function, f"{stage}.{column}")
+    return Stage(
+        name=stage, version=1, reads=reads, writes=pa.schema([(column, dtype)]),
+        load=each(OneValue(function, column, dtype)),
+    )  # fmt: skip
+
+
+def _returned(function: Callable[..., Any], where: str) -> pa.DataType:
+    """Return the dtype for the return annotation of a function; of several types, the widest number."""
+    try:
+        hint = typing.get_type_hints(function).get("return")
+    except NameError:
+        hint = None
+    types_ = [t for t in typing.get_args(hint) or (hint,) if t is not type(None)]
+    if not types_ or any(t not in _DTYPES for t in types_) or (str in types_ and len(types_) > 1):
+        raise ConfigError(
+            f"{where} has no return type that makes a column; write what it returns, "
+            "as in `def keep(text: str) -> bool` (or int, float, str; `| None` for null)"
+        )
+    return _DTYPES[max(types_, key=lambda t: list(_DTYPES).index(t))]
+
+
+def as_step(value: Any, module: str = "") -> Any:  # Any: what a module defines as STAGE or GLOBAL
+    """Return the stage of `each(function)`, and anything else unchanged.
+
+    Args: module, that defines it, after whose last part the stage is named.
+    Raises: ConfigError, see `stage_of_function`.
+    """
+    return stage_of_function(value.measure, module.rpartition(".")[2]) if isinstance(value, each) else value
 
 
 def _array(values: list[Any], dtype: pa.DataType) -> pa.Array:
@@ -419,7 +496,8 @@ class Record:
 
     position: index of the record in its file, from 0; the same whenever the file is read. -1: the rest of the file.
     fields: the record's own field names and values; None if the record is broken or skipped.
-    reason, detail, raw: of a broken record: a short machine-readable reason, details, and the bytes.
+    reason, detail, raw: of a broken record: a short machine-readable reason, details, and the bytes. A reader of lines
+        also returns the bytes of a sound record in `raw`, if they are one line, for commands that copy records.
     skipped: the record is sound but no document (an image, a redirect): only its reason is counted.
     n_bytes: size of the record, decompressed, for formats whose records are text; 0 if unknown.
     lost_bytes: bytes of the file, as stored, that cannot be read because of the damage that a record reports.

@@ -19,7 +19,7 @@ import xxhash
 from pipeline.mapreduce.replies import answer_rows, sort_by_key
 from pipeline.mapreduce.shuffle import partition_of
 from pipeline.schema import CANONICAL, ROW, ROW_BITS, SPANS
-from pipeline.stage import Annotate, Global, Outcome, Stage
+from pipeline.stage import Annotate, Global, Outcome, Stage, as_step
 
 FORMAL = {name: f"dedup.{name}" for name in ("cluster", "pairs")}
 FORMAL |= {name: f"substring.{name}" for name in ("passages", "n_chars")}
@@ -40,7 +40,7 @@ def find_step(name: str, packages: Sequence[str] = PACKAGES) -> Stage | Global:
         except Exception:  # a module that cannot be imported here cannot compute the column either
             continue
         for attribute in ("STAGE", "GLOBAL"):
-            step = definitions.get(attribute)
+            step = as_step(definitions.get(attribute), module)
             if isinstance(step, (Stage, Global)) and step.name == name:
                 return step
     raise LookupError(f"no stage or global step of {', '.join(packages)} is named {name!r}")

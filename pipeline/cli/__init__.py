@@ -9,7 +9,7 @@ import click
 
 from pipeline import __version__
 from pipeline.cli import help as help_commands
-from pipeline.cli import index, label, models, releases, stores, train
+from pipeline.cli import index, jobs, label, models, releases, stores, train
 from pipeline.cli.finished import finished_build
 from pipeline.cli.group import Group, common_options, say
 from pipeline.cli.options import (
@@ -311,8 +311,8 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 
 for command in (
-    *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS, *models.COMMANDS,
-    *help_commands.COMMANDS,
+    *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS,
+    *models.COMMANDS, *help_commands.COMMANDS,
 ):  # fmt: skip
     main.add_command(command)
 

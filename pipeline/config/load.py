@@ -44,7 +44,7 @@ from pipeline.dataset.release_schema import COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
 from pipeline.names import brief, check_keys, is_plain_name, nearest, present_name
-from pipeline.recipe import config_of, load_step, reading_named
+from pipeline.recipe import add_module_folder, config_of, full_name, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
 from pipeline.rules.presets import expand_presets
@@ -108,7 +108,11 @@ def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageS
 
 
 def _with_present_names(sections: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return the sections, changed in place to the present names of modules; malformed entries are left as they are."""
+    """Return the sections, changed in place to the present names of modules; malformed entries are left as they are.
+
+    From here on, modules beside the run file can be imported.
+    """
+    add_module_folder(Path(path).resolve().parent)
     for section in ("annotate", "global"):
         entries = sections.get(section)
         if not isinstance(entries, list):
@@ -116,12 +120,18 @@ def _with_present_names(sections: dict[str, Any], path: str) -> dict[str, Any]:
         for i, entry in enumerate(entries):
             where = f"{path}: {section}[{i}]"
             if isinstance(entry, str):
-                entries[i] = present_name(entry, where)
+                entries[i] = _module_of(entry, where, section)
             elif isinstance(entry, dict) and isinstance(entry.get("use"), str):
-                entry["use"] = present_name(entry["use"], where)
+                entry["use"] = _module_of(entry["use"], where, section)
     if isinstance(sections.get("tokens"), dict) and isinstance(sections["tokens"].get("use"), str):
         sections["tokens"]["use"] = present_name(sections["tokens"]["use"], f"{path}: tokens")
     return sections
+
+
+def _module_of(name: str, where: str, section: str) -> str:
+    """The dotted name of a step that is named by its module, a former name of it, or its own name."""
+    attributes = ("STAGE",) if section == "annotate" else ("GLOBAL", "STAGE")
+    return full_name(present_name(name, where), attributes)
 
 
 def _is_derived(entry: Any) -> bool:  # Any: a YAML value

@@ -178,14 +178,15 @@ def explain_rule(
     rule: Rule,
     values: dict[str, Any],
     failed: bool,
-    decision: Decision,
+    decision: Decision | None,
     part: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One rule and one document: whether the rule applies, the document fails it, and each condition with its margin.
 
     A rule whose `where` the document does not match does not apply, and its conditions have no margins.
 
-    part: for a rule by language parts, the values of the deciding part, see find_part; its language is included.
+    decision: with the quantiles of the build; None for a document outside of one. part: for a rule by language parts,
+    the values of the deciding part, see find_part; its language is included.
     """
     values = values | (part or {})
     where = [explain_condition(condition, values, decision) for condition in rule.where]
@@ -238,11 +239,13 @@ def find_part(rule: Rule, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, A
     return values
 
 
-def explain_condition(condition: Condition, values: dict[str, Any], decision: Decision) -> dict[str, Any]:
+def explain_condition(
+    condition: Condition, values: dict[str, Any], decision: Decision | None
+) -> dict[str, Any]:
     """Value and thresholds of a condition; margin: distance to the threshold, positive if the number passes."""
     value = values.get(condition.column)
     low, high = condition.min, condition.max
-    if condition.quantile is not None and decision.cuts is not None:
+    if condition.quantile is not None and decision is not None and decision.cuts is not None:
         low, high = (
             None if limit is None else shortest_bound(limit)
             for limit in explain_limits(decision.cuts, condition, values)
