@@ -88,6 +88,10 @@ class Watched:
         """Return the position of the stream."""
         return self._watch(self._stream.tell)
 
+    def seekable(self) -> bool:
+        """Return True: inputs can seek."""
+        return True
+
     def close(self) -> None:
         """Do nothing: the stream is closed by its owner."""
 

@@ -29,6 +29,7 @@ from stages.decoding.streams import RAW_BYTES, Bounds, Inflated, split_lines
 from stages.decoding.transcode import check_encoding, file_encoding, read_start, to_utf8
 from stages.readers import FIELDS
 
+NAME = re.compile(r"\.(csv|tsv|tab)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 NO_QUOTE = "none"
 
 csv.field_size_limit(1 << 31)  # of the whole process; rows are bounded by max_record_bytes
