@@ -24,6 +24,11 @@ FILE, STREAM, FEATHER_1 = b"ARROW1\0\0", b"\xff\xff\xff\xff", b"FEA1"
 OLD_FEATHER = "Feather V1, which Arrow replaced in 2020; write it again, for example with pandas' to_feather"
 
 
+def is_arrow(start: bytes) -> bool:
+    """Whether a file begins like one of Arrow or Feather."""
+    return start.startswith((FILE, STREAM, FEATHER_1))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(Bounds):
     """Bounds of decompression: the bytes of the batches so far against those of the file that were read."""

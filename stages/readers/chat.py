@@ -85,7 +85,7 @@ def _rows(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     bounds: dict[str, Any] = {"max_ratio": config.max_ratio, "ratio_free_bytes": config.ratio_free_bytes}
     if start.startswith(b"PAR1"):
         return parquet.read(stream, path, parquet.Config(**bounds))
-    if start == arrow.FILE or start.startswith((arrow.STREAM, arrow.FEATHER_1)):
+    if arrow.is_arrow(start):
         return arrow.read(stream, path, arrow.Config(**bounds))
     limits: dict[str, Any] = {"max_line_bytes": config.max_line_bytes, "encoding": config.encoding}
     if csv.NAME.search(path):

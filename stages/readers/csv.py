@@ -132,6 +132,30 @@ def describe(start: bytes, is_whole: bool, config: Config) -> Table:
     return Table(encoding, dialect, config.columns or _names(rows, dialect))
 
 
+def describe_start(stream: BinaryIO, is_truncated: bool, config: Config) -> str:
+    """Return what was detected of a file, such as `gb18030, ";" between cells`; empty for UTF-8 with commas.
+
+    Args: stream, its start as stored; is_truncated, the file goes on after that.
+    """
+    start, is_whole = read_start(Inflated(stream, config).chunks())
+    table = describe(start, is_whole and not is_truncated, config)
+    found = [] if table.encoding == "utf-8" else [table.encoding]
+    if table.dialect.delimiter != ",":
+        found.append(
+            f"{DELIMITER_NAMES.get(table.dialect.delimiter, repr(table.dialect.delimiter))} between cells"
+        )
+    if not table.dialect.quote:
+        found.append("no quotation")
+    if table.dialect.escape:
+        found.append("escapes with a backslash")
+    if not table.dialect.has_header:
+        found.append("no header")
+    return ", ".join(found)
+
+
+DELIMITER_NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars"}
+
+
 def _names(rows: list[list[str]], dialect: Dialect) -> tuple[str, ...]:
     """Return the names of the columns; a header with one cell less than the rows lacks that of row names, as R's."""
     first = rows[0] if rows else []
