@@ -9,7 +9,7 @@ import click
 
 from pipeline import __version__
 from pipeline.cli import help as help_commands
-from pipeline.cli import index, jobs, label, models, releases, stores, train
+from pipeline.cli import index, jobs, label, models, releases, run_files, stores, train
 from pipeline.cli.finished import finished_build
 from pipeline.cli.group import Group, common_options, say
 from pipeline.cli.options import (
@@ -51,15 +51,20 @@ def main() -> None:
 @click.option("--out", "out_path", default="run.yaml", show_default=True, help="The run file to write.")
 @click.option("--force", is_flag=True, help="Replace the run file if it exists.")
 @click.option("--follow-links", is_flag=True, help="Read links to files outside the named folders.")
+@click.option("--expand", is_flag=True, help="Write the recommended set out instead of its name.")
 @json_option
-def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool, as_json: bool) -> None:
-    """Inspect files and folders and write a commented run file that reads them.
+def init(
+    paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool, expand: bool, as_json: bool
+) -> None:
+    """Inspect files and folders and write a short run file that reads them.
+
+    Says of each file what it is and what it takes as text, id, address and date, or why it is not used.
 
     Example: bicorpus init crawl/ books.parquet --out run.yaml
     """
     from pipeline.scaffold.draft import write_draft
 
-    draft = write_draft(paths, out_path, force, follow_links)
+    draft = write_draft(paths, out_path, force, follow_links, expand)
     click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else draft.path)
     for line in draft.notes():
         say(line, err=True)
@@ -311,8 +316,8 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 
 for command in (
-    *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS,
-    *models.COMMANDS, *help_commands.COMMANDS,
+    *run_files.COMMANDS, *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS,
+    *train.COMMANDS, *models.COMMANDS, *help_commands.COMMANDS,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from pipeline.cli.group import say
 from pipeline.errors import UsageError
+from pipeline.names import check_keys
 from pipeline.translation import t
 
 if TYPE_CHECKING:
@@ -23,12 +25,59 @@ if TYPE_CHECKING:
     from pipeline.storage.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+SETTINGS_FILE = "bicorpus.toml"
+
+
+def store_of_settings() -> str | None:
+    """Return the store that bicorpus.toml names, in the working folder or the nearest folder above it that has one.
+
+    A relative path in it is relative to the file.
+
+    Raises: UsageError if the file is not valid, or has another key.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        path = folder / SETTINGS_FILE
+        if path.is_file():
+            break
+    else:
+        return None
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f'{path}: {error}; expected a line such as store = "./store"') from error
+    check_keys(settings, ("store",), str(path))
+    store = settings.get("store")
+    if store is not None and not (isinstance(store, str) and store):
+        raise UsageError(f"{path}: store is {store!r}; expected the path or URL of a store in quotes")
+    return store if store is None or "://" in store else str(folder / store)
+
+
+class StoreOption(click.Option):
+    """The option --store: from the command line, the environment, or a file of settings."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:  # Any: as click declares it
+        """Take the store from the settings if none is named.
+
+        Raises: UsageError if there is none at all.
+        """
+        value = super().process_value(ctx, value)
+        if value is None and not ctx.resilient_parsing:
+            value = store_of_settings()
+        if value is None and not ctx.resilient_parsing:
+            raise UsageError(
+                f"no store is named; use --store FOLDER, the variable BICORPUS_STORE, or a file {SETTINGS_FILE} "
+                'here or above with a line such as store = "./store"'
+            )
+        return value
+
+
 store_option = click.option(
     "--store",
     "store_url",
-    required=True,
+    cls=StoreOption,
+    envvar="BICORPUS_STORE",
     metavar="URL",
-    help="Local folder or object store (s3://bucket/prefix).",
+    help="Local folder or object store (s3://bucket/prefix).  [required, or BICORPUS_STORE, or bicorpus.toml]",
 )
 servers_option = click.option(
     "--servers",

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.scaffold.find_files import FoundFile, Unread
-from pipeline.scaffold.foreign_layouts import DOLMA, documents_of
-from pipeline.scaffold.sniff import HTML_NAME, TEXT, TEXT_NAME, WHOLE, Sample, sniff
+from pipeline.scaffold.foreign_layouts import DOLMA, about_data_sets, documents_of
+from pipeline.scaffold.sniff import HTML_NAME, PDF_NAME, TEXT, TEXT_NAME, WHOLE, Sample, sniff
 
 MAX_LOOKED = 200
 """Largest number of files with one ending below one folder that are read; others are estimated from them."""
@@ -26,9 +26,12 @@ ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNOREC
 def survey_files(files: Sequence[FoundFile]) -> tuple[list[Sample], list[Unread]]:
     """Return the samples of files in order, and the files that cannot become sources, with the reason."""
     attributes = {file.path: documents for file in files if (documents := documents_of(file.path))}
-    results = _sniff_all([file for file in files if file.path not in attributes])
+    left_out = about_data_sets(files)
+    named = [file for file in files if file.path not in attributes and file.path not in left_out]
+    results = _sniff_all(named)
     samples = [item for item in results if isinstance(item, Sample)]
     unread = [item for item in results if isinstance(item, Unread)]
+    unread += [Unread(path, reason) for path, reason in left_out.items()]
     readers = {sample.file.path: sample.reader_name for sample in samples}
     for path, documents in attributes.items():
         if documents not in readers:
@@ -64,7 +67,7 @@ def _sniff_all(files: Sequence[FoundFile]) -> list[Sample | Unread]:
 
 def whole_ending(path: str) -> str:
     """Return the ending of a file name that denotes a single document, such as `.html.gz`, else an empty string."""
-    match = HTML_NAME.search(path) or TEXT_NAME.search(path)
+    match = HTML_NAME.search(path) or TEXT_NAME.search(path) or PDF_NAME.search(path)
     return match[0] if match else ""
 
 

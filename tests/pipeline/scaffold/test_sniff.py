@@ -157,8 +157,8 @@ def test_text_is_told_by_name(tmp_path: Path, name: str, text: str, encoding: st
     found = look(tmp_path / name)
     assert (found.reader_name, found.n_docs, found.doubt) == ("stages.readers.textfile", 1, "")
     assert found.text_bytes == len(text.encode())
-    (tmp_path / "other.csv").write_bytes(data)
-    assert "read as jsonl" in refuse(tmp_path / "other.csv")
+    (tmp_path / "other.dat").write_bytes(data)
+    assert "read as jsonl" in refuse(tmp_path / "other.dat")
 
 
 def test_json_lines_called_text_are_json_lines(tmp_path: Path) -> None:
