@@ -27,7 +27,7 @@ LANGUAGES = ("en", "zh")
 
 VARIABLE = "BICORPUS_LANG"
 
-LEAST_LETTERS = 6
+LEAST_LETTERS = 4
 """Letters outside fields that a template needs for a part of a message, such as the cause of an error, to be translated
 by it; a shorter one is a name more often than a message."""
 
@@ -145,7 +145,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 def compile_template(msgid: str, translation: str) -> Template:
     """Return the pattern that the filled-in forms of a message match, with a group for each field."""
-    parts, literals, last = [], [""], 0
+    parts: list[str] = []
+    literals, last = [""], 0
     for match in FIELD.finditer(msgid):
         adjoins, follows = FIELD.match(msgid, match.end()), bool(parts) and match.start() == last
         literals[-1] += msgid[last : match.start()]

@@ -7,6 +7,7 @@ import re
 import yaml
 
 from pipeline.config.run_sets import Origins
+from pipeline.translation import message as marked
 
 PLACE = re.compile(r"[A-Za-z_]\w*(?:\[\d+\]|\.[\w-]+)*")
 PART = re.compile(r"\[(\d+)\]|\.?([\w-]+)")
@@ -35,7 +36,8 @@ def with_line(message: str, path: str, text: str, origins: Origins) -> str:
     if len(parts) > 1 and parts[0] in origins and isinstance(parts[1], int):
         own = origins[str(parts[0])][parts[1]] if parts[1] < len(origins[str(parts[0])]) else None
         if own is None:
-            return f"{path}: {rest[: match.end()]} (of the set that `use` names){rest[match.end() :]}"
+            where, what = rest[: match.end()], rest[match.end() :]
+            return marked(f"{path}: {where} (of the set that `use` names){what}")
         rest = f"{parts[0]}[{own}]{rest[len(f'{parts[0]}[{parts[1]}]') :]}"
         parts[1] = own
     unknown = UNKNOWN_KEY.match(rest, match.end()) if ": unknown key" in rest else None

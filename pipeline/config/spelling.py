@@ -10,7 +10,9 @@ from pipeline.config.run_sets import run_sets, set_of
 from pipeline.errors import UsageError
 from pipeline.names import nearest
 from pipeline.recipe import load_step
+from pipeline.rules.meanings import meaning_of
 from pipeline.rules.presets import PRESETS, expand_presets
+from pipeline.translation import t
 
 
 def presets_by_kind() -> dict[str, list[str]]:
@@ -40,10 +42,16 @@ def preset_text(name: str) -> str:
     lines: list[str] = []
     for section, value in preset_plain(name).items():
         if isinstance(value, list):
-            lines += [f"{section}:", *(f"  - {flow(entry)}" for entry in value)]
+            lines += [f"{section}:", *(f"{_remark(entry)}  - {flow(entry)}" for entry in value)]
         else:
             lines.append(f"{section}: {flow(value)}")
     return "\n".join(lines)
+
+
+def _remark(entry: Any) -> str:  # Any: parsed YAML
+    """What a document is that fails a rule, as a comment before it; nothing for other entries."""
+    meaning = meaning_of(entry["name"]) if isinstance(entry, dict) and "name" in entry else None
+    return f"  # {t(meaning)}\n" if meaning else ""
 
 
 def flow(value: Any) -> str:  # Any: plain data

@@ -20,6 +20,7 @@ from pipeline.ingest.ingest import find_groups, source_info
 from pipeline.ingest.tally import ABSENT, NULL, Tally
 from pipeline.names import nearest
 from pipeline.storage.store import InputFile, open_input
+from pipeline.translation import message, t
 
 LOOKED, MAX_FILES = 64, 16
 """Records of a file that are read, and files of a source, where the first do not have all fields."""
@@ -96,11 +97,11 @@ def _read(source: Source, files: list[InputFile], ingest: Ingest, found: SourceC
     if document:
         _show(*document, found)
         return
-    detail = f"{first['reason']} ({first['detail']})" if first else "no records"
+    detail = f"{first['reason']} ({first['detail']})" if first else message("no records")
     tried = source.columns.get("text", source.reader.fields.get("text", ()))
     wanted = tried if isinstance(tried, str) else ", ".join(tried)
-    text = f"; text is looked for in {wanted}{nearest(wanted, names)}" if names else ""
-    found.faults.append(f"none of the first {found.n_read:,} records is a document: {detail}{text}")
+    text = message(f"; text is looked for in {wanted}") + nearest(wanted, names) if names else ""
+    found.faults.append(message(f"none of the first {found.n_read:,} records is a document: {detail}") + text)
 
 
 def _look_at_columns(source: Source, tally: Tally, names: list[str], found: SourceCheck) -> None:
@@ -111,17 +112,21 @@ def _look_at_columns(source: Source, tally: Tally, names: list[str], found: Sour
         wanted = fields if isinstance(fields, str) else ", ".join(fields)
         if seen == ABSENT and found.n_read:
             found.faults.append(
-                f"columns.{column}: no record has the field {wanted!r}{nearest(wanted, known)}"
+                message(f"columns.{column}: no record has the field {wanted!r}") + nearest(wanted, known)
             )
         elif seen == NULL:
-            found.doubts.append(f"columns.{column}: {wanted!r} is null in the first {found.n_read:,} records")
+            found.doubts.append(
+                message(f"columns.{column}: {wanted!r} is null in the first {found.n_read:,} records")
+            )
 
 
 def _show(document: dict[str, Any], file: InputFile, found: SourceCheck) -> None:
     text = document["text"]
     found.record = f"{file.relative}:{document['input_row']}"
     found.columns = {
-        "text": f"{len(text):,} characters: {' '.join(text[: 4 * SHOWN_CHARS].split())[:SHOWN_CHARS]}"
+        "text": message(
+            f"{len(text):,} characters: {' '.join(text[: 4 * SHOWN_CHARS].split())[:SHOWN_CHARS]}"
+        )
     }
     found.columns |= {name: str(document[name]) for name in SHOWN if document[name] is not None}
     found.meta = sorted(json.loads(document["meta"])) if document["meta"] else []
@@ -129,17 +134,19 @@ def _show(document: dict[str, Any], file: InputFile, found: SourceCheck) -> None
 
 def check_lines(source: SourceCheck) -> list[str]:
     """Return what was found for a terminal."""
-    lines = [
-        f"{source.name}: {source.reader}, {source.n_files:,} file{'s' * (source.n_files != 1)}, {source.n_bytes:,} bytes"
-    ]
+    n = source.n_files
+    files = t("1 file") if n == 1 else t(f"{n:,} files")
+    lines = [f"{source.name}: {source.reader}, {files}, " + t(f"{source.n_bytes:,} bytes")]
     if source.record:
-        lines.append(f"  record {source.record}")
-        lines += [f"    {name}: {value}" for name, value in source.columns.items()]
+        lines.append(t(f"  record {source.record}"))
+        lines += [
+            f"    {name}: {t(value) if name == 'text' else value}" for name, value in source.columns.items()
+        ]
     if source.meta:
-        lines.append(f"    kept as meta: {', '.join(source.meta)}")
+        lines.append(t(f"    kept as meta: {', '.join(source.meta)}"))
     if source.broken:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(source.broken.items()))
-        lines.append(f"  of the first {source.n_read:,} records quarantined: {reasons}")
-    lines += [f"  doubtful: {doubt}" for doubt in source.doubts]
-    lines += [f"  wrong: {fault}" for fault in source.faults]
+        lines.append(t(f"  of the first {source.n_read:,} records quarantined: {reasons}"))
+    lines += [t(f"  doubtful: {t(doubt)}") for doubt in source.doubts]
+    lines += [t(f"  wrong: {t(fault)}") for fault in source.faults]
     return lines

@@ -26,6 +26,7 @@ from pipeline.scaffold.find_files import Unread, find_files
 from pipeline.scaffold.infer import CHINESE, LATIN
 from pipeline.scaffold.proposal import Proposal, propose, relative
 from pipeline.scaffold.survey import survey_files
+from pipeline.translation import message, t
 
 MAX_LISTED = 20
 """Largest number of paths without a source that the run file lists; the command prints all of them."""
@@ -41,10 +42,19 @@ PROFILES = "stages.languages"
 LANGUAGES = ("zho", "eng")
 
 KINDS = {
-    "jsonl": "JSON Lines", "csv": "delimited rows", "parquet": "Parquet", "arrow": "Arrow", "members": "archives",
-    "chat": "conversations", "pdf": "PDF files", "html": "HTML pages", "textfile": "text files", "wet": "WET",
-    "warc": "WARC", "dolma": "Dolma",
-}  # fmt: skip
+    "jsonl": message("JSON Lines"),
+    "csv": message("delimited rows"),
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+    "members": message("archives"),
+    "chat": message("conversations"),
+    "pdf": message("PDF files"),
+    "html": message("HTML pages"),
+    "textfile": message("text files"),
+    "wet": "WET",
+    "warc": "WARC",
+    "dolma": "Dolma",
+}
 """Reader -> what its files are, in a message."""
 
 
@@ -59,9 +69,13 @@ class RunFileDraft:
     def notes(self) -> list[str]:
         """Return one line for each source and for each path without one."""
         sources = [
-            f"{source.name}: {describe_source(source)}; {describe_columns(source)}" for source in self.sources
+            f"{source.name}: {t(describe_source(source))}{t('; ')}{describe_columns(source)}"
+            for source in self.sources
         ]
-        return [*sources, *(f"not used: {printable(u.path)}: {printable(u.reason)}" for u in self.unread)]
+        return [
+            *sources,
+            *(t(f"not used: {printable(u.path)}: {printable(t(u.reason))}") for u in self.unread),
+        ]
 
     def plain(self) -> dict[str, Any]:
         """Return path, sources and unused paths as plain data."""
@@ -132,9 +146,9 @@ def describe_source(source: Proposal) -> str:
     detected = sorted({sample.detected for sample in source.samples if sample.detected})
     if detected:
         kind += f" ({'; '.join(detected[:3])})"
-    return (
-        f"{_count(len(source.samples), 'file')}, {_size(source.n_bytes)} of {kind}: about "
-        f"{_count(source.n_docs, 'document')}, {_size(source.text_bytes)} of text ({', '.join(shares)})"
+    return message(
+        f"{_files(len(source.samples))}, {_size(source.n_bytes)} of {kind}: about "
+        f"{_documents(source.n_docs)}, {_size(source.text_bytes)} of text ({', '.join(shares)})"
     )
 
 
@@ -257,8 +271,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def _files(n: int) -> str:
+    return message("1 file") if n == 1 else message(f"{n:,} files")
+
+
+def _documents(n: int) -> str:
+    return message("1 document") if n == 1 else message(f"{n:,} documents")
 
 
 def _size(n_bytes: int) -> str:
@@ -267,4 +285,4 @@ def _size(n_bytes: int) -> str:
 
 
 def _percent(n: int, total: int) -> str:
-    return "under 1 %" if 100 * n < total else f"{100 * n / max(total, 1):.0f} %"
+    return message("under 1 %") if 100 * n < total else f"{100 * n / max(total, 1):.0f} %"

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.recipe import load_step
 from pipeline.scaffold.find_files import FoundFile
 from pipeline.scaffold.infer import Field
+from pipeline.translation import message
 
 DOLMA = "stages.readers.dolma"
 DOCUMENTS, ATTRIBUTES = "documents", "attributes"
@@ -46,13 +47,13 @@ def about_data_sets(files: Sequence[FoundFile]) -> dict[str, str]:
         if file.root is None:
             continue
         if os.path.basename(file.path) in DESCRIBING:
-            found[file.path] = "describes a data set of Hugging Face"
+            found[file.path] = message("describes a data set of Hugging Face")
         elif split := split_of(file):
             splits.setdefault(split[0], set()).add(split[1])
     for file in files:
         split = split_of(file) if file.root is not None and file.path not in found else None
         if split and split[1] != "train" and "train" in splits[split[0]]:
-            found[file.path] = f"the split {split[1]}, for testing; to read it, name the file"
+            found[file.path] = message(f"the split {split[1]}, for testing; to read it, name the file")
     return found
 
 

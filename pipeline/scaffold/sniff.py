@@ -26,6 +26,7 @@ from pipeline.scaffold.infer import Field, choose_text, count_fields, flatten, g
 from pipeline.scaffold.unreadable import describe_unreadable, describe_zip
 from pipeline.stage import Reader, Record
 from pipeline.storage.store import open_input
+from pipeline.translation import message
 
 JSONL, WET, PARQUET = "stages.readers.jsonl", "stages.readers.wet", "stages.readers.parquet"
 WARC, HTML, TEXT = "stages.readers.warc", "stages.readers.html", "stages.readers.textfile"
@@ -121,7 +122,11 @@ def _sniff_start(file: FoundFile, n_bytes: int, page_bytes: int) -> Sample | Unr
             return found
     if not data:
         reader_name = HTML if HTML_NAME.search(file.path) else TEXT if TEXT_NAME.search(file.path) else ""
-        return _blank(file, reader_name, "empty_text", "empty") if reader_name else Unread(file.path, "empty")
+        return (
+            _blank(file, reader_name, "empty_text", message("empty"))
+            if reader_name
+            else Unread(file.path, "empty")
+        )
     head = _read_head(JSONL, _Start(data, file.path), file.path, len(data) < file.size)
     first = (head.first_broken.raw or b"").lstrip() if head.first_broken and head.begins_broken else b""
     if first.startswith((b"WARC/", b"filedesc:")):
@@ -232,7 +237,7 @@ def _sniff_pdf(file: FoundFile) -> Sample | Unread:
     broken = Counter(str(record.reason) for record in records if record.fields is None)
     if not sound:
         if set(broken) == {"scanned_page"}:
-            doubt = "its pages are pictures; recognise their text with another tool (OCR)"
+            doubt = message("its pages are pictures; recognise their text with another tool (OCR)")
         else:
             doubt = f"{records[0].reason} ({(records[0].detail or '')[:99]})"
         return _blank(file, PDF, str(records[0].reason), doubt)
@@ -304,13 +309,13 @@ def _sniff_whole(file: FoundFile, reader_name: str, check_start: bool = False) -
         return _blank(file, reader_name, str(record.reason), f"{record.reason} ({record.detail})")
     fields = dict(flatten(record))
     if not text_value(fields.get("text")):
-        return _blank(file, reader_name, "empty_text", "contains no text")
+        return _blank(file, reader_name, "empty_text", message("contains no text"))
     counts = count_fields([fields])
     return Sample(
         file=file, reader_name=reader_name, fields=counts, text_field="text", n_read=1, broken=Counter(),
         n_docs=1, text_bytes=len(fields["text"].encode("utf-8", "replace")),
         languages={guess_language(fields["text"]): 1.0},
-        doubt="" if counts["text"].text_chars else "contains no sentence",
+        doubt="" if counts["text"].text_chars else message("contains no sentence"),
     )  # fmt: skip
 
 
@@ -407,7 +412,7 @@ def _describe_broken(head: _Head) -> str:
     first = head.first_broken
     if first is None:
         common = ", ".join(f"{reason} {count:,}" for reason, count in head.skipped.most_common(5))
-        return f"no records{f' that are documents, only {common}' if common else ''}"
+        return message(f"no records that are documents, only {common}") if common else message("no records")
     counted = (
         f"{head.broken.total():,} of {head.n_read:,} records broken, the first by " if head.n_sound else ""
     )

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pipeline.scaffold.find_files import FoundFile, Unread
 from pipeline.scaffold.foreign_layouts import DOLMA, about_data_sets, documents_of
 from pipeline.scaffold.sniff import HTML_NAME, PDF_NAME, TEXT, TEXT_NAME, WHOLE, Sample, sniff
+from pipeline.translation import message
 
 MAX_LOOKED = 200
 """Largest number of files with one ending below one folder that are read; others are estimated from them."""
@@ -92,9 +93,11 @@ def _reject(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
         s for s in samples if s.reader_name == TEXT and s.file.root is not None and s.file.folder in above
     ]
     about = [s for s in texts if ABOUT.match(os.path.basename(s.file.path))]
-    reason = "describes the files beside or below it; to read it as a document, name it"
+    reason = message("describes the files beside or below it; to read it as a document, name it")
     rejected = [(sample, reason) for sample in about]
-    reason = "questions of benchmarks, which a corpus must not contain; name it in the config of stages.decontaminate"
+    reason = message(
+        "questions of benchmarks, which a corpus must not contain; name it in the config of stages.decontaminate"
+    )
     rejected += [(sample, reason) for sample in samples if sample.fields.keys() >= BENCHMARK]
     about_paths = {sample.file.path for sample in about}
     sound = {
@@ -109,5 +112,5 @@ def _reject(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
             and (sampling_folder(sample.file), sample.reader_name) not in sound
         ):
             reader = sample.reader_name.rpartition(".")[2]
-            rejected.append((sample, f"read as {reader}: {sample.doubt}"))
+            rejected.append((sample, message(f"read as {reader}: {sample.doubt}")))
     return rejected

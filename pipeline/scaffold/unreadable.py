@@ -6,58 +6,74 @@ import re
 import zipfile
 from typing import Any
 
+from pipeline.translation import message
+
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (
         0,
         b"SQLite format 3\0",
-        "an SQLite database; export a table as CSV: sqlite3 -csv -header FILE 'select * from T'",
+        message("an SQLite database; export a table as CSV: sqlite3 -csv -header FILE 'select * from T'"),
     ),
-    (8, b"DUCK", "a DuckDB database; export a table: COPY T TO 't.parquet'"),
+    (8, b"DUCK", message("a DuckDB database; export a table: COPY T TO 't.parquet'")),
     (
         0,
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "an old Office file (.xls, .doc); save it as CSV in UTF-8 or as text",
+        message("an old Office file (.xls, .doc); save it as CSV in UTF-8 or as text"),
     ),
-    (0, b"{\\rtf", "a Rich Text file; save it as text"),
-    (0, b"Rar!\x1a\x07", "a RAR archive; unpack it, or pack it again as zip or tar"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it, or pack it again as zip or tar"),
-    (0, b"Obj\x01", "an Avro file; write it as Parquet or JSON Lines"),
-    (0, b"ORC", "an ORC file; write it as Parquet"),
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file; write its texts as Parquet or JSON Lines"),
-    (0, b"\x93NUMPY", "a NumPy array; write its texts as Parquet or JSON Lines"),
-    (0, b"\x80\x04\x95", "a pickle, which can run any code when it is read; write its texts as Parquet"),
-    (0, b"\x80\x05\x95", "a pickle, which can run any code when it is read; write its texts as Parquet"),
-    (0, b"\x89PNG\r\n\x1a\n", "a picture"),
-    (0, b"\xff\xd8\xff", "a picture"),
-    (0, b"GIF8", "a picture"),
-    (0, b"II*\0", "a picture; recognise its text with another tool if it is a scanned page"),
-    (0, b"MM\0*", "a picture; recognise its text with another tool if it is a scanned page"),
+    (0, b"{\\rtf", message("a Rich Text file; save it as text")),
+    (0, b"Rar!\x1a\x07", message("a RAR archive; unpack it, or pack it again as zip or tar")),
+    (0, b"7z\xbc\xaf\x27\x1c", message("a 7-Zip archive; unpack it, or pack it again as zip or tar")),
+    (0, b"Obj\x01", message("an Avro file; write it as Parquet or JSON Lines")),
+    (0, b"ORC", message("an ORC file; write it as Parquet")),
+    (0, b"\x89HDF\r\n\x1a\n", message("an HDF5 file; write its texts as Parquet or JSON Lines")),
+    (0, b"\x93NUMPY", message("a NumPy array; write its texts as Parquet or JSON Lines")),
+    (
+        0,
+        b"\x80\x04\x95",
+        message("a pickle, which can run any code when it is read; write its texts as Parquet"),
+    ),
+    (
+        0,
+        b"\x80\x05\x95",
+        message("a pickle, which can run any code when it is read; write its texts as Parquet"),
+    ),
+    (0, b"\x89PNG\r\n\x1a\n", message("a picture")),
+    (0, b"\xff\xd8\xff", message("a picture")),
+    (0, b"GIF8", message("a picture")),
+    (0, b"II*\0", message("a picture; recognise its text with another tool if it is a scanned page")),
+    (0, b"MM\0*", message("a picture; recognise its text with another tool if it is a scanned page")),
     (0, b"RIFF", "sound, a picture or a video"),
     (0, b"OggS", "sound"),
     (0, b"ID3", "sound"),
     (0, b"fLaC", "sound"),
-    (4, b"ftyp", "a video or sound"),
-    (0, b"\x1aE\xdf\xa3", "a video"),
-    (0, b"\x7fELF", "a program"),
-    (0, b"MZ\x90", "a program"),
-    (0, b"%!PS", "a PostScript file; convert it to PDF, for example with ps2pdf"),
-    (0, b"AT&TFORM", "a DjVu file; convert it to text, for example with djvutxt"),
-    (60, b"BOOKMOBI", "a Kindle book; convert it to text or HTML"),
+    (4, b"ftyp", message("a video or sound")),
+    (0, b"\x1aE\xdf\xa3", message("a video")),
+    (0, b"\x7fELF", message("a program")),
+    (0, b"MZ\x90", message("a program")),
+    (0, b"%!PS", message("a PostScript file; convert it to PDF, for example with ps2pdf")),
+    (0, b"AT&TFORM", message("a DjVu file; convert it to text, for example with djvutxt")),
+    (60, b"BOOKMOBI", message("a Kindle book; convert it to text or HTML")),
 )
 """Offset, bytes there, and what the file is. Source: the specifications of the formats, as in file(1)."""
 
 PACKED: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^xl/"), "an Excel workbook; save each sheet as CSV in UTF-8"),
-    (re.compile(r"^word/"), "a Word document; save it as text, or convert it, for example with pandoc"),
-    (re.compile(r"^ppt/"), "a PowerPoint file; save it as text"),
-    (re.compile(r"^META-INF/container\.xml$"), "an EPUB book; convert it to text, for example with pandoc"),
+    (re.compile(r"^xl/"), message("an Excel workbook; save each sheet as CSV in UTF-8")),
+    (
+        re.compile(r"^word/"),
+        message("a Word document; save it as text, or convert it, for example with pandoc"),
+    ),
+    (re.compile(r"^ppt/"), message("a PowerPoint file; save it as text")),
+    (
+        re.compile(r"^META-INF/container\.xml$"),
+        message("an EPUB book; convert it to text, for example with pandoc"),
+    ),
     (
         re.compile(r"^content\.xml$"),
-        "an OpenDocument file; save its sheets as CSV in UTF-8, or its text as text",
+        message("an OpenDocument file; save its sheets as CSV in UTF-8, or its text as text"),
     ),
-    (re.compile(r"\.npy$"), "NumPy arrays; write their texts as Parquet or JSON Lines"),
-    (re.compile(r"(^|/)data\.pkl$"), "weights of a model"),
-    (re.compile(r"\.class$"), "a Java program"),
+    (re.compile(r"\.npy$"), message("NumPy arrays; write their texts as Parquet or JSON Lines")),
+    (re.compile(r"(^|/)data\.pkl$"), message("weights of a model")),
+    (re.compile(r"\.class$"), message("a Java program")),
 )
 """Names of members of zip files that are documents of other programs."""
 

@@ -24,8 +24,11 @@ from pipeline.translation import FIELD, catalogue_path, fields_of, read_po
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("pipeline", "stages", "classifiers")
 
-PRINTED = {"t", "message", "say", "BadParameter"}
+PRINTED = {"t", "message", "marked", "say", "BadParameter"}
 """Functions whose first argument is a message."""
+
+SECOND = {"expect", "Unread"}
+"""Functions whose second argument is a message."""
 
 LOGGED = {"warning", "error", "info", "exception"}
 """Methods of a logger; fields of their messages are %s."""
@@ -101,7 +104,10 @@ msgstr ""
 
 def parsed_files() -> dict[str, ast.Module]:
     """The syntax trees of the packages by path."""
-    paths = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    paths = [
+        *sorted(ROOT.glob("*.py")),
+        *(p for name in PACKAGES for p in sorted((ROOT / name).rglob("*.py"))),
+    ]
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text("utf-8")) for path in paths}
 
 
@@ -134,7 +140,7 @@ def messages_of(tree: ast.Module, errors: set[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
-            if name == "expect" and len(node.args) == 2:
+            if name in SECOND and len(node.args) == 2:
                 yield from templates(node.args[1])
             elif name == "labels":
                 for argument in node.args:
