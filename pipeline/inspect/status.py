@@ -85,7 +85,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     ]
     lines += [t(f"release {name}: {t(state)}") for name, state in sorted(status["releases"].items())]
     for run in status["runs"]:
-        tasks = ", ".join(f"{t(kind)} {n:,}" for kind, n in run["tasks"].items())
+        tasks = ", ".join(f"{t(kind)} {n:,}" for kind, n in run["tasks"].items() if n)
         lines.append(
             t(f"run {run['id']}: {t(run['status'])}, {run['seconds'].get('total', 0):.0f} s; {tasks}")
         )

@@ -317,7 +317,7 @@ def plan_lines(plan: Plan) -> list[str]:
         )
         lines.append(
             t(
-                f"  mix    {pad(name, 24)} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
+                f"  mix    {pad(name, 14)} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
                 f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
             )
             + early

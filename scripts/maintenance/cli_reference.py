@@ -28,6 +28,8 @@ ARGUMENTS = {
     "RUN.yaml": "the [run file](run-file.md)",
     "PATH...": "files and folders to read",
     "DOC_ID": "the document's id",
+    "{bash|zsh|fish}": "the shell",
+    "PRESET": "a name that `use` or `preset` of a run file takes",
     "MODULE": "dotted name of the module with `STAGE` or `GLOBAL`",
     "MODEL|RUN.yaml...": "models by name, `org/name@commit`, or run files that name them",
     "NAME": "the prefix of the columns",
