@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:  # Any: what a module may define
 
 @overload
 def annotate(
-    data: Sequence[str], stages: Sequence[Named], *, text: str | None = None, workers: int = 1
+    data: Sequence[str | None], stages: Sequence[Named], *, text: str | None = None, workers: int = 1
 ) -> list[dict[str, Any]]: ...
 @overload
 def annotate(data: Table, stages: Sequence[Named], *, text: str | None = None, workers: int = 1) -> Table: ...
@@ -79,6 +79,17 @@ def annotate(data: Any, stages: Any, *, text: str | None = None, workers: int = 
     return annotate_table(data, [stages] if isinstance(stages, str) else stages, text, workers)
 
 
+@overload
+def filter(
+    data: Sequence[str | None],
+    use: Use | Sequence[Use] = "recommended",
+    *,
+    text: str | None = None,
+    mark: bool = False,
+    without: Sequence[str] = (),
+    workers: int = 1,
+) -> list[dict[str, Any]]: ...
+@overload
 def filter(
     data: Table,
     use: Use | Sequence[Use] = "recommended",
@@ -87,7 +98,16 @@ def filter(
     mark: bool = False,
     without: Sequence[str] = (),
     workers: int = 1,
-) -> Table:
+) -> Table: ...
+def filter(
+    data: Any,
+    use: Use | Sequence[Use] = "recommended",
+    *,
+    text: str | None = None,
+    mark: bool = False,
+    without: Sequence[str] = (),
+    workers: int = 1,
+) -> Any:
     """Return the rows whose texts pass rules.
 
     Args: use, one or more of: a preset ("recommended", "gopher", ...), a run file, a rule as in a run file, a
@@ -106,10 +126,21 @@ def filter(
     """
     from pipeline.jobs.calls import filter_table
 
-    result: Table = filter_table(data, use, text, mark, without, workers)
-    return result
+    return filter_table(data, use, text, mark, without, workers)
 
 
+@overload
+def dedup(
+    data: Sequence[str | None],
+    *,
+    text: str | None = None,
+    threshold: float = 0.8,
+    exact: bool = False,
+    prefer: Literal["longest", "shortest", "first", "last"] = "longest",
+    mark: bool = False,
+    workers: int = 1,
+) -> list[dict[str, Any]]: ...
+@overload
 def dedup(
     data: Table,
     *,
@@ -119,7 +150,17 @@ def dedup(
     prefer: Literal["longest", "shortest", "first", "last"] = "longest",
     mark: bool = False,
     workers: int = 1,
-) -> Table:
+) -> Table: ...
+def dedup(
+    data: Any,
+    *,
+    text: str | None = None,
+    threshold: float = 0.8,
+    exact: bool = False,
+    prefer: Literal["longest", "shortest", "first", "last"] = "longest",
+    mark: bool = False,
+    workers: int = 1,
+) -> Any:
     """Return the rows without exact and near duplicates.
 
     Args: threshold, least Jaccard similarity of near duplicates; exact, only copies of the same text; prefer, the copy
@@ -134,8 +175,7 @@ def dedup(
     from pipeline.jobs.copies import DedupSettings
 
     settings = DedupSettings(threshold=threshold, exact_only=exact, prefer=prefer)
-    result: Table = dedup_table(data, text, settings, mark, workers)
-    return result
+    return dedup_table(data, text, settings, mark, workers)
 
 
 def explain(

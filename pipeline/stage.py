@@ -135,9 +135,9 @@ class bind:  # noqa: N801 - reads as the verb it is used as: load=bind(annotate)
         return Bound(self.annotate, config) if takes_config else self.annotate
 
 
-Measure = Callable[..., Mapping[str, Any] | None]
+Measure = Callable[..., Mapping[str, Any] | bool | int | float | str | None]
 """Values of the columns of `reads`, in their order, then `config` if it has a parameter of that name -> values by
-column."""
+column; or one value, see `stage_of_function`."""
 
 
 class each:  # noqa: N801 - reads as the verb it is used as: load=each(measure)

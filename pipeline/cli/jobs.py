@@ -31,7 +31,7 @@ SHOWN = 20
 EXIT_QUARANTINED = 3
 """Exit code when more records were quarantined than a build allows by default, as of `run`."""
 
-files_argument = click.argument("files", metavar="FILES...", nargs=-1, required=True)
+files_argument = click.argument("files", metavar="INPUT...", nargs=-1, required=True)
 to_option = click.option(
     "--to", "target", metavar="OUT", help="The file to write, a folder that ends in `/`, or `-`."
 )
@@ -129,7 +129,7 @@ def score(
     files: tuple[str, ...], stages: str | None, tokens: bool, target: str | None, text_field: str | None,
     form: str | None, is_lines: bool, quarantine: str | None, workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Measure each text of FILES: language, signals, quality, fluency, topic, toxicity, personal data.
+    """Measure each text of INPUT: language, signals, quality, fluency, topic, toxicity, personal data.
 
     Prints the first documents; --json prints all, one object a line, and --to writes a table.
 
@@ -209,7 +209,7 @@ def filter_(
     dropped: str | None, text_field: str | None, form: str | None, is_lines: bool, quarantine: str | None,
     workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Write the records of FILES that pass rules, as they are, and beside them the dropped ones with the reason.
+    """Write the records of INPUT that pass rules, as they are, and beside them the dropped ones with the reason.
 
     Example: bicorpus filter docs.jsonl --use recommended --to kept.jsonl
     """
@@ -253,7 +253,7 @@ def dedup(
     duplicates: str | None, text_field: str | None, form: str | None, is_lines: bool, quarantine: str | None,
     workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Write the records of FILES without exact and near duplicates, and beside them which copy was kept and why.
+    """Write the records of INPUT without exact and near duplicates, and beside them which copy was kept and why.
 
     Example: bicorpus dedup docs.parquet --to unique.parquet
     """
@@ -277,7 +277,7 @@ def lid(
     files: tuple[str, ...], target: str | None, text_field: str | None, form: str | None, is_lines: bool,
     quarantine: str | None, workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Add the language of each text of FILES: `language.label` and `language.score`.
+    """Add the language of each text of INPUT: `language.label` and `language.score`.
 
     Plain text becomes a table: label, score, then the line or the path. Without --to, records are printed.
 
@@ -303,7 +303,7 @@ def mask(
     files: tuple[str, ...], target: str | None, kinds: str | None, text_field: str | None, form: str | None,
     is_lines: bool, quarantine: str | None, workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Replace personal data and secrets in the texts of FILES by <EMAIL>, <PHONE>, <ID>, ...
+    """Replace personal data and secrets in the texts of INPUT by <EMAIL>, <PHONE>, <ID>, ...
 
     Without --to, records are printed.
 

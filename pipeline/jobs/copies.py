@@ -6,7 +6,7 @@ documents that have candidates, whose sets of shingles are kept until pairs are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.checking.in_memory import run_global
 from pipeline.config.run_file import StageStep
 from pipeline.errors import UsageError
 from pipeline.jobs.inputs import Batch
 from pipeline.jobs.steps import make_step, measure_batches
 from pipeline.names import nearest
 from pipeline.recipe import config_of, load_step
+from pipeline.schema import ROW
 from pipeline.stage import Global
 
 EXACT, MINHASH = "stages.dedup.exact", "stages.minhash"
@@ -29,6 +29,10 @@ CANDIDATES, DEDUP, KEEPERS = "stages.dedup.candidates", "stages.dedup", "stages.
 LONGEST, SHORTEST, FIRST, LAST = "longest", "shortest", "first", "last"
 PREFERENCES = (LONGEST, SHORTEST, FIRST, LAST)
 """Which copy is kept: by length, then the first; or by position alone."""
+
+SLICE_ROWS = 8192
+PART_DOCS = 50_000
+"""Documents whose band keys are sorted at once, about a kilobyte each."""
 
 FACTS = pa.schema(
     {"kept": pa.bool_(), "keeper": pa.int64(), "cluster": pa.int64(), "cluster_size": pa.int32(),
@@ -66,14 +70,16 @@ def find_copies(
     stages = [make_step(EXACT)] + ([] if settings.exact_only else [make_step(MINHASH)])
     table, failures = _signatures(read(), stages, workers)
     n_docs = table.num_rows
-    table = _joined(table, "candidates", _run(CANDIDATES, [table], {}, n_docs))
+    found = _run(CANDIDATES, _slices(table), {}, n_docs, 1 + n_docs // PART_DOCS)
+    table = _joined(table, "candidates", found).drop_columns(["minhash.band_keys"])
     dedup = {"threshold": settings.threshold}
     texts = iter([]) if settings.exact_only else read()
     found = _run(DEDUP, _with_texts(table, texts, settings.exact_only), dedup, n_docs)
     table = _joined(table, "dedup", found)
     order = _order(table, settings.prefer)
-    members = table.select(["row", "exact.match_hash", "exact.raw_hash", "dedup.cluster", "dedup.pairs"])
+    members = table.select(["row", "exact.match_hash", "exact.raw_hash"])
     for name, column in (
+        ("cluster", table["dedup.cluster"]), ("pairs", table["dedup.pairs"]),
         ("doc_id", _names(table["row"])), ("eligible", pa.repeat(True, n_docs)),
         ("fixed", pa.repeat(False, n_docs)), ("order", order),
     ):  # fmt: skip
@@ -120,14 +126,39 @@ def _with_texts(table: pa.Table, batches: Iterator[Batch], exact_only: bool) -> 
         yield rows.filter(pc.is_valid(rows["candidates.groups"]))
 
 
-def _run(module: str, shards: Any, settings: dict[str, Any], n_docs: int) -> pa.Table:
-    """Run a global step; shards, an iterable of tables. Returns: its columns, (n_docs,), null without a result."""
+def _run(
+    module: str, shards: Iterable[pa.Table], settings: dict[str, Any], n_docs: int, n_parts: int = 1
+) -> pa.Table:
+    """Run a global step in memory.
+
+    Args: shards, tables with its columns and `row`, read once for each part; n_parts, into which keys are divided, so
+    that the rows of one part only are sorted at a time.
+    Returns: the columns of the step, (n_docs,), null without a result.
+    """
     step: Global = load_step(module, "GLOBAL", "dedup")
-    rows = run_global(step, shards, config_of(step, settings, f"dedup: {step.name}")).rows
-    assert rows is not None  # the steps that are run here all write rows
+    config = config_of(step, settings, f"dedup: {step.name}")
+    bounds = np.array([(i << 64) // n_parts for i in range(1, n_parts)], np.uint64)
+    reduced = []
+    for part in range(n_parts):
+        mapped = []
+        for shard in shards:
+            rows = step.map(shard.select([*step.reads, ROW]), config)
+            if n_parts > 1:
+                inside = np.searchsorted(bounds, rows["key"].to_numpy(), side="right") == part
+                rows = rows.filter(pa.array(inside))
+            mapped.append(rows)
+        table = pa.concat_tables(mapped)
+        order = ["key", *([ROW] if ROW in table.column_names else [])]
+        reduced.append(step.reduce(table.sort_by([(name, "ascending") for name in order]), config))
+    found = step.finish(pa.concat_tables(reduced), config).rows
+    assert found is not None  # the steps that are run here all write rows
     positions = np.full(n_docs, -1)
-    positions[rows["row"].to_numpy().astype(np.int64)] = np.arange(rows.num_rows)
-    return rows.select(step.writes.names).take(pa.array(positions, mask=positions < 0))
+    positions[found[ROW].to_numpy().astype(np.int64)] = np.arange(found.num_rows)
+    return found.select(step.writes.names).take(pa.array(positions, mask=positions < 0))
+
+
+def _slices(table: pa.Table) -> list[pa.Table]:
+    return [table.slice(start, SLICE_ROWS) for start in range(0, table.num_rows, SLICE_ROWS)]
 
 
 def _joined(table: pa.Table, step: str, columns: pa.Table) -> pa.Table:

@@ -19,11 +19,12 @@ from scripts.maintenance.generated_page import ROOT, escape, write_or_check
 HEAD = """\
 # Python interfaces
 
-Interfaces for authors of stages, global steps and readers, and functions for tests and notebooks.
-[adding-a-stage.md](adding-a-stage.md) shows their use. This page is written by
+Functions for notebooks and scripts ([everyday.md](everyday.md) shows their use), and interfaces for authors of
+stages, global steps and readers ([adding-a-stage.md](adding-a-stage.md)). This page is written by
 `python -m scripts.maintenance.api_reference`.
 """
 MODULES: dict[str, tuple[str, ...]] = {
+    "bicorpus": ("annotate", "filter", "dedup", "explain", "read_release"),
     "pipeline.stage": (
         "Stage", "each", "bind", "Annotate", "Measure", "Global", "Outcome", "Memory", "Reader", "Record", "Derive",
         "DERIVED", "Convert",
@@ -142,6 +143,9 @@ def prose(text: str, names: Sequence[str] = ()) -> str:
     for block in re.sub(rf"\n(?=(?:{label}): )", r"\n\n", text).split("\n\n"):
         if re.search("[├└│]", block):
             blocks.append(f"```text\n{block}\n```\n")
+            continue
+        if block.startswith(">>> "):
+            blocks.append(f"```python\n{block}\n```\n")
             continue
         line = " ".join(block.split())
         if match := re.match(rf"({label}): ", line):

@@ -33,6 +33,7 @@ ARGUMENTS = {
     "MODULE": "dotted name of the module with `STAGE` or `GLOBAL`",
     "MODEL|RUN.yaml...": "models by name, `org/name@commit`, or run files that name them",
     "NAME": "the prefix of the columns",
+    "INPUT...": "files, globs or folders, or `-` for standard input",
     "FILES...": "Parquet, JSON Lines or CSV files",
     "SHEET.csv": "the [sheet](label.md#sheet) as CSV",
     "ANSWERS...": "files of [answers](label.md#answers)",

@@ -97,7 +97,7 @@ def _read_lines(chunks: Iterator[bytes], config: Config) -> Iterator[Record]:
             except (ValueError, RecursionError):
                 fields = None
             if type(fields) is dict:
-                yield Record(position + lines.n_more, fields, raw=line, n_bytes=n_bytes)
+                yield Record(position + lines.n_more, fields, raw=bytes(line), n_bytes=n_bytes)
                 continue
         yield from lines.add(position, bytes(line), n_bytes)
     yield from lines.end()
