@@ -129,9 +129,8 @@ def _show(document: dict[str, Any], file: InputFile, found: SourceCheck) -> None
 
 def check_lines(source: SourceCheck) -> list[str]:
     """Return what was found for a terminal."""
-    lines = [
-        f"{source.name}: {source.reader}, {source.n_files:,} file{'s' * (source.n_files != 1)}, {source.n_bytes:,} bytes"
-    ]
+    n = f"{source.n_files:,} file{'s' * (source.n_files != 1)}"
+    lines = [f"{source.name}: {source.reader}, {n}, {source.n_bytes:,} bytes"]
     if source.record:
         lines.append(f"  record {source.record}")
         lines += [f"    {name}: {value}" for name, value in source.columns.items()]
