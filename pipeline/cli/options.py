@@ -49,32 +49,27 @@ def store_of_settings() -> str | None:
     store = settings.get("store")
     if store is not None and not (isinstance(store, str) and store):
         raise UsageError(f"{path}: store is {store!r}; expected the path or URL of a store in quotes")
-    return store if store is None or "://" in store else str(folder / store)
+    return store if store is None or "://" in store else os.path.normpath(folder / store)
 
 
-class StoreOption(click.Option):
-    """The option --store: from the command line, the environment, or a file of settings."""
+def chosen_store(ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return the store of the command line or the environment, else that of the settings.
 
-    def process_value(self, ctx: click.Context, value: Any) -> Any:  # Any: as click declares it
-        """Take the store from the settings if none is named.
-
-        Raises: UsageError if there is none at all.
-        """
-        value = super().process_value(ctx, value)
-        if value is None and not ctx.resilient_parsing:
-            value = store_of_settings()
-        if value is None and not ctx.resilient_parsing:
-            raise UsageError(
-                f"no store is named; use --store FOLDER, the variable BICORPUS_STORE, or a file {SETTINGS_FILE} "
-                'here or above with a line such as store = "./store"'
-            )
-        return value
+    Raises: UsageError if there is none at all.
+    """
+    store = value or (None if ctx.resilient_parsing else store_of_settings())
+    if store is None and not ctx.resilient_parsing:
+        raise UsageError(
+            f"no store is named; use --store FOLDER, the variable BICORPUS_STORE, or a file {SETTINGS_FILE} "
+            'here or above with a line such as store = "./store"'
+        )
+    return store
 
 
 store_option = click.option(
     "--store",
     "store_url",
-    cls=StoreOption,
+    callback=chosen_store,
     envvar="BICORPUS_STORE",
     metavar="URL",
     help="Local folder or object store (s3://bucket/prefix).  [required, or BICORPUS_STORE, or bicorpus.toml]",
