@@ -34,6 +34,7 @@ from pipeline.rules.presets import PRESETS, expand_presets
 from pipeline.rules.rules import Rule, drop_order, judge_rules
 from pipeline.schema import CANONICAL, VIRTUAL, split_column
 from pipeline.stage import Stage, as_step, each, stage_of_function
+from pipeline.translation import in_language
 
 Use = str | Mapping[str, Any] | Stage | each | Callable[..., Any]
 """What decides: the name of a preset, a run file, a module or .py file with a stage of one truth value, a comparison
@@ -84,7 +85,8 @@ class Judge:
 
     def reason(self, rule: int, row: int, table: Mapping[str, pa.ChunkedArray]) -> str:
         """The conditions of the rule that dropped a document, with its values."""
-        return rule_text(self.explain(rule, row, True, table), False)
+        with in_language("en"):  # it is written into files
+            return rule_text(self.explain(rule, row, True, table), False)
 
     def dropping(self) -> list[str]:
         """Names of the rules that drop, in the order of evaluation."""
