@@ -53,8 +53,15 @@ def main() -> None:
 @click.option("--follow-links", is_flag=True, help="Read links to files outside the named folders.")
 @click.option("--expand", is_flag=True, help="Write the recommended set out instead of its name.")
 @json_option
+@dry_run_option
 def init(
-    paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool, expand: bool, as_json: bool
+    paths: tuple[str, ...],
+    out_path: str,
+    force: bool,
+    follow_links: bool,
+    expand: bool,
+    as_json: bool,
+    is_dry: bool,
 ) -> None:
     """Inspect files and folders and write a short run file that reads them.
 
@@ -64,8 +71,9 @@ def init(
     """
     from pipeline.scaffold.draft import write_draft
 
-    draft = write_draft(paths, out_path, force, follow_links, expand)
-    click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else draft.path)
+    draft = write_draft(paths, out_path, force, follow_links, expand, is_dry)
+    shown = draft.text.rstrip() if is_dry else draft.path
+    click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else shown)
     for line in draft.notes():
         say(line, err=True)
 

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -65,6 +65,7 @@ class RunFileDraft:
     path: str
     sources: tuple[Proposal, ...]
     unread: tuple[Unread, ...]
+    text: str = ""
 
     def notes(self) -> list[str]:
         """Return one line for each source and for each path without one."""
@@ -97,15 +98,16 @@ def write_draft(
     force: bool = False,
     follow_links: bool = False,
     expand: bool = False,
+    is_dry: bool = False,
 ) -> RunFileDraft:
     """Inspect files and folders and write a run file that reads them.
 
     Args: paths, files, folders, globs or URLs; follow_links, read links to files outside the named folders; expand,
-    write the recommended set out instead of its name.
+    write the recommended set out instead of its name; is_dry, write nothing.
     Raises: ConfigError if the run file exists and `force` is off, or cannot be written; InputError if a path
     does not exist or no file can be read.
     """
-    if os.path.isdir(out_path) or (os.path.exists(out_path) and not force):
+    if not is_dry and (os.path.isdir(out_path) or (os.path.exists(out_path) and not force)):
         raise ConfigError(f"{out_path}: exists; name another file with --out, or replace it with --force")
     target = os.path.abspath(out_path)
     listings = [find_files(path, target, follow_links) for path in paths]
@@ -121,8 +123,10 @@ def write_draft(
             "CSV, Parquet or Arrow with a field of text, WARC, WET, HTML, PDF, Markdown or text, zip or tar of these"
         )
     draft = RunFileDraft(out_path, propose(samples, os.path.dirname(target)), tuple(unread))
-    _write(target, render_run_file(draft, _corpus_name(paths[0]), expand))
-    return draft
+    text = render_run_file(draft, _corpus_name(paths[0]), expand)
+    if not is_dry:
+        _write(target, text)
+    return replace(draft, text=text)
 
 
 def _write(path: str, text: str) -> None:

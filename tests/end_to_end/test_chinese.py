@@ -137,7 +137,7 @@ def test_an_import_may_have_a_chinese_name(built: Built) -> None:
 
 
 def test_dry_runs_write_nothing(built: Built, tmp_path: Path) -> None:
-    """`run`, `release` and `export` say what they would write, and leave no file behind."""
+    """`init`, `run`, `release` and `export` print what they would write, and leave no file behind."""
     plan = cli("run", built.run, "--store", tmp_path / "new", "--dry-run").ok()
     assert plan.out == cli("plan", built.run, "--store", tmp_path / "new").ok().out
     assert not (tmp_path / "new").exists()
@@ -146,11 +146,33 @@ def test_dry_runs_write_nothing(built: Built, tmp_path: Path) -> None:
         "release  to be written" in cli(*words).ok().out
         and not (built.store / "releases" / "第二版").exists()
     )
+    draft = cli(
+        "init", built.folder / "docs.jsonl", "--out", tmp_path / "run.yaml", "--dry-run", "--lang", "zh"
+    ).ok()
+    assert "sources:" in draft.out and "1 个文件" in draft.err and not (tmp_path / "run.yaml").exists()
     target = tmp_path / "rows.jsonl"
     dry = cli(
         "export", built.run, "--store", built.store, "--where", "keep=true", "--to", target, "--dry-run"
     ).ok()
     assert dry.out == f"5 rows would go to {target}\n" and not target.exists()
+
+
+def test_reasons_in_files_are_english(built: Built, tmp_path: Path) -> None:
+    """What `filter` writes beside its output is the same in both languages; its summary is translated."""
+    written = []
+    for chosen in ("en", "zh"):
+        words = (
+            "filter",
+            built.folder / "docs.jsonl",
+            "--use",
+            "text_bytes>=100",
+            "--to",
+            tmp_path / f"{chosen}.jsonl",
+        )
+        ended = cli(*words, "--workers", 1, "--lang", chosen).ok()
+        written.append((tmp_path / f"{chosen}.dropped.jsonl").read_text("utf-8"))
+    assert written[0] == written[1] and "(min 100, margin -43)" in written[0]
+    assert "8 篇文档保留 5 篇" in ended.err and "删除" in ended.err
 
 
 def test_errors_are_translated_and_their_causes(built: Built) -> None:
