@@ -204,8 +204,16 @@ class Catalogue:
         return None
 
     def part(self, value: str) -> str:
-        """Return a value of a field, translated if it is a message itself: the cause of an error, or its remedy."""
-        return (" " in value and self.translate(value, LEAST_LETTERS)) or value
+        """Return a value of a field, translated if it is a message itself: the cause of an error, or its remedy.
+
+        Of a list, separated by commas, each item is translated that is a message.
+        """
+        if " " not in value:
+            return value
+        if found := self.translate(value, LEAST_LETTERS):
+            return found
+        items = value.split(", ")
+        return value if len(items) == 1 else ", ".join(map(self.part, items))
 
 
 @functools.cache

@@ -28,6 +28,9 @@ SCORES = ("language", "signals", "quality", "fluency", "domain", "toxicity", "pi
 SHOWN = 20
 """Documents that `score` prints on a terminal."""
 
+OUTPUTS = (message("kept"), message("dropped"), message("duplicates"), message("quarantine"), message("scores"))
+"""What a job writes, as its report names it."""
+
 EXIT_QUARANTINED = 3
 """Exit code when more records were quarantined than a build allows by default, as of `run`."""
 

@@ -156,6 +156,13 @@ def describe_source(source: Proposal) -> str:
     )
 
 
+SHARES = (
+    message(f"Chinese {1}"), message(f"Latin script {1}"), message(f"Japanese {1}"), message(f"Korean {1}"),
+    message(f"other {1}"),
+)  # fmt: skip
+"""Forms of the share of a language, for translations."""
+
+
 def describe_columns(source: Proposal) -> str:
     """Return what a source takes as text, id, address and so on, as `text = content, id = doc_id`."""
     shown = {"source_id": "id"}

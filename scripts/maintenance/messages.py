@@ -130,7 +130,9 @@ def collect() -> dict[str, list[str]]:
     found |= {text: ["system"] for text in SYSTEM}
     for path, tree in trees.items():
         for text in messages_of(tree, errors):
-            if re.search("[A-Za-z]{2}", FIELD.sub("", text)) and path not in found.setdefault(text, []):
+            if (
+                re.search("[A-Za-z]{2}", FIELD.sub("", text)) or text == "; "
+            ) and path not in found.setdefault(text, []):
                 found[text].append(path)
     return found
 
