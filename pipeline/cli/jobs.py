@@ -28,7 +28,13 @@ SCORES = ("language", "signals", "quality", "fluency", "domain", "toxicity", "pi
 SHOWN = 20
 """Documents that `score` prints on a terminal."""
 
-OUTPUTS = (message("kept"), message("dropped"), message("duplicates"), message("quarantine"), message("scores"))
+OUTPUTS = (
+    message("kept"),
+    message("dropped"),
+    message("duplicates"),
+    message("quarantine"),
+    message("scores"),
+)
 """What a job writes, as its report names it."""
 
 EXIT_QUARANTINED = 3

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.cells import pad
+from pipeline.config.run_file import StageStep
 from pipeline.errors import UsageError
 from pipeline.inspect.explain_text import rule_text
 from pipeline.inspect.query import shortest
@@ -17,7 +19,7 @@ from pipeline.jobs.copies import DedupSettings, find_copies
 from pipeline.jobs.forms import with_columns
 from pipeline.jobs.frames import as_frame, spread
 from pipeline.jobs.inputs import Batch
-from pipeline.jobs.judging import Use, check_given, make_judge
+from pipeline.jobs.judging import Judge, Use, check_given, make_judge
 from pipeline.jobs.steps import Measured, Named, make_step, measure_batches, order_steps
 from pipeline.schema import CANONICAL
 from pipeline.translation import t
@@ -44,25 +46,23 @@ def annotate_table(
     return frame.back(with_columns(frame.table, pa.concat_tables(tables) if tables else writes.empty_table()))
 
 
-def _with_given(batches: Any, given: Sequence[str]) -> Any:
+def _with_given(batches: Iterable[Batch], given: Sequence[str]) -> Iterator[Batch]:
     """Batches whose documents also have the columns of stages that the table has."""
-    from dataclasses import replace
-
     for batch in batches:
+        assert batch.original is not None  # batches of a table have its rows
         columns = batch.original.select(given).take(pa.array(batch.index)) if given else None
         yield replace(batch, documents=with_columns(batch.documents, columns))
 
 
-def _usable(steps: Sequence[Any], workers: int) -> int:
-    """Number of processes; one for functions that other processes cannot import."""
-    import pickle
-
+def _usable(steps: Sequence[StageStep], workers: int) -> int:
+    """Number of processes; one for functions of a notebook, which other processes cannot import."""
+    if workers <= 1:
+        return 1
     try:
-        pickle.dumps(tuple(steps))
+        data = pickle.dumps(tuple(steps))
     except (pickle.PicklingError, AttributeError, TypeError):
         return 1
-    is_local = any("__main__" in repr(getattr(s.definition.load, "measure", "")) for s in steps)
-    return 1 if is_local else workers
+    return 1 if b"__main__" in data else workers
 
 
 def filter_table(
@@ -94,7 +94,7 @@ def _uses(use: Use | Sequence[Use]) -> list[Use]:
     )
 
 
-def _judged(judge: Any, batch: Batch, measured: Measured) -> tuple[np.ndarray, list[str | None]]:
+def _judged(judge: Judge, batch: Batch, measured: Measured) -> tuple[np.ndarray, list[str | None]]:
     """Whether each row of a batch is kept, and the rule that drops it, or why it is no document."""
     n_rows = len(batch.records)
     keep, rules = np.zeros(n_rows, bool), np.full(n_rows, None, object)
@@ -192,7 +192,3 @@ def explain_one(
     }
     rule = judge.rules[failing[0]].name if failing[0] >= 0 else None
     return Explanation(rule is None, rule, rules, columns)
-
-
-Keep = Callable[..., Any]
-"""A function of a document that returns whether it is kept."""

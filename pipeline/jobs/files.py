@@ -116,7 +116,9 @@ class Job:
         if content != "kept" and self.beside.get(content):
             return str(self.beside[content])
         main = self.to
-        if self.in_folder and item.form != "textfile":
+        if self.in_folder and content == "duplicates":
+            main = os.path.join(self.to, "all.jsonl")
+        elif self.in_folder and item.form != "textfile":
             name = f"stdin.{item.form}" if item.label == STDIN else os.path.basename(item.label)
             main = os.path.join(self.to, name)
         if content == "kept" or main == STDOUT:
@@ -145,6 +147,12 @@ class Job:
             if self.to != STDOUT and os.path.realpath(self.path_of("kept", item)) in paths:
                 raise UsageError(f"--to {self.to}: is an input; name another file")
         if self.in_folder:
+            names = Counter(os.path.basename(item.label) for item in self.found.inputs)
+            name, count = names.most_common(1)[0]
+            if count > 1:
+                raise UsageError(
+                    f"--to {self.to}: {count} inputs are named {name}; write them one after another"
+                )
             os.makedirs(self.to, exist_ok=True)
         elif self.to != STDOUT and not os.path.isdir(os.path.dirname(self.to) or "."):
             raise UsageError(f"--to {self.to}: no folder {os.path.dirname(self.to)!r}; make it first")
@@ -175,7 +183,7 @@ class _Outputs:
     def __init__(self, job: Job, report: JobReport) -> None:
         self.job, self.report = job, report
         self.writers: dict[str, Writer] = {}
-        self.broken: OutStream | None = None
+        self.broken: dict[str, OutStream] = {}
 
     def add(
         self, content: str, item: JobInput, batch: Batch, rows: np.ndarray,
@@ -212,25 +220,25 @@ class _Outputs:
                 )
         path = self.job.path_of("quarantine", item)
         if rows and path:
-            if self.broken is None:
-                self.broken = OutStream(path)
-                self.report.outputs["quarantine"] = path
+            if path not in self.broken:
+                self.broken[path] = OutStream(path)
+                self.report.outputs.setdefault("quarantine", path)
             for row in rows:
-                self.broken.write(json_line(row))
+                self.broken[path].write(json_line(row))
 
     def close(self) -> None:
         """Finish all files."""
         for writer in self.writers.values():
             writer.close()
-        if self.broken is not None:
-            self.broken.close()
+        for stream in self.broken.values():
+            stream.close()
 
     def abort(self) -> None:
         """Remove all files that are not finished."""
         for writer in self.writers.values():
             writer.abort()
-        if self.broken is not None:
-            self.broken.abort()
+        for stream in self.broken.values():
+            stream.abort()
 
 
 @contextmanager
@@ -284,7 +292,7 @@ def filter_files(job: Job, judge: Judge) -> JobReport:
             table = judge.columns(documents, columns)
             dropped = np.flatnonzero(failing >= 0)
             names = [judge.rules[failing[row]].name for row in dropped]
-            reasons = [judge.reason(int(failing[row]), int(row), table) for row in dropped]
+            reasons = judge.reasons(failing, table)
             records = batch.index[sound]
             outputs.add("kept", item, batch, records[failing < 0])
             why = pa.table({RULE: names, REASON: reasons}, schema=DROPPED)

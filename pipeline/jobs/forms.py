@@ -189,7 +189,7 @@ class ParquetRows:
             raise UsageError("--to -: Parquet needs a file; name one")
         with open_input(like) as stream:
             file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
-            self.schema = file.schema_arrow
+            self.schema = self.base = file.schema_arrow
             groups = file.metadata.num_row_groups and file.metadata.num_columns
             codec = file.metadata.row_group(0).column(0).compression if groups else "SNAPPY"
         for added in columns or ():
@@ -209,6 +209,10 @@ class ParquetRows:
     ) -> None:  # fmt: skip
         """See Writer.add."""
         assert batch.original is not None
+        if batch.original.schema != self.base:
+            raise UsageError(
+                f"{batch.label}: its columns are not those of the first file; write each to its own with --to FOLDER/"
+            )
         table = batch.original.take(pa.array(rows))
         if texts is not None:
             table = with_texts(table, self.names, texts)
@@ -261,6 +265,11 @@ class Delimited(_Streamed):
         values = columns.to_pylist() if columns is not None else None
         for i, row in enumerate(rows.tolist()):
             fields = dict(batch.records[row].fields or {})
+            if other := fields.keys() - {*self.names, *self.added, "undecoded"}:
+                raise UsageError(
+                    f"{batch.label}: column {min(other)!r} is not in the first file; write each to its own with "
+                    "--to FOLDER/"
+                )
             if texts is not None and texts[i] is not None:
                 set_text(fields, self.text_names, str(texts[i]))
             fields |= {k: cell(v) for k, v in values[i].items()} if values else {}

@@ -31,7 +31,7 @@ from pipeline.recipe import add_module_folder, full_name, load_step, step_module
 from pipeline.rules.language_parts import part_fields
 from pipeline.rules.parse import parse_rules
 from pipeline.rules.presets import PRESETS, expand_presets
-from pipeline.rules.rules import Rule, drop_order, judge_rules
+from pipeline.rules.rules import Rule, judge_rules
 from pipeline.schema import CANONICAL, VIRTUAL, split_column
 from pipeline.stage import Stage, as_step, each, stage_of_function
 from pipeline.translation import in_language
@@ -78,19 +78,29 @@ class Judge:
         self, rule: int, row: int, failed: bool, table: Mapping[str, pa.ChunkedArray]
     ) -> dict[str, Any]:
         """One rule and one document, as `bicorpus explain` has it; table, see `columns`."""
-        names = self.rules[rule].columns() & set(table)
-        part = find_part(self.rules[rule], {name: column.slice(row, 1) for name, column in table.items()})
+        parsed = self.rules[rule]
+        names = parsed.columns() & set(table)
+        has_parts = parsed.parts is not None and bool(table[parsed.parts][row].as_py())
+        own = {name: pa.chunked_array([table[name].slice(row, 1)]) for name in names} if has_parts else {}
+        part = find_part(parsed, own) if has_parts else None
         values = {name: shortest(table[name][row].as_py(), table[name].type) for name in names}
-        return explain_rule(self.rules[rule], values, failed, None, part)
+        return explain_rule(parsed, values, failed, None, part)
 
-    def reason(self, rule: int, row: int, table: Mapping[str, pa.ChunkedArray]) -> str:
-        """The conditions of the rule that dropped a document, with its values."""
-        with in_language("en"):  # it is written into files
-            return rule_text(self.explain(rule, row, True, table), False)
+    def reasons(self, failing: np.ndarray, table: Mapping[str, pa.ChunkedArray]) -> list[str]:
+        """The conditions of the rule that dropped each document, with its values, in the order of dropped documents.
 
-    def dropping(self) -> list[str]:
-        """Names of the rules that drop, in the order of evaluation."""
-        return [self.rules[i].name for i in drop_order(self.rules)]
+        Args: failing, int16 (n_docs,), see `failing`; table, see `columns`.
+        """
+        dropped = np.flatnonzero(failing >= 0)
+        reasons = np.empty(len(dropped), object)
+        for rule in np.unique(failing[dropped]):
+            places = np.flatnonzero(failing[dropped] == rule)
+            names = self.rules[rule].columns() & set(table)
+            rows = {name: table[name].take(pa.array(dropped[places])).combine_chunks() for name in names}
+            with in_language("en"):  # they are written into files
+                for row, place in enumerate(places):
+                    reasons[place] = rule_text(self.explain(int(rule), row, True, rows), False)
+        return reasons.tolist()
 
 
 def make_judge(uses: Sequence[Use], excluded: Sequence[str] = (), given: Iterable[str] = ()) -> Judge:
@@ -117,11 +127,12 @@ def make_judge(uses: Sequence[Use], excluded: Sequence[str] = (), given: Iterabl
     _check_excluded(excluded, rules)
     rules = tuple(rule for rule in rules if rule.name not in excluded)
     _check_alone(rules, set())
-    columns = {column for rule in rules for column in rule.columns()} - set(given)
+    every = {column for rule in rules for column in rule.columns()}
+    columns = every - set(given)
     stages = {stage for stage, _ in map(split_column, columns) if stage} - {step.name for step in own}
-    names = with_needed(sorted(stages))
-    if set(WITH_PARTS) <= set(names):
-        names += [name for name in with_needed(["parts"]) if name not in names]
+    names = with_needed(sorted(stages), given)
+    if set(WITH_PARTS) <= {*names, *(split_column(column)[0] for column in every)}:
+        names += [name for name in with_needed(["parts"], given) if name not in names]
     steps = [*(make_step(_with_preset(name, presets)) for name in names), *own]
     parts = {
         f"{step.name}.{column.name}": fields

@@ -119,8 +119,12 @@ def _check_reads(step: StageStep, given: set[str]) -> None:
         )
 
 
-def with_needed(names: Iterable[str]) -> list[str]:
-    """Return names of stages with those that they read, also where null is allowed, in a stable order."""
+def with_needed(names: Iterable[str], given: Iterable[str] = ()) -> list[str]:
+    """Return names of stages with those that they read, also where null is allowed, in a stable order.
+
+    Args: given, columns of stages that the documents have already.
+    """
+    there = set(given)
     ordered: list[str] = []
 
     def visit(name: str) -> None:
@@ -128,7 +132,7 @@ def with_needed(names: Iterable[str]) -> list[str]:
             return
         step = make_step(name)
         for column in step.definition.reads:
-            if (other := split_column(column)[0]) and other != name:
+            if (other := split_column(column)[0]) and other != name and column not in there:
                 visit(other)
         ordered.append(name)
 

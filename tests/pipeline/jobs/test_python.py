@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,13 @@ import pyarrow as pa
 import pytest
 
 import bicorpus
+from pipeline.config.load import load_run
 from pipeline.errors import ConfigError, UsageError
 from pipeline.recipe import full_name, load_step, step_modules
 from pipeline.stage import each
 from stages.dedup import cluster_texts
-from tests.helpers.build import reference
+from tests.helpers.build import reference, write_run
+from tests.helpers.paths import ROOT
 
 TEXTS = ["今天天气很好，我们一起去公园散步吧。", "The quick brown fox jumps over the lazy dog.", None, " "]
 
@@ -32,6 +35,26 @@ def shout_share(text: str) -> float | None:
 def test_examples() -> None:
     """The examples of the module and its functions print what they show."""
     assert doctest.testmod(bicorpus).failed == 0
+
+
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of docs/everyday.md runs as it is written: its filter decides, its calls return tables."""
+    monkeypatch.chdir(tmp_path)
+    own, calls = re.findall(r"```python\n(.*?)```", (ROOT / "docs/everyday.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "my_filter.py").write_text(own, "utf-8")
+    texts = [f"{text} {i}" for i in range(3) for text in (TEXTS[0], TEXTS[1], "这里有广告。")]
+    pl.DataFrame({"text": texts}).write_parquet("docs.parquet")
+    exec(calls, {})
+    kept = bicorpus.filter(texts, "my_filter.py")
+    assert [row["text"] for row in kept] == [text for text in texts if "广告" not in text]
+    page = {
+        "corpus": "own",
+        "sources": [{"name": "docs", "reader": "parquet", "files": "docs.parquet"}],
+        "annotate": ["my_filter"],
+        "select": [{"name": "mine", "my_filter.keep": True}],
+    }
+    run = load_run(write_run(tmp_path, page))
+    assert [(step.name, step.definition.writes.names) for step in run.annotate] == [("my_filter", ["keep"])]
 
 
 def test_import_and_help_load_nothing_heavy() -> None:
