@@ -131,8 +131,12 @@ def _widths(rows: list[list[str]]) -> list[int]:
 
 
 def _fit(widths: list[int]) -> tuple[float, int]:
-    """How well rows fit: the share with the width of the most, and that width; rows of one cell fit nothing."""
-    if not widths:
-        return 0.0, 0
-    width, n = Counter(widths).most_common(1)[0]
-    return (round(n / len(widths), 1), width) if width > 1 else (0.0, 1)
+    """How well rows fit: the share with the width of the first, and that width.
+
+    Rows of one cell do not count: they are lines of a cell whose quotation is damaged, as long as the first has more.
+    """
+    several = [width for width in widths if width > 1]
+    if not several:
+        return 0.0, min(len(widths), 1)
+    width = widths[0] if widths[0] > 1 else Counter(several).most_common(1)[0][0]
+    return round(several.count(width) / len(several if widths[0] > 1 else widths), 1), width
