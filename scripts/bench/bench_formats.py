@@ -239,7 +239,7 @@ def damages(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "20 bytes overwritten", bytes(overwritten)
     if b"\0" not in data[:100]:
         lines = data.split(b"\n")
-        for _ in range(20):
+        for _ in range(20 if len(lines) > 20 else 0):
             lines.insert(rng.randrange(1, len(lines)), b'"')
         yield "20 lines with one quotation mark", b"\n".join(lines)
 

@@ -26,6 +26,7 @@ codes are in [bad-input.md](bad-input.md#exit-codes). `bicorpus COMMAND --help` 
 """
 ARGUMENTS = {
     "RUN.yaml": "the [run file](run-file.md)",
+    "PRESET": "name of a [set](run-file.md#use) or of a [preset](presets.md) of rules",
     "PATH...": "files and folders to read",
     "DOC_ID": "the document's id",
     "MODULE": "dotted name of the module with `STAGE` or `GLOBAL`",
