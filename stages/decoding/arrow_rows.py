@@ -90,10 +90,8 @@ def _value(scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py(maps_as_pydicts="lossy")
     except UnicodeDecodeError as error:
-        raw = error.object[:RAW_BYTES]
-        return _Unreadable(
-            "invalid_utf8", f"byte 0x{raw[error.start]:02x} at {error.start:,}: {error.reason}", raw
-        )
+        at = f"byte 0x{error.object[error.start]:02x} at {error.start:,}: {error.reason}"
+        return _Unreadable("invalid_utf8", at, error.object[:RAW_BYTES])
     except (ValueError, OverflowError) as error:
         return _Unreadable("unreadable_value", one_line(error))
 

@@ -67,12 +67,11 @@ def find_dialect(
         start = start.partition("\n")[2]
     choices = [dialect.delimiter] if "delimiter" in fixed else list(DELIMITERS)
     tried = [_with_quotes(start, replace(dialect, delimiter=mark), fixed) for mark in choices]
-    scored = [(_fit(_widths(rows_of(start, one, is_whole))), -i, one) for i, one in enumerate(tried)]
-    best = max(scored, key=lambda item: item[:2])[2]
+    rows = [rows_of(start, one, is_whole) for one in tried]
+    best = max(range(len(tried)), key=lambda i: (_has_names(rows[i]), *_fit(list(map(len, rows[i]))), -i))
     if "has_header" in fixed:
-        return best
-    first = next(iter(rows_of(start, best, is_whole)), [])
-    return replace(best, has_header=is_header(first))
+        return tried[best]
+    return replace(tried[best], has_header=is_header(rows[best][0] if rows[best] else []))
 
 
 def rows_of(start: str, dialect: Dialect, is_whole: bool = True) -> list[list[str]]:
@@ -126,13 +125,18 @@ def _count_quoted(start: str, delimiter: str, escape: str) -> tuple[int, int]:
     return sum(found), len(found) - sum(found)
 
 
-def _widths(rows: list[list[str]]) -> list[int]:
-    return [len(row) for row in rows]
+def _has_names(rows: list[list[str]]) -> bool:
+    """Whether the first row is a header of several columns, and another row has as many cells."""
+    return len(rows) > 1 and len(rows[0]) > 1 and is_header(rows[0]) and len(rows[0]) in map(len, rows[1:])
 
 
 def _fit(widths: list[int]) -> tuple[float, int]:
-    """How well rows fit: the share with the width of the most, and that width; rows of one cell fit nothing."""
-    if not widths:
-        return 0.0, 0
-    width, n = Counter(widths).most_common(1)[0]
-    return (round(n / len(widths), 1), width) if width > 1 else (0.0, 1)
+    """How well rows fit: the share with the width of the first, and that width.
+
+    Rows of one cell do not count: they are lines of a cell whose quotation is damaged, as long as the first has more.
+    """
+    several = [width for width in widths if width > 1]
+    if not several:
+        return 0.0, min(len(widths), 1)
+    width = widths[0] if widths[0] > 1 else Counter(several).most_common(1)[0][0]
+    return round(several.count(width) / len(several if widths[0] > 1 else widths), 1), width

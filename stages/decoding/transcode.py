@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 
 from pipeline.errors import ConfigError
@@ -70,11 +71,30 @@ def file_encoding(start: bytes, is_whole: bool) -> str:
             return "utf-8"
     if any(_is_utf8(line) for line in lines):
         return "utf-8"
+    name = _guess(whole) or ("" if is_wide else _agreed(lines))
+    return name or "utf-8"
+
+
+def _guess(data: bytes) -> str:
+    """The encoding that bytes fit, other than UTF-8; empty if none does."""
     try:
-        _, name = decode(whole)
+        _, name = decode(data)
     except EncodingError:
-        return "utf-8"
-    return name if name in GUESSED or name.startswith("utf-16") else "utf-8"
+        return ""
+    return name if name in GUESSED or name.startswith("utf-16") else ""
+
+
+N_PARTS, MIN_AGREED = 16, 0.7
+"""Parts of a damaged start that are looked at on their own, and the share of them that must be in one encoding."""
+
+
+def _agreed(lines: list[bytes]) -> str:
+    """The encoding of most parts of lines of which some are damaged; empty if they do not agree."""
+    foreign = [line for line in lines if not line.isascii()]
+    step = max(len(foreign) // N_PARTS, 1)
+    parts = [b"\n".join(foreign[i : i + step]) for i in range(0, len(foreign), step)]
+    name, n = Counter(map(_guess, parts)).most_common(1)[0] if parts else ("", 0)
+    return name if n >= MIN_AGREED * len(parts) and len(parts) >= N_PARTS // 2 else ""
 
 
 def _is_utf8(line: bytes) -> bool:

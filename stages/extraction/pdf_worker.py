@@ -1,7 +1,8 @@
 """The process that reads PDF files: their text by page, which pages are pictures of text, and what the file claims.
 
 PDFium finds the text in the order in which the file draws it. Lines that fill their page are joined to the next, since
-a PDF file has no paragraphs: without a blank between Han characters, and without the hyphen of a broken word.
+a PDF file has no paragraphs: without a blank between Han characters, and without the hyphen of a broken word. A line
+that begins like an item of a list begins a paragraph.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ MIN_PICTURE = 0.25
 """Share of a page's area that a picture without text covers for the page to count as scanned."""
 
 BROKEN_WORD = re.compile(r"(?<=[a-zà-ÿ])(?:[\ufffe\x02\u00ad]|-)$")
+LIST_MARK = re.compile(
+    r"\s*(?:[•‣◦▪●○■□➢*]|[-–—]\s|\(?\d{1,3}[.)、）]|[（(][一二三四五六七八九十]{1,3}[)）]|[一二三四五六七八九十]{1,3}、)"
+)
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
 DAY = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?")
 WIDE_END = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]$")
@@ -85,7 +89,7 @@ def page_text(raw: str) -> str:
     joined: list[str] = []
     is_open = False
     for line in lines:
-        if is_open and joined and line:
+        if is_open and joined and line and not LIST_MARK.match(line):
             joined[-1] = _join(joined[-1], line.lstrip())
         else:
             joined.append(line)

@@ -31,6 +31,8 @@ from stages.readers import FIELDS
 
 NAME = re.compile(r"\.(csv|tsv|tab)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 NO_QUOTE = "none"
+NULL = ("", r"\N")
+"""Cells without a value; PostgreSQL and MySQL write the second."""
 
 csv.field_size_limit(1 << 31)  # of the whole process; rows are bounded by max_record_bytes
 
@@ -187,8 +189,6 @@ class _Rows:
         self, lines: Iterator[tuple[bytes | bytearray, int]], dialect: Dialect, width: int, max_bytes: int
     ) -> None:
         self._lines, self._dialect, self._width, self._max_bytes = lines, dialect, width, max_bytes
-        mark = re.escape(dialect.delimiter)
-        self._null = re.compile(rf"(?:^|(?<={mark}))\\N(?={mark}|\r?$)")  # before escapes are undone
         self._again: deque[tuple[bytes, int]] = deque()
         self._held: list[tuple[bytes, int]] = []
         self._n_held = 0
@@ -205,7 +205,7 @@ class _Rows:
             self._n_held += line[1]
             if self._n_held > self._max_bytes:
                 raise csv.Error("the row is longer than max_record_bytes")
-            yield self._null.sub("", self._decoded(line[0])) + "\n"
+            yield self._decoded(line[0]) + "\n"
 
     def _decoded(self, line: bytes | bytearray) -> str:
         try:
@@ -291,7 +291,9 @@ def _as_record(position: int, row: list[str] | None, fault: str, rows: _Rows, ta
     if len(row) != width and (len(row) < width or any(row[width:])):
         detail = f"{len(row):,} cells; expected {width:,}: {', '.join(table.names)[:200]}"
         return Record(position, None, "ragged_row", detail, rows.raw, n_bytes=n_bytes)
-    fields: dict[str, object] = {name: cell or None for name, cell in zip(table.names, row, strict=False)}
+    fields: dict[str, object] = {
+        name: None if cell in NULL else cell for name, cell in zip(table.names, row, strict=False)
+    }
     if rows.undecoded:
         fields["undecoded"] = rows.undecoded
     return Record(position, fields, n_bytes=n_bytes)
