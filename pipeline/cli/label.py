@@ -319,7 +319,7 @@ def _lines(pair: dict[str, Any], limit: int) -> list[str]:  # Any: plain JSON
     n = len(pair["disagreements"])
     shown = t(f", {limit:,} of them listed") if n > limit else ""
     return [
-        t(f"{' / '.join(pair['labellers'])}: {pair['documents']:,} documents"),
+        t(f"{t(' and ').join(pair['labellers'])}: {pair['documents']:,} documents"),
         t(
             f"  score: Spearman {figure('spearman')}, quadratic kappa {figure('quadratic_kappa')}, within one point "
             f"{figure('within_one')}"
