@@ -138,7 +138,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
     rule = {"name": "short", "signals.n_char": {"min": 1}}
     for change, message in (
         ({"annotate": ["stages.singals"]}, "no module 'stages.singals'; did you mean 'stages.signals'"),
-        ({"annotate": ["signals"]}, "no module 'signals'; did you mean 'stages.signals'"),
+        ({"annotate": ["signalz"]}, "no module 'signalz'; did you mean 'signals'"),
         ({"annotate": [{"use": "Stages/Signals"}]}, "is no module; expected a dotted name"),
         ({"select": [rule]}, "no column 'signals.n_char'; did you mean 'signals.n_chars'"),
         ({"select": [{"name": "x", "n_chars": {"min": 1}}]}, "unknown key 'n_chars'"),
