@@ -45,7 +45,8 @@ PLAIN = ("pipeline", "stages", "classifiers", "scripts", "examples")
 
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
 BROKEN = (
-    "Record", "_BrokenError", "_broken", "DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refusal",
+    "Record", "_BrokenError", "_broken", "DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refused",
+    "Fault",
 )  # fmt: skip
 
 

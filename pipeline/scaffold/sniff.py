@@ -254,7 +254,7 @@ MIN_ROWS, MIN_FITTING = 3, 0.95
 
 
 def _sniff_table(file: FoundFile, data: bytes) -> Sample | Unread | None:
-    """Read the start of a file of delimited rows; None if it is none. A text file is none, whatever its lines."""
+    """Read the start of a file of delimited rows; None if it is none. A text file is never taken for one."""
     is_named = bool(CSV_NAME.search(file.path))
     if not is_named and (TEXT_NAME.search(file.path) or HTML_NAME.search(file.path)):
         return None

@@ -197,26 +197,23 @@ def all_writers() -> Writers:
     return found
 
 
-def read_back(path: Path, wanted: set[str]) -> dict[str, Any]:
-    """Read a file as `init` proposes it, and compare the texts."""
+def proposed(path: Path) -> Sample:
+    """What `init` proposes for a file.
+
+    Raises: SystemExit if it does not read the file.
+    """
     sample = sniff(FoundFile(str(path), path.stat().st_size))
     if not isinstance(sample, Sample):
-        return {
-            "reader": f"not read: {sample.reason}",
-            "right": 0,
-            "lost": len(wanted),
-            "wrong": 0,
-            "reasons": Counter(),
-        }
+        raise SystemExit(f"{path}: {sample.reason}")
+    return sample
+
+
+def read_back(path: Path, sample: Sample, wanted: set[str]) -> dict[str, Any]:
+    """Read a file as was proposed before it was damaged, and compare the texts."""
     reader = load_step(sample.reader_name, "READER", "bench")
+    columns = {"text": sample.text_field}
     rows = Rows(
-        SourceInfo(
-            name="s",
-            input=path.name,
-            fields=reader.fields,
-            columns={"text": sample.text_field},
-            max_doc_bytes=1 << 30,
-        )
+        SourceInfo(name="s", input=path.name, fields=reader.fields, columns=columns, max_doc_bytes=1 << 30)
     )
     with open(path, "rb") as stream:
         for record in reader.read(stream, path.name, reader.config(**sample.config)):
@@ -262,10 +259,10 @@ def main(folder: Path, step: int) -> None:
             tool, _, ending = label.rpartition(" ")
             path = Path(name, f"table{ending}")
             write(table, path)
-            data = path.read_bytes()
+            data, sample = path.read_bytes(), proposed(path)
             for damage, changed in (("", data), *damages(data)):
                 path.write_bytes(changed)
-                row = read_back(path, wanted)
+                row = read_back(path, sample, wanted)
                 reasons = ", ".join(f"{reason} {n:,}" for reason, n in row["reasons"].most_common(3))
                 counts = f"{row['right']:,} | {row['lost']:,} | {row['wrong']:,}"
                 click.echo(f"| {tool} `{ending}` | {damage} | {row['reader']} | {counts} | {reasons} |")

@@ -1,4 +1,4 @@
-"""Members of zip and tar files, one at a time, as streams: nothing is written to disk, whatever their names say.
+"""Members of zip and tar files, one at a time, as streams; nothing is written to disk.
 
 Bytes are bounded for each member and for the whole file; names are decoded, since zip and tar of Chinese Windows write
 GBK. Damage ends a member, and reading continues at the next; in a tar file, at the next header.
@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from pipeline.stage import Record
 from stages.decoding.encoding import EncodingError, decode
@@ -46,6 +46,13 @@ class Member:
     stored_bytes: int
 
 
+class Fault(NamedTuple):
+    """Why the bytes of a member end early."""
+
+    reason: str
+    detail: str
+
+
 class MemberStream:
     """The bytes of a member, read once from the front. fault: reason and detail if they ended early."""
 
@@ -56,7 +63,7 @@ class MemberStream:
     ) -> None:
         self._stream, self._watched, self._bounds, self._stored = stream, watched, bounds, stored_bytes
         self.n_out = 0
-        self.fault: tuple[str, str] | None = None
+        self.fault: Fault | None = None
 
     def read(self, size: int = -1) -> bytes:
         """Read at most `size` bytes; none at the end, and from the first damage on."""
@@ -67,11 +74,11 @@ class MemberStream:
         except MEMBER_ERRORS as error:
             if self._watched.failure:
                 raise
-            self.fault = ("corrupt_member", str(error) or type(error).__name__)
+            self.fault = Fault("corrupt_member", str(error) or type(error).__name__)
             return b""
         self.n_out += len(data)
         if excess := self._bounds.exceeded(self._stored, self.n_out):
-            self.fault = ("decompression_bomb", excess)
+            self.fault = Fault("decompression_bomb", excess)
             return b""
         return data
 
@@ -115,7 +122,7 @@ def zip_members(stream: BinaryIO, bounds: Bounds) -> Iterator[Member | Record]:
         except (*MEMBER_ERRORS, NotImplementedError, RuntimeError) as error:
             if watched.failure:
                 raise
-            fault, opened = ("corrupt_member", str(error) or type(error).__name__), None
+            fault, opened = Fault("corrupt_member", str(error) or type(error).__name__), None
         data = MemberStream(cast(BinaryIO, opened), watched, bounds, entry.compress_size)
         member = Member(name, data, entry.compress_size)
         member.stream.fault = fault
@@ -127,15 +134,13 @@ def zip_members(stream: BinaryIO, bounds: Bounds) -> Iterator[Member | Record]:
             return
 
 
-def _zip_fault(entry: zipfile.ZipInfo) -> tuple[str, str] | None:
+def _zip_fault(entry: zipfile.ZipInfo) -> Fault | None:
     if entry.flag_bits & ENCRYPTED:
-        return "encrypted_member", "the member needs a password; decrypt the file first"
+        return Fault("encrypted_member", "the member needs a password; decrypt the file first")
     known = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
     if entry.compress_type not in known:
-        return (
-            "corrupt_member",
-            f"compression method {entry.compress_type} is not supported; pack the file again",
-        )
+        detail = f"compression method {entry.compress_type} is not supported; pack the file again"
+        return Fault("corrupt_member", detail)
     return None
 
 

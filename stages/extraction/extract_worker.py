@@ -89,9 +89,9 @@ def peak_bytes() -> int:
     return int(peaks[0]) * 1024
 
 
-def refusal(reason: str, detail: str) -> bytes:
-    """Return the message for a page without text."""
-    return msgspec.msgpack.encode({"reason": reason, "detail": detail})
+def refused(reason: str, detail: str) -> dict[str, Any]:
+    """Return the answer for a page without text."""
+    return {"reason": reason, "detail": detail}
 
 
 def page_fields(page: bytes) -> dict[str, Any]:  # Any: see `extract`
@@ -99,7 +99,7 @@ def page_fields(page: bytes) -> dict[str, Any]:  # Any: see `extract`
     try:
         return extract(page.decode("utf-8"))
     except AbsurdSpanError as error:
-        return {"reason": "table_too_large", "detail": str(error)}
+        return refused("table_too_large", str(error))
 
 
 def serve(seconds: float, memory_bytes: int, answer_to: Callable[[bytes], dict[str, Any]]) -> None:
@@ -120,7 +120,9 @@ def serve(seconds: float, memory_bytes: int, answer_to: Callable[[bytes], dict[s
         except Exception as error:
             if peak_bytes() > memory_bytes / 2:  # the parser does not report failed allocations
                 os._exit(MEMORY_EXIT)
-            answer = refusal("extractor_failed", f"{type(error).__name__}: {error}"[:500])
+            answer = msgspec.msgpack.encode(
+                refused("extractor_failed", f"{type(error).__name__}: {error}"[:500])
+            )
         set_timers(0)
         write_message(answers, answer)
 

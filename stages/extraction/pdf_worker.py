@@ -13,7 +13,7 @@ import sys
 import unicodedata
 from typing import Any
 
-from stages.extraction.extract_worker import serve
+from stages.extraction.extract_worker import refused, serve
 
 FULL = 0.85
 """Share of the width of a page's long lines from which a line counts as full, so that its paragraph goes on."""
@@ -45,8 +45,8 @@ def extract(data: bytes) -> dict[str, Any]:  # Any: text, lists and numbers
     try:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
-        reason = "encrypted_pdf" if "assword" in str(error) else "unreadable_pdf"
-        return {"reason": reason, "detail": str(error)[:500]}
+        detail = str(error)[:500]
+        return refused("encrypted_pdf", detail) if "assword" in detail else refused("unreadable_pdf", detail)
     pages: list[str] = []
     scanned, broken = [], {}
     for i in range(len(document)):

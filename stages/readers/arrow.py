@@ -54,11 +54,12 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
         if watched.failure:
             raise
         detail = f"{one_line(error)}; {position:,} rows were read"
-        if position and watched.furthest >= size:
-            yield Record(-1, None, "truncated", detail, lost_bytes=size)  # nobody knows how much is missing
+        if position and watched.furthest >= size:  # nobody knows how much is missing
+            yield Record(-1, None, "truncated", detail, lost_bytes=size)
+        elif position:
+            yield Record(-1, None, "corrupt_batch", detail, lost_bytes=size - watched.furthest)
         else:
-            reason = "corrupt_batch" if position else "unreadable_arrow"
-            yield Record(-1, None, reason, detail, lost_bytes=size - (watched.furthest if position else 0))
+            yield Record(-1, None, "unreadable_arrow", detail, lost_bytes=size)
 
 
 def _batches(watched: Watched, start: bytes) -> Iterator[pa.RecordBatch]:

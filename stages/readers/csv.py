@@ -283,9 +283,10 @@ def _records(rows: _Rows, table: Table) -> Iterator[Record]:
 def _as_record(position: int, row: list[str] | None, fault: str, rows: _Rows, table: Table) -> Record:
     n_bytes, width = rows.n_bytes, len(table.names)
     if row is None:
-        too_long = "max_record_bytes" in fault
-        reason = "record_too_long" if too_long else "invalid_csv"
-        return Record(position, None, reason, f"{n_bytes:,} bytes: {fault}", rows.raw, n_bytes=n_bytes)
+        detail = f"{n_bytes:,} bytes: {fault}"
+        if "max_record_bytes" in fault:
+            return Record(position, None, "record_too_long", detail, rows.raw, n_bytes=n_bytes)
+        return Record(position, None, "invalid_csv", detail, rows.raw, n_bytes=n_bytes)
     if rows.fault:
         return Record(position, None, "invalid_utf8", rows.fault, rows.raw, n_bytes=n_bytes)
     if len(row) != width and (len(row) < width or any(row[width:])):

@@ -62,13 +62,12 @@ def _records(found: dict[str, Any], data: bytes) -> Iterator[Record]:  # Any: se
         yield Record(
             0, None, "no_pages_with_text", f"{n:,} pages, none with text or a picture", data[:RAW_BYTES]
         )
-    scanned = {
-        number: ("scanned_page", f"page {number:,} of {n:,} is a picture without text")
-        for number in found["scanned"]
-    }
-    broken = {int(number): ("unreadable_page", detail) for number, detail in found["broken"].items()}
-    for number, (reason, detail) in sorted((scanned | broken).items()):
-        yield Record(number, None, reason, detail)
+    broken = {int(number): detail for number, detail in found["broken"].items()}
+    for number in sorted((*found["scanned"], *broken)):
+        if number in broken:
+            yield Record(number, None, "unreadable_page", broken[number])
+        else:
+            yield Record(number, None, "scanned_page", f"page {number:,} of {n:,} is a picture without text")
 
 
 READER = Reader(
