@@ -331,9 +331,10 @@ class TextFiles:
                 self.table.write("\t".join([batch.label, *cells]).encode() + b"\n")
                 continue
             text = texts[i] if texts is not None else None
+            fields = batch.records[int(rows[i])].fields or {}
+            encoding = fields.get("encoding", "utf-8")
             if self.path == STDOUT:
-                fields = batch.records[int(rows[i])].fields or {}
-                sys.stdout.buffer.write((fields["text"] if text is None else text).encode("utf-8", "replace"))
+                sys.stdout.buffer.write(encode(fields["text"] if text is None else text, encoding))
                 continue
             os.makedirs(self.path, exist_ok=True)
             target = os.path.join(self.path, os.path.basename(batch.path))
@@ -341,9 +342,7 @@ class TextFiles:
                 shutil.copyfile(batch.path, target)
             else:
                 stream = OutStream(target)
-                stream.write(
-                    encode(text, (batch.records[int(rows[i])].fields or {}).get("encoding", "utf-8"))
-                )
+                stream.write(encode(text, encoding))
                 stream.close()
 
     def close(self) -> None:

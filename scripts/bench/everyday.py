@@ -101,14 +101,14 @@ class Cost:
     peak: float
 
 
-def run(command: Sequence[str]) -> Cost:
-    """Run a command, quietly; its CPU time and memory include its own processes.
+def run(command: Sequence[str], folder: str | None = None) -> Cost:
+    """Run a command, quietly, in a folder; its CPU time and memory include its own processes.
 
     Raises: ClickException with the end of its output if it fails.
     """
     with tempfile.TemporaryFile("w+") as log:
         begin = time.monotonic()
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - begin
         log.seek(0)
@@ -258,7 +258,7 @@ def peers(path: str, rows: int, peers_python: str | None) -> None:
             out.mkdir()
             source = cut if tool == "text-dedup" else str(Path(cut).parent)
             code = f"IN, OUT = {source!r}, {str(out)!r}\n{script}"
-            cost = run([str(python), "-c", code])
+            cost = run([str(python), "-c", code], str(out))
             n_lines = len([line for line in script.splitlines() if line.strip()])
             click.echo(
                 f"{job}: {tool} {n_lines} lines, {cost.cpu_s:.1f} CPU-s, {cost.seconds:.1f} s, {cost.peak:,.0f} MB: "
