@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any  # values of parsed YAML
 
 from pipeline.errors import ConfigError
+from pipeline.translation import message
 
 LOG = logging.getLogger("bicorpus")
 
@@ -50,6 +53,22 @@ def present_name(module: str, where: str) -> str:
     return MOVED[module]
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a name may begin file names and columns: letters of any script, digits and _, of at most 100 bytes.
+
+    In the composed form of Unicode (NFC): two forms of one name would be two sources that look the same.
+    """
+    return (
+        re.fullmatch(r"\w+", name) is not None
+        and unicodedata.is_normalized("NFC", name)
+        and len(name.encode()) <= MAX_NAME_BYTES
+    )
+
+
+MAX_NAME_BYTES = 100
+"""Largest length of a name in UTF-8; file systems allow 255, of which shards use 50."""
+
+
 def check_keys(found: Iterable[Any], known: Iterable[str], where: str) -> None:
     """Check that all keys are known. found: keys of parsed YAML, which are text or numbers.
 
@@ -75,9 +94,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
         last = folded.rpartition(".")[2]
         matches = [item for item in sorted(by_folded, key=len) if folded in item or item.endswith(f".{last}")]
     if matches:
-        return f"; did you mean {by_folded[matches[0]]!r}?"
-    more = f" and {len(known) - MAX_LISTED:,} more" if len(known) > MAX_LISTED else ""
-    return f"; expected one of {', '.join(known[:MAX_LISTED]) or '(none)'}{more}"
+        return message(f"; did you mean {by_folded[matches[0]]!r}?")
+    more = message(f" and {len(known) - MAX_LISTED:,} more") if len(known) > MAX_LISTED else ""
+    return message(f"; expected one of {', '.join(known[:MAX_LISTED]) or '(none)'}{more}")
 
 
 MIN_CONTAINED = 4

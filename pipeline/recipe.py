@@ -250,7 +250,9 @@ def _imports(path: str, _digest: str, module: str) -> list[str]:
     return imported
 
 
-EXTRAS = {"models": ("torch", "transformers"), "kenlm": ("kenlm", "sentencepiece")}
+EXTRAS = {
+    "models": ("torch", "transformers"), "kenlm": ("kenlm", "sentencepiece"), "pdf": ("pypdfium2",),
+}  # fmt: skip
 """Extras of this package, with the modules that they install and that a step may require."""
 
 

@@ -528,6 +528,7 @@ class Reader:
     fields: canonical column -> field names to try in order; the source's `columns` override it.
     siblings(path, config): paths of other files that `read` opens for an input, in a fixed order. They count as part
         of the input: when one of them changes, the input is read again.
+    requires: modules of optional packages that `read` needs; a run without them stops before any work.
     """
 
     name: str
@@ -536,3 +537,4 @@ class Reader:
     read: Callable[[BinaryIO, str, Any], Iterator[Record]]
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     siblings: Callable[[str, Any], list[str]] | None = None
+    requires: tuple[str, ...] = ()

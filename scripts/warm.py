@@ -22,6 +22,7 @@ import yaml
 
 from pipeline.build.build import Build
 from pipeline.config.load import load_run
+from pipeline.config.run_sets import with_set
 from pipeline.planning.session import Session
 from pipeline.runtime.engines import SerialEngine
 from pipeline.runtime.progress import Progress
@@ -45,7 +46,7 @@ def with_sources(run_path: str, folder: str, sources: list[dict[str, Any]], **se
 
     Derived sources are kept, and relative paths in step configs become absolute. Any: YAML values of a run file.
     """
-    document = yaml.safe_load(Path(run_path).read_text(encoding="utf-8"))
+    document, _ = with_set(yaml.safe_load(Path(run_path).read_text(encoding="utf-8")), run_path)
     path = Path(folder, Path(run_path).name)
     derived = [{**s, "of": None} for s in document["sources"] if "derive" in s]
     document |= {"sources": [*sources, *derived], **sections}

@@ -16,6 +16,8 @@ pytest.register_assert_rewrite("tests.helpers")  # so that an assertion in a hel
 from tests.helpers.build import SHARED  # noqa: E402  # after the line above
 from tests.helpers.golden import Golden  # noqa: E402
 
+os.environ["BICORPUS_LANG"] = "en"  # tests compare messages in English wherever they run
+
 # kernels compile on their first example, which no deadline can know; the same examples everywhere
 settings.register_profile(
     "repository", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

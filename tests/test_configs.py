@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pipeline.config.run_sets import with_set
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_rules
 from pipeline.rules.presets import expand_presets
@@ -38,8 +39,8 @@ SOURCES: list[dict[str, Any]] = [  # Any: values of a run file
 
 
 def page_of(path: Path) -> dict[str, Any]:  # Any: sections of a run file
-    """A preset as plain data."""
-    return dict(yaml.safe_load(path.read_text("utf-8")))
+    """A preset as plain data, with the set that it names."""
+    return with_set(dict(yaml.safe_load(path.read_text("utf-8"))), str(path))[0]
 
 
 def select_of(name: str) -> dict[str, Rule]:

@@ -45,7 +45,8 @@ PLAIN = ("pipeline", "stages", "classifiers", "scripts", "examples")
 
 KEY_NAMES = ("KEYS", "SOURCE_KEYS", "RULE_KEYS", "PRESET_KEYS", "TESTS", "keys")
 BROKEN = (
-    "Record", "_BrokenError", "_broken", "DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refusal",
+    "Record", "_BrokenError", "_broken", "DamageError", "_Unreadable", "_DiedError", "ExtractionError", "refused",
+    "Fault",
 )  # fmt: skip
 
 
@@ -148,6 +149,27 @@ def test_the_run_file_of_the_readme_loads(tmp_path: Path) -> None:
     (tmp_path / "my_model").mkdir()
     (tmp_path / "my_model/tokenizer.json").write_bytes((ROOT / "stages/models/tokenizer.json").read_bytes())
     assert load_run(run).corpus == "my_corpus"
+
+
+TRANSLATED = sorted(path for path in (ROOT / "docs").glob("*.zh-CN.md") if path.name != "words.zh-CN.md")
+"""Pages in Chinese that have the sections of an English one; the words are listed in another form."""
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
+def test_translated_pages_follow_the_english_ones(path: Path) -> None:
+    """A page in Chinese has the headings, code, tables and images of the English page, and both name each other."""
+
+    def outline(text: str) -> tuple[list[str], list[str], int, list[str]]:
+        blocks = re.findall(r"^```.*?^```", text, re.S | re.M)
+        body = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+        pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", body)
+        return re.findall(r"^#+(?= )", body, re.M), blocks, len(re.findall(r"^\|", body, re.M)), pictures
+
+    english = path.with_name(path.name.replace(".zh-CN", ""))
+    assert outline(path.read_text("utf-8")) == outline(english.read_text("utf-8"))
+    assert f"[English]({english.name})" in path.read_text("utf-8").splitlines()[2]
+    commands = [set(re.findall(r"`bicorpus ([a-z][\w-]*)", p.read_text("utf-8"))) for p in (path, english)]
+    assert commands[0] == commands[1]
 
 
 def test_every_key_of_the_run_file_is_documented() -> None:

@@ -20,6 +20,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "datatrove": ("regex",),
     "kenlm": ("kenlm",),
     "models": ("torch", "transformers"),
+    "pdf": ("pypdfium2",),
 }
 """Extra of pyproject.toml -> modules that a step names in `requires`: it, or a library that it calls, imports them."""
 DISTRIBUTIONS = {"kenlm": "ufal-kenlm"}

@@ -28,6 +28,7 @@ from pipeline.service import Served
 from pipeline.spans import check_spans
 from pipeline.stage import Annotate
 from pipeline.storage.store import Store
+from pipeline.translation import message
 
 
 @dataclass(frozen=True)
@@ -277,8 +278,8 @@ def _flat(schema: pa.Schema) -> str:
 
 
 def _failure_message(step: StageStep, shard: Shard, failed: list[str], report: WaveReport) -> str:
-    names = ", ".join(failed[:5]) + (f" and {len(failed) - 5:,} more" if len(failed) > 5 else "")
-    return (
+    names = ", ".join(failed[:5]) + (message(f" and {len(failed) - 5:,} more") if len(failed) > 5 else "")
+    return message(
         f"{step.name} raised on {len(failed):,} of {shard.n_rows:,} documents of {shard.id}: {names}; the last error "
         f"was {report.last_error[step.name]}. Look at one with `bicorpus explain`, or set max_failed_share on the "
         "stage to write nulls for them"

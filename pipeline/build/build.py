@@ -192,8 +192,10 @@ class Build:
         for fault in faults:
             self.session.progress.say(f"warning: {fault}")
         if not self.session.shards:
-            message = f"{self.session.run_file.path}: the sources contain no documents"
-            raise QuarantineError(f"{message}: {'; '.join(faults)}") if faults else InputError(message)
+            where = self.session.run_file.path
+            if faults:
+                raise QuarantineError(f"{where}: the sources contain no documents: {'; '.join(faults)}")
+            raise InputError(f"{where}: the sources contain no documents")
         for warning in check_columns(self.session.run_file, self.session.groups().values()):
             self.session.progress.say(warning)
 

@@ -14,6 +14,7 @@ from pipeline.config.run_file import RunFile, Source
 from pipeline.errors import ConfigError
 from pipeline.ingest.tally import ABSENT, ANSWERED, NULL
 from pipeline.names import nearest
+from pipeline.translation import message
 
 Entry = Mapping[str, Any]  # Any: JSON, an entry of the catalog of shards
 
@@ -29,26 +30,30 @@ def loss_lines(source: str, entries: Iterable[Entry]) -> list[str]:
     entries = list(entries)
     ended = [end for entry in entries for end in entry.get("ended", ())]
     lines = [
-        f"warning: source {source}: {path} ends early ({reason}); about {int(lost):,} bytes of the file are lost"
+        message(
+            f"warning: source {source}: {path} ends early ({reason}); about {int(lost):,} bytes of the file are lost"
+        )
         for path, reason, lost in ended[:MAX_LINES]
     ]
     if len(ended) > MAX_LINES:
-        lines.append(f"warning: source {source}: {len(ended) - MAX_LINES:,} more files end early")
+        lines.append(message(f"warning: source {source}: {len(ended) - MAX_LINES:,} more files end early"))
     if empty := [file for entry in entries for file in entry.get("empty", ())]:
         path, reason = empty[0]
-        more = f" and {len(empty) - 1:,} more" if len(empty) > 1 else ""
-        lines.append(f"warning: source {source}: no document in {path}{more} ({reason})")
+        more = message(f" and {len(empty) - 1:,} more") if len(empty) > 1 else ""
+        lines.append(message(f"warning: source {source}: no document in {path}{more} ({reason})"))
     if partitions := sorted({name for entry in entries for name in entry.get("partitions", ())}):
-        lines.append(f"source {source}: columns from the names of folders: {', '.join(partitions)}")
+        lines.append(message(f"source {source}: columns from the names of folders: {', '.join(partitions)}"))
     skipped: Counter[str] = Counter()
     for entry in entries:
         skipped.update(entry.get("skipped", {}))
     if skipped:
         common = ", ".join(f"{reason} {n:,}" for reason, n in skipped.most_common(MAX_SKIPPED))
         rest = skipped.total() - sum(n for _, n in skipped.most_common(MAX_SKIPPED))
-        others = f", others {rest:,}" if rest else ""
+        others = message(f", others {rest:,}") if rest else ""
         lines.append(
-            f"source {source}: {skipped.total():,} records are no documents and were skipped ({common}{others})"
+            message(
+                f"source {source}: {skipped.total():,} records are no documents and were skipped ({common}{others})"
+            )
         )
     return lines
 
@@ -63,16 +68,18 @@ def loss_fault(source: str, entries: Iterable[Entry], reasons: Mapping[str, int]
         return sum(entry.get(name, 0) for entry in entries)
 
     n_bytes = sum(file["size"] for entry in entries for file in entry.get("files", ()))
-    shares = [(n_bad, n_read, "records were quarantined")]
-    shares.append((total("broken_bytes"), total("record_bytes"), "bytes of records were quarantined"))
+    shares = [(n_bad, n_read, message("records were quarantined"))]
     shares.append(
-        (total("lost_bytes"), n_bytes + total("missing_bytes"), "bytes of its files cannot be read")
+        (total("broken_bytes"), total("record_bytes"), message("bytes of records were quarantined"))
+    )
+    shares.append(
+        (total("lost_bytes"), n_bytes + total("missing_bytes"), message("bytes of its files cannot be read"))
     )
     n_lost, n_all, what = max(shares, key=lambda share: share[0] / max(share[1], 1))
     if n_lost <= limit * n_all:
         return None
     reason_counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-    return (
+    return message(
         f"source {source}: {n_lost:,} of {n_all:,} {what} ({reason_counts}); "
         f"allowed are {limit:.1%} (ingest.max_quarantined_share). See quarantine/{source}/ in the store; "
         "`columns` in the run file names the field with the text"
@@ -92,10 +99,10 @@ def check_columns(run: RunFile, entries: Iterable[Entry]) -> list[str]:
             seen = max(entry.get("unanswered", {}).get(column, ANSWERED) for entry in own)
             if seen == ANSWERED or column == "text":
                 continue
-            message = _unanswered(run, source, column, seen, own)
+            fault = _unanswered(run, source, column, seen, own)
             if seen != NULL:
-                raise ConfigError(message)
-            warnings.append(f"warning: {message}")
+                raise ConfigError(fault)
+            warnings.append(f"warning: {fault}")
     return warnings
 
 
@@ -105,10 +112,13 @@ def _unanswered(run: RunFile, source: Source, column: str, seen: int, entries: l
     where = f"{run.path}: sources.{source.name}.columns.{column} is {' or '.join(names)}"
     if seen == ABSENT:
         fields = {name for entry in entries for name in entry.get("fields", ())}
-        return f"{where}; no record has such a field{nearest(names[0].removesuffix(':string'), fields)}"
+        return (
+            message(f"{where}; no record has such a field")
+            + f"{nearest(names[0].removesuffix(':string'), fields)}"
+        )
     if seen == NULL:
-        return f"{where}; the field is null or empty in every record"
-    return (
+        return message(f"{where}; the field is null or empty in every record")
+    return message(
         f"{where}; no value of it is a number. Append `:string` to the name for a column of strings, or write "
         "the numbers as numbers"
     )

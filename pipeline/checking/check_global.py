@@ -24,6 +24,7 @@ from pipeline.checking.in_memory import (
 from pipeline.errors import StageError
 from pipeline.schema import ROW, widened
 from pipeline.stage import Global, Outcome, Stage
+from pipeline.translation import message
 
 Texts = Sequence[str | None]
 
@@ -159,10 +160,19 @@ def print_values() -> None:
 
 
 GLOBAL_CHECKS: dict[str, tuple[Callable[[Global, Any, list[pa.Table]], None], str]] = {
-    "partitions": (check_partitions, "Treat each key on its own in reduce, and give each row the same key in map."),
-    "empty shards": (check_empty_shards, "Return tables of the same schema for no rows."),
-    "sparse": (check_sparse, "Return no row from map where the column of `sparse` is null."),
-    "pickling": (check_functions_pickle, "Use module-level functions: no lambdas."),
-    "hash seeds": (check_global_seeds, "Sort what comes out of sets, and do not use hash()."),
-}  # fmt: skip
+    message("partitions"): (
+        check_partitions,
+        message("Treat each key on its own in reduce, and give each row the same key in map."),
+    ),
+    message("empty shards"): (check_empty_shards, message("Return tables of the same schema for no rows.")),
+    message("sparse"): (
+        check_sparse,
+        message("Return no row from map where the column of `sparse` is null."),
+    ),
+    message("pickling"): (check_functions_pickle, message("Use module-level functions: no lambdas.")),
+    message("hash seeds"): (
+        check_global_seeds,
+        message("Sort what comes out of sets, and do not use hash()."),
+    ),
+}
 """Checks of global steps by name: (function, what to do when it fails)."""

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.cells import pad
 from pipeline.checking.check_global import (
     GLOBAL_CHECKS,
     FaultError,
@@ -34,6 +35,7 @@ from pipeline.recipe import canonical_json, config_of, reading_named, step_recip
 from pipeline.schema import CANONICAL, HANDED, SPANS
 from pipeline.spans import check_spans
 from pipeline.stage import Global, Stage, shortened
+from pipeline.translation import message, t
 
 SHRINK_TRIES = 300
 """Maximum number of calls of a check to find the shortest text that fails it."""
@@ -61,9 +63,10 @@ class Check:
     def line(self) -> str:
         """The check in one line."""
         if self.skipped:
-            return f"{self.name:<18} skipped: {self.skipped}"
-        shown = "" if self.text is None else f" Text: {shortened(self.text, 120)}."
-        return f"{self.name:<18} " + (f"FAILED: {self.fault}.{shown} {self.advice}" if self.fault else "ok")
+            return pad(t(self.name), 19) + t(f"skipped: {t(self.skipped)}")
+        shown = "" if self.text is None else t(f" Text: {shortened(self.text, 120)}.")
+        state = t(f"FAILED: {t(self.fault)}.") + f"{shown} {t(self.advice)}" if self.fault else t("ok")
+        return pad(t(self.name), 19) + state
 
 
 class Subject:
@@ -272,16 +275,37 @@ def check_seeds(subject: Subject, texts: Texts) -> None:
 
 
 STAGE_CHECKS: dict[str, tuple[Callable[[Subject, Texts], None], str]] = {
-    "schema": (check_schema, "Write a row for each document, in order, with the columns and dtypes of SCHEMA."),
-    "empty batch": (check_empty, "Return a table of no rows with SCHEMA."),
-    "batch boundaries": (check_boundaries, "Measure each document on its own: carry nothing over between documents."),
-    "neighbours": (check_neighbours, "Measure each document on its own, and keep the order of rows."),
-    "nulls": (check_nulls, "Give a document whose text is null a row of nulls (`each` does)."),
-    "shared batch": (check_repeats, "Neither write into the batch or its buffers nor keep state between calls."),
-    "pickling": (check_pickling, "Use module-level functions and classes: no lambdas, open files or locks."),
-    "rounding": (check_rounding, "Round to three decimals, so that results are equal on all machines."),
-    "hash seeds": (check_seeds, "Sort what comes out of sets, and do not use hash()."),
-}  # fmt: skip
+    message("schema"): (
+        check_schema,
+        message("Write a row for each document, in order, with the columns and dtypes of SCHEMA."),
+    ),
+    message("empty batch"): (check_empty, message("Return a table of no rows with SCHEMA.")),
+    message("batch boundaries"): (
+        check_boundaries,
+        message("Measure each document on its own: carry nothing over between documents."),
+    ),
+    message("neighbours"): (
+        check_neighbours,
+        message("Measure each document on its own, and keep the order of rows."),
+    ),
+    message("nulls"): (
+        check_nulls,
+        message("Give a document whose text is null a row of nulls (`each` does)."),
+    ),
+    message("shared batch"): (
+        check_repeats,
+        message("Neither write into the batch or its buffers nor keep state between calls."),
+    ),
+    message("pickling"): (
+        check_pickling,
+        message("Use module-level functions and classes: no lambdas, open files or locks."),
+    ),
+    message("rounding"): (
+        check_rounding,
+        message("Round to three decimals, so that results are equal on all machines."),
+    ),
+    message("hash seeds"): (check_seeds, message("Sort what comes out of sets, and do not use hash().")),
+}
 """Checks of stages by name: (function, what to do when it fails)."""
 
 
@@ -296,11 +320,15 @@ def check_stage(
     """
     texts = TEXTS if texts is None else texts
     outcome = _attempt(
-        "declaration", lambda: check_declaration(step, packages), "Correct the definition of the step."
+        message("declaration"),
+        lambda: check_declaration(step, packages),
+        message("Correct the definition of the step."),
     )
     yield outcome
     yield _attempt(
-        "config", lambda: check_config(step), "Make the config a frozen dataclass of plain values."
+        message("config"),
+        lambda: check_config(step),
+        message("Make the config a frozen dataclass of plain values."),
     )
     if not outcome.ok:
         return

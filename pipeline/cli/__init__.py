@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 import click
 
 from pipeline import __version__
-from pipeline.cli import index, jobs, label, models, releases, requests, stores, train
+from pipeline.cli import help as help_commands
+from pipeline.cli import index, jobs, label, models, releases, requests, run_files, stores, train
 from pipeline.cli.finished import finished_build
+from pipeline.cli.group import Group, common_options, say
 from pipeline.cli.options import (
     check_target,
+    dry_run_option,
     engine_options,
     json_option,
+    print_plan,
     print_record,
     quiet_option,
     read_text,
@@ -24,7 +27,6 @@ from pipeline.cli.options import (
     start_engine,
     store_option,
 )
-from pipeline.errors import BicorpusError
 from pipeline.runtime.progress import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -38,25 +40,7 @@ where_option = click.option(
 )
 
 
-class Commands(click.Group):
-    """Converts the errors of errors.py to one line on stderr and their exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:  # Any: as click declares it
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except BicorpusError as error:
-            click.echo(f"bicorpus: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo(
-                "\nbicorpus: interrupted; finished work is kept, and the same command resumes from it",
-                err=True,
-            )
-            ctx.exit(130)
-
-
-@click.group(cls=Commands, context_settings=CONTEXT)
+@click.group(cls=Group, context_settings=CONTEXT, params=common_options())
 @click.version_option(__version__, prog_name="bicorpus")
 def main() -> None:
     """Build bilingual pretraining corpora: documents are measured once, every decision is explained."""
@@ -67,18 +51,31 @@ def main() -> None:
 @click.option("--out", "out_path", default="run.yaml", show_default=True, help="The run file to write.")
 @click.option("--force", is_flag=True, help="Replace the run file if it exists.")
 @click.option("--follow-links", is_flag=True, help="Read links to files outside the named folders.")
+@click.option("--expand", is_flag=True, help="Write the recommended set out instead of its name.")
 @json_option
-def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool, as_json: bool) -> None:
-    """Inspect files and folders and write a commented run file that reads them.
+@dry_run_option
+def init(
+    paths: tuple[str, ...],
+    out_path: str,
+    force: bool,
+    follow_links: bool,
+    expand: bool,
+    as_json: bool,
+    is_dry: bool,
+) -> None:
+    """Inspect files and folders and write a short run file that reads them.
+
+    Says of each file what it is and what it takes as text, id, address and date, or why it is not used.
 
     Example: bicorpus init crawl/ books.parquet --out run.yaml
     """
     from pipeline.scaffold.draft import write_draft
 
-    draft = write_draft(paths, out_path, force, follow_links)
-    click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else draft.path)
+    draft = write_draft(paths, out_path, force, follow_links, expand, is_dry)
+    shown = draft.text.rstrip() if is_dry else draft.path
+    click.echo(json.dumps(draft.plain(), ensure_ascii=False) if as_json else shown)
     for line in draft.notes():
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 @main.command()
@@ -89,6 +86,7 @@ def init(paths: tuple[str, ...], out_path: str, force: bool, follow_links: bool,
 @click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests.")
 @click.option("--batch-rows", type=int, hidden=True, help="Rows of the largest batch of a stage, for tests.")
 @json_option
+@dry_run_option
 @quiet_option
 def run(
     run_path: str,
@@ -102,6 +100,7 @@ def run(
     partitions: int | None,
     batch_rows: int | None,
     as_json: bool,
+    is_dry: bool,
     quiet: bool,
 ) -> None:
     """Run RUN.yaml: ingest, annotate, select and write the release.
@@ -110,6 +109,9 @@ def run(
 
     Example: bicorpus run configs/quickstart.yaml --store ./quickstart-store
     """
+    if is_dry:
+        print_plan(run_path, store_url, servers_path, as_json)
+        return
     from pipeline.build.build import Build
     from pipeline.config.load import load_run
     from pipeline.planning.services import open_services
@@ -140,26 +142,7 @@ def plan(run_path: str, store_url: str, servers_path: str | None, as_json: bool)
 
     Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
     """
-    from dataclasses import asdict
-
-    from pipeline.config.load import load_run
-    from pipeline.inspect.opened import plan_release
-    from pipeline.planning.plan import make_plan, plan_lines
-    from pipeline.planning.services import open_services
-    from pipeline.planning.state import State
-    from pipeline.storage.store import open_store
-
-    store = open_store(store_url)
-    run = load_run(run_path, store=store)
-    services = open_services(store, servers_path)
-    run_plan = make_plan(run, State(store), services)
-    services.close()
-    plan_release(run_plan, run, store)
-    if as_json:
-        fields = {**asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks}
-        click.echo(json.dumps(fields, ensure_ascii=False))
-    else:
-        click.echo("\n".join(plan_lines(run_plan)))
+    print_plan(run_path, store_url, servers_path, as_json)
 
 
 @main.command()
@@ -218,7 +201,7 @@ def show(
         click.echo(line)
         n_lines += 1
     if not n_lines:
-        click.echo("0 documents", err=as_json)
+        say("0 documents", err=as_json)
 
 
 @main.command()
@@ -285,19 +268,25 @@ def explain(
     "--to", "target", required=True, type=click.Path(dir_okay=False), help="A .jsonl or .parquet file."
 )
 @json_option
+@dry_run_option
 def export(
-    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool
-) -> None:
+    run_path: str, store_url: str, wheres: tuple[str, ...], columns: str | None, target: str, as_json: bool,
+    is_dry: bool,
+) -> None:  # fmt: skip
     """Write rows of a build, with any columns, to a file.
 
     Example: bicorpus export run.yaml --store ./store --where keep=false --columns doc_id,rule,text --to dropped.jsonl
     """
-    from pipeline.inspect.query import export_rows
+    from pipeline.inspect.query import count_rows, export_rows
 
     check_target(target)
     names = split_names(columns) or ["doc_id", "text", "keep", "rule"]
-    n_rows = export_rows(finished_build(run_path, store_url), wheres, names, target)
-    click.echo(json.dumps({"rows": n_rows, "to": target}) if as_json else f"{n_rows:,} rows to {target}")
+    finished = finished_build(run_path, store_url)
+    n_rows = count_rows(finished, wheres, names) if is_dry else export_rows(finished, wheres, names, target)
+    if as_json:
+        click.echo(json.dumps({"rows": n_rows, "to": target}))
+    else:
+        say(f"{n_rows:,} rows would go to {target}" if is_dry else f"{n_rows:,} rows to {target}")
 
 
 @main.command("check-stage")
@@ -335,8 +324,8 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 
 for command in (
-    *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS, *train.COMMANDS,
-    *models.COMMANDS, *requests.COMMANDS,
+    *run_files.COMMANDS, *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS,
+    *train.COMMANDS, *models.COMMANDS, *requests.COMMANDS, *help_commands.COMMANDS,
 ):  # fmt: skip
     main.add_command(command)
 

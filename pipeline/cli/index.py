@@ -6,12 +6,14 @@ import json
 
 import click
 
+from pipeline.cli.group import Group, say
 from pipeline.cli.options import json_option, quiet_option, read_text, run_argument, store_option
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
+from pipeline.translation import t
 
 
-@click.group()
+@click.group(cls=Group)
 def index() -> None:
     """Commands for the index of band keys, in which `bicorpus run` finds near duplicates of new documents.
 
@@ -36,17 +38,15 @@ def show(run_path: str, store_url: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
-    click.echo(
-        f"{facts['index']}: {facts['rows']:,} keys of {facts['shards']:,} shards, {facts['bytes']:,} bytes"
-    )
+    say(f"{facts['index']}: {facts['rows']:,} keys of {facts['shards']:,} shards, {facts['bytes']:,} bytes")
     for run in facts["runs"]:
-        click.echo(
+        say(
             f"  {run['run']}  {run['rows']:>14,} keys  {run['shards']:>6,} shards  {run['parts']:>5,} partitions"
         )
     if facts["erased"]:
-        click.echo(f"  {facts['erased']:,} documents erased")
+        say(f"  {facts['erased']:,} documents erased")
     for name, values in facts["parameters"].items():
-        click.echo(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+        say(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
 
 
 @index.command()
@@ -80,10 +80,10 @@ def query(
         click.echo(json.dumps(dict(zip(names, duplicates, strict=True)), ensure_ascii=False))
         return
     for name, documents in zip(names, duplicates, strict=True):
-        click.echo(f"{name}: {len(documents):,} near duplicates")
+        say(f"{name}: {len(documents):,} near duplicates")
         for document in documents:
             url = f"  {document['url']}" if document["url"] else ""
-            click.echo(
+            say(
                 f"  {document['doc_id']}  {similarity_text(document['similarity'])}  {document['source']}{url}"
             )
 
@@ -116,7 +116,7 @@ def compact(run_path: str, store_url: str, workers: int | None, quiet: bool, as_
         click.echo(json.dumps(result, ensure_ascii=False))
         return
     before, after = result["before"], result["after"]
-    click.echo(
+    say(
         f"{after['index']}: {len(before['runs'])} runs, {before['bytes']:,} bytes -> {len(after['runs'])} run, "
         f"{after['bytes']:,} bytes; {result['shards_gone']:,} shards removed"
     )
@@ -142,7 +142,9 @@ def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], as_json: bool
     click.echo(
         json.dumps(erased)
         if as_json
-        else f"erased {erased['documents']:,} documents: {erased['keys']:,} keys, {erased['pairs']:,} remembered pairs"
+        else t(
+            f"erased {erased['documents']:,} documents: {erased['keys']:,} keys, {erased['pairs']:,} remembered pairs"
+        )
     )
 
 

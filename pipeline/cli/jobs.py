@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.group import say
 from pipeline.cli.options import json_option, quiet_option, split_names
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
+from pipeline.translation import message, t
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +27,15 @@ SCORES = ("language", "signals", "quality", "fluency", "domain", "toxicity", "pi
 
 SHOWN = 20
 """Documents that `score` prints on a terminal."""
+
+OUTPUTS = (
+    message("kept"),
+    message("dropped"),
+    message("duplicates"),
+    message("quarantine"),
+    message("scores"),
+)
+"""What a job writes, as its report names it."""
 
 EXIT_QUARANTINED = 3
 """Exit code when more records were quarantined than a build allows by default, as of `run`."""
@@ -92,20 +103,22 @@ def _print_report(report: JobReport, as_json: bool, to_stdout: bool) -> None:
         click.echo(json.dumps(report.plain(), ensure_ascii=False), err=to_stdout)
         return
     what = {
-        "filter": f"{report.kept:,} of {report.documents:,} documents kept",
-        "dedup": f"{report.kept:,} of {report.documents:,} documents kept",
-    }.get(report.job, f"{report.documents:,} documents")
-    click.echo(
-        f"{what}, {report.quarantined.total():,} records in quarantine, {report.seconds:.1f} s", err=True
-    )
-    for label, counts in (("dropped", report.rules), ("", report.kinds), ("quarantined", report.quarantined)):
+        "filter": message(f"{report.kept:,} of {report.documents:,} documents kept"),
+        "dedup": message(f"{report.kept:,} of {report.documents:,} documents kept"),
+    }.get(report.job, message(f"{report.documents:,} documents"))
+    say(f"{what}, {report.quarantined.total():,} records in quarantine, {report.seconds:.1f} s", err=True)
+    for label, counts in (
+        (t("dropped"), report.rules),
+        ("", report.kinds),
+        (t("quarantined"), report.quarantined),
+    ):
         if counts:
             parts = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(8))
             click.echo(f"  {label + ': ' if label else ''}{parts}", err=True)
     for example in report.examples if "quarantine" not in report.outputs else ():
         click.echo(f"  {example}", err=True)
     for content, path in report.outputs.items() if report.outputs.get("kept") != "-" else ():
-        click.echo(f"  {content}: {path}", err=True)
+        click.echo(f"  {t(content)}: {path}", err=True)
 
 
 @click.command()

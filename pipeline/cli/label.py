@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.group import Group, say
 from pipeline.cli.options import (
     check_target,
     json_option,
@@ -18,6 +19,7 @@ from pipeline.cli.options import (
 )
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
+from pipeline.translation import t
 
 rubric_option = click.option(
     "--rubric", "rubric_path", type=click.Path(exists=True, dir_okay=False),
@@ -26,7 +28,7 @@ rubric_option = click.option(
 answers_argument = click.argument("files", metavar="ANSWERS...", nargs=-1, required=True)
 
 
-@click.group()
+@click.group(cls=Group)
 def label() -> None:
     """Label documents by reading: draw a sheet, ask a model, import the answers, compare labellers.
 
@@ -111,10 +113,10 @@ def sheet(
         click.echo(json.dumps(result, ensure_ascii=False))
         return
     counts = ", ".join(f"{n:,} {name}" for name, n in sorted(by_language.items()))
-    click.echo(
+    say(
         f"{target}: {drawn.num_rows:,} documents ({counts}), drawn by {settings.score or 'length and domain'}"
     )
-    click.echo(
+    say(
         f"open it in a browser, or fill {path.with_suffix('.csv')}; then: bicorpus label import NAME ANSWERS.csv"
     )
 
@@ -194,15 +196,13 @@ def ask(
             json.dumps({"documents": len(labels.rows), "without": n, "open": labels.n_open, "usage": usage})
         )
         return
-    click.echo(
+    say(
         f"{target}: {len(labels.rows) - len(labels.without):,} of {len(labels.rows):,} documents labelled by {name}"
     )
     if labels.without:
-        click.echo(
-            f"{path.with_suffix('.without.jsonl')}: {len(labels.without):,} documents without a valid answer"
-        )
+        say(f"{path.with_suffix('.without.jsonl')}: {len(labels.without):,} documents without a valid answer")
     if labels.n_open:
-        click.echo(f"{labels.n_open:,} of these have no answer yet; the same command asks for them again")
+        say(f"{labels.n_open:,} of these have no answer yet; the same command asks for them again")
     click.echo(usage_line(model, usage))
 
 
@@ -245,7 +245,7 @@ def import_(
         click.echo(json.dumps({**result, "labellers": labellers, "open": read.n_open}, ensure_ascii=False))
         return
     counts = ", ".join(f"{labeller} {n:,}" for labeller, n in labellers.items())
-    click.echo(f"{table.num_rows:,} documents labelled ({counts}); {read.n_open:,} rows without an answer")
+    say(f"{table.num_rows:,} documents labelled ({counts}); {read.n_open:,} rows without an answer")
     click.echo("\n".join(import_lines(result)))
 
 
@@ -285,10 +285,10 @@ def compare(
 
     Example: bicorpus label compare labels.ann.csv labels.bo.csv --sheet labels.csv
     """
+    from pipeline.cells import clip, visible
     from pipeline.labelling.answers import compare as compare_answers
     from pipeline.labelling.answers import read_answers
     from pipeline.labelling.rubric import DEFAULT, read_rubric
-    from pipeline.report.cells import clip, visible
 
     read = read_answers(files, read_rubric(rubric_path or DEFAULT))
     if len(read.answers) < 2:
@@ -306,7 +306,7 @@ def compare(
         for row in pair["disagreements"][:limit]:
             parts = [f"{name} {row[name][0]} / {row[name][1]}" for name in ("score", "keep", "kind")]
             text = visible(texts.get(row["doc_id"], "")[:400])
-            click.echo(f"  {row['doc_id']}  {', '.join(parts)}" + (f"  {clip(text, 80)}" if text else ""))
+            say(f"  {row['doc_id']}  {', '.join(parts)}" + (f"  {clip(text, 80)}" if text else ""))
 
 
 def _lines(pair: dict[str, Any], limit: int) -> list[str]:  # Any: plain JSON
@@ -314,20 +314,22 @@ def _lines(pair: dict[str, Any], limit: int) -> list[str]:  # Any: plain JSON
 
     def figure(name: str) -> str:
         value = pair[name]
-        return "none" if value is None else f"{value:.3f}"
+        return t("none") if value is None else f"{value:.3f}"
 
     n = len(pair["disagreements"])
-    shown = f", {limit:,} of them listed" if n > limit else ""
+    shown = t(f", {limit:,} of them listed") if n > limit else ""
     return [
-        f"{' and '.join(pair['labellers'])}: {pair['documents']:,} documents",
-        f"  score: Spearman {figure('spearman')}, quadratic kappa {figure('quadratic_kappa')}, within one point "
-        f"{figure('within_one')}",
+        t(f"{t(' and ').join(pair['labellers'])}: {pair['documents']:,} documents"),
+        t(
+            f"  score: Spearman {figure('spearman')}, quadratic kappa {figure('quadratic_kappa')}, within one point "
+            f"{figure('within_one')}"
+        ),
         *(
-            f"  {name}: kappa {figure(f'{name}_kappa')}, equal {figure(f'{name}_agreement')}"
+            t(f"  {name}: kappa {figure(f'{name}_kappa')}, equal {figure(f'{name}_agreement')}")
             for name in ("keep", "kind", "domain")
         ),
-        f"  flags: equal {figure('flags_agreement')}",
-        f"  disagreements: {n:,}{shown}",
+        t(f"  flags: equal {figure('flags_agreement')}"),
+        t(f"  disagreements: {n:,}{shown}"),
     ]
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from pipeline.cli.group import Group, say
 from pipeline.cli.options import json_option
 
 
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """Models that stages load: fetch them before a run, which reads them from disk alone.
 
@@ -53,8 +54,8 @@ def fetch(names: tuple[str, ...], to: str | None, hub: str, as_json: bool) -> No
             click.echo(json.dumps(asdict(fetched)))
             continue
         for name, facts in fetched.files.items():
-            click.echo(f"{facts['sha256']}  {facts['bytes']:>13,}  {name}")
-        click.echo(f"{fetched.reference}  in {fetched.folder}  digest {fetched.digest}")
+            say(f"{facts['sha256']}  {facts['bytes']:>13,}  {name}")
+        say(f"{fetched.reference}  in {fetched.folder}  digest {fetched.digest}")
 
 
 def _is_run_file(name: str) -> bool:

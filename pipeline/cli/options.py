@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.group import say
 from pipeline.errors import UsageError
+from pipeline.names import check_keys
+from pipeline.translation import t
 
 if TYPE_CHECKING:
     from pipeline.config.run_file import RunFile
@@ -21,12 +25,54 @@ if TYPE_CHECKING:
     from pipeline.storage.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+SETTINGS_FILE = "bicorpus.toml"
+
+
+def store_of_settings() -> str | None:
+    """Return the store that bicorpus.toml names, in the working folder or the nearest folder above it that has one.
+
+    A relative path in it is relative to the file.
+
+    Raises: UsageError if the file is not valid, or has another key.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        path = folder / SETTINGS_FILE
+        if path.is_file():
+            break
+    else:
+        return None
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f'{path}: {error}; expected a line such as store = "./store"') from error
+    check_keys(settings, ("store",), str(path))
+    store = settings.get("store")
+    if store is not None and not (isinstance(store, str) and store):
+        raise UsageError(f"{path}: store is {store!r}; expected the path or URL of a store in quotes")
+    return store if store is None or "://" in store else os.path.normpath(folder / store)
+
+
+def chosen_store(ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return the store of the command line or the environment, else that of the settings.
+
+    Raises: UsageError if there is none at all.
+    """
+    store = value or (None if ctx.resilient_parsing else store_of_settings())
+    if store is None and not ctx.resilient_parsing:
+        raise UsageError(
+            f"no store is named; use --store FOLDER, the variable BICORPUS_STORE, or a file {SETTINGS_FILE} "
+            'here or above with a line such as store = "./store"'
+        )
+    return store
+
+
 store_option = click.option(
     "--store",
     "store_url",
-    required=True,
+    callback=chosen_store,
+    envvar="BICORPUS_STORE",
     metavar="URL",
-    help="Local folder or object store (s3://bucket/prefix).",
+    help="Local folder or object store (s3://bucket/prefix).  [required, or BICORPUS_STORE, or bicorpus.toml]",
 )
 servers_option = click.option(
     "--servers",
@@ -35,7 +81,10 @@ servers_option = click.option(
     type=click.Path(dir_okay=False),
     help="Servers of language models in YAML: model -> address, limits, budget.",
 )
-quiet_option = click.option("--quiet", is_flag=True, help="Do not show progress.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Do not show progress.")
+dry_run_option = click.option(
+    "--dry-run", "is_dry", is_flag=True, help="Print what would be written, and write nothing."
+)
 run_argument = click.argument("run_path", metavar="RUN.yaml", type=click.Path())
 
 
@@ -125,16 +174,44 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
     for model, usage in record.services.items():
         click.echo(usage_line(model, usage), err=True)
     for name, n_open in record.open.items():
-        click.echo(
+        say(
             f"warning: {name}: {n_open:,} documents have no answer yet, see {name}.reason; run again to go on",
             err=True,
         )
-    tasks = ", ".join(f"{count:,} {name}" for name, count in record.tasks.items())
+    tasks = ", ".join(f"{count:,} {t(name)}" for name, count in record.tasks.items())
     n_quarantined = sum(count for reasons in record.quarantined.values() for count in reasons.values())
-    click.echo(f"{store.url}/{record.release}")
-    click.echo(
+    say(f"{store.url}/{record.release}")
+    say(
         f"{record.kept:,} of {record.ingested:,} documents kept, {n_quarantined:,} records in quarantine, "
         f"{record.seconds['total']:.1f} s; tasks: {tasks}; "
         f"{record.text_tasks:,} of them read text before the release",
         err=True,
     )
+
+
+def print_plan(
+    run_path: str,
+    store_url: str,
+    servers_path: str | None,
+    as_json: bool,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Print what a run would compute. overrides: settings that replace those of the run file; Any: YAML."""
+    from pipeline.config.load import load_run
+    from pipeline.inspect.opened import plan_release
+    from pipeline.planning.plan import make_plan, plan_lines
+    from pipeline.planning.services import open_services
+    from pipeline.planning.state import State
+    from pipeline.storage.store import open_store
+
+    store = open_store(store_url)
+    run = load_run(run_path, overrides, store)
+    services = open_services(store, servers_path)
+    run_plan = make_plan(run, State(store), services)
+    services.close()
+    plan_release(run_plan, run, store)
+    if as_json:
+        fields = {**asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks}
+        click.echo(json.dumps(fields, ensure_ascii=False))
+    else:
+        click.echo("\n".join(plan_lines(run_plan)))

@@ -7,8 +7,10 @@ import json
 import click
 
 from pipeline.cli.options import (
+    dry_run_option,
     engine_options,
     json_option,
+    print_plan,
     print_record,
     quiet_option,
     run_argument,
@@ -34,9 +36,10 @@ KEY_COLUMNS = ("doc_id", "url", "text_hash")
 @click.option("--workers", type=int, help="Number of processes.  [default: all cores]")
 @quiet_option
 @json_option
+@dry_run_option
 def import_(
     name: str, files: tuple[str, ...], on: str, store_url: str, columns: str | None, workers: int | None,
-    quiet: bool, as_json: bool,
+    quiet: bool, as_json: bool, is_dry: bool,
 ) -> None:  # fmt: skip
     """Import external scores or verdicts from Parquet, JSON Lines or CSV as columns of every document.
 
@@ -44,11 +47,16 @@ def import_(
 
     Example: bicorpus import reviews verdicts/*.csv --on doc_id --store ./store
     """
-    from pipeline.ingest.import_tables import import_lines, import_table
+    from pipeline.dataset.imported_table import describe_import
+    from pipeline.ingest.import_tables import describe_files, import_lines, import_table
     from pipeline.runtime.engines import SerialEngine, open_engine
     from pipeline.storage.store import open_store
 
     names = split_names(columns) or None
+    if is_dry:
+        facts = describe_files(name, files, on, names)
+        click.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_import(name, facts))
+        return
     engine = SerialEngine() if workers == 1 else open_engine("local", workers)
     try:
         progress = Progress(quiet=quiet, as_json=as_json)
@@ -67,9 +75,10 @@ def import_(
 @engine_options
 @quiet_option
 @json_option
+@dry_run_option
 def release(
     run_path: str, store_url: str, name: str, mix: str | None, force: bool, engine: str, workers: int | None,
-    address: str | None, gpus: int | None, gpu_share: float, quiet: bool, as_json: bool,
+    address: str | None, gpus: int | None, gpu_share: float, quiet: bool, as_json: bool, is_dry: bool,
 ) -> None:  # fmt: skip
     """Write another release of a finished store; fail if that would need new measurements.
 
@@ -84,6 +93,9 @@ def release(
     store = open_store(store_url)
     progress = Progress(quiet=quiet, as_json=as_json)
     overrides = {"release": {"name": name}} | ({"mix": {"default": mix}} if mix else {})
+    if is_dry:
+        print_plan(run_path, store_url, None, as_json, overrides)
+        return
     run = load_run(run_path, overrides, store)
     opened_engine = start_engine(run, engine, workers, address, progress, gpus, gpu_share)
     try:

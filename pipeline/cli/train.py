@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.group import Group
 from pipeline.cli.options import json_option, split_names
 
 TRAINING = "classifiers.training"
@@ -75,7 +76,7 @@ def label_options(command: Any) -> Any:  # Any: a function before and after clic
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 def train() -> None:
     """Train a model from labelled Parquet or JSON Lines files, evaluated on sources left out.
 
@@ -327,8 +328,10 @@ def _print(trained: Any, as_json: bool) -> None:  # Any: Trained, of a package t
     if as_json:
         click.echo(json.dumps({"files": trained.files, "lines": trained.lines}, ensure_ascii=False))
         return
-    for line in (*trained.lines, *trained.files):
+    for line in trained.lines:
         click.echo(line)
+    for path in trained.files:
+        click.echo(path)
 
 
 COMMANDS = (train,)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.config.document import read_document
 from pipeline.config.keep_one import parse_keep_one
+from pipeline.config.lines import with_line
 from pipeline.config.phases import read_steps
 from pipeline.config.quantities import (
     MiB,
@@ -38,12 +39,13 @@ from pipeline.config.run_file import (
     Step,
     Tokens,
 )
+from pipeline.config.run_sets import USE, Origins, spelt_out, with_set
 from pipeline.config.validate import check_run_file
 from pipeline.dataset.imported_table import find_import
 from pipeline.dataset.release_schema import COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
-from pipeline.names import brief, check_keys, nearest, present_name
+from pipeline.names import brief, check_keys, is_plain_name, nearest, present_name
 from pipeline.recipe import add_module_folder, config_of, full_name, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
@@ -54,7 +56,19 @@ from pipeline.settings import check_settings
 from pipeline.stage import Derive, Global, Reader, RunContext
 from pipeline.storage.store import Store
 
-KEYS = ("corpus", "sources", "ingest", "annotate", "global", "select", "keep_one", "mix", "release", "tokens")
+KEYS = (
+    "corpus",
+    "use",
+    "sources",
+    "ingest",
+    "annotate",
+    "global",
+    "select",
+    "keep_one",
+    "mix",
+    "release",
+    "tokens",
+)
 SOURCE_KEYS = (
     "name", "reader", "config", "files", "columns", "license", "provenance", "snapshot", "rank", "profile", "reference",
     "follow_links",
@@ -75,11 +89,22 @@ def load_run(
     text, mapping = read_document(path)
     if not isinstance(mapping, dict):
         raise ConfigError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
-    check_keys(mapping, KEYS, path)
-    for section, values in (overrides or {}).items():
-        if isinstance(mapping.get(section) or {}, dict):  # else the parser raises
-            mapping[section] = {**(mapping.get(section) or {}), **values}
-    return _Parser(path, text, _with_present_names(mapping, path), store).run_file()
+    origins: Origins = {}
+    try:
+        check_keys(mapping, KEYS, path)
+        has_set = USE in mapping
+        mapping, origins = with_set(mapping, path)
+        for section, values in (overrides or {}).items():
+            if isinstance(mapping.get(section) or {}, dict):  # else the parser raises
+                mapping[section] = {**(mapping.get(section) or {}), **values}
+        run = _Parser(path, text, _with_present_names(mapping, path), store).run_file()
+    except ConfigError as error:
+        raise type(error)(with_line(str(error), path, text, origins)) from error
+    return (
+        replace(run, text=spelt_out({key: mapping[key] for key in KEYS if key in mapping}, text))
+        if has_set
+        else run
+    )
 
 
 def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageStep, str] | None:
@@ -91,7 +116,8 @@ def load_column_stage(path: str | os.PathLike[str], column: str) -> tuple[StageS
     """
     path = os.fspath(path)
     text, sections = read_document(path)
-    parser = _Parser(path, text, _with_present_names(parse_mapping(sections, path), path), None)
+    sections, _ = with_set(parse_mapping(sections, path), path)
+    parser = _Parser(path, text, _with_present_names(sections, path), None)
     named = parse_mapping(parser.mapping("release").get("columns"), f"{path}: release.columns")
     step_name, _, stage_column = str(named.get(column, COLUMNS[column])).partition(".")
     entries = [(i, {"use": e} if isinstance(e, str) else e) for i, e in enumerate(parser.entries("annotate"))]
@@ -223,9 +249,10 @@ class _Parser:
             if not entry.get(key):
                 raise ConfigError(f"{where}: {key} is missing; every source needs name, reader and files")
         name = parse_text(entry["name"], f"{where}.name")
-        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        if not is_plain_name(name):
             raise ConfigError(
-                f"{where}: name {name!r} may contain letters, digits and _ only (shard files are named after it)"
+                f"{where}: name {name!r} may contain letters, digits and _ only, up to 100 bytes in NFC (shard files "
+                "are named after it)"
             )
         reader: Reader = load_step(entry["reader"], "READER", where)
         files = parse_texts(entry["files"], f"{where}.files")
@@ -252,8 +279,10 @@ class _Parser:
         where = f"{self.path}: sources[{i}]"
         check_keys(entry, DERIVED_KEYS, where)
         name = parse_text(entry.get("name"), f"{where}.name")
-        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-            raise ConfigError(f"{where}: name {name!r} must consist of letters, digits and _")
+        if not is_plain_name(name):
+            raise ConfigError(
+                f"{where}: name {name!r} must consist of letters, digits and _, up to 100 bytes in NFC"
+            )
         step: Derive = load_step(entry["derive"], "DERIVE", where)
         source_names = [source.name for source in sources]
         parents = parse_texts(entry.get("of"), f"{where}.of") or source_names

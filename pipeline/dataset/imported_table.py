@@ -25,6 +25,7 @@ from pipeline.schema import SPANS
 from pipeline.stage import Stage
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
+from pipeline.translation import t
 
 CATALOG = "imports/catalog.json"
 VERSION = 1
@@ -184,7 +185,7 @@ def name_import(store: Store, name: str, config: Config, facts: Mapping[str, Any
 def describe_import(name: str, entry: Mapping[str, Any]) -> str:
     """Return one line about an imported table: its rows, key and columns. Any: plain JSON."""
     columns = ", ".join(f"{column} {dtype}" for column, dtype in sorted(entry["columns"].items()))
-    return f"{name}: {entry['rows']:,} rows by {entry['on']}: {columns}"
+    return t(f"{name}: {entry['rows']:,} rows by {entry['on']}: {columns}")
 
 
 def find_import(store: Store, name: str, where: str) -> tuple[Stage, Config]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +24,13 @@ from pipeline.dataset.shard import SHARDS, Shard, parse_entry
 from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import UsageError
 from pipeline.ingest.import_files import read_tables
+from pipeline.names import is_plain_name
 from pipeline.recipe import step_recipe
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
+from pipeline.translation import message, t
 
 MODULE = "pipeline.dataset.imported_table"
 EXAMPLES = 5
@@ -79,10 +80,7 @@ def import_table(
     Returns: plain JSON: rows, columns with their dtypes, matched and unmatched documents, keys without a document.
     Raises: InputError if a file cannot be read or two rows of one key differ; UsageError if the name is malformed.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise UsageError(
-            f"the name {name!r} is the prefix of the columns; expected letters, digits and _, a letter first"
-        )
+    check_prefix(name)
     store.check()
     read = read_tables(patterns, on, columns)
     keyed = with_key(read, on)
@@ -106,6 +104,27 @@ def import_table(
     }  # fmt: skip
 
 
+def check_prefix(name: str) -> None:
+    """Raise UsageError unless a name can be the prefix of columns."""
+    if not is_plain_name(name) or not name[0].isalpha():
+        raise UsageError(
+            f"the name {name!r} is the prefix of the columns; expected letters, digits and _, a letter first"
+        )
+
+
+def describe_files(
+    name: str, patterns: Sequence[str], on: str, columns: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return rows and columns of files, as they would be imported; the store is not read.
+
+    Raises: as import_table.
+    """
+    check_prefix(name)
+    table = prepare(with_key(read_tables(patterns, on, columns), on))
+    dtypes = {field.name: str(field.type) for field in table.schema if field.name != on}
+    return {"name": name, "on": on, "rows": table.num_rows, "columns": dtypes}
+
+
 def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progress) -> Iterator[AlignReport]:
     """Join every shard of the store to the table of a step; the catalog of its sidecars is updated at the end."""
     entries = Catalog.load(store, SHARDS).entries
@@ -121,7 +140,7 @@ def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progre
         )
         for shard in shards
     ]  # fmt: skip
-    with progress.phase(f"align {step.name}", len(tasks)) as phase:
+    with progress.phase(message(f"align {step.name}"), len(tasks)) as phase:
         for report in engine.map(align_shard, tasks):
             phase.step()
             yield report
@@ -132,15 +151,19 @@ def align_shards(store: Store, step: StageStep, engine: Engine, progress: Progre
 def import_lines(result: dict[str, Any]) -> list[str]:
     """Return the result of import_table as lines for a terminal."""
     lines = [
-        describe_import(result["name"], result) + ("" if result["changed"] else " (unchanged)"),
-        f"{result['matched']:,} of {result['documents']:,} documents in the store have a row, {result['unmatched']:,} "
-        "have none (null)",
+        describe_import(result["name"], result) + ("" if result["changed"] else t(" (unchanged)")),
+        t(
+            f"{result['matched']:,} of {result['documents']:,} documents in the store have a row, "
+            f"{result['unmatched']:,} have none (null)"
+        ),
     ]
     if result["without_key"]:
-        lines.append(f"{result['without_key']:,} rows without a {result['on']} were left out")
+        lines.append(t(f"{result['without_key']:,} rows without a {result['on']} were left out"))
     if result["unknown_keys"]:
         more = ", …" if result["unknown_keys"] > len(result["examples"]) else ""
         lines.append(
-            f"{result['unknown_keys']:,} of the keys match no document: {', '.join(result['examples'])}{more}"
+            t(
+                f"{result['unknown_keys']:,} of the keys match no document: {', '.join(result['examples'])}{more}"
+            )
         )
-    return [*lines, f"use it in a run file with  annotate: [{{import: {result['name']}}}]"]
+    return [*lines, t(f"use it in a run file with  annotate: [{{import: {result['name']}}}]")]

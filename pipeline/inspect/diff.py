@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.cells import pad, pad_left
 from pipeline.errors import UsageError
 from pipeline.inspect.release_files import read_checksums, read_parts
 from pipeline.storage.store import Store
+from pipeline.translation import message, t
 
 EXAMPLES = 5
 KEPT = "kept"
@@ -95,26 +97,30 @@ def changed_steps(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return sorted(name for name in names if old["steps"].get(name) != new["steps"].get(name))
 
 
+COUNTS = (message("read"), message("ingested"), message("kept"), message("kept_tokens"))
+"""Counts of a release that are compared."""
+
+
 def diff_lines(comparison: dict[str, Any]) -> list[str]:
     """The comparison for a terminal."""
     old, new = comparison["old"], comparison["new"]
-    result = [f"{'':<24} {'old':>12} {'new':>12}"]
+    result = [pad("", 24) + pad_left(t("old"), 13) + pad_left(t("new"), 13)]
+    result += [f"{pad(t(name), 24)} {old[name]:>12,} {new[name]:>12,}" for name in COUNTS]
     result += [
-        f"{name:<24} {old[name]:>12,} {new[name]:>12,}"
-        for name in ("read", "ingested", "kept", "kept_tokens")
-    ]
-    result += [f"kept {name:<19} {a:>12,} {b:>12,}" for name, (a, b) in comparison["languages"].items()]
-    result += [
-        f"mix {name:<20} {a or 0:>12,} {b or 0:>12,} tokens" for name, (a, b) in comparison["mixes"].items()
+        f"{pad(t(f'kept {name}'), 24)} {a:>12,} {b:>12,}" for name, (a, b) in comparison["languages"].items()
     ]
     result += [
-        f"{change['documents']:>8,}  {change['from']} -> {change['to']}  e.g. {change['examples'][0]}"
+        t(f"{pad(f'mix {name}', 24)} {a or 0:>12,} {b or 0:>12,} tokens")
+        for name, (a, b) in comparison["mixes"].items()
+    ]
+    result += [
+        t(f"{change['documents']:>8,}  {change['from']} -> {change['to']}  e.g. {change['examples'][0]}")
         for change in comparison["changes"]
     ]
-    result += [f"{comparison['texts']:>8,}  documents with another text"] if comparison["texts"] else []
-    result += [f"steps that changed: {', '.join(comparison['steps'])}"] if comparison["steps"] else []
+    result += [t(f"{comparison['texts']:>8,}  documents with another text")] if comparison["texts"] else []
+    result += [t(f"steps that changed: {', '.join(comparison['steps'])}")] if comparison["steps"] else []
     return (
         result
         if comparison["changes"] or comparison["steps"] or comparison["texts"]
-        else [*result, "no document changed"]
+        else [*result, t("no document changed")]
     )

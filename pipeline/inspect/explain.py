@@ -23,6 +23,7 @@ from pipeline.rules.language_parts import language_part_rows
 from pipeline.rules.rules import Condition, Rule, explain_limits
 from pipeline.schema import CANONICAL
 from pipeline.select.verdicts import Decision
+from pipeline.translation import message
 
 EXCERPT = 200
 N_COPIES = 5
@@ -73,8 +74,10 @@ def quarantine_note(finished: Finished, source: str, group: str, path: str, row:
         with finished.store.open(key) as stream:
             for entry in pq.read_table(stream).to_pylist():
                 if entry["input"] == path and entry["input_row"] == row:
-                    return f"{path}:{row} is in quarantine: {entry['reason']} ({entry['detail']}); see {key}"
-    return f"{path} has no record {row}; records count from 0"
+                    return message(
+                        f"{path}:{row} is in quarantine: {entry['reason']} ({entry['detail']}); see {key}"
+                    )
+    return message(f"{path} has no record {row}; records count from 0")
 
 
 def explain_document(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from typing import Any  # values of an explanation, as of any column
 
+from pipeline.cells import clip, pad, visible, wide
 from pipeline.inspect.explain import N_COPIES
 from pipeline.inspect.query import similarity_text
-from pipeline.report.cells import clip, pad, visible, wide
 from pipeline.report.text_diff import columns
+from pipeline.rules.meanings import meaning_of
+from pipeline.translation import message, t
 
 N_FAILED = 6
 """Further rules that a document fails and that the short form lists."""
@@ -26,10 +28,18 @@ WIDTH = 120
 """Columns of text that goes to no terminal."""
 
 KINDS = {
-    "raw": "the same text",
-    "exact": "the same text except for width, case, marks or script",
-    "near": "a near duplicate",
+    "raw": message("the same text"),
+    "exact": message("the same text except for width, case, marks or script"),
+    "near": message("a near duplicate"),
 }
+
+LIMITS = (
+    message("min"), message("max"), message("in"), message("not_in"), message("quantile"), message("margin"),
+)  # fmt: skip
+"""Facts of a condition, in the order in which they are printed."""
+
+ACTIONS = (message("flag"), message("trim"))
+"""What a rule does that does not drop."""
 
 Explanation = dict[str, Any]
 
@@ -55,13 +65,13 @@ def explanation_text(explanation: Explanation, everything: bool = False) -> str:
 
 def _head(explanation: Explanation, width: int) -> list[str]:
     document = explanation["document"]
-    verdict = "kept" if explanation["keep"] else f"dropped by {explanation['rule']}"
+    verdict = t("kept") if explanation["keep"] else t(f"dropped by {explanation['rule']}")
     return [
         f"{explanation['doc_id']}  {verdict}",
         f"  {document['source']}/{document['input']}:{document['input_row']}  "
-        f"shard {explanation['shard']} row {explanation['row']}",
-        *([f"  url {document['url']}"] if document["url"] else []),
-        f"  text {clip(visible(explanation['excerpt']), max(width - 7, 40))}",
+        + t(f"shard {explanation['shard']} row {explanation['row']}"),
+        *([f"  {t('url')} {document['url']}"] if document["url"] else []),
+        f"  {t('text')} {clip(visible(explanation['excerpt']), max(width - 7, 40))}",
     ]
 
 
@@ -73,12 +83,14 @@ def _failed(explanation: Explanation, everything: bool) -> list[str]:
     width = max((wide(rule["name"]) for rule in shown), default=0)
     lines = []
     for rule in shown:
-        effect = "FAILS" if rule["action"] == "drop" else rule["action"]
-        lines.append(f"  {effect:<5} {pad(rule['name'], width)}  {rule_text(rule, everything)}")
+        effect = t("FAILS") if rule["action"] == "drop" else t(rule["action"])
+        lines.append(f"  {pad(effect, 5)} {pad(rule['name'], width)}  {rule_text(rule, everything)}")
+        if rule["name"] == explanation["rule"] and (meaning := meaning_of(rule["name"])):
+            lines.append(f"        {t(meaning)}")
         if rule["name"] == explanation["rule"] and not everything:
             lines += _beside(rule, explanation["annotations"])
     if len(failed) > len(shown):
-        lines.append(f"  and {len(failed) - len(shown):,} more that it fails")
+        lines.append(t(f"  and {len(failed) - len(shown):,} more that it fails"))
     return lines
 
 
@@ -115,44 +127,44 @@ def _counts(rules: list[Explanation]) -> str:
     n_failed = sum(rule["fails"] for rule in rules)
     n_passed = sum(rule["applies"] and not rule["fails"] for rule in rules)
     n_other = len(rules) - n_failed - n_passed
-    counts = f"rules: fails {n_failed:,}, passes {n_passed:,}; {n_other:,} do not apply"
-    return f"{counts} (--all: each, and every annotation)"
+    return t(
+        f"rules: fails {n_failed:,}, passes {n_passed:,}; {n_other:,} do not apply (--all: each, and every annotation)"
+    )
 
 
 def _rules(rules: list[Explanation]) -> list[str]:
     width = max((wide(rule["name"]) for rule in rules), default=0)
-    lines = ["rules"]
+    lines = [t("rules")]
     for rule in rules:
-        mark = "FAILS" if rule["fails"] else "ok" if rule["applies"] else "-"
-        lines.append(f"  {mark:<5} {pad(rule['name'], width)}  {rule_text(rule, True)}")
+        mark = t("FAILS") if rule["fails"] else t("ok") if rule["applies"] else "-"
+        lines.append(f"  {pad(mark, 5)} {pad(rule['name'], width)}  {rule_text(rule, True)}")
     return lines
 
 
 def _annotations(annotations: dict[str, Any]) -> list[str]:
     width = max(map(len, annotations), default=0)
-    return ["annotations", *(f"  {name:<{width}}  {value!r}" for name, value in annotations.items())]
+    return [t("annotations"), *(f"  {name:<{width}}  {value!r}" for name, value in annotations.items())]
 
 
 def rule_text(rule: Explanation, everything: bool) -> str:
     """The conditions of a rule with their values, and for a rule that does not apply, those that say so."""
-    part = f"(the {rule['part']} part)  " if "part" in rule else ""
-    where = " and ".join(condition_text(condition, everything) for condition in rule["where"])
+    part = t(f"(the {rule['part']} part)") + "  " if "part" in rule else ""
+    where = t(" and ").join(condition_text(condition, everything) for condition in rule["where"])
     if not rule["applies"]:
-        return f"{part}does not apply: where {where}"
+        return part + t(f"does not apply: where {where}")
     tests = "; ".join(condition_text(condition, everything) for condition in rule["conditions"])
-    return f"{part}{tests}{f'  where {where}' if where and everything else ''}"
+    return f"{part}{tests}" + (f"  {t(f'where {where}')}" if where and everything else "")
 
 
 def condition_text(condition: Explanation, everything: bool) -> str:
     """`signals.n_chars 37 (min 100, margin -63)`."""
-    names = ("min", "max", "in", "not_in", "quantile", "margin")
-    facts = [f"{name} {_value(condition[name], everything)}" for name in names if name in condition]
+    facts = [f"{t(name)} {_value(condition[name], everything)}" for name in LIMITS if name in condition]
     return f"{condition['column']} {_value(condition['value'], everything)} ({', '.join(facts)})"
 
 
 def _value(value: Any, everything: bool) -> str:
     if isinstance(value, (list, tuple)) and len(value) > N_VALUES and not everything:
-        return f"{', '.join(map(str, value[:N_VALUES]))} and {len(value) - N_VALUES:,} more"
+        return t(f"{', '.join(map(str, value[:N_VALUES]))} and {len(value) - N_VALUES:,} more")
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) and not everything else repr(value)
 
 
@@ -160,26 +172,32 @@ def _keeper(explanation: Explanation, everything: bool, width: int) -> list[str]
     """The keeper of a duplicate, with excerpts where the two differ, or the duplicates of a keeper."""
     keeper, copies = explanation["keeper"], explanation["kept_for"]
     if copies and copies["copies"]:
-        some = (f"{c['doc_id']} ({c['kind']}, {similarity_text(c['similarity'])})" for c in copies["some"])
-        more = [f"  and {copies['copies'] - N_COPIES:,} more"] if copies["copies"] > N_COPIES else []
-        return [f"keeper of {copies['copies']:,} duplicates", *(f"  {line}" for line in some), *more]
+        some = (
+            f"{c['doc_id']} ({t(KINDS[c['kind']])}, {similarity_text(c['similarity'])})"
+            for c in copies["some"]
+        )
+        more = [t(f"  and {copies['copies'] - N_COPIES:,} more")] if copies["copies"] > N_COPIES else []
+        return [t(f"keeper of {copies['copies']:,} duplicates"), *(f"  {line}" for line in some), *more]
     if keeper is None:
         return []
     lines = [
-        f"keeper {keeper['doc_id']}  {keeper['source']}  {keeper['url'] or ''}".rstrip(),
-        f"  {_similarity(keeper)}; cluster of {explanation['cluster_size']}",
+        t(f"keeper {keeper['doc_id']}") + f"  {keeper['source']}  {keeper['url'] or ''}".rstrip(),
+        f"  {_similarity(keeper)}" + t(f"; cluster of {explanation['cluster_size']}"),
     ]
     excerpts = keeper["differences"]
     shown = excerpts if everything else excerpts[:N_PLACES]
-    lines += [f"  {line}" for line in columns(shown, width - 2)] if excerpts else []
+    lines += (
+        [f"  {line}" for line in columns(shown, width - 2, (t("removed"), t("kept")))] if excerpts else []
+    )
     if len(excerpts) > len(shown):
-        lines.append(f"  and {len(excerpts) - len(shown):,} more differences")
+        lines.append(t(f"  and {len(excerpts) - len(shown):,} more differences"))
     return lines
 
 
 def _similarity(keeper: Explanation) -> str:
-    bound = "" if keeper["compared"] else " or more, from their similarities to a third document"
+    bound = "" if keeper["compared"] else t(" or more, from their similarities to a third document")
     threshold, margin = keeper["threshold"], keeper["margin"]
-    limit = f" (threshold {threshold}, margin {margin:+.3f})" if threshold else ""
-    same = ", the same shingles" if keeper["kind"] == "near" and keeper["similarity"] == 1 else ""
-    return f"{KINDS[keeper['kind']]}: similarity {similarity_text(keeper['similarity'])}{same}{bound}{limit}"
+    limit = t(f" (threshold {threshold}, margin {margin:+.3f})") if threshold else ""
+    same = t(", the same shingles") if keeper["kind"] == "near" and keeper["similarity"] == 1 else ""
+    kind, value = t(KINDS[keeper["kind"]]), similarity_text(keeper["similarity"])
+    return t(f"{kind}: similarity {value}") + f"{same}{bound}{limit}"

@@ -12,6 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.inspect.release_files import read_checksums, read_order, read_parts
 from pipeline.names import nearest
 from pipeline.storage.store import Store
+from pipeline.translation import t
 
 SHOWN_COLUMNS = ["doc_id", "language", "source", "url", "n_tokens", "lineage"]
 
@@ -74,7 +75,9 @@ def parse_range(text: str, length: int) -> tuple[int, int]:
 def document_lines(documents: list[dict[str, Any]]) -> list[str]:
     """The documents for a terminal."""
     return [
-        f"{row['first_token']:>14,}  {row['n_tokens'] or 0:>8,} tokens  {row['doc_id']}  epoch {row['epoch']}  "
-        f"{row['language']}  {row['source']}/{row['lineage']['input']}:{row['lineage']['row']}  {row['url'] or ''}"
+        t(
+            f"{row['first_token']:>14,}  {row['n_tokens'] or 0:>8,} tokens  {row['doc_id']}  epoch {row['epoch']}  "
+        )
+        + f"{row['language']}  {row['source']}/{row['lineage']['input']}:{row['lineage']['row']}  {row['url'] or ''}"
         for row in documents
     ]

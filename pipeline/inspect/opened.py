@@ -26,6 +26,7 @@ from pipeline.runtime.progress import Progress
 from pipeline.select.selector import Selection
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 from pipeline.storage.store import Store
+from pipeline.translation import message
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
     if not plan.ingest and not plan.derive and not pending & needed:
         releasing = open_build(run, store, unused=frozenset(pending)).releasing
         if releasing.is_current():
-            plan.release = "up to date"
+            plan.release = message("up to date")
         selection = releasing.selector.find()
         decisions = selection.decisions if selection else releasing.selector.rules_only()
         if selection and run.late:

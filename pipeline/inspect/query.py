@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.cells import clip, pad, visible, wide
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import Finished, Judged
 from pipeline.names import nearest
-from pipeline.report.cells import clip, pad, visible, wide
 from pipeline.schema import CANONICAL
+from pipeline.translation import t
 
 DECIDED = ("keep", "rule", "keeper_id", "similarity", "duplicate")
 """Columns with the decisions."""
@@ -253,7 +254,12 @@ def show_lines(
             else:
                 values = (f"{name}={visible(repr(row[name]))}" for name in extra)
                 rows.append(
-                    [row["doc_id"], row["rule"] or "kept", *values, visible(row["text"][: 4 * SHOWN_CHARS])]
+                    [
+                        row["doc_id"],
+                        row["rule"] or t("kept"),
+                        *values,
+                        visible(row["text"][: 4 * SHOWN_CHARS]),
+                    ]
                 )
     if not n_rows:
         check_values(finished, parsed)
@@ -282,6 +288,17 @@ def export_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str],
         select_rows(finished, [parse_where(where, available) for where in wheres], set(columns), None, None),
         target,
     )
+
+
+def count_rows(finished: Finished, wheres: tuple[str, ...], columns: list[str]) -> int:
+    """Number of rows that `export_rows` would write.
+
+    Raises: UsageError for an unknown column or a wrong comparison.
+    """
+    available = columns_of(finished)
+    check_columns(columns, available)
+    parsed = [parse_where(where, available) for where in wheres]
+    return sum(table.num_rows for table in select_rows(finished, parsed, {"doc_id"}, None, None))
 
 
 def check_columns(names: list[str], available: set[str]) -> None:

@@ -36,6 +36,7 @@ from pipeline.select.feeds import KeeperFeed, order_column
 from pipeline.select.verdicts import Decision
 from pipeline.stage import Record
 from pipeline.storage.store import Store, open_input
+from pipeline.translation import message
 
 SHARDS_PER_SAMPLE = 16
 """Number of shards that a sample is taken from, at first; few, because raw inputs are read whole."""
@@ -62,11 +63,13 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
     position = {doc_id: i for i, doc_id in enumerate(columns["doc_id"].to_pylist())}
     missing = [row for row in sample if row["doc_id"] not in position]
     report.check(
-        "sampled records are in their raw files", len(sample), [f"{r['doc_id']} is not" for r in missing]
+        message("sampled records are in their raw files"),
+        len(sample),
+        [f"{r['doc_id']} is not" for r in missing],
     )
     sample = [row for row in sample if row["doc_id"] in position]
     compare(
-        report, "decisions derived again from raw bytes",
+        report, message("decisions derived again from raw bytes"),
         [(row["doc_id"], row["rule"] or "kept", verdicts[position[row["doc_id"]]] or "kept") for row in sample],
     )  # fmt: skip
     released = released_texts(release, listed, {row["doc_id"] for row in sample})
@@ -78,7 +81,7 @@ def verify_store(release: Store, finished: Finished, n_sample: int, seed: int = 
             else "absent"
         )
         pairs.append((row["doc_id"], released.get(row["doc_id"], "absent"), digest))
-    compare(report, "released texts derived again", pairs)
+    compare(report, message("released texts derived again"), pairs)
     compare_annotations(finished, columns, sample, position, report)
     return report
 
@@ -405,4 +408,4 @@ def compare_annotations(
             found = judged.columns[name].take(pa.array(stored)).to_pylist()
             expected = columns[name].take(pa.array(positions)).to_pylist()
             pairs += [(f"{r['doc_id']} {name}", f, e) for r, f, e in zip(rows, found, expected, strict=True)]
-    compare(report, "stored annotations measured again", pairs, lambda value: repr(value)[:80])
+    compare(report, message("stored annotations measured again"), pairs, lambda value: repr(value)[:80])

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pipeline.cells import pad, pad_left
 from pipeline.dataset.imported_table import CATALOG as IMPORTS
 from pipeline.dataset.imported_table import describe_import
 from pipeline.dataset.shard import SHARDS
 from pipeline.errors import UsageError
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
+from pipeline.translation import labels, message, t
 
 LAST_RUNS = 5
+
+HEADS = (message("files"), message("shards"), message("documents"), message("MB"), message("quarantined"))
+WIDTHS = (24, 8, 8, 13, 11, 13)
+"""Cells of the columns of sources, the first left-aligned."""
 
 
 def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
@@ -40,7 +46,11 @@ def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
     releases = {}
     for key in heads:
         name = json.loads(store.get(key))["release"]
-        releases[name] = "complete" if store.exists(f"releases/{name}/checksums.sha256") else "being written"
+        releases[name] = (
+            message("complete")
+            if store.exists(f"releases/{name}/checksums.sha256")
+            else message("being written")
+        )
     runs = [json.loads(store.get(key)) for key, _ in list(store.list("runs"))[-LAST_RUNS:]]
     steps = Catalog.load(store, "annotations/recipes.json").entries
     return {
@@ -49,24 +59,34 @@ def status_of(store: Store) -> dict[str, Any]:  # Any: plain JSON
     }  # fmt: skip
 
 
+def _values(source: dict[str, int]) -> list[str]:
+    counts = (f"{source[name]:,}" for name in ("files", "shards", "documents"))
+    return [*counts, f"{source['bytes'] / 1e6:,.1f}", f"{source['quarantined']:,}"]
+
+
 def status_lines(status: dict[str, Any]) -> list[str]:
     """The status as lines for a terminal."""
     lines = [
         status["store"],
-        f"{'source':<24} {'files':>7} {'shards':>7} {'documents':>12} {'MB':>10} {'quarantined':>12}",
+        pad(t("source"), WIDTHS[0])
+        + "".join(pad_left(head, n) for head, n in zip(labels(*HEADS), WIDTHS[1:], strict=True)),
     ]
     for name, s in sorted(status["sources"].items()):
         lines.append(
-            f"{name:<24} {s['files']:>7,} {s['shards']:>7,} {s['documents']:>12,} {s['bytes'] / 1e6:>10,.1f} "
-            f"{s['quarantined']:>12,}"
+            pad(name, WIDTHS[0])
+            + "".join(pad_left(value, n) for value, n in zip(_values(s), WIDTHS[1:], strict=True))
         )
     lines += [
-        f"step {name} v{step['version']} {step['recipe'][:8]}"
+        t(f"step {name} v{step['version']} {step['recipe'][:8]}")
         for name, step in sorted(status["steps"].items())
     ]
-    lines += [f"import {describe_import(name, entry)}" for name, entry in sorted(status["imports"].items())]
-    lines += [f"release {name}: {state}" for name, state in sorted(status["releases"].items())]
+    lines += [
+        t(f"import {describe_import(name, entry)}") for name, entry in sorted(status["imports"].items())
+    ]
+    lines += [t(f"release {name}: {t(state)}") for name, state in sorted(status["releases"].items())]
     for run in status["runs"]:
-        tasks = ", ".join(f"{kind} {n:,}" for kind, n in run["tasks"].items())
-        lines.append(f"run {run['id']}: {run['status']}, {run['seconds'].get('total', 0):.0f} s; {tasks}")
+        tasks = ", ".join(f"{t(kind)} {n:,}" for kind, n in run["tasks"].items() if n)
+        lines.append(
+            t(f"run {run['id']}: {t(run['status'])}, {run['seconds'].get('total', 0):.0f} s; {tasks}")
+        )
     return lines

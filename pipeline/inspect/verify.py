@@ -19,11 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.cells import pad
 from pipeline.errors import UsageError
 from pipeline.inspect.release_files import read_checksums, read_order, read_parts, text_digest
 from pipeline.release.clusters import cluster_table, members
 from pipeline.schema import REFERENCE
 from pipeline.storage.store import Store
+from pipeline.translation import message, t
 
 EXAMPLES = 5
 
@@ -51,9 +53,9 @@ class VerifyReport:
         lines = []
         for name, n_checked in self.checks.items():
             faults = self.faults.get(name, [])
-            state = f"{len(faults):,} FAULTS" if faults else "ok"
-            lines.append(f"{name:<44} {n_checked:>12,}  {state}")
-            lines += [f"    {fault}" for fault in faults[:EXAMPLES]]
+            state = t(f"{len(faults):,} FAULTS") if faults else t("ok")
+            lines.append(f"{pad(t(name), 50)} {n_checked:>12,}  {state}")
+            lines += [f"    {t(fault)}" for fault in faults[:EXAMPLES]]
         return lines
 
 
@@ -85,15 +87,15 @@ def check_checksums(release: Store, listed: dict[str, str], report: VerifyReport
     faults = []
     for name, expected in sorted(listed.items()):
         if not release.exists(name):
-            faults.append(f"{name} is missing")
+            faults.append(message(f"{name} is missing"))
             continue
         with release.open(name) as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
         if found != expected:
-            faults.append(f"{name} has SHA-256 {found[:16]}…, listed is {expected[:16]}…")
+            faults.append(message(f"{name} has SHA-256 {found[:16]}…, listed is {expected[:16]}…"))
     strays = {key for key, _ in release.list("")} - set(listed) - {"checksums.sha256"}
-    faults += [f"{name} is not listed in checksums.sha256" for name in sorted(strays)]
-    report.check("files have their checksums", len(listed), faults)
+    faults += [message(f"{name} is not listed in checksums.sha256") for name in sorted(strays)]
+    report.check(message("files have their checksums"), len(listed), faults)
 
 
 def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport) -> None:
@@ -111,12 +113,14 @@ def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport
         ("kept in the ledger", kept, counts["kept"]),
     ):
         if found != expected:
-            faults.append(f"{what}: {found:,}, expected {expected:,}")
-    report.check("counts are conserved", counts["read"], faults)
+            faults.append(message(f"{what}: {found:,}, expected {expected:,}"))
+    report.check(message("counts are conserved"), counts["read"], faults)
     faults = [
-        f"{doc_id} occurs {n} times" for doc_id, n in Counter(ledger["doc_id"].to_pylist()).items() if n > 1
+        message(f"{doc_id} occurs {n} times")
+        for doc_id, n in Counter(ledger["doc_id"].to_pylist()).items()
+        if n > 1
     ]
-    report.check("ledger names every document once", ledger.num_rows, faults)
+    report.check(message("ledger names every document once"), ledger.num_rows, faults)
     faults = []
     keepers = {
         d for d, keep in zip(ledger["doc_id"].to_pylist(), ledger["keep"].to_pylist(), strict=True) if keep
@@ -128,10 +132,10 @@ def check_counts(lineage: dict[str, Any], ledger: pa.Table, report: VerifyReport
     }
     for row in ledger.select(["doc_id", "keep", "rule", "keeper_id"]).to_pylist():
         if row["keep"] != (row["rule"] is None):
-            faults.append(f"{row['doc_id']}: keep is {row['keep']}, rule is {row['rule']}")
+            faults.append(message(f"{row['doc_id']}: keep is {row['keep']}, rule is {row['rule']}"))
         if row["rule"] == "duplicate" and row["keeper_id"] not in keepers | dropped_late:
-            faults.append(f"{row['doc_id']}: dropped for {row['keeper_id']}, which is not kept")
-    report.check("a rule where dropped, a kept keeper for copies", ledger.num_rows, faults)
+            faults.append(message(f"{row['doc_id']}: dropped for {row['keeper_id']}, which is not kept"))
+    report.check(message("a rule where dropped, a kept keeper for copies"), ledger.num_rows, faults)
 
 
 def check_data(
@@ -152,14 +156,14 @@ def check_data(
         for row in table.to_pylist():
             doc_id = row["doc_id"]
             if doc_id in texts:
-                faults.append(f"{doc_id} occurs twice in data/")
+                faults.append(message(f"{doc_id} occurs twice in data/"))
             if kept.get(doc_id) != row["language"] or row["language"] != folder:
                 faults.append(
-                    f"{doc_id} in {name}: language {row['language']}, ledger has {kept.get(doc_id)}"
+                    message(f"{doc_id} in {name}: language {row['language']}, ledger has {kept.get(doc_id)}")
                 )
             texts[doc_id] = text_digest(row["text"])
-    faults += [f"{doc_id} is kept but not in data/" for doc_id in sorted(set(kept) - set(texts))]
-    report.check("data holds the kept documents, each once", len(texts), faults)
+    faults += [message(f"{doc_id} is kept but not in data/") for doc_id in sorted(set(kept) - set(texts))]
+    report.check(message("data holds the kept documents, each once"), len(texts), faults)
     return texts
 
 
@@ -180,13 +184,13 @@ def check_derived(
         table = read_parts(release, listed, f"{part}/", ["doc_id", "parent_id"])
         rows = [row for row in table.to_pylist() if part != "data" or row["doc_id"] in expected.get(part, ())]
         if sorted(row["doc_id"] for row in rows) != sorted(expected.get(part, ())):
-            faults.append(f"{part}/ does not contain the kept documents of its sources, each once")
+            faults.append(message(f"{part}/ does not contain the kept documents of its sources, each once"))
         faults += [
-            f"{row['doc_id']} is kept, its parent {row['parent_id']} is not"
+            message(f"{row['doc_id']} is kept, its parent {row['parent_id']} is not")
             for row in rows
             if row["parent_id"] not in kept
         ]
-    report.check("derived documents with their parents", sum(map(len, expected.values())), faults)
+    report.check(message("derived documents with their parents"), sum(map(len, expected.values())), faults)
 
 
 def check_clusters(
@@ -204,8 +208,8 @@ def check_clusters(
     faults = []
     if not clusters.equals(expected):
         pairs = zip_longest(clusters.to_pylist(), expected.to_pylist())
-        faults = [f"row {i}: {a}, the ledger has {b}" for i, (a, b) in enumerate(pairs) if a != b]
-    report.check("clusters are what the ledger says", clusters.num_rows, faults)
+        faults = [message(f"row {i}: {a}, the ledger has {b}") for i, (a, b) in enumerate(pairs) if a != b]
+    report.check(message("clusters are what the ledger says"), clusters.num_rows, faults)
 
 
 def check_mix(
@@ -225,31 +229,35 @@ def check_mix(
     if parts:
         texts = read_parts(release, listed, f"mixes/{mix}/", ["doc_id", "text"]).to_pylist()
         if [row["doc_id"] for row in texts] != [row["doc_id"] for row in rows]:
-            faults.append("the files of the mix are not in its training order")
+            faults.append(message("the files of the mix are not in its training order"))
         faults += [
-            f"{r['doc_id']}: other text than in data/"
+            message(f"{r['doc_id']}: other text than in data/")
             for r in texts
             if text_digest(r["text"]) != data.get(r["doc_id"])
         ]
     n_copies: Counter[str] = Counter()
     for row in rows:
         if row["epoch"] != n_copies[row["doc_id"]]:
-            faults.append(f"{row['doc_id']}: epoch {row['epoch']} at copy {n_copies[row['doc_id']]}")
+            faults.append(message(f"{row['doc_id']}: epoch {row['epoch']} at copy {n_copies[row['doc_id']]}"))
         n_copies[row["doc_id"]] += 1
-    faults += [f"{doc_id} is in the mix but not in data/" for doc_id in sorted(set(n_copies) - set(data))]
+    faults += [
+        message(f"{doc_id} is in the mix but not in data/") for doc_id in sorted(set(n_copies) - set(data))
+    ]
     if mix == lineage["default_mix"]:
         copies = dict(zip(ledger["doc_id"].to_pylist(), ledger["copies"].to_pylist(), strict=True))
         faults += [
-            f"{d}: {n} copies in the ledger, {n_copies[d]} in the mix"
+            message(f"{d}: {n} copies in the ledger, {n_copies[d]} in the mix")
             for d, n in copies.items()
             if n != n_copies[d]
         ]
     repeat = lineage["mixes"][mix].get("repeat")
     if repeat and (n := sum(row["copies"] for row in repeat["classes"])) != len(rows):
-        faults.append(f"{len(rows):,} documents, the classes of its repeats have {n:,}")
+        faults.append(message(f"{len(rows):,} documents, the classes of its repeats have {n:,}"))
     if len(rows) != lineage["mixes"][mix]["documents"]:
-        faults.append(f"{len(rows):,} documents, the lineage has {lineage['mixes'][mix]['documents']:,}")
-    report.check(f"mix {mix}: order, parts, copies", len(rows), faults)
+        faults.append(
+            message(f"{len(rows):,} documents, the lineage has {lineage['mixes'][mix]['documents']:,}")
+        )
+    report.check(message(f"mix {mix}: order, parts, copies"), len(rows), faults)
 
 
 def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: VerifyReport) -> None:
@@ -259,16 +267,18 @@ def check_tokens(release: Store, mix: str, lineage: dict[str, Any], report: Veri
     n_tokens = sum(part["tokens"] for part in index["parts"])
     expected, faults = lineage["mixes"][mix], []
     if n_docs != expected["documents"]:
-        faults.append(f"{n_docs:,} documents, the mix has {expected['documents']:,}")
+        faults.append(message(f"{n_docs:,} documents, the mix has {expected['documents']:,}"))
     if n_tokens != expected["tokens"] + n_docs:
-        faults.append(f"{n_tokens:,} tokens; the mix has {expected['tokens']:,}, plus {n_docs:,} end tokens")
+        faults.append(
+            message(f"{n_tokens:,} tokens; the mix has {expected['tokens']:,}, plus {n_docs:,} end tokens")
+        )
     for part in index["parts"]:
         size = part["tokens"] * index["token_bytes"]
         for ending, format_name in (("bin", "megatron"), ("ds", "ds")):
             key = f"tokens/{mix}/{part['part']}.{ending}"
             if format_name in index["formats"] and release.size(key) != size:
-                faults.append(f"{key} has {release.size(key):,} bytes, expected {size:,}")
-    report.check(f"token files of {mix}: documents, tokens, bytes", n_tokens, faults)
+                faults.append(message(f"{key} has {release.size(key):,} bytes, expected {size:,}"))
+    report.check(message(f"token files of {mix}: documents, tokens, bytes"), n_tokens, faults)
 
 
 def compare(
@@ -276,7 +286,7 @@ def compare(
 ) -> None:
     """Record one check of (name of the item, value found, value expected) triples."""
     faults = [
-        f"{what}: {describe(found)}, recomputed {describe(expected)}"
+        message(f"{what}: {describe(found)}, recomputed {describe(expected)}")
         for what, found, expected in pairs
         if found != expected
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.cells import pad
 from pipeline.config.run_file import StageStep
 from pipeline.errors import UsageError
 from pipeline.inspect.explain_text import rule_text
@@ -21,6 +22,7 @@ from pipeline.jobs.inputs import Batch
 from pipeline.jobs.judging import Judge, Use, check_given, make_judge
 from pipeline.jobs.steps import Measured, Named, make_step, measure_batches, order_steps
 from pipeline.schema import CANONICAL
+from pipeline.translation import t
 
 KEEP, RULE = "bicorpus.keep", "bicorpus.rule"
 KEEPER, KIND, SIMILARITY = "bicorpus.keeper", "bicorpus.kind", "bicorpus.similarity"
@@ -156,13 +158,14 @@ class Explanation:
             (r for r in self.rules if r["fails"]),
             key=lambda r: (r["name"] != self.rule, r["action"] != "drop"),
         )
-        lines = ["kept" if self.keep else f"dropped by {self.rule}"]
+        lines = [t("kept") if self.keep else t(f"dropped by {self.rule}")]
         lines += [
-            f"  {'FAILS' if r['action'] == 'drop' else r['action']:<5} {r['name']}  {rule_text(dict(r), False)}"
+            f"  {pad(t('FAILS') if r['action'] == 'drop' else t(r['action']), 5)} {r['name']}  "
+            f"{rule_text(dict(r), False)}"
             for r in failed
         ]
         n_apply = sum(bool(rule["applies"]) for rule in self.rules)
-        return "\n".join([*lines, f"  {n_apply:,} of {len(self.rules):,} rules apply to it"])
+        return "\n".join([*lines, t(f"  {n_apply:,} of {len(self.rules):,} rules apply to it")])
 
 
 def explain_one(

@@ -33,6 +33,7 @@ from pipeline.scaffold.survey import survey_files
 from pipeline.stage import Record
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import InputFile, list_inputs, open_input
+from pipeline.translation import message
 
 STDIN = "-"
 FORMATS = {
@@ -138,7 +139,7 @@ def _add(found: Found, path: str, text_field: str | None, form: str | None, labe
         elif text_field is not None:
             found.inputs.append(_forced(file, _likely_reader(file.path), text_field, label))
         elif file.root is None:
-            reason = reasons[file.path].reason if file.path in reasons else "not recognised"
+            reason = reasons[file.path].reason if file.path in reasons else message("not recognised")
             raise InputError(
                 f"{label or file.path}: {reason}; name the format with --format, or the field with --text-field"
             )

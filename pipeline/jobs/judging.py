@@ -34,6 +34,7 @@ from pipeline.rules.presets import PRESETS, expand_presets
 from pipeline.rules.rules import Rule, judge_rules
 from pipeline.schema import CANONICAL, VIRTUAL, split_column
 from pipeline.stage import Stage, as_step, each, stage_of_function
+from pipeline.translation import in_language
 
 Use = str | Mapping[str, Any] | Stage | each | Callable[..., Any]
 """What decides: the name of a preset, a run file, a module or .py file with a stage of one truth value, a comparison
@@ -96,8 +97,9 @@ class Judge:
             places = np.flatnonzero(failing[dropped] == rule)
             names = self.rules[rule].columns() & set(table)
             rows = {name: table[name].take(pa.array(dropped[places])).combine_chunks() for name in names}
-            for row, place in enumerate(places):
-                reasons[place] = rule_text(self.explain(int(rule), row, True, rows), False)
+            with in_language("en"):  # they are written into files
+                for row, place in enumerate(places):
+                    reasons[place] = rule_text(self.explain(int(rule), row, True, rows), False)
         return reasons.tolist()
 
 

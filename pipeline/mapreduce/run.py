@@ -43,6 +43,7 @@ from pipeline.schema import ROW_BITS
 from pipeline.stage import Global
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
+from pipeline.translation import message
 
 ROWS_PER_PARTITION = 8 << 20
 """Target number of keyed rows per partition: about 1 GB of memory for a reducer of ten 64-bit columns."""
@@ -281,7 +282,7 @@ class _JobRun:
             )
             for ordinal, feed in feeds.items()
         ]  # fmt: skip
-        with self.progress.phase(f"{job.step.name}: map", len(tasks)) as phase:
+        with self.progress.phase(message(f"{job.step.name}: map"), len(tasks)) as phase:
             for _ in self.engine.map(map_shard, tasks):
                 phase.step()
         return tuple(task.key for task in tasks)
@@ -308,7 +309,7 @@ class _JobRun:
         folder = f"{index.folder}/{name}"
         tasks = [AddTask(self.job.store, maps, i, folder, positions) for i in range(n_parts)]
         sizes = []
-        with self.progress.phase(f"{self.job.step.name}: index", n_parts, "parts") as phase:
+        with self.progress.phase(message(f"{self.job.step.name}: index"), n_parts, "parts") as phase:
             for size in self.engine.map(add_part, tasks):
                 sizes.append(size)
                 phase.step()
@@ -326,7 +327,7 @@ class _JobRun:
         tasks = [
             ReduceTask(job.store, job.step, maps, i, n_partitions, key, slices) for i, key in enumerate(keys)
         ]
-        with self.progress.phase(f"{job.step.name}: reduce", n_partitions, "partitions") as phase:
+        with self.progress.phase(message(f"{job.step.name}: reduce"), n_partitions, "partitions") as phase:
             for _ in self.engine.map(reduce_partition, tasks):
                 phase.step()
         return keys
@@ -339,7 +340,7 @@ class _JobRun:
             for i, (ordinal, feed) in enumerate(job.feeds.items())
         ]
         digests: dict[str, dict[str, str]] = {}
-        with self.progress.phase(f"{job.step.name}: answer", len(tasks)) as phase:
+        with self.progress.phase(message(f"{job.step.name}: answer"), len(tasks)) as phase:
             for shard_digests in self.engine.map(answer_shard, tasks):
                 digests |= shard_digests
                 phase.step()

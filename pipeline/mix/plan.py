@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.errors import MixError
 from pipeline.mix.config import Mix
+from pipeline.translation import message
 
 WHOLE = "all"  # the only group of a mix without a column
 NO_STRATUM = ""  # stratum of documents without a value; it belongs to no group
@@ -218,16 +219,18 @@ def largest_remainder(total: int, share: Mapping[str, Fraction]) -> dict[str, in
 def _discard_message(plan: MixPlan, max_discard: float) -> str:
     mix = plan.mix
     ungrouped = plan.available - sum(group.available for group in plan.groups)
-    reasons = [f"{ungrouped:,} tokens are in no group"] if ungrouped else []
+    reasons = [message(f"{ungrouped:,} tokens are in no group")] if ungrouped else []
     if mix.tokens is None:
         scarce = max(plan.groups, key=lambda group: group.epochs)
         reasons.append(
-            f"group {scarce.name!r} with {scarce.available:,} tokens and a share of {scarce.share:.1%} "
-            f"allows {plan.total:,} in total at {float(mix.passes):g} epochs"
+            message(
+                f"group {scarce.name!r} with {scarce.available:,} tokens and a share of {scarce.share:.1%} "
+                f"allows {plan.total:,} in total at {float(mix.passes):g} epochs"
+            )
         )
     else:
-        reasons.append(f"{mix.tokens:,} are requested in total")
-    return (
+        reasons.append(message(f"{mix.tokens:,} are requested in total"))
+    return message(
         f"mix {mix.name}: {plan.discarded_share:.1%} of {plan.available:,} available tokens would be left "
         f"out, at most {max_discard:.1%} may: {'; '.join(reasons)}. Change shares or tokens, or raise "
         "max_epochs or mix.max_discard"

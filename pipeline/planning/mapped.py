@@ -10,6 +10,7 @@ from pipeline.ingest.fields import find_field
 from pipeline.ingest.ingest import Group
 from pipeline.names import nearest
 from pipeline.storage.store import open_input
+from pipeline.translation import message
 
 SAMPLE_RECORDS = 200
 """Records of a file that are looked at."""
@@ -38,8 +39,11 @@ def missing_fields(groups: Iterable[Group]) -> list[str]:
             if not is_partition and not any(_has(record, names) for record in fields):
                 known = {str(key) for record in fields for key in record}
                 warnings.append(
-                    f"sources.{name}.columns.{column}: no {' or '.join(map(repr, names))} in the first {n_records:,} "
-                    f"records of {group.files[0].relative}{nearest(names[0], known)}"
+                    message(
+                        f"sources.{name}.columns.{column}: no {' or '.join(map(repr, names))} in the first "
+                        f"{n_records:,} records of {group.files[0].relative}"
+                    )
+                    + nearest(names[0], known)
                 )
     return warnings
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
+from pipeline.cells import pad
 from pipeline.config.phases import RunPhase, phases
 from pipeline.config.run_file import RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
@@ -19,6 +20,7 @@ from pipeline.planning.state import State, derived_groups, ingested_groups, shar
 from pipeline.recipe import digest, source_digest
 from pipeline.service import Services
 from pipeline.storage.store import Store
+from pipeline.translation import message, t
 
 LAST_RUNS = 20
 """Number of recent run records that an estimate uses."""
@@ -58,7 +60,7 @@ class Plan:
     shards: int = 0
     documents: int = 0
     text_bytes: int = 0
-    release: str = "to be written"
+    release: str = message("to be written")
     mixes: dict[str, dict[str, float]] = field(default_factory=dict)
     core_s: float | None = None
     asks: dict[str, Expected] = field(default_factory=dict)
@@ -90,7 +92,7 @@ def make_plan(run: RunFile, state: State, services: Services | None = None) -> P
         is_new = not any(
             f"{group.source.name}/{f.relative}" in state.catalog(INPUTS).entries for f in group.files
         )
-        reason = "new input" if is_new else "input or ingest settings changed"
+        reason = message("new input") if is_new else message("input or ingest settings changed")
         plan.ingest.append(
             {"group": group.label, "files": len(group.files), "bytes": group.n_bytes, "reason": reason}
         )
@@ -172,7 +174,7 @@ def plan_phase(
         (step,) = phase.steps
         n = 0 if result else 1
         reasons: dict[str, str] = (
-            {} if result else {step.name: "inputs or settings changed" if shards else "new"}
+            {} if result else {step.name: message("inputs or settings changed") if shards else message("new")}
         )
         return PhasePlan(
             phase.label,
@@ -203,15 +205,15 @@ def plan_phase(
 def why(step: Step, recipes: Recipes, state: State, n_pending: int, n_shards: int) -> str:
     """Why a stage has pending shards, in a few words."""
     if any(recipes.is_global(n) and n not in recipes.results for n in read_step_names(step, recipes)):
-        return "after a global step that has to run"
+        return message("after a global step that has to run")
     if n_pending < n_shards:
-        return f"{n_pending:,} new shards"
+        return message(f"{n_pending:,} new shards")
     recorded = state.catalog("annotations/recipes.json").entries.get(step.name)
     if recorded is None:
-        return "new stage"
+        return message("new stage")
     now = step_facts(step, recipes)
     changed = [key for key in now if key != "recipe" and now[key] != recorded.get(key)]
-    return f"changed: {', '.join(changed)}" if changed else "missing"
+    return message(f"changed: {', '.join(changed)}") if changed else message("missing")
 
 
 def read_step_names(step: Step, recipes: Recipes) -> list[str]:
@@ -245,67 +247,83 @@ def changed_code(run: RunFile, state: State, recipes: Recipes) -> list[str]:
         facts = step_facts(step, recipes)
         if last_facts and last_facts["version"] == facts["version"] and last_facts["code"] != facts["code"]:
             warnings.append(
-                f"{step.name}: its code changed but its version is still {step.definition.version}; old results are "
-                "reused. Raise the version if its output changed"
+                message(
+                    f"{step.name}: its code changed but its version is still {step.definition.version}; old results "
+                    "are reused. Raise the version if its output changed"
+                )
             )
     return warnings
 
 
 def model_line(model: Mapping[str, object]) -> str:
     """Where a stage runs its models, and for how long."""
-    where = "on workers with a GPU (--gpus, --gpu-share), on CPU workers where there is none"
+    where = message("on workers with a GPU (--gpus, --gpu-share), on CPU workers where there is none")
     if model["worker_s"] is None:
-        return f"{where}; no rate yet, run it on a part of the input first"
-    return f"{where}; about {model['worker_s']:,.0f} s of one worker at the rate of the last run, on {model['device']}"
+        return message(f"{where}; no rate yet, run it on a part of the input first")
+    return message(
+        f"{where}; about {model['worker_s']:,.0f} s of one worker at the rate of the last run, on {model['device']}"
+    )
 
 
 def plan_lines(plan: Plan) -> list[str]:
     """The plan for a terminal."""
     lines = [
-        f"{plan.shards:,} shards, {plan.documents:,} documents, {plan.text_bytes / 1e6:,.1f} MB of text in the store"
+        t(
+            f"{plan.shards:,} shards, {plan.documents:,} documents, {plan.text_bytes / 1e6:,.1f} MB of text "
+            "in the store"
+        )
     ]
     for item in plan.ingest:
-        lines.append(f"ingest   {item['group']}  ({item['bytes']:,} bytes on disk)  {item['reason']}")
+        lines.append(
+            t(f"ingest   {item['group']}  ({item['bytes']:,} bytes on disk)  {t(str(item['reason']))}")
+        )
     if plan.derive:
         names = ", ".join(sorted({item["source"] for item in plan.derive}))
-        lines.append(f"derive   {names}: from {len(plan.derive):,} shards")
-    n_new = f" and the shards of {len(plan.ingest):,} new inputs" if plan.ingest else ""
+        lines.append(t(f"derive   {names}: from {len(plan.derive):,} shards"))
+    n_new = t(f" and the shards of {len(plan.ingest):,} new inputs") if plan.ingest else ""
     for phase in plan.phases:
         if phase.kind == "global":
-            state = "run: " + phase.reasons[phase.label] if phase.n_tasks else "up to date"
-            lines.append(f"global   {phase.label:<24} {state}")
+            state = t(f"run: {t(phase.reasons[phase.label])}") if phase.n_tasks else t("up to date")
+            lines.append(t(f"global   {pad(phase.label, 24)} {state}"))
             continue
         if not phase.n_tasks and not n_new:
-            lines.append("annotate up to date")
+            lines.append(t("annotate up to date"))
             continue
         lines.append(
-            f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; "
-            f"{phase.text_tasks:,} of these tasks read text"
+            t(
+                f"annotate {phase.n_tasks:,} of {phase.n_shards:,} shards{n_new}; "
+                f"{phase.text_tasks:,} of these tasks read text"
+            )
         )
         for name, reason in phase.reasons.items():
-            lines.append(f"  stage  {name:<24} {phase.steps[name]:,} shards  {reason}")
+            lines.append(t(f"  stage  {pad(name, 24)} {phase.steps[name]:,} shards  {t(reason)}"))
             if name in plan.models:
-                lines.append(f"  model  {name:<24} {model_line(plan.models[name])}")
+                lines.append(t(f"  model  {pad(name, 24)} {model_line(plan.models[name])}"))
     if plan.core_s:
         lines.append(
-            f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, at the rates of the last runs"
+            t(
+                f"cost     about {plan.core_s:,.1f} CPU-seconds for these stages, at the rates of the last runs"
+            )
         )
     lines += expected_lines(plan.asks)
-    lines.append(f"release  {plan.release}")
+    lines.append(t(f"release  {t(plan.release)}"))
     for name, mix in sorted(plan.mixes.items()):
         repeated = mix["available"] != mix["distinct"]
-        repeats = f" with repeats ({mix['distinct']:,} without)" if repeated else ""
+        repeats = t(f" with repeats ({mix['distinct']:,} without)") if repeated else ""
         early = (
             ""
             if mix["deduplicated"]
-            else "; duplicates are still counted, as no keepers are chosen for these rules"
+            else t("; duplicates are still counted, as no keepers are chosen for these rules")
         )
         lines.append(
-            f"  mix    {name:<24} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
-            f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%}){early}"
+            t(
+                f"  mix    {pad(name, 14)} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
+                f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
+            )
+            + early
         )
-    lines += [f"note     {note}" for note in plan.notes]
-    lines += [f"warning  {warning}" for warning in plan.warnings]
+    lines += [t(f"note     {note}") for note in plan.notes]
+    lines += [t(f"warning  {warning}") for warning in plan.warnings]
     if plan.is_empty:
-        lines.append("nothing to do")
+        lines.append(t("nothing to do"))
     return lines

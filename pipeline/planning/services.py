@@ -15,6 +15,7 @@ import yaml
 from pipeline.annotate.addresses import Recipes
 from pipeline.annotate.views import view_text
 from pipeline.annotate.wave import gate_rows
+from pipeline.cells import pad
 from pipeline.config.run_file import RunFile, StageStep
 from pipeline.dataset.shard import Columns, Shard, read_batches
 from pipeline.dataset.sidecars import read_columns
@@ -25,6 +26,7 @@ from pipeline.service import Served, Services, Usage
 from pipeline.storage.credentials import check_text
 from pipeline.storage.journal import Journal
 from pipeline.storage.store import Store
+from pipeline.translation import t
 
 CACHE = "requests"
 """Folder of the store with one folder of answers per model."""
@@ -162,25 +164,31 @@ def expected_lines(found: Mapping[str, Expected]) -> list[str]:
         if one.usage is None:
             if one.documents:
                 lines.append(
-                    f"ask      {name:<24} {one.documents:,} documents; --servers estimates tokens and cost"
+                    t(
+                        f"ask      {pad(name, 24)} {one.documents:,} documents; --servers estimates tokens and cost"
+                    )
                 )
             continue
-        most = "at most " if one.is_most else ""
+        most = t("at most ") if one.is_most else ""
         use = one.usage
         lines.append(
-            f"ask      {name:<24} {most}{use.requests:,} requests ({use.cached:,} more answered by the cache), about "
-            f"{use.input_tokens:,} tokens in, {use.output_tokens:,} out, cost {use.cost:,.2f}"
+            t(
+                f"ask      {pad(name, 24)} {most}{use.requests:,} requests ({use.cached:,} more answered by the "
+                f"cache), about {use.input_tokens:,} tokens in, {use.output_tokens:,} out, cost {use.cost:,.2f}"
+            )
         )
     return lines
 
 
 def usage_line(model: str, usage: Mapping[str, int | float]) -> str:
     """What was asked of a model, for a terminal."""
-    parts = [f"{usage['answered']:,} answered", f"{usage['cached']:,} of all from the cache"]
+    parts = [t(f"{usage['answered']:,} answered"), t(f"{usage['cached']:,} of all from the cache")]
     parts += [
-        f"{usage[name]:,} {name}" for name in ("invalid", "refused", "unanswered", "retries") if usage[name]
+        t(f"{usage[name]:,} {name}")
+        for name in ("invalid", "refused", "unanswered", "retries")
+        if usage[name]
     ]
-    return (
+    return t(
         f"{model}: {', '.join(parts)}; {usage['requests']:,} requests, {usage['input_tokens']:,} tokens in, "
         f"{usage['output_tokens']:,} out, cost {usage['cost']:,.2f}"
     )

@@ -65,6 +65,7 @@ from pipeline.select.guards import (
 from pipeline.select.selector import Selection, Selector
 from pipeline.select.verdicts import Decision
 from pipeline.storage.lease import Lease, commit, hold
+from pipeline.translation import in_language, message
 
 
 class Releasing:
@@ -149,9 +150,11 @@ class Releasing:
         shards = self.write_shards(decisions, placement)
         files = [report.ledger for report in shards]
         files += self.resumable(
-            "write clusters", write_clusters, self.cluster_tasks(), "clusters", FileReport
+            message("write clusters"), write_clusters, self.cluster_tasks(), "clusters", FileReport
         )
-        files += self.resumable("write parts", write_part, self.part_tasks(placement), "part", FileReport)
+        files += self.resumable(
+            message("write parts"), write_part, self.part_tasks(placement), "part", FileReport
+        )
         files += self.write_tokens(placement)
         files += self.write_orders(placement)
         files += self.write_pages(facts, table, placement, shards, files)
@@ -177,13 +180,13 @@ class Releasing:
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
-        facts = self.resumable("collect facts", collect_facts, tasks, "facts", ShardFacts)
+        facts = self.resumable(message("collect facts"), collect_facts, tasks, "facts", ShardFacts)
         self.copies = sum_counts([report.copies for report in facts])
         host_tasks = []
         if guards.host_share is not None:
             keys = tuple(self.work.hosts(i) for i in range(len(decisions)))
             host_tasks = [HostTask(self.store, keys, i, guards) for i in range(self.n_partitions)]
-        above = self.resumable("add up hosts", hosts_above, host_tasks, "hosts", dict[str, Any])
+        above = self.resumable(message("add up hosts"), hosts_above, host_tasks, "hosts", dict[str, Any])
         sizes = self.layout.columns["cluster_size"] or ""
         check_guards(guards, self.copies, above, decisions, self.store, sizes)
         self.warnings = warnings_of(self.copies, guards)
@@ -208,7 +211,7 @@ class Releasing:
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
-        return self.resumable("write ledger, edit text", write_shard, tasks, "shard", ShardReport)
+        return self.resumable(message("write ledger, edit text"), write_shard, tasks, "shard", ShardReport)
 
     def commit(self, lease: Lease, files: Sequence[FileReport]) -> None:
         """Make the files the release, if no other run took its name meanwhile, and delete what is not part of it."""
@@ -300,7 +303,7 @@ class Releasing:
             for (o, p), keys in self.gathered(placement).items()
             if placement.outputs[o].tokens
         ]  # fmt: skip
-        reports = self.resumable("write tokens", write_tokens, tasks, "tokens", TokenReport)
+        reports = self.resumable(message("write tokens"), write_tokens, tasks, "tokens", TokenReport)
         files = [file for report in reports for file in report.files]
         for mix in sorted(set(tokens.mixes)):
             folder = f"{self.folder}/tokens/{mix}"
@@ -342,9 +345,11 @@ class Releasing:
                 "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
             }
         )
+        with in_language("en"):  # the files of a release are the same wherever it is built
+            html = page(report)
         pages = {
             "lineage.json": to_json({**lineage(self.session), **numbers}),
-            "report.html": page(report),
+            "report.html": html,
             "report.json": to_json(plain_numbers(report)),
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
@@ -352,7 +357,9 @@ class Releasing:
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])
         schemas = table_schemas(self.store, self.folder, files)
-        return written + self.put_pages(release_pages(report, listed, schemas))
+        with in_language("en"):
+            described = release_pages(report, listed, schemas)
+        return written + self.put_pages(described)
 
     def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
         """Write text files of the release, by name."""

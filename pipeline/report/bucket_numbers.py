@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.annotate.views import view_text
+from pipeline.cells import visible
 from pipeline.config.release_columns import Layout
 from pipeline.dataset.shard import read_shard_rows
-from pipeline.report.cells import visible
 from pipeline.schema import ROW_BITS, split_column
 from pipeline.select.verdicts import Decision, final
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.report.release_numbers import BucketNumbers, Drift
 from pipeline.report.tables import SHOWN_PANELS, table
+from pipeline.translation import labels, t
 
 ALL = "*"
 SHOWN_DRIFTS = 20
@@ -34,13 +35,13 @@ def overlap_table(numbers: BucketNumbers, language: str) -> str:
             for other in scorers
         ]
         lines.append(f"<tr><th>{html.escape(scorer)}</th>{''.join(cells)}</tr>")
-    caption = html.escape("all languages" if language == ALL else language)
+    caption = html.escape(t("all languages") if language == ALL else language)
     return f'<table class="heat"><caption>{caption}</caption><tr><th></th>{head}</tr>{"".join(lines)}</table>'
 
 
 def _cell(share: float | None, documents: int, is_own: bool) -> str:
     if is_own:
-        return f"<td>{documents:,} docs</td>"
+        return f"<td>{t(f'{documents:,} docs')}</td>"
     if share is None:
         return "<td>—</td>"
     return f'<td style="background: rgba(42, 127, 98, {share * 0.6:.2f})">{share:.1%}</td>'
@@ -58,7 +59,7 @@ def drift_table(drift: Sequence[Drift]) -> str:
         for row in ordered
     ]  # fmt: skip
     return table(
-        [
+        labels(
             "language, scorer",
             "documents",
             "psi",
@@ -66,7 +67,7 @@ def drift_table(drift: Sequence[Drift]) -> str:
             "moved",
             "bucket that differs most",
             "edges of",
-        ],
+        ),
         rows,
     )
 
@@ -75,12 +76,12 @@ def sample_details(numbers: BucketNumbers) -> list[str]:
     """One element to open for each language and scorer, with documents of each bucket, the best first."""
     groups: dict[tuple[str, str], list[list[Any]]] = {}  # Any: text or numbers
     for row in sorted(numbers.samples, key=lambda row: -row.bucket):
-        cells = [row.bucket, row.doc_id, "kept" if row.keep else "dropped", row.text]
+        cells = [row.bucket, row.doc_id, t("kept") if row.keep else t("dropped"), row.text]
         groups.setdefault((row.language, row.scorer), []).append(cells)
     order = {name: i for i, name in enumerate(dict.fromkeys(row.language for row in numbers.samples))}
     return [
         f"<details><summary>{html.escape(f'{language}, {scorer}')}</summary>"
-        + table(["bucket", "document", "verdict", "text"], rows)
+        + table(labels("bucket", "document", "verdict", "text"), rows)
         + "</details>"
         for (language, scorer), rows in sorted(groups.items(), key=lambda item: order[item[0][0]])
     ]

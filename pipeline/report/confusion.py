@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
+from pipeline.translation import t
+
 OTHER = "other"
 """Column of labels without a column of their own."""
 
@@ -48,5 +50,5 @@ def draw_confusion(axes: Axes, rows: list[str], columns: list[str], counts: np.n
             axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=8, color=color)
     axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
-    axes.set_xlabel("label")
-    axes.set_ylabel("true language")
+    axes.set_xlabel(t("label"))
+    axes.set_ylabel(t("true language"))

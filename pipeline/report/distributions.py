@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from pipeline.report.figures import DROPPED, KEPT
 from pipeline.report.profile import edges_of
 from pipeline.report.release_numbers import ClusterTally, Cut, Split, Tally
+from pipeline.translation import message, t
 
 LOST = DROPPED[0]
 LINES = ("#1d3557", "#e08e45", "#8c6bb1", "#5b8db8")
@@ -57,22 +58,22 @@ def draw_buckets(
         kept[int(bucket)] = counts.kept_bytes
         dropped[int(bucket)] = counts.dropped_bytes
     total = max((kept + dropped).sum(), 1)
-    axes.bar(range(n_buckets), 100 * kept / total, color=KEPT, width=0.85, label="kept")
+    axes.bar(range(n_buckets), 100 * kept / total, color=KEPT, width=0.85, label=t("kept"))
     axes.bar(
         range(n_buckets),
         100 * dropped / total,
         bottom=100 * kept / total,
         color=LOST,
         width=0.85,
-        label="dropped",
+        label=t("dropped"),
     )
     axes.axhline(100 / n_buckets, color="#555", lw=0.8, ls=(0, (4, 3)))
     axes.set_ylim(0, axes.get_ylim()[1] * 1.2)
     axes.set_xlim(-0.7, n_buckets - 0.3)
     draw_cuts(axes, language, cuts, between=0.5)
     axes.set_xticks(range(0, n_buckets, max(1, n_buckets // 10)))
-    axes.set_xlabel("quality bucket, best at the right", fontsize=9)
-    axes.set_ylabel("% of bytes", fontsize=9)
+    axes.set_xlabel(t("quality bucket, best at the right"), fontsize=9)
+    axes.set_ylabel(t("% of bytes"), fontsize=9)
     axes.set_title(
         f"{language} ({sum(split.documents for split in groups.values()):,})", loc="left", fontsize=10
     )
@@ -83,21 +84,21 @@ def draw_buckets(
 def draw_perplexity(axes: Axes, language: str, groups: SplitBins, cuts: Cuts) -> None:
     """Kept and dropped documents of a language by perplexity, on a logarithmic axis, and where a rule cuts."""
     bars = logarithmic(groups)
-    for i, (name, color) in enumerate((("kept", KEPT), ("dropped", LOST))):
+    for i, (name, color) in enumerate(((message("kept"), KEPT), (message("dropped"), LOST))):
         total = sum(counts[i] for _, _, counts in bars)
         if total < TOO_FEW:
-            axes.plot([], [], color=color, label=f"{name} ({total:,}): too few to draw")
+            axes.plot([], [], color=color, label=t(f"{t(name)} ({total:,}): too few to draw"))
             continue
         edges = [bars[0][0], *(high for _, high, _ in bars)]
         density = [100 * c[i] / total / np.log2(high / low) for low, high, c in bars]
         axes.stairs(density, edges, color=color, fill=i == 0, alpha=0.45 if i == 0 else 1, lw=1.4,
-                    label=f"{name} ({total:,})")  # fmt: skip
+                    label=f"{t(name)} ({total:,})")  # fmt: skip
     axes.set_xscale("log", base=10)
     axes.set_xlim(*middle(bars))
     draw_cuts(axes, language, cuts)
     plain_ticks(axes)
-    axes.set_xlabel("perplexity", fontsize=9)
-    axes.set_ylabel("% of documents per doubling", fontsize=9)
+    axes.set_xlabel(t("perplexity"), fontsize=9)
+    axes.set_ylabel(t("% of documents per doubling"), fontsize=9)
     axes.set_title(language, loc="left", fontsize=10)
     axes.legend(fontsize=8, frameon=False, **ABOVE)
 
@@ -167,17 +168,17 @@ def draw_scores(
     """Kept documents of the largest languages by score, and the dropped ones of all languages together."""
     end = extent(languages)
     for name, color in zip([name for name in shown if name in languages], LINES, strict=False):
-        draw_line(axes, linear(languages[name], end, "kept"), end, f"{name}, kept", color, "-")
+        draw_line(axes, linear(languages[name], end, "kept"), end, t(f"{name}, kept"), color, "-")
     kept, dropped = (
         np.sum([linear(groups, end, what) for groups in languages.values()], axis=0)
         for what in ("kept", "dropped")
     )
     filled = np.flatnonzero(kept + dropped)
-    draw_line(axes, dropped, end, "all languages, dropped", LOST, (0, (3, 2)))
+    draw_line(axes, dropped, end, t("all languages, dropped"), LOST, (0, (3, 2)))
     axes.set_xlim((filled[0] - STEPS - 0.3) * end / STEPS, (filled[-1] + 1 - STEPS + 0.3) * end / STEPS)
     draw_cuts(axes, None, cuts)
-    axes.set_xlabel(f"score, in steps of {end / STEPS:g}", fontsize=9)
-    axes.set_ylabel("% of documents", fontsize=9)
+    axes.set_xlabel(t(f"score, in steps of {end / STEPS:g}"), fontsize=9)
+    axes.set_ylabel(t("% of documents"), fontsize=9)
     axes.set_title(scorer, loc="left", fontsize=10)
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2)
@@ -203,7 +204,7 @@ def draw_line(axes: Axes, counts: np.ndarray, end: float, label: str, color: str
     """One distribution as a stepped line; the half below zero only if it has documents."""
     total, first = int(counts.sum()), 0 if counts[:STEPS].any() else STEPS
     if total < TOO_FEW:
-        axes.plot([], [], color=color, ls=style, label=f"{label} ({total:,}): too few to draw")
+        axes.plot([], [], color=color, ls=style, label=t(f"{label} ({total:,}): too few to draw"))
         return
     edges = np.linspace(-end, end, 2 * STEPS + 1)[first:]
     axes.stairs(
@@ -224,9 +225,9 @@ def draw_cluster_sizes(axes: Axes, clusters: Mapping[str, ClusterTally]) -> None
     axes.set_ylim(0.7, top)
     ticks = [10**e for e in range(19) if 10**e < top]
     axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.set_xlabel("documents in the cluster", fontsize=9)
-    axes.set_ylabel("clusters", fontsize=9)
-    axes.set_title("Clusters of copies, by size", loc="left", fontsize=10)
+    axes.set_xlabel(t("documents in the cluster"), fontsize=9)
+    axes.set_ylabel(t("clusters"), fontsize=9)
+    axes.set_title(t("Clusters of copies, by size"), loc="left", fontsize=10)
 
 
 def draw_copies(axes: Axes, tallies: Mapping[str, Tally], what: str, shown: int) -> None:
@@ -238,12 +239,12 @@ def draw_copies(axes: Axes, tallies: Mapping[str, Tally], what: str, shown: int)
     axes.set_ylim(min(0, len(names) - LEAST_BARS) - 0.6, len(names) - 0.4)
     top = max([*shares, 1])
     for i, (copies, total) in enumerate(counts):
-        axes.text(shares[i] + 0.02 * top, i, f"{copies:,} of {total:,}", va="center", fontsize=8)
+        axes.text(shares[i] + 0.02 * top, i, t(f"{copies:,} of {total:,}"), va="center", fontsize=8)
     axes.set_xlim(0, top * 1.6)
     if top > 50:
         axes.set_xticks(range(0, 101, 25))
-    axes.set_xlabel("% of documents", fontsize=9)
-    axes.set_title(f"Dropped as copies, by {what}", loc="left", fontsize=10)
+    axes.set_xlabel(t("% of documents"), fontsize=9)
+    axes.set_title(t(f"Dropped as copies, by {t(what)}"), loc="left", fontsize=10)
 
 
 def draw_domains(axes: Axes, tallies: Mapping[str, Tally], shown: int) -> None:
@@ -251,13 +252,13 @@ def draw_domains(axes: Axes, tallies: Mapping[str, Tally], shown: int) -> None:
     names = largest(tallies, shown)[::-1]
     total = [tallies[name].documents for name in names]
     kept = [tallies[name].kept for name in names]
-    axes.barh(names, total, color="#e6c9c4", height=0.7, label="dropped")
-    axes.barh(names, kept, color=KEPT, height=0.7, label="kept")
+    axes.barh(names, total, color="#e6c9c4", height=0.7, label=t("dropped"))
+    axes.barh(names, kept, color=KEPT, height=0.7, label=t("kept"))
     for i, (k, n) in enumerate(zip(kept, total, strict=True)):
-        axes.text(n, i, f" {k:,} of {n:,} ({k / n:.0%})", va="center", fontsize=8)
-    axes.set_xlabel("documents", fontsize=9)
+        axes.text(n, i, t(f" {k:,} of {n:,} ({k / n:.0%})"), va="center", fontsize=8)
+    axes.set_xlabel(t("documents"), fontsize=9)
     axes.margins(x=0.25)
-    axes.set_title("Documents by domain", loc="left", fontsize=11)
+    axes.set_title(t("Documents by domain"), loc="left", fontsize=11)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
@@ -271,7 +272,7 @@ def draw_similarities(axes: Axes, rows: Sequence[tuple[float, bool, int]], thres
 
     Args: rows, lower edge of a bin of 0.01, whether the pairs are verified, how many.
     """
-    for verified, color, name in ((False, LOST, "compared, not alike"), (True, LINES[0], "verified")):
+    for verified, color, name in ((False, LOST, t("compared, not alike")), (True, LINES[0], t("verified"))):
         mine = [(edge, count) for edge, flag, count in rows if flag == verified]
         axes.bar(
             [edge for edge, _ in mine], [n for _, n in mine], 0.01, color=color, align="edge", label=name
@@ -280,7 +281,7 @@ def draw_similarities(axes: Axes, rows: Sequence[tuple[float, bool, int]], thres
         axes.axvline(threshold, color="#222", linewidth=1, linestyle=":")
     axes.set_yscale("log")
     axes.set_xlim(0, 1.01)
-    axes.set_xlabel("Jaccard index of shingles", fontsize=9)
-    axes.set_ylabel("pairs", fontsize=9)
-    axes.set_title("Compared pairs, by similarity", loc="left", fontsize=10)
+    axes.set_xlabel(t("Jaccard index of shingles"), fontsize=9)
+    axes.set_ylabel(t("pairs"), fontsize=9)
+    axes.set_title(t("Compared pairs, by similarity"), loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=8)

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pipeline.report.release_numbers import Mix
+from pipeline.translation import labels, t
 
 KEPT = "#2a7f62"
 DROPPED = ("#c9503c", "#e08e45", "#d8b04a", "#8c6bb1", "#5b8db8", "#9a9a9a")
@@ -38,7 +39,9 @@ def draw_funnel(axes: Axes, funnel: dict[str, dict[str, int]]) -> None:
     for name in ranked[MAX_LANGUAGES:]:
         for reason, count in funnel[name].items():
             others[reason] = others.get(reason, 0) + count
-    funnel = {name: funnel[name] for name in ranked[:MAX_LANGUAGES]} | ({"others": others} if others else {})
+    funnel = {name: funnel[name] for name in ranked[:MAX_LANGUAGES]} | (
+        {t("others"): others} if others else {}
+    )
     languages = list(funnel)[::-1]
     totals = {name: sum(funnel[name].values()) for name in languages}
     reasons: dict[str, int] = {}
@@ -48,9 +51,9 @@ def draw_funnel(axes: Axes, funnel: dict[str, dict[str, int]]) -> None:
     reasons.pop("kept", None)
     commonest = sorted(reasons, key=lambda name: (-reasons[name], name))
     named, rest = commonest[: len(DROPPED) - 1], commonest[len(DROPPED) - 1 :]
-    groups = [("kept", ["kept"], KEPT)]
+    groups = [(t("kept"), ["kept"], KEPT)]
     groups += [(name.replace("_", " "), [name], color) for name, color in zip(named, DROPPED, strict=False)]
-    groups += [("other rules", rest, DROPPED[-1])] if rest else []
+    groups += [(t("other rules"), rest, DROPPED[-1])] if rest else []
     left = [0.0] * len(languages)
     for label, members, color in groups:
         counts = [sum(funnel[name].get(member, 0) for member in members) for name in languages]
@@ -61,8 +64,8 @@ def draw_funnel(axes: Axes, funnel: dict[str, dict[str, int]]) -> None:
         axes.text(101, i, f"{totals[name]:,}", va="center", fontsize=8)
     axes.set_xlim(0, 112)
     axes.set_xticks(range(0, 101, 25))
-    axes.set_xlabel("% of the language's documents; their number at the right")
-    axes.set_title("What became of every document", loc="left", fontsize=11)
+    axes.set_xlabel(t("% of the language's documents; their number at the right"))
+    axes.set_title(t("What became of every document"), loc="left", fontsize=11)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncol=3, fontsize=8, frameon=False)
 
 
@@ -78,12 +81,12 @@ def draw_mix(axes: Axes, name: str, mix: Mix) -> None:
             axes.text(i + 0.38 * (j - 0.5), share + 1, f"{share:.1f}", ha="center", fontsize=8)
     axes.set_xticks(range(len(groups)), [group.group for group in groups])
     axes.set_ylim(0, 110)
-    axes.set_ylabel("% of tokens")
-    axes.set_title(f"Mix {name}: {mix.tokens:,} tokens", loc="left", fontsize=11)
+    axes.set_ylabel(t("% of tokens"))
+    axes.set_title(t(f"Mix {name}: {mix.tokens:,} tokens"), loc="left", fontsize=11)
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in MIX]
     axes.legend(
         handles,
-        ["kept", "in the mix"],
+        labels("kept", "in the mix"),
         loc="upper center",
         bbox_to_anchor=(0.5, -0.14),
         ncol=2,
@@ -98,19 +101,19 @@ def draw_rules(
     """One bar per rule: documents that fail it, in front those for which it is the first failing rule."""
     decided = {rule: sum(row.get(rule, 0) for row in funnel.values()) for rule in rules}
     names = [rule for rule in dict.fromkeys(rules) if failed.get(rule)][::-1]
-    axes.barh(names, [failed[name] for name in names], color="#e6c9c4", height=0.7, label="fail the rule")
+    axes.barh(names, [failed[name] for name in names], color="#e6c9c4", height=0.7, label=t("fail the rule"))
     axes.barh(
         names,
         [decided[name] for name in names],
         color=DROPPED[0],
         height=0.7,
-        label="dropped by it",
+        label=t("dropped by it"),
     )
     for i, name in enumerate(names):
-        axes.text(failed[name], i, f" {decided[name]:,} of {failed[name]:,}", va="center", fontsize=8)
-    axes.set_xlabel("documents")
+        axes.text(failed[name], i, t(f" {decided[name]:,} of {failed[name]:,}"), va="center", fontsize=8)
+    axes.set_xlabel(t("documents"))
     axes.margins(x=0.2)
-    axes.set_title("What each rule took", loc="left", fontsize=11)
+    axes.set_title(t("What each rule took"), loc="left", fontsize=11)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
@@ -121,9 +124,9 @@ def draw_lengths(axes: Axes, lengths: dict[str, list[int]]) -> None:
         counts = np.pad(lengths[name], (0, n_bins - len(lengths[name])))
         axes.step(range(n_bins), 100 * counts / max(counts.sum(), 1), where="mid", color=color, label=name)
     axes.set_xticks(range(0, n_bins, 2), [f"{1 << i:,}" for i in range(0, n_bins, 2)], fontsize=8)
-    axes.set_xlabel("tokens, from this power of two to the next")
-    axes.set_ylabel("% of kept documents")
-    axes.set_title("Lengths of kept documents", loc="left", fontsize=11)
+    axes.set_xlabel(t("tokens, from this power of two to the next"))
+    axes.set_ylabel(t("% of kept documents"))
+    axes.set_title(t("Lengths of kept documents"), loc="left", fontsize=11)
     axes.legend(fontsize=8, frameon=False)
 
 

@@ -22,6 +22,7 @@ from pipeline.ingest.import_files import read_tables
 from pipeline.report.markdown import share
 from pipeline.report.shown import Shown
 from pipeline.report.summary import align
+from pipeline.translation import labels, t
 
 TEXT, LANG = "text", "lang"
 """Columns of a held sample: a text, and its true label."""
@@ -153,13 +154,13 @@ def held_numbers(
         labelled[label] += n
     languages = []
     for name in sorted(totals, key=lambda name: (-totals[name], name)):
-        labels = {label: n for (language, label), n in counts.items() if language == name}
-        correct = labels.get(name, 0)
+        given = {label: n for (language, label), n in counts.items() if language == name}
+        correct = given.get(name, 0)
         languages.append(
             HeldLanguage(
                 language=name, texts=totals[name], correct=correct, recall=round(correct / totals[name], 4),
                 precision=round(correct / labelled[name], 4) if labelled[name] else None,
-                labels=dict(sorted(labels.items(), key=lambda item: (-item[1], item[0]))),
+                labels=dict(sorted(given.items(), key=lambda item: (-item[1], item[0]))),
             )
         )  # fmt: skip
     named = [(name, list(members)) for name, members in groups.items()]
@@ -205,26 +206,26 @@ def held_rows(held: HeldNumbers) -> Shown:
     """A row for each true language: texts, correct ones, recall, precision, and its most frequent wrong labels."""
     rows: list[list[Any]] = []
     for row in held.languages:
-        wrong = [(label or "(none)", n) for label, n in row.labels.items() if label != row.language]
+        wrong = [(label or t("(none)"), n) for label, n in row.labels.items() if label != row.language]
         named = ", ".join(f"{label} {n:,}" for label, n in wrong[:SHOWN_LABELS])
         rest = sum(n for _, n in wrong[SHOWN_LABELS:])
         precision = "—" if row.precision is None else f"{row.precision:.1%}"
         recall = share(row.correct, row.texts)
         rows.append([row.language, row.texts, row.correct, recall, precision,
-                     named + (f", others {rest:,}" if rest else "")])  # fmt: skip
-    return ["true language", "texts", "correct", "recall", "precision", "other labels"], rows
+                     named + (t(f", others {rest:,}") if rest else "")])  # fmt: skip
+    return labels("true language", "texts", "correct", "recall", "precision", "other labels"), rows
 
 
 def group_rows(held: HeldNumbers) -> Shown:
     """A row for each group of confusable languages: texts, recall of their own labels and of any label of the group."""
     rows: list[list[Any]] = [
         [
-            ", ".join(group.languages), group.name or "from this sample", group.texts,
+            ", ".join(group.languages), group.name or t("from this sample"), group.texts,
             share(group.correct, group.texts), share(group.inside, group.texts),
         ]
         for group in held.groups
     ]  # fmt: skip
-    return ["languages", "group", "texts", "recall", "recall in the group"], rows
+    return labels("languages", "group", "texts", "recall", "recall in the group"), rows
 
 
 def held_lines(held: HeldNumbers) -> str:
@@ -233,8 +234,10 @@ def held_lines(held: HeldNumbers) -> str:
     *numbers, last = zip(heads, *rows, strict=True)
     table = align([list(map(_plain, cells)) for cells in zip(*numbers, strict=True)]).split("\n")
     lines = [
-        f"{held.correct:,} of {held.texts:,} texts of the held sample have their label "
-        f"({share(held.correct, held.texts)}), by {held.module}, version {held.version}",
+        t(
+            f"{held.correct:,} of {held.texts:,} texts of the held sample have their label "
+            f"({share(held.correct, held.texts)}), by {held.module}, version {held.version}"
+        ),
         "",
         *(f"{line}  {_plain(cell)}".rstrip() for line, cell in zip(table, last, strict=True)),
     ]
@@ -242,7 +245,7 @@ def held_lines(held: HeldNumbers) -> str:
         heads, rows = group_rows(held)
         lines += [
             "",
-            "Languages that are taken for each other:",
+            t("Languages that are taken for each other:"),
             align([heads, *([*map(_plain, r)] for r in rows)]),
         ]
     return "\n".join(lines)

@@ -25,6 +25,7 @@ from pipeline.report.tables import (
     table,
     tier_table,
 )
+from pipeline.translation import labels, language, t
 
 SHOWN_LANGUAGES = 5
 SHOWN_GROUPS = 8
@@ -76,7 +77,7 @@ def page(numbers: ReleaseNumbers, held: HeldNumbers | None = None) -> str:
     ]  # fmt: skip
     body, title = "\n".join(sections), html.escape(numbers.name)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f'<!doctype html>\n<html lang="{language()}"><head><meta charset="utf-8"><title>{title}</title>\n'
         f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
@@ -90,13 +91,13 @@ def head(numbers: ReleaseNumbers) -> list[str]:
     """The name of the release and its largest numbers."""
     counts = numbers.counts
     heads = [
-        (counts.read, "records read"), (counts.ingested, "documents"), (counts.kept, "kept"),
-        (counts.kept_tokens, "tokens kept"), (counts.quarantined, "in quarantine"),
+        (counts.read, t("records read")), (counts.ingested, t("documents")), (counts.kept, t("kept")),
+        (counts.kept_tokens, t("tokens kept")), (counts.quarantined, t("in quarantine")),
     ]  # fmt: skip
     return [
         f"<h1>{html.escape(numbers.name)}</h1>",
-        f"<p>bicorpus {html.escape(numbers.version)}, corpus {html.escape(numbers.corpus)}</p>",
-        *(f"<p><b>Look at this:</b> {html.escape(warning)}</p>" for warning in numbers.warnings),
+        f"<p>{html.escape(t(f'bicorpus {numbers.version}, corpus {numbers.corpus}'))}</p>",
+        *(f"<p><b>{t('Look at this:')}</b> {html.escape(t(warning))}</p>" for warning in numbers.warnings),
         '<div class="numbers">' + "".join(f"<div><b>{n:,}</b>{name}</div>" for n, name in heads) + "</div>",
     ]
 
@@ -105,7 +106,7 @@ def funnel_parts(numbers: ReleaseNumbers) -> list[str]:
     """Documents by outcome, and documents dropped by each rule."""
     from pipeline.report.figures import draw_funnel, draw_rules, svg
 
-    parts = section("Funnel", svg(lambda axes: draw_funnel(axes, numbers.funnel), 8.5, 4.2))
+    parts = section(t("Funnel"), svg(lambda axes: draw_funnel(axes, numbers.funnel), 8.5, 4.2))
     n_rules = sum(1 for rule in numbers.rules if numbers.failed.get(rule))
     if n_rules:
         draw = svg(
@@ -113,11 +114,11 @@ def funnel_parts(numbers: ReleaseNumbers) -> list[str]:
             8,
             0.4 * n_rules + 1.2,
         )
-        parts += section("Rules", draw)
+        parts += section(t("Rules"), draw)
     flags = [[rule, n] for rule, n in sorted(numbers.failed.items()) if n and rule not in numbers.rules]
     if flags:
-        note = "Rules that only flag or trim; they drop nothing, and the ledger names them."
-        parts += section("Flags", table(["rule", "documents"], flags), note=note)
+        note = t("Rules that only flag or trim; they drop nothing, and the ledger names them.")
+        parts += section(t("Flags"), table(labels("rule", "documents"), flags), note=note)
     return parts
 
 
@@ -125,13 +126,15 @@ def language_parts(numbers: ReleaseNumbers) -> list[str]:
     """Languages, and the lengths of kept documents."""
     from pipeline.report.figures import draw_lengths, svg
 
-    parts = section("Languages", language_table(numbers))
+    parts = section(t("Languages"), language_table(numbers))
     if scripts := numbers.scripts:
         parts += section(
-            "Chinese by script", script_table(scripts), note="Of kept documents, by their released text."
+            t("Chinese by script"),
+            script_table(scripts),
+            note=t("Of kept documents, by their released text."),
         )
     if numbers.lengths:
-        parts += section("Lengths", svg(lambda axes: draw_lengths(axes, numbers.lengths), 7.5, 3.4))
+        parts += section(t("Lengths"), svg(lambda axes: draw_lengths(axes, numbers.lengths), 7.5, 3.4))
     return parts
 
 
@@ -142,7 +145,7 @@ def held_parts(held: HeldNumbers | None) -> list[str]:
 
     if held is None:
         return []
-    note = (
+    note = t(
         f"{held.correct:,} of {held.texts:,} texts of known language have their label "
         f"({share(held.correct, held.texts)}), by {held.module}, version {held.version}. A row of the matrix adds up "
         "to the texts of a language."
@@ -153,13 +156,13 @@ def held_parts(held: HeldNumbers | None) -> list[str]:
         lambda axes: draw_confusion(axes, rows, columns, counts),
         1.6 + 0.56 * len(columns), 1.4 + 0.38 * len(rows),
     )  # fmt: skip
-    parts = section("Languages of a held sample", figure, table(*held_rows(held)), note=note)
+    parts = section(t("Languages of a held sample"), figure, table(*held_rows(held)), note=note)
     if held.groups:
-        note = (
+        note = t(
             "Languages that are taken for each other, with the recall of their own labels and of any label of the "
             "group. The setting `groups` of the language stage gives such languages one score."
         )
-        parts += section("Confusable languages", table(*group_rows(held)), note=note)
+        parts += section(t("Confusable languages"), table(*group_rows(held)), note=note)
     return parts
 
 
@@ -171,11 +174,11 @@ def source_parts(numbers: ReleaseNumbers) -> list[str]:
             [
                 s.source, s.files, megabytes(s.input_bytes), s.read, s.documents, s.kept,
                 share(s.kept, s.documents), s.copies, s.kept_tokens,
-                ", ".join(name or "not said" for name, n in sorted(s.provenances.items()) if n),
+                ", ".join(name or t("not said") for name, n in sorted(s.provenances.items()) if n),
             ]
             for s in sources
         ]  # fmt: skip
-        heads = [
+        heads = labels(
             "source",
             "files",
             "MB",
@@ -186,10 +189,10 @@ def source_parts(numbers: ReleaseNumbers) -> list[str]:
             "copies",
             "kept tokens",
             "provenance",
-        ]
-        parts += section("Sources", table(heads, rows))
+        )
+        parts += section(t("Sources"), table(heads, rows))
     if any(numbers.quarantined.values()):
-        parts += section("Quarantine", quarantine_table(numbers.quarantined))
+        parts += section(t("Quarantine"), quarantine_table(numbers.quarantined))
     return parts
 
 
@@ -218,10 +221,12 @@ def quality_parts(numbers: ReleaseNumbers) -> list[str]:
             )
             for name in names
         ]
-        note = "Where documents stand by quality among all of their language; dashed, an equal share for each bucket."
-        parts += section("Quality buckets", svg(draws, *grid(len(draws)), 2), note=note)
+        note = t(
+            "Where documents stand by quality among all of their language; dashed, an equal share for each bucket."
+        )
+        parts += section(t("Quality buckets"), svg(draws, *grid(len(draws)), 2), note=note)
     if tiers := present(profile.tiers):
-        parts += section("Quality tiers", tier_table(tiers))
+        parts += section(t("Quality tiers"), tier_table(tiers))
     if scores := present(profile.scores):
         draws = [
             partial(
@@ -234,8 +239,8 @@ def quality_parts(numbers: ReleaseNumbers) -> list[str]:
             for name, groups in sorted(scores.items())
             if groups
         ]
-        note = "Each line adds up to 100 %; dotted, where rules cut."
-        parts += section("Scores", svg(draws, *grid(len(draws), 4.0), 2), note=note) if draws else []
+        note = t("Each line adds up to 100 %; dotted, where rules cut.")
+        parts += section(t("Scores"), svg(draws, *grid(len(draws), 4.0), 2), note=note) if draws else []
     if perplexity := present(profile.perplexity):
         limits = cuts.get("perplexity", [])
         draws = [
@@ -243,8 +248,8 @@ def quality_parts(numbers: ReleaseNumbers) -> list[str]:
             for name in largest_of(perplexity)
             if any(int(code) > 0 for code in perplexity[name])
         ]
-        note = "Kept and dropped documents, each adding up to 100 %; dotted, where rules cut."
-        parts += section("Perplexity", svg(draws, *grid(len(draws)), 2), note=note) if draws else []
+        note = t("Kept and dropped documents, each adding up to 100 %; dotted, where rules cut.")
+        parts += section(t("Perplexity"), svg(draws, *grid(len(draws)), 2), note=note) if draws else []
     return parts
 
 
@@ -254,22 +259,23 @@ def scorer_parts(numbers: ReleaseNumbers) -> list[str]:
     if found is None:
         return []
     languages = largest_buckets(found)
-    note = (
+    unit = found.summary[0].unit if found.summary else ""
+    note = t(
         "Share of the top bucket of the scorer in a row that is also in the top bucket of the one in a column, by "
-        f"{'bytes' if found.summary[0].unit == 'text_bytes' else found.summary[0].unit}. Population only: documents "
-        "that pass the base rules, one of each cluster."
-    ) if found.summary else ""  # fmt: skip
-    parts = section("Scorers", *(overlap_table(found, name) for name in languages), note=note)
+        f"{t('bytes') if unit == 'text_bytes' else unit}. Population only: documents that pass the base rules, one of "
+        "each cluster."
+    ) if unit else ""  # fmt: skip
+    parts = section(t("Scorers"), *(overlap_table(found, name) for name in languages), note=note)
     if found.drift is not None:
-        note = (
+        note = t(
             "Against the documents that the given bucket edges were made from. The population stability index (psi) is "
             "small below 0.1 and large above 0.25; by chance alone, one of a thousand samples of this size exceeds the "
             "next number. Moved is the share of the population in other buckets than expected."
         )
-        parts += section("Drift", drift_table(found.drift), note=note)
+        parts += section(t("Drift"), drift_table(found.drift), note=note)
     if found.samples:
-        note = "Documents drawn from each bucket, the best first. Would you put them there?"
-        parts += section("Samples by bucket", *sample_details(found), note=note)
+        note = t("Documents drawn from each bucket, the best first. Would you put them there?")
+        parts += section(t("Samples by bucket"), *sample_details(found), note=note)
     return parts
 
 
@@ -288,11 +294,11 @@ def copies_parts(numbers: ReleaseNumbers) -> list[str]:
         partial(draw_copies, tallies=profile.sources, what="source", shown=SHOWN_GROUPS),
     ]
     n_clusters, n_documents, n_copies = (sum(column) for column in zip(*clusters.values(), strict=True))
-    note = (
+    note = t(
         f"{n_documents:,} documents in {n_clusters:,} clusters; {n_copies:,} that pass every rule were dropped because "
         "another member is kept."
     )
-    parts = section("Copies", svg(draws, 10, 6.2, 2), note=note)
+    parts = section(t("Copies"), svg(draws, 10, 6.2, 2), note=note)
     for by, kinds in sorted(numbers.duplicates.items()):
         parts.append(kinds_table(by, kinds, profile.sources if by == "source" else profile.languages))
     return parts
@@ -307,10 +313,12 @@ def threshold_parts(numbers: ReleaseNumbers) -> list[str]:
     if not found or not found.histogram:
         return []
     draw = partial(draw_similarities, rows=found.histogram, threshold=found.threshold)
-    parts = section("Similarity", svg(draw, 8, 3.2))
+    parts = section(t("Similarity"), svg(draw, 8, 3.2))
     if found.samples:
-        note = "Pairs closest to the threshold on both sides: what differs is in brackets. Would you call them copies?"
-        parts += section("Around the threshold", sample_table(found.samples), note=note)
+        note = t(
+            "Pairs closest to the threshold on both sides: what differs is in brackets. Would you call them copies?"
+        )
+        parts += section(t("Around the threshold"), sample_table(found.samples), note=note)
     return parts
 
 
@@ -323,8 +331,10 @@ def domain_parts(numbers: ReleaseNumbers) -> list[str]:
     if not domains:
         return []
     n = min(len(domains), SHOWN_DOMAINS)
-    note = f"The largest {n} of {len(domains)}." if len(domains) > n else ""
-    return section("Domains", svg(lambda axes: draw_domains(axes, domains, n), 8, 0.32 * n + 1.2), note=note)
+    note = t(f"The largest {n} of {len(domains)}.") if len(domains) > n else ""
+    return section(
+        t("Domains"), svg(lambda axes: draw_domains(axes, domains, n), 8, 0.32 * n + 1.2), note=note
+    )
 
 
 def derived_parts(numbers: ReleaseNumbers) -> list[str]:
@@ -347,7 +357,7 @@ def mix_parts(numbers: ReleaseNumbers) -> list[str]:
 
     parts = []
     for name, mix in sorted(numbers.mixes.items()):
-        parts += section(f"Mix {name}", table(*mix_rows(mix)))
+        parts += section(t(f"Mix {name}"), table(*mix_rows(mix)))
         if len(mix.groups) > 1:
             parts.append(svg(partial(draw_mix, name=name, mix=mix), 4.5, 3.2))
     return parts
@@ -359,13 +369,15 @@ def license_parts(numbers: ReleaseNumbers) -> list[str]:
         return []
     heads, rows = license_rows(numbers.licenses)
     rows = [[*row, ", ".join(sources)] for *row, sources in rows]
-    return section("Licences", table(heads, rows), note="Of kept documents, as each of them carries it.")
+    return section(
+        t("Licences"), table(heads, rows), note=t("Of kept documents, as each of them carries it.")
+    )
 
 
 def making_parts(numbers: ReleaseNumbers) -> list[str]:
     """Steps with their versions and recipes."""
     rows = [[s.module, s.version, s.recipe[:8]] for s in numbers.steps]
-    return section("Steps", table(["step", "version", "recipe"], rows)) if rows else []
+    return section(t("Steps"), table(labels("step", "version", "recipe"), rows)) if rows else []
 
 
 def grid(n_draws: int, height: float = 3.1) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.report.markdown import share
 from pipeline.report.release_numbers import LicenseNumbers, Mix, PartNumbers, ScriptNumbers
+from pipeline.translation import labels, t
 
 Shown = tuple[list[str], list[list[Any]]]
 """Heads and rows; cells are numbers or text. Any: either."""
@@ -18,7 +19,7 @@ def mix_rows(mix: Mix) -> Shown:
         [g.group, g.n_docs, g.tokens, f"{g.asked_share:.2%}", f"{g.share:.2%}", f"{g.epochs:.2f}"]
         for g in mix.groups
     ]
-    return ["group", "documents", "tokens", "share asked", "share", "epochs"], rows
+    return labels("group", "documents", "tokens", "share asked", "share", "epochs"), rows
 
 
 def script_rows(scripts: Sequence[ScriptNumbers]) -> Shown:
@@ -32,17 +33,17 @@ def script_rows(scripts: Sequence[ScriptNumbers]) -> Shown:
         ]
         for row in scripts
     ]  # fmt: skip
-    return ["language", "documents", "%", "characters", "%", "tokens", "%"], rows
+    return labels("language", "documents", "%", "characters", "%", "tokens", "%"), rows
 
 
 def license_rows(licenses: Sequence[LicenseNumbers]) -> Shown:
     """Kept documents and tokens by licence; the last cell lists the sources."""
     tokens = sum(row.tokens for row in licenses)
     rows: list[list[Any]] = [
-        [row.license or "(none)", row.documents, row.tokens, share(row.tokens, tokens), row.sources]
+        [row.license or t("(none)"), row.documents, row.tokens, share(row.tokens, tokens), row.sources]
         for row in licenses
     ]
-    return ["licence", "documents", "tokens", "share of tokens", "sources"], rows
+    return labels("licence", "documents", "tokens", "share of tokens", "sources"), rows
 
 
 def diversity_rows(part: PartNumbers) -> Shown:
@@ -56,17 +57,7 @@ def diversity_rows(part: PartNumbers) -> Shown:
         ]
         for row in part.groups
     ]  # fmt: skip
-    heads = [
-        "by",
-        "group",
-        "documents",
-        "share",
-        "tokens",
-        f"{part.column}s",
-        "effective",
-        "most frequent",
-        "its share",
-    ]
+    heads = labels("by", "group", "documents", "share", "tokens", "values", "effective", "most frequent", "its share")
     return heads, rows
 
 
@@ -77,4 +68,4 @@ def value_rows(part: PartNumbers) -> Shown:
         [row.value, row.documents, *(row.languages.get(language, 0) for language in languages)]
         for row in part.common
     ]
-    return [part.column, "documents", *languages], rows
+    return [part.column, *labels("documents"), *languages], rows

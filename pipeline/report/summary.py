@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report.cells import pad, wide
+from pipeline.cells import pad, wide
+from pipeline.translation import labels, t
 
 MAX_LANGUAGES = 10
 """Number of languages with their own row, the largest first; all others are summed."""
@@ -14,8 +15,12 @@ MAX_REASONS = 5
 lists all of them."""
 
 
-def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
-    """A table row per language: documents, kept, then dropped by reason, most frequent reasons first."""
+WIDTH = 80
+"""Cells that the table of languages takes at most; every terminal has them."""
+
+
+def by_language(funnel: dict[str, dict[str, int]], n_reasons: int = MAX_REASONS) -> list[list[str]]:
+    """A table row per language: documents, kept, then dropped by reason, the `n_reasons` most frequent ones first."""
     ranked = sorted(funnel, key=lambda name: (-sum(funnel[name].values()), name))
     reasons: dict[str, int] = {}
     for row in funnel.values():
@@ -23,15 +28,15 @@ def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
             reasons[reason] = reasons.get(reason, 0) + count
     kept = reasons.pop("kept", 0)
     order = sorted(reasons, key=lambda name: (-reasons[name], name))
-    columns = {"kept": ["kept"]} if kept else {}
-    columns |= {name: [name] for name in order[:MAX_REASONS]}
-    if order[MAX_REASONS:]:
-        columns["other rules"] = order[MAX_REASONS:]
+    columns = {t("kept"): ["kept"]} if kept else {}
+    columns |= {name: [name] for name in order[:n_reasons]}
+    if order[n_reasons:]:
+        columns[t("other rules")] = order[n_reasons:]
     groups = [(name, [name]) for name in ranked[:MAX_LANGUAGES]]
     if rest := ranked[MAX_LANGUAGES:]:
-        groups.append((f"{len(rest)} others", rest))
-    groups.append(("all", ranked))
-    lines = [["language", "documents", *columns]]
+        groups.append((t(f"{len(rest)} others"), rest))
+    groups.append((t("all"), ranked))
+    lines = [[*labels("language", "documents"), *columns]]
     for label, names in groups:
         rows = [funnel[name] for name in names]
         counts = [sum(row.get(r, 0) for row in rows for r in members) for members in columns.values()]
@@ -41,7 +46,7 @@ def by_language(funnel: dict[str, dict[str, int]]) -> list[list[str]]:
 
 def by_group(mix: dict[str, Any]) -> list[list[str]]:
     """A table row per group of a mix; Any: JSON values."""
-    lines = [["group", "documents", "tokens", "of available", "share asked", "share"]]
+    lines = [labels("group", "documents", "tokens", "of available", "share asked", "share")]
     for group in mix["groups"]:
         tokens = (f"{group['tokens']:,}", f"{group['available_tokens']:,}")
         shares = (f"{group['asked_share']:.2%}", f"{group['share']:.2%}")
@@ -60,19 +65,33 @@ def align(lines: list[list[str]]) -> str:
     return "\n".join("  ".join([head, *line[1:]]) for head, line in zip(heads, padded, strict=True))
 
 
+def funnel_table(funnel: dict[str, dict[str, int]], cells: int) -> str:
+    """The table of `by_language` with as many reasons as fit into a number of cells, at least one."""
+    for n_reasons in range(MAX_REASONS, 0, -1):
+        table = align(by_language(funnel, n_reasons))
+        if max(map(wide, table.split("\n"))) <= cells:
+            break
+    return table
+
+
 def summary(lineage: dict[str, Any]) -> str:
     """The summary as text; Any: JSON values of lineage.json."""
     counts = lineage["counts"]
     parts = [
-        f"{counts['read']:,} records read = {counts['ingested']:,} documents + {counts['quarantined']:,} in quarantine",
-        f"{counts['ingested']:,} documents = {counts['kept']:,} kept + {counts['dropped']:,} dropped, by reason:",
+        t(
+            f"{counts['read']:,} records read = {counts['ingested']:,} documents + {counts['quarantined']:,} "
+            "in quarantine"
+        ),
+        t(
+            f"{counts['ingested']:,} documents = {counts['kept']:,} kept + {counts['dropped']:,} dropped, by reason:"
+        ),
         "",
-        align(by_language(lineage["funnel"])),
+        funnel_table(lineage["funnel"], WIDTH),
     ]
     for name, mix in sorted(lineage["mixes"].items()):
         parts += [
             "",
-            f"mix {name}: {mix['tokens']:,} tokens of {counts['kept_tokens']:,} kept",
+            t(f"mix {name}: {mix['tokens']:,} tokens of {counts['kept_tokens']:,} kept"),
             align(by_group(mix)),
         ]
     return "\n".join(parts)

@@ -16,11 +16,12 @@ from pipeline.report.release_numbers import (
     Tallies,
 )
 from pipeline.report.shown import script_rows
+from pipeline.translation import labels, message, t
 
 SHOWN_PANELS = 4
 """Number of languages, the largest, with a figure or rows of their own; report.json has all."""
 
-TIERS = {"high": 0, "medium": 1, "low": 2}
+TIERS = {message("high"): 0, message("medium"): 1, message("low"): 2}
 """Order of the tiers; any others come after them."""
 
 
@@ -55,11 +56,8 @@ def language_table(numbers: ReleaseNumbers) -> str:
             row += [kept_tokens, share(kept_tokens, tokens)]
         rows.append(row)
     heads = [
-        "language",
-        "documents",
-        "kept",
-        "kept %",
-        *(["kept tokens", "share of tokens"] if tallies else []),
+        *labels("language", "documents", "kept", "kept %"),
+        *(labels("kept tokens", "share of tokens") if tallies else []),
     ]
     return table(heads, rows)
 
@@ -69,7 +67,7 @@ def script_table(scripts: list[ScriptNumbers]) -> str:
     heads, rows = script_rows(scripts)
     for cells, row in zip(rows, scripts, strict=True):
         if row.released_as != row.language:
-            cells[0] = f"{row.language}, as {row.released_as}"
+            cells[0] = t(f"{row.language}, as {row.released_as}")
     return table(heads, rows)
 
 
@@ -79,8 +77,8 @@ def tier_table(tiers: Splits) -> str:
     for language in largest_of(tiers):
         total = sum(row.kept_bytes for row in tiers[language].values())
         for tier, row in sorted(tiers[language].items(), key=lambda item: TIERS.get(item[0], 3)):
-            rows.append([f"{language}, {tier}", row.documents, row.kept, share(row.kept_bytes, total)])
-    return table(["tier", "documents", "kept", "share of kept bytes"], rows)
+            rows.append([f"{language}, {t(tier)}", row.documents, row.kept, share(row.kept_bytes, total)])
+    return table(labels("tier", "documents", "kept", "share of kept bytes"), rows)
 
 
 def kinds_table(by: str, kinds: dict[str, dict[str, int]], tallies: Tallies) -> str:
@@ -90,19 +88,19 @@ def kinds_table(by: str, kinds: dict[str, dict[str, int]], tallies: Tallies) -> 
         counts = [kinds[name].get(kind, 0) for kind in ("raw", "exact", "near")]
         n_documents = tallies[name].documents if name in tallies else 0
         rows.append([name, *counts, share(sum(counts), n_documents)])
-    return table([by, "same text", "same match text", "near", "share of documents"], rows)
+    return table([t(by), *labels("same text", "same match text", "near", "share of documents")], rows)
 
 
 def sample_table(samples: list[SamplePair]) -> str:
     """Pairs near the threshold, with the places where they differ."""
     rows = []
     for pair in samples:
-        verdict = "above" if pair.verified else "below"
+        verdict = t("above") if pair.verified else t("below")
         names = f"{pair.language}, {pair.similarity:.3f}, {verdict}: {pair.doc_a}, {pair.doc_b}"
         for place in pair.differences or [Difference(removed="", kept="")]:
             rows.append([names, place.removed, place.kept])
             names = ""
-    return table(["pair", "one", "the other"], rows)
+    return table(labels("pair", "one", "the other"), rows)
 
 
 def quarantine_table(quarantined: dict[str, dict[str, int]]) -> str:
@@ -110,7 +108,7 @@ def quarantine_table(quarantined: dict[str, dict[str, int]]) -> str:
     rows = [
         [s, reason, n] for s, reasons in sorted(quarantined.items()) for reason, n in sorted(reasons.items())
     ]
-    return table(["source", "reason", "records"], rows)
+    return table(labels("source", "reason", "records"), rows)
 
 
 def megabytes(n_bytes: int) -> str:

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 
-from pipeline.report.cells import wide
+from pipeline.cells import wide
 
 MAX_CHARS = 20_000
 """Number of characters compared of each text, which bounds the time of `explain`."""

@@ -29,6 +29,7 @@ from pipeline.errors import BicorpusError, UsageError
 from pipeline.runtime.gpus import CPU, GPU, Gpus, device_for, visible_gpus
 from pipeline.storage.credentials import FILE, load_credentials, write_credentials
 from pipeline.storage.scratch import scratch
+from pipeline.translation import message
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -77,13 +78,15 @@ def choose_engine(
     if kind != "auto":
         return kind, ""
     if address is not None:
-        return "ray", f"engine ray, at {address}"
+        return "ray", message(f"engine ray, at {address}")
     bound = RAY_BYTES * (workers or len(os.sched_getaffinity(0)))
     size = n_bytes()
     kind = "local" if size < bound else "ray"
     return (
         kind,
-        f"engine {kind}: {size / 1e6:,.1f} MB of input (ray from {bound / 1e9:,.0f} GB; --engine sets it)",
+        message(
+            f"engine {kind}: {size / 1e6:,.1f} MB of input (ray from {bound / 1e9:,.0f} GB; --engine sets it)"
+        ),
     )
 
 

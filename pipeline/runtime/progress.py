@@ -9,6 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from pipeline.cells import wide
+from pipeline.translation import message, t
+
+WORDS = (
+    message("ingest"), message("derive"), message("annotate"), message("global"), message("release"),
+    message("judge rules"), message("decide"), message("quantiles"), message("ask"), message("compact"),
+    message("shards"), message("parts"), message("partitions"), message("documents"), message("tasks"),
+    message("inputs"), message("running"), message("done"), message("failed"),
+)  # fmt: skip
+"""Names of phases, kinds and states of tasks, and units, as they are printed and recorded."""
+
 
 class Progress:
     """On a terminal, one line per phase, which is redrawn; elsewhere, a line every 30 s and at the end of a phase."""
@@ -43,7 +54,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Write one line of text, unless `quiet` or `as_json`."""
         if not self.quiet and not self.as_json:
-            print(text, file=self.stream, flush=True)
+            print(t(text), file=self.stream, flush=True)
 
 
 class ProgressPhase:
@@ -80,11 +91,12 @@ class ProgressPhase:
     def line(self, now: float) -> str:
         """Return the line of the phase, such as `signals  12/40 shards  8.1 MB/s  0:42 left`."""
         seconds = max(now - self.start, 1e-9)
-        fields = [f"{self.name:<24} {self.done}/{self.n_tasks} {self.unit}"]
+        name = t(self.name)
+        fields = [f"{name}{' ' * (24 - wide(name))} {self.done}/{self.n_tasks} {t(self.unit)}"]
         if self.bytes:
             fields.append(f"{self.bytes / 1e6 / seconds:.1f} MB/s")
         if 0 < self.done < self.n_tasks:
-            fields.append(f"{clock((self.n_tasks - self.done) * seconds / self.done)} left")
+            fields.append(t(f"{clock((self.n_tasks - self.done) * seconds / self.done)} left"))
         return "  ".join(fields)
 
     def stop(self) -> None:
@@ -95,7 +107,7 @@ class ProgressPhase:
     def finish(self) -> None:
         """Report the end of the phase with its totals."""
         seconds = time.monotonic() - self.start
-        text = f"{self.line(time.monotonic())}  in {seconds:.1f} s"
+        text = f"{self.line(time.monotonic())}  " + t(f"in {seconds:.1f} s")
         self.progress.say(f"\r\x1b[K{text}" if self.progress.live else text)
         self.progress.event(
             "end", phase=self.name, tasks=self.done, bytes=self.bytes, seconds=round(seconds, 3)

@@ -1,7 +1,7 @@
-"""The command `init`: writes a commented run file with the sources found in the input files and defaults for the rest.
+"""The command `init`: writes a short run file with the sources found in the input files and the recommended set.
 
-Steps are named by dotted name, as in any run file; rules are those of the preset `recommended`. The run file depends on
-the input files only, not on the time or the machine.
+`use: recommended` stands for what is measured, compared and dropped; `expand` writes it out instead. Steps are named by
+dotted name, as in any run file. The run file depends on the input files only, not on the time or the machine.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import Any
 
 import yaml
 
 from pipeline.config.run_file import Ingest
+from pipeline.config.run_sets import run_sets
+from pipeline.config.spelling import flow
 from pipeline.errors import ConfigError, InputError
+from pipeline.rules.presets import expand_presets
 from pipeline.scaffold.find_files import Unread, find_files
 from pipeline.scaffold.infer import CHINESE, LATIN
 from pipeline.scaffold.proposal import Proposal, propose, relative
 from pipeline.scaffold.survey import survey_files
+from pipeline.translation import message, t
 
 MAX_LISTED = 20
 """Largest number of paths without a source that the run file lists; the command prints all of them."""
@@ -33,25 +37,25 @@ LEAST_SHARE = 0.01
 OTHER_TEXT_SHARE = 0.3
 """Characters of a field per character of the text field, from which a comment mentions the field."""
 
+SET = "recommended"
 PROFILES = "stages.languages"
 LANGUAGES = ("zho", "eng")
 
-STEPS = """
-annotate: # per document; the text is read once for all of these
-  - classifiers.language
-  - stages.signals
-  - stages.parts # language parts: in documents of several languages, rules for a language apply to its part
-  - classifiers.quality
-  - stages.web.boilerplate
-  - stages.dedup.exact
-  - stages.minhash
-  - {use: stages.tokens, view: release} # counts the text as it will be released
-
-global: # across documents
-  - stages.dedup.repeated_ids
-  - stages.dedup.candidates
-  - stages.dedup
-"""
+KINDS = {
+    "jsonl": message("JSON Lines"),
+    "csv": message("delimited rows"),
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+    "members": message("archives"),
+    "chat": message("conversations"),
+    "pdf": message("PDF files"),
+    "html": message("HTML pages"),
+    "textfile": message("text files"),
+    "wet": "WET",
+    "warc": "WARC",
+    "dolma": "Dolma",
+}
+"""Reader -> what its files are, in a message."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,18 @@ class RunFileDraft:
     path: str
     sources: tuple[Proposal, ...]
     unread: tuple[Unread, ...]
+    text: str = ""
 
     def notes(self) -> list[str]:
         """Return one line for each source and for each path without one."""
-        sources = [f"{source.name}: {describe_source(source)}" for source in self.sources]
-        return [*sources, *(f"not used: {printable(u.path)}: {printable(u.reason)}" for u in self.unread)]
+        sources = [
+            f"{source.name}: {t(describe_source(source))}{t('; ')}{describe_columns(source)}"
+            for source in self.sources
+        ]
+        return [
+            *sources,
+            *(t(f"not used: {printable(u.path)}: {printable(t(u.reason))}") for u in self.unread),
+        ]
 
     def plain(self) -> dict[str, Any]:
         """Return path, sources and unused paths as plain data."""
@@ -82,15 +93,21 @@ class RunFileDraft:
 
 
 def write_draft(
-    paths: Sequence[str], out_path: str, force: bool = False, follow_links: bool = False
+    paths: Sequence[str],
+    out_path: str,
+    force: bool = False,
+    follow_links: bool = False,
+    expand: bool = False,
+    is_dry: bool = False,
 ) -> RunFileDraft:
     """Inspect files and folders and write a run file that reads them.
 
-    Args: paths, files, folders, globs or URLs; follow_links, read links to files outside the named folders.
+    Args: paths, files, folders, globs or URLs; follow_links, read links to files outside the named folders; expand,
+    write the recommended set out instead of its name; is_dry, write nothing.
     Raises: ConfigError if the run file exists and `force` is off, or cannot be written; InputError if a path
     does not exist or no file can be read.
     """
-    if os.path.isdir(out_path) or (os.path.exists(out_path) and not force):
+    if not is_dry and (os.path.isdir(out_path) or (os.path.exists(out_path) and not force)):
         raise ConfigError(f"{out_path}: exists; name another file with --out, or replace it with --force")
     target = os.path.abspath(out_path)
     listings = [find_files(path, target, follow_links) for path in paths]
@@ -102,12 +119,14 @@ def write_draft(
     if not samples:
         reasons = "; ".join(f"{printable(item.path)}: {printable(item.reason)}" for item in unread[:3])
         raise InputError(
-            f"{', '.join(paths)}: no file that can be read ({reasons or 'there are no files'}); expected JSON "
-            "Lines or Parquet with a text field, WARC, WET, HTML, Markdown or text, plain or compressed"
+            f"{', '.join(paths)}: no file that can be read ({reasons or 'there are no files'}); expected JSON, "
+            "CSV, Parquet or Arrow with a field of text, WARC, WET, HTML, PDF, Markdown or text, zip or tar of these"
         )
     draft = RunFileDraft(out_path, propose(samples, os.path.dirname(target)), tuple(unread))
-    _write(target, render_run_file(draft, _corpus_name(paths[0])))
-    return draft
+    text = render_run_file(draft, _corpus_name(paths[0]), expand)
+    if not is_dry:
+        _write(target, text)
+    return replace(draft, text=text)
 
 
 def _write(path: str, text: str) -> None:
@@ -125,56 +144,89 @@ def _corpus_name(path: str) -> str:
 
 
 def describe_source(source: Proposal) -> str:
-    """Return one line about a source: files, size on disk, estimated documents, text and languages."""
+    """Return one line about a source: files, format, size on disk, estimated documents, text and languages."""
     shares = [f"{name} {_percent(n, source.n_docs)}" for name, n in source.languages().most_common()]
-    return (
-        f"{_count(len(source.samples), 'file')}, {_size(source.n_bytes)}: about "
-        f"{_count(source.n_docs, 'document')}, {_size(source.text_bytes)} of text ({', '.join(shares)})"
+    kind = KINDS.get(source.reader_name.rpartition(".")[2], source.reader_name)
+    detected = sorted({sample.detected for sample in source.samples if sample.detected})
+    if detected:
+        kind += f" ({'; '.join(detected[:3])})"
+    return message(
+        f"{_files(len(source.samples))}, {_size(source.n_bytes)} of {kind}: about "
+        f"{_documents(source.n_docs)}, {_size(source.text_bytes)} of text ({', '.join(shares)})"
     )
 
 
-def render_run_file(draft: RunFileDraft, corpus: str) -> str:
+SHARES = (
+    message(f"Chinese {1}"), message(f"Latin script {1}"), message(f"Japanese {1}"), message(f"Korean {1}"),
+    message(f"other {1}"),
+)  # fmt: skip
+"""Forms of the share of a language, for translations."""
+
+
+def describe_columns(source: Proposal) -> str:
+    """Return what a source takes as text, id, address and so on, as `text = content, id = doc_id`."""
+    shown = {"source_id": "id"}
+    return ", ".join(f"{shown.get(column, column)} = {field}" for column, field in source.columns().items())
+
+
+def render_run_file(draft: RunFileDraft, corpus: str, expand: bool = False) -> str:
     """Return the text of the run file; corpus: name of the corpus and the release."""
     labels = {profile: yaml.safe_load(_read(f"{profile}.yaml"))["labels"] for profile in LANGUAGES}
     run_folder, name = os.path.split(os.path.abspath(draft.path))
+    quoted = printable(shlex.quote(name))
     lines = [
-        "# A first run file, written by `bicorpus init`; numbers are estimated from the start of each file.",
-        f"#   bicorpus run {printable(shlex.quote(name))} --store ./store",
-        f"corpus: {_flow(corpus)}",
+        "# Written by `bicorpus init`; numbers are estimated from the start of each file.",
+        f"#   bicorpus check {quoted} # reads one record of each source",
+        f"#   bicorpus run {quoted} --store ./store",
+        f"corpus: {flow(corpus)}",
+        *([] if expand else [f"use: {SET} # what is measured, compared and dropped: bicorpus rules {SET}"]),
         "",
         "sources: # more keys: license, provenance: for records without; rank: of duplicates, the smallest is kept",
         *(line for source in draft.sources for line in _source_lines(source)),
         *_unread_lines(draft.unread, run_folder),
         "",
         f"ingest: {{max_quarantined_share: {Ingest.max_quarantined_share}}} # per source; above it, a run fails",
-        STEPS,
-        "select: # the first failing rule is the reason; after a change, a run reads no text again",
-        "  # Rules by language, such as zho_too_short, listed with their sources in stages/languages/*.rules.yaml;",
-        "  # `except: [eng_short_lines]` leaves one out, and a rule of your own may take its place.",
-        "  - {preset: recommended}",
-        "  # - {name: too_short, signals.n_chars: {min: 200}} # a rule of your own: documents below are dropped",
-        "  - {name: same_source_id, repeats.n_same: {max: 1}, if_null: keep, action: flag}",
         "",
-        "keep_one: {of: dedup, prefer: [{rank: low}, {signals.n_chars: high}]} # of near duplicates",
-        "",
-        *_mix_lines(draft.sources, labels),
-        "",
-        f"release: {{name: {_flow(corpus)}, edits: {{boilerplate: all}}}} # edits: spans removed from the text",
+        *(_set_lines(corpus) if expand else _added_lines()),
+        *_mix_lines(draft.sources, labels, expand),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _added_lines() -> Iterable[str]:
+    """Yield remarks on what a run file adds to the set."""
+    yield f"# What is written here is added to the set {SET}, or replaces its entry of the same name:"
+    yield "# annotate: [stages.pii]"
+    yield "# select:"
+    yield "#   - {preset: recommended, except: [eng_short_lines]}"
+    yield "#   - {name: too_short, signals.n_chars: {min: 200}} # a rule of your own: documents below are dropped"
+    yield ""
+
+
+def _set_lines(corpus: str) -> Iterable[str]:
+    """Yield the sections of the set, each rule of its presets on a line of its own."""
+    text = run_sets()[SET].partition("annotate:")
+    body = text[1] + text[2]
+    named = next(line for line in body.splitlines() if "{preset: recommended}" in line)
+    rules = [f"  - {flow(rule)}" for rule in expand_presets([{"preset": "recommended"}], "init")]
+    release = f"release: {{name: {flow(corpus)}, "
+    yield from body.replace(named, "\n".join(rules)).replace("release: {", release).rstrip().splitlines()
+    yield ""
 
 
 def _source_lines(source: Proposal) -> Iterable[str]:
-    yield f"  - name: {_flow(source.name)} # {describe_source(source)}"
+    yield f"  - name: {flow(source.name)} # {describe_source(source)}"
     yield f"    reader: {source.reader_name}"
-    yield f"    files: {_flow(source.patterns[0] if len(source.patterns) == 1 else list(source.patterns))}"
+    yield f"    files: {flow(source.patterns[0] if len(source.patterns) == 1 else list(source.patterns))}"
     if source.follow_links:
         yield "    follow_links: true # some files are links to other folders"
+    if license := source.license():
+        yield f"    license: {flow(license)} # as README.md states it"
     if source.config:
-        yield f"    config: {_flow(dict(source.config))}"
+        yield f"    config: {flow(dict(source.config))}"
     columns, fields = source.columns(), source.fields()
     if not source.is_plain():
-        yield f"    columns: {_flow(columns)}"
+        yield f"    columns: {flow(columns)}"
     if scores := [name for name in columns if "." in name]:
         yield f"    # existing scores, for rules: {printable(', '.join(scores))}"
     rest = sorted(set(fields) - set(columns.values()))
@@ -201,19 +253,22 @@ def _unread_lines(unread: Sequence[Unread], run_folder: str) -> Iterable[str]:
         yield f"  #   and {len(unread) - MAX_LISTED:,} more"
 
 
-def _mix_lines(sources: Sequence[Proposal], labels: dict[str, list[str]]) -> Iterable[str]:
+def _mix_lines(sources: Sequence[Proposal], labels: dict[str, list[str]], expand: bool) -> Iterable[str]:
     """Yield the natural mix and, if there is text in both languages, a commented-out ratio."""
+    languages = sum((source.languages() for source in sources), Counter[str]())
+    has_both = min(languages[CHINESE], languages[LATIN]) > LEAST_SHARE * languages.total()
+    if not has_both and not expand:
+        return
     yield "mix: # the kept documents of a training order, and how often each is repeated"
     yield "  default: natural"
     yield "  mixes:"
     yield "    natural: {seed: 0} # every kept document once"
-    languages = sum((source.languages() for source in sources), Counter[str]())
-    if min(languages[CHINESE], languages[LATIN]) <= LEAST_SHARE * languages.total():
+    if not has_both:
         return
     yield "    # half Chinese and half English, by tokens; with `default: zh50` the ledger counts its copies:"
     yield "    # zh50:"
     yield "    #   by: language.label"
-    yield f"    #   groups: {{zh: {_flow(labels['zho'])}, en: {_flow(labels['eng'])}}}"
+    yield f"    #   groups: {{zh: {flow(labels['zho'])}, en: {flow(labels['eng'])}}}"
     yield "    #   share: {zh: 0.5, en: 0.5}"
     yield "    #   max_epochs: 1"
 
@@ -222,21 +277,17 @@ def _read(name: str) -> str:
     return resources.files(PROFILES).joinpath(name).read_text(encoding="utf-8")
 
 
-def _flow(value: Any) -> str:  # Any: plain data
-    """Return plain data as YAML on one line, quoted so that it is valid inside brackets."""
-    text = yaml.safe_dump(
-        [value], default_flow_style=True, allow_unicode=True, sort_keys=False, width=1 << 30
-    )
-    return text.strip()[1:-1]
-
-
 def printable(text: str) -> str:
     """Return text for one line of a comment, with control characters and bytes that are not UTF-8 escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def _files(n: int) -> str:
+    return message("1 file") if n == 1 else message(f"{n:,} files")
+
+
+def _documents(n: int) -> str:
+    return message("1 document") if n == 1 else message(f"{n:,} documents")
 
 
 def _size(n_bytes: int) -> str:
@@ -245,4 +296,4 @@ def _size(n_bytes: int) -> str:
 
 
 def _percent(n: int, total: int) -> str:
-    return "under 1 %" if 100 * n < total else f"{100 * n / max(total, 1):.0f} %"
+    return message("under 1 %") if 100 * n < total else f"{100 * n / max(total, 1):.0f} %"

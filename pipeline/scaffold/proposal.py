@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.recipe import load_step
-from pipeline.scaffold.foreign_layouts import score_columns
+from pipeline.scaffold.foreign_layouts import score_columns, stated_license
 from pipeline.scaffold.infer import Field, choose_columns
 from pipeline.scaffold.sniff import WARC, WHOLE, Sample
 from pipeline.storage.store import list_inputs
@@ -93,6 +93,12 @@ class Proposal:
             fields = {name: field for name, field in fields.items() if name in defined and field.n_values}
         columns = choose_columns(fields, self.text_field, known)
         return columns | score_columns(self.reader_name, fields)
+
+    def license(self) -> str | None:
+        """Return the licence that the cards beside the files state, if it is one and no field has licences."""
+        stated = {stated_license(sample.file) for sample in self.samples if "://" not in sample.file.path}
+        found = stated.pop() if len(stated) == 1 else None
+        return None if "license" in self.columns() else found
 
     def is_plain(self) -> bool:
         """Return whether the reader finds all these columns by default, under their own names."""

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.scaffold.find_files import FoundFile, Unread
-from pipeline.scaffold.foreign_layouts import DOLMA, documents_of
-from pipeline.scaffold.sniff import HTML_NAME, TEXT, TEXT_NAME, WHOLE, Sample, sniff
+from pipeline.scaffold.foreign_layouts import DOLMA, about_data_sets, documents_of
+from pipeline.scaffold.sniff import HTML_NAME, PDF_NAME, TEXT, TEXT_NAME, WHOLE, Sample, sniff
+from pipeline.translation import message
 
 MAX_LOOKED = 200
 """Largest number of files with one ending below one folder that are read; others are estimated from them."""
@@ -26,9 +27,12 @@ ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNOREC
 def survey_files(files: Sequence[FoundFile]) -> tuple[list[Sample], list[Unread]]:
     """Return the samples of files in order, and the files that cannot become sources, with the reason."""
     attributes = {file.path: documents for file in files if (documents := documents_of(file.path))}
-    results = _sniff_all([file for file in files if file.path not in attributes])
+    left_out = about_data_sets(files)
+    named = [file for file in files if file.path not in attributes and file.path not in left_out]
+    results = _sniff_all(named)
     samples = [item for item in results if isinstance(item, Sample)]
     unread = [item for item in results if isinstance(item, Unread)]
+    unread += [Unread(path, reason) for path, reason in left_out.items()]
     readers = {sample.file.path: sample.reader_name for sample in samples}
     for path, documents in attributes.items():
         if documents not in readers:
@@ -64,7 +68,7 @@ def _sniff_all(files: Sequence[FoundFile]) -> list[Sample | Unread]:
 
 def whole_ending(path: str) -> str:
     """Return the ending of a file name that denotes a single document, such as `.html.gz`, else an empty string."""
-    match = HTML_NAME.search(path) or TEXT_NAME.search(path)
+    match = HTML_NAME.search(path) or TEXT_NAME.search(path) or PDF_NAME.search(path)
     return match[0] if match else ""
 
 
@@ -89,9 +93,11 @@ def _reject(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
         s for s in samples if s.reader_name == TEXT and s.file.root is not None and s.file.folder in above
     ]
     about = [s for s in texts if ABOUT.match(os.path.basename(s.file.path))]
-    reason = "describes the files beside or below it; to read it as a document, name it"
+    reason = message("describes the files beside or below it; to read it as a document, name it")
     rejected = [(sample, reason) for sample in about]
-    reason = "questions of benchmarks, which a corpus must not contain; name it in the config of stages.decontaminate"
+    reason = message(
+        "questions of benchmarks, which a corpus must not contain; name it in the config of stages.decontaminate"
+    )
     rejected += [(sample, reason) for sample in samples if sample.fields.keys() >= BENCHMARK]
     about_paths = {sample.file.path for sample in about}
     sound = {
@@ -106,5 +112,5 @@ def _reject(samples: Sequence[Sample]) -> list[tuple[Sample, str]]:
             and (sampling_folder(sample.file), sample.reader_name) not in sound
         ):
             reader = sample.reader_name.rpartition(".")[2]
-            rejected.append((sample, f"read as {reader}: {sample.doubt}"))
+            rejected.append((sample, message(f"read as {reader}: {sample.doubt}")))
     return rejected

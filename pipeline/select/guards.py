@@ -23,6 +23,7 @@ from pipeline.errors import ExpectationError
 from pipeline.mapreduce.shuffle import read_exchange
 from pipeline.select.verdicts import Decision, Kept, final
 from pipeline.storage.store import Store
+from pipeline.translation import message
 
 WARN_SHARE = 0.5
 """A source with a larger share of documents removed as duplicates is named in the report, guards or not."""
@@ -133,7 +134,9 @@ def sum_counts(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def warnings_of(totals: Mapping[str, Any], guards: Guards) -> list[str]:
     """A line for each source of which more than WARN_SHARE of the documents are removed as duplicates."""
     return [
-        f"source {name}: {n_copies / n:.1%} of {n:,} documents that pass the rules go as copies of others"
+        message(
+            f"source {name}: {n_copies / n:.1%} of {n:,} documents that pass the rules go as copies of others"
+        )
         for name, (n, n_copies) in sorted(totals["asked"].get("source", {}).items())
         if n >= guards.min_documents and n_copies > WARN_SHARE * n
     ]
@@ -150,7 +153,9 @@ def check_guards(
     Raises: ExpectationError naming the worst group, the limit, and examples.
     """
     if guards.largest_cluster is not None and totals["largest"] > guards.largest_cluster:
-        fault = f"a cluster has {totals['largest']:,} documents; allowed are {guards.largest_cluster:,}"
+        fault = message(
+            f"a cluster has {totals['largest']:,} documents; allowed are {guards.largest_cluster:,}"
+        )
         raise ExpectationError(
             _message("largest_cluster", fault, _examples(decisions, store, sizes, totals["largest"]))
         )
@@ -163,11 +168,11 @@ def check_guards(
     ):
         if above:
             share, n, name = max(above)
-            fault = (
+            fault = message(
                 f"{share:.1%} of the {n:,} documents of {by} {name} that pass the rules would be removed as "
                 f"duplicates; allowed are {limit:.1%}"
             )
-            others = f" ({n_above - 1:,} more above the limit)" if n_above > 1 else ""
+            others = message(f" ({n_above - 1:,} more above the limit)") if n_above > 1 else ""
             value = None if name == NO_HOST else name
             raise ExpectationError(
                 _message(f"{by}_share", fault + others, _examples(decisions, store, by, value))
@@ -175,7 +180,7 @@ def check_guards(
 
 
 def _message(guard: str, fault: str, examples: list[str]) -> str:
-    return (
+    return message(
         f"keep_one.guards.{guard}: {fault}; for example {', '.join(examples)}. Nothing was released. Look at some with "
         "`bicorpus explain`; if they are duplicates, raise the limit and run again"
     )

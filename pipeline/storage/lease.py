@@ -22,6 +22,7 @@ from typing import Any
 
 from pipeline.errors import ConflictError, LeaseError, StoreError
 from pipeline.storage.base import Store
+from pipeline.translation import message
 
 RENEWALS = 3
 """Renewals per ttl; two may fail before the lease is lost."""
@@ -161,7 +162,7 @@ def _encode(content: dict[str, Any]) -> bytes:
 
 def _held(key: str, record: LeaseRecord) -> str:
     expires = datetime.fromtimestamp(record["expires"], UTC).isoformat(timespec="seconds")
-    return (
+    return message(
         f"{key}: held by {record['owner']} since {record['since']}; wait for that run to end "
         f"or, if it is dead, until {expires}"
     )

@@ -26,8 +26,10 @@ codes are in [bad-input.md](bad-input.md#exit-codes). `bicorpus COMMAND --help` 
 """
 ARGUMENTS = {
     "RUN.yaml": "the [run file](run-file.md)",
+    "PRESET": "name of a [set](run-file.md#use) or of a [preset](presets.md) of rules",
     "PATH...": "files and folders to read",
     "DOC_ID": "the document's id",
+    "{bash|zsh|fish}": "the shell",
     "MODULE": "dotted name of the module with `STAGE` or `GLOBAL`",
     "MODEL|RUN.yaml...": "models by name, `org/name@commit`, or run files that name them",
     "NAME": "the prefix of the columns",

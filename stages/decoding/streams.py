@@ -57,6 +57,7 @@ class Watched:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.failure: Exception | None = None
+        self.furthest = 0  # offset up to which bytes were read
 
     def _watch(self, call: Callable[..., Any], *args: int) -> Any:  # Any: bytes of read, int of seek and tell
         try:
@@ -70,7 +71,14 @@ class Watched:
         data = self._watch(self._stream.read, size)
         while 0 < len(data) < size and (more := self._watch(self._stream.read, size - len(data))):
             data += more
+        self.furthest = max(self.furthest, self._tell())
         return data
+
+    def _tell(self) -> int:
+        try:
+            return self._stream.tell()
+        except (OSError, AttributeError):
+            return 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Seek as the stream does."""
@@ -79,6 +87,10 @@ class Watched:
     def tell(self) -> int:
         """Return the position of the stream."""
         return self._watch(self._stream.tell)
+
+    def seekable(self) -> bool:
+        """Return True: inputs can seek."""
+        return True
 
     def close(self) -> None:
         """Do nothing: the stream is closed by its owner."""

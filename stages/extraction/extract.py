@@ -1,4 +1,4 @@
-"""Main text of HTML pages, extracted in a separate process, so that no page can hang a reader or exhaust its memory.
+"""Text of HTML pages and PDF files, extracted in a separate process: none can hang a reader or exhaust its memory.
 
 Each reading process has one extraction process for each set of limits. It is started at the first page, reused for all
 pages, restarted when it dies, and ends with its reader. A page at which it dies is tried once more in a new process, in
@@ -28,6 +28,9 @@ MEMORY_WORDS = ("memory allocation of", "MemoryError", "bad_alloc", "out of memo
 """Messages on stderr of a process that could not allocate memory: Rust, Python, C++, others."""
 
 
+PAGE_WORKER, PDF_WORKER = "stages.extraction.extract_worker", "stages.extraction.pdf_worker"
+
+
 class ExtractionError(Exception):
     """No text could be extracted from a page; args: reason, detail."""
 
@@ -37,21 +40,24 @@ class _DiedError(Exception):
 
 
 class Extractor:
-    """An extraction process, restarted when it dies. Threads may share it; a lock serialises them."""
+    """An extraction process, restarted when it dies. Threads may share it; a lock serialises them.
 
-    def __init__(self, page_seconds: float, page_memory_bytes: int) -> None:
-        self._limits = page_seconds, page_memory_bytes
+    worker: the module that it runs.
+    """
+
+    def __init__(self, page_seconds: float, page_memory_bytes: int, worker: str = PAGE_WORKER) -> None:
+        self._limits, self._worker = (page_seconds, page_memory_bytes), worker
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._lock = threading.Lock()
 
-    def extract(self, html: str) -> dict[str, Any]:  # Any: see extract_worker.extract
-        """Return the fields of a page, see `extract_worker.extract`.
+    def extract(self, page: str | bytes) -> dict[str, Any]:  # Any: see the worker
+        """Return the fields of a page or file, see `extract_worker.extract` and `pdf_worker.extract`.
 
         Raises: ExtractionError if the process died on the page or refused it; StageError if no process
         can be started.
         """
-        page = html.encode("utf-8")
+        page = page.encode("utf-8") if isinstance(page, str) else page
         with self._lock:
             was_running = self._process is not None
             try:
@@ -93,7 +99,7 @@ class Extractor:
         """Start a process; it ends with this one, because its stdin is closed."""
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "stages.extraction.extract_worker", *map(str, self._limits)],
+            [sys.executable, "-P", "-m", self._worker, *map(str, self._limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -104,7 +110,7 @@ class Extractor:
             _, last_output = self._reap()
             raise StageError(
                 f"the extraction process cannot start: {last_output.rpartition(chr(10))[2]}; expected "
-                f"{sys.executable} to import stages.extraction.extract_worker and resiliparse"
+                f"{sys.executable} to import {self._worker}"
             )
         return self._process
 
@@ -138,11 +144,11 @@ class Extractor:
         return _DiedError("extractor_crashed", f"{cause}: {last}" if last else cause)
 
 
-def shared_extractor(page_seconds: float, page_memory_bytes: int) -> Extractor:
+def shared_extractor(page_seconds: float, page_memory_bytes: int, worker: str = PAGE_WORKER) -> Extractor:
     """Return this process's extractor for the given limits; a forked process has its own."""
-    return _shared(os.getpid(), page_seconds, page_memory_bytes)
+    return _shared(os.getpid(), page_seconds, page_memory_bytes, worker)
 
 
 @functools.cache
-def _shared(_pid: int, page_seconds: float, page_memory_bytes: int) -> Extractor:
-    return Extractor(page_seconds, page_memory_bytes)
+def _shared(_pid: int, page_seconds: float, page_memory_bytes: int, worker: str) -> Extractor:
+    return Extractor(page_seconds, page_memory_bytes, worker)

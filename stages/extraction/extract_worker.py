@@ -11,6 +11,7 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from typing import IO, Any
 
 import msgspec
@@ -88,15 +89,23 @@ def peak_bytes() -> int:
     return int(peaks[0]) * 1024
 
 
-def refusal(reason: str, detail: str) -> bytes:
-    """Return the message for a page without text."""
-    return msgspec.msgpack.encode({"reason": reason, "detail": detail})
+def refused(reason: str, detail: str) -> dict[str, Any]:
+    """Return the answer for a page without text."""
+    return {"reason": reason, "detail": detail}
 
 
-def serve(seconds: float, memory_bytes: int) -> None:
+def page_fields(page: bytes) -> dict[str, Any]:  # Any: see `extract`
+    """Return the fields of a page in UTF-8, or the reason why it has none."""
+    try:
+        return extract(page.decode("utf-8"))
+    except AbsurdSpanError as error:
+        return refused("table_too_large", str(error))
+
+
+def serve(seconds: float, memory_bytes: int, answer_to: Callable[[bytes], dict[str, Any]]) -> None:
     """Write a ready message, then process pages until stdin ends.
 
-    A response is a mapping of fields, see `extract`, or of `reason` and `detail` if there is no text.
+    A response is a mapping of fields, see `answer_to`, or of `reason` and `detail` if there is no text.
     """
     pages, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of libraries must not be mixed with responses
@@ -105,18 +114,18 @@ def serve(seconds: float, memory_bytes: int) -> None:
     while (page := read_message(pages)) is not None:
         set_timers(seconds_of(seconds, len(page)))
         try:
-            answer = msgspec.msgpack.encode(extract(page.decode("utf-8")))
+            answer = msgspec.msgpack.encode(answer_to(page))
         except MemoryError:
             os._exit(MEMORY_EXIT)
-        except AbsurdSpanError as error:
-            answer = refusal("table_too_large", str(error))
         except Exception as error:
             if peak_bytes() > memory_bytes / 2:  # the parser does not report failed allocations
                 os._exit(MEMORY_EXIT)
-            answer = refusal("extractor_failed", f"{type(error).__name__}: {error}"[:500])
+            answer = msgspec.msgpack.encode(
+                refused("extractor_failed", f"{type(error).__name__}: {error}"[:500])
+            )
         set_timers(0)
         write_message(answers, answer)
 
 
 if __name__ == "__main__":
-    serve(float(sys.argv[1]), int(sys.argv[2]))
+    serve(float(sys.argv[1]), int(sys.argv[2]), page_fields)

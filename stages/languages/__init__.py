@@ -3,7 +3,8 @@
 `<name>.yaml` contains the data for measurements (labels, stop words, line length); its digest enters the recipes of the
 stages that load it. `<name>.rules.yaml` contains the default `select` rules, in a separate file, so that a new
 threshold recomputes nothing; `presets/<name>.yaml` those of a published filter. `<name>.lines.yaml` contains patterns
-of boilerplate lines, `<name>.cot.yaml` those of worked solutions. `punctuation.yaml`, `endings.yaml`, `phrases.yaml`
+of boilerplate lines, `<name>.cot.yaml` those of worked solutions; `<name>.run.yaml` the sections of a
+run file that `use: <name>` stands for. `punctuation.yaml`, `endings.yaml`, `phrases.yaml`
 and `turns.yaml` apply to all languages, because documents mix them. Labels without a profile use `und`.
 """
 
@@ -90,6 +91,13 @@ def load_profiles() -> tuple[Profile, ...]:
             )
         )
     return tuple(profiles)
+
+
+@cache
+def run_sets() -> dict[str, str]:
+    """Return name -> text of the sets of sections that a run file may name with `use`."""
+    paths = sorted(_FOLDER.glob("*.run.yaml"))
+    return {path.name.removesuffix(".run.yaml"): path.read_text(encoding="utf-8") for path in paths}
 
 
 def preset_paths() -> tuple[str, ...]:

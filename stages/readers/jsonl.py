@@ -2,9 +2,10 @@
 
 Files of other tools are read as well, under any name: one array of objects, on one line or many, objects one behind the
 other, and objects printed over several lines. Yields the object's own fields; position is the line number from 0, plus
-the number of earlier objects that shared a line with the one before. `undecoded` counts bytes that are not UTF-8 and
-became U+FFFD, if they are few. Reasons of broken records: line_too_long, invalid_utf8, invalid_json, not_an_object; at
-position -1: truncated, corrupt_stream, decompression_bomb, no_dictionary.
+the number of earlier objects that shared a line with the one before. A file whose start is in another encoding than
+UTF-8, such as GB18030 or UTF-16, is read in that. `undecoded` counts bytes that could not be decoded and became U+FFFD,
+if they are few. Reasons of broken records: line_too_long, invalid_utf8, invalid_json, not_an_object; at position -1:
+truncated, corrupt_stream, decompression_bomb, no_dictionary.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ from pipeline.stage import Reader, Record
 from stages.decoding.encoding import EncodingError, decode_utf8
 from stages.decoding.json_objects import BETWEEN, ArrayScanner, Nesting, Pending
 from stages.decoding.streams import RAW_BYTES, Bounds, Inflated, split_lines
+from stages.decoding.transcode import check_encoding, file_encoding, to_utf8
 from stages.readers import FIELDS
-
-BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,13 @@ class Config(Bounds):
     """Bounds of lines and of decompression; longer lines are quarantined, and reading continues after them."""
 
     max_line_bytes: int = 64 << 20  # of one line, decompressed
+    encoding: str = ""  # such as gb18030; detected if empty
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_line_bytes < 1:
             raise ConfigError(f"max_line_bytes is {self.max_line_bytes}; expected at least 1")
+        check_encoding(self.encoding, "encoding")
 
 
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
@@ -45,7 +47,10 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     source = Inflated(stream, config)
     chunks = source.chunks()
     first = next(chunks, b"")
-    is_array = first.removeprefix(BOM).lstrip()[:1] == b"[" and b"\n" not in first.strip()
+    encoding = config.encoding or file_encoding(first, is_whole=False)
+    chunks = to_utf8(itertools.chain((first,), chunks), encoding)
+    first = next(chunks, b"")
+    is_array = first.lstrip()[:1] == b"[" and b"\n" not in first.strip()
     records = (_read_array if is_array else _read_lines)(
         itertools.chain((first,) if first else (), chunks), config
     )
@@ -67,9 +72,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
 def _read_array(chunks: Iterator[bytes], config: Config) -> Iterator[Record]:
     """Yield the objects of an array on one line; position is their number."""
     position = -1
-    for position, found in enumerate(
-        ArrayScanner(config.max_line_bytes, RAW_BYTES).scan(_without_bom(chunks))
-    ):
+    for position, found in enumerate(ArrayScanner(config.max_line_bytes, RAW_BYTES).scan(chunks)):
         if found.is_whole and found.is_object:
             yield _look_again(position, found.data)
         elif found.is_whole or not found.is_object:
@@ -83,18 +86,11 @@ def _read_array(chunks: Iterator[bytes], config: Config) -> Iterator[Record]:
             )
 
 
-def _without_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield next(chunks, b"").removeprefix(BOM)
-    yield from chunks
-
-
 def _read_lines(chunks: Iterator[bytes], config: Config) -> Iterator[Record]:
     decode = msgspec.json.Decoder().decode
     lines = _Lines(config)
     n_bytes_max = config.max_line_bytes
     for position, (line, n_bytes) in enumerate(split_lines(chunks, n_bytes_max)):
-        if position == 0 and line.startswith(BOM):
-            line = line[len(BOM) :]
         if lines.pending is None and n_bytes <= n_bytes_max:
             try:
                 fields = decode(line)
@@ -241,4 +237,4 @@ def _broken(
     return Record(position, None, reason, detail, bytes(line[:RAW_BYTES]), n_bytes=n_bytes or len(line))
 
 
-READER = Reader(name="jsonl", version=2, config=Config, read=read, fields=FIELDS)
+READER = Reader(name="jsonl", version=3, config=Config, read=read, fields=FIELDS)

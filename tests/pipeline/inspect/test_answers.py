@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.cells import clip, pad, visible, wide
 from pipeline.inspect.explain import matches
 from pipeline.inspect.explain_text import WIDTH, explanation_text
 from pipeline.inspect.query import similarity_text
-from pipeline.report.cells import clip, pad, visible, wide
 from tests.helpers.build import cli, ledger, reference
 
 

@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.cells import wide
+from pipeline.cells import wide
 from pipeline.report.text_diff import columns, differences, fit
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.config.run_sets import with_set
 from pipeline.errors import ConfigError
 from pipeline.rules.parse import parse_rules
 from pipeline.rules.presets import expand_presets
@@ -57,7 +58,9 @@ def test_recommended_rules_are_those_of_all_profiles() -> None:
 
 def test_the_demo_and_init_name_the_same_rules() -> None:
     """configs/quickstart.yaml has the preset and no other rule that drops documents for their form."""
-    page = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text("utf-8"))
+    page, _ = with_set(
+        yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text("utf-8")), "quickstart"
+    )
     assert page["select"][0] == {"preset": "recommended"}
     dropping = {rule["name"] for rule in page["select"][1:] if rule.get("action", "drop") == "drop"}
     assert dropping == {"contaminated", "hollow"}

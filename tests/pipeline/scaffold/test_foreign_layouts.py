@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.scaffold.draft import write_draft
 from pipeline.scaffold.find_files import Unread
 from tests.helpers.build import build
 from tests.helpers.inputs import EN, ZH, init, jsonl, parquet
@@ -127,6 +129,7 @@ def test_datatrove_metadata_become_columns(tmp_path: Path, kind: str) -> None:
         "metadata.token_count": "metadata.token_count",
         "metadata.language": "metadata.language:string",
     }  # fmt: skip
+    write_draft([str(tmp_path / "in")], draft.path, force=True, expand=True)
     page = Path(draft.path).read_text("utf-8")
     assert (
         "# existing scores, for rules: metadata.language_score, metadata.token_count, metadata.language"
@@ -150,3 +153,30 @@ def test_metadata_of_another_shape_stay_in_meta(tmp_path: Path) -> None:
     os.remove(tmp_path / "run.yaml")
     _, run = init(tmp_path)
     assert not any("." in column for column in run.sources[0].columns)
+
+
+def test_data_sets_of_hugging_face_are_read_by_split(tmp_path: Path) -> None:
+    """Train is read with the licence of the card; splits for testing and files about the set are named, with why."""
+    (tmp_path / "in" / "set" / "data").mkdir(parents=True)
+    for split in ("train", "test", "validation"):
+        parquet(tmp_path / "in" / "set" / "data" / f"{split}-00000-of-00001.parquet", [{"text": EN, "id": 1}])
+        folder = tmp_path / "in" / "saved" / split
+        folder.mkdir(parents=True)
+        with pa.ipc.new_stream(
+            folder / "data-00000-of-00001.arrow", pa.schema({"text": pa.string()})
+        ) as writer:
+            writer.write_table(pa.table({"text": [EN]}))
+        (folder / "state.json").write_text("{}")
+        (folder / "dataset_info.json").write_text("{}")
+    (tmp_path / "in" / "saved" / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    (tmp_path / "in" / "set" / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# A set\n")
+    draft, run = init(tmp_path, tmp_path / "in")
+    assert {(s.reader_name.rpartition(".")[2], s.license) for s in run.sources} == {
+        ("parquet", "cc-by-4.0"), ("arrow", None),
+    }  # fmt: skip
+    assert all("train" in pattern for source in run.sources for pattern in source.files)
+    reasons = [item.reason for item in draft.unread]
+    assert sum("for testing" in reason for reason in reasons) == 4
+    assert sum("describes a data set of Hugging Face" in reason for reason in reasons) == 7
+    _, named = init(tmp_path / "in", tmp_path / "in" / "set" / "data" / "test-00000-of-00001.parquet")
+    assert len(named.sources) == 1

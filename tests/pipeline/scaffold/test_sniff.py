@@ -6,6 +6,8 @@ import gzip
 import json
 import random
 import string
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +159,8 @@ def test_text_is_told_by_name(tmp_path: Path, name: str, text: str, encoding: st
     found = look(tmp_path / name)
     assert (found.reader_name, found.n_docs, found.doubt) == ("stages.readers.textfile", 1, "")
     assert found.text_bytes == len(text.encode())
-    (tmp_path / "other.csv").write_bytes(data)
-    assert "read as jsonl" in refuse(tmp_path / "other.csv")
+    (tmp_path / "other.dat").write_bytes(data)
+    assert "read as jsonl" in refuse(tmp_path / "other.dat")
 
 
 def test_json_lines_called_text_are_json_lines(tmp_path: Path) -> None:
@@ -293,3 +295,62 @@ def test_scripts_count_letters_once(text: str) -> None:
 def test_languages_are_guessed_from_scripts(text: str, language: str) -> None:
     """A guess needs no model: Chinese with English words in it is Chinese, and kana makes Japanese."""
     assert guess_language(text) == language
+
+
+# Tables, archives, conversations, and files of other programs
+
+
+def test_tables_are_told_by_name_or_form(tmp_path: Path) -> None:
+    """Delimited rows in any encoding, under any name but that of a text; what was detected is said."""
+    table = "id;正文;网址\n" + "".join(f"{i};{ZH}{i};http://a.cn/{i}\n" for i in range(5))
+    (tmp_path / "a.csv").write_bytes(table.encode("gb18030"))
+    (tmp_path / "part-00000").write_bytes(table.encode())
+    (tmp_path / "notes.txt").write_bytes(table.encode())
+    for name, detected in (
+        ("a.csv", "gb18030, semicolons between cells"),
+        ("part-00000", "semicolons between cells"),
+    ):
+        found = look(tmp_path / name)
+        assert (found.reader_name, found.text_field, found.detected) == (
+            "stages.readers.csv",
+            "正文",
+            detected,
+        )
+        assert found.n_docs == 5
+    assert look(tmp_path / "notes.txt").reader_name == "stages.readers.textfile"
+
+
+def test_archives_and_conversations_are_recognised(tmp_path: Path) -> None:
+    """Zip and tar files of texts, plain or compressed; messages and instructions, unless a row has a text."""
+    for i in range(3):
+        (tmp_path / f"{i}.txt").write_text(ZH)
+    with (
+        zipfile.ZipFile(tmp_path / "a.zip", "w") as archive,
+        tarfile.open(tmp_path / "b.tar.gz", "w:gz") as tar,
+    ):
+        for i in range(3):
+            archive.write(tmp_path / f"{i}.txt", f"文/{i}.txt")
+            tar.add(tmp_path / f"{i}.txt", f"{i}.txt")
+    for name in ("a.zip", "b.tar.gz"):
+        found = look(tmp_path / name)
+        assert (found.reader_name, found.n_docs) == ("stages.readers.members", 3)
+    chats = [{"messages": [{"role": "user", "content": ZH}, {"role": "assistant", "content": EN}]}] * 4
+    jsonl(tmp_path / "chat.jsonl", chats)
+    jsonl(tmp_path / "alpaca.jsonl", [{"instruction": ZH, "input": "", "output": EN}] * 4)
+    jsonl(tmp_path / "both.jsonl", [{**chats[0], "text": EN}] * 4)
+    readers = {name: look(tmp_path / f"{name}.jsonl").reader_name for name in ("chat", "alpaca", "both")}
+    assert {name: reader.rpartition(".")[2] for name, reader in readers.items()} == {
+        "chat": "chat", "alpaca": "chat", "both": "jsonl",
+    }  # fmt: skip
+
+
+def test_files_of_other_programs_are_named_with_what_to_do(tmp_path: Path) -> None:
+    """A workbook, a database, a picture and a pickle are no text, whatever their names."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<x/>")
+    starts = {"b.csv": b"SQLite format 3\0", "c": b"\x89PNG\r\n\x1a\n", "d.pkl": b"\x80\x04\x95"}
+    for name, start in starts.items():
+        (tmp_path / name).write_bytes(start + b"\0" * 99)
+    said = {name: refuse(tmp_path / name) for name in ("a.zip", *starts)}
+    assert "save each sheet as CSV" in said["a.zip"] and "an SQLite database" in said["b.csv"]
+    assert said["c"] == "a picture" and "any code" in said["d.pkl"]
