@@ -57,7 +57,9 @@ def diversity_rows(part: PartNumbers) -> Shown:
         ]
         for row in part.groups
     ]  # fmt: skip
-    heads = labels("by", "group", "documents", "share", "tokens", "values", "effective", "most frequent", "its share")
+    heads = labels(
+        "by", "group", "documents", "share", "tokens", "values", "effective", "most frequent", "its share"
+    )
     return heads, rows
 
 
