@@ -33,11 +33,10 @@ from pipeline.recipe import load_step
 from pipeline.scaffold.find_files import FoundFile
 from pipeline.scaffold.sniff import Sample, sniff
 
-Table = pa.Table
-Writers = dict[str, Callable[[Table, Path], None]]
+Writers = dict[str, Callable[[pa.Table, Path], None]]
 
 
-def texts(folder: Path, step: int) -> Table:
+def texts(folder: Path, step: int) -> pa.Table:
     """One text in `step` of all documents, with an id, an address and a number."""
     tables = [
         pq.read_table(path, columns=["text", "url"]) for path in sorted(folder.glob("docs_zh_en-*.parquet"))
@@ -57,7 +56,7 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").removeprefix("\ufeff")
 
 
-def csv_text(table: Table, **options: Any) -> str:
+def csv_text(table: pa.Table, **options: Any) -> str:
     """What the module csv writes."""
     sink = io.StringIO(newline="")
     writer = csv.writer(sink, **options)
@@ -66,16 +65,16 @@ def csv_text(table: Table, **options: Any) -> str:
     return sink.getvalue()
 
 
-def _arrow_csv(table: Table, path: Path) -> None:
+def _arrow_csv(table: pa.Table, path: Path) -> None:
     arrow_csv.write_csv(table, path)
 
 
-def _json_array(table: Table, path: Path) -> None:
+def _json_array(table: pa.Table, path: Path) -> None:
     path.write_text(json.dumps(table.to_pylist(), ensure_ascii=False), "utf-8")
 
 
-def _csv(encoding: str, first: str = "", **options: Any) -> Callable[[Table, Path], None]:
-    def write(table: Table, path: Path) -> None:
+def _csv(encoding: str, first: str = "", **options: Any) -> Callable[[pa.Table, Path], None]:
+    def write(table: pa.Table, path: Path) -> None:
         path.write_bytes((first + csv_text(table, **options)).encode(encoding))
 
     return write
@@ -128,8 +127,8 @@ def duckdb_writers() -> Writers:
     """Writers of DuckDB."""
     duckdb = importlib.import_module("duckdb")
 
-    def copy(options: str) -> Callable[[Table, Path], None]:
-        def write(table: Table, path: Path) -> None:
+    def copy(options: str) -> Callable[[pa.Table, Path], None]:
+        def write(table: pa.Table, path: Path) -> None:
             connection = duckdb.connect()
             connection.register("t", table)
             connection.execute(f"COPY t TO '{path}' ({options})")
@@ -148,7 +147,7 @@ def datasets_writers() -> Writers:
     """Writers of the library `datasets`."""
     datasets = importlib.import_module("datasets")
 
-    def save(table: Table, path: Path) -> None:
+    def save(table: pa.Table, path: Path) -> None:
         folder = path.with_suffix("")
         datasets.Dataset(table).save_to_disk(folder)
         shutil.copy(next(folder.glob("*.arrow")), path)
@@ -161,8 +160,8 @@ def office_writers() -> Writers:
     if not shutil.which("soffice"):
         return {}
 
-    def save(code: int) -> Callable[[Table, Path], None]:
-        def write(table: Table, path: Path) -> None:
+    def save(code: int) -> Callable[[pa.Table, Path], None]:
+        def write(table: pa.Table, path: Path) -> None:
             with tempfile.TemporaryDirectory() as name:
                 source = Path(name, "in", "t.csv")
                 source.parent.mkdir()

@@ -103,7 +103,7 @@ def test_settings_are_checked() -> None:
         {"extra": {"n": 2}},
     ):
         with pytest.raises(ConfigError, match="rephrase"):
-            Config(**values)  # type: ignore[arg-type]
+            Config(**values)
 
 
 RUN: dict[str, Any] = {

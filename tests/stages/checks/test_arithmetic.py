@@ -61,8 +61,8 @@ def test_a_computed_result_is_true_and_another_is_false(
     a: int, sign: str, b: int, form: str, more: int
 ) -> None:
     """In each form, the right result passes and one that differs by a whole number does not."""
-    result = {"+": a + b, "-": a - b, "*": a * b, "/": Fraction(a, b)}[sign]
-    if isinstance(result, Fraction) and result.denominator != 1:
+    result = {"+": Fraction(a + b), "-": Fraction(a - b), "*": Fraction(a * b), "/": Fraction(a, b)}[sign]
+    if result.denominator != 1:
         return
     true, false = (form.format(a=a, s=sign, b=b, c=value) for value in (result, result + more))
     assert false_equations(true) == [] and find_equations(true)[0].is_true
