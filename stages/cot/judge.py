@@ -26,7 +26,7 @@ GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
 )
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
-INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that stands in another file
+INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that occurs in another file
 SUM = re.compile(r"[\d〇一二三四五六七八九十][^\n]*[=＝≈][^\n]*[\d〇一二三四五六七八九十]")
 LISTED = 2  # questions among the steps, from which on they may be exercises
 TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
