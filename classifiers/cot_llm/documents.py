@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pipeline.errors import ConfigError
 from pipeline.spans import Span, apply_spans
 from pipeline.stage import DERIVED, Derive
-from stages.cot.documents import ROWS
+from stages.cot.documents import COUNTED, ROWS, shape_of
 from stages.cot.layouts import LAYOUTS, check_layout, lay_out
 
 EXTRACTOR = "classifiers.cot_llm"
@@ -85,7 +85,7 @@ def make_rows(table: pa.Table) -> pa.Table:
     rows = []
     for document in table.to_pylist():
         meta = json.loads(document.pop("meta"))
-        rows.append({**document, **meta, "extractor": EXTRACTOR})
+        rows.append({**document, **meta, **shape_of(meta), "extractor": EXTRACTOR})
     return pa.Table.from_pylist(rows, schema=ROWS)
 
 
@@ -98,5 +98,6 @@ DERIVE = Derive(
     part="cot",
     schema=ROWS,
     rows=make_rows,
+    counted=COUNTED,
     provenance="LLM",
 )

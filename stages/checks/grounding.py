@@ -69,6 +69,7 @@ class Source(NamedTuple):
 
     text: str
     values: frozenset[Fraction]
+    computed: frozenset[Fraction]
     quantities: frozenset[tuple[Fraction, str]]
     units: frozenset[str]
     bare: frozenset[Fraction]
@@ -90,11 +91,12 @@ def read_source(text: str) -> Source:
     values.update(Fraction(int(digits)) for digits in re.findall("[0-9]{1,18}", folded))
     for match in _SPOKEN.finditer(folded):
         values.update(map(Fraction, _SPOKEN_VALUES[match.group().lower()]))
-    values.update(
+    computed = {
         Fraction(equation.right)
         for equation in find_equations(text)
         if equation.is_true and not equation.is_open
-    )
+    }
+    values |= computed
     quantities = units.find_quantities(text)
     in_units = {quantity.number.start for quantity in quantities}
     shown = {(value, quantity.unit.symbol) for quantity in quantities for value in quantity.number.values}
@@ -110,7 +112,7 @@ def read_source(text: str) -> Source:
     for sign in found:
         beside.setdefault((*sign.outside, sign.left, sign.right), set()).add(sign.sign)
     return Source(
-        folded.lower(), frozenset(values), frozenset(shown),
+        folded.lower(), frozenset(values), frozenset(computed), frozenset(shown),
         frozenset(quantity.unit.symbol for quantity in quantities), frozenset(bare), tuple(dates.find_dates(text)),
         frozenset(signs), beside, contexts.read_contexts(text, numbers),
     )  # fmt: skip
@@ -152,23 +154,27 @@ def ungrounded(claim: str, source: str, language: str = "und", *, derived: bool 
     ]
     hidden = _mask(claim, skipped)
     numbers = [number for number in claimed_numbers(claim) if not hidden[number.start]]
-    equations = [
-        (equation.start, equation.end)
-        for equation in find_equations(claim)
-        if equation.is_true and not equation.is_open
-    ]
-    computed = _mask(claim, equations)
+    stated = find_equations(claim)
+    true = [(e.start, e.end) for e in stated if e.is_true and not e.is_open]
+    false = [(e.start, e.end) for e in stated if not e.is_true]
+    computed = _mask(claim, true)
     wrong = [
         number
         for number in numbers
         if not _is_known(number, allowed)
-        or (not computed[number.start] and contexts.contradicts(claim, number, known.contexts))
+        or (
+            not computed[number.start]
+            and not (
+                derived and known.computed.intersection(number.values)
+            )  # a result, said of what it is about
+            and contexts.contradicts(claim, number, known.contexts)
+        )
     ]
     faults += [
         Fault("number", claim[number.start : number.end], number.start, number.end) for number in wrong
     ]
     faults += _check_units(claim, known, allowed, derived)
-    faults += _check_signs(claim, known, allowed, _mask(claim, [*date_spans, *equations]))
+    faults += _check_signs(claim, known, allowed, _mask(claim, [*date_spans, *true, *false]))
     return sorted(_merged(faults), key=lambda fault: fault.start)
 
 

@@ -104,12 +104,19 @@ def make_rows(table: pa.Table) -> pa.Table:
     rows = []
     for document in table.to_pylist():
         parts = json.loads(document.pop("meta"))
-        kinds = name_kinds(parts["steps"])
-        task = name_task(parts["question"], parts["steps"], parts["answer"], kinds)
-        shape = {"step_kinds": kinds, "template": template_key(kinds), "task": task}
-        rows.append({**document, **parts, **shape, "extractor": EXTRACTOR})
+        rows.append({**document, **parts, **shape_of(parts), "extractor": EXTRACTOR})
     return pa.Table.from_pylist(rows, schema=ROWS)
 
+
+def shape_of(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return kinds of steps, template and task of a row; parts: its question, steps and answer. Any: values of ROWS."""
+    kinds = name_kinds(parts["steps"])
+    task = name_task(parts["question"], parts["steps"], parts["answer"], kinds)
+    return {"step_kinds": kinds, "template": template_key(kinds), "task": task}
+
+
+COUNTED = ("task", "template")
+"""Columns of ROWS by which the report counts them."""
 
 DERIVE = Derive(
     name="cot_documents",
@@ -120,5 +127,5 @@ DERIVE = Derive(
     part="cot",
     schema=ROWS,
     rows=make_rows,
-    counted=("task", "template"),
+    counted=COUNTED,
 )

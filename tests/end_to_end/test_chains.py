@@ -141,6 +141,9 @@ def test_chains_are_released_as_documents_and_rows(corpus: Corpus) -> None:
     extractors = Counter(row["extractor"] for row in rows)
     assert extractors["classifiers.cot_llm"] == 2 * Counter(FAULTS.values())[""]
     assert extractors["stages.cot"] == 1
+    assert all(
+        len(row["step_kinds"]) == len(row["steps"]) and row["task"] and row["template"] for row in rows
+    )
     for row in rows:
         released, parent = data[row["doc_id"]], data[row["parent_id"]]
         assert row["license"] == "CC0-1.0" and row["answer"] in released["text"]
