@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from pipeline.checking.check_stage import check_stage
 from pipeline.schema import CANONICAL
+from pipeline.stage import stage_of_function
 from tests.helpers.paths import ROOT
 
 PAGE = ROOT / "docs/adding-a-stage.md"
@@ -42,10 +44,13 @@ def test_the_stage_is_short_and_keeps_to_the_contract(shown: dict[str, Any]) -> 
 
 def test_the_other_code_runs(shown: dict[str, Any]) -> None:
     """The test, the check, the settings and the test of a stage that reads another's columns do what they say."""
-    _, test, check, settings, label, corpus = blocks("python")
+    _, test, function, check, settings, label, corpus = blocks("python")
     names: dict[str, Any] = {}
     exec(test, names)
     names["test_capitals_shout"]()
+    exec(function, names := {"__name__": "no_ads"})
+    found = stage_of_function(names["STAGE"].measure, "no_ads")
+    assert found.load(found.config())(pa.table({"text": ["广告", "text"]}))["keep"].to_pylist() == [False, True]
     exec(check, {})
     names = {"__name__": "shown_shouting", **shown}
     exec(settings, names)
