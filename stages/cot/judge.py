@@ -31,6 +31,7 @@ SUM = re.compile(r"[\d〇一二三四五六七八九十][^\n]*[=＝≈][^\n]*[\d
 LISTED = 2  # questions among the steps, from which on they may be exercises
 TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
 LETTER_CHARS = 24  # longest answer that names a choice
+REMARKS = 6  # steps, at most, after the first of those that comment on a solution
 CHAIN = 3  # equations that one step counts for
 EXPLAINS_CHARS = 60  # of what explains a choice
 
@@ -52,7 +53,9 @@ def judge(
     steps, cut = cut_steps(
         text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None)
     )
-    steps = [step for step in steps if not (layout.code_at(step[0]) and INCLUDES.search(text, *step))]
+    steps = [step for step in steps if not _is_empty(text, *step, layout)]
+    if draft.answer is None:
+        steps = _without_remarks(text, draft, steps, layout, patterns)
     answer, kinds = draft.answer, set(draft.kinds)
     if answer is None:
         strict = draft.role in ("answer", "unmarked") and not draft.question.is_marked
@@ -87,10 +90,36 @@ def judge(
 def _without_finish(text: str, start: int, end: int, patterns: Patterns) -> Range:
     """The range without the words or the sign that end a proof, which are no step."""
     for match in patterns.finishes.finditer(text, max(start, end - FINISH_CHARS), end):
-        stands_alone = match.start() == start or text[match.start() - 1] in " \n\u3000。．.;；,，$"
+        before = text[start : match.start()].rstrip(" \u3000")
+        if "\u4e00" <= text[match.start()] <= "\u9fff":  # it may be the verb of the sentence before it
+            stands_alone = not before or before[-1] in "\n。．.;；"
+        else:
+            stands_alone = not before or text[match.start() - 1] in " \n\u3000。．.;；,，$"
         if stands_alone and not any(map(str.isalnum, text[match.end() : end])):
             return trim(text, start, match.start())
     return start, end
+
+
+def _is_empty(text: str, start: int, end: int, layout: Layout) -> bool:
+    """Whether a step has no words of the solution: code that stands in another file, the title of an admonition."""
+    if layout.code_at(start):
+        return bool(INCLUDES.search(text, start, end))
+    return "\n" not in text[start:end] and layout.is_admonition(layout.at(start))
+
+
+def _without_remarks(
+    text: str, draft: Draft, steps: list[Range], layout: Layout, patterns: Patterns
+) -> list[Range]:
+    """The steps without remarks on the finished solution at the end, such as its cost, unless these are asked for."""
+    has_code = any(layout.code_at(start) for start, _ in steps)
+    if not has_code and patterns.remarks.search(text, *draft.question.range):
+        return steps
+    for k, (start, end) in enumerate(steps):
+        if k and not layout.code_at(start) and patterns.remarks.match(text, start, end):
+            rest = steps[k:]
+            if not any(layout.code_at(a) for a, _ in rest) and len(rest) <= REMARKS:
+                return steps[:k]
+    return steps
 
 
 def _flaw(
@@ -179,6 +208,10 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
         return True
     if question.is_marked and draft.role == "solution" and (question.is_numbered or question.is_headed):
         asked = text[slice(*question.range)]
+        if question.is_headed and not question.is_numbered and not question.is_exercise:
+            return bool(
+                patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
+            )
         return not patterns.defines.match(asked) or bool(patterns.asks.search(asked) or BLANKS.search(asked))
     searched = patterns.asks if question.is_marked else patterns.demands
     return (
@@ -226,9 +259,14 @@ def _argues(
         n_sums = sum(bool(computes.search(text, *part)) for part in parts)
         if n_sums < 2 or not (plain or question.is_numbered):
             return False
-    if question.is_turn and draft.role != "open":
+    if (question.is_turn or question.is_query) and draft.role != "open" and not kinds & {"answer", "boxed"}:
         n_sums = sum(bool(computes.search(text, *part)) for part in parts)
-        if n_sums < 2 and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts)):
+        concludes = question.is_query and any(patterns.concludes.match(text, a) for a, _ in parts[1:])
+        if (
+            not concludes
+            and n_sums < (2 if question.is_turn else 1)
+            and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts))
+        ):
             return False
     strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
     if strong and (

@@ -50,7 +50,7 @@ EXAMPLE_CHARS = 400
 ASKED_CHARS = 1500  # at most, between the mark of a question and a word set apart by a blank
 ASKED_BY = ("question", "claim")
 BEGINS = ("solution", "proof", "explanation", "answer", "step", "open", "result")
-ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "end", "open", "result"))
+ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "hint", "end", "open", "result"))
 
 
 class Page:
@@ -74,10 +74,12 @@ class Page:
             config,
         )
         self.stop_words = stop_words
+        head = layout.front_matter()
         self.marks = [
             mark._replace(begin=self.command_begin(mark), end=self.label_end(mark))
             for mark in marks
-            if not layout.code_at(mark.start)
+            if mark.begin >= head
+            and not layout.code_at(mark.start)
             and not text.startswith("<!--", mark.begin)
             and not self.in_example(mark)
             and not self.is_word(mark, marks)
@@ -103,15 +105,16 @@ class Page:
         return k > 0 and bool(OUTPUT.search(before))
 
     def stands_apart(self, mark: Mark) -> bool:
-        """Return whether a mark that is a single letter, `Q:`, begins a line, or follows a question."""
+        """Return whether a mark that is a single letter, `Q:`, begins a line, or follows a question; a hint a line."""
+        if mark.role == "hint":
+            return self.text[mark.begin] not in "([（【" and self.layout.starts_line(mark.begin)
         if (
             self.text[mark.start : mark.start + 1] not in "qa"
             or self.text[mark.start : mark.start + 2].isalpha()
         ):
             return True
-        k = self.layout.at(mark.begin)
         before = self.text[max(0, mark.begin - 3) : mark.begin].rstrip()
-        return (k < len(self.layout) and self.layout.starts[k] == mark.begin) or before.endswith(("?", "？"))
+        return self.layout.starts_line(mark.begin) or before.endswith(("?", "？"))
 
     def command_begin(self, mark: Mark) -> int:
         """Return the begin of a mark, or of the LaTeX command whose argument it is, as in `\\textbf{Example}`."""
@@ -431,7 +434,7 @@ class Page:
                 if asked.role == "explanation" and k == i - 1:
                     stop = self.span_to(floor, asked.begin)[1]
                     continue
-                if asked.role in ("answer", "end") or not any(map(str.isalnum, between)):
+                if asked.role in ("answer", "hint", "end") or not any(map(str.isalnum, between)):
                     stop = self.span_to(floor, asked.begin)[1]
                     continue
                 break

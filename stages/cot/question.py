@@ -23,11 +23,13 @@ ITEM = re.compile(
     r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)"
 )
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
+HANGING = re.compile(r"#{1,6}[\s\d.、)）]*$")  # the part of a heading before the mark in it
 BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
 PROVES = re.compile(r"证明|求证|prove|show that")
 CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
 EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
 CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
+QUERY = re.compile(r"q(?![a-z])|question\s?[*_]*[:：]|问[:：]|提问|请问")
 EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
 
 
@@ -36,7 +38,7 @@ class Question(NamedTuple):
 
     is_numbered: it has a number. is_headed: it is a heading. is_claim: of a theorem. is_example: it may begin an
     example of anything, so that the question must ask. is_exercise: it is used for exercises only. is_turn: of a turn
-    of a chat.
+    of a chat. is_query: of a question that may be of an exercise, a chat or a page of frequent questions.
     """
 
     start: int
@@ -48,6 +50,7 @@ class Question(NamedTuple):
     is_example: bool = False
     is_exercise: bool = False
     is_turn: bool = False
+    is_query: bool = False
 
     @property
     def range(self) -> Range:
@@ -101,6 +104,8 @@ class Asker:
         """Return whether a line, or the part of it in a range, may be left out at the end of a question."""
         if self.layout.code_at(start) or self.text[start] == "$":
             return False
+        if HANGING.match(self.text, start, end):
+            return True
         is_short = end - start < 9 and not any(map(str.isalnum, self.text[start:end]))
         return is_short or self.is_furniture(k)
 
@@ -129,6 +134,7 @@ class Asker:
             bool(EXAMPLE.match(word)),
             bool(EXERCISE.match(word)),
             bool(CHAT.match(word)),
+            bool(QUERY.match(word)),
         )
 
     def before(self, limit: int, floor: int, is_claim: bool = False) -> Question | None:

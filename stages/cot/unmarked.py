@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
+from stages.cot.question import SECTION_NUMBER
 from stages.cot.segment import sentences
 
 MAX_QUESTION_LINES = 40
@@ -49,7 +50,9 @@ def divide(
             asked = last if asked is not None else None
             continue
         if n and layout.level(k) < NO_HEADING:
-            return last if asked is not None and layout.level(k) < 7 else None
+            words = SECTION_NUMBER.match(text, first, last)
+            resumes = headed or patterns.resumes.match(text, words.end() if words else first, last)
+            return last if asked is not None and layout.level(k) < 7 and resumes else None
         if asked is not None and layout.is_apart(k) and not patterns.demands.search(text[first:last]):
             begins = patterns.starts.match(text, first) or patterns.argues.search(text, first, last)
             return first if headed or begins else None

@@ -442,3 +442,102 @@ def test_pages_with_planted_solutions() -> None:
     right = sum(hit and there for hit, there in zip(hits, truth, strict=True))
     assert right / max(sum(hits), 1) >= 0.95
     assert right / sum(truth) >= 0.5
+
+
+WRITE_UP = """#### 3.2.2 题目大意
+
+给定一个整数数组，返回其中最大的值。
+
+#### 3.2.3 解题思路
+
+因为每个数只需比较一次，所以我们遍历数组，如果更大则更新。
+
+```python
+def most(a):
+    return max(a)
+```
+
+**复杂度分析**
+
+- **时间复杂度**：$O(n)$。
+- **空间复杂度**：$O(1)$。
+
+### 3.3 下一节
+"""
+
+SWALLOWED = """Example 3
+
+Find the value of 2 + 3 + 4.
+
+Solution
+
+From the left, 2 + 3 = 5.
+
+Therefore 5 + 4 = 9.
+
+Find the value of 8 + 1 + 7.
+
+Solution
+
+Since 8 + 1 = 9, we have 9 + 7 = 16.
+
+Therefore the sum is 16.
+
+Check Your Learning
+
+What is 3 + 3 + 1?
+
+Answer: 7
+"""
+
+
+def answers(text: str) -> list[str]:
+    """The answers found in a text."""
+    return [render(text, template)["answer"] for template in rows(text)[0]["templates"]]
+
+
+def test_the_answer_of_a_write_up_is_its_code() -> None:
+    """Lines on complexity are no answer, and the number of the next heading is no part of the question."""
+    (template,) = rows(WRITE_UP)[0]["templates"]
+    rendered = render(WRITE_UP, template)
+    assert rendered["answer"].startswith("```python") and rendered["answer"].endswith("```")
+    assert rendered["question"] == "给定一个整数数组，返回其中最大的值。"
+
+
+def test_the_next_exercise_ends_a_solution() -> None:
+    """A line that asks before the mark of a further solution begins another exercise; so does its heading."""
+    found = rows(SWALLOWED)[0]["templates"]
+    assert [render(SWALLOWED, one)["question"] for one in found] == [
+        "Find the value of 2 + 3 + 4.",
+        "Find the value of 8 + 1 + 7.",
+    ]
+    assert "9" in answers(SWALLOWED)[0] and "16" in answers(SWALLOWED)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("例2 已知a=b，求证a+c=b+c。\n证明：因为a=b，\n所以两边同时加c，\n故a+c=b+c，得证。", "故a+c=b+c，得证。"),
+        ("例3 求6除以14的值。\n解：因为分子分母同除以2，\n所以x=6/14=3/7≈0.43。", "3/7≈0.43"),
+        (
+            "例4 求2+3的值。\n解：因为2+1=3，\n所以2+3=5。\n"
+            '??? note "参考代码"\n    ```cpp\n    --8<-- "a.cpp"\n    ```',
+            "5",
+        ),
+    ],
+)  # fmt: skip
+def test_an_answer_is_whole(text: str, answer: str) -> None:
+    """The verb of a claim, the value beside its approximation; code of another file is no answer."""
+    assert answers(text) == [answer]
+
+
+HINTED = (
+    "Exercise 2: Find the value of 4 + 5 + 6.\n\nSolution: Since 4 + 5 = 9, we get 9 + 6 = 15.\n\nHint\n\n"
+)
+
+
+def test_a_hint_ends_a_solution_and_metadata_hold_none() -> None:
+    """A hint after a solution is no step; answers in the metadata of a page are none; an opinion is no argument."""
+    assert "Use" not in answers(HINTED + "Use 4 + 5 = 9 because it is a sum.\n")[0]
+    assert answers(f"---\nfaq: 1\n{SOLUTION}\n---\n\nText.\n") == []
+    assert answers("Q：遇到有人凶我怎么办？\n\nA：保持距离，坚持拍摄。\n\n总之一定要坚持。\n") == []
