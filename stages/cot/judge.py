@@ -27,7 +27,10 @@ GOES_ON = re.compile(
 )
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that stands in another file
-SUM = re.compile(r"[\d〇一二三四五六七八九十][^\n]*[=＝≈][^\n]*[\d〇一二三四五六七八九十]")
+OPERATION = re.compile(
+    r"[-+＋*/×÷^−–·∙√²³%‰]|\\(?:times|cdot|div|ast|over|plus|[dtc]?frac|sqrt|bullet|%)|\d\s?[x乘除加减]|乘以|除以|加上|减去"
+    r"|plus|minus|times|divided|percent"
+)
 LISTED = 2  # questions among the steps, from which on they may be exercises
 TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
 LETTER_CHARS = 24  # longest answer that names a choice
@@ -49,6 +52,9 @@ def judge(
 
     Args: text, in match characters; source, the same text as written.
     """
+    flaw = _flaw_of_question(text, draft, patterns, config)
+    if flaw:
+        return _reject(draft, flaw)
     solution = _without_finish(text, *draft.solution, patterns)
     steps, cut = cut_steps(
         text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None)
@@ -83,8 +89,11 @@ def judge(
             return Template(
                 draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score
             )
-    end = max(draft.end, draft.solution[1], draft.question.end)
-    return Reject(draft.question.start, end, reason)
+    return _reject(draft, reason)
+
+
+def _reject(draft: Draft, reason: str) -> Reject:
+    return Reject(draft.question.start, max(draft.end, draft.solution[1], draft.question.end), reason)
 
 
 def _without_finish(text: str, start: int, end: int, patterns: Patterns) -> Range:
@@ -111,15 +120,31 @@ def _without_remarks(
     text: str, draft: Draft, steps: list[Range], layout: Layout, patterns: Patterns
 ) -> list[Range]:
     """The steps without remarks on the finished solution at the end, such as its cost, unless these are asked for."""
-    has_code = any(layout.code_at(start) for start, _ in steps)
-    if not has_code and patterns.remarks.search(text, *draft.question.range):
+    first = len(steps)
+    for k in range(len(steps) - 1, max(0, len(steps) - 1 - REMARKS), -1):
+        if layout.code_at(steps[k][0]):
+            break
+        first = k if patterns.remarks.match(text, *steps[k]) else first
+    if first == len(steps):
         return steps
-    for k, (start, end) in enumerate(steps):
-        if k and not layout.code_at(start) and patterns.remarks.match(text, start, end):
-            rest = steps[k:]
-            if not any(layout.code_at(a) for a, _ in rest) and len(rest) <= REMARKS:
-                return steps[:k]
-    return steps
+    has_code = any(layout.code_at(start) for start, _ in steps)
+    asked = not has_code and patterns.remarks.search(text, *draft.question.range)
+    return steps if asked else steps[:first]
+
+
+def _flaw_of_question(text: str, draft: Draft, patterns: Patterns, config: Config) -> str:
+    """The first of REASONS that applies to a question and the extent of its solution; "" if none does."""
+    start, end = draft.question.range
+    n_asked = end - start
+    if n_asked <= 0:
+        return "no_question"
+    if not config.min_question_chars <= n_asked <= config.max_question_chars:
+        return "question_length"
+    if not _states_task(text, draft, patterns):
+        return "no_task"
+    if "tags" in draft.kinds and draft.solution[0] == draft.solution[1]:
+        return "unclosed"
+    return "solution_length" if draft.is_cut else ""
 
 
 def _flaw(
@@ -132,19 +157,8 @@ def _flaw(
     patterns: Patterns,
     config: Config,
 ) -> str:
-    """The first of REASONS that applies, except low_support; "" if none does."""
+    """The first of REASONS that applies to steps and answer, except low_support; "" if none does."""
     start, end = draft.question.range
-    n_asked = end - start
-    if n_asked <= 0:
-        return "no_question"
-    if not config.min_question_chars <= n_asked <= config.max_question_chars:
-        return "question_length"
-    if not _states_task(text, draft, patterns):
-        return "no_task"
-    if "tags" in kinds and draft.solution[0] == draft.solution[1]:
-        return "unclosed"
-    if draft.is_cut:
-        return "solution_length"
     if len(steps) < config.min_steps or (len(steps) == 1 and not _is_chain(text, draft, steps[0], patterns)):
         return "few_steps"
     if len(steps) > config.max_steps:
@@ -179,13 +193,19 @@ def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Ran
     Args: source, the text as written, of which the ranges are.
     """
     prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
-    if false_equations("\n".join(line for line in prose.split("\n") if SUM.search(line))):
+    if false_equations("\n".join(line for line in prose.split("\n") if _may_compute(line))):
         return "wrong_arithmetic"
     if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(
         source[slice(*question)], answer_text, prose
     ):
         return "wrong_choice"
     return ""
+
+
+def _may_compute(line: str) -> bool:
+    """Whether a line has a relation sign and an operation, or a chain of relations, so that it may be a false equation."""
+    n_relations = sum(map(line.count, "=＝≈"))
+    return n_relations > 1 or (n_relations > 0 and OPERATION.search(line) is not None)
 
 
 def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Patterns) -> bool:

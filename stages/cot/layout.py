@@ -186,6 +186,17 @@ class Layout:
         """Return whether a line closes a folded part or an environment."""
         return self.text[self.starts[k]] in "<>{:`" and bool(CLOSING.match(self.text, *self.range(k)))
 
+    def span(self, start: int, stop: int) -> Range:
+        """Return the indices of the first line in a range and of the one after the last."""
+        return self.at(start), bisect_left(self.starts, stop)
+
+    def clipped(self, k: int, start: int, stop: int) -> Range:
+        """Return the part of a line that is in a range, without blanks at its ends; it may be empty."""
+        first, last = self.range(k)
+        if first < start or last > stop:
+            return trim(self.text, max(first, start), min(last, stop))
+        return first, last
+
     def within(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Yield index, start and end of the lines in a range; lines that are only in part in it are clipped."""
         k = self.at(start)

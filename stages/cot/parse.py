@@ -261,11 +261,11 @@ class Page:
 
     def without_markup(self, start: int, end: int) -> Range:
         """Return a range without lines of mark-up and rules at its ends."""
-        lines = list(self.layout.within(start, end))
-        while lines and self.asker.is_furniture(lines[0][0]):
-            start = lines.pop(0)[2]
-        while lines and self.asker.is_furniture(lines[-1][0]):
-            end = lines.pop()[1]
+        first, last = self.layout.span(start, end)
+        while first < last and self.asker.is_furniture(first):
+            start, first = min(self.layout.ends[first], end), first + 1
+        while first < last and self.asker.is_furniture(last - 1):
+            end, last = max(self.layout.starts[last - 1], start), last - 1
         return trim(self.text, start, end)
 
     def level_at(self, mark: Mark) -> int:

@@ -85,14 +85,21 @@ class Asker:
 
     def clean(self, start: int, end: int) -> Range:
         """Return a range without rules, mark-up, headings and list signs at its ends."""
-        lines = list(self.layout.within(start, end))
-        while lines and self.layout.starts[lines[0][0]] == lines[0][1] and self.is_furniture(lines[0][0]):
-            del lines[0]
-        while len(lines) > 1 and self.is_idle(*lines[-1]):
-            del lines[-1]
-        if not lines:
+        first, last = self.layout.span(start, end)
+        begin = start
+        while first < last:
+            begin, stop = self.layout.clipped(first, start, end)
+            if begin < stop and not (self.layout.starts[first] == begin and self.is_furniture(first)):
+                break
+            first += 1
+        while last - first > 1:
+            part = self.layout.clipped(last - 1, start, end)
+            if part[0] < part[1] and not self.is_idle(last - 1, *part):
+                break
+            last -= 1
+        if first >= last:
             return end, end
-        start, end = trim(self.text, lines[0][1], lines[-1][2])
+        start, end = begin, self.layout.clipped(last - 1, start, end)[1]
         while start < end and self.text[start] in ">|":
             start, end = trim(self.text, start + 1, end)
         for sign in ("**", "__"):

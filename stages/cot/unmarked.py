@@ -23,11 +23,10 @@ def divide(
     """
     asked: int | None = None  # the end of the last sentence that asks
     if headed and not folded:
-        inner = [
-            k for k, _, _ in layout.within(start, stop) if layout.level(k) < 7 and layout.starts[k] >= start
-        ]
-        if inner and not layout.code_at(layout.starts[inner[0]]):
-            return layout.ends[inner[0]] if layout.ends[inner[0]] < stop else None
+        lines = (k for k, _, _ in layout.within(start, stop))
+        inner = next((k for k in lines if layout.starts[k] >= start and layout.level(k) < 7), None)
+        if inner is not None and not layout.code_at(layout.starts[inner]):
+            return layout.ends[inner] if layout.ends[inner] < stop else None
     for n, (k, first, last) in enumerate(layout.within(start, stop)):
         if n > MAX_QUESTION_LINES:
             return None
