@@ -28,7 +28,7 @@ HASH_MARK, LESS = ord("#"), ord("<")
 BEFORE = 1  # a segment begins after this character
 BEFORE_BLANK = 2  # it begins after this character and a blank
 AT = 4  # it begins at this character
-_BREAKS = {BEFORE: "。！？!?；;．：>〉》】]）", BEFORE_BLANK: ".:)", AT: "【[<〖{"}
+_BREAKS = {BEFORE: "。！？!?；;．：>〉》】]）", BEFORE_BLANK: ".:)", AT: "【[<〖{\\"}
 
 
 class Mark(NamedTuple):

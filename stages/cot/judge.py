@@ -203,7 +203,7 @@ def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Ran
 
 
 def _may_compute(line: str) -> bool:
-    """Whether a line has a relation sign and an operation, or a chain of relations, so that it may be a false equation."""
+    """Whether a line has an operation and a relation sign, or a chain of relations: it may hold a false equation."""
     n_relations = sum(map(line.count, "=＝≈"))
     return n_relations > 1 or (n_relations > 0 and OPERATION.search(line) is not None)
 

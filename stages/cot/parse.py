@@ -226,14 +226,15 @@ class Page:
         if mark.role == "proof":
             return True
         if mark.role == "explanation":
-            return demands and (question.is_numbered or self.is_plan(i))
+            return (demands and question.is_numbered) or self.is_plan(i)
         return mark.role != "step"
 
     def is_plan(self, i: int) -> bool:
         """Return whether the solution proper follows an explanation, as in `Strategy`, `Solution`."""
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
         return (
-            following is not None
+            self.marks[i].role == "explanation"
+            and following is not None
             and following.role == "solution"
             and following.begin - self.marks[i].end < PLAN_CHARS
         )
@@ -394,7 +395,9 @@ class Page:
         limit = before.begin if is_plan or (is_side and mark.role != "answer") else mark.begin
         if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
             limit = self.span_to(max(floor, limit - BEFORE_CHARS), limit)[1]
-        question = self.asker.before(limit, max(floor, self.last_begin(i)), mark.role == "proof")
+        question = self.asker.before(
+            limit, max(floor, self.last_begin(i)), mark.role == "proof", self.is_plan(i)
+        )
         if question is None or (mark.role == "step" and self.text[question.end - 1] not in "?？"):
             return None
         return question

@@ -24,6 +24,7 @@ ITEM = re.compile(
 )
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
 HANGING = re.compile(r"#{1,6}[\s\d.、)）]*$")  # the part of a heading before the mark in it
+CALLOUT = re.compile(r"\n(?:>\s?)+\[![a-z]+\]")  # a quotation with a title
 BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
 PROVES = re.compile(r"证明|求证|prove|show that")
 CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
@@ -122,7 +123,8 @@ class Asker:
 
     def marked(self, mark: Mark, stop: int) -> Question:
         """Return the question after its mark, up to an offset."""
-        start, end = self.clean(mark.end, stop)
+        callout = CALLOUT.search(self.text, mark.end, stop)
+        start, end = self.clean(mark.end, callout.start() if callout else stop)
         word = self.text[mark.start : mark.end]
         number = any(map(str.isdecimal, word)) or any(
             char in "一二三四五六七八九十①②③④⑤" for char in word[1:4]
@@ -144,8 +146,13 @@ class Asker:
             bool(QUERY.match(word)),
         )
 
-    def before(self, limit: int, floor: int, is_claim: bool = False) -> Question | None:
-        """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
+    def before(
+        self, limit: int, floor: int, is_claim: bool = False, has_plan: bool = False
+    ) -> Question | None:
+        """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph.
+
+        Args: has_plan, whether a plan and a solution follow it, so that words that may ask suffice.
+        """
         low = max(floor, limit - LOOK_BACK_CHARS)
         layout = self.layout
         last = layout.at(limit) - (0 if self.starts_inside(limit) else 1)
@@ -179,7 +186,11 @@ class Asker:
                     if found:
                         return found
                 is_stem = k < last and layout.is_option(k + 1) and not layout.is_option(k)
-                if best is None and (is_stem or self.demands(start, min(end, limit), 1)):
+                if best is None and (
+                    is_stem
+                    or self.demands(start, min(end, limit), 1)
+                    or (has_plan and self.asks(start, min(end, limit)))
+                ):
                     best = start
                 if best is None and not layout.is_option(k):
                     n_after += end - start
@@ -187,7 +198,7 @@ class Asker:
                         return None
             first = k
             if best is not None and (layout.is_apart(k) or k == 0):
-                return self.checked(start, limit, None)
+                return self.checked(start, limit, best if has_plan else None)
             if layout.is_apart(k) and not code and not layout.is_option(k):
                 n_apart += 1
                 if n_apart >= LOOK_BACK:

@@ -262,6 +262,17 @@ FORMS = {
     "## 题目描述\n\n给定一个整数数组，返回最大值。\n\n## 解题思路\n\n我们遍历数组，因为只需比较一次，"
     "如果更大则更新。\n\n"
     "```python\ndef most(a):\n    return max(a)\n```": "```python\ndef most(a):\n    return max(a)\n```",
+    "\\begin{例题}\n求 $2+3$ 的值。\n\\end{例题}\n\\begin{解}\n因为 $2+1=3$，\n所以 $2+3=5$。\n\\end{解}": "5",
+    "\\begin{lemma}[Odd] If $n$ is odd then $n^2$ is odd.\\end{lemma}\n\\begin{proof} Since $n=2k+1$, we have "
+    "$n^2=2(2k^2+2k)+1$. So it is odd.\\end{proof}": "So it is odd.",
+    "EXAMPLE 1 Solve the equation 2x + 3 = 7.\n\nSOLUTION Subtract 3 from both sides, so that 2x = 4. "
+    "Hence x = 2.": "Hence x = 2.",
+    "> [!example] 例子\n> 求 $2+3$ 的值。\n\n> [!done]\n> 因为 $2+1=3$，\n> 所以 $2+3=5$。": "5",
+    "Riding\n\nA cyclist rides 3 km west and 2 km east. State the displacement of the cyclist.\n\nStrategy\n\n"
+    "We add the rides with their signs, since the path does not matter.\n\nSolution\n\n"
+    "Because west is negative, the cyclist is first at -3 km.\n\nThe ride of 2 km east leads to -3 + 2 = -1 km.\n\n"
+    "Therefore the displacement of the cyclist is -1 km.\n\nSignificance\n\n"
+    "It is negative.": "Therefore the displacement of the cyclist is -1 km.",
 }
 """Forms that exams, harnesses, chats and textbooks use -> the answer."""
 
@@ -269,6 +280,8 @@ REJECTED = {
     "题目：小明有3个苹果，又买了4个，一共有几个？\n解：一共有3+4=9（个）。\n因为没有吃掉，所以是9个。\n"
     "答：9个。": "wrong_arithmetic",
     "1. 1+1等于多少？（ ）\nA. 1\nB. 2\n【解析】因为1+1=2，故选B。\n【答案】A": "wrong_choice",
+    "下列关于酶的叙述，正确的是\nA. 酶都是蛋白质\nB. 酶能降低活化能\nC. 酶只在细胞内起作用\n\n"
+    "解析：少数酶是RNA，A错误；酶能降低反应的活化能，B正确；酶在细胞外也起作用，C错误。": "evasive",
     "题目：求1到100的和。\n解答：略，见教材，因为显然。\n答案：见附录": "evasive",
     "例1 求方程的解。\n解：因为 $x=1$，\n所以得 $x$ 满足方程。\n答案：$\\frac{1": "cut_formula",
 }
