@@ -26,7 +26,7 @@ GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
 )
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
-INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that stands in another file
+INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code of another file
 OPERATION = re.compile(
     r"[-+＋*/×÷^−–·∙√²³%‰]|\\(?:times|cdot|div|ast|over|plus|[dtc]?frac|sqrt|bullet|%)|\d\s?[x乘除加减]|乘以|除以|加上|减去"
     r"|plus|minus|times|divided|percent"
@@ -110,7 +110,7 @@ def _without_finish(text: str, start: int, end: int, patterns: Patterns) -> Rang
 
 
 def _is_empty(text: str, start: int, end: int, layout: Layout) -> bool:
-    """Whether a step has no words of the solution: code that stands in another file, the title of an admonition."""
+    """Whether a step has no words of the solution: code of another file, the title of an admonition."""
     if layout.code_at(start):
         return bool(INCLUDES.search(text, start, end))
     return "\n" not in text[start:end] and layout.is_admonition(layout.at(start))
