@@ -228,7 +228,7 @@ class Walker:
         return True
 
     def tells(self, k: int, first: int, last: int, inside: bool) -> bool:
-        """Return whether a line belongs to a solution: it argues or computes, or is in a paragraph that does."""
+        """Return whether a line belongs to a solution: it argues or computes, or occurs in a paragraph that does."""
         patterns = self.patterns
         if patterns.argues.search(self.text, first, last) or patterns.computes.search(self.text, first, last):
             return True

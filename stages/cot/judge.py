@@ -26,7 +26,7 @@ GOES_ON = re.compile(
     r"(?:[,，:：=＝、]|(?<![a-z])(?:gives?|yields?|get|giving|is|are|as|that|thus|hence|the)|[得为是有即])\s*$"
 )
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
-INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code of another file
+INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that occurs in another file
 OPERATION = re.compile(
     r"[-+＋*/×÷^−–·∙√²³%‰]|\\(?:times|cdot|div|ast|over|plus|[dtc]?frac|sqrt|bullet|%)|\d\s?[x乘除加减]|乘以|除以|加上|减去"
     r"|plus|minus|times|divided|percent"
