@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write golden files that are missing or whose stage has a new version or config",
     )
+
+
+@pytest.fixture(autouse=True)
+def own_path() -> Iterator[None]:
+    """Remove the folders that run files add to sys.path for modules beside them."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import json
 
 import click
 
+from pipeline.cli.group import Group, say
 from pipeline.cli.options import json_option, run_argument, store_option
 from pipeline.errors import UsageError
 
 
-@click.group()
+@click.group(cls=Group)
 def requests() -> None:
     """Commands for the answers of language models that a store keeps.
 
@@ -48,7 +49,7 @@ def erase(
         click.echo(json.dumps({"erased": erased}))
         return
     for folder, n in erased.items():
-        click.echo(f"{folder}: {n:,} answers erased")
+        say(f"{folder}: {n:,} answers erased")
 
 
 COMMANDS = (requests,)

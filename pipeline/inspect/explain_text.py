@@ -55,7 +55,7 @@ def explanation_text(explanation: Explanation, everything: bool = False) -> str:
         *_head(explanation, width),
         *_failed(explanation, everything),
         *_keeper(explanation, everything, width),
-        *_neighbours(explanation["neighbours"], width),
+        *_neighbours(explanation.get("neighbours", []), width),
     ]
     if not everything:
         lines.append(_counts(explanation["rules"]))

@@ -19,6 +19,10 @@ WORD = re.compile(r"(?<![a-z\\])[a-z]{3,}")
 VALUE_WORDS = 3
 REASON = re.compile(r"([^。.\n]{1,120}?)[,，;；]?\s*(?:because|(?<![a-z])since(?![a-z])|因为|由于)")
 VALUE_CHARS = 80
+ABOUT = re.compile(r"≈|\\(?:approx|simeq)")
+APART = re.compile(r"[\n，；。;]|, ")  # between a value and one that is not the same
+UNFINISHED = re.compile(r"(?:[-+*/×÷·<>≤≥]|\\(?:[lg]eq?|cdot|times|pm|sim))\s*$")
+CLAUSES = re.compile(r"[，。；！]|[\u4e00-\u9fff]{9}")  # words that are no value
 BEGIN, END = re.compile(r"\\begin\s*\{"), re.compile(r"\\end\s*\{")
 AMOUNT = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?=[\s,.;:?!)'’/-]|\Z)")
 PAIRS = ("「」", "《》", "“”", "【】")
@@ -120,7 +124,12 @@ def last_value(text: str, start: int, end: int) -> Range | None:
     relations = [match for match in RELATION.finditer(text, start, end)]
     if not relations:
         return None
-    first = relations[-1].end()
+    exact = len(relations) - 1
+    while exact and ABOUT.fullmatch(relations[exact].group()):
+        exact -= 1  # an approximation is given beside the value
+    first = relations[exact].end()
+    if APART.search(text, first, relations[-1].start()):
+        first = relations[-1].end()
     tail = TAIL.search(text, first, end)
     first, last = trim(text, first, tail.start() if tail else end)
     while first < last and text[first] in "&$ ":
@@ -130,7 +139,10 @@ def last_value(text: str, start: int, end: int) -> Range | None:
     value = text[first:last]
     if value.count("(") != value.count(")") or value.count("`") % 2 or len(WORD.findall(value)) > VALUE_WORDS:
         return None
-    return (first, last) if any(map(str.isalnum, value)) else None
+    if UNFINISHED.search(value) or CLAUSES.search(value):
+        return None
+    signs = [char for char in value if char.isalnum()]
+    return (first, last) if len(signs) > 1 or any(map(str.isdecimal, signs)) else None
 
 
 def whole_answer(text: str, steps: list[Range], answer: Range, config: Config) -> tuple[list[Range], Range]:

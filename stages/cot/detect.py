@@ -22,12 +22,13 @@ WINDOW_CHARS = 72  # text passed to a pattern, enough for the longest mark: a he
 DECORATION_CHARS = 12  # list markers, brackets, emphasis, numbers before the word of a mark
 HEAD_CHARS = 4
 N_SLOTS = 1024
-HASH_MARK = ord("#")
+RESULT_CHARS = 24
+HASH_MARK, LESS = ord("#"), ord("<")
 
 BEFORE = 1  # a segment begins after this character
 BEFORE_BLANK = 2  # it begins after this character and a blank
 AT = 4  # it begins at this character
-_BREAKS = {BEFORE: "。！？!?；;．：>〉》】]）", BEFORE_BLANK: ".:)", AT: "【[<〖{"}
+_BREAKS = {BEFORE: "。！？!?；;．：>〉》】]）", BEFORE_BLANK: ".:)", AT: "【[<〖{\\"}
 
 
 class Mark(NamedTuple):
@@ -92,16 +93,18 @@ def _head_at(codes, classes, fold, i, end, keys):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def _result_at(codes, classes, i, end):  # type: ignore[no-untyped-def]
-    """Whether a result line as in GSM8K begins at i: four hash marks, a blank, a number."""
+    """Whether a result line as in GSM8K begins at i: four hash marks, a blank, a number and no words."""
     for k in range(i, i + 4):
         if k >= end or codes[k] != HASH_MARK:
             return False
-    for k in range(i + 4, min(i + 8, end)):
-        if classes[k] == DIGIT:
-            return True
-        if classes[k] == NEWLINE or classes[k] > DIGIT or codes[k] == HASH_MARK:
+    seen = False
+    for k in range(i + 4, min(i + RESULT_CHARS, end)):
+        if classes[k] == NEWLINE or codes[k] == LESS:
+            return seen
+        if classes[k] > DIGIT or codes[k] == HASH_MARK:
             return False
-    return False
+        seen = seen or classes[k] == DIGIT
+    return seen
 
 
 @njit(cache=True, nogil=True)

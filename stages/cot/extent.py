@@ -7,7 +7,6 @@ solution ends; without one it ends when paragraphs no longer argue or compute.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,13 +19,15 @@ from stages.cot.segment import sentences
 from stages.cot.template import Config
 
 NEXT_PART_CHARS = 1500  # at most, between two parts of a solution that have marks
-ENDINGS = ("question", "end", "open", "close")  # roles of marks at which something else begins
+ENDINGS = ("question", "hint", "end", "open", "close")  # roles of marks at which something else begins
+SOLVES = ("solution", "explanation", "answer")  # roles of marks before which an exercise may stand
 LOOK_AHEAD = 2  # consecutive plain lines that a solution may contain
 LATER_ANSWER_CHARS = 120  # between a sentence that names the answer and the line that states it
 NUMBER = re.compile(r"(#{1,6}\s|\*\*|)([(（\[]?)(\d{1,3})([.．、)）\]]|\s?[:：])(?!\d)")
+BARE_NUMBER = re.compile(r"(?:#{1,6}\s|[*_]{2})?[(（]?\d{1,3}[.．、)）]?[*_]{0,2}$")
 ENDS = re.compile(r"[。．.！!?？）)\]$}]\W{0,3}$")
 LINKS = re.compile(
-    r"又|再|同理|类似|另|若|当|则|其次|得|有|由|代入|下面|接下来|then|now|next|similarly|finally|also|but|if|when|case|"
+    r"又|再|同理|类似|另|若|当|则|即|其次|接着|然后|最后|考虑|得|有|由|代入|下面|接下来|then|now|next|similarly|finally|also|but|if|when|case|"
     r"for |the (?:solution|answer|result)|"
     r"(?:divide|multiply|subtract|add|substitut|solv|simplif|combin|factor|tak|evaluat|apply|replac|set|plug|convert)\w*\s|"
     r"(?:us|find|check|writ)\w*\s"
@@ -67,6 +68,9 @@ class Walker:
             if mark.begin >= begin and mark.role in ENDINGS:
                 ending, stop = mark, mark.begin
                 break
+            if mark.begin > begin and mark.role in SOLVES and (task := self.task_before(mark, begin, i, k)):
+                ending, stop = mark, task
+                break
         answers = (
             []
             if has_answer
@@ -106,7 +110,7 @@ class Walker:
                     break
             named = [m for m in answers if first <= m.begin < last or (m.begin == first)]
             chosen = self.chosen(named, answers, k, first)
-            if chosen and level < 7 and not self.starts_line(chosen.begin):
+            if chosen and level < 7 and not self.layout.starts_line(chosen.begin):
                 chosen = None
             if chosen:
                 line_end = (
@@ -121,13 +125,14 @@ class Walker:
             tells = (
                 level < 7
                 or first < bound
+                or (n_lines > 0 and end == self.layout.ends[k - 1] and self.layout.announces(k - 1))
                 or (self.tells(k, first, last, n_lines > 0) and self.continues(k, first, end, n_lines > 0))
             )
             n_plain = 0 if tells else n_plain + 1
             if n_lines and n_plain > LOOK_AHEAD:
                 break
             n_lines += 1
-            if (tells or n_lines == 1) and not self.layout.is_markup(k):
+            if (tells or n_lines == 1) and (not self.layout.is_markup(k) or self.completes(first, end)):
                 end = last
             if self.marks[i].role == "proof" and self.patterns.finishes.search(
                 self.text, max(first, last - 12), last
@@ -146,6 +151,23 @@ class Walker:
             last = mark.begin if mark.role in ("solution", "proof", "step") and mark.begin > begin else last
         return last
 
+    def task_before(self, mark: Mark, begin: int, i: int, k: int) -> int | None:
+        """Return where the next exercise begins if mark k begins its solution: the line before the mark asks."""
+        if not self.layout.starts_line(mark.begin) or (self.marks[i].role == "explanation" and k == i + 1):
+            return None
+        last = self.layout.at(mark.begin) - 1
+        while last >= 0 and self.layout.starts[last] > begin and self.layout.is_option(last):
+            last -= 1
+        if last < 0 or self.layout.starts[last] <= begin or self.layout.code_at(self.layout.starts[last]):
+            return None
+        line = self.text[slice(*self.layout.range(last))]
+        asks = self.patterns.demands.search(line)
+        if asks is None or (asks.start() and not line.endswith(("?", "？"))):
+            return None
+        before = self.layout.starts[last - 1] if last else begin
+        bare = before > begin and BARE_NUMBER.match(self.text, *self.layout.range(last - 1))
+        return before if bare else self.layout.starts[last]
+
     def before(self, start: int, place: int) -> int:
         """Return the offset before a mark and its decorations."""
         while place > start and (self.text[place - 1].isspace() or self.text[place - 1] in "*_#>`【[（("):
@@ -163,17 +185,12 @@ class Walker:
             return None
         mark = named[-1]
         later = [m for m in answers if m.begin > mark.begin and m.begin - mark.end < LATER_ANSWER_CHARS]
-        if any(self.starts_line(m.begin) for m in later):
+        if any(self.layout.starts_line(m.begin) for m in later):
             return None
-        if mark.role == "result" or self.starts_line(mark.begin):
+        if mark.role == "result" or self.layout.starts_line(mark.begin):
             return mark
         is_last = k + 1 >= len(self.layout) or self.layout.is_apart(k + 1) or self.is_boundary(k + 1)
         return mark if is_last else None
-
-    def starts_line(self, place: int) -> bool:
-        """Return whether a line begins at an offset."""
-        k = bisect_right(self.layout.starts, place) - 1
-        return k >= 0 and self.layout.starts[k] == place
 
     def is_boundary(self, k: int) -> bool:
         """Return whether something else begins at line k."""
@@ -239,6 +256,10 @@ class Walker:
             or bool(NUMBER.match(self.text, first))
             or bool(LINKS.match(self.text, first))
         )
+
+    def completes(self, first: int, end: int) -> bool:
+        """Return whether a line is a picture of a formula after a sentence that has no end."""
+        return self.text.startswith("![", first) and not ENDS.search(self.text[max(0, end - 9) : end])
 
     def settled(self, end: int) -> bool:
         """Return whether the line that ends at an offset names the answer."""

@@ -27,10 +27,14 @@ GOES_ON = re.compile(
 )
 SIGN = re.compile(r"\W*[√×✓✗✔✘]\W*")
 INCLUDES = re.compile(r"--8<--|literalinclude|\{\{#include")  # code that occurs in another file
-SUM = re.compile(r"[\d〇一二三四五六七八九十][^\n]*[=＝≈][^\n]*[\d〇一二三四五六七八九十]")
+OPERATION = re.compile(
+    r"[-+＋*/×÷^−–·∙√²³%‰]|\\(?:times|cdot|div|ast|over|plus|[dtc]?frac|sqrt|bullet|%)|\d\s?[x乘除加减]|乘以|除以|加上|减去"
+    r"|plus|minus|times|divided|percent"
+)
 LISTED = 2  # questions among the steps, from which on they may be exercises
 TURN_SHARE = 0.4  # least share of the sentences of a turn of a chat that argue or compute
 LETTER_CHARS = 24  # longest answer that names a choice
+REMARKS = 6  # steps, at most, after the first of those that comment on a solution
 CHAIN = 3  # equations that one step counts for
 EXPLAINS_CHARS = 60  # of what explains a choice
 
@@ -48,11 +52,16 @@ def judge(
 
     Args: text, in match characters; source, the same text as written.
     """
+    flaw = _flaw_of_question(text, draft, patterns, config)
+    if flaw:
+        return _reject(draft, flaw)
     solution = _without_finish(text, *draft.solution, patterns)
     steps, cut = cut_steps(
         text, *solution, layout, patterns, max(config.min_steps, 2) + (draft.answer is None)
     )
-    steps = [step for step in steps if not (layout.code_at(step[0]) and INCLUDES.search(text, *step))]
+    steps = [step for step in steps if not _is_empty(text, *step, layout)]
+    if draft.answer is None:
+        steps = _without_remarks(text, draft, steps, layout, patterns)
     answer, kinds = draft.answer, set(draft.kinds)
     if answer is None:
         strict = draft.role in ("answer", "unmarked") and not draft.question.is_marked
@@ -80,17 +89,62 @@ def judge(
             return Template(
                 draft.question.range, answer, steps, [kind for kind in KINDS if kind in kinds], score
             )
-    end = max(draft.end, draft.solution[1], draft.question.end)
-    return Reject(draft.question.start, end, reason)
+    return _reject(draft, reason)
+
+
+def _reject(draft: Draft, reason: str) -> Reject:
+    return Reject(draft.question.start, max(draft.end, draft.solution[1], draft.question.end), reason)
 
 
 def _without_finish(text: str, start: int, end: int, patterns: Patterns) -> Range:
     """The range without the words or the sign that end a proof, which are no step."""
     for match in patterns.finishes.finditer(text, max(start, end - FINISH_CHARS), end):
-        stands_alone = match.start() == start or text[match.start() - 1] in " \n\u3000。．.;；,，$"
+        before = text[start : match.start()].rstrip(" \u3000")
+        if "\u4e00" <= text[match.start()] <= "\u9fff":  # it may be the verb of the sentence before it
+            stands_alone = not before or before[-1] in "\n。．.;；"
+        else:
+            stands_alone = not before or text[match.start() - 1] in " \n\u3000。．.;；,，$"
         if stands_alone and not any(map(str.isalnum, text[match.end() : end])):
             return trim(text, start, match.start())
     return start, end
+
+
+def _is_empty(text: str, start: int, end: int, layout: Layout) -> bool:
+    """Whether a step has no words of the solution: code of another file, the title of an admonition."""
+    if layout.code_at(start):
+        return bool(INCLUDES.search(text, start, end))
+    return "\n" not in text[start:end] and layout.is_admonition(layout.at(start))
+
+
+def _without_remarks(
+    text: str, draft: Draft, steps: list[Range], layout: Layout, patterns: Patterns
+) -> list[Range]:
+    """The steps without remarks on the finished solution at the end, such as its cost, unless these are asked for."""
+    first = len(steps)
+    for k in range(len(steps) - 1, max(0, len(steps) - 1 - REMARKS), -1):
+        if layout.code_at(steps[k][0]):
+            break
+        first = k if patterns.remarks.match(text, *steps[k]) else first
+    if first == len(steps):
+        return steps
+    has_code = any(layout.code_at(start) for start, _ in steps)
+    asked = not has_code and patterns.remarks.search(text, *draft.question.range)
+    return steps if asked else steps[:first]
+
+
+def _flaw_of_question(text: str, draft: Draft, patterns: Patterns, config: Config) -> str:
+    """The first of REASONS that applies to a question and the extent of its solution; "" if none does."""
+    start, end = draft.question.range
+    n_asked = end - start
+    if n_asked <= 0:
+        return "no_question"
+    if not config.min_question_chars <= n_asked <= config.max_question_chars:
+        return "question_length"
+    if not _states_task(text, draft, patterns):
+        return "no_task"
+    if "tags" in draft.kinds and draft.solution[0] == draft.solution[1]:
+        return "unclosed"
+    return "solution_length" if draft.is_cut else ""
 
 
 def _flaw(
@@ -103,19 +157,8 @@ def _flaw(
     patterns: Patterns,
     config: Config,
 ) -> str:
-    """The first of REASONS that applies, except low_support; "" if none does."""
+    """The first of REASONS that applies to steps and answer, except low_support; "" if none does."""
     start, end = draft.question.range
-    n_asked = end - start
-    if n_asked <= 0:
-        return "no_question"
-    if not config.min_question_chars <= n_asked <= config.max_question_chars:
-        return "question_length"
-    if not _states_task(text, draft, patterns):
-        return "no_task"
-    if "tags" in kinds and draft.solution[0] == draft.solution[1]:
-        return "unclosed"
-    if draft.is_cut:
-        return "solution_length"
     if len(steps) < config.min_steps or (len(steps) == 1 and not _is_chain(text, draft, steps[0], patterns)):
         return "few_steps"
     if len(steps) > config.max_steps:
@@ -150,13 +193,19 @@ def wrong_fact(source: str, question: Range, steps: Sequence[Range], answer: Ran
     Args: source, the text as written, of which the ranges are.
     """
     prose = "\n".join(source[a:b] for a, b in [*steps, answer] if not layout.code_at(a))
-    if false_equations("\n".join(line for line in prose.split("\n") if SUM.search(line))):
+    if false_equations("\n".join(line for line in prose.split("\n") if _may_compute(line))):
         return "wrong_arithmetic"
     if len(answer_text := source[slice(*answer)]) <= LETTER_CHARS and choice_faults(
         source[slice(*question)], answer_text, prose
     ):
         return "wrong_choice"
     return ""
+
+
+def _may_compute(line: str) -> bool:
+    """Whether a line has an operation and a relation sign, or a chain of relations: it may hold a false equation."""
+    n_relations = sum(map(line.count, "=＝≈"))
+    return n_relations > 1 or (n_relations > 0 and OPERATION.search(line) is not None)
 
 
 def _lists_questions(text: str, steps: list[Range], layout: Layout, patterns: Patterns) -> bool:
@@ -179,6 +228,10 @@ def _states_task(text: str, draft: Draft, patterns: Patterns) -> bool:
         return True
     if question.is_marked and draft.role == "solution" and (question.is_numbered or question.is_headed):
         asked = text[slice(*question.range)]
+        if question.is_headed and not question.is_numbered and not question.is_exercise:
+            return bool(
+                patterns.demands.search(asked) or BLANKS.search(asked) or labels(asked, 0, len(asked))
+            )
         return not patterns.defines.match(asked) or bool(patterns.asks.search(asked) or BLANKS.search(asked))
     searched = patterns.asks if question.is_marked else patterns.demands
     return (
@@ -226,9 +279,14 @@ def _argues(
         n_sums = sum(bool(computes.search(text, *part)) for part in parts)
         if n_sums < 2 or not (plain or question.is_numbered):
             return False
-    if question.is_turn and draft.role != "open":
+    if (question.is_turn or question.is_query) and draft.role != "open" and not kinds & {"answer", "boxed"}:
         n_sums = sum(bool(computes.search(text, *part)) for part in parts)
-        if n_sums < 2 and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts)):
+        concludes = question.is_query and any(patterns.concludes.match(text, a) for a, _ in parts[1:])
+        if (
+            not concludes
+            and n_sums < (2 if question.is_turn else 1)
+            and (n_arguing < 2 or n_listed > 1 or n_arguing + n_sums < TURN_SHARE * len(parts))
+        ):
             return False
     strong = question.is_marked and (not draft.is_weak or draft.is_headed or question.is_numbered)
     if strong and (

@@ -34,6 +34,7 @@ TAG = re.compile(
 LABEL = re.compile(
     r".{0,12}(?:点击|展开|查看|显示|答案|解答|解析|提示|show|reveal|click|hint|solutions?|answers?|explanation).{0,12}$"
 )
+FRONT_LINES = 200  # at most, of metadata
 MARKUP_CHARS = 400
 TITLE_CHARS = 80
 FOLD = re.compile(
@@ -104,6 +105,11 @@ class Layout:
         """Return the range of a line."""
         return self.starts[k], self.ends[k]
 
+    def starts_line(self, place: int) -> bool:
+        """Return whether a line begins at an offset."""
+        k = bisect_right(self.starts, place) - 1
+        return k >= 0 and self.starts[k] == place
+
     def is_apart(self, k: int) -> bool:
         """Return whether an empty line precedes line k."""
         return self.breaks[k] > 1
@@ -112,6 +118,15 @@ class Layout:
         """Return the range of the code at an offset, with its fences, or None."""
         k = bisect_right(self.code_starts, place) - 1
         return self.code[k] if k >= 0 and place < self.code[k][1] else None
+
+    def front_matter(self) -> int:
+        """Return the end of the metadata between two lines of hyphens with which a text begins; 0 if it has none."""
+        if not self.starts or self.starts[0] or not self.text.startswith("---"):
+            return 0
+        for k in range(1, min(len(self.starts), FRONT_LINES)):
+            if self.text[self.starts[k] : self.ends[k]] == "---":
+                return self.ends[k]
+        return 0
 
     def level(self, k: int) -> int:
         """Return the level of a heading, 1 to 6, 7 for a line in bold type, NO_HEADING for another line."""
@@ -131,6 +146,10 @@ class Layout:
         elif first in "*_" and BOLD.match(self.text, start, end):
             return 7
         return NO_HEADING
+
+    def announces(self, k: int) -> bool:
+        """Return whether a line ends in a colon, so that what follows belongs to it."""
+        return k >= 0 and self.text[self.ends[k] - 1] in ":："
 
     def is_rule(self, k: int) -> bool:
         """Return whether a line is a horizontal rule."""
@@ -166,6 +185,17 @@ class Layout:
     def closes(self, k: int) -> bool:
         """Return whether a line closes a folded part or an environment."""
         return self.text[self.starts[k]] in "<>{:`" and bool(CLOSING.match(self.text, *self.range(k)))
+
+    def span(self, start: int, stop: int) -> Range:
+        """Return the indices of the first line in a range and of the one after the last."""
+        return self.at(start), bisect_left(self.starts, stop)
+
+    def clipped(self, k: int, start: int, stop: int) -> Range:
+        """Return the part of a line that is in a range, without blanks at its ends; it may be empty."""
+        first, last = self.range(k)
+        if first < start or last > stop:
+            return trim(self.text, max(first, start), min(last, stop))
+        return first, last
 
     def within(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Yield index, start and end of the lines in a range; lines that are only in part in it are clipped."""

@@ -50,7 +50,7 @@ EXAMPLE_CHARS = 400
 ASKED_CHARS = 1500  # at most, between the mark of a question and a word set apart by a blank
 ASKED_BY = ("question", "claim")
 BEGINS = ("solution", "proof", "explanation", "answer", "step", "open", "result")
-ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "end", "open", "result"))
+ENDS_QUESTION = frozenset(("solution", "proof", "explanation", "answer", "hint", "end", "open", "result"))
 
 
 class Page:
@@ -74,10 +74,12 @@ class Page:
             config,
         )
         self.stop_words = stop_words
+        head = layout.front_matter()
         self.marks = [
             mark._replace(begin=self.command_begin(mark), end=self.label_end(mark))
             for mark in marks
-            if not layout.code_at(mark.start)
+            if mark.begin >= head
+            and not layout.code_at(mark.start)
             and not text.startswith("<!--", mark.begin)
             and not self.in_example(mark)
             and not self.is_word(mark, marks)
@@ -103,15 +105,16 @@ class Page:
         return k > 0 and bool(OUTPUT.search(before))
 
     def stands_apart(self, mark: Mark) -> bool:
-        """Return whether a mark that is a single letter, `Q:`, begins a line, or follows a question."""
+        """Return whether a mark that is a single letter, `Q:`, begins a line, or follows a question; a hint a line."""
+        if mark.role == "hint":
+            return self.text[mark.begin] not in "([（【" and self.layout.starts_line(mark.begin)
         if (
             self.text[mark.start : mark.start + 1] not in "qa"
             or self.text[mark.start : mark.start + 2].isalpha()
         ):
             return True
-        k = self.layout.at(mark.begin)
         before = self.text[max(0, mark.begin - 3) : mark.begin].rstrip()
-        return (k < len(self.layout) and self.layout.starts[k] == mark.begin) or before.endswith(("?", "？"))
+        return self.layout.starts_line(mark.begin) or before.endswith(("?", "？"))
 
     def command_begin(self, mark: Mark) -> int:
         """Return the begin of a mark, or of the LaTeX command whose argument it is, as in `\\textbf{Example}`."""
@@ -223,14 +226,15 @@ class Page:
         if mark.role == "proof":
             return True
         if mark.role == "explanation":
-            return demands and (question.is_numbered or self.is_plan(i))
+            return (demands and question.is_numbered) or self.is_plan(i)
         return mark.role != "step"
 
     def is_plan(self, i: int) -> bool:
         """Return whether the solution proper follows an explanation, as in `Strategy`, `Solution`."""
         following = self.marks[i + 1] if i + 1 < len(self.marks) else None
         return (
-            following is not None
+            self.marks[i].role == "explanation"
+            and following is not None
             and following.role == "solution"
             and following.begin - self.marks[i].end < PLAN_CHARS
         )
@@ -258,11 +262,11 @@ class Page:
 
     def without_markup(self, start: int, end: int) -> Range:
         """Return a range without lines of mark-up and rules at its ends."""
-        lines = list(self.layout.within(start, end))
-        while lines and self.asker.is_furniture(lines[0][0]):
-            start = lines.pop(0)[2]
-        while lines and self.asker.is_furniture(lines[-1][0]):
-            end = lines.pop()[1]
+        first, last = self.layout.span(start, end)
+        while first < last and self.asker.is_furniture(first):
+            start, first = min(self.layout.ends[first], end), first + 1
+        while first < last and self.asker.is_furniture(last - 1):
+            end, last = max(self.layout.starts[last - 1], start), last - 1
         return trim(self.text, start, end)
 
     def level_at(self, mark: Mark) -> int:
@@ -391,7 +395,9 @@ class Page:
         limit = before.begin if is_plan or (is_side and mark.role != "answer") else mark.begin
         if self.layout.at(limit) < len(self.layout) and self.layout.starts[self.layout.at(limit)] < limit:
             limit = self.span_to(max(floor, limit - BEFORE_CHARS), limit)[1]
-        question = self.asker.before(limit, max(floor, self.last_begin(i)), mark.role == "proof")
+        question = self.asker.before(
+            limit, max(floor, self.last_begin(i)), mark.role == "proof", self.is_plan(i)
+        )
         if question is None or (mark.role == "step" and self.text[question.end - 1] not in "?？"):
             return None
         return question
@@ -431,7 +437,7 @@ class Page:
                 if asked.role == "explanation" and k == i - 1:
                     stop = self.span_to(floor, asked.begin)[1]
                     continue
-                if asked.role in ("answer", "end") or not any(map(str.isalnum, between)):
+                if asked.role in ("answer", "hint", "end") or not any(map(str.isalnum, between)):
                     stop = self.span_to(floor, asked.begin)[1]
                     continue
                 break

@@ -16,11 +16,11 @@ from stages.kernels.text.tables import load_tables
 from stages.languages import load_yaml
 
 ROLES = (
-    "question", "claim", "solution", "proof", "explanation", "answer", "step", "open", "close", "result", "end",
+    "question", "claim", "solution", "proof", "explanation", "answer", "step", "open", "close", "result", "hint", "end",
 )  # fmt: skip
 SIGNS = (
     "computes", "argues", "plans", "asks", "demands", "concludes", "finishes", "settles", "evades", "defines",
-    "resumes", "starts", "clauses", "number",
+    "resumes", "starts", "clauses", "remarks", "number",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class Patterns:
     resumes: re.Pattern[str]
     starts: re.Pattern[str]
     clauses: re.Pattern[str]
+    remarks: re.Pattern[str]
     numbers: tuple[re.Pattern[str], ...]
 
 

@@ -23,11 +23,14 @@ ITEM = re.compile(
     r"(?:\*\*|#{1,6}\s)?[(（\[]?(?:\d{1,3}|[一二三四五六七八九十]{1,3})(?:[.．、)）\]]|\s?[:：])(?!\d)"
 )
 SECTION_NUMBER = re.compile(r"(?:#{1,6}\s|\*\*|\s|[\d.]+[.、)]?|[一二三四五六七八九十]{1,3}、)+")
+HANGING = re.compile(r"#{1,6}[\s\d.、)）]*$")  # the part of a heading before the mark in it
+CALLOUT = re.compile(r"\n(?:>\s?)+\[![a-z]+\]")  # a quotation with a title
 BLANKS = re.compile(r"[(（][ \u3000~]{1,12}[)）]|_{3,}|\\(?:uline|underline)\{")
 PROVES = re.compile(r"证明|求证|prove|show that")
 CLAIMS = re.compile(r"\W*(?:设|若|如果|任意|对任|对于任|if |let |for (?:all|any|every)|suppose|every )")
 EXERCISE = re.compile(r"题目|题意|例题|典例|习题|试题|真题|考题|exercise|challenge|riddle|puzzle")
 CHAT = re.compile(r"im_start|start|inst|user|human|prompt|用户|指令")
+QUERY = re.compile(r"q(?![a-z])|question\s?[*_]*[:：]|问[:：]|提问|请问")
 EXAMPLE = re.compile(r"(?:\w+ )?(?:example|sample)(?!s? problem)|note|abstract")
 
 
@@ -36,7 +39,7 @@ class Question(NamedTuple):
 
     is_numbered: it has a number. is_headed: it is a heading. is_claim: of a theorem. is_example: it may begin an
     example of anything, so that the question must ask. is_exercise: it is used for exercises only. is_turn: of a turn
-    of a chat.
+    of a chat. is_query: of a question that may be of an exercise, a chat or a page of frequent questions.
     """
 
     start: int
@@ -48,6 +51,7 @@ class Question(NamedTuple):
     is_example: bool = False
     is_exercise: bool = False
     is_turn: bool = False
+    is_query: bool = False
 
     @property
     def range(self) -> Range:
@@ -82,14 +86,21 @@ class Asker:
 
     def clean(self, start: int, end: int) -> Range:
         """Return a range without rules, mark-up, headings and list signs at its ends."""
-        lines = list(self.layout.within(start, end))
-        while lines and self.layout.starts[lines[0][0]] == lines[0][1] and self.is_furniture(lines[0][0]):
-            del lines[0]
-        while len(lines) > 1 and self.is_idle(*lines[-1]):
-            del lines[-1]
-        if not lines:
+        first, last = self.layout.span(start, end)
+        begin = start
+        while first < last:
+            begin, stop = self.layout.clipped(first, start, end)
+            if begin < stop and not (self.layout.starts[first] == begin and self.is_furniture(first)):
+                break
+            first += 1
+        while last - first > 1:
+            part = self.layout.clipped(last - 1, start, end)
+            if part[0] < part[1] and not self.is_idle(last - 1, *part):
+                break
+            last -= 1
+        if first >= last:
             return end, end
-        start, end = trim(self.text, lines[0][1], lines[-1][2])
+        start, end = begin, self.layout.clipped(last - 1, start, end)[1]
         while start < end and self.text[start] in ">|":
             start, end = trim(self.text, start + 1, end)
         for sign in ("**", "__"):
@@ -101,6 +112,8 @@ class Asker:
         """Return whether a line, or the part of it in a range, may be left out at the end of a question."""
         if self.layout.code_at(start) or self.text[start] == "$":
             return False
+        if HANGING.match(self.text, start, end):
+            return True
         is_short = end - start < 9 and not any(map(str.isalnum, self.text[start:end]))
         return is_short or self.is_furniture(k)
 
@@ -110,7 +123,8 @@ class Asker:
 
     def marked(self, mark: Mark, stop: int) -> Question:
         """Return the question after its mark, up to an offset."""
-        start, end = self.clean(mark.end, stop)
+        callout = CALLOUT.search(self.text, mark.end, stop)
+        start, end = self.clean(mark.end, callout.start() if callout else stop)
         word = self.text[mark.start : mark.end]
         number = any(map(str.isdecimal, word)) or any(
             char in "一二三四五六七八九十①②③④⑤" for char in word[1:4]
@@ -129,10 +143,16 @@ class Asker:
             bool(EXAMPLE.match(word)),
             bool(EXERCISE.match(word)),
             bool(CHAT.match(word)),
+            bool(QUERY.match(word)),
         )
 
-    def before(self, limit: int, floor: int, is_claim: bool = False) -> Question | None:
-        """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph."""
+    def before(
+        self, limit: int, floor: int, is_claim: bool = False, has_plan: bool = False
+    ) -> Question | None:
+        """Return the unmarked question that ends at an offset, or None: a numbered item, a section, or a paragraph.
+
+        Args: has_plan, whether a plan and a solution follow it, so that words that may ask suffice.
+        """
         low = max(floor, limit - LOOK_BACK_CHARS)
         layout = self.layout
         last = layout.at(limit) - (0 if self.starts_inside(limit) else 1)
@@ -166,7 +186,11 @@ class Asker:
                     if found:
                         return found
                 is_stem = k < last and layout.is_option(k + 1) and not layout.is_option(k)
-                if best is None and (is_stem or self.demands(start, min(end, limit), 1)):
+                if best is None and (
+                    is_stem
+                    or self.demands(start, min(end, limit), 1)
+                    or (has_plan and self.asks(start, min(end, limit)))
+                ):
                     best = start
                 if best is None and not layout.is_option(k):
                     n_after += end - start
@@ -174,7 +198,7 @@ class Asker:
                         return None
             first = k
             if best is not None and (layout.is_apart(k) or k == 0):
-                return self.checked(start, limit, None)
+                return self.checked(start, limit, best if has_plan else None)
             if layout.is_apart(k) and not code and not layout.is_option(k):
                 n_apart += 1
                 if n_apart >= LOOK_BACK:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from stages.cot.layout import NO_HEADING, Layout
 from stages.cot.patterns import Patterns
+from stages.cot.question import SECTION_NUMBER
 from stages.cot.segment import sentences
 
 MAX_QUESTION_LINES = 40
@@ -22,11 +23,10 @@ def divide(
     """
     asked: int | None = None  # the end of the last sentence that asks
     if headed and not folded:
-        inner = [
-            k for k, _, _ in layout.within(start, stop) if layout.level(k) < 7 and layout.starts[k] >= start
-        ]
-        if inner and not layout.code_at(layout.starts[inner[0]]):
-            return layout.ends[inner[0]] if layout.ends[inner[0]] < stop else None
+        lines = (k for k, _, _ in layout.within(start, stop))
+        inner = next((k for k in lines if layout.starts[k] >= start and layout.level(k) < 7), None)
+        if inner is not None and not layout.code_at(layout.starts[inner]):
+            return layout.ends[inner] if layout.ends[inner] < stop else None
     for n, (k, first, last) in enumerate(layout.within(start, stop)):
         if n > MAX_QUESTION_LINES:
             return None
@@ -49,7 +49,9 @@ def divide(
             asked = last if asked is not None else None
             continue
         if n and layout.level(k) < NO_HEADING:
-            return last if asked is not None and layout.level(k) < 7 else None
+            words = SECTION_NUMBER.match(text, first, last)
+            resumes = headed or patterns.resumes.match(text, words.end() if words else first, last)
+            return last if asked is not None and layout.level(k) < 7 and resumes else None
         if asked is not None and layout.is_apart(k) and not patterns.demands.search(text[first:last]):
             begins = patterns.starts.match(text, first) or patterns.argues.search(text, first, last)
             return first if headed or begins else None

@@ -50,7 +50,10 @@ def test_the_other_code_runs(shown: dict[str, Any]) -> None:
     names["test_capitals_shout"]()
     exec(function, names := {"__name__": "no_ads"})
     found = stage_of_function(names["STAGE"].measure, "no_ads")
-    assert found.load(found.config())(pa.table({"text": ["广告", "text"]}))["keep"].to_pylist() == [False, True]
+    assert found.load(found.config())(pa.table({"text": ["广告", "text"]}))["keep"].to_pylist() == [
+        False,
+        True,
+    ]
     exec(check, {})
     names = {"__name__": "shown_shouting", **shown}
     exec(settings, names)

@@ -80,7 +80,7 @@ def test_init_writes_the_set_by_name_or_out(tmp_path: Path) -> None:
         (
             "stages.readers.jsonl",
             "jsonl",
-            ":4: sources[0]: no module 'jsonl'; did you mean 'stages.readers.jsonl'?",
+            ":4: sources[0]: no module 'stages.readers.jsnl'; did you mean 'stages.readers.jsonl'?",
         ),
         ("    files:", "    fies:", ":6: sources[0]: unknown key 'fies'; did you mean 'files'?"),
         ("stages.pii", "stages.pi", ":8: annotate[0]: no module 'stages.pi'; did you mean 'stages.pii'?"),

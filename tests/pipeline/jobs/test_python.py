@@ -178,10 +178,10 @@ def test_short_names_and_modules_that_are_not_found(tmp_path: Path, monkeypatch:
         assert full_name(name, ["STAGE"]) == module
     assert full_name("datatrove", ["STAGE"]) == "stages.datatrove"  # not the package of that name
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "my_filter.py").write_text("x = 1")
+    (tmp_path / "has_no_stage.py").write_text("x = 1")
     with pytest.raises(
         ConfigError, match=f"no module 'qualty'; did you mean 'quality'.*looked in .*{tmp_path}"
     ):
         load_step("qualty", "STAGE", "test")
-    with pytest.raises(ConfigError, match="my_filter has no STAGE"):
-        load_step("my_filter", "STAGE", "test")
+    with pytest.raises(ConfigError, match="has_no_stage has no STAGE"):
+        load_step("has_no_stage", "STAGE", "test")

@@ -262,6 +262,17 @@ FORMS = {
     "## 题目描述\n\n给定一个整数数组，返回最大值。\n\n## 解题思路\n\n我们遍历数组，因为只需比较一次，"
     "如果更大则更新。\n\n"
     "```python\ndef most(a):\n    return max(a)\n```": "```python\ndef most(a):\n    return max(a)\n```",
+    "\\begin{例题}\n求 $2+3$ 的值。\n\\end{例题}\n\\begin{解}\n因为 $2+1=3$，\n所以 $2+3=5$。\n\\end{解}": "5",
+    "\\begin{lemma}[Odd] If $n$ is odd then $n^2$ is odd.\\end{lemma}\n\\begin{proof} Since $n=2k+1$, we have "
+    "$n^2=2(2k^2+2k)+1$. So it is odd.\\end{proof}": "So it is odd.",
+    "EXAMPLE 1 Solve the equation 2x + 3 = 7.\n\nSOLUTION Subtract 3 from both sides, so that 2x = 4. "
+    "Hence x = 2.": "Hence x = 2.",
+    "> [!example] 例子\n> 求 $2+3$ 的值。\n\n> [!done]\n> 因为 $2+1=3$，\n> 所以 $2+3=5$。": "5",
+    "Riding\n\nA cyclist rides 3 km west and 2 km east. State the displacement of the cyclist.\n\nStrategy\n\n"
+    "We add the rides with their signs, since the path does not matter.\n\nSolution\n\n"
+    "Because west is negative, the cyclist is first at -3 km.\n\nThe ride of 2 km east leads to -3 + 2 = -1 km.\n\n"
+    "Therefore the displacement of the cyclist is -1 km.\n\nSignificance\n\n"
+    "It is negative.": "Therefore the displacement of the cyclist is -1 km.",
 }
 """Forms that exams, harnesses, chats and textbooks use -> the answer."""
 
@@ -269,6 +280,8 @@ REJECTED = {
     "题目：小明有3个苹果，又买了4个，一共有几个？\n解：一共有3+4=9（个）。\n因为没有吃掉，所以是9个。\n"
     "答：9个。": "wrong_arithmetic",
     "1. 1+1等于多少？（ ）\nA. 1\nB. 2\n【解析】因为1+1=2，故选B。\n【答案】A": "wrong_choice",
+    "下列关于酶的叙述，正确的是\nA. 酶都是蛋白质\nB. 酶能降低活化能\nC. 酶只在细胞内起作用\n\n"
+    "解析：少数酶是RNA，A错误；酶能降低反应的活化能，B正确；酶在细胞外也起作用，C错误。": "evasive",
     "题目：求1到100的和。\n解答：略，见教材，因为显然。\n答案：见附录": "evasive",
     "例1 求方程的解。\n解：因为 $x=1$，\n所以得 $x$ 满足方程。\n答案：$\\frac{1": "cut_formula",
 }
@@ -442,3 +455,102 @@ def test_pages_with_planted_solutions() -> None:
     right = sum(hit and there for hit, there in zip(hits, truth, strict=True))
     assert right / max(sum(hits), 1) >= 0.95
     assert right / sum(truth) >= 0.5
+
+
+WRITE_UP = """#### 3.2.2 题目大意
+
+给定一个整数数组，返回其中最大的值。
+
+#### 3.2.3 解题思路
+
+因为每个数只需比较一次，所以我们遍历数组，如果更大则更新。
+
+```python
+def most(a):
+    return max(a)
+```
+
+**复杂度分析**
+
+- **时间复杂度**：$O(n)$。
+- **空间复杂度**：$O(1)$。
+
+### 3.3 下一节
+"""
+
+SWALLOWED = """Example 3
+
+Find the value of 2 + 3 + 4.
+
+Solution
+
+From the left, 2 + 3 = 5.
+
+Therefore 5 + 4 = 9.
+
+Find the value of 8 + 1 + 7.
+
+Solution
+
+Since 8 + 1 = 9, we have 9 + 7 = 16.
+
+Therefore the sum is 16.
+
+Check Your Learning
+
+What is 3 + 3 + 1?
+
+Answer: 7
+"""
+
+
+def answers(text: str) -> list[str]:
+    """The answers found in a text."""
+    return [render(text, template)["answer"] for template in rows(text)[0]["templates"]]
+
+
+def test_the_answer_of_a_write_up_is_its_code() -> None:
+    """Lines on complexity are no answer, and the number of the next heading is no part of the question."""
+    (template,) = rows(WRITE_UP)[0]["templates"]
+    rendered = render(WRITE_UP, template)
+    assert rendered["answer"].startswith("```python") and rendered["answer"].endswith("```")
+    assert rendered["question"] == "给定一个整数数组，返回其中最大的值。"
+
+
+def test_the_next_exercise_ends_a_solution() -> None:
+    """A line that asks before the mark of a further solution begins another exercise; so does its heading."""
+    found = rows(SWALLOWED)[0]["templates"]
+    assert [render(SWALLOWED, one)["question"] for one in found] == [
+        "Find the value of 2 + 3 + 4.",
+        "Find the value of 8 + 1 + 7.",
+    ]
+    assert "9" in answers(SWALLOWED)[0] and "16" in answers(SWALLOWED)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("例2 已知a=b，求证a+c=b+c。\n证明：因为a=b，\n所以两边同时加c，\n故a+c=b+c，得证。", "故a+c=b+c，得证。"),
+        ("例3 求6除以14的值。\n解：因为分子分母同除以2，\n所以x=6/14=3/7≈0.43。", "3/7≈0.43"),
+        (
+            "例4 求2+3的值。\n解：因为2+1=3，\n所以2+3=5。\n"
+            '??? note "参考代码"\n    ```cpp\n    --8<-- "a.cpp"\n    ```',
+            "5",
+        ),
+    ],
+)  # fmt: skip
+def test_an_answer_is_whole(text: str, answer: str) -> None:
+    """The verb of a claim, the value beside its approximation; code of another file is no answer."""
+    assert answers(text) == [answer]
+
+
+HINTED = (
+    "Exercise 2: Find the value of 4 + 5 + 6.\n\nSolution: Since 4 + 5 = 9, we get 9 + 6 = 15.\n\nHint\n\n"
+)
+
+
+def test_a_hint_ends_a_solution_and_metadata_hold_none() -> None:
+    """A hint after a solution is no step; answers in the metadata of a page are none; an opinion is no argument."""
+    assert "Use" not in answers(HINTED + "Use 4 + 5 = 9 because it is a sum.\n")[0]
+    assert answers(f"---\nfaq: 1\n{SOLUTION}\n---\n\nText.\n") == []
+    assert answers("Q：遇到有人凶我怎么办？\n\nA：保持距离，坚持拍摄。\n\n总之一定要坚持。\n") == []
