@@ -58,6 +58,7 @@ def run_readme(copied: Path, name: str, only: int | None = None) -> None:
     """
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment["PATH"] = f"{copied / 'bin'}{os.pathsep}{environment['PATH']}"
+    environment["COLUMNS"] = "80"
     blocks = list(BLOCK.finditer((EXAMPLES / name / "README.md").read_text("utf-8")))
     assert blocks, name
     for block in blocks if only is None else [blocks[only]]:

@@ -79,7 +79,7 @@ def test_init_writes_the_set_by_name_or_out(tmp_path: Path) -> None:
         ("use: recommended", "use: recomended", ":2: use: no set 'recomended'; did you mean 'recommended'?"),
         (
             "stages.readers.jsonl",
-            "jsonl",
+            "stages.readers.jsnl",
             ":4: sources[0]: no module 'stages.readers.jsnl'; did you mean 'stages.readers.jsonl'?",
         ),
         ("    files:", "    fies:", ":6: sources[0]: unknown key 'fies'; did you mean 'files'?"),

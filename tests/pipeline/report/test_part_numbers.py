@@ -52,6 +52,6 @@ def test_shards_add_up_to_groups_by_language_domain_and_task() -> None:
     assert part.common[0].languages == {"eng_Latn": 1, "zho_Hans": 1}
     heads, rows = diversity_rows(part)
     assert [row[0] for row in rows] == ["all", "language", "language", "domain", "domain", "task", "task"]
-    assert len(heads) == len(rows[0]) and "templates" in heads
+    assert len(heads) == len(rows[0]) and "values" in heads
     assert value_rows(part)[1][0] == ["given>compute", 2, 1, 1]
     assert part_numbers([]) == []
