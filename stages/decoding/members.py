@@ -20,6 +20,8 @@ from stages.decoding.streams import Bounds, Inflated, Watched
 
 BLOCK = tarfile.BLOCKSIZE
 ZIP_START = (b"PK\x03\x04", b"PK\x05\x06")
+LEAST_ZIP = 22
+"""Bytes of an empty zip file: the end of its directory. Source: PKWARE, APPNOTE.TXT 6.3.10, section 4.3.16."""
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 """Bits of a zip member's flags. Source: PKWARE, APPNOTE.TXT 6.3.10, section 4.4.4."""
 
@@ -101,6 +103,11 @@ def zip_members(stream: BinaryIO, bounds: Bounds) -> Iterator[Member | Record]:
     """Yield the members of a zip file in the order of its directory; position -1: the directory cannot be read."""
     watched = Watched(stream)
     size = watched.seek(0, 2)
+    if size < LEAST_ZIP:
+        yield Record(
+            -1, None, "unreadable_zip", f"{size} bytes; a directory has {LEAST_ZIP} at least", lost_bytes=size
+        )
+        return
     try:
         archive = zipfile.ZipFile(cast(BinaryIO, watched))  # it calls read, seek and tell only
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]

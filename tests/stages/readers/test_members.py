@@ -106,6 +106,7 @@ def test_damage_costs_one_member() -> None:
     packed = gzip.compress(tarred(FILES))
     assert read_all(members.READER, packed[: len(packed) // 2])[-1].reason == "truncated"
     assert told(read_all(members.READER, zipped(FILES)[:300])) == ["unreadable_zip"]
+    assert told(read_all(members.READER, zipped(FILES)[:4])) == ["unreadable_zip"]
     for junk in (b"x" * 2000, b""):
         assert told(read_all(members.READER, junk)) == ["unreadable_tar"]
 
