@@ -64,8 +64,8 @@ def find_release(path: str) -> str:
 
 def _converted(table: pa.Table, library: str) -> Any:
     if library == "polars":
-        return optional_module("polars", "polars", "dev", "to='polars'").from_arrow(table)
+        return optional_module("polars", "polars", "frames", "to='polars'").from_arrow(table)
     if library == "pandas":
-        optional_module("pandas", "pandas", "dev", "to='pandas'")
+        optional_module("pandas", "pandas", "frames", "to='pandas'")
         return table.to_pandas()
     return table.to_pylist() if library == "list" else table
