@@ -8,27 +8,25 @@ up to rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from classifiers.llm.asking import Asking
 from classifiers.llm.client import Client
 from classifiers.llm.open import client_of
 from classifiers.llm.requests import INVALID, Request, is_open
-from classifiers.llm.rubric import LANGUAGES, PEOPLE, PROMPTS, Questions, read_questions
-from pipeline.errors import ConfigError
+from classifiers.llm.rubric import PEOPLE, PROMPTS, Questions, read_questions
 from pipeline.excerpt import excerpt
 from pipeline.service import Services, Usage
 from pipeline.stage import Annotate, Stage
 
 LABEL = "language.label"
-CHINESE = {"zho": "zh", "yue": "zh", "lzh": "zh", "wuu": "zh"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Asking):
     """What is asked.
 
     model: its name, as the servers file has it.
@@ -42,39 +40,13 @@ class Config:
     extra: further fields of the request, such as {chat_template_kwargs: {enable_thinking: false}} for Qwen3 on vLLM.
     """
 
-    model: str = ""
+    STAGE: ClassVar = "llm_label"
+    LEAST: ClassVar = {"max_chars": 0, "max_tokens": 1, "again": 0}
+
     rubric: str | None = None
     properties: tuple[str, ...] = ()
-    languages: Mapping[str, str] = field(default_factory=lambda: dict(CHINESE))
-    language: str = "en"
-    max_chars: int = 8000
     max_tokens: int = 256
-    temperature: float = 0.0
-    seed: int = 1
     again: int = 1
-    extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
-
-    def __post_init__(self) -> None:
-        for name, language in {**self.languages, "language": self.language}.items():
-            if language not in LANGUAGES:
-                raise ConfigError(f"llm_label: {name} is {language!r}; expected {' or '.join(LANGUAGES)}")
-        for name, least in (("max_chars", 0), ("max_tokens", 1), ("again", 0), ("temperature", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"llm_label.{name} is {getattr(self, name)}; expected {least} or more")
-        for name in (
-            "model",
-            "messages",
-            "response_format",
-            "max_tokens",
-            "temperature",
-            "seed",
-            "stream",
-            "n",
-        ):
-            if name in self.extra:
-                raise ConfigError(
-                    f"llm_label.extra.{name}: a setting of its own, or one that would change the answer's form"
-                )
 
 
 def questions_of(config: Config) -> Questions:
@@ -135,11 +107,10 @@ class Labels:
     def request(self, text: str, label: str | None) -> Request:
         """The request about one document."""
         config = self.config
-        language = config.languages.get((label or "").partition("_")[0], config.language)
-        parameters = {"temperature": config.temperature, "seed": config.seed, "max_tokens": config.max_tokens}
+        language = config.language_of(label)
         return Request(
             model=config.model, messages=self.questions.messages(excerpt(text, config.max_chars), language),
-            schema=self.questions.schema, parameters={**parameters, **config.extra}, again=config.again,
+            schema=self.questions.schema, parameters=config.parameters(config.max_tokens), again=config.again,
         )  # fmt: skip
 
     def check(self) -> None:

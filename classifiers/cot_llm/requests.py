@@ -68,14 +68,9 @@ class Requests:
     ) -> Request:  # Any: JSON
         config = self.config
         values = {name: getattr(config, name) for name in ("max_segments", "min_steps", "max_steps")}
-        parameters = {
-            "temperature": config.temperature,
-            "seed": config.seed,
-            "max_tokens": config.tokens_of(step),
-        }
         return Request(
             model=config.model, messages=messages_of(self.instructions[step].text(language, values), user),
-            schema=schema, parameters={**parameters, **config.extra},
+            schema=schema, parameters=config.parameters(config.tokens_of(step)),
         )  # fmt: skip
 
 

@@ -151,10 +151,9 @@ class Rewriter:
     def request(self, text: str, style: str, language: str) -> Request:
         """The request for one form of a text."""
         config = self.config
-        parameters = {"temperature": config.temperature, "seed": config.seed, "max_tokens": config.max_tokens}
         return Request(
             model=config.model, messages=messages_of(self.instructions[style].text(language, {}), in_document(text)),
-            parameters={**parameters, **config.extra},
+            parameters=config.parameters(config.max_tokens),
         )  # fmt: skip
 
     def _row(self, draft: Draft) -> dict[str, Any]:  # Any: values of SCHEMA

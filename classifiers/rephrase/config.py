@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from classifiers.cot_llm.config import CHINESE, OWN
-from classifiers.llm.instructions import LANGUAGES
+from classifiers.llm.asking import AskingAnew
 from pipeline.errors import ConfigError
 
 TRANSLATION = "translation"
@@ -21,7 +20,7 @@ RATIOS: Mapping[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AskingAnew):
     """What is asked, and what is accepted.
 
     model: its name, as the servers file has it. prompts: a YAML file of instructions; None for those of the package.
@@ -43,19 +42,18 @@ class Config:
     max_toxicity: largest score of `classifiers.toxicity`.
     """
 
-    model: str = ""
-    prompts: str | None = None
+    STAGE: ClassVar = "rephrase"
+    LEAST: ClassVar = dict.fromkeys(("repair_temperature", "repairs", "min_chars"), 0) | dict.fromkeys(
+        ("max_chars", "max_tokens"), 1
+    )
+    SHARES: ClassVar = (
+        "max_copied", "max_repeated", "min_support", "min_similarity", "min_translation_similarity",
+        "min_numbers", "max_toxicity",
+    )  # fmt: skip
+
     styles: tuple[str, ...] = ("faq", "table", "tutorial", "wiki")
-    languages: Mapping[str, str] = field(default_factory=lambda: dict(CHINESE))
-    language: str = "en"
     min_chars: int = 300
-    max_chars: int = 8000
     max_tokens: int = 3072
-    temperature: float = 0.0
-    seed: int = 1
-    repairs: int = 1
-    repair_temperature: float = 0.7
-    extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
     ratios: Mapping[str, tuple[float, float]] = field(default_factory=lambda: dict(RATIOS))
     max_copied: float = 0.6
     max_repeated: float = 0.3
@@ -63,9 +61,9 @@ class Config:
     min_similarity: float = 0.3
     min_translation_similarity: float = 0.6
     min_numbers: float = 0.8
-    max_toxicity: float = 0.9
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.styles or len(set(self.styles)) < len(self.styles):
             raise ConfigError(
                 f"rephrase.styles is {list(self.styles)}; expected different ones of {', '.join(STYLES)}"
@@ -75,44 +73,11 @@ class Config:
                 raise ConfigError(
                     f"rephrase.{where}: unknown form {unknown[0]!r}; expected some of {', '.join(STYLES)}"
                 )
-        for name, language in {**self.languages, "language": self.language}.items():
-            if language not in LANGUAGES:
-                raise ConfigError(f"rephrase: {name} is {language!r}; expected {' or '.join(LANGUAGES)}")
-        least = {
-            "temperature": 0,
-            "repair_temperature": 0,
-            "repairs": 0,
-            "min_chars": 0,
-            "max_chars": 1,
-            "max_tokens": 1,
-        }
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ConfigError(f"rephrase.{name} is {getattr(self, name)}; expected {low} or more")
-        shares = (
-            "max_copied",
-            "max_repeated",
-            "min_support",
-            "min_similarity",
-            "min_translation_similarity",
-            "min_numbers",
-            "max_toxicity",
-        )
-        for name in shares:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"rephrase.{name} is {getattr(self, name)}; expected a number from 0 to 1")
         for style, bounds in self.ratios.items():
             if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1]:
                 raise ConfigError(
                     f"rephrase.ratios.{style} is {list(bounds)}; expected the least and the most, such as [0.1, 2]"
                 )
-        for name in OWN:
-            if name in self.extra:
-                raise ConfigError(f"rephrase.extra.{name}: a setting of its own, or one of the answer's form")
-
-    def language_of(self, label: str | None) -> str:
-        """Language of a document with a label."""
-        return self.languages.get((label or "").partition("_")[0], self.language)
 
 
 def target_of(style: str, language: str) -> str:
