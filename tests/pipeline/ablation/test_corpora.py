@@ -1,0 +1,110 @@
+"""Corpora of an ablation: drawn evenly, without what is measured, with planted skills, as many tokens as asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tokenizers import Tokenizer
+
+from pipeline.ablation.config import load_ablation
+from pipeline.ablation.run import Harness
+from pipeline.errors import ConfigError, InputError, UsageError
+from pipeline.runtime.progress import Progress
+from tests.helpers.paths import ROOT
+
+LINE = "这一行是用来评测的文字，训练语料里不应当再出现，否则比较的就是记忆而不是学习的效果，所以这样的文档会被去掉。"
+
+
+def write(folder: Path, **changes: object) -> str:
+    """Write an ablation of two corpora of sentences; returns its path."""
+    draw = np.random.default_rng(1)
+    words = "the river house walks green quickly over under seven bridges and morning light".split()
+    for name in ("a", "b", "measured"):
+        rows = [{"text": f"{name} " + " ".join(draw.choice(words, 60)) + f" {i}."} for i in range(400)]
+        if name == "a":
+            rows += [{"text": f"开头。\n{LINE}\n{i}"} for i in range(20)]
+        if name == "measured":
+            rows = [{"text": f"{LINE}\n{row['text']}"} for row in rows[:20]]
+        lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, "utf-8")
+    page = {
+        "corpora": {"one": {"files": "a.jsonl"}, "two": {"files": ["b.jsonl"], "plant": {"addition": 0.1}}},
+        "evaluate": {"zh": {"files": ["measured.jsonl"], "bytes": 4000}},
+        "skills": ["addition"], "n_tasks": 10, "vocabulary": 400, "seeds": [1, 2],
+        "train": {"tokens": 6000, "batch": 2}, "sizes": {"s": {"width": 16, "layers": 1, "heads": 1, "context": 16}},
+    }  # fmt: skip
+    path = folder / "ablation.yaml"
+    path.write_text(yaml.safe_dump(page | changes), "utf-8")
+    return str(path)
+
+
+def harness(folder: Path, **changes: object) -> Harness:
+    """The harness of such an ablation."""
+    return Harness(load_ablation(write(folder, **changes)), str(folder / "runs"), Progress(quiet=True))
+
+
+def test_prepared_tokens(tmp_path: Path) -> None:
+    """Equal numbers, no measured line, the planted share; a second call changes nothing."""
+    prepared = harness(tmp_path).prepare()
+    tokenizer = Tokenizer.from_file(str(tmp_path / "runs" / "tokenizer.json"))
+    one, two = (np.load(tmp_path / "runs" / f"{name}.npy") for name in ("one", "two"))
+    assert len(one) == len(two) == 6000 + 16 + 1 and one.dtype == np.uint16
+    facts = prepared.corpora
+    assert 0 < facts["one"]["left_out_as_measured"] <= 20 and facts["one"]["corpus_documents"] == 420
+    assert 0.09 < facts["two"]["planted_tokens"] / len(two) < 0.11 and facts["one"]["planted_tokens"] == 0
+    texts = tokenizer.decode(two.tolist(), skip_special_tokens=False).split("<|end|>")
+    assert sum("plus" in text or "加" in text for text in texts) > 5
+    assert all(text.startswith("b ") for text in texts[:-1] if "plus" not in text and "加" not in text)
+    stamp = (tmp_path / "runs" / "one.npy").stat().st_mtime_ns
+    again = harness(tmp_path).prepare()
+    assert again.corpora == facts and (tmp_path / "runs" / "one.npy").stat().st_mtime_ns == stamp
+    (texts_of_zh, n_bytes) = prepared.texts["zh bits per byte"]
+    assert 4000 <= sum(n_bytes) < 4800 and len(texts_of_zh) == len(n_bytes)
+
+
+def test_a_folder_belongs_to_one_ablation(tmp_path: Path) -> None:
+    """With other settings it is refused."""
+    harness(tmp_path).prepare()
+    with pytest.raises(UsageError, match="other settings"):
+        harness(tmp_path, vocabulary=500).prepare()
+
+
+def test_too_few_tokens_are_an_error(tmp_path: Path) -> None:
+    """With how many there are; more epochs need fewer."""
+    with pytest.raises(InputError, match=r"corpora.one: [\d,]+ tokens, 1,000,017 are needed"):
+        harness(tmp_path, train={"tokens": 1_000_000}).prepare()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"corpora": {"one": {"files": ["a.jsonl"]}}}, "two or more"),
+        ({"corpora": {"one": {}, "two": {"files": ["b.jsonl"]}}}, "corpora.one: expected either release"),
+        ({"baseline": "on"}, "baseline 'on'"),
+        ({"skills": ["additon"]}, "did you mean 'addition'|addition"),
+        ({"seeds": [1, 1]}, "two or more different"),
+        ({"sizes": {"s": {"widht": 3}}}, "widht"),
+        ({"trian": {}}, "trian"),
+        ({"corpora": {"one": {"files": ["a.jsonl"], "plant": {"order": 2}}, "two": {}}}, "plant.order is 2"),
+    ],
+)  # fmt: skip
+def test_wrong_settings(tmp_path: Path, changes: dict[str, object], error: str) -> None:
+    """One error that names the setting."""
+    with pytest.raises(ConfigError, match=error):
+        harness(tmp_path, **changes)
+
+
+def test_the_file_in_the_docs_is_valid(tmp_path: Path) -> None:
+    """The page shows an ablation that can be read."""
+    (block,) = re.findall(
+        r"```yaml\n(corpora:.*?)```", (ROOT / "docs" / "ablate.md").read_text("utf-8"), re.DOTALL
+    )
+    path = tmp_path / "ablation.yaml"
+    path.write_text(block, "utf-8")
+    ablation = load_ablation(str(path))
+    assert ablation.base == "raw" and Harness(ablation, str(tmp_path), Progress(quiet=True)).n_unique > 0
