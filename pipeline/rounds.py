@@ -1,8 +1,10 @@
-"""Rounds: the end of a global step in groups of shards that send tables to each other, so that no process holds all rows.
+"""Rounds: the end of a global step in groups of shards that send tables to each other, so that no process holds all
+rows.
 
-The results of reduce are sent to the group of shards that contains their row. Then each round is a pure function of what a
-group received: it sends tables to rows of any group, returns counts of a size that does not follow the corpus, or returns
-the values of the group's rows. A small corpus is one group, and its rounds run in one process without files.
+The results of reduce are sent to the group of shards that contains their row. Then each round is a pure function of
+what a group received: it sends tables to rows of any group, returns counts of a size that does not follow the corpus,
+or returns the values of the group's rows. A small corpus is one group, and its rounds run in one process without
+files.
 """
 
 from __future__ import annotations
@@ -91,7 +93,9 @@ Turn = Callable[[int, int, Tables], Tables]
 """Runs a round for all groups: (number of the turn, index of the round, shared) -> counts of all groups by name."""
 
 
-def play(rounds: Sequence[Round], config: Any, turn: Turn) -> Tables:  # Any: each step has its own config class
+def play(
+    rounds: Sequence[Round], config: Any, turn: Turn
+) -> Tables:  # Any: each step has its own config class
     """Run the rounds in order, each until it need not be repeated; returns what they share at the end."""
     shared: Tables = {}
     number = 0
@@ -116,11 +120,17 @@ class Ended:
 
 
 def play_in_memory(
-    results: pa.Table, rounds: Sequence[Round], close: Close, config: Any, route: str = ROW, starts: Sequence[int] = (0,)
-) -> Ended:  # fmt: skip
+    results: pa.Table,
+    rounds: Sequence[Round],
+    close: Close,
+    config: Any,
+    route: str = ROW,
+    starts: Sequence[int] = (0,),
+) -> Ended:
     """Run rounds in this process.
 
-    Args: results, of reduce; route, the column by which they are sent; starts, ordinal of the first shard of each group.
+    Args: results, of reduce; route, the column by which they are sent; starts, ordinal of the first shard of each
+    group.
     """
     groups = [GroupRange(starts, i) for i in range(len(starts))]
     received: list[dict[str, list[pa.Table]]] = [{} for _ in groups]
@@ -153,7 +163,9 @@ def play_in_memory(
     deliver(RESULTS, results, route)
     shared = play(rounds, config, turn)
     return Ended(
-        pa.concat_tables(values) if values else None, close(shared, config), pa.concat_tables(known) if known else None
+        pa.concat_tables(values) if values else None,
+        close(shared, config),
+        pa.concat_tables(known) if known else None,
     )
 
 

@@ -323,7 +323,9 @@ def share_pairs(inbox: Inbox, shared: Tables, config: Config) -> Sent:
     named, pairs = (table.filter(condition(table["row_b"])) for condition in (pc.is_null, pc.is_valid))
     ends = [pairs.select([*two, *MEMORY.names]) for two in (("row_a", "row_b"), ("row_b", "row_a"))]
     compared = pa.concat_tables(one.rename_columns(["row", KNOWN, *MEMORY.names]) for one in ends)
-    return Sent({"compared": compared, "names": named.select(["row_a", "doc_id"]).rename_columns(NAMES.names)})
+    return Sent(
+        {"compared": compared, "names": named.select(["row_a", "doc_id"]).rename_columns(NAMES.names)}
+    )
 
 
 def tell(inbox: Inbox, shared: Tables, config: Config) -> Sent:

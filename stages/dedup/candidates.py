@@ -187,7 +187,9 @@ def list_groups(inbox: Inbox, shared: Tables, config: Config) -> Sent:
     columns = {
         "row": rows[first],
         "groups": pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), pa.array(values, pa.uint64())),
-        "partners": pa.LargeListArray.from_arrays(pa.array(starts, pa.int64()), pa.array(partners, pa.uint64())),
+        "partners": pa.LargeListArray.from_arrays(
+            pa.array(starts, pa.int64()), pa.array(partners, pa.uint64())
+        ),
         "is_copy": copies,
     }
     return Sent(values=pa.table(columns), counted={"summary": pa.table({"copies": [int(copies.sum())]})})

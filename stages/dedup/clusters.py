@@ -37,8 +37,14 @@ NAMES = pa.schema({"row": pa.uint64(), "doc_id": pa.string()})
 """The doc_id of a document that has pairs."""
 
 TOLD = pa.schema(
-    {"row": pa.uint64(), "other": pa.uint64(), "doc_id": pa.string(), "similarity": pa.float32(), "verified": pa.bool_()}
-)  # fmt: skip
+    {
+        "row": pa.uint64(),
+        "other": pa.uint64(),
+        "doc_id": pa.string(),
+        "similarity": pa.float32(),
+        "verified": pa.bool_(),
+    }
+)
 """A pair as sent to `row` by its other end, with the doc_id of that end: a verified one to both ends, one near the
 threshold to the smaller one."""
 
