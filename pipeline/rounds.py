@@ -175,6 +175,16 @@ def joined(tables: Sequence[Tables]) -> Tables:
     return {name: pa.concat_tables([each[name] for each in tables if name in each]) for name in names}
 
 
+def add_counts(
+    counted: Tables, shared: Tables, config: Any
+) -> Tables:  # Any: each step has its own config class
+    """The `add` of rounds whose counts are sums: each column of each table is summed over the groups."""
+    return {
+        name: pa.table({c: [sum(table[c].to_pylist())] for c in table.column_names})
+        for name, table in counted.items()
+    }
+
+
 @dataclass(frozen=True)
 class GroupRange:
     """A group of consecutive shards. starts: ordinal of the first shard of each group; index: of this one."""
