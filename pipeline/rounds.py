@@ -71,6 +71,8 @@ class Round:
     add(counted, shared, config): the counts of all groups, concatenated by name -> tables that all later rounds and
         `Global.close` see as `shared`.
     again(shared): whether the round is repeated.
+    combine(counted, config): counts of some groups, concatenated -> smaller tables of the same schemas that are
+        equivalent for `add`; for counts of some size, of which the driver then holds those of a few groups only.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Round:
     reads: tuple[str, ...] = ()
     add: Callable[[Tables, Tables, Any], Tables] | None = None
     again: Callable[[Tables], bool] | None = None
+    combine: Callable[[Tables, Any], Tables] | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -158,7 +161,7 @@ def play_in_memory(
                 deliver(name, table, ROW)
             values.extend([each.values] if each.values is not None else [])
             known.extend([each.known] if each.known is not None else [])
-        return joined([each.counted for each in sent])
+        return added(one, [each.counted for each in sent], config)
 
     deliver(RESULTS, results, route)
     shared = play(rounds, config, turn)
@@ -167,6 +170,14 @@ def play_in_memory(
         close(shared, config),
         pa.concat_tables(known) if known else None,
     )
+
+
+def added(
+    one: Round, counted: Sequence[Tables], config: Any
+) -> Tables:  # Any: each step has its own config class
+    """Counts of several groups as one: concatenated, and combined if the round has a combiner."""
+    tables = joined(counted)
+    return tables if one.combine is None or len(counted) < 2 else one.combine(tables, config)
 
 
 def joined(tables: Sequence[Tables]) -> Tables:

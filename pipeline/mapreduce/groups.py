@@ -26,7 +26,7 @@ from pipeline.schema import ROW
 from pipeline.stage import Outcome
 from pipeline.storage.store import Store
 
-ROWS_PER_GROUP = 4 << 20
+ROWS_PER_GROUP = 2 << 20
 """Documents of a group: about 1 GB of memory for the pairs of its documents, at one pair a document."""
 
 

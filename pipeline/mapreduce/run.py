@@ -49,7 +49,7 @@ from pipeline.mapreduce.replies import AnswerTask, answer_partition, answer_shar
 from pipeline.mapreduce.rows import write_rows
 from pipeline.mapreduce.shuffle import partition_of, read_exchange, read_sources, sort_keyed, write_exchange
 from pipeline.recipe import digest
-from pipeline.rounds import RESULTS, Tables, group_of, joined, play
+from pipeline.rounds import RESULTS, Round, Tables, added, group_of, play
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.schema import ROW_BITS
@@ -465,7 +465,7 @@ class _JobRun:
                 write_tables(job.store, key, shared)
                 shared_key[0] = key
             tasks = self.round_tasks(number, index, live, shared_key[0])
-            reports = self.run_rounds(tasks, f"{job.step.name}: {one.name}")
+            reports = self.run_rounds(tasks, one, f"{job.step.name}: {one.name}")
             for name in one.takes:
                 for key in live.pop(name, NO_FILES).files if name != RESULTS else ():
                     job.store.delete(key)
@@ -476,7 +476,7 @@ class _JobRun:
             for report in reports:
                 digests.update(report.digests)
                 known.update(report.known)
-            return joined([report.counted for report in reports])
+            return added(one, [report.counted for report in reports], job.step.config)
 
         artefacts = definition.close(play(definition.rounds, job.step.config, turn), job.step.config)
         write_artefacts(job.store, job.folder, artefacts)
@@ -502,18 +502,39 @@ class _JobRun:
             for group in range(len(starts))
         ]  # fmt: skip
 
-    def run_rounds(self, tasks: Sequence[RoundTask], label: str) -> list[RoundReport]:
-        """Run the tasks of a turn that are not done; returns the reports of all, by group."""
-        reports = {t.group: load_report(t.store, t.done) for t in tasks if t.done in self.present}
+    def run_rounds(self, tasks: Sequence[RoundTask], one: Round, label: str) -> list[RoundReport]:
+        """Run the tasks of a turn that are not done; returns the reports of all, by group.
+
+        The counts of a round with a combiner are added up as tasks end, into the report of the first group.
+        """
+        reports: dict[int, RoundReport] = {}
+        counted: list[Tables] = []
+
+        def note(group: int, report: RoundReport) -> None:
+            if one.combine is not None:
+                counted.append(report.counted)
+                report = replace(report, counted={})
+                if len(counted) > COUNTS_AT_ONCE:
+                    counted[:] = [added(one, counted, self.job.step.config)]
+            reports[group] = report
+
+        for task in tasks:
+            if task.done in self.present:
+                note(task.group, load_report(task.store, task.done))
         missing = [task for task in tasks if task.group not in reports]
         with self.progress.phase(label, len(missing), "groups") as phase:
             for group, report in self.engine.map(run_group, missing) if missing else ():
-                reports[group] = report
+                note(group, report)
                 phase.step()
         self.requests.reads += sum(len(sources) for task in tasks for sources in task.sources.values())
         self.requests.writes += sum(len(report.sent) + 1 for report in reports.values())
+        if counted:
+            reports[0] = replace(reports[0], counted=added(one, counted, self.job.step.config))
         return [reports[task.group] for task in tasks]
 
+
+COUNTS_AT_ONCE = 16
+"""Groups whose counts the driver holds before it combines them."""
 
 NO_FILES = Exchange((), 1, 1)
 
