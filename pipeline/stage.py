@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import ConfigError, StageError
-from pipeline.schema import CANONICAL
+from pipeline.rounds import Close, Round, Tables, play_in_memory
+from pipeline.schema import CANONICAL, ROW
 from pipeline.service import Served, Services
 
 
@@ -345,6 +346,11 @@ class Outcome:
     known: pa.Table | None = None
 
 
+def no_artefacts(shared: Tables, config: Any) -> dict[str, pa.Table]:
+    """Return no artefacts. Any: each step has its own config class."""
+    return {}
+
+
 def no_outcome(table: pa.Table, config: Any) -> Outcome:
     """Return an empty outcome: the finish of steps with `answer`. Any: each step has its own config class."""
     return Outcome()
@@ -415,6 +421,11 @@ class Global:
         `writes` are then those of the default config.
     resolve(config, context): the config with settings that refer to the rest of the run, such as another release,
         replaced by what they refer to; called once, when the run file is loaded.
+    rounds: the end of a step whose results grow with the corpus: instead of calling `finish`, the engine sends the
+        results of reduce to groups of shards, by the column `route`, and runs the rounds (pipeline.rounds) in each of
+        them, so that no process holds the rows of all shards. A small corpus is one group, in one process; `finish` is
+        then the same rounds in memory (`outcome_of`).
+    close(shared, config): the artefacts, from what the rounds counted.
     """
 
     name: str
@@ -439,6 +450,18 @@ class Global:
     reads_of: Callable[[Any], tuple[str, ...]] | None = None
     writes_of: Callable[[Any], pa.Schema] | None = None
     resolve: Callable[[Any, RunContext], Any] | None = None
+    rounds: tuple[Round, ...] = ()
+    close: Close = no_artefacts
+    route: str = ROW
+
+
+def outcome_of(step: Global, results: pa.Table, config: Any, starts: Sequence[int] = (0,)) -> Outcome:
+    """Run the rounds of a step in this process: the `finish` of a step with rounds.
+
+    Args: results, of reduce, of all partitions; starts, ordinal of the first shard of each group.
+    """
+    ended = play_in_memory(results, step.rounds, step.close, config, step.route, starts)
+    return Outcome(ended.rows, ended.artefacts, ended.known)
 
 
 @dataclass(frozen=True, kw_only=True)

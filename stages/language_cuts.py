@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Global, Outcome
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables
+from pipeline.stage import Global, Outcome, outcome_of
 from stages.kernels.text.hashing import ODD_A
 
 SCHEMA = pa.schema({"threshold": pa.float32(), "margin": pa.float32()})
@@ -114,33 +115,55 @@ def read_cuts(paths: tuple[str, ...]) -> dict[str, float]:
     return thresholds
 
 
+def count_scores(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """First round: documents of each language and score of a group; the rows wait for the second round."""
+    counts = inbox[RESULTS].group_by(["language", "score"], use_threads=False).aggregate([([], "count_all")])
+    return Sent(counted={"scores": counts.rename_columns(["language", "score", "documents"])})
+
+
+def find_thresholds(counted: Tables, shared: Tables, config: Config) -> Tables:
+    """Compute or look up the threshold of each language: a table of CUTS.
+
+    Raises: ConfigError if a table of `config.cuts` cannot be read.
+    """
+    pinned, cuts = read_cuts(config.cuts), []
+    found = counted["scores"]
+    language, scores = found["language"], found["score"].to_numpy()
+    documents = found["documents"].to_numpy()
+    for name in sorted(pc.unique(language).to_pylist()):
+        of_language = np.asarray(pc.equal(language, name).combine_chunks())
+        counts = np.bincount(scores[of_language], documents[of_language], _STEPS + 1).astype(np.int64)
+        threshold, median, deviation = fit(counts, config)
+        threshold = pinned.get(name, threshold)
+        below = int(counts[: max(round(threshold * _STEPS), 0)].sum())
+        values = (
+            name, float(threshold), name not in pinned, int(counts.sum()), below, median, round(deviation, 6),
+        )  # fmt: skip
+        cuts.append(dict(zip(CUTS.names, values, strict=True)))
+    return {"cuts": pa.Table.from_pylist(cuts, schema=CUTS)}
+
+
+def write_margins(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """Last round: threshold and margin of every row."""
+    table, cuts = inbox[RESULTS], shared["cuts"]
+    index = pc.index_in(table["language"], cuts["language"].combine_chunks())
+    thresholds = cuts["threshold"].to_numpy()[index.to_numpy()]
+    margin = (table["score"].to_numpy().astype(np.int64) - np.rint(thresholds * _STEPS)) / _STEPS
+    columns = [table["row"], pa.array(thresholds.astype(np.float32)), pa.array(margin.astype(np.float32))]
+    return Sent(values=pa.table(columns, schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA])))
+
+
+def close(shared: Tables, config: Config) -> dict[str, pa.Table]:
+    """The artefact `cuts` (CUTS)."""
+    return {"cuts": shared["cuts"]}
+
+
 def finish(table: pa.Table, config: Config) -> Outcome:
     """Count each language's scores, compute or look up its threshold, and compute the margin of every row.
 
-    Args: table, of ROWS without `key`, of all partitions.
-    Returns: rows of `row` and SCHEMA; the artefact `cuts` (CUTS).
-    Raises: ConfigError if a table of `config.cuts` cannot be read.
+    The rounds in one process. table: of ROWS without `key`, of all partitions.
     """
-    pinned = read_cuts(config.cuts)
-    encoded = table["language"].combine_chunks().dictionary_encode()
-    names, label_index = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
-    scores = table["score"].to_numpy().astype(np.int64)
-    thresholds, cuts = np.zeros(len(names)), []
-    for i in sorted(range(len(names)), key=names.__getitem__):
-        language_scores = scores[label_index == i]
-        threshold, median, deviation = fit(np.bincount(language_scores, minlength=_STEPS + 1), config)
-        thresholds[i] = pinned.get(names[i], threshold)
-        below = int(np.count_nonzero(language_scores < round(thresholds[i] * _STEPS)))
-        values = (
-            names[i], float(thresholds[i]), names[i] not in pinned, len(language_scores), below, median,
-            round(deviation, 6),
-        )  # fmt: skip
-        cuts.append(dict(zip(CUTS.names, values, strict=True)))
-    row_thresholds = thresholds[label_index]
-    margin = (scores - np.rint(row_thresholds * _STEPS)) / _STEPS
-    columns = [table["row"], pa.array(row_thresholds.astype(np.float32)), pa.array(margin.astype(np.float32))]
-    rows = pa.table(columns, schema=pa.schema([pa.field("row", pa.uint64()), *SCHEMA]))
-    return Outcome(rows=rows, artefacts={"cuts": pa.Table.from_pylist(cuts, schema=CUTS)})
+    return outcome_of(GLOBAL, table, config)
 
 
 GLOBAL = Global(
@@ -153,5 +176,10 @@ GLOBAL = Global(
     map=map_scores,
     reduce=drop_key,
     finish=finish,
+    rounds=(
+        Round(name="count scores", run=count_scores, reads=(RESULTS,), add=find_thresholds),
+        Round(name="write", run=write_margins, takes=(RESULTS,)),
+    ),
+    close=close,
     files=("cuts",),
 )

@@ -19,7 +19,7 @@ import xxhash
 from pipeline.mapreduce.replies import answer_rows, sort_by_key
 from pipeline.mapreduce.shuffle import partition_of
 from pipeline.schema import CANONICAL, ROW, ROW_BITS, SPANS
-from pipeline.stage import Annotate, Global, Outcome, Stage, as_step
+from pipeline.stage import Annotate, Global, Outcome, Stage, as_step, outcome_of
 
 FORMAL = {name: f"dedup.{name}" for name in ("cluster", "pairs")}
 FORMAL |= {name: f"substring.{name}" for name in ("passages", "n_chars")}
@@ -109,7 +109,11 @@ def run_global(step: Global, shards: Sequence[pa.Table], config: object, n_parti
     bounds = np.array([(i << 64) // n_partitions for i in range(1, n_partitions)], np.uint64)
     partition = np.searchsorted(bounds, mapped["key"].to_numpy(), side="right")
     partitions = [mapped.filter(pa.array(partition == i)).sort_by(order) for i in range(n_partitions)]
-    return step.finish(pa.concat_tables([step.reduce(rows, config) for rows in partitions]), config)
+    results = pa.concat_tables([step.reduce(rows, config) for rows in partitions])
+    if not step.rounds or n_partitions == 1:
+        return step.finish(results, config)
+    # as many groups of shards as partitions, some of them without a shard
+    return outcome_of(step, results, config, [i * len(shards) // n_partitions for i in range(n_partitions)])
 
 
 def _inputs(step: Global, shard: pa.Table) -> pa.Table:

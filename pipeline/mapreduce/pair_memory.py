@@ -27,6 +27,11 @@ LIST = "shards"
 """Metadata key of a file: id and generation of the shards that its rows refer to by index."""
 
 
+def numbers_of(shards: Mapping[int, Shard]) -> dict[tuple[str, int], int]:
+    """Ordinals of shards by id and generation."""
+    return {(shard.id, shard.generation): number for number, shard in shards.items()}
+
+
 def memory_folder(step: Global, config: Any) -> str:  # Any: each step has its own config class
     """Folder of the memory of a step, from the settings that affect the stored values (Memory.config) alone."""
     assert step.memory is not None
@@ -69,13 +74,18 @@ def read_pairs(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]
     ]
 
 
-def update_memory(store: Store, folder: str, all_pairs: pa.Table, shards: Mapping[int, Shard]) -> None:
-    """Write the pairs of a run, shard by shard, and keep stored pairs with documents of other shards.
+def update_memory(
+    store: Store, folder: str, all_pairs: pa.Table, shards: Mapping[int, Shard],
+    numbers: Mapping[tuple[str, int], int],
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Write the pairs of shards, and keep stored pairs with documents of shards outside the run.
 
-    Args: all_pairs, Outcome.known; shards, those of the run by ordinal.
+    Args: all_pairs, Outcome.known, of these shards; shards, by ordinal; numbers, ordinals of all shards of the run, by
+    id and generation.
+    Returns: the entries for the catalog of the folder that are new. Any: JSON.
     """
     catalog = Catalog.load(store, f"{folder}/catalog.json")
-    numbers = {(shard.id, shard.generation): number for number, shard in shards.items()}
+    named = {number: name for name, number in numbers.items()}
     order = np.lexsort((all_pairs[KNOWN].to_numpy(), all_pairs[ROW].to_numpy()))
     all_pairs = all_pairs.take(pa.array(order))
     rows = all_pairs[ROW].to_numpy()
@@ -85,7 +95,7 @@ def update_memory(store: Store, folder: str, all_pairs: pa.Table, shards: Mappin
         pairs = all_pairs.slice(low, high - low).combine_chunks()
         others = pairs[KNOWN].to_numpy() >> np.uint64(ROW_BITS)
         partners = np.unique(others).astype(np.int64)
-        listed = [(shards[n].id, shards[n].generation) for n in partners.tolist()]
+        listed = [named[n] for n in partners.tolist()]
         columns = {
             "row": pairs[ROW].to_numpy().astype(np.uint32),
             "shard": np.searchsorted(partners, others.astype(np.int64)).astype(np.int32),
@@ -103,7 +113,7 @@ def update_memory(store: Store, folder: str, all_pairs: pa.Table, shards: Mappin
         if catalog.entries.get(name) != entry:
             write_pairs(store, key, table, listed)
             entries[name] = entry
-    catalog.update(entries)
+    return entries
 
 
 def _join(

@@ -8,10 +8,12 @@ partition, and the concatenated partitions have the same order regardless of the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +23,17 @@ from pipeline.annotate.addresses import GlobalResult
 from pipeline.config.run_file import GlobalStep
 from pipeline.dataset.shard import Shard
 from pipeline.errors import StageError
+from pipeline.mapreduce.exchange import Exchange, Source, merge_block, merge_levels
 from pipeline.mapreduce.feeds import Annotations, Feed, MemoryFeed
+from pipeline.mapreduce.groups import (
+    RoundReport,
+    RoundTask,
+    combined,
+    group_starts,
+    load_report,
+    run_round,
+    write_tables,
+)
 from pipeline.mapreduce.index import (
     Holding,
     Index,
@@ -32,11 +44,12 @@ from pipeline.mapreduce.index import (
     run_name,
     write_index_part,
 )
-from pipeline.mapreduce.pair_memory import memory_folder, update_memory, write_shard_list
+from pipeline.mapreduce.pair_memory import memory_folder, numbers_of, update_memory, write_shard_list
 from pipeline.mapreduce.replies import AnswerTask, answer_partition, answer_shard, write_questions
 from pipeline.mapreduce.rows import write_rows
-from pipeline.mapreduce.shuffle import partition_of, read_exchange, sort_keyed, write_exchange
+from pipeline.mapreduce.shuffle import partition_of, read_exchange, read_sources, sort_keyed, write_exchange
 from pipeline.recipe import digest
+from pipeline.rounds import RESULTS, Round, Tables, added, group_of, play
 from pipeline.runtime.engines import Engine
 from pipeline.runtime.progress import Progress
 from pipeline.schema import ROW_BITS
@@ -44,6 +57,9 @@ from pipeline.stage import Global
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
 from pipeline.translation import message
+
+FORMAT = 1
+"""Of exchange files: a run does not go on from files of another one."""
 
 ROWS_PER_PARTITION = 8 << 20
 """Target number of keyed rows per partition: about 1 GB of memory for a reducer of ten 64-bit columns."""
@@ -74,10 +90,10 @@ class MapTask:
 
 @dataclass(frozen=True)
 class AddTask:
-    """Sorts one partition of exchange files into a part of an index run. ordinals: see index.Slice."""
+    """Sorts one partition of an exchange into a part of an index run. ordinals: see index.Slice."""
 
     store: Store
-    maps: tuple[str, ...]
+    sources: tuple[Source, ...]
     part: int
     folder: str
     ordinals: np.ndarray
@@ -85,15 +101,21 @@ class AddTask:
 
 @dataclass(frozen=True)
 class ReduceTask:
-    """Reduces one partition, from the exchange files of the maps or from slices of the index. key: of the result."""
+    """Reduces one partition, from an exchange of the maps or from slices of the index.
+
+    maps: exchange files of the maps, for a step that answers; sources: those of the partition, for any other. key: of
+    the result. starts: groups of shards that it is for, see pipeline.rounds.
+    """
 
     store: Store
     step: GlobalStep
-    maps: tuple[str, ...]
     partition: int
     n_partitions: int
     key: str
+    maps: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
     index: tuple[Slice, ...] = ()
+    starts: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True)
@@ -136,7 +158,7 @@ def _keyed(step: Global, table: pa.Table) -> pa.Table:
 
 def add_part(task: AddTask) -> tuple[int, int]:
     """Write one part of an index run; returns its number of rows and its bytes."""
-    table = sort_keyed(renumber(read_exchange(task.store, task.maps, task.part), task.ordinals))
+    table = sort_keyed(renumber(read_sources(task.store, task.sources), task.ordinals))
     return table.num_rows, write_index_part(task.store, task.folder, task.part, table)
 
 
@@ -147,10 +169,13 @@ def reduce_partition(task: ReduceTask) -> int:
     if task.index:
         tables = read_range(task.store, task.index, task.partition, task.n_partitions)
     else:
-        tables = [read_exchange(task.store, task.maps, task.partition)]
+        tables = [read_sources(task.store, task.sources)]
     table = sort_keyed(pa.concat_tables(tables))
     result = task.step.definition.reduce(table, task.step.config)
-    write_exchange(task.store, task.key, result, np.zeros(result.num_rows, np.int64), 1)
+    groups = np.zeros(result.num_rows, np.int64)
+    if len(task.starts) > 1:
+        groups = group_of(result[task.step.definition.route].to_numpy(), task.starts)
+    write_exchange(task.store, task.key, result, groups, len(task.starts))
     return result.num_rows
 
 
@@ -164,25 +189,23 @@ class FinishReport:
 
 def read_results(task: FinishTask) -> pa.Table:
     """Read and concatenate the reduced partitions, reduced in size by the step's combiner if it has one."""
-    combine, tables, n_rows, n_combined = task.step.definition.combine, [], 0, 0
-    for key in task.results:
-        tables.append(read_exchange(task.store, [key], 0))
-        n_rows += tables[-1].num_rows
-        if combine is not None and n_rows > 1.5 * n_combined + ROWS_PER_PARTITION:
-            tables = [combine(pa.concat_tables(tables), task.step.config)]
-            n_rows = n_combined = tables[0].num_rows
-    return pa.concat_tables(tables)
+    combine = task.step.definition.combine
+    if combine is None:
+        return read_exchange(task.store, task.results, 0)
+
+    def read(low: int, high: int) -> pa.Table:
+        return read_exchange(task.store, task.results[low:high], 0)
+
+    return combined(read, len(task.results), combine, task.step.config)
 
 
 def finish_step(task: FinishTask) -> FinishReport:
     """Finish a global step: write its artefacts, its memory and its row sidecars."""
     outcome = task.step.definition.finish(read_results(task), task.step.config)
-    for name, artefact in sorted(outcome.artefacts.items()):
-        sink = pa.BufferOutputStream()
-        pq.write_table(artefact, sink, compression="zstd")
-        task.store.put(f"{task.folder}/{name}.parquet", sink.getvalue())
+    write_artefacts(task.store, task.folder, outcome.artefacts)
     if task.memory is not None and outcome.known is not None:
-        update_memory(task.store, task.memory, outcome.known, task.shards)
+        known = update_memory(task.store, task.memory, outcome.known, task.shards, numbers_of(task.shards))
+        Catalog.load(task.store, f"{task.memory}/catalog.json").update(known)
     digests = write_rows(task.store, task.step, task.folder, task.recipe, outcome, task.shards)
     return FinishReport(digests, {n: t.num_rows for n, t in outcome.artefacts.items()})
 
@@ -223,6 +246,22 @@ class Job:
         return f"exchange/{self.step.name}-{self.recipe[:8]}"
 
     @property
+    def identity(self) -> str:
+        """Digest of what the exchange files depend on: those of another job of the same folder are of no use."""
+        shards = [[n, feed.shard.id, feed.shard.generation] for n, feed in sorted(self.feeds.items())]
+        return digest([FORMAT, self.recipe, self.partitions(self.shards.values()), list(self.starts), shards])
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Groups of shards, by the ordinal of their first one; one group for a step without rounds."""
+        return group_starts(self.shards, self.n_partitions) if self.step.definition.rounds else (0,)
+
+    @property
+    def listed(self) -> str:
+        """Key of the list of the shards, for a step with a memory."""
+        return f"{self.work}/shards.json"
+
+    @property
     def memory(self) -> str | None:
         """Folder of the pair memory; None for a step without one."""
         definition = self.step.definition
@@ -233,42 +272,76 @@ class Job:
         return self.n_partitions or count_partitions(self.step, list(shards))
 
 
-def run_global(job: Job, engine: Engine, progress: Progress) -> GlobalResult:
+def run_global(
+    job: Job, engine: Engine, progress: Progress, requests: Requests | None = None
+) -> GlobalResult:
     """Compute a global step, record its result, and delete its exchange files.
 
+    Tasks whose files a stopped run of the same job has left are not run again.
+
+    Args: requests, to which reads and writes of exchange files are added.
     Raises: StageError if a function of the step breaks its contract.
     """
+    present = resume(job)
     if job.memory is not None:
         job = with_memory(job, job.memory)
-    run = _JobRun(job, engine, progress)
+    run = _JobRun(job, engine, progress, requests or Requests(), present)
     n_partitions = job.partitions(job.shards.values())
     if job.index is None:
         results = run.reduce(n_partitions, maps=run.map(job.feeds, n_partitions, {}))
     else:
         results = run.reduce(n_partitions, slices=run.update_index(job.index))
-    report = run.finish(results) if job.step.definition.answer is None else run.replies(results)
+    report = run.end(results)
     catalog = Catalog.load(job.store, f"{job.folder}/catalog.json")
     catalog.update({**report.digests, "": {"recipe": job.recipe, "artefacts": report.artefacts}})
     job.store.delete_prefix(job.work)
     return GlobalResult(job.recipe, report.digests)
 
 
+def resume(job: Job) -> frozenset[str]:
+    """Keys of the exchange files of a stopped run of the same job; those of another job are deleted."""
+    header = f"{job.work}/job.json"
+    present = {key for key, _ in job.store.list(job.work)}
+    if header not in present or job.store.get(header).decode() != job.identity:
+        if present:
+            job.store.delete_prefix(job.work)
+        present = set()
+        job.store.put(header, job.identity.encode())
+    return frozenset(present)
+
+
 def with_memory(job: Job, folder: str) -> Job:
     """Return the job with feeds that also contain the stored pairs of each row."""
-    list_key = f"{job.work}/shards.json"
-    write_shard_list(job.store, list_key, job.shards)
+    write_shard_list(job.store, job.listed, job.shards)
     definition = job.step.definition
-    feeds = {n: memory_feed(definition, feed, folder, list_key) for n, feed in job.feeds.items()}
+    feeds = {n: memory_feed(definition, feed, folder, job.listed) for n, feed in job.feeds.items()}
     return replace(job, feeds=feeds)
+
+
+@dataclass
+class Requests:
+    """Reads of exchange files, one range each, and exchange files written, by a job or a run."""
+
+    reads: int = 0
+    writes: int = 0
 
 
 @dataclass(frozen=True)
 class _JobRun:
-    """The phases of a job."""
+    """The phases of a job. present: keys of exchange files that need not be made again."""
 
     job: Job
     engine: Engine
     progress: Progress
+    requests: Requests
+    present: frozenset[str]
+
+    def run(self, fn: Callable[[Any], Any], tasks: Sequence[Any], label: str, unit: str = "shards") -> None:
+        """Run the tasks whose file, `key`, is not there yet. Any: tasks of any phase."""
+        tasks = [task for task in tasks if task.key not in self.present]
+        with self.progress.phase(label, len(tasks), unit) as phase:
+            for _ in self.engine.map(fn, tasks) if tasks else ():
+                phase.step()
 
     def map(
         self, feeds: Mapping[int, Feed], n_partitions: int, erased: Mapping[str, Sequence[int]]
@@ -277,15 +350,24 @@ class _JobRun:
         job = self.job
         tasks = [
             MapTask(
-                job.store, job.step, feed, ordinal, n_partitions, f"{job.work}/map-{ordinal:06d}.arrow",
-                tuple(erased.get(feed.shard.id, ())),
+                job.store, job.step, feed, ordinal, n_partitions,
+                f"{job.work}/map-{ordinal:06d}-{n_partitions}.arrow", tuple(erased.get(feed.shard.id, ())),
             )
             for ordinal, feed in feeds.items()
         ]  # fmt: skip
-        with self.progress.phase(message(f"{job.step.name}: map"), len(tasks)) as phase:
-            for _ in self.engine.map(map_shard, tasks):
-                phase.step()
+        self.run(map_shard, tasks, message(f"{job.step.name}: map"))
+        self.requests.writes += len(tasks)
         return tuple(task.key for task in tasks)
+
+    def merge(self, keys: Sequence[str], n_partitions: int, name: str = "maps") -> Exchange:
+        """Merge the files of an exchange if there are very many of them."""
+        job, exchange = self.job, Exchange.of(keys, n_partitions)
+        for merged, tasks in merge_levels(job.store, exchange, f"{job.work}/{name}"):
+            self.run(merge_block, tasks, message(f"{job.step.name}: merge"), "files")
+            self.requests.reads += sum(len(task.sources) for task in tasks)
+            self.requests.writes += len(tasks)
+            exchange = merged
+        return exchange
 
     def update_index(self, index: Index) -> tuple[Slice, ...]:
         """Map the shards that the index lacks and add them as runs; returns the slices that reducers read."""
@@ -307,7 +389,9 @@ class _JobRun:
         positions = np.full(max(feeds) + 1, -1, np.int64)
         positions[list(feeds)] = np.arange(len(holdings))
         folder = f"{index.folder}/{name}"
-        tasks = [AddTask(self.job.store, maps, i, folder, positions) for i in range(n_parts)]
+        exchange = self.merge(maps, n_parts, f"maps-{name}")
+        tasks = [AddTask(self.job.store, exchange.sources(i), i, folder, positions) for i in range(n_parts)]
+        self.requests.reads += sum(len(task.sources) for task in tasks)
         sizes = []
         with self.progress.phase(message(f"{self.job.step.name}: index"), n_parts, "parts") as phase:
             for size in self.engine.map(add_part, tasks):
@@ -322,15 +406,26 @@ class _JobRun:
         self, n_partitions: int, maps: tuple[str, ...] = (), slices: tuple[Slice, ...] = ()
     ) -> tuple[str, ...]:
         """Reduce the partitions of exchange files or of index slices; returns the keys of the results, in key order."""
-        job = self.job
+        job, answers = self.job, self.job.step.definition.answer is not None
         keys = tuple(f"{job.work}/part-{i:06d}.arrow" for i in range(n_partitions))
+        exchange = self.merge(() if answers else maps, n_partitions)
         tasks = [
-            ReduceTask(job.store, job.step, maps, i, n_partitions, key, slices) for i, key in enumerate(keys)
-        ]
-        with self.progress.phase(message(f"{job.step.name}: reduce"), n_partitions, "partitions") as phase:
-            for _ in self.engine.map(reduce_partition, tasks):
-                phase.step()
+            ReduceTask(
+                job.store, job.step, i, n_partitions, key, maps if answers else (), exchange.sources(i), slices,
+                job.starts,
+            )
+            for i, key in enumerate(keys)
+        ]  # fmt: skip
+        self.run(reduce_partition, tasks, message(f"{job.step.name}: reduce"), "partitions")
+        self.requests.reads += sum(len(task.sources) + len(task.maps) for task in tasks)
+        self.requests.writes += len(tasks)
         return keys
+
+    def end(self, results: tuple[str, ...]) -> FinishReport:
+        """End the job: by answers, in one task, or in rounds over groups of shards."""
+        if self.job.step.definition.answer is not None:
+            return self.replies(results)
+        return self.finish(results) if len(self.job.starts) == 1 else self.rounds(results)
 
     def replies(self, results: tuple[str, ...]) -> FinishReport:
         """End a step that answers: join the answers back to each shard."""
@@ -339,6 +434,7 @@ class _JobRun:
             AnswerTask(job.store, job.step, feed, ordinal, i, results, job.folder, job.recipe)
             for i, (ordinal, feed) in enumerate(job.feeds.items())
         ]
+        self.requests.reads += len(results) * len(tasks)
         digests: dict[str, dict[str, str]] = {}
         with self.progress.phase(message(f"{job.step.name}: answer"), len(tasks)) as phase:
             for shard_digests in self.engine.map(answer_shard, tasks):
@@ -347,11 +443,113 @@ class _JobRun:
         return FinishReport(digests, {})
 
     def finish(self, results: tuple[str, ...]) -> FinishReport:
-        """End any other step: one task for all partitions."""
+        """End a step without rounds, or one whose shards are one group: one task for all partitions."""
         job = self.job
         task = FinishTask(job.store, job.step, results, job.shards, job.folder, job.recipe, job.memory)
         (report,) = self.engine.map(finish_step, [task])
+        self.requests.reads += len(results)
         return report
+
+    def rounds(self, results: tuple[str, ...]) -> FinishReport:
+        """End a step in rounds: each is a phase of one task for each group of shards."""
+        job, definition = self.job, self.job.step.definition
+        live: dict[str, Exchange] = {RESULTS: self.merge(results, len(job.starts), "results")}
+        digests: dict[str, dict[str, str]] = {}
+        known: dict[str, dict[str, Any]] = {}  # Any: JSON
+        shared_key: list[str | None] = [None]
+
+        def turn(number: int, index: int, shared: Tables) -> Tables:
+            one = definition.rounds[index]
+            if shared:
+                key = f"{job.work}/shared-{number:04d}.arrow"
+                write_tables(job.store, key, shared)
+                shared_key[0] = key
+            tasks = self.round_tasks(number, index, live, shared_key[0])
+            reports = self.run_rounds(tasks, one, f"{job.step.name}: {one.name}")
+            for name in one.takes:
+                for key in live.pop(name, NO_FILES).files if name != RESULTS else ():
+                    job.store.delete(key)
+            for name in dict.fromkeys(name for report in reports for name in report.sent):
+                live[name] = self.merge(
+                    [task.sent(name) for task in tasks], len(tasks), f"turn-{number:04d}/{name}"
+                )
+            for report in reports:
+                digests.update(report.digests)
+                known.update(report.known)
+            return added(one, [report.counted for report in reports], job.step.config)
+
+        artefacts = definition.close(play(definition.rounds, job.step.config, turn), job.step.config)
+        write_artefacts(job.store, job.folder, artefacts)
+        if job.memory is not None:
+            Catalog.load(job.store, f"{job.memory}/catalog.json").update(known)
+        return FinishReport(digests, {name: table.num_rows for name, table in artefacts.items()})
+
+    def round_tasks(
+        self, turn: int, index: int, live: Mapping[str, Exchange], shared: str | None
+    ) -> list[RoundTask]:
+        """One task for each group. live: the tables that were sent and not taken yet."""
+        job, starts = self.job, self.job.starts
+        shards: list[dict[int, Shard]] = [{} for _ in starts]
+        for ordinal, shard in job.shards.items():
+            shards[bisect_right(starts[1:], ordinal)][ordinal] = shard
+        needs = job.step.definition.rounds[index].needs
+        return [
+            RoundTask(
+                job.store, job.step, turn, index, group, starts,
+                {name: live[name].sources(group) for name in needs if name in live},
+                shared, job.work, job.folder, job.recipe, shards[group], job.memory, job.listed,
+            )
+            for group in range(len(starts))
+        ]  # fmt: skip
+
+    def run_rounds(self, tasks: Sequence[RoundTask], one: Round, label: str) -> list[RoundReport]:
+        """Run the tasks of a turn that are not done; returns the reports of all, by group.
+
+        The counts of a round with a combiner are added up as tasks end, into the report of the first group.
+        """
+        reports: dict[int, RoundReport] = {}
+        counted: list[Tables] = []
+
+        def note(group: int, report: RoundReport) -> None:
+            if one.combine is not None:
+                counted.append(report.counted)
+                report = replace(report, counted={})
+                if len(counted) > COUNTS_AT_ONCE:
+                    counted[:] = [added(one, counted, self.job.step.config)]
+            reports[group] = report
+
+        for task in tasks:
+            if task.done in self.present:
+                note(task.group, load_report(task.store, task.done))
+        missing = [task for task in tasks if task.group not in reports]
+        with self.progress.phase(label, len(missing), "groups") as phase:
+            for group, report in self.engine.map(run_group, missing) if missing else ():
+                note(group, report)
+                phase.step()
+        self.requests.reads += sum(len(sources) for task in tasks for sources in task.sources.values())
+        self.requests.writes += sum(len(report.sent) + 1 for report in reports.values())
+        if counted:
+            reports[0] = replace(reports[0], counted=added(one, counted, self.job.step.config))
+        return [reports[task.group] for task in tasks]
+
+
+COUNTS_AT_ONCE = 16
+"""Groups whose counts the driver holds before it combines them."""
+
+NO_FILES = Exchange((), 1, 1)
+
+
+def run_group(task: RoundTask) -> tuple[int, RoundReport]:
+    """Run one turn of one group; returns its number with the report, because tasks end in any order."""
+    return task.group, run_round(task)
+
+
+def write_artefacts(store: Store, folder: str, artefacts: Mapping[str, pa.Table]) -> None:
+    """Write the artefacts of a step."""
+    for name, artefact in sorted(artefacts.items()):
+        sink = pa.BufferOutputStream()
+        pq.write_table(artefact, sink, compression="zstd")
+        store.put(f"{folder}/{name}.parquet", sink.getvalue())
 
 
 def in_runs(missing: Sequence[Holding], sizes: Mapping[Holding, int]) -> Iterator[list[Holding]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -61,13 +62,22 @@ def write_exchange(
     Args: partitions, int64 (n_rows,), of each row.
     """
     table = table.combine_chunks()
-    sink = pa.BufferOutputStream()
+    write_batches(store, key, [table] if n_partitions == 1 else _split(table, partitions, n_partitions))
+
+
+def write_batches(store: Store, key: str, tables: Iterable[pa.Table]) -> int:
+    """Write one exchange file with a record batch for each table, all of one schema; returns its size in bytes."""
+    sink, writer = pa.BufferOutputStream(), None
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=LEVEL))
-    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
-        for rows in [table] if n_partitions == 1 else _split(table, partitions, n_partitions):
-            batches = rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
-            writer.write_batch(batches[0])
-    store.put(key, sink.getvalue())
+    for rows in tables:
+        writer = writer or pa.ipc.new_file(sink, rows.schema, options=options)
+        batches = rows.combine_chunks().to_batches()
+        writer.write_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], schema=rows.schema))
+    assert writer is not None, "an exchange has at least one partition"
+    writer.close()
+    buffer = sink.getvalue()
+    store.put(key, buffer)
+    return int(buffer.size)
 
 
 def _split(table: pa.Table, partitions: np.ndarray, n_partitions: int) -> Iterator[pa.Table]:
@@ -82,8 +92,20 @@ def _split(table: pa.Table, partitions: np.ndarray, n_partitions: int) -> Iterat
 
 def read_exchange(store: Store, keys: Sequence[str], partition: int) -> pa.Table:
     """Read one partition from exchange files, in the order of `keys`."""
+    return read_sources(store, [(key, partition) for key in keys])
+
+
+def read_sources(store: Store, sources: Iterable[tuple[str, int]]) -> pa.Table:
+    """Read record batches of exchange files, by key and number of the batch, in this order."""
     tables = []
-    for key in keys:
-        with store.open(key) as stream:
-            tables.append(pa.Table.from_batches([pa.ipc.open_file(stream).get_batch(partition)]))
+    for key, number in sources:
+        with open_batches(store, key) as file:
+            tables.append(pa.Table.from_batches([file.get_batch(number)]))
     return pa.concat_tables(tables)
+
+
+@contextmanager
+def open_batches(store: Store, key: str) -> Iterator[pa.ipc.RecordBatchFileReader]:
+    """Open an exchange file, of which single record batches can be read."""
+    with store.open(key) as stream:
+        yield pa.ipc.open_file(stream)

@@ -24,7 +24,7 @@ from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.index import open_index, recipes_of
-from pipeline.mapreduce.run import Job, run_global
+from pipeline.mapreduce.run import Job, Requests, run_global
 from pipeline.planning.services import serve, service_steps, usage_line
 from pipeline.planning.state import State, parents_of, shards_of
 from pipeline.runtime.engines import Engine
@@ -46,7 +46,7 @@ class RunRecord:
     tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; seconds: wall time by phase.
     wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
-    open: rows by stage that a later run has to ask again.
+    open: rows by stage that a later run has to ask again. exchange: reads and writes of exchange files by global step.
     """
 
     id: str
@@ -68,6 +68,7 @@ class RunRecord:
     failed: dict[str, list[str]] = field(default_factory=dict)
     services: dict[str, dict[str, int | float]] = field(default_factory=dict)
     open: dict[str, int] = field(default_factory=dict)
+    exchange: dict[str, dict[str, int]] = field(default_factory=dict)
     ingested: int = 0
     kept: int = 0
     release: str | None = None
@@ -256,7 +257,10 @@ class Session:
                 if index is not None:
                     stack.enter_context(self.hold(index.lease))
                 job = Job(self.store, step, recipe, folder, by_ordinal, self.n_partitions, index)
-                return run_global(job, self.engine, self.progress)
+                requests = Requests()
+                result = run_global(job, self.engine, self.progress, requests)
+            self.record.exchange[step.name] = {"reads": requests.reads, "writes": requests.writes}
+            return result
 
     def add_result(self, step: GlobalStep, result: GlobalResult) -> None:
         """Record the result of a global step, on which recipes of steps that read it depend."""

@@ -1,9 +1,9 @@
-"""Measure deduplication at sizes for which no text is available: synthetic band keys and the real global step.
+"""Measure deduplication at sizes for which no text is available: synthetic band keys and the real global steps.
 
 `stages.dedup.candidates` runs over the shards and sidecars of `scale_corpus` as in a build, with an index, then again
-with a batch of new documents. Finally the candidate pairs are clustered with the similarities defined by the corpus,
-and the clusters are compared with the planted ones. Each phase runs in new processes, so that its peak memory is its
-own.
+with a batch of new documents. Then the candidate pairs, with the similarities defined by the corpus instead of texts,
+go through the rounds of `stages.dedup`, and their result through `stages.dedup.keepers` and `stages.cuts`; the
+clusters are compared with the planted ones. Each phase runs in new processes, so that its peak memory is its own.
 
 Example: python -m scripts.bench.scale_candidates --documents 1e6 3e6 1e7 --workers 1 --folder /tmp/scale
 """
@@ -15,7 +15,6 @@ import functools
 import json
 import os
 import platform
-import resource
 import shutil
 import sys
 import time
@@ -25,41 +24,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.config.run_file import GlobalStep
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef, read_sidecar
-from pipeline.mapreduce.feeds import Annotations
+from pipeline.mapreduce.feeds import Annotations, Feed
 from pipeline.mapreduce.index import Index
-from pipeline.mapreduce.run import Job, run_global
+from pipeline.mapreduce.run import Job, Requests, run_global
 from pipeline.runtime.engines import LocalEngine, SerialEngine, peak_rss_bytes
 from pipeline.runtime.gpus import CPU
 from pipeline.runtime.progress import Progress
-from pipeline.schema import KNOWN, ROW, ROW_BITS
+from pipeline.schema import ROW_BITS
+from pipeline.stage import Global
 from pipeline.storage.store import Store, open_store
 from scripts.bench.scale_corpus import (
     RECIPE,
     TEMPLATE,
-    Layout,
     ShardTask,
-    compare,
     lay_out,
-    names_of,
     number,
     refs_of,
     write_documents,
 )
-from stages.dedup import candidates
-from stages.dedup.clusters import clusters_of
-
-THRESHOLD = 0.8
+from scripts.bench.scale_steps import Pairs, PlantedFeed, pairs_step
+from stages import cuts
+from stages.dedup import candidates, keepers
+from stages.kernels.text.hashing import string_keys
 
 
 @dataclass(frozen=True)
-class ClusterTask:
-    """Task to cluster a corpus from its candidate pairs. folder: result of candidates."""
+class RecoveryTask:
+    """Compares clusters with the layout. folder: result of the pairs' step; shards: of the corpus, in order."""
 
     store: Store
     shards: tuple[Shard, ...]
@@ -69,62 +65,39 @@ class ClusterTask:
     seed: int
 
 
-def cluster(task: ClusterTask) -> dict[str, int]:
-    """Cluster the candidate pairs above THRESHOLD as dedup does; returns counts of recovered clusters."""
-    layout = lay_out(task.n_documents, task.seed)
-    plan = (layout.n_documents, layout.odd, layout.starts, layout.kinds)
-    lefts, rights, named = [], [], []
-    for ordinal, shard in enumerate(task.shards):
-        ref = SidecarRef(f"{task.folder}/rows/{shard.id}.parquet", RECIPE)
-        partners = read_sidecar(task.store, ref, shard, ["partners"])["partners"].combine_chunks()
-        owner = pc.list_parent_indices(partners).to_numpy() + (ordinal << ROW_BITS)
-        other = pc.list_flatten(partners).to_numpy().astype(np.int64)
-        lefts.append(owner[other > owner])
-        rights.append(other[other > owner])
-        named.append(np.flatnonzero(partners.is_valid()) + (ordinal << ROW_BITS))
-    left, right, rows = (np.concatenate(part) for part in (lefts, rights, named))
-    del lefts, rights, named, partners, owner, other
-    similarity = compare(number(left, task.shard_documents), number(right, task.shard_documents), *plan)
-    columns = [left.astype(np.uint64), right.astype(np.uint64), similarity, similarity]
-    pairs = pa.table(columns, [ROW, KNOWN, "jaccard", "containment"])
-    verified = similarity >= np.float32(THRESHOLD)
-    n_pairs, n_verified = len(left), int(np.count_nonzero(verified))
-    del left, right, columns
-    rss_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outcome = clusters_of(pairs, verified, rows.astype(np.uint64), names_of(rows), THRESHOLD)
-    assert outcome.rows is not None
-    recovery = recovered(outcome.rows, task, layout)
-    return {
-        "pairs": n_pairs,
-        "verified": n_verified,
-        "documents_in_pairs": len(rows),
-        "rss_before": rss_kib * 1024,
-        **recovery,
-    }
-
-
-def recovered(clustered: pa.Table, task: ClusterTask, layout: Layout) -> dict[str, int]:
+def recovered(task: RecoveryTask) -> dict[str, int]:
     """Compare clusters with the layout.
 
     Returns: `clusters`, their number; `mixed`, clusters with documents of several groups; `planted`, documents of
-    planted clusters (exact copies and near duplicates); `found`, those in the largest piece of their planted cluster.
+    planted clusters (exact copies and near duplicates); `found`, those in the largest piece of their planted cluster;
+    `clustered`, documents in some cluster.
     """
-    documents = number(clustered[ROW].to_numpy().astype(np.int64), task.shard_documents)
-    group = np.searchsorted(layout.starts, documents * layout.odd % layout.n_documents, "right") - 1
-    name = clustered["cluster"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    pieces, counts = np.unique(name * (len(layout.starts) + 1) + group, return_counts=True)
+    layout = lay_out(task.n_documents, task.seed)
+    names, groups, all_groups = [], [], []
+    for ordinal, shard in enumerate(task.shards):
+        ref = SidecarRef(f"{task.folder}/rows/{shard.id}.parquet", RECIPE)
+        cluster = read_sidecar(task.store, ref, shard, ["cluster"])["cluster"].combine_chunks()
+        documents = number(np.arange(shard.n_rows) + (ordinal << ROW_BITS), task.shard_documents)
+        group = np.searchsorted(layout.starts, documents * layout.odd % layout.n_documents, "right") - 1
+        is_member = np.asarray(cluster.is_valid())
+        names.append(string_keys(cluster.drop_null()))
+        groups.append(group[is_member])
+        all_groups.append(group[group >= 0])
+    name = np.unique(np.concatenate(names), return_inverse=True)[1]
+    pieces, counts = np.unique(
+        name * (len(layout.starts) + 1) + np.concatenate(groups) + 1, return_counts=True
+    )
     of_name, of_group = np.divmod(pieces, len(layout.starts) + 1)
-    largest = np.zeros(len(layout.starts), np.int64)
+    largest = np.zeros(len(layout.starts) + 1, np.int64)
     np.maximum.at(largest, of_group, counts)
-    written = np.arange(sum(shard.n_rows for shard in task.shards))
-    groups = np.searchsorted(layout.starts, written * layout.odd % layout.n_documents, "right") - 1
-    sizes = np.bincount(groups[groups >= 0], minlength=len(layout.kinds))
+    sizes = np.bincount(np.concatenate(all_groups), minlength=len(layout.kinds))
     wanted = (layout.kinds != TEMPLATE) & (sizes > 1)
     return {
         "clusters": int(name.max(initial=-1)) + 1,
         "mixed": int(len(of_name) - len(np.unique(of_name))),
         "planted": int(sizes[wanted].sum()),
-        "found": int(largest[: len(wanted)][wanted].sum()),
+        "found": int(largest[1:][: len(wanted)][wanted].sum()),
+        "clustered": len(name),
     }
 
 
@@ -176,6 +149,7 @@ class MeasuringEngine:
     def __init__(self, workers: int, store: Store, verbose: bool) -> None:
         self.workers, self.store, self.verbose = workers, store, verbose
         self.phases: list[Phase] = []
+        self.step = ""
 
     def map(
         self,
@@ -185,7 +159,7 @@ class MeasuringEngine:
     ) -> Iterator[Any]:  # Any: see Engine.map
         """See Engine.map; tasks that follow run in a phase of their own."""
         later = []
-        phase = Phase(fn.__name__, len(tasks))
+        phase = Phase(f"{self.step}{fn.__name__}", len(tasks))
         engine = LocalEngine(self.workers) if self.workers else SerialEngine()
         start = time.monotonic()
         for report in engine.map(functools.partial(measured, fn), tasks):
@@ -214,7 +188,8 @@ class MeasuringEngine:
 
 @dataclass
 class Result:
-    """Cost for one corpus size; batch: phases of the run with new documents; index_bytes: bytes of each index run."""
+    """Cost for one corpus size; batch: phases of the run with new documents; index_bytes: bytes of each index run;
+    exchanged: name of a run of a step, reads and writes of exchange files."""
 
     documents: int
     batch_documents: int
@@ -222,15 +197,16 @@ class Result:
     batch: list[Phase]
     summary: dict[str, int]
     index_bytes: dict[str, int]
+    exchanged: list[tuple[str, int, int]]
 
     def stored(self) -> dict[str, int]:
         """Highest size of each folder of the store before the batch, in bytes."""
         names = ("annotations", "exchange", "index", "global")
-        return {name: max(phase.store_bytes.get(name, 0) for phase in self.phases[:-1]) for name in names}
+        return {name: max(phase.store_bytes.get(name, 0) for phase in self.phases) for name in names}
 
 
 def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Result:
-    """Write a corpus, run candidates without and then with the batch of new documents, and cluster."""
+    """Write a corpus, run candidates without and then with the batch of new documents, and the steps that decide."""
     store = open_store(folder)
     n_batch = int(n_documents * options.batch_share)
     shards: list[Shard] = []
@@ -248,33 +224,57 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
     ]
     for _ in engine.map(write_documents, tasks):
         pass
-    step = GlobalStep(
-        name="candidates",
-        module=candidates.__name__,
-        definition=candidates.GLOBAL,
-        config=candidates.Config(),
-    )
-    index = Index(store, "candidates", RECIPE, {"candidates": asdict(step.config)})
+    engine.phases.clear()
     progress = Progress(quiet=not options.verbose)
-    taken = []
-    for run, used in (("old", shards[:n_old]), ("all", shards))[: 2 if n_batch else 1]:
-        feeds = [Annotations(shard, refs_of(shard)) for shard in used]
-        job = Job(store, step, RECIPE, f"global/{run}", dict(enumerate(feeds)), options.partitions, index)
-        run_global(job, engine, progress)
-        taken.append(joined(engine.phases))
+    planted = (options.shard_documents, n_documents + n_batch, options.seed)
+
+    def run(
+        step: GlobalStep, run_name: str, used: Sequence[Shard], make: Callable[[Shard], Feed], index: Any
+    ) -> None:
+        engine.step = f"{step.name}: "
+        feeds = {ordinal: make(shard) for ordinal, shard in enumerate(used)}
+        job = Job(store, step, RECIPE, f"global/{step.name}-{run_name}", feeds, options.partitions, index)
+        requests = Requests()
+        run_global(job, engine, progress, requests)
+        exchanged.append((f"{step.name}-{run_name}", requests.reads, requests.writes))
+
+    exchanged: list[tuple[str, int, int]] = []
+    step = step_of(candidates.GLOBAL, candidates.__name__, candidates.Config())
+    index = Index(store, "candidates", RECIPE, {"candidates": asdict(step.config)})
+    batch: list[Phase] = []
+    old, everything = shards[:n_old], shards
+    run(step, "old", old, lambda shard: Annotations(shard, refs_of(shard)), index)
+    phases = joined(engine.phases)
+    if n_batch:
         engine.phases.clear()
-    task = ClusterTask(
-        store,
-        tuple(shards[:n_old]),
-        "global/old",
-        options.shard_documents,
-        n_documents + n_batch,
-        options.seed,
+        run(step, "all", everything, lambda shard: Annotations(shard, refs_of(shard)), index)
+        batch = joined(engine.phases)
+    engine.phases.clear()
+
+    def planted_feed(shard: Shard) -> Feed:
+        found = {name: f"global/{name}-old/rows/{shard.id}.parquet" for name in ("candidates", "dedup")}
+        return PlantedFeed(shard, {name: SidecarRef(key, RECIPE) for name, key in found.items()})
+
+    run(
+        step_of(pairs_step(), "scripts.bench.scale_steps", Pairs.of(*planted)), "old", old, planted_feed, None
     )
-    (summary,) = engine.map(cluster, [task])
+    run(step_of(keepers.GLOBAL, keepers.__name__, keepers.Config()), "old", old, planted_feed, None)
+    run(step_of(cuts.GLOBAL, cuts.__name__, cuts.Config()), "old", old, planted_feed, None)
+    phases += joined(engine.phases)
+    engine.phases.clear()
+    (summary,) = engine.map(recovered, [RecoveryTask(store, tuple(old), "global/dedup-old", *planted)])
     index_bytes = {name: entry["bytes"] for name, entry in index.runs.items()}
-    phases = [*taken[0], *joined(engine.phases)]
-    return Result(n_documents, n_batch, phases, taken[1] if n_batch else [], summary, index_bytes)
+    for name in ("candidates", "dedup", "keepers"):
+        table = pq.read_table(store.open(f"global/{name}-old/summary.parquet"))
+        summary |= {f"{name}.{column}": table[column][0].as_py() for column in table.column_names}
+    return Result(n_documents, n_batch, phases, batch, summary, index_bytes, exchanged)
+
+
+def step_of(
+    definition: Global, module: str, config: Any
+) -> GlobalStep:  # Any: each step has its own config class
+    """A step as a run file would name it."""
+    return GlobalStep(name=definition.name, module=module, definition=definition, config=config)
 
 
 def joined(phases: Sequence[Phase]) -> list[Phase]:
@@ -327,9 +327,16 @@ def report(results: Sequence[Result]) -> str:
         stored, n, summary = result.stored(), result.documents, result.summary
         lines.append(
             f"| {n:,} | {stored['annotations'] / (n + result.batch_documents):.0f} | {stored['exchange'] / n:.0f} | "
-            f"{stored['index'] / n:.0f} | {stored['global'] / n:.0f} bytes a document | {summary['pairs']:,} | "
-            f"{summary['documents_in_pairs']:,} | {summary['found']:,} of {summary['planted']:,} | {summary['mixed']} |"
+            f"{stored['index'] / n:.0f} | {stored['global'] / n:.0f} bytes a document | "
+            f"{summary['candidates.pairs']:,} | {summary['candidates.documents']:,} | "
+            f"{summary['found']:,} of {summary['planted']:,} | {summary['mixed']} |"
         )
+    lines += ["", "| documents | step | reads | writes of exchange files |", "|---|---|---|---|"]
+    lines += [
+        f"| {result.documents:,} | {name} | {reads:,} | {writes:,} |"
+        for result in results
+        for name, reads, writes in result.exchanged
+    ]
     if len(results) < 2:
         return "\n".join(lines)
     lines += ["", "| phase | exponent of CPU-s | exponent of peak RSS |", "|---|---|---|"]

@@ -11,8 +11,9 @@ population's tokens, or bytes where none are counted, computed from exact intege
 bucket k if the middle of its weight lies in the k-th share, so that ties share a bucket and nothing depends on order.
 Languages with few documents in the population use the edges of all languages together.
 
-One process holds every row that has a score: 8 bytes for the row number, 12 for the language, 4 for the weight, 4 for
-the draw of samples and 4 for each score. Assigning buckets needs about as much again.
+Histograms are added up over groups of shards, and each group assigns the buckets of its own rows, so that no process
+holds the rows of all. The sum has an entry for each distinct value of a scorer in a language: some ten thousand for
+scores in thousandths, as stages write them; a column of unrounded numbers may have one for each document.
 """
 
 from __future__ import annotations
@@ -26,25 +27,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError, ExpectationError
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables
 from pipeline.schema import split_column
-from pipeline.stage import Global, Outcome, RunContext
-from stages.cuts.drift import DRIFT, compare
-from stages.cuts.edges import (
-    ALL,
-    ENSEMBLE,
-    NO_SCORE,
-    Cut,
-    Edges,
-    cut,
-    effective,
-    histogram,
-    list_edges,
-    read_edges,
-    sizes_of,
-    to_keys,
+from pipeline.stage import Global, Outcome, RunContext, outcome_of
+from stages.cuts.counts import (
+    OVERLAPS,
+    add_up,
+    bucket_sizes,
+    cuts_of,
+    cuts_table,
+    effectives,
+    has_score,
+    histograms,
+    languages_of,
+    sizes_rows,
+    sizes_table,
+    values_of,
+    worth_of,
+    worth_table,
 )
+from stages.cuts.drift import DRIFT, compare
+from stages.cuts.edges import ALL, ENSEMBLE, NO_SCORE, Cut, Edges, cut, list_edges, read_edges, to_keys
 from stages.cuts.given import Given, given_edges
-from stages.cuts.overview import OVERLAP, add_up, overlap, samples
+from stages.cuts.overview import SAMPLE_LANGUAGES, list_overlaps, list_samples, overlap, samples
 from stages.kernels.text.hashing import ODD_A, string_keys
 
 SCORES = ("quality.value", "quality.keep")
@@ -248,20 +253,56 @@ def count_once(table: pa.Table, config: Config) -> pa.Table:
     return pa.concat_tables([alone, members]).select(rows_schema(config).names)
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
-    """Compute bucket edges for each language and for all together, or take the given ones, and assign every row.
+def count_values(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """First round: the population of a group by language, scorer and value; the rows wait for the second round."""
+    table = inbox[RESULTS]
+    weight, groups, keys = table["weight"].to_numpy(), group_rows(table["language"]), _keys_of(table, config)
+    worth = [
+        worth_of(language, scorer, weight[rows][has_score(column[rows])])
+        for language, rows in groups.items()
+        for scorer, column in keys.items()
+    ]
+    counted = {
+        "values": values_of(groups, keys, weight),
+        "languages": languages_of(groups, weight),
+        "worth": worth_table(worth),
+    }
+    return Sent(counted=counted)
 
-    Args: table, of `rows_schema`, of all partitions.
-    Returns: rows of `row` and the columns of `writes_of`; the artefacts `edges` (EDGES), `summary` (SUMMARY), `overlap`
-    (OVERLAP), `samples` (SAMPLES), and `drift` (DRIFT) with given edges.
-    Raises: ExpectationError if the data drifted from given edges more than allowed.
-    """
+
+def _keys_of(table: pa.Table, config: Config) -> dict[str, np.ndarray]:
+    """Keys of each scorer, int32 (n_rows,)."""
+    return {name: table[f"k{i}"].to_numpy() for i, name in enumerate(config.columns)}
+
+
+def find_edges(counted: Tables, shared: Tables, config: Config) -> Tables:
+    """Edges of all languages together and of each with enough documents, for every scorer: tables of counts."""
+    totals = add_up(counted, config)
+    enough = pc.greater_equal(totals["languages"]["population"], config.min_rows)
+    own = {ALL, *totals["languages"].filter(enough)["language"].to_pylist()}
+    found: dict[str, dict[str, Cut]] = {name: {} for name in sorted(own)}
+    for language, scorer, keys, weights in histograms(totals["values"]):
+        one = cut(keys, weights, config.n_buckets) if language in own else None
+        if one is not None:
+            found[language][scorer] = one
+    named = pa.table({"language": pa.array(sorted(own), pa.string())})
+    rest = {name: totals[name] for name in ("languages", "worth")}
+    return {**rest, "cuts": cuts_table(found), "own": named}
+
+
+def _fitted(shared: Tables, config: Config) -> Edges:
+    """The edges that `find_edges` found, or the given ones."""
+    if config.given:
+        return read_edges(config.given, config.low_is_best)
+    edges = cuts_of(shared["cuts"], effectives(shared["worth"]))
+    return {name: edges.get(name, {}) for name in shared["own"]["language"].to_pylist()}
+
+
+def place_rows(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """Last round: assign the buckets of every row, and count them."""
+    table = inbox[RESULTS]
     weight, row = table["weight"].to_numpy(), table["row"].to_numpy()
-    keys = {name: table[f"k{i}"].to_numpy() for i, name in enumerate(config.columns)}
-    groups = group_rows(table["language"])
-    edges = (
-        read_edges(config.given, config.low_is_best) if config.given else fit(groups, keys, weight, config)
-    )
+    groups, keys, edges = group_rows(table["language"]), _keys_of(table, config), _fitted(shared, config)
     placed = {name: np.full(len(weight), -1, np.int32) for name in keys}
     for language, rows in groups.items():
         for name, column in keys.items():
@@ -269,47 +310,66 @@ def finish(table: pa.Table, config: Config) -> Outcome:
             if used is not None:
                 placed[name][rows] = used.place(column[rows])
     ensemble = join(placed, config)
-    everyone = {**groups, ALL: np.arange(len(weight))}
     shown = placed | {ENSEMBLE: ensemble}
-    listed = edges if config.given else _with_ensemble(edges, everyone, ensemble, weight, config.n_buckets)
-    overlaps = [
-        line
-        for language, rows in groups.items()
-        if np.any(weight[rows])
-        for line in overlap(language, _of(shown, rows), weight[rows], config.n_buckets - 1)
+    sizes, worth, tops = [], [], [OVERLAPS.empty_table()]
+    for language, rows in groups.items():
+        worth.append(worth_of(language, ENSEMBLE, weight[rows][ensemble[rows] >= 0]))
+        for scorer, buckets in shown.items():
+            sizes += sizes_rows(language, scorer, buckets[rows], weight[rows], config.n_buckets)
+        if np.any(weight[rows]):
+            tops.append(overlap(language, _of(shown, rows), weight[rows], config.n_buckets - 1))
+    drawn = {language: groups[language] for language in _largest(shared["languages"]) if language in groups}
+    counted = {
+        "sizes": sizes_table(sizes),
+        "worth": worth_table(worth),
+        "overlaps": pa.concat_tables(tops),
+        "draws": samples(drawn, shown, weight, table["draw"].to_numpy(), row, config.n_buckets),
+    }
+    return Sent(values=_to_rows(table["row"], ensemble, placed, config), counted=counted)
+
+
+def _largest(languages: pa.Table) -> list[str]:
+    """The languages of which samples are shown, largest first: those of most size in the population."""
+    sizes = zip(languages["language"].to_pylist(), languages["size"].to_pylist(), strict=True)
+    return [name for name, size in sorted(sizes, key=lambda one: (-one[1], one[0])) if size][
+        :SAMPLE_LANGUAGES
     ]
+
+
+def add_counts(counted: Tables, shared: Tables, config: Config) -> Tables:
+    """What the groups counted in the last round; worth also of the first."""
+    totals = add_up(counted, config)
+    return {**totals, "worth": pa.concat_tables([shared["worth"], totals["worth"]])}
+
+
+def close(shared: Tables, config: Config) -> dict[str, pa.Table]:
+    """The artefacts `edges` (EDGES), `summary` (SUMMARY), `overlap` (OVERLAP), `samples` (SAMPLES), and `drift` (DRIFT)
+    with given edges.
+
+    Raises: ExpectationError if the data drifted from given edges more than allowed.
+    """
+    edges, worth = _fitted(shared, config), effectives(shared["worth"])
+    sizes = bucket_sizes(shared["sizes"], config.n_buckets)
+    listed = edges if config.given else _with_ensemble(edges, sizes, worth, config.n_buckets)
+    shown = (*config.columns, ENSEMBLE)
     artefacts = {
         "edges": list_edges(listed, config.low_is_best),
-        "summary": summary(edges, everyone, weight, ensemble, config),
-        "overlap": pa.Table.from_pylist([*overlaps, *add_up(overlaps)], schema=OVERLAP),
-        "samples": samples(groups, shown, weight, table["draw"].to_numpy(), row, config.n_buckets),
+        "summary": summary(edges, shared["languages"], sizes, config),
+        "overlap": list_overlaps(shared["overlaps"], shown),
+        "samples": list_samples(shared["draws"], _largest(shared["languages"]), shown),
     }
     if config.given:
-        artefacts["drift"] = drift_of(edges, everyone, shown, weight, config)
+        artefacts["drift"] = drift_of(edges, shared["languages"], sizes, worth, config)
         check_drift(artefacts["drift"], config)
-    return Outcome(rows=_to_rows(table["row"], ensemble, placed, config), artefacts=artefacts)
+    return artefacts
 
 
-def fit(
-    groups: Mapping[str, np.ndarray], keys: Mapping[str, np.ndarray], weight: np.ndarray, config: Config
-) -> Edges:
-    """Compute the edges of all languages together and of each with enough documents, for every scorer.
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Compute bucket edges for each language and for all together, or take the given ones, and assign every row.
 
-    Args: groups, rows of each language; keys, scorer -> int32 (n_rows,); weight, int32 (n_rows,).
+    The rounds in one process. table: of `rows_schema`, of all partitions. Raises: see `close`.
     """
-    parts = {ALL: np.arange(len(weight))}
-    parts |= {
-        name: rows for name, rows in groups.items() if np.count_nonzero(weight[rows]) >= config.min_rows
-    }
-    found: dict[str, dict[str, Cut]] = {}
-    for language, rows in parts.items():
-        found[language] = {}
-        for scorer, column in keys.items():
-            one = cut(*histogram(column[rows], weight[rows]), config.n_buckets)
-            if one is not None:
-                worth = effective(weight[rows][column[rows] != NO_SCORE])
-                found[language][scorer] = one._replace(effective=worth)
-    return found
+    return outcome_of(GLOBAL, table, config)
 
 
 def _edges_of(edges: Edges, language: str, scorer: str) -> Cut | None:
@@ -353,57 +413,53 @@ def _of(placed: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndar
     return {name: buckets[rows] for name, buckets in placed.items()}
 
 
-def _with_ensemble(
-    edges: Edges, groups: Mapping[str, np.ndarray], ensemble: np.ndarray, weight: np.ndarray, n_buckets: int
-) -> Edges:
+Sizes = Mapping[tuple[str, str], tuple[np.ndarray, int]]
+"""Language and scorer -> size of each bucket of the population, and number of its documents; see
+counts.bucket_sizes."""
+
+
+def _sizes_in(sizes: Sizes, language: str, scorer: str, n_buckets: int) -> np.ndarray:
+    return sizes.get((language, scorer), (np.zeros(n_buckets, np.int64), 0))[0]
+
+
+def _with_ensemble(edges: Edges, sizes: Sizes, worth: Mapping[tuple[str, str], int], n_buckets: int) -> Edges:
     """Fitted edges, and the sizes of the ensemble's buckets as edges without values, for later drift."""
     extended = {}
     for language, by_scorer in edges.items():
-        rows = groups[language]
-        sizes = sizes_of(ensemble[rows], weight[rows], n_buckets)
-        worth = effective(weight[rows][ensemble[rows] >= 0])
-        extended[language] = {
-            **by_scorer,
-            ENSEMBLE: Cut(np.zeros(n_buckets, np.int64), sizes, sizes > 0, worth),
-        }
+        own = _sizes_in(sizes, language, ENSEMBLE, n_buckets)
+        one = Cut(np.zeros(n_buckets, np.int64), own, own > 0, worth.get((language, ENSEMBLE), 0))
+        extended[language] = {**by_scorer, ENSEMBLE: one}
     return extended
 
 
-def summary(
-    edges: Edges, groups: Mapping[str, np.ndarray], weight: np.ndarray, ensemble: np.ndarray, config: Config
-) -> pa.Table:
+def summary(edges: Edges, languages: pa.Table, sizes: Sizes, config: Config) -> pa.Table:
     """Count the population and the ensemble's top bucket of each language: a table of SUMMARY."""
+    rows = sorted(tuple(row.values()) for row in languages.to_pylist())
+    rows.append((ALL, *(sum(row[i] for row in rows) for i in (1, 2, 3))))
     lines = []
-    for language, rows in groups.items():
-        own, top = weight[rows], ensemble[rows] == config.n_buckets - 1
-        size, top_size = int(own.sum(dtype=np.int64)), int(own[top].sum(dtype=np.int64))
+    for language, documents, population, size in rows:
+        top_size = int(_sizes_in(sizes, language, ENSEMBLE, config.n_buckets)[-1])
         share = round(top_size / size, 6) if size else None
         line = (
-            language, _cut_by(edges, language), config.size_column, len(rows), int(np.count_nonzero(own)), size,
-            top_size, share,
+            language, _cut_by(edges, language), config.size_column, documents, population, size, top_size, share,
         )  # fmt: skip
         lines.append(dict(zip(SUMMARY.names, line, strict=True)))
     return pa.Table.from_pylist(lines, schema=SUMMARY)
 
 
 def drift_of(
-    edges: Edges, groups: Mapping[str, np.ndarray], placed: Mapping[str, np.ndarray], weight: np.ndarray, config: Config
-) -> pa.Table:  # fmt: skip
+    edges: Edges, languages: pa.Table, sizes: Sizes, worth: Mapping[tuple[str, str], int], config: Config
+) -> pa.Table:
     """Compare the sizes of the buckets with those that came with given edges: a table of DRIFT."""
     lines = []
-    for language, rows in groups.items():
-        if language == ALL:  # its languages have edges of their own
-            continue
-        for scorer, buckets in placed.items():
+    for language in sorted(languages["language"].to_pylist()):
+        for scorer in (*config.columns, ENSEMBLE):
             before = _edges_of(edges, language, scorer)
-            counted = (weight[rows] > 0) & (buckets[rows] >= 0)
-            if before is None or not counted.any():
+            after, n_docs = sizes.get((language, scorer), (None, 0))
+            if before is None or after is None:
                 continue
-            after = sizes_of(buckets[rows], weight[rows], config.n_buckets)
-            documents = int(np.count_nonzero(counted))
-            cut_by = _cut_by(edges, language)
-            now = effective(weight[rows][counted])
-            lines.append(compare(language, scorer, cut_by, documents, before, after, now))
+            now = worth.get((language, scorer), 0)
+            lines.append(compare(language, scorer, _cut_by(edges, language), n_docs, before, after, now))
     return pa.Table.from_pylist(lines, schema=DRIFT)
 
 
@@ -464,5 +520,10 @@ GLOBAL = Global(
     map=map_scores,
     reduce=count_once,
     finish=finish,
+    rounds=(
+        Round(name="count values", run=count_values, reads=(RESULTS,), add=find_edges, combine=add_up),
+        Round(name="place", run=place_rows, takes=(RESULTS,), add=add_counts, combine=add_up),
+    ),
+    close=close,
     numbers=("scores", "head", "size_column"),
 )

@@ -128,17 +128,20 @@ def effective(weight: np.ndarray) -> int:
     Args: weight, int32 (n_rows,).
     Source: Kish, Survey Sampling, 1965, section 11.7.
     """
+    return effective_of(*products(weight))
+
+
+def products(weight: np.ndarray) -> tuple[int, int, int, int]:
+    """Return the sum of sizes, and those of the products of their upper and lower 16 bits: high * high, high * low and
+    low * low. Sums of several groups can be added. Args: weight, int32 (n_rows,)."""
     high, low = weight.astype(np.int64) >> 16, weight.astype(np.int64) & 0xFFFF
-    squares = (int((high * high).sum()) << 32) + (int((high * low).sum()) << 17) + int((low * low).sum())
-    return int(weight.sum(dtype=np.int64)) ** 2 // max(squares, 1)
+    total = int(weight.sum(dtype=np.int64))
+    return total, int((high * high).sum()), int((high * low).sum()), int((low * low).sum())
 
 
-def sizes_of(buckets: np.ndarray, weight: np.ndarray, n_buckets: int) -> np.ndarray:
-    """Return the weight in each bucket: int32 (n_rows,), -1 for none, and int32 (n_rows,) to int64 (n_buckets,)."""
-    sums = np.zeros(n_buckets, np.int64)
-    placed = buckets >= 0
-    np.add.at(sums, buckets[placed], weight[placed].astype(np.int64))
-    return sums
+def effective_of(total: int, high: int, cross: int, low: int) -> int:
+    """Return the effective number of documents from the sums of `products`."""
+    return total**2 // max((high << 32) + (cross << 17) + low, 1)
 
 
 Edges = Mapping[str, Mapping[str, Cut]]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +33,8 @@ FIRST = 50
 """Documents per bucket, on average, among which samples are looked for first."""
 
 
-def overlap(
-    language: str, placed: Mapping[str, np.ndarray], weight: np.ndarray, top: int
-) -> list[dict[str, Any]]:  # Any: text or numbers
-    """Rows of OVERLAP of one language.
+def overlap(language: str, placed: Mapping[str, np.ndarray], weight: np.ndarray, top: int) -> pa.Table:
+    """Rows of OVERLAP of one language, without shares.
 
     Args: placed, scorer -> int32 (n_rows,), bucket or -1; weight, int32 (n_rows,); top, the last bucket.
     """
@@ -46,47 +43,54 @@ def overlap(
     in_top = {scorer: buckets[chosen] == top for scorer, buckets in placed.items()}
     rows = []
     for scorer, ours in in_top.items():
-        total = int(weight[ours].sum(dtype=np.int64))
         for other, theirs in in_top.items():
             both = ours & theirs
             size = int(weight[both].sum(dtype=np.int64))
-            share = round(size / total, 6) if total else None
-            row = (language, scorer, other, int(np.count_nonzero(both)), size, share)
-            rows.append(dict(zip(OVERLAP.names, row, strict=True)))
-    return rows
+            row = (language, scorer, other, int(np.count_nonzero(both)), size)
+            rows.append(dict(zip(OVERLAP.names[:5], row, strict=True)))
+    return pa.Table.from_pylist(rows, schema=pa.schema(list(OVERLAP)[:5]))
 
 
-def add_up(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:  # Any: text or numbers
-    """Rows of OVERLAP for all languages together, from those of each."""
-    total: dict[tuple[str, str], list[int]] = {}
-    for line in rows:
-        sums = total.setdefault((line["scorer"], line["other"]), [0, 0])
-        sums[0] += line["documents"]
-        sums[1] += line["size"]
-    lines = []
-    for (scorer, other), (documents, size) in total.items():
-        own = total[scorer, scorer][1]
-        row = (ALL, scorer, other, documents, size, round(size / own, 6) if own else None)
-        lines.append(dict(zip(OVERLAP.names, row, strict=True)))
-    return lines
+def list_overlaps(counts: pa.Table, scorers: Sequence[str]) -> pa.Table:
+    """A table of OVERLAP: by language, then of all together, scorers in their order.
+
+    Args: counts, rows of `overlap` of all languages, added up.
+    """
+    found = {tuple(row.values())[:3]: tuple(row.values())[3:] for row in counts.to_pylist()}
+    languages = sorted({language for language, _, _ in found})
+    total = {
+        (ALL, a, b): tuple(sum(found[language, a, b][i] for language in languages) for i in (0, 1))
+        for a in scorers
+        for b in scorers
+        if languages
+    }
+    found |= total
+    rows = []
+    for language in [*languages, *([ALL] if languages else [])]:
+        for scorer in scorers:
+            own = found[language, scorer, scorer][1]
+            for other in scorers:
+                documents, size = found[language, scorer, other]
+                row = (language, scorer, other, documents, size, round(size / own, 6) if own else None)
+                rows.append(dict(zip(OVERLAP.names, row, strict=True)))
+    return pa.Table.from_pylist(rows, schema=OVERLAP)
 
 
 def samples(
     groups: Mapping[str, np.ndarray], placed: Mapping[str, np.ndarray], weight: np.ndarray, draw: np.ndarray,
     row: np.ndarray, n_buckets: int,
 ) -> pa.Table:  # fmt: skip
-    """Draw documents from each bucket of the largest languages: a table of SAMPLES.
+    """Draw documents from each bucket of some languages: a table of SAMPLES and `draw`, before `row`.
 
     The documents with the smallest draws are taken, so that scorers that agree show the same documents.
 
     Args: groups, rows of each language; placed, scorer -> int32 (n_rows,), bucket or -1; weight int32, draw uint32 and
     row uint64, (n_rows,).
     """
-    sizes = {name: int(weight[rows].sum(dtype=np.int64)) for name, rows in groups.items() if name != ALL}
-    largest = sorted((name for name in sizes if sizes[name]), key=lambda name: (-sizes[name], name))
-    tables = []
-    for language in largest[:SAMPLE_LANGUAGES]:
-        rows = groups[language][weight[groups[language]] > 0]
+    schema = pa.schema([*list(SAMPLES)[:3], pa.field("draw", pa.uint32()), SAMPLES.field("row")])
+    tables = [schema.empty_table()]
+    for language, members in groups.items():
+        rows = members[weight[members] > 0]
         first = _smallest(rows, draw, row, FIRST * n_buckets)
         for scorer, buckets in placed.items():
             for bucket in range(n_buckets):
@@ -94,8 +98,20 @@ def samples(
                 if len(drawn) < SAMPLE_DOCUMENTS:  # a small bucket: all of its documents have to be looked at
                     drawn = _smallest(rows[buckets[rows] == bucket], draw, row, SAMPLE_DOCUMENTS)
                 labels = [pa.repeat(value, len(drawn)) for value in (language, scorer, np.int32(bucket))]
-                tables.append(pa.table([*labels, pa.array(row[drawn])], schema=SAMPLES))
-    return pa.concat_tables(tables) if tables else SAMPLES.empty_table()
+                tables.append(pa.table([*labels, draw[drawn], row[drawn]], schema=schema))
+    return pa.concat_tables(tables)
+
+
+def list_samples(draws: pa.Table, languages: Sequence[str], scorers: Sequence[str]) -> pa.Table:
+    """A table of SAMPLES: languages and scorers in their order, then by bucket and draw. draws: see `samples`."""
+    rows = sorted(
+        (languages.index(language), scorers.index(scorer), bucket, draw, row)
+        for language, scorer, bucket, draw, row in (each.values() for each in draws.to_pylist())
+    )
+    named = [(languages[i], scorers[j], bucket, row) for i, j, bucket, _, row in rows]
+    return pa.Table.from_pylist(
+        [dict(zip(SAMPLES.names, each, strict=True)) for each in named], schema=SAMPLES
+    )
 
 
 def _smallest(members: np.ndarray, draw: np.ndarray, row: np.ndarray, n: int) -> np.ndarray:

@@ -24,11 +24,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables
 from pipeline.schema import KNOWN
-from pipeline.stage import Global, Memory, Outcome
+from pipeline.stage import Global, Memory, Outcome, outcome_of
 from stages import minhash
 from stages.dedup import candidates, differences, exact, keepers
-from stages.dedup.clusters import PAIRS, clusters_of
+from stages.dedup.clusters import NAMES, PAIRS, add_up, close, tell_names
+from stages.dedup.clusters import ROUNDS as CLUSTER_ROUNDS
 from stages.kernels.dedup.forms import FORMS_PATH
 from stages.kernels.dedup.jaccard import count_shared, sort_sets
 from stages.kernels.dedup.minhash import (
@@ -304,26 +306,48 @@ def _compare(
     return jaccard.astype(np.float32), (shared / np.maximum(smaller, 1)).astype(np.float32)
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
-    """Return clusters of the verified pairs, and all compared pairs for storage.
-
-    Returns: rows and artefacts as in `clusters.clusters_of`; `known`, every compared pair (COMPARED) at both ends.
-    """
-    named = table.filter(pc.is_null(table["row_b"]))
-    table = table.filter(pc.is_valid(table["row_b"]))
-    pairs = pa.table(
-        [table[name] for name in ("row_a", "row_b", *MEMORY.names)], ["row", KNOWN, *MEMORY.names]
-    )
+def is_verified(pairs: pa.Table, config: Config) -> np.ndarray:
+    """Whether each compared pair is one of duplicates: pairs, with the columns of MEMORY; bool (n_pairs,)."""
     verified = pairs["jaccard"].to_numpy() >= np.float32(config.threshold)
     if config.containment is not None:
         verified |= pairs["containment"].to_numpy() >= np.float32(config.containment)
     for name in ("other_numbers", "other_names", "other_scripts", "other_signs"):
         if not getattr(config, name):
             verified &= ~np.asarray(pairs[name].combine_chunks())
-    doc_ids = named["doc_id"].cast(pa.large_string()).combine_chunks()
-    outcome = clusters_of(pairs, verified, named["row_a"].to_numpy(), doc_ids, config.threshold)
-    other_way = pairs.rename_columns([KNOWN, "row", *MEMORY.names]).select(pairs.column_names)
-    return replace(outcome, known=pa.concat_tables([pairs, other_way]))
+    return verified
+
+
+def share_pairs(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """First round: every compared pair to both ends, and the names of the group's documents to itself."""
+    table = inbox[RESULTS]
+    named, pairs = (table.filter(condition(table["row_b"])) for condition in (pc.is_null, pc.is_valid))
+    ends = [pairs.select([*two, *MEMORY.names]) for two in (("row_a", "row_b"), ("row_b", "row_a"))]
+    compared = pa.concat_tables(one.rename_columns(["row", KNOWN, *MEMORY.names]) for one in ends)
+    return Sent(
+        {"compared": compared, "names": named.select(["row_a", "doc_id"]).rename_columns(NAMES.names)}
+    )
+
+
+def tell(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """Second round: see clusters.tell_names; all compared pairs are remembered."""
+    pairs = inbox["compared"]
+    sent = tell_names(pairs, is_verified(pairs, config), inbox["names"], config.threshold)
+    return replace(sent, known=pairs)
+
+
+ROUNDS = (
+    Round(name="share pairs", run=share_pairs, takes=(RESULTS,)),
+    Round(name="tell names", run=tell, takes=("compared",), reads=("names",), add=add_up),
+    *CLUSTER_ROUNDS,
+)
+
+
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Return clusters of the verified pairs, and all compared pairs for storage; the rounds in one process.
+
+    Returns: rows of SCHEMA, artefacts as in `clusters.close`; `known`, every compared pair (COMPARED) at both ends.
+    """
+    return outcome_of(GLOBAL, table, config)
 
 
 GLOBAL = Global(
@@ -336,6 +360,9 @@ GLOBAL = Global(
     map=map_members,
     reduce=compare,
     finish=finish,
+    rounds=ROUNDS,
+    close=close,
+    route="row_a",
     sparse="candidates.groups",
     memory=Memory(MEMORY, ("shingle_chars", "shingle_words"), needs_text),
     data=(TABLES_PATH, FORMS_PATH),

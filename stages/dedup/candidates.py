@@ -16,20 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables
 from pipeline.schema import ROW_BITS
-from pipeline.stage import Global, Outcome
+from pipeline.stage import Global, Outcome, outcome_of
+from stages.dedup.connect import CONNECT, EDGES, labels_of
 from stages.dedup.scope import SCOPE_READS, Scope, check_scope, scope_salt
 from stages.kernels.dedup.pairs import (
     are_distinct,
     drop_repeated,
     link_rows,
-    list_groups,
-    list_partners,
-    number_rows,
     pack,
     unpack,
 )
-from stages.kernels.dedup.unionfind import components
 from stages.kernels.text.hashing import hash_lanes
 
 SCHEMA = pa.schema(
@@ -46,6 +44,15 @@ most of the corpus forms one connected component, and its shingles would not fit
 
 KEYED = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "content": pa.uint64()})
 PAIRS = pa.schema({"left": pa.uint64(), "right": pa.uint64(), "is_copy": pa.bool_()})
+ENDS = pa.schema({"row": pa.uint64(), "other": pa.uint64(), "is_copy": pa.bool_()})
+"""A distinct pair as sent to one of its ends."""
+
+SIZES = pa.schema({"row": pa.uint64(), "back": pa.uint64(), "n_docs": pa.uint64()})
+"""Documents of a component, named by `row`, in the group that contains `back`."""
+
+LARGE = pa.schema({"row": pa.uint64(), "label": pa.uint64()})
+"""A component of more than MAX_TOGETHER documents, to the group that contains `row`."""
+
 READS = ("minhash.band_keys", "exact.match_hash", *SCOPE_READS)
 
 
@@ -128,35 +135,98 @@ def _merge_wide(table: pa.Table) -> pa.Table:
     return pa.table([left[new], right[new], is_copy[order][new]], schema=PAIRS)
 
 
+def share_pairs(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """First round: the distinct pairs of the smaller rows of a group, to both ends; the larger row is the copy."""
+    left, right, is_copy = merge_pairs(inbox[RESULTS], config).columns
+    ends = [pa.table([left, right, pa.repeat(False, len(left))], schema=ENDS)]
+    ends.append(pa.table([right, left, is_copy], schema=ENDS))
+    return Sent(
+        {"pairs": pa.concat_tables(ends), "edges": pa.table([right, left], schema=EDGES)},
+        {"summary": pa.table({"pairs": [len(left)]})},
+    )
+
+
+def count_labels(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """Third round: documents of each component in a group, to the row that names the component."""
+    rows = np.unique(inbox["pairs"]["row"].to_numpy())
+    labels, first, counts = np.unique(labels_of(rows, inbox["edges"]), return_index=True, return_counts=True)
+    return Sent({"sizes": pa.table([labels, rows[first], counts.astype(np.uint64)], schema=SIZES)})
+
+
+def find_large(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """Fourth round: the components of more than MAX_TOGETHER documents, to the groups that contain some of them."""
+    labels, back, counts = (inbox["sizes"][name].to_numpy() for name in SIZES.names)
+    distinct, component = np.unique(labels, return_inverse=True)
+    sizes = np.bincount(component, counts, len(distinct)).astype(np.int64)
+    is_large = sizes[component] > MAX_TOGETHER
+    summary = {
+        "documents": [int(sizes.sum())],
+        "groups": [len(distinct)],
+        "largest_group": [int(sizes.max(initial=0))],
+    }
+    large = pa.table([back[is_large], labels[is_large]], schema=LARGE)
+    return Sent({"large": large}, {"summary": pa.table(summary)})
+
+
+def list_groups(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """Last round: groups and partners of each document."""
+    pairs = merge_pairs(inbox["pairs"].rename_columns(PAIRS.names), config)
+    rows, partners, is_copy = (pairs[name].to_numpy() for name in PAIRS.names)
+    first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
+    starts = np.append(np.flatnonzero(first), len(rows))
+    labels = labels_of(rows[first], inbox["edges"])
+    node = np.cumsum(first) - 1
+    is_large = np.isin(labels, inbox["large"]["label"].to_numpy())[node]
+    is_greater = partners > rows
+    # of a large component, each smaller row of its pairs: its smaller partners, then itself if there is a greater one
+    leads = is_greater & (first | ~np.append(False, is_greater[:-1])[: len(rows)])
+    is_listed = np.where(is_large, ~is_greater | leads, first)
+    values = np.where(is_large, np.minimum(rows, partners), labels[node])[is_listed]
+    ends = np.append(0, np.cumsum(is_listed))[starts]
+    copies = np.logical_or.reduceat(is_copy, starts[:-1]) if len(rows) else is_copy
+    columns = {
+        "row": rows[first],
+        "groups": pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), pa.array(values, pa.uint64())),
+        "partners": pa.LargeListArray.from_arrays(
+            pa.array(starts, pa.int64()), pa.array(partners, pa.uint64())
+        ),
+        "is_copy": copies,
+    }
+    return Sent(values=pa.table(columns), counted={"summary": pa.table({"copies": [int(copies.sum())]})})
+
+
+def add_up(counted: Tables, shared: Tables, config: Config) -> Tables:
+    """Add the counts of the groups to the summary; the largest of `largest_group`."""
+    (found,) = counted.values()
+    totals = {
+        name: [int(max(column.to_pylist()) if name == "largest_group" else sum(column.to_pylist()))]
+        for name, column in zip(found.column_names, found.columns, strict=True)
+    }
+    before = shared["summary"].to_pydict() if "summary" in shared else {}
+    return {"summary": pa.table(before | totals)}
+
+
+def close(shared: Tables, config: Config) -> dict[str, pa.Table]:
+    """The artefact `summary`."""
+    return {"summary": shared["summary"].select(["documents", "copies", "pairs", "groups", "largest_group"])}
+
+
+ROUNDS = (
+    Round(name="share pairs", run=share_pairs, takes=(RESULTS,), add=add_up),
+    CONNECT,
+    Round(name="count labels", run=count_labels, reads=("pairs", "edges")),
+    Round(name="find large", run=find_large, takes=("sizes",), add=add_up),
+    Round(name="list groups", run=list_groups, takes=("pairs", "edges", "large"), add=add_up),
+)
+
+
 def finish(table: pa.Table, config: Config) -> Outcome:
-    """Return groups and partners of each document, from the distinct pairs, and a summary.
+    """Return groups and partners of each document, from the pairs, and a summary; the rounds in one process.
 
     Args: table, of PAIRS, of all partitions.
     Returns: rows of `row` and SCHEMA; the artefact `summary`.
     """
-    (pairs,) = merge_pairs(table, config).to_batches() or [pa.RecordBatch.from_pylist([], PAIRS)]
-    rows, heads, tails = number_rows(pairs["left"].to_numpy(), pairs["right"].to_numpy())
-    labels = components(len(rows), heads, tails)
-    sizes = np.bincount(labels, minlength=1).astype(np.uint32)
-    copies = np.zeros(len(rows), bool)
-    copies[tails[pairs["is_copy"].to_numpy(zero_copy_only=False)]] = True
-    summary = {
-        "documents": [len(rows)],
-        "copies": [int(copies.sum())],
-        "pairs": [len(heads)],
-        "groups": [int(np.count_nonzero(sizes))],
-        "largest_group": [int(sizes.max())],
-    }
-    lists = list_groups(rows, labels, sizes, heads, tails, MAX_TOGETHER), list_partners(rows, heads, tails)
-    groups, partners = (
-        pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values))
-        for offsets, values in lists
-    )
-    columns = {"row": rows, "groups": groups, "partners": partners, "is_copy": copies}
-    return Outcome(
-        rows=pa.table(columns),
-        artefacts={"summary": pa.table(summary)},
-    )
+    return outcome_of(GLOBAL, table, config)
 
 
 GLOBAL = Global(
@@ -170,5 +240,8 @@ GLOBAL = Global(
     reduce=link_keys,
     combine=merge_pairs,
     finish=finish,
+    rounds=ROUNDS,
+    close=close,
+    route="left",
     indexed=True,
 )

@@ -1,14 +1,21 @@
-"""Clusters of verified pairs, with a histogram of similarities and a sample of pairs near the threshold."""
+"""Clusters of verified pairs, in rounds, with a histogram of similarities and a sample of pairs near the threshold.
+
+Rows are numbers throughout. Each end of a pair sends its doc_id to the other end; the name of a cluster is the smallest
+doc_id that the groups of shards found in it.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.rounds import Inbox, Round, Sent, Tables
 from pipeline.schema import KNOWN, widened
-from pipeline.stage import Outcome
-from stages.kernels.dedup.unionfind import components, locate
+from stages.dedup.connect import CONNECT, EDGES, labels_of
+from stages.kernels.dedup.unionfind import locate
 from stages.kernels.text.hashing import mix_all, string_keys
 
 PAIRS = pa.struct({"row": pa.uint64(), "doc_id": pa.string(), "similarity": pa.float32()})
@@ -23,124 +30,220 @@ MAX_CLOSE = 1000
 N_BINS = 100
 """Number of bins of the histogram of similarities."""
 
+MAX_LISTED = 10_000
+"""Most clusters of the artefact `clusters`: the largest ones."""
 
-def clusters_of(
-    pairs: pa.Table, verified: np.ndarray, rows: np.ndarray, doc_ids: pa.Array, threshold: float
-) -> Outcome:
-    """Return the clusters of the verified pairs, with every such pair at both its ends, by row.
+NAMES = pa.schema({"row": pa.uint64(), "doc_id": pa.string()})
+"""The doc_id of a document that has pairs."""
 
-    Args: pairs, (n_pairs,): `row` and `known`, the rows of each compared pair, and its `jaccard` and `containment`;
-    verified, bool (n_pairs,); rows uint64 and doc_ids, of all documents in pairs, possibly repeated; threshold, of
-    `jaccard`.
-    Returns: rows of `row`, `cluster`, `cluster_size` and `pairs`; the artefacts `clusters`, `summary`, `near_threshold`
-    (a sample of pairs with a similarity within CLOSE of the threshold) and `similarities` (a histogram over all
-    compared pairs).
-    """
-    rows, first = np.unique(rows, return_index=True)
-    doc_ids = doc_ids.take(pa.array(first)).cast(widened(doc_ids.type))
-    ends = [pairs[name].to_numpy() for name in ("row", KNOWN)]
-    similarity = pairs["jaccard"].combine_chunks()
-    artefacts = {
-        "near_threshold": _near_threshold(ends, verified, similarity, rows, doc_ids, threshold),
-        "similarities": _histogram(similarity.to_numpy(), verified),
+TOLD = pa.schema(
+    {
+        "row": pa.uint64(),
+        "other": pa.uint64(),
+        "doc_id": pa.string(),
+        "similarity": pa.float32(),
+        "verified": pa.bool_(),
     }
-    both = np.concatenate([end[verified] for end in ends])
-    similarity = similarity.filter(pa.array(verified))
-    n_pairs = len(similarity)
-    place, _ = locate(rows, both)
-    names = doc_ids.take(pa.array(place))
-    rows, first, places = np.unique(both, return_index=True, return_inverse=True)
-    labels = components(len(rows), places[:n_pairs], places[n_pairs:])
-    clusters, sizes = _name_clusters(labels, names.take(pa.array(first)))
-    _, heads = np.unique(labels, return_index=True)
-    listed = pa.table({"cluster": clusters.take(pa.array(heads)), "size": sizes[heads]})
-    summary = {
-        "documents": [len(rows)],
-        "clusters": [len(heads)],
-        "compared": [pairs.num_rows],
-        "pairs": [n_pairs],
-        "pairs_of_similarity_1": [int(np.count_nonzero(similarity.to_numpy() == 1))],
+)
+"""A pair as sent to `row` by its other end, with the doc_id of that end: a verified one to both ends, one near the
+threshold to the smaller one."""
+
+MEMBERS = pa.schema({"row": pa.uint64(), "back": pa.uint64(), "n_docs": pa.int64(), "name": pa.string()})
+"""Documents of the cluster labelled `row` in the group that contains `back`: their number and smallest doc_id."""
+
+NAMED = pa.schema({"row": pa.uint64(), "label": pa.uint64(), "n_docs": pa.int64(), "name": pa.string()})
+"""Size and name of a cluster, to a group that has documents of it."""
+
+CLUSTERS = pa.schema({"cluster": pa.string(), "size": pa.int32()})
+
+
+def tell_names(pairs: pa.Table, verified: np.ndarray, names: pa.Table, threshold: float) -> Sent:
+    """Send the names of documents to the other ends of their pairs, and the edges of clusters; count the pairs.
+
+    Args: pairs, every compared pair of a group's rows, at both ends: `row`, `known` (the other row) and `jaccard`;
+    verified, bool (n_pairs,); names, of NAMES, of all rows of pairs; threshold, of `jaccard`.
+    Returns: tables `told` and `edges`; counts `similarities` and `summary`.
+    """
+    rows, others = (pairs[name].to_numpy() for name in ("row", KNOWN))
+    similarity = pairs["jaccard"].to_numpy()
+    smaller = rows < others
+    sent = verified | (_is_close(similarity, threshold) & ~smaller)
+    place, _ = locate(names["row"].to_numpy(), rows[sent])
+    told = [others[sent], rows[sent], names["doc_id"].take(pa.array(place)), similarity[sent], verified[sent]]
+    is_edge = verified & ~smaller
+    here, first = similarity[smaller], verified[smaller]
+    counts = {
+        "compared": [len(here)],
+        "pairs": [int(np.count_nonzero(first))],
+        "pairs_of_similarity_1": [int(np.count_nonzero(here[first] == 1))],
+    }
+    return Sent(
+        {
+            "told": pa.table([_plain(column) for column in told], schema=TOLD),
+            "edges": pa.table([rows[is_edge], others[is_edge]], schema=EDGES),
+        },
+        {"similarities": _histogram(here, first), "summary": pa.table(counts)},
+    )
+
+
+def _plain(column: Any) -> Any:  # Any: arrays of numpy or Arrow
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _is_close(similarity: np.ndarray, threshold: float) -> np.ndarray:
+    return np.abs(similarity - np.float32(threshold)) <= np.float32(CLOSE)
+
+
+def name_members(inbox: Inbox, shared: Tables, config: Any) -> Sent:  # Any: the config of dedup
+    """Number and smallest doc_id of the documents of each cluster in a group, to the row that labels it; and the pairs
+    of the group for the sample near the threshold."""
+    told, names = inbox["told"], inbox["names"]
+    verified = np.asarray(told["verified"].combine_chunks())
+    rows = np.unique(told["row"].to_numpy()[verified])
+    labels = labels_of(rows, inbox["edges"])
+    own_names = _names_of(rows, names)
+    order = pc.sort_indices(
+        pa.table({"label": labels, "doc_id": own_names}), [("label", "ascending"), ("doc_id", "ascending")]
+    ).to_numpy()
+    distinct, heads, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    members = [distinct, rows[order][heads], counts.astype(np.int64), own_names.take(pa.array(order[heads]))]
+    near = _near_threshold(told, names, config.threshold)
+    return Sent({"members": pa.table(members, schema=MEMBERS)}, {"near_threshold": near})
+
+
+def _names_of(rows: np.ndarray, names: pa.Table) -> pa.Array:
+    return names["doc_id"].take(pa.array(locate(names["row"].to_numpy(), rows)[0])).combine_chunks()
+
+
+def name_clusters(inbox: Inbox, shared: Tables, config: Any) -> Sent:  # Any: the config of dedup
+    """Size and name of each cluster labelled by a row of the group, to the groups with documents of it."""
+    members = inbox["members"].combine_chunks()
+    labels, name = members["row"].to_numpy(), members["name"].combine_chunks()
+    order = pc.sort_indices(
+        pa.table({"label": labels, "name": name}), [("label", "ascending"), ("name", "ascending")]
+    ).to_numpy()
+    distinct, heads = np.unique(labels[order], return_index=True)
+    cluster = np.searchsorted(distinct, labels)
+    sizes = np.bincount(cluster, members["n_docs"].to_numpy(), len(distinct)).astype(np.int64)
+    names = name.take(pa.array(order[heads]))
+    columns = [members["back"], labels, sizes[cluster], names.take(pa.array(cluster))]
+    counts = {
+        "documents": [int(sizes.sum())],
+        "clusters": [len(distinct)],
         "largest_cluster": [int(sizes.max(initial=0))],
     }
-    artefacts |= {"clusters": listed.sort_by("cluster"), "summary": pa.table(summary)}
+    listed = _largest(pa.table([names, pa.array(sizes, pa.int32())], schema=CLUSTERS))
+    return Sent(
+        {"named": pa.table([_plain(c) for c in columns], schema=NAMED)},
+        {"summary": pa.table(counts), "clusters": listed},
+    )
+
+
+def _largest(clusters: pa.Table) -> pa.Table:
+    """The MAX_LISTED largest clusters; of equal size, those whose name comes first."""
+    return clusters.sort_by([("size", "descending"), ("cluster", "ascending")]).slice(0, MAX_LISTED)
+
+
+def list_pairs(inbox: Inbox, shared: Tables, config: Any) -> Sent:  # Any: the config of dedup
+    """Cluster, its size and the verified pairs of each document of a group."""
+    told = inbox["told"].filter(inbox["told"]["verified"]).combine_chunks()
+    ends, others = told["row"].to_numpy(), told["other"].to_numpy()
+    order = np.lexsort((others, ends))
+    rows, starts = np.unique(ends[order], return_index=True)
+    partners = pa.StructArray.from_arrays(
+        [
+            pa.array(others[order]),
+            told["doc_id"].combine_chunks().cast(pa.large_string()).take(pa.array(order)),
+            told["similarity"].combine_chunks().take(pa.array(order)),
+        ],
+        fields=list(widened(PAIRS)),
+    )
+    offsets = pa.array(np.append(starts, len(ends)), pa.int64())
+    named = inbox["named"].combine_chunks()
+    place, _ = locate(named["label"].to_numpy(), labels_of(rows, inbox["edges"]))
     columns = {
         "row": rows,
-        "cluster": clusters,
-        "cluster_size": sizes,
-        "pairs": _pairs_by_row(rows, both, names, similarity),
+        "cluster": named["name"].combine_chunks().cast(pa.large_string()).take(pa.array(place)),
+        "cluster_size": named["n_docs"].to_numpy()[place].astype(np.int32),
+        "pairs": pa.LargeListArray.from_arrays(offsets, partners),
     }
-    return Outcome(rows=pa.table(columns), artefacts=artefacts)
+    return Sent(values=pa.table(columns))
 
 
-def _pairs_by_row(
-    rows: np.ndarray, both: np.ndarray, doc_ids: pa.Array, similarity: pa.FloatArray
-) -> pa.LargeListArray:
-    """Verified partners of each of `rows` (sorted), by row: lists of PAIRS, (n_rows,).
-
-    Args: both uint64 and doc_ids, (2 * n_pairs,), the first ends of all pairs, then the second ends; similarity,
-    (n_pairs,).
-    """
-    n_pairs = len(similarity)
-    other_end = np.roll(np.arange(len(both)), -n_pairs)
-    order = np.lexsort((both[other_end], both))
-    other_end = other_end[order]
-    columns = [pa.array(both[other_end]), doc_ids.take(other_end), similarity.take(order % max(n_pairs, 1))]
-    partners = pa.StructArray.from_arrays(columns, fields=list(widened(PAIRS)))
-    offsets = np.append(np.searchsorted(both[order], rows), len(both))
-    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), partners)
-
-
-def _name_clusters(labels: np.ndarray, doc_ids: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Smallest doc_id, and size (int32), of the cluster of each document: (n_docs,) each."""
-    order = pc.sort_indices(
-        pa.table({"label": labels, "doc_id": doc_ids}), [("label", "ascending"), ("doc_id", "ascending")]
-    ).to_numpy()
-    _, heads, cluster, sizes = np.unique(
-        labels[order], return_index=True, return_inverse=True, return_counts=True
-    )
-    cluster_of = np.empty(len(labels), np.int64)
-    cluster_of[order] = cluster
-    return doc_ids.take(order[heads][cluster_of]), sizes[cluster_of].astype(np.int32)
-
-
-def _near_threshold(
-    ends: list[np.ndarray],
-    verified: np.ndarray,
-    similarity: pa.FloatArray,
-    rows: np.ndarray,
-    doc_ids: pa.Array,
-    threshold: float,
-) -> pa.Table:
+def _near_threshold(told: pa.Table, names: pa.Table, threshold: float) -> pa.Table:
     """Up to MAX_CLOSE pairs on each side within CLOSE of the threshold; of more, those with the smallest hashes."""
-    close = np.abs(similarity.to_numpy() - np.float32(threshold)) <= np.float32(CLOSE)
+    rows, others = told["row"].to_numpy(), told["other"].to_numpy()
+    near = (rows < others) & _is_close(told["similarity"].to_numpy(), threshold)
+    told = told.filter(pa.array(near))
+    columns = {
+        "row_a": told["row"],
+        "row_b": told["other"],
+        "doc_a": _names_of(rows[near], names).cast(pa.string()),
+        "doc_b": told["doc_id"],
+        "similarity": told["similarity"],
+        "verified": told["verified"],
+    }
+    return _drawn(pa.table(columns))
+
+
+def _drawn(pairs: pa.Table) -> pa.Table:
+    """The sample among pairs: on each side of the threshold, those with the smallest hashes of both names."""
     tables = []
     for side in (True, False):
-        near = np.flatnonzero(close & (verified == side))
-        names = [doc_ids.take(pa.array(locate(rows, end[near])[0])) for end in ends]
-        chance = mix_all(string_keys(names[0]) ^ mix_all(string_keys(names[1])))
-        chosen = np.argsort(chance, kind="stable")[:MAX_CLOSE]
-        columns = {
-            "row_a": ends[0][near[chosen]],
-            "row_b": ends[1][near[chosen]],
-            "doc_a": names[0].take(pa.array(chosen)).cast(pa.string()),
-            "doc_b": names[1].take(pa.array(chosen)).cast(pa.string()),
-            "similarity": similarity.take(pa.array(near[chosen])),
-            "verified": pa.repeat(side, len(chosen)),
-        }
-        tables.append(pa.table(columns))
-    return pa.concat_tables(tables).sort_by(
-        [(name, "ascending") for name in ("similarity", "doc_a", "doc_b")]
-    )
+        one = pairs.filter(pc.equal(pairs["verified"], side)).combine_chunks()
+        chance = mix_all(string_keys(one["doc_a"]) ^ mix_all(string_keys(one["doc_b"])))
+        tables.append(one.take(pa.array(np.argsort(chance, kind="stable")[:MAX_CLOSE])))
+    return pa.concat_tables(tables)
 
 
 def _histogram(similarity: np.ndarray, verified: np.ndarray) -> pa.Table:
-    """Compared pairs by similarity: `bin`, its lower edge; `verified`; `count`. Empty bins are left out."""
+    """Compared pairs by similarity: `bin`, its number; `verified`; `count`. Empty bins are left out."""
     bins = np.minimum((similarity * np.float32(N_BINS)).astype(np.int64), N_BINS - 1)
-    counts = (
-        pa.table({"bin": bins, "verified": verified})
-        .group_by(["bin", "verified"])
-        .aggregate([([], "count_all")])
-    )
-    counts = counts.sort_by([("bin", "ascending"), ("verified", "ascending")])
-    edges = pc.divide(counts["bin"].cast(pa.float64()), float(N_BINS))
-    return pa.table({"bin": edges, "verified": counts["verified"], "count": counts["count_all"]})
+    table = pa.table({"bin": bins, "verified": verified, "count": np.ones(len(bins), np.int64)})
+    return _added(table)
+
+
+def _added(histogram: pa.Table) -> pa.Table:
+    found = histogram.group_by(["bin", "verified"], use_threads=False).aggregate([("count", "sum")])
+    found = found.rename_columns(["bin", "verified", "count"])
+    return found.sort_by([("bin", "ascending"), ("verified", "ascending")])
+
+
+def add_up(counted: Tables, shared: Tables, config: Any) -> Tables:  # Any: the config of dedup
+    """Add up what the groups counted: the summary, the histogram, the sample and the list of clusters."""
+    found = {}
+    if "summary" in counted:
+        columns = counted["summary"].to_pydict()
+        totals = {name: [(max if name == "largest_cluster" else sum)(v)] for name, v in columns.items()}
+        found["summary"] = pa.table((shared["summary"].to_pydict() if "summary" in shared else {}) | totals)
+    if "similarities" in counted:
+        found["similarities"] = _added(counted["similarities"])
+    if "near_threshold" in counted:
+        found["near_threshold"] = _drawn(counted["near_threshold"])
+    if "clusters" in counted:
+        found["clusters"] = _largest(counted["clusters"])
+    return found
+
+
+def close(shared: Tables, config: Any) -> dict[str, pa.Table]:  # Any: the config of dedup
+    """The artefacts `clusters` (the largest), `summary`, `near_threshold` (a sample of pairs with a similarity within
+    CLOSE of the threshold) and `similarities` (a histogram over all compared pairs)."""
+    names = ["documents", "clusters", "compared", "pairs", "pairs_of_similarity_1", "largest_cluster"]
+    histogram = shared["similarities"]
+    edges = pc.divide(histogram["bin"].cast(pa.float64()), float(N_BINS))
+    by_similarity = [(name, "ascending") for name in ("similarity", "doc_a", "doc_b")]
+    return {
+        "clusters": shared["clusters"].sort_by("cluster"),
+        "near_threshold": shared["near_threshold"].sort_by(by_similarity),
+        "similarities": histogram.set_column(0, "bin", edges),
+        "summary": shared["summary"].select(names),
+    }
+
+
+ROUNDS = (
+    CONNECT,
+    Round(name="name members", run=name_members, reads=("told", "edges"), takes=("names",), add=add_up),
+    Round(name="name clusters", run=name_clusters, takes=("members",), add=add_up),
+    Round(name="list pairs", run=list_pairs, takes=("told", "edges", "named")),
+)
+"""The rounds after `tell_names`."""

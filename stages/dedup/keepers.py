@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Global, Outcome
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables, add_counts
+from pipeline.stage import Global, Outcome, outcome_of
 from stages.dedup import exact
 from stages.kernels.dedup.unionfind import components, locate
 from stages.kernels.text.hashing import hash_lanes, string_keys
@@ -210,11 +211,23 @@ def walk(
     return keeper, like[classes]
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
-    """Return the decisions unchanged, and a summary of their numbers; table, of KEPT, of all partitions."""
+def write_kept(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """The only round: return the decisions unchanged, and count them."""
+    table = inbox[RESULTS]
     n_keepers = int(pc.sum(table["is_keeper"]).as_py() or 0)
-    summary = pa.table({"members": [table.num_rows], "keepers": [n_keepers]})
-    return Outcome(rows=table, artefacts={"summary": summary})
+    return Sent(
+        values=table, counted={"summary": pa.table({"members": [table.num_rows], "keepers": [n_keepers]})}
+    )
+
+
+def close(shared: Tables, config: Config) -> dict[str, pa.Table]:
+    """The artefact `summary`: members and keepers of all clusters."""
+    return {"summary": shared["summary"]}
+
+
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Return the decisions and a summary; the round in one process. table: of KEPT, of all partitions."""
+    return outcome_of(GLOBAL, table, config)
 
 
 GLOBAL = Global(
@@ -227,4 +240,6 @@ GLOBAL = Global(
     map=map_members,
     reduce=choose,
     finish=finish,
+    rounds=(Round(name="write", run=write_kept, takes=(RESULTS,), add=add_counts),),
+    close=close,
 )

@@ -10,14 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stage import Global, NoConfig, Outcome
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables
+from pipeline.stage import Global, NoConfig, Outcome, outcome_of
 from stages.kernels.text.hashing import ODD_A, string_keys
 
 SCHEMA = pa.schema({"n_same": pa.int32()})
 """n_same: rows of the source with this source_id, including this one; null for a unique or missing id."""
 
 IDS = pa.schema({"key": pa.uint64(), "row": pa.uint64(), "source": pa.string(), "source_id": pa.string()})
-REPEATED = pa.schema([*list(IDS)[1:], pa.field("n_same", pa.int32())])
+REPEATED = pa.schema([*list(IDS)[1:], pa.field("n_same", pa.int32()), pa.field("is_first", pa.bool_())])
+"""is_first: of the rows with the same id."""
+
+SUMMARY = ["source", "repeated_ids", "rows", "example"]
 
 
 def map_ids(table: pa.Table, config: NoConfig) -> pa.Table:
@@ -45,24 +49,38 @@ def find_repeats(table: pa.Table, config: NoConfig) -> pa.Table:
     sizes = np.diff(np.append(starts, table.num_rows)).astype(np.int32)
     n_same = np.repeat(sizes, sizes)
     table = table.drop_columns("key").append_column("n_same", pa.array(n_same))
+    table = table.append_column("is_first", pa.array(new))
     return table.filter(pa.array(n_same > 1)).cast(REPEATED)
 
 
-def finish(table: pa.Table, config: NoConfig) -> Outcome:
-    """Return the rows, and per source the number of repeated ids and their rows, with the smallest such id as example.
-
-    Args: table, of REPEATED, of all partitions.
-    Returns: rows of `row` and `n_same`; the artefact `summary`.
-    """
-    ids = table.group_by(["source", "source_id"], use_threads=False).aggregate([("row", "count")])
-    order = [("source", "ascending"), ("source_id", "ascending")]
-    ids = ids.sort_by(order)
-    summary = ids.group_by("source", use_threads=False).aggregate(
-        [("source_id", "count"), ("row_count", "sum"), ("source_id", "first")]
+def write_counts(inbox: Inbox, shared: Tables, config: NoConfig) -> Sent:
+    """The only round: return the rows, and per source what the first rows of repeated ids say: their number, their rows
+    and the smallest id."""
+    table = inbox[RESULTS]
+    firsts = table.filter(table["is_first"])
+    summary = firsts.group_by("source", use_threads=False).aggregate(
+        [("source_id", "count"), ("n_same", "sum"), ("source_id", "min")]
     )
-    summary = summary.select(["source", "source_id_count", "row_count_sum", "source_id_first"])
-    summary = summary.rename_columns(["source", "repeated_ids", "rows", "example"])
-    return Outcome(rows=table.select(["row", "n_same"]), artefacts={"summary": summary})
+    summary = summary.select(["source", "source_id_count", "n_same_sum", "source_id_min"])
+    return Sent(values=table.select(["row", "n_same"]), counted={"summary": summary.rename_columns(SUMMARY)})
+
+
+def add_up(counted: Tables, shared: Tables, config: NoConfig) -> Tables:
+    """Add the counts of each source; the smallest of the examples."""
+    ordered = counted["summary"].group_by("source", use_threads=False)
+    summary = ordered.aggregate([("repeated_ids", "sum"), ("rows", "sum"), ("example", "min")])
+    summary = summary.select(["source", "repeated_ids_sum", "rows_sum", "example_min"])
+    return {"summary": summary.rename_columns(SUMMARY).sort_by("source")}
+
+
+def close(shared: Tables, config: NoConfig) -> dict[str, pa.Table]:
+    """The artefact `summary`: per source the number of repeated ids, their rows, and the smallest such id."""
+    return {"summary": shared["summary"]}
+
+
+def finish(table: pa.Table, config: NoConfig) -> Outcome:
+    """Return the rows and the summary; the round in one process. table: of REPEATED, of all partitions."""
+    return outcome_of(GLOBAL, table, config)
 
 
 GLOBAL = Global(
@@ -74,4 +92,6 @@ GLOBAL = Global(
     map=map_ids,
     reduce=find_repeats,
     finish=finish,
+    rounds=(Round(name="write", run=write_counts, takes=(RESULTS,), add=add_up),),
+    close=close,
 )

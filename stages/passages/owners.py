@@ -33,8 +33,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables, add_counts
 from pipeline.schema import SPAN, SPANS
-from pipeline.stage import Global, NoConfig, Outcome
+from pipeline.stage import Global, NoConfig, Outcome, outcome_of
 
 KIND = "passage"
 SCHEMA = pa.schema(
@@ -114,12 +115,12 @@ def choose(table: pa.Table, config: NoConfig) -> pa.Table:
     return table.append_column("is_owner", pa.array(is_first)).select(GONE.names).cast(GONE)
 
 
-def finish(table: pa.Table, config: NoConfig) -> Outcome:
-    """Merge the removed occurrences of each document to spans.
+def write_spans(inbox: Inbox, shared: Tables, config: NoConfig) -> Sent:
+    """The only round: merge the removed occurrences of each document of a group to spans.
 
-    Args: table, of GONE, of all partitions.
-    Returns: rows of ROWS; the artefact `summary`.
+    Returns: rows of ROWS; counts for the artefact `summary`.
     """
+    table = inbox[RESULTS]
     rows, n_chars = table["row"].to_numpy(), table["n_chars"].to_numpy()
     distinct, begins = np.unique(rows, return_index=True)
     removed_rows = table.filter(pc.invert(table["is_owner"]))
@@ -140,7 +141,17 @@ def finish(table: pa.Table, config: NoConfig) -> Outcome:
         "occurrences": [len(rows)],
         "removed_chars": [int(removed.sum())],
     }
-    return Outcome(rows=pa.table(columns, schema=ROWS), artefacts={"summary": pa.table(summary)})
+    return Sent(values=pa.table(columns, schema=ROWS), counted={"summary": pa.table(summary)})
+
+
+def close(shared: Tables, config: NoConfig) -> dict[str, pa.Table]:
+    """The artefact `summary`."""
+    return {"summary": shared["summary"]}
+
+
+def finish(table: pa.Table, config: NoConfig) -> Outcome:
+    """Return the spans and a summary; the round in one process. table: of GONE, of all partitions."""
+    return outcome_of(GLOBAL, table, config)
 
 
 def merge(
@@ -234,4 +245,6 @@ GLOBAL = Global(
     map=map_passages,
     reduce=choose,
     finish=finish,
+    rounds=(Round(name="write", run=write_spans, takes=(RESULTS,), add=add_counts),),
+    close=close,
 )

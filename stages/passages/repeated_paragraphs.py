@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Global, Outcome
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables, add_counts
+from pipeline.stage import Global, Outcome, outcome_of
 from stages.kernels.passages.passages import passage_ids
 from stages.kernels.text.hashing import salt
 from stages.passages.paragraphs import UNITS
@@ -46,8 +47,10 @@ FOUND = pa.schema(
         "n_chars": pa.int32(),
         "unit": pa.int8(),
         "passage": pa.uint64(),
+        "is_first": pa.bool_(),
     }
 )
+"""is_first: of the occurrences of its passage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +97,17 @@ def find_repeated(table: pa.Table, config: Config) -> pa.Table:
     begins = np.flatnonzero(is_first)
     n_copies = np.diff(np.append(begins, len(keys)))
     chosen = np.repeat(n_copies >= config.min_copies, n_copies)
-    taken = table.take(pa.array(order[chosen])).select(FOUND.names[:-1])
-    return taken.append_column("passage", pa.array(passage_ids(keys[chosen], checks[chosen]))).cast(FOUND)
+    taken = table.take(pa.array(order[chosen])).select(FOUND.names[:-2])
+    taken = taken.append_column("passage", pa.array(passage_ids(keys[chosen], checks[chosen])))
+    return taken.append_column("is_first", pa.array(is_first[chosen])).cast(FOUND)
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
-    """Return the occurrences of each document by start, and a summary.
+def list_occurrences(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """The only round: the occurrences of each document of a group by start.
 
-    Args: table, of FOUND, of all partitions.
-    Returns: rows of `row` and WHOLE; the artefact `summary`.
+    Returns: rows of `row` and WHOLE; counts for the artefact `summary`.
     """
+    table = inbox[RESULTS]
     rows, starts = table["row"].to_numpy(), table["start"].to_numpy()
     order = np.lexsort((starts, rows))
     rows, starts = rows[order], starts[order]
@@ -118,16 +122,25 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), occurrences)
     summary = {
         "documents": [len(distinct)],
-        "passages": [len(np.unique(passages))],
+        "passages": [int(np.count_nonzero(table["is_first"]))],
         "occurrences": [len(rows)],
         "repeated_chars": [int(repeated.sum())],
     }
-    return Outcome(
-        rows=pa.table(
-            [distinct, lists, lengths, share], schema=pa.schema([pa.field("row", pa.uint64()), *WHOLE])
-        ),
-        artefacts={"summary": pa.table(summary)},
+    schema = pa.schema([pa.field("row", pa.uint64()), *WHOLE])
+    return Sent(
+        values=pa.table([distinct, lists, lengths, share], schema=schema),
+        counted={"summary": pa.table(summary)},
     )
+
+
+def close(shared: Tables, config: Config) -> dict[str, pa.Table]:
+    """The artefact `summary`."""
+    return {"summary": shared["summary"]}
+
+
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Return the occurrences and a summary; the round in one process. table: of FOUND, of all partitions."""
+    return outcome_of(GLOBAL, table, config)
 
 
 GLOBAL = Global(
@@ -140,4 +153,6 @@ GLOBAL = Global(
     map=map_keys,
     reduce=find_repeated,
     finish=finish,
+    rounds=(Round(name="write", run=list_occurrences, takes=(RESULTS,), add=add_counts),),
+    close=close,
 )

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.keyed_hash import keyed_hash
-from pipeline.stage import Global, Outcome
+from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables
+from pipeline.stage import Global, Outcome, outcome_of
 from stages.kernels.text.hashing import hash128, salt
 from stages.kernels.text.text import utf8_buffers
 
@@ -175,11 +176,32 @@ def running(values: np.ndarray, starts: np.ndarray, group: np.ndarray) -> np.nda
     return total - (total[starts] - values[starts])[group] if len(values) else total
 
 
-def finish(table: pa.Table, config: Config) -> Outcome:
-    """Return the ranks unchanged, and a summary; table, of PLACED, of all partitions."""
+def write_ranks(inbox: Inbox, shared: Tables, config: Config) -> Sent:
+    """The only round: return the ranks unchanged, and count them."""
+    table = inbox[RESULTS]
     largest = pc.max(table["n_documents"]).as_py() or 0
     summary = pa.table({"documents": [table.num_rows], "largest": pa.array([largest], pa.int64())})
-    return Outcome(rows=table, artefacts={"summary": summary})
+    return Sent(values=table, counted={"summary": summary})
+
+
+def add_up(counted: Tables, shared: Tables, config: Config) -> Tables:
+    """Documents of all groups, and the largest number of documents of a group and slice."""
+    found = counted["summary"]
+    summary = {
+        "documents": [pc.sum(found["documents"]).as_py()],
+        "largest": [pc.max(found["largest"]).as_py()],
+    }
+    return {"summary": pa.table(summary)}
+
+
+def close(shared: Tables, config: Config) -> dict[str, pa.Table]:
+    """The artefact `summary`."""
+    return {"summary": shared["summary"]}
+
+
+def finish(table: pa.Table, config: Config) -> Outcome:
+    """Return the ranks and a summary; the round in one process. table: of PLACED, of all partitions."""
+    return outcome_of(GLOBAL, table, config)
 
 
 GLOBAL = Global(
@@ -192,6 +214,8 @@ GLOBAL = Global(
     map=map_rows,
     reduce=place,
     finish=finish,
+    rounds=(Round(name="write", run=write_ranks, takes=(RESULTS,), add=add_up),),
+    close=close,
     named=("by", "prefer", "weigh", "once"),
     numbers=("prefer", "weigh"),
 )
