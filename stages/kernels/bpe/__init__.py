@@ -1,0 +1,1 @@
+"""Byte-level BPE: a pattern compiled to a table (`automaton`), its matches and their merges (`encode`)."""

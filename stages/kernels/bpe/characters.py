@@ -1,0 +1,48 @@
+r"""What regular expressions of the tokenizers library ask of a character: general category, Han, white space.
+
+The library matches with Oniguruma and normalises with tables of its own, each of its own version of Unicode, so the table
+is taken from the library: `scripts/maintenance/make_character_features.py` asks it about every code point and ships the
+answers as `characters.npz`; a test compares them with the installed version.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+N_CODES = 0x110000
+FEATURES_PATH = str(Path(__file__).with_name("characters.npz"))
+
+CATEGORIES = (
+    "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po",
+    "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cn",
+)  # fmt: skip
+"""General categories, in the order of their numbers; Cn has surrogates too, which no text holds."""
+
+HAN, SPACE, UNSTABLE = 32, 64, 128
+"""Bits beside the number of the category. UNSTABLE: a text with this character may not be in form NFC."""
+
+
+@cache
+def load_features() -> np.ndarray:
+    """The shipped features: uint8 (0x110000,), number of the category | HAN | SPACE | UNSTABLE; read-only."""
+    with np.load(FEATURES_PATH) as stored:
+        features = stored["features"]
+    features.setflags(write=False)
+    return features
+
+
+def with_property(name: str) -> np.ndarray | None:
+    r"""Code points that `\p{name}` matches, bool (0x110000,); None for a property that is not in the table."""
+    features = load_features()
+    if name == "Han":
+        return (features & HAN) != 0
+    members = [i for i, category in enumerate(CATEGORIES) if name in (category, category[0])]
+    return np.isin(features & 31, members) if members else None
+
+
+def white_space() -> np.ndarray:
+    r"""Code points that `\s` matches, bool (0x110000,)."""
+    return (load_features() & SPACE) != 0
