@@ -17,7 +17,7 @@ HEADS = {
     QQ: ("qq", "q q", "q群", "扣扣", "企鹅", "企鵝", "叩叩", "球球", "秋秋", "扣群"),
     WECHAT: ("微信", "微 信", "薇信", "威信", "徽信", "wechat", "weixin", "we chat", "vx", "wx", "v信", "v:", "加v", "加薇", "+v", "+ v", "微:"),
     HANDLE: ("微博", "weibo", "抖音", "douyin", "快手", "小红书", "小紅書", "电报", "電報", "telegram", "tg", "skype", "line id", "lineid", "line:",
-             "推特", "twitter", "instagram", "ig:", "tiktok", "snapchat", "discord", "陌陌", "支付宝", "支付寶", "alipay"),
+             "推特", "twitter", "instagram", "ig:", "tiktok", "snapchat", "discord", "陌陌", "回复@", "回复 @", "回覆@", "回覆 @", "支付宝", "支付寶", "alipay"),
 }  # fmt: skip
 """Words that introduce an account, by sign, in any case."""
 
@@ -32,7 +32,7 @@ _QQ_WORDS = (
     r"(?:\s?(?:号码?|號碼?|帐号|账号|帳號|[Ii][Dd]|[12一二三四]?群[12一二三四]?|交流|讨论|技术|官方|学习|总|客服|在线|咨询|联系|联络|聯絡|客户|服务|业务|售[前后]|邮箱"
     r"|[0-9]{1,2}(?=[ :])|同号|/ ?微信|和微信|或微信|/ ?[Ww]e[Cc]hat|/ ?MSN|[Gg]roup|[Nn]o\.?))*"
 )
-_QQ_HEAD = rf"{_QQ}{_QQ_WORDS}{_BRACKET}{IS}[ :\t=]{{0,3}}[「【\[(]?"
+_QQ_HEAD = rf"{_QQ}{_QQ_WORDS}{_BRACKET}{IS}[ :\t=\-]{{0,8}}[「【\[(]?"
 _QQ_NUMBER = r"[1-9]\d{4,10}"
 _QQ_JOINT = r"(?:\([^()\d\n]{0,10}\))?\s?(?:[/、,，;；|或和及]|or|群?[2-9一二三四][:：]|\s)\s?"
 _QQ_RIGHT = rf"(?![0-9A-Za-z_@])(?![.\-][0-9])(?!,[0-9]{{1,4}}(?![0-9])){NO_UNIT}"
@@ -89,7 +89,7 @@ _CONTACTS = re.compile(r"wechat|whats ?app|skype|tel\b|phone|mail|微信|电话|
 
 def is_network(match: Match) -> bool:
     """Accept a name behind the name of a network: with an at sign, or a blank before it, as tags of pages have none."""
-    return is_handle(match) and (match["v"][0] == "@" or before(match, 1) == " ")
+    return is_handle(match) and (match["v"][0] == "@" or before(match, 1) == " " or not before(match, 2)[:1].isascii())
 
 
 def is_line(match: Match) -> bool:
@@ -115,6 +115,7 @@ RULES = (
     Rule("handle", HANDLE, re.compile(
         rf"(?:微博|{_LETTER_LEFT}[Ww]eibo|推特|{_LETTER_LEFT}[Tt]witter|{_LETTER_LEFT}[Ii]nstagram|{_LETTER_LEFT}IG|{_LETTER_LEFT}[Tt]ik[Tt]ok|{_LETTER_LEFT}[Ss]napchat"
         rf"|{_LETTER_LEFT}[Dd]iscord){_NOUN}? ?[:=] ?(?P<v>@[\w\u4e00-\u9fff-]{{2,30}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
+    Rule("handle", HANDLE, re.compile(r"回[复覆] ?(?P<v>@[\w\u4e00-\u9fff-]{2,30})(?= ?:)"), always),
     Rule("handle", HANDLE, re.compile(
         rf"(?:抖音|快手|小红书|小紅書|陌陌|支付宝|支付寶|{_LETTER_LEFT}[Dd]ouyin|{_LETTER_LEFT}[Aa]lipay)(?:(?:{_NOUN}){_COLON}|{_COLON}|(?:{_NOUN}) ?)"
         rf"(?P<v>{_HANDLE}){_HANDLE_RIGHT}"), is_handle),

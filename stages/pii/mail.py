@@ -25,7 +25,7 @@ TOP = (
 """Top-level domains of addresses whose dots are words."""
 
 _HEADER = re.compile(
-    r"(?:(?:message|content)-id:?|in-reply-to:|references:|thread-index:)\s{0,2}(?:<[^<>\s]{1,60}>,?\s{0,2})*<?$|\bid <$|\bcid:$", re.I | re.A
+    r"(?:(?:message|content)-id:?|in-reply-to:|references:|thread-index:)\s{0,2}(?:<[^<>\s]{1,60}>,?\s{0,2})*<?$|\bid <$|\bcid:$|\bmsg-?id\W{1,3}$|\b(?:message|article|news:) ?<$", re.I | re.A
 )
 """Headers of mail (RFC 5322, section 3.6.4) before an identifier in the form of an address."""
 _SERIAL = re.compile(

@@ -43,10 +43,10 @@ _MORE_EN = (
 )
 _BETWEEN = (
     r"(?:[ \t]?\([^()\n]{0,20}\))?[\s:=|*\"'`\[【「<>#.·•~\-]{0,8}"
-    r"(?:[\u4e00-\u9fff]{1,6}(?:\([^()\n]{0,8}\))?[: ]{1,2})?\(?\+?$"
+    r"(?:[\u4e00-\u9fff]{1,6}(?:\([^()\n]{0,8}\))?[: ]{1,2})?\(?\+? ?$"
 )
 _LABEL = re.compile(
-    rf"(?:(?:{_ZH}){_MORE_ZH}|(?<![A-Za-z])(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])){_BETWEEN}", re.I
+    rf"(?:(?:{_ZH}){_MORE_ZH}|(?<![A-Za-z])(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}", re.I
 )
 _OTHERS = re.compile(
     r"(?:\+?(?<!\d)[(\[]?\d[\d ()\[\]\-]{5,18}\d(?:\s?\([^()\d\n]{1,8}\))?\s{0,2}(?:[/、,，;；|或和及与]|and\b|or\b|(?<=\d)\s)\s{0,2}){1,3}$"
@@ -54,10 +54,22 @@ _OTHERS = re.compile(
 """Numbers before the value that share its word: 电话：0571-87654321、87654322."""
 
 
+_MAIL_BEFORE = re.compile(r"(?:[\w.]@[\w.-]+\.[a-z]{2,6}|\[email.{0,4}protected\])[\s|/·•,;:-]{1,8}\(?\+?$", re.I)
+_MAIL_BEHIND = re.compile(r"[\s|/·•,;:-]{1,8}(?:\[email|[\w.+-]{2,32}@\w)", re.I)
+
+
 def is_labelled(match: Match) -> bool:
     """Return whether a word of contact is directly before a number, or before the numbers that it is joined to."""
     text = before(match)
     return bool(_LABEL.search(text)) or bool(_LABEL.search(_OTHERS.sub("", text)))
+
+
+def is_contact(match: Match) -> bool:
+    """Return whether a word of contact is before a number, or an e-mail address on either side of it or its neighbours."""
+    text = before(match)
+    if is_labelled(match) or _MAIL_BEFORE.search(text) or _MAIL_BEHIND.match(behind(match)):
+        return True
+    return _MAIL_BEFORE.search(_OTHERS.sub("", text)) is not None
 
 
 def digits(match: Match, group: str = "v") -> str:
@@ -81,12 +93,18 @@ def is_mobile_cn(match: Match) -> bool:
     """Reject order numbers, amounts and the like, unless a country code makes the number a telephone number."""
     if not is_free(match) or not stands_alone(match):
         return False
-    return match["cc"] is not None or not is_counted_or_serial(match)
+    return _country(match) or not is_counted_or_serial(match)
 
 
 def is_split_mobile_cn(match: Match) -> bool:
     """Accept a mobile number in unusual groups behind a word of contact."""
     return is_labelled(match)
+
+
+def _country(match: Match) -> bool:
+    """Return whether a number has the code of China before it or in its bracket."""
+    groups = match.groupdict()
+    return bool(groups["cc"] or groups.get("inner"))
 
 
 def _has_plan(area: str, local: str) -> bool:
@@ -107,9 +125,11 @@ def is_landline_cn(match: Match) -> bool:
     if area in ("852", "853", "886") and not re.match(r"[(\[]? ?0", match["v"]):
         return False  # Hong Kong, Macau, Taiwan
     labelled = is_labelled(match)
-    if not _has_plan(area, local) and not (labelled and (len(area) == 3 or match["cc"])):
-        return False
-    if match["cc"]:
+    if not _has_plan(area, local):
+        named = labelled or (not joint.isspace() and joint != "" and _is_chinese(match))
+        if not named or not (len(area) == 3 or _country(match) or _SEVEN.fullmatch(area) or _EIGHT.fullmatch(area)):
+            return False
+    if _country(match):
         return True
     if " " in match["local"] and len(local) == 7 and joint == " " and not _is_chinese(match):
         return False
@@ -149,8 +169,13 @@ def is_international(match: Match) -> bool:
     if not 8 <= len(number) <= 15 or match["v"].count(".") == 1 and not re.search("[ -]", match["v"]):
         return False
     if number[0] == "1":
-        return bool(NANP.fullmatch(number[1:]))
+        return bool(NANP.fullmatch(number[1:])) or (len(number) == 11 and is_labelled(match) and not _is_placeholder(number[1:]))
     return not number.startswith("86") and has_country(number)
+
+
+def _is_placeholder(number: str) -> bool:
+    """Return whether a number counts up or repeats a digit, as in forms and templates."""
+    return len(set(number)) < 3 or number.startswith(("123456", "012345"))
 
 
 def has_country(number: str) -> bool:
@@ -189,16 +214,16 @@ def is_foreign(match: Match) -> bool:
     """Accept groups of 7 to 13 digits directly behind a word of contact, unless they are a date or a decimal number."""
     text = match["v"]
     number = digits(match)
-    if not 7 <= len(number) <= 13 or _NAMED_DATE.match(text) or len(set(number)) < 3:
+    if not 7 <= len(number) <= 13 or _NAMED_DATE.match(text) or _is_placeholder(number):
         return False
     if re.fullmatch(r"\d+\.\d+", text):
         return False
-    return is_labelled(match)
+    return is_labelled(match) or (len(number) >= 9 and is_contact(match))
 
 
 def is_together(match: Match) -> bool:
     """Accept nine to eleven digits together directly behind a word of contact."""
-    return is_labelled(match) and len(set(match["v"])) > 2 and not is_counted_or_serial(match)
+    return is_contact(match) and not _is_placeholder(match["v"]) and not is_counted_or_serial(match)
 
 
 PHONE_LEFT = rf"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|(?<=[\\][nt])|{JOINED}|{LEFT})"
@@ -225,7 +250,7 @@ RULES = (
     Rule("phone_cn", LABELLED, re.compile(
         rf"{LABEL_LEFT}(?P<v>1[3-9](?:[ .\-]{{0,2}}\d){{9}}){LABEL_RIGHT}{NO_UNIT}"), is_split_mobile_cn),
     Rule("phone_cn", NUMBER, re.compile(
-        rf"{PHONE_LEFT}(?P<v>(?:(?P<cc>{_CC})|(?=[(\[]? ?0)|(?=\((?:{_AREA})\) ?[2-8]\d{{3}}[ -]?\d{{4}}))(?P<open>[(\[])? ?"
+        rf"{PHONE_LEFT}(?P<v>(?:(?P<cc>{_CC})|(?=[(\[]? ?0)|(?=[(\[](?:\+|00)?86[ -])|(?=\((?:{_AREA})\) ?[2-8]\d{{3}}[ -]?\d{{4}}))(?P<open>[(\[](?:(?P<inner>(?:\+|00)?86)[ -])?)? ?"
         rf"0?(?P<area>{_AREA})(?P<joint>(?(open) ?[)\]])[ -]{{0,3}})(?P<local>[2-9]\d{{2,3}}[ -]?\d{{4}}){_EXTENSION})"
         rf"{JOINED_RIGHT}{NO_UNIT}"), is_landline_cn),
     Rule("phone_cn", NUMBER, re.compile(rf"(?<![0-9A-Za-z_.\-])(?P<v>[2-8]\d{{6,7}}){JOINED_RIGHT}{NO_UNIT}"),
@@ -233,7 +258,7 @@ RULES = (
     Rule("phone_cn", LABELLED, re.compile(
         rf"{LABEL_LEFT}(?P<v>[2-9]\d{{2,3}}[ -]?\d{{4}}(?: ?[-转轉] ?\d{{1,4}})?){LABEL_RIGHT}{NO_UNIT}"), is_local),
     Rule("phone", PLUS, re.compile(
-        rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+\(?\d(?:[ .()/\-]{{0,3}}\d){{7,14}}{_EXTENSION}){JOINED_RIGHT}"), is_international),
+        rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+ ?\(?\d(?:[ .()/\-]{{0,3}}\d){{7,14}}{_EXTENSION}){JOINED_RIGHT}"), is_international),
     Rule("phone", NUMBER, re.compile(
         rf"{PHONE_LEFT}(?P<v>{_PLACES}[ \-]{{0,3}}(?:\(0\) ?)?(?:[2-9]|\(?0?[2-8]\d?\)?[ \-]{{0,2}}\d)(?:[ \-]?\d){{6,8}})"
         rf"{JOINED_RIGHT}"), is_greater_china),

@@ -16,7 +16,7 @@ _USERS = frozenset("git hg svn anonymous ftp user username www".split())
 """Names before an at sign that identify nobody."""
 _NAMES = (
     r"(?:[a-z_]*(?:e-?mail|phone|mobile|passw(?:or)?d|pwd|secret|api_?key|access_?key|access_?token|auth_?token|refresh_?token|id_?token"
-    r"|signature|session_?id|phpsessid|jsessionid|passport|ssn)|mail|tel|token|key|sig|sid|uin|qq|wechat|x-amz-(?:signature|credential"
+    r"|signature|session_?id|phpsessid|jsessionid|passport|ssn)|mail|tel|token|sig|uin|qq|wechat|x-amz-(?:signature|credential"
     r"|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid)"
 )
 """Parameters whose values are personal or credentials, in any case."""
@@ -37,7 +37,7 @@ def is_value(match: Match) -> bool:
 RULES = (
     Rule("url_user", URL, re.compile(
         r"://(?P<v>[^\s/?#@\"'<>\[\]{}:]{1,64}(?::[^\s/?#@\"'<>]{1,128})?)(?=@[A-Za-z0-9\[])"), is_user),
-    Rule("url_value", URL, re.compile(rf"[?&;]{_NAMES}=(?P<v>[^&;#\s\"'<>()\[\]|]{{6,}})", re.I), is_value),
+    Rule("url_value", URL, re.compile(rf"[?&;]{_NAMES}=(?P<v>[^&;#\s\"'<>()\[\]|]{{5,}}[^&;#\s\"'<>()\[\]|.,])", re.I), is_value),
     Rule("url_value", URL, re.compile(
         r"(?:[?&;=#]|(?<![/:])/)(?P<v>[A-Za-z0-9_.+-]{1,64}(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24})(?![A-Za-z0-9.@-])"),
         always),

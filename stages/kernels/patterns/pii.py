@@ -27,7 +27,7 @@ capitals; NAME, PLACE: words that introduce a person's name or a postal address.
 INTRODUCED = QQ | WECHAT | HANDLE | DOCUMENT | VEHICLE | NAME | PLACE
 """Signs of words that introduce a value."""
 
-BEFORE_CHARS, AFTER_CHARS = 64, 16
+BEFORE_CHARS, AFTER_CHARS = 64, 48
 """Characters of context before and after a candidate that patterns may read."""
 
 MAX_LOCAL, MAX_DOMAIN, MAX_IPV6 = 64, 255, 45
@@ -45,6 +45,9 @@ ACCOUNT_GAP, MIN_ACCOUNT = 24, 4
 
 AFTER_NUMBER = 12
 """Characters after a number that may belong to it: an extension, the check character in brackets."""
+
+PHONE_SIGNS = (0x1F4DE, 0x1F4F1, 0x1F4F2, 0x260E, 0x260F, 0x2706)
+"""Pictures of telephones before a number."""
 
 MAX_ASSIGNED = 160
 """Greatest length of the name of a secret and the secret, in characters."""
@@ -243,12 +246,14 @@ def _ipv6(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _is_labelled(codes, i, start, labels):  # type: ignore[no-untyped-def]
-    """Whether a word of contact may begin within BEFORE_CHARS before i; blanks may be between its characters."""
+    """Whether a word or sign of contact may begin within BEFORE_CHARS before i; blanks may be between its characters."""
     second, rest = np.uint32(0), np.uint32(0)
     for k in range(i - 1, max(start, i - BEFORE_CHARS) - 1, -1):
         code = _lower(codes[k])
         if code == 0x20:
             continue
+        if code == 0x40 or code in PHONE_SIGNS:
+            return True
         pair = (code & np.uint32(0x7F)) << np.uint32(7) | (second & np.uint32(0x7F))
         if labels[0, pair] and labels[1, (second & np.uint32(0x7F)) << np.uint32(7) | (rest & np.uint32(0x7F))]:
             return True
@@ -257,17 +262,34 @@ def _is_labelled(codes, i, start, labels):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _is_before_mail(codes, i, end):  # type: ignore[no-untyped-def]
+    """Whether an at sign or a hidden address in brackets is in the context behind i."""
+    for k in range(i, min(i + AFTER_CHARS, end)):
+        if plain(codes[k]) == 0x40:
+            return True
+        if plain(codes[k]) == 0x5B and k + 1 < end and _lower(codes[k + 1]) == 0x65:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _is_joined(codes, i, start):  # type: ignore[no-untyped-def]
-    """Whether a number ends before i, with one of `/ 、 , ， ; 或 和` and at most two blanks between."""
+    """Whether a number ends before i, with one of `/ 、 , ， ; 或 和`, blanks, line breaks or a note in brackets between."""
     k = i - 1
-    if k > start and plain(codes[k]) == 0x20:
+    while k > start and i - k < 16 and plain(codes[k]) in (0x20, 0x0A, 0x09):
         k -= 1
-    if k <= start or plain(codes[k]) not in (0x2F, 0x3001, 0x2C, 0xFF0C, 0x3B, 0x6216, 0x548C):
-        return False
-    k -= 1
-    if k > start and plain(codes[k]) == 0x20:
+    if k > start and plain(codes[k]) in (0x2F, 0x3001, 0x2C, 0xFF0C, 0x3B, 0x6216, 0x548C):
         k -= 1
-    return _is(codes[k], _DIGIT)
+    while k > start and i - k < 20 and plain(codes[k]) == 0x20:
+        k -= 1
+    if k > start and plain(codes[k]) == 0x29:
+        bracket = k
+        while k > start and bracket - k < 10 and plain(codes[k]) != 0x28:
+            k -= 1
+        k -= 1
+        while k > start and bracket - k < 12 and plain(codes[k]) == 0x20:
+            k -= 1
+    return k >= start and k < i - 1 and _is(codes[k], _DIGIT)
 
 
 @njit(cache=True, nogil=True)
@@ -281,9 +303,13 @@ def _number(codes, i, start, end, labels):  # type: ignore[no-untyped-def]
     """
     first = i
     has_plus = False
-    while first > start and i - first < 2 and plain(codes[first - 1]) in (0x28, 0x2B, 0x5B):  # ( + [
-        first -= 1
-        has_plus |= plain(codes[first]) == 0x2B
+    for k in range(i - 1, max(start, i - 4) - 1, -1):
+        code = plain(codes[k])
+        if code in (0x28, 0x2B, 0x5B):  # ( + [
+            first = k
+            has_plus |= code == 0x2B
+        elif code != 0x20:
+            break
     last_size, second_last_size, n_dots, n_digits = 0, 0, 0, 0
     after_dot, shaped, is_service = False, False, False
     signs, begin = 0, i
@@ -331,7 +357,7 @@ def _number(codes, i, start, end, labels):  # type: ignore[no-untyped-def]
         signs |= LONG
     if has_plus and n_digits >= 8:
         signs |= PLUS
-    if n_digits >= 7 and _is_labelled(codes, begin, start, labels):
+    if n_digits >= 7 and (_is_labelled(codes, begin, start, labels) or _is_before_mail(codes, i, end)):
         signs |= LABELLED
     return first, i, signs
 
