@@ -1,4 +1,4 @@
-"""Personal data and secrets: e-mail, public IP addresses, telephone, identity and card numbers, accounts, keys.
+"""Personal data and secrets: e-mail, telephone, hosts, identity documents, cards, accounts, devices, keys.
 
 Reads canonical text; writes spans with their kind, which do not overlap. Which kinds are replaced, and by what, is
 decided at release. A kernel finds the few windows of text that can contain a value; patterns and checks
@@ -7,6 +7,7 @@ decided at release. A kernel finds the few windows of text that can contain a va
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -20,7 +21,11 @@ from pipeline.stage import Stage
 from stages.kernels.patterns.pii import candidate_text, find_candidates
 from stages.kernels.text.text import TABLES_PATH, view
 from stages.pii.neighbours import NEIGHBOURS_PATH
-from stages.pii.rules import KINDS, RULES, Rule
+from stages.pii.people import PEOPLE_PATH
+from stages.pii.phones import PHONES_PATH
+from stages.pii.rule import Rule
+from stages.pii.rules import HEADS, IN_URLS, KINDS, OPTIONAL, RULES
+from stages.pii.secret_forms import SECRETS_PATH
 
 SCHEMA = pa.schema({"spans": SPANS})
 """spans: personal data, with its kind."""
@@ -31,9 +36,9 @@ Found = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """kinds: which kinds to detect; default all."""
+    """kinds: which kinds to detect; default all but names and postal addresses."""
 
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = tuple(kind for kind in KINDS if kind not in OPTIONAL)
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -45,10 +50,9 @@ class PersonalData:
     """`annotate` with the rules of the configured kinds."""
 
     def __init__(self, config: Config) -> None:
-        self.rules: dict[int, list[tuple[int, Rule]]] = {}
-        for order, rule in enumerate(RULES):
-            if rule.kind in config.kinds:
-                self.rules.setdefault(rule.sign, []).append((order, rule))
+        self.rules = [(order, rule) for order, rule in enumerate(RULES) if rule.kind in config.kinds]
+        self.signs = np.bitwise_or.reduce([0, *(rule.sign for _, rule in self.rules)])
+        self.of_signs: dict[int, list[tuple[int, Rule]]] = {}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Find personal data in each document.
@@ -57,31 +61,52 @@ class PersonalData:
         Returns: a table of SCHEMA, (n_docs,); empty lists where nothing is found.
         """
         codes, starts, _ = view(batch["text"])
-        candidates = find_candidates(codes, starts)
-        candidates = candidates[np.isin(candidates[:, 1], list(self.rules))]
+        candidates = find_candidates(codes, starts, HEADS)
+        candidates = candidates[candidates[:, 1] & self.signs != 0]
         window_codes, places, firsts = candidate_text(codes, starts, candidates)
-        text, ends = window_codes.tobytes().decode("utf-32-le"), places[1:].tolist()
+        text, ends = window_codes.tobytes().decode("utf-32-le", "surrogatepass"), places[1:].tolist()
         origins = (firsts - starts[candidates[:, 0]]).tolist()
         bounds = (candidates[:, 2:] - firsts[:, None]).tolist()
         spans: set[Found] = set()
-        for k, (doc, sign) in enumerate(candidates[:, :2].tolist()):
+        for k, (doc, signs) in enumerate(candidates[:, :2].tolist()):
             window = text[ends[k - 1] if k else 0 : ends[k]]
             spans.update(
                 (doc, origins[k] + start, origins[k] + end, order)
-                for start, end, order in self.search(window, sign, *bounds[k])
+                for start, end, order in self.search(window, signs, *bounds[k])
             )
-        return _to_columns(_disjoint(spans), len(starts) - 1)
+        return _to_columns(disjoint(spans), len(starts) - 1)
 
-    def search(self, window: str, sign: int, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+    def search(self, window: str, signs: int, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Yield start, end and rule index of every value within window[begin:end]; the rest of window is context."""
-        for order, rule in self.rules[sign]:
+        rules = self.of_signs.get(signs)
+        if rules is None:
+            rules = self.of_signs[signs] = [(order, rule) for order, rule in self.rules if rule.sign & signs]
+        for order, rule in rules:
             for match in rule.pattern.finditer(window, begin):
                 if match.end("v") <= end and rule.holds(match):
                     yield *match.span("v"), order
 
 
-def _disjoint(spans: Iterable[Found]) -> list[Found]:
-    """Of overlapping spans keep the one that begins first; ties go to the longest, then to the first rule."""
+def disjoint(spans: Iterable[Found]) -> list[Found]:
+    """Of overlapping spans keep the one that begins first; ties go to the longest, then to the first rule.
+
+    Values in URLs take precedence over all others that overlap them.
+    """
+    spans = list(spans)
+    inside = _first_of(span for span in spans if span[3] in IN_URLS)
+    if not inside:
+        return _first_of(spans)
+    others = [span for span in spans if span[3] not in IN_URLS and not _overlaps(span, inside)]
+    return sorted([*inside, *_first_of(others)])
+
+
+def _overlaps(span: Found, kept: list[Found]) -> bool:
+    """Return whether a span overlaps one of a sorted list."""
+    at = bisect.bisect_left(kept, (span[0], span[2], 0, 0))
+    return at > 0 and kept[at - 1][0] == span[0] and kept[at - 1][2] > span[1]
+
+
+def _first_of(spans: Iterable[Found]) -> list[Found]:
     kept: list[Found] = []
     for span in sorted(spans, key=lambda span: (span[0], span[1], -span[2], span[3])):
         if not kept or span[0] != kept[-1][0] or span[1] >= kept[-1][2]:
@@ -103,10 +128,10 @@ def _to_columns(spans: list[Found], n_docs: int) -> pa.Table:
 
 STAGE = Stage(
     name="pii",
-    version=2,
+    version=3,
     config=Config,
     reads=("text",),
     writes=SCHEMA,
     load=PersonalData,
-    data=(TABLES_PATH, NEIGHBOURS_PATH),
+    data=(TABLES_PATH, NEIGHBOURS_PATH, PHONES_PATH, SECRETS_PATH, PEOPLE_PATH),
 )

@@ -1,6 +1,6 @@
-"""Checks that separate personal data from other numbers and names that match the same pattern.
+"""Addresses of hosts, identity, bank and social security cards: forms, and checks that separate them from other numbers.
 
-They use check digits, valid dates and regions, assigned prefixes, and context words before the value where its form is
+Checks use check digits, valid dates and regions, assigned prefixes, and context words before the value where its form is
 ambiguous. A check takes the match, whose group `v` is the value, in a text with at least 40 characters before and 16
 after it, or all there are.
 """
@@ -11,51 +11,12 @@ import datetime
 import ipaddress
 import re
 
-from stages.kernels.patterns.pii import MAX_DOMAIN, MAX_LOCAL
-from stages.pii.neighbours import before, is_counted_or_serial, is_free, is_version
+from stages.kernels.patterns.pii import IPV6, LONG, NUMBER, QUAD
+from stages.pii.neighbours import before, behind, is_counted_or_serial, is_free, is_version
+from stages.pii.phones import digits, stands_alone
+from stages.pii.rule import JOINED, JOINED_RIGHT, LEFT, NO_UNIT, RIGHT, Rule
 
 Match = re.Match[str]
-
-
-def digits(match: Match, group: str = "v") -> str:
-    """Return the digits of a group of a match."""
-    return re.sub(r"\D", "", match[group])
-
-
-def stands_alone(match: Match) -> bool:
-    """Return False for a number written in groups that is part of a longer row of numbers."""
-    if not re.search(r"\d[ .-]", match["v"]):
-        return True
-    behind = match.string[match.end("v") : match.end("v") + 2]
-    in_front = "" if match["v"][0] in "+(" else before(match, 2)
-    return not re.search(r"\d[ .-]$", in_front) and not re.match(r"[ .-]\d", behind)
-
-
-# E-mail
-
-FILE_SUFFIXES = frozenset(
-    "png jpg jpeg gif webp svg bmp ico css js ts jsx tsx json html htm xml txt pdf exe dll".split()
-)
-"""File extensions, as in icon@2x.png, that are not top-level domains."""
-
-MESSAGE_ID = re.compile(
-    r"(?:(?:message|content)-id:?|in-reply-to:|references:)\s{0,2}<?$|\bid <$|\bcid:$", re.I | re.A
-)
-"""Headers of mail (RFC 5322, section 3.6.4) before an identifier in the form of an address."""
-
-
-def is_email(match: Match) -> bool:
-    """Reject file names, packages with a version, hosts of remote paths, and ids of messages."""
-    local, _, domain = match["v"].partition("@")
-    if (
-        len(local) > MAX_LOCAL
-        or len(domain) > MAX_DOMAIN
-        or domain.rpartition(".")[2].lower() in FILE_SUFFIXES
-    ):
-        return False
-    if MESSAGE_ID.search(before(match)):
-        return False
-    return not re.match(r":[\w.~-]{0,14}/", match.string[match.end("v") :], re.ASCII)
 
 
 # IP addresses
@@ -92,54 +53,6 @@ def is_public_ipv6(match: Match) -> bool:
 
 def _is_special(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return any(address in network for network in NOT_PUBLIC)
-
-
-# Telephone
-
-PHONE_WORD = re.compile(r"(?:电话|電話|热线|熱線|传真|傳真|座机|手机|tel|phone|fax|call)[^0-9]{0,6}$", re.I)
-COUNTRY_CODE = re.compile(
-    r"1|7|20|27|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
-    r"|2[1-69]\d|3[578]\d|42\d|5[09]\d|6[789]\d|8[0578]\d|9[679]\d"
-)
-"""Country codes of ITU-T E.164."""
-NANP = re.compile(r"(?!888|877|866|855|844|833|822|.00|.11)[2-9][0-8]\d(?!.11)[2-9]\d{6}")
-"""A North American number (NANPA numbering plan), without the toll-free and service codes of companies."""
-
-
-def is_mobile_cn(match: Match) -> bool:
-    """Reject order numbers, amounts and the like, unless a country code makes the number a telephone number."""
-    if not is_free(match) or not stands_alone(match):
-        return False
-    return match["cc"] is not None or not is_counted_or_serial(match)
-
-
-def is_landline_cn(match: Match) -> bool:
-    """Reject serial numbers and dates; a number needs a country code, a separator or a telephone word before it."""
-    prefix, area, joint, local = match["cc"], match["area"], match["joint"], digits(match, "local")
-    if (len(area) == 2 and len(local) != 8) or re.match(r"20\d\d(?:0[1-9]|1[0-2])(?:[012]\d|3[01])$", local):
-        return False
-    if not is_free(match):
-        return False
-    if prefix:
-        return True
-    return bool(joint or PHONE_WORD.search(before(match))) and not is_counted_or_serial(match)
-
-
-def is_international(match: Match) -> bool:
-    """Accept E.164 numbers by country code and length; Chinese numbers belong to kind `phone_cn`."""
-    number = digits(match)
-    if number.startswith("86") or not 10 <= len(number) <= 15 or match["v"].count(".") == 1:
-        return False
-    if number[0] == "1":
-        return bool(NANP.fullmatch(number[1:]))
-    return COUNTRY_CODE.match(number) is not None
-
-
-def is_us_phone(match: Match) -> bool:
-    """Accept North American numbers written with their usual separators."""
-    if not NANP.fullmatch(digits(match)[-10:]):
-        return False
-    return stands_alone(match) and is_free(match)
 
 
 # Identity and bank cards
@@ -217,14 +130,18 @@ def is_ssn(match: Match) -> bool:
     return stands_alone(match) and ("-" in match["v"] or bool(SSN_WORD.search(before(match))))
 
 
-# Keys and accounts
+CARD = r"\d{13,19}|\d{4}([ -])\d{4}\2\d{4}\2\d{4}(?:\2\d{1,3})?|\d{4}[ -]\d{6}[ -]\d{5}|\d{6}[ -]\d{13}"
 
-
-def always(match: Match) -> bool:
-    """Accept every match: the form is unambiguous."""
-    return True
-
-
-def holds_key(match: Match) -> bool:
-    """Reject placeholders: a key has forty characters of Base64 in a row."""
-    return re.search(r"[A-Za-z0-9+/=]{40}", match["v"]) is not None
+RULES = (
+    Rule("id_cn", LONG, re.compile(
+        rf"(?:{JOINED}|{LEFT})(?P<v>[1-9]\d{{5}}[ -]?(?:1[89]|20)\d{{6}}[ -]?\d{{3}}[0-9Xx]){JOINED_RIGHT}"), is_id_cn),
+    Rule("id_cn", LONG, re.compile(rf"{LEFT}(?P<v>[1-9]\d{{14}}){RIGHT}"), is_old_id_cn),
+    Rule("bank_card", LONG, re.compile(rf"(?:{JOINED}|{LEFT})(?P<v>{CARD}){JOINED_RIGHT}{NO_UNIT}"), is_bank_card),
+    Rule("ssn_us", NUMBER, re.compile(rf"{LEFT}(?P<v>\d{{3}}-\d{{2}}-\d{{4}}|\d{{9}}){RIGHT}"), is_ssn),
+    Rule("ip", QUAD, re.compile(
+        r"(?<![0-9A-Za-z_.\-])(?P<v>(?:\d{1,3}\.){3}\d{1,3})(?![0-9A-Za-z_]|\.\d|-[0-9A-Za-z])"), is_public_ipv4),
+    Rule("ip", IPV6, re.compile(
+        r"(?<![0-9A-Za-z_:.])(?P<v>[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4})(?![0-9A-Za-z_:])"),
+        is_public_ipv6),
+)  # fmt: skip
+"""Forms of cards and of addresses of hosts."""

@@ -98,9 +98,8 @@ _QUADS_BEFORE = re.compile(
 )
 """Versions before the value that share its word: version 31.0.15.122 to 31.0.15.186."""
 _VERSION_BEHIND = re.compile(rf"\s?[(]?{_WORDS['version_behind']}", re.I)
-_SMALL, _MAX_MINOR = 64, 16
-"""Four numbers below 64 are more often versions and sections than hosts, and so are a first number below 64 before a
-second below 16; these are 0.4 % and 1.8 % of all addresses."""
+_SMALL = 64
+"""Versions, sections and revisions have at most one number of 64 or more; 95 % of all addresses have two or more."""
 
 
 def is_version(match: Match) -> bool:
@@ -116,8 +115,7 @@ def is_version(match: Match) -> bool:
         return False
     if _VERSION_BEHIND.match(behind(match)):
         return True
-    first, second, *others = (int(part) for part in match["v"].split("."))
-    return first < _SMALL and (second < _MAX_MINOR or max(second, *others) < _SMALL)
+    return sum(int(part) >= _SMALL for part in match["v"].split(".")) < 2
 
 
 # Numbers joined to others
@@ -140,9 +138,10 @@ def is_free(match: Match) -> bool:
     return not re.search(r"\d[/,]$", text) or _AFTER_NUMBER.search(text) is not None
 
 
+_STEP = r"(?: ?\([^()\d\n]{1,8}\))?(?:\s{0,8} ?[/、,，;或和] ?\s{0,8}|\s{1,12})"
 _FIRST_LOCAL = re.compile(
     r"(?<![0-9A-Za-z_/=-])(?:\(?0\d{2,3}(?:\) ?|[ -])|\(?(?:\+|00)?86[ -]\d{2,3}(?:\) ?|[ -]))(?P<first>\d{7,8})"
-    r"(?:(?: ?[/、,，;或和] ?| {1,2})\d{7,8}){0,2}(?: ?[/、,，;或和] ?| {1,2})$"
+    rf"(?:{_STEP}\d{{7,8}}){{0,3}}{_STEP}$"
 )
 
 

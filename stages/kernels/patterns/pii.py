@@ -1,20 +1,33 @@
 """Find the candidate spans of a batch to which patterns of personal data are applied.
 
 A candidate is a span of a text around a sign that every match contains: an at sign, a run of digits of the right shape,
-a hextet and its colon, the head of a key, a word that introduces an account. It extends to the first character that
-cannot be part of a match, so a pattern applied to the candidate and a little context finds the same matches as in the
-whole text. Han and kana are not word characters here: 邮箱a@b.cn谢谢 contains an address.
+a hextet and its colon, the head of a key, a word that introduces an account or a document. It extends to the first
+character that cannot be part of a match, so a pattern applied to the candidate and a little context finds the same
+matches as in the whole text. Its signs, as bits, are the patterns that can match. Han and kana are not word characters
+here: 邮箱a@b.cn谢谢 contains an address.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-EMAIL, NUMBER, IPV6, TOKEN, KEY_BLOCK, ACCOUNT = range(6)
-"""Signs, which determine the patterns that are applied to a candidate."""
+(
+    EMAIL, SPELLED, URL, IPV6, MAC, IBAN, PLATE, TOKEN, ASSIGNED, KEY_BLOCK, QQ, WECHAT, HANDLE, DOCUMENT, VEHICLE,
+    LONG, NUMBER, QUAD, PLUS, LABELLED, LETTERED, NAME, PLACE,
+) = (1 << bit for bit in range(23))  # fmt: skip
+"""Signs, as bits, which determine the patterns that are applied to a candidate. SPELLED: an address with at and dot as
+words; ASSIGNED: a password or key after its name; LONG: eleven digits or more; NUMBER: groups of digits of the shape of
+a telephone number; QUAD: four numbers with dots; LABELLED: digits after a word of contact; LETTERED: digits behind
+capitals; NAME, PLACE: words that introduce a person's name or a postal address."""
 
-BEFORE_CHARS, AFTER_CHARS = 40, 16
+INTRODUCED = QQ | WECHAT | HANDLE | DOCUMENT | VEHICLE | NAME | PLACE
+"""Signs of words that introduce a value."""
+
+BEFORE_CHARS, AFTER_CHARS = 64, 48
 """Characters of context before and after a candidate that patterns may read."""
 
 MAX_LOCAL, MAX_DOMAIN, MAX_IPV6 = 64, 255, 45
@@ -23,23 +36,74 @@ MAX_LOCAL, MAX_DOMAIN, MAX_IPV6 = 64, 255, 45
 MAX_BLOCK = 16384
 """Greatest length of a private key block in characters: an RSA key of 16,384 bits takes 12.8 KB."""
 
-ACCOUNT_CHARS = 48
-ACCOUNT_GAP, MIN_ACCOUNT = 16, 5
-"""A number or name of five characters or more begins within 16 characters of the word that introduces it."""
+MAX_URL = 2048
+"""Greatest length of a URL in characters that is searched for personal values."""
 
-HEADS = {
-    TOKEN: tuple("AKIA ASIA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ eyJ aws_secret AWS_SECRET".split()),
-    KEY_BLOCK: ("-----BEGIN ",),
-    ACCOUNT: tuple("QQ qq Qq 扣扣 微信 WeChat wechat Wechat WECHAT VX vx Vx V信 v信".split()),
-}
-_HEADS = [(sign, [ord(char) for char in head]) for sign, heads in HEADS.items() for head in heads]
-_N_HEAD = max(len(head) for _, head in _HEADS)
-_HEAD_SIGNS = np.array([sign for sign, _ in _HEADS], np.int64)
-_HEAD_CODES = np.array([head + [0] * (_N_HEAD - len(head)) for _, head in _HEADS], np.uint32)
-_WEI, _KOU = 0x5FAE, 0x6263
-"""The two heads that begin with an ideograph: 微信 and 扣扣."""
+ACCOUNT_CHARS = 128
+ACCOUNT_GAP, MIN_ACCOUNT = 24, 4
+"""A number or name of four characters or more begins within 24 characters of the word that introduces it."""
 
-_DIGIT, _LETTER, _LOCAL, _DOMAIN, _HEX, _JOINT = 1, 2, 4, 8, 16, 32
+AFTER_NUMBER = 12
+"""Characters after a number that may belong to it: an extension, the check character in brackets."""
+
+PHONE_SIGNS = (0x1F4DE, 0x1F4F1, 0x1F4F2, 0x260E, 0x260F, 0x2706)
+"""Pictures of telephones before a number."""
+
+MAX_ASSIGNED = 160
+"""Greatest length of the name of a secret and the secret, in characters."""
+
+_DIGIT, _LETTER, _LOCAL, _DOMAIN, _HEX, _JOINT, _CAPITAL = 1, 2, 4, 8, 16, 32, 64
+
+
+class Heads(NamedTuple):
+    """Words that begin a candidate.
+
+    codes: uint32 (n_heads, width), zeros behind the word, sorted by the first character. signs: int64 (n_heads,). exact:
+    bool (n_heads,), whether capitals count. firsts: bool (65536,), first characters of heads beyond ASCII; stops: bool
+    (2**14,), pairs of characters, by their lower seven bits, at which the search stops; labels: bool (2**14,), the same
+    for words of contact.
+    """
+
+    codes: np.ndarray
+    signs: np.ndarray
+    exact: np.ndarray
+    firsts: np.ndarray
+    stops: np.ndarray
+    labels: np.ndarray
+
+
+def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Heads:
+    """Build the tables of words.
+
+    Args: words, by sign; those of TOKEN and KEY_BLOCK match with their capitals, the others in any case; PLATE has the
+    characters that begin a plate, followed by any capital. labels, words of contact, whose first two characters count.
+    """
+    heads = sorted(
+        (word if sign & (TOKEN | KEY_BLOCK) else word.lower(), sign) for sign, list_ in words.items() for word in list_
+    )
+    width = max(len(word) for word, _ in heads)
+    codes = np.array([[ord(c) for c in word] + [0] * (width - len(word)) for word, _ in heads], np.uint32)
+    exact = np.array([bool(sign & (TOKEN | KEY_BLOCK)) for _, sign in heads])
+    firsts, stops = np.zeros(65536, np.bool_), np.zeros((128, 128), np.bool_)
+    stops[[ord(char) for char in "0123456789@:"]] = True
+    stops[ord("-")] = [chr(code) in "0123456789abcdefABCDEF" for code in range(128)]
+    for (word, sign), is_exact in zip(heads, exact, strict=True):
+        seconds = [chr(c) for c in range(ord("A"), ord("Z") + 1)] if sign == PLATE else [word[1]]
+        for first in {word[0], word[0] if is_exact else word[0].upper()}:
+            firsts[min(ord(first), 65535)] |= ord(first) >= 0x80
+            for second in seconds + [c.upper() for c in seconds if not is_exact]:
+                stops[ord(first) & 0x7F, ord(second) & 0x7F] = True
+                if ord(second) < 0x80:
+                    stops[ord(first) & 0x7F, (ord(second) + 0xFEE0) & 0x7F] = True
+    for first in "aA":  # at, with a bracket or a blank on both sides
+        stops[ord(first), [ord("t"), ord("T"), (ord("t") + 0xFEE0) & 0x7F, (ord("T") + 0xFEE0) & 0x7F]] = True
+    pairs = np.zeros((2, 128, 128), np.bool_)
+    for word in labels:
+        pairs[0, ord(word[0].lower()) & 0x7F, ord(word[1].lower()) & 0x7F] = True
+        thirds = ord(word[2].lower()) & 0x7F if len(word) > 2 else slice(None)
+        pairs[1, ord(word[1].lower()) & 0x7F, thirds] = True
+    signs = np.array([sign for _, sign in heads])
+    return Heads(codes, signs, exact, firsts, stops.ravel(), pairs.reshape(2, -1))
 
 
 def _roles() -> np.ndarray:
@@ -47,29 +111,21 @@ def _roles() -> np.ndarray:
     roles = np.zeros(128, np.uint8)
     for code in range(128):
         char = chr(code)
-        roles[code] |= _DIGIT * char.isdigit() | _LETTER * char.isalpha()
+        roles[code] |= _DIGIT * char.isdigit() | _LETTER * char.isalpha() | _CAPITAL * char.isupper()
         roles[code] |= _LOCAL * (char.isalnum() or char in "._%+-")
         roles[code] |= _DOMAIN * (char.isalnum() or char in ".-")
-        roles[code] |= _HEX * (char in "0123456789abcdefABCDEF") | _JOINT * (char in " -.()")
+        roles[code] |= _HEX * (char in "0123456789abcdefABCDEF") | _JOINT * (char in " -.()/[]")
     return roles
 
 
-def _stops() -> np.ndarray:
-    """Build the pairs of characters, by their lower seven bits, at which the search stops: bool (2**14,)."""
-    stops = np.zeros((128, 128), np.bool_)
-    stops[[ord(char) for char in "0123456789@:"]] = True
-    stops[_HEAD_CODES[:, 0] & 0x7F, _HEAD_CODES[:, 1] & 0x7F] = True
-    wide = np.where(_HEAD_CODES[:, 1] < 0x80, _HEAD_CODES[:, 1] + 0xFEE0, _HEAD_CODES[:, 1])
-    stops[_HEAD_CODES[:, 0] & 0x7F, wide & 0x7F] = True
-    return stops.ravel()
-
-
-_ROLES, _STOPS = _roles(), _stops()
+_ROLES = _roles()
+_MARKS = (0x20, 0x28, 0x29, 0x5B, 0x5D, 0x3C, 0x3E, 0x7B, 0x7D, 0x5F, 0x2D)
+"""Blanks, brackets and dashes around the words at and dot."""
 
 
 @njit(cache=True, nogil=True)
 def plain(code):  # type: ignore[no-untyped-def]  # numba infers types, here and below
-    """Fold a full-width character, dash or blank to ASCII; other characters are returned unchanged.
+    """Fold a full-width or mathematical character, dash or blank to ASCII; others are returned unchanged.
 
     The full-width comma is one of these: it separates numbers and is never a part of one.
     """
@@ -77,11 +133,20 @@ def plain(code):  # type: ignore[no-untyped-def]  # numba infers types, here and
         return code
     if 0xFF01 <= code <= 0xFF5E:
         return np.uint32(code - np.uint32(0xFEE0))
-    if code == 0x3000 or code == 0xA0:
+    if code == 0x3000 or code == 0xA0 or 0x2000 <= code <= 0x200A or code == 0x202F:
         return np.uint32(0x20)
     if 0x2010 <= code <= 0x2015 or code == 0x2212:
         return np.uint32(0x2D)
+    if 0x1D7CE <= code <= 0x1D7FF:
+        return np.uint32(0x30 + (code - np.uint32(0x1D7CE)) % np.uint32(10))
     return code
+
+
+@njit(cache=True, nogil=True)
+def _lower(code):  # type: ignore[no-untyped-def]
+    """Fold a character to plain and small."""
+    code = plain(code)
+    return np.uint32(code + np.uint32(32)) if 0x41 <= code <= 0x5A else code
 
 
 @njit(cache=True, nogil=True)
@@ -95,13 +160,71 @@ def _is(code, role):  # type: ignore[no-untyped-def]
 def _email(codes, i, start, end):  # type: ignore[no-untyped-def]
     """Return start and end of the run around the at sign at i; an empty range if a side or a dot is missing."""
     first, last = i, i + 1
+    if i - 1 > start and plain(codes[i - 1]) == 0x20 and _is(codes[i - 2], _LOCAL):
+        first -= 1  # name @ domain.org
+    if last + 1 < end and plain(codes[last]) == 0x20:
+        last += 1
     while first > start and i - first <= MAX_LOCAL and _is(codes[first - 1], _LOCAL):
         first -= 1
     has_dot = False
     while last < end and last - i <= MAX_DOMAIN + 1 and _is(codes[last], _DOMAIN):
         has_dot |= plain(codes[last]) == 0x2E
         last += 1
-    return (first, last) if first < i and has_dot else (i, i)
+    return (first, last) if _is(codes[first], _LOCAL) and has_dot else (i, i)
+
+
+@njit(cache=True, nogil=True)
+def _spelled(codes, i, start, end):  # type: ignore[no-untyped-def]
+    """Return start and end around the word at that begins at i, between a name and a domain; an empty range if not."""
+    if i == start or i + 4 >= end or plain(codes[i - 1]) not in _MARKS or plain(codes[i + 2]) not in _MARKS:
+        return i, i
+    k = i + 2
+    while k < end and k < i + 6 and plain(codes[k]) in _MARKS:
+        k += 1
+    name = k
+    while k < end and k < name + MAX_LOCAL and (_is(codes[k], _DIGIT | _LETTER) or plain(codes[k]) == 0x2D):
+        k += 1
+    if k == name or k + 2 >= end:
+        return i, i
+    if plain(codes[k]) != 0x2E:
+        while k + 2 < end and k < name + MAX_LOCAL + 4 and plain(codes[k]) in _MARKS:
+            k += 1
+        is_word = _lower(codes[k]) == 0x64 and _lower(codes[k + 1]) == 0x6F and _lower(codes[k + 2]) == 0x74
+        if not is_word and plain(codes[k]) != 0x2E:
+            return i, i
+    return max(start, i - MAX_LOCAL - 6), min(end, i + 160)
+
+
+@njit(cache=True, nogil=True)
+def _mac(codes, i, start, end):  # type: ignore[no-untyped-def]
+    """Return start and end of six pairs of hexadecimal digits with one of their marks at i; an empty range if none."""
+    mark = plain(codes[i])
+    if mark != 0x3A and mark != 0x2D:
+        return i, i
+    for _ in range(4):
+        if i - 5 >= start and plain(codes[i - 3]) == mark:
+            i -= 3
+    if i - 2 < start or i + 15 > end:
+        return i, i
+    for k in range(3, 15, 3):
+        if plain(codes[i + k]) != mark:
+            return i, i
+    return i - 2, i + 15
+
+
+@njit(cache=True, nogil=True)
+def _url(codes, i, start, end):  # type: ignore[no-untyped-def]
+    """Return start and end of the part of a URL behind the colon at i; an empty range without user info or query."""
+    if i + 4 >= end or plain(codes[i + 1]) != 0x2F or plain(codes[i + 2]) != 0x2F:
+        return i, i
+    last, has_value = i + 3, False
+    while last < end and last < i + MAX_URL:
+        code = plain(codes[last])
+        if code <= 0x20 or code >= 0x80 or code in (0x22, 0x27, 0x3C, 0x3E, 0x60):  # blanks and quotes
+            break
+        has_value |= code in (0x40, 0x3D)  # @ =
+        last += 1
+    return (i, last) if has_value else (i, i)
 
 
 @njit(cache=True, nogil=True)
@@ -122,52 +245,105 @@ def _ipv6(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _is_joined(codes, i, start):  # type: ignore[no-untyped-def]
-    """Whether a number ends before i, with one of `/ 、 , ， ; 或 和` and at most two blanks between."""
-    k = i - 1
-    if k > start and plain(codes[k]) == 0x20:
-        k -= 1
-    if k <= start or plain(codes[k]) not in (0x2F, 0x3001, 0x2C, 0xFF0C, 0x3B, 0x6216, 0x548C):
-        return False
-    k -= 1
-    if k > start and plain(codes[k]) == 0x20:
-        k -= 1
-    return _is(codes[k], _DIGIT)
+def _is_labelled(codes, i, start, labels):  # type: ignore[no-untyped-def]
+    """Whether a word or sign of contact may begin within BEFORE_CHARS before i; blanks may be between its characters."""
+    second, rest = np.uint32(0), np.uint32(0)
+    for k in range(i - 1, max(start, i - BEFORE_CHARS) - 1, -1):
+        code = _lower(codes[k])
+        if code == 0x20:
+            continue
+        if code == 0x40 or code in PHONE_SIGNS:
+            return True
+        pair = (code & np.uint32(0x7F)) << np.uint32(7) | (second & np.uint32(0x7F))
+        if labels[0, pair] and labels[1, (second & np.uint32(0x7F)) << np.uint32(7) | (rest & np.uint32(0x7F))]:
+            return True
+        second, rest = code, second
+    return False
 
 
 @njit(cache=True, nogil=True)
-def _number(codes, i, start, end):  # type: ignore[no-untyped-def]
-    """Read groups of digits from i on, with at most two joints between groups.
+def _is_before_mail(codes, i, end):  # type: ignore[no-untyped-def]
+    """Whether an at sign or a hidden address in brackets is in the context behind i."""
+    for k in range(i, min(i + AFTER_CHARS, end)):
+        if plain(codes[k]) == 0x40:
+            return True
+        if plain(codes[k]) == 0x5B and k + 1 < end and _lower(codes[k + 1]) == 0x65:
+            return True
+    return False
 
-    Returns: start, including a bracket or plus before it; end; whether the groups have a known shape: a long group, a
-    group after an area code or another number, 3-3-4, 3-2-4 or 3-4-4, 4-6-5 of a card, four numbers with dots, or a
-    plus.
+
+@njit(cache=True, nogil=True)
+def _is_joined(codes, i, start):  # type: ignore[no-untyped-def]
+    """Whether a number ends before i, with one of `/ 、 , ， ; 或 和`, blanks, line breaks or a note in brackets between."""
+    k = i - 1
+    while k > start and i - k < 16 and plain(codes[k]) in (0x20, 0x0A, 0x09):
+        k -= 1
+    if k > start and plain(codes[k]) in (0x2F, 0x3001, 0x2C, 0xFF0C, 0x3B, 0x6216, 0x548C):
+        k -= 1
+    while k > start and i - k < 20 and plain(codes[k]) == 0x20:
+        k -= 1
+    if k > start and plain(codes[k]) == 0x29:
+        bracket = k
+        while k > start and bracket - k < 10 and plain(codes[k]) != 0x28:
+            k -= 1
+        k -= 1
+        while k > start and bracket - k < 12 and plain(codes[k]) == 0x20:
+            k -= 1
+    return k >= start and k < i - 1 and _is(codes[k], _DIGIT)
+
+
+@njit(cache=True, nogil=True)
+def _number(codes, i, start, end, labels):  # type: ignore[no-untyped-def]
+    """Read groups of digits from i on, with at most three joints between groups.
+
+    Returns: start, including a bracket, a plus or capitals before it; end; the signs: LONG, QUAD, PLUS, LABELLED by the
+    number of digits and what is before them, LETTERED for six digits and a bracket, or nine, behind a capital, NUMBER for a
+    shape of telephone, identity and card numbers: a long group, a group after an area code or another number, 3-3-4, 3-2-4
+    or 3-4-4, 4-6-5 of a card, 400 and seven digits.
     """
     first = i
     has_plus = False
-    while first > start and i - first < 2 and plain(codes[first - 1]) in (0x28, 0x2B):  # ( +
-        first -= 1
-        has_plus |= plain(codes[first]) == 0x2B
+    for k in range(i - 1, max(start, i - 4) - 1, -1):
+        code = plain(codes[k])
+        if code in (0x28, 0x2B, 0x5B):  # ( + [
+            first = k
+            has_plus |= code == 0x2B
+        elif code != 0x20:
+            break
     last_size, second_last_size, n_dots, n_digits = 0, 0, 0, 0
-    after_dot, shaped = False, False
+    after_dot, shaped, is_service = False, False, False
+    signs, begin = 0, i
     while True:
         group = i
         while i < end and _is(codes[i], _DIGIT):
             i += 1
         group_size = i - group
         n_digits += group_size
-        if group == first and 7 <= group_size <= 8:
-            shaped |= _is_joined(codes, group, start)
+        if group == begin:
+            if 7 <= group_size <= 8:
+                shaped |= _is_joined(codes, group, start)
+            is_service = group_size >= 3 and plain(codes[group]) in (0x34, 0x38)
+            is_service &= plain(codes[group + 1]) == 0x30 and plain(codes[group + 2]) == 0x30
+            if group_size == 3 and plain(codes[group]) == 0x38:  # 852, 853, 886
+                is_service |= plain(codes[group + 1]) == 0x35 or plain(codes[group + 1]) == 0x38
+            if 6 <= group_size <= 9 and group > start and _is(codes[group - 1], _CAPITAL):
+                is_card = i < end and (plain(codes[i]) == 0x28 or plain(codes[i]) == 0x20)
+                if group_size == 9 or (group_size == 6 and is_card):
+                    first, signs = max(start, group - 2), LETTERED
+            if group_size == 7 and i + 2 < end and plain(codes[i]) == 0x28 and plain(codes[i + 2]) == 0x29:
+                signs |= LETTERED
         if not after_dot:  # digits after a decimal point identify nobody
-            shaped |= group_size == 9 or 11 <= group_size <= 19 or (group_size >= 7 and last_size >= 2)
-        shaped |= (group_size == 4 and 2 <= last_size <= 4 and second_last_size >= 3) or (
-            group_size >= 4 and second_last_size + last_size + group_size >= 13
-        )
+            shaped |= group_size == 9 or 11 <= group_size <= 19 or (group_size >= 6 and last_size >= 2)
+        shaped |= group_size == 4 and 2 <= last_size <= 4 and second_last_size >= 3
+        shaped |= group_size == 4 and 3 <= last_size <= 4 and second_last_size == 2
+        shaped |= group_size >= 4 and second_last_size + last_size + group_size >= 13
+        shaped |= group_size >= 3 and last_size >= 3 and second_last_size == 4
         n_dots = n_dots + 1 if after_dot and group_size <= 3 else 0
-        shaped |= n_dots >= 3
+        if n_dots >= 3:
+            signs |= QUAD
         last_size, second_last_size = group_size, last_size
         joint = i
-        while joint < end and joint < i + 2 and _is(codes[joint], _JOINT):
+        while joint < end and joint < i + 3 and _is(codes[joint], _JOINT):
             joint += 1
         if joint == i or joint == end or not _is(codes[joint], _DIGIT):
             break
@@ -175,17 +351,52 @@ def _number(codes, i, start, end):  # type: ignore[no-untyped-def]
         i = joint
     if i < end and plain(codes[i]) in (0x58, 0x78):  # the check character X of an identity number
         i += 1
-    return first, i, shaped or (has_plus and n_digits >= 10)
+    if shaped or (is_service and n_digits >= 10):
+        signs |= NUMBER
+    if n_digits >= 11 and shaped:
+        signs |= LONG
+    if has_plus and n_digits >= 8:
+        signs |= PLUS
+    if n_digits >= 7 and (_is_labelled(codes, begin, start, labels) or _is_before_mail(codes, i, end)):
+        signs |= LABELLED
+    return first, i, signs
 
 
 @njit(cache=True, nogil=True)
-def _head(codes, i, end):  # type: ignore[no-untyped-def]
+def _iban(codes, i, start, end):  # type: ignore[no-untyped-def]
+    """Return start and end of an account number with its two check digits at i; an empty range if it is too short."""
+    if i - 2 < start or i + 13 > end or not (_is(codes[i - 1], _CAPITAL) and _is(codes[i - 2], _CAPITAL)):
+        return i, i
+    if i - 3 >= start and _is(codes[i - 3], _LETTER | _DIGIT):
+        return i, i
+    if not (_is(codes[i], _DIGIT) and _is(codes[i + 1], _DIGIT)):
+        return i, i
+    last, n = i + 2, 0
+    while last < end and last < i + 42 and (_is(codes[last], _DIGIT | _LETTER) or plain(codes[last]) == 0x20):
+        n += _is(codes[last], _DIGIT | _LETTER)
+        last += 1
+    return (i - 2, last) if n >= 11 else (i, i)
+
+
+@njit(cache=True, nogil=True)
+def _head(codes, i, end, heads):  # type: ignore[no-untyped-def]
     """Return the index of the head that begins at i, -1 for none."""
-    for head in range(len(_HEAD_CODES)):
-        k = 0
-        while k < _N_HEAD and i + k < end and _HEAD_CODES[head, k] == plain(codes[i + k]):
+    exact, small = plain(codes[i]), _lower(codes[i])
+    width = heads.codes.shape[1]
+    for head in range(len(heads.codes)):
+        if heads.codes[head, 0] != (exact if heads.exact[head] else small):
+            continue
+        if heads.signs[head] == PLATE:
+            if i + 6 < end and _is(codes[i + 1], _CAPITAL):
+                return head
+            continue
+        k = 1
+        while k < width and heads.codes[head, k] != 0 and i + k < end:
+            code = plain(codes[i + k]) if heads.exact[head] else _lower(codes[i + k])
+            if code != heads.codes[head, k]:
+                break
             k += 1
-        if k == _N_HEAD or _HEAD_CODES[head, k] == 0:
+        if k == width or heads.codes[head, k] == 0:
             return head
     return -1
 
@@ -214,6 +425,17 @@ def _block_end(codes, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _assigned_end(codes, i, end):  # type: ignore[no-untyped-def]
+    """Return the end of the candidate after the name of a secret at i; i without a mark and a value of eight characters."""
+    k = i
+    while k < end and k < i + 40 and plain(codes[k]) not in (0x3A, 0x3D, 0x0A):  # : = line break
+        k += 1
+    if k + 9 > end or plain(codes[k]) not in (0x3A, 0x3D):
+        return i
+    return min(i + MAX_ASSIGNED, end)
+
+
+@njit(cache=True, nogil=True)
 def _account_end(codes, i, end):  # type: ignore[no-untyped-def]
     """Return the end of the candidate after an introducing word at i; i if no number or name follows."""
     run = 0
@@ -225,28 +447,61 @@ def _account_end(codes, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _at_head(codes, i, start, end):  # type: ignore[no-untyped-def]
-    """Return sign and end of the candidate with its head at i; the end is i if there is none."""
+def _at_head(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
+    """Return sign, start and end of the candidate with its head at i; the end is i if there is none."""
     if codes[i] < 0x80 and i > start:
-        if codes[i - 1] == codes[i] or _is(codes[i - 1], _DIGIT | _LETTER):
-            return NUMBER, i
-    head = _head(codes, i, end)
+        if _is(codes[i - 1], _DIGIT | _LETTER):
+            return 0, i, i
+    if _lower(codes[i]) == 0x61 and i + 1 < end and _lower(codes[i + 1]) == 0x74:
+        first, last = _spelled(codes, i, start, end)
+        if last > first:
+            return SPELLED, first, last
+    head = _head(codes, i, end, heads)
     if head < 0:
-        return NUMBER, i
-    sign = _HEAD_SIGNS[head]
+        return 0, i, i
+    sign = heads.signs[head]
     if sign == TOKEN:  # only at the start of a run, so that no run is read twice
-        return sign, i if i > start and _is(codes[i - 1], _LOCAL) else _token_end(codes, i, end)
+        return sign, i, i if i > start and _is(codes[i - 1], _LOCAL) else _token_end(codes, i, end)
     if sign == KEY_BLOCK:
-        return sign, _block_end(codes, i, end)
-    return sign, _account_end(codes, i, end)
+        return sign, i, _block_end(codes, i, end)
+    if sign == ASSIGNED:
+        return sign, i, _assigned_end(codes, i, end)
+    if sign == PLATE:
+        return sign, i, min(i + 10, end)
+    if sign & (NAME | PLACE):
+        return sign, i, min(i + ACCOUNT_CHARS, end)
+    return sign, i, _account_end(codes, i, end)
 
 
 @njit(cache=True, nogil=True)
-def find_candidates(codes: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def _candidate(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
+    """Return signs, start and end of the candidate with its sign at i, and where the search continues."""
+    code = plain(codes[i])
+    if code == 0x40:
+        first, last = _email(codes, i, start, end)
+        return EMAIL, first, last, i + 1
+    if code == 0x3A or code == 0x2D:
+        first, last = _mac(codes, i, start, end)
+        if last > first:
+            return MAC, first, last, i + 1
+        if code == 0x2D:
+            sign, first, last = _at_head(codes, i, start, end, heads)
+            return sign, first, last, i + 1
+        first, last = _url(codes, i, start, end)
+        if last > first:
+            return URL, first, last, i + 1
+        first, last = _ipv6(codes, i, start, end)
+        return IPV6, first, last, i + 1
+    sign, first, last = _at_head(codes, i, start, end, heads)
+    return sign, first, last, i + 1
+
+
+@njit(cache=True, nogil=True)
+def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.ndarray:
     """Find the candidates of all texts.
 
-    Args: codes and starts, of the view.
-    Returns: int64 (n_candidates, 4): index of the text, sign, start and end in codes, in order of the
+    Args: codes and starts, of the view; heads, from make_heads.
+    Returns: int64 (n_candidates, 4): index of the text, signs, start and end in codes, in order of the
     positions of their signs.
     """
     candidates = np.empty((64, 4), np.int64)
@@ -257,31 +512,36 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray) -> np.ndarray:
         while i + 1 < end:  # no candidate begins at the last character
             code = codes[i]
             if code >= 0x80:
-                if code < 0xFF00 and code != _WEI and code != _KOU:
+                if code < 0xFF00 and not heads.firsts[code]:
                     i += 1
                     continue
                 code = plain(code)
-            if not _STOPS[(code & np.uint32(0x7F)) << np.uint32(7) | (codes[i + 1] & np.uint32(0x7F))]:
+            if not heads.stops[(code & np.uint32(0x7F)) << np.uint32(7) | (codes[i + 1] & np.uint32(0x7F))]:
                 i += 1
                 continue
-            sign, first, last, following = NUMBER, i, i, i + 1
+            if n_candidates + 2 > len(candidates):
+                candidates = np.concatenate((candidates, np.empty_like(candidates)))
             if _is(code, _DIGIT):
-                first, last, shaped = _number(codes, i, start, end)
+                first, last = _iban(codes, i, start, end)
+                if last > first:
+                    candidates[n_candidates] = (doc, IBAN, first, last)
+                    n_candidates += 1
+                else:
+                    for mark in range(i + 1, min(i + 3, end)):  # hyphens join digits, so the search skips them
+                        if last == i and plain(codes[mark]) == 0x2D:
+                            first, last = _mac(codes, mark, start, end)
+                            if last > first:
+                                candidates[n_candidates] = (doc, MAC, first, last)
+                                n_candidates += 1
+                            else:
+                                last = i
+                first, last, signs = _number(codes, i, start, end, heads.labels)
                 following = last
-                if not shaped:
-                    last = first
-            elif code == 0x40:
-                sign = EMAIL
-                first, last = _email(codes, i, start, end)
-            elif code == 0x3A:
-                sign = IPV6
-                first, last = _ipv6(codes, i, start, end)
+                last = min(last + AFTER_NUMBER, end) if signs else first
             else:
-                sign, last = _at_head(codes, i, start, end)
+                signs, first, last, following = _candidate(codes, i, start, end, heads)
             if last > first:
-                if n_candidates == len(candidates):
-                    candidates = np.concatenate((candidates, np.empty_like(candidates)))
-                candidates[n_candidates] = (doc, sign, first, last)
+                candidates[n_candidates] = (doc, signs, first, last)
                 n_candidates += 1
             i = following
     return candidates[:n_candidates]

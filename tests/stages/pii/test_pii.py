@@ -13,8 +13,8 @@ from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
 from stages import pii
 from stages.kernels.patterns.pii import AFTER_CHARS, BEFORE_CHARS, plain
-from stages.pii import STAGE, Config
-from stages.pii.rules import KINDS, RULES
+from stages.pii import STAGE, Config, disjoint
+from stages.pii.rules import KINDS, OPTIONAL, RULES
 from tests.helpers.strategies import texts
 
 FIND = STAGE.load(Config())
@@ -224,12 +224,9 @@ def oracle(text: str) -> list[Span]:
     folded = "".join(chr(plain(ord(char))) for char in text)
     found = []
     for order, rule in enumerate(RULES):
-        found += [(*m.span("v"), order) for m in rule.pattern.finditer(folded) if rule.holds(m)]
-    kept: list[Span] = []
-    for start, end, order in sorted(found, key=lambda span: (span[0], -span[1], span[2])):
-        if not kept or start >= kept[-1][1]:
-            kept.append((start, end, RULES[order].kind))
-    return kept
+        if rule.kind not in OPTIONAL:
+            found += [(0, *m.span("v"), order) for m in rule.pattern.finditer(folded) if rule.holds(m)]
+    return [(start, end, RULES[order].kind) for _, start, end, order in disjoint(found)]
 
 
 VALUES = st.sampled_from([unmark(text)[0] for found in FOUND.values() for text in found] + NOT_FOUND)

@@ -1,0 +1,45 @@
+"""Personal values inside URLs: user info, and values of a query.
+
+They are kinds of their own, because a placeholder with `<` would break the URL: the release replaces them by a word.
+"""
+
+from __future__ import annotations
+
+import re
+
+from stages.kernels.patterns.pii import URL
+from stages.pii.rule import Rule, always
+
+Match = re.Match[str]
+
+_USERS = frozenset("git hg svn anonymous ftp user username www".split())
+"""Names before an at sign that identify nobody."""
+_NAMES = (
+    r"(?:[a-z_]*(?:e-?mail|phone|mobile|passw(?:or)?d|pwd|secret|api_?key|access_?key|access_?token|auth_?token|refresh_?token|id_?token"
+    r"|signature|session_?id|phpsessid|jsessionid|passport|ssn)|mail|tel|token|sig|uin|qq|wechat|x-amz-(?:signature|credential"
+    r"|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid)"
+)
+"""Parameters whose values are personal or credentials, in any case."""
+_PLAIN = re.compile(r"(?:true|false|null|none|yes|no|on|off|\{.*|\$.*|%7b.*|<.*|[a-z]{1,12}|\d{1,4})$", re.I)
+
+
+def is_user(match: Match) -> bool:
+    """Reject names that identify nobody, and templates."""
+    user, _, password = match["v"].partition(":")
+    return user.lower() not in _USERS or bool(password)
+
+
+def is_value(match: Match) -> bool:
+    """Reject words, flags, short numbers and templates."""
+    return _PLAIN.match(match["v"]) is None
+
+
+RULES = (
+    Rule("url_user", URL, re.compile(
+        r"://(?P<v>[^\s/?#@\"'<>\[\]{}:]{1,64}(?::[^\s/?#@\"'<>]{1,128})?)(?=@[A-Za-z0-9\[])"), is_user),
+    Rule("url_value", URL, re.compile(rf"[?&;]{_NAMES}=(?P<v>[^&;#\s\"'<>()\[\]|]{{5,}}[^&;#\s\"'<>()\[\]|.,])", re.I), is_value),
+    Rule("url_value", URL, re.compile(
+        r"(?:[?&;=#]|(?<![/:])/)(?P<v>[A-Za-z0-9_.+-]{1,64}(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24})(?![A-Za-z0-9.@-])"),
+        always),
+)  # fmt: skip
+"""Forms of values in URLs."""
