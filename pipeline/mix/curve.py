@@ -48,8 +48,8 @@ class Curve:
         return kept
 
     def capacity(self, available: Sequence[int]) -> int:
-        """Return the largest area: `max` copies of all buckets that are not left out."""
-        return int(Fraction(str(self.max)) * sum(available[i] for i in self.kept(available)))
+        """Return the largest area: `max` copies of each bucket that is not left out, in whole units."""
+        return sum(int(Fraction(str(self.max)) * available[i]) for i in self.kept(available))
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def divide(curve: Curve, available: Sequence[int], asked: int, shares: Sequence[
     parts = largest_remainder(asked, {f"{i:09d}": share for i, share in enumerate(shares)})
     quotas = list(parts.values())
     limits = [int(Fraction(str(curve.max)) * n) for n in available]
-    spare = 0
-    for i in reversed(curve.kept(available)):  # rounding may exceed the limit of the best buckets by a token
+    kept, spare = curve.kept(available), 0
+    for i in (*reversed(kept), *kept):  # rounding may exceed the limit of a bucket by a unit; others have room for it
         quotas[i] += spare
         spare = max(quotas[i] - limits[i], 0)
         quotas[i] -= spare

@@ -93,14 +93,16 @@ def strata_of(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
         code = code * len(values[-1]) + coded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1
         distinct = pa.array(code).dictionary_encode()
         _limit(len(distinct.dictionary))
-    names: list[str | None] = []
+    names = []
     for number in distinct.dictionary.to_pylist():
         parts = []
         for known in reversed(values):
             number, i = divmod(number, len(known))
             parts.append(known[i])
-        names.append(JOINT.join(reversed(parts)) if any(parts) else None)
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(distinct.indices, pa.array(names, pa.string()))])
+        names.append(JOINT.join(reversed(parts)) if any(parts) else "")
+    indices = distinct.indices.to_numpy(zero_copy_only=False)
+    none = pa.array(indices, mask=np.array([not name for name in names], bool)[indices])
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(none, pa.array(names, pa.string()))])
 
 
 def _limit(n_values: int) -> None:
