@@ -101,7 +101,10 @@ def divide(curve: Curve, available: Sequence[int], asked: int, shares: Sequence[
     quotas = list(parts.values())
     limits = [int(Fraction(str(curve.max)) * n) for n in available]
     kept, spare = curve.kept(available), 0
-    for i in (*reversed(kept), *kept):  # rounding may exceed the limit of a bucket by a unit; others have room for it
+    for i in (
+        *reversed(kept),
+        *kept,
+    ):  # rounding may exceed the limit of a bucket by a unit; others have room for it
         quotas[i] += spare
         spare = max(quotas[i] - limits[i], 0)
         quotas[i] -= spare
