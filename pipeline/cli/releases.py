@@ -189,8 +189,8 @@ def diff(old_url: str, new_url: str, as_json: bool) -> None:
 @click.option("--mix", required=True, help="Name of the mix.")
 @click.option(
     "--format", "name", default="xglm", show_default=True,
-    help="`xglm`: a paragraph is a line, a document ends with a blank line. `blank-lines`: paragraphs are separated by a "
-    "blank line, documents by two.",
+    help="`xglm`: a paragraph is a line, a document ends with a blank line. `blank-lines`: paragraphs are separated by "
+    "a blank line, documents by two.",
 )  # fmt: skip
 @click.option("--to", "target", required=True, type=click.Path(dir_okay=False), help="The file to write.")
 @json_option
