@@ -21,7 +21,7 @@ from pipeline.planning.plan import PhasePlan, Plan, plan_phase, stored_result
 from pipeline.planning.session import Session
 from pipeline.planning.state import derived_groups, ingested_groups
 from pipeline.release.facts import HELD, FactsTask, facts_of
-from pipeline.release.held_out import held_out
+from pipeline.release.held_out import Links, held_out
 from pipeline.release.placement import fitted_mixes, group_plans, plan_mix, planned_languages, rows_of, to_fit
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import Engine, SerialEngine
@@ -198,7 +198,9 @@ def plan_mixes(
     tables, reports, links = zip(*(facts_of(task) for task in tasks), strict=True)
     facts = pa.concat_tables(tables)
     if holdout:
-        facts = facts.append_column(HELD, pa.array(held_out(store, links, holdout)))
+        facts = facts.append_column(
+            HELD, pa.array(held_out(store, Links(links.__getitem__, len(links)), holdout))
+        )
     for name, mix in sorted(fitted_mixes(run, reports).items()):
         mine = facts.take(pa.array(rows_of(facts, mix)))
         planned = plan_mix(run, mine, mix)

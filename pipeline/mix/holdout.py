@@ -12,7 +12,7 @@ is that of the names held out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # values of a parsed YAML file
 
@@ -115,10 +115,11 @@ def is_chosen(columns: Mapping[str, pa.ChunkedArray], holdout: Holdout, cluster:
     return chosen & ~np.asarray(pc.is_valid(columns[PARENT]).combine_chunks()).astype(bool)
 
 
-def spread(links: Sequence[Sequence[pa.ChunkedArray]], chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+def spread(links: Iterable[Sequence[pa.ChunkedArray]], chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return which documents are held out: those chosen, and all that are linked with them over any number of links.
 
-    Args: links, of each shard, as of `name_links`; chosen, of each shard, bool (n_docs,).
+    Args: links, of each shard, as of `name_links`, which are iterated over twice for each link of the longest chain;
+    chosen, of each shard, bool (n_docs,).
     Returns: bool (n_docs,) for each shard.
     """
     held = [mask.copy() for mask in chosen]
@@ -138,7 +139,7 @@ def spread(links: Sequence[Sequence[pa.ChunkedArray]], chosen: Sequence[np.ndarr
     return held
 
 
-def _names(links: Sequence[Sequence[pa.ChunkedArray]], masks: Sequence[np.ndarray]) -> set[str]:
+def _names(links: Iterable[Sequence[pa.ChunkedArray]], masks: Sequence[np.ndarray]) -> set[str]:
     """All names of some documents of each shard."""
     return {
         name

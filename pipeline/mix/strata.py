@@ -73,14 +73,9 @@ def strata_of(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     """Name the stratum of each document: string, plain or dictionary-encoded, (n_docs,); null without any value.
 
     Args: columns, one or more, of text, whole numbers or truth values, (n_docs,).
-    Raises: MixError for more than MAX_STRATA combinations.
+    Raises: MixError for more than MAX_STRATA combinations, or for numbers with fractions.
     """
-    texts = [
-        column
-        if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)
-        else column.cast(pa.string())
-        for column in columns
-    ]
+    texts = [_as_text(column) for column in columns]
     if len(texts) == 1:
         return texts[0]
     code = np.zeros(len(texts[0]), np.int64)
@@ -103,6 +98,19 @@ def strata_of(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     indices = distinct.indices.to_numpy(zero_copy_only=False)
     none = pa.array(indices, mask=np.array([not name for name in names], bool)[indices])
     return pa.chunked_array([pa.DictionaryArray.from_arrays(none, pa.array(names, pa.string()))])
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as text; an imported score may have whole numbers as floats."""
+    if pa.types.is_floating(column.type):
+        try:
+            column = column.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise MixError(
+                "a column of a mix has numbers with fractions; cut it into buckets or tiers with stages.cuts"
+            ) from error
+    is_text = pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)
+    return column if is_text else column.cast(pa.string())
 
 
 def _limit(n_values: int) -> None:

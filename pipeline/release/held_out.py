@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,23 +18,34 @@ from pipeline.release.facts import CHOSEN
 from pipeline.storage.store import Store
 
 
-def held_out(store: Store, tables: Iterable[pa.Table], holdout: Holdout) -> np.ndarray:
+class Links:
+    """Tables of facts.links_table, one for each shard, that are read anew for each iteration."""
+
+    def __init__(self, read: Callable[[int], pa.Table], n_shards: int) -> None:
+        self.read, self.n_shards = read, n_shards
+
+    def __iter__(self) -> Iterator[list[pa.ChunkedArray]]:
+        for table in map(self.read, range(self.n_shards)):
+            yield [table[name] for name in table.column_names if name != CHOSEN]
+
+    def chosen(self) -> list[np.ndarray]:
+        """Which documents of each shard are chosen, bool (n_kept,)."""
+        tables = map(self.read, range(self.n_shards))
+        return [table[CHOSEN].to_numpy(zero_copy_only=False).astype(bool) for table in tables]
+
+
+def held_out(store: Store, links: Links, holdout: Holdout) -> np.ndarray:
     """Return which kept documents are held out: bool (n_kept,), in the order of the shards.
 
-    Args: tables, of facts.links_table, one for each shard.
+    Memory is that of one shard's links, a byte for each kept document, and the names held out.
     """
-    links, chosen = [], []
-    for table in tables:
-        links.append([table[name] for name in table.column_names if name != CHOSEN])
-        chosen.append(table[CHOSEN].to_numpy(zero_copy_only=False).astype(bool))
+    chosen = links.chosen()
     if holdout.as_in is not None:
         chosen = _as_before(store, holdout.as_in, links, chosen)
     return np.concatenate([*spread(links, chosen), np.zeros(0, bool)])
 
 
-def _as_before(
-    store: Store, release: str, links: Sequence[Sequence[pa.ChunkedArray]], chosen: Sequence[np.ndarray]
-) -> list[np.ndarray]:
+def _as_before(store: Store, release: str, links: Links, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Choose what an earlier release holds out, and new documents only where no document linked with it is in that
     release."""
     before = read_order(store, release, HOLDOUT)

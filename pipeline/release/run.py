@@ -35,7 +35,7 @@ from pipeline.release.files import (
     write_part,
     write_tokens,
 )
-from pipeline.release.held_out import earlier_holdout, held_out
+from pipeline.release.held_out import Links, earlier_holdout, held_out
 from pipeline.release.numbers import (
     check_conservation,
     licenses_csv,
@@ -148,7 +148,7 @@ class Releasing:
         facts = self.collect(decisions)
         table = read_exchange(self.store, [self.work.facts(i) for i in range(len(decisions))], 0)
         if self.run_file.mix.holdout:
-            links = (read_exchange(self.store, [self.work.links(i)], 0) for i in range(len(decisions)))
+            links = Links(lambda i: read_exchange(self.store, [self.work.links(i)], 0), len(decisions))
             held = held_out(self.store, links, self.run_file.mix.holdout)
             table = table.append_column(HELD, pa.array(held))
         placement = self.place(table, facts)

@@ -105,7 +105,10 @@ def test_wrong_groups_are_refused(settings: dict[str, Any], message: str) -> Non
 
 
 def test_columns_of_measurements_are_refused() -> None:
-    """More than 100,000 values are no strata."""
+    """More than 100,000 values are no strata, nor are fractions; whole numbers may be floats."""
+    assert strata_of([pa.chunked_array([[1.0, None]])]).to_pylist() == ["1", None]
+    with pytest.raises(MixError, match="numbers with fractions"):
+        strata_of([pa.chunked_array([[0.5]])])
     column = pa.chunked_array([pa.array(range(100_001))])
     with pytest.raises(MixError, match="have 100,001 different values, at most 100,000"):
         strata_of([column, column])
