@@ -1,4 +1,4 @@
-"""Commands that read finished releases: verify and report on one, compare two, locate documents of training order."""
+"""Commands that read finished releases: verify, report, locate documents, compare two, write a mix as one text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from pipeline.cli.group import say
 from pipeline.cli.options import check_target, json_option
 
 if TYPE_CHECKING:
@@ -183,4 +184,30 @@ def diff(old_url: str, new_url: str, as_json: bool) -> None:
     click.echo(json.dumps(changes, ensure_ascii=False) if as_json else "\n".join(diff_lines(changes)))
 
 
-COMMANDS = (verify, report, locate, diff)
+@click.command()
+@click.argument("release_url", metavar="RELEASE")
+@click.option("--mix", required=True, help="Name of the mix.")
+@click.option(
+    "--format", "name", default="xglm", show_default=True,
+    help="`xglm`: a paragraph is a line, a document ends with a blank line. `blank-lines`: paragraphs are separated by "
+    "a blank line, documents by two.",
+)  # fmt: skip
+@click.option("--to", "target", required=True, type=click.Path(dir_okay=False), help="The file to write.")
+@json_option
+def text(release_url: str, mix: str, name: str, target: str, as_json: bool) -> None:
+    """Write a mix as one plain text, in training order.
+
+    Example: bicorpus text store/releases/v1 --mix zh50 --format xglm --to zh50.txt
+    """
+    from pipeline.inspect.stream import write_stream
+    from pipeline.storage.store import open_store
+
+    with open(target, "w", encoding="utf-8", newline="") as stream:
+        n_documents = write_stream(open_store(release_url), mix, name, stream)
+    if as_json:
+        click.echo(json.dumps({"documents": n_documents, "to": target}))
+    else:
+        say(f"{n_documents:,} documents to {target}")
+
+
+COMMANDS = (verify, report, locate, diff, text)

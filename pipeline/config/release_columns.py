@@ -124,8 +124,24 @@ def release_columns(run: RunFile) -> set[str]:
 def mix_columns(run: RunFile) -> tuple[str, ...]:
     """Columns that mixes group documents by, or repeat them by."""
     mixes = run.mix.mixes.values()
-    names = {mix.by for mix in mixes if mix.by} | {mix.repeat.column for mix in mixes if mix.repeat}
-    return tuple(sorted(names))
+    names = {column for mix in mixes for column in mix.columns}
+    return tuple(sorted(names | {mix.repeat.column for mix in mixes if mix.repeat}))
+
+
+def shares_column(run: RunFile) -> str | None:
+    """The column of the languages of each document with their shares, beside its label; None if no stage writes it."""
+    label = release_layout(run).columns["language"]
+    column = f"{label.rpartition('.')[0]}.shares" if label else ""
+    dtype = run.column_types().get(column)
+    if dtype is None or not pa.types.is_list(dtype) or not pa.types.is_struct(dtype.value_type):
+        return None
+    return column if {"label", "share"} <= {field.name for field in dtype.value_type} else None
+
+
+def holdout_columns(run: RunFile) -> tuple[str, ...]:
+    """Columns that link documents which are held out together; none without a hold-out."""
+    holdout = run.mix.holdout
+    return holdout.columns(release_layout(run).columns["cluster"]) if holdout else ()
 
 
 def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
@@ -136,5 +152,5 @@ def decision_columns(run: RunFile, release_columns: set[str]) -> set[str]:
     names |= set(run.release.edits.convert.definition.reads if run.release.edits.convert else ())
     if run.keep_one:
         names |= run.keep_one.columns()
-    names |= set(mix_columns(run))
+    names |= {*mix_columns(run), *holdout_columns(run), *filter(None, [shares_column(run)])}
     return {name for name in names if "." in name}

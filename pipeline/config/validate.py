@@ -11,6 +11,8 @@ from pipeline.config.phases import before_derived
 from pipeline.config.release_columns import release_layout
 from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, derived_inputs
 from pipeline.errors import ConfigError
+from pipeline.mix.config import Mix
+from pipeline.mix.strata import Case
 from pipeline.names import brief, nearest
 from pipeline.recipe import named_columns
 from pipeline.rules.rules import Condition, Rule
@@ -54,16 +56,27 @@ def check_run_file(run: RunFile) -> None:
         for column, _ in rule.trim:
             check_span_column(run, column, f"{where}.trim")
     for name, mix in run.mix.mixes.items():
-        check_available({mix.by} if mix.by else set(), early, f"{run.path}: mix.mixes.{name}.by")
+        check_available({*mix.columns}, early, f"{run.path}: mix.mixes.{name}.by")
+        check_strata(run, mix, f"{run.path}: mix.mixes.{name}")
         if mix.repeat:
             where = f"{run.path}: mix.mixes.{name}.repeat.column"
             check_available({mix.repeat.column}, early, where)
             check_types(run, (Condition(column=mix.repeat.column, min=0),), where)
-        if (mix.by or mix.tokens) and release_layout(run).columns["n_tokens"] is None:
+        counts_tokens = mix.unit == "tokens" and (mix.by or mix.total or mix.curve)
+        if counts_tokens and release_layout(run).columns["n_tokens"] is None:
             raise ConfigError(
                 f"{run.path}: mix.mixes.{name} shares out tokens, which no stage counts; annotate with stages.tokens, "
-                "or name the column that holds the counts in release.columns.n_tokens"
+                "or name the column that holds the counts in release.columns.n_tokens; or give `bytes` or `documents` "
+                "instead of `tokens`"
             )
+    if run.mix.holdout:
+        where = f"{run.path}: mix.holdout.together"
+        check_available({*run.mix.holdout.together}, early, where)
+        for column in run.mix.holdout.together:
+            if not pa.types.is_string(run.column_types().get(column, pa.string())):
+                raise ConfigError(
+                    f"{where}: {column} is {run.column_types()[column]}; expected a column of text"
+                )
     if run.keep_one:
         where = f"{run.path}: keep_one.prefer"
         prefer = sorted(column for column, _ in run.keep_one.prefer)
@@ -76,6 +89,23 @@ def check_run_file(run: RunFile) -> None:
     for derived in run.derived:
         check_derived_source(run, derived, early)
     check_references(run)
+
+
+def check_strata(run: RunFile, mix: Mix, where: str) -> None:
+    """Check that the columns of a mix have values to name strata by, and that ranges and curves are over numbers."""
+    types = run.column_types()
+    for column in mix.columns:
+        dtype = types.get(column, pa.string())  # an imported score is named by its values, whatever it is
+        if not (pa.types.is_string(dtype) or pa.types.is_integer(dtype) or pa.types.is_boolean(dtype)):
+            raise ConfigError(
+                f"{where}.by: {column} is {dtype}; expected text, whole numbers or truth values. Cut numbers into "
+                "buckets or tiers with stages.cuts"
+            )
+    cases = (case for cases in mix.groups.values() for case in cases if isinstance(case, Case))
+    ranged = {value.column for case in cases for value in case.values if value.among is None}
+    for column in sorted(ranged | ({mix.curve.column} if mix.curve else set())):
+        if not pa.types.is_integer(types.get(column, pa.int32())):
+            raise ConfigError(f"{where}: {column} is {types[column]}; expected a column of whole numbers")
 
 
 def check_references(run: RunFile) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,11 +15,14 @@ from pipeline.config.release_columns import Layout, mix_columns, release_columns
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import Columns, Shard, read_shard_rows
 from pipeline.errors import UsageError
+from pipeline.mix.holdout import HOLDOUT
+from pipeline.mix.warnings import warnings_of
 from pipeline.planning.plan import PhasePlan, Plan, plan_phase, stored_result
 from pipeline.planning.session import Session
 from pipeline.planning.state import derived_groups, ingested_groups
-from pipeline.release.facts import FactsTask, facts_of
-from pipeline.release.placement import fitted_mixes, plan_mix, to_fit
+from pipeline.release.facts import HELD, FactsTask, facts_of
+from pipeline.release.held_out import Links, held_out
+from pipeline.release.placement import fitted_mixes, group_plans, plan_mix, planned_languages, rows_of, to_fit
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import Engine, SerialEngine
 from pipeline.runtime.progress import Progress
@@ -169,16 +172,9 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
             phase = plan_phase(Wave(run.late), session.recipes, session.state, session.shards)
             plan.phases.append(phase)
             decisions = decisions if phase.n_tasks else releasing.measure_edited(selection)
-        by, fits = mix_columns(run), to_fit(run)
-        tasks = [FactsTask(store, d, i, releasing.layout, by, "", fits) for i, d in enumerate(decisions)]
-        tables, reports = zip(*(facts_of(task) for task in tasks), strict=True)
-        facts = pa.concat_tables(tables)
-        for name, mix in sorted(fitted_mixes(run, reports).items()):
-            planned, _, tokens, _ = plan_mix(run, facts, mix)
-            plan.mixes[name] = {
-                "available": planned.available, "asked": planned.total, "discarded": planned.discarded,
-                "distinct": int(tokens.sum()), "deduplicated": selection is not None or run.keep_one is None,
-            }  # fmt: skip
+        plan_mixes(
+            plan, run, store, decisions, releasing.layout, selection is not None or run.keep_one is None
+        )
     if run.keep_one is not None:
         n_tasks = 0 if selection else 1
         for step in (run.keep_one.keepers, run.keep_one.owners):
@@ -187,6 +183,35 @@ def plan_release(plan: Plan, run: RunFile, store: Store) -> None:
                 plan.phases.append(
                     PhasePlan(step.name, "global", plan.shards, n_tasks, {step.name: n_tasks}, reasons, 0)
                 )
+
+
+def plan_mixes(
+    plan: Plan, run: RunFile, store: Store, decisions: Sequence[Decision], layout: Layout, deduplicated: bool
+) -> None:
+    """Add the sizes of the mixes to a plan, and warnings about them.
+
+    Args: deduplicated, whether the decisions leave duplicates out.
+    Raises: MixError if a ratio cannot be met.
+    """
+    by, fits, holdout = mix_columns(run), to_fit(run), run.mix.holdout
+    tasks = [FactsTask(store, d, i, layout, by, "", fits, holdout=holdout) for i, d in enumerate(decisions)]
+    tables, reports, links = zip(*(facts_of(task) for task in tasks), strict=True)
+    facts = pa.concat_tables(tables)
+    if holdout:
+        facts = facts.append_column(
+            HELD, pa.array(held_out(store, Links(links.__getitem__, len(links)), holdout))
+        )
+    for name, mix in sorted(fitted_mixes(run, reports).items()):
+        mine = facts.take(pa.array(rows_of(facts, mix)))
+        planned = plan_mix(run, mine, mix)
+        plan.mixes[name] = {
+            "unit": mix.unit, "available": planned.plan.available, "asked": planned.plan.total,
+            "discarded": planned.plan.discarded, "distinct": int(planned.sizes.sum()),
+            "deduplicated": deduplicated, "groups": group_plans(planned.plan),
+        }  # fmt: skip
+        if name != HOLDOUT:
+            languages = planned_languages(planned, mine["language"])
+            plan.warnings += warnings_of(planned.plan, languages, run.mix.warn)
 
 
 def _index(values: pa.ChunkedArray, value: object) -> int | None:

@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 
 from pipeline.cells import pad
 from pipeline.errors import UsageError
+from pipeline.inspect.held_out import holdout_faults
 from pipeline.inspect.release_files import read_checksums, read_order, read_parts, text_digest
+from pipeline.mix.holdout import HOLDOUT
 from pipeline.release.clusters import cluster_table, members
 from pipeline.schema import REFERENCE
 from pipeline.storage.store import Store
@@ -79,6 +81,11 @@ def verify_files(release: Store) -> VerifyReport:
         check_mix(release, listed, mix, lineage, ledger, data, report)
         if f"tokens/{mix}/tokens.json" in listed:
             check_tokens(release, mix, lineage, report)
+    if HOLDOUT in lineage["mixes"]:
+        parents = read_parts(release, listed, "data/", ["doc_id", "parent_id"])
+        report.check(
+            message("nothing held out is in a mix"), *holdout_faults(release, lineage, ledger, parents)
+        )
     return report
 
 

@@ -1,8 +1,8 @@
 """Ratio-controlled mixing: the documents of a mix, how often each is taken, and their training order.
 
-Computed from each document's stratum, token count and keyed hash, and the token quotas of pipeline.mix.plan. Choices
-depend on the keyed hash of the document id only, so the mix depends on the documents and the seed, not on sharding.
-Text is written by the release.
+Computed from each document's stratum, size and keyed hash, and the quotas of pipeline.mix.plan; the size is its number
+of tokens or bytes, or 1, as the mix counts. Choices depend on the keyed hash of the document id only, so the mix
+depends on the documents and the seed, not on sharding. Text is written by the release.
 """
 
 from __future__ import annotations
@@ -15,32 +15,34 @@ import pyarrow as pa
 from pipeline.errors import ExpectationError
 from pipeline.keyed_hash import GOLDEN, keyed_hash, scramble
 from pipeline.mix.config import NATURAL, Mix, MixPhase, MixSection, parse_mix
-from pipeline.mix.plan import GroupPlan, MixPlan, count_tokens, plan_quotas
+from pipeline.mix.plan import NO_STRATUM, Cell, GroupPlan, MixPlan, count_tokens, plan_quotas
 from pipeline.mix.repeat import Repeat
 
 __all__ = [
-    "NATURAL", "GroupPlan", "Mix", "MixPhase", "MixPlan", "MixSection", "Repeat", "copies", "count_tokens",
-    "group_index", "keyed_hash", "parse_mix", "plan_quotas", "positions", "realised",
+    "NATURAL", "Cell", "GroupPlan", "Mix", "MixPhase", "MixPlan", "MixSection", "Repeat", "cell_index", "copies",
+    "count_tokens", "keyed_hash", "parse_mix", "plan_quotas", "positions", "realised",
 ]  # fmt: skip
 
 
-def group_index(strata: pa.Array | pa.ChunkedArray, plan: MixPlan) -> np.ndarray:
-    """Return the index of each document's group in `plan.groups`.
+def cell_index(strata: pa.Array | pa.ChunkedArray, plan: MixPlan) -> np.ndarray:
+    """Return the index of each document's cell in `plan.cells`: its group, or the quality bucket of its group.
 
-    Args: strata, string (n_docs,), plain or dictionary-encoded.
-    Returns: int32 (n_docs,), -1 for documents in no group.
+    Args: strata, string (n_docs,), plain or dictionary-encoded, as of strata.strata_of.
+    Returns: int32 (n_docs,), -1 for documents in no cell.
     """
-    if plan.mix.by is None:
+    if not plan.mix.columns:
         return np.zeros(len(strata), np.int32)
-    group_of = {stratum: i for i, group in enumerate(plan.groups) for stratum in group.strata}
+    cell_of = {stratum: i for i, cell in enumerate(plan.cells) for stratum in cell.strata}
     values = strata.combine_chunks() if isinstance(strata, pa.ChunkedArray) else strata
     values = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    index = np.array([*(group_of.get(value, -1) for value in values.dictionary.to_pylist()), -1], np.int32)
+    none = cell_of.get(NO_STRATUM, -1)
+    names = values.dictionary.to_pylist()
+    index = np.array([*(none if name is None else cell_of.get(name, -1) for name in names), none], np.int32)
     return index[values.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
 def copies(
-    group_index: np.ndarray,
+    cell_index: np.ndarray,
     tokens: np.ndarray,
     hashes: np.ndarray,
     plan: MixPlan,
@@ -48,31 +50,31 @@ def copies(
 ) -> np.ndarray:
     """Return how often each document is in the mix.
 
-    Every document of a group is taken floor(epochs) times its repeats. The remaining tokens come from further copies of
+    Every document of a cell is taken floor(epochs) times its repeats. The remaining tokens come from further copies of
     documents in keyed-hash order, skipping documents that no longer fit; finally the shortest remaining document is
-    added if that brings the group closer to its target. Hash ties are resolved by row order. Repeats of a document have
+    added if that brings the cell closer to its target. Hash ties are resolved by row order. Repeats of a document have
     separate positions in that order, so that in a partial pass a document with five repeats is taken about five times
     as often as a document with one.
 
-    Args: group_index, int32, -1 for documents in no group; tokens, int64; hashes, uint64; times, int64, how often a
-    document is taken in one pass, None for once; all (n_docs,).
+    Args: cell_index, int32, -1 for documents in no cell; tokens, int64, or other sizes; hashes, uint64; times, int64,
+    how often a document is taken in one pass, None for once; all (n_docs,).
     Returns: int32 (n_docs,).
     Raises: ExpectationError if the documents' tokens differ from those that the plan counted.
     """
     result = np.zeros(len(tokens), np.int32)
     times = np.ones(len(tokens), np.int64) if times is None else times
-    for group, rows in zip(plan.groups, _by_group(group_index, hashes, len(plan.groups)), strict=True):
+    for cell, rows in zip(plan.cells, _by_cell(cell_index, hashes, len(plan.cells)), strict=True):
         sizes = tokens[rows]
         available = int((sizes * times[rows]).sum())
-        if available != group.available:
+        if available != cell.available:
             raise ExpectationError(
-                f"mix {plan.mix.name}: group {group.name!r} has {available:,} tokens; the plan counted "
-                f"{group.available:,}. Plan the mix again with its present documents"
+                f"mix {plan.mix.name}: group {cell.name!r} has {available:,} {plan.mix.unit}; the plan counted "
+                f"{cell.available:,}. Plan the mix again with its present documents"
             )
-        if group.asked == group.available:  # also when no document has a token
-            result[rows] = times[rows] if group.share > 0 else 0
+        if cell.asked == cell.available:  # also when no document has a token
+            result[rows] = times[rows] if cell.share > 0 else 0
             continue
-        epochs, missing = divmod(group.asked, available)
+        epochs, missing = divmod(cell.asked, available)
         document = _walk(hashes[rows], times[rows])
         more = document[_nearest(sizes[document], missing)]
         result[rows] = epochs * times[rows] + np.bincount(more, minlength=len(rows))
@@ -80,7 +82,7 @@ def copies(
 
 
 def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the documents of a group, each repeated `times` times, in the order in which copies are chosen.
+    """Return the documents of a cell, each repeated `times` times, in the order in which copies are chosen.
 
     Args: hashes, uint64, ascending; times, int64; both (n_docs,).
     Returns: int64 (sum(times),), indices of documents. The first copy of a document is ordered by the document's hash,
@@ -94,10 +96,10 @@ def _walk(hashes: np.ndarray, times: np.ndarray) -> np.ndarray:
     return document[np.lexsort((number, document, key))]
 
 
-def _by_group(group_index: np.ndarray, keys: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    """Return the rows of each group, sorted by key, then row."""
-    order = np.lexsort((keys, group_index))
-    bounds = np.searchsorted(group_index[order], np.arange(n_groups + 1))
+def _by_cell(cell_index: np.ndarray, keys: np.ndarray, n_cells: int) -> list[np.ndarray]:
+    """Return the rows of each cell, sorted by key, then row."""
+    order = np.lexsort((keys, cell_index))
+    bounds = np.searchsorted(cell_index[order], np.arange(n_cells + 1))
     return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
@@ -127,15 +129,15 @@ def _nearest(sizes: np.ndarray, target: int) -> np.ndarray:
 
 
 def positions(
-    hashes: np.ndarray, n_copies: np.ndarray, group_index: np.ndarray, tokens: np.ndarray, plan: MixPlan
+    hashes: np.ndarray, n_copies: np.ndarray, cell_index: np.ndarray, tokens: np.ndarray, plan: MixPlan
 ) -> pa.Table:
     """Return all copies of all documents in training order, in which every stretch has the shares of the whole.
 
-    The copies of a group are ordered by a hash of (document hash, copy number), and each is placed at the share of the
-    group's tokens up to its middle; groups are merged by these positions. So in any stretch, the tokens of a group
+    The copies of a cell are ordered by a hash of (document hash, copy number), and each is placed at the share of the
+    cell's tokens up to its middle; cells are merged by these positions. So in any stretch, the tokens of a cell
     differ from its share by less than about one document at each end, however long the stretch is. With a schedule, the
-    copies of each group are first assigned to phases by the group's quotas, in the order of a second such hash, and
-    each phase is merged by itself.
+    copies of each cell are first assigned to phases by the cell's quotas, in the order of a second such hash, and
+    each phase is merged by itself; where shares change linearly, places are moved accordingly (`ramp`).
 
     Args: arrays (n_docs,), as for `copies`; n_copies, its result.
     Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 for the first
@@ -144,9 +146,12 @@ def positions(
     document = np.repeat(np.arange(len(n_copies)), n_copies)
     number = np.arange(len(document)) - np.repeat(np.cumsum(n_copies) - n_copies, n_copies)
     key = scramble(hashes[document] + (number + 1).astype(np.uint64) * GOLDEN)
-    phase = _phase_of(key, group_index[document], tokens[document], plan)
+    if plan.mix.disjoint:
+        phase = _phase_of(scramble(hashes + GOLDEN), cell_index, tokens * n_copies, plan)[document]
+    else:
+        phase = _phase_of(key, cell_index[document], tokens[document], plan)
     place = scramble(key + GOLDEN) >> np.uint64(8)
-    stratum = (phase.astype(np.int64) << 32) + group_index[document]
+    stratum = (phase.astype(np.int64) << 32) + cell_index[document]
     by_stratum = np.lexsort((number, hashes[document], place, stratum))
     sizes, sorted_strata = tokens[document][by_stratum], stratum[by_stratum]
     position = phase << np.uint64(56)
@@ -154,12 +159,32 @@ def positions(
     for first, last in itertools.pairwise([*bounds.tolist(), len(document)]):
         rows = by_stratum[first:last]
         stretch = sizes[first:last] if sizes[first:last].any() else np.ones(last - first, np.int64)
-        position[rows] += fractions(stretch, 0, int(stretch.sum()))
+        places = fractions(stretch, 0, int(stretch.sum()))
+        position[rows] += ramp(places, plan, int(phase[rows[0]]), int(sorted_strata[first]) & 0xFFFFFFFF)
     order = np.lexsort((number, hashes[document], place, position))
     document, position = document[order], position[order]
     epoch = np.empty(len(document), np.int32)
     epoch[np.argsort(document, kind="stable")] = number  # the first copy in training order is epoch 0
     return pa.table({"document": document, "epoch": epoch, "position": position})
+
+
+def ramp(places: np.ndarray, plan: MixPlan, phase: int, cell: int) -> np.ndarray:
+    """Move the places of a cell in a phase so that its share changes linearly from a at the start to b at the end.
+
+    Up to the fraction t of the phase, the cell has the share (a t + (b - a) t² / 2) / ((a + b) / 2) of its tokens; this
+    is solved for t, in the form without cancellation, with operations that IEEE 754 rounds in one way.
+
+    Args: places, uint64 (n,), in units of 2**-56.
+    Returns: uint64 (n,), likewise; the same where the share is constant.
+    """
+    shares, name = plan.phases[min(phase, len(plan.phases) - 1)], plan.group_keys[plan.cells[cell].group]
+    a, b = (float(side.get(name, 0)) for side in (shares.start, shares.end))
+    if a == b:
+        return places
+    u = places / 2.0**56
+    below = a + np.sqrt(a * a + (b * b - a * a) * u)
+    t = np.divide((a + b) * u, below, out=np.zeros_like(u), where=below > 0)
+    return np.minimum((t * 2.0**56).astype(np.uint64), np.uint64((1 << 56) - 1))
 
 
 def fractions(sizes: np.ndarray, before: int, total: int) -> np.ndarray:
@@ -176,44 +201,54 @@ def fractions(sizes: np.ndarray, before: int, total: int) -> np.ndarray:
     return np.minimum((shares * 2.0**56).astype(np.uint64), np.uint64((1 << 56) - 1))
 
 
-def _phase_of(key: np.ndarray, group: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> np.ndarray:
-    """Assign the copies of each group to phases by token quotas, in key order.
+def _phase_of(key: np.ndarray, cell: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> np.ndarray:
+    """Assign the copies of each cell to phases by quotas, in key order.
 
-    Args: key, uint64; group, int32; sizes, int64, tokens; all (n_copies,).
+    Args: key, uint64; cell, int32; sizes, int64, tokens; all (n_copies,).
     Returns: uint64 (n_copies,).
     """
     phase = np.zeros(len(key), np.uint64)
     if len(plan.mix.phases) < 2:
         return phase
-    for group_plan, rows in zip(plan.groups, _by_group(group, key, len(plan.groups)), strict=True):
+    for cell_plan, rows in zip(plan.cells, _by_cell(cell, key, len(plan.cells)), strict=True):
         ends = np.cumsum(sizes[rows])
         total = int(ends[-1]) if len(ends) else 0
-        asked_ends = list(itertools.accumulate(group_plan.quotas))[:-1]
-        bounds = [2 * total * end // max(group_plan.asked, 1) for end in asked_ends]
+        asked_ends = list(itertools.accumulate(cell_plan.quotas))[:-1]
+        bounds = [2 * total * end // max(cell_plan.asked, 1) for end in asked_ends]
         middles = 2 * ends - sizes[rows]  # doubled, so that they are whole numbers
         phase[rows] = np.searchsorted(bounds, middles, side="right")
     return phase
 
 
-def realised(group_index: np.ndarray, tokens: np.ndarray, n_copies: np.ndarray, plan: MixPlan) -> pa.Table:
-    """Compare the tokens of a mix with the plan.
+def realised(cell_index: np.ndarray, sizes: np.ndarray, n_copies: np.ndarray, plan: MixPlan) -> pa.Table:
+    """Compare a mix with its plan, in the units of the mix.
 
     Args: arrays (n_docs,), as for `positions`.
-    Returns: one row per group: group, n_docs (distinct), available_tokens, asked_tokens, tokens, asked_share, share,
-    epochs.
+    Returns: one row per group: group, n_docs (distinct), available, asked, taken, discarded (available units that are
+    not taken at all), asked_share, share, epochs, exhausted.
     """
-    rows = _by_group(group_index, np.arange(len(tokens)), len(plan.groups))
-    totals = [int((tokens[r] * n_copies[r]).sum()) for r in rows]
-    total, asked_total = max(sum(totals), 1), max(plan.total, 1)
+    groups = np.array([*(cell.group for cell in plan.cells), -1])[cell_index]
+    inside = groups >= 0
+    n_groups = len(plan.groups)
+
+    def add_up(values: np.ndarray) -> list[int]:
+        sums = np.zeros(n_groups, np.int64)
+        np.add.at(sums, groups[inside], values[inside])
+        return [int(n) for n in sums]
+
+    taken, discarded = add_up(sizes * n_copies), add_up(sizes * (n_copies == 0))
+    total, asked_total = max(sum(taken), 1), max(plan.total, 1)
     return pa.table(
         {
             "group": pa.array([group.name for group in plan.groups], pa.string()),
-            "n_docs": [int(np.count_nonzero(n_copies[r])) for r in rows],
-            "available_tokens": [group.available for group in plan.groups],
-            "asked_tokens": [group.asked for group in plan.groups],
-            "tokens": totals,
+            "n_docs": add_up((n_copies > 0).astype(np.int64)),
+            "available": [group.available for group in plan.groups],
+            "asked": [group.asked for group in plan.groups],
+            "taken": taken,
+            "discarded": discarded,
             "asked_share": [group.asked / asked_total for group in plan.groups],
-            "share": [n / total for n in totals],
-            "epochs": [n / max(group.available, 1) for n, group in zip(totals, plan.groups, strict=True)],
+            "share": [n / total for n in taken],
+            "epochs": [n / max(group.available, 1) for n, group in zip(taken, plan.groups, strict=True)],
+            "exhausted": [group.is_exhausted for group in plan.groups],
         }
     )

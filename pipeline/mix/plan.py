@@ -1,14 +1,15 @@
-"""Token accounting of a mix: the number of tokens of each group, in exact integers.
+"""Accounting of a mix: the number of tokens, bytes or documents of each group, in exact integers.
 
-Computed from token counts by stratum. Shares are exact fractions, rounded once by largest remainder, so that the
+Computed from counts by stratum. Shares are exact fractions, rounded once by largest remainder, so that the
 quotas always add up to the total. The documents are chosen in pipeline.mix.order.
 """
 
 from __future__ import annotations
 
 import decimal
+import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -16,24 +17,45 @@ import pyarrow as pa
 
 from pipeline.errors import MixError
 from pipeline.mix.config import Mix
+from pipeline.mix.curve import divide, solve
+from pipeline.mix.strata import JOINT, members_of, shown
 from pipeline.translation import message
 
 WHOLE = "all"  # the only group of a mix without a column
 NO_STRATUM = ""  # stratum of documents without a value; it belongs to no group
 
-Phases = list[tuple[Fraction, dict[str, Fraction]]]
-"""Fractions of the training order, which sum to 1, each with the shares of its groups, which sum to 1."""
+Phases = list["PhaseShares"]
+
+
+@dataclass(frozen=True)
+class PhaseShares:
+    """Exact shares of a phase. length: fraction of the training order; start, end: of each group, which sum to 1."""
+
+    length: Fraction
+    start: dict[str, Fraction]
+    end: dict[str, Fraction]
+
+    @property
+    def mean(self) -> dict[str, Fraction]:
+        """Shares of the whole phase; they change linearly."""
+        if self.start is self.end:
+            return self.start
+        names = self.start | self.end
+        return {
+            name: (self.start.get(name, Fraction()) + self.end.get(name, Fraction())) / 2 for name in names
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupPlan:
-    """One group of a planned mix.
+class Cell:
+    """Documents of a group that have the same number of passes: a quality bucket, or the whole group without a curve.
 
-    available: tokens of one pass over its documents, including repeats. share: of the mix, in [0, 1]. quotas: tokens
-    in each phase.
+    group: index of the group. available: units of one pass over its documents, including repeats. quotas: units in each
+    phase.
     """
 
     name: str
+    group: int
     strata: tuple[str, ...]
     available: int
     share: float
@@ -41,7 +63,29 @@ class GroupPlan:
 
     @property
     def asked(self) -> int:
-        """Tokens of this group in the mix, including repeats."""
+        """Units of this cell in the mix, including repeats."""
+        return sum(self.quotas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupPlan:
+    """One group of a planned mix; units are tokens, bytes or documents, as the mix counts.
+
+    available: units of one pass over its documents, including repeats. capacity: the most that may be asked. share: of
+    the mix, in [0, 1]. quotas: units in each phase. power: of its quality curve, if it has one.
+    """
+
+    name: str
+    strata: tuple[str, ...]
+    available: int
+    capacity: int
+    share: float
+    quotas: tuple[int, ...]
+    power: float | None = None
+
+    @property
+    def asked(self) -> int:
+        """Units of this group in the mix, including repeats."""
         return sum(self.quotas)
 
     @property
@@ -49,33 +93,42 @@ class GroupPlan:
         """Number of passes over the group."""
         return self.asked / self.available if self.available else 0.0
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all that may be asked is asked, to a thousandth."""
+        return self.capacity > 0 and 1000 * self.asked >= 999 * self.capacity
+
 
 @dataclass(frozen=True, kw_only=True)
 class MixPlan:
-    """Exact token quotas of a mix.
+    """Exact quotas of a mix.
 
-    groups: sorted by name; group indices refer to this order. available: tokens of all documents, including repeats.
-    discarded: those of them that the mix leaves out.
+    groups: sorted by name; group_keys: their names in `phases`. cells: in the order of their groups; indices of
+    documents refer to this order. phases: the exact shares at the start and at the end of each phase. available: units
+    of all documents, including repeats. discarded: those of them that the mix leaves out.
     """
 
     mix: Mix
     groups: tuple[GroupPlan, ...]
+    group_keys: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    phases: Phases
     available: int
     discarded: int
 
     @property
     def total(self) -> int:
-        """Tokens of the mix, including repeats."""
+        """Units of the mix, including repeats."""
         return sum(group.asked for group in self.groups)
 
     @property
     def discarded_share(self) -> float:
-        """Share of the available tokens that are not in the mix at all."""
+        """Share of the available units that are not in the mix at all."""
         return self.discarded / self.available if self.available else 0.0
 
 
 def count_tokens(strata: pa.Array | pa.ChunkedArray, tokens: np.ndarray) -> dict[str, int]:
-    """Sum tokens by stratum.
+    """Sum tokens, or other units, by stratum.
 
     Args: strata, string (n_docs,); tokens, int64 (n_docs,).
     Returns: stratum -> tokens, sorted; documents without a value are counted under NO_STRATUM.
@@ -85,92 +138,197 @@ def count_tokens(strata: pa.Array | pa.ChunkedArray, tokens: np.ndarray) -> dict
     return dict(sorted(zip(sums["stratum"].to_pylist(), sums["tokens_sum"].to_pylist(), strict=True)))
 
 
-def plan_quotas(tokens_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
-    """Return the exact token quotas of each group of a mix.
+def plan_quotas(units_by_stratum: Mapping[str, int], mix: Mix, max_discard: float) -> MixPlan:
+    """Return the exact quotas of each group of a mix, and of each quality bucket of a group.
 
-    Args: tokens_by_stratum, tokens of the available documents, including repeats; max_discard, the largest share of
+    Args: units_by_stratum, units of the available documents, including repeats; max_discard, the largest share of
     them that the mix may leave out.
-    Raises: MixError if a group has no tokens, or too few within max_epochs, or if too many tokens would be left out.
+    Raises: MixError if a group has no units, or too few within max_epochs, or if too many would be left out.
     """
-    members = _members(mix, tokens_by_stratum)
-    available = {name: sum(tokens_by_stratum.get(s, 0) for s in strata) for name, strata in members.items()}
+    buckets = _buckets(mix, units_by_stratum)
+    units = {stratum: sum(counts.values()) for stratum, counts in buckets.items()}
+    members = _members(mix, units)
+    available = {name: sum(units.get(s, 0) for s in strata) for name, strata in members.items()}
     if mix.by and not any(available.values()):
-        values = ", ".join(sorted(tokens_by_stratum)) or "none"
-        raise MixError(f"mix {mix.name}: its groups have no tokens; values of {mix.by} found: {values}")
-    phases = _weights(mix, available)
+        values = ", ".join(shown(s) for s in sorted(units)[:10] if s) or "none"
+        raise MixError(
+            f"mix {mix.name}: its groups have no {mix.unit}; values of {' × '.join(mix.by)} found: {values}"
+        )
+    by_bucket = {name: _sum_buckets(buckets, strata) for name, strata in members.items()}
+    capacity = {name: _capacity(mix, available[name], by_bucket[name]) for name in members}
+    phases = _weights(mix, available, capacity)
     share = {
-        name: sum((length * shares.get(name, Fraction()) for length, shares in phases), Fraction())
+        name: sum((phase.length * phase.mean.get(name, Fraction()) for phase in phases), Fraction())
         for name in members
     }
-    capacity = {name: int(mix.passes * n) for name, n in available.items()}
     largest = _largest_total(phases, share, capacity)
-    quotas = _quotas(largest if mix.tokens is None else mix.tokens, phases)
-    groups = tuple(
+    quotas = _quotas(largest if mix.total is None else mix.total, phases)
+    groups = [
         GroupPlan(
-            name=name,
-            strata=members[name],
-            available=available[name],
-            share=float(share[name]),
-            quotas=tuple(quota.get(name, 0) for quota in quotas),
+            name=shown(name), strata=members[name], available=available[name], capacity=capacity[name],
+            share=float(share[name]), quotas=tuple(quota.get(name, 0) for quota in quotas),
         )
         for name in sorted(members)
-    )
-    total_available = sum(tokens_by_stratum.values())
-    used = sum(min(group.asked, group.available) for group in groups)
-    result = MixPlan(mix=mix, groups=groups, available=total_available, discarded=total_available - used)
-    _check(result, capacity, largest, max_discard)
+    ]  # fmt: skip
+    total_available = sum(units_by_stratum.values())
+    _check(mix, groups, largest)
+    cells: list[Cell] = []
+    for i, group in enumerate(groups):
+        power, parts = _cells(mix, i, group, by_bucket[sorted(members)[i]])
+        groups[i] = replace(group, power=power)
+        cells += parts
+    used = sum(min(cell.asked, cell.available) for cell in cells)
+    result = MixPlan(
+        mix=mix, groups=tuple(groups), group_keys=tuple(sorted(members)), cells=tuple(cells), phases=phases,
+        available=total_available,
+        discarded=total_available - used,
+    )  # fmt: skip
+    if total_available and Fraction(result.discarded, total_available) > _exact(max_discard):
+        raise MixError(_discard_message(result, max_discard))
     return result
 
 
-def _check(plan: MixPlan, capacity: Mapping[str, int], largest: int, max_discard: float) -> None:
-    """Check that every group has enough tokens, then that the mix does not leave out too many.
+def _buckets(mix: Mix, units_by_stratum: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Units of each bucket of the curve, by stratum of the other columns; a single bucket without a curve."""
+    if mix.curve is None:
+        return {stratum: {"": n} for stratum, n in units_by_stratum.items()}
+    found: dict[str, dict[str, int]] = {}
+    for stratum, n in units_by_stratum.items():
+        outer, _, bucket = stratum.rpartition(JOINT)
+        counts = found.setdefault(outer, {})
+        counts[bucket] = counts.get(bucket, 0) + n
+    return found
 
-    Raises: MixError for the first check that fails.
+
+def _sum_buckets(
+    buckets: Mapping[str, Mapping[str, int]], strata: Iterable[str]
+) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """Units of each bucket of a group, from the worst, and the strata that they come from; not of those without one."""
+    found: dict[str, tuple[int, tuple[str, ...]]] = {}
+    for stratum in strata:
+        for bucket, n in buckets.get(stratum, {}).items():
+            if bucket:
+                known, names = found.get(bucket, (0, ()))
+                found[bucket] = known + n, (*names, f"{stratum}{JOINT}{bucket}" if stratum else bucket)
+    return dict(sorted(found.items(), key=lambda item: float(item[0])))
+
+
+def _capacity(mix: Mix, available: int, by_bucket: Mapping[str, tuple[int, tuple[str, ...]]]) -> int:
+    if mix.curve is None:
+        return int(mix.passes * available)
+    return mix.curve.capacity([n for n, _ in by_bucket.values()])
+
+
+def _cells(
+    mix: Mix, number: int, group: GroupPlan, by_bucket: Mapping[str, tuple[int, tuple[str, ...]]]
+) -> tuple[float | None, list[Cell]]:
+    """Divide a group among its quality buckets: the power of its curve, and its cells."""
+    if mix.curve is None:
+        return None, [
+            Cell(
+                name=group.name, group=number, strata=group.strata, available=group.available, share=group.share,
+                quotas=group.quotas,
+            )
+        ]  # fmt: skip
+    available = [n for n, _ in by_bucket.values()]
+    if not group.asked:
+        quotas, power = [0] * len(available), None
+    else:
+        solved = solve(mix.curve, available, group.asked)
+        quotas, power = divide(mix.curve, available, group.asked, solved.shares), solved.power
+    cells = []
+    for (bucket, (n, strata)), asked in zip(by_bucket.items(), quotas, strict=True):
+        ends = [asked * end // max(group.asked, 1) for end in itertools.accumulate(group.quotas)]
+        cells.append(
+            Cell(
+                name=f"{group.name}/{bucket}", group=number, strata=strata, available=n,
+                share=group.share * asked / max(group.asked, 1),
+                quotas=tuple(b - a for a, b in itertools.pairwise([0, *ends])),
+            )
+        )  # fmt: skip
+    return power, cells
+
+
+def _check(mix: Mix, groups: Iterable[GroupPlan], largest: int) -> None:
+    """Check that every group has enough units.
+
+    Raises: MixError for the first one that has not.
     """
-    mix = plan.mix
-    for group in plan.groups:
+    for group in groups:
         if mix.by and group.share and not group.available:
+            values = f" ({' × '.join(mix.by)}: {', '.join(map(shown, group.strata))})" if group.strata else ""
             raise MixError(
-                f"mix {mix.name}: group {group.name!r} has a share of {group.share:.1%} "
-                f"and no tokens ({mix.by}: {', '.join(group.strata)}); change its values or leave it out"
+                f"mix {mix.name}: group {group.name!r} has a share of {group.share:.1%} and no {mix.unit}{values}; "
+                "change its values or leave it out"
             )
-    for group in plan.groups:
-        if group.asked > capacity[group.name]:
+    for group in groups:
+        if group.asked > group.capacity:
+            most = float(mix.passes) if mix.curve is None else mix.curve.max
             raise MixError(
-                f"mix {mix.name}: group {group.name!r} needs {group.asked:,} tokens and has "
-                f"{group.available:,} ({group.epochs:.2f} epochs, at most {float(mix.passes):g}); request at "
-                f"most {largest:,} tokens in total, lower its share or raise max_epochs"
+                f"mix {mix.name}: group {group.name!r} needs {group.asked:,} {mix.unit} and has "
+                f"{group.available:,} ({group.epochs:.2f} epochs, at most {most:g}); request at "
+                f"most {largest:,} {mix.unit} in total, lower its share or raise "
+                f"{'max_epochs' if mix.curve is None else 'curve.max'}"
             )
-    if plan.available and Fraction(plan.discarded, plan.available) > _exact(max_discard):
-        raise MixError(_discard_message(plan, max_discard))
 
 
 def _members(mix: Mix, strata: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return groups and their strata: the named groups, strata named in shares, or one group per stratum."""
-    if mix.by is None:
+    if not mix.by:
         return {WHOLE: tuple(sorted(strata))}
+    groups = members_of(mix.name, mix.groups, mix.by, strata)
     if mix.phases:
-        named = sorted({name for phase in mix.phases for name in phase.share})
-        return {name: mix.groups.get(name, (name,)) for name in named}
-    return dict(mix.groups) or {name: (name,) for name in sorted(strata) if name != NO_STRATUM}
+        named = sorted({name for phase in mix.phases for name in (*phase.share, *(phase.to or ()))})
+        return {name: groups.get(name, (name,)) for name in named}
+    return groups or {name: (name,) for name in sorted(strata) if name != NO_STRATUM}
 
 
-def _weights(mix: Mix, available: Mapping[str, int]) -> Phases:
-    """Return the exact phases of a mix; natural proportions and alpha have one phase, empty groups have no share."""
-    if mix.by is None:
-        return [(Fraction(1), {WHOLE: Fraction(1)})]
+def _weights(mix: Mix, available: Mapping[str, int], capacity: Mapping[str, int]) -> Phases:
+    """Return the exact phases of a mix; presets by formula have one phase, empty groups have no share."""
+    if not mix.by:
+        whole = {WHOLE: Fraction(1)}
+        return [PhaseShares(Fraction(1), whole, whole)]
     if not mix.phases:
-        # decimals give the same digits on every machine, unlike pow of the C library
-        with decimal.localcontext(decimal.Context(prec=28)):
-            alpha = decimal.Decimal(str(mix.alpha))
-            weights = {name: Fraction(decimal.Decimal(n) ** alpha) for name, n in available.items() if n}
-        return [(Fraction(1), _normalised(weights))]
+        share = _unimax(mix, capacity) if mix.unimax else _power(mix.alpha, available)
+        return [PhaseShares(Fraction(1), share, share)]
     phases, start = [], Fraction()
     for phase in mix.phases:
         end = _exact(phase.until)
-        phases.append((end - start, _normalised({g: _exact(p) for g, p in phase.share.items()})))
+        share = _normalised({g: _exact(p) for g, p in phase.share.items()})
+        to = _normalised({g: _exact(p) for g, p in phase.to.items()}) if phase.to else share
+        phases.append(PhaseShares(end - start, share, to))
         start = end
     return phases
+
+
+def _power(alpha: float, available: Mapping[str, int]) -> dict[str, Fraction]:
+    """Shares in proportion to n^alpha."""
+    # decimals give the same digits on every machine, unlike pow of the C library
+    with decimal.localcontext(decimal.Context(prec=28)):
+        exponent = decimal.Decimal(str(alpha))
+        return _normalised(
+            {name: Fraction(decimal.Decimal(n) ** exponent) for name, n in available.items() if n}
+        )
+
+
+def _unimax(mix: Mix, capacity: Mapping[str, int]) -> dict[str, Fraction]:
+    """Divide a budget into equal parts; groups that cannot fill theirs give all they have, and the others the rest.
+
+    Raises: MixError if all groups together have less than the budget.
+    Source: Chung et al. 2023, arXiv:2304.09151, algorithm 1, with tokens for characters.
+    """
+    budget = mix.total or 0
+    if sum(capacity.values()) < budget:
+        raise MixError(
+            f"mix {mix.name}: all groups have {sum(capacity.values()):,} {mix.unit} in {float(mix.passes):g} epochs, "
+            f"{budget:,} are requested; request at most that, or raise max_epochs"
+        )
+    parts: dict[str, Fraction] = {}
+    rest, names = Fraction(budget), sorted((n, name) for name, n in capacity.items() if n)
+    for i, (n, name) in enumerate(names):
+        parts[name] = min(Fraction(n), rest / (len(names) - i))
+        rest -= parts[name]
+    return _normalised(parts)
 
 
 def _normalised(weights: Mapping[str, Fraction]) -> dict[str, Fraction]:
@@ -184,19 +342,19 @@ def _exact(number: float) -> Fraction:
 
 
 def _quotas(total: int, phases: Phases) -> list[dict[str, int]]:
-    """Divide whole tokens among phases and, in each phase, among groups."""
-    per_phase = largest_remainder(total, {str(i).zfill(3): length for i, (length, _) in enumerate(phases)})
-    return [largest_remainder(n, share) for n, (_, share) in zip(per_phase.values(), phases, strict=True)]
+    """Divide whole units among phases and, in each phase, among groups."""
+    per_phase = largest_remainder(total, {str(i).zfill(3): phase.length for i, phase in enumerate(phases)})
+    return [largest_remainder(n, phase.mean) for n, phase in zip(per_phase.values(), phases, strict=True)]
 
 
 def _largest_total(phases: Phases, share: Mapping[str, Fraction], capacity: Mapping[str, int]) -> int:
-    """Return the largest number of tokens whose quotas do not exceed any group's capacity."""
+    """Return the largest number of units whose quotas do not exceed any group's capacity."""
     total = min(int(capacity[name] / p) for name, p in share.items() if p)
     while True:
         quotas = _quotas(total, phases)
         asked = {name: sum(quota.get(name, 0) for quota in quotas) for name in share}
         excess = max(-((capacity[name] - n) // share[name]) for name, n in asked.items() if share[name])
-        if excess <= 0:  # rounding in several phases may exceed a capacity by a few tokens
+        if excess <= 0:  # rounding in several phases may exceed a capacity by a few
             return total
         total = max(total - excess, 0)
 
@@ -219,19 +377,19 @@ def largest_remainder(total: int, share: Mapping[str, Fraction]) -> dict[str, in
 def _discard_message(plan: MixPlan, max_discard: float) -> str:
     mix = plan.mix
     ungrouped = plan.available - sum(group.available for group in plan.groups)
-    reasons = [message(f"{ungrouped:,} tokens are in no group")] if ungrouped else []
-    if mix.tokens is None:
+    reasons = [message(f"{ungrouped:,} {mix.unit} are in no group")] if ungrouped else []
+    if mix.total is None:
         scarce = max(plan.groups, key=lambda group: group.epochs)
         reasons.append(
             message(
-                f"group {scarce.name!r} with {scarce.available:,} tokens and a share of {scarce.share:.1%} "
+                f"group {scarce.name!r} with {scarce.available:,} {mix.unit} and a share of {scarce.share:.1%} "
                 f"allows {plan.total:,} in total at {float(mix.passes):g} epochs"
             )
         )
     else:
-        reasons.append(message(f"{mix.tokens:,} are requested in total"))
+        reasons.append(message(f"{mix.total:,} are requested in total"))
     return message(
-        f"mix {mix.name}: {plan.discarded_share:.1%} of {plan.available:,} available tokens would be left "
-        f"out, at most {max_discard:.1%} may: {'; '.join(reasons)}. Change shares or tokens, or raise "
+        f"mix {mix.name}: {plan.discarded_share:.1%} of {plan.available:,} available {mix.unit} would be left "
+        f"out, at most {max_discard:.1%} may: {'; '.join(reasons)}. Change shares or totals, or raise "
         "max_epochs or mix.max_discard"
     )

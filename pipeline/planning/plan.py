@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
-from pipeline.cells import pad
+from pipeline.cells import pad, wide
 from pipeline.config.phases import RunPhase, phases
 from pipeline.config.run_file import RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
@@ -61,7 +61,7 @@ class Plan:
     documents: int = 0
     text_bytes: int = 0
     release: str = message("to be written")
-    mixes: dict[str, dict[str, float]] = field(default_factory=dict)
+    mixes: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: plain JSON
     core_s: float | None = None
     asks: dict[str, Expected] = field(default_factory=dict)
     models: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -265,6 +265,22 @@ def model_line(model: Mapping[str, object]) -> str:
     )
 
 
+def group_lines(groups: list[dict[str, Any]]) -> list[str]:
+    """The groups of a planned mix as aligned lines; none for a single one. Any: plain JSON."""
+    if len(groups) < 2:
+        return []
+    width = max(map(wide, (group["group"] for group in groups)))
+    lines = []
+    for group in groups:
+        figures = t(
+            f"{group['share']:7.2%} {group['asked']:>15,} of {group['available']:>15,} {group['epochs']:6.2f} epochs"
+        )
+        lines.append(
+            f"           {pad(group['group'], width)} {figures}{t('  exhausted') if group['exhausted'] else ''}"
+        )
+    return lines
+
+
 def plan_lines(plan: Plan) -> list[str]:
     """The plan for a terminal."""
     lines = [
@@ -317,11 +333,13 @@ def plan_lines(plan: Plan) -> list[str]:
         )
         lines.append(
             t(
-                f"  mix    {pad(name, 14)} {mix['asked']:,} tokens planned of {mix['available']:,} available{repeats}, "
-                f"{mix['discarded']:,} left out ({mix['discarded'] / max(mix['available'], 1):.1%})"
+                f"  mix    {pad(name, 14)} {mix['asked']:,} {mix['unit']} planned of {mix['available']:,} "
+                f"available{repeats}, {mix['discarded']:,} left out "
+                f"({mix['discarded'] / max(mix['available'], 1):.1%})"
             )
             + early
         )
+        lines += group_lines(mix["groups"])
     lines += [t(f"note     {note}") for note in plan.notes]
     lines += [t(f"warning  {warning}") for warning in plan.warnings]
     if plan.is_empty:

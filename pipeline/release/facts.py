@@ -13,21 +13,34 @@ import pyarrow.compute as pc
 from pipeline.config.release_columns import Layout, languages, release_column
 from pipeline.dataset.shard import Columns
 from pipeline.mapreduce.shuffle import write_exchange
+from pipeline.mix.holdout import Holdout, is_chosen, name_links
 from pipeline.mix.repeat import Repeat
 from pipeline.release.clusters import eligible_rows, members, part_of
+from pipeline.release.mix_numbers import other_languages
 from pipeline.report.profile import READS, Profile, profile_shard, thresholds
 from pipeline.schema import ROW, ROW_BITS
 from pipeline.select.guards import count_duplicates, count_hosts
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 from pipeline.storage.store import Store
 
+HELD = "held"
+"""Fact that a document is held out, bool; absent if the run holds none out."""
+
+OTHER_LANGUAGES = "other_languages"
+"""Share of a document in other languages than its first, float64; absent if the run does not measure it."""
+
+CHOSEN = "chosen"
+"""Column of the links of documents: whether one is chosen to be held out."""
+
 
 @dataclass(frozen=True)
 class FactsTask:
     """Collects the facts of one shard's kept documents for placement, and the members of its clusters.
 
-    by: columns that mixes go by. fits: repeats to be fitted, by mix. cluster_parts, clusters_key: partitions of the
-    clusters, exchange file of the members. hosts_key: exchange file of the hosts, if a guard asks for them.
+    by: columns that mixes go by. shares: column of the languages of a document, if there is one. fits: repeats to be
+    fitted, by mix. cluster_parts, clusters_key: partitions of the clusters, exchange file of the members. hosts_key:
+    exchange file of the hosts, if a guard asks for them. holdout, links_key: how documents are held out, and the
+    exchange file of what links them.
     """
 
     store: Store
@@ -40,6 +53,9 @@ class FactsTask:
     cluster_parts: int = 1
     clusters_key: str = ""
     hosts_key: str = ""
+    shares: str | None = None
+    holdout: Holdout | None = None
+    links_key: str = ""
 
 
 class ShardFacts(msgspec.Struct, kw_only=True):
@@ -64,6 +80,9 @@ def collect_facts(task: FactsTask) -> ShardFacts:
     table, facts = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
+    if task.links_key:
+        links = links_table(task, columns, kept)
+        write_exchange(task.store, task.links_key, links, np.zeros(len(links), np.int64), 1)
     facts.profile = profile_shard(task.layout, columns, language, n_tokens, kept)
     facts.thresholds = thresholds(task.decision, task.layout)
     asked = {"source": columns["source"]}
@@ -81,15 +100,21 @@ def collect_facts(task: FactsTask) -> ShardFacts:
     return facts
 
 
-def facts_of(task: FactsTask) -> tuple[pa.Table, ShardFacts]:
-    """The facts of each kept document, and the shard's counts of outcomes."""
-    return facts_table(task, *decide_shard(task, {"text_bytes"}))
+def facts_of(task: FactsTask) -> tuple[pa.Table, ShardFacts, pa.Table | None]:
+    """The facts of each kept document, the shard's counts of outcomes, and its links if documents are held out."""
+    columns, kept = decide_shard(task, {"text_bytes"})
+    links = links_table(task, columns, kept) if task.holdout else None
+    return *facts_table(task, columns, kept), links
 
 
 def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
     """The verdict on a shard, with the columns of its facts and `extra`."""
     known = task.layout.columns
-    extra = extra | {c for c in (known["language"], known["n_tokens"], known["cluster"], *task.by) if c}
+    extra = extra | {
+        c for c in (known["language"], known["n_tokens"], known["cluster"], task.shares, *task.by) if c
+    }
+    if task.holdout:
+        extra |= set(task.holdout.columns(known["cluster"]))
     columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
     return columns, final(task.decision, task.store)
 
@@ -109,10 +134,21 @@ def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table
                 pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
             ),
             **{name: columns[name] for name in task.by},
+            **({OTHER_LANGUAGES: other_languages(columns[task.shares])} if task.shares else {}),
         }
     ).filter(pa.array(kept.keep))
     funnel, failed = funnel_of(task, kept, language)
     return table, ShardFacts(funnel=funnel, failed=failed, fits=counts_to_fit(task, columns, kept))
+
+
+def links_table(task: FactsTask, columns: Columns, kept: Kept) -> pa.Table:
+    """What links each kept document with others, and whether it is chosen to be held out; see pipeline.mix.holdout."""
+    assert task.holdout is not None
+    cluster = task.layout.columns["cluster"]
+    links = name_links(columns, task.holdout, cluster)
+    chosen = is_chosen(columns, task.holdout, cluster)
+    named = {f"link{i}": link for i, link in enumerate(links)}
+    return pa.table({**named, CHOSEN: chosen}).filter(pa.array(kept.keep))
 
 
 def counts_to_fit(task: FactsTask, columns: Columns, kept: Kept) -> dict[str, list[list[int]]]:

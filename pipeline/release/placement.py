@@ -17,10 +17,21 @@ from pipeline.config.run_file import RunFile
 from pipeline.errors import ConfigError
 from pipeline.keyed_hash import keyed_hash
 from pipeline.mix.config import Mix
-from pipeline.mix.order import copies, group_index, positions, realised
+from pipeline.mix.holdout import HOLDOUT
+from pipeline.mix.order import cell_index, copies, positions
 from pipeline.mix.plan import MixPlan, count_tokens, plan_quotas
 from pipeline.mix.repeat import Repeat
-from pipeline.release.facts import ShardFacts
+from pipeline.mix.strata import strata_of
+from pipeline.mix.warnings import warnings_of
+from pipeline.release.facts import HELD, OTHER_LANGUAGES, ShardFacts
+from pipeline.release.mix_numbers import (
+    by_language,
+    curve_rows,
+    group_rows,
+    mixed_rows,
+    phase_rows,
+    training_rows,
+)
 from pipeline.schema import ROW
 
 
@@ -50,14 +61,15 @@ class Placement:
     """Outputs and the rows written to them.
 
     table: row (uint64), output (int32), part (int32), position (int64, order inside the output). orders: mix ->
-    table of pipeline.dataset.release_schema.ORDER. plans and groups: mix -> what was planned and what was realised,
-    for the report.
+    table of pipeline.dataset.release_schema.ORDER. mixes: mix -> what was planned and what was realised, for the
+    report. warnings: about the mixes.
     """
 
     outputs: tuple[Output, ...]
     table: pa.Table
     orders: Mapping[str, pa.Table]
     mixes: Mapping[str, Mapping[str, Any]]  # Any: plain JSON
+    warnings: tuple[str, ...] = ()
 
 
 def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placement:
@@ -90,8 +102,10 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
         n_parts = int(part.max()) + 1 if len(part) else 0
         outputs.append(Output(str(folder), None, n_parts, True, is_part=True))
     orders, mixes = {}, {}
+    warnings: list[str] = []
     for name, mix in sorted(planned.items()):
-        order, report = _mix_order(run, facts, mix)
+        order, report, lines = _mix_order(run, facts, mix)
+        warnings += lines
         document = order["document"].to_numpy()
         part, row_of_part = cut_parts(sizes[document], run.release.part_bytes)
         chosen.append(_chosen(facts, document, len(outputs), part))
@@ -109,7 +123,8 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
             }
         )
         mixes[name] = report
-    return Placement(tuple(outputs), pa.concat_tables(chosen) if chosen else _NO_ROWS, orders, mixes)
+    table = pa.concat_tables(chosen) if chosen else _NO_ROWS
+    return Placement(tuple(outputs), table, orders, mixes, tuple(warnings))
 
 
 _NO_ROWS = pa.schema(
@@ -156,40 +171,114 @@ def fitted_mixes(run: RunFile, reports: Sequence[ShardFacts]) -> dict[str, Mix]:
     return mixes
 
 
-def plan_mix(
-    run: RunFile, facts: pa.Table, mix: Mix
-) -> tuple[MixPlan, pa.ChunkedArray, np.ndarray, np.ndarray]:
-    """Token quotas of one mix, with the stratum and the tokens of each document, and how often it is repeated.
+def rows_of(facts: pa.Table, mix: Mix) -> np.ndarray:
+    """Rows of the documents that a mix may contain: those held out, or all others; int64 (n,)."""
+    if HELD not in facts.column_names:
+        return np.arange(facts.num_rows)
+    return np.flatnonzero(facts[HELD].to_numpy(zero_copy_only=False) == (mix.name == HOLDOUT))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A planned mix, and what its documents are: stratum, size in the units of the mix, tokens, and how often each is
+    taken in one pass; (n_docs,)."""
+
+    plan: MixPlan
+    strata: pa.ChunkedArray
+    sizes: np.ndarray
+    tokens: np.ndarray
+    times: np.ndarray
+
+
+def plan_mix(run: RunFile, facts: pa.Table, mix: Mix) -> Planned:
+    """Quotas of one mix. facts: of the documents that it may contain, see `rows_of`.
 
     Raises: MixError when its shares cannot be met.
     """
-    strata = facts[mix.by] if mix.by else pa.chunked_array([pa.repeat("", facts.num_rows)])
+    whole = pa.chunked_array([pa.repeat("", facts.num_rows)])
+    strata = strata_of([facts[column] for column in mix.columns]) if mix.columns else whole
     tokens = count_column(facts, mix)
+    sizes = {"tokens": tokens, "documents": np.ones_like(tokens)}.get(mix.unit)
+    if sizes is None:
+        sizes = facts["text_bytes"].to_numpy().astype(np.int64)
     times = mix.repeat.of(facts[mix.repeat.column]) if mix.repeat else np.ones(facts.num_rows, np.int64)
-    return (
-        plan_quotas(count_tokens(strata, tokens * times), mix, run.mix.max_discard),
-        strata,
-        tokens,
-        times,
-    )
+    plan = plan_quotas(count_tokens(strata, sizes * times), mix, run.mix.max_discard)
+    return Planned(plan, strata, sizes, tokens, times)
 
 
-def _mix_order(run: RunFile, facts: pa.Table, mix: Mix) -> tuple[pa.Table, dict[str, Any]]:
-    """Plan one mix and put its documents, repeats included, into training order."""
-    plan, strata, tokens, times = plan_mix(run, facts, mix)
-    groups = group_index(strata, plan)
+def _mix_order(run: RunFile, facts: pa.Table, mix: Mix) -> tuple[pa.Table, dict[str, Any], list[str]]:
+    """Plan one mix and put its documents, repeats included, into training order; its numbers, and warnings."""
+    rows = rows_of(facts, mix)
+    facts = facts if len(rows) == len(facts) else facts.take(pa.array(rows))
+    planned = plan_mix(run, facts, mix)
+    plan, sizes, tokens = planned.plan, planned.sizes, planned.tokens
+    cells = cell_index(planned.strata, plan)
     hashes = keyed_hash(facts["doc_id"], mix.seed)
-    n_copies = copies(groups, tokens, hashes, plan, times)
-    order = positions(hashes, n_copies, groups, tokens, plan)
-    realised_groups = realised(groups, tokens, n_copies, plan).to_pylist()
-    left_out = int(tokens[n_copies == 0].sum())
+    n_copies = copies(cells, sizes, hashes, plan, planned.times)
+    order = positions(hashes, n_copies, cells, sizes, plan)
+    groups = group_rows(cells, sizes, tokens, n_copies, plan)
+    left_out = int(sizes[n_copies == 0].sum())
+    languages = by_language(facts["language"], sizes, n_copies)
     report = {
-        "groups": realised_groups, "tokens": sum(g["tokens"] for g in realised_groups), "available": int(tokens.sum()),
-        "discarded_share": left_out / max(int(tokens.sum()), 1), "documents": len(order),
+        "unit": mix.unit, "preset": mix.preset, "groups": groups, "tokens": sum(g["tokens"] for g in groups),
+        "available": int(sizes.sum()), "discarded_share": left_out / max(int(sizes.sum()), 1),
+        "documents": len(order), "languages": language_rows(languages),
     }  # fmt: skip
+    if len(plan.groups) > 1 or len(plan.phases) > 1:
+        report["training"] = training_rows(order, cells, sizes, plan)
+    if len(plan.phases) > 1:
+        report["phases"] = phase_rows(order, sizes)
+    if mix.curve:
+        report["curve"] = curve_rows(cells, sizes, n_copies, plan)
     if mix.repeat:
         report["repeat"] = mix.repeat.report(facts[mix.repeat.column], tokens, n_copies)
-    return order, report
+    if OTHER_LANGUAGES in facts.column_names:
+        other = facts[OTHER_LANGUAGES].to_numpy(zero_copy_only=False).astype(np.float64)
+        report["mixed"] = mixed_rows(other, facts["language"], tokens, n_copies)
+    warnings = [] if mix.name == HOLDOUT else warnings_of(plan, languages, run.mix.warn)
+    order = order.set_column(0, "document", pa.array(rows[order["document"].to_numpy()]))
+    return order, report, warnings
+
+
+def group_plans(plan: MixPlan) -> list[dict[str, Any]]:
+    """The groups of a planned mix as plain data: group, available, asked, share, epochs, exhausted."""
+    return [
+        {
+            "group": group.name, "available": group.available, "asked": group.asked, "share": group.share,
+            "epochs": group.epochs, "exhausted": group.is_exhausted,
+        }
+        for group in plan.groups
+    ]  # fmt: skip
+
+
+def planned_languages(planned: Planned, language: pa.ChunkedArray) -> dict[str, tuple[int, int]]:
+    """Available and planned units of each language, if each cell takes its languages in proportion."""
+    table = pa.table(
+        {
+            "cell": cell_index(planned.strata, planned.plan),
+            "language": language,
+            "units": planned.sizes * planned.times,
+        }
+    )
+    counts: dict[str, tuple[int, int]] = {}
+    for row in table.group_by(["cell", "language"]).aggregate([("units", "sum")]).to_pylist():
+        available, taken = counts.get(row["language"], (0, 0))
+        cell = planned.plan.cells[row["cell"]] if row["cell"] >= 0 else None
+        asked = row["units_sum"] * cell.asked // max(cell.available, 1) if cell else 0
+        counts[row["language"]] = available + row["units_sum"], taken + asked
+    return dict(sorted(counts.items()))
+
+
+def language_rows(languages: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
+    """Languages of a mix: available and taken units, the share of both, and epochs."""
+    available, taken = (max(sum(counts[i] for counts in languages.values()), 1) for i in (0, 1))
+    return [
+        {
+            "language": name, "available": n, "taken": m, "available_share": n / available, "share": m / taken,
+            "epochs": m / max(n, 1),
+        }
+        for name, (n, m) in languages.items()
+    ]  # fmt: skip
 
 
 def count_column(facts: pa.Table, mix: Mix) -> np.ndarray:
@@ -199,7 +288,7 @@ def count_column(facts: pa.Table, mix: Mix) -> np.ndarray:
     """
     tokens = facts["n_tokens"]
     if tokens.null_count:
-        if mix.by or mix.tokens:
+        if mix.unit == "tokens" and (mix.by or mix.total or mix.curve):
             raise ConfigError(
                 f"mix {mix.name} asks for tokens, but {tokens.null_count:,} of {facts.num_rows:,} kept documents have "
                 "no token count; annotate with stages.tokens, and keep its gate looser than the rules"

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline import __version__
 from pipeline.config.phases import Wave
-from pipeline.config.release_columns import mix_columns, release_columns, release_layout
+from pipeline.config.release_columns import mix_columns, release_columns, release_layout, shares_column
 from pipeline.config.run_file import plain_edits
 from pipeline.dataset.release_schema import FORMAT, ORDER, order_path
 from pipeline.errors import LeaseError
@@ -22,7 +22,7 @@ from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.planning.session import Session
 from pipeline.recipe import digest
 from pipeline.release.clusters import ClusterTask, count_parts, write_clusters
-from pipeline.release.facts import FactsTask, ShardFacts, collect_facts
+from pipeline.release.facts import HELD, FactsTask, ShardFacts, collect_facts
 from pipeline.release.files import (
     FileReport,
     PartTask,
@@ -35,6 +35,7 @@ from pipeline.release.files import (
     write_part,
     write_tokens,
 )
+from pipeline.release.held_out import Links, earlier_holdout, held_out
 from pipeline.release.numbers import (
     check_conservation,
     licenses_csv,
@@ -129,6 +130,7 @@ class Releasing:
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
             run.standings(), self.tokens_recipe(), *self.selector.references(),
+            earlier_holdout(self.store, run.mix.holdout),
         ]  # fmt: skip
         return digest([__version__, FORMAT, shards, settings])
 
@@ -145,6 +147,10 @@ class Releasing:
         decisions = self.measure_edited(self.selection)
         facts = self.collect(decisions)
         table = read_exchange(self.store, [self.work.facts(i) for i in range(len(decisions))], 0)
+        if self.run_file.mix.holdout:
+            links = Links(lambda i: read_exchange(self.store, [self.work.links(i)], 0), len(decisions))
+            held = held_out(self.store, links, self.run_file.mix.holdout)
+            table = table.append_column(HELD, pa.array(held))
         placement = self.place(table, facts)
         self.store.delete(f"{self.folder}/checksums.sha256")  # not before the new one is known to be possible
         shards = self.write_shards(decisions, placement)
@@ -177,6 +183,8 @@ class Releasing:
                 store=self.store, decision=decision, ordinal=i, layout=self.layout, by=by, key=self.work.facts(i),
                 fits=fits, cluster_parts=self.n_partitions, clusters_key=self.work.clusters(i),
                 hosts_key="" if guards.host_share is None else self.work.hosts(i),
+                shares=shares_column(self.run_file), holdout=self.run_file.mix.holdout,
+                links_key=self.work.links(i) if self.run_file.mix.holdout else "",
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
@@ -197,6 +205,9 @@ class Releasing:
     def place(self, table: pa.Table, facts: Sequence[ShardFacts]) -> Placement:
         """Place every kept document, and write the positions of each shard's documents to its exchange file."""
         placement = place(self.run_file, table, fitted_mixes(self.run_file, facts))
+        for warning in placement.warnings:
+            self.session.progress.say(f"warning: {warning}")
+        self.warnings += placement.warnings
         for i, rows in enumerate(by_shard(placement, len(facts), ROW_BITS)):
             write_exchange(self.store, self.work.positions(i), rows, np.zeros(len(rows), np.int64), 1)
         return placement

@@ -22,7 +22,7 @@ from pipeline.report.card_files import (
 )
 from pipeline.report.card_scripts import script_section
 from pipeline.report.markdown import code, escaped, few, in_bytes, markdown, share
-from pipeline.report.release_numbers import Mix, ReleaseNumbers, Repeat, Split, present
+from pipeline.report.release_numbers import Mix, MixTraining, ReleaseNumbers, Repeat, Split, present
 from pipeline.report.shown import license_rows, mix_rows
 
 SHOWN_LANGUAGES = 6
@@ -271,7 +271,48 @@ def mix_section(named: tuple[str, Mix, bool]) -> list[str]:
         "the kept tokens are left out.", "",
         *markdown(*mix_rows(mix)),
     ]  # fmt: skip
-    return lines + repeat_lines(mix.repeat) if isinstance(mix.repeat, Repeat) else lines
+    lines += repeat_lines(mix.repeat) if isinstance(mix.repeat, Repeat) else []
+    return lines + order_lines(mix) + mixed_lines(mix)
+
+
+def order_lines(mix: Mix) -> list[str]:
+    """Return lines on the training order: how far shares of windows are from the requested ones, and its phases."""
+    lines = []
+    if isinstance(mix.training, MixTraining) and mix.training.windows:
+        lines += [
+            "",
+            f"In windows of 1,000 documents{'' if mix.unit == 'documents' else f' and 1 M {mix.unit}'} "
+            f"({mix.training.windows:,} of them), shares differ from the requested ones by at most "
+            f"{mix.training.window_error:.2%}.",
+        ]
+    if mix.phases:
+        rows = [[row.phase + 1, row.first, row.documents, row.units] for row in mix.phases]
+        lines += ["", *markdown(["phase", "first row", "documents", mix.unit], rows)]
+    return lines
+
+
+def mixed_lines(mix: Mix) -> list[str]:
+    """Return lines on documents with text in another language than their own."""
+    rows = [
+        [
+            row.language,
+            f"{row.above:.0%}",
+            row.documents,
+            f"{row.documents_share:.2%}",
+            f"{row.tokens_share:.2%}",
+        ]
+        for row in mix.mixed
+        if row.documents
+    ]
+    if not rows:
+        return []
+    heads = ["language", "other languages above", "documents", "% of its documents", "% of its tokens"]
+    return [
+        "",
+        "Documents with text in other languages than their own, copies counted:",
+        "",
+        *markdown(heads, rows),
+    ]
 
 
 def repeat_lines(repeat: Repeat) -> list[str]:

@@ -63,16 +63,82 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MixGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of a mix: what was asked and what it holds; see pipeline.mix.order.realised."""
+    """A group of a mix: what was asked and what it contains, in its unit; see pipeline.mix.order.realised. Fields in
+    tokens are given for every unit, except asked_tokens."""
 
     group: str
     n_docs: int
     available_tokens: int
-    asked_tokens: int
+    asked_tokens: int | None
     tokens: int
     asked_share: float
     share: float
     epochs: float
+    available: int | msgspec.UnsetType = msgspec.UNSET
+    asked: int | msgspec.UnsetType = msgspec.UNSET
+    taken: int | msgspec.UnsetType = msgspec.UNSET
+    discarded: int | msgspec.UnsetType = msgspec.UNSET
+    exhausted: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class MixLanguage(msgspec.Struct, frozen=True, kw_only=True):
+    """A language of a mix: available and taken units, the share of both, and epochs."""
+
+    language: str
+    available: int
+    taken: int
+    available_share: float
+    share: float
+    epochs: float
+
+
+class MixSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of the training order that ends at a fraction: requested and realised shares, by group."""
+
+    until: float
+    asked: list[float]
+    share: list[float]
+
+
+class MixTraining(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares along the training order. window_error: the largest difference of a share in any window, see
+    pipeline.release.mix_numbers; windows: how many there are."""
+
+    slices: list[MixSlice]
+    window_error: float
+    windows: int
+
+
+class MixPhaseRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of the training order in a phase: the first one, their number, and their units."""
+
+    phase: int
+    first: int
+    documents: int
+    units: int
+
+
+class MixBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket of a quality curve; copies: mean number of copies; power: of the curve of the group."""
+
+    group: str
+    bucket: str
+    available: int
+    asked: int
+    taken: int
+    copies: float
+    power: float | None
+
+
+class MixedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Documents of a language in a mix with a larger share than `above` in other languages, and their shares."""
+
+    language: str
+    above: float
+    documents: int
+    tokens: int
+    documents_share: float
+    tokens_share: float
 
 
 class RepeatClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,7 +165,7 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
-    """A mix in training order."""
+    """A mix in training order. available, discarded_share: in its unit."""
 
     groups: list[MixGroup]
     tokens: int
@@ -107,6 +173,13 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     discarded_share: float
     documents: int
     repeat: Repeat | msgspec.UnsetType = msgspec.UNSET
+    unit: str = "tokens"
+    preset: str | None = None
+    languages: list[MixLanguage] = []
+    training: MixTraining | msgspec.UnsetType = msgspec.UNSET
+    phases: list[MixPhaseRows] = []
+    curve: list[MixBucket] = []
+    mixed: list[MixedRow] = []
 
 
 Tallies = dict[str, Tally]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from pipeline.report.markdown import share
 from pipeline.report.release_numbers import LicenseNumbers, Mix, PartNumbers, ScriptNumbers
 from pipeline.translation import labels, t
@@ -14,12 +16,22 @@ Shown = tuple[list[str], list[list[Any]]]
 
 
 def mix_rows(mix: Mix) -> Shown:
-    """Groups of a mix: what was asked, what it holds."""
-    rows: list[list[Any]] = [
-        [g.group, g.n_docs, g.tokens, f"{g.asked_share:.2%}", f"{g.share:.2%}", f"{g.epochs:.2f}"]
+    """Groups of a mix: what was asked, what is available, what it contains, and what is left out."""
+    if any(group.asked is UNSET for group in mix.groups):  # a release of an earlier version
+        rows: list[list[Any]] = [
+            [g.group, g.n_docs, g.tokens, f"{g.asked_share:.2%}", f"{g.share:.2%}", f"{g.epochs:.2f}"]
+            for g in mix.groups
+        ]
+        return labels("group", "documents", "tokens", "share asked", "share", "epochs"), rows
+    rows = [
+        [g.group, g.n_docs, g.available, g.asked, g.taken, g.discarded, f"{g.asked_share:.2%}", f"{g.share:.2%}",
+         f"{g.epochs:.2f}"]
         for g in mix.groups
-    ]
-    return labels("group", "documents", "tokens", "share asked", "share", "epochs"), rows
+    ]  # fmt: skip
+    heads = labels(
+        "group", "documents", "available", "asked", mix.unit, "left out", "share asked", "share", "epochs"
+    )
+    return heads, rows
 
 
 def script_rows(scripts: Sequence[ScriptNumbers]) -> Shown:

@@ -33,13 +33,13 @@ def test_a_whole_section_is_read() -> None:
     }
     zh50 = Mix(
         name="zh50",
-        by="language.label",
+        by=("language.label",),
         groups={"zh": ("zho_Hans", "zho_Hant"), "en": ("eng_Latn",)},
         phases=(
             MixPhase(until=0.8, share={"zh": 1.0, "en": 9.0}),
             MixPhase(until=1.0, share={"zh": 0.5, "en": 0.5}),
         ),
-        tokens=2_000_000,
+        total=2_000_000,
         max_epochs=4.0,
         seed=7,
         materialise=False,
@@ -56,7 +56,7 @@ WRITTEN = [("max", None), ("200M", 2 * 10**8), ("1.5B", 15 * 10**8), (1_000, 1_0
 @pytest.mark.parametrize(("written", "tokens"), WRITTEN)
 def test_token_counts_can_be_written_short(written: Any, tokens: int | None) -> None:
     """Totals are whole numbers, with a decimal unit if one likes."""
-    assert parse_mix({"mixes": {"m": {"by": "c", "tokens": written}}}, "mix").mixes["m"].tokens == tokens
+    assert parse_mix({"mixes": {"m": {"by": "c", "tokens": written}}}, "mix").mixes["m"].total == tokens
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_token_counts_can_be_written_short(written: Any, tokens: int | None) -> 
         ({"mixes": {"natural": {"by": "source"}}}, "mix.mixes.natural: unknown key 'by'"),
         ({"mixes": {"m": {"share": {"a": 1}}}}, "share needs `by`"),
         ({"mixes": {"m": {"groups": {"a": ["b"]}}}}, "groups needs `by`"),
-        ({"mixes": {"m": {"by": ["a"]}}}, "name one text column"),
+        ({"mixes": {"m": {"by": [1]}}}, "name a column, or a list of columns"),
         ({"mixes": {"m": {"by": "c", "share": {"a": 1}, "alpha": 1}}}, "found share and alpha; keep one"),
         ({"mixes": {"m": {"by": "c", "share": {"a": 0}}}}, "no share is above 0"),
         ({"mixes": {"m": {"by": "c", "share": {"a": -1}}}}, "share.a: found -1"),
         ({"mixes": {"m": {"by": "c", "share": 3}}}, "share: found 3; expected names"),
         ({"mixes": {"m": {"by": "c", "alpha": True}}}, "alpha: found True"),
         ({"mixes": {"m": {"by": "c", "tokens": "many"}}}, "tokens: found 'many'; expected max"),
-        ({"mixes": {"m": {"by": "c", "tokens": "1.0001K"}}}, "whole number of tokens"),
-        ({"mixes": {"m": {"by": "c", "tokens": 0}}}, "whole number of tokens above 0"),
+        ({"mixes": {"m": {"by": "c", "tokens": "1.0001K"}}}, "whole number above 0"),
+        ({"mixes": {"m": {"by": "c", "tokens": 0}}}, "whole number above 0"),
         ({"mixes": {"m": {"by": "c", "max_epochs": 0.5}}}, "max_epochs: found 0.5; expected a number from 1"),
         ({"mixes": {"m": {"by": "c", "seed": 1.5}}}, "seed: found 1.5"),
         ({"mixes": {"m": {"by": "c", "materialise": "no"}}}, "materialise: found 'no'"),

@@ -16,10 +16,10 @@ from pipeline.errors import ExpectationError, MixError
 from pipeline.mix.order import (
     Mix,
     MixPlan,
+    cell_index,
     copies,
     count_tokens,
     fractions,
-    group_index,
     keyed_hash,
     parse_mix,
     plan_quotas,
@@ -41,7 +41,7 @@ def a_mix(**settings: Any) -> Mix:
 def mixed(docs: dict[str, Any], mix: Mix) -> tuple[MixPlan, np.ndarray, np.ndarray]:
     """Plan a mix over documents: the plan, their groups and copies."""
     planned = plan_quotas(count_tokens(docs["labels"], docs["tokens"]), mix, 1.0)
-    groups = group_index(docs["labels"], planned)
+    groups = cell_index(docs["labels"], planned)
     return planned, groups, copies(groups, docs["tokens"], docs["hashes"], planned)
 
 
@@ -65,7 +65,7 @@ def test_natural_is_every_document_once() -> None:
     section = parse_mix(None, "mix")
     labels, tokens = pa.array(["eng_Latn", None, "zho_Hans"]), np.array([5, 7, 0])
     planned = plan_quotas(count_tokens(labels, tokens), section.mixes[section.default], section.max_discard)
-    n_copies = copies(group_index(labels, planned), tokens, np.arange(3, dtype=np.uint64), planned)
+    n_copies = copies(cell_index(labels, planned), tokens, np.arange(3, dtype=np.uint64), planned)
     assert (section.default, planned.total, planned.discarded, n_copies.tolist()) == (
         "natural", 12, 0, [1, 1, 1],
     )  # fmt: skip
@@ -348,9 +348,9 @@ def test_groups_of_documents_come_from_the_plan() -> None:
     """Labels map to the places of their groups; null and ungrouped labels to none, in any encoding."""
     planned = plan_quotas(COUNTS, a_mix(groups=LANGUAGES, share={"zh": 1, "en": 1}), 1.0)
     labels = pa.array(["zho_Hant", None, "eng_Latn", "jpn_Jpan", "zho_Hans"])
-    assert group_index(labels, planned).tolist() == [1, -1, 0, -1, 1]
-    assert group_index(labels.dictionary_encode(), planned).tolist() == [1, -1, 0, -1, 1]
-    assert group_index(pa.chunked_array([labels[:2], labels[2:]]), planned).tolist() == [1, -1, 0, -1, 1]
+    assert cell_index(labels, planned).tolist() == [1, -1, 0, -1, 1]
+    assert cell_index(labels.dictionary_encode(), planned).tolist() == [1, -1, 0, -1, 1]
+    assert cell_index(pa.chunked_array([labels[:2], labels[2:]]), planned).tolist() == [1, -1, 0, -1, 1]
     assert count_tokens(labels, np.array([1, 2, 3, 4, 5])) == {
         "": 2, "eng_Latn": 3, "jpn_Jpan": 4, "zho_Hans": 5, "zho_Hant": 1,
     }  # fmt: skip

@@ -17,9 +17,9 @@ from pipeline.errors import ConfigError, MixError
 from pipeline.mix.order import (
     Mix,
     MixPlan,
+    cell_index,
     copies,
     count_tokens,
-    group_index,
     keyed_hash,
     parse_mix,
     plan_quotas,
@@ -51,7 +51,7 @@ def mixed(docs: dict[str, Any], sizes: pa.ChunkedArray, mix: Mix) -> tuple[MixPl
     times = mix.repeat.of(sizes) if mix.repeat else np.ones(len(sizes), np.int64)
     labels = docs["labels"] if mix.by else pa.chunked_array([pa.repeat("", len(sizes))])
     planned = plan_quotas(count_tokens(labels, docs["tokens"] * times), mix, 1.0)
-    groups = group_index(docs["labels"], planned)
+    groups = cell_index(docs["labels"], planned)
     return planned, times, copies(groups, docs["tokens"], docs["hashes"], planned, times)
 
 
