@@ -1,8 +1,8 @@
 """Read the token files of a release with the readers of the frameworks, and compare them with its texts.
 
-Every format is read by its own library where it is installed (torch for datatrove's dataset, mosaicml-streaming for MDS,
-whose pins conflict with ours: use an environment of its own), and by the independent readers of the tests. The texts of
-the mix are tokenised by the tokenizers library.
+Every format is read by its own library where it is installed (torch for datatrove's dataset, mosaicml-streaming for
+MDS, whose pins conflict with ours: use an environment of its own), and by the independent readers of the tests. The
+texts of the mix are tokenised by the tokenizers library.
 
 Example: python -m scripts.bench.check_token_files store/releases/v1 zh50 --tokenizer tokenizer.json
 """

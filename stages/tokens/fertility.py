@@ -17,6 +17,9 @@ COUNTS = ("documents", "tokens", "chars", "bytes", "han", "han_single")
 HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 """Blocks of Han characters: Extension A, the basic block, compatibility, and the supplementary planes."""
 
+RARE = ("\U000323ae", "\U000323af")
+"""Two characters that no vocabulary has: ids that both have are those of an unknown character."""
+
 NO_LANGUAGE = "und"
 Tally = dict[str, list[int]]
 
@@ -93,23 +96,24 @@ class Single:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self.unknown = getattr(tokenizer.model, "unk_token", None)
+        rare = {tuple(ids) for ids in self.encode(RARE)}
+        self.unknown = rare.pop() if len(rare) == 1 else ()
         self.known = np.zeros(
             0x110000, np.int8
-        )  # 0: not encoded yet, 1: one token, 2: several or the unknown token
+        )  # 0: not encoded yet, 1: one token, 2: several or an unknown one
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Args: points, code points (n,). Returns: bool (n,)."""
         new = np.unique(points[self.known[points] == 0])
         if len(new):
-            self.tokenizer.encode_special_tokens = True
-            encodings = self.tokenizer.encode_batch_fast(
-                [chr(point) for point in new], add_special_tokens=False
-            )
-            self.known[new] = [1 if self.is_single(encoding.tokens) else 2 for encoding in encodings]
+            ids = self.encode([chr(point) for point in new])
+            self.known[new] = [1 if len(own) == 1 and tuple(own) != self.unknown else 2 for own in ids]
         return self.known[points] == 1
 
-    def is_single(self, tokens: Sequence[str]) -> bool:
-        """Whether the tokens of one character are one, apart from the word marker that SentencePiece puts before it."""
-        rest = tokens[1:] if len(tokens) == 2 and tokens[0] == "▁" else tokens
-        return len(rest) == 1 and rest[0] != self.unknown
+    def encode(self, characters: Sequence[str]) -> list[list[int]]:
+        """Ids of characters that are encoded alone, without the word marker that SentencePiece puts before a text."""
+        self.tokenizer.encode_special_tokens = True
+        encodings = self.tokenizer.encode_batch_fast(list(characters), add_special_tokens=False)
+        marker = self.tokenizer.token_to_id("▁")
+        ids = [encoding.ids for encoding in encodings]
+        return [own[1:] if len(own) > 1 and own[0] == marker else own for own in ids]
