@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.feed.dataset import Feed
     from pipeline.jobs.calls import Explanation
     from pipeline.stage import Stage, each
 
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     Use = str | Mapping[str, Any] | Stage | each | Callable[..., Any]
     """What decides: a preset, a run file, a module, a comparison, a rule, or a function that returns what is kept."""
 
-__all__ = ["annotate", "dedup", "each", "explain", "filter", "read_release"]
+__all__ = ["Feed", "annotate", "dedup", "each", "explain", "filter", "read_release"]
 
 Table = TypeVar("Table")
 
 
 def __getattr__(name: str) -> Any:  # Any: what a module may define
-    """`each` and `__version__`, imported when they are asked for, so that `import bicorpus` loads nothing."""
+    """`each`, `Feed` and `__version__`, imported when they are asked for, so that `import bicorpus` loads nothing."""
     if name == "each":
         from pipeline.stage import each
 
@@ -42,6 +43,18 @@ def __getattr__(name: str) -> Any:  # Any: what a module may define
         from pipeline import __version__
 
         return __version__
+    if name == "Feed":
+        try:
+            from pipeline.feed.dataset import Feed
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ModuleNotFoundError(
+                "bicorpus.Feed needs PyTorch, which is not installed; pip install 'bicorpus[feed]'",
+                name="torch",
+            ) from error
+
+        return Feed
     raise AttributeError(f"module 'bicorpus' has no attribute {name!r}")
 
 

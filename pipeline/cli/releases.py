@@ -141,30 +141,53 @@ def measure_sample(release: Store, held_path: str, run_path: str | None) -> Held
             raise ConfigError(f"{message}; name the run file of the release with --run") from error
 
 
+SAMPLES = ("tokens", "packed", "documents")
+
+
 @click.command()
 @click.argument("release_url", metavar="RELEASE")
 @click.option("--mix", required=True, help="Name of the mix.")
+@click.option("--at", "position", metavar="N[:M]", help="Position, or range of positions, in training order.")
 @click.option(
-    "--at",
-    "position",
-    required=True,
-    metavar="N[:M]",
-    help="Position, or range of positions, in training order.",
-)
+    "--step", metavar="N[:M]", help="Instead of --at: steps of the feed, which needs --batch-size.",
+)  # fmt: skip
 @click.option(
     "--sequence-length", "length", type=click.IntRange(1), default=1, show_default=True,
     help="Tokens of one training sequence; positions then count sequences.",
 )  # fmt: skip
+@click.option("--samples", type=click.Choice(SAMPLES), default="tokens", show_default=True,
+              help="What a position counts: sequences of tokens, packed sequences, documents.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), help="Samples of each rank in a step.")
+@click.option("--world-size", type=click.IntRange(1), default=1, show_default=True, help="Number of ranks.")
+@click.option("--rank", type=click.IntRange(0), help="Only the samples of this rank.")
+@click.option("--start", type=click.IntRange(0), default=0, show_default=True,
+              help="Samples consumed before step 0.")  # fmt: skip
+@click.option("--megatron", metavar="FOLDER", type=click.Path(exists=True, file_okay=False),
+              help="Cache of Megatron's indices: positions are samples in the order that it shuffled.")  # fmt: skip
 @json_option
-def locate(release_url: str, mix: str, position: str, length: int, as_json: bool) -> None:
-    """Find the documents at a position of the training order.
+def locate(
+    release_url: str, mix: str, position: str | None, step: str | None, length: int, samples: str,
+    batch_size: int | None, world_size: int, rank: int | None, start: int, megatron: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Find the documents at a position of the training order, or of a training step.
 
     Example: bicorpus locate store/releases/v1 --mix zh50 --at 1200:1208 --sequence-length 4096
+    Example: bicorpus locate store/releases/v1 --mix zh50 --step 310 --batch-size 8 --sequence-length 4096
     """
-    from pipeline.inspect.locate import document_lines, locate_documents, parse_range
+    from pipeline.errors import UsageError
+    from pipeline.inspect.locate import document_lines, locate_positions
     from pipeline.storage.store import open_store
 
-    documents = locate_documents(open_store(release_url), mix, *parse_range(position, length))
+    if (position is None) == (step is None):
+        raise UsageError("expected one of --at and --step")
+    if step is not None and batch_size is None:
+        raise UsageError("--step needs --batch-size, the samples of each rank in a step")
+    if rank is not None and (step is None or rank >= world_size):
+        raise UsageError(f"--rank {rank}: expected with --step, from 0 to {world_size - 1:,}")
+    documents = locate_positions(
+        open_store(release_url), mix, position, step, length=length, samples=samples, batch_size=batch_size or 1,
+        world_size=world_size, rank=rank, start=start, megatron=megatron,
+    )  # fmt: skip
     click.echo(json.dumps(documents, ensure_ascii=False) if as_json else "\n".join(document_lines(documents)))
 
 

@@ -61,9 +61,18 @@ class TokenWriter(Protocol):
     def describe(self, config: Any) -> dict[str, Any]:  # Any: its own class; plain JSON
         """Return what a training job must know of the files."""
 
-    def write_part(self, texts: pa.ChunkedArray, folder: str, name: str, config: Any) -> int:  # Any: as above
-        """Write the files of one part, whose names begin with `name`, into a local folder; return the number of
-        tokens."""
+    def write_part(
+        self, documents: pa.Table, folder: str, name: str, config: Any
+    ) -> dict[str, Any]:  # Any: as above
+        """Write the files of one part, whose names begin with `name`, into a local folder.
+
+        Args: documents, rows of the mix in training order.
+        Returns: plain JSON, with `tokens`, the number of tokens.
+        """
+
+    def overview(self, parts: Sequence[dict[str, Any]], config: Any) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return further keys of tokens.json and further text files of the mix by name, from what write_part returned
+        for each part."""
 
 
 def token_writer(module: str) -> TokenWriter:
@@ -85,12 +94,13 @@ class TokenTask:
 
 @dataclass(frozen=True)
 class TokenReport:
-    """The token files of one part."""
+    """The token files of one part. summary: what the writer returned."""
 
     prefix: str
     n_docs: int
     n_tokens: int
     files: list[FileReport]
+    summary: dict[str, Any]  # Any: plain JSON
 
 
 def write_tokens(task: TokenTask) -> TokenReport:
@@ -99,7 +109,7 @@ def write_tokens(task: TokenTask) -> TokenReport:
     table = gather(task.store, task.maps, task.part)
     folder, _, name = task.prefix.rpartition("/")
     with scratch() as local:
-        n_tokens = writer.write_part(table["text"], local, name, task.config)
+        summary = writer.write_part(table, local, name, task.config)
         files = []
         for file in sorted(os.listdir(local)):
             path, key = os.path.join(local, file), f"{folder}/{file}"
@@ -107,7 +117,7 @@ def write_tokens(task: TokenTask) -> TokenReport:
                 FileReport(key, len(table), sha256_file(path), os.path.getsize(path), peak_rss_bytes())
             )
             task.store.put_file(key, path)
-    return TokenReport(task.prefix, len(table), n_tokens, files)
+    return TokenReport(task.prefix, len(table), summary["tokens"], files, summary)
 
 
 def put_table(store: Store, key: str, table: pa.Table) -> FileReport:

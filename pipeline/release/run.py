@@ -318,13 +318,16 @@ class Releasing:
         files = [file for report in reports for file in report.files]
         for mix in sorted(set(tokens.mixes)):
             folder = f"{self.folder}/tokens/{mix}"
+            own = [report for report in reports if report.prefix.startswith(f"{folder}/")]
             parts = [
                 {"part": r.prefix[len(folder) + 1 :], "documents": r.n_docs, "tokens": r.n_tokens}
-                for r in reports
-                if r.prefix.startswith(f"{folder}/")
+                for r in own
             ]
-            page = {**token_writer(tokens.module).describe(tokens.config), "mix": mix, "parts": parts}
-            files.append(put_text(self.store, f"{folder}/tokens.json", to_json(page)))
+            writer = token_writer(tokens.module)
+            facts, pages = writer.overview([report.summary for report in own], tokens.config)
+            page = {**writer.describe(tokens.config), **facts, "mix": mix, "parts": parts}
+            pages["tokens.json"] = to_json(page)
+            files += [put_text(self.store, f"{folder}/{name}", text) for name, text in sorted(pages.items())]
         return files
 
     def write_orders(self, placement: Placement) -> list[FileReport]:

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.load import load_run
-from pipeline.inspect.locate import locate_documents as locate
 from pipeline.scaffold.draft import write_draft
-from pipeline.storage.store import open_store
 from tests.helpers.paths import ROOT, SAMPLE
 
 EXAMPLES = ROOT / "examples"
@@ -121,83 +113,10 @@ def test_the_notebook_shows_what_it_prints(copied: Path) -> None:
 # PyTorch
 
 
-@pytest.fixture(scope="module")
-def trained_on(copied: Path) -> Path:
-    """The release of the PyTorch example, built by the first commands of its README."""
+def test_the_pytorch_example_builds_what_it_trains_on(copied: Path) -> None:
+    """The first commands of its README build a release and locate a step; the others train on it, with PyTorch."""
     run_readme(copied, "pytorch-dataset", 0)
-    return copied / "examples/pytorch-dataset/store/releases/v1"
-
-
-@pytest.fixture(scope="module")
-def reading() -> ModuleType:
-    """The example's module without PyTorch."""
-    spec = importlib.util.spec_from_file_location("reading", EXAMPLES / "pytorch-dataset/reading.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def consumed(
-    reading: ModuleType, n_items: int, start: int, world: int, workers: int, batch: int
-) -> Iterator[list[int]]:
-    """Positions of each step, of all ranks together, as DataLoaders with these workers hand them out."""
-    ranks = []
-    for rank in range(world):
-        positions = reading.share(n_items, start, rank, world)
-        read = [list(reading.of_worker(positions, batch, worker, workers)) for worker in range(workers)]
-        batches = [[items[i : i + batch] for i in range(0, len(items), batch)] for items in read]
-        in_turn = itertools.chain.from_iterable(itertools.zip_longest(*batches, fillvalue=[]))
-        ranks.append([b for b in in_turn if b])
-    for step in zip(*ranks, strict=True):  # strict: all ranks take the same number of steps
-        yield [position for batch_of_rank in step for position in batch_of_rank]
-
-
-@pytest.mark.parametrize(
-    ("world", "workers", "batch"), [(1, 1, 1), (1, 3, 4), (2, 2, 3), (5, 4, 2), (3, 1, 7)]
-)
-def test_ranks_and_workers_read_a_prefix_of_the_order(
-    reading: ModuleType, world: int, workers: int, batch: int
-) -> None:
-    """After each step the ranks have read the positions from `start` on, each once, up to the last incomplete round."""
-    for n_items, start in ((97, 0), (97, 20), (60, 0)):
-        seen: list[int] = []
-        for step in consumed(reading, n_items, start, world, workers, batch):
-            assert sorted(step) == list(range(start + len(seen), start + len(seen) + len(step)))
-            seen += step
-        assert len(seen) == (n_items - start) // world * world
-
-
-def test_texts_come_in_training_order(trained_on: Path, reading: ModuleType) -> None:
-    """Texts of all positions are the rows of the mix in order, and reading may begin anywhere."""
-    order = pq.read_table(trained_on / "orders/zh50.parquet")["doc_id"].to_pylist()
-    texts = reading.Texts(trained_on, "zh50")
-    assert len(texts.paths) > 1 and len(texts) == len(order)
-    rows = list(texts.read(iter(range(len(texts)))))
-    assert [row["doc_id"] for row in rows] == order
-    assert list(texts.read(iter(range(5, len(texts), 7)))) == rows[5::7]
-
-
-def test_sequences_are_those_that_locate_counts(trained_on: Path, reading: ModuleType) -> None:
-    """Sequences are consecutive tokens of the files, and their documents those of `bicorpus locate`."""
-    length = 300
-    tokens = reading.Tokens(trained_on, "zh50", length)
-    files = [np.fromfile(path, "<u2") for path in tokens.paths]
-    assert len(files) > 1
-    rows = list(tokens.read(iter(range(len(tokens)))))
-    read = np.concatenate([row["tokens"] for row in rows])
-    assert np.array_equal(read, np.concatenate(files)[: len(tokens) * length])
-    order = pq.read_table(trained_on / "orders/zh50.parquet")["doc_id"].to_pylist()
-    release = open_store(str(trained_on))
-    for position in (0, len(tokens) // 2, len(tokens) - 1):
-        located = locate(release, "zh50", position * length, (position + 1) * length)
-        documents = np.unique(rows[position]["documents"])
-        assert [order[number] for number in documents] == [row["doc_id"] for row in located]
-
-
-def test_pytorch_reads_the_release(copied: Path, trained_on: Path) -> None:
-    """The second block of commands reads it with several ranks and workers, and resumes."""
-    pytest.importorskip("torch", reason="PyTorch is not installed (pip install torch); it is no dependency")
+    pytest.importorskip("torch", reason="PyTorch is not installed (the extra `feed`)")
     run_readme(copied, "pytorch-dataset", 1)
 
 
