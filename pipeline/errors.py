@@ -7,6 +7,7 @@ BicorpusError (1)
 │   └── MixError             an impossible ratio
 ├── StoreError               the store cannot be read or written
 │   ├── ConflictError        another writer was faster (compare-and-swap failed)
+│   ├── DamagedError         an object of the store is damaged; the next run makes it again, if it can
 │   └── AlignmentError       a file does not belong to the shard, recipe or generation it is read for
 ├── StageError               a stage raised an error or violated its contract; the message names the documents
 ├── QuarantineError (3)      finished, but more input was quarantined than the run file allows
@@ -45,6 +46,17 @@ class StoreError(BicorpusError):
 
 class ConflictError(StoreError):
     """An object changed between reading and writing it."""
+
+
+class DamagedError(StoreError):
+    """An object of a store is damaged or missing. key: of the object, by which a run finds how to make it again."""
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message, key)  # both, so that the error can be pickled
+        self.key = key
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class AlignmentError(StoreError):

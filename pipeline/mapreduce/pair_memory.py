@@ -21,6 +21,7 @@ from pipeline.recipe import digest, file_digest, table_digest
 from pipeline.schema import KNOWN, ROW, ROW_BITS
 from pipeline.stage import Global
 from pipeline.storage.catalog import Catalog
+from pipeline.storage.seal import parse_sealed, sealed_json
 from pipeline.storage.store import Store
 
 LIST = "shards"
@@ -39,13 +40,13 @@ def memory_folder(step: Global, config: Any) -> str:  # Any: each step has its o
 def write_shard_list(store: Store, key: str, shards: Mapping[int, Shard]) -> None:
     """Write id and generation of all shards of a run, by ordinal, for tasks that need the whole list."""
     entries = {number: [shard.id, shard.generation] for number, shard in shards.items()}
-    store.put(key, json.dumps(entries).encode())
+    store.put(key, sealed_json(json.dumps(entries).encode()))
 
 
 @functools.lru_cache(maxsize=2)
 def shard_numbers(store: Store, key: str) -> dict[tuple[str, int], int]:
     """Read the list of write_shard_list: ordinals by shard id and generation."""
-    entries = json.loads(store.get(key))
+    entries = parse_sealed(store.get(key), key, f"{store.url}/{key}")
     return {(shard, generation): int(number) for number, (shard, generation) in entries.items()}
 
 

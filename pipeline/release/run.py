@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -52,7 +51,7 @@ from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
 from pipeline.report.release_numbers import check_numbers, plain_numbers
 from pipeline.report.release_pages import pages as release_pages
-from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered
+from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered, stored_result
 from pipeline.schema import ROW_BITS
 from pipeline.select.guards import (
     HostTask,
@@ -245,7 +244,7 @@ class Releasing:
         for i, task in enumerate(tasks):
             key = self.work.result(name, i)
             if key in self.work.done:
-                results[i] = msgspec.json.decode(self.store.get(key), type=kind)
+                results[i] = stored_result(self.store, key, kind)
             else:
                 missing.append(Numbered(fn, i, task, key, self.store))
         self.session.record.tasks["release"] += len(missing)
