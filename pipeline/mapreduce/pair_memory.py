@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dataset.shard import Shard
+from pipeline.dataset.shard import Shard, opened
 from pipeline.recipe import digest, file_digest, table_digest
 from pipeline.schema import KNOWN, ROW, ROW_BITS
 from pipeline.stage import Global
@@ -63,7 +63,7 @@ def read_memory(catalog: Catalog, folder: str, shard: Shard) -> tuple[pa.Table, 
 
 def read_pairs(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
     """Read one file: its pairs, and id and generation of the shards that column `shard` refers to by index."""
-    with store.open(key) as stream:
+    with opened(store, key) as stream:
         table = pq.read_table(stream)
     return table, [
         (name, generation) for name, generation in json.loads(table.schema.metadata[LIST.encode()])

@@ -46,7 +46,7 @@ class RunRecord:
     tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; seconds: wall time by phase.
     wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
-    open: rows by stage that a later run has to ask again.
+    open: rows by stage that a later run has to ask again. healed: keys of objects that were damaged and made again.
     """
 
     id: str
@@ -68,6 +68,7 @@ class RunRecord:
     failed: dict[str, list[str]] = field(default_factory=dict)
     services: dict[str, dict[str, int | float]] = field(default_factory=dict)
     open: dict[str, int] = field(default_factory=dict)
+    healed: list[str] = field(default_factory=list)
     ingested: int = 0
     kept: int = 0
     release: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -64,6 +64,7 @@ from pipeline.select.guards import (
 from pipeline.select.selector import Selection, Selector
 from pipeline.select.verdicts import Decision
 from pipeline.storage.lease import Lease, commit, hold
+from pipeline.storage.seal import parse_sealed
 from pipeline.translation import in_language, message
 
 
@@ -109,10 +110,31 @@ class Releasing:
         return f"releases/_heads/{self.run_file.release.name}.json"
 
     def is_current(self) -> bool:
-        """Whether the release lies there complete, with this recipe."""
+        """Whether the release lies there complete, with this recipe; `verify` and `scrub` also check its bytes."""
         found = self.store.get_with_tag(self.head_key())
-        current = found is not None and json.loads(found[0]).get("recipe") == self.recipe
-        return current and self.store.exists(f"{self.folder}/checksums.sha256")
+        if found is None:
+            return False
+        head = parse_sealed(found[0], self.head_key(), self.store.url)
+        return head.get("recipe") == self.recipe and self.is_complete()
+
+    def is_complete(self) -> bool:
+        """Whether the release has the files of its checksums, and the lineage that was written."""
+        sums = self.store.get_with_tag(f"{self.folder}/checksums.sha256")
+        if sums is None:
+            return False
+        lines = [line.partition("  ") for line in sums[0].decode(errors="replace").splitlines()]
+        listed = {name: digest for digest, _, name in lines}
+        present = {key[len(self.folder) + 1 :] for key, _ in self.store.list(self.folder)}
+        missing = sorted({*listed, "lineage.json"} - present)
+        if not missing:
+            found = hashlib.sha256(self.store.get(f"{self.folder}/lineage.json")).hexdigest()
+            missing = [] if found == listed.get("lineage.json") else ["lineage.json"]
+        if missing:
+            name = self.run_file.release.name
+            self.session.progress.say(
+                f"release {name}: {len(missing):,} files are missing or damaged ({missing[0]}); it is written again"
+            )
+        return not missing
 
     def release_recipe(self) -> str:
         """Hash everything that a release depends on: 32 hex digits."""
