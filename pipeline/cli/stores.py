@@ -107,7 +107,9 @@ def release(
 
 @click.command()
 @click.argument("store_url", metavar="STORE")
-@click.option("--repair", is_flag=True, help="Forget what is damaged and can be made again, so that the next run does.")
+@click.option(
+    "--repair", is_flag=True, help="Forget what is damaged and can be made again, so that the next run does."
+)
 @click.option(
     "--run", "run_path", metavar="RUN.yaml", type=click.Path(),
     help="A run file with the inputs: what is made from them can be made again.  [default: that of the last run]",

@@ -64,7 +64,9 @@ def read_sidecar(
             check_footer(file, ref, shard)
             return file.read(None if columns is None else list(columns))
         except (pa.ArrowException, OSError) as error:  # a file of an earlier version, without digests
-            raise DamagedError(f"{store.url}/{ref.key}: {str(error).partition(chr(10))[0]}", ref.key) from error
+            raise DamagedError(
+                f"{store.url}/{ref.key}: {str(error).partition(chr(10))[0]}", ref.key
+            ) from error
 
 
 def check_footer(file: pq.ParquetFile, ref: SidecarRef, shard: Shard) -> None:

@@ -70,7 +70,11 @@ class ScrubReport:
 
     def lines(self) -> list[str]:
         """The report for a terminal."""
-        lines = [t(f"{self.objects:,} objects, {self.bytes / 1e6:,.1f} MB: {len(self.findings):,} damaged or missing")]
+        lines = [
+            t(
+                f"{self.objects:,} objects, {self.bytes / 1e6:,.1f} MB: {len(self.findings):,} damaged or missing"
+            )
+        ]
         if self.without_digest:
             lines.append(t(f"{self.without_digest:,} files of an earlier version have no digest"))
         for finding in self.findings:
@@ -102,8 +106,13 @@ def scrub(store: Store, progress: Progress, repair: bool = False, run: RunFile |
     objects = dict(store.list(""))
     report = ScrubReport(store.url, len(objects), sum(objects.values()))
     faults: dict[str, str] = {}
-    with progress.phase(message("scrub"), len(objects), "objects") as phase, ThreadPoolExecutor(N_THREADS) as pool:
-        for key, (fault, has_digest) in zip(objects, pool.map(lambda key: check_object(store, key), objects), strict=True):
+    with (
+        progress.phase(message("scrub"), len(objects), "objects") as phase,
+        ThreadPoolExecutor(N_THREADS) as pool,
+    ):
+        for key, (fault, has_digest) in zip(
+            objects, pool.map(lambda key: check_object(store, key), objects), strict=True
+        ):
             phase.step(objects[key])
             report.without_digest += not has_digest
             if fault:

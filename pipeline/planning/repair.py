@@ -86,12 +86,16 @@ def repair_of(store: Store, key: str) -> Repair:
             return Repair(keys=(f"releases/{release}/checksums.sha256",))
         case ["imports", *_]:
             return Repair(
-                why_not=message("it is a table from outside; `bicorpus import` its files again under the same name")
+                why_not=message(
+                    "it is a table from outside; `bicorpus import` its files again under the same name"
+                )
             )
         case ["leases", _]:
             return Repair(why_not=message("it is a lease; delete it if no run uses the store"))
         case ["requests", *_]:
-            return Repair(why_not=message("answers of language models; those that are lost are asked for again"))
+            return Repair(
+                why_not=message("answers of language models; those that are lost are asked for again")
+            )
         case _:
             return Repair(why_not=message("it is no object of a store"))
 

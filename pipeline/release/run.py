@@ -16,6 +16,7 @@ from pipeline.config.phases import Wave
 from pipeline.config.release_columns import mix_columns, release_columns, release_layout
 from pipeline.config.run_file import plain_edits
 from pipeline.dataset.release_schema import FORMAT, ORDER, order_path
+from pipeline.dataset.row_digest import ordered_total, row_digests
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.planning.session import Session
@@ -29,8 +30,10 @@ from pipeline.release.files import (
     TokenTask,
     put_table,
     put_text,
+    sha256,
     to_json,
     token_writer,
+    with_digest,
     write_part,
     write_tokens,
 )
@@ -358,6 +361,7 @@ class Releasing:
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
+        numbers["digests"] = self.digests(placement, shards, files)
         report = check_numbers(
             {
                 **report_numbers(self.session, numbers, facts, shards),
@@ -369,18 +373,35 @@ class Releasing:
         with in_language("en"):  # the files of a release are the same wherever it is built
             html = page(report)
         pages = {
-            "lineage.json": to_json({**lineage(self.session), **numbers}),
             "report.html": html,
             "report.json": to_json(plain_numbers(report)),
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
         }
+        numbers["digests"]["pages"] = {name: sha256(text.encode()) for name, text in pages.items()}
+        pages["lineage.json"] = to_json(with_digest({**lineage(self.session), **numbers}))
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])
         schemas = table_schemas(self.store, self.folder, files)
         with in_language("en"):
             described = release_pages(report, listed, schemas)
         return written + self.put_pages(described)
+
+    def digests(
+        self, placement: Placement, shards: Sequence[ShardReport], files: Sequence[FileReport]
+    ) -> dict[str, Any]:
+        """Digests of the ledger, of the training orders and of token files, which `verify` compares with the files."""
+        orders = {
+            mix: ordered_total(row_digests(order.cast(ORDER)), 0) for mix, order in placement.orders.items()
+        }
+        tokens = {
+            f.key[len(self.folder) + 1 :]: f.sha256
+            for f in files
+            if f.key.startswith(f"{self.folder}/tokens/")
+        }
+        ledger = sum(report.ledger_sum for report in shards) % 2**64
+        return {"ledger": f"{ledger:016x}", "orders": {m: f"{d:016x}" for m, d in orders.items()}, "tokens": tokens,
+                "seed": self.run_file.release.seed}  # fmt: skip
 
     def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
         """Write text files of the release, by name."""

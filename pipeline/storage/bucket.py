@@ -94,7 +94,9 @@ class BucketStore(Store):
         except MissingError:
             return None
 
-    def body(self, key: str, request: Callable[[], GetResult], n_bytes: int | None = None) -> tuple[bytes, str]:
+    def body(
+        self, key: str, request: Callable[[], GetResult], n_bytes: int | None = None
+    ) -> tuple[bytes, str]:
         """Return the body of a response and its tag; a request whose body was cut short is sent again.
 
         Args: n_bytes, expected; None for a whole object.
@@ -112,7 +114,9 @@ class BucketStore(Store):
                 if data is not None and len(data) == expected:
                     return data, _tag(response.meta)
             time.sleep(random.uniform(0, BODY_WAIT_S * 2**attempt))
-        raise StoreError(f"{self._where(key)}: {N_BODIES} responses in a row were cut short ({fault}); run again")
+        raise StoreError(
+            f"{self._where(key)}: {N_BODIES} responses in a row were cut short ({fault}); run again"
+        )
 
     def get(self, key: str) -> bytes:
         """See Store.get; one request, where `open` would need two."""

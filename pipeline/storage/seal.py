@@ -145,11 +145,15 @@ def open_sealed(stream: BinaryIO, key: str, where: str) -> BinaryIO:
         n_seal = _FIXED + 8 * n_blocks
         if n_blocks < 0 or n_body + n_seal + n_tail != size or not block:
             raise _damaged(where, key, "its digests are damaged")
-        rest = _read(stream, n_body, size - n_body) if size - n_body > len(window) else window[n_body - size :]
+        rest = (
+            _read(stream, n_body, size - n_body) if size - n_body > len(window) else window[n_body - size :]
+        )
         blocks, tail = rest[len(START) : len(START) + 8 * n_blocks], rest[n_seal:]
         found = rest[n_seal - len(END) - _SUM : n_seal - len(END)]
         if not rest.startswith(START) or found != _sum(key, blocks, facts, tail):
-            raise _damaged(where, key, "its footer or its digests are damaged, or it is the copy of another file")
+            raise _damaged(
+                where, key, "its footer or its digests are damaged, or it is the copy of another file"
+            )
         return SealedFile(stream, key, where, np.frombuffer(blocks, "<u8"), block, n_body, rest)  # type: ignore[return-value]  # what Arrow needs of a stream
     except BaseException:
         stream.close()
@@ -190,12 +194,22 @@ class SealedFile:
     """A file for random access whose blocks are checked as they are read; Arrow reads from it without a copy."""
 
     def __init__(
-        self, stream: BinaryIO, key: str, where: str, digests: np.ndarray, block: int, n_body: int, rest: bytes
+        self,
+        stream: BinaryIO,
+        key: str,
+        where: str,
+        digests: np.ndarray,
+        block: int,
+        n_body: int,
+        rest: bytes,
     ) -> None:
         self.stream, self.key, self.where = stream, key, where
         self.digests, self.block, self.n_body, self.rest = digests, block, n_body, rest
         self.position, self.closed = 0, False
-        self._checked: tuple[int, memoryview] = (0, memoryview(b""))  # first byte and bytes of the last blocks read
+        self._checked: tuple[int, memoryview] = (
+            0,
+            memoryview(b""),
+        )  # first byte and bytes of the last blocks read
 
     def __enter__(self) -> SealedFile:
         return self
@@ -276,7 +290,9 @@ class SealedFile:
                 if xxhash.xxh3_64_intdigest(block) != self.digests[i]:
                     begin = i * self.block
                     raise _damaged(
-                        self.where, self.key, f"bytes {begin:,} to {begin + len(block):,} do not have their digest"
+                        self.where,
+                        self.key,
+                        f"bytes {begin:,} to {begin + len(block):,} do not have their digest",
                     )
             self._checked = (first, checked) if n_bytes <= WHOLE else (0, memoryview(b""))
         return checked[start - first : end - first]
@@ -331,4 +347,3 @@ def parse_sealed(data: bytes, key: str, where: str) -> Any:  # Any: plain JSON
     except ValueError as error:
         raise _damaged(where, key, f"not JSON of a store ({_line(error)})") from error
     return content
-
