@@ -5,6 +5,8 @@ They find damage and mistakes, not forgery: XXH3 of strings, SplitMix64 to combi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -107,7 +109,7 @@ def _strings(values: pa.Array) -> np.ndarray:
     _, offset_buffer, data = values.buffers()
     offsets = np.frombuffer(offset_buffer, np.int64, len(values) + 1, values.offset * 8).tolist()
     view, hashed = memoryview(data or b""), xxhash.xxh3_64_intdigest
-    found = np.array([hashed(view[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)], np.uint64)
+    found = np.array([hashed(view[a:b]) for a, b in pairwise(offsets)], np.uint64)
     if values.null_count:
         found[np.asarray(values.is_null())] = NULL
     return found

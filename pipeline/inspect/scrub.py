@@ -1,7 +1,7 @@
 """Check every byte of a store, name what is damaged or missing, and let the next run make it again.
 
-Files are checked against their digests, catalogs against the files that they name, releases against their checksums. A file
-of an earlier version has no digest; it is read whole, which finds what the format itself notices.
+Files are checked against their digests, catalogs against the files that they name, releases against their checksums.
+A file of an earlier version has no digest; it is read whole, which finds what the format itself notices.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ EXAMPLES = 8
 
 @dataclass
 class Finding:
-    """A damaged or missing object. state: NEXT_RUN, a run makes it again when it reads it; FORGOTTEN, the next run makes
-    it again; NEEDS_INPUTS, so it does if the input files are still there; LOST, see `why`. dependents: what was computed
-    from it."""
+    """A damaged or missing object. state: NEXT_RUN, a run makes it again when it reads it; FORGOTTEN, the next run
+    makes it again; NEEDS_INPUTS, so it does if the input files are still there; LOST, see `why`. dependents: what was
+    computed from it.
+    """
 
     key: str
     fault: str
@@ -161,7 +162,9 @@ def last_run(store: Store, run_path: str | None) -> RunFile | None:
 
 
 def check_object(store: Store, key: str) -> tuple[str, bool]:
-    """Return what is wrong with an object, empty if nothing is, and whether it has a digest, if such objects have one."""
+    """Return what is wrong with an object, empty if nothing is, and whether it has a digest, if such objects have
+    one.
+    """
     name = key.rpartition("/")[2]
     has_digest = True
     try:

@@ -1,7 +1,8 @@
 """The ledger of a release as arrays: what `verify` compares every other file with.
 
-The parts are read one after the other. A document takes about 100 bytes of memory, whatever the lengths of its ids: ids are
-replaced by 64 bits of their hash, names by numbers. A document's own name is read again where a fault names it.
+The parts are read one after the other. A document takes about 100 bytes of memory, whatever the lengths of its ids:
+ids are replaced by 64 bits of their hash, names by numbers. A document's own name is read again where a fault names
+it.
 """
 
 from __future__ import annotations
@@ -55,9 +56,10 @@ def ids(column: pa.ChunkedArray) -> np.ndarray:
 class Ledger:
     """Columns of all rows, in the order of the parts.
 
-    id, keeper, cluster: of `ids`; text, row: digests, uint64; keep: bool; copies: int32; language, source, rule: numbers in
-    `languages`, `sources`, `rules`. n_tokens, part, line: of the document in data/, filled when that is read; seen: how often
-    it was there. has_digests: whether the release has columns of digests, which earlier versions did not write.
+    id, keeper, cluster: of `ids`; text, row: digests, uint64; keep: bool; copies: int32; language, source, rule:
+    numbers in `languages`, `sources`, `rules`. n_tokens, part, line: of the document in data/, filled when that is
+    read; seen: how often it was there. has_digests: whether the release has columns of digests, which earlier
+    versions did not write.
     """
 
     def __init__(self) -> None:
@@ -227,7 +229,8 @@ def lineage_faults(
         if (n, kept) != (row["documents"], row["kept"]):
             faults.append(
                 message(
-                    f"snapshot {snapshot!r}: {n:,} and {kept:,} kept, the lineage has {row['documents']:,} and {row['kept']:,}"
+                    f"snapshot {snapshot!r}: {n:,} and {kept:,} kept, "
+                    f"the lineage has {row['documents']:,} and {row['kept']:,}"
                 )
             )
     expected = lineage.get("digests", {}).get("ledger")

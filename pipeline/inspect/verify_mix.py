@@ -279,7 +279,8 @@ def token_faults(
 def index_faults(release: Store, prefix: str, index: dict[str, Any], lengths: np.ndarray) -> list[str]:
     """What is wrong with the index of one part: the lengths of documents in it are those of the order.
 
-    Source: Megatron-LM, megatron/core/datasets/indexed_dataset.py; datatrove, tokens/tokenizer.py: the end of each document.
+    Source: Megatron-LM, megatron/core/datasets/indexed_dataset.py; datatrove, tokens/tokenizer.py: the end of each
+    document.
     """
     faults = []
     if "megatron" in index["formats"]:

@@ -59,7 +59,8 @@ class VerifyReport:
 def reading(report: VerifyReport, name: str) -> Iterator[None]:
     """Turn whatever is wrong with the content of a file into a fault that names it.
 
-    Damaged bytes raise anything: errors of Arrow, of decoders, of code that finds other columns or types than it expects.
+    Damaged bytes raise anything: errors of Arrow, of decoders, of code that finds other columns or types than it
+    expects.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """What to do about a damaged or missing object of a store: what has to be forgotten, so that a run makes it again.
 
-A run finds what it lacks from catalogs, so an object is made again once its catalog no longer names it. What cannot be made
-again from inputs and the run file is never deleted: outside tables, lists of erased documents, leases.
+A run finds what it lacks from catalogs, so an object is made again once its catalog no longer names it. What cannot
+be made again from inputs and the run file is never deleted: outside tables, lists of erased documents, leases.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ MAX_REPAIRS = 64
 class Repair:
     """How to make an object again.
 
-    catalog, names: entries to remove. folders, keys: to delete. lease: name of the lease to hold meanwhile. inputs: group
-    of input files that must exist, because the object is made from them. why_not: why it cannot be made again, else empty.
+    catalog, names: entries to remove. folders, keys: to delete. lease: name of the lease to hold meanwhile. inputs:
+    group of input files that must exist, because the object is made from them. why_not: why it cannot be made again,
+    else empty.
     """
 
     catalog: str = ""

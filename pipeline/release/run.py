@@ -52,7 +52,7 @@ from pipeline.release.write import ShardReport, WriteTask, write_shard
 from pipeline.report.bucket_numbers import bucket_numbers
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
-from pipeline.report.release_numbers import check_numbers, plain_numbers
+from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
 from pipeline.report.release_pages import pages as release_pages
 from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered, stored_result
 from pipeline.schema import ROW_BITS
@@ -370,11 +370,13 @@ class Releasing:
                 "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
             }
         )
+        plain = to_json(plain_numbers(report))
+        report = read_numbers(plain.encode())  # as who draws the pages again reads them
         with in_language("en"):  # the files of a release are the same wherever it is built
             html = page(report)
         pages = {
             "report.html": html,
-            "report.json": to_json(plain_numbers(report)),
+            "report.json": plain,
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
         }

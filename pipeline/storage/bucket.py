@@ -25,7 +25,7 @@ from pipeline.errors import ConflictError, StoreError
 from pipeline.storage.base import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
 from pipeline.storage.credentials import masked
 from pipeline.storage.scratch import scratch
-from pipeline.storage.seal import has_seal, sealed, copy_sealed
+from pipeline.storage.seal import copy_sealed, has_seal, sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,11 +1,11 @@
 """Digests inside the files of a store, checked as the files are read.
 
-Parquet and Arrow files are read from their end: the last bytes give the length of the footer, and the footer gives the
-position of everything else. Bytes between the last page and the footer belong to nothing, so a file with a seal there is
-read by every program, and only this one looks at it. A seal contains the XXH3-64 of each block of the file before it, and
-the XXH3-128 of the key of the file, the blocks' digests and the footer. A reader checks the blocks that it reads, no
-others: a column of a large shard costs the blocks of that column. Files of releases have no seal: `checksums.sha256` covers
-them.
+Parquet and Arrow files are read from their end: the last bytes give the length of the footer, and the footer gives
+the position of everything else. Bytes between the last page and the footer belong to nothing, so a file with a seal
+there is read by every program, and only this one looks at it. A seal contains the XXH3-64 of each block of the file
+before it, and the XXH3-128 of the key of the file, the blocks' digests and the footer. A reader checks the blocks
+that it reads, no others: a column of a large shard costs the blocks of that column. Files of releases have no seal:
+`checksums.sha256` covers them.
 
 A file without a seal was written by an earlier version, and is read as it is; one whose seal was overwritten is
 distinguished from it by the gap that the seal leaves.
@@ -38,7 +38,8 @@ WHOLE = 1 << 20
 """Files up to this size in bytes are read and checked whole, at the first read."""
 
 SEALED = (
-    "shards/", "annotations/", "global/", "index/", "verdicts/", "imports/", "quarantine/", "exchange/", "releases/_work/",
+    "shards/", "annotations/", "global/", "index/", "verdicts/", "imports/", "quarantine/", "exchange/",
+    "releases/_work/",
 )  # fmt: skip
 """Folders of a store whose Parquet and Arrow files have a seal."""
 
