@@ -7,7 +7,8 @@ BicorpusError (1)
 │   └── MixError             an impossible ratio
 ├── StoreError               the store cannot be read or written
 │   ├── ConflictError        another writer was faster (compare-and-swap failed)
-│   └── AlignmentError       a file does not belong to the shard, recipe or generation it is read for
+│   └── DamagedError         an object of the store is damaged or missing; a run makes it again, if it can
+│       └── AlignmentError   a file does not belong to the shard, recipe or generation it is read for
 ├── StageError               a stage raised an error or violated its contract; the message names the documents
 ├── QuarantineError (3)      finished, but more input was quarantined than the run file allows
 ├── ExpectationError (5)     an expectation failed: conservation, a guard, a check of `verify`
@@ -47,8 +48,22 @@ class ConflictError(StoreError):
     """An object changed between reading and writing it."""
 
 
-class AlignmentError(StoreError):
+class DamagedError(StoreError):
+    """An object of a store is damaged or missing. key: of the object, by which a run finds how to make it again."""
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message, key)  # both, so that the error can be pickled
+        self.key = key
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class AlignmentError(DamagedError):
     """A file belongs to another shard, recipe or generation than the one it is read for."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message, key)
 
 
 class StageError(BicorpusError):

@@ -17,20 +17,40 @@ from pipeline.build.losses import check_columns, loss_fault, loss_lines
 from pipeline.config.phases import GlobalPhase, Wave, before_derived, consecutive, phases
 from pipeline.config.run_file import GlobalStep, derived_inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
-from pipeline.errors import InputError, LeaseError, QuarantineError
+from pipeline.errors import DamagedError, InputError, LeaseError, QuarantineError
 from pipeline.ingest.derive import DeriveTask, derive_shard
 from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group
 from pipeline.mapreduce.feeds import Annotations, Feed
 from pipeline.planning.plan import step_facts
+from pipeline.planning.repair import Healer
 from pipeline.planning.session import FLUSH_S, RunRecord, Session
 from pipeline.planning.state import derived_groups, ingested_groups, shards_of
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import peak_rss_bytes
+from pipeline.runtime.progress import Progress
 from pipeline.select.feeds import BaseRulesFeed
 from pipeline.select.selector import Selector
 from pipeline.storage.lease import hold
+from pipeline.storage.store import Store
 
 Task = TypeVar("Task")
+
+
+def run_build(open_session: Callable[[], Session], store: Store, progress: Progress) -> RunRecord:
+    """Run a build; an object of the store that turns out to be damaged is computed again.
+
+    Args: open_session, a session of the run: another one for each attempt, because it caches what the store has.
+    Returns: the record of the last attempt, with the keys of what was damaged.
+    Raises: StoreError if what is damaged cannot be made again; see Build.run.
+    """
+    healer = Healer(store, progress.say)
+    while True:
+        try:
+            session = open_session()
+            session.record.healed = healer.healed
+            return Build(session).run()
+        except DamagedError as error:
+            healer.heal(error)
 
 
 class Build:

@@ -112,7 +112,7 @@ def run(
     if is_dry:
         print_plan(run_path, store_url, servers_path, as_json)
         return
-    from pipeline.build.build import Build
+    from pipeline.build.build import run_build
     from pipeline.config.load import load_run
     from pipeline.planning.services import open_services
     from pipeline.planning.session import Session
@@ -124,8 +124,11 @@ def run(
     services = open_services(store, servers_path)
     opened_engine = start_engine(parsed, engine, workers, address, progress, gpus, gpu_share)
     try:
-        session = Session(parsed, store, opened_engine, progress, partitions, batch_rows, services)
-        record = Build(session).run()
+        record = run_build(
+            lambda: Session(parsed, store, opened_engine, progress, partitions, batch_rows, services),
+            store,
+            progress,
+        )
     finally:
         services.close()
         opened_engine.close()

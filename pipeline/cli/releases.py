@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 )
 @click.option("--run", "run_path", metavar="RUN.yaml", type=click.Path(), help="The run file of the release.")
 @click.option("--sample", type=int, default=1000, show_default=True, help="Decisions to recompute.")
+@click.option("--deep", is_flag=True, help="Tokenise every document of the token files again.")
 @json_option
-def verify(release_url: str, store_url: str | None, run_path: str | None, sample: int, as_json: bool) -> None:
+def verify(
+    release_url: str, store_url: str | None, run_path: str | None, sample: int, deep: bool, as_json: bool
+) -> None:
     """Check a release: files, conservation, ledger, mixes; with --store also a sample of its decisions.
 
     Exits with 5 if a check fails.
@@ -40,7 +43,7 @@ def verify(release_url: str, store_url: str | None, run_path: str | None, sample
     if (store_url is None) != (run_path is None):
         raise UsageError("--store and --run go together")
     release = open_store(release_url)
-    reports = [verify_files(release)]
+    reports = [verify_files(release, deep)]
     if store_url and run_path:
         from pipeline.config.load import load_run
         from pipeline.inspect.opened import open_build

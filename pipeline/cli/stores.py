@@ -105,4 +105,35 @@ def release(
     print_record(record, store, as_json)
 
 
-COMMANDS = (import_, release)
+@click.command()
+@click.argument("store_url", metavar="STORE")
+@click.option(
+    "--repair", is_flag=True, help="Forget what is damaged and can be made again, so that the next run does."
+)
+@click.option(
+    "--run", "run_path", metavar="RUN.yaml", type=click.Path(),
+    help="A run file with the inputs: what is made from them can be made again.  [default: that of the last run]",
+)  # fmt: skip
+@quiet_option
+@json_option
+def scrub(store_url: str, repair: bool, run_path: str | None, quiet: bool, as_json: bool) -> None:
+    """Check every byte of a store: digests, files that catalogs name, checksums of releases.
+
+    Exits with 5 if anything is damaged, unless --repair sees to all of it.
+
+    Example: bicorpus scrub ./store --repair
+    """
+    from dataclasses import asdict
+
+    from pipeline.errors import ExpectationError
+    from pipeline.inspect.scrub import last_run, scrub
+    from pipeline.storage.store import open_store
+
+    store = open_store(store_url)
+    report = scrub(store, Progress(quiet=quiet, as_json=as_json), repair, last_run(store, run_path))
+    click.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else "\n".join(report.lines()))
+    if not report.is_sound:
+        raise ExpectationError(f"{store.url}: the store is damaged; see above")
+
+
+COMMANDS = (import_, release, scrub)

@@ -26,7 +26,7 @@ COLUMNS: Mapping[str, Any] = {
 
 `tier` is counted in the report and the card; it is not a column of the files."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files of a release: raised if the same decisions are written in another way or order."""
 
 NO_LANGUAGE = "und"
@@ -83,12 +83,17 @@ LEDGER = pa.schema(
         "quality_bucket": pa.int32(),
         "perplexity": pa.float32(),
         "copies": pa.int32(),
+        "text_digest": pa.int64(),
+        "row_digest": pa.int64(),
+        "digest": pa.int64(),
     }
 )
-"""One row for every ingested document. source_id: the id that came with it. rule: the first rule that it fails, null if
-and only if it is kept; duplicate: for the rule DUPLICATE, whether it has the text of its keeper (raw), the same match
-text (exact) or a similar text (near); copies: how often the document is in the default mix, 0 if it was left out to
-reach the ratio."""
+"""One row for every ingested document. source_id: the id that came with it. rule: the first rule that it fails, null
+if and only if it is kept; duplicate: for the rule DUPLICATE, whether it has the text of its keeper (raw), the same
+match text (exact) or a similar text (near); copies: how often the document is in the default mix, 0 if it was left
+out to reach the ratio. text_digest, row_digest: of the released text and of the other columns of the document in
+data/ (plus the digest of its row in a part of derived documents), null where it is not kept; digest: of the other
+columns of this row; see row_digest.py."""
 
 
 def _counts(name: str) -> pa.DataType:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import AlignmentError
+from pipeline.errors import AlignmentError, DamagedError
 from pipeline.storage.store import Store
 
 INPUTS = "shards/inputs.json"
@@ -54,17 +56,32 @@ def parquet_writer(sink: str | pa.NativeFile, schema: pa.Schema, level: int = 1)
     )
 
 
+@contextmanager
+def opened(store: Store, key: str) -> Iterator[BinaryIO]:
+    """Open a file of a store for Arrow, whose errors about its content become a DamagedError.
+
+    Digests find damage before Arrow does, except in files of earlier versions, which have none.
+
+    Raises: DamagedError if the file is damaged; see Store.open.
+    """
+    with store.open(key) as stream:
+        try:
+            yield stream
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedError(f"{store.url}/{key}: {str(error).partition(chr(10))[0]}", key) from error
+
+
 def read_batches(store: Store, shard: Shard, columns: list[str]) -> Iterator[pa.Table]:
     """Yield a shard's documents one row group at a time.
 
     Raises: AlignmentError if the file has another number of rows than the shard.
     """
-    with store.open(shard.key) as stream:
+    with opened(store, shard.key) as stream:
         file = pq.ParquetFile(stream)
         if file.metadata.num_rows != shard.n_rows:
             raise AlignmentError(
-                f"{shard.key}: {file.metadata.num_rows:,} rows, expected {shard.n_rows:,}; the file was edited. "
-                "Delete shards/catalog.json's entry for it (or the store) and run again."
+                f"{shard.key}: {file.metadata.num_rows:,} rows, expected {shard.n_rows:,}; the file was edited",
+                shard.key,
             )
         for i in range(file.num_row_groups):
             yield file.read_row_group(i, columns)
@@ -77,7 +94,7 @@ def read_shard_rows(
 
     Args: wanted, bool (n_rows,).
     """
-    with store.open(shard.key) as stream:
+    with opened(store, shard.key) as stream:
         file = pq.ParquetFile(stream)
         start = 0
         for i in range(file.num_row_groups):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.shard import Shard
-from pipeline.errors import AlignmentError, StoreError
+from pipeline.errors import AlignmentError, DamagedError
 from pipeline.storage.store import Store
 
 FOOTER = b"bicorpus"
@@ -55,7 +55,7 @@ def read_sidecar(
 ) -> pa.Table:
     """Return the annotations of a shard, all columns or some.
 
-    Raises: AlignmentError unless shard, generation, row count and recipe are the expected ones; StoreError if the
+    Raises: AlignmentError unless shard, generation, row count and recipe are the expected ones; DamagedError if the
     file is damaged.
     """
     with store.open(ref.key) as stream:
@@ -63,8 +63,10 @@ def read_sidecar(
             file = pq.ParquetFile(stream)
             check_footer(file, ref, shard)
             return file.read(None if columns is None else list(columns))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise StoreError(f"{ref.key}: {error}; delete the file and run again") from error
+        except (pa.ArrowException, OSError) as error:  # a file of an earlier version, without digests
+            raise DamagedError(
+                f"{store.url}/{ref.key}: {str(error).partition(chr(10))[0]}", ref.key
+            ) from error
 
 
 def check_footer(file: pq.ParquetFile, ref: SidecarRef, shard: Shard) -> None:
@@ -72,12 +74,16 @@ def check_footer(file: pq.ParquetFile, ref: SidecarRef, shard: Shard) -> None:
 
     Raises: AlignmentError if its footer or its number of rows differs.
     """
-    footer = json.loads((file.schema_arrow.metadata or {}).get(FOOTER, b"{}"))
+    try:
+        footer = json.loads((file.schema_arrow.metadata or {}).get(FOOTER, b"{}"))
+    except ValueError:
+        footer = {}
     expected = json.loads(footer_of(shard, ref.recipe)[FOOTER])
     if footer != expected or file.metadata.num_rows != shard.n_rows:
         facts = {**footer, "rows in file": file.metadata.num_rows}
         raise AlignmentError(
-            f"{ref.key}: found {facts}, expected {expected}; the file is stale or was edited. Delete it and run again."
+            f"{ref.key}: found {facts}, expected {expected}; the file is stale or was edited",
+            ref.key,
         )
 
 
@@ -87,7 +93,7 @@ def read_columns(
     """Return annotation columns, named `stage.column`, of one shard; each sidecar is opened once.
 
     Args: refs, stage -> its sidecar of this shard.
-    Raises: AlignmentError if a sidecar belongs to another shard or recipe; StoreError if one is damaged.
+    Raises: AlignmentError if a sidecar belongs to another shard or recipe; DamagedError if one is damaged.
     """
     by_stage: dict[str, list[str]] = {}
     for column in sorted(set(columns)):

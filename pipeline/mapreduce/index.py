@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from pipeline.annotate.addresses import Recipes
 from pipeline.config.phases import upstream_of
 from pipeline.config.run_file import RunFile, Step
+from pipeline.dataset.shard import opened
 from pipeline.recipe import canonical_json, digest
 from pipeline.schema import ROW, ROW_BITS
 from pipeline.stage import Global
@@ -246,7 +247,7 @@ def read_range(store: Store, slices: Sequence[Slice], partition: int, n_partitio
 
 def read_index_part(store: Store, folder: str, part: int, span: tuple[int, int] | None = None) -> pa.Table:
     """Read a part of a run, or its rows with keys in the half-open range `span`."""
-    with store.open(index_part_key(folder, part)) as stream:
+    with opened(store, index_part_key(folder, part)) as stream:
         file = pq.ParquetFile(stream)
         if span is None:
             return file.read()
@@ -274,7 +275,7 @@ def find_keys(store: Store, run: Slice, keys: np.ndarray) -> pa.Table:
     parts = (keys >> np.uint64(32)) * np.uint64(run.n_parts) >> np.uint64(32)
     for part in np.unique(parts).tolist():
         part_keys = keys[parts == part]
-        with store.open(index_part_key(run.folder, part)) as stream:
+        with opened(store, index_part_key(run.folder, part)) as stream:
             file = pq.ParquetFile(stream)
             chosen = [
                 i

@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dataset.shard import Shard
+from pipeline.dataset.shard import Shard, opened
 from pipeline.recipe import digest, file_digest, table_digest
 from pipeline.schema import KNOWN, ROW, ROW_BITS
 from pipeline.stage import Global
 from pipeline.storage.catalog import Catalog
+from pipeline.storage.seal import parse_sealed, sealed_json
 from pipeline.storage.store import Store
 
 LIST = "shards"
@@ -44,13 +45,13 @@ def memory_folder(step: Global, config: Any) -> str:  # Any: each step has its o
 def write_shard_list(store: Store, key: str, shards: Mapping[int, Shard]) -> None:
     """Write id and generation of all shards of a run, by ordinal, for tasks that need the whole list."""
     entries = {number: [shard.id, shard.generation] for number, shard in shards.items()}
-    store.put(key, json.dumps(entries).encode())
+    store.put(key, sealed_json(json.dumps(entries).encode()))
 
 
 @functools.lru_cache(maxsize=2)
 def shard_numbers(store: Store, key: str) -> dict[tuple[str, int], int]:
     """Read the list of write_shard_list: ordinals by shard id and generation."""
-    entries = json.loads(store.get(key))
+    entries = parse_sealed(store.get(key), key, f"{store.url}/{key}")
     return {(shard, generation): int(number) for number, (shard, generation) in entries.items()}
 
 
@@ -67,7 +68,7 @@ def read_memory(catalog: Catalog, folder: str, shard: Shard) -> tuple[pa.Table, 
 
 def read_pairs(store: Store, key: str) -> tuple[pa.Table, list[tuple[str, int]]]:
     """Read one file: its pairs, and id and generation of the shards that column `shard` refers to by index."""
-    with store.open(key) as stream:
+    with opened(store, key) as stream:
         table = pq.read_table(stream)
     return table, [
         (name, generation) for name, generation in json.loads(table.schema.metadata[LIST.encode()])

@@ -47,6 +47,7 @@ class RunRecord:
     wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
     open: rows by stage that a later run has to ask again. exchange: reads and writes of exchange files by global step.
+    healed: keys of objects that were damaged and made again.
     """
 
     id: str
@@ -69,6 +70,7 @@ class RunRecord:
     services: dict[str, dict[str, int | float]] = field(default_factory=dict)
     open: dict[str, int] = field(default_factory=dict)
     exchange: dict[str, dict[str, int]] = field(default_factory=dict)
+    healed: list[str] = field(default_factory=list)
     ingested: int = 0
     kept: int = 0
     release: str | None = None

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pipeline.dataset.shard import parquet_writer
 from pipeline.mapreduce.shuffle import read_exchange
+from pipeline.recipe import digest
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
@@ -144,6 +145,16 @@ def put_text(store: Store, key: str, text: str) -> FileReport:
     data = text.encode()
     store.put(key, data)
     return FileReport(key, text.count("\n"), hashlib.sha256(data).hexdigest(), len(data))
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def with_digest(page: dict[str, Any]) -> dict[str, Any]:  # Any: plain JSON
+    """Return an object with `digest`, a digest of all its other members."""
+    return {**page, "digest": digest({name: value for name, value in page.items() if name != "digest"})}
 
 
 def to_json(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -223,9 +223,13 @@ def listed_files(folder: str, files: Sequence[FileReport]) -> list[dict[str, Any
 
 def table_schemas(store: Store, folder: str, files: Sequence[FileReport]) -> dict[str, pa.Schema]:
     """Schemas of a release's Parquet files by their folder, data/ as one folder; order files by their own path."""
+    return table_schemas_of(store, [file.key[len(folder) + 1 :] for file in files], f"{folder}/")
+
+
+def table_schemas_of(store: Store, paths: Iterable[str], prefix: str = "") -> dict[str, pa.Schema]:
+    """See table_schemas. Args: paths, of files inside the release; prefix, of their keys in the store."""
     schemas: dict[str, pa.Schema] = {}
-    for file in sorted(files, key=lambda file: file.key):
-        path = file.key[len(folder) + 1 :]
+    for path in sorted(paths):
         if path.endswith(".parquet"):
             place = (
                 path
@@ -235,7 +239,7 @@ def table_schemas(store: Store, folder: str, files: Sequence[FileReport]) -> dic
                 else path.rpartition("/")[0]
             )
             if place not in schemas:
-                with store.open(file.key) as stream:
+                with store.open(f"{prefix}{path}") as stream:
                     schemas[place] = pq.read_schema(stream)
     return schemas
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -17,6 +16,7 @@ from pipeline.config.phases import Wave
 from pipeline.config.release_columns import mix_columns, release_columns, release_layout, shares_column
 from pipeline.config.run_file import plain_edits
 from pipeline.dataset.release_schema import FORMAT, ORDER, order_path
+from pipeline.dataset.row_digest import ordered_total, row_digests
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.planning.session import Session
@@ -30,8 +30,10 @@ from pipeline.release.files import (
     TokenTask,
     put_table,
     put_text,
+    sha256,
     to_json,
     token_writer,
+    with_digest,
     write_part,
     write_tokens,
 )
@@ -51,9 +53,9 @@ from pipeline.release.write import ShardReport, WriteTask, write_shard
 from pipeline.report.bucket_numbers import bucket_numbers
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
-from pipeline.report.release_numbers import check_numbers, plain_numbers
+from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
 from pipeline.report.release_pages import pages as release_pages
-from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered
+from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered, stored_result
 from pipeline.schema import ROW_BITS
 from pipeline.select.guards import (
     HostTask,
@@ -66,6 +68,7 @@ from pipeline.select.guards import (
 from pipeline.select.selector import Selection, Selector
 from pipeline.select.verdicts import Decision
 from pipeline.storage.lease import Lease, commit, hold
+from pipeline.storage.seal import parse_sealed
 from pipeline.translation import in_language, message
 
 
@@ -111,10 +114,31 @@ class Releasing:
         return f"releases/_heads/{self.run_file.release.name}.json"
 
     def is_current(self) -> bool:
-        """Whether the release lies there complete, with this recipe."""
+        """Whether the release lies there complete, with this recipe; `verify` and `scrub` also check its bytes."""
         found = self.store.get_with_tag(self.head_key())
-        current = found is not None and json.loads(found[0]).get("recipe") == self.recipe
-        return current and self.store.exists(f"{self.folder}/checksums.sha256")
+        if found is None:
+            return False
+        head = parse_sealed(found[0], self.head_key(), self.store.url)
+        return head.get("recipe") == self.recipe and self.is_complete()
+
+    def is_complete(self) -> bool:
+        """Whether the release has the files of its checksums, and the lineage that was written."""
+        sums = self.store.get_with_tag(f"{self.folder}/checksums.sha256")
+        if sums is None:
+            return False
+        lines = [line.partition("  ") for line in sums[0].decode(errors="replace").splitlines()]
+        listed = {name: digest for digest, _, name in lines}
+        present = {key[len(self.folder) + 1 :] for key, _ in self.store.list(self.folder)}
+        missing = sorted({*listed, "lineage.json"} - present)
+        if not missing:
+            found = hashlib.sha256(self.store.get(f"{self.folder}/lineage.json")).hexdigest()
+            missing = [] if found == listed.get("lineage.json") else ["lineage.json"]
+        if missing:
+            name = self.run_file.release.name
+            self.session.progress.say(
+                f"release {name}: {len(missing):,} files are missing or damaged ({missing[0]}); it is written again"
+            )
+        return not missing
 
     def release_recipe(self) -> str:
         """Hash everything that a release depends on: 32 hex digits."""
@@ -256,7 +280,7 @@ class Releasing:
         for i, task in enumerate(tasks):
             key = self.work.result(name, i)
             if key in self.work.done:
-                results[i] = msgspec.json.decode(self.store.get(key), type=kind)
+                results[i] = stored_result(self.store, key, kind)
             else:
                 missing.append(Numbered(fn, i, task, key, self.store))
         self.session.record.tasks["release"] += len(missing)
@@ -351,6 +375,7 @@ class Releasing:
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
+        numbers["digests"] = self.digests(placement, shards, files)
         report = check_numbers(
             {
                 **report_numbers(self.session, numbers, facts, shards),
@@ -359,21 +384,40 @@ class Releasing:
                 "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
             }
         )
+        plain = to_json(plain_numbers(report))
+        report = read_numbers(plain.encode())  # as who draws the pages again reads them
         with in_language("en"):  # the files of a release are the same wherever it is built
             html = page(report)
         pages = {
-            "lineage.json": to_json({**lineage(self.session), **numbers}),
             "report.html": html,
-            "report.json": to_json(plain_numbers(report)),
+            "report.json": plain,
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
         }
+        numbers["digests"]["pages"] = {name: sha256(text.encode()) for name, text in pages.items()}
+        pages["lineage.json"] = to_json(with_digest({**lineage(self.session), **numbers}))
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])
         schemas = table_schemas(self.store, self.folder, files)
         with in_language("en"):
             described = release_pages(report, listed, schemas)
         return written + self.put_pages(described)
+
+    def digests(
+        self, placement: Placement, shards: Sequence[ShardReport], files: Sequence[FileReport]
+    ) -> dict[str, Any]:
+        """Digests of the ledger, of the training orders and of token files, which `verify` compares with the files."""
+        orders = {
+            mix: ordered_total(row_digests(order.cast(ORDER)), 0) for mix, order in placement.orders.items()
+        }
+        tokens = {
+            f.key[len(self.folder) + 1 :]: f.sha256
+            for f in files
+            if f.key.startswith(f"{self.folder}/tokens/")
+        }
+        ledger = sum(report.ledger_sum for report in shards) % 2**64
+        return {"ledger": f"{ledger:016x}", "orders": {m: f"{d:016x}" for m, d in orders.items()}, "tokens": tokens,
+                "seed": self.run_file.release.seed}  # fmt: skip
 
     def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
         """Write text files of the release, by name."""

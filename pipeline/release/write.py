@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipeline.annotate.views import view_text
 from pipeline.config.release_columns import Layout, current, languages, measured_languages, release_column
 from pipeline.config.run_file import Edits
+from pipeline.dataset.row_digest import row_digests, signed, text_digests, total
 from pipeline.dataset.shard import Columns, read_shard_rows
 from pipeline.errors import StageError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
@@ -50,7 +51,7 @@ class ShardReport:
     """Counts of what one shard contributed to a release.
 
     licenses: license -> documents and tokens. languages: label as it was read -> documents, characters and tokens.
-    parts: derived documents in parts of their own, see `part_numbers`.
+    parts: derived documents in parts of their own, see `part_numbers`. ledger_sum: of the digests of the ledger's rows.
     """
 
     ordinal: int
@@ -60,6 +61,7 @@ class ShardReport:
     peak_rss: int
     languages: dict[str, list[int]]
     parts: Tallies
+    ledger_sum: int = 0
 
 
 def write_shard(task: WriteTask) -> ShardReport:
@@ -70,10 +72,10 @@ def write_shard(task: WriteTask) -> ShardReport:
     columns = decision.read(task.store, annotated | (set(CANONICAL.names) - left_out))
     kept = final(decision, task.store)
     placed = read_exchange(task.store, [task.work.positions(task.ordinal)], 0)
-    ledger = write_ledger(task, columns, kept, placed)
     rows = np.flatnonzero(kept.keep)
     texts = edited_texts(task, columns, kept.keep)
     table = data_table(task, columns, rows, texts)
+    text_sums, row_sums = text_digests(texts), row_digests(table.drop_columns(["text"]))
     parts: Tallies = {}
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))
@@ -89,6 +91,7 @@ def write_shard(task: WriteTask) -> ShardReport:
             module = task.layout.modules[shard.source]
             tokens = chosen["n_tokens"].fill_null(0).to_pylist()
             chosen = part_rows(module, chosen.append_column("meta", meta))
+            row_sums[local[mine[ROW].to_numpy()]] += row_digests(chosen)
             derive: Derive = importlib.import_module(module).DERIVE
             if derive.part and derive.counted:
                 parts |= tally_part(derive.part, derive.counted, chosen, tokens)
@@ -100,6 +103,7 @@ def write_shard(task: WriteTask) -> ShardReport:
             mine["part"].to_numpy(),
             output.n_parts,
         )
+    ledger, ledger_sum = write_ledger(task, columns, kept, placed, (text_sums, row_sums))
     licenses: dict[str, list[int]] = {}
     tokens = table["n_tokens"].fill_null(0).to_pylist()
     for license_, n_tokens in zip(table["license"].to_pylist(), tokens, strict=True):
@@ -108,7 +112,9 @@ def write_shard(task: WriteTask) -> ShardReport:
         count[1] += n_tokens
     language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
     counts = tally_languages(language, table)
-    return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts, parts)
+    return ShardReport(
+        task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts, parts, ledger_sum
+    )
 
 
 def part_rows(module: str, documents: pa.Table) -> pa.Table:
@@ -172,8 +178,17 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
     return pa.table([filled[name] for name in schema.names], schema=schema)
 
 
-def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table) -> FileReport:
-    """Write a shard's ledger part: a row for every document, kept or not."""
+def write_ledger(
+    task: WriteTask,
+    columns: Columns,
+    kept: Kept,
+    placed: pa.Table,
+    digests: tuple[np.ndarray, np.ndarray],
+) -> tuple[FileReport, int]:
+    """Write a shard's ledger part: a row for every document, kept or not; returns the sum of the rows' digests too.
+
+    Args: digests, of the released texts and of the other columns of the kept documents: uint64 (n_kept,) each.
+    """
     decision, n_rows = task.decision, task.decision.shard.n_rows
     names = outcome_names(decision.rules, task.layout.duplicate, task.layout.orphan, None)
     flags: list[list[str]] = [[] for _ in range(n_rows)]
@@ -196,5 +211,14 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
     for name in ("cluster", "cluster_size", "quality_bucket", "perplexity"):
         filled[name] = release_column(columns, task.layout, name, schema.field(name).type, n_rows)
     filled["cluster_size"] = filled["cluster_size"].fill_null(1)
-    table = pa.table([filled[name] for name in schema.names], schema=schema)
-    return put_table(task.store, f"{task.folder}/ledger/part-{task.ordinal:05d}.parquet", table)
+    places = pa.array(np.cumsum(kept.keep) - 1, mask=~kept.keep)
+    filled |= {
+        name: signed(d).take(places) for name, d in zip(("text_digest", "row_digest"), digests, strict=True)
+    }
+    names_before = [name for name in schema.names if name != "digest"]
+    table = pa.table(
+        [filled[name] for name in names_before], schema=pa.schema([schema.field(n) for n in names_before])
+    )
+    sums = row_digests(table)
+    table = table.append_column(schema.field("digest"), signed(sums)).select(schema.names)
+    return put_table(task.store, f"{task.folder}/ledger/part-{task.ordinal:05d}.parquet", table), total(sums)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -273,7 +275,9 @@ class Cuts:
             return float("nan")
         values = np.array(sorted(counts))
         cumulative = np.cumsum([counts[value] for value in values])
-        return float(values[min(np.searchsorted(cumulative, share * cumulative[-1]), len(values) - 1)])
+        # exact: 0.07 * 100 is 7.000000000000001 as floats, which would cut one value too high
+        needed = ceil(Fraction(repr(share)) * int(cumulative[-1]))
+        return float(values[min(np.searchsorted(cumulative, needed), len(values) - 1)])
 
     def limits(self, column: str, quantile: Quantile, groups: Sequence[str]) -> tuple[float, float]:
         """Return the lower and upper bound of a group; infinite where nothing fails, nan for no population.

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config.run_file import EXCLUDE, KeepOne
-from pipeline.dataset.shard import Columns, Shard, null_column
+from pipeline.dataset.shard import Columns, Shard, null_column, opened
 from pipeline.dataset.sidecars import SidecarRef, read_columns, read_sidecar, write_sidecar
 from pipeline.errors import AlignmentError
 from pipeline.recipe import digest
@@ -86,7 +86,7 @@ class Decision:
         """Columns of the shard by name, always with `doc_id`, `rank` and `profile`, never with text."""
         names = names | {"doc_id"}
         canonical = sorted((names & set(CANONICAL.names)) - {"text"})
-        with store.open(self.shard.key) as stream:
+        with opened(store, self.shard.key) as stream:
             documents = pq.ParquetFile(stream).read(canonical)  # read_table plans a data set, for each shard
         columns: Columns = {name: documents[name] for name in canonical}
         stored = {c for c in names if c.partition(".")[0] in self.refs and "." in c and c not in self.loose}

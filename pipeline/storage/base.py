@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from pipeline.errors import ConflictError, StoreError
+from pipeline.errors import ConflictError, DamagedError, StoreError
 from pipeline.storage.credentials import masked
+from pipeline.storage.seal import has_seal, open_sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,8 +45,11 @@ _BUCKET_ADVICE = (
 )
 
 
-class MissingError(StoreError):
+class MissingError(DamagedError):
     """No object exists under this key."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message, key)
 
 
 @contextmanager
@@ -137,9 +141,24 @@ class Store(ABC):
         Raises: StoreError for the empty prefix, which would delete the whole store.
         """
 
-    @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """Open an object for random access.
+        """Open an object for random access; what is read of a file with digests is checked against them.
+
+        All reads return the version that was opened.
+
+        Raises: MissingError if there is no such object; DamagedError, here or from a read, if it is damaged; a read
+        raises StoreError if that version was replaced and is no longer available.
+        """
+        if not has_seal(key):
+            return self.open_raw(key)
+        try:
+            return open_sealed(self.open_raw(key), key, f"{self.url}/{key}")
+        except MissingError as error:
+            raise MissingError(str(error), key) from error
+
+    @abstractmethod
+    def open_raw(self, key: str) -> BinaryIO:
+        """Open an object for random access, without checking it.
 
         All reads return the version that was opened.
 

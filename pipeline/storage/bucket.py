@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 from urllib.parse import quote
 
+from obstore.exceptions import GenericError
 from obstore.store import from_url
 
 from pipeline.errors import ConflictError, StoreError
 from pipeline.storage.base import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
+from pipeline.storage.credentials import masked
+from pipeline.storage.scratch import scratch
+from pipeline.storage.seal import copy_sealed, has_seal, sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from obstore import GetOptions, ObjectMeta, PutMode, PutResult, UpdateVersion
+    from obstore import GetOptions, GetResult, ObjectMeta, PutMode, PutResult, UpdateVersion
     from obstore.store import ObjectStore
 
 READ_BYTES = 1 << 20
@@ -35,6 +42,10 @@ memory)."""
 N_RETRIES, TIMEOUT = 10, "10min"
 """Retries with exponential backoff, 3 minutes in total; time limit of one request with its body (object_store's
 default of 30 s is too short for a large object on a slow line)."""
+
+
+N_BODIES, BODY_WAIT_S = 8, 0.1
+"""Requests for a body that is cut short, and the longest first wait between two of them; it doubles each time."""
 
 
 class BucketStore(Store):
@@ -79,11 +90,33 @@ class BucketStore(Store):
     def get_with_tag(self, key: str) -> tuple[bytes, str] | None:
         """See Store.get_with_tag; one request. The tag consists of ETag and version."""
         try:
-            with explained(self._where(key)):
-                response = self.client.get(key)
-                return bytes(response.bytes()), _tag(response.meta)
+            return self.body(key, lambda: self.client.get(key))
         except MissingError:
             return None
+
+    def body(
+        self, key: str, request: Callable[[], GetResult], n_bytes: int | None = None
+    ) -> tuple[bytes, str]:
+        """Return the body of a response and its tag; a request whose body was cut short is sent again.
+
+        Args: n_bytes, expected; None for a whole object.
+        Raises: StoreError if N_BODIES bodies in a row were cut short.
+        """
+        for attempt in range(N_BODIES):
+            with explained(self._where(key)):
+                response = request()
+                expected = response.meta["size"] if n_bytes is None else n_bytes
+                try:
+                    data: bytes | None = bytes(response.bytes())
+                    fault = f"{len(data):,} of {expected:,} bytes"
+                except GenericError as error:  # the client sends no request again once it has the headers
+                    data, fault = None, masked(str(error).partition("\n")[0].strip())
+                if data is not None and len(data) == expected:
+                    return data, _tag(response.meta)
+            time.sleep(random.uniform(0, BODY_WAIT_S * 2**attempt))
+        raise StoreError(
+            f"{self._where(key)}: {N_BODIES} responses in a row were cut short ({fault}); run again"
+        )
 
     def get(self, key: str) -> bytes:
         """See Store.get; one request, where `open` would need two."""
@@ -94,11 +127,22 @@ class BucketStore(Store):
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """See Store.put; one PUT, or a multipart upload above PART_BYTES."""
+        body = memoryview(b"".join(sealed(key, data)) if has_seal(key) else data).cast("B")
         with explained(self._where(key)):
-            self.client.put(key, memoryview(data).cast("B"), chunk_size=PART_BYTES, max_concurrency=N_UPLOADS)
+            self.client.put(key, body, chunk_size=PART_BYTES, max_concurrency=N_UPLOADS)
 
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
         """See Store.put_file; a streamed multipart upload of at most MAX_PARTS parts."""
+        if has_seal(key):
+            with scratch() as folder:
+                path = os.path.join(folder, "sealed")
+                with explained(local_path), open(local_path, "rb") as source, open(path, "wb") as target:
+                    copy_sealed(key, source, target)
+                self._upload(key, path)
+        else:
+            self._upload(key, local_path)
+
+    def _upload(self, key: str, local_path: str | os.PathLike[str]) -> None:
         with explained(local_path):
             size = os.stat(local_path).st_size
         with explained(self._where(key)):
@@ -147,8 +191,8 @@ class BucketStore(Store):
         with explained(self._where(folder)):
             self.client.delete(keys)
 
-    def open(self, key: str, read_bytes: int = READ_BYTES) -> BinaryIO:
-        """See Store.open; ranges are read on demand, at least `read_bytes` at a time."""
+    def open_raw(self, key: str, read_bytes: int = READ_BYTES) -> BinaryIO:
+        """See Store.open_raw; ranges are read on demand, at least `read_bytes` at a time."""
         return io.BufferedReader(_ObjectFile(self, key), read_bytes)
 
     def check(self, write: bool = True) -> None:
@@ -197,8 +241,8 @@ class _ObjectFile(io.RawIOBase):
         if end <= self.position:
             return 0
         options: GetOptions = {"range": (self.position, end), "if_match": self.etag}
-        with explained(self.store._where(self.key)):
-            data = self.store.client.get(self.key, options=options).bytes()
+        request = partial(self.store.client.get, self.key, options=options)
+        data, _ = self.store.body(self.key, request, end - self.position)
         buffer[: len(data)] = memoryview(data)
         self.position += len(data)
         return len(data)

@@ -14,8 +14,9 @@ from typing import Any
 
 import zstandard
 
-from pipeline.errors import AlignmentError, ConflictError, StoreError
+from pipeline.errors import AlignmentError, ConflictError, DamagedError, StoreError
 from pipeline.storage.base import Store
+from pipeline.storage.seal import parse_sealed, sealed_json
 
 Entry = dict[str, Any]
 """Plain JSON data, defined by the module that writes it."""
@@ -45,7 +46,7 @@ class Catalog:
         """Read a catalog; a missing one is empty.
 
         Args: header, plain data common to all entries (the full recipe), written with them.
-        Raises: AlignmentError if the catalog was written with another header; StoreError if it is damaged.
+        Raises: AlignmentError if the catalog was written with another header; DamagedError if it is damaged.
         """
         catalog = cls(store, key, header)
         catalog.refresh()
@@ -54,11 +55,11 @@ class Catalog:
     def refresh(self) -> None:
         """Read the entries again.
 
-        Raises: AlignmentError if the catalog was written with another header; StoreError if it is damaged.
+        Raises: AlignmentError if the catalog was written with another header; DamagedError if it is damaged.
         """
         tagged = self.store.get_with_tag(self.key)
         data, self._tag = tagged or (b"", None)
-        header, self.entries = _decode(data, f"{self.store.url}/{self.key}") if tagged else (self.header, {})
+        header, self.entries = _decode(data, self.key, self.store.url) if tagged else (self.header, {})
         if self.header and header != self.header:
             raise AlignmentError(
                 f"{self.store.url}/{self.key}: found header {_short(header)}, expected {_short(self.header)};"
@@ -97,17 +98,23 @@ def _encode(header: Mapping[str, Any], entries: Mapping[str, Entry]) -> bytes:
     data = json.dumps(
         content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     ).encode()
+    data = sealed_json(data)
     return zstandard.compress(data, 3) if len(data) > COMPRESS_BYTES else data
 
 
-def _decode(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, Entry]]:
+def _decode(data: bytes, key: str, url: str) -> tuple[dict[str, Any], dict[str, Entry]]:
+    where = f"{url}/{key}"
     try:
-        content = json.loads(zstandard.decompress(data) if data.startswith(_ZSTD_MAGIC) else data)
-        return content["header"], content["entries"]
-    except (ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
-        raise StoreError(
-            f"{where}: not a catalog ({error}); delete it and run again to rebuild it"
-        ) from error
+        plain = zstandard.decompress(data) if data.startswith(_ZSTD_MAGIC) else data
+        content = parse_sealed(plain, key, where)
+        if content.keys() != {"header", "entries"}:
+            raise ValueError(f"its members are {', '.join(sorted(content))}")
+        header, entries = content["header"], content["entries"]
+        if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise ValueError("its members have other types")
+    except (ValueError, AttributeError, zstandard.ZstdError) as error:
+        raise DamagedError(f"{where}: not a catalog ({error})", key) from error
+    return header, entries
 
 
 def _short(header: Mapping[str, Any]) -> str:

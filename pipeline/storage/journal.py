@@ -260,5 +260,14 @@ class Journal:
         return None
 
 
+def damaged_lines(data: bytes) -> int:
+    """Number of lines of a segment that are no records; an unfinished line at its end is not counted."""
+    n_damaged = 0
+    for line in data.split(b"\n")[:-1]:
+        key, found, record = line[:KEY_CHARS], line[KEY_CHARS + 1 : HEAD - 1], line[HEAD:]
+        n_damaged += found != xxhash.xxh3_64_hexdigest(key + record).encode()
+    return n_damaged
+
+
 def _checksum(key: str, data: bytes) -> bytes:
     return xxhash.xxh3_64_hexdigest(key.encode() + data).encode()

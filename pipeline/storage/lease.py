@@ -22,6 +22,7 @@ from typing import Any
 
 from pipeline.errors import ConflictError, LeaseError, StoreError
 from pipeline.storage.base import Store
+from pipeline.storage.seal import parse_sealed, sealed_json
 from pipeline.translation import message
 
 RENEWALS = 3
@@ -118,7 +119,7 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     """
     key = f"leases/{name}.json"
     tagged = store.get_with_tag(key)
-    previous: LeaseRecord = json.loads(tagged[0]) if tagged else {"token": 0, "released": True}
+    previous: LeaseRecord = check_record(tagged[0], key) if tagged else {"token": 0, "released": True}
     if not (previous["released"] or previous["expires"] < time.time() or _is_dead(previous)):
         raise LeaseError(_held(key, previous))
     record: LeaseRecord = {
@@ -143,11 +144,11 @@ def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
     Raises: LeaseError if the lease is lost or the object has a higher token; ConflictError if other writers were
     first N_TRIES times in a row.
     """
-    content = _encode(data | {"token": lease.token})
+    content = sealed_json(_encode(data | {"token": lease.token}))
     for _ in range(N_TRIES):
         lease.check()
         tagged = store.get_with_tag(key)
-        token = json.loads(tagged[0]).get("token", 0) if tagged else 0
+        token = parse_sealed(tagged[0], key, f"{store.url}/{key}").get("token", 0) if tagged else 0
         if token > lease.token:
             raise LeaseError(f"{key}: written by a later run (token {token}, ours {lease.token}); run again")
         with suppress(ConflictError):
@@ -158,6 +159,20 @@ def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
 
 def _encode(content: dict[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+
+
+def check_record(data: bytes, key: str) -> LeaseRecord:
+    """Return the record of a lease.
+
+    Raises: StoreError if the object is damaged; its holder is then unknown.
+    """
+    try:
+        record: LeaseRecord = json.loads(data)
+        if not {"token", "released", "expires", "owner", "machine"} <= record.keys():
+            raise ValueError(f"its members are {', '.join(sorted(record))}")
+    except (ValueError, AttributeError) as error:
+        raise StoreError(f"{key}: not a lease ({error}); delete it if no run uses the store") from error
+    return record
 
 
 def _held(key: str, record: LeaseRecord) -> str:

@@ -18,6 +18,7 @@ import xxhash
 
 from pipeline.errors import ConflictError, StoreError, UsageError
 from pipeline.storage.base import TEMPORARY, MissingError, Store, checked_key, explained, folder_name
+from pipeline.storage.seal import copy_sealed, has_seal, sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,14 +58,18 @@ class FolderStore(Store):
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """See Store.put; the object is durable on return."""
-        self._write(key, lambda file: file.write(data))
+        parts = sealed(key, data) if has_seal(key) else [data]
+        self._write(key, lambda file: file.writelines(parts))  # type: ignore[arg-type]  # any buffers
 
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
         """See Store.put_file; the object is durable on return."""
         with explained(local_path):
             source = open(local_path, "rb")
         with source:
-            self._write(key, lambda file: shutil.copyfileobj(source, file, COPY_BYTES))
+            if has_seal(key):
+                self._write(key, lambda file: copy_sealed(key, source, file))
+            else:
+                self._write(key, lambda file: shutil.copyfileobj(source, file, COPY_BYTES))
 
     def put_if(self, key: str, data: bytes | pa.Buffer, tag: str | None) -> str:
         """See Store.put_if; the lock of the key excludes other processes and threads."""
@@ -77,7 +82,7 @@ class FolderStore(Store):
 
     def size(self, key: str) -> int:
         """See Store.size; a folder is not an object."""
-        with self.open(key) as stream:
+        with self.open_raw(key) as stream:
             return os.fstat(stream.fileno()).st_size
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -92,9 +97,11 @@ class FolderStore(Store):
         return iter(sorted(sizes))
 
     def delete(self, key: str) -> None:
-        """See Store.delete; the folder of the file is kept."""
-        with explained(self._path(key)):
-            self._path(key).unlink(missing_ok=True)
+        """See Store.delete; the folder of the file is kept. A power failure does not bring the object back."""
+        path = self._path(key)
+        with explained(path), suppress(FileNotFoundError):
+            path.unlink()
+            _sync(path.parent)
 
     def delete_prefix(self, prefix: str) -> None:
         """See Store.delete_prefix; folders above it are removed if they are empty."""
@@ -106,8 +113,8 @@ class FolderStore(Store):
             for folder in path.parents[: len(path.relative_to(self.path).parts) - 1]:
                 folder.rmdir()
 
-    def open(self, key: str) -> BinaryIO:
-        """See Store.open; an open file stays readable when it is replaced.
+    def open_raw(self, key: str) -> BinaryIO:
+        """See Store.open_raw; an open file stays readable when it is replaced.
 
         Arrow opens it, so that its threads read without Python. A thread that waits for the interpreter lock while
         the interpreter shuts down would abort the process.
@@ -204,6 +211,7 @@ class FolderStore(Store):
             with suppress(FileExistsError):  # another process was first
                 folder.mkdir()
                 folder.chmod(0o777 & ~self.umask)
+                _sync(folder.parent)  # or a power failure may take the folder with all that was flushed in it
         path.mkdir(parents=True, exist_ok=True)  # raises the right error if the path is not a folder
 
     @contextmanager

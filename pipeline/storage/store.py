@@ -116,7 +116,7 @@ def open_input(url_or_path: str | os.PathLike[str]) -> BinaryIO:
         if path is not None:
             return open(path, "rb")
         folder, _, name = str(url_or_path).rpartition("/")
-        return BucketStore(folder).open(name, STREAM_BYTES)
+        return BucketStore(folder).open_raw(name, STREAM_BYTES)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; name a file that can be read") from error
     except StoreError as error:
