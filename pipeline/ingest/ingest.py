@@ -290,7 +290,7 @@ def _read_file(file: InputFile, task: IngestTask, writer: _ShardWriter) -> None:
 
 def too_many_broken(n_records: int, n_bytes: int) -> Record:
     """Return the record that ends a file after too many broken ones. n_bytes: of the file, that were not read."""
-    detail = f"{n_records:,} quarantined records in a row (ingest.max_broken_records); the rest of the file was not read"
+    detail = f"{n_records:,} quarantined records in a row (ingest.max_broken_records); the rest was not read"
     return Record(-1, None, "too_many_broken", detail, lost_bytes=max(n_bytes, 0))
 
 
