@@ -115,6 +115,10 @@ class Window:
         i = bisect_right(ends, end, self._n_passed)
         return end == self.member or (i > self._n_passed and ends[i - 1] == end)
 
+    def has_line(self, n: int) -> bool:
+        """Whether the next n bytes have another first line of a record."""
+        return self._search.search(self._data, self._start + 1, self._start + n) is not None
+
     def find_record(self, start: int, limit: int) -> int | None:
         """Return the position of the next record at `start` or later; None if there is none within `limit` bytes."""
         looked, looked_at_ends = start, start
