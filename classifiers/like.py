@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from classifiers.embedding.features import N_DIMENSIONS
+from pipeline.array_files import read_arrays
 from pipeline.errors import ConfigError
 from pipeline.stage import Annotate, Stage
 
@@ -62,11 +63,11 @@ def load_model(path: str) -> Model:
 
     Raises: ConfigError if the file is something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            model = Model(stored["weights"], float(stored["scale"]), float(stored["offset"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"like.models {path}: {error}; expected a file of bicorpus train like") from error
+    stored = read_arrays(path, "like.models", "a file of bicorpus train like", ("weights", "scale", "offset"))
+    numbers = stored["scale"], stored["offset"]
+    if any(number.size != 1 or number.dtype.kind not in "fiu" for number in numbers):
+        raise ConfigError(f"like.models {path}: scale and offset are no numbers; train it again")
+    model = Model(stored["weights"], *(float(number.item()) for number in numbers))
     if model.weights.dtype != np.int16 or model.weights.shape != (N_DIMENSIONS,):
         raise ConfigError(
             f"like.models {path} contains {model.weights.dtype} {model.weights.shape}; expected int16 ({N_DIMENSIONS},)"

@@ -26,6 +26,9 @@ PATTERNS = (
 """Files of a model that are fetched and digested: weights, settings and tokenizer; numbered folders are the modules
 that sentence-transformers puts on top of an encoder. Code, pickled weights and other formats are not among them."""
 
+MAX_SETTINGS_BYTES = 64 << 20
+"""Largest settings file: config.json has kilobytes, or megabytes where it lists labels."""
+
 MANIFEST = "bicorpus.json"
 """File of a fetched folder: where it is from, and size and SHA-256 of each file."""
 
@@ -101,9 +104,14 @@ def model_settings(reference: str, name: str = "config.json") -> Any:  # Any: JS
     if not path.is_file():
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}; expected JSON") from error
+        if (size := path.stat().st_size) > MAX_SETTINGS_BYTES:
+            raise ValueError(f"{size:,} bytes; allowed are {MAX_SETTINGS_BYTES:,}")
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict if name == "config.json" else (dict, list)):
+            raise ValueError(f"a JSON {type(found).__name__}")
+    except (ValueError, RecursionError, OSError) as error:
+        raise ConfigError(f"{path}: {error}; expected JSON with settings of a model") from error
+    return found
 
 
 def named_references(value: object) -> dict[str, str]:

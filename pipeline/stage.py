@@ -7,6 +7,7 @@ reader has `READER`. The engine loads them by dotted module name and knows nothi
 from __future__ import annotations
 
 import inspect
+import os
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import ConfigError, StageError
+from pipeline.errors import BicorpusError, ConfigError, StageError
 from pipeline.rounds import Close, Round, Tables, play_in_memory
 from pipeline.schema import CANONICAL, ROW
 from pipeline.service import Served, Services
@@ -84,8 +85,44 @@ class Stage:
     def __post_init__(self) -> None:
         if isinstance(self.load, each):
             object.__setattr__(self, "load", self.load.of(self))
+        if self.files or self.models:
+            object.__setattr__(self, "load", Loading(self.load, self.name, (*self.files, *self.models)))
         if self.optional.names:
             object.__setattr__(self, "load", Completing(self.load, self.optional))
+
+
+class Loading:
+    """A picklable loader of a stage with files: whatever they hold, what they cause is one error with their names."""
+
+    def __init__(self, load: Callable[[Any], Annotate], name: str, fields: tuple[str, ...]) -> None:
+        self.load, self.name, self.fields = load, name, fields
+
+    def __call__(self, config: Any) -> Annotate:
+        """Load.
+
+        Raises: ConfigError for any error of the data; errors of the code, such as a missing module, are not changed.
+        """
+        try:
+            return self.load(config)
+        except (BicorpusError, ImportError, NameError):
+            raise
+        except BaseException as error:  # a panic of a library in Rust is no Exception
+            if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+                raise
+            named = ", ".join(dict.fromkeys(_named(config, self.fields))) or self.name
+            raise ConfigError(
+                f"{self.name}: cannot load {named}: {type(error).__name__}: {' '.join(str(error).split())[:300]}; "
+                "the file is damaged, or is not what the setting expects"
+            ) from error
+
+
+def _named(config: Any, fields: tuple[str, ...]) -> Iterator[str]:
+    """Yield the files or models that fields of a config name."""
+    for field_name in fields:
+        value = getattr(config, field_name, None)
+        values = value.values() if isinstance(value, Mapping) else value
+        for item in (values,) if isinstance(values, (str, os.PathLike)) else values or ():
+            yield os.fspath(item)
 
 
 class Completing:

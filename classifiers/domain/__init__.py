@@ -23,6 +23,7 @@ from classifiers.domain.features import MAX_ROWS, pack, sum_weights
 from classifiers.linear.families import find_families
 from classifiers.quality.features import N_CELLS, N_FAMILIES
 from classifiers.quality.ngrams import find_ngrams
+from pipeline.array_files import read_arrays
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
@@ -74,18 +75,15 @@ def load_model(path: str) -> Model:
 
     Raises: ConfigError if the file is not a model with these labels and this number of features.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            cells, weights, bias = stored["cells"], stored["weights"], stored["bias"]
-            steps, labels = stored["steps"], tuple(stored["labels"].tolist())
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"domain.model {path}: {error}; expected a file of scripts/training/train_domain.py"
-        ) from error
+    names = ("cells", "weights", "bias", "steps", "labels")
+    stored = read_arrays(path, "domain.model", "a file of scripts/training/train_domain.py", names)
+    cells, weights, bias, steps = (stored[name] for name in names[:4])
+    labels = tuple(stored["labels"].tolist()) if stored["labels"].ndim else ()
     fits = labels == LABELS and weights.dtype == np.int8 and cells.dtype == np.uint32
     fits = fits and cells.ndim == 2 and len(cells) == N_FAMILIES and cells.shape[1] <= MAX_ROWS
     fits = fits and bool((cells < N_CELLS).all())
     fits = fits and weights.shape == (*cells.shape, len(LABELS)) and steps.shape == (N_FAMILIES,)
+    fits = fits and steps.dtype == bias.dtype == np.float64
     if not fits or bias.shape != (N_FAMILIES, len(LABELS)):
         raise ConfigError(
             f"domain.model {path} contains {weights.dtype} weights {weights.shape} of {len(labels)} labels; expected "

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from classifiers.embedding.features import MAX_ROWS, N_DIMENSIONS, embed, make_slots, nearest
+from pipeline.array_files import read_arrays
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
@@ -56,7 +57,9 @@ def load_model(path: str, centroids_path: str) -> Model:
     Raises: ConfigError if a file is not what its name says.
     """
     hashes, matrix = _read(path, "model", ("hashes", "matrix"))
-    fits = hashes.dtype == np.uint32 and matrix.dtype == np.int8 and len(hashes) <= MAX_ROWS
+    fits = (
+        hashes.dtype == np.uint32 and matrix.dtype == np.int8 and hashes.ndim == 1 and len(hashes) <= MAX_ROWS
+    )
     if not fits or matrix.shape != (*hashes.shape, N_DIMENSIONS):
         raise ConfigError(
             f"embedding.model {path} contains {matrix.dtype} vectors {matrix.shape} of {hashes.dtype} hashes "
@@ -71,9 +74,9 @@ def load_centroids(path: str) -> np.ndarray:
     Raises: ConfigError if the file is something else.
     """
     (centroids,) = _read(path, "centroids", ("centroids",))
-    lengths = np.sqrt((centroids.astype(np.float64) ** 2).sum(axis=-1))
     fits = centroids.dtype == np.int16 and centroids.ndim == 2 and centroids.shape[1] == N_DIMENSIONS
-    if not fits or not len(centroids) or np.abs(lengths - CENTROID_LENGTH).max() > 0.01 * CENTROID_LENGTH:
+    lengths = np.sqrt((centroids.astype(np.float64) ** 2).sum(axis=-1)) if fits else np.zeros(1)
+    if not len(lengths) or np.abs(lengths - CENTROID_LENGTH).max() > 0.01 * CENTROID_LENGTH:
         raise ConfigError(
             f"embedding.centroids {path} contains {centroids.dtype} {centroids.shape}; expected int16 "
             f"(1 or more, {N_DIMENSIONS}), each of length {CENTROID_LENGTH}"
@@ -83,13 +86,8 @@ def load_centroids(path: str) -> np.ndarray:
 
 def _read(path: str, setting: str, names: tuple[str, ...]) -> list[np.ndarray]:
     """Arrays of a file."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return [np.ascontiguousarray(stored[name]) for name in names]
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"embedding.{setting} {path}: {error}; expected a file of scripts/training/train_embedding.py"
-        ) from error
+    stored = read_arrays(path, f"embedding.{setting}", "a file of scripts/training/train_embedding.py", names)
+    return [np.ascontiguousarray(stored[name]) for name in names]
 
 
 def load(config: Config) -> Annotate:

@@ -142,7 +142,9 @@ def _ultra_fineweb(tokenizer_path: str | None) -> Prepare:
         )
     try:
         tokenizer = Tokenizer.from_file(tokenizer_path)
-    except Exception as error:  # the library raises Exception itself
+    except BaseException as error:  # the library raises Exception itself, and panics that are none
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
         raise ConfigError(f"{tokenizer_path}: {error}; expected a tokenizer.json") from error
     tokenizer.no_truncation()
     pieces: dict[int, str] = {}

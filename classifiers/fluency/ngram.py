@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import gzip
 import math
-from itertools import islice, pairwise
+import zlib
+from collections.abc import Iterator
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -79,7 +81,7 @@ def _load_packed(path: str) -> Model:
         raise ConfigError(f"{path}: not a packed n-gram model; name one, or an .arpa or .arpa.gz file")
     order, n_slots, n_values, width, print_width = map(int, data[len(MAGIC) : len(MAGIC) + 40].view("<u8"))
     print_width = print_width or 4  # the form before there were two
-    bounds = np.cumsum([_HEADER_BYTES, print_width * n_slots, 8 * n_values, width * n_slots])
+    bounds = list(accumulate([_HEADER_BYTES, print_width * n_slots, 8 * n_values, width * n_slots]))
     if not {width, print_width} <= {2, 4} or not 1 <= order <= MAX_ORDER or bounds[-1] != len(data):
         raise ConfigError(
             f"{path}: {len(data):,} bytes, expected {bounds[-1]:,}; the file is truncated or damaged"
@@ -92,6 +94,8 @@ def _load_packed(path: str) -> Model:
         order,
         np.zeros(len(SPECIALS), np.uint64),
     )
+    if not np.isfinite(model.values).all():
+        raise ConfigError(f"{path}: a probability that is no number; the file is damaged")
     if model.fingerprints.all() or model.slots.max(initial=0) >= n_values:
         raise ConfigError(
             f"{path}: a table without a free slot or with rows beyond its values; the file is damaged"
@@ -152,12 +156,15 @@ def from_arpa(path: str) -> Model:
             else open(path, encoding="utf-8") as stream
         ):
             grams = _read_arpa(stream)
-    except (OSError, ValueError, IndexError, EOFError) as error:
-        raise ConfigError(f"{path}: {error}; expected an ARPA file") from error
+    except (OSError, ValueError, IndexError, EOFError, OverflowError, MemoryError, zlib.error) as error:
+        raise ConfigError(f"{path}: {error or type(error).__name__}; expected an ARPA file") from error
     if not 1 <= len(grams) <= MAX_ORDER:
         raise ConfigError(f"{path}: n-grams up to {len(grams)}; expected 1 to {MAX_ORDER}")
     _restore_suffixes(grams)
     keys = {word: token_key(word) for (word,) in grams[0]}
+    unknown = next((word for level in grams for gram in level for word in gram if word not in keys), None)
+    if unknown is not None:
+        raise ConfigError(f"{path}: {unknown[:60]!r} is in an n-gram and no unigram; expected an ARPA file")
     rows = [(gram, *value) for level in grams for gram, value in level.items()]
     hashes = np.concatenate(
         [
@@ -182,8 +189,27 @@ Grams = list[dict[tuple[str, ...], tuple[float, float]]]
 """Per order, from 1: n-gram -> log10 of its probability and of its backoff."""
 
 
-def _read_arpa(stream: IO[str]) -> Grams:
+MAX_LINE_CHARS = 1 << 16
+"""Longest line of an ARPA file: no file has an n-gram of so many characters."""
+
+
+def _number(text: str) -> float:
+    """A number. Raises: ValueError also for NaN and infinity."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no probability")
+    return number
+
+
+def _bounded(stream: IO[str]) -> Iterator[str]:
+    while line := stream.readline(MAX_LINE_CHARS):
+        if len(line) == MAX_LINE_CHARS:
+            raise ValueError(f"a line of more than {MAX_LINE_CHARS:,} characters")
+        yield line
+
+
+def _read_arpa(file: IO[str]) -> Grams:
     counts: list[int] = []
+    stream = _bounded(file)
     for line in stream:
         if line.startswith("ngram "):
             counts.append(int(line.partition("=")[2]))
@@ -194,10 +220,10 @@ def _read_arpa(stream: IO[str]) -> Grams:
         level = {}
         for line in islice(stream, count):
             log_prob, *words = line.split()
-            backoff = float(words.pop()) if len(words) > n else 0.0
+            backoff = words.pop() if len(words) > n else "0"
             if len(words) != n:
                 raise ValueError(f"{line.strip()!r} is no {n}-gram")
-            level[tuple(words)] = float(log_prob), backoff
+            level[tuple(words)] = _number(log_prob), _number(backoff)
         grams.append(level)
         for line in stream:  # blank, then the heading of the next order or \end\
             if line.startswith("\\"):

@@ -8,14 +8,14 @@ would have to break.
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from classifiers.trees.forest import Forest, from_arrays, predict
+from classifiers.trees.forest import INFINITE, Forest, from_arrays, predict
+from pipeline.array_files import BROKEN_FILE, read_arrays
 from pipeline.errors import ConfigError
 
 POOLED = "*"
@@ -82,16 +82,13 @@ def load_head(path: str | os.PathLike[str]) -> Head:
 
     Raises: ConfigError if the file is missing or is none.
     """
+    arrays = read_arrays(path, "", "a head; write one with `bicorpus train head`", (), INFINITE)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
         languages = tuple(arrays["head_languages"].tolist())
         lines = np.asarray(arrays["head_lines"], np.float64)
         low, high = (float(value) for value in arrays["head_range"])
         forest = from_arrays(arrays)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}; name an existing head") from error
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+    except BROKEN_FILE as error:
         raise ConfigError(f"{path}: no head ({error}); write one with `bicorpus train head`") from error
     if forest.link != "logistic" or forest.trees.n_outputs != 1:
         raise ConfigError(

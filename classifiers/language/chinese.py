@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from classifiers.linear.odds import WEIGHT_STEP
+from pipeline.array_files import read_arrays
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 
@@ -33,13 +34,17 @@ def load(path: str = MODEL_PATH) -> ChineseModel:
 
     Raises: ConfigError if the file is not such a model.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return ChineseModel(np.ascontiguousarray(arrays["weights"]), arrays["bias"])
-    except (OSError, ValueError, KeyError) as error:
+    arrays = read_arrays(path, "", "the model of scripts/training/train_chinese.py", ("weights", "bias"))
+    weights, bias = np.ascontiguousarray(arrays["weights"]), arrays["bias"]
+    n_cells = len(weights) if weights.ndim == 2 else 0
+    is_power = n_cells > 0 and not n_cells & (n_cells - 1)
+    types = weights.dtype == np.int16 and bias.dtype == np.int64
+    if not is_power or not types or weights.shape != (n_cells, 2) or bias.shape != (2,):
         raise ConfigError(
-            f"{path}: {error}; expected the model of scripts/training/train_chinese.py"
-        ) from error
+            f"{path} contains {weights.dtype} weights {weights.shape} and {bias.dtype} bias {bias.shape}; expected "
+            "int16 (a power of two, 2) and int64 (2,)"
+        )
+    return ChineseModel(weights, bias)
 
 
 def save(model: ChineseModel, path: str | Path) -> None:

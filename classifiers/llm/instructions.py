@@ -62,7 +62,7 @@ def read_yaml(path: str) -> dict[str, Any]:  # Any: parsed YAML
     """Read a file of instructions, which is a mapping. Raises: ConfigError if it is none."""
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}; expected a file of instructions in YAML") from error
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: expected a mapping of names to instructions")

@@ -155,7 +155,7 @@ def read_questions(path: str) -> Questions:
     """
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}; expected a rubric in YAML") from error
     try:
         if not isinstance(found, Mapping):

@@ -31,6 +31,7 @@ from classifiers.linear.families import find_families
 from classifiers.linear.odds import to_scores, to_steps
 from classifiers.quality.features import N_CELLS, N_FAMILIES, N_ROWS, sum_weights
 from classifiers.quality.ngrams import find_ngrams
+from pipeline.array_files import read_arrays
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
@@ -90,16 +91,18 @@ def _read(
     path: str, scorers: tuple[str, ...], n_rows: int, script: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights, steps and bias of a file."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            weights, steps, bias = stored["weights"], stored["steps"], stored["bias"]
-            names = tuple(stored["scorers"].tolist())
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"quality model {path}: {error}; expected a file of scripts/training/{script}.py"
-        ) from error
+    stored = read_arrays(
+        path,
+        "quality model",
+        f"a file of scripts/training/{script}.py",
+        ("weights", "steps", "bias", "scorers"),
+    )
+    weights, steps, bias = stored["weights"], stored["steps"], stored["bias"]
+    names = tuple(stored["scorers"].tolist()) if stored["scorers"].ndim else ()
     shape = (N_FAMILIES, n_rows, len(scorers))
-    if names != scorers or weights.shape != shape or weights.dtype != np.int16:
+    sizes = weights.shape == shape and steps.shape == bias.shape == (N_FAMILIES, len(scorers))
+    sizes = sizes and steps.dtype == bias.dtype == np.float64
+    if names != scorers or not sizes or weights.dtype != np.int16:
         raise ConfigError(
             f"quality model {path} contains {weights.dtype} weights {weights.shape} of {names}; "
             f"expected int16 {shape} of {scorers}; train it again with this version"

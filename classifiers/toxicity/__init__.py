@@ -26,6 +26,7 @@ from numba import njit
 from classifiers.linear.families import find_families
 from classifiers.linear.odds import WEIGHT_STEP, to_scores, to_steps
 from classifiers.toxicity.features import N_CELLS, N_ROWS, N_SCORERS, sum_windows
+from pipeline.array_files import read_arrays
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from pipeline.stage import Annotate, Stage
@@ -71,15 +72,12 @@ def load_model(path: str) -> Model:
 
     Raises: ConfigError if the file is not a model with this number of features.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            weights, biases = stored["weights"], stored["biases"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"toxicity.model {path}: {error}; expected a file of scripts/training/train_toxicity.py"
-        ) from error
+    stored = read_arrays(
+        path, "toxicity.model", "a file of scripts/training/train_toxicity.py", ("weights", "biases")
+    )
+    weights, biases = stored["weights"], stored["biases"]
     sizes = weights.shape == (N_ROWS, N_SCORERS) and biases.shape == (N_SCORERS,)
-    if not sizes or weights.dtype != np.int16 or not np.isfinite(biases).all():
+    if not sizes or weights.dtype != np.int16 or biases.dtype.kind != "f":
         raise ConfigError(
             f"toxicity.model {path} contains {weights.dtype} weights {weights.shape} and biases {biases}; expected "
             f"int16 ({N_ROWS}, {N_SCORERS}) and {N_SCORERS} numbers; train it again with this version"

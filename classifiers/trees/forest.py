@@ -9,13 +9,13 @@ File: an .npz archive without pickles; its bytes depend on the forest alone.
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numba import njit
 
+from pipeline.array_files import BROKEN_FILE, read_arrays
 from pipeline.errors import ConfigError
 
 Link = Literal["logistic", "softmax", "identity"]
@@ -117,15 +117,17 @@ def load(path: str | os.PathLike[str]) -> Forest:
 
     Raises: ConfigError if the file is missing or contains no forest.
     """
+    arrays = read_arrays(path, "", "a file of trees, as `bicorpus train head` writes it", (), INFINITE)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return from_arrays({name: archive[name] for name in archive.files})
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}; name an existing file of trees") from error
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        return from_arrays(arrays)
+    except BROKEN_FILE as error:
         raise ConfigError(
             f"{path}: no file of trees ({error}); write it again with `bicorpus train head`"
         ) from error
+
+
+INFINITE = ("threshold", "head_range")
+"""Arrays of trees and heads in which infinity is a value."""
 
 
 def from_arrays(arrays: dict[str, np.ndarray]) -> Forest:

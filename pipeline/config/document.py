@@ -41,7 +41,12 @@ def read_document(path: str) -> tuple[str, Setting]:
         value = yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {_yaml_fault(error)}") from error
-    except (ValueError, RecursionError) as error:  # a date such as 2024-13-45; brackets without end
+    except (
+        ValueError,
+        OverflowError,
+        TypeError,
+        RecursionError,
+    ) as error:  # 2024-13-45; brackets without end
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     _check_plain(value, path, "", set(), 0)
     return text, value

@@ -314,6 +314,9 @@ class _Parser:
         if "max_quarantined_share" in section:
             share = section["max_quarantined_share"]
             sizes["max_quarantined_share"] = parse_share(share, f"{self.path}: ingest.max_quarantined_share")
+        if "max_broken_records" in section:
+            where = f"{self.path}: ingest.max_broken_records"
+            sizes["max_broken_records"] = parse_whole(section["max_broken_records"], where)
         try:
             return Ingest(**{**section, **sizes})
         except ConfigError as error:

@@ -57,17 +57,23 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Ingest:
-    """How records become shards. Bytes are of UTF-8 text, except pack_bytes: size of a file on disk."""
+    """How records become shards. Bytes are of UTF-8 text, except pack_bytes: size of a file on disk.
+
+    max_broken_records: so many quarantined records in a row end the reading of a file.
+    """
 
     shard_bytes: int = 256 * MiB
     pack_bytes: int = 1 << 20
     max_doc_bytes: int = 16 * MiB
     max_quarantined_share: float = 0.05
+    max_broken_records: int = 250_000
 
     def __post_init__(self) -> None:
         for name in ("shard_bytes", "max_doc_bytes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"ingest.{name} is {getattr(self, name)}; expected at least 1 byte")
+        if self.max_broken_records < 1:
+            raise ConfigError(f"ingest.max_broken_records is {self.max_broken_records}; expected at least 1")
         if not 0 <= self.max_quarantined_share <= 1:
             raise ConfigError(
                 f"ingest.max_quarantined_share is {self.max_quarantined_share}; expected 0 to 1"
@@ -341,6 +347,7 @@ def ingest_recipe(source: Source, ingest: Ingest) -> str:
     shape = [
         source.name, source.reader.name, source.reader.version, source.reader_config, dict(source.columns),
         source.license, source.provenance, source.snapshot, ingest.shard_bytes, ingest.pack_bytes, ingest.max_doc_bytes,
+        ingest.max_broken_records,
     ]  # fmt: skip
     return digest(shape)
 

@@ -1,7 +1,8 @@
 """Canonical rows: records of any reader converted to documents, quarantined rows and existing scores.
 
 Pure: files and shards are chosen in pipeline.ingest.ingest, which also limits the share of quarantined rows. Quarantine
-reasons added here: no_text, text_not_string, invalid_utf8, invalid_unicode, empty_text, nul_bytes, too_long, too_deep.
+reasons added here: no_text, text_not_string, invalid_utf8, invalid_unicode, empty_text, nul_bytes, too_long, too_deep,
+unreadable_value.
 """
 
 from __future__ import annotations
@@ -35,6 +36,13 @@ MAPPED = ("text", "source_id", "url", "date", "snapshot", "license", "provenance
 
 STRING_SUFFIX = ":string"
 """Suffix of a mapped field that makes an existing score a column of strings instead of numbers."""
+
+ROW_GROUP_ROWS = 1024
+ROW_GROUP_BYTES = 16 << 20
+"""Size of a row group of a shard: no more rows are collected before they are written."""
+
+LONG_CHARS = 256
+"""Longer addresses and names count as held; the others are bounded by the number of rows."""
 
 LOOK_RECORDS = 64
 """Records of a file whose field names are kept for suggestions."""
@@ -155,7 +163,11 @@ def canonical_text(value: Value, max_doc_bytes: int) -> bytes:
 
 
 class Rows:
-    """Collects the records of one file until `take` returns them as tables."""
+    """Collects the records of one file until `take` returns them as tables.
+
+    partitions: columns in the names of the file's folders. n_broken_in_row: records since the last
+    document that were quarantined.
+    """
 
     def __init__(self, source: SourceInfo) -> None:
         self._source = source
@@ -168,6 +180,8 @@ class Rows:
         self._scores = {column: _names(fields) for column, fields in scores.items()}
         self._labels = {column for column, fields in scores.items() if _is_label(fields)}
         self._partitions = dict(source.partitions)
+        self.partitions = frozenset(source.partitions)
+        self.n_broken_in_row = 0
         self._unseen = {column for column in source.columns if column != "text"}
         self.tally = Tally(columns=dict.fromkeys(self._unseen, ABSENT))
         self._clear()
@@ -192,8 +206,17 @@ class Rows:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of text, meta and quarantined records added since the last `take`, to bound memory by."""
+        """Bytes of text, other values and quarantined records added since the last `take`, to bound memory by."""
         return len(self._text) + self._other_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the rows make a row group, of documents or of quarantined records."""
+        return (
+            self.held_bytes >= ROW_GROUP_BYTES
+            or len(self._rows) >= ROW_GROUP_ROWS
+            or len(self._broken) >= ROW_GROUP_ROWS
+        )
 
     def add(self, record: Record) -> None:
         """Add one record, as a document or a quarantined row; a skipped one is only counted."""
@@ -225,6 +248,13 @@ class Rows:
             broken = Record(record.position, None, "too_deep", detail, to_raw(fields), n_bytes=record.n_bytes)
             self._quarantine(broken)
             return
+        except (ValueError, OverflowError, TypeError) as error:  # such as an integer of 5,000 digits
+            detail = f"a field cannot be written as text or JSON: {error}"[:500]
+            self._quarantine(
+                Record(record.position, None, "unreadable_value", detail, n_bytes=record.n_bytes)
+            )
+            return
+        self.n_broken_in_row = 0
         self._text += text
         self._offsets.append(len(self._text))
         self._rows.append(record.position)
@@ -233,6 +263,8 @@ class Rows:
         self._other_bytes += len(meta or b"")
         for column, value in values.items():
             self._values[column].append(value)
+            if value is not None and len(value) > LONG_CHARS:
+                self._other_bytes += len(value)
         for column, score in existing.items():
             self._existing[column].append(score)
 
@@ -259,6 +291,7 @@ class Rows:
 
     def _quarantine(self, record: Record) -> None:
         self._broken.append(record)
+        self.n_broken_in_row += 1
         self.tally.broken_bytes += record.n_bytes
         self._other_bytes += len(record.raw or b"")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,16 +22,16 @@ from pipeline.dataset.partitions import partitions_of
 from pipeline.dataset.shard import Shard, parquet_writer
 from pipeline.dataset.sidecars import write_sidecar
 from pipeline.errors import InputError
-from pipeline.ingest.canonical import Rows, SourceInfo
+from pipeline.ingest.canonical import ROW_GROUP_BYTES, ROW_GROUP_ROWS, Rows, SourceInfo
 from pipeline.ingest.tally import ANSWERED, Tally
 from pipeline.recipe import digest
 from pipeline.runtime.engines import peak_rss_bytes
+from pipeline.runtime.limits import FAULTS, MEMORY, fault, limits_of
 from pipeline.schema import CANONICAL, QUARANTINE
+from pipeline.stage import Record
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import InputFile, Store, input_digest, list_inputs, open_input, with_siblings
 
-ROW_GROUP_ROWS = 1024
-ROW_GROUP_BYTES = 16 << 20
 PACK_BYTES = 8 << 20
 """Mean size on disk of a group of small files, which share a shard: a few seconds of work even if all are web pages."""
 
@@ -63,12 +63,21 @@ class Group:
 
 @dataclass(frozen=True)
 class IngestTask:
-    """Ingest one group. digests: (relative path, digest) of the files whose digest was computed before."""
+    """Ingest one group. digests: (relative path, digest) of the files whose digest was computed before.
+
+    apart: in a process of its own, since a worker died on it. lost: (relative path, record) of files that are given up.
+    """
 
     store: Store
     group: Group
     ingest: Ingest
     digests: tuple[tuple[str, str], ...] = ()
+    apart: bool = False
+    lost: tuple[tuple[str, Record], ...] = ()
+
+    def after_loss(self) -> IngestTask:
+        """The task to run after one that lost its worker, perhaps because a file ended it."""
+        return replace(self, apart=True)
 
 
 @dataclass
@@ -199,11 +208,34 @@ def source_info(source: Source, file: InputFile, ingest: Ingest) -> SourceInfo:
     )  # fmt: skip
 
 
+class _LostError(Exception):
+    """A file is given up after rows of it were handed on; args: its relative path, and the record for it."""
+
+
 def ingest_group(task: IngestTask) -> IngestReport:
     """Read the files of a group and write its shards and its quarantine, replacing existing ones.
 
     Raises: InputError if a file cannot be read.
     """
+    if task.apart:
+        from pipeline.ingest.apart import ingest_apart
+
+        return ingest_apart(task)
+    return ingest_files(task)
+
+
+def ingest_files(task: IngestTask, begin: Callable[[str], object] = lambda path: None) -> IngestReport:
+    """Do the work of `ingest_group` in this process. begin: called with the path of each file before it is read."""
+    lost = dict(task.lost)
+    while True:
+        try:
+            return _ingest(task, lost, begin)
+        except _LostError as error:
+            path, record = error.args
+            lost[path] = record
+
+
+def _ingest(task: IngestTask, lost: dict[str, Record], begin: Callable[[str], object]) -> IngestReport:
     group, computed = task.group, dict(task.digests)
     digests = {file.relative: computed.get(file.relative) or input_digest(file) for file in group.files}
     files: list[dict[str, str | int]] = [
@@ -214,6 +246,11 @@ def ingest_group(task: IngestTask) -> IngestReport:
     with scratch() as folder:
         writer = _ShardWriter(task, report, folder)
         for file in group.files:
+            if file.relative in lost:
+                rows = Rows(source_info(group.source, file, task.ingest))
+                _end_file(file, rows, writer, 0, lost[file.relative])
+                continue
+            begin(file.relative)
             _read_file(file, task, writer)
         writer.close()
     report.peak_rss = peak_rss_bytes()
@@ -221,16 +258,48 @@ def ingest_group(task: IngestTask) -> IngestReport:
 
 
 def _read_file(file: InputFile, task: IngestTask, writer: _ShardWriter) -> None:
-    source, report = task.group.source, writer.report
-    info = source_info(source, file, task.ingest)
-    rows, n_docs = Rows(info), 0
-    report.partitions.update(info.partitions)
-    with open_input(file.path) as stream:
-        for record in source.reader.read(stream, file.relative, source.reader_config):
-            rows.add(record)
-            if rows.n_docs >= ROW_GROUP_ROWS or rows.held_bytes >= ROW_GROUP_BYTES:
-                n_docs += rows.n_docs
-                writer.add(*rows.take())
+    """Read one file within its limits. One that exceeds them is given up as a whole."""
+    source = task.group.source
+    rows, n_docs, record = Rows(source_info(source, file, task.ingest)), 0, None
+    is_clean, lost = True, None
+    try:
+        with (
+            open_input(file.path) as stream,
+            limits_of(source.reader_config, file.size, ends=True) as limits,
+        ):
+            for record in limits.each(source.reader, stream, file.relative, source.reader_config):
+                if record.position < 0 and record.reason in FAULTS:
+                    lost = record
+                    break
+                rows.add(record)
+                if rows.is_full:
+                    n_docs += rows.n_docs
+                    is_clean = False
+                    writer.add(*rows.take())
+                if rows.n_broken_in_row >= task.ingest.max_broken_records:
+                    rows.add(too_many_broken(rows.n_broken_in_row, file.size - stream.tell()))
+                    break
+    except MemoryError:
+        is_clean, lost = False, fault(MEMORY, "its records did not fit into memory (file_memory_bytes)")
+    if lost is not None and not is_clean:
+        raise _LostError(file.relative, lost)
+    if lost is not None:
+        rows, n_docs = Rows(source_info(source, file, task.ingest)), 0
+    _end_file(file, rows, writer, n_docs, lost)
+
+
+def too_many_broken(n_records: int, n_bytes: int) -> Record:
+    """Return the record that ends a file after too many broken ones. n_bytes: of the file, that were not read."""
+    detail = f"{n_records:,} quarantined records in a row (ingest.max_broken_records); the rest was not read"
+    return Record(-1, None, "too_many_broken", detail, lost_bytes=max(n_bytes, 0))
+
+
+def _end_file(file: InputFile, rows: Rows, writer: _ShardWriter, n_docs: int, lost: Record | None) -> None:
+    """Hand on the last rows of a file and what its reading showed. lost: why it is given up; n_docs: handed on."""
+    report = writer.report
+    report.partitions.update(rows.partitions)
+    if lost is not None:
+        rows.add(replace(lost, lost_bytes=file.size))
     n_docs += rows.n_docs
     before = report.quarantined.copy()
     writer.add(*rows.take())

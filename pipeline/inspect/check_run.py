@@ -6,7 +6,6 @@ with the most similar name.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pipeline.ingest.canonical import Rows
 from pipeline.ingest.ingest import find_groups, source_info
 from pipeline.ingest.tally import ABSENT, NULL, Tally
 from pipeline.names import nearest
+from pipeline.runtime.limits import first_records
 from pipeline.storage.store import InputFile, open_input
 from pipeline.translation import message, t
 
@@ -80,8 +80,7 @@ def _read(source: Source, files: list[InputFile], ingest: Ingest, found: SourceC
     for file in [file for file in files if file.size][:MAX_FILES] or files[:1]:
         rows = Rows(source_info(source, file, ingest))
         with open_input(file.path) as stream:
-            records = source.reader.read(stream, file.relative, source.reader_config)
-            for record in itertools.islice(records, LOOKED):
+            for record in first_records(source.reader, stream, file.relative, source.reader_config, LOOKED):
                 names |= dict.fromkeys(record.fields or ())
                 rows.add(record)
         documents, quarantined, _ = rows.take()

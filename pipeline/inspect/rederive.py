@@ -31,6 +31,7 @@ from pipeline.inspect.verify import VerifyReport, compare
 from pipeline.mapreduce.rows import cut_rows
 from pipeline.mapreduce.shuffle import sort_keyed
 from pipeline.rules.rules import judge_rules
+from pipeline.runtime.limits import limits_of
 from pipeline.schema import CANONICAL, OWNERS, REFERENCE, ROW
 from pipeline.select.feeds import KeeperFeed, order_column
 from pipeline.select.verdicts import Decision
@@ -153,8 +154,11 @@ def read_records(finished: Finished, source: Source, positions: dict[str, set[in
     for name, file_positions in sorted(positions.items()):
         rows = Rows(source_info(source, files[name], finished.run.ingest))
         missing = set(file_positions)
-        with open_input(files[name].path) as stream:
-            for record in source.reader.read(stream, name, source.reader_config):
+        with (
+            open_input(files[name].path) as stream,
+            limits_of(source.reader_config, files[name].size) as limits,
+        ):
+            for record in limits.each(source.reader, stream, name, source.reader_config):
                 if record.position in missing and _is_document(record):
                     rows.add(record)
                     missing.discard(record.position)

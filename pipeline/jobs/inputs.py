@@ -23,9 +23,10 @@ import pyarrow.parquet as pq
 from pipeline.config.run_file import Ingest, Source
 from pipeline.errors import InputError, UsageError
 from pipeline.ingest.canonical import Rows
-from pipeline.ingest.ingest import ROW_GROUP_BYTES, ROW_GROUP_ROWS, source_info
+from pipeline.ingest.ingest import ROW_GROUP_ROWS, source_info, too_many_broken
 from pipeline.names import nearest
 from pipeline.recipe import config_of, load_step
+from pipeline.runtime.limits import limits_of
 from pipeline.scaffold.find_files import FoundFile, Unread, find_files
 from pipeline.scaffold.proposal import propose
 from pipeline.scaffold.sniff import JSONL, PARQUET, TEXT
@@ -186,15 +187,23 @@ def read_batches(item: JobInput, originals: bool = False, max_rows: int = ROW_GR
     """
     rows, records = Rows(source_info(item.source, item.file, Ingest())), list[Record]()
     copies = _Originals(item.file.path) if originals and item.form == "parquet" else None
-    with open_input(item.file.path) as stream:
-        for record in item.source.reader.read(stream, item.file.relative, item.source.reader_config):
+    settings = item.source.reader_config
+    with open_input(item.file.path) as stream, limits_of(settings, item.file.size) as limits:
+        for record in limits.each(item.source.reader, stream, item.file.relative, settings):
             rows.add(record)
             if record.skipped:
                 continue
             records.append(record)
-            if rows.n_docs >= max_rows or rows.held_bytes >= ROW_GROUP_BYTES:
-                yield _batch(item.label, item.file.path, records, rows, copies)
+            if rows.n_docs >= max_rows or rows.is_full:
+                batch = _batch(item.label, item.file.path, records, rows, copies)
+                with limits.lifted():
+                    yield batch
                 records = []
+            if rows.n_broken_in_row >= Ingest.max_broken_records:
+                last = too_many_broken(rows.n_broken_in_row, item.file.size - stream.tell())
+                rows.add(last)
+                records.append(last)
+                break
     if records:
         yield _batch(item.label, item.file.path, records, rows, copies)
 

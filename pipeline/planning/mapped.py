@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 
 from pipeline.errors import BicorpusError
 from pipeline.ingest.fields import find_field
 from pipeline.ingest.ingest import Group
 from pipeline.names import nearest
+from pipeline.runtime.limits import first_records
 from pipeline.storage.store import open_input
 from pipeline.translation import message
 
@@ -53,8 +53,10 @@ def _seen(group: Group) -> tuple[list[dict[str, object]], int]:
     source, file = group.source, group.files[0]
     try:
         with open_input(file.path) as stream:
-            records = source.reader.read(stream, file.relative, source.reader_config)
-            found = [r.fields for r in itertools.islice(records, SAMPLE_RECORDS) if r.fields is not None]
+            records = first_records(
+                source.reader, stream, file.relative, source.reader_config, SAMPLE_RECORDS
+            )
+            found = [r.fields for r in records if r.fields is not None]
     except (BicorpusError, OSError):
         return [], 0
     return found, len(found)

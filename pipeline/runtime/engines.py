@@ -249,7 +249,7 @@ def _one_thread() -> None:
 
 
 def _retry(task: Task, attempt: int, error: BaseException) -> tuple[Task, int]:
-    """Return the task with its next attempt.
+    """Return the task, or what it becomes after a loss, with its next attempt.
 
     Raises: BicorpusError after MAX_ATTEMPTS.
     """
@@ -258,7 +258,8 @@ def _retry(task: Task, attempt: int, error: BaseException) -> tuple[Task, int]:
             f"{_label(task)}: lost its worker {attempt} times ({error or type(error).__name__}); it may need more "
             "memory: use fewer --workers or a smaller ingest.shard_bytes"
         ) from error
-    return task, attempt + 1
+    after_loss = getattr(task, "after_loss", None)
+    return (after_loss() if after_loss else task), attempt + 1
 
 
 def _label(task: object) -> str:

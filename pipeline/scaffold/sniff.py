@@ -11,7 +11,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.recipe import config_of, load_step
+from pipeline.runtime.limits import first_records, limits_of
 from pipeline.scaffold.find_files import FoundFile, Unread
 from pipeline.scaffold.foreign_layouts import DOLMA, attribute_names
 from pipeline.scaffold.infer import Field, choose_text, count_fields, flatten, guess_language, text_value
@@ -232,7 +233,7 @@ def _sniff_pdf(file: FoundFile) -> Sample | Unread:
     except ConfigError as error:
         return Unread(file.path, f"a PDF file: {str(error).partition(': ')[2]}")
     with open_input(file.path) as stream:
-        records = list(reader.read(stream, file.path, reader.config()))
+        records = first_records(reader, stream, file.path, reader.config())
     sound = [record.fields for record in records if record.fields is not None]
     broken = Counter(str(record.reason) for record in records if record.fields is None)
     if not sound:
@@ -323,7 +324,7 @@ def _whole_text(file: FoundFile, reader_name: str) -> Mapping[str, Any] | Record
     """Return the fields of the only record of a file, or the record if it is broken."""
     reader: Reader = load_step(reader_name, "READER", "init")
     with open_input(file.path) as stream:
-        (record,) = reader.read(stream, file.path, reader.config())
+        (record,) = first_records(reader, stream, file.path, reader.config())
     return record if record.fields is None else record.fields
 
 
@@ -360,8 +361,16 @@ def _read_head(
     """
     reader: Reader = load_step(reader_name, "READER", "init")
     settings = config_of(reader, config, "init")
-    head, record, step = _Head(), None, 1
-    for record in itertools.islice(reader.read(stream, path, settings), limit):
+    head = _Head()
+    with limits_of(settings, 0) as limits:
+        _look(itertools.islice(limits.each(reader, stream, path, settings), limit), head, is_truncated)
+    return head
+
+
+def _look(records: Iterable[Record], head: _Head, is_truncated: bool) -> None:
+    """Count records, and keep an evenly spaced sample of the sound ones."""
+    record, step = None, 1
+    for record in records:
         if record.skipped:
             head.skipped[str(record.reason)] += 1
             continue
@@ -379,7 +388,6 @@ def _read_head(
             head.records, step = head.records[::2], 2 * step
     if is_truncated and head.n_sound and record and record.fields is None and not record.skipped:
         head.broken[str(record.reason)] -= 1  # broken by the truncation
-    return head
 
 
 def _sample(

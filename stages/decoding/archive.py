@@ -121,12 +121,17 @@ class Archive:
     def _pass_over(self, raw: bytes = b"") -> Record:
         """Skip bytes that are no record: a broken record, or the end of the file if none follows."""
         window = self._window
-        raw, begin = raw or window.peek(RAW_BYTES), window.offset
-        while (at := window.find_record(1, LOOK_BYTES)) is None:
+        begin = window.offset
+        if (at := window.find_record(1, LOOK_BYTES)) is not None:
+            raw = raw or window.peek(min(at, RAW_BYTES))
+        else:
+            raw = raw or window.peek(RAW_BYTES)
+        while at is None:
             window.drop(max(window.n_bytes - MAX_LINE_BYTES, 0))
             if not window.more():
                 window.drop(window.n_bytes)
                 break
+            at = window.find_record(1, LOOK_BYTES)
         else:
             window.drop(at)
             detail = f"{window.offset - begin:,} bytes that begin no record"
@@ -172,7 +177,12 @@ class Archive:
             limit = next(window.record_ends(), n_bytes)
             if (head := warc_head(window.peek(min(limit, MAX_HEAD_BYTES)))) is not None:
                 return head
-            if window.n_bytes < n_bytes or limit < n_bytes or n_bytes > MAX_HEAD_BYTES:
+            if (
+                window.n_bytes < n_bytes
+                or limit < n_bytes
+                or n_bytes > MAX_HEAD_BYTES
+                or window.has_line(n_bytes)
+            ):
                 return None
             n_bytes *= 8
 

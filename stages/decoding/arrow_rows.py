@@ -6,9 +6,12 @@ Extension types are the values that they stand for, maps are objects, times are 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.stage import Record
@@ -34,10 +37,9 @@ def repeated_name(schema: pa.Schema) -> str | None:
     """Return a message if two columns, or two fields of one struct, have the same name, else None."""
 
     def repeated(fields: list[pa.Field], where: str) -> str | None:
-        names = [field.name for field in fields]
-        for name in names:
-            if names.count(name) > 1:
-                return f"{names.count(name)} {where} are named {name!r}; rename them, or keep one"
+        for name, count in Counter(field.name for field in fields).items():
+            if count > 1:
+                return f"{count} {where} are named {name!r}; rename them, or keep one"
         inner = (repeated(_inner(field.type), f"fields of {field.name!r}") for field in fields)
         return next((message for message in inner if message), None)
 
@@ -58,9 +60,77 @@ def _is_list(dtype: pa.DataType) -> bool:
     return types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype)
 
 
-def records_of(batch: pa.RecordBatch, first: int, uuids: frozenset[str] = frozenset()) -> list[Record]:
-    """Return one record per row; first: position of the first one; uuids: columns of bytes that are UUIDs."""
-    return [_as_record(first + i, fields) for i, fields in enumerate(_rows(batch, uuids))]
+ROW_BYTES = 64
+"""Least size that a row counts with when output is compared with the file: rows of nulls have no bytes in Arrow."""
+
+
+def output_bytes(batch: pa.RecordBatch) -> int:
+    """Return what a batch counts as output."""
+    return batch.nbytes + ROW_BYTES * batch.num_rows
+
+
+def records_of(
+    batch: pa.RecordBatch, first: int, max_values: int, uuids: frozenset[str] = frozenset()
+) -> Iterator[Record]:
+    """Yield one record per row.
+
+    Args: first, position of the first one; max_values, of a row: one with more is broken; uuids, columns of bytes that
+    are UUIDs.
+    """
+    counts = values_of_rows(batch)
+    if counts is None or int(counts.sum()) <= max(max_values, MAX_BATCH_ROWS):
+        yield from (_as_record(first + i, fields) for i, fields in enumerate(_rows(batch, uuids)))
+        return
+    start, step = 0, max(max_values, MAX_BATCH_ROWS)
+    ends = np.cumsum(counts)
+    while start < batch.num_rows:
+        if counts[start] > max_values:
+            detail = f"{int(counts[start]):,} values in lists; expected at most {max_values:,} (max_values)"
+            yield Record(first + start, None, "too_many_values", detail)
+            start += 1
+            continue
+        before = int(ends[start] - counts[start])
+        stop = max(int(np.searchsorted(ends, before + step, "right")), start + 1)
+        over = np.flatnonzero(counts[start:stop] > max_values)
+        stop = start + int(over[0]) if len(over) else stop
+        for i, fields in enumerate(_rows(batch.slice(start, stop - start), uuids)):
+            yield _as_record(first + start + i, fields)
+        start = stop
+
+
+def values_of_rows(batch: pa.RecordBatch) -> np.ndarray | None:
+    """Return how many values the lists and maps of each row have, int64 (n_rows,); None if no column has any."""
+    counts = None
+    for column in batch.columns:
+        for found in _list_values(column, np.arange(len(column) + 1)):
+            counts = found if counts is None else counts + found
+    return counts
+
+
+def _list_values(column: pa.Array, bounds: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield, for each list in a column, how many of its values each row has. bounds: of each row's values in it."""
+    dtype = column.type
+    if isinstance(dtype, pa.BaseExtensionType):
+        yield from _list_values(column.storage, bounds)
+    elif pa.types.is_struct(dtype):
+        for i in range(dtype.num_fields):
+            yield from _list_values(column.field(i), bounds)
+    elif pa.types.is_fixed_size_list(dtype):
+        inner = bounds * dtype.list_size
+        yield np.diff(inner)
+        yield from _list_values(
+            column.values.slice(column.offset * dtype.list_size, len(column) * dtype.list_size), inner
+        )
+    elif _is_list(dtype) or pa.types.is_map(dtype):
+        offsets = np.asarray(column.offsets).astype(np.int64)
+        inner = offsets[bounds]
+        yield np.diff(inner)
+        values = (
+            pa.StructArray.from_arrays([column.keys, column.items], ["k", "v"])
+            if pa.types.is_map(dtype)
+            else column.values
+        )
+        yield from _list_values(values, inner)
 
 
 def _rows(batch: pa.RecordBatch, uuids: frozenset[str]) -> list[dict[str, Any]]:

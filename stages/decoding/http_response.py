@@ -29,9 +29,15 @@ UNKNOWN = ("unknown/unknown", "application/unknown", "*/*")
 """Types that browsers treat like none."""
 
 SNIFF_BYTES = 1445
+MAX_HEAD_BYTES = 1 << 16
+"""Bytes of headers that are parsed; servers send a few kilobytes and refuse more than 8 to 64."""
+
+MAX_TYPE_CHARS = 1000
+"""Longest value of a Content-Type that is parsed."""
+
 SNIFF_HTML = re.compile(
-    rb"\s*(?:<\?xml[^>]{0,200}>\s*|<!--.{0,2000}?-->\s*)*<(?:!doctype html|html|head|body|script|iframe|h1|div|font|"
-    rb"table|a|style|title|b|br|p|meta|link|main|article|section|center|span|ul|ol)(?=[\s/>])|\s*<!--",
+    rb"\s*(?>(?:<\?xml[^>]{0,200}>\s*|<!--.{0,2000}?-->\s*)*)<(?:!doctype html|html|head|body|script|iframe|h1|div|"
+    rb"font|table|a|style|title|b|br|p|meta|link|main|article|section|center|span|ul|ol)(?=[\s/>])|\s*<!--",
     re.IGNORECASE | re.DOTALL,
 )
 """The beginning of HTML: the tags that browsers look for and others that only HTML has; a comment counts as well."""
@@ -66,7 +72,7 @@ def parse_response(block: bytes) -> Response | None:
     head_start = max(line.end() - 1, 0)  # the line break that ends the status line may begin the blank line
     end = HEAD_END.search(block, head_start)
     head, body = (block[line.end() : end.start()], block[end.end() :]) if end else (block[line.end() :], b"")
-    return Response(int(line[1]), tuple(_headers(decode_head(head))), body)
+    return Response(int(line[1]), tuple(_headers(decode_head(head[:MAX_HEAD_BYTES]))), body)
 
 
 def _headers(head: str) -> Iterator[tuple[str, str]]:
@@ -87,7 +93,7 @@ def media_type(values: list[str]) -> str:
     """Return the type that Content-Type headers state, in lower case: the last valid one; "" if there is none."""
     found = ""
     for value in values:
-        for part in COMMA.split(value):
+        for part in COMMA.split(value[:MAX_TYPE_CHARS]):
             match = MIME_TYPE.fullmatch(part.partition(";")[0].strip())
             if match and match[0].lower() not in UNKNOWN:
                 found = match[0].lower()

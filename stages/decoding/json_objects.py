@@ -17,8 +17,22 @@ STRING_END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 BETWEEN = re.compile(rb"[\s,\[\]\x1e]*+")
 """What may stand between objects; U+001E begins each text of a JSON text sequence (RFC 7464)."""
 
-OTHER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\[\]{"]++', re.DOTALL)
-"""A value that is no object: a string, or a number or word."""
+WORD = re.compile(rb'[^\s,\[\]{"]*+', re.DOTALL)
+"""A value that is neither an object nor a string: a number or a word."""
+
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+
+def has_more_values(data: bytes | bytearray, max_values: int) -> bool:
+    """Whether a JSON text has more values than max_values, those in lists and objects counted, keys not.
+
+    Each value follows a comma, or opens a list or an object; signs in strings are left out only if they matter.
+    """
+
+    def n_signs(data: bytes | bytearray) -> int:
+        return data.count(b",") + data.count(b"[") + data.count(b"{")
+
+    return n_signs(data) > max_values and n_signs(STRING.sub(b"", data)) > max_values
 
 
 @dataclass
@@ -52,18 +66,23 @@ class Nesting:
 
 @dataclass
 class Pending:
-    """An object that began on an earlier line. lines: (position, line) as far as they are kept; n_bytes: of all."""
+    """An object that began on an earlier line.
+
+    lines: (position, line) as far as they are kept; n_bytes, n_lines: of all.
+    """
 
     nesting: Nesting
     lines: list[tuple[int, bytes]] = field(default_factory=list)
     start: int = 0
     n_bytes: int = 0
+    n_lines: int = 0
 
-    def add(self, position: int, line: bytes, max_bytes: int) -> None:
-        """Add a line; those beyond max_bytes are only counted."""
-        if self.n_bytes <= max_bytes:
+    def add(self, position: int, line: bytes, max_bytes: int, max_lines: int) -> None:
+        """Add a line; those beyond max_bytes or max_lines are only counted."""
+        if self.n_bytes <= max_bytes and self.n_lines <= max_lines:
             self.lines.append((position, line))
         self.n_bytes += len(line) + 1
+        self.n_lines += 1
 
     def text(self, end: bytes) -> bytes:
         """Return the whole object, which ends with these bytes of a further line."""
@@ -134,23 +153,32 @@ class ArrayScanner:
         """Return the next whole piece; None if more bytes are needed. Bytes before it are removed."""
         data = self._data
         if not self._in_object:
-            del data[: BETWEEN.match(data).end()]  # type: ignore[union-attr]  # it matches nothing as well
-            self._at = 0
+            if not self._at:
+                del data[: BETWEEN.match(data).end()]  # type: ignore[union-attr]  # it matches nothing as well
             if data[:1] != b"{":
-                other = OTHER.match(data)
-                return (
-                    None
-                    if other is None or other.end() == len(data)
-                    else self._take(other.end(), is_object=False)
-                )
+                return self._other()
             self._in_object = True
         end = self._nesting.scan(data, self._at)
         if end is None:
-            n_escapes = len(data) - len(data.rstrip(b"\\")) if self._nesting.in_string else 0
-            self._at = len(data) - n_escapes % 2
+            self._at = len(data) - (self._open_escape(self._at) if self._nesting.in_string else 0)
             return None
         self._in_object = False
         return self._take(end, is_object=True)
+
+    def _other(self) -> Found | None:
+        """Return a string, number or word; None if it may go on. The search goes on where it ended before."""
+        data = self._data
+        is_string = data[:1] == b'"'
+        match = STRING_END.match(data, max(self._at, 1)) if is_string else WORD.match(data, self._at)
+        if match is None or (match.end() == len(data) and not is_string):
+            self._at = len(data) - (self._open_escape(self._at) if is_string else 0)
+            return None
+        return self._take(match.end(), is_object=False)
+
+    def _open_escape(self, start: int) -> int:
+        """1 if the data from `start`, inside a string, end in a backslash that escapes what follows, else 0."""
+        new = self._data[start:]
+        return (len(new) - len(new.rstrip(b"\\"))) % 2
 
     def _take(self, end: int, is_object: bool) -> Found:
         found = Found(bytes(self._data[:end]), is_object, self._n_dropped == 0, end + self._n_dropped)

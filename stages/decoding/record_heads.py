@@ -44,18 +44,19 @@ def warc_head(data: bytes) -> Head | None:
     end = HEAD_END.search(data)
     if end is None:
         return None
-    headers: dict[str, str] = {}
+    parts: dict[str, list[str]] = {}
     last = ""
     for line in decode_head(data[: end.start()]).replace("\r", "").split("\n")[1:]:
         if line[:1] in (" ", "\t"):
             if last:
-                headers[last] += f" {line.strip()}"
+                parts[last].append(line.strip())
             continue
         name, colon, value = line.partition(":")
         name = name.strip().lower()
-        last = name if colon and name not in headers else ""
+        last = name if colon and name not in parts else ""
         if last:
-            headers[last] = value.strip()
+            parts[last] = [value.strip()]
+    headers = {name: " ".join(values) for name, values in parts.items()}
     return Head(
         headers.get("warc-type", "").lower(), headers, end.end(), _length(headers.get("content-length"))
     )

@@ -22,6 +22,9 @@ RAW_BYTES = 1 << 16
 READ_BYTES = 1 << 17
 """Compressed bytes read at once."""
 
+CHUNK_BYTES = 1 << 15
+"""Smaller pieces are joined, so that a file of tiny members costs no more steps than another."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
@@ -30,16 +33,28 @@ class Bounds:
     max_ratio, ratio_free_bytes: a file is a decompression bomb if its output exceeds both `ratio_free_bytes` and
         `max_ratio` times the bytes read. Typical ratios are 3 to 10 for web text and up to 50 for lists made from a
         template; the limit of deflate is 1,032, and zstd can exceed 30,000.
+    max_values: values of one record, those in lists and objects included; each takes some 60 bytes of memory, however
+        few it has in the file.
+    file_seconds, file_memory_bytes: processor time of the reading of a file of at most 64 MiB on disk, a larger one has
+        more in proportion; memory that reading may take. The engine enforces them.
     """
 
     max_ratio: float = 200.0
     ratio_free_bytes: int = 64 << 20
+    max_values: int = 1_000_000
+    file_seconds: float = 300.0
+    file_memory_bytes: int = 1536 << 20
 
     def __post_init__(self) -> None:
         if self.max_ratio < 1 or self.ratio_free_bytes < 0:
             raise ConfigError(
                 f"max_ratio is {self.max_ratio}, ratio_free_bytes {self.ratio_free_bytes}; "
                 "expected at least 1 and at least 0"
+            )
+        if self.max_values < 1 or self.file_seconds <= 0 or self.file_memory_bytes < 64 << 20:
+            raise ConfigError(
+                f"max_values is {self.max_values}, file_seconds {self.file_seconds}, file_memory_bytes "
+                f"{self.file_memory_bytes:,}; expected at least 1, more than 0 and at least 64 MiB"
             )
 
     def exceeded(self, n_in: int, n_out: int) -> str | None:
@@ -102,8 +117,8 @@ class Inflated:
     damage: set if the bytes ended before the file: a record of position -1 with reason
         `truncated`, `corrupt_stream`, `decompression_bomb` or `no_dictionary`.
     starts: with them, damage inside a gzip member or zstd frame ends only that one: reading resumes at the next whose
-        content begins so. ends: offsets at which members ended; gaps: those that were cut short, as offset of their
-        begin and end, detail, and bytes of the file passed over.
+        content begins so. ends: offsets at which members ended, ascending, each once; gaps: those that were cut short,
+        as offset of their begin and end, detail, and bytes of the file passed over.
 
     Nobody knows how much a truncated file lacks: `damage.lost_bytes` is then as much again as the file has.
     """
@@ -113,7 +128,7 @@ class Inflated:
         self._n_in = self._n_out = 0
         self._chunks, self._rest = self.chunks(), memoryview(b"")
         self.damage: Record | None = None
-        self.ends: deque[int] = deque()
+        self.ends: list[int] = []
         self.gaps: deque[tuple[int, int, str, int]] = deque()
         self._member = 0
 
@@ -124,6 +139,8 @@ class Inflated:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield decompressed bytes, never an empty chunk, until the end of the file or the first damage."""
+        held: list[bytes] = []
+        n_held = 0
         try:
             for piece in decompress(self._fill(), self._fill, self._starts):
                 if not isinstance(piece, bytes):
@@ -131,18 +148,29 @@ class Inflated:
                     continue
                 self._n_out += len(piece)
                 if excess := self._bounds.exceeded(self._n_in, self._n_out):
+                    if held:
+                        yield b"".join(held)
                     self.damage = Record(-1, None, "decompression_bomb", excess, lost_bytes=self.size())
                     return
-                if piece:
-                    yield piece
+                if not piece:
+                    continue
+                held.append(piece)
+                n_held += len(piece)
+                if n_held >= CHUNK_BYTES:
+                    yield piece if len(held) == 1 else b"".join(held)
+                    held, n_held = [], 0
+            if held:
+                yield b"".join(held)
         except DamageError as error:
+            if held:
+                yield b"".join(held)
             reason, detail, n_left = error.args
             lost = self.size() if reason == "truncated" else n_left + self.rest_bytes()
             detail = f"{detail}; after {self._n_out:,} readable bytes"
             self.damage = Record(-1, None, reason, detail, lost_bytes=lost)
 
     def _note_end(self, piece: Gap | None) -> None:
-        if self._starts:
+        if self._starts and self.ends[-1:] != [self._n_out]:
             self.ends.append(self._n_out)
         if piece is not None:
             self.gaps.append((self._member, self._n_out, piece.detail, piece.n_bytes))

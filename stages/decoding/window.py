@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from stages.decoding.streams import Inflated
 BLANK = b"\r\n \t\0"
 COMPACT_BYTES = 1 << 20
 """Consumed bytes that are kept at most, so that dropping a record does not move the whole window each time."""
+
+PASSED_ENDS = 1024
+"""Ends of members before the window that are kept, for the same reason."""
 
 LINE_BYTES = 1 << 15
 """Longest first line of a record."""
@@ -37,6 +41,7 @@ class Window:
         self._search = re.compile(rb"(?<=\n)" + line.pattern)
         self.offset = 0
         self.member = 0  # offset at which the current member begins
+        self._n_passed = 0  # ends of members before the current offset that are still listed
 
     @property
     def n_bytes(self) -> int:
@@ -73,8 +78,12 @@ class Window:
             del self._data[: self._start]
             self._start = 0
         ends = self._source.ends
-        while ends and ends[0] <= self.offset:
-            self.member = ends.popleft()
+        while self._n_passed < len(ends) and ends[self._n_passed] <= self.offset:
+            self.member = ends[self._n_passed]
+            self._n_passed += 1
+        if self._n_passed > PASSED_ENDS and self._n_passed * 2 > len(ends):
+            del ends[: self._n_passed]
+            self._n_passed = 0
 
     def skip_blank(self) -> bool:
         """Move to the next byte that is not blank; False at the end of the file."""
@@ -91,27 +100,35 @@ class Window:
         self.fill(at + 64)
         return self._line.match(self._data, self._start + at) is not None
 
-    def record_ends(self, reach: int = FAR) -> Iterator[int]:
-        """Yield the positions after this one, before `reach`, at which a member ends and a record begins."""
-        for end in list(self._source.ends):
-            at = end - self.offset
-            if 0 < at < reach and at <= self.n_bytes and self.at_record(at):
+    def record_ends(self, reach: int = FAR, start: int = 1) -> Iterator[int]:
+        """Yield the positions from `start` on, before `reach`, at which a member ends and a record begins."""
+        ends = self._source.ends
+        i = bisect_left(ends, self.offset + max(start, 1), self._n_passed)
+        while i < len(ends) and (at := ends[i] - self.offset) < reach and at <= self.n_bytes:
+            if self.at_record(at):
                 yield at
+            i += 1
 
     def ends_at(self, at: int) -> bool:
         """Whether a member ends at a position."""
-        return self.offset + at in (*self._source.ends, self.member)
+        ends, end = self._source.ends, self.offset + at
+        i = bisect_right(ends, end, self._n_passed)
+        return end == self.member or (i > self._n_passed and ends[i - 1] == end)
+
+    def has_line(self, n: int) -> bool:
+        """Whether the next n bytes have another first line of a record."""
+        return self._search.search(self._data, self._start + 1, self._start + n) is not None
 
     def find_record(self, start: int, limit: int) -> int | None:
         """Return the position of the next record at `start` or later; None if there is none within `limit` bytes."""
-        looked = start
+        looked, looked_at_ends = start, start
         while True:
-            ends = [at for at in self.record_ends() if at >= start]
+            end = next(self.record_ends(start=looked_at_ends), None)
             match = self._search.search(self._data, self._start + max(looked, 1))
-            found = [*ends, match.start() - self._start] if match else ends
+            found = [at for at in (end, match and match.start() - self._start) if at is not None]
             if found:
                 return min(found)
-            looked = max(self.n_bytes - LINE_BYTES, start)
+            looked = looked_at_ends = max(self.n_bytes - LINE_BYTES, start)
             if self.n_bytes > limit or not self.more():
                 return None
 

@@ -1,7 +1,8 @@
 """Arrow IPC: files (Feather V2, `.arrow`, `.feather`) and streams, as pandas, Polars, DuckDB and `datasets` write them.
 
 Every column of every row, as in `parquet`; position is the row number in the file. A file whose footer is missing is
-read as the stream that it contains, up to the damage. Reasons of broken records: invalid_utf8, unreadable_value; at
+read as the stream that it contains, up to the damage. Reasons of broken records: invalid_utf8, unreadable_value,
+too_many_values; at
 position -1: unreadable_arrow, truncated, corrupt_batch (rows before it are used), decompression_bomb.
 """
 
@@ -14,7 +15,14 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from pipeline.stage import Reader, Record
-from stages.decoding.arrow_rows import MAX_BATCH_ROWS, UNREADABLE, one_line, records_of, repeated_name
+from stages.decoding.arrow_rows import (
+    MAX_BATCH_ROWS,
+    UNREADABLE,
+    one_line,
+    output_bytes,
+    records_of,
+    repeated_name,
+)
 from stages.decoding.streams import Bounds, Watched
 from stages.readers import FIELDS
 
@@ -43,13 +51,15 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
         if start.startswith(FEATHER_1):
             raise pa.ArrowInvalid(OLD_FEATHER)
         for batch in _batches(watched, start):
-            n_out += batch.nbytes
+            n_out += output_bytes(batch)
             if excess := config.exceeded(size, n_out):
                 yield Record(-1, None, "decompression_bomb", excess, lost_bytes=size)
                 return
             for at in range(0, batch.num_rows, MAX_BATCH_ROWS):
-                yield from records_of(batch.slice(at, MAX_BATCH_ROWS), position + at)
+                yield from records_of(batch.slice(at, MAX_BATCH_ROWS), position + at, config.max_values)
             position += batch.num_rows
+    except MemoryError:  # which is an ArrowException
+        raise
     except UNREADABLE as error:
         if watched.failure:
             raise
@@ -68,6 +78,8 @@ def _batches(watched: Watched, start: bytes) -> Iterator[pa.RecordBatch]:
         watched.seek(0)
         try:
             file = pa.ipc.open_file(pa.PythonFile(watched, mode="r"))
+        except MemoryError:
+            raise
         except UNREADABLE:
             if watched.failure:
                 raise
@@ -89,4 +101,4 @@ def _check(schema: pa.Schema) -> None:
         raise pa.ArrowInvalid(fault)
 
 
-READER = Reader(name="arrow", version=1, config=Config, read=read, fields=FIELDS)
+READER = Reader(name="arrow", version=2, config=Config, read=read, fields=FIELDS)

@@ -82,7 +82,7 @@ def _rows(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     start = stream.read(8)
     stream.seek(0)
     # Any: settings of several types.
-    bounds: dict[str, Any] = {"max_ratio": config.max_ratio, "ratio_free_bytes": config.ratio_free_bytes}
+    bounds: dict[str, Any] = {name: getattr(config, name) for name in Bounds.__dataclass_fields__}
     if start.startswith(b"PAR1"):
         return parquet.read(stream, path, parquet.Config(**bounds))
     if arrow.is_arrow(start):
@@ -214,4 +214,4 @@ def _is_pair(value: Any) -> bool:
     )
 
 
-READER = Reader(name="chat", version=1, config=Config, read=read, fields={**FIELDS, "text": ("text",)})
+READER = Reader(name="chat", version=2, config=Config, read=read, fields={**FIELDS, "text": ("text",)})

@@ -7,8 +7,8 @@ their columns, text all of them; an empty cell is null, and so is \N, as databas
 counted. `undecoded` counts bytes that became U+FFFD, if they are few.
 
 A quotation mark that is never closed costs one line: it is read as text if the line then has all cells. Reasons of
-broken records: ragged_row, invalid_csv, record_too_long, invalid_utf8; at position -1: truncated, corrupt_stream,
-decompression_bomb, no_dictionary.
+broken records: ragged_row, invalid_csv, record_too_long, too_many_values, invalid_utf8; at position -1: truncated,
+corrupt_stream, decompression_bomb, no_dictionary.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from stages.readers import FIELDS
 
 NAME = re.compile(r"\.(csv|tsv|tab)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 NO_QUOTE = "none"
+BLANK = (b"", b"\r")
+"""Lines that are skipped between rows."""
+
 NULL = ("", r"\N")
 """Cells without a value; PostgreSQL and MySQL write the second."""
 
@@ -97,7 +100,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     if b"\r" in start and b"\n" not in start:
         data = (chunk.replace(b"\r", b"\n") for chunk in data)  # as Excel for Mac wrote
     lines = itertools.islice(split_lines(data, config.max_record_bytes), table.dialect.skip_lines, None)
-    rows = _Rows(lines, table.dialect, len(table.names), config.max_record_bytes)
+    rows = _Rows(lines, table.dialect, len(table.names), config)
     held: Record | None = None
     for record in _records(rows, table):
         if held is not None:
@@ -170,12 +173,14 @@ def _names(rows: list[list[str]], dialect: Dialect) -> tuple[str, ...]:
         header.insert(0, "")
     while len(header) > width and not header[-1]:
         header.pop()
-    names: list[str] = []
+    names: dict[str, None] = {}
+    numbers: Counter[str] = Counter()  # of each name, how often it was numbered
     for i, cell in enumerate(header, 1):
-        name = cell or f"column_{i}"
-        names.append(
-            next(n for n in (name, *(f"{name}_{k}" for k in range(2, len(header) + 2))) if n not in names)
-        )
+        name = unique = cell or f"column_{i}"
+        while unique in names:
+            numbers[name] += 1
+            unique = f"{name}_{numbers[name] + 1}"
+        names[unique] = None
     return tuple(names)
 
 
@@ -186,9 +191,11 @@ class _Rows:
     """
 
     def __init__(
-        self, lines: Iterator[tuple[bytes | bytearray, int]], dialect: Dialect, width: int, max_bytes: int
+        self, lines: Iterator[tuple[bytes | bytearray, int]], dialect: Dialect, width: int, config: Config
     ) -> None:
-        self._lines, self._dialect, self._width, self._max_bytes = lines, dialect, width, max_bytes
+        self._lines, self._dialect, self._width = lines, dialect, width
+        self._max_bytes, self._max_values = config.max_record_bytes, config.max_values
+        self._delimiter = dialect.delimiter.encode("utf-8", "replace")
         self._again: deque[tuple[bytes, int]] = deque()
         self._held: list[tuple[bytes, int]] = []
         self._n_held = 0
@@ -201,11 +208,18 @@ class _Rows:
             line = self._again.popleft() if self._again else next(self._lines, None)
             if line is None:
                 return
+            if not self._held and line[0] in BLANK:
+                continue
             self._held.append((bytes(line[0]), line[1]))
             self._n_held += line[1]
             if self._n_held > self._max_bytes:
                 raise csv.Error("the row is longer than max_record_bytes")
+            if len(self._held) > self._max_values or self._has_more_cells(line[0]):
+                raise csv.Error(f"the row has more than {self._max_values:,} lines or cells (max_values)")
             yield self._decoded(line[0]) + "\n"
+
+    def _has_more_cells(self, line: bytes | bytearray) -> bool:
+        return len(line) > self._max_values and line.count(self._delimiter) > self._max_values
 
     def _decoded(self, line: bytes | bytearray) -> str:
         try:
@@ -248,7 +262,7 @@ class _Rows:
         first, *rest = self._held
         self._again.extendleft(reversed(rest))
         self._held, self.fault, self.undecoded = [first], None, 0
-        if first[1] > self._max_bytes:
+        if first[1] > self._max_bytes or self._has_more_cells(first[0]):
             return None
         text = self._decoded(first[0])
         plain = {**self._dialect.options(), "quoting": csv.QUOTE_NONE, "quotechar": None}
@@ -286,11 +300,13 @@ def _as_record(position: int, row: list[str] | None, fault: str, rows: _Rows, ta
         detail = f"{n_bytes:,} bytes: {fault}"
         if "max_record_bytes" in fault:
             return Record(position, None, "record_too_long", detail, rows.raw, n_bytes=n_bytes)
+        if "max_values" in fault:
+            return Record(position, None, "too_many_values", detail, rows.raw, n_bytes=n_bytes)
         return Record(position, None, "invalid_csv", detail, rows.raw, n_bytes=n_bytes)
     if rows.fault:
         return Record(position, None, "invalid_utf8", rows.fault, rows.raw, n_bytes=n_bytes)
     if len(row) != width and (len(row) < width or any(row[width:])):
-        detail = f"{len(row):,} cells; expected {width:,}: {', '.join(table.names)[:200]}"
+        detail = f"{len(row):,} cells; expected {width:,}: {', '.join(table.names[:100])[:200]}"
         return Record(position, None, "ragged_row", detail, rows.raw, n_bytes=n_bytes)
     fields: dict[str, object] = {
         name: None if cell in NULL else cell for name, cell in zip(table.names, row, strict=False)
@@ -300,4 +316,4 @@ def _as_record(position: int, row: list[str] | None, fault: str, rows: _Rows, ta
     return Record(position, fields, n_bytes=n_bytes)
 
 
-READER = Reader(name="csv", version=1, config=Config, read=read, fields={**FIELDS, **NAMES})
+READER = Reader(name="csv", version=2, config=Config, read=read, fields={**FIELDS, **NAMES})

@@ -141,7 +141,7 @@ def _score(value: Any, text: Any) -> float | None:  # Any: JSON values
 
 READER = Reader(
     name="dolma",
-    version=3,
+    version=4,
     config=Config,
     read=read,
     fields={

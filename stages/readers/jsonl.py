@@ -4,8 +4,8 @@ Files of other tools are read as well, under any name: one array of objects, on 
 other, and objects printed over several lines. Yields the object's own fields; position is the line number from 0, plus
 the number of earlier objects that shared a line with the one before. A file whose start is in another encoding than
 UTF-8, such as GB18030 or UTF-16, is read in that. `undecoded` counts bytes that could not be decoded and became U+FFFD,
-if they are few. Reasons of broken records: line_too_long, invalid_utf8, invalid_json, not_an_object; at position -1:
-truncated, corrupt_stream, decompression_bomb, no_dictionary.
+if they are few. Reasons of broken records: line_too_long, too_many_values, invalid_utf8, invalid_json, not_an_object;
+at position -1: truncated, corrupt_stream, decompression_bomb, no_dictionary.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 from pipeline.errors import ConfigError
 from pipeline.stage import Reader, Record
 from stages.decoding.encoding import EncodingError, decode_utf8
-from stages.decoding.json_objects import BETWEEN, ArrayScanner, Nesting, Pending
+from stages.decoding.json_objects import BETWEEN, ArrayScanner, Nesting, Pending, has_more_values
 from stages.decoding.streams import RAW_BYTES, Bounds, Inflated, split_lines
 from stages.decoding.transcode import check_encoding, file_encoding, to_utf8
 from stages.readers import FIELDS
@@ -74,7 +74,7 @@ def _read_array(chunks: Iterator[bytes], config: Config) -> Iterator[Record]:
     position = -1
     for position, found in enumerate(ArrayScanner(config.max_line_bytes, RAW_BYTES).scan(chunks)):
         if found.is_whole and found.is_object:
-            yield _look_again(position, found.data)
+            yield _look_again(position, found.data, config.max_values)
         elif found.is_whole or not found.is_object:
             yield _broken(position, "not_an_object", "a value in an array", found.data, found.n_bytes)
         elif found.n_bytes > config.max_line_bytes:
@@ -92,6 +92,13 @@ def _read_lines(chunks: Iterator[bytes], config: Config) -> Iterator[Record]:
     n_bytes_max = config.max_line_bytes
     for position, (line, n_bytes) in enumerate(split_lines(chunks, n_bytes_max)):
         if lines.pending is None and n_bytes <= n_bytes_max:
+            if not line or (line[0] <= BLANK and line.isspace()):
+                continue
+            if n_bytes < SHORT_BYTES and bytes(line).strip() in BRACKETS:
+                continue
+            if n_bytes > SMALL_BYTES and has_more_values(line, config.max_values):
+                yield _too_many(position + lines.n_more, line, config.max_values)
+                continue
             try:
                 fields = decode(line)
             except (ValueError, RecursionError):
@@ -110,7 +117,7 @@ class _Lines:
     """
 
     def __init__(self, config: Config) -> None:
-        self._max_bytes = config.max_line_bytes
+        self._max_bytes, self._max_values = config.max_line_bytes, config.max_values
         self.n_more = 0
         self.pending: Pending | None = None
 
@@ -126,7 +133,7 @@ class _Lines:
         if self.pending is None:
             if not line.strip():
                 return
-            record = _look_again(position + self.n_more, line)
+            record = _look_again(position + self.n_more, line, self._max_values)
             if record.fields is not None or not _may_hold_objects(line):
                 if line.strip() not in BRACKETS:
                     yield record
@@ -138,7 +145,7 @@ class _Lines:
         yield from self._give_up()
 
     def _begins_anew(self, line: bytes) -> bool:
-        record = _look_again(0, line.rstrip().rstrip(b","))
+        record = _look_again(0, line.rstrip().rstrip(b","), self._max_values)
         return line.strip() == b"{" or record.fields is not None or record.reason == "not_an_object"
 
     def _objects(self, position: int, line: bytes) -> Iterator[Record]:
@@ -157,7 +164,7 @@ class _Lines:
                 if self.pending is None:
                     self.n_more += n_found > 0
                     self.pending = Pending(nesting, start=start)
-                self.pending.add(position + self.n_more, line, self._max_bytes)
+                self.pending.add(position + self.n_more, line, self._max_bytes, self._max_values)
                 return
             if n_found:
                 self.n_more += 1
@@ -168,21 +175,25 @@ class _Lines:
         """The record of a complete object. line: the whole line, to be kept if it is one broken object."""
         if self.pending is None:
             is_alone = not line[line.find(data) + len(data) :].strip(b" \t\r,]") if line else False
-            record = _look_again(position + self.n_more, data)
-            return record if record.fields is not None or not is_alone else _look_again(record.position, line)
+            record = _look_again(position + self.n_more, data, self._max_values)
+            if record.fields is not None or not is_alone:
+                return record
+            return _look_again(record.position, line, self._max_values)
         pending, self.pending = self.pending, None
         first = pending.lines[0][0]
         if pending.n_bytes > self._max_bytes:
             detail = f"an object of {pending.n_bytes:,} bytes; expected at most {self._max_bytes:,}"
             return _broken(first, "line_too_long", detail, pending.text(b""), pending.n_bytes)
-        return _look_again(first, pending.text(data))
+        if pending.n_lines > self._max_values:
+            return _too_many(first, pending.text(b""), self._max_values)
+        return _look_again(first, pending.text(data), self._max_values)
 
     def _rest(self, position: int, line: bytes, start: int, n_found: int) -> Record:
         """What follows the objects of a line and is none."""
         if n_found == 0:
-            return _look_again(position + self.n_more, line)
+            return _look_again(position + self.n_more, line, self._max_values)
         self.n_more += 1
-        return _look_again(position + self.n_more, line[start:])
+        return _look_again(position + self.n_more, line[start:], self._max_values)
 
     def _give_up(self) -> Iterator[Record]:
         """Yield an object that does not end as a broken record, or more where further lines begin like it."""
@@ -190,8 +201,12 @@ class _Lines:
             return
         pending, self.pending = self.pending, None
         for position, data in pending.parts():
-            yield _look_again(position, data)
+            yield _look_again(position, data, self._max_values)
 
+
+BLANK, SHORT_BYTES = 0x20, 8
+SMALL_BYTES = 1 << 20
+"""Records up to this size are decoded without counting their values first."""
 
 BRACKETS = (b"[", b"]", b",", b"],", b"[]")
 """Lines of an array that hold no object; nothing is lost with them."""
@@ -208,13 +223,20 @@ def _as_record(position: int, value: Any, line: bytes, extra: dict[str, int]) ->
     return _broken(position, "not_an_object", f"a JSON {type(value).__name__}", line)
 
 
-def _look_again(position: int, line: bytes) -> Record:
+def _too_many(position: int, line: bytes | bytearray, max_values: int) -> Record:
+    detail = f"{len(line):,} bytes with more than {max_values:,} values (max_values)"
+    return _broken(position, "too_many_values", detail, line)
+
+
+def _look_again(position: int, line: bytes, max_values: int) -> Record:
     r"""Decode an object again, leniently, or return why it is invalid.
 
     The fast decoder rejects NaN, Infinity, lone surrogates (\ud800), which Python's own writes, and control characters
     in strings, which are common in files made by hand. Such objects are accepted, and so are those with a few bytes
     that are not UTF-8: an odd character does not cost a document.
     """
+    if len(line) > SMALL_BYTES and has_more_values(line, max_values):
+        return _too_many(position, line, max_values)
     extra: dict[str, int] = {}
     try:
         text, n_undecoded = decode_utf8(line)
@@ -237,4 +259,4 @@ def _broken(
     return Record(position, None, reason, detail, bytes(line[:RAW_BYTES]), n_bytes=n_bytes or len(line))
 
 
-READER = Reader(name="jsonl", version=3, config=Config, read=read, fields=FIELDS)
+READER = Reader(name="jsonl", version=4, config=Config, read=read, fields=FIELDS)

@@ -16,6 +16,7 @@ from pipeline.stage import Reader, Record
 from stages.decoding.encoding import CODECS, EncodingError, decode
 from stages.decoding.streams import RAW_BYTES, Bounds, Inflated
 
+KEPT_CHARS = 1000
 START_BYTES = 1 << 20
 """Bytes from which the encoding is detected: a few hundred lines, at least."""
 
@@ -43,36 +44,50 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     except EncodingError as error:
         yield Record(-1, None, "unknown_encoding", str(error), start[:RAW_BYTES], lost_bytes=source.size())
         return
-    for position, line in enumerate(_lines(source, start, CODECS.get(encoding, (encoding,))[0])):
-        record = _record(position, line.removesuffix("\r"), encoding, config)
-        if record is not None:
+    codec, longest = CODECS.get(encoding, (encoding,))[0], config.max_line_chars
+    for position, (line, n_chars) in enumerate(_lines(source, start, codec, longest)):
+        if line and (record := _record(position, line.removesuffix("\r"), n_chars, encoding, config)):
             yield record
     if source.damage:
         yield source.damage
 
 
-def _lines(source: Inflated, piece: bytes, codec: str) -> Iterator[str]:
-    r"""Yield the decoded lines of a piece and of the rest of a file, without their \n."""
-    decoder, rest = codecs.getincrementaldecoder(codec)("replace"), ""
-    while piece:
-        *lines, rest = (rest + decoder.decode(piece)).split("\n")
-        yield from lines
+def _lines(source: Inflated, piece: bytes, codec: str, longest: int) -> Iterator[tuple[str, int]]:
+    r"""Yield the decoded lines of a piece and of the rest of a file, without their \n, and their characters.
+
+    Of lines of more than `longest` characters at least KEPT_CHARS are yielded.
+    """
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    parts, n_chars = list[str](), 0
+    while True:
+        first, *lines = (decoder.decode(piece) if piece else decoder.decode(b"", final=True)).split("\n")
+        if n_chars <= longest or not parts:
+            parts.append(first)
+        n_chars += len(first)
+        if lines:
+            yield "".join(parts), n_chars
+            last = lines.pop()
+            for line in lines:
+                yield line, len(line)
+            parts, n_chars = [last], len(last)
+        if not piece:
+            break
         piece = source.read(START_BYTES)
-    if rest := rest + decoder.decode(b"", final=True):
-        yield rest
+    if n_chars:
+        yield "".join(parts), n_chars
 
 
-def _record(position: int, line: str, encoding: str, config: Config) -> Record | None:
+def _record(position: int, line: str, n_chars: int, encoding: str, config: Config) -> Record | None:
     if position == 0:
         line = line.removeprefix("\ufeff")
     if not line or line.isspace():
         return None
-    if len(line) > config.max_line_chars:
-        detail = f"{len(line):,} characters; expected at most {config.max_line_chars:,}"
-        return Record(position, None, "line_too_long", detail, line[:1000].encode("utf-8", "replace"))
+    if n_chars > config.max_line_chars:
+        detail = f"{n_chars:,} characters; expected at most {config.max_line_chars:,}"
+        return Record(position, None, "line_too_long", detail, line[:KEPT_CHARS].encode("utf-8", "replace"))
     return Record(
         position, {"text": line, "encoding": encoding}, n_bytes=len(line.encode("utf-8", "replace"))
     )
 
 
-READER = Reader(name="lines", version=1, config=Config, read=read, fields={"text": ("text",)})
+READER = Reader(name="lines", version=2, config=Config, read=read, fields={"text": ("text",)})

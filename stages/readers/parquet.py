@@ -2,8 +2,8 @@
 
 Reads a few MB at a time, row group by row group. Extension types are the values that they stand for, such as UUIDs, and
 maps are objects. Two columns of one name are refused, since nothing tells which is meant. Reasons of broken records:
-invalid_utf8, unreadable_value; at position -1: unreadable_parquet, decompression_bomb, corrupt_row_group (rows before
-it are used).
+invalid_utf8, unreadable_value, too_many_values; at position -1: unreadable_parquet, decompression_bomb,
+corrupt_row_group (rows before it are used).
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.stage import Reader, Record
-from stages.decoding.arrow_rows import MAX_BATCH_ROWS, UNREADABLE, one_line, records_of, repeated_name
+from stages.decoding.arrow_rows import (
+    MAX_BATCH_ROWS,
+    UNREADABLE,
+    one_line,
+    output_bytes,
+    records_of,
+    repeated_name,
+)
 from stages.decoding.streams import Bounds, Watched
 from stages.readers import FIELDS
 
@@ -26,7 +33,7 @@ BATCH_BYTES = 8 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Bounds):
-    """Bounds of decompression, checked against the sizes in the file's metadata."""
+    """Bounds of decompression, checked against the sizes in the file's metadata and against what it is read as."""
 
 
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
@@ -35,6 +42,8 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     try:
         file = pq.ParquetFile(pa.PythonFile(watched, mode="r"), buffer_size=1 << 20, pre_buffer=False)
         n_in, n_out = _stated_bytes(file.metadata)
+    except MemoryError:  # which is an ArrowException
+        raise
     except UNREADABLE as error:
         if watched.failure:
             raise
@@ -48,12 +57,18 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     uuids = _uuid_columns(file)
     n_rows = file.metadata.num_rows
     batch_rows = min(max(BATCH_BYTES * n_rows // max(n_out, 1), 1), MAX_BATCH_ROWS)
-    position = 0
+    position, n_out, size = 0, 0, _size(watched)
     try:
         for group in range(file.num_row_groups):
             for batch in file.iter_batches(batch_rows, row_groups=[group], use_threads=False):
-                yield from records_of(batch, position, uuids)
+                n_out += output_bytes(batch)
+                if excess := config.exceeded(size, n_out):
+                    yield Record(-1, None, "decompression_bomb", excess, lost_bytes=size)
+                    return
+                yield from records_of(batch, position, config.max_values, uuids)
                 position += batch.num_rows
+    except MemoryError:
+        raise
     except UNREADABLE as error:
         if watched.failure:
             raise
@@ -82,4 +97,4 @@ def _stated_bytes(metadata: pq.FileMetaData) -> tuple[int, int]:
     return sum(c.total_compressed_size for c in chunks), sum(c.total_uncompressed_size for c in chunks)
 
 
-READER = Reader(name="parquet", version=2, config=Config, read=read, fields=FIELDS)
+READER = Reader(name="parquet", version=3, config=Config, read=read, fields=FIELDS)

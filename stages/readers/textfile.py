@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import yaml
 
@@ -37,8 +37,19 @@ class Config(TextBounds):
     """Bounds of files and of decompression."""
 
 
+MAX_INT_BITS = 64
+WHOLE, DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"), re.compile(r"[-+]?[0-9]{1,17}\.[0-9]{1,17}")
+"""Numbers of front matter. Octal ones, those to the base of 60 and longer ones are text: they are codes, times and
+identifiers, and YAML would make numbers of thousands of digits of them."""
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML without tags and without aliases, nine lines of which can expand to a billion values."""
+    """YAML with few forms of numbers, no tags and no aliases, nine lines of which can expand to a billion values."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        sign: [(tag, form) for tag, form in forms if not tag.endswith((":int", ":float"))]
+        for sign, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(
         self, parent: yaml.Node | None, index: Any
@@ -46,6 +57,12 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent) or getattr(self.peek_event(), "tag", None):
             raise yaml.YAMLError("an alias or a tag")
         return super().compose_node(parent, index)
+
+
+for _tag, _form in (("int", WHOLE), ("float", DECIMAL)):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_form.pattern})$"), list("-+0123456789")
+    )
 
 
 def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
@@ -67,15 +84,25 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:  # Any: values 
         return {}, text
     try:
         fields = tomllib.loads(match["fields"]) if match["fence"] == "+++" else _yaml(match["fields"])
-    except (ValueError, RecursionError, yaml.YAMLError):
+        is_plain = isinstance(fields, dict) and not _has_long_int(fields)  # no line between two rules
+    except (ValueError, OverflowError, TypeError, RecursionError, yaml.YAMLError):
         return {}, text
-    if not isinstance(fields, dict):  # a line between two horizontal rules
+    if not is_plain:
         return {}, text
     return {str(name): value for name, value in fields.items()}, text[match.end() :].lstrip("\r\n")
+
+
+def _has_long_int(value: Any) -> bool:
+    """Whether a value has an integer of more than 64 bits, which TOML can write in hexadecimal at any length."""
+    if isinstance(value, dict):
+        return any(_has_long_int(name) or _has_long_int(item) for name, item in value.items())
+    if isinstance(value, list):
+        return any(map(_has_long_int, value))
+    return isinstance(value, int) and value.bit_length() > MAX_INT_BITS
 
 
 def _yaml(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
-READER = Reader(name="textfile", version=3, config=Config, read=read, fields={**FIELDS, "text": ("text",)})
+READER = Reader(name="textfile", version=4, config=Config, read=read, fields={**FIELDS, "text": ("text",)})

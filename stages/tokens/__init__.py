@@ -37,7 +37,9 @@ def load_tokenizer(path: str) -> Tokenizer:
     """
     try:
         tokenizer = Tokenizer.from_file(path)
-    except Exception as error:  # the library raises no narrower class
+    except BaseException as error:  # the library raises no narrower class, and panics that are no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
         raise ConfigError(
             f"tokens.tokenizer: {path}: {error}; name a tokenizer.json of the tokenizers library"
         ) from error

@@ -104,7 +104,7 @@ def load(path: str | os.PathLike[str], mapped: bool = False) -> FastText:
     reader = _Reader(data, mapped)
     try:
         return _read_model(reader, path)
-    except (struct.error, ValueError, IndexError) as error:
+    except (struct.error, ValueError, IndexError, OverflowError, MemoryError) as error:
         raise ConfigError(
             f"{path}: broken near byte {reader.at:,} ({error}); fetch the model again"
         ) from error
@@ -129,10 +129,13 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
     output = reader.matrix(quantised and quantised_output)
     kept, ranks = np.empty(0, np.uint64), np.empty(0, np.int32)
     if n_pruned > 0:
+        if not (0 <= pruned.min() and pruned[:, 0].max() < args["bucket"] and pruned[:, 1].max() < n_pruned):
+            raise ValueError("a pruned n-gram beyond the buckets")
         order = np.argsort(pruned[:, 0])
         kept, ranks = bitmap(pruned[order, 0], args["bucket"])
         rows = np.concatenate([np.arange(n_words), n_words + pruned[order, 1]])
         vectors = np.take(vectors, rows, 0, out=aligned((len(rows), args["dim"]), np.float32))
+    _check_parts(args, n_words, len(bounds) - 1 - n_words, n_pruned, pruned, vectors, output)
     hierarchical = args["loss"] == HIERARCHICAL
     tables = Tables(
         vectors=vectors,
@@ -156,6 +159,37 @@ def _read_model(reader: _Reader, path: str | os.PathLike[str]) -> FastText:
     return FastText(tuple(name.removeprefix("__label__") for name in names), tables)
 
 
+MAX_WORD_NGRAMS = 16
+"""Longest word n-gram of a model: published ones have up to 5, and each takes time for every word."""
+
+
+def _check_parts(
+    args: dict[str, int], n_words: int, n_labels: int, n_pruned: int, pruned: np.ndarray, vectors: np.ndarray,
+    output: np.ndarray,
+) -> None:  # fmt: skip
+    """Check that the parts of a model fit each other, so that no kernel leaves its arrays.
+
+    Raises: ValueError if they do not.
+    """
+    bucket, dim = args["bucket"], args["dim"]
+    n_rows = n_words + (n_pruned if n_pruned >= 0 else bucket)
+    if vectors.shape != (n_rows, dim) or output.shape != (n_labels, dim):
+        raise ValueError(
+            f"matrices {vectors.shape} and {output.shape}; expected {(n_rows, dim)} and {(n_labels, dim)}"
+        )
+    has_grams = args["maxn"] > 0 or args["word_ngrams"] > 1
+    if bucket < 0 or (has_grams and not bucket) or not 0 <= args["word_ngrams"] <= MAX_WORD_NGRAMS:
+        raise ValueError(f"{bucket:,} buckets for n-grams of {args['word_ngrams']} words")
+    if args["loss"] not in (HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL):
+        raise ValueError(f"loss {args['loss']}")
+    if not np.isfinite(output).all() or (vectors.nbytes <= CHECKED_BYTES and not np.isfinite(vectors).all()):
+        raise ValueError("a weight is no number")
+
+
+CHECKED_BYTES = 1 << 28
+"""Matrices up to this size are searched for NaN; larger ones are mapped, and would be read as a whole for it."""
+
+
 class _Reader:
     """A position in the bytes of a model."""
 
@@ -173,7 +207,12 @@ class _Reader:
         return bool(self.take("<?")[0])
 
     def array(self, dtype: type[np.generic], count: int) -> np.ndarray:
-        """Read the next `count` numbers, copied only if they are not aligned in the file; (count,) of this dtype."""
+        """Read the next `count` numbers, copied only if they are not aligned in the file; (count,) of this dtype.
+
+        Raises: ValueError if there are fewer, or count is negative.
+        """
+        if count < 0:
+            raise ValueError(f"{count:,} numbers")
         values = np.frombuffer(self.data, dtype, count, self.at)
         self.at += values.nbytes
         return values if self.mapped else np.require(values, requirements="A")
@@ -187,6 +226,8 @@ class _Reader:
         """
         size, n_words, _, _, n_pruned = self.take("<iiiqq")
         left = np.frombuffer(self.data, np.uint8, offset=self.at)
+        if not 0 <= n_words < size <= len(left) // _ENTRY_TAIL:
+            raise ValueError(f"{n_words:,} words of {size:,} entries in {len(left):,} bytes")
         bounds, counts, kinds = (
             np.zeros(size + 1, np.int64),
             np.empty(size, np.int64),
