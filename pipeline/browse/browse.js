@@ -8,7 +8,7 @@ let about = null, wheres = [], sort = "", descending = true, offset = 0, pattern
 let asked = 0; // the number of the last question: answers to earlier ones are not shown
 
 async function ask(name, body) {
-  const answer = await fetch("/api/" + name, {method: "POST", headers: {"Content-Type": "application/json", Authorization: "Bearer " + TOKEN}, body: JSON.stringify(body || {})});
+  const answer = await fetch("/api/" + name, {method: "POST", headers: {"Content-Type": "application/json", "Accept-Language": LANG, Authorization: "Bearer " + TOKEN}, body: JSON.stringify(body || {})});
   const data = await answer.json();
   if (!answer.ok) throw new Error(data.error);
   $("problem").textContent = "";

@@ -25,6 +25,7 @@ from pipeline.browse.search import search
 from pipeline.browse.what_if import changed_run_file, movable, what_if
 from pipeline.errors import BicorpusError, UsageError
 from pipeline.rules.meanings import meaning_of
+from pipeline.translation import in_language, message, supported, t
 
 HOST = "127.0.0.1"
 
@@ -200,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/favicon.ico":
             self.send(HTTPStatus.NO_CONTENT, "image/x-icon", b"")
         else:
-            self.fail(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+            self.fail(HTTPStatus.NOT_FOUND, message("there is nothing at this address"))
 
     def do_POST(self) -> None:
         """A question in JSON with the token."""
@@ -209,17 +210,18 @@ class Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.server.token}".encode()):
             return self.fail(
-                HTTPStatus.UNAUTHORIZED, "the token is missing or wrong; open the address that was printed"
+                HTTPStatus.UNAUTHORIZED,
+                message("the token is missing or wrong; open the address that was printed"),
             )
         answer = ANSWERS.get(self.path)
         if answer is None:
-            return self.fail(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+            return self.fail(HTTPStatus.NOT_FOUND, message("there is nothing at this address"))
         if self.headers.get_content_type() != "application/json":
-            return self.fail(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
+            return self.fail(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message("expected application/json"))
         try:
             size = int(self.headers.get("Content-Length", ""))
         except ValueError:
-            return self.fail(HTTPStatus.LENGTH_REQUIRED, "the request has no length")
+            return self.fail(HTTPStatus.LENGTH_REQUIRED, message("the request has no length"))
         if not 0 <= size <= MAX_BODY:
             return self.fail(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected at most {MAX_BODY:,} bytes")
         try:
@@ -236,7 +238,7 @@ class Handler(BaseHTTPRequestHandler):
         """Whether the request is for this host; one that is not is refused."""
         if self.headers.get("Host", "") in self.server.hosts:
             return True
-        self.fail(HTTPStatus.FORBIDDEN, "this server answers on its own address only")
+        self.fail(HTTPStatus.FORBIDDEN, message("this server answers on its own address only"))
         return False
 
     def send(self, status: HTTPStatus, kind: str, data: bytes, more: Mapping[str, str] | None = None) -> None:
@@ -253,9 +255,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def fail(self, status: HTTPStatus, reason: str) -> None:
-        """Answer with an error."""
+        """Answer with an error, in the language of the page."""
         self.close_connection = True
-        self.send(status, "application/json; charset=utf-8", json.dumps({"error": reason}).encode())
+        with in_language(supported(self.headers.get("Accept-Language", "")) or "en"):
+            data = json.dumps({"error": t(reason)}).encode()
+        self.send(status, "application/json; charset=utf-8", data)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: addresses and searches of a reader are no one's."""

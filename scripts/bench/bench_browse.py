@@ -1,4 +1,4 @@
-"""Time of the explorer over a million documents: first page, filters, facets, a moved threshold, one document, a search.
+"""Time of the explorer over a million documents: first page, filters, facets, a moved threshold, a document, searches.
 
 Builds a store of short documents with scores of their own, once, and asks the server over HTTP, as a browser does. The
 texts are paragraphs of the sample, numbered, so that all differ.
