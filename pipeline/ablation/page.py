@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from pipeline.ablation.compare import BETTER, OPEN, WORSE, Difference, is_lower_better
 from pipeline.ablation.corpora import write_json
 from pipeline.ablation.run import Results, plain
 from pipeline.ablation.swarm import write_csv
-from pipeline.report.figures import DROPPED, KEPT, svg
+from pipeline.report.html_page import fill_page, json_block, plotly_script, policy, read_asset
 from pipeline.report.markdown import markdown
 from pipeline.translation import language, message, t
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
-td, th { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
-svg { max-width: 100%; height: auto }
-"""
+FOLDER = Path(__file__).parent
+VERDICT_COLOURS = {BETTER: "#23735a", WORSE: "#b8412e", OPEN: "#777777"}
+COLOURS = ("#1f5fae", "#b26a00", "#6b4fa0", "#23735a", "#b8412e", "#4a5568", "#00718f", "#a02c6d")
 
-COLOURS = (KEPT, "#1d3557", *DROPPED)
 MARKS = {BETTER: message("better than the baseline"), WORSE: message("worse than the baseline"),
          OPEN: message("no difference shown")}  # fmt: skip
 
@@ -162,73 +159,66 @@ def _tables(results: Results) -> list[tuple[str, tuple[Sequence[str], list[Seque
 
 
 def html_page(results: Results) -> str:
-    """The page for a browser, in one file."""
-    parts = [f"<h1>{html.escape(title_of(results))}</h1>", "<ul>"]
-    parts += [f"<li>{html.escape(line)}</li>" for line in sentences(results)]
-    parts += ["</ul>", f"<h2>{t('Intervals')}</h2>", _intervals(results)]
-    parts += [f"<h2>{t('Loss in training')}</h2>", _curves(results)]
+    """The page for a browser: one file that needs no network, its charts drawn by Plotly."""
+    script = (FOLDER / "ablation.js").read_text("utf-8")
+    body = ["<ul>", *(f"<li>{html.escape(line)}</li>" for line in sentences(results)), "</ul>"]
+    body += [f"<h2>{t('Intervals')}</h2>", *_places("interval", results.measures)]
+    body += [f"<h2>{t('Loss in training')}</h2>", *_places("curve", results.ablation.sizes)]
     for heading, (heads, rows) in _tables(results):
-        cells = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
-        parts.append(f"<h2>{html.escape(heading)}</h2><table><tr>{cells}</tr>")
-        parts += ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
-        parts.append("</table>")
-    parts += [
-        f"<h2>{t('Training')}</h2><ul>",
-        *(f"<li>{html.escape(line)}</li>" for line in run_lines(results)),
-        "</ul>",
-    ]
-    head = f'<meta charset="utf-8"><title>{html.escape(title_of(results))}</title><style>{STYLE}</style>'
-    return (
-        f'<!doctype html>\n<html lang="{language()}"><head>{head}</head><body>\n'
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
+        cells = "".join(f"<th scope='col'>{html.escape(head)}</th>" for head in heads)
+        body.append(f"<h2>{html.escape(heading)}</h2><div class='scroll'><table><tr>{cells}</tr>")
+        body += ["<tr>" + "".join(ff"<td class='text'>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+        body.append("</table></div>")
+    body += [f"<h2>{t('Training')}</h2><ul>"]
+    body += [*(f"<li>{html.escape(line)}</li>" for line in run_lines(results)), "</ul>"]
+    charts = [interval_chart(results, measure) for measure in results.measures]
+    charts += [curve_chart(results, size) for size in results.ablation.sizes]
+    parts = {
+        "lang": language(), "title": html.escape(title_of(results)), "body": "\n".join(body), "script": script,
+        "style": read_asset("base.css"), "plotly": plotly_script(), "data": json_block(charts, sort_keys=True),
+        "policy": policy([plotly_script(), script], "'unsafe-inline'"),
+    }  # fmt: skip
+    return fill_page((FOLDER / "ablation.html").read_text("utf-8"), parts)
 
 
-def _intervals(results: Results) -> str:
-    """Differences with their intervals, a panel for each measure, since their units differ."""
-
-    def panel(measure: str) -> object:
-        rows = [one for one in results.differences if one.measure == measure][::-1]
-
-        def draw(axes: Axes) -> None:
-            for i, one in enumerate(rows):
-                colour = {BETTER: KEPT, WORSE: DROPPED[0], OPEN: "#777777"}[one.verdict]
-                axes.plot([one.low, one.high], [i, i], color=colour, linewidth=2)
-                axes.plot([one.mean], [i], "o", color=colour)
-            axes.axvline(0, color="#999999", linewidth=0.8)
-            axes.set_yticks(range(len(rows)), [f"{one.corpus} ({one.size})" for one in rows])
-            axes.set_ylim(-0.7, len(rows) - 0.3)
-            better = t("less is better") if is_lower_better(measure) else t("more is better")
-            axes.set_title(f"{measure}, {better}", loc="left", fontsize=11)
-
-        return draw
-
-    n = max(1, len({(one.size, one.corpus) for one in results.differences}))
-    draws = [panel(measure) for measure in results.measures]
-    return svg(draws, 10, (1 + 0.35 * n) * -(-len(draws) // 2), 2)  # type: ignore[arg-type]
+def _places(kind: str, names: Iterable[str]) -> list[str]:
+    """Elements that the script draws charts into, in order."""
+    return [f'<div class="chart" role="img" aria-label="{html.escape(f"{kind} {name}")}"></div>' for name in names]
 
 
-def _curves(results: Results) -> str:
-    """Loss over tokens: the mean over seeds, and their range, a panel for each size."""
+Chart = dict[str, Any]  # Any: JSON of Plotly
 
-    def panel(size: str) -> object:
-        def draw(axes: Axes) -> None:
-            for corpus, colour in zip(results.ablation.corpora, COLOURS * 9, strict=False):
-                curves = np.array(
-                    [results.runs[size, corpus, seed]["curve"] for seed in results.ablation.seeds]
-                )
-                tokens, losses = curves[0, :, 0], curves[:, :, 1]
-                axes.fill_between(
-                    tokens, losses.min(axis=0), losses.max(axis=0), color=colour, alpha=0.2, linewidth=0
-                )
-                axes.plot(tokens, losses.mean(axis=0), color=colour, label=corpus, linewidth=1.2)
-            axes.set_xlabel(t("tokens"))
-            axes.set_ylabel(t("nats a token"))
-            axes.set_title(t(f"size {size}"), loc="left", fontsize=11)
-            axes.legend(fontsize=8, frameon=False)
 
-        return draw
+def interval_chart(results: Results, measure: str) -> Chart:
+    """Differences of one measure with their intervals; a chart for each measure, since their units differ."""
+    rows = [one for one in results.differences if one.measure == measure][::-1]
+    better = t("less is better") if is_lower_better(measure) else t("more is better")
+    return {
+        "data": [{
+            "type": "scatter", "mode": "markers", "x": [one.mean for one in rows],
+            "y": [f"{one.corpus} ({one.size})" for one in rows],
+            "marker": {"size": 9, "color": [VERDICT_COLOURS[one.verdict] for one in rows]},
+            "error_x": {"type": "data", "array": [one.high - one.mean for one in rows], "thickness": 2},
+            "text": [t(MARKS[one.verdict]) for one in rows], "hovertemplate": "%{x:+.4f}<br>%{text}<extra></extra>",
+        }],
+        "layout": {"title": {"text": html.escape(f"{measure}, {better}")}, "height": 140 + 34 * len(rows),
+                   "xaxis": {"zeroline": True, "zerolinewidth": 2}, "yaxis": {"automargin": True}},
+    }  # fmt: skip
 
-    sizes = list(results.ablation.sizes)
-    return svg([panel(size) for size in sizes], 10, 3.4 * -(-len(sizes) // 2), min(2, len(sizes)))  # type: ignore[misc]
+
+def curve_chart(results: Results, size: str) -> Chart:
+    """Loss over tokens at one size: the mean over seeds, and their range."""
+    data = []
+    for corpus, colour in zip(results.ablation.corpora, itertools.cycle(COLOURS), strict=False):
+        curves = np.array([results.runs[size, corpus, seed]["curve"] for seed in results.ablation.seeds])
+        tokens, losses = curves[0, :, 0].tolist(), curves[:, :, 1]
+        band = {"x": tokens, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": corpus}
+        data += [
+            {**band, "y": losses.max(axis=0).tolist()},
+            {**band, "y": losses.min(axis=0).tolist(), "fill": "tonexty", "fillcolor": f"{colour}33"},
+            {"x": tokens, "y": losses.mean(axis=0).tolist(), "name": corpus, "legendgroup": corpus,
+             "line": {"color": colour}},
+        ]  # fmt: skip
+    layout = {"title": {"text": html.escape(t(f"size {size}"))}, "height": 380, "xaxis": {"title": {"text": t("tokens")}},
+              "yaxis": {"title": {"text": t("nats a token")}, "automargin": True}}  # fmt: skip
+    return {"data": data, "layout": layout}

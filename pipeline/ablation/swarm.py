@@ -20,7 +20,7 @@ from pipeline.errors import MixError, UsageError
 from pipeline.jobs.releases import find_release, read_part
 from pipeline.keyed_hash import keyed_hash
 from pipeline.mix.config import Mix, MixPhase
-from pipeline.mix.order import copies, group_index, positions
+from pipeline.mix.order import cell_index, copies, positions
 from pipeline.mix.plan import count_tokens, plan_quotas
 from pipeline.names import nearest
 from pipeline.recipe import digest
@@ -128,16 +128,18 @@ def draw_ratios(pool: Pool, settings: SwarmSettings) -> np.ndarray:
 
 def order_of(pool: Pool, ratios: np.ndarray, settings: SwarmSettings, name: str) -> pa.Table:
     """The documents of one mixture in training order: doc_id, epoch."""
-    share = {g.name: float(r) for g, r in zip(pool.groups, ratios, strict=True) if r > 0}
+    stratum = {group.name: f"g{i}" for i, group in enumerate(pool.groups)}
+    share = {stratum[g.name]: float(r) for g, r in zip(pool.groups, ratios, strict=True) if r > 0}
     mix = Mix(
-        name=name, by="group", groups={g: (g,) for g in share}, phases=(MixPhase(until=1.0, share=share),),
-        tokens=settings.tokens, max_epochs=float(np.ceil(settings.max_epochs)), seed=settings.seed,
+        name=name, by=("group",), groups={g: (g,) for g in share}, phases=(MixPhase(until=1.0, share=share),),
+        total=settings.tokens, max_epochs=float(np.ceil(settings.max_epochs)), seed=settings.seed,
     )  # fmt: skip
+    strata = pa.array([stratum.get(group) for group in pool.table["group"].to_pylist()], pa.string())
     tokens = pool.table["n_tokens"].to_numpy().astype(np.int64)
-    plan = plan_quotas(count_tokens(pool.table["group"], tokens), mix, 1.0)
-    groups = group_index(pool.table["group"], plan)
+    plan = plan_quotas(count_tokens(strata, tokens), mix, 1.0)
+    cells = cell_index(strata, plan)
     hashes = keyed_hash(pool.table["doc_id"], settings.seed)
-    order = positions(hashes, copies(groups, tokens, hashes, plan), groups, tokens, plan)
+    order = positions(hashes, copies(cells, tokens, hashes, plan), cells, tokens, plan)
     return pa.table(
         {"doc_id": pool.table["doc_id"].combine_chunks().take(order["document"]), "epoch": order["epoch"]}
     )

@@ -76,10 +76,17 @@ def verify(
     "--run", "run_path", metavar="RUN.yaml", type=click.Path(),
     help="With --held: the run file of the language stage.  [default: that of the release]",
 )  # fmt: skip
+@click.option(
+    "--store",
+    "times_url",
+    metavar="URL",
+    help="Add the date, and times and speed of each stage, from this store's records.",
+)
 @json_option
 def report(
-    release_url: str, target: str | None, held_path: str | None, run_path: str | None, as_json: bool
-) -> None:
+    release_url: str, target: str | None, held_path: str | None, run_path: str | None, times_url: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Write the report of a release as one HTML page, or print its numbers as JSON.
 
     With --held alone, print the figures of the held sample.
@@ -92,6 +99,7 @@ def report(
     from pipeline.report.held import held_lines
     from pipeline.report.page import page
     from pipeline.report.release_numbers import read_numbers
+    from pipeline.report.run_times import run_times
     from pipeline.storage.store import open_store
 
     if (target is None) != as_json and (target is not None or not held_path):
@@ -110,13 +118,15 @@ def report(
     data = release.get("report.json")
     held = measure_sample(release, held_path, run_path) if held_path else None
     if target is not None:
-        Path(target).write_text(page(read_numbers(data), held), encoding="utf-8")
+        numbers = read_numbers(data)
+        times = run_times(open_store(times_url), numbers.name) if times_url else None
+        Path(target).write_text(page(numbers, held, times), encoding="utf-8", newline="")
         click.echo(target)
     elif held is None:
         click.echo(data.decode().rstrip())
     elif as_json:
-        numbers = {**json.loads(data), "held": msgspec.to_builtins(held)}
-        click.echo(json.dumps(numbers, indent=1, sort_keys=True, ensure_ascii=False))
+        plain = {**json.loads(data), "held": msgspec.to_builtins(held)}
+        click.echo(json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False))
     else:
         click.echo(held_lines(held))
 

@@ -71,7 +71,7 @@ KEYS = (
 )
 SOURCE_KEYS = (
     "name", "reader", "config", "files", "columns", "license", "provenance", "snapshot", "rank", "profile", "reference",
-    "follow_links",
+    "good", "follow_links",
 )  # fmt: skip
 DERIVED_KEYS = ("name", "derive", "config", "of", "rank", "profile")
 
@@ -271,6 +271,7 @@ class _Parser:
                for key in ("license", "provenance", "snapshot", "profile") if entry.get(key) is not None},
             rank=parse_whole(entry.get("rank", 0), f"{where}.rank"),
             reference=parse_boolean(entry.get("reference", False), f"{where}.reference"),
+            good=parse_boolean(entry.get("good", False), f"{where}.good"),
             follow_links=parse_boolean(entry.get("follow_links", False), f"{where}.follow_links"),
         )  # fmt: skip
 

@@ -30,6 +30,7 @@ class Source:
 
     rank: smaller is preferred as keeper; profile: a word that rules can test. license, provenance, snapshot: for
     records without their own. reference: duplicates of its documents are removed, and its documents are in no release.
+    good: its documents are known to be good, so the report shows what each rule takes of them; nothing else follows.
     follow_links: its globs may match links that lead out of their folder. columns: column -> field, or fields to try in
     order.
     """
@@ -46,6 +47,7 @@ class Source:
     rank: int = 0
     profile: str = ""
     reference: bool = False
+    good: bool = False
     follow_links: bool = False
 
     def __post_init__(self) -> None:
@@ -317,6 +319,10 @@ class RunFile:
         """Name, rank and profile of every source."""
         read = [(s.name, s.rank, s.profile) for s in self.sources]
         return read + [(s.name, s.rank, s.profile) for s in self.derived]
+
+    def good_sources(self) -> list[str]:
+        """Names of the sources that are declared good."""
+        return [source.name for source in self.sources if source.good]
 
     def annotation_columns(self) -> set[str]:
         """Columns named `stage.column`: those of every step, and scores imported with the records."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,17 @@ def quarantine_note(finished: Finished, source: str, group: str, path: str, row:
     return message(f"{path} has no record {row}; records count from 0")
 
 
-def explain_document(finished: Finished, decision: Decision, row: int) -> dict[str, Any]:
-    """All annotations, rules and verdicts of one document, as plain data."""
+def explain_document(
+    finished: Finished,
+    decision: Decision,
+    row: int,
+    locate: Callable[[str], tuple[Decision, int]] | None = None,
+    copies: Callable[[str], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """All annotations, rules and verdicts of one document, as plain data.
+
+    locate, copies: faster ways to find a document by id, and what was removed in favour of one, if a caller has them.
+    """
     names = finished.run.annotation_columns() | (set(CANONICAL.names) - {"text"})
     judged = finished.judge_shard(decision, names)
     values = {
@@ -112,14 +122,16 @@ def explain_document(finished: Finished, decision: Decision, row: int) -> dict[s
         "keeper_id": judged.kept.keeper_id[row].as_py(),
         "similarity": shortest(judged.kept.similarity[row].as_py(), judged.kept.similarity.type),
         "cluster_size": values.get(finished.releasing.layout.columns["cluster_size"] or ""),
-        "keeper": explain_keeper(finished, judged, row, text),
-        "kept_for": kept_for(finished, values["doc_id"]) if outcome is None else None,
+        "keeper": explain_keeper(finished, judged, row, text, locate or finished.locate),
+        "kept_for": (copies or partial(kept_for, finished))(values["doc_id"]) if outcome is None else None,
         "neighbours": neighbours(finished, values),
         "annotations": {name: readable(value) for name, value in values.items() if "." in name},
     }
 
 
-def explain_keeper(finished: Finished, judged: Judged, row: int, text: str) -> dict[str, Any] | None:
+def explain_keeper(
+    finished: Finished, judged: Judged, row: int, text: str, locate: Callable[[str], tuple[Decision, int]]
+) -> dict[str, Any] | None:
     """The document in favour of which a document is removed: their similarity, and where they differ; None without
     one."""
     kept = judged.kept
@@ -127,7 +139,7 @@ def explain_keeper(finished: Finished, judged: Judged, row: int, text: str) -> d
     similarity = shortest(kept.similarity[row].as_py(), kept.similarity.type)
     if doc_id is None:
         return None
-    decision, keeper_row = finished.locate(doc_id)
+    decision, keeper_row = locate(doc_id)
     ((_, keeper_text),) = finished.text(decision.shard, np.array([keeper_row]))
     origin = {
         name: finished.document_column(decision.shard, name)[keeper_row].as_py() for name in ("source", "url")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from pipeline.excerpt import excerpt
 from pipeline.labelling.rubric import Rubric
 from pipeline.recipe import digest
 from pipeline.release.numbers import csv_text
+from pipeline.report.html_page import fill_page, json_block, script_hash
 
 FOLDER = Path(__file__).parent
 FIELDS = ("doc_id", "score", "keep", "kind", "flags", "domain", "note", "labeller")
@@ -43,30 +41,13 @@ def sheet_html(name: str, rubric: Rubric, documents: Sequence[dict[str, Any]]) -
     data = {"name": name, "rubric": rubric, "documents": list(documents)}
     data["id"] = digest(data)[:16]
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'; "
+        f"default-src 'none'; script-src '{script_hash(script)}'; style-src '{script_hash(style)}'; base-uri 'none'; "
         "form-action 'none'"
     )
     parts = {
         "policy": policy, "title": html.escape(name), "style": style, "script": script, "data": json_block(data),
     }  # fmt: skip
-    pieces = (FOLDER / "sheet.html").read_text(encoding="utf-8").split("{{")
-    page = pieces[0]
-    for piece in pieces[1:]:  # in one pass: what is put in is not searched for further places
-        key, _, rest = piece.partition("}}")
-        page += parts[key] + rest
-    return page
-
-
-def json_block(value: object) -> str:
-    """JSON for a script element: no character in it can end the element or begin a comment or entity."""
-    text = json.dumps(value, ensure_ascii=False)
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return fill_page((FOLDER / "sheet.html").read_text(encoding="utf-8"), parts)
 
 
 def sheet_csv(documents: Sequence[dict[str, Any]]) -> str:

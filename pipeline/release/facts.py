@@ -18,6 +18,9 @@ from pipeline.mix.repeat import Repeat
 from pipeline.release.clusters import eligible_rows, members, part_of
 from pipeline.release.mix_numbers import other_languages
 from pipeline.report.profile import READS, Profile, profile_shard, thresholds
+from pipeline.report.rule_counts import Scopes, count_rules
+from pipeline.report.rule_samples import Candidate, candidates
+from pipeline.report.signals import NOTHING, Counts, Measured, count_signals
 from pipeline.schema import ROW, ROW_BITS
 from pipeline.select.guards import count_duplicates, count_hosts
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
@@ -40,7 +43,8 @@ class FactsTask:
     by: columns that mixes go by. shares: column of the languages of a document, if there is one. fits: repeats to be
     fitted, by mix. cluster_parts, clusters_key: partitions of the clusters, exchange file of the members. hosts_key:
     exchange file of the hosts, if a guard asks for them. holdout, links_key: how documents are held out, and the
-    exchange file of what links them.
+    exchange file of what links them. measured: the columns that the report counts. samples: seed of the
+    report's samples from this shard, None for none.
     """
 
     store: Store
@@ -56,13 +60,16 @@ class FactsTask:
     shares: str | None = None
     holdout: Holdout | None = None
     links_key: str = ""
+    measured: Measured = NOTHING
+    samples: int | None = None
 
 
 class ShardFacts(msgspec.Struct, kw_only=True):
     """A shard's part of the report, in numbers that add up over shards.
 
     funnel: language -> outcome -> documents. failed: documents that fail each rule. fits: mix -> counts that its
-    repeats are fitted to. profile, thresholds: see pipeline.report.profile; copies: see select.guards.count_duplicates.
+    repeats are fitted to. profile, thresholds: see pipeline.report.profile; copies: see select.guards.count_duplicates;
+    signals, rules, samples: see pipeline.report.signals, rule_counts and rule_samples.
     """
 
     funnel: dict[str, dict[str, int]]
@@ -71,12 +78,16 @@ class ShardFacts(msgspec.Struct, kw_only=True):
     profile: Profile = {}
     thresholds: dict[str, list[dict[str, Any]]] = {}  # Any: release_numbers.Cut as plain data
     copies: dict[str, Any] = {}  # Any: nested counts
+    signals: Counts = {}
+    rules: Counts = {}
+    samples: list[Candidate] = []
 
 
 def collect_facts(task: FactsTask) -> ShardFacts:
     """Write the facts of a shard's kept documents and its members of clusters; return its counts."""
     hosts = {"host"} if task.hosts_key else set()
-    columns, kept = decide_shard(task, task.layout.sources() | READS | hosts)
+    read = task.layout.sources() | READS | hosts | task.measured.columns() | task.decision.rule_columns()
+    columns, kept = decide_shard(task, read)
     table, facts = facts_table(task, columns, kept)
     write_exchange(task.store, task.key, table, np.zeros(len(table), np.int64), 1)
     language, n_tokens = languages(columns, task.layout, len(kept.keep)), _tokens(task, columns)
@@ -85,6 +96,7 @@ def collect_facts(task: FactsTask) -> ShardFacts:
         write_exchange(task.store, task.links_key, links, np.zeros(len(links), np.int64), 1)
     facts.profile = profile_shard(task.layout, columns, language, n_tokens, kept)
     facts.thresholds = thresholds(task.decision, task.layout)
+    count_for_report(task, facts, columns, language, kept)
     asked = {"source": columns["source"]}
     if (sizes := task.layout.columns["cluster_size"]) is not None:
         asked["cluster_size"] = columns[sizes]
@@ -98,6 +110,18 @@ def collect_facts(task: FactsTask) -> ShardFacts:
         parts = part_of(found["cluster"], task.cluster_parts)
         write_exchange(task.store, task.clusters_key, found, parts, task.cluster_parts)
     return facts
+
+
+def count_for_report(
+    task: FactsTask, facts: ShardFacts, columns: Columns, language: pa.ChunkedArray, kept: Kept
+) -> None:
+    """Count every measured column and every rule, and choose samples."""
+    decision, rules = task.decision, task.decision.rules
+    facts.signals = count_signals(task.measured, task.layout, columns, language, kept)
+    scopes = Scopes({**columns, **(decision.late_columns(task.store) or {})}, decision.cuts, len(kept.keep))
+    facts.rules = count_rules(rules, kept, scopes, columns["text_bytes"].to_numpy().astype(np.int64))
+    if task.samples is not None:
+        facts.samples = candidates(rules, kept, scopes, columns, language, task.samples)
 
 
 def facts_of(task: FactsTask) -> tuple[pa.Table, ShardFacts, pa.Table | None]:

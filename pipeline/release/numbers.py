@@ -22,6 +22,7 @@ from pipeline.report.part_numbers import part_numbers
 from pipeline.report.profile import Profile, merge
 from pipeline.report.release_numbers import Tally
 from pipeline.report.script_shares import script_rows
+from pipeline.report.signal_numbers import rule_numbers, signal_numbers
 from pipeline.rules.rules import drop_order
 from pipeline.storage.store import Store
 
@@ -140,6 +141,11 @@ def report_numbers(
         ],
         "edits": {"spans": edits, "trims": [rule.name for rule in run.release.edits.trims], **converted(run)},
         "release": {"part_bytes": run.release.part_bytes, "seed": run.release.seed},
+        **signal_numbers(report.signals for report in reports),
+        "integers": sorted(name for name, dtype in run.column_types().items() if pa.types.is_integer(dtype)),
+        **rule_numbers(
+            run.select, [(s.source, report.rules) for s, report in zip(session.shards, reports, strict=True)]
+        ),
     }
 
 
@@ -158,6 +164,7 @@ def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
     """One row for each source of the run file, derived ones last: records read and documents kept."""
     rows = []
     made_by = {d.name: d.module for d in session.run_file.derived}
+    good = session.run_file.good_sources()
     sources: list[Source | Derived] = [*session.run_file.sources, *session.run_file.derived]
     for source in sources:
         groups = [group for group in session.groups().values() if group["source"] == source.name]
@@ -173,6 +180,7 @@ def source_rows(session: Session, profile: Profile) -> list[dict[str, Any]]:
                 "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
                 **counts._asdict(),
                 "provenances": {name: Tally(*row).kept for name, row in provenances.items()},
+                "good": source.name in good,
             }
         )  # fmt: skip
     return rows

@@ -51,10 +51,13 @@ from pipeline.release.placement import Placement, by_shard, fitted_mixes, place,
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
 from pipeline.report.bucket_numbers import bucket_numbers
+from pipeline.report.mix_order import add_orders
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
 from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
 from pipeline.report.release_pages import pages as release_pages
+from pipeline.report.rule_samples import rule_samples, sampled_shards
+from pipeline.report.signals import measured_columns
 from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered, stored_result
 from pipeline.schema import ROW_BITS
 from pipeline.select.guards import (
@@ -154,9 +157,14 @@ class Releasing:
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
             run.standings(), self.tokens_recipe(), *self.selector.references(),
-            earlier_holdout(self.store, run.mix.holdout),
+            *self.declared_good(), earlier_holdout(self.store, run.mix.holdout),
         ]  # fmt: skip
         return digest([__version__, FORMAT, shards, settings])
+
+    def declared_good(self) -> list[object]:
+        """What the report depends on besides the decisions; empty without a source that is declared good."""
+        good = self.run_file.good_sources()
+        return [["good", *good]] if good else []
 
     def tokens_recipe(self) -> object:
         """Everything that the token files depend on, the tokenizer by its digest; None without token files."""
@@ -202,6 +210,9 @@ class Releasing:
         """
         guards = guards_of(self.run_file)
         by, fits = mix_columns(self.run_file), to_fit(self.run_file)
+        measured = measured_columns(self.run_file, self.layout)
+        decisions = [self.with_columns(decision, measured.columns()) for decision in decisions]
+        sampled = sampled_shards([decision.shard for decision in decisions])
         tasks = [
             FactsTask(
                 store=self.store, decision=decision, ordinal=i, layout=self.layout, by=by, key=self.work.facts(i),
@@ -209,6 +220,7 @@ class Releasing:
                 hosts_key="" if guards.host_share is None else self.work.hosts(i),
                 shares=shares_column(self.run_file), holdout=self.run_file.mix.holdout,
                 links_key=self.work.links(i) if self.run_file.mix.holdout else "",
+                measured=measured, samples=self.run_file.release.seed if i in sampled else None,
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
@@ -225,6 +237,13 @@ class Releasing:
         for warning in self.warnings:
             self.session.progress.say(f"warning: {warning}")
         return facts
+
+    def with_columns(self, decision: Decision, columns: set[str]) -> Decision:
+        """A decision that can read further columns of its shard."""
+        recipes, shard = self.session.recipes, decision.shard
+        refs = recipes.refs(columns, shard)
+        loose = recipes.loose(columns, shard)
+        return replace(decision, refs={**refs, **decision.refs}, loose={**loose, **decision.loose})
 
     def place(self, table: pa.Table, facts: Sequence[ShardFacts]) -> Placement:
         """Place every kept document, and write the positions of each shard's documents to its exchange file."""
@@ -372,6 +391,7 @@ class Releasing:
         """Check conservation, write lineage, licences, report and run file, then the pages that describe all files."""
         numbers = summary(self.session, self.recipe, facts, table, placement)
         numbers["counts"]["lost_passages"] = self.selection.lost_passages
+        add_orders(numbers["mixes"], self.run_file.mix.mixes, table, placement.orders)
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
@@ -382,6 +402,9 @@ class Releasing:
                 "lengths": lengths_of(table),
                 "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
                 "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
+                "rule_samples": rule_samples(
+                    self.session, self.selection.decisions, {i: f.samples for i, f in enumerate(facts)}
+                ),
             }
         )
         plain = to_json(plain_numbers(report))

@@ -70,8 +70,13 @@ def sample_rows(session: Session, decisions: Sequence[Decision], samples: pa.Tab
     ]
 
 
-def shown_documents(session: Session, decision: Decision, places: np.ndarray) -> list[dict[str, Any]]:
-    """Id, verdict and start of the text of some documents of a shard. places: rows of it, ascending."""
+def shown_documents(
+    session: Session, decision: Decision, places: np.ndarray, n_chars: int = SAMPLE_CHARS
+) -> list[dict[str, Any]]:
+    """Id, verdict and start of the text, as it would be released, of some documents of a shard.
+
+    Every sample of a document in a report is rendered here. places: rows of the shard, ascending.
+    """
     store, edits, n_rows = session.store, session.run_file.release.edits, decision.shard.n_rows
     columns = decision.read(store, {"doc_id", *edits.columns()})
     keep = final(decision, store).keep
@@ -83,7 +88,7 @@ def shown_documents(session: Session, decision: Decision, places: np.ndarray) ->
         some = {name: column.take(pa.array(rows + start)) for name, column in columns.items()}
         texts = view_text(edits, some | {"text": batch["text"].take(pa.array(rows))})
         for row, doc_id, text in zip(rows, some["doc_id"], texts, strict=True):
-            start_of_text = visible(text.as_py()[: 4 * SAMPLE_CHARS])[:SAMPLE_CHARS]
+            start_of_text = visible(text.as_py()[: 4 * n_chars])[:n_chars]
             documents.append(
                 {"doc_id": doc_id.as_py(), "keep": bool(keep[start + row]), "text": start_of_text}
             )

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from pipeline.report.signal_numbers import BoundNumbers, DomainPerplexity, Histogram, RuleNumbers, RuleSample
+
 Groups = TypeVar("Groups")
 
 
@@ -164,6 +166,13 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
     removed_share: float | msgspec.UnsetType = msgspec.UNSET
 
 
+class MixOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Share of each group, in the order of `groups`, of the tokens of consecutive stretches of a training order."""
+
+    groups: list[str]
+    shares: list[list[float]]
+
+
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
     """A mix in training order. available, discarded_share: in its unit."""
 
@@ -180,6 +189,7 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     phases: list[MixPhaseRows] = []
     curve: list[MixBucket] = []
     mixed: list[MixedRow] = []
+    order: MixOrder | msgspec.UnsetType = msgspec.UNSET
 
 
 Tallies = dict[str, Tally]
@@ -213,7 +223,10 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """A source: what was read and what was kept; derived_by: the module that made its documents."""
+    """A source: what was read and what was kept.
+
+    derived_by: the module that made its documents. good: whether the run file declares its documents good.
+    """
 
     source: str
     rank: int
@@ -230,6 +243,7 @@ class SourceNumbers(msgspec.Struct, frozen=True, kw_only=True):
     kept_bytes: int
     kept_tokens: int
     provenances: dict[str, int]
+    good: bool = False
 
 
 class LicenseNumbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -426,7 +440,9 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     funnel: language -> outcome (`kept`, or the rule that dropped) -> documents. failed: documents that fail each rule,
     whichever rule dropped them. rules: drop rules in the order in which they decide; late_rules: those after keepers.
     duplicates: `source` or `language` -> name -> kind of copy -> documents. lengths: language -> kept documents per
-    power of two of tokens. thresholds: release column -> cuts.
+    power of two of tokens. thresholds: release column -> cuts. signals: column -> language, `*` for those that no rule
+    names -> documents by value. spans: column -> kind -> documents, kept documents, spans. integers: columns of
+    whole numbers.
     """
 
     name: str
@@ -456,6 +472,13 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     release: ReleaseSettings | None = None
     near_duplicates: NearDuplicates | None = None
     buckets: BucketNumbers | None = None
+    signals: dict[str, dict[str, Histogram]] = msgspec.field(default_factory=dict)
+    spans: dict[str, dict[str, tuple[int, int, int]]] = msgspec.field(default_factory=dict)
+    domain_perplexity: list[DomainPerplexity] = msgspec.field(default_factory=list)
+    rule_counts: list[RuleNumbers] = msgspec.field(default_factory=list)
+    bounds: list[BoundNumbers] = msgspec.field(default_factory=list)
+    rule_samples: list[RuleSample] = msgspec.field(default_factory=list)
+    integers: list[str] = msgspec.field(default_factory=list)
 
 
 def present(groups: dict[str, Groups] | msgspec.UnsetType | None) -> dict[str, Groups]:

@@ -1,4 +1,4 @@
-"""Tables that the report and the card both show: their heads and rows, from the numbers of a release."""
+"""Tables of the card: their heads and rows, from the numbers of a release."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from pipeline.report.markdown import share
-from pipeline.report.release_numbers import LicenseNumbers, Mix, PartNumbers, ScriptNumbers
+from pipeline.report.release_numbers import LicenseNumbers, Mix, ScriptNumbers
 from pipeline.translation import labels, t
 
 Shown = tuple[list[str], list[list[Any]]]
@@ -56,30 +56,3 @@ def license_rows(licenses: Sequence[LicenseNumbers]) -> Shown:
         for row in licenses
     ]
     return labels("licence", "documents", "tokens", "share of tokens", "sources"), rows
-
-
-def diversity_rows(part: PartNumbers) -> Shown:
-    """Groups of derived documents: how many, and how diverse they are in the part's column."""
-    total = part.groups[0].documents
-    rows: list[list[Any]] = [
-        [
-            row.by, row.group, row.documents, share(row.documents, total), row.tokens,
-            row.values, f"{row.effective:.1f}",
-            row.largest, f"{row.largest_share:.1%}",
-        ]
-        for row in part.groups
-    ]  # fmt: skip
-    heads = labels(
-        "by", "group", "documents", "share", "tokens", "values", "effective", "most frequent", "its share"
-    )
-    return heads, rows
-
-
-def value_rows(part: PartNumbers) -> Shown:
-    """The most frequent values of the part's column, with their documents by language."""
-    languages = sorted({language for row in part.common for language in row.languages})
-    rows: list[list[Any]] = [
-        [row.value, row.documents, *(row.languages.get(language, 0) for language in languages)]
-        for row in part.common
-    ]
-    return [part.column, *labels("documents"), *languages], rows

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from classifiers.language import STAGE
 from classifiers.language.config import MODEL_PATH, Config
-from pipeline.report.confusion import confusion, draw_confusion
+from scripts.bench.confusion import confusion, draw_confusion
 from stages.kernels.fasttext import predict
 
 NAMES = {

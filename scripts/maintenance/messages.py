@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.report.html_page import script_messages
 from pipeline.translation import FIELD, catalogue_path, fields_of, read_po
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +129,9 @@ def collect() -> dict[str, list[str]]:
     errors = error_names(trees)
     found: dict[str, list[str]] = {text: ["click"] for text in CLICK}
     found |= {text: ["system"] for text in SYSTEM}
+    for script in sorted((ROOT / "pipeline").rglob("*.js")):
+        for text in script_messages(script.read_text("utf-8")):
+            found.setdefault(text, []).append(script.relative_to(ROOT).as_posix())
     for path, tree in trees.items():
         for text in messages_of(tree, errors):
             if (

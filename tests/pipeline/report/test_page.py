@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-import warnings
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from xml.dom import minidom
 
 import msgspec
 import numpy as np
@@ -21,6 +19,8 @@ from hypothesis import strategies as st
 
 from pipeline.dataset.release_schema import DUPLICATE, NO_LANGUAGE
 from pipeline.dataset.shard import Shard
+from pipeline.report.html_page import plotly_script, read_asset, script_hash, script_messages, translations
+from pipeline.report.mix_order import stretches
 from pipeline.report.page import lengths_of, page
 from pipeline.report.profile import (
     LEAST,
@@ -40,35 +40,50 @@ from pipeline.rules.parse import parse_rules
 from pipeline.rules.rules import Cuts
 from pipeline.select.verdicts import Decision
 from tests.helpers.build import build, cli, ledger, reference, tiny, write_run
+from tests.helpers.pages import page_data
 
 
 def test_the_page_stands_alone_and_tells_the_numbers(tmp_path: Path) -> None:
-    """No script, style sheet, font or picture is fetched; counts, rules and mixes of the release are on it."""
+    """Nothing is fetched; the page has all numbers of report.json, and its policy allows its own scripts alone."""
     release = Path(reference().store, reference().record["release"])
     numbers = json.loads((release / "report.json").read_text(encoding="utf-8"))
     text = (release / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"<(script|link|img|iframe)|@import|url\(http", text)
-    assert f"{numbers['counts']['kept']:,}" in text
-    for name in (*numbers["mixes"], *(rule for rule in numbers["rules"] if numbers["failed"][rule])):
-        assert name in text
-    figures = re.findall(r"<svg.*?</svg>", text, re.S)
-    assert len(figures) >= 4
-    for figure in figures:
-        minidom.parseString(figure.encode())
+    own = text.replace(plotly_script(), "")
+    assert not re.search(r"<(link|img|iframe)|@import|url\(|<script[^>]*src|https?://", own)
+    assert page_data(text)["numbers"] == numbers and page_data(text)["times"] is None
+    scripts = re.findall(r"<script>(.*?)</script>", own, re.S)
+    assert len(scripts) == 2 and not scripts[0] and script_hash(scripts[1]) in text
+    assert script_hash(plotly_script()) in text and text.count(plotly_script()) == 1
     assert page(check_numbers(numbers)) == text
     cli("report", release, "--to", tmp_path / "report.html").ok()
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
+    cli("report", release, "--to", tmp_path / "dated.html", "--store", reference().store).ok()
+    times = page_data(tmp_path / "dated.html")["times"]
+    assert times["date"] == reference().record["started"]
+    speed = {row["stage"]: row for row in times["stages"]}
+    assert speed["minhash"]["cpu_s"] == pytest.approx(reference().record["cpu_s"]["minhash"], abs=1e-3)
+    assert speed["minhash"]["bytes"] == reference().record["stage_bytes"]["minhash"]
 
 
 def test_names_from_a_run_file_are_text_and_not_markup() -> None:
-    """A corpus or source named like a tag shows as such."""
+    """A corpus or source named like a tag is text in the title, and data that cannot end its element."""
     numbers = {
         "name": "<b>", "corpus": "c", "version": "0", "mixes": {}, "rules": [], "failed": {}, "lengths": {},
         "counts": dict.fromkeys(Counts.__struct_fields__, 1), "recipe": "", "default_mix": "",
-        "funnel": {"eng_Latn": {"kept": 1}}, "quarantined": {"<i>": {"empty_text": 1}},
+        "funnel": {"eng_Latn": {"kept": 1}}, "quarantined": {"</script><i>{{data}}": {"empty_text": 1}},
     }  # fmt: skip
     text = page(check_numbers(numbers))
-    assert "<b>1</b>" in text and "<h1>&lt;b&gt;</h1>" in text and "&lt;i&gt;" in text
+    assert '<h1 id="title">&lt;b&gt;</h1>' in text and "</script><i>" not in text
+    assert list(page_data(text)["numbers"]["quarantined"]) == ["</script><i>{{data}}"]
+
+
+def test_every_message_of_the_scripts_has_a_translation() -> None:
+    """What the script of the page shows is in the catalogue, with the same fields."""
+    messages = script_messages(read_asset("base.js") + read_asset("report.js"))
+    known = translations(messages)
+    assert len(messages) > 150 and [text for text in messages if text not in known] == []
+    fields = re.compile(r"\{(\w+)")
+    assert [text for text, zh in known.items() if set(fields.findall(text)) != set(fields.findall(zh))] == []
 
 
 def test_lengths_fall_into_powers_of_two() -> None:
@@ -84,7 +99,7 @@ def test_numbers_are_written_and_read_through_one_schema() -> None:
     assert json.loads(json.dumps(plain_numbers(read_numbers(data)))) == numbers
     early = {name: numbers[name] for name in ("name", "corpus", "version", "recipe", "counts", "funnel", "failed",
                                               "rules", "mixes", "default_mix", "quarantined")}  # fmt: skip
-    assert "<h2>Funnel</h2>" in page(check_numbers(early))
+    assert page_data(page(check_numbers(early)))["numbers"]["rule_counts"] == []
     with pytest.raises(msgspec.ValidationError, match="kept"):
         check_numbers({**early, "counts": {**numbers["counts"], "kept": "many"}})
 
@@ -95,92 +110,41 @@ def released() -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def measured() -> dict[str, Any]:
-    """Numbers of a release with everything that a report can show, and names that no font or parser likes."""
-    rng = np.random.default_rng(0)
-    numbers, languages = released(), pa.array(["zho_Hans", "eng_Latn"] * 200)
-    domain = [1, 1, 0, 1, 1, 1]
-    split = [np.array([1, 1, 1, 0] * 100), np.array([0, 0, 0, 1] * 100), np.full(400, 30), np.full(400, 9)]
-    perplexity = binned(pa.chunked_array([pa.array(np.exp(rng.normal(5, 1, 400)))]))
-    numbers["profile"] |= {
-        "languages": {"zho_Hans": [200, 150, 9, 1, 1, 1], "eng_Latn": [200, 150, 0, 1, 1, 1]},
-        "domains": {"医学": [9, 4, 0, 1, 1, 1], "$x^{$": [3, 3, 0, 1, 1, 1]} | {str(i): domain for i in range(30)},
-        "buckets": add_up([languages, pa.array(np.arange(400) % 20)], split),
-        "tiers": add_up([languages, pa.array(["high", "low"] * 200)], split),
-        "perplexity": add_up([languages, perplexity], split),
-        "scores": {
-            "edu": add_up([languages, binned(pa.chunked_array([pa.array(rng.uniform(0, 5, 400))]))], split),
-            "log": add_up([languages, binned(pa.chunked_array([pa.array(rng.normal(0, 1, 400))]))], split),
-        },
-        "clusters": {"2": [10, 20, 9], "8": [2, 14, 12], "1024": [1, 700, 600]},
-    }  # fmt: skip
-    numbers["funnel"] = {
-        "zho_Hans": {"kept": 150, "too_short": 50},
-        "eng_Latn": {"kept": 150, "too_short": 50},
-    }
-    cut = {"rule": "not $ fluent", "action": "drop", "side": "max", "value": 400.0, "languages": ["eng_Latn"]}
-    numbers["thresholds"] = {"perplexity": [cut], "quality.edu": [{**cut, "value": 2.0}],
-                             "quality_bucket": [{**cut, "side": "min", "value": 2, "languages": None}]}  # fmt: skip
-    return numbers
+def test_distributions_and_rules_count_every_document() -> None:
+    """Histograms, rules and samples of the report add up to the ledger, and name documents on their side."""
+    numbers, rows = released(), ledger(reference().store)
+    n_kept = sum(row["keep"] for row in rows)
+    for column in ("tokens.n_tokens", "text_bytes", "dedup.cluster_size"):
+        found = numbers["signals"][column].values()
+        assert sum(sum(h["kept"]) for h in found) == n_kept
+        if column != "dedup.cluster_size":  # null for a document in no cluster
+            assert sum(sum(h["dropped"]) for h in found) == len(rows) - n_kept
+    (rule,) = [row for row in numbers["rule_counts"] if row["rule"] == "too_short"]
+    assert rule["failed"] == numbers["failed"]["too_short"] == sum(n for n, _ in rule["sources"].values())
+    assert rule["decided"] == rule["alone"] == sum(row["rule"] == "too_short" for row in rows) > 0
+    (bound,) = [row for row in numbers["bounds"] if row["rule"] == "too_short"]
+    assert (bound["column"], bound["side"], bound["value"]) == ("tokens.n_tokens", "min", 60)
+    assert (sum(bound["kept"]), sum(bound["alone"])) == (n_kept, rule["alone"])
+    at = int(bin_of(np.array([60.0]))[0])
+    assert all(code <= at for code, n in zip(bound["bins"], bound["alone"], strict=True) if n)
+    assert all(code >= at for code, n in zip(bound["bins"], bound["kept"], strict=True) if n)
+    samples = [row for row in numbers["rule_samples"] if row["rule"] == "too_short"]
+    for side, is_kept, n in (("taken", False, 3), ("outside", False, 2), ("inside", True, 2)):
+        mine = [row for row in samples if row["side"] == side]
+        assert len(mine) == n and all(row["keep"] == is_kept and row["text"] for row in mine)
+        assert all((row["value"] >= 60) == is_kept for row in mine)
+    removed = numbers["spans"]["boilerplate.spans"]
+    assert removed and all(docs <= spans and kept <= docs for docs, kept, spans in removed.values())
 
 
-HEADS = ("Quality buckets", "Quality tiers", "Scores", "Perplexity", "Copies", "Domains")
-
-
-def test_what_was_measured_is_drawn() -> None:
-    """Each part of the profile has its section, its names as text, and its thresholds; stderr is empty."""
-    numbers = measured()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        text = page(check_numbers(numbers))
-    assert [name for name in HEADS if f"<h2>{name}</h2>" not in text] == []
-    assert text == page(check_numbers(json.loads(json.dumps(numbers))))
-    for shown in (
-        "医学",
-        "$x^{$",
-        "not $ fluent ≤ 400",
-        "not $ fluent ≥ 2",
-        "9 of 200",
-        "513–1024",
-        "The largest 20 of 32.",
-    ):
-        assert shown in text
-    assert text.count("not $ fluent ≤ 400") == 1  # only in the panel of the language that it is for
-    for figure in re.findall(r"<svg.*?</svg>", text, re.S):
-        minidom.parseString(figure.encode())
-
-
-@pytest.mark.parametrize(
-    ("part", "head"),
-    [("buckets", 0), ("tiers", 1), ("scores", 2), ("perplexity", 3), ("clusters", 4), ("domains", 5)],
-)
-def test_what_is_absent_is_left_out(part: str, head: int) -> None:
-    """Without one part of the profile its section is missing, and all others are there."""
-    numbers = measured()
-    del numbers["profile"][part]
-    text = page(check_numbers(numbers))
-    assert [f"<h2>{name}</h2>" in text for name in HEADS] == [i != head for i in range(len(HEADS))]
-
-
-def test_distributions_without_a_shape() -> None:
-    """Scores that nobody has, single documents and cuts far away or at zero are no reason not to draw the rest."""
-    numbers = measured()
-    profile = numbers["profile"]
-    profile["scores"] = {"none": {}, "one": {"eng_Latn": {str(bin_of(np.array([-3.0]))[0]): [1, 0, 9, 0]}}}
-    profile["perplexity"] = {
-        "eng_Latn": {"0": [5, 0, 9, 0], str(bin_of(np.array([7.0]))[0]): [1, 0, 9, 0]},
-        "und": {},
-    }
-    profile["buckets"] = {"eng_Latn": {"0": [0, 1, 0, 9]}}
-    other = numbers | {"profile": profile | {"buckets": {"und": {"-1": [1, 1, 9, 9]}}}}
-    assert "Quality buckets" not in page(check_numbers(other))
-    cut = {"rule": "far", "action": "flag", "side": "max", "value": 12345.0, "languages": None}
-    numbers["thresholds"] = {
-        name: [cut, {**cut, "value": 0.0}] for name in ("perplexity", "quality.one", "quality_bucket")
-    }
-    text = page(check_numbers(numbers))
-    assert text.count("far ≤ 12,345") == 3 and text.count("far ≤ 0") == 2  # a logarithmic axis has no zero
-    assert ">none<" not in text and "one, kept" not in text and "eng_Latn, kept (1): too few to draw" in text
+def test_a_training_order_is_cut_into_stretches() -> None:
+    """Shares of stretches are by tokens, and add up to one; documents of no group are left out."""
+    groups = np.array([0, 1] * 80 + [-1] * 4)
+    shares = stretches(groups, np.full(164, 5), 2)
+    assert len(shares) == 40 and all(abs(sum(row) - 1) < 1e-3 for row in shares[:-1])
+    mix = released()["mixes"]["half"]
+    assert mix["order"]["groups"] == [group["group"] for group in mix["groups"]]
+    assert abs(np.mean(mix["order"]["shares"], axis=0)[0] - mix["groups"][0]["share"]) < 0.05
 
 
 def test_report_of_what_is_no_release(tmp_path: Path) -> None:
@@ -232,7 +196,17 @@ def test_shards_do_not_matter(tmp_path: Path) -> None:
         store = tmp_path / shard_bytes / "store"
         build(write_run(tmp_path / shard_bytes, page), store)
         numbers = json.loads((store / "releases/v1/report.json").read_text(encoding="utf-8"))
-        found.append([numbers["profile"], numbers["thresholds"], numbers["sources"][0] | {"files": 0}])
+        counts = [numbers[name] for name in ("signals", "rule_counts", "bounds", "domain_perplexity")]
+        samples = sorted(map(str, numbers["rule_samples"]))
+        found.append(
+            [
+                numbers["profile"],
+                numbers["thresholds"],
+                numbers["sources"][0] | {"files": 0},
+                *counts,
+                samples,
+            ]
+        )
         assert len(list((store / "shards").glob("*.parquet"))) == (1 if shard_bytes == "1MB" else 15)
     assert found[0] == found[1]
     profile, cuts = found[0][:2]

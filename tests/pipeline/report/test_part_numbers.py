@@ -1,4 +1,4 @@
-"""Diversity of derived documents: sums over shards, effective numbers and what the report shows of them."""
+"""Diversity of derived documents: sums over shards, and effective numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.report.part_numbers import NO_VALUE, effective, part_numbers, tally_part
-from pipeline.report.shown import diversity_rows, value_rows
 
 ROWS = pa.table(
     {
@@ -50,8 +49,8 @@ def test_shards_add_up_to_groups_by_language_domain_and_task() -> None:
     compute = groups["task", "compute"]
     assert (compute.largest, compute.largest_share) == ("given>compute", 0.6667)
     assert part.common[0].languages == {"eng_Latn": 1, "zho_Hans": 1}
-    heads, rows = diversity_rows(part)
-    assert [row[0] for row in rows] == ["all", "language", "language", "domain", "domain", "task", "task"]
-    assert len(heads) == len(rows[0]) and "values" in heads
-    assert value_rows(part)[1][0] == ["given>compute", 2, 1, 1]
+    assert [row.by for row in part.groups] == [
+        "all", "language", "language", "domain", "domain", "task", "task",
+    ]  # fmt: skip
+    assert (part.common[0].value, part.common[0].documents) == ("given>compute", 2)
     assert part_numbers([]) == []
