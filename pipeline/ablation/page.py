@@ -167,7 +167,10 @@ def html_page(results: Results) -> str:
     for heading, (heads, rows) in _tables(results):
         cells = "".join(f"<th scope='col'>{html.escape(head)}</th>" for head in heads)
         body.append(f"<h2>{html.escape(heading)}</h2><div class='scroll'><table><tr>{cells}</tr>")
-        body += ["<tr>" + "".join(ff"<td class='text'>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+        body += [
+            "<tr>" + "".join(f"<td class='text'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in rows
+        ]
         body.append("</table></div>")
     body += [f"<h2>{t('Training')}</h2><ul>"]
     body += [*(f"<li>{html.escape(line)}</li>" for line in run_lines(results)), "</ul>"]
@@ -183,7 +186,9 @@ def html_page(results: Results) -> str:
 
 def _places(kind: str, names: Iterable[str]) -> list[str]:
     """Elements that the script draws charts into, in order."""
-    return [f'<div class="chart" role="img" aria-label="{html.escape(f"{kind} {name}")}"></div>' for name in names]
+    return [
+        f'<div class="chart" role="img" aria-label="{html.escape(f"{kind} {name}")}"></div>' for name in names
+    ]
 
 
 Chart = dict[str, Any]  # Any: JSON of Plotly
@@ -212,7 +217,13 @@ def curve_chart(results: Results, size: str) -> Chart:
     for corpus, colour in zip(results.ablation.corpora, itertools.cycle(COLOURS), strict=False):
         curves = np.array([results.runs[size, corpus, seed]["curve"] for seed in results.ablation.seeds])
         tokens, losses = curves[0, :, 0].tolist(), curves[:, :, 1]
-        band = {"x": tokens, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": corpus}
+        band = {
+            "x": tokens,
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "legendgroup": corpus,
+        }
         data += [
             {**band, "y": losses.max(axis=0).tolist()},
             {**band, "y": losses.min(axis=0).tolist(), "fill": "tonexty", "fillcolor": f"{colour}33"},
