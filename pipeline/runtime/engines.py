@@ -1,4 +1,4 @@
-"""Engines that run many tasks: on Ray, or in a process pool on this machine. The only module that imports Ray.
+"""Engines that run many tasks: on Ray, or in a process pool on this machine. Only this module and `cluster` import Ray.
 
 A task is a picklable function and one picklable argument; both are small, because data is exchanged through the
 store. Tasks are pure except for atomic writes of the same bytes, so a task that lost its worker is run again.
@@ -15,6 +15,7 @@ import contextlib
 import multiprocessing
 import os
 import resource
+import socket
 import threading
 import time
 from collections import deque
@@ -25,7 +26,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from pipeline import __version__
 from pipeline.errors import BicorpusError, UsageError
+from pipeline.runtime.cluster import (
+    check_worker,
+    end_process,
+    host_and_port,
+    join,
+    missing_package,
+    watch_head,
+)
 from pipeline.runtime.gpus import CPU, GPU, Gpus, device_for, visible_gpus
 from pipeline.storage.credentials import FILE, load_credentials, write_credentials
 from pipeline.storage.scratch import scratch
@@ -290,6 +300,7 @@ class RayEngine:
         }  # Any: Ray has no static type for an actor handle
         self.starting: dict[Any, tuple[Any, str]] = {}
         self.failed_starts = 0
+        self.is_over = threading.Event()
         self.private = contextlib.ExitStack()  # removes the folder of the file with credentials
 
     def map(
@@ -325,6 +336,7 @@ class RayEngine:
                 except RayTaskError as error:
                     raise (error.cause if isinstance(error.cause, BicorpusError) else error) from error
                 if reference in self.starting:
+                    check_worker(*result)
                     actor, pool = self.starting.pop(reference)
                     self.idle[pool].append(actor)
                     self.failed_starts = 0
@@ -348,6 +360,10 @@ class RayEngine:
         if reference in self.starting:
             actor, pool = self.starting.pop(reference)
             self.failed_starts += 1
+            if package := missing_package(error):
+                raise BicorpusError(
+                    f"a worker has no package {package}; install bicorpus {__version__} with all it needs on every node"
+                ) from error
             if self.failed_starts > MAX_FAILED_STARTS:
                 raise BicorpusError(
                     f"{self.failed_starts} workers in a row died while starting ({error}); check that every node of "
@@ -366,7 +382,14 @@ class RayEngine:
         import ray
 
         if not ray.is_initialized():
-            ray.init(**self.options())
+            options = self.options()
+            if self.address:
+                join(options)
+                gcs = host_and_port(ray.get_runtime_context().gcs_address)
+                if gcs is not None:
+                    watch_head(gcs, self.is_over, end_process)
+            else:
+                ray.init(**options)
             self.started_ray = True
         resources = ray.cluster_resources()
         self.n_gpu_workers = self.gpus.workers(int(resources.get("GPU", 0)))
@@ -411,6 +434,7 @@ class RayEngine:
 
     def close(self) -> None:
         """See Engine.close."""
+        self.is_over.set()
         with self.private:
             self.stop()
 
@@ -436,9 +460,9 @@ class _Worker:
         load_credentials()
         _one_thread()
 
-    def ready(self) -> bool:
-        """Return True; the call returns once the actor has started."""
-        return True
+    def ready(self) -> tuple[str, str]:
+        """Return the version of bicorpus and the name of the node; the call returns once the actor has started."""
+        return __version__, socket.gethostname()
 
     def run(self, fn: Callable[[Task], Result], task: Task) -> Result:
         """Run one task and return its result."""
