@@ -458,7 +458,7 @@ class _JobRun:
                 write_tables(job.store, told[1], shared)
                 self.requests.writes += 1
             tasks = self.round_tasks(number, index, live, told[1])
-            reports = self.run_rounds(tasks, one, f"{job.step.name}: {one.name}")
+            reports = self.run_rounds(tasks, one, message(f"{job.step.name}: round {number:,}"))
             for name in one.takes:
                 for key in live.pop(name, NO_FILES).files if name != RESULTS else ():
                     job.store.delete(key)
