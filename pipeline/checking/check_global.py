@@ -110,7 +110,8 @@ def check_sparse(step: Global, config: Any, shards: list[pa.Table]) -> None:
 
 def check_functions_pickle(step: Global, config: Any = None, shards: Sequence[pa.Table] = ()) -> None:
     """The functions of a step can be pickled by name, for workers."""
-    for function in (step.map, step.reduce, step.finish, step.answer, step.combine):
+    rounds = [function for one in step.rounds for function in (one.run, one.add, one.again, one.combine)]
+    for function in (step.map, step.reduce, step.finish, step.answer, step.combine, step.close, *rounds):
         expect(pickle.loads(pickle.dumps(function)) is function, f"{function} does not pickle by its name")
 
 

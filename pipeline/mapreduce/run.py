@@ -46,6 +46,7 @@ from pipeline.mapreduce.index import (
 )
 from pipeline.mapreduce.pair_memory import memory_folder, numbers_of, update_memory, write_shard_list
 from pipeline.mapreduce.replies import AnswerTask, answer_partition, answer_shard, write_questions
+from pipeline.mapreduce.requests import Requests, plan_requests
 from pipeline.mapreduce.rows import write_rows
 from pipeline.mapreduce.shuffle import partition_of, read_exchange, read_sources, sort_keyed, write_exchange
 from pipeline.recipe import digest
@@ -318,14 +319,6 @@ def with_memory(job: Job, folder: str) -> Job:
     return replace(job, feeds=feeds)
 
 
-@dataclass
-class Requests:
-    """Reads of exchange files, one range each, and exchange files written, by a job or a run."""
-
-    reads: int = 0
-    writes: int = 0
-
-
 @dataclass(frozen=True)
 class _JobRun:
     """The phases of a job. present: keys of exchange files that need not be made again."""
@@ -456,16 +449,16 @@ class _JobRun:
         live: dict[str, Exchange] = {RESULTS: self.merge(results, len(job.starts), "results")}
         digests: dict[str, dict[str, str]] = {}
         known: dict[str, dict[str, Any]] = {}  # Any: JSON
-        shared_key: list[str | None] = [None]
+        told: list[Any] = [{}, None]  # what the rounds so far share, and its key
 
         def turn(number: int, index: int, shared: Tables) -> Tables:
             one = definition.rounds[index]
-            if shared:
-                key = f"{job.work}/shared-{number:04d}.arrow"
-                write_tables(job.store, key, shared)
-                shared_key[0] = key
-            tasks = self.round_tasks(number, index, live, shared_key[0])
-            reports = self.run_rounds(tasks, one, f"{job.step.name}: {one.name}")
+            if shared is not told[0]:
+                told[:] = [shared, f"{job.work}/shared-{number:04d}.arrow"]
+                write_tables(job.store, told[1], shared)
+                self.requests.writes += 1
+            tasks = self.round_tasks(number, index, live, told[1])
+            reports = self.run_rounds(tasks, one, message(f"{job.step.name}: round {number:,}"))
             for name in one.takes:
                 for key in live.pop(name, NO_FILES).files if name != RESULTS else ():
                     job.store.delete(key)
@@ -527,6 +520,7 @@ class _JobRun:
                 note(group, report)
                 phase.step()
         self.requests.reads += sum(len(sources) for task in tasks for sources in task.sources.values())
+        self.requests.reads += sum(task.shared is not None for task in tasks)
         self.requests.writes += sum(len(report.sent) + 1 for report in reports.values())
         if counted:
             reports[0] = replace(reports[0], counted=added(one, counted, self.job.step.config))
@@ -550,6 +544,22 @@ def write_artefacts(store: Store, folder: str, artefacts: Mapping[str, pa.Table]
         sink = pa.BufferOutputStream()
         pq.write_table(artefact, sink, compression="zstd")
         store.put(f"{folder}/{name}.parquet", sink.getvalue())
+
+
+def planned_requests(step: GlobalStep, shards: Sequence[Shard]) -> Requests:
+    """Exchange files that a step over shards would read and write; all of them are mapped, also by an indexed step."""
+    definition = step.definition
+    n_partitions = count_partitions(step, shards)
+    maps = [list(shards)]
+    if definition.indexed:
+        sizes = {Holding(shard.id, shard.generation, ""): shard for shard in shards}
+        runs = in_runs(list(sizes), {holding: shard.n_rows for holding, shard in sizes.items()})
+        maps = [[sizes[holding] for holding in run] for run in runs]
+    n_parts = [count_partitions(step, run) for run in maps]
+    n_groups = len(group_starts(dict(enumerate(shards)))) if definition.rounds else 1
+    n_maps = [len(run) for run in maps]
+    has_answer = definition.answer is not None
+    return plan_requests(n_maps, n_parts, n_partitions, n_groups, definition.rounds, has_answer)
 
 
 def in_runs(missing: Sequence[Holding], sizes: Mapping[Holding, int]) -> Iterator[list[Holding]]:

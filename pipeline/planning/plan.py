@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.annotate.addresses import GlobalResult, Recipes
 from pipeline.cells import pad, wide
 from pipeline.config.phases import RunPhase, phases
-from pipeline.config.run_file import RunFile, Step
+from pipeline.config.run_file import GlobalStep, RunFile, Step
 from pipeline.dataset.shard import INPUTS, Shard
 from pipeline.mapreduce.index import recipes_of
+from pipeline.mapreduce.run import planned_requests
 from pipeline.planning.mapped import missing_fields
 from pipeline.planning.services import Expected, expectations, expected_lines
 from pipeline.planning.state import State, derived_groups, ingested_groups, shards_of
@@ -26,12 +27,17 @@ LAST_RUNS = 20
 """Number of recent run records that an estimate uses."""
 
 
+MANY_REQUESTS = 10_000
+"""Reads of exchange files from which a plan mentions them: below it they cost nothing anywhere."""
+
+
 @dataclass
 class PhasePlan:
     """Pending tasks of one phase.
 
     steps: pending shards by step; reasons: by step; text_tasks: tasks that read the text of a shard; text_bytes:
-    pending bytes of text by step.
+    pending bytes of text by step. exchange: `reads` and `writes` of exchange files of a pending global step over the
+    shards of the store; estimated if there are several groups of shards.
     """
 
     label: str
@@ -42,6 +48,7 @@ class PhasePlan:
     reasons: dict[str, str]
     text_tasks: int
     text_bytes: dict[str, int] = field(default_factory=dict)
+    exchange: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -172,6 +179,7 @@ def plan_phase(
     """Count the pending tasks of a phase. result: of a global phase, see stored_result."""
     if phase.kind == "global":
         (step,) = phase.steps
+        assert isinstance(step, GlobalStep)
         n = 0 if result else 1
         reasons: dict[str, str] = (
             {} if result else {step.name: message("inputs or settings changed") if shards else message("new")}
@@ -184,6 +192,7 @@ def plan_phase(
             {step.name: n},
             reasons,
             n * len(shards) * step.reads_text,
+            exchange=asdict(planned_requests(step, shards)) if n and shards else {},
         )
     pending: dict[str, int] = {}
     text_bytes: dict[str, int] = {}
@@ -315,6 +324,9 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(t(f"  stage  {pad(name, 24)} {phase.steps[name]:,} shards  {t(reason)}"))
             if name in plan.models:
                 lines.append(t(f"  model  {pad(name, 24)} {model_line(plan.models[name])}"))
+    reads, writes = (sum(p.exchange.get(name, 0) for p in plan.phases) for name in ("reads", "writes"))
+    if reads >= MANY_REQUESTS:
+        lines.append(t(f"requests about {reads:,} reads and {writes:,} writes of exchange files"))
     if plan.core_s:
         lines.append(
             t(

@@ -24,7 +24,8 @@ from pipeline.dataset.sidecars import SidecarRef
 from pipeline.errors import LeaseError
 from pipeline.mapreduce.feeds import Feed
 from pipeline.mapreduce.index import open_index, recipes_of
-from pipeline.mapreduce.run import Job, Requests, run_global
+from pipeline.mapreduce.requests import Requests
+from pipeline.mapreduce.run import Job, run_global
 from pipeline.planning.services import serve, service_steps, usage_line
 from pipeline.planning.state import State, parents_of, shards_of
 from pipeline.runtime.engines import Engine

@@ -31,7 +31,8 @@ from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef, read_sidecar
 from pipeline.mapreduce.feeds import Annotations, Feed
 from pipeline.mapreduce.index import Index
-from pipeline.mapreduce.run import Job, Requests, run_global
+from pipeline.mapreduce.requests import Requests
+from pipeline.mapreduce.run import Job, run_global
 from pipeline.runtime.engines import LocalEngine, SerialEngine, peak_rss_bytes
 from pipeline.runtime.gpus import CPU
 from pipeline.runtime.progress import Progress

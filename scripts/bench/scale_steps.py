@@ -50,8 +50,8 @@ def map_pairs(table: pa.Table, config: Pairs) -> pa.Table:
     owner, other = rows[pc.list_parent_indices(partners).to_numpy()], pc.list_flatten(partners).to_numpy()
     left, right = owner[other > owner], other[other > owner]
     layout = lay_out(config.n_documents, config.seed)
-    ends = [number(end.astype(np.int64), config.shard_documents) for end in (left, right)]
-    similarity = compare(*ends, layout.n_documents, layout.odd, layout.starts, layout.kinds)
+    first, second = (number(end.astype(np.int64), config.shard_documents) for end in (left, right))
+    similarity = compare(first, second, layout.n_documents, layout.odd, layout.starts, layout.kinds)
     differs = np.zeros(len(left), bool)
     columns = [
         mix_all(left),

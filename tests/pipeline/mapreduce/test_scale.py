@@ -46,15 +46,17 @@ def test_planted_clusters_are_found(tmp_path: Path) -> None:
         assert summary["mixed"] == 0
         assert 0.25 * size["documents"] < summary["planted"] < 0.36 * size["documents"]
         assert 0.98 * summary["planted"] < summary["found"] <= summary["planted"]
-        assert (
-            summary["documents_in_pairs"] > summary["planted"] and summary["pairs"] > summary["planted"] / 2
-        )
+        assert summary["candidates.documents"] > summary["planted"]
+        assert summary["candidates.pairs"] > summary["planted"] / 2
+        assert summary["dedup.clusters"] == summary["clusters"] > 0
+        assert summary["dedup.documents"] == summary["clustered"] == summary["keepers.members"]
+        assert summary["clusters"] * 0.5 < summary["keepers.keepers"] < summary["keepers.members"] / 2
         old, new = sorted(size["index_bytes"].values(), reverse=True)
         assert 0 < new < 0.2 * old
         assert [phase["name"] for phase in size["batch"]] == [
-            "map_shard", "add_part", "reduce_partition", "finish_step",
-        ]  # fmt: skip
-    assert done.stdout.count("| finish_step |") == 5  # twice for each size, and its growth
+            f"candidates: {name}" for name in ("map_shard", "add_part", "reduce_partition", "run_group")
+        ]
+    assert done.stdout.count("| candidates: run_group |") == 5  # twice for each size, and its growth
     assert not list((tmp_path / "store").iterdir())
 
 
