@@ -238,8 +238,7 @@ def text(release_url: str, mix: str, name: str, target: str, as_json: bool) -> N
     from pipeline.inspect.stream import write_stream
     from pipeline.storage.store import open_store
 
-    with open(target, "w", encoding="utf-8", newline="") as stream:
-        n_documents = write_stream(open_store(release_url), mix, name, stream)
+    n_documents = write_stream(open_store(release_url), mix, name, target)
     if as_json:
         click.echo(json.dumps({"documents": n_documents, "to": target}))
     else:

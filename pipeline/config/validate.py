@@ -12,6 +12,7 @@ from pipeline.config.release_columns import release_layout
 from pipeline.config.run_file import Derived, GlobalStep, RunFile, Step, derived_inputs
 from pipeline.errors import ConfigError
 from pipeline.mix.config import Mix
+from pipeline.mix.holdout import Holdout
 from pipeline.mix.strata import Case
 from pipeline.names import brief, nearest
 from pipeline.recipe import named_columns
@@ -70,13 +71,7 @@ def check_run_file(run: RunFile) -> None:
                 "instead of `tokens`"
             )
     if run.mix.holdout:
-        where = f"{run.path}: mix.holdout.together"
-        check_available({*run.mix.holdout.together}, early, where)
-        for column in run.mix.holdout.together:
-            if not pa.types.is_string(run.column_types().get(column, pa.string())):
-                raise ConfigError(
-                    f"{where}: {column} is {run.column_types()[column]}; expected a column of text"
-                )
+        check_holdout(run, run.mix.holdout, early)
     if run.keep_one:
         where = f"{run.path}: keep_one.prefer"
         prefer = sorted(column for column, _ in run.keep_one.prefer)
@@ -106,6 +101,19 @@ def check_strata(run: RunFile, mix: Mix, where: str) -> None:
     for column in sorted(ranged | ({mix.curve.column} if mix.curve else set())):
         if not pa.types.is_integer(types.get(column, pa.int32())):
             raise ConfigError(f"{where}: {column} is {types[column]}; expected a column of whole numbers")
+
+
+def check_holdout(run: RunFile, holdout: Holdout, available: set[str]) -> None:
+    """Check that the columns of a hold-out are text, and that it does not follow its own release."""
+    where, types = f"{run.path}: mix.holdout", run.column_types()
+    check_available({*holdout.together}, available, f"{where}.together")
+    for column in holdout.together:
+        if not pa.types.is_string(types.get(column, pa.string())):
+            raise ConfigError(f"{where}.together: {column} is {types[column]}; expected a column of text")
+    if holdout.as_in == run.release.name:
+        raise ConfigError(
+            f"{where}.as_in: {holdout.as_in!r} is the release that this run writes; name an earlier one"
+        )
 
 
 def check_references(run: RunFile) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import TextIO
 
 import pyarrow.parquet as pq
 
@@ -36,8 +35,8 @@ def parsed(stream: str, name: str) -> list[str]:
     return stream.removesuffix(end).split(end) if stream else []
 
 
-def write_stream(release: Store, mix: str, name: str, target: TextIO) -> int:
-    """Write the documents of a mix, each followed by the separator of documents; return their number.
+def write_stream(release: Store, mix: str, name: str, target: str) -> int:
+    """Write the documents of a mix to a file, each followed by the separator of documents; return their number.
 
     Documents without text, once blank lines are removed, are left out.
 
@@ -45,16 +44,17 @@ def write_stream(release: Store, mix: str, name: str, target: TextIO) -> int:
     """
     if name not in FORMATS:
         raise UsageError(f"--format {name!r}{nearest(name, FORMATS)}")
-    end, n_written = FORMATS[name][1], 0
-    for text in texts_of(release, mix):
-        if shown := formatted(text, name):
-            target.write(shown + end)
-            n_written += 1
+    end, n_written, parts = FORMATS[name][1], 0, parts_of(release, mix)
+    with open(target, "w", encoding="utf-8", newline="") as stream:
+        for text in texts_of(release, parts):
+            if shown := formatted(text, name):
+                stream.write(shown + end)
+                n_written += 1
     return n_written
 
 
-def texts_of(release: Store, mix: str) -> Iterator[str]:
-    """Yield the texts of a mix in training order, from its own files."""
+def parts_of(release: Store, mix: str) -> list[str]:
+    """The files with the text of a mix, in training order."""
     known = json.loads(release.get("lineage.json"))["mixes"]
     if mix not in known:
         raise UsageError(f"{release.url}: no mix {mix!r}{nearest(mix, known)}")
@@ -66,6 +66,11 @@ def texts_of(release: Store, mix: str) -> Iterator[str]:
             f"{release.url}: mix {mix!r} has no text of its own, as it was written with `materialise: false`; "
             "write a release with `materialise: true`"
         )
+    return parts
+
+
+def texts_of(release: Store, parts: Iterable[str]) -> Iterator[str]:
+    """Yield the texts of some files."""
     for key in parts:
         with release.open(key) as stream:
             for batch in pq.ParquetFile(stream).iter_batches(columns=["text"]):

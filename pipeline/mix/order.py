@@ -133,11 +133,12 @@ def positions(
 ) -> pa.Table:
     """Return all copies of all documents in training order, in which every stretch has the shares of the whole.
 
-    The copies of a cell are ordered by a hash of (document hash, copy number), and each is placed at the share of the
-    cell's tokens up to its middle; cells are merged by these positions. So in any stretch, the tokens of a cell
-    differ from its share by less than about one document at each end, however long the stretch is. With a schedule, the
-    copies of each cell are first assigned to phases by the cell's quotas, in the order of a second such hash, and
-    each phase is merged by itself; where shares change linearly, places are moved accordingly (`ramp`).
+    The copies of a group are ordered by a hash of (document hash, copy number), and each is placed at the share of the
+    group's tokens up to its middle; groups are merged by these positions. So in any stretch, the tokens of a group
+    differ from its share by less than about one document at each end, however long the stretch is. The buckets of a
+    curve are merged to the order of their group likewise. With a schedule, the copies of each cell are first assigned
+    to phases by the cell's quotas, in the order of a second such hash, and each phase is merged by itself; where shares
+    change linearly, places are moved accordingly (`ramp`).
 
     Args: arrays (n_docs,), as for `copies`; n_copies, its result.
     Returns: one row per copy in training order: document, int64 row number; epoch, int32, 0 for the first
@@ -151,16 +152,13 @@ def positions(
     else:
         phase = _phase_of(key, cell_index[document], tokens[document], plan)
     place = scramble(key + GOLDEN) >> np.uint64(8)
-    stratum = (phase.astype(np.int64) << 32) + cell_index[document]
-    by_stratum = np.lexsort((number, hashes[document], place, stratum))
-    sizes, sorted_strata = tokens[document][by_stratum], stratum[by_stratum]
+    ties: tuple[np.ndarray, ...] = (number, hashes[document], place)
+    sizes, first = tokens[document], phase.astype(np.int64) << 32
+    group = np.array([*(cell.group for cell in plan.cells), -1])[cell_index[document]]
+    if plan.mix.curve:  # buckets are spread over their group first, then groups are merged
+        ties = (*ties, _places(first + cell_index[document], ties, sizes))
     position = phase << np.uint64(56)
-    bounds = np.flatnonzero(np.append(True, sorted_strata[1:] != sorted_strata[:-1])[: len(sorted_strata)])
-    for first, last in itertools.pairwise([*bounds.tolist(), len(document)]):
-        rows = by_stratum[first:last]
-        stretch = sizes[first:last] if sizes[first:last].any() else np.ones(last - first, np.int64)
-        places = fractions(stretch, 0, int(stretch.sum()))
-        position[rows] += ramp(places, plan, int(phase[rows[0]]), int(sorted_strata[first]) & 0xFFFFFFFF)
+    position += _places(first + group, ties, sizes, plan)
     order = np.lexsort((number, hashes[document], place, position))
     document, position = document[order], position[order]
     epoch = np.empty(len(document), np.int32)
@@ -168,16 +166,38 @@ def positions(
     return pa.table({"document": document, "epoch": epoch, "position": position})
 
 
-def ramp(places: np.ndarray, plan: MixPlan, phase: int, cell: int) -> np.ndarray:
-    """Move the places of a cell in a phase so that its share changes linearly from a at the start to b at the end.
+def _places(
+    stratum: np.ndarray, keys: tuple[np.ndarray, ...], sizes: np.ndarray, plan: MixPlan | None = None
+) -> np.ndarray:
+    """Return the place of each copy in its stratum, see `fractions`, in the order of keys, the last one first.
 
-    Up to the fraction t of the phase, the cell has the share (a t + (b - a) t² / 2) / ((a + b) / 2) of its tokens; this
-    is solved for t, in the form without cancellation, with operations that IEEE 754 rounds in one way.
+    Args: stratum, int64, phase << 32 | index; keys; sizes, int64, tokens; all (n_copies,). plan: moves places by the
+    shares of its groups, whose indices are those of the strata.
+    Returns: uint64 (n_copies,), in units of 2**-56.
+    """
+    order = np.lexsort((*keys, stratum))
+    sizes, strata = sizes[order], stratum[order]
+    places = np.empty(len(order), np.uint64)
+    bounds = np.flatnonzero(np.append(True, strata[1:] != strata[:-1])[: len(strata)])
+    for first, last in itertools.pairwise([*bounds.tolist(), len(order)]):
+        stretch = sizes[first:last] if sizes[first:last].any() else np.ones(last - first, np.int64)
+        found = fractions(stretch, 0, int(stretch.sum()))
+        if plan is not None:
+            found = ramp(found, plan, int(strata[first]) >> 32, int(strata[first]) & 0xFFFFFFFF)
+        places[order[first:last]] = found
+    return places
+
+
+def ramp(places: np.ndarray, plan: MixPlan, phase: int, group: int) -> np.ndarray:
+    """Move the places of a group in a phase so that its share changes linearly from a at the start to b at the end.
+
+    Up to the fraction t of the phase, the group has the share (a t + (b - a) t² / 2) / ((a + b) / 2) of its tokens;
+    this is solved for t, in the form without cancellation, with operations that IEEE 754 rounds in one way.
 
     Args: places, uint64 (n,), in units of 2**-56.
     Returns: uint64 (n,), likewise; the same where the share is constant.
     """
-    shares, name = plan.phases[min(phase, len(plan.phases) - 1)], plan.group_keys[plan.cells[cell].group]
+    shares, name = plan.phases[phase], plan.group_keys[group]
     a, b = (float(side.get(name, 0)) for side in (shares.start, shares.end))
     if a == b:
         return places

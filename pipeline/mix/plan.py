@@ -163,23 +163,24 @@ def plan_quotas(units_by_stratum: Mapping[str, int], mix: Mix, max_discard: floa
     }
     largest = _largest_total(phases, share, capacity)
     quotas = _quotas(largest if mix.total is None else mix.total, phases)
+    keys = tuple(sorted(members))
     groups = [
         GroupPlan(
             name=shown(name), strata=members[name], available=available[name], capacity=capacity[name],
             share=float(share[name]), quotas=tuple(quota.get(name, 0) for quota in quotas),
         )
-        for name in sorted(members)
+        for name in keys
     ]  # fmt: skip
     total_available = sum(units_by_stratum.values())
     _check(mix, groups, largest)
     cells: list[Cell] = []
     for i, group in enumerate(groups):
-        power, parts = _cells(mix, i, group, by_bucket[sorted(members)[i]])
+        power, parts = _cells(mix, i, group, by_bucket[keys[i]])
         groups[i] = replace(group, power=power)
         cells += parts
     used = sum(min(cell.asked, cell.available) for cell in cells)
     result = MixPlan(
-        mix=mix, groups=tuple(groups), group_keys=tuple(sorted(members)), cells=tuple(cells), phases=phases,
+        mix=mix, groups=tuple(groups), group_keys=keys, cells=tuple(cells), phases=phases,
         available=total_available,
         discarded=total_available - used,
     )  # fmt: skip

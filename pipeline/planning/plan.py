@@ -23,6 +23,9 @@ from pipeline.service import Services
 from pipeline.storage.store import Store
 from pipeline.translation import message, t
 
+MAX_GROUPS = 40
+"""Groups of a mix that are printed; `--json` has all."""
+
 LAST_RUNS = 20
 """Number of recent run records that an estimate uses."""
 
@@ -275,9 +278,10 @@ def model_line(model: Mapping[str, object]) -> str:
 
 
 def group_lines(groups: list[dict[str, Any]]) -> list[str]:
-    """The groups of a planned mix as aligned lines; none for a single one. Any: plain JSON."""
+    """The groups of a planned mix as aligned lines, the largest ones; none for a single one. Any: plain JSON."""
     if len(groups) < 2:
         return []
+    groups = sorted(groups, key=lambda group: -group["asked"])[:MAX_GROUPS]
     width = max(map(wide, (group["group"] for group in groups)))
     lines = []
     for group in groups:

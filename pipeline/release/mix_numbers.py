@@ -19,6 +19,9 @@ SLICES = 40
 WINDOW_DOCUMENTS, WINDOW_UNITS = 1_000, 1_000_000
 """A window has at least this many documents, and this many units, unless documents are counted."""
 
+MAX_GROUPS = 64
+"""Shares along the training order are reported for mixes of at most this many groups."""
+
 MIXED_SHARES = (0.05, 0.1, 0.2, 0.5)
 """Shares of a document in other languages than its own from which documents are counted."""
 
@@ -32,10 +35,11 @@ def group_rows(
     """
     rows: list[dict[str, Any]] = realised(cells, sizes, n_copies, plan).to_pylist()
     groups = np.array([*(cell.group for cell in plan.cells), -1])[cells]
+    sums = np.zeros((2, len(plan.groups)), np.int64)
+    for i, amount in enumerate((tokens, tokens * n_copies)):
+        np.add.at(sums[i], groups[groups >= 0], amount[groups >= 0])
     for i, row in enumerate(rows):
-        inside = groups == i
-        row["available_tokens"] = int(tokens[inside].sum())
-        row["tokens"] = int((tokens * n_copies)[inside].sum())
+        row["available_tokens"], row["tokens"] = (int(n) for n in sums[:, i])
         row["asked_tokens"] = row["asked"] if plan.mix.unit == "tokens" else None
     return rows
 

@@ -25,6 +25,7 @@ from pipeline.mix.strata import strata_of
 from pipeline.mix.warnings import warnings_of
 from pipeline.release.facts import HELD, OTHER_LANGUAGES, ShardFacts
 from pipeline.release.mix_numbers import (
+    MAX_GROUPS,
     by_language,
     curve_rows,
     group_rows,
@@ -224,7 +225,7 @@ def _mix_order(run: RunFile, facts: pa.Table, mix: Mix) -> tuple[pa.Table, dict[
         "available": int(sizes.sum()), "discarded_share": left_out / max(int(sizes.sum()), 1),
         "documents": len(order), "languages": language_rows(languages),
     }  # fmt: skip
-    if len(plan.groups) > 1 or len(plan.phases) > 1:
+    if 1 < len(plan.groups) <= MAX_GROUPS:
         report["training"] = training_rows(order, cells, sizes, plan)
     if len(plan.phases) > 1:
         report["phases"] = phase_rows(order, sizes)

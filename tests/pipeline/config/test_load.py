@@ -120,6 +120,19 @@ def test_a_stage_s_recipe_is_the_same_on_every_shard_without_globals(tmp_path: P
         ),
         ({"release": {"name": "a/b"}}, "expected a letter or digit"),
         ({"mix": {"mixes": {"m": {"by": "language.label", "share": {"zh": 1}}}}}, "no column 'language.label'"),
+        ({"mix": {"mixes": {"m": {"by": ["source", "meta"]}}}}, "by: meta is large_string; expected text"),
+        (
+            {"mix": {"mixes": {"m": {"curve": {"column": "source"}, "tokens": 1}}}},
+            "source is string; expected a column of whole numbers",
+        ),
+        (
+            {"mix": {"holdout": {"share": 0.1, "together": "tokens.n_tokens"}}},
+            "together: tokens.n_tokens is int32; expected a column of text",
+        ),
+        (
+            {"mix": {"holdout": {"share": 0.1, "as_in": "v1"}}, "release": {"name": "v1"}},
+            "as_in: 'v1' is the release that this run writes",
+        ),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_with_their_place(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

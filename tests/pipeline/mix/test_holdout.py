@@ -118,8 +118,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     again = {"share": 0.2, "seed": 5, "as_in": "v2"}
     for name, mix in (("v2", {**SECTION, "holdout": {"share": 0.1}}), ("v3", {"holdout": again})):
         page = small_page(mix=mix)
+        page.pop("keep_one")  # near duplicates are kept, so that they could be divided
         ended = cli("release", reference().variant(page), "--store", store, "--name", name, "--json").ok()
-        assert ended.json["tasks"].get("annotate", 0) == 0  # another ratio measures nothing
+        assert (
+            ended.json["tasks"]["annotate"] == ended.json["text_tasks"] == 0
+        )  # another ratio measures nothing
     return store
 
 
@@ -141,7 +144,28 @@ def test_no_near_duplicate_crosses(store: Path) -> None:
     assert not {rows[d]["cluster"] for d in held} & {rows[d]["cluster"] for d in trained} - {None}
     assert len(held) / len(kept) == pytest.approx(0.1, abs=0.06)
     assert cli("verify", store / "releases/v2").code == 0
-    assert list((store / "releases/v2/mixes/holdout").glob("part-*.parquet"))
+    texts = {doc_id: shingles(text) for doc_id, text in released(store, "v2").items()}
+    pairs = [(a, b) for a in held for b in kept if a != b and similarity(texts[a], texts[b]) > 0.8]
+    assert len(pairs) > 3 and all(b in held for _, b in pairs)
+
+
+def released(store: Path, release: str) -> dict[str, str]:
+    """Texts of the data of a release."""
+    parts = (store / f"releases/{release}/data").glob("*/part-*.parquet")
+    tables = [pq.read_table(part, columns=["doc_id", "text"]) for part in parts]
+    return {row["doc_id"]: row["text"] for table in tables for row in table.to_pylist()}
+
+
+def shingles(text: str) -> set[int]:
+    """Hashes of the runs of eight characters."""
+    return {hash(text[i : i + 8]) for i in range(max(len(text) - 7, 1))}
+
+
+def similarity(a: set[int], b: set[int]) -> float:
+    """Jaccard similarity, 0 at once where the sizes alone exclude 0.8."""
+    if min(len(a), len(b)) < 0.8 * max(len(a), len(b)):
+        return 0.0
+    return len(a & b) / len(a | b)
 
 
 def test_an_earlier_hold_out_is_kept(store: Path) -> None:
@@ -170,6 +194,7 @@ def test_numbers_of_the_mixes(store: Path) -> None:
 def test_a_plan_shows_the_groups(store: Path) -> None:
     """`plan` has a line for each group: share, asked, available, epochs."""
     page = small_page(mix={**SECTION, "holdout": {"share": 0.1}})
+    page.pop("keep_one")
     ended = cli("plan", reference().variant(page), "--store", store, "--json").ok()
     asked = {group["group"]: group["asked"] for group in ended.json["mixes"]["half"]["groups"]}
     lineage = json.loads((store / "releases/v2/lineage.json").read_text(encoding="utf-8"))
