@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipeline.inspect.verify_data import check_clusters, check_data
 from pipeline.inspect.verify_ledger import Ledger, check_keepers, read_ledger
 from pipeline.inspect.verify_mix import check_mix, check_tokens
 from pipeline.inspect.verify_report import VerifyReport, compare, reading
-from pipeline.release.files import sha256, with_digest
+from pipeline.release.files import with_digest
 from pipeline.release.numbers import table_schemas_of
 from pipeline.report.page import page
 from pipeline.report.release_numbers import read_numbers
@@ -39,10 +40,11 @@ NUMBERS = (
 """Numbers that lineage.json and report.json share."""
 
 
-def verify_files(release: Store, deep: bool = False) -> VerifyReport:
+def verify_files(release: Store, deep: bool = False, tokenizers: Sequence[str] = ()) -> VerifyReport:
     """Check a release from its own files: digests, conservation, ledger, data, mixes, token files and pages.
 
-    Args: deep, tokenise every document of the token files again.
+    Args: deep, tokenise every document of the token files again; tokenizers, files that may be the one they were made
+    with, besides that of the package.
     Raises: UsageError if the release is not complete.
     """
     if not release.exists("checksums.sha256"):
@@ -51,7 +53,7 @@ def verify_files(release: Store, deep: bool = False) -> VerifyReport:
     listed: dict[str, str] = {}
     with reading(report, "checksums.sha256"):
         listed = read_checksums(release)
-    check_checksums(release, listed, report)
+    digests = check_checksums(release, listed, report)
     names = sorted(listed)
     lineage: dict[str, Any] = {}
     with reading(report, "lineage.json"):
@@ -65,21 +67,22 @@ def verify_files(release: Store, deep: bool = False) -> VerifyReport:
             order = check_mix(release, names, mix, lineage, ledger, extra, report)
             if f"tokens/{mix}/tokens.json" in listed:
                 with reading(report, f"tokens/{mix}/tokens.json"):
-                    check_tokens(release, names, mix, lineage, ledger, order, report, deep)
+                    check_tokens(release, names, mix, lineage, ledger, order, report, deep, tokenizers)
+    check_written(lineage, digests, report)
     check_pages(release, listed, lineage, report)
     return report
 
 
-def check_checksums(release: Store, listed: dict[str, str], report: VerifyReport) -> None:
-    """Every listed file has its digest, and there are no other files."""
-    faults = []
+def check_checksums(release: Store, listed: dict[str, str], report: VerifyReport) -> dict[str, str]:
+    """Every listed file has its digest, and there are no other files; returns the digest of each file."""
+    faults, digests = [], {}
     present = {key for key, _ in release.list("")}
     for name, expected in sorted(listed.items()):
         if name not in present:
             faults.append(message(f"{name} is missing"))
             continue
         with release.open(name) as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+            found = digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
         if found != expected:
             faults.append(message(f"{name} has SHA-256 {found[:16]}…, listed is {expected[:16]}…"))
     strays = present - set(listed) - {"checksums.sha256"}
@@ -87,6 +90,7 @@ def check_checksums(release: Store, listed: dict[str, str], report: VerifyReport
     if not listed:
         faults.append(message("checksums.sha256 lists no file"))
     report.check(message("files have their checksums"), len(listed), faults)
+    return digests
 
 
 def check_counts(lineage: dict[str, Any], ledger: Ledger, report: VerifyReport) -> None:
@@ -111,17 +115,22 @@ def check_counts(lineage: dict[str, Any], ledger: Ledger, report: VerifyReport) 
     report.check(message("counts are conserved"), counts["read"], faults)
 
 
+def check_written(lineage: dict[str, Any], digests: dict[str, str], report: VerifyReport) -> None:
+    """Files have the digests of the lineage, and the lineage has its own. digests: of the files that are there."""
+    written = (lineage.get("digests") or {}).get("files")
+    if written is None:
+        return
+    faults = [] if with_digest(lineage)["digest"] == lineage.get("digest") else ["lineage.json"]
+    faults += [name for name, digest in sorted(written.items()) if digests.get(name) != digest]
+    what = [message(f"{name}: not the file that was written") for name in faults]
+    report.check(message("files are those of the lineage"), len(written), what)
+
+
 def check_pages(
     release: Store, listed: dict[str, str], lineage: dict[str, Any], report: VerifyReport
 ) -> None:
-    """Report, card and Croissant file are what is written from the numbers, and the numbers are those of the lineage."""
+    """Report, card and Croissant file are what is written from the numbers, which are those of the lineage."""
     faults: list[str] = []
-    if "digest" in lineage and with_digest(lineage)["digest"] != lineage["digest"]:
-        faults.append(message("lineage.json: not the file that was written"))
-    for name, digest in (lineage.get("digests") or {}).get("pages", {}).items():
-        with reading(report, name):
-            if sha256(release.get(name)) != digest:
-                faults.append(message(f"{name}: not the file that was written"))
     with reading(report, "report.json"):
         data = release.get("report.json")
         plain = json.loads(data)

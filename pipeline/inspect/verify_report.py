@@ -20,7 +20,7 @@ READABLE = message("files can be read")
 
 @dataclass
 class VerifyReport:
-    """Results of checks by name: the number of items checked, and the faults. skipped: checks that could not be made."""
+    """Results of checks by name: the number of items checked, and the faults. skipped: checks that were not made."""
 
     checks: dict[str, int] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)

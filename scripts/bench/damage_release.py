@@ -92,7 +92,8 @@ PLAIN = {
 FILES = (
     "data/*/part-*", "mixes/half/part-*", "ledger/part-*", "orders/half.parquet", "clusters/part-*", "cot/part-*",
     "tokens/half/part-*.bin", "tokens/half/part-*.idx", "tokens/half/part-*.ds", "tokens/half/tokens.json",
-    "lineage.json", "report.json", "report.html", "README.md", "croissant.json", "licenses.csv", "run.yaml", "checksums.sha256",
+    "lineage.json", "report.json", "report.html", "README.md", "croissant.json", "licenses.csv",
+    "run.yaml", "checksums.sha256",
 )  # fmt: skip
 
 

@@ -184,7 +184,7 @@ def test_what_is_no_release(tmp_path: Path, store: Path) -> None:
     ended = cli("verify", tmp_path)
     assert ended.code == 2 and "this is no release, or it was not finished" in ended.err
     ended = cli("verify", store / "releases/v1", "--store", store)
-    assert ended.code == 2 and "--store and --run go together" in ended.err
+    assert ended.code == 2 and "--store needs --run as well" in ended.err
 
 
 def test_corpus_wide_results_are_taken_from_the_store() -> None:
