@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -197,7 +198,7 @@ def check_tokens(
         report.skip(
             name, message("no tokenizer with the digest in tokens.json; name the run file with --run")
         )
-    places, n_again = part_slices(order, listed, mix), 0
+    places, n_again, pending = part_slices(order, listed, mix), 0, list[Again]()
     for number, part in enumerate(index["parts"]):
         with reading(report, f"tokens/{mix}/{part['part']}"):
             rows = order.rows[places[number]] if number < len(places) else np.zeros(0, np.int32)
@@ -210,12 +211,13 @@ def check_tokens(
             for key, tokens in files.items():
                 faults += token_faults(key, tokens, part, index, lengths)
             faults += index_faults(release, f"tokens/{mix}/{part['part']}", index, lengths)
-            if writer is not None and files:
-                again = texts_of(release, parts_below(listed, f"mixes/{mix}/")[number], len(rows), deep)
-                for key, tokens in files.items():
-                    wrong, n = decoded_faults(key, tokens, lengths, again, *writer)
-                    faults += wrong
-                    n_again += n
+            if writer is not None and files and not token_size_differs(files, lengths):
+                texts = texts_of(release, parts_below(listed, f"mixes/{mix}/")[number], len(rows), deep)
+                pending.append(Again(files, lengths, texts))
+        if writer is not None and pending and (deep or number == len(index["parts"]) - 1):
+            faults += decoded_faults(pending, *writer)
+            n_again += sum(len(part.texts) for part in pending)
+            pending.clear()
     if writer is not None:
         report.check(name, n_again, [])
     report.check(message(f"token files of {mix}: documents, tokens, bytes"), n_tokens, faults)
@@ -328,27 +330,35 @@ def texts_of(release: Store, name: str, n_docs: int, deep: bool) -> dict[int, st
     return texts
 
 
-def decoded_faults(
-    key: str, tokens: np.ndarray, lengths: np.ndarray, texts: dict[int, str], writer: TokenWriter, config: Any
-) -> tuple[list[str], int]:
-    """Compare the tokens of documents with those that the writer makes of their texts; returns faults and documents."""
-    if not texts or not len(lengths) or int(lengths.sum()) != len(tokens):
-        return [], 0
-    ends, faults = np.cumsum(lengths), []
-    places = sorted(texts)
+@dataclass(frozen=True)
+class Again:
+    """A part to be tokenised again. files: its tokens by file; lengths: of its documents; texts: some, by position."""
+
+    files: dict[str, np.ndarray]
+    lengths: np.ndarray
+    texts: dict[int, str]
+
+
+def token_size_differs(files: dict[str, np.ndarray], lengths: np.ndarray) -> bool:
+    """Whether documents cannot be found in a file of tokens, because it has another size."""
+    return any(len(tokens) != int(lengths.sum()) for tokens in files.values())
+
+
+def decoded_faults(parts: Sequence[Again], writer: TokenWriter, config: Any) -> list[str]:
+    """Compare the tokens of documents with those that the writer makes of their texts. Any: its own config class."""
+    texts = [text for part in parts for _, text in sorted(part.texts.items())]
+    faults = []
     with scratch() as folder:
-        writer.write_part(
-            pa.chunked_array([pa.array([texts[i] for i in places], pa.large_string())]),
-            folder,
-            "again",
-            config,
-        )
-        again = np.fromfile(os.path.join(folder, f"again.{key.rpartition('.')[2]}"), tokens.dtype)
-    start = 0
-    for i in places:
-        found = tokens[int(ends[i] - lengths[i]) : int(ends[i])]
-        expected = again[start : start + len(found)]
-        start += len(found)
-        if not np.array_equal(found, expected):
-            faults.append(message(f"{key}: document {i:,} is not tokenised from its text"))
-    return faults, len(places)
+        writer.write_part(pa.chunked_array([pa.array(texts, pa.large_string())]), folder, "again", config)
+        for ending in sorted({key.rpartition(".")[2] for part in parts for key in part.files}):
+            path, start = os.path.join(folder, f"again.{ending}"), 0
+            for part in parts:
+                key, tokens = next((k, t) for k, t in part.files.items() if k.endswith(f".{ending}"))
+                again = np.fromfile(path, tokens.dtype)
+                ends = np.cumsum(part.lengths)
+                for i in sorted(part.texts):
+                    found = tokens[int(ends[i] - part.lengths[i]) : int(ends[i])]
+                    if not np.array_equal(found, again[start : start + len(found)]):
+                        faults.append(message(f"{key}: document {i:,} is not tokenised from its text"))
+                    start += len(found)
+    return faults
