@@ -22,7 +22,7 @@ from pipeline.inspect.release_files import read_checksums
 from pipeline.inspect.verify_data import check_clusters, check_data
 from pipeline.inspect.verify_ledger import Ledger, check_keepers, read_ledger
 from pipeline.inspect.verify_mix import check_mix, check_tokens
-from pipeline.inspect.verify_report import VerifyReport, compare, reading
+from pipeline.inspect.verify_report import READABLE, VerifyReport, compare, reading
 from pipeline.release.files import with_digest
 from pipeline.release.numbers import table_schemas_of
 from pipeline.report.release_numbers import read_numbers
@@ -60,10 +60,10 @@ def verify_files(release: Store, deep: bool = False, tokenizers: Sequence[str] =
         ledger = read_ledger(release, names, lineage, report)
         check_counts(lineage, ledger, report)
         check_keepers(release, ledger, lineage, report)
-        extra = check_data(release, names, lineage, ledger, report)
+        check_data(release, names, lineage, ledger, report)
         check_clusters(release, names, lineage, ledger, report)
         for mix in sorted(lineage["mixes"]):
-            order = check_mix(release, names, mix, lineage, ledger, extra, report)
+            order = check_mix(release, names, mix, lineage, ledger, report)
             if f"tokens/{mix}/tokens.json" in listed:
                 with reading(report, f"tokens/{mix}/tokens.json"):
                     check_tokens(release, names, mix, lineage, ledger, order, report, deep, tokenizers)
@@ -143,7 +143,7 @@ def check_pages(
         ]
         if lineage.get("version") != __version__ or "digests" not in lineage:
             report.skip(message("README.md and croissant.json"), message("written by another version"))
-        else:
+        elif READABLE not in report.faults:
             faults += page_faults(release, listed, data)
     report.check(message("pages are written from the numbers"), len(NUMBERS), faults)
 

@@ -57,8 +57,8 @@ def read_order(
             np.add.at(copies, found, 1)
             kept = np.append(ledger.keep, False)[found]
             for what, wrong in (
-                ("in the mix but not in data/", ~kept),
-                ("another epoch than its copy", epoch != expected),
+                (message("in the mix but not in data/"), ~kept),
+                (message("another epoch than its copy"), epoch != expected),
             ):
                 faults += [
                     message(f"{table['doc_id'][i].as_py()}: {what}")
@@ -98,17 +98,18 @@ def _rank(values: np.ndarray) -> np.ndarray:
 
 
 def check_mix(
-    release: Store, listed: Sequence[str], mix: str, lineage: dict[str, Any], ledger: Ledger, extra: np.ndarray,
+    release: Store,
+    listed: Sequence[str],
+    mix: str,
+    lineage: dict[str, Any],
+    ledger: Ledger,
     report: VerifyReport,
-) -> Order:  # fmt: skip
-    """Order, files, epochs and token sums of a mix agree with each other, with data/ and with the ledger.
-
-    Args: extra, of check_data.
-    """
+) -> Order:
+    """Order, files, epochs and token sums of a mix agree with each other, with data/ and with the ledger."""
     order, faults = read_order(release, mix, lineage, ledger, report)
     parts = parts_below(listed, f"mixes/{mix}/")
     if parts:
-        faults += part_faults(release, parts, order, ledger, extra, report)
+        faults += part_faults(release, parts, order, ledger, report)
     else:
         known = order.rows >= 0
         rows = order.rows[known]
@@ -133,12 +134,7 @@ def check_mix(
 
 
 def part_faults(
-    release: Store,
-    parts: Sequence[str],
-    order: Order,
-    ledger: Ledger,
-    extra: np.ndarray,
-    report: VerifyReport,
+    release: Store, parts: Sequence[str], order: Order, ledger: Ledger, report: VerifyReport
 ) -> list[str]:
     """What is wrong with the files of a mix: their documents are those of the order, as they are in data/."""
     faults, start = list[str](), 0
@@ -155,17 +151,14 @@ def part_faults(
                 start, line = start + len(found), line + len(found)
                 known = found >= 0
                 rows = found[known]
-                if ledger.has_digests:
-                    texts = text_digests(table["text"])[known] != ledger.text[rows]
-                    others = (
-                        row_digests(table.drop_columns(["text"]))[known] + extra[rows] != ledger.row[rows]
-                    )
-                    for what, wrong in (
-                        ("other text than in data/", texts),
-                        ("other columns than in data/", others),
-                    ):
-                        places = np.flatnonzero(known)[wrong][:EXAMPLES].tolist()
-                        faults += [message(f"{table['doc_id'][i].as_py()}: {what}") for i in places]
+                texts = text_digests(table["text"])[known] != ledger.data_text[rows]
+                others = row_digests(table.drop_columns(["text"]))[known] != ledger.data_row[rows]
+                for what, wrong in (
+                    (message("other text than in data/"), texts),
+                    (message("other columns than in data/"), others),
+                ):
+                    places = np.flatnonzero(known)[wrong][:EXAMPLES].tolist()
+                    faults += [message(f"{table['doc_id'][i].as_py()}: {what}") for i in places]
     if not in_order or start != len(order):
         faults.append(message("the files of the mix are not in its training order"))
     return faults

@@ -78,7 +78,7 @@ def test_repair(store: Path) -> None:
     assert code == 5 and shard.exists() and table.exists() and not sidecar.exists()
     assert findings[key_of(store, sidecar)]["state"] == "forgotten"
     lost = findings[key_of(store, shard)]
-    assert lost["state"] == "lost" and "releases/v1" in lost["dependents"] and len(lost["dependents"]) > 4
+    assert lost["state"] == "lost" and "releases/v1" in lost["dependents"] and len(lost["dependents"]) == 4
     assert "import" in findings[key_of(store, table)]["why"]
 
 
