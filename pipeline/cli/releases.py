@@ -52,7 +52,8 @@ def verify(
     store = open_store(store_url) if store_url else None
     run = load_run(run_path, store=store) if run_path else None
     config = run.tokens.config if run and run.tokens else None
-    tokenizers = [config.tokenizer] if hasattr(config, "tokenizer") else []
+    tokenizer = getattr(config, "tokenizer", None)
+    tokenizers = [tokenizer] if tokenizer else []
     reports = [verify_files(release, deep, tokenizers)]
     if store is not None and run is not None and run_path:
         from pipeline.inspect.opened import open_build

@@ -5,7 +5,7 @@
 `release`: kinds of damage to a release, with and without agreeing checksums, and what `verify` finds. `store`: each
 kind of object of a store is damaged, `scrub` and a run that adds documents follow; the release must have the bytes of
 an undamaged build. `faults`: a build whose disk fails at one write after another (full, read-only, broken, a machine
-that loses what was not flushed), then a run on the same store; `few` at a dozen writes. Prints a table; exits 1 if
+that loses what was not flushed), then a run on the same store; `few` at eight or so. Prints a table; exits 1 if
 anything is missed, ends in a traceback or gives another release with exit 0.
 """
 
@@ -245,8 +245,8 @@ def fail_disks(folder: Path, seed: int, only: str, points: int = 1_000_000) -> b
 
 
 def some_disks(folder: Path, seed: int, only: str) -> bool:
-    """As `fail_disks`, at a dozen writes of each fault."""
-    return fail_disks(folder, seed, only, 12)
+    """As `fail_disks`, at eight or so writes of each fault."""
+    return fail_disks(folder, seed, only, 8)
 
 
 def one_disk(
