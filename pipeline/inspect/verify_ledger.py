@@ -1,6 +1,6 @@
 """The ledger of a release as arrays: what `verify` compares every other file with.
 
-The parts are read one after the other. A document takes about 100 bytes of memory, whatever the lengths of its ids:
+The parts are read one after the other. A document takes about 100 bytes of memory, for ids of any length:
 ids are replaced by 64 bits of their hash, names by numbers. A document's own name is read again where a fault names
 it.
 """

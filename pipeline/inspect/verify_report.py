@@ -57,7 +57,7 @@ class VerifyReport:
 
 @contextmanager
 def reading(report: VerifyReport, name: str) -> Iterator[None]:
-    """Turn whatever is wrong with the content of a file into a fault that names it.
+    """Turn what is wrong with the content of a file into a fault that names it.
 
     Damaged bytes raise anything: errors of Arrow, of decoders, of code that finds other columns or types than it
     expects.

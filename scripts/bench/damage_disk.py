@@ -1,6 +1,6 @@
 """A disk that fails: the system calls of a local store, counted, and one of them failing.
 
-`lost`: a machine that dies at a write and loses whatever was not flushed. Files have the content of their last fsync,
+`lost`: a machine that dies at a write and loses all that was not flushed. Files have the content of their last fsync,
 folders the entries of theirs; that is what POSIX promises after a power failure, and less than most file systems
 keep.
 """
