@@ -273,6 +273,7 @@ def one_disk(
             print(f"not resumed after {fault} at write {at}: exit {again} {said[-300:]}", flush=True)
         else:
             counts[f"{fault}: same release"] += 1
+            print(f"same release after {fault} at write {at}, exit {code}", flush=True)
     finally:
         shutil.rmtree(store, ignore_errors=True)
 
