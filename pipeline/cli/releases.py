@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 @click.option(
     "--store", "store_url", metavar="URL", help="Also recompute decisions from the raw inputs; needs --run."
 )
-@click.option("--run", "run_path", metavar="RUN.yaml", type=click.Path(), help="The run file of the release.")
+@click.option(
+    "--run",
+    "run_path",
+    metavar="RUN.yaml",
+    type=click.Path(),
+    help="The run file of the release: for --store, and for a tokenizer of your own.",
+)
 @click.option("--sample", type=int, default=1000, show_default=True, help="Decisions to recompute.")
 @click.option("--deep", is_flag=True, help="Tokenise every document of the token files again.")
 @json_option
@@ -36,21 +42,24 @@ def verify(
     """
     from dataclasses import asdict
 
+    from pipeline.config.load import load_run
     from pipeline.errors import ExpectationError, UsageError
     from pipeline.inspect.verify import verify_files
     from pipeline.storage.store import open_store
 
-    if (store_url is None) != (run_path is None):
-        raise UsageError("--store and --run go together")
+    if store_url is not None and run_path is None:
+        raise UsageError("--store needs --run as well")
     release = open_store(release_url)
-    reports = [verify_files(release, deep)]
-    if store_url and run_path:
-        from pipeline.config.load import load_run
+    store = open_store(store_url) if store_url else None
+    run = load_run(run_path, store=store) if run_path else None
+    config = run.tokens.config if run and run.tokens else None
+    tokenizer = getattr(config, "tokenizer", None)
+    tokenizers = [tokenizer] if tokenizer else []
+    reports = [verify_files(release, deep, tokenizers)]
+    if store is not None and run is not None and run_path:
         from pipeline.inspect.opened import open_build
         from pipeline.inspect.rederive import verify_store
 
-        store = open_store(store_url)
-        run = load_run(run_path, store=store)
         mix = json.loads(release.get("lineage.json")).get("default_mix")
         if mix != run.mix.default and mix in run.mix.mixes:  # chosen with `release --mix`
             run = load_run(run_path, {"mix": {"default": mix}}, store)

@@ -1,4 +1,4 @@
-"""Digests of rows: 64 bits that depend on every value of a row, whatever the chunks, dtypes of strings or file.
+"""Digests of rows: 64 bits that depend on every value of a row, for any chunks, dtypes of strings or file.
 
 They find damage and mistakes, not forgery: XXH3 of strings, SplitMix64 to combine values.
 """

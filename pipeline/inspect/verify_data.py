@@ -41,11 +41,8 @@ def parts_below(listed: Sequence[str], prefix: str) -> list[str]:
 
 def check_data(
     release: Store, listed: Sequence[str], lineage: dict[str, Any], ledger: Ledger, report: VerifyReport
-) -> np.ndarray:
-    """Data contains exactly the kept documents, each once, in its language and order, with its digests.
-
-    Returns: digest of the row of each document in a derived part, uint64 (n_rows,), zero for none.
-    """
+) -> None:
+    """Data contains exactly the kept documents, each once, in its language and order, with its digests."""
     extra = check_derived(release, listed, lineage, ledger, report)
     faults: list[str] = []
     sums: dict[str, Counter[Any]] = defaultdict(Counter)
@@ -78,7 +75,6 @@ def check_data(
     faults += [message(f"{name} is kept but not in data/") for name in missing]
     report.check(message("data holds the kept documents, each once"), int(ledger.seen.sum()), faults)
     check_sums(release, sums, lineage, report)
-    return extra
 
 
 def data_faults(
@@ -99,11 +95,15 @@ def data_faults(
                 f"{doc_ids[i].as_py()} in {name}: language {table['language'][i].as_py()}, ledger has {has}"
             )
         )
+    texts, others = text_digests(table["text"]), row_digests(table.drop_columns(["text"]))
+    known = found >= 0
+    ledger.data_text[found[known]], ledger.data_row[found[known]] = texts[known], others[known]
     if ledger.has_digests:
         rows = found[kept]
-        texts = text_digests(table["text"])[kept] != ledger.text[rows]
-        others = (row_digests(table.drop_columns(["text"]))[kept] + extra[rows]) != ledger.row[rows]
-        for what, is_wrong in ((message("another text"), texts), (message("other columns"), others)):
+        for what, is_wrong in (
+            (message("another text"), texts[kept] != ledger.text[rows]),
+            (message("other columns"), others[kept] + extra[rows] != ledger.row[rows]),
+        ):
             places = np.flatnonzero(kept)[is_wrong].tolist()
             faults += [
                 message(f"{doc_ids[i].as_py()} in {name}: {what} than when it was released") for i in places

@@ -1,6 +1,6 @@
 """The ledger of a release as arrays: what `verify` compares every other file with.
 
-The parts are read one after the other. A document takes about 100 bytes of memory, whatever the lengths of its ids:
+The parts are read one after the other. A document takes about 100 bytes of memory, for ids of any length:
 ids are replaced by 64 bits of their hash, names by numbers. A document's own name is read again where a fault names
 it.
 """
@@ -57,9 +57,9 @@ class Ledger:
     """Columns of all rows, in the order of the parts.
 
     id, keeper, cluster: of `ids`; text, row: digests, uint64; keep: bool; copies: int32; language, source, rule:
-    numbers in `languages`, `sources`, `rules`. n_tokens, part, line: of the document in data/, filled when that is
-    read; seen: how often it was there. has_digests: whether the release has columns of digests, which earlier
-    versions did not write.
+    numbers in `languages`, `sources`, `rules`. n_tokens, part, line, data_text, data_row: of the document in data/,
+    filled when that is read; seen: how often it was there. has_digests: whether the release has columns of digests,
+    which earlier versions did not write.
     """
 
     def __init__(self) -> None:
@@ -105,6 +105,7 @@ class Ledger:
         self.order = np.argsort(self.id, kind="stable").astype(np.int32 if len(self) < 1 << 31 else np.int64)
         self.sorted = self.id[self.order]
         self.seen, self.n_tokens = np.zeros(len(self), np.int32), np.zeros(len(self), np.int32)
+        self.data_text, self.data_row = np.zeros(len(self), np.uint64), np.zeros(len(self), np.uint64)
         self.part, self.line = np.full(len(self), NONE, np.int32), np.full(len(self), NONE, np.int32)
 
     id: np.ndarray

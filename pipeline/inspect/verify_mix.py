@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from pipeline.inspect.verify_ledger import Ledger, ids
 from pipeline.inspect.verify_report import VerifyReport, reading
 from pipeline.recipe import config_of, load_step
 from pipeline.release.files import TokenWriter, token_writer
+from pipeline.stage import Stage
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
 from pipeline.translation import message
@@ -54,8 +57,8 @@ def read_order(
             np.add.at(copies, found, 1)
             kept = np.append(ledger.keep, False)[found]
             for what, wrong in (
-                ("in the mix but not in data/", ~kept),
-                ("another epoch than its copy", epoch != expected),
+                (message("in the mix but not in data/"), ~kept),
+                (message("another epoch than its copy"), epoch != expected),
             ):
                 faults += [
                     message(f"{table['doc_id'][i].as_py()}: {what}")
@@ -95,17 +98,18 @@ def _rank(values: np.ndarray) -> np.ndarray:
 
 
 def check_mix(
-    release: Store, listed: Sequence[str], mix: str, lineage: dict[str, Any], ledger: Ledger, extra: np.ndarray,
+    release: Store,
+    listed: Sequence[str],
+    mix: str,
+    lineage: dict[str, Any],
+    ledger: Ledger,
     report: VerifyReport,
-) -> Order:  # fmt: skip
-    """Order, files, epochs and token sums of a mix agree with each other, with data/ and with the ledger.
-
-    Args: extra, of check_data.
-    """
+) -> Order:
+    """Order, files, epochs and token sums of a mix agree with each other, with data/ and with the ledger."""
     order, faults = read_order(release, mix, lineage, ledger, report)
     parts = parts_below(listed, f"mixes/{mix}/")
     if parts:
-        faults += part_faults(release, parts, order, ledger, extra, report)
+        faults += part_faults(release, parts, order, ledger, report)
     else:
         known = order.rows >= 0
         rows = order.rows[known]
@@ -130,12 +134,7 @@ def check_mix(
 
 
 def part_faults(
-    release: Store,
-    parts: Sequence[str],
-    order: Order,
-    ledger: Ledger,
-    extra: np.ndarray,
-    report: VerifyReport,
+    release: Store, parts: Sequence[str], order: Order, ledger: Ledger, report: VerifyReport
 ) -> list[str]:
     """What is wrong with the files of a mix: their documents are those of the order, as they are in data/."""
     faults, start = list[str](), 0
@@ -152,17 +151,14 @@ def part_faults(
                 start, line = start + len(found), line + len(found)
                 known = found >= 0
                 rows = found[known]
-                if ledger.has_digests:
-                    texts = text_digests(table["text"])[known] != ledger.text[rows]
-                    others = (
-                        row_digests(table.drop_columns(["text"]))[known] + extra[rows] != ledger.row[rows]
-                    )
-                    for what, wrong in (
-                        ("other text than in data/", texts),
-                        ("other columns than in data/", others),
-                    ):
-                        places = np.flatnonzero(known)[wrong][:EXAMPLES].tolist()
-                        faults += [message(f"{table['doc_id'][i].as_py()}: {what}") for i in places]
+                texts = text_digests(table["text"])[known] != ledger.data_text[rows]
+                others = row_digests(table.drop_columns(["text"]))[known] != ledger.data_row[rows]
+                for what, wrong in (
+                    (message("other text than in data/"), texts),
+                    (message("other columns than in data/"), others),
+                ):
+                    places = np.flatnonzero(known)[wrong][:EXAMPLES].tolist()
+                    faults += [message(f"{table['doc_id'][i].as_py()}: {what}") for i in places]
     if not in_order or start != len(order):
         faults.append(message("the files of the mix are not in its training order"))
     return faults
@@ -173,14 +169,12 @@ def part_faults(
 
 def check_tokens(
     release: Store, listed: Sequence[str], mix: str, lineage: dict[str, Any], ledger: Ledger, order: Order,
-    report: VerifyReport, deep: bool,
+    report: VerifyReport, deep: bool, tokenizers: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Token files contain the documents of a mix in order, each with its number of tokens and one end token.
 
     The first and the last document of each file are tokenised again, all of them with `deep`.
     """
-    import json
-
     index = json.loads(release.get(f"tokens/{mix}/tokens.json"))
     expected, faults = lineage["mixes"][mix], list[str]()
     n_docs = sum(part["documents"] for part in index["parts"])
@@ -191,18 +185,13 @@ def check_tokens(
         faults.append(
             message(f"{n_tokens:,} tokens; the mix has {expected['tokens']:,}, plus {n_docs:,} end tokens")
         )
-    for name, digest in (lineage.get("digests") or {}).get("tokens", {}).items():
-        if name.startswith(f"tokens/{mix}/") and release.exists(name):
-            with release.open(name) as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
-                    faults.append(message(f"{name}: not the file that was written"))
-    writer = tokenizer_of(release, index)
+    writer = tokenizer_of(release, index, tokenizers)
     name = message(f"token files of {mix}: decoded")
     if writer is None:
         report.skip(
             name, message("no tokenizer with the digest in tokens.json; name the run file with --run")
         )
-    places, n_again = part_slices(order, listed, mix), 0
+    places, n_again, pending = part_slices(order, listed, mix), 0, list[Again]()
     for number, part in enumerate(index["parts"]):
         with reading(report, f"tokens/{mix}/{part['part']}"):
             rows = order.rows[places[number]] if number < len(places) else np.zeros(0, np.int32)
@@ -215,12 +204,13 @@ def check_tokens(
             for key, tokens in files.items():
                 faults += token_faults(key, tokens, part, index, lengths)
             faults += index_faults(release, f"tokens/{mix}/{part['part']}", index, lengths)
-            if writer is not None and files:
-                again = texts_of(release, listed, mix, number, rows, ledger, order, deep)
-                for key, tokens in files.items():
-                    wrong, n = decoded_faults(key, tokens, lengths, again, *writer)
-                    faults += wrong
-                    n_again += n
+            if writer is not None and files and not token_size_differs(files, lengths):
+                texts = texts_of(release, parts_below(listed, f"mixes/{mix}/")[number], len(rows), deep)
+                pending.append(Again(files, lengths, texts))
+        if writer is not None and pending and (deep or number == len(index["parts"]) - 1):
+            faults += decoded_faults(pending, *writer)
+            n_again += sum(len(part.texts) for part in pending)
+            pending.clear()
     if writer is not None:
         report.check(name, n_again, [])
     report.check(message(f"token files of {mix}: documents, tokens, bytes"), n_tokens, faults)
@@ -243,8 +233,10 @@ def token_bytes_of(release: Store, prefix: str, index: dict[str, Any]) -> dict[s
             path = release.local_path(key)
             if release.size(key) % index["token_bytes"]:
                 raise ValueError(f"{key} ends inside a token")
-            is_mapped = path is not None and os.path.getsize(path) > 0
-            files[key] = np.memmap(path, dtype, "r") if is_mapped else np.frombuffer(release.get(key), dtype)
+            is_filled = path is not None and os.path.getsize(path) > 0
+            files[key] = (
+                np.memmap(path, dtype, "r") if path and is_filled else np.frombuffer(release.get(key), dtype)
+            )
     return files
 
 
@@ -299,12 +291,12 @@ def index_faults(release: Store, prefix: str, index: dict[str, Any], lengths: np
 
 
 def tokenizer_of(
-    release: Store, index: dict[str, Any]
+    release: Store, index: dict[str, Any], tokenizers: Sequence[str]
 ) -> tuple[TokenWriter, Any] | None:  # Any: its own config class
     """The module that wrote token files, with a config of the same tokenizer; None if that is not here."""
     section = (yaml.safe_load(release.get("run.yaml")) or {}).get("tokens") or {}
     writer = token_writer(section.get("use", "stages.tokens.files"))
-    for path in tokenizer_paths(section):
+    for path in (*tokenizers, own_tokenizer()):
         with open(path, "rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() == index["tokenizer_sha256"]:
                 formats = tuple(index["formats"])
@@ -313,53 +305,53 @@ def tokenizer_of(
     return None
 
 
-def tokenizer_paths(section: dict[str, Any]) -> Iterator[str]:
-    """Paths where the tokenizer of a release may be: that of the package, those named in the variable."""
-    stage = load_step("stages.tokens", "STAGE", "tokens")
-    yield config_of(stage, {}, "tokens").tokenizer
-    yield from filter(os.path.isfile, os.environ.get("BICORPUS_TOKENIZERS", "").split(os.pathsep))
-    if isinstance(path := section.get("tokenizer"), str) and os.path.isfile(path):
-        yield path
+def own_tokenizer() -> str:
+    """Path of the tokenizer that comes with the package."""
+    stage: Stage = load_step("stages.tokens", "STAGE", "tokens")
+    return str(config_of(stage, {}, "tokens").tokenizer)
 
 
-def texts_of(
-    release: Store, listed: Sequence[str], mix: str, number: int, rows: np.ndarray, ledger: Ledger, order: Order,
-    deep: bool,
-) -> dict[int, str]:  # fmt: skip
+def texts_of(release: Store, name: str, n_docs: int, deep: bool) -> dict[int, str]:
     """Texts of a part of a mix by position: the first and the last, or all."""
-    del ledger, order
-    parts = parts_below(listed, f"mixes/{mix}/")
     texts: dict[int, str] = {}
     line = 0
-    for table in batches(release, parts[number], ["text"]):
+    for table in batches(release, name, ["text"]):
         for i in range(table.num_rows):
-            if deep or line + i in (0, len(rows) - 1):
+            if deep or line + i in (0, n_docs - 1):
                 texts[line + i] = table["text"][i].as_py()
         line += table.num_rows
     return texts
 
 
-def decoded_faults(
-    key: str, tokens: np.ndarray, lengths: np.ndarray, texts: dict[int, str], writer: TokenWriter, config: Any
-) -> tuple[list[str], int]:
-    """Compare the tokens of documents with those that the writer makes of their texts; returns faults and documents."""
-    if not texts or not len(lengths) or int(lengths.sum()) != len(tokens):
-        return [], 0
-    ends, faults = np.cumsum(lengths), []
-    places = sorted(texts)
+@dataclass(frozen=True)
+class Again:
+    """A part to be tokenised again. files: its tokens by file; lengths: of its documents; texts: some, by position."""
+
+    files: dict[str, np.ndarray]
+    lengths: np.ndarray
+    texts: dict[int, str]
+
+
+def token_size_differs(files: dict[str, np.ndarray], lengths: np.ndarray) -> bool:
+    """Whether documents cannot be found in a file of tokens, because it has another size."""
+    return any(len(tokens) != int(lengths.sum()) for tokens in files.values())
+
+
+def decoded_faults(parts: Sequence[Again], writer: TokenWriter, config: Any) -> list[str]:
+    """Compare the tokens of documents with those that the writer makes of their texts. Any: its own config class."""
+    texts = [text for part in parts for _, text in sorted(part.texts.items())]
+    faults = []
     with scratch() as folder:
-        writer.write_part(
-            pa.chunked_array([pa.array([texts[i] for i in places], pa.large_string())]),
-            folder,
-            "again",
-            config,
-        )
-        again = np.fromfile(os.path.join(folder, f"again.{key.rpartition('.')[2]}"), tokens.dtype)
-    start = 0
-    for i in places:
-        found = tokens[int(ends[i] - lengths[i]) : int(ends[i])]
-        expected = again[start : start + len(found)]
-        start += len(found)
-        if not np.array_equal(found, expected):
-            faults.append(message(f"{key}: document {i:,} is not tokenised from its text"))
-    return faults, len(places)
+        writer.write_part(pa.chunked_array([pa.array(texts, pa.large_string())]), folder, "again", config)
+        for ending in sorted({key.rpartition(".")[2] for part in parts for key in part.files}):
+            path, start = os.path.join(folder, f"again.{ending}"), 0
+            for part in parts:
+                key, tokens = next((k, t) for k, t in part.files.items() if k.endswith(f".{ending}"))
+                again = np.fromfile(path, tokens.dtype)
+                ends = np.cumsum(part.lengths)
+                for i in sorted(part.texts):
+                    found = tokens[int(ends[i] - part.lengths[i]) : int(ends[i])]
+                    if not np.array_equal(found, again[start : start + len(found)]):
+                        faults.append(message(f"{key}: document {i:,} is not tokenised from its text"))
+                    start += len(found)
+    return faults

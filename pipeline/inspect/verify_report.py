@@ -20,7 +20,7 @@ READABLE = message("files can be read")
 
 @dataclass
 class VerifyReport:
-    """Results of checks by name: the number of items checked, and the faults. skipped: checks that could not be made."""
+    """Results of checks by name: the number of items checked, and the faults. skipped: checks that were not made."""
 
     checks: dict[str, int] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class VerifyReport:
 
 @contextmanager
 def reading(report: VerifyReport, name: str) -> Iterator[None]:
-    """Turn whatever is wrong with the content of a file into a fault that names it.
+    """Turn what is wrong with the content of a file into a fault that names it.
 
     Damaged bytes raise anything: errors of Arrow, of decoders, of code that finds other columns or types than it
     expects.

@@ -395,7 +395,7 @@ class Releasing:
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
-        numbers["digests"] = self.digests(placement, shards, files)
+        numbers["digests"] = self.digests(placement, shards)
         report = check_numbers(
             {
                 **report_numbers(self.session, numbers, facts, shards),
@@ -417,7 +417,9 @@ class Releasing:
             "licenses.csv": licenses_csv(sources),
             "run.yaml": self.run_file.text,
         }
-        numbers["digests"]["pages"] = {name: sha256(text.encode()) for name, text in pages.items()}
+        numbers["digests"]["files"] = {file.key[len(self.folder) + 1 :]: file.sha256 for file in files} | {
+            name: sha256(text.encode()) for name, text in pages.items()
+        }
         pages["lineage.json"] = to_json(with_digest({**lineage(self.session), **numbers}))
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])
@@ -426,21 +428,14 @@ class Releasing:
             described = release_pages(report, listed, schemas)
         return written + self.put_pages(described)
 
-    def digests(
-        self, placement: Placement, shards: Sequence[ShardReport], files: Sequence[FileReport]
-    ) -> dict[str, Any]:
-        """Digests of the ledger, of the training orders and of token files, which `verify` compares with the files."""
+    def digests(self, placement: Placement, shards: Sequence[ShardReport]) -> dict[str, Any]:
+        """Digests of the ledger and of the training orders, which `verify` compares with the files."""
         orders = {
-            mix: ordered_total(row_digests(order.cast(ORDER)), 0) for mix, order in placement.orders.items()
-        }
-        tokens = {
-            f.key[len(self.folder) + 1 :]: f.sha256
-            for f in files
-            if f.key.startswith(f"{self.folder}/tokens/")
+            mix: f"{ordered_total(row_digests(order.cast(ORDER)), 0):016x}"
+            for mix, order in sorted(placement.orders.items())
         }
         ledger = sum(report.ledger_sum for report in shards) % 2**64
-        return {"ledger": f"{ledger:016x}", "orders": {m: f"{d:016x}" for m, d in orders.items()}, "tokens": tokens,
-                "seed": self.run_file.release.seed}  # fmt: skip
+        return {"ledger": f"{ledger:016x}", "orders": orders, "seed": self.run_file.release.seed}
 
     def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
         """Write text files of the release, by name."""

@@ -107,12 +107,12 @@ class BucketStore(Store):
                 response = request()
                 expected = response.meta["size"] if n_bytes is None else n_bytes
                 try:
-                    data: bytes | None = bytes(response.bytes())
+                    data = bytes(response.bytes())
+                    if len(data) == expected:
+                        return data, _tag(response.meta)
                     fault = f"{len(data):,} of {expected:,} bytes"
-                except GenericError as error:  # the client sends no request again once it has the headers
-                    data, fault = None, masked(str(error).partition("\n")[0].strip())
-                if data is not None and len(data) == expected:
-                    return data, _tag(response.meta)
+                except GenericError as error:  # the client has given up to ask for the rest
+                    fault = masked(str(error).partition("\n")[0].strip())
             time.sleep(random.uniform(0, BODY_WAIT_S * 2**attempt))
         raise StoreError(
             f"{self._where(key)}: {N_BODIES} responses in a row were cut short ({fault}); run again"

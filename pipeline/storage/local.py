@@ -59,7 +59,7 @@ class FolderStore(Store):
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """See Store.put; the object is durable on return."""
         parts = sealed(key, data) if has_seal(key) else [data]
-        self._write(key, lambda file: file.writelines(parts))  # type: ignore[arg-type]  # any buffers
+        self._write(key, lambda file: file.writelines(parts))
 
     def put_file(self, key: str, local_path: str | os.PathLike[str]) -> None:
         """See Store.put_file; the object is durable on return."""

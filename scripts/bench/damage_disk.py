@@ -1,6 +1,6 @@
 """A disk that fails: the system calls of a local store, counted, and one of them failing.
 
-`lost`: a machine that dies at a write and loses whatever was not flushed. Files have the content of their last fsync,
+`lost`: a machine that dies at a write and loses all that was not flushed. Files have the content of their last fsync,
 folders the entries of theirs; that is what POSIX promises after a power failure, and less than most file systems
 keep.
 """
@@ -55,6 +55,10 @@ class Disk:
             mock.patch("pipeline.storage.local.os.fsync", fsync),
             mock.patch("pipeline.storage.local.os.replace", replace),
         ]
+        # a machine that died renews no lease; the process that plays it is still there
+        self.patches.append(
+            mock.patch("pipeline.storage.lease.Lease._renew_until_stopped", lambda lease: None)
+        )
         if self.fault == "clock back":
             self.patches.append(
                 mock.patch("time.time", lambda: real_time() - (86_400 if self.n_writes >= self.at else 0))
@@ -98,11 +102,13 @@ class Disk:
             self.contents[inode] = str(copy)
 
     def recover(self) -> None:
-        """Mend the disk; after `lost`, only what was flushed is there."""
+        """Mend the disk, and let a minute pass, after which leases have expired; after `lost`, only what was flushed is
+        there."""
         if self.fault == "lost":
             shutil.rmtree(self.store, ignore_errors=True)
             if self.store.name in self.folders.get(str(self.store.parent), {self.store.name: None}):
                 self.restore(str(self.store))
+        shutil.rmtree(self.store / "leases", ignore_errors=True)
         shutil.rmtree(self.saved, ignore_errors=True)
 
     def restore(self, folder: str) -> None:

@@ -92,7 +92,8 @@ PLAIN = {
 FILES = (
     "data/*/part-*", "mixes/half/part-*", "ledger/part-*", "orders/half.parquet", "clusters/part-*", "cot/part-*",
     "tokens/half/part-*.bin", "tokens/half/part-*.idx", "tokens/half/part-*.ds", "tokens/half/tokens.json",
-    "lineage.json", "report.json", "report.html", "README.md", "croissant.json", "licenses.csv", "run.yaml", "checksums.sha256",
+    "lineage.json", "report.json", "report.html", "README.md", "croissant.json", "licenses.csv",
+    "run.yaml", "checksums.sha256",
 )  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def roll(pattern: str, name: str) -> Change:
 
 
 def roll_everywhere(name: str) -> Change:
-    """Roll a column by one document in data/ and in the mix alike."""
+    """Roll a column by one document in data/ and in the mix."""
 
     def change(release: Path, draw: random.Random) -> list[str]:
         data = [p for p in sorted(release.glob("data/*/part-*"))]
@@ -370,7 +371,7 @@ def without_last(n: int) -> list[int]:
 
 
 def order_and_mix(release: Path, _: random.Random) -> list[str]:
-    """Exchange the first two documents of a mix in its order and in its file alike."""
+    """Exchange the first two documents of a mix both in its order and in its file."""
     path = sorted(release.glob("mixes/half/part-*"))[0]
     edit(path, lambda t: t.take(pa.array(first_two(len(t)))))
     edit(release / "orders/half.parquet", lambda t: swapped(t, "doc_id", 0, 1))

@@ -41,6 +41,7 @@ ARGUMENTS = {
     "SHEET.csv": "the [sheet](label.md#sheet) as CSV",
     "ANSWERS...": "files of [answers](label.md#answers)",
     "RELEASE": "folder or URL of a [release](release.md)",
+    "STORE": "folder or URL of a [store](store.md)",
     "OLD": "folder or URL of the first release",
     "NEW": "folder or URL of the second release",
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,10 @@ import pytest
 from pipeline.config.load import load_run
 from pipeline.inspect.opened import open_build
 from pipeline.inspect.rederive import clustering, stored_rows
+from pipeline.inspect.verify import verify_files
 from pipeline.select.verdicts import Kept, final
 from pipeline.storage.store import open_store
+from scripts.bench.damage_release import agreeing_kinds, make_sums_agree
 from tests.helpers.build import build, cli, ledger, reference, small_page
 
 
@@ -139,8 +143,48 @@ def test_reordered_mix(store: Path) -> None:
 def test_edited_clusters(store: Path) -> None:
     """Two clusters that have changed their keepers do not agree with the ledger."""
     edit(part(store, "clusters"), lambda table: swap(table, "keepers", 0, 1))
-    (lines,) = faults(store).values()
+    found = faults(store)
+    lines = found.pop("clusters are what the ledger says")
     assert len(lines) == 2 and lines[0].startswith("row 0: ")
+    assert set(found) == {"files are those of the lineage", "pages are written from the numbers"}
+
+
+def test_damage_whose_checksums_agree(store: Path) -> None:
+    """Kinds of damage that no checksum shows are found by what files have in common, without the lineage's digests."""
+    sound = store / "releases/v1"
+    lineage = json.loads((sound / "lineage.json").read_text())
+    lineage["digests"].pop("files")
+    (sound / "lineage.json").write_text(json.dumps({k: v for k, v in lineage.items() if k != "digest"}))
+    chosen = (
+        "two texts exchanged in data and mix", "data and mix: url rolled", "ledger: another keeper",
+        "order and mix: first two documents exchanged", "data: rows reversed", "lineage: kept tokens",
+        "README.md: a number", "licenses.csv: a number",
+    )  # fmt: skip
+    for kind in agreeing_kinds():
+        if kind.name in chosen:
+            release = Path(shutil.copytree(sound, store / "copy"))
+            names = kind.change(release, random.Random(1))
+            make_sums_agree(release)
+            report = verify_files(open_store(str(release)))
+            text = "\n".join(line for lines in report.faults.values() for line in lines)
+            assert any(name in text for name in names), (kind.name, report.faults)
+            shutil.rmtree(release)
+
+
+def test_damaged_files_are_faults(store: Path) -> None:
+    """Truncated Parquet, a flipped page, an emptied list of checksums: faults that name the file, no traceback."""
+    release = store / "releases/v1"
+    data, ledger = part(store, "data"), part(store, "ledger")
+    data.write_bytes(data.read_bytes()[:500])
+    page = bytearray(ledger.read_bytes())
+    page[len(page) // 4 : len(page) // 4 + 40] = bytes(40)
+    ledger.write_bytes(page)
+    found = faults(store)
+    assert {line.partition(":")[0] for line in found["files can be read"]} == {
+        path.relative_to(release).as_posix() for path in (data, ledger)
+    }
+    (release / "checksums.sha256").write_bytes(b"")
+    assert "checksums.sha256 lists no file" in faults(store)["files have their checksums"]
 
 
 def test_shifted_removal_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +228,7 @@ def test_what_is_no_release(tmp_path: Path, store: Path) -> None:
     ended = cli("verify", tmp_path)
     assert ended.code == 2 and "this is no release, or it was not finished" in ended.err
     ended = cli("verify", store / "releases/v1", "--store", store)
-    assert ended.code == 2 and "--store and --run go together" in ended.err
+    assert ended.code == 2 and "--store needs --run as well" in ended.err
 
 
 def test_corpus_wide_results_are_taken_from_the_store() -> None:

@@ -110,6 +110,13 @@ def test_quantiles_go_by_several_columns() -> None:
     assert cuts.cut("s.n", ("l.label", "d.label"), "b, x", 0.5) == 100
 
 
+def test_quantiles_are_exact() -> None:
+    """A share of two digits of 100 values cuts at that value: 0.07 * 100 is not 7 as floats."""
+    cuts = Cuts()
+    cuts.add("s.n", (), "", {float(i): 1 for i in range(1, 101)})
+    assert [cuts.cut("s.n", (), "", float(f"0.{i:02d}")) for i in range(1, 100)] == list(range(1, 100))
+
+
 def _cuts(rule: Any, table: Mapping[str, pa.ChunkedArray]) -> Cuts:
     cuts = Cuts()
     for count in population_counts([rule], table, np.ones(len(table["s.n"]), bool)):
