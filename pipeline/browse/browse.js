@@ -41,7 +41,8 @@ async function showFilters() {
   const facets = columns.filter((c) => counts[c].length > 0).map((c) => make("div", {class: "facet"}, make("h3", {}, c), ...counts[c].slice(0, 14).map(([v, n]) =>
     make("button", {type: "button", "data-facet": c, "data-value": v === null ? "" : v, onclick: () => v === null ? setFilter(c, "null", "") : setFilter(c, "=", v)},
       make("span", {}, v === null ? (c === "rule" ? t("kept") : t("(none)")) : v), make("span", {}, number(n))))));
-  $("filters").replaceChildren(make("h2", {}, t("Filter")), add, make("div", {class: "row"}, order, down), ...facets);
+  const isOpen = $("facets") ? $("facets").open : window.matchMedia("(min-width: 62rem)").matches; // closed at first on a small screen
+  $("filters").replaceChildren(make("details", {id: "facets", open: isOpen}, make("summary", {}, make("b", {}, t("Filter"))), add, make("div", {class: "row"}, order, down), ...facets));
 }
 
 // Results
@@ -138,7 +139,7 @@ async function showText(state, element, place) {
   state.total = answer.total;
   state.start = answer.start;
   const chars = [...answer.text], end = answer.start + chars.length; // spans count code points, as this array does
-  const spans = state.doc.spans.map((s, i) => ({...s, i})).filter((s) => s.start < end && s.end > answer.start);
+  const spans = state.doc.spans.map((s, i) => ({...s, i})).filter((s) => s.start < end && s.end > answer.start && (s.marked || s.i === state.at || s.end - s.start < 0.95 * answer.total));
   const cuts = [...new Set([answer.start, end, ...spans.flatMap((s) => [Math.max(s.start, answer.start), Math.min(s.end, end)])])].sort((a, b) => a - b);
   const pieces = [];
   for (let k = 0; k + 1 < cuts.length; k++) {

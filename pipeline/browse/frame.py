@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +20,9 @@ from pipeline.dataset.sidecars import read_columns, read_sidecar
 from pipeline.errors import UsageError
 from pipeline.inspect.opened import Finished
 from pipeline.names import nearest
+from pipeline.recipe import optional_module
 from pipeline.schema import CANONICAL, OWNERS
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
-
-if TYPE_CHECKING:
-    import polars as pl
 
 DECIDED = ("keep", "rule", "keeper_id", "similarity", "duplicate")
 """Columns of the verdict; `rule` is null for a kept document."""
@@ -36,23 +34,11 @@ SHOWN_VALUES = 60
 """Largest number of values of a column that are listed with their counts."""
 
 
-def load_polars() -> Any:  # Any: the module
-    """Return Polars.
-
-    Raises: UsageError if it is not installed.
-    """
-    try:
-        import polars
-    except ImportError as error:
-        raise UsageError("the explorer needs Polars: pip install 'bicorpus[frames]'") from error
-    return polars
-
-
 class Frame:
     """The documents of a build, numbered from 0 over its shards in their order."""
 
     def __init__(self, finished: Finished) -> None:
-        self.polars = load_polars()
+        self.polars = optional_module("polars", "polars", "frames", "the explorer")
         self.finished, self.store, self.run = finished, finished.store, finished.run
         self.decisions = finished.decisions()
         self.starts = np.cumsum([0, *(d.shard.n_rows for d in self.decisions)])
@@ -146,15 +132,14 @@ class Frame:
 
     # Filters
 
-    def series(self, name: str) -> pl.Series:
+    def series(self, name: str) -> Any:  # Any: a polars.Series
         """A column as a Polars series; lists and structures are not supported.
 
         Raises: UsageError for a column of lists or structures.
         """
         if pa.types.is_nested(self.types.get(name, pa.null())):
             raise UsageError(f"{name} is a {self.types[name]}; expected a column of text or numbers")
-        series: pl.Series = self.polars.from_arrow(self.column(name))
-        return series
+        return self.polars.from_arrow(self.column(name))
 
     def matching(self, wheres: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Rows that pass all conditions, in order: int64 (n,).

@@ -39,7 +39,8 @@ def search(
     Raises: UsageError for a pattern that is no regular expression.
     """
     rest = rows[rows > after]
-    deadline, found, last = clock() + BUDGET_S, [], after
+    deadline, last = clock() + BUDGET_S, after
+    found: list[dict[str, Any]] = []
     options: dict[str, Any] = {"pattern": pattern, "ignore_case": True}
     match, place = (
         (pc.match_substring_regex, pc.find_substring_regex)

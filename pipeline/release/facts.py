@@ -20,7 +20,7 @@ from pipeline.release.mix_numbers import other_languages
 from pipeline.report.profile import READS, Profile, profile_shard, thresholds
 from pipeline.report.rule_counts import Scopes, count_rules
 from pipeline.report.rule_samples import Candidate, candidates
-from pipeline.report.signals import NOTHING, Counts, Measured, count_signals
+from pipeline.report.signals import NOTHING, Counts, Measured, Numbers, count_signals
 from pipeline.schema import ROW, ROW_BITS
 from pipeline.select.guards import count_duplicates, count_hosts
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
@@ -117,8 +117,9 @@ def count_for_report(
 ) -> None:
     """Count every measured column and every rule, and choose samples."""
     decision, rules = task.decision, task.decision.rules
-    facts.signals = count_signals(task.measured, task.layout, columns, language, kept)
-    scopes = Scopes({**columns, **(decision.late_columns(task.store) or {})}, decision.cuts, len(kept.keep))
+    numbers = Numbers({**columns, **(decision.late_columns(task.store) or {})})
+    facts.signals = count_signals(task.measured, task.layout, numbers, language, kept)
+    scopes = Scopes(numbers, decision.cuts, len(kept.keep))
     facts.rules = count_rules(rules, kept, scopes, columns["text_bytes"].to_numpy().astype(np.int64))
     if task.samples is not None:
         facts.samples = candidates(rules, kept, scopes, columns, language, task.samples)

@@ -34,7 +34,7 @@ function sample(row) {
     row.keep ? t("kept") : row.alone ? t("dropped by this rule alone") : t("dropped")].filter(Boolean).join(" · ");
   const id = anchored.has(row.doc_id) ? null : "doc-" + row.doc_id;
   anchored.add(row.doc_id);
-  return make("div", {class: "sample", id}, make("span", {class: "facts"}, make("span", {class: "mono"}, row.doc_id), " · " + facts), row.text + "…");
+  return make("div", {class: "sample", id}, make("span", {class: "facts"}, make("span", {class: "mono"}, row.doc_id), " · " + facts), row.text.length < 320 ? row.text : row.text + "…");
 }
 
 // What another threshold would do, from stored counts.
@@ -66,7 +66,7 @@ function whatIf(bound) {
   const dense = (values) => codes.map((code) => { const i = bound.bins.indexOf(code); return i < 0 ? 0 : values[i]; });
   let place = bound.value;
   const figure = chart(t("Documents by {column}: kept, dropped by this rule alone, dropped by others", {column: bound.column}), () => {
-    const lines = [[bound.value, t("now"), "ink"], [place, t("moved"), "accent"]].filter(([value]) => value !== null)
+    const lines = [[bound.value, t("now"), "ink"], [place, t("moved"), "accent"]].filter(([value], i) => value !== null && (i === 0 || value !== bound.value))
       .map(([value, name, shade]) => line(placeOf(value), name, shade));
     const bar = (name, values, shade) => ({type: "bar", name, x: codes, y: dense(values), width: 1, marker: {color: color(shade)},
       customdata: codes.map((c) => edgesOf(c).map(short).join(" – ")), hovertemplate: "%{customdata}: %{y:,}<extra>%{fullData.name}</extra>"});
@@ -97,7 +97,7 @@ function firstScreen() {
   const parts = [make("div", {class: "numbers"}, ...heads.map(([n, name]) => make("div", {}, make("b", {}, number(n)), name)))];
   const rest = sum(lost.slice(5).map(([, n]) => n));
   const bar = [[t("kept"), c.kept, "--kept"], ...top.map(([name, n], i) => [name, n, i]), ...(rest ? [[t("other reasons"), rest, "--grey"]] : [])];
-  const shade = (value) => typeof value === "string" ? `var(${value})` : PALETTE.light[[4, 1, 2, 0, 7][value]];
+  const shade = (value) => typeof value === "string" ? `var(${value})` : `var(--reason-${value})`;
   parts.push(make("div", {class: "bar", role: "img", "aria-label": bar.map(([name, n]) => `${name} ${share(n, c.ingested)}`).join(", ")},
     ...bar.map(([, n, tone]) => { const e = make("span", {}); e.style.cssText = `width:${100 * n / Math.max(c.ingested, 1)}%;background:${shade(tone)}`; return e; })));
   parts.push(make("div", {class: "legend"}, ...bar.map(([name, n, tone]) => { const i = make("i", {}); i.style.background = shade(tone);

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from pipeline.report.profile import bin_of
-from pipeline.report.signals import Columns, Counts, as_floats
+from pipeline.report.signals import Counts, Numbers
 from pipeline.rules.language_parts import language_part_rows
 from pipeline.rules.rules import Condition, Cuts, Rule
 from pipeline.select.verdicts import Kept
@@ -44,15 +43,23 @@ class Tested:
 
 
 class Scopes:
-    """Rows that rules apply to, each condition evaluated once. columns: with those of owners, for late rules."""
+    """Rows that rules apply to, each condition evaluated once. numbers: with the columns of owners, for late rules."""
 
-    def __init__(self, columns: Columns, cuts: Cuts | None, n_rows: int) -> None:
-        self.columns, self.cuts, self.n_rows = columns, cuts, n_rows
+    def __init__(self, numbers: Numbers, cuts: Cuts | None, n_rows: int) -> None:
+        self.numbers, self.columns, self.cuts, self.n_rows = numbers, numbers.columns, cuts, n_rows
         self.passed: dict[Condition, np.ndarray] = {}
+        self.scopes: dict[int, np.ndarray] = {}  # by id: hashing a rule takes as long as evaluating it
+        self.known: dict[int, list[Tested]] = {}
         self.in_parts: dict[str, np.ndarray] = {}
 
     def of(self, rule: Rule) -> np.ndarray:
         """Rows that the rule applies to as whole documents: bool (n_rows,)."""
+        if id(rule) not in self.scopes:
+            self.scopes[id(rule)] = self.find(rule)
+        return self.scopes[id(rule)]
+
+    def find(self, rule: Rule) -> np.ndarray:
+        """See `of`."""
         scope = np.ones(self.n_rows, bool)
         for condition in rule.where:
             if condition not in self.passed:
@@ -70,13 +77,19 @@ class Scopes:
 
     def tested(self, rule: Rule) -> list[Tested]:
         """The bounds of a rule on numbers, those of quantiles included."""
+        if id(rule) not in self.known:
+            self.known[id(rule)] = self.evaluate(rule)
+        return self.known[id(rule)]
+
+    def evaluate(self, rule: Rule) -> list[Tested]:
+        """See `tested`."""
         found: list[Tested] = []
         place = 0
         for condition in rule.conditions:
             sides = self.sides(condition)
             if sides and condition.column in self.columns:
-                values = as_floats(self.columns[condition.column])
-                scope = self.of(rule) & np.isfinite(values)
+                values = self.numbers.values(condition.column)
+                scope = self.of(rule) & ~np.isnan(values)
                 found += [
                     Tested(place + i, condition.column, side, values, bounds, scope & np.isfinite(bounds))
                     for i, (side, bounds) in enumerate(sides)
@@ -138,8 +151,9 @@ def count_rules(rules: Sequence[Rule], kept: Kept, scopes: Scopes, sizes: np.nda
             *(int(rows.sum()) for rows in counts),
             int(sizes[lost[i]].sum()), int((scopes.of(rule) & ~is_reference).sum()),
         ]  # fmt: skip
+        classes = np.where(kept.keep, 0, np.where(lost[i], 1, 2))
         bounds = {
-            str(test.place): _by_bin(test, kept.keep, lost[i], ~is_reference, sizes)
+            str(test.place): _by_bin(test, scopes.numbers.bins(test.column), classes, ~is_reference, sizes)
             for test in scopes.tested(rule)
         }
         if bounds:
@@ -148,17 +162,20 @@ def count_rules(rules: Sequence[Rule], kept: Kept, scopes: Scopes, sizes: np.nda
 
 
 def _by_bin(
-    test: Tested, keep: np.ndarray, lost: np.ndarray, counted: np.ndarray, sizes: np.ndarray
+    test: Tested, codes: np.ndarray, classes: np.ndarray, counted: np.ndarray, sizes: np.ndarray
 ) -> dict[str, list[int]]:
-    rows = np.flatnonzero(test.scope & counted & np.isfinite(test.values))
+    """Counts by bin. classes: 0 for kept documents, 1 for those lost to the rule alone, 2 for others; (n_rows,)."""
+    rows = np.flatnonzero(test.scope & counted)
     if not len(rows):
         return {}
-    codes = bin_of(test.values[rows])
-    low, keep, lost, sizes = int(codes.min()), keep[rows], lost[rows], sizes[rows]
-    weights = (keep, lost, ~keep & ~lost, keep * sizes, lost * sizes)
-    places = codes - low
-    counts = np.stack([np.bincount(places, weight).astype(np.int64) for weight in weights], axis=1)
-    return {str(low + int(place)): counts[place].tolist() for place in np.unique(places)}
+    codes = codes[rows]
+    low = int(codes.min())
+    places, n = (codes - low) * 3 + classes[rows], (int(codes.max()) - low + 1) * 3
+    documents = np.bincount(places, minlength=n).reshape(-1, 3)
+    text_bytes = np.bincount(places, sizes[rows], n).reshape(-1, 3).astype(np.int64)
+    filled = np.flatnonzero(documents.any(axis=1))
+    counts = np.concatenate([documents[filled], text_bytes[filled, :2]], axis=1).tolist()
+    return {str(low + place): row for place, row in zip(filled.tolist(), counts, strict=True)}
 
 
 def bounds_of(rules: Iterable[Rule]) -> list[dict[str, Any]]:

@@ -110,11 +110,14 @@ class _Place(NamedTuple):
 
     def candidate(self, side: str, row: int, order: float, test: Tested | None) -> Candidate:
         """One sample, by its row. test: the bound that it is near or outside of."""
+        values = (
+            (test.column, _plain(test.values[row]), _plain(test.bounds[row])) if test else (None, None, None)
+        )
+        column, value, bound = values
         return Candidate(
             rule=self.rule, side=side, order=float(order), tie=float(self.hashes[row]), row=row,
             doc_id=self.columns["doc_id"][row].as_py(), language=self.language[row].as_py(),
-            alone=bool(self.lost[row]), column=test and test.column,
-            value=test and _plain(test.values[row]), bound=test and _plain(test.bounds[row]),
+            alone=bool(self.lost[row]), column=column, value=value, bound=bound,
         )  # fmt: skip
 
 

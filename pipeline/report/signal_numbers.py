@@ -93,7 +93,7 @@ class DomainPerplexity(msgspec.Struct, frozen=True, kw_only=True):
     quantiles: list[float]
 
 
-def signal_numbers(counted: Iterable[Mapping[str, Any]]) -> dict[str, Any]:  # Any: plain JSON
+def signal_numbers(counted: Iterable[dict[str, Any]]) -> dict[str, Any]:  # Any: plain JSON
     """Add up what `count_signals` returns for each shard."""
     total = merge(counted)
     spans = {name: values for name, values in sorted((total.get("spans") or {}).items()) if values}
@@ -120,7 +120,7 @@ def domain_rows(domains: Mapping[str, Mapping[str, Mapping[str, list[int]]]]) ->
     return sorted(rows, key=lambda row: (-row["documents"], row["language"], row["domain"]))
 
 
-def rule_numbers(rules: Sequence[Rule], counted: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def rule_numbers(rules: Sequence[Rule], counted: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     """Add up what `count_rules` returns for each shard. Args: counted, with the source of each shard."""
     total = merge(counts for _, counts in counted)
     sources: dict[str, dict[str, tuple[int, int]]] = {}

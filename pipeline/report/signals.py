@@ -90,12 +90,40 @@ def span_field(dtype: pa.DataType) -> str | None:
     return next((name for name in SPAN_FIELDS if name in names), None)
 
 
+class Numbers:
+    """Columns of numbers of a shard, each converted and put into bins once. columns: (n_rows,) each."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self.floats: dict[str, np.ndarray] = {}
+        self.codes: dict[str, np.ndarray] = {}
+
+    def values(self, column: str) -> np.ndarray:
+        """A column as float64 (n_rows,), NaN for null and for values that are not finite."""
+        if column not in self.floats:
+            floats = pc.fill_null(pc.cast(self.columns[column], pa.float64(), safe=False), float("nan"))
+            values = floats.to_numpy()
+            self.floats[column] = np.where(np.isfinite(values), values, np.nan)
+        return self.floats[column]
+
+    def bins(self, column: str) -> np.ndarray:
+        """The bin of the profile of each value, int64 (n_rows,); 0 where there is none."""
+        if column not in self.codes:
+            values = self.values(column)
+            self.codes[column] = bin_of(np.where(np.isnan(values), 0.0, values))
+        return self.codes[column]
+
+    def joined_bins(self, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """The joined bin of each value, 0 for zero, and which values are numbers: (n_rows,) each."""
+        return joined(self.bins(column)), ~np.isnan(self.values(column))
+
+
 def count_signals(
-    measured: Measured, layout: Layout, columns: Columns, language: pa.ChunkedArray, kept: Kept
+    measured: Measured, layout: Layout, numbers: Numbers, language: pa.ChunkedArray, kept: Kept
 ) -> Counts:
     """Count a shard's documents by every measured column, without references.
 
-    Args: columns, those of `measured` and of the release; language, of each row, never null.
+    Args: numbers, with the columns of `measured` and of the release; language, of each row, never null.
     Returns: `numbers`, column -> language -> joined bin -> [kept, dropped]; `spans`, column -> value -> [documents,
     kept documents, spans]; `domains`, language -> domain -> joined bin of perplexity -> [kept, dropped].
     """
@@ -103,40 +131,28 @@ def count_signals(
     names = [*measured.languages, OTHERS]
     group = pc.index_in(language, pa.array(measured.languages, pa.string()))
     keys = 2 * pc.fill_null(group, len(names) - 1).to_numpy().astype(np.int64) + ~kept.keep
-    numbers: Counts = {}
+    histograms: Counts = {}
     for column in measured.numbers:
-        codes, valid = joined_bins(columns[column])
+        codes, valid = numbers.joined_bins(column)
         rows = valid & counted
-        numbers[column] = _by_group(codes[rows], keys[rows], names)
+        histograms[column] = _by_group(codes[rows], keys[rows], names)
+    columns = numbers.columns
     found: Counts = {
-        "numbers": numbers,
+        "numbers": histograms,
         "spans": {name: count_spans(columns[name], field, kept.keep) for name, field in measured.spans},
     }
     perplexity, domain = layout.columns["perplexity"], layout.columns["domain"]
     if perplexity and domain:
-        codes, valid = joined_bins(columns[perplexity])
+        codes, valid = numbers.joined_bins(perplexity)
         bins = pa.array(codes, mask=~(valid & counted & (codes > 0)))
         split = [kept.keep.astype(np.int64), (~kept.keep).astype(np.int64)]
         found["domains"] = limited_domains(add_up([language, columns[domain], bins], split))
     return found
 
 
-def joined_bins(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """The joined bin of each value, int64, 0 for zero, and which values are finite numbers: (n_rows,) each."""
-    numbers = as_floats(values)
-    valid = np.isfinite(numbers)
-    return joined(bin_of(np.where(valid, numbers, 0.0))), valid
-
-
 def joined(codes: np.ndarray) -> np.ndarray:
     """Joined bins, from 1 and mirrored below zero, of bins of the profile."""
     return np.sign(codes) * ((np.abs(codes) - 1) // QUARTER + 1)
-
-
-def as_floats(values: pa.ChunkedArray) -> np.ndarray:
-    """Values as float64 (n_rows,), NaN for null."""
-    floats = pc.cast(values, pa.float64(), safe=False)
-    return np.asarray(pc.fill_null(floats, float("nan")).to_numpy())
 
 
 def _by_group(codes: np.ndarray, keys: np.ndarray, names: list[str]) -> dict[str, dict[str, list[int]]]:

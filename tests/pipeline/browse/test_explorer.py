@@ -28,6 +28,7 @@ from pipeline.errors import UsageError
 from pipeline.storage.store import open_store
 from tests.helpers.build import build, ledger, tiny, write_run
 from tests.helpers.hostile_texts import HOSTILE
+from tests.helpers.pages import page_data
 
 pytest.importorskip("polars", reason="the explorer needs the extra frames")
 
@@ -177,6 +178,12 @@ def test_filters_agree_with_the_ledger(server: Explorer, built: Path) -> None:
     assert ask(server, "search", pattern=r"document 1\d,", regex=True)["total"] == 40
     assert len(ask(server, "search", pattern=r"document 1\d,", regex=True)["found"]) == 10
     assert MAIL in ask(server, "search", pattern=MAIL)["found"][0]["excerpt"]
+
+
+def test_the_report_counts_spans_by_kind(built: Path) -> None:
+    """Documents, kept ones and spans of each kind."""
+    numbers = page_data(built / "store/releases/v1/report.html")["numbers"]
+    assert numbers["spans"] == {"pii.spans": {"email": [1, 1, 1]}} and numbers["domain_perplexity"] == []
 
 
 def test_a_search_stops_in_time_and_goes_on(server: Explorer) -> None:

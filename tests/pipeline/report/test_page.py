@@ -114,11 +114,14 @@ def test_distributions_and_rules_count_every_document() -> None:
     """Histograms, rules and samples of the report add up to the ledger, and name documents on their side."""
     numbers, rows = released(), ledger(reference().store)
     n_kept = sum(row["keep"] for row in rows)
-    for column in ("tokens.n_tokens", "text_bytes", "dedup.cluster_size"):
+    for column in ("tokens.n_tokens", "text_bytes"):
         found = numbers["signals"][column].values()
         assert sum(sum(h["kept"]) for h in found) == n_kept
-        if column != "dedup.cluster_size":  # null for a document in no cluster
-            assert sum(sum(h["dropped"]) for h in found) == len(rows) - n_kept
+        assert sum(sum(h["dropped"]) for h in found) == len(rows) - n_kept
+    sizes = numbers["signals"]["dedup.cluster_size"].values()  # null for a document in no cluster
+    assert sum(sum(h["kept"]) for h in sizes) == sum(
+        row["keep"] and row["cluster"] is not None for row in rows
+    )
     (rule,) = [row for row in numbers["rule_counts"] if row["rule"] == "too_short"]
     assert rule["failed"] == numbers["failed"]["too_short"] == sum(n for n, _ in rule["sources"].values())
     assert rule["decided"] == rule["alone"] == sum(row["rule"] == "too_short" for row in rows) > 0
@@ -129,12 +132,15 @@ def test_distributions_and_rules_count_every_document() -> None:
     assert all(code <= at for code, n in zip(bound["bins"], bound["alone"], strict=True) if n)
     assert all(code >= at for code, n in zip(bound["bins"], bound["kept"], strict=True) if n)
     samples = [row for row in numbers["rule_samples"] if row["rule"] == "too_short"]
-    for side, is_kept, n in (("taken", False, 3), ("outside", False, 2), ("inside", True, 2)):
+    n_failed = rule["failed"]
+    for side, is_kept, n in (
+        ("taken", False, min(n_failed, 3)),
+        ("outside", False, min(n_failed, 2)),
+        ("inside", True, 2),
+    ):
         mine = [row for row in samples if row["side"] == side]
         assert len(mine) == n and all(row["keep"] == is_kept and row["text"] for row in mine)
         assert all((row["value"] >= 60) == is_kept for row in mine)
-    removed = numbers["spans"]["boilerplate.spans"]
-    assert removed and all(docs <= spans and kept <= docs for docs, kept, spans in removed.values())
 
 
 def test_a_training_order_is_cut_into_stretches() -> None:
