@@ -48,7 +48,7 @@ def is_email(match: Match) -> bool:
     local, _, domain = match["v"].partition("@")
     if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or domain.rpartition(".")[2].lower() in FILE_SUFFIXES:
         return False
-    if _HEADER.search(before(match)) or (before(match, 1) == "<" and _is_id(local, domain)):
+    if before(match, 3) == "://" or _HEADER.search(before(match)) or (before(match, 1) == "<" and _is_id(local, domain)):
         return False
     return not re.match(r":[\w.~-]{0,14}/", match.string[match.end("v") :], re.ASCII)
 

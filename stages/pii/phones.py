@@ -46,7 +46,7 @@ _BETWEEN = (
     r"(?:[\u4e00-\u9fff]{1,6}(?:\([^()\n]{0,8}\))?[: ]{1,2})?\(?\+? ?$"
 )
 _LABEL = re.compile(
-    rf"(?:(?:{_ZH}){_MORE_ZH}|(?<![A-Za-z])(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}", re.I
+    rf"(?:(?:{_ZH}){_MORE_ZH}|(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[PMTF][a-z])))(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}", re.I
 )
 _OTHERS = re.compile(
     r"(?:\+?(?<!\d)[(\[]?\d[\d ()\[\]\-]{5,18}\d(?:\s?\([^()\d\n]{1,8}\))?\s{0,2}(?:[/、,，;；|或和及与]|and\b|or\b|(?<=\d)\s)\s{0,2}){1,3}$"

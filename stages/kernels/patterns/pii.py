@@ -459,6 +459,8 @@ def _account_end(codes, i, end):  # type: ignore[no-untyped-def]
     """Return the end of the candidate after an introducing word at i; i if no number or name follows."""
     run = 0
     for k in range(i + 2, min(i + ACCOUNT_GAP + MIN_ACCOUNT, end)):
+        if plain(codes[k]) == 0x40:
+            return min(i + ACCOUNT_CHARS, end)
         run = run + 1 if _is(codes[k], _DIGIT | _LETTER) else 0
         if run == MIN_ACCOUNT:
             return min(i + ACCOUNT_CHARS, end)
