@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.cells import pad
 from pipeline.errors import UsageError
+from pipeline.inspect.public import check_public
 from pipeline.inspect.release_files import read_checksums, read_order, read_parts, text_digest
 from pipeline.release.clusters import cluster_table, members
 from pipeline.schema import REFERENCE
@@ -75,6 +76,7 @@ def verify_files(release: Store) -> VerifyReport:
     data = check_data(release, listed, ledger, report)
     check_derived(release, listed, lineage, ledger, report)
     check_clusters(release, listed, lineage, ledger, report)
+    check_public(release, listed, report)
     for mix in sorted(lineage["mixes"]):
         check_mix(release, listed, mix, lineage, ledger, data, report)
         if f"tokens/{mix}/tokens.json" in listed:

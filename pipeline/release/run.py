@@ -45,6 +45,7 @@ from pipeline.release.numbers import (
     table_schemas,
 )
 from pipeline.release.placement import Placement, by_shard, fitted_mixes, place, to_fit
+from pipeline.release.public import PUBLIC, public_lineage, public_report, public_run_file
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
 from pipeline.report.bucket_numbers import bucket_numbers
@@ -130,6 +131,9 @@ class Releasing:
             run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
             run.standings(), self.tokens_recipe(), *self.selector.references(),
         ]  # fmt: skip
+        release = run.release
+        if (release.profile, release.urls) != ("internal", "keep"):
+            settings.append([release.profile, release.urls])
         return digest([__version__, FORMAT, shards, settings])
 
     def tokens_recipe(self) -> object:
@@ -208,6 +212,7 @@ class Releasing:
             WriteTask(
                 store=self.store, decision=decision, ordinal=i, layout=self.layout, edits=self.run_file.release.edits,
                 outputs=placement.outputs, default_mix=default, work=self.work, folder=self.folder,
+                profile=self.run_file.release.profile, urls=self.run_file.release.urls,
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
@@ -337,22 +342,24 @@ class Releasing:
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
-        report = check_numbers(
-            {
+        figures: dict[str, Any] = {
                 **report_numbers(self.session, numbers, facts, shards),
                 "lengths": lengths_of(table),
                 "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
                 "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
-            }
-        )
+        }
+        made, run_text = {**lineage(self.session), **numbers}, self.run_file.text
+        if self.run_file.release.profile == PUBLIC:
+            made, figures, run_text = public_lineage(made), public_report(figures), public_run_file(run_text)
+        report = check_numbers(figures)
         with in_language("en"):  # the files of a release are the same wherever it is built
             html = page(report)
         pages = {
-            "lineage.json": to_json({**lineage(self.session), **numbers}),
+            "lineage.json": to_json(made),
             "report.html": html,
             "report.json": to_json(plain_numbers(report)),
             "licenses.csv": licenses_csv(sources),
-            "run.yaml": self.run_file.text,
+            "run.yaml": run_text,
         }
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])

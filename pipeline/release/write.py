@@ -20,6 +20,8 @@ from pipeline.errors import StageError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.release.files import FileReport, put_table
 from pipeline.release.placement import Output
+from pipeline.release.public import PUBLIC, public_ledger, public_lineage_column
+from pipeline.release.urls import clean_urls
 from pipeline.release.work_folder import WorkFolder
 from pipeline.report.part_numbers import Tallies, tally_part
 from pipeline.report.script_shares import tally_languages
@@ -43,6 +45,8 @@ class WriteTask:
     default_mix: int
     work: WorkFolder
     folder: str
+    profile: str = "internal"
+    urls: str = "keep"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def write_shard(task: WriteTask) -> ShardReport:
     rows = np.flatnonzero(kept.keep)
     texts = edited_texts(task, columns, kept.keep)
     table = data_table(task, columns, rows, texts)
+    table = table.set_column(table.schema.get_field_index("url"), table.schema.field("url"), clean_urls(table["url"], task.urls))
     parts: Tallies = {}
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))
@@ -160,6 +165,8 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
         [columns[name].take(indices).combine_chunks() for name in ("input", "input_row", "text_hash")],
         fields=list(schema.field("lineage").type),
     )
+    if task.profile == PUBLIC:
+        filled["lineage"] = public_lineage_column(filled["lineage"])
     names = [f.name for f in schema.field("quality").type]
     sources = [task.layout.scores[name] for name in names]
     scores = [
@@ -197,4 +204,6 @@ def write_ledger(task: WriteTask, columns: Columns, kept: Kept, placed: pa.Table
         filled[name] = release_column(columns, task.layout, name, schema.field(name).type, n_rows)
     filled["cluster_size"] = filled["cluster_size"].fill_null(1)
     table = pa.table([filled[name] for name in schema.names], schema=schema)
+    if task.profile == PUBLIC:
+        table = public_ledger(table)
     return put_table(task.store, f"{task.folder}/ledger/part-{task.ordinal:05d}.parquet", table)

@@ -116,7 +116,7 @@ RULES = (
     Rule("wechat", WECHAT, re.compile(rf"{_SHORT}[:： \t]{{0,2}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_marked),
     Rule("handle", HANDLE, re.compile(
         rf"(?:微博|{_LETTER_LEFT}[Ww]eibo|推特|{_LETTER_LEFT}[Tt]witter|{_LETTER_LEFT}[Ii]nstagram|{_LETTER_LEFT}IG|{_LETTER_LEFT}[Tt]ik[Tt]ok|{_LETTER_LEFT}[Ss]napchat"
-        rf"|{_LETTER_LEFT}[Dd]iscord){_NOUN}? ?[:=] ?(?P<v>@[\w\u4e00-\u9fff-]{{2,30}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
+        rf"|{_LETTER_LEFT}[Dd]iscord){_NOUN}? ?[:=] ?(?P<v>@[A-Za-z0-9_-]{{2,30}}|@[\w\u4e00-\u9fff-]{{2,30}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
     Rule("handle", HANDLE, re.compile(r"回[复覆] ?(?P<v>@[\w\u4e00-\u9fff-]{2,30})(?= ?:)"), always),
     Rule("handle", HANDLE, re.compile(
         rf"(?:抖音|快手|小红书|小紅書|陌陌|支付宝|支付寶|{_LETTER_LEFT}[Dd]ouyin|{_LETTER_LEFT}[Aa]lipay)(?:(?:{_NOUN}){_COLON}|{_COLON}|(?:{_NOUN}) ?)"
