@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from pipeline.errors import StageError
+from pipeline.pseudonyms import MARK, pseudonym
 
 Span = tuple[int, int, str]
 
@@ -81,6 +82,8 @@ def apply_spans(text: str, spans: Iterable[Span], replace: Mapping[str, str] | N
     merged = _join_deleted(text, merge_spans(spans, replace))
     pieces, position = [], 0
     for i, (start, end, replacement) in enumerate(merged):
+        if MARK in replacement:
+            replacement = replacement.replace(MARK, pseudonym(text[start:end]))
         if not replacement and not text[start:end].isspace():
             limit = merged[i + 1][0] if i + 1 < len(merged) else len(text)
             replacement, start, end = separator(text, position, start, end, limit)

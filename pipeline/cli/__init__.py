@@ -28,6 +28,7 @@ from pipeline.cli.options import (
     split_names,
     start_engine,
     store_option,
+    raw_option,
 )
 from pipeline.runtime.progress import Progress
 
@@ -177,6 +178,7 @@ def status(store_url: str, as_json: bool) -> None:
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="Largest number of documents."
 )
+@raw_option
 @json_option
 def show(
     run_path: str,
@@ -188,6 +190,7 @@ def show(
     dropped: bool,
     columns: str | None,
     limit: int,
+    raw: bool,
     as_json: bool,
 ) -> None:
     """Print documents of a build, with the rule that dropped each.
@@ -202,6 +205,7 @@ def show(
         compiled(grep)  # before the build is opened
     n_lines = 0
     build = finished_build(run_path, store_url)
+    build.raw = raw
     for line in show_lines(build, wheres, split_names(columns), grep, limit, as_json):
         click.echo(line)
         n_lines += 1
@@ -226,6 +230,7 @@ def show(
     help="A record of an input file, from 0: line 18 of a .jsonl is record 17.",
 )
 @click.option("--all", "everything", is_flag=True, help="Also print every rule and annotation.")
+@raw_option
 @json_option
 def explain(
     run_path: str,
@@ -235,6 +240,7 @@ def explain(
     text_file: str | None,
     input_record: str | None,
     everything: bool,
+    raw: bool,
     as_json: bool,
 ) -> None:
     """Explain one document: why it is kept or dropped, with value, threshold and margin of each rule that it fails.
@@ -257,6 +263,7 @@ def explain(
         where = (path, int(record))
     text = read_text(text_file) if text_file else None
     finished = finished_build(run_path, store_url)
+    finished.raw = raw
     explanation = explain_document(finished, *find_document(finished, doc_id, url, text, where))
     if as_json:
         click.echo(json.dumps(explanation, ensure_ascii=False, default=str))

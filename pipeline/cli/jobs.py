@@ -323,7 +323,7 @@ def mask(
     from pipeline.names import check_keys
 
     check_keys(split_names(kinds), MASKS, "--kinds")
-    steps = [make_step("pii")]
+    steps = [make_step({"use": "stages.pii", "config": {"kinds": split_names(kinds)}} if kinds else "pii")]
     _run("mask", lambda job: mask_files(job, steps, "pii.spans", split_names(kinds)), files, text_field, form,
          is_lines, as_json, quiet, target or "-", {"quarantine": quarantine}, workers)  # fmt: skip
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pipeline.storage.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+raw_option = click.option(
+    "--raw", is_flag=True, help="Show texts without the replacements of the release, such as <EMAIL>."
+)
 SETTINGS_FILE = "bicorpus.toml"
 
 

@@ -18,6 +18,7 @@ from pipeline.config.quantities import (
     MiB,
     parse_boolean,
     parse_bytes,
+    parse_choice,
     parse_list,
     parse_mapping,
     parse_share,
@@ -46,6 +47,7 @@ from pipeline.dataset.release_schema import COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
 from pipeline.names import brief, check_keys, is_plain_name, nearest, present_name
+from pipeline.pseudonyms import key, wants_key
 from pipeline.recipe import add_module_folder, config_of, full_name, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
@@ -340,6 +342,8 @@ class _Parser:
                 raise ConfigError(
                     f"{self.path}: release.replace.{kind} is {brief(text)}; expected text in quotes"
                 )
+        if wants_key(replace.values()):
+            key()  # a missing key stops the run before any work
         return Edits(
             spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim"),
             convert=self.conversion(section.get("convert")),
@@ -542,7 +546,7 @@ class _Parser:
         where = f"{self.path}: release"
         check_keys(
             section,
-            ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile"),
+            ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile", "urls"),
             where,
         )
         name = parse_text(section.get("name", corpus), f"{where}.name")
@@ -550,13 +554,14 @@ class _Parser:
             raise ConfigError(
                 f"{where}.name: {name!r}; expected a letter or digit, then those, dots, dashes and _"
             )
-        if section.get("profile", "internal") != "internal":
-            raise ConfigError(f"{where}.profile: {brief(section['profile'])}; expected internal")
+        profile = parse_choice(section.get("profile", "internal"), ("internal", "public"), f"{where}.profile")
+        urls = section.get("urls", "clean" if profile == "public" else "keep")
+        urls = parse_choice(urls, ("keep", "clean", "no_query"), f"{where}.urls")
         part_bytes = parse_bytes(section.get("part_bytes", 256 * MiB), f"{where}.part_bytes")
         return Release(
             name=name, edits=edits, part_bytes=part_bytes,
             columns=parse_mapping(section.get("columns"), f"{where}.columns"),
-            seed=parse_whole(section.get("seed", 0), f"{where}.seed"),
+            seed=parse_whole(section.get("seed", 0), f"{where}.seed"), profile=profile, urls=urls,
         )  # fmt: skip
 
 

@@ -71,6 +71,16 @@ def parse_text(value: Any, where: str) -> str:
     return value
 
 
+def parse_choice(value: Any, choices: tuple[str, ...], where: str) -> str:  # Any: a YAML value
+    """Return one of several words.
+
+    Raises: ConfigError for another value; it names the most similar word.
+    """
+    if value not in choices:
+        raise ConfigError(f"{where}: {brief(value)}; expected {', '.join(choices[:-1])} or {choices[-1]}")
+    return str(value)
+
+
 def parse_texts(value: Any, where: str) -> list[str]:
     """Return a list of texts; one text is a list of one, null is an empty list.
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.config.quantities import MiB
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection
+from pipeline.pseudonyms import fingerprint, wants_key
 from pipeline.recipe import digest, file_digest
 from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
@@ -258,7 +259,8 @@ class Derived:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """Name and settings of a release. part_bytes: text per release file; seed: of every order in it."""
+    """Name and settings of a release. part_bytes: text per release file; seed: of every order in it. profile, urls: see
+    `pipeline.release.public` and `pipeline.release.urls`."""
 
     name: str
     edits: Edits = field(default_factory=Edits)
@@ -266,6 +268,7 @@ class Release:
     seed: int = 0
     part_bytes: int = 256 * MiB
     profile: str = "internal"
+    urls: str = "keep"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,6 +346,8 @@ def plain_edits(edits: Edits | None) -> object:
     if edits is None:
         return None
     kinds = {kind: text for kind, text in edits.replace.items()}
+    if wants_key(kinds.values()):
+        kinds |= {"": fingerprint()}
     converted = [edits.convert.plain()] if edits.convert else []
     version = [APPLY_VERSION] if edits.spans or edits.trims else []
     return [list(edits.spans), kinds, [rule.plain() for rule in edits.trims], *converted, *version]

@@ -97,7 +97,7 @@ def explain_document(
     values = {
         name: shortest(column[row].as_py(), column.type) for name, column in sorted(judged.columns.items())
     }
-    ((_, text),) = finished.text(judged.shard, [row])  # type: ignore[arg-type]  # any sequence of rows works
+    ((_, text),) = finished.shown_text(decision, np.array([row]))
     outcome = judged.outcomes(finished.releasing.layout)[row]
     row_columns = {name: column.slice(row, 1) for name, column in judged.columns.items()}
     late = {
@@ -140,7 +140,7 @@ def explain_keeper(
     if doc_id is None:
         return None
     decision, keeper_row = locate(doc_id)
-    ((_, keeper_text),) = finished.text(decision.shard, np.array([keeper_row]))
+    ((_, keeper_text),) = finished.shown_text(decision, np.array([keeper_row]))
     origin = {
         name: finished.document_column(decision.shard, name)[keeper_row].as_py() for name in ("source", "url")
     }

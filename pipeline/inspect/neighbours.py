@@ -36,8 +36,9 @@ def neighbours(finished: Finished, values: dict[str, Any]) -> list[dict[str, Any
 
 def _neighbour(finished: Finished, relation: str, number: int, cosine: float) -> dict[str, Any]:
     """One neighbour, by row number of the run."""
-    shard, row = finished.decisions()[number >> ROW_BITS].shard, number & ((1 << ROW_BITS) - 1)
+    decision, row = finished.decisions()[number >> ROW_BITS], number & ((1 << ROW_BITS) - 1)
+    shard = decision.shard
     names = ("doc_id", "source", "url")
     origin = {name: finished.document_column(shard, name)[row].as_py() for name in names}
-    ((_, text),) = finished.text(shard, np.array([row]))
+    ((_, text),) = finished.shown_text(decision, np.array([row]))
     return {"relation": relation, "cosine": round(cosine, 4), **origin, "excerpt": text[:EXCERPT]}

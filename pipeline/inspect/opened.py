@@ -26,8 +26,10 @@ from pipeline.release.placement import fitted_mixes, group_plans, plan_mix, plan
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import Engine, SerialEngine
 from pipeline.runtime.progress import Progress
+from pipeline.schema import OWNERS
 from pipeline.select.selector import Selection
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
+from pipeline.spans import apply_spans
 from pipeline.storage.store import Store
 from pipeline.translation import message
 
@@ -52,6 +54,7 @@ class Finished:
     def __init__(self, session: Session) -> None:
         self.session, self.run, self.store = session, session.run_file, session.store
         self.releasing = Releasing(session)
+        self.raw = False  # whether texts are shown without the replacements of the release
 
     @cached_property
     def selection(self) -> Selection:
@@ -79,6 +82,26 @@ class Finished:
         for start, batch in read_shard_rows(self.store, shard, ["text"], is_read):
             for row in np.flatnonzero(is_read[start : start + batch.num_rows]):
                 yield start + int(row), batch["text"][int(row)].as_py()
+
+    def shown_text(self, decision: Decision, rows: np.ndarray) -> Iterator[tuple[int, str]]:
+        """Yield (row, text) as `text` does, with the spans of the release that are replaced, such as personal data.
+
+        Spans that the release deletes, as boilerplate lines are, stay: the text is shown to explain what was measured.
+        """
+        edits = self.run.release.edits
+        spans = [(column, kinds) for column, kinds in edits.spans if not column.startswith(f"{OWNERS}.")]
+        if self.raw or not edits.replace or not spans:
+            yield from self.text(decision.shard, rows)
+            return
+        columns = decision.read(self.store, {column for column, _ in spans})
+        for row, text in self.text(decision.shard, rows):
+            found = [
+                (span["start"], span["end"], span["kind"])
+                for column, kinds in spans
+                for span in columns[column][row].as_py() or ()
+                if span["kind"] in edits.replace and (kinds is None or span["kind"] in kinds)
+            ]
+            yield row, apply_spans(text, found, edits.replace) if found else text
 
     def locate(self, doc_id: str) -> tuple[Decision, int]:
         """Find a document by id: its decision and its row.

@@ -118,11 +118,13 @@ def judged_table(finished: Finished, judged: Judged) -> pa.Table:
 
 
 def select_rows(
-    finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None
+    finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None,
+    masked: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield a table of matching rows for each shard that has some, with those of `columns` that the build has.
 
-    Args: grep, a regular expression that the text must contain; limit, maximum number of rows.
+    Args: grep, a regular expression that the text must contain; limit, maximum number of rows; masked, whether to return
+    texts with the replacements of the release (`Finished.shown_text`).
     """
     pattern = compiled(grep) if grep else None
     n_left = limit
@@ -139,7 +141,8 @@ def select_rows(
         table = table.take(pa.array(indices))
         if "text" in columns or pattern:
             texts = [text for _, text in finished.text(decision.shard, indices)]
-            table = table.append_column("text", pa.array(texts, pa.large_string()))
+            shown = [text for _, text in finished.shown_text(decision, indices)] if masked else texts
+            table = table.append_column("text", pa.array(shown, pa.large_string()))
             if pattern:
                 table = table.filter(pa.array([bool(pattern.search(text)) for text in texts], pa.bool_()))
         if n_left is not None:
@@ -245,7 +248,7 @@ def show_lines(
     columns = {"doc_id", "rule", "text", *extra}
     rows: list[list[str]] = []
     n_rows = 0
-    for table in select_rows(finished, parsed, columns, grep, limit):
+    for table in select_rows(finished, parsed, columns, grep, limit, masked=True):
         n_rows += table.num_rows
         for plain in table.to_pylist():
             row = {field.name: shortest(plain[field.name], field.type) for field in table.schema}

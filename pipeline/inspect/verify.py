@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipeline import __version__
 from pipeline.errors import UsageError
 from pipeline.inspect.held_out import holdout_faults, parents_of
+from pipeline.inspect.public import check_public
 from pipeline.inspect.release_files import read_checksums
 from pipeline.inspect.verify_data import check_clusters, check_data
 from pipeline.inspect.verify_ledger import Ledger, check_keepers, read_ledger
@@ -75,6 +76,8 @@ def verify_files(release: Store, deep: bool = False, tokenizers: Sequence[str] =
             report.check(message("nothing held out is in a mix"), *found)
     check_written(lineage, digests, report)
     check_pages(release, listed, lineage, report)
+    with reading(report, "lineage.json"):
+        check_public(release, listed, report)
     return report
 
 

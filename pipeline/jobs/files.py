@@ -34,8 +34,11 @@ RULE, REASON = "bicorpus.rule", "bicorpus.reason"
 DROPPED = pa.schema({RULE: pa.string(), REASON: pa.string()})
 
 MASKS = {
-    "email": "<EMAIL>", "ip": "<IP>", "phone_cn": "<PHONE>", "phone": "<PHONE>", "id_cn": "<ID>", "ssn_us": "<ID>",
-    "bank_card": "<CARD>", "wechat": "<ACCOUNT>", "qq": "<ACCOUNT>", "secret": "<SECRET>",
+    "email": "<EMAIL>", "ip": "<IP>", "phone_cn": "<PHONE>", "phone": "<PHONE>", "tollfree": "<PHONE>", "id_cn": "<ID>",
+    "ssn_us": "<ID>", "id_hk_mo_tw": "<ID>", "passport": "<ID>", "permit": "<ID>", "student_id": "<ID>", "bank_card": "<CARD>",
+    "iban": "<IBAN>", "mac": "<MAC>", "plate_cn": "<PLATE>", "vin": "<VIN>", "wechat": "<ACCOUNT>", "qq": "<ACCOUNT>",
+    "handle": "<ACCOUNT>", "secret": "<SECRET>", "url_user": "REDACTED", "url_value": "REDACTED", "name": "<NAME>",
+    "address": "<ADDRESS>",
 }  # fmt: skip
 """What replaces personal data, by kind: as in configs/cci4.yaml."""
 

@@ -48,6 +48,7 @@ from pipeline.release.numbers import (
     table_schemas,
 )
 from pipeline.release.placement import Placement, by_shard, fitted_mixes, place, to_fit
+from pipeline.release.public import PUBLIC, public_lineage, public_report, public_run_file
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
 from pipeline.report.bucket_numbers import bucket_numbers
@@ -159,6 +160,9 @@ class Releasing:
             run.standings(), self.tokens_recipe(), *self.selector.references(),
             *self.declared_good(), earlier_holdout(self.store, run.mix.holdout),
         ]  # fmt: skip
+        release = run.release
+        if (release.profile, release.urls) != ("internal", "keep"):
+            settings.append([release.profile, release.urls])
         return digest([__version__, FORMAT, shards, settings])
 
     def declared_good(self) -> list[object]:
@@ -262,6 +266,7 @@ class Releasing:
             WriteTask(
                 store=self.store, decision=decision, ordinal=i, layout=self.layout, edits=self.run_file.release.edits,
                 outputs=placement.outputs, default_mix=default, work=self.work, folder=self.folder,
+                profile=self.run_file.release.profile, urls=self.run_file.release.urls,
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
@@ -396,17 +401,19 @@ class Releasing:
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
         numbers["digests"] = self.digests(placement, shards)
-        report = check_numbers(
-            {
+        figures: dict[str, Any] = {  # Any: JSON
                 **report_numbers(self.session, numbers, facts, shards),
                 "lengths": lengths_of(table),
                 "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
                 "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
-                "rule_samples": rule_samples(
-                    self.session, self.selection.decisions, {i: f.samples for i, f in enumerate(facts)}
-                ),
-            }
-        )
+            "rule_samples": rule_samples(
+                self.session, self.selection.decisions, {i: f.samples for i, f in enumerate(facts)}
+            ),
+        }
+        made, run_text = {**lineage(self.session), **numbers}, self.run_file.text
+        if self.run_file.release.profile == PUBLIC:
+            made, figures, run_text = public_lineage(made), public_report(figures), public_run_file(run_text)
+        report = check_numbers(figures)
         plain = to_json(plain_numbers(report))
         report = read_numbers(plain.encode())  # as who draws the pages again reads them
         with in_language("en"):  # the files of a release are the same wherever it is built
@@ -415,12 +422,12 @@ class Releasing:
             "report.html": html,
             "report.json": plain,
             "licenses.csv": licenses_csv(sources),
-            "run.yaml": self.run_file.text,
+            "run.yaml": run_text,
         }
-        numbers["digests"]["files"] = {file.key[len(self.folder) + 1 :]: file.sha256 for file in files} | {
+        made["digests"]["files"] = {file.key[len(self.folder) + 1 :]: file.sha256 for file in files} | {
             name: sha256(text.encode()) for name, text in pages.items()
         }
-        pages["lineage.json"] = to_json(with_digest({**lineage(self.session), **numbers}))
+        pages["lineage.json"] = to_json(with_digest(made))
         written = self.put_pages(pages)
         listed = listed_files(self.folder, [*files, *written])
         schemas = table_schemas(self.store, self.folder, files)

@@ -21,6 +21,8 @@ from pipeline.errors import StageError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.release.files import FileReport, put_table
 from pipeline.release.placement import Output
+from pipeline.release.public import PUBLIC, public_ledger, public_lineage_column
+from pipeline.release.urls import clean_urls
 from pipeline.release.work_folder import WorkFolder
 from pipeline.report.part_numbers import Tallies, tally_part
 from pipeline.report.script_shares import tally_languages
@@ -44,6 +46,8 @@ class WriteTask:
     default_mix: int
     work: WorkFolder
     folder: str
+    profile: str = "internal"
+    urls: str = "keep"
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ def write_shard(task: WriteTask) -> ShardReport:
     rows = np.flatnonzero(kept.keep)
     texts = edited_texts(task, columns, kept.keep)
     table = data_table(task, columns, rows, texts)
+    url = table.schema.get_field_index("url")
+    table = table.set_column(url, table.schema.field("url"), clean_urls(table["url"], task.urls))
     text_sums, row_sums = text_digests(texts), row_digests(table.drop_columns(["text"]))
     parts: Tallies = {}
     local = np.full(shard.n_rows, -1, np.int64)
@@ -166,6 +172,8 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
         [columns[name].take(indices).combine_chunks() for name in ("input", "input_row", "text_hash")],
         fields=list(schema.field("lineage").type),
     )
+    if task.profile == PUBLIC:
+        filled["lineage"] = public_lineage_column(filled["lineage"])
     names = [f.name for f in schema.field("quality").type]
     sources = [task.layout.scores[name] for name in names]
     scores = [
@@ -219,6 +227,8 @@ def write_ledger(
     table = pa.table(
         [filled[name] for name in names_before], schema=pa.schema([schema.field(n) for n in names_before])
     )
+    if task.profile == PUBLIC:
+        table = public_ledger(table)
     sums = row_digests(table)
     table = table.append_column(schema.field("digest"), signed(sums)).select(schema.names)
     return put_table(task.store, f"{task.folder}/ledger/part-{task.ordinal:05d}.parquet", table), total(sums)

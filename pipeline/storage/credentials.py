@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 
-PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
-"""Environment variables that configure access to an object store."""
+PREFIXES = ("AWS_", "GOOGLE_", "AZURE_", "BICORPUS_PSEUDONYM_KEY")
+"""Environment variables that configure access to an object store, and the key of pseudonyms."""
 
 FILE = "BICORPUS_CREDENTIALS"
 """Environment variable of a worker: path of the file with the variables of the driver."""

@@ -14,7 +14,7 @@ from stages.pii.rule import IS, NO_UNIT, Rule, always
 Match = re.Match[str]
 
 HEADS = {
-    QQ: ("qq", "q q", "q群", "扣扣", "企鹅", "企鵝", "叩叩", "球球", "秋秋", "扣群"),
+    QQ: ("qq", "q q", "q群", "扣扣", "企鹅", "企鵝", "叩叩", "球球", "秋秋", "扣群", "群号", "群號", "交流群", "讨论群", "討論群", "粉丝群", "技术群", "用户群", "读者群"),
     WECHAT: ("微信", "微 信", "薇信", "威信", "徽信", "wechat", "weixin", "we chat", "vx", "wx", "v信", "v:", "加v", "加薇", "+v", "+ v", "微:"),
     HANDLE: ("微博", "weibo", "抖音", "douyin", "快手", "小红书", "小紅書", "电报", "電報", "telegram", "tg", "skype", "line id", "lineid", "line:",
              "推特", "twitter", "instagram", "ig:", "tiktok", "snapchat", "discord", "陌陌", "回复@", "回复 @", "回覆@", "回覆 @", "支付宝", "支付寶", "alipay"),
@@ -27,14 +27,14 @@ _LETTER_LEFT = r"(?<![A-Za-z0-9])"
 
 # QQ
 
-_QQ = rf"(?:{_LETTER_LEFT}(?:[Qq] ?[Qq]|[Qq](?=群))|扣扣|企[鹅鵝]|叩叩|球球|秋秋|扣(?=群))"
+_QQ = rf"(?:{_LETTER_LEFT}(?:[Qq] ?[Qq]|[Qq](?=群))|扣扣|企[鹅鵝]|叩叩|球球|秋秋|扣(?=群)|(?<!微信)群(?=[号號])|(?:交流|讨论|討論|粉丝|技术|用户|读者)(?=群))"
 _QQ_WORDS = (
-    r"(?:\s?(?:号码?|號碼?|帐号|账号|帳號|[Ii][Dd]|[12一二三四]?群[12一二三四]?|交流|讨论|技术|官方|学习|总|客服|在线|咨询|联系|联络|聯絡|客户|服务|业务|售[前后]|邮箱"
+    r"(?:[\s:]{0,2}(?:号码?|號碼?|帐号|账号|帳號|[Ii][Dd]|[12一二三四]?群[号號]?[12一二三四]?|交流|讨论|技术|官方|学习|总|客服|在线|咨询|联系|联络|聯絡|客户|服务|业务|售[前后]|邮箱"
     r"|[0-9]{1,2}(?=[ :])|同号|/ ?微信|和微信|或微信|/ ?[Ww]e[Cc]hat|/ ?MSN|[Gg]roup|[Nn]o\.?))*"
 )
-_QQ_HEAD = rf"{_QQ}{_QQ_WORDS}{_BRACKET}{IS}[ :\t=\-]{{0,8}}[「【\[(]?"
+_QQ_HEAD = rf"{_QQ}{_QQ_WORDS}{_BRACKET}{IS}[\s:=\-]{{0,8}}[「【\[(]?"
 _QQ_NUMBER = r"[1-9]\d{4,10}"
-_QQ_JOINT = r"(?:\([^()\d\n]{0,10}\))?\s?(?:[/、,，;；|或和及]|or|群?[2-9一二三四][:：]|\s)\s?"
+_QQ_JOINT = r"(?:\([^()\d\n]{0,10}\))?\s{0,2}(?:[/、,，;；|或和及]|or|群?[2-9一二三四][:：]|\s)\s?"
 _QQ_RIGHT = rf"(?![0-9A-Za-z_@])(?![.\-][0-9])(?!,[0-9]{{1,4}}(?![0-9])){NO_UNIT}"
 
 
@@ -57,7 +57,7 @@ _WECHAT_WORDS = (
 _WECHAT_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{5,19}"
 _WECHAT_RIGHT = r"(?![A-Za-z0-9_@-]|\.[A-Za-z]|:/|/)"
 _NOT_NAMES = re.compile(
-    r"https?|weixin|wechat|android|iphone|official|account|windows|groups?|moments|payment|mini-?program(?:me)?s?|version|public|public_.*"
+    r"https?|weixin|wechat|android|iphone|official|account|windows|mobile|qrcode|groups?|moments|payment|mini-?program(?:me)?s?|version|public|public_.*"
     r"|[0-9]{1,5}|(?:19|20)\d{6}|discord|telegram|facebook|twitter|instagram|whatsapp",
     re.I,
 )
@@ -111,10 +111,12 @@ RULES = (
         rf"(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_named),
     Rule("wechat", WECHAT, re.compile(
         rf"{_WECHAT}{_WECHAT_WORDS}{_BRACKET}[ \t「【\[\"“]{{0,2}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_marked),
+    Rule("wechat", WECHAT, re.compile(rf"{_WECHAT}{_WECHAT_WORDS} ?\((?:微信?[号號]?[:]? ?|ID:? ?)?(?P<v>{_WECHAT_NAME})\)"), is_named),
+    Rule("wechat", WECHAT, re.compile(rf"{_WECHAT}{_WECHAT_WORDS}{_BRACKET}{IS} ?:\s{{1,6}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_marked),
     Rule("wechat", WECHAT, re.compile(rf"{_SHORT}[:： \t]{{0,2}}(?P<v>{_WECHAT_NAME}){_WECHAT_RIGHT}"), is_marked),
     Rule("handle", HANDLE, re.compile(
         rf"(?:微博|{_LETTER_LEFT}[Ww]eibo|推特|{_LETTER_LEFT}[Tt]witter|{_LETTER_LEFT}[Ii]nstagram|{_LETTER_LEFT}IG|{_LETTER_LEFT}[Tt]ik[Tt]ok|{_LETTER_LEFT}[Ss]napchat"
-        rf"|{_LETTER_LEFT}[Dd]iscord){_NOUN}? ?[:=] ?(?P<v>@[\w\u4e00-\u9fff-]{{2,30}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
+        rf"|{_LETTER_LEFT}[Dd]iscord){_NOUN}? ?[:=] ?(?P<v>@[A-Za-z0-9_-]{{2,30}}|@[\w\u4e00-\u9fff-]{{2,30}}|{_HANDLE}){_HANDLE_RIGHT}"), is_network),
     Rule("handle", HANDLE, re.compile(r"回[复覆] ?(?P<v>@[\w\u4e00-\u9fff-]{2,30})(?= ?:)"), always),
     Rule("handle", HANDLE, re.compile(
         rf"(?:抖音|快手|小红书|小紅書|陌陌|支付宝|支付寶|{_LETTER_LEFT}[Dd]ouyin|{_LETTER_LEFT}[Aa]lipay)(?:(?:{_NOUN}){_COLON}|{_COLON}|(?:{_NOUN}) ?)"

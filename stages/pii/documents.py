@@ -92,7 +92,7 @@ def is_mac(match: Match) -> bool:
     pairs = set(re.split("[:-]", match["v"].lower()))
     if len(pairs) < 3:
         return False
-    return re.search("[A-Fa-f]", match["v"]) is not None or re.search(r"\bmac\b|物理地址", before(match), re.I) is not None
+    return re.search("[A-Fa-f]", match["v"]) is not None or re.search(r"(?<![a-z])mac(?![a-z])|物理地址", before(match), re.I) is not None
 
 
 # Vehicles

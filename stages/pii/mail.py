@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from stages.kernels.patterns.pii import EMAIL, MAX_DOMAIN, MAX_LOCAL, SPELLED
-from stages.pii.neighbours import before
+from stages.pii.neighbours import before, behind
 from stages.pii.rule import Rule
 
 Match = re.Match[str]
@@ -48,7 +48,7 @@ def is_email(match: Match) -> bool:
     local, _, domain = match["v"].partition("@")
     if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or domain.rpartition(".")[2].lower() in FILE_SUFFIXES:
         return False
-    if _HEADER.search(before(match)) or (before(match, 1) == "<" and _is_id(local, domain)):
+    if before(match, 3) == "://" or _HEADER.search(before(match)) or (before(match, 1) == "<" and _is_id(local, domain)):
         return False
     return not re.match(r":[\w.~-]{0,14}/", match.string[match.end("v") :], re.ASCII)
 
@@ -87,7 +87,15 @@ def is_sentence_or_mail(match: Match) -> bool:
 
 def is_spaced(match: Match) -> bool:
     """Accept `name @ host.org` behind a word of mail, or with a host of many mailboxes."""
-    return re.search(r"(?:mail|邮|郵|信箱|contact)[^\n]{0,24}$", before(match), re.I) is not None or _MANY.search(match["v"]) is not None
+    if re.search(r"(?:mail|邮|郵|信箱|contact)[^\n]{0,24}$", before(match), re.I) or _MANY.search(match["v"]):
+        return True
+    return re.search(r"(?:^|\n)[ \t•*-]*$", before(match)) is not None and re.match(r"\s*(?:\n|$)", behind(match)) is not None
+
+
+def is_marked(match: Match) -> bool:
+    """Accept another mark in place of the at sign, if the text says so or names a mailbox."""
+    told = re.search(r"@", behind(match)[:24]) is not None and re.search("换|換|改|替|代|=|instead|replace", behind(match)[:24])
+    return bool(told or _MANY.search(match["v"])) or re.search(r"(?:mail|邮箱|郵箱|信箱)[^\n]{0,6}$", before(match), re.I) is not None
 
 
 _MANY = re.compile(r"(?:qq|163|126|139|189|sina|sohu|foxmail|gmail|hotmail|yahoo|outlook|aol|msn|live|icloud|proton)\.[a-z.]+$", re.I)
@@ -109,6 +117,7 @@ RULES = (
         is_bracketed),
     Rule("email", SPELLED, re.compile(
         rf"{_LEFT}(?P<v>(?P<local>{LOCAL})[ _-]{_AT}[ _-]{_LABEL}(?:{_DOT}{_LABEL})*{_DOT}{TOP}){_END}"), is_worded),
+    Rule("email", SPELLED, re.compile(rf"{_LEFT}(?P<v>{LOCAL} ?# ?(?:{_LABEL}\.)+{TOP}){_END}"), is_marked),
     Rule("email", SPELLED, re.compile(
         rf"{_LEFT}(?P<v>(?P<local>{LOCAL}) at (?:{_LABEL}\.)+{TOP}){_END}"), is_sentence_or_mail),
 )  # fmt: skip

@@ -42,11 +42,11 @@ _MORE_EN = (
     r"|sales|toll[- ]free|24/7|[1-4])\b)*"
 )
 _BETWEEN = (
-    r"(?:[ \t]?\([^()\n]{0,20}\))?[\s:=|*\"'`\[【「<>#.·•~\-]{0,8}"
+    r"(?: ?[是为為]| is)?(?:[ \t]?\([^()\n]{0,20}\))?[\s:=|*\"'`\[【「<>#.·•~\-]{0,8}"
     r"(?:[\u4e00-\u9fff]{1,6}(?:\([^()\n]{0,8}\))?[: ]{1,2})?\(?\+? ?$"
 )
 _LABEL = re.compile(
-    rf"(?:(?:{_ZH}){_MORE_ZH}|(?<![A-Za-z])(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}", re.I
+    rf"(?:(?:{_ZH}){_MORE_ZH}|(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[PMTF][a-z])))(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}", re.I
 )
 _OTHERS = re.compile(
     r"(?:\+?(?<!\d)[(\[]?\d[\d ()\[\]\-]{5,18}\d(?:\s?\([^()\d\n]{1,8}\))?\s{0,2}(?:[/、,，;；|或和及与]|and\b|or\b|(?<=\d)\s)\s{0,2}){1,3}$"
@@ -55,7 +55,7 @@ _OTHERS = re.compile(
 
 
 _MAIL_BEFORE = re.compile(r"(?:[\w.]@[\w.-]+\.[a-z]{2,6}|\[email.{0,4}protected\])[\s|/·•,;:-]{1,8}\(?\+?$", re.I)
-_MAIL_BEHIND = re.compile(r"[\s|/·•,;:-]{1,8}(?:\[email|[\w.+-]{2,32}@\w)", re.I)
+_MAIL_BEHIND = re.compile(r"(?:[\s|/·•,;:-]{1,8}[\d() +-]{8,16}){0,2}[\s|/·•,;:-]{1,8}(?:\[email|[\w.+-]{2,32}@\w)", re.I)
 
 
 def is_labelled(match: Match) -> bool:
@@ -223,7 +223,9 @@ def is_foreign(match: Match) -> bool:
 
 def is_together(match: Match) -> bool:
     """Accept nine to eleven digits together directly behind a word of contact."""
-    return is_contact(match) and not _is_placeholder(match["v"]) and not is_counted_or_serial(match)
+    if _is_placeholder(match["v"]):
+        return False
+    return is_labelled(match) or (is_contact(match) and not is_counted_or_serial(match))
 
 
 PHONE_LEFT = rf"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|(?<=[\\][nt])|{JOINED}|{LEFT})"

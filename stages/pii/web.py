@@ -36,8 +36,8 @@ def is_value(match: Match) -> bool:
 
 RULES = (
     Rule("url_user", URL, re.compile(
-        r"://(?P<v>[^\s/?#@\"'<>\[\]{}:]{1,64}(?::[^\s/?#@\"'<>]{1,128})?)(?=@[A-Za-z0-9\[])"), is_user),
-    Rule("url_value", URL, re.compile(rf"[?&;]{_NAMES}=(?P<v>[^&;#\s\"'<>()\[\]|]{{5,}}[^&;#\s\"'<>()\[\]|.,])", re.I), is_value),
+        r"://(?P<v>(?:(?![/?#@\"'<>\[\]{}:])[!-~]){1,64}(?::(?:(?![/?#@\"'<>])[!-~]){1,128})?)(?=@[A-Za-z0-9\[])"), is_user),
+    Rule("url_value", URL, re.compile(rf"[?&;]{_NAMES}=(?P<v>(?:(?![&;#\"'<>()\[\]|])[!-~]){{5,}}(?![&;#\"'<>()\[\]|.,])[!-~])", re.I), is_value),
     Rule("url_value", URL, re.compile(
         r"(?:[?&;=#]|(?<![/:])/)(?P<v>[A-Za-z0-9_.+-]{1,64}(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24})(?![A-Za-z0-9.@-])"),
         always),

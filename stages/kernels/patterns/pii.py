@@ -95,6 +95,7 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
                 stops[ord(first) & 0x7F, ord(second) & 0x7F] = True
                 if ord(second) < 0x80:
                     stops[ord(first) & 0x7F, (ord(second) + 0xFEE0) & 0x7F] = True
+    stops[ord("#")] = [chr(code).isalnum() or chr(code) == " " for code in range(128)]
     for first in "aA":  # at, with a bracket or a blank on both sides
         stops[ord(first), [ord("t"), ord("T"), (ord("t") + 0xFEE0) & 0x7F, (ord("T") + 0xFEE0) & 0x7F]] = True
     pairs = np.zeros((2, 128, 128), np.bool_)
@@ -193,6 +194,24 @@ def _spelled(codes, i, start, end):  # type: ignore[no-untyped-def]
         if not is_word and plain(codes[k]) != 0x2E:
             return i, i
     return max(start, i - MAX_LOCAL - 6), min(end, i + 160)
+
+
+@njit(cache=True, nogil=True)
+def _hash_mark(codes, i, start, end):  # type: ignore[no-untyped-def]
+    """Return start and end around a # between a name and a host with a dot; an empty range if not."""
+    k = i - 1
+    if k > start and plain(codes[k]) == 0x20:
+        k -= 1
+    if k < start or not _is(codes[k], _LOCAL):
+        return i, i
+    k, has_dot = i + 1, False
+    if k < end and plain(codes[k]) == 0x20:
+        k += 1
+    name = k
+    while k < end and k < name + MAX_LOCAL and _is(codes[k], _DOMAIN):
+        has_dot |= plain(codes[k]) == 0x2E
+        k += 1
+    return (max(start, i - MAX_LOCAL - 2), min(end, i + 160)) if has_dot else (i, i)
 
 
 @njit(cache=True, nogil=True)
@@ -440,6 +459,8 @@ def _account_end(codes, i, end):  # type: ignore[no-untyped-def]
     """Return the end of the candidate after an introducing word at i; i if no number or name follows."""
     run = 0
     for k in range(i + 2, min(i + ACCOUNT_GAP + MIN_ACCOUNT, end)):
+        if plain(codes[k]) == 0x40:
+            return min(i + ACCOUNT_CHARS, end)
         run = run + 1 if _is(codes[k], _DIGIT | _LETTER) else 0
         if run == MIN_ACCOUNT:
             return min(i + ACCOUNT_CHARS, end)
@@ -492,6 +513,9 @@ def _candidate(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
             return URL, first, last, i + 1
         first, last = _ipv6(codes, i, start, end)
         return IPV6, first, last, i + 1
+    if code == 0x23:
+        first, last = _hash_mark(codes, i, start, end)
+        return SPELLED, first, last, i + 1
     sign, first, last = _at_head(codes, i, start, end, heads)
     return sign, first, last, i + 1
 
