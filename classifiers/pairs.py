@@ -34,10 +34,10 @@ SCHEMA = pa.schema(
         "name_share": pa.float32(),
     }
 )
-"""score: 0 to 1, mean over the pairs, least_score the lowest of them; similarity: mean cosine, null if the model
-knows no word of a side; length_ratio: UTF-8 bytes of the longer side by those of the shorter; number_share,
-name_share: of the numbers and Latin names of both sides those that the other one has, null if there are none. All
-null for other documents."""
+"""n_pairs: of the document. score: 0 to 1, mean over the pairs. least_score: the lowest of them. similarity: mean
+cosine, null if the model knows no word of a side. length_ratio: UTF-8 bytes of the longer side by those of the shorter.
+number_share: of the numbers of both sides those that the other one has, null if there are none. name_share: the same of
+Latin names in a side of Han characters. All null for other documents."""
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?\s?[万亿]?")
 LATIN = re.compile(r"[A-Za-z][A-Za-z0-9]{1,}")
@@ -73,7 +73,7 @@ def numbers(text: str) -> Counter[str]:
 
 
 def names(sides: Sides) -> tuple[Counter[str], Counter[str]]:
-    """Latin words that stand in Han text, and those of the other side among which they are looked for.
+    """Latin words within Han text, and those of the other side among which they are looked for.
 
     Both empty unless exactly one side is written in Han characters: in two texts in Latin script every word is one.
     """

@@ -2,8 +2,8 @@
 
 A document of pairs gives documents whose pairs begin with the source, such that begin with the target, or both. The two
 orders of one document are near duplicates of each other, so a run that keeps one of near duplicates keeps one of them;
-by default the order is drawn from the text, half of each. A pair is never cut: one that exceeds the cap alone is left out.
-Personal data and other spans of the release are edited first.
+by default the order is drawn from the text, half of each. A pair is never cut: one that exceeds the cap alone is left
+out. Personal data and other spans of the release are edited first.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from pipeline.stage import DERIVED, Derive
 from stages.parallel import pairs_of
 
 SOURCE_FIRST, TARGET_FIRST = "source_first", "target_first"
+SEPARATOR = "\n\n"
+"""Between pairs; between the sides of a pair is a line break."""
+
 ORDERS = ("alternate", SOURCE_FIRST, TARGET_FIRST, "both")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """order: one of ORDERS. max_tokens: of one document, about, at `bytes_per_token` (a release's `tokens.json` has that
-    of a tokenizer by language). separator: between pairs; between the sides of a pair is a line break."""
+    """order: one of ORDERS. max_tokens: of one document, about. bytes_per_token: at which they are counted; a release's
+    `tokens.json` has that of a tokenizer by language."""
 
     order: str = "alternate"
     max_tokens: int = 2048
     bytes_per_token: float = 3.5
-    separator: str = "\n\n"
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
@@ -68,7 +70,7 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
             languages = [fields.get(name) for name in names]
             ordered = pairs if order == SOURCE_FIRST else [(target, source) for source, target in pairs]
             for part in cut(ordered, config):
-                text = config.separator.join(f"{first}\n{second}" for first, second in part)
+                text = SEPARATOR.join(f"{first}\n{second}" for first, second in part)
                 meta = {
                     "interlinear": order, "languages": languages, "n_pairs_shown": len(part),
                     "direction": fields.get("direction"), "method": fields.get("method"),
@@ -88,7 +90,7 @@ def make_documents(table: pa.Table, config: Config, replace: Mapping[str, str]) 
 def cut(pairs: list[tuple[str, str]], config: Config) -> Iterator[list[tuple[str, str]]]:
     """Yield runs of consecutive pairs within the cap; a pair with an empty side, after edits, is left out."""
     budget = config.max_tokens * config.bytes_per_token
-    extra = len(config.separator.encode()) + 1
+    extra = len(SEPARATOR.encode()) + 1
     part: list[tuple[str, str]] = []
     n_bytes = 0
     for pair in pairs:

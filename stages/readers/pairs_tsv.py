@@ -20,8 +20,8 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, kw_only=True)
 class Config(PairSettings):
-    """Columns by number from 0. score_column: of a number that the publisher gave the pair, -1 for none. skip_lines:
-    lines before the first pair, such as a header."""
+    """source_column: number of the column from 0. target_column: likewise. score_column: of a number that the publisher
+    gave the pair, -1 for none. skip_lines: lines before the first pair, such as a header."""
 
     source_column: int = 0
     target_column: int = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def shown(records: list[Any]) -> list[Any]:
     ]
 
 
-def tsv(rows: list[tuple[str, ...]]) -> bytes:
+def tsv(rows: Sequence[tuple[str, ...]]) -> bytes:
     """A file of tab-separated lines."""
     return "".join("\t".join(row) + "\n" for row in rows).encode()
 
