@@ -73,7 +73,7 @@ def test_a_document_of_several_pairs_has_its_worst(measure) -> None:  # type: ig
 
 
 def test_numbers_and_names_of_both_languages() -> None:
-    """万 and 亿 are multiplied out, separators removed; names count only where they stand in Han text."""
+    """万 and 亿 are multiplied out, separators removed; names count only within Han text."""
     assert numbers("３５０万人，1,234.50 元，2亿") == numbers("3,500,000 people, 1234.5 yuan, 200000000")
     assert shared(numbers("12 和 13"), numbers("12 and 14")) == 0.5
     assert shared(numbers("无"), numbers("none")) is None
