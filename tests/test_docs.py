@@ -77,7 +77,7 @@ def tuples_of_keys(path: str) -> Iterator[str]:
 
 def reasons() -> Iterator[str]:
     """Reasons that readers and ingest quarantine records for."""
-    folders = ("readers", "extraction", "decoding")
+    folders = ("readers", "extraction", "decoding", "parallel")
     paths = [p.relative_to(ROOT) for name in folders for p in (ROOT / "stages" / name).glob("*.py")]
     for path in ("pipeline/ingest/canonical.py", *paths):
         for node in ast.walk(ast.parse(page(str(path)))):

@@ -194,6 +194,7 @@ def locate(
     """Find the documents at a position of the training order, or of a training step.
 
     Example: bicorpus locate store/releases/v1 --mix zh50 --at 1200:1208 --sequence-length 4096
+
     Example: bicorpus locate store/releases/v1 --mix zh50 --step 310 --batch-size 8 --sequence-length 4096
     """
     from pipeline.errors import UsageError

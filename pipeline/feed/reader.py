@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ class Reader:
     def __len__(self) -> int:
         return len(self.positions())
 
-    def iterate(self, worker: int = 0, n_workers: int = 1) -> Iterator[Sample]:
+    def iterate(self, worker: int = 0, n_workers: int = 1) -> Generator[Sample, None, None]:
         """Yield the samples of a worker that are left."""
         if not self.resumed:
             self.taken = 0
@@ -77,7 +77,7 @@ class Reader:
             self.taken += 1
             yield sample
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Generator[Sample, None, None]:
         return self.iterate()
 
     def state_dict(self, worker: int = 0, n_workers: int = 1) -> dict[str, Any]:

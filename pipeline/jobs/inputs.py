@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 from pipeline.config.run_file import Ingest, Source
 from pipeline.errors import InputError, UsageError
-from pipeline.ingest.canonical import Rows
-from pipeline.ingest.ingest import ROW_GROUP_ROWS, source_info, too_many_broken
+from pipeline.ingest.canonical import ROW_GROUP_ROWS, Rows
+from pipeline.ingest.ingest import source_info, too_many_broken
 from pipeline.names import nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.runtime.limits import limits_of

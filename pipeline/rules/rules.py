@@ -277,7 +277,7 @@ class Cuts:
         cumulative = np.cumsum([counts[value] for value in values])
         # exact: 0.07 * 100 is 7.000000000000001 as floats, which would cut one value too high
         needed = ceil(Fraction(repr(share)) * int(cumulative[-1]))
-        return float(values[min(np.searchsorted(cumulative, needed), len(values) - 1)])
+        return float(values[min(int(np.searchsorted(cumulative, needed)), len(values) - 1)])
 
     def limits(self, column: str, quantile: Quantile, groups: Sequence[str]) -> tuple[float, float]:
         """Return the lower and upper bound of a group; infinite where nothing fails, nan for no population.

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef, write_sidecar
-from pipeline.ingest.ingest import ROW_GROUP_ROWS
+from pipeline.ingest.canonical import ROW_GROUP_ROWS
 from pipeline.schema import CANONICAL, ROW_BITS
 from pipeline.storage.store import Store
 from stages import minhash

@@ -38,6 +38,9 @@ MODULES: dict[str, tuple[str, ...]] = {
     "classifiers.llm.requests": ("Request", "Answer", "messages_of"),
     "classifiers.llm.settings": ("Settings", "Price", "Budget"),
     "stages.dedup": ("cluster_texts",),
+    "pipeline.feed.dataset": ("Feed", "cu_seqlens"),
+    "pipeline.feed.reader": ("Reader", "Share", "consumed"),
+    "pipeline.feed.sources": ("open_source", "Texts", "Sequences", "PackedSequences"),
     "stages.readers": (),
 }  # fmt: skip
 """Modules, each with the names to show in this order; all public names with a docstring if there are none."""

@@ -443,7 +443,7 @@ def test_boundaries_of_a_batch_are_those_of_its_documents(release: str) -> None:
     for options in ({"sequence_length": LENGTH}, {"packed": True}):
         import bicorpus
 
-        feed = bicorpus.Feed(release, document_masks=True, **options)  # type: ignore[arg-type]
+        feed = bicorpus.Feed(release, document_masks=True, **options)
         batch = next(iter(torch.utils.data.DataLoader(feed, batch_size=5)))
         bounds, longest = cu_seqlens(batch["position_ids"])
         documents = batch["documents"] + torch.arange(5)[:, None] * 10**6
