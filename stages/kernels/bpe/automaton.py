@@ -1,26 +1,34 @@
 r"""Regular expressions compiled to a table: the next match of a pattern by one look-up a character.
 
-Covers what patterns of pre-tokenisers are made of: literals, character classes with `&&`, `\p{...}`, `\s`, alternation,
-groups, `(?i:...)` over ASCII letters, the greedy quantifiers and a look-ahead of one character. Anything else is refused,
-and the text is left to the library. A backtracking matcher prefers the first alternative and the longest repetition; the
-threads of a Pike machine are kept in that order, and those after a match are dropped, so that a list of threads is a
-state of a deterministic automaton that finds the same match (Cox, Regular Expression Matching: the Virtual Machine
-Approach, 2009). A look-ahead is decided by the class of the next character, which the table is indexed by anyway.
-"""
+Covers what patterns of pre-tokenisers are made of: literals, character classes with `&&`, `\p{...}`, `\s`,
+alternation, groups, `(?i:...)` over ASCII letters, the greedy quantifiers and a look-ahead of one character. Anything
+else is refused, and the text is left to the library. A backtracking matcher prefers the first alternative and the
+longest repetition; the threads of a Pike machine are kept in that order, and those after a match are dropped, so that
+a list of threads is a state of a deterministic automaton that finds the same match (Cox, Regular Expression Matching:
+the Virtual Machine Approach, 2009). A look-ahead is decided by the class of the next character, which the table is
+indexed by anyway."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from stages.kernels.bpe.characters import N_CODES, UNSTABLE, load_features, white_space, with_property
+from stages.kernels.bpe.characters import (
+    N_CODES,
+    UNSTABLE,
+    load_features,
+    spelled_with,
+    white_space,
+    with_property,
+)
 
 MAX_STATES, MAX_CLASSES, MAX_REPEAT = 4_000, 200, 64
-MATCH, SEEN_UNSTABLE, SHIFT = 1, 2, 2
+MATCH, SEEN_UNSTABLE, SEEN_FOREIGN, SHIFT = 1, 2, 4, 3
 """Bits of a table entry, above which is the row of the next state. MATCH: a match ends before this character.
-SEEN_UNSTABLE: the character may not be in form NFC."""
+SEEN_UNSTABLE: the character may not be in form NFC. SEEN_FOREIGN: the caller has named it as one to watch for."""
 
 _MULTI_FOLDS = ("ss", "ff", "fi", "fl", "st")
 """Pairs of ASCII letters that equal one character if case is ignored, as `ss` does `ß`."""
@@ -51,9 +59,11 @@ class _Step(NamedTuple):
     to: tuple[int, ...] = ()
 
 
-def compile_pattern(pattern: str) -> Automaton:
+@lru_cache(maxsize=32)
+def compile_pattern(pattern: str, foreign: bytes = b"") -> Automaton:
     """Compile a regular expression in the syntax of Oniguruma.
 
+    Args: foreign, bytes whose characters set SEEN_FOREIGN.
     Raises: UnsupportedError.
     """
     reader = _Reader(pattern)
@@ -64,7 +74,7 @@ def compile_pattern(pattern: str) -> Automaton:
         raise UnsupportedError(f"{pattern!r} matches the empty text")
     steps = [_Step("match")]
     start = _emit(tree, 0, steps)
-    classes, members = _partition(reader.sets)
+    classes, members = _partition([*reader.sets, spelled_with(foreign)])
     return _determinise(steps, start, classes, members)
 
 
@@ -302,7 +312,7 @@ def _emit(tree: tuple, then: int, steps: list[_Step]) -> int:  # type: ignore[ty
         then = loop
     for _ in range(max(most - least, 0)):
         then = put(_Step("split", to=(_emit(part, then, steps), then)))
-    # Leaving out a copy and taking a later one matches what taking it and leaving out the later one does, which is tried first.
+    # To leave out a copy and take a later one matches what the reverse does, which is tried first.
     for _ in range(least):
         then = _emit(part, then, steps)
     return then
@@ -315,18 +325,19 @@ def _partition(sets: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     and, in the last column, unstable.
     """
     unstable = (load_features() & UNSTABLE) != 0
-    classes = np.zeros(N_CODES, np.int64)
+    classes, n_classes = np.zeros(N_CODES, np.uint8), 1
     for chars in (*sets, unstable):
-        codes = classes * 2 + chars
-        present = np.bincount(codes) > 0
-        classes = (np.cumsum(present) - 1)[codes]
-    n_classes = int(classes.max()) + 1
-    if n_classes >= MAX_CLASSES:
-        raise UnsupportedError(f"{n_classes} classes of characters")
+        codes = classes.astype(np.uint16) << 1 | chars
+        present = np.zeros(2 * n_classes, bool)
+        present[codes] = True
+        n_classes = int(present.sum())
+        if n_classes >= MAX_CLASSES:
+            raise UnsupportedError(f"{n_classes} classes of characters")
+        classes = (np.cumsum(present) - 1).astype(np.uint8)[codes]
     first = np.zeros(n_classes, np.int64)
     first[classes[::-1]] = np.arange(N_CODES)[::-1]
     members = np.stack([chars[first] for chars in (*sets, unstable)], axis=1)
-    return classes.astype(np.uint8), members
+    return classes, members
 
 
 def _determinise(steps: Sequence[_Step], start: int, classes: np.ndarray, members: np.ndarray) -> Automaton:
@@ -345,7 +356,9 @@ def _determinise(steps: Sequence[_Step], start: int, classes: np.ndarray, member
                     raise UnsupportedError(f"more than {MAX_STATES} states")
                 states[after] = len(states)
                 queue.append(after)
-            seen = SEEN_UNSTABLE if inside is not None and inside[-1] else 0
+            seen = 0
+            if inside is not None:
+                seen = (SEEN_UNSTABLE if inside[-1] else 0) | (SEEN_FOREIGN if inside[-2] else 0)
             row.append((states[after] * n_classes) << SHIFT | seen | matched)
         rows.append(row)
     return Automaton(classes, np.array(rows, np.uint32).ravel(), n_classes)
