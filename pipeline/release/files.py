@@ -21,6 +21,9 @@ from pipeline.storage.store import Store
 
 PART_ROW_GROUP = 1024
 
+TOKEN_IDS = "token_ids"
+"""Column of token ids beside the texts of mixes with token files: large_binary, in the form of the token writer."""
+
 
 @dataclass(frozen=True)
 class FileReport:
@@ -45,7 +48,10 @@ class PartTask:
 
 def write_part(task: PartTask) -> FileReport:
     """Gather one part, put it in order and write it."""
-    return put_table(task.store, task.key, gather(task.store, task.maps, task.part))
+    table = gather(task.store, task.maps, task.part)
+    return put_table(
+        task.store, task.key, table.drop_columns([n for n in table.column_names if n == TOKEN_IDS])
+    )
 
 
 def gather(store: Store, maps: Sequence[str], part: int) -> pa.Table:
@@ -61,9 +67,15 @@ class TokenWriter(Protocol):
     def describe(self, config: Any) -> dict[str, Any]:  # Any: its own class; plain JSON
         """Return what a training job must know of the files."""
 
-    def write_part(self, texts: pa.ChunkedArray, folder: str, name: str, config: Any) -> int:  # Any: as above
+    def tokenise(self, texts: pa.Array, config: Any) -> pa.ChunkedArray:  # Any: as above
+        """Tokenise texts for the column TOKEN_IDS: large_binary (n_docs,), in a form that write_part reads."""
+
+    def write_part(self, documents: pa.Table, folder: str, name: str, config: Any) -> int:  # Any: as above
         """Write the files of one part, whose names begin with `name`, into a local folder; return the number of
-        tokens."""
+        tokens.
+
+        Args: documents, rows of the mix in training order, with TOKEN_IDS.
+        """
 
 
 def token_writer(module: str) -> TokenWriter:
@@ -73,7 +85,7 @@ def token_writer(module: str) -> TokenWriter:
 
 @dataclass(frozen=True)
 class TokenTask:
-    """Tokenises one part of a mix. module: dotted name of the module that writes; prefix: of its files' keys."""
+    """Writes the token files of one part of a mix. module: its dotted name; prefix: of the files' keys."""
 
     store: Store
     maps: tuple[str, ...]
@@ -99,7 +111,7 @@ def write_tokens(task: TokenTask) -> TokenReport:
     table = gather(task.store, task.maps, task.part)
     folder, _, name = task.prefix.rpartition("/")
     with scratch() as local:
-        n_tokens = writer.write_part(table["text"], local, name, task.config)
+        n_tokens = writer.write_part(table, local, name, task.config)
         files = []
         for file in sorted(os.listdir(local)):
             path, key = os.path.join(local, file), f"{folder}/{file}"

@@ -208,6 +208,7 @@ class Releasing:
             WriteTask(
                 store=self.store, decision=decision, ordinal=i, layout=self.layout, edits=self.run_file.release.edits,
                 outputs=placement.outputs, default_mix=default, work=self.work, folder=self.folder,
+                tokens=self.run_file.tokens,
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip

@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from pipeline.annotate.views import view_text
 from pipeline.config.release_columns import Layout, current, languages, measured_languages, release_column
-from pipeline.config.run_file import Edits
+from pipeline.config.run_file import Edits, Tokens
 from pipeline.dataset.shard import Columns, read_shard_rows
 from pipeline.errors import StageError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
-from pipeline.release.files import FileReport, put_table
+from pipeline.release.files import TOKEN_IDS, FileReport, put_table, token_writer
 from pipeline.release.placement import Output
 from pipeline.release.work_folder import WorkFolder
 from pipeline.report.part_numbers import Tallies, tally_part
@@ -32,7 +32,10 @@ from pipeline.storage.store import Store
 
 @dataclass(frozen=True)
 class WriteTask:
-    """Writes one shard's ledger part and sends its kept documents to their parts."""
+    """Writes one shard's ledger part and sends its kept documents to their parts.
+
+    tokens: what the run file says of token files, if it asks for some.
+    """
 
     store: Store
     decision: Decision
@@ -43,6 +46,7 @@ class WriteTask:
     default_mix: int
     work: WorkFolder
     folder: str
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def write_shard(task: WriteTask) -> ShardReport:
     texts = edited_texts(task, columns, kept.keep)
     table = data_table(task, columns, rows, texts)
     parts: Tallies = {}
+    ids = token_ids(task, texts)
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))
     for i, output in enumerate(task.outputs):
@@ -83,7 +88,10 @@ def write_shard(task: WriteTask) -> ShardReport:
         mine = placed.filter(pa.array(placed["output"].to_numpy() == i))
         if not mine.num_rows:
             continue
-        chosen = table.take(pa.array(local[mine[ROW].to_numpy()]))
+        places = pa.array(local[mine[ROW].to_numpy()])
+        chosen = table.take(places)
+        if output.tokens and ids is not None:
+            chosen = chosen.append_column(TOKEN_IDS, ids.take(places))
         if output.is_part:
             meta = columns["meta"].take(pa.array(mine[ROW].to_numpy()))
             module = task.layout.modules[shard.source]
@@ -109,6 +117,13 @@ def write_shard(task: WriteTask) -> ShardReport:
     language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
     counts = tally_languages(language, table)
     return ShardReport(task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts, parts)
+
+
+def token_ids(task: WriteTask, texts: pa.Array) -> pa.ChunkedArray | None:
+    """Token ids of the kept documents, once for all mixes; None if no mix has token files."""
+    if task.tokens is None or not any(output.tokens for output in task.outputs):
+        return None
+    return token_writer(task.tokens.module).tokenise(texts, task.tokens.config)
 
 
 def part_rows(module: str, documents: pa.Table) -> pa.Table:

@@ -1,7 +1,7 @@
 """Compare counts and ids of stages.tokens with the tokenizers library: equal documents, speed, memory.
 
-Prints a table for each question: how many documents have the same ids, by language and tokenizer; MB of text per second of
-CPU time, the library, counts and ids by turns in one process; peak memory and seconds of one text without blanks.
+Prints for each tokenizer how many documents have other ids, by language; MB of text per second of CPU time, the
+library, counts and ids by turns in one process; peak memory and seconds of texts without blanks.
 
 Example: python -m scripts.bench.bench_tokens docs.parquet --tokenizer qwen3.json --tokenizer llama3.json
 """

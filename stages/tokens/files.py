@@ -16,7 +16,8 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline.errors import ConfigError
-from stages.tokens import encode, load_tokenizer
+from stages.tokens import load_tokenizer
+from stages.tokens.ids import id_column, id_rows
 
 FORMATS = ("megatron", "ds")
 MAX_ID_IN_2_BYTES = (1 << 16) - 1
@@ -71,12 +72,17 @@ def largest_id(tokenizer: Tokenizer) -> int:
     return max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 
-def write_part(texts: pa.ChunkedArray, folder: str, name: str, config: Config) -> int:
+def tokenise(texts: pa.Array, config: Config) -> pa.ChunkedArray:
+    """Tokenise texts, large_binary (n_docs,); see `ids.id_column`."""
+    return id_column(texts, config.tokenizer)
+
+
+def write_part(documents: pa.Table, folder: str, name: str, config: Config) -> int:
     """Write `<name>.bin` and `.idx`, or `<name>.ds` and its index, into a local folder.
 
-    Texts are tokenised one at a time; a token takes token_bytes(config) bytes, little-endian.
+    A token takes token_bytes(config) bytes, little-endian.
 
-    Args: texts, strings, (n_docs,), without nulls.
+    Args: documents, (n_docs,), with their ids of `tokenise`, or their texts.
     Returns: the number of tokens, end tokens included.
     """
     from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
@@ -88,13 +94,13 @@ def write_part(texts: pa.ChunkedArray, folder: str, name: str, config: Config) -
     megatron = MegatronTokenizedFile(folder, name, token_size=size) if "megatron" in config.formats else None
     ds = TokenizedFile(folder, f"{name}.ds", token_size=size) if "ds" in config.formats else None
     n_tokens = 0
-    for value in texts:
-        tokens = [*encode(value.as_py(), tokenizer), end]
+    for ids in id_rows(documents, config.tokenizer):
+        tokens = np.append(ids, end)
         n_tokens += len(tokens)
         if megatron is not None:  # an empty file object is falsy
             megatron.write(tokens)
         if ds is not None:
-            ds.write_bytes(np.array(tokens, "<u2" if size == 2 else "<u4").tobytes())
+            ds.write_bytes(tokens.astype("<u2" if size == 2 else "<u4").tobytes())
     for file in (megatron, ds):
         if file is not None:
             file.close()

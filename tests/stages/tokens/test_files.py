@@ -14,9 +14,11 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from pipeline.errors import ConfigError
+from pipeline.release.files import TOKEN_IDS
 from stages.tokens import Config as CountConfig
 from stages.tokens import encode, load_tokenizer
 from stages.tokens.files import Config, describe, token_bytes, write_part
+from stages.tokens.ids import id_column, id_rows
 from tests.helpers.build import build, tiny, write_run
 
 TEXTS = ["春天来了，柳树发芽。", "Spring has come.", "<|endoftext|> is only text here", ""]
@@ -38,9 +40,8 @@ def read_megatron(path: Path) -> list[np.ndarray]:
 
 def test_both_formats_hold_every_text_and_its_end(tmp_path: Path) -> None:
     """Each document is its tokens and one end token, in order; a text that spells the end token is text."""
-    n_tokens = write_part(
-        pa.chunked_array([pa.array(TEXTS, pa.large_string())]), str(tmp_path), "part", CONFIG
-    )
+    documents = pa.table({"text": pa.array(TEXTS, pa.large_string())})
+    n_tokens = write_part(documents, str(tmp_path), "part", CONFIG)
     tokenizer = load_tokenizer(CONFIG.tokenizer)
     expected = [[*encode(text, tokenizer), tokenizer.token_to_id("<|endoftext|>")] for text in TEXTS]
     assert [d.tolist() for d in read_megatron(tmp_path / "part")] == expected
@@ -85,7 +86,8 @@ def test_the_width_of_a_token_follows_the_largest_id(
     config = Config(tokenizer=tokenizer_with(tmp_path / "t.json", ids, added), formats=("megatron", "ds"))
     facts = describe(config)
     assert (facts["token_bytes"], facts["largest_id"]) == (width, max(ids.values()))
-    write_part(pa.chunked_array([pa.array(["ab", "字"], pa.large_string())]), str(tmp_path), "part", config)
+    documents = pa.table({"text": pa.array(["ab", "字"], pa.large_string())})
+    write_part(documents, str(tmp_path), "part", config)
     tokenizer = load_tokenizer(config.tokenizer)
     expected = [[*encode(text, tokenizer), ids["<|endoftext|>"]] for text in ("ab", "字")]
     assert [d.tolist() for d in read_megatron(tmp_path / "part")] == expected
@@ -100,17 +102,33 @@ def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
         Config(tokenizer=CONFIG.tokenizer, **settings)
 
 
-def test_a_release_s_token_files_follow_its_mix(tmp_path: Path) -> None:
-    """Documents of the token files are those of the mix's parts, in order, with as many tokens as were counted."""
+def test_a_release_s_token_files_follow_its_mixes(tmp_path: Path) -> None:
+    """Documents of the token files are those of each mix's parts, in order, with as many tokens as were counted; the
+    ids that were exchanged are not written beside the texts."""
+    mixes: dict[str, Any] = {"natural": {}, "again": {"materialise": True}}
     page = tiny(
-        tmp_path, annotate=["stages.tokens"], mix={"mixes": {"natural": {}}}, tokens={"mixes": ["natural"]}
+        tmp_path, annotate=["stages.tokens"], mix={"mixes": mixes}, tokens={"mixes": ["natural", "again"]}
     )
     record = build(write_run(tmp_path, page), tmp_path / "store")
     release = tmp_path / "store" / record["release"]
-    parts = sorted((release / "mixes/natural").glob("part-*.parquet"))
-    assert len(parts) == len(list((release / "tokens/natural").glob("*.bin"))) > 0
-    for part in parts:
-        counts = pq.read_table(part, columns=["n_tokens"])["n_tokens"].to_pylist()
-        documents = read_megatron(release / "tokens/natural" / part.stem)
-        assert [len(document) - 1 for document in documents] == counts
-        assert all(document[-1] == 0 for document in documents)
+    for mix in mixes:
+        parts = sorted((release / "mixes" / mix).glob("part-*.parquet"))
+        assert len(parts) == len(list((release / "tokens" / mix).glob("*.bin"))) > 0
+        for part in parts:
+            table = pq.read_table(part)
+            assert TOKEN_IDS not in table.column_names
+            documents = read_megatron(release / "tokens" / mix / part.stem)
+            assert [len(document) - 1 for document in documents] == table["n_tokens"].to_pylist()
+            assert all(document[-1] == 0 for document in documents)
+
+
+def test_ids_are_a_column_of_any_batching() -> None:
+    """Ids of a column are those of the library, however the texts are grouped, and are read back as they are."""
+    texts = pa.chunked_array(
+        [pa.array(TEXTS, pa.large_string()), pa.array(["a" * 9, "", "b"], pa.large_string())]
+    )
+    column = id_column(texts.combine_chunks().slice(1), CONFIG.tokenizer)
+    tokenizer = load_tokenizer(CONFIG.tokenizer)
+    expected = [encode(text, tokenizer) for text in texts.to_pylist()]
+    assert [ids.tolist() for ids in id_rows(pa.table({TOKEN_IDS: column}), "none")] == expected[1:]
+    assert [ids.tolist() for ids in id_rows(pa.table({"text": texts}), CONFIG.tokenizer)] == expected
