@@ -33,6 +33,8 @@ class Encoder:
         self.library = library
         self._document = library.to_str()
         self._known = recognise(self._document)
+        if self._known is not None and self._added_changes(self._known):
+            self._known = None
         self._memos: list[np.ndarray] = []  # one for each thread that is at work
         self._lock = threading.Lock()
         if self._known is not None and not self._agrees():
@@ -49,6 +51,13 @@ class Encoder:
     def exact(self) -> bool:
         """Whether the kernel is used."""
         return self._known is not None
+
+    def _added_changes(self, known: Recognised) -> bool:
+        """Whether the library looks for added tokens in another form than they are written in."""
+        normaliser = self.library.normalizer
+        if normaliser is None or known.added_raw:
+            return False
+        return any(normaliser.normalize_str(token) != token for token in known.added)
 
     def by_library(self, text: str) -> list[int]:
         """Tokens of a text by the library, which needs 80 to 130 bytes of memory for each byte."""

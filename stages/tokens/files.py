@@ -89,7 +89,7 @@ def write_part(documents: pa.Table, folder: str, name: str, config: Config) -> i
     from datatrove.pipeline.tokens.tokenizer import TokenizedFile
 
     tokenizer = load_tokenizer(config.tokenizer)
-    end = tokenizer.token_to_id(config.end_token)
+    end = int(tokenizer.token_to_id(config.end_token) or 0)  # Config has checked that there is one
     size = token_bytes(config)
     megatron = MegatronTokenizedFile(folder, name, token_size=size) if "megatron" in config.formats else None
     ds = TokenizedFile(folder, f"{name}.ds", token_size=size) if "ds" in config.formats else None

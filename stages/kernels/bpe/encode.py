@@ -92,7 +92,7 @@ def encode_documents(data, offsets, model, memo, with_added, stop, out, counts):
     ids, ranks = np.empty(SHORT, np.int64), np.empty(SHORT, np.uint64)
     ends = np.empty(len(splits.starts) + 1, np.int64)
     leave = DROPPED | SEEN_FOREIGN | (SEEN_UNSTABLE if stop else 0)
-    wanted, n = len(out) > 0, 0
+    wanted, n = len(out) > 0, np.int64(0)
     for doc in range(len(offsets) - 1):
         first, at, end, flags = n, np.int64(offsets[doc]), np.int64(offsets[doc + 1]), 0
         while at < end and flags == 0:

@@ -208,12 +208,21 @@ def unknown_pattern() -> Tokenizer:
     return tokenizer
 
 
-@pytest.mark.parametrize("build", [word_piece, unigram, sentencepiece_bpe, unknown_pattern])
+def added_in_capitals() -> Tokenizer:
+    tokenizer = trained("gpt2")
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.add_tokens([AddedToken("<THINK>", normalized=True)])
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    "build", [word_piece, unigram, sentencepiece_bpe, unknown_pattern, added_in_capitals]
+)
 def test_other_tokenizers_are_the_library_s(build) -> None:  # type: ignore[no-untyped-def]
-    """WordPiece, unigram, SentencePiece and unknown patterns are not touched by the kernel."""
+    """WordPiece, unigram, SentencePiece, unknown patterns and added tokens that change are the library's."""
     encoder = Encoder(build())
     assert not encoder.exact
-    check(encoder, ["library lili 图书", "", "aabb  b"])
+    check(encoder, ["library lili 图书", "", "aabb  b <THINK>"])
 
 
 def test_a_library_that_disagrees_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
