@@ -11,6 +11,7 @@ the kernel does not know is left to the library, at 1 to 4 MB/s per core.
 from __future__ import annotations
 
 import functools
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,24 @@ def load_tokenizer(path: str) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def load_encoder(path: str) -> Encoder:
+    """Read the tokenizer of a tokenizer.json and what the kernel needs of it, once in a process.
+
+    Raises: ConfigError if the file is not a tokenizer.json.
+    """
+    try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        digest = ""  # load_tokenizer says what is wrong
+    return _load_encoder(path, digest)
+
+
+@functools.lru_cache(maxsize=2)
+def _load_encoder(path: str, digest: str) -> Encoder:
+    """digest: of the file, so that another file under its name is read."""
+    return Encoder(load_tokenizer(path))
 
 
 def encode(text: str, tokenizer: Tokenizer) -> list[int]:
@@ -87,7 +106,7 @@ def load(config: Config) -> Annotate:
 
     Raises: ConfigError if the file is not a tokenizer.json.
     """
-    return functools.partial(annotate, encoder=Encoder(load_tokenizer(config.tokenizer)))
+    return functools.partial(annotate, encoder=load_encoder(config.tokenizer))
 
 
 STAGE = Stage(

@@ -6,36 +6,18 @@ mixes, or repeated in one, is tokenised once.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.release.files import TOKEN_IDS
-from stages.tokens import load_tokenizer
-from stages.tokens.encoder import Encoder
+from stages.tokens import load_encoder
 
 DTYPE = np.dtype("<u4")
 GROUP_BYTES = 1 << 25
 """Bytes of text that are tokenised at once, which bounds what is held besides the column."""
-
-
-@lru_cache(maxsize=2)
-def _encoder(path: str, digest: str) -> Encoder:
-    """The encoder of a tokenizer.json. digest: of the file, so that another file under its name is read."""
-    return Encoder(load_tokenizer(path))
-
-
-def load_encoder(path: str) -> Encoder:
-    """The encoder of a tokenizer.json, which a process reads once.
-
-    Raises: ConfigError if the file is not a tokenizer.json.
-    """
-    return _encoder(path, hashlib.sha256(Path(path).read_bytes()).hexdigest())
 
 
 def id_column(texts: pa.ChunkedArray | pa.Array, path: str) -> pa.ChunkedArray:

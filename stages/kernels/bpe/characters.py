@@ -34,18 +34,18 @@ def load_features() -> np.ndarray:
     return features
 
 
-def with_property(name: str) -> np.ndarray | None:
-    r"""Code points that `\p{name}` matches, bool (0x110000,); None for a property that is not in the table."""
-    features = load_features()
+@cache
+def feature_runs() -> np.ndarray:
+    """Code points at which the features change, int64 (n_runs,), 0 first."""
+    return np.flatnonzero(np.diff(load_features(), prepend=0xFF)).astype(np.int64)
+
+
+def with_property(name: str, features: np.ndarray) -> np.ndarray | None:
+    r"""Which features `\p{name}` matches, bool of their shape; None for a property that is not in the table."""
     if name == "Han":
         return (features & HAN) != 0
     members = [i for i, category in enumerate(CATEGORIES) if name in (category, category[0])]
     return np.isin(features & 31, members) if members else None
-
-
-def white_space() -> np.ndarray:
-    r"""Code points that `\s` matches, bool (0x110000,)."""
-    return (load_features() & SPACE) != 0
 
 
 def spelled_with(some: bytes) -> np.ndarray:
