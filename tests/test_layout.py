@@ -167,7 +167,9 @@ def test_ray_and_torch_stay_in_their_places(path: Path) -> None:
     for name, at_top in imports(path):
         place = path.relative_to(ROOT).as_posix()
         if name.split(".")[0] == "ray":
-            assert place in ("pipeline/runtime/engines.py", "pipeline/runtime/cluster.py") and not at_top, name
+            assert place in ("pipeline/runtime/engines.py", "pipeline/runtime/cluster.py") and not at_top, (
+                name
+            )
         assert name != TORCH_MODULE or not at_top
         if name.split(".")[0] == "torch" and _module_name(path) != TORCH_MODULE:
             assert place.startswith("classifiers/") and not at_top, name

@@ -118,7 +118,11 @@ def judged_table(finished: Finished, judged: Judged) -> pa.Table:
 
 
 def select_rows(
-    finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None,
+    finished: Finished,
+    wheres: list[Where],
+    columns: set[str],
+    grep: str | None,
+    limit: int | None,
     masked: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield a table of matching rows for each shard that has some, with those of `columns` that the build has.

@@ -17,6 +17,7 @@ from pipeline.dataset.shard import parquet_writer
 from pipeline.mapreduce.shuffle import read_exchange
 from pipeline.recipe import digest
 from pipeline.runtime.engines import peak_rss_bytes
+from pipeline.schema import TOKEN_IDS
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
 
@@ -46,7 +47,10 @@ class PartTask:
 
 def write_part(task: PartTask) -> FileReport:
     """Gather one part, put it in order and write it."""
-    return put_table(task.store, task.key, gather(task.store, task.maps, task.part))
+    table = gather(task.store, task.maps, task.part)
+    return put_table(
+        task.store, task.key, table.drop_columns([n for n in table.column_names if n == TOKEN_IDS])
+    )
 
 
 def gather(store: Store, maps: Sequence[str], part: int) -> pa.Table:
@@ -62,12 +66,15 @@ class TokenWriter(Protocol):
     def describe(self, config: Any) -> dict[str, Any]:  # Any: its own class; plain JSON
         """Return what a training job must know of the files."""
 
+    def tokenise(self, texts: pa.Array, config: Any) -> pa.ChunkedArray:  # Any: as above
+        """Tokenise texts for the column TOKEN_IDS: large_binary (n_docs,), in a form that write_part reads."""
+
     def write_part(
         self, documents: pa.Table, folder: str, name: str, config: Any
     ) -> dict[str, Any]:  # Any: as above
         """Write the files of one part, whose names begin with `name`, into a local folder.
 
-        Args: documents, rows of the mix in training order.
+        Args: documents, rows of the mix in training order, with TOKEN_IDS.
         Returns: plain JSON, with `tokens`, the number of tokens.
         """
 
@@ -83,7 +90,7 @@ def token_writer(module: str) -> TokenWriter:
 
 @dataclass(frozen=True)
 class TokenTask:
-    """Tokenises one part of a mix. module: dotted name of the module that writes; prefix: of its files' keys."""
+    """Writes the token files of one part of a mix. module: its dotted name; prefix: of the files' keys."""
 
     store: Store
     maps: tuple[str, ...]

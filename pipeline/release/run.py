@@ -266,7 +266,7 @@ class Releasing:
             WriteTask(
                 store=self.store, decision=decision, ordinal=i, layout=self.layout, edits=self.run_file.release.edits,
                 outputs=placement.outputs, default_mix=default, work=self.work, folder=self.folder,
-                profile=self.run_file.release.profile, urls=self.run_file.release.urls,
+                profile=self.run_file.release.profile, urls=self.run_file.release.urls, tokens=self.run_file.tokens,
             )
             for i, decision in enumerate(decisions)
         ]  # fmt: skip
@@ -402,10 +402,10 @@ class Releasing:
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
         numbers["digests"] = self.digests(placement, shards)
         figures: dict[str, Any] = {  # Any: JSON
-                **report_numbers(self.session, numbers, facts, shards),
-                "lengths": lengths_of(table),
-                "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
-                "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
+            **report_numbers(self.session, numbers, facts, shards),
+            "lengths": lengths_of(table),
+            "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
+            "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
             "rule_samples": rule_samples(
                 self.session, self.selection.decisions, {i: f.samples for i, f in enumerate(facts)}
             ),

@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from pipeline.annotate.views import view_text
 from pipeline.config.release_columns import Layout, current, languages, measured_languages, release_column
-from pipeline.config.run_file import Edits
+from pipeline.config.run_file import Edits, Tokens
 from pipeline.dataset.row_digest import row_digests, signed, text_digests, total
 from pipeline.dataset.shard import Columns, read_shard_rows
 from pipeline.errors import StageError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
-from pipeline.release.files import FileReport, put_table
+from pipeline.release.files import FileReport, put_table, token_writer
 from pipeline.release.placement import Output
 from pipeline.release.public import PUBLIC, public_ledger, public_lineage_column
 from pipeline.release.urls import clean_urls
@@ -27,7 +27,7 @@ from pipeline.release.work_folder import WorkFolder
 from pipeline.report.part_numbers import Tallies, tally_part
 from pipeline.report.script_shares import tally_languages
 from pipeline.runtime.engines import peak_rss_bytes
-from pipeline.schema import CANONICAL, ROW
+from pipeline.schema import CANONICAL, ROW, TOKEN_IDS
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 from pipeline.stage import Derive
 from pipeline.storage.store import Store
@@ -35,7 +35,10 @@ from pipeline.storage.store import Store
 
 @dataclass(frozen=True)
 class WriteTask:
-    """Writes one shard's ledger part and sends its kept documents to their parts."""
+    """Writes one shard's ledger part and sends its kept documents to their parts.
+
+    tokens: what the run file says of token files, if it asks for some.
+    """
 
     store: Store
     decision: Decision
@@ -48,6 +51,7 @@ class WriteTask:
     folder: str
     profile: str = "internal"
     urls: str = "keep"
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def write_shard(task: WriteTask) -> ShardReport:
     table = table.set_column(url, table.schema.field("url"), clean_urls(table["url"], task.urls))
     text_sums, row_sums = text_digests(texts), row_digests(table.drop_columns(["text"]))
     parts: Tallies = {}
+    ids = token_ids(task, texts)
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))
     for i, output in enumerate(task.outputs):
@@ -91,7 +96,10 @@ def write_shard(task: WriteTask) -> ShardReport:
         mine = placed.filter(pa.array(placed["output"].to_numpy() == i))
         if not mine.num_rows:
             continue
-        chosen = table.take(pa.array(local[mine[ROW].to_numpy()]))
+        places = pa.array(local[mine[ROW].to_numpy()])
+        chosen = table.take(places)
+        if output.tokens and ids is not None:
+            chosen = chosen.append_column(TOKEN_IDS, ids.take(places))
         if output.is_part:
             meta = columns["meta"].take(pa.array(mine[ROW].to_numpy()))
             module = task.layout.modules[shard.source]
@@ -121,6 +129,13 @@ def write_shard(task: WriteTask) -> ShardReport:
     return ShardReport(
         task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts, parts, ledger_sum
     )
+
+
+def token_ids(task: WriteTask, texts: pa.Array) -> pa.ChunkedArray | None:
+    """Token ids of the kept documents, once for all mixes; None if no mix has token files."""
+    if task.tokens is None or not any(output.tokens for output in task.outputs):
+        return None
+    return token_writer(task.tokens.module).tokenise(texts, task.tokens.config)
 
 
 def part_rows(module: str, documents: pa.Table) -> pa.Table:

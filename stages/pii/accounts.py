@@ -45,9 +45,7 @@ def is_qq(match: Match) -> bool:
 
 # WeChat
 
-_WECHAT = (
-    rf"(?:[微薇威徽] ?信|{_LETTER_LEFT}(?:[Ww]e ?[Cc]hat|WECHAT|[Ww]eixin|WEIXIN|[Vv][Xx]|[Ww][Xx])(?![A-Za-z0-9])|{_LETTER_LEFT}[Vv]信)"
-)
+_WECHAT = rf"(?:[微薇威徽] ?信|{_LETTER_LEFT}(?:[Ww]e ?[Cc]hat|WECHAT|[Ww]eixin|WEIXIN|[Vv][Xx]|[Ww][Xx])(?![A-Za-z0-9])|{_LETTER_LEFT}[Vv]信)"
 _SHORT = rf"(?:加[Vv薇]|[+]\s?[Vv](?![A-Za-z])|{_LETTER_LEFT}[Vv微] ?(?=:))"
 """Short for WeChat; the name behind needs a digit, because a letter and a colon introduce much else."""
 _WECHAT_WORDS = (
@@ -70,18 +68,26 @@ def is_named(match: Match) -> bool:
 
 def is_marked(match: Match) -> bool:
     """Accept a name without a colon before it if it has a digit or an underscore besides letters."""
-    return is_named(match) and re.search(r"[A-Za-z_]", match["v"]) is not None and re.search(r"[0-9_]", match["v"]) is not None
+    return (
+        is_named(match)
+        and re.search(r"[A-Za-z_]", match["v"]) is not None
+        and re.search(r"[0-9_]", match["v"]) is not None
+    )
 
 
 # Other handles
 
 _COLON = r" ?(?:[:=]|是|为|為) ?"
-_NOT_HANDLE = re.compile(r"(?:https?|www|com|share|login|follow|official|channel|group|bot|here|button|icon|live)$", re.I)
+_NOT_HANDLE = re.compile(
+    r"(?:https?|www|com|share|login|follow|official|channel|group|bot|here|button|icon|live)$", re.I
+)
 
 
 def is_handle(match: Match) -> bool:
     """Reject links and words of pages."""
-    return _NOT_HANDLE.match(match["v"].lstrip("@")) is None and not match.string.startswith(("://", ".com"), match.end("v"))
+    return _NOT_HANDLE.match(match["v"].lstrip("@")) is None and not match.string.startswith(
+        ("://", ".com"), match.end("v")
+    )
 
 
 _CONTACTS = re.compile(r"wechat|whats ?app|skype|tel\b|phone|mail|微信|电话|電話|line ?id", re.I)
@@ -89,7 +95,9 @@ _CONTACTS = re.compile(r"wechat|whats ?app|skype|tel\b|phone|mail|微信|电话|
 
 def is_network(match: Match) -> bool:
     """Accept a name behind the name of a network: with an at sign, or a blank before it, as tags of pages have none."""
-    return is_handle(match) and (match["v"][0] == "@" or before(match, 1) == " " or not before(match, 2)[:1].isascii())
+    return is_handle(match) and (
+        match["v"][0] == "@" or before(match, 1) == " " or not before(match, 2)[:1].isascii()
+    )
 
 
 def is_line(match: Match) -> bool:

@@ -24,9 +24,7 @@ HEADS = {
 }  # fmt: skip
 """Words that introduce a document, by sign, in any case."""
 
-_JOINT = (
-    rf"(?: ?(?:[号號]码?碼?|号码|號碼|编号|代[码號]|[Nn][Oo]\.?|[Nn]um(?:ber)?|NUMBER|#))?(?:\([^()\n]{{0,16}}\))?{IS}[ :=#\-\"'|\t]{{0,4}}"
-)
+_JOINT = rf"(?: ?(?:[号號]码?碼?|号码|號碼|编号|代[码號]|[Nn][Oo]\.?|[Nn]um(?:ber)?|NUMBER|#))?(?:\([^()\n]{{0,16}}\))?{IS}[ :=#\-\"'|\t]{{0,4}}"
 _MARK = rf"(?:(?: ?(?:[号號]码?碼?|号码|號碼|[Nn][Oo]\.?|[Nn]um(?:ber)?|NUMBER|#))(?:\([^()\n]{{0,16}}\))?{IS}[ :=#\-\"'|\t]{{0,4}}|{IS} ?[:=#|][ \"']{{0,2}})"
 _RIGHT = r"(?![0-9A-Za-z_@])(?![.\-][0-9])"
 _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[012]\d|3[01])")
@@ -39,7 +37,9 @@ def is_number(match: Match) -> bool:
 
 # Hong Kong, Macau, Taiwan
 
-_ID_WORD = re.compile(r"身份|身分|证件|證件|证号|證號|居民|\bid\b|identity|hkid|bir\b|统一编号|統一編號", re.I)
+_ID_WORD = re.compile(
+    r"身份|身分|证件|證件|证号|證號|居民|\bid\b|identity|hkid|bir\b|统一编号|統一編號", re.I
+)
 _LETTERS = {letter: value for value, letter in enumerate("ABCDEFGHJKLMNPQRSTUVXYWZIO", 10)}
 
 
@@ -54,7 +54,10 @@ def is_hong_kong_id(match: Match) -> bool:
 
 def is_macau_id(match: Match) -> bool:
     """Accept seven digits and one in brackets behind a word of identity; the check digit is not published."""
-    return _ID_WORD.search(before(match)) is not None or re.search("澳[门門]|Maca[uo]", before(match)) is not None
+    return (
+        _ID_WORD.search(before(match)) is not None
+        or re.search("澳[门門]|Maca[uo]", before(match)) is not None
+    )
 
 
 def is_taiwan_id(match: Match) -> bool:
@@ -62,7 +65,9 @@ def is_taiwan_id(match: Match) -> bool:
     text = match["v"]
     letter = _LETTERS[text[0]]
     values = [letter // 10, letter % 10, *(int(char) for char in text[1:])]
-    total = sum(weight * value for weight, value in zip((1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), values, strict=True))
+    total = sum(
+        weight * value for weight, value in zip((1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), values, strict=True)
+    )
     return total % 10 == 0 and _ID_WORD.search(before(match)) is not None
 
 
@@ -92,7 +97,10 @@ def is_mac(match: Match) -> bool:
     pairs = set(re.split("[:-]", match["v"].lower()))
     if len(pairs) < 3:
         return False
-    return re.search("[A-Fa-f]", match["v"]) is not None or re.search(r"(?<![a-z])mac(?![a-z])|物理地址", before(match), re.I) is not None
+    return (
+        re.search("[A-Fa-f]", match["v"]) is not None
+        or re.search(r"(?<![a-z])mac(?![a-z])|物理地址", before(match), re.I) is not None
+    )
 
 
 # Vehicles
@@ -103,7 +111,11 @@ _PLATE_BODY = r"[ ·•.\-]?(?:[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳领]
 def is_plate(match: Match) -> bool:
     """Require three digits or more behind the letter of the place; registration numbers of sites have a hyphen and more."""
     body = match["v"][2:]
-    return sum(char.isdigit() for char in body) >= 3 and sum("A" <= char <= "Z" for char in body) <= 2 and len(set(body)) > 1
+    return (
+        sum(char.isdigit() for char in body) >= 3
+        and sum("A" <= char <= "Z" for char in body) <= 2
+        and len(set(body)) > 1
+    )
 
 
 RULES = (

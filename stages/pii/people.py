@@ -36,7 +36,7 @@ RULES = (
     Rule("name", NAME, re.compile(
         rf"(?:{_LABEL_ZH})(?:\([^()\n]{{0,6}}\))?[\s:|]{{1,4}}(?P<v>{_SURNAME})(?=(?:{_TITLE}))"), always),
     Rule("name", NAME, re.compile(rf"(?<![A-Za-z])(?i:{_LABEL_EN})s? ?[:|]\s{{0,3}}(?P<v>{_PERSON_EN})(?![A-Za-z])"), always),
-    Rule("name", NAME, re.compile(rf"(?<![A-Za-z])(?:Mr|Mrs|Ms|Dr|Prof)\.? (?P<v>(?:[A-Z]\. ?)?[A-Z][a-z]{{1,15}}(?: [A-Z][a-z]{{1,19}}){{0,2}})(?![A-Za-z])"), always),
+    Rule("name", NAME, re.compile(r"(?<![A-Za-z])(?:Mr|Mrs|Ms|Dr|Prof)\.? (?P<v>(?:[A-Z]\. ?)?[A-Z][a-z]{1,15}(?: [A-Z][a-z]{1,19}){0,2})(?![A-Za-z])"), always),
     Rule("address", PLACE, re.compile(
         r"(?:地址|住址|住所|户籍)(?:\([^()\n]{0,6}\))?[\s:|]{1,4}(?P<v>[\u4e00-\u9fff][\u4e00-\u9fff0-9A-Za-z()\-#·、 ]{4,60}?(?:[号號室楼樓座栋幢层層户]|大厦|大廈|广场|廣場"
         r"|[园園][区區]?|村|[单單]元|门面))(?![\u4e00-\u9fff0-9A-Za-z(\-])"), always),

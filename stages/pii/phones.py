@@ -27,7 +27,9 @@ _SEVEN = re.compile("|".join(_PLANS["seven_digits"]))
 LENGTHS: dict[str, list[int]] = {str(code): sizes for code, sizes in _PLANS["lengths"].items()}
 _THREE = re.compile(r"2[1-69]|3[578]|42|5[09]|6[789]|8[0578]|9[679]")
 _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[012]\d|3[01])")
-_NAMED_DATE = re.compile(r"(?:19|20)\d\d ?[-./] ?(?:(?:0?[1-9]|1[0-2])\b|(?:19|20)\d\d)|\d{1,2}[-./]\d{1,2}[-./](?:19|20)\d\d")
+_NAMED_DATE = re.compile(
+    r"(?:19|20)\d\d ?[-./] ?(?:(?:0?[1-9]|1[0-2])\b|(?:19|20)\d\d)|\d{1,2}[-./]\d{1,2}[-./](?:19|20)\d\d"
+)
 NANP = re.compile(r"(?!888|877|866|855|844|833|822|.00|.11)[2-9][0-8]\d(?!.11)[2-9]\d{6}")
 """A North American number (NANPA numbering plan), without the toll-free and service codes of companies."""
 _TOLL_FREE = r"(?:800|888|877|866|855|844|833|822)"
@@ -36,7 +38,9 @@ _TOLL_FREE = r"(?:800|888|877|866|855|844|833|822)"
 
 _ZH = "|".join(" {0,4}".join(word) for word in _PLANS["words_zh"])
 _EN = "|".join(_PLANS["words_en"])
-_MORE_ZH = r"(?: ?(?:号码?|號碼?|方式|热线|熱線|专线|專線|电话|電話|传真|傳真|手机|[机機]|人|[一二三四五0-9]))*"
+_MORE_ZH = (
+    r"(?: ?(?:号码?|號碼?|方式|热线|熱線|专线|專線|电话|電話|传真|傳真|手机|[机機]|人|[一二三四五0-9]))*"
+)
 _MORE_EN = (
     r"(?:[ .\-/&]{0,3}(?:phone|no|numbers?|num|nr|us|line|support|now|today|at|on|me|is|are|or|and|fax|tel|mobile|customer|service"
     r"|sales|toll[- ]free|24/7|[1-4])\b)*"
@@ -46,7 +50,8 @@ _BETWEEN = (
     r"(?:[\u4e00-\u9fff]{1,6}(?:\([^()\n]{0,8}\))?[: ]{1,2})?\(?\+? ?$"
 )
 _LABEL = re.compile(
-    rf"(?:(?:{_ZH}){_MORE_ZH}|(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[PMTF][a-z])))(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}", re.I
+    rf"(?:(?:{_ZH}){_MORE_ZH}|(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[PMTF][a-z])))(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}",
+    re.I,
 )
 _OTHERS = re.compile(
     r"(?:\+?(?<!\d)[(\[]?\d[\d ()\[\]\-]{5,18}\d(?:\s?\([^()\d\n]{1,8}\))?\s{0,2}(?:[/、,，;；|或和及与]|and\b|or\b|(?<=\d)\s)\s{0,2}){1,3}$"
@@ -54,8 +59,12 @@ _OTHERS = re.compile(
 """Numbers before the value that share its word: 电话：0571-87654321、87654322."""
 
 
-_MAIL_BEFORE = re.compile(r"(?:[\w.]@[\w.-]+\.[a-z]{2,6}|\[email.{0,4}protected\])[\s|/·•,;:-]{1,8}\(?\+?$", re.I)
-_MAIL_BEHIND = re.compile(r"(?:[\s|/·•,;:-]{1,8}[\d() +-]{8,16}){0,2}[\s|/·•,;:-]{1,8}(?:\[email|[\w.+-]{2,32}@\w)", re.I)
+_MAIL_BEFORE = re.compile(
+    r"(?:[\w.]@[\w.-]+\.[a-z]{2,6}|\[email.{0,4}protected\])[\s|/·•,;:-]{1,8}\(?\+?$", re.I
+)
+_MAIL_BEHIND = re.compile(
+    r"(?:[\s|/·•,;:-]{1,8}[\d() +-]{8,16}){0,2}[\s|/·•,;:-]{1,8}(?:\[email|[\w.+-]{2,32}@\w)", re.I
+)
 
 
 def is_labelled(match: Match) -> bool:
@@ -127,7 +136,9 @@ def is_landline_cn(match: Match) -> bool:
     labelled = is_labelled(match)
     if not _has_plan(area, local):
         named = labelled or (not joint.isspace() and joint != "" and _is_chinese(match))
-        if not named or not (len(area) == 3 or _country(match) or _SEVEN.fullmatch(area) or _EIGHT.fullmatch(area)):
+        if not named or not (
+            len(area) == 3 or _country(match) or _SEVEN.fullmatch(area) or _EIGHT.fullmatch(area)
+        ):
             return False
     if _country(match):
         return True
@@ -153,7 +164,11 @@ def is_service_cn(match: Match) -> bool:
     Ten digits: 400 and 800 lines of China (YD/T 1086, and the plan of 2010), written 3-3-4, 3-4-3, 4-3-3, 4-4-2.
     """
     groups = re.findall(r"\d+", match["main"])
-    if not stands_alone(match) or not is_free(match) or max(len(group) for group in groups) > 4 and len(groups) > 2:
+    if (
+        not stands_alone(match)
+        or not is_free(match)
+        or (max(len(group) for group in groups) > 4 and len(groups) > 2)
+    ):
         return False
     if is_labelled(match):
         return True
@@ -166,10 +181,12 @@ def is_service_cn(match: Match) -> bool:
 def is_international(match: Match) -> bool:
     """Accept numbers with a plus by country code and length (ITU-T E.164); China and toll-free have rules of their own."""
     number = re.sub(r"\D", "", match["v"].replace("(0)", ""))
-    if not 8 <= len(number) <= 15 or match["v"].count(".") == 1 and not re.search("[ -]", match["v"]):
+    if not 8 <= len(number) <= 15 or (match["v"].count(".") == 1 and not re.search("[ -]", match["v"])):
         return False
     if number[0] == "1":
-        return bool(NANP.fullmatch(number[1:])) or (len(number) == 11 and is_labelled(match) and not _is_placeholder(number[1:]))
+        return bool(NANP.fullmatch(number[1:])) or (
+            len(number) == 11 and is_labelled(match) and not _is_placeholder(number[1:])
+        )
     return not number.startswith("86") and has_country(number)
 
 
@@ -196,7 +213,12 @@ def is_greater_china(match: Match) -> bool:
 def is_taiwan(match: Match) -> bool:
     """Accept numbers of nine or ten digits with a zero, an area of one digit and hyphens or brackets."""
     number = digits(match)
-    return len(number) in (9, 10) and not _NAMED_DATE.search(match["v"]) and stands_alone(match) and is_free(match)
+    return (
+        len(number) in (9, 10)
+        and not _NAMED_DATE.search(match["v"])
+        and stands_alone(match)
+        and is_free(match)
+    )
 
 
 def is_us_phone(match: Match) -> bool:
@@ -283,4 +305,11 @@ def label_words() -> list[str]:
     """Return beginnings of the words of contact, for the kernel: two characters of a Chinese one, three of an English one."""
     english = "tel tél pho mob mov móv han cel fax fac cal hot wha dia tol tex sms hel lan swi rec res tty con off".split()
     marks = [f"{letter}{mark}" for letter in "tpfmc" for mark in (":", ".", " :", " .")]
-    return [*(word[:2] for word in _PLANS["words_zh"]), *english, "ph ", "ph.", "ph:", *(mark.replace(" ", "") for mark in marks)]
+    return [
+        *(word[:2] for word in _PLANS["words_zh"]),
+        *english,
+        "ph ",
+        "ph.",
+        "ph:",
+        *(mark.replace(" ", "") for mark in marks),
+    ]

@@ -15,8 +15,8 @@ from stages.kernels.bpe.encode import BY_LIBRARY, TO_NORMALISE, encode_documents
 from stages.kernels.text.text import utf8_buffers
 from stages.tokens.recognise import Recognised, recognise
 
-PROBE_STEP = 16
-"""Code points between two that the kernel and the library are compared on: blocks of Unicode begin at multiples of it."""
+PROBE_STEP = 64
+"""Code points between two that kernel and library are compared on: most blocks of Unicode begin at multiples of it."""
 
 _NO_IDS = np.empty(0, np.int32)
 
@@ -33,6 +33,8 @@ class Encoder:
         self.library = library
         self._document = library.to_str()
         self._known = recognise(self._document)
+        if self._known is not None and self._added_changes(self._known):
+            self._known = None
         self._memos: list[np.ndarray] = []  # one for each thread that is at work
         self._lock = threading.Lock()
         if self._known is not None and not self._agrees():
@@ -49,6 +51,13 @@ class Encoder:
     def exact(self) -> bool:
         """Whether the kernel is used."""
         return self._known is not None
+
+    def _added_changes(self, known: Recognised) -> bool:
+        """Whether the library looks for added tokens in another form than they are written in."""
+        normaliser = self.library.normalizer
+        if normaliser is None or known.added_raw:
+            return False
+        return any(normaliser.normalize_str(token) != token for token in known.added)
 
     def by_library(self, text: str) -> list[int]:
         """Tokens of a text by the library, which needs 80 to 130 bytes of memory for each byte."""
@@ -81,13 +90,21 @@ class Encoder:
         return counts, np.concatenate(parts)
 
     def _by_kernel(
-        self, data: np.ndarray, offsets: np.ndarray, known: Recognised, wanted: bool, stop: bool, added: bool = True
+        self,
+        data: np.ndarray,
+        offsets: np.ndarray,
+        known: Recognised,
+        wanted: bool,
+        stop: bool,
+        added: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Counts and tokens of texts. stop: whether texts that may not be in form NFC are left out."""
         with self._lock:
             memo = self._memos.pop() if self._memos else new_memo()
         counts = np.empty(len(offsets) - 1, np.int64)
-        out = np.empty(int(offsets[-1] - offsets[0]) + 1 if wanted else 0, np.int32)  # untouched pages cost nothing
+        out = np.empty(
+            int(offsets[-1] - offsets[0]) + 1 if wanted else 0, np.int32
+        )  # untouched pages cost nothing
         with_added = added and len(known.added) > 0
         n_ids = encode_documents(data, offsets, known.model, memo, with_added, stop, out, counts)
         with self._lock:
@@ -97,7 +114,11 @@ class Encoder:
     def _alone(self, text: str, normalise: bool, wanted: bool) -> tuple[int, np.ndarray]:
         """Number and tokens of a text that the kernel left out."""
         known = self._known
-        if known is not None and normalise and not (known.added_raw and any(token in text for token in known.added)):
+        if (
+            known is not None
+            and normalise
+            and not (known.added_raw and any(token in text for token in known.added))
+        ):
             data = self.library.normalizer.normalize_str(text).encode()
             offsets = np.array([0, len(data)], np.int64)
             offsets.setflags(write=False)
@@ -117,7 +138,7 @@ class Encoder:
         """
         features = load_features()
         edges = np.flatnonzero(np.diff(features & 31, prepend=255))
-        blocks = np.flatnonzero(features[: 0x30000 : PROBE_STEP] & 31 == CATEGORIES.index("Cn")) * PROBE_STEP
+        blocks = np.flatnonzero(features[:0x30000:PROBE_STEP] & 31 == CATEGORIES.index("Cn")) * PROBE_STEP
         codes = np.unique(np.concatenate([edges, blocks]))
         codes = codes[(codes < 0xD800) | (codes > 0xDFFF)]
         texts = ["".join(f"{chr(code)}a1 {chr(code)}" for code in codes[i::4].tolist()) for i in range(4)]

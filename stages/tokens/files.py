@@ -17,8 +17,9 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline.errors import ConfigError
-from stages.tokens import encode, fertility, load_tokenizer
+from stages.tokens import fertility, load_tokenizer
 from stages.tokens.formats import PACKED, WRITERS, SequenceFile, Target, mds_index
+from stages.tokens.ids import id_column, id_rows
 from stages.tokens.packing import METHODS, pack, whole
 
 FORMATS = tuple(WRITERS)
@@ -105,12 +106,18 @@ def largest_id(tokenizer: Tokenizer) -> int:
     return max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 
+def tokenise(texts: pa.Array, config: Config) -> pa.ChunkedArray:
+    """Tokenise texts, large_binary (n_docs,); see `ids.id_column`."""
+    return id_column(texts, config.tokenizer)
+
+
 def write_part(documents: pa.Table, folder: str, name: str, config: Config) -> dict[str, Any]:
     """Write the files of one part, named `<name>.<ending>`, into a local folder.
 
-    Texts are tokenised one at a time; a token takes token_bytes(config) bytes, little-endian (Parquet: int32).
+    A token takes token_bytes(config) bytes, little-endian (Parquet: int32).
 
-    Args: documents, with `text` and `language` (may be null), (n_docs,), in training order.
+    Args: documents, with `text`, `language` (may be null) and the ids of `tokenise`, (n_docs,), in training order; texts
+    without ids are tokenised.
     Returns: `tokens`, their number with end tokens; `languages`, see fertility.tally; `mds`, the shards, if any.
     """
     tokenizer = load_tokenizer(config.tokenizer)
@@ -126,8 +133,8 @@ def write_part(documents: pa.Table, folder: str, name: str, config: Config) -> d
 
     def tokenised() -> Iterator[tuple[int, np.ndarray]]:
         """Each document, which is also written to the formats that are not packed."""
-        for row, value in enumerate(documents["text"]):
-            ids = np.array([*encode(value.as_py(), tokenizer), end], np.int32)
+        for row, found in enumerate(id_rows(documents, config.tokenizer)):
+            ids = np.append(found, end).astype(np.int32)
             lengths.append(len(ids))
             for format_, file in files.items():
                 if not (config.pack and format_ in PACKED):

@@ -33,7 +33,8 @@ _PLAIN_BPE = {
 
 class Recognised(NamedTuple):
     """model: for the kernel. normaliser: none, nfc (texts in form NFC are left alone) or other (the library's, always).
-    added: texts that become one token wherever they occur. added_raw: whether they are looked for before normalising."""
+    added: texts that become one token wherever they occur. added_raw: whether they are looked for before
+    normalising."""
 
     model: Model
     normaliser: str
@@ -46,8 +47,12 @@ def recognise(document: str) -> Recognised | None:
     page: Json = json.loads(document)
     model = page["model"]
     try:
-        splits = read_splits(page.get("pre_tokenizer"))
-        alphabet = _byte_ids(model) if splits is not None else None
+        alphabet = _byte_ids(model)
+        splits = (
+            None
+            if alphabet is None
+            else read_splits(page.get("pre_tokenizer"), bytes(np.flatnonzero(alphabet < 0).tolist()))
+        )
         added = _read_added(page.get("added_tokens") or [])
     except UnsupportedError:
         return None
@@ -56,9 +61,10 @@ def recognise(document: str) -> Recognised | None:
     return _build(model, splits, alphabet, added, _normaliser(page.get("normalizer")))
 
 
-def read_splits(pre_tokenizer: Json | None) -> Splits | None:
+def read_splits(pre_tokenizer: Json | None, foreign: bytes = b"") -> Splits | None:
     """Compile the patterns of a byte-level pre-tokeniser; None if it is another one.
 
+    Args: foreign, bytes to watch for, see `compile_pattern`.
     Raises: UnsupportedError if a pattern holds what the automaton cannot express.
     """
     steps = list(_steps(pre_tokenizer))
@@ -74,7 +80,9 @@ def read_splits(pre_tokenizer: Json | None) -> Splits | None:
         patterns.append((GPT2, True))
     if not patterns:
         return None
-    return join([compile_pattern(pattern) for pattern, _ in patterns], [keep for _, keep in patterns])
+    return join(
+        [compile_pattern(pattern, foreign) for pattern, _ in patterns], [keep for _, keep in patterns]
+    )
 
 
 def _steps(pre_tokenizer: Json | None) -> Iterator[Json]:
@@ -105,13 +113,13 @@ def byte_characters() -> list[str]:
 
 
 def _byte_ids(model: Json) -> np.ndarray | None:
-    """Token of each byte, int32 (256,); None if a byte has none or the model is no plain BPE."""
+    """Token of each byte, int32 (256,), -1 for a byte without one; None if the model is no plain BPE over bytes."""
     if model.get("type", "BPE") != "BPE" or "merges" not in model:
         return None
     if any(model.get(name) not in values for name, values in _PLAIN_BPE.items()):
         return None
-    ids = [model["vocab"].get(char, -1) for char in byte_characters()]
-    return np.array(ids, np.int32) if min(ids) >= 0 else None
+    ids = np.array([model["vocab"].get(char, -1) for char in byte_characters()], np.int32)
+    return ids if (ids[ord("!") : ord("~") + 1] >= 0).all() else None
 
 
 def _normaliser(page: Json | None) -> str:
@@ -148,7 +156,9 @@ def _read_added(tokens: Sequence[Json]) -> _Added:
     return _Added(tuple(token["content"] for token in group), ids, not groups.pop())
 
 
-def _build(model: Json, splits: Splits, alphabet: np.ndarray, added: _Added, normaliser: str) -> Recognised | None:
+def _build(
+    model: Json, splits: Splits, alphabet: np.ndarray, added: _Added, normaliser: str
+) -> Recognised | None:
     vocabulary: dict[str, int] = model["vocab"]
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     try:
@@ -161,7 +171,9 @@ def _build(model: Json, splits: Splits, alphabet: np.ndarray, added: _Added, nor
     whole = unreached(tokens, ids, merges) if model.get("ignore_merges") else make_wholes([], [])
     cut_out = make_wholes([text.encode() for text in added.texts], added.ids)
     plain = tuple(text for text, token in zip(added.texts, added.ids, strict=True) if token >= 0)
-    return Recognised(Model(splits, merges, make_joints(tokens), whole, cut_out), normaliser, plain, added.raw)
+    return Recognised(
+        Model(splits, merges, make_joints(tokens), whole, cut_out), normaliser, plain, added.raw
+    )
 
 
 def spelled_bytes(vocabulary: Mapping[str, int]) -> tuple[list[bytes], list[int]]:

@@ -87,13 +87,19 @@ def test_the_public_profile_leaves_out_paths_and_dropped_records(built: tuple[Pa
     for path in (path for path in release.rglob("*") if path.is_file()):
         text = decoded(path)
         assert "/secret/path" not in text, path
-        assert "someone@" not in text and "dropped" not in text.replace('"dropped"', "") or path.suffix != ".parquet", path
+        assert (
+            "someone@" not in text and "dropped" not in text.replace('"dropped"', "")
+        ) or path.suffix != ".parquet", path
         assert str(store.parent) not in text, path
     dropped = [row for row in ledger(store) if not row["keep"]]
     assert dropped and all(row["source_id"] is None for row in dropped)
     line = next(line for line in cli("verify", release).ok().output.splitlines() if "public" in line)
     assert line.endswith("ok")
-    urls = {row["url"] for path in (release / "data").rglob("*.parquet") for row in pq.read_table(path).to_pylist()}
+    urls = {
+        row["url"]
+        for path in (release / "data").rglob("*.parquet")
+        for row in pq.read_table(path).to_pylist()
+    }
     assert all(url.endswith("/p?x=1") and "@" not in url for url in urls)
 
 
@@ -108,7 +114,9 @@ def test_verify_refuses_a_public_release_with_paths(built: tuple[Path, Path], tm
     assert public_faults(open_store(str(tmp_path)), {"lineage.json": ""}) == (0, [])
 
 
-def test_commands_show_replacements_unless_asked(built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_show_replacements_unless_asked(
+    built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`show` and `explain` print texts as they would be released, with --raw as they were read; equal values have one pseudonym."""
     run, store = built
     monkeypatch.setenv("BICORPUS_PSEUDONYM_KEY", "a key of the test that is long")

@@ -1,29 +1,42 @@
 r"""Regular expressions compiled to a table: the next match of a pattern by one look-up a character.
 
-Covers what patterns of pre-tokenisers are made of: literals, character classes with `&&`, `\p{...}`, `\s`, alternation,
-groups, `(?i:...)` over ASCII letters, the greedy quantifiers and a look-ahead of one character. Anything else is refused,
-and the text is left to the library. A backtracking matcher prefers the first alternative and the longest repetition; the
-threads of a Pike machine are kept in that order, and those after a match are dropped, so that a list of threads is a
-state of a deterministic automaton that finds the same match (Cox, Regular Expression Matching: the Virtual Machine
-Approach, 2009). A look-ahead is decided by the class of the next character, which the table is indexed by anyway.
-"""
+Covers what patterns of pre-tokenisers are made of: literals, character classes with `&&`, `\p{...}`, `\s`,
+alternation, groups, `(?i:...)` over ASCII letters, the greedy quantifiers and a look-ahead of one character. Anything
+else is refused, and the text is left to the library. A backtracking matcher prefers the first alternative and the
+longest repetition; the threads of a Pike machine are kept in that order, and those after a match are dropped, so that
+a list of threads is a state of a deterministic automaton that finds the same match (Cox, Regular Expression Matching:
+the Virtual Machine Approach, 2009). A look-ahead is decided by the class of the next character, which the table is
+indexed by anyway."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from stages.kernels.bpe.characters import N_CODES, UNSTABLE, load_features, white_space, with_property
+from stages.kernels.bpe.characters import (
+    N_CODES,
+    SPACE,
+    UNSTABLE,
+    feature_runs,
+    load_features,
+    spelled_with,
+    with_property,
+)
 
 MAX_STATES, MAX_CLASSES, MAX_REPEAT = 4_000, 200, 64
-MATCH, SEEN_UNSTABLE, SHIFT = 1, 2, 2
+MATCH, SEEN_UNSTABLE, SEEN_FOREIGN, SHIFT = 1, 2, 4, 3
 """Bits of a table entry, above which is the row of the next state. MATCH: a match ends before this character.
-SEEN_UNSTABLE: the character may not be in form NFC."""
+SEEN_UNSTABLE: the character may not be in form NFC. SEEN_FOREIGN: the caller has named it as one to watch for."""
 
 _MULTI_FOLDS = ("ss", "ff", "fi", "fl", "st")
 """Pairs of ASCII letters that equal one character if case is ignored, as `ss` does `ß`."""
+
+_FOLDED = {0x17F: "s", 0x212A: "k"}
+"""Long s and the sign of kelvin, which equal ASCII letters if case is ignored."""
 
 _ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"}
 _MARK = "\\^$.|?*+()[]{}"
@@ -51,12 +64,15 @@ class _Step(NamedTuple):
     to: tuple[int, ...] = ()
 
 
-def compile_pattern(pattern: str) -> Automaton:
+@lru_cache(maxsize=32)
+def compile_pattern(pattern: str, foreign: bytes = b"") -> Automaton:
     """Compile a regular expression in the syntax of Oniguruma.
 
+    Args: foreign, bytes whose characters set SEEN_FOREIGN.
     Raises: UnsupportedError.
     """
-    reader = _Reader(pattern)
+    watched = spelled_with(foreign)
+    reader = _Reader(pattern, np.flatnonzero(np.diff(watched)) + 1)
     tree = reader.alternatives()
     if reader.rest():
         raise UnsupportedError(f"unmatched ) in {pattern!r}")
@@ -64,16 +80,28 @@ def compile_pattern(pattern: str) -> Automaton:
         raise UnsupportedError(f"{pattern!r} matches the empty text")
     steps = [_Step("match")]
     start = _emit(tree, 0, steps)
-    classes, members = _partition(reader.sets)
+    unstable = (reader.features & UNSTABLE) != 0
+    classes, members = _partition([*reader.sets, watched[reader.starts], unstable])
+    classes = np.repeat(classes, np.diff(reader.starts, append=N_CODES))
     return _determinise(steps, start, classes, members)
 
 
 class _Reader:
     """Reads a pattern into a tree of tuples: (set, i), (look, i, negative), (cat, parts), (alt, parts),
-    (repeat, part, least, most)."""
+    (repeat, part, least, most).
 
-    def __init__(self, pattern: str) -> None:
+    A set is an array over runs of code points that the pattern cannot tell apart: those with the same features, without
+    the characters that it names. starts: int64 (n_runs,). edges: further borders of runs.
+    """
+
+    def __init__(self, pattern: str, edges: np.ndarray) -> None:
         self.pattern, self.at = pattern, 0
+        named = [ord(char) for char in pattern]
+        named += [int(code, 16) for code in re.findall(r"\\u([0-9a-fA-F]{4})", pattern)]
+        alone = np.array([*range(0x80), *_FOLDED, *named])
+        starts = np.unique(np.concatenate([feature_runs(), edges, alone, alone + 1]))
+        self.starts = starts[starts < N_CODES]
+        self.features = load_features()[self.starts]
         self.sets: list[np.ndarray] = []
         self.fold = False
 
@@ -114,7 +142,7 @@ class _Reader:
             return ("set", self.add(self.escape()))
         if char in _MARK:
             raise UnsupportedError(f"{char!r} in {self.pattern!r}")
-        return ("set", self.add(_single(char)))
+        return ("set", self.add(self.range(char, char)))
 
     def group(self) -> tuple:  # type: ignore[type-arg]
         fold, first = self.fold, self.at
@@ -174,15 +202,24 @@ class _Reader:
         char = self.next()
         if char in "pP":
             name, closed, _ = self.rest().partition("}")
-            chars = with_property(name[1:].removeprefix("^")) if closed and name[:1] == "{" else None
+            chars = self.property(name) if closed and name[:1] == "{" else None
             if chars is None:
                 raise UnsupportedError(f"\\{char}{name}}} in {self.pattern!r}")
             self.at += len(name) + 1
             self.refuse_fold()
             return ~chars if (char == "P") != (name[1:2] == "^") else chars
         if char in "sS":
-            return white_space() if char == "s" else ~white_space()
-        return _single(self.literal(char))
+            return ((self.features & SPACE) != 0) == (char == "s")
+        literal = self.literal(char)
+        return self.range(literal, literal)
+
+    def property(self, name: str) -> np.ndarray | None:
+        """The set of a property, after its bracket and a possible ^."""
+        return with_property(name[1:].removeprefix("^"), self.features)
+
+    def range(self, first: str, last: str) -> np.ndarray:
+        """The set of the characters from `first` to `last`."""
+        return (self.starts >= ord(first)) & (self.starts <= ord(last))
 
     def literal(self, char: str) -> str:
         """The character of an escape, after its backslash."""
@@ -202,11 +239,11 @@ class _Reader:
         negative = self.take("^")
         if self.rest()[:1] in ("]", ":"):
             raise UnsupportedError(f"[{self.rest()[0]} in {self.pattern!r}")
-        parts, chars = [], np.zeros(N_CODES, bool)
+        parts, chars = [], np.zeros(len(self.starts), bool)
         while not self.take("]"):
             if self.take("&&"):
                 parts.append(chars)
-                chars = np.zeros(N_CODES, bool)
+                chars = np.zeros(len(self.starts), bool)
             elif self.take("["):
                 chars = chars | self.char_class()
             else:
@@ -225,15 +262,13 @@ class _Reader:
         elif char == "-" and self.rest()[:1] != "]" and self.pattern[self.at - 2] not in "[^":
             raise UnsupportedError(f"a bare - in a class of {self.pattern!r}")
         if self.rest()[:1] != "-" or self.rest()[1:2] == "]":
-            return self.folded(_single(char))
+            return self.folded(self.range(char, char))
         self.take("-")
         last = self.next()
         last = self.literal(self.next()) if last == "\\" and self.rest()[:1] not in tuple("pPsS") else last
         if last in "\\[" or last < char:
             raise UnsupportedError(f"a range up to {last!r} in {self.pattern!r}")
-        chars = np.zeros(N_CODES, bool)
-        chars[ord(char) : ord(last) + 1] = True
-        return self.folded(chars)
+        return self.folded(self.range(char, last))
 
     def add(self, chars: np.ndarray) -> int:
         """Number of a set, of which equal ones are kept once."""
@@ -248,25 +283,17 @@ class _Reader:
         """A set, inside `(?i:` with the other case of its letters."""
         if not self.fold:
             return chars
-        wide = chars.copy()
-        wide[[0x17F, 0x212A]] = False  # long s and the Kelvin sign, added below
-        if wide[0x80:].any():
+        wide = chars & ~np.isin(self.starts, list(_FOLDED))
+        if (wide & (self.starts >= 0x80)).any():
             self.refuse_fold()
-        letters = [chr(code) for code in np.flatnonzero(wide[:0x80])]
-        for other in {*map(str.upper, letters), *map(str.lower, letters)}:
-            wide[ord(other)] = True
-        wide[0x17F], wide[0x212A] = wide[ord("s")], wide[ord("k")]
-        return wide
+        letters = {chr(code) for code in self.starts[wide].tolist()}
+        both = {*map(str.upper, letters), *map(str.lower, letters)}
+        codes = [ord(char) for char in both] + [code for code, char in _FOLDED.items() if char in both]
+        return np.isin(self.starts, codes)
 
     def refuse_fold(self) -> None:
         if self.fold:
             raise UnsupportedError(f"(?i: with more than ASCII in {self.pattern!r}")
-
-
-def _single(char: str) -> np.ndarray:
-    chars = np.zeros(N_CODES, bool)
-    chars[ord(char)] = True
-    return chars
 
 
 def _nullable(tree: tuple) -> bool:  # type: ignore[type-arg]
@@ -302,31 +329,21 @@ def _emit(tree: tuple, then: int, steps: list[_Step]) -> int:  # type: ignore[ty
         then = loop
     for _ in range(max(most - least, 0)):
         then = put(_Step("split", to=(_emit(part, then, steps), then)))
-    # Leaving out a copy and taking a later one matches what taking it and leaving out the later one does, which is tried first.
+    # To leave out a copy and take a later one matches what the reverse does, which is tried first.
     for _ in range(least):
         then = _emit(part, then, steps)
     return then
 
 
 def _partition(sets: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Classes of code points that no set tells apart, nor whether they are unstable.
+    """Classes of runs that no set tells apart.
 
-    Returns: uint8 (0x110000,), class of each code point; bool (n_classes, n_sets + 1), whether a class is in each set
-    and, in the last column, unstable.
+    Returns: uint8 (n_runs,), class of each run; bool (n_classes, n_sets), whether a class is in each set.
     """
-    unstable = (load_features() & UNSTABLE) != 0
-    classes = np.zeros(N_CODES, np.int64)
-    for chars in (*sets, unstable):
-        codes = classes * 2 + chars
-        present = np.bincount(codes) > 0
-        classes = (np.cumsum(present) - 1)[codes]
-    n_classes = int(classes.max()) + 1
-    if n_classes >= MAX_CLASSES:
-        raise UnsupportedError(f"{n_classes} classes of characters")
-    first = np.zeros(n_classes, np.int64)
-    first[classes[::-1]] = np.arange(N_CODES)[::-1]
-    members = np.stack([chars[first] for chars in (*sets, unstable)], axis=1)
-    return classes.astype(np.uint8), members
+    members, classes = np.unique(np.stack(sets, axis=1), axis=0, return_inverse=True)
+    if len(members) >= MAX_CLASSES:
+        raise UnsupportedError(f"{len(members)} classes of characters")
+    return classes.reshape(-1).astype(np.uint8), members
 
 
 def _determinise(steps: Sequence[_Step], start: int, classes: np.ndarray, members: np.ndarray) -> Automaton:
@@ -345,7 +362,9 @@ def _determinise(steps: Sequence[_Step], start: int, classes: np.ndarray, member
                     raise UnsupportedError(f"more than {MAX_STATES} states")
                 states[after] = len(states)
                 queue.append(after)
-            seen = SEEN_UNSTABLE if inside is not None and inside[-1] else 0
+            seen = 0
+            if inside is not None:
+                seen = (SEEN_UNSTABLE if inside[-1] else 0) | (SEEN_FOREIGN if inside[-2] else 0)
             row.append((states[after] * n_classes) << SHIFT | seen | matched)
         rows.append(row)
     return Automaton(classes, np.array(rows, np.uint32).ravel(), n_classes)

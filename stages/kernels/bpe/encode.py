@@ -2,9 +2,8 @@
 
 A merge can join two characters only if some token holds the end of one and the beginning of the other. A piece is
 therefore cut between all other characters, which leaves of Chinese text runs of one or two characters, and what
-remains occurs again and again: tokens of the last pieces of at most SHORT bytes are remembered with the bytes themselves, so
-that a hash that collides costs time and never changes a result.
-"""
+remains occurs again and again: tokens of the last pieces of at most SHORT bytes are remembered with the bytes
+themselves, so that a hash that collides costs time and never changes a result."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from stages.kernels.bpe.automaton import SEEN_UNSTABLE
+from stages.kernels.bpe.automaton import SEEN_FOREIGN, SEEN_UNSTABLE
 from stages.kernels.bpe.merges import SHORT, Merges, merge_short, merge_window
 from stages.kernels.bpe.splits import DROPPED, Splits, code_at, next_piece
 
@@ -40,10 +39,9 @@ BYTE, HALF = np.uint64(0xFF), np.uint64(0xFFFFFFFF)
 class Joints(NamedTuple):
     """Where a token may reach from one character into the next.
 
-    pairs: uint64 (2**BITMAP_BITS / 64,), bits at the hashes of two characters that some token holds one after the other.
-    into, out_of: uint8 (0x110000,), groups of the bytes that follow the character, or come before it, in some token that
-    ends, or begins, within another character. groups: uint8 (256,), the bit of each byte's group.
-    """
+    pairs: uint64 (2**BITMAP_BITS / 64,), bits at the hashes of two characters that some token holds one after the
+    other. into, out_of: uint8 (0x110000,), groups of the bytes that follow the character, or come before it, in some
+    token that ends, or begins, within another character. groups: uint8 (256,), the bit of each byte's group."""
 
     pairs: np.ndarray
     into: np.ndarray
@@ -83,9 +81,9 @@ def new_memo() -> np.ndarray:
 def encode_documents(data, offsets, model, memo, with_added, stop, out, counts):  # type: ignore[no-untyped-def]
     """Tokenise documents.
 
-    Args: data, uint8, UTF-8; offsets, int64 (n_docs + 1,); memo, of `new_memo`, which changes; with_added, whether added
-    tokens are cut out; stop, whether a text that may not be in form NFC is left out; out, int32, room for the tokens, one
-    a byte, or empty if they are only counted.
+    Args: data, uint8, UTF-8; offsets, int64 (n_docs + 1,); memo, of `new_memo`, which changes; with_added, whether
+    added tokens are cut out; stop, whether a text that may not be in form NFC is left out; out, int32, room for the
+    tokens, one a byte, or empty if they are only counted.
     Writes: out, tokens of all documents one after another; counts, int64 (n_docs,), tokens of each, or BY_LIBRARY or
     TO_NORMALISE, which have no tokens in `out`.
     Returns: number of tokens.
@@ -93,8 +91,8 @@ def encode_documents(data, offsets, model, memo, with_added, stop, out, counts):
     splits, merges, joints, whole, added = model
     ids, ranks = np.empty(SHORT, np.int64), np.empty(SHORT, np.uint64)
     ends = np.empty(len(splits.starts) + 1, np.int64)
-    leave = DROPPED | SEEN_UNSTABLE if stop else DROPPED
-    wanted, n = len(out) > 0, 0
+    leave = DROPPED | SEEN_FOREIGN | (SEEN_UNSTABLE if stop else 0)
+    wanted, n = len(out) > 0, np.int64(0)
     for doc in range(len(offsets) - 1):
         first, at, end, flags = n, np.int64(offsets[doc]), np.int64(offsets[doc + 1]), 0
         while at < end and flags == 0:
@@ -113,10 +111,10 @@ def encode_documents(data, offsets, model, memo, with_added, stop, out, counts):
                 if flags:
                     break
                 if len(whole.ids):
-                    known, _ = find_whole(data, at, piece_end, True, whole)
-                    if known >= 0:
+                    single, _ = find_whole(data, at, piece_end, True, whole)
+                    if single >= 0:
                         if wanted:
-                            out[n] = known
+                            out[n] = single
                         n, at = n + 1, piece_end
                 while at < piece_end:
                     part_end = piece_end
@@ -138,12 +136,12 @@ def encode_documents(data, offsets, model, memo, with_added, stop, out, counts):
                                 out[n + i] = ids[i]
                         n += count
                     else:
-                        count = np.int64(memo[np.uint64(row + 3)] >> np.uint64(8))
+                        known = np.int64(memo[np.uint64(row + 3)] >> np.uint64(8))
                         if wanted:
-                            for i in range(count):
+                            for i in range(known):
                                 pair = memo[np.uint64(row + 4 + (i >> 1))]
                                 out[n + i] = np.int64(pair >> np.uint64(32 * (i & 1)) & HALF)
-                        n += count
+                        n += known
                     at = part_end
             if token >= 0:
                 if wanted:
@@ -152,7 +150,7 @@ def encode_documents(data, offsets, model, memo, with_added, stop, out, counts):
             at = after
         counts[doc] = n - first
         if flags:
-            counts[doc] = BY_LIBRARY if flags & DROPPED else TO_NORMALISE
+            counts[doc] = BY_LIBRARY if flags & (DROPPED | SEEN_FOREIGN) else TO_NORMALISE
             n = first
     return n
 
@@ -211,9 +209,13 @@ def _words(data, start, length):  # type: ignore[no-untyped-def]
 def _word(data, i):  # type: ignore[no-untyped-def]
     """Eight bytes, which the compiler reads at once."""
     low = np.uint64(data[i]) | np.uint64(data[i + ONE]) << np.uint64(8)
-    low |= np.uint64(data[i + np.uint64(2)]) << np.uint64(16) | np.uint64(data[i + np.uint64(3)]) << np.uint64(24)
+    low |= np.uint64(data[i + np.uint64(2)]) << np.uint64(16) | np.uint64(
+        data[i + np.uint64(3)]
+    ) << np.uint64(24)
     high = np.uint64(data[i + np.uint64(4)]) | np.uint64(data[i + np.uint64(5)]) << np.uint64(8)
-    high |= np.uint64(data[i + np.uint64(6)]) << np.uint64(16) | np.uint64(data[i + np.uint64(7)]) << np.uint64(24)
+    high |= np.uint64(data[i + np.uint64(6)]) << np.uint64(16) | np.uint64(
+        data[i + np.uint64(7)]
+    ) << np.uint64(24)
     return low | high << np.uint64(32)
 
 
@@ -221,7 +223,9 @@ def _word(data, i):  # type: ignore[no-untyped-def]
 def _place(a, b, c, length):  # type: ignore[no-untyped-def]
     """First word of the WAYS rows in which a piece may be remembered."""
     key = (a ^ np.uint64(length)) * ODD_A ^ (b ^ (c ^ ODD_B) * ODD_B) * ODD_A
-    return np.int64(((key ^ key >> np.uint64(29)) * ODD_B >> np.uint64(64 - SET_BITS)) * np.uint64(WAYS * N_WORDS))
+    return np.int64(
+        ((key ^ key >> np.uint64(29)) * ODD_B >> np.uint64(64 - SET_BITS)) * np.uint64(WAYS * N_WORDS)
+    )
 
 
 @njit(cache=True, nogil=True, inline="always")

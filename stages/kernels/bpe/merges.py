@@ -1,12 +1,11 @@
 """Merging the bytes of a piece: of all neighbours that a merge joins, those of the lowest rank first, from the left.
 
 A piece of a few bytes is merged by searching it for its lowest rank, a longer one with a heap, and one that is longer
-than a window in windows that overlap. Where two windows have a token in common, the tokens of the first up to it and those
-of the second after it are the tokens of the whole: the first merge across a border between two tokens of the
-whole would be made in the bytes of these two tokens alone, too, because merges elsewhere neither change them nor their
-ranks; and two neighbours that came out of one window stay apart. So tokens that are neighbours
-of each other in some window, one after another, are what the whole text is merged to.
-"""
+than a window in windows that overlap. Where two windows have a token in common, the tokens of the first up to it and
+those of the second after it are the tokens of the whole: the first merge across a border between two tokens of the
+whole would be made in the bytes of these two tokens alone, too, because merges elsewhere neither change them nor
+their ranks; and two neighbours that came out of one window stay apart. So tokens that are neighbours of each other in
+some window, one after another, are what the whole text is merged to."""
 
 from __future__ import annotations
 
@@ -27,9 +26,9 @@ WINDOW = 4096
 
 
 class Merges(NamedTuple):
-    """byte_ids: int32 (256,), token of each byte. byte_pairs: uint64 (65536,), of two bytes: rank << 32 | token, or NONE.
-    pairs: uint64 (n_slots, 2), hash table of two tokens: left << 32 | right (NONE: free), and rank << 32 | token. window:
-    int64 (1,), bytes of a window."""
+    """byte_ids: int32 (256,), token of each byte. byte_pairs: uint64 (65536,), of two bytes: rank << 32 | token, or
+    NONE. pairs: uint64 (n_slots, 2), hash table of two tokens: left << 32 | right (NONE: free), and rank << 32 |
+    token. window: int64 (1,), bytes of a window."""
 
     byte_ids: np.ndarray
     byte_pairs: np.ndarray
@@ -37,7 +36,9 @@ class Merges(NamedTuple):
     window: np.ndarray
 
 
-def build_merges(byte_ids: np.ndarray, left: np.ndarray, right: np.ndarray, merged: np.ndarray, longest: int) -> Merges:
+def build_merges(
+    byte_ids: np.ndarray, left: np.ndarray, right: np.ndarray, merged: np.ndarray, longest: int
+) -> Merges:
     """Lay out merges for the kernel.
 
     Args: byte_ids, int32 (256,); left, right, merged, int64 (n,), tokens in the order of their ranks, of which the last
@@ -85,7 +86,7 @@ def find_pair(pairs, left, right):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def merge_short(data, start, end, merges, ids, ranks):  # type: ignore[no-untyped-def]
-    """Write the tokens of at most SHORT bytes to `ids`; return their number. ranks: uint64 scratch of the same length."""
+    """Write the tokens of at most SHORT bytes to `ids`; return their number. ranks: uint64 scratch."""
     n = end - start
     for i in range(n):
         ids[i] = merges.byte_ids[data[start + i]]
@@ -129,26 +130,26 @@ def merge_window(data, start, end, merges, ids, ends):  # type: ignore[no-untype
     while size:
         top = heap[0]
         size = _pop(heap, size)
-        i = np.int64(top & ID_MASK)
-        if ids[i] < 0 or after[i] >= n:
+        at = np.int64(top & ID_MASK)
+        if ids[at] < 0 or after[at] >= n:
             continue
-        right = np.int64(after[i])
-        value = find_pair(merges.pairs, ids[i], ids[right])
+        right = np.int64(after[at])
+        value = find_pair(merges.pairs, ids[at], ids[right])
         if value >> ID_BITS != top >> ID_BITS or value == NONE:
             continue  # one of the two was merged since
-        ids[i], ids[right] = value & ID_MASK, -1
-        after[i] = after[right]
-        for left in (np.int64(before[i]), i):
+        ids[at], ids[right] = value & ID_MASK, -1
+        after[at] = after[right]
+        for left in (np.int64(before[at]), at):
             if left >= 0 and after[left] < n:
                 before[after[left]] = left
                 value = find_pair(merges.pairs, ids[left], ids[after[left]])
                 if value != NONE:
                     size = _push(heap, size, (value >> ID_BITS) << ID_BITS | np.uint64(left))
-    count, i = 0, 0
-    while i < n:
-        following = after[i]
-        ids[count], ends[count] = ids[i], following
-        count, i = count + 1, np.int64(following)
+    count, at = 0, np.int64(0)
+    while at < n:
+        following = np.int64(after[at])
+        ids[count], ends[count] = ids[at], following
+        count, at = count + 1, following
     return count
 
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from stages.kernels.bpe.automaton import MATCH, SEEN_UNSTABLE, SHIFT, Automaton
+from stages.kernels.bpe.automaton import MATCH, SEEN_FOREIGN, SEEN_UNSTABLE, SHIFT, Automaton
 from stages.kernels.bpe.characters import N_CODES
 
 DROPPED = 1
-"""Bit beside SEEN_UNSTABLE: text between matches of a pattern that keeps the matches only."""
+"""Bit beside SEEN_UNSTABLE and SEEN_FOREIGN: text between matches of a pattern that keeps the matches only."""
 
 
 class Splits(NamedTuple):
@@ -60,7 +60,8 @@ def code_at(data, i):  # type: ignore[no-untyped-def]  # numba infers types
 
 @njit(cache=True, nogil=True, inline="always")
 def next_piece(data, start, end, level, splits):  # type: ignore[no-untyped-def]
-    """Return the end of the piece of one pattern that begins at `start`, and SEEN_UNSTABLE and DROPPED if they hold."""
+    """Return the end of the piece of one pattern that begins at `start`, and those of SEEN_UNSTABLE,
+    SEEN_FOREIGN and DROPPED that hold."""
     classes, table, starts, n_classes, keep_gaps = splits
     base, width, plane = starts[level], n_classes[level], level * N_CODES
     first, seen, found = start, np.uint32(0), np.int64(-1)
@@ -83,7 +84,7 @@ def next_piece(data, start, end, level, splits):  # type: ignore[no-untyped-def]
         if found >= 0:
             break
         first += code_at(data, first)[1]
-    flags = np.int64(seen) & SEEN_UNSTABLE
+    flags = np.int64(seen) & (SEEN_UNSTABLE | SEEN_FOREIGN)
     piece_end = found
     if first > start:  # text that no match begins in
         piece_end = first

@@ -1,4 +1,4 @@
-"""Tables of a vocabulary: where tokens reach across characters, sets of whole texts, tokens that merges do not reach."""
+"""Tables of a vocabulary: where tokens reach across characters, sets of texts, tokens that merges do not reach."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from stages.kernels.bpe.merges import SHORT, Merges, merge_short, merge_window
 from stages.kernels.bpe.splits import code_at
 
 N_BUCKETS = 1 << 14
+LEADS = (
+    (0xC2, 0xDF), (0xE0, 0xE3), (0xE4, 0xE6), (0xE7, 0xE9), (0xEA, 0xEE), (0xEF, 0xEF), (0xF0, 0xF4),
+)  # fmt: skip
+"""Groups of first bytes of characters, so that a token that goes on with one script does not join all."""
 
 
 def flatten(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +39,7 @@ def make_wholes(texts: Sequence[bytes], ids: Sequence[int]) -> Wholes:
 def make_joints(tokens: Sequence[bytes]) -> Joints:
     """Mark every border between two characters that some token reaches across."""
     groups = np.zeros(256, np.uint8)
-    for bit, (first, last) in enumerate([(0xC2, 0xDF), (0xE0, 0xE3), (0xE4, 0xE6), (0xE7, 0xE9), (0xEA, 0xEE), (0xEF, 0xEF), (0xF0, 0xF4)]):  # fmt: skip
+    for bit, (first, last) in enumerate(LEADS):
         groups[first : last + 1] = 1 << bit
     groups[0x80:0xC0] = 1 << (np.arange(64) >> 3)
     joints = Joints(
@@ -85,7 +89,9 @@ def reached(data, starts, ids, merges):  # type: ignore[no-untyped-def]
     for i in range(len(ids)):
         length = starts[i + 1] - starts[i]
         if length <= SHORT:
-            found[i] = merge_short(data, starts[i], starts[i + 1], merges, short, ranks) == 1 and short[0] == ids[i]
+            found[i] = (
+                merge_short(data, starts[i], starts[i + 1], merges, short, ranks) == 1 and short[0] == ids[i]
+            )
         else:
             long, ends = np.empty(length, np.int32), np.empty(length, np.int32)
             count = merge_window(data, starts[i], starts[i + 1], merges, long, ends)
@@ -95,5 +101,5 @@ def reached(data, starts, ids, merges):  # type: ignore[no-untyped-def]
 
 def unreached(tokens: Sequence[bytes], ids: Sequence[int], merges: Merges) -> Wholes:
     """Tokens that merging their bytes does not lead to."""
-    missing = np.flatnonzero(~reached(*flatten(tokens), np.array(ids, np.int64), merges))
+    missing = np.flatnonzero(~reached(*flatten(tokens), np.array(ids, np.int64), merges)).tolist()
     return make_wholes([tokens[i] for i in missing], [ids[i] for i in missing])

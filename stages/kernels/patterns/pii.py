@@ -79,7 +79,9 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
     characters that begin a plate, followed by any capital. labels, words of contact, whose first two characters count.
     """
     heads = sorted(
-        (word if sign & (TOKEN | KEY_BLOCK) else word.lower(), sign) for sign, list_ in words.items() for word in list_
+        (word if sign & (TOKEN | KEY_BLOCK) else word.lower(), sign)
+        for sign, list_ in words.items()
+        for word in list_
     )
     width = max(len(word) for word, _ in heads)
     codes = np.array([[ord(c) for c in word] + [0] * (width - len(word)) for word, _ in heads], np.uint32)
@@ -274,7 +276,10 @@ def _is_labelled(codes, i, start, labels):  # type: ignore[no-untyped-def]
         if code == 0x40 or code in PHONE_SIGNS:
             return True
         pair = (code & np.uint32(0x7F)) << np.uint32(7) | (second & np.uint32(0x7F))
-        if labels[0, pair] and labels[1, (second & np.uint32(0x7F)) << np.uint32(7) | (rest & np.uint32(0x7F))]:
+        if (
+            labels[0, pair]
+            and labels[1, (second & np.uint32(0x7F)) << np.uint32(7) | (rest & np.uint32(0x7F))]
+        ):
             return True
         second, rest = code, second
     return False
@@ -551,7 +556,9 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.n
                     candidates[n_candidates] = (doc, IBAN, first, last)
                     n_candidates += 1
                 else:
-                    for mark in range(i + 1, min(i + 3, end)):  # hyphens join digits, so the search skips them
+                    for mark in range(
+                        i + 1, min(i + 3, end)
+                    ):  # hyphens join digits, so the search skips them
                         if last == i and plain(codes[mark]) == 0x2D:
                             first, last = _mac(codes, mark, start, end)
                             if last > first:

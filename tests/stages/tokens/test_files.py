@@ -21,11 +21,13 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from pipeline.errors import ConfigError
 from pipeline.inspect.verify import verify_files
+from pipeline.schema import TOKEN_IDS
 from pipeline.storage.store import open_store
 from stages.tokens import Config as CountConfig
 from stages.tokens import encode, fertility, load_tokenizer
 from stages.tokens.files import FORMATS, Config, describe, overview, token_bytes, write_part
 from stages.tokens.formats import DsFile, MegatronFile, Target
+from stages.tokens.ids import id_column, id_rows
 from stages.tokens.packing import METHODS, pack, whole
 from tests.helpers.build import build, tiny, write_run
 from tests.helpers.token_readers import read_ds, read_mds, read_megatron, read_parquet
@@ -235,14 +237,16 @@ def test_bad_settings_are_refused(values: dict[str, Any], reason: str) -> None:
         Config(tokenizer=CONFIG.tokenizer, **values)
 
 
-def test_a_release_s_token_files_follow_its_mix(tmp_path: Path) -> None:
-    """Documents of the token files are those of the mix's parts, in order, with as many tokens as were counted."""
+def test_a_release_s_token_files_follow_its_mixes(tmp_path: Path) -> None:
+    """Documents of the token files are those of each mix's parts, in order, with as many tokens as were counted; the
+    ids that were exchanged are not written beside the texts."""
+    mixes: dict[str, Any] = {"natural": {}, "again": {"materialise": True}}
     page = tiny(
         tmp_path,
         annotate=["stages.tokens"],
-        mix={"mixes": {"natural": {}}},
+        mix={"mixes": mixes},
         tokens={
-            "mixes": ["natural"],
+            "mixes": ["natural", "again"],
             "config": {
                 "formats": list(FORMATS),
                 "pack": "best_fit",
@@ -257,15 +261,31 @@ def test_a_release_s_token_files_follow_its_mix(tmp_path: Path) -> None:
     assert len(parts) == len(list((release / "tokens/natural").glob("*.bin"))) > 0
     sequences = 0
     for part in parts:
+        assert TOKEN_IDS not in pq.read_schema(part).names
         counts = pq.read_table(part, columns=["n_tokens"])["n_tokens"].to_pylist()
         rows = read_megatron(release / "tokens/natural" / part.stem)
         assert [len(row) - 1 for row in rows] == counts
         assert all(row[-1] == 0 for row in rows)
         sequences += len(read_parquet(release / "tokens/natural" / part.stem))
     assert len(read_mds(release / "tokens/natural")) == sequences
+    for part in sorted((release / "mixes/again").glob("part-*.parquet")):
+        rows = read_megatron(release / "tokens/again" / part.stem)
+        assert [len(row) - 1 for row in rows] == pq.read_table(part)["n_tokens"].to_pylist()
     n_kept = json.loads((release / "lineage.json").read_text())["counts"]["kept"]
     page = json.loads((release / "tokens/natural/tokens.json").read_text())
     n_documents = sum(row["documents"] for row in page["languages"].values())
     assert n_documents == sum(row["documents"] for row in page["parts"]) == n_kept
     assert 0.6 < page["han_coverage"]["gb2312_level_1"] <= 1
     assert verify_files(open_store(release)).passed
+
+
+def test_ids_are_a_column_of_any_batching() -> None:
+    """Ids of a column are those of the library, however the texts are grouped, and are read back as they are."""
+    texts = pa.chunked_array(
+        [pa.array(TEXTS, pa.large_string()), pa.array(["a" * 9, "", "b"], pa.large_string())]
+    )
+    column = id_column(texts.combine_chunks().slice(1), CONFIG.tokenizer)
+    tokenizer = load_tokenizer(CONFIG.tokenizer)
+    expected = [encode(text, tokenizer) for text in texts.to_pylist()]
+    assert [ids.tolist() for ids in id_rows(pa.table({TOKEN_IDS: column}), "none")] == expected[1:]
+    assert [ids.tolist() for ids in id_rows(pa.table({"text": texts}), CONFIG.tokenizer)] == expected

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError
 from stages.tokens import STAGE, Config, count, encode, load_tokenizer
 
 TOKENIZER = load_tokenizer(Config().tokenizer)
+ANNOTATE = STAGE.load(Config())
 
 MIXED = st.text(
     st.sampled_from(
@@ -57,9 +58,8 @@ def test_tokens_spell_the_text(text: str) -> None:
 @given(st.lists(st.none() | MIXED, max_size=8), st.integers(0, 8))
 def test_batch_boundaries_do_not_matter(texts: list[str | None], cut: int) -> None:
     """Annotating two parts gives the same rows as annotating the whole, and null texts get nulls."""
-    annotate = STAGE.load(Config())
-    whole = annotate(table(texts))
-    parts = [annotate(table(texts[:cut])), annotate(table(texts[cut:]))]
+    whole = ANNOTATE(table(texts))
+    parts = [ANNOTATE(table(texts[:cut])), ANNOTATE(table(texts[cut:]))]
     assert pa.concat_tables(parts).equals(whole)
     assert whole.schema == STAGE.writes
     assert [value is None for value in whole["n_tokens"].to_pylist()] == [text is None for text in texts]
@@ -79,7 +79,7 @@ def test_inference_settings_are_switched_off(tmp_path: Path) -> None:
     path = tmp_path / "spoiled.json"
     spoiled.save(str(path))
     texts = ["一句普通的话，比四个词长得多。", "Short.", ""]
-    expected = STAGE.load(Config())(table(texts))
+    expected = ANNOTATE(table(texts))
     assert STAGE.load(Config(tokenizer=str(path)))(table(texts)).equals(expected)
     assert expected["n_tokens"].to_pylist()[-1] == 0
 
@@ -116,9 +116,8 @@ def test_not_a_tokenizer(tmp_path: Path) -> None:
 
 def test_annotate_can_be_pickled() -> None:
     """Workers get the loaded stage by pickle and count the same."""
-    annotate = STAGE.load(Config())
     texts = ["一句话 <|endoftext|>", "A sentence."]
-    assert pickle.loads(pickle.dumps(annotate))(table(texts)).equals(annotate(table(texts)))
+    assert pickle.loads(pickle.dumps(ANNOTATE))(table(texts)).equals(ANNOTATE(table(texts)))
 
 
 def test_shipped_file_is_small() -> None:
