@@ -3,7 +3,7 @@
 Reads a few MB at a time, row group by row group. Extension types are the values that they stand for, such as UUIDs, and
 maps are objects. Two columns of one name are refused, since nothing tells which is meant. Reasons of broken records:
 invalid_utf8, unreadable_value, too_many_values; at position -1: unreadable_parquet, decompression_bomb,
-corrupt_row_group (rows before it are used).
+reader_memory, corrupt_row_group (rows before it are used).
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     try:
         file = pq.ParquetFile(pa.PythonFile(watched, mode="r"), buffer_size=1 << 20, pre_buffer=False)
         n_in, n_out = _stated_bytes(file.metadata)
-    except MemoryError:  # which is an ArrowException
-        raise
+    except MemoryError as error:  # which is an ArrowException
+        yield Record(-1, None, "reader_memory", one_line(error), lost_bytes=_size(watched))
+        return
     except UNREADABLE as error:
         if watched.failure:
             raise
@@ -67,8 +68,8 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
                     return
                 yield from records_of(batch, position, config.max_values, uuids)
                 position += batch.num_rows
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        yield Record(-1, None, "reader_memory", one_line(error), lost_bytes=size)
     except UNREADABLE as error:
         if watched.failure:
             raise
