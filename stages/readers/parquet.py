@@ -41,7 +41,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     watched = Watched(stream)
     try:
         file = pq.ParquetFile(pa.PythonFile(watched, mode="r"), buffer_size=1 << 20, pre_buffer=False)
-        n_in, n_out = _stated_bytes(file.metadata)
+        stated = _stated_bytes(file.metadata)
     except MemoryError as error:  # which is an ArrowException
         yield Record(-1, None, "reader_memory", one_line(error), lost_bytes=_size(watched))
         return
@@ -51,13 +51,13 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
         yield Record(-1, None, "unreadable_parquet", one_line(error), lost_bytes=_size(watched))
         return
     fault = repeated_name(file.schema_arrow)
-    if fault or (excess := config.exceeded(n_in, n_out)):
+    if fault or (excess := config.exceeded(_size(watched), stated)):
         reason = "unreadable_parquet" if fault else "decompression_bomb"
         yield Record(-1, None, reason, fault or excess, lost_bytes=_size(watched))
         return
     uuids = _uuid_columns(file)
     n_rows = file.metadata.num_rows
-    batch_rows = min(max(BATCH_BYTES * n_rows // max(n_out, 1), 1), MAX_BATCH_ROWS)
+    batch_rows = min(max(BATCH_BYTES * n_rows // max(stated, 1), 1), MAX_BATCH_ROWS)
     position, n_out, size = 0, 0, _size(watched)
     try:
         for group in range(file.num_row_groups):
@@ -88,14 +88,12 @@ def _uuid_columns(file: pq.ParquetFile) -> frozenset[str]:
     return frozenset(leaf.path for leaf in leaves if str(leaf.logical_type) == "UUID")
 
 
-def _stated_bytes(metadata: pq.FileMetaData) -> tuple[int, int]:
-    """Return the compressed and uncompressed bytes of all column chunks, from the footer."""
-    chunks = [
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    ]
-    return sum(c.total_compressed_size for c in chunks), sum(c.total_uncompressed_size for c in chunks)
+def _stated_bytes(metadata: pq.FileMetaData) -> int:
+    """Return the uncompressed bytes of all row groups, from the footer.
+
+    Those of column chunks are not looked at: Arrow ends the process where their statistics contradict each other.
+    """
+    return sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
 
 
 READER = Reader(name="parquet", version=3, config=Config, read=read, fields=FIELDS)
