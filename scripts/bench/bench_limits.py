@@ -39,7 +39,9 @@ def seconds(checkout: Path, path: Path) -> tuple[float, str]:
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"PYTHONPATH": str(checkout)}
         command = [sys.executable, "-c", INGEST, str(path), folder]
-        found = subprocess.run(command, env=environment, cwd=checkout, check=True, capture_output=True, text=True)
+        found = subprocess.run(
+            command, env=environment, cwd=checkout, check=True, capture_output=True, text=True
+        )
     used, n_docs = found.stdout.split()
     return float(used), n_docs
 
@@ -61,7 +63,8 @@ def main() -> None:
                 found.append(used)
                 docs.add(n_docs)
         new, old = (statistics.median(found) for found in times.values())
-        print(f"{path.name}: {new:.2f} s, was {old:.2f} s: {new / old:.3f}; documents {', '.join(sorted(docs))}", flush=True)
+        counts = ", ".join(sorted(docs))
+        print(f"{path.name}: {new:.2f} s, was {old:.2f} s: {new / old:.3f}; documents {counts}", flush=True)
 
 
 if __name__ == "__main__":

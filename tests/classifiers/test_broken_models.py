@@ -109,7 +109,7 @@ def test_wrong_arrays_are_refused(arrays: dict[str, Any], tmp_path: Path) -> Non
 
 def test_sound_arrays_are_read_as_numpy_reads_them(tmp_path: Path) -> None:
     """Dtypes, shapes, orders and values."""
-    arrays = {
+    arrays: dict[str, Any] = {
         "a": np.arange(12, dtype=np.int16).reshape(3, 4), "f": np.asfortranarray(np.eye(3)), "s": np.array(["中", "b"]),
         "n": np.float32(2.5), "e": np.zeros((0, 4)),
     }  # fmt: skip

@@ -106,7 +106,7 @@ def test_a_file_that_ends_its_process_costs_itself(tmp_path: Path) -> None:
     report = ingest_group(again)
     assert report.quarantined == {"reader_crashed": 1, "reader_failed": 1}
     assert sum(shard.n_rows for shard in report.shards) == 2
-    assert [[name, end.partition(":")[0]] for name, end, _ in report.ended] == [
+    assert [[name, str(end).partition(":")[0]] for name, end, _ in report.ended] == [
         ["b", "reader_crashed"], ["c", "reader_failed"],
     ]  # fmt: skip
     assert report.tally.lost_bytes == len("dies") + len("error")
