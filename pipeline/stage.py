@@ -92,7 +92,7 @@ class Stage:
 
 
 class Loading:
-    """A picklable loader of a stage with files: whatever they hold, what they cause is one error with their names."""
+    """A picklable loader of a stage with files: any error that they cause has their names."""
 
     def __init__(self, load: Callable[[Any], Annotate], name: str, fields: tuple[str, ...]) -> None:
         self.load, self.name, self.fields = load, name, fields

@@ -20,6 +20,7 @@ from pipeline.cli import main
 from pipeline.config.load import load_run
 from pipeline.config.run_file import Ingest
 from pipeline.names import MOVED
+from pipeline.runtime.limits import FAULTS
 from tests.helpers.paths import ROOT
 
 READMES = ("README.md", "README.zh-CN.md")
@@ -79,7 +80,8 @@ def reasons() -> Iterator[str]:
     """Reasons that readers and ingest quarantine records for."""
     folders = ("readers", "extraction", "decoding", "parallel")
     paths = [p.relative_to(ROOT) for name in folders for p in (ROOT / "stages" / name).glob("*.py")]
-    for path in ("pipeline/ingest/canonical.py", *paths):
+    yield from FAULTS
+    for path in ("pipeline/ingest/canonical.py", "pipeline/ingest/ingest.py", *paths):
         for node in ast.walk(ast.parse(page(str(path)))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in BROKEN:
                 values = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]

@@ -31,6 +31,7 @@ CONTRACT = {
         "keysort",
         "keyed_hash",
         "model_files",
+        "array_files",
     )
 }
 

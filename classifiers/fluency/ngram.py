@@ -160,11 +160,13 @@ def from_arpa(path: str) -> Model:
         raise ConfigError(f"{path}: {error or type(error).__name__}; expected an ARPA file") from error
     if not 1 <= len(grams) <= MAX_ORDER:
         raise ConfigError(f"{path}: n-grams up to {len(grams)}; expected 1 to {MAX_ORDER}")
-    _restore_suffixes(grams)
     keys = {word: token_key(word) for (word,) in grams[0]}
     unknown = next((word for level in grams for gram in level for word in gram if word not in keys), None)
-    if unknown is not None:
-        raise ConfigError(f"{path}: {unknown[:60]!r} is in an n-gram and no unigram; expected an ARPA file")
+    if unknown is not None or not keys:
+        raise ConfigError(
+            f"{path}: {unknown or ''!r:.60} is in an n-gram and no unigram; expected an ARPA file"
+        )
+    _restore_suffixes(grams)
     rows = [(gram, *value) for level in grams for gram, value in level.items()]
     hashes = np.concatenate(
         [

@@ -89,16 +89,16 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of libraries must not be mixed with answers
 
-    def say(kind: str, value: object) -> None:
+    def tell(kind: str, value: object) -> None:
         pickle.dump((kind, value), answers)
         answers.flush()
 
     task: IngestTask = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
     try:
-        say("done", ingest_files(task, lambda path: say("reads", path)))
+        tell("done", ingest_files(task, lambda path: tell("reads", path)))
     except BicorpusError as error:
-        say("failed", error)
+        tell("failed", error)
 
 
 def _end_with_parent() -> None:

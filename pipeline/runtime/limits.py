@@ -32,7 +32,7 @@ GRACE = 2.0
 
 MEMORY, TIME, FAILED, CRASHED = "reader_memory", "reader_timeout", "reader_failed", "reader_crashed"
 FAULTS = (MEMORY, TIME, FAILED, CRASHED)
-"""Reasons for which a whole file is lost, whatever was read before: how far reading came may differ by machine."""
+"""Reasons for which a whole file is lost, also what was read before: how far reading came may differ by machine."""
 
 
 class _TimeUpError(BaseException):
@@ -182,5 +182,5 @@ class _Witness:
             self.failure = error
             raise
 
-    def __getattr__(self, name: str) -> Any:  # Any: whatever a stream has
+    def __getattr__(self, name: str) -> Any:  # Any: methods of a stream
         return getattr(self._stream, name)

@@ -60,6 +60,23 @@ def _is_list(dtype: pa.DataType) -> bool:
     return types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype)
 
 
+def check_batch(batch: pa.RecordBatch) -> None:
+    """Check that no offset of a batch leads out of its buffers, which Arrow does not do when it reads one.
+
+    Text that is not UTF-8 is left to the rows, except inside lists and structs.
+
+    Raises: ArrowInvalid.
+    """
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}.get(column.type)
+            if as_bytes is None or "UTF8" not in str(error):
+                raise pa.ArrowInvalid(f"column {name}: {one_line(error)}") from error
+            column.view(as_bytes).validate(full=True)
+
+
 ROW_BYTES = 64
 """Least size that a row counts with when output is compared with the file: rows of nulls have no bytes in Arrow."""
 

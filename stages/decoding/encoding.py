@@ -72,6 +72,7 @@ BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff
 """Control and private-use characters, which result from wrong decoding."""
 
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+FOREIGN = re.compile(r"[^\x00-\x7f]")
 
 HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 
@@ -189,12 +190,10 @@ def _mostly_utf8(data: bytes) -> str | None:
     text = data.decode("utf-8", "replace")
     whole = text.rstrip("\ufffd") if len(text) - len(text.rstrip("\ufffd")) <= 3 else text
     n_broken = undecoded(data, whole)
-    n_valid = sum(1 for _ in UTF8_SEQUENCE.finditer(data))
+    n_valid = UTF8_SEQUENCE.subn(b"", data)[1]
     if n_valid < max(SURE_BYTES // 2, VALID_PER_BROKEN * n_broken):
         return None
-    n_controls = sum(
-        1 for _ in CONTROLS.finditer(data)
-    )  # private-use characters are valid, in text of PDF files
+    n_controls = CONTROLS.subn(b"", data)[1]  # private-use characters are valid, in text of PDF files
     return whole if n_controls <= len(data) * MAX_BROKEN_SHARE else None
 
 
@@ -269,7 +268,7 @@ def _strict(data: bytes, name: str) -> str | None:
             text = data.decode(codec)
         except (UnicodeDecodeError, LookupError):
             continue
-        if sum(1 for _ in BINARY.finditer(text)) <= len(text) * MAX_BROKEN_SHARE:
+        if BINARY.subn("", text)[1] <= len(text) * MAX_BROKEN_SHARE:
             return text
     return None
 
@@ -284,7 +283,7 @@ def _tolerant(data: bytes, name: str) -> str | None:
         return None
     whole = text.rstrip("\ufffd")
     broken = whole.count("\ufffd")
-    n_foreign = sum(1 for char in whole if char > "\x7f") if broken or len(whole) < len(text) else 0
+    n_foreign = FOREIGN.subn("", whole)[1] if broken or len(whole) < len(text) else 0
     few = broken <= len(whole) * MAX_BROKEN_SHARE and broken * 10 <= n_foreign
     if not few or len(text) - len(whole) > min(3, n_foreign) or BINARY.search(whole[:META_BYTES]):
         return None

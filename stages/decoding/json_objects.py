@@ -26,7 +26,8 @@ STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 def has_more_values(data: bytes | bytearray, max_values: int) -> bool:
     """Whether a JSON text has more values than max_values, those in lists and objects counted, keys not.
 
-    Each value follows a comma, or opens a list or an object; signs in strings are left out only if they matter.
+    Each value follows a comma, or opens a list or an object; signs in strings are left out only if they matter. A value
+    has at least a byte, so that shorter texts need no count.
     """
 
     def n_signs(data: bytes | bytearray) -> int:

@@ -3,7 +3,7 @@
 Every column of every row, as in `parquet`; position is the row number in the file. A file whose footer is missing is
 read as the stream that it contains, up to the damage. Reasons of broken records: invalid_utf8, unreadable_value,
 too_many_values; at
-position -1: unreadable_arrow, truncated, corrupt_batch (rows before it are used), decompression_bomb.
+position -1: unreadable_arrow, truncated, corrupt_batch (rows before it are used), decompression_bomb, reader_memory.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pipeline.stage import Reader, Record
 from stages.decoding.arrow_rows import (
     MAX_BATCH_ROWS,
     UNREADABLE,
+    check_batch,
     one_line,
     output_bytes,
     records_of,
@@ -51,6 +52,7 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
         if start.startswith(FEATHER_1):
             raise pa.ArrowInvalid(OLD_FEATHER)
         for batch in _batches(watched, start):
+            check_batch(batch)
             n_out += output_bytes(batch)
             if excess := config.exceeded(size, n_out):
                 yield Record(-1, None, "decompression_bomb", excess, lost_bytes=size)
@@ -58,8 +60,8 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
             for at in range(0, batch.num_rows, MAX_BATCH_ROWS):
                 yield from records_of(batch.slice(at, MAX_BATCH_ROWS), position + at, config.max_values)
             position += batch.num_rows
-    except MemoryError:  # which is an ArrowException
-        raise
+    except MemoryError as error:  # which is an ArrowException
+        yield Record(-1, None, "reader_memory", one_line(error), lost_bytes=size)
     except UNREADABLE as error:
         if watched.failure:
             raise

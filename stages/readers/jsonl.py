@@ -96,7 +96,7 @@ def _read_lines(chunks: Iterator[bytes], config: Config) -> Iterator[Record]:
                 continue
             if n_bytes < SHORT_BYTES and bytes(line).strip() in BRACKETS:
                 continue
-            if n_bytes > SMALL_BYTES and has_more_values(line, config.max_values):
+            if n_bytes > config.max_values and has_more_values(line, config.max_values):
                 yield _too_many(position + lines.n_more, line, config.max_values)
                 continue
             try:
@@ -205,9 +205,6 @@ class _Lines:
 
 
 BLANK, SHORT_BYTES = 0x20, 8
-SMALL_BYTES = 1 << 20
-"""Records up to this size are decoded without counting their values first."""
-
 BRACKETS = (b"[", b"]", b",", b"],", b"[]")
 """Lines of an array that hold no object; nothing is lost with them."""
 
@@ -235,7 +232,7 @@ def _look_again(position: int, line: bytes, max_values: int) -> Record:
     in strings, which are common in files made by hand. Such objects are accepted, and so are those with a few bytes
     that are not UTF-8: an odd character does not cost a document.
     """
-    if len(line) > SMALL_BYTES and has_more_values(line, max_values):
+    if len(line) > max_values and has_more_values(line, max_values):
         return _too_many(position, line, max_values)
     extra: dict[str, int] = {}
     try:

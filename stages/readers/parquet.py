@@ -3,7 +3,7 @@
 Reads a few MB at a time, row group by row group. Extension types are the values that they stand for, such as UUIDs, and
 maps are objects. Two columns of one name are refused, since nothing tells which is meant. Reasons of broken records:
 invalid_utf8, unreadable_value, too_many_values; at position -1: unreadable_parquet, decompression_bomb,
-corrupt_row_group (rows before it are used).
+reader_memory, corrupt_row_group (rows before it are used).
 """
 
 from __future__ import annotations
@@ -41,22 +41,23 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
     watched = Watched(stream)
     try:
         file = pq.ParquetFile(pa.PythonFile(watched, mode="r"), buffer_size=1 << 20, pre_buffer=False)
-        n_in, n_out = _stated_bytes(file.metadata)
-    except MemoryError:  # which is an ArrowException
-        raise
+        stated = _stated_bytes(file.metadata)
+    except MemoryError as error:  # which is an ArrowException
+        yield Record(-1, None, "reader_memory", one_line(error), lost_bytes=_size(watched))
+        return
     except UNREADABLE as error:
         if watched.failure:
             raise
         yield Record(-1, None, "unreadable_parquet", one_line(error), lost_bytes=_size(watched))
         return
     fault = repeated_name(file.schema_arrow)
-    if fault or (excess := config.exceeded(n_in, n_out)):
+    if fault or (excess := config.exceeded(_size(watched), stated)):
         reason = "unreadable_parquet" if fault else "decompression_bomb"
         yield Record(-1, None, reason, fault or excess, lost_bytes=_size(watched))
         return
     uuids = _uuid_columns(file)
     n_rows = file.metadata.num_rows
-    batch_rows = min(max(BATCH_BYTES * n_rows // max(n_out, 1), 1), MAX_BATCH_ROWS)
+    batch_rows = min(max(BATCH_BYTES * n_rows // max(stated, 1), 1), MAX_BATCH_ROWS)
     position, n_out, size = 0, 0, _size(watched)
     try:
         for group in range(file.num_row_groups):
@@ -67,8 +68,8 @@ def read(stream: BinaryIO, path: str, config: Config) -> Iterator[Record]:
                     return
                 yield from records_of(batch, position, config.max_values, uuids)
                 position += batch.num_rows
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        yield Record(-1, None, "reader_memory", one_line(error), lost_bytes=size)
     except UNREADABLE as error:
         if watched.failure:
             raise
@@ -87,14 +88,12 @@ def _uuid_columns(file: pq.ParquetFile) -> frozenset[str]:
     return frozenset(leaf.path for leaf in leaves if str(leaf.logical_type) == "UUID")
 
 
-def _stated_bytes(metadata: pq.FileMetaData) -> tuple[int, int]:
-    """Return the compressed and uncompressed bytes of all column chunks, from the footer."""
-    chunks = [
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    ]
-    return sum(c.total_compressed_size for c in chunks), sum(c.total_uncompressed_size for c in chunks)
+def _stated_bytes(metadata: pq.FileMetaData) -> int:
+    """Return the uncompressed bytes of all row groups, from the footer.
+
+    Those of column chunks are not looked at: Arrow ends the process where their statistics contradict each other.
+    """
+    return sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
 
 
 READER = Reader(name="parquet", version=3, config=Config, read=read, fields=FIELDS)

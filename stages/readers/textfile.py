@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -46,7 +46,7 @@ identifiers, and YAML would make numbers of thousands of digits of them."""
 class _Loader(yaml.SafeLoader):
     """YAML with few forms of numbers, no tags and no aliases, nine lines of which can expand to a billion values."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+    yaml_implicit_resolvers = {  # noqa: RUF012  # the library declares it for instances
         sign: [(tag, form) for tag, form in forms if not tag.endswith((":int", ":float"))]
         for sign, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
