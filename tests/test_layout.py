@@ -28,6 +28,7 @@ CONTRACT = {
         "excerpt",
         "names",
         "recipe",
+        "rounds",
         "keysort",
         "keyed_hash",
         "model_files",

@@ -4,7 +4,7 @@ Each row keeps one smaller row of its component, its parent, in the group of sha
 contracts what it knows (union-find): its rows get the smallest known row as parent, and the owners of rows of other
 groups are told of a smaller one. This is the small-star operation, on all rows of a group at once. A group asks the
 owner of each parent that is no row of its own for that row's own parent: the large-star operation. Each parent is
-asked for once by a group, whatever the number of its children, so that a component of any size is spread over the
+asked for once by a group, regardless of the number of its children, so that a component of any size is spread over the
 groups of its rows.
 
 The labels are those of union-find. Alternating the two operations ends after O(log^2 n) rounds; contraction needs
