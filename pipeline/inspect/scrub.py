@@ -244,13 +244,13 @@ def named_objects(catalog: str, entries: Mapping[str, dict[str, Any]]) -> Iterat
 def check_releases(store: Store, objects: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the files of finished releases that do not have their SHA-256, and those that are missing."""
     objects = set(objects)
-    for sums in sorted(key for key in objects if _is_release(key)):
-        folder = sums.rpartition("/")[0]
-        listed = (line.partition("  ") for line in store.get(sums).decode(errors="replace").splitlines())
+    for catalog in sorted(key for key in objects if _is_release(key)):
+        folder = catalog.rpartition("/")[0]
+        listed = (line.partition("  ") for line in store.get(catalog).decode(errors="replace").splitlines())
         for digest, _, name in listed:
             key = f"{folder}/{name}"
             if key not in objects:
-                yield key, message(f"missing; {sums} names it")
+                yield key, message(f"missing; {catalog} names it")
                 continue
             with store.open_raw(key) as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline.errors import ConflictError, LeaseError, StoreError
 from pipeline.storage.base import Store
-from pipeline.storage.seal import parse_sealed, sealed_json
+from pipeline.storage.seal import parse_sealed
 from pipeline.translation import message
 
 RENEWALS = 3
@@ -144,7 +144,7 @@ def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
     Raises: LeaseError if the lease is lost or the object has a higher token; ConflictError if other writers were
     first N_TRIES times in a row.
     """
-    content = sealed_json(_encode(data | {"token": lease.token}))
+    content = _encode(data | {"token": lease.token})
     for _ in range(N_TRIES):
         lease.check()
         tagged = store.get_with_tag(key)
