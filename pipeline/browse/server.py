@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -165,6 +166,7 @@ class Explorer(ThreadingHTTPServer):
     def __init__(self, frame: Frame, port: int = 0) -> None:
         self.frame, self.token = frame, secrets.token_urlsafe(24)
         self.page, self.policy = explorer_page()
+        self.refused: type[Exception] = frame.polars.exceptions.PolarsError
         super().__init__((HOST, port), Handler)
 
     @property
@@ -176,6 +178,11 @@ class Explorer(ThreadingHTTPServer):
     def url(self) -> str:
         """The address to open, with the token in its fragment, which browsers send nowhere."""
         return f"http://{HOST}:{self.server_port}/#token={self.token}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print the cause of a failed answer, except that the reader left before it."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def start(self) -> threading.Thread:
         """Serve in a thread of its own."""
@@ -229,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
             if not isinstance(body, dict):
                 raise UsageError("expected a JSON object")
             found = answer(self.server.frame, body)
-        except (BicorpusError, ValueError, TypeError, KeyError, OverflowError) as error:
+        except (BicorpusError, ValueError, TypeError, KeyError, OverflowError, self.server.refused) as error:
             return self.fail(HTTPStatus.BAD_REQUEST, str(error) or type(error).__name__)
         data = json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogatepass")
         self.send(HTTPStatus.OK, "application/json; charset=utf-8", data)

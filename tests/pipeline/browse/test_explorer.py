@@ -137,6 +137,7 @@ def test_nothing_is_answered_without_token_host_or_name(server: Explorer) -> Non
         ("rows", {"where": [{"column": "size.n_chars", "operator": "__import__", "value": 1}]}),
         ("rows", {"where": [{"column": "size.n_chars", "operator": ">=", "value": "many"}]}),
         ("rows", {"where": [{"column": "pii.spans", "operator": "=", "value": "x"}]}),
+        ("rows", {"where": [{"column": "lang.label", "operator": ">", "value": {"a": [1]}}], "sort": ["x"]}),
         ("rows", {"where": 3}), ("search", {"pattern": "(", "regex": True}), ("search", {}),
         ("document", {"row": 10**9}), ("document", {"row": -1}), ("document", {"doc_id": "no"}),
         ("threshold", {"rule": "too_short", "value": "nan"}), ("threshold", {"rule": "no", "value": 1}),
