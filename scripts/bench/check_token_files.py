@@ -132,6 +132,8 @@ def main() -> None:
     for number, (path, end_token) in enumerate(zip(options.tokenizer, options.end_token, strict=True)):
         started = time.process_time()
         end = load_tokenizer(path).token_to_id(end_token)
+        if end is None:
+            parser.error(f"{path} has no token {end_token!r}")
         expected = expected_tokens(mix, path, end)
         for pack in ("", "stream", "best_fit"):
             folder = options.out / f"{number}-{pack or 'documents'}"
