@@ -29,6 +29,8 @@ def ablate(file: str, folder: str, is_plan: bool, quiet: bool, as_json: bool) ->
 
     Same tokens, shape, optimiser and seeds for all; differences with intervals over seeds are in the folder's README.md
     and report.html. The same command goes on where it was stopped. Needs the extra `ablate`. See docs/ablate.md.
+
+    Example: bicorpus ablate ablation.yaml --to runs
     """
     from pipeline.ablation.config import load_ablation
     from pipeline.ablation.page import sentences, write_pages
@@ -61,6 +63,8 @@ def mix() -> None:
     """Find a mixture by training small models on many: draw a swarm, then fit what they measured.
 
     Between the two is `bicorpus ablate`. See docs/ablate.md.
+
+    Example: bicorpus mix swarm store/releases/v1 --by language,domain --tokens 20000000000 --to swarm
     """
 
 
