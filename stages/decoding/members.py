@@ -7,6 +7,7 @@ GBK. Damage ends a member, and reading continues at the next; in a tar file, at 
 from __future__ import annotations
 
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -33,6 +34,8 @@ MEMBER_ERRORS = (
     EOFError,
     OSError,
     ValueError,
+    IndexError,
+    struct.error,
 )
 """Errors of a member's data."""
 

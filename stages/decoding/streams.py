@@ -96,7 +96,12 @@ class Watched:
             return 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Seek as the stream does."""
+        """Seek as the stream does.
+
+        Raises: ValueError for a negative offset, which is the fault of the file that states it, not of the storage.
+        """
+        if whence == 0 and offset < 0:
+            raise ValueError(f"negative seek value {offset}")
         return self._watch(self._stream.seek, offset, whence)
 
     def tell(self) -> int:

@@ -101,7 +101,7 @@ def test_files_are_equal_and_checked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="leads nowhere"):
         forest.from_arrays(arrays)
     (tmp_path / "c.npz").write_bytes(b"nothing")
-    with pytest.raises(ConfigError, match="no file of trees"):
+    with pytest.raises(ConfigError, match="a file of trees"):
         forest.load(tmp_path / "c.npz")
 
 
