@@ -16,13 +16,11 @@ import pyarrow as pa
 from pipeline.dataset.shard import parquet_writer
 from pipeline.mapreduce.shuffle import read_exchange
 from pipeline.runtime.engines import peak_rss_bytes
+from pipeline.schema import TOKEN_IDS
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
 
 PART_ROW_GROUP = 1024
-
-TOKEN_IDS = "token_ids"
-"""Column of token ids beside the texts of mixes with token files: large_binary, in the form of the token writer."""
 
 
 @dataclass(frozen=True)

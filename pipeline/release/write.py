@@ -18,13 +18,13 @@ from pipeline.config.run_file import Edits, Tokens
 from pipeline.dataset.shard import Columns, read_shard_rows
 from pipeline.errors import StageError
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
-from pipeline.release.files import TOKEN_IDS, FileReport, put_table, token_writer
+from pipeline.release.files import FileReport, put_table, token_writer
 from pipeline.release.placement import Output
 from pipeline.release.work_folder import WorkFolder
 from pipeline.report.part_numbers import Tallies, tally_part
 from pipeline.report.script_shares import tally_languages
 from pipeline.runtime.engines import peak_rss_bytes
-from pipeline.schema import CANONICAL, ROW
+from pipeline.schema import CANONICAL, ROW, TOKEN_IDS
 from pipeline.select.verdicts import Decision, Kept, final, outcome_names
 from pipeline.stage import Derive
 from pipeline.storage.store import Store

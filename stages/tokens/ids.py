@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.release.files import TOKEN_IDS
+from pipeline.schema import TOKEN_IDS
 from stages.tokens import load_encoder
 
 DTYPE = np.dtype("<u4")

@@ -14,7 +14,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from pipeline.errors import ConfigError
-from pipeline.release.files import TOKEN_IDS
+from pipeline.schema import TOKEN_IDS
 from stages.tokens import Config as CountConfig
 from stages.tokens import encode, load_tokenizer
 from stages.tokens.files import Config, describe, token_bytes, write_part
