@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+TOKEN_IDS = "token_ids"
+"""Column of token ids beside the texts of mixes with token files: large_binary, in the form of the token writer."""
+
 CANONICAL = pa.schema(
     {
         "doc_id": pa.string(),

@@ -24,7 +24,7 @@ _NO_IDS = np.empty(0, np.int32)
 class Encoder:
     """Tokenises texts without special tokens; a special token spelled out in a text is encoded as ordinary characters.
 
-    library: the tokenizer, the authority on what is right; exact: whether the kernel stands in for it. Pickling it
+    library: the tokenizer, the authority on what is right; exact: whether the kernel replaces it. Pickling it
     sends the tokenizer alone.
     """
 

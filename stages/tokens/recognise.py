@@ -1,4 +1,4 @@
-"""Which tokenizers the kernel can stand in for: byte-level BPE, read from the structure of a tokenizer.json.
+"""Which tokenizers the kernel can replace: byte-level BPE, read from the structure of a tokenizer.json.
 
 Only what is known to mean the same is recognised; everything else is None, and the library tokenises. Fields that play
 no part in the ids of a text without special tokens (post-processor, decoder, truncation, padding) are not looked at.

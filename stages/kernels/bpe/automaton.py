@@ -90,7 +90,7 @@ class _Reader:
     """Reads a pattern into a tree of tuples: (set, i), (look, i, negative), (cat, parts), (alt, parts),
     (repeat, part, least, most).
 
-    A set is an array over runs of code points that the pattern cannot tell apart: those with the same features, without
+    A set is an array over runs of code points that are the same to the pattern: those with the same features, without
     the characters that it names. starts: int64 (n_runs,). edges: further borders of runs.
     """
 
@@ -336,7 +336,7 @@ def _emit(tree: tuple, then: int, steps: list[_Step]) -> int:  # type: ignore[ty
 
 
 def _partition(sets: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Classes of runs that no set tells apart.
+    """Classes of runs that are in the same sets.
 
     Returns: uint8 (n_runs,), class of each run; bool (n_classes, n_sets), whether a class is in each set.
     """
