@@ -101,7 +101,3 @@ def widened(dtype: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(dtype):
         return pa.struct([field.with_type(widened(field.type)) for field in dtype])
     return dtype
-
-
-TOKEN_IDS = "token_ids"
-"""Column of token ids beside the texts of mixes with token files: large_binary, in the form of the token writer."""

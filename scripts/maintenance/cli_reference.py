@@ -27,6 +27,7 @@ codes are in [bad-input.md](bad-input.md#exit-codes). `bicorpus COMMAND --help` 
 ARGUMENTS = {
     "RUN.yaml": "the [run file](run-file.md)",
     "ABLATION.yaml": "the [file of the ablation](ablate.md)",
+    "OPTIONS]...": "options of [run](#bicorpus-run)",
     "RATIOS.csv": "ratios of the runs, a row each",
     "METRICS.csv": "measures of the runs, a row each",
     "PRESET": "name of a [set](run-file.md#use) or of a [preset](presets.md) of rules",
