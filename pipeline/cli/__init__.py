@@ -20,13 +20,13 @@ from pipeline.cli.options import (
     print_plan,
     print_record,
     quiet_option,
+    raw_option,
     read_text,
     run_argument,
     servers_option,
     split_names,
     start_engine,
     store_option,
-    raw_option,
 )
 from pipeline.runtime.progress import Progress
 

@@ -22,7 +22,8 @@ from pipeline.storage.store import Store
 from pipeline.translation import message
 
 _PLACES = re.compile(
-    r"(?:s3|s3a|gs|gcs|az|abfss?|adl|file|hdfs)://[^\s\"'<>]{2,}|(?<![\w/.:])(?:/home/|/Users/|/root/|/mnt/|/data/|/tmp/|[A-Z]:\\Users\\)[^\s\"'<>]*"
+    r"(?:s3|s3a|gs|gcs|az|abfss?|adl|file|hdfs)://[^\s\"'<>]{2,}|(?<![\w/.:])(?:/home/|/Users/|/root/|/mnt/|"
+    r"/data/|/tmp/|[A-Z]:\\Users\\)[^\s\"'<>]*"
 )
 """Addresses of buckets and local paths."""
 _PAGES = (".json", ".yaml", ".md", ".csv", ".html")
@@ -42,14 +43,21 @@ def public_faults(release: Store, listed: dict[str, str]) -> tuple[int, list[str
     for name in sorted(listed):
         if name.endswith(_PAGES):
             text = bytes(release.get(name)).decode("utf-8", "replace")
-            faults += [message(f"{name}: a path or bucket ({len(found)} characters)") for found in _PLACES.findall(text)]
+            faults += [
+                message(f"{name}: a path or bucket ({len(found)} characters)")
+                for found in _PLACES.findall(text)
+            ]
             if user and re.search(rf"(?<![\w-]){re.escape(user)}(?![\w-])", text):
                 faults.append(message(f"{name}: the name of the user who built it"))
-        if name == "report.json" and (json.loads(release.get(name)).get("near_duplicates") or {}).get("samples"):
+        if name == "report.json" and (json.loads(release.get(name)).get("near_duplicates") or {}).get(
+            "samples"
+        ):
             faults.append(message(f"{name}: examples of texts"))
         if name.endswith(".parquet"):
             with release.open(name) as stream:
-                faults += [message(f"{name}: {fault}") for fault in _table_faults(name, pq.read_table(stream))]
+                faults += [
+                    message(f"{name}: {fault}") for fault in _table_faults(name, pq.read_table(stream))
+                ]
     return len(listed), faults
 
 
@@ -74,10 +82,17 @@ def _user_name() -> str:
         name = getpass.getuser()
     except (OSError, KeyError):
         name = Path.home().name
-    return name if len(name) >= _MIN_NAME and name not in ("root", "user", "ubuntu", "runner", "admin", "data", "test") else ""
+    return (
+        name
+        if len(name) >= _MIN_NAME
+        and name not in ("root", "user", "ubuntu", "runner", "admin", "data", "test")
+        else ""
+    )
 
 
-def check_public(release: Store, listed: dict[str, str], report: Any) -> None:  # Any: verify's VerifyReport, which imports this
+def check_public(
+    release: Store, listed: dict[str, str], report: Any
+) -> None:  # Any: verify's VerifyReport, which imports this
     """Record the check of the profile in a report of `verify`; releases of the profile internal have none."""
     n_checked, faults = public_faults(release, listed)
     if n_checked:

@@ -118,12 +118,17 @@ def judged_table(finished: Finished, judged: Judged) -> pa.Table:
 
 
 def select_rows(
-    finished: Finished, wheres: list[Where], columns: set[str], grep: str | None, limit: int | None,
+    finished: Finished,
+    wheres: list[Where],
+    columns: set[str],
+    grep: str | None,
+    limit: int | None,
     masked: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield a table of matching rows for each shard that has some, with those of `columns` that the build has.
 
-    Args: grep, a regular expression that the text must contain; limit, maximum number of rows; masked, whether to return
+    Args: grep, a regular expression that the text must contain; limit, maximum number of rows; masked, whether to
+    return
     texts with the replacements of the release (`Finished.shown_text`).
     """
     pattern = compiled(grep) if grep else None

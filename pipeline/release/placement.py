@@ -184,7 +184,8 @@ def _mix_order(run: RunFile, facts: pa.Table, mix: Mix) -> tuple[pa.Table, dict[
     realised_groups = realised(groups, tokens, n_copies, plan).to_pylist()
     left_out = int(tokens[n_copies == 0].sum())
     report = {
-        "groups": realised_groups, "tokens": sum(g["tokens"] for g in realised_groups), "available": int(tokens.sum()),
+        "groups": realised_groups, "tokens": sum(g["tokens"] for g in realised_groups),
+        "available": int(tokens.sum()),
         "discarded_share": left_out / max(int(tokens.sum()), 1), "documents": len(order),
     }  # fmt: skip
     if mix.repeat:
@@ -201,7 +202,8 @@ def count_column(facts: pa.Table, mix: Mix) -> np.ndarray:
     if tokens.null_count:
         if mix.by or mix.tokens:
             raise ConfigError(
-                f"mix {mix.name} asks for tokens, but {tokens.null_count:,} of {facts.num_rows:,} kept documents have "
+                f"mix {mix.name} asks for tokens, but {tokens.null_count:,} of {facts.num_rows:,} kept docum"
+                f"ents have "
                 "no token count; annotate with stages.tokens, and keep its gate looser than the rules"
             )
         tokens = pc.fill_null(tokens, 0)

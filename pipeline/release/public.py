@@ -19,7 +19,20 @@ from pipeline.dataset.release_schema import LINEAGE
 PUBLIC = "public"
 PROFILES = ("internal", PUBLIC)
 LEFT_OUT = "(left out)"
-PATH_KEYS = ("files", "path", "paths", "model", "models", "config", "bans", "benchmarks", "lists", "vocabulary", "server", "servers")
+PATH_KEYS = (
+    "files",
+    "path",
+    "paths",
+    "model",
+    "models",
+    "config",
+    "bans",
+    "benchmarks",
+    "lists",
+    "vocabulary",
+    "server",
+    "servers",
+)
 """Keys of a run file whose values can be paths or addresses."""
 
 
@@ -65,6 +78,8 @@ def _without_paths(value: Any, named: bool = False) -> Any:  # Any: YAML
         return {key: _without_paths(item, named or str(key) in PATH_KEYS) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_paths(item, named) for item in value]
-    if isinstance(value, str) and ("://" in value or (named and ("/" in value or "\\" in value)) or value.startswith(("/", "~"))):
+    if isinstance(value, str) and (
+        "://" in value or (named and ("/" in value or "\\" in value)) or value.startswith(("/", "~"))
+    ):
         return LEFT_OUT
     return value

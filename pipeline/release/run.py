@@ -343,10 +343,10 @@ class Releasing:
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
         figures: dict[str, Any] = {
-                **report_numbers(self.session, numbers, facts, shards),
-                "lengths": lengths_of(table),
-                "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
-                "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
+            **report_numbers(self.session, numbers, facts, shards),
+            "lengths": lengths_of(table),
+            "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
+            "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
         }
         made, run_text = {**lineage(self.session), **numbers}, self.run_file.text
         if self.run_file.release.profile == PUBLIC:

@@ -78,7 +78,9 @@ def write_shard(task: WriteTask) -> ShardReport:
     rows = np.flatnonzero(kept.keep)
     texts = edited_texts(task, columns, kept.keep)
     table = data_table(task, columns, rows, texts)
-    table = table.set_column(table.schema.get_field_index("url"), table.schema.field("url"), clean_urls(table["url"], task.urls))
+    table = table.set_column(
+        table.schema.get_field_index("url"), table.schema.field("url"), clean_urls(table["url"], task.urls)
+    )
     parts: Tallies = {}
     local = np.full(shard.n_rows, -1, np.int64)
     local[rows] = np.arange(len(rows))

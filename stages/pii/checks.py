@@ -1,6 +1,8 @@
-"""Addresses of hosts, identity, bank and social security cards: forms, and checks that separate them from other numbers.
+"""Addresses of hosts, identity, bank and social security cards: forms, and checks that separate them from other
+numbers.
 
-Checks use check digits, valid dates and regions, assigned prefixes, and context words before the value where its form is
+Checks use check digits, valid dates and regions, assigned prefixes, and context words before the value where its
+form is
 ambiguous. A check takes the match, whose group `v` is the value, in a text with at least 40 characters before and 16
 after it, or all there are.
 """
@@ -12,7 +14,7 @@ import ipaddress
 import re
 
 from stages.kernels.patterns.pii import IPV6, LONG, NUMBER, QUAD
-from stages.pii.neighbours import before, behind, is_counted_or_serial, is_free, is_version
+from stages.pii.neighbours import before, is_counted_or_serial, is_free, is_version
 from stages.pii.phones import digits, stands_alone
 from stages.pii.rule import JOINED, JOINED_RIGHT, LEFT, NO_UNIT, RIGHT, Rule
 
