@@ -1,7 +1,8 @@
 """Keyed pseudonyms: a replacement that is the same for the same value, and tells nothing without the key.
 
 A replacement with `{pseudonym}` (`<EMAIL_{pseudonym}>`) gets the first digits of a keyed BLAKE2b hash of the value, in
-small letters and without blanks and hyphens. The key is read from the environment variable BICORPUS_PSEUDONYM_KEY. Files
+small letters and without blanks and hyphens. The key is read from the environment variable BICORPUS_PSEUDONYM_KEY.
+Files
 and recipes contain its fingerprint alone, so that releases with the same key can be linked, and others cannot.
 """
 

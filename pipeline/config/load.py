@@ -47,7 +47,8 @@ from pipeline.dataset.release_schema import COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection, parse_mix
 from pipeline.names import brief, check_keys, is_plain_name, nearest, present_name
-from pipeline.pseudonyms import key, wants_key
+from pipeline.pseudonyms import key as pseudonym_key
+from pipeline.pseudonyms import wants_key
 from pipeline.recipe import add_module_folder, config_of, full_name, load_step, reading_named
 from pipeline.rules.language_parts import find_parts
 from pipeline.rules.parse import parse_conditions, parse_rules
@@ -343,7 +344,7 @@ class _Parser:
                     f"{self.path}: release.replace.{kind} is {brief(text)}; expected text in quotes"
                 )
         if wants_key(replace.values()):
-            key()  # a missing key stops the run before any work
+            pseudonym_key()  # a missing key stops the run before any work
         return Edits(
             spans=tuple(sorted(spans)), replace=replace, trims=tuple(r for r in rules if r.action == "trim"),
             convert=self.conversion(section.get("convert")),

@@ -127,7 +127,8 @@ def select_rows(
 ) -> Iterator[pa.Table]:
     """Yield a table of matching rows for each shard that has some, with those of `columns` that the build has.
 
-    Args: grep, a regular expression that the text must contain; limit, maximum number of rows; masked, whether to return
+    Args: grep, a regular expression that the text must contain; limit, maximum number of rows; masked, whether to
+    return
     texts with the replacements of the release (`Finished.shown_text`).
     """
     pattern = compiled(grep) if grep else None

@@ -35,7 +35,8 @@ DROPPED = pa.schema({RULE: pa.string(), REASON: pa.string()})
 
 MASKS = {
     "email": "<EMAIL>", "ip": "<IP>", "phone_cn": "<PHONE>", "phone": "<PHONE>", "tollfree": "<PHONE>", "id_cn": "<ID>",
-    "ssn_us": "<ID>", "id_hk_mo_tw": "<ID>", "passport": "<ID>", "permit": "<ID>", "student_id": "<ID>", "bank_card": "<CARD>",
+    "ssn_us": "<ID>", "id_hk_mo_tw": "<ID>", "passport": "<ID>", "permit": "<ID>", "student_id": "<ID>",
+    "bank_card": "<CARD>",
     "iban": "<IBAN>", "mac": "<MAC>", "plate_cn": "<PLATE>", "vin": "<VIN>", "wechat": "<ACCOUNT>", "qq": "<ACCOUNT>",
     "handle": "<ACCOUNT>", "secret": "<SECRET>", "url_user": "REDACTED", "url_value": "REDACTED", "name": "<NAME>",
     "address": "<ADDRESS>",

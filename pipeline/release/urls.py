@@ -1,6 +1,7 @@
 """Policies for URLs of documents in a release: what is left of user info and query.
 
-`keep` writes them as they are; `clean` removes user info, and parameters that name credentials or personal data or have an
+`keep` writes them as they are; `clean` removes user info, and parameters that name credentials or personal data or
+have an
 e-mail address as value; `no_query` removes user info, query and fragment.
 """
 
@@ -15,7 +16,8 @@ POLICIES = ("keep", "clean", "no_query")
 
 _USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#@\s]*@")
 _PERSONAL = re.compile(
-    r"(?:[\w-]*(?:e-?mail|phone|mobile|passw(?:or)?d|pwd|secret|api_?key|token|signature|session|sessid|passport|user_?name)"
+    r"(?:[\w-]*(?:e-?mail|phone|mobile|passw(?:or)?d|pwd|secret|api_?key|token|signature|session|sessid|pass"
+    r"port|user_?name)"
     r"|mail|tel|sig|sid|uin|qq|wechat|user|uid|key|x-(?:amz|goog)-[\w-]+)$",
     re.I,
 )
@@ -44,7 +46,8 @@ def _is_personal(part: str) -> bool:
 
 
 def clean_urls(urls: pa.Array | pa.ChunkedArray, policy: str) -> pa.Array | pa.ChunkedArray:
-    """Apply a policy to a column of URLs, string (n_rows,); null stays null. URLs without `@` or a query are not touched."""
+    """Apply a policy to a column of URLs, string (n_rows,); null stays null. URLs without `@` or a query are not
+    touched."""
     if policy == "keep":
         return urls
     touched = pc.fill_null(pc.match_substring_regex(urls, "[@?#]"), False)

@@ -18,7 +18,7 @@ from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.schema import SPANS
 from pipeline.stage import Stage
-from stages.kernels.patterns.pii import candidate_text, find_candidates
+from stages.kernels.patterns.pii import AT_HEAD, candidate_text, find_candidates
 from stages.kernels.text.text import TABLES_PATH, view
 from stages.pii.neighbours import NEIGHBOURS_PATH
 from stages.pii.people import PEOPLE_PATH
@@ -82,6 +82,11 @@ class PersonalData:
         if rules is None:
             rules = self.of_signs[signs] = [(order, rule) for order, rule in self.rules if rule.sign & signs]
         for order, rule in rules:
+            if rule.sign & AT_HEAD:  # all forms of these signs begin with the word that introduces them
+                match = rule.pattern.match(window, begin)
+                if match and match.end("v") <= end and rule.holds(match):
+                    yield *match.span("v"), order
+                continue
             for match in rule.pattern.finditer(window, begin):
                 if match.end("v") <= end and rule.holds(match):
                     yield *match.span("v"), order

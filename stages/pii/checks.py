@@ -1,6 +1,8 @@
-"""Addresses of hosts, identity, bank and social security cards: forms, and checks that separate them from other numbers.
+"""Addresses of hosts, identity, bank and social security cards: forms, and checks that separate them from other
+numbers.
 
-Checks use check digits, valid dates and regions, assigned prefixes, and context words before the value where its form is
+Checks use check digits, valid dates and regions, assigned prefixes, and context words before the value where its
+form is
 ambiguous. A check takes the match, whose group `v` is the value, in a text with at least 40 characters before and 16
 after it, or all there are.
 """

@@ -1,4 +1,5 @@
-"""Numbers of documents, accounts and devices: passports, permits, IBAN, MAC addresses, licence plates, vehicles, students.
+"""Numbers of documents, accounts and devices: passports, permits, IBAN, MAC addresses, licence plates, vehicles,
+students.
 
 Those with check digits or a strict form are found anywhere, the others behind their words.
 """
@@ -17,15 +18,23 @@ PROVINCES = "京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝�
 """First characters of plates (GA 36-2018)."""
 
 HEADS = {
-    DOCUMENT: ("护照", "護照", "passport", "通行证", "通行證", "回乡证", "回鄉證", "台胞证", "台胞證", "旅行证", "旅行證", "居住证", "居住證", "学号", "學號", "学籍号",
+    DOCUMENT: ("护照", "護照", "passport", "通行证", "通行證", "回乡证", "回鄉證", "台胞证", "台胞證",
+    "旅行证", "旅行證", "居住证", "居住證", "学号", "學號", "学籍号",
                "student id", "student no", "student num"),
-    VEHICLE: ("车牌", "車牌", "牌照", "车号", "車號", "车架", "車架", "车辆识别", "車輛識別", "vin", "chassis", "license plate", "licence plate", "plate no", "plate num"),
+    VEHICLE: ("车牌", "車牌", "牌照", "车号", "車號", "车架", "車架", "车辆识别", "車輛識別", "vin", "chassis",
+    "license plate", "licence plate", "plate"),
     PLATE: tuple(PROVINCES),
 }  # fmt: skip
 """Words that introduce a document, by sign, in any case."""
 
-_JOINT = rf"(?: ?(?:[号號]码?碼?|号码|號碼|编号|代[码號]|[Nn][Oo]\.?|[Nn]um(?:ber)?|NUMBER|#))?(?:\([^()\n]{{0,16}}\))?{IS}[ :=#\-\"'|\t]{{0,4}}"
-_MARK = rf"(?:(?: ?(?:[号號]码?碼?|号码|號碼|[Nn][Oo]\.?|[Nn]um(?:ber)?|NUMBER|#))(?:\([^()\n]{{0,16}}\))?{IS}[ :=#\-\"'|\t]{{0,4}}|{IS} ?[:=#|][ \"']{{0,2}})"
+_JOINT = (
+    r"(?: ?(?:[号號]码?碼?|号码|號碼|编号|代[码號]|[Nn][Oo]\.?|[Nn]um(?:ber)?|NUMBER|#))?(?:\([^()\n]"
+    rf"{{0,16}}\))?{IS}[ :=#\-\"'|\t]{{0,4}}"
+)
+_MARK = (
+    r"(?:(?: ?(?:[号號]码?碼?|号码|號碼|[Nn][Oo]\.?|[Nn]um(?:ber)?|NUMBER|#))(?:\([^()\n]{0,16}\))?"
+    rf"{IS}[ :=#\-\"'|\t]{{0,4}}|{IS} ?[:=#|][ \"']{{0,2}})"
+)
 _RIGHT = r"(?![0-9A-Za-z_@])(?![.\-][0-9])"
 _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[012]\d|3[01])")
 
@@ -74,12 +83,18 @@ def is_taiwan_id(match: Match) -> bool:
 # Accounts and devices
 
 IBAN_LENGTHS = {
-    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "BY": 28, "CH": 21, "CR": 22,
-    "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18, "FR": 27, "GB": 22, "GE": 22,
-    "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26, "IT": 27, "JO": 30, "KW": 30,
-    "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27, "MD": 24, "ME": 22, "MK": 19, "MR": 27,
-    "MT": 31, "MU": 30, "NL": 18, "NO": 15, "PK": 24, "PL": 28, "PS": 29, "PT": 25, "QA": 29, "RO": 24, "RS": 22, "SA": 24, "SC": 31,
-    "SE": 24, "SI": 19, "SK": 24, "SM": 27, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
+    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29,
+    "BY": 28, "CH": 21, "CR": 22,
+    "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18,
+    "FR": 27, "GB": 22, "GE": 22,
+    "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26,
+    "IT": 27, "JO": 30, "KW": 30,
+    "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27, "MD": 24,
+    "ME": 22, "MK": 19, "MR": 27,
+    "MT": 31, "MU": 30, "NL": 18, "NO": 15, "PK": 24, "PL": 28, "PS": 29, "PT": 25, "QA": 29, "RO": 24,
+    "RS": 22, "SA": 24, "SC": 31,
+    "SE": 24, "SI": 19, "SK": 24, "SM": 27, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29,
+    "VA": 22, "VG": 24, "XK": 20,
 }  # fmt: skip
 """Lengths of account numbers by country. Source: SWIFT, IBAN registry."""
 
@@ -105,11 +120,15 @@ def is_mac(match: Match) -> bool:
 
 # Vehicles
 
-_PLATE_BODY = r"[ ·•.\-]?(?:[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳领](?![0-9A-Za-z])|[DF][A-HJ-NP-Z0-9]\d{4}|\d{5}[DF])"
+_PLATE_BODY = (
+    r"[ ·•.\-]?(?:[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳领](?![0-9A-Za-z])|[DF][A-HJ-NP-Z0-9]\d{"
+    r"4}|\d{5}[DF])"
+)
 
 
 def is_plate(match: Match) -> bool:
-    """Require three digits or more behind the letter of the place; registration numbers of sites have a hyphen and more."""
+    """Require three digits or more behind the letter of the place; registration numbers of sites have a hyphen and
+    more."""
     body = match["v"][2:]
     return (
         sum(char.isdigit() for char in body) >= 3
@@ -120,26 +139,35 @@ def is_plate(match: Match) -> bool:
 
 RULES = (
     Rule("passport", DOCUMENT, re.compile(
-        rf"(?:[护護]照|(?<![A-Za-z])[Pp]assport|PASSPORT){_JOINT}(?P<v>[A-Z]{{1,2}}\d{{6,8}}|[A-Z]\d{{2}}[A-Z]{{2}}\d{{4}}){_RIGHT}"), is_number),
+        rf"(?:[护護]照|(?<![A-Za-z])[Pp]assport|PASSPORT){_JOINT}(?P<v>[A-Z]{{1,2}}\d{{6,8}}|[A-Z]\d{{2}}[A-"
+        rf"Z]{{2}}\d{{4}}){_RIGHT}"), is_number),
     Rule("passport", DOCUMENT, re.compile(
         rf"(?:[护護]照|(?<![A-Za-z])[Pp]assport|PASSPORT){_MARK}(?P<v>\d{{7,9}}){_RIGHT}"), is_number),
     Rule("permit", DOCUMENT, re.compile(
-        rf"(?:通行[证證]|回[乡鄉][证證]|台胞[证證]|旅行[证證]|居住[证證]){_JOINT}(?P<v>[A-Z]{{1,2}}\d{{7,10}}|\d{{8}}(?:\d\d)?){_RIGHT}"), is_number),
+        rf"(?:通行[证證]|回[乡鄉][证證]|台胞[证證]|旅行[证證]|居住[证證]){_JOINT}(?P<v>[A-Z]{{1,2}}\d{{7,10"
+        rf"}}|\d{{8}}(?:\d\d)?){_RIGHT}"), is_number),
     Rule("student_id", DOCUMENT, re.compile(
-        rf"(?:[学學][号號籍]|(?<![A-Za-z])[Ss]tudent ?(?:[Ii][Dd]|[Nn]o\.?|[Nn]umber)){_JOINT}(?P<v>[A-Za-z]{{0,4}}\d{{6,14}}){_RIGHT}"), is_number),
-    Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[A-Z]{1,2}\d{6} ?\([0-9A]\))(?![0-9A-Za-z])"), is_hong_kong_id),
-    Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[1578]\d{6} ?\(\d\))(?![0-9A-Za-z])"), is_macau_id),
+        rf"(?:[学學][号號籍]|(?<![A-Za-z])[Ss]tudent ?(?:[Ii][Dd]|[Nn]o\.?|[Nn]umber)){_JOINT}(?P<v>[A-Za-z]"
+        rf"{{0,4}}\d{{6,14}}){_RIGHT}"), is_number),
+    Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[A-Z]{1,2}\d{6} ?\([0-9A]\))(?![0-9A-Za"
+    r"-z])"), is_hong_kong_id),
+    Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[1578]\d{6} ?\(\d\))(?![0-9A-Za-z])"),
+        is_macau_id),
     Rule("id_hk_mo_tw", LETTERED, re.compile(r"(?<![0-9A-Za-z])(?P<v>[A-Z][1289]\d{8})(?![0-9A-Za-z])"), is_taiwan_id),
     Rule("iban", IBAN, re.compile(
-        r"(?<![0-9A-Za-z])(?P<v>[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?))(?![0-9A-Za-z])"), is_iban),
+        r"(?<![0-9A-Za-z])(?P<v>[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?))(?"
+        r"![0-9A-Za-z])"), is_iban),
     Rule("mac", MAC, re.compile(
-        r"(?<![0-9A-Za-z])(?<![0-9A-Fa-f][:\-])(?P<v>[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5})"
+        r"(?<![0-9A-Za-z])(?<![0-9A-Fa-f][:\-])(?P<v>[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{2}(?:-"
+        r"[0-9A-Fa-f]{2}){5})"
         r"(?![0-9A-Za-z]|[:\-][0-9A-Fa-f])"), is_mac),
     Rule("plate_cn", PLATE, re.compile(rf"(?P<v>[{PROVINCES}][A-HJ-NP-Z]{_PLATE_BODY})(?![0-9A-Za-z\-])"), is_plate),
     Rule("plate_cn", VEHICLE, re.compile(
         rf"(?:[车車]牌|牌照|[车車][号號]|(?<![A-Za-z])(?:[Ll]icen[sc]e )?[Pp]late){_JOINT}"
-        rf"(?P<v>[{PROVINCES}][A-HJ-NP-Z][ ·•.\-]?[A-Z0-9]{{5,6}}|[A-Z]{{1,3}}[ \-]?\d{{3,4}}|\d{{3,4}}-[A-Z]{{2,3}}){_RIGHT}"), always),
+        rf"(?P<v>[{PROVINCES}][A-HJ-NP-Z][ ·•.\-]?[A-Z0-9]{{5,6}}|[A-Z]{{1,3}}[ \-]?\d{{3,4}}|\d{{3,4}}-[A-Z"
+        rf"]{{2,3}}){_RIGHT}"), always),
     Rule("vin", VEHICLE, re.compile(
-        rf"(?:[车車]架|[车車][辆輛][识識][别別]代?[号碼码]?|(?<![A-Za-z])VIN|[Cc]hassis){_JOINT}(?P<v>[A-HJ-NPR-Z0-9]{{17}}){_RIGHT}"), is_number),
+        rf"(?:[车車]架|[车車][辆輛][识識][别別]代?[号碼码]?|(?<![A-Za-z])VIN|[Cc]hassis){_JOINT}(?P<v>[A-HJ-"
+        rf"NPR-Z0-9]{{17}}){_RIGHT}"), is_number),
 )  # fmt: skip
 """Forms of documents and devices."""

@@ -15,17 +15,20 @@ from stages.pii.rule import Rule
 Match = re.Match[str]
 
 FILE_SUFFIXES = frozenset(
-    "png jpg jpeg gif webp svg bmp ico css js ts jsx tsx json html htm xml txt pdf exe dll php asp aspx jsp py rb".split()
+    "png jpg jpeg gif webp svg bmp ico css js ts jsx tsx json html htm xml txt pdf exe dll php asp aspx jsp "
+    "py rb".split()
 )
 """File extensions, as in icon@2x.png, that are not top-level domains."""
 TOP = (
-    r"(?:com|org|net|edu|gov|mil|int|info|biz|io|ai|co|me|dev|app|name|cn|hk|tw|mo|sg|jp|kr|de|uk|fr|it|es|nl|be|ch|at|se|no|dk|fi"
+    r"(?:com|org|net|edu|gov|mil|int|info|biz|io|ai|co|me|dev|app|name|cn|hk|tw|mo|sg|jp|kr|de|uk|fr|it|es|n"
+    r"l|be|ch|at|se|no|dk|fi"
     r"|pl|cz|ru|ua|us|ca|au|nz|in|br|mx|eu|za|il|tr|gr|pt|ie|ro|hu)"
 )
 """Top-level domains of addresses whose dots are words."""
 
 _HEADER = re.compile(
-    r"(?:(?:message|content)-id:?|in-reply-to:|references:|thread-index:)\s{0,2}(?:<[^<>\s]{1,60}>,?\s{0,2})*<?$|\bid <$|\bcid:$|\bmsg-?id\W{1,3}$|\b(?:message|article|news:) ?<$",
+    r"(?:(?:message|content)-id:?|in-reply-to:|references:|thread-index:)\s{0,2}(?:<[^<>\s]{1,60}>,?\s{0,2})"
+    r"*<?$|\bid <$|\bcid:$|\bmsg-?id\W{1,3}$|\b(?:message|article|news:) ?<$",
     re.I | re.A,
 )
 """Headers of mail (RFC 5322, section 3.6.4) before an identifier in the form of an address."""
@@ -71,8 +74,10 @@ _BEHIND = re.compile(
     r"\s{0,3}(?:>|\)|wrote:|writes:|\n ?(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* [a-z0-9]{1,3})", re.I
 )
 _NO_NAME = frozenset(
-    "look looks looking us me more available found here online out visit is are found back over live located page site sold work working "
-    "read posted get got info-only join meet jobs shop store stay blog see him her them you it now only up down home today all".split()
+    "look looks looking us me more available found here online out visit is are found back over live located"
+    " page site sold work working "
+    "read posted get got info-only join meet jobs shop store stay blog see him her them you it now only up d"
+    "own home today all".split()
 )
 """Words that end a clause before an address of a site: find us at example.org."""
 
@@ -88,7 +93,8 @@ def is_worded(match: Match) -> bool:
 
 
 def is_sentence_or_mail(match: Match) -> bool:
-    """Accept `name at example.org` in the context of mail: in brackets, before the date of a message, or a word of mail before."""
+    """Accept `name at example.org` in the context of mail: in brackets, before the date of a message, or a word of
+    mail before."""
     local = match["local"].lower()
     if local in _NO_NAME:
         return False
@@ -135,11 +141,13 @@ _END = r"(?![A-Za-z0-9@]|-[A-Za-z0-9]|\.[A-Za-z0-9])"
 
 RULES = (
     Rule("email", EMAIL, re.compile(
-        rf"(?<![A-Za-z0-9_%+$!-])(?P<v>{LOCAL}@(?:{_LABEL}\.)+[A-Za-z]{{2,24}})(?![A-Za-z0-9@]|-[A-Za-z0-9])"), is_email),
+        rf"(?<![A-Za-z0-9_%+$!-])(?P<v>{LOCAL}@(?:{_LABEL}\.)+[A-Za-z]{{2,24}})(?![A-Za-z0-9@]|-[A-Za-z0-9])"),
+        is_email),
     Rule("email", EMAIL, re.compile(
         rf"(?<![A-Za-z0-9_%+$!-])(?P<v>{LOCAL}(?: @ ?| ?@ )(?:{_LABEL}\.)+{TOP}){_END}", re.I), is_spaced),
     Rule("email", SPELLED, re.compile(
-        rf"{_LEFT}(?P<v>{LOCAL} ?[(\[{{<] ?{_AT} ?[)\]}}>] ?{_LABEL}(?:(?:\.|{_DOT}){_LABEL})*(?:\.|{_DOT}){TOP}){_END}", re.I),
+        rf"{_LEFT}(?P<v>{LOCAL} ?[(\[{{<] ?{_AT} ?[)\]}}>] ?{_LABEL}(?:(?:\.|{_DOT}){_LABEL})*(?:\.|{_DOT})"
+        rf"{TOP}){_END}", re.I),
         is_bracketed),
     Rule("email", SPELLED, re.compile(
         rf"{_LEFT}(?P<v>(?P<local>{LOCAL})[ _-]{_AT}[ _-]{_LABEL}(?:{_DOT}{_LABEL})*{_DOT}{TOP}){_END}"), is_worded),

@@ -7,6 +7,7 @@ found only directly behind a word of contact: 电话, Tel, Fax, 热线. The plan
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import yaml
 
@@ -42,19 +43,23 @@ _MORE_ZH = (
     r"(?: ?(?:号码?|號碼?|方式|热线|熱線|专线|專線|电话|電話|传真|傳真|手机|[机機]|人|[一二三四五0-9]))*"
 )
 _MORE_EN = (
-    r"(?:[ .\-/&]{0,3}(?:phone|no|numbers?|num|nr|us|line|support|now|today|at|on|me|is|are|or|and|fax|tel|mobile|customer|service"
+    r"(?:[ .\-/&]{0,3}(?:phone|no|numbers?|num|nr|us|line|support|now|today|at|on|me|is|are|or|and|fax|tel|m"
+    r"obile|customer|service"
     r"|sales|toll[- ]free|24/7|[1-4])\b)*"
 )
 _BETWEEN = (
     r"(?: ?[是为為]| is)?(?:[ \t]?\([^()\n]{0,20}\))?[\s:=|*\"'`\[【「<>#.·•~\-]{0,8}"
     r"(?:[\u4e00-\u9fff]{1,6}(?:\([^()\n]{0,8}\))?[: ]{1,2})?\(?\+? ?$"
 )
+_FIRSTS = "".join(sorted({word[0] for word in _PLANS["words_zh"]} | set("tpmhcfwdlrsoTPMHCFWDLRSO☎☏✆📞📱📲")))
 _LABEL = re.compile(
-    rf"(?:(?:{_ZH}){_MORE_ZH}|(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[PMTF][a-z])))(?:{_EN}){_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}",
+    rf"(?=[{_FIRSTS}])(?:(?:{_ZH}){_MORE_ZH}|(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[PMTF][a-z])))(?:{_EN})"
+    rf"{_MORE_EN}|(?<![A-Za-z])[TPFMC](?= ?[:.])|[☎☏✆📞📱📲]\ufe0f?){_BETWEEN}",
     re.I,
 )
 _OTHERS = re.compile(
-    r"(?:\+?(?<!\d)[(\[]?\d[\d ()\[\]\-]{5,18}\d(?:\s?\([^()\d\n]{1,8}\))?\s{0,2}(?:[/、,，;；|或和及与]|and\b|or\b|(?<=\d)\s)\s{0,2}){1,3}$"
+    r"(?=[(\[+\d])(?:\+?(?<!\d)[(\[]?\d[\d ()\[\]\-]{5,18}\d(?:\s?\([^()\d\n]{1,8}\))?\s{0,2}(?:[/、,，;；|"
+    r"或和及与]|and\b|or\b|(?<=\d)\s)\s{0,2}){1,3}$"
 )
 """Numbers before the value that share its word: 电话：0571-87654321、87654322."""
 
@@ -67,18 +72,34 @@ _MAIL_BEHIND = re.compile(
 )
 
 
+_TAIL = re.compile(r"[\d)][\s/、,，;；|或和及与andor]{1,8}$")
+"""What is between a number and another that shares its word."""
+
+
 def is_labelled(match: Match) -> bool:
     """Return whether a word of contact is directly before a number, or before the numbers that it is joined to."""
-    text = before(match)
-    return bool(_LABEL.search(text)) or bool(_LABEL.search(_OTHERS.sub("", text)))
+    return _has_label(before(match))
+
+
+@lru_cache(maxsize=1024)
+def _has_label(text: str) -> bool:
+    """Return whether a text ends with a word of contact, or with numbers behind one; several rules ask for the same
+    text."""
+    if _LABEL.search(text):
+        return True
+    if not _TAIL.search(text):
+        return False
+    shorter = _OTHERS.sub("", text)
+    return shorter != text and _LABEL.search(shorter) is not None
 
 
 def is_contact(match: Match) -> bool:
-    """Return whether a word of contact is before a number, or an e-mail address on either side of it or its neighbours."""
+    """Return whether a word of contact is before a number, or an e-mail address on either side of it or its
+    neighbours."""
     text = before(match)
     if is_labelled(match) or _MAIL_BEFORE.search(text) or _MAIL_BEHIND.match(behind(match)):
         return True
-    return _MAIL_BEFORE.search(_OTHERS.sub("", text)) is not None
+    return _TAIL.search(text) is not None and _MAIL_BEFORE.search(_OTHERS.sub("", text)) is not None
 
 
 def digits(match: Match, group: str = "v") -> str:
@@ -179,7 +200,8 @@ def is_service_cn(match: Match) -> bool:
 
 
 def is_international(match: Match) -> bool:
-    """Accept numbers with a plus by country code and length (ITU-T E.164); China and toll-free have rules of their own."""
+    """Accept numbers with a plus by country code and length (ITU-T E.164); China and toll-free have rules of their
+    own."""
     number = re.sub(r"\D", "", match["v"].replace("(0)", ""))
     if not 8 <= len(number) <= 15 or (match["v"].count(".") == 1 and not re.search("[ -]", match["v"])):
         return False
@@ -250,7 +272,10 @@ def is_together(match: Match) -> bool:
     return is_labelled(match) or (is_contact(match) and not is_counted_or_serial(match))
 
 
-PHONE_LEFT = rf"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|(?<=[\\][nt])|{JOINED}|{LEFT})"
+PHONE_LEFT = (
+    r"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|(?<=[\\]["
+    rf"nt])|{JOINED}|{LEFT})"
+)
 LABEL_LEFT = r"(?<![0-9A-Za-z_+])(?<![0-9A-Za-z][.\-/=(])(?<!\+\()"
 LABEL_RIGHT = r"(?![0-9A-Za-z_@])(?![.\-:][0-9])(?!,[0-9]{1,4}(?![0-9]))"
 _CC = r"(?:\((?:\+|00)?86\)|(?:\+|00)86|86(?=[ )(\-]))[ .\-]{0,3}(?:\(0\)[ -]?)?"
@@ -258,52 +283,70 @@ _AREA = r"10|2[0-57-9]|[3-9]\d\d"
 _EXTENSION = r"(?: ?(?:-|转|轉|ext\.? ?|x) ?\d{1,5})?"
 _PLACES = r"(?:\(?(?:\+|00)?\(?(?:852|853|886)\)|(?:\+|00)(?:852|853|886)|(?:852|853|886)(?=-| ?\())"
 _GROUP = r"[ .\-/]{1,3}(?:\(\d{2,8}\)|\d{2,8})"
-_US = r"\(\d{3}\)[ .\-/]{0,3}\d{3}[ .\-]{1,3}|\d{3}-\d{3}-|\d{3}\.\d{3}\.|\d{3}/\d{3}-|\d{3} \d{3}-|\d{3}[-/] \d{3}[ -]{1,3}"
+_US = (
+    r"\(\d{3}\)[ .\-/]{0,3}\d{3}[ .\-]{1,3}|\d{3}-\d{3}-|\d{3}\.\d{3}\.|\d{3}/\d{3}-|\d{3} \d{3}-|\d{3}[-/"
+    r"] \d{3}[ -]{1,3}"
+)
 
 RULES = (
     Rule("tollfree", NUMBER, re.compile(
-        rf"{PHONE_LEFT}(?P<v>(?:\+?1[ .\-]{{0,2}})?(?:\({_TOLL_FREE}\)[ .\-]{{0,2}}|{_TOLL_FREE}[ .\-])\d{{3}}[ .\-]\d{{4}})"
+        rf"{PHONE_LEFT}(?P<v>(?:\+?1[ .\-]{{0,2}})?(?:\({_TOLL_FREE}\)[ .\-]{{0,2}}|{_TOLL_FREE}[ .\-])\d{{3"
+        rf"}}[ .\-]\d{{4}})"
         rf"{JOINED_RIGHT}"), is_us_toll_free),
     Rule("tollfree", PLUS, re.compile(
-        rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+1[ .\-]{{0,2}}\(?{_TOLL_FREE}\)?[ .\-]{{0,2}}\d{{3}}[ .\-]?\d{{4}}){JOINED_RIGHT}"),
+        rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+1[ .\-]{{0,2}}\(?{_TOLL_FREE}\)?[ .\-]{{0,2}}\d{{3}}[ .\-]?\d{{4}})"
+        rf"{JOINED_RIGHT}"),
         is_us_toll_free),
     Rule("tollfree", NUMBER, re.compile(
-        rf"{PHONE_LEFT}(?P<v>(?:{_CC})?(?P<main>[48]00(?:[ \-]{{0,3}}\d){{7}}){_EXTENSION}){JOINED_RIGHT}{NO_UNIT}"), is_service_cn),
+        rf"{PHONE_LEFT}(?P<v>(?:{_CC})?(?P<main>[48]00(?:[ \-]{{0,3}}\d){{7}}){_EXTENSION}){JOINED_RIGHT}"
+        rf"{NO_UNIT}"), is_service_cn),
     Rule("phone_cn", LONG, re.compile(
         rf"{PHONE_LEFT}(?P<v>(?P<cc>{_CC}|86)?1[3-9]\d[ -]?\d{{4}}[ -]?\d{{4}}){JOINED_RIGHT}{NO_UNIT}"), is_mobile_cn),
     Rule("phone_cn", LABELLED, re.compile(
         rf"{LABEL_LEFT}(?P<v>1[3-9](?:[ .\-]{{0,2}}\d){{9}}){LABEL_RIGHT}{NO_UNIT}"), is_split_mobile_cn),
     Rule("phone_cn", NUMBER, re.compile(
-        rf"{PHONE_LEFT}(?P<v>(?:(?P<cc>{_CC})|(?=[(\[]? ?0)|(?=[(\[](?:\+|00)?86[ -])|(?=\((?:{_AREA})\) ?[2-8]\d{{3}}[ -]?\d{{4}}))(?P<open>[(\[](?:(?P<inner>(?:\+|00)?86)[ -])?)? ?"
-        rf"0?(?P<area>{_AREA})(?P<joint>(?(open) ?[)\]])[ -]{{0,3}})(?P<local>[2-9]\d{{2,3}}[ -]?\d{{4}}){_EXTENSION})"
+        rf"{PHONE_LEFT}(?P<v>(?:(?P<cc>{_CC})|(?=[(\[]? ?0)|(?=[(\[](?:\+|00)?86[ -])|(?=\((?:{_AREA})\) ?[2"
+        rf"-8]\d{{3}}[ -]?\d{{4}}))(?P<open>[(\[](?:(?P<inner>(?:\+|00)?86)[ -])?)? ?"
+        rf"0?(?P<area>{_AREA})(?P<joint>(?(open) ?[)\]])[ -]{{0,3}})(?P<local>[2-9]\d{{2,3}}[ -]?\d{{4}})"
+        rf"{_EXTENSION})"
         rf"{JOINED_RIGHT}{NO_UNIT}"), is_landline_cn),
     Rule("phone_cn", NUMBER, re.compile(rf"(?<![0-9A-Za-z_.\-])(?P<v>[2-8]\d{{6,7}}){JOINED_RIGHT}{NO_UNIT}"),
         neighbours.continues_landline),
     Rule("phone_cn", LABELLED, re.compile(
         rf"{LABEL_LEFT}(?P<v>[2-9]\d{{2,3}}[ -]?\d{{4}}(?: ?[-转轉] ?\d{{1,4}})?){LABEL_RIGHT}{NO_UNIT}"), is_local),
     Rule("phone", PLUS, re.compile(
-        rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+ ?\(?\d(?:[ .()/\-]{{0,3}}\d){{7,14}}{_EXTENSION}){JOINED_RIGHT}"), is_international),
+        rf"(?<![0-9A-Za-z_)\]+])(?P<v>\+ ?\(?\d(?:[ .()/\-]{{0,3}}\d){{7,14}}{_EXTENSION}){JOINED_RIGHT}"),
+        is_international),
     Rule("phone", NUMBER, re.compile(
-        rf"{PHONE_LEFT}(?P<v>{_PLACES}[ \-]{{0,3}}(?:\(0\) ?)?(?:[2-9]|\(?0?[2-8]\d?\)?[ \-]{{0,2}}\d)(?:[ \-]?\d){{6,8}})"
+        rf"{PHONE_LEFT}(?P<v>{_PLACES}[ \-]{{0,3}}(?:\(0\) ?)?(?:[2-9]|\(?0?[2-8]\d?\)?[ \-]{{0,2}}\d)(?:[ "
+        rf"\-]?\d){{6,8}})"
         rf"{JOINED_RIGHT}"), is_greater_china),
     Rule("phone", NUMBER, re.compile(
-        rf"{PHONE_LEFT}(?P<v>\(0(?:[2-8]|37|49|89|82)\)[ \-]?\d{{3,4}}[ \-]?\d{{3,4}}|0[2-8](?:\(\d{{3,4}}\)|-\d{{3,4}}[ \-]?)\d{{4}}"
+        rf"{PHONE_LEFT}(?P<v>\(0(?:[2-8]|37|49|89|82)\)[ \-]?\d{{3,4}}[ \-]?\d{{3,4}}|0[2-8](?:\(\d{{3,4}}\)"
+        rf"|-\d{{3,4}}[ \-]?)\d{{4}}"
         rf"|09\d\d-\d{{3}}-?\d{{3}}|0(?:37|49|89)-\d{{6}}){JOINED_RIGHT}{NO_UNIT}"), is_taiwan),
     Rule("phone", NUMBER, re.compile(
         rf"{PHONE_LEFT}(?P<v>(?:\+?1[ .\-]{{1,2}})?(?:{_US})\d{{4}}{_EXTENSION}){JOINED_RIGHT}"), is_us_phone),
-    *(Rule("phone", LABELLED, re.compile(rf"{LABEL_LEFT}(?P<v>(?:\(\d{{1,6}}\)|\d{{1,6}})(?:{_GROUP}){{{n}}}){LABEL_RIGHT}{NO_UNIT}"),
+    *(Rule("phone", LABELLED, re.compile(rf"{LABEL_LEFT}(?P<v>(?:\(\d{{1,6}}\)|\d{{1,6}})(?:{_GROUP}){{{n}}}"
+    rf"){LABEL_RIGHT}{NO_UNIT}"),
         is_foreign) for n in range(1, 5)),
-    Rule("phone", LABELLED, re.compile(rf"{LABEL_LEFT}(?P<v>\(\d{{2,5}}\)\d{{5,8}}|\(\d{{3}}\)\d{{3}}[ -]\d{{4}}){LABEL_RIGHT}"),
+    Rule("phone", LABELLED, re.compile(rf"{LABEL_LEFT}(?P<v>\(\d{{2,5}}\)\d{{5,8}}|\(\d{{3}}\)\d{{3}}[ -]\d"
+    rf"{{4}}){LABEL_RIGHT}"),
         is_foreign),
-    Rule("phone", LABELLED, re.compile(rf"{LABEL_LEFT}(?P<v>[2-9]\d{{9}}|0\d{{8,10}}|00\d{{9,13}}){LABEL_RIGHT}{NO_UNIT}"),
+    Rule("phone", LABELLED, re.compile(rf"{LABEL_LEFT}(?P<v>[2-9]\d{{9}}|0\d{{8,10}}|00\d{{9,13}})"
+    rf"{LABEL_RIGHT}{NO_UNIT}"),
         is_together),
 )  # fmt: skip
 """Forms of telephone numbers; LABELLED ones need a word of contact."""
 
 
 def label_words() -> list[str]:
-    """Return beginnings of the words of contact, for the kernel: two characters of a Chinese one, three of an English one."""
-    english = "tel tél pho mob mov móv han cel fax fac cal hot wha dia tol tex sms hel lan swi rec res tty con off".split()
+    """Return beginnings of the words of contact, for the kernel: two characters of a Chinese one, three of an
+    English one."""
+    english = (
+        "tel tél pho mob mov móv han cel fax fac cal hot wha"
+        " dia tol tex sms hel lan swi rec res tty con off"
+    ).split()
     marks = [f"{letter}{mark}" for letter in "tpfmc" for mark in (":", ".", " :", " .")]
     return [
         *(word[:2] for word in _PLANS["words_zh"]),

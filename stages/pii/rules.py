@@ -19,7 +19,8 @@ RULES = (
 KINDS = tuple(dict.fromkeys(rule.kind for rule in RULES))
 
 OPTIONAL = ("name", "address")
-"""Kinds that are detected only where they are named: dictionaries and patterns find them less surely than the others."""
+"""Kinds that are detected only where they are named: dictionaries and patterns find them less surely than the
+others."""
 
 IN_URLS = frozenset(n for n, rule in enumerate(RULES) if rule.kind.startswith("url_"))
 """Rules whose values take precedence over others that overlap them."""

@@ -29,7 +29,8 @@ MIN_BITS = 2.8
 """Least entropy of a value in bits a character; words and placeholders have less than random ones, 3.5 or more."""
 
 _PLACEHOLDER = re.compile(
-    r"your|example|change|placeholder|redacted|x{4}|\*{3}|<|\$\{|\{\{|%\(|env|getenv|process\.|config|settings|null|none|true|false|undefined|function"
+    r"your|example|change|placeholder|redacted|x{4}|\*{3}|<|\$\{|\{\{|%\(|env|getenv|process\.|config|settin"
+    r"gs|null|none|true|false|undefined|function"
     r"|request|params|required|password|secret|token|self\.|this\.|\(|\)|^[A-Za-z]+$|^[a-z_]+$|^[A-Z_]+$|https?:",
     re.I,
 )
@@ -62,7 +63,10 @@ def is_secret_value(match: Match) -> bool:
 _BLOCK_HEAD = r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _BLOCK_TAIL = r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _NAME = "|".join(re.escape(name) for name in sorted(_LISTS["names"], key=len, reverse=True))
-_ASSIGN = rf"(?<![A-Za-z0-9])(?:{_NAME})(?:[_-]?(?:id|value|string|hash|key|\d{{1,2}}))?[\"']?\]?[ \t]{{0,4}}(?::=|=>|[=:])[ \t]{{0,4}}"
+_ASSIGN = (
+    rf"(?<![A-Za-z0-9])(?:{_NAME})(?:[_-]?(?:id|value|string|hash|key|\d{{1,2}}))?[\"']?\]?[ \t]{{0,4"
+    r"}(?::=|=>|[=:])[ \t]{0,4}"
+)
 _AWS = r"(?i:aws_secret_access_key)[\"']? ?[=:] ?[\"']?"
 
 RULES = (
@@ -70,9 +74,12 @@ RULES = (
         is_random if key["name"] in ("openai key", "twilio key", "square token") else always)
         for key in _LISTS["keys"]),
     Rule("secret", ASSIGNED, re.compile(rf"{_AWS}(?P<v>[A-Za-z0-9/+]{{40}})(?![A-Za-z0-9/+])"), always),
-    Rule("secret", ASSIGNED, re.compile(rf"{_ASSIGN}(?P<q>[\"'`])(?P<v>(?:(?![\"'`<>])[!-~]){{8,128}})(?P=q)", re.I), is_secret_value),
-    Rule("secret", ASSIGNED, re.compile(rf"{_ASSIGN}(?P<v>(?:(?![\"'`<>,;()])[!-~]){{8,96}})(?=[\s,;。，；、]|$)", re.I), is_secret_value),
+    Rule("secret", ASSIGNED, re.compile(rf"{_ASSIGN}(?P<q>[\"'`])(?P<v>(?:(?![\"'`<>])[!-~]){{8,128}})(?P=q)", re.I),
+        is_secret_value),
+    Rule("secret", ASSIGNED, re.compile(rf"{_ASSIGN}(?P<v>(?:(?![\"'`<>,;()])[!-~]){{8,96}})(?=[\s,;。，；、"
+    rf"]|$)", re.I), is_secret_value),
     Rule("secret", KEY_BLOCK, re.compile(
-        rf"(?P<v>{_BLOCK_HEAD}(?:(?!-----)[\s\S])+{_BLOCK_TAIL}|{_BLOCK_HEAD}\s+(?:[A-Za-z0-9+/=]{{20,}}\s*)+)"), holds_key),
+        rf"(?P<v>{_BLOCK_HEAD}(?:(?!-----)[\s\S])+{_BLOCK_TAIL}|{_BLOCK_HEAD}\s+(?:[A-Za-z0-9+/=]{{20,}}\s*)+)"),
+        holds_key),
 )  # fmt: skip
 """Forms of secrets."""

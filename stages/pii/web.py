@@ -14,10 +14,13 @@ Match = re.Match[str]
 
 _USERS = frozenset("git hg svn anonymous ftp user username www".split())
 """Names before an at sign that identify nobody."""
-_NAMES = (
-    r"(?:[a-z_]*(?:e-?mail|phone|mobile|passw(?:or)?d|pwd|secret|api_?key|access_?key|access_?token|auth_?token|refresh_?token|id_?token"
-    r"|signature|session_?id|phpsessid|jsessionid|passport|ssn)|mail|tel|token|sig|uin|qq|wechat|x-amz-(?:signature|credential"
-    r"|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid)"
+_NAME = re.compile(
+    r"[a-z_-]*(?:e-?mail|phone|mobile|passw(?:or)?d|pwd|secret|api_?key|access_?key|access_?token|auth_?toke"
+    r"n|refresh_?token|id_?token"
+    r"|signature|session_?id|phpsessid|jsessionid|passport|ssn)|mail|tel|token|sig|uin|qq|wechat|x-amz-(?:si"
+    r"gnature|credential"
+    r"|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid",
+    re.I,
 )
 """Parameters whose values are personal or credentials, in any case."""
 _PLAIN = re.compile(r"(?:true|false|null|none|yes|no|on|off|\{.*|\$.*|%7b.*|<.*|[a-z]{1,12}|\d{1,4})$", re.I)
@@ -31,15 +34,18 @@ def is_user(match: Match) -> bool:
 
 def is_value(match: Match) -> bool:
     """Reject words, flags, short numbers and templates."""
-    return _PLAIN.match(match["v"]) is None
+    return _NAME.fullmatch(match["name"]) is not None and _PLAIN.match(match["v"]) is None
 
 
 RULES = (
     Rule("url_user", URL, re.compile(
-        r"://(?P<v>(?:(?![/?#@\"'<>\[\]{}:])[!-~]){1,64}(?::(?:(?![/?#@\"'<>])[!-~]){1,128})?)(?=@[A-Za-z0-9\[])"), is_user),
-    Rule("url_value", URL, re.compile(rf"[?&;]{_NAMES}=(?P<v>(?:(?![&;#\"'<>()\[\]|])[!-~]){{5,}}(?![&;#\"'<>()\[\]|.,])[!-~])", re.I), is_value),
+        r"://(?P<v>(?:(?![/?#@\"'<>\[\]{}:])[!-~]){1,64}(?::(?:(?![/?#@\"'<>])[!-~]){1,128})?)(?=@[A-Za-z0-9"
+        r"\[])"), is_user),
+    Rule("url_value", URL, re.compile(r"[?&;](?P<name>[A-Za-z_-]{2,40})=(?P<v>(?:(?![&;#\"'<>()\[\]|])[!-~])"
+    r"{5,}(?![&;#\"'<>()\[\]|.,])[!-~])"), is_value),
     Rule("url_value", URL, re.compile(
-        r"(?:[?&;=#]|(?<![/:])/)(?P<v>[A-Za-z0-9_.+-]{1,64}(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24})(?![A-Za-z0-9.@-])"),
+        r"(?:[?&;=#]|(?<![/:])/)(?P<v>[A-Za-z0-9_.+-]{1,64}(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za"
+        r"-z]{2,24})(?![A-Za-z0-9.@-])"),
         always),
 )  # fmt: skip
 """Forms of values in URLs."""

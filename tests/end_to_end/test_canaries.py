@@ -15,8 +15,10 @@ from tests.helpers.passage_texts import prose
 
 N = 200
 FORMS = (
-    "邮箱：canary{n:03d}@qq.com。", "Write to canary.{n:03d}@example.org today.", "电话：139000{n:05d}，", "Tel: 0571-88{n:06d}.",
-    "QQ：77700{n:04d}，", "微信号：canary_wx{n:03d}，", "护照号：E77{n:06d}，", "key AKIACANARY{n:010d}.", "call +44 20 7946 0{n:03d} now",
+    "邮箱：canary{n:03d}@qq.com。", "Write to canary.{n:03d}@example.org today.", "电话：139000{n:05d}，",
+    "Tel: 0571-88{n:06d}.",
+    "QQ：77700{n:04d}，", "微信号：canary_wx{n:03d}，", "护照号：E77{n:06d}，", "key AKIACANARY{n:010d}.",
+    "call +44 20 7946 0{n:03d} now",
     "https://x.cn/a?token=canarytoken{n:03d}",
 )  # fmt: skip
 
@@ -24,7 +26,8 @@ FORMS = (
 def canaries() -> list[str]:
     """The values alone, without their introductions."""
     values = (
-        "canary{n:03d}@qq.com", "canary.{n:03d}@example.org", "139000{n:05d}", "0571-88{n:06d}", "77700{n:04d}", "canary_wx{n:03d}",
+        "canary{n:03d}@qq.com", "canary.{n:03d}@example.org", "139000{n:05d}", "0571-88{n:06d}",
+        "77700{n:04d}", "canary_wx{n:03d}",
         "E77{n:06d}", "AKIACANARY{n:010d}", "20 7946 0{n:03d}", "canarytoken{n:03d}",
     )  # fmt: skip
     return [values[n % len(values)].format(n=n) for n in range(N)]
@@ -32,14 +35,16 @@ def canaries() -> list[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A store with a public release of 100 documents with two canaries each; a third are dropped, some are near copies."""
+    """A store with a public release of 100 documents with two canaries each; a third are dropped, some are near
+    copies."""
     folder = tmp_path_factory.mktemp("canaries")
     rows: list[dict[str, Any]] = []
     for i in range(0, N, 2):
         planted = [FORMS[n % len(FORMS)].format(n=n) for n in (i, i + 1)]
         body = prose(i // 2 if i % 6 else 900 + i % 4, 260)
         host = f"https://someone@dropped{i}.cn" if i % 3 == 0 else f"https://kept{i}.cn"
-        rows.append({"id": f"/secret/path/{i}" if i % 3 == 0 else f"kept-{i}", "url": f"{host}/p?email=canary{i:03d}@qq.com&x=1",
+        rows.append({"id": f"/secret/path/{i}" if i % 3 == 0 else f"kept-{i}", "url": f"{host}/p?email=canar"
+        f"y{i:03d}@qq.com&x=1",
                      "text": f"{body[:130]}{planted[0]}{body[130:]}\n{planted[1]}"})  # fmt: skip
     page = tiny(
         folder, rows,
@@ -48,7 +53,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         select=[{"name": "unwanted", "source_id": {"not_in": [r["id"] for r in rows if r["id"].startswith("/")]},
                  "if_null": "keep"}],
         keep_one={"of": "dedup", "prefer": [{"signals.n_chars": "high"}]},
-        release={"name": "v1", "profile": "public", "edits": {"pii": "all"}, "replace": {"email": "<EMAIL_{pseudonym}>"}},
+        release={"name": "v1", "profile": "public", "edits": {"pii": "all"},
+        "replace": {"email": "<EMAIL_{pseudonym}>"}},
         tokens={"mixes": ["natural"]},
     )  # fmt: skip
     page["global"] = ["stages.dedup.candidates", "stages.dedup"]
@@ -82,7 +88,7 @@ def test_no_canary_is_outside_shards(built: tuple[Path, Path]) -> None:
 
 def test_the_public_profile_leaves_out_paths_and_dropped_records(built: tuple[Path, Path]) -> None:
     """No path, user name or record id of a dropped document is in a public release, and verify proves it."""
-    run, store = built
+    _run, store = built
     release = store / "releases/v1"
     for path in (path for path in release.rglob("*") if path.is_file()):
         text = decoded(path)
@@ -117,7 +123,8 @@ def test_verify_refuses_a_public_release_with_paths(built: tuple[Path, Path], tm
 def test_commands_show_replacements_unless_asked(
     built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`show` and `explain` print texts as they would be released, with --raw as they were read; equal values have one pseudonym."""
+    """`show` and `explain` print texts as they would be released, with --raw as they were read; equal values have
+    one pseudonym."""
     run, store = built
     monkeypatch.setenv("BICORPUS_PSEUDONYM_KEY", "a key of the test that is long")
     values = canaries()

@@ -27,6 +27,9 @@ capitals; NAME, PLACE: words that introduce a person's name or a postal address.
 INTRODUCED = QQ | WECHAT | HANDLE | DOCUMENT | VEHICLE | NAME | PLACE
 """Signs of words that introduce a value."""
 
+AT_HEAD = INTRODUCED | PLATE | TOKEN | ASSIGNED | KEY_BLOCK
+"""Signs of which every match begins where the candidate does."""
+
 BEFORE_CHARS, AFTER_CHARS = 64, 48
 """Characters of context before and after a candidate that patterns may read."""
 
@@ -58,7 +61,8 @@ _DIGIT, _LETTER, _LOCAL, _DOMAIN, _HEX, _JOINT, _CAPITAL = 1, 2, 4, 8, 16, 32, 6
 class Heads(NamedTuple):
     """Words that begin a candidate.
 
-    codes: uint32 (n_heads, width), zeros behind the word, sorted by the first character. signs: int64 (n_heads,). exact:
+    codes: uint32 (n_heads, width), zeros behind the word, sorted by the first character. signs: int64 (n_heads,).
+    exact:
     bool (n_heads,), whether capitals count. firsts: bool (65536,), first characters of heads beyond ASCII; stops: bool
     (2**14,), pairs of characters, by their lower seven bits, at which the search stops; labels: bool (2**14,), the same
     for words of contact.
@@ -227,8 +231,10 @@ def _mac(codes, i, start, end):  # type: ignore[no-untyped-def]
             i -= 3
     if i - 2 < start or i + 15 > end:
         return i, i
-    for k in range(3, 15, 3):
-        if plain(codes[i + k]) != mark:
+    for k in range(-2, 15, 3):
+        if k + 2 > 0 and k + 2 < 15 and plain(codes[i + k + 2]) != mark:
+            return i, i
+        if not (_is(codes[i + k], _HEX) and _is(codes[i + k + 1], _HEX)):
             return i, i
     return i - 2, i + 15
 
@@ -267,7 +273,8 @@ def _ipv6(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _is_labelled(codes, i, start, labels):  # type: ignore[no-untyped-def]
-    """Whether a word or sign of contact may begin within BEFORE_CHARS before i; blanks may be between its characters."""
+    """Whether a word or sign of contact may begin within BEFORE_CHARS before i; blanks may be between its
+    characters."""
     second, rest = np.uint32(0), np.uint32(0)
     for k in range(i - 1, max(start, i - BEFORE_CHARS) - 1, -1):
         code = _lower(codes[k])
@@ -298,7 +305,8 @@ def _is_before_mail(codes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _is_joined(codes, i, start):  # type: ignore[no-untyped-def]
-    """Whether a number ends before i, with one of `/ 、 , ， ; 或 和`, blanks, line breaks or a note in brackets between."""
+    """Whether a number ends before i, with one of `/ 、 , ， ; 或 和`, blanks, line breaks or a note in brackets
+    between."""
     k = i - 1
     while k > start and i - k < 16 and plain(codes[k]) in (0x20, 0x0A, 0x09):
         k -= 1
@@ -321,8 +329,10 @@ def _number(codes, i, start, end, labels):  # type: ignore[no-untyped-def]
     """Read groups of digits from i on, with at most three joints between groups.
 
     Returns: start, including a bracket, a plus or capitals before it; end; the signs: LONG, QUAD, PLUS, LABELLED by the
-    number of digits and what is before them, LETTERED for six digits and a bracket, or nine, behind a capital, NUMBER for a
-    shape of telephone, identity and card numbers: a long group, a group after an area code or another number, 3-3-4, 3-2-4
+    number of digits and what is before them, LETTERED for six digits and a bracket, or nine, behind a capital,
+    NUMBER for a
+    shape of telephone, identity and card numbers: a long group, a group after an area code or another number,
+    3-3-4, 3-2-4
     or 3-4-4, 4-6-5 of a card, 400 and seven digits.
     """
     first = i
@@ -450,7 +460,8 @@ def _block_end(codes, i, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _assigned_end(codes, i, end):  # type: ignore[no-untyped-def]
-    """Return the end of the candidate after the name of a secret at i; i without a mark and a value of eight characters."""
+    """Return the end of the candidate after the name of a secret at i; i without a mark and a value of eight
+    characters."""
     k = i
     while k < end and k < i + 40 and plain(codes[k]) not in (0x3A, 0x3D, 0x0A):  # : = line break
         k += 1
