@@ -54,7 +54,7 @@ MEMBERS = pa.schema({"row": pa.uint64(), "back": pa.uint64(), "n_docs": pa.int64
 NAMED = pa.schema({"row": pa.uint64(), "label": pa.uint64(), "n_docs": pa.int64(), "name": pa.string()})
 """Size and name of a cluster, to a group that has documents of it."""
 
-CLUSTERS = pa.schema({"cluster": pa.string(), "size": pa.int32()})
+CLUSTERS = pa.schema({"cluster": pa.large_string(), "size": pa.int32()})
 
 
 def tell_names(pairs: pa.Table, verified: np.ndarray, names: pa.Table, threshold: float) -> Sent:
@@ -132,7 +132,7 @@ def name_clusters(inbox: Inbox, shared: Tables, config: Any) -> Sent:  # Any: th
         "clusters": [len(distinct)],
         "largest_cluster": [int(sizes.max(initial=0))],
     }
-    listed = _largest(pa.table([names, pa.array(sizes, pa.int32())], schema=CLUSTERS))
+    listed = _largest(pa.table([names.cast(pa.large_string()), pa.array(sizes, pa.int32())], schema=CLUSTERS))
     return Sent(
         {"named": pa.table([_plain(c) for c in columns], schema=NAMED)},
         {"summary": pa.table(counts), "clusters": listed},
