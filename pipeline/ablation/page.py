@@ -230,6 +230,9 @@ def curve_chart(results: Results, size: str) -> Chart:
             {"x": tokens, "y": losses.mean(axis=0).tolist(), "name": corpus, "legendgroup": corpus,
              "line": {"color": colour}},
         ]  # fmt: skip
-    layout = {"title": {"text": html.escape(t(f"size {size}"))}, "height": 380, "xaxis": {"title": {"text": t("tokens")}},
-              "yaxis": {"title": {"text": t("nats a token")}, "automargin": True}}  # fmt: skip
+    layout = {
+        "title": {"text": html.escape(t(f"size {size}"))}, "height": 380,
+        "xaxis": {"title": {"text": t("tokens")}},
+        "yaxis": {"title": {"text": t("nats a token")}, "automargin": True},
+    }  # fmt: skip
     return {"data": data, "layout": layout}

@@ -163,7 +163,7 @@ def roll(pattern: str, name: str) -> Change:
     """Roll a column of one file, whose values differ."""
 
     def change(release: Path, _: random.Random) -> list[str]:
-        path, _, _ = differing(release, pattern, name)
+        path = differing(release, pattern, name)[0]
         edit(path, rolled(name))
         return [path.relative_to(release).as_posix()]
 

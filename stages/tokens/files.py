@@ -116,8 +116,8 @@ def write_part(documents: pa.Table, folder: str, name: str, config: Config) -> d
 
     A token takes token_bytes(config) bytes, little-endian (Parquet: int32).
 
-    Args: documents, with `text`, `language` (may be null) and the ids of `tokenise`, (n_docs,), in training order; texts
-    without ids are tokenised.
+    Args: documents, with `text`, `language` (may be null) and the ids of `tokenise`, (n_docs,), in training order;
+    texts without ids are tokenised.
     Returns: `tokens`, their number with end tokens; `languages`, see fertility.tally; `mds`, the shards, if any.
     """
     tokenizer = load_tokenizer(config.tokenizer)
