@@ -99,7 +99,7 @@ def test_the_public_profile_leaves_out_paths_and_dropped_records(built: tuple[Pa
         assert str(store.parent) not in text, path
     dropped = [row for row in ledger(store) if not row["keep"]]
     assert dropped and all(row["source_id"] is None for row in dropped)
-    line = next(line for line in cli("verify", release).ok().output.splitlines() if "public" in line)
+    line = next(line for line in cli("verify", release).ok().out.splitlines() if "public" in line)
     assert line.endswith("ok")
     urls = {
         row["url"]
@@ -128,10 +128,10 @@ def test_commands_show_replacements_unless_asked(
     run, store = built
     monkeypatch.setenv("BICORPUS_PSEUDONYM_KEY", "a key of the test that is long")
     values = canaries()
-    plain = cli("show", run, "--store", store, "--limit", 100, "--json").ok().output
+    plain = cli("show", run, "--store", store, "--limit", 100, "--json").ok().out
     assert "<EMAIL_" in plain
     assert [value for value in values[::10] if value in plain] == []
-    raw = cli("show", run, "--store", store, "--limit", 100, "--json", "--raw").ok().output
+    raw = cli("show", run, "--store", store, "--limit", 100, "--json", "--raw").ok().out
     assert values[0] in raw
     released = texts(store)
     assert any("<EMAIL_" in text for text in released.values())
