@@ -344,8 +344,7 @@ def label_words() -> list[str]:
     """Return beginnings of the words of contact, for the kernel: two characters of a Chinese one, three of an
     English one."""
     english = (
-        "tel tél pho mob mov móv han cel fax fac cal hot wha"
-        " dia tol tex sms hel lan swi rec res tty con off"
+        "tel tél pho mob mov móv han cel fax fac cal hot wha dia tol tex sms hel lan swi rec res tty con off"
     ).split()
     marks = [f"{letter}{mark}" for letter in "tpfmc" for mark in (":", ".", " :", " .")]
     return [
