@@ -24,7 +24,7 @@ from stages.pii.neighbours import NEIGHBOURS_PATH
 from stages.pii.people import PEOPLE_PATH
 from stages.pii.phones import PHONES_PATH
 from stages.pii.rule import Rule
-from stages.pii.rules import HEADS, IN_URLS, KINDS, OPTIONAL, RULES
+from stages.pii.rules import IN_URLS, KINDS, OPTIONAL, RULES, heads_of
 from stages.pii.secret_forms import SECRETS_PATH
 
 SCHEMA = pa.schema({"spans": SPANS})
@@ -52,6 +52,7 @@ class PersonalData:
     def __init__(self, config: Config) -> None:
         self.rules = [(order, rule) for order, rule in enumerate(RULES) if rule.kind in config.kinds]
         self.signs = np.bitwise_or.reduce([0, *(rule.sign for _, rule in self.rules)])
+        self.heads = heads_of(int(self.signs))
         self.of_signs: dict[int, list[tuple[int, Rule]]] = {}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -61,7 +62,7 @@ class PersonalData:
         Returns: a table of SCHEMA, (n_docs,); empty lists where nothing is found.
         """
         codes, starts, _ = view(batch["text"])
-        candidates = find_candidates(codes, starts, HEADS)
+        candidates = find_candidates(codes, starts, self.heads)
         candidates = candidates[candidates[:, 1] & self.signs != 0]
         window_codes, places, firsts = candidate_text(codes, starts, candidates)
         text, ends = window_codes.tobytes().decode("utf-32-le", "surrogatepass"), places[1:].tolist()

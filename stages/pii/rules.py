@@ -7,7 +7,7 @@ a text with at least BEFORE_CHARS characters before and AFTER_CHARS after it, or
 
 from __future__ import annotations
 
-from stages.kernels.patterns.pii import make_heads
+from stages.kernels.patterns.pii import KEY_BLOCK, Heads, make_heads
 from stages.pii import accounts, checks, documents, mail, people, phones, secret_forms, web
 
 RULES = (
@@ -25,8 +25,12 @@ others."""
 IN_URLS = frozenset(n for n, rule in enumerate(RULES) if rule.kind.startswith("url_"))
 """Rules whose values take precedence over others that overlap them."""
 
-HEADS = make_heads(
-    {**secret_forms.HEADS, **documents.HEADS, **accounts.HEADS, **people.HEADS},
-    [word for word in phones.label_words()],
-)
-"""Words that begin a candidate."""
+_HEADS = {**secret_forms.HEADS, **documents.HEADS, **accounts.HEADS, **people.HEADS}
+
+
+def heads_of(signs: int) -> Heads:
+    """Build the words that begin a candidate of one of these signs."""
+    return make_heads(
+        {sign: words for sign, words in _HEADS.items() if sign & signs} or {KEY_BLOCK: ("-----BEGIN ",)},
+        phones.label_words(),
+    )

@@ -61,7 +61,7 @@ _DIGIT, _LETTER, _LOCAL, _DOMAIN, _HEX, _JOINT, _CAPITAL = 1, 2, 4, 8, 16, 32, 6
 class Heads(NamedTuple):
     """Words that begin a candidate.
 
-    codes: uint32 (n_heads, width), zeros behind the word, sorted by the first character. signs: int64 (n_heads,).
+    codes: uint32 (n_heads, width), zeros behind the word, sorted by bucket. signs: int64 (n_heads,).
     exact:
     bool (n_heads,), whether capitals count. firsts: bool (65536,), first characters of heads beyond ASCII; stops: bool
     (2**14,), pairs of characters, by their lower seven bits, at which the search stops; labels: bool (2**14,), the same
@@ -74,6 +74,7 @@ class Heads(NamedTuple):
     firsts: np.ndarray
     stops: np.ndarray
     labels: np.ndarray
+    buckets: np.ndarray
 
 
 def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Heads:
@@ -83,9 +84,12 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
     characters that begin a plate, followed by any capital. labels, words of contact, whose first two characters count.
     """
     heads = sorted(
-        (word if sign & (TOKEN | KEY_BLOCK) else word.lower(), sign)
-        for sign, list_ in words.items()
-        for word in list_
+        (
+            (word if sign & (TOKEN | KEY_BLOCK) else word.lower(), sign)
+            for sign, list_ in words.items()
+            for word in list_
+        ),
+        key=lambda head: (ord(head[0][0].lower()) & 0x7F, head),
     )
     width = max(len(word) for word, _ in heads)
     codes = np.array([[ord(c) for c in word] + [0] * (width - len(word)) for word, _ in heads], np.uint32)
@@ -110,7 +114,8 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
         thirds = ord(word[2].lower()) & 0x7F if len(word) > 2 else slice(None)
         pairs[1, ord(word[1].lower()) & 0x7F, thirds] = True
     signs = np.array([sign for _, sign in heads])
-    return Heads(codes, signs, exact, firsts, stops.ravel(), pairs.reshape(2, -1))
+    buckets = np.searchsorted([ord(word[0].lower()) & 0x7F for word, _ in heads], np.arange(129))
+    return Heads(codes, signs, exact, firsts, stops.ravel(), pairs.reshape(2, -1), buckets.astype(np.int64))
 
 
 def _roles() -> np.ndarray:
@@ -417,7 +422,9 @@ def _head(codes, i, end, heads):  # type: ignore[no-untyped-def]
     """Return the index of the head that begins at i, -1 for none."""
     exact, small = plain(codes[i]), _lower(codes[i])
     width = heads.codes.shape[1]
-    for head in range(len(heads.codes)):
+    bucket = small & np.uint32(0x7F)
+    for at in range(heads.buckets[bucket], heads.buckets[bucket + 1]):
+        head = np.int64(at)
         if heads.codes[head, 0] != (exact if heads.exact[head] else small):
             continue
         if heads.signs[head] == PLATE:
@@ -546,17 +553,18 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.n
     """
     candidates = np.empty((64, 4), np.int64)
     n_candidates = 0
+    firsts, stops, labels = heads.firsts, heads.stops, heads.labels
     for doc in range(len(starts) - 1):
         start, end = starts[doc], starts[doc + 1]
         i = start
         while i + 1 < end:  # no candidate begins at the last character
             code = codes[i]
             if code >= 0x80:
-                if code < 0xFF00 and not heads.firsts[code]:
+                if code < 0xFF00 and not firsts[code]:
                     i += 1
                     continue
                 code = plain(code)
-            if not heads.stops[(code & np.uint32(0x7F)) << np.uint32(7) | (codes[i + 1] & np.uint32(0x7F))]:
+            if not stops[(code & np.uint32(0x7F)) << np.uint32(7) | (codes[i + 1] & np.uint32(0x7F))]:
                 i += 1
                 continue
             if n_candidates + 2 > len(candidates):
@@ -577,7 +585,7 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.n
                                 n_candidates += 1
                             else:
                                 last = i
-                first, last, signs = _number(codes, i, start, end, heads.labels)
+                first, last, signs = _number(codes, i, start, end, labels)
                 following = last
                 last = min(last + AFTER_NUMBER, end) if signs else first
             else:
