@@ -1,9 +1,9 @@
 """Labels by a language model: the questions of a rubric, asked of a server about each document.
 
-Reads canonical text and the language label, which decides whether the questions are in Chinese or English; writes a
-column for each property of the rubric, and `reason` where a document has no answer. The server is named by the model in
-a file of servers (`--servers`), so that its address, speed and key are no part of a recipe. Which documents to keep is
-up to rules.
+Reads canonical text and the language label, which decides whether the questions are in Chinese or English; personal
+data is masked before a text is sent. Writes a column for each property of the rubric, and `reason` where a document has
+no answer. The server is named by the model in a file of servers (`--servers`), so that its address, speed and key are
+no part of a recipe. Which documents to keep is up to rules.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from classifiers.llm.asking import Asking
 from classifiers.llm.client import Client
+from classifiers.llm.masking import DATA, PersonalData
 from classifiers.llm.open import client_of
 from classifiers.llm.requests import INVALID, Request, is_open
 from classifiers.llm.rubric import PEOPLE, PROMPTS, Questions, read_questions
@@ -76,18 +77,18 @@ class Labels:
     def __init__(self, config: Config, client: Client) -> None:
         self.config, self.client = config, client
         self.questions = questions_of(config)
+        self.personal = PersonalData()
         self.schema = schema_of(self.questions)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Ask about each document of a batch."""
-        texts, labels = batch["text"].to_pylist(), batch[LABEL].to_pylist()
-        requests = {i: self.request(text, labels[i]) for i, text in enumerate(texts) if text and text.strip()}
+        requests = self.requests(batch)
         answers = dict(zip(requests, self.client.ask(requests.values()), strict=True))
         rows: list[dict[str, Any]] = []
-        for i, text in enumerate(texts):
+        for i, is_text in enumerate(batch["text"].is_valid().to_pylist()):
             answer = answers.get(i)
             if answer is None:
-                rows.append({} if text is None else {"reason": f"{INVALID}: no text"})
+                rows.append({"reason": f"{INVALID}: no text"} if is_text else {})
             elif answer.ok:
                 rows.append({p.name: p.value(answer.value[p.name]) for p in self.questions.properties})
             else:
@@ -96,22 +97,26 @@ class Labels:
 
     def written(self, batch: pa.Table) -> list[tuple[str, int, int]]:
         """What the model wrote last about each document of a batch that was asked before: text, tokens in and out."""
-        texts, labels = batch["text"].to_pylist(), batch[LABEL].to_pylist()
+        requests = self.requests(batch)
         found = []
-        for text, label in zip(texts, labels, strict=True):
-            is_asked = bool(text and text.strip())
-            answer = self.client.replayed(self.request(text, label)) if is_asked else None
+        for i in range(batch.num_rows):
+            answer = self.client.replayed(requests[i]) if i in requests else None
             found.append((answer.text, answer.input_tokens, answer.output_tokens) if answer else ("", 0, 0))
         return found
 
-    def request(self, text: str, label: str | None) -> Request:
-        """The request about one document."""
+    def requests(self, batch: pa.Table) -> dict[int, Request]:
+        """The request about each document of a batch that has text, by row; personal data in it is masked."""
         config = self.config
-        language = config.language_of(label)
-        return Request(
-            model=config.model, messages=self.questions.messages(excerpt(text, config.max_chars), language),
-            schema=self.questions.schema, parameters=config.parameters(config.max_tokens), again=config.again,
-        )  # fmt: skip
+        texts = {i: text for i, text in enumerate(batch["text"].to_pylist()) if text and text.strip()}
+        shown = self.personal.masked([excerpt(text, config.max_chars) for text in texts.values()])
+        labels = batch[LABEL].to_pylist()
+        return {
+            i: Request(
+                model=config.model, messages=self.questions.messages(text, config.language_of(labels[i])),
+                schema=self.questions.schema, parameters=config.parameters(config.max_tokens), again=config.again,
+            )
+            for i, text in zip(texts, shown, strict=True)
+        }  # fmt: skip
 
     def check(self) -> None:
         """See service.Served."""
@@ -119,18 +124,13 @@ class Labels:
 
     def estimate(self, batch: pa.Table) -> Usage:
         """See service.Served."""
-        pairs = zip(batch["text"].to_pylist(), batch[LABEL].to_pylist(), strict=True)
-        usage = self.client.estimate(
-            self.request(text, label) for text, label in pairs if text and text.strip()
-        )
+        usage = self.client.estimate(self.requests(batch).values())
         usage.documents = batch.num_rows
         return usage
 
     def keys(self, batch: pa.Table) -> list[str]:
         """See service.Served."""
-        pairs = zip(batch["text"].to_pylist(), batch[LABEL].to_pylist(), strict=True)
-        requests = (self.request(text, label) for text, label in pairs if text and text.strip())
-        return [variant.key for request in requests for variant in request.variants()]
+        return [v.key for request in self.requests(batch).values() for v in request.variants()]
 
     def n_open(self, table: pa.Table) -> int:
         """See service.Served."""
@@ -155,7 +155,7 @@ def load(config: Config) -> Annotate:
 
 STAGE = Stage(
     name="llm_label",
-    version=1,
+    version=2,
     config=Config,
     reads=("text", LABEL),
     writes=SCHEMA,
@@ -163,7 +163,7 @@ STAGE = Stage(
     serve=serve,
     kind="service",
     files=("rubric",),
-    data=(PEOPLE, PROMPTS),
+    data=(PEOPLE, PROMPTS, *DATA),
     columns=columns,
     optional=pa.schema({LABEL: pa.string()}),
 )

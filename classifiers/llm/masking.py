@@ -15,6 +15,9 @@ import pyarrow as pa
 from pipeline.spans import Span, merge_spans
 from stages import pii
 
+DATA = tuple(pii.STAGE.data)
+"""Files that say what personal data is."""
+
 
 class Piece(NamedTuple):
     """A stretch of a masked text. at: where it begins there; start, end: its range in the original."""

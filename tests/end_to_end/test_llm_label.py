@@ -35,9 +35,13 @@ RUBRIC = {
     },
 }  # fmt: skip
 EN = (
-    "Document {i}. The ferry leaves twice a day in summer, and nobody lives on the island any more in winter."
+    "Document {i}. The ferry leaves twice a day in summer, and nobody lives on the island any more in winter. "
+    "Write to ferry.office@example.org for tickets."
 )
-ZH = "第 {i} 篇。市图书馆昨天宣布，从下个月起延长开放时间，周末照旧，馆里因此增加了六名员工。"
+ZH = (
+    "第 {i} 篇。市图书馆昨天宣布，从下个月起延长开放时间，周末照旧，馆里因此增加了六名员工。"
+    "来信请寄 library.desk@example.org 。"
+)
 
 
 def number_of(body: dict[str, Any]) -> int:
@@ -130,6 +134,7 @@ def test_answers_become_columns_and_are_frozen(corpus: Corpus) -> None:
         assert usage["cost"] == pytest.approx(N_DOCUMENTS * (100 * 10 + 10 * 20) / 1e6)
         systems = Counter(a.body["messages"][0]["content"].partition("\n")[0][:2] for a in server.asked)
         assert systems == {"Yo": N_DOCUMENTS // 2, "你为": N_DOCUMENTS // 2}
+        assert all("[email]" in a.user and "@example.org" not in a.user for a in server.asked)
         rows = corpus.rows()
         assert [rows[i]["llm_label.score"] for i in range(N_DOCUMENTS)] == [i % 6 for i in range(N_DOCUMENTS)]
         assert [rows[i]["llm_label.topics"] for i in range(3)] == [[], ["sea"], ["sea"]]
