@@ -28,7 +28,7 @@ from pipeline.inspect.verify_report import READABLE, VerifyReport, compare, read
 from pipeline.mix.holdout import HOLDOUT
 from pipeline.release.files import with_digest
 from pipeline.release.numbers import table_schemas_of
-from pipeline.report.release_numbers import read_numbers
+from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
 from pipeline.report.release_pages import pages as release_pages
 from pipeline.storage.store import Store
 from pipeline.translation import in_language, message
@@ -139,16 +139,21 @@ def check_pages(
 ) -> None:
     """Card and Croissant file are what is written from the numbers, which are those of the lineage.
 
-    The figures of report.html are not drawn again: another version of matplotlib draws them in other bytes.
+    The page report.html is not written again: another version of Plotly has other bytes.
     """
     faults: list[str] = []
     with reading(report, "report.json"):
         data = release.get("report.json")
         plain = json.loads(data)
+        expected = {name: lineage[name] for name in NUMBERS if name in lineage and name in plain}
+        of_lineage = plain_numbers(
+            check_numbers({**plain, **expected})
+        )  # in the form of the report, with its defaults
+        found = plain_numbers(read_numbers(data))
         faults += [
             message(f"report.json: {name} differs from lineage.json")
-            for name in NUMBERS
-            if lineage and name in plain and plain[name] != lineage.get(name)
+            for name in expected
+            if found[name] != of_lineage[name]
         ]
         if lineage.get("version") != __version__ or "digests" not in lineage:
             report.skip(message("README.md and croissant.json"), message("written by another version"))

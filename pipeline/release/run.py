@@ -52,7 +52,6 @@ from pipeline.release.public import PUBLIC, public_lineage, public_report, publi
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
 from pipeline.report.bucket_numbers import bucket_numbers
-from pipeline.report.mix_order import add_orders
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
 from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
@@ -396,7 +395,6 @@ class Releasing:
         """Check conservation, write lineage, licences, report and run file, then the pages that describe all files."""
         numbers = summary(self.session, self.recipe, facts, table, placement)
         numbers["counts"]["lost_passages"] = self.selection.lost_passages
-        add_orders(numbers["mixes"], self.run_file.mix.mixes, table, placement.orders)
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]

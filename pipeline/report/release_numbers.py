@@ -166,13 +166,6 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
     removed_share: float | msgspec.UnsetType = msgspec.UNSET
 
 
-class MixOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Share of each group, in the order of `groups`, of the tokens of consecutive stretches of a training order."""
-
-    groups: list[str]
-    shares: list[list[float]]
-
-
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
     """A mix in training order. available, discarded_share: in its unit."""
 
@@ -189,7 +182,6 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     phases: list[MixPhaseRows] = []
     curve: list[MixBucket] = []
     mixed: list[MixedRow] = []
-    order: MixOrder | msgspec.UnsetType = msgspec.UNSET
 
 
 Tallies = dict[str, Tally]

@@ -393,11 +393,13 @@ function contentSections() {
 function mixSections() {
   for (const [name, mix] of Object.entries(N.mixes).sort()) {
     const rows = mix.groups.map((g) => [g.group, g.n_docs, g.tokens, share(g.asked_share, 1), share(g.share, 1), g.epochs.toFixed(2)]);
-    const order = mix.order && chart(t("Share of each group over the training order of {name}", {name}), () => ({
-      data: mix.order.groups.flatMap((group, i) => [{type: "scatter", mode: "lines", line: {color: palette(i), shape: "hvh"}, name: escapeText(group), x: mix.order.shares.map((_, k) => 100 * (k + 0.5) / mix.order.shares.length), y: mix.order.shares.map((row) => 100 * row[i]), hovertemplate: "%{y:.1f} %<extra>%{fullData.name}</extra>"},
-        {type: "scatter", mode: "lines", line: {color: palette(i), dash: "dot", width: 1}, name: `${escapeText(group)}, ${t("asked")}`, x: [0, 100], y: Array(2).fill(100 * mix.groups[i].asked_share), showlegend: false, hoverinfo: "skip"}]),
-      layout: {xaxis: {title: {text: t("% of the training order")}, range: [0, 100]}, yaxis: {title: {text: t("% of tokens")}, range: [0, 101]}}}), [t("stretch"), ...mix.order.groups], () => mix.order.shares.map((row, k) => [k + 1, ...row.map((v) => share(v, 1))]));
-    section("mix-" + name, t("Mix {name}", {name}), t("{tokens:,} tokens, {documents:,} documents in training order. Dotted: the share that was asked for, in all.", {tokens: mix.tokens, documents: mix.documents}), table([t("group"), t("documents"), t("tokens"), t("share asked"), t("share"), t("epochs")], rows), order);
+    const slices = mix.training ? mix.training.slices : [], groups = mix.groups.map((g) => g.group);
+    const middles = slices.map((slice, k) => 50 * ((k ? slices[k - 1].until : 0) + slice.until));
+    const order = slices.length > 1 && chart(t("Share of each group over the training order of {name}", {name}), () => ({
+      data: groups.flatMap((group, i) => [{type: "scatter", mode: "lines", line: {color: palette(i), shape: "hvh"}, name: escapeText(group), x: middles, y: slices.map((slice) => 100 * slice.share[i]), hovertemplate: "%{y:.1f} %<extra>%{fullData.name}</extra>"},
+        {type: "scatter", mode: "lines", line: {color: palette(i), dash: "dot", width: 1}, name: `${escapeText(group)}, ${t("asked")}`, x: middles, y: slices.map((slice) => 100 * slice.asked[i]), showlegend: false, hoverinfo: "skip"}]),
+      layout: {xaxis: {title: {text: t("% of the training order")}, range: [0, 100]}, yaxis: {title: {text: t("% of tokens")}, range: [0, 101]}}}), [t("stretch"), ...groups], () => slices.map((slice, k) => [k + 1, ...slice.share.map((v) => share(v, 1))]));
+    section("mix-" + name, t("Mix {name}", {name}), t("{tokens:,} tokens, {documents:,} documents in training order. Dotted: the share that was asked for.", {tokens: mix.tokens, documents: mix.documents}), table([t("group"), t("documents"), t("tokens"), t("share asked"), t("share"), t("epochs")], rows), order);
   }
 }
 

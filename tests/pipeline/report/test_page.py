@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from pipeline.dataset.release_schema import DUPLICATE, NO_LANGUAGE
 from pipeline.dataset.shard import Shard
 from pipeline.report.html_page import plotly_script, read_asset, script_hash, script_messages, translations
-from pipeline.report.mix_order import stretches
 from pipeline.report.page import lengths_of, page
 from pipeline.report.profile import (
     LEAST,
@@ -141,16 +140,6 @@ def test_distributions_and_rules_count_every_document() -> None:
         mine = [row for row in samples if row["side"] == side]
         assert len(mine) == n and all(row["keep"] == is_kept and row["text"] for row in mine)
         assert all((row["value"] >= 60) == is_kept for row in mine)
-
-
-def test_a_training_order_is_cut_into_stretches() -> None:
-    """Shares of stretches are by tokens, and add up to one; documents of no group are left out."""
-    groups = np.array([0, 1] * 80 + [-1] * 4)
-    shares = stretches(groups, np.full(164, 5), 2)
-    assert len(shares) == 40 and all(abs(sum(row) - 1) < 1e-3 for row in shares[:-1])
-    mix = released()["mixes"]["half"]
-    assert mix["order"]["groups"] == [group["group"] for group in mix["groups"]]
-    assert abs(np.mean(mix["order"]["shares"], axis=0)[0] - mix["groups"][0]["share"]) < 0.05
 
 
 def test_report_of_what_is_no_release(tmp_path: Path) -> None:
