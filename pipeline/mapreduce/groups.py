@@ -155,9 +155,10 @@ def write_tables(store: Store, key: str, tables: Tables, facts: Any = None) -> N
 
 def read_tables(store: Store, key: str) -> tuple[dict[str, pa.Table], Any]:  # Any: JSON
     """Read what `write_tables` has written."""
-    packed = pa.ipc.open_stream(store.get(key)).read_all()
+    with store.open(key) as stream:
+        packed = pa.ipc.open_file(pa.PythonFile(stream, mode="r")).read_all()
     tables = {
-        name: pa.ipc.open_stream(column[0].as_buffer()).read_all()
+        name: pa.ipc.open_file(column[0].as_buffer()).read_all()
         for name, column in zip(packed.column_names, packed.columns, strict=True)
         if name
     }
@@ -166,6 +167,6 @@ def read_tables(store: Store, key: str) -> tuple[dict[str, pa.Table], Any]:  # A
 
 def _to_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
