@@ -187,11 +187,12 @@ def page_faults(release: Store, listed: dict[str, str], data: bytes) -> list[str
 
 def n_rows(release: Store, listed: dict[str, str], name: str) -> int:
     """Rows of a Parquet file, documents of a token file, lines of any other, as the release counted them."""
+    folder, _, file = name.rpartition("/")
+    if f"{folder}/tokens.json" in listed:
+        for part in json.loads(release.get(f"{folder}/tokens.json"))["parts"]:
+            if file.startswith(part["part"]):
+                return int(part["documents"])
     if name.endswith(".parquet"):
         with release.open(name) as stream:
             return int(pq.read_metadata(stream).num_rows)
-    folder, _, file = name.rpartition("/")
-    if f"{folder}/tokens.json" in listed and file != "tokens.json":
-        parts = json.loads(release.get(f"{folder}/tokens.json"))["parts"]
-        return next(int(part["documents"]) for part in parts if file.startswith(part["part"]))
     return release.get(name).decode().count("\n")

@@ -28,6 +28,9 @@ from pipeline.translation import message
 EXAMPLES = 20
 """Documents of a kind of fault that are named one by one."""
 
+COMPARED = ("megatron", "ds")
+"""Formats of token files whose documents are compared one by one; those of others have their checksums alone."""
+
 MEGATRON = b"MMIDIDX\x00\x00"
 
 
@@ -299,7 +302,7 @@ def tokenizer_of(
     for path in (*tokenizers, own_tokenizer()):
         with open(path, "rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() == index["tokenizer_sha256"]:
-                formats = tuple(index["formats"])
+                formats = tuple(name for name in index["formats"] if name in COMPARED)
                 config: Any = writer.Config(tokenizer=path, end_token=index["end_token"], formats=formats)  # type: ignore[attr-defined]
                 return writer, config
     return None
@@ -342,7 +345,8 @@ def decoded_faults(parts: Sequence[Again], writer: TokenWriter, config: Any) -> 
     texts = [text for part in parts for _, text in sorted(part.texts.items())]
     faults = []
     with scratch() as folder:
-        writer.write_part(pa.chunked_array([pa.array(texts, pa.large_string())]), folder, "again", config)
+        rows = {"text": pa.array(texts, pa.large_string()), "language": pa.nulls(len(texts), pa.string())}
+        writer.write_part(pa.table(rows), folder, "again", config)
         for ending in sorted({key.rpartition(".")[2] for part in parts for key in part.files}):
             path, start = os.path.join(folder, f"again.{ending}"), 0
             for part in parts:
