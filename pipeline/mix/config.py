@@ -224,7 +224,7 @@ def _columns(settings: Mapping[str, Any], groups: Groups, where: str) -> tuple[s
     if lists and len(columns) > 1:
         raise ConfigError(
             f"{where}.groups.{lists[0]}: a list of values needs a single column in `by`; write a mapping of columns "
-            f"to values, such as {{{columns[0]}: [...]}}"
+            f"to values: {columns[0]}: [...]"
         )
     for column in named:
         if column not in columns:
