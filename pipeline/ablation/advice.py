@@ -1,4 +1,4 @@
-"""Advice on a mixture from files: a fit of runs, with the prior and the caps of their swarm, and what it says."""
+"""Advice on a mixture from files: a fit of runs, with the prior and the caps of their swarm, and its text."""
 
 from __future__ import annotations
 

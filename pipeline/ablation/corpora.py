@@ -231,7 +231,7 @@ def write_tokens(
                     "planted_tokens": n_planted,
                 }
     raise InputError(
-        f"{where}: {taken:,} tokens, {n_tokens:,} are needed; lower train.tokens or raise epochs, for all corpora alike"
+        f"{where}: {taken:,} tokens, {n_tokens:,} are needed; lower train.tokens or raise epochs, of all corpora"
     )
 
 

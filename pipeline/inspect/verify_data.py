@@ -140,7 +140,11 @@ def check_sums(
         faults.append(message(f"{tokens:,} tokens in data/, the lineage has {expected:,}"))
     for source, name in sorted(sums["inputs"], key=str):
         is_left_out = name is None and lineage.get("profile") == PUBLIC
-        if source not in lineage["derived"] and not is_left_out and f"{source}/{name}" not in lineage["inputs"]:
+        if (
+            source not in lineage["derived"]
+            and not is_left_out
+            and f"{source}/{name}" not in lineage["inputs"]
+        ):
             faults.append(message(f"input {source}/{name} is not in the lineage"))
     with reading(report, "licenses.csv"):
         rows = list(csv.reader(io.StringIO(release.get("licenses.csv").decode())))[1:]

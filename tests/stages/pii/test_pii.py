@@ -258,7 +258,8 @@ def test_keys_of_all_issuers_are_found(data: st.DataObject) -> None:
             pattern = rule.pattern.pattern.split("(?P<v>")[1].rsplit(")(?!", 1)[0]
             key = data.draw(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
             found = rule.pattern.search(key)
-            if found is not None and rule.holds(found):
+            is_random = len(set(key)) > 12  # hypothesis draws zeros, which no issuer does
+            if is_random and found is not None and rule.holds(found):
                 assert find(f"key = {key}\n", f"密钥是{key}，")[0][-1][2] == "secret"
 
 
