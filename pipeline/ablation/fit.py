@@ -203,8 +203,8 @@ def advise(
 ) -> Advice:
     """Fit a law to each measure, and propose ratios.
 
-    Measures are divided by their mean over runs, so that each has the same weight. Runs are resampled for the intervals of the
-    gains of the one proposal, and left out by fifths for the rank correlations.
+    Measures are divided by their mean over runs, so that each has the same weight. Runs are resampled for the
+    intervals of the gains of the one proposal, and left out by fifths for the rank correlations.
     """
     scale = runs.values.mean(axis=0)
     values = runs.values / scale
