@@ -33,6 +33,7 @@ CONTRACT = {
         "keyed_hash",
         "model_files",
         "array_files",
+        "data_files",
     )
 }
 

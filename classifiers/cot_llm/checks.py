@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from classifiers import language as languages
 from classifiers import toxicity
 from classifiers.cot_llm.config import Config
 from classifiers.llm.masking import PersonalData
 from classifiers.llm.ways import Fault
+from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from pipeline.spans import Span
 from stages import pii
@@ -197,8 +197,7 @@ def asks(text: str, language: str) -> bool:
 
 @cache
 def _phrases(name: str, language: str) -> re.Pattern[str]:
-    with open(PHRASES, encoding="utf-8") as stream:
-        found: dict[str, Any] = yaml.safe_load(stream)  # Any: YAML
+    found: dict[str, Any] = read_yaml(PHRASES)  # Any: YAML
     return re.compile("|".join(found[name][language]))
 
 

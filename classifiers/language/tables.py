@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import yaml
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.recipe import package_file
@@ -191,8 +191,7 @@ _TONE_MARKS = {"\u0300", "\u0301", "\u0304", "\u030c", "\u0308"}
 
 def load_romanised() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Letters and syllables for `kernels.scripts.romanised`: letters, syllables of pinyin, syllables of Jyutping."""
-    with open(ROMANISED_PATH, encoding="utf-8") as stream:
-        tables = yaml.safe_load(stream)
+    tables = read_yaml(ROMANISED_PATH)
     pinyin = [initial + final for initial, finals in tables["pinyin"].items() for final in finals.split()]
     initials, finals = (tables["jyutping"][name].split() for name in ("initials", "finals"))
     letters = np.full(0x250, 27, np.uint8)

@@ -25,6 +25,7 @@ import pyarrow as pa
 import yaml
 
 from classifiers.llm.requests import messages_of
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 
@@ -144,7 +145,7 @@ def _form(properties: Sequence[Property]) -> str:
 @functools.cache
 def prompts() -> dict[str, Any]:  # Any: parsed YAML
     """The words around a rubric, by language."""
-    return dict(yaml.safe_load(Path(PROMPTS).read_text(encoding="utf-8")))
+    return dict(read_yaml(PROMPTS))
 
 
 @functools.lru_cache(maxsize=64)

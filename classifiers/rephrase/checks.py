@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from classifiers import embedding
 from classifiers.cot_llm.checks import LABELS, Checks, speaks_of_source
@@ -18,6 +17,7 @@ from classifiers.cot_llm.config import Config as FieldConfig
 from classifiers.llm.requests import tokens_of
 from classifiers.llm.ways import Fault
 from classifiers.rephrase.config import RATIOS, TRANSLATION, Config
+from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from stages.checks.grounding import ungrounded
 from stages.checks.numbers import find_numbers
@@ -169,8 +169,7 @@ def kept_numbers(text: str, source: str) -> float:
 
 @cache
 def _read_phrases() -> dict[str, Any]:  # Any: YAML
-    with open(PHRASES, encoding="utf-8") as stream:
-        return dict(yaml.safe_load(stream))
+    return dict(read_yaml(PHRASES))
 
 
 @cache

@@ -11,8 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from pipeline.data_files import read_yaml
 from stages.checks.fold import fold
 
 NAMES_PATH = str(Path(__file__).with_name("names.yaml"))
@@ -54,8 +53,7 @@ class Entity(NamedTuple):
 
 @cache
 def _names() -> dict[str, Any]:  # Any: lists and strings of the data file
-    with open(NAMES_PATH, encoding="utf-8") as file:
-        data = yaml.safe_load(file)
+    data = read_yaml(NAMES_PATH)
     data["given_en"] = frozenset(data["given_en"].split())
     data["openers_en"] = frozenset(data["openers_en"].split())
     return data

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
+from pipeline.data_files import read_yaml
 from stages.checks.fold import fold
 from stages.checks.numbers import Number, find_numbers
 
@@ -37,8 +36,7 @@ class Quantity(NamedTuple):
 def load_units() -> dict[str, Unit]:
     """Return the units by each of their names; names of letters in lower case, symbols as they are written."""
     units: dict[str, Unit] = {}
-    with open(UNITS_PATH, encoding="utf-8") as file:
-        table = yaml.safe_load(file)
+    table = read_yaml(UNITS_PATH)
     for dimension, rows in table.items():
         for symbol, (factor, *names) in rows.items():
             unit = Unit(str(symbol).rstrip("_"), dimension, Fraction(factor))

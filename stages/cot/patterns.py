@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from stages import languages
 from stages.kernels.text.tables import load_tables
-from stages.languages import load_yaml
 
 ROLES = (
     "question", "claim", "solution", "proof", "explanation", "answer", "step", "open", "close", "result", "hint", "end",
@@ -65,7 +65,7 @@ def load_patterns(paths: tuple[str, ...]) -> Patterns:
     marks: dict[str, list[str]] = {role: [] for role in ROLES}
     signs: dict[str, list[str]] = {sign: [] for sign in SIGNS}
     for path in paths:
-        entries = load_yaml(path)
+        entries = read_yaml(path)
         for mark in entries["marks"]:
             _check_mark(path, mark["role"], mark["heads"])
             heads |= dict.fromkeys(mark["heads"])

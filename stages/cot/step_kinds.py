@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from stages import languages
 from stages.kernels.text.tables import load_tables
-from stages.languages import load_yaml
 
 KINDS = (
     "conclude", "check", "case", "goal", "given", "recall", "decompose", "compute", "reflect", "derive",
@@ -54,7 +54,7 @@ def load_cues() -> dict[str, tuple[Cue, ...]]:
     """
     cues: dict[str, list[Cue]] = {kind: [] for kind in KINDS}
     for path in cue_paths():
-        for kind, entries in load_yaml(path)["cues"].items():
+        for kind, entries in read_yaml(path)["cues"].items():
             if kind not in cues:
                 raise ConfigError(f"{path}: kind {kind!r}; expected one of {', '.join(KINDS)}")
             cues[kind] += [(float(entry["weight"]), _compile(path, entry["pattern"])) for entry in entries]
@@ -65,7 +65,7 @@ def load_patterns(section: str) -> dict[str, list[str]]:
     """Return the patterns of a section of the files without weights, of all languages together, by name."""
     texts: dict[str, list[str]] = {}
     for path in cue_paths():
-        for name, patterns in load_yaml(path)[section].items():
+        for name, patterns in read_yaml(path)[section].items():
             texts.setdefault(name, []).extend(_compile(path, text).pattern for text in patterns)
     return texts
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 
 _FOLDER = Path(__file__).parent
@@ -69,17 +69,12 @@ def line_paths() -> tuple[str, ...]:
     return tuple(sorted(map(str, _FOLDER.glob("*.lines.yaml"))))
 
 
-def load_yaml(path: str | Path) -> Any:  # Any: parsed YAML
-    """Read one data file of this folder."""
-    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-
-
 @cache
 def load_profiles() -> tuple[Profile, ...]:
     """Load all profiles, in the order of `profile_names`."""
     profiles = []
     for name in profile_names():
-        fields = load_yaml(_FOLDER / f"{name}.yaml")
+        fields = read_yaml(_FOLDER / f"{name}.yaml")
         profiles.append(
             Profile(
                 name=name,
@@ -87,7 +82,7 @@ def load_profiles() -> tuple[Profile, ...]:
                 short_line_chars=fields["short_line_chars"],
                 stop_words=tuple(str(fields["stop_words"] or "").split()),
                 openers=tuple(str(fields.get("openers") or "").split()),
-                rules=tuple(load_yaml(_FOLDER / f"{name}.rules.yaml")["rules"]),
+                rules=tuple(read_yaml(_FOLDER / f"{name}.rules.yaml")["rules"]),
             )
         )
     return tuple(profiles)
@@ -121,7 +116,7 @@ def presets() -> dict[str, tuple[dict[str, Any], ...]]:  # Any: YAML values of a
         labels = {"not_in": other_labels} if profile.name == GENERIC else list(profile.labels)
         rules_by_name[profile.name] = _ask_for({"language.label": labels}, profile.rules)
     for path in preset_paths():
-        preset = load_yaml(path)
+        preset = read_yaml(path)
         rules = _ask_for(preset.get("where") or {}, preset["rules"])
         for name in preset.get("combines", ()):
             rules += tuple({**rule, "name": f"{name}_{rule['name']}"} for rule in rules_by_name[name])
@@ -132,7 +127,7 @@ def presets() -> dict[str, tuple[dict[str, Any], ...]]:  # Any: YAML values of a
 @cache
 def combined_presets() -> frozenset[str]:
     """Return the names of the presets that combine others, whose rules already have a prefix."""
-    return frozenset(Path(path).stem for path in preset_paths() if "combines" in load_yaml(path))
+    return frozenset(Path(path).stem for path in preset_paths() if "combines" in read_yaml(path))
 
 
 def _ask_for(where: dict[str, Any], rules: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -167,7 +162,7 @@ ROLES = (
 
 def load_roles() -> np.ndarray:
     """Return the roles of each character below U+10000, from `punctuation.yaml`: uint8 (0x10000,)."""
-    marks = load_yaml(PUNCTUATION_PATH)
+    marks = read_yaml(PUNCTUATION_PATH)
     roles = np.zeros(0x10000, np.uint8)
     for bit, name in enumerate(ROLES):
         for mark in marks[name]:
@@ -177,12 +172,12 @@ def load_roles() -> np.ndarray:
 
 def load_asking() -> tuple[str, ...]:
     """Return the words that ask, in all languages."""
-    return tuple(word for words in load_yaml(ASKING_PATH)["asking"] for word in words)
+    return tuple(word for words in read_yaml(ASKING_PATH)["asking"] for word in words)
 
 
 def load_endings() -> tuple[str, ...]:
     """Return the endings of lines that invite to read on, in match characters."""
-    return tuple(load_yaml(ENDINGS_PATH)["read_more"])
+    return tuple(read_yaml(ENDINGS_PATH)["read_more"])
 
 
 @cache

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import re
 
-import yaml
-
+from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from stages.kernels.patterns.pii import AFTER_CHARS, BEFORE_CHARS
 
 Match = re.Match[str]
 
 NEIGHBOURS_PATH = package_file(__file__, "neighbours.yaml")
-with open(NEIGHBOURS_PATH, encoding="utf-8") as _stream:
-    _LISTS = yaml.safe_load(_stream)
+_LISTS = read_yaml(NEIGHBOURS_PATH)
 _WORDS = {name: f"(?:{'|'.join(words)})" for name, words in _LISTS.items()}
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 
-import yaml
-
+from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from stages.kernels.patterns.pii import NAME, PLACE
 from stages.pii.rule import Rule, always
 
 PEOPLE_PATH = package_file(__file__, "people.yaml")
-with open(PEOPLE_PATH, encoding="utf-8") as _stream:
-    _LISTS = yaml.safe_load(_stream)
+_LISTS = read_yaml(PEOPLE_PATH)
 
 HEADS = {
     NAME: (*_LISTS["labels_zh"], *_LISTS["labels_en"], "mr.", "mrs", "ms.", "dr.", "prof."),

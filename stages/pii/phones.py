@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-import yaml
-
+from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from stages.kernels.patterns.pii import LABELLED, LONG, NUMBER, PLUS
 from stages.pii import neighbours
@@ -20,8 +19,7 @@ from stages.pii.rule import JOINED, JOINED_RIGHT, LEFT, NO_UNIT, Rule
 Match = re.Match[str]
 
 PHONES_PATH = package_file(__file__, "phones.yaml")
-with open(PHONES_PATH, encoding="utf-8") as _stream:
-    _PLANS = yaml.safe_load(_stream)
+_PLANS = read_yaml(PHONES_PATH)
 
 _EIGHT = re.compile("|".join(_PLANS["eight_digits"]))
 _SEVEN = re.compile("|".join(_PLANS["seven_digits"]))

@@ -6,8 +6,7 @@ import math
 import re
 from collections import Counter
 
-import yaml
-
+from pipeline.data_files import read_yaml
 from pipeline.recipe import package_file
 from stages.kernels.patterns.pii import ASSIGNED, KEY_BLOCK, TOKEN
 from stages.pii.rule import Rule, always
@@ -15,8 +14,7 @@ from stages.pii.rule import Rule, always
 Match = re.Match[str]
 
 SECRETS_PATH = package_file(__file__, "secrets.yaml")
-with open(SECRETS_PATH, encoding="utf-8") as _stream:
-    _LISTS = yaml.safe_load(_stream)
+_LISTS = read_yaml(SECRETS_PATH)
 
 HEADS = {
     TOKEN: tuple(dict.fromkeys(head for key in _LISTS["keys"] for head in key["head"])),

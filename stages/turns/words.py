@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from stages.languages import TURNS_PATH, load_yaml
+from pipeline.data_files import read_yaml
+from stages.languages import TURNS_PATH
 
 NEVER = re.compile(r"(?!)")
 
@@ -43,7 +44,7 @@ class TurnWords:
 @cache
 def turn_words() -> TurnWords:
     """Load the words."""
-    lists = load_yaml(TURNS_PATH)
+    lists = read_yaml(TURNS_PATH)
     ends = "".join(map(re.escape, ("?", "？", *lists["asking_ends"])))
     return TurnWords(
         roles=frozenset(lists["roles"]),

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.schema import SPANS
 from pipeline.stage import NoConfig, Stage
 from stages.kernels.patterns.furniture import find_lines, match_lines, trigger_table
 from stages.kernels.text.text import TABLES_PATH, load_tables, view
-from stages.languages import line_paths, load_yaml
+from stages.languages import line_paths
 
 SCHEMA = pa.schema({"spans": SPANS, "removed_share": pa.float32()})
 """spans: lines of page furniture, of kind `byline`, `comment`, `cookie`, `copyright`, `footer`, `javascript`,
@@ -76,7 +77,7 @@ def load_rules(path: str) -> list[LineRule]:
     """
     rules = []
     fold = load_tables().fold
-    for entry in load_yaml(path)["lines"]:
+    for entry in read_yaml(path)["lines"]:
         for text in entry["triggers"]:
             if text != "©" and (len(text) < 2 or any(fold[ord(char)] not in (0, ord(char)) for char in text)):
                 raise ConfigError(

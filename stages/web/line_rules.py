@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.names import nearest
 from pipeline.schema import SPANS
@@ -26,7 +27,7 @@ from stages.kernels.patterns import line_rules as kernel
 from stages.kernels.patterns.furniture import find_lines, match_lines, trigger_table
 from stages.kernels.text.text import TABLES_PATH, load_tables, view
 from stages.kernels.text.units import upper_table
-from stages.languages import PHRASES_PATH, PUNCTUATION_PATH, load_roles, load_yaml
+from stages.languages import PHRASES_PATH, PUNCTUATION_PATH, load_roles
 
 SCHEMA = pa.schema(
     {
@@ -98,7 +99,7 @@ class LineRules:
                 entry["max_chars"],
                 re.compile(entry["pattern"].replace("\n", "")),
             )
-            for entry in load_yaml(PHRASES_PATH)["phrases"]
+            for entry in read_yaml(PHRASES_PATH)["phrases"]
             if entry["kind"] in self.kinds
         ]
         if LISTED in self.kinds and (words := [word for path in config.words for word in read_words(path)]):

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.recipe import package_file
 from stages.kernels.patterns.automaton import Automaton, build
@@ -167,7 +167,7 @@ def load_suffixes(private: bool) -> Index:
 @cache
 def own_words() -> Mapping[str, Mapping[str, Sequence[str]]]:
     """Return the words included with the stage: setting -> name of a list -> words."""
-    return dict(yaml.safe_load(Path(WORDS_PATH).read_text("utf-8")))
+    return dict(read_yaml(WORDS_PATH))
 
 
 def read_words(path: str) -> list[str]:

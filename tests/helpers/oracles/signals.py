@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.data_files import read_yaml
 from stages.kernels.code.lines import find_code
 from stages.kernels.text import tables
 from stages.kernels.text.tables import load_tables
 from stages.kernels.text.text import view
-from stages.languages import PUNCTUATION_PATH, Profile, load_endings, load_yaml
+from stages.languages import PUNCTUATION_PATH, Profile, load_endings
 from stages.signals.forms import name_forms
 
 LETTERS = {
@@ -23,7 +24,7 @@ LETTERS = {
     tables.MARK: "m", tables.DIGIT: "d", tables.LATIN: "L", tables.LETTER: "T", tables.HANGUL: "G",
     tables.HAN: "H", tables.KANA: "K", tables.UNSPACED: "U",
 }  # fmt: skip
-MARKS = {name: set(chars) for name, chars in load_yaml(PUNCTUATION_PATH).items()}
+MARKS = {name: set(chars) for name, chars in read_yaml(PUNCTUATION_PATH).items()}
 
 
 def spell(text: str) -> str:

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.languages import TURNS_PATH, load_yaml
+from pipeline.data_files import read_yaml
+from stages.languages import TURNS_PATH
 from stages.turns import MIN_TURNS, measure
 from stages.turns.order import MAX_TURNS, N_ORDERS, coherence, fit, fits_of_orders
 from stages.turns.parse import find_turns
@@ -234,7 +235,7 @@ def test_a_cut_dialogue_keeps_its_other_turns() -> None:
         assert found is not None and list(found.turns[:7]) == HOTEL[:7] and len(found.turns) in (7, 8)
 
 
-LISTS = load_yaml(TURNS_PATH)
+LISTS = read_yaml(TURNS_PATH)
 
 
 def oracle(turns: Sequence[str]) -> float:

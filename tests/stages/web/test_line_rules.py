@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.data_files import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.spans import apply_spans
-from stages.languages import PHRASES_PATH, load_yaml
+from stages.languages import PHRASES_PATH
 from stages.web.line_rules import LAYOUT, PHRASES, PRESETS, STAGE, Config
 from tests.helpers.oracles.signals import count_sentences, ends_prose, find_lines, find_words
 from tests.helpers.strategies import texts
@@ -65,7 +66,7 @@ def test_presets_name_kinds_that_exist(preset: str) -> None:
     """Every kind of a preset is one, and every kind is tested above or needs a list of words."""
     assert set(PRESETS[preset]) <= {*LAYOUT, *PHRASES}
     assert {*LAYOUT, *PHRASES} == {*BAD, "listed_word"}
-    assert {entry["kind"] for entry in load_yaml(PHRASES_PATH)["phrases"]} <= set(PHRASES)
+    assert {entry["kind"] for entry in read_yaml(PHRASES_PATH)["phrases"]} <= set(PHRASES)
 
 
 def test_the_first_kind_of_the_preset_names_a_line() -> None:
