@@ -21,6 +21,7 @@ from pipeline.config.load import load_run
 from pipeline.config.run_file import Ingest
 from pipeline.names import MOVED
 from pipeline.runtime.limits import FAULTS
+from tests.helpers.each_file import each_of
 from tests.helpers.paths import ROOT
 
 READMES = ("README.md", "README.zh-CN.md")
@@ -114,7 +115,7 @@ def test_the_command_reference_names_every_command(command: click.Command) -> No
     assert text.count(f"\n## bicorpus {command.name}\n") == 1
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@each_of(PAGES)
 def test_pages_name_no_other_command(path: Path) -> None:
     """Every command that a page names exists."""
     assert set(re.findall(r"`bicorpus ([a-z][\w-]*)", path.read_text("utf-8"))) <= set(main.commands)
@@ -232,7 +233,7 @@ def test_every_exit_code_is_documented() -> None:
     assert codes <= {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@each_of(PAGES)
 def test_links_resolve(path: Path) -> None:
     """Every link to a file of the repository finds it, and the heading it names."""
     for target in LINK.findall(path.read_text("utf-8")):
@@ -245,7 +246,7 @@ def test_links_resolve(path: Path) -> None:
             assert anchor in headings(found.read_text("utf-8")), target
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@each_of(PAGES)
 def test_commands_in_pages_exist(path: Path) -> None:
     """Command lines in code blocks use options that the command has."""
     for line in re.findall(r"^\s*(?:bicorpus )(.+)$", path.read_text("utf-8"), re.M):

@@ -7,12 +7,13 @@ import functools
 import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import pipeline
+from tests.helpers.each_file import Check, each_of
 from tests.helpers.paths import ROOT
 
 PACKAGES = ("pipeline", "stages", "classifiers")
@@ -43,10 +44,9 @@ def files(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-def each(*folders: str) -> pytest.MarkDecorator:
-    """Run a test for every Python file below these folders."""
-    found = files(*folders)
-    return pytest.mark.parametrize("path", found, ids=[path.relative_to(ROOT).as_posix() for path in found])
+def each(*folders: str) -> Callable[[Check], Callable[[], None]]:
+    """Check every Python file below these folders."""
+    return each_of(files(*folders))
 
 
 @functools.cache
@@ -55,7 +55,8 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def imports(path: Path) -> tuple[tuple[str, bool], ...]:
     """Modules that a file imports, as dotted names, and whether at its top level or inside a function.
 
     `from package import name` counts as the module `package.name` where there is one. Type-checking blocks
@@ -67,15 +68,16 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for node in ast.walk(function)
     }
+    found = []
     for node in ast.walk(tree(path)):
         at_top = id(node) not in inside
         if isinstance(node, ast.Import):
-            yield from ((alias.name, at_top) for alias in node.names)
+            found += [(alias.name, at_top) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(path, node)
-            for alias in node.names:
-                name = f"{base}.{alias.name}"
-                yield (name if _is_module(name) else base), at_top
+            names = (f"{base}.{alias.name}" for alias in node.names)
+            found += [(name if _is_module(name) else base, at_top) for name in names]
+    return tuple(found)
 
 
 def _absolute(path: Path, node: ast.ImportFrom) -> str:
@@ -85,6 +87,7 @@ def _absolute(path: Path, node: ast.ImportFrom) -> str:
     return ".".join([*package, *([node.module] if node.module else [])])
 
 
+@functools.cache
 def _is_module(name: str) -> bool:
     path = ROOT.joinpath(*name.split("."))
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.each_file import each_of
 from tests.helpers.paths import ROOT
 
 PACKAGES = ("pipeline", "stages", "classifiers")
@@ -50,6 +51,7 @@ READ = {"plotly"}
 CORE = {name_of(requirement) for requirement in PROJECT["project"]["dependencies"]}
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Top-level modules of other projects that a file imports, also inside functions and type-checking blocks."""
     names = set()
@@ -66,7 +68,7 @@ def files() -> list[Path]:
     return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+@each_of(files())
 def test_installed_code_imports_core_dependencies_only(path: Path) -> None:
     """A file imports no package that only the dev extra or another extra installs, late imports included.
 
