@@ -418,12 +418,12 @@ def _iban(codes, i, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _head(codes, i, end, heads):  # type: ignore[no-untyped-def]
-    """Return the index of the head that begins at i, -1 for none."""
+def _head(codes, i, end, heads, before):  # type: ignore[no-untyped-def]
+    """Return the index of the next head behind `before` that begins at i, -1 for none."""
     exact, small = plain(codes[i]), _lower(codes[i])
     width = heads.codes.shape[1]
     bucket = small & np.uint32(0x7F)
-    for at in range(heads.buckets[bucket], heads.buckets[bucket + 1]):
+    for at in range(max(heads.buckets[bucket], before + 1), heads.buckets[bucket + 1]):
         head = np.int64(at)
         if heads.codes[head, 0] != (exact if heads.exact[head] else small):
             continue
@@ -500,7 +500,12 @@ def _at_head(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
         first, last = _spelled(codes, i, start, end)
         if last > first:
             return SPELLED, first, last
-    head = _head(codes, i, end, heads)
+    head = _head(codes, i, end, heads, np.int64(-1))
+    while head >= 0 and heads.signs[head] == ASSIGNED:
+        last = _assigned_end(codes, i, end)
+        if last > i:
+            return ASSIGNED, i, last
+        head = _head(codes, i, end, heads, head)  # keys of some issuers begin with a name, as secret_
     if head < 0:
         return 0, i, i
     sign = heads.signs[head]
@@ -508,8 +513,6 @@ def _at_head(codes, i, start, end, heads):  # type: ignore[no-untyped-def]
         return sign, i, i if i > start and _is(codes[i - 1], _LOCAL) else _token_end(codes, i, end)
     if sign == KEY_BLOCK:
         return sign, i, _block_end(codes, i, end)
-    if sign == ASSIGNED:
-        return sign, i, _assigned_end(codes, i, end)
     if sign == PLATE:
         return sign, i, min(i + 10, end)
     if sign & (NAME | PLACE):

@@ -249,6 +249,13 @@ def test_every_kind_has_examples() -> None:
     assert dead == []
 
 
+def test_a_key_may_begin_with_the_name_of_a_secret() -> None:
+    """`secret_` begins keys of an issuer and is a name before `=` as well: both are found."""
+    key = "secret_h80V1xjbkQ1w2E3r4T5y6U7i8O9p0a1s2d3f4g5h6j7"
+    for text in (f"密钥是{key}，", f"use {key} here", f"key = {key}\n", f"secret_key = {key[7:]}"):
+        assert [span[2] for span in find(text)[0]] == ["secret"], text
+
+
 @settings(max_examples=3)
 @given(st.data())
 def test_keys_of_all_issuers_are_found(data: st.DataObject) -> None:
