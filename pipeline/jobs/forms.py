@@ -76,6 +76,19 @@ def open_writer(path: str, item: JobInput, columns: pa.Schema | None = None) -> 
     Args: path, a file, or `-`; columns, those that `add` appends.
     Raises: UsageError if inputs of this form cannot be written, or the name of the file is that of another form.
     """
+    check_form(path, item)
+    form = item.form
+    if form == "parquet":
+        return ParquetRows(path, item, columns)
+    if form == "csv":
+        return Delimited(path, item, columns)
+    if form == "lines":
+        return Lines(path, item)
+    return TextFiles(path) if form == "textfile" else JsonLines(path, item)
+
+
+def check_form(path: str, item: JobInput) -> None:
+    """Raise UsageError if records of an input cannot be written to a file of this name; see `open_writer`."""
     form = item.form
     if form not in NOUNS:
         raise UsageError(
@@ -90,13 +103,8 @@ def open_writer(path: str, item: JobInput, columns: pa.Schema | None = None) -> 
             f"{path}: {item.label} is {NOUNS[form]}, and so is what is written; name a file that ends in "
             f"{ENDINGS[form][0]}"
         )
-    if form == "parquet":
-        return ParquetRows(path, item, columns)
-    if form == "csv":
-        return Delimited(path, item, columns)
-    if form == "lines":
-        return Lines(path, item)
-    return TextFiles(path) if form == "textfile" else JsonLines(path, item)
+    if form == "parquet" and path == STDOUT:
+        raise UsageError("--to -: Parquet needs a file; name one")
 
 
 class OutStream:
@@ -185,8 +193,6 @@ class ParquetRows:
 
     def __init__(self, path: str, item: JobInput, columns: pa.Schema | None) -> None:
         self.names, like = text_names(item), item.file.path
-        if path == STDOUT:
-            raise UsageError("--to -: Parquet needs a file; name one")
         with open_input(like) as stream:
             file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
             self.schema = self.base = file.schema_arrow
