@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ def score(
 ) -> None:  # fmt: skip
     """Measure each text of INPUT: language, signals, quality, fluency, topic, toxicity, personal data.
 
-    Prints the first documents; --json prints all, one object a line, and --to writes a table.
+    Prints the first documents side by side; --json prints all, one object a line, and --to writes a table.
 
     Example: bicorpus score page.txt
     """
@@ -199,16 +200,18 @@ def score(
         if as_json:
             with TableFile("-") as file:
                 return score_files(job, steps, file.add)
-        n_left = SHOWN
+        from pipeline.jobs.side_by_side import side_by_side
 
-        def show(table: pa.Table) -> bool:
-            nonlocal n_left
-            for row in table.slice(0, n_left).to_pylist():
-                click.echo(_score_text(row))
-            n_left -= min(n_left, table.num_rows)
-            return bool(n_left > 0)
+        rows: list[dict[str, Any]] = []
 
-        return score_files(job, steps, show)
+        def keep(table: pa.Table) -> bool:
+            rows.extend(table.slice(0, SHOWN - len(rows)).to_pylist())
+            return len(rows) < SHOWN
+
+        report = score_files(job, steps, keep)
+        for line in side_by_side(rows, shutil.get_terminal_size((80, 24)).columns):
+            click.echo(line)
+        return report
 
     _run("score", work, files, text_field, form, is_lines, as_json and (is_dry or target is not None),
          quiet or target is None,
@@ -218,26 +221,6 @@ def score(
 
 def _stages(steps: Sequence[StageStep]) -> dict[str, Any]:
     return {"stages": [step.name for step in steps]}
-
-
-def _score_text(row: dict[str, Any]) -> str:
-    """The measurements of a document, a line each; lists and nulls are left out."""
-    from pipeline.jobs.forms import plain_values
-
-    values = plain_values(row)
-    lines = [f"{values.pop('input')}:{values.pop('row')}"]
-    shown = {
-        name: value
-        for name, value in values.items()
-        if value is not None and not isinstance(value, (dict, list))
-    }
-    shown |= {
-        name: len(value)
-        for name, value in values.items()
-        if name.endswith(".spans") and isinstance(value, list)
-    }
-    width = max(map(len, shown), default=0)
-    return "\n".join([*lines, *(f"  {name:<{width}}  {value}" for name, value in shown.items())])
 
 
 @click.command("filter")

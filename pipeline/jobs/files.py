@@ -276,8 +276,9 @@ class _Outputs:
 def _opened(job: Job) -> Iterator[tuple[_Outputs, JobReport, Any]]:
     """Open outputs, report and progress of a job; outputs appear at the end, and none after an error."""
     job.check()
-    if job.in_folder:
-        os.makedirs(job.to, exist_ok=True)
+    is_new = job.in_folder and not os.path.isdir(job.to)
+    if is_new:
+        os.makedirs(job.to)
     report, begin = JobReport(job.name), time.monotonic()
     outputs = _Outputs(job, report)
     try:
@@ -286,6 +287,8 @@ def _opened(job: Job) -> Iterator[tuple[_Outputs, JobReport, Any]]:
         outputs.close()
     except BaseException:
         outputs.abort()
+        if is_new:
+            os.rmdir(job.to)
         raise
     report.seconds = time.monotonic() - begin
 
