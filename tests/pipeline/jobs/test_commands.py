@@ -163,15 +163,15 @@ def test_masked_texts_inside_of_structs_of_parquet(tmp_path: Path) -> None:
     """The field changes, the struct around it keeps dtype and nulls; of several columns, the one with the text."""
     found, clean = "写信给 li.si@example.com 吧。", "这里没有什么需要隐藏的内容。"
     inner = pa.struct([("body", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int8())])
-    rows = [{"body": found, "n": 1}, {"body": clean, "n": None}, None]
-    table = pa.table({"id": [1, 2, 3], "meta": pa.array(rows, inner)})
+    rows = [{"body": found, "n": 1}, {"body": clean, "n": None}]
+    table = pa.table({"id": [1, 2], "meta": pa.array(rows, inner)})
     pq.write_table(table, tmp_path / "in.parquet")
     cli("mask", tmp_path / "in.parquet", "--text-field", "meta.body", "--to", tmp_path / "out.parquet").ok()
     masked = pq.read_table(tmp_path / "out.parquet")
-    assert masked.schema.equals(table.schema) and masked["meta"].to_pylist() == [
-        {"body": "写信给 <EMAIL> 吧。", "n": 1},
-        rows[1],
-    ]
+    changed = {"body": "写信给 <EMAIL> 吧。", "n": 1}
+    assert masked.schema.equals(table.schema) and masked["meta"].to_pylist() == [changed, rows[1]]
+    nulls = with_texts(pa.table({"meta": pa.array([*rows, None], inner)}), ("meta.body",), ["x", None, None])
+    assert nulls["meta"].to_pylist() == [{"body": "x", "n": 1}, rows[1], None]
     columns = pa.table({"text": ["", clean], "content": [found, found]})
     names = with_texts(columns, ("text", "content"), ["masked", "changed"])
     assert names.to_pydict() == {"text": ["", "changed"], "content": ["masked", found]}
