@@ -95,13 +95,15 @@ def list_model(reference: str) -> Fetched:
     model_id, _, revision = reference.partition("@")
     library = optional_module("huggingface_hub", "huggingface_hub", "models", "models fetch")
     try:
-        info = library.HfApi().model_info(model_id, revision=revision or None, files_metadata=True)
+        api = library.HfApi()
+        commit = str(api.model_info(model_id, revision=revision or None).sha)
+        tree = list(api.list_repo_tree(model_id, recursive=True, revision=commit))
     except Exception as error:  # as in _from_hub
         raise _unreachable(model_id, revision, error) from error
-    sizes = {file.rfilename: file.size for file in info.siblings}
+    sizes = {item.path: item.size for item in tree if hasattr(item, "size")}  # folders have none
     wanted = library.utils.filter_repo_objects(sizes, allow_patterns=list(PATTERNS), ignore_patterns=IGNORED)
     files = {name: {"bytes": sizes[name]} for name in sorted(wanted)}
-    return Fetched(f"{model_id}@{info.sha}", "", str(info.sha), "", files)
+    return Fetched(f"{model_id}@{commit}", "", commit, "", files)
 
 
 def _unreachable(model_id: str, revision: str | None, error: Exception) -> InputError:

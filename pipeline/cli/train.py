@@ -351,7 +351,7 @@ def _settings(text: str | None) -> dict[str, Any]:  # Any: a number or text
 
 def _print_labelled(data: Any, out: str, as_json: bool) -> None:  # Any: Labelled, of a package as above
     """What would be learnt from, and the model that would be written."""
-    facts = {
+    facts: dict[str, Any] = {
         "documents": len(data.good), "good": int(data.good.sum()), "sources": len(set(data.sources.tolist())),
         "folds": len(set(data.folds.tolist())), "languages": sorted(set(data.languages.tolist())), "out": out,
     }  # fmt: skip

@@ -179,6 +179,25 @@ def test_masked_texts_inside_of_structs_of_parquet(tmp_path: Path) -> None:
         with_texts(pa.table({"text": [[found]]}), ("text",), ["masked"])
 
 
+def test_a_document_of_a_release_is_explained_from_its_files(corpus: Corpus) -> None:
+    """A kept one, a duplicate with its keeper, one that a rule drops; another id is refused."""
+    release = corpus.path.parent / "store" / "releases" / "v1"
+    by_rule = {row["rule"]: row for row in corpus.ledger.values()}
+    copy, short = (
+        by_rule["duplicate"],
+        next(row for row in corpus.ledger.values() if "short" in str(row["rule"])),
+    )
+    told = cli("explain", release, copy["doc_id"], "--json").ok().json
+    assert told["keeper"]["ledger"]["doc_id"] == copy["keeper_id"] and told["keeper"]["excerpt"]
+    kept = cli("explain", release, copy["keeper_id"], "--json").ok().json
+    assert copy["doc_id"] in kept["kept_for"] and kept["ledger"]["keep"] and "text" not in kept["document"]
+    assert all(place["copies"] == 1 for place in kept["mixes"].values()) and kept["mixes"]
+    shown = cli("explain", release, short["doc_id"]).ok().out
+    assert f"dropped by {short['rule']}" in shown
+    assert cli("explain", release, "nobody").code == 2
+    assert "is asked by DOC_ID" in cli("explain", release, "--input", "docs.jsonl:1").err
+
+
 def test_what_would_be_written_and_nothing_is(corpus: Corpus, tmp_path: Path) -> None:
     """`--dry-run` of each command names inputs, text field and files, and refuses what the command would refuse."""
     kept = tmp_path / "kept.jsonl"
