@@ -23,6 +23,7 @@ from pipeline.errors import UsageError
 from pipeline.jobs.forms import with_texts
 from pipeline.jobs.side_by_side import side_by_side
 from tests.helpers.build import build, cli, ledger, to_line, write_inputs, write_run
+from tests.helpers.build import command as run_command
 
 Row = dict[str, Any]
 
@@ -325,6 +326,27 @@ def test_a_filter_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     report = cli("filter", source, "--use", tmp_path / "no_ads.py", "--to", target, "--json").ok().json
     assert report["dropped"] == {"no_ads.keep": 1} and report["quarantined"] == {"stage_failed": 1}
     assert [json.loads(line)["text"] for line in lines_of(target)] == [texts[0], *texts[3:]]
+
+
+def test_several_processes_and_one_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes decide as one does; if one is killed, the command ends with one line and no file."""
+    (tmp_path / "odd_ones.py").write_text(
+        "import multiprocessing, os\nfrom bicorpus import each\n\ndef keep(text: str) -> bool:\n"
+        "    if os.environ.get('TEST_DIES') and multiprocessing.parent_process():\n        os._exit(9)\n"
+        "    return int(text[-4:]) % 2 > 0\n\nSTAGE = each(keep)\n",
+        "utf-8",
+    )
+    source = tmp_path / "lines.txt"
+    source.write_text("".join(f"line number {i:04}\n" for i in range(2500)), "utf-8")
+    command = ("filter", source, "--lines", "--use", tmp_path / "odd_ones.py", "--workers", 2)
+    cli(*command, "--to", tmp_path / "two.txt").ok()
+    assert lines_of(tmp_path / "two.txt") == [f"line number {i:04}" for i in range(1, 2500, 2)]
+    monkeypatch.setenv("TEST_DIES", "1")
+    ended = run_command(*command, "--to", tmp_path / "dies.txt")
+    assert ended.code == 1 and ended.err.splitlines()[-1].startswith(
+        "bicorpus: a process that measured documents"
+    )
+    assert not list(tmp_path.glob("dies*"))
 
 
 @pytest.mark.parametrize(
