@@ -20,6 +20,8 @@ from pipeline.model_files import MANIFEST, PATTERNS, find_model, model_files
 from pipeline.recipe import model_digest, optional_module
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+IGNORED = ["model.fp16*"]
+"""Weights that some models have twice."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,38 @@ def _from_hub(model_id: str, revision: str | None, to: str | None) -> tuple[Path
             model_id,
             revision=revision,
             allow_patterns=list(PATTERNS),
-            ignore_patterns=["model.fp16*"],
+            ignore_patterns=IGNORED,
             local_dir=to,
         )
     except Exception as error:  # its own errors and those of its HTTP client, which differ between versions
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(
-            f"{model_id}@{revision or 'main'}: {line.strip()}; check name, network, HF_ENDPOINT (mirror) and HF_TOKEN"
-        ) from error
+        raise _unreachable(model_id, revision, error) from error
     return Path(folder), revision
+
+
+def list_model(reference: str) -> Fetched:
+    """What `fetch_model` would download from Hugging Face: the commit, and the size of each file; without digests.
+
+    Raises: InputError if the hub cannot be reached or has no such model.
+    """
+    model_id, _, revision = reference.partition("@")
+    library = optional_module("huggingface_hub", "huggingface_hub", "models", "models fetch")
+    try:
+        api = library.HfApi()
+        commit = str(api.model_info(model_id, revision=revision or None).sha)
+        tree = list(api.list_repo_tree(model_id, recursive=True, revision=commit))
+    except Exception as error:  # as in _from_hub
+        raise _unreachable(model_id, revision, error) from error
+    sizes = {item.path: item.size for item in tree if hasattr(item, "size")}  # folders have none
+    wanted = library.utils.filter_repo_objects(sizes, allow_patterns=list(PATTERNS), ignore_patterns=IGNORED)
+    files = {name: {"bytes": sizes[name]} for name in sorted(wanted)}
+    return Fetched(f"{model_id}@{commit}", "", commit, "", files)
+
+
+def _unreachable(model_id: str, revision: str | None, error: Exception) -> InputError:
+    line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return InputError(
+        f"{model_id}@{revision or 'main'}: {line.strip()}; check name, network, HF_ENDPOINT (mirror) and HF_TOKEN"
+    )
 
 
 def _from_modelscope(model_id: str, revision: str, to: str) -> tuple[Path, str]:

@@ -16,8 +16,10 @@ from pipeline.cli.finished import finished_build
 from pipeline.cli.group import Group, common_options, say
 from pipeline.cli.options import (
     check_target,
+    chosen_store_or_none,
     dry_run_option,
     engine_options,
+    is_folder,
     json_option,
     print_plan,
     print_record,
@@ -214,8 +216,11 @@ def show(
 
 
 @main.command()
-@run_argument
-@store_option
+@click.argument("run_path", metavar="RUN.yaml|RELEASE", type=click.Path())
+@click.option(
+    "--store", "store_url", callback=chosen_store_or_none, envvar="BICORPUS_STORE", metavar="URL",
+    help="The store of a run file.  [required, or BICORPUS_STORE, or bicorpus.toml]",
+)  # fmt: skip
 @click.argument("doc_id", required=False)
 @click.option("--url", help="URL of the document.")
 @click.option(
@@ -245,7 +250,8 @@ def explain(
 ) -> None:
     """Explain one document: why it is kept or dropped, with value, threshold and margin of each rule that it fails.
 
-    Name the document by its id DOC_ID, --url, --text-file or --input. --json always prints everything.
+    Name the document by its id DOC_ID, --url, --text-file or --input. --json always prints everything. Of the folder of
+    a release, its own files are read, without a store: verdict, rule, keeper, copies, places in mixes.
 
     Example: bicorpus explain run.yaml --store ./store --input docs.jsonl.gz:17
     """
@@ -255,6 +261,13 @@ def explain(
 
     if sum(option is not None for option in (doc_id, url, text_file, input_record)) != 1:
         raise UsageError("name one document: DOC_ID, --url, --text-file or --input FILE:RECORD")
+    if is_folder(run_path):
+        if text_file or input_record or raw or everything:
+            raise UsageError(
+                f"{run_path}: a release is asked by DOC_ID or --url; name a run file for other options"
+            )
+        explain_in_release(run_path, doc_id, url, as_json)
+        return
     where = None
     if input_record is not None:
         path, _, record = input_record.rpartition(":")
@@ -269,6 +282,18 @@ def explain(
         click.echo(json.dumps(explanation, ensure_ascii=False, default=str))
     else:
         click.echo(explanation_text(explanation, everything))
+
+
+def explain_in_release(url: str, doc_id: str | None, of_url: str | None, as_json: bool) -> None:
+    """Print what a release states of a document."""
+    import shutil
+
+    from pipeline.inspect.explain_release import explain_released, released_text
+    from pipeline.storage.store import open_store
+
+    facts = explain_released(open_store(url), doc_id, of_url)
+    width = shutil.get_terminal_size((120, 24)).columns
+    click.echo(json.dumps(facts, ensure_ascii=False, default=str) if as_json else released_text(facts, width))
 
 
 @main.command()

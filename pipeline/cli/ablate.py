@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline.cli.group import Group, say
-from pipeline.cli.options import json_option, quiet_option, split_names
+from pipeline.cli.options import dry_run_option, json_option, quiet_option, split_names
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress, clock
 from pipeline.translation import t
@@ -20,7 +20,11 @@ from pipeline.translation import t
     "--to", "folder", required=True, type=click.Path(file_okay=False), help="Folder of runs and pages."
 )
 @click.option(
-    "--plan", "is_plan", is_flag=True, help="Train a few steps, and say how long all runs would take."
+    "--plan",
+    "--dry-run",
+    "is_plan",
+    is_flag=True,
+    help="Train a few steps, and say how long all runs would take.",
 )
 @quiet_option
 @json_option
@@ -87,6 +91,7 @@ def mix() -> None:
 @click.option(
     "--to", "folder", required=True, type=click.Path(file_okay=False), help="Folder of ratios and orders."
 )
+@dry_run_option
 def swarm(
     release: str,
     by: str,
@@ -96,6 +101,7 @@ def swarm(
     spread: float,
     seed: int,
     folder: str,
+    is_dry: bool,
 ) -> None:
     """Draw mixtures of the groups of a release around the natural one, and write each as an order without text."""
     from pipeline.ablation.swarm import SwarmSettings, read_pool, write_swarm
@@ -105,7 +111,11 @@ def swarm(
     settings = SwarmSettings(
         mixtures=mixtures, tokens=tokens, max_epochs=max_epochs, spread=spread, seed=seed
     )
-    names = write_swarm(read_pool(release, split_names(by)), settings, folder)
+    pool = read_pool(release, split_names(by))
+    if is_dry:
+        say(f"{mixtures} mixtures of {len(pool.groups):,} groups would be written to {folder}")
+        return
+    names = write_swarm(pool, settings, folder)
     say(f"{len(names)} mixtures: {folder}/ratios.csv, orders/, ablation.yaml")
 
 

@@ -156,9 +156,9 @@ class Group(click.Group):
                 click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
             click.echo(click.style("bicorpus:", fg="red") + f" {t(str(error))}", err=True)
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            note = "interrupted; finished work is kept, and the same command resumes from it"
-            click.echo(f"\nbicorpus: {t(message(note))}", err=True)
+        except KeyboardInterrupt as error:  # a command that keeps nothing raises it with a note of its own
+            note = message("interrupted; finished work is kept, and the same command resumes from it")
+            click.echo(f"\nbicorpus: {t(str(error) or note)}", err=True)
             ctx.exit(130)
 
 

@@ -7,7 +7,14 @@ import json
 import click
 
 from pipeline.cli.group import Group, say
-from pipeline.cli.options import json_option, quiet_option, read_text, run_argument, store_option
+from pipeline.cli.options import (
+    dry_run_option,
+    json_option,
+    quiet_option,
+    read_text,
+    run_argument,
+    store_option,
+)
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
 from pipeline.translation import t
@@ -93,18 +100,27 @@ def query(
 @store_option
 @click.option("--workers", type=int, help="Processes to use at once.  [default: all cores]")
 @quiet_option
+@dry_run_option
 @json_option
-def compact(run_path: str, store_url: str, workers: int | None, quiet: bool, as_json: bool) -> None:
+def compact(
+    run_path: str, store_url: str, workers: int | None, quiet: bool, is_dry: bool, as_json: bool
+) -> None:
     """Merge the runs of the index into one, without shards that are no longer in the store.
 
     Every build with new shards adds a run; merge them when a build has to read too many files.
     """
     from pipeline.config.load import load_run
-    from pipeline.inspect.index_tools import compact_index, index_of
+    from pipeline.inspect.index_tools import compact_index, describe_index, index_of
     from pipeline.runtime.engines import open_engine
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
+    if is_dry:
+        facts = describe_index(index_of(load_run(run_path, store=store), store))
+        n_runs = len(facts["runs"])
+        line = t(f"{facts['index']}: {n_runs} runs, {facts['bytes']:,} bytes would be merged into one")
+        click.echo(json.dumps({"before": facts}, ensure_ascii=False) if as_json else line)
+        return
     engine = open_engine("local", workers)
     try:
         result = compact_index(
@@ -126,8 +142,9 @@ def compact(run_path: str, store_url: str, workers: int | None, quiet: bool, as_
 @run_argument
 @store_option
 @click.option("--doc-id", "doc_ids", multiple=True, required=True, help="Id of a document; repeatable.")
+@dry_run_option
 @json_option
-def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], as_json: bool) -> None:
+def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], is_dry: bool, as_json: bool) -> None:
     """Erase the keys and remembered pairs of documents from the index.
 
     The next run does not compare them with other documents. Their text and annotations are kept.
@@ -138,7 +155,10 @@ def erase(run_path: str, store_url: str, doc_ids: tuple[str, ...], as_json: bool
     from pipeline.storage.store import open_store
 
     store = open_store(store_url)
-    erased = erase_documents(open_build(load_run(run_path, store=store), store), doc_ids)
+    erased = erase_documents(open_build(load_run(run_path, store=store), store), doc_ids, is_dry)
+    if is_dry and not as_json:
+        say(f"{erased['keys']:,} keys of {erased['documents']:,} documents would be erased, and their pairs")
+        return
     click.echo(
         json.dumps(erased)
         if as_json

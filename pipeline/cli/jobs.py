@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.group import say
-from pipeline.cli.options import json_option, quiet_option, split_names
+from pipeline.cli.options import dry_run_option, json_option, quiet_option, split_names
 from pipeline.errors import UsageError
 from pipeline.runtime.progress import Progress
 from pipeline.translation import message, t
@@ -19,6 +21,7 @@ from pipeline.translation import message, t
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.config.run_file import StageStep
     from pipeline.jobs.files import Job, JobReport
     from pipeline.jobs.inputs import Found
 
@@ -54,6 +57,7 @@ workers_option = click.option(
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands
     """Add the options that say how inputs are read, and what becomes of broken records."""
     for option in (
+        dry_run_option,
         click.option("--quarantine", metavar="FILE", help="Broken records, with the reason.  [default: beside OUT]"),
         click.option("--lines", "is_lines", is_flag=True, help="Plain text: one document a line, not one a file."),
         click.option(
@@ -78,18 +82,51 @@ def _run(
     target: str = "-",
     beside: dict[str, str | None] | None = None,
     workers: int | None = None,
+    dry: Dry | None = None,
 ) -> None:
-    """Recognise the inputs, run a job over them, and report it; exits with EXIT_QUARANTINED."""
+    """Recognise the inputs, run a job over them, and report it; exits with EXIT_QUARANTINED.
+
+    dry: print what would be read and written instead.
+    """
     from pipeline.jobs.files import Job
     from pipeline.jobs.inputs import open_inputs
 
     progress = Progress(quiet=quiet or as_json)
-    with open_inputs(files, text_field, "lines" if is_lines else form) as found:
-        _note_unread(found, progress)
-        report = work(Job(name, found, target, beside or {}, workers, progress))
+    try:
+        with open_inputs(files, text_field, "lines" if is_lines else form) as found:
+            _note_unread(found, progress)
+            job = Job(name, found, target, beside or {}, workers, progress)
+            if dry is not None:
+                _print_outline(job.outline(dry.outputs) | dry.facts, as_json)
+                return
+            report = work(job)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(message("interrupted; no file was written")) from None
     _print_report(report, as_json, to_stdout=target == "-")
     if report.too_many_broken:
         sys.exit(EXIT_QUARANTINED)
+
+
+@dataclass(frozen=True)
+class Dry:
+    """What a job would do. outputs: content -> file, or None for the file that the job chooses; facts: to print too."""
+
+    outputs: dict[str, str | None]
+    facts: dict[str, Any]  # Any: plain JSON
+
+
+def _print_outline(outline: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(outline, ensure_ascii=False))
+        return
+    for item in outline["inputs"]:
+        say(f"{item['input']}: read as {item['format']}, text = {' | '.join(item['text'])}")
+    if "stages" in outline:
+        say(f"stages: {', '.join(outline['stages'])}")
+    if "rules" in outline:
+        say(f"rules: {outline['rules']:,}")
+    for content, path in outline["outputs"].items():
+        say(f"would write {t(content)}: {path}")
 
 
 def _note_unread(found: Found, progress: Progress) -> None:
@@ -136,11 +173,12 @@ def _print_report(report: JobReport, as_json: bool, to_stdout: bool) -> None:
 @quiet_option
 def score(
     files: tuple[str, ...], stages: str | None, tokens: bool, target: str | None, text_field: str | None,
-    form: str | None, is_lines: bool, quarantine: str | None, workers: int | None, as_json: bool, quiet: bool,
+    form: str | None, is_lines: bool, quarantine: str | None, is_dry: bool, workers: int | None, as_json: bool,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Measure each text of INPUT: language, signals, quality, fluency, topic, toxicity, personal data.
 
-    Prints the first documents; --json prints all, one object a line, and --to writes a table.
+    Prints the first documents side by side; --json prints all, one object a line, and --to writes a table.
 
     Example: bicorpus score page.txt
     """
@@ -162,39 +200,27 @@ def score(
         if as_json:
             with TableFile("-") as file:
                 return score_files(job, steps, file.add)
-        n_left = SHOWN
+        from pipeline.jobs.side_by_side import side_by_side
 
-        def show(table: pa.Table) -> bool:
-            nonlocal n_left
-            for row in table.slice(0, n_left).to_pylist():
-                click.echo(_score_text(row))
-            n_left -= min(n_left, table.num_rows)
-            return bool(n_left > 0)
+        rows: list[dict[str, Any]] = []
 
-        return score_files(job, steps, show)
+        def keep(table: pa.Table) -> bool:
+            rows.extend(table.slice(0, SHOWN - len(rows)).to_pylist())
+            return len(rows) < SHOWN
 
-    _run("score", work, files, text_field, form, is_lines, as_json and target is not None, quiet or target is None,
-         target or "-", workers=workers)  # fmt: skip
+        report = score_files(job, steps, keep)
+        for line in side_by_side(rows, shutil.get_terminal_size((80, 24)).columns):
+            click.echo(line)
+        return report
+
+    _run("score", work, files, text_field, form, is_lines, as_json and (is_dry or target is not None),
+         quiet or target is None,
+         target or "-", workers=workers,
+         dry=Dry({"scores": target} if target else {}, _stages(steps)) if is_dry else None)  # fmt: skip
 
 
-def _score_text(row: dict[str, Any]) -> str:
-    """The measurements of a document, a line each; lists and nulls are left out."""
-    from pipeline.jobs.forms import plain_values
-
-    values = plain_values(row)
-    lines = [f"{values.pop('input')}:{values.pop('row')}"]
-    shown = {
-        name: value
-        for name, value in values.items()
-        if value is not None and not isinstance(value, (dict, list))
-    }
-    shown |= {
-        name: len(value)
-        for name, value in values.items()
-        if name.endswith(".spans") and isinstance(value, list)
-    }
-    width = max(map(len, shown), default=0)
-    return "\n".join([*lines, *(f"  {name:<{width}}  {value}" for name, value in shown.items())])
+def _stages(steps: Sequence[StageStep]) -> dict[str, Any]:
+    return {"stages": [step.name for step in steps]}
 
 
 @click.command("filter")
@@ -216,7 +242,7 @@ def _score_text(row: dict[str, Any]) -> str:
 def filter_(
     files: tuple[str, ...], uses: tuple[str, ...], excluded: tuple[str, ...], target: str | None,
     dropped: str | None, text_field: str | None, form: str | None, is_lines: bool, quarantine: str | None,
-    workers: int | None, as_json: bool, quiet: bool,
+    is_dry: bool, workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Write the records of INPUT that pass rules, as they are, and beside them the dropped ones with the reason.
 
@@ -227,8 +253,10 @@ def filter_(
 
     judge = make_judge(uses, excluded)
     beside = {"dropped": dropped, "quarantine": quarantine}
+    facts = _stages(judge.steps) | {"rules": len(judge.rules)}
+    dry = Dry(dict.fromkeys(("kept", "dropped", "quarantine")), facts) if is_dry else None
     _run("filter", lambda job: filter_files(job, judge), files, text_field, form, is_lines, as_json, quiet,
-         _required(target), beside, workers)  # fmt: skip
+         _required(target), beside, workers, dry)  # fmt: skip
 
 
 def _required(target: str | None) -> str:
@@ -260,7 +288,7 @@ def _required(target: str | None) -> str:
 def dedup(
     files: tuple[str, ...], target: str | None, exact_only: bool, threshold: float, prefer: str,
     duplicates: str | None, text_field: str | None, form: str | None, is_lines: bool, quarantine: str | None,
-    workers: int | None, as_json: bool, quiet: bool,
+    is_dry: bool, workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Write the records of INPUT without exact and near duplicates, and beside them which copy was kept and why.
 
@@ -271,8 +299,9 @@ def dedup(
 
     settings = DedupSettings(threshold=threshold, exact_only=exact_only, prefer=prefer)
     beside = {"duplicates": duplicates, "quarantine": quarantine}
+    dry = Dry(dict.fromkeys(("kept", "duplicates", "quarantine")), {}) if is_dry else None
     _run("dedup", lambda job: dedup_files(job, settings), files, text_field, form, is_lines, as_json, quiet,
-         _required(target), beside, workers)  # fmt: skip
+         _required(target), beside, workers, dry)  # fmt: skip
 
 
 @click.command()
@@ -284,7 +313,7 @@ def dedup(
 @quiet_option
 def lid(
     files: tuple[str, ...], target: str | None, text_field: str | None, form: str | None, is_lines: bool,
-    quarantine: str | None, workers: int | None, as_json: bool, quiet: bool,
+    quarantine: str | None, is_dry: bool, workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Add the language of each text of INPUT: `language.label` and `language.score`.
 
@@ -296,8 +325,9 @@ def lid(
     from pipeline.jobs.steps import make_step
 
     steps, names = [make_step("language")], ["language.label", "language.score"]
+    dry = Dry(dict.fromkeys(("kept", "quarantine")), _stages(steps)) if is_dry else None
     _run("lid", lambda job: label_files(job, steps, names), files, text_field, form, is_lines, as_json, quiet,
-         target or "-", {"quarantine": quarantine}, workers)  # fmt: skip
+         target or "-", {"quarantine": quarantine}, workers, dry)  # fmt: skip
 
 
 @click.command()
@@ -310,7 +340,7 @@ def lid(
 @quiet_option
 def mask(
     files: tuple[str, ...], target: str | None, kinds: str | None, text_field: str | None, form: str | None,
-    is_lines: bool, quarantine: str | None, workers: int | None, as_json: bool, quiet: bool,
+    is_lines: bool, quarantine: str | None, is_dry: bool, workers: int | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Replace personal data and secrets in the texts of INPUT by <EMAIL>, <PHONE>, <ID>, ...
 
@@ -325,7 +355,8 @@ def mask(
     check_keys(split_names(kinds), MASKS, "--kinds")
     steps = [make_step({"use": "stages.pii", "config": {"kinds": split_names(kinds)}} if kinds else "pii")]
     _run("mask", lambda job: mask_files(job, steps, "pii.spans", split_names(kinds)), files, text_field, form,
-         is_lines, as_json, quiet, target or "-", {"quarantine": quarantine}, workers)  # fmt: skip
+         is_lines, as_json, quiet, target or "-", {"quarantine": quarantine}, workers,
+         Dry(dict.fromkeys(("kept", "quarantine")), _stages(steps)) if is_dry else None)  # fmt: skip
 
 
 COMMANDS = (score, filter_, dedup, lid, mask)

@@ -11,6 +11,7 @@ import click
 from pipeline.cli.group import Group, say
 from pipeline.cli.options import (
     check_target,
+    dry_run_option,
     json_option,
     quiet_option,
     run_argument,
@@ -74,10 +75,12 @@ def label() -> None:
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws other documents."
 )
 @rubric_option
+@dry_run_option
 @json_option
 def sheet(
     run_path: str, store_url: str, target: str, documents: int, score: str | None, quantiles: int,
-    languages: tuple[str, ...], wheres: tuple[str, ...], chars: int, seed: int, rubric_path: str | None, as_json: bool,
+    languages: tuple[str, ...], wheres: tuple[str, ...], chars: int, seed: int, rubric_path: str | None,
+    is_dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw documents of a build and write a sheet to label them: HTML, CSV, and what was drawn.
 
@@ -98,10 +101,11 @@ def sheet(
     finished = finished_build(run_path, store_url)
     settings = settings_of(finished, documents, score, quantiles, languages, wheres, seed)
     drawn = draw_documents(finished, settings)
-    shown = documents_of(drawn, chars)
-    path.write_text(sheet_html(path.stem, rubric, shown), encoding="utf-8", newline="")
-    path.with_suffix(".csv").write_text(sheet_csv(shown), encoding="utf-8", newline="")
-    pq.write_table(drawn.drop_columns(["text"]), path.with_suffix(".drawn.parquet"))
+    if not is_dry:
+        shown = documents_of(drawn, chars)
+        path.write_text(sheet_html(path.stem, rubric, shown), encoding="utf-8", newline="")
+        path.with_suffix(".csv").write_text(sheet_csv(shown), encoding="utf-8", newline="")
+        pq.write_table(drawn.drop_columns(["text"]), path.with_suffix(".drawn.parquet"))
     by_language = {row["values"]: row["counts"] for row in drawn["language"].value_counts().to_pylist()}
     if as_json:
         result = {
@@ -116,6 +120,9 @@ def sheet(
     say(
         f"{target}: {drawn.num_rows:,} documents ({counts}), drawn by {settings.score or 'length and domain'}"
     )
+    if is_dry:
+        say(f"would write {target}, {path.with_suffix('.csv')}, {path.with_suffix('.drawn.parquet')}")
+        return
     say(
         f"open it in a browser, or fill {path.with_suffix('.csv')}; then: bicorpus label import NAME ANSWERS.csv"
     )
@@ -149,7 +156,9 @@ def sheet(
     help="How often an invalid answer is asked anew.",
 )
 @click.option("--extra", metavar="JSON", default="{}", help="Further fields of the request.")
-@click.option("--plan", "is_plan", is_flag=True, help="Print requests, tokens and cost, and ask nothing.")
+@click.option(
+    "--plan", "--dry-run", "is_plan", is_flag=True, help="Print requests, tokens and cost, and ask nothing."
+)
 @quiet_option
 @json_option
 def ask(
@@ -213,10 +222,11 @@ def ask(
 @rubric_option
 @click.option("--workers", type=int, help="Number of processes.  [default: all cores]")
 @quiet_option
+@dry_run_option
 @json_option
 def import_(
     name: str, files: tuple[str, ...], store_url: str, rubric_path: str | None, workers: int | None, quiet: bool,
-    as_json: bool,
+    is_dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Check answers against the rubric, merge labellers, and import them as columns NAME.score, NAME.keep and so on.
 
@@ -224,7 +234,8 @@ def import_(
 
     Example: bicorpus label import people labels.*.csv --store ./store
     """
-    from pipeline.ingest.import_tables import import_lines, import_table
+    from pipeline.dataset.imported_table import describe_import
+    from pipeline.ingest.import_tables import describe_files, import_lines, import_table
     from pipeline.labelling.answers import merge, read_answers, with_file
     from pipeline.labelling.rubric import DEFAULT, read_rubric
     from pipeline.runtime.engines import SerialEngine, open_engine
@@ -232,6 +243,10 @@ def import_(
 
     read = read_answers(files, read_rubric(rubric_path or DEFAULT))
     table, store = merge(read), open_store(store_url)
+    if is_dry:
+        facts = with_file(table, lambda path: describe_files(name, [path], "doc_id", None))
+        click.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_import(name, facts))
+        return
     engine = SerialEngine() if workers == 1 else open_engine("local", workers)
     try:
         progress = Progress(quiet=quiet, as_json=as_json)

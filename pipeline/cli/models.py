@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from pipeline.cli.group import Group, say
-from pipeline.cli.options import json_option
+from pipeline.cli.options import dry_run_option, json_option
 
 
 @click.group(cls=Group)
@@ -31,8 +31,9 @@ def models() -> None:
     "--from", "hub", type=click.Choice(["huggingface", "modelscope"]), default="huggingface", show_default=True,
     help="The hub; HF_ENDPOINT names a mirror.",
 )  # fmt: skip
+@dry_run_option
 @json_option
-def fetch(names: tuple[str, ...], to: str | None, hub: str, as_json: bool) -> None:
+def fetch(names: tuple[str, ...], to: str | None, hub: str, is_dry: bool, as_json: bool) -> None:
     """Download models by name (org/name@commit), or those that a run file names; print digests.
 
     Only safetensors, settings and tokenizers are fetched, never code. A download that was cut off is resumed. Without a
@@ -48,7 +49,19 @@ def fetch(names: tuple[str, ...], to: str | None, hub: str, as_json: bool) -> No
     if to is not None and len(wanted) != 1:
         raise UsageError(f"--to {to}: for one model, not {len(wanted)}")
     library: Any = importlib.import_module("classifiers.neural.fetch")  # not imported by this package
+    if is_dry and hub != "huggingface":
+        raise UsageError(f"--dry-run: lists files of Hugging Face and its mirrors alone, not of {hub}")
     for reference in dict.fromkeys(wanted):
+        if is_dry:
+            listed = library.list_model(reference)
+            if as_json:
+                click.echo(json.dumps(asdict(listed)))
+                continue
+            n_bytes = sum(facts["bytes"] or 0 for facts in listed.files.values())
+            for name, facts in listed.files.items():
+                say(f"{facts['bytes'] or 0:>13,}  {name}")
+            say(f"{listed.reference}: {len(listed.files)} files, {n_bytes:,} bytes would be fetched")
+            continue
         fetched = library.fetch_model(reference, to, hub)
         if as_json:
             click.echo(json.dumps(asdict(fetched)))

@@ -69,6 +69,17 @@ def chosen_store(ctx: click.Context, _option: click.Parameter, value: str | None
     return store
 
 
+def chosen_store_or_none(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """As chosen_store; None if the run file of the command line is the folder of a release."""
+    run_path = ctx.params.get("run_path") or ""
+    return value if is_folder(run_path) else chosen_store(ctx, option, value)
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path is no run file, but the folder or URL of a release."""
+    return os.path.isdir(path) or ("://" in path and not path.endswith((".yaml", ".yml")))
+
+
 store_option = click.option(
     "--store",
     "store_url",

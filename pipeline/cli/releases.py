@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from pipeline.cli.group import say
-from pipeline.cli.options import check_target, json_option
+from pipeline.cli.options import check_target, dry_run_option, json_option
 
 if TYPE_CHECKING:
     from pipeline.report.held import HeldNumbers
@@ -91,10 +91,11 @@ def verify(
     metavar="URL",
     help="Add the date, and times and speed of each stage, from this store's records.",
 )
+@dry_run_option
 @json_option
 def report(
     release_url: str, target: str | None, held_path: str | None, run_path: str | None, times_url: str | None,
-    as_json: bool,
+    is_dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write the report of a release as one HTML page, or print its numbers as JSON.
 
@@ -124,6 +125,9 @@ def report(
         raise UsageError(
             f"{release.url}: no report.json, so not a release; expected the folder of one, such as store/releases/v1"
         )
+    if is_dry and target is not None:
+        say(f"would write {target}")
+        return
     data = release.get("report.json")
     held = measure_sample(release, held_path, run_path) if held_path else None
     if target is not None:
@@ -239,8 +243,9 @@ def diff(old_url: str, new_url: str, as_json: bool) -> None:
     "a blank line, documents by two.",
 )  # fmt: skip
 @click.option("--to", "target", required=True, type=click.Path(dir_okay=False), help="The file to write.")
+@dry_run_option
 @json_option
-def text(release_url: str, mix: str, name: str, target: str, as_json: bool) -> None:
+def text(release_url: str, mix: str, name: str, target: str, is_dry: bool, as_json: bool) -> None:
     """Write a mix as one plain text, in training order.
 
     Example: bicorpus text store/releases/v1 --mix zh50 --format xglm --to zh50.txt
@@ -248,11 +253,15 @@ def text(release_url: str, mix: str, name: str, target: str, as_json: bool) -> N
     from pipeline.inspect.stream import write_stream
     from pipeline.storage.store import open_store
 
-    n_documents = write_stream(open_store(release_url), mix, name, target)
+    n_documents = write_stream(open_store(release_url), mix, name, None if is_dry else target)
     if as_json:
-        click.echo(json.dumps({"documents": n_documents, "to": target}))
+        click.echo(json.dumps({"documents": n_documents, "to": None if is_dry else target}))
     else:
-        say(f"{n_documents:,} documents to {target}")
+        say(
+            f"{n_documents:,} documents would go to {target}"
+            if is_dry
+            else f"{n_documents:,} documents to {target}"
+        )
 
 
 COMMANDS = (verify, report, locate, diff, text)

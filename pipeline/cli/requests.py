@@ -7,7 +7,7 @@ import json
 import click
 
 from pipeline.cli.group import Group, say
-from pipeline.cli.options import json_option, run_argument, store_option
+from pipeline.cli.options import dry_run_option, json_option, run_argument, store_option
 from pipeline.errors import UsageError
 
 
@@ -24,9 +24,15 @@ def requests() -> None:
 @store_option
 @click.option("--doc-id", "doc_ids", multiple=True, help="Erase the answers about a document; repeatable.")
 @click.option("--text", "texts", multiple=True, help="Erase the answers that contain a text; repeatable.")
+@dry_run_option
 @json_option
 def erase(
-    run_path: str, store_url: str, doc_ids: tuple[str, ...], texts: tuple[str, ...], as_json: bool
+    run_path: str,
+    store_url: str,
+    doc_ids: tuple[str, ...],
+    texts: tuple[str, ...],
+    is_dry: bool,
+    as_json: bool,
 ) -> None:
     """Erase answers from the cache, of all models.
 
@@ -42,14 +48,14 @@ def erase(
     if not doc_ids and not texts:
         raise UsageError("nothing to erase; use --doc-id or --text")
     store = open_store(store_url)
-    found = [erase_about(load_run(run_path, store=store), store, doc_ids)] if doc_ids else []
-    found += [erase_text(store, text) for text in texts]
+    found = [erase_about(load_run(run_path, store=store), store, doc_ids, is_dry)] if doc_ids else []
+    found += [erase_text(store, text, is_dry) for text in texts]
     erased = {folder: sum(one.get(folder, 0) for one in found) for one in found for folder in one}
     if as_json:
-        click.echo(json.dumps({"erased": erased}))
+        click.echo(json.dumps({"would_erase" if is_dry else "erased": erased}))
         return
     for folder, n in erased.items():
-        say(f"{folder}: {n:,} answers erased")
+        say(f"{folder}: {n:,} answers would be erased" if is_dry else f"{folder}: {n:,} answers erased")
 
 
 COMMANDS = (requests,)

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from pipeline.cli.group import Group
-from pipeline.cli.options import json_option, split_names
+from pipeline.cli.group import Group, say
+from pipeline.cli.options import dry_run_option, json_option, split_names
 
 TRAINING = "classifiers.training"
 
@@ -69,6 +69,7 @@ def label_options(command: Any) -> Any:  # Any: a function before and after clic
         ),
         settings_option,
         seed_option,
+        dry_run_option,
         json_option,
     )
     for option in reversed(options):
@@ -105,7 +106,8 @@ def train() -> None:
 @label_options
 def fasttext(
     files: tuple[str, ...], out: str, form: str, pool_path: str | None, pool_score: str | None, negatives: int,
-    label: str, good: str | None, fold: str | None, n_folds: int, settings: str | None, seed: int, as_json: bool,
+    label: str, good: str | None, fold: str | None, n_folds: int, settings: str | None, seed: int, is_dry: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Train a two-label fastText model; write it with a card and an evaluation page.
 
@@ -119,6 +121,9 @@ def fasttext(
     data = training.read_labelled(_read(files), label, good, fold, n_folds)
     if "text" not in data.table.column_names:
         raise UsageError("no column 'text' in the labelled files")
+    if is_dry:
+        _print_labelled(data, out, as_json)
+        return
     drawn = None
     if pool_path is not None:
         drawn = training.third_quartile(_read((pool_path,)), pool_score, negatives, seed)
@@ -138,7 +143,8 @@ def fasttext(
 @label_options
 def head(
     files: tuple[str, ...], out: str, columns: str, more: tuple[str, ...], on: str, label: str, good: str | None,
-    fold: str | None, n_folds: int, settings: str | None, seed: int, as_json: bool,
+    fold: str | None, n_folds: int, settings: str | None, seed: int, is_dry: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Train trees over columns of stages, of your own or imported; write them with a card and an evaluation page.
 
@@ -154,6 +160,9 @@ def head(
     for path in more:
         table = _module("data").joined(table, _read((path,)), on, path)
     data = _module("data").read_labelled(table, label, good, fold, n_folds)
+    if is_dry:
+        _print_labelled(data, out, as_json)
+        return
     table, names = with_columns(data.table, split_names(columns) or [])
     data = replace(data, table=table)
     _print(_module("head").train_head(data, names, out, _settings(settings), seed), as_json)
@@ -170,7 +179,8 @@ def head(
 @label_options
 def encoder(
     files: tuple[str, ...], base: str, out: str, prefix: str, length: int | None, label: str, good: str | None,
-    fold: str | None, n_folds: int, settings: str | None, seed: int, as_json: bool,
+    fold: str | None, n_folds: int, settings: str | None, seed: int, is_dry: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Train a layer on a frozen encoder; write the model, which classifiers.transformer loads, with its evaluation.
 
@@ -185,6 +195,9 @@ def encoder(
     data = _module("data").read_labelled(_read(files), label, good, fold, n_folds)
     if "text" not in data.table.column_names:
         raise UsageError("no column 'text' in the labelled files")
+    if is_dry:
+        _print_labelled(data, out, as_json)
+        return
     _print(_module("encoder").train_encoder(data, base, out, prefix, length), as_json)
 
 
@@ -206,7 +219,7 @@ def encoder(
 def kenlm(
     files: tuple[str, ...], out: str, lang: str | None, order: int, prune: str, tokens: str, sentencepiece: str | None,
     normalize: str, lmplz: str, label: str, good: str | None, fold: str | None, n_folds: int, settings: str | None,
-    seed: int, as_json: bool,
+    seed: int, is_dry: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a KenLM model on the upper class of labelled documents; write it with a card and an evaluation page.
 
@@ -228,6 +241,9 @@ def kenlm(
     data = data_module.read_labelled(_read(files), label, good, fold, n_folds)
     if lang is not None:
         data = data.take(data.languages == data_module.language_of(lang))
+    if is_dry:
+        _print_labelled(data, out, as_json)
+        return
     model = training.Model(
         order=order, prune=thresholds, tokens=tokens, normalize=normalize, sentencepiece=sentencepiece,
         lmplz=training.find_lmplz(lmplz),
@@ -248,16 +264,21 @@ def kenlm(
 @form_option
 @settings_option
 @seed_option
+@dry_run_option
 @json_option
 def mine(
     files: tuple[str, ...], pool_paths: tuple[str, ...], out: str, rounds: int, share: float, form: str,
-    settings: str | None, seed: int, as_json: bool,
+    settings: str | None, seed: int, is_dry: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Find documents of a pool that resemble the seed set in FILES; write them, best first, and the fastText model.
 
     Example: bicorpus train mine textbooks.parquet --pool crawl.parquet --out textbook.bin
     """
     arguments = _settings(settings)
+    if is_dry:
+        _print_pool(_read(files), _read(pool_paths), out, as_json)
+        return
     _print(
         _module("mine").mine(_read(files), _read(pool_paths), out, form, arguments, rounds, share, seed),
         as_json,
@@ -269,14 +290,18 @@ def mine(
 @click.option("--pool", "pool_paths", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False),
               help="Documents of the corpus; repeatable.")  # fmt: skip
 @out_option(".npz")
+@dry_run_option
 @json_option
-def like(files: tuple[str, ...], pool_paths: tuple[str, ...], out: str, as_json: bool) -> None:
+def like(files: tuple[str, ...], pool_paths: tuple[str, ...], out: str, is_dry: bool, as_json: bool) -> None:
     """Train a model of how much a document resembles those in FILES rather than a pool, for classifiers.like.
 
     FILES have the columns text and source, a pool has text; a column lang in both adds figures by language.
 
     Example: bicorpus train like textbooks.parquet --pool crawl.parquet --out textbooks.npz
     """
+    if is_dry:
+        _print_pool(_read(files), _read(pool_paths), out, as_json)
+        return
     _print(_module("like").train_like(_read(files), _read(pool_paths), out), as_json)
 
 
@@ -322,6 +347,31 @@ def _settings(text: str | None) -> dict[str, Any]:  # Any: a number or text
         except json.JSONDecodeError:
             settings[name] = value
     return settings
+
+
+def _print_labelled(data: Any, out: str, as_json: bool) -> None:  # Any: Labelled, of a package as above
+    """What would be learnt from, and the model that would be written."""
+    facts: dict[str, Any] = {
+        "documents": len(data.good), "good": int(data.good.sum()), "sources": len(set(data.sources.tolist())),
+        "folds": len(set(data.folds.tolist())), "languages": sorted(set(data.languages.tolist())), "out": out,
+    }  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    say(
+        f"{facts['documents']:,} documents ({', '.join(facts['languages'])}), {facts['good']:,} of the upper class, "
+        f"{facts['sources']:,} sources in {facts['folds']:,} folds"
+    )
+    say(f"would write {out}, and its card and evaluation beside it")
+
+
+def _print_pool(seeds: Any, pool: Any, out: str, as_json: bool) -> None:  # Any: pyarrow.Table, imported late
+    facts = {"documents": seeds.num_rows, "pool": pool.num_rows, "out": out}
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    say(f"{facts['documents']:,} documents, and {facts['pool']:,} of the pool")
+    say(f"would write {out}, and its card beside it")
 
 
 def _print(trained: Any, as_json: bool) -> None:  # Any: Trained, of a package that this one must not import

@@ -168,8 +168,8 @@ def current_shards(store: Store) -> dict[str, int]:
     return {shard.id: shard.generation for entry in entries.values() for shard in parse_entry(entry)}
 
 
-def erase_documents(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any]:
-    """Erase documents from the index and from the pair memory.
+def erase_documents(finished: Finished, doc_ids: Sequence[str], is_dry: bool = False) -> dict[str, Any]:
+    """Erase documents from the index and from the pair memory, or only count their keys.
 
     From then on they are not removed as duplicates, and no other document is removed in favour of them.
 
@@ -180,6 +180,8 @@ def erase_documents(finished: Finished, doc_ids: Sequence[str]) -> dict[str, Any
         decision, row = finished.locate(doc_id)
         rows.setdefault(decision.shard.id, []).append(row)
     index, n_pairs = index_of(finished.run, finished.store), 0
+    if is_dry:
+        return {"documents": len(set(doc_ids)), "keys": index.count(rows)}
     with hold(finished.store, index.lease):
         n_keys = index.erase(rows)
         for step in finished.run.globals:

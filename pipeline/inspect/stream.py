@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 
@@ -35,8 +36,10 @@ def parsed(stream: str, name: str) -> list[str]:
     return stream.removesuffix(end).split(end) if stream else []
 
 
-def write_stream(release: Store, mix: str, name: str, target: str) -> int:
+def write_stream(release: Store, mix: str, name: str, target: str | None) -> int:
     """Write the documents of a mix to a file, each followed by the separator of documents; return their number.
+
+    Without a target they are only counted.
 
     Documents without text, once blank lines are removed, are left out.
 
@@ -45,7 +48,7 @@ def write_stream(release: Store, mix: str, name: str, target: str) -> int:
     if name not in FORMATS:
         raise UsageError(f"--format {name!r}{nearest(name, FORMATS)}")
     end, n_written, parts = FORMATS[name][1], 0, parts_of(release, mix)
-    with open(target, "w", encoding="utf-8", newline="") as stream:
+    with open(target or os.devnull, "w", encoding="utf-8", newline="") as stream:
         for text in texts_of(release, parts):
             if shown := formatted(text, name):
                 stream.write(shown + end)

@@ -15,7 +15,7 @@ from pipeline.config.run_file import StageStep
 from pipeline.errors import UsageError
 from pipeline.inspect.explain_text import rule_text
 from pipeline.inspect.query import shortest
-from pipeline.jobs.copies import DedupSettings, find_copies
+from pipeline.jobs.copies import DedupSettings, Signed
 from pipeline.jobs.forms import with_columns
 from pipeline.jobs.frames import as_frame, spread
 from pipeline.jobs.inputs import Batch
@@ -116,17 +116,20 @@ def _judged(judge: Judge, batch: Batch, measured: Measured) -> tuple[np.ndarray,
 def dedup_table(data: Any, text: str | None, settings: DedupSettings, mark: bool, workers: int) -> Any:
     """See bicorpus.dedup."""
     frame = as_frame(data, text)
-    rows = [batch.index + int(batch.records[0].position) for batch in frame.batches()]
-    positions = np.concatenate([*rows, np.empty(0, np.int64)])
+    rows = list[np.ndarray]()
     n_rows = frame.table.num_rows
     keep = np.ones(n_rows, bool)  # rows that are no document are no copies
     keeper, kind, similarity = np.arange(n_rows), np.full(n_rows, None, object), np.full(n_rows, np.nan)
-    if len(positions):
-        facts, _ = find_copies(frame.batches, settings, workers)
-        keep[positions] = facts["kept"].to_numpy()
-        keeper[positions] = positions[facts["keeper"].to_numpy()]
-        kind[positions] = np.array(facts["kind"].to_pylist(), object)
-        similarity[positions] = facts["similarity"].to_numpy(zero_copy_only=False)
+    with Signed(settings) as signed:
+        for batch, measured in measure_batches(signed.steps, frame.batches(), workers):
+            signed.add(batch, measured)
+            rows.append(batch.index + int(batch.records[0].position))
+        if signed.n_docs:
+            positions, facts = np.concatenate(rows), signed.facts()
+            keep[positions] = facts["kept"].to_numpy()
+            keeper[positions] = positions[facts["keeper"].to_numpy()]
+            kind[positions] = np.array(facts["kind"].to_pylist(), object)
+            similarity[positions] = facts["similarity"].to_numpy(zero_copy_only=False)
     if not mark:
         return frame.back(frame.table.filter(pa.array(keep)))
     marks = pa.table(

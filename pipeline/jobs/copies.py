@@ -1,14 +1,16 @@
 """Duplicates of a job: which documents are copies of which, by the steps of a build, from signatures in memory.
 
-The input is read twice: once for hashes and signatures (about 300 bytes a document), and once for the texts of the
-documents that have candidates, whose sets of shingles are kept until pairs are verified.
+The input is read once. Hashes and signatures are held (about 300 bytes a document); texts are kept, compressed, in a
+temporary file, from which those of documents with candidates are read again to verify pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +19,12 @@ import pyarrow.compute as pc
 from pipeline.config.run_file import StageStep
 from pipeline.errors import UsageError
 from pipeline.jobs.inputs import Batch
-from pipeline.jobs.steps import make_step, measure_batches
+from pipeline.jobs.steps import Measured, make_step
 from pipeline.names import nearest
 from pipeline.recipe import config_of, load_step
 from pipeline.schema import ROW
 from pipeline.stage import Global
+from pipeline.storage.scratch import scratch
 
 EXACT, MINHASH = "stages.dedup.exact", "stages.minhash"
 CANDIDATES, DEDUP, KEEPERS = "stages.dedup.candidates", "stages.dedup", "stages.dedup.keepers"
@@ -58,72 +61,123 @@ class DedupSettings:
             raise UsageError(f"prefer is {self.prefer!r}{nearest(self.prefer, PREFERENCES)}")
 
 
-def find_copies(
-    read: Callable[[], Iterator[Batch]], settings: DedupSettings, workers: int = 1
-) -> tuple[pa.Table, list[dict[int, str]]]:
-    """Find duplicates, and choose which are kept.
+class Signed:
+    """The documents of a job as duplicates are found: their signatures, and their texts in a temporary file.
 
-    Args: read, the batches of the input, the same whenever it is called.
-    Returns: a table of FACTS, (n_docs,), in the order of documents; for each batch, the documents on which a stage
-    raised, which are kept.
+    A context, which removes the file. Documents are added batch by batch, then `facts` is called once.
     """
-    stages = [make_step(EXACT)] + ([] if settings.exact_only else [make_step(MINHASH)])
-    table, failures = _signatures(read(), stages, workers)
-    n_docs = table.num_rows
-    found = _run(CANDIDATES, _slices(table), {}, n_docs, 1 + n_docs // PART_DOCS)
-    table = _joined(table, "candidates", found).drop_columns(["minhash.band_keys"])
-    dedup = {"threshold": settings.threshold}
-    texts = iter([]) if settings.exact_only else read()
-    found = _run(DEDUP, _with_texts(table, texts, settings.exact_only), dedup, n_docs)
-    table = _joined(table, "dedup", found)
-    order = _order(table, settings.prefer)
-    members = table.select(["row", "exact.match_hash", "exact.raw_hash"])
-    for name, column in (
-        ("cluster", table["dedup.cluster"]), ("pairs", table["dedup.pairs"]),
-        ("doc_id", _names(table["row"])), ("eligible", pa.repeat(True, n_docs)),
-        ("fixed", pa.repeat(False, n_docs)), ("order", order),
-    ):  # fmt: skip
-        members = members.append_column(name, column)
-    chosen = _run(KEEPERS, [members], {"threshold": settings.threshold}, n_docs)
-    return _facts(table, chosen), failures
 
+    def __init__(self, settings: DedupSettings) -> None:
+        self.settings, self.n_docs = settings, 0
+        self._tables: list[pa.Table] = []
+        self._texts = _Texts()
 
-def _signatures(
-    batches: Iterator[Batch], stages: Sequence[StageStep], workers: int
-) -> tuple[pa.Table, list[dict[int, str]]]:
-    """Hashes, band keys, scope and length of every document, without texts, and the failures of each batch."""
-    tables, failures, start = list[pa.Table](), list[dict[int, str]](), 0
-    for batch, measured in measure_batches(stages, batches, workers):
+    @property
+    def steps(self) -> tuple[StageStep, ...]:
+        """The stages whose columns `add` takes."""
+        return (make_step(EXACT), *(() if self.settings.exact_only else (make_step(MINHASH),)))
+
+    def __enter__(self) -> Self:
+        if not self.settings.exact_only:  # equal hashes decide without texts
+            self._texts.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._texts.__exit__(*error)
+
+    def add(self, batch: Batch, measured: Measured) -> None:
+        """Keep the hashes, band keys, scope and length of the documents of a batch, and their texts apart."""
         documents, n_docs = batch.documents, batch.documents.num_rows
+        if not n_docs:
+            return
+        rows = np.arange(self.n_docs, self.n_docs + n_docs, dtype=np.uint64)
         table = documents.select(["parent_id", "source", "snapshot"])
-        table = table.append_column("row", pa.array(np.arange(start, start + n_docs, dtype=np.uint64)))
+        table = table.append_column("row", pa.array(rows))
         table = table.append_column("n_chars", pc.utf8_length(documents["text"]).cast(pa.int64()))
         for name in measured.columns.column_names:
             table = table.append_column(name, measured.columns[name])
-        if "minhash.band_keys" not in table.column_names:
+        if self.settings.exact_only:
             empty = pa.array([[]] * n_docs, pa.list_(pa.uint64()))
             table = table.append_column("minhash.band_keys", empty)
-        tables.append(table)
-        failures.append(dict(measured.failed))
-        start += n_docs
-    if not tables:
-        raise UsageError("the input has no documents")
-    return pa.concat_tables(tables), failures
+        else:
+            self._texts.add(documents["text"])
+        self._tables.append(table)
+        self.n_docs += n_docs
+
+    def facts(self) -> pa.Table:
+        """Find duplicates, and choose which are kept.
+
+        Returns: a table of FACTS, (n_docs,), in the order in which documents were added.
+        Raises: UsageError without documents.
+        """
+        if not self._tables:
+            raise UsageError("the input has no documents")
+        table, n_docs, threshold = pa.concat_tables(self._tables), self.n_docs, self.settings.threshold
+        sizes = [part.num_rows for part in self._tables]
+        self._tables = []
+        found = _run(CANDIDATES, _slices(table), {}, n_docs, 1 + n_docs // PART_DOCS)
+        table = _joined(table, "candidates", found).drop_columns(["minhash.band_keys"])
+        found = _run(DEDUP, self._with_texts(table, sizes), {"threshold": threshold}, n_docs)
+        table = _joined(table, "dedup", found)
+        members = table.select(["row", "exact.match_hash", "exact.raw_hash"])
+        for name, column in (
+            ("cluster", table["dedup.cluster"]), ("pairs", table["dedup.pairs"]),
+            ("doc_id", _names(table["row"])), ("eligible", pa.repeat(True, n_docs)),
+            ("fixed", pa.repeat(False, n_docs)), ("order", _order(table, self.settings.prefer)),
+        ):  # fmt: skip
+            members = members.append_column(name, column)
+        return _facts(table, _run(KEEPERS, [members], {"threshold": threshold}, n_docs))
+
+    def _with_texts(self, table: pa.Table, sizes: list[int]) -> Iterator[pa.Table]:
+        """The documents that have candidates with their texts, batch by batch; without texts for copies alone.
+
+        Args: sizes, documents of each batch.
+        """
+        table = table.append_column("doc_id", _names(table["row"]))
+        nothing = pa.nulls(table.num_rows, pa.large_string())
+        if self.settings.exact_only:
+            yield table.append_column("text", nothing)
+            return
+        yield table.append_column("text", nothing).slice(0, 0)
+        start = 0
+        for number, n_docs in enumerate(sizes):
+            rows = table.slice(start, n_docs)
+            start += n_docs
+            # the others are not compared, and their texts are not read
+            if pc.any(chosen := pc.is_valid(rows["candidates.groups"])).as_py():
+                yield rows.append_column("text", self._texts.read(number)).filter(chosen)
 
 
-def _with_texts(table: pa.Table, batches: Iterator[Batch], exact_only: bool) -> Iterator[pa.Table]:
-    """The documents with their texts, one batch after another; without texts for copies alone."""
-    table = table.append_column("doc_id", _names(table["row"]))
-    if exact_only:  # equal hashes decide, and no text is read
-        yield table.append_column("text", pa.nulls(table.num_rows, pa.large_string()))
-        return
-    start = 0
-    for batch in batches:
-        n_docs = batch.documents.num_rows
-        rows = table.slice(start, n_docs).append_column("text", batch.documents["text"])
-        start += n_docs
-        # rows without candidates are not compared, and their texts are not kept
-        yield rows.filter(pc.is_valid(rows["candidates.groups"]))
+class _Texts:
+    """Texts of batches in a temporary file, compressed, of which any batch can be read: a context."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._writer: pa.ipc.RecordBatchFileWriter | None = None
+        self._reader: pa.ipc.RecordBatchFileReader | None = None
+
+    def __enter__(self) -> Self:
+        self._path = os.path.join(self._open.enter_context(scratch()), "texts.arrow")
+        options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
+        schema = pa.schema({"text": pa.large_string()})
+        self._writer = self._open.enter_context(pa.ipc.new_file(self._path, schema, options=options))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def add(self, texts: pa.ChunkedArray) -> None:
+        """Write a batch, (n_docs,)."""
+        assert self._writer is not None  # it is written before it is read
+        self._writer.write_batch(pa.record_batch([texts.combine_chunks()], names=["text"]))
+
+    def read(self, number: int) -> pa.Array:
+        """Read a batch by its number; nothing can be added afterwards."""
+        if self._reader is None:
+            assert self._writer is not None
+            self._writer.close()
+            self._reader = pa.ipc.open_file(self._open.enter_context(pa.memory_map(self._path)))
+        return self._reader.get_batch(number)["text"]
 
 
 def _run(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,19 @@ import pyarrow as pa
 
 from pipeline.config.run_file import Ingest, StageStep
 from pipeline.errors import UsageError
-from pipeline.jobs.copies import DedupSettings, find_copies
-from pipeline.jobs.forms import ENDINGS, PACKED, STDOUT, OutStream, Writer, json_line, open_writer
-from pipeline.jobs.inputs import STDIN, Batch, Found, JobInput, read_batches
+from pipeline.jobs.copies import DedupSettings, Signed
+from pipeline.jobs.forms import (
+    ENDINGS,
+    PACKED,
+    STDOUT,
+    OutStream,
+    Writer,
+    check_form,
+    json_line,
+    open_writer,
+    text_names,
+)
+from pipeline.jobs.inputs import STDIN, Batch, Extent, Found, JobInput, read_again, read_batches
 from pipeline.jobs.judging import Judge
 from pipeline.jobs.steps import Measured, choose_workers, measure_batches
 from pipeline.jobs.tables import TableFile
@@ -157,9 +168,25 @@ class Job:
                 raise UsageError(
                     f"--to {self.to}: {count} inputs are named {name}; write them one after another"
                 )
-            os.makedirs(self.to, exist_ok=True)
         elif self.to != STDOUT and not os.path.isdir(os.path.dirname(self.to) or "."):
             raise UsageError(f"--to {self.to}: no folder {os.path.dirname(self.to)!r}; make it first")
+
+    def outline(self, outputs: Mapping[str, str | None]) -> dict[str, Any]:
+        """What the job would read and write, as plain data; nothing is read but the start of each input.
+
+        Args: outputs, content -> its file, None for the one of `path_of`.
+        Raises: UsageError as `check`, and if records of this form cannot be written.
+        """
+        self.check()
+        inputs, paths = [], dict[str, str]()
+        for item in self.found.inputs:
+            inputs.append({"input": item.label, "format": item.form, "text": list(text_names(item))})
+            if "kept" in outputs:
+                check_form(self.path_of("kept", item), item)
+            for content, path in outputs.items():
+                if path := path or self.path_of(content, item):
+                    paths.setdefault(content, self.to if self.in_folder else path)
+        return {"inputs": inputs, "outputs": paths}
 
     def batches(self, originals: bool, phase: Any = None) -> Iterator[tuple[JobInput, Batch]]:
         """The batches of all inputs, with the input of each. phase: of the progress."""
@@ -249,6 +276,9 @@ class _Outputs:
 def _opened(job: Job) -> Iterator[tuple[_Outputs, JobReport, Any]]:
     """Open outputs, report and progress of a job; outputs appear at the end, and none after an error."""
     job.check()
+    is_new = job.in_folder and not os.path.isdir(job.to)
+    if is_new:
+        os.makedirs(job.to)
     report, begin = JobReport(job.name), time.monotonic()
     outputs = _Outputs(job, report)
     try:
@@ -257,6 +287,8 @@ def _opened(job: Job) -> Iterator[tuple[_Outputs, JobReport, Any]]:
         outputs.close()
     except BaseException:
         outputs.abort()
+        if is_new:
+            os.rmdir(job.to)
         raise
     report.seconds = time.monotonic() - begin
 
@@ -310,33 +342,25 @@ def filter_files(job: Job, judge: Judge) -> JobReport:
 def dedup_files(job: Job, settings: DedupSettings) -> JobReport:
     """Write the records of the documents that are kept, and beside them a table of the removed ones with their keepers.
 
-    The input is read three times: for signatures, for the texts of candidates, and for the copy.
+    The input is read twice: for signatures, and for the copy, which parses no texts.
     """
-    with _opened(job) as (outputs, report, phase):
-        first = True
-
-        def read() -> Iterator[Batch]:
-            nonlocal first
-            shown, first = phase if first else None, False
-            yield from (batch for _, batch in job.batches(False, shown))
-
-        facts, failures = find_copies(read, settings, job.n_workers)
-        kept = facts["kept"].to_numpy()
-        labels, rows, ids, start = list[str](), list[pa.Array](), list[pa.Array](), 0
-        for number, (item, batch) in enumerate(job.batches(True)):
-            n_docs, failed = batch.documents.num_rows, failures[number]
-            outputs.quarantine(item, batch, failed)
-            sound = np.array([row not in failed for row in range(n_docs)], bool)
-            outputs.add("kept", item, batch, batch.index[sound & kept[start : start + n_docs]])
-            report.documents += int(sound.sum())
-            report.kept += int((sound & kept[start : start + n_docs]).sum())
-            labels += [item.label] * n_docs
-            rows += batch.documents["input_row"].chunks
-            ids += batch.documents["source_id"].chunks
-            start += n_docs
-        removed = _duplicates(
-            facts, labels, pa.chunked_array(rows, pa.int64()), pa.chunked_array(ids, pa.string())
-        )
+    with _opened(job) as (outputs, report, phase), Signed(settings) as signed:
+        parts, tables = list[_Part](), list[pa.Table]()
+        for item, batch, measured in _measured(job, signed.steps, False, phase):
+            outputs.quarantine(item, batch, dict(measured.failed))
+            signed.add(batch, measured)
+            labels = pa.array([item.label] * len(batch.index)).dictionary_encode()
+            tables.append(batch.documents.select(["input_row", "source_id"]).append_column("input", labels))
+            parts.append(_Part(item, batch.extent, batch.index, _sound(batch, measured)))
+        facts = signed.facts()
+        kept, start = facts["kept"].to_numpy(), 0
+        for part, batch in _copied(parts):
+            keeps = kept[start : start + len(part.index)][part.sound]
+            outputs.add("kept", part.item, batch, part.index[part.sound[keeps]])
+            report.documents += len(part.sound)
+            report.kept += int(keeps.sum())
+            start += len(part.index)
+        removed = _duplicates(facts, pa.concat_tables(tables))
         report.rules.update(removed["kind"].to_pylist())
         path = job.path_of("duplicates", job.found.inputs[0])
         if path:
@@ -346,16 +370,37 @@ def dedup_files(job: Job, settings: DedupSettings) -> JobReport:
     return report
 
 
-def _duplicates(facts: pa.Table, labels: list[str], rows: pa.ChunkedArray, ids: pa.ChunkedArray) -> pa.Table:
-    """The table of removed documents: DUPLICATES."""
+@dataclass(frozen=True)
+class _Part:
+    """What is needed to copy records of a batch. index: of Batch; sound: documents on which no stage raised."""
+
+    item: JobInput
+    extent: Extent
+    index: np.ndarray
+    sound: np.ndarray
+
+
+def _copied(parts: Sequence[_Part]) -> Iterator[tuple[_Part, Batch]]:
+    """The batches once more, without documents."""
+    for _, group in groupby(parts, key=lambda part: id(part.item)):
+        same = list(group)
+        yield from zip(same, read_again(same[0].item, [part.extent for part in same]), strict=True)
+
+
+def _duplicates(facts: pa.Table, documents: pa.Table) -> pa.Table:
+    """The table of removed documents: DUPLICATES. documents: input, input_row and source_id of all, (n_docs,)."""
     removed = pa.array(np.flatnonzero(~facts["kept"].to_numpy()))
     keepers = facts["keeper"].take(removed).combine_chunks()
-    names = pa.array(labels, pa.string())
+    sides = [
+        documents.select(["input", "input_row", "source_id"]).take(rows).columns
+        for rows in (removed, keepers)
+    ]
     columns = [
-        names.take(removed), rows.take(removed), ids.take(removed), names.take(keepers), rows.take(keepers),
-        ids.take(keepers), *(facts[name].take(removed) for name in ("kind", "similarity", "cluster_size")),
-    ]  # fmt: skip
-    return pa.table(columns, schema=DUPLICATES)
+        *sides[0],
+        *sides[1],
+        *(facts[name].take(removed) for name in ("kind", "similarity", "cluster_size")),
+    ]
+    return pa.table([c.cast(f.type) for c, f in zip(columns, DUPLICATES, strict=True)], schema=DUPLICATES)
 
 
 def label_files(job: Job, steps: Sequence[StageStep], names: Sequence[str]) -> JobReport:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zstandard
 
@@ -76,6 +77,19 @@ def open_writer(path: str, item: JobInput, columns: pa.Schema | None = None) -> 
     Args: path, a file, or `-`; columns, those that `add` appends.
     Raises: UsageError if inputs of this form cannot be written, or the name of the file is that of another form.
     """
+    check_form(path, item)
+    form = item.form
+    if form == "parquet":
+        return ParquetRows(path, item, columns)
+    if form == "csv":
+        return Delimited(path, item, columns)
+    if form == "lines":
+        return Lines(path, item)
+    return TextFiles(path) if form == "textfile" else JsonLines(path, item)
+
+
+def check_form(path: str, item: JobInput) -> None:
+    """Raise UsageError if records of an input cannot be written to a file of this name; see `open_writer`."""
     form = item.form
     if form not in NOUNS:
         raise UsageError(
@@ -90,13 +104,8 @@ def open_writer(path: str, item: JobInput, columns: pa.Schema | None = None) -> 
             f"{path}: {item.label} is {NOUNS[form]}, and so is what is written; name a file that ends in "
             f"{ENDINGS[form][0]}"
         )
-    if form == "parquet":
-        return ParquetRows(path, item, columns)
-    if form == "csv":
-        return Delimited(path, item, columns)
-    if form == "lines":
-        return Lines(path, item)
-    return TextFiles(path) if form == "textfile" else JsonLines(path, item)
+    if form == "parquet" and path == STDOUT:
+        raise UsageError("--to -: Parquet needs a file; name one")
 
 
 class OutStream:
@@ -185,8 +194,6 @@ class ParquetRows:
 
     def __init__(self, path: str, item: JobInput, columns: pa.Schema | None) -> None:
         self.names, like = text_names(item), item.file.path
-        if path == STDOUT:
-            raise UsageError("--to -: Parquet needs a file; name one")
         with open_input(like) as stream:
             file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
             self.schema = self.base = file.schema_arrow
@@ -318,6 +325,8 @@ class TextFiles:
     def __init__(self, path: str) -> None:
         self.path = path
         self.table: OutStream | None = None
+        self.files: list[str] = []
+        self.is_new = False
 
     def add(
         self, batch: Batch, rows: np.ndarray, columns: pa.Table | None = None,
@@ -336,24 +345,36 @@ class TextFiles:
             if self.path == STDOUT:
                 sys.stdout.buffer.write(encode(fields["text"] if text is None else text, encoding))
                 continue
-            os.makedirs(self.path, exist_ok=True)
-            target = os.path.join(self.path, os.path.basename(batch.path))
-            if text is None:
-                shutil.copyfile(batch.path, target)
-            else:
-                stream = OutStream(target)
-                stream.write(encode(text, encoding))
-                stream.close()
+            self._write(
+                os.path.basename(batch.path), None if text is None else encode(text, encoding), batch.path
+            )
+
+    def _write(self, name: str, data: bytes | None, source: str) -> None:
+        """Write a file, or copy the source, under a name that it has until all are written."""
+        self.is_new = self.is_new or not os.path.isdir(self.path)
+        os.makedirs(self.path, exist_ok=True)
+        target = os.path.join(self.path, name)
+        self.files.append(target)
+        if data is None:
+            shutil.copyfile(source, f"{target}.part")
+        else:
+            Path(f"{target}.part").write_bytes(data)
 
     def close(self) -> None:
         """See Writer.close."""
         if self.table:
             self.table.close()
+        for target in dict.fromkeys(self.files):
+            os.replace(f"{target}.part", target)
 
     def abort(self) -> None:
         """See Writer.abort."""
         if self.table:
             self.table.abort()
+        for target in self.files:
+            Path(f"{target}.part").unlink(missing_ok=True)
+        if self.is_new:
+            Path(self.path).rmdir()
 
 
 def text_names(item: JobInput) -> tuple[str, ...]:
@@ -387,21 +408,68 @@ def set_text(fields: dict[str, Any], names: Sequence[str], text: str) -> None:  
 
 
 def with_texts(table: pa.Table, names: Sequence[str], texts: Sequence[str | None]) -> pa.Table:
-    """Replace texts in the text column of rows of Parquet, which keeps its dtype.
+    """Replace texts of rows of Parquet where `find_text` finds them; columns keep their dtype.
 
-    Raises: UsageError if the text is in a field of a struct.
+    Args: names, of the text field in the order in which they are tried, a dot for a field of a struct; texts, of each
+    row, None for one that stays.
+    Raises: UsageError if the text of a row is in none of them.
     """
-    name = next((name for name in names if name in table.column_names), None)
-    if name is None:
-        raise UsageError(f"no column {', '.join(names)}; texts inside of structs cannot be replaced")
-    place, column = table.column_names.index(name), table[name]
-    values = [old if new is None else new for old, new in zip(column.to_pylist(), texts, strict=True)]
-    dtype = column.type
+    new = pa.array(texts, pa.large_string())
+    waiting = new.is_valid()
+    for name in names:
+        parts = [name] if name in table.column_names else name.split(".")
+        if parts[0] not in table.column_names:
+            continue
+        place = table.column_names.index(parts[0])
+        column = table[place].combine_chunks()
+        old = _inside(column, parts[1:])
+        if old is None:
+            continue
+        chosen = pc.and_(
+            waiting, pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(old)), 0), False)
+        )
+        column = _replaced(column, parts[1:], chosen, new)
+        table = table.set_column(place, table.schema.field(place), column)
+        waiting = pc.and_not(waiting, chosen)
+    if pc.any(waiting).as_py():
+        raise UsageError(
+            f"the text is in no column or field of a struct named {', '.join(names)}; texts in lists stay"
+        )
+    return table
+
+
+def _inside(array: pa.Array, parts: Sequence[str]) -> pa.Array | None:
+    """The texts of a field of structs, None if there is no such field or it has none; bytes are no texts here."""
+    for part in parts:
+        if not pa.types.is_struct(array.type) or array.type.get_field_index(part) < 0:
+            return None
+        array = pc.struct_field(array, part)
+    dtype = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype):
+        return pa.array(
+            [bytes(v or b"").decode("utf-8", "ignore") for v in array.to_pylist()], pa.large_string()
+        )
+    is_text = pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype)
+    return array.cast(dtype).cast(pa.large_string()) if is_text else None
+
+
+def _replaced(array: pa.Array, parts: Sequence[str], chosen: pa.Array, new: pa.Array) -> pa.Array:
+    """The array with new texts in the chosen rows, in a field of structs if `parts` name one."""
+    if parts:
+        place = array.type.get_field_index(parts[0])
+        children = [pc.struct_field(array, [i]) for i in range(array.type.num_fields)]
+        children[place] = _replaced(children[place], parts[1:], chosen, new)
+        return pa.StructArray.from_arrays(children, fields=list(array.type), mask=array.is_null())
+    dtype = array.type
     if pa.types.is_dictionary(dtype):
-        array = pa.array(values, dtype.value_type).dictionary_encode().cast(dtype)
-    else:
-        array = pa.array(values, dtype)
-    return table.set_column(place, table.schema.field(place), array)
+        plain = pc.if_else(chosen, new, array.cast(dtype.value_type).cast(pa.large_string()))
+        return plain.cast(dtype.value_type).dictionary_encode().cast(dtype)
+    wide = (
+        pa.large_binary()
+        if pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype)
+        else pa.large_string()
+    )
+    return pc.if_else(chosen, new.cast(wide), array.cast(wide)).cast(dtype)
 
 
 def with_columns(table: pa.Table, columns: pa.Table | None) -> pa.Table:

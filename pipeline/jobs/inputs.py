@@ -77,6 +77,19 @@ class Batch:
     quarantined: pa.Table
     original: pa.Table | None = None
 
+    @property
+    def extent(self) -> Extent:
+        """How much of the input it is."""
+        return Extent(len(self.records), sum(record.position >= 0 for record in self.records))
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Records of a batch, and rows of a table among them: all but one that reports a file that is not read further."""
+
+    n_records: int
+    n_rows: int
+
 
 @dataclass
 class Found:
@@ -208,6 +221,33 @@ def read_batches(item: JobInput, originals: bool = False, max_rows: int = ROW_GR
         yield _batch(item.label, item.file.path, records, rows, copies)
 
 
+def read_again(item: JobInput, extents: Sequence[Extent]) -> Iterator[Batch]:
+    """Read the batches of one input once more for a copy: records or rows of Parquet alone, without documents.
+
+    Args: extents, of the batches as `read_batches` made them.
+    Raises: InputError if the file cannot be read.
+    """
+    nothing = Rows(source_info(item.source, item.file, Ingest())).take()[:2]
+
+    def batch(records: Sequence[Record], original: pa.Table | None) -> Batch:
+        return Batch(
+            item.label, item.file.path, records, nothing[0], np.empty(0, np.int64), nothing[1], original
+        )
+
+    if item.form == "parquet":
+        copies = _Originals(item.file.path)
+        yield from (batch((), copies.take(extent.n_rows)) for extent in extents)
+        return
+    settings = item.source.reader_config
+    with open_input(item.file.path) as stream, limits_of(settings, item.file.size) as limits:
+        records = limits.each(item.source.reader, stream, item.file.relative, settings)
+        read = (record for record in records if not record.skipped)
+        for extent in extents:
+            made = batch(list(itertools.islice(read, extent.n_records)), None)
+            with limits.lifted():
+                yield made
+
+
 def record_batches(
     records: Iterable[Record], source: Source, label: str, original: pa.Table, max_rows: int = ROW_GROUP_ROWS
 ) -> Iterator[Batch]:
@@ -226,8 +266,8 @@ def _batch(label: str, path: str, records: list[Record], rows: Rows, copies: _Or
     documents, quarantined, _ = rows.take()
     numbers = {record.position: i for i, record in enumerate(records)}
     index = np.array([numbers[row] for row in documents["input_row"].to_pylist()], np.int64)
-    original = copies.take(sum(record.position >= 0 for record in records)) if copies else None
-    return Batch(label, path, records, documents, index, quarantined, original)
+    batch = Batch(label, path, records, documents, index, quarantined)
+    return replace(batch, original=copies.take(batch.extent.n_rows)) if copies else batch
 
 
 class _Originals:

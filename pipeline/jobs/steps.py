@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from pipeline.annotate.wave import WaveReport, run_stage
 from pipeline.config.run_file import StageStep
 from pipeline.dataset.shard import Columns, Shard
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StageError
 from pipeline.jobs.inputs import Batch
 from pipeline.names import brief, check_keys, nearest
 from pipeline.recipe import config_of, full_name, load_step, reading_named, step_modules
@@ -185,6 +186,7 @@ def measure_batches(
     """Run stages over batches, in order.
 
     Args: workers, processes; the first batch is measured in this one, which compiles what is not compiled yet.
+    Raises: StageError if a process dies.
     """
     iterator = iter(batches)
     for batch in iterator:
@@ -202,5 +204,9 @@ def measure_batches(
         while waiting:
             first, future = waiting.popleft()
             yield first, future.result()
+    except BrokenProcessPool as error:
+        raise StageError(
+            "a process that measured documents was ended from outside; it may need more memory: use --workers 1"
+        ) from error
     finally:
         engine.close()

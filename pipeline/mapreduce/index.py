@@ -129,6 +129,16 @@ class Index:
         for folder in sorted(folders - {f"{self.folder}/{name}" for name in self.runs}):
             self.store.delete_prefix(folder)
 
+    def count(self, rows: Mapping[str, Sequence[int]]) -> int:
+        """Number of rows of some documents in all runs. rows: by shard id."""
+        n_rows = 0
+        for name, entry in self.runs.items():
+            wanted = run_rows(entry, rows)
+            for part in range(entry["parts"]) if len(wanted) else ():
+                table = read_index_part(self.store, f"{self.folder}/{name}", part)
+                n_rows += table.num_rows - drop_rows(table, wanted).num_rows
+        return n_rows
+
     def erase(self, rows: Mapping[str, Sequence[int]]) -> int:
         """Remove the rows of documents from every run, for good; returns how many rows were removed.
 

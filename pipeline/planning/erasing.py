@@ -27,8 +27,8 @@ def folders(store: Store) -> list[str]:
     return sorted({"/".join(key.split("/")[:2]) for key, _ in store.list(CACHE)})
 
 
-def erase_text(store: Store, text: str) -> dict[str, int]:
-    """Erase every answer that contains a text; returns the number of answers by folder."""
+def erase_text(store: Store, text: str, is_dry: bool = False) -> dict[str, int]:
+    """Erase every answer that contains a text, or only count them; returns the number of answers by folder."""
 
     def contains(data: bytes) -> bool:
         try:
@@ -40,14 +40,16 @@ def erase_text(store: Store, text: str) -> dict[str, int]:
     erased = {}
     for folder in folders(store):
         journal = Journal(store, folder)
-        erased[folder] = journal.erase(journal.find(contains), ERASED)
+        keys = journal.find(contains)
+        erased[folder] = len(keys) if is_dry else journal.erase(keys, ERASED)
     return erased
 
 
-def erase_about(run: RunFile, store: Store, doc_ids: Sequence[str]) -> dict[str, int]:
-    """Erase the answers about documents of a build; returns the number of answers by folder."""
+def erase_about(run: RunFile, store: Store, doc_ids: Sequence[str], is_dry: bool = False) -> dict[str, int]:
+    """Erase the answers about documents of a build, or only count them; returns the number of answers by folder."""
     keys = keys_about(run, store, frozenset(doc_ids))
-    return {folder: Journal(store, folder).erase(keys, ERASED) for folder in folders(store)}
+    journals = {folder: Journal(store, folder) for folder in folders(store)}
+    return {f: j.count(keys) if is_dry else j.erase(keys, ERASED) for f, j in journals.items()}
 
 
 def keys_about(run: RunFile, store: Store, doc_ids: frozenset[str]) -> set[str]:

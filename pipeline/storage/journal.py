@@ -131,6 +131,11 @@ class Journal:
                     keys.add(line[:KEY_CHARS].decode("ascii", "replace"))
         return sorted(keys)
 
+    def count(self, keys: Iterable[str]) -> int:
+        """How many of some keys have a record."""
+        self.refresh()
+        return sum(self.get(key) is not None for key in set(keys))
+
     def erase(self, keys: Iterable[str], data: bytes) -> int:
         """Remove all records of some keys from the files, and keep others in their place; returns how many there were.
 

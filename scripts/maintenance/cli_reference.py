@@ -25,6 +25,7 @@ codes are in [bad-input.md](bad-input.md#exit-codes). `bicorpus COMMAND --help` 
 
 """
 ARGUMENTS = {
+    "RUN.yaml|RELEASE": "the [run file](run-file.md) of a store, or the folder of a [release](release.md)",
     "RUN.yaml": "the [run file](run-file.md)",
     "ABLATION.yaml": "the [file of the ablation](ablate.md)",
     "OPTIONS]...": "options of [run](#bicorpus-run)",

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from pipeline.stage import Record
 from stages.decoding.encoding import EncodingError, decode
 from stages.decoding.streams import Bounds, Inflated, Watched
+from stages.decoding.zip_headers import Followed, FoundMembers, find_members
 
 BLOCK = tarfile.BLOCKSIZE
 ZIP_START = (b"PK\x03\x04", b"PK\x05\x06")
@@ -103,7 +104,11 @@ def is_tar(start: bytes) -> bool:
 
 
 def zip_members(stream: BinaryIO, bounds: Bounds) -> Iterator[Member | Record]:
-    """Yield the members of a zip file in the order of its directory; position -1: the directory cannot be read."""
+    """Yield the members of a zip file in the order of its directory.
+
+    If that cannot be read, as in a file that was cut off, members are found by their own headers; a record of position
+    -1 reports it after them, or alone if there are none.
+    """
     watched = Watched(stream)
     size = watched.seek(0, 2)
     if size < LEAST_ZIP:
@@ -111,14 +116,28 @@ def zip_members(stream: BinaryIO, bounds: Bounds) -> Iterator[Member | Record]:
             -1, None, "unreadable_zip", f"{size} bytes; a directory has {LEAST_ZIP} at least", lost_bytes=size
         )
         return
+    found: FoundMembers | None = None
     try:
         archive = zipfile.ZipFile(cast(BinaryIO, watched))  # it calls read, seek and tell only
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (*MEMBER_ERRORS, NotImplementedError, UnicodeDecodeError) as error:
         if watched.failure:
             raise
-        yield Record(-1, None, "unreadable_zip", str(error) or type(error).__name__, lost_bytes=size)
-        return
+        found = find_members(watched, size, bounds)
+        if not found.entries:
+            yield Record(-1, None, "unreadable_zip", str(error) or type(error).__name__, lost_bytes=size)
+            return
+        archive = zipfile.ZipFile(cast(BinaryIO, Followed(watched, size, found.directory(size))))
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    yield from _zip_entries(archive, entries, watched, size, bounds)
+    if found is not None:
+        yield found.record(size)
+
+
+def _zip_entries(
+    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], watched: Watched, size: int, bounds: Bounds
+) -> Iterator[Member | Record]:
+    """Yield the members of an open zip file."""
     if (stated := sum(entry.compress_size for entry in entries)) > size:
         detail = f"members of {stated:,} bytes in a file of {size:,}: they overlap"
         yield Record(-1, None, "decompression_bomb", detail, lost_bytes=size)

@@ -1,6 +1,7 @@
 """The process that reads PDF files: their text by page, which pages are pictures of text, and what the file claims.
 
-PDFium finds the text in the order in which the file draws it. Lines that fill their page are joined to the next, since
+PDFium finds the text in the order in which the file draws it; pages whose columns are drawn line by line are read
+column by column (`pdf_columns`). Lines that fill their page are joined to the next, since
 a PDF file has no paragraphs: without a blank between Han characters, and without the hyphen of a broken word. A line
 that begins like an item of a list begins a paragraph.
 """
@@ -11,9 +12,11 @@ import importlib
 import re
 import sys
 import unicodedata
+from itertools import pairwise
 from typing import Any
 
 from stages.extraction.extract_worker import refused, serve
+from stages.extraction.pdf_columns import MIN_GAP, MIN_LINES, Run, read_columns
 
 FULL = 0.85
 """Share of the width of a page's long lines from which a line counts as full, so that its paragraph goes on."""
@@ -31,6 +34,9 @@ BROKEN_WORD = re.compile(r"(?<=[a-zà-ÿ])(?:[\ufffe\x02\u00ad]|-)$")
 LIST_MARK = re.compile(
     r"\s*(?:[•‣◦▪●○■□➢*]|[-–—]\s|\(?\d{1,3}[.)、）]|[（(][一二三四五六七八九十]{1,3}[)）]|[一二三四五六七八九十]{1,3}、)"
 )
+MAX_RECTS = 20_000
+"""Pieces of a page that are looked at for columns."""
+
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
 DAY = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?")
 WIDE_END = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]$")
@@ -53,7 +59,7 @@ def extract(data: bytes) -> dict[str, Any]:  # Any: text, lists and numbers
         text = ""
         try:
             page = document[i]
-            text = page_text(page.get_textpage().get_text_range())
+            text = page_text(_drawn_text(page, pdfium))
             if not text and _is_picture(page, pdfium):
                 scanned.append(i + 1)
         except (pdfium.PdfiumError, UnicodeDecodeError) as error:
@@ -67,6 +73,55 @@ def extract(data: bytes) -> dict[str, Any]:  # Any: text, lists and numbers
         "pages": pages, "scanned": scanned, "broken": broken,
         "claims": {name: value.strip() for name, value in found.items() if value and value.strip()},
     }  # fmt: skip
+
+
+def _drawn_text(page: Any, pdfium: Any) -> str:  # Any: objects of a library that is installed optionally
+    """The text of a page in the order of drawing, or of its columns if it is drawn across them."""
+    textpage, width = page.get_textpage(), page.get_width()
+    n_rects = min(textpage.count_rects(), MAX_RECTS)
+    boxes = [textpage.get_rect(i) for i in range(n_rects)]
+    if might_have_columns(boxes, width):
+        text = read_columns(_runs(textpage, pdfium, MIN_GAP * width), width)
+        if text is not None:
+            return text
+    return str(textpage.get_text_range())
+
+
+def might_have_columns(boxes: list[tuple[float, float, float, float]], width: float) -> bool:
+    """Whether pieces of text often jump to the right or left at one height, as where columns are drawn across.
+
+    Args: boxes, left, bottom, right and top of pieces in the order of drawing; width, of the page.
+    """
+    jumps = 0
+    for (left, bottom, right, top), (left2, bottom2, right2, top2) in pairwise(boxes):
+        same_height = min(top, top2) - max(bottom, bottom2) > 0
+        jumps += same_height and max(left2 - right, left - right2) >= MIN_GAP * width
+    return jumps >= MIN_LINES
+
+
+def _runs(textpage: Any, pdfium: Any, gap: float) -> list[Run]:
+    """Characters of a page in runs, which end with a line and before a gap of a width, in points."""
+    raw, runs = pdfium.raw, list[Run]()
+    is_open = False
+    for i in range(textpage.count_chars()):
+        code = raw.FPDFText_GetUnicode(textpage, i)
+        char = chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
+        if char in "\r\n":
+            is_open = False
+            continue
+        left, bottom, right, top = textpage.get_charbox(i)
+        if char.isspace() or right <= left:
+            if is_open:
+                runs[-1].text += char
+            continue
+        run = runs[-1] if is_open else None
+        if run is None or left - run.right >= gap or run.left - left > gap or left < run.right - 4 * gap:
+            runs.append(Run(char, left, bottom, right, top))
+            is_open = True
+            continue
+        run.text += char
+        run.right, run.bottom, run.top = max(run.right, right), min(run.bottom, bottom), max(run.top, top)
+    return runs
 
 
 def _is_picture(page: Any, pdfium: Any) -> bool:  # Any: objects of a library that is installed optionally

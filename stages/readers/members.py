@@ -200,4 +200,4 @@ def _of_member(record: Record, member: Member) -> Record:
     return replace(record, position=0, fields={**record.fields, "archive_member": name})
 
 
-READER = Reader(name="members", version=2, config=Config, read=read, fields={**FIELDS, **csv.NAMES})
+READER = Reader(name="members", version=3, config=Config, read=read, fields={**FIELDS, **csv.NAMES})

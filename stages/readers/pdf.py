@@ -72,7 +72,7 @@ def _records(found: dict[str, Any], data: bytes) -> Iterator[Record]:  # Any: se
 
 READER = Reader(
     name="pdf",
-    version=1,
+    version=2,
     config=Config,
     read=read,
     fields={**FIELDS, "text": ("text",), "date": ("created",)},

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 LINE_HEIGHT = 14
 
 
-def pdf_bytes(pages: list[list[str] | str], title: str = "") -> bytes:
-    """A PDF file of these pages: lines of ASCII, or "picture" or "" for a page without text."""
+Piece = tuple[int, int, str]
+"""Text at a place: points from the left, number of the line from the top."""
+
+
+def pdf_bytes(pages: Sequence[Sequence[str | Piece] | str], title: str = "") -> bytes:
+    """A PDF file of these pages: lines or pieces of ASCII, or "picture" or "" for a page without text."""
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"",
@@ -26,10 +31,9 @@ def pdf_bytes(pages: list[list[str] | str], title: str = "") -> bytes:
         content = b""
         if page == "picture":
             content = b"q 600 0 0 800 0 0 cm /Im Do Q"
-        elif isinstance(page, list):
-            shown = [
-                f"BT /F 12 Tf 50 {750 - LINE_HEIGHT * i} Td ({line}) Tj ET" for i, line in enumerate(page)
-            ]
+        elif not isinstance(page, str):
+            pieces = [(50, i, line) if isinstance(line, str) else line for i, line in enumerate(page)]
+            shown = [f"BT /F 12 Tf {x} {750 - LINE_HEIGHT * i} Td ({line}) Tj ET" for x, i, line in pieces]
             content = "\n".join(shown).encode()
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
         kids.append(len(objects) + 1)

@@ -39,7 +39,11 @@ def fetch(hub: Hub, home: Path, *arguments: object) -> Ended:
 def test_a_folder_with_digests(model: Path, tmp_path: Path) -> None:
     """Without a commit the newest is pinned; weights, settings and tokenizer are fetched, code and pickles are not."""
     with serve_hub(model) as hub:
+        plan = fetch(hub, tmp_path / "home", MODEL, "--dry-run", "--json").ok().json
+        assert not [path for method, path, _ in hub.requests if method == "GET" and "/resolve/" in path]
         found = fetch(hub, tmp_path / "home", MODEL, "--to", tmp_path / "edu", "--json").ok().json
+        assert plan["revision"] == COMMIT
+        assert plan["files"] == {name: {"bytes": facts["bytes"]} for name, facts in found["files"].items()}
         assert found["revision"] == COMMIT and sorted(found["files"]) == [
             "config.json",
             "model.safetensors",

@@ -227,6 +227,17 @@ def test_mining_finds_what_resembles_the_seeds(tmp_path: Path) -> None:
     assert np.mean(mined["label"].to_pylist()) > np.mean(np.array(table["label"].to_pylist())[rest]) + 0.2
 
 
+def test_a_dry_run_says_what_would_be_learnt_from(trained: Path, tmp_path: Path) -> None:
+    """Documents, classes, sources and folds, without a training; of `like` and `mine`, documents and pool."""
+    path = trained / "labelled.parquet"
+    options = ("--out", tmp_path / "x.npz", "--dry-run", "--json")
+    facts = json.loads(command("train", "head", path, *options).stdout)
+    assert facts["documents"] > facts["good"] > 0 and facts["sources"] >= facts["folds"] > 1
+    pool = json.loads(command("train", "like", path, "--pool", path, *options).stdout)
+    assert pool["pool"] == pool["documents"] == facts["documents"]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

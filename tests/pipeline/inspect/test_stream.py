@@ -35,7 +35,12 @@ def test_paragraphs_have_their_separator() -> None:
 def test_a_mix_is_written_in_training_order(tmp_path: Path) -> None:
     """The documents of the file are those of the mix; wrong names and mixes without text are refused."""
     release = reference().store / "releases/v1"
+    plan = (
+        cli("text", release, "--mix", "half", "--to", tmp_path / "half.txt", "--json", "--dry-run").ok().json
+    )
+    assert not list(tmp_path.iterdir())
     ended = cli("text", release, "--mix", "half", "--to", tmp_path / "half.txt", "--json").ok()
+    assert plan == {**ended.json, "to": None}
     found = parsed((tmp_path / "half.txt").read_text(encoding="utf-8"), "xglm")
     parts = sorted((release / "mixes/half").glob("part-*.parquet"))
     expected = [text for part in parts for text in pq.read_table(part)["text"].to_pylist()]

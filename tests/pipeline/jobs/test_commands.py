@@ -7,6 +7,7 @@ import gzip
 import importlib.util
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,7 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.cells import wide
+from pipeline.errors import UsageError
+from pipeline.jobs.forms import with_texts
+from pipeline.jobs.side_by_side import side_by_side
 from tests.helpers.build import build, cli, ledger, to_line, write_inputs, write_run
+from tests.helpers.build import command as run_command
 
 Row = dict[str, Any]
 
@@ -154,6 +160,101 @@ def test_masked_texts_and_everything_else_as_it_was(tmp_path: Path) -> None:
     assert json.loads(out[0]) == {"n": 1.5, "meta": {"body": "写信给 <EMAIL> 吧，电话 13812345678。", "x": 1}}
 
 
+def test_masked_texts_inside_of_structs_of_parquet(tmp_path: Path) -> None:
+    """The field changes, the struct around it keeps dtype and nulls; of several columns, the one with the text."""
+    found, clean = "写信给 li.si@example.com 吧。", "这里没有什么需要隐藏的内容。"
+    inner = pa.struct([("body", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int8())])
+    rows = [{"body": found, "n": 1}, {"body": clean, "n": None}]
+    table = pa.table({"id": [1, 2], "meta": pa.array(rows, inner)})
+    pq.write_table(table, tmp_path / "in.parquet")
+    cli("mask", tmp_path / "in.parquet", "--text-field", "meta.body", "--to", tmp_path / "out.parquet").ok()
+    masked = pq.read_table(tmp_path / "out.parquet")
+    changed = {"body": "写信给 <EMAIL> 吧。", "n": 1}
+    assert masked.schema.equals(table.schema) and masked["meta"].to_pylist() == [changed, rows[1]]
+    nulls = with_texts(pa.table({"meta": pa.array([*rows, None], inner)}), ("meta.body",), ["x", None, None])
+    assert nulls["meta"].to_pylist() == [{"body": "x", "n": 1}, rows[1], None]
+    columns = pa.table({"text": ["", clean], "content": [found, found]})
+    names = with_texts(columns, ("text", "content"), ["masked", "changed"])
+    assert names.to_pydict() == {"text": ["", "changed"], "content": ["masked", found]}
+    with pytest.raises(UsageError, match="in no column"):
+        with_texts(pa.table({"text": [[found]]}), ("text",), ["masked"])
+
+
+def test_a_document_of_a_release_is_explained_from_its_files(corpus: Corpus) -> None:
+    """A kept one, a duplicate with its keeper, one that a rule drops; another id is refused."""
+    release = corpus.path.parent / "store" / "releases" / "v1"
+    by_rule = {row["rule"]: row for row in corpus.ledger.values()}
+    copy, short = (
+        by_rule["duplicate"],
+        next(row for row in corpus.ledger.values() if "short" in str(row["rule"])),
+    )
+    told = cli("explain", release, copy["doc_id"], "--json").ok().json
+    assert told["keeper"]["ledger"]["doc_id"] == copy["keeper_id"] and told["keeper"]["excerpt"]
+    kept = cli("explain", release, copy["keeper_id"], "--json").ok().json
+    assert copy["doc_id"] in kept["kept_for"] and kept["ledger"]["keep"] and "text" not in kept["document"]
+    assert all(place["copies"] == 1 for place in kept["mixes"].values()) and kept["mixes"]
+    shown = cli("explain", release, short["doc_id"]).ok().out
+    assert f"dropped by {short['rule']}" in shown
+    assert cli("explain", release, "nobody").code == 2
+    assert "is asked by DOC_ID" in cli("explain", release, "--input", "docs.jsonl:1").err
+
+
+def test_what_would_be_written_and_nothing_is(corpus: Corpus, tmp_path: Path) -> None:
+    """`--dry-run` of each command names inputs, text field and files, and refuses what the command would refuse."""
+    kept = tmp_path / "kept.jsonl"
+    for command in (
+        ("filter", "--use", "gopher"),
+        ("dedup",),
+        ("lid",),
+        ("mask",),
+        ("score", "--stages", "signals"),
+    ):
+        name, *options = command
+        plan = cli(name, corpus.path, *options, "--to", kept, "--dry-run", "--json").ok().json
+        assert plan["inputs"] == [{"input": str(corpus.path), "format": "jsonl", "text": ["content"]}]
+        assert str(kept) in plan["outputs"].values()
+    shown = cli("filter", corpus.path, "--use", "gopher", "--to", f"{tmp_path}/new/", "--dry-run").ok().out
+    assert "text = content" in shown and "would write dropped" in shown
+    assert cli("mask", corpus.path, "--to", tmp_path / "x.csv", "--dry-run").code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_job_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C: one line, exit code 130, no file and no folder that was not there."""
+    for i in range(3):
+        (tmp_path / f"{i}.md").write_text("Some words that are long enough.", "utf-8")
+    before = sorted(tmp_path.iterdir())
+    (tmp_path / "stops.py").write_text(
+        "from bicorpus import each\n\ndef keep(text: str, input: str) -> bool:\n"
+        "    if '2.md' in input:\n        raise KeyboardInterrupt\n    return True\n\nSTAGE = each(keep)\n"
+    )
+    use = ("--use", tmp_path / "stops.py", "--workers", 1)
+    ended = cli("filter", tmp_path / "*.md", *use, "--to", f"{tmp_path}/new/")
+    assert ended.code == 130 and ended.err.endswith("\nbicorpus: interrupted; no file was written\n")
+    (tmp_path / "stops.py").unlink()
+    shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_documents_are_shown_side_by_side(tmp_path: Path) -> None:
+    """A line for each measurement, a column for each document; what does not fit follows below."""
+    facts = {"row": 0, "error": None, "language.label": "zho_Hans", "x.list": [1]}
+    rows = [
+        {"input": f"folder/{i}.txt", **facts, "signals.n_chars": 10 * i, "pii.spans": [{}] * i}
+        for i in range(4)
+    ]
+    lines = side_by_side(rows, 60)
+    assert lines[0].split() == [f"folder/{i}.txt:0" for i in range(2)]
+    assert [line.split() for line in lines[1:4]] == [
+        ["language.label", "zho_Hans", "zho_Hans"],
+        ["signals.n_chars", "0", "10"],
+        ["pii.spans", "0", "1"],
+    ]
+    assert lines[4] == "" and lines[5].split()[0] == "folder/2.txt:0"
+    assert all(wide(line) <= 60 for line in lines)
+    assert len(side_by_side(rows, 200)) == 4
+
+
 def test_plain_text_by_line_and_by_file(tmp_path: Path) -> None:
     """A line is a document with --lines, in the encoding of the file; without it a file is one, and is copied."""
     lines = ["今天天气很好，我们一起去公园散步吧。", "", "短", "The quick brown fox jumps over the lazy dog."]
@@ -225,6 +326,27 @@ def test_a_filter_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     report = cli("filter", source, "--use", tmp_path / "no_ads.py", "--to", target, "--json").ok().json
     assert report["dropped"] == {"no_ads.keep": 1} and report["quarantined"] == {"stage_failed": 1}
     assert [json.loads(line)["text"] for line in lines_of(target)] == [texts[0], *texts[3:]]
+
+
+def test_several_processes_and_one_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes decide as one does; if one is killed, the command ends with one line and no file."""
+    (tmp_path / "odd_ones.py").write_text(
+        "import multiprocessing, os\nfrom bicorpus import each\n\ndef keep(text: str) -> bool:\n"
+        "    if os.environ.get('TEST_DIES') and multiprocessing.parent_process():\n        os._exit(9)\n"
+        "    return int(text[-4:]) % 2 > 0\n\nSTAGE = each(keep)\n",
+        "utf-8",
+    )
+    source = tmp_path / "lines.txt"
+    source.write_text("".join(f"line number {i:04}\n" for i in range(2500)), "utf-8")
+    command = ("filter", source, "--lines", "--use", tmp_path / "odd_ones.py", "--workers", 2)
+    cli(*command, "--to", tmp_path / "two.txt").ok()
+    assert lines_of(tmp_path / "two.txt") == [f"line number {i:04}" for i in range(1, 2500, 2)]
+    monkeypatch.setenv("TEST_DIES", "1")
+    ended = run_command(*command, "--to", tmp_path / "dies.txt")
+    assert ended.code == 1 and ended.err.splitlines()[-1].startswith(
+        "bicorpus: a process that measured documents"
+    )
+    assert not list(tmp_path.glob("dies*"))
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,24 @@ def test_a_sheet_is_drawn_filled_imported_and_used(built: Path) -> None:
     assert build(path, built / "store")["kept"] == 50
 
 
+def test_a_dry_run_of_a_sheet_writes_nothing(built: Path) -> None:
+    """It draws the documents, and says how many."""
+    before = sorted(path.name for path in built.iterdir())
+    to = ("--to", built / "dry.html", "--dry-run")
+    arguments = (
+        "label",
+        "sheet",
+        built / "run.yaml",
+        "--store",
+        built / "store",
+        *to,
+        "--score",
+        "mine.score",
+    )
+    assert "dry.drawn.parquet" in cli(*arguments).ok().out
+    assert sorted(path.name for path in built.iterdir()) == before
+
+
 def test_labellers_are_compared_on_the_command_line(built: Path) -> None:
     """Agreement and disagreements of two files are printed, with the start of each text, and as JSON."""
     sheet(built, "--documents", 12)

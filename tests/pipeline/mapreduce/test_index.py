@@ -118,6 +118,8 @@ def test_compaction_merges_runs_and_changes_no_decision(
     stray = store / before["index"] / "0123456789abcdef" / "part-00000.parquet"
     stray.parent.mkdir()
     stray.write_bytes(b"a run that was killed")
+    plan = cli("index", "compact", run_path, "--store", store, "--dry-run", "--json").ok().json
+    assert plan["before"] == before == runs_of(run_path, store)
     cli("index", "compact", run_path, "--store", store, "--workers", 1).ok()
     after = runs_of(run_path, store)
     assert len(after["runs"]) == 1 and after["rows"] == before["rows"] and after["shards"] == before["shards"]
@@ -204,7 +206,11 @@ def test_erased_documents_meet_nothing(grown: tuple[Path, Path, list[list[str]]]
     keeper = next(row["keeper_id"] for row in ledger(store) if row["rule"] == "duplicate")
     lost = [row["doc_id"] for row in ledger(store) if row["keeper_id"] == keeper]
     before = runs_of(run_path, store)
-    answer = cli("index", "erase", run_path, "--store", store, "--doc-id", keeper, "--json").ok().json
+    erase = ("index", "erase", run_path, "--store", store, "--doc-id", keeper, "--json")
+    plan = cli(*erase, "--dry-run").ok().json
+    assert runs_of(run_path, store) == before
+    answer = cli(*erase).ok().json
+    assert plan == {name: answer[name] for name in ("documents", "keys")}
     assert answer["documents"] == 1 and answer["keys"] >= 1 and answer["pairs"] >= 2
     after = runs_of(run_path, store)
     assert after["rows"] == before["rows"] - answer["keys"] and after["erased"] == 1

@@ -105,10 +105,46 @@ def test_damage_costs_one_member() -> None:
     assert (told(cut), cut[-1].position, cut[-1].lost_bytes) == (["a.txt", "truncated"], -1, 1024)
     packed = gzip.compress(tarred(FILES))
     assert read_all(members.READER, packed[: len(packed) // 2])[-1].reason == "truncated"
-    assert told(read_all(members.READER, zipped(FILES)[:300])) == ["unreadable_zip"]
     assert told(read_all(members.READER, zipped(FILES)[:4])) == ["unreadable_zip"]
     for junk in (b"x" * 2000, b""):
         assert told(read_all(members.READER, junk)) == ["unreadable_tar"]
+
+
+class _Forward(io.RawIOBase):
+    """A sink that cannot seek, so that sizes are written behind each member's data."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.data += bytes(data)
+        return len(bytes(data))
+
+
+@pytest.mark.parametrize("form", ["sizes", "GBK", "descriptors", "stored"])
+def test_zip_files_without_their_directory_are_read(form: str) -> None:
+    """Members are found by their own headers; the one that is cut off is broken, and the file is reported."""
+    data = zipped(FILES, GbkInfo if form == "GBK" else zipfile.ZipInfo)
+    if form in ("descriptors", "stored"):
+        sink = _Forward()
+        with zipfile.ZipFile(
+            sink, "w", zipfile.ZIP_DEFLATED if form == "descriptors" else zipfile.ZIP_STORED
+        ) as archive:
+            for name, content in FILES.items():
+                archive.writestr(name, content)
+        data = bytes(sink.data)
+    directory = data.index(b"PK\x01\x02")
+    cut = read_all(members.READER, data[:directory])
+    assert told(cut) == [*EXPECTED, "truncated"] and (cut[-1].position, cut[-1].lost_bytes) == (-1, directory)
+    assert cut[0].fields is not None and cut[0].fields["text"] == ZH
+    damaged = read_all(members.READER, data[:-30])
+    assert told(damaged) == [*EXPECTED, "unreadable_zip"] and damaged[-1].lost_bytes == 0
+    inside = read_all(members.READER, data[: data.index(b"d.csv") + 20])
+    assert told(inside)[:5] == EXPECTED[:5] and told(inside)[-1] == "truncated"
+    assert "corrupt_member" in told(inside)[5:]
 
 
 def test_bombs_and_depth_are_bounded() -> None:

@@ -38,6 +38,46 @@ def test_pages_become_one_document_and_scanned_ones_are_quarantined() -> None:
     assert reasons(read(pdf.READER, pdf_bytes([""]))) == [(0, "no_pages_with_text")]
 
 
+COLUMN = [
+    "the river rose in the night and took",
+    "the bridge with it, so that nobody in",
+    "the village could reach the road; the",
+    "miller said that it had happened once",
+    "before, when he was a boy, and that it",
+    "would take a month to build another",
+    "one, if the carpenter was sober. They",
+]
+OTHER = [line.replace("the", "their") for line in COLUMN]
+
+
+def _across(left: list[str], right: list[str], start: int, at: int = 320) -> list[tuple[int, int, str]]:
+    """Two columns, drawn row by row."""
+    rows = zip(left, right, strict=True)
+    return [piece for i, (a, b) in enumerate(rows, start) for piece in ((50, i, a), (at, i, b))]
+
+
+@needs_pdfium
+def test_columns_that_are_drawn_across_are_read_one_after_another() -> None:
+    """The title above both comes first, what crosses them ends both; a table of short cells keeps its rows."""
+    pages = [
+        [(180, 0, "A title above both of the columns"), *_across(COLUMN, OTHER, 2), (298, 12, "7")],
+        _across(
+            ["cell", "a longer cell", "x", "y", "z", "u", "v"], ["1", "2", "3", "4", "5", "6", "seven"], 0
+        ),
+        [(50, i, line) for i, line in enumerate(COLUMN)] + [(320, i, line) for i, line in enumerate(OTHER)],
+    ]
+    (document,) = read(pdf.READER, pdf_bytes(pages))
+    assert document.fields is not None
+    starts = document.fields["page_starts"]
+    first, table, drawn = (
+        document.fields["text"][a:b].split() for a, b in zip(starts, [*starts[1:], None], strict=True)
+    )
+    prose = " ".join([*COLUMN, *OTHER]).split()
+    assert first == ["A", "title", "above", "both", "of", "the", "columns", *prose, "7"]
+    assert table[:5] == ["cell", "1", "a", "longer", "cell"]
+    assert drawn == prose
+
+
 @needs_pdfium
 def test_damaged_files_say_why() -> None:
     """Bytes that are no PDF file, a truncated compressed file, a file that is too large."""
