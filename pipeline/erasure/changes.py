@@ -14,6 +14,7 @@ from pipeline.dataset.shard import Shard
 from pipeline.dataset.tombstones import PENDING
 from pipeline.storage.seal import parse_sealed, sealed_json
 from pipeline.storage.store import Store
+from pipeline.translation import message
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Leaving:
     why: Mapping[int, str]
 
 
-ORPHAN = "derived"
+ORPHAN = message("derived")
 """Why a document leaves whose parent does."""
 
 

@@ -21,8 +21,9 @@ from pipeline.inspect.opened import Finished
 from pipeline.runtime.engines import Engine
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.store import Store
+from pipeline.translation import message
 
-ASKED, CLUSTER, NEAR = "asked", "cluster", "near copy"
+ASKED, CLUSTER, NEAR = message("asked"), message("cluster"), message("near copy")
 
 
 @dataclass(frozen=True)

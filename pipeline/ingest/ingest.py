@@ -88,8 +88,9 @@ class IngestReport:
     """The result of ingesting a group.
 
     n_read: records read. n_erased: documents that tombstones kept out. quarantined: reason -> records. peak_rss:
-    bytes. parent: id of the parent shard of a derived group. tally: what reading cost and showed. ended: path, reason and lost bytes of files that end early; empty:
-    path and reason of files without a document. partitions: columns in the names of folders.
+    bytes. parent: id of the parent shard of a derived group. tally: what reading cost and showed. ended: path, reason
+    and lost bytes of files that end early; empty: path and reason of files without a document. partitions: columns in
+    the names of folders.
     """
 
     name: str

@@ -71,7 +71,7 @@ class Erased:
 
 @pytest.fixture(scope="module")
 def erased(tmp_path_factory: pytest.TempPathFactory) -> Erased:
-    """26 real documents, three copies of one of them, and their conversions to the other script; the kept copy erased."""
+    """Real documents, three copies of one of them, and conversions to the other script; the kept copy is erased."""
     folder = tmp_path_factory.mktemp("erased")
     zh, en = lines_of("docs_zh-00.jsonl.gz", "content", 14), lines_of("docs_en-00.jsonl.zst", "text", 12)
     rows = [{"id": f"zh-{i}", "text": text, "url": f"https://www.zh{i}.cn/a/"} for i, text in enumerate(zh)]
@@ -180,7 +180,7 @@ def test_the_next_run_finishes_and_measures_nothing(erased: Erased) -> None:
 
 
 def test_a_build_from_scratch_is_the_same_and_a_recrawl_stays_out(erased: Erased, tmp_path: Path) -> None:
-    """Another store with the tombstones gets the same release; an edited copy in the other script does not come back."""
+    """Another store with the tombstones gets the same release; edited copies in the other script stay out."""
     scratch = tmp_path / "scratch"
     shutil.copytree(erased.store / "tombstones", scratch / "tombstones")
     record = build(erased.run, scratch)
