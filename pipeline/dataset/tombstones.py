@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -208,14 +208,16 @@ def open_key(store: Store) -> tuple[bytes, dict[str, Any]]:  # Any: JSON
     return key_of(catalog), catalog.header
 
 
-def add_tombstones(
-    store: Store, name: str, table: pa.Table, header: dict[str, Any], facts: dict[str, Any]
-) -> None:
-    """Write the tombstones of an erasure, which count from then on.
-
-    Args: header, of open_key; facts, of the catalog's entry. Any: JSON.
-    """
+def write_tombstones(store: Store, name: str, table: pa.Table) -> None:
+    """Write the tombstones of an erasure, which count once they are listed."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_statistics=False)
     store.put(f"{FOLDER}/{name}.parquet", sink.getvalue())
-    Catalog.load(store, CATALOG, header).update({name: {**facts, "tombstones": table.num_rows}})
+
+
+def list_tombstones(store: Store, name: str, header: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Put the tombstones of an erasure into force.
+
+    Args: header, of open_key; facts, of the catalog's entry. Any: JSON.
+    """
+    Catalog.load(store, CATALOG, header).update({name: dict(facts)})

@@ -44,11 +44,14 @@ class Change:
 class Changes:
     """All changes of an erasure, which are applied more than once if a process is stopped.
 
-    recipes: folder of a stage's sidecars -> shard -> recipe before and after, where it depends on results of global
-    steps for the shard. quarantine: keys of files in which records are hidden.
+    header, facts: of the tombstones, see list_tombstones. recipes: folder of a stage's sidecars -> shard -> recipe
+    before and after, where it depends on results of global steps for the shard. quarantine: keys of files in which
+    records are hidden.
     """
 
     name: str
+    header: Mapping[str, Any]  # Any: JSON
+    facts: Mapping[str, Any]
     shards: tuple[Change, ...]
     recipes: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
     quarantine: tuple[str, ...] = ()
@@ -77,7 +80,9 @@ def load_changes(store: Store) -> Changes | None:
         folder: {shard: (before, after) for shard, (before, after) in entries.items()}
         for folder, entries in plain["recipes"].items()
     }
-    return Changes(plain["name"], tuple(shards), recipes, tuple(plain["quarantine"]))
+    return Changes(
+        plain["name"], plain["header"], plain["facts"], tuple(shards), recipes, tuple(plain["quarantine"])
+    )
 
 
 @dataclass(frozen=True)

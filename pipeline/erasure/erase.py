@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import SHARDS, Shard, opened
-from pipeline.dataset.tombstones import RECEIPTS, Tombstones, add_tombstones, open_key
+from pipeline.dataset.tombstones import RECEIPTS, Tombstones, open_key, write_tombstones
 from pipeline.erasure.changes import Changes, Leaving, changes_of, load_changes
 from pipeline.erasure.find import (
     ASKED,
@@ -176,8 +176,10 @@ class Erasing:
         lease.check()
         answers = erase_about(self.run_file, self.store, doc_ids) if self.has_answers() else {}
         recipes = {} if finished is None else readdressed(finished, changes)
-        add_tombstones(self.store, self.name, tombstones.table, self.header, {"made": self.made})
-        done = Changes(self.name, changes, recipes, tuple(key for key, n in hidden.items() if n))
+        facts = {"made": self.made, "tombstones": tombstones.table.num_rows}
+        write_tombstones(self.store, self.name, tombstones.table)
+        hidden_in = tuple(key for key, n in hidden.items() if n)
+        done = Changes(self.name, self.header, facts, changes, recipes, hidden_in)
         done.save(self.store)
         receipt["store"] = {**apply(self.store, done, self.engine), "answers": sum(answers.values())}
         for name in mine if delete_releases else ():

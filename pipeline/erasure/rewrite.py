@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.shard import SHARDS, opened, parquet_writer
 from pipeline.dataset.sidecars import FOOTER, SidecarRef, write_sidecar
-from pipeline.dataset.tombstones import PENDING, load_tombstones, tag_of
+from pipeline.dataset.tombstones import PENDING, list_tombstones, load_tombstones, tag_of
 from pipeline.erasure.changes import Change, Changes
 from pipeline.errors import DamagedError
 from pipeline.mapreduce.index import Holding, holdings, read_index_part, renumber, run_name, write_index_part
@@ -34,6 +34,7 @@ from pipeline.storage.store import Store
 
 def apply(store: Store, changes: Changes, engine: Engine) -> dict[str, int]:
     """Apply the changes of an erasure to a store; returns how many files and entries of each kind were changed."""
+    list_tombstones(store, changes.name, changes.header, changes.facts)
     by_shard = changes.by_shard()
     sidecars = sidecars_of(store, by_shard)
     tasks = [

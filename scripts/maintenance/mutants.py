@@ -263,7 +263,7 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
-OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header", "-m", "not slow")
+OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header")
 
 
 def is_sound(tests: Sequence[str], log: str) -> bool:
