@@ -241,10 +241,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def dependents(module: str) -> set[str]:
     """Return the loaded modules of this repository that import a module, directly or not, and itself."""
-    files = {
-        name: Path(found.__file__) for name, found in list(sys.modules.items())
-        if getattr(found, "__file__", None) and Path(found.__file__ or "").is_relative_to(ROOT)
-    }  # fmt: skip
+    loaded = {name: getattr(found, "__file__", None) or "" for name, found in list(sys.modules.items())}
+    files = {name: Path(path) for name, path in loaded.items() if path and Path(path).is_relative_to(ROOT)}
     imported = {name: imports_of(path) for name, path in files.items() if path.suffix == ".py"}
     found = {module, *(name for name, path in files.items() if path.is_relative_to(ROOT / "tests"))}
     while more := {name for name, names in imported.items() if name not in found and names & found}:

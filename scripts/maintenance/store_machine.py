@@ -67,7 +67,8 @@ def killed_after(n_writes: int) -> Iterator[None]:
 
         return call
 
-    with mock.patch.multiple(FolderStore, **{name: limited(getattr(FolderStore, name)) for name in WRITES}):
+    limits: dict[str, Any] = {name: limited(getattr(FolderStore, name)) for name in WRITES}
+    with mock.patch.multiple(FolderStore, **limits):
         try:
             yield
         except Killed:

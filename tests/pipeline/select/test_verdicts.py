@@ -10,19 +10,29 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from pipeline.config.run_file import KeepOne
+from pipeline.config.run_file import Against, KeepOne
 from pipeline.dataset.shard import Shard
 from pipeline.dataset.sidecars import SidecarRef, write_sidecar
+from pipeline.errors import AlignmentError
 from pipeline.ingest.canonical import Rows, SourceInfo
 from pipeline.rules.parse import parse_rules
 from pipeline.schema import CANONICAL
-from pipeline.select.feeds import order_column
-from pipeline.select.verdicts import CHOSEN, Decision, PopulationTask, count_population, final
+from pipeline.select.feeds import KeeperFeed, order_column
+from pipeline.select.verdicts import (
+    CHOSEN,
+    Decision,
+    PopulationTask,
+    VerdictTask,
+    count_population,
+    early_ref,
+    final,
+    final_ref,
+    store_verdict,
+)
 from pipeline.stage import Record
 from pipeline.storage.store import Store, open_store
-
-N_RULES = 1
 
 
 def decision_over(
@@ -86,13 +96,57 @@ def test_references_are_no_population_and_are_no_duplicates(tmp_path: Path) -> N
 def test_a_derived_document_is_kept_with_its_parent_alone(tmp_path: Path) -> None:
     """A parent that is dropped, unknown or missing takes the derived document along; its own rules come first."""
     store = open_store(str(tmp_path))
-    parent = decision_over(store, "a", [20, 5])
+    parent = decision_over(store, "a", [5, 20, 30])
     ids = parent.read(store, set())["doc_id"].to_pylist()
-    derived = decision_over(store, "b", [50, 50, 50, 50, 3], [ids[0], ids[1], "nobody", None, "nobody"])
+    derived = decision_over(store, "b", [50, 50, 50, 50, 3], [ids[1], ids[0], "nobody", None, "nobody"])
     kept = final(dataclasses.replace(derived, parent=parent), store)
     orphan = len(derived.rules) + 1
     assert kept.rule.tolist() == [-1, orphan, orphan, orphan, 0]
     assert final(derived, store).keep.tolist() == [True] * 4 + [False]
+
+
+def test_an_earlier_release_is_known_by_ids(tmp_path: Path) -> None:
+    """Its kept documents are references if it is excluded, also after others were erased from the shard."""
+    store = open_store(str(tmp_path))
+    decision = decision_over(store, "a", [20, 5, 30])
+    ids = decision.read(store, set())["doc_id"].to_pylist()
+    ledger = {"shard": ["a"] * 4, "doc_id": ["erased", *ids], "keep": [True, False, True, True]}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(ledger), sink)
+    store.put("releases/r/ledger/part-00000.parquet", sink.getvalue())
+    found = {}
+    for mode in ("exclude", "new_loses"):
+        one = KeepOne(keepers=None, of=None, prefer=(), against=Against(release="r", mode=mode))
+        earlier = "releases/r/ledger/part-00000.parquet"
+        found[mode] = dataclasses.replace(decision, keep_one=one, earlier=earlier)
+    assert found["exclude"].references(store).tolist() == [False, True, True]
+    assert found["new_loses"].references(store).tolist() == [False] * 3
+    assert found["new_loses"].kept_earlier(store).tolist() == [False, True, True]
+    assert final(found["exclude"], store).may_be_keeper.tolist() == [True, True, True]
+    assert KeeperFeed(found["new_loses"], {}).first(store).tolist() == [0.0, 1.0, 1.0]
+    assert KeeperFeed(found["exclude"], {}).first(store).tolist() == [0.0, 2.0, 2.0]
+    other = dataclasses.replace(found["exclude"], shard=dataclasses.replace(decision.shard, id="b"))
+    with pytest.raises(AlignmentError, match="not the ledger"):
+        other.kept_earlier(store)
+
+
+def test_stored_verdicts_are_those_that_were_computed(tmp_path: Path) -> None:
+    """Rules judged once and stored give the verdict that they gave, for other thresholds as well."""
+    store = open_store(str(tmp_path))
+    decision = decision_over(store, "a", [20, 5, 30, 7])
+    early = dataclasses.replace(decision, early=early_ref(decision, "r", "rules"))
+    plain = final(early, store)
+    store_verdict(VerdictTask(store, early, early=True))
+    stored = final(early, store)
+    assert stored.rule.tolist() == plain.rule.tolist() == [-1, 0, -1, 0]
+    assert (stored.failed == plain.failed).all()
+    done = dataclasses.replace(early, verdict=final_ref(early, "r", "rules"))
+    store_verdict(VerdictTask(store, done, early=False))
+    store.delete(decision.refs["s"].key)  # from here on, nothing but the stored verdict can answer
+    assert final(done, store).rule.tolist() == [-1, 0, -1, 0]
+    assert early_ref(dataclasses.replace(decision, rank=1), "r", "rules") != early.early
+    assert final_ref(dataclasses.replace(early, reference=True), "r", "rules") != done.verdict
+    assert early_ref(dataclasses.replace(decision, rules=()), "r", "rules") is None
 
 
 def test_null_and_nan_are_the_worst_preference() -> None:
