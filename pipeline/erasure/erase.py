@@ -174,7 +174,7 @@ class Erasing:
         if dry_run:
             return receipt
         lease.check()
-        answers = erase_about(self.run_file, self.store, doc_ids) if self.has_answers() else {}
+        answers = self.erase_answers(doc_ids)
         recipes = {} if finished is None else readdressed(finished, changes)
         facts = {"made": self.made, "tombstones": tombstones.table.num_rows}
         write_tombstones(self.store, self.name, tombstones.table)
@@ -200,9 +200,15 @@ class Erasing:
             )
             return None
 
-    def has_answers(self) -> bool:
-        """Whether the store keeps answers of language models."""
-        return next(self.store.list("requests"), None) is not None
+    def erase_answers(self, doc_ids: Sequence[str]) -> dict[str, int]:
+        """Erase the answers of language models about documents; returns their number by folder."""
+        if next(self.store.list("requests"), None) is None:
+            return {}
+        try:
+            return erase_about(self.run_file, self.store, doc_ids)
+        except UsageError as error:  # an input that is gone, or a stage without its files
+            self.notes.append(message(f"answers of language models were not looked at: {error}"))
+            return {}
 
     def find(self) -> dict[str, set[int]]:
         """Rows of the documents asked for by a value, by shard id."""
