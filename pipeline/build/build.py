@@ -17,6 +17,8 @@ from pipeline.build.losses import check_columns, loss_fault, loss_lines
 from pipeline.config.phases import GlobalPhase, Wave, before_derived, consecutive, phases
 from pipeline.config.run_file import GlobalStep, derived_inputs
 from pipeline.dataset.shard import INPUTS, SHARDS, Shard
+from pipeline.dataset.tombstones import tag_of
+from pipeline.erasure.erase import after_run, before_run
 from pipeline.errors import DamagedError, InputError, LeaseError, QuarantineError
 from pipeline.ingest.derive import DeriveTask, derive_shard
 from pipeline.ingest.ingest import IngestReport, IngestTask, ingest_group
@@ -65,7 +67,7 @@ class Build:
         Raises: QuarantineError, after everything is built, if more input was quarantined than the run file allows.
         """
         self.session.store.check()
-        with self.recorded():
+        with self.recorded(), self.using_store():
             self.ingest()
             self.derive()
             for group in consecutive(phases(self.session.run_file)):
@@ -78,6 +80,15 @@ class Build:
             self.release()
             self.sweep()
         return self.session.record
+
+    @contextmanager
+    def using_store(self) -> Iterator[None]:
+        """Keep erasures away from the store; one that was stopped before is finished first."""
+        lease = before_run(self.session.store, self.session.record.id, self.session.progress.say)
+        try:
+            yield
+        finally:
+            after_run(self.session.store, lease)
 
     def release(self) -> None:
         """Decide, write the release, and record its counts."""
@@ -129,12 +140,14 @@ class Build:
         run = self.session.run_file
         names, missing = ingested_groups(run, self.session.state)
         self.session.check_services(shards_of(names, self.session.state), bool(missing))
+        tombstones = tag_of(self.session.store)
         tasks = [
             IngestTask(
                 self.session.store,
                 group,
                 run.ingest,
                 tuple(self.session.state.unchanged_digests(group).items()),
+                tombstones=tombstones,
             )
             for group in missing
         ]
@@ -156,7 +169,7 @@ class Build:
         tasks = [
             DeriveTask(
                 session.store, derived, shard, name, edits, session.recipes.refs(reads, shard),
-                session.recipes.loose(reads, shard),
+                session.recipes.loose(reads, shard), tag_of(session.store),
             )
             for (derived, shard, name), reads in zip(missing, columns, strict=True)
         ]  # fmt: skip

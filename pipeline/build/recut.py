@@ -31,7 +31,7 @@ def cut_release(run: RunFile, store: Store, engine: Engine, progress: Progress, 
             "replace it with --force"
         )
     store.check()
-    with build.recorded():
+    with build.recorded(), build.using_store():
         build.count_quarantined()
         build.release()
     return build.session.record

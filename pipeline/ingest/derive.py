@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline.annotate.addresses import Recipes
@@ -19,9 +18,10 @@ from pipeline.annotate.views import edit_spans
 from pipeline.config.run_file import Derived, Edits, RunFile, derived_inputs, plain_edits
 from pipeline.dataset.shard import Columns, Shard, null_column, parquet_writer, read_batches
 from pipeline.dataset.sidecars import SidecarRef, read_columns
+from pipeline.dataset.tombstones import load_tombstones
 from pipeline.errors import StageError
 from pipeline.ingest.canonical import doc_ids, text_hash
-from pipeline.ingest.ingest import IngestReport
+from pipeline.ingest.ingest import IngestReport, text_bytes
 from pipeline.recipe import digest, file_digest
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import CANONICAL
@@ -38,7 +38,7 @@ class DeriveTask:
     """Derive the documents of one source from one shard.
 
     name: of the derived group, see group_of. edits: of the parents' text. refs: stage -> sidecar of
-    the shard. loose: columns that are null for this shard -> their dtypes.
+    the shard. loose: columns that are null for this shard -> their dtypes. tombstones: see IngestTask.
     """
 
     store: Store
@@ -48,6 +48,7 @@ class DeriveTask:
     edits: Edits
     refs: Mapping[str, SidecarRef]
     loose: Mapping[str, pa.DataType] = field(default_factory=dict)
+    tombstones: str = ""
 
 
 def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> str:
@@ -68,7 +69,10 @@ def group_of(run: RunFile, derived: Derived, shard: Shard, recipes: Recipes) -> 
         if derived.definition.data
         else []
     )
-    return f"{derived.name}-{digest([shard.id, shard.generation, inputs_of_name])[:16]}"
+    first_generation = (
+        1  # documents that are erased from the parents do not rename what was derived from the others
+    )
+    return f"{derived.name}-{digest([shard.id, first_generation, inputs_of_name])[:16]}"
 
 
 def derivations(run: RunFile, shards: Iterable[Shard]) -> list[tuple[Derived, Shard]]:
@@ -100,11 +104,14 @@ def derive_shard(task: DeriveTask) -> IngestReport:
         start += batch.num_rows
     documents = pa.concat_tables(tables) if tables else CANONICAL.empty_table()
     report.n_read = documents.num_rows
+    if (tombstones := load_tombstones(task.store, task.tombstones) if task.tombstones else None) is not None:
+        documents = documents.filter(pa.array(~tombstones.erased(documents)))
+        report.n_erased = report.n_read - documents.num_rows
     if documents.num_rows:
-        sizes = documents["text_bytes"].to_numpy()
         shard = Shard(
-            f"{task.name}-00000", task.derived.name, documents.num_rows, int(sizes.sum(dtype=np.int64))
-        )
+            f"{task.name}-00000", task.derived.name, documents.num_rows, text_bytes(documents),
+            task.shard.generation + report.n_erased,
+        )  # fmt: skip
         with scratch() as folder:
             path = os.path.join(folder, "shard.parquet")
             with parquet_writer(path, CANONICAL) as writer:

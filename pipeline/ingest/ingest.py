@@ -21,6 +21,7 @@ from pipeline.config.run_file import Ingest, Source, ingest_recipe
 from pipeline.dataset.partitions import partitions_of
 from pipeline.dataset.shard import Shard, parquet_writer
 from pipeline.dataset.sidecars import write_sidecar
+from pipeline.dataset.tombstones import load_tombstones
 from pipeline.errors import InputError
 from pipeline.ingest.canonical import ROW_GROUP_BYTES, ROW_GROUP_ROWS, Rows, SourceInfo
 from pipeline.ingest.tally import ANSWERED, Tally
@@ -66,6 +67,7 @@ class IngestTask:
     """Ingest one group. digests: (relative path, digest) of the files whose digest was computed before.
 
     apart: in a process of its own, since a worker died on it. lost: (relative path, record) of files that are given up.
+    tombstones: tag of the store's tombstones, empty without any.
     """
 
     store: Store
@@ -74,6 +76,7 @@ class IngestTask:
     digests: tuple[tuple[str, str], ...] = ()
     apart: bool = False
     lost: tuple[tuple[str, Record], ...] = ()
+    tombstones: str = ""
 
     def after_loss(self) -> IngestTask:
         """The task to run after one that lost its worker, perhaps because a file ended it."""
@@ -84,9 +87,10 @@ class IngestTask:
 class IngestReport:
     """The result of ingesting a group.
 
-    n_read: records read. quarantined: reason -> records. peak_rss: bytes. parent: id of the parent shard of a derived
-    group. tally: what reading cost and showed. ended: path, reason and lost bytes of files that end early; empty:
-    path and reason of files without a document. partitions: columns in the names of folders.
+    n_read: records read. n_erased: documents that tombstones kept out. quarantined: reason -> records. peak_rss:
+    bytes. parent: id of the parent shard of a derived group. tally: what reading cost and showed. ended: path, reason
+    and lost bytes of files that end early; empty: path and reason of files without a document. partitions: columns in
+    the names of folders.
     """
 
     name: str
@@ -94,6 +98,7 @@ class IngestReport:
     files: list[dict[str, str | int]]
     shards: list[Shard] = field(default_factory=list)
     n_read: int = 0
+    n_erased: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     peak_rss: int = 0
     parent: str | None = None
@@ -107,8 +112,9 @@ class IngestReport:
         shards = [[s.id, s.n_rows, s.text_bytes, s.generation] for s in self.shards]
         quarantined = dict(sorted(self.quarantined.items()))
         parent = {"parent": self.parent} if self.parent else {}
+        erased = {"erased": self.n_erased} if self.n_erased else {}
         return {"source": self.source, "files": self.files, "shards": shards, "read": self.n_read,
-                "quarantined": quarantined, **parent, **self.losses()}  # fmt: skip
+                "quarantined": quarantined, **erased, **parent, **self.losses()}  # fmt: skip
 
     def losses(self) -> dict[str, object]:
         """Return what is stored of the tally: bytes lost, skipped records, columns without values; without zeros."""
@@ -312,6 +318,11 @@ def _end_file(file: InputFile, rows: Rows, writer: _ShardWriter, n_docs: int, lo
         report.empty.append([file.relative, common or "no records"])
 
 
+def text_bytes(documents: pa.Table) -> int:
+    """Return the bytes of the text of documents."""
+    return int(documents["text_bytes"].to_numpy().sum(dtype=np.int64))
+
+
 class _Waiting:
     """Tables of small files, and their scores, that are written together."""
 
@@ -343,8 +354,12 @@ class _ShardWriter:
 
     def __init__(self, task: IngestTask, report: IngestReport, folder: str) -> None:
         self.task, self.report, self.folder = task, report, folder
+        self.tombstones = load_tombstones(task.store, task.tombstones) if task.tombstones else None
         self.file: pq.ParquetWriter | None = None
-        self.n_rows = self.text_bytes = 0
+        self.number = self.n_rows = self.text_bytes = 0
+        self.n_seen = self.seen_bytes = (
+            0  # with erased documents, which keep their room: shards are cut as without
+        )
         self.scores: dict[str, list[pa.Table]] = {}
         self.waiting = _Waiting()
         self.waiting_quarantine = _Waiting()
@@ -362,6 +377,8 @@ class _ShardWriter:
         """
         if quarantined.num_rows:
             self.report.quarantined.update(quarantined["reason"].to_pylist())
+            if self.tombstones is not None:
+                quarantined = self.tombstones.hidden(quarantined)
             if self.waiting_quarantine.is_full_with(quarantined):
                 self.flush_quarantine()
             self.waiting_quarantine.append(quarantined, {})
@@ -378,34 +395,45 @@ class _ShardWriter:
         start = 0
         sizes = documents["text_bytes"].to_numpy().astype(np.int64)
         while start < documents.num_rows:
-            room = self.task.ingest.shard_bytes - self.text_bytes
+            room = self.task.ingest.shard_bytes - self.seen_bytes
             n_rows = int((sizes[start:].cumsum() <= room).sum())
-            if n_rows == 0 and self.n_rows == 0:
+            if n_rows == 0 and self.n_seen == 0:
                 n_rows = 1  # a document larger than shard_bytes gets a shard of its own
             if n_rows:
                 slices = {prefix: table.slice(start, n_rows) for prefix, table in scores.items()}
-                self.write(documents.slice(start, n_rows), slices, int(sizes[start : start + n_rows].sum()))
+                self.write(documents.slice(start, n_rows), slices)
             if start + n_rows < documents.num_rows:
                 self.end_shard()
             start += n_rows
 
-    def write(self, documents: pa.Table, scores: dict[str, pa.Table], text_bytes: int) -> None:
-        """Write documents to the open shard, which has room for them."""
+    def write(self, documents: pa.Table, scores: dict[str, pa.Table]) -> None:
+        """Write documents to the open shard, which has room for them, without those that tombstones are of."""
+        self.n_seen += documents.num_rows
+        self.seen_bytes += text_bytes(documents)
+        if self.tombstones is not None and (erased := self.tombstones.erased(documents)).any():
+            left = pa.array(~erased)
+            documents, scores = documents.filter(left), {n: table.filter(left) for n, table in scores.items()}
+        if not documents.num_rows:
+            return
         if self.file is None:
             self.file = parquet_writer(self.shard_path, CANONICAL)
         self.file.write_table(documents, row_group_size=documents.num_rows)
         for prefix, table in scores.items():
             self.scores.setdefault(prefix, []).append(table)
         self.n_rows += documents.num_rows
-        self.text_bytes += text_bytes
+        self.text_bytes += text_bytes(documents)
 
     def end_shard(self) -> None:
-        """Close the open shard and copy it to the store."""
+        """Close the open shard and copy it to the store. One whose documents are all erased leaves its number free."""
+        n_erased, number = self.n_seen - self.n_rows, self.number
+        self.report.n_erased += n_erased
+        self.number += self.n_seen > 0
+        self.n_seen = self.seen_bytes = 0
         if self.file is None:
             return
         self.file.close()
-        shard_id = f"{self.report.name}-{len(self.report.shards):05d}"
-        shard = Shard(shard_id, self.report.source, self.n_rows, self.text_bytes)
+        shard_id = f"{self.report.name}-{number:05d}"
+        shard = Shard(shard_id, self.report.source, self.n_rows, self.text_bytes, 1 + n_erased)
         self.task.store.put_file(shard.key, self.shard_path)
         for prefix, tables in self.scores.items():
             ref = imported_ref(prefix, self.task.group.source, self.task.ingest, shard)

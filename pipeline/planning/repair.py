@@ -85,6 +85,12 @@ def repair_of(store: Store, key: str) -> Repair:
             return Repair(keys=(key,))
         case ["releases", release, *_]:
             return Repair(keys=(f"releases/{release}/checksums.sha256",))
+        case ["tombstones", *_]:
+            return Repair(
+                why_not=message(
+                    "it keeps erased documents out of the store; restore it from a copy of the store"
+                )
+            )
         case ["imports", *_]:
             return Repair(
                 why_not=message(

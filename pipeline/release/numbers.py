@@ -49,7 +49,8 @@ def summary(
     counts = {
         "read": sum(group["read"] for group in groups),
         "quarantined": sum(sum(group["quarantined"].values()) for group in groups),
-        "erased": 0, "ingested": ingested, "kept": kept, "dropped": ingested - kept,
+        "erased": sum(group.get("erased", 0) for group in groups),
+        "ingested": ingested, "kept": kept, "dropped": ingested - kept,
         "derived": sum(group["read"] for group in groups if "parent" in group),
         "kept_tokens": int(pc.sum(facts["n_tokens"]).as_py() or 0),
     }  # fmt: skip

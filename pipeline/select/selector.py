@@ -300,7 +300,10 @@ def earlier_ledgers(session: Session) -> tuple[dict[str, str], list[str]]:
     if not store.exists(f"releases/{name}/checksums.sha256"):
         raise UsageError(f"{where}: {store.url} has no finished release {name!r}; name one that it has")
     lineage = session.state.page(f"releases/{name}/lineage.json")
-    missing = sorted(set(lineage["shards"]) - {shard.id for shard in session.shards})
+    groups, present = set(session.group_names), {shard.id for shard in session.shards}
+    missing = sorted(  # but for shards of which all documents were erased
+        shard for shard in set(lineage["shards"]) - present if shard.rpartition("-")[0] not in groups
+    )
     if missing:
         source = missing[0].rsplit("-", 2)[0]
         raise UsageError(

@@ -72,14 +72,14 @@ class Decision:
         kept = np.zeros(self.shard.n_rows, bool)
         if self.earlier is not None:
             with store.open(self.earlier) as stream:
-                table = pq.read_table(stream, columns=["shard", "row", "keep"])
-            if table.num_rows != self.shard.n_rows or set(table["shard"].unique().to_pylist()) != {
-                self.shard.id
-            }:
+                table = pq.read_table(stream, columns=["shard", "doc_id", "keep"])
+            if table.num_rows < self.shard.n_rows or table["shard"].unique().to_pylist() != [self.shard.id]:
                 raise AlignmentError(
                     f"{self.earlier}: not the ledger of {self.shard.id}; write that release again"
                 )
-            kept[table["row"].to_numpy()] = np.asarray(table["keep"].combine_chunks())
+            before = table["doc_id"].filter(table["keep"])
+            ids = self.read(store, set())["doc_id"]  # by id: rows may have been erased since
+            kept = np.asarray(pc.is_in(ids, before.combine_chunks()).combine_chunks()).astype(bool)
         return kept
 
     def read(self, store: Store, names: set[str]) -> Columns:

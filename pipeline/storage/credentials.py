@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 
-PREFIXES = ("AWS_", "GOOGLE_", "AZURE_", "BICORPUS_PSEUDONYM_KEY")
+PREFIXES = ("AWS_", "GOOGLE_", "AZURE_", "BICORPUS_PSEUDONYM_KEY", "BICORPUS_TOMBSTONE_KEY")
 """Environment variables that configure access to an object store, and the key of pseudonyms."""
 
 FILE = "BICORPUS_CREDENTIALS"

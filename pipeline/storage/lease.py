@@ -138,6 +138,19 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     return lease
 
 
+def holders(store: Store, prefix: str) -> list[str]:
+    """Return who holds leases whose names begin with a prefix: host:pid:random of each."""
+    found = []
+    for key, _ in list(store.list("leases")):
+        if not key.startswith(f"leases/{prefix}"):
+            continue
+        tagged = store.get_with_tag(key)
+        record = check_record(tagged[0], key) if tagged else {"released": True}
+        if not (record["released"] or record["expires"] < time.time() or _is_dead(record)):
+            found.append(str(record["owner"]))
+    return found
+
+
 def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
     """Replace a JSON object with `data` and the lease's token, unless a later holder has written it.
 

@@ -39,7 +39,7 @@ WHOLE = 1 << 20
 
 SEALED = (
     "shards/", "annotations/", "global/", "index/", "verdicts/", "imports/", "quarantine/", "exchange/",
-    "releases/_work/",
+    "releases/_work/", "tombstones/",
 )  # fmt: skip
 """Folders of a store whose Parquet and Arrow files have a seal."""
 

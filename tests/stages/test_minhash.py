@@ -145,6 +145,17 @@ def test_another_seed_draws_other_permutations() -> None:
     assert len(set(keys[0].tolist())) == 4
 
 
+def test_the_seed_of_the_settings_reaches_the_keys() -> None:
+    """Another seed gives other band keys, and so does another number of bands or units."""
+    table = pa.table({"text": pa.array(["one two three four five six seven eight nine"], pa.large_string())})
+    keys = [
+        set(STAGE.load(config)(table)["band_keys"][0].as_py())
+        for config in (Config(), Config(seed=2), Config(shingle_units=4))
+    ]
+    assert keys[0] == set(ANNOTATE(table)["band_keys"][0].as_py())
+    assert not keys[0] & keys[1] and not keys[0] & keys[2]
+
+
 @pytest.mark.parametrize("setting", [{"n_bands": 0}, {"band_rows": 0}, {"shingle_units": 0}, {"seed": -1}])
 def test_settings_out_of_range_are_refused(setting: dict[str, int]) -> None:
     """A setting that makes no signature is an error that names it."""

@@ -356,6 +356,16 @@ def test_groups_of_documents_come_from_the_plan() -> None:
     }  # fmt: skip
 
 
+def test_repeats_do_not_count_as_used() -> None:
+    """What a mix leaves out is counted in distinct tokens, however often it repeats the others."""
+    mix = a_mix(share={"a": 1, "b": 1}, max_epochs=4)
+    counts = {"a": 100, "b": 1_000}
+    planned = plan_quotas(counts, mix, 0.6)
+    assert planned.discarded == 600 and planned.available == 1_100
+    with pytest.raises(MixError):
+        plan_quotas(counts, mix, 0.5)
+
+
 def test_documents_must_be_the_planned_ones() -> None:
     """Copies are refused when the documents do not have the planned tokens."""
     planned = plan_quotas({"a": 10}, a_mix(share={"a": 1}), 1.0)

@@ -40,6 +40,15 @@ def test_the_first_failing_rule_is_the_verdict_and_base_rules_come_first() -> No
     assert found.passes_base.tolist() == [False, False, True]
 
 
+def test_a_flag_with_base_is_still_a_flag() -> None:
+    """A flag drops nothing and leaves nobody out of the population, a base rule that drops does both."""
+    table = columns(s__n=[1, 50])
+    flagged = judge_rules(rules({"name": "low", "s.n": {"min": 10}, "action": "flag", "base": True}), table)
+    assert flagged.passes_base.tolist() == [True, True] and flagged.rule.tolist() == [-1, -1]
+    dropped = judge_rules(rules({"name": "low", "s.n": {"min": 10}, "base": True}), table)
+    assert dropped.passes_base.tolist() == [False, True] and dropped.rule.tolist() == [0, -1]
+
+
 def test_where_limits_a_rule_and_null_is_outside_it() -> None:
     """A rule applies only to rows that meet `where`; a null there does not."""
     table = columns(s__n=[1, 1, 1], l__label=["zho_Hans", "eng_Latn", None])

@@ -184,6 +184,24 @@ def test_groups_above_the_limit_link_to_leaders(size: int, n_pairs: int) -> None
         )
 
 
+def test_the_threshold_is_included() -> None:
+    """A pair with exactly the similarity or containment asked for is verified; the next smaller number is not."""
+    at, below = np.float32(0.8), np.nextafter(np.float32(0.8), np.float32(0))
+    values = {name: pa.array([False] * 3) for name in dedup.MEMORY.names if name.startswith("other_")}
+    values |= {"jaccard": pa.array([at, below, below]), "containment": pa.array([at, below, at])}
+    pairs = pa.table(values)
+    assert dedup.is_verified(pairs, dedup.Config(threshold=0.8)).tolist() == [True, False, False]
+    assert dedup.is_verified(pairs, dedup.Config(threshold=0.8, containment=0.8)).tolist() == [
+        True,
+        False,
+        True,
+    ]
+    for name in ("other_numbers", "other_names", "other_scripts", "other_signs"):
+        apart = pa.table({**values, name: pa.array([True] * 3)})
+        assert not dedup.is_verified(apart, dedup.Config()).any()
+        assert dedup.is_verified(apart, dedup.Config(**{name: True})).tolist() == [True, False, False]
+
+
 def test_containment_is_an_option() -> None:
     """A long quotation is a pair only with `containment`; its similarity is the Jaccard index."""
     rng = np.random.default_rng(8)
