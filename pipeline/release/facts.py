@@ -16,6 +16,7 @@ from pipeline.mapreduce.shuffle import write_exchange
 from pipeline.mix.holdout import Holdout, is_chosen, name_links
 from pipeline.mix.repeat import Repeat
 from pipeline.release.clusters import eligible_rows, members, part_of
+from pipeline.release.expect import count_host_tallies
 from pipeline.release.mix_numbers import other_languages
 from pipeline.report.profile import READS, Profile, profile_shard, thresholds
 from pipeline.report.rule_counts import Scopes, count_rules
@@ -42,9 +43,9 @@ class FactsTask:
 
     by: columns that mixes go by. shares: column of the languages of a document, if there is one. fits: repeats to be
     fitted, by mix. cluster_parts, clusters_key: partitions of the clusters, exchange file of the members. hosts_key:
-    exchange file of the hosts, if a guard asks for them. holdout, links_key: how documents are held out, and the
-    exchange file of what links them. measured: the columns that the report counts. samples: seed of the
-    report's samples from this shard, None for none.
+    exchange file of the hosts, if a guard asks for them; host_tallies_key: the same for expectations. holdout,
+    links_key: how documents are held out, and the exchange file of what links them. measured: the columns that the
+    report counts. samples: seed of the report's samples from this shard, None for none.
     """
 
     store: Store
@@ -57,6 +58,7 @@ class FactsTask:
     cluster_parts: int = 1
     clusters_key: str = ""
     hosts_key: str = ""
+    host_tallies_key: str = ""
     shares: str | None = None
     holdout: Holdout | None = None
     links_key: str = ""
@@ -85,7 +87,7 @@ class ShardFacts(msgspec.Struct, kw_only=True):
 
 def collect_facts(task: FactsTask) -> ShardFacts:
     """Write the facts of a shard's kept documents and its members of clusters; return its counts."""
-    hosts = {"host"} if task.hosts_key else set()
+    hosts = {"host"} if task.hosts_key or task.host_tallies_key else set()
     read = task.layout.sources() | READS | hosts | task.measured.columns() | task.decision.rule_columns()
     columns, kept = decide_shard(task, read)
     table, facts = facts_table(task, columns, kept)
@@ -104,6 +106,9 @@ def collect_facts(task: FactsTask) -> ShardFacts:
     if task.hosts_key:
         write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
                        task.cluster_parts)  # fmt: skip
+    if task.host_tallies_key:
+        tallies = count_host_tallies(columns, n_tokens, kept, task.cluster_parts)
+        write_exchange(task.store, task.host_tallies_key, *tallies, task.cluster_parts)
     if (name := task.layout.columns["cluster"]) is not None:
         named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
         found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)

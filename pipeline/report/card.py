@@ -47,7 +47,8 @@ def card(
     sections = [
         [f"# {escaped(report.name)}", "", *introduction(report)],
         funnel_section(report), language_section(report), script_section(report), source_section(report),
-        license_section(report), quality_section(report), copies_section(report), domain_section(report),
+        expectation_section(report), license_section(report), quality_section(report), copies_section(report),
+        domain_section(report),
         *map(mix_section, mixes(report)), making_section(report), limits_section(report), file_section(files),
         column_section(schemas, meanings), loading_section(report, schemas), checking_section(),
     ]  # fmt: skip
@@ -103,6 +104,22 @@ def funnel_section(report: ReleaseNumbers) -> list[str]:
             *markdown(["source", "reason", "records"], reasons),
         ]
     return lines
+
+
+def expectation_section(report: ReleaseNumbers) -> list[str]:
+    """Return the section on the bounds that the run file sets on figures of the release; empty without any."""
+    rows = [
+        [
+            row.name, code(row.figure), "" if row.min is None else f"{row.min:,.6g}",
+            "" if row.max is None else f"{row.max:,.6g}", "" if row.value is None else f"{row.value:,.4g}",
+            "as expected" if not row.outside else f"outside ({row.level})",
+        ]
+        for row in report.expectations
+    ]  # fmt: skip
+    if not rows:
+        return []
+    heads = ["expectation", "figure", "at least", "at most", "found", ""]
+    return ["## Expectations", "", "Checked before the release was written:", "", *markdown(heads, rows)]
 
 
 def copies_line(report: ReleaseNumbers) -> list[str]:

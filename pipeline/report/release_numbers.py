@@ -196,6 +196,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     sources: Tallies = msgspec.field(default_factory=dict)
     snapshots: Tallies | None = msgspec.field(default_factory=dict)
     provenances: dict[str, Tallies] | None = msgspec.field(default_factory=dict)
+    licenses: Tallies | None = msgspec.field(default_factory=dict)
     domains: Tallies | msgspec.UnsetType | None = msgspec.UNSET
     buckets: Splits | msgspec.UnsetType | None = msgspec.UNSET
     tiers: Splits | msgspec.UnsetType | None = msgspec.UNSET
@@ -426,6 +427,20 @@ class BucketNumbers(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[BucketSample]
 
 
+class ExpectationNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """An expectation of the run file. value: the figure, of all groups the one closest to a bound or beyond it; None if
+    there is no group. group, outside: the worst group outside the bounds, and how many groups are."""
+
+    name: str
+    figure: str
+    level: str
+    min: float | None
+    max: float | None
+    value: float | None
+    group: str | None = None
+    outside: int = 0
+
+
 class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers of a release.
 
@@ -471,6 +486,7 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     bounds: list[BoundNumbers] = msgspec.field(default_factory=list)
     rule_samples: list[RuleSample] = msgspec.field(default_factory=list)
     integers: list[str] = msgspec.field(default_factory=list)
+    expectations: list[ExpectationNumbers] = msgspec.field(default_factory=list)
 
 
 def present(groups: dict[str, Groups] | msgspec.UnsetType | None) -> dict[str, Groups]:

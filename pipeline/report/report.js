@@ -381,6 +381,8 @@ function contentSections() {
   const quarantined = Object.entries(N.quarantined).flatMap(([source, rows]) => Object.entries(rows).map(([name, n]) => [source, name, n]));
   if (quarantined.length) section("quarantine", t("Quarantine"), "", table([t("source"), t("reason"), t("records")], quarantined));
   const tokens = sum(N.licenses.map((r) => r.tokens));
+  if ((N.expectations || []).length) section("expectations", t("Expectations"), t("Bounds of the run file on figures of the release, checked before it was written."), table([t("expectation"), t("figure"), t("at least"), t("at most"), t("found"), ""],
+    N.expectations.map((e) => [e.name, make("span", {class: "mono"}, e.figure), e.min ?? "", e.max ?? "", e.value === null ? "" : Number(e.value.toPrecision(4)), e.outside ? t("outside") + (e.group ? " (" + e.group + ")" : "") : t("as expected")])));
   if (N.licenses.length) section("licences", t("Licences"), t("Of kept documents, as each of them carries it."), table([t("licence"), t("documents"), t("tokens"), t("share of tokens"), t("sources")],
     N.licenses.map((r) => [r.license || t("(none)"), r.documents, r.tokens, share(r.tokens, tokens), r.sources.join(", ")])));
   const spans = Object.entries(N.spans);
