@@ -8,7 +8,20 @@ import sys
 import click
 
 from pipeline import __version__
-from pipeline.cli import ablate, index, jobs, label, models, releases, requests, run_files, stores, train
+from pipeline.cli import (
+    ablate,
+    audit,
+    filing,
+    index,
+    jobs,
+    label,
+    models,
+    releases,
+    requests,
+    run_files,
+    stores,
+    train,
+)
 from pipeline.cli import browse as browse_commands
 from pipeline.cli import help as help_commands
 from pipeline.cli import submit as submit_commands
@@ -336,8 +349,9 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 
 for command in (
-    *run_files.COMMANDS, *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS,
-    *train.COMMANDS, *ablate.COMMANDS, *models.COMMANDS, *requests.COMMANDS, *help_commands.COMMANDS,
+    *run_files.COMMANDS, *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS,
+    *audit.COMMANDS, *filing.COMMANDS,
+    *index.COMMANDS, *train.COMMANDS, *ablate.COMMANDS, *models.COMMANDS, *requests.COMMANDS, *help_commands.COMMANDS,
     *submit_commands.COMMANDS,
     *browse_commands.COMMANDS,
 ):  # fmt: skip

@@ -369,7 +369,7 @@ def examples(fault: Fault, decisions: Sequence[Decision], store: Store, layout: 
 
 
 def concerned(fault: Fault, decision: Decision, kept: Kept) -> np.ndarray:
-    """Rows of a shard that a fault is about, whatever their group: bool (n_rows,)."""
+    """Rows of a shard that a fault is about, in any group: bool (n_rows,)."""
     e = fault.expectation
     too_low = (e.min is not None and fault.value < e.min) or (fault.change is not None and fault.change < 0)
     if e.family == "rules":

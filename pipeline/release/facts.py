@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config.release_columns import Layout, languages, release_column
+from pipeline.config.release_columns import Layout, group_of_rights, languages, release_column
 from pipeline.dataset.shard import Columns
 from pipeline.mapreduce.shuffle import write_exchange
 from pipeline.mix.holdout import Holdout, is_chosen, name_links
@@ -32,6 +32,9 @@ HELD = "held"
 
 OTHER_LANGUAGES = "other_languages"
 """Share of a document in other languages than its first, float64; absent if the run does not measure it."""
+
+RIGHTS_GROUP = "rights_group"
+"""Fact of the group of rights, int8; absent if the run does not look for licences."""
 
 CHOSEN = "chosen"
 """Column of the links of documents: whether one is chosen to be held out."""
@@ -143,6 +146,7 @@ def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
     extra = extra | {
         c for c in (known["language"], known["n_tokens"], known["cluster"], task.shares, *task.by) if c
     }
+    extra |= {c for c in task.layout.rights.values() if c}
     if task.holdout:
         extra |= set(task.holdout.columns(known["cluster"]))
     columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
@@ -164,11 +168,21 @@ def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table
                 pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
             ),
             **{name: columns[name] for name in task.by},
+            **rights_fact(task.layout, columns),
             **({OTHER_LANGUAGES: other_languages(columns[task.shares])} if task.shares else {}),
         }
     ).filter(pa.array(kept.keep))
     funnel, failed = funnel_of(task, kept, language)
     return table, ShardFacts(funnel=funnel, failed=failed, fits=counts_to_fit(task, columns, kept))
+
+
+def rights_fact(layout: Layout, columns: Columns) -> dict[str, np.ndarray]:
+    """The group of rights of each document, int8 (n_rows,); empty if the run does not look for licences."""
+    names = [layout.rights.get(name) for name in ("share_alike", "non_commercial")]
+    if None in names:
+        return {}
+    flags = [pc.fill_null(columns[str(name)], False).to_numpy().astype(bool) for name in names]
+    return {RIGHTS_GROUP: group_of_rights(*flags)}
 
 
 def links_table(task: FactsTask, columns: Columns, kept: Kept) -> pa.Table:

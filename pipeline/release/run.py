@@ -54,6 +54,7 @@ from pipeline.release.numbers import (
     licenses_csv,
     lineage,
     listed_files,
+    obligations_csv,
     report_numbers,
     summary,
     table_schemas,
@@ -62,6 +63,7 @@ from pipeline.release.placement import Placement, by_shard, fitted_mixes, place,
 from pipeline.release.public import PUBLIC, public_lineage, public_report, public_run_file
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
+from pipeline.report.audit_numbers import audit_key, from_bytes
 from pipeline.report.bucket_numbers import bucket_numbers
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
@@ -96,7 +98,11 @@ class Releasing:
         self.layout = release_layout(self.run_file)
         self.columns = release_columns(self.run_file)
         self.selector = Selector(session, self.columns)
-        self.recipe = self.release_recipe()
+        self.decisions_recipe = self.release_recipe()
+        self.audit = self.stored_audit()
+        self.recipe = (
+            self.decisions_recipe if self.audit is None else digest([self.decisions_recipe, self.audit])
+        )
         self.folder = f"releases/{self.run_file.release.name}"
         self.work = WorkFolder(self.store, self.run_file.release.name, self.recipe)
         self.copies: dict[str, Any] = {}
@@ -169,8 +175,8 @@ class Releasing:
             keep = [one.of, one.passages, one.prefer, one.guards, self.selector.keepers_static()]
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
-            run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
-            run.standings(), self.tokens_recipe(), *self.selector.references(),
+            run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), dict(self.layout.rights),
+            recipes.static, run.standings(), self.tokens_recipe(), *self.selector.references(),
             *self.declared_good(), earlier_holdout(self.store, run.mix.holdout),
         ]  # fmt: skip
         release = run.release
@@ -179,6 +185,14 @@ class Releasing:
         if run.expect:
             settings.append(["expect", *(expectation.plain() for expectation in run.expect)])
         return digest([__version__, FORMAT, shards, settings])
+
+    def stored_audit(self) -> dict[str, Any] | None:  # Any: JSON
+        """The audit of the release of this name, for its report; `current`: drawn from the decisions of this run."""
+        found = self.store.get_with_tag(audit_key(self.run_file.release.name))
+        if found is None:
+            return None
+        numbers = from_bytes(found[0])
+        return dict(msgspec.to_builtins(numbers)) | {"current": numbers.recipe == self.decisions_recipe}
 
     def declared_good(self) -> list[object]:
         """What the report depends on besides the decisions; empty without a source that is declared good."""
@@ -472,6 +486,8 @@ class Releasing:
         figures: dict[str, Any] = {  # Any: JSON
             **report_numbers(self.session, numbers, facts, shards),
             "expectations": self.expectations,
+            "audit": self.audit,
+            "rights_parts": {name: list(paths) for name, paths in sorted(placement.rights.items())},
             "lengths": lengths_of(table),
             "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
             "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
@@ -491,6 +507,7 @@ class Releasing:
             "report.html": html,
             "report.json": plain,
             "licenses.csv": licenses_csv(sources),
+            **({"obligations.csv": obligations_csv(figures["rights"])} if figures["rights"] else {}),
             "run.yaml": run_text,
         }
         made["digests"]["files"] = {file.key[len(self.folder) + 1 :]: file.sha256 for file in files} | {

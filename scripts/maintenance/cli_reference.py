@@ -27,6 +27,8 @@ codes are in [bad-input.md](bad-input.md#exit-codes). `bicorpus COMMAND --help` 
 ARGUMENTS = {
     "RUN.yaml": "the [run file](run-file.md)",
     "ABLATION.yaml": "the [file of the ablation](ablate.md)",
+    "{eu|cn}": "the filing",
+    "DRAWN.parquet": "what `audit draw` wrote beside the sheet",
     "OPTIONS]...": "options of [run](#bicorpus-run)",
     "RATIOS.csv": "ratios of the runs, a row each",
     "METRICS.csv": "measures of the runs, a row each",
