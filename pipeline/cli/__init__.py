@@ -10,7 +10,9 @@ import click
 from pipeline import __version__
 from pipeline.cli import (
     ablate,
+    audit,
     erase,
+    filing,
     index,
     jobs,
     label,
@@ -373,8 +375,9 @@ def check_stage(module: str, settings: str, as_json: bool) -> None:
 
 
 for command in (
-    *run_files.COMMANDS, *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *index.COMMANDS,
-    *train.COMMANDS, *ablate.COMMANDS, *models.COMMANDS, *erase.COMMANDS, *requests.COMMANDS, *help_commands.COMMANDS,
+    *run_files.COMMANDS, *jobs.COMMANDS, *releases.COMMANDS, *stores.COMMANDS, *label.COMMANDS, *audit.COMMANDS,
+    *filing.COMMANDS, *index.COMMANDS, *train.COMMANDS, *ablate.COMMANDS, *models.COMMANDS, *erase.COMMANDS,
+    *requests.COMMANDS, *help_commands.COMMANDS,
     *submit_commands.COMMANDS,
     *browse_commands.COMMANDS,
 ):  # fmt: skip

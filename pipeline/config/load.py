@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.document import read_document
+from pipeline.config.expect import parse_expectations
 from pipeline.config.keep_one import parse_keep_one
 from pipeline.config.lines import with_line
 from pipeline.config.phases import read_steps
@@ -71,6 +72,7 @@ KEYS = (
     "mix",
     "release",
     "tokens",
+    "expect",
 )
 SOURCE_KEYS = (
     "name", "reader", "config", "files", "columns", "license", "provenance", "snapshot", "rank", "profile", "reference",
@@ -216,6 +218,7 @@ class _Parser:
             globals=globals_, select=rules, keep_one=keep_one, mix=mix,
             release=release, tokens=self.tokens(mix), derived=derived,
             late=tuple(self.late_step(step, edits) for step in annotate if step.name in self.late),
+            expect=parse_expectations(self.entries("expect"), f"{self.path}: expect"),
         )  # fmt: skip
         check_run_file(run)
         return run

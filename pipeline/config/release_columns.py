@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,22 +17,26 @@ from pipeline.dataset.release_schema import (
     LEDGER,
     NO_LANGUAGE,
     ORPHAN,
+    RIGHTS,
     data_schema,
 )
 from pipeline.dataset.shard import Columns
 from pipeline.errors import ConfigError
 from pipeline.names import brief, check_keys, nearest
 
+RIGHTS_GROUPS = ("", "share_alike", "non_commercial")
+"""Groups of documents that share no part of `data/`: without these obligations, and with them."""
+
 
 @dataclass(frozen=True)
 class Layout:
     """Schemas and columns of a release of one run.
 
-    columns: release column -> annotation column (None if the run has none); scores: fields of the quality struct ->
-    annotation columns. edited: annotation column -> its re-measured version for documents from which repeated passages
-    were removed. modules: of derived sources, by their names. duplicate, orphan: rule names of duplicates, and of
-    derived documents whose parent was dropped. relabel: language of a converted document -> its language in the
-    release.
+    columns: release column -> annotation column (None if the run has none); scores, rights: fields of the structs
+    `quality` and `rights` -> annotation columns. edited: annotation column -> its re-measured version for documents
+    from which repeated passages were removed. modules: of derived sources, by their names. duplicate, orphan: rule
+    names of duplicates, and of derived documents whose parent was dropped. relabel: language of a converted document
+    -> its language in the release.
     """
 
     data: pa.Schema
@@ -45,10 +50,11 @@ class Layout:
     modules: Mapping[str, str]
     clusters: pa.Schema
     relabel: Mapping[str, str]
+    rights: Mapping[str, str | None] = field(default_factory=dict)
 
     def sources(self) -> set[str]:
         """Annotation columns that the release reads."""
-        return {c for c in (*self.columns.values(), *self.scores.values()) if c}
+        return {c for c in (*self.columns.values(), *self.scores.values(), *self.rights.values()) if c}
 
 
 def release_layout(run: RunFile) -> Layout:
@@ -63,6 +69,7 @@ def release_layout(run: RunFile) -> Layout:
     scores = chosen.pop("quality", None) or {}
     if not isinstance(scores, dict):
         raise ConfigError(f"{where}.quality is {brief(scores)}; expected a mapping of scores to columns")
+    rights = {**COLUMNS["rights"], **named_rights(chosen.pop("rights", None), f"{where}.rights")}
     for column in (*chosen.values(), *scores.values()):
         if not isinstance(column, str) or column not in available:
             raise ConfigError(f"{where}: no column {brief(column)}{nearest(str(column), available)}")
@@ -71,7 +78,7 @@ def release_layout(run: RunFile) -> Layout:
     columns = {
         name: column if column in available else None
         for name, column in columns_by_name.items()
-        if name != "quality"
+        if name not in ("quality", "rights")
     }
     score_columns = {name: column if column in available else None for name, column in sorted(scores.items())}
     edited = {
@@ -83,7 +90,26 @@ def release_layout(run: RunFile) -> Layout:
         data_schema(list(score_columns)), LEDGER, columns, score_columns, DUPLICATE, ORPHAN,
         NO_LANGUAGE, edited, {derived.name: derived.module for derived in run.derived}, CLUSTERS,
         run.release.edits.convert.labels if run.release.edits.convert else {},
+        {name: column if column in available else None for name, column in rights.items()},
     )  # fmt: skip
+
+
+def named_rights(value: object, where: str) -> dict[str, str]:
+    """Columns that the run file names for fields of `rights`, such as those of the most restrictive copy.
+
+    Raises: ConfigError for anything but a mapping of fields to columns.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(column, str) for column in value.values()):
+        raise ConfigError(f"{where} is {brief(value)}; expected a mapping of fields to columns")
+    check_keys(value, [member.name for member in RIGHTS], where)
+    return value
+
+
+def group_of_rights(share_alike: np.ndarray, non_commercial: np.ndarray) -> np.ndarray:
+    """Index in RIGHTS_GROUPS of each document: int8 (n_docs,). Args: bool (n_docs,) each."""
+    return np.where(non_commercial, 2, share_alike.astype(np.int8)).astype(np.int8)
 
 
 def release_column(

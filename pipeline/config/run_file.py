@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.config.expect import Expectation
 from pipeline.config.quantities import MiB
 from pipeline.errors import ConfigError
 from pipeline.mix.config import MixSection
@@ -302,6 +303,7 @@ class RunFile:
     tokens: Tokens | None
     derived: tuple[Derived, ...] = ()
     late: tuple[StageStep, ...] = ()
+    expect: tuple[Expectation, ...] = ()
 
     @property
     def owners(self) -> GlobalStep | None:

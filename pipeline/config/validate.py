@@ -84,6 +84,28 @@ def check_run_file(run: RunFile) -> None:
     for derived in run.derived:
         check_derived_source(run, derived, early)
     check_references(run)
+    check_expectations(run)
+
+
+def check_expectations(run: RunFile) -> None:
+    """Check that the run counts what expectations are about, and has the sources, rules and mixes that they name."""
+    layout, where = release_layout(run), f"{run.path}: expect"
+    named = {
+        "sources": [name for name, _, _ in run.standings()], "mixes": [*run.mix.mixes],
+        "rules": [*(rule.name for rule in run.select)],
+    }  # fmt: skip
+    for e in run.expect:
+        if e.family in named and e.group not in ("*", *named[e.family]):
+            raise ConfigError(
+                f"{where}.{e.name}: {e.family} has no {e.group!r}{nearest(e.group, named[e.family])}"
+            )
+        if "tokens" in e.field and layout.columns["n_tokens"] is None:
+            raise ConfigError(
+                f"{where}.{e.name}: {e.figure} counts tokens, which no stage counts; annotate with stages.tokens, or "
+                "use bytes_share or kept_bytes"
+            )
+        if e.family == "domains" and layout.columns["domain"] is None:
+            raise ConfigError(f"{where}.{e.name}: no stage labels domains; annotate with classifiers.domain")
 
 
 def check_strata(run: RunFile, mix: Mix, where: str) -> None:

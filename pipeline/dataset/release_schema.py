@@ -21,16 +21,36 @@ COLUMNS: Mapping[str, Any] = {
     "cluster_size": "dedup.cluster_size",
     "n_tokens": "tokens.n_tokens",
     "tier": "cuts.tier",
-}
-"""Release column -> annotation column; `quality` maps names of scores to columns. Missing annotations become nulls.
+    "rights": {name: f"licences.{name}" for name in (
+        "spdx", "class", "attribution", "share_alike", "non_commercial", "no_derivatives", "evidence", "url", "opt_out",
+        "opt_out_date")},
+}  # fmt: skip
+"""Release column -> annotation column; `quality` maps names of scores to columns, `rights` its fields. Missing
+annotations become nulls.
 
 `tier` is counted in the report and the card; it is not a column of the files."""
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files of a release: raised if the same decisions are written in another way or order."""
 
 NO_LANGUAGE = "und"
 """Folder of documents without a language label."""
+
+RIGHTS = pa.struct(
+    {
+        "spdx": pa.string(),
+        "class": pa.string(),
+        "attribution": pa.bool_(),
+        "share_alike": pa.bool_(),
+        "non_commercial": pa.bool_(),
+        "no_derivatives": pa.bool_(),
+        "evidence": pa.string(),
+        "url": pa.string(),
+        "opt_out": pa.bool_(),
+        "opt_out_date": pa.string(),
+    }
+)
+"""Licence of a document and what it obliges to, see stages.licences; null if the run did not look for it."""
 
 LINEAGE = pa.struct({"input": pa.string(), "row": pa.int64(), "text_hash": pa.string()})
 
@@ -51,6 +71,7 @@ def data_schema(scores: Sequence[str]) -> pa.Schema:
             "date": pa.string(),
             "snapshot": pa.string(),
             "license": pa.string(),
+            "rights": RIGHTS,
             "provenance": pa.string(),
             "quality_bucket": pa.int32(),
             "quality": quality,

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.config.release_columns import group_of_rights
 from pipeline.dataset.row_digest import row_digests, text_digests
 from pipeline.inspect.verify_ledger import Ledger, ids
 from pipeline.inspect.verify_report import VerifyReport, reading
@@ -35,6 +36,18 @@ def batches(release: Store, name: str, columns: Sequence[str] | None = None) -> 
             yield pa.Table.from_batches([batch])
 
 
+def rights_group(table: pa.Table) -> int:
+    """The group of rights of the documents of a part, which are all of one."""
+    if "rights" not in table.column_names:  # of a release of an earlier version
+        return 0
+    rights = table["rights"].combine_chunks().slice(0, 1)
+    flags = [
+        rights.field(name).fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
+        for name in ("share_alike", "non_commercial")
+    ]
+    return int(group_of_rights(*flags)[0])
+
+
 def parts_below(listed: Sequence[str], prefix: str) -> list[str]:
     """Names of the files `part-*` of a release below a folder, sorted."""
     return sorted(name for name in listed if name.startswith(prefix) and "/part-" in name)
@@ -48,7 +61,7 @@ def check_data(
     faults: list[str] = []
     sums: dict[str, Counter[Any]] = defaultdict(Counter)
     seed = (lineage.get("digests") or {}).get("seed")
-    last: tuple[str, int] = ("", 0)
+    last: tuple[tuple[str, int], int] = (("", 0), 0)
     for name in parts_below(listed, "data/"):
         folder, line = name.split("/")[1], 0
         part = int(name.rpartition("part-")[2].partition(".")[0])
@@ -58,10 +71,11 @@ def check_data(
                 faults += data_faults(table, name, folder, found, ledger, extra)
                 if seed is not None:
                     hashes = keyed_hash(table["doc_id"], seed)
-                    before = last[1] if last[0] == folder else 0
+                    place = folder, rights_group(table)
+                    before = last[1] if last[0] == place else 0
                     if (np.diff(hashes.astype(object), prepend=before) < 0).any():
                         faults.append(message(f"{name}: its documents are not in the order of data/"))
-                    last = (folder, int(hashes[-1]))
+                    last = (place, int(hashes[-1]))
                 known = np.flatnonzero(found >= 0)
                 rows = found[known]
                 np.add.at(ledger.seen, rows, 1)

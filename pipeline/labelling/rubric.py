@@ -10,6 +10,9 @@ import yaml
 from pipeline.errors import InputError
 
 DEFAULT = Path(__file__).parent / "rubric.yaml"
+AUDIT = Path(__file__).parent / "audit.yaml"
+"""What the readers of an audit are asked."""
+
 LANGUAGES = ("en", "zh")
 QUESTIONS = ("score", "keep", "kind", "flags", "domain")
 

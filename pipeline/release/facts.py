@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.config.release_columns import Layout, languages, release_column
+from pipeline.config.release_columns import Layout, group_of_rights, languages, release_column
 from pipeline.dataset.shard import Columns
 from pipeline.mapreduce.shuffle import write_exchange
 from pipeline.mix.holdout import Holdout, is_chosen, name_links
 from pipeline.mix.repeat import Repeat
 from pipeline.release.clusters import eligible_rows, members, part_of
+from pipeline.release.expect import count_host_tallies
 from pipeline.release.mix_numbers import other_languages
 from pipeline.report.profile import READS, Profile, profile_shard, thresholds
 from pipeline.report.rule_counts import Scopes, count_rules
@@ -32,6 +33,9 @@ HELD = "held"
 OTHER_LANGUAGES = "other_languages"
 """Share of a document in other languages than its first, float64; absent if the run does not measure it."""
 
+RIGHTS_GROUP = "rights_group"
+"""Fact of the group of rights, int8; absent if the run does not look for licences."""
+
 CHOSEN = "chosen"
 """Column of the links of documents: whether one is chosen to be held out."""
 
@@ -42,9 +46,9 @@ class FactsTask:
 
     by: columns that mixes go by. shares: column of the languages of a document, if there is one. fits: repeats to be
     fitted, by mix. cluster_parts, clusters_key: partitions of the clusters, exchange file of the members. hosts_key:
-    exchange file of the hosts, if a guard asks for them. holdout, links_key: how documents are held out, and the
-    exchange file of what links them. measured: the columns that the report counts. samples: seed of the
-    report's samples from this shard, None for none.
+    exchange file of the hosts, if a guard asks for them; host_tallies_key: the same for expectations. holdout,
+    links_key: how documents are held out, and the exchange file of what links them. measured: the columns that the
+    report counts. samples: seed of the report's samples from this shard, None for none.
     """
 
     store: Store
@@ -57,6 +61,7 @@ class FactsTask:
     cluster_parts: int = 1
     clusters_key: str = ""
     hosts_key: str = ""
+    host_tallies_key: str = ""
     shares: str | None = None
     holdout: Holdout | None = None
     links_key: str = ""
@@ -85,7 +90,7 @@ class ShardFacts(msgspec.Struct, kw_only=True):
 
 def collect_facts(task: FactsTask) -> ShardFacts:
     """Write the facts of a shard's kept documents and its members of clusters; return its counts."""
-    hosts = {"host"} if task.hosts_key else set()
+    hosts = {"host"} if task.hosts_key or task.host_tallies_key else set()
     read = task.layout.sources() | READS | hosts | task.measured.columns() | task.decision.rule_columns()
     columns, kept = decide_shard(task, read)
     table, facts = facts_table(task, columns, kept)
@@ -104,6 +109,9 @@ def collect_facts(task: FactsTask) -> ShardFacts:
     if task.hosts_key:
         write_exchange(task.store, task.hosts_key, *count_hosts(columns["host"], kept, task.cluster_parts),
                        task.cluster_parts)  # fmt: skip
+    if task.host_tallies_key:
+        tallies = count_host_tallies(columns, n_tokens, kept, task.cluster_parts)
+        write_exchange(task.store, task.host_tallies_key, *tallies, task.cluster_parts)
     if (name := task.layout.columns["cluster"]) is not None:
         named = columns[name], columns["doc_id"], columns["snapshot"], columns["source"]
         found = members(named, eligible_rows(kept.rule, task.decision.rules), kept.keep)
@@ -138,6 +146,7 @@ def decide_shard(task: FactsTask, extra: set[str]) -> tuple[Columns, Kept]:
     extra = extra | {
         c for c in (known["language"], known["n_tokens"], known["cluster"], task.shares, *task.by) if c
     }
+    extra |= {c for c in task.layout.rights.values() if c}
     if task.holdout:
         extra |= set(task.holdout.columns(known["cluster"]))
     columns = task.decision.read(task.store, extra | set(task.layout.edited.values()))
@@ -159,11 +168,21 @@ def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table
                 pa.scalar(task.layout.modules.get(decision.shard.source), pa.string()), n_rows
             ),
             **{name: columns[name] for name in task.by},
+            **rights_fact(task.layout, columns),
             **({OTHER_LANGUAGES: other_languages(columns[task.shares])} if task.shares else {}),
         }
     ).filter(pa.array(kept.keep))
     funnel, failed = funnel_of(task, kept, language)
     return table, ShardFacts(funnel=funnel, failed=failed, fits=counts_to_fit(task, columns, kept))
+
+
+def rights_fact(layout: Layout, columns: Columns) -> dict[str, np.ndarray]:
+    """The group of rights of each document, int8 (n_rows,); empty if the run does not look for licences."""
+    names = [layout.rights.get(name) for name in ("share_alike", "non_commercial")]
+    if None in names:
+        return {}
+    flags = [pc.fill_null(columns[str(name)], False).to_numpy().astype(bool) for name in names]
+    return {RIGHTS_GROUP: group_of_rights(*flags)}
 
 
 def links_table(task: FactsTask, columns: Columns, kept: Kept) -> pa.Table:

@@ -17,7 +17,7 @@ from pipeline.errors import ExpectationError
 from pipeline.release.facts import ShardFacts
 from pipeline.release.files import FileReport
 from pipeline.release.placement import Placement
-from pipeline.release.write import ShardReport
+from pipeline.release.write import OBLIGATIONS, ShardReport
 from pipeline.report.part_numbers import part_numbers
 from pipeline.report.profile import Profile, merge
 from pipeline.report.release_numbers import Tally
@@ -130,6 +130,7 @@ def report_numbers(
         "licenses": license_rows(
             [(s.source, report) for s, report in zip(session.shards, shards, strict=True)]
         ),
+        "rights": rights_rows([(s.source, report) for s, report in zip(session.shards, shards, strict=True)]),
         "parts": [msgspec.to_builtins(part) for part in part_numbers(report.parts for report in shards)],
         "scripts": script_rows([s.languages for s in shards], release_labels(run)),
         "steps": [
@@ -210,6 +211,36 @@ def licenses_csv(reports: Sequence[tuple[str, ShardReport]]) -> str:
     lines = ["license,source,documents,tokens"]
     for (license_, source), (documents, tokens) in sorted(totals.items()):
         lines.append(f"{csv_text(license_)},{source},{documents},{tokens}")
+    return "\n".join(lines) + "\n"
+
+
+def rights_rows(reports: Sequence[tuple[str, ShardReport]]) -> list[dict[str, Any]]:
+    """Kept documents and tokens by licence with its obligations and sources, most tokens first."""
+    rows: dict[str, dict[str, Any]] = {}
+    for source, report in reports:
+        for name, (documents, tokens) in report.rights.items():
+            class_, letters, spdx = name.split(" ", 2)
+            row = rows.setdefault(
+                name,
+                {
+                    "class_": class_, "spdx": spdx, **{n: x in letters for x, n in OBLIGATIONS.items()},
+                    "documents": 0, "tokens": 0, "sources": {},
+                },
+            )  # fmt: skip
+            row["documents"] += documents
+            row["tokens"] += tokens
+            known = row["sources"].setdefault(source, [0, 0])
+            row["sources"][source] = [known[0] + documents, known[1] + tokens]
+    return [rows[name] for name in sorted(rows, key=lambda n: (-rows[n]["tokens"], -rows[n]["documents"], n))]
+
+
+def obligations_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of `rights_rows` by source: licence, class, obligations, source, documents, tokens."""
+    lines = [f"spdx,class,{','.join(OBLIGATIONS.values())},source,documents,tokens"]
+    for row in rows:
+        flags = ",".join("yes" if row[name] else "no" for name in OBLIGATIONS.values())
+        for source, (documents, tokens) in sorted(row["sources"].items()):
+            lines.append(f"{csv_text(row['spdx'])},{row['class_']},{flags},{source},{documents},{tokens}")
     return "\n".join(lines) + "\n"
 
 

@@ -6,13 +6,14 @@ Computed on one node: about 100 bytes of memory per kept document and mix.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.config.release_columns import RIGHTS_GROUPS
 from pipeline.config.run_file import RunFile
 from pipeline.errors import ConfigError
 from pipeline.keyed_hash import keyed_hash
@@ -23,7 +24,7 @@ from pipeline.mix.plan import MixPlan, count_tokens, plan_quotas
 from pipeline.mix.repeat import Repeat
 from pipeline.mix.strata import strata_of
 from pipeline.mix.warnings import warnings_of
-from pipeline.release.facts import HELD, OTHER_LANGUAGES, ShardFacts
+from pipeline.release.facts import HELD, OTHER_LANGUAGES, RIGHTS_GROUP, ShardFacts
 from pipeline.release.mix_numbers import (
     MAX_GROUPS,
     by_language,
@@ -63,7 +64,8 @@ class Placement:
 
     table: row (uint64), output (int32), part (int32), position (int64, order inside the output). orders: mix ->
     table of pipeline.dataset.release_schema.ORDER. mixes: mix -> what was planned and what was realised, for the
-    report. warnings: about the mixes.
+    report. warnings: about the mixes. rights: group of RIGHTS_GROUPS -> paths of its parts of data/; empty if the run
+    does not look for licences.
     """
 
     outputs: tuple[Output, ...]
@@ -71,10 +73,11 @@ class Placement:
     orders: Mapping[str, pa.Table]
     mixes: Mapping[str, Mapping[str, Any]]  # Any: plain JSON
     warnings: tuple[str, ...] = ()
+    rights: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placement:
-    """Order documents by keyed hash per language, plan every mix, and cut both into parts by text bytes.
+    """Order documents by keyed hash per language and group of rights, plan every mix, and cut both into parts.
 
     Args: facts, one row per kept document in row order: row, doc_id, language, n_tokens, text_bytes, module (of a
     derived document), and the columns that mixes go by. planned: the mixes by name, their repeats fitted.
@@ -86,11 +89,17 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
     data_part = np.zeros(len(sizes), np.int32)
     data_row = np.zeros(len(sizes), np.int32)
     hashes = keyed_hash(facts["doc_id"], run.release.seed)
+    by_rights: dict[str, list[str]] = {}
+    has_rights = RIGHTS_GROUP in facts.column_names
+    rights = facts[RIGHTS_GROUP].to_numpy() if has_rights else np.zeros(len(sizes), np.int8)
     for name in sorted(set(language)):
         rows = np.flatnonzero(language == name)
-        rows = rows[np.argsort(hashes[rows], kind="stable")]
-        part, row_of_part = cut_parts(sizes[rows], run.release.part_bytes)
+        rows = rows[np.lexsort((hashes[rows], rights[rows]))]
+        part, row_of_part = cut_groups(sizes[rows], rights[rows], run.release.part_bytes)
         data_part[rows], data_row[rows] = part, row_of_part
+        for group in np.unique(rights[rows]) if has_rights else ():
+            paths = by_rights.setdefault(RIGHTS_GROUPS[group], [])
+            paths += [f"data/{name}/part-{n:05d}.parquet" for n in np.unique(part[rights[rows] == group])]
         chosen.append(_chosen(facts, rows, len(outputs), part))
         outputs.append(Output(f"data/{name}", None, int(part.max()) + 1, True))
     modules = facts["module"].to_numpy(zero_copy_only=False).astype(object)
@@ -125,7 +134,7 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
         )
         mixes[name] = report
     table = pa.concat_tables(chosen) if chosen else _NO_ROWS
-    return Placement(tuple(outputs), table, orders, mixes, tuple(warnings))
+    return Placement(tuple(outputs), table, orders, mixes, tuple(warnings), by_rights)
 
 
 _NO_ROWS = pa.schema(
@@ -142,6 +151,17 @@ def cut_parts(sizes: np.ndarray, part_bytes: int) -> tuple[np.ndarray, np.ndarra
     part = np.unique(part, return_inverse=True)[1].astype(np.int32) if len(part) else part
     starts = np.searchsorted(part, np.arange(n_parts))
     return part, (np.arange(len(sizes)) - starts[part]).astype(np.int32)
+
+
+def cut_groups(sizes: np.ndarray, groups: np.ndarray, part_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+    """As cut_parts; a part contains documents of one group. groups: int8 (n,), ascending."""
+    parts, rows, n_parts = [], [], 0
+    for group in np.unique(groups):
+        part, row = cut_parts(sizes[groups == group], part_bytes)
+        parts.append(part + np.int32(n_parts))
+        rows.append(row)
+        n_parts += int(part.max()) + 1
+    return np.concatenate(parts), np.concatenate(rows)
 
 
 def _chosen(facts: pa.Table, rows: np.ndarray, output: int, part: np.ndarray) -> pa.Table:

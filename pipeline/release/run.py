@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -22,6 +23,16 @@ from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.planning.session import Session
 from pipeline.recipe import digest
 from pipeline.release.clusters import ClusterTask, count_parts, write_clusters
+from pipeline.release.expect import (
+    HostFigures,
+    HostFiguresTask,
+    check_all,
+    check_hosts,
+    examples,
+    has_change,
+    refuse,
+    totals_of,
+)
 from pipeline.release.facts import HELD, FactsTask, ShardFacts, collect_facts
 from pipeline.release.files import (
     FileReport,
@@ -43,6 +54,7 @@ from pipeline.release.numbers import (
     licenses_csv,
     lineage,
     listed_files,
+    obligations_csv,
     report_numbers,
     summary,
     table_schemas,
@@ -51,12 +63,15 @@ from pipeline.release.placement import Placement, by_shard, fitted_mixes, place,
 from pipeline.release.public import PUBLIC, public_lineage, public_report, public_run_file
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
+from pipeline.report.audit_numbers import audit_key, from_bytes
 from pipeline.report.bucket_numbers import bucket_numbers
 from pipeline.report.near_threshold import around_threshold
 from pipeline.report.page import lengths_of, page
+from pipeline.report.profile import merge
 from pipeline.report.release_numbers import check_numbers, plain_numbers, read_numbers
 from pipeline.report.release_pages import pages as release_pages
 from pipeline.report.rule_samples import rule_samples, sampled_shards
+from pipeline.report.signal_numbers import signal_numbers
 from pipeline.report.signals import measured_columns
 from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered, stored_result
 from pipeline.schema import ROW_BITS
@@ -83,11 +98,16 @@ class Releasing:
         self.layout = release_layout(self.run_file)
         self.columns = release_columns(self.run_file)
         self.selector = Selector(session, self.columns)
-        self.recipe = self.release_recipe()
+        self.decisions_recipe = self.release_recipe()
+        self.audit = self.stored_audit()
+        self.recipe = (
+            self.decisions_recipe if self.audit is None else digest([self.decisions_recipe, self.audit])
+        )
         self.folder = f"releases/{self.run_file.release.name}"
         self.work = WorkFolder(self.store, self.run_file.release.name, self.recipe)
         self.copies: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.expectations: list[dict[str, Any]] = []  # Any: plain JSON
         self.selection = Selection([])
 
     def run(self) -> str:
@@ -155,14 +175,24 @@ class Releasing:
             keep = [one.of, one.passages, one.prefer, one.guards, self.selector.keepers_static()]
         settings = [
             [rule.plain() for rule in run.select], keep, run.mix, plain_edits(run.release.edits), run.release.seed,
-            run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), recipes.static,
-            run.standings(), self.tokens_recipe(), *self.selector.references(),
+            run.release.part_bytes, dict(self.layout.columns), dict(self.layout.scores), dict(self.layout.rights),
+            recipes.static, run.standings(), self.tokens_recipe(), *self.selector.references(),
             *self.declared_good(), earlier_holdout(self.store, run.mix.holdout),
         ]  # fmt: skip
         release = run.release
         if (release.profile, release.urls) != ("internal", "keep"):
             settings.append([release.profile, release.urls])
+        if run.expect:
+            settings.append(["expect", *(expectation.plain() for expectation in run.expect)])
         return digest([__version__, FORMAT, shards, settings])
+
+    def stored_audit(self) -> dict[str, Any] | None:  # Any: JSON
+        """The audit of the release of this name, for its report; `current`: drawn from the decisions of this run."""
+        found = self.store.get_with_tag(audit_key(self.run_file.release.name))
+        if found is None:
+            return None
+        numbers = from_bytes(found[0])
+        return dict(msgspec.to_builtins(numbers)) | {"current": numbers.recipe == self.decisions_recipe}
 
     def declared_good(self) -> list[object]:
         """What the report depends on besides the decisions; empty without a source that is declared good."""
@@ -187,6 +217,7 @@ class Releasing:
             held = held_out(self.store, links, self.run_file.mix.holdout)
             table = table.append_column(HELD, pa.array(held))
         placement = self.place(table, facts)
+        self.check_expectations(decisions, facts, table, placement)
         self.store.delete(f"{self.folder}/checksums.sha256")  # not before the new one is known to be possible
         shards = self.write_shards(decisions, placement)
         files = [report.ledger for report in shards]
@@ -221,6 +252,7 @@ class Releasing:
                 store=self.store, decision=decision, ordinal=i, layout=self.layout, by=by, key=self.work.facts(i),
                 fits=fits, cluster_parts=self.n_partitions, clusters_key=self.work.clusters(i),
                 hosts_key="" if guards.host_share is None else self.work.hosts(i),
+                host_tallies_key=self.work.host_tallies(i) if self.expects_hosts else "",
                 shares=shares_column(self.run_file), holdout=self.run_file.mix.holdout,
                 links_key=self.work.links(i) if self.run_file.mix.holdout else "",
                 measured=measured, samples=self.run_file.release.seed if i in sampled else None,
@@ -240,6 +272,58 @@ class Releasing:
         for warning in self.warnings:
             self.session.progress.say(f"warning: {warning}")
         return facts
+
+    @property
+    def expects_hosts(self) -> bool:
+        """Whether an expectation is about hosts."""
+        return any(e.family == "hosts" for e in self.run_file.expect)
+
+    def check_expectations(
+        self,
+        decisions: Sequence[Decision],
+        facts: Sequence[ShardFacts],
+        table: pa.Table,
+        placement: Placement,
+    ) -> None:
+        """Check what the run file expects of the release, before anything of an earlier one is deleted.
+
+        Raises: ExpectationError for what does not hold, with documents.
+        """
+        if not self.run_file.expect:
+            return
+        numbers = {
+            **summary(self.session, self.recipe, facts, table, placement),
+            "profile": merge(report.profile for report in facts),
+            "spans": signal_numbers(report.signals for report in facts)["spans"],
+        }
+        hosts = []
+        if self.expects_hosts:
+            keys = tuple(self.work.host_tallies(i) for i in range(len(decisions)))
+            of_hosts = tuple(e for e in self.run_file.expect if e.family == "hosts")
+            total = totals_of(numbers)
+            tasks = [HostFiguresTask(self.store, keys, i, of_hosts, total) for i in range(self.n_partitions)]
+            hosts = self.resumable(message("check hosts"), check_hosts, tasks, "host-figures", HostFigures)
+        faults, rows = check_all(self.run_file.expect, numbers, self.replaced(), hosts)
+        self.expectations = [msgspec.to_builtins(row) for row in rows]
+        for fault in (fault for fault in faults if fault.expectation.level == "warn"):
+            text = fault.text
+            self.session.progress.say(f"warning: {text}")
+            if fault.change is None:
+                self.warnings.append(fault.text)
+        if errors := [fault for fault in faults if fault.expectation.level == "error"]:
+            ids = [examples(fault, decisions, self.store, self.layout) for fault in errors]
+            refuse(errors, ids, self.store.exists(f"{self.folder}/checksums.sha256"))
+
+    def replaced(self) -> dict[str, Any] | None:  # Any: JSON
+        """Numbers of the finished release of this name, if an expectation compares with them."""
+        key = f"{self.folder}/report.json"
+        if not any(map(has_change, self.run_file.expect)) or not self.is_finished(key):
+            return None
+        return dict(msgspec.to_builtins(read_numbers(self.store.get(key))))
+
+    def is_finished(self, key: str) -> bool:
+        """Whether there is a finished release of this name with this file."""
+        return self.store.exists(f"{self.folder}/checksums.sha256") and self.store.exists(key)
 
     def with_columns(self, decision: Decision, columns: set[str]) -> Decision:
         """A decision that can read further columns of its shard."""
@@ -401,6 +485,9 @@ class Releasing:
         numbers["digests"] = self.digests(placement, shards)
         figures: dict[str, Any] = {  # Any: JSON
             **report_numbers(self.session, numbers, facts, shards),
+            "expectations": self.expectations,
+            "audit": self.audit,
+            "rights_parts": {name: list(paths) for name, paths in sorted(placement.rights.items())},
             "lengths": lengths_of(table),
             "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
             "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
@@ -420,6 +507,7 @@ class Releasing:
             "report.html": html,
             "report.json": plain,
             "licenses.csv": licenses_csv(sources),
+            **({"obligations.csv": obligations_csv(figures["rights"])} if figures["rights"] else {}),
             "run.yaml": run_text,
         }
         made["digests"]["files"] = {file.key[len(self.folder) + 1 :]: file.sha256 for file in files} | {

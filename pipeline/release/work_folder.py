@@ -32,6 +32,10 @@ class WorkFolder:
         """Exchange file of the counts of a shard's hosts."""
         return f"{self.folder}/hosts-{ordinal:06d}.arrow"
 
+    def host_tallies(self, ordinal: int) -> str:
+        """Exchange file of the tallies of a shard's hosts, for expectations."""
+        return f"{self.folder}/expect-{ordinal:06d}.arrow"
+
     def links(self, ordinal: int) -> str:
         """Exchange file of what links a shard's kept documents, for the hold-out."""
         return f"{self.folder}/links-{ordinal:06d}.arrow"

@@ -7,7 +7,7 @@ The checksums are written last: a release without them is not complete, and noth
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +60,7 @@ class ShardReport:
 
     licenses: license -> documents and tokens. languages: label as it was read -> documents, characters and tokens.
     parts: derived documents in parts of their own, see `part_numbers`. ledger_sum: of the digests of the ledger's rows.
+    rights: see count_rights.
     """
 
     ordinal: int
@@ -70,6 +71,7 @@ class ShardReport:
     languages: dict[str, list[int]]
     parts: Tallies
     ledger_sum: int = 0
+    rights: dict[str, list[int]] = field(default_factory=dict)
 
 
 def write_shard(task: WriteTask) -> ShardReport:
@@ -127,7 +129,15 @@ def write_shard(task: WriteTask) -> ShardReport:
     language = measured_languages(columns, task.layout, shard.n_rows).take(pa.array(rows))
     counts = tally_languages(language, table)
     return ShardReport(
-        task.ordinal, ledger, licenses, shard.text_bytes, peak_rss_bytes(), counts, parts, ledger_sum
+        task.ordinal,
+        ledger,
+        licenses,
+        shard.text_bytes,
+        peak_rss_bytes(),
+        counts,
+        parts,
+        ledger_sum,
+        count_rights(table),
     )
 
 
@@ -198,7 +208,48 @@ def data_table(task: WriteTask, columns: Columns, rows: np.ndarray, texts: pa.Ar
         for c in sources
     ]
     filled["quality"] = pa.StructArray.from_arrays(scores, fields=list(schema.field("quality").type))
+    filled["rights"] = rights_column(task.layout, columns, indices)
     return pa.table([filled[name] for name in schema.names], schema=schema)
+
+
+def rights_column(layout: Layout, columns: Columns, indices: pa.Array) -> pa.Array:
+    """The struct `rights` of the kept rows; null if the run does not look for licences."""
+    dtype = layout.data.field("rights").type
+    if not any(layout.rights.values()):
+        return pa.nulls(len(indices), dtype)
+    values = [
+        pa.nulls(len(indices), member.type)
+        if (name := layout.rights.get(member.name)) is None
+        else columns[name].take(indices).combine_chunks().cast(member.type)
+        for member in dtype
+    ]
+    return pa.StructArray.from_arrays(values, fields=list(dtype))
+
+
+OBLIGATIONS = {"a": "attribution", "s": "share_alike", "n": "non_commercial", "d": "no_derivatives"}
+
+
+def count_rights(table: pa.Table) -> dict[str, list[int]]:
+    """Documents and tokens by class, obligations and expression; empty without rights.
+
+    Returns: `class asnd expression` -> [documents, tokens]; the letters of attribution, share_alike, non_commercial and
+    no_derivatives, `-` where they do not apply.
+    """
+    rights = table["rights"].combine_chunks()
+    if not len(rights) or rights.null_count == len(rights):
+        return {}
+    tokens = table["n_tokens"].fill_null(0).to_pylist()
+    flags = [rights.field(name).to_pylist() for name in OBLIGATIONS.values()]
+    names = zip(
+        rights.field("class").to_pylist(), rights.field("spdx").to_pylist(), tokens, *flags, strict=True
+    )
+    counts: dict[str, list[int]] = {}
+    for class_, spdx, n_tokens, *holds in names:
+        letters = "".join(letter if some else "-" for letter, some in zip(OBLIGATIONS, holds, strict=True))
+        count = counts.setdefault(f"{class_ or 'none'} {letters} {spdx or ''}", [0, 0])
+        count[0] += 1
+        count[1] += n_tokens
+    return counts
 
 
 def write_ledger(

@@ -21,7 +21,7 @@ from pipeline.report.card_files import (
     loading_section,
 )
 from pipeline.report.card_scripts import script_section
-from pipeline.report.markdown import code, escaped, few, in_bytes, markdown, share
+from pipeline.report.markdown import Markup, code, escaped, few, in_bytes, markdown, share
 from pipeline.report.release_numbers import Mix, MixTraining, ReleaseNumbers, Repeat, Split, present
 from pipeline.report.shown import license_rows, mix_rows
 
@@ -45,11 +45,11 @@ def card(
     Args: report, files and schemas, as in `pipeline.report.release_pages.pages`; meanings, of each column.
     """
     sections = [
-        [f"# {escaped(report.name)}", "", *introduction(report)],
-        funnel_section(report), language_section(report), script_section(report), source_section(report),
-        license_section(report), quality_section(report), copies_section(report), domain_section(report),
-        *map(mix_section, mixes(report)), making_section(report), limits_section(report), file_section(files),
-        column_section(schemas, meanings), loading_section(report, schemas), checking_section(),
+        [f"# {escaped(report.name)}", "", *introduction(report)], funnel_section(report), language_section(report),
+        script_section(report), source_section(report), expectation_section(report), audit_section(report),
+        license_section(report), rights_section(report), quality_section(report), copies_section(report),
+        domain_section(report), *map(mix_section, mixes(report)), making_section(report), limits_section(report),
+        file_section(files), column_section(schemas, meanings), loading_section(report, schemas), checking_section(),
     ]  # fmt: skip
     head = yaml.safe_dump(front_matter(report, schemas), sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{head}---\n\n" + "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -103,6 +103,73 @@ def funnel_section(report: ReleaseNumbers) -> list[str]:
             *markdown(["source", "reason", "records"], reasons),
         ]
     return lines
+
+
+def expectation_section(report: ReleaseNumbers) -> list[str]:
+    """Return the section on the bounds that the run file sets on figures of the release; empty without any."""
+    rows = [
+        [
+            row.name, code(row.figure), "" if row.min is None else f"{row.min:,.6g}",
+            "" if row.max is None else f"{row.max:,.6g}", "" if row.value is None else f"{row.value:,.4g}",
+            "as expected" if not row.outside else f"outside ({row.level})",
+        ]
+        for row in report.expectations
+    ]  # fmt: skip
+    if not rows:
+        return []
+    heads = ["expectation", "figure", "at least", "at most", "found", ""]
+    return ["## Expectations", "", "Checked before the release was written:", "", *markdown(heads, rows)]
+
+
+def audit_section(report: ReleaseNumbers) -> list[str]:
+    """Return the section on the audit by people; empty without one."""
+    audit = report.audit
+    if audit is None:
+        return []
+    wrong = {"bad": "should not be kept", "good": "removed wrongly"}
+    rows = [
+        [
+            row.group if row.by == "all" else f"{row.by} {row.group}", wrong[row.wrong], row.population, row.read,
+            row.found, f"{row.rate:.2%}", f"{row.low:.2%} to {row.high:.2%}",
+        ]
+        for row in audit.rates
+    ]  # fmt: skip
+    source = "this release" if audit.current else "an earlier release of this name, with other decisions"
+    lines = ["## Audit", "", f"{audit.read:,} documents of {source} were read by {audit.readers:,} people. Rates are "
+             "weighted by strata; intervals are Wilson's of 95 %.", ""]  # fmt: skip
+    return lines + markdown(["documents", "that", "represent", "read", "found", "rate", "95 %"], rows)
+
+
+OBLIGATIONS = {
+    "attribution": "name the authors, or keep their notice",
+    "share_alike": "share adapted text under the same licence",
+    "non_commercial": "no commercial use",
+    "no_derivatives": "no adapted text may be shared",
+}
+
+
+def rights_section(report: ReleaseNumbers) -> list[str]:
+    """Return the section on what the licences oblige to; empty if the run did not look for licences."""
+    total = sum(row.tokens for row in report.rights)
+    if not report.rights:
+        return []
+    rows = [
+        [
+            row.spdx or f"({row.class_})", ", ".join(n.replace("_", " ") for n in OBLIGATIONS if getattr(row, n)),
+            row.documents, row.tokens, share(row.tokens, total), few(sorted(row.sources)),
+        ]
+        for row in report.rights
+    ]  # fmt: skip
+    lines = ["## Obligations", "", "Licences as they came with documents or are named on their pages; a statement is "
+             "evidence, not permission. `obligations.csv` has the same by source.", ""]  # fmt: skip
+    lines += markdown(["licence", "obliges to", "documents", "tokens", "%", "sources"], rows)
+    sums = [
+        [name.replace("_", " "), Markup(meaning), sum(r.documents for r in report.rights if getattr(r, name)),
+         sum(r.tokens for r in report.rights if getattr(r, name)),
+         share(sum(r.tokens for r in report.rights if getattr(r, name)), total)]
+        for name, meaning in OBLIGATIONS.items()
+    ]  # fmt: skip
+    return [*lines, "", *markdown(["obligation", "", "documents", "tokens", "%"], sums)]
 
 
 def copies_line(report: ReleaseNumbers) -> list[str]:

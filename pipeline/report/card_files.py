@@ -28,10 +28,13 @@ def front_matter(report: ReleaseNumbers, schemas: Mapping[str, pa.Schema]) -> di
     metadata["size_categories"] = [hub_size(report.counts.kept)]
     metadata["task_categories"] = ["text-generation"]
     metadata["tags"] = ["pretraining", "bicorpus"]
-    configs = {"default": "data/*/part-*.parquet"} if kept else {}
+    configs: dict[str, str | list[str]] = {"default": "data/*/part-*.parquet"} if kept else {}
     configs |= {name: f"data/{name}/part-*.parquet" for name in kept if name != "default"}
     configs |= {
         config_name(f): f"{f}/part-*.parquet" for f in schemas if f != "data" and not f.endswith(".parquet")
+    }
+    configs |= {
+        f"data-{name}" if name else "data-unrestricted": paths for name, paths in report.rights_parts.items()
     }
     metadata["configs"] = [
         {"config_name": name, "data_files": [{"split": "train", "path": path}]}
@@ -63,6 +66,7 @@ FILES = (
     ("clusters/", "one row for every cluster of copies: size, kept members, counts by snapshot and source"),
     ("lineage.json", "input files by digest, steps by recipe, all counts"),
     ("licenses.csv", "documents and tokens by licence and source"),
+    ("obligations.csv", "what the licences oblige to, by source, in documents and tokens"),
     ("report.html", "the numbers as pictures; `report.json` has them plain"),
     ("run.yaml", "the run file"),
 )
@@ -75,7 +79,7 @@ def file_section(files: Sequence[Mapping[str, Any]]) -> list[str]:
         sizes = [file["bytes"] for file in files if file["path"].startswith(prefix)]
         if sizes:
             rows.append([code(prefix), Markup(meaning), len(sizes), in_bytes(sum(sizes))])
-    rows.append([code("croissant.json"), "files and columns for programs (Croissant 1.0)", 1, ""])
+    rows.append([code("croissant.json"), "files and columns for programs (Croissant 1.1)", 1, ""])
     rows.append([code("checksums.sha256"), "SHA-256 of every other file", 1, ""])
     return ["## Files", "", *markdown(["", "", "files", "size"], rows)]
 

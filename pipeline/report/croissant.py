@@ -4,7 +4,7 @@ It depends on schemas and digests alone, so that the same release has the same d
 file itself. The files of a table are a FileSet given by a pattern, with digests in checksums.sha256; every other
 file is listed with its digest.
 
-Source: Croissant Format Specification, version 1.0, MLCommons 2024.
+Source: Croissant Format Specification, version 1.1, MLCommons 2026, and its RAI vocabulary.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.report import rai
 from pipeline.report.hub import hub_languages
 from pipeline.report.release_numbers import ReleaseNumbers
 
 Json = dict[str, Any]
 """A JSON-LD node."""
 
-CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+CONFORMS_TO = ["http://mlcommons.org/croissant/1.1", rai.CONFORMS_TO]
 
 CONTEXT: Json = {
     "@language": "en",
@@ -92,7 +93,7 @@ def croissant(
     """Return the text of croissant.json.
 
     Args: report, files and schemas, as in `pipeline.report.release_pages.pages`; meanings, of each column.
-    Raises: TypeError if a column has a type that Croissant 1.0 cannot express.
+    Raises: TypeError if a column has a type that Croissant cannot express.
     """
     counts = report.counts
     sets = {folder: is_set(folder) for folder in schemas}
@@ -113,6 +114,7 @@ def croissant(
         + [file_object(file) for file in files if not in_a_set(file["path"], sets)],
         "recordSet": [record_set(folder, schema, meanings) for folder, schema in schemas.items()],
     }
+    dataset |= rai.rai_fields(report)
     if licenses:
         dataset["license"] = licenses
     return json.dumps(dataset, indent=1, ensure_ascii=False) + "\n"
@@ -179,7 +181,7 @@ def describe(folder: str) -> str:
 def record_set(folder: str, schema: pa.Schema, meanings: Mapping[str, str]) -> Json:
     """Return the RecordSet of a table, with its columns; ids are `table/column`.
 
-    Raises: TypeError if a column has a type that Croissant 1.0 cannot express.
+    Raises: TypeError if a column has a type that Croissant cannot express.
     """
     name = folder.removesuffix(".parquet")
     kind, file = ("fileSet", f"{folder}/parts") if is_set(folder) else ("fileObject", folder)
@@ -199,7 +201,7 @@ def record_set(folder: str, schema: pa.Schema, meanings: Mapping[str, str]) -> J
 def column_field(table: str, column: pa.Field, source: Json, meanings: Mapping[str, str]) -> Json:
     """Return the Field of a column; the members of a struct are subfields, a list is a repeated field.
 
-    Raises: TypeError if the column has a type that Croissant 1.0 cannot express.
+    Raises: TypeError if the column has a type that Croissant cannot express.
     """
     name, dtype = column.name, column.type
     field: Json = {"@type": "cr:Field", "@id": node_id(f"{table}/{name}"), "name": name}

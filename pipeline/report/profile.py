@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 Profile = dict[str, Any]
 """Plain JSON: groups nested by name, with a list of integers for each, as in release_numbers.Profile."""
 
-READS = frozenset({"doc_id", "source", "snapshot", "provenance", "text_bytes"})
+READS = frozenset({"doc_id", "source", "snapshot", "provenance", "license", "text_bytes"})
 """Canonical columns that a profile counts by, besides those of the release."""
 
 MAX_GROUPS = 1000
-LIMITED = ("snapshots", "domains", "provenances", "buckets", "tiers")
+LIMITED = ("snapshots", "domains", "provenances", "licenses", "buckets", "tiers")
 """Counts of a profile that are grouped by arbitrary values of a column."""
 
 OCTAVE = 16
@@ -78,6 +78,7 @@ def profile_shard(
         "sources": add_up([columns["source"]], tally),
         "snapshots": limited(add_up([pc.fill_null(columns["snapshot"], "")], tally)),
         "provenances": limited(add_up([columns["source"], provenance], tally)),
+        "licenses": limited(add_up([pc.fill_null(columns["license"], "")], tally)),
     }
     if "domain" in named:
         profile["domains"] = limited(add_up([named["domain"]], tally))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from pipeline.report.audit_numbers import AuditNumbers
 from pipeline.report.signal_numbers import BoundNumbers, DomainPerplexity, Histogram, RuleNumbers, RuleSample
 
 Groups = TypeVar("Groups")
@@ -196,6 +197,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     sources: Tallies = msgspec.field(default_factory=dict)
     snapshots: Tallies | None = msgspec.field(default_factory=dict)
     provenances: dict[str, Tallies] | None = msgspec.field(default_factory=dict)
+    licenses: Tallies | None = msgspec.field(default_factory=dict)
     domains: Tallies | msgspec.UnsetType | None = msgspec.UNSET
     buckets: Splits | msgspec.UnsetType | None = msgspec.UNSET
     tiers: Splits | msgspec.UnsetType | None = msgspec.UNSET
@@ -245,6 +247,21 @@ class LicenseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     documents: int
     tokens: int
     sources: list[str]
+
+
+class RightsNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """Kept documents of a licence, and what it obliges to. spdx: "" for one that is not recognised or not stated.
+    sources: source -> documents and tokens."""
+
+    class_: str
+    spdx: str
+    attribution: bool
+    share_alike: bool
+    non_commercial: bool
+    no_derivatives: bool
+    documents: int
+    tokens: int
+    sources: dict[str, tuple[int, int]]
 
 
 class PartGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -426,6 +443,20 @@ class BucketNumbers(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[BucketSample]
 
 
+class ExpectationNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """An expectation of the run file. value: the figure, of all groups the one closest to a bound or beyond it; None if
+    there is no group. group, outside: the worst group outside the bounds, and how many groups are."""
+
+    name: str
+    figure: str
+    level: str
+    min: float | None
+    max: float | None
+    value: float | None
+    group: str | None = None
+    outside: int = 0
+
+
 class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers of a release.
 
@@ -434,7 +465,7 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: `source` or `language` -> name -> kind of copy -> documents. lengths: language -> kept documents per
     power of two of tokens. thresholds: release column -> cuts. signals: column -> language, `*` for those that no rule
     names -> documents by value. spans: column -> kind -> documents, kept documents, spans. integers: columns of
-    whole numbers.
+    whole numbers. rights_parts: group of obligations -> files of data/ that contain it alone.
     """
 
     name: str
@@ -457,6 +488,8 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: dict[str, list[Cut]] = msgspec.field(default_factory=dict)
     sources: list[SourceNumbers] = msgspec.field(default_factory=list)
     licenses: list[LicenseNumbers] = msgspec.field(default_factory=list)
+    rights: list[RightsNumbers] = msgspec.field(default_factory=list)
+    rights_parts: dict[str, list[str]] = msgspec.field(default_factory=dict)
     scripts: list[ScriptNumbers] = msgspec.field(default_factory=list)
     parts: list[PartNumbers] = msgspec.field(default_factory=list)
     steps: list[StepNumbers] = msgspec.field(default_factory=list)
@@ -471,6 +504,8 @@ class ReleaseNumbers(msgspec.Struct, frozen=True, kw_only=True):
     bounds: list[BoundNumbers] = msgspec.field(default_factory=list)
     rule_samples: list[RuleSample] = msgspec.field(default_factory=list)
     integers: list[str] = msgspec.field(default_factory=list)
+    audit: AuditNumbers | None = None
+    expectations: list[ExpectationNumbers] = msgspec.field(default_factory=list)
 
 
 def present(groups: dict[str, Groups] | msgspec.UnsetType | None) -> dict[str, Groups]:

@@ -23,6 +23,13 @@ MEANINGS: Mapping[str, str] = {
     "date": "Date that came with the document, as it was written there.",
     "snapshot": "Crawl or dump that the document came from; null where nothing says.",
     "license": "Licence that came with the document, or that of its source; null where neither says.",
+    "rights": "Licence of the document and what it obliges to; null where the run did not look for licences.",
+    "rights.spdx": "SPDX expression; null for none, and for one that is not recognised.",
+    "rights.class": "The most restrictive obligation, `unknown`, `reserved`, or `none` for no statement.",
+    "rights.evidence": "Where the licence was stated: record, or page with the place in it.",
+    "rights.url": "Page of the licence.",
+    "rights.opt_out": "Whether the holder reserved the text from training.",
+    "rights.opt_out_date": "Date of the opt-out, as far as it is known.",
     "provenance": "Who wrote the text: human, post-edited, machine-translated or LLM; null where nothing says.",
     "quality_bucket": "Rank among documents of its language by quality, in equal shares of tokens or bytes; highest is "
     "best.",

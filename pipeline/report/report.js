@@ -381,8 +381,17 @@ function contentSections() {
   const quarantined = Object.entries(N.quarantined).flatMap(([source, rows]) => Object.entries(rows).map(([name, n]) => [source, name, n]));
   if (quarantined.length) section("quarantine", t("Quarantine"), "", table([t("source"), t("reason"), t("records")], quarantined));
   const tokens = sum(N.licenses.map((r) => r.tokens));
+  if ((N.expectations || []).length) section("expectations", t("Expectations"), t("Bounds of the run file on figures of the release, checked before it was written."), table([t("expectation"), t("figure"), t("at least"), t("at most"), t("found"), ""],
+    N.expectations.map((e) => [e.name, make("span", {class: "mono"}, e.figure), e.min ?? "", e.max ?? "", e.value === null ? "" : Number(e.value.toPrecision(4)), e.outside ? t("outside") + (e.group ? " (" + e.group + ")" : "") : t("as expected")])));
   if (N.licenses.length) section("licences", t("Licences"), t("Of kept documents, as each of them carries it."), table([t("licence"), t("documents"), t("tokens"), t("share of tokens"), t("sources")],
     N.licenses.map((r) => [r.license || t("(none)"), r.documents, r.tokens, share(r.tokens, tokens), r.sources.join(", ")])));
+  if ((N.rights || []).length) {
+    const all = N.rights.reduce((sum, r) => sum + r.tokens, 0), names = ["attribution", "share_alike", "non_commercial", "no_derivatives"];
+    section("obligations", t("Obligations"), t("Licences as they came with documents or are named on their pages; a statement is evidence, not permission."), table([t("licence"), t("obliges to"), t("documents"), t("tokens"), t("share of tokens"), t("sources")],
+      N.rights.map((r) => [r.spdx || "(" + r.class_ + ")", names.filter((n) => r[n]).map((n) => n.replace("_", " ")).join(", "), r.documents, r.tokens, share(r.tokens, all), Object.keys(r.sources).join(", ")])));
+  }
+  if (N.audit) section("audit", t("Audit"), t("{read:,} documents were read by {readers:,} people. Rates are weighted by strata; intervals are Wilson's of 95 %.", {read: N.audit.read, readers: N.audit.readers}), table([t("by"), t("group"), t("wrong"), t("documents"), t("read"), t("found"), t("rate"), "95 %"],
+    N.audit.rates.map((r) => [r.by, r.group, r.wrong === "bad" ? t("should not be kept") : t("removed wrongly"), r.population, r.read, r.found, share(r.rate, 1), share(r.low, 1) + " – " + share(r.high, 1)])));
   const spans = Object.entries(N.spans);
   if (spans.length) section("spans", t("Personal data, contamination and other spans"), t("Documents with a span of each kind, how many of them are kept, and the number of spans."), ...spans.map(([name, kinds]) =>
     table([name, t("documents"), t("kept"), t("spans")], sorted(kinds, (row) => row[0]).map(([kind, row]) => [kind, ...row]))));

@@ -28,6 +28,8 @@ ARGUMENTS = {
     "RUN.yaml|RELEASE": "the [run file](run-file.md) of a store, or the folder of a [release](release.md)",
     "RUN.yaml": "the [run file](run-file.md)",
     "ABLATION.yaml": "the [file of the ablation](ablate.md)",
+    "{eu|cn}": "the filing",
+    "DRAWN.parquet": "what `audit draw` wrote beside the sheet",
     "OPTIONS]...": "options of [run](#bicorpus-run)",
     "RATIOS.csv": "ratios of the runs, a row each",
     "METRICS.csv": "measures of the runs, a row each",

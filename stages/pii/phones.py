@@ -270,11 +270,14 @@ def is_together(match: Match) -> bool:
     return is_labelled(match) or (is_contact(match) and not is_counted_or_serial(match))
 
 
+NUMBER_HEAD = r"(?=[0-9 (\[+])"
+"""How every number begins; the search fails fast everywhere else."""
+
 PHONE_LEFT = (
-    r"(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|(?<=[\\]["
+    rf"{NUMBER_HEAD}(?<!\+)(?:(?<=[Tt][Ee][Ll])|(?<=[Tt]el[=-])|(?<=[Pp]hone)|(?<=phone=)|(?<=mobile=)|(?<=[\\]["
     rf"nt])|{JOINED}|{LEFT})"
 )
-LABEL_LEFT = r"(?<![0-9A-Za-z_+])(?<![0-9A-Za-z][.\-/=(])(?<!\+\()"
+LABEL_LEFT = rf"{NUMBER_HEAD}(?<![0-9A-Za-z_+])(?<![0-9A-Za-z][.\-/=(])(?<!\+\()"
 LABEL_RIGHT = r"(?![0-9A-Za-z_@])(?![.\-:][0-9])(?!,[0-9]{1,4}(?![0-9]))"
 _CC = r"(?:\((?:\+|00)?86\)|(?:\+|00)86|86(?=[ )(\-]))[ .\-]{0,3}(?:\(0\)[ -]?)?"
 _AREA = r"10|2[0-57-9]|[3-9]\d\d"

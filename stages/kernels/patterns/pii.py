@@ -95,7 +95,10 @@ def make_heads(words: Mapping[int, Sequence[str]], labels: Sequence[str]) -> Hea
     codes = np.array([[ord(c) for c in word] + [0] * (width - len(word)) for word, _ in heads], np.uint32)
     exact = np.array([bool(sign & (TOKEN | KEY_BLOCK)) for _, sign in heads])
     firsts, stops = np.zeros(65536, np.bool_), np.zeros((128, 128), np.bool_)
-    stops[[ord(char) for char in "0123456789@:"]] = True
+    stops[[ord(char) for char in "0123456789@"]] = True
+    for char in "0123456789abcdefABCDEF:/":  # behind the colon of a URL, a device or a host
+        stops[ord(":"), [ord(char), (ord(char) + 0xFEE0) & 0x7F]] = True
+    stops[ord(":"), [code & 0x7F for code in range(0x1D7CE, 0x1D800)]] = True
     stops[ord("-")] = [chr(code) in "0123456789abcdefABCDEF" for code in range(128)]
     for (word, sign), is_exact in zip(heads, exact, strict=True):
         seconds = [chr(c) for c in range(ord("A"), ord("Z") + 1)] if sign == PLATE else [word[1]]
@@ -402,6 +405,26 @@ def _number(codes, i, start, end, labels):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _short_number(codes, i, start, end):  # type: ignore[no-untyped-def]
+    """Return the end of the digits from i on if they and their joints are too short for any sign; else i.
+
+    Every sign takes seven characters of digits and joints, or six digits and a bracket.
+    """
+    last = i
+    for k in range(i, min(i + 6, end)):
+        if not _is(codes[k], _DIGIT | _JOINT):
+            break
+        last = k + 1
+    if last == i + 6:
+        return i
+    while not _is(codes[last - 1], _DIGIT):
+        last -= 1
+    if last < end and plain(codes[last]) in (0x58, 0x78):
+        last += 1
+    return last
+
+
+@njit(cache=True, nogil=True)
 def _iban(codes, i, start, end):  # type: ignore[no-untyped-def]
     """Return start and end of an account number with its two check digits at i; an empty range if it is too short."""
     if i - 2 < start or i + 13 > end or not (_is(codes[i - 1], _CAPITAL) and _is(codes[i - 2], _CAPITAL)):
@@ -562,7 +585,11 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.n
         i = start
         while i + 1 < end:  # no candidate begins at the last character
             code = codes[i]
-            if code >= 0x80:
+            if code < 0x80:
+                if i > start and _ROLES[code] & _LETTER and _is(codes[i - 1], _DIGIT | _LETTER):
+                    i += 1  # inside a word no head begins
+                    continue
+            else:
                 if code < 0xFF00 and not firsts[code]:
                     i += 1
                     continue
@@ -588,6 +615,10 @@ def find_candidates(codes: np.ndarray, starts: np.ndarray, heads: Heads) -> np.n
                                 n_candidates += 1
                             else:
                                 last = i
+                short = _short_number(codes, i, start, end)
+                if short > i:
+                    i = short
+                    continue
                 first, last, signs = _number(codes, i, start, end, labels)
                 following = last
                 last = min(last + AFTER_NUMBER, end) if signs else first

@@ -1,0 +1,1 @@
+"""Filings that authorities ask for, from one finished release."""
