@@ -34,6 +34,10 @@ element that contains its title or an `<article>`, except one of comments or rel
 LEAST_PLAIN = 0.15
 """If weighted prose is less than this share of all prose, labels are ignored: nearly all text is labelled `comment`."""
 
+PLAIN_TEXT = 20.0
+"""With more weighted prose than this there is a text without a label: an article below which comments are many times as
+long."""
+
 HELD = 0.7
 """Least share of the page's prose in the main element."""
 
@@ -77,6 +81,17 @@ COMMENTS = re.compile(
 LEAST_CAPITALS = 20
 """Least characters of a paragraph in capital letters that is a link to another page."""
 
+POINTER = re.compile(
+    r"(?:related(?: (?:stor(?:y|ies)|articles?|posts?|news|content|coverage|reading|links?))?|recommended|also read|read also"
+    r"|read (?:more|next)|you may (?:also )?like|also on .{2,30}|don['’]t miss|(?:相关|相關|延伸|推荐|推薦)(?:阅读|閱讀|文章|新闻|新聞|报道|報導)|关联阅读"
+    r"|leia (?:também|mais)|leggi anche|lire aussi|lesen sie auch|lea también|читайте также)\s*[:：|–-]",
+    re.IGNORECASE,
+)
+"""The start of a paragraph that points to another page, if the rest of it is a link."""
+
+MAX_POINTER = 250
+"""Most characters of such a paragraph."""
+
 MAX_MORE = 60
 """Most characters of such a heading."""
 
@@ -91,6 +106,9 @@ ARTICLES = frozenset(("article", "main"))
 
 OTHERS = re.compile(r"comment|disqus|related|recommend|respon[ds]|repl(?:y|ies)", re.IGNORECASE)
 """Words in the class or id of comments and other pages, which may contain an `<article>`."""
+
+ASIDE = re.compile(rf"{OTHERS.pattern}|galler|slide|carousel|swiper|lightbox", re.IGNORECASE)
+"""Words in the class or id of those, and of pictures with captions, within an article."""
 
 MAX_DETAIL = 120
 """Most characters of an element that shows details."""
@@ -138,7 +156,7 @@ def text_of(page: Page) -> str:
         return trim(_without_prose(page, body))
     heading = _heading(page)
     _unwrap(body, heading)
-    if body.weight < LEAST_PLAIN * body.full:
+    if body.weight < min(LEAST_PLAIN * body.full, PLAIN_TEXT):
         _ignore_labels(body)
     main = _with_lead(page, _beside_feed(page, _narrow(body), heading), heading)
     _clean(page, main)
@@ -156,11 +174,13 @@ def prose(text: str) -> float:
 
 def _unwrap(page: Node, heading: Node | None) -> None:
     """Ignore the boilerplate label of elements that contain nearly the whole page, such as `<div class="modal">`."""
-    path = [page]
+    path, in_article = [page], False
     while blocks := _blocks(path[-1]):
         best = max(blocks, key=lambda part: part.full)
-        if best.full < (WRAPPED_TITLE if _holds_title(best, heading) else WRAPPER) * page.full:
+        is_text = not ASIDE.search(best.label.words) if in_article else _holds_title(best, heading)
+        if best.full < (WRAPPED_TITLE if is_text else WRAPPER) * page.full:
             break
+        in_article = is_text and (in_article or best.tag in ARTICLES)
         best.furniture = False
         best.shown = True
         path.append(best)
@@ -352,6 +372,9 @@ def _drop_more(page: Page, main: Node) -> None:
             stack += part.parts
             continue
         text = page.text(part).strip()
+        if part.chars <= MAX_POINTER and part.tag not in RANKS and POINTER.match(text):
+            part.dropped = _linked(page, part) >= 0.6 * part.chars
+            continue
         comments = part.chars <= MAX_MORE and COMMENTS.match(text) is not None
         if not comments and not MORE.match(text):
             continue

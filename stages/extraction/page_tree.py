@@ -224,7 +224,7 @@ def prose_of(text: str) -> float:
 def _without_raw(page: Page, source: str, kept: str = "") -> str:
     """Cut what is never text from a serialised page; linked data is kept apart, and `<xmp>` is text.
 
-    Args: kept, an element of SKIPPED whose content is kept.
+    Args: kept, an element of SKIPPED whose content is kept if it has paragraphs.
     """
     parts: list[str] = []
     done = at = held_until = 0
@@ -237,7 +237,9 @@ def _without_raw(page: Page, source: str, kept: str = "") -> str:
             last = source.find("-->", start + 2)  # `<!-->` is a whole comment
             done_next = last + 3
         else:
-            if name == kept or (name == "nav" and start < held_until):
+            if name == "nav" and start < held_until:
+                continue
+            if name == kept and source.find("<p", at, _end_of(source, name, at)) >= 0:
                 continue
             opened = source.find(">", at) + 1
             last = _end_of(source, name, opened)
