@@ -35,8 +35,7 @@ LEAST_PLAIN = 0.15
 """If weighted prose is less than this share of all prose, labels are ignored: nearly all text is labelled `comment`."""
 
 PLAIN_TEXT = 20.0
-"""With more weighted prose than this there is a text without a label: an article below which comments are many times as
-long."""
+"""With this much prose outside all labelled elements there is an article, below which comments are many times as long."""
 
 HELD = 0.7
 """Least share of the page's prose in the main element."""
@@ -156,7 +155,7 @@ def text_of(page: Page) -> str:
         return trim(_without_prose(page, body))
     heading = _heading(page)
     _unwrap(body, heading)
-    if body.weight < min(LEAST_PLAIN * body.full, PLAIN_TEXT):
+    if body.weight < LEAST_PLAIN * body.full and _unlabelled(body) < PLAIN_TEXT:
         _ignore_labels(body)
     main = _with_lead(page, _beside_feed(page, _narrow(body), heading), heading)
     _clean(page, main)
@@ -177,12 +176,14 @@ def _unwrap(page: Node, heading: Node | None) -> None:
     path, in_article = [page], False
     while blocks := _blocks(path[-1]):
         best = max(blocks, key=lambda part: part.full)
-        is_text = not ASIDE.search(best.label.words) if in_article else _holds_title(best, heading)
+        is_text = _holds_title(best, heading) or (
+            in_article and best.full >= WRAPPER * path[-1].full and not ASIDE.search(best.label.words)
+        )
         if best.full < (WRAPPED_TITLE if is_text else WRAPPER) * page.full:
             break
-        in_article = is_text and (in_article or best.tag in ARTICLES)
         best.furniture = False
         best.shown = True
+        in_article |= best.tag == "article"
         path.append(best)
     for part in reversed(path):
         part.weight = part.own + sum(below.counted for below in _blocks(part))
@@ -194,7 +195,9 @@ def _holds_title(node: Node, heading: Node | None) -> bool:
         return False
     if heading is not None and node.start < heading.start < node.end:
         return True
-    return any(part.full >= HELD * node.full for part in _within(node, 3) if part.tag in ARTICLES)
+    return node.tag == "article" or any(
+        part.full >= HELD * node.full for part in _within(node, 3) if part.tag in ARTICLES
+    )
 
 
 def _within(node: Node, levels: int) -> Iterator[Node]:
@@ -208,6 +211,17 @@ def _within(node: Node, levels: int) -> Iterator[Node]:
 def _blocks(node: Node) -> list[Node]:
     """The parts of an element that may be the main element: all but paragraphs and headings."""
     return [part for part in node.parts if part.tag not in LEAVES]
+
+
+def _unlabelled(page: Node) -> float:
+    """The weight of the prose that is in no boilerplate element."""
+    total, stack = 0.0, [page]
+    while stack:
+        part = stack.pop()
+        if not part.furniture and part.tag not in LEAVES:
+            total += part.own
+            stack += part.parts
+    return total
 
 
 def _ignore_labels(page: Node) -> None:
