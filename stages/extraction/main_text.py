@@ -34,6 +34,9 @@ element that contains its title or an `<article>`, except one of comments or rel
 LEAST_PLAIN = 0.15
 """If weighted prose is less than this share of all prose, labels are ignored: nearly all text is labelled `comment`."""
 
+PLAIN_TEXT = 20.0
+"""With this much prose outside all labelled elements there is an article, below which comments are many times as long."""
+
 HELD = 0.7
 """Least share of the page's prose in the main element."""
 
@@ -77,6 +80,17 @@ COMMENTS = re.compile(
 LEAST_CAPITALS = 20
 """Least characters of a paragraph in capital letters that is a link to another page."""
 
+POINTER = re.compile(
+    r"(?:related(?: (?:stor(?:y|ies)|articles?|posts?|news|content|coverage|reading|links?))?|recommended|also read|read also"
+    r"|read (?:more|next)|you may (?:also )?like|also on .{2,30}|don['’]t miss|(?:相关|相關|延伸|推荐|推薦)(?:阅读|閱讀|文章|新闻|新聞|报道|報導)|关联阅读"
+    r"|leia (?:também|mais)|leggi anche|lire aussi|lesen sie auch|lea también|читайте также)\s*[:：|–-]",
+    re.IGNORECASE,
+)
+"""The start of a paragraph that points to another page, if the rest of it is a link."""
+
+MAX_POINTER = 250
+"""Most characters of such a paragraph."""
+
 MAX_MORE = 60
 """Most characters of such a heading."""
 
@@ -91,6 +105,9 @@ ARTICLES = frozenset(("article", "main"))
 
 OTHERS = re.compile(r"comment|disqus|related|recommend|respon[ds]|repl(?:y|ies)", re.IGNORECASE)
 """Words in the class or id of comments and other pages, which may contain an `<article>`."""
+
+ASIDE = re.compile(rf"{OTHERS.pattern}|galler|slide|carousel|swiper|lightbox", re.IGNORECASE)
+"""Words in the class or id of those, and of pictures with captions, within an article."""
 
 MAX_DETAIL = 120
 """Most characters of an element that shows details."""
@@ -138,7 +155,7 @@ def text_of(page: Page) -> str:
         return trim(_without_prose(page, body))
     heading = _heading(page)
     _unwrap(body, heading)
-    if body.weight < LEAST_PLAIN * body.full:
+    if body.weight < LEAST_PLAIN * body.full and _unlabelled(body) < PLAIN_TEXT:
         _ignore_labels(body)
     main = _with_lead(page, _beside_feed(page, _narrow(body), heading), heading)
     _clean(page, main)
@@ -156,13 +173,17 @@ def prose(text: str) -> float:
 
 def _unwrap(page: Node, heading: Node | None) -> None:
     """Ignore the boilerplate label of elements that contain nearly the whole page, such as `<div class="modal">`."""
-    path = [page]
+    path, in_article = [page], False
     while blocks := _blocks(path[-1]):
         best = max(blocks, key=lambda part: part.full)
-        if best.full < (WRAPPED_TITLE if _holds_title(best, heading) else WRAPPER) * page.full:
+        is_text = _holds_title(best, heading) or (
+            in_article and best.full >= WRAPPER * path[-1].full and not ASIDE.search(best.label.words)
+        )
+        if best.full < (WRAPPED_TITLE if is_text else WRAPPER) * page.full:
             break
         best.furniture = False
         best.shown = True
+        in_article |= best.tag == "article"
         path.append(best)
     for part in reversed(path):
         part.weight = part.own + sum(below.counted for below in _blocks(part))
@@ -174,7 +195,9 @@ def _holds_title(node: Node, heading: Node | None) -> bool:
         return False
     if heading is not None and node.start < heading.start < node.end:
         return True
-    return any(part.full >= HELD * node.full for part in _within(node, 3) if part.tag in ARTICLES)
+    return node.tag == "article" or any(
+        part.full >= HELD * node.full for part in _within(node, 3) if part.tag in ARTICLES
+    )
 
 
 def _within(node: Node, levels: int) -> Iterator[Node]:
@@ -188,6 +211,17 @@ def _within(node: Node, levels: int) -> Iterator[Node]:
 def _blocks(node: Node) -> list[Node]:
     """The parts of an element that may be the main element: all but paragraphs and headings."""
     return [part for part in node.parts if part.tag not in LEAVES]
+
+
+def _unlabelled(page: Node) -> float:
+    """The weight of the prose that is in no boilerplate element."""
+    total, stack = 0.0, [page]
+    while stack:
+        part = stack.pop()
+        if not part.furniture and part.tag not in LEAVES:
+            total += part.own
+            stack += part.parts
+    return total
 
 
 def _ignore_labels(page: Node) -> None:
@@ -352,6 +386,9 @@ def _drop_more(page: Page, main: Node) -> None:
             stack += part.parts
             continue
         text = page.text(part).strip()
+        if part.chars <= MAX_POINTER and part.tag not in RANKS and POINTER.match(text):
+            part.dropped = _linked(page, part) >= 0.6 * part.chars
+            continue
         comments = part.chars <= MAX_MORE and COMMENTS.match(text) is not None
         if not comments and not MORE.match(text):
             continue

@@ -44,6 +44,9 @@ TAG = re.compile(r'[a-zA-Z][^\s/>]*(?: =?[^\s/>=]+="[^"]*")*+>')
 """A start tag without its first bracket. Names of attributes may contain quotation marks, values may contain
 brackets."""
 
+END_TAG = re.compile(r"/[^>]*>")
+"""An end tag without its first bracket. Names of elements may contain quotation marks and brackets: `<ulclass="a">`."""
+
 NO_ELEMENTS = ("!", "?", "")
 """First characters of document types, processing instructions, and of no tag at all."""
 
@@ -81,6 +84,10 @@ NAMED = frozenset(("html", "head", "body", "title", "meta", "link", "time", "h1"
 LEAVES = frozenset(("p", "pre", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption"))
 UNCOUNTED = frozenset(("head", "button", "title"))
 """Elements whose text has no weight."""
+
+LITTLE, SCRIPTED = 20.0, 3.0
+"""A page with less prose than the first is read for browsers without scripts if it has that many times as much prose
+then, and LEAST_TEXT more: forums keep their threads in `<noscript>`."""
 
 LEAST_TEXT = 3.0
 """An element with this much prose and few links is no menu, toolbar or table of contents, of any class."""
@@ -172,7 +179,14 @@ def parse(html: str) -> Page:
     page = Page()
     document = HTMLTree.parse(restore(_without_templates(html))).document
     if document is not None:
-        _read(page, _without_raw(page, document.html))
+        source = document.html
+        _read(page, _without_raw(page, source))
+        if "<noscript" in source and (page.body is None or page.body.full < LITTLE):
+            plain = Page()
+            _read(plain, _without_raw(plain, source, kept="noscript"))
+            before = page.body.full if page.body is not None else 0.0
+            if plain.body is not None and plain.body.full >= LEAST_TEXT + SCRIPTED * before:
+                return plain
     return page
 
 
@@ -207,8 +221,11 @@ def prose_of(text: str) -> float:
     return prose(len(text), len(WIDE.findall(text)), len(STOPS.findall(text)))
 
 
-def _without_raw(page: Page, source: str) -> str:
-    """Cut what is never text from a serialised page; linked data is kept apart, and `<xmp>` is text."""
+def _without_raw(page: Page, source: str, kept: str = "") -> str:
+    """Cut what is never text from a serialised page; linked data is kept apart, and `<xmp>` is text.
+
+    Args: kept, an element of SKIPPED whose content is kept if it has paragraphs.
+    """
     parts: list[str] = []
     done = at = held_until = 0
     while found := CUT.search(source, at):
@@ -221,6 +238,8 @@ def _without_raw(page: Page, source: str) -> str:
             done_next = last + 3
         else:
             if name == "nav" and start < held_until:
+                continue
+            if name == kept and source.find("<p", at, _end_of(source, name, at)) >= 0:
                 continue
             opened = source.find(">", at) + 1
             last = _end_of(source, name, opened)
@@ -350,12 +369,13 @@ def _tags(source: str) -> Iterator[tuple[str, str]]:
     pieces = iter(source.split("<"))
     at = len(next(pieces)) + 1
     for piece in pieces:
-        written, _, text = piece.partition(">")
+        written, closed, text = piece.partition(">")
         end = at + len(piece)
         if written[:1] in NO_ELEMENTS:
             written = "wbr"
-        elif '"' in written and written.count('"') & 1:
-            if not (found := TAG.match(source, at)):
+        elif not closed or (written[0] != "/" and '"' in written and written.count('"') & 1):
+            found = (END_TAG if written[0] == "/" else TAG).match(source, at)
+            if not found:
                 at = end + 1
                 continue
             written = found[0][:-1]

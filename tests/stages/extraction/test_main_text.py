@@ -159,3 +159,60 @@ def test_formulas_are_text_for_any_id() -> None:
     page = f"<article><h1>Losses</h1><p>{EN * 3}</p>{formula}<p>{EN * 3}</p></article>"
     assert "L = a + b" in text(page)
     assert "L = a + b" not in text(page.replace("math notranslate", "box"))
+
+
+POST = (
+    "<div class='post' itemprop='text'><p>The minimum version of the compiler is part of what we promise, and "
+    "raising it breaks builds that worked. Post {n} says so, with reasons, examples, and a list of cases.</p></div>"
+)
+
+
+def test_threads_for_browsers_without_scripts_are_read() -> None:
+    """The text of a page that is in `<noscript>` alone is its text; a notice there is none beside a text."""
+    posts = "".join(POST.format(n=n) for n in range(5))
+    page = f"<body><section id=main></section><noscript data-path='/t'>{posts}</noscript></body>"
+    assert "Post 4 says so" in text_of(parse(page))
+    notice = "<noscript><p>This page needs scripts. Please enable them in the settings of your browser, now.</p></noscript>"
+    text = text_of(parse(f"<body><article>{posts}</article>{notice}</body>"))
+    assert "Post 4 says so" in text and "needs scripts" not in text
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '<ulclass="pros-cons-list pros"><li>light</li></ul>', '<a class="reply" href="#" reply<>Reply</a>', "<div<span>x</div>", '<p"><b>x</b></p">',
+    ],
+)  # fmt: skip
+def test_odd_names_do_not_lose_a_page(odd: str) -> None:
+    """Names of elements and attributes with quotation marks or brackets change nothing in the text after them."""
+    posts = "".join(POST.format(n=n) for n in range(5))
+    page = f"<body><div>{odd}<article>{posts}</article></div></body>"
+    assert all(f"Post {n} says so" in text_of(parse(page)) for n in range(5))
+
+
+def test_an_article_wins_over_comments_of_many_times_its_length() -> None:
+    """Labels of comments count where there is an article, and not where all text is labelled so."""
+    article = f"<article><div class='entry-content'>{''.join(POST.format(n=n) for n in range(10))}</div></article>"
+    comments = "".join(f"<li class='comment'>{POST.format(n=n)}</li>" for n in range(100, 200))
+    comments = f"<div id='comments'><ol class='comment-list'>{comments}</ol></div>"
+    text = text_of(parse(f"<body><main>{article}{comments}</main></body>"))
+    assert "Post 9 says so" in text and "Post 150 says so" not in text
+    assert "Post 150 says so" in text_of(parse(f"<body><main>{comments}</main></body>"))
+
+
+def test_an_article_in_an_element_named_newsletter_is_kept() -> None:
+    """The text of an article is kept although its class is that of boilerplate, but not pictures of a gallery."""
+    posts = "".join(POST.format(n=n) for n in range(10))
+    quotes = "".join(f"<section class='quote'>{POST.format(n=n)}</section>" for n in range(20, 25))
+    page = f"<main><section><article class='letter'><div class='newsletter'>{posts}</div></article></section>{quotes}</main>"
+    assert "Post 9 says so" in text_of(parse(f"<body>{page}</body>"))
+
+
+def test_pointers_to_other_pages_go() -> None:
+    """A paragraph that is a label and a link is removed; one with a text of its own is kept."""
+    posts = "".join(POST.format(n=n) for n in range(5))
+    page = "<body><article>{}<p>Related: <a href='/b'>The fifteen weirdest versions of all</a></p>{}</article></body>"
+    text = text_of(parse(page.format(posts, POST.format(n=9))))
+    assert "weirdest" not in text and "Post 9 says so" in text
+    kept = "<p>相关文章：本章的推导沿用了前面两节的记号，也可参考<a href='/b'>附录</a>。</p>"
+    assert "附录" in text_of(parse(f"<body><article>{posts}{kept}</article></body>"))

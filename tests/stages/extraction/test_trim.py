@@ -313,3 +313,49 @@ def test_sections_of_a_text_with_such_words_stay(heading: str) -> None:
     body = f"<div><h1>The plan</h1><p>{ZH}{ZH}</p><p>{ZH}</p>{more(heading, 2)}<h3>End</h3><p>{ZH}</p></div>"
     found = text_of(parse(PAGE.format(title="The plan", body=body)))
     assert heading in found and found.count("Headline") == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Updated Nov 19, 9:41 AM;Posted Nov 18, 8:19 PM", "Last Updated : Nov 20, 2019 01:41 PM IST | Source: Wire.example", "Text size",
+        "Image 1 of 5", "Image copyright Example Images", "Share All sharing options for: The new transport plan",
+    ],
+)  # fmt: skip
+def test_stamps_and_labels_of_pictures_go(line: str) -> None:
+    """Stamps without a year, and labels of pictures and players, are removed below a headline."""
+    assert trim(f"The new plan\n\n{line}\n\n{EN}\n\n{EN} Again.") == f"The new plan\n\n{EN}\n\n{EN} Again."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "By signing up, you agree to our Privacy Policy and to receive emails.", "Sign up for our daily newsletter", "Click to expand...",
+        "Get more stories like this in your inbox!", "JUST WATCHED",
+    ],
+)  # fmt: skip
+def test_invitations_go_from_the_middle(line: str) -> None:
+    """Invitations and buttons between paragraphs are removed."""
+    assert trim(f"{EN}\n\n{line}\n\n{EN} Again.") == f"{EN}\n\n{EN} Again."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Jane Doe is a senior political reporter for the Example Times.", "Write to Jane Doe at jane.doe@example.org",
+        "Have a tip? Jane Doe may be reached at jane@example.org.",
+    ],
+)  # fmt: skip
+def test_who_wrote_it_goes_from_the_end(line: str) -> None:
+    """A line about the reporter or how to reach them is removed behind a text, but is text within it."""
+    assert trim(f"{EN}\n\n{line}").strip() == EN
+    assert line in trim(f"{EN}\n\n{line}\n\n{EN} Again.")
+
+
+def test_fields_of_users_go() -> None:
+    """Fields beside the posts of a thread are removed; a list of fields that occur once is text."""
+    posts = [f"{EN} {n}." for n in range(3)]
+    thread = "\n\n".join(f"Joined: 4. Jul 2012, 16:0{n}\nPosts: {n}\n\n{post}" for n, post in enumerate(posts))
+    assert trim(thread) == "\n\n".join(posts)
+    facts = f"Location: Berlin\nReputation: good\nMessages: by e-mail\n\n{EN}"
+    assert trim(facts) == facts
