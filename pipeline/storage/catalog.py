@@ -3,10 +3,10 @@
 A catalog maps names (shard ids) to small entries. Any number of runs may update the same catalog: an update reads,
 merges and swaps, and starts again if another run was first.
 
-The object itself holds the newest entries, at most INLINE. When there are more, they become a segment, an object that is
-never changed and that the catalog names. A segment is merged with the one before it unless that is twice as large, so
-that an entry is written again about once for each doubling. So an update costs what is new, and a reader that has read
-the catalog reads new segments only. The bytes of a catalog without segments depend on the entries and the header alone.
+The object itself holds the newest entries, at most INLINE. When there are more, they become a segment, an object that
+is never changed and that the catalog names. A segment is merged with the one before it unless that is twice as large,
+so that an entry is written again about once for each doubling. So an update costs what is new, and a reader that has
+read the catalog reads new segments only. The bytes of a catalog without segments depend on entries and header alone.
 """
 
 from __future__ import annotations
