@@ -29,6 +29,7 @@ from pipeline.release.parts import Base, based
 from pipeline.release.passes import Report
 from pipeline.release.tally import plain, tally
 from pipeline.release.work_folder import WorkFolder
+from pipeline.rounds import group_of
 from pipeline.schema import ROW, ROW_BITS
 from pipeline.storage.store import Store
 
@@ -63,7 +64,10 @@ def count_block(task: CountTask) -> Report:
 class SendDataTask(BlockTask):
     """Sends the documents of a block to ranges of the data's order.
 
-    languages, modules: output of each, by number. seed: of the keyed hash. key: of the exchange file.
+    languages, modules: output of each, by number. group: column of facts with a small number, by which the documents
+    of a language are put into parts of their own, in this order; "" for none. seed: of the keyed hash. starts: ordinals
+    of the first shards of the blocks, if these are the ranges, because documents follow the order of shards; else the
+    keyed hash is divided. key: of the exchange file.
     """
 
     languages: Mapping[str, int]
@@ -71,29 +75,42 @@ class SendDataTask(BlockTask):
     seed: int
     n_ranges: int
     key: str
+    group: str = ""
+    starts: tuple[int, ...] | None = None
+
+
+MAX_PART_GROUPS = 16
+"""Groups of documents that one output may keep in parts of their own."""
 
 
 def send_data(task: SendDataTask) -> Report:
-    """Send row, output, hash and bytes; reports the bytes that each range gets, by output."""
+    """Send row, sequence (output * MAX_PART_GROUPS + group), hash and bytes; reports the bytes that each range gets, by
+    sequence."""
     facts = task.block.read()
     hashes, sizes = keyed_hash(facts["doc_id"], task.seed), facts["text_bytes"].to_numpy().astype(np.int64)
     parts = []
     for column, outputs in (("language", task.languages), ("module", task.modules)):
         output = _numbers(facts[column], outputs)
         rows = np.flatnonzero(output >= 0)
+        sequence = output[rows] * np.int32(MAX_PART_GROUPS)
+        if task.group and column == "language":
+            sequence += facts[task.group].to_numpy()[rows].astype(np.int32)
         parts.append(
             {
                 "row": facts[ROW].to_numpy()[rows],
-                "output": output[rows],
+                "sequence": sequence,
                 "hash": hashes[rows],
                 "bytes": sizes[rows],
             }
         )
     table = pa.table({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    ranges = partition_of(table["hash"].to_numpy(), task.n_ranges)
+    if task.starts is None:
+        ranges = partition_of(table["hash"].to_numpy(), task.n_ranges)
+    else:
+        ranges = group_of(table["row"].to_numpy(), task.starts)
     write_exchange(task.store, task.key, table, ranges, task.n_ranges)
     return Report(
-        {"bytes": sums_by_range(table["output"].to_numpy(), ranges, {"bytes": table["bytes"].to_numpy()})}
+        {"bytes": sums_by_range(table["sequence"].to_numpy(), ranges, {"bytes": table["bytes"].to_numpy()})}
     )
 
 
@@ -119,8 +136,7 @@ def sums_by_range(index: np.ndarray, ranges: np.ndarray, amounts: Mapping[str, n
 class JoinTask(BlockTask):
     """Collects the positions of a block's documents in some outputs.
 
-    sources: by range; bases: of each output, by range; starts: ordinals of the first shards of all blocks. key: of the
-    file with one record batch.
+    sources: by range; bases: of each sequence, by range. key: of the file with one record batch.
     """
 
     sources: tuple[Source, ...]
@@ -141,14 +157,14 @@ def _zeros(table: pa.Table) -> np.ndarray:
 
 
 def _joined(store: Store, sources: Sequence[Source], bases: Mapping[int, Sequence[Base]]) -> pa.Table:
-    """Positions that ranges sent, with numbers of the whole output. bases: by output, then range."""
+    """Positions that ranges sent, with numbers of the whole output. bases: by sequence, then range."""
     tables = []
     for i, source in enumerate(sources):
         table = read_sources(store, [source])
-        output, part, row = (table[name].to_numpy() for name in ("output", "part", "position"))
-        part, row = part.copy(), row.astype(np.int64)
-        for number in np.unique(output).tolist():
-            mine = output == number
+        sequence, part, row = (table[name].to_numpy() for name in ("sequence", "part", "position"))
+        part, row, output = part.copy(), row.astype(np.int64), sequence // np.int32(MAX_PART_GROUPS)
+        for number in np.unique(sequence).tolist():
+            mine = sequence == number
             part[mine], row[mine] = based(part[mine], row[mine], bases[number][i])
         tables.append(pa.table({ROW: table[ROW], "output": output, "part": part, "position": row}))
     joined = pa.concat_tables(tables)

@@ -73,6 +73,52 @@ def join_cuts(cuts: Sequence[Cut]) -> tuple[list[Base], int]:
     return bases, n_parts
 
 
+@dataclass(frozen=True)
+class Open:
+    """The part that is open at the beginning of a range: its number, and its documents and bytes so far."""
+
+    number: int = 0
+    n_rows: int = 0
+    n_bytes: int = 0
+
+
+MARKS_PER_PART = 8
+"""Marks to cut at per part, about."""
+
+
+def mark_spacing(total: int, n_docs: int, part_bytes: int) -> int:
+    """Every how many documents one is a mark: a power of two. Args: bytes and documents of the sequence."""
+    mean = max(total // max(n_docs, 1), 1)
+    return int(1 << max(part_bytes // MARKS_PER_PART // mean, 1).bit_length() - 1)
+
+
+def cut_marked(
+    sizes: np.ndarray, is_mark: np.ndarray, part_bytes: int, left: Open
+) -> tuple[np.ndarray, np.ndarray, Open]:
+    """Cut a range of a sequence at marked documents, so that one more or less moves the borders beside it only.
+
+    A part ends at the first mark after half of part_bytes, or at twice part_bytes. Ranges are cut one after another.
+
+    Args: sizes, int64 (n,), bytes; is_mark, bool (n,); left, what the range before left open.
+    Returns: part and row within the part, of the whole sequence: int32 (n,); and what is left open.
+    """
+    n_docs, ends, marks = len(sizes), np.cumsum(sizes), np.flatnonzero(is_mark)
+    part, row = np.zeros(n_docs, np.int32), np.zeros(n_docs, np.int32)
+    start, number, n_rows, n_bytes = 0, left.number, left.n_rows, left.n_bytes
+    while start < n_docs:
+        before = (int(ends[start - 1]) if start else 0) - n_bytes
+        first = start + (n_rows == 0)  # a part has at least one document
+        least = max(int(np.searchsorted(ends, before + part_bytes // 2)), first)
+        most = max(int(np.searchsorted(ends, before + 2 * part_bytes)), first)
+        mark = int(np.searchsorted(marks, least))
+        end = min(int(marks[mark]) if mark < len(marks) else n_docs, most, n_docs)
+        part[start:end], row[start:end] = number, n_rows + np.arange(end - start)
+        if end == n_docs:
+            return part, row, Open(number, n_rows + end - start, int(ends[-1]) - before)
+        start, number, n_rows, n_bytes = end, number + 1, 0, 0
+    return part, row, left
+
+
 def based(part: np.ndarray, row: np.ndarray, base: Base) -> tuple[np.ndarray, np.ndarray]:
     """Numbers in the sequence from those in a range: part and row, int32 (n,)."""
     return (part + base.part).astype(np.int32), (row + np.where(part == 0, base.row, 0)).astype(np.int32)

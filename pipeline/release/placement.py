@@ -25,6 +25,7 @@ from pipeline.mix.plan import MixPlan
 from pipeline.mix.repeat import Repeat
 from pipeline.mix.warnings import warnings_of
 from pipeline.release.block_tasks import (
+    MAX_PART_GROUPS,
     AnswerTask,
     CountTask,
     JoinTask,
@@ -52,7 +53,7 @@ from pipeline.release.kept import (
     sums_by,
 )
 from pipeline.release.mix_numbers import MAX_GROUPS, TrainingTask, measure_range, training_rows
-from pipeline.release.parts import Base, Cut, join_cuts
+from pipeline.release.parts import Base, Cut, Open, join_cuts, mark_spacing
 from pipeline.release.passes import Passes, Report
 from pipeline.release.range_tasks import (
     Bytes,
@@ -128,7 +129,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class _Positions:
-    """Positions that ranges of one order send to blocks. bases: by output, then range."""
+    """Positions that ranges of one order send to blocks. bases: by sequence, then range."""
 
     exchange: Exchange
     bases: Mapping[int, tuple[Base, ...]]
@@ -169,8 +170,10 @@ class Placing:
         outputs += [Output(str(folder), None, 0, True, is_part=True) for folder in parts]
         modules = {module: len(languages) + parts.index(folder) for module, folder in folders.items()}
         n_kept = sum(sum(counts_) for counts_ in lengths.values())
-        data, n_parts = self.place_data({name: i for i, name in enumerate(languages)}, modules, n_kept)
-        outputs = [replace(output, n_parts=n_parts[i]) for i, output in enumerate(outputs)]
+        data, parts_of = self.place_data({name: i for i, name in enumerate(languages)}, modules, n_kept)
+        for sequence, numbers in parts_of.items():
+            i = sequence // MAX_PART_GROUPS
+            outputs[i] = replace(outputs[i], n_parts=outputs[i].n_parts + len(numbers))
         placed = self.join(data)
         orders: dict[str, Order] = {}
         mixes: dict[str, Mapping[str, Any]] = {}
@@ -205,30 +208,58 @@ class Placing:
         return counts, lengths, n_tokens
 
     def place_data(
-        self, languages: Mapping[str, int], modules: Mapping[str, int], n_kept: int
-    ) -> tuple[_Positions, list[int]]:
-        """Place the documents in data/ and in parts of derived documents; returns the parts of each output too."""
-        n, run = self.ranges(n_kept), self.run
+        self, languages: Mapping[str, int], modules: Mapping[str, int], n_kept: int, group: str = "",
+        by_shard: bool = False,
+    ) -> tuple[_Positions, dict[int, range]]:  # fmt: skip
+        """Place the documents in data/ and in parts of derived documents; returns the parts of each sequence too.
+
+        Args: group, see SendDataTask; by_shard, whether documents follow the order of shards, and are in random order
+        within each, in place of that of the keyed hash.
+        """
+        n = len(self.blocks) if by_shard else self.ranges(n_kept)
+        seed, starts = self.run.release.seed, self.starts if by_shard else None
         tasks = [
-            SendDataTask(block, languages, modules, run.release.seed, n, self.work.file("data", i))
+            SendDataTask(block, languages, modules, seed, n, self.work.file("data", i), group, starts)
             for i, block in enumerate(self.blocks)
         ]
         tables = [report.tables["bytes"] for _, report in self.passes.run(DATA, send_data, tasks, "data")]
         sums = SumsByRange(tables, n)
         exchange = self.passes.exchange(DATA, [task.key for task in tasks], n, "data-merged")
-        outputs = sorted({*languages.values(), *modules.values()})
         cuts = [
             CutTask(
                 self.store, exchange.sources(r), self.work.file("data-cut", r), self.starts,
-                {o: sums.bytes(r, o) for o in outputs}, run.release.part_bytes,
+                {s: sums.bytes(r, s) for s in sums.indices()}, self.run.release.part_bytes,
             )
             for r in range(n)
         ]  # fmt: skip
-        reports = self.passes.all(DATA, cut_data, cuts, "data-cut")
-        joined = {o: join_cuts([Cut(**report.facts[str(o)]) for report in reports]) for o in outputs}
+        joined = self.cut_in_turn(cuts, sums) if by_shard else self.cut_at_once(cuts)
+        bases: dict[int, tuple[Base, ...]] = {}
+        parts: dict[int, range] = {}
+        for s, (mine, n_parts) in joined.items():  # the groups of an output one after another
+            first = sum(
+                len(parts[other]) for other in parts if other // MAX_PART_GROUPS == s // MAX_PART_GROUPS
+            )
+            bases[s] = tuple(replace(base, part=base.part + first) for base in mine)
+            parts[s] = range(first, first + n_parts)
         sent = self.passes.exchange(DATA, [task.key for task in cuts], len(self.blocks), "data-cut-merged")
-        bases = {o: tuple(bases) for o, (bases, _) in joined.items()}
-        return _Positions(sent, bases), [joined[o][1] for o in outputs]
+        return _Positions(sent, bases), parts
+
+    def cut_at_once(self, cuts: Sequence[CutTask]) -> dict[int, tuple[list[Base], int]]:
+        """Cut all ranges side by side; returns bases and number of parts by sequence."""
+        reports = self.passes.all(DATA, cut_data, cuts, "data-cut")
+        sequences = sorted(cuts[0].bytes) if cuts else []
+        return {s: join_cuts([Cut(**report.facts[str(s)]) for report in reports]) for s in sequences}
+
+    def cut_in_turn(self, cuts: Sequence[CutTask], sums: SumsByRange) -> dict[int, tuple[list[Base], int]]:
+        """Cut ranges one after another at marked documents, as each depends on where the one before ended."""
+        marks = {s: mark_spacing(sums.bytes(0, s).total, int(sums.of("count", s).sum()),
+                                 self.run.release.part_bytes) for s in sums.indices()}  # fmt: skip
+        left = dict.fromkeys(marks, Open())
+        for r, cut in enumerate(cuts):
+            task = replace(cut, marks=marks, left=left)
+            (report,) = self.passes.all(DATA, cut_data, [task], f"data-cut{r:06d}")
+            left = {s: Open(**report.facts[str(s)]) for s in marks}
+        return {s: ([Base(0, 0)] * len(cuts), left[s].number + bool(left[s].n_rows)) for s in marks}
 
     def join(self, data: _Positions) -> list[str]:
         """Collect the positions in the data, one file for each block."""
@@ -287,6 +318,10 @@ class SumsByRange:
                 for name in table.column_names[2:]:
                     known = self.sums.setdefault(name, {}).setdefault(number, np.zeros(n_ranges, np.int64))
                     np.add.at(known, ranges[mine], table[name].to_numpy()[mine])
+
+    def indices(self) -> list[int]:
+        """Indices that occur, ascending."""
+        return sorted(self.sums.get("count", {}))
 
     def of(self, name: str, index: int | None = None) -> np.ndarray:
         """Sums of one index, or of all, by range: int64 (n_ranges,)."""
@@ -379,7 +414,7 @@ class MixOrder:
         pieces = tuple(task.key for task in tasks)
         self.measure(pieces, units)
         shown = tuple(bases) if self.placed is None else None
-        return Order(pieces, shown), _Positions(sent, {self.number: tuple(bases)}), n_parts
+        return Order(pieces, shown), _Positions(sent, {self.number * MAX_PART_GROUPS: tuple(bases)}), n_parts
 
     def choose(self) -> None:
         """Find which copies of each cell are taken."""

@@ -26,12 +26,12 @@ from pipeline.mix.blocks import (
     strata_of_copies,
 )
 from pipeline.mix.plan import MixPlan
-from pipeline.release.block_tasks import sums_by_range
+from pipeline.release.block_tasks import MAX_PART_GROUPS, sums_by_range
 from pipeline.release.files import PART_ROW_GROUP
-from pipeline.release.parts import Base, based, cut_range
+from pipeline.release.parts import Base, Open, based, cut_marked, cut_range
 from pipeline.release.passes import Report
 from pipeline.rounds import group_of
-from pipeline.schema import ROW
+from pipeline.schema import ROW, ROW_BITS
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
 
@@ -62,27 +62,44 @@ class Bytes:
 
 @dataclass(frozen=True)
 class CutTask(RangeTask):
-    """Cuts a range of the data into parts. starts: of the blocks, see `group_of`; bytes: by output."""
+    """Cuts a range of the data into parts.
+
+    starts: of the blocks, see `group_of`; bytes: by sequence. marks, left: by sequence, if documents follow the order
+    of shards, see parts.cut_marked: every how many documents one is a mark, and what the range before left open.
+    """
 
     starts: tuple[int, ...]
     bytes: Mapping[int, Bytes]
     part_bytes: int
+    marks: Mapping[int, int] | None = None
+    left: Mapping[int, Open] | None = None
 
 
 def cut_data(task: CutTask) -> Report:
-    """Order each output by hash, cut it, and send positions to the blocks; reports the cuts by output."""
+    """Order each sequence by hash, cut it, and send positions to the blocks; reports by sequence how it is cut, or what
+    is left open."""
     table = task.read()
-    table = table.take(pa.array(np.lexsort([table[name].to_numpy() for name in ("row", "hash", "output")])))
-    output, sizes = table["output"].to_numpy(), table["bytes"].to_numpy()
+    keys = [table[name].to_numpy() for name in ("row", "hash", "sequence")]
+    if task.marks is not None:
+        keys.insert(2, keys[0] >> np.uint64(ROW_BITS))
+    table = table.take(pa.array(np.lexsort(keys)))
+    sequence, sizes = table["sequence"].to_numpy(), table["bytes"].to_numpy()
     part, row = np.zeros(len(table), np.int32), np.zeros(len(table), np.int32)
     cuts = {}
     for number, known in task.bytes.items():
-        low, high = np.searchsorted(output, [number, number + 1])
+        low, high = np.searchsorted(sequence, [number, number + 1])
+        if task.marks is not None and task.left is not None:
+            is_mark = table["hash"].to_numpy()[low:high] % np.uint64(task.marks[number]) == 0
+            part[low:high], row[low:high], left = cut_marked(
+                sizes[low:high], is_mark, task.part_bytes, task.left[number]
+            )
+            cuts[str(number)] = asdict(left)
+            continue
         part[low:high], row[low:high], cut = cut_range(
             sizes[low:high], known.before, known.total, task.part_bytes
         )
         cuts[str(number)] = asdict(cut)
-    sent = {ROW: table["row"], "output": table["output"], "part": part, "position": row}
+    sent = {ROW: table["row"], "sequence": sequence, "part": part, "position": row}
     _send(task.store, task.key, sent, task.starts)
     return Report(facts=cuts)
 
@@ -157,8 +174,8 @@ def order_range(task: OrderTask) -> Report:
     part, row, cut = cut_range(
         copies["bytes"].to_numpy(), task.bytes.before, task.bytes.total, task.part_bytes
     )
-    output = np.full(len(copies), task.output, np.int32)
-    sent = {ROW: copies["row"], "output": output, "part": part, "position": row}
+    sequence = np.full(len(copies), task.output * MAX_PART_GROUPS, np.int32)
+    sent = {ROW: copies["row"], "sequence": sequence, "part": part, "position": row}
     _send(task.store, task.sent, sent, task.starts)
     has_data = "data_part" in copies.column_names
     piece = pa.table(

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.release.parts import based, cut_range, join_cuts
+from pipeline.release.parts import Open, based, cut_marked, cut_range, join_cuts
 
 
 def cut_parts(sizes: np.ndarray, part_bytes: int, ends: list[int]) -> tuple[np.ndarray, np.ndarray, int]:
@@ -48,3 +48,30 @@ def test_parts_hold_about_the_bytes_asked_for() -> None:
     """Many small documents give parts within one document of the even share."""
     part, _, _ = cut_parts(np.full(1000, 10, np.int64), 2500, [500])
     assert np.bincount(part).tolist() == [250, 250, 250, 250]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=60),
+    st.integers(1, 100),
+    st.lists(st.integers(0, 60), max_size=5),
+)
+def test_marks_cut_the_same_parts_in_any_ranges(
+    documents: list[tuple[int, bool]], part_bytes: int, ends: list[int]
+) -> None:
+    """A part ends at the first mark after half of the size, or at twice the size, also across ranges."""
+    sizes = np.array([size for size, _ in documents], np.int64)
+    is_mark = np.array([mark for _, mark in documents], bool)
+    left, found = Open(), []
+    bounds = [0, *sorted(min(end, len(sizes)) for end in ends), len(sizes)]
+    for a, b in pairwise(bounds):
+        part, row, left = cut_marked(sizes[a:b], is_mark[a:b], part_bytes, left)
+        found += list(zip(part.tolist(), row.tolist(), strict=True))
+    expected: list[tuple[int, int]] = []
+    number = n_rows = n_bytes = 0
+    for size, mark in documents:
+        full = n_bytes + size >= 2 * part_bytes
+        if n_rows and (full or (mark and n_bytes + size >= part_bytes // 2)):
+            number, n_rows, n_bytes = number + 1, 0, 0
+        expected.append((number, n_rows))
+        n_rows, n_bytes = n_rows + 1, n_bytes + size
+    assert found == expected

@@ -1,0 +1,120 @@
+"""Placement by blocks and ranges over a store: the same positions for any division, groups in parts of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.config.load import load_run
+from pipeline.keyed_hash import keyed_hash
+from pipeline.mapreduce.shuffle import read_exchange, write_exchange
+from pipeline.release.block_tasks import MAX_PART_GROUPS
+from pipeline.release.kept import make_blocks
+from pipeline.release.passes import Passes
+from pipeline.release.placement import Placing
+from pipeline.release.work_folder import WorkFolder
+from pipeline.runtime.engines import SerialEngine
+from pipeline.runtime.progress import Progress
+from pipeline.schema import ROW, ROW_BITS
+from pipeline.storage.store import Store, open_store
+from tests.helpers.build import tiny, write_run
+from tests.helpers.mix_corpus import doc_ids
+
+SIZES = (70, 0, 110, 1, 90)
+"""Kept documents of each shard."""
+
+
+def write_facts(store: Store, work: WorkFolder) -> pa.Table:
+    """Facts of five shards, in files; returns all of them."""
+    rng, ids, tables = np.random.default_rng(3), doc_ids(sum(SIZES)), []
+    for ordinal, n in enumerate(SIZES):
+        first = sum(SIZES[:ordinal])
+        rows = np.arange(n, dtype=np.uint64) * np.uint64(2) + np.uint64(ordinal << ROW_BITS)
+        table = pa.table(
+            {
+                ROW: rows, "doc_id": ids.slice(first, n), "language": rng.choice(["eng_Latn", "zho_Hans"], n).tolist(),
+                "n_tokens": rng.integers(1, 50, n), "text_bytes": rng.integers(1, 300, n).astype(np.int32),
+                "module": pa.nulls(n, pa.string()), "rights": rng.integers(0, 3, n).astype(np.int8),
+            },
+            schema=pa.schema(
+                {ROW: pa.uint64(), "doc_id": pa.string(), "language": pa.string(), "n_tokens": pa.int64(),
+                 "text_bytes": pa.int32(), "module": pa.string(), "rights": pa.int8()}
+            ),
+        )  # fmt: skip
+        write_exchange(store, work.facts(ordinal), table, np.zeros(n, np.int64), 1)
+        tables.append(table)
+    return pa.concat_tables(tables)
+
+
+def make_placing(folder: Path, n: int, name: str) -> tuple[Placing, pa.Table]:
+    """A placement with n blocks and ranges over facts in a store of its own."""
+    page = tiny(folder, release={"part_bytes": "3kB", "name": "r"})
+    run, store = load_run(write_run(folder, page)), open_store(folder / name)
+    work = WorkFolder(store, "r", "0123456789")
+    facts = write_facts(store, work)
+    passes = Passes(store, SerialEngine(), Progress(quiet=True), work, lambda _: None)
+    blocks = make_blocks(store, SIZES, [work.facts(i) for i in range(len(SIZES))], [], n)
+    return Placing(run, passes, blocks, n), facts
+
+
+@pytest.mark.parametrize("n", [1, 3, 5])
+def test_positions_are_those_of_a_sort(tmp_path: Path, n: int) -> None:
+    """Documents of a language follow their keyed hash, and parts are cut by bytes, for any number of ranges."""
+    placing, facts = make_placing(tmp_path, n, "store")
+    placement = placing.place(placing.run.mix.mixes)
+    assert placement.present == ((0, 2, 4), (0, 2, 3, 4), (0, 2, 3, 4))
+    assert placement.n_tokens == sum(facts["n_tokens"].to_pylist())
+    hashes, all_rows = keyed_hash(facts["doc_id"], placing.run.release.seed), facts[ROW].to_numpy()
+    assert len(positions(placing, 2)) == sum(SIZES)
+    for number, language in enumerate(["eng_Latn", "zho_Hans"]):
+        rows = np.flatnonzero(np.array(facts["language"].to_pylist()) == language)
+        rows = rows[np.argsort(hashes[rows])]
+        sizes = facts["text_bytes"].to_numpy()[rows].astype(np.int64)
+        total, before = int(sizes.sum()), np.cumsum(sizes) - sizes
+        n_parts = round(total / 3000)
+        parts = np.minimum(before * n_parts // total, n_parts - 1)
+        starts = np.searchsorted(parts, parts)
+        expected = {int(all_rows[row]): (int(p), i - int(s)) for i, (row, p, s) in
+                    enumerate(zip(rows, parts, starts, strict=True))}  # fmt: skip
+        assert positions(placing, number) == expected
+        assert placement.outputs[number].n_parts == n_parts
+
+
+def positions(placing: Placing, output: int) -> dict[int, tuple[int, int]]:
+    """Part and position of the documents of an output, by row."""
+    found = {}
+    for ordinal in range(len(SIZES)):
+        table = read_exchange(placing.store, [placing.work.positions(ordinal)], 0)
+        for row in table.to_pylist():
+            if row["output"] == output:
+                found[row[ROW] + (ordinal << ROW_BITS)] = row["part"], row["position"]
+    return found
+
+
+def test_groups_and_shards_divide_the_data(tmp_path: Path) -> None:
+    """Groups have parts of their own, one group after another; by shard, documents of a shard are together, and the
+    same for any blocks."""
+    results = []
+    for n in (1, 3, 5):
+        placing, facts = make_placing(tmp_path, n, f"store{n}")
+        languages = {"eng_Latn": 0, "zho_Hans": 1}
+        data, parts = placing.place_data(languages, {}, 271, "rights", by_shard=True)
+        table = pa.concat_tables(
+            [read_exchange(placing.store, [key], 0) for key in placing.join(data)]
+        ).sort_by([("output", "ascending"), ("part", "ascending"), ("position", "ascending")])
+        results.append((table.to_pylist(), parts))
+        group = dict(zip(facts[ROW].to_pylist(), facts["rights"].to_pylist(), strict=True))
+        for output in (0, 1):
+            mine = [row for row in table.to_pylist() if row["output"] == output]
+            keys = [(group[row[ROW]], row[ROW] >> ROW_BITS) for row in mine]
+            assert keys == sorted(keys)
+            found: dict[int, set[int]] = {}
+            for row in mine:
+                found.setdefault(row["part"], set()).add(group[row[ROW]])
+            owners = {part: {s % MAX_PART_GROUPS} for s, numbers in parts.items() for part in numbers
+                      if s // MAX_PART_GROUPS == output}  # fmt: skip
+            assert found == owners and len(found) > 3
+    assert results[0] == results[1] == results[2]
