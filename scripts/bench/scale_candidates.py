@@ -264,7 +264,7 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
     run(step_of(keepers.GLOBAL, keepers.__name__, keepers.Config()), "old", old, planted_feed, None)
     run(step_of(cuts.GLOBAL, cuts.__name__, cuts.Config()), "old", old, planted_feed, None)
     engine.step = "placement: "
-    placed = place_kept(store, engine, old, options.partitions)
+    placed = place_kept(store, engine, old, options.partitions, "global/keepers-old")
     phases += joined(engine.phases)
     engine.phases.clear()
     (summary,) = engine.map(recovered, [RecoveryTask(store, tuple(old), "global/dedup-old", *planted)])

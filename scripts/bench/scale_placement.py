@@ -1,7 +1,14 @@
-"""Placement of two mixes over the documents that `scale_candidates` keeps: facts in place of texts, the real passes."""
+"""Placement of two mixes over documents without text: facts by row, the real passes.
+
+`scale_candidates` ends with it, over the documents that its keepers leave; by itself it places all documents.
+
+Example: python -m scripts.bench.scale_placement --documents 1e6 3e6 --folder /tmp/scale
+"""
 
 from __future__ import annotations
 
+import argparse
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +30,10 @@ from pipeline.release.kept import make_blocks
 from pipeline.release.passes import Passes
 from pipeline.release.placement import Placing
 from pipeline.release.work_folder import WorkFolder
-from pipeline.runtime.engines import Engine
+from pipeline.runtime.engines import Engine, peak_rss_bytes
 from pipeline.runtime.progress import Progress
 from pipeline.schema import ROW, ROW_BITS
-from pipeline.storage.store import Store
+from pipeline.storage.store import Store, open_store
 from scripts.bench.scale_corpus import RECIPE
 from scripts.bench.scale_steps import planted
 from stages.kernels.text.hashing import mix_all
@@ -44,20 +51,22 @@ MIXES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class KeptTask:
-    """Makes the facts of a shard. keepers: result of the step, by shard; key: of the exchange file."""
+    """Makes the facts of a shard. keepers: result of the step for it, None to keep all documents; key: of the exchange
+    file."""
 
     store: Store
     shard: Shard
     ordinal: int
-    keepers: SidecarRef
+    keepers: SidecarRef | None
     key: str
 
 
 def make_facts(task: KeptTask) -> tuple[int, int]:
     """Write the facts of the documents that no keeper replaces; returns the shard and how many there are."""
     rows = np.arange(task.shard.n_rows, dtype=np.uint64) + np.uint64(task.ordinal << ROW_BITS)
-    kept = read_sidecar(task.store, task.keepers, task.shard, ["is_keeper"])["is_keeper"]
-    rows = rows[np.asarray(pc.fill_null(kept, True).combine_chunks()).astype(bool)]
+    if task.keepers is not None:
+        kept = read_sidecar(task.store, task.keepers, task.shard, ["is_keeper"])["is_keeper"]
+        rows = rows[np.asarray(pc.fill_null(kept, True).combine_chunks()).astype(bool)]
     chance = mix_all(rows ^ np.uint64(1 << 20))
     tokens = (64 + (chance >> np.uint64(8)) % np.uint64(1 << 10) ** (1 + chance % np.uint64(2))).astype(
         np.int64
@@ -92,16 +101,18 @@ def bench_run() -> RunFile:
 
 
 def place_kept(
-    store: Store, engine: Engine, shards: Sequence[Shard], partitions: int | None
+    store: Store, engine: Engine, shards: Sequence[Shard], partitions: int | None, keepers: str | None
 ) -> dict[str, int]:
-    """Place the documents that are kept and write the orders of both mixes; returns numbers to check."""
+    """Place the documents that are kept and write the orders of both mixes; returns numbers to check.
+
+    Args: keepers, folder of the result of that step, None to keep all.
+    """
     work, run = WorkFolder(store, "scale", RECIPE), bench_run()
-    tasks = [
-        KeptTask(
-            store, shard, i, SidecarRef(f"global/keepers-old/rows/{shard.id}.parquet", RECIPE), work.facts(i)
-        )
-        for i, shard in enumerate(shards)
+    refs = [
+        None if keepers is None else SidecarRef(f"{keepers}/rows/{shard.id}.parquet", RECIPE)
+        for shard in shards
     ]
+    tasks = [KeptTask(store, shard, i, refs[i], work.facts(i)) for i, shard in enumerate(shards)]
     counted = dict(engine.map(make_facts, tasks))
     n_kept = [counted[i] for i in range(len(tasks))]
     blocks = make_blocks(store, n_kept, [task.key for task in tasks], [], partitions)
@@ -112,3 +123,49 @@ def place_kept(
     orders = placing.write_orders(placement.orders, keys)
     found = {f"placement.{mix}": file.n_rows for mix, (file, _) in orders.items()}
     return {"placement.kept": sum(n_kept), **found}
+
+
+def main() -> None:
+    """Place every number of documents in a folder that is emptied afterwards; print the cost of each pass."""
+    from scripts.bench.scale_candidates import MeasuringEngine, joined
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--documents", type=float, nargs="+", default=[1e6, 3e6])
+    parser.add_argument("--shard-documents", type=int, default=75_000)
+    parser.add_argument("--workers", type=int, default=1, help="0: run all tasks in this process")
+    parser.add_argument("--partitions", type=int, help="blocks and ranges; default: as in a build")
+    parser.add_argument("--folder", type=Path, required=True, help="of the store; about 0.5 KB per document")
+    options = parser.parse_args()
+    print(
+        "| documents | pass | tasks | CPU-s | µs a document | peak RSS, MB | MB written |\n|---|---|---|---|---|---|---|"
+    )
+    for n_documents in map(int, options.documents):
+        folder = options.folder / f"placement-{n_documents}"
+        store = open_store(folder)
+        sizes = [
+            min(options.shard_documents, n_documents - first)
+            for first in range(0, n_documents, options.shard_documents)
+        ]
+        shards = [Shard(f"synthetic-{i:05d}", "synthetic", n, 3500 * n) for i, n in enumerate(sizes)]
+        engine = MeasuringEngine(options.workers, store, verbose=False)
+        try:
+            found = place_kept(store, engine, shards, options.partitions, None)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for phase in joined(engine.phases):
+            print(
+                f"| {n_documents:,} | {phase.name} | {phase.tasks} | {phase.cpu_s:.1f} | "
+                f"{phase.cpu_s / n_documents * 1e6:.2f} | {phase.rss_bytes / 1e6:,.0f} | {phase.written_bytes / 1e6:,.0f} |",
+                flush=True,
+            )
+        stored = max(sum(phase.store_bytes.values()) for phase in engine.phases)
+        print(
+            f"{n_documents:,}: driver {peak_rss_bytes() / 1e6:,.0f} MB, disk {stored / 1e6:,.0f} MB, {found}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
