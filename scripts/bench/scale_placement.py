@@ -139,7 +139,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of the store; about 0.5 KB per document")
     options = parser.parse_args()
     print(
-        "| documents | pass | tasks | CPU-s | µs a document | peak RSS, MB | MB written |\n|---|---|---|---|---|---|---|"
+        "| documents | pass | tasks | CPU-s | µs a document | peak RSS, MB | MB written |\n"
+        "|---|---|---|---|---|---|---|"
     )
     for n_documents in map(int, options.documents):
         folder = options.folder / f"placement-{n_documents}"
@@ -157,7 +158,8 @@ def main() -> None:
         for phase in joined(engine.phases):
             print(
                 f"| {n_documents:,} | {phase.name} | {phase.tasks} | {phase.cpu_s:.1f} | "
-                f"{phase.cpu_s / n_documents * 1e6:.2f} | {phase.rss_bytes / 1e6:,.0f} | {phase.written_bytes / 1e6:,.0f} |",
+                f"{phase.cpu_s / n_documents * 1e6:.2f} | {phase.rss_bytes / 1e6:,.0f} | "
+                f"{phase.written_bytes / 1e6:,.0f} |",
                 flush=True,
             )
         stored = max(sum(phase.store_bytes.values()) for phase in engine.phases)
