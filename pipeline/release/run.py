@@ -187,7 +187,11 @@ class Releasing:
         shards = self.write_shards(decisions, placement)
         files = [report.ledger for report in shards]
         files += self.resumable(
-            message("write clusters"), write_clusters, self.cluster_tasks(), "clusters", FileReport
+            message("write clusters"),
+            write_clusters,
+            self.cluster_tasks(placing.passes),
+            "clusters",
+            FileReport,
         )
         texts = self.texts(placement, placing.passes)
         files += self.resumable(
@@ -353,14 +357,17 @@ class Releasing:
             for p in range(output.n_parts)
         ]
 
-    def cluster_tasks(self) -> list[ClusterTask]:
+    def cluster_tasks(self, passes: Passes) -> list[ClusterTask]:
         """One task per partition of the clusters, if the run looks for duplicates."""
         if self.layout.columns["cluster"] is None or not self.session.shards:
             return []
-        keys = tuple(self.work.clusters(i) for i in range(len(self.session.shards)))
+        keys = [self.work.clusters(i) for i in range(len(self.session.shards))]
+        exchange = passes.exchange(message("merge texts"), keys, self.n_partitions, "clusters-merged")
         schema, folder = self.layout.clusters, f"{self.folder}/clusters"
         return [
-            ClusterTask(self.store, keys, partition, schema, f"{folder}/part-{partition:05d}.parquet")
+            ClusterTask(
+                self.store, exchange.sources(partition), schema, f"{folder}/part-{partition:05d}.parquet"
+            )
             for partition in range(self.n_partitions)
         ]
 

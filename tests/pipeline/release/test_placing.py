@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from pipeline.config.load import load_run
 from pipeline.keyed_hash import keyed_hash
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
+from pipeline.mix.config import parse_mix
 from pipeline.release.block_tasks import MAX_PART_GROUPS
 from pipeline.release.kept import make_blocks
 from pipeline.release.passes import Passes
@@ -49,13 +51,31 @@ def write_facts(store: Store, work: WorkFolder) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def make_placing(folder: Path, n: int, name: str) -> tuple[Placing, pa.Table]:
+class Stopping(SerialEngine):
+    """An engine that fails after some tasks, and counts them."""
+
+    def __init__(self, n_tasks: int) -> None:
+        self.n_left, self.n_done = n_tasks, 0
+
+    def map(self, fn: Any, tasks: Any, follow: Any = None) -> Any:  # Any: see Engine.map
+        """See Engine.map."""
+        for result in super().map(fn, tasks, follow):
+            if not self.n_left:
+                raise KeyboardInterrupt
+            self.n_left, self.n_done = self.n_left - 1, self.n_done + 1
+            yield result
+
+
+def make_placing(
+    folder: Path, n: int, name: str, engine: SerialEngine | None = None, **changes: Any
+) -> tuple[Placing, pa.Table]:  # Any: sections of a run file
     """A placement with n blocks and ranges over facts in a store of its own."""
-    page = tiny(folder, release={"part_bytes": "3kB", "name": "r"})
+    page = tiny(folder, **({"release": {"part_bytes": "3kB", "name": "r"}} | changes))
     run, store = load_run(write_run(folder, page)), open_store(folder / name)
     work = WorkFolder(store, "r", "0123456789")
     facts = write_facts(store, work)
-    passes = Passes(store, SerialEngine(), Progress(quiet=True), work, lambda _: None)
+    work.resume()
+    passes = Passes(store, engine or SerialEngine(), Progress(quiet=True), work, lambda _: None)
     blocks = make_blocks(store, SIZES, [work.facts(i) for i in range(len(SIZES))], [], n)
     return Placing(run, passes, blocks, n), facts
 
@@ -118,3 +138,30 @@ def test_groups_and_shards_divide_the_data(tmp_path: Path) -> None:
                       if s // MAX_PART_GROUPS == output}  # fmt: skip
             assert found == owners and len(found) > 3
     assert results[0] == results[1] == results[2]
+
+
+SCHEDULE = [
+    {"until": 0.5, "share": {"eng_Latn": 1, "zho_Hans": 3}},
+    {"until": 1.0, "share": {"eng_Latn": 1, "zho_Hans": 1}},
+]
+TURNS = {"by": "language", "schedule": SCHEDULE, "max_epochs": 3}
+
+
+def test_a_stopped_placement_goes_on(tmp_path: Path) -> None:
+    """Stopped in any pass, the next run does what is left, with the orders of a run that was not stopped."""
+    mixes = {"turns": parse_mix({"mixes": {"turns": TURNS}, "max_discard": 1.0}, "mix").mixes["turns"]}
+    whole = Stopping(10**6)
+    placing, _ = make_placing(tmp_path, 3, "whole", whole, mix={"max_discard": 1.0})
+    placement = placing.place(mixes)
+    expected = placing.write_orders(placement.orders, {"turns": "turns.parquet"})
+    for n_tasks in (2, whole.n_done // 2, whole.n_done - 4):
+        name = f"stopped{n_tasks}"
+        placing, _ = make_placing(tmp_path, 3, name, Stopping(n_tasks), mix={"max_discard": 1.0})
+        with pytest.raises(KeyboardInterrupt):
+            placing.write_orders(placing.place(mixes).orders, {"turns": "turns.parquet"})
+        rest = Stopping(10**6)
+        placing, _ = make_placing(tmp_path, 3, name, rest, mix={"max_discard": 1.0})
+        placement = placing.place(mixes)
+        assert placing.write_orders(placement.orders, {"turns": "turns.parquet"}) == expected
+        assert 0 < rest.n_done <= whole.n_done - n_tasks
+        assert placement.mixes["turns"]["training"]["windows"] == 0 < placement.mixes["turns"]["documents"]
