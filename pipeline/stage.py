@@ -463,6 +463,8 @@ class Global:
         them, so that no process holds the rows of all shards. A small corpus is one group, in one process; `finish` is
         then the same rounds in memory (`outcome_of`).
     close(shared, config): the artefacts, from what the rounds counted.
+    notes(config, configs): lines about the consequences of its settings, which `plan` prints; configs: of the stages of
+        the run, by name.
     """
 
     name: str
@@ -490,6 +492,7 @@ class Global:
     rounds: tuple[Round, ...] = ()
     close: Close = no_artefacts
     route: str = ROW
+    notes: Callable[[Any, Mapping[str, Any]], list[str]] | None = None
 
 
 def outcome_of(step: Global, results: pa.Table, config: Any, starts: Sequence[int] = (0,)) -> Outcome:

@@ -22,7 +22,8 @@ from pipeline.planning.session import Session
 from pipeline.planning.state import derived_groups, ingested_groups
 from pipeline.release.facts import HELD, FactsTask, facts_of
 from pipeline.release.held_out import Links, held_out
-from pipeline.release.placement import fitted_mixes, group_plans, plan_mix, planned_languages, rows_of, to_fit
+from pipeline.release.kept import count_strata, merge_counts, plan_mix, planned_languages, rows_of, sums_by
+from pipeline.release.placement import fitted_mixes, group_plans, to_fit
 from pipeline.release.run import Releasing
 from pipeline.runtime.engines import Engine, SerialEngine
 from pipeline.runtime.progress import Progress
@@ -219,22 +220,19 @@ def plan_mixes(
     by, fits, holdout = mix_columns(run), to_fit(run), run.mix.holdout
     tasks = [FactsTask(store, d, i, layout, by, "", fits, holdout=holdout) for i, d in enumerate(decisions)]
     tables, reports, links = zip(*(facts_of(task) for task in tasks), strict=True)
-    facts = pa.concat_tables(tables)
     if holdout:
-        facts = facts.append_column(
-            HELD, pa.array(held_out(store, Links(links.__getitem__, len(links)), holdout))
-        )
+        held = held_out(store, Links(links.__getitem__, len(links)), holdout)
+        tables = tuple(t.append_column(HELD, pa.array(h)) for t, h in zip(tables, held, strict=True))
     for name, mix in sorted(fitted_mixes(run, reports).items()):
-        mine = facts.take(pa.array(rows_of(facts, mix)))
-        planned = plan_mix(run, mine, mix)
+        counts = merge_counts([count_strata(rows_of(table, mix), mix) for table in tables])
+        planned = plan_mix(mix, counts, run.mix.max_discard)
         plan.mixes[name] = {
-            "unit": mix.unit, "available": planned.plan.available, "asked": planned.plan.total,
-            "discarded": planned.plan.discarded, "distinct": int(planned.sizes.sum()),
-            "deduplicated": deduplicated, "groups": group_plans(planned.plan),
+            "unit": mix.unit, "available": planned.available, "asked": planned.total,
+            "discarded": planned.discarded, "distinct": sum(sums_by(counts, "stratum", "sizes").values()),
+            "deduplicated": deduplicated, "groups": group_plans(planned),
         }  # fmt: skip
         if name != HOLDOUT:
-            languages = planned_languages(planned, mine["language"])
-            plan.warnings += warnings_of(planned.plan, languages, run.mix.warn)
+            plan.warnings += warnings_of(planned, planned_languages(planned, counts), run.mix.warn)
 
 
 def _index(values: pa.ChunkedArray, value: object) -> int | None:

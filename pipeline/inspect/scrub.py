@@ -27,7 +27,7 @@ from pipeline.mapreduce.index import index_part_key
 from pipeline.planning.repair import Repair, dependents, forget, is_remade, repair_of
 from pipeline.planning.state import State
 from pipeline.runtime.progress import Progress
-from pipeline.storage.catalog import Catalog
+from pipeline.storage.catalog import Catalog, is_segment
 from pipeline.storage.journal import damaged_lines
 from pipeline.storage.lease import check_record
 from pipeline.storage.seal import SealedFile, has_seal, parse_sealed
@@ -170,7 +170,7 @@ def check_object(store: Store, key: str) -> tuple[str, bool]:
     try:
         if has_seal(key):
             has_digest = check_file(store, key)
-        elif name in CATALOGS:
+        elif name in CATALOGS or is_segment(key):
             Catalog.load(store, key)
         elif key.startswith(("releases/_heads/", "releases/_work/")):
             parse_sealed(store.get(key), key, key)

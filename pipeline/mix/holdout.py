@@ -115,37 +115,41 @@ def is_chosen(columns: Mapping[str, pa.ChunkedArray], holdout: Holdout, cluster:
     return chosen & ~np.asarray(pc.is_valid(columns[PARENT]).combine_chunks()).astype(bool)
 
 
-def spread(links: Iterable[Sequence[pa.ChunkedArray]], chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return which documents are held out: those chosen, and all that are linked with them over any number of links.
+def spread(links: Iterable[Sequence[pa.ChunkedArray]], chosen: Iterable[np.ndarray]) -> pa.Array:
+    """Return the names of all documents that are held out: those chosen, and what is linked with them over any number
+    of links; see `linked`.
 
-    Args: links, of each shard, as of `name_links`, which are iterated over twice for each link of the longest chain;
+    Args: links, of each shard, as of `name_links`, which are iterated over once for each link of the longest chain;
     chosen, of each shard, bool (n_docs,).
-    Returns: bool (n_docs,) for each shard.
+    Returns: string (n_names,).
     """
-    held = [mask.copy() for mask in chosen]
-    known: set[str] = set()
-    added = _names(links, held)
-    while added:
-        known |= added
-        table = pa.array(sorted(added), pa.string())
-        fresh = []
-        for columns, mask in zip(links, held, strict=True):
-            hit = np.zeros(len(mask), bool)
-            for column in columns:
-                hit |= np.asarray(pc.is_in(column, table, skip_nulls=True).combine_chunks()).astype(bool)
-            fresh.append(hit & ~mask)
-            mask |= hit
-        added = _names(links, fresh) - known
-    return held
+    fresh: set[str] = set()
+    for columns, mask in zip(links, chosen, strict=True):
+        fresh |= _names(columns, mask)
+    known = set(fresh)
+    while fresh:
+        table = pa.array(sorted(fresh), pa.string())
+        fresh = set()
+        for columns in links:
+            fresh |= _names(columns, linked(columns, table)) - known
+        known |= fresh
+    return pa.array(sorted(known), pa.string())
 
 
-def _names(links: Iterable[Sequence[pa.ChunkedArray]], masks: Sequence[np.ndarray]) -> set[str]:
-    """All names of some documents of each shard."""
-    return {
-        name
-        for columns, mask in zip(links, masks, strict=True)
-        if mask.any()
-        for column in columns
-        for name in column.filter(pa.array(mask)).to_pylist()
-        if name is not None
-    }
+def linked(columns: Sequence[pa.ChunkedArray], names: pa.Array) -> np.ndarray:
+    """Return which documents have one of some names: bool (n_docs,).
+
+    Args: columns, of one shard, as of `name_links`.
+    """
+    hit = np.zeros(len(columns[0]), bool)
+    for column in columns:
+        hit |= np.asarray(pc.is_in(column, names, skip_nulls=True).combine_chunks()).astype(bool)
+    return hit
+
+
+def _names(columns: Sequence[pa.ChunkedArray], mask: np.ndarray) -> set[str]:
+    """All names of some documents of a shard."""
+    if not mask.any():
+        return set()
+    named = (name for column in columns for name in column.filter(pa.array(mask)).to_pylist())
+    return {name for name in named if name is not None}

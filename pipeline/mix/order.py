@@ -240,35 +240,27 @@ def _phase_of(key: np.ndarray, cell: np.ndarray, sizes: np.ndarray, plan: MixPla
     return phase
 
 
-def realised(cell_index: np.ndarray, sizes: np.ndarray, n_copies: np.ndarray, plan: MixPlan) -> pa.Table:
+def realised(n_docs: np.ndarray, taken: np.ndarray, discarded: np.ndarray, plan: MixPlan) -> pa.Table:
     """Compare a mix with its plan, in the units of the mix.
 
-    Args: arrays (n_docs,), as for `positions`.
-    Returns: one row per group: group, n_docs (distinct), available, asked, taken, discarded (available units that are
-    not taken at all), asked_share, share, epochs, exhausted.
+    Args: distinct documents, units taken, and available units that are not taken at all, of each group; int64
+    (n_groups,).
+    Returns: one row per group: group, n_docs, available, asked, taken, discarded, asked_share, share, epochs,
+    exhausted.
     """
-    groups = np.array([*(cell.group for cell in plan.cells), -1])[cell_index]
-    inside = groups >= 0
-    n_groups = len(plan.groups)
-
-    def add_up(values: np.ndarray) -> list[int]:
-        sums = np.zeros(n_groups, np.int64)
-        np.add.at(sums, groups[inside], values[inside])
-        return [int(n) for n in sums]
-
-    taken, discarded = add_up(sizes * n_copies), add_up(sizes * (n_copies == 0))
-    total, asked_total = max(sum(taken), 1), max(plan.total, 1)
+    counts = [[int(n) for n in column] for column in (n_docs, taken, discarded)]
+    total, asked_total = max(sum(counts[1]), 1), max(plan.total, 1)
     return pa.table(
         {
             "group": pa.array([group.name for group in plan.groups], pa.string()),
-            "n_docs": add_up((n_copies > 0).astype(np.int64)),
+            "n_docs": counts[0],
             "available": [group.available for group in plan.groups],
             "asked": [group.asked for group in plan.groups],
-            "taken": taken,
-            "discarded": discarded,
+            "taken": counts[1],
+            "discarded": counts[2],
             "asked_share": [group.asked / asked_total for group in plan.groups],
-            "share": [n / total for n in taken],
-            "epochs": [n / max(group.available, 1) for n, group in zip(taken, plan.groups, strict=True)],
+            "share": [n / total for n in counts[1]],
+            "epochs": [n / max(group.available, 1) for n, group in zip(counts[1], plan.groups, strict=True)],
             "exhausted": [group.is_exhausted for group in plan.groups],
         }
     )

@@ -86,21 +86,37 @@ class Repeat:
             times.append(int(1 + (self.max - 1) * advantage + Fraction(1, 2)))
         return replace(self, times=tuple(times), counts=tuple((int(n), int(r)) for n, r in counts))
 
-    def report(self, values: pa.ChunkedArray, tokens: np.ndarray, n_copies: np.ndarray) -> dict[str, Any]:
-        """Summarise the classes of a mix as plain data; copies and tokens add up to those of the mix.
+    def tally(
+        self, values: pa.ChunkedArray, tokens: np.ndarray, n_copies: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Count documents, copies, available tokens and tokens of each class; counts of blocks may be added.
 
         Args: values, (n_docs,); tokens and n_copies, int64 (n_docs,), tokens of a document and how often it is taken.
+        Returns: int64 (n_bounds + 1,) each.
         """
-        classes = self.classes(values)
+        classes, n = self.classes(values), len(self.bounds) + 1
+        amounts = {
+            "documents": np.ones_like(tokens), "copies": n_copies, "available_tokens": tokens,
+            "tokens": tokens * n_copies,
+        }  # fmt: skip
+        sums = {name: np.zeros(n, np.int64) for name in amounts}
+        for name, amount in amounts.items():
+            np.add.at(sums[name], classes, amount)
+        return sums
+
+    def report(self, counts: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Summarise the classes of a mix as plain data; copies and tokens add up to those of the mix.
+
+        Args: counts, see `tally`.
+        """
         rows = []
         for i, (least, times) in enumerate(zip((None, *self.bounds), (1, *self.times), strict=True)):
-            inside = classes == i
-            if least is None and not inside.any() and not (self.counts and self.counts[0][0]):
+            if least is None and not counts["documents"][i] and not (self.counts and self.counts[0][0]):
                 continue
-            row: dict[str, Any] = {
-                "from": least, "times": times, "documents": int(inside.sum()), "copies": int(n_copies[inside].sum()),
-                "available_tokens": int(tokens[inside].sum()), "tokens": int((tokens * n_copies)[inside].sum()),
-            }  # fmt: skip
+            row: dict[str, Any] = {"from": least, "times": times}
+            row |= {
+                name: int(counts[name][i]) for name in ("documents", "copies", "available_tokens", "tokens")
+            }
             if self.counts:
                 n, removed = self.counts[i]
                 row |= {"judged": n, "removed": removed, "removed_share": round(removed / max(n, 1), 6)}

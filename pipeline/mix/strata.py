@@ -83,11 +83,11 @@ def strata_of(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     for text in texts:
         coded = text.combine_chunks()
         coded = coded if pa.types.is_dictionary(coded.type) else coded.dictionary_encode()
-        _limit(len(coded.dictionary))
+        check_strata(len(coded.dictionary))
         values.append(["", *coded.dictionary.to_pylist()])
         code = code * len(values[-1]) + coded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1
         distinct = pa.array(code).dictionary_encode()
-        _limit(len(distinct.dictionary))
+        check_strata(len(distinct.dictionary))
     names = []
     for number in distinct.dictionary.to_pylist():
         parts = []
@@ -113,7 +113,8 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if is_text else column.cast(pa.string())
 
 
-def _limit(n_values: int) -> None:
+def check_strata(n_values: int) -> None:
+    """Raise MixError for more values or combinations than a mix may have."""
     if n_values > MAX_STRATA:
         raise MixError(
             f"the columns of a mix have {n_values:,} different values, at most {MAX_STRATA:,} may; "

@@ -127,6 +127,12 @@ def make_plan(run: RunFile, state: State, services: Services | None = None) -> P
         for step in run.annotate
         for line in (step.definition.notes(step.config) if step.definition.notes else ())
     ]
+    configs = {step.name: step.config for step in run.annotate}
+    plan.notes += [
+        f"{step.name}: {line}"
+        for step in run.globals
+        for line in (step.definition.notes(step.config, configs) if step.definition.notes else ())
+    ]
     return plan
 
 

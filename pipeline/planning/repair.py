@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.dataset.shard import SHARDS
 from pipeline.errors import DamagedError, StoreError
-from pipeline.storage.catalog import Catalog
+from pipeline.storage.catalog import Catalog, catalog_of, is_segment
 from pipeline.storage.lease import hold
 from pipeline.storage.store import Store
 from pipeline.translation import message
@@ -41,6 +41,8 @@ class Repair:
 
 def repair_of(store: Store, key: str) -> Repair:
     """Return how to make an object of a store again, by its key."""
+    if is_segment(key):
+        key = catalog_of(key)
     parts = key.split("/")
     folder, name = key.rpartition("/")[0], parts[-1]
     stem = name.rpartition(".")[0]

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.mapreduce.shuffle import read_exchange
+from pipeline.mapreduce.exchange import Source
+from pipeline.mapreduce.shuffle import read_sources
 from pipeline.release.files import FileReport, put_table
 from pipeline.storage.store import Store
 
@@ -140,16 +141,15 @@ def _lists(names: pa.Array, cluster: pa.ChunkedArray, values: pa.Array) -> pa.Li
 
 @dataclass(frozen=True)
 class ClusterTask:
-    """Counts the clusters of one partition. maps: exchange files of MEMBERS; schema: of the release's table."""
+    """Counts the clusters of one partition. sources: its MEMBERS; schema: of the release's table."""
 
     store: Store
-    maps: tuple[str, ...]
-    part: int
+    sources: tuple[Source, ...]
     schema: pa.Schema
     key: str
 
 
 def write_clusters(task: ClusterTask) -> FileReport:
     """Write the part of one partition."""
-    found = read_exchange(task.store, task.maps, task.part)
+    found = read_sources(task.store, task.sources)
     return put_table(task.store, task.key, cluster_table(found, task.schema))

@@ -176,11 +176,20 @@ def facts_table(task: FactsTask, columns: Columns, kept: Kept) -> tuple[pa.Table
     return table, ShardFacts(funnel=funnel, failed=failed, fits=counts_to_fit(task, columns, kept))
 
 
+GROUPING = ("share_alike", "non_commercial")
+"""Fields of `rights` that tell the group of a document."""
+
+
+def has_groups(layout: Layout) -> bool:
+    """Whether documents have a group of rights: whether the run looks for licences."""
+    return all(layout.rights.get(name) for name in GROUPING)
+
+
 def rights_fact(layout: Layout, columns: Columns) -> dict[str, np.ndarray]:
-    """The group of rights of each document, int8 (n_rows,); empty if the run does not look for licences."""
-    names = [layout.rights.get(name) for name in ("share_alike", "non_commercial")]
-    if None in names:
+    """The group of rights of each document, int8 (n_rows,); empty if they have none."""
+    if not has_groups(layout):
         return {}
+    names = [layout.rights[name] for name in GROUPING]
     flags = [pc.fill_null(columns[str(name)], False).to_numpy().astype(bool) for name in names]
     return {RIGHTS_GROUP: group_of_rights(*flags)}
 

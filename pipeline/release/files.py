@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dataset.shard import parquet_writer
-from pipeline.mapreduce.shuffle import read_exchange
+from pipeline.mapreduce.exchange import Source
+from pipeline.mapreduce.shuffle import read_sources
 from pipeline.recipe import digest
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import TOKEN_IDS
@@ -37,25 +38,24 @@ class FileReport:
 
 @dataclass(frozen=True)
 class PartTask:
-    """Gathers one part of an output from the shards that have rows in it."""
+    """Gathers one part of an output from exchange files. sources: files and batches."""
 
     store: Store
-    maps: tuple[str, ...]
-    part: int
+    sources: tuple[Source, ...]
     key: str
 
 
 def write_part(task: PartTask) -> FileReport:
     """Gather one part, put it in order and write it."""
-    table = gather(task.store, task.maps, task.part)
+    table = gather(task.store, task.sources)
     return put_table(
         task.store, task.key, table.drop_columns([n for n in table.column_names if n == TOKEN_IDS])
     )
 
 
-def gather(store: Store, maps: Sequence[str], part: int) -> pa.Table:
+def gather(store: Store, sources: Sequence[Source]) -> pa.Table:
     """The documents of one part, in its order."""
-    table = read_exchange(store, maps, part)
+    table = read_sources(store, sources)
     order = np.argsort(table["position"].to_numpy(), kind="stable")
     return table.drop_columns(["position"]).take(pa.array(order))
 
@@ -93,8 +93,7 @@ class TokenTask:
     """Writes the token files of one part of a mix. module: its dotted name; prefix: of the files' keys."""
 
     store: Store
-    maps: tuple[str, ...]
-    part: int
+    sources: tuple[Source, ...]
     prefix: str
     module: str
     config: Any  # Any: the module's own config class
@@ -114,7 +113,7 @@ class TokenReport:
 def write_tokens(task: TokenTask) -> TokenReport:
     """Gather one part, put it in order and write its token files."""
     writer = token_writer(task.module)
-    table = gather(task.store, task.maps, task.part)
+    table = gather(task.store, task.sources)
     folder, _, name = task.prefix.rpartition("/")
     with scratch() as local:
         summary = writer.write_part(table, local, name, task.config)

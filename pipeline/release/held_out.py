@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.dataset.release_schema import order_path
 from pipeline.errors import UsageError
 from pipeline.mix.config import NATURAL
-from pipeline.mix.holdout import HOLDOUT, Holdout, spread
+from pipeline.mix.holdout import HOLDOUT, Holdout, linked, spread
 from pipeline.release.facts import CHOSEN
 from pipeline.storage.store import Store
 
@@ -28,36 +27,33 @@ class Links:
         for table in map(self.read, range(self.n_shards)):
             yield [table[name] for name in table.column_names if name != CHOSEN]
 
-    def chosen(self) -> list[np.ndarray]:
+    def chosen(self) -> Iterator[np.ndarray]:
         """Which documents of each shard are chosen, bool (n_kept,)."""
-        tables = map(self.read, range(self.n_shards))
-        return [table[CHOSEN].to_numpy(zero_copy_only=False).astype(bool) for table in tables]
+        for table in map(self.read, range(self.n_shards)):
+            yield table[CHOSEN].to_numpy(zero_copy_only=False).astype(bool)
 
 
-def held_out(store: Store, links: Links, holdout: Holdout) -> np.ndarray:
-    """Return which kept documents are held out: bool (n_kept,), in the order of the shards.
+def held_out(store: Store, links: Links, holdout: Holdout) -> Iterator[np.ndarray]:
+    """Yield which kept documents of each shard are held out: bool (n_kept,).
 
-    Memory is that of one shard's links, a byte for each kept document, and the names held out.
+    Memory is that of one shard's links and of the names held out; with `as_in`, also of the names of that release.
     """
     chosen = links.chosen()
     if holdout.as_in is not None:
-        chosen = _as_before(store, holdout.as_in, links, chosen)
-    return np.concatenate([*spread(links, chosen), np.zeros(0, bool)])
+        chosen = _as_before(store, holdout.as_in, links)
+    names = spread(links, chosen)
+    for columns in links:
+        yield linked(columns, names)
 
 
-def _as_before(store: Store, release: str, links: Links, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _as_before(store: Store, release: str, links: Links) -> Iterator[np.ndarray]:
     """Choose what an earlier release holds out, and new documents only where no document linked with it is in that
     release."""
     before = read_order(store, release, HOLDOUT)
     trained = read_order(store, release, NATURAL)
-    was_held = [_is_in(columns[0], before) for columns in links]
-    was_trained = [_is_in(columns[0], trained) for columns in links]
-    known = spread(links, was_trained)
-    return [held | (new & ~old) for held, new, old in zip(was_held, chosen, known, strict=True)]
-
-
-def _is_in(values: pa.ChunkedArray, names: pa.Array) -> np.ndarray:
-    return np.asarray(pc.is_in(values, names, skip_nulls=True).combine_chunks()).astype(bool)
+    known = spread(links, (linked(columns[:1], trained) for columns in links))
+    for columns, new in zip(links, links.chosen(), strict=True):
+        yield linked(columns[:1], before) | (new & ~linked(columns, known))
 
 
 def read_order(store: Store, release: str, mix: str) -> pa.Array:

@@ -1,17 +1,20 @@
-"""The numbers of a mix for lineage and report: groups, languages, the training order in slices and windows, and text in
-other languages."""
+"""Shares along the training order of a mix, in slices and windows, measured by ranges; and text in other languages."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any  # plain JSON
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.mix.order import realised
-from pipeline.mix.plan import MixPlan, count_tokens
+from pipeline.mapreduce.shuffle import open_batches
+from pipeline.mix.plan import MixPlan
+from pipeline.release.passes import Report
+from pipeline.storage.store import Store
 
 SLICES = 40
 """Equal stretches of the training order, by units, whose shares are reported."""
@@ -26,106 +29,108 @@ MIXED_SHARES = (0.05, 0.1, 0.2, 0.5)
 """Shares of a document in other languages than its own from which documents are counted."""
 
 
-def group_rows(
-    cells: np.ndarray, sizes: np.ndarray, tokens: np.ndarray, n_copies: np.ndarray, plan: MixPlan
-) -> list[dict[str, Any]]:
-    """Return the groups of a mix as of `realised`, with their tokens, available and taken.
+@dataclass(frozen=True)
+class TrainingTask:
+    """Measures the shares of a range of a training order.
 
-    Args: cells, int32; sizes, in units of the mix; tokens; n_copies; all (n_docs,).
+    pieces: of all ranges; number: of this one. rows: copies in front of each range, and all; units: likewise. phases:
+    copies up to the end of each phase.
     """
-    rows: list[dict[str, Any]] = realised(cells, sizes, n_copies, plan).to_pylist()
-    groups = np.array([*(cell.group for cell in plan.cells), -1])[cells]
-    sums = np.zeros((2, len(plan.groups)), np.int64)
-    for i, amount in enumerate((tokens, tokens * n_copies)):
-        np.add.at(sums[i], groups[groups >= 0], amount[groups >= 0])
-    for i, row in enumerate(rows):
-        row["available_tokens"], row["tokens"] = (int(n) for n in sums[:, i])
-        row["asked_tokens"] = row["asked"] if plan.mix.unit == "tokens" else None
-    return rows
+
+    store: Store
+    plan: MixPlan
+    pieces: tuple[str, ...]
+    number: int
+    rows: tuple[int, ...]
+    units: tuple[int, ...]
+    phases: tuple[int, ...]
 
 
-def curve_rows(
-    cells: np.ndarray, sizes: np.ndarray, n_copies: np.ndarray, plan: MixPlan
-) -> list[dict[str, Any]]:
-    """Return the buckets of quality curves: group, bucket, available, asked, taken, copies (mean over the bucket)."""
-    taken = np.zeros(len(plan.cells), np.int64)
-    np.add.at(taken, cells[cells >= 0], (sizes * n_copies)[cells >= 0])
-    return [
-        {
-            "group": plan.groups[cell.group].name, "bucket": cell.name.rpartition("/")[2],
-            "available": cell.available, "asked": cell.asked, "taken": int(n),
-            "copies": round(int(n) / max(cell.available, 1), 6), "power": plan.groups[cell.group].power,
-        }
-        for cell, n in zip(plan.cells, taken, strict=True)
-    ]  # fmt: skip
+def measure_range(task: TrainingTask) -> Report:
+    """Shares at the slices that end in a range, and the largest error of the windows that start in it.
 
-
-def by_language(
-    language: pa.ChunkedArray, sizes: np.ndarray, n_copies: np.ndarray
-) -> dict[str, tuple[int, int]]:
-    """Return the available and the taken units of each language, sorted by name."""
-    available, taken = (count_tokens(language, amount) for amount in (sizes, sizes * n_copies))
-    return {name: (available[name], taken[name]) for name in available}
-
-
-def phase_rows(order: pa.Table, sizes: np.ndarray) -> list[dict[str, int]]:
-    """Return the rows of the training order of each phase: phase, first row, number of documents and units.
-
-    With `disjoint`, these are the manifests of the stages.
+    Reports: groups, units of each; edges: number of the slice, units up to its end and, of each group, from the
+    beginning of the range; error and windows.
     """
-    phase = (order["position"].to_numpy() >> np.uint64(56)).astype(np.int64)
-    taken = sizes[order["document"].to_numpy()]
-    starts = np.flatnonzero(np.diff(phase, prepend=-1))
-    ends = [*starts[1:].tolist(), len(phase)]
-    return [
-        {"phase": int(phase[a]), "first": int(a), "documents": int(b - a), "units": int(taken[a:b].sum())}
-        for a, b in zip(starts.tolist(), ends, strict=True)
-    ]
-
-
-def training_rows(order: pa.Table, cells: np.ndarray, sizes: np.ndarray, plan: MixPlan) -> dict[str, Any]:
-    """Return requested and realised shares along the training order.
-
-    Returns: `slices`, SLICES rows of until (fraction of the order), asked and share (by group, in the order of the
-    plan); `window_error`, the largest difference of a share from the requested one over all windows inside one phase;
-    `windows`, how many there are.
-    """
-    document = order["document"].to_numpy()
-    position = order["position"].to_numpy()
-    groups = np.array([*(cell.group for cell in plan.cells), -1])[cells][document]
-    taken = sizes[document]
-    before = np.append(0, np.cumsum(taken))
-    asked = _Asked(plan)
-    total, n_groups = int(before[-1]), len(plan.groups)
-    edges = np.searchsorted(before, np.linspace(0, total, SLICES + 1))
-    slices, error, n_windows = [], 0.0, 0
-    sums = [np.append(0, np.cumsum(np.where(groups == i, taken, 0))) for i in range(n_groups)]
-    for first, last in itertools.pairwise(edges):
-        if before[last] > before[first]:
-            shares = [(s[last] - s[first]) / (before[last] - before[first]) for s in sums]
-            middle = float(before[first] + before[last]) / 2 / total
-            slices.append(
-                {
-                    "until": round(float(before[last]) / total, 6),
-                    "asked": [round(float(n), 6) for n in asked.at(middle)],
-                    "share": [round(float(n), 6) for n in shares],
-                }
-            )
-    phases = (position >> np.uint64(56)).astype(np.int64)
+    plan, first = task.plan, task.rows[task.number]
+    n_rows = task.rows[task.number + 1] - first
+    groups, taken = _read_ahead(task, n_rows)
+    before = task.units[task.number] + np.append(0, np.cumsum(taken))
+    sums = [np.append(0, np.cumsum(np.where(groups == i, taken, 0))) for i in range(len(plan.groups))]
+    total, edges = task.units[-1], []
+    for number, at in enumerate(np.linspace(0, total, SLICES + 1)):
+        if before[0] < at <= before[n_rows]:
+            row = int(np.searchsorted(before, at))
+            edges.append([number, int(before[row]), *(int(s[row]) for s in sums)])
+    asked, error, n_windows, low = _Asked(plan), 0.0, 0, 0
     least = 0 if plan.mix.unit == "documents" else WINDOW_UNITS
-    for number in np.unique(phases):
-        low, high = np.searchsorted(phases, [number, number + 1])
-        starts = np.arange(low, high)
+    for phase, end in enumerate(task.phases):
+        starts = np.arange(max(low - first, 0), min(max(end - first, 0), n_rows))
+        low = end
         ends = np.maximum(np.searchsorted(before, before[starts] + least), starts + WINDOW_DOCUMENTS)
-        starts, ends = starts[ends <= high], ends[ends <= high]
+        starts, ends = starts[ends <= end - first], ends[ends <= end - first]
         n_windows += len(starts)
         units = before[ends] - before[starts]
         middle = (before[ends] + before[starts]) / 2 / max(total, 1)
         for i, s in enumerate(sums):
             shares = (s[ends] - s[starts]) / np.maximum(units, 1)
-            difference = np.abs(shares - asked.of(i, int(number), middle))[units > 0]
+            difference = np.abs(shares - asked.of(i, phase, middle))[units > 0]
             error = max(error, float(difference.max(initial=0.0)))
-    return {"slices": slices, "window_error": round(error, 6), "windows": n_windows}
+    inside = [int(s[n_rows]) for s in sums]
+    return Report(facts={"groups": inside, "edges": edges, "error": error, "windows": n_windows})
+
+
+def _read_ahead(task: TrainingTask, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Group and units of the copies of a range, and of those behind it that windows starting in it contain."""
+    groups: list[np.ndarray] = []
+    taken: list[np.ndarray] = []
+    n_read = ahead = 0
+    for key in task.pieces[task.number :]:
+        with open_batches(task.store, key) as file:
+            for number in range(file.num_record_batches):
+                if n_read >= n_rows + WINDOW_DOCUMENTS and ahead >= WINDOW_UNITS:
+                    return np.concatenate(groups), np.concatenate(taken)
+                batch = file.get_batch(number)
+                groups.append(batch["group"].to_numpy())
+                taken.append(batch["size"].to_numpy())
+                behind = max(n_rows - n_read, 0)
+                ahead += int(taken[-1][behind:].sum())
+                n_read += len(batch)
+    return np.concatenate(groups), np.concatenate(taken)
+
+
+def training_rows(reports: Sequence[dict[str, Any]], plan: MixPlan, total: int) -> dict[str, Any]:
+    """Requested and realised shares along the training order, from what its ranges report.
+
+    Returns: `slices`, SLICES rows of until (fraction of the order), asked and share (by group, in the order of the
+    plan); `window_error`, the largest difference of a share from the requested one over all windows inside one phase;
+    `windows`, how many there are.
+    """
+    ends = [(0, [0] * len(plan.groups))] * (SLICES + 1)
+    before = np.zeros(len(plan.groups), np.int64)
+    for report in reports:
+        for number, units, *sums in report["edges"]:
+            ends[number] = units, (before + np.array(sums)).tolist()
+        before += np.array(report["groups"], np.int64)
+    asked, slices = _Asked(plan), []
+    for (first, old), (last, new) in itertools.pairwise(ends):
+        if last > first:
+            middle = float(first + last) / 2 / total
+            slices.append(
+                {
+                    "until": round(float(last) / total, 6),
+                    "asked": [round(float(n), 6) for n in asked.at(middle)],
+                    "share": [
+                        round(float((b - a) / (last - first)), 6) for a, b in zip(old, new, strict=True)
+                    ],
+                }
+            )
+    error = max((report["error"] for report in reports), default=0.0)
+    return {
+        "slices": slices,
+        "window_error": round(error, 6),
+        "windows": sum(report["windows"] for report in reports),
+    }
 
 
 class _Asked:
@@ -147,35 +152,6 @@ class _Asked:
         """Shares of all groups."""
         phase = min(int(np.searchsorted(self.ends, where)), len(self.ends) - 1)
         return [float(self.of(i, phase, np.array([where]))[0]) for i in range(len(self.plan.groups))]
-
-
-def mixed_rows(
-    other: np.ndarray, language: pa.ChunkedArray, tokens: np.ndarray, n_copies: np.ndarray
-) -> list[dict[str, Any]]:
-    """Count documents with text in another language than their own: the mixing rate of a mix.
-
-    Args: other, float64 (n_docs,), share of a document in other languages, NaN where it was not measured; language,
-    string; tokens and n_copies, int64; all (n_docs,).
-    Returns: for each language and each of MIXED_SHARES: language, above, documents and tokens with a larger share, and
-    their shares of those of the language in the mix. Copies are counted.
-    """
-    measured = (n_copies > 0) & ~np.isnan(other)
-    coded = language.combine_chunks().dictionary_encode()
-    codes = coded.indices.to_numpy(zero_copy_only=False)
-    rows = []
-    for i, name in sorted(enumerate(coded.dictionary.to_pylist()), key=lambda item: item[1]):
-        inside = measured & (codes == i)
-        n_docs, n_tokens = int(n_copies[inside].sum()), int((tokens * n_copies)[inside].sum())
-        for above in MIXED_SHARES if n_docs else ():
-            hit = inside & (other > above)
-            documents, taken = int(n_copies[hit].sum()), int((tokens * n_copies)[hit].sum())
-            rows.append(
-                {
-                    "language": name, "above": above, "documents": documents, "tokens": taken,
-                    "documents_share": round(documents / n_docs, 6), "tokens_share": round(taken / max(n_tokens, 1), 6),
-                }
-            )  # fmt: skip
-    return rows
 
 
 def other_languages(shares: pa.ChunkedArray) -> pa.Array:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import __version__
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def summary(
-    session: Session, recipe: str, reports: Sequence[ShardFacts], facts: pa.Table, placement: Placement
+    session: Session, recipe: str, reports: Sequence[ShardFacts], placement: Placement
 ) -> dict[str, Any]:
     """The numbers of a release: conservation, funnel by language, mixes."""
     groups = session.groups().values()
@@ -52,7 +51,7 @@ def summary(
         "erased": sum(group.get("erased", 0) for group in groups),
         "ingested": ingested, "kept": kept, "dropped": ingested - kept,
         "derived": sum(group["read"] for group in groups if "parent" in group),
-        "kept_tokens": int(pc.sum(facts["n_tokens"]).as_py() or 0),
+        "kept_tokens": placement.n_tokens,
     }  # fmt: skip
     return {
         "name": session.run_file.release.name, "corpus": session.run_file.corpus, "version": __version__,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,9 +16,9 @@ from pipeline import __version__
 from pipeline.config.phases import Wave
 from pipeline.config.release_columns import mix_columns, release_columns, release_layout, shares_column
 from pipeline.config.run_file import plain_edits
-from pipeline.dataset.release_schema import FORMAT, ORDER, order_path
-from pipeline.dataset.row_digest import ordered_total, row_digests
+from pipeline.dataset.release_schema import FORMAT, order_path
 from pipeline.errors import LeaseError
+from pipeline.mapreduce.exchange import Exchange
 from pipeline.mapreduce.shuffle import read_exchange, write_exchange
 from pipeline.planning.session import Session
 from pipeline.recipe import digest
@@ -33,13 +33,12 @@ from pipeline.release.expect import (
     refuse,
     totals_of,
 )
-from pipeline.release.facts import HELD, FactsTask, ShardFacts, collect_facts
+from pipeline.release.facts import HELD, RIGHTS_GROUP, FactsTask, ShardFacts, collect_facts, has_groups
 from pipeline.release.files import (
     FileReport,
     PartTask,
     TokenReport,
     TokenTask,
-    put_table,
     put_text,
     sha256,
     to_json,
@@ -49,6 +48,7 @@ from pipeline.release.files import (
     write_tokens,
 )
 from pipeline.release.held_out import Links, earlier_holdout, held_out
+from pipeline.release.kept import make_blocks
 from pipeline.release.numbers import (
     check_conservation,
     licenses_csv,
@@ -59,7 +59,8 @@ from pipeline.release.numbers import (
     summary,
     table_schemas,
 )
-from pipeline.release.placement import Placement, by_shard, fitted_mixes, place, to_fit
+from pipeline.release.passes import Passes
+from pipeline.release.placement import Placement, Placing, fitted_mixes, to_fit
 from pipeline.release.public import PUBLIC, public_lineage, public_report, public_run_file
 from pipeline.release.work_folder import WorkFolder
 from pipeline.release.write import ShardReport, WriteTask, write_shard
@@ -74,7 +75,6 @@ from pipeline.report.rule_samples import rule_samples, sampled_shards
 from pipeline.report.signal_numbers import signal_numbers
 from pipeline.report.signals import measured_columns
 from pipeline.runtime.checkpoint import Numbered, Result, Task, run_numbered, stored_result
-from pipeline.schema import ROW_BITS
 from pipeline.select.guards import (
     HostTask,
     check_guards,
@@ -211,25 +211,30 @@ class Releasing:
         self.selection = self.selector.decide()
         decisions = self.measure_edited(self.selection)
         facts = self.collect(decisions)
-        table = read_exchange(self.store, [self.work.facts(i) for i in range(len(decisions))], 0)
-        if self.run_file.mix.holdout:
-            links = Links(lambda i: read_exchange(self.store, [self.work.links(i)], 0), len(decisions))
-            held = held_out(self.store, links, self.run_file.mix.holdout)
-            table = table.append_column(HELD, pa.array(held))
-        placement = self.place(table, facts)
-        self.check_expectations(decisions, facts, table, placement)
+        placing = self.placing(facts)
+        placement = self.place(placing, facts)
+        self.check_expectations(decisions, facts, placement)
         self.store.delete(f"{self.folder}/checksums.sha256")  # not before the new one is known to be possible
         shards = self.write_shards(decisions, placement)
         files = [report.ledger for report in shards]
         files += self.resumable(
-            message("write clusters"), write_clusters, self.cluster_tasks(), "clusters", FileReport
+            message("write clusters"),
+            write_clusters,
+            self.cluster_tasks(placing.passes),
+            "clusters",
+            FileReport,
         )
+        texts = self.texts(placement, placing.passes)
         files += self.resumable(
-            message("write parts"), write_part, self.part_tasks(placement), "part", FileReport
+            message("write parts"), write_part, self.part_tasks(placement, texts), "part", FileReport
         )
-        files += self.write_tokens(placement)
-        files += self.write_orders(placement)
-        files += self.write_pages(facts, table, placement, shards, files)
+        files += self.write_tokens(placement, texts)
+        orders = placing.write_orders(
+            placement.orders, {mix: f"{self.folder}/{order_path(mix)}" for mix in placement.orders}
+        )
+        files += [file for _, (file, _) in sorted(orders.items())]
+        digests = self.digests({mix: found for mix, (_, found) in orders.items()}, shards)
+        files += self.write_pages(facts, placement, digests, shards, files)
         self.commit(lease, files)
 
     @property
@@ -282,7 +287,6 @@ class Releasing:
         self,
         decisions: Sequence[Decision],
         facts: Sequence[ShardFacts],
-        table: pa.Table,
         placement: Placement,
     ) -> None:
         """Check what the run file expects of the release, before anything of an earlier one is deleted.
@@ -292,7 +296,7 @@ class Releasing:
         if not self.run_file.expect:
             return
         numbers = {
-            **summary(self.session, self.recipe, facts, table, placement),
+            **summary(self.session, self.recipe, facts, placement),
             "profile": merge(report.profile for report in facts),
             "spans": signal_numbers(report.signals for report in facts)["spans"],
         }
@@ -332,14 +336,32 @@ class Releasing:
         loose = recipes.loose(columns, shard)
         return replace(decision, refs={**refs, **decision.refs}, loose={**loose, **decision.loose})
 
-    def place(self, table: pa.Table, facts: Sequence[ShardFacts]) -> Placement:
+    def placing(self, facts: Sequence[ShardFacts]) -> Placing:
+        """What places the kept documents; finds those that are held out first."""
+        holdout, n = self.run_file.mix.holdout, len(facts)
+        if holdout:
+            links = Links(lambda i: read_exchange(self.store, [self.work.links(i)], 0), n)
+            for i, held in enumerate(held_out(self.store, links, holdout)):
+                table = pa.table({HELD: held})
+                write_exchange(self.store, self.work.held(i), table, np.zeros(len(held), np.int64), 1)
+        session = self.session
+        passes = Passes(self.store, session.engine, session.progress, self.work, self.count_tasks)
+        n_kept = [sum(row.get("kept", 0) for row in report.funnel.values()) for report in facts]
+        keys = [[key(i) for i in range(n)] for key in (self.work.facts, self.work.held)]
+        blocks = make_blocks(self.store, n_kept, keys[0], keys[1] if holdout else [], session.n_partitions)
+        group = RIGHTS_GROUP if has_groups(self.layout) else ""
+        return Placing(self.run_file, passes, blocks, group, session.n_partitions)
+
+    def count_tasks(self, n: int) -> None:
+        """Note tasks in the record of the run."""
+        self.session.record.tasks["release"] += n
+
+    def place(self, placing: Placing, facts: Sequence[ShardFacts]) -> Placement:
         """Place every kept document, and write the positions of each shard's documents to its exchange file."""
-        placement = place(self.run_file, table, fitted_mixes(self.run_file, facts))
+        placement = placing.place(fitted_mixes(self.run_file, facts))
         for warning in placement.warnings:
             self.session.progress.say(f"warning: {warning}")
         self.warnings += placement.warnings
-        for i, rows in enumerate(by_shard(placement, len(facts), ROW_BITS)):
-            write_exchange(self.store, self.work.positions(i), rows, np.zeros(len(rows), np.int64), 1)
         return placement
 
     def write_shards(self, decisions: Sequence[Decision], placement: Placement) -> list[ShardReport]:
@@ -399,51 +421,53 @@ class Releasing:
                 self.session.record.peak_rss = max(self.session.record.peak_rss, rss)
         return [results[i] for i in range(len(tasks))]
 
-    def gathered(self, placement: Placement) -> dict[tuple[int, int], tuple[str, ...]]:
-        """Exchange files that hold rows of each (output, part), for outputs whose texts are gathered."""
-        table = placement.table
-        ordinals = (table["row"].to_numpy() >> np.uint64(ROW_BITS)).astype(np.int64)
-        output, part = table["output"].to_numpy(), table["part"].to_numpy()
-        present = (
-            np.unique(np.stack([output, part, ordinals]), axis=1) if len(table) else np.empty((3, 0), int)
-        )
-        maps: dict[tuple[int, int], list[str]] = {}
-        for o, p, ordinal in present.T.tolist():
-            if placement.outputs[o].gathered:
-                maps.setdefault((o, p), []).append(self.work.rows(o, ordinal))
-        return {place: tuple(keys) for place, keys in sorted(maps.items())}
+    def texts(self, placement: Placement, passes: Passes) -> dict[int, Exchange]:
+        """The exchange of each output whose texts are gathered."""
+        return {
+            o: passes.exchange(
+                message("merge texts"), [self.work.rows(o, i) for i in placement.present[o]], output.n_parts,
+                f"texts-{o:03d}",
+            )
+            for o, output in enumerate(placement.outputs)
+            if output.gathered and output.n_parts
+        }  # fmt: skip
 
-    def part_tasks(self, placement: Placement) -> list[PartTask]:
+    def part_tasks(self, placement: Placement, texts: Mapping[int, Exchange]) -> list[PartTask]:
         """One task per part of every output that is written with its text."""
         return [
-            PartTask(self.store, keys, p, f"{self.folder}/{placement.outputs[o].folder}/part-{p:05d}.parquet")
-            for (o, p), keys in self.gathered(placement).items()
-            if placement.outputs[o].materialise
+            PartTask(self.store, exchange.sources(p), f"{self.folder}/{output.folder}/part-{p:05d}.parquet")
+            for o, exchange in texts.items()
+            if (output := placement.outputs[o]).materialise
+            for p in range(output.n_parts)
         ]
 
-    def cluster_tasks(self) -> list[ClusterTask]:
+    def cluster_tasks(self, passes: Passes) -> list[ClusterTask]:
         """One task per partition of the clusters, if the run looks for duplicates."""
         if self.layout.columns["cluster"] is None or not self.session.shards:
             return []
-        keys = tuple(self.work.clusters(i) for i in range(len(self.session.shards)))
+        keys = [self.work.clusters(i) for i in range(len(self.session.shards))]
+        exchange = passes.exchange(message("merge texts"), keys, self.n_partitions, "clusters-merged")
         schema, folder = self.layout.clusters, f"{self.folder}/clusters"
         return [
-            ClusterTask(self.store, keys, partition, schema, f"{folder}/part-{partition:05d}.parquet")
+            ClusterTask(
+                self.store, exchange.sources(partition), schema, f"{folder}/part-{partition:05d}.parquet"
+            )
             for partition in range(self.n_partitions)
         ]
 
-    def write_tokens(self, placement: Placement) -> list[FileReport]:
+    def write_tokens(self, placement: Placement, texts: Mapping[int, Exchange]) -> list[FileReport]:
         """Write the token files of the mixes that have some, and tokens.json beside them."""
         tokens = self.run_file.tokens
         if tokens is None:
             return []
         tasks = [
             TokenTask(
-                self.store, keys, p, f"{self.folder}/tokens/{placement.outputs[o].mix}/part-{p:05d}", tokens.module,
+                self.store, exchange.sources(p), f"{self.folder}/tokens/{output.mix}/part-{p:05d}", tokens.module,
                 tokens.config,
             )
-            for (o, p), keys in self.gathered(placement).items()
-            if placement.outputs[o].tokens
+            for o, exchange in texts.items()
+            if (output := placement.outputs[o]).tokens
+            for p in range(output.n_parts)
         ]  # fmt: skip
         reports = self.resumable(message("write tokens"), write_tokens, tasks, "tokens", TokenReport)
         files = [file for report in reports for file in report.files]
@@ -461,34 +485,27 @@ class Releasing:
             files += [put_text(self.store, f"{folder}/{name}", text) for name, text in sorted(pages.items())]
         return files
 
-    def write_orders(self, placement: Placement) -> list[FileReport]:
-        """Write the training order of each mix."""
-        return [
-            put_table(self.store, f"{self.folder}/{order_path(mix)}", order.cast(ORDER))
-            for mix, order in sorted(placement.orders.items())
-        ]
-
     def write_pages(
         self,
         facts: Sequence[ShardFacts],
-        table: pa.Table,
         placement: Placement,
+        digests: dict[str, Any],
         shards: Sequence[ShardReport],
         files: Sequence[FileReport],
     ) -> list[FileReport]:
         """Check conservation, write lineage, licences, report and run file, then the pages that describe all files."""
-        numbers = summary(self.session, self.recipe, facts, table, placement)
+        numbers = summary(self.session, self.recipe, facts, placement)
         numbers["counts"]["lost_passages"] = self.selection.lost_passages
         numbers |= {"duplicates": self.copies["kinds"], "warnings": self.warnings}
         check_conservation(numbers["counts"], self.session.shards)
         sources = [(s.source, report) for s, report in zip(self.session.shards, shards, strict=True)]
-        numbers["digests"] = self.digests(placement, shards)
+        numbers["digests"] = digests
         figures: dict[str, Any] = {  # Any: JSON
             **report_numbers(self.session, numbers, facts, shards),
             "expectations": self.expectations,
             "audit": self.audit,
             "rights_parts": {name: list(paths) for name, paths in sorted(placement.rights.items())},
-            "lengths": lengths_of(table),
+            "lengths": lengths_of(placement.lengths),
             "near_duplicates": around_threshold(self.session, self.layout, self.selection.decisions),
             "buckets": bucket_numbers(self.session, self.layout, self.selection.decisions),
             "rule_samples": rule_samples(
@@ -521,12 +538,8 @@ class Releasing:
             described = release_pages(report, listed, schemas)
         return written + self.put_pages(described)
 
-    def digests(self, placement: Placement, shards: Sequence[ShardReport]) -> dict[str, Any]:
+    def digests(self, orders: dict[str, str], shards: Sequence[ShardReport]) -> dict[str, Any]:
         """Digests of the ledger and of the training orders, which `verify` compares with the files."""
-        orders = {
-            mix: f"{ordered_total(row_digests(order.cast(ORDER)), 0):016x}"
-            for mix, order in sorted(placement.orders.items())
-        }
         ledger = sum(report.ledger_sum for report in shards) % 2**64
         return {"ledger": f"{ledger:016x}", "orders": orders, "seed": self.run_file.release.seed}
 

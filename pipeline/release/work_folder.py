@@ -48,6 +48,14 @@ class WorkFolder:
         """Exchange file of the rows that a shard sends to an output."""
         return f"{self.folder}/map-{output:03d}-{ordinal:06d}.arrow"
 
+    def held(self, ordinal: int) -> str:
+        """Exchange file of which of a shard's kept documents are held out."""
+        return f"{self.folder}/held-{ordinal:06d}.arrow"
+
+    def file(self, name: str, number: int) -> str:
+        """Exchange file or report of a task of a pass, see passes."""
+        return f"{self.folder}/{name}-{number:06d}.arrow"
+
     def result(self, name: str, number: int) -> str:
         """The result of a task that is not run again."""
         return f"{self.folder}/{name}-{number:06d}.json"

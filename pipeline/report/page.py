@@ -7,11 +7,10 @@ numbers give the same bytes: a page has a date only if records of runs are given
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 
 from pipeline.dataset.release_schema import DUPLICATE
 from pipeline.report.held import HeldNumbers
@@ -38,21 +37,10 @@ NAMED = (
 """Values that the page translates, besides the messages in its script."""
 
 
-def lengths_of(facts: pa.Table) -> dict[str, list[int]]:
-    """Kept documents per power-of-two bin of tokens, for the largest languages.
-
-    Args: facts, language and n_tokens of every kept document.
-    """
-    if not facts.num_rows:
-        return {}
-    tokens = facts["n_tokens"].fill_null(0).to_numpy().astype(np.int64)
-    languages = facts["language"].to_numpy(zero_copy_only=False).astype(object)
-    names, counts = np.unique(languages.astype(str), return_counts=True)
-    largest = sorted(zip(names, counts, strict=True), key=lambda pair: (-pair[1], pair[0]))[:SHOWN_LANGUAGES]
-    return {
-        str(name): np.bincount(np.frexp(np.maximum(tokens[languages == name], 1))[1] - 1).tolist()
-        for name, _ in largest
-    }
+def lengths_of(counts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    """Kept documents per power-of-two bin of tokens, for the largest languages. Args: counts, for all languages."""
+    largest = sorted(counts.items(), key=lambda item: (-sum(item[1]), item[0]))[:SHOWN_LANGUAGES]
+    return {name: list(bins) for name, bins in largest}
 
 
 def page(

@@ -2,8 +2,9 @@
 
 `stages.dedup.candidates` runs over the shards and sidecars of `scale_corpus` as in a build, with an index, then again
 with a batch of new documents. Then the candidate pairs, with the similarities defined by the corpus instead of texts,
-go through the rounds of `stages.dedup`, and their result through `stages.dedup.keepers` and `stages.cuts`; the
-clusters are compared with the planted ones. Each phase runs in new processes, so that its peak memory is its own.
+go through the rounds of `stages.dedup`, and their result through `stages.dedup.keepers` and `stages.cuts`; documents
+without a keeper other than themselves are placed in two mixes, whose training orders are written. The clusters are
+compared with the planted ones. Each phase runs in new processes, so that its peak memory is its own.
 
 Example: python -m scripts.bench.scale_candidates --documents 1e6 3e6 1e7 --workers 1 --folder /tmp/scale
 """
@@ -48,6 +49,7 @@ from scripts.bench.scale_corpus import (
     refs_of,
     write_documents,
 )
+from scripts.bench.scale_placement import place_kept
 from scripts.bench.scale_steps import Pairs, PlantedFeed, pairs_step
 from stages import cuts
 from stages.dedup import candidates, keepers
@@ -160,7 +162,7 @@ class MeasuringEngine:
     ) -> Iterator[Any]:  # Any: see Engine.map
         """See Engine.map; tasks that follow run in a phase of their own."""
         later = []
-        phase = Phase(f"{self.step}{fn.__name__}", len(tasks))
+        phase = Phase(f"{self.step}{getattr(tasks[0], 'fn', fn).__name__ if tasks else ''}", len(tasks))
         engine = LocalEngine(self.workers) if self.workers else SerialEngine()
         start = time.monotonic()
         for report in engine.map(functools.partial(measured, fn), tasks):
@@ -202,7 +204,7 @@ class Result:
 
     def stored(self) -> dict[str, int]:
         """Highest size of each folder of the store before the batch, in bytes."""
-        names = ("annotations", "exchange", "index", "global")
+        names = ("annotations", "exchange", "index", "global", "releases")
         return {name: max(phase.store_bytes.get(name, 0) for phase in self.phases) for name in names}
 
 
@@ -261,9 +263,12 @@ def measure(folder: Path, n_documents: int, options: argparse.Namespace) -> Resu
     )
     run(step_of(keepers.GLOBAL, keepers.__name__, keepers.Config()), "old", old, planted_feed, None)
     run(step_of(cuts.GLOBAL, cuts.__name__, cuts.Config()), "old", old, planted_feed, None)
+    engine.step = "placement: "
+    placed = place_kept(store, engine, old, options.partitions, "global/keepers-old")
     phases += joined(engine.phases)
     engine.phases.clear()
     (summary,) = engine.map(recovered, [RecoveryTask(store, tuple(old), "global/dedup-old", *planted)])
+    summary |= placed
     index_bytes = {name: entry["bytes"] for name, entry in index.runs.items()}
     for name in ("candidates", "dedup", "keepers"):
         table = pq.read_table(store.open(f"global/{name}-old/summary.parquet"))

@@ -16,8 +16,9 @@ new threshold reads no text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +29,7 @@ from pipeline.rounds import RESULTS, Inbox, Round, Sent, Tables
 from pipeline.schema import KNOWN
 from pipeline.stage import Global, Memory, Outcome, outcome_of
 from stages import minhash
-from stages.dedup import candidates, differences, exact, keepers
+from stages.dedup import bands, candidates, differences, exact, keepers
 from stages.dedup.clusters import NAMES, PAIRS, add_up, close, tell_names
 from stages.dedup.clusters import ROUNDS as CLUSTER_ROUNDS
 from stages.kernels.dedup.forms import FORMS_PATH
@@ -350,6 +351,11 @@ def finish(table: pa.Table, config: Config) -> Outcome:
     return outcome_of(GLOBAL, table, config)
 
 
+def notes(config: Config, configs: Mapping[str, Any]) -> list[str]:
+    """The recall of pairs above the threshold; see bands.recall_notes. Any: settings of other steps."""
+    return bands.recall_notes(config.threshold, configs)
+
+
 GLOBAL = Global(
     name="dedup",
     version=5,
@@ -366,6 +372,7 @@ GLOBAL = Global(
     sparse="candidates.groups",
     memory=Memory(MEMORY, ("shingle_chars", "shingle_words"), needs_text),
     data=(TABLES_PATH, FORMS_PATH),
+    notes=notes,
 )
 
 

@@ -51,6 +51,9 @@ def test_planted_clusters_are_found(tmp_path: Path) -> None:
         assert summary["dedup.clusters"] == summary["clusters"] > 0
         assert summary["dedup.documents"] == summary["clustered"] == summary["keepers.members"]
         assert summary["clusters"] * 0.5 < summary["keepers.keepers"] < summary["keepers.members"] / 2
+        kept = size["documents"] - summary["keepers.members"] + summary["keepers.keepers"]
+        assert kept <= summary["placement.kept"] == summary["placement.natural"] < size["documents"]
+        assert summary["placement.ratio"] > 0
         old, new = sorted(size["index_bytes"].values(), reverse=True)
         assert 0 < new < 0.2 * old
         assert [phase["name"] for phase in size["batch"]] == [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.mix.config import parse_mix
-from pipeline.mix.holdout import Holdout, is_chosen, name_links, parse_holdout, spread
+from pipeline.mix.holdout import Holdout, is_chosen, linked, name_links, parse_holdout, spread
 from tests.helpers.build import cli, ledger, reference, small_page
 from tests.helpers.mix_corpus import doc_ids
 
@@ -43,9 +43,10 @@ def test_components_are_not_divided(
     columns, holdout = documents(clusters, parents, pairs), Holdout(share=0.3, together=("pair",), seed=seed)
     chosen = is_chosen(columns, holdout, "dedup.cluster")
     links = name_links(columns, holdout, "dedup.cluster")
-    (held,) = spread([links], [chosen])
+    found = spread([links], [chosen])
+    held = linked(links, found)
     parts = spread([[c[:cut] for c in links], [c[cut:] for c in links]], [chosen[:cut], chosen[cut:]])
-    assert np.array_equal(held, np.concatenate(parts)) and not np.any(chosen & ~held)
+    assert parts.equals(found) and not np.any(chosen & ~held)
     sets = [{name for name in row if name} for row in zip(*(c.to_pylist() for c in links), strict=True)]
     component = list(range(8))
     for _ in range(8):

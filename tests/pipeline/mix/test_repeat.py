@@ -82,7 +82,7 @@ def test_one_pass_holds_every_document_as_often_as_its_class_says() -> None:
     assert np.bincount(document, minlength=500).tolist() == times.tolist()
     for row in np.flatnonzero(times > 1)[:50]:
         assert epoch[document == row].tolist() == list(range(times[row]))
-    page = planned.mix.repeat.report(sizes, docs["tokens"], n_copies)  # type: ignore[union-attr]
+    page = planned.mix.repeat.report(planned.mix.repeat.tally(sizes, docs["tokens"], n_copies))  # type: ignore[union-attr]
     assert sum(row["tokens"] for row in page["classes"]) == planned.total
     assert sum(row["copies"] for row in page["classes"]) == len(order)
     assert sum(row["documents"] for row in page["classes"]) == 500
@@ -196,9 +196,9 @@ def test_published_rates_give_the_published_shape() -> None:
         75: 1,
         150: 1,
     }
-    assert fitted.report(some_sizes(9), np.ones(9, np.int64), np.ones(9, np.int64))["removed_share"] == round(
-        sum(r for _, r in found) / sum(n for n, _ in found), 6
-    )
+    assert fitted.report(fitted.tally(some_sizes(9), np.ones(9, np.int64), np.ones(9, np.int64)))[
+        "removed_share"
+    ] == round(sum(r for _, r in found) / sum(n for n, _ in found), 6)
 
 
 @given(

@@ -1,62 +1,77 @@
-"""Placement: parts of bounded size, every kept document once in data, mixes as planned."""
+"""Parts of a release: of bounded size, consecutive, and the same for any division of the sequence into ranges."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.load import load_run
-from pipeline.release.placement import cut_parts, fitted_mixes, place
-from tests.helpers.build import tiny, write_run
-from tests.helpers.mix_corpus import doc_ids
-
-N = 100
+from pipeline.release.parts import Open, based, cut_marked, cut_range, join_cuts
 
 
-@given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100))
-def test_parts_are_consecutive_and_rows_count_within_them(sizes: list[int], part_bytes: int) -> None:
-    """Parts follow the order without gaps; rows restart at 0 in each."""
-    part, row = cut_parts(np.array(sizes, np.int64), part_bytes)
+def cut_parts(sizes: np.ndarray, part_bytes: int, ends: list[int]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Part and row of every document, and the number of parts, of a sequence divided at `ends`."""
+    total = int(sizes.sum())
+    bounds = [0, *sorted(min(end, len(sizes)) for end in ends), len(sizes)]
+    found = [cut_range(sizes[a:b], int(sizes[:a].sum()), total, part_bytes) for a, b in pairwise(bounds)]
+    bases, n_parts = join_cuts([cut for _, _, cut in found])
+    joined = [based(part, row, base) for (part, row, _), base in zip(found, bases, strict=True)]
+    part, row = (np.concatenate(columns) for columns in zip(*joined, strict=True))
+    return part, row, n_parts
+
+
+@given(
+    st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100), st.lists(st.integers(0, 60), max_size=5)
+)
+def test_parts_are_consecutive_and_rows_count_within_them(
+    sizes: list[int], part_bytes: int, ends: list[int]
+) -> None:
+    """Parts follow the order without gaps, rows restart at 0 in each, and ranges do not show."""
+    whole = np.array(sizes, np.int64)
+    part, row, n_parts = cut_parts(whole, part_bytes, ends)
     expected_row = 0
     for i in range(len(sizes)):
         new_part = i == 0 or part[i] != part[i - 1]
         expected_row = 0 if new_part else expected_row + 1
         assert row[i] == expected_row
         assert part[i] == (0 if i == 0 else part[i - 1] + new_part)
+    assert n_parts == (part[-1] + 1 if sizes else 0)
+    before, total = np.cumsum(whole) - whole, int(whole.sum())
+    n = max(1, round(total / part_bytes))
+    at_once = np.unique(np.minimum(before * n // max(total, 1), n - 1), return_inverse=True)[1]
+    assert part.tolist() == at_once.tolist()
 
 
 def test_parts_hold_about_the_bytes_asked_for() -> None:
     """Many small documents give parts within one document of the even share."""
-    sizes = np.full(1000, 10, np.int64)
-    part, _ = cut_parts(sizes, 2500)
+    part, _, _ = cut_parts(np.full(1000, 10, np.int64), 2500, [500])
     assert np.bincount(part).tolist() == [250, 250, 250, 250]
 
 
-def test_seeds_of_the_release_and_of_a_mix_draw_the_orders(tmp_path: Path) -> None:
-    """The order of data/ follows the seed of the release, the choice and order of a mix follow its own."""
-
-    def placed(release: int, mix: int) -> tuple[list[int], list[str]]:
-        mixes = {"m": {"by": "source", "share": {"docs": 1}, "documents": 50, "seed": mix}}
-        page = tiny(
-            tmp_path, mix={"default": "m", "max_discard": 1.0, "mixes": mixes}, release={"seed": release}
-        )
-        run = load_run(str(write_run(tmp_path, page)))
-        facts = pa.table(
-            {
-                "row": pa.array(np.arange(N, dtype=np.uint64)), "doc_id": doc_ids(N), "language": ["eng_Latn"] * N,
-                "n_tokens": pa.array([10] * N, pa.int64()), "text_bytes": pa.array([40] * N, pa.int64()),
-                "module": pa.nulls(N, pa.string()), "source": ["docs"] * N,
-            }
-        )  # fmt: skip
-        placement = place(run, facts, fitted_mixes(run, []))
-        data = placement.table.filter(pa.array(placement.table["output"].to_numpy() == 0))
-        return data.sort_by("position")["row"].to_pylist(), placement.orders["m"]["doc_id"].to_pylist()
-
-    first, other_release, other_mix = placed(1, 1), placed(2, 1), placed(1, 2)
-    assert first == placed(1, 1) and len(first[0]) == N and len(first[1]) == 50
-    assert other_release[0] != first[0] and other_release[1] == first[1]
-    assert other_mix[0] == first[0] and set(other_mix[1]) != set(first[1])
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=60),
+    st.integers(1, 100),
+    st.lists(st.integers(0, 60), max_size=5),
+)
+def test_marks_cut_the_same_parts_in_any_ranges(
+    documents: list[tuple[int, bool]], part_bytes: int, ends: list[int]
+) -> None:
+    """A part ends at the first mark after half of the size, or at twice the size, also across ranges."""
+    sizes = np.array([size for size, _ in documents], np.int64)
+    is_mark = np.array([mark for _, mark in documents], bool)
+    left, found = Open(), []
+    bounds = [0, *sorted(min(end, len(sizes)) for end in ends), len(sizes)]
+    for a, b in pairwise(bounds):
+        part, row, left = cut_marked(sizes[a:b], is_mark[a:b], part_bytes, left)
+        found += list(zip(part.tolist(), row.tolist(), strict=True))
+    expected: list[tuple[int, int]] = []
+    number = n_rows = n_bytes = 0
+    for size, mark in documents:
+        full = n_bytes + size >= 2 * part_bytes
+        if n_rows and (full or (mark and n_bytes + size >= part_bytes // 2)):
+            number, n_rows, n_bytes = number + 1, 0, 0
+        expected.append((number, n_rows))
+        n_rows, n_bytes = n_rows + 1, n_bytes + size
+    assert found == expected

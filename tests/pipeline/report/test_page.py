@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline.dataset.release_schema import DUPLICATE, NO_LANGUAGE
 from pipeline.dataset.shard import Shard
+from pipeline.release.kept import length_counts, merge_lengths
 from pipeline.report.html_page import plotly_script, read_asset, script_hash, script_messages, translations
 from pipeline.report.page import lengths_of, page
 from pipeline.report.profile import (
@@ -88,7 +89,7 @@ def test_every_message_of_the_scripts_has_a_translation() -> None:
 def test_lengths_fall_into_powers_of_two() -> None:
     """1 is in the first bin, 2 and 3 in the second, 4 in the third; the largest languages only."""
     facts = pa.table({"language": ["a"] * 4, "n_tokens": [1, 2, 3, 4]})
-    assert lengths_of(facts) == {"a": [1, 2, 1]}
+    assert lengths_of(merge_lengths([length_counts(facts), {"b": [1]}])) == {"a": [1, 2, 1], "b": [1]}
 
 
 def test_numbers_are_written_and_read_through_one_schema() -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import AlignmentError, ConflictError, StoreError
-from pipeline.storage.catalog import COMPRESS_BYTES, Catalog
+from pipeline.errors import AlignmentError, ConflictError, DamagedError, StoreError
+from pipeline.storage.catalog import COMPRESS_BYTES, Catalog, catalog_of, is_segment
 from pipeline.storage.store import Store
 
 if TYPE_CHECKING:
@@ -93,6 +93,68 @@ def test_a_damaged_catalog_is_named(store: Store, damage: bytes) -> None:
     store.put(KEY, damage)
     with pytest.raises(StoreError, match=KEY):
         Catalog.load(store, KEY)
+
+
+def test_a_large_catalog_has_segments(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two writers and a reader see the same entries at any time, an update writes what is new, and merging is rare."""
+    monkeypatch.setattr("pipeline.storage.catalog.INLINE", 8)
+    one, two, reader = (Catalog.load(store, KEY, {"recipe": "r"}) for _ in range(3))
+    expected: dict[str, dict[str, int]] = {}
+    written = 0
+    put = type(store).put
+
+    def counted(self: Store, key: str, data: bytes) -> None:
+        nonlocal written
+        written += key.endswith(".segment.json") and len(Catalog.load(self, KEY).entries) > 0
+        put(self, key, data)
+
+    monkeypatch.setattr(type(store), "put", counted)
+    for i in range(60):
+        writer = (one, two)[i % 3 == 0]
+        names = {f"{i:03d}-{j}": {"rows": i} for j in range(3)} | {"again": {"rows": i}}
+        gone = [f"{i - 7:03d}-1", "unknown"]
+        writer.update(names, remove=gone)
+        expected |= names
+        expected.pop(gone[0], None)
+        if i % 5 == 0:
+            reader.refresh()
+            assert reader.entries == expected
+        assert writer.entries == expected
+    found = Catalog.load(store, KEY)
+    assert found.entries == expected and found.header == {"recipe": "r"}
+    assert 1 < len(found.segments) <= 6 and 0 < written < 35
+    folder = KEY.rpartition("/")[0]
+    assert {key for key, _ in store.list(folder)} == {KEY, *(key for key, _ in found.segments)}
+
+
+def test_a_segment_is_damaged_or_missing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported as damage of its catalog, which a run makes again."""
+    monkeypatch.setattr("pipeline.storage.catalog.INLINE", 2)
+    Catalog.load(store, KEY).update({str(i): {"rows": i} for i in range(5)})
+    ((segment, n),) = Catalog.load(store, KEY).segments
+    assert n == 5 and is_segment(segment) and catalog_of(segment) == KEY
+    data = store.get(segment)
+    store.put(segment, data.replace(b"rows", b"r0ws", 1))
+    with pytest.raises(DamagedError) as damaged:
+        Catalog.load(store, KEY)
+    store.delete(segment)
+    with pytest.raises(DamagedError, match="a segment is missing") as missing:
+        Catalog.load(store, KEY)
+    assert damaged.value.key == missing.value.key == KEY
+
+
+def test_a_large_catalog_of_an_earlier_version_is_read_and_divided(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One object with all entries is a catalog without segments; the next update makes one of them."""
+    Catalog.load(store, KEY).update({str(i): {"rows": i} for i in range(9)})
+    monkeypatch.setattr("pipeline.storage.catalog.INLINE", 4)
+    catalog = Catalog.load(store, KEY)
+    assert len(catalog.entries) == 9 and not catalog.segments
+    catalog.update({"new": {}}, remove=["3"])
+    again = Catalog.load(store, KEY)
+    assert len(again.segments) == 1 and again.entries == catalog.entries
+    assert "3" not in again.entries and len(again.entries) == 9
 
 
 def test_retries_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
