@@ -26,7 +26,7 @@ COLUMNS: Mapping[str, Any] = {
 
 `tier` is counted in the report and the card; it is not a column of the files."""
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files of a release: raised if the same decisions are written in another way or order."""
 
 NO_LANGUAGE = "und"

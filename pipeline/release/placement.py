@@ -33,6 +33,7 @@ from pipeline.release.mix_numbers import (
     phase_rows,
     training_rows,
 )
+from pipeline.release.order import cut_at_marks, ordered
 from pipeline.schema import ROW
 
 
@@ -85,11 +86,17 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
     chosen: list[pa.Table] = []
     data_part = np.zeros(len(sizes), np.int32)
     data_row = np.zeros(len(sizes), np.int32)
-    hashes = keyed_hash(facts["doc_id"], run.release.seed)
+    hashes, places = keyed_hash(facts["doc_id"], run.release.seed), facts[ROW].to_numpy()
+
+    def in_parts(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if run.release.order == "hash":
+            return cut_parts(sizes[rows], run.release.part_bytes)
+        return cut_at_marks(sizes[rows], hashes[rows], run.release.part_bytes)
+
     for name in sorted(set(language)):
         rows = np.flatnonzero(language == name)
-        rows = rows[np.argsort(hashes[rows], kind="stable")]
-        part, row_of_part = cut_parts(sizes[rows], run.release.part_bytes)
+        rows = ordered(rows, places, hashes, run.release.order)
+        part, row_of_part = in_parts(rows)
         data_part[rows], data_row[rows] = part, row_of_part
         chosen.append(_chosen(facts, rows, len(outputs), part))
         outputs.append(Output(f"data/{name}", None, int(part.max()) + 1, True))
@@ -97,8 +104,8 @@ def place(run: RunFile, facts: pa.Table, planned: Mapping[str, Mix]) -> Placemen
     folders = {derived.module: derived.definition.part for derived in run.derived if derived.definition.part}
     for folder in sorted(set(folders.values()), key=str):
         rows = np.flatnonzero([folders.get(module) == folder for module in modules])
-        rows = rows[np.argsort(hashes[rows], kind="stable")]
-        part, _ = cut_parts(sizes[rows], run.release.part_bytes)
+        rows = ordered(rows, places, hashes, run.release.order)
+        part, _ = in_parts(rows)
         chosen.append(_chosen(facts, rows, len(outputs), part))
         n_parts = int(part.max()) + 1 if len(part) else 0
         outputs.append(Output(str(folder), None, n_parts, True, is_part=True))
