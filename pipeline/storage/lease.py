@@ -120,7 +120,7 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     key = f"leases/{name}.json"
     tagged = store.get_with_tag(key)
     previous: LeaseRecord = check_record(tagged[0], key) if tagged else {"token": 0, "released": True}
-    if not (previous["released"] or previous["expires"] < time.time() or _is_dead(previous)):
+    if is_held(previous):
         raise LeaseError(_held(key, previous))
     record: LeaseRecord = {
         "token": previous["token"] + 1,
@@ -136,6 +136,11 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
         raise LeaseError(_held(key, json.loads(store.get(key)))) from error
     lease._thread.start()
     return lease
+
+
+def is_held(record: LeaseRecord) -> bool:
+    """Whether a lease is held: not released, not expired, and its holder not known to be dead."""
+    return not (record["released"] or record["expires"] < time.time() or _is_dead(record))
 
 
 def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:

@@ -26,6 +26,7 @@ codes are in [bad-input.md](bad-input.md#exit-codes). `bicorpus COMMAND --help` 
 """
 ARGUMENTS = {
     "RUN.yaml": "the [run file](run-file.md)",
+    "RUN.yaml...": "every [run file](run-file.md) of the store",
     "ABLATION.yaml": "the [file of the ablation](ablate.md)",
     "OPTIONS]...": "options of [run](#bicorpus-run)",
     "RATIOS.csv": "ratios of the runs, a row each",
