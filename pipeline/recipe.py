@@ -146,6 +146,14 @@ def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extr
     Returns: 32 hex digits.
     Raises: ConfigError if a file does not exist.
     """
+    return digest([step.name, step.version, plain_settings(step, config), list(upstream), extra])
+
+
+def plain_settings(step: Stage | Global, config: Any) -> dict[str, Any]:
+    """Return the config of a step as plain data, with digests in place of the files and models that it names.
+
+    Raises: ConfigError if a file does not exist.
+    """
     plain = dataclasses.asdict(config)
     for name, paths in named_files(step, config).items():
         digests: list[object] = [file_digest(path) for path in paths]
@@ -156,7 +164,7 @@ def step_recipe(step: Stage | Global, config: Any, upstream: Iterable[str], extr
     for name in step.models if isinstance(step, Stage) else ():
         references = named_references(getattr(config, name))
         plain[name] = {key: model_digest(reference) for key, reference in references.items()}
-    return digest([step.name, step.version, plain, list(upstream), extra])
+    return plain
 
 
 def named_columns(config: Any, fields: Iterable[str]) -> list[str]:

@@ -106,7 +106,8 @@ class Build:
         """
         begin = time.monotonic()
         try:
-            yield
+            with self.session.present():
+                yield
             self.session.record.status = "done"
             if faults := self.quarantine_faults():
                 raise QuarantineError("; ".join(faults))

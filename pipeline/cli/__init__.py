@@ -25,16 +25,20 @@ from pipeline.cli import (
 )
 from pipeline.cli import browse as browse_commands
 from pipeline.cli import help as help_commands
+from pipeline.cli import operate as operate_commands
 from pipeline.cli import submit as submit_commands
 from pipeline.cli.finished import finished_build
 from pipeline.cli.group import Group, common_options, say
 from pipeline.cli.options import (
+    WORK_TO_DO,
     check_target,
     chosen_store_or_none,
     dry_run_option,
     engine_options,
     is_folder,
     json_option,
+    limit_of,
+    limit_options,
     print_plan,
     print_record,
     quiet_option,
@@ -102,55 +106,73 @@ def init(
 @store_option
 @servers_option
 @engine_options
+@limit_options
+@click.option("--no-wait", is_flag=True, help="Exit with 75 at once if another run moves this release.")
+@click.option("--on-finish", default="", metavar="COMMAND", help="Run a program once the run has succeeded.")
+@click.option("--on-failure", default="", metavar="COMMAND", help="Run a program if the run has failed.")
+@click.option("--metrics", default="", metavar="FILE", help="Write figures of the run as OpenMetrics.")
+@click.option("--log", "log_path", metavar="FILE", help="Add what happens to a file, one JSON object a line.")
 @click.option("--partitions", type=int, hidden=True, help="Partitions of every exchange, for tests.")
 @click.option("--batch-rows", type=int, hidden=True, help="Rows of the largest batch of a stage, for tests.")
 @json_option
 @dry_run_option
 @quiet_option
 def run(
-    run_path: str,
-    store_url: str,
-    servers_path: str | None,
-    engine: str,
-    workers: int | None,
-    address: str | None,
-    gpus: int | None,
-    gpu_share: float,
-    partitions: int | None,
-    batch_rows: int | None,
-    as_json: bool,
-    is_dry: bool,
-    quiet: bool,
-) -> None:
+    run_path: str, store_url: str, servers_path: str | None, engine: str, workers: int | None, address: str | None,
+    gpus: int | None, gpu_share: float, only_sources: tuple[str, ...], since: str | None, no_wait: bool,
+    on_finish: str, on_failure: str, metrics: str, log_path: str | None, partitions: int | None,
+    batch_rows: int | None, as_json: bool, is_dry: bool, quiet: bool,
+) -> None:  # fmt: skip
     """Run RUN.yaml: ingest, annotate, select and write the release.
 
     Run it again after a change, a crash or Ctrl-C: only missing results are computed.
 
     Example: bicorpus run configs/quickstart.yaml --store ./quickstart-store
     """
+    limit = limit_of(only_sources, since)
     if is_dry:
-        print_plan(run_path, store_url, servers_path, as_json)
+        print_plan(run_path, store_url, servers_path, as_json, limit=limit)
         return
     from pipeline.build.build import run_build
     from pipeline.config.load import load_run
+    from pipeline.operate.ending import Ending, exit_code, outcome
+    from pipeline.operate.freshness import source_states
+    from pipeline.operate.limit import limited
     from pipeline.planning.services import open_services
     from pipeline.planning.session import Session
+    from pipeline.planning.state import State
     from pipeline.storage.store import open_store
 
-    progress = Progress(quiet=quiet, as_json=as_json)
-    store = open_store(store_url)
-    parsed = load_run(run_path, store=store)
-    services = open_services(store, servers_path)
-    opened_engine = start_engine(parsed, engine, workers, address, progress, gpus, gpu_share)
-    try:
-        record = run_build(
-            lambda: Session(parsed, store, opened_engine, progress, partitions, batch_rows, services),
-            store,
-            progress,
-        )
-    finally:
-        services.close()
-        opened_engine.close()
+    with Progress.to(log_path, quiet, as_json) as progress:
+        ending = Ending(on_finish, on_failure, metrics)
+        try:
+            with ending.watched():
+                store = open_store(store_url)
+                whole = load_run(run_path, store=store)
+                ending.fresh = lambda: source_states(whole, State(store))
+                parsed = limited(whole, store, limit)
+                services = open_services(store, servers_path)
+                opened_engine = start_engine(parsed, engine, workers, address, progress, gpus, gpu_share)
+
+                def open_session() -> Session:
+                    session = Session(
+                        parsed, store, opened_engine, progress, partitions, batch_rows, services, not no_wait
+                    )
+                    ending.records.append(session.record)
+                    return session
+
+                try:
+                    record = run_build(open_session, store, progress)
+                finally:
+                    services.close()
+                    opened_engine.close()
+        except BaseException as error:
+            progress.event("failed", exit=exit_code(error), error=str(error))
+            if as_json:
+                last = ending.records[-1] if ending.records else None
+                click.echo(json.dumps(outcome(last, exit_code(error), str(error)), ensure_ascii=False))
+            raise
+        progress.event("finished", exit=0, release=record.release)
     print_record(record, store, as_json)
 
 
@@ -158,13 +180,23 @@ def run(
 @run_argument
 @store_option
 @servers_option
+@limit_options
+@click.option(
+    "--max-age", metavar="AGE", help="Exit with 5 if a source has no file younger than this, such as 36h."
+)
+@click.option("--exit-code", "tell", is_flag=True, help="Exit with 10 if a run would do something.")
 @json_option
-def plan(run_path: str, store_url: str, servers_path: str | None, as_json: bool) -> None:
+def plan(
+    run_path: str, store_url: str, servers_path: str | None, only_sources: tuple[str, ...], since: str | None,
+    max_age: str | None, tell: bool, as_json: bool,
+) -> None:  # fmt: skip
     """List the tasks that `run` would compute, and why; compute nothing.
 
     Example: bicorpus plan configs/quickstart.yaml --store ./quickstart-store
     """
-    print_plan(run_path, store_url, servers_path, as_json)
+    limit = limit_of(only_sources, since)
+    if print_plan(run_path, store_url, servers_path, as_json, limit=limit, max_age=max_age) and tell:
+        sys.exit(WORK_TO_DO)
 
 
 @main.command()
@@ -379,7 +411,7 @@ for command in (
     *filing.COMMANDS, *index.COMMANDS, *train.COMMANDS, *ablate.COMMANDS, *models.COMMANDS, *erase.COMMANDS,
     *requests.COMMANDS, *help_commands.COMMANDS,
     *submit_commands.COMMANDS,
-    *browse_commands.COMMANDS,
+    *browse_commands.COMMANDS, *operate_commands.COMMANDS,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from pipeline.translation import t
 
 if TYPE_CHECKING:
     from pipeline.config.run_file import RunFile
+    from pipeline.operate.limit import Limit
     from pipeline.planning.session import RunRecord
     from pipeline.runtime.engines import Engine
     from pipeline.runtime.progress import Progress
@@ -148,6 +149,26 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
     return command
 
 
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands
+    """Add the options that limit which input files are taken in."""
+    for option in (
+        click.option("--only-source", "only_sources", metavar="NAME", multiple=True,
+                     help="Take in files of this source alone; repeatable. Others stay as the store has them."),
+        click.option("--since", metavar="TIME", help="Take in files changed since a date, or an age such as 36h."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def limit_of(only_sources: Sequence[str], since: str | None) -> Limit:
+    """Return the limit that options ask for. Raises: UsageError if `since` is no moment."""
+    import time
+
+    from pipeline.operate.limit import Limit, parse_moment
+
+    return Limit(tuple(only_sources), None if since is None else parse_moment(since, time.time()))
+
+
 def start_engine(
     run: RunFile, kind: str, workers: int | None, address: str | None, progress: Progress,
     gpus: int | None = None, gpu_share: float = 1.0,
@@ -203,29 +224,61 @@ def print_record(record: RunRecord, store: Store, as_json: bool) -> None:
     )
 
 
+WORK_TO_DO = 10
+"""Exit code of `plan --exit-code` if a run would do something."""
+
+
 def print_plan(
     run_path: str,
     store_url: str,
     servers_path: str | None,
     as_json: bool,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
-    """Print what a run would compute. overrides: settings that replace those of the run file; Any: YAML."""
+    limit: Limit | None = None,
+    max_age: str | None = None,
+) -> bool:
+    """Print what a run would compute. overrides: settings that replace those of the run file; Any: YAML.
+
+    Args: limit, of the inputs; max_age, such as 36h, beyond which the newest file of a source is too old.
+    Returns: whether a run would do something.
+    Raises: ExpectationError if a source has no file younger than max_age.
+    """
+    import time
+
     from pipeline.config.load import load_run
+    from pipeline.errors import ExpectationError
     from pipeline.inspect.opened import plan_release
-    from pipeline.planning.plan import make_plan, plan_lines
+    from pipeline.operate.freshness import new_core_s, source_states, stale, state_lines
+    from pipeline.operate.limit import limited, parse_moment
+    from pipeline.planning.plan import last_records, make_plan, plan_lines
     from pipeline.planning.services import open_services
     from pipeline.planning.state import State
     from pipeline.storage.store import open_store
 
+    now = time.time()
+    oldest = parse_moment(max_age, now) if max_age else None
     store = open_store(store_url)
-    run = load_run(run_path, overrides, store)
+    whole = load_run(run_path, overrides, store)
+    run = limited(whole, store, limit) if limit else whole
     services = open_services(store, servers_path)
-    run_plan = make_plan(run, State(store), services)
+    state = State(store)
+    run_plan = make_plan(run, state, services)
     services.close()
     plan_release(run_plan, run, store)
+    states = source_states(whole, state)
+    new_s = new_core_s(run, state, run_plan.ingest, last_records(store)) if run_plan.ingest else 0.0
     if as_json:
-        fields = {**asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks}
+        fields = {
+            **asdict(run_plan), "empty": run_plan.is_empty, "text_tasks": run_plan.text_tasks, "new_core_s": new_s,
+            "sources": [one.plain(now) for one in states],
+        }  # fmt: skip
         click.echo(json.dumps(fields, ensure_ascii=False))
     else:
-        click.echo("\n".join(plan_lines(run_plan)))
+        click.echo("\n".join([*state_lines(states, now), *plan_lines(run_plan)]))
+        if new_s:
+            say(
+                f"cost     about {new_s:,.1f} CPU-seconds for the stages on new inputs, at the rates of the last runs"
+            )
+    if oldest is not None and (late := stale(states, now, now - oldest)):
+        raise ExpectationError(f"{', '.join(late)}: no file is younger than {max_age}")
+    return not run_plan.is_empty

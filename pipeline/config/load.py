@@ -278,7 +278,7 @@ class _Parser:
             rank=parse_whole(entry.get("rank", 0), f"{where}.rank"),
             reference=parse_boolean(entry.get("reference", False), f"{where}.reference"),
             good=parse_boolean(entry.get("good", False), f"{where}.good"),
-            follow_links=parse_boolean(entry.get("follow_links", False), f"{where}.follow_links"),
+            follow_links=parse_boolean(entry.get("follow_links", False), f"{where}.follow_links"), inputs=None,
         )  # fmt: skip
 
     def derived(self, i: int, entry: dict[str, Any], sources: tuple[Source, ...]) -> Derived:
@@ -550,7 +550,18 @@ class _Parser:
         where = f"{self.path}: release"
         check_keys(
             section,
-            ("name", "edits", "replace", "convert", "columns", "seed", "part_bytes", "profile", "urls"),
+            (
+                "name",
+                "edits",
+                "replace",
+                "convert",
+                "columns",
+                "seed",
+                "part_bytes",
+                "profile",
+                "urls",
+                "order",
+            ),
             where,
         )
         name = parse_text(section.get("name", corpus), f"{where}.name")
@@ -566,6 +577,7 @@ class _Parser:
             name=name, edits=edits, part_bytes=part_bytes,
             columns=parse_mapping(section.get("columns"), f"{where}.columns"),
             seed=parse_whole(section.get("seed", 0), f"{where}.seed"), profile=profile, urls=urls,
+            order=parse_choice(section.get("order", "hash"), ("hash", "input"), f"{where}.order"),
         )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from pipeline.rules.rules import Condition, Rule
 from pipeline.schema import CANONICAL, HANDED, OWNERS, VIRTUAL
 from pipeline.spans import APPLY_VERSION
 from pipeline.stage import Convert, Derive, Global, Reader, Stage
+from pipeline.storage.store import InputFile
 
 EDITED = "_edited"
 """Suffix of the name of a step that is re-run on documents from which repeated passages were removed."""
@@ -34,7 +35,7 @@ class Source:
     records without their own. reference: duplicates of its documents are removed, and its documents are in no release.
     good: its documents are known to be good, so the report shows what each rule takes of them; nothing else follows.
     follow_links: its globs may match links that lead out of their folder. columns: column -> field, or fields to try in
-    order.
+    order. inputs: the files to read instead of all that `files` matches; see pipeline.operate.limit.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Source:
     reference: bool = False
     good: bool = False
     follow_links: bool = False
+    inputs: tuple[InputFile, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.snapshot is not None and not (isinstance(self.snapshot, str) and self.snapshot):
@@ -260,8 +262,8 @@ class Derived:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """Name and settings of a release. part_bytes: text per release file; seed: of every order in it. profile, urls: see
-    `pipeline.release.public` and `pipeline.release.urls`."""
+    """Name and settings of a release. part_bytes: text per release file; seed: of every order in it. profile, urls, and
+    order (of data/): see `pipeline.release.public`, `pipeline.release.urls` and `pipeline.release.parts`."""
 
     name: str
     edits: Edits = field(default_factory=Edits)
@@ -270,6 +272,7 @@ class Release:
     part_bytes: int = 256 * MiB
     profile: str = "internal"
     urls: str = "keep"
+    order: str = "hash"
 
 
 @dataclass(frozen=True, kw_only=True)

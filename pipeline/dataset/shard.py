@@ -43,14 +43,14 @@ REPEATING = (
 """Columns with few distinct values, which are dictionary-encoded."""
 
 
-def parquet_writer(sink: str | pa.NativeFile, schema: pa.Schema, level: int = 1) -> pq.ParquetWriter:
+def parquet_writer(sink: str | pa.NativeFile, schema: pa.Schema) -> pq.ParquetWriter:
     """Return a Parquet writer for tables with text: zstd, dictionaries only for REPEATING columns, no statistics."""
     repeating = [n for n in REPEATING if n in schema.names]
     return pq.ParquetWriter(
         sink,
         schema,
         compression="zstd",
-        compression_level=level,
+        compression_level=1,
         use_dictionary=repeating,
         write_statistics=False,
     )

@@ -358,7 +358,7 @@ def delete_results(store: Store, by_shard: Mapping[str, Change]) -> None:
     for key, _ in list(store.list("verdicts")):
         if key.rpartition("/")[2].removesuffix(".parquet").rpartition("-")[0] in by_shard:
             store.delete(key)
-    for root, depth in (("exchange", 2), ("releases/_work", 3)):
+    for root, depth in (("exchange", 2), ("releases/_work", 3), ("releases/_new", 3)):
         for folder in sorted({"/".join(key.split("/")[:depth]) for key, _ in store.list(root)}):
             store.delete_prefix(folder)
 

@@ -136,13 +136,20 @@ class IngestReport:
 
 
 def find_groups(source: Source, ingest: Ingest) -> list[Group]:
-    """Return the input files of a source as groups; small files share a group.
+    """Return the input files of a source as groups; small files share a group. Raises: as source_files."""
+    return list(_pack(replace(source, inputs=None), source_files(source), ingest))
+
+
+def source_files(source: Source) -> list[InputFile]:
+    """Return the input files of a source, by their path below its folder.
 
     Each file includes the siblings that the reader reads with it.
 
     Raises: InputError if a pattern matches nothing, a sibling is missing, or two inputs have the same path below
     their roots.
     """
+    if source.inputs is not None:
+        return list(source.inputs)
     files: dict[str, InputFile] = {}
     for pattern in source.files:
         for file in list_inputs(pattern, source.follow_links):
@@ -158,7 +165,7 @@ def find_groups(source: Source, ingest: Ingest) -> list[Group]:
             with_siblings(file, siblings(file.path, source.reader_config), source.follow_links)
             for file in inputs
         ]
-    return list(_pack(source, inputs, ingest))
+    return inputs
 
 
 def _pack(source: Source, files: list[InputFile], ingest: Ingest) -> Iterator[Group]:

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from pipeline.cells import pad, pad_left
 from pipeline.errors import UsageError
+from pipeline.inspect.drift import MODERATE, drift_rows, input_changes, recipe_changes, rule_changes
 from pipeline.inspect.release_files import read_checksums, read_parts
+from pipeline.report.release_numbers import read_numbers
 from pipeline.storage.store import Store
 from pipeline.translation import message, t
 
@@ -24,7 +26,8 @@ def compare_releases(old: Store, new: Store) -> dict[str, Any]:  # Any: plain JS
     """Compare two releases document by document.
 
     Returns: counts of both (`old`, `new`), `changes` (from, to, documents, examples) by outcome, kept documents by
-    language, `texts`, the number of documents with another text, tokens of the mixes, and changed steps.
+    language, `texts`, the number of documents with another text, tokens of the mixes, changed `steps` with what changed
+    of their `recipes`, bounds of `rules`, `inputs`, and `drift` of every measured column.
     Raises: UsageError if one of them is not a finished release.
     """
     for release in (old, new):
@@ -41,6 +44,7 @@ def compare_releases(old: Store, new: Store) -> dict[str, Any]:  # Any: plain JS
             changed[change] += 1
             examples.setdefault(change, []).append(doc_id)
     lineages = [json.loads(release.get("lineage.json")) for release in (old, new)]
+    numbers = [read_numbers(release.get("report.json")) for release in (old, new)]
     return {
         "old": {"url": old.url, **lineages[0]["counts"]},
         "new": {"url": new.url, **lineages[1]["counts"]},
@@ -55,6 +59,10 @@ def compare_releases(old: Store, new: Store) -> dict[str, Any]:  # Any: plain JS
             for name in sorted({name for lineage in lineages for name in lineage["mixes"]})
         },
         "steps": changed_steps(*lineages),
+        "recipes": recipe_changes(*(lineage["steps"] for lineage in lineages)),
+        "rules": rule_changes(*numbers),
+        "inputs": input_changes(*(lineage["inputs"] for lineage in lineages)),
+        "drift": drift_rows(*numbers),
     }
 
 
@@ -94,7 +102,25 @@ def changed_texts(old: Store, new: Store) -> int:
 def changed_steps(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Names of steps that were added, removed or have another recipe. Args: lineages."""
     names = old["steps"].keys() | new["steps"].keys()
-    return sorted(name for name in names if old["steps"].get(name) != new["steps"].get(name))
+    recipes = [{name: steps["steps"].get(name, {}).get("recipe") for name in names} for steps in (old, new)]
+    return sorted(name for name in names if recipes[0][name] != recipes[1][name])
+
+
+DRIFTED = 12
+"""Largest number of drifted columns that are printed; `--json` has all."""
+
+
+def shown(value: float | None) -> str:
+    """A bound for a terminal; none for a quantile, or where there is none."""
+    return "-" if value is None else f"{value:g}"
+
+
+def input_lines(inputs: dict[str, list[str]]) -> list[str]:
+    """Changed input files for a terminal, one line by kind of change."""
+    words = {"added": t("added"), "removed": t("removed"), "changed": t("changed")}
+    return [
+        t(f"inputs {words[kind]}: {len(names):,}, e.g. {names[0]}") for kind, names in inputs.items() if names
+    ]
 
 
 COUNTS = (message("read"), message("ingested"), message("kept"), message("kept_tokens"))
@@ -118,7 +144,23 @@ def diff_lines(comparison: dict[str, Any]) -> list[str]:
         for change in comparison["changes"]
     ]
     result += [t(f"{comparison['texts']:>8,}  documents with another text")] if comparison["texts"] else []
-    result += [t(f"steps that changed: {', '.join(comparison['steps'])}")] if comparison["steps"] else []
+    result += [
+        t(f"step {name} changed: {', '.join(settings)}") for name, settings in comparison["recipes"].items()
+    ]
+    result += [
+        t(f"rule {row['rule']}: {row['column']} {row['side']} {shown(row['old'])} -> {shown(row['new'])}")
+        for row in comparison["rules"]
+    ]
+    result += input_lines(comparison["inputs"])
+    drifted = [row for row in comparison["drift"] if row["psi"] >= MODERATE]
+    result += [
+        t(
+            f"drift {pad(row['column'], 28)} {pad(row['language'], 10)} PSI {row['psi']:.2f}, KS {row['ks']:.2f}"
+        )
+        for row in drifted[:DRIFTED]
+    ]
+    if len(drifted) > DRIFTED:
+        result.append(t(f"and {len(drifted) - DRIFTED:,} more that drifted"))
     return (
         result
         if comparison["changes"] or comparison["steps"] or comparison["texts"]

@@ -70,12 +70,15 @@ def check_data(
                 found = ledger.find(ids(table["doc_id"]))
                 faults += data_faults(table, name, folder, found, ledger, extra)
                 if seed is not None:
-                    hashes = keyed_hash(table["doc_id"], seed)
-                    place = folder, rights_group(table)
-                    before = last[1] if last[0] == place else 0
-                    if (np.diff(hashes.astype(object), prepend=before) < 0).any():
+                    places = keyed_hash(table["doc_id"], seed).astype(object)
+                    if lineage["digests"].get("order") == "input":  # shards one after another
+                        shards = np.searchsorted(ledger.starts, found, side="right") - 1
+                        places += shards.astype(object) << 64
+                    group = folder, rights_group(table)
+                    before = last[1] if last[0] == group else 0
+                    if (np.diff(places, prepend=before) < 0).any():
                         faults.append(message(f"{name}: its documents are not in the order of data/"))
-                    last = (place, int(hashes[-1]))
+                    last = (group, int(places[-1]))
                 known = np.flatnonzero(found >= 0)
                 rows = found[known]
                 np.add.at(ledger.seen, rows, 1)

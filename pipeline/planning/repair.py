@@ -82,7 +82,9 @@ def repair_of(store: Store, key: str) -> Repair:
         case ["exchange", work, *_]:
             return Repair(folders=(f"exchange/{work}",))
         case ["releases", "_work", release, *_]:
-            return Repair(folders=(f"releases/_work/{release}",))
+            return Repair(folders=(f"releases/_work/{release}", f"releases/_new/{release}"))
+        case ["releases", "_new", release, *_]:
+            return Repair(folders=(f"releases/_work/{release}", f"releases/_new/{release}"))
         case ["releases", "_heads", _]:
             return Repair(keys=(key,))
         case ["releases", release, *_]:

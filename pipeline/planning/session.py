@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -90,18 +90,21 @@ class Session:
         n_partitions: int | None = None,
         batch_rows: int | None = None,
         services: Services | None = None,
+        waits: bool = True,
     ) -> None:
         self.run_file, self.store, self.engine, self.progress = run, store, engine, progress
         self.n_partitions, self.batch_rows = n_partitions, batch_rows
-        self.services = services or Services()
+        self.services, self.waits = services or Services(), waits
         self.state = State(store)
         started = datetime.now(UTC)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
         self.record = RunRecord(run_id, run.path, run.corpus, started.isoformat(timespec="seconds"))
+        progress.run = run_id
         self.group_names: list[str] = []
         self.shards: list[Shard] = []
         self.parents: dict[str, str] = {}  # shard id of derived documents -> shard id of their parents
         self.recipes = recipes_of(run, store)
+        self.kept: dict[str, Lease] = {}  # leases that are held until the end of the run
 
     # Shards
 
@@ -275,13 +278,36 @@ class Session:
             self.recipes.results[OWNERS] = result
             self.recipes.owners.update(refs)
 
-    def hold(self, name: str) -> Lease:
-        """Take a lease; wait while another process has it, and say so once for each holder."""
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Hold a lease of this run, from which `gc` sees that it works, and the name of the release from the start, if
+        this session does not wait for others.
+
+        Raises: LeaseError if another run moves the name.
+        """
+        key = f"run-{self.record.id}"
+        with ExitStack() as stack:
+            stack.callback(self.store.delete, f"leases/{key}.json")  # after its release
+            stack.enter_context(hold(self.store, key))
+            if not self.waits:
+                name = f"release-{self.run_file.release.name}"
+                self.kept[name] = stack.enter_context(hold(self.store, name))
+            yield
+
+    def hold(self, name: str) -> AbstractContextManager[Lease]:
+        """Take a lease; wait while another process has it, and say so once for each holder.
+
+        Raises: LeaseError if another process has it and this session does not wait.
+        """
+        if name in self.kept:
+            return nullcontext(self.kept[name])
         said = ""
         while True:
             try:
                 return hold(self.store, name)
             except LeaseError as error:
+                if not self.waits:
+                    raise
                 holder = str(error).partition("; wait")[0]
                 if holder != said:
                     self.progress.say(f"waiting: {error}")

@@ -13,16 +13,14 @@ from typing import Any, Protocol, cast
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.shard import parquet_writer
 from pipeline.mapreduce.exchange import Source
 from pipeline.mapreduce.shuffle import read_sources
 from pipeline.recipe import digest
+from pipeline.release.parquet import write_release_file
 from pipeline.runtime.engines import peak_rss_bytes
 from pipeline.schema import TOKEN_IDS
 from pipeline.storage.scratch import scratch
 from pipeline.storage.store import Store
-
-PART_ROW_GROUP = 1024
 
 
 @dataclass(frozen=True)
@@ -128,13 +126,12 @@ def write_tokens(task: TokenTask) -> TokenReport:
 
 
 def put_table(store: Store, key: str, table: pa.Table) -> FileReport:
-    """Write a table as one Parquet file of fixed row groups and report its digest.
+    """Write a table as one Parquet file and report its digest.
 
     The file is made in memory, where the table is, because a release has one such file for each shard.
     """
     sink = pa.BufferOutputStream()
-    with parquet_writer(sink, table.schema, level=3) as writer:
-        writer.write_table(table, row_group_size=PART_ROW_GROUP)
+    write_release_file(sink, table)
     data = sink.getvalue()
     store.put(key, data)
     return FileReport(key, table.num_rows, hashlib.sha256(data).hexdigest(), data.size, peak_rss_bytes())

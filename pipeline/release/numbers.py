@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import __version__
-from pipeline.config.run_file import Derived, GlobalStep, RunFile, Source
+from pipeline.config.run_file import Derived, GlobalStep, RunFile, Source, Step, plain_edits
 from pipeline.dataset.shard import Shard
 from pipeline.errors import ExpectationError
+from pipeline.recipe import digest, plain_settings
 from pipeline.release.facts import ShardFacts
 from pipeline.release.files import FileReport
 from pipeline.release.placement import Placement
@@ -87,7 +88,12 @@ def lineage(session: Session) -> dict[str, Any]:
         for f in group["files"]
     }
     steps = {
-        s.name: {"module": s.module, "version": s.definition.version, "recipe": recipes.static[s.name]}
+        s.name: {
+            "module": s.module,
+            "version": s.definition.version,
+            "recipe": recipes.static[s.name],
+            "settings": setting_digests(s),
+        }
         for s in (*run.annotate, *run.globals)
     }
     derived = {
@@ -108,6 +114,13 @@ def lineage(session: Session) -> dict[str, Any]:
         "shards": shards,
         "quarantined": quarantined,
     }
+
+
+def setting_digests(step: Step) -> dict[str, str]:
+    """A digest of each setting of a step, by which `diff` names those that changed: 16 hex digits by name."""
+    settings: dict[str, object] = dict(plain_settings(step.definition, step.config))
+    settings |= {"gate": [condition.plain() for condition in step.gate], "view": plain_edits(step.view)}
+    return {name: digest(value)[:16] for name, value in sorted(settings.items())}
 
 
 def report_numbers(

@@ -1,7 +1,13 @@
 """Parts of about equal bytes, cut from a sequence of documents that is divided into ranges.
 
-A range knows the bytes in front of it and in all, so that it cuts itself; numbers of its parts and rows count from the
-beginning of the range, until it is known where the range before ends.
+The documents of data/ are in one of two orders. `hash`: all of a language in an order that is random but fixed, so that
+any stretch of it is a sample. Each new document then falls between two old ones, and a release with 1 % more documents
+has new bytes nearly everywhere. `input`: shards one after another, the documents of each in random order, so that the
+documents of new files are together, and the bytes of the rest are those of the release before.
+
+By hash, a range knows the bytes in front of it and in all, so that it cuts itself; numbers of its parts and rows count
+from the beginning of the range, until it is known where the range before ends. By shard, parts are cut at documents
+chosen by their hash, one range after another.
 """
 
 from __future__ import annotations
@@ -82,7 +88,7 @@ class Open:
     n_bytes: int = 0
 
 
-MARKS_PER_PART = 8
+MARKS_PER_PART = 2
 """Marks to cut at per part, about."""
 
 
@@ -97,18 +103,20 @@ def cut_marked(
 ) -> tuple[np.ndarray, np.ndarray, Open]:
     """Cut a range of a sequence at marked documents, so that one more or less moves the borders beside it only.
 
-    A part ends at the first mark after half of part_bytes, or at twice part_bytes. Ranges are cut one after another.
+    A part ends before the first mark after half of part_bytes, or before it has twice part_bytes. Marks are rare, so
+    that two sequences that differ in front soon end a part at the same one. Ranges are cut one after another.
 
     Args: sizes, int64 (n,), bytes; is_mark, bool (n,); left, what the range before left open.
     Returns: part and row within the part, of the whole sequence: int32 (n,); and what is left open.
     """
     n_docs, ends, marks = len(sizes), np.cumsum(sizes), np.flatnonzero(is_mark)
+    starts = ends - sizes
     part, row = np.zeros(n_docs, np.int32), np.zeros(n_docs, np.int32)
     start, number, n_rows, n_bytes = 0, left.number, left.n_rows, left.n_bytes
     while start < n_docs:
         before = (int(ends[start - 1]) if start else 0) - n_bytes
         first = start + (n_rows == 0)  # a part has at least one document
-        least = max(int(np.searchsorted(ends, before + part_bytes // 2)), first)
+        least = max(int(np.searchsorted(starts, before + part_bytes // 2)), first)
         most = max(int(np.searchsorted(ends, before + 2 * part_bytes)), first)
         mark = int(np.searchsorted(marks, least))
         end = min(int(marks[mark]) if mark < len(marks) else n_docs, most, n_docs)

@@ -218,13 +218,13 @@ class Placing:
         return counts, lengths, n_tokens
 
     def place_data(
-        self, languages: Mapping[str, int], modules: Mapping[str, int], n_kept: int, by_shard: bool = False
+        self, languages: Mapping[str, int], modules: Mapping[str, int], n_kept: int
     ) -> tuple[_Positions, dict[int, range]]:
         """Place the documents in data/ and in parts of derived documents; returns the parts of each sequence too.
 
-        Args: by_shard, whether documents follow the order of shards, and are in random order
-        within each, in place of that of the keyed hash.
+        They follow the keyed hash of their names or, with the order `input`, the order of shards, and the hash in each.
         """
+        by_shard = self.run.release.order == "input"
         n = len(self.blocks) if by_shard else self.ranges(n_kept)
         seed, starts = self.run.release.seed, self.starts if by_shard else None
         tasks = [

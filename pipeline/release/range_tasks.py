@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from pipeline.dataset.release_schema import ORDER
 from pipeline.dataset.row_digest import ordered_total, row_digests
-from pipeline.dataset.shard import parquet_writer
 from pipeline.mapreduce.exchange import Source
 from pipeline.mapreduce.shuffle import open_batches, read_sources, write_batches, write_exchange
 from pipeline.mix.blocks import (
@@ -27,7 +26,7 @@ from pipeline.mix.blocks import (
 )
 from pipeline.mix.plan import MixPlan
 from pipeline.release.block_tasks import MAX_PART_GROUPS, sums_by_range
-from pipeline.release.files import PART_ROW_GROUP
+from pipeline.release.parquet import release_writer, streamed_groups
 from pipeline.release.parts import Base, Open, based, cut_marked, cut_range
 from pipeline.release.passes import Report
 from pipeline.rounds import group_of
@@ -207,13 +206,11 @@ def write_order(task: OrderFileTask) -> Report:
     n_rows, found = 0, 0
     with scratch() as folder:
         path = os.path.join(folder, "order.parquet")
-        with parquet_writer(path, ORDER, level=3) as writer:
-            for table in _groups(_rows(task)):
-                writer.write_table(table, row_group_size=PART_ROW_GROUP)
+        with release_writer(path, ORDER) as writer:
+            for table in streamed_groups(_rows(task), ORDER):
+                writer.write_table(table, row_group_size=len(table))
                 found += ordered_total(row_digests(table), n_rows)
                 n_rows += len(table)
-            if not n_rows:
-                writer.write_table(ORDER.empty_table(), row_group_size=PART_ROW_GROUP)
         with open(path, "rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         n_bytes = os.path.getsize(path)
@@ -233,16 +230,3 @@ def _rows(task: OrderFileTask) -> Iterator[pa.Table]:
                     part, row = based(table["part"].to_numpy(), table["row"].to_numpy(), task.bases[i])
                     table = table.set_column(1, "part", pa.array(part)).set_column(2, "row", pa.array(row))
                 yield table.cast(ORDER)
-
-
-def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of whole row groups, but the last."""
-    rest = ORDER.empty_table()
-    for table in tables:
-        rest = pa.concat_tables([rest, table]).combine_chunks()
-        whole = len(rest) // PART_ROW_GROUP * PART_ROW_GROUP
-        if whole:
-            yield rest.slice(0, whole)
-            rest = rest.slice(whole)
-    if len(rest):
-        yield rest.combine_chunks()

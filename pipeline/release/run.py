@@ -103,8 +103,9 @@ class Releasing:
         self.recipe = (
             self.decisions_recipe if self.audit is None else digest([self.decisions_recipe, self.audit])
         )
-        self.folder = f"releases/{self.run_file.release.name}"
+        self.final = f"releases/{self.run_file.release.name}"
         self.work = WorkFolder(self.store, self.run_file.release.name, self.recipe)
+        self.folder = self.work.files
         self.copies: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.expectations: list[dict[str, Any]] = []  # Any: plain JSON
@@ -115,16 +116,16 @@ class Releasing:
         if self.is_current():
             self.session.progress.say(f"release {self.run_file.release.name} is up to date")
             self.tidy()
-            return self.folder
+            return self.final
         with self.session.hold(f"release-{self.run_file.release.name}") as lease:
             if self.is_current():  # another run has written it in the meantime
                 self.session.progress.say(
                     f"release {self.run_file.release.name} was written by the other run"
                 )
-                return self.folder
+                return self.final
             self.work.resume()
             self.write(lease)
-        return self.folder
+        return self.final
 
     def tidy(self) -> None:
         """Delete what was left by a run that was stopped between its last file and the deletion of its work folder."""
@@ -146,15 +147,15 @@ class Releasing:
 
     def is_complete(self) -> bool:
         """Whether the release has the files of its checksums, and the lineage that was written."""
-        sums = self.store.get_with_tag(f"{self.folder}/checksums.sha256")
+        sums = self.store.get_with_tag(f"{self.final}/checksums.sha256")
         if sums is None:
             return False
         lines = [line.partition("  ") for line in sums[0].decode(errors="replace").splitlines()]
         listed = {name: digest for digest, _, name in lines}
-        present = {key[len(self.folder) + 1 :] for key, _ in self.store.list(self.folder)}
+        present = {key[len(self.final) + 1 :] for key, _ in self.store.list(self.final)}
         missing = sorted({*listed, "lineage.json"} - present)
         if not missing:
-            found = hashlib.sha256(self.store.get(f"{self.folder}/lineage.json")).hexdigest()
+            found = hashlib.sha256(self.store.get(f"{self.final}/lineage.json")).hexdigest()
             missing = [] if found == listed.get("lineage.json") else ["lineage.json"]
         if missing:
             name = self.run_file.release.name
@@ -184,6 +185,8 @@ class Releasing:
             settings.append([release.profile, release.urls])
         if run.expect:
             settings.append(["expect", *(expectation.plain() for expectation in run.expect)])
+        if release.order != "hash":
+            settings.append(["order", release.order])
         return digest([__version__, FORMAT, shards, settings])
 
     def stored_audit(self) -> dict[str, Any] | None:  # Any: JSON
@@ -214,7 +217,6 @@ class Releasing:
         placing = self.placing(facts)
         placement = self.place(placing, facts)
         self.check_expectations(decisions, facts, placement)
-        self.store.delete(f"{self.folder}/checksums.sha256")  # not before the new one is known to be possible
         shards = self.write_shards(decisions, placement)
         files = [report.ledger for report in shards]
         files += self.resumable(
@@ -316,18 +318,18 @@ class Releasing:
                 self.warnings.append(fault.text)
         if errors := [fault for fault in faults if fault.expectation.level == "error"]:
             ids = [examples(fault, decisions, self.store, self.layout) for fault in errors]
-            refuse(errors, ids, self.store.exists(f"{self.folder}/checksums.sha256"))
+            refuse(errors, ids, self.store.exists(f"{self.final}/checksums.sha256"))
 
     def replaced(self) -> dict[str, Any] | None:  # Any: JSON
         """Numbers of the finished release of this name, if an expectation compares with them."""
-        key = f"{self.folder}/report.json"
+        key = f"{self.final}/report.json"
         if not any(map(has_change, self.run_file.expect)) or not self.is_finished(key):
             return None
         return dict(msgspec.to_builtins(read_numbers(self.store.get(key))))
 
     def is_finished(self, key: str) -> bool:
         """Whether there is a finished release of this name with this file."""
-        return self.store.exists(f"{self.folder}/checksums.sha256") and self.store.exists(key)
+        return self.store.exists(f"{self.final}/checksums.sha256") and self.store.exists(key)
 
     def with_columns(self, decision: Decision, columns: set[str]) -> Decision:
         """A decision that can read further columns of its shard."""
@@ -378,13 +380,22 @@ class Releasing:
         return self.resumable(message("write ledger, edit text"), write_shard, tasks, "shard", ShardReport)
 
     def commit(self, lease: Lease, files: Sequence[FileReport]) -> None:
-        """Make the files the release, if no other run took its name meanwhile, and delete what is not part of it."""
+        """Make the files the release, if no other run took its name meanwhile, and delete what is not part of it.
+
+        Files are moved one by one, and the lease is checked before each; a release without checksums is not complete.
+        """
         lease.check()
         name = self.run_file.release.name
         commit(self.store, self.head_key(), {"recipe": self.recipe, "release": name}, lease)
-        self.remove_strays({file.key for file in files})
+        self.work.forget()
+        self.store.delete(f"{self.final}/checksums.sha256")
+        names = sorted(file.key[len(self.folder) + 1 :] for file in files)
+        for path in names:
+            lease.check()
+            self.store.move(f"{self.folder}/{path}", f"{self.final}/{path}")
+        self.remove_strays({f"{self.final}/{path}" for path in names})
         lines = sorted(f"{file.sha256}  {file.key[len(self.folder) + 1 :]}\n" for file in files)
-        self.store.put(f"{self.folder}/checksums.sha256", "".join(lines).encode())
+        self.store.put(f"{self.final}/checksums.sha256", "".join(lines).encode())
         self.work.delete()
         self.selector.remove_other_verdicts(self.selection)
 
@@ -541,7 +552,9 @@ class Releasing:
     def digests(self, orders: dict[str, str], shards: Sequence[ShardReport]) -> dict[str, Any]:
         """Digests of the ledger and of the training orders, which `verify` compares with the files."""
         ledger = sum(report.ledger_sum for report in shards) % 2**64
-        return {"ledger": f"{ledger:016x}", "orders": orders, "seed": self.run_file.release.seed}
+        release = self.run_file.release
+        order = {} if release.order == "hash" else {"order": release.order}
+        return {"ledger": f"{ledger:016x}", "orders": orders, "seed": release.seed, **order}
 
     def put_pages(self, pages: dict[str, str]) -> list[FileReport]:
         """Write text files of the release, by name."""
@@ -549,6 +562,6 @@ class Releasing:
 
     def remove_strays(self, keys: set[str]) -> None:
         """Delete files of an earlier release of the same name."""
-        for key, _ in list(self.store.list(self.folder)):
+        for key, _ in list(self.store.list(self.final)):
             if key not in keys:
                 self.store.delete(key)

@@ -1,4 +1,4 @@
-"""Where runs that write a release keep finished results and exchange files, until the release is complete."""
+"""Where runs that write a release keep files, results of tasks and exchange files, until the release is complete."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pipeline.storage.store import Store
 class WorkFolder:
     """The keys of one recipe's work on a release: `releases/_work/<name>/<recipe8>/…`, numbered by shard.
 
+    files: folder of the finished files, `releases/_new/<name>/<recipe8>`, from which they are moved to the release once
+    all of them are there: a run that was stopped, or that lost its lease, leaves the release before it as it is.
     done: keys of results that an interrupted run of the same recipe finished, once `resume` was called.
     """
 
@@ -15,6 +17,8 @@ class WorkFolder:
         self.store, self.name, self.recipe = store, name, recipe
         self.root = f"releases/_work/{name}"
         self.folder = f"{self.root}/{recipe[:8]}"
+        self.files_root = f"releases/_new/{name}"
+        self.files = f"{self.files_root}/{recipe[:8]}"
         self.done: set[str] = set()
 
     def __reduce__(self) -> tuple[type[WorkFolder], tuple[Store, str, str]]:
@@ -61,19 +65,22 @@ class WorkFolder:
         return f"{self.folder}/{name}-{number:06d}.json"
 
     def resume(self) -> None:
-        """Find what an interrupted run of this recipe finished, and delete what runs of other recipes left.
-
-        Those describe files of the release that are overwritten from here on.
-        """
-        keys = [key for key, _ in self.store.list(self.root)]
-        self.done = {key for key in keys if key.startswith(f"{self.folder}/")}
-        for folder in sorted({key[: len(self.folder)] for key in keys} - {self.folder}):
-            self.store.delete_prefix(folder)
+        """Find what an interrupted run of this recipe finished, and delete what runs of other recipes left."""
+        for root, folder in ((self.root, self.folder), (self.files_root, self.files)):
+            keys = [key for key, _ in self.store.list(root)]
+            for other in sorted({key[: len(folder)] for key in keys} - {folder}):
+                self.store.delete_prefix(other)
+        self.done = {key for key, _ in self.store.list(self.folder)}
 
     def is_empty(self) -> bool:
         """Whether no run of any recipe left anything."""
-        return next(self.store.list(self.root), None) is None
+        return all(next(self.store.list(root), None) is None for root in (self.root, self.files_root))
 
     def delete(self) -> None:
         """Delete everything, once the release is complete."""
+        self.forget()
+        self.store.delete_prefix(self.files_root)
+
+    def forget(self) -> None:
+        """Delete results and exchange files, and keep the files: a run that is stopped from here on starts again."""
         self.store.delete_prefix(self.root)

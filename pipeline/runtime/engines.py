@@ -280,6 +280,12 @@ def _label(task: object) -> str:
     return type(task).__name__
 
 
+def task_name(fn: Callable[..., object], task: object) -> str:
+    """Return the name of a task in Ray's dashboard: function, and the shard, group or key it works on."""
+    inner, done = getattr(task, "task", task), getattr(task, "fn", fn)
+    return f"{done.__name__} {_label(inner).partition(' of ')[2]}".strip()
+
+
 class RayEngine:
     """Pools of Ray actors: each loads a model once, and a lost node costs only its running tasks.
 
@@ -325,7 +331,8 @@ class RayEngine:
                 while queue and self.idle[pool]:
                     actor = self.idle[pool].pop()
                     task, attempt = queue.popleft()
-                    running[actor.run.remote(fn, task)] = (actor, task, attempt)
+                    call = actor.run.options(name=task_name(fn, task))
+                    running[call.remote(fn, task)] = (actor, task, attempt)
             done, _ = ray.wait([*running, *self.starting], num_returns=1, timeout=60.0)
             for reference in done:
                 try:

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from pipeline.cells import wide
+from pipeline.errors import UsageError
 from pipeline.translation import message, t
 
 WORDS = (
@@ -24,11 +26,37 @@ WORDS = (
 class Progress:
     """On a terminal, one line per phase, which is redrawn; elsewhere, a line every 30 s and at the end of a phase."""
 
-    def __init__(self, stream: TextIO | None = None, quiet: bool = False, as_json: bool = False) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        quiet: bool = False,
+        as_json: bool = False,
+        log: TextIO | None = None,
+    ) -> None:
         self.stream = stream or sys.stderr
-        self.quiet, self.as_json = quiet, as_json
+        self.quiet, self.as_json, self.log = quiet, as_json, log
+        self.run = ""  # id of the run, once it has one
         self.live = self.stream.isatty() and not quiet and not as_json
         self.started = time.monotonic()
+
+    @classmethod
+    @contextmanager
+    def to(cls, log_path: str | None, quiet: bool, as_json: bool) -> Iterator[Progress]:
+        """Progress that is also added to a file, one JSON object a line with moment and run; None: to no file.
+
+        Raises: UsageError if the file cannot be written.
+        """
+        if log_path is None:
+            yield cls(quiet=quiet, as_json=as_json)
+            return
+        try:
+            log = open(log_path, "a", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"--log {log_path}: {error.strerror}; name a file that can be written"
+            ) from error
+        with log:
+            yield cls(quiet=quiet, as_json=as_json, log=log)
 
     @contextmanager
     def phase(self, name: str, n_tasks: int, unit: str = "shards") -> Iterator[ProgressPhase]:
@@ -46,13 +74,20 @@ class Progress:
         phase.finish()
 
     def event(self, kind: str, **values: Any) -> None:  # Any: values go straight to JSON
-        """Write one JSON line, only with `as_json`."""
+        """Write one JSON line, only with `as_json`, and to the log."""
+        line = {"event": kind, "run": self.run, "s": round(time.monotonic() - self.started, 3), **values}
         if self.as_json:
-            line = {"event": kind, "s": round(time.monotonic() - self.started, 3), **values}
             print(json.dumps(line, ensure_ascii=False), file=self.stream, flush=True)
+        if self.log is not None:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            print(json.dumps({"time": now, **line}, ensure_ascii=False), file=self.log, flush=True)
 
     def say(self, text: str) -> None:
-        """Write one line of text, unless `quiet` or `as_json`."""
+        """Write one line of text, unless `quiet` or `as_json`; to the log as an event of kind `said`."""
+        if self.log is not None and text.strip("\r\n"):
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            line = {"time": now, "event": "said", "run": self.run, "text": plain_text(text)}
+            print(json.dumps(line, ensure_ascii=False), file=self.log, flush=True)
         if not self.quiet and not self.as_json:
             print(t(text), file=self.stream, flush=True)
 
@@ -112,6 +147,11 @@ class ProgressPhase:
         self.progress.event(
             "end", phase=self.name, tasks=self.done, bytes=self.bytes, seconds=round(seconds, 3)
         )
+
+
+def plain_text(text: str) -> str:
+    """Return a line without what moves the cursor of a terminal."""
+    return text.replace("\r", "").replace("\x1b[K", "").strip()
 
 
 def clock(seconds: float) -> str:

@@ -81,10 +81,15 @@ class Selector:
         """
         return self._select(self.session.find_or_run, store)
 
-    def find(self) -> Selection | None:
-        """The decisions, from stored keepers and owners; None if the store lacks these."""
+    def find(self, folders: set[str] | None = None) -> Selection | None:
+        """The decisions, from stored keepers and owners; None if the store lacks these.
+
+        Args: folders, to which the folders of the results that were looked up are added.
+        """
 
         def look_up(step: GlobalStep, recipe: str, feeds: list[Feed], folder: str) -> GlobalResult:
+            if folders is not None:
+                folders.add(folder)
             result = self.session.state.global_result(step.name, recipe)
             if result is None:
                 raise _NotChosenError(folder)

@@ -135,6 +135,13 @@ class Store(ABC):
         """Delete an object; a missing one is no error."""
 
     @abstractmethod
+    def move(self, key: str, target: str) -> None:
+        """Give an object another key, replacing any object of that key. Neither key may be of a sealed file.
+
+        Raises: MissingError if there is no such object.
+        """
+
+    @abstractmethod
     def delete_prefix(self, prefix: str) -> None:
         """Delete a folder with everything below it.
 

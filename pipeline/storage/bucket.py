@@ -184,6 +184,12 @@ class BucketStore(Store):
         except MissingError:  # Azure and Google report it, S3 does not
             return
 
+    def move(self, key: str, target: str) -> None:
+        """See Store.move; the server copies the object, then it is deleted."""
+        with explained(self._where(key)):
+            self.client.copy(key, checked_key(target))
+        self.delete(key)
+
     def delete_prefix(self, prefix: str) -> None:
         """See Store.delete_prefix; a listing, then bulk requests."""
         folder = folder_name(prefix)

@@ -120,7 +120,7 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     key = f"leases/{name}.json"
     tagged = store.get_with_tag(key)
     previous: LeaseRecord = check_record(tagged[0], key) if tagged else {"token": 0, "released": True}
-    if not (previous["released"] or previous["expires"] < time.time() or _is_dead(previous)):
+    if is_held(previous):
         raise LeaseError(_held(key, previous))
     record: LeaseRecord = {
         "token": previous["token"] + 1,
@@ -138,6 +138,11 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
     return lease
 
 
+def is_held(record: LeaseRecord) -> bool:
+    """Whether a lease is held: not released, not expired, and its holder not known to be dead."""
+    return not (record["released"] or record["expires"] < time.time() or _is_dead(record))
+
+
 def holders(store: Store, prefix: str) -> list[str]:
     """Return who holds leases whose names begin with a prefix: host:pid:random of each."""
     found = []
@@ -146,7 +151,7 @@ def holders(store: Store, prefix: str) -> list[str]:
             continue
         tagged = store.get_with_tag(key)
         record = check_record(tagged[0], key) if tagged else {"released": True}
-        if not (record["released"] or record["expires"] < time.time() or _is_dead(record)):
+        if is_held(record):
             found.append(str(record["owner"]))
     return found
 

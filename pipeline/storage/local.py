@@ -103,6 +103,15 @@ class FolderStore(Store):
             path.unlink()
             _sync(path.parent)
 
+    def move(self, key: str, target: str) -> None:
+        """See Store.move; a rename, which is durable on return."""
+        source, path = self._path(key), self._path(target)
+        with explained(source):
+            self._make_folder(path.parent)
+            os.replace(source, path)
+            _sync(path.parent)
+            _sync(source.parent)
+
     def delete_prefix(self, prefix: str) -> None:
         """See Store.delete_prefix; folders above it are removed if they are empty."""
         path = self._path(folder_name(prefix))

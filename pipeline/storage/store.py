@@ -37,7 +37,7 @@ class InputFile:
 
     path: URL or absolute path. relative: path below the fixed folder of its pattern, which identifies the file even
     after the source was moved. size: bytes. stamp: mtime in ns, or ETag. siblings: files that are read with it; stamp
-    and digest cover them.
+    and digest cover them. modified: when it was changed, in seconds since 1970.
     """
 
     path: str
@@ -45,6 +45,7 @@ class InputFile:
     size: int
     stamp: str
     siblings: tuple[InputFile, ...] = ()
+    modified: float = 0.0
 
 
 def open_store(url: str | os.PathLike[str]) -> Store:
@@ -191,7 +192,8 @@ def _local_inputs(pattern: str, follow_links: bool) -> Iterator[InputFile]:
         if not os.path.isdir(path):
             if not is_file and not follow_links:
                 refuse_outward_link(path, folder or "/")
-            yield InputFile(path, os.path.relpath(path, folder or "/"), stat.st_size, str(stat.st_mtime_ns))
+            relative, stamp = os.path.relpath(path, folder or "/"), str(stat.st_mtime_ns)
+            yield InputFile(path, relative, stat.st_size, stamp, modified=stat.st_mtime)
 
 
 def _bucket_inputs(url: str) -> Iterator[InputFile]:
@@ -204,7 +206,8 @@ def _bucket_inputs(url: str) -> Iterator[InputFile]:
             key = entry["path"]
             if key == name or _matches(key.split("/"), name.split("/")):
                 stamp = entry["e_tag"] or entry["last_modified"].isoformat()
-                yield InputFile(f"{folder}/{key}", key, entry["size"], stamp)
+                modified = entry["last_modified"].timestamp()
+                yield InputFile(f"{folder}/{key}", key, entry["size"], stamp, modified=modified)
     except MissingError:
         return
     except StoreError as error:

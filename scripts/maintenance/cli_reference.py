@@ -27,6 +27,7 @@ codes are in [bad-input.md](bad-input.md#exit-codes). `bicorpus COMMAND --help` 
 ARGUMENTS = {
     "RUN.yaml|RELEASE": "the [run file](run-file.md) of a store, or the folder of a [release](release.md)",
     "RUN.yaml": "the [run file](run-file.md)",
+    "RUN.yaml...": "every [run file](run-file.md) of the store",
     "ABLATION.yaml": "the [file of the ablation](ablate.md)",
     "{eu|cn}": "the filing",
     "DRAWN.parquet": "what `audit draw` wrote beside the sheet",

@@ -108,20 +108,26 @@ def test_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_two_interrupted_releases_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release resumed after another one of its name was half-written contains none of that one's files."""
+    """Runs stopped before the commit leave the release as it is; the last one's contains no file of the others."""
     done, page = reference(), copy.deepcopy(small_page())
     page["select"][0]["tokens.n_tokens"]["min"] = 200
     other, store = done.variant(page), done.copy(tmp_path)
+    page["select"][0]["tokens.n_tokens"]["min"] = 300
+    third = done.variant(page)
 
     def stop(*arguments: object) -> None:
         raise BicorpusError("stopped before the commit")
 
-    for path in (other, done.run_path, other):
+    for path in (other, third, other):
         with monkeypatch.context() as patch:
             patch.setattr("pipeline.release.run.commit", stop)
             options = ("--store", store, "--engine", "local", "--workers", 1)
             assert "stopped before the commit" in cli("run", path, *options).err
-        assert cli("verify", store / "releases/v1").code == 2  # not finished, so not a release
+        assert digests(store) == done.digests
+        cli("verify", store / "releases/v1").ok()
+    build(other, store)
+    assert digests(store) != done.digests and not list((store / "releases").glob("_new/*/*"))
+    cli("verify", store / "releases/v1").ok()
     build(done.run_path, store)
     assert digests(store) == done.digests
     cli("verify", store / "releases/v1").ok()

@@ -58,7 +58,7 @@ def test_parts_hold_about_the_bytes_asked_for() -> None:
 def test_marks_cut_the_same_parts_in_any_ranges(
     documents: list[tuple[int, bool]], part_bytes: int, ends: list[int]
 ) -> None:
-    """A part ends at the first mark after half of the size, or at twice the size, also across ranges."""
+    """A part ends before the first mark after half of the size, or before twice the size, also across ranges."""
     sizes = np.array([size for size, _ in documents], np.int64)
     is_mark = np.array([mark for _, mark in documents], bool)
     left, found = Open(), []
@@ -70,7 +70,7 @@ def test_marks_cut_the_same_parts_in_any_ranges(
     number = n_rows = n_bytes = 0
     for size, mark in documents:
         full = n_bytes + size >= 2 * part_bytes
-        if n_rows and (full or (mark and n_bytes + size >= part_bytes // 2)):
+        if n_rows and (full or (mark and n_bytes >= part_bytes // 2)):
             number, n_rows, n_bytes = number + 1, 0, 0
         expected.append((number, n_rows))
         n_rows, n_bytes = n_rows + 1, n_bytes + size

@@ -163,9 +163,11 @@ def test_groups_and_shards_divide_the_data(tmp_path: Path) -> None:
     same for any blocks."""
     results = []
     for n in (1, 3, 5):
-        placing, facts = make_placing(tmp_path, n, f"store{n}", group=RIGHTS_GROUP)
+        placing, facts = make_placing(
+            tmp_path, n, f"store{n}", group=RIGHTS_GROUP, release={"part_bytes": PART_BYTES, "order": "input"}
+        )
         languages = {"eng_Latn": 0, "zho_Hans": 1}
-        data, parts = placing.place_data(languages, {}, 271, by_shard=True)
+        data, parts = placing.place_data(languages, {}, 271)
         table = pa.concat_tables(
             [read_exchange(placing.store, [key], 0) for key in placing.join(data)]
         ).sort_by([("output", "ascending"), ("part", "ascending"), ("position", "ascending")])

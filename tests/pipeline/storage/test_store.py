@@ -63,6 +63,16 @@ def test_round_trip(store: Store) -> None:
     assert keys(store) == []
 
 
+def test_move(store: Store) -> None:
+    """An object gets another key and replaces what was there; a missing one is an error."""
+    store.put("a/old", b"moved")
+    store.put("b/c/new", b"replaced")
+    store.move("a/old", "b/c/new")
+    assert store.get("b/c/new") == b"moved" and keys(store) == ["b/c/new"]
+    with pytest.raises(MissingError):
+        store.move("a/old", "b/c/new")
+
+
 def test_missing(store: Store) -> None:
     """An absent object, and a folder, raise MissingError with the key; with a tag they are None."""
     store.put("folder/file", b"x")
