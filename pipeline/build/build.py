@@ -83,10 +83,11 @@ class Build:
 
     @contextmanager
     def using_store(self) -> Iterator[None]:
-        """Keep erasures away from the store; one that was stopped before is finished first."""
+        """Keep erasures and `gc` away from the store; an erasure that was stopped before is finished first."""
         lease = before_run(self.session.store, self.session.record.id, self.session.progress.say)
         try:
-            yield
+            with self.session.kept_release():
+                yield
         finally:
             after_run(self.session.store, lease)
 
@@ -106,8 +107,7 @@ class Build:
         """
         begin = time.monotonic()
         try:
-            with self.session.present():
-                yield
+            yield
             self.session.record.status = "done"
             if faults := self.quarantine_faults():
                 raise QuarantineError("; ".join(faults))

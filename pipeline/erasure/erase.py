@@ -49,8 +49,8 @@ from pipeline.storage.lease import Lease, hold, holders
 from pipeline.storage.store import Store
 from pipeline.translation import message
 
-LEASE, RUNS = "erase", "run-"
-"""Lease of an erasure; prefix of the leases of runs, which exclude it."""
+LEASE, RUNS, DELETIONS = "erase", "run-", "gc"
+"""Lease of an erasure; prefix of the leases of runs, and lease of `gc`, which exclude it."""
 
 
 def erase(
@@ -76,7 +76,7 @@ def hold_store(store: Store) -> Lease:
     Raises: LeaseError if another erasure or a run uses the store.
     """
     lease = hold(store, LEASE)
-    if running := holders(store, RUNS):
+    if running := [*holders(store, RUNS), *holders(store, DELETIONS)]:
         lease.release()
         raise LeaseError(
             message(f"{store.url}: used by a run ({running[0]}); wait for it to end, then erase")

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.config.run_file import RunFile
 from pipeline.dataset.shard import INPUTS, SHARDS, parse_entry
+from pipeline.erasure.erase import DELETIONS
 from pipeline.errors import LeaseError, UsageError
 from pipeline.inspect.opened import open_build
 from pipeline.mapreduce.index import open_index
@@ -94,18 +95,19 @@ def collect(store: Store, runs: Sequence[RunFile], retention: Retention, delete:
     dropped = dropped_releases(store, live, retention)
     if not delete:
         return find_garbage(store, live, dropped, retention)
-    with hold(store, "gc"):
+    with hold(store, DELETIONS) as lease:
+        check_idle(store, lease.key)  # an erasure looks for this lease after it took its own
         garbage = find_garbage(store, live, dropped, retention)
         remove(store, garbage)
     return garbage
 
 
-def check_idle(store: Store) -> None:
-    """Check that no run holds a lease.
+def check_idle(store: Store, own: str = "") -> None:
+    """Check that no run holds a lease. Args: own, key of a lease that does not count.
 
     Raises: LeaseError naming one that is held.
     """
-    for key, _ in store.list("leases"):
+    for key in (key for key, _ in store.list("leases") if key != own):
         try:
             record = check_record(store.get(key), key)
         except MissingError:  # released since it was listed

@@ -279,19 +279,15 @@ class Session:
             self.recipes.owners.update(refs)
 
     @contextmanager
-    def present(self) -> Iterator[None]:
-        """Hold a lease of this run, from which `gc` sees that it works, and the name of the release from the start, if
-        this session does not wait for others.
+    def kept_release(self) -> Iterator[None]:
+        """Hold the name of the release from the start, if this session does not wait for others.
 
-        Raises: LeaseError if another run moves the name.
+        Raises: LeaseError if another run has it.
         """
-        key = f"run-{self.record.id}"
-        with ExitStack() as stack:
-            stack.callback(self.store.delete, f"leases/{key}.json")  # after its release
-            stack.enter_context(hold(self.store, key))
-            if not self.waits:
-                name = f"release-{self.run_file.release.name}"
-                self.kept[name] = stack.enter_context(hold(self.store, name))
+        name = f"release-{self.run_file.release.name}"
+        with nullcontext() if self.waits else hold(self.store, name) as lease:
+            if lease is not None:
+                self.kept[name] = lease
             yield
 
     def hold(self, name: str) -> AbstractContextManager[Lease]:
