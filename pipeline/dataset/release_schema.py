@@ -21,10 +21,12 @@ COLUMNS: Mapping[str, Any] = {
     "cluster_size": "dedup.cluster_size",
     "n_tokens": "tokens.n_tokens",
     "tier": "cuts.tier",
+    "parallel_id": "solution_pairs.id",
 }
 """Release column -> annotation column; `quality` maps names of scores to columns. Missing annotations become nulls.
 
-`tier` is counted in the report and the card; it is not a column of the files."""
+`tier` is counted in the report and the card; it is not a column of the files. `parallel_id` is a column of parts of
+derived documents, such as `cot/`, alone."""
 
 FORMAT = 3
 """Version of the files of a release: raised if the same decisions are written in another way or order."""
