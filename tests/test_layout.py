@@ -101,9 +101,9 @@ def test_the_engine_knows_no_stage(path: Path) -> None:
 
 
 LAYERS = (
-    "cli", "ablation", "browse", "jobs", "build", "labelling", "filings", "inspect", "feed", "release", "report",
-    "select", "planning", "checking", "mapreduce", "ingest", "annotate", "scaffold", "config", "dataset", "runtime", "rules",
-    "mix", "storage", "",
+    "cli", "ablation", "browse", "jobs", "build", "labelling", "filings", "inspect", "feed", "release",
+    "report", "select", "planning", "checking", "mapreduce", "ingest", "annotate", "scaffold", "config",
+    "dataset", "runtime", "rules", "mix", "storage", "",
 )  # fmt: skip
 """Packages of pipeline from the top to its root, the empty name; each imports from those after it only."""
 
