@@ -46,6 +46,7 @@ from tests.helpers.build import build, cli, ledger, tiny, write_run
         ("CC-BY-4.0 OR", None, "unknown"),
         ("CC-BY-4.0 OR the terms of the site", None, "unknown"),
         ("CC BY-ND-SA 4.0", None, "unknown"),
+        ("CC-SA-1.0", None, "unknown"),
         ("see the site", None, "unknown"),
         ("https://example.org/terms", None, "unknown"),
     ],
