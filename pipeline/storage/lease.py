@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,15 +141,24 @@ def hold(store: Store, name: str, ttl: float = 60.0) -> Lease:
 
 def holders(store: Store, prefix: str) -> list[str]:
     """Return who holds leases whose names begin with a prefix: host:pid:random of each."""
-    found = []
+    return [owner for _, owner, is_held in _leases(store, prefix) if is_held]
+
+
+def delete_given_up(store: Store, prefix: str) -> None:
+    """Delete the leases with a prefix that nobody holds. Their names must never be used again: tokens start anew."""
+    for key, _, is_held in _leases(store, prefix):
+        if not is_held:
+            store.delete(key)
+
+
+def _leases(store: Store, prefix: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield key and owner of the leases with a prefix, and whether each is held."""
     for key, _ in list(store.list("leases")):
-        if not key.startswith(f"leases/{prefix}"):
-            continue
-        tagged = store.get_with_tag(key)
-        record = check_record(tagged[0], key) if tagged else {"released": True}
-        if not (record["released"] or record["expires"] < time.time() or _is_dead(record)):
-            found.append(str(record["owner"]))
-    return found
+        tagged = store.get_with_tag(key) if key.startswith(f"leases/{prefix}") else None
+        if tagged is not None:
+            record = check_record(tagged[0], key)
+            is_free = record["released"] or record["expires"] < time.time() or _is_dead(record)
+            yield key, str(record["owner"]), not is_free
 
 
 def commit(store: Store, key: str, data: dict[str, Any], lease: Lease) -> None:
