@@ -139,6 +139,21 @@ FIELD = re.compile(
 )
 """A field of the user beside a post, as software of forums writes it."""
 
+OF_USERS = frozenset(
+    (
+        "joined",
+        "join date",
+        "registered",
+        "member since",
+        "posts",
+        "messages",
+        "reaction score",
+        "注册时间",
+        "积分",
+    )
+)
+"""Fields of which one at least is beside posts; places and counters also occur in catalogues."""
+
 RIGHTS = re.compile(
     r"版权所有|举报电话|公网安备|ICP备|icp证|许可证(?:编)?号|备案号|all rights reserved|copyright ©|©\s*(?:19|20)\d\d",
     re.IGNORECASE,
@@ -260,10 +275,8 @@ def _buttons(lines: list[str], full: list[int]) -> set[int]:
     if len(posts) >= N_POSTS:
         dropped.update(posts)
     fields = [i for i in full if len(lines[i]) <= 80 and FIELD.fullmatch(_bare(lines[i]))]
-    if (
-        len({_bare(lines[i]).partition(":")[0] for i in fields}) <= len(fields) // 2
-        and len(fields) >= N_POSTS
-    ):
+    names = {_bare(lines[i]).replace("：", ":").partition(":")[0].lower() for i in fields}
+    if len(fields) >= max(N_POSTS, 2 * len(names)) and names & OF_USERS:
         dropped.update(fields)
     small = found.keys() | {i for i in full if lines[i].strip().isdigit()}
     for pairs in (pairwise(full), pairwise(reversed(full))):
