@@ -44,8 +44,8 @@ FLUSH_S = 5.0
 class RunRecord:
     """The record of a run, stored under runs/.
 
-    tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; mb_per_s: megabytes of text per
-    CPU-second, see add_rates; seconds: wall time by phase.
+    tasks: by kind of phase. cpu_s: CPU-seconds and stage_bytes: bytes of text, by stage; mb_per_s: megabytes of text
+    per CPU-second, see add_rates; seconds: wall time by phase.
     wall_s: seconds of workers, and devices: hardware, by stage that runs a model.
     quarantined: records by source and reason; failed: doc_ids by stage. services: requests, tokens and cost by model;
     open: rows by stage that a later run has to ask again. exchange: reads and writes of exchange files by global step.

@@ -13,6 +13,7 @@ import yaml
 
 from pipeline.errors import ConfigError
 from stages import licences
+from stages.licences import spdx
 from stages.licences.clusters import GLOBAL
 from stages.licences.spdx import CLASSES, licence_of
 from tests.helpers.build import build, cli, ledger, tiny, write_run
@@ -61,7 +62,7 @@ def test_identifiers_are_those_of_spdx() -> None:
     """Every identifier without a version is known to the library of SPDX, if it is installed."""
     library = pytest.importorskip("license_expression", reason="license-expression is not installed")
     known = library.get_spdx_licensing()
-    entries = yaml.safe_load(Path(licences.LICENCES_PATH).read_text(encoding="utf-8"))
+    entries = yaml.safe_load(Path(spdx.LICENCES_PATH).read_text(encoding="utf-8"))
     ids = [i for entry in entries["licences"] for i in entry["ids"] if "*" not in i]
     ids += [i for i in entries["names"] if not i.startswith("LicenseRef")]
     unknown = [i for i in ids if not i.startswith("LicenseRef") and known.unknown_license_keys(i)]
